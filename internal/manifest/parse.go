@@ -1,0 +1,262 @@
+package manifest
+
+import (
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry/reference"
+)
+
+// Parse reads one manifest as a client pushed it. contentType is the value of the header Content-Type, or "" if there
+// was none. The error is an *[Error]. The time is linear in len(content), which the caller bounds.
+func Parse(contentType string, content []byte) (*Manifest, error) {
+	if err := checkJSON(content); err != nil {
+		return nil, err
+	}
+	var doc document
+	if err := doc.read(newReader(content)); err != nil {
+		return nil, err
+	}
+	mediaType, err := resolveMediaType(contentType, doc.mediaType)
+	if err != nil {
+		return nil, err
+	}
+	if err := doc.check(mediaType); err != nil {
+		return nil, err
+	}
+	references, err := merge(doc.references)
+	if err != nil {
+		return nil, err
+	}
+	m := &Manifest{
+		MediaType:    mediaType,
+		References:   references,
+		Subject:      doc.subject,
+		ArtifactType: doc.artifactType,
+		Annotations:  doc.annotations,
+	}
+	if m.ArtifactType == "" && doc.config != nil {
+		m.ArtifactType = doc.config.MediaType
+	}
+	return m, nil
+}
+
+// document is a manifest of any shape.
+type document struct {
+	schemaVersion string // as it is written; "" if there is none
+	mediaType     string
+	artifactType  string
+	config        *Reference
+	references    []Reference // of layers, manifests and blobs
+	subject       *ocispec.Descriptor
+	annotations   map[string]string
+
+	hasConfig, hasLayers, hasManifests, hasBlobs, hasFSLayers bool // the key is there, with whatever value
+}
+
+func (doc *document) read(r *reader) error {
+	known := []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "blobs", "subject",
+		"annotations", "fsLayers"}
+	present, err := r.object(known, func(key string) (err error) {
+		switch key {
+		case "schemaVersion":
+			doc.schemaVersion, err = readSchemaVersion(r)
+		case "mediaType":
+			doc.mediaType, err = r.text()
+		case "artifactType":
+			if doc.artifactType, err = r.text(); err == nil {
+				err = checkContentType(doc.artifactType)
+			}
+		case "config":
+			doc.hasConfig = true
+			doc.config, err = readDescriptor(r)
+		case "layers":
+			doc.hasLayers = true
+			err = doc.readReferences(r, KindLayer)
+		case "manifests":
+			doc.hasManifests = true
+			err = doc.readReferences(r, KindAny)
+		case "blobs":
+			doc.hasBlobs = true
+			err = doc.readReferences(r, KindBlob)
+		case "subject":
+			err = doc.readSubject(r)
+		case "annotations":
+			doc.annotations, err = r.strings()
+		case "fsLayers":
+			doc.hasFSLayers = true
+			_, err = r.any()
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case !present:
+		return invalid("it must be a JSON object")
+	case doc.config != nil:
+		doc.config.Kind, doc.config.NonDistributable = KindConfig, false
+		doc.references = slices.Insert(doc.references, 0, *doc.config)
+	}
+	return checkCount(len(doc.references))
+}
+
+func checkCount(references int) error {
+	if references > MaxReferences {
+		return invalid("a manifest may have at most %d references", MaxReferences)
+	}
+	return nil
+}
+
+func (doc *document) readReferences(r *reader, kind Kind) error {
+	return r.array(func() error {
+		if err := checkCount(len(doc.references) + 1); err != nil {
+			return err
+		}
+		ref, err := readDescriptor(r)
+		if err != nil {
+			return err
+		}
+		if ref == nil {
+			return invalid("it must be an object")
+		}
+		ref.Kind = kind
+		if kind == KindAny && shapeOf(ref.MediaType) != shapeNone {
+			ref.Kind = KindManifest
+		}
+		doc.references = append(doc.references, *ref)
+		return nil
+	})
+}
+
+func (doc *document) readSubject(r *reader) error {
+	ref, err := readDescriptor(r)
+	if ref != nil {
+		doc.subject = &ocispec.Descriptor{MediaType: ref.MediaType, Digest: ref.Digest, Size: ref.Size}
+	}
+	return err
+}
+
+// check tells whether doc may be a manifest of mediaType.
+func (doc *document) check(mediaType string) error {
+	if doc.hasFSLayers || doc.schemaVersion == "1" {
+		return invalid("Docker image manifests of schema 1 are not supported")
+	}
+	found := shapeNone
+	for _, s := range [...]struct {
+		shape shape
+		has   bool
+	}{
+		{shapeImage, doc.hasConfig || doc.hasLayers}, {shapeIndex, doc.hasManifests}, {shapeArtifact, doc.hasBlobs},
+	} {
+		switch {
+		case !s.has:
+		case found != shapeNone:
+			return invalid(`it must have only one of: "config" and "layers"; "manifests"; "blobs"`)
+		default:
+			found = s.shape
+		}
+	}
+	switch want := shapeOf(mediaType); {
+	case found == shapeNone && want == shapeArtifact:
+		// "blobs" was optional.
+	case found == shapeNone && want == shapeNone:
+		return invalid(`it has none of "config", "layers", "manifests" and "blobs"`)
+	case want == shapeNone:
+		return nil
+	case found != want, want == shapeImage && doc.config == nil:
+		return in(string(want), invalid("a manifest of type %s must have it", mediaType))
+	case want != shapeArtifact && doc.schemaVersion != "2":
+		return in("schemaVersion", invalid("it must be 2"))
+	}
+	return nil
+}
+
+// readSchemaVersion returns the number as it is written; "other" stands for what cannot be a version of interest. Only
+// some media types give the field a meaning, so that is not an error yet.
+func readSchemaVersion(r *reader) (string, error) {
+	raw, err := r.any()
+	if err != nil || len(raw) > 1 {
+		return "other", err
+	}
+	return string(raw), nil
+}
+
+// readDescriptor reads a descriptor (image-spec, "OCI Content Descriptors"), or null, which gives nil. "data" and "urls"
+// are not used: content that is embedded must be in the registry all the same, and nothing is fetched from elsewhere.
+// Kind is left open.
+func readDescriptor(r *reader) (*Reference, error) {
+	known := []string{"mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType"}
+	ref := &Reference{Size: -1}
+	present, err := r.object(known, func(key string) (err error) {
+		switch key {
+		case "mediaType":
+			if ref.MediaType, err = r.text(); err == nil {
+				err = checkContentType(ref.MediaType)
+			}
+		case "digest":
+			ref.Digest, err = readDigest(r)
+		case "size":
+			if ref.Size, err = r.integer(); err == nil && ref.Size < 0 {
+				err = invalid("it must not be negative")
+			}
+		case "urls":
+			err = r.typed('[', "an array")
+		case "annotations", "platform":
+			err = r.typed('{', "an object")
+		case "data", "artifactType":
+			err = r.typed('"', "a string")
+		}
+		return err
+	})
+	switch {
+	case err != nil || !present:
+		return nil, err
+	case ref.MediaType == "":
+		return nil, in("mediaType", invalid("a descriptor must have it"))
+	case ref.Digest == "":
+		return nil, in("digest", invalid("a descriptor must have it"))
+	case ref.Size < 0:
+		return nil, in("size", invalid("a descriptor must have it"))
+	}
+	ref.NonDistributable = isNonDistributable(ref.MediaType)
+	return ref, nil
+}
+
+func readDigest(r *reader) (digest.Digest, error) {
+	s, err := r.text()
+	if err != nil {
+		return "", err
+	}
+	d, err := reference.ParseDigest(s)
+	if err != nil {
+		return "", &Error{Problem: err.Error(), Err: err}
+	}
+	return d, nil
+}
+
+// merge leaves one reference to each digest, the first, which takes the stricter demands of all: images repeat empty
+// layers, and a config and a layer may both be "{}". Sizes that differ for one digest cannot both be right.
+func merge(references []Reference) ([]Reference, error) {
+	index := make(map[digest.Digest]int, len(references))
+	merged := references[:0]
+	for _, ref := range references {
+		i, ok := index[ref.Digest]
+		if !ok {
+			index[ref.Digest] = len(merged)
+			merged = append(merged, ref)
+			continue
+		}
+		first := &merged[i]
+		if first.Size != ref.Size {
+			return nil, &Error{Field: string(ref.Digest), Problem: "it is given different sizes"}
+		}
+		first.NonDistributable = first.NonDistributable && ref.NonDistributable
+		if ref.Kind == KindManifest {
+			first.Kind, first.MediaType = ref.Kind, ref.MediaType
+		}
+	}
+	return merged, nil
+}

@@ -1,0 +1,42 @@
+package reference_test
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/registrykit/registry/reference"
+)
+
+func ExampleParseRef() {
+	for _, s := range []string{
+		"v1.2",
+		"sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b",
+		"v1/2",
+		"md5:d41d8cd98f00b204e9800998ecf8427e",
+	} {
+		ref, err := reference.ParseRef(s)
+		switch {
+		case errors.Is(err, reference.ErrDigestUnsupported):
+			fmt.Println("unsupported:", err)
+		case err != nil:
+			fmt.Println("error:", err)
+		case ref.Digest != "":
+			fmt.Println("digest by", ref.Digest.Algorithm())
+		default:
+			fmt.Println("tag", ref.Tag)
+		}
+	}
+	// Output:
+	// tag v1.2
+	// digest by sha256
+	// error: invalid tag: "v1/2": character not allowed: "/" at byte 2
+	// unsupported: invalid digest: unsupported algorithm: "md5:d41d8cd98f00b204e9800998ecf8427e": only sha256 and sha512 are
+}
+
+func ExampleCheckName() {
+	fmt.Println(reference.CheckName("library/busybox"))
+	fmt.Println(reference.CheckName("library/../busybox"))
+	// Output:
+	// <nil>
+	// invalid repository name: "library/../busybox": misplaced separator "." at byte 8
+}
