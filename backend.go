@@ -1,0 +1,228 @@
+package registry
+
+import (
+	"context"
+	"io"
+	"iter"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry/reference"
+)
+
+// Backend is what a registry can do, apart from HTTP. [github.com/registrykit/registry/storage.Store] is the standard one;
+// others wrap it or stand for something remote. A Backend embeds [Unimplemented], so that an operation that comes to this
+// interface later fails closed in a Backend that does not know of it.
+//
+// Names, tags and digests that come in by HTTP are valid; a Backend checks those that come from Go code (package
+// reference). Every error that a client shall understand is an [*Error]; each method lists those it returns. Any other
+// error is answered with 500 and told to the log only. Besides those listed, any method may return ErrNameInvalid,
+// ErrTagInvalid, ErrDigestInvalid, ErrUnsupported, ErrUnavailable, ErrTooManyRequests and ErrDenied.
+//
+// A Backend is safe for concurrent use.
+type Backend interface {
+	Reader
+	Writer
+	Deleter
+	Lister
+	backend()
+}
+
+// Reader is the part of [Backend] that reads one thing.
+type Reader interface {
+	// OpenBlob returns a blob of the repository. Its Body must be closed.
+	//
+	// Errors: ErrBlobUnknown.
+	OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *OpenOptions) (*Blob, error)
+
+	// StatBlob returns the descriptor of a blob of the repository: digest, size, and application/octet-stream.
+	//
+	// Errors: ErrBlobUnknown.
+	StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error)
+
+	// GetManifest returns the manifest with the tag or digest.
+	//
+	// Errors: ErrManifestUnknown.
+	GetManifest(ctx context.Context, repo string, ref reference.Ref) (*Manifest, error)
+
+	// StatManifest returns the descriptor of the manifest with the tag or digest: media type, digest and size.
+	//
+	// Errors: ErrManifestUnknown.
+	StatManifest(ctx context.Context, repo string, ref reference.Ref) (ocispec.Descriptor, error)
+}
+
+// Writer is the part of [Backend] that adds to a repository.
+type Writer interface {
+	// CreateUpload begins the upload of a blob.
+	CreateUpload(ctx context.Context, repo string, opts *UploadOptions) (Upload, error)
+
+	// ResumeUpload returns the upload with the id, as far as it has come, if owner began it in the repository.
+	//
+	// Errors: ErrUploadUnknown, also for an upload of somebody else or in another repository.
+	ResumeUpload(ctx context.Context, repo, id, owner string) (Upload, error)
+
+	// MountBlob makes a blob of another repository known in this one, without its bytes being sent.
+	//
+	// Errors: ErrBlobUnknown if there is nothing to mount (the caller then uploads the blob).
+	MountBlob(ctx context.Context, repo string, d digest.Digest, opts *MountOptions) (ocispec.Descriptor, error)
+
+	// PutManifest stores a manifest and points tags at it. mediaType is the Content-Type the client named, "" if
+	// none. All that the manifest names, apart from its subject and layers that are not distributable, must be in the repository.
+	//
+	// Errors: ErrManifestInvalid, ErrManifestTooLarge, ErrManifestBlobUnknown, ErrDigestInvalid, ErrTagExists, ErrNoSpace.
+	PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *PutOptions) (PutResult, error)
+}
+
+// Deleter is the part of [Backend] that removes from a repository.
+type Deleter interface {
+	// DeleteBlob removes a blob from the repository.
+	//
+	// Errors: ErrBlobUnknown.
+	DeleteBlob(ctx context.Context, repo string, d digest.Digest) error
+
+	// DeleteManifest removes a tag, or a manifest with all its tags.
+	//
+	// Errors: ErrManifestUnknown.
+	DeleteManifest(ctx context.Context, repo string, ref reference.Ref) error
+
+	// DeleteRepository removes a repository and all that is in it.
+	//
+	// Errors: ErrNameUnknown.
+	DeleteRepository(ctx context.Context, repo string) error
+}
+
+// Lister is the part of [Backend] that lists. An error ends an iteration.
+type Lister interface {
+	// Repositories yields the names of the repositories in ascending byte order.
+	Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error]
+
+	// Tags yields the tags of the repository in ascending byte order.
+	//
+	// Errors: ErrNameUnknown.
+	Tags(ctx context.Context, repo string, opts *ListOptions) iter.Seq2[string, error]
+
+	// Referrers yields the descriptors of the manifests of the repository whose subject has the digest, in ascending order
+	// of their digests. That there is no such subject or repository is not an error.
+	Referrers(ctx context.Context, repo string, d digest.Digest, opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error]
+}
+
+// Blob is what OpenBlob returns.
+type Blob struct {
+	// Descriptor has the digest and size of the blob.
+	Descriptor ocispec.Descriptor
+	// Body reads the bytes; nothing is opened before the first Read. It may have a method Source() (io.Reader, error),
+	// which returns the reader that the next Read would read from, at the present position and perhaps reaching beyond the
+	// end; a server uses it to send files without copying. It is nil if URL is set.
+	Body io.ReadSeekCloser
+	// URL, if not "", is where the client itself can fetch the bytes for a while. Only if OpenOptions.AllowURL.
+	URL string
+}
+
+// OpenOptions are the options of [Reader].OpenBlob.
+type OpenOptions struct {
+	// AllowURL says that a URL to fetch the bytes from is as good as the bytes.
+	AllowURL bool
+}
+
+// Manifest is what GetManifest returns.
+type Manifest struct {
+	// Descriptor has the media type, digest and size.
+	Descriptor ocispec.Descriptor
+	// Content is the manifest, byte for byte as it was pushed. It must not be changed.
+	Content []byte
+}
+
+// UploadOptions are the options of [Writer].CreateUpload.
+type UploadOptions struct {
+	// Owner is who may go on with the upload: the name of the identity, "" if anonymous.
+	Owner string
+	// Algorithm is the algorithm of the digest the blob will be committed under. Default: sha256. Another
+	// than the announced one is accepted at Commit, at the cost of reading the blob once more.
+	Algorithm digest.Algorithm
+	// Size is a hint at the size of the blob in bytes; 0 means not known.
+	Size int64
+}
+
+// Upload is a blob on its way in. It holds nothing open: it may be dropped at any time, and found again by
+// ResumeUpload, in this or another process over the same storage, until it expires. An Upload value is not safe for
+// concurrent use; of several values for one upload that add at the same offset, exactly one succeeds.
+type Upload interface {
+	// ID identifies the upload to ResumeUpload: unguessable, of at most 255 characters that need no escape in a
+	// URL. It may change with Append; older ones remain usable.
+	ID() string
+
+	// Size is the number of bytes received so far.
+	Size() int64
+
+	// Append adds length bytes of r at offset; length -1 means up to the end of r. It returns how many were added. An error
+	// of r, too few bytes and the end of ctx keep what was received: Size tells how much.
+	//
+	// Errors: ErrRangeInvalid if offset is not Size, or somebody else was first; ErrUploadUnknown if the upload was
+	// committed or cancelled meanwhile; ErrSizeInvalid if r had fewer or more than length bytes; ErrBlobTooLarge;
+	// ErrNoSpace; the error of r, wrapped.
+	Append(ctx context.Context, offset, length int64, r io.Reader) (int64, error)
+
+	// Commit ends the upload and makes the blob known in the repository. When it returns, the blob is safe from
+	// loss of power. After ErrDigestInvalid the upload is gone.
+	//
+	// Errors: ErrDigestInvalid, ErrUploadUnknown, ErrRangeInvalid if somebody else added to it meanwhile, ErrNoSpace.
+	Commit(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error)
+
+	// Cancel ends the upload and drops what was received.
+	//
+	// Errors: ErrUploadUnknown.
+	Cancel(ctx context.Context) error
+}
+
+// MountOptions are the options of [Writer].MountBlob.
+type MountOptions struct {
+	// From is the repository that has the blob; "" is any that Allow permits, of which a bounded number is looked at.
+	From string
+	// Allow says whether the caller may pull from a repository. It is asked about From as well. nil allows all.
+	Allow func(repo string) error
+}
+
+// PutOptions are the options of [Writer].PutManifest.
+type PutOptions struct {
+	// Digest is what the content must hash to; "" means that it is stored under its sha256.
+	Digest digest.Digest
+	// Tags are pointed at the manifest.
+	Tags []TagPut
+}
+
+// TagPut is one tag to be pointed at a manifest.
+type TagPut struct {
+	// Name is the tag.
+	Name string
+	// IfAbsent refuses, with ErrTagExists, if the tag exists and points at another manifest. This is decided inside the write.
+	IfAbsent bool
+}
+
+// PutResult is what PutManifest returns.
+type PutResult struct {
+	// Descriptor has the media type, digest and size of the manifest.
+	Descriptor ocispec.Descriptor
+	// Subject is the subject the manifest names; nil if none.
+	Subject *ocispec.Descriptor
+	// Tags are the tags that now point at the manifest.
+	Tags []string
+}
+
+// ListOptions are the options of the lists of names.
+type ListOptions struct {
+	// After leaves out the names that are not greater than it. It need not exist.
+	After string
+	// PageHint is how many names the caller expects to take; 0 means that it does not know.
+	PageHint int
+}
+
+// ReferrersOptions are the options of [Lister].Referrers.
+type ReferrersOptions struct {
+	// ArtifactType leaves out all referrers of another artifact type, unless "".
+	ArtifactType string
+	// After leaves out the referrers whose digests are not greater than it.
+	After digest.Digest
+	// PageHint is how many referrers the caller expects to take; 0 means that it does not know.
+	PageHint int
+}

@@ -1,0 +1,378 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/notification"
+	"github.com/registrykit/registry/reference"
+)
+
+// guard is the choke point: the registry as one identity sees it. Every operation, whether it comes by HTTP or from Go code, is
+// checked, authorised, limited and told of here and nowhere else. It embeds nothing but Unimplemented, so what it does not know is refused.
+type guard struct {
+	Unimplemented
+	r        *Registry
+	identity auth.Identity
+	request  *notification.Request // nil for calls in process
+	granted  []auth.Access         // what this very request has been granted already
+}
+
+// authorize allows or refuses op. Names are checked first, so that an Authorizer never sees one that cannot be; existence is not
+// looked at.
+func (g *guard) authorize(ctx context.Context, op *Op) error {
+	if err := op.check(); err != nil {
+		return err
+	}
+	return g.allow(ctx, op.Access())
+}
+
+// allow asks the Authorizer for accesses that this request has not been granted yet.
+func (g *guard) allow(ctx context.Context, accesses []auth.Access) error {
+	if g.r.opts.Authorizer == nil {
+		return nil
+	}
+	for _, a := range accesses {
+		if slices.Contains(g.granted, a) {
+			continue
+		}
+		err := g.r.opts.Authorizer.Authorize(ctx, g.identity, accesses)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, auth.ErrScope), errors.Is(err, auth.ErrDenied) && g.identity.Anonymous():
+			return ErrUnauthorized.WithCause(&challenge{accesses: accesses, err: err})
+		case errors.Is(err, auth.ErrDenied):
+			return ErrDenied.WithCause(err)
+		}
+		return ErrInternal.WithCause(fmt.Errorf("authorize: %w", err))
+	}
+	return nil
+}
+
+// challenge is the cause of an ErrUnauthorized: what the answer must ask credentials for.
+type challenge struct {
+	accesses []auth.Access
+	err      error
+}
+
+func (c *challenge) Error() string { return c.err.Error() }
+func (c *challenge) Unwrap() error { return c.err }
+
+// check refuses names, tags and digests that cannot be.
+func (op *Op) check() error {
+	if op.Kind != OpRepositories {
+		if err := reference.CheckName(op.Repository); err != nil {
+			return ErrNameInvalid.WithMessage(err.Error())
+		}
+	}
+	if op.From != "" {
+		if err := reference.CheckName(op.From); err != nil {
+			return ErrNameInvalid.WithMessage(err.Error())
+		}
+	}
+	if op.Ref.Tag != "" {
+		if err := reference.CheckTag(op.Ref.Tag); err != nil {
+			return ErrTagInvalid.WithMessage(err.Error())
+		}
+	}
+	if op.Ref.Digest != "" {
+		if err := reference.CheckDigest(string(op.Ref.Digest)); err != nil {
+			return ErrDigestInvalid.WithMessage(err.Error())
+		}
+	}
+	for _, t := range op.Tags {
+		if err := reference.CheckTag(t.Name); err != nil {
+			return ErrTagInvalid.WithMessage(err.Error())
+		}
+	}
+	switch op.Kind {
+	case OpOpenBlob, OpStatBlob, OpMountBlob, OpDeleteBlob, OpReferrers, OpCommit:
+		if op.Ref.Digest == "" {
+			return ErrDigestInvalid.WithMessage("no digest")
+		}
+	case OpGetManifest, OpStatManifest, OpDeleteManifest, OpDeleteTag:
+		if (op.Ref.Digest == "") == (op.Ref.Tag == "") {
+			return ErrManifestUnknown.WithMessage("neither tag nor digest")
+		}
+	}
+	return nil
+}
+
+func (g *guard) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *OpenOptions) (*Blob, error) {
+	op := &Op{Kind: OpOpenBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
+	if err := g.authorize(ctx, op); err != nil {
+		return nil, err
+	}
+	b, err := g.r.backend.OpenBlob(ctx, repo, d, opts)
+	if err != nil {
+		return nil, err
+	}
+	g.notify(ctx, notification.Event{Action: notification.Pull, Repository: repo, Target: b.Descriptor})
+	return b, nil
+}
+
+func (g *guard) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
+	op := &Op{Kind: OpStatBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
+	if err := g.authorize(ctx, op); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	return g.r.backend.StatBlob(ctx, repo, d)
+}
+
+func (g *guard) GetManifest(ctx context.Context, repo string, ref reference.Ref) (*Manifest, error) {
+	if err := g.authorize(ctx, &Op{Kind: OpGetManifest, Repository: repo, Ref: ref}); err != nil {
+		return nil, err
+	}
+	m, err := g.r.backend.GetManifest(ctx, repo, ref)
+	if err != nil {
+		return nil, err
+	}
+	g.notify(ctx, notification.Event{Action: notification.Pull, Repository: repo, Target: m.Descriptor, Tags: tagsOf(ref)})
+	return m, nil
+}
+
+func (g *guard) StatManifest(ctx context.Context, repo string, ref reference.Ref) (ocispec.Descriptor, error) {
+	if err := g.authorize(ctx, &Op{Kind: OpStatManifest, Repository: repo, Ref: ref}); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	return g.r.backend.StatManifest(ctx, repo, ref)
+}
+
+func (g *guard) CreateUpload(ctx context.Context, repo string, opts *UploadOptions) (Upload, error) {
+	if err := g.authorize(ctx, &Op{Kind: OpCreateUpload, Repository: repo}); err != nil {
+		return nil, err
+	}
+	var o UploadOptions
+	if opts != nil {
+		o = *opts
+	}
+	o.Owner = g.identity.Name
+	if limit := g.r.opts.MaxBlobSize; limit > 0 && o.Size > limit {
+		return nil, ErrBlobTooLarge
+	}
+	return g.upload(repo)(g.r.backend.CreateUpload(ctx, repo, &o))
+}
+
+func (g *guard) ResumeUpload(ctx context.Context, repo, id, owner string) (Upload, error) {
+	if err := g.authorize(ctx, &Op{Kind: OpResumeUpload, Repository: repo, UploadID: id}); err != nil {
+		return nil, err
+	}
+	if owner != g.identity.Name {
+		return nil, ErrUploadUnknown
+	}
+	return g.upload(repo)(g.r.backend.ResumeUpload(ctx, repo, id, owner))
+}
+
+func (g *guard) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *MountOptions) (ocispec.Descriptor, error) {
+	op := &Op{Kind: OpMountBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
+	var o MountOptions
+	if opts != nil {
+		o = *opts
+	}
+	op.From = o.From
+	if err := g.authorize(ctx, op); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	allow := o.Allow
+	o.Allow = func(from string) error {
+		if allow != nil {
+			if err := allow(from); err != nil {
+				return err
+			}
+		}
+		return g.allow(ctx, (&Op{Kind: OpOpenBlob, Repository: from}).Access())
+	}
+	desc, err := g.r.backend.MountBlob(ctx, repo, d, &o)
+	if err != nil {
+		return desc, err
+	}
+	g.notify(ctx, notification.Event{Action: notification.Mount, Repository: repo, Target: desc, From: o.From})
+	return desc, nil
+}
+
+func (g *guard) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *PutOptions) (PutResult, error) {
+	if err := g.authorize(ctx, putOp(repo, opts)); err != nil {
+		return PutResult{}, err
+	}
+	if int64(len(content)) > g.r.opts.MaxManifestSize {
+		return PutResult{}, ErrManifestTooLarge
+	}
+	var o PutOptions
+	if opts != nil {
+		o = *opts
+		o.Tags = slices.Clone(o.Tags)
+	}
+	for i, t := range o.Tags {
+		// Whether the tag exists is decided inside the write; here, only whether it may.
+		overwrite := auth.Access{Type: auth.TypeRepository, Name: repo, Action: auth.Overwrite, Tag: t.Name}
+		if err := g.allow(ctx, []auth.Access{overwrite}); err != nil {
+			if !errors.Is(err, ErrDenied) && !errors.Is(err, ErrUnauthorized) {
+				return PutResult{}, err
+			}
+			o.Tags[i].IfAbsent = true
+		}
+	}
+	res, err := g.r.backend.PutManifest(ctx, repo, mediaType, content, &o)
+	if err != nil {
+		return res, err
+	}
+	g.notify(ctx, notification.Event{Action: notification.Push, Repository: repo, Target: res.Descriptor, Tags: res.Tags})
+	return res, nil
+}
+
+func (g *guard) DeleteBlob(ctx context.Context, repo string, d digest.Digest) error {
+	op := &Op{Kind: OpDeleteBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
+	return g.remove(ctx, op, g.r.opts.NoDelete.Blobs, notification.Event{Target: ocispec.Descriptor{Digest: d}},
+		func() error { return g.r.backend.DeleteBlob(ctx, repo, d) })
+}
+
+func (g *guard) DeleteManifest(ctx context.Context, repo string, ref reference.Ref) error {
+	off := g.r.opts.NoDelete.Manifests
+	if ref.Tag != "" {
+		off = g.r.opts.NoDelete.Tags
+	}
+	event := notification.Event{Target: ocispec.Descriptor{Digest: ref.Digest}, Tags: tagsOf(ref)}
+	return g.remove(ctx, deleteOp(repo, ref), off, event,
+		func() error { return g.r.backend.DeleteManifest(ctx, repo, ref) })
+}
+
+func (g *guard) DeleteRepository(ctx context.Context, repo string) error {
+	op := &Op{Kind: OpDeleteRepository, Repository: repo}
+	return g.remove(ctx, op, g.r.opts.NoDelete.Repositories, notification.Event{},
+		func() error { return g.r.backend.DeleteRepository(ctx, repo) })
+}
+
+// remove is what all deletes have in common.
+func (g *guard) remove(ctx context.Context, op *Op, off bool, event notification.Event, call func() error) error {
+	if err := g.authorize(ctx, op); err != nil {
+		return err
+	}
+	if off {
+		return ErrUnsupported.WithMessage("deletes of this kind are switched off")
+	}
+	if err := call(); err != nil {
+		return err
+	}
+	event.Action, event.Repository = notification.Delete, op.Repository
+	g.notify(ctx, event)
+	return nil
+}
+
+func (g *guard) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
+	if err := g.authorize(ctx, &Op{Kind: OpRepositories}); err != nil {
+		return failed[string](err)
+	}
+	names := g.r.backend.Repositories(ctx, opts)
+	if g.r.opts.Authorizer == nil {
+		return names
+	}
+	return func(yield func(string, error) bool) {
+		for name, err := range names {
+			if err == nil {
+				err = g.allow(ctx, (&Op{Kind: OpTags, Repository: name}).Access())
+				if errors.Is(err, ErrDenied) || errors.Is(err, ErrUnauthorized) {
+					continue
+				}
+			}
+			if !yield(name, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (g *guard) Tags(ctx context.Context, repo string, opts *ListOptions) iter.Seq2[string, error] {
+	if err := g.authorize(ctx, &Op{Kind: OpTags, Repository: repo}); err != nil {
+		return failed[string](err)
+	}
+	return g.r.backend.Tags(ctx, repo, opts)
+}
+
+func (g *guard) Referrers(ctx context.Context, repo string, d digest.Digest, opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
+	op := &Op{Kind: OpReferrers, Repository: repo, Ref: reference.Ref{Digest: d}}
+	if err := g.authorize(ctx, op); err != nil {
+		return failed[ocispec.Descriptor](err)
+	}
+	return g.r.backend.Referrers(ctx, repo, d, opts)
+}
+
+// upload puts an upload of the backend behind the guard.
+func (g *guard) upload(repo string) func(Upload, error) (Upload, error) {
+	return func(u Upload, err error) (Upload, error) {
+		if err != nil {
+			return nil, err
+		}
+		return &guardedUpload{u: u, g: g, repo: repo}, nil
+	}
+}
+
+type guardedUpload struct {
+	u    Upload
+	g    *guard
+	repo string
+}
+
+func (u *guardedUpload) ID() string  { return u.u.ID() }
+func (u *guardedUpload) Size() int64 { return u.u.Size() }
+
+func (u *guardedUpload) Append(ctx context.Context, offset, length int64, r io.Reader) (int64, error) {
+	if err := u.g.authorize(ctx, &Op{Kind: OpAppend, Repository: u.repo}); err != nil {
+		return 0, err
+	}
+	limit := u.g.r.opts.MaxBlobSize
+	if limit == 0 {
+		return u.u.Append(ctx, offset, length, r)
+	}
+	room := limit - u.u.Size()
+	if length > room {
+		return 0, ErrBlobTooLarge
+	}
+	return u.u.Append(ctx, offset, length, &limitReader{r: r, room: room})
+}
+
+func (u *guardedUpload) Commit(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
+	op := &Op{Kind: OpCommit, Repository: u.repo, Ref: reference.Ref{Digest: d}}
+	if err := u.g.authorize(ctx, op); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	desc, err := u.u.Commit(ctx, d)
+	if err != nil {
+		return desc, err
+	}
+	u.g.notify(ctx, notification.Event{Action: notification.Push, Repository: u.repo, Target: desc})
+	return desc, nil
+}
+
+func (u *guardedUpload) Cancel(ctx context.Context) error {
+	if err := u.g.authorize(ctx, &Op{Kind: OpCancel, Repository: u.repo}); err != nil {
+		return err
+	}
+	return u.u.Cancel(ctx)
+}
+
+// limitReader fails with ErrBlobTooLarge when there is more than room bytes.
+type limitReader struct {
+	r    io.Reader
+	room int64
+}
+
+func (l *limitReader) Read(p []byte) (int, error) {
+	if int64(len(p)) > l.room+1 {
+		p = p[:l.room+1]
+	}
+	n, err := l.r.Read(p)
+	if int64(n) > l.room {
+		n, err = int(l.room), ErrBlobTooLarge
+	}
+	l.room -= int64(n)
+	return n, err
+}

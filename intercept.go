@@ -1,0 +1,244 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry/reference"
+)
+
+// Interceptor runs around every operation of a [Backend] and of its uploads. It calls next once, or returns an error
+// instead; after next it finds op.Result. For a list, next is the whole iteration. It must not change op, and may be called by
+// many goroutines at once.
+type Interceptor func(ctx context.Context, op *Op, next func(context.Context) error) error
+
+// Chain returns the interceptors as one; the first is the outermost.
+func Chain(interceptors ...Interceptor) Interceptor {
+	switch len(interceptors) {
+	case 0:
+		return func(ctx context.Context, _ *Op, next func(context.Context) error) error { return next(ctx) }
+	case 1:
+		return interceptors[0]
+	}
+	first, rest := interceptors[0], Chain(interceptors[1:]...)
+	return func(ctx context.Context, op *Op, next func(context.Context) error) error {
+		return first(ctx, op, func(ctx context.Context) error { return rest(ctx, op, next) })
+	}
+}
+
+// Intercept returns a Backend that runs f around every operation of b. An operation that comes to Backend later is unsupported
+// by it until it is added here, so that none can pass f by.
+func Intercept(b Backend, f Interceptor) Backend { return &intercepted{b: b, f: f} }
+
+type intercepted struct {
+	Unimplemented
+	b Backend
+	f Interceptor
+}
+
+func (i *intercepted) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *OpenOptions) (blob *Blob, err error) {
+	op := &Op{Kind: OpOpenBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
+	err = i.f(ctx, op, func(ctx context.Context) error {
+		if blob, err = i.b.OpenBlob(ctx, repo, d, opts); err == nil {
+			op.Result = blob.Descriptor
+		}
+		return err
+	})
+	if err != nil {
+		if blob != nil && blob.Body != nil {
+			err = errors.Join(err, blob.Body.Close())
+		}
+		return nil, err
+	}
+	return blob, nil
+}
+
+func (i *intercepted) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
+	op := &Op{Kind: OpStatBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
+	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) { return i.b.StatBlob(ctx, repo, d) })
+}
+
+func (i *intercepted) GetManifest(ctx context.Context, repo string, ref reference.Ref) (m *Manifest, err error) {
+	op := &Op{Kind: OpGetManifest, Repository: repo, Ref: ref}
+	err = i.f(ctx, op, func(ctx context.Context) error {
+		if m, err = i.b.GetManifest(ctx, repo, ref); err == nil {
+			op.Result = m.Descriptor
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (i *intercepted) StatManifest(ctx context.Context, repo string, ref reference.Ref) (ocispec.Descriptor, error) {
+	op := &Op{Kind: OpStatManifest, Repository: repo, Ref: ref}
+	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) { return i.b.StatManifest(ctx, repo, ref) })
+}
+
+func (i *intercepted) CreateUpload(ctx context.Context, repo string, opts *UploadOptions) (Upload, error) {
+	op := &Op{Kind: OpCreateUpload, Repository: repo}
+	return i.upload(ctx, op, func(ctx context.Context) (Upload, error) { return i.b.CreateUpload(ctx, repo, opts) })
+}
+
+func (i *intercepted) ResumeUpload(ctx context.Context, repo, id, owner string) (Upload, error) {
+	op := &Op{Kind: OpResumeUpload, Repository: repo, UploadID: id}
+	return i.upload(ctx, op, func(ctx context.Context) (Upload, error) { return i.b.ResumeUpload(ctx, repo, id, owner) })
+}
+
+func (i *intercepted) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *MountOptions) (ocispec.Descriptor, error) {
+	op := &Op{Kind: OpMountBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
+	if opts != nil {
+		op.From = opts.From
+	}
+	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) { return i.b.MountBlob(ctx, repo, d, opts) })
+}
+
+func (i *intercepted) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *PutOptions) (res PutResult, err error) {
+	op := putOp(repo, opts)
+	err = i.f(ctx, op, func(ctx context.Context) error {
+		res, err = i.b.PutManifest(ctx, repo, mediaType, content, opts)
+		op.Result = res.Descriptor
+		return err
+	})
+	return res, err
+}
+
+// putOp is the operation of a PutManifest with opts.
+func putOp(repo string, opts *PutOptions) *Op {
+	op := &Op{Kind: OpPutManifest, Repository: repo}
+	if opts != nil {
+		op.Ref.Digest, op.Tags = opts.Digest, opts.Tags
+	}
+	return op
+}
+
+func (i *intercepted) DeleteBlob(ctx context.Context, repo string, d digest.Digest) error {
+	op := &Op{Kind: OpDeleteBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
+	return i.f(ctx, op, func(ctx context.Context) error { return i.b.DeleteBlob(ctx, repo, d) })
+}
+
+func (i *intercepted) DeleteManifest(ctx context.Context, repo string, ref reference.Ref) error {
+	return i.f(ctx, deleteOp(repo, ref), func(ctx context.Context) error { return i.b.DeleteManifest(ctx, repo, ref) })
+}
+
+// deleteOp is the operation of a DeleteManifest.
+func deleteOp(repo string, ref reference.Ref) *Op {
+	op := &Op{Kind: OpDeleteManifest, Repository: repo, Ref: ref}
+	if ref.Tag != "" {
+		op.Kind = OpDeleteTag
+	}
+	return op
+}
+
+func (i *intercepted) DeleteRepository(ctx context.Context, repo string) error {
+	op := &Op{Kind: OpDeleteRepository, Repository: repo}
+	return i.f(ctx, op, func(ctx context.Context) error { return i.b.DeleteRepository(ctx, repo) })
+}
+
+func (i *intercepted) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
+	return around(ctx, i.f, &Op{Kind: OpRepositories}, func(ctx context.Context) iter.Seq2[string, error] {
+		return i.b.Repositories(ctx, opts)
+	})
+}
+
+func (i *intercepted) Tags(ctx context.Context, repo string, opts *ListOptions) iter.Seq2[string, error] {
+	return around(ctx, i.f, &Op{Kind: OpTags, Repository: repo}, func(ctx context.Context) iter.Seq2[string, error] {
+		return i.b.Tags(ctx, repo, opts)
+	})
+}
+
+func (i *intercepted) Referrers(ctx context.Context, repo string, d digest.Digest, opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
+	op := &Op{Kind: OpReferrers, Repository: repo, Ref: reference.Ref{Digest: d}}
+	return around(ctx, i.f, op, func(ctx context.Context) iter.Seq2[ocispec.Descriptor, error] {
+		return i.b.Referrers(ctx, repo, d, opts)
+	})
+}
+
+// describe runs f around a call that returns a descriptor.
+func (i *intercepted) describe(ctx context.Context, op *Op, call func(context.Context) (ocispec.Descriptor, error)) (ocispec.Descriptor, error) {
+	err := i.f(ctx, op, func(ctx context.Context) (err error) {
+		op.Result, err = call(ctx)
+		return err
+	})
+	return op.Result, err
+}
+
+// around runs f around the whole of a list.
+func around[T any](ctx context.Context, f Interceptor, op *Op, list func(context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		stopped := false
+		err := f(ctx, op, func(ctx context.Context) error {
+			for v, err := range list(ctx) {
+				if err != nil {
+					return err
+				}
+				if stopped = !yield(v, nil); stopped {
+					return nil
+				}
+			}
+			return nil
+		})
+		if err != nil && !stopped {
+			var zero T
+			yield(zero, err)
+		}
+	}
+}
+
+// upload runs f around a call that returns an upload, and wraps the upload.
+func (i *intercepted) upload(ctx context.Context, op *Op, call func(context.Context) (Upload, error)) (Upload, error) {
+	var u Upload
+	err := i.f(ctx, op, func(ctx context.Context) (err error) {
+		u, err = call(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &interceptedUpload{u: u, repo: op.Repository, f: i.f}, nil
+}
+
+// interceptedUpload does not embed the Upload: a method that comes to it later must be written here, or this does not compile.
+type interceptedUpload struct {
+	u    Upload
+	repo string
+	f    Interceptor
+}
+
+func (u *interceptedUpload) ID() string  { return u.u.ID() }
+func (u *interceptedUpload) Size() int64 { return u.u.Size() }
+
+func (u *interceptedUpload) op(kind Kind) *Op {
+	return &Op{Kind: kind, Repository: u.repo, UploadID: u.ID()}
+}
+
+func (u *interceptedUpload) Append(ctx context.Context, offset, length int64, r io.Reader) (n int64, err error) {
+	op := u.op(OpAppend)
+	err = u.f(ctx, op, func(ctx context.Context) error {
+		n, err = u.u.Append(ctx, offset, length, r)
+		op.Result.Size = n
+		return err
+	})
+	return n, err
+}
+
+func (u *interceptedUpload) Commit(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
+	op := u.op(OpCommit)
+	op.Ref.Digest = d
+	err := u.f(ctx, op, func(ctx context.Context) (err error) {
+		op.Result, err = u.u.Commit(ctx, d)
+		return err
+	})
+	return op.Result, err
+}
+
+func (u *interceptedUpload) Cancel(ctx context.Context) error {
+	return u.f(ctx, u.op(OpCancel), u.u.Cancel)
+}

@@ -1,0 +1,95 @@
+package registry
+
+import (
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/reference"
+)
+
+// Kind is one operation of a [Backend], or of an [Upload].
+type Kind string
+
+// The operations. Those of Upload are operations of their own: a request of a client is often two or three.
+const (
+	OpOpenBlob         Kind = "OpenBlob"
+	OpStatBlob         Kind = "StatBlob"
+	OpGetManifest      Kind = "GetManifest"
+	OpStatManifest     Kind = "StatManifest"
+	OpCreateUpload     Kind = "CreateUpload"
+	OpResumeUpload     Kind = "ResumeUpload"
+	OpAppend           Kind = "Append"
+	OpCommit           Kind = "Commit"
+	OpCancel           Kind = "Cancel"
+	OpMountBlob        Kind = "MountBlob"
+	OpPutManifest      Kind = "PutManifest"
+	OpDeleteBlob       Kind = "DeleteBlob"
+	OpDeleteManifest   Kind = "DeleteManifest"
+	OpDeleteTag        Kind = "DeleteTag" // DeleteManifest with a tag
+	OpDeleteRepository Kind = "DeleteRepository"
+	OpRepositories     Kind = "Repositories"
+	OpTags             Kind = "Tags"
+	OpReferrers        Kind = "Referrers"
+)
+
+// Op is one call of an operation: what an authorizer, an interceptor or a log needs to know of it.
+type Op struct {
+	// Kind is the operation.
+	Kind Kind
+	// Repository is the repository it is about; "" for Repositories.
+	Repository string
+	// Ref is the tag or digest it names, if it names one.
+	Ref reference.Ref
+	// Tags are the tags that PutManifest is to set.
+	Tags []TagPut
+	// From is the source of a mount, "" if any.
+	From string
+	// UploadID is the upload of ResumeUpload, Append, Commit and Cancel.
+	UploadID string
+
+	// Result is the descriptor of what was read, written or mounted, once the operation has succeeded. For Append, Size is
+	// the number of bytes added.
+	Result ocispec.Descriptor
+}
+
+// Digest is the digest the operation names, "" if none.
+func (op *Op) Digest() digest.Digest { return op.Ref.Digest }
+
+// Write reports whether the operation changes anything. One that is not known counts as a write.
+func (op *Op) Write() bool {
+	switch op.Kind {
+	case OpOpenBlob, OpStatBlob, OpGetManifest, OpStatManifest, OpRepositories, OpTags, OpReferrers:
+		return false
+	}
+	return true
+}
+
+// Access returns all that a caller must be allowed for the operation. That a mount may read its source, and that tags may be
+// overwritten, is asked besides, since refusing it does not refuse the operation. One that is not known asks for everything.
+func (op *Op) Access() []auth.Access {
+	repo := func(a auth.Action, tag string) auth.Access {
+		return auth.Access{Type: auth.TypeRepository, Name: op.Repository, Action: a, Tag: tag}
+	}
+	switch op.Kind {
+	case OpOpenBlob, OpStatBlob, OpTags, OpReferrers:
+		return []auth.Access{repo(auth.Pull, "")}
+	case OpGetManifest, OpStatManifest:
+		return []auth.Access{repo(auth.Pull, op.Ref.Tag)}
+	case OpCreateUpload, OpResumeUpload, OpAppend, OpCommit, OpCancel, OpMountBlob:
+		return []auth.Access{repo(auth.Push, "")}
+	case OpPutManifest:
+		accesses := []auth.Access{repo(auth.Push, "")}
+		for _, t := range op.Tags {
+			accesses = append(accesses, repo(auth.Push, t.Name))
+		}
+		return accesses
+	case OpDeleteBlob, OpDeleteManifest, OpDeleteRepository:
+		return []auth.Access{repo(auth.Delete, "")}
+	case OpDeleteTag:
+		return []auth.Access{repo(auth.Delete, op.Ref.Tag)}
+	case OpRepositories:
+		return []auth.Access{{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}}
+	}
+	return []auth.Access{{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}, repo(auth.All, "")}
+}

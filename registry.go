@@ -1,0 +1,113 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/notification"
+)
+
+// Defaults of [Options].
+const (
+	DefaultMaxManifestSize = 4 << 20
+	DefaultPageSize        = 1000
+	DefaultBodyTimeout     = 60 * time.Second
+)
+
+// Options are the options of [New]. nil is the zero Options: everybody may do everything.
+type Options struct {
+	// Authenticator finds out who sent a request. nil: every caller is anonymous.
+	Authenticator auth.Authenticator
+	// Authorizer decides what callers may do. nil: everything.
+	Authorizer auth.Authorizer
+	// Sink hears of what happened, whether by HTTP or by Registry.Backend. nil: nobody does.
+	Sink notification.Sink
+	// Interceptors run around every operation that has been authorised; the first is the outermost.
+	Interceptors []Interceptor
+	// Logger gets what an operator needs to know. nil: nothing is logged.
+	Logger *slog.Logger
+
+	// MaxManifestSize is how many bytes a manifest has at most. Default: DefaultMaxManifestSize.
+	MaxManifestSize int64
+	// MaxBlobSize is how many bytes a blob has at most. Default: no limit.
+	MaxBlobSize int64
+	// PageSize is how many elements a list has that names no number, and how many it has at most. Default: DefaultPageSize.
+	PageSize int
+	// ChunkMinLength is sent as OCI-Chunk-Min-Length with each upload: the size in bytes below which a chunk that is not the last
+	// is a waste. It is not enforced. Default: not sent.
+	ChunkMinLength int64
+	// BodyTimeout is how long the body of a request may make no progress. Default: DefaultBodyTimeout; negative: for ever.
+	BodyTimeout time.Duration
+
+	// NoDelete switches deletes off: by HTTP and by Registry.Backend alike they return ErrUnsupported.
+	NoDelete NoDelete
+}
+
+// NoDelete says which deletes are switched off.
+type NoDelete struct {
+	// Tags: a tag cannot be deleted by its name.
+	Tags bool
+	// Manifests: a manifest cannot be deleted.
+	Manifests bool
+	// Blobs: a blob cannot be deleted.
+	Blobs bool
+	// Repositories: a repository cannot be deleted.
+	Repositories bool
+}
+
+// Registry serves a [Backend] by HTTP, and to Go code in the same process. It is safe for concurrent use.
+type Registry struct {
+	backend Backend // with the interceptors around it
+	opts    Options
+	log     *slog.Logger
+	routes  routes
+}
+
+var _ http.Handler = (*Registry)(nil)
+
+// New returns a registry over a backend. It starts nothing. opts may be nil.
+//
+// It fails if backend is nil or an option makes no sense.
+func New(backend Backend, opts *Options) (*Registry, error) {
+	if backend == nil {
+		return nil, errors.New("registry: no backend")
+	}
+	r := &Registry{backend: backend, routes: newRoutes(), log: slog.New(slog.DiscardHandler)}
+	if opts != nil {
+		r.opts = *opts
+	}
+	o := &r.opts
+	if o.MaxManifestSize < 0 || o.MaxBlobSize < 0 || o.PageSize < 0 || o.ChunkMinLength < 0 {
+		return nil, errors.New("registry: a size in Options is negative")
+	}
+	if o.MaxManifestSize == 0 {
+		o.MaxManifestSize = DefaultMaxManifestSize
+	}
+	if o.PageSize == 0 {
+		o.PageSize = DefaultPageSize
+	}
+	if o.BodyTimeout == 0 {
+		o.BodyTimeout = DefaultBodyTimeout
+	}
+	if o.Logger != nil {
+		r.log = o.Logger
+	}
+	if len(o.Interceptors) > 0 {
+		r.backend = Intercept(backend, Chain(o.Interceptors...))
+	}
+	return r, nil
+}
+
+// Backend returns the registry as identity sees it: each operation is authorised, limited, observed and told to the Sink as if
+// the identity had sent it by HTTP. It is what ServeHTTP itself calls.
+func (r *Registry) Backend(identity auth.Identity) Backend {
+	return &guard{r: r, identity: identity}
+}
+
+// Close releases what the registry holds. The backend and the options remain their owner's to close; requests in flight are
+// the http.Server's to drain.
+func (r *Registry) Close(context.Context) error { return nil }
