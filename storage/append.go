@@ -1,0 +1,228 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/registrykit/registry"
+)
+
+const (
+	// mergeSize is the size below which a segment may be merged with its neighbours. A blob that comes in smaller pieces is
+	// written a logarithmic number of times.
+	mergeSize = 4 << 20
+	// maxSegments is about how many segments a blob has at most: beyond it, larger ones are merged as well.
+	maxSegments = 256
+)
+
+// Append implements [registry.Upload]. The bytes go into a data object of their own, or, as long as they are few, into the record.
+func (u *upload) Append(ctx context.Context, offset, length int64, r io.Reader) (int64, error) {
+	if u.rec.State == committing {
+		return 0, registry.ErrUploadUnknown
+	}
+	if offset != u.rec.Size {
+		return 0, registry.ErrRangeInvalid
+	}
+	h, err := u.rec.restore()
+	if err != nil {
+		return 0, err
+	}
+	// From here on, what has been received is kept even if the caller goes away.
+	ctx = context.WithoutCancel(ctx)
+	in := &input{r: r, h: h, left: length}
+	next, written, absorbed, err := u.receive(ctx, in)
+	if err != nil {
+		return 0, err
+	}
+	if in.n > 0 {
+		if err := u.advance(ctx, next, h); err != nil {
+			if errors.Is(err, registry.ErrRangeInvalid) || errors.Is(err, registry.ErrUploadUnknown) {
+				u.s.drop(ctx, written)
+			}
+			return 0, err
+		}
+		u.s.drop(ctx, absorbed)
+	}
+	switch {
+	case in.err != nil:
+		return in.n, fmt.Errorf("storage: receiving a blob: %w", in.err)
+	case length >= 0 && in.n < length:
+		return in.n, registry.ErrSizeInvalid
+	}
+	return in.n, nil
+}
+
+// receive reads all of in, and returns the record as it becomes with it, the segment written, if any, and those that it has absorbed.
+func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, written, absorbed []segment, err error) {
+	next = u.rec
+	head := heads.Get().(*[InlineSize]byte)
+	defer heads.Put(head)
+	room := InlineSize - len(u.rec.tail)
+	n, err := io.ReadFull(in, head[:room])
+	if err != nil { // the end, or the end of what arrives
+		next.tail = append(bytes.Clone(u.rec.tail), head[:n]...)
+		next.Size += int64(n)
+		return next, nil, nil, nil
+	}
+	keep := len(u.rec.Segments) - u.mergeable()
+	absorbed = u.rec.Segments[keep:]
+	body := &concat{s: u.s, ctx: ctx, segments: absorbed,
+		rest: io.MultiReader(bytes.NewReader(u.rec.tail), bytes.NewReader(head[:n]), in)}
+	defer body.close()
+	var random [8]byte
+	rand.Read(random[:])
+	seg := segment{Name: fmt.Sprintf("%s.%x", u.token.name(), random)}
+	hint := int64(0)
+	if in.left > 0 {
+		for _, a := range absorbed {
+			hint += a.Size
+		}
+		hint += int64(len(u.rec.tail)) + in.n + in.left
+	}
+	info, err := u.s.driver.Put(ctx, dataKey(seg.Name), body, &PutOptions{IfAbsent: true, Durability: Relaxed, Size: hint})
+	if errors.Is(err, ErrNotExist) {
+		// Somebody else was first, and has merged the segments that this one was to absorb.
+		if err := u.load(ctx); err != nil {
+			return next, nil, nil, err
+		}
+		return next, nil, nil, registry.ErrRangeInvalid.WithCause(err)
+	}
+	if err != nil {
+		return next, nil, nil, wire(err)
+	}
+	seg.Size = info.Size
+	next.Segments = append(slices.Clone(u.rec.Segments[:keep]), seg)
+	next.tail = nil
+	next.Size += in.n
+	return next, []segment{seg}, absorbed, nil
+}
+
+// mergeable is how many of the last segments the next one shall absorb: those that are small, and not much larger than what comes
+// after them, so that each byte is written again only as often as the size of its segment doubles.
+func (u *upload) mergeable() int {
+	small := max(mergeSize, u.rec.Size/maxSegments)
+	segments := u.rec.Segments
+	n := 0
+	sum := int64(0)
+	for i := len(segments) - 1; i >= 0; i-- {
+		size := segments[i].Size
+		if size >= small || n > 0 && size > sum {
+			break
+		}
+		n++
+		sum += size
+	}
+	if n < 2 && sum > InlineSize {
+		return 0 // nothing to gain yet from a single one
+	}
+	return n
+}
+
+// advance makes next the state of the upload, with the state of the hash.
+//
+// Errors: registry.ErrRangeInvalid if somebody else was first, and u is then what they made of it; registry.ErrUploadUnknown.
+func (u *upload) advance(ctx context.Context, next uploadRecord, h hash.Hash) error {
+	var err error
+	if next.Hash, err = hashState(h); err != nil {
+		return err
+	}
+	if err = u.save(ctx, next); !changed(err) {
+		return wire(err)
+	}
+	if err := u.load(ctx); err != nil {
+		return err
+	}
+	return registry.ErrRangeInvalid
+}
+
+// heads are buffers for the first bytes of what is received, by which it is decided where they go.
+var heads = sync.Pool{New: func() any { return new([InlineSize]byte) }}
+
+// input reads what a client sends: at most left bytes unless left is negative. An error ends it like the end of the
+// file, and is kept, so that what came before it is stored.
+type input struct {
+	r    io.Reader
+	h    hash.Hash
+	left int64
+	n    int64
+	err  error
+	end  bool
+}
+
+func (in *input) Read(p []byte) (int, error) {
+	if in.end || in.left == 0 {
+		return 0, io.EOF
+	}
+	if in.left > 0 && int64(len(p)) > in.left {
+		p = p[:in.left]
+	}
+	n, err := in.r.Read(p)
+	in.h.Write(p[:n])
+	in.n += int64(n)
+	if in.left > 0 {
+		in.left -= int64(n)
+	}
+	if err != nil {
+		in.end = true
+		if !errors.Is(err, io.EOF) {
+			in.err = err
+		}
+		if n > 0 {
+			return n, nil
+		}
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// concat reads segments one after the other, and then rest.
+type concat struct {
+	s        *Store
+	ctx      context.Context
+	segments []segment
+	rest     io.Reader
+	open     io.ReadCloser
+	left     int64
+}
+
+func (c *concat) Read(p []byte) (int, error) {
+	for {
+		if c.open == nil && len(c.segments) == 0 {
+			return c.rest.Read(p)
+		}
+		if c.open == nil {
+			r, _, err := c.s.driver.Open(c.ctx, dataKey(c.segments[0].Name), nil)
+			if err != nil {
+				return 0, fmt.Errorf("storage: merging segments: %w", err)
+			}
+			c.open, c.left = r, c.segments[0].Size
+			c.segments = c.segments[1:]
+		}
+		n, err := c.open.Read(p)
+		c.left -= int64(n)
+		if err == io.EOF {
+			if c.left != 0 {
+				return n, fmt.Errorf("storage: merging segments: %w", io.ErrUnexpectedEOF)
+			}
+			c.close()
+			err = nil
+		}
+		if n > 0 || err != nil {
+			return n, err
+		}
+	}
+}
+
+func (c *concat) close() {
+	if c.open != nil {
+		_ = c.open.Close()
+		c.open = nil
+	}
+}

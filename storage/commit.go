@@ -1,0 +1,132 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/reference"
+)
+
+// Commit implements [registry.Upload].
+func (u *upload) Commit(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
+	if err := reference.CheckDigest(string(d)); err != nil {
+		return ocispec.Descriptor{}, registry.ErrDigestInvalid.WithMessage(err.Error())
+	}
+	got, err := u.digest(ctx, d.Algorithm())
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if got != d {
+		if err := u.Cancel(context.WithoutCancel(ctx)); err != nil && !errors.Is(err, registry.ErrUploadUnknown) {
+			return ocispec.Descriptor{}, err
+		}
+		return ocispec.Descriptor{}, registry.ErrDigestInvalid.WithDetail(map[string]string{"digest": string(d)})
+	}
+	if err := u.commit(context.WithoutCancel(ctx), d); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	return blobDescriptor(d, u.rec.Size), nil
+}
+
+// digest is the digest of what has been received. Only if the algorithm is not the one that was announced, the bytes are read again.
+func (u *upload) digest(ctx context.Context, alg digest.Algorithm) (digest.Digest, error) {
+	if alg == u.rec.Algorithm {
+		h, err := u.rec.restore()
+		if err != nil {
+			return "", err
+		}
+		return digest.NewDigest(alg, h), nil
+	}
+	b := u.s.newBody(ctx, u.repo, "", u.link())
+	h := alg.Hash()
+	_, err := io.Copy(h, b)
+	if cerr := b.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return "", fmt.Errorf("storage: reading an upload again: %w", wire(err))
+	}
+	return digest.NewDigest(alg, h), nil
+}
+
+// link is the link that the bytes received so far would have.
+func (u *upload) link() *link {
+	return &link{State: live, Size: u.rec.Size, Segments: u.rec.Segments, tail: u.rec.tail}
+}
+
+// commit makes the bytes received the blob d of the repository.
+func (u *upload) commit(ctx context.Context, d digest.Digest) error {
+	l := u.link()
+	var needed bool
+	var err error
+	if len(l.Segments) == 0 {
+		_, err = u.s.publish(ctx, u.repo, d, l)
+	} else {
+		// Who takes over the claim of another does not know whether that one has made the data known.
+		needed = u.rec.State == committing
+		if err = u.claim(ctx); err == nil {
+			var named bool
+			named, err = u.publish(ctx, d, l)
+			needed = needed || named
+		}
+	}
+	if errors.Is(err, errCondemned) {
+		// The record had expired, and the bytes went with it.
+		return registry.ErrUploadUnknown.WithCause(err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := u.s.driver.Sync(ctx, linkKey(u.repo, d)); err != nil {
+		return wire(err)
+	}
+	if u.rec.version == "" {
+		return nil
+	}
+	// Whoever removes the record, in the state it was committed from, owns bytes that are not needed: nobody else can name them then.
+	if err := u.s.driver.Delete(ctx, u.key(), u.rec.version); err == nil && !needed {
+		u.s.drop(ctx, l.Segments)
+	}
+	return nil
+}
+
+// claim keeps others from adding to the upload, and from dropping its bytes, while they become a blob. A claim whose owner died is
+// taken over by the next.
+func (u *upload) claim(ctx context.Context) error {
+	r := u.rec
+	r.State = committing
+	err := u.save(ctx, r)
+	if !changed(err) {
+		return wire(err)
+	}
+	if err := u.load(ctx); err != nil {
+		return err
+	}
+	return registry.ErrRangeInvalid
+}
+
+// publish makes the blob known: with the bytes that a repository has already, if there is one, else with those of the upload. named is
+// false if no key has named these.
+func (u *upload) publish(ctx context.Context, d digest.Digest, l *link) (named bool, err error) {
+	if _, err = u.s.share(ctx, u.repo, d, shareSearch, nil); err == nil {
+		return false, nil
+	}
+	if !errors.Is(err, errMissing) {
+		return false, err
+	}
+	keys := make([]string, len(l.Segments))
+	for i, seg := range l.Segments {
+		keys[i] = dataKey(seg.Name)
+	}
+	// Whoever sees the link live relies on the data: these must be durable first.
+	if err := u.s.driver.Sync(ctx, keys...); err != nil {
+		return false, wire(err)
+	}
+	return u.s.publish(ctx, u.repo, d, l)
+}

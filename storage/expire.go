@@ -1,0 +1,55 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// ExpireUploads ends the uploads that have had no request for Options.UploadTTL, and drops what they received. It returns how
+// many it ended. It may run beside anything, on any number of replicas; a host calls it now and then, once an hour, say. An upload that is
+// being received for longer than that in one request is ended, too: its client is told to begin again.
+func (s *Store) ExpireUploads(ctx context.Context) (int, error) {
+	ended := 0
+	for info, err := range s.driver.List(ctx, uploads, nil) {
+		if err != nil {
+			return ended, wire(err)
+		}
+		if time.Since(info.ModTime) < s.opts.UploadTTL {
+			continue
+		}
+		did, err := s.expire(ctx, info)
+		if err != nil {
+			return ended, err
+		}
+		if did {
+			ended++
+		}
+	}
+	return ended, nil
+}
+
+// expire ends one upload, if it is still as it was listed.
+func (s *Store) expire(ctx context.Context, info Info) (bool, error) {
+	b, now, err := s.read(ctx, info.Key)
+	if errors.Is(err, ErrNotExist) || err == nil && now.Version != info.Version {
+		return false, nil
+	}
+	if err != nil {
+		return false, wire(err)
+	}
+	var r uploadRecord
+	_, whole := decode(b, &r)
+	if err := s.driver.Delete(ctx, info.Key, info.Version); err != nil {
+		if errors.Is(err, ErrNotExist) || changed(err) {
+			return false, nil
+		}
+		return false, wire(err)
+	}
+	// Nobody can commit it any more: a Commit claims the record first. Where one has done that already, a link may name the
+	// bytes, and they are the collector's.
+	if whole && r.State == receiving {
+		s.drop(ctx, r.Segments)
+	}
+	return true, nil
+}

@@ -1,0 +1,108 @@
+package storage
+
+import (
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// The keys of the layout, all of them. R stands for the name of a repository with "/" written as ".~": a "." in a name is always
+// followed by a letter or digit, so nothing else is written so, and the names keep their order.
+//
+//	layout                          version of the layout
+//	keys/upload                     secret that signs the ids of uploads
+//	data/<xx>/<name>                bytes of a segment, written once; the name begins with the id of its upload
+//	dead/<xx>/<name>                this segment is condemned
+//	u/<xx>/<id>                     progress of an upload
+//	r/<R>/b/<alg>/<hex>             link: the blob is in the repository, and where its bytes are
+//	r/<R>/m/<alg>/<hex>             manifest
+//	r/<R>/t/<tag>                   tag
+//	r/<R>/x/<alg>/<hex>/<tag>       back reference from a manifest to a tag that may point at it
+//	r/<R>/f/<alg>/<hex>/<alg>/<hex> referrer: subject, then the manifest that refers to it
+//	b/<alg>/<xx>/<hex>/<R>          index: this repository may have this blob
+//	c/<R>                           the repository exists
+const (
+	layoutKey    = "layout"
+	uploadKeyKey = "keys/upload"
+	uploads      = "u/"
+	repositories = "c/"
+)
+
+// layoutVersion is the version of the layout that this package writes, and the newest it reads.
+const layoutVersion = 1
+
+const slash = ".~"
+
+func escape(repo string) string { return strings.ReplaceAll(repo, "/", slash) }
+
+func unescape(r string) string { return strings.ReplaceAll(r, slash, "/") }
+
+func digestPath(d digest.Digest) string {
+	return string(d.Algorithm()) + "/" + d.Encoded()
+}
+
+// pathDigest is the digest that a key ends in, "" if it does not.
+func pathDigest(key string) digest.Digest {
+	i := strings.LastIndexByte(key, '/')
+	if i < 0 {
+		return ""
+	}
+	j := strings.LastIndexByte(key[:i], '/')
+	d := digest.NewDigestFromEncoded(digest.Algorithm(key[j+1:i]), key[i+1:])
+	if d.Validate() != nil {
+		return ""
+	}
+	return d
+}
+
+// dir is a key without its last component.
+func dir(key string) string { return key[:max(0, strings.LastIndexByte(key, '/'))] }
+
+// base is the last component of a key.
+func base(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }
+
+func repoPrefix(repo string) string { return "r/" + escape(repo) + "/" }
+
+func linkPrefix(repo string) string { return repoPrefix(repo) + "b/" }
+
+func linkKey(repo string, d digest.Digest) string { return linkPrefix(repo) + digestPath(d) }
+
+func manifestPrefix(repo string) string { return repoPrefix(repo) + "m/" }
+
+func manifestKey(repo string, d digest.Digest) string { return manifestPrefix(repo) + digestPath(d) }
+
+func tagPrefix(repo string) string { return repoPrefix(repo) + "t/" }
+
+func tagKey(repo, tag string) string { return tagPrefix(repo) + tag }
+
+func backrefsPrefix(repo string) string { return repoPrefix(repo) + "x/" }
+
+func backrefPrefix(repo string, d digest.Digest) string {
+	return backrefsPrefix(repo) + digestPath(d) + "/"
+}
+
+func backrefKey(repo string, d digest.Digest, tag string) string { return backrefPrefix(repo, d) + tag }
+
+func referrersPrefix(repo string) string { return repoPrefix(repo) + "f/" }
+
+func referrerPrefix(repo string, subject digest.Digest) string {
+	return referrersPrefix(repo) + digestPath(subject) + "/"
+}
+
+func referrerKey(repo string, subject, d digest.Digest) string {
+	return referrerPrefix(repo, subject) + digestPath(d)
+}
+
+func indexPrefix(d digest.Digest) string {
+	return "b/" + string(d.Algorithm()) + "/" + d.Encoded()[:2] + "/" + d.Encoded() + "/"
+}
+
+func indexKey(d digest.Digest, repo string) string { return indexPrefix(d) + escape(repo) }
+
+func repositoryKey(repo string) string { return repositories + escape(repo) }
+
+func uploadKey(id string) string { return uploads + id[:2] + "/" + id }
+
+func dataKey(name string) string { return "data/" + name[:2] + "/" + name }
+
+func deadKey(name string) string { return "dead/" + name[:2] + "/" + name }

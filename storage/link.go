@@ -1,0 +1,162 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// errCondemned is why a link was withdrawn: a collector had condemned the data it names.
+var errCondemned = errors.New("storage: the data are condemned")
+
+// readLink returns the link of a blob as it is now. One that is absent or cut short has the state gone, and the version to be named
+// by a Put that replaces it.
+func (s *Store) readLink(ctx context.Context, repo string, d digest.Digest) (*link, error) {
+	b, info, err := s.read(ctx, linkKey(repo, d))
+	if errors.Is(err, ErrNotExist) {
+		return &link{}, nil
+	}
+	if err != nil {
+		return nil, wire(err)
+	}
+	l := &link{}
+	content, ok := decode(b, l)
+	if !ok || checksum(content) != l.Sum || l.length() != l.Size-int64(len(content)) {
+		return &link{version: info.Version}, nil
+	}
+	l.tail, l.version = content, info.Version
+	return l, nil
+}
+
+// length is the number of bytes in the segments.
+func (l *link) length() int64 {
+	var n int64
+	for _, seg := range l.Segments {
+		n += seg.Size
+	}
+	return n
+}
+
+// setLink changes a link that is known in the version l has, to a state, and returns it as it is then.
+//
+// Errors: ErrExist or ErrChanged if it is another by now.
+func (s *Store) setLink(ctx context.Context, repo string, d digest.Digest, l *link, to state) (*link, error) {
+	n := *l
+	n.State, n.Nonce, n.Sum = to, nonce(), checksum(l.tail)
+	n.Unproven = to == condemned && (l.State == pending || l.Unproven)
+	var err error
+	n.version, err = s.put(ctx, linkKey(repo, d), l.version, &n, l.tail, Deferred)
+	return &n, err
+}
+
+// changed reports whether a conditional write failed because somebody else was first.
+func changed(err error) bool { return errors.Is(err, ErrExist) || errors.Is(err, ErrChanged) }
+
+// publish makes a blob known in the repository, with its bytes where want says, unless it is known already. named is false if no key
+// has ever named the data of want to others, so that they may be dropped. A link that names data becomes pending first, so that
+// collectors see it; then a mark of condemned data is looked for; only then it becomes live. One that is condemned is turned back: a
+// manifest may rely on it. When publish returns, the link is not durable yet.
+//
+// Errors: errCondemned, and the link has been withdrawn.
+func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want *link) (named bool, err error) {
+	for n := range attempts {
+		if err := pause(ctx, n); err != nil {
+			return named, err
+		}
+		cur := &link{}
+		if n > 0 || len(want.Segments) > 0 {
+			if cur, err = s.readLink(ctx, repo, d); err != nil {
+				return named, err
+			}
+		}
+		if cur.readable() {
+			if cur.State != live {
+				if _, err = s.setLink(ctx, repo, d, cur, live); changed(err) {
+					continue
+				}
+			}
+			return named || slices.Equal(cur.Segments, want.Segments), wire(err)
+		}
+		l := &link{Size: want.Size, Segments: want.Segments, tail: want.tail, version: cur.version}
+		if len(l.Segments) > 0 {
+			if l, err = s.setLink(ctx, repo, d, l, pending); changed(err) {
+				continue
+			} else if err != nil {
+				return named, wire(err)
+			}
+			if err := s.look(ctx, l); err != nil {
+				return named, errors.Join(err, s.withdraw(ctx, repo, d, l))
+			}
+		}
+		named = len(l.Segments) > 0
+		if _, err = s.setLink(ctx, repo, d, l, live); changed(err) {
+			continue
+		} else if err != nil {
+			return named, wire(err)
+		}
+		s.index(ctx, repo, d)
+		return named, nil
+	}
+	return named, errContended
+}
+
+// look returns errCondemned if a collector has condemned any of the data a link names.
+func (s *Store) look(ctx context.Context, l *link) error {
+	return inParallel(len(l.Segments), func(i int) error {
+		_, err := s.driver.Stat(ctx, deadKey(l.Segments[i].Name))
+		if err == nil {
+			return errCondemned
+		}
+		if errors.Is(err, ErrNotExist) {
+			return nil
+		}
+		return wire(err)
+	})
+}
+
+// withdraw removes a link that has not become live, if nobody has changed it.
+func (s *Store) withdraw(ctx context.Context, repo string, d digest.Digest, l *link) error {
+	err := s.driver.Delete(ctx, linkKey(repo, d), l.version)
+	if err == nil || errors.Is(err, ErrNotExist) || errors.Is(err, ErrChanged) {
+		return nil
+	}
+	return wire(err)
+}
+
+// index notes that a repository has a blob, where mounts and deduplication look. It is a hint: that it fails harms nothing.
+func (s *Store) index(ctx context.Context, repo string, d digest.Digest) {
+	_, _ = s.driver.Put(ctx, indexKey(d, repo), nil, &PutOptions{IfAbsent: true, Durability: Relaxed})
+}
+
+// need makes sure that a blob stays in the repository for a manifest that is pending there, and returns its size. A link that a collector has condemned is
+// turned back to live.
+//
+// Errors: errMissing.
+func (s *Store) need(ctx context.Context, repo string, d digest.Digest) (int64, error) {
+	for n := range attempts {
+		if err := pause(ctx, n); err != nil {
+			return 0, err
+		}
+		l, err := s.readLink(ctx, repo, d)
+		if err != nil {
+			return 0, err
+		}
+		switch {
+		case l.State == live:
+			return l.Size, nil
+		case !l.readable():
+			return 0, errMissing
+		}
+		if l, err = s.setLink(ctx, repo, d, l, live); err == nil {
+			return l.Size, nil
+		} else if !changed(err) {
+			return 0, wire(err)
+		}
+	}
+	return 0, errContended
+}
+
+// errMissing is that a manifest names something that the repository does not have.
+var errMissing = errors.New("storage: not in the repository")

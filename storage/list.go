@@ -1,0 +1,124 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry"
+)
+
+// Repositories implements [registry.Lister].
+func (s *Store) Repositories(ctx context.Context, opts *registry.ListOptions) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		s.names(ctx, repositories, opts, func(name string, err error) bool { return yield(unescape(name), err) })
+	}
+}
+
+// Tags implements [registry.Lister].
+func (s *Store) Tags(ctx context.Context, repo string, opts *registry.ListOptions) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		if err := checkName(repo); err != nil {
+			yield("", err)
+			return
+		}
+		if s.names(ctx, tagPrefix(repo), opts, yield) {
+			return
+		}
+		// Only an empty list needs to know whether there is a repository at all.
+		_, err := s.driver.Stat(ctx, repositoryKey(repo))
+		if errors.Is(err, ErrNotExist) {
+			err = registry.ErrNameUnknown.WithDetail(map[string]string{"name": repo})
+		}
+		if err != nil {
+			yield("", wire(err))
+		}
+	}
+}
+
+// names yields the last components of the keys with a prefix, and reports whether there was any, or an error.
+func (s *Store) names(ctx context.Context, prefix string, opts *registry.ListOptions, yield func(string, error) bool) (any bool) {
+	o := &ListOptions{KeysOnly: true}
+	if opts != nil {
+		o.PageHint = opts.PageHint
+		if opts.After != "" {
+			o.After = prefix + escape(opts.After)
+		}
+	}
+	for info, err := range s.driver.List(ctx, prefix, o) {
+		any = true
+		if err != nil {
+			yield("", wire(err))
+			return
+		}
+		if !yield(info.Key[len(prefix):], nil) {
+			return
+		}
+	}
+	return any
+}
+
+// referrersAtOnce is how many entries of referrers are read at once.
+const referrersAtOnce = 64
+
+// Referrers implements [registry.Lister].
+func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest, opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
+	return func(yield func(ocispec.Descriptor, error) bool) {
+		if err := checkBlob(repo, d); err != nil {
+			yield(ocispec.Descriptor{}, err)
+			return
+		}
+		var o registry.ReferrersOptions
+		if opts != nil {
+			o = *opts
+		}
+		prefix := referrerPrefix(repo, d)
+		list := &ListOptions{KeysOnly: true, PageHint: o.PageHint}
+		if o.After != "" {
+			if err := checkBlob(repo, o.After); err != nil {
+				yield(ocispec.Descriptor{}, err)
+				return
+			}
+			list.After = prefix + digestPath(o.After)
+		}
+		var keys []string
+		for info, err := range s.driver.List(ctx, prefix, list) {
+			if err != nil {
+				yield(ocispec.Descriptor{}, wire(err))
+				return
+			}
+			if keys = append(keys, info.Key); len(keys) == referrersAtOnce {
+				if !s.referrers(ctx, keys, o.ArtifactType, yield) {
+					return
+				}
+				keys = keys[:0]
+			}
+		}
+		s.referrers(ctx, keys, o.ArtifactType, yield)
+	}
+}
+
+// referrers yields the entries at keys, and reports whether there shall be more.
+func (s *Store) referrers(ctx context.Context, keys []string, artifactType string, yield func(ocispec.Descriptor, error) bool) bool {
+	entries := make([]*entry, len(keys))
+	err := inParallel(len(keys), func(i int) (err error) {
+		entries[i], err = s.readEntry(ctx, keys[i])
+		return err
+	})
+	if err != nil {
+		yield(ocispec.Descriptor{}, err)
+		return false
+	}
+	for _, e := range entries {
+		if e.Descriptor.Digest == "" || artifactType != "" && e.Descriptor.ArtifactType != artifactType {
+			continue
+		}
+		if !yield(e.Descriptor, nil) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,91 @@
+package storage
+
+import (
+	"context"
+	"errors"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry"
+)
+
+const (
+	// mountSearch is how many repositories a mount that names none looks at.
+	mountSearch = 64
+	// shareSearch is how many repositories a commit looks at for bytes it could share.
+	shareSearch = 4
+)
+
+// MountBlob implements [registry.Writer].
+func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.MountOptions) (ocispec.Descriptor, error) {
+	if err := checkBlob(repo, d); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	var o registry.MountOptions
+	if opts != nil {
+		o = *opts
+	}
+	if o.Allow == nil {
+		o.Allow = func(string) error { return nil }
+	}
+	size, err := int64(0), error(nil)
+	if o.From == "" {
+		size, err = s.share(ctx, repo, d, mountSearch, o.Allow)
+	} else {
+		if err := checkName(o.From); err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		size, err = s.shareFrom(ctx, repo, d, o.From, o.Allow)
+	}
+	if errors.Is(err, errMissing) {
+		return ocispec.Descriptor{}, registry.ErrBlobUnknown.WithCause(err)
+	}
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if err := s.driver.Sync(ctx, linkKey(repo, d)); err != nil {
+		return ocispec.Descriptor{}, wire(err)
+	}
+	return blobDescriptor(d, size), nil
+}
+
+// share makes a blob known in repo that some repository has, and returns its size. It looks at no more than limit
+// repositories, and only at those that allow permits; nil permits all.
+//
+// Errors: errMissing.
+func (s *Store) share(ctx context.Context, repo string, d digest.Digest, limit int, allow func(string) error) (int64, error) {
+	for info, err := range s.driver.List(ctx, indexPrefix(d), &ListOptions{KeysOnly: true, PageHint: limit}) {
+		if err != nil {
+			return 0, wire(err)
+		}
+		if limit--; limit < 0 {
+			break
+		}
+		if size, err := s.shareFrom(ctx, repo, d, unescape(base(info.Key)), allow); !errors.Is(err, errMissing) {
+			return size, err
+		}
+	}
+	return 0, errMissing
+}
+
+// shareFrom makes a blob of the repository from known in repo, and returns its size. A source that is not allowed is like one that
+// does not have the blob.
+//
+// Errors: errMissing.
+func (s *Store) shareFrom(ctx context.Context, repo string, d digest.Digest, from string, allow func(string) error) (int64, error) {
+	if allow != nil && allow(from) != nil {
+		return 0, errMissing
+	}
+	l, err := s.readLink(ctx, from, d)
+	if err != nil {
+		return 0, err
+	}
+	if !l.readable() {
+		return 0, errMissing
+	}
+	if _, err = s.publish(ctx, repo, d, l); errors.Is(err, errCondemned) {
+		return 0, errMissing
+	}
+	return l.Size, err
+}

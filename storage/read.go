@@ -1,0 +1,334 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/reference"
+)
+
+// blobMediaType is what the descriptor of a blob has: what its bytes are, only those know who name it.
+const blobMediaType = "application/octet-stream"
+
+func blobDescriptor(d digest.Digest, size int64) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: blobMediaType, Digest: d, Size: size}
+}
+
+// OpenBlob implements [registry.Reader].
+func (s *Store) OpenBlob(ctx context.Context, repo string, d digest.Digest, _ *registry.OpenOptions) (*registry.Blob, error) {
+	l, err := s.readableLink(ctx, repo, d)
+	if err != nil {
+		return nil, err
+	}
+	return &registry.Blob{Descriptor: blobDescriptor(d, l.Size), Body: s.newBody(ctx, repo, d, l)}, nil
+}
+
+// StatBlob implements [registry.Reader].
+func (s *Store) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
+	l, err := s.readableLink(ctx, repo, d)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	return blobDescriptor(d, l.Size), nil
+}
+
+// readableLink returns the link of a blob that may be read.
+func (s *Store) readableLink(ctx context.Context, repo string, d digest.Digest) (*link, error) {
+	if err := checkBlob(repo, d); err != nil {
+		return nil, err
+	}
+	l, err := s.readLink(ctx, repo, d)
+	if err != nil {
+		return nil, err
+	}
+	if !l.readable() {
+		return nil, registry.ErrBlobUnknown.WithDetail(map[string]string{"digest": string(d)})
+	}
+	return l, nil
+}
+
+// GetManifest implements [registry.Reader].
+func (s *Store) GetManifest(ctx context.Context, repo string, ref reference.Ref) (*registry.Manifest, error) {
+	if err := checkRef(repo, ref); err != nil {
+		return nil, err
+	}
+	for range attempts {
+		d, version := ref.Digest, ""
+		if ref.Tag != "" {
+			t, err := s.readTag(ctx, repo, ref.Tag)
+			if err != nil {
+				return nil, err
+			}
+			d, version = t.Descriptor.Digest, t.version
+		}
+		m, err := s.readManifest(ctx, repo, d)
+		if err != nil {
+			return nil, err
+		}
+		if m.State == visible {
+			return &registry.Manifest{
+				Descriptor: ocispec.Descriptor{MediaType: m.MediaType, Digest: d, Size: m.Size},
+				Content:    m.content,
+			}, nil
+		}
+		// The tag may have been moved, and the manifest deleted, between the two reads.
+		if ref.Tag == "" {
+			break
+		}
+		if t, err := s.readTag(ctx, repo, ref.Tag); err != nil || t.version == version {
+			break
+		}
+	}
+	return nil, manifestUnknown(ref)
+}
+
+// StatManifest implements [registry.Reader]. By tag, it is answered from the tag alone.
+func (s *Store) StatManifest(ctx context.Context, repo string, ref reference.Ref) (ocispec.Descriptor, error) {
+	if err := checkRef(repo, ref); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if ref.Tag != "" {
+		t, err := s.readTag(ctx, repo, ref.Tag)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		return t.Descriptor, nil
+	}
+	m, err := s.readManifest(ctx, repo, ref.Digest)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if m.State != visible {
+		return ocispec.Descriptor{}, manifestUnknown(ref)
+	}
+	return ocispec.Descriptor{MediaType: m.MediaType, Digest: ref.Digest, Size: m.Size}, nil
+}
+
+func manifestUnknown(ref reference.Ref) error {
+	return registry.ErrManifestUnknown.WithDetail(map[string]string{"reference": ref.String()})
+}
+
+// readManifest returns a manifest as it is now. One that is absent or cut short has the state gone, and the version to be named by a
+// Put that replaces it.
+func (s *Store) readManifest(ctx context.Context, repo string, d digest.Digest) (*manifestRecord, error) {
+	b, info, err := s.read(ctx, manifestKey(repo, d))
+	if errors.Is(err, ErrNotExist) {
+		return &manifestRecord{}, nil
+	}
+	if err != nil {
+		return nil, wire(err)
+	}
+	m := &manifestRecord{}
+	content, ok := decode(b, m)
+	if !ok || checksum(content) != m.Sum || int64(len(content)) != m.Size {
+		return &manifestRecord{version: info.Version}, nil
+	}
+	m.content, m.version = content, info.Version
+	return m, nil
+}
+
+// readTag returns a tag.
+//
+// Errors: registry.ErrManifestUnknown.
+func (s *Store) readTag(ctx context.Context, repo, tag string) (*entry, error) {
+	e, err := s.readEntry(ctx, tagKey(repo, tag))
+	if err != nil {
+		return nil, err
+	}
+	if e.Descriptor.Digest == "" {
+		return nil, manifestUnknown(reference.Ref{Tag: tag})
+	}
+	return e, nil
+}
+
+// readEntry returns an entry; one that is absent or cut short has no digest.
+func (s *Store) readEntry(ctx context.Context, key string) (*entry, error) {
+	b, info, err := s.read(ctx, key)
+	if errors.Is(err, ErrNotExist) {
+		return &entry{}, nil
+	}
+	if err != nil {
+		return nil, wire(err)
+	}
+	e := &entry{}
+	if _, ok := decode(b, e); !ok {
+		e = &entry{}
+	}
+	e.version = info.Version
+	return e, nil
+}
+
+// checkBlob refuses what cannot be the name and the digest of a blob. Callers by HTTP have been checked; this is for Go code.
+func checkBlob(repo string, d digest.Digest) error {
+	if err := checkName(repo); err != nil {
+		return err
+	}
+	if err := reference.CheckDigest(string(d)); err != nil {
+		return registry.ErrDigestInvalid.WithMessage(err.Error())
+	}
+	return nil
+}
+
+func checkName(repo string) error {
+	if err := reference.CheckName(repo); err != nil {
+		return registry.ErrNameInvalid.WithMessage(err.Error())
+	}
+	return nil
+}
+
+func checkTag(tag string) error {
+	if err := reference.CheckTag(tag); err != nil {
+		return registry.ErrTagInvalid.WithMessage(err.Error())
+	}
+	return nil
+}
+
+func checkRef(repo string, ref reference.Ref) error {
+	if ref.Tag == "" {
+		return checkBlob(repo, ref.Digest)
+	}
+	if ref.Digest != "" {
+		return registry.ErrManifestUnknown.WithMessage("both a tag and a digest")
+	}
+	if err := checkName(repo); err != nil {
+		return err
+	}
+	return checkTag(ref.Tag)
+}
+
+// body reads a blob: the segments of its link, then the content of the link. It holds at most one object open, and none before the
+// first Read.
+type body struct {
+	ctx  context.Context
+	s    *Store
+	repo string
+	d    digest.Digest
+	link *link
+	pos  int64
+
+	open io.ReadCloser // the segment that holds pos, standing at pos; nil if none is open
+	left int64         // bytes left in it
+}
+
+func (s *Store) newBody(ctx context.Context, repo string, d digest.Digest, l *link) *body {
+	return &body{ctx: ctx, s: s, repo: repo, d: d, link: l}
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if b.pos >= b.link.Size {
+		return 0, io.EOF
+	}
+	if at := b.pos - (b.link.Size - int64(len(b.link.tail))); at >= 0 {
+		n := copy(p, b.link.tail[at:])
+		b.pos += int64(n)
+		return n, nil
+	}
+	if err := b.openSegment(); err != nil {
+		return 0, err
+	}
+	n, err := b.open.Read(p[:min(int64(len(p)), b.left)])
+	b.pos += int64(n)
+	b.left -= int64(n)
+	if err == io.EOF {
+		err = nil
+		if b.left > 0 {
+			err = fmt.Errorf("storage: a segment of %s is cut short: %w", b.d, io.ErrUnexpectedEOF)
+		}
+	}
+	if b.left == 0 {
+		err = errors.Join(err, b.closeSegment())
+	}
+	return n, err
+}
+
+// Seek moves to another position; nothing is opened or checked.
+func (b *body) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += b.pos
+	case io.SeekEnd:
+		offset += b.link.Size
+	}
+	if offset < 0 {
+		return b.pos, errors.New("storage: seek before the beginning of a blob")
+	}
+	if offset == b.pos {
+		return offset, nil
+	}
+	b.pos = offset
+	return offset, b.closeSegment()
+}
+
+// Close closes what is open.
+func (b *body) Close() error { return b.closeSegment() }
+
+// Source returns the reader of the data object itself, if the blob is one whole object: of a driver on files, the file. Otherwise,
+// or when there is nothing more to read, it returns the body.
+func (b *body) Source() (io.Reader, error) {
+	if len(b.link.Segments) != 1 || len(b.link.tail) > 0 || b.pos >= b.link.Size {
+		return struct{ io.Reader }{b}, nil
+	}
+	if err := b.openSegment(); err != nil {
+		return nil, err
+	}
+	return b.open, nil
+}
+
+func (b *body) closeSegment() error {
+	if b.open == nil {
+		return nil
+	}
+	err := b.open.Close()
+	b.open, b.left = nil, 0
+	return err
+}
+
+// openSegment opens the segment that holds the position. If its data are not there, the link is read once more: they may
+// have been collected after another upload of the same blob had put its own in their place.
+func (b *body) openSegment() error {
+	if b.open != nil {
+		return nil
+	}
+	err := b.tryOpen()
+	if !errors.Is(err, ErrNotExist) {
+		return err
+	}
+	l, lerr := b.s.readLink(b.ctx, b.repo, b.d)
+	if lerr != nil {
+		return lerr
+	}
+	if !l.readable() || l.Size != b.link.Size {
+		return err
+	}
+	b.link = l
+	return b.tryOpen()
+}
+
+func (b *body) tryOpen() error {
+	start := int64(0)
+	for _, seg := range b.link.Segments {
+		if b.pos >= start+seg.Size {
+			start += seg.Size
+			continue
+		}
+		r, info, err := b.s.driver.Open(b.ctx, dataKey(seg.Name), &OpenOptions{Offset: b.pos - start})
+		if err != nil {
+			return fmt.Errorf("storage: a segment of %s: %w", b.d, err)
+		}
+		if info.Size != seg.Size {
+			return errors.Join(fmt.Errorf("storage: a segment of %s has %d bytes and not %d", b.d, info.Size, seg.Size), r.Close())
+		}
+		b.open, b.left = r, start+seg.Size-b.pos
+		return nil
+	}
+	return fmt.Errorf("storage: no segment of %s at %d", b.d, b.pos)
+}

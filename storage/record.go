@@ -1,0 +1,152 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// A record is an object whose first line is JSON and whose rest, if any, is content. Each has a nonce, so that no two versions of
+// it are ever the same bytes. One that cannot be decoded was cut short by a loss of power before anything relied on it: it counts as
+// absent, except that a new one is written on the condition of its version.
+
+// state is the state of a link or manifest.
+type state string
+
+const (
+	gone      state = ""          // absent, a tombstone, or cut short
+	pending   state = "pending"   // its writer has not finished; nobody relies on it
+	live      state = "live"      // a link that is in the repository
+	condemned state = "condemned" // a collector wants the link; still read; a push may turn it back
+	visible   state = "ok"        // a manifest that is whole
+)
+
+// segment is a part of a blob: one data object.
+type segment struct {
+	Name string `json:"name"` // see dataKey
+	Size int64  `json:"size"`
+}
+
+// link says that a blob is in a repository and where its bytes are: in segments, followed by the content of the link itself.
+type link struct {
+	State    state     `json:"state"`
+	Unproven bool      `json:"unproven,omitempty"` // condemned when it was pending
+	Nonce    string    `json:"nonce"`
+	Size     int64     `json:"size"`
+	Segments []segment `json:"segments,omitempty"`
+	Sum      uint32    `json:"sum"`
+
+	tail    []byte
+	version string
+}
+
+// readable reports whether the blob may be read and mounted elsewhere.
+func (l *link) readable() bool {
+	return l.State == live || l.State == condemned && !l.Unproven
+}
+
+// manifestRecord is a manifest with what must be known of it without parsing it.
+type manifestRecord struct {
+	State     state         `json:"state"`
+	Nonce     string        `json:"nonce"`
+	MediaType string        `json:"mediaType"`
+	Size      int64         `json:"size"`
+	Subject   digest.Digest `json:"subject,omitempty"`
+	Sum       uint32        `json:"sum"`
+
+	content []byte
+	version string
+}
+
+// entry is a tag or a referrer: the descriptor of a manifest.
+type entry struct {
+	Nonce      string             `json:"nonce"`
+	Descriptor ocispec.Descriptor `json:"descriptor"`
+
+	version string
+}
+
+// mark is an object that says something by being there.
+type mark struct {
+	Nonce string `json:"nonce"`
+}
+
+func nonce() string { return rand.Text() }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
+
+// encode returns a record: the header as a line of JSON, then the content.
+func encode(header any, content []byte) ([]byte, error) {
+	b, err := json.Marshal(header)
+	if err != nil {
+		return nil, err
+	}
+	b = append(b, '\n')
+	return append(b, content...), nil
+}
+
+// decode reads the header of a record and returns the content; ok is false if it is cut short.
+func decode(b []byte, header any) (content []byte, ok bool) {
+	line, content, found := bytes.Cut(b, []byte{'\n'})
+	if !found || json.Unmarshal(line, header) != nil {
+		return nil, false
+	}
+	return content, true
+}
+
+// read returns a small object whole.
+func (s *Store) read(ctx context.Context, key string) ([]byte, Info, error) {
+	r, info, err := s.driver.Open(ctx, key, nil)
+	if err != nil {
+		return nil, info, err
+	}
+	b := make([]byte, info.Size)
+	_, err = io.ReadFull(r, b)
+	if cerr := r.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return nil, info, fmt.Errorf("storage: reading %s: %w", key, err)
+	}
+	return b, info, nil
+}
+
+// put writes a record on the condition that the object still has the version given; "" means that there is none. It returns the new
+// version.
+//
+// Errors: ErrExist or ErrChanged if it has not.
+func (s *Store) put(ctx context.Context, key, version string, header any, content []byte, durability Durability) (string, error) {
+	b, err := encode(header, content)
+	if err != nil {
+		return "", err
+	}
+	info, err := s.driver.Put(ctx, key, bytes.NewReader(b), &PutOptions{
+		IfAbsent: version == "", IfVersion: version, Durability: durability, Size: int64(len(b)),
+	})
+	if changed(err) {
+		// A request that was done, lost its answer and was sent again has been refused because of itself. The nonce tells.
+		if there, info, rerr := s.read(ctx, key); rerr == nil && bytes.Equal(there, b) {
+			return info.Version, nil
+		}
+	}
+	return info.Version, err
+}
+
+// putAlways writes a record whatever is there.
+func (s *Store) putAlways(ctx context.Context, key string, header any) (string, error) {
+	b, err := encode(header, nil)
+	if err != nil {
+		return "", err
+	}
+	info, err := s.driver.Put(ctx, key, bytes.NewReader(b), &PutOptions{Durability: Deferred, Size: int64(len(b))})
+	return info.Version, err
+}

@@ -1,0 +1,181 @@
+package storage
+
+import (
+	"context"
+	"errors"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/registrykit/registry"
+)
+
+// DeleteRepository implements [registry.Deleter]. It may be called again if it was interrupted. What is pushed to the repository
+// meanwhile is either deleted as well or stays whole.
+func (s *Store) DeleteRepository(ctx context.Context, repo string) error {
+	if err := checkName(repo); err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	c, err := s.driver.Stat(ctx, repositoryKey(repo))
+	existed := err == nil
+	if err != nil && !errors.Is(err, ErrNotExist) {
+		return wire(err)
+	}
+	for info, err := range s.driver.List(ctx, manifestPrefix(repo), &ListOptions{KeysOnly: true}) {
+		if err != nil {
+			return wire(err)
+		}
+		d := pathDigest(info.Key)
+		if d == "" {
+			continue
+		}
+		existed = true
+		err := s.deleteManifest(ctx, repo, d)
+		if err != nil && !errors.Is(err, registry.ErrManifestUnknown) {
+			return err
+		}
+	}
+	if err := s.clear(ctx, repo); err != nil {
+		return err
+	}
+	if err := s.remove(ctx, repositoryKey(repo), c.Version); err != nil && !changed(err) {
+		return wire(err)
+	}
+	// A push may have found the repository in the catalogue just before it was taken out.
+	if inUse, err := s.hasManifest(ctx, repo); err != nil {
+		return err
+	} else if inUse {
+		_, err := s.put(ctx, repositoryKey(repo), "", &mark{Nonce: nonce()}, nil, Deferred)
+		if err != nil && !errors.Is(err, ErrExist) {
+			return wire(err)
+		}
+	}
+	if !existed {
+		return registry.ErrNameUnknown.WithDetail(map[string]string{"name": repo})
+	}
+	return wire(s.driver.Sync(ctx, repositoryKey(repo)))
+}
+
+// clear removes the blobs of a repository and what interrupted deletes have left. Links are removed as a collector would: condemned
+// first, then a manifest is looked for that may need them, so that no push is broken that begins meanwhile.
+func (s *Store) clear(ctx context.Context, repo string) error {
+	type found struct {
+		digest digest.Digest
+		link   *link
+	}
+	var links []found
+	for info, err := range s.driver.List(ctx, linkPrefix(repo), &ListOptions{KeysOnly: true}) {
+		if err != nil {
+			return wire(err)
+		}
+		d := pathDigest(info.Key)
+		if d == "" {
+			continue
+		}
+		l, err := s.readLink(ctx, repo, d)
+		if err != nil {
+			return err
+		}
+		if l.State == live {
+			if l, err = s.setLink(ctx, repo, d, l, condemned); changed(err) {
+				continue
+			} else if err != nil {
+				return wire(err)
+			}
+		}
+		if l.readable() {
+			links = append(links, found{d, l})
+		}
+	}
+	inUse, err := s.hasManifest(ctx, repo)
+	if err != nil {
+		return err
+	}
+	if inUse {
+		return inParallel(len(links), func(i int) error {
+			_, err := s.setLink(ctx, repo, links[i].digest, links[i].link, live)
+			if changed(err) {
+				return nil
+			}
+			return wire(err)
+		})
+	}
+	err = inParallel(len(links), func(i int) error {
+		if err := s.removeLink(ctx, repo, links[i].digest, links[i].link); !changed(err) {
+			return wire(err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.removeOrphans(ctx, repo)
+}
+
+// hasManifest reports whether there is a manifest in the repository, visible or on its way.
+func (s *Store) hasManifest(ctx context.Context, repo string) (bool, error) {
+	for info, err := range s.driver.List(ctx, manifestPrefix(repo), &ListOptions{KeysOnly: true}) {
+		if err != nil {
+			return false, wire(err)
+		}
+		d := pathDigest(info.Key)
+		if d == "" {
+			continue
+		}
+		m, err := s.readManifest(ctx, repo, d)
+		if err != nil {
+			return false, err
+		}
+		if m.State == visible || m.State == pending {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// removeOrphans removes tags, back references and referrers of manifests that are not there. Each is removed as it was seen before its manifest
+// was looked for: what a push has written again since then stays.
+func (s *Store) removeOrphans(ctx context.Context, repo string) error {
+	orphan := func(key, version string, d digest.Digest) error {
+		if d != "" {
+			m, err := s.readManifest(ctx, repo, d)
+			if err != nil {
+				return err
+			}
+			if m.State == visible || m.State == pending {
+				return nil
+			}
+		}
+		if err := s.remove(ctx, key, version); err != nil && !changed(err) {
+			return wire(err)
+		}
+		return nil
+	}
+	for _, prefix := range []string{tagPrefix(repo), backrefsPrefix(repo), referrersPrefix(repo)} {
+		for info, err := range s.driver.List(ctx, prefix, nil) {
+			if err != nil {
+				return wire(err)
+			}
+			version, d := info.Version, digest.Digest("")
+			switch prefix {
+			case tagPrefix(repo):
+				t, err := s.readEntry(ctx, info.Key)
+				if err != nil {
+					return err
+				}
+				version, d = t.version, t.Descriptor.Digest
+			case backrefsPrefix(repo):
+				d = pathDigest(dir(info.Key))
+			default:
+				d = pathDigest(info.Key)
+			}
+			if version == "" {
+				continue
+			}
+			if err := orphan(info.Key, version, d); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

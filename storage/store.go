@@ -1,0 +1,191 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/registrykit/registry"
+)
+
+// Defaults of [Options] and limits of the layout.
+const (
+	// DefaultUploadTTL is how long an upload lives on without a request.
+	DefaultUploadTTL = 24 * time.Hour
+	// InlineSize is the number of bytes up to which a blob, or the last part of one, is kept in its link.
+	InlineSize = 16 << 10
+)
+
+// Options are the options of [New]. nil is the zero Options.
+type Options struct {
+	// Sparse accepts manifests that name content which the repository does not have.
+	Sparse bool
+	// UploadTTL is how long an upload lives on without a request; see Store.ExpireUploads. Default: DefaultUploadTTL.
+	UploadTTL time.Duration
+}
+
+// Store is the standard [registry.Backend], over any [Driver]. All its state is in the driver: any number of Stores, in any number
+// of processes, may work on the same storage at once. It owns every rule of the layout and every order of writes.
+//
+// A blob, manifest, tag or delete that has been acknowledged is safe from a kill of the process and from loss of power, as far as
+// the driver's Sync is.
+type Store struct {
+	registry.Unimplemented
+	driver Driver
+	opts   Options
+	secret []byte // signs the ids of uploads
+}
+
+var _ registry.Backend = (*Store)(nil)
+
+// New returns the Store on a storage, which it prepares if it is empty. opts may be nil. It starts nothing, and there is nothing to
+// close.
+//
+// It fails if the storage does not answer, or has a layout of a newer version of this package.
+func New(ctx context.Context, driver Driver, opts *Options) (*Store, error) {
+	if driver == nil {
+		return nil, errors.New("storage: no driver")
+	}
+	s := &Store{driver: driver}
+	if opts != nil {
+		s.opts = *opts
+	}
+	if s.opts.UploadTTL == 0 {
+		s.opts.UploadTTL = DefaultUploadTTL
+	}
+	if s.opts.UploadTTL < 0 {
+		return nil, errors.New("storage: UploadTTL is negative")
+	}
+	if err := s.checkLayout(ctx); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.secret, err = s.sharedSecret(ctx, uploadKeyKey); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// layoutRecord is the content of the object layoutKey.
+type layoutRecord struct {
+	Version int `json:"version"`
+}
+
+// checkLayout refuses a layout that this package does not know, and marks an empty storage as having this one's.
+func (s *Store) checkLayout(ctx context.Context) error {
+	b, err := s.readOrCreate(ctx, layoutKey, func() ([]byte, error) {
+		return json.Marshal(layoutRecord{Version: layoutVersion})
+	})
+	if err != nil {
+		return err
+	}
+	var l layoutRecord
+	if err := json.Unmarshal(b, &l); err != nil || l.Version < 1 {
+		return fmt.Errorf("storage: the object %q does not tell a layout version", layoutKey)
+	}
+	if l.Version > layoutVersion {
+		return fmt.Errorf("storage: layout version %d is newer than %d, the newest this program knows", l.Version, layoutVersion)
+	}
+	return nil
+}
+
+// sharedSecret returns a random secret that all Stores on the storage share.
+func (s *Store) sharedSecret(ctx context.Context, key string) ([]byte, error) {
+	b, err := s.readOrCreate(ctx, key, func() ([]byte, error) {
+		secret := make([]byte, 32)
+		rand.Read(secret)
+		return secret, nil
+	})
+	if err == nil && len(b) < 32 {
+		err = fmt.Errorf("storage: the object %q is cut short", key)
+	}
+	return b, err
+}
+
+// readOrCreate returns an object that whoever comes first creates.
+func (s *Store) readOrCreate(ctx context.Context, key string, content func() ([]byte, error)) ([]byte, error) {
+	for range 3 {
+		b, _, err := s.read(ctx, key)
+		if !errors.Is(err, ErrNotExist) {
+			return b, err
+		}
+		if b, err = content(); err != nil {
+			return nil, err
+		}
+		_, err = s.driver.Put(ctx, key, bytes.NewReader(b), &PutOptions{IfAbsent: true, Size: int64(len(b))})
+		if !errors.Is(err, ErrExist) {
+			return b, err
+		}
+	}
+	return nil, fmt.Errorf("storage: the object %q comes and goes", key)
+}
+
+// attempts bounds how often an operation begins again because somebody else was first.
+const attempts = 32
+
+// pause waits before attempt n, the first being 0: not at all at first, then at random and longer each time, so that those who are
+// in each other's way come apart.
+func pause(ctx context.Context, n int) error {
+	if n == 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(mathrand.N(time.Millisecond << min(n, 6)))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// errContended is what an operation ends with that has begun again too often.
+var errContended = registry.ErrUnavailable.WithCause(errors.New("storage: others were first too often"))
+
+// inParallel calls f for each of 0 to n-1, some at once, and returns the first error by index.
+func inParallel(n int, f func(i int) error) error {
+	if n == 1 {
+		return f(0)
+	}
+	const width = 16
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range min(n, width) {
+		wg.Go(func() {
+			for i := range next {
+				errs[i] = f(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wire returns an error of the driver as one of the registry. What has no kind there stays as it is.
+func wire(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrNoSpace):
+		return registry.ErrNoSpace.WithCause(err)
+	case errors.Is(err, ErrUnavailable):
+		return registry.ErrUnavailable.WithCause(err)
+	}
+	return err
+}

@@ -1,0 +1,209 @@
+package storage_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+)
+
+func TestUploadIsBound(t *testing.T) {
+	s := newStore(t, newMemory(t), nil)
+	ctx := t.Context()
+	for _, size := range []int{0, 10, 100_000} {
+		u, err := s.CreateUpload(ctx, "r", &registry.UploadOptions{Owner: "ann"})
+		require.NoError(t, err)
+		if size > 0 {
+			_, err = u.Append(ctx, 0, -1, bytes.NewReader(random(1, size)))
+			require.NoError(t, err)
+		}
+		same, err := s.ResumeUpload(ctx, "r", u.ID(), "ann")
+		require.NoError(t, err)
+		require.EqualValues(t, size, same.Size())
+		flipped := []byte(u.ID())
+		flipped[20] ^= 1
+		for _, c := range [][3]string{
+			{"r", u.ID(), "bob"}, {"r", u.ID(), ""}, {"r2", u.ID(), "ann"}, {"r", string(flipped), "ann"}, {"r", "", "ann"},
+			{"r", strings.Repeat("A", len(u.ID())), "ann"}, {"r", u.ID() + "A", "ann"}, {"r", "../../layout", "ann"},
+		} {
+			_, err := s.ResumeUpload(ctx, c[0], c[1], c[2])
+			require.ErrorIs(t, err, registry.ErrUploadUnknown, "%q", c)
+		}
+		other := newStore(t, newMemory(t), nil)
+		_, err = other.ResumeUpload(ctx, "r", u.ID(), "ann")
+		require.ErrorIs(t, err, registry.ErrUploadUnknown, "the secret is another one")
+	}
+}
+
+func TestUploadOutOfOrder(t *testing.T) {
+	s := newStore(t, newMemory(t), nil)
+	ctx := t.Context()
+	u, err := s.CreateUpload(ctx, "r", nil)
+	require.NoError(t, err)
+	_, err = u.Append(ctx, 1, -1, strings.NewReader("x"))
+	require.ErrorIs(t, err, registry.ErrRangeInvalid)
+	_, err = u.Append(ctx, 0, -1, strings.NewReader("hello"))
+	require.NoError(t, err)
+	for _, offset := range []int64{0, 4, 6, -1} {
+		_, err = u.Append(ctx, offset, -1, strings.NewReader("x"))
+		require.ErrorIs(t, err, registry.ErrRangeInvalid)
+	}
+	n, err := u.Append(ctx, 5, 10, strings.NewReader(" wor"))
+	require.ErrorIs(t, err, registry.ErrSizeInvalid)
+	require.EqualValues(t, 4, n)
+	_, err = u.Append(ctx, 9, 2, strings.NewReader("ld and more"))
+	require.NoError(t, err, "no more is read than was announced")
+	require.EqualValues(t, 11, u.Size())
+	_, err = u.Commit(ctx, digest.FromString("hello world"))
+	require.NoError(t, err)
+}
+
+func TestUploadKeepsWhatArrived(t *testing.T) {
+	for _, size := range []int{100, 100_000} {
+		s := newStore(t, newMemory(t), nil)
+		content := random(3, 2*size)
+		u, err := s.CreateUpload(t.Context(), "r", nil)
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		hangup := errors.New("connection reset")
+		body := io.MultiReader(bytes.NewReader(content[:size]), iotest.ErrReader(hangup))
+		cancel()
+		n, err := u.Append(ctx, 0, int64(2*size), body)
+		require.ErrorIs(t, err, hangup)
+		require.EqualValues(t, size, n)
+		u, err = s.ResumeUpload(t.Context(), "r", u.ID(), "")
+		require.NoError(t, err)
+		require.EqualValues(t, size, u.Size())
+		_, err = u.Append(t.Context(), int64(size), -1, bytes.NewReader(content[size:]))
+		require.NoError(t, err)
+		_, err = u.Commit(t.Context(), digest.FromBytes(content))
+		require.NoError(t, err)
+	}
+}
+
+func TestUploadRace(t *testing.T) {
+	onDrivers(t, func(t *testing.T, d storage.Driver) {
+		s := newStore(t, d, nil)
+		for _, size := range []int{50, 50_000} {
+			u, err := s.CreateUpload(t.Context(), "r", nil)
+			require.NoError(t, err)
+			var content []byte
+			for round := range 5 {
+				chunk := random(uint64(round), size)
+				var won atomic.Int64
+				var wg sync.WaitGroup
+				for range 8 {
+					mine, err := s.ResumeUpload(t.Context(), "r", u.ID(), "")
+					require.NoError(t, err)
+					wg.Go(func() {
+						switch _, err := mine.Append(t.Context(), int64(round*size), -1, bytes.NewReader(chunk)); {
+						case err == nil:
+							won.Add(1)
+						case !errors.Is(err, registry.ErrRangeInvalid):
+							t.Error(err)
+						}
+					})
+				}
+				wg.Wait()
+				require.EqualValues(t, 1, won.Load())
+				content = append(content, chunk...)
+			}
+			u, err = s.ResumeUpload(t.Context(), "r", u.ID(), "")
+			require.NoError(t, err)
+			desc, err := u.Commit(t.Context(), digest.FromBytes(content))
+			require.NoError(t, err)
+			got, err := readBlob(t.Context(), s, "r", desc.Digest)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(content, got))
+		}
+		stored := int64(0)
+		for info, err := range d.List(t.Context(), "data/", nil) {
+			require.NoError(t, err)
+			stored += info.Size
+		}
+		require.EqualValues(t, 5*50_000, stored, "the losers' bytes are gone, and those that were merged")
+	})
+}
+
+func keys(t *testing.T, d storage.Driver, prefix string) []string {
+	var all []string
+	for info, err := range d.List(t.Context(), prefix, nil) {
+		require.NoError(t, err)
+		all = append(all, info.Key)
+	}
+	return all
+}
+
+func TestUploadEnds(t *testing.T) {
+	onDrivers(t, func(t *testing.T, d storage.Driver) {
+		s := newStore(t, d, nil)
+		ctx := t.Context()
+		for _, size := range []int{10, 100_000} {
+			for name, end := range map[string]func(u registry.Upload) error{
+				"cancel": func(u registry.Upload) error { return u.Cancel(ctx) },
+				"wrong digest": func(u registry.Upload) error {
+					_, err := u.Commit(ctx, digest.FromString("wrong"))
+					require.ErrorIs(t, err, registry.ErrDigestInvalid)
+					return nil
+				},
+				"commit": func(u registry.Upload) error { _, err := u.Commit(ctx, digest.FromBytes(random(1, size))); return err },
+			} {
+				u, err := s.CreateUpload(ctx, "r", nil)
+				require.NoError(t, err)
+				_, err = u.Append(ctx, 0, -1, bytes.NewReader(random(1, size)))
+				require.NoError(t, err)
+				require.NoError(t, end(u), name)
+				_, err = s.ResumeUpload(ctx, "r", u.ID(), "")
+				require.ErrorIs(t, err, registry.ErrUploadUnknown, name)
+				_, err = u.Append(ctx, int64(size), -1, strings.NewReader("x"))
+				require.Error(t, err, name)
+			}
+		}
+		require.Len(t, keys(t, d, "data/"), 1, "only what was committed remains")
+		_, err := s.StatBlob(ctx, "r", digest.FromString("wrong"))
+		require.ErrorIs(t, err, registry.ErrBlobUnknown)
+		u, err := s.CreateUpload(ctx, "r", nil)
+		require.NoError(t, err)
+		require.NoError(t, u.Cancel(ctx))
+		_, err = s.ResumeUpload(ctx, "r", u.ID(), "")
+		require.ErrorIs(t, err, registry.ErrUploadUnknown, "an upload that nothing was received of")
+	})
+}
+
+func TestExpireUploads(t *testing.T) {
+	onDrivers(t, func(t *testing.T, d storage.Driver) {
+		ctx := t.Context()
+		s := newStore(t, d, &storage.Options{UploadTTL: 2 * time.Second})
+		old, err := s.CreateUpload(ctx, "r", nil)
+		require.NoError(t, err)
+		_, err = old.Append(ctx, 0, -1, bytes.NewReader(random(1, 100_000)))
+		require.NoError(t, err)
+		desc := pushBlob(t, s, "r", random(2, 100_000))
+		n, err := s.ExpireUploads(ctx)
+		require.NoError(t, err)
+		require.Zero(t, n)
+		time.Sleep(2200 * time.Millisecond)
+		n, err = s.ExpireUploads(ctx)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		require.Len(t, keys(t, d, "data/"), 1)
+		_, err = s.ResumeUpload(ctx, "r", old.ID(), "")
+		require.ErrorIs(t, err, registry.ErrUploadUnknown)
+		_, err = old.Commit(ctx, digest.FromBytes(random(1, 100_000)))
+		require.ErrorIs(t, err, registry.ErrUploadUnknown, "who still holds it cannot commit bytes that are gone")
+		_, err = readBlob(ctx, s, "r", desc.Digest)
+		require.NoError(t, err)
+	})
+}

@@ -1,0 +1,287 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/manifest"
+)
+
+// PutManifest implements [registry.Writer].
+//
+// The manifest is written as pending: collectors take it for a root, readers do not see it. Then all that it names is looked at. Then
+// it becomes visible: this is the moment from which it is in the repository. Tags and its entry with its subject come after it, since
+// whatever is visible is whole; and all is durable before the call returns.
+func (s *Store) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *registry.PutOptions) (registry.PutResult, error) {
+	p, err := s.newManifestPut(repo, mediaType, content, opts)
+	if err != nil {
+		return registry.PutResult{}, err
+	}
+	// A client that hangs up shall not leave half of what follows.
+	ctx = context.WithoutCancel(ctx)
+	for n := range attempts {
+		if err := pause(ctx, n); err != nil {
+			return registry.PutResult{}, err
+		}
+		done, err := p.try(ctx)
+		if err != nil {
+			return registry.PutResult{}, err
+		}
+		if !done {
+			continue
+		}
+		if err := s.driver.Sync(ctx, p.keys()...); err != nil {
+			return registry.PutResult{}, wire(err)
+		}
+		return p.result(), nil
+	}
+	return registry.PutResult{}, errContended
+}
+
+// manifestPut is one push of a manifest.
+type manifestPut struct {
+	s       *Store
+	repo    string
+	content []byte
+	digest  digest.Digest
+	parsed  *manifest.Manifest
+	tags    []registry.TagPut
+	found   []string // keys of what the manifest names
+}
+
+func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *registry.PutOptions) (*manifestPut, error) {
+	var o registry.PutOptions
+	if opts != nil {
+		o = *opts
+	}
+	if o.Digest == "" {
+		o.Digest = digest.FromBytes(content)
+	}
+	if err := checkBlob(repo, o.Digest); err != nil {
+		return nil, err
+	}
+	for _, t := range o.Tags {
+		if err := checkTag(t.Name); err != nil {
+			return nil, err
+		}
+	}
+	if o.Digest.Algorithm().FromBytes(content) != o.Digest {
+		return nil, registry.ErrDigestInvalid.WithDetail(map[string]string{"digest": string(o.Digest)})
+	}
+	parsed, err := manifest.Parse(mediaType, content)
+	if err != nil {
+		return nil, registry.ErrManifestInvalid.WithMessage("manifest invalid: " + err.Error())
+	}
+	return &manifestPut{s: s, repo: repo, content: content, digest: o.Digest, parsed: parsed, tags: o.Tags}, nil
+}
+
+// try goes once through the steps; done is false if somebody else was in the way and it must begin again.
+func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
+	m, err := p.s.readManifest(ctx, p.repo, p.digest)
+	if err != nil {
+		return false, err
+	}
+	if m.State != visible || m.MediaType != p.parsed.MediaType {
+		if done, err := p.add(ctx, m); !done || err != nil {
+			return done, err
+		}
+	}
+	if err := p.point(ctx); err != nil {
+		return false, err
+	}
+	if len(p.tags) == 0 && p.parsed.Subject == nil {
+		return true, nil
+	}
+	// A delete that began before the tags and entries were written may not have seen them: then they lead nowhere.
+	m, err = p.s.readManifest(ctx, p.repo, p.digest)
+	return err == nil && m.State == visible, err
+}
+
+// add makes the manifest visible, which is m so far.
+func (p *manifestPut) add(ctx context.Context, m *manifestRecord) (done bool, err error) {
+	// A manifest that is pending already with the same type, by another push of it, serves as well as one's own; and one that is
+	// visible with another type is a root as it is.
+	if m.State != visible && (m.State != pending || m.MediaType != p.parsed.MediaType) {
+		if m, err = p.set(ctx, m, pending); changed(err) {
+			return false, nil
+		} else if err != nil {
+			return false, wire(err)
+		}
+	}
+	if err := p.check(ctx); err != nil {
+		if m.State != pending {
+			return false, err
+		}
+		// Remove the pending manifest, and no other. A failure leaves it to the collector.
+		_ = p.s.driver.Delete(ctx, manifestKey(p.repo, p.digest), m.version)
+		return false, err
+	}
+	if _, err = p.set(ctx, m, visible); changed(err) {
+		return false, nil
+	}
+	return err == nil, wire(err)
+}
+
+// set changes the manifest, known as m, to a state.
+//
+// Errors: ErrExist or ErrChanged if it is another by now.
+func (p *manifestPut) set(ctx context.Context, m *manifestRecord, to state) (*manifestRecord, error) {
+	n := &manifestRecord{
+		State: to, Nonce: nonce(), MediaType: p.parsed.MediaType, Size: int64(len(p.content)), Sum: checksum(p.content),
+	}
+	if p.parsed.Subject != nil {
+		n.Subject = p.parsed.Subject.Digest
+	}
+	var err error
+	n.version, err = p.s.put(ctx, manifestKey(p.repo, p.digest), m.version, n, p.content, Deferred)
+	return n, err
+}
+
+// check looks whether all that the manifest names is in the repository, and stays there.
+//
+// Errors: registry.ErrManifestBlobUnknown with all that is missing; registry.ErrManifestInvalid if a size is not the one declared.
+func (p *manifestPut) check(ctx context.Context) error {
+	refs := p.parsed.References
+	keys := make([]string, len(refs))
+	absent := make([]bool, len(refs))
+	err := inParallel(len(refs), func(i int) error {
+		size, key, err := p.find(ctx, refs[i])
+		keys[i] = key
+		if errors.Is(err, errMissing) {
+			absent[i] = !p.s.opts.Sparse && !refs[i].NonDistributable
+			return nil
+		}
+		if err == nil && size != refs[i].Size {
+			return registry.ErrManifestInvalid.WithMessage(
+				fmt.Sprintf("manifest invalid: %s has %d bytes and not %d", refs[i].Digest, size, refs[i].Size))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var missing []digest.Digest
+	for i, ref := range refs {
+		if absent[i] {
+			missing = append(missing, ref.Digest)
+		}
+	}
+	if len(missing) > 0 {
+		return registry.ErrManifestBlobUnknown.WithDetail(missing)
+	}
+	p.found = slices.DeleteFunc(keys, func(k string) bool { return k == "" })
+	return nil
+}
+
+// find returns the size of something that the manifest names, and its key.
+//
+// Errors: errMissing.
+func (p *manifestPut) find(ctx context.Context, ref manifest.Reference) (size int64, key string, err error) {
+	if ref.Kind == manifest.KindManifest || ref.Kind == manifest.KindAny {
+		m, err := p.s.readManifest(ctx, p.repo, ref.Digest)
+		if err != nil {
+			return 0, "", err
+		}
+		if m.State == visible {
+			return m.Size, manifestKey(p.repo, ref.Digest), nil
+		}
+		if ref.Kind == manifest.KindManifest {
+			return 0, "", errMissing
+		}
+	}
+	size, err = p.s.need(ctx, p.repo, ref.Digest)
+	if err != nil {
+		return 0, "", err
+	}
+	return size, linkKey(p.repo, ref.Digest), nil
+}
+
+// point writes what leads to the manifest: the entry with its subject, the repository in the catalogue, and the tags, each after its
+// back reference. An earlier push may have died before it wrote them, so they are written although the manifest is known.
+func (p *manifestPut) point(ctx context.Context) error {
+	desc := p.descriptor()
+	steps := []func() error{func() error {
+		_, err := p.s.put(ctx, repositoryKey(p.repo), "", &mark{Nonce: nonce()}, nil, Deferred)
+		if errors.Is(err, ErrExist) {
+			return nil
+		}
+		return wire(err)
+	}}
+	if p.parsed.Subject != nil {
+		steps = append(steps, func() error {
+			e := &entry{Nonce: nonce(), Descriptor: p.parsed.Descriptor(p.digest, int64(len(p.content)))}
+			_, err := p.s.putAlways(ctx, referrerKey(p.repo, p.parsed.Subject.Digest, p.digest), e)
+			return wire(err)
+		})
+	}
+	for _, t := range p.tags {
+		steps = append(steps, func() error {
+			if _, err := p.s.putAlways(ctx, backrefKey(p.repo, p.digest, t.Name), &mark{Nonce: nonce()}); err != nil {
+				return wire(err)
+			}
+			if t.IfAbsent {
+				return p.tagIfAbsent(ctx, t.Name, desc)
+			}
+			_, err := p.s.putAlways(ctx, tagKey(p.repo, t.Name), &entry{Nonce: nonce(), Descriptor: desc})
+			return wire(err)
+		})
+	}
+	return inParallel(len(steps), func(i int) error { return steps[i]() })
+}
+
+// tagIfAbsent points a tag at the manifest unless it points at another one.
+//
+// Errors: registry.ErrTagExists.
+func (p *manifestPut) tagIfAbsent(ctx context.Context, tag string, desc ocispec.Descriptor) error {
+	for n := range attempts {
+		if err := pause(ctx, n); err != nil {
+			return err
+		}
+		t, err := p.s.readEntry(ctx, tagKey(p.repo, tag))
+		if err != nil {
+			return err
+		}
+		switch t.Descriptor.Digest {
+		case p.digest:
+			return nil
+		case "": // absent, or cut short
+			_, err := p.s.put(ctx, tagKey(p.repo, tag), t.version, &entry{Nonce: nonce(), Descriptor: desc}, nil, Deferred)
+			if !changed(err) {
+				return wire(err)
+			}
+		default:
+			return registry.ErrTagExists.WithDetail(map[string]string{"tag": tag})
+		}
+	}
+	return errContended
+}
+
+func (p *manifestPut) descriptor() ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: p.parsed.MediaType, Digest: p.digest, Size: int64(len(p.content))}
+}
+
+// keys are all that the push relies on or has written.
+func (p *manifestPut) keys() []string {
+	keys := append(p.found, manifestKey(p.repo, p.digest), repositoryKey(p.repo))
+	if p.parsed.Subject != nil {
+		keys = append(keys, referrerKey(p.repo, p.parsed.Subject.Digest, p.digest))
+	}
+	for _, t := range p.tags {
+		keys = append(keys, backrefKey(p.repo, p.digest, t.Name), tagKey(p.repo, t.Name))
+	}
+	return keys
+}
+
+func (p *manifestPut) result() registry.PutResult {
+	r := registry.PutResult{Descriptor: p.descriptor(), Subject: p.parsed.Subject}
+	for _, t := range p.tags {
+		r.Tags = append(r.Tags, t.Name)
+	}
+	return r
+}
