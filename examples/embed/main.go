@@ -1,0 +1,34 @@
+// Embed is a program that has routes of its own and, beside them, a registry: the twenty lines.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/disk"
+)
+
+func main() {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "my application") })
+
+	driver, err := disk.New("./registry-data", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := storage.New(context.Background(), driver, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	reg, err := registry.New(store, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux.Handle("/v2/", reg)
+
+	log.Fatal(http.ListenAndServe("127.0.0.1:5000", mux))
+}
