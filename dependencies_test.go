@@ -1,0 +1,56 @@
+package registry_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestDependencies holds the library to the packages a host is told it gets. Dependencies are part of the API.
+func TestDependencies(t *testing.T) {
+	allowed := []string{
+		"github.com/registrykit/registry",
+		"github.com/opencontainers/go-digest",
+		"github.com/opencontainers/image-spec/specs-go",
+		"github.com/distribution/reference",
+	}
+	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./storage", "./storage/disk", "./storage/memory"} {
+		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", pkg).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		for _, dep := range strings.Fields(string(out)) {
+			require.True(t, within(dep, allowed), "%s depends on %s", pkg, dep)
+		}
+	}
+}
+
+// TestLayers holds the packages to one direction of imports.
+func TestLayers(t *testing.T) {
+	const module = "github.com/registrykit/registry"
+	for pkg, allowed := range map[string][]string{
+		"./reference":    nil,
+		"./auth":         nil,
+		"./notification": nil,
+		".":              {module + "/auth", module + "/notification", module + "/reference"},
+		"./storage":      {module + "/auth", module + "/notification", module + "/reference", module + "/internal/manifest"},
+	} {
+		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", pkg).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		for _, dep := range strings.Fields(string(out)) {
+			if !strings.HasPrefix(dep, module) || dep == module || dep == module+strings.TrimPrefix(pkg, ".") {
+				continue
+			}
+			require.True(t, within(dep, allowed), "%s imports %s", pkg, dep)
+		}
+	}
+}
+
+func within(dep string, allowed []string) bool {
+	for _, a := range allowed {
+		if dep == a || strings.HasPrefix(dep, a+"/") {
+			return true
+		}
+	}
+	return false
+}

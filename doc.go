@@ -1,0 +1,42 @@
+// Package registry puts a complete container registry (OCI distribution specification, Docker Registry HTTP API V2) inside a Go
+// program.
+//
+// A [Backend] is what a registry can do; package storage has the standard one, Store, over a directory, memory or anything else
+// that implements its Driver. A [Registry] serves a Backend as an [http.Handler]:
+//
+//	driver, err := disk.New("./registry-data", nil)
+//	store, err := storage.New(ctx, driver, nil)
+//	reg, err := registry.New(store, nil)
+//	mux.Handle("/v2/", reg)
+//
+// and to Go code in the same process by [Registry.Backend].
+//
+// # Map
+//
+//   - reference: repository names, tags and digests
+//   - auth: the interfaces by which a registry asks who a caller is and what they may do
+//   - notification: what a registry says of what happened in it
+//   - storage: Store, the standard Backend, and Driver, what it stands on
+//   - storage/disk, storage/memory: drivers, with the standard library only
+//   - storage/storagetest: the test kit for drivers
+//   - registrytest: a registry for tests, in one line
+//
+// # Layers
+//
+// HTTP is a codec over Backend: a request is parsed into one [Op], authorised once, decoded into one call of the Backend (an upload
+// takes two or three), and its result or [Error] is written in one place. Policy sits below HTTP: what [New] is given as
+// [Options] holds for Registry.Backend as well. [Intercept] runs a function around every operation of any Backend.
+//
+// # Security
+//
+// Without Options.Authorizer everybody may do everything. A blob is served only from a repository that has it: that the storage
+// keeps the same content once gives nobody access to it. Uploads belong to the repository and identity that began them. What clients
+// send is never followed: URLs in manifests are stored, not fetched. Manifests are served with the media type they were pushed
+// with, which must be JSON, and with X-Content-Type-Options: nosniff.
+//
+// Mount a Registry so that it gets paths as the client sent them. [http.ServeMux] answers paths with "//" or ".." by a redirect of its own; where
+// the answer matters, route by prefix before the mux, as examples/server does.
+//
+// A server in front of untrusted clients sets http.Server.ReadHeaderTimeout and IdleTimeout. ReadTimeout and WriteTimeout stay
+// zero, as layers take what time they take; bodies that make no progress are ended by Options.BodyTimeout.
+package registry
