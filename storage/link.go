@@ -77,6 +77,7 @@ func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want 
 					continue
 				}
 			}
+			s.index(ctx, repo, d) // who wrote the link may have died before
 			return named || slices.Equal(cur.Segments, want.Segments), wire(err)
 		}
 		l := &link{Size: want.Size, Segments: want.Segments, tail: want.tail, version: cur.version}
