@@ -34,8 +34,11 @@ func onDrivers(t *testing.T, test func(t *testing.T, d storage.Driver)) {
 	})
 }
 
-func newMemory(t testing.TB) storage.Driver {
-	d, err := memory.New(nil)
+func newMemory(t testing.TB) storage.Driver { return newBounded(t, 0) }
+
+// newBounded returns a driver that is full with so many bytes; 0 is no bound.
+func newBounded(t testing.TB, bytes int64) storage.Driver {
+	d, err := memory.New(&memory.Options{MaxBytes: bytes})
 	require.NoError(t, err)
 	return d
 }
