@@ -1,0 +1,51 @@
+//go:build linux || darwin
+
+package disk
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+func BenchmarkDriver(b *testing.B) {
+	storagetest.BenchmarkDriver(b, func(b *testing.B) storage.Driver { return newDriver(b, b.TempDir(), nil) })
+}
+
+// BenchmarkListCold takes a page of 100 among 100,000 keys of which nothing is in memory.
+func BenchmarkListCold(b *testing.B) {
+	d := newDriver(b, b.TempDir(), &Options{ListCache: -1})
+	for i := range 100_000 {
+		_, err := d.Put(b.Context(), fmt.Sprintf("t/v%06d", i), nil, relaxed)
+		require.NoError(b, err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		n := 0
+		for _, err := range d.List(b.Context(), "t/", &storage.ListOptions{After: "t/v05"}) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			if n++; n == 100 {
+				break
+			}
+		}
+	}
+}
+
+func BenchmarkPutParallel(b *testing.B) {
+	d := newDriver(b, b.TempDir(), nil)
+	b.RunParallel(func(pb *testing.PB) {
+		for i := 0; pb.Next(); i++ {
+			key := fmt.Sprintf("u/%02x/key%p", i%256, pb)
+			if _, err := d.Put(b.Context(), key, nil, relaxed); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}

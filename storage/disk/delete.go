@@ -1,0 +1,38 @@
+//go:build linux || darwin
+
+package disk
+
+import (
+	"context"
+	"errors"
+	"os"
+	"syscall"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// Delete implements [storage.Driver]. Directories that become empty are removed, but for the two uppermost levels.
+func (d *Driver) Delete(ctx context.Context, key, ifVersion string) error {
+	if err := check(ctx, "delete", key); err != nil {
+		return err
+	}
+	path := keyPath(key)
+	err := d.change(parent(path), func() (edit, error) {
+		var st syscall.Stat_t
+		if err := d.object(path, &st); err != nil {
+			return edit{}, err
+		}
+		if ifVersion != "" && ifVersion != version(&st) {
+			return edit{}, storage.ErrChanged
+		}
+		return edit{remove: base(path)}, os.Remove(d.objects + path)
+	})
+	if errors.Is(err, errNoDirectory) || errors.Is(err, syscall.ENOTDIR) {
+		err = storage.ErrNotExist
+	}
+	if err != nil {
+		return failure("delete", key, err)
+	}
+	d.prune(parent(path))
+	return nil
+}

@@ -1,0 +1,172 @@
+//go:build linux || darwin
+
+package disk
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+// childVariable names what a process is to do that a test started from the test binary, see process_test.go.
+const childVariable = "REGISTRYKIT_DISK_CHILD"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(childVariable); role != "" {
+		if err := child(role, os.Args[1:]); err != nil {
+			_, _ = os.Stderr.WriteString(err.Error() + "\n")
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func newDriver(t testing.TB, dir string, opts *Options) *Driver {
+	t.Helper()
+	d, err := New(dir, opts)
+	require.NoError(t, err)
+	return d
+}
+
+// root returns the directory that d was made with.
+func root(d *Driver) string { return filepath.Dir(filepath.Clean(d.objects)) }
+
+func reopen(opts *Options) func(t *testing.T, d storage.Driver) storage.Driver {
+	return func(t *testing.T, d storage.Driver) storage.Driver { return newDriver(t, root(d.(*Driver)), opts) }
+}
+
+func TestDriver(t *testing.T) {
+	storagetest.TestDriver(t, func(t *testing.T) storage.Driver { return newDriver(t, t.TempDir(), nil) },
+		&storagetest.Options{Reopen: reopen(nil)})
+}
+
+func TestDriverWithoutSyncAndCache(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	opts := &Options{NoSync: true, ListCache: -1}
+	storagetest.TestDriver(t, func(t *testing.T) storage.Driver { return newDriver(t, t.TempDir(), opts) },
+		&storagetest.Options{Reopen: reopen(opts), LargeSize: 1 << 20})
+}
+
+func put(t testing.TB, d storage.Driver, key, content string, opts *storage.PutOptions) storage.Info {
+	t.Helper()
+	info, err := d.Put(t.Context(), key, strings.NewReader(content), opts)
+	require.NoError(t, err)
+	return info
+}
+
+func keys(t testing.TB, d storage.Driver, prefix string, opts *storage.ListOptions) []string {
+	t.Helper()
+	list := []string{}
+	for info, err := range d.List(t.Context(), prefix, opts) {
+		require.NoError(t, err)
+		list = append(list, info.Key)
+	}
+	return list
+}
+
+func TestNewRefuses(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	for _, dir := range []string{"", file, filepath.Join(file, "sub")} {
+		_, err := New(dir, nil)
+		require.Error(t, err, "%q", dir)
+	}
+}
+
+func TestOpenIsAFile(t *testing.T) {
+	d := newDriver(t, t.TempDir(), nil)
+	put(t, d, "dir/key", "0123456789", nil)
+	r, _, err := d.Open(t.Context(), "dir/key", &storage.OpenOptions{Offset: 4})
+	require.NoError(t, err)
+	f, ok := r.(*os.File)
+	require.True(t, ok, "%T", r)
+	at, err := f.Seek(0, 1)
+	require.NoError(t, err)
+	require.EqualValues(t, 4, at)
+	require.NoError(t, r.Close())
+}
+
+// TestLeavesNoTemporaryFiles: neither what succeeds nor what fails leaves anything, and what a dead process left is removed.
+func TestLeavesNoTemporaryFiles(t *testing.T) {
+	dir := t.TempDir()
+	d := newDriver(t, dir, nil)
+	put(t, d, "a/b", "one", nil)
+	put(t, d, "a/b", "two", nil)
+	put(t, d, "a/c", "one", &storage.PutOptions{IfAbsent: true})
+	_, err := d.Put(t.Context(), "a/c", strings.NewReader("two"), &storage.PutOptions{IfAbsent: true})
+	require.ErrorIs(t, err, storage.ErrExist)
+	_, err = d.Put(t.Context(), "a/d", failing{}, nil)
+	require.ErrorIs(t, err, errBody)
+	left, err := os.ReadDir(d.temp)
+	require.NoError(t, err)
+	require.Empty(t, left)
+
+	dead := filepath.Join(dir, "tmp", "dead")
+	require.NoError(t, os.Mkdir(dead, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dead, "1"), []byte("left over"), 0o600))
+	f, err := d.createTemp()
+	require.NoError(t, err)
+	newDriver(t, dir, nil)
+	require.NoDirExists(t, dead)
+	require.FileExists(t, f.Name(), "the temporary files of a living process stay")
+	require.NoError(t, f.Close())
+}
+
+var errBody = errors.New("body fails")
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, errBody }
+
+func TestDirectoriesArePruned(t *testing.T) {
+	d := newDriver(t, t.TempDir(), nil)
+	long := strings.Repeat("l", 300)
+	put(t, d, "a/b/c/d/e", "", nil)
+	put(t, d, "a/b/"+long+"/e", "", nil)
+	put(t, d, "a/b/f/g", "", nil)
+	for _, key := range []string{"a/b/c/d/e", "a/b/" + long + "/e"} {
+		require.NoError(t, d.Delete(t.Context(), key, ""))
+	}
+	left, err := os.ReadDir(d.objects + "a/b")
+	require.NoError(t, err)
+	require.Len(t, left, 1)
+	require.NoError(t, d.Delete(t.Context(), "a/b/f/g", ""))
+	require.DirExists(t, d.objects+"a/b", "the two uppermost levels stay")
+	require.NoDirExists(t, d.objects+"a/b/f")
+	put(t, d, "a/b/f/g", "again", &storage.PutOptions{IfAbsent: true})
+}
+
+func TestSymbolicLinksAreNoObjects(t *testing.T) {
+	d := newDriver(t, t.TempDir(), nil)
+	put(t, d, "a/b", "content", nil)
+	require.NoError(t, os.Symlink(d.objects+"a/b", d.objects+"a/link"))
+	_, _, err := d.Open(t.Context(), "a/link", nil)
+	require.ErrorIs(t, err, storage.ErrNotExist)
+	_, err = d.Stat(t.Context(), "a/link")
+	require.ErrorIs(t, err, storage.ErrNotExist)
+	require.Equal(t, []string{"a/b"}, keys(t, d, "", nil))
+}
+
+// TestKeyThatIsADirectory: the second of two keys, one of which is a directory of the other, is refused.
+func TestKeyThatIsADirectory(t *testing.T) {
+	d := newDriver(t, t.TempDir(), nil)
+	put(t, d, "a/b", "", nil)
+	for _, opts := range []*storage.PutOptions{nil, {IfAbsent: true}, {Durability: storage.Deferred}} {
+		_, err := d.Put(t.Context(), "a", nil, opts)
+		require.Error(t, err)
+		_, err = d.Put(t.Context(), "a/b/c", nil, opts)
+		require.ErrorIs(t, err, storage.ErrKey)
+	}
+	require.Equal(t, []string{"a/b"}, keys(t, d, "", nil))
+}

@@ -1,0 +1,136 @@
+//go:build linux || darwin
+
+package disk
+
+import (
+	"sync"
+)
+
+// maxKnown bounds each generation of each set of the ledger. What is forgotten is synced once more than needed.
+const maxKnown = 8192
+
+// safety is what is known to survive a loss of power of the file with a certain stamp.
+type safety uint8
+
+const (
+	unknown     safety = iota
+	contentSafe        // its bytes
+	wholeSafe          // its name and all directories above it, too: nothing is left to sync while it has this stamp
+)
+
+// ledger is what this process knows to be durable, of files and of directories. It needs not know what any process
+// has left undone: what is not in it is synced.
+//
+// A file with a known stamp is the very file that was synced, whoever else writes here. A directory has no such mark of its own: another
+// process may have removed it and made it again, which nobody has synced. So whoever removes a directory first changes
+// the modification time of the file locks/prune, and knowledge of directories holds for as long as that stays the same.
+type ledger struct {
+	mu    sync.Mutex
+	files recent[stamp, safety]
+	dirs  recent[string, struct{}]
+	epoch int64 // the modification time of locks/prune that dirs belongs to
+}
+
+func (l *ledger) file(s stamp) safety {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v, _ := l.files.get(s)
+	return v
+}
+
+func (l *ledger) add(s stamp, v safety) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.files.set(s, v)
+}
+
+// enter makes epoch the current one, unless a later one is: all knowledge of directories from an earlier one is dropped.
+func (l *ledger) enter(epoch int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if epoch > l.epoch {
+		l.dirs, l.epoch = recent[string, struct{}]{}, epoch
+	}
+}
+
+// dir reports whether the directory at path, found in the given epoch, and all above it are durable.
+func (l *ledger) dir(epoch int64, path string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if epoch != l.epoch {
+		return false
+	}
+	_, ok := l.dirs.get(path)
+	return ok
+}
+
+// addDirs notes directories that were found and synced in the given epoch.
+func (l *ledger) addDirs(epoch int64, paths map[string]bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if epoch != l.epoch {
+		return
+	}
+	for path := range paths {
+		l.dirs.set(path, struct{}{})
+	}
+}
+
+// epoch returns the current epoch, which is that of the ledger from now on.
+func (d *Driver) epoch() (int64, error) {
+	fi, err := d.pruning.file.Stat()
+	if err != nil {
+		return 0, err
+	}
+	e := fi.ModTime().UnixNano()
+	d.known.enter(e)
+	return e, nil
+}
+
+// forgetDir begins a new epoch, in which the directory at path is not known any more. It is called under the lock d.pruning.
+func (d *Driver) forgetDir(path string) error {
+	old, err := d.epoch()
+	if err != nil {
+		return err
+	}
+	next := max(d.now(), old+1)
+	if err := setTimes(d.pruning.file.Name(), next, next); err != nil {
+		return err
+	}
+	d.known.mu.Lock()
+	defer d.known.mu.Unlock()
+	if d.known.epoch == old { // nobody else removed one meanwhile, so the others are still what they were
+		d.known.dirs.remove(path)
+		d.known.epoch = next
+	}
+	return nil
+}
+
+// recent is a map that keeps at least the maxKnown entries used last and at most twice as many.
+type recent[K comparable, V any] struct{ young, old map[K]V }
+
+func (r *recent[K, V]) get(k K) (V, bool) {
+	if v, ok := r.young[k]; ok {
+		return v, true
+	}
+	v, ok := r.old[k]
+	if ok {
+		r.set(k, v)
+	}
+	return v, ok
+}
+
+func (r *recent[K, V]) set(k K, v V) {
+	if r.young == nil {
+		r.young = make(map[K]V)
+	}
+	r.young[k] = v
+	if len(r.young) >= maxKnown {
+		r.young, r.old = nil, r.young
+	}
+}
+
+func (r *recent[K, V]) remove(k K) {
+	delete(r.young, k)
+	delete(r.old, k)
+}

@@ -1,0 +1,209 @@
+//go:build linux || darwin
+
+package disk
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// List implements [storage.Driver]: it walks the directories in order and goes straight to opts.After. The names of
+// a directory are read at once, so memory follows the largest directory.
+func (d *Driver) List(ctx context.Context, prefix string, opts *storage.ListOptions) iter.Seq2[storage.Info, error] {
+	if opts == nil {
+		opts = &storage.ListOptions{}
+	}
+	return func(yield func(storage.Info, error) bool) {
+		dir := strings.TrimSuffix(prefix, "/")
+		if prefix != "" && (dir == prefix || !storage.ValidKey(dir)) {
+			yield(storage.Info{}, failure("list", prefix, storage.ErrKey))
+			return
+		}
+		w := walk{d: d, ctx: ctx, after: encode(opts.After), keysOnly: opts.KeysOnly, yield: yield}
+		if _, err := w.dir(keyPath(dir), encode(prefix)); err != nil {
+			yield(storage.Info{}, failure("list", prefix, err))
+		}
+	}
+}
+
+// walk is one List.
+type walk struct {
+	d        *Driver
+	ctx      context.Context
+	after    string // encoded
+	keysOnly bool
+	yield    func(storage.Info, error) bool
+}
+
+// dir yields what is in the directory at path, all of which begins with the encoded key prefix. It reports whether
+// the consumer wants more.
+func (w *walk) dir(path, prefix string) (more bool, err error) {
+	rest, past := w.rest(prefix)
+	if past {
+		return true, nil
+	}
+	n, err := w.d.names(w.ctx, path)
+	if n == nil || err != nil {
+		return err == nil, err
+	}
+	remainders := isCut(base(path))
+	if path != "" {
+		path += "/"
+	}
+	c, i := n.seek(rest, remainders)
+	for ; c < len(n.chunks); c, i = c+1, 0 {
+		for _, e := range n.chunks[c][i:] {
+			full := prefix + piece(e, remainders)
+			if isDirectory(e) {
+				more, err = w.dir(path+fileName(e), full)
+			} else {
+				more, err = w.file(path+e, full)
+			}
+			if !more || err != nil {
+				return false, err
+			}
+		}
+	}
+	return true, nil
+}
+
+// rest returns what of the key to begin after is below prefix, or that everything there lies before it.
+func (w *walk) rest(prefix string) (rest string, past bool) {
+	if rest, ok := strings.CutPrefix(w.after, prefix); ok {
+		return rest, false
+	}
+	return "", w.after > prefix
+}
+
+// seek returns the position of the first entry that is greater than rest or has keys below it that are.
+func (n *names) seek(rest string, remainders bool) (c, i int) {
+	if rest == "" {
+		return 0, 0
+	}
+	if remainders {
+		rest = string(partMark) + rest
+	}
+	c, i, ok := n.search(rest)
+	// A directory with keys that begin like rest is right before the place where rest would be.
+	if !ok && i > 0 {
+		if e := n.chunks[c][i-1]; isDirectory(e) && strings.HasPrefix(rest, piece(e, false)) {
+			i--
+		}
+	}
+	return c, i
+}
+
+// file yields the object at path.
+func (w *walk) file(path, enc string) (more bool, err error) {
+	if err := w.ctx.Err(); err != nil {
+		return false, err
+	}
+	key, ok := decode(enc)
+	if !ok || enc <= w.after {
+		return true, nil
+	}
+	if w.keysOnly {
+		return w.yield(storage.Info{Key: key}, nil), nil
+	}
+	var st syscall.Stat_t
+	switch err := w.d.object(path, &st); {
+	case errors.Is(err, storage.ErrNotExist):
+		return true, nil // removed since the names were read
+	case err != nil:
+		return false, err
+	}
+	return w.yield(info(key, &st), nil), nil
+}
+
+// names returns the entries of the directory at path, nil if there is no such directory.
+//
+// A directory that changes while it is read may show an entry twice or, on some file systems, not at all that was renamed over. So it
+// is read until its time has not changed meanwhile, at last under its lock.
+func (d *Driver) names(ctx context.Context, path string) (*names, error) {
+	if d.lists.has(path) {
+		var st syscall.Stat_t
+		if lstat(d.objects+path, &st) == nil {
+			if n := d.lists.get(path, stampOf(&st)); n != nil {
+				return n, nil
+			}
+		}
+	}
+	for range 3 {
+		n, exact, err := d.readNames(ctx, path)
+		if exact || err != nil {
+			return n, err
+		}
+	}
+	l := d.lockOf(path)
+	if err := l.lock(); err != nil {
+		return nil, err
+	}
+	defer l.unlock()
+	n, _, err := d.readNames(ctx, path)
+	return n, err
+}
+
+// readNames reads the entries of the directory at path, and reports whether it did not change meanwhile; then it keeps them.
+func (d *Driver) readNames(ctx context.Context, path string) (n *names, exact bool, err error) {
+	f, err := os.OpenFile(d.objects+path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		if err = openError(err); errors.Is(err, storage.ErrNotExist) {
+			return nil, true, nil
+		}
+		return nil, false, err
+	}
+	defer func() { _ = f.Close() }()
+	before, known, err := d.directoryState(f)
+	if err != nil {
+		return nil, false, err
+	}
+	remainders := isCut(base(path))
+	var entries []string
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, false, err
+		}
+		list, err := f.ReadDir(1024)
+		for _, e := range list {
+			if t := e.Type(); t.IsRegular() || t.IsDir() {
+				if name, ok := entry(e.Name(), t.IsDir(), remainders); ok {
+					entries = append(entries, name)
+				}
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	after, _, err := d.directoryState(f)
+	if err != nil {
+		return nil, false, err
+	}
+	n = newNames(entries)
+	if exact = known && before == after; exact {
+		d.lists.put(path, before, n)
+	}
+	return n, exact, nil
+}
+
+// directoryState returns the stamp of an open directory, and whether it is certain that another state gets another stamp.
+func (d *Driver) directoryState(f *os.File) (s stamp, certain bool, err error) {
+	fi, err := f.Stat()
+	if err != nil {
+		return stamp{}, false, err
+	}
+	st := fi.Sys().(*syscall.Stat_t)
+	m := mtime(st)
+	return stampOf(st), atime(st) == m+ours || time.Now().UnixNano()-m > settled, nil
+}

@@ -1,0 +1,178 @@
+//go:build linux || darwin
+
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/registrykit/registry/storage"
+)
+
+const (
+	dirMode  = 0o700
+	fileMode = 0o600
+)
+
+// Driver is a [storage.Driver] on a directory. What Open returns is an [*os.File].
+//
+// It holds some seventy files open, which are closed when the Driver is garbage collected; there is nothing to close.
+type Driver struct {
+	objects  string // the directory of objects, with a slash at its end
+	temp     string // the directory of this Driver's temporary files, with a slash at its end
+	tempLock *os.File
+	fsync    func(*os.File) error // nil if nothing is synced
+
+	locks   [shards]fileLock // of directories, see change
+	pruning fileLock         // of removing directories, see prune; taken before one of locks
+
+	clock     atomic.Int64  // the last time given to a file or directory
+	tempNames atomic.Uint64 // the last name given to a temporary file
+	buffers   sync.Pool     // *[bufferSize]byte
+
+	lists   listCache
+	known   ledger
+	flights flights
+}
+
+var _ storage.Driver = (*Driver)(nil)
+
+// New returns a Driver on the directory dir, which is created if it is missing. opts may be nil. It tries the file
+// system, removes what killed processes left in tmp/, and starts nothing.
+//
+// Errors: errors.ErrUnsupported if the file system lacks what the package needs.
+func New(dir string, opts *Options) (*Driver, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	d, err := open(dir, opts)
+	if err != nil {
+		return nil, fmt.Errorf("disk: %s: %w", dir, err)
+	}
+	return d, nil
+}
+
+func open(dir string, opts *Options) (_ *Driver, err error) {
+	if dir == "" {
+		return nil, errors.New("no directory given")
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	d := &Driver{objects: filepath.Join(dir, "objects") + "/"}
+	d.buffers.New = func() any { return new([bufferSize]byte) }
+	d.lists.limit = int64(opts.ListCache)
+	if opts.ListCache == 0 {
+		d.lists.limit = DefaultListCache
+	}
+	if !opts.NoSync {
+		d.fsync = (*os.File).Sync
+	}
+	temp, locks := filepath.Join(dir, "tmp"), filepath.Join(dir, "locks")
+	for _, sub := range []string{d.objects, temp, locks} {
+		if err := d.makeRoot(filepath.Clean(sub)); err != nil {
+			return nil, err
+		}
+	}
+	defer func() {
+		if err != nil {
+			d.closeLocks()
+			_ = d.tempLock.Close()
+		}
+	}()
+	if err := d.openLocks(locks); err != nil {
+		return nil, err
+	}
+	if err := sweepTemp(temp); err != nil {
+		return nil, err
+	}
+	if err := d.openTemp(temp); err != nil {
+		return nil, err
+	}
+	return d, d.probe()
+}
+
+// makeRoot creates a directory and those above it, and makes them durable.
+func (d *Driver) makeRoot(path string) error {
+	if fi, err := os.Stat(path); err == nil {
+		if !fi.IsDir() {
+			return &os.PathError{Op: "mkdir", Path: path, Err: syscall.ENOTDIR}
+		}
+		return nil
+	}
+	up := filepath.Dir(path)
+	if up != path {
+		if err := d.makeRoot(up); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, dirMode); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return d.syncFile(up)
+}
+
+// syncFile syncs the file or directory at path.
+func (d *Driver) syncFile(path string) error {
+	if d.fsync == nil {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	err = d.fsync(f)
+	return errors.Join(err, f.Close())
+}
+
+// probe tries what the driver relies on.
+func (d *Driver) probe() error {
+	f, err := d.createTemp()
+	if err != nil {
+		return err
+	}
+	name := f.Name()
+	defer func() { _ = os.Remove(name) }()
+	second, err := os.Open(name)
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	defer func() { _ = errors.Join(f.Close(), second.Close()) }()
+
+	odd := time.Now().Unix()*int64(time.Second) + 123456789
+	var st, linked syscall.Stat_t
+	if err := errors.Join(setTimes(name, odd, odd), lstat(name, &st)); err != nil {
+		return err
+	}
+	if mtime(&st) != odd {
+		return fmt.Errorf("the file system does not keep nanoseconds of modification times: %w", errors.ErrUnsupported)
+	}
+	link := name + "-link"
+	if err := os.Link(name, link); err != nil {
+		return fmt.Errorf("the file system has no hard links: %w (%w)", err, errors.ErrUnsupported)
+	}
+	if err := errors.Join(lstat(link, &linked), os.Remove(link)); err != nil {
+		return err
+	}
+	if stampOf(&st) != stampOf(&linked) {
+		return fmt.Errorf("the file system does not keep the inode of a linked file: %w", errors.ErrUnsupported)
+	}
+	if err := flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return fmt.Errorf("the file system has no flock: %w (%w)", err, errors.ErrUnsupported)
+	}
+	if flock(int(second.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+		return fmt.Errorf("flock does not exclude on this file system: %w", errors.ErrUnsupported)
+	}
+	return nil
+}
+
+// setTimes sets the access and modification times of a file, in nanoseconds.
+func setTimes(path string, atime, mtime int64) error {
+	return os.Chtimes(path, time.Unix(0, atime), time.Unix(0, mtime))
+}

@@ -1,0 +1,99 @@
+//go:build linux || darwin
+
+package disk
+
+import (
+	"errors"
+	"io/fs"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// stamp tells states of a file or directory apart. The driver gives what it writes modification times that it never
+// uses twice, and those of other processes are at least in other files.
+type stamp struct {
+	mtime int64
+	inode uint64
+}
+
+func stampOf(st *syscall.Stat_t) stamp { return stamp{mtime(st), st.Ino} }
+
+// lstat is os.Lstat without its allocations.
+func lstat(path string, st *syscall.Stat_t) error {
+	for {
+		if err := syscall.Lstat(path, st); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
+func isFile(st *syscall.Stat_t) bool { return uint32(st.Mode)&syscall.S_IFMT == syscall.S_IFREG }
+
+func isDir(st *syscall.Stat_t) bool { return uint32(st.Mode)&syscall.S_IFMT == syscall.S_IFDIR }
+
+// object fills st with the attributes of the object at a path below objects/.
+//
+// Errors: storage.ErrNotExist, also for what is no regular file.
+func (d *Driver) object(path string, st *syscall.Stat_t) error {
+	switch err := lstat(d.objects+path, st); {
+	case errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTDIR):
+		return storage.ErrNotExist
+	case err != nil:
+		return err
+	case !isFile(st):
+		return storage.ErrNotExist
+	}
+	return nil
+}
+
+// info returns what storage tells of an object with the attributes st.
+func info(key string, st *syscall.Stat_t) storage.Info {
+	ns := mtime(st)
+	return storage.Info{Key: key, Size: st.Size, ModTime: time.Unix(0, ns), Version: version(st)}
+}
+
+// version returns the version of the object that a file with the attributes st is. What changes when a file is linked or
+// unlinked (ctime, the count of links) is no part of it.
+func version(st *syscall.Stat_t) string {
+	var buf [64]byte
+	b := strconv.AppendInt(buf[:0], mtime(st), 36)
+	b = append(b, '-')
+	b = strconv.AppendUint(b, st.Ino, 36)
+	b = append(b, '-')
+	return string(strconv.AppendInt(b, st.Size, 36))
+}
+
+// now returns the wall clock in nanoseconds, and never the same twice.
+func (d *Driver) now() int64 {
+	for {
+		last := d.clock.Load()
+		t := max(time.Now().UnixNano(), last+1)
+		if d.clock.CompareAndSwap(last, t) {
+			return t
+		}
+	}
+}
+
+// failure makes err one of this package's: it names the key instead of a path and wraps the errors of package storage.
+func failure(op, key string, err error) error {
+	var class error
+	switch {
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
+		class = storage.ErrNoSpace
+	case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
+		class = storage.ErrUnavailable
+	}
+	if class != nil {
+		err = &classified{class, err}
+	}
+	return &fs.PathError{Op: "disk: " + op, Path: key, Err: err}
+}
+
+// classified is an error of the system that also is one of package storage.
+type classified struct{ class, cause error }
+
+func (e *classified) Error() string   { return e.class.Error() + ": " + e.cause.Error() }
+func (e *classified) Unwrap() []error { return []error{e.class, e.cause} }

@@ -1,0 +1,265 @@
+//go:build linux || darwin
+
+package disk
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"syscall"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// maxParallel is how many files and directories one call syncs at the same time. File systems commit them together.
+const maxParallel = 16
+
+// Sync implements [storage.Driver]. Each file not known to be safe is synced, and each of their directories once,
+// with those above it that this process has not seen synced before. Concurrent calls share the syncs of directories.
+//
+// After an error it is not certain that the same keys can ever be made safe: systems report the loss of a write once, and a
+// later sync succeeds. Put the objects again.
+func (d *Driver) Sync(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		if err := check(ctx, "sync", key); err != nil {
+			return err
+		}
+	}
+	if d.fsync == nil || len(keys) == 0 {
+		return ctx.Err()
+	}
+	b, err := d.newBatch()
+	if err != nil {
+		return failure("sync", keys[0], err)
+	}
+	for _, key := range keys {
+		if err := b.addKey(keyPath(key)); err != nil {
+			return failure("sync", key, err)
+		}
+	}
+	if err := b.run(ctx); err != nil {
+		return failure("sync", keys[0], err)
+	}
+	return nil
+}
+
+// syncWritten makes an object durable whose content is.
+func (d *Driver) syncWritten(path string, s stamp) error {
+	if d.fsync == nil {
+		return nil
+	}
+	b, err := d.newBatch()
+	if err != nil {
+		return err
+	}
+	b.done[s] = true
+	b.addDir(parent(path))
+	return b.run(context.Background())
+}
+
+// batch is what one call has to sync.
+type batch struct {
+	d     *Driver
+	epoch int64
+	files map[string]stamp // by path, as they were seen
+	dirs  map[string]bool  // paths
+	above map[string]bool  // directories that are durable once dirs are synced
+	done  map[stamp]bool   // files that are durable once all is synced
+	mu    sync.Mutex       // guards done while it runs
+}
+
+// newBatch must be called before anything is looked at, so that what is seen belongs to its epoch or a later one.
+func (d *Driver) newBatch() (*batch, error) {
+	epoch, err := d.epoch()
+	if err != nil {
+		return nil, err
+	}
+	return &batch{
+		d: d, epoch: epoch,
+		files: make(map[string]stamp), dirs: make(map[string]bool), above: make(map[string]bool), done: make(map[stamp]bool),
+	}, nil
+}
+
+// addKey adds the object at path, or that there is none, which the nearest directory above it that exists tells.
+func (b *batch) addKey(path string) error {
+	var st syscall.Stat_t
+	switch err := b.d.object(path, &st); {
+	case errors.Is(err, storage.ErrNotExist):
+		for path = parent(path); path != "" && lstat(b.d.objects+path, &st) != nil; {
+			path = parent(path)
+		}
+		b.addDir(path)
+		return nil
+	case err != nil:
+		return err
+	default:
+		s := stampOf(&st)
+		switch b.d.known.file(s) {
+		case wholeSafe:
+			return nil
+		case contentSafe:
+			b.done[s] = true
+		case unknown:
+			b.files[path] = s
+		}
+	}
+	b.addDir(parent(path))
+	return nil
+}
+
+// addDir adds a directory and the directories above it, up to one that is known to be durable.
+func (b *batch) addDir(path string) {
+	b.dirs[path] = true
+	for ; path != "" && !b.above[path] && !b.d.known.dir(b.epoch, path); path = parent(path) {
+		b.above[path] = true
+		b.dirs[parent(path)] = true
+	}
+}
+
+// run syncs all, in parallel, and notes what is durable then.
+func (b *batch) run(ctx context.Context) error {
+	jobs := make([]func() error, 0, len(b.files)+len(b.dirs))
+	for path, s := range b.files {
+		jobs = append(jobs, func() error { return b.syncObject(path, s) })
+	}
+	for path := range b.dirs {
+		jobs = append(jobs, func() error { return b.d.flights.do(path, b.d.syncDir) })
+	}
+	if err := parallel(ctx, jobs); err != nil {
+		return err
+	}
+	b.d.known.addDirs(b.epoch, b.above)
+	for s := range b.done {
+		b.d.known.add(s, wholeSafe)
+	}
+	return nil
+}
+
+// syncObject syncs the file at path. If it is another one by now than the one that was seen, or none, the directory is
+// synced once more: it may have been synced before that change, and then holds on disk the name of a file that nobody
+// has synced.
+func (b *batch) syncObject(path string, seen stamp) error {
+	s, err := b.syncContent(path)
+	if err == nil && s != seen {
+		err = b.d.flights.do(parent(path), b.d.syncDir)
+	}
+	if err != nil || s == (stamp{}) {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.done[s] = true
+	return nil
+}
+
+// syncContent syncs the file at path and returns its stamp, which is zero if there is no file.
+func (b *batch) syncContent(path string) (stamp, error) {
+	f, err := os.OpenFile(b.d.objects+path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		if err = openError(err); errors.Is(err, storage.ErrNotExist) {
+			return stamp{}, nil
+		}
+		return stamp{}, err
+	}
+	defer func() { _ = f.Close() }()
+	fi, err := f.Stat()
+	if err != nil {
+		return stamp{}, err
+	}
+	return stampOf(fi.Sys().(*syscall.Stat_t)), b.d.fsync(f)
+}
+
+// syncDir syncs the directory at path. One that is gone has been removed together with what was in it, which the
+// nearest one above that is there knows.
+func (d *Driver) syncDir(path string) error {
+	for {
+		err := d.syncFile(d.objects + path)
+		if err == nil || path == "" || !errors.Is(openError(err), storage.ErrNotExist) {
+			return err
+		}
+		path = parent(path)
+	}
+}
+
+// parallel runs jobs, as many as maxParallel at a time, and returns when none is running any more. No job
+// begins after one has failed or the context has ended.
+func parallel(ctx context.Context, jobs []func() error) error {
+	if err := ctx.Err(); err != nil || len(jobs) == 0 {
+		return err
+	}
+	if len(jobs) == 1 {
+		return jobs[0]()
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make(chan func() error)
+	var wg sync.WaitGroup
+	for range min(len(jobs), maxParallel) {
+		wg.Go(func() {
+			for job := range next {
+				if err := job(); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	for _, job := range jobs {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- job
+	}
+	close(next)
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// flights lets those share one sync of a directory who ask for it before it begins: what they have changed
+// is covered, which is not certain of one that has begun already.
+type flights struct {
+	mu      sync.Mutex
+	running map[string]*flight
+	waiting map[string]*flight
+}
+
+type flight struct {
+	landed chan struct{}
+	err    error
+}
+
+// do runs sync for path, or takes the result of one that begins after this call.
+func (fs *flights) do(path string, sync func(string) error) error {
+	fs.mu.Lock()
+	if f := fs.waiting[path]; f != nil {
+		fs.mu.Unlock()
+		<-f.landed
+		return f.err
+	}
+	f := &flight{landed: make(chan struct{})}
+	if ahead := fs.running[path]; ahead != nil {
+		if fs.waiting == nil {
+			fs.waiting = make(map[string]*flight)
+		}
+		fs.waiting[path] = f
+		fs.mu.Unlock()
+		<-ahead.landed
+		fs.mu.Lock()
+		delete(fs.waiting, path)
+	}
+	if fs.running == nil {
+		fs.running = make(map[string]*flight)
+	}
+	fs.running[path] = f
+	fs.mu.Unlock()
+
+	f.err = sync(path)
+
+	fs.mu.Lock()
+	if fs.running[path] == f {
+		delete(fs.running, path)
+	}
+	fs.mu.Unlock()
+	close(f.landed)
+	return f.err
+}

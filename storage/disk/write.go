@@ -1,0 +1,229 @@
+//go:build linux || darwin
+
+package disk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/registrykit/registry/storage"
+)
+
+const (
+	bufferSize  = 128 << 10 // of the pooled buffers that bodies go through
+	copySize    = 64 << 20  // how much the kernel copies from file to file before the context is looked at
+	maxAttempts = 100       // to publish while others remove the directory again and again
+)
+
+// errUnsynced: the object that a deferred Put is about to replace may only be lost to one that is itself safe.
+var errUnsynced = errors.New("content is not synced")
+
+// Put implements [storage.Driver]. Nothing is locked and nothing is visible until the whole object is written.
+func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+	if opts == nil {
+		opts = &storage.PutOptions{}
+	}
+	if err := check(ctx, "put", key); err != nil {
+		return storage.Info{}, err
+	}
+	if opts.IfAbsent && opts.IfVersion != "" {
+		return storage.Info{}, failure("put", key, fs.ErrInvalid)
+	}
+	w := &writing{d: d, path: keyPath(key), opts: opts}
+	if err := w.run(ctx, body); err != nil {
+		return storage.Info{}, failure("put", key, err)
+	}
+	return info(key, &w.st), nil
+}
+
+// writing is one Put.
+type writing struct {
+	d      *Driver
+	path   string // of the object
+	opts   *storage.PutOptions
+	file   *os.File       // the temporary file
+	st     syscall.Stat_t // of the temporary file, which becomes the object
+	synced bool
+}
+
+func (w *writing) run(ctx context.Context, body io.Reader) error {
+	if w.opts.IfAbsent || w.opts.IfVersion != "" {
+		// Most who lose a condition lose it here, before their body is read. The decision is the one in publish.
+		if _, err := w.allowed(); err != nil {
+			return err
+		}
+	}
+	var err error
+	if w.file, err = w.d.createTemp(); err != nil {
+		return err
+	}
+	defer func() { _ = w.file.Close() }()
+	published := false
+	defer func() {
+		if !published || w.opts.IfAbsent {
+			_ = os.Remove(w.file.Name())
+		}
+	}()
+	if err := w.d.copyBody(ctx, w.file, body); err != nil {
+		return err
+	}
+	if err := w.seal(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := w.publish(); err != nil {
+		return err
+	}
+	published = true
+	if w.opts.Durability != storage.Durable {
+		return nil
+	}
+	// The object is there now, so the context is no longer asked.
+	return w.d.syncWritten(w.path, stampOf(&w.st))
+}
+
+// seal gives the temporary file its time, and so its version, and syncs it if it must be safe before it is published.
+func (w *writing) seal() error {
+	t := w.d.now()
+	if err := setTimes(w.file.Name(), t, t); err != nil {
+		return err
+	}
+	fi, err := w.file.Stat()
+	if err != nil {
+		return err
+	}
+	w.st = *fi.Sys().(*syscall.Stat_t)
+	if w.opts.Durability == storage.Durable {
+		return w.sync()
+	}
+	return nil
+}
+
+func (w *writing) sync() error {
+	if w.d.fsync != nil {
+		if err := w.d.fsync(w.file); err != nil {
+			return err
+		}
+		w.d.known.add(stampOf(&w.st), contentSafe)
+	}
+	w.synced = true
+	return nil
+}
+
+// allowed checks the conditions on the object that is there.
+func (w *writing) allowed() (exists bool, err error) {
+	var st syscall.Stat_t
+	switch err := w.d.object(w.path, &st); {
+	case err == nil:
+	case !errors.Is(err, storage.ErrNotExist):
+		return false, err
+	case w.opts.IfVersion != "":
+		return false, storage.ErrChanged
+	default:
+		return false, nil
+	}
+	switch {
+	case w.opts.IfAbsent:
+		return true, storage.ErrExist
+	case w.opts.IfVersion != "" && w.opts.IfVersion != version(&st):
+		return true, storage.ErrChanged
+	}
+	return true, nil
+}
+
+// publish makes the temporary file the object.
+func (w *writing) publish() error {
+	dir, full := parent(w.path), w.d.objects+w.path
+	for attempt := 0; ; attempt++ {
+		err := w.d.change(dir, func() (edit, error) {
+			exists, err := w.allowed()
+			if err != nil {
+				return edit{}, err
+			}
+			if exists && !w.synced && w.opts.Durability == storage.Deferred && w.d.fsync != nil {
+				return edit{}, errUnsynced
+			}
+			if w.opts.IfAbsent {
+				// Atomic by itself, so that this holds even against those who do not take the lock.
+				err = os.Link(w.file.Name(), full)
+			} else {
+				err = os.Rename(w.file.Name(), full)
+			}
+			if exists {
+				return edit{}, err
+			}
+			return edit{add: base(w.path)}, err
+		})
+		switch {
+		case err == nil || attempt == maxAttempts:
+			return err
+		case err == errUnsynced:
+			err = w.sync()
+		case errors.Is(err, errNoDirectory):
+			err = w.d.makeDirs(dir)
+		default:
+			return taken(err)
+		}
+		if err != nil {
+			return taken(err)
+		}
+	}
+}
+
+// taken says what it means that a directory is where the object, or a file where one of its directories, should be.
+func taken(err error) error {
+	for _, e := range []syscall.Errno{syscall.ENOTDIR, syscall.EISDIR, syscall.ENOTEMPTY} {
+		if errors.Is(err, e) {
+			return &classified{storage.ErrKey, errors.New("another key is a directory of it, or it of another")}
+		}
+	}
+	return err
+}
+
+// copyBody writes body to f.
+func (d *Driver) copyBody(ctx context.Context, f *os.File, body io.Reader) error {
+	switch b := body.(type) {
+	case nil:
+		return nil
+	case *bytes.Reader, *bytes.Buffer, *strings.Reader: // in memory: one write
+		_, err := b.(io.WriterTo).WriteTo(f)
+		return err
+	case *os.File: // the kernel copies, or even shares the blocks
+		for {
+			n, err := f.ReadFrom(io.LimitReader(b, copySize))
+			if err == nil {
+				err = ctx.Err()
+			}
+			if n < copySize || err != nil {
+				return err
+			}
+		}
+	}
+	buf := d.buffers.Get().(*[bufferSize]byte)
+	defer d.buffers.Put(buf)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := body.Read(buf[:])
+		if n > 0 {
+			if _, err := f.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package memory
+
+import (
+	"context"
+	"io"
+	"slices"
+
+	"github.com/registrykit/registry/storage"
+)
+
+const (
+	firstBuffer = 512       // bytes, where nothing is known of the size
+	maxHint     = 256 << 10 // bytes set aside on the word of a hint, which may be wrong
+)
+
+// read returns what body holds. Its bytes are accounted for as they come, so that bodies being read at the same time
+// cannot go beyond the bound together; the caller releases as many as it was given if it does not keep them, also on an error.
+func (d *Driver) read(ctx context.Context, body io.Reader, hint int64) ([]byte, error) {
+	if body == nil {
+		return nil, nil
+	}
+	size := int64(firstBuffer)
+	if hint > 0 {
+		size = min(hint, maxHint) + 1 // one more: the end is then seen without growing
+	}
+	data := make([]byte, 0, size)
+	for {
+		if err := ctx.Err(); err != nil {
+			return data, err
+		}
+		if len(data) == cap(data) {
+			data = slices.Grow(data, len(data))
+		}
+		n, err := body.Read(data[len(data):cap(data)])
+		if n > 0 {
+			if !d.reserve(int64(n)) {
+				return data, storage.ErrNoSpace
+			}
+			data = data[:len(data)+n]
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return data, err
+		}
+	}
+	if cap(data)-len(data) > len(data)/8+64 { // growing left more unused than is worth keeping
+		data = append(make([]byte, 0, len(data)), data...)
+	}
+	return data, nil
+}
+
+func (d *Driver) reserve(n int64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.max > 0 && d.used+n > d.max {
+		return false
+	}
+	d.used += n
+	return true
+}
+
+func (d *Driver) release(n int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.used -= n
+}

@@ -1,0 +1,241 @@
+package memory
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// Options are the options of [New]. The zero value is ready to use.
+type Options struct {
+	// MaxBytes bounds the bytes of all objects together, those included that a Put is still reading; a Put that
+	// would go beyond fails with [storage.ErrNoSpace]. Keys and the index are not counted. 0 means no bound.
+	MaxBytes int64
+}
+
+// Driver is a [storage.Driver] in memory. The readers that Open returns also implement [io.Seeker] and
+// [io.WriterTo].
+type Driver struct {
+	max int64
+
+	mu    sync.RWMutex
+	index index
+	used  int64  // bytes of all objects and of the bodies being read
+	last  uint64 // the counter that versions are taken from
+}
+
+var _ storage.Driver = (*Driver)(nil)
+
+// New returns an empty Driver. opts may be nil.
+func New(opts *Options) (*Driver, error) {
+	if opts == nil {
+		opts = &Options{}
+	}
+	if opts.MaxBytes < 0 {
+		return nil, fmt.Errorf("memory: MaxBytes is negative: %d", opts.MaxBytes)
+	}
+	return &Driver{max: opts.MaxBytes}, nil
+}
+
+// Open implements [storage.Driver].
+func (d *Driver) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
+	if opts == nil {
+		opts = &storage.OpenOptions{}
+	}
+	if opts.Offset < 0 || opts.Length < 0 {
+		return nil, storage.Info{}, failure("open", key, fs.ErrInvalid)
+	}
+	o, err := d.get(ctx, "open", key)
+	if err != nil {
+		return nil, storage.Info{}, err
+	}
+	if opts.IfNotVersion != "" && opts.IfNotVersion == o.Version {
+		return nil, o.Info, storage.ErrNotModified
+	}
+	data := o.data[min(opts.Offset, o.Size):]
+	if opts.Length > 0 && opts.Length < int64(len(data)) {
+		data = data[:opts.Length]
+	}
+	return reader{bytes.NewReader(data)}, o.Info, nil
+}
+
+// Stat implements [storage.Driver].
+func (d *Driver) Stat(ctx context.Context, key string) (storage.Info, error) {
+	o, err := d.get(ctx, "stat", key)
+	if err != nil {
+		return storage.Info{}, err
+	}
+	return o.Info, nil
+}
+
+func (d *Driver) get(ctx context.Context, op, key string) (*object, error) {
+	if err := check(ctx, op, key); err != nil {
+		return nil, err
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	o := d.index.get(key)
+	if o == nil {
+		return nil, failure(op, key, storage.ErrNotExist)
+	}
+	return o, nil
+}
+
+// Put implements [storage.Driver]. The durability asked for makes no difference.
+func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+	if opts == nil {
+		opts = &storage.PutOptions{}
+	}
+	if err := check(ctx, "put", key); err != nil {
+		return storage.Info{}, err
+	}
+	if opts.IfAbsent && opts.IfVersion != "" {
+		return storage.Info{}, failure("put", key, fs.ErrInvalid)
+	}
+	// Most who lose a condition lose it here, before their body is read. The decision is the one in store.
+	d.mu.RLock()
+	err := allowed(d.index.get(key), opts)
+	d.mu.RUnlock()
+	if err != nil {
+		return storage.Info{}, failure("put", key, err)
+	}
+	data, err := d.read(ctx, body, opts.Size)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		var info storage.Info
+		if info, err = d.store(key, data, opts); err == nil {
+			return info, nil
+		}
+	}
+	d.release(int64(len(data)))
+	return storage.Info{}, failure("put", key, err)
+}
+
+// store makes data, which are accounted for, the object at key.
+func (d *Driver) store(key string, data []byte, opts *storage.PutOptions) (storage.Info, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := allowed(d.index.get(key), opts); err != nil {
+		return storage.Info{}, err
+	}
+	d.last++
+	o := &object{
+		Info: storage.Info{
+			Key: strings.Clone(key), Size: int64(len(data)), ModTime: time.Now(), Version: strconv.FormatUint(d.last, 36),
+		},
+		data: data,
+	}
+	if old := d.index.set(o); old != nil {
+		d.used -= old.Size
+	}
+	return o.Info, nil
+}
+
+// allowed checks the conditions of opts on the object that is there, which is nil if there is none.
+func allowed(o *object, opts *storage.PutOptions) error {
+	switch {
+	case opts.IfAbsent && o != nil:
+		return storage.ErrExist
+	case opts.IfVersion != "" && (o == nil || o.Version != opts.IfVersion):
+		return storage.ErrChanged
+	}
+	return nil
+}
+
+// Delete implements [storage.Driver].
+func (d *Driver) Delete(ctx context.Context, key, ifVersion string) error {
+	if err := check(ctx, "delete", key); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o := d.index.get(key)
+	if o == nil {
+		return failure("delete", key, storage.ErrNotExist)
+	}
+	if ifVersion != "" && o.Version != ifVersion {
+		return failure("delete", key, storage.ErrChanged)
+	}
+	d.index.remove(key)
+	d.used -= o.Size
+	return nil
+}
+
+// List implements [storage.Driver].
+func (d *Driver) List(ctx context.Context, prefix string, opts *storage.ListOptions) iter.Seq2[storage.Info, error] {
+	if opts == nil {
+		opts = &storage.ListOptions{}
+	}
+	return func(yield func(storage.Info, error) bool) {
+		if prefix != "" && !storage.ValidKey(strings.TrimSuffix(prefix, "/")) || prefix != "" && prefix[len(prefix)-1] != '/' {
+			yield(storage.Info{}, failure("list", prefix, storage.ErrKey))
+			return
+		}
+		// A page is taken under the lock and yielded without it, so the consumer may call what it likes.
+		page := make([]*object, 0, pageSize(opts.PageHint))
+		after := opts.After
+		for {
+			if err := ctx.Err(); err != nil {
+				yield(storage.Info{}, err)
+				return
+			}
+			d.mu.RLock()
+			page = d.index.page(page[:0], prefix, after)
+			d.mu.RUnlock()
+			for _, o := range page {
+				if !yield(o.Info, nil) {
+					return
+				}
+			}
+			if len(page) < cap(page) {
+				return
+			}
+			after = page[len(page)-1].Key
+		}
+	}
+}
+
+// pageSize is how many objects List takes at once: what the caller expects, within reason.
+func pageSize(hint int) int {
+	if hint <= 0 {
+		return 256
+	}
+	return min(hint+1, 1024)
+}
+
+// Sync implements [storage.Driver]: there is nothing to do, and nothing survives a loss of power.
+func (d *Driver) Sync(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		if err := check(ctx, "sync", key); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+func check(ctx context.Context, op, key string) error {
+	if !storage.ValidKey(key) {
+		return failure(op, key, storage.ErrKey)
+	}
+	return ctx.Err()
+}
+
+func failure(op, key string, err error) error {
+	return &fs.PathError{Op: "memory: " + op, Path: key, Err: err}
+}
+
+// reader is what Open returns. The bytes below never change.
+type reader struct{ *bytes.Reader }
+
+func (reader) Close() error { return nil }

@@ -1,0 +1,109 @@
+package memory_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/memory"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newDriver(t testing.TB, opts *memory.Options) *memory.Driver {
+	t.Helper()
+	d, err := memory.New(opts)
+	require.NoError(t, err)
+	return d
+}
+
+func TestDriver(t *testing.T) {
+	storagetest.TestDriver(t, func(t *testing.T) storage.Driver { return newDriver(t, nil) }, nil)
+}
+
+func BenchmarkDriver(b *testing.B) {
+	storagetest.BenchmarkDriver(b, func(b *testing.B) storage.Driver { return newDriver(b, nil) })
+}
+
+func TestNewRefuses(t *testing.T) {
+	_, err := memory.New(&memory.Options{MaxBytes: -1})
+	require.Error(t, err)
+}
+
+// TestMaxBytes: the bound holds for all objects and all bodies being read together, and what fails or goes away is given back.
+func TestMaxBytes(t *testing.T) {
+	d := newDriver(t, &memory.Options{MaxBytes: 1000})
+	put := func(key string, size int, opts *storage.PutOptions) error {
+		_, err := d.Put(t.Context(), key, strings.NewReader(strings.Repeat("x", size)), opts)
+		return err
+	}
+	require.NoError(t, put("a", 600, nil))
+	require.ErrorIs(t, put("b", 401, nil), storage.ErrNoSpace)
+	require.NoError(t, put("b", 400, nil))
+	require.ErrorIs(t, put("c", 1, nil), storage.ErrNoSpace)
+	require.NoError(t, put("c", 0, nil))
+	require.NoError(t, d.Delete(t.Context(), "a", ""))
+	for range 10 {
+		require.NoError(t, put("b", 500, nil), "replacing gives back")
+		require.ErrorIs(t, put("b", 500, &storage.PutOptions{IfAbsent: true}), storage.ErrExist)
+		require.ErrorIs(t, put("b", 500, &storage.PutOptions{IfVersion: "x"}), storage.ErrChanged)
+		_, err := d.Put(t.Context(), "d", io.MultiReader(strings.NewReader("some"), broken{}), nil)
+		require.ErrorIs(t, err, errBroken)
+	}
+	require.NoError(t, put("d", 500, nil))
+}
+
+var errBroken = errors.New("broken")
+
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, errBroken }
+
+func TestOpenIsASeeker(t *testing.T) {
+	d := newDriver(t, nil)
+	_, err := d.Put(t.Context(), "key", strings.NewReader("0123456789"), nil)
+	require.NoError(t, err)
+	r, _, err := d.Open(t.Context(), "key", nil)
+	require.NoError(t, err)
+	s, ok := r.(io.ReadSeeker)
+	require.True(t, ok)
+	_, err = s.Seek(7, io.SeekStart)
+	require.NoError(t, err)
+	rest, err := io.ReadAll(s)
+	require.NoError(t, err)
+	require.Equal(t, "789", string(rest))
+}
+
+// BenchmarkMillion measures a page of 100, and an insertion, among a million keys.
+func BenchmarkMillion(b *testing.B) {
+	d := newDriver(b, nil)
+	key := func(i int) string { return fmt.Sprintf("r/library/t/v%08d", i*7919%100_000_007) }
+	for i := range 1_000_000 {
+		_, err := d.Put(b.Context(), key(i), nil, nil)
+		require.NoError(b, err)
+	}
+	b.Run("List100", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			n := 0
+			for range d.List(b.Context(), "r/library/t/", &storage.ListOptions{After: key(i % 1000), PageHint: 100}) {
+				if n++; n == 100 {
+					break
+				}
+			}
+		}
+	})
+	b.Run("Put", func(b *testing.B) {
+		for i := 1_000_000; b.Loop(); i++ {
+			if _, err := d.Put(b.Context(), key(i), nil, nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

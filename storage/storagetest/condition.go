@@ -1,0 +1,196 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/storage"
+)
+
+func (s *suite) putIfAbsent(t *testing.T) {
+	d := s.new(t)
+	absent := &storage.PutOptions{IfAbsent: true}
+	put(t, d, "a/key", "first", absent)
+	_, err := d.Put(t.Context(), "a/key", strings.NewReader("second"), absent)
+	require.ErrorIs(t, err, storage.ErrExist)
+	require.NotErrorIs(t, err, storage.ErrChanged)
+	requireContent(t, d, "a/key", "first")
+	put(t, d, "a/kez", "neighbour", absent)
+	require.NoError(t, d.Delete(t.Context(), "a/key", ""))
+	put(t, d, "a/key", "third", absent)
+	requireContent(t, d, "a/key", "third")
+
+	// The decision falls when the object is stored, not when the Put begins.
+	require.NoError(t, d.Delete(t.Context(), "a/key", ""))
+	_, err = d.Put(t.Context(), "a/key", &meddling{do: func() { put(t, d, "a/key", "meddler", nil) }}, absent)
+	require.ErrorIs(t, err, storage.ErrExist)
+	requireContent(t, d, "a/key", "meddler")
+}
+
+// meddling is a body that does something when it is read for the first time.
+type meddling struct {
+	do func()
+	strings.Reader
+}
+
+func (m *meddling) Read(p []byte) (int, error) {
+	if m.do != nil {
+		m.do()
+		m.do = nil
+		m.Reset("body")
+	}
+	return m.Reader.Read(p)
+}
+
+func (s *suite) putIfVersion(t *testing.T) {
+	d := s.new(t)
+	try := func(version string) error {
+		_, err := d.Put(t.Context(), "key", strings.NewReader("new "+version), &storage.PutOptions{IfVersion: version})
+		return err
+	}
+	require.ErrorIs(t, try("some-version"), storage.ErrChanged, "a missing object has changed")
+	requireAbsent(t, d, "key")
+	first := put(t, d, "key", "first", nil)
+	second := put(t, d, "key", "second", &storage.PutOptions{IfVersion: first.Version})
+	require.NotEqual(t, first.Version, second.Version)
+	require.ErrorIs(t, try(first.Version), storage.ErrChanged)
+	require.ErrorIs(t, try("some-version"), storage.ErrChanged)
+	requireContent(t, d, "key", "second")
+
+	meddler := &meddling{do: func() { put(t, d, "key", "meddler", nil) }}
+	_, err := d.Put(t.Context(), "key", meddler, &storage.PutOptions{IfVersion: second.Version})
+	require.ErrorIs(t, err, storage.ErrChanged)
+	requireContent(t, d, "key", "meddler")
+
+	_, info := get(t, d, "key")
+	require.NoError(t, d.Delete(t.Context(), "key", ""))
+	require.ErrorIs(t, try(info.Version), storage.ErrChanged, "a missing object has changed")
+	requireAbsent(t, d, "key")
+}
+
+func (s *suite) deleteIfVersion(t *testing.T) {
+	d := s.new(t)
+	first := put(t, d, "key", "first", nil)
+	second := put(t, d, "key", "second", nil)
+	require.ErrorIs(t, d.Delete(t.Context(), "key", first.Version), storage.ErrChanged)
+	requireContent(t, d, "key", "second")
+	require.NoError(t, d.Delete(t.Context(), "key", second.Version))
+	requireAbsent(t, d, "key")
+	err := d.Delete(t.Context(), "key", second.Version)
+	require.True(t, errors.Is(err, storage.ErrNotExist) || errors.Is(err, storage.ErrChanged), "got %v", err)
+}
+
+// outcome sorts the errors of a race: it returns the index of the only one who won; all others must have lost with
+// one of the errors given.
+func outcome(t *testing.T, errs []error, lost ...error) int {
+	t.Helper()
+	winner := -1
+	for i, err := range errs {
+		if err == nil {
+			require.Equal(t, -1, winner, "two win")
+			winner = i
+			continue
+		}
+		ok := false
+		for _, l := range lost {
+			ok = ok || errors.Is(err, l)
+		}
+		require.True(t, ok, "got %v", err)
+	}
+	require.NotEqual(t, -1, winner, "nobody wins")
+	return winner
+}
+
+// raceOver races conditional Puts of different bytes through the drivers given, which share their storage.
+func (s *suite) raceOver(t *testing.T, ds []storage.Driver, key string, opts *storage.PutOptions, lost error) {
+	t.Helper()
+	errs := race(s.Goroutines, func(i int) error {
+		_, err := ds[i%len(ds)].Put(t.Context(), key, strings.NewReader(fmt.Sprint("by ", i)), opts)
+		return err
+	})
+	winner := outcome(t, errs, lost)
+	for _, d := range ds {
+		requireContent(t, d, key, fmt.Sprint("by ", winner))
+	}
+}
+
+func (s *suite) raceIfAbsent(t *testing.T) {
+	d := s.new(t)
+	for round := range 10 {
+		s.raceOver(t, []storage.Driver{d}, fmt.Sprintf("r%d/x/key", round), &storage.PutOptions{IfAbsent: true}, storage.ErrExist)
+	}
+}
+
+func (s *suite) raceIfVersion(t *testing.T) {
+	d := s.new(t)
+	for round := range 10 {
+		info := put(t, d, "key", fmt.Sprint("round ", round), nil)
+		s.raceOver(t, []storage.Driver{d}, "key", &storage.PutOptions{IfVersion: info.Version}, storage.ErrChanged)
+	}
+}
+
+// raceDelete: of Puts and Deletes on the same version, one wins.
+func (s *suite) raceDelete(t *testing.T) {
+	d := s.new(t)
+	for round := range 10 {
+		key := fmt.Sprintf("a/b/c%d/key", round%2)
+		info := put(t, d, key, fmt.Sprint("round ", round), nil)
+		errs := race(s.Goroutines/2, func(i int) error {
+			if i%2 == 0 {
+				return d.Delete(t.Context(), key, info.Version)
+			}
+			opts := &storage.PutOptions{IfVersion: info.Version, Durability: storage.Relaxed}
+			_, err := d.Put(t.Context(), key, strings.NewReader(fmt.Sprint("by ", i)), opts)
+			return err
+		})
+		winner := outcome(t, errs, storage.ErrChanged, storage.ErrNotExist)
+		if winner%2 == 0 {
+			requireAbsent(t, d, key)
+		} else {
+			requireContent(t, d, key, fmt.Sprint("by ", winner))
+		}
+	}
+}
+
+func (s *suite) counter(t *testing.T) {
+	d := s.new(t)
+	count(t, []storage.Driver{d}, 16, 20)
+}
+
+// count increments a counter by compare-and-swap, in goroutines that share the drivers, and requires the right sum.
+func count(t *testing.T, ds []storage.Driver, goroutines, increments int) {
+	t.Helper()
+	put(t, ds[0], "counter", "0", nil)
+	require.NoError(t, errors.Join(race(goroutines, func(i int) error {
+		for range increments {
+			if err := increment(t.Context(), ds[i%len(ds)], "counter"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})...))
+	requireContent(t, ds[0], "counter", strconv.Itoa(goroutines*increments))
+}
+
+func increment(ctx context.Context, d storage.Driver, key string) error {
+	for {
+		content, info, err := fetch(ctx, d, key)
+		if err != nil {
+			return err
+		}
+		n, err := strconv.Atoi(content)
+		if err != nil {
+			return err
+		}
+		opts := &storage.PutOptions{IfVersion: info.Version, Durability: storage.Relaxed}
+		if _, err = d.Put(ctx, key, strings.NewReader(strconv.Itoa(n+1)), opts); err == nil || !errors.Is(err, storage.ErrChanged) {
+			return err
+		}
+	}
+}

@@ -1,0 +1,264 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"sync"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// Errors that [Faulty] makes up. They are none of package storage's, so nothing may be concluded from them.
+var (
+	// ErrCut: the driver has been cut off, see [Faulty.CutAfter].
+	ErrCut = errors.New("storagetest: cut off")
+	// ErrInjected: an operation fails because it was asked to.
+	ErrInjected = errors.New("storagetest: injected failure")
+)
+
+// Call is one call of an operation of a [Faulty].
+type Call struct {
+	// Op is the name of the method: Open, Stat, Put, Delete, List or Sync.
+	Op string
+	// Key is the key, the prefix of a List, or the first key of a Sync.
+	Key string
+	// Number counts calls of all operations, from 1 on.
+	Number int
+	// Write counts calls of Put and Delete, from 1 on. It is 0 for other operations.
+	Write int
+}
+
+// FaultyOptions are the options of [NewFaulty]. Both functions may be called concurrently, hold no lock, and may block in order to delay.
+type FaultyOptions struct {
+	// Before is called before an operation. If it returns an error, the operation is not performed and fails with it.
+	Before func(ctx context.Context, c Call) error
+	// After is called after an operation with its error, which may be nil, and returns the error the caller gets. For a List
+	// this is its end: the error it broke off with.
+	After func(ctx context.Context, c Call, err error) error
+}
+
+// Faulty is a [storage.Driver] that passes everything on to another one, except what it was told to let fail. It has
+// no optional abilities. Tests keep the driver below at hand, to see what is stored in truth.
+//
+// A test that wants to see every possible crash of some operation runs it once for each n with CutAfter(n), until Cut reports
+// false, and each time looks at what is left.
+type Faulty struct {
+	below storage.Driver
+	opts  FaultyOptions
+
+	mu       sync.Mutex
+	counts   map[string]int
+	number   int
+	writes   int          // admitted since NewFaulty
+	finished int          // writes that have returned
+	limit    int          // of writes, or -1
+	cut      bool         // something has been refused because of limit
+	plan     map[int]plan // by Write
+}
+
+// plan is what becomes of one write.
+type plan int
+
+const (
+	notPerformed plan = iota + 1
+	noAnswer
+)
+
+var _ storage.Driver = (*Faulty)(nil)
+
+// NewFaulty returns a Faulty on d that lets nothing fail yet. opts may be nil.
+func NewFaulty(d storage.Driver, opts *FaultyOptions) *Faulty {
+	f := &Faulty{below: d, counts: make(map[string]int), limit: -1, plan: make(map[int]plan)}
+	if opts != nil {
+		f.opts = *opts
+	}
+	return f
+}
+
+// CutAfter lets n more writes pass and then all operations fail with [ErrCut] and do nothing, as if the process
+// had been killed right after the last of these writes. A write that is not admitted leaves no trace.
+func (f *Faulty) CutAfter(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.limit, f.cut = f.writes+n, false
+}
+
+// Cut reports whether anything has failed because of [Faulty.CutAfter].
+func (f *Faulty) Cut() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cut
+}
+
+// FailWrite lets the write number n from now on, counted from 1, fail with [ErrInjected] without being performed.
+func (f *Faulty) FailWrite(n int) { f.arrange(n, notPerformed) }
+
+// LoseAnswer lets the write number n from now on, counted from 1, be performed and yet answers [ErrInjected].
+func (f *Faulty) LoseAnswer(n int) { f.arrange(n, noAnswer) }
+
+func (f *Faulty) arrange(n int, p plan) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.plan[f.writes+n] = p
+}
+
+// Heal forgets everything that was to fail. Counts stay.
+func (f *Faulty) Heal() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.limit, f.cut = -1, false
+	clear(f.plan)
+}
+
+// Count returns how many calls of an operation were admitted; "" means all operations.
+func (f *Faulty) Count(op string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if op == "" {
+		return f.number
+	}
+	return f.counts[op]
+}
+
+// Writes returns how many Puts and Deletes were admitted.
+func (f *Faulty) Writes() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.writes
+}
+
+// admit counts a call or refuses it.
+func (f *Faulty) admit(op, key string) (c Call, p plan, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	write := op == "Put" || op == "Delete"
+	if f.limit >= 0 && (f.finished >= f.limit || write && f.writes >= f.limit) {
+		f.cut = true
+		return Call{}, 0, ErrCut
+	}
+	f.number++
+	f.counts[op]++
+	c = Call{Op: op, Key: key, Number: f.number}
+	if write {
+		f.writes++
+		c.Write = f.writes
+		p = f.plan[f.writes]
+	}
+	return c, p, nil
+}
+
+// run performs one operation.
+func (f *Faulty) run(ctx context.Context, op, key string, do func() error) error {
+	c, p, err := f.admit(op, key)
+	if err != nil {
+		return err
+	}
+	if c.Write > 0 {
+		defer func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.finished++
+		}()
+	}
+	if f.opts.Before != nil {
+		if err := f.opts.Before(ctx, c); err != nil {
+			return err
+		}
+	}
+	if p == notPerformed {
+		return ErrInjected
+	}
+	err = do()
+	if p == noAnswer {
+		err = ErrInjected
+	}
+	if f.opts.After != nil {
+		err = f.opts.After(ctx, c, err)
+	}
+	return err
+}
+
+// Open implements [storage.Driver].
+func (f *Faulty) Open(ctx context.Context, key string, opts *storage.OpenOptions) (r io.ReadCloser, info storage.Info, err error) {
+	err = f.run(ctx, "Open", key, func() (err error) {
+		r, info, err = f.below.Open(ctx, key, opts)
+		return err
+	})
+	if err != nil && r != nil {
+		_ = r.Close()
+		r = nil
+	}
+	return r, info, err
+}
+
+// Stat implements [storage.Driver].
+func (f *Faulty) Stat(ctx context.Context, key string) (info storage.Info, err error) {
+	err = f.run(ctx, "Stat", key, func() (err error) {
+		info, err = f.below.Stat(ctx, key)
+		return err
+	})
+	return info, err
+}
+
+// Put implements [storage.Driver].
+func (f *Faulty) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (info storage.Info, err error) {
+	err = f.run(ctx, "Put", key, func() (err error) {
+		info, err = f.below.Put(ctx, key, body, opts)
+		return err
+	})
+	if err != nil {
+		info = storage.Info{}
+	}
+	return info, err
+}
+
+// Delete implements [storage.Driver].
+func (f *Faulty) Delete(ctx context.Context, key, ifVersion string) error {
+	return f.run(ctx, "Delete", key, func() error { return f.below.Delete(ctx, key, ifVersion) })
+}
+
+// List implements [storage.Driver].
+func (f *Faulty) List(ctx context.Context, prefix string, opts *storage.ListOptions) iter.Seq2[storage.Info, error] {
+	return func(yield func(storage.Info, error) bool) {
+		more := true
+		err := f.run(ctx, "List", prefix, func() error {
+			for info, err := range f.below.List(ctx, prefix, opts) {
+				if err == nil {
+					err = f.alive()
+				}
+				if err != nil {
+					return err
+				}
+				if more = yield(info, nil); !more {
+					return nil
+				}
+			}
+			return nil
+		})
+		if err != nil && more {
+			yield(storage.Info{}, err)
+		}
+	}
+}
+
+// alive reports whether the driver is cut off.
+func (f *Faulty) alive() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.limit >= 0 && f.finished >= f.limit {
+		f.cut = true
+		return ErrCut
+	}
+	return nil
+}
+
+// Sync implements [storage.Driver].
+func (f *Faulty) Sync(ctx context.Context, keys ...string) error {
+	key := ""
+	if len(keys) > 0 {
+		key = keys[0]
+	}
+	return f.run(ctx, "Sync", key, func() error { return f.below.Sync(ctx, keys...) })
+}

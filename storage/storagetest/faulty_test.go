@@ -1,0 +1,173 @@
+package storagetest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/memory"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+func newMemory(t testing.TB) *memory.Driver {
+	t.Helper()
+	d, err := memory.New(nil)
+	require.NoError(t, err)
+	return d
+}
+
+// TestFaultyIsADriver: what is not told to fail keeps the whole contract.
+func TestFaultyIsADriver(t *testing.T) {
+	storagetest.TestDriver(t, func(t *testing.T) storage.Driver {
+		return storagetest.NewFaulty(newMemory(t), nil)
+	}, &storagetest.Options{LargeSize: 1 << 20})
+}
+
+func put(t *testing.T, d storage.Driver, key string) error {
+	t.Helper()
+	_, err := d.Put(t.Context(), key, strings.NewReader(key), nil)
+	return err
+}
+
+func keys(t *testing.T, d storage.Driver) (list []string, err error) {
+	t.Helper()
+	for info, err := range d.List(t.Context(), "", nil) {
+		if err != nil {
+			return list, err
+		}
+		list = append(list, info.Key)
+	}
+	return list, nil
+}
+
+func TestCutAfter(t *testing.T) {
+	for n := range 5 {
+		below := newMemory(t)
+		f := storagetest.NewFaulty(below, nil)
+		require.NoError(t, put(t, f, "0"))
+		f.CutAfter(n)
+		for i := 1; i <= 4; i++ {
+			if i == 4 {
+				require.Equal(t, n < 3, f.Cut())
+			}
+			err := put(t, f, fmt.Sprint(i))
+			if i <= n {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, storagetest.ErrCut)
+			}
+		}
+		list, err := keys(t, below)
+		require.NoError(t, err)
+		require.Len(t, list, 1+n)
+		_, err = keys(t, f)
+		require.ErrorIs(t, err, storagetest.ErrCut)
+		_, err = f.Stat(t.Context(), "0")
+		require.ErrorIs(t, err, storagetest.ErrCut)
+		require.ErrorIs(t, f.Delete(t.Context(), "0", ""), storagetest.ErrCut)
+		require.ErrorIs(t, f.Sync(t.Context(), "0"), storagetest.ErrCut)
+		require.True(t, f.Cut())
+		f.Heal()
+		require.NoError(t, put(t, f, "again"))
+		require.Equal(t, n+2, f.Writes())
+	}
+}
+
+func TestFailWriteAndLoseAnswer(t *testing.T) {
+	below := newMemory(t)
+	f := storagetest.NewFaulty(below, nil)
+	f.FailWrite(2)
+	f.LoseAnswer(3)
+	require.NoError(t, put(t, f, "1"))
+	require.ErrorIs(t, put(t, f, "2"), storagetest.ErrInjected)
+	require.ErrorIs(t, put(t, f, "3"), storagetest.ErrInjected)
+	require.NoError(t, put(t, f, "4"))
+	list, err := keys(t, f)
+	require.NoError(t, err)
+	require.Equal(t, []string{"1", "3", "4"}, list)
+	require.Equal(t, 4, f.Count("Put"))
+	require.Equal(t, 1, f.Count("List"))
+	require.Equal(t, 5, f.Count(""))
+	f.LoseAnswer(1)
+	require.ErrorIs(t, f.Delete(t.Context(), "1", ""), storagetest.ErrInjected)
+	_, err = below.Stat(t.Context(), "1")
+	require.ErrorIs(t, err, storage.ErrNotExist)
+}
+
+func TestHooks(t *testing.T) {
+	busy, lost := errors.New("busy"), errors.New("lost")
+	var calls []storagetest.Call
+	f := storagetest.NewFaulty(newMemory(t), &storagetest.FaultyOptions{
+		Before: func(ctx context.Context, c storagetest.Call) error {
+			calls = append(calls, c)
+			if c.Key == "slow" {
+				select {
+				case <-time.After(time.Minute):
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+			if c.Key == "busy" {
+				return busy
+			}
+			return nil
+		},
+		After: func(_ context.Context, c storagetest.Call, err error) error {
+			if c.Op == "Open" {
+				return lost
+			}
+			return err
+		},
+	})
+	require.ErrorIs(t, put(t, f, "busy"), busy)
+	require.NoError(t, put(t, f, "key"))
+	r, _, err := f.Open(t.Context(), "key", nil)
+	require.ErrorIs(t, err, lost)
+	require.Nil(t, r)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err = f.Stat(ctx, "slow")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Equal(t, []storagetest.Call{
+		{Op: "Put", Key: "busy", Number: 1, Write: 1}, {Op: "Put", Key: "key", Number: 2, Write: 2},
+		{Op: "Open", Key: "key", Number: 3}, {Op: "Stat", Key: "slow", Number: 4},
+	}, calls)
+}
+
+// ExampleFaulty_CutAfter looks at every state that a crash of an operation of three writes can leave.
+func ExampleFaulty_CutAfter() {
+	operation := func(d storage.Driver) error {
+		for _, key := range []string{"blob", "manifest", "tag"} {
+			if _, err := d.Put(context.Background(), key, nil, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for n, cut := 0, true; cut; n++ {
+		d, err := memory.New(nil)
+		if err != nil {
+			panic(err)
+		}
+		f := storagetest.NewFaulty(d, nil)
+		f.CutAfter(n)
+		err = operation(f)
+		cut = f.Cut()
+		left := 0
+		for range d.List(context.Background(), "", nil) {
+			left++
+		}
+		fmt.Println(left, "stored,", err)
+	}
+	// Output:
+	// 0 stored, storagetest: cut off
+	// 1 stored, storagetest: cut off
+	// 2 stored, storagetest: cut off
+	// 3 stored, <nil>
+}

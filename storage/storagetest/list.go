@@ -1,0 +1,279 @@
+package storagetest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// fill puts an object at each key.
+func fill(t *testing.T, d storage.Driver, keys []string) {
+	t.Helper()
+	for _, key := range keys {
+		put(t, d, key, key[:min(len(key), 10)], &storage.PutOptions{Durability: storage.Relaxed})
+	}
+}
+
+// shallow leaves out keys in very many directories, where a test has to list often.
+func shallow(keys []string) []string {
+	return slices.DeleteFunc(keys, func(key string) bool { return strings.Count(key, "/") > 20 })
+}
+
+// expect returns what a list of keys must yield.
+func expect(keys []string, prefix, after string) []string {
+	want := []string{}
+	for _, key := range keys {
+		if strings.HasPrefix(key, prefix) && key > after {
+			want = append(want, key)
+		}
+	}
+	return want
+}
+
+func (s *suite) listOrder(t *testing.T) {
+	d := s.new(t)
+	require.Empty(t, list(t, d, "", nil))
+	require.Empty(t, list(t, d, "nothing/here/", nil))
+	keys := awkward()
+	shuffled := slices.Clone(keys)
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	fill(t, d, shuffled)
+	requireKeys(t, keys, list(t, d, "", nil))
+}
+
+// pages returns a list taken in pages of n.
+func pages(t *testing.T, d storage.Driver, prefix string, n int, opts storage.ListOptions) []string {
+	t.Helper()
+	all := []string{}
+	for {
+		page, err := listKeys(t.Context(), d, prefix, &opts, n)
+		require.NoError(t, err)
+		all = append(all, page...)
+		if len(page) < n {
+			return all
+		}
+		opts.After = page[n-1]
+	}
+}
+
+func (s *suite) listPaging(t *testing.T) {
+	d := s.new(t)
+	keys := awkward()
+	fill(t, d, keys)
+	for _, n := range []int{1, 2, 3, 7, 100, len(keys), len(keys) + 1} {
+		requireKeys(t, keys, pages(t, d, "", n, storage.ListOptions{PageHint: n}), "pages of %d", n)
+		requireKeys(t, keys, pages(t, d, "", n, storage.ListOptions{KeysOnly: true}), "pages of %d", n)
+	}
+	requireKeys(t, expect(keys, "x/", ""), pages(t, d, "x/", 2, storage.ListOptions{}))
+	requireKeys(t, keys, pages(t, d, "", 7, storage.ListOptions{PageHint: 1 << 30}), "the hint may be wrong")
+}
+
+// listAfter: After may be anything.
+func (s *suite) listAfter(t *testing.T) {
+	d := s.new(t)
+	keys := shallow(awkward())
+	fill(t, d, keys)
+	afters := []string{
+		"\x00", "!", "/", "//", "a/", "a//", "a/b/", "a/b\x00", "a!", "a^", "a[", "a`", "a/^", "a/b^", "^", "[", "]", "@", ":", "`", "{", "\x7f", "\xff", "ä", "+",
+		"Z", "Zz", "a+", "a,", "x/U^", "x/U", "x/u", "x/upper", "x/upper/", "x/upper/y!", "x/upper0", "x/UPPER/z", ".", "..", "../x", "d", "e/",
+	}
+	for _, n := range []int{1, 198, 199, 200, 201, 398, 399, 500} {
+		l := strings.Repeat("l", n)
+		afters = append(afters, l+"+", l+"^", l+"/", "d/"+l+"!", "e/"+l, "e/"+l+"/", "e/"+l+"/j", "e/"+l+"-", "f/"+l+"/k/", "g/"+l+"-", strings.ToUpper(l)+"^", l[1:]+"M")
+	}
+	for _, key := range keys {
+		afters = append(afters, key, key+"\x00", key+"/", key+"-", key[:len(key)/2], key[:len(key)-1])
+	}
+	for i, after := range afters {
+		got := list(t, d, "", &storage.ListOptions{After: after, KeysOnly: true})
+		requireKeys(t, expect(keys, "", after), got, "after %q", after)
+		prefix := []string{"a/", "x/", "x/upper/", "d/", "e/"}[i%5]
+		got = list(t, d, prefix, &storage.ListOptions{After: after, KeysOnly: true})
+		requireKeys(t, expect(keys, prefix, after), got, "prefix %q after %q", prefix, after)
+	}
+}
+
+func (s *suite) listPrefix(t *testing.T) {
+	d := s.new(t)
+	keys := shallow(awkward())
+	fill(t, d, keys)
+	prefixes := map[string]bool{"": true, "nothing/": true, "a/b/": true, "A/": true, "X/Upper/": true, "x/upper/y/z/": true}
+	for _, key := range keys {
+		for i := range key {
+			if key[i] == '/' && len(prefixes) < 300 {
+				prefixes[key[:i+1]] = true
+			}
+		}
+	}
+	for prefix := range prefixes {
+		requireKeys(t, expect(keys, prefix, ""), list(t, d, prefix, nil), "prefix %q", prefix)
+		for _, after := range []string{prefix, strings.TrimSuffix(prefix, "/"), prefix + "\xff", "\x00", "\xff", "k", "x/upper"} {
+			got := list(t, d, prefix, &storage.ListOptions{After: after})
+			requireKeys(t, expect(keys, prefix, after), got, "prefix %q after %q", prefix, after)
+		}
+	}
+}
+
+// listMany: more than a page of any storage, in one directory and in many, and changed between two pages.
+func (s *suite) listMany(t *testing.T) {
+	d := s.new(t)
+	var keys []string
+	for i := range 2500 {
+		keys = append(keys, fmt.Sprintf("many/k%07d", i*7919%1_000_003))
+	}
+	for i := range 60 {
+		keys = append(keys, fmt.Sprintf("tree/%d/%d/leaf", i%4, i), fmt.Sprintf("tree/%d/%d-", i%4, i))
+	}
+	fill(t, d, keys)
+	slices.Sort(keys)
+	requireKeys(t, keys, list(t, d, "", nil))
+	requireKeys(t, keys, pages(t, d, "", 100, storage.ListOptions{PageHint: 100}))
+
+	after := ""
+	for i := range 40 {
+		page, err := listKeys(t.Context(), d, "many/", &storage.ListOptions{After: after, PageHint: 20}, 20)
+		require.NoError(t, err)
+		requireKeys(t, expect(keys, "many/", after)[:20], page)
+		after = page[len(page)-1]
+		added := fmt.Sprintf("many/k%07d-added", i*20_001)
+		removed := keys[i*30]
+		put(t, d, added, "", nil)
+		require.NoError(t, d.Delete(t.Context(), removed, ""))
+		keys = slices.DeleteFunc(keys, func(key string) bool { return key == removed })
+		at, _ := slices.BinarySearch(keys, added)
+		keys = slices.Insert(keys, at, added)
+	}
+	requireKeys(t, keys, list(t, d, "", nil))
+}
+
+// listWhileChanging: what is there all the time is yielded exactly once, while other keys come and go and some of these are replaced.
+func (s *suite) listWhileChanging(t *testing.T) {
+	d := s.new(t)
+	ctx := t.Context()
+	var stable []string
+	for i := range 600 {
+		stable = append(stable, fmt.Sprintf("flat/%04d-stable", i))
+	}
+	for i := range 60 {
+		stable = append(stable, fmt.Sprintf("tree/%02d/x/stable", i))
+	}
+	fill(t, d, stable)
+	slices.Sort(stable)
+	var stop atomic.Bool
+	errs := race(6, func(i int) error {
+		if i < 2 { // lists
+			defer stop.Store(true)
+			for range 15 {
+				got, err := listKeys(ctx, d, "", &storage.ListOptions{KeysOnly: i == 0, PageHint: 10}, -1)
+				if err != nil {
+					return err
+				}
+				got = slices.DeleteFunc(got, func(key string) bool { return !strings.HasSuffix(key, "stable") })
+				if !slices.Equal(stable, got) {
+					return fmt.Errorf("%d stable keys of %d", len(got), len(stable))
+				}
+			}
+			return nil
+		}
+		rnd := rand.New(rand.NewPCG(uint64(i), 0))
+		for !stop.Load() {
+			n := rnd.IntN(600)
+			key := fmt.Sprintf("flat/%04d-moving-%d", n, i)
+			switch rnd.IntN(3) {
+			case 0:
+				key = fmt.Sprintf("tree/%02d/x%d/moving", n%60, i)
+			case 1: // replaces a stable one, which is there all the same
+				if _, err := d.Put(ctx, stable[n], strings.NewReader("new"), &storage.PutOptions{Durability: storage.Relaxed}); err != nil {
+					return err
+				}
+			}
+			if _, err := d.Put(ctx, key, nil, &storage.PutOptions{Durability: storage.Relaxed}); err != nil {
+				return err
+			}
+			if err := d.Delete(ctx, key, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	require.NoError(t, errors.Join(errs...))
+}
+
+// listConsumer: between two elements the consumer may do anything.
+func (s *suite) listConsumer(t *testing.T) {
+	d := s.new(t)
+	var keys []string
+	for i := range 700 {
+		keys = append(keys, fmt.Sprintf("d%d/key%04d", i%3, i))
+	}
+	fill(t, d, keys)
+	slices.Sort(keys)
+	var got []string
+	within(t, "a consumer that calls the driver", func() error {
+		for info, err := range d.List(t.Context(), "", nil) {
+			if err != nil {
+				return err
+			}
+			got = append(got, info.Key)
+			if len(got)%10 != 0 {
+				continue
+			}
+			if _, err := d.Put(t.Context(), info.Key, strings.NewReader("again"), &storage.PutOptions{Durability: storage.Relaxed}); err != nil {
+				return err
+			}
+			if _, err := listKeys(t.Context(), d, "d1/", nil, 3); err != nil {
+				return err
+			}
+			if err := d.Delete(t.Context(), info.Key, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	requireKeys(t, keys, got)
+	require.Len(t, list(t, d, "", nil), len(keys)-len(keys)/10)
+}
+
+// listSees: a list shows every change that was finished before it began.
+func (s *suite) listSees(t *testing.T) {
+	d := s.new(t)
+	var base []string
+	for i := range 400 {
+		base = append(base, fmt.Sprintf("dir/%03d", i))
+	}
+	fill(t, d, base)
+	errs := race(8, func(i int) error {
+		for j := range 30 {
+			key := fmt.Sprintf("dir/%03d-%d-%d", j, i, j)
+			opts := &storage.ListOptions{After: key[:len("dir/000")], KeysOnly: j%2 == 0}
+			for _, want := range []bool{true, false} {
+				var err error
+				if want {
+					_, err = d.Put(t.Context(), key, nil, &storage.PutOptions{Durability: storage.Relaxed})
+				} else {
+					err = d.Delete(t.Context(), key, "")
+				}
+				if err != nil {
+					return err
+				}
+				got, err := listKeys(t.Context(), d, "dir/", opts, 60)
+				if err != nil {
+					return err
+				}
+				if slices.Contains(got, key) != want {
+					return fmt.Errorf("%s listed: %v, there: %v", key, !want, want)
+				}
+			}
+		}
+		return nil
+	})
+	require.NoError(t, errors.Join(errs...))
+}

@@ -1,0 +1,81 @@
+package storagetest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// again returns another driver on the storage of d, or skips the test.
+func (s *suite) again(t *testing.T, d storage.Driver) storage.Driver {
+	t.Helper()
+	if s.Reopen == nil {
+		t.Skip("Options.Reopen is not given")
+	}
+	return s.Reopen(t, d)
+}
+
+// reopen: contents and versions survive.
+func (s *suite) reopen(t *testing.T) {
+	d := s.new(t)
+	keys := awkward()
+	fill(t, d, keys)
+	replaced := put(t, d, "replaced/key", "old", nil)
+	infos := map[string]storage.Info{}
+	for info, err := range d.List(t.Context(), "", nil) {
+		require.NoError(t, err)
+		infos[info.Key] = info
+	}
+	again := s.again(t, d)
+	n := 0
+	for info, err := range again.List(t.Context(), "", nil) {
+		require.NoError(t, err)
+		require.Equal(t, infos[info.Key].Version, info.Version)
+		n++
+	}
+	require.Equal(t, len(infos), n)
+	requireContent(t, again, "replaced/key", "old")
+	require.NoError(t, again.Sync(t.Context(), keys...))
+	put(t, again, "replaced/key", "new", &storage.PutOptions{IfVersion: replaced.Version})
+}
+
+// twoInstances: two drivers on the same storage see each other's writes at once, and conditions hold between them.
+func (s *suite) twoInstances(t *testing.T) {
+	a := s.new(t)
+	ds := []storage.Driver{a, s.again(t, a)}
+	want := []string{}
+	for i := range 400 { // enough to make any cache of lists worthwhile
+		key := fmt.Sprintf("dir/%04d", i)
+		put(t, ds[0], key, key, &storage.PutOptions{Durability: storage.Relaxed})
+		want = append(want, key)
+	}
+	for i := range 60 {
+		mine, other := ds[i%2], ds[1-i%2]
+		requireKeys(t, want, list(t, other, "dir/", &storage.ListOptions{KeysOnly: true}))
+		key := fmt.Sprintf("dir/%04d", 400+i)
+		info := put(t, mine, key, "first", &storage.PutOptions{IfAbsent: true, Durability: storage.Relaxed})
+		want = append(want, key)
+		requireKeys(t, want, list(t, other, "dir/", nil))
+		requireContent(t, other, key, "first")
+		put(t, other, key, "second", &storage.PutOptions{IfVersion: info.Version, Durability: storage.Relaxed})
+		requireContent(t, mine, key, "second")
+		_, err := mine.Put(t.Context(), key, nil, &storage.PutOptions{IfVersion: info.Version})
+		require.ErrorIs(t, err, storage.ErrChanged)
+		if i%3 == 0 {
+			require.NoError(t, other.Delete(t.Context(), key, ""))
+			want = want[:len(want)-1]
+			requireAbsent(t, mine, key)
+		}
+		require.NoError(t, mine.Sync(t.Context(), key))
+	}
+	for round := range 10 {
+		s.raceOver(t, ds, fmt.Sprintf("race/%d/key", round), &storage.PutOptions{IfAbsent: true}, storage.ErrExist)
+		info, err := ds[0].Stat(t.Context(), fmt.Sprintf("race/%d/key", round))
+		require.NoError(t, err)
+		s.raceOver(t, ds, info.Key, &storage.PutOptions{IfVersion: info.Version}, storage.ErrChanged)
+	}
+	count(t, ds, 16, 15)
+}
