@@ -1,0 +1,157 @@
+package registry
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// Bounds of what is read and thrown away of the body of a request that is refused.
+const (
+	maxDrain     = 8 << 20
+	drainTimeout = 5 * time.Second
+	// deadlineStep is how often the deadline of a body is moved at most.
+	deadlineStep = time.Second
+)
+
+var (
+	// errBodyStalled is for a body that makes no progress.
+	errBodyStalled = &Error{code: "SIZE_INVALID", status: http.StatusRequestTimeout, message: "the request body makes no progress"}
+	// errBodyBroken is for a body that ends too early or is malformed.
+	errBodyBroken = &Error{code: "SIZE_INVALID", status: http.StatusBadRequest, message: "the request body is cut short or malformed"}
+)
+
+// requestBody is the body of a request. It is given up when it makes no progress, by a deadline of the connection that moves
+// along with the progress. Its errors are those the client gets.
+type requestBody struct {
+	req     *http.Request
+	w       http.ResponseWriter
+	rc      *http.ResponseController
+	timeout time.Duration // of no progress; not positive: none
+
+	moved   time.Time // when the deadline was set that is in force; zero if none is
+	read    int64     // bytes
+	started bool
+	ended   bool // nothing more will come
+	failed  bool // nothing more can be read
+}
+
+func newRequestBody(w http.ResponseWriter, req *http.Request, timeout time.Duration) *requestBody {
+	return &requestBody{
+		req: req, w: w, rc: http.NewResponseController(w), timeout: timeout,
+		ended: req.Body == nil || req.Body == http.NoBody,
+	}
+}
+
+// Read implements [io.Reader].
+//
+// Errors: errBodyStalled, errBodyBroken, ErrBlobTooLarge if the host limits the size.
+func (b *requestBody) Read(p []byte) (int, error) {
+	if b.ended {
+		return 0, io.EOF
+	}
+	b.started = true
+	if b.timeout > 0 && time.Since(b.moved) >= min(deadlineStep, b.timeout) {
+		b.setDeadline(b.timeout + min(deadlineStep, b.timeout))
+	}
+	n, err := b.req.Body.Read(p)
+	b.read += int64(n)
+	if err == nil {
+		return n, nil
+	}
+	if errors.Is(err, io.EOF) {
+		b.end()
+		return n, io.EOF
+	}
+	b.failed = true
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return n, errBodyStalled.WithCause(err)
+	case errors.As(err, &tooLarge):
+		return n, ErrBlobTooLarge.WithMessage("the request body is too large").WithCause(err)
+	}
+	return n, errBodyBroken.WithCause(err)
+}
+
+// length is how many bytes the client says that it sends; -1 if it does not say.
+func (b *requestBody) length() int64 {
+	if b.ended {
+		return 0
+	}
+	return b.req.ContentLength
+}
+
+// atEnd reports whether there is nothing more to read; to find that out it reads a byte.
+func (b *requestBody) atEnd() bool {
+	if b.ended {
+		return true
+	}
+	var p [1]byte
+	n, err := io.ReadFull(b, p[:])
+	return n == 0 && errors.Is(err, io.EOF)
+}
+
+// drain calls answer, which sends an error, and reads on for a while what the client is still sending: if the connection were
+// closed with bytes unread, the client would hear of a broken connection instead of the answer (RFC 9112, section 9.6).
+func (b *requestBody) drain(answer func()) {
+	// A client that waits for "100 Continue" has sent nothing. HTTP/2 ends streams one by one.
+	waits := !b.started && strings.EqualFold(b.req.Header.Get("Expect"), "100-continue")
+	if b.ended || waits || b.req.ProtoMajor != 1 {
+		answer()
+		return
+	}
+	if b.failed || b.req.ContentLength-b.read > maxDrain {
+		b.w.Header().Set("Connection", "close")
+	}
+	if b.failed || !b.setDeadline(drainTimeout) {
+		answer()
+		return
+	}
+	// Full duplex: net/http does not read on by itself before it sends the answer.
+	if b.rc.EnableFullDuplex() != nil {
+		b.discard()
+		answer()
+		return
+	}
+	answer()
+	_ = b.rc.Flush()
+	b.discard()
+}
+
+func (b *requestBody) discard() {
+	_, err := io.CopyN(io.Discard, b.req.Body, maxDrain)
+	switch {
+	case errors.Is(err, io.EOF):
+		b.end()
+	case err != nil:
+		b.failed = true
+	}
+}
+
+// finish is called when the request has been answered. If the body has not ended, net/http reads on for a bit, which a client that
+// has stalled shall not hold up.
+func (b *requestBody) finish() {
+	if !b.ended && !b.failed && b.req.ProtoMajor == 1 {
+		b.setDeadline(drainTimeout)
+	}
+}
+
+// end notes that the body has been read to its end. net/http goes on to watch the connection for the client's going away; a deadline
+// would look like that to it.
+func (b *requestBody) end() {
+	b.ended = true
+	if !b.moved.IsZero() {
+		b.moved = time.Time{}
+		_ = b.rc.SetReadDeadline(time.Time{})
+	}
+}
+
+// setDeadline has reads fail after d, and reports whether they will: not every ResponseWriter can do that.
+func (b *requestBody) setDeadline(d time.Duration) bool {
+	b.moved = time.Now()
+	return b.rc.SetReadDeadline(b.moved.Add(d)) == nil
+}

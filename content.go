@@ -1,0 +1,191 @@
+package registry
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// unknownTime has http.ServeContent send no Last-Modified: content has no time, only a digest.
+var unknownTime time.Time
+
+// content is a blob as http.ServeContent reads it. It knows the size without asking, and remembers why reading failed. For several
+// ranges http.ServeContent reads in a goroutine that may outlive its call: from close on, nothing more is read.
+type content struct {
+	size int64
+
+	mu   sync.Mutex
+	from io.ReadSeekCloser
+	at   int64 // position of the next Read
+	real int64 // position of from
+	err  error
+}
+
+var errContentClosed = errors.New("registry: blob is closed")
+
+// Seek implements [io.Seeker]. The blob itself moves with the next Read.
+func (b *content) Seek(offset int64, whence int) (int64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch whence {
+	case io.SeekCurrent:
+		offset += b.at
+	case io.SeekEnd:
+		offset += b.size
+	}
+	b.at = offset
+	return offset, nil
+}
+
+// Read implements [io.Reader].
+func (b *content) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.align(); err != nil {
+		return 0, b.fail(err)
+	}
+	n, err := b.from.Read(p)
+	b.at += int64(n)
+	b.real = b.at
+	return n, b.fail(err)
+}
+
+// align moves the blob to the position of the next Read.
+func (b *content) align() error {
+	if b.from == nil {
+		return errContentClosed
+	}
+	if b.real == b.at {
+		return nil
+	}
+	at, err := b.from.Seek(b.at, io.SeekStart)
+	b.real = at
+	return err
+}
+
+func (b *content) fail(err error) error {
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.err = errors.Join(b.err, err)
+	}
+	return err
+}
+
+// sendTo has to sent up to n bytes that come next by w.ReadFrom, if they come from a file: then no byte of them passes through this
+// process (sendfile(2)). It reports whether that was possible; if it was not, nothing has happened.
+func (b *content) sendTo(w io.ReaderFrom, before func(), n int64) (sent int64, ok bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, ok := b.from.(interface{ Source() (io.Reader, error) })
+	if !ok {
+		return 0, false, nil
+	}
+	if err := b.align(); err != nil {
+		return 0, true, b.fail(err)
+	}
+	source, err := s.Source()
+	if err != nil {
+		return 0, true, b.fail(err)
+	}
+	if _, ok := source.(syscall.Conn); !ok {
+		return 0, false, nil
+	}
+	before()
+	sent, err = w.ReadFrom(&io.LimitedReader{R: source, N: n})
+	b.at += sent
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) {
+		_ = b.fail(err) // reading the file failed, and not sending
+	}
+	// The file has moved behind the blob's back.
+	b.real = -1
+	return sent, true, err
+}
+
+// failure is why reading failed, nil if it did not.
+func (b *content) failure() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+// close closes the blob.
+func (b *content) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.from != nil {
+		_ = b.from.Close() // all that was wanted has been read
+		b.from = nil
+	}
+}
+
+// contentWriter is the http.ResponseWriter for http.ServeContent. It sends the header with the first bytes and not before, so that a
+// blob that cannot be opened can still be answered with an error; and it sends no error itself.
+type contentWriter struct {
+	http.ResponseWriter
+	status  int
+	sent    bool  // the header
+	written int64 // bytes of the body
+}
+
+// Unwrap is for http.ResponseController.
+func (w *contentWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader notes the status.
+func (w *contentWriter) WriteHeader(status int) { w.status = status }
+
+// send sends the header.
+func (w *contentWriter) send() {
+	if !w.sent {
+		w.sent = true
+		w.ResponseWriter.WriteHeader(w.status)
+	}
+}
+
+// Write sends a part of the body.
+func (w *contentWriter) Write(p []byte) (int, error) {
+	if w.status >= 400 {
+		return len(p), nil
+	}
+	w.send()
+	n, err := w.ResponseWriter.Write(p)
+	w.written += int64(n)
+	return n, err
+}
+
+// ReadFrom sends what io.CopyN copies, which is all that http.ServeContent sends.
+func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) {
+	limited, ok := r.(*io.LimitedReader)
+	if !ok {
+		return w.copy(r)
+	}
+	total := int64(0)
+	b, isContent := limited.R.(*content)
+	to, canReadFrom := w.ResponseWriter.(io.ReaderFrom)
+	if isContent && canReadFrom && limited.N > copyBufferSize {
+		n, ok, err := b.sendTo(to, w.send, limited.N)
+		w.written += n
+		limited.N -= n
+		if total += n; ok && err != nil {
+			return total, err
+		}
+	}
+	n, err := w.copy(limited)
+	return total + n, err
+}
+
+// copyBufferSize is the size of a buffer for copying. What fits into one is not worth a system call more for sendfile.
+const copyBufferSize = 64 << 10
+
+// copyBuffers holds no state, only memory to use again.
+var copyBuffers = sync.Pool{New: func() any { return new([copyBufferSize]byte) }}
+
+func (w *contentWriter) copy(r io.Reader) (int64, error) {
+	buf := copyBuffers.Get().(*[copyBufferSize]byte)
+	defer copyBuffers.Put(buf)
+	// Without the methods of r and w that io.CopyBuffer prefers to the buffer.
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, buf[:])
+}

@@ -1,0 +1,232 @@
+package registry_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/registrytest"
+)
+
+// blobs is a Backend of one blob that reads as open says.
+type blobs struct {
+	registry.Unimplemented
+	size int64
+	open func() io.ReadSeekCloser
+	url  string
+}
+
+func (b *blobs) OpenBlob(_ context.Context, _ string, d digest.Digest, opts *registry.OpenOptions) (*registry.Blob, error) {
+	blob := &registry.Blob{Descriptor: ocispec.Descriptor{Digest: d, Size: b.size}}
+	if blob.URL = b.url; blob.URL == "" || !opts.AllowURL {
+		blob.Body = b.open()
+	}
+	return blob, nil
+}
+
+// fileBody is a Body on a file, of which it counts how it is read.
+type fileBody struct {
+	*os.File
+	reads, sources *atomic.Int64
+	closed         *atomic.Int64
+}
+
+func (f fileBody) Read(p []byte) (int, error) { f.reads.Add(1); return f.File.Read(p) }
+func (f fileBody) Close() error               { f.closed.Add(1); return f.File.Close() }
+func (f fileBody) Source() (io.Reader, error) { f.sources.Add(1); return f.File, nil }
+
+// recordingListener counts how often a file is handed to a connection as it is.
+type recordingListener struct {
+	net.Listener
+	files *atomic.Int64
+}
+
+func (l recordingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &recordingConn{TCPConn: c.(*net.TCPConn), files: l.files}, nil
+}
+
+type recordingConn struct {
+	*net.TCPConn
+	files *atomic.Int64
+}
+
+func (c *recordingConn) ReadFrom(r io.Reader) (int64, error) {
+	if l, ok := r.(*io.LimitedReader); ok {
+		if _, ok := l.R.(*os.File); ok {
+			c.files.Add(1)
+		}
+	}
+	return c.TCPConn.ReadFrom(r)
+}
+
+// TestSendfile: the bytes of a file go to the connection without passing through the process, ranges as well; what cannot go that
+// way arrives all the same.
+func TestSendfile(t *testing.T) {
+	content := registrytest.RandomBytes(1, 1<<20)
+	name := filepath.Join(t.TempDir(), "blob")
+	// The file goes on after the end of the blob.
+	require.NoError(t, os.WriteFile(name, append(bytes.Clone(content), "beyond"...), 0o600))
+	var reads, sources, closed, opened, files atomic.Int64
+	b := &blobs{size: 1 << 20, open: func() io.ReadSeekCloser {
+		opened.Add(1)
+		f, err := os.Open(name)
+		require.NoError(t, err)
+		return fileBody{File: f, reads: &reads, sources: &sources, closed: &closed}
+	}}
+	reg, err := registry.New(b, nil)
+	require.NoError(t, err)
+	s := httptest.NewUnstartedServer(reg)
+	s.Listener = recordingListener{s.Listener, &files}
+	s.Start()
+	defer s.Close()
+	c := newClient(t, s.URL)
+	path := "/v2/a/blobs/" + string(digest.FromBytes(content))
+
+	require.Equal(t, content, c.want(200, "GET", path, nil).body)
+	require.Equal(t, content[1000:], c.want(206, "GET", path, nil, "Range: bytes=1000-").body)
+	require.Equal(t, content[1:200_001], c.want(206, "GET", path, nil, "Range: bytes=1-200000").body)
+	require.EqualValues(t, 3, files.Load())
+	require.EqualValues(t, 3, sources.Load())
+	require.Zero(t, reads.Load())
+
+	// Small parts and several ones are copied.
+	require.Equal(t, content[5:10], c.want(206, "GET", path, nil, "Range: bytes=5-9").body)
+	c.want(206, "GET", path, nil, "Range: bytes=0-99999,200000-299999")
+	require.EqualValues(t, 3, files.Load())
+
+	// A host's handler around this one that hides what the connection can do.
+	plain := newClient(t, startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		reg.ServeHTTP(struct{ http.ResponseWriter }{w}, r)
+	})))
+	require.Equal(t, content, plain.want(200, "GET", path, nil).body)
+	require.Eventually(t, func() bool { return opened.Load() == closed.Load() }, time.Second, time.Millisecond)
+}
+
+// failingBody yields the content up to failAt and then err.
+type failingBody struct {
+	*bytes.Reader
+	failAt int64
+	err    error
+}
+
+func (b failingBody) Close() error { return nil }
+func (b failingBody) Read(p []byte) (int, error) {
+	at := b.Size() - int64(b.Len())
+	if at >= b.failAt {
+		return 0, b.err
+	}
+	return b.Reader.Read(p[:min(int64(len(p)), b.failAt-at)])
+}
+
+// TestCutOff: an answer that cannot be completed never looks complete, by any version of HTTP; and one that has not begun is an error.
+func TestCutOff(t *testing.T) {
+	content := registrytest.RandomBytes(1, 300_000)
+	path := "/v2/a/blobs/" + string(digest.FromBytes(content))
+	for name, cause := range map[string]error{"failure": errors.New("disk on fire"), "short": io.EOF} {
+		for _, failAt := range []int64{1, 64 << 10, 200_000, 299_999} {
+			for _, proto := range []int{1, 2} {
+				for _, header := range []string{"", "bytes=0-299999", "bytes=0-0,10-299999"} {
+					t.Run(fmt.Sprint(name, failAt, proto, header), func(t *testing.T) {
+						var log bytes.Buffer
+						reg, err := registry.New(&blobs{size: 300_000, open: func() io.ReadSeekCloser {
+							return failingBody{bytes.NewReader(content), failAt, cause}
+						}}, &registry.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+						require.NoError(t, err)
+						done := make(chan struct{})
+						s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+							defer close(done)
+							reg.ServeHTTP(w, r)
+						}))
+						s.EnableHTTP2 = proto == 2
+						s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+						s.StartTLS()
+						defer s.Close()
+						req, err := http.NewRequest("GET", s.URL+path, nil)
+						require.NoError(t, err)
+						if header != "" {
+							req.Header.Set("Range", header)
+						}
+						res, err := s.Client().Do(req)
+						if err == nil { // it may be cut off before the header is out
+							require.Equal(t, proto, res.ProtoMajor)
+							_, err = io.Copy(io.Discard, res.Body)
+							res.Body.Close()
+						}
+						require.Error(t, err)
+						<-done
+						require.Equal(t, cause != io.EOF, bytes.Contains(log.Bytes(), []byte("disk on fire")), "%s", &log)
+					})
+				}
+			}
+		}
+	}
+}
+
+// TestFirstReadFails: what fails before the first byte is an error like any other.
+func TestFirstReadFails(t *testing.T) {
+	for _, size := range []int64{100, 300_000} {
+		for _, failure := range []struct {
+			err    error
+			status int
+		}{
+			{registry.ErrBlobUnknown, 404}, {fmt.Errorf("x: %w", registry.ErrUnavailable), 503}, {errors.New("x"), 500}, {io.EOF, 500},
+		} {
+			c := serve(t, &blobs{size: size, open: func() io.ReadSeekCloser {
+				return failingBody{bytes.NewReader(make([]byte, size)), 0, failure.err}
+			}}, nil)
+			for _, header := range []string{"Accept: */*", "Range: bytes=5-90"} {
+				a := c.want(failure.status, "GET", "/v2/a/blobs/"+sha256Zeros, nil, header)
+				require.Empty(t, a.Header.Get("Content-Range"))
+				require.Empty(t, a.Header.Get("ETag"))
+			}
+		}
+	}
+}
+
+func TestBlobURL(t *testing.T) {
+	c := serve(t, &blobs{size: 5, url: "https://bucket.example/x?sig=1"}, nil)
+	a := c.want(307, "GET", "/v2/a/blobs/"+sha256Zeros, nil)
+	require.Equal(t, "https://bucket.example/x?sig=1", a.Header.Get("Location"))
+	require.Empty(t, a.body)
+}
+
+// TestHangUpWhileReading: a client that goes away in the middle of several ranges leaves nothing behind, and no race.
+func TestHangUpWhileReading(t *testing.T) {
+	s, c := newRegistry(t, nil)
+	path := "/v2/a/blobs/" + string(c.pushBlob("a", registrytest.RandomBytes(1, 32<<20)))
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			conn, err := net.Dial("tcp", s.Host)
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nRange: bytes=0-15000000,16000000-\r\n\r\n", path)
+			_, _ = io.CopyN(io.Discard, bufio.NewReader(conn), 100_000)
+		})
+	}
+	wg.Wait()
+}

@@ -1,0 +1,142 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/notification"
+)
+
+// call is one request on its way: parsed, authenticated, authorised, handled, and answered.
+type call struct {
+	r       *Registry
+	w       http.ResponseWriter
+	req     *http.Request
+	body    *requestBody
+	routed  bool // target is set
+	target  target
+	query   url.Values
+	op      *Op
+	backend *guard // the registry as the caller sees it
+}
+
+// ServeHTTP answers the requests of the distribution spec, for URL paths that begin with /v2/. Locations that it tells clients are
+// host-relative, and keep the prefix that [http.StripPrefix] has taken off.
+//
+// The operation is authorised before a byte of the body is read and before anything is looked up. Whatever is wrong is
+// answered with the status and code of an [*Error], in the JSON of the spec.
+//
+// A response that cannot be completed is cut off by a panic with [http.ErrAbortHandler], so that no client takes it for whole.
+func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	h := w.Header()
+	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
+	h.Set("X-Content-Type-Options", "nosniff")
+	c := &call{r: r, w: w, req: req, body: newRequestBody(w, req, r.opts.BodyTimeout)}
+	defer c.body.finish()
+	if err := c.serve(); err != nil {
+		c.fail(err)
+	}
+}
+
+func (c *call) serve() error {
+	t, err := parseURL(c.req.URL)
+	if err != nil {
+		return err
+	}
+	c.routed, c.target = true, t
+	if t.endpoint == endpointBase {
+		return c.base()
+	}
+	route, ok := c.r.routes[t.endpoint].byMethod[c.req.Method]
+	if !ok {
+		return errMethod
+	}
+	if c.req.URL.RawQuery != "" {
+		if c.query, err = url.ParseQuery(c.req.URL.RawQuery); err != nil {
+			return errQuery.WithCause(err)
+		}
+	}
+	if c.op, err = route.op(t, c.query); err != nil {
+		return err
+	}
+	identity, err := c.authenticate()
+	if err != nil {
+		return err
+	}
+	c.backend = &guard{r: c.r, identity: identity, request: c.describe()}
+	if err := c.backend.authorize(c.req.Context(), c.op); err != nil {
+		return err
+	}
+	c.backend.granted = c.op.Access()
+	return route.handle(c)
+}
+
+// errMethod is the error for a method that an endpoint does not have.
+var errMethod = ErrUnsupported.WithMessage("the method is not allowed here")
+
+// base answers /v2/, by which clients find out that this is a registry, and how to log in to it.
+func (c *call) base() error {
+	if c.req.Method != http.MethodGet && c.req.Method != http.MethodHead {
+		return errMethod
+	}
+	identity, err := c.authenticate()
+	if err != nil {
+		return err
+	}
+	o := &c.r.opts
+	if identity.Anonymous() && o.Authenticator != nil && o.Authorizer != nil && o.Authenticator.Challenge(c.req, nil) != "" {
+		return ErrUnauthorized
+	}
+	return c.writeJSON("application/json", []byte("{}"))
+}
+
+// authenticate returns who sent the request.
+func (c *call) authenticate() (auth.Identity, error) {
+	if c.r.opts.Authenticator == nil {
+		return auth.Identity{}, nil
+	}
+	identity, err := c.r.opts.Authenticator.Authenticate(c.req)
+	switch {
+	case err == nil:
+		return identity, nil
+	case errors.Is(err, auth.ErrCredentials):
+		return auth.Identity{}, ErrUnauthorized.WithMessage("invalid credentials").WithCause(err)
+	}
+	return auth.Identity{}, fmt.Errorf("authenticate: %w", err)
+}
+
+// describe is what events tell of the request.
+func (c *call) describe() *notification.Request {
+	if c.r.opts.Sink == nil {
+		return nil
+	}
+	return &notification.Request{
+		Method: c.req.Method, Host: c.req.Host, RemoteAddr: c.req.RemoteAddr, UserAgent: c.req.UserAgent(),
+	}
+}
+
+// writeContext is the context of what changes something: a change that has begun is brought to its end, and bytes that have been
+// received are kept, even if the client has gone.
+func (c *call) writeContext() context.Context { return context.WithoutCancel(c.req.Context()) }
+
+// location returns the host-relative URL of t.
+func (c *call) location(t target) string { return c.prefix() + t.path() }
+
+// prefix is what handlers around this one have taken off the path of the request: the start of the request target, if the rest of it is
+// the path as it arrived here, and otherwise "".
+func (c *call) prefix() string {
+	u, err := url.ParseRequestURI(c.req.RequestURI) // origin-form or absolute-form, RFC 9112, section 3.2
+	if err != nil {
+		return ""
+	}
+	prefix, ok := strings.CutSuffix(u.EscapedPath(), c.req.URL.EscapedPath())
+	if !ok || !strings.HasPrefix(prefix, "/") || strings.HasPrefix(prefix, "//") {
+		return "" // a prefix of two slashes would name another host
+	}
+	return prefix
+}

@@ -1,0 +1,126 @@
+package registry
+
+import (
+	"bytes"
+	"iter"
+	"net/url"
+	"strconv"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry/reference"
+)
+
+func (c *call) listRepositories() error {
+	names, err := c.page(ErrNameInvalid, reference.CheckName, func(opts *ListOptions) iter.Seq2[string, error] {
+		return c.backend.Repositories(c.req.Context(), opts)
+	})
+	if err != nil {
+		return err
+	}
+	return c.writeList(struct {
+		Repositories []string `json:"repositories"`
+	}{names})
+}
+
+func (c *call) listTags() error {
+	tags, err := c.page(ErrTagInvalid, reference.CheckTag, func(opts *ListOptions) iter.Seq2[string, error] {
+		return c.backend.Tags(c.req.Context(), c.op.Repository, opts)
+	})
+	if err != nil {
+		return err
+	}
+	return c.writeList(struct {
+		Name string   `json:"name"`
+		Tags []string `json:"tags"`
+	}{c.op.Repository, tags})
+}
+
+func (c *call) writeList(v any) error {
+	content, err := marshal(v)
+	if err != nil {
+		return err
+	}
+	return c.writeJSON("application/json", content)
+}
+
+// page returns the elements of a list that the parameters n and last ask for, never nil, and sets Link if there are more. check, whose
+// failure is an error of the kind, is what last must satisfy. An element more than wanted is taken to know whether there are more,
+// also if none is wanted, as that the list is of nothing that exists shows only then.
+func (c *call) page(kind *Error, check func(string) error, list func(*ListOptions) iter.Seq2[string, error]) ([]string, error) {
+	n, err := countParam(c.query, c.r.opts.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	last, err := lastParam(c.query, kind, check)
+	if err != nil {
+		return nil, err
+	}
+	names := []string{}
+	for name, err := range list(&ListOptions{After: last, PageHint: n + 1}) {
+		if err != nil {
+			return nil, err
+		}
+		if len(names) == n {
+			if n > 0 {
+				c.linkNext(url.Values{"n": {strconv.Itoa(n)}, "last": {names[n-1]}})
+			}
+			break
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// linkNext sets the header that names the next page (RFC 8288).
+func (c *call) linkNext(q url.Values) {
+	c.w.Header().Set("Link", "<"+c.location(c.target)+"?"+q.Encode()+`>; rel="next"`)
+}
+
+// maxReferrers is how many bytes the descriptors on a page of referrers have at most, if there is more than one: clients read no index that is
+// larger than a manifest may be, which is 4 MiB for many of them.
+const maxReferrers = 4<<20 - 4<<10
+
+func (c *call) listReferrers() error {
+	filter, err := oneParam(c.query, "artifactType", errQuery)
+	if err != nil {
+		return err
+	}
+	last, err := lastParam(c.query, ErrDigestInvalid, reference.CheckDigest)
+	if err != nil {
+		return err
+	}
+	var page bytes.Buffer
+	page.WriteString(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[`)
+	limit := c.r.opts.PageSize
+	opts := &ReferrersOptions{ArtifactType: filter, After: digest.Digest(last), PageHint: limit + 1}
+	n := 0
+	for desc, err := range c.backend.Referrers(c.req.Context(), c.op.Repository, c.op.Ref.Digest, opts) {
+		if err != nil {
+			return err
+		}
+		entry, err := marshal(desc)
+		if err != nil {
+			return err
+		}
+		if n == limit || n > 0 && page.Len()+len(entry) > maxReferrers {
+			q := url.Values{"last": {last}}
+			if filter != "" {
+				q.Set("artifactType", filter)
+			}
+			c.linkNext(q)
+			break
+		}
+		if n++; n > 1 {
+			page.WriteByte(',')
+		}
+		page.Write(entry)
+		last = string(desc.Digest)
+	}
+	page.WriteString(`]}`)
+	if filter != "" {
+		c.w.Header().Set("OCI-Filters-Applied", "artifactType")
+	}
+	return c.writeJSON(ocispec.MediaTypeImageIndex, page.Bytes())
+}

@@ -1,0 +1,107 @@
+package registry
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// maxRanges is how many ranges of a blob one request may ask for. A request for more is answered with the whole blob.
+const maxRanges = 16
+
+// badRange is a Range header that http.ServeContent refuses.
+const badRange = "bytes=x"
+
+// usefulRange returns the Range header (RFC 9110, section 14.2) that stands for headers when asking for parts of size bytes: normalised;
+// "" if it is to be ignored, because there is none, its unit is unknown, or it asks for more than the whole; or one that cannot be
+// satisfied, if it cannot be, or is malformed.
+func usefulRange(headers []string, size int64) string {
+	if len(headers) == 0 {
+		return ""
+	}
+	unit, set, ok := strings.Cut(headers[0], "=")
+	switch {
+	case len(headers) > 1 || !ok:
+		return badRange
+	case !strings.EqualFold(strings.TrimSpace(unit), "bytes"):
+		return ""
+	}
+	specs := strings.Split(set, ",")
+	tooMany := len(specs) > maxRanges
+	var out []string
+	total, malformed := int64(0), false
+	for _, spec := range specs {
+		first, last, ok := parseRangeSpec(strings.Trim(spec, " \t"), size)
+		if !ok {
+			malformed = true
+			break
+		}
+		if first > last {
+			continue // beyond the end
+		}
+		if last-first+1 > size-total {
+			tooMany = true
+			continue
+		}
+		total += last - first + 1
+		if len(out) < maxRanges {
+			out = append(out, strconv.FormatInt(first, 10)+"-"+strconv.FormatInt(last, 10))
+		}
+	}
+	switch {
+	case malformed:
+		return badRange
+	case tooMany:
+		return ""
+	case len(out) == 0:
+		// Of nothing, every part is the whole.
+		if size == 0 {
+			return ""
+		}
+		return badRange
+	}
+	return "bytes=" + strings.Join(out, ",")
+}
+
+// parseRangeSpec returns the first and last byte that one range of a Range header names, out of size; first > last if it names none.
+func parseRangeSpec(spec string, size int64) (first, last int64, ok bool) {
+	from, to, ok := strings.Cut(spec, "-")
+	if !ok {
+		return 0, 0, false
+	}
+	last = math.MaxInt64
+	if to != "" {
+		if last, ok = parseDigits(to); !ok {
+			return 0, 0, false
+		}
+	}
+	if from == "" { // the last so many bytes
+		return max(size-last, 0), size - 1, to != ""
+	}
+	if first, ok = parseDigits(from); !ok || first > last {
+		return 0, 0, false
+	}
+	return first, min(last, size-1), true
+}
+
+// parseContentRange returns the first and last byte of a chunk, from its Content-Range header: "<first>-<last>" by the distribution
+// spec, section "Pushing a blob in chunks"; the form of RFC 9110, section 14.4, "bytes <first>-<last>/<size or *>", is understood, too.
+func parseContentRange(header string) (first, last int64, ok bool) {
+	size := int64(math.MaxInt64)
+	s, isRFC := strings.CutPrefix(header, "bytes ")
+	if before, after, found := strings.Cut(s, "/"); isRFC && found {
+		s = before
+		if after != "*" {
+			if size, ok = parseDigits(after); !ok {
+				return 0, 0, false
+			}
+		}
+	}
+	from, to, found := strings.Cut(s, "-")
+	first, ok1 := parseDigits(from)
+	last, ok2 := parseDigits(to)
+	if !found || !ok1 || !ok2 || first > last || last >= size {
+		return 0, 0, false
+	}
+	return first, last, true
+}

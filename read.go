@@ -1,0 +1,160 @@
+package registry
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// cacheControl is sent with all that can be read. A cache may keep a copy, but has to ask here before each use of it, so that the caller of
+// then is authorised, and what was deleted is gone; as content never changes, the answer is a 304. To let a cache answer by itself is the
+// host's decision, in a handler around this one.
+const cacheControl = "no-cache"
+
+// etag is the entity tag of what has the digest. It is a strong one.
+func etag(d digest.Digest) string { return `"` + string(d) + `"` }
+
+// describe sets the headers that GET and HEAD have in common.
+func describe(h http.Header, mediaType string, d digest.Digest) {
+	h.Set("Content-Type", mediaType)
+	h.Set("Docker-Content-Digest", string(d))
+	h.Set("Etag", etag(d))
+	h.Set("Cache-Control", cacheControl)
+}
+
+func (c *call) getManifest() error {
+	m, err := c.backend.GetManifest(c.req.Context(), c.op.Repository, c.op.Ref)
+	if err != nil {
+		return err
+	}
+	return c.writeManifest(m.Descriptor, m.Content)
+}
+
+func (c *call) headManifest() error {
+	desc, err := c.backend.StatManifest(c.req.Context(), c.op.Repository, c.op.Ref)
+	if err != nil {
+		return err
+	}
+	return c.writeManifest(desc, nil)
+}
+
+// writeManifest answers with a manifest, whatever the client says it accepts: clients of images know what to do with each type, and those
+// that leave the header out are many. Range is ignored.
+func (c *call) writeManifest(desc ocispec.Descriptor, content []byte) error {
+	h := c.w.Header()
+	describe(h, desc.MediaType, desc.Digest)
+	// The media type is the pusher's choice: if it is one that a browser shows, it can do nothing there.
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	if matchesETag(c.req.Header.Values("If-None-Match"), etag(desc.Digest)) {
+		h.Del("Content-Type")
+		return c.writeEmpty(http.StatusNotModified)
+	}
+	h.Set("Content-Length", strconv.FormatInt(desc.Size, 10))
+	c.w.WriteHeader(http.StatusOK)
+	if c.req.Method != http.MethodHead {
+		_, _ = c.w.Write(content)
+	}
+	return nil
+}
+
+// matchesETag reports whether the lists of If-None-Match headers have tag, compared weakly (RFC 9110, section 13.1.2).
+// A digest has no comma and no quote, so there is nothing else to tell apart.
+func matchesETag(lists []string, tag string) bool {
+	for _, list := range lists {
+		for t := range strings.SplitSeq(list, ",") {
+			t = strings.TrimSpace(t)
+			if t == "*" || strings.TrimPrefix(t, "W/") == tag {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *call) headBlob() error {
+	desc, err := c.backend.StatBlob(c.req.Context(), c.op.Repository, c.op.Ref.Digest)
+	if err != nil {
+		return err
+	}
+	return c.serveContent(desc, nil)
+}
+
+func (c *call) getBlob() error {
+	b, err := c.backend.OpenBlob(c.req.Context(), c.op.Repository, c.op.Ref.Digest, &OpenOptions{AllowURL: true})
+	if err != nil {
+		return err
+	}
+	if b.URL != "" {
+		c.w.Header().Set("Location", b.URL)
+		c.w.Header().Set("Docker-Content-Digest", string(c.op.Ref.Digest))
+		c.w.Header().Set("Cache-Control", "no-store") // the URL expires
+		return c.writeEmpty(http.StatusTemporaryRedirect)
+	}
+	return c.serveContent(b.Descriptor, b.Body)
+}
+
+// serveContent answers with a blob or with what the request wants of it; from is nil for HEAD. Conditions and ranges are
+// http.ServeContent's affair. It is spared what RFC 9110, section 14.2, says may be ignored, and its error pages are not sent.
+func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) error {
+	body := &content{size: desc.Size, from: from}
+	defer body.close()
+	h := c.w.Header()
+	describe(h, "application/octet-stream", c.op.Ref.Digest)
+	req := c.req
+	if len(req.Header["Range"]) > 0 {
+		req = req.Clone(req.Context())
+		req.Header.Del("Range")
+		if r := usefulRange(c.req.Header["Range"], desc.Size); r != "" && req.Method == http.MethodGet {
+			req.Header.Set("Range", r)
+		}
+	}
+	w := &contentWriter{ResponseWriter: c.w}
+	http.ServeContent(w, req, "", unknownTime, body)
+	switch w.status {
+	case http.StatusRequestedRangeNotSatisfiable:
+		h.Set("Content-Range", "bytes */"+strconv.FormatInt(desc.Size, 10))
+		return errRange
+	case http.StatusPreconditionFailed:
+		return errPrecondition
+	}
+	if w.status >= 400 {
+		return errors.Join(errors.New("a blob cannot be served"), body.failure())
+	}
+	if c.req.Method == http.MethodHead || w.status == http.StatusNotModified {
+		w.send()
+		return nil
+	}
+	return c.finishContent(w, body)
+}
+
+// finishContent sees to it that what was sent is whole, or does not look so.
+func (c *call) finishContent(w *contentWriter, body *content) error {
+	want, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64)
+	if err == nil && w.sent && w.written == want {
+		return nil
+	}
+	failure := body.failure()
+	if !w.sent {
+		if want == 0 && failure == nil {
+			w.send()
+			return nil
+		}
+		c.w.Header().Del("Content-Range")
+		return errors.Join(io.ErrUnexpectedEOF, failure)
+	}
+	if c.req.Context().Err() == nil && failure != nil {
+		c.r.log.ErrorContext(c.req.Context(), "response cut off", "method", c.req.Method, "path", c.req.URL.Path, "error", failure)
+	}
+	panic(http.ErrAbortHandler)
+}
+
+var (
+	errRange = &Error{code: "SIZE_INVALID", status: http.StatusRequestedRangeNotSatisfiable,
+		message: "the requested range is malformed or beyond the end"}
+	errPrecondition = &Error{code: "UNSUPPORTED", status: http.StatusPreconditionFailed, message: "a condition of the request does not hold"}
+)

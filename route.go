@@ -1,0 +1,301 @@
+package registry
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/registrykit/registry/reference"
+)
+
+// endpoint is one form of URL path.
+type endpoint int
+
+// The endpoints of the distribution spec, section "Endpoints", and the catalogue of Docker's.
+const (
+	endpointBase      endpoint = iota // /v2/
+	endpointCatalog                   // /v2/_catalog
+	endpointManifest                  // /v2/<name>/manifests/<tag or digest>
+	endpointBlob                      // /v2/<name>/blobs/<digest>
+	endpointUploads                   // /v2/<name>/blobs/uploads/
+	endpointUpload                    // /v2/<name>/blobs/uploads/<id>
+	endpointTags                      // /v2/<name>/tags/list
+	endpointReferrers                 // /v2/<name>/referrers/<digest>
+	endpointCount
+)
+
+// target is what a URL path names. All of it is valid.
+type target struct {
+	endpoint endpoint
+	repo     string
+	ref      reference.Ref
+	uploadID string
+}
+
+// parseURL returns what the path of u names. A slash that was sent as %2F is no separator, so it may be nowhere.
+//
+// Errors: ErrNotFound, ErrNameInvalid, ErrTagInvalid, ErrDigestInvalid, ErrUploadUnknown.
+func parseURL(u *url.URL) (target, error) {
+	if u.RawPath != "" && strings.Contains(strings.ToLower(u.EscapedPath()), "%2f") {
+		return target{}, ErrNameInvalid.WithMessage("the path has an encoded slash")
+	}
+	return parsePath(u.Path)
+}
+
+// parsePath is the inverse of target.path. It reads from the end, since a name may have any component that an
+// endpoint has: what stands in the last two places decides.
+func parsePath(path string) (target, error) {
+	rest, ok := strings.CutPrefix(path, "/v2/")
+	switch {
+	case path == "/v2" || ok && rest == "":
+		return target{endpoint: endpointBase}, nil
+	case !ok:
+		return target{}, ErrNotFound
+	case rest == "_catalog":
+		return target{endpoint: endpointCatalog}, nil
+	}
+	if name, ok := cutAnySuffix(rest, "/blobs/uploads/", "/blobs/uploads"); ok {
+		return target{endpoint: endpointUploads}.in(name)
+	}
+	if name, ok := strings.CutSuffix(rest, "/tags/list"); ok {
+		return target{endpoint: endpointTags}.in(name)
+	}
+	before, last := cutLast(rest)
+	if name, ok := strings.CutSuffix(before, "/blobs/uploads"); ok {
+		return target{endpoint: endpointUpload, uploadID: last}.in(name)
+	}
+	name, kind := cutLast(before)
+	t := target{}
+	var err error
+	switch kind {
+	case "manifests":
+		t.endpoint = endpointManifest
+		t.ref, err = reference.ParseRef(last)
+	case "blobs":
+		t.endpoint = endpointBlob
+		t.ref.Digest, err = reference.ParseDigest(last)
+	case "referrers":
+		t.endpoint = endpointReferrers
+		t.ref.Digest, err = reference.ParseDigest(last)
+	default:
+		return target{}, notFound(rest)
+	}
+	switch {
+	case err == nil:
+		return t.in(name)
+	case reference.CheckName(name) != nil:
+		return target{}.in(name) // the name comes first in the path
+	case t.endpoint == endpointManifest && !strings.Contains(last, ":"):
+		return target{}, ErrTagInvalid.WithMessage(err.Error())
+	}
+	return target{}, ErrDigestInvalid.WithMessage(err.Error())
+}
+
+// in returns t in the repository name.
+func (t target) in(name string) (target, error) {
+	if err := reference.CheckName(name); err != nil {
+		return target{}, ErrNameInvalid.WithMessage(err.Error())
+	}
+	if t.endpoint == endpointUpload && !validUploadID(t.uploadID) {
+		return target{}, ErrUploadUnknown
+	}
+	t.repo = name
+	return t, nil
+}
+
+// notFound is the error for a path of no known form: what climbs or has empty components is called a bad name, so that whoever
+// tries that is told so.
+func notFound(rest string) error {
+	path := "/" + rest
+	if strings.Contains(path, "//") || strings.Contains(path+"/", "/./") || strings.Contains(path+"/", "/../") {
+		return ErrNameInvalid
+	}
+	return ErrNotFound
+}
+
+// path is the path that names t, below the prefix of the registry. Names, tags and digests need no escape.
+func (t target) path() string {
+	switch t.endpoint {
+	case endpointCatalog:
+		return "/v2/_catalog"
+	case endpointManifest:
+		return "/v2/" + t.repo + "/manifests/" + t.ref.String()
+	case endpointBlob:
+		return "/v2/" + t.repo + "/blobs/" + t.ref.String()
+	case endpointUploads:
+		return "/v2/" + t.repo + "/blobs/uploads/"
+	case endpointUpload:
+		return "/v2/" + t.repo + "/blobs/uploads/" + url.PathEscape(t.uploadID)
+	case endpointTags:
+		return "/v2/" + t.repo + "/tags/list"
+	case endpointReferrers:
+		return "/v2/" + t.repo + "/referrers/" + t.ref.String()
+	}
+	return "/v2/"
+}
+
+// cutLast splits s at its last slash.
+func cutLast(s string) (before, last string) {
+	i := strings.LastIndexByte(s, '/')
+	if i < 0 {
+		return "", s
+	}
+	return s[:i], s[i+1:]
+}
+
+func cutAnySuffix(s string, suffixes ...string) (string, bool) {
+	for _, suffix := range suffixes {
+		if before, ok := strings.CutSuffix(s, suffix); ok {
+			return before, true
+		}
+	}
+	return s, false
+}
+
+// validUploadID reports whether id can be the ID of an [Upload].
+func validUploadID(id string) bool {
+	if id == "" || len(id) > 255 || id == "." || id == ".." {
+		return false
+	}
+	for i := range len(id) {
+		c := id[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '-', c == '_', c == '.', c == '~':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// routes tells, for each endpoint, what its methods do.
+type routes [endpointCount]struct {
+	byMethod map[string]route
+	methods  []string // sorted
+}
+
+// route is what becomes of a request: the operation that must be allowed, and then the handler.
+type route struct {
+	op     opFunc
+	handle handler
+}
+
+// opFunc returns the operation that a request asks for. It sees the URL only, so that nothing of the body is read before the operation
+// has been allowed.
+type opFunc func(t target, q url.Values) (*Op, error)
+
+// handler answers a request that has been allowed. When it returns an error, it has written nothing.
+type handler func(c *call) error
+
+// add says what a method of an endpoint does. Both the operation and the handler have to be named.
+func (r *routes) add(e endpoint, method string, op opFunc, handle handler) {
+	m := &r[e]
+	if m.byMethod == nil {
+		m.byMethod = make(map[string]route)
+	}
+	m.byMethod[method] = route{op: op, handle: handle}
+	m.methods = append(m.methods, method)
+	slices.Sort(m.methods)
+}
+
+// newRoutes returns all routes but that of /v2/, which asks for nothing and is answered by call.base.
+func newRoutes() routes {
+	var r routes
+	r[endpointBase].methods = []string{http.MethodGet, http.MethodHead}
+
+	r.add(endpointManifest, http.MethodGet, opOf(OpGetManifest), (*call).getManifest)
+	r.add(endpointManifest, http.MethodHead, opOf(OpStatManifest), (*call).headManifest)
+	r.add(endpointManifest, http.MethodPut, opPutManifest, (*call).putManifest)
+	r.add(endpointManifest, http.MethodDelete, opDeleteManifest, (*call).deleteManifest)
+
+	r.add(endpointBlob, http.MethodGet, opOf(OpOpenBlob), (*call).getBlob)
+	r.add(endpointBlob, http.MethodHead, opOf(OpStatBlob), (*call).headBlob)
+	r.add(endpointBlob, http.MethodDelete, opOf(OpDeleteBlob), (*call).deleteBlob)
+
+	r.add(endpointUploads, http.MethodPost, opStartUpload, (*call).startUpload)
+	r.add(endpointUpload, http.MethodGet, opOf(OpResumeUpload), (*call).uploadStatus)
+	r.add(endpointUpload, http.MethodPatch, opOf(OpAppend), (*call).appendUpload)
+	r.add(endpointUpload, http.MethodPut, opFinishUpload, (*call).finishUpload)
+	r.add(endpointUpload, http.MethodDelete, opOf(OpCancel), (*call).cancelUpload)
+
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		r.add(endpointCatalog, method, opOf(OpRepositories), (*call).listRepositories)
+		r.add(endpointTags, method, opOf(OpTags), (*call).listTags)
+		r.add(endpointReferrers, method, opOf(OpReferrers), (*call).listReferrers)
+	}
+	return r
+}
+
+// opOf returns operations that the path says all of.
+func opOf(kind Kind) opFunc {
+	return func(t target, _ url.Values) (*Op, error) {
+		return &Op{Kind: kind, Repository: t.repo, Ref: t.ref, UploadID: t.uploadID}, nil
+	}
+}
+
+func opDeleteManifest(t target, _ url.Values) (*Op, error) { return deleteOp(t.repo, t.ref), nil }
+
+// opPutManifest is the operation of a push. The parameter tag, any number of times, belongs to a push by digest
+// (distribution spec, section "Pushing Manifests", end-7b); with another tag in the path it would be anybody's guess.
+func opPutManifest(t target, q url.Values) (*Op, error) {
+	opts := &PutOptions{Digest: t.ref.Digest}
+	tags := q["tag"]
+	if t.ref.Tag != "" {
+		if len(tags) > 0 {
+			return nil, ErrTagInvalid.WithMessage("the parameter tag is for pushes by digest")
+		}
+		tags = []string{t.ref.Tag}
+	}
+	seen := make(map[string]bool, len(tags))
+	for _, tag := range tags {
+		if err := reference.CheckTag(tag); err != nil {
+			return nil, ErrTagInvalid.WithMessage(err.Error())
+		}
+		if !seen[tag] {
+			seen[tag] = true
+			opts.Tags = append(opts.Tags, TagPut{Name: tag})
+		}
+	}
+	return putOp(t.repo, opts), nil
+}
+
+// opStartUpload is the operation of a POST: a mount if there is the parameter mount, and otherwise an upload, which
+// is also a whole push if there is the parameter digest.
+func opStartUpload(t target, q url.Values) (*Op, error) {
+	op := &Op{Kind: OpCreateUpload, Repository: t.repo}
+	mount, d := q.Has("mount"), q.Has("digest")
+	switch {
+	case mount && d:
+		return nil, ErrDigestInvalid.WithMessage("the parameters digest and mount exclude each other")
+	case q.Has("from") && !mount:
+		return nil, ErrUploadInvalid.WithMessage("the parameter from is for mounts")
+	case !mount && !d:
+		return op, nil
+	}
+	var err error
+	if d {
+		op.Ref.Digest, err = digestParam(q, "digest")
+		return op, err
+	}
+	op.Kind = OpMountBlob
+	if op.Ref.Digest, err = digestParam(q, "mount"); err != nil || !q.Has("from") {
+		return op, err
+	}
+	if op.From, err = oneParam(q, "from", ErrNameInvalid); err != nil {
+		return nil, err
+	}
+	if err := reference.CheckName(op.From); err != nil {
+		return nil, ErrNameInvalid.WithMessage(err.Error())
+	}
+	return op, nil
+}
+
+// opFinishUpload is the operation of a PUT to an upload.
+func opFinishUpload(t target, q url.Values) (*Op, error) {
+	op := &Op{Kind: OpCommit, Repository: t.repo, UploadID: t.uploadID}
+	var err error
+	op.Ref.Digest, err = digestParam(q, "digest")
+	return op, err
+}

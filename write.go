@@ -1,0 +1,282 @@
+package registry
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/registrykit/registry/reference"
+)
+
+// startUpload answers POST: a mount, a whole push, or the start of an upload.
+func (c *call) startUpload() error {
+	algorithm, err := algorithmParam(c.query)
+	if err != nil {
+		return err
+	}
+	d := c.op.Ref.Digest
+	if c.op.Kind == OpCreateUpload && d != "" {
+		return c.pushWhole(d)
+	}
+	// Only a push with a digest has a body. What comes without would be lost.
+	if c.body.length() > 0 || !c.body.atEnd() {
+		return ErrUploadInvalid.WithMessage("a body without the parameter digest")
+	}
+	if c.op.Kind == OpMountBlob {
+		desc, err := c.backend.MountBlob(c.writeContext(), c.op.Repository, d, &MountOptions{From: c.op.From})
+		if err == nil {
+			return c.createdBlob(desc.Digest)
+		}
+		if !mayUpload(err) {
+			return err
+		}
+		algorithm = d.Algorithm()
+	}
+	u, err := c.backend.CreateUpload(c.writeContext(), c.op.Repository, &UploadOptions{Algorithm: algorithm})
+	if err != nil {
+		return err
+	}
+	if n := c.r.opts.ChunkMinLength; n > 0 {
+		c.w.Header().Set("OCI-Chunk-Min-Length", strconv.FormatInt(n, 10))
+	}
+	c.describeUpload(u)
+	return c.writeEmpty(http.StatusAccepted)
+}
+
+// mayUpload reports whether a mount failed in a way that leaves the client to upload the blob. That it may not read the source looks the
+// same as that the source has no such blob.
+func mayUpload(err error) bool {
+	for _, e := range []*Error{ErrBlobUnknown, ErrNameUnknown, ErrDenied, ErrUnauthorized, ErrUnsupported} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// pushWhole takes a blob that comes with the POST.
+func (c *call) pushWhole(d digest.Digest) error {
+	length := c.body.length()
+	u, err := c.backend.CreateUpload(c.writeContext(), c.op.Repository, &UploadOptions{Algorithm: d.Algorithm(), Size: max(length, 0)})
+	if err != nil {
+		return err
+	}
+	_, err = u.Append(c.writeContext(), 0, length, c.body)
+	if err == nil {
+		_, err = u.Commit(c.writeContext(), d)
+	}
+	if err != nil {
+		if !errors.Is(err, ErrDigestInvalid) {
+			_ = u.Cancel(c.writeContext()) // nobody knows its id; if this fails, it expires
+		}
+		return err
+	}
+	return c.createdBlob(d)
+}
+
+// appendUpload answers PATCH.
+func (c *call) appendUpload() error {
+	u, err := c.resume()
+	if err != nil {
+		return err
+	}
+	if err := c.receive(u); err != nil {
+		return err
+	}
+	c.describeUpload(u)
+	return c.writeEmpty(http.StatusAccepted)
+}
+
+// finishUpload answers PUT, which may bring the last chunk.
+func (c *call) finishUpload() error {
+	u, err := c.resume()
+	if err != nil {
+		return err
+	}
+	if c.body.length() != 0 || len(c.req.Header["Content-Range"]) > 0 {
+		if err := c.receive(u); err != nil {
+			return err
+		}
+	}
+	if _, err := u.Commit(c.writeContext(), c.op.Ref.Digest); err != nil {
+		return c.explain(err)
+	}
+	return c.createdBlob(c.op.Ref.Digest)
+}
+
+// uploadStatus answers GET.
+func (c *call) uploadStatus() error {
+	u, err := c.resume()
+	if err != nil {
+		return err
+	}
+	c.describeUpload(u)
+	return c.writeEmpty(http.StatusNoContent)
+}
+
+// cancelUpload answers DELETE.
+func (c *call) cancelUpload() error {
+	u, err := c.resume()
+	if err != nil {
+		return err
+	}
+	if err := u.Cancel(c.writeContext()); err != nil {
+		return err
+	}
+	return c.writeEmpty(http.StatusNoContent)
+}
+
+func (c *call) resume() (Upload, error) {
+	return c.backend.ResumeUpload(c.writeContext(), c.op.Repository, c.op.UploadID, c.backend.identity.Name)
+}
+
+// receive adds the body to an upload.
+//
+// Errors: ErrRangeInvalid, with the headers that tell where the upload stands; those of [Upload].Append.
+func (c *call) receive(u Upload) error {
+	offset, length, err := c.chunk(u.Size())
+	if err != nil {
+		return c.explain(err)
+	}
+	_, err = u.Append(c.writeContext(), offset, length, c.body)
+	ranged := len(c.req.Header["Content-Range"]) > 0
+	if ranged && (err == nil && !c.body.atEnd() || errors.Is(err, ErrSizeInvalid)) {
+		err = ErrRangeInvalid.WithMessage("the chunk is not as long as its Content-Range").WithCause(err)
+	}
+	return c.explain(err)
+}
+
+// chunk is where the body belongs in the upload, and how long it is, -1 if unknown.
+func (c *call) chunk(size int64) (offset, length int64, err error) {
+	ranges := c.req.Header["Content-Range"]
+	if len(ranges) == 0 {
+		return size, c.body.length(), nil
+	}
+	first, last, ok := parseContentRange(ranges[0])
+	if !ok || len(ranges) > 1 {
+		return 0, 0, ErrRangeInvalid.WithMessage("invalid Content-Range")
+	}
+	length = last - first + 1
+	if n := c.body.length(); n >= 0 && n != length {
+		return 0, 0, ErrRangeInvalid.WithMessage("Content-Range and Content-Length contradict each other")
+	}
+	return first, length, nil
+}
+
+// explain returns err. If that is about a range, it sets the headers that tell the client where to go on.
+func (c *call) explain(err error) error {
+	if errors.Is(err, ErrRangeInvalid) {
+		if u, resumeErr := c.resume(); resumeErr == nil {
+			c.describeUpload(u)
+		}
+	}
+	return err
+}
+
+// describeUpload sets the headers that tell how far an upload has come. There is no way to say that nothing has been received: that
+// looks like one byte, and nobody takes it for that.
+func (c *call) describeUpload(u Upload) {
+	h := c.w.Header()
+	h.Set("Location", c.location(target{endpoint: endpointUpload, repo: c.op.Repository, uploadID: u.ID()}))
+	h.Set("Range", "0-"+strconv.FormatInt(max(u.Size()-1, 0), 10))
+	h.Set("Docker-Upload-Uuid", u.ID())
+}
+
+// createdBlob answers 201 for a blob.
+func (c *call) createdBlob(d digest.Digest) error {
+	h := c.w.Header()
+	h.Set("Location", c.location(target{endpoint: endpointBlob, repo: c.op.Repository, ref: reference.Ref{Digest: d}}))
+	h.Set("Docker-Content-Digest", string(d))
+	return c.writeEmpty(http.StatusCreated)
+}
+
+func (c *call) putManifest() error {
+	mediaType, err := c.contentType()
+	if err != nil {
+		return err
+	}
+	content, err := c.readManifest()
+	if err != nil {
+		return err
+	}
+	res, err := c.backend.PutManifest(c.writeContext(), c.op.Repository, mediaType, content, &PutOptions{Digest: c.op.Ref.Digest, Tags: c.op.Tags})
+	if err != nil {
+		return err
+	}
+	h := c.w.Header()
+	d := res.Descriptor.Digest
+	h.Set("Location", c.location(target{endpoint: endpointManifest, repo: c.op.Repository, ref: reference.Ref{Digest: d}}))
+	h.Set("Docker-Content-Digest", string(d))
+	if res.Subject != nil {
+		h.Set("OCI-Subject", string(res.Subject.Digest))
+	}
+	if c.target.ref.Digest != "" {
+		for _, tag := range res.Tags {
+			h.Add("OCI-Tag", tag)
+		}
+	}
+	return c.writeEmpty(http.StatusCreated)
+}
+
+// contentType is the media type that the client names, without parameters; "" if it names none.
+func (c *call) contentType() (string, error) {
+	types := c.req.Header["Content-Type"]
+	if len(types) == 0 {
+		return "", nil
+	}
+	mediaType, _, _ := strings.Cut(types[0], ";")
+	mediaType = strings.TrimSpace(mediaType)
+	if len(types) > 1 || !validMediaType(mediaType) {
+		return "", ErrManifestInvalid.WithMessage("invalid Content-Type")
+	}
+	return mediaType, nil
+}
+
+// validMediaType reports whether s has the form of RFC 6838, section 4.2.
+func validMediaType(s string) bool {
+	kind, sub, ok := strings.Cut(s, "/")
+	return ok && validMediaName(kind) && validMediaName(sub)
+}
+
+func validMediaName(s string) bool {
+	if s == "" || len(s) > 127 {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case i > 0 && strings.IndexByte("!#$&-^_.+", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// readManifest returns the body, if it is not too large for a manifest. What the client says of its length is only believed when that
+// refuses it.
+func (c *call) readManifest() ([]byte, error) {
+	limit := c.r.opts.MaxManifestSize
+	if c.body.length() > limit {
+		return nil, ErrManifestTooLarge
+	}
+	var buf bytes.Buffer
+	if n := c.body.length(); n > 0 {
+		buf.Grow(int(min(n, 64<<10)) + bytes.MinRead)
+	}
+	n, err := buf.ReadFrom(io.LimitReader(c.body, limit+1))
+	switch {
+	case errors.Is(err, ErrBlobTooLarge):
+		return nil, ErrManifestTooLarge.WithCause(err)
+	case err != nil:
+		return nil, err
+	case n > limit:
+		return nil, ErrManifestTooLarge
+	}
+	return buf.Bytes(), nil
+}
