@@ -1,0 +1,34 @@
+# Every target runs what CI runs. Tools are pinned in internal/e2e (go.mod and install.sh) and kept in a cache folder,
+# $REGISTRY_CACHE or ~/.cache/registrykit.
+.PHONY: check test fuzz conformance e2e e2e-full crash bench model model-full compare memory tools peer
+e2e := cd internal/e2e && go test -p 1 -count=1 -timeout 15m
+
+check:
+	.ci/run
+test:
+	go test ./...
+fuzz:
+	internal/e2e/fuzz.sh $(or $(FUZZTIME),10s)
+tools:
+	internal/e2e/install.sh
+peer:
+	internal/e2e/install.sh peer
+conformance: tools
+	$(e2e) -v ./conformance
+e2e: tools
+	$(e2e) ./clients
+e2e-full: tools
+	$(e2e) -v ./...
+crash: tools
+	$(e2e) -v ./crash
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+model: tools
+	internal/model/run.sh
+model-full: tools
+	internal/model/run.sh full
+# COMPARE=-check fails when a row is slower than the peer.
+compare: peer
+	cd internal/e2e && go run ./compare $(COMPARE)
+memory:
+	cd internal/e2e && go run ./memory
