@@ -209,6 +209,16 @@ func (w *workload) check(t *testing.T, s *storage.Store, at string) {
 			m, err := s.GetManifest(ctx, repo, byDigest(d))
 			require.NoError(t, err, "%s: manifest %s@%s", at, repo, d)
 			require.Equal(t, w.content[d], m.Content)
+			var parsed ocispec.Manifest
+			require.NoError(t, json.Unmarshal(m.Content, &parsed))
+			if parsed.Subject == nil {
+				continue
+			}
+			var referrers []digest.Digest
+			for _, desc := range collect(t, s.Referrers(ctx, repo, parsed.Subject.Digest, nil)) {
+				referrers = append(referrers, desc.Digest)
+			}
+			require.Contains(t, referrers, d, "%s: referrers of %s", at, parsed.Subject.Digest)
 		}
 	}
 	for _, repo := range []string{"a/b", "c"} {
@@ -305,5 +315,33 @@ func TestFailureAtEachWrite(t *testing.T) {
 				w2.check(t, store, at+", again")
 			}
 		})
+	}
+}
+
+// TestPowerLossAfterEachWrite is TestCrashAfterEachWrite with a loss of power: only what has been made durable is left.
+func TestPowerLossAfterEachWrite(t *testing.T) {
+	for n := 0; ; n++ {
+		power := storagetest.NewPower(newMemory(t))
+		newStore(t, power, nil)
+		faulty := storagetest.NewFaulty(power, nil)
+		w := newWorkload(t.Context(), newStore(t, faulty, nil))
+		faulty.CutAfter(n)
+		err := w.run()
+		left := newMemory(t)
+		for key, b := range power.After() {
+			_, err := left.Put(t.Context(), key, bytes.NewReader(b), nil)
+			require.NoError(t, err)
+		}
+		again := newStore(t, left, nil)
+		w.uploads = nil // of those it is only promised that they survive a kill
+		at := fmt.Sprintf("power lost after write %d", n)
+		w.check(t, again, at)
+		w2 := newWorkload(t.Context(), again)
+		require.NoError(t, w2.run(), at)
+		w2.check(t, again, at+", again")
+		if !faulty.Cut() {
+			require.NoError(t, err)
+			return
+		}
 	}
 }

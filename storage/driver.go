@@ -73,18 +73,19 @@ type Driver interface {
 	// Put stores what body holds up to its end at key and returns the Info of the new object. A nil body is empty.
 	//
 	// Errors: ErrExist, ErrChanged (a missing object has changed, too), ErrNoSpace; the error of body as it is or
-	// wrapped.
+	// wrapped. An error of making a Durable object durable, and one of a lost connection, may leave the new object.
 	Put(ctx context.Context, key string, body io.Reader, opts *PutOptions) (Info, error)
 
 	// Delete removes an object, if it still has the version ifVersion; "" means whatever version it has.
 	// The removal survives a kill of the process on return, and a loss of power after a Sync of the key.
 	//
-	// Errors: ErrNotExist, ErrChanged.
+	// Errors: ErrNotExist, ErrChanged; either of them if a version is given and there is no object.
 	Delete(ctx context.Context, key, ifVersion string) error
 
 	// List yields the objects whose keys begin with prefix, in ascending byte order of their whole keys. The prefix is
 	// empty or ends in "/". Objects that exist during the whole iteration are yielded exactly once; others at most once.
-	// An error ends the iteration. The consumer may call any method of the Driver between two elements.
+	// An error ends the iteration, ErrKey if the prefix is malformed. The consumer may call any method of the Driver
+	// between two elements.
 	List(ctx context.Context, prefix string, opts *ListOptions) iter.Seq2[Info, error]
 
 	// Sync makes the present state of keys survive a loss of power, all together: the object that is there, or that

@@ -4,6 +4,7 @@ package disk
 
 import (
 	"sync"
+	"syscall"
 )
 
 // maxKnown bounds each generation of each set of the ledger. What is forgotten is synced once more than needed.
@@ -78,11 +79,11 @@ func (l *ledger) addDirs(epoch int64, paths map[string]bool) {
 
 // epoch returns the current epoch, which is that of the ledger from now on.
 func (d *Driver) epoch() (int64, error) {
-	fi, err := d.pruning.file.Stat()
-	if err != nil {
+	var st syscall.Stat_t
+	if err := fstat(d.pruning.fd, &st); err != nil {
 		return 0, err
 	}
-	e := fi.ModTime().UnixNano()
+	e := mtime(&st)
 	d.known.enter(e)
 	return e, nil
 }

@@ -153,7 +153,7 @@ func (d *Driver) names(ctx context.Context, path string) (*names, error) {
 
 // readNames reads the entries of the directory at path, and reports whether it did not change meanwhile; then it keeps them.
 func (d *Driver) readNames(ctx context.Context, path string) (n *names, exact bool, err error) {
-	f, err := os.OpenFile(d.objects+path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	f, err := openFile(d.objects+path, syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if err != nil {
 		if err = openError(err); errors.Is(err, storage.ErrNotExist) {
 			return nil, true, nil
@@ -199,11 +199,10 @@ func (d *Driver) readNames(ctx context.Context, path string) (n *names, exact bo
 
 // directoryState returns the stamp of an open directory, and whether it is certain that another state gets another stamp.
 func (d *Driver) directoryState(f *os.File) (s stamp, certain bool, err error) {
-	fi, err := f.Stat()
-	if err != nil {
+	var st syscall.Stat_t
+	if err := fstat(int(f.Fd()), &st); err != nil {
 		return stamp{}, false, err
 	}
-	st := fi.Sys().(*syscall.Stat_t)
-	m := mtime(st)
-	return stampOf(st), atime(st) == m+ours || time.Now().UnixNano()-m > settled, nil
+	m := mtime(&st)
+	return stampOf(&st), atime(&st) == m+ours || time.Now().UnixNano()-m > settled, nil
 }

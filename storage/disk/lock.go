@@ -22,7 +22,7 @@ type fileLock struct {
 }
 
 func (l *fileLock) open(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, fileMode)
+	f, err := openFile(path, syscall.O_RDWR|syscall.O_CREAT, fileMode)
 	if err != nil {
 		return err
 	}

@@ -123,7 +123,7 @@ func (d *Driver) syncFile(path string) error {
 	if d.fsync == nil {
 		return nil
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	f, err := openFile(path, syscall.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}

@@ -21,41 +21,40 @@ func (d *Driver) Open(ctx context.Context, key string, opts *storage.OpenOptions
 	if opts != nil && (opts.Offset < 0 || opts.Length < 0) {
 		return nil, storage.Info{}, failure("open", key, fs.ErrInvalid)
 	}
-	f, err := os.OpenFile(d.objects+keyPath(key), os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	path := keyPath(key)
+	if opts != nil && opts.IfNotVersion != "" { // mostly that is what is there, and then this is all
+		var st syscall.Stat_t
+		if err := d.object(path, &st); err == nil && version(&st) == opts.IfNotVersion {
+			return nil, info(key, &st), storage.ErrNotModified
+		}
+	}
+	fd, err := openFd(d.objects+path, syscall.O_RDONLY, 0)
 	if err != nil {
 		return nil, storage.Info{}, failure("open", key, openError(err))
 	}
-	i, err := opened(f, key, opts)
-	if err != nil {
-		_ = f.Close()
-		return nil, i, err
+	var st syscall.Stat_t
+	if err := fstat(fd, &st); err != nil || !isFile(&st) {
+		_ = syscall.Close(fd)
+		if err == nil {
+			err = storage.ErrNotExist
+		}
+		return nil, storage.Info{}, failure("open", key, err)
 	}
-	return f, i, nil
-}
-
-// opened returns the Info of an opened object and positions it.
-func opened(f *os.File, key string, opts *storage.OpenOptions) (storage.Info, error) {
-	fi, err := f.Stat()
-	if err != nil {
-		return storage.Info{}, failure("open", key, err)
-	}
-	st := fi.Sys().(*syscall.Stat_t)
-	if !isFile(st) {
-		return storage.Info{}, failure("open", key, storage.ErrNotExist)
-	}
-	i := info(key, st)
+	f, i := os.NewFile(uintptr(fd), d.objects+path), info(key, &st)
 	if opts == nil {
-		return i, nil
+		return f, i, nil
 	}
 	if opts.IfNotVersion != "" && opts.IfNotVersion == i.Version {
-		return i, storage.ErrNotModified
+		_ = f.Close()
+		return nil, i, storage.ErrNotModified
 	}
 	if opts.Offset > 0 {
 		if _, err := f.Seek(min(opts.Offset, i.Size), io.SeekStart); err != nil {
-			return storage.Info{}, failure("open", key, err)
+			_ = f.Close()
+			return nil, storage.Info{}, failure("open", key, err)
 		}
 	}
-	return i, nil
+	return f, i, nil
 }
 
 // Stat implements [storage.Driver].

@@ -5,6 +5,7 @@ package disk
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -25,6 +26,33 @@ func stampOf(st *syscall.Stat_t) stamp { return stamp{mtime(st), st.Ino} }
 func lstat(path string, st *syscall.Stat_t) error {
 	for {
 		if err := syscall.Lstat(path, st); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
+// openFd is open(2). For regular files it spares the half dozen calls by which os.OpenFile finds that they cannot be polled.
+func openFd(path string, flags int, mode uint32) (int, error) {
+	for {
+		fd, err := syscall.Open(path, flags|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, mode)
+		if err != syscall.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// openFile is os.OpenFile by openFd.
+func openFile(path string, flags int, mode uint32) (*os.File, error) {
+	fd, err := openFd(path, flags, mode)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+func fstat(fd int, st *syscall.Stat_t) error {
+	for {
+		if err := syscall.Fstat(fd, st); err != syscall.EINTR {
 			return err
 		}
 	}

@@ -5,7 +5,6 @@ package disk
 import (
 	"context"
 	"errors"
-	"os"
 	"sync"
 	"syscall"
 
@@ -155,7 +154,7 @@ func (b *batch) syncObject(path string, seen stamp) error {
 
 // syncContent syncs the file at path and returns its stamp, which is zero if there is no file.
 func (b *batch) syncContent(path string) (stamp, error) {
-	f, err := os.OpenFile(b.d.objects+path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	f, err := openFile(b.d.objects+path, syscall.O_RDONLY, 0)
 	if err != nil {
 		if err = openError(err); errors.Is(err, storage.ErrNotExist) {
 			return stamp{}, nil
@@ -163,11 +162,11 @@ func (b *batch) syncContent(path string) (stamp, error) {
 		return stamp{}, err
 	}
 	defer func() { _ = f.Close() }()
-	fi, err := f.Stat()
-	if err != nil {
+	var st syscall.Stat_t
+	if err := fstat(int(f.Fd()), &st); err != nil {
 		return stamp{}, err
 	}
-	return stampOf(fi.Sys().(*syscall.Stat_t)), b.d.fsync(f)
+	return stampOf(&st), b.d.fsync(f)
 }
 
 // syncDir syncs the directory at path. One that is gone has been removed together with what was in it, which the

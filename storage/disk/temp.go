@@ -46,7 +46,7 @@ func sweepTemp(dir string) error {
 	}
 	for _, e := range list {
 		path := filepath.Join(dir, e.Name())
-		f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_DIRECTORY, 0)
+		f, err := openFile(path, syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
 		if err != nil {
 			continue // gone meanwhile, or not of our making
 		}
@@ -61,5 +61,5 @@ func sweepTemp(dir string) error {
 // createTemp opens a new temporary file.
 func (d *Driver) createTemp() (*os.File, error) {
 	path := d.temp + strconv.FormatUint(d.tempNames.Add(1), 36)
-	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, fileMode)
+	return openFile(path, syscall.O_RDWR|syscall.O_CREAT|syscall.O_EXCL, fileMode)
 }

@@ -96,11 +96,9 @@ func (w *writing) seal() error {
 	if err := setTimes(w.file.Name(), t, t); err != nil {
 		return err
 	}
-	fi, err := w.file.Stat()
-	if err != nil {
+	if err := fstat(int(w.file.Fd()), &w.st); err != nil {
 		return err
 	}
-	w.st = *fi.Sys().(*syscall.Stat_t)
 	if w.opts.Durability == storage.Durable {
 		return w.sync()
 	}
@@ -155,7 +153,8 @@ func (w *writing) publish() error {
 				// Atomic by itself, so that this holds even against those who do not take the lock.
 				err = os.Link(w.file.Name(), full)
 			} else {
-				err = os.Rename(w.file.Name(), full)
+				// Not os.Rename, which looks once more at what is there.
+				err = os.NewSyscallError("rename", syscall.Rename(w.file.Name(), full))
 			}
 			if exists {
 				return edit{}, err

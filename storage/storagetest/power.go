@@ -1,0 +1,83 @@
+package storagetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"sync"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// Power is a storage.Driver that passes everything on to another one and keeps account of what a loss of power would leave, taking the
+// durability that was asked for at its word: what was neither stored with storage.Durable nor given to Sync is lost, a delete that was
+// not given to Sync has not happened, and an object that was replaced with storage.Relaxed is gone with its successor.
+type Power struct {
+	storage.Driver
+
+	mu      sync.Mutex
+	durable map[string][]byte
+}
+
+var _ storage.Driver = (*Power)(nil)
+
+// NewPower returns a Power on an empty driver.
+func NewPower(d storage.Driver) *Power {
+	return &Power{Driver: d, durable: make(map[string][]byte)}
+}
+
+// Put implements storage.Driver.
+func (p *Power) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+	info, err := p.Driver.Put(ctx, key, body, opts)
+	if err != nil {
+		return info, err
+	}
+	switch {
+	case opts == nil || opts.Durability == storage.Durable:
+		err = p.Sync(ctx, key)
+	case opts.Durability == storage.Relaxed:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.durable, key)
+	}
+	return info, err
+}
+
+// Sync implements storage.Driver.
+func (p *Power) Sync(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		r, _, err := p.Open(ctx, key, nil)
+		if errors.Is(err, storage.ErrNotExist) {
+			p.mu.Lock()
+			delete(p.durable, key)
+			p.mu.Unlock()
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		b, err := io.ReadAll(r)
+		if err := errors.Join(err, r.Close()); err != nil {
+			return err
+		}
+		p.mu.Lock()
+		p.durable[key] = b
+		p.mu.Unlock()
+	}
+	return p.Driver.Sync(ctx, keys...)
+}
+
+// After yields what is left if power is lost now: keys and contents, in no order.
+func (p *Power) After() iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for key, b := range p.durable {
+			if !yield(key, bytes.Clone(b)) {
+				return
+			}
+		}
+	}
+}
