@@ -13,6 +13,8 @@ import (
 const (
 	maxDrain     = 8 << 20
 	drainTimeout = 5 * time.Second
+	// smallRest is what net/http reads by itself before it answers, so that the connection can be used again.
+	smallRest = 256 << 10
 	// deadlineStep is how often the deadline of a body is moved at most.
 	deadlineStep = time.Second
 )
@@ -40,9 +42,20 @@ type requestBody struct {
 }
 
 func newRequestBody(w http.ResponseWriter, req *http.Request, timeout time.Duration) *requestBody {
-	return &requestBody{
+	b := &requestBody{
 		req: req, w: w, rc: http.NewResponseController(w), timeout: timeout,
 		ended: req.Body == nil || req.Body == http.NoBody,
+	}
+	if !b.ended && req.ProtoMajor == 1 {
+		b.progress() // net/http reads a body before it answers, also if nobody else does
+	}
+	return b
+}
+
+// progress moves the deadline, from time to time.
+func (b *requestBody) progress() {
+	if step := min(deadlineStep, b.timeout); b.timeout > 0 && time.Since(b.moved) >= step {
+		b.setDeadline(b.timeout + step)
 	}
 }
 
@@ -54,9 +67,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	b.started = true
-	if b.timeout > 0 && time.Since(b.moved) >= min(deadlineStep, b.timeout) {
-		b.setDeadline(b.timeout + min(deadlineStep, b.timeout))
-	}
+	b.progress()
 	n, err := b.req.Body.Read(p)
 	b.read += int64(n)
 	if err == nil {
@@ -104,22 +115,32 @@ func (b *requestBody) drain(answer func()) {
 		answer()
 		return
 	}
-	if b.failed || b.req.ContentLength-b.read > maxDrain {
-		b.w.Header().Set("Connection", "close")
-	}
-	if b.failed || !b.setDeadline(drainTimeout) {
+	canStop := !b.failed && b.setDeadline(b.patience())
+	if rest := b.req.ContentLength - b.read; canStop && b.req.ContentLength >= 0 && rest < smallRest {
 		answer()
 		return
 	}
-	// Full duplex: net/http does not read on by itself before it sends the answer.
-	if b.rc.EnableFullDuplex() != nil {
+	// Whatever is left on the connection must not be taken for another request.
+	b.w.Header().Set("Connection", "close")
+	switch {
+	case !canStop:
+		answer()
+	case b.rc.EnableFullDuplex() == nil: // the answer need not wait for the body
+		answer()
+		_ = b.rc.Flush()
+		b.discard()
+	default:
 		b.discard()
 		answer()
-		return
 	}
-	answer()
-	_ = b.rc.Flush()
-	b.discard()
+}
+
+// patience is how long the rest of a body is waited for that nobody wants.
+func (b *requestBody) patience() time.Duration {
+	if b.timeout > 0 {
+		return min(b.timeout, drainTimeout)
+	}
+	return drainTimeout
 }
 
 func (b *requestBody) discard() {
@@ -136,12 +157,12 @@ func (b *requestBody) discard() {
 // has stalled shall not hold up.
 func (b *requestBody) finish() {
 	if !b.ended && !b.failed && b.req.ProtoMajor == 1 {
-		b.setDeadline(drainTimeout)
+		b.setDeadline(b.patience())
 	}
 }
 
-// end notes that the body has been read to its end. net/http goes on to watch the connection for the client's going away; a deadline
-// would look like that to it.
+// end notes that the body has been read to its end. From there on the server watches the connection for the client's going away, and a
+// deadline would look like that to it.
 func (b *requestBody) end() {
 	b.ended = true
 	if !b.moved.IsZero() {

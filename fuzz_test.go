@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -65,7 +66,7 @@ func FuzzRange(f *testing.F) {
 			require.Less(t, w.Body.Len(), 10_000)
 			for r := multipart.NewReader(w.Body, params["boundary"]); ; {
 				p, err := r.NextPart()
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					return
 				}
 				require.NoError(t, err)

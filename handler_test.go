@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -329,43 +330,93 @@ func TestSlowClient(t *testing.T) {
 	c.want(202, "DELETE", "/v2/a/blobs/"+string(big), nil)
 }
 
-// TestAnswerBeforeClose: a client that sends its whole request before it reads gets the answer to what is refused, and the next one on the
-// same connection.
+// TestAnswerBeforeClose: a client that sends its whole request before it reads gets the answer to what is refused. What follows on the
+// connection is never mixed up with the body: it is answered if the body was small, and otherwise the connection is closed.
 func TestAnswerBeforeClose(t *testing.T) {
 	s, _ := newRegistry(t, nil)
-	body := strings.Repeat("x", 4<<20)
+	next := "GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
 	for _, target := range []string{"POST /v2/a/blobs/uploads/?digest=x", "PUT /v2/A/manifests/x", "PATCH /v2/a/blobs/uploads/x", "GET /nowhere"} {
-		conn := dial(t, s.Host, target+" HTTP/1.1\r\nHost: x\r\nContent-Length: 4194304\r\n\r\n"+body)
-		r := bufio.NewReader(conn)
-		res, err := http.ReadResponse(r, nil)
-		require.NoError(t, err)
-		b, err := io.ReadAll(res.Body)
-		require.NoError(t, err)
-		require.Contains(t, string(b), `"errors"`)
-		require.False(t, res.Close)
-		_, err = io.WriteString(conn, "GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
-		require.NoError(t, err)
-		res, err = http.ReadResponse(r, nil)
-		require.NoError(t, err)
-		require.Equal(t, 200, res.StatusCode)
+		for _, size := range []int{100_000, smallRest - 1, smallRest, 4 << 20, maxDrain - 1, maxDrain, maxDrain + 1000, maxDrain + smallRest/2} {
+			body := strings.Repeat(next, size/len(next)+1)[:size]
+			for framing, sent := range map[string]string{
+				fmt.Sprint("Content-Length: ", size): body,
+				"Transfer-Encoding: chunked":         fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", size, body),
+			} {
+				conn := dial(t, s.Host, target+" HTTP/1.1\r\nHost: x\r\n"+framing+"\r\n\r\n")
+				sending := make(chan error, 1)
+				go func() {
+					_, err := io.WriteString(conn, sent)
+					sending <- err
+				}()
+				if size < maxDrain {
+					require.NoError(t, <-sending)
+					_, _ = io.WriteString(conn, next)
+				}
+				r := bufio.NewReader(conn)
+				res, err := http.ReadResponse(r, nil)
+				require.NoError(t, err)
+				b, err := io.ReadAll(res.Body)
+				require.NoError(t, err)
+				require.Contains(t, string(b), `"errors"`)
+				require.Equal(t, size >= smallRest || strings.Contains(framing, "chunked"), res.Close, "%s %s", target, framing)
+				res, err = http.ReadResponse(r, nil)
+				if err == nil {
+					require.Equal(t, 200, res.StatusCode)
+					_, _ = io.Copy(io.Discard, res.Body)
+					require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Millisecond)))
+					_, err = http.ReadResponse(r, nil)
+				} else {
+					require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+				}
+				require.Error(t, err)
+				conn.Close()
+			}
+		}
 	}
 	// One that sends very much more hears of it while sending.
-	conn := dial(t, s.Host, "PUT /v2/A/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\n"+body)
+	conn := dial(t, s.Host, "PUT /v2/A/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\nx")
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
 	require.Equal(t, 400, res.StatusCode)
 	require.True(t, res.Close)
 }
 
+const (
+	smallRest = 256 << 10
+	maxDrain  = 8 << 20
+)
+
 // TestExpectContinue: who is refused is not asked to send.
 func TestExpectContinue(t *testing.T) {
 	s, _ := newRegistry(t, nil)
-	conn := dial(t, s.Host, "PUT /v2/A/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
-	line, err := bufio.NewReader(conn).ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "HTTP/1.1 400 Bad Request\r\n", line)
-	conn = dial(t, s.Host, "POST /v2/a/blobs/uploads/?digest="+sha256Zeros+" HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
-	line, err = bufio.NewReader(conn).ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "HTTP/1.1 100 Continue\r\n", line)
+	for target, want := range map[string]string{
+		"PUT /v2/A/manifests/x":                           "HTTP/1.1 400 Bad Request\r\n",
+		"POST /v2/a/blobs/uploads/?digest=" + sha256Zeros: "HTTP/1.1 100 Continue\r\n",
+	} {
+		conn := dial(t, s.Host, target+" HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n")
+		r := bufio.NewReader(conn)
+		line, err := r.ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, want, line)
+		if !strings.Contains(want, "100") {
+			start := time.Now()
+			rest, err := io.ReadAll(r)
+			require.NoError(t, err)
+			require.Less(t, time.Since(start), 3*time.Second) // it does not wait for what will not come
+			require.NotContains(t, string(rest), "100 Continue")
+		}
+	}
+}
+
+// TestStalledUnwanted: a client that has stalled in the middle of a body that nobody wants is answered soon, and its connection is closed.
+func TestStalledUnwanted(t *testing.T) {
+	s, c := newRegistry(t, &registry.Options{BodyTimeout: 100 * time.Millisecond})
+	blob := c.pushBlob("a", registrytest.RandomBytes(1, 1<<20))
+	for _, target := range []string{"GET /v2/", "GET /v2/_catalog", "GET /v2/a/blobs/" + string(blob), "PUT /v2/A/manifests/x", "PUT /v2/a/manifests/x"} {
+		for _, length := range []int{1000, 1_000_000} {
+			conn := dial(t, s.Host, fmt.Sprintf("%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\nx", target, length))
+			_, err := io.ReadAll(conn)
+			require.NoError(t, err)
+		}
+	}
 }

@@ -32,11 +32,11 @@ func PushBlob(ctx context.Context, w Writer, repo string, d digest.Digest, r io.
 		hash = algorithm.Digester()
 		r = io.TeeReader(r, hash.Hash())
 	}
-	desc := ocispec.Descriptor{}
 	if _, err = u.Append(ctx, 0, -1, r); err == nil {
 		if hash != nil {
 			d = hash.Digest()
 		}
+		var desc ocispec.Descriptor
 		if desc, err = u.Commit(ctx, d); err == nil {
 			return desc, nil
 		}

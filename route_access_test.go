@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
@@ -165,4 +166,29 @@ func TestBase(t *testing.T) {
 	c.want(200, "GET", "/v2/", nil, "Principal: reader")
 	_, c = newRegistry(t, &registry.Options{Authenticator: testPrincipals})
 	c.want(200, "GET", "/v2/", nil)
+}
+
+// TestAuthorizedOnce: what a request has been allowed is not asked again for each of its operations.
+func TestAuthorizedOnce(t *testing.T) {
+	var asked [][]auth.Access
+	_, c := newRegistry(t, &registry.Options{Authorizer: auth.AuthorizerFunc(func(_ context.Context, _ auth.Identity, accesses []auth.Access) error {
+		asked = append(asked, accesses)
+		return nil
+	})})
+	img := registrytest.RandomImage(1, 1, 10)
+	count := func(want int, method, path string, body any) {
+		t.Helper()
+		asked = nil
+		require.Less(t, c.do(method, path, body).StatusCode, 300)
+		require.Len(t, asked, want)
+	}
+	for _, blob := range img.Blobs {
+		count(1, "POST", "/v2/a/blobs/uploads/?digest="+string(digest.FromBytes(blob)), blob)
+	}
+	count(2, "PUT", "/v2/a/manifests/v1", img.Manifest) // the second is whether the tag may be overwritten
+	count(1, "GET", "/v2/a/manifests/v1", nil)
+	count(1, "HEAD", "/v2/a/blobs/"+string(digest.FromBytes(img.Blobs[0])), nil)
+	location := c.startUpload("a")
+	count(1, "PUT", location+"?digest="+string(digest.FromString("x")), "x")
+	count(2, "POST", "/v2/b/blobs/uploads/?from=a&mount="+string(digest.FromString("x")), nil) // the second is the source
 }

@@ -1,0 +1,186 @@
+package registry_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/notification"
+	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/memory"
+)
+
+// A registry beside the other routes of a program. With disk.New instead of memory.New it keeps what is pushed.
+func ExampleNew() {
+	driver, err := memory.New(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := storage.New(context.Background(), driver, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	reg, err := registry.New(store, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/v2/", reg)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "the rest of the program") })
+
+	server := httptest.NewServer(mux) // http.ListenAndServe("127.0.0.1:5000", mux)
+	defer server.Close()
+	for _, path := range []string{"/", "/v2/", "/v2/library/busybox/tags/list"} {
+		res, err := http.Get(server.URL + path)
+		if err != nil {
+			log.Fatal(err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		res.Body.Close()
+		fmt.Println(res.StatusCode, string(body))
+	}
+	// Output:
+	// 200 the rest of the program
+	// 200 {}
+	// 404 {"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry","detail":{"name":"library/busybox"}}]}
+}
+
+// newMemory is a store for the examples below.
+func newMemory() *storage.Store {
+	driver, err := memory.New(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := storage.New(context.Background(), driver, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return store
+}
+
+// Go code in the same process does what a client does by HTTP, through the same checks.
+func ExampleRegistry_Backend() {
+	ctx := context.Background()
+	reg, err := registry.New(newMemory(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	b := reg.Backend(auth.Identity{Name: "builder"})
+
+	// Push a layer from a Reader, and a manifest that names it.
+	layer, err := registry.PushBlob(ctx, b, "tools/hello", "", strings.NewReader("hello, world\n"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := registry.PushBlob(ctx, b, "tools/hello", "", strings.NewReader("{}")); err != nil {
+		log.Fatal(err)
+	}
+	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"artifactType":"text/plain",`+
+		`"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":%q,"size":2},`+
+		`"layers":[{"mediaType":"text/plain","digest":%q,"size":%d}]}`,
+		ocispec.MediaTypeImageManifest, digest.FromString("{}"), layer.Digest, layer.Size)
+	if _, err := b.PutManifest(ctx, "tools/hello", ocispec.MediaTypeImageManifest, manifest, &registry.PutOptions{
+		Tags: []registry.TagPut{{Name: "v1"}, {Name: "latest"}},
+	}); err != nil {
+		log.Fatal(err)
+	}
+
+	// List the tags, pull, and delete.
+	for tag, err := range b.Tags(ctx, "tools/hello", nil) {
+		fmt.Println(tag, err)
+	}
+	m, err := b.GetManifest(ctx, "tools/hello", reference.Ref{Tag: "latest"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(m.Descriptor.MediaType, bytes.Equal(m.Content, manifest))
+	blob, err := b.OpenBlob(ctx, "tools/hello", layer.Digest, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer blob.Body.Close()
+	content, err := io.ReadAll(blob.Body)
+	fmt.Printf("%q %v\n", content, err)
+	fmt.Println(b.DeleteManifest(ctx, "tools/hello", reference.Ref{Tag: "latest"}))
+	_, err = b.StatManifest(ctx, "tools/hello", reference.Ref{Tag: "latest"})
+	fmt.Println(err)
+	// Output:
+	// latest <nil>
+	// v1 <nil>
+	// application/vnd.oci.image.manifest.v1+json true
+	// "hello, world\n" <nil>
+	// <nil>
+	// MANIFEST_UNKNOWN: manifest unknown to registry
+}
+
+// An interceptor sees every operation, and may refuse it: here, names must begin with the name of a team.
+func ExampleIntercept() {
+	ctx := context.Background()
+	b := registry.Intercept(newMemory(), func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
+		if op.Write() && !strings.HasPrefix(op.Repository, "team-") {
+			return registry.ErrDenied.WithMessage("repositories begin with team-")
+		}
+		err := next(ctx)
+		fmt.Println(op.Kind, op.Repository, op.Result.Size, err)
+		return err
+	})
+	_, err := registry.PushBlob(ctx, b, "mine", "", strings.NewReader("hello"))
+	fmt.Println(err)
+	_, err = registry.PushBlob(ctx, b, "team-a/x", "", strings.NewReader("hello"))
+	fmt.Println(err)
+	// Output:
+	// DENIED: repositories begin with team-
+	// CreateUpload team-a/x 0 <nil>
+	// Append team-a/x 5 <nil>
+	// Commit team-a/x 5 <nil>
+	// <nil>
+}
+
+// A registry that anybody may pull from and that only the builder may push to, and that tells of what happens.
+func ExampleOptions() {
+	ctx := context.Background()
+	reg, err := registry.New(newMemory(), &registry.Options{
+		Authorizer: auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, accesses []auth.Access) error {
+			for _, a := range accesses {
+				if a.Action != auth.Pull && who.Name != "builder" {
+					return auth.ErrDenied
+				}
+			}
+			return nil
+		}),
+		Sink: notification.SinkFunc(func(_ context.Context, e notification.Event) error {
+			fmt.Println("event:", e.Action, e.Repository, "by", e.Actor)
+			return nil
+		}),
+		MaxBlobSize: 1000,
+		NoDelete:    registry.NoDelete{Blobs: true},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	builder, guest := reg.Backend(auth.Identity{Name: "builder"}), reg.Backend(auth.Identity{Name: "guest"})
+	desc, err := registry.PushBlob(ctx, builder, "a", "", strings.NewReader("hello"))
+	fmt.Println(desc.Size, err)
+	_, err = registry.PushBlob(ctx, guest, "a", "", strings.NewReader("hello"))
+	fmt.Println(err)
+	_, err = registry.PushBlob(ctx, builder, "a", "", bytes.NewReader(make([]byte, 1001)))
+	fmt.Println(err)
+	fmt.Println(builder.DeleteBlob(ctx, "a", desc.Digest))
+	// Output:
+	// event: push a by builder
+	// 5 <nil>
+	// DENIED: requested access to the resource is denied: auth: access denied
+	// storage: receiving a blob: SIZE_INVALID: blob is too large
+	// UNSUPPORTED: deletes of this kind are switched off
+}
