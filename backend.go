@@ -135,7 +135,8 @@ type Manifest struct {
 
 // UploadOptions are the options of [Writer].CreateUpload.
 type UploadOptions struct {
-	// Owner is who may go on with the upload: the name of the identity, "" if anonymous.
+	// Owner is who may go on with the upload: the name of the identity, "" if anonymous. All anonymous callers are the same
+	// owner; then only that the id cannot be guessed keeps them apart.
 	Owner string
 	// Algorithm is the algorithm of the digest the blob will be committed under. Default: sha256. Another
 	// than the announced one is accepted at Commit, at the cost of reading the blob once more.
