@@ -5,7 +5,6 @@ package disk
 import (
 	"context"
 	"errors"
-	"io"
 	"iter"
 	"os"
 	"strings"
@@ -167,24 +166,19 @@ func (d *Driver) readNames(ctx context.Context, path string) (n *names, exact bo
 	}
 	remainders := isCut(base(path))
 	var entries []string
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, false, err
+	err = readEntries(f, func(name string, isDir bool) {
+		if e, ok := entry(name, isDir, remainders); ok {
+			entries = append(entries, e)
 		}
-		list, err := f.ReadDir(1024)
-		for _, e := range list {
-			if t := e.Type(); t.IsRegular() || t.IsDir() {
-				if name, ok := entry(e.Name(), t.IsDir(), remainders); ok {
-					entries = append(entries, name)
-				}
-			}
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, false, err
-		}
+	})
+	if errors.Is(err, syscall.ENOENT) {
+		return nil, true, nil // removed since it was opened
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, false, err
 	}
 	after, _, err := d.directoryState(f)
 	if err != nil {
