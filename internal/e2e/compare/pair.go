@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/registrykit/registry/internal/e2e/harness"
+)
+
+// side is one of the two registries.
+type side struct {
+	kind    harness.Kind
+	storage string
+	log     string
+	server  *harness.Server
+	c       *harness.Client
+}
+
+func (s *side) start() error {
+	server, err := harness.Start(harness.Options{
+		Kind: s.kind, Storage: s.storage, Log: s.log,
+		Args: []string{"-log-level", "error"}, // the peer is configured to log no more
+	})
+	if err != nil {
+		return err
+	}
+	s.server, s.c = server, harness.NewClient(server.URL())
+	return nil
+}
+
+func (s *side) restart() error {
+	if err := s.server.Stop(); err != nil {
+		return err
+	}
+	return s.start()
+}
+
+type pair struct{ ours, peer *side }
+
+func startPair(dir string) (*pair, error) {
+	p := &pair{}
+	for _, kind := range []harness.Kind{harness.Ours, harness.Peer} {
+		s := &side{kind: kind, storage: filepath.Join(dir, string(kind)), log: filepath.Join(dir, string(kind)+".log")}
+		if err := s.start(); err != nil {
+			p.stop()
+			return nil, err
+		}
+		if kind == harness.Ours {
+			p.ours = s
+		} else {
+			p.peer = s
+		}
+	}
+	return p, nil
+}
+
+func (p *pair) stop() {
+	for _, s := range []*side{p.ours, p.peer} {
+		if s != nil {
+			_ = s.server.Stop()
+		}
+	}
+}
+
+// both runs something on each side.
+func (p *pair) both(f func(*side) error) error {
+	for _, s := range []*side{p.ours, p.peer} {
+		if err := f(s); err != nil {
+			return fmt.Errorf("%s: %w", s.kind, err)
+		}
+	}
+	return nil
+}
+
+// row is one line of the table.
+type row struct {
+	name    string
+	ops     int // in each round
+	workers int // clients at once; 0 is 4
+	// before runs before each round and is not measured; nil is nothing.
+	before func(ctx context.Context, s *side, round int) error
+	// op is one operation; n counts from 0 in each round.
+	op func(ctx context.Context, s *side, round, n int) error
+	// after runs after each measured operation and is not measured itself. A row that has it runs one operation at a time.
+	after func(ctx context.Context, s *side, round, n int) error
+}
+
+// sample is what one operation took in one round.
+type sample struct{ cpu, wall time.Duration }
+
+type result struct {
+	name       string
+	ours, peer []sample // one a round
+}
+
+// compare runs the rounds of a row: one side, then the other, and the other one first in the next round, so that what
+// else the machine does meets both.
+func (p *pair) compare(ctx context.Context, rounds int, r row) (result, error) {
+	res := result{name: r.name}
+	for round := -1; round < rounds; round++ { // round -1 warms up
+		sides := []*side{p.ours, p.peer}
+		if round&1 == 1 {
+			slices.Reverse(sides)
+		}
+		for _, s := range sides {
+			got, err := s.round(ctx, r, round)
+			if err != nil {
+				return res, fmt.Errorf("%s, round %d: %w", s.kind, round, err)
+			}
+			switch {
+			case round < 0:
+			case s == p.ours:
+				res.ours = append(res.ours, got)
+			default:
+				res.peer = append(res.peer, got)
+			}
+		}
+	}
+	return res, nil
+}
+
+// round measures the operations of one round.
+func (s *side) round(ctx context.Context, r row, round int) (sample, error) {
+	if r.before != nil {
+		if err := r.before(ctx, s, round); err != nil {
+			return sample{}, err
+		}
+	}
+	if r.after != nil {
+		return s.stepwise(ctx, r, round)
+	}
+	var sum sample
+	err := s.measured(&sum, func() error {
+		workers := r.workers
+		if workers == 0 {
+			workers = 4
+		}
+		errs := make(chan error, workers)
+		var wg sync.WaitGroup
+		for w := range workers {
+			wg.Go(func() {
+				for n := w; n < r.ops; n += workers {
+					if err := r.op(ctx, s, round, n); err != nil {
+						errs <- err
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		close(errs)
+		return <-errs
+	})
+	return sample{sum.cpu / time.Duration(r.ops), sum.wall / time.Duration(r.ops)}, err
+}
+
+// stepwise measures one operation at a time, with something else between them.
+func (s *side) stepwise(ctx context.Context, r row, round int) (sample, error) {
+	var sum sample
+	for n := range r.ops {
+		if err := s.measured(&sum, func() error { return r.op(ctx, s, round, n) }); err != nil {
+			return sum, err
+		}
+		if err := r.after(ctx, s, round, n); err != nil {
+			return sum, err
+		}
+	}
+	return sample{sum.cpu / time.Duration(r.ops), sum.wall / time.Duration(r.ops)}, nil
+}
+
+// measured adds what the server used while f ran.
+func (s *side) measured(sum *sample, f func() error) error {
+	before, err := harness.CPU(s.server.PID())
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	if err := f(); err != nil {
+		return err
+	}
+	sum.wall += time.Since(start)
+	after, err := harness.CPU(s.server.PID())
+	sum.cpu += after - before
+	return err
+}

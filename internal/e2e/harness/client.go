@@ -1,0 +1,253 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Client sends the requests of the distribution spec one by one, so that a test decides their order and what goes wrong.
+type Client struct {
+	Base string // without a path
+	HTTP *http.Client
+}
+
+// NewClient returns a client with connections of its own.
+func NewClient(base string) *Client {
+	return &Client{Base: base, HTTP: &http.Client{
+		Timeout:   10 * time.Minute,
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
+	}}
+}
+
+// Accept is the header that names every type of manifest: some registries answer 404, or convert, without it.
+func Accept() http.Header {
+	return http.Header{"Accept": {strings.Join([]string{
+		"application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json",
+		"application/vnd.docker.distribution.manifest.v2+json", "application/vnd.docker.distribution.manifest.list.v2+json",
+	}, ", ")}}
+}
+
+// Response is an answer that was read to its end.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Location is where the answer points, for Base.
+func (r *Response) Location() string { return r.Header.Get("Location") }
+
+// Error is an answer other than the one expected.
+type Error struct {
+	Method, URL string
+	Response    *Response
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s %s: %d %.300s", e.Method, e.URL, e.Response.Status, e.Response.Body)
+}
+
+// Send sends a request to a path of the registry, or to an absolute URL. length -1 is chunked encoding.
+func (c *Client) Send(ctx context.Context, method, target string, header http.Header, body io.Reader, length int64) (*http.Response, error) {
+	if strings.HasPrefix(target, "/") {
+		target = c.Base + target
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, body)
+	if err != nil {
+		return nil, err
+	}
+	if header != nil {
+		req.Header = header
+	}
+	if body != nil {
+		req.ContentLength = length
+	}
+	return c.HTTP.Do(req)
+}
+
+// Do is Send for small answers. An answer with another status than want is an *Error, and is returned too.
+func (c *Client) Do(ctx context.Context, want int, method, target string, header http.Header, body []byte) (*Response, error) {
+	resp, err := c.Send(ctx, method, target, header, bytes.NewReader(body), int64(len(body)))
+	if err != nil {
+		return nil, err
+	}
+	return read(resp, want)
+}
+
+func read(resp *http.Response, want int) (*Response, error) {
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	r := &Response{Status: resp.StatusCode, Header: resp.Header, Body: b}
+	if r.Status != want {
+		return r, &Error{Method: resp.Request.Method, URL: resp.Request.URL.String(), Response: r}
+	}
+	return r, nil
+}
+
+// Begin starts an upload and returns its location.
+func (c *Client) Begin(ctx context.Context, repo string) (string, error) {
+	r, err := c.Do(ctx, http.StatusAccepted, http.MethodPost, "/v2/"+repo+"/blobs/uploads/", nil, nil)
+	if err != nil {
+		return "", err
+	}
+	return r.Location(), nil
+}
+
+// Patch appends a chunk at an offset and returns the next location.
+func (c *Client) Patch(ctx context.Context, location string, offset int64, chunk []byte) (string, error) {
+	header := http.Header{
+		"Content-Type":  {"application/octet-stream"},
+		"Content-Range": {fmt.Sprintf("%d-%d", offset, offset+int64(len(chunk))-1)},
+	}
+	r, err := c.Do(ctx, http.StatusAccepted, http.MethodPatch, location, header, chunk)
+	if err != nil {
+		return "", err
+	}
+	return r.Location(), nil
+}
+
+// Offset asks how many bytes of an upload have arrived, and where it goes on.
+func (c *Client) Offset(ctx context.Context, location string) (int64, string, error) {
+	r, err := c.Do(ctx, http.StatusNoContent, http.MethodGet, location, nil, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	var last int64
+	if _, err := fmt.Sscanf(r.Header.Get("Range"), "0-%d", &last); err != nil {
+		return 0, "", fmt.Errorf("header Range %q: %w", r.Header.Get("Range"), err)
+	}
+	if last > 0 {
+		last++ // "0-0" is nothing: the spec has no other way to say it
+	}
+	if next := r.Location(); next != "" {
+		location = next
+	}
+	return last, location, nil
+}
+
+// Commit finishes an upload, with the rest of its bytes if there are any.
+func (c *Client) Commit(ctx context.Context, location string, d digest.Digest, rest io.Reader, length int64) error {
+	resp, err := c.Send(ctx, http.MethodPut, WithQuery(location, "digest", d.String()),
+		http.Header{"Content-Type": {"application/octet-stream"}}, rest, length)
+	if err != nil {
+		return err
+	}
+	_, err = read(resp, http.StatusCreated)
+	return err
+}
+
+// PushBlob pushes content in two requests.
+func (c *Client) PushBlob(ctx context.Context, repo string, content []byte) (digest.Digest, error) {
+	d := digest.FromBytes(content)
+	return d, c.PushStream(ctx, repo, d, bytes.NewReader(content), int64(len(content)))
+}
+
+// PushStream pushes what the reader gives in two requests.
+func (c *Client) PushStream(ctx context.Context, repo string, d digest.Digest, r io.Reader, length int64) error {
+	location, err := c.Begin(ctx, repo)
+	if err != nil {
+		return err
+	}
+	return c.Commit(ctx, location, d, r, length)
+}
+
+// PullBlob reads a blob, hashes it and compares the digest.
+func (c *Client) PullBlob(ctx context.Context, repo string, d digest.Digest) error {
+	return c.pull(ctx, "/v2/"+repo+"/blobs/"+d.String(), d)
+}
+
+// PullManifest reads a manifest, hashes it and compares the digest.
+func (c *Client) PullManifest(ctx context.Context, repo, ref string, d digest.Digest) error {
+	return c.pull(ctx, "/v2/"+repo+"/manifests/"+ref, d)
+}
+
+func (c *Client) pull(ctx context.Context, path string, d digest.Digest) error {
+	resp, err := c.Send(ctx, http.MethodGet, path, Accept(), nil, 0)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		_, err = read(resp, http.StatusOK)
+		return err
+	}
+	defer resp.Body.Close()
+	verifier := d.Verifier()
+	n, err := io.Copy(verifier, resp.Body)
+	if err != nil {
+		return fmt.Errorf("GET %s: %w", path, err)
+	}
+	if !verifier.Verified() {
+		return fmt.Errorf("GET %s: %d bytes that have another digest", path, n)
+	}
+	return nil
+}
+
+// PutManifest pushes a manifest by tag or digest.
+func (c *Client) PutManifest(ctx context.Context, repo, ref, mediaType string, content []byte) error {
+	_, err := c.Do(ctx, http.StatusCreated, http.MethodPut, "/v2/"+repo+"/manifests/"+ref,
+		http.Header{"Content-Type": {mediaType}}, content)
+	return err
+}
+
+// Tags lists all tags, page by page.
+func (c *Client) Tags(ctx context.Context, repo string) ([]string, error) {
+	var all []string
+	next := "/v2/" + repo + "/tags/list"
+	for next != "" {
+		r, err := c.Do(ctx, http.StatusOK, http.MethodGet, next, nil, nil)
+		if err != nil {
+			return nil, err
+		}
+		var page struct{ Tags []string }
+		if err := json.Unmarshal(r.Body, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Tags...)
+		if next, err = c.Next(r); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Next returns the URL of the following page, or "".
+func (c *Client) Next(r *Response) (string, error) {
+	link := r.Header.Get("Link")
+	if link == "" {
+		return "", nil
+	}
+	target, _, ok := strings.Cut(strings.TrimPrefix(link, "<"), ">")
+	if !ok {
+		return "", fmt.Errorf("header Link %q", link)
+	}
+	base, err := url.Parse(c.Base)
+	if err != nil {
+		return "", err
+	}
+	u, err := base.Parse(target)
+	if err != nil {
+		return "", err
+	}
+	return u.String(), nil
+}
+
+// WithQuery adds a parameter to a location.
+func WithQuery(location, key, value string) string {
+	sep := "?"
+	if strings.Contains(location, "?") {
+		sep = "&"
+	}
+	return location + sep + key + "=" + url.QueryEscape(value)
+}

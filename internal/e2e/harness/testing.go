@@ -1,0 +1,73 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// New starts a registry for a test, which ends it; a test that fails prints the end of its log.
+func New(t *testing.T, o Options) *Server {
+	t.Helper()
+	if o.Log == "" {
+		o.Log = filepath.Join(t.TempDir(), "log")
+	}
+	s, err := Start(o)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if s.Running() {
+			require.NoError(t, s.Stop())
+		}
+		if t.Failed() {
+			t.Logf("registry:\n%s", s.Tail())
+		}
+	})
+	return s
+}
+
+// Program is a client program, with its configuration in a folder of its own.
+type Program struct {
+	Path string
+	Env  []string // besides the environment of the test
+	Args []string // before those of each call
+}
+
+// NewProgram finds a program; a test whose program is missing fails.
+func NewProgram(t *testing.T, name string, args ...string) *Program {
+	t.Helper()
+	path, err := Tool(name)
+	require.NoError(t, err)
+	home := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(home, "auth.json"), []byte("{}"), 0o600)) // podman demands that it is there
+	return &Program{Path: path, Args: args, Env: []string{
+		"HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_RUNTIME_DIR=" + home, "DOCKER_CONFIG=" + home,
+		"REGCTL_CONFIG=" + filepath.Join(home, "regctl.json"), "REGISTRY_AUTH_FILE=" + filepath.Join(home, "auth.json"),
+	}}
+}
+
+// Try runs the program, at most 3 minutes, and returns what it printed.
+func (p *Program) Try(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.Path, append(append([]string{}, p.Args...), args...)...)
+	cmd.Env = append(os.Environ(), p.Env...)
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	err = cmd.Run()
+	return out.String(), errOut.String(), err
+}
+
+// Run is Try for what must succeed. It returns stdout.
+func (p *Program) Run(t *testing.T, args ...string) string {
+	t.Helper()
+	stdout, stderr, err := p.Try(t, args...)
+	require.NoError(t, err, "%s %q\n%s%s", filepath.Base(p.Path), args, stdout, stderr)
+	return stdout
+}

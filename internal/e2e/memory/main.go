@@ -1,0 +1,119 @@
+// Command memory shows that the server's memory does not depend on the size of blobs: clients push and pull blobs of
+// 1 GiB at once, then one of 10 GiB, and the process may grow by less than 64 MiB. Blobs are generated, never held.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/registrykit/registry/internal/e2e/harness"
+)
+
+const limit = 64 << 20
+
+func main() {
+	dir := flag.String("dir", os.TempDir(), "folder on a disk with 20 GiB to spare")
+	clients := flag.Int("clients", 8, "clients at once")
+	each := flag.Int64("each", 1<<30, "bytes that each pushes and pulls")
+	one := flag.Int64("one", 10<<30, "bytes of the last blob")
+	flag.Parse()
+	if err := run(*dir, *clients, *each, *one); err != nil {
+		fmt.Fprintln(os.Stderr, "memory:", err)
+		os.Exit(1)
+	}
+}
+
+func run(parent string, clients int, each, one int64) (err error) {
+	dir, err := os.MkdirTemp(parent, "memory-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	server, err := harness.Start(harness.Options{Storage: filepath.Join(dir, "data"), Log: filepath.Join(dir, "log")})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
+	defer cancel()
+
+	// What a server has once it has served something, whatever its size.
+	c := harness.NewClient(server.URL())
+	if err := pushPull(ctx, c, "memory/warm", 0, 1<<20); err != nil {
+		return err
+	}
+	base, err := harness.Memory(server.PID(), "VmRSS")
+	if err != nil {
+		return err
+	}
+	fmt.Printf("resident after the first push and pull: %d MiB\n", base>>20)
+
+	if err := step(ctx, server, base, fmt.Sprintf("%d clients, %d MiB each", clients, each>>20), clients, each); err != nil {
+		return err
+	}
+	return step(ctx, server, base, fmt.Sprintf("1 client, %d MiB", one>>20), 1, one)
+}
+
+// step lets clients push and pull at once and compares the peak of the process with its base.
+func step(ctx context.Context, server *harness.Server, base int64, name string, clients int, size int64) error {
+	start := time.Now()
+	errs := make([]error, clients)
+	var wg sync.WaitGroup
+	for n := range clients {
+		wg.Go(func() {
+			c := harness.NewClient(server.URL())
+			errs[n] = pushPull(ctx, c, fmt.Sprintf("memory/%d-%d", clients, n), uint64(clients*100+n), size)
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	// VmHWM is the kernel's own record of the highest VmRSS, so that nothing between two samples is missed.
+	peak, err := harness.Memory(server.PID(), "VmHWM")
+	if err != nil {
+		return err
+	}
+	anonymous, err := harness.Memory(server.PID(), "RssAnon")
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s: %.0f s, peak %d MiB, grown by %d MiB (anonymous now: %d MiB)\n",
+		name, time.Since(start).Seconds(), peak>>20, (peak-base)>>20, anonymous>>20)
+	if peak-base >= limit {
+		return fmt.Errorf("grown by %d MiB, allowed are less than %d", (peak-base)>>20, limit>>20)
+	}
+	return nil
+}
+
+// pushPull pushes a generated blob, hashing it on the way, and pulls it again.
+func pushPull(ctx context.Context, c *harness.Client, repo string, seed uint64, size int64) error {
+	location, err := c.Begin(ctx, repo)
+	if err != nil {
+		return err
+	}
+	digester := digest.SHA256.Digester()
+	body := io.TeeReader(harness.Random(seed, size), digester.Hash())
+	resp, err := c.Send(ctx, http.MethodPatch, location, http.Header{"Content-Type": {"application/octet-stream"}}, io.NopCloser(body), size)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusAccepted {
+		return fmt.Errorf("PATCH: %d", resp.StatusCode)
+	}
+	d := digester.Digest()
+	if err := c.Commit(ctx, resp.Header.Get("Location"), d, nil, 0); err != nil {
+		return err
+	}
+	return c.PullBlob(ctx, repo, d)
+}
