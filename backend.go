@@ -156,24 +156,36 @@ type Upload interface {
 	// Size is the number of bytes received so far.
 	Size() int64
 
-	// Append adds length bytes of r at offset; length -1 means up to the end of r. It returns how many were added. An error
-	// of r, too few bytes and the end of ctx keep what was received: Size tells how much.
+	// Append adds length bytes of r at offset, and reads no more than these; length -1 means up to the end of r. It
+	// returns how many were added. An error of r, too few bytes and the end of ctx keep what was received: Size tells how much.
 	//
 	// Errors: ErrRangeInvalid if offset is not Size, or somebody else was first; ErrUploadUnknown if the upload was
-	// committed or cancelled meanwhile; ErrSizeInvalid if r had fewer or more than length bytes; ErrBlobTooLarge;
-	// ErrNoSpace; the error of r, wrapped.
+	// committed or cancelled meanwhile; ErrSizeInvalid if r had fewer than length bytes; ErrBlobTooLarge; ErrNoSpace; the
+	// error of r, wrapped.
 	Append(ctx context.Context, offset, length int64, r io.Reader) (int64, error)
 
-	// Commit ends the upload and makes the blob known in the repository. When it returns, the blob is safe from
-	// loss of power. After ErrDigestInvalid the upload is gone.
+	// Commit ends the upload and makes the blob known in the repository. last, unless nil, is added first, in the same step: of
+	// several callers, one adds and commits, and no other adds in between. When Commit returns, the blob is safe from loss of
+	// power. After ErrDigestInvalid the upload is gone; other errors keep what was received.
 	//
-	// Errors: ErrDigestInvalid, ErrUploadUnknown, ErrRangeInvalid if somebody else added to it meanwhile, ErrNoSpace.
-	Commit(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error)
+	// Errors: ErrDigestInvalid, ErrUploadUnknown, ErrRangeInvalid if somebody else added to it meanwhile, ErrNoSpace; with last, those
+	// of Append.
+	Commit(ctx context.Context, d digest.Digest, last *Chunk) (ocispec.Descriptor, error)
 
 	// Cancel ends the upload and drops what was received.
 	//
 	// Errors: ErrUploadUnknown.
 	Cancel(ctx context.Context) error
+}
+
+// Chunk is a part of a blob on its way in.
+type Chunk struct {
+	// Offset is where it belongs: the Size of the upload.
+	Offset int64
+	// Length is the number of bytes; -1 means up to the end of Body.
+	Length int64
+	// Body holds the bytes.
+	Body io.Reader
 }
 
 // MountOptions are the options of [Writer].MountBlob.

@@ -109,10 +109,19 @@ func (b *requestBody) atEnd() bool {
 // drain calls answer, which sends an error, and reads on for a while what the client is still sending: if the connection were
 // closed with bytes unread, the client would hear of a broken connection instead of the answer (RFC 9112, section 9.6).
 func (b *requestBody) drain(answer func()) {
-	// A client that waits for "100 Continue" has sent nothing. HTTP/2 ends streams one by one.
+	// A client that waits for "100 Continue" has sent nothing.
 	waits := !b.started && strings.EqualFold(b.req.Header.Get("Expect"), "100-continue")
-	if b.ended || waits || b.req.ProtoMajor != 1 {
+	if b.ended || waits {
 		answer()
+		return
+	}
+	if b.req.ProtoMajor != 1 {
+		// Only the stream would be reset, but there are clients that forget the answer for it.
+		answer()
+		if !b.failed && b.setDeadline(b.patience()) {
+			_ = b.rc.Flush()
+			b.discard()
+		}
 		return
 	}
 	canStop := !b.failed && b.setDeadline(b.patience())

@@ -328,23 +328,36 @@ func (u *guardedUpload) Append(ctx context.Context, offset, length int64, r io.R
 	if err := u.g.authorize(ctx, &Op{Kind: OpAppend, Repository: u.repo}); err != nil {
 		return 0, err
 	}
-	limit := u.g.r.opts.MaxBlobSize
-	if limit == 0 {
-		return u.u.Append(ctx, offset, length, r)
+	c, err := u.limit(&Chunk{Offset: offset, Length: length, Body: r})
+	if err != nil {
+		return 0, err
 	}
-	room := limit - u.u.Size()
-	if length > room {
-		return 0, ErrBlobTooLarge
-	}
-	return u.u.Append(ctx, offset, length, &limitReader{r: r, room: room})
+	return u.u.Append(ctx, c.Offset, c.Length, c.Body)
 }
 
-func (u *guardedUpload) Commit(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
+// limit sees to it that the blob does not become larger than Options.MaxBlobSize.
+func (u *guardedUpload) limit(c *Chunk) (*Chunk, error) {
+	limit := u.g.r.opts.MaxBlobSize
+	if limit == 0 || c == nil {
+		return c, nil
+	}
+	room := limit - u.u.Size()
+	if c.Length > room {
+		return nil, ErrBlobTooLarge
+	}
+	return &Chunk{Offset: c.Offset, Length: c.Length, Body: &limitReader{r: c.Body, room: room}}, nil
+}
+
+func (u *guardedUpload) Commit(ctx context.Context, d digest.Digest, last *Chunk) (ocispec.Descriptor, error) {
 	op := &Op{Kind: OpCommit, Repository: u.repo, Ref: reference.Ref{Digest: d}}
 	if err := u.g.authorize(ctx, op); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	desc, err := u.u.Commit(ctx, d)
+	last, err := u.limit(last)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	desc, err := u.u.Commit(ctx, d, last)
 	if err != nil {
 		return desc, err
 	}

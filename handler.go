@@ -49,17 +49,17 @@ func (c *call) serve() error {
 		return err
 	}
 	c.routed, c.target = true, t
+	if c.req.URL.RawQuery != "" {
+		if c.query, err = url.ParseQuery(c.req.URL.RawQuery); err != nil {
+			return errQuery.WithCause(err)
+		}
+	}
 	if t.endpoint == endpointBase {
 		return c.base()
 	}
 	route, ok := c.r.routes[t.endpoint].byMethod[c.req.Method]
 	if !ok {
 		return errMethod
-	}
-	if c.req.URL.RawQuery != "" {
-		if c.query, err = url.ParseQuery(c.req.URL.RawQuery); err != nil {
-			return errQuery.WithCause(err)
-		}
 	}
 	if c.op, err = route.op(t, c.query); err != nil {
 		return err

@@ -37,7 +37,7 @@ func PushBlob(ctx context.Context, w Writer, repo string, d digest.Digest, r io.
 			d = hash.Digest()
 		}
 		var desc ocispec.Descriptor
-		if desc, err = u.Commit(ctx, d); err == nil {
+		if desc, err = u.Commit(ctx, d, nil); err == nil {
 			return desc, nil
 		}
 	}

@@ -30,8 +30,13 @@ func usefulRange(headers []string, size int64) string {
 	tooMany := len(specs) > maxRanges
 	var out []string
 	total, malformed := int64(0), false
+	empty := 0
 	for _, spec := range specs {
-		first, last, ok := parseRangeSpec(strings.Trim(spec, " \t"), size)
+		if spec = strings.Trim(spec, " \t"); spec == "" { // RFC 9110, section 5.6.1.2
+			empty++
+			continue
+		}
+		first, last, ok := parseRangeSpec(spec, size)
 		if !ok {
 			malformed = true
 			break
@@ -49,7 +54,7 @@ func usefulRange(headers []string, size int64) string {
 		}
 	}
 	switch {
-	case malformed:
+	case malformed || empty == len(specs):
 		return badRange
 	case tooMany:
 		return ""

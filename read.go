@@ -50,6 +50,9 @@ func (c *call) writeManifest(desc ocispec.Descriptor, content []byte) error {
 	describe(h, desc.MediaType, desc.Digest)
 	// The media type is the pusher's choice: if it is one that a browser shows, it can do nothing there.
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	if lists := c.req.Header.Values("If-Match"); len(lists) > 0 && !matchesETag(lists, etag(desc.Digest)) {
+		return errPrecondition
+	}
 	if matchesETag(c.req.Header.Values("If-None-Match"), etag(desc.Digest)) {
 		h.Del("Content-Type")
 		return c.writeEmpty(http.StatusNotModified)

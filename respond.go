@@ -68,13 +68,18 @@ func (c *call) asked(err error) []auth.Access {
 	return nil
 }
 
-// allowed is the value of the Allow header: the methods of the endpoint, without the one that was just refused.
+// allowed is the value of the Allow header: the methods of the endpoint, without the one that was just refused and those that are
+// switched off.
 func (c *call) allowed() string {
 	if !c.routed {
 		return ""
 	}
+	off := c.r.opts.NoDelete
+	noDelete := map[endpoint]bool{endpointManifest: off.Manifests && off.Tags, endpointBlob: off.Blobs}[c.target.endpoint]
 	methods := slices.Clone(c.r.routes[c.target.endpoint].methods)
-	return strings.Join(slices.DeleteFunc(methods, func(m string) bool { return m == c.req.Method }), ", ")
+	return strings.Join(slices.DeleteFunc(methods, func(m string) bool {
+		return m == c.req.Method || noDelete && m == http.MethodDelete
+	}), ", ")
 }
 
 // wireError is an error in the JSON of the distribution spec, section "Error Codes".

@@ -66,11 +66,7 @@ func (c *call) pushWhole(d digest.Digest) error {
 	if err != nil {
 		return err
 	}
-	_, err = u.Append(c.writeContext(), 0, length, c.body)
-	if err == nil {
-		_, err = u.Commit(c.writeContext(), d)
-	}
-	if err != nil {
+	if _, err = u.Commit(c.writeContext(), d, &Chunk{Length: length, Body: c.body}); err != nil {
 		if !errors.Is(err, ErrDigestInvalid) {
 			_ = u.Cancel(c.writeContext()) // nobody knows its id; if this fails, it expires
 		}
@@ -85,8 +81,12 @@ func (c *call) appendUpload() error {
 	if err != nil {
 		return err
 	}
-	if err := c.receive(u); err != nil {
-		return err
+	chunk, err := c.chunk(u.Size())
+	if err == nil {
+		_, err = u.Append(c.writeContext(), chunk.Offset, chunk.Length, chunk.Body)
+	}
+	if err != nil {
+		return c.explain(err)
 	}
 	c.describeUpload(u)
 	return c.writeEmpty(http.StatusAccepted)
@@ -98,12 +98,13 @@ func (c *call) finishUpload() error {
 	if err != nil {
 		return err
 	}
+	var last *Chunk
 	if c.body.length() != 0 || len(c.req.Header["Content-Range"]) > 0 {
-		if err := c.receive(u); err != nil {
-			return err
+		if last, err = c.chunk(u.Size()); err != nil {
+			return c.explain(err)
 		}
 	}
-	if _, err := u.Commit(c.writeContext(), c.op.Ref.Digest); err != nil {
+	if _, err := u.Commit(c.writeContext(), c.op.Ref.Digest, last); err != nil {
 		return c.explain(err)
 	}
 	return c.createdBlob(c.op.Ref.Digest)
@@ -135,37 +136,52 @@ func (c *call) resume() (Upload, error) {
 	return c.backend.ResumeUpload(c.writeContext(), c.op.Repository, c.op.UploadID, c.backend.identity.Name)
 }
 
-// receive adds the body to an upload.
+// chunk is the body as the chunk that it says it is, of an upload that has the given size.
 //
-// Errors: ErrRangeInvalid, with the headers that tell where the upload stands; those of [Upload].Append.
-func (c *call) receive(u Upload) error {
-	offset, length, err := c.chunk(u.Size())
-	if err != nil {
-		return c.explain(err)
-	}
-	_, err = u.Append(c.writeContext(), offset, length, c.body)
-	ranged := len(c.req.Header["Content-Range"]) > 0
-	if ranged && (err == nil && !c.body.atEnd() || errors.Is(err, ErrSizeInvalid)) {
-		err = ErrRangeInvalid.WithMessage("the chunk is not as long as its Content-Range").WithCause(err)
-	}
-	return c.explain(err)
-}
-
-// chunk is where the body belongs in the upload, and how long it is, -1 if unknown.
-func (c *call) chunk(size int64) (offset, length int64, err error) {
+// Errors: ErrRangeInvalid, also of the chunk's Body if that is not as long as its Content-Range.
+func (c *call) chunk(size int64) (*Chunk, error) {
 	ranges := c.req.Header["Content-Range"]
 	if len(ranges) == 0 {
-		return size, c.body.length(), nil
+		return &Chunk{Offset: size, Length: c.body.length(), Body: c.body}, nil
 	}
 	first, last, ok := parseContentRange(ranges[0])
 	if !ok || len(ranges) > 1 {
-		return 0, 0, ErrRangeInvalid.WithMessage("invalid Content-Range")
+		return nil, ErrRangeInvalid.WithMessage("invalid Content-Range")
 	}
-	length = last - first + 1
-	if n := c.body.length(); n >= 0 && n != length {
-		return 0, 0, ErrRangeInvalid.WithMessage("Content-Range and Content-Length contradict each other")
+	length := last - first + 1
+	switch c.body.length() {
+	case length:
+		return &Chunk{Offset: first, Length: length, Body: c.body}, nil
+	case -1:
+		return &Chunk{Offset: first, Length: -1, Body: &exactBody{body: c.body, left: length}}, nil
 	}
-	return first, length, nil
+	return nil, ErrRangeInvalid.WithMessage("Content-Range and Content-Length contradict each other")
+}
+
+// exactBody is a body without a length that must be as long as its Content-Range says.
+type exactBody struct {
+	body *requestBody
+	left int64
+}
+
+var errNotExact = ErrRangeInvalid.WithMessage("the chunk is not as long as its Content-Range")
+
+// Read implements [io.Reader].
+func (b *exactBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		if !b.body.atEnd() {
+			return 0, errNotExact
+		}
+		return 0, io.EOF
+	}
+	n, err := b.body.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	if errors.Is(err, io.EOF) {
+		if err = nil; b.left > 0 {
+			err = errNotExact
+		}
+	}
+	return n, err
 }
 
 // explain returns err. If that is about a range, it sets the headers that tell the client where to go on.

@@ -24,7 +24,12 @@ const (
 
 // Append implements [registry.Upload]. The bytes go into a data object of their own, or, as long as they are few, into the record.
 func (u *upload) Append(ctx context.Context, offset, length int64, r io.Reader) (int64, error) {
-	if u.rec.State == committing {
+	return u.add(ctx, offset, length, r, receiving)
+}
+
+// add adds to the upload and, if all has come, turns it to a state, in one step.
+func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to uploadState) (int64, error) {
+	if u.rec.State != receiving {
 		return 0, registry.ErrUploadUnknown
 	}
 	if offset != u.rec.Size {
@@ -41,10 +46,14 @@ func (u *upload) Append(ctx context.Context, offset, length int64, r io.Reader) 
 	if err != nil {
 		return 0, err
 	}
-	if in.n > 0 {
+	whole := in.err == nil && (length < 0 || in.n == length)
+	if whole {
+		next.State = to
+	}
+	if in.n > 0 || next.State != u.rec.State {
 		if err := u.advance(ctx, next, h); err != nil {
-			if errors.Is(err, registry.ErrRangeInvalid) || errors.Is(err, registry.ErrUploadUnknown) {
-				u.s.drop(ctx, written)
+			if errors.Is(err, registry.ErrRangeInvalid) || errors.Is(err, registry.ErrUploadUnknown) || errors.Is(err, registry.ErrNoSpace) {
+				u.s.drop(ctx, written) // no record names them; after any other error one may
 			}
 			return 0, err
 		}
@@ -53,7 +62,7 @@ func (u *upload) Append(ctx context.Context, offset, length int64, r io.Reader) 
 	switch {
 	case in.err != nil:
 		return in.n, fmt.Errorf("storage: receiving a blob: %w", in.err)
-	case length >= 0 && in.n < length:
+	case !whole:
 		return in.n, registry.ErrSizeInvalid
 	}
 	return in.n, nil

@@ -14,21 +14,33 @@ import (
 )
 
 // Commit implements [registry.Upload].
-func (u *upload) Commit(ctx context.Context, d digest.Digest) (ocispec.Descriptor, error) {
+func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chunk) (ocispec.Descriptor, error) {
 	if err := reference.CheckDigest(string(d)); err != nil {
 		return ocispec.Descriptor{}, registry.ErrDigestInvalid.WithMessage(err.Error())
 	}
+	if u.rec.State == cancelled {
+		return ocispec.Descriptor{}, registry.ErrUploadUnknown
+	}
+	taken := u.rec.State == committing // from somebody else, who may not be done with it
+	if last != nil {
+		if _, err := u.add(ctx, last.Offset, last.Length, last.Body, committing); err != nil {
+			return ocispec.Descriptor{}, err
+		}
+	}
+	ctx = context.WithoutCancel(ctx)
 	got, err := u.digest(ctx, d.Algorithm())
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	if got != d {
-		if err := u.Cancel(context.WithoutCancel(ctx)); err != nil && !errors.Is(err, registry.ErrUploadUnknown) {
-			return ocispec.Descriptor{}, err
+		if !taken {
+			if err := u.end(ctx); err != nil && !changed(err) {
+				return ocispec.Descriptor{}, wire(err)
+			}
 		}
 		return ocispec.Descriptor{}, registry.ErrDigestInvalid.WithDetail(map[string]string{"digest": string(d)})
 	}
-	if err := u.commit(context.WithoutCancel(ctx), d); err != nil {
+	if err := u.commit(ctx, d, taken); err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	return blobDescriptor(d, u.rec.Size), nil
@@ -60,20 +72,21 @@ func (u *upload) link() *link {
 	return &link{State: live, Size: u.rec.Size, Segments: u.rec.Segments, tail: u.rec.tail}
 }
 
-// commit makes the bytes received the blob d of the repository.
-func (u *upload) commit(ctx context.Context, d digest.Digest) error {
+// commit makes the bytes received the blob d of the repository. taken says that somebody else has begun to do so.
+func (u *upload) commit(ctx context.Context, d digest.Digest, taken bool) error {
 	l := u.link()
-	var needed bool
 	var err error
+	named := taken // who takes over does not know whether the other has made the data known
 	if len(l.Segments) == 0 {
-		_, err = u.s.publish(ctx, u.repo, d, l)
+		_, err = u.s.publish(ctx, u.repo, d, l, true)
 	} else {
-		// Who takes over the claim of another does not know whether that one has made the data known.
-		needed = u.rec.State == committing
-		if err = u.claim(ctx); err == nil {
-			var named bool
-			named, err = u.publish(ctx, d, l)
-			needed = needed || named
+		if taken || u.rec.State != committing {
+			err = u.claim(ctx)
+		}
+		if err == nil {
+			var now bool
+			now, err = u.publish(ctx, d, l)
+			named = named || now
 		}
 	}
 	if errors.Is(err, errCondemned) {
@@ -86,11 +99,12 @@ func (u *upload) commit(ctx context.Context, d digest.Digest) error {
 	if err := u.s.driver.Sync(ctx, linkKey(u.repo, d)); err != nil {
 		return wire(err)
 	}
+	u.s.ended.add(u.token.id)
 	if u.rec.version == "" {
 		return nil
 	}
 	// Whoever removes the record, in the state it was committed from, owns bytes that are not needed: nobody else can name them then.
-	if err := u.s.driver.Delete(ctx, u.key(), u.rec.version); err == nil && !needed {
+	if err := u.s.driver.Delete(ctx, u.key(), u.rec.version); err == nil && !named {
 		u.s.drop(ctx, l.Segments)
 	}
 	return nil
@@ -114,7 +128,7 @@ func (u *upload) claim(ctx context.Context) error {
 // publish makes the blob known: with the bytes that a repository has already, if there is one, else with those of the upload. named is
 // false if no key has named these.
 func (u *upload) publish(ctx context.Context, d digest.Digest, l *link) (named bool, err error) {
-	if _, err = u.s.share(ctx, u.repo, d, shareSearch, nil); err == nil {
+	if _, err = u.s.share(ctx, u.repo, d, shareSearch, nil, true); err == nil {
 		return false, nil
 	}
 	if !errors.Is(err, errMissing) {
@@ -128,5 +142,5 @@ func (u *upload) publish(ctx context.Context, d digest.Digest, l *link) (named b
 	if err := u.s.driver.Sync(ctx, keys...); err != nil {
 		return false, wire(err)
 	}
-	return u.s.publish(ctx, u.repo, d, l)
+	return u.s.publish(ctx, u.repo, d, l, true)
 }

@@ -92,7 +92,7 @@ func (w *workload) chunks(repo string, b []byte) error {
 		w.uploads[u.ID()] = int64(at + 10_000)
 	}
 	id := u.ID()
-	_, err = u.Commit(w.ctx, digest.FromBytes(b))
+	_, err = u.Commit(w.ctx, digest.FromBytes(b), nil)
 	delete(w.uploads, id) // whatever came of it, the upload may have ended
 	if err == nil {
 		w.blobs[repo+"@"+string(digest.FromBytes(b))] = b

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -96,9 +97,9 @@ func (s *Store) deleteTag(ctx context.Context, repo, tag string) error {
 	return errContended
 }
 
-// deleteManifest turns the manifest into a tombstone, from which moment it is not in the repository any more; then it removes what
-// leads to it; then the tombstone. A push of the same manifest that writes a tag meanwhile either did so before there was a tombstone,
-// and its tag is found here, or sees the tombstone afterwards and begins again. A delete that died half-way is finished by the next.
+// deleteManifest marks the manifest, then removes what leads to it, then the manifest itself, so that whatever leads to a manifest leads
+// to one that is there. A push of the same manifest that writes a tag meanwhile either did so before the mark, and its tag is found
+// here, or sees the mark afterwards, takes it off, and writes the tag again. A delete that died half-way is begun again by the next.
 func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest) error {
 	key := manifestKey(repo, d)
 	for n := range attempts {
@@ -109,90 +110,84 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		if err != nil {
 			return err
 		}
-		if m.State == pending || m.version == "" {
+		if !m.readable() {
 			return manifestUnknown(reference.Ref{Digest: d})
 		}
-		existed := m.State == visible
-		if existed {
-			tombstone := &manifestRecord{State: gone, Nonce: nonce(), MediaType: m.MediaType, Subject: m.Subject}
-			version, err := s.put(ctx, key, m.version, tombstone, nil, Deferred)
-			if changed(err) {
-				continue
-			}
-			if err != nil {
-				return wire(err)
-			}
-			m.version = version
+		mark := *m
+		mark.State, mark.Nonce = deleting, nonce()
+		if mark.version, err = s.put(ctx, key, m.version, &mark, m.content, Deferred); changed(err) {
+			continue
+		} else if err != nil {
+			return wire(err)
 		}
-		keys, err := s.removePointers(ctx, repo, d, m.Subject)
+		pointers, err := s.pointers(ctx, repo, d, m.Subject)
 		if err != nil {
 			return err
 		}
-		if err := s.remove(ctx, key, m.version); err != nil && !changed(err) {
-			return wire(err)
+		// What is found was written before this look at the mark. Whoever takes the mark off later writes it again, in a version that
+		// the removal below leaves alone.
+		if m, err = s.readManifest(ctx, repo, d); err != nil {
+			return err
+		} else if m.version != mark.version {
+			continue
 		}
-		if !existed {
-			return manifestUnknown(reference.Ref{Digest: d})
+		keys := []string{key}
+		for _, p := range pointers {
+			keys = append(keys, p.Key)
 		}
-		return wire(s.driver.Sync(ctx, append(keys, key)...))
+		err = inParallel(len(pointers), func(i int) error {
+			return s.removeSeen(ctx, pointers[i].Key, pointers[i].Version)
+		})
+		if err == nil {
+			err = s.removeSeen(ctx, key, mark.version)
+		}
+		if err != nil {
+			return err
+		}
+		return wire(s.driver.Sync(ctx, keys...))
 	}
 	return errContended
 }
 
-// removePointers removes the tags that point at a manifest, their back references, and its entry with its subject, and returns their keys.
-// Each is removed as it was seen only: what a push has written again stays.
-func (s *Store) removePointers(ctx context.Context, repo string, d, subject digest.Digest) ([]string, error) {
-	var keys []string
-	var infos []Info
+// removeSeen removes an object if it still has the version that was seen.
+func (s *Store) removeSeen(ctx context.Context, key, version string) error {
+	if err := s.remove(ctx, key, version); !changed(err) {
+		return wire(err)
+	}
+	return nil
+}
+
+// pointers returns what leads to a manifest, as it is now: the tags that point at it, their back references, and its entry with its
+// subject.
+func (s *Store) pointers(ctx context.Context, repo string, d, subject digest.Digest) ([]Info, error) {
+	var found []Info
 	for info, err := range s.driver.List(ctx, backrefPrefix(repo, d), nil) {
 		if err != nil {
 			return nil, wire(err)
 		}
-		infos = append(infos, info)
+		found = append(found, info)
 	}
+	tags := make([]Info, len(found))
+	err := inParallel(len(found), func(i int) error {
+		key := tagKey(repo, base(found[i].Key))
+		t, err := s.readEntry(ctx, key)
+		if err == nil && t.Descriptor.Digest == d {
+			tags[i] = Info{Key: key, Version: t.version}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	found = append(found, slices.DeleteFunc(tags, func(i Info) bool { return i.Key == "" })...)
 	if subject != "" {
 		info, err := s.driver.Stat(ctx, referrerKey(repo, subject, d))
-		if err == nil {
-			infos = append(infos, info)
-		} else if !errors.Is(err, ErrNotExist) {
+		switch {
+		case err == nil:
+			found = append(found, info)
+		case !errors.Is(err, ErrNotExist):
 			return nil, wire(err)
 		}
 	}
-	backrefs := backrefPrefix(repo, d)
-	err := inParallel(len(infos), func(i int) error {
-		key := infos[i].Key
-		if len(key) > len(backrefs) && key[:len(backrefs)] == backrefs {
-			if err := s.untag(ctx, repo, key[len(backrefs):], d); err != nil {
-				return err
-			}
-		}
-		if err := s.remove(ctx, key, infos[i].Version); err != nil && !changed(err) {
-			return wire(err)
-		}
-		return nil
-	})
-	for _, info := range infos {
-		keys = append(keys, info.Key)
-		if len(info.Key) > len(backrefs) && info.Key[:len(backrefs)] == backrefs {
-			keys = append(keys, tagKey(repo, info.Key[len(backrefs):]))
-		}
-	}
-	return keys, err
-}
-
-// untag removes a tag if it points at the manifest d.
-func (s *Store) untag(ctx context.Context, repo, tag string, d digest.Digest) error {
-	for n := range attempts {
-		if err := pause(ctx, n); err != nil {
-			return err
-		}
-		t, err := s.readEntry(ctx, tagKey(repo, tag))
-		if err != nil || t.version == "" || t.Descriptor.Digest != d {
-			return err
-		}
-		if err := s.remove(ctx, tagKey(repo, tag), t.version); !changed(err) {
-			return wire(err)
-		}
-	}
-	return errContended
+	return found, nil
 }

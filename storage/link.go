@@ -57,10 +57,11 @@ func changed(err error) bool { return errors.Is(err, ErrExist) || errors.Is(err,
 // publish makes a blob known in the repository, with its bytes where want says, unless it is known already. named is false if no key
 // has ever named the data of want to others, so that they may be dropped. A link that names data becomes pending first, so that
 // collectors see it; then a mark of condemned data is looked for; only then it becomes live. One that is condemned is turned back: a
-// manifest may rely on it. When publish returns, the link is not durable yet.
+// manifest may rely on it. With verify, one whose data are lost is replaced: who pushes a blob again mends it. When publish returns,
+// the link is not durable yet.
 //
 // Errors: errCondemned, and the link has been withdrawn.
-func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want *link) (named bool, err error) {
+func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want *link, verify bool) (named bool, err error) {
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
 			return named, err
@@ -71,7 +72,7 @@ func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want 
 				return named, err
 			}
 		}
-		if cur.readable() {
+		if cur.readable() && (!verify || s.present(ctx, cur)) {
 			if cur.State != live {
 				if _, err = s.setLink(ctx, repo, d, cur, live); changed(err) {
 					continue
@@ -101,6 +102,17 @@ func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want 
 		return named, nil
 	}
 	return named, errContended
+}
+
+// present reports whether the data of a link are there, as far as can be known.
+func (s *Store) present(ctx context.Context, l *link) bool {
+	return inParallel(len(l.Segments), func(i int) error {
+		info, err := s.driver.Stat(ctx, dataKey(l.Segments[i].Name))
+		if errors.Is(err, ErrNotExist) || err == nil && info.Size != l.Segments[i].Size {
+			return errMissing
+		}
+		return nil
+	}) == nil
 }
 
 // look returns errCondemned if a collector has condemned any of the data a link names.

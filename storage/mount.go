@@ -31,12 +31,12 @@ func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest, opt
 	}
 	size, err := int64(0), error(nil)
 	if o.From == "" {
-		size, err = s.share(ctx, repo, d, mountSearch, o.Allow)
+		size, err = s.share(ctx, repo, d, mountSearch, o.Allow, false)
 	} else {
 		if err := checkName(o.From); err != nil {
 			return ocispec.Descriptor{}, err
 		}
-		size, err = s.shareFrom(ctx, repo, d, o.From, o.Allow)
+		size, err = s.shareFrom(ctx, repo, d, o.From, o.Allow, false)
 	}
 	if errors.Is(err, errMissing) {
 		return ocispec.Descriptor{}, registry.ErrBlobUnknown.WithCause(err)
@@ -51,10 +51,10 @@ func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest, opt
 }
 
 // share makes a blob known in repo that some repository has, and returns its size. It looks at no more than limit
-// repositories, and only at those that allow permits; nil permits all.
+// repositories, and only at those that allow permits; nil permits all. With verify, only at those whose data are there.
 //
 // Errors: errMissing.
-func (s *Store) share(ctx context.Context, repo string, d digest.Digest, limit int, allow func(string) error) (int64, error) {
+func (s *Store) share(ctx context.Context, repo string, d digest.Digest, limit int, allow func(string) error, verify bool) (int64, error) {
 	for info, err := range s.driver.List(ctx, indexPrefix(d), &ListOptions{KeysOnly: true, PageHint: limit}) {
 		if err != nil {
 			return 0, wire(err)
@@ -62,7 +62,7 @@ func (s *Store) share(ctx context.Context, repo string, d digest.Digest, limit i
 		if limit--; limit < 0 {
 			break
 		}
-		if size, err := s.shareFrom(ctx, repo, d, unescape(base(info.Key)), allow); !errors.Is(err, errMissing) {
+		if size, err := s.shareFrom(ctx, repo, d, unescape(base(info.Key)), allow, verify); !errors.Is(err, errMissing) {
 			return size, err
 		}
 	}
@@ -73,7 +73,7 @@ func (s *Store) share(ctx context.Context, repo string, d digest.Digest, limit i
 // does not have the blob.
 //
 // Errors: errMissing.
-func (s *Store) shareFrom(ctx context.Context, repo string, d digest.Digest, from string, allow func(string) error) (int64, error) {
+func (s *Store) shareFrom(ctx context.Context, repo string, d digest.Digest, from string, allow func(string) error, verify bool) (int64, error) {
 	if allow != nil && allow(from) != nil {
 		return 0, errMissing
 	}
@@ -81,10 +81,10 @@ func (s *Store) shareFrom(ctx context.Context, repo string, d digest.Digest, fro
 	if err != nil {
 		return 0, err
 	}
-	if !l.readable() {
+	if !l.readable() || verify && !s.present(ctx, l) {
 		return 0, errMissing
 	}
-	if _, err = s.publish(ctx, repo, d, l); errors.Is(err, errCondemned) {
+	if _, err = s.publish(ctx, repo, d, l, verify); errors.Is(err, errCondemned) {
 		return 0, errMissing
 	}
 	return l.Size, err

@@ -71,7 +71,7 @@ func (s *Store) GetManifest(ctx context.Context, repo string, ref reference.Ref)
 		if err != nil {
 			return nil, err
 		}
-		if m.State == visible {
+		if m.readable() {
 			return &registry.Manifest{
 				Descriptor: ocispec.Descriptor{MediaType: m.MediaType, Digest: d, Size: m.Size},
 				Content:    m.content,
@@ -104,7 +104,7 @@ func (s *Store) StatManifest(ctx context.Context, repo string, ref reference.Ref
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	if m.State != visible {
+	if !m.readable() {
 		return ocispec.Descriptor{}, manifestUnknown(ref)
 	}
 	return ocispec.Descriptor{MediaType: m.MediaType, Digest: ref.Digest, Size: m.Size}, nil

@@ -26,6 +26,7 @@ const (
 	live      state = "live"      // a link that is in the repository
 	condemned state = "condemned" // a collector wants the link; still read; a push may turn it back
 	visible   state = "ok"        // a manifest that is whole
+	deleting  state = "deleting"  // a manifest that is still whole and read, while what leads to it is removed
 )
 
 // segment is a part of a blob: one data object.
@@ -64,6 +65,9 @@ type manifestRecord struct {
 	content []byte
 	version string
 }
+
+// readable reports whether the manifest is in the repository.
+func (m *manifestRecord) readable() bool { return m.State == visible || m.State == deleting }
 
 // entry is a tag or a referrer: the descriptor of a manifest.
 type entry struct {
@@ -142,11 +146,12 @@ func (s *Store) put(ctx context.Context, key, version string, header any, conten
 }
 
 // putAlways writes a record whatever is there.
-func (s *Store) putAlways(ctx context.Context, key string, header any) (string, error) {
+func (s *Store) putAlways(ctx context.Context, key string, header any) (Info, error) {
 	b, err := encode(header, nil)
 	if err != nil {
-		return "", err
+		return Info{}, err
 	}
 	info, err := s.driver.Put(ctx, key, bytes.NewReader(b), &PutOptions{Durability: Deferred, Size: int64(len(b))})
-	return info.Version, err
+	info.Key = key
+	return info, err
 }

@@ -126,7 +126,7 @@ func (s *Store) hasManifest(ctx context.Context, repo string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if m.State == visible || m.State == pending {
+		if m.State != gone {
 			return true, nil
 		}
 	}
@@ -142,7 +142,7 @@ func (s *Store) removeOrphans(ctx context.Context, repo string) error {
 			if err != nil {
 				return err
 			}
-			if m.State == visible || m.State == pending {
+			if m.State != gone {
 				return nil
 			}
 		}

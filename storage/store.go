@@ -40,6 +40,7 @@ type Store struct {
 	driver Driver
 	opts   Options
 	secret []byte // signs the ids of uploads
+	ended  endedUploads
 }
 
 var _ registry.Backend = (*Store)(nil)

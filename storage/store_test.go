@@ -71,7 +71,7 @@ func tryBlob(ctx context.Context, b registry.Backend, repo string, content []byt
 	if _, err := u.Append(ctx, 0, int64(len(content)), bytes.NewReader(content)); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return u.Commit(ctx, digest.FromBytes(content))
+	return u.Commit(ctx, digest.FromBytes(content), nil)
 }
 
 func readBlob(ctx context.Context, b registry.Backend, repo string, d digest.Digest) ([]byte, error) {
@@ -173,7 +173,7 @@ func TestBlobOfManyChunks(t *testing.T) {
 					require.NoError(t, err)
 				}
 			}
-			desc, err := u.Commit(t.Context(), digest.FromBytes(content))
+			desc, err := u.Commit(t.Context(), digest.FromBytes(content), nil)
 			require.NoError(t, err)
 			got, err := readBlob(t.Context(), s, "r", desc.Digest)
 			require.NoError(t, err)
@@ -206,7 +206,7 @@ func TestBlobSeek(t *testing.T) {
 		_, err := u.Append(t.Context(), int64(cut[0]), int64(cut[1]-cut[0]), bytes.NewReader(content[cut[0]:cut[1]]))
 		require.NoError(t, err)
 	}
-	desc, err := u.Commit(t.Context(), digest.FromBytes(content))
+	desc, err := u.Commit(t.Context(), digest.FromBytes(content), nil)
 	require.NoError(t, err)
 	blob, err := s.OpenBlob(t.Context(), "r", desc.Digest, nil)
 	require.NoError(t, err)
@@ -233,7 +233,7 @@ func TestSHA512(t *testing.T) {
 			_, err = u.Append(t.Context(), 0, -1, bytes.NewReader(content))
 			require.NoError(t, err)
 			want := digest.NewDigestFromBytes(digest.SHA512, sum512(content))
-			desc, err := u.Commit(t.Context(), want)
+			desc, err := u.Commit(t.Context(), want, nil)
 			require.NoError(t, err)
 			got, err := readBlob(t.Context(), s, "r", desc.Digest)
 			require.NoError(t, err)

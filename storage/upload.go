@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -27,6 +28,31 @@ type uploadRecord struct {
 
 	tail    []byte // the bytes after those in the segments
 	version string
+}
+
+// endedUploads are the ids of uploads that ended here not long ago. An upload that has ended has no record, and neither has one that has not
+// received anything: this tells them apart, for as long as anybody may ask. Where it does not, an old id begins a new upload.
+type endedUploads struct {
+	mu         sync.Mutex
+	young, old map[[16]byte]bool
+}
+
+// maxEnded bounds each of the two generations of endedUploads.
+const maxEnded = 10_000
+
+func (e *endedUploads) add(id [16]byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.young == nil || len(e.young) >= maxEnded {
+		e.young, e.old = make(map[[16]byte]bool), e.young
+	}
+	e.young[id] = true
+}
+
+func (e *endedUploads) has(id [16]byte) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.young[id] || e.old[id]
 }
 
 type uploadState string
@@ -102,7 +128,7 @@ func (u *upload) reset() {
 func (u *upload) load(ctx context.Context) error {
 	b, info, err := u.s.read(ctx, u.key())
 	if errors.Is(err, ErrNotExist) {
-		if u.token.recorded || time.Since(u.token.created) > u.s.opts.UploadTTL {
+		if u.token.recorded || u.s.ended.has(u.token.id) || time.Since(u.token.created) > u.s.opts.UploadTTL {
 			return registry.ErrUploadUnknown
 		}
 		u.reset()
@@ -134,6 +160,10 @@ func (u *upload) save(ctx context.Context, r uploadRecord) error {
 	if err != nil {
 		return err
 	}
+	if u.rec.version == "" && u.s.ended.has(u.token.id) {
+		// It was not that nothing had been received yet: it had ended, and its record was gone.
+		return errors.Join(registry.ErrUploadUnknown, u.s.remove(ctx, u.key(), version))
+	}
 	r.version = version
 	u.rec, u.token.recorded = r, true
 	return nil
@@ -145,16 +175,10 @@ func (u *upload) Cancel(ctx context.Context) error {
 		if err := pause(ctx, n); err != nil {
 			return err
 		}
-		if u.rec.State == committing {
+		if u.rec.State != receiving {
 			return registry.ErrUploadUnknown
 		}
-		segments := u.rec.Segments
-		err := u.save(ctx, uploadRecord{State: cancelled, Repository: u.repo})
-		if err == nil {
-			u.s.drop(ctx, segments)
-			return nil
-		}
-		if !changed(err) {
+		if err := u.end(ctx); !changed(err) {
 			return wire(err)
 		}
 		if err := u.load(ctx); err != nil {
@@ -162,6 +186,29 @@ func (u *upload) Cancel(ctx context.Context) error {
 		}
 	}
 	return errContended
+}
+
+// end ends the upload, if it is still as it is known here, and drops its bytes.
+//
+// Errors: ErrExist or ErrChanged if it is not.
+func (u *upload) end(ctx context.Context) error {
+	was := u.rec
+	err := u.save(ctx, uploadRecord{State: cancelled, Repository: u.repo})
+	if errors.Is(err, ErrNoSpace) {
+		// There is no room to write that it has ended. There may be some without it.
+		if was.version != "" {
+			err = u.s.driver.Delete(ctx, u.key(), was.version)
+		} else {
+			err = nil
+		}
+		u.rec.State = cancelled
+	}
+	if err != nil {
+		return err
+	}
+	u.s.ended.add(u.token.id)
+	u.s.drop(ctx, was.Segments)
+	return nil
 }
 
 // drop deletes segments that no key names any more. What remains for an error is left to the collector.

@@ -66,7 +66,7 @@ func TestUploadOutOfOrder(t *testing.T) {
 	_, err = u.Append(ctx, 9, 2, strings.NewReader("ld and more"))
 	require.NoError(t, err, "no more is read than was announced")
 	require.EqualValues(t, 11, u.Size())
-	_, err = u.Commit(ctx, digest.FromString("hello world"))
+	_, err = u.Commit(ctx, digest.FromString("hello world"), nil)
 	require.NoError(t, err)
 }
 
@@ -88,7 +88,7 @@ func TestUploadKeepsWhatArrived(t *testing.T) {
 		require.EqualValues(t, size, u.Size())
 		_, err = u.Append(t.Context(), int64(size), -1, bytes.NewReader(content[size:]))
 		require.NoError(t, err)
-		_, err = u.Commit(t.Context(), digest.FromBytes(content))
+		_, err = u.Commit(t.Context(), digest.FromBytes(content), nil)
 		require.NoError(t, err)
 	}
 }
@@ -122,7 +122,7 @@ func TestUploadRace(t *testing.T) {
 			}
 			u, err = s.ResumeUpload(t.Context(), "r", u.ID(), "")
 			require.NoError(t, err)
-			desc, err := u.Commit(t.Context(), digest.FromBytes(content))
+			desc, err := u.Commit(t.Context(), digest.FromBytes(content), nil)
 			require.NoError(t, err)
 			got, err := readBlob(t.Context(), s, "r", desc.Digest)
 			require.NoError(t, err)
@@ -154,11 +154,14 @@ func TestUploadEnds(t *testing.T) {
 			for name, end := range map[string]func(u registry.Upload) error{
 				"cancel": func(u registry.Upload) error { return u.Cancel(ctx) },
 				"wrong digest": func(u registry.Upload) error {
-					_, err := u.Commit(ctx, digest.FromString("wrong"))
+					_, err := u.Commit(ctx, digest.FromString("wrong"), nil)
 					require.ErrorIs(t, err, registry.ErrDigestInvalid)
 					return nil
 				},
-				"commit": func(u registry.Upload) error { _, err := u.Commit(ctx, digest.FromBytes(random(1, size))); return err },
+				"commit": func(u registry.Upload) error {
+					_, err := u.Commit(ctx, digest.FromBytes(random(1, size)), nil)
+					return err
+				},
 			} {
 				u, err := s.CreateUpload(ctx, "r", nil)
 				require.NoError(t, err)
@@ -201,7 +204,7 @@ func TestExpireUploads(t *testing.T) {
 		require.Len(t, keys(t, d, "data/"), 1)
 		_, err = s.ResumeUpload(ctx, "r", old.ID(), "")
 		require.ErrorIs(t, err, registry.ErrUploadUnknown)
-		_, err = old.Commit(ctx, digest.FromBytes(random(1, 100_000)))
+		_, err = old.Commit(ctx, digest.FromBytes(random(1, 100_000)), nil)
 		require.ErrorIs(t, err, registry.ErrUploadUnknown, "who still holds it cannot commit bytes that are gone")
 		_, err = readBlob(ctx, s, "r", desc.Digest)
 		require.NoError(t, err)

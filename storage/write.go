@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -31,7 +32,7 @@ func (s *Store) PutManifest(ctx context.Context, repo, mediaType string, content
 		}
 		done, err := p.try(ctx)
 		if err != nil {
-			return registry.PutResult{}, err
+			return registry.PutResult{}, errors.Join(err, p.unpoint(ctx))
 		}
 		if !done {
 			continue
@@ -53,6 +54,9 @@ type manifestPut struct {
 	parsed  *manifest.Manifest
 	tags    []registry.TagPut
 	found   []string // keys of what the manifest names
+
+	mu      sync.Mutex
+	pointed []Info // what has been written that leads to the manifest
 }
 
 func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *registry.PutOptions) (*manifestPut, error) {
@@ -87,7 +91,10 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if m.State != visible || m.MediaType != p.parsed.MediaType {
+	if m.readable() && m.MediaType != p.parsed.MediaType {
+		return false, registry.ErrManifestInvalid.WithMessage("manifest invalid: the same content is in the repository with the media type " + m.MediaType)
+	}
+	if m.State != visible {
 		if done, err := p.add(ctx, m); !done || err != nil {
 			return done, err
 		}
@@ -105,9 +112,9 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 
 // add makes the manifest visible, which is m so far.
 func (p *manifestPut) add(ctx context.Context, m *manifestRecord) (done bool, err error) {
-	// A manifest that is pending already with the same type, by another push of it, serves as well as one's own; and one that is
-	// visible with another type is a root as it is.
-	if m.State != visible && (m.State != pending || m.MediaType != p.parsed.MediaType) {
+	// A manifest that is pending already with the same type, by another push of it, serves as well as one's own. One that is being
+	// deleted is a root as it is.
+	if m.State != deleting && (m.State != pending || m.MediaType != p.parsed.MediaType) {
 		if m, err = p.set(ctx, m, pending); changed(err) {
 			return false, nil
 		} else if err != nil {
@@ -188,7 +195,7 @@ func (p *manifestPut) find(ctx context.Context, ref manifest.Reference) (size in
 		if err != nil {
 			return 0, "", err
 		}
-		if m.State == visible {
+		if m.readable() {
 			return m.Size, manifestKey(p.repo, ref.Digest), nil
 		}
 		if ref.Kind == manifest.KindManifest {
@@ -216,23 +223,46 @@ func (p *manifestPut) point(ctx context.Context) error {
 	if p.parsed.Subject != nil {
 		steps = append(steps, func() error {
 			e := &entry{Nonce: nonce(), Descriptor: p.parsed.Descriptor(p.digest, int64(len(p.content)))}
-			_, err := p.s.putAlways(ctx, referrerKey(p.repo, p.parsed.Subject.Digest, p.digest), e)
-			return wire(err)
+			return p.lead(p.s.putAlways(ctx, referrerKey(p.repo, p.parsed.Subject.Digest, p.digest), e))
 		})
 	}
 	for _, t := range p.tags {
 		steps = append(steps, func() error {
-			if _, err := p.s.putAlways(ctx, backrefKey(p.repo, p.digest, t.Name), &mark{Nonce: nonce()}); err != nil {
-				return wire(err)
+			if err := p.lead(p.s.putAlways(ctx, backrefKey(p.repo, p.digest, t.Name), &mark{Nonce: nonce()})); err != nil {
+				return err
 			}
 			if t.IfAbsent {
 				return p.tagIfAbsent(ctx, t.Name, desc)
 			}
-			_, err := p.s.putAlways(ctx, tagKey(p.repo, t.Name), &entry{Nonce: nonce(), Descriptor: desc})
-			return wire(err)
+			return p.lead(p.s.putAlways(ctx, tagKey(p.repo, t.Name), &entry{Nonce: nonce(), Descriptor: desc}))
 		})
 	}
 	return inParallel(len(steps), func(i int) error { return steps[i]() })
+}
+
+// lead notes what was written that leads to the manifest.
+func (p *manifestPut) lead(info Info, err error) error {
+	if err == nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.pointed = append(p.pointed, info)
+	}
+	return wire(err)
+}
+
+// unpoint removes what a push has written that leads to the manifest, if that is not there: it was deleted meanwhile, and what it names
+// as well, so that it could not be put again.
+func (p *manifestPut) unpoint(ctx context.Context) error {
+	if len(p.pointed) == 0 {
+		return nil
+	}
+	m, err := p.s.readManifest(ctx, p.repo, p.digest)
+	if err != nil || m.readable() {
+		return err
+	}
+	return inParallel(len(p.pointed), func(i int) error {
+		return p.s.removeSeen(ctx, p.pointed[i].Key, p.pointed[i].Version)
+	})
 }
 
 // tagIfAbsent points a tag at the manifest unless it points at another one.
@@ -248,15 +278,15 @@ func (p *manifestPut) tagIfAbsent(ctx context.Context, tag string, desc ocispec.
 			return err
 		}
 		switch t.Descriptor.Digest {
-		case p.digest:
-			return nil
+		case p.digest: // written again, as a delete may be about to remove it in the version that is there
 		case "": // absent, or cut short
-			_, err := p.s.put(ctx, tagKey(p.repo, tag), t.version, &entry{Nonce: nonce(), Descriptor: desc}, nil, Deferred)
-			if !changed(err) {
-				return wire(err)
-			}
 		default:
 			return registry.ErrTagExists.WithDetail(map[string]string{"tag": tag})
+		}
+		key := tagKey(p.repo, tag)
+		version, err := p.s.put(ctx, key, t.version, &entry{Nonce: nonce(), Descriptor: desc}, nil, Deferred)
+		if !changed(err) {
+			return p.lead(Info{Key: key, Version: version}, err)
 		}
 	}
 	return errContended

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -101,8 +102,11 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 
 // openStorage returns the driver that -storage names.
 func openStorage(where string) (storage.Driver, error) {
-	if where == "mem://" {
+	switch {
+	case where == "mem://":
 		return memory.New(nil)
+	case strings.Contains(where, "://"):
+		return nil, fmt.Errorf("-storage %s: only a directory or mem:// is known here", where)
 	}
 	return disk.New(where, nil)
 }

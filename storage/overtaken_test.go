@@ -1,0 +1,127 @@
+package storage_test
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+// once returns a Store whose driver calls f once, right before the first operation that match accepts.
+func once(t *testing.T, match func(c storagetest.Call) bool, f func(s *storage.Store)) *storage.Store {
+	driver := newMemory(t)
+	var mu sync.Mutex
+	done := false
+	return newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{
+		Before: func(_ context.Context, c storagetest.Call) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if !done && match(c) {
+				done = true
+				f(newStore(t, driver, nil))
+			}
+			return nil
+		},
+	}), nil)
+}
+
+// TestPushOvertakenByDelete deletes the manifest, and what it names, right before its tag is written. The push is refused, and leaves nothing.
+func TestPushOvertakenByDelete(t *testing.T) {
+	var content []byte
+	var config ocispec.Descriptor
+	s := once(t, func(c storagetest.Call) bool { return c.Op == "Put" && strings.Contains(c.Key, "/t/v1") }, func(s *storage.Store) {
+		require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(digest.FromBytes(content))))
+		require.NoError(t, s.DeleteBlob(t.Context(), "r", config.Digest))
+	})
+	config = pushBlob(t, s, "r", []byte("{}"))
+	content = image("", &config, config)
+	_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest, content, tags("v1"))
+	require.ErrorIs(t, err, registry.ErrManifestBlobUnknown)
+	_, err = s.StatManifest(t.Context(), "r", byTag("v1"))
+	require.ErrorIs(t, err, registry.ErrManifestUnknown)
+	require.Empty(t, collect(t, s.Tags(t.Context(), "r", nil)))
+	require.Empty(t, collect(t, s.Referrers(t.Context(), "r", config.Digest, nil)))
+}
+
+// TestDeleteOvertakenByPush pushes a manifest and its tag again while it is being deleted, before each operation of the delete in turn. What the push
+// was told stays.
+func TestDeleteOvertakenByPush(t *testing.T) {
+	for n := 1; ; n++ {
+		calls, armed := 0, false
+		var content []byte
+		s := once(t, func(storagetest.Call) bool {
+			if armed {
+				calls++
+			}
+			return calls == n
+		}, func(s *storage.Store) {
+			putImage(t, s, "r", content, &registry.PutOptions{Tags: []registry.TagPut{{Name: "v1", IfAbsent: true}}})
+		})
+		config := pushBlob(t, s, "r", []byte("{}"))
+		content = image("", &config, config)
+		desc := putImage(t, s, "r", content, tags("v1", "v2"))
+		armed = true
+		require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(desc.Digest)))
+		armed = false
+		if calls < n {
+			require.Greater(t, n, 8)
+			_, err := s.StatManifest(t.Context(), "r", byTag("v1"))
+			require.ErrorIs(t, err, registry.ErrManifestUnknown)
+			return
+		}
+		m, err := s.GetManifest(t.Context(), "r", byDigest(desc.Digest))
+		if err != nil { // the push came first, and its manifest was deleted
+			require.ErrorIs(t, err, registry.ErrManifestUnknown)
+			require.Empty(t, collect(t, s.Tags(t.Context(), "r", nil)), "operation %d", n)
+			require.Empty(t, collect(t, s.Referrers(t.Context(), "r", config.Digest, nil)))
+			continue
+		}
+		require.Equal(t, content, m.Content)
+		require.Contains(t, collect(t, s.Tags(t.Context(), "r", nil)), "v1", "operation %d", n)
+		require.Len(t, collect(t, s.Referrers(t.Context(), "r", config.Digest, nil)), 1, "operation %d", n)
+	}
+}
+
+// TestFullStorageKeepsNothing: a chunk that fits while its record does not is dropped, and an upload can be cancelled though nothing can be
+// written.
+func TestFullStorageKeepsNothing(t *testing.T) {
+	driver := newBounded(t, 100_000)
+	s := newStore(t, driver, nil)
+	u, err := s.CreateUpload(t.Context(), "r", nil)
+	require.NoError(t, err)
+	_, err = u.Append(t.Context(), 0, -1, bytes.NewReader(random(1, 50_000)))
+	require.NoError(t, err)
+	free := 100_000 - used(t, driver)
+	_, err = u.Append(t.Context(), 50_000, -1, bytes.NewReader(random(2, int(free))))
+	require.ErrorIs(t, err, registry.ErrNoSpace)
+	require.Len(t, keys(t, driver, "data/"), 1)
+	require.EqualValues(t, 50_000, u.Size())
+	_, err = driver.Put(t.Context(), "fill", bytes.NewReader(make([]byte, free)), nil)
+	require.NoError(t, err)
+	require.NoError(t, u.Cancel(t.Context()))
+	require.Empty(t, keys(t, driver, "data/"))
+}
+
+// TestPushMendsLostData: data that a disk has lost come back when the blob is pushed again, and are not shared meanwhile.
+func TestPushMendsLostData(t *testing.T) {
+	driver := newMemory(t)
+	s := newStore(t, driver, nil)
+	content := random(1, 50_000)
+	desc := pushBlob(t, s, "r", content)
+	require.NoError(t, driver.Delete(t.Context(), keys(t, driver, "data/")[0], ""))
+	for _, repo := range []string{"other", "r"} {
+		pushBlob(t, s, repo, content)
+		got, err := readBlob(t.Context(), s, repo, desc.Digest)
+		require.NoError(t, err)
+		require.Equal(t, content, got)
+	}
+}

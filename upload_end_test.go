@@ -1,0 +1,98 @@
+package registry_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/registrytest"
+)
+
+// TestUploadIsGone: an upload that has ended is not known any more, whatever ended it and whichever of its URLs is asked.
+func TestUploadIsGone(t *testing.T) {
+	for name, end := range map[string]func(c *client, location string){
+		"pushed in the PUT": func(c *client, at string) {
+			c.want(201, "PUT", at+"?digest="+string(digest.FromString("one")), "one")
+		},
+		"pushed in a PATCH": func(c *client, at string) {
+			at = c.want(202, "PATCH", at, "one").Header.Get("Location")
+			c.want(201, "PUT", at+"?digest="+string(digest.FromString("one")), nil)
+		},
+		"wrong digest": func(c *client, at string) {
+			c.refused(400, "DIGEST_INVALID", "PUT", at+"?digest="+string(digest.FromString("two")), "one")
+		},
+		"cancelled": func(c *client, at string) { c.want(204, "DELETE", at, nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, c := newRegistry(t, nil)
+			location := c.startUpload("a/b")
+			end(c, location)
+			c.refused(404, "BLOB_UPLOAD_UNKNOWN", "GET", location, nil)
+			c.refused(404, "BLOB_UPLOAD_UNKNOWN", "PATCH", location, "two")
+			c.refused(404, "BLOB_UPLOAD_UNKNOWN", "PUT", location+"?digest="+string(digest.FromString("two")), "two")
+			c.refused(404, "BLOB_UPLOAD_UNKNOWN", "DELETE", location, nil)
+			c.want(404, "HEAD", "/v2/a/b/blobs/"+string(digest.FromString("two")), nil)
+		})
+	}
+}
+
+// TestEqualPuts: of several clients that send the same PUT, one wins, and the others do not take it away.
+func TestEqualPuts(t *testing.T) {
+	_, c := newRegistry(t, nil)
+	for round := range 100 {
+		content := bytes.Repeat(fmt.Appendf(nil, "%08d", round), 5000)
+		url := c.base + c.startUpload("a/b") + "?digest=" + string(digest.FromBytes(content))
+		var won atomic.Int64
+		done := make(chan error)
+		for range 3 {
+			go func() {
+				req, _ := http.NewRequest("PUT", url, bytes.NewReader(content))
+				res, err := c.http.Do(req)
+				if err == nil {
+					err = res.Body.Close()
+					if res.StatusCode == 201 {
+						won.Add(1)
+					}
+				}
+				done <- err
+			}()
+		}
+		for range 3 {
+			require.NoError(t, <-done)
+		}
+		require.EqualValues(t, 1, won.Load(), "round %d", round)
+		require.Equal(t, content, c.want(200, "GET", "/v2/a/b/blobs/"+string(digest.FromBytes(content)), nil).body)
+	}
+}
+
+// TestOneTypeForEachDigest: the same bytes are not two kinds of manifest in one repository.
+func TestOneTypeForEachDigest(t *testing.T) {
+	_, c := newRegistry(t, nil)
+	config := c.pushBlob("a/b", []byte("{}"))
+	content := fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"a/b","digest":%q,"size":2},"layers":[]}`, config)
+	const oci, docker = "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"
+	c.want(201, "PUT", "/v2/a/b/manifests/oci", content, "Content-Type: "+oci)
+	c.refused(400, "MANIFEST_INVALID", "PUT", "/v2/a/b/manifests/docker", content, "Content-Type: "+docker)
+	for _, method := range []string{"GET", "HEAD"} {
+		require.Equal(t, oci, c.want(200, method, "/v2/a/b/manifests/oci", nil).Header.Get("Content-Type"))
+	}
+	c.want(202, "DELETE", "/v2/a/b/manifests/"+string(digest.FromString(content)), nil)
+	c.want(201, "PUT", "/v2/a/b/manifests/docker", content, "Content-Type: "+docker)
+}
+
+// TestRefusedOverHTTP2: the answer arrives although the body is not wanted.
+func TestRefusedOverHTTP2(t *testing.T) {
+	s := httptest.NewUnstartedServer(registrytest.NewServer(t, nil).Registry)
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	c := newClient(t, s.URL)
+	c.http.Transport = s.Client().Transport
+	c.refused(413, "MANIFEST_INVALID", "PUT", "/v2/a/manifests/v1", make([]byte, 7<<20), "Content-Type: application/vnd.oci.image.manifest.v1+json")
+}
