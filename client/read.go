@@ -1,0 +1,152 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/reference"
+)
+
+// blobMediaType is what the descriptor of a blob has.
+const blobMediaType = "application/octet-stream"
+
+func blobURL(repo string, d digest.Digest) string { return repo + "/blobs/" + string(d) }
+
+func manifestURL(repo string, ref reference.Ref) string { return repo + "/manifests/" + ref.String() }
+
+// StatBlob implements [registry.Reader].
+func (c *Client) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
+	if err := checkBlob(repo, d); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	r := &request{method: http.MethodHead, url: c.url(blobURL(repo, d), nil)}
+	res, err := c.expect(ctx, r, registry.ErrBlobUnknown, http.StatusOK)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	drop(res)
+	if got := sentDigest(res.Header); res.ContentLength < 0 || got != "" && got.Algorithm() == d.Algorithm() && got != d {
+		return ocispec.Descriptor{}, fmt.Errorf("%s: %w", describe(r.method, r.url), ErrContent)
+	}
+	return ocispec.Descriptor{MediaType: blobMediaType, Digest: d, Size: res.ContentLength}, nil
+}
+
+// OpenBlob implements [registry.Reader]. It asks for the size; the bytes are asked for by the first Read, and again after a Seek.
+func (c *Client) OpenBlob(ctx context.Context, repo string, d digest.Digest, _ *registry.OpenOptions) (*registry.Blob, error) {
+	desc, err := c.StatBlob(ctx, repo, d)
+	if err != nil {
+		return nil, err
+	}
+	return &registry.Blob{Descriptor: desc, Body: &body{c: c, ctx: ctx, url: c.url(blobURL(repo, d), nil), desc: desc}}, nil
+}
+
+// accept are the types of manifests that registries shall send as they are, and not convert to older ones.
+var accept = strings.Join([]string{
+	ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex,
+	"application/vnd.docker.distribution.manifest.v2+json", "application/vnd.docker.distribution.manifest.list.v2+json",
+	"application/vnd.oci.artifact.manifest.v1+json", "*/*;q=0.5",
+}, ", ")
+
+func (c *Client) manifestRequest(method, repo string, ref reference.Ref) *request {
+	return &request{method: method, url: c.url(manifestURL(repo, ref), nil), header: http.Header{"Accept": {accept}}}
+}
+
+// GetManifest implements [registry.Reader].
+func (c *Client) GetManifest(ctx context.Context, repo string, ref reference.Ref) (*registry.Manifest, error) {
+	if err := checkRef(repo, ref); err != nil {
+		return nil, err
+	}
+	r := c.manifestRequest(http.MethodGet, repo, ref)
+	res, err := c.expect(ctx, r, registry.ErrManifestUnknown, http.StatusOK)
+	if err != nil {
+		return nil, err
+	}
+	content, err := readAll(res, c.opts.MaxManifestSize)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", describe(r.method, r.url), err)
+	}
+	d := ref.Digest
+	if d == "" {
+		d = sentDigest(res.Header)
+	}
+	if d == "" {
+		d = digest.FromBytes(content)
+	}
+	if d.Algorithm().FromBytes(content) != d {
+		return nil, fmt.Errorf("%s: %w: another digest", describe(r.method, r.url), ErrContent)
+	}
+	// What is one thing to those who go by the header must not be another to those who go by the content (CVE-2021-41190).
+	mediaType, named := contentType(res.Header), factsOf(content).MediaType
+	if mediaType == "" {
+		mediaType = named
+	}
+	if mediaType == "" || named != "" && !strings.EqualFold(named, mediaType) {
+		return nil, fmt.Errorf("%s: %w: the media type is not clear", describe(r.method, r.url), ErrContent)
+	}
+	return &registry.Manifest{Descriptor: ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(content))}, Content: content}, nil
+}
+
+// StatManifest implements [registry.Reader].
+func (c *Client) StatManifest(ctx context.Context, repo string, ref reference.Ref) (ocispec.Descriptor, error) {
+	if err := checkRef(repo, ref); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	r := c.manifestRequest(http.MethodHead, repo, ref)
+	res, err := c.expect(ctx, r, registry.ErrManifestUnknown, http.StatusOK)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	drop(res)
+	desc := ocispec.Descriptor{MediaType: contentType(res.Header), Digest: sentDigest(res.Header), Size: res.ContentLength}
+	if ref.Digest != "" && desc.Digest != "" && desc.Digest.Algorithm() == ref.Digest.Algorithm() && desc.Digest != ref.Digest {
+		return ocispec.Descriptor{}, fmt.Errorf("%s: %w: another digest", describe(r.method, r.url), ErrContent)
+	}
+	if ref.Digest != "" {
+		desc.Digest = ref.Digest
+	}
+	if desc.MediaType == "" || desc.Digest == "" || desc.Size < 0 {
+		// Some registries do not say all of it without the content.
+		m, err := c.GetManifest(ctx, repo, ref)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		return m.Descriptor, nil
+	}
+	return desc, nil
+}
+
+// sentDigest is the digest that a registry says the content has, "" if it says none that can be checked.
+func sentDigest(h http.Header) digest.Digest {
+	d, err := reference.ParseDigest(h.Get("Docker-Content-Digest"))
+	if err != nil {
+		return ""
+	}
+	return d
+}
+
+// contentType is the media type without parameters, "" if there is none.
+func contentType(h http.Header) string {
+	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return strings.TrimSpace(mediaType)
+}
+
+// facts is what a client needs to know of a manifest.
+type facts struct {
+	MediaType string              `json:"mediaType"`
+	Subject   *ocispec.Descriptor `json:"subject"`
+}
+
+func factsOf(content []byte) facts {
+	var f facts
+	if json.Unmarshal(content, &f) != nil {
+		return facts{} // the registry takes it for what it is, or refuses it
+	}
+	return f
+}

@@ -1,0 +1,298 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry"
+)
+
+// upload implements [registry.Upload]. All that is known of it is where it is and how far it has come.
+type upload struct {
+	c     *Client
+	repo  string
+	owner string
+	loc   *url.URL
+	size  int64
+	chunk int64
+}
+
+// CreateUpload implements [registry.Writer].
+func (c *Client) CreateUpload(ctx context.Context, repo string, opts *registry.UploadOptions) (registry.Upload, error) {
+	if err := checkName(repo); err != nil {
+		return nil, err
+	}
+	var o registry.UploadOptions
+	if opts != nil {
+		o = *opts
+	}
+	q := url.Values{}
+	switch o.Algorithm {
+	case "", digest.SHA256:
+	case digest.SHA512:
+		q.Set("digest-algorithm", string(o.Algorithm))
+	default:
+		return nil, registry.ErrDigestInvalid.WithMessage("unsupported digest algorithm")
+	}
+	r := &request{method: http.MethodPost, url: c.url(repo+"/blobs/uploads/", q)}
+	h, err := c.call(ctx, r, registry.ErrNameUnknown, http.StatusAccepted)
+	if err != nil {
+		return nil, err
+	}
+	u := &upload{c: c, repo: repo, owner: o.Owner, chunk: c.opts.ChunkSize}
+	if n, err := strconv.ParseInt(h.Get("OCI-Chunk-Min-Length"), 10, 64); err == nil {
+		u.chunk = min(max(n, u.chunk), 8*u.chunk)
+	}
+	if u.loc, err = c.location(r.url, h); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// ResumeUpload implements [registry.Writer].
+func (c *Client) ResumeUpload(ctx context.Context, repo, id, owner string) (registry.Upload, error) {
+	if err := checkName(repo); err != nil {
+		return nil, err
+	}
+	u := &upload{c: c, repo: repo, owner: owner, chunk: c.opts.ChunkSize}
+	if err := u.restore(id); err != nil {
+		return nil, registry.ErrUploadUnknown
+	}
+	if err := u.refresh(ctx); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// Size implements [registry.Upload].
+func (u *upload) Size() int64 { return u.size }
+
+// refresh asks how far the upload has come.
+func (u *upload) refresh(ctx context.Context) error {
+	r := &request{method: http.MethodGet, url: u.loc}
+	h, err := u.c.call(ctx, r, registry.ErrUploadUnknown, http.StatusNoContent, http.StatusOK)
+	if err != nil {
+		return err
+	}
+	if size, ok := receivedOf(h, u.size > 0); ok {
+		u.size = size
+	}
+	return u.moved(r, h)
+}
+
+// moved takes over the Location of an answer, if it has one.
+func (u *upload) moved(r *request, h http.Header) error {
+	if h.Get("Location") == "" {
+		return nil
+	}
+	loc, err := u.c.location(r.url, h)
+	if err == nil {
+		u.loc = loc
+	}
+	return err
+}
+
+// receivedOf is how many bytes of an upload the registry says that it has. It says the same of none as of one: started is what is known besides.
+func receivedOf(h http.Header, started bool) (int64, bool) {
+	first, last, ok := strings.Cut(strings.TrimPrefix(h.Get("Range"), "bytes="), "-")
+	n, err := strconv.ParseInt(last, 10, 64)
+	if !ok || first != "0" || err != nil || n < 0 {
+		return 0, false
+	}
+	if n == 0 && !started {
+		return 0, true
+	}
+	return n + 1, true
+}
+
+// Append implements [registry.Upload]. What has a length is sent in one request; no more of r is read. What has none is sent in chunks that are held
+// in memory, since where a request adds, the registry checks only if it is told where it ends.
+func (u *upload) Append(ctx context.Context, offset, length int64, r io.Reader) (int64, error) {
+	if offset != u.size {
+		return 0, registry.ErrRangeInvalid
+	}
+	src := &source{r: r}
+	var err error
+	if length >= 0 {
+		err = u.patch(ctx, src, nil, length)
+	} else {
+		err = u.chunks(ctx, src)
+	}
+	// What the reader failed with matters more than what came of it.
+	if failure := src.stop(); failure != nil {
+		err = fmt.Errorf("client: receiving a blob: %w", failure)
+	}
+	return max(u.size-offset, 0), err
+}
+
+// chunks sends all of src.
+func (u *upload) chunks(ctx context.Context, src *source) error {
+	var buf bytes.Buffer
+	for {
+		buf.Reset()
+		n, rerr := io.CopyN(&buf, src, u.chunk)
+		if n > 0 {
+			if err := u.patch(ctx, nil, buf.Bytes(), n); err != nil {
+				return err
+			}
+		}
+		if rerr != nil {
+			return nil // the end, or what src remembers
+		}
+	}
+}
+
+// patch adds length bytes at the end: content, or if that is nil, those of src.
+func (u *upload) patch(ctx context.Context, src *source, content []byte, length int64) error {
+	if length == 0 {
+		return nil
+	}
+	offset := u.size
+	r := &request{method: http.MethodPatch, url: u.loc, content: content, length: length, header: http.Header{
+		"Content-Type":  {"application/octet-stream"},
+		"Content-Range": {fmt.Sprintf("%d-%d", offset, offset+length-1)},
+	}}
+	if content == nil {
+		src.left, r.body = length, src
+	}
+	h, err := u.c.call(ctx, r, registry.ErrUploadUnknown, http.StatusAccepted, http.StatusCreated, http.StatusNoContent)
+	read, short := length, false
+	if content == nil {
+		read, short = src.pause()
+	}
+	if err == nil {
+		if err = u.moved(r, h); err != nil {
+			return err
+		}
+		u.size = offset + length
+		if size, ok := receivedOf(h, true); ok && size != u.size {
+			u.size = size
+			return registry.ErrRangeInvalid.WithMessage("the registry has other bytes than it was sent")
+		}
+		return nil
+	}
+	if errors.Is(err, registry.ErrUploadUnknown) {
+		return err
+	}
+	outOfOrder := errors.Is(err, registry.ErrRangeInvalid)
+	u.find(ctx, read > 0 && !outOfOrder)
+	switch {
+	case short:
+		return registry.ErrSizeInvalid.WithCause(err)
+	case outOfOrder && offset == 0 && u.size == 0:
+		u.size = 1 // had it none, this would have been in order
+	}
+	return err
+}
+
+// Bounds of find.
+const (
+	findTimeout = 10 * time.Second
+	findTries   = 8
+)
+
+// find asks how far the upload has come after a request has failed, also if that was because ctx has ended. If something shall have arrived, it
+// gives the registry a moment to notice that no more will come. What cannot be found out stays as it was.
+func (u *upload) find(ctx context.Context, something bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), findTimeout)
+	defer cancel()
+	before := u.size
+	for n := range findTries {
+		if err := u.refresh(ctx); err != nil || !something || u.size != before {
+			return
+		}
+		time.Sleep(time.Millisecond << n)
+	}
+}
+
+// Commit implements [registry.Upload]. The last chunk is sent in requests of its own, as by Append; that somebody else has added to the
+// upload after it shows by the digest.
+func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chunk) (ocispec.Descriptor, error) {
+	if err := checkDigest(d); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if last != nil {
+		if _, err := u.Append(ctx, last.Offset, last.Length, last.Body); err != nil {
+			return ocispec.Descriptor{}, err
+		}
+	}
+	to := *u.loc
+	to.RawQuery = strings.TrimPrefix(to.RawQuery+"&digest="+url.QueryEscape(string(d)), "&")
+	h, err := u.c.call(ctx, &request{method: http.MethodPut, url: &to}, registry.ErrUploadUnknown, http.StatusCreated, http.StatusNoContent)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if got := sentDigest(h); got != "" && got.Algorithm() == d.Algorithm() && got != d {
+		return ocispec.Descriptor{}, fmt.Errorf("%s: %w: another digest", describe(http.MethodPut, &to), ErrContent)
+	}
+	return ocispec.Descriptor{MediaType: blobMediaType, Digest: d, Size: u.size}, nil
+}
+
+// Cancel implements [registry.Upload].
+func (u *upload) Cancel(ctx context.Context) error {
+	_, err := u.c.call(ctx, &request{method: http.MethodDelete, url: u.loc}, registry.ErrUploadUnknown, http.StatusNoContent, http.StatusAccepted, http.StatusOK)
+	return err
+}
+
+// source is the reader of an Append as the body of requests. A transport may go on reading it after the request is over: then it gets nothing.
+type source struct {
+	mu   sync.Mutex
+	r    io.Reader
+	left int64 // bytes that the present request may read; without one, ignored
+	n    int64 // bytes read
+	err  error // of r
+	end  bool  // of r
+	over bool
+}
+
+// Read implements [io.Reader]. In a request it yields no more bytes than that has.
+func (s *source) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || s.end {
+		return 0, io.EOF
+	}
+	if s.left > 0 {
+		if s.n == s.left {
+			return 0, io.EOF
+		}
+		p = p[:min(int64(len(p)), s.left-s.n)]
+	}
+	n, err := s.r.Read(p)
+	s.n += int64(n)
+	if err != nil {
+		s.end = true
+		if !errors.Is(err, io.EOF) {
+			s.err = err
+		}
+	}
+	return n, err
+}
+
+// pause ends the present request and returns how many bytes it has read, and whether there are no more although it should have had more.
+func (s *source) pause() (read int64, short bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	return s.n, s.end && s.n < s.left
+}
+
+// stop keeps everybody from reading on, and returns what r failed with.
+func (s *source) stop() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	return s.err
+}

@@ -1,0 +1,166 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/reference"
+)
+
+// MountBlob implements [registry.Writer]. Which repository the registry would take if none is named, it does not say before it has done
+// so: then Allow cannot be asked, and if there is one, nothing is mounted.
+func (c *Client) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.MountOptions) (ocispec.Descriptor, error) {
+	if err := checkBlob(repo, d); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	var o registry.MountOptions
+	if opts != nil {
+		o = *opts
+	}
+	q := url.Values{"mount": {string(d)}}
+	switch {
+	case o.From != "":
+		if err := checkName(o.From); err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		if o.Allow != nil {
+			if err := o.Allow(o.From); err != nil {
+				return ocispec.Descriptor{}, registry.ErrBlobUnknown.WithCause(err)
+			}
+		}
+		q.Set("from", o.From)
+	case o.Allow != nil:
+		return ocispec.Descriptor{}, registry.ErrUnsupported.WithMessage("a mount from any repository that is allowed")
+	}
+	r := &request{method: http.MethodPost, url: c.url(repo+"/blobs/uploads/", q)}
+	res, err := c.expect(ctx, r, registry.ErrBlobUnknown, http.StatusCreated, http.StatusAccepted)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	drop(res)
+	if res.StatusCode == http.StatusCreated {
+		return c.StatBlob(ctx, repo, d)
+	}
+	// The registry has begun an upload instead, which is the caller's to begin.
+	if loc, err := c.location(r.url, res.Header); err == nil {
+		_ = (&upload{c: c, repo: repo, loc: loc}).Cancel(context.WithoutCancel(ctx)) // if this fails, it expires
+	}
+	return ocispec.Descriptor{}, registry.ErrBlobUnknown.WithDetail(map[string]string{"digest": string(d)})
+}
+
+// PutManifest implements [registry.Writer]. With one tag or none it is what all registries know; several tags, or one for a digest by
+// sha512, are set by the parameter tag of the spec (end-7b), or one by one if the registry does not know that.
+func (c *Client) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *registry.PutOptions) (registry.PutResult, error) {
+	var o registry.PutOptions
+	if opts != nil {
+		o = *opts
+	}
+	if o.Digest == "" {
+		o.Digest = digest.FromBytes(content)
+	}
+	if err := checkPut(repo, mediaType, content, &o); err != nil {
+		return registry.PutResult{}, err
+	}
+	p := &manifestPut{c: c, repo: repo, mediaType: mediaType, content: content, digest: o.Digest}
+	for _, t := range o.Tags {
+		p.tags = append(p.tags, t.Name)
+	}
+	known := factsOf(content)
+	if known.MediaType == "" {
+		known.MediaType, _, _ = strings.Cut(mediaType, ";")
+	}
+	subject, err := p.put(ctx)
+	if err != nil {
+		return registry.PutResult{}, err
+	}
+	res := registry.PutResult{
+		Descriptor: ocispec.Descriptor{MediaType: strings.TrimSpace(known.MediaType), Digest: o.Digest, Size: int64(len(content))},
+		Tags:       p.tags,
+	}
+	if known.Subject != nil && string(known.Subject.Digest) == subject {
+		s := known.Subject
+		res.Subject = &ocispec.Descriptor{MediaType: s.MediaType, Digest: s.Digest, Size: s.Size}
+	}
+	return res, nil
+}
+
+func checkPut(repo, mediaType string, content []byte, o *registry.PutOptions) error {
+	if err := checkBlob(repo, o.Digest); err != nil {
+		return err
+	}
+	for _, t := range o.Tags {
+		if err := checkTag(t.Name); err != nil {
+			return err
+		}
+		if t.IfAbsent {
+			return registry.ErrUnsupported.WithMessage("the registry cannot be told to keep a tag that exists")
+		}
+	}
+	if o.Digest.Algorithm().FromBytes(content) != o.Digest {
+		return registry.ErrDigestInvalid.WithDetail(map[string]string{"digest": string(o.Digest)})
+	}
+	if strings.ContainsFunc(mediaType, func(r rune) bool { return r < ' ' || r >= 0x7f }) {
+		return registry.ErrManifestInvalid.WithMessage("invalid media type")
+	}
+	return nil
+}
+
+// manifestPut is one push of a manifest.
+type manifestPut struct {
+	c         *Client
+	repo      string
+	mediaType string
+	content   []byte
+	digest    digest.Digest
+	tags      []string
+}
+
+// put pushes the manifest with its tags and returns the subject that the registry has seen in it.
+func (p *manifestPut) put(ctx context.Context) (subject string, err error) {
+	byTag := p.digest.Algorithm() == digest.SHA256 // under which a registry stores what is pushed by tag
+	if len(p.tags) == 1 && byTag {
+		h, err := p.send(ctx, reference.Ref{Tag: p.tags[0]}, nil)
+		return h.Get("OCI-Subject"), err
+	}
+	h, err := p.send(ctx, reference.Ref{Digest: p.digest}, p.tags)
+	if err != nil {
+		return "", err
+	}
+	for _, tag := range p.tags {
+		if slices.Contains(h.Values("OCI-Tag"), tag) {
+			continue
+		}
+		if !byTag {
+			return "", registry.ErrUnsupported.WithMessage("the registry does not set tags for " + string(p.digest.Algorithm()))
+		}
+		if _, err := p.send(ctx, reference.Ref{Tag: tag}, nil); err != nil {
+			return "", err
+		}
+	}
+	return h.Get("OCI-Subject"), nil
+}
+
+func (p *manifestPut) send(ctx context.Context, ref reference.Ref, tags []string) (http.Header, error) {
+	r := &request{
+		method: http.MethodPut, url: p.c.url(manifestURL(p.repo, ref), url.Values{"tag": tags}), header: http.Header{}, content: p.content,
+	}
+	if p.mediaType != "" {
+		r.header.Set("Content-Type", p.mediaType)
+	}
+	h, err := p.c.call(ctx, r, registry.ErrNameUnknown, http.StatusCreated)
+	if err != nil {
+		return nil, err
+	}
+	if got := sentDigest(h); got != "" && got != p.digest {
+		return nil, fmt.Errorf("%s: %w: another digest", describe(r.method, r.url), ErrContent)
+	}
+	return h, nil
+}

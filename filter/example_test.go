@@ -1,0 +1,153 @@
+package filter_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/filter"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/memory"
+)
+
+// newStore is a store for the examples.
+func newStore() registry.Backend {
+	driver, err := memory.New(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := storage.New(context.Background(), driver, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return store
+}
+
+// push pushes a blob and prints how that went.
+func push(b registry.Backend, repo string) {
+	desc, err := registry.PushBlob(context.Background(), b, repo, "", strings.NewReader("hello, "+repo))
+	fmt.Println(repo, desc.Size, err)
+}
+
+// A registry that is closed for new content.
+func ExampleReadOnly() {
+	store := newStore()
+	push(store, "a")
+	push(filter.ReadOnly(store), "b")
+	// Output:
+	// a 8 <nil>
+	// b 0 UNSUPPORTED: the registry is read-only
+}
+
+// One store for many tenants, each with names of their own.
+func ExampleSub() {
+	store := newStore()
+	index := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)
+	for _, tenant := range []string{"acme", "initech"} {
+		b, err := filter.Sub(store, "tenants/"+tenant)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if _, err := b.PutManifest(context.Background(), tenant+"-app", "", index, nil); err != nil {
+			log.Fatal(err)
+		}
+		for name, err := range b.Repositories(context.Background(), nil) {
+			fmt.Println(tenant, "sees", name, err)
+		}
+	}
+	for name, err := range store.Repositories(context.Background(), nil) {
+		fmt.Println("the store has", name, err)
+	}
+	// Output:
+	// acme sees acme-app <nil>
+	// initech sees initech-app <nil>
+	// the store has tenants/acme/acme-app <nil>
+	// the store has tenants/initech/initech-app <nil>
+}
+
+// How often what was done, and how long it took.
+func ExampleObserve() {
+	counts := map[registry.Kind]int{} // in a server, behind a lock
+	b := filter.Observe(newStore(), func(_ context.Context, op *registry.Op, took time.Duration, err error) {
+		if err == nil && took < time.Minute {
+			counts[op.Kind]++
+		}
+	})
+	push(b, "a")
+	push(b, "b")
+	fmt.Println(counts)
+	// Output:
+	// a 8 <nil>
+	// b 8 <nil>
+	// map[Append:2 Commit:2 CreateUpload:2]
+}
+
+// What one user may do: push below their own name, and pull everything.
+func ExampleAuthorize() {
+	own := auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, accesses []auth.Access) error {
+		for _, a := range accesses {
+			if a.Action != auth.Pull && !strings.HasPrefix(a.Name, who.Name+"/") {
+				return auth.ErrDenied
+			}
+		}
+		return nil
+	})
+	b, err := filter.Authorize(newStore(), own, auth.Identity{Name: "alice"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	push(b, "alice/app")
+	push(b, "bob/app")
+	// Output:
+	// alice/app 16 <nil>
+	// bob/app 0 DENIED: requested access to the resource is denied: auth: access denied
+}
+
+// A line for each operation.
+func ExampleLog() {
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == "took" {
+				return slog.Attr{} // for the example, what is different each time is left out
+			}
+			return a
+		},
+	}))
+	b := filter.Log(newStore(), logger)
+	for _, err := range b.Tags(context.Background(), "a", nil) {
+		fmt.Println(err)
+	}
+	// Output:
+	// level=WARN msg=registry op=Tags repository=a error="NAME_UNKNOWN: repository name not known to registry"
+	// NAME_UNKNOWN: repository name not known to registry
+}
+
+// officeHours is a filter of one's own: at night, tags stay where they are. It decides by what an operation is, and says no to a write
+// that it does not know.
+func officeHours(b registry.Backend, now func() time.Time) registry.Backend {
+	return registry.Intercept(b, func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
+		hour := now().Hour()
+		if op.Write() && (hour < 9 || hour >= 17) {
+			return registry.ErrDenied.WithMessage("come back between 9 and 17")
+		}
+		return next(ctx)
+	})
+}
+
+// A filter of the host's own takes a dozen lines.
+func Example() {
+	clock := time.Date(2030, 1, 1, 16, 59, 0, 0, time.UTC)
+	b := officeHours(newStore(), func() time.Time { return clock })
+	push(b, "a")
+	clock = clock.Add(time.Minute)
+	push(b, "b")
+	// Output:
+	// a 8 <nil>
+	// b 0 DENIED: come back between 9 and 17
+}

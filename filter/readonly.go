@@ -1,0 +1,18 @@
+package filter
+
+import (
+	"context"
+
+	"github.com/registrykit/registry"
+)
+
+// ReadOnly returns b without its writes and deletes. They return ErrUnsupported, as does any operation of which it is not known that
+// it only reads.
+func ReadOnly(b registry.Backend) registry.Backend { return registry.Intercept(b, readOnly) }
+
+func readOnly(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
+	if op.Write() {
+		return registry.ErrUnsupported.WithMessage("the registry is read-only")
+	}
+	return next(ctx)
+}

@@ -1,0 +1,206 @@
+package filter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/reference"
+)
+
+// sub is the part of b below prefix.
+type sub struct {
+	registry.Unimplemented
+	b      registry.Backend
+	prefix string // with a slash at the end
+}
+
+// Sub returns the repositories of b whose names begin with prefix and a slash, under what follows in their names: one tenant of
+// many, who sees nothing of the others. The repository prefix itself is not among them. Mounts take from below the prefix only. Uploads
+// remain those of b: their ids are the same.
+//
+// It fails if prefix is no name of a repository, or too long for one to have a name below it.
+func Sub(b registry.Backend, prefix string) (registry.Backend, error) {
+	if b == nil {
+		return nil, errors.New("filter: no backend")
+	}
+	if err := reference.CheckName(prefix + "/x"); err != nil {
+		return nil, fmt.Errorf("filter: prefix: %w", err)
+	}
+	return &sub{b: b, prefix: prefix + "/"}, nil
+}
+
+// in returns the name in b of a repository here.
+//
+// Errors: ErrNameInvalid.
+func (s *sub) in(repo string) (string, error) {
+	if err := reference.CheckName(repo); err != nil {
+		return "", registry.ErrNameInvalid.WithMessage(err.Error())
+	}
+	if len(s.prefix)+len(repo) > reference.MaxNameLength {
+		return "", registry.ErrNameInvalid.WithMessage("the name is too long here")
+	}
+	return s.prefix + repo, nil
+}
+
+// out returns err without the prefix, which is nothing to a tenant: names are in errors about names only.
+func out(err error, repo string) error {
+	if errors.Is(err, registry.ErrNameUnknown) {
+		return registry.ErrNameUnknown.WithDetail(map[string]string{"name": repo})
+	}
+	return err
+}
+
+// within calls f with the name in b of a repository here.
+func within[T any](s *sub, repo string, f func(repo string) (T, error)) (T, error) {
+	name, err := s.in(repo)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	v, err := f(name)
+	return v, out(err, repo)
+}
+
+// listed is within for a list.
+func listed[T any](s *sub, repo string, f func(repo string) iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		name, err := s.in(repo)
+		if err != nil {
+			var zero T
+			yield(zero, err)
+			return
+		}
+		for v, err := range f(name) {
+			if !yield(v, out(err, repo)) {
+				return
+			}
+		}
+	}
+}
+
+// nothing is the result of what returns only an error.
+type nothing = struct{}
+
+func (s *sub) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.OpenOptions) (*registry.Blob, error) {
+	return within(s, repo, func(repo string) (*registry.Blob, error) { return s.b.OpenBlob(ctx, repo, d, opts) })
+}
+
+func (s *sub) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
+	return within(s, repo, func(repo string) (ocispec.Descriptor, error) { return s.b.StatBlob(ctx, repo, d) })
+}
+
+func (s *sub) GetManifest(ctx context.Context, repo string, ref reference.Ref) (*registry.Manifest, error) {
+	return within(s, repo, func(repo string) (*registry.Manifest, error) { return s.b.GetManifest(ctx, repo, ref) })
+}
+
+func (s *sub) StatManifest(ctx context.Context, repo string, ref reference.Ref) (ocispec.Descriptor, error) {
+	return within(s, repo, func(repo string) (ocispec.Descriptor, error) { return s.b.StatManifest(ctx, repo, ref) })
+}
+
+func (s *sub) CreateUpload(ctx context.Context, repo string, opts *registry.UploadOptions) (registry.Upload, error) {
+	return within(s, repo, func(repo string) (registry.Upload, error) { return s.b.CreateUpload(ctx, repo, opts) })
+}
+
+func (s *sub) ResumeUpload(ctx context.Context, repo, id, owner string) (registry.Upload, error) {
+	return within(s, repo, func(repo string) (registry.Upload, error) { return s.b.ResumeUpload(ctx, repo, id, owner) })
+}
+
+func (s *sub) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.MountOptions) (ocispec.Descriptor, error) {
+	var o registry.MountOptions
+	if opts != nil {
+		o = *opts
+	}
+	allow := o.Allow
+	o.Allow = func(from string) error {
+		name, ok := strings.CutPrefix(from, s.prefix)
+		switch {
+		case !ok:
+			return registry.ErrDenied
+		case allow != nil:
+			return allow(name)
+		}
+		return nil
+	}
+	if o.From != "" {
+		from, err := s.in(o.From)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		o.From = from
+	}
+	return within(s, repo, func(repo string) (ocispec.Descriptor, error) { return s.b.MountBlob(ctx, repo, d, &o) })
+}
+
+func (s *sub) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *registry.PutOptions) (registry.PutResult, error) {
+	return within(s, repo, func(repo string) (registry.PutResult, error) {
+		return s.b.PutManifest(ctx, repo, mediaType, content, opts)
+	})
+}
+
+func (s *sub) DeleteBlob(ctx context.Context, repo string, d digest.Digest) error {
+	_, err := within(s, repo, func(repo string) (nothing, error) { return nothing{}, s.b.DeleteBlob(ctx, repo, d) })
+	return err
+}
+
+func (s *sub) DeleteManifest(ctx context.Context, repo string, ref reference.Ref) error {
+	_, err := within(s, repo, func(repo string) (nothing, error) { return nothing{}, s.b.DeleteManifest(ctx, repo, ref) })
+	return err
+}
+
+func (s *sub) DeleteRepository(ctx context.Context, repo string) error {
+	_, err := within(s, repo, func(repo string) (nothing, error) { return nothing{}, s.b.DeleteRepository(ctx, repo) })
+	return err
+}
+
+// Repositories yields the names below the prefix. These are in one piece in the list of b, whose part before it is left out.
+func (s *sub) Repositories(ctx context.Context, opts *registry.ListOptions) iter.Seq2[string, error] {
+	var o registry.ListOptions
+	if opts != nil {
+		o = *opts
+	}
+	after := o.After
+	o.After = s.after(after)
+	return func(yield func(string, error) bool) {
+		for full, err := range s.b.Repositories(ctx, &o) {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			name, ok := strings.CutPrefix(full, s.prefix)
+			switch {
+			case ok && name > after:
+				if !yield(name, nil) {
+					return
+				}
+			case full > s.prefix && !ok:
+				return
+			}
+		}
+	}
+}
+
+// after is the After of the list of b for the one here. It is a name that a repository could have, as some backends ask for one: for the
+// start, the last that comes before prefix, "tenant.zzz…" for "tenant/".
+func (s *sub) after(after string) string {
+	if after == "" {
+		after = strings.TrimSuffix(s.prefix, "/") + "." + strings.Repeat("z", reference.MaxNameLength)
+	} else {
+		after = s.prefix + after
+	}
+	return after[:min(len(after), reference.MaxNameLength)]
+}
+
+func (s *sub) Tags(ctx context.Context, repo string, opts *registry.ListOptions) iter.Seq2[string, error] {
+	return listed(s, repo, func(repo string) iter.Seq2[string, error] { return s.b.Tags(ctx, repo, opts) })
+}
+
+func (s *sub) Referrers(ctx context.Context, repo string, d digest.Digest, opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
+	return listed(s, repo, func(repo string) iter.Seq2[ocispec.Descriptor, error] { return s.b.Referrers(ctx, repo, d, opts) })
+}

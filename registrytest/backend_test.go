@@ -1,0 +1,88 @@
+package registrytest_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/registrytest"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/disk"
+)
+
+// reopened returns a function that keeps the driver of each store, and one that opens a second store on it.
+func storesOn(newDriver func(t *testing.T) storage.Driver, opts *storage.Options) (open, reopen func(t *testing.T) registry.Backend) {
+	var last storage.Driver
+	on := func(t *testing.T) registry.Backend {
+		s, err := storage.New(t.Context(), last, opts)
+		require.NoError(t, err)
+		return s
+	}
+	return func(t *testing.T) registry.Backend {
+		last = newDriver(t)
+		return on(t)
+	}, on
+}
+
+func testStore(t *testing.T, newDriver func(t *testing.T) storage.Driver, store *storage.Options, opts registrytest.Options) {
+	open, reopen := storesOn(newDriver, store)
+	opts.Reopen = func(t *testing.T, _ registry.Backend) registry.Backend { return reopen(t) }
+	registrytest.TestBackend(t, open, &opts)
+}
+
+func TestStoreInMemory(t *testing.T) {
+	testStore(t, newMemory, nil, registrytest.Options{})
+}
+
+func TestStoreSparse(t *testing.T) {
+	testStore(t, newMemory, &storage.Options{Sparse: true}, registrytest.Options{Sparse: true, LargeSize: 1 << 20, Appends: 100})
+}
+
+func TestStoreOnDisk(t *testing.T) {
+	testStore(t, func(t *testing.T) storage.Driver {
+		d, err := disk.New(t.TempDir(), &disk.Options{NoSync: true})
+		require.NoError(t, err)
+		return d
+	}, nil, registrytest.Options{})
+}
+
+// TestRegistryBackend: the choke point is a Backend like any other.
+func TestRegistryBackend(t *testing.T) {
+	for name, authorizer := range map[string]auth.Authorizer{
+		"nobody asked": nil,
+		"all allowed":  auth.AuthorizerFunc(allowAll),
+	} {
+		t.Run(name, func(t *testing.T) {
+			registrytest.TestBackend(t, func(t *testing.T) registry.Backend {
+				r, err := registry.New(registrytest.NewStore(t), &registry.Options{Authorizer: authorizer})
+				require.NoError(t, err)
+				return r.Backend(auth.Identity{Name: registrytest.DefaultOwner})
+			}, &registrytest.Options{LargeSize: 1 << 20, Appends: 100})
+		})
+	}
+}
+
+// TestRegistryNoDelete: deletes that are switched off are refused, whatever they name.
+func TestRegistryNoDelete(t *testing.T) {
+	registrytest.TestBackend(t, func(t *testing.T) registry.Backend {
+		r, err := registry.New(registrytest.NewStore(t), &registry.Options{
+			NoDelete: registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true},
+		})
+		require.NoError(t, err)
+		return r.Backend(auth.Identity{Name: registrytest.DefaultOwner})
+	}, &registrytest.Options{NoDelete: true, LargeSize: 1 << 20, Appends: 100})
+}
+
+// TestIntercept: an interceptor that only passes on changes nothing.
+func TestIntercept(t *testing.T) {
+	registrytest.TestBackend(t, func(t *testing.T) registry.Backend {
+		var faults registrytest.Faults
+		return registry.Intercept(registrytest.NewStore(t), registry.Chain(faults.Intercept, faults.Intercept))
+	}, &registrytest.Options{LargeSize: 1 << 20, Appends: 100})
+}
+
+func BenchmarkStoreInMemory(b *testing.B) {
+	registrytest.BenchmarkBackend(b, func(b *testing.B) registry.Backend { return registrytest.NewStore(b) })
+}

@@ -1,0 +1,341 @@
+package registrytest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/reference"
+)
+
+// deleteTag: of a manifest only the tag goes.
+func (s *suite) deleteTag(t *testing.T) {
+	b, _ := s.new(t)
+	img := RandomImage(1, 1, 100)
+	push(t, b, "a/b", img, "v1", "v2")
+	push(t, b, "c/d", img, "v1")
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byTag("v1")))
+	requireNoManifest(t, b, "a/b", byTag("v1"))
+	requireManifest(t, b, "a/b", img, "v2")
+	requireTags(t, b, "a/b", "v2")
+	requireManifest(t, b, "c/d", img, "v1")
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byTag("v2")))
+	requireManifest(t, b, "a/b", img)
+	requireTags(t, b, "a/b")
+	requireError(t, b.DeleteManifest(t.Context(), "a/b", byTag("v2")), registry.ErrManifestUnknown)
+	push(t, b, "a/b", img, "v1")
+	requireManifest(t, b, "a/b", img, "v1")
+	requireTags(t, b, "a/b", "v1")
+}
+
+// deleteManifest: its tags go with it, those that have come to point elsewhere do not.
+func (s *suite) deleteManifest(t *testing.T) {
+	b, _ := s.new(t)
+	img, other := RandomImage(1, 1, 100), RandomImage(2, 1, 100)
+	push(t, b, "a/b", img, "v1", "v2", "moved")
+	push(t, b, "a/b", other, "moved", "other")
+	push(t, b, "c/d", img, "v1")
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.Descriptor.Digest)))
+	requireNoManifest(t, b, "a/b", byDigest(img.Descriptor.Digest), byTag("v1"), byTag("v2"))
+	requireManifest(t, b, "a/b", other, "moved", "other")
+	requireTags(t, b, "a/b", "moved", "other")
+	requireManifest(t, b, "c/d", img, "v1")
+	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.Descriptor.Digest)), registry.ErrManifestUnknown)
+	requireBlob(t, b, "a/b", img.Blobs[1])
+	push(t, b, "a/b", img, "v1")
+	requireManifest(t, b, "a/b", img, "v1")
+	requireTags(t, b, "a/b", "moved", "other", "v1")
+}
+
+// deleteReferrer: it leaves the list of its subject.
+func (s *suite) deleteReferrer(t *testing.T) {
+	if s.Opaque {
+		t.Skip("manifests are not looked into")
+	}
+	b, _ := s.new(t)
+	img := RandomImage(1, 1, 10)
+	one, two := Artifact("application/x.one", img.Descriptor, nil), Artifact("application/x.two", img.Descriptor, nil)
+	push(t, b, "a/b", img)
+	push(t, b, "a/b", one, "one")
+	push(t, b, "a/b", two)
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byTag("one")))
+	descs, err := collect(b.Referrers(t.Context(), "a/b", img.Descriptor.Digest, nil), -1)
+	require.NoError(t, err)
+	require.Len(t, descs, 2, "without its tag it is still there")
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(one.Descriptor.Digest)))
+	requireReferrers(t, b, "a/b", img.Descriptor.Digest, two.Descriptor.Digest)
+	push(t, b, "a/b", one)
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(two.Descriptor.Digest)))
+	requireReferrers(t, b, "a/b", img.Descriptor.Digest, one.Descriptor.Digest)
+}
+
+func (s *suite) deleteBlob(t *testing.T) {
+	b, _ := s.new(t)
+	for _, size := range []int{0, 100, 100_000} {
+		content := RandomBytes(uint64(size), size)
+		d := s.pushBlob(t, b, "a/b", content).Digest
+		s.pushBlob(t, b, "c/d", content)
+		require.NoError(t, b.DeleteBlob(t.Context(), "a/b", d))
+		requireNoBlob(t, b, "a/b", d)
+		requireBlob(t, b, "c/d", content)
+		requireError(t, b.DeleteBlob(t.Context(), "a/b", d), registry.ErrBlobUnknown)
+		s.pushBlob(t, b, "a/b", content)
+		requireBlob(t, b, "a/b", content)
+		require.NoError(t, b.DeleteBlob(t.Context(), "c/d", d))
+		requireBlob(t, b, "a/b", content)
+	}
+}
+
+// deleteUnknown: what is not there cannot be deleted, and what is alike stays.
+func (s *suite) deleteUnknown(t *testing.T) {
+	b, _ := s.new(t)
+	img := RandomImage(1, 1, 100)
+	push(t, b, "a/b", img, "v1")
+	for _, repo := range []string{"a/b", "a", "a/b/c", "nowhere"} {
+		requireError(t, b.DeleteManifest(t.Context(), repo, byTag("v2")), registry.ErrManifestUnknown)
+		requireError(t, b.DeleteManifest(t.Context(), repo, byDigest(zeros)), registry.ErrManifestUnknown)
+		requireError(t, b.DeleteBlob(t.Context(), repo, zeros), registry.ErrBlobUnknown)
+	}
+	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.descriptorOf(0))), registry.ErrManifestUnknown, "a blob is no manifest")
+	requireError(t, b.DeleteBlob(t.Context(), "a/b", img.Descriptor.Digest), registry.ErrBlobUnknown, "a manifest is no blob")
+	requireManifest(t, b, "a/b", img, "v1")
+	requireBlob(t, b, "a/b", img.Blobs[1])
+}
+
+// deleteMounted: a blob that was mounted does not depend on where it came from.
+func (s *suite) deleteMounted(t *testing.T) {
+	if s.NoMount {
+		t.Skip("the backend does not mount")
+	}
+	b, _ := s.new(t)
+	for _, size := range []int{100, 100_000} {
+		content := RandomBytes(uint64(size), size)
+		d := s.pushBlob(t, b, "from", content).Digest
+		_, err := b.MountBlob(t.Context(), "to", d, &registry.MountOptions{From: "from"})
+		require.NoError(t, err)
+		require.NoError(t, b.DeleteBlob(t.Context(), "from", d))
+		requireBlob(t, b, "to", content)
+		requireNothingToMount(t, b, "third", content, &registry.MountOptions{From: "from"})
+		_, err = b.MountBlob(t.Context(), "from", d, &registry.MountOptions{From: "to"})
+		require.NoError(t, err)
+		requireBlob(t, b, "from", content)
+	}
+}
+
+// requireWhole requires that of all a repository shows nothing is missing: tags lead to manifests, manifests to what they name,
+// and entries of referrers to the referrers.
+func (s *suite) requireWhole(t *testing.T, b registry.Backend, repo string, all ...*Content) {
+	t.Helper()
+	ctx := t.Context()
+	tags, err := collect(b.Tags(ctx, repo, nil), -1)
+	if !errors.Is(err, registry.ErrNameUnknown) {
+		require.NoError(t, err)
+	}
+	for _, tag := range tags {
+		_, err := b.GetManifest(ctx, repo, byTag(tag))
+		require.NoError(t, err, "tag %s", tag)
+	}
+	for _, c := range all {
+		refs, err := collect(b.Referrers(ctx, repo, c.Descriptor.Digest, nil), -1)
+		require.NoError(t, err)
+		for _, r := range refs {
+			_, err := b.GetManifest(ctx, repo, byDigest(r.Digest))
+			require.NoError(t, err, "referrer %s", r.Digest)
+		}
+		err = checkManifest(ctx, b, repo, byDigest(c.Descriptor.Digest), c)
+		if errors.Is(err, registry.ErrManifestUnknown) {
+			continue
+		}
+		require.NoError(t, err)
+		if s.Sparse {
+			continue
+		}
+		for i := range c.Blobs {
+			requireBlob(t, b, repo, c.Blobs[i])
+		}
+		for _, child := range c.Children {
+			requireManifest(t, b, repo, child)
+		}
+	}
+}
+
+// deleteBesidePush: whatever the order in which deletes and pushes of the same things are taken, what remains is whole.
+func (s *suite) deleteBesidePush(t *testing.T) {
+	s.beside(t, func(b registry.Backend, repo string, c *Content, i int) error {
+		if i%2 == 0 {
+			return b.DeleteManifest(t.Context(), repo, byTag("latest"))
+		}
+		return b.DeleteManifest(t.Context(), repo, byDigest(c.Descriptor.Digest))
+	})
+}
+
+// deleteKeepsLaterTags: what a push writes after a delete is not taken away by it. As all push the same tag, the manifest is there if and
+// only if the tag is.
+func (s *suite) deleteKeepsLaterTags(t *testing.T) {
+	b, _ := s.new(t)
+	img := RandomImage(1, 1, 100)
+	push(t, b, "a/b", img)
+	d := byDigest(img.Descriptor.Digest)
+	for round := range 50 {
+		tag := registry.TagPut{Name: "latest", IfAbsent: !s.NoIfAbsent && round%2 == 1}
+		requireAll(t, race(4, func(i int) error {
+			if i%2 == 0 {
+				return put(t.Context(), b, "a/b", img, tag)
+			}
+			return besideDelete(b.DeleteManifest(t.Context(), "a/b", d))
+		}))
+		_, errTag := b.GetManifest(t.Context(), "a/b", byTag("latest"))
+		_, errDigest := b.GetManifest(t.Context(), "a/b", d)
+		require.Equal(t, errDigest == nil, errTag == nil, "round %d: by tag %v, by digest %v", round, errTag, errDigest)
+		tags, err := collect(b.Tags(t.Context(), "a/b", nil), -1)
+		require.NoError(t, err)
+		require.Equal(t, errTag == nil, len(tags) == 1, "round %d: %v, but the list is %v", round, errTag, tags)
+	}
+}
+
+func (s *suite) deleteRepositoryBesidePush(t *testing.T) {
+	s.beside(t, func(b registry.Backend, repo string, _ *Content, _ int) error {
+		return b.DeleteRepository(t.Context(), repo)
+	})
+}
+
+// beside pushes an image, an artifact that refers to it, and tags of both, and deletes at the same time. Nothing but what has been deleted, or
+// was in the way of a push, may be missing afterwards; a push that comes last succeeds.
+func (s *suite) beside(t *testing.T, remove func(b registry.Backend, repo string, c *Content, i int) error) {
+	b, _ := s.new(t)
+	// Over and over again, so that it is the same keys that are written and deleted.
+	const repo = "a/b"
+	img := RandomImage(1, 2, 500)
+	art := Artifact("application/x.test", img.Descriptor, nil)
+	for round := range 15 {
+		errs := race(6, func(i int) error {
+			switch i {
+			case 0, 1:
+				return besidePush(img.Push(t.Context(), b, repo, "latest", fmt.Sprint("v", i)))
+			case 2:
+				return besidePush(art.Push(t.Context(), b, repo, "art"))
+			case 3, 4:
+				return besideDelete(remove(b, repo, img, i))
+			default:
+				return besideDelete(remove(b, repo, art, i))
+			}
+		})
+		require.NoError(t, errors.Join(errs...), "round %d", round)
+		s.requireWhole(t, b, repo, img, art)
+	}
+	push(t, b, repo, img, "latest")
+	push(t, b, repo, art, "art")
+	requireManifest(t, b, repo, img, "latest")
+	requireManifest(t, b, repo, art, "art")
+	s.requireWhole(t, b, repo, img, art)
+	require.Contains(t, must(collect(b.Repositories(t.Context(), nil), -1)), repo)
+}
+
+// besidePush is nil if a push beside a delete may end with err: a delete may have taken a blob before the manifest named it.
+func besidePush(err error) error {
+	if errors.Is(err, registry.ErrManifestBlobUnknown) || errors.Is(err, registry.ErrUnavailable) {
+		return nil
+	}
+	return err
+}
+
+// besideDelete is nil if a delete may end with err: somebody else was first.
+func besideDelete(err error) error {
+	for _, kind := range []*registry.Error{registry.ErrManifestUnknown, registry.ErrNameUnknown, registry.ErrUnavailable} {
+		if errors.Is(err, kind) {
+			return nil
+		}
+	}
+	return err
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// deleteRepository: all of it goes, and nothing of others whose names are alike.
+func (s *suite) deleteRepository(t *testing.T) {
+	b, _ := s.new(t)
+	img := RandomImage(1, 2, 20_000)
+	art := Artifact("application/x.test", img.Descriptor, nil)
+	names := []string{"a", "a-b", "a/b", "a/b-c", "a/b/c", "a/bb"}
+	for _, repo := range names {
+		push(t, b, repo, img, "v1", "v2")
+		push(t, b, repo, art, "art")
+	}
+	requireRepositories(t, b, names...)
+	for range 2 {
+		require.NoError(t, b.DeleteRepository(t.Context(), "a/b"))
+		requireNoManifest(t, b, "a/b", byTag("v1"), byTag("art"), byDigest(img.Descriptor.Digest), byDigest(art.Descriptor.Digest))
+		for _, d := range []digest.Digest{img.descriptorOf(0), img.descriptorOf(1)} {
+			requireNoBlob(t, b, "a/b", d)
+		}
+		requireReferrers(t, b, "a/b", img.Descriptor.Digest)
+		_, err := collect(b.Tags(t.Context(), "a/b", nil), -1)
+		requireError(t, err, registry.ErrNameUnknown)
+		requireRepositories(t, b, "a", "a-b", "a/b-c", "a/b/c", "a/bb")
+		for _, repo := range names {
+			if repo != "a/b" {
+				requireTags(t, b, repo, "art", "v1", "v2")
+				s.requireWhole(t, b, repo, img, art)
+			}
+		}
+		requireError(t, b.DeleteRepository(t.Context(), "a/b"), registry.ErrNameUnknown)
+		push(t, b, "a/b", img, "v3")
+		requireManifest(t, b, "a/b", img, "v3")
+		requireTags(t, b, "a/b", "v3")
+		requireReferrers(t, b, "a/b", img.Descriptor.Digest)
+	}
+	requireError(t, b.DeleteRepository(t.Context(), "nowhere"), registry.ErrNameUnknown)
+}
+
+func (s *suite) deleteRepositoryRefused(t *testing.T) {
+	b, _ := s.new(t)
+	push(t, b, "a/b", tiny(1), "v1")
+	requireRefused(t, b.DeleteRepository(t.Context(), "a/b"))
+	requireManifest(t, b, "a/b", tiny(1), "v1")
+}
+
+func (s *suite) deletesRefused(t *testing.T) {
+	b, w := s.new(t)
+	s.requireDeletesRefused(t, b, w)
+}
+
+func (s *suite) requireDeletesRefused(t *testing.T, b, w registry.Backend) {
+	t.Helper()
+	img := RandomImage(1, 1, 100)
+	push(t, w, "a/b", img, "v1")
+	for _, ref := range []reference.Ref{byTag("v1"), byDigest(img.Descriptor.Digest), byTag("none"), byDigest(zeros)} {
+		requireRefused(t, b.DeleteManifest(t.Context(), "a/b", ref))
+	}
+	requireRefused(t, b.DeleteBlob(t.Context(), "a/b", img.descriptorOf(1)))
+	requireRefused(t, b.DeleteBlob(t.Context(), "a/b", zeros))
+	requireRefused(t, b.DeleteRepository(t.Context(), "a/b"))
+	requireManifest(t, b, "a/b", img, "v1")
+	requireBlob(t, b, "a/b", img.Blobs[1])
+}
+
+// writesRefused: a backend that is read-only takes nothing, not even to begin with.
+func (s *suite) writesRefused(t *testing.T) {
+	b, w := s.new(t)
+	s.requireDeletesRefused(t, b, w)
+	ctx := t.Context()
+	_, err := b.CreateUpload(ctx, "a/b", &registry.UploadOptions{Owner: s.Owner})
+	requireRefused(t, err)
+	u := s.create(t, w, "a/b")
+	_, err = b.ResumeUpload(ctx, "a/b", u.ID(), s.Owner)
+	requireRefused(t, err)
+	_, err = b.MountBlob(ctx, "to", RandomImage(1, 1, 100).descriptorOf(0), &registry.MountOptions{From: "a/b"})
+	requireRefused(t, err)
+	requireRefused(t, put(ctx, b, "a/b", tiny(1), registry.TagPut{Name: "v2"}))
+	requireNoManifest(t, b, "a/b", byTag("v2"), byDigest(tiny(1).Descriptor.Digest))
+	requireTags(t, b, "a/b", "v1")
+	requireRepositories(t, b, "a/b")
+}

@@ -1,0 +1,414 @@
+package registrytest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+)
+
+// uploadID: ids fit into URLs, and no two are alike.
+func (s *suite) uploadID(t *testing.T) {
+	b, _ := s.new(t)
+	seen := map[string]bool{}
+	name := long("a/", s.MaxName)
+	for i := range 100 {
+		u := s.create(t, b, []string{"a/b", name}[i%2])
+		for range 2 {
+			id := u.ID()
+			require.NotEmpty(t, id)
+			require.LessOrEqual(t, len(id), 255)
+			require.Empty(t, strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"), "id %q needs an escape", id)
+			add(t, u, []byte("x"))
+		}
+		require.False(t, seen[u.ID()], "id %q comes twice", u.ID())
+		seen[u.ID()] = true
+	}
+}
+
+// uploadPieces: a blob comes in pieces of all sizes; each may be added by whoever has any id that the upload has had so far.
+func (s *suite) uploadPieces(t *testing.T) {
+	b, _ := s.new(t)
+	content := RandomBytes(1, 700_000)
+	u := s.create(t, b, "a/b")
+	ids := []string{u.ID()}
+	at := int64(0)
+	few := int64(1)
+	if s.Remote {
+		few = 2 // the wire has no word for one byte that does not also mean none
+	}
+	for i, size := range []int64{0, few, 1, 10, 16 << 10, 1, 100_000, 50_000, 0, 16<<10 - 1, 300_000, 3} {
+		n, err := u.Append(t.Context(), at, []int64{size, -1}[i%2], bytes.NewReader(content[at:at+size]))
+		require.NoError(t, err)
+		require.Equal(t, size, n)
+		at += size
+		require.Equal(t, at, u.Size())
+		ids = append(ids, u.ID())
+		if i%3 == 0 {
+			continue
+		}
+		u, err = b.ResumeUpload(t.Context(), "a/b", ids[max(0, len(ids)-1-i%2)], s.Owner)
+		require.NoError(t, err)
+		require.Equal(t, at, u.Size(), "resumed after piece %d", i)
+	}
+	_, err := u.Append(t.Context(), at, -1, bytes.NewReader(content[at:]))
+	require.NoError(t, err)
+	desc, err := u.Commit(t.Context(), digest.FromBytes(content), nil)
+	require.NoError(t, err)
+	require.Equal(t, descriptor("application/octet-stream", content), desc)
+	requireBlob(t, b, "a/b", content)
+}
+
+// uploadManyPieces: a blob of very many small pieces is read like any other.
+func (s *suite) uploadManyPieces(t *testing.T) {
+	b, _ := s.new(t)
+	const size = 101
+	content := RandomBytes(1, s.Appends*size)
+	u := s.create(t, b, "a/b")
+	for i := range s.Appends {
+		n, err := u.Append(t.Context(), int64(i*size), size, bytes.NewReader(content[i*size:(i+1)*size]))
+		if err != nil || n != size {
+			require.NoError(t, err)
+			require.Equal(t, int64(size), n)
+		}
+	}
+	d := digest.FromBytes(content)
+	_, err := u.Commit(t.Context(), d, nil)
+	require.NoError(t, err)
+	requireBlob(t, b, "a/b", content)
+	blob, err := b.OpenBlob(t.Context(), "a/b", d, nil)
+	require.NoError(t, err)
+	defer blob.Body.Close()
+	for at := int64(0); at < int64(len(content)); at += int64(len(content))/7 + 1 {
+		_, err := blob.Body.Seek(at, io.SeekStart)
+		require.NoError(t, err)
+		require.Equal(t, content[at:min(at+500, int64(len(content)))], readUpTo(t, blob.Body, 500))
+	}
+}
+
+// uploadLarge: the size of the pieces is not known beforehand, nor that of the blob.
+func (s *suite) uploadLarge(t *testing.T) {
+	b, _ := s.new(t)
+	content := RandomBytes(1, int(s.LargeSize))
+	u := s.create(t, b, "a/b")
+	for n := range 3 {
+		_, err := u.Append(t.Context(), u.Size(), -1, io.LimitReader(bytes.NewReader(content[u.Size():]), s.LargeSize/4))
+		require.NoError(t, err)
+		require.Equal(t, int64(n+1)*(s.LargeSize/4), u.Size())
+	}
+	s.finish(t, b, "a/b", u, content)
+	desc, err := registry.PushBlob(t.Context(), b, "c/d", "", bytes.NewReader(content))
+	require.NoError(t, err)
+	require.Equal(t, descriptor("application/octet-stream", content), desc)
+	requireBlob(t, b, "c/d", content)
+}
+
+// uploadOutOfOrder: what does not begin where the upload stands is refused and changes nothing.
+func (s *suite) uploadOutOfOrder(t *testing.T) {
+	b, _ := s.new(t)
+	content := RandomBytes(1, 100_000)
+	u := s.create(t, b, "a/b")
+	for _, size := range []int64{0, 10, 50_000} {
+		add(t, u, content[u.Size():size])
+		for _, offset := range []int64{-1, 0, 1, size - 1, size + 1, 1 << 40} {
+			if offset == size {
+				continue
+			}
+			for _, length := range []int64{5, -1} {
+				n, err := u.Append(t.Context(), offset, length, strings.NewReader("wrong"))
+				requireError(t, err, registry.ErrRangeInvalid, "at %d of %d", offset, size)
+				require.Zero(t, n)
+				require.Equal(t, size, u.Size())
+			}
+		}
+		v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+		require.NoError(t, err)
+		require.Equal(t, size, v.Size())
+	}
+	s.finish(t, b, "a/b", u, content)
+}
+
+// uploadTooShort: fewer bytes than announced are an error, and are kept.
+func (s *suite) uploadTooShort(t *testing.T) {
+	b, _ := s.new(t)
+	for _, size := range []int64{0, 5, 100_000} {
+		content := RandomBytes(uint64(size), 200_000)
+		u := s.create(t, b, "a/b")
+		n, err := u.Append(t.Context(), 0, size+1, bytes.NewReader(content[:size]))
+		requireError(t, err, registry.ErrSizeInvalid)
+		require.Equal(t, n, u.Size())
+		s.requireKept(t, size, u.Size())
+		s.finish(t, b, "a/b", u, content)
+	}
+}
+
+// requireKept requires that all of read bytes have been kept, as far as the backend can promise.
+func (s *suite) requireKept(t *testing.T, read, kept int64) {
+	t.Helper()
+	if s.Remote {
+		require.LessOrEqual(t, kept, read)
+	} else {
+		require.Equal(t, read, kept)
+	}
+}
+
+// uploadTooLong: no bytes beyond those announced become part of the blob, whether or not it is an error that there are more.
+func (s *suite) uploadTooLong(t *testing.T) {
+	b, _ := s.new(t)
+	for _, size := range []int64{0, 5, 100_000} {
+		content := RandomBytes(uint64(size), 200_000)
+		u := s.create(t, b, "a/b")
+		n, err := u.Append(t.Context(), 0, size, bytes.NewReader(content[:size+1]))
+		if err != nil {
+			requireError(t, err, registry.ErrSizeInvalid)
+		} else {
+			require.Equal(t, size, n, "no error, so it was all that was announced")
+		}
+		require.Equal(t, n, u.Size())
+		require.LessOrEqual(t, n, size)
+		s.finish(t, b, "a/b", u, content)
+	}
+}
+
+// uploadOfOthers: an upload is known only to its owner, only in its repository, and only by an id that was given out.
+func (s *suite) uploadOfOthers(t *testing.T) {
+	b, _ := s.new(t)
+	content := RandomBytes(1, 1000)
+	u := s.create(t, b, "a/b")
+	fresh := u.ID()
+	add(t, u, content[:500])
+	for _, id := range []string{fresh, u.ID()} {
+		unknown := func(repo, id, owner string) {
+			t.Helper()
+			_, err := b.ResumeUpload(t.Context(), repo, id, owner)
+			requireError(t, err, registry.ErrUploadUnknown, "repository %q, id %q, owner %q", repo, id, owner)
+		}
+		for _, owner := range []string{"", "mallory", s.Owner + "x", s.Owner[1:], strings.ToUpper(s.Owner), "a/b"} {
+			unknown("a/b", id, owner)
+		}
+		for _, repo := range []string{"a", "a/c", "a/b/c", "a-b"} {
+			unknown(repo, id, s.Owner)
+		}
+		for i := range len(id) {
+			forged := []byte(id)
+			forged[i] = 'A'
+			if id[i] == 'A' {
+				forged[i] = 'B'
+			}
+			unknown("a/b", string(forged), s.Owner)
+		}
+		for _, forged := range []string{"", "x", id[1:], id[:len(id)-1], id + "A", id + id, ".", "..", "../" + id, id + "/", "\x00", long("x", 10_000)} {
+			unknown("a/b", forged, s.Owner)
+		}
+	}
+	v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+	require.NoError(t, err)
+	s.finish(t, b, "a/b", v, content)
+}
+
+// requireEnded requires that an upload has ended.
+func (s *suite) requireEnded(t *testing.T, b registry.Backend, repo string, u registry.Upload) {
+	t.Helper()
+	n, err := u.Append(t.Context(), u.Size(), 1, strings.NewReader("x"))
+	requireError(t, err, registry.ErrUploadUnknown, "append")
+	require.Zero(t, n)
+	requireError(t, u.Cancel(t.Context()), registry.ErrUploadUnknown, "cancel")
+	_, err = b.ResumeUpload(t.Context(), repo, u.ID(), s.Owner)
+	requireError(t, err, registry.ErrUploadUnknown, "resume")
+}
+
+// uploadCancel: nothing can be added to an upload that was cancelled. Who has not heard of it may still commit what is whole, as nobody
+// can tell that from having come first.
+func (s *suite) uploadCancel(t *testing.T) {
+	b, _ := s.new(t)
+	for _, size := range []int{1, 100, 100_000} {
+		content := RandomBytes(uint64(size), size)
+		u := s.create(t, b, "a/b")
+		add(t, u, content)
+		other, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+		require.NoError(t, err)
+		require.NoError(t, u.Cancel(t.Context()))
+		d := digest.FromBytes(content)
+		_, err = u.Commit(t.Context(), d, nil)
+		requireError(t, err, registry.ErrUploadUnknown, "commit")
+		requireNoBlob(t, b, "a/b", d)
+		if _, err = other.Commit(t.Context(), d, nil); err == nil {
+			requireBlob(t, b, "a/b", content)
+		} else {
+			requireError(t, err, registry.ErrUploadUnknown, "commit")
+		}
+		s.requireEnded(t, b, "a/b", u)
+		s.requireEnded(t, b, "a/b", other)
+	}
+	require.NoError(t, s.create(t, b, "a/b").Cancel(t.Context()), "before the first byte")
+}
+
+// uploadAfterCommit: nothing can be added to an upload that was committed, nor taken from it. To commit it again changes nothing, so
+// it may also succeed.
+func (s *suite) uploadAfterCommit(t *testing.T) {
+	b, _ := s.new(t)
+	for _, size := range []int{1, 100, 100_000} {
+		content := RandomBytes(uint64(size), size)
+		u := s.create(t, b, "a/b")
+		add(t, u, content)
+		other, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+		require.NoError(t, err)
+		d := digest.FromBytes(content)
+		_, err = u.Commit(t.Context(), d, nil)
+		require.NoError(t, err)
+		for _, v := range []registry.Upload{u, other} {
+			if _, err := v.Commit(t.Context(), d, nil); err != nil {
+				requireError(t, err, registry.ErrUploadUnknown, "commit")
+			}
+			s.requireEnded(t, b, "a/b", v)
+		}
+		requireBlob(t, b, "a/b", content)
+	}
+}
+
+// uploadsApart: uploads that go on at the same time do not mix.
+func (s *suite) uploadsApart(t *testing.T) {
+	b, _ := s.new(t)
+	var us []registry.Upload
+	for range 4 {
+		us = append(us, s.create(t, b, "a/b"))
+	}
+	contents := make([][]byte, len(us))
+	for i := range contents {
+		contents[i] = RandomBytes(uint64(i), 120_000+i)
+	}
+	for _, size := range []int64{10, 20_000, 20_001, 100_000} {
+		for i, u := range us {
+			add(t, u, contents[i][u.Size():size])
+		}
+	}
+	for i, u := range us {
+		s.finish(t, b, "a/b", u, contents[i])
+	}
+}
+
+// uploadRace: of all that add at one offset, exactly one succeeds, and the blob has its bytes.
+func (s *suite) uploadRace(t *testing.T) {
+	b, _ := s.new(t)
+	for round := range 10 {
+		size := []int{1, 100, 20_000}[round%3]
+		u := s.create(t, b, "a/b")
+		prefix := RandomBytes(uint64(round), round*1000)
+		add(t, u, prefix)
+		n := max(2, s.Writers/4)
+		us := make([]registry.Upload, n)
+		for i := range us {
+			var err error
+			us[i], err = b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+			require.NoError(t, err)
+		}
+		pieces := make([][]byte, n)
+		for i := range pieces {
+			pieces[i] = RandomBytes(uint64(1000*round+i+1), size)
+		}
+		errs := race(n, func(i int) error {
+			_, err := us[i].Append(t.Context(), int64(len(prefix)), []int64{int64(size), -1}[i%2], bytes.NewReader(pieces[i]))
+			return err
+		})
+		winner := -1
+		for i, err := range errs {
+			if err == nil {
+				require.Equal(t, -1, winner, "two have added at one offset")
+				winner = i
+				continue
+			}
+			requireError(t, err, registry.ErrRangeInvalid)
+		}
+		require.NotEqual(t, -1, winner, "nobody could add: %v", errors.Join(errs...))
+		content := append(prefix, pieces[winner]...)
+		_, err := us[winner].Commit(t.Context(), digest.FromBytes(content), nil)
+		require.NoError(t, err)
+		requireBlob(t, b, "a/b", content)
+	}
+}
+
+// uploadReaderFails: what came before the reader failed is kept, and the upload goes on from there.
+func (s *suite) uploadReaderFails(t *testing.T) {
+	b, _ := s.new(t)
+	content := RandomBytes(1, 500_000)
+	for _, size := range []int64{0, 1, 1000, 20_000, 300_000} {
+		for _, length := range []int64{-1, 400_000} {
+			u := s.create(t, b, "a/b")
+			add(t, u, content[:7])
+			n, err := u.Append(t.Context(), 7, length, &brokenReader{bytes.NewReader(content[7 : 7+size])})
+			require.ErrorIs(t, err, errBroken)
+			require.Equal(t, 7+n, u.Size())
+			s.requireKept(t, size, n)
+			v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+			require.NoError(t, err)
+			if !s.Remote {
+				require.Equal(t, u.Size(), v.Size())
+			}
+			s.finish(t, b, "a/b", v, content)
+		}
+	}
+}
+
+// uploadContextEnds: a caller that goes away in the middle finds what had arrived.
+func (s *suite) uploadContextEnds(t *testing.T) {
+	b, _ := s.new(t)
+	content := RandomBytes(1, 600_000)
+	for _, length := range []int64{-1, int64(len(content))} {
+		u := s.create(t, b, "a/b")
+		ctx, cancel := context.WithCancel(t.Context())
+		n, err := u.Append(ctx, 0, length, io.MultiReader(bytes.NewReader(content[:300_000]), cancelReader(cancel), bytes.NewReader(content[300_000:])))
+		if err == nil {
+			require.Equal(t, int64(len(content)), n, "no error, so it was all")
+		}
+		require.Equal(t, n, u.Size())
+		v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+		require.NoError(t, err)
+		if !s.Remote {
+			require.Equal(t, u.Size(), v.Size())
+		}
+		s.finish(t, b, "a/b", v, content)
+	}
+}
+
+// cancelReader is an empty reader that ends a context when it is read.
+type cancelReader context.CancelFunc
+
+func (c cancelReader) Read([]byte) (int, error) {
+	c()
+	return 0, io.EOF
+}
+
+// reopen: a second backend on the same storage sees what the first does, and goes on with its uploads.
+func (s *suite) reopen(t *testing.T) {
+	if s.Reopen == nil {
+		t.Skip("the backend cannot be opened twice")
+	}
+	b, _ := s.new(t)
+	c := s.Reopen(t, b)
+	content := RandomBytes(1, 300_000)
+	u := s.create(t, b, "a/b")
+	for i, other := range []registry.Backend{c, b, c} {
+		add(t, u, content[u.Size():int64(i+1)*50_000])
+		var err error
+		u, err = other.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+		require.NoError(t, err)
+	}
+	s.finish(t, c, "a/b", u, content)
+	requireBlob(t, b, "a/b", content)
+	for i, pair := range [][2]registry.Backend{{b, c}, {c, b}} {
+		repo := fmt.Sprint("r", i)
+		img := RandomImage(uint64(i), 1, 100)
+		push(t, pair[0], repo, img, "v1")
+		requireManifest(t, pair[1], repo, img, "v1")
+		requireTags(t, pair[1], repo, "v1")
+		requireRepositories(t, pair[1], []string{"r0", "r1"}[:i+1]...)
+	}
+}
