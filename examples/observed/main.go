@@ -1,0 +1,60 @@
+// Observed is a registry in memory with the host's tracing and metrics around it: each request is a span of OpenTelemetry, each operation of the
+// registry a span below it and a row of Prometheus metrics.
+//
+//	go run ./examples/observed
+//	curl http://127.0.0.1:5000/metrics
+package main
+
+import (
+	"context"
+	"log"
+	"net/http"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/exporters/stdout/stdouttrace"
+	"go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/memory"
+)
+
+func main() {
+	exporter, err := stdouttrace.New(stdouttrace.WithWriter(os.Stderr))
+	if err != nil {
+		log.Fatal(err)
+	}
+	handler, err := newHandler(context.Background(), trace.NewTracerProvider(trace.WithBatcher(exporter)))
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Fatal(http.ListenAndServe("127.0.0.1:5000", handler))
+}
+
+// newHandler returns the registry at /v2/, observed, and the metrics at /metrics.
+func newHandler(ctx context.Context, spans *trace.TracerProvider) (http.Handler, error) {
+	driver, err := memory.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	store, err := storage.New(ctx, driver, nil)
+	if err != nil {
+		return nil, err
+	}
+	metrics := prometheus.NewRegistry()
+	observe, err := newObserver(metrics, spans)
+	if err != nil {
+		return nil, err
+	}
+	reg, err := registry.New(store, &registry.Options{Interceptors: []registry.Interceptor{observe}})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.Handle("/v2/", otelhttp.NewHandler(reg, "registry", otelhttp.WithTracerProvider(spans)))
+	return mux, nil
+}

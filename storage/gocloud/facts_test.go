@@ -1,0 +1,386 @@
+package gocloud_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/fileblob"
+	"gocloud.dev/blob/memblob"
+	"gocloud.dev/gcerrors"
+
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/gocloud"
+)
+
+// Each test here begins with what gocloud.dev does that would harm a registry, and then shows that it does not harm this one. If the
+// first half fails after an upgrade, gocloud.dev has changed.
+
+var errBody = errors.New("the body is broken")
+
+type brokenBody struct{}
+
+func (brokenBody) Read([]byte) (int, error) { return 0, errBody }
+
+func truncated() io.Reader { return io.MultiReader(strings.NewReader("half of the "), brokenBody{}) }
+
+func TestFactTruncatedBodiesAreCommitted(t *testing.T) {
+	for _, b := range buckets {
+		if b.providers != nil {
+			continue
+		}
+		t.Run(b.name, func(t *testing.T) {
+			raw := b.open(t)
+			w, err := raw.NewWriter(t.Context(), "copied", nil)
+			require.NoError(t, err)
+			_, err = io.Copy(w, truncated())
+			require.ErrorIs(t, err, errBody)
+			require.NoError(t, w.Close())
+			require.ErrorIs(t, raw.Upload(t.Context(), "uploaded", truncated(), &blob.WriterOptions{ContentType: "a/b"}), errBody)
+			for _, name := range []string{"copied", "uploaded"} {
+				there, err := raw.Exists(t.Context(), name)
+				require.NoError(t, err)
+				require.True(t, there, "%s: gocloud.dev stores a truncated object", name)
+			}
+		})
+	}
+	onBuckets(t, func(t *testing.T, b bucket) {
+		d := b.driver(t)
+		_, err := d.Put(t.Context(), "key", truncated(), nil)
+		require.ErrorIs(t, err, errBody)
+		ctx, cancel := context.WithCancel(t.Context())
+		_, err = d.Put(ctx, "key", readerFunc(func(p []byte) (int, error) { cancel(); return copy(p, "x"), nil }), nil)
+		require.ErrorIs(t, err, context.Canceled)
+		// An error that looks like the end is none.
+		_, err = d.Put(t.Context(), "key", readerFunc(func([]byte) (int, error) { return 0, errors.Join(io.EOF, errBody) }), nil)
+		require.ErrorIs(t, err, errBody)
+		// A condition that fails at the end leaves nothing either.
+		_, err = d.Put(t.Context(), "key", strings.NewReader("new"), &storage.PutOptions{IfVersion: "1"})
+		require.ErrorIs(t, err, storage.ErrChanged)
+		require.Empty(t, keys(t, d, "", nil))
+	})
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// listed returns the names that pages of n of a bucket give.
+func listed(t *testing.T, b *blob.Bucket, n int) (names []string) {
+	for token := blob.FirstPageToken; len(token) > 0; {
+		page, next, err := b.ListPage(t.Context(), token, n, nil)
+		require.NoError(t, err)
+		for _, o := range page {
+			names = append(names, o.Key)
+		}
+		token = next
+	}
+	return names
+}
+
+func TestFactFileblobPagesLoseKeys(t *testing.T) {
+	raw := fileBucket(recommended)(t)
+	want := []string{"a-b", "a.b", "a/1", "a/2"}
+	for _, name := range want {
+		require.NoError(t, raw.WriteAll(t.Context(), name, nil, nil))
+	}
+	require.NotElementsMatch(t, want, listed(t, raw, 2), "fileblob pages over a/ and a-b")
+
+	d := buckets[2].driver(t)
+	for _, key := range want {
+		put(t, d, key, "x", nil)
+	}
+	require.Equal(t, want, keys(t, d, "", nil))
+	require.Equal(t, want[1:], keys(t, d, "", &storage.ListOptions{After: "a-b", PageHint: 1}))
+}
+
+func TestFactFileblobListsTemporaryFiles(t *testing.T) {
+	raw := fileBucket(recommended)(t)
+	d, err := gocloud.New(t.Context(), raw, nil)
+	require.NoError(t, err)
+	r, w := io.Pipe()
+	done := make(chan error)
+	go func() {
+		_, err := d.Put(t.Context(), "dir/key", r, nil)
+		done <- err
+	}()
+	_, err = w.Write([]byte("some"))
+	require.NoError(t, err)
+	require.Len(t, listed(t, raw, 10), 1, "fileblob lists what is being written")
+	require.Empty(t, keys(t, d, "", nil))
+	require.NoError(t, w.Close())
+	require.NoError(t, <-done)
+	require.Equal(t, []string{"dir/key"}, keys(t, d, "", nil))
+}
+
+func TestFactFileblobRefusesAndManglesNames(t *testing.T) {
+	raw := fileBucket(recommended)(t)
+	require.Error(t, raw.WriteAll(t.Context(), "x.attrs", nil, nil))
+	require.NoError(t, raw.WriteAll(t.Context(), "a__0x41__", nil, nil))
+	require.Equal(t, []string{"aA"}, listed(t, raw, 10))
+	require.NoError(t, raw.WriteAll(t.Context(), "x", nil, nil))
+	require.Error(t, raw.WriteAll(t.Context(), "x/y", nil, nil))
+
+	want := []string{"A", "a", "a../b", "aA", "a__0x2f__b", "a__0x41__", "x", "x.0000000000000000.tmp", "x.attrs", "x/y"}
+	onBuckets(t, func(t *testing.T, b bucket) {
+		d := b.driver(t)
+		for _, key := range want {
+			put(t, d, key, key, nil)
+		}
+		require.Equal(t, want, keys(t, d, "", nil))
+		require.Equal(t, []string{"a../b"}, keys(t, d, "a../", nil))
+		for _, key := range want {
+			info, err := d.Stat(t.Context(), key)
+			require.NoError(t, err, key)
+			require.EqualValues(t, len(key), info.Size)
+		}
+	})
+}
+
+func TestFactFileblobHidesUnreadableDirectories(t *testing.T) {
+	dir := t.TempDir()
+	raw, err := fileblob.OpenBucket(dir, &recommended)
+	require.NoError(t, err)
+	d, err := gocloud.New(t.Context(), raw, nil)
+	require.NoError(t, err)
+	put(t, d, "dir/key", "x", nil)
+	sub := filepath.Join(dir, "dir-")
+	require.NoError(t, os.Chmod(sub, 0))
+	defer func() { _ = os.Chmod(sub, 0o700) }()
+	if _, err := os.ReadDir(sub); err == nil {
+		t.Skip("root reads every directory")
+	}
+	require.Empty(t, listed(t, raw, 10))
+	for _, err := range d.List(t.Context(), "", nil) {
+		require.ErrorIs(t, err, fs.ErrPermission)
+	}
+}
+
+func TestFactFileblobWritesSecondFiles(t *testing.T) {
+	for _, c := range []struct {
+		opts  fileblob.Options
+		files int
+	}{{fileblob.Options{}, 2}, {recommended, 1}} {
+		dir := t.TempDir()
+		raw, err := fileblob.OpenBucket(dir, &c.opts)
+		require.NoError(t, err)
+		d, err := gocloud.New(t.Context(), raw, nil)
+		require.NoError(t, err)
+		put(t, d, "key", "x", nil)
+		files, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Len(t, files, c.files)
+		require.Equal(t, []string{"key"}, keys(t, d, "", nil))
+	}
+}
+
+// allocated returns how many bytes f allocates.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+func TestFactCopiesAllocate(t *testing.T) {
+	raw := memBucket(t)
+	require.NoError(t, raw.WriteAll(t.Context(), "key", []byte("x"), nil))
+	r, err := raw.NewReader(t.Context(), "key", nil)
+	require.NoError(t, err)
+	require.Greater(t, allocated(func() { _, _ = io.Copy(struct{ io.Writer }{io.Discard}, r) }), uint64(1<<20))
+	require.NoError(t, r.Close())
+
+	onBuckets(t, func(t *testing.T, b bucket) {
+		d := b.driver(t)
+		put(t, d, "key", "x", nil) // fills the pools
+		require.Less(t, allocated(func() {
+			put(t, d, "key", "content", nil)
+			r, _, err := d.Open(t.Context(), "key", nil)
+			require.NoError(t, err)
+			_, err = io.Copy(struct{ io.Writer }{io.Discard}, r)
+			require.NoError(t, err)
+			require.NoError(t, r.Close())
+		}), uint64(512<<10))
+	})
+}
+
+func TestFactFileblobHasFiles(t *testing.T) {
+	d := buckets[2].driver(t)
+	put(t, d, "key", "0123456789", nil)
+	r, _, err := d.Open(t.Context(), "key", &storage.OpenOptions{Offset: 4, Length: 3})
+	require.NoError(t, err)
+	require.Implements(t, (*syscall.Conn)(nil), r, "so that it is sent by sendfile(2)")
+	rest := make([]byte, 3)
+	_, err = io.ReadFull(r, rest)
+	require.NoError(t, err)
+	require.Equal(t, "456", string(rest))
+	require.NoError(t, r.Close())
+	_, err = r.Read(rest)
+	require.ErrorIs(t, err, fs.ErrClosed, "the file is closed with the reader")
+}
+
+func network(t *testing.T) (*gocloud.Driver, *networkBucket) {
+	raw := openNetwork(t)
+	var n *networkBucket
+	require.True(t, raw.As(&n))
+	return buckets[5].on(t, raw, nil), n
+}
+
+func TestFactForbiddenIsNotFound(t *testing.T) {
+	d, n := network(t)
+	put(t, d, "key", "x", nil)
+	n.denied = "key"
+	require.Equal(t, gcerrors.NotFound, n.ErrorCode(statusError(403)))
+	for _, version := range []string{"", "1"} {
+		err := d.Delete(t.Context(), "key", version)
+		require.Error(t, err)
+		require.NotErrorIs(t, err, storage.ErrNotExist)
+		require.NotErrorIs(t, err, storage.ErrChanged)
+	}
+}
+
+func TestFactEmptyRangesAreRefused(t *testing.T) {
+	d, _ := network(t)
+	want := put(t, d, "key", "", nil)
+	for _, opts := range []storage.OpenOptions{{Length: 5}, {Offset: 1}, {Offset: 1, Length: 5}} {
+		r, info, err := d.Open(t.Context(), "key", &opts)
+		require.NoError(t, err)
+		require.Equal(t, want, info)
+		b, err := io.ReadAll(r)
+		require.NoError(t, err)
+		require.Empty(t, b)
+	}
+	_, _, err := d.Open(t.Context(), "none", &storage.OpenOptions{Offset: 1})
+	require.ErrorIs(t, err, storage.ErrNotExist)
+}
+
+func TestFactListsBeginAtTheBeginning(t *testing.T) {
+	d, n := network(t)
+	for i := range 3000 {
+		put(t, d, "t/"+strings.Repeat("0", 4-len(itoa(i)))+itoa(i), "", nil)
+	}
+	n.lists = 0
+	count := 0
+	for info, err := range d.List(t.Context(), "t/", &storage.ListOptions{After: "t/2500", PageHint: 100}) {
+		require.NoError(t, err)
+		require.Greater(t, info.Key, "t/2500")
+		if count++; count == 100 {
+			break
+		}
+	}
+	require.Equal(t, 1, n.lists, "one request for a page from the middle")
+}
+
+func TestUnavailable(t *testing.T) {
+	d, n := network(t)
+	put(t, d, "key", "x", nil)
+	n.down = true
+	_, _, err := d.Open(t.Context(), "key", nil)
+	require.ErrorIs(t, err, storage.ErrUnavailable)
+	_, _, err = d.Open(t.Context(), "key", &storage.OpenOptions{Offset: 5, IfNotVersion: "1"})
+	require.ErrorIs(t, err, storage.ErrUnavailable)
+	_, err = d.Stat(t.Context(), "key")
+	require.ErrorIs(t, err, storage.ErrUnavailable)
+	for _, opts := range []storage.PutOptions{{}, {IfAbsent: true}, {IfVersion: "1"}} {
+		_, err = d.Put(t.Context(), "key", nil, &opts)
+		require.ErrorIs(t, err, storage.ErrUnavailable)
+		require.NotErrorIs(t, err, storage.ErrExist)
+		require.NotErrorIs(t, err, storage.ErrChanged)
+	}
+	require.ErrorIs(t, d.Delete(t.Context(), "key", "1"), storage.ErrUnavailable)
+	for _, err := range d.List(t.Context(), "", nil) {
+		require.ErrorIs(t, err, storage.ErrUnavailable)
+	}
+	require.ErrorIs(t, err, statusError(503), "the cause is kept")
+}
+
+func TestNewRefuses(t *testing.T) {
+	_, err := gocloud.New(t.Context(), nil, nil)
+	require.Error(t, err)
+	_, err = gocloud.New(t.Context(), openNetwork(t), nil)
+	require.ErrorIs(t, err, errors.ErrUnsupported, "a store on the network needs a provider")
+	for _, prefix := range []string{"a", "/", "/a/", "a//", "a b/", "../", "a../", "a__0x41__b/"} {
+		_, err = gocloud.New(t.Context(), memBucket(t), &gocloud.Options{Prefix: prefix})
+		require.ErrorIs(t, err, storage.ErrKey, prefix)
+	}
+	_, err = gocloud.New(t.Context(), memBucket(t), &gocloud.Options{Parts: gocloud.Parts{First: 1}})
+	require.Error(t, err)
+	_, err = gocloud.New(t.Context(), blob.PrefixedBucket(fileBucket(recommended)(t), "no-slash"), nil)
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+	closed := memblob.OpenBucket(nil)
+	require.NoError(t, closed.Close())
+	_, err = gocloud.New(t.Context(), closed, nil)
+	require.Error(t, err)
+}
+
+// TestNeighbours: drivers with prefixes of one bucket, and other objects in it, do not see each other.
+func TestNeighbours(t *testing.T) {
+	onBuckets(t, func(t *testing.T, b bucket) {
+		raw := b.open(t)
+		require.NoError(t, raw.WriteAll(t.Context(), "foreign name+", nil, nil))
+		require.NoError(t, raw.WriteAll(t.Context(), "one/foreign name+", nil, nil))
+		under := blob.PrefixedBucket(b.open(t), "below/")
+		var ds []*gocloud.Driver
+		for _, c := range []struct {
+			on     *blob.Bucket
+			prefix string
+		}{{raw, "one/"}, {raw, "one/two/"}, {raw, "onE/"}, {under, ""}, {under, "one/"}} {
+			d, err := gocloud.New(t.Context(), c.on, &gocloud.Options{Prefix: c.prefix, Providers: b.providers})
+			if b.providers != nil && c.on == under {
+				continue // the client of a store does not know of the prefix
+			}
+			require.NoError(t, err)
+			ds = append(ds, d)
+		}
+		for i, d := range ds {
+			put(t, d, "key"+itoa(i), "x", nil)
+			put(t, d, "dir/key"+itoa(i), "x", nil)
+		}
+		for i, d := range ds {
+			require.Subset(t, keys(t, d, "", nil), []string{"dir/key" + itoa(i), "key" + itoa(i)})
+			require.Equal(t, []string{"dir/key" + itoa(i)}, keys(t, d, "dir/", nil))
+		}
+	})
+}
+
+func TestSignedURL(t *testing.T) {
+	d, _ := network(t)
+	got, err := d.SignedURL(t.Context(), "a__b", time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, "https://bucket.example/v1/a_^b?expires=1m0s", got)
+	_, err = d.SignedURL(t.Context(), "../a", time.Minute)
+	require.ErrorIs(t, err, storage.ErrKey)
+	_, err = buckets[0].driver(t).SignedURL(t.Context(), "key", time.Minute)
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+
+	base, err := url.Parse("https://files.example/get")
+	require.NoError(t, err)
+	signer := fileblob.NewURLSignerHMAC(base, []byte("secret"))
+	opts := recommended
+	opts.URLSigner = signer
+	raw := fileBucket(opts)(t)
+	d, err = gocloud.New(t.Context(), raw, nil)
+	require.NoError(t, err)
+	put(t, d, "dir/Key.1", "content", nil)
+	signed, err := d.SignedURL(t.Context(), "dir/Key.1", time.Minute)
+	require.NoError(t, err)
+	parsed, err := url.Parse(signed)
+	require.NoError(t, err)
+	name, err := signer.KeyFromURL(t.Context(), parsed)
+	require.NoError(t, err)
+	content, err := raw.ReadAll(t.Context(), name)
+	require.NoError(t, err)
+	require.Equal(t, "content", string(content), "what is signed is the object and nothing else")
+}

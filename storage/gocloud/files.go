@@ -1,0 +1,132 @@
+package gocloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"gocloud.dev/blob"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// files lists the objects of fileblob. Its own lists leave out directories that cannot be read, and say nothing: too many open files
+// would look like an empty registry. They fail when a file goes away, are out of order, and walk all files for each page.
+type files struct {
+	root   string // directory of the bucket
+	prefix string // of the names
+	locks  *Locks
+}
+
+// fileRoot returns the directory of a bucket of fileblob. It tells it only in errors.
+func fileRoot(ctx context.Context, bucket *blob.Bucket) (string, error) {
+	const name = "=root="
+	_, err := bucket.Attributes(ctx, name)
+	var failed *os.PathError
+	if err == nil || !bucket.ErrorAs(err, &failed) || filepath.Base(failed.Path) != name {
+		return "", fmt.Errorf("gocloud: the directory of the bucket is not known: %w", errors.Join(errors.ErrUnsupported, err))
+	}
+	return filepath.Dir(failed.Path), nil
+}
+
+// probe reports whether an object that was written is where it is looked for.
+func (f *files) probe(name string) error {
+	if _, err := os.Lstat(f.path(name)); err != nil {
+		return fmt.Errorf("gocloud: the bucket does not keep its objects in %s: %w", f.root, errors.Join(errors.ErrUnsupported, err))
+	}
+	return nil
+}
+
+func (f *files) path(name string) string { return filepath.Join(f.root, filepath.FromSlash(name)) }
+
+func (f *files) list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error {
+	w := walk{f: f, ctx: ctx, opts: opts, yield: yield}
+	dir := f.prefix
+	if prefix != "" {
+		dir += directoryName(prefix[:len(prefix)-1])
+	}
+	_, err := w.directory(f.path(dir), prefix, "")
+	return err
+}
+
+// walk is one list. Files are in the order of their keys, see fileName.
+type walk struct {
+	f     *files
+	ctx   context.Context
+	opts  *storage.ListOptions
+	yield func(storage.Info) bool
+}
+
+// directory yields what is in a directory, all of whose keys begin with prefix, which has been read up to cut, what remains of it if it ends in the
+// middle of a component. It reports whether the consumer wants more.
+func (w *walk) directory(path, prefix, cut string) (more bool, err error) {
+	entries, err := w.read(path)
+	if err != nil {
+		return false, err
+	}
+	// part returns what an entry adds to the prefix.
+	part := func(e fs.DirEntry) (part string, kind kind) { return keyPart(e.Name(), e.IsDir(), cut) }
+	kept := entries[:0]
+	for _, e := range entries {
+		if _, kind := part(e); kind != foreign && (e.IsDir() || e.Type().IsRegular()) {
+			kept = append(kept, e)
+		}
+	}
+	first := sort.Search(len(kept), func(i int) bool {
+		p, kind := part(kept[i])
+		key := prefix + p
+		return key > w.opts.After || kind != object && strings.HasPrefix(w.opts.After, key)
+	})
+	for _, e := range kept[first:] {
+		if err := w.ctx.Err(); err != nil {
+			return false, err
+		}
+		p, kind := part(e)
+		switch kind {
+		case object:
+			more, err = w.file(e, prefix+p)
+		case directory:
+			more, err = w.directory(filepath.Join(path, e.Name()), prefix+p, "")
+		default:
+			more, err = w.directory(filepath.Join(path, e.Name()), prefix+p, e.Name())
+		}
+		if !more || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// read returns the entries of a directory, sorted; none if it is not there.
+func (w *walk) read(path string) ([]fs.DirEntry, error) {
+	w.f.locks.names.Lock()
+	defer w.f.locks.names.Unlock()
+	entries, err := os.ReadDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return entries, err
+}
+
+// file yields an object.
+func (w *walk) file(e fs.DirEntry, key string) (more bool, err error) {
+	if !storage.ValidKey(key) || key <= w.opts.After {
+		return true, nil
+	}
+	if w.opts.KeysOnly {
+		return w.yield(storage.Info{Key: key}), nil
+	}
+	info, err := e.Info()
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil // removed since the names were read
+	}
+	if err != nil {
+		return false, err
+	}
+	return w.yield(localInfo(key, info.ModTime(), info.Size())), nil
+}

@@ -1,0 +1,205 @@
+package gocloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"strings"
+	"time"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// Options are the options of [New]. The zero value is ready to use on a local bucket.
+type Options struct {
+	// Prefix begins the names of all objects: what several registries in one bucket are told apart by. It is empty or ends in "/",
+	// its parts are as those of keys, and neither ".." nor "__" is in it. No prefix may begin with another, nor be empty beside another.
+	// Default: none.
+	Prefix string
+	// Providers are asked in turn whether they know the bucket. Default: none, which is for local buckets.
+	Providers []Provider
+	// Locks are those of a local bucket. Drivers on the same objects must be given the same. Default: Locks of their own.
+	Locks *Locks
+	// Parts are the sizes in which a Provider uploads. Default: those of the zero Parts.
+	Parts Parts
+}
+
+// Driver is a [storage.Driver] on a bucket.
+type Driver struct {
+	bucket *blob.Bucket
+	engine engine
+}
+
+var (
+	_ storage.Driver    = (*Driver)(nil)
+	_ storage.URLSigner = (*Driver)(nil)
+)
+
+// engine does what a Driver does, with options that are not nil and keys that are valid. Its errors are not yet sorted.
+type engine interface {
+	name(key string) string
+	open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error)
+	stat(ctx context.Context, key string) (storage.Info, error)
+	put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error)
+	remove(ctx context.Context, key, ifVersion string) error
+	list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error
+	failure(err error) error
+}
+
+// New returns a Driver on bucket, which stays the caller's. opts may be nil. On a local bucket it writes and removes an object, to see
+// whether versions can be told apart there.
+//
+// Errors: [errors.ErrUnsupported] if conditions cannot be kept on the bucket: it needs a Provider, or another file system.
+func New(ctx context.Context, bucket *blob.Bucket, opts *Options) (*Driver, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if bucket == nil {
+		return nil, errors.New("gocloud: no bucket")
+	}
+	if p := strings.TrimSuffix(o.Prefix, "/"); o.Prefix != "" &&
+		(p == o.Prefix || !storage.ValidKey(p) || strings.Contains(p, "..") || strings.Contains(p, "__")) {
+		return nil, fmt.Errorf("gocloud: the prefix %q: %w", o.Prefix, storage.ErrKey)
+	}
+	if err := o.Parts.check(); err != nil {
+		return nil, err
+	}
+	for _, provider := range o.Providers {
+		store, err := provider(ctx, bucket)
+		if err != nil {
+			return nil, fmt.Errorf("gocloud: %w", err)
+		}
+		if store != nil {
+			return &Driver{bucket, &remote{bucket: bucket, prefix: o.Prefix, store: store, parts: o.Parts}}, nil
+		}
+	}
+	if o.Locks == nil {
+		o.Locks = NewLocks()
+	}
+	l := &local{bucket: bucket, prefix: o.Prefix, locks: o.Locks}
+	var info os.FileInfo
+	if bucket.As(&info) {
+		root, err := fileRoot(ctx, bucket)
+		if err != nil {
+			return nil, err
+		}
+		l.files = &files{root: root, prefix: o.Prefix, locks: o.Locks}
+	}
+	if err := l.probe(ctx); err != nil {
+		return nil, err
+	}
+	return &Driver{bucket, l}, nil
+}
+
+// Open implements [storage.Driver]. On fileblob the reader embeds an [os.File].
+func (d *Driver) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
+	if opts == nil {
+		opts = &storage.OpenOptions{}
+	}
+	if err := check(ctx, key); err != nil {
+		return nil, storage.Info{}, d.failure("open", key, err)
+	}
+	if opts.Offset < 0 || opts.Length < 0 {
+		return nil, storage.Info{}, d.failure("open", key, fs.ErrInvalid)
+	}
+	r, info, err := d.engine.open(ctx, key, opts)
+	if err != nil {
+		return nil, info, d.failure("open", key, err)
+	}
+	if opts.IfNotVersion != "" && opts.IfNotVersion == info.Version {
+		_ = r.Close() // nothing was read
+		return nil, info, d.failure("open", key, storage.ErrNotModified)
+	}
+	return r, info, nil
+}
+
+// Stat implements [storage.Driver].
+func (d *Driver) Stat(ctx context.Context, key string) (storage.Info, error) {
+	if err := check(ctx, key); err != nil {
+		return storage.Info{}, d.failure("stat", key, err)
+	}
+	info, err := d.engine.stat(ctx, key)
+	return info, d.failure("stat", key, err)
+}
+
+// Put implements [storage.Driver]. The durability asked for makes no difference.
+func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+	if opts == nil {
+		opts = &storage.PutOptions{}
+	}
+	if err := check(ctx, key); err != nil {
+		return storage.Info{}, d.failure("put", key, err)
+	}
+	if opts.IfAbsent && opts.IfVersion != "" {
+		return storage.Info{}, d.failure("put", key, fs.ErrInvalid)
+	}
+	info, err := d.engine.put(ctx, key, body, opts)
+	return info, d.failure("put", key, err)
+}
+
+// Delete implements [storage.Driver].
+func (d *Driver) Delete(ctx context.Context, key, ifVersion string) error {
+	if err := check(ctx, key); err != nil {
+		return d.failure("delete", key, err)
+	}
+	return d.failure("delete", key, d.engine.remove(ctx, key, ifVersion))
+}
+
+// List implements [storage.Driver].
+func (d *Driver) List(ctx context.Context, prefix string, opts *storage.ListOptions) iter.Seq2[storage.Info, error] {
+	if opts == nil {
+		opts = &storage.ListOptions{}
+	}
+	return func(yield func(storage.Info, error) bool) {
+		err := ctx.Err()
+		if p := strings.TrimSuffix(prefix, "/"); prefix != "" && (p == prefix || !storage.ValidKey(p)) {
+			err = storage.ErrKey
+		}
+		if err == nil {
+			err = d.engine.list(ctx, prefix, opts, func(info storage.Info) bool { return yield(info, nil) })
+		}
+		if err != nil {
+			yield(storage.Info{}, d.failure("list", prefix, err))
+		}
+	}
+}
+
+// Sync implements [storage.Driver]: a store on the network has made durable what it has acknowledged, and a local bucket never does.
+func (d *Driver) Sync(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		if err := check(ctx, key); err != nil {
+			return d.failure("sync", key, err)
+		}
+	}
+	return ctx.Err()
+}
+
+// SignedURL implements [storage.URLSigner], if the bucket can.
+func (d *Driver) SignedURL(ctx context.Context, key string, expiry time.Duration) (string, error) {
+	if err := check(ctx, key); err != nil {
+		return "", d.failure("sign", key, err)
+	}
+	if expiry <= 0 {
+		return "", d.failure("sign", key, fs.ErrInvalid)
+	}
+	url, err := d.bucket.SignedURL(ctx, d.engine.name(key), &blob.SignedURLOptions{Expiry: expiry})
+	if gcerrors.Code(err) == gcerrors.Unimplemented {
+		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	}
+	return url, d.failure("sign", key, err)
+}
+
+func check(ctx context.Context, key string) error {
+	if !storage.ValidKey(key) {
+		return storage.ErrKey
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,128 @@
+package gocloud_test
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/fileblob"
+	"gocloud.dev/blob/memblob"
+
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/gocloud"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// bucket is a kind of bucket that tests run on.
+type bucket struct {
+	name   string
+	open   func(t testing.TB) *blob.Bucket
+	prefix string
+	// providers, unless nil, know the bucket.
+	providers []gocloud.Provider
+}
+
+func fileBucket(opts fileblob.Options) func(t testing.TB) *blob.Bucket {
+	return func(t testing.TB) *blob.Bucket {
+		opts.CreateDir = true
+		b, err := fileblob.OpenBucket(t.TempDir(), &opts)
+		require.NoError(t, err)
+		return b
+	}
+}
+
+func memBucket(testing.TB) *blob.Bucket { return memblob.OpenBucket(&memblob.Options{NoMD5: true}) }
+
+// recommended are the options of fileblob that the package documentation asks for.
+var recommended = fileblob.Options{NoTempDir: true, Metadata: fileblob.MetadataDontWrite}
+
+var buckets = []bucket{
+	{name: "mem", open: memBucket},
+	{name: "mem-prefix", open: memBucket, prefix: "Registry/v1/"},
+	{name: "file", open: fileBucket(recommended)},
+	{name: "file-prefix", open: fileBucket(recommended), prefix: "Registry/v1.x/"},
+	{name: "file-default", open: fileBucket(fileblob.Options{})},
+	{name: "network", open: openNetwork, prefix: "v1/", providers: []gocloud.Provider{networkProvider}},
+}
+
+// onBuckets runs a test on each kind of bucket.
+func onBuckets(t *testing.T, test func(t *testing.T, b bucket)) {
+	for _, b := range buckets {
+		t.Run(b.name, func(t *testing.T) { test(t, b) })
+	}
+}
+
+// driver returns a driver on an empty bucket.
+func (b bucket) driver(t testing.TB) *gocloud.Driver {
+	t.Helper()
+	bucket := b.open(t)
+	t.Cleanup(func() { require.NoError(t, bucket.Close()) })
+	return b.on(t, bucket, nil)
+}
+
+// on returns a driver on a bucket.
+func (b bucket) on(t testing.TB, on *blob.Bucket, locks *gocloud.Locks) *gocloud.Driver {
+	t.Helper()
+	d, err := gocloud.New(t.Context(), on, &gocloud.Options{Prefix: b.prefix, Providers: b.providers, Locks: locks})
+	require.NoError(t, err)
+	return d
+}
+
+// TestDriver runs the kit. Where a driver is opened again, it is on the same bucket with the same locks.
+func TestDriver(t *testing.T) {
+	onBuckets(t, func(t *testing.T, b bucket) {
+		if testing.Short() && (b.name == "mem-prefix" || b.name == "file-prefix") {
+			t.Skip("short")
+		}
+		size := int64(8 << 20)
+		if b.name == "mem" || b.name == "file" {
+			size = 0 // the kit's own
+		}
+		opened := map[storage.Driver]func(t *testing.T) storage.Driver{}
+		storagetest.TestDriver(t, func(t *testing.T) storage.Driver {
+			on, locks := b.open(t), gocloud.NewLocks()
+			t.Cleanup(func() { require.NoError(t, on.Close()) })
+			d := b.on(t, on, locks)
+			opened[d] = func(t *testing.T) storage.Driver { return b.on(t, on, locks) }
+			return d
+		}, &storagetest.Options{
+			LargeSize: size,
+			Reopen:    func(t *testing.T, d storage.Driver) storage.Driver { return opened[d](t) },
+		})
+	})
+}
+
+func BenchmarkDriver(b *testing.B) {
+	for _, kind := range buckets {
+		if kind.name != "mem" && kind.name != "file" {
+			continue
+		}
+		b.Run(kind.name, func(b *testing.B) {
+			storagetest.BenchmarkDriver(b, func(b *testing.B) storage.Driver { return kind.driver(b) })
+		})
+	}
+}
+
+func put(t testing.TB, d storage.Driver, key, content string, opts *storage.PutOptions) storage.Info {
+	t.Helper()
+	info, err := d.Put(t.Context(), key, strings.NewReader(content), opts)
+	require.NoError(t, err)
+	return info
+}
+
+func keys(t testing.TB, d storage.Driver, prefix string, opts *storage.ListOptions) []string {
+	t.Helper()
+	list := []string{}
+	for info, err := range d.List(t.Context(), prefix, opts) {
+		require.NoError(t, err)
+		list = append(list, info.Key)
+	}
+	return list
+}
+
+func itoa(i int) string { return strconv.Itoa(i) }

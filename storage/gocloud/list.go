@@ -1,0 +1,79 @@
+package gocloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"gocloud.dev/blob"
+
+	"github.com/registrykit/registry/storage"
+)
+
+const (
+	fewPerPage = 16      // objects that a page has at least
+	perPage    = 1000    // what stores on the network give at once
+	mostLocal  = 1 << 16 // a page costs memblob a look at all keys, so later pages are large
+)
+
+// pager lists the objects of a bucket page by page.
+type pager struct {
+	bucket *blob.Bucket
+	prefix string                                  // of the driver
+	before func(as func(any) bool, a string) error // see Store.BeforeList; may be nil
+	most   int                                     // per page
+	info   func(key string, o *blob.ListObject) storage.Info
+}
+
+func (p *pager) list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error {
+	list := &blob.ListOptions{Prefix: p.prefix + objectName(prefix)}
+	if after := p.prefix + objectName(validPart(opts.After)); p.before != nil && after > list.Prefix {
+		list.BeforeList = func(as func(any) bool) error { return p.before(as, after) }
+	}
+	size := perPage
+	if opts.PageHint > 0 {
+		size = min(max(opts.PageHint, fewPerPage-1)+1, perPage)
+	}
+	last := ""
+	for token := blob.FirstPageToken; len(token) > 0; size = min(4*size, p.most) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		page, next, err := p.bucket.ListPage(ctx, token, size, list)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		token = next
+		for _, o := range page {
+			// Whoever relies on a list must not be given one that leaves out keys.
+			if o.Key <= last {
+				return fmt.Errorf("the bucket lists %q after %q", o.Key, last)
+			}
+			last = o.Key
+			name, ok := strings.CutPrefix(o.Key, p.prefix)
+			key, valid := objectKey(name)
+			if !ok || !valid || o.IsDir || key <= opts.After || !strings.HasPrefix(key, prefix) {
+				continue
+			}
+			if !yield(p.info(key, o)) {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+// validPart returns the beginning of s up to the first byte that no key has. Keys greater than s are greater than it, too.
+func validPart(s string) string {
+	for i := range len(s) {
+		if s[i] != '/' && !storage.ValidKey("x"+s[i:i+1]) {
+			return s[:i]
+		}
+	}
+	return s
+}

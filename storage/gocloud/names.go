@@ -1,0 +1,159 @@
+package gocloud
+
+import (
+	"strings"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// objectName returns the name of an object, without the prefix of the driver, on everything but fileblob. The drivers of gocloud.dev
+// escape "../" as "..__0x2f__", and in lists undo this also where they have not done it. So the name has neither ".." nor "__": after a
+// dot "-" becomes "," and "." becomes "-", and after an underscore "_" becomes "^". What a byte becomes depends on the byte before it
+// alone, and both keep their place among the bytes that may be there, so the names are in the order of the keys.
+func objectName(key string) string {
+	if !strings.Contains(key, "..") && !strings.Contains(key, "__") && !strings.Contains(key, ".-") {
+		return key
+	}
+	b := []byte(key)
+	for i := 1; i < len(key); i++ {
+		switch {
+		case key[i-1] == '.' && key[i] == '-':
+			b[i] = ','
+		case key[i-1] == '.' && key[i] == '.':
+			b[i] = '-'
+		case key[i-1] == '_' && key[i] == '_':
+			b[i] = '^'
+		}
+	}
+	return string(b)
+}
+
+// objectKey is the inverse of objectName; ok is false if no valid key has the name.
+func objectKey(name string) (key string, ok bool) {
+	b := []byte(name)
+	for i := 1; i < len(b); i++ {
+		switch {
+		case b[i-1] == '.' && b[i] == ',':
+			b[i] = '-'
+		case b[i-1] == '.' && b[i] == '-':
+			b[i] = '.'
+		case b[i-1] == '_' && b[i] == '^':
+			b[i] = '_'
+		}
+	}
+	key = string(b)
+	return key, storage.ValidKey(key) && objectName(key) == name
+}
+
+// On fileblob each byte of a key becomes one or two of a file name, so that walking sorted directories yields sorted keys: directories
+// end in a byte that sorts where "/" does among those that a name can go on with.
+//
+// A component of maxPart bytes or more is cut: its first maxPart bytes name a directory, and what remains, possibly nothing, is a name
+// in it that begins with partMark and is cut itself if it is still too long. fileblob appends up to 21 bytes to a name.
+const (
+	slashMark = '-'
+	cutMark   = "--"
+	caseMark  = '^'
+	partMark  = '+'
+	maxPart   = 199
+)
+
+// fileName returns the name of the object at key on fileblob, without the prefix of the driver.
+func fileName(key string) string {
+	var b strings.Builder
+	for i, c := range strings.Split(key, "/") {
+		if i > 0 {
+			b.WriteString(string(slashMark) + "/")
+		}
+		writeComponent(&b, c)
+	}
+	return b.String()
+}
+
+// directoryName returns the name of the directory of the keys that begin with prefix and a slash.
+func directoryName(prefix string) string { return fileName(prefix) + string(slashMark) }
+
+func writeComponent(b *strings.Builder, component string) {
+	enc := make([]byte, 0, len(component)+8)
+	for i := range len(component) {
+		switch c := component[i]; {
+		case c == '-':
+			enc = append(enc, '+')
+		case c == '.':
+			enc = append(enc, ',')
+		case 'A' <= c && c <= 'Z':
+			enc = append(enc, caseMark, c+'a'-'A')
+		default:
+			enc = append(enc, c)
+		}
+	}
+	for len(enc) >= maxPart {
+		b.Write(enc[:maxPart])
+		b.WriteString(cutMark + "/")
+		enc = append([]byte{partMark}, enc[maxPart:]...)
+	}
+	b.Write(enc)
+}
+
+// kind is what a name in a directory is.
+type kind int
+
+const (
+	foreign   kind = iota // not of our making
+	object                // an object
+	directory             // of the keys that go on with a slash
+	remainder             // of the rest of cut components
+)
+
+// keyPart returns what a name in a directory contributes to keys. within is the name of the directory if it holds remainders, else "".
+func keyPart(name string, isDir bool, within string) (part string, k kind) {
+	rest, k, most := name, object, maxPart-1
+	if isDir {
+		if rest, k = strings.TrimSuffix(name, string(slashMark)), directory; rest == name {
+			return "", foreign
+		}
+		if cut, ok := strings.CutSuffix(name, cutMark); ok {
+			rest, k, most = cut, remainder, maxPart
+		}
+	}
+	if len(rest) > most || k == remainder && len(rest) < most || rest == "" {
+		return "", foreign
+	}
+	upper := false // the next letter
+	if within != "" {
+		if rest[0] != partMark {
+			return "", foreign
+		}
+		rest, upper = rest[1:], within[maxPart-1] == caseMark
+	}
+	b := make([]byte, 0, len(rest)+1)
+	for i := range len(rest) {
+		c := rest[i]
+		if upper {
+			if c < 'a' || c > 'z' {
+				return "", foreign
+			}
+			b, upper = append(b, c-'a'+'A'), false
+			continue
+		}
+		switch {
+		case c == '+':
+			b = append(b, '-')
+		case c == ',':
+			b = append(b, '.')
+		case c == caseMark:
+			upper = true
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '_', c == '~':
+			b = append(b, c)
+		default:
+			return "", foreign
+		}
+	}
+	if upper && k != remainder { // its letter is in the remainder
+		return "", foreign
+	}
+	if k == directory {
+		b = append(b, '/')
+	}
+	return string(b), k
+}

@@ -1,0 +1,144 @@
+package gocloud
+
+import (
+	"cmp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// fileKey is the inverse of fileName, as walk does it.
+func fileKey(name string) (key string, ok bool) {
+	within := ""
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		p, kind := keyPart(part, i < len(parts)-1, within)
+		if within = ""; kind == remainder {
+			within = part
+		}
+		if kind == foreign {
+			return "", false
+		}
+		key += p
+	}
+	return key, true
+}
+
+// FuzzNames: names lead back to their keys, keep their order, and avoid what gocloud.dev makes something else of.
+func FuzzNames(f *testing.F) {
+	for _, s := range []string{
+		"a/b|a-b", "a..b|a../b", "a.-|a..", "a_b|a__b", "a__0x2f__b|a/b", "x.attrs|x.tmp", "A|a", "aB/c|ab", "...|..a/..b", "a~|a.~b",
+	} {
+		a, b, _ := strings.Cut(s, "|")
+		f.Add(a, b)
+	}
+	for _, n := range []int{197, 198, 199, 200, 397, 398} {
+		l := strings.Repeat("l", n)
+		f.Add(l, l+"/k")
+		f.Add(l+"A", l+"-")
+		f.Add(l+"A/x", l+"0")
+	}
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if !storage.ValidKey(a) || !storage.ValidKey(b) {
+			return
+		}
+		for _, key := range []string{a, b} {
+			name := objectName(key)
+			require.NotContains(t, name, "..")
+			require.NotContains(t, name, "__")
+			back, ok := objectKey(name)
+			require.True(t, ok)
+			require.Equal(t, key, back)
+
+			name = fileName(key)
+			require.NotContains(t, name, ".")
+			require.Equal(t, strings.ToLower(name), name)
+			for _, part := range strings.Split(name, "/") {
+				require.LessOrEqual(t, len(part), maxPart+len(cutMark))
+			}
+			back, ok = fileKey(name)
+			require.True(t, ok)
+			require.Equal(t, key, back)
+		}
+		require.Equal(t, cmp.Compare(a, b), cmp.Compare(objectName(a), objectName(b)), "order of objects")
+		// A key that is a directory of another is in order too: its name is not.
+		require.Equal(t, cmp.Compare(a, b), compareWalk(fileName(a), fileName(b)), "order of files")
+	})
+}
+
+// compareWalk compares two paths as a walk of sorted directories meets them.
+func compareWalk(a, b string) int {
+	as, bs := strings.Split(a, "/"), strings.Split(b, "/")
+	for i := range min(len(as), len(bs)) {
+		if c := cmp.Compare(as[i], bs[i]); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(as), len(bs))
+}
+
+// FuzzForeignNames: a name that is nobody's is no key, or it is the name of that key.
+func FuzzForeignNames(f *testing.F) {
+	for _, name := range []string{"", "a", "a-/b", "a/b", "a.attrs", "a.17.tmp", "=probe=x", "^", "^1", "^a", "a--/+b", "+", "+-/x", "..", "a_^", "a.-", "a._^", "A",
+		strings.Repeat("l", 300), strings.Repeat("l", 199) + "--/+", strings.Repeat("l", 199) + "--/x", strings.Repeat("l", 198) + "^--/+a"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if key, ok := objectKey(name); ok {
+			require.Equal(t, name, objectName(key))
+		}
+		for _, part := range strings.Split(name, "/") {
+			if part == "" {
+				return
+			}
+		}
+		if key, ok := fileKey(name); ok && storage.ValidKey(key) {
+			require.Equal(t, name, fileName(key))
+		}
+	})
+}
+
+func TestPartSizes(t *testing.T) {
+	total := func(p Parts, hint int64) (sum, largest int64) {
+		for n := range maxParts {
+			size := p.Size(n, hint)
+			require.GreaterOrEqual(t, size, int64(5<<20), "S3 takes no smaller parts")
+			sum += size
+			largest = max(largest, size)
+		}
+		return sum, largest
+	}
+	for _, hint := range []int64{0, -1, 1, 8 << 20, 100 << 30, maxObject, 1 << 62} {
+		sum, _ := total(Parts{}, hint)
+		require.Greater(t, sum, int64(maxObject), "hint %d", hint)
+		sum, _ = total(Parts{First: 5 << 20}, hint)
+		require.Greater(t, sum, int64(4<<40), "hint %d", hint)
+	}
+	// What is in memory follows a thousandth of what is written.
+	written := int64(0)
+	for n := range maxParts {
+		size := Parts{}.Size(n, 0)
+		require.LessOrEqual(t, size, max(DefaultPartSize, written/1000+DefaultPartSize), "part %d after %d bytes", n, written)
+		written += size
+	}
+	sum, largest := total(Parts{Max: 64 << 20}, 0)
+	require.EqualValues(t, 64<<20, largest)
+	require.Greater(t, sum, int64(400<<30))
+	// A known size costs no more parts, nor larger ones, than it needs.
+	require.EqualValues(t, DefaultPartSize, Parts{}.Size(0, 1<<30))
+	require.Less(t, Parts{}.Size(0, 100<<30), int64(32<<20))
+	require.NotPanics(t, func() { Parts{First: 1 << 62}.Size(1<<30, 1<<62) })
+
+	require.Error(t, Parts{First: 1}.check())
+	require.Error(t, Parts{Max: 6 << 20}.check())
+	require.NoError(t, Parts{First: 5 << 20, Max: 5 << 20}.check())
+}
+
+func TestValidPart(t *testing.T) {
+	for s, want := range map[string]string{"": "", "a/b": "a/b", "a//b": "a//b", "a\x00b": "a", "ä": "", "a/b!c": "a/b", "~": "~"} {
+		require.Equal(t, want, validPart(s), "%q", s)
+	}
+}

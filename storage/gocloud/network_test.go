@@ -1,0 +1,354 @@
+package gocloud_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/driver"
+	"gocloud.dev/gcerrors"
+
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/gocloud"
+)
+
+// networkBucket is a bucket as stores on the network are: times are whole seconds, ranges of empty objects
+// are refused, "../" in names is escaped, and lists undo escapes that nobody made. Its client is itself, conditions are in what its hooks show.
+type networkBucket struct {
+	mu      sync.Mutex
+	objects map[string]networkObject
+	denied  string // deleting this answers 403, which the driver calls NotFound
+	down    bool   // everything answers 503
+	lists   int    // requests
+	last    int    // number of the last write
+}
+
+type networkObject struct {
+	content []byte
+	time    time.Time
+	etag    string
+}
+
+// What the hooks show.
+type (
+	readInput   struct{ ifNoneMatch string }
+	listInput   struct{ startAfter string }
+	writeInput  struct{ ifAbsent, etag, written string }
+	networkETag string
+)
+
+// statusError is the SDK's error.
+type statusError int
+
+func (e statusError) Error() string { return "status " + strconv.Itoa(int(e)) }
+
+func openNetwork(testing.TB) *blob.Bucket {
+	return blob.NewBucket(&networkBucket{objects: map[string]networkObject{}})
+}
+
+func escape(s string) string { return strings.ReplaceAll(s, "../", "..__0x2f__") }
+
+func unescape(s string) string {
+	return strings.NewReplacer("__0x2f__", "/", "__0x41__", "A").Replace(s)
+}
+
+func (n *networkBucket) lock() error {
+	n.mu.Lock()
+	if n.down {
+		n.mu.Unlock()
+		return statusError(503)
+	}
+	return nil
+}
+
+func (n *networkBucket) get(name string) (networkObject, error) {
+	if err := n.lock(); err != nil {
+		return networkObject{}, err
+	}
+	defer n.mu.Unlock()
+	o, ok := n.objects[escape(name)]
+	if !ok {
+		return o, statusError(404)
+	}
+	return o, nil
+}
+
+// set does what a conditional PUT does.
+func (n *networkBucket) set(name string, content []byte, in writeInput) (string, error) {
+	if err := n.lock(); err != nil {
+		return "", err
+	}
+	defer n.mu.Unlock()
+	old, there := n.objects[escape(name)]
+	switch {
+	case in.ifAbsent != "" && there, in.etag != "" && there && old.etag != in.etag:
+		return "", statusError(412)
+	case in.etag != "" && !there:
+		return "", statusError(404)
+	}
+	n.last++
+	o := networkObject{content, time.Now().Truncate(time.Second), strconv.Itoa(n.last)}
+	n.objects[escape(name)] = o
+	return o.etag, nil
+}
+
+func (n *networkBucket) Close() error { return nil }
+
+func (n *networkBucket) As(i any) bool {
+	p, ok := i.(**networkBucket)
+	if ok {
+		*p = n
+	}
+	return ok
+}
+
+func (n *networkBucket) ErrorAs(err error, i any) bool { return errors.As(err, i) }
+
+func (n *networkBucket) ErrorCode(err error) gcerrors.ErrorCode {
+	var status statusError
+	if errors.As(err, &status) && (status == 404 || status == 403) {
+		return gcerrors.NotFound
+	}
+	return gcerrors.Unknown
+}
+
+func (n *networkBucket) Attributes(_ context.Context, name string) (*driver.Attributes, error) {
+	o, err := n.get(name)
+	if err != nil {
+		return nil, err
+	}
+	return &driver.Attributes{Size: int64(len(o.content)), ModTime: o.time, ETag: o.etag, AsFunc: o.as}, nil
+}
+
+func (o networkObject) as(i any) bool {
+	p, ok := i.(*networkETag)
+	if ok {
+		*p = networkETag(o.etag)
+	}
+	return ok
+}
+
+func (n *networkBucket) NewRangeReader(_ context.Context, name string, offset, length int64, opts *driver.ReaderOptions) (driver.Reader, error) {
+	var in readInput
+	if opts.BeforeRead != nil {
+		if err := opts.BeforeRead(func(i any) bool {
+			p, ok := i.(**readInput)
+			if ok {
+				*p = &in
+			}
+			return ok
+		}); err != nil {
+			return nil, err
+		}
+	}
+	o, err := n.get(name)
+	if err != nil {
+		return nil, err
+	}
+	if in.ifNoneMatch == o.etag {
+		return nil, statusError(304)
+	}
+	part := o.content
+	if offset > 0 || length >= 0 {
+		if offset >= int64(len(part)) {
+			return nil, statusError(416)
+		}
+		if part = part[offset:]; length >= 0 && length < int64(len(part)) {
+			part = part[:length]
+		}
+	}
+	return &networkReader{bytes.NewReader(part), o}, nil
+}
+
+type networkReader struct {
+	*bytes.Reader
+	o networkObject
+}
+
+func (r *networkReader) Close() error { return nil }
+
+func (r *networkReader) Attributes() *driver.ReaderAttributes {
+	return &driver.ReaderAttributes{Size: int64(len(r.o.content)), ModTime: r.o.time}
+}
+
+func (r *networkReader) As(i any) bool { return r.o.as(i) }
+
+func (n *networkBucket) ListPaged(_ context.Context, opts *driver.ListOptions) (*driver.ListPage, error) {
+	var in listInput
+	if opts.BeforeList != nil {
+		if err := opts.BeforeList(func(i any) bool {
+			p, ok := i.(**listInput)
+			if ok {
+				*p = &in
+			}
+			return ok
+		}); err != nil {
+			return nil, err
+		}
+	}
+	if err := n.lock(); err != nil {
+		return nil, err
+	}
+	defer n.mu.Unlock()
+	n.lists++
+	after := escape(max(in.startAfter, string(opts.PageToken)))
+	page := &driver.ListPage{}
+	for _, name := range slices.Sorted(maps.Keys(n.objects)) {
+		if !strings.HasPrefix(name, escape(opts.Prefix)) || name <= after {
+			continue
+		}
+		if len(page.Objects) == min(max(opts.PageSize, 1), 1000) {
+			page.NextPageToken = []byte(page.Objects[len(page.Objects)-1].Key)
+			break
+		}
+		o := n.objects[name]
+		page.Objects = append(page.Objects, &driver.ListObject{
+			Key: unescape(name), Size: int64(len(o.content)), ModTime: o.time, AsFunc: o.as,
+		})
+	}
+	return page, nil
+}
+
+func (n *networkBucket) NewTypedWriter(ctx context.Context, name, _ string, opts *driver.WriterOptions) (driver.Writer, error) {
+	w := &networkWriter{n: n, ctx: ctx, name: name, in: &writeInput{}}
+	if opts.BeforeWrite != nil {
+		if err := opts.BeforeWrite(func(i any) bool {
+			p, ok := i.(**writeInput)
+			if ok {
+				*p = w.in
+			}
+			return ok
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+type networkWriter struct {
+	bytes.Buffer
+	n    *networkBucket
+	ctx  context.Context
+	name string
+	in   *writeInput
+}
+
+func (w *networkWriter) Close() (err error) {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	w.in.written, err = w.n.set(w.name, w.Bytes(), *w.in)
+	return err
+}
+
+func (n *networkBucket) Copy(context.Context, string, string, *driver.CopyOptions) error {
+	return statusError(501)
+}
+
+func (n *networkBucket) Delete(_ context.Context, name string) error { return n.remove(name, "") }
+
+func (n *networkBucket) remove(name, etag string) error {
+	if err := n.lock(); err != nil {
+		return err
+	}
+	defer n.mu.Unlock()
+	if n.denied != "" && strings.HasSuffix(name, n.denied) {
+		return statusError(403)
+	}
+	if o, there := n.objects[escape(name)]; etag != "" && (!there || o.etag != etag) {
+		return statusError(412)
+	} else if !there {
+		return statusError(404)
+	}
+	delete(n.objects, escape(name))
+	return nil
+}
+
+func (n *networkBucket) SignedURL(_ context.Context, name string, opts *driver.SignedURLOptions) (string, error) {
+	return "https://bucket.example/" + name + "?expires=" + opts.Expiry.String(), nil
+}
+
+// networkStore is what a provider of a store on the network has to do.
+type networkStore struct {
+	bucket *blob.Bucket
+	client *networkBucket
+}
+
+// networkProvider is a [gocloud.Provider].
+func networkProvider(_ context.Context, bucket *blob.Bucket) (gocloud.Store, error) {
+	s := networkStore{bucket: bucket}
+	if !bucket.As(&s.client) {
+		return nil, nil
+	}
+	return s, nil
+}
+
+func (s networkStore) Version(as func(any) bool) string {
+	var etag networkETag
+	as(&etag)
+	return string(etag)
+}
+
+func (s networkStore) BeforeRead(as func(any) bool, ifNotVersion string) error {
+	var in *readInput
+	as(&in)
+	in.ifNoneMatch = ifNotVersion
+	return nil
+}
+
+func (s networkStore) BeforeList(as func(any) bool, after string) error {
+	var in *listInput
+	as(&in)
+	in.startAfter = after
+	return nil
+}
+
+func (s networkStore) Put(ctx context.Context, name string, body io.Reader, opts *gocloud.PutOptions) (gocloud.Written, error) {
+	var in *writeInput
+	err := s.bucket.Upload(ctx, name, body, &blob.WriterOptions{
+		ContentType: opts.ContentType,
+		BeforeWrite: func(as func(any) bool) error {
+			as(&in)
+			if in.etag = opts.IfVersion; opts.IfAbsent {
+				in.ifAbsent = "*"
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return gocloud.Written{}, err
+	}
+	return gocloud.Written{Version: in.written, ModTime: time.Now().Truncate(time.Second)}, nil
+}
+
+func (s networkStore) Delete(_ context.Context, name, ifVersion string) error {
+	return s.client.remove(name, ifVersion)
+}
+
+func (s networkStore) Failure(err error) error {
+	var status statusError
+	if !s.bucket.ErrorAs(err, &status) && !errors.As(err, &status) {
+		return nil
+	}
+	switch status {
+	case 304:
+		return fmt.Errorf("%w: %w", storage.ErrNotModified, err)
+	case 404:
+		return fmt.Errorf("%w: %w", storage.ErrNotExist, err)
+	case 412:
+		return fmt.Errorf("%w: %w", storage.ErrChanged, err)
+	case 503:
+		return fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
+	}
+	return fmt.Errorf("the store refused: %w", status)
+}

@@ -1,0 +1,66 @@
+package gocloud
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"gocloud.dev/blob"
+)
+
+// Provider knows one kind of store. It returns what that can do with a bucket, or nil if the bucket is of another kind: usually
+// the As method of the bucket tells.
+type Provider func(ctx context.Context, bucket *blob.Bucket) (Store, error)
+
+// Store is a bucket of a kind that a [Provider] knows, with what the portable API lacks: versions, and conditions that the store itself
+// checks. It reaches them through the As functions of gocloud.dev and the store's own client. The as of a method is such a function, of
+// what its comment says. Names are those of objects in the bucket. A Store is safe for concurrent use.
+//
+// Errors are passed on as they come; Failure sorts them.
+type Store interface {
+	// Version returns the version of an object, which as tells of: of a blob.Reader, of blob.Attributes or of a blob.ListObject. It is as
+	// [storage.Driver] says of versions.
+	Version(as func(any) bool) string
+
+	// BeforeRead is called before a read, with what blob.ReaderOptions.BeforeRead gets. The read shall fail if the object has the
+	// version ifNotVersion, with what Failure calls [storage.ErrNotModified].
+	BeforeRead(as func(any) bool, ifNotVersion string) error
+
+	// BeforeList is called before each request of a list, with what blob.ListOptions.BeforeList gets. The list may leave out names that are not
+	// greater than after; that only makes it faster.
+	BeforeList(as func(any) bool, after string) error
+
+	// Put stores what body holds, if the conditions hold, which the store decides in the same step; else it fails with what Failure
+	// calls [storage.ErrChanged]. If reading body fails, nothing is stored; ctx has been cancelled by then.
+	Put(ctx context.Context, name string, body io.Reader, opts *PutOptions) (Written, error)
+
+	// Delete removes an object, if it has the version ifVersion, which the store decides in the same step; "" means whatever version
+	// it has. It fails with what Failure calls [storage.ErrChanged] or [storage.ErrNotExist].
+	Delete(ctx context.Context, name, ifVersion string) error
+
+	// Failure returns an error that is also the one of the package storage that err amounts to, or nil if it does not know. An object is only
+	// missing if the store said so: not if it refused to tell. It may be given what it has returned.
+	Failure(err error) error
+}
+
+// PutOptions are the options of [Store.Put].
+type PutOptions struct {
+	// IfAbsent stores only if there is no object with the name.
+	IfAbsent bool
+	// IfVersion, unless "", stores only if the object has this version.
+	IfVersion string
+	// Size is a hint at the number of bytes; 0 means not known. It may be wrong.
+	Size int64
+	// Parts are the sizes in which to upload.
+	Parts Parts
+	// ContentType is that of the object.
+	ContentType string
+}
+
+// Written is what a store tells of an object that it has stored.
+type Written struct {
+	// Version is the version of the object, see [Store.Version]. If the store does not tell it with the answer to the write, nobody can.
+	Version string
+	// ModTime is when it was stored, by the clock of the store.
+	ModTime time.Time
+}
