@@ -16,7 +16,7 @@ func TestDependencies(t *testing.T) {
 		"github.com/opencontainers/image-spec/specs-go",
 		"github.com/distribution/reference",
 	}
-	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./storage", "./storage/disk", "./storage/memory"} {
+	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./storage", "./storage/disk", "./storage/memory", "./filter", "./client"} {
 		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", pkg).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		for _, dep := range strings.Fields(string(out)) {

@@ -62,7 +62,7 @@ type Driver interface {
 	// version as the bytes: they come from one object even if a Put replaces it meanwhile. The reader must be closed. It may
 	// be an *os.File or hold one; then it stands at Offset, and the caller reads no further than Length.
 	//
-	// Errors: ErrNotExist; ErrNotModified (with the Info).
+	// Errors: ErrNotExist; ErrNotModified (the Info has at least Key and Version).
 	Open(ctx context.Context, key string, opts *OpenOptions) (io.ReadCloser, Info, error)
 
 	// Stat returns the Info of an object.
@@ -79,7 +79,8 @@ type Driver interface {
 	// Delete removes an object, if it still has the version ifVersion; "" means whatever version it has.
 	// The removal survives a kill of the process on return, and a loss of power after a Sync of the key.
 	//
-	// Errors: ErrNotExist, ErrChanged; either of them if a version is given and there is no object.
+	// Errors: ErrNotExist, ErrChanged; either of them if a version is given and there is no object. Without a version, a
+	// storage that does not tell whether there was one may return nil.
 	Delete(ctx context.Context, key, ifVersion string) error
 
 	// List yields the objects whose keys begin with prefix, in ascending byte order of their whole keys. The prefix is
@@ -99,7 +100,8 @@ type Info struct {
 	Key string
 	// Size is the number of its bytes.
 	Size int64
-	// ModTime is when it was put, by the clock of the storage.
+	// ModTime is when it was put, by the clock of the storage. In the Info that Put returns it may be zero, where the
+	// storage does not tell.
 	ModTime time.Time
 	// Version identifies this state of the object, see [Driver].
 	Version string

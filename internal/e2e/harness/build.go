@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// Cache is the folder of what is installed or built for the tests; install.sh uses the same.
+// Cache is the folder of what is installed or built for the tests; install.sh and install-full.sh use the same.
 func Cache() (string, error) {
 	if dir := os.Getenv("REGISTRY_CACHE"); dir != "" {
 		return dir, nil
@@ -19,7 +19,7 @@ func Cache() (string, error) {
 	return filepath.Join(home, ".cache", "registrykit"), err
 }
 
-// Tool returns the path of a program that install.sh installs. A missing one is an error that says what to do.
+// Tool returns the path of a program that install.sh or install-full.sh installs. A missing one is an error that says what to do.
 func Tool(name string) (string, error) {
 	cache, err := Cache()
 	if err != nil {
@@ -31,7 +31,7 @@ func Tool(name string) (string, error) {
 	}
 	path, err = exec.LookPath(name)
 	if err != nil {
-		return "", fmt.Errorf("%s is not installed, run internal/e2e/install.sh: %w", name, err)
+		return "", fmt.Errorf("%s is not installed, run internal/e2e/install.sh, or internal/e2e/install-full.sh for make e2e-full: %w", name, err)
 	}
 	return path, nil
 }

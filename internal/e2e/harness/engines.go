@@ -1,0 +1,78 @@
+package harness
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// ShortDir is a temporary folder for a program whose socket is in it: the path of a socket may have 108 bytes, which t.TempDir
+// with the name of a test may not leave.
+func ShortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "e2e-")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	return dir
+}
+
+// Docker starts a Docker engine whose data, socket and state are below a temporary folder, and returns its client. The engine has
+// no network of its own, and takes plain HTTP from loopback addresses only.
+func Docker(t *testing.T) *Program {
+	t.Helper()
+	dir := ShortDir(t)
+	// The engine leaves a mount behind, that would keep the folder.
+	t.Cleanup(func() { _ = syscall.Unmount(filepath.Join(dir, "exec", "netns", "default"), syscall.MNT_DETACH) })
+	host := "unix://" + dir + "/s.sock"
+	d := NewProgram(t, "docker", "--host", host)
+	d.Env = append(d.Env, "DOCKER_BUILDKIT=0")
+	Daemon(t, func() error { _, _, err := d.Try(t, "version"); return err },
+		"dockerd", "--data-root", dir+"/root", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid", "-H", host,
+		"--storage-driver", "vfs", "--iptables=false", "--ip6tables=false", "--bridge=none")
+	return d
+}
+
+// Podman keeps its images below a temporary folder.
+func Podman(t *testing.T) *Program {
+	t.Helper()
+	dir := ShortDir(t) // podman itself demands a short one
+	p := NewProgram(t, "podman", "--root", dir+"/root", "--runroot", dir+"/run", "--tmpdir", dir+"/tmp",
+		"--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "none")
+	t.Cleanup(func() { _, _, _ = p.Try(t, "rmi", "--all", "--force") })
+	return p
+}
+
+// Containerd starts a containerd below a temporary folder, without its Kubernetes part, and returns its client.
+func Containerd(t *testing.T) *Program {
+	t.Helper()
+	dir := ShortDir(t)
+	config := filepath.Join(dir, "config.toml")
+	require.NoError(t, os.WriteFile(config, []byte(`version = 2
+root = "`+dir+`/root"
+state = "`+dir+`/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "`+dir+`/s.sock"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "`+dir+`/opt"
+`), 0o644))
+	c := NewProgram(t, "ctr", "--address", dir+"/s.sock")
+	Daemon(t, func() error { _, _, err := c.Try(t, "version"); return err }, "containerd", "--config", config)
+	return c
+}
+
+// BuildContext writes a build context: busybox, a file of its own, and a Dockerfile with further instructions at its end.
+func BuildContext(t *testing.T, unique, instructions string) string {
+	t.Helper()
+	dir := t.TempDir()
+	b, err := os.ReadFile(Busybox(t))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "busybox"), b, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "unique"), []byte(unique), 0o644))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM scratch\nCOPY busybox /bin/busybox\n"+
+		"COPY unique /unique\nCMD [\"/bin/busybox\", \"cat\", \"/unique\"]\n"+instructions), 0o644))
+	return dir
+}

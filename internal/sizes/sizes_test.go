@@ -1,0 +1,50 @@
+// Package sizes measures what a registry adds to the program that embeds it.
+package sizes
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestSizes builds the smallest host of each kind and fails when it has grown: in bytes, without symbols; in packages that are not the
+// standard library's; and in modules, the program's own not counted.
+func TestSizes(t *testing.T) {
+	for _, c := range []struct {
+		host              string
+		bytes             int64
+		packages, modules int
+	}{
+		{"disk", 7_500_000, 12, 3},
+		{"fileblob", 14_500_000, 180, 24},
+		{"s3", 24_500_000, 280, 45},
+	} {
+		t.Run(c.host, func(t *testing.T) {
+			program := filepath.Join(t.TempDir(), c.host)
+			run(t, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./"+c.host)
+			fi, err := os.Stat(program)
+			require.NoError(t, err)
+			packages := strings.Fields(run(t, "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./"+c.host))
+			modules := strings.Fields(run(t, "go", "list", "-deps", "-f", "{{if not .Standard}}{{.Module.Path}}{{end}}", "./"+c.host))
+			slices.Sort(modules)
+			modules = slices.Compact(modules)
+			t.Logf("%s: %d bytes, %d packages, %d modules", c.host, fi.Size(), len(packages), len(modules))
+			require.LessOrEqual(t, fi.Size(), c.bytes)
+			require.LessOrEqual(t, len(packages), c.packages)
+			require.LessOrEqual(t, len(modules), c.modules, "%s", modules)
+		})
+	}
+}
+
+func run(t *testing.T, name string, args ...string) string {
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	return string(out)
+}
