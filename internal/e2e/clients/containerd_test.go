@@ -10,29 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ctr starts a containerd below a temporary folder, without its Kubernetes part.
-func ctr(t *testing.T) *harness.Program {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "ctr-") // short: a socket's path may have 108 bytes
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	config := filepath.Join(dir, "config.toml")
-	require.NoError(t, os.WriteFile(config, []byte(`version = 2
-root = "`+dir+`/root"
-state = "`+dir+`/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
-[grpc]
-  address = "`+dir+`/s.sock"
-[plugins."io.containerd.internal.v1.opt"]
-  path = "`+dir+`/opt"
-`), 0o644))
-	c := harness.NewProgram(t, "ctr", "--address", dir+"/s.sock")
-	harness.Daemon(t, func() error { _, _, err := c.Try(t, "version"); return err }, "containerd", "--config", config)
-	return c
-}
-
 func TestContainerd(t *testing.T) {
-	c, ref := ctr(t), registry.Addr+"/containerd/index:all"
+	c, ref := harness.Containerd(t), registry.Addr+"/containerd/index:all"
 	// containerd imports a tar of an OCI layout, and names the layout's own index.json.
 	layout := harness.Layout(t, harness.Index(t, t.Name()))
 	b, err := os.ReadFile(filepath.Join(layout, "index.json"))
@@ -42,7 +21,7 @@ func TestContainerd(t *testing.T) {
 	harness.NewProgram(t, "tar").Run(t, "-C", layout, "-cf", tar, ".")
 	c.Run(t, "images", "import", "--all-platforms", "--snapshotter", "native", "--index-name", "local", tar)
 	c.Run(t, "images", "push", "--plain-http", ref, "local")
-	require.Equal(t, want.String(), digestOf(t, "containerd/index", "all"))
+	require.Equal(t, want.String(), registry.DigestOf(t, "containerd/index", "all"))
 
 	c.Run(t, "images", "rm", "--sync", "local")
 	c.Run(t, "images", "pull", "--plain-http", "--snapshotter", "native", "--all-platforms", ref)

@@ -31,7 +31,7 @@ func TestOrasArtifact(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "hello", string(b))
 
-	o.Run(t, "manifest", "delete", "--plain-http", "--force", ref+"@"+digestOf(t, "oras/artifact", "v1"))
+	o.Run(t, "manifest", "delete", "--plain-http", "--force", ref+"@"+registry.DigestOf(t, "oras/artifact", "v1"))
 	gone(t, "oras/artifact", "v1")
 	gone(t, "oras/artifact", "v2")
 }

@@ -9,23 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// podman keeps its images below a temporary folder.
-func podman(t *testing.T) *harness.Program {
-	t.Helper()
-	dir := t.TempDir()
-	p := harness.NewProgram(t, "podman", "--root", dir+"/root", "--runroot", dir+"/run", "--tmpdir", dir+"/tmp",
-		"--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "none")
-	t.Cleanup(func() { p.Try(t, "rmi", "--all", "--force") })
-	return p
-}
-
 func TestPodman(t *testing.T) {
-	p, ref := podman(t), registry.Addr+"/podman/image:one"
-	p.Run(t, "build", "-q", "--isolation", "chroot", "-t", ref, context(t, t.Name()))
+	p, ref := harness.Podman(t), registry.Addr+"/podman/image:one"
+	p.Run(t, "build", "-q", "--isolation", "chroot", "-t", ref, harness.BuildContext(t, t.Name(), ""))
 	id := p.Run(t, "inspect", "-f", "{{.Id}}", ref)
 	digest := filepath.Join(t.TempDir(), "digest")
 	p.Run(t, "push", "--tls-verify=false", "--digestfile", digest, ref)
-	require.Equal(t, read(t, digest), digestOf(t, "podman/image", "one"))
+	require.Equal(t, read(t, digest), registry.DigestOf(t, "podman/image", "one"))
 
 	p.Run(t, "rmi", ref)
 	p.Run(t, "pull", "--tls-verify=false", ref)
@@ -35,10 +25,10 @@ func TestPodman(t *testing.T) {
 
 // TestPodmanManifest pushes an index of two platforms and pulls one of them.
 func TestPodmanManifest(t *testing.T) {
-	p, ref := podman(t), registry.Addr+"/podman/index:all"
+	p, ref := harness.Podman(t), registry.Addr+"/podman/index:all"
 	p.Run(t, "manifest", "create", "both")
 	for _, arch := range []string{"amd64", "arm64"} {
-		p.Run(t, "build", "-q", "--isolation", "chroot", "--arch", arch, "--manifest", "both", context(t, t.Name()+arch))
+		p.Run(t, "build", "-q", "--isolation", "chroot", "--arch", arch, "--manifest", "both", harness.BuildContext(t, t.Name()+arch, ""))
 	}
 	p.Run(t, "manifest", "push", "--all", "--tls-verify=false", "both", "docker://"+ref)
 	p.Run(t, "manifest", "rm", "both")

@@ -32,7 +32,7 @@ func TestRegctlImage(t *testing.T) {
 
 	r.Run(t, "tag", "delete", ref+":one")
 	gone(t, "regctl/image", "one")
-	require.Equal(t, want.String(), digestOf(t, "regctl/image", "two"))
+	require.Equal(t, want.String(), registry.DigestOf(t, "regctl/image", "two"))
 	r.Run(t, "manifest", "delete", ref+"@"+want.String())
 	gone(t, "regctl/image", "two")
 }
@@ -43,7 +43,7 @@ func TestRegctlIndex(t *testing.T) {
 	want, err := index.Digest()
 	require.NoError(t, err)
 	r.Run(t, "image", "copy", "ocidir://"+harness.Layout(t, index)+":latest", ref+":all")
-	require.Equal(t, want.String(), digestOf(t, "regctl/index", "all"))
+	require.Equal(t, want.String(), registry.DigestOf(t, "regctl/index", "all"))
 	r.Run(t, "image", "copy", ref+":all", "ocidir://"+t.TempDir()+":back")
 }
 
@@ -68,6 +68,6 @@ func TestRegctlChunks(t *testing.T) {
 	require.NoError(t, err)
 	r.Run(t, "image", "copy", "ocidir://"+harness.Layout(t, img)+":latest", seen.Addr+"/regctl/chunks:latest")
 	require.GreaterOrEqual(t, seen.Count(`^PATCH .* 202$`), 20)
-	require.Equal(t, want.String(), digestOf(t, "regctl/chunks", "latest"))
+	require.Equal(t, want.String(), registry.DigestOf(t, "regctl/chunks", "latest"))
 	harness.NewProgram(t, "crane").Run(t, "validate", "--remote", registry.Addr+"/regctl/chunks:latest")
 }

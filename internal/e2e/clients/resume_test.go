@@ -2,7 +2,7 @@ package clients
 
 import (
 	"bytes"
-	ctx "context"
+	"context"
 	"io"
 	"net/http"
 	"testing"
@@ -47,7 +47,7 @@ func TestResume(t *testing.T) {
 // hangUp sends a chunked PATCH whose body never ends, and cuts the connection when everything was sent.
 func hangUp(t *testing.T, location string, chunk []byte) {
 	t.Helper()
-	cancelled, cancel := ctx.WithCancel(t.Context())
+	cancelled, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	body, w := io.Pipe()
 	go func() {

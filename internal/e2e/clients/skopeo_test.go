@@ -18,7 +18,7 @@ func TestSkopeoImage(t *testing.T) {
 
 	s.Run(t, "copy", "--dest-tls-verify=false", "--preserve-digests", "oci:"+harness.Layout(t, img)+":latest", ref+":one")
 	s.Run(t, "copy", "--src-tls-verify=false", "--dest-tls-verify=false", ref+":one", ref+":two")
-	require.Equal(t, want.String(), digestOf(t, "skopeo/image", "two"))
+	require.Equal(t, want.String(), registry.DigestOf(t, "skopeo/image", "two"))
 
 	var tags struct{ Tags []string }
 	require.NoError(t, json.Unmarshal([]byte(s.Run(t, "list-tags", "--tls-verify=false", ref)), &tags))
@@ -40,7 +40,7 @@ func TestSkopeoIndex(t *testing.T) {
 	// skopeo writes an index in its own form once; copied from there it must stay as it is.
 	s.Run(t, "copy", "--all", "--dest-tls-verify=false", "oci:"+harness.Layout(t, harness.Index(t, t.Name()))+":latest", ref)
 	s.Run(t, "copy", "--all", "--src-tls-verify=false", "--dest-tls-verify=false", ref, ref+"-again")
-	require.Equal(t, digestOf(t, "skopeo/index", "all"), digestOf(t, "skopeo/index", "all-again"))
+	require.Equal(t, registry.DigestOf(t, "skopeo/index", "all"), registry.DigestOf(t, "skopeo/index", "all-again"))
 
 	for _, arch := range []string{"amd64", "arm64"} {
 		var inspect struct{ Architecture string }
@@ -80,6 +80,6 @@ func TestSkopeoBigLayer(t *testing.T) {
 	want, err := img.Digest()
 	require.NoError(t, err)
 	s.Run(t, "copy", "--dest-tls-verify=false", "--preserve-digests", "oci:"+harness.Layout(t, img)+":latest", ref)
-	require.Equal(t, want.String(), digestOf(t, "skopeo/big", "latest"))
+	require.Equal(t, want.String(), registry.DigestOf(t, "skopeo/big", "latest"))
 	s.Run(t, "copy", "--src-tls-verify=false", ref, "dir:"+t.TempDir()) // checks each digest while it writes
 }
