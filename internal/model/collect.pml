@@ -18,6 +18,7 @@
 #define LIVE 2
 #define COND 3      /* condemned, still readable */
 #define OK   2
+#define DELG 3      /* a manifest that a user's delete has marked: visible and a root as before, until what leads to it is gone */
 #ifndef ND
 #define ND 4
 #endif
@@ -31,7 +32,8 @@ bool acked[2];      /* a push was answered 201 and no user has deleted the manif
 #define WROTE(K,a)  K = (1<<a)
 #define READS(K,a)  K = K | (1<<a)
 #define THERE(r)    ((LS[r]==LIVE || (LS[r]==COND && LP[r])) && D[LD[r]])
-#define GOOD(r)     ((!acked[r] || MS[r]==OK) && (MS[r]!=OK || THERE(r)))
+#define VISIBLE(r)  (MS[r]==OK || MS[r]==DELG)
+#define GOOD(r)     ((!acked[r] || VISIBLE(r)) && (!VISIBLE(r) || THERE(r)))
 #define CHECK       assert(GOOD(0) && GOOD(1))
 
 proctype Upload(byte r; byte a) {
@@ -123,7 +125,7 @@ proctype Mount(byte f; byte r; byte a) {
 }
 
 proctype Push(byte r; byte a) {
-    byte s; bool p; byte tries = 0;
+    byte s; bool p; bool mine; byte tries = 0;
 again:
     tries++;
     if :: tries > 2 -> goto end :: else -> skip fi;
@@ -140,11 +142,12 @@ again:
 #endif
     atomic { if                                         /* PUT manifest pending; one of another push serves as well: it is a root already */
 #ifndef BROKEN_CHECK_FIRST
-        :: s == PEND -> skip
+        :: s == PEND || s == DELG -> skip               /* the mark of a delete is taken off by the commit below */
 #endif
         :: else -> if :: SEES(MK[r],a) -> MS[r] = PEND; WROTE(MK[r],a); s = PEND :: else -> s = NONE fi
         fi }
-    if :: s == PEND -> skip :: else -> goto again fi;
+    mine = (s == PEND);
+    if :: s == PEND || s == DELG -> skip :: else -> goto again fi;
 #ifndef BROKEN_CHECK_FIRST
 look:
     atomic { s = LS[r]; p = LP[r]; READS(LK[r],a) }     /* GET link, after the manifest is written */
@@ -162,7 +165,7 @@ look:
 #ifdef BROKEN_BLIND_REMOVE
             :: 1 -> 
 #else
-            :: SEES(MK[r],a) -> 
+            :: SEES(MK[r],a) && mine ->
 #endif
             MS[r] = NONE; WROTE(MK[r],a); CHECK :: else -> skip fi }
         goto end
@@ -182,7 +185,25 @@ end: skip
 proctype Delete(byte r; byte a) {
     byte s;
     atomic { s = MS[r]; READS(MK[r],a) }
-    if :: s == OK -> atomic { if :: SEES(MK[r],a) -> MS[r] = NONE; WROTE(MK[r],a); acked[r] = 0; CHECK :: else -> skip fi } :: else -> skip fi
+    if
+    :: s == OK || s == DELG ->
+        atomic { if :: SEES(MK[r],a) -> MS[r] = DELG; WROTE(MK[r],a); CHECK :: else -> s = NONE fi }   /* PUT mark if version */
+        /* tags, back references and the entry with the subject are removed here, each as it was seen */
+        if
+        :: s != NONE ->
+            atomic { if                                 /* DELETE if version */
+                :: SEES(MK[r],a) -> MS[r] = NONE; WROTE(MK[r],a); acked[r] = 0; CHECK
+                :: else ->
+#ifdef BROKEN_BLIND_USER_DELETE
+                    MS[r] = NONE; WROTE(MK[r],a); CHECK
+#else
+                    skip
+#endif
+                fi }
+        :: else -> skip
+        fi
+    :: else -> skip
+    fi
 }
 
 /* Collector of links and of pending manifests, for ever. */

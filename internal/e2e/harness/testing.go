@@ -54,7 +54,7 @@ func NewProgram(t *testing.T, name string, args ...string) *Program {
 // Try runs the program, at most 3 minutes, and returns what it printed.
 func (p *Program) Try(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, p.Path, append(append([]string{}, p.Args...), args...)...)
 	cmd.Env = append(os.Environ(), p.Env...)
