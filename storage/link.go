@@ -47,7 +47,11 @@ func (s *Store) setLink(ctx context.Context, repo string, d digest.Digest, l *li
 	n.State, n.Nonce, n.Sum = to, nonce(), checksum(l.tail)
 	n.Unproven = to == condemned && (l.State == pending || l.Unproven)
 	var err error
-	n.version, err = s.put(ctx, linkKey(repo, d), l.version, &n, l.tail, Deferred)
+	durability := Deferred
+	if l.State == gone || l.State == pending {
+		durability = Relaxed // nobody relies on what is replaced
+	}
+	n.version, err = s.put(ctx, linkKey(repo, d), l.version, &n, l.tail, durability)
 	return &n, err
 }
 

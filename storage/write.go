@@ -146,7 +146,11 @@ func (p *manifestPut) set(ctx context.Context, m *manifestRecord, to state) (*ma
 		n.Subject = p.parsed.Subject.Digest
 	}
 	var err error
-	n.version, err = p.s.put(ctx, manifestKey(p.repo, p.digest), m.version, n, p.content, Deferred)
+	durability := Deferred
+	if !m.readable() {
+		durability = Relaxed // nobody relies on what is replaced
+	}
+	n.version, err = p.s.put(ctx, manifestKey(p.repo, p.digest), m.version, n, p.content, durability)
 	return n, err
 }
 

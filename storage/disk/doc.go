@@ -5,7 +5,7 @@
 //
 // Below the directory given to [New], objects/ holds one file for each object, at a path that is the key with upper-case
 // letters and very long components encoded; tmp/ holds what is being written, and locks/ the files that processes lock.
-// A file in objects/ is never written to: it is made in tmp/ and then linked or renamed to its name, so a
+// A file in objects/ is never written to: it is made in tmp/ and then renamed to its name, so a
 // reader never sees a part, and a kill at any moment leaves a whole store.
 // A copy of objects/ is a copy of everything.
 //
@@ -22,7 +22,7 @@
 //
 // # What the file system must be able to do
 //
-// Nanoseconds in modification times, hard links and flock: New tries them and refuses to work without. ext4, xfs, btrfs, zfs,
+// Nanoseconds in modification times and flock: New tries them and refuses to work without. ext4, xfs, btrfs, zfs,
 // tmpfs and APFS do. Network file systems may pass the test, but between machines they keep attributes in caches, and
 // then neither conditions nor lists can be relied upon: use one machine, or an object store.
 //

@@ -146,22 +146,24 @@ func (d *Driver) probe() error {
 	defer func() { _ = errors.Join(f.Close(), second.Close()) }()
 
 	odd := time.Now().Unix()*int64(time.Second) + 123456789
-	var st, linked syscall.Stat_t
+	var st syscall.Stat_t
 	if err := errors.Join(setTimes(name, odd, odd), lstat(name, &st)); err != nil {
 		return err
 	}
 	if mtime(&st) != odd {
 		return fmt.Errorf("the file system does not keep nanoseconds of modification times: %w", errors.ErrUnsupported)
 	}
-	link := name + "-link"
-	if err := os.Link(name, link); err != nil {
-		return fmt.Errorf("the file system has no hard links: %w (%w)", err, errors.ErrUnsupported)
-	}
-	if err := errors.Join(lstat(link, &linked), os.Remove(link)); err != nil {
+	renamed := name + "-renamed"
+	if err := os.Rename(name, renamed); err != nil {
 		return err
 	}
-	if stampOf(&st) != stampOf(&linked) {
-		return fmt.Errorf("the file system does not keep the inode of a linked file: %w", errors.ErrUnsupported)
+	name = renamed
+	var after syscall.Stat_t
+	if err := lstat(name, &after); err != nil {
+		return err
+	}
+	if stampOf(&st) != stampOf(&after) {
+		return fmt.Errorf("the file system does not keep the inode and the time of a file that is renamed: %w", errors.ErrUnsupported)
 	}
 	if err := flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("the file system has no flock: %w (%w)", err, errors.ErrUnsupported)

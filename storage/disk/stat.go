@@ -83,8 +83,8 @@ func info(key string, st *syscall.Stat_t) storage.Info {
 	return storage.Info{Key: key, Size: st.Size, ModTime: time.Unix(0, ns), Version: version(st)}
 }
 
-// version returns the version of the object that a file with the attributes st is. What changes when a file is linked or
-// unlinked (ctime, the count of links) is no part of it.
+// version returns the version of the object that a file with the attributes st is. What changes when a file is renamed
+// (ctime) is no part of it.
 func version(st *syscall.Stat_t) string {
 	var buf [64]byte
 	b := strconv.AppendInt(buf[:0], mtime(st), 36)

@@ -66,7 +66,7 @@ func (w *writing) run(ctx context.Context, body io.Reader) error {
 	defer func() { _ = w.file.Close() }()
 	published := false
 	defer func() {
-		if !published || w.opts.IfAbsent {
+		if !published {
 			_ = os.Remove(w.file.Name())
 		}
 	}()
@@ -149,13 +149,8 @@ func (w *writing) publish() error {
 			if exists && !w.synced && w.opts.Durability == storage.Deferred && w.d.fsync != nil {
 				return edit{}, errUnsynced
 			}
-			if w.opts.IfAbsent {
-				// Atomic by itself, so that this holds even against those who do not take the lock.
-				err = os.Link(w.file.Name(), full)
-			} else {
-				// Not os.Rename, which looks once more at what is there.
-				err = os.NewSyscallError("rename", syscall.Rename(w.file.Name(), full))
-			}
+			// Not os.Rename, which looks once more at what is there.
+			err = os.NewSyscallError("rename", syscall.Rename(w.file.Name(), full))
 			if exists {
 				return edit{}, err
 			}

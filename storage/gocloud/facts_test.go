@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -146,25 +145,6 @@ func TestFactFileblobRefusesAndManglesNames(t *testing.T) {
 			require.EqualValues(t, len(key), info.Size)
 		}
 	})
-}
-
-func TestFactFileblobHidesUnreadableDirectories(t *testing.T) {
-	dir := t.TempDir()
-	raw, err := fileblob.OpenBucket(dir, &recommended)
-	require.NoError(t, err)
-	d, err := gocloud.New(t.Context(), raw, nil)
-	require.NoError(t, err)
-	put(t, d, "dir/key", "x", nil)
-	sub := filepath.Join(dir, "dir-")
-	require.NoError(t, os.Chmod(sub, 0))
-	defer func() { _ = os.Chmod(sub, 0o700) }()
-	if _, err := os.ReadDir(sub); err == nil {
-		t.Skip("root reads every directory")
-	}
-	require.Empty(t, listed(t, raw, 10))
-	for _, err := range d.List(t.Context(), "", nil) {
-		require.ErrorIs(t, err, fs.ErrPermission)
-	}
 }
 
 func TestFactFileblobWritesSecondFiles(t *testing.T) {
