@@ -18,8 +18,12 @@
 //   - notification: what a registry says of what happened in it
 //   - storage: Store, the standard Backend, and Driver, what it stands on
 //   - storage/disk, storage/memory: drivers, with the standard library only
+//   - storage/gocloud: a driver on any bucket of gocloud.dev/blob
 //   - storage/storagetest: the test kit for drivers
-//   - registrytest: a registry for tests, in one line
+//   - filter: Backends that change what another one does: read-only, under a prefix and the like
+//   - client: a Backend that is another registry, over HTTP
+//   - registrytest: a registry for tests, in one line, and the test kit for Backends
+//   - examples: programs to begin with
 //
 // # Layers
 //

@@ -3,12 +3,16 @@ package registry
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry/reference"
 )
+
+// cleanupTimeout is how long is waited for what cleans up after a failure, also if that was the end of the context.
+const cleanupTimeout = 10 * time.Second
 
 // PushBlob pushes what r holds up to its end as a blob of the repository, in one pass and without holding it in memory. d is
 // the digest it must have; "" means whatever it has, by sha256. It returns the descriptor of the blob, of the media type
@@ -41,6 +45,8 @@ func PushBlob(ctx context.Context, w Writer, repo string, d digest.Digest, r io.
 			return desc, nil
 		}
 	}
-	_ = u.Cancel(context.WithoutCancel(ctx)) // nobody else knows of it; if this fails, it expires
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	_ = u.Cancel(ctx) // nobody else knows of it; if this fails, it expires
 	return ocispec.Descriptor{}, err
 }

@@ -26,7 +26,7 @@ func (c *call) fail(err error) {
 		e = errGone.WithCause(err)
 	}
 	if e.status >= 500 {
-		c.r.log.ErrorContext(c.req.Context(), "request failed", "method", c.req.Method, "path", c.req.URL.Path, "error", err)
+		c.r.log.ErrorContext(c.req.Context(), "request failed", "method", c.req.Method, "path", c.logPath(), "error", err)
 	}
 	h := c.w.Header()
 	for _, key := range []string{"Accept-Ranges", "Cache-Control", "Docker-Content-Digest", "Etag", "Last-Modified"} {
@@ -54,6 +54,15 @@ func (c *call) fail(err error) {
 			_, _ = c.w.Write(content)
 		}
 	})
+}
+
+// logPath is the path of the request without the id of an upload, since who knows one may be taken for its owner.
+func (c *call) logPath() string {
+	const uploads = "/blobs/uploads/"
+	if before, id, ok := strings.Cut(c.req.URL.Path, uploads); ok && id != "" {
+		return before + uploads + "<id>"
+	}
+	return c.req.URL.Path
 }
 
 // asked returns the accesses that a caller needs who was refused with err.

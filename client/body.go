@@ -30,6 +30,7 @@ type body struct {
 	h      hash.Hash     // of the first hashed bytes
 	hashed int64
 	closed bool
+	err    error // what all Reads fail with, once content was wrong
 }
 
 var errClosed = errors.New("client: blob is closed")
@@ -37,7 +38,20 @@ var errClosed = errors.New("client: blob is closed")
 // Read implements [io.Reader].
 //
 // Errors: ErrContent; registry.ErrBlobUnknown if the blob was deleted meanwhile; registry.ErrUnavailable.
+// Once it has failed with ErrContent, it always does. registry.ErrUnsupported if the registry knows no ranges and would have to send much
+// in vain.
 func (b *body) Read(p []byte) (int, error) {
+	if b.err != nil && !b.closed {
+		return 0, b.err
+	}
+	n, err := b.read(p)
+	if errors.Is(err, ErrContent) {
+		b.err = err
+	}
+	return n, err
+}
+
+func (b *body) read(p []byte) (int, error) {
 	switch {
 	case b.closed:
 		return 0, errClosed
@@ -70,10 +84,7 @@ func (b *body) Read(p []byte) (int, error) {
 		fallthrough
 	case err != nil:
 		_ = b.stop()
-		if b.ctx.Err() != nil {
-			return n, b.ctx.Err()
-		}
-		return n, registry.ErrUnavailable.WithCause(fmt.Errorf("%s: %w", describe(http.MethodGet, b.url), err))
+		return n, broken(b.ctx, b.request().String(), err)
 	}
 	return n, nil
 }
@@ -91,14 +102,21 @@ func (b *body) verify(p []byte) error {
 	b.hashed += int64(len(p))
 	if b.hashed == b.desc.Size && digest.NewDigest(b.desc.Digest.Algorithm(), b.h) != b.desc.Digest {
 		b.h = nil
-		return fmt.Errorf("%s: %w: another digest", describe(http.MethodGet, b.url), ErrContent)
+		return fmt.Errorf("%s: %w: another digest", b.request(), ErrContent)
 	}
 	return nil
 }
 
+func (b *body) request() *request {
+	return &request{method: http.MethodGet, url: b.url, header: http.Header{}}
+}
+
+// maxSkip is how many bytes are read in vain of a registry that knows no ranges.
+const maxSkip = 64 << 20
+
 // get opens the blob at the position.
 func (b *body) get() error {
-	r := &request{method: http.MethodGet, url: b.url, header: http.Header{}}
+	r := b.request()
 	if b.pos > 0 {
 		r.header.Set("Range", "bytes="+strconv.FormatInt(b.pos, 10)+"-")
 	}
@@ -111,15 +129,19 @@ func (b *body) get() error {
 		skip, rest = b.pos, b.desc.Size // whoever knows no ranges sends all
 	} else if !strings.HasPrefix(res.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-%d/", b.pos, b.desc.Size-1)) {
 		_ = res.Body.Close()
-		return fmt.Errorf("%s: %w: another range", describe(r.method, r.url), ErrContent)
+		return fmt.Errorf("%s: %w: another range", r, ErrContent)
 	}
 	if res.ContentLength >= 0 && res.ContentLength != rest {
 		_ = res.Body.Close()
-		return fmt.Errorf("%s: %w: another length", describe(r.method, r.url), ErrContent)
+		return fmt.Errorf("%s: %w: another length", r, ErrContent)
+	}
+	if skip > maxSkip {
+		_ = res.Body.Close()
+		return registry.ErrUnsupported.WithMessage("the registry sends no part of a blob without what comes before it")
 	}
 	if _, err := io.CopyN(io.Discard, res.Body, skip); err != nil {
 		_ = res.Body.Close()
-		return registry.ErrUnavailable.WithCause(fmt.Errorf("%s: %w", describe(r.method, r.url), err))
+		return broken(b.ctx, r.String(), err)
 	}
 	b.open = res.Body
 	return nil

@@ -1,13 +1,16 @@
 package client
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/opencontainers/go-digest"
 
@@ -29,7 +32,7 @@ type Error struct {
 	Status int
 	// Code is the code of the distribution spec, "" if the registry has sent none.
 	Code string
-	// Message is the text for people, "" if the registry has sent none.
+	// Message is the text for people in one line, "" if the registry has sent none.
 	Message string
 
 	request string
@@ -43,6 +46,7 @@ func (e *Error) Error() string {
 const (
 	maxErrorSize   = 64 << 10 // bytes of the body of an answer that is an error
 	maxMessageSize = 1 << 10
+	maxCodeSize    = 64
 	maxRetryAfter  = 24 * time.Hour
 )
 
@@ -62,19 +66,23 @@ type wireError struct {
 }
 
 // failure returns what an answer means that is none of those expected.
-func (c *Client) failure(r *request, res *http.Response, notFound *registry.Error) error {
+func (c *Client) failure(ctx context.Context, r *request, res *http.Response, notFound *registry.Error) error {
+	defer giveUp(res, cleanupTimeout)()
 	var body struct {
 		Errors []wireError `json:"errors"`
 	}
-	if b, err := readAll(res, maxErrorSize); err == nil {
+	if b, err := readAll(ctx, r, res, maxErrorSize); err == nil {
 		_ = json.Unmarshal(b, &body) // what is no JSON says nothing
 	}
 	var first wireError
 	if len(body.Errors) > 0 {
 		first = body.Errors[0]
 	}
-	first.Message = strings.ToValidUTF8(first.Message[:min(len(first.Message), maxMessageSize)], "")
-	cause := &Error{Status: res.StatusCode, Code: first.Code, Message: first.Message, request: describe(r.method, r.url)}
+	first.Code, first.Message = clean(first.Code, maxCodeSize), clean(first.Message, maxMessageSize)
+	if r.tells(first.Message) {
+		first.Message = ""
+	}
+	cause := &Error{Status: res.StatusCode, Code: first.Code, Message: first.Message, request: r.String()}
 	kind := kindOf(res.StatusCode, first.Code, notFound)
 	if kind == nil {
 		return cause
@@ -83,7 +91,7 @@ func (c *Client) failure(r *request, res *http.Response, notFound *registry.Erro
 	if first.Message != "" {
 		err = err.WithMessage(first.Message)
 	}
-	if detail := detailOf(kind, body.Errors); detail != nil {
+	if detail := detailOf(kind, body.Errors); detail != nil && !r.tells(fmt.Sprintf("%s", detail)) {
 		err = err.WithDetail(detail)
 	}
 	if s, nerr := strconv.ParseInt(res.Header.Get("Retry-After"), 10, 32); nerr == nil && s > 0 {
@@ -91,6 +99,32 @@ func (c *Client) failure(r *request, res *http.Response, notFound *registry.Erro
 	}
 	return err
 }
+
+// tells reports whether a text of the registry tells the id of the upload that the request is about.
+func (r *request) tells(text string) bool {
+	id := path.Base(r.url.Path)
+	return r.shown != "" && (strings.Contains(text, id) || r.url.RawQuery != "" && strings.Contains(text, r.url.RawQuery))
+}
+
+// clean returns what somebody else has written as one line of at most size bytes, for messages and logs.
+func clean(s string, size int) string {
+	s = strings.ToValidUTF8(s[:min(len(s), size)], "")
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// cleanError is an error whose text may be of somebody else.
+type cleanError struct{ err error }
+
+// Error returns one line of bounded length.
+func (e *cleanError) Error() string { return clean(e.err.Error(), maxMessageSize) }
+
+// Unwrap returns the error as it was.
+func (e *cleanError) Unwrap() error { return e.err }
 
 // kindOf returns the error of package registry that an answer is: the one with this status and code, or with this code, or what the
 // status alone means. It is nil if there is none.

@@ -1,12 +1,12 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -22,12 +22,11 @@ import (
 // pageSize is how many names are asked for at once by a caller who does not know how many it will take.
 const pageSize = 1000
 
-// maxEmptyPages is how many pages in a row may be empty.
-const maxEmptyPages = 16
+// maxReferrersPages is how many pages the referrers of one subject have at most.
+const maxReferrersPages = 10_000
 
 var (
 	errOrder   = errors.New("client: a list of the registry is not in order")
-	errPages   = errors.New("client: the pages of a list of the registry have no end")
 	errStopped = errors.New("client: no more is wanted")
 )
 
@@ -35,7 +34,7 @@ var (
 //
 // Errors: registry.ErrUnsupported if the registry has no catalogue.
 func (c *Client) Repositories(ctx context.Context, opts *registry.ListOptions) iter.Seq2[string, error] {
-	return c.names(ctx, "_catalog", registry.ErrUnsupported, opts, reference.CheckName)
+	return c.names(ctx, list{"_catalog", "repositories", registry.ErrUnsupported}, opts, reference.CheckName)
 }
 
 // Tags implements [registry.Lister]. The registry must have its list in order.
@@ -43,11 +42,11 @@ func (c *Client) Tags(ctx context.Context, repo string, opts *registry.ListOptio
 	if err := checkName(repo); err != nil {
 		return func(yield func(string, error) bool) { yield("", err) }
 	}
-	return c.names(ctx, repo+"/tags/list", registry.ErrNameUnknown, opts, reference.CheckTag)
+	return c.names(ctx, list{repo + "/tags/list", "tags", registry.ErrNameUnknown}, opts, reference.CheckTag)
 }
 
 // names yields a list of names page by page.
-func (c *Client) names(ctx context.Context, path string, notFound *registry.Error, opts *registry.ListOptions, check func(string) error) iter.Seq2[string, error] {
+func (c *Client) names(ctx context.Context, l list, opts *registry.ListOptions, check func(string) error) iter.Seq2[string, error] {
 	var o registry.ListOptions
 	if opts != nil {
 		o = *opts
@@ -59,97 +58,42 @@ func (c *Client) names(ctx context.Context, path string, notFound *registry.Erro
 	if o.After != "" {
 		q.Set("last", o.After)
 	}
+	decode := func(dec *json.Decoder) (name string, err error) {
+		if err = dec.Decode(&name); err != nil {
+			return "", err
+		}
+		if err = check(name); err != nil {
+			return "", fmt.Errorf("%w: %w", ErrContent, err)
+		}
+		return name, nil
+	}
 	return func(yield func(string, error) bool) {
-		last := o.After
-		err := c.pages(ctx, c.url(path, q), notFound, func(content []byte) (int, error) {
-			var page struct {
-				Repositories []string `json:"repositories"`
-				Tags         []string `json:"tags"`
+		last := "" // of all names up to now
+		err := pages(ctx, c, l, q, decode, func(names []string) error {
+			if !slices.IsSorted(names) || len(slices.Compact(slices.Clone(names))) < len(names) {
+				return errOrder
 			}
-			if err := json.Unmarshal(content, &page); err != nil {
-				return 0, fmt.Errorf("client: %s: %w", path, err)
+			if len(names) > 0 && names[len(names)-1] <= last {
+				return errPages // nothing is new
 			}
-			names := page.Tags
-			if page.Repositories != nil {
-				names = page.Repositories
-			}
-			previous := ""
 			for _, name := range names {
-				if err := check(name); err != nil {
-					return 0, fmt.Errorf("%w: %w", ErrContent, err)
-				}
-				if name <= previous {
-					return 0, errOrder
-				}
-				if previous = name; name <= last {
-					continue // the registry knows no "last", or has pages that overlap
+				if name <= last {
+					continue // the pages overlap
 				}
 				last = name
+				if name <= o.After {
+					continue // the registry knows no "last"
+				}
 				if !yield(name, nil) {
-					return 0, errStopped
+					return errStopped
 				}
 			}
-			return len(names), nil
+			return nil
 		})
 		if err != nil && !errors.Is(err, errStopped) {
 			yield("", err)
 		}
 	}
-}
-
-// pages gets the pages of a list one after the other. each is called with each and returns how many elements it has.
-func (c *Client) pages(ctx context.Context, u *url.URL, notFound *registry.Error, each func(content []byte) (int, error)) error {
-	empty := 0
-	for {
-		res, err := c.expect(ctx, &request{method: http.MethodGet, url: u}, notFound, http.StatusOK)
-		if err != nil {
-			return err
-		}
-		content, err := readAll(res, c.opts.MaxListSize)
-		if err != nil {
-			return fmt.Errorf("%s: %w", describe(http.MethodGet, u), err)
-		}
-		n, err := each(content)
-		if err != nil {
-			return err
-		}
-		next := nextPage(res.Header)
-		if next == "" {
-			return nil
-		}
-		if empty++; n > 0 {
-			empty = 0
-		}
-		to, err := u.Parse(next)
-		switch {
-		case err != nil, !c.ours(to), to.Path != u.Path:
-			return fmt.Errorf("client: %s: the next page is not of the list", describe(http.MethodGet, u))
-		case *to == *u, empty > maxEmptyPages:
-			return errPages
-		}
-		u = to
-	}
-}
-
-// nextPage is the URL of the link to the next page (RFC 8288), "" if there is none.
-func nextPage(h http.Header) string {
-	for _, value := range h.Values("Link") {
-		for {
-			_, rest, found := strings.Cut(value, "<")
-			target, params, ok := strings.Cut(rest, ">")
-			if !found || !ok {
-				break
-			}
-			params, value, _ = strings.Cut(params, ",")
-			for param := range strings.SplitSeq(params, ";") {
-				key, rel, _ := strings.Cut(strings.TrimSpace(param), "=")
-				if strings.EqualFold(key, "rel") && slices.Contains(strings.Fields(strings.Trim(rel, `"`)), "next") {
-					return target
-				}
-			}
-		}
-	}
-	return ""
 }
 
 // Referrers implements [registry.Lister]. Registries have them in no order, so that all are read, together up to
@@ -187,14 +131,20 @@ func (c *Client) referrers(ctx context.Context, repo string, d digest.Digest, op
 		q.Set("last", string(o.After))
 	}
 	var all []ocispec.Descriptor
-	read := int64(0)
-	err := c.pages(ctx, c.url(repo+"/referrers/"+string(d), q), registry.ErrNotFound, func(content []byte) (int, error) {
-		if read += int64(len(content)); read > c.opts.MaxListSize {
-			return 0, ErrTooLarge
+	seen, n := map[digest.Digest]bool{}, 0
+	l := list{repo + "/referrers/" + string(d), "manifests", registry.ErrNotFound}
+	left := c.opts.MaxListSize
+	decode := c.referrer(&left)
+	err := pages(ctx, c, l, q, decode, func(page []ocispec.Descriptor) error {
+		before := len(seen)
+		for _, desc := range page {
+			seen[desc.Digest] = true
 		}
-		page, err := indexed(content)
+		if n++; n > maxReferrersPages || len(page) > 0 && len(seen) == before {
+			return errPages
+		}
 		all = append(all, page...)
-		return len(page), err
+		return nil
 	})
 	if errors.Is(err, registry.ErrNotFound) {
 		all, err = c.referrersByTag(ctx, repo, d)
@@ -218,19 +168,24 @@ func (c *Client) referrersByTag(ctx context.Context, repo string, d digest.Diges
 	if err != nil {
 		return nil, err
 	}
-	return indexed(m.Content)
+	left := c.opts.MaxListSize
+	return elements(ctx, bytes.NewReader(m.Content), "manifests", c.referrer(&left))
 }
 
-// indexed returns what an index lists.
-func indexed(content []byte) ([]ocispec.Descriptor, error) {
-	var index ocispec.Index
-	if err := json.Unmarshal(content, &index); err != nil {
-		return nil, fmt.Errorf("client: referrers: %w", err)
-	}
-	for _, desc := range index.Manifests {
-		if err := checkDigest(desc.Digest); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrContent, err)
+// referrer returns what decodes a referrer, and takes its size from left.
+func (c *Client) referrer(left *int64) func(*json.Decoder) (ocispec.Descriptor, error) {
+	return func(dec *json.Decoder) (desc ocispec.Descriptor, err error) {
+		before := dec.InputOffset()
+		err = dec.Decode(&desc)
+		if *left -= dec.InputOffset() - before; err == nil && *left < 0 {
+			err = ErrTooLarge
 		}
+		if err != nil {
+			return desc, err
+		}
+		if err := checkDigest(desc.Digest); err != nil {
+			return desc, fmt.Errorf("%w: %w", ErrContent, err)
+		}
+		return desc, nil
 	}
-	return index.Manifests, nil
 }

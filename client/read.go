@@ -33,7 +33,7 @@ func (c *Client) StatBlob(ctx context.Context, repo string, d digest.Digest) (oc
 	}
 	drop(res)
 	if got := sentDigest(res.Header); res.ContentLength < 0 || got != "" && got.Algorithm() == d.Algorithm() && got != d {
-		return ocispec.Descriptor{}, fmt.Errorf("%s: %w", describe(r.method, r.url), ErrContent)
+		return ocispec.Descriptor{}, fmt.Errorf("%s: %w", r, ErrContent)
 	}
 	return ocispec.Descriptor{MediaType: blobMediaType, Digest: d, Size: res.ContentLength}, nil
 }
@@ -68,9 +68,9 @@ func (c *Client) GetManifest(ctx context.Context, repo string, ref reference.Ref
 	if err != nil {
 		return nil, err
 	}
-	content, err := readAll(res, c.opts.MaxManifestSize)
+	content, err := readAll(ctx, r, res, c.opts.MaxManifestSize)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", describe(r.method, r.url), err)
+		return nil, fmt.Errorf("%s: %w", r, err)
 	}
 	d := ref.Digest
 	if d == "" {
@@ -80,7 +80,7 @@ func (c *Client) GetManifest(ctx context.Context, repo string, ref reference.Ref
 		d = digest.FromBytes(content)
 	}
 	if d.Algorithm().FromBytes(content) != d {
-		return nil, fmt.Errorf("%s: %w: another digest", describe(r.method, r.url), ErrContent)
+		return nil, fmt.Errorf("%s: %w: another digest", r, ErrContent)
 	}
 	// What is one thing to those who go by the header must not be another to those who go by the content (CVE-2021-41190).
 	mediaType, named := contentType(res.Header), factsOf(content).MediaType
@@ -88,7 +88,7 @@ func (c *Client) GetManifest(ctx context.Context, repo string, ref reference.Ref
 		mediaType = named
 	}
 	if mediaType == "" || named != "" && !strings.EqualFold(named, mediaType) {
-		return nil, fmt.Errorf("%s: %w: the media type is not clear", describe(r.method, r.url), ErrContent)
+		return nil, fmt.Errorf("%s: %w: the media type is not clear", r, ErrContent)
 	}
 	return &registry.Manifest{Descriptor: ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(content))}, Content: content}, nil
 }
@@ -106,7 +106,7 @@ func (c *Client) StatManifest(ctx context.Context, repo string, ref reference.Re
 	drop(res)
 	desc := ocispec.Descriptor{MediaType: contentType(res.Header), Digest: sentDigest(res.Header), Size: res.ContentLength}
 	if ref.Digest != "" && desc.Digest != "" && desc.Digest.Algorithm() == ref.Digest.Algorithm() && desc.Digest != ref.Digest {
-		return ocispec.Descriptor{}, fmt.Errorf("%s: %w: another digest", describe(r.method, r.url), ErrContent)
+		return ocispec.Descriptor{}, fmt.Errorf("%s: %w: another digest", r, ErrContent)
 	}
 	if ref.Digest != "" {
 		desc.Digest = ref.Digest

@@ -9,12 +9,20 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/registrykit/registry"
 )
 
-// maxRedirects is how many redirects of one request are followed.
-const maxRedirects = 5
+const (
+	// maxRedirects is how many redirects of one request are followed.
+	maxRedirects = 5
+	// dropTimeout is how long is waited for the rest of a response that nobody reads.
+	dropTimeout = 100 * time.Millisecond
+	// cleanupTimeout is how long is waited for what is to be found out or cleaned up after a failure, also if that was the end of the
+	// context.
+	cleanupTimeout = 10 * time.Second
+)
 
 // request is one request, and those that redirects make of it.
 type request struct {
@@ -22,6 +30,7 @@ type request struct {
 	url    *url.URL
 	header http.Header // without credentials
 
+	shown   string    // the path that errors show instead of that of the URL, unless ""
 	content []byte    // the body, or
 	body    io.Reader // the body, which is not closed,
 	length  int64     // and its length
@@ -69,22 +78,24 @@ func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 		next, err := u.Parse(location)
 		switch {
 		case location == "", err != nil:
-			return nil, fmt.Errorf("client: %s: a redirect to nowhere", describe(r.method, u))
+			return nil, fmt.Errorf("client: %s: a redirect to nowhere", r.at(u))
 		case r.method != http.MethodGet && r.method != http.MethodHead:
-			return nil, fmt.Errorf("client: %s: a redirect of a request that is not repeated", describe(r.method, u))
+			return nil, fmt.Errorf("client: %s: a redirect of a request that is not repeated", r.at(u))
 		case next.Scheme != "https" && (next.Scheme != "http" || u.Scheme != "http"), next.Host == "", next.User != nil:
-			return nil, fmt.Errorf("client: %s: a redirect to %s://%s", describe(r.method, u), next.Scheme, next.Host)
+			return nil, fmt.Errorf("client: %s: a redirect to %s://%s", r.at(u), next.Scheme, clean(next.Host, maxCodeSize))
 		}
 		next.Fragment = ""
 		u = next
 	}
-	return nil, fmt.Errorf("client: %s: too many redirects", describe(r.method, r.url))
+	return nil, fmt.Errorf("client: %s: too many redirects", r)
 }
 
 // sendOnce sends a request to u, with credentials if u is of the registry.
 func (c *Client) sendOnce(ctx context.Context, r *request, u *url.URL) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), nil)
+	within, cancel := context.WithCancel(ctx)
+	req, err := http.NewRequestWithContext(within, r.method, u.String(), nil)
 	if err != nil {
+		cancel()
 		return nil, fmt.Errorf("client: %w", bare(err))
 	}
 	if r.header != nil {
@@ -103,21 +114,57 @@ func (c *Client) sendOnce(ctx context.Context, r *request, u *url.URL) (*http.Re
 	req.Header.Set("Accept-Encoding", "identity") // the digest is that of the bytes as they are
 	if c.opts.Authorize != nil && c.ours(u) {
 		if err := c.opts.Authorize(req); err != nil {
+			cancel()
 			return nil, fmt.Errorf("client: credentials: %w", err)
 		}
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, registry.ErrUnavailable.WithCause(fmt.Errorf("client: %s: %w", describe(r.method, u), bare(err)))
+		cancel()
+		return nil, broken(ctx, r.at(u), err)
 	}
+	res.Body = &responseBody{ReadCloser: res.Body, cancel: cancel}
 	return res, nil
 }
 
-// describe names a request without its query, which may be a secret.
-func describe(method string, u *url.URL) string { return method + " " + u.Host + u.Path }
+// responseBody is the body of a response, whose request can be given up while it is read.
+type responseBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+// Close implements [io.Closer].
+func (b *responseBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
+// giveUp gives up a response that is not closed within d. The caller calls stop when it is.
+func giveUp(res *http.Response, d time.Duration) (stop func() bool) {
+	return time.AfterFunc(d, res.Body.(*responseBody).cancel).Stop
+}
+
+// String names the request without its query, which may be a secret.
+func (r *request) String() string { return r.at(r.url) }
+
+// at names the request as it is sent to u.
+func (r *request) at(u *url.URL) string {
+	path := u.EscapedPath()
+	if r.shown != "" {
+		path = r.shown
+	}
+	return r.method + " " + u.Host + clean(path, maxMessageSize)
+}
+
+// broken is the error for a request, or the response to it, that has failed with err on its way.
+//
+// Errors: that of ctx; registry.ErrUnavailable.
+func broken(ctx context.Context, request string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return registry.ErrUnavailable.WithCause(fmt.Errorf("client: %s: %w", request, &cleanError{bare(err)}))
+}
 
 // bare is err without the URL that package net/http puts around it.
 func bare(err error) error {
@@ -141,7 +188,7 @@ func (c *Client) expect(ctx context.Context, r *request, notFound *registry.Erro
 		}
 	}
 	defer drop(res)
-	return nil, c.failure(r, res, notFound)
+	return nil, c.failure(ctx, r, res, notFound)
 }
 
 // call is expect for those who do not read the body.
@@ -154,36 +201,80 @@ func (c *Client) call(ctx context.Context, r *request, notFound *registry.Error,
 	return res.Header, nil
 }
 
-// drop closes a response that is of no interest any more. A little of it is read, so that the connection can be used again.
+// drop closes a response that is of no interest any more. A little of it is read, for a little while, so that the connection can be
+// used again.
 func drop(res *http.Response) {
+	defer giveUp(res, dropTimeout)()
 	_, _ = io.CopyN(io.Discard, res.Body, 4<<10)
 	_ = res.Body.Close()
 }
 
-// readAll reads a response of at most limit bytes and closes it.
+// limited reads what may be read of a response.
+type limited struct {
+	ctx     context.Context
+	request string
+	r       io.Reader
+	left    int64 // bytes
+}
+
+// limit returns the body of the response to r, of which up to n bytes may be read.
+func limit(ctx context.Context, r *request, res *http.Response, n int64) *limited {
+	return &limited{ctx: ctx, request: r.String(), r: res.Body, left: n}
+}
+
+// Read implements [io.Reader].
 //
-// Errors: ErrTooLarge.
-func readAll(res *http.Response, limit int64) ([]byte, error) {
+// Errors: ErrTooLarge; that of the context; registry.ErrUnavailable.
+func (l *limited) Read(p []byte) (int, error) {
+	if l.left < 0 {
+		return 0, ErrTooLarge
+	}
+	n, err := l.r.Read(p[:min(int64(len(p)), l.left+1)])
+	if l.left -= int64(n); l.left < 0 {
+		return 0, ErrTooLarge
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = broken(l.ctx, l.request, err)
+	}
+	return n, err
+}
+
+// readAll reads a response of at most n bytes and closes it.
+//
+// Errors: those of limited.Read.
+func readAll(ctx context.Context, r *request, res *http.Response, n int64) ([]byte, error) {
 	defer drop(res)
-	if res.ContentLength > limit {
+	if res.ContentLength > n {
 		return nil, ErrTooLarge
 	}
-	b, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
-	switch {
-	case err != nil:
-		return nil, registry.ErrUnavailable.WithCause(fmt.Errorf("client: reading a response: %w", err))
-	case int64(len(b)) > limit:
-		return nil, ErrTooLarge
-	}
-	return b, nil
+	return io.ReadAll(limit(ctx, r, res, n))
 }
 
 // location returns the Location of an upload, which must be of the registry.
 func (c *Client) location(from *url.URL, h http.Header) (*url.URL, error) {
 	u, err := from.Parse(h.Get("Location"))
-	if err != nil || h.Get("Location") == "" || !c.ours(u) || !strings.HasPrefix(u.Path, c.base.Path+"/") {
+	if err != nil || h.Get("Location") == "" || !c.mayBeUpload(u) {
 		return nil, errors.New("client: an upload has no Location at the registry")
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return u, nil
+}
+
+// mayBeUpload reports whether a URL is of the registry and below its path, also for a server that decodes the path before it looks for
+// what climbs.
+func (c *Client) mayBeUpload(u *url.URL) bool {
+	path := u.Path
+	for range 3 { // %252e is %2e to whoever decodes twice
+		for part := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' || r == '\\' }) {
+			if part == "." || part == ".." {
+				return false
+			}
+		}
+		decoded, err := url.PathUnescape(path)
+		if err != nil {
+			break
+		}
+		path = decoded
+	}
+	return c.ours(u) && strings.HasPrefix(u.Path, c.base.Path+"/")
 }

@@ -79,9 +79,14 @@ func (c *Client) ResumeUpload(ctx context.Context, repo, id, owner string) (regi
 // Size implements [registry.Upload].
 func (u *upload) Size() int64 { return u.size }
 
+// request is a request about the upload. Errors do not show where it is, since who knows that may go on with it.
+func (u *upload) request(method string, at *url.URL) *request {
+	return &request{method: method, url: at, shown: u.uploadsPath() + "<id>"}
+}
+
 // refresh asks how far the upload has come.
 func (u *upload) refresh(ctx context.Context) error {
-	r := &request{method: http.MethodGet, url: u.loc}
+	r := u.request(http.MethodGet, u.loc)
 	h, err := u.c.call(ctx, r, registry.ErrUploadUnknown, http.StatusNoContent, http.StatusOK)
 	if err != nil {
 		return err
@@ -104,11 +109,14 @@ func (u *upload) moved(r *request, h http.Header) error {
 	return err
 }
 
+// maxUpload is how many bytes no upload has. A registry that says so is not believed.
+const maxUpload = 1 << 60
+
 // receivedOf is how many bytes of an upload the registry says that it has. It says the same of none as of one: started is what is known besides.
 func receivedOf(h http.Header, started bool) (int64, bool) {
 	first, last, ok := strings.Cut(strings.TrimPrefix(h.Get("Range"), "bytes="), "-")
 	n, err := strconv.ParseInt(last, 10, 64)
-	if !ok || first != "0" || err != nil || n < 0 {
+	if !ok || first != "0" || err != nil || n < 0 || n >= maxUpload {
 		return 0, false
 	}
 	if n == 0 && !started {
@@ -160,10 +168,14 @@ func (u *upload) patch(ctx context.Context, src *source, content []byte, length 
 		return nil
 	}
 	offset := u.size
-	r := &request{method: http.MethodPatch, url: u.loc, content: content, length: length, header: http.Header{
+	if length > maxUpload-offset {
+		return registry.ErrBlobTooLarge
+	}
+	r := u.request(http.MethodPatch, u.loc)
+	r.content, r.length, r.header = content, length, http.Header{
 		"Content-Type":  {"application/octet-stream"},
 		"Content-Range": {fmt.Sprintf("%d-%d", offset, offset+length-1)},
-	}}
+	}
 	if content == nil {
 		src.left, r.body = length, src
 	}
@@ -197,16 +209,13 @@ func (u *upload) patch(ctx context.Context, src *source, content []byte, length 
 	return err
 }
 
-// Bounds of find.
-const (
-	findTimeout = 10 * time.Second
-	findTries   = 8
-)
+// findTries is how often find asks.
+const findTries = 8
 
 // find asks how far the upload has come after a request has failed, also if that was because ctx has ended. If something shall have arrived, it
 // gives the registry a moment to notice that no more will come. What cannot be found out stays as it was.
 func (u *upload) find(ctx context.Context, something bool) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), findTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	before := u.size
 	for n := range findTries {
@@ -230,19 +239,20 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 	}
 	to := *u.loc
 	to.RawQuery = strings.TrimPrefix(to.RawQuery+"&digest="+url.QueryEscape(string(d)), "&")
-	h, err := u.c.call(ctx, &request{method: http.MethodPut, url: &to}, registry.ErrUploadUnknown, http.StatusCreated, http.StatusNoContent)
+	r := u.request(http.MethodPut, &to)
+	h, err := u.c.call(ctx, r, registry.ErrUploadUnknown, http.StatusCreated, http.StatusNoContent)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	if got := sentDigest(h); got != "" && got.Algorithm() == d.Algorithm() && got != d {
-		return ocispec.Descriptor{}, fmt.Errorf("%s: %w: another digest", describe(http.MethodPut, &to), ErrContent)
+		return ocispec.Descriptor{}, fmt.Errorf("%s: %w: another digest", r, ErrContent)
 	}
 	return ocispec.Descriptor{MediaType: blobMediaType, Digest: d, Size: u.size}, nil
 }
 
 // Cancel implements [registry.Upload].
 func (u *upload) Cancel(ctx context.Context) error {
-	_, err := u.c.call(ctx, &request{method: http.MethodDelete, url: u.loc}, registry.ErrUploadUnknown, http.StatusNoContent, http.StatusAccepted, http.StatusOK)
+	_, err := u.c.call(ctx, u.request(http.MethodDelete, u.loc), registry.ErrUploadUnknown, http.StatusNoContent, http.StatusAccepted, http.StatusOK)
 	return err
 }
 

@@ -68,7 +68,7 @@ func (u *upload) restore(id string) error {
 		return errID
 	}
 	loc := u.c.base.ResolveReference(ref)
-	if !u.c.ours(loc) || !strings.HasPrefix(loc.Path, u.c.base.Path+"/") {
+	if !u.c.mayBeUpload(loc) {
 		return errID
 	}
 	u.loc, u.size = loc, int64(b[macSize])

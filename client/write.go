@@ -51,7 +51,9 @@ func (c *Client) MountBlob(ctx context.Context, repo string, d digest.Digest, op
 	}
 	// The registry has begun an upload instead, which is the caller's to begin.
 	if loc, err := c.location(r.url, res.Header); err == nil {
-		_ = (&upload{c: c, repo: repo, loc: loc}).Cancel(context.WithoutCancel(ctx)) // if this fails, it expires
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+		defer cancel()
+		_ = (&upload{c: c, repo: repo, loc: loc}).Cancel(ctx) // if this fails, it expires
 	}
 	return ocispec.Descriptor{}, registry.ErrBlobUnknown.WithDetail(map[string]string{"digest": string(d)})
 }
@@ -160,7 +162,7 @@ func (p *manifestPut) send(ctx context.Context, ref reference.Ref, tags []string
 		return nil, err
 	}
 	if got := sentDigest(h); got != "" && got != p.digest {
-		return nil, fmt.Errorf("%s: %w: another digest", describe(r.method, r.url), ErrContent)
+		return nil, fmt.Errorf("%s: %w: another digest", r, ErrContent)
 	}
 	return h, nil
 }

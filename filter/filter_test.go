@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +19,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/client"
 	"github.com/registrykit/registry/filter"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/registrytest"
@@ -277,4 +281,84 @@ func TestAuthorized(t *testing.T) {
 	require.NoError(t, err, "public/a may be pulled from")
 	require.NoError(t, img.Push(t.Context(), b, "bob/x", "v1"))
 	require.ErrorIs(t, registrytest.Index().Push(t.Context(), b, "bob/x", "v1"), registry.ErrTagExists, "bob may not overwrite")
+}
+
+// TestNil: a filter of nothing is refused by every operation, and nobody to tell is told nothing.
+func TestNil(t *testing.T) {
+	store := registrytest.NewStore(t)
+	for name, b := range map[string]registry.Backend{"ReadOnly": filter.ReadOnly(nil), "Observe": filter.Observe(nil, nil), "Log": filter.Log(nil, nil)} {
+		_, err := b.StatBlob(t.Context(), "a", digest.FromString("x"))
+		require.ErrorIs(t, err, registry.ErrUnsupported, name)
+	}
+	for name, b := range map[string]registry.Backend{"Observe": filter.Observe(store, nil), "Log": filter.Log(store, nil)} {
+		require.NoError(t, registrytest.RandomImage(1, 1, 10).Push(t.Context(), b, "a", "v1"), name)
+	}
+}
+
+// TestSubHides: whatever another registry says, a tenant does not hear its prefix, and the log does.
+func TestSubHides(t *testing.T) {
+	answers := map[string]string{
+		"message":  `"message":"no access to /v2/tenants/acme/x"`,
+		"escaped":  `"message":"no access to /v2/Tenants%2Facme%2fx"`,
+		"detail":   `"message":"no","detail":{"name":"tenants\/acme/x"}`,
+		"prefix":   `"message":"tenants/acme: over quota"`,
+		"key":      `"message":"no","detail":[{"tenants/\u0061cme/x":1}]`,
+		"harmless": `"message":"for people","detail":{"name":"x"}`,
+	}
+	for name, body := range answers {
+		up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				w.Header().Set("Location", r.URL.Path+"the-upload")
+				w.WriteHeader(http.StatusAccepted)
+				return
+			}
+			if r.Method == http.MethodHead && strings.Contains(r.URL.Path, "/blobs/") {
+				w.Header().Set("Content-Length", "5")
+				return
+			}
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, `{"errors":[{"code":"DENIED",`+body+`}]}`)
+		}))
+		defer up.Close()
+		tr := &http.Transport{}
+		defer tr.CloseIdleConnections()
+		c, err := client.New(up.URL, &client.Options{HTTPClient: &http.Client{Transport: tr}})
+		require.NoError(t, err)
+		s, err := filter.Sub(c, "tenants/acme")
+		require.NoError(t, err)
+		ctx, d := t.Context(), digest.FromString("x")
+
+		_, got := s.GetManifest(ctx, "x", reference.Ref{Tag: "v1"})
+		errs := []error{got, s.DeleteBlob(ctx, "x", d)}
+		for _, err := range s.Tags(ctx, "x", nil) {
+			errs = append(errs, err)
+		}
+		for _, err := range s.Repositories(ctx, nil) {
+			errs = append(errs, err)
+		}
+		u, err := s.CreateUpload(ctx, "x", nil)
+		require.NoError(t, err)
+		_, appended := u.Append(ctx, 0, 1, strings.NewReader("x"))
+		_, committed := u.Commit(ctx, d, nil)
+		blob, err := s.OpenBlob(ctx, "x", d, nil)
+		require.NoError(t, err)
+		_, read := io.ReadAll(blob.Body)
+		require.NoError(t, blob.Body.Close())
+		errs = append(errs, appended, committed, u.Cancel(ctx), read)
+		require.Len(t, errs, 8)
+		for _, err := range errs {
+			var e *registry.Error
+			require.ErrorAs(t, err, &e, name)
+			require.ErrorIs(t, err, registry.ErrDenied, name)
+			if name == "harmless" {
+				require.Equal(t, "for people", e.Message())
+				require.NotNil(t, e.Detail())
+				continue
+			}
+			require.Equal(t, registry.ErrDenied.Message(), e.Message(), name)
+			require.Nil(t, e.Detail(), name)
+			var cause *client.Error
+			require.ErrorAs(t, err, &cause, name)
+		}
+	}
 }

@@ -11,7 +11,11 @@ import (
 
 // Log returns b, and logs each operation as it ends: at level Info if it went well, Warn if it was refused, and Error if
 // it failed for a reason that is no client's. Ids of uploads are not logged, since who knows one may be taken for its owner.
+// A nil logger logs nothing; a nil b has no operations.
 func Log(b registry.Backend, logger *slog.Logger) registry.Backend {
+	if logger == nil {
+		return Observe(b, nil)
+	}
 	return Observe(b, func(ctx context.Context, op *registry.Op, took time.Duration, err error) {
 		level := slog.LevelInfo
 		var e *registry.Error

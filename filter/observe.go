@@ -12,8 +12,12 @@ import (
 // is called by many goroutines at once, and the operation waits for it.
 type Observer func(ctx context.Context, op *registry.Op, took time.Duration, err error)
 
-// Observe returns b, and has observe told of each operation.
+// Observe returns b, and has observe, unless nil, told of each operation. A nil b has no operations.
 func Observe(b registry.Backend, observe Observer) registry.Backend {
+	b = orNone(b)
+	if observe == nil {
+		return registry.Intercept(b, registry.Chain())
+	}
 	return registry.Intercept(b, func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
 		begin := time.Now()
 		err := next(ctx)

@@ -19,11 +19,12 @@ type sub struct {
 	registry.Unimplemented
 	b      registry.Backend
 	prefix string // with a slash at the end
+	hiding hiding
 }
 
 // Sub returns the repositories of b whose names begin with prefix and a slash, under what follows in their names: one tenant of
 // many, who sees nothing of the others. The repository prefix itself is not among them. Mounts take from below the prefix only. Uploads
-// remain those of b: their ids are the same.
+// remain those of b: their ids are the same. What errors of b say of names that begin with prefix is in their causes only.
 //
 // It fails if prefix is no name of a repository, or too long for one to have a name below it.
 func Sub(b registry.Backend, prefix string) (registry.Backend, error) {
@@ -33,7 +34,8 @@ func Sub(b registry.Backend, prefix string) (registry.Backend, error) {
 	if err := reference.CheckName(prefix + "/x"); err != nil {
 		return nil, fmt.Errorf("filter: prefix: %w", err)
 	}
-	return &sub{b: b, prefix: prefix + "/"}, nil
+	h := hiding{prefix}
+	return &sub{b: registry.Intercept(b, h.intercept), prefix: prefix + "/", hiding: h}, nil
 }
 
 // in returns the name in b of a repository here.
@@ -49,14 +51,6 @@ func (s *sub) in(repo string) (string, error) {
 	return s.prefix + repo, nil
 }
 
-// out returns err without the prefix, which is nothing to a tenant: names are in errors about names only.
-func out(err error, repo string) error {
-	if errors.Is(err, registry.ErrNameUnknown) {
-		return registry.ErrNameUnknown.WithDetail(map[string]string{"name": repo})
-	}
-	return err
-}
-
 // within calls f with the name in b of a repository here.
 func within[T any](s *sub, repo string, f func(repo string) (T, error)) (T, error) {
 	name, err := s.in(repo)
@@ -64,8 +58,7 @@ func within[T any](s *sub, repo string, f func(repo string) (T, error)) (T, erro
 		var zero T
 		return zero, err
 	}
-	v, err := f(name)
-	return v, out(err, repo)
+	return f(name)
 }
 
 // listed is within for a list.
@@ -78,7 +71,7 @@ func listed[T any](s *sub, repo string, f func(repo string) iter.Seq2[T, error])
 			return
 		}
 		for v, err := range f(name) {
-			if !yield(v, out(err, repo)) {
+			if !yield(v, err) {
 				return
 			}
 		}
@@ -89,7 +82,13 @@ func listed[T any](s *sub, repo string, f func(repo string) iter.Seq2[T, error])
 type nothing = struct{}
 
 func (s *sub) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.OpenOptions) (*registry.Blob, error) {
-	return within(s, repo, func(repo string) (*registry.Blob, error) { return s.b.OpenBlob(ctx, repo, d, opts) })
+	return within(s, repo, func(repo string) (*registry.Blob, error) {
+		blob, err := s.b.OpenBlob(ctx, repo, d, opts)
+		if err == nil {
+			blob = &registry.Blob{Descriptor: blob.Descriptor, Body: s.hiding.body(blob.Body)}
+		}
+		return blob, err
+	})
 }
 
 func (s *sub) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {

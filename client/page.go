@@ -1,0 +1,170 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/registrykit/registry"
+)
+
+const (
+	// maxEmptyPages is how many pages in a row may be empty.
+	maxEmptyPages = 16
+	// maxElements is how many elements a page has at most. A registry that knows no pages sends all at once.
+	maxElements = 100_000
+)
+
+var errPages = errors.New("client: the pages of a list of the registry have no end")
+
+// list is one list of the registry.
+type list struct {
+	path     string
+	key      string          // of the array in the JSON object that is a page
+	notFound *registry.Error // if there is no such list
+}
+
+// pages gets the pages of a list one after the other, and calls each with each, once it has arrived as a whole: nobody holds a connection
+// while the caller does something else.
+func pages[T any](ctx context.Context, c *Client, l list, query url.Values, decode func(*json.Decoder) (T, error), each func([]T) error) error {
+	u, empty := c.url(l.path, query), 0
+	for {
+		r := &request{method: http.MethodGet, url: u}
+		res, err := c.expect(ctx, r, l.notFound, http.StatusOK)
+		if err != nil {
+			return err
+		}
+		page, err := elements(ctx, limit(ctx, r, res, c.opts.MaxListSize), l.key, decode)
+		drop(res)
+		if err != nil {
+			return fmt.Errorf("client: %s: %w", r, err)
+		}
+		if err := each(page); err != nil {
+			return err
+		}
+		next := nextPage(res.Header)
+		if next == "" {
+			return nil
+		}
+		if empty++; len(page) > 0 {
+			empty = 0
+		}
+		to, err := u.Parse(next)
+		switch {
+		case err != nil, !c.ours(to), to.Path != u.Path:
+			return fmt.Errorf("client: %s: the next page is not of the list", r)
+		case *to == *u, empty > maxEmptyPages:
+			return errPages
+		}
+		u = to
+	}
+}
+
+// elements returns the elements of the array under a key of the JSON object that r holds; none if there is no such key or it is null. They are
+// decoded one by one, so that nothing is read after the first that is not as it should be.
+//
+// Errors: ErrTooLarge if there are too many; that of ctx; those of decode and r.
+func elements[T any](ctx context.Context, r io.Reader, key string, decode func(*json.Decoder) (T, error)) (all []T, err error) {
+	dec := json.NewDecoder(r)
+	if err := expectDelim(dec, '{'); err != nil {
+		return nil, err
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return nil, cut(err)
+		}
+		if name != key {
+			if err := dec.Decode(&ignored{}); err != nil {
+				return nil, cut(err)
+			}
+			continue
+		}
+		value, err := dec.Token()
+		switch {
+		case err != nil:
+			return nil, cut(err)
+		case value == nil:
+			continue
+		case value != json.Delim('['):
+			return nil, errJSON
+		}
+		for dec.More() {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			v, err := decode(dec)
+			if err != nil {
+				return nil, cut(err)
+			}
+			if all = append(all, v); len(all) > maxElements {
+				return nil, ErrTooLarge
+			}
+		}
+		if err := expectDelim(dec, ']'); err != nil {
+			return nil, err
+		}
+	}
+	if err := expectDelim(dec, '}'); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.Join(errJSON, err)
+	}
+	return all, nil
+}
+
+var errJSON = fmt.Errorf("%w: not the JSON of a list", ErrContent)
+
+// ignored is a JSON value that is of no interest, and not held.
+type ignored struct{}
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (*ignored) UnmarshalJSON([]byte) error { return nil }
+
+// expectDelim reads a delimiter.
+func expectDelim(dec *json.Decoder, want json.Delim) error {
+	got, err := dec.Token()
+	switch {
+	case err != nil:
+		return cut(err)
+	case got != want:
+		return errJSON
+	}
+	return nil
+}
+
+// cut is the error of a decoder that has not read all it wanted.
+func cut(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// nextPage is the URL of the link to the next page (RFC 8288), "" if there is none.
+func nextPage(h http.Header) string {
+	for _, value := range h.Values("Link") {
+		for {
+			_, rest, found := strings.Cut(value, "<")
+			target, params, ok := strings.Cut(rest, ">")
+			if !found || !ok {
+				break
+			}
+			params, value, _ = strings.Cut(params, ",")
+			for param := range strings.SplitSeq(params, ";") {
+				key, rel, _ := strings.Cut(strings.TrimSpace(param), "=")
+				if strings.EqualFold(key, "rel") && slices.Contains(strings.Fields(strings.Trim(rel, `"`)), "next") {
+					return target
+				}
+			}
+		}
+	}
+	return ""
+}
