@@ -47,7 +47,8 @@ type Options struct {
 	// Sparse says that manifests may name content which the repository does not have. Default: false.
 	Sparse bool
 	// Remote says that the bytes of an upload go a way on which some may be lost: after an Append that has failed, fewer may
-	// have been received than were read, and that may show a moment later. Default: false.
+	// have been received than were read, and that may show a moment later; and the last chunk of a Commit is added in a step of its
+	// own, so that somebody else may add in between. Default: false.
 	Remote bool
 
 	// LargeSize is the size of a large blob in bytes. Default: DefaultLargeSize.
@@ -169,6 +170,12 @@ func (s *suite) writers() []part {
 		{"UploadRace", s.uploadRace},
 		{"UploadReaderFails", s.uploadReaderFails},
 		{"UploadContextEnds", s.uploadContextEnds},
+		{"CommitLast", s.commitLast},
+		{"CommitLastOutOfOrder", s.commitLastOutOfOrder},
+		{"CommitLastFails", s.commitLastFails},
+		{"CommitLastWrongDigest", s.commitLastWrongDigest},
+		{"CommitLastRace", s.commitLastRace},
+		{"CommitLastOneStep", s.commitLastOneStep},
 		{"MountFrom", s.mountFrom},
 		{"MountSearch", s.mountSearch},
 		{"MountRefused", s.mountRefused},

@@ -3,10 +3,12 @@ package gocloud_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -165,6 +167,105 @@ func TestFactFileblobWritesSecondFiles(t *testing.T) {
 	}
 }
 
+// TestFactMD5: gocloud.dev hashes all that is written, unless told otherwise.
+func TestFactMD5(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		on     *blob.Bucket
+		hashed bool
+	}{
+		{"mem by default", memblob.OpenBucket(nil), true},
+		{"mem", memBucket(t), false},
+		{"file by default", fileBucket(fileblob.Options{})(t), true},
+		{"file", fileBucket(recommended)(t), false},
+	} {
+		d, err := gocloud.New(t.Context(), c.on, nil)
+		require.NoError(t, err)
+		put(t, d, "key", "x", nil)
+		a, err := c.on.Attributes(t.Context(), "key")
+		require.NoError(t, err)
+		require.Equal(t, c.hashed, len(a.MD5) > 0, c.name)
+		require.NoError(t, c.on.Close())
+	}
+}
+
+// TestManyPages: memblob looks at all keys for each page, and at more of them the further back a page is.
+func TestManyPages(t *testing.T) {
+	d := buckets[0].driver(t)
+	want := make([]string, 5000)
+	for i := range want {
+		want[i] = fmt.Sprintf("dir%d/key%04d", i/2000, i)
+		put(t, d, want[i], "", nil)
+	}
+	require.Equal(t, want, keys(t, d, "", &storage.ListOptions{PageHint: 1}), "pages that grow")
+	for _, hint := range []int{100, 1000} {
+		var got []string
+		opts := storage.ListOptions{PageHint: hint}
+		for n := 0; ; n = 0 {
+			for info, err := range d.List(t.Context(), "", &opts) {
+				require.NoError(t, err)
+				got = append(got, info.Key)
+				if n++; n == hint {
+					break
+				}
+			}
+			if n < hint {
+				break
+			}
+			opts.After = got[len(got)-1]
+			require.LessOrEqual(t, len(got), len(want))
+		}
+		require.Equal(t, want, got, "pages of %d", hint)
+	}
+}
+
+// TestDirectoryGone: a bucket that is no longer there is not an empty one: who collects what nothing names must not be told so.
+func TestDirectoryGone(t *testing.T) {
+	for _, prefix := range []string{"", "Registry/v1/"} {
+		dir := filepath.Join(t.TempDir(), "bucket")
+		opts := recommended
+		opts.CreateDir = true
+		raw, err := fileblob.OpenBucket(dir, &opts)
+		require.NoError(t, err)
+		d, err := gocloud.New(t.Context(), raw, &gocloud.Options{Prefix: prefix})
+		require.NoError(t, err)
+		require.Empty(t, keys(t, d, "", nil))
+		for i := range 5 {
+			put(t, d, "dir"+itoa(i)+"/key", "x", nil)
+			put(t, d, "flat/key"+itoa(i), "x", nil)
+		}
+		require.Empty(t, keys(t, d, "none/", nil), "a directory that is not there is empty")
+
+		gone := dir + "-gone"
+		fails := func(prefix string, keysOnly bool, after int) {
+			t.Helper()
+			n, failed := 0, 0
+			for _, err := range d.List(t.Context(), prefix, &storage.ListOptions{KeysOnly: keysOnly}) {
+				if err != nil {
+					require.ErrorIs(t, err, storage.ErrUnavailable)
+					require.NotErrorIs(t, err, storage.ErrNotExist)
+					failed++
+					continue
+				}
+				if n++; n == after {
+					require.NoError(t, os.Rename(dir, gone))
+				}
+			}
+			require.Equal(t, after, n)
+			require.Equal(t, 1, failed)
+			require.NoError(t, os.Rename(gone, dir))
+		}
+		fails("", true, 2)
+		fails("", false, 2)
+		fails("flat/", false, 2)
+		for _, p := range []string{"", "flat/", "none/"} {
+			require.NoError(t, os.Rename(dir, gone))
+			fails(p, false, 0)
+		}
+		require.Len(t, keys(t, d, "", nil), 10)
+	}
+}
+
 // allocated returns how many bytes f allocates.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
@@ -215,7 +316,7 @@ func network(t *testing.T) (*gocloud.Driver, *networkBucket) {
 	raw := openNetwork(t)
 	var n *networkBucket
 	require.True(t, raw.As(&n))
-	return buckets[5].on(t, raw, nil), n
+	return buckets[len(buckets)-1].on(t, raw, nil), n
 }
 
 func TestFactForbiddenIsNotFound(t *testing.T) {
@@ -297,8 +398,9 @@ func TestNewRefuses(t *testing.T) {
 	}
 	_, err = gocloud.New(t.Context(), memBucket(t), &gocloud.Options{Parts: gocloud.Parts{First: 1}})
 	require.Error(t, err)
-	_, err = gocloud.New(t.Context(), blob.PrefixedBucket(fileBucket(recommended)(t), "no-slash"), nil)
+	_, err = gocloud.New(t.Context(), blob.PrefixedBucket(fileBucket(recommended)(t), "dir/no-slash"), nil)
 	require.ErrorIs(t, err, errors.ErrUnsupported)
+	require.ErrorContains(t, err, `must end in "/"`)
 	closed := memblob.OpenBucket(nil)
 	require.NoError(t, closed.Close())
 	_, err = gocloud.New(t.Context(), closed, nil)

@@ -28,8 +28,12 @@ func fileRoot(ctx context.Context, bucket *blob.Bucket) (string, error) {
 	const name = "=root="
 	_, err := bucket.Attributes(ctx, name)
 	var failed *os.PathError
-	if err == nil || !bucket.ErrorAs(err, &failed) || filepath.Base(failed.Path) != name {
-		return "", fmt.Errorf("gocloud: the directory of the bucket is not known: %w", errors.Join(errors.ErrUnsupported, err))
+	if err == nil || !bucket.ErrorAs(err, &failed) {
+		return "", fmt.Errorf("gocloud: fileblob does not tell the directory of the bucket: %w", errors.Join(errors.ErrUnsupported, err))
+	}
+	if prefix, ok := strings.CutSuffix(filepath.Base(failed.Path), name); !ok || prefix != "" {
+		return "", fmt.Errorf("gocloud: the prefix of a blob.PrefixedBucket over fileblob must end in %q, as that of Options.Prefix, but ends in %q: %w",
+			"/", prefix, errors.ErrUnsupported)
 	}
 	return filepath.Dir(failed.Path), nil
 }
@@ -102,15 +106,24 @@ func (w *walk) directory(path, prefix, cut string) (more bool, err error) {
 	return true, nil
 }
 
-// read returns the entries of a directory, sorted; none if it is not there.
+// read returns the entries of a directory, sorted; none if it is not there, but the one of the driver is.
 func (w *walk) read(path string) ([]fs.DirEntry, error) {
 	w.f.locks.names.Lock()
 	defer w.f.locks.names.Unlock()
 	entries, err := os.ReadDir(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, w.f.present()
 	}
 	return entries, err
+}
+
+// present fails if the directory that New wrote to is gone, say because its file system is no longer mounted. Then everything seems
+// to have been removed, which a list must not say.
+func (f *files) present() error {
+	if _, err := os.Stat(f.path(f.prefix)); err != nil {
+		return fmt.Errorf("%w: the directory of the bucket: %v", storage.ErrUnavailable, err) //nolint:errorlint // not that an object is missing
+	}
+	return nil
 }
 
 // file yields an object.
@@ -123,7 +136,7 @@ func (w *walk) file(e fs.DirEntry, key string) (more bool, err error) {
 	}
 	info, err := e.Info()
 	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil // removed since the names were read
+		return true, w.f.present() // removed since the names were read
 	}
 	if err != nil {
 		return false, err

@@ -45,8 +45,7 @@ var buckets = []bucket{
 	{name: "mem", open: memBucket},
 	{name: "mem-prefix", open: memBucket, prefix: "Registry/v1/"},
 	{name: "file", open: fileBucket(recommended)},
-	{name: "file-prefix", open: fileBucket(recommended), prefix: "Registry/v1.x/"},
-	{name: "file-default", open: fileBucket(fileblob.Options{})},
+	{name: "file-default-prefix", open: fileBucket(fileblob.Options{}), prefix: "Registry/v1.x/"},
 	{name: "network", open: openNetwork, prefix: "v1/", providers: []gocloud.Provider{networkProvider}},
 }
 
@@ -76,13 +75,10 @@ func (b bucket) on(t testing.TB, on *blob.Bucket, locks *gocloud.Locks) *gocloud
 // TestDriver runs the kit. Where a driver is opened again, it is on the same bucket with the same locks.
 func TestDriver(t *testing.T) {
 	onBuckets(t, func(t *testing.T, b bucket) {
-		if testing.Short() && (b.name == "mem-prefix" || b.name == "file-prefix") {
+		if testing.Short() && b.prefix != "" && b.providers == nil {
 			t.Skip("short")
 		}
-		size := int64(8 << 20)
-		if b.name == "mem" || b.name == "file" {
-			size = 0 // the kit's own
-		}
+		t.Parallel() // they wait for the file system
 		opened := map[storage.Driver]func(t *testing.T) storage.Driver{}
 		storagetest.TestDriver(t, func(t *testing.T) storage.Driver {
 			on, locks := b.open(t), gocloud.NewLocks()
@@ -91,8 +87,9 @@ func TestDriver(t *testing.T) {
 			opened[d] = func(t *testing.T) storage.Driver { return b.on(t, on, locks) }
 			return d
 		}, &storagetest.Options{
-			LargeSize: size,
-			Reopen:    func(t *testing.T, d storage.Driver) storage.Driver { return opened[d](t) },
+			LargeSize:  12 << 20, // more than a part
+			Goroutines: 32,
+			Reopen:     func(t *testing.T, d storage.Driver) storage.Driver { return opened[d](t) },
 		})
 	})
 }

@@ -55,7 +55,7 @@ func FuzzLikeMemory(f *testing.F) {
 			return
 		}
 		for _, b := range buckets {
-			if b.name == "file-default" || b.name == "mem-prefix" {
+			if b.name == "mem-prefix" {
 				continue
 			}
 			want, err := memory.New(nil)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 
@@ -19,6 +20,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/registrytest"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/gocloud"
 )
@@ -109,6 +111,25 @@ func (b bucket) replicas(t *testing.T, n int) (stores []*storage.Store) {
 		stores = append(stores, s)
 	}
 	return stores
+}
+
+// TestBackend runs the kit for Backends on the kinds of buckets that differ. Where a Store is opened again, it is on a driver of its own.
+func TestBackend(t *testing.T) {
+	for _, name := range []string{"mem", "file"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := buckets[slices.IndexFunc(buckets, func(b bucket) bool { return b.name == name })]
+			var second registry.Backend
+			registrytest.TestBackend(t, func(t *testing.T) registry.Backend {
+				stores := b.replicas(t, 2)
+				second = stores[1]
+				return stores[0]
+			}, &registrytest.Options{
+				LargeSize: 4 << 20, Appends: 200, Writers: 8,
+				Reopen: func(*testing.T, registry.Backend) registry.Backend { return second },
+			})
+		})
+	}
 }
 
 func TestStore(t *testing.T) {

@@ -135,29 +135,6 @@ func (s *suite) raceIfVersion(t *testing.T) {
 	}
 }
 
-// raceDelete: of Puts and Deletes on the same version, one wins.
-func (s *suite) raceDelete(t *testing.T) {
-	d := s.new(t)
-	for round := range 10 {
-		key := fmt.Sprintf("a/b/c%d/key", round%2)
-		info := put(t, d, key, fmt.Sprint("round ", round), nil)
-		errs := race(s.Goroutines/2, func(i int) error {
-			if i%2 == 0 {
-				return d.Delete(t.Context(), key, info.Version)
-			}
-			opts := &storage.PutOptions{IfVersion: info.Version, Durability: storage.Relaxed}
-			_, err := d.Put(t.Context(), key, strings.NewReader(fmt.Sprint("by ", i)), opts)
-			return err
-		})
-		winner := outcome(t, errs, storage.ErrChanged, storage.ErrNotExist)
-		if winner%2 == 0 {
-			requireAbsent(t, d, key)
-		} else {
-			requireContent(t, d, key, fmt.Sprint("by ", winner))
-		}
-	}
-}
-
 func (s *suite) counter(t *testing.T) {
 	d := s.new(t)
 	count(t, []storage.Driver{d}, 16, 20)

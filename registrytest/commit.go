@@ -1,0 +1,209 @@
+package registrytest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+)
+
+// prefixes are the sizes of what an upload has when a Commit adds the rest.
+var prefixes = []int64{0, 10, 50_000}
+
+// chunk returns the rest of content after offset as the last chunk of an upload.
+func chunk(content []byte, offset, length int64) *registry.Chunk {
+	return &registry.Chunk{Offset: offset, Length: length, Body: bytes.NewReader(content[offset:])}
+}
+
+// begin begins an upload of which the first size bytes of content have arrived.
+func (s *suite) begin(t *testing.T, b registry.Backend, content []byte, size int64) registry.Upload {
+	t.Helper()
+	u := s.create(t, b, "a/b")
+	if size > 0 {
+		add(t, u, content[:size])
+	}
+	return u
+}
+
+// commitLast: the last chunk comes with the Commit, with a length or without, in part, whole, or empty.
+func (s *suite) commitLast(t *testing.T) {
+	b, _ := s.new(t)
+	for i, size := range prefixes {
+		for j, rest := range []int64{0, 100, 70_000} {
+			for k, length := range []int64{rest, -1} {
+				if size+rest == 0 {
+					continue
+				}
+				content := RandomBytes(uint64(100*i+10*j+k), int(size+rest))
+				u := s.begin(t, b, content, size)
+				desc, err := u.Commit(t.Context(), digest.FromBytes(content), chunk(content, size, length))
+				require.NoError(t, err)
+				require.Equal(t, descriptor("application/octet-stream", content), desc)
+				requireBlob(t, b, "a/b", content)
+				s.requireEnded(t, b, "a/b", u)
+			}
+		}
+	}
+}
+
+// commitLastOutOfOrder: a last chunk that does not begin where the upload stands is refused and changes nothing.
+func (s *suite) commitLastOutOfOrder(t *testing.T) {
+	b, _ := s.new(t)
+	content := RandomBytes(1, 120_000)
+	d := digest.FromBytes(content)
+	for _, size := range prefixes {
+		u := s.begin(t, b, content, size)
+		for _, offset := range []int64{-1, 0, size - 1, size + 1, 1 << 40} {
+			if offset == size {
+				continue
+			}
+			for _, length := range []int64{int64(len(content)) - size, -1} {
+				last := &registry.Chunk{Offset: offset, Length: length, Body: bytes.NewReader(content[size:])}
+				_, err := u.Commit(t.Context(), d, last)
+				requireError(t, err, registry.ErrRangeInvalid, "at %d of %d", offset, size)
+				require.Equal(t, size, u.Size())
+				requireNoBlob(t, b, "a/b", d)
+			}
+		}
+		v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+		require.NoError(t, err)
+		require.Equal(t, size, v.Size())
+		_, err = v.Commit(t.Context(), d, chunk(content, size, -1))
+		require.NoError(t, err)
+		requireBlob(t, b, "a/b", content)
+		if !s.NoDelete {
+			require.NoError(t, b.DeleteBlob(t.Context(), "a/b", d))
+		}
+		content = append(content[:len(content):len(content)], byte(size)) // another blob
+		d = digest.FromBytes(content)
+	}
+}
+
+// commitLastFails: if the last chunk is too short, or its reader fails, there is no blob, and the upload goes on from what has arrived.
+func (s *suite) commitLastFails(t *testing.T) {
+	b, _ := s.new(t)
+	for i, size := range prefixes {
+		for j, arrives := range []int64{0, 100, 70_000} {
+			for k, c := range []struct {
+				name   string
+				length int64
+				broken bool
+			}{{"too short", arrives + 1, false}, {"broken, of known length", 75_000, true}, {"broken", -1, true}} {
+				content := RandomBytes(uint64(100*i+10*j+k), 150_000)
+				u := s.begin(t, b, content, size)
+				var body io.Reader = bytes.NewReader(content[size : size+arrives])
+				if c.broken {
+					body = &brokenReader{body}
+				}
+				d := digest.FromBytes(content[:size+arrives]) // what has arrived is not what was to come, whatever it hashes to
+				_, err := u.Commit(t.Context(), d, &registry.Chunk{Offset: size, Length: c.length, Body: body})
+				if c.broken {
+					require.ErrorIs(t, err, errBroken, c.name)
+				} else {
+					requireError(t, err, registry.ErrSizeInvalid, c.name)
+				}
+				requireNoBlob(t, b, "a/b", d)
+				require.GreaterOrEqual(t, u.Size(), size, c.name)
+				s.requireKept(t, size+arrives, u.Size())
+				v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+				require.NoError(t, err, c.name)
+				if !s.Remote {
+					require.Equal(t, u.Size(), v.Size(), c.name)
+				}
+				s.finish(t, b, "a/b", v, content)
+			}
+		}
+	}
+}
+
+// commitLastWrongDigest: if all has arrived and is something else, the upload is gone.
+func (s *suite) commitLastWrongDigest(t *testing.T) {
+	b, _ := s.new(t)
+	content := RandomBytes(1, 120_000)
+	for _, size := range prefixes {
+		for _, length := range []int64{int64(len(content)) - size, -1} {
+			u := s.begin(t, b, content, size)
+			d := digest.FromString("something else")
+			_, err := u.Commit(t.Context(), d, chunk(content, size, length))
+			requireError(t, err, registry.ErrDigestInvalid)
+			requireNoBlob(t, b, "a/b", d)
+			requireNoBlob(t, b, "a/b", digest.FromBytes(content))
+			s.requireEnded(t, b, "a/b", u)
+		}
+	}
+}
+
+// commitLastRace: of several that commit with the same last chunk, exactly one does, and the chunk is in the blob once.
+func (s *suite) commitLastRace(t *testing.T) {
+	b, _ := s.new(t)
+	for round := range 10 {
+		size := prefixes[round%3]
+		content := RandomBytes(uint64(round), int(size)+[]int{100, 20_000}[round%2])
+		d := digest.FromBytes(content)
+		u := s.begin(t, b, content, size)
+		us := make([]registry.Upload, max(2, s.Writers/4))
+		for i := range us {
+			var err error
+			us[i], err = b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+			require.NoError(t, err)
+		}
+		errs := race(len(us), func(i int) error {
+			_, err := us[i].Commit(t.Context(), d, chunk(content, size, []int64{int64(len(content)) - size, -1}[i%2]))
+			return err
+		})
+		won := 0
+		for _, err := range errs {
+			if err == nil {
+				won++
+			} else if !errors.Is(err, registry.ErrUploadUnknown) {
+				requireError(t, err, registry.ErrRangeInvalid)
+			}
+		}
+		require.Equal(t, 1, won, "of %d with the same chunk: %v", len(us), errors.Join(errs...))
+		requireBlob(t, b, "a/b", content)
+	}
+}
+
+// commitLastOneStep: nobody adds to an upload between the last chunk and the Commit that it came with.
+func (s *suite) commitLastOneStep(t *testing.T) {
+	if s.Remote {
+		t.Skip("the last chunk goes its own way")
+	}
+	b, _ := s.new(t)
+	begin := time.Now()
+	for round := 0; round < 300 && (round < 10 || time.Since(begin) < time.Second/2); round++ {
+		size := prefixes[round%2]
+		content := RandomBytes(uint64(round), int(size)+100)
+		u := s.begin(t, b, content, size)
+		id := u.ID()
+		var committed atomic.Bool
+		requireAll(t, race(4, func(i int) error {
+			if i == 0 {
+				defer committed.Store(true)
+				_, err := u.Commit(t.Context(), digest.FromBytes(content), chunk(content, size, 100))
+				return err
+			}
+			for !committed.Load() {
+				v, err := b.ResumeUpload(t.Context(), "a/b", id, s.Owner)
+				if err == nil && v.Size() > size {
+					if _, err = v.Append(t.Context(), v.Size(), 1, strings.NewReader("x")); err == nil {
+						return errors.New("somebody has added in between")
+					}
+				}
+				if err != nil && !errors.Is(err, registry.ErrUploadUnknown) && !errors.Is(err, registry.ErrRangeInvalid) {
+					return err
+				}
+			}
+			return nil
+		}))
+		requireBlob(t, b, "a/b", content)
+	}
+}

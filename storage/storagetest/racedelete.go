@@ -1,0 +1,146 @@
+package storagetest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// Bounds of raceDelete.
+const (
+	raceTime   = 600 * time.Millisecond // for each half
+	raceRounds = 4000                   // are enough of a half, if it is fast
+	raceFew    = 20                     // rounds are made of a half, however slow
+)
+
+// raceDelete: of Deletes of the same version and Puts on it one wins, and a Delete removes that version and no other. A driver that
+// checks and then acts shows only if somebody comes in between. So there are many rounds of few, who come in any order and a little
+// apart; and half of them beside lists, as whoever has to wait for a lock then gets in between where it is given up for a moment.
+func (s *suite) raceDelete(t *testing.T) {
+	t.Run("Alone", func(t *testing.T) { s.raceDeletes(t, 0) })
+	t.Run("BesideLists", func(t *testing.T) { s.raceDeletes(t, 2) })
+}
+
+func (s *suite) raceDeletes(t *testing.T, listers int) {
+	d := s.new(t)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var stop atomic.Bool
+	listed := make(chan error, listers)
+	if listers > 0 {
+		for i := range 500 {
+			put(t, d, fmt.Sprintf("more/%03d", i), "", &storage.PutOptions{Durability: storage.Relaxed})
+		}
+	}
+	for range listers {
+		go func() {
+			var err error
+			for err == nil && !stop.Load() {
+				_, err = listKeys(t.Context(), d, "more/", nil, -1)
+			}
+			listed <- err
+		}()
+	}
+	defer func() {
+		stop.Store(true)
+		for range listers {
+			require.NoError(t, <-listed)
+		}
+	}()
+	begin := time.Now()
+	for round := 0; round < raceRounds && (round < raceFew || time.Since(begin) < raceTime); round++ {
+		raceDeleteOnce(t, d, rnd, fmt.Sprintf("a/b/c%d/key", round%3))
+	}
+}
+
+// contender is what one of a round does.
+type contender int
+
+const (
+	deletes   contender = iota // the version
+	puts                       // on the version
+	overrides                  // it, whatever it is
+)
+
+// raceDeleteOnce lets two to four race: at least one Delete, with others, with Puts on the version, or with one Put without a condition.
+func raceDeleteOnce(t *testing.T, d storage.Driver, rnd *rand.Rand, key string) {
+	t.Helper()
+	relaxed := &storage.PutOptions{Durability: storage.Relaxed}
+	info := put(t, d, key, "first", relaxed)
+	who := make([]contender, 2+rnd.IntN(3))
+	override := rnd.IntN(3) == 0
+	if override {
+		who[1] = overrides
+	}
+	for i := range who {
+		if i > 0 && !override {
+			who[i] = contender(rnd.IntN(2))
+		}
+	}
+	rnd.Shuffle(len(who), func(i, j int) { who[i], who[j] = who[j], who[i] })
+	apart := []int{0, 1000, 20_000, 150_000}[rnd.IntN(4)] // ns
+	waits := make([]time.Duration, len(who))
+	for i := range waits {
+		waits[i] = time.Duration(rnd.IntN(apart + 1))
+	}
+
+	var ready atomic.Int32
+	errs := race(len(who), func(i int) error {
+		// Those who are woken by a channel come one after the other; these are awake.
+		for ready.Add(1); int(ready.Load()) < len(who); {
+			runtime.Gosched()
+		}
+		for begin := time.Now(); time.Since(begin) < waits[i]; {
+			runtime.Gosched()
+		}
+		switch who[i] {
+		case deletes:
+			return d.Delete(t.Context(), key, info.Version)
+		case puts:
+			opts := &storage.PutOptions{IfVersion: info.Version, Durability: storage.Relaxed}
+			_, err := d.Put(t.Context(), key, strings.NewReader(fmt.Sprint("by ", i)), opts)
+			return err
+		}
+		_, err := d.Put(t.Context(), key, strings.NewReader("override"), relaxed)
+		return err
+	})
+	if override {
+		requireOverridden(t, d, key, who, errs)
+		return
+	}
+	winner := outcome(t, errs, storage.ErrChanged, storage.ErrNotExist)
+	if who[winner] == puts {
+		requireContent(t, d, key, fmt.Sprint("by ", winner))
+		return
+	}
+	_, err := d.Stat(t.Context(), key)
+	require.ErrorIs(t, err, storage.ErrNotExist, "a Delete has won")
+}
+
+// requireOverridden requires that a Put without a condition stands, whether it came before or after a Delete of another version.
+func requireOverridden(t *testing.T, d storage.Driver, key string, who []contender, errs []error) {
+	t.Helper()
+	won := 0
+	for i, err := range errs {
+		switch {
+		case err == nil && who[i] == deletes:
+			won++
+		case err != nil && who[i] == overrides:
+			require.NoError(t, err)
+		case err != nil:
+			require.True(t, errors.Is(err, storage.ErrChanged) || errors.Is(err, storage.ErrNotExist), "got %v", err)
+		}
+	}
+	require.LessOrEqual(t, won, 1, "two win")
+	content, _, err := fetch(t.Context(), d, key)
+	require.NoError(t, err, "a Delete has removed another version than its own")
+	require.Equal(t, "override", content)
+}
