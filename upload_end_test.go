@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/stretchr/testify/require"
 
+	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/registrytest"
 )
 
@@ -95,4 +96,27 @@ func TestRefusedOverHTTP2(t *testing.T) {
 	c := newClient(t, s.URL)
 	c.http.Transport = s.Client().Transport
 	c.refused(413, "MANIFEST_INVALID", "PUT", "/v2/a/manifests/v1", make([]byte, 7<<20), "Content-Type: application/vnd.oci.image.manifest.v1+json")
+}
+
+// TestAllowWithoutDeletes: what is switched off is not offered, whatever method is refused.
+func TestAllowWithoutDeletes(t *testing.T) {
+	off := registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true}
+	_, c := newRegistry(t, &registry.Options{NoDelete: off})
+	for _, path := range []string{"/v2/a/manifests/v1", "/v2/a/blobs/" + sha256Zeros} {
+		for _, method := range []string{"DELETE", "OPTIONS"} {
+			allow := c.want(405, method, path, nil).Header.Get("Allow")
+			require.Contains(t, allow, "GET")
+			require.NotContains(t, allow, "DELETE")
+		}
+	}
+}
+
+// TestIfMatch holds for manifests as it does for blobs.
+func TestIfMatch(t *testing.T) {
+	_, c := newRegistry(t, nil)
+	img := registrytest.RandomImage(1, 1, 10)
+	c.push("a", img, "v1")
+	tag := `"` + string(img.Descriptor.Digest) + `"`
+	c.want(200, "GET", "/v2/a/manifests/v1", nil, "If-Match: "+tag)
+	c.want(412, "GET", "/v2/a/manifests/v1", nil, `If-Match: "`+sha256Zeros+`"`)
 }

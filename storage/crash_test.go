@@ -262,7 +262,7 @@ func (w *workload) check(t *testing.T, s *storage.Store, at string) {
 
 // TestCrashAfterEachWrite runs the script once for each of its writes, and cuts the storage off right after it.
 func TestCrashAfterEachWrite(t *testing.T) {
-	n := 0
+	n, unnoticed := 0, 0
 	for ; ; n++ {
 		driver := newMemory(t)
 		newStore(t, driver, nil)
@@ -281,8 +281,12 @@ func TestCrashAfterEachWrite(t *testing.T) {
 			require.NoError(t, err)
 			break
 		}
-		// What only tidies up may fail unnoticed; it is never followed by a success that relies on it, as the checks show.
+		if err == nil {
+			unnoticed++
+		}
 	}
+	// The last write of the script drops the bytes of an upload that has been cancelled: that one may fail unnoticed, and no other.
+	require.LessOrEqual(t, unnoticed, 1)
 	t.Logf("cut off after each of %d writes", n)
 	require.Greater(t, n, 80)
 }
