@@ -57,10 +57,10 @@ type Writer interface {
 	// CreateUpload begins the upload of a blob.
 	CreateUpload(ctx context.Context, repo string, opts *UploadOptions) (Upload, error)
 
-	// ResumeUpload returns the upload with the id, as far as it has come, if owner began it in the repository.
+	// ResumeUpload returns the upload with the id, as far as it has come, if the owner in opts began it in the repository.
 	//
 	// Errors: ErrUploadUnknown, also for an upload of somebody else or in another repository.
-	ResumeUpload(ctx context.Context, repo, id, owner string) (Upload, error)
+	ResumeUpload(ctx context.Context, repo, id string, opts *ResumeOptions) (Upload, error)
 
 	// MountBlob makes a blob of another repository known in this one, without its bytes being sent.
 	//
@@ -145,12 +145,21 @@ type UploadOptions struct {
 	Size int64
 }
 
+// ResumeOptions are the options of [Writer].ResumeUpload.
+type ResumeOptions struct {
+	// Owner is who began the upload, see UploadOptions.Owner.
+	Owner string
+	// Continue says that the id is the newest that the caller was told, and that Append or Commit comes next. A Backend may then go by
+	// what it knows of the upload instead of looking it up, as long as the write finds out if that is not true any more.
+	Continue bool
+}
+
 // Upload is a blob on its way in. It holds nothing open: it may be dropped at any time, and found again by
 // ResumeUpload, in this or another process over the same storage, until it expires. An Upload value is not safe for
 // concurrent use; of several values for one upload that add at the same offset, exactly one succeeds.
 type Upload interface {
 	// ID identifies the upload to ResumeUpload: unguessable, of at most 255 characters that need no escape in a
-	// URL. It may change with Append; older ones remain usable.
+	// URL. It may change with Append; then older ones remain usable to resume the upload without ResumeOptions.Continue.
 	ID() string
 
 	// Size is the number of bytes received so far.

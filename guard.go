@@ -162,14 +162,18 @@ func (g *guard) CreateUpload(ctx context.Context, repo string, opts *UploadOptio
 	return g.upload(repo)(g.r.backend.CreateUpload(ctx, repo, &o))
 }
 
-func (g *guard) ResumeUpload(ctx context.Context, repo, id, owner string) (Upload, error) {
+func (g *guard) ResumeUpload(ctx context.Context, repo, id string, opts *ResumeOptions) (Upload, error) {
 	if err := g.authorize(ctx, &Op{Kind: OpResumeUpload, Repository: repo, UploadID: id}); err != nil {
 		return nil, err
 	}
-	if owner != g.identity.Name {
+	var o ResumeOptions
+	if opts != nil {
+		o = *opts
+	}
+	if o.Owner != g.identity.Name {
 		return nil, ErrUploadUnknown
 	}
-	return g.upload(repo)(g.r.backend.ResumeUpload(ctx, repo, id, owner))
+	return g.upload(repo)(g.r.backend.ResumeUpload(ctx, repo, id, &o))
 }
 
 func (g *guard) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *MountOptions) (ocispec.Descriptor, error) {

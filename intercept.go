@@ -87,9 +87,9 @@ func (i *intercepted) CreateUpload(ctx context.Context, repo string, opts *Uploa
 	return i.upload(ctx, op, func(ctx context.Context) (Upload, error) { return i.b.CreateUpload(ctx, repo, opts) })
 }
 
-func (i *intercepted) ResumeUpload(ctx context.Context, repo, id, owner string) (Upload, error) {
+func (i *intercepted) ResumeUpload(ctx context.Context, repo, id string, opts *ResumeOptions) (Upload, error) {
 	op := &Op{Kind: OpResumeUpload, Repository: repo, UploadID: id}
-	return i.upload(ctx, op, func(ctx context.Context) (Upload, error) { return i.b.ResumeUpload(ctx, repo, id, owner) })
+	return i.upload(ctx, op, func(ctx context.Context) (Upload, error) { return i.b.ResumeUpload(ctx, repo, id, opts) })
 }
 
 func (i *intercepted) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *MountOptions) (ocispec.Descriptor, error) {

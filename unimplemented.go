@@ -43,7 +43,7 @@ func (Unimplemented) CreateUpload(context.Context, string, *UploadOptions) (Uplo
 }
 
 // ResumeUpload returns ErrUnsupported.
-func (Unimplemented) ResumeUpload(context.Context, string, string, string) (Upload, error) {
+func (Unimplemented) ResumeUpload(context.Context, string, string, *ResumeOptions) (Upload, error) {
 	return nil, ErrUnsupported
 }
 

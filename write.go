@@ -77,7 +77,7 @@ func (c *call) pushWhole(d digest.Digest) error {
 
 // appendUpload answers PATCH.
 func (c *call) appendUpload() error {
-	u, err := c.resume()
+	u, err := c.resume(true)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (c *call) appendUpload() error {
 
 // finishUpload answers PUT, which may bring the last chunk.
 func (c *call) finishUpload() error {
-	u, err := c.resume()
+	u, err := c.resume(true)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (c *call) finishUpload() error {
 
 // uploadStatus answers GET.
 func (c *call) uploadStatus() error {
-	u, err := c.resume()
+	u, err := c.resume(false)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (c *call) uploadStatus() error {
 
 // cancelUpload answers DELETE.
 func (c *call) cancelUpload() error {
-	u, err := c.resume()
+	u, err := c.resume(false)
 	if err != nil {
 		return err
 	}
@@ -132,8 +132,11 @@ func (c *call) cancelUpload() error {
 	return c.writeEmpty(http.StatusNoContent)
 }
 
-func (c *call) resume() (Upload, error) {
-	return c.backend.ResumeUpload(c.writeContext(), c.op.Repository, c.op.UploadID, c.backend.identity.Name)
+// resume returns the upload that the URL names. For one that is gone on with, the id is the newest the client has: it comes from the Location
+// of the last answer.
+func (c *call) resume(goOn bool) (Upload, error) {
+	return c.backend.ResumeUpload(c.writeContext(), c.op.Repository, c.op.UploadID,
+		&ResumeOptions{Owner: c.backend.identity.Name, Continue: goOn})
 }
 
 // chunk is the body as the chunk that it says it is, of an upload that has the given size.
@@ -187,7 +190,7 @@ func (b *exactBody) Read(p []byte) (int, error) {
 // explain returns err. If that is about a range, it sets the headers that tell the client where to go on.
 func (c *call) explain(err error) error {
 	if errors.Is(err, ErrRangeInvalid) {
-		if u, resumeErr := c.resume(); resumeErr == nil {
+		if u, resumeErr := c.resume(false); resumeErr == nil {
 			c.describeUpload(u)
 		}
 	}

@@ -150,17 +150,17 @@ func TestUploadIDs(t *testing.T) {
 	c := newClient(t, s.URL, &client.Options{UploadKey: key})
 	u, err := c.CreateUpload(t.Context(), "a", &registry.UploadOptions{Owner: "alice"})
 	require.NoError(t, err)
-	_, err = newClient(t, s.URL, &client.Options{UploadKey: key}).ResumeUpload(t.Context(), "a", u.ID(), "alice")
+	_, err = newClient(t, s.URL, &client.Options{UploadKey: key}).ResumeUpload(t.Context(), "a", u.ID(), &registry.ResumeOptions{Owner: "alice"})
 	require.NoError(t, err)
 	for _, other := range []*client.Client{newClient(t, s.URL, nil), newClient(t, s.URL+"/x", &client.Options{UploadKey: key})} {
-		_, err = other.ResumeUpload(t.Context(), "a", u.ID(), "alice")
+		_, err = other.ResumeUpload(t.Context(), "a", u.ID(), &registry.ResumeOptions{Owner: "alice"})
 		require.ErrorIs(t, err, registry.ErrUploadUnknown)
 	}
 	// A forged id sends no request anywhere.
 	n := 0
 	c = newClient(t, serve(t, func(http.ResponseWriter, *http.Request) { n++ }), nil)
 	for _, payload := range []string{"\x00s1", "\x00w/v2/a/blobs/uploads/1", "\x00whttp://example.com/"} {
-		_, err := c.ResumeUpload(t.Context(), "a", base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("m", 16)+payload)), "alice")
+		_, err := c.ResumeUpload(t.Context(), "a", base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("m", 16)+payload)), &registry.ResumeOptions{Owner: "alice"})
 		require.ErrorIs(t, err, registry.ErrUploadUnknown)
 	}
 	require.Zero(t, n)

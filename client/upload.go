@@ -61,12 +61,15 @@ func (c *Client) CreateUpload(ctx context.Context, repo string, opts *registry.U
 	return u, nil
 }
 
-// ResumeUpload implements [registry.Writer].
-func (c *Client) ResumeUpload(ctx context.Context, repo, id, owner string) (registry.Upload, error) {
+// ResumeUpload implements [registry.Writer]. It always asks how far the upload has come.
+func (c *Client) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload, error) {
 	if err := checkName(repo); err != nil {
 		return nil, err
 	}
-	u := &upload{c: c, repo: repo, owner: owner, chunk: c.opts.ChunkSize}
+	u := &upload{c: c, repo: repo, chunk: c.opts.ChunkSize}
+	if opts != nil {
+		u.owner = opts.Owner
+	}
 	if err := u.restore(id); err != nil {
 		return nil, registry.ErrUploadUnknown
 	}

@@ -107,8 +107,8 @@ func (s *sub) CreateUpload(ctx context.Context, repo string, opts *registry.Uplo
 	return within(s, repo, func(repo string) (registry.Upload, error) { return s.b.CreateUpload(ctx, repo, opts) })
 }
 
-func (s *sub) ResumeUpload(ctx context.Context, repo, id, owner string) (registry.Upload, error) {
-	return within(s, repo, func(repo string) (registry.Upload, error) { return s.b.ResumeUpload(ctx, repo, id, owner) })
+func (s *sub) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload, error) {
+	return within(s, repo, func(repo string) (registry.Upload, error) { return s.b.ResumeUpload(ctx, repo, id, opts) })
 }
 
 func (s *sub) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.MountOptions) (ocispec.Descriptor, error) {

@@ -168,7 +168,7 @@ func (s *suite) blobWrongDigest(t *testing.T) {
 			_, err = u.Commit(t.Context(), digest.FromBytes(content), nil)
 			requireError(t, err, registry.ErrUploadUnknown, "the upload is gone")
 			if size > 0 {
-				_, err = b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+				_, err = b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
 				requireError(t, err, registry.ErrUploadUnknown, "the upload is gone")
 			}
 			requireNoBlob(t, b, "a/b", wrong)

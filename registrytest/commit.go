@@ -73,7 +73,7 @@ func (s *suite) commitLastOutOfOrder(t *testing.T) {
 				requireNoBlob(t, b, "a/b", d)
 			}
 		}
-		v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+		v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
 		require.NoError(t, err)
 		require.Equal(t, size, v.Size())
 		_, err = v.Commit(t.Context(), d, chunk(content, size, -1))
@@ -113,7 +113,7 @@ func (s *suite) commitLastFails(t *testing.T) {
 				requireNoBlob(t, b, "a/b", d)
 				require.GreaterOrEqual(t, u.Size(), size, c.name)
 				s.requireKept(t, size+arrives, u.Size())
-				v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+				v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
 				require.NoError(t, err, c.name)
 				if !s.Remote {
 					require.Equal(t, u.Size(), v.Size(), c.name)
@@ -152,7 +152,7 @@ func (s *suite) commitLastRace(t *testing.T) {
 		us := make([]registry.Upload, max(2, s.Writers/4))
 		for i := range us {
 			var err error
-			us[i], err = b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+			us[i], err = b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
 			require.NoError(t, err)
 		}
 		errs := race(len(us), func(i int) error {
@@ -192,7 +192,7 @@ func (s *suite) commitLastOneStep(t *testing.T) {
 				return err
 			}
 			for !committed.Load() {
-				v, err := b.ResumeUpload(t.Context(), "a/b", id, s.Owner)
+				v, err := b.ResumeUpload(t.Context(), "a/b", id, &registry.ResumeOptions{Owner: s.Owner})
 				if err == nil && v.Size() > size {
 					if _, err = v.Append(t.Context(), v.Size(), 1, strings.NewReader("x")); err == nil {
 						return errors.New("somebody has added in between")

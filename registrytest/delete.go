@@ -330,7 +330,7 @@ func (s *suite) writesRefused(t *testing.T) {
 	_, err := b.CreateUpload(ctx, "a/b", &registry.UploadOptions{Owner: s.Owner})
 	requireRefused(t, err)
 	u := s.create(t, w, "a/b")
-	_, err = b.ResumeUpload(ctx, "a/b", u.ID(), s.Owner)
+	_, err = b.ResumeUpload(ctx, "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
 	requireRefused(t, err)
 	_, err = b.MountBlob(ctx, "to", RandomImage(1, 1, 100).descriptorOf(0), &registry.MountOptions{From: "a/b"})
 	requireRefused(t, err)

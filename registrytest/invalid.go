@@ -67,7 +67,10 @@ func (s *suite) invalidName(t *testing.T) {
 		}
 		requireAttempts(t, registry.ErrNameInvalid, name, []attempt{
 			{"CreateUpload", func() error { _, err := b.CreateUpload(ctx, name, &registry.UploadOptions{Owner: s.Owner}); return err }},
-			{"ResumeUpload", func() error { _, err := b.ResumeUpload(ctx, name, "id", s.Owner); return err }},
+			{"ResumeUpload", func() error {
+				_, err := b.ResumeUpload(ctx, name, "id", &registry.ResumeOptions{Owner: s.Owner})
+				return err
+			}},
 			{"MountBlob", func() error {
 				_, err := b.MountBlob(ctx, name, zeros, &registry.MountOptions{From: "from"})
 				return err

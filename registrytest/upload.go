@@ -55,7 +55,7 @@ func (s *suite) uploadPieces(t *testing.T) {
 		if i%3 == 0 {
 			continue
 		}
-		u, err = b.ResumeUpload(t.Context(), "a/b", ids[max(0, len(ids)-1-i%2)], s.Owner)
+		u, err = b.ResumeUpload(t.Context(), "a/b", ids[max(0, len(ids)-1-i%2)], &registry.ResumeOptions{Owner: s.Owner})
 		require.NoError(t, err)
 		require.Equal(t, at, u.Size(), "resumed after piece %d", i)
 	}
@@ -129,7 +129,7 @@ func (s *suite) uploadOutOfOrder(t *testing.T) {
 				require.Equal(t, size, u.Size())
 			}
 		}
-		v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+		v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
 		require.NoError(t, err)
 		require.Equal(t, size, v.Size())
 	}
@@ -188,7 +188,7 @@ func (s *suite) uploadOfOthers(t *testing.T) {
 	for _, id := range []string{fresh, u.ID()} {
 		unknown := func(repo, id, owner string) {
 			t.Helper()
-			_, err := b.ResumeUpload(t.Context(), repo, id, owner)
+			_, err := b.ResumeUpload(t.Context(), repo, id, &registry.ResumeOptions{Owner: owner})
 			requireError(t, err, registry.ErrUploadUnknown, "repository %q, id %q, owner %q", repo, id, owner)
 		}
 		for _, owner := range []string{"", "mallory", s.Owner + "x", s.Owner[1:], strings.ToUpper(s.Owner), "a/b"} {
@@ -209,7 +209,7 @@ func (s *suite) uploadOfOthers(t *testing.T) {
 			unknown("a/b", forged, s.Owner)
 		}
 	}
-	v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+	v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
 	require.NoError(t, err)
 	s.finish(t, b, "a/b", v, content)
 }
@@ -221,7 +221,7 @@ func (s *suite) requireEnded(t *testing.T, b registry.Backend, repo string, u re
 	requireError(t, err, registry.ErrUploadUnknown, "append")
 	require.Zero(t, n)
 	requireError(t, u.Cancel(t.Context()), registry.ErrUploadUnknown, "cancel")
-	_, err = b.ResumeUpload(t.Context(), repo, u.ID(), s.Owner)
+	_, err = b.ResumeUpload(t.Context(), repo, u.ID(), &registry.ResumeOptions{Owner: s.Owner})
 	requireError(t, err, registry.ErrUploadUnknown, "resume")
 }
 
@@ -233,7 +233,7 @@ func (s *suite) uploadCancel(t *testing.T) {
 		content := RandomBytes(uint64(size), size)
 		u := s.create(t, b, "a/b")
 		add(t, u, content)
-		other, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+		other, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
 		require.NoError(t, err)
 		require.NoError(t, u.Cancel(t.Context()))
 		d := digest.FromBytes(content)
@@ -259,7 +259,7 @@ func (s *suite) uploadAfterCommit(t *testing.T) {
 		content := RandomBytes(uint64(size), size)
 		u := s.create(t, b, "a/b")
 		add(t, u, content)
-		other, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+		other, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
 		require.NoError(t, err)
 		d := digest.FromBytes(content)
 		_, err = u.Commit(t.Context(), d, nil)
@@ -307,7 +307,7 @@ func (s *suite) uploadRace(t *testing.T) {
 		us := make([]registry.Upload, n)
 		for i := range us {
 			var err error
-			us[i], err = b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+			us[i], err = b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
 			require.NoError(t, err)
 		}
 		pieces := make([][]byte, n)
@@ -347,7 +347,7 @@ func (s *suite) uploadReaderFails(t *testing.T) {
 			require.ErrorIs(t, err, errBroken)
 			require.Equal(t, 7+n, u.Size())
 			s.requireKept(t, size, n)
-			v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+			v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
 			require.NoError(t, err)
 			if !s.Remote {
 				require.Equal(t, u.Size(), v.Size())
@@ -369,7 +369,7 @@ func (s *suite) uploadContextEnds(t *testing.T) {
 			require.Equal(t, int64(len(content)), n, "no error, so it was all")
 		}
 		require.Equal(t, n, u.Size())
-		v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+		v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
 		require.NoError(t, err)
 		if !s.Remote {
 			require.Equal(t, u.Size(), v.Size())
@@ -398,7 +398,7 @@ func (s *suite) reopen(t *testing.T) {
 	for i, other := range []registry.Backend{c, b, c} {
 		add(t, u, content[u.Size():int64(i+1)*50_000])
 		var err error
-		u, err = other.ResumeUpload(t.Context(), "a/b", u.ID(), s.Owner)
+		u, err = other.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
 		require.NoError(t, err)
 	}
 	s.finish(t, c, "a/b", u, content)

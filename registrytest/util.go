@@ -109,7 +109,7 @@ func (s *suite) finish(t *testing.T, b registry.Backend, repo string, u registry
 			require.NoError(t, err)
 		}
 		time.Sleep(10 * time.Millisecond)
-		u, err = b.ResumeUpload(t.Context(), repo, u.ID(), s.Owner)
+		u, err = b.ResumeUpload(t.Context(), repo, u.ID(), &registry.ResumeOptions{Owner: s.Owner})
 		require.NoError(t, err)
 	}
 	_, err := u.Commit(t.Context(), digest.FromBytes(content), nil)

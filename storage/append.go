@@ -32,7 +32,12 @@ func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to 
 	if u.rec.State != receiving {
 		return 0, registry.ErrUploadUnknown
 	}
-	if offset != u.rec.Size {
+	if offset != u.rec.Size && u.assumed {
+		if err := u.load(ctx); err != nil {
+			return 0, err
+		}
+	}
+	if offset != u.rec.Size || u.rec.State != receiving {
 		return 0, registry.ErrRangeInvalid
 	}
 	h, err := u.rec.restore()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -29,6 +30,13 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 	}
 	ctx = context.WithoutCancel(ctx)
 	got, err := u.digest(ctx, d.Algorithm())
+	if err == nil && got != d && u.assumed {
+		// Somebody else may have added to it.
+		if err = u.load(ctx); err == nil {
+			taken = u.rec.State == committing
+			got, err = u.digest(ctx, d.Algorithm())
+		}
+	}
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -78,16 +86,11 @@ func (u *upload) commit(ctx context.Context, d digest.Digest, taken bool) error 
 	var err error
 	named := taken // who takes over does not know whether the other has made the data known
 	if len(l.Segments) == 0 {
-		_, err = u.s.publish(ctx, u.repo, d, l, true)
+		_, err = u.s.publish(ctx, u.repo, d, l, publishing{verify: true, absent: true})
 	} else {
-		if taken || u.rec.State != committing {
-			err = u.claim(ctx)
-		}
-		if err == nil {
-			var now bool
-			now, err = u.publish(ctx, d, l)
-			named = named || now
-		}
+		var now bool
+		now, err = u.publish(ctx, d, l, taken || u.rec.State != committing)
+		named = named || now
 	}
 	if errors.Is(err, errCondemned) {
 		// The record had expired, and the bytes went with it.
@@ -99,13 +102,29 @@ func (u *upload) commit(ctx context.Context, d digest.Digest, taken bool) error 
 	if err := u.s.driver.Sync(ctx, linkKey(u.repo, d)); err != nil {
 		return wire(err)
 	}
-	u.s.ended.add(u.token.id)
-	if u.rec.version == "" {
+	return u.conclude(ctx, l.Segments, named)
+}
+
+// conclude removes the record of an upload that has been committed. Whoever removes it, in the state it was committed from, owns bytes that
+// no key has named: nobody else can name them then.
+//
+// Errors: registry.ErrUploadUnknown if it was cancelled elsewhere, while this process still knew it as it was.
+func (u *upload) conclude(ctx context.Context, segments []segment, named bool) error {
+	assumed, version := u.assumed, u.rec.version
+	u.forget()
+	if version == "" {
 		return nil
 	}
-	// Whoever removes the record, in the state it was committed from, owns bytes that are not needed: nobody else can name them then.
-	if err := u.s.driver.Delete(ctx, u.key(), u.rec.version); err == nil && !named {
-		u.s.drop(ctx, l.Segments)
+	err := u.s.driver.Delete(ctx, u.key(), version)
+	switch {
+	case err == nil && !named:
+		u.s.drop(ctx, segments)
+	case assumed && errors.Is(err, ErrChanged):
+		b, _, err := u.s.read(ctx, u.key())
+		var r uploadRecord
+		if _, ok := decode(b, &r); err == nil && ok && r.State == cancelled {
+			return registry.ErrUploadUnknown
+		}
 	}
 	return nil
 }
@@ -125,10 +144,23 @@ func (u *upload) claim(ctx context.Context) error {
 	return registry.ErrRangeInvalid
 }
 
-// publish makes the blob known: with the bytes that a repository has already, if there is one, else with those of the upload. named is
-// false if no key has named these.
-func (u *upload) publish(ctx context.Context, d digest.Digest, l *link) (named bool, err error) {
-	if _, err = u.s.share(ctx, u.repo, d, shareSearch, nil, true); err == nil {
+// publish makes the blob known: with the bytes that a repository has already, if there is one, else with those of the upload, which is claimed
+// first if claim says so. named is false if no key has named these.
+func (u *upload) publish(ctx context.Context, d digest.Digest, l *link, claim bool) (named bool, err error) {
+	// Who has the content already can be looked up meanwhile: nothing is done with it before the claim.
+	var sources []string
+	err = inParallel(2, func(i int) (err error) {
+		if i == 0 {
+			sources, err = u.s.sources(ctx, d, shareSearch)
+		} else if claim {
+			err = u.claim(ctx)
+		}
+		return err
+	})
+	if err != nil {
+		return false, err
+	}
+	if _, err = u.s.share(ctx, u.repo, d, sources, nil, true); err == nil {
 		return false, nil
 	}
 	if !errors.Is(err, errMissing) {
@@ -142,5 +174,5 @@ func (u *upload) publish(ctx context.Context, d digest.Digest, l *link) (named b
 	if err := u.s.driver.Sync(ctx, keys...); err != nil {
 		return false, wire(err)
 	}
-	return u.s.publish(ctx, u.repo, d, l, true)
+	return u.s.publish(ctx, u.repo, d, l, publishing{verify: true, absent: !slices.Contains(sources, u.repo)})
 }

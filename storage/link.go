@@ -58,25 +58,30 @@ func (s *Store) setLink(ctx context.Context, repo string, d digest.Digest, l *li
 // changed reports whether a conditional write failed because somebody else was first.
 func changed(err error) bool { return errors.Is(err, ErrExist) || errors.Is(err, ErrChanged) }
 
+// publishing says how a link is published.
+type publishing struct {
+	verify bool // replace a link whose data are lost: who pushes a blob again mends it
+	absent bool // there is probably no link yet, so begin with writing one
+}
+
 // publish makes a blob known in the repository, with its bytes where want says, unless it is known already. named is false if no key
 // has ever named the data of want to others, so that they may be dropped. A link that names data becomes pending first, so that
 // collectors see it; then a mark of condemned data is looked for; only then it becomes live. One that is condemned is turned back: a
-// manifest may rely on it. With verify, one whose data are lost is replaced: who pushes a blob again mends it. When publish returns,
-// the link is not durable yet.
+// manifest may rely on it. When publish returns, the link is not durable yet.
 //
 // Errors: errCondemned, and the link has been withdrawn.
-func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want *link, verify bool) (named bool, err error) {
+func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want *link, how publishing) (named bool, err error) {
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
 			return named, err
 		}
 		cur := &link{}
-		if n > 0 || len(want.Segments) > 0 {
+		if n > 0 || !how.absent {
 			if cur, err = s.readLink(ctx, repo, d); err != nil {
 				return named, err
 			}
 		}
-		if cur.readable() && (!verify || s.present(ctx, cur)) {
+		if cur.readable() && (!how.verify || s.present(ctx, cur)) {
 			if cur.State != live {
 				if _, err = s.setLink(ctx, repo, d, cur, live); changed(err) {
 					continue
@@ -97,12 +102,21 @@ func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want 
 			}
 		}
 		named = len(l.Segments) > 0
-		if _, err = s.setLink(ctx, repo, d, l, live); changed(err) {
+		// The entry in the index is a hint, so it may as well be there before the link.
+		_ = inParallel(2, func(i int) error {
+			if i == 0 {
+				_, err = s.setLink(ctx, repo, d, l, live)
+			} else {
+				s.index(ctx, repo, d)
+			}
+			return nil
+		})
+		if changed(err) {
 			continue
 		} else if err != nil {
 			return named, wire(err)
 		}
-		s.index(ctx, repo, d)
+		s.fresh.add(linkKey(repo, d), struct{}{}, 1)
 		return named, nil
 	}
 	return named, errContended

@@ -31,7 +31,10 @@ func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest, opt
 	}
 	size, err := int64(0), error(nil)
 	if o.From == "" {
-		size, err = s.share(ctx, repo, d, mountSearch, o.Allow, false)
+		var sources []string
+		if sources, err = s.sources(ctx, d, mountSearch); err == nil {
+			size, err = s.share(ctx, repo, d, sources, o.Allow, false)
+		}
 	} else {
 		if err := checkName(o.From); err != nil {
 			return ocispec.Descriptor{}, err
@@ -50,19 +53,28 @@ func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest, opt
 	return blobDescriptor(d, size), nil
 }
 
-// share makes a blob known in repo that some repository has, and returns its size. It looks at no more than limit
-// repositories, and only at those that allow permits; nil permits all. With verify, only at those whose data are there.
-//
-// Errors: errMissing.
-func (s *Store) share(ctx context.Context, repo string, d digest.Digest, limit int, allow func(string) error, verify bool) (int64, error) {
+// sources returns the repositories, at most limit, where a blob may be found.
+func (s *Store) sources(ctx context.Context, d digest.Digest, limit int) ([]string, error) {
+	var found []string
 	for info, err := range s.driver.List(ctx, indexPrefix(d), &ListOptions{KeysOnly: true, PageHint: limit}) {
 		if err != nil {
-			return 0, wire(err)
+			return nil, wire(err)
 		}
-		if limit--; limit < 0 {
+		if len(found) == limit {
 			break
 		}
-		if size, err := s.shareFrom(ctx, repo, d, unescape(base(info.Key)), allow, verify); !errors.Is(err, errMissing) {
+		found = append(found, unescape(base(info.Key)))
+	}
+	return found, nil
+}
+
+// share makes a blob known in repo that one of the sources has, and returns its size. It looks only at those that allow permits; nil
+// permits all. With verify, only at those whose data are there.
+//
+// Errors: errMissing.
+func (s *Store) share(ctx context.Context, repo string, d digest.Digest, sources []string, allow func(string) error, verify bool) (int64, error) {
+	for _, from := range sources {
+		if size, err := s.shareFrom(ctx, repo, d, from, allow, verify); !errors.Is(err, errMissing) {
 			return size, err
 		}
 	}
@@ -84,7 +96,7 @@ func (s *Store) shareFrom(ctx context.Context, repo string, d digest.Digest, fro
 	if !l.readable() || verify && !s.present(ctx, l) {
 		return 0, errMissing
 	}
-	if _, err = s.publish(ctx, repo, d, l, verify); errors.Is(err, errCondemned) {
+	if _, err = s.publish(ctx, repo, d, l, publishing{verify: verify, absent: from != repo}); errors.Is(err, errCondemned) {
 		return 0, errMissing
 	}
 	return l.Size, err

@@ -124,13 +124,18 @@ func (s *Store) readManifest(ctx context.Context, repo string, d digest.Digest) 
 	if err != nil {
 		return nil, wire(err)
 	}
+	return decodeManifest(b, info.Version), nil
+}
+
+// decodeManifest returns a manifest as the object b, which has the version, tells it.
+func decodeManifest(b []byte, version string) *manifestRecord {
 	m := &manifestRecord{}
 	content, ok := decode(b, m)
 	if !ok || checksum(content) != m.Sum || int64(len(content)) != m.Size {
-		return &manifestRecord{version: info.Version}, nil
+		return &manifestRecord{version: version}
 	}
-	m.content, m.version = content, info.Version
-	return m, nil
+	m.content, m.version = content, version
+	return m
 }
 
 // readTag returns a tag.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -124,10 +125,20 @@ func (s *Store) read(ctx context.Context, key string) ([]byte, Info, error) {
 	return b, info, nil
 }
 
+// overtaken is the error of a put whose condition did not hold, with what is there instead.
+type overtaken struct {
+	err     error // ErrExist or ErrChanged
+	content []byte
+	info    Info // Version is "" if there is nothing
+}
+
+func (o *overtaken) Error() string { return o.err.Error() }
+func (o *overtaken) Unwrap() error { return o.err }
+
 // put writes a record on the condition that the object still has the version given; "" means that there is none. It returns the new
 // version.
 //
-// Errors: ErrExist or ErrChanged if it has not.
+// Errors: ErrExist or ErrChanged if it has not; usually an *overtaken.
 func (s *Store) put(ctx context.Context, key, version string, header any, content []byte, durability Durability) (string, error) {
 	b, err := encode(header, content)
 	if err != nil {
@@ -136,13 +147,20 @@ func (s *Store) put(ctx context.Context, key, version string, header any, conten
 	info, err := s.driver.Put(ctx, key, bytes.NewReader(b), &PutOptions{
 		IfAbsent: version == "", IfVersion: version, Durability: durability, Size: int64(len(b)),
 	})
-	if changed(err) {
-		// A request that was done, lost its answer and was sent again has been refused because of itself. The nonce tells.
-		if there, info, rerr := s.read(ctx, key); rerr == nil && bytes.Equal(there, b) {
-			return info.Version, nil
-		}
+	if !changed(err) {
+		return info.Version, err
 	}
-	return info.Version, err
+	there, info, rerr := s.read(ctx, key)
+	switch {
+	case rerr == nil && bytes.Equal(there, b):
+		// A request that was done, lost its answer and was sent again has been refused because of itself. The nonce tells.
+		return info.Version, nil
+	case rerr == nil:
+		return "", &overtaken{err: err, content: there, info: info}
+	case errors.Is(rerr, ErrNotExist):
+		return "", &overtaken{err: err}
+	}
+	return "", err
 }
 
 // putAlways writes a record whatever is there.

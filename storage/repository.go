@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 
@@ -45,15 +46,27 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string) error {
 	if inUse, err := s.hasManifest(ctx, repo); err != nil {
 		return err
 	} else if inUse {
-		_, err := s.put(ctx, repositoryKey(repo), "", &mark{Nonce: nonce()}, nil, Deferred)
-		if err != nil && !errors.Is(err, ErrExist) {
-			return wire(err)
+		if err := s.putRepository(ctx, repo); err != nil {
+			return err
 		}
 	}
 	if !existed {
 		return registry.ErrNameUnknown.WithDetail(map[string]string{"name": repo})
 	}
 	return wire(s.driver.Sync(ctx, repositoryKey(repo)))
+}
+
+// putRepository sees to it that the repository is in the catalogue.
+func (s *Store) putRepository(ctx context.Context, repo string) error {
+	b, err := encode(&mark{Nonce: nonce()}, nil)
+	if err != nil {
+		return err
+	}
+	_, err = s.driver.Put(ctx, repositoryKey(repo), bytes.NewReader(b), &PutOptions{IfAbsent: true, Durability: Deferred, Size: int64(len(b))})
+	if errors.Is(err, ErrExist) {
+		return nil
+	}
+	return wire(err)
 }
 
 // clear removes the blobs of a repository and what interrupted deletes have left. Links are removed as a collector would: condemned

@@ -40,7 +40,11 @@ type Store struct {
 	driver Driver
 	opts   Options
 	secret []byte // signs the ids of uploads
-	ended  endedUploads
+
+	// What this process remembers, so as to ask the storage less. None of it decides who may do what.
+	ended *recent[[16]byte, struct{}]     // uploads that have ended here
+	known *recent[[16]byte, uploadRecord] // uploads as they were left here
+	fresh *recent[string, struct{}]       // keys of links that have been written here
 }
 
 var _ registry.Backend = (*Store)(nil)
@@ -53,7 +57,12 @@ func New(ctx context.Context, driver Driver, opts *Options) (*Store, error) {
 	if driver == nil {
 		return nil, errors.New("storage: no driver")
 	}
-	s := &Store{driver: driver}
+	s := &Store{
+		driver: driver,
+		ended:  newRecent[[16]byte, struct{}](maxEnded),
+		known:  newRecent[[16]byte, uploadRecord](maxKnown),
+		fresh:  newRecent[string, struct{}](maxFresh),
+	}
 	if opts != nil {
 		s.opts = *opts
 	}
@@ -126,6 +135,9 @@ func (s *Store) readOrCreate(ctx context.Context, key string, content func() ([]
 	}
 	return nil, fmt.Errorf("storage: the object %q comes and goes", key)
 }
+
+// maxFresh is how many links are remembered that have been written here.
+const maxFresh = 20_000
 
 // attempts bounds how often an operation begins again because somebody else was first.
 const attempts = 32

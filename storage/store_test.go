@@ -169,7 +169,7 @@ func TestBlobOfManyChunks(t *testing.T) {
 				require.NoError(t, err)
 				require.EqualValues(t, size, n)
 				if i%100 == 0 {
-					u, err = s.ResumeUpload(t.Context(), "r", u.ID(), "")
+					u, err = s.ResumeUpload(t.Context(), "r", u.ID(), nil)
 					require.NoError(t, err)
 				}
 			}

@@ -16,18 +16,17 @@ import (
 // token is what the id of an upload says: enough to begin one without writing anything. The id is signed together with the name of
 // the repository and of the owner, so it works for nobody else and nowhere else.
 type token struct {
-	id       [16]byte
-	created  time.Time // to the second
-	sha512   bool      // the algorithm that was announced; else sha256
-	recorded bool      // there is a record; if it is not there, the upload has ended
+	id      [16]byte
+	created time.Time // to the second
+	sha512  bool      // the algorithm that was announced; else sha256
+	seq     uint32    // uploadRecord.Seq of the record its holder knows of; 0 is none. If there is none later, the upload has ended.
 }
 
 const (
-	tokenVersion  = 1
-	tokenPayload  = 1 + 1 + 8 + 16
-	tokenMAC      = 16
-	tokenSHA512   = 1 << 0
-	tokenRecorded = 1 << 1
+	tokenVersion = 2
+	tokenPayload = 1 + 1 + 8 + 16 + 4
+	tokenMAC     = 16
+	tokenSHA512  = 1 << 0
 )
 
 var errToken = errors.New("storage: not an upload id")
@@ -54,12 +53,10 @@ func (s *Store) sign(t token, repo, owner string) string {
 	if t.sha512 {
 		flags |= tokenSHA512
 	}
-	if t.recorded {
-		flags |= tokenRecorded
-	}
 	b = append(b, tokenVersion, flags)
 	b = binary.BigEndian.AppendUint64(b, uint64(t.created.Unix()))
 	b = append(b, t.id[:]...)
+	b = binary.BigEndian.AppendUint32(b, t.seq)
 	b = append(b, s.mac(b, repo, owner)...)
 	return base64.RawURLEncoding.EncodeToString(b)
 }
@@ -86,9 +83,9 @@ func (s *Store) verify(id, repo, owner string) (token, error) {
 		return token{}, errToken
 	}
 	t := token{
-		sha512:   b[1]&tokenSHA512 != 0,
-		recorded: b[1]&tokenRecorded != 0,
-		created:  time.Unix(int64(binary.BigEndian.Uint64(b[2:])), 0),
+		sha512:  b[1]&tokenSHA512 != 0,
+		created: time.Unix(int64(binary.BigEndian.Uint64(b[2:])), 0),
+		seq:     binary.BigEndian.Uint32(b[26:]),
 	}
 	copy(t.id[:], b[10:])
 	return t, nil

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -18,6 +17,7 @@ import (
 // version before it: of several requests at one offset, exactly one succeeds.
 type uploadRecord struct {
 	State      uploadState      `json:"state"`
+	Seq        uint32           `json:"seq"` // the number of changes, this one included
 	Nonce      string           `json:"nonce"`
 	Repository string           `json:"repository"`
 	Algorithm  digest.Algorithm `json:"algorithm"`
@@ -28,31 +28,6 @@ type uploadRecord struct {
 
 	tail    []byte // the bytes after those in the segments
 	version string
-}
-
-// endedUploads are the ids of uploads that ended here not long ago. An upload that has ended has no record, and neither has one that has not
-// received anything: this tells them apart, for as long as anybody may ask. Where it does not, an old id begins a new upload.
-type endedUploads struct {
-	mu         sync.Mutex
-	young, old map[[16]byte]bool
-}
-
-// maxEnded bounds each of the two generations of endedUploads.
-const maxEnded = 10_000
-
-func (e *endedUploads) add(id [16]byte) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.young == nil || len(e.young) >= maxEnded {
-		e.young, e.old = make(map[[16]byte]bool), e.young
-	}
-	e.young[id] = true
-}
-
-func (e *endedUploads) has(id [16]byte) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.young[id] || e.old[id]
 }
 
 type uploadState string
@@ -70,7 +45,17 @@ type upload struct {
 	owner string
 	token token
 	rec   uploadRecord
+	// assumed says that rec is what this process knows of the upload, and not what the storage has just said.
+	assumed bool
 }
+
+// memory of uploads, see Store.
+const (
+	// maxEnded is how many uploads that have ended are remembered.
+	maxEnded = 20_000
+	// maxKnown is how many bytes are remembered of uploads in progress.
+	maxKnown = 8 << 20
+)
 
 // CreateUpload implements [registry.Writer]. It writes nothing: the id holds all there is to know.
 func (s *Store) CreateUpload(_ context.Context, repo string, opts *registry.UploadOptions) (registry.Upload, error) {
@@ -90,19 +75,28 @@ func (s *Store) CreateUpload(_ context.Context, repo string, opts *registry.Uplo
 	}
 	u := &upload{s: s, repo: repo, owner: o.Owner, token: newToken(o.Algorithm)}
 	u.reset()
+	u.remember()
 	return u, nil
 }
 
-// ResumeUpload implements [registry.Writer].
-func (s *Store) ResumeUpload(ctx context.Context, repo, id, owner string) (registry.Upload, error) {
+// ResumeUpload implements [registry.Writer]. With Continue, the record is not read if the id is of the state in which this process has left
+// the upload: then nobody but who does not know that id can have added to it. That somebody did is found out when the record is changed.
+func (s *Store) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload, error) {
 	if err := checkName(repo); err != nil {
 		return nil, err
 	}
-	t, err := s.verify(id, repo, owner)
+	var o registry.ResumeOptions
+	if opts != nil {
+		o = *opts
+	}
+	t, err := s.verify(id, repo, o.Owner)
 	if err != nil {
 		return nil, registry.ErrUploadUnknown
 	}
-	u := &upload{s: s, repo: repo, owner: owner, token: t}
+	u := &upload{s: s, repo: repo, owner: o.Owner, token: t}
+	if o.Continue && u.recall() {
+		return u, nil
+	}
 	if err := u.load(ctx); err != nil {
 		return nil, err
 	}
@@ -120,6 +114,40 @@ func (u *upload) key() string { return uploadKey(u.token.name()) }
 // reset makes u an upload that nothing has been received of.
 func (u *upload) reset() {
 	u.rec = uploadRecord{State: receiving, Repository: u.repo, Algorithm: u.token.algorithm()}
+	u.assumed = false
+}
+
+// recall makes u what this process knows of the upload, if that is what its id speaks of.
+func (u *upload) recall() bool {
+	r, ok := u.s.known.get(u.token.id)
+	if !ok || r.Seq != u.token.seq || u.ended() {
+		return false
+	}
+	u.rec, u.assumed = r, true
+	return true
+}
+
+// remember keeps the state of the upload for recall.
+func (u *upload) remember() {
+	if u.rec.State != receiving {
+		u.s.known.remove(u.token.id)
+		return
+	}
+	const overhead = 400 // of a record and its place in a map, in bytes
+	u.s.known.add(u.token.id, u.rec, overhead+len(u.rec.tail)+len(u.rec.Hash)+80*len(u.rec.Segments))
+}
+
+// ended reports whether an upload that has no record has ended, as far as this process knows.
+func (u *upload) ended() bool {
+	_, ended := u.s.ended.get(u.token.id)
+	return ended || u.token.seq == 0 && time.Since(u.token.created) > u.s.opts.UploadTTL
+}
+
+// forget notes that the upload has ended. An upload that has ended has no record, and neither has one that has not received anything:
+// this tells them apart, for as long as anybody may ask. Where it does not, the id of the latter begins a new upload.
+func (u *upload) forget() {
+	u.s.ended.add(u.token.id, struct{}{}, 1)
+	u.s.known.remove(u.token.id)
 }
 
 // load reads how far the upload has come.
@@ -128,7 +156,7 @@ func (u *upload) reset() {
 func (u *upload) load(ctx context.Context) error {
 	b, info, err := u.s.read(ctx, u.key())
 	if errors.Is(err, ErrNotExist) {
-		if u.token.recorded || u.s.ended.has(u.token.id) || time.Since(u.token.created) > u.s.opts.UploadTTL {
+		if u.token.seq > 0 || u.ended() {
 			return registry.ErrUploadUnknown
 		}
 		u.reset()
@@ -147,25 +175,31 @@ func (u *upload) load(ctx context.Context) error {
 		return registry.ErrUploadUnknown
 	}
 	r.tail, r.version = tail, info.Version
-	u.rec, u.token.recorded = r, true
+	u.hold(r)
 	return nil
+}
+
+// hold makes r, which is in the storage, the state of the upload.
+func (u *upload) hold(r uploadRecord) {
+	u.rec, u.token.seq, u.assumed = r, r.Seq, false
+	u.remember()
 }
 
 // save writes r as the state of the upload, if that is still the one in u.rec.
 //
 // Errors: ErrExist or ErrChanged if it is not.
 func (u *upload) save(ctx context.Context, r uploadRecord) error {
-	r.Nonce, r.Sum = nonce(), checksum(r.tail)
+	r.Seq, r.Nonce, r.Sum = u.rec.Seq+1, nonce(), checksum(r.tail)
 	version, err := u.s.put(ctx, u.key(), u.rec.version, &r, r.tail, Relaxed)
 	if err != nil {
 		return err
 	}
-	if u.rec.version == "" && u.s.ended.has(u.token.id) {
+	if _, ended := u.s.ended.get(u.token.id); ended && u.rec.version == "" {
 		// It was not that nothing had been received yet: it had ended, and its record was gone.
 		return errors.Join(registry.ErrUploadUnknown, u.s.remove(ctx, u.key(), version))
 	}
 	r.version = version
-	u.rec, u.token.recorded = r, true
+	u.hold(r)
 	return nil
 }
 
@@ -206,7 +240,7 @@ func (u *upload) end(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	u.s.ended.add(u.token.id)
+	u.forget()
 	u.s.drop(ctx, was.Segments)
 	return nil
 }

@@ -29,7 +29,7 @@ func TestUploadIsBound(t *testing.T) {
 			_, err = u.Append(ctx, 0, -1, bytes.NewReader(random(1, size)))
 			require.NoError(t, err)
 		}
-		same, err := s.ResumeUpload(ctx, "r", u.ID(), "ann")
+		same, err := s.ResumeUpload(ctx, "r", u.ID(), &registry.ResumeOptions{Owner: "ann"})
 		require.NoError(t, err)
 		require.EqualValues(t, size, same.Size())
 		flipped := []byte(u.ID())
@@ -38,11 +38,11 @@ func TestUploadIsBound(t *testing.T) {
 			{"r", u.ID(), "bob"}, {"r", u.ID(), ""}, {"r2", u.ID(), "ann"}, {"r", string(flipped), "ann"}, {"r", "", "ann"},
 			{"r", strings.Repeat("A", len(u.ID())), "ann"}, {"r", u.ID() + "A", "ann"}, {"r", "../../layout", "ann"},
 		} {
-			_, err := s.ResumeUpload(ctx, c[0], c[1], c[2])
+			_, err := s.ResumeUpload(ctx, c[0], c[1], &registry.ResumeOptions{Owner: c[2]})
 			require.ErrorIs(t, err, registry.ErrUploadUnknown, "%q", c)
 		}
 		other := newStore(t, newMemory(t), nil)
-		_, err = other.ResumeUpload(ctx, "r", u.ID(), "ann")
+		_, err = other.ResumeUpload(ctx, "r", u.ID(), &registry.ResumeOptions{Owner: "ann"})
 		require.ErrorIs(t, err, registry.ErrUploadUnknown, "the secret is another one")
 	}
 }
@@ -83,7 +83,7 @@ func TestUploadKeepsWhatArrived(t *testing.T) {
 		n, err := u.Append(ctx, 0, int64(2*size), body)
 		require.ErrorIs(t, err, hangup)
 		require.EqualValues(t, size, n)
-		u, err = s.ResumeUpload(t.Context(), "r", u.ID(), "")
+		u, err = s.ResumeUpload(t.Context(), "r", u.ID(), nil)
 		require.NoError(t, err)
 		require.EqualValues(t, size, u.Size())
 		_, err = u.Append(t.Context(), int64(size), -1, bytes.NewReader(content[size:]))
@@ -105,7 +105,7 @@ func TestUploadRace(t *testing.T) {
 				var won atomic.Int64
 				var wg sync.WaitGroup
 				for range 8 {
-					mine, err := s.ResumeUpload(t.Context(), "r", u.ID(), "")
+					mine, err := s.ResumeUpload(t.Context(), "r", u.ID(), nil)
 					require.NoError(t, err)
 					wg.Go(func() {
 						switch _, err := mine.Append(t.Context(), int64(round*size), -1, bytes.NewReader(chunk)); {
@@ -120,7 +120,7 @@ func TestUploadRace(t *testing.T) {
 				require.EqualValues(t, 1, won.Load())
 				content = append(content, chunk...)
 			}
-			u, err = s.ResumeUpload(t.Context(), "r", u.ID(), "")
+			u, err = s.ResumeUpload(t.Context(), "r", u.ID(), nil)
 			require.NoError(t, err)
 			desc, err := u.Commit(t.Context(), digest.FromBytes(content), nil)
 			require.NoError(t, err)
@@ -168,7 +168,7 @@ func TestUploadEnds(t *testing.T) {
 				_, err = u.Append(ctx, 0, -1, bytes.NewReader(random(1, size)))
 				require.NoError(t, err)
 				require.NoError(t, end(u), name)
-				_, err = s.ResumeUpload(ctx, "r", u.ID(), "")
+				_, err = s.ResumeUpload(ctx, "r", u.ID(), nil)
 				require.ErrorIs(t, err, registry.ErrUploadUnknown, name)
 				_, err = u.Append(ctx, int64(size), -1, strings.NewReader("x"))
 				require.Error(t, err, name)
@@ -180,7 +180,7 @@ func TestUploadEnds(t *testing.T) {
 		u, err := s.CreateUpload(ctx, "r", nil)
 		require.NoError(t, err)
 		require.NoError(t, u.Cancel(ctx))
-		_, err = s.ResumeUpload(ctx, "r", u.ID(), "")
+		_, err = s.ResumeUpload(ctx, "r", u.ID(), nil)
 		require.ErrorIs(t, err, registry.ErrUploadUnknown, "an upload that nothing was received of")
 	})
 }
@@ -202,7 +202,7 @@ func TestExpireUploads(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
 		require.Len(t, keys(t, d, "data/"), 1)
-		_, err = s.ResumeUpload(ctx, "r", old.ID(), "")
+		_, err = s.ResumeUpload(ctx, "r", old.ID(), nil)
 		require.ErrorIs(t, err, registry.ErrUploadUnknown)
 		_, err = old.Commit(ctx, digest.FromBytes(random(1, 100_000)), nil)
 		require.ErrorIs(t, err, registry.ErrUploadUnknown, "who still holds it cannot commit bytes that are gone")

@@ -55,6 +55,9 @@ type manifestPut struct {
 	tags    []registry.TagPut
 	found   []string // keys of what the manifest names
 
+	asked bool            // whether the manifest is there, or that was not worth it
+	known *manifestRecord // what the manifest was found to be by a write that came too late; nil if not known
+
 	mu      sync.Mutex
 	pointed []Info // what has been written that leads to the manifest
 }
@@ -87,52 +90,100 @@ func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *reg
 
 // try goes once through the steps; done is false if somebody else was in the way and it must begin again.
 func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
-	m, err := p.s.readManifest(ctx, p.repo, p.digest)
+	m, err := p.now(ctx)
 	if err != nil {
 		return false, err
 	}
 	if m.readable() && m.MediaType != p.parsed.MediaType {
 		return false, registry.ErrManifestInvalid.WithMessage("manifest invalid: the same content is in the repository with the media type " + m.MediaType)
 	}
+	backrefs := m.State == deleting || m.State == visible // are to be written yet
 	if m.State != visible {
-		if done, err := p.add(ctx, m); !done || err != nil {
-			return done, err
+		if m, err = p.add(ctx, m); p.overtaken(err) {
+			return false, nil
+		} else if err != nil {
+			return false, err
 		}
 	}
-	if err := p.point(ctx); err != nil {
+	if err := p.point(ctx, backrefs); err != nil {
 		return false, err
 	}
 	if len(p.tags) == 0 && p.parsed.Subject == nil {
 		return true, nil
 	}
-	// A delete that began before the tags and entries were written may not have seen them: then they lead nowhere.
-	m, err = p.s.readManifest(ctx, p.repo, p.digest)
-	return err == nil && m.State == visible, err
-}
-
-// add makes the manifest visible, which is m so far.
-func (p *manifestPut) add(ctx context.Context, m *manifestRecord) (done bool, err error) {
-	// A manifest that is pending already with the same type, by another push of it, serves as well as one's own. One that is being
-	// deleted is a root as it is.
-	if m.State != deleting && (m.State != pending || m.MediaType != p.parsed.MediaType) {
-		if m, err = p.set(ctx, m, pending); changed(err) {
-			return false, nil
-		} else if err != nil {
-			return false, wire(err)
-		}
-	}
-	if err := p.check(ctx); err != nil {
-		if m.State != pending {
-			return false, err
-		}
-		// Remove the pending manifest, and no other. A failure leaves it to the collector.
-		_ = p.s.driver.Delete(ctx, manifestKey(p.repo, p.digest), m.version)
-		return false, err
-	}
-	if _, err = p.set(ctx, m, visible); changed(err) {
+	// A delete that began before the tags and entries were written may not have seen them: then they lead nowhere. Or it has seen some,
+	// and another push has kept it from its end: then the version is another one.
+	info, err := p.s.driver.Stat(ctx, manifestKey(p.repo, p.digest))
+	if errors.Is(err, ErrNotExist) {
 		return false, nil
 	}
-	return err == nil, wire(err)
+	return err == nil && info.Version == m.version, wire(err)
+}
+
+// now returns the manifest as it is. Of one that is probably new it is not asked, which the first write finds out if it is wrong: one that
+// comes without a tag, or that names a blob which this process has just put into the repository.
+func (p *manifestPut) now(ctx context.Context) (*manifestRecord, error) {
+	if m := p.known; m != nil {
+		p.known = nil
+		return m, nil
+	}
+	if !p.asked {
+		p.asked = true
+		if len(p.tags) == 0 || slices.ContainsFunc(p.parsed.References, func(r manifest.Reference) bool {
+			_, fresh := p.s.fresh.get(linkKey(p.repo, r.Digest))
+			return fresh
+		}) {
+			return &manifestRecord{}, nil
+		}
+	}
+	return p.s.readManifest(ctx, p.repo, p.digest)
+}
+
+// overtaken reports whether err is that the manifest is another than it was taken for, and keeps what it is.
+func (p *manifestPut) overtaken(err error) bool {
+	if !changed(err) {
+		return false
+	}
+	var o *overtaken
+	if errors.As(err, &o) && o.info.Version != "" {
+		p.known = decodeManifest(o.content, o.info.Version)
+	}
+	return true
+}
+
+// add makes the manifest visible, which is m so far, and returns it as it is then.
+//
+// Errors: ErrExist or ErrChanged if it is another by now.
+func (p *manifestPut) add(ctx context.Context, m *manifestRecord) (*manifestRecord, error) {
+	// A manifest that is pending already with the same type, by another push of it, serves as well as one's own. One that is being
+	// deleted is a root as it is.
+	var err error
+	if m.State != deleting && (m.State != pending || m.MediaType != p.parsed.MediaType) {
+		if m, err = p.set(ctx, m, pending); err != nil {
+			return nil, wire(err)
+		}
+	}
+	// The back references lead to nothing yet, but a delete that is on its way to the end may remove them. Of one that is pending there is
+	// none.
+	early := p.tags
+	if m.State == deleting {
+		early = nil
+	}
+	err = inParallel(1+len(early), func(i int) error {
+		if i == 0 {
+			return p.check(ctx)
+		}
+		return p.backref(ctx, early[i-1].Name)
+	})
+	if err != nil {
+		if m.State == pending {
+			// Remove the pending manifest, and no other. A failure leaves it to the collector.
+			_ = p.s.driver.Delete(ctx, manifestKey(p.repo, p.digest), m.version)
+		}
+		return nil, err
+	}
+	m, err = p.set(ctx, m, visible)
+	return m, wire(err)
 }
 
 // set changes the manifest, known as m, to a state.
@@ -214,16 +265,10 @@ func (p *manifestPut) find(ctx context.Context, ref manifest.Reference) (size in
 }
 
 // point writes what leads to the manifest: the entry with its subject, the repository in the catalogue, and the tags, each after its
-// back reference. An earlier push may have died before it wrote them, so they are written although the manifest is known.
-func (p *manifestPut) point(ctx context.Context) error {
+// back reference unless that is there. An earlier push may have died before it wrote them, so they are written although the manifest is known.
+func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
 	desc := p.descriptor()
-	steps := []func() error{func() error {
-		_, err := p.s.put(ctx, repositoryKey(p.repo), "", &mark{Nonce: nonce()}, nil, Deferred)
-		if errors.Is(err, ErrExist) {
-			return nil
-		}
-		return wire(err)
-	}}
+	steps := []func() error{func() error { return p.s.putRepository(ctx, p.repo) }}
 	if p.parsed.Subject != nil {
 		steps = append(steps, func() error {
 			e := &entry{Nonce: nonce(), Descriptor: p.parsed.Descriptor(p.digest, int64(len(p.content)))}
@@ -232,8 +277,10 @@ func (p *manifestPut) point(ctx context.Context) error {
 	}
 	for _, t := range p.tags {
 		steps = append(steps, func() error {
-			if err := p.lead(p.s.putAlways(ctx, backrefKey(p.repo, p.digest, t.Name), &mark{Nonce: nonce()})); err != nil {
-				return err
+			if backrefs {
+				if err := p.backref(ctx, t.Name); err != nil {
+					return err
+				}
 			}
 			if t.IfAbsent {
 				return p.tagIfAbsent(ctx, t.Name, desc)
@@ -242,6 +289,11 @@ func (p *manifestPut) point(ctx context.Context) error {
 		})
 	}
 	return inParallel(len(steps), func(i int) error { return steps[i]() })
+}
+
+// backref writes the back reference of a tag.
+func (p *manifestPut) backref(ctx context.Context, tag string) error {
+	return p.lead(p.s.putAlways(ctx, backrefKey(p.repo, p.digest, tag), &mark{Nonce: nonce()}))
 }
 
 // lead notes what was written that leads to the manifest.

@@ -1,0 +1,89 @@
+package storage_test
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+)
+
+// TestUploadAcrossStores routes each request of an upload at random to one of three Stores on one storage. What one of them remembers of
+// the upload is never taken for what another has made of it.
+func TestUploadAcrossStores(t *testing.T) {
+	onDrivers(t, func(t *testing.T, d storage.Driver) {
+		stores := []*storage.Store{newStore(t, d, nil), newStore(t, d, nil), newStore(t, d, nil)}
+		ctx := t.Context()
+		for seed := range uint64(60) {
+			rnd := rand.New(rand.NewPCG(seed, 1))
+			resume := func(id string, goOn bool) (registry.Upload, error) {
+				return stores[rnd.IntN(len(stores))].ResumeUpload(ctx, "r", id, &registry.ResumeOptions{Continue: goOn})
+			}
+			u, err := stores[0].CreateUpload(ctx, "r", nil)
+			require.NoError(t, err)
+			id := u.ID()
+			var content []byte
+			for range rnd.IntN(5) {
+				chunk := random(rnd.Uint64(), 1+rnd.IntN(12_000)*rnd.IntN(3))
+				u, err := resume(id, true)
+				require.NoError(t, err)
+				_, err = u.Append(ctx, u.Size(), int64(len(chunk)), bytes.NewReader(chunk))
+				require.NoError(t, err, "seed %d", seed)
+				content = append(content, chunk...)
+				if rnd.IntN(4) > 0 {
+					id = u.ID()
+				} else { // its answer was lost: the client asks how far the upload has come
+					u, err = resume(id, false)
+					require.NoError(t, err)
+					require.EqualValues(t, len(content), u.Size(), "seed %d", seed)
+					id = u.ID()
+				}
+			}
+			if len(content) > 0 && rnd.IntN(3) == 0 {
+				u, err := resume(id, false)
+				require.NoError(t, err)
+				require.NoError(t, u.Cancel(ctx))
+				u, err = resume(id, true)
+				if err == nil {
+					_, err = u.Commit(ctx, digest.FromBytes(content), nil)
+				}
+				require.ErrorIs(t, err, registry.ErrUploadUnknown, "seed %d", seed)
+				continue
+			}
+			u, err = resume(id, true)
+			require.NoError(t, err)
+			desc, err := u.Commit(ctx, digest.FromBytes(content), nil)
+			require.NoError(t, err, "seed %d", seed)
+			got, err := readBlob(ctx, stores[rnd.IntN(len(stores))], "r", desc.Digest)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(content, got))
+		}
+	})
+}
+
+// TestCommitOfWhatAnotherStoreReceived commits with the id of before a chunk whose answer was lost, by a Store that does not know of it.
+func TestCommitOfWhatAnotherStoreReceived(t *testing.T) {
+	d := newMemory(t)
+	one, two := newStore(t, d, nil), newStore(t, d, nil)
+	for _, size := range []int{100, 100_000} {
+		content := random(1, 2*size)
+		u, err := one.CreateUpload(t.Context(), "r", nil)
+		require.NoError(t, err)
+		_, err = u.Append(t.Context(), 0, -1, bytes.NewReader(content[:size]))
+		require.NoError(t, err)
+		id := u.ID()
+		u, err = two.ResumeUpload(t.Context(), "r", id, &registry.ResumeOptions{Continue: true})
+		require.NoError(t, err)
+		_, err = u.Append(t.Context(), int64(size), -1, bytes.NewReader(content[size:]))
+		require.NoError(t, err)
+		u, err = one.ResumeUpload(t.Context(), "r", id, &registry.ResumeOptions{Continue: true})
+		require.NoError(t, err)
+		require.EqualValues(t, size, u.Size(), "it goes by what it knows")
+		_, err = u.Commit(t.Context(), digest.FromBytes(content), nil)
+		require.NoError(t, err)
+	}
+}
