@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -84,28 +85,28 @@ func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest, opt
 			}
 			list.After = prefix + digestPath(o.After)
 		}
-		var keys []string
+		var found []Info
 		for info, err := range s.driver.List(ctx, prefix, list) {
 			if err != nil {
 				yield(ocispec.Descriptor{}, wire(err))
 				return
 			}
-			if keys = append(keys, info.Key); len(keys) == referrersAtOnce {
-				if !s.referrers(ctx, keys, o.ArtifactType, yield) {
+			if found = append(found, info); len(found) == referrersAtOnce {
+				if !s.referrers(ctx, found, o.ArtifactType, yield) {
 					return
 				}
-				keys = keys[:0]
+				found = found[:0]
 			}
 		}
-		s.referrers(ctx, keys, o.ArtifactType, yield)
+		s.referrers(ctx, found, o.ArtifactType, yield)
 	}
 }
 
-// referrers yields the entries at keys, and reports whether there shall be more.
-func (s *Store) referrers(ctx context.Context, keys []string, artifactType string, yield func(ocispec.Descriptor, error) bool) bool {
-	entries := make([]*entry, len(keys))
-	err := inParallel(len(keys), func(i int) (err error) {
-		entries[i], err = s.readEntry(ctx, keys[i])
+// referrers yields the entries that a list has found, and reports whether there shall be more.
+func (s *Store) referrers(ctx context.Context, found []Info, artifactType string, yield func(ocispec.Descriptor, error) bool) bool {
+	entries := make([]*entry, len(found))
+	err := inParallel(len(found), func(i int) (err error) {
+		entries[i], err = s.listedEntry(ctx, found[i])
 		return err
 	})
 	if err != nil {
@@ -121,4 +122,29 @@ func (s *Store) referrers(ctx context.Context, keys []string, artifactType strin
 		}
 	}
 	return true
+}
+
+// listedEntry is readEntry for an entry that a list has just shown. One that this process has read is not read again, if the list tells that its
+// version is the same.
+func (s *Store) listedEntry(ctx context.Context, info Info) (*entry, error) {
+	if info.Version == "" {
+		return s.readEntry(ctx, info.Key)
+	}
+	if e, ok := s.entries.get(info.Key); ok && e.version == info.Version {
+		own := *e
+		own.Descriptor.Annotations = maps.Clone(e.Descriptor.Annotations) // the caller's to change
+		return &own, nil
+	}
+	e, err := s.readEntry(ctx, info.Key)
+	if err == nil && e.version != "" {
+		const overhead = 400 // of an entry without annotations and its place in a map, in bytes
+		weight := overhead + len(info.Key)
+		for k, v := range e.Descriptor.Annotations {
+			weight += len(k) + len(v)
+		}
+		kept := *e
+		kept.Descriptor.Annotations = maps.Clone(e.Descriptor.Annotations)
+		s.entries.add(info.Key, &kept, weight)
+	}
+	return e, err
 }

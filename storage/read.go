@@ -21,10 +21,15 @@ func blobDescriptor(d digest.Digest, size int64) ocispec.Descriptor {
 }
 
 // OpenBlob implements [registry.Reader].
-func (s *Store) OpenBlob(ctx context.Context, repo string, d digest.Digest, _ *registry.OpenOptions) (*registry.Blob, error) {
+func (s *Store) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.OpenOptions) (*registry.Blob, error) {
 	l, err := s.readableLink(ctx, repo, d)
 	if err != nil {
 		return nil, err
+	}
+	if opts != nil && opts.AllowURL {
+		if url := s.redirect(ctx, l); url != "" {
+			return &registry.Blob{Descriptor: blobDescriptor(d, l.Size), URL: url}, nil
+		}
 	}
 	return &registry.Blob{Descriptor: blobDescriptor(d, l.Size), Body: s.newBody(ctx, repo, d, l)}, nil
 }

@@ -28,6 +28,8 @@ type Options struct {
 	Sparse bool
 	// UploadTTL is how long an upload lives on without a request; see Store.ExpireUploads. Default: DefaultUploadTTL.
 	UploadTTL time.Duration
+	// Redirect, unless nil, has clients fetch large blobs from the storage itself, where the driver is a [URLSigner]. Default: they never do.
+	Redirect *RedirectOptions
 }
 
 // Store is the standard [registry.Backend], over any [Driver]. All its state is in the driver: any number of Stores, in any number
@@ -45,6 +47,9 @@ type Store struct {
 	ended *recent[[16]byte, struct{}]     // uploads that have ended here
 	known *recent[[16]byte, uploadRecord] // uploads as they were left here
 	fresh *recent[string, struct{}]       // keys of links that have been written here
+
+	entries *recent[string, *entry]    // entries of referrers, by key
+	signed  *recent[string, signedURL] // URLs of data, by key
 }
 
 var _ registry.Backend = (*Store)(nil)
@@ -62,6 +67,9 @@ func New(ctx context.Context, driver Driver, opts *Options) (*Store, error) {
 		ended:  newRecent[[16]byte, struct{}](maxEnded),
 		known:  newRecent[[16]byte, uploadRecord](maxKnown),
 		fresh:  newRecent[string, struct{}](maxFresh),
+
+		entries: newRecent[string, *entry](maxEntries),
+		signed:  newRecent[string, signedURL](maxSigned),
 	}
 	if opts != nil {
 		s.opts = *opts
@@ -71,6 +79,9 @@ func New(ctx context.Context, driver Driver, opts *Options) (*Store, error) {
 	}
 	if s.opts.UploadTTL < 0 {
 		return nil, errors.New("storage: UploadTTL is negative")
+	}
+	if err := s.opts.Redirect.check(); err != nil {
+		return nil, err
 	}
 	if err := s.checkLayout(ctx); err != nil {
 		return nil, err
@@ -136,8 +147,14 @@ func (s *Store) readOrCreate(ctx context.Context, key string, content func() ([]
 	return nil, fmt.Errorf("storage: the object %q comes and goes", key)
 }
 
-// maxFresh is how many links are remembered that have been written here.
-const maxFresh = 20_000
+const (
+	// maxFresh is how many links are remembered that have been written here.
+	maxFresh = 20_000
+	// maxEntries is how many bytes of entries of referrers are remembered.
+	maxEntries = 8 << 20
+	// maxSigned is how many bytes of signed URLs are remembered.
+	maxSigned = 4 << 20
+)
 
 // attempts bounds how often an operation begins again because somebody else was first.
 const attempts = 32
