@@ -154,6 +154,23 @@ func (c *Client) PushBlob(ctx context.Context, repo string, content []byte) (dig
 	return d, c.PushStream(ctx, repo, d, bytes.NewReader(content), int64(len(content)))
 }
 
+// PushAsDocker pushes what the reader gives as docker does: POST, one PATCH of unknown length, and an empty PUT.
+func (c *Client) PushAsDocker(ctx context.Context, repo string, d digest.Digest, r io.Reader) error {
+	location, err := c.Begin(ctx, repo)
+	if err != nil {
+		return err
+	}
+	resp, err := c.Send(ctx, http.MethodPatch, location, nil, io.NopCloser(r), -1)
+	if err != nil {
+		return err
+	}
+	patched, err := read(resp, http.StatusAccepted)
+	if err != nil {
+		return err
+	}
+	return c.Commit(ctx, patched.Location(), d, nil, 0)
+}
+
 // PushStream pushes what the reader gives in two requests.
 func (c *Client) PushStream(ctx context.Context, repo string, d digest.Digest, r io.Reader, length int64) error {
 	location, err := c.Begin(ctx, repo)
