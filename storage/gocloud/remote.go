@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
@@ -18,6 +19,7 @@ type remote struct {
 	prefix string
 	store  Store
 	parts  Parts
+	stall  time.Duration // see Options.StallTimeout
 }
 
 func (m *remote) name(key string) string { return m.prefix + objectName(key) }
@@ -37,9 +39,11 @@ func (m *remote) failure(err error) error {
 }
 
 func (m *remote) stat(ctx context.Context, key string) (storage.Info, error) {
+	ctx, _, stop := newWatch(ctx, m.stall)
+	defer stop()
 	a, err := m.bucket.Attributes(ctx, m.name(key))
 	if err != nil {
-		return storage.Info{}, err
+		return storage.Info{}, stalled(ctx, err)
 	}
 	return storage.Info{Key: key, Size: a.Size, ModTime: a.ModTime, Version: m.store.Version(a.As)}, nil
 }
@@ -53,11 +57,14 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 	if opts.IfNotVersion != "" {
 		before = &blob.ReaderOptions{BeforeRead: func(as func(any) bool) error { return m.store.BeforeRead(as, opts.IfNotVersion) }}
 	}
-	r, err := m.bucket.NewRangeReader(ctx, m.name(key), opts.Offset, length, before)
+	rctx, w, stop := newWatch(ctx, m.stall)
+	r, err := m.bucket.NewRangeReader(rctx, m.name(key), opts.Offset, length, before)
+	w.pause()
 	if err == nil {
-		return reader{r}, storage.Info{Key: key, Size: r.Size(), ModTime: r.ModTime(), Version: m.store.Version(r.As)}, nil
+		return &watchedReader{reader{r}, rctx, w, stop, m.failure}, storage.Info{Key: key, Size: r.Size(), ModTime: r.ModTime(), Version: m.store.Version(r.As)}, nil
 	}
-	err = m.failure(err)
+	err = m.failure(stalled(rctx, err))
+	stop()
 	modified := !errors.Is(err, storage.ErrNotModified)
 	if modified && (opts.Offset == 0 && length < 0 || sorted(err)) {
 		return nil, storage.Info{}, err
@@ -80,14 +87,19 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 }
 
 func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions) (storage.Info, error) {
-	wctx, b := newBody(ctx, from, nil)
-	w, err := m.store.Put(wctx, m.name(key), b, &PutOptions{
+	sctx, w, stop := newWatch(ctx, m.stall)
+	defer stop()
+	if from != nil {
+		from = watchedBody{from, w}
+	}
+	wctx, b := newBody(sctx, from, nil)
+	written, err := m.store.Put(wctx, m.name(key), b, &PutOptions{
 		IfAbsent: opts.IfAbsent, IfVersion: opts.IfVersion, Size: max(opts.Size, 0), Parts: m.parts, ContentType: contentType,
 	})
-	if err = b.finish(err); err != nil {
+	if err = stalled(sctx, b.finish(err)); err != nil {
 		return storage.Info{}, conditionFailed(m.failure(err), opts.IfAbsent, opts.IfVersion != "")
 	}
-	return storage.Info{Key: key, Size: b.size, ModTime: w.ModTime, Version: w.Version}, nil
+	return storage.Info{Key: key, Size: b.size, ModTime: written.ModTime, Version: written.Version}, nil
 }
 
 // conditionFailed gives the failure of a condition the name it has for a Put.
@@ -110,7 +122,9 @@ func (e *lost) Error() string { return e.is.Error() + ": " + e.cause.Error() }
 func (e *lost) Unwrap() error { return e.is }
 
 func (m *remote) remove(ctx context.Context, key, ifVersion string) error {
-	err := m.store.Delete(ctx, m.name(key), ifVersion)
+	ctx, _, stop := newWatch(ctx, m.stall)
+	defer stop()
+	err := stalled(ctx, m.store.Delete(ctx, m.name(key), ifVersion))
 	if err == nil {
 		return nil
 	}
@@ -119,7 +133,7 @@ func (m *remote) remove(ctx context.Context, key, ifVersion string) error {
 
 func (m *remote) list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error {
 	p := pager{
-		bucket: m.bucket, prefix: m.prefix, most: perPage, before: m.store.BeforeList,
+		bucket: m.bucket, prefix: m.prefix, most: perPage, before: m.store.BeforeList, stall: m.stall,
 		info: func(key string, o *blob.ListObject) storage.Info {
 			return storage.Info{Key: key, Size: o.Size, ModTime: o.ModTime, Version: m.store.Version(o.As)}
 		},
