@@ -44,6 +44,7 @@ type Driver struct {
 var (
 	_ storage.Driver    = (*Driver)(nil)
 	_ storage.URLSigner = (*Driver)(nil)
+	_ storage.Sweeper   = (*Driver)(nil)
 )
 
 // engine does what a Driver does, with options that are not nil and keys that are valid. Its errors are not yet sorted.
@@ -85,7 +86,12 @@ func New(ctx context.Context, bucket *blob.Bucket, opts *Options) (*Driver, erro
 			return nil, fmt.Errorf("gocloud: %w", err)
 		}
 		if store != nil {
-			return &Driver{bucket, &remote{bucket: bucket, prefix: o.Prefix, store: store, parts: o.Parts, stall: o.StallTimeout}}, nil
+			if p, ok := store.(Prober); ok {
+				if err := p.Probe(ctx, o.Prefix); err != nil {
+					return nil, fmt.Errorf("gocloud: %w", err)
+				}
+			}
+			return &Driver{bucket, &remote{bucket: bucket, prefix: o.Prefix, store: store, parts: o.Parts, stall: o.StallTimeout, tombs: newTombs(store)}}, nil
 		}
 	}
 	if o.Locks == nil {

@@ -20,6 +20,7 @@ type remote struct {
 	store  Store
 	parts  Parts
 	stall  time.Duration // see Options.StallTimeout
+	tombs  *tombs        // nil if the store deletes on conditions
 }
 
 func (m *remote) name(key string) string { return m.prefix + objectName(key) }
@@ -45,7 +46,13 @@ func (m *remote) stat(ctx context.Context, key string) (storage.Info, error) {
 	if err != nil {
 		return storage.Info{}, stalled(ctx, err)
 	}
-	return storage.Info{Key: key, Size: a.Size, ModTime: a.ModTime, Version: m.store.Version(a.As)}, nil
+	info := storage.Info{Key: key, Size: a.Size, ModTime: a.ModTime, Version: m.store.Version(a.As)}
+	if buried, err := m.buried(ctx, info); err != nil {
+		return storage.Info{}, err
+	} else if buried {
+		return storage.Info{}, errBuried
+	}
+	return info, nil
 }
 
 func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
@@ -61,7 +68,14 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 	r, err := m.bucket.NewRangeReader(rctx, m.name(key), opts.Offset, length, before)
 	w.pause()
 	if err == nil {
-		return &watchedReader{reader{r}, rctx, w, stop, m.failure}, storage.Info{Key: key, Size: r.Size(), ModTime: r.ModTime(), Version: m.store.Version(r.As)}, nil
+		info := storage.Info{Key: key, Size: r.Size(), ModTime: r.ModTime(), Version: m.store.Version(r.As)}
+		body := &watchedReader{reader{r}, rctx, w, stop, m.failure}
+		if buried, err := m.buriedBody(ctx, info, opts, body); err != nil {
+			return nil, storage.Info{}, errors.Join(err, body.Close())
+		} else if buried {
+			return nil, storage.Info{}, errors.Join(errBuried, body.Close())
+		}
+		return body, info, nil
 	}
 	err = m.failure(stalled(rctx, err))
 	stop()
@@ -87,6 +101,52 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 }
 
 func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+	if m.tombs == nil || !opts.IfAbsent {
+		return m.write(ctx, key, from, opts)
+	}
+	// Where there is a tombstone there is nothing, but to the store it is an object. What is small is written first and tried again in its place;
+	// the body of what is not can be read only once, so it is asked before.
+	if opts.Size > 0 && opts.Size <= maxReplay {
+		content, err := io.ReadAll(io.LimitReader(from, maxReplay+1))
+		if err != nil {
+			return storage.Info{}, &bodyError{err}
+		}
+		if len(content) <= maxReplay {
+			info, err := m.write(ctx, key, bytes.NewReader(content), opts)
+			if !errors.Is(err, storage.ErrExist) {
+				return info, err
+			}
+			version, berr := m.tombstone(ctx, key)
+			if berr != nil || version == "" {
+				return info, errors.Join(err, berr)
+			}
+			return m.replace(ctx, key, bytes.NewReader(content), opts, version)
+		}
+		from = io.MultiReader(bytes.NewReader(content), from)
+	}
+	version, err := m.tombstone(ctx, key)
+	if err != nil {
+		return storage.Info{}, err
+	}
+	if version != "" {
+		return m.replace(ctx, key, from, opts, version)
+	}
+	return m.write(ctx, key, from, opts)
+}
+
+// replace writes in the place of a tombstone, if it is still one.
+func (m *remote) replace(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions, version string) (storage.Info, error) {
+	o := *opts
+	o.IfAbsent, o.IfVersion = false, version
+	info, err := m.write(ctx, key, from, &o)
+	if errors.Is(err, storage.ErrChanged) {
+		err = &lost{storage.ErrExist, err}
+	}
+	return info, err
+}
+
+// write writes an object, on the conditions that the store checks.
+func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions) (storage.Info, error) {
 	sctx, w, stop := newWatch(ctx, m.stall)
 	defer stop()
 	if from != nil {
@@ -100,6 +160,25 @@ func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *stor
 		return storage.Info{}, conditionFailed(m.failure(err), opts.IfAbsent, opts.IfVersion != "")
 	}
 	return storage.Info{Key: key, Size: b.size, ModTime: written.ModTime, Version: written.Version}, nil
+}
+
+// buriedBody is buried for an object that is being read: as opts say, from body. What it reads of that is lost only if it is a tombstone.
+func (m *remote) buriedBody(ctx context.Context, info storage.Info, opts *storage.OpenOptions, body *watchedReader) (bool, error) {
+	if m.tombs == nil || m.tombs.version != "" || info.Size != int64(len(m.tombs.content)) || opts.Offset > 0 || opts.Length > 0 {
+		return m.buried(ctx, info)
+	}
+	content, err := io.ReadAll(body)
+	if err != nil {
+		return false, err
+	}
+	body.r = readCloser{bytes.NewReader(content), body.r}
+	return string(content) == m.tombs.content, nil
+}
+
+// readCloser reads from one and closes another.
+type readCloser struct {
+	io.Reader
+	io.Closer
 }
 
 // conditionFailed gives the failure of a condition the name it has for a Put.
@@ -122,6 +201,9 @@ func (e *lost) Error() string { return e.is.Error() + ": " + e.cause.Error() }
 func (e *lost) Unwrap() error { return e.is }
 
 func (m *remote) remove(ctx context.Context, key, ifVersion string) error {
+	if m.tombs != nil {
+		return m.bury(ctx, key, ifVersion)
+	}
 	ctx, _, stop := newWatch(ctx, m.stall)
 	defer stop()
 	err := stalled(ctx, m.store.Delete(ctx, m.name(key), ifVersion))
@@ -131,12 +213,35 @@ func (m *remote) remove(ctx context.Context, key, ifVersion string) error {
 	return conditionFailed(m.failure(err), false, ifVersion != "")
 }
 
-func (m *remote) list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error {
-	p := pager{
+// erase removes an object without a condition.
+func (m *remote) erase(ctx context.Context, key string) error {
+	ctx, _, stop := newWatch(ctx, m.stall)
+	defer stop()
+	return stalled(ctx, m.store.Delete(ctx, m.name(key), ""))
+}
+
+func (m *remote) pager() *pager {
+	return &pager{
 		bucket: m.bucket, prefix: m.prefix, most: perPage, before: m.store.BeforeList, stall: m.stall,
 		info: func(key string, o *blob.ListObject) storage.Info {
 			return storage.Info{Key: key, Size: o.Size, ModTime: o.ModTime, Version: m.store.Version(o.As)}
 		},
 	}
-	return p.list(ctx, prefix, opts, yield)
+}
+
+func (m *remote) list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error {
+	p := m.pager()
+	if m.tombs == nil {
+		return p.list(ctx, prefix, opts, yield)
+	}
+	var failed error
+	err := p.list(ctx, prefix, opts, func(info storage.Info) bool {
+		buried, err := m.buried(ctx, info)
+		if err != nil {
+			failed = err
+			return false
+		}
+		return buried || yield(info)
+	})
+	return errors.Join(failed, err)
 }
