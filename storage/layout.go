@@ -11,6 +11,7 @@ import (
 //
 //	layout                          version of the layout
 //	keys/upload                     secret that signs the ids of uploads
+//	keys/<name>                     secret that others keep here, see Store.SharedSecret
 //	data/<xx>/<name>                bytes of a segment, written once; the name begins with the id of its upload
 //	dead/<xx>/<name>                this segment is condemned
 //	u/<xx>/<id>                     progress of an upload
@@ -23,7 +24,8 @@ import (
 //	c/<R>                           the repository exists
 const (
 	layoutKey    = "layout"
-	uploadKeyKey = "keys/upload"
+	secrets      = "keys/"
+	uploadKeyKey = secrets + "upload"
 	uploads      = "u/"
 	repositories = "c/"
 )

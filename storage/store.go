@@ -3,7 +3,6 @@ package storage
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -114,19 +113,6 @@ func (s *Store) checkLayout(ctx context.Context) error {
 		return fmt.Errorf("storage: layout version %d is newer than %d, the newest this program knows", l.Version, layoutVersion)
 	}
 	return nil
-}
-
-// sharedSecret returns a random secret that all Stores on the storage share.
-func (s *Store) sharedSecret(ctx context.Context, key string) ([]byte, error) {
-	b, err := s.readOrCreate(ctx, key, func() ([]byte, error) {
-		secret := make([]byte, 32)
-		rand.Read(secret)
-		return secret, nil
-	})
-	if err == nil && len(b) < 32 {
-		err = fmt.Errorf("storage: the object %q is cut short", key)
-	}
-	return b, err
 }
 
 // readOrCreate returns an object that whoever comes first creates.
