@@ -1,0 +1,156 @@
+package token
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/registrykit/registry/auth"
+)
+
+// answer is what the endpoint gives: both names of the token are in use.
+type answer struct {
+	Token       string `json:"token"`
+	AccessToken string `json:"access_token"`
+	ExpiresIn   int    `json:"expires_in"` // seconds
+	IssuedAt    string `json:"issued_at"`
+}
+
+// Handler returns a handler that answers the path of the endpoint and leaves the rest to next.
+func (l *Logins) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == l.opts.Path {
+			l.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// ServeHTTP is the endpoint, wherever it is mounted: GET with the parameters service and scope. It gives a token for the allowed part of what was
+// asked, which may be nothing. Credentials that are wrong are a 401, so that a login with them fails, and so are those that the Authenticator did
+// not look at.
+//
+// POST, by which OAuth 2 would ask, is a 404: that is what clients take for "use GET".
+func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	switch r.Method {
+	case http.MethodGet:
+	case http.MethodPost:
+		refuse(w, http.StatusNotFound, "UNSUPPORTED", "tokens are given to GET")
+		return
+	default:
+		h.Set("Allow", http.MethodGet)
+		refuse(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "tokens are given to GET")
+		return
+	}
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "UNSUPPORTED", "invalid query string")
+		return
+	}
+	if services := q["service"]; len(services) > 1 || len(services) == 1 && services[0] != l.opts.Service {
+		refuse(w, http.StatusBadRequest, "UNSUPPORTED", "tokens for another service")
+		return
+	}
+	scopes, err := parseScopes(q)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "UNSUPPORTED", "malformed scope")
+		return
+	}
+	a, err := l.issue(r, scopes)
+	switch {
+	case err == nil:
+		content, _ := json.Marshal(a) // strings and a number
+		h.Set("Content-Type", "application/json")
+		h.Set("Content-Length", strconv.Itoa(len(content)))
+		_, _ = w.Write(content)
+	case errors.Is(err, auth.ErrCredentials):
+		if challenge := l.users.Challenge(r, nil); challenge != "" {
+			h.Set("WWW-Authenticate", challenge)
+		}
+		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "invalid credentials")
+	case errors.Is(err, errTooLong):
+		refuse(w, http.StatusBadRequest, "UNSUPPORTED", "too many scopes for one token")
+	default:
+		if l.opts.Error != nil {
+			l.opts.Error(r.Context(), err)
+		}
+		refuse(w, http.StatusInternalServerError, "UNKNOWN", "internal error")
+	}
+}
+
+// issue authenticates the caller and makes a token.
+//
+// Errors: auth.ErrCredentials, errTooLong; those of the Authenticator, the Authorizer and the secrets.
+func (l *Logins) issue(r *http.Request, scopes []scope) (*answer, error) {
+	identity, err := l.users.Authenticate(r)
+	if err == nil && identity.Anonymous() && len(r.Header["Authorization"]) > 0 {
+		err = auth.ErrCredentials
+	}
+	if err != nil || len(scopes) == 0 {
+		l.audit(r, auth.Decision{Identity: identity, Allowed: err == nil, Err: err})
+	}
+	if err != nil {
+		return nil, err
+	}
+	grants := []grant{}
+	for _, s := range scopes {
+		g := grant{Type: s.kind, Class: s.class, Name: s.name}
+		for _, a := range s.accesses() {
+			ok, err := l.allowed(r, identity, a)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				g.Actions = append(g.Actions, a.Action)
+			}
+		}
+		if len(g.Actions) > 0 {
+			grants = append(grants, g)
+		}
+	}
+	now := l.now().Truncate(time.Second)
+	token, err := l.sign(r.Context(), identity, grants, now)
+	if err != nil {
+		return nil, err
+	}
+	return &answer{
+		Token: token, AccessToken: token,
+		ExpiresIn: int(l.opts.Lifetime / time.Second), IssuedAt: now.UTC().Format(time.RFC3339),
+	}, nil
+}
+
+// allowed asks for one access.
+func (l *Logins) allowed(r *http.Request, identity auth.Identity, a auth.Access) (bool, error) {
+	accesses := []auth.Access{a}
+	err := l.rules.Authorize(r.Context(), identity, accesses)
+	l.audit(r, auth.Decision{Identity: identity, Accesses: accesses, Allowed: err == nil, Err: err})
+	if errors.Is(err, auth.ErrDenied) || errors.Is(err, auth.ErrScope) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (l *Logins) audit(r *http.Request, d auth.Decision) {
+	if l.opts.Audit == nil {
+		return
+	}
+	d.Method, d.Path, d.RemoteAddr, d.UserAgent = r.Method, r.URL.Path, r.RemoteAddr, r.UserAgent()
+	l.opts.Audit(context.WithoutCancel(r.Context()), d)
+}
+
+// refuse answers with an error in the JSON of the distribution spec, which is what clients look for.
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	content, _ := json.Marshal(map[string]any{"errors": []map[string]string{{"code": code, "message": message}}})
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+	w.WriteHeader(status)
+	_, _ = w.Write(content)
+}

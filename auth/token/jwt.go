@@ -1,0 +1,134 @@
+package token
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/registrykit/registry/auth"
+)
+
+const (
+	// maxToken is how many bytes a token has at most: proxies often take headers of 8 KiB.
+	maxToken = 7 << 10
+	// leeway is how much the clocks of replicas may differ.
+	leeway = 10 * time.Second
+	// scopesClaim is where the identity of a request with a token has the grants of the token. It holds a *verified, which nobody outside this package
+	// can make.
+	scopesClaim = "registrykit.io/token"
+)
+
+// claims are what a token says, in the form of the CNCF registry's tokens, and below it the identity.
+type claims struct {
+	jwt.RegisteredClaims
+	Access []grant        `json:"access"`
+	Groups []string       `json:"groups,omitempty"`
+	Claims map[string]any `json:"claims,omitempty"`
+}
+
+var errTooLong = errors.New("token: too long")
+
+// sign makes a token.
+//
+// Errors: errTooLong; those of the secrets.
+func (l *Logins) sign(ctx context.Context, identity auth.Identity, grants []grant, now time.Time) (string, error) {
+	k, err := l.keys.get(ctx)
+	if err != nil {
+		return "", err
+	}
+	t := jwt.NewWithClaims(jwt.SigningMethodEdDSA, &claims{
+		RegisteredClaims: jwt.RegisteredClaims{
+			ID:        rand.Text(),
+			Issuer:    l.opts.Service,
+			Subject:   identity.Name,
+			Audience:  jwt.ClaimStrings{l.opts.Service},
+			IssuedAt:  jwt.NewNumericDate(now),
+			NotBefore: jwt.NewNumericDate(now),
+			ExpiresAt: jwt.NewNumericDate(now.Add(l.opts.Lifetime)),
+		},
+		Access: grants,
+		Groups: identity.Groups,
+		Claims: l.opts.Claims(identity),
+	})
+	t.Header["kid"] = k.kid
+	s, err := t.SignedString(k.sign)
+	if err != nil {
+		return "", fmt.Errorf("token: %w", err)
+	}
+	if len(s) > maxToken {
+		return "", errTooLong
+	}
+	return s, nil
+}
+
+// verify returns what a token says.
+//
+// Errors: auth.ErrCredentials; those of the secrets.
+func (l *Logins) verify(ctx context.Context, token string) (*verified, error) {
+	if len(token) > maxToken {
+		return nil, fmt.Errorf("%w: %w", auth.ErrCredentials, errTooLong)
+	}
+	k, err := l.keys.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	hash := sha256.Sum256([]byte(token))
+	if v := l.cache.get(hash); v != nil {
+		switch {
+		case !l.now().Before(v.expires):
+			return nil, fmt.Errorf("%w: the token has expired", auth.ErrCredentials)
+		case k.byID[v.kid] == nil:
+			return nil, fmt.Errorf("%w: the key of the token was removed", auth.ErrCredentials)
+		}
+		return v, nil
+	}
+	v, err := l.parse(token, k)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", auth.ErrCredentials, err)
+	}
+	l.cache.add(hash, v)
+	return v, nil
+}
+
+// parse checks a token that is not known yet. Of its header, only kid is looked at, to choose among the keys that are here, and alg, which must
+// be the one.
+func (l *Logins) parse(token string, k *keys) (*verified, error) {
+	var c claims
+	t, err := l.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
+		kid, _ := t.Header["kid"].(string)
+		if public := k.byID[kid]; public != nil {
+			return public, nil
+		}
+		return nil, errors.New("unknown key")
+	})
+	if err != nil {
+		return nil, err
+	}
+	v := &verified{grants: c.Access, kid: t.Header["kid"].(string), expires: c.ExpiresAt.Add(leeway)}
+	all := make(map[string]any, len(c.Claims)+1)
+	maps.Copy(all, c.Claims)
+	all[scopesClaim] = v
+	v.identity = auth.Identity{Name: c.Subject, Groups: c.Groups, Claims: all}
+	return v, nil
+}
+
+// newParser returns what checks all of a token but the key.
+func newParser(service string, now func() time.Time) *jwt.Parser {
+	return jwt.NewParser(
+		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
+		jwt.WithStrictDecoding(),
+		jwt.WithIssuer(service),
+		jwt.WithAudience(service),
+		jwt.WithExpirationRequired(),
+		jwt.WithNotBeforeRequired(),
+		jwt.WithIssuedAt(),
+		jwt.WithLeeway(leeway),
+		jwt.WithTimeFunc(now),
+	)
+}

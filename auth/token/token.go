@@ -1,0 +1,203 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/registrykit/registry/auth"
+)
+
+// Defaults of [Options].
+const (
+	DefaultPath     = "/v2/token"
+	DefaultService  = "registry"
+	DefaultLifetime = 5 * time.Minute
+	// MinLifetime is the least Lifetime: clients take a token for good for a minute, whatever it says.
+	MinLifetime = time.Minute
+	// MaxLifetime is the greatest Lifetime.
+	MaxLifetime = time.Hour
+)
+
+// Options are the options of [New]. nil is the zero Options.
+type Options struct {
+	// Path is the URL path of the endpoint. It must be one that no repository can have. Default: DefaultPath.
+	Path string
+	// Realm is the whole URL of the endpoint, as clients reach it. They send passwords there: http only where these may travel in the clear.
+	// Default: Path at the name by which the client has come, by https unless that name is loopback and the connection has no TLS. Set it if a
+	// proxy changes the name or the path.
+	Realm string
+	// TrustedProxies are the addresses of proxies whose X-Forwarded-Host and X-Forwarded-Proto are believed. Default: none.
+	TrustedProxies []netip.Prefix
+	// Service names the registry: audience and issuer of its tokens. Registries that share secrets but not users must differ in it.
+	// Default: DefaultService.
+	Service string
+	// Lifetime is how long a token counts, from MinLifetime to MaxLifetime. Default: DefaultLifetime.
+	Lifetime time.Duration
+	// Keys are the names of the shared secrets that keys are made from. Tokens are signed with the first, and accepted of all. Default: "token".
+	//
+	// To change the key without refusing anybody, add a name at the end in all replicas, then move it to the front, and after a
+	// Lifetime drop the old one and remove its secret. To refuse all tokens that are out, remove the secret: each replica notices within a
+	// minute.
+	Keys []string
+	// Claims chooses what of identity.Claims a token carries, as JSON; its bearer can read it. It must be what the Authorizer needs. Numbers
+	// come back as float64. Default: all.
+	Claims func(identity auth.Identity) map[string]any
+	// Always asks for tokens also if nobody may do anything without credentials.
+	Always bool
+	// Audit is told of each scope that is asked for, and of each login. nil: nobody is.
+	Audit auth.AuditFunc
+	// Error is told why a request to the endpoint was answered with 500. nil: nobody is.
+	Error func(ctx context.Context, err error)
+}
+
+// Logins is the endpoint that hands out tokens, the [auth.Authenticator] that knows them again, and the [auth.Authorizer] that holds
+// their bearers to the scopes. It is safe for concurrent use.
+type Logins struct {
+	users  auth.Authenticator
+	rules  auth.Authorizer
+	opts   Options
+	keys   keyring
+	cache  cache
+	parser *jwt.Parser
+	now    func() time.Time
+}
+
+var (
+	_ auth.Authenticator = (*Logins)(nil)
+	_ auth.Authorizer    = (*Logins)(nil)
+	_ http.Handler       = (*Logins)(nil)
+)
+
+// New returns tokens for the callers that users knows, and for the anonymous, over what rules allows them. It starts nothing, and asks secrets not
+// before there is a token to sign or to verify. opts may be nil.
+//
+// It fails if one of the others is nil or an option makes no sense.
+func New(secrets Secrets, users auth.Authenticator, rules auth.Authorizer, opts *Options) (*Logins, error) {
+	if secrets == nil || users == nil || rules == nil {
+		return nil, errors.New("token: secrets, users and rules are needed")
+	}
+	l := &Logins{users: users, rules: rules, now: time.Now}
+	if opts != nil {
+		l.opts = *opts
+	}
+	o := &l.opts
+	if o.Path == "" {
+		o.Path = DefaultPath
+	}
+	if o.Service == "" {
+		o.Service = DefaultService
+	}
+	if o.Lifetime == 0 {
+		o.Lifetime = DefaultLifetime
+	}
+	if len(o.Keys) == 0 {
+		o.Keys = []string{"token"}
+	}
+	if o.Claims == nil {
+		o.Claims = func(identity auth.Identity) map[string]any { return identity.Claims }
+	}
+	switch {
+	case !strings.HasPrefix(o.Path, "/") || strings.ContainsAny(o.Path, "\"\\?# %"):
+		return nil, errors.New("token: Path must begin with a slash and need no escape")
+	case strings.ContainsFunc(o.Service, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }):
+		return nil, errors.New("token: Service must be printable ASCII without spaces, quotes and backslashes")
+	case o.Lifetime < MinLifetime || o.Lifetime > MaxLifetime:
+		return nil, errors.New("token: Lifetime must be between a minute and an hour")
+	}
+	if o.Realm != "" {
+		if err := checkRealm(o.Realm); err != nil {
+			return nil, err
+		}
+	}
+	now := func() time.Time { return l.now() }
+	l.keys = keyring{secrets: secrets, names: o.Keys, now: now}
+	l.parser = newParser(o.Service, now)
+	return l, nil
+}
+
+// Authenticate implements [auth.Authenticator]: a Bearer token is one of the endpoint's, and everything else is for the
+// Authenticator in front.
+func (l *Logins) Authenticate(r *http.Request) (auth.Identity, error) {
+	token, ok := bearer(r)
+	if !ok {
+		return l.users.Authenticate(r)
+	}
+	v, err := l.verify(r.Context(), token)
+	if err != nil {
+		return auth.Identity{}, err
+	}
+	return v.identity, nil
+}
+
+// Challenge implements [auth.Authenticator]. It asks for a token, or, as long as nobody may do anything without credentials, for what
+// the Authenticator in front asks for.
+func (l *Logins) Challenge(r *http.Request, accesses []auth.Access) string {
+	token, ok := bearer(r)
+	if !ok && !l.wanted(r.Context()) {
+		return l.users.Challenge(r, accesses)
+	}
+	realm := l.realm(r)
+	if realm == "" {
+		return ""
+	}
+	challenge := `Bearer realm="` + realm + `",service="` + l.opts.Service + `"`
+	if scope := challengeScope(accesses); scope != "" {
+		challenge += `,scope="` + scope + `"`
+	}
+	if ok {
+		if _, err := l.verify(r.Context(), token); err != nil {
+			challenge += `,error="invalid_token"`
+		} else {
+			challenge += `,error="insufficient_scope"`
+		}
+	}
+	return challenge
+}
+
+// Authorize implements [auth.Authorizer]: what the Authorizer behind allows, and, if the caller has come with a token, one of its
+// scopes covers.
+func (l *Logins) Authorize(ctx context.Context, identity auth.Identity, accesses []auth.Access) error {
+	if err := l.rules.Authorize(ctx, identity, accesses); err != nil {
+		return err
+	}
+	return inScope(identity, accesses)
+}
+
+// inScope returns auth.ErrScope if the identity is that of a token which does not cover the accesses.
+func inScope(identity auth.Identity, accesses []auth.Access) error {
+	v, ok := identity.Claims[scopesClaim].(*verified)
+	if !ok {
+		return nil
+	}
+	for _, a := range accesses {
+		if !covers(v.grants, a) {
+			return auth.ErrScope
+		}
+	}
+	return nil
+}
+
+// wanted reports whether clients shall be asked for tokens.
+func (l *Logins) wanted(context.Context) bool { return true }
+
+// bearer returns the token of a request, and whether it has one. Of two Authorization headers it is nobody's guess which counts.
+func bearer(r *http.Request) (string, bool) {
+	values := r.Header["Authorization"]
+	if len(values) == 0 {
+		return "", false
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", false
+	}
+	if len(values) > 1 {
+		return "", true
+	}
+	return strings.TrimLeft(token, " "), true
+}
