@@ -24,6 +24,7 @@ type guard struct {
 	identity auth.Identity
 	request  *notification.Request // nil for calls in process
 	granted  []auth.Access         // what this very request has been granted already
+	asked    auth.Decision         // who asks from where: what decisions begin with
 }
 
 // authorize allows or refuses op. Names are checked first, so that an Authorizer never sees one that cannot be; existence is not
@@ -37,14 +38,11 @@ func (g *guard) authorize(ctx context.Context, op *Op) error {
 
 // allow asks the Authorizer for accesses that this request has not been granted yet.
 func (g *guard) allow(ctx context.Context, accesses []auth.Access) error {
-	if g.r.opts.Authorizer == nil {
-		return nil
-	}
 	for _, a := range accesses {
 		if slices.Contains(g.granted, a) {
 			continue
 		}
-		err := g.r.opts.Authorizer.Authorize(ctx, g.identity, accesses)
+		err := g.decide(ctx, accesses)
 		switch {
 		case err == nil:
 			return nil
@@ -53,9 +51,14 @@ func (g *guard) allow(ctx context.Context, accesses []auth.Access) error {
 		case errors.Is(err, auth.ErrDenied):
 			return ErrDenied.WithCause(err)
 		}
-		return ErrInternal.WithCause(fmt.Errorf("authorize: %w", err))
+		return authorizeFailed(err)
 	}
 	return nil
+}
+
+// authorizeFailed is the error for an Authorizer that does not know.
+func authorizeFailed(err error) error {
+	return ErrInternal.WithCause(fmt.Errorf("authorize: %w", err))
 }
 
 // challenge is the cause of an ErrUnauthorized: what the answer must ask credentials for.
@@ -275,19 +278,9 @@ func (g *guard) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[s
 	if err := g.authorize(ctx, &Op{Kind: OpRepositories}); err != nil {
 		return failed[string](err)
 	}
-	names := g.r.backend.Repositories(ctx, opts)
-	if g.r.opts.Authorizer == nil {
-		return names
-	}
 	return func(yield func(string, error) bool) {
-		for name, err := range names {
-			if err == nil {
-				err = g.allow(ctx, (&Op{Kind: OpTags, Repository: name}).Access())
-				if errors.Is(err, ErrDenied) || errors.Is(err, ErrUnauthorized) {
-					continue
-				}
-			}
-			if !yield(name, err) || err != nil {
+		for s, err := range g.scan(ctx, opts) {
+			if (s.visible || err != nil) && !yield(s.name, err) {
 				return
 			}
 		}

@@ -68,7 +68,7 @@ func (c *call) serve() error {
 	if err != nil {
 		return err
 	}
-	c.backend = &guard{r: c.r, identity: identity, request: c.describe()}
+	c.backend = &guard{r: c.r, identity: identity, request: c.describe(), asked: c.asker(identity)}
 	if err := c.backend.authorize(c.req.Context(), c.op); err != nil {
 		return err
 	}
@@ -79,7 +79,8 @@ func (c *call) serve() error {
 // errMethod is the error for a method that an endpoint does not have.
 var errMethod = ErrUnsupported.WithMessage("the method is not allowed here")
 
-// base answers /v2/, by which clients find out that this is a registry, and how to log in to it.
+// base answers /v2/, by which clients find out that this is a registry, and how to log in to it. An anonymous caller of whom the Authenticator
+// knows something has gone the way that the challenge tells.
 func (c *call) base() error {
 	if c.req.Method != http.MethodGet && c.req.Method != http.MethodHead {
 		return errMethod
@@ -89,7 +90,7 @@ func (c *call) base() error {
 		return err
 	}
 	o := &c.r.opts
-	if identity.Anonymous() && o.Authenticator != nil && o.Authorizer != nil && o.Authenticator.Challenge(c.req, nil) != "" {
+	if identity.Anonymous() && len(identity.Claims) == 0 && o.Authenticator != nil && o.Authorizer != nil && o.Authenticator.Challenge(c.req, nil) != "" {
 		return ErrUnauthorized
 	}
 	return c.writeJSON("application/json", []byte("{}"))
@@ -105,6 +106,7 @@ func (c *call) authenticate() (auth.Identity, error) {
 	case err == nil:
 		return identity, nil
 	case errors.Is(err, auth.ErrCredentials):
+		c.r.audit(c.req.Context(), c.asker(auth.Identity{}), nil, "", err)
 		return auth.Identity{}, ErrUnauthorized.WithMessage("invalid credentials").WithCause(err)
 	}
 	return auth.Identity{}, fmt.Errorf("authenticate: %w", err)

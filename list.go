@@ -12,18 +12,6 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-func (c *call) listRepositories() error {
-	names, err := c.page(ErrNameInvalid, reference.CheckName, func(opts *ListOptions) iter.Seq2[string, error] {
-		return c.backend.Repositories(c.req.Context(), opts)
-	})
-	if err != nil {
-		return err
-	}
-	return c.writeList(struct {
-		Repositories []string `json:"repositories"`
-	}{names})
-}
-
 func (c *call) listTags() error {
 	tags, err := c.page(ErrTagInvalid, reference.CheckTag, func(opts *ListOptions) iter.Seq2[string, error] {
 		return c.backend.Tags(c.req.Context(), c.op.Repository, opts)

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -24,6 +25,10 @@ type Options struct {
 	Authenticator auth.Authenticator
 	// Authorizer decides what callers may do. nil: everything.
 	Authorizer auth.Authorizer
+	// Audit is told of each decision: of each request or call, whether its credentials are right and whether it may be done, of each
+	// source of a mount, and of each tag, whether it may be overwritten. That a list shows only what the caller may pull is not told.
+	// nil: nobody is.
+	Audit auth.AuditFunc
 	// Sink hears of what happened, whether by HTTP or by Registry.Backend. nil: nobody does.
 	Sink notification.Sink
 	// Interceptors run around every operation that has been authorised; the first is the outermost.
@@ -42,6 +47,10 @@ type Options struct {
 	ChunkMinLength int64
 	// BodyTimeout is how long the body of a request may make no progress. Default: DefaultBodyTimeout; negative: for ever.
 	BodyTimeout time.Duration
+
+	// Secret, of at least 16 random bytes, hides the places in the catalogue where pages of callers end who may not see all of it. Registries
+	// behind one address need the same: [github.com/registrykit/registry/storage.Store] has secrets to share. Default: one of this Registry's own.
+	Secret []byte
 
 	// NoDelete switches deletes off: by HTTP and by Registry.Backend alike they return ErrUnsupported.
 	NoDelete NoDelete
@@ -65,6 +74,7 @@ type Registry struct {
 	opts    Options
 	log     *slog.Logger
 	routes  routes
+	cursors cursors
 }
 
 var _ http.Handler = (*Registry)(nil)
@@ -93,6 +103,17 @@ func New(backend Backend, opts *Options) (*Registry, error) {
 	if o.BodyTimeout == 0 {
 		o.BodyTimeout = DefaultBodyTimeout
 	}
+	if o.Secret == nil {
+		o.Secret = make([]byte, 32)
+		rand.Read(o.Secret)
+	}
+	if len(o.Secret) < 16 {
+		return nil, errors.New("registry: Options.Secret is too short")
+	}
+	var err error
+	if r.cursors, err = newCursors(o.Secret); err != nil {
+		return nil, err
+	}
 	if o.Logger != nil {
 		r.log = o.Logger
 	}
@@ -105,7 +126,7 @@ func New(backend Backend, opts *Options) (*Registry, error) {
 // Backend returns the registry as identity sees it: each operation is authorised, limited, observed and told to the Sink as if
 // the identity had sent it by HTTP. It is what ServeHTTP itself calls.
 func (r *Registry) Backend(identity auth.Identity) Backend {
-	return &guard{r: r, identity: identity}
+	return &guard{r: r, identity: identity, asked: auth.Decision{Identity: identity}}
 }
 
 // Close releases what the registry holds. The backend and the options remain their owner's to close; requests in flight are

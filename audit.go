@@ -1,0 +1,38 @@
+package registry
+
+import (
+	"context"
+
+	"github.com/registrykit/registry/auth"
+)
+
+// decide asks the Authorizer, and has Options.Audit told of the answer. The error is the Authorizer's own.
+func (g *guard) decide(ctx context.Context, accesses []auth.Access) error {
+	a, rule := g.r.opts.Authorizer, ""
+	var err error
+	if a != nil {
+		err = a.Authorize(ctx, g.identity, accesses)
+	}
+	g.r.audit(ctx, g.asked, accesses, rule, err)
+	return err
+}
+
+// audit tells Options.Audit of a decision.
+func (r *Registry) audit(ctx context.Context, d auth.Decision, accesses []auth.Access, rule string, err error) {
+	if r.opts.Audit == nil {
+		return
+	}
+	d.Accesses, d.Rule, d.Allowed, d.Err = accesses, rule, err == nil, err
+	r.opts.Audit(ctx, d)
+}
+
+// asker is what decisions about the request begin with.
+func (c *call) asker(identity auth.Identity) auth.Decision {
+	if c.r.opts.Audit == nil {
+		return auth.Decision{}
+	}
+	return auth.Decision{
+		Identity: identity, Method: c.req.Method, Path: c.logPath(),
+		RemoteAddr: c.req.RemoteAddr, UserAgent: c.req.UserAgent(),
+	}
+}
