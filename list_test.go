@@ -36,16 +36,22 @@ func (c *client) pages(path, key string) (n int, all []string) {
 	c.t.Helper()
 	for path != "" {
 		a := c.want(200, "GET", path, nil)
-		require.Equal(c.t, "application/json", a.Header.Get("Content-Type"))
-		var v map[string]json.RawMessage
-		require.NoError(c.t, json.Unmarshal(a.body, &v))
-		var page []string
-		require.NoError(c.t, json.Unmarshal(v[key], &page))
-		require.NotNil(c.t, page, "%s", a.body)
-		n, all = n+1, append(all, page...)
+		n, all = n+1, append(all, a.list(c.t, key)...)
 		path = a.next(c.t)
 	}
 	return n, all
+}
+
+// list is the list that the answer has under a key.
+func (a *answer) list(t testing.TB, key string) []string {
+	t.Helper()
+	require.Equal(t, "application/json", a.Header.Get("Content-Type"))
+	var v map[string]json.RawMessage
+	require.NoError(t, json.Unmarshal(a.body, &v))
+	var page []string
+	require.NoError(t, json.Unmarshal(v[key], &page))
+	require.NotNil(t, page, "%s", a.body)
+	return page
 }
 
 func TestTags(t *testing.T) {

@@ -3,19 +3,26 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
+	"iter"
 	"net/http"
-	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/registrytest"
 )
 
@@ -53,102 +60,305 @@ func (p principals) Authorize(_ context.Context, identity auth.Identity, accesse
 }
 
 var testPrincipals = principals{
-	"":        nil,
-	"reader":  {"repository:a:pull"},
-	"writer":  {"repository:a:pull", "repository:a:push"},
-	"deleter": {"repository:a:delete"},
-	"admin":   {"*"},
-	"other":   {"repository:b:*", "repository:a/b:*"},
+	"":           nil,
+	"reader":     {"repository:a:pull"},
+	"writer":     {"repository:a:pull", "repository:a:push"},
+	"overwriter": {"repository:a:pull", "repository:a:push", "repository:a:overwrite"},
+	"deleter":    {"repository:a:delete"},
+	"admin":      {"*"},
+	"other":      {"repository:b:*", "repository:a/b:*"},
 }
 
-// allowed says which principals may do what. Every operation that a route has must be here.
-var allowed = map[registry.Kind][]string{
-	registry.OpGetManifest:    {"reader", "writer", "admin"},
-	registry.OpStatManifest:   {"reader", "writer", "admin"},
-	registry.OpOpenBlob:       {"reader", "writer", "admin"},
-	registry.OpStatBlob:       {"reader", "writer", "admin"},
-	registry.OpTags:           {"reader", "writer", "admin"},
-	registry.OpReferrers:      {"reader", "writer", "admin"},
-	registry.OpPutManifest:    {"writer", "admin"},
-	registry.OpCreateUpload:   {"writer", "admin"},
-	registry.OpMountBlob:      {"writer", "admin"},
-	registry.OpResumeUpload:   {"writer", "admin"},
-	registry.OpAppend:         {"writer", "admin"},
-	registry.OpCommit:         {"writer", "admin"},
-	registry.OpCancel:         {"writer", "admin"},
-	registry.OpDeleteManifest: {"deleter", "admin"},
-	registry.OpDeleteTag:      {"deleter", "admin"},
-	registry.OpDeleteBlob:     {"deleter", "admin"},
-	registry.OpRepositories:   {"admin"},
+var (
+	readers  = []string{"reader", "writer", "overwriter", "admin"}
+	writers  = []string{"writer", "overwriter", "admin"}
+	deleters = []string{"deleter", "admin"}
+)
+
+// access is the one table of who may do what in the repository a. Every Kind must be here, and call it on a Backend; the routes are found by their Kind.
+var access = map[registry.Kind]struct {
+	allowed []string
+	call    func(ctx context.Context, b registry.Backend, img *registrytest.Content) error
+}{
+	registry.OpGetManifest: {readers, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
+		_, err := b.GetManifest(ctx, "a", reference.Ref{Digest: img.Descriptor.Digest})
+		return err
+	}},
+	registry.OpStatManifest: {readers, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
+		_, err := b.StatManifest(ctx, "a", reference.Ref{Tag: "v1"})
+		return err
+	}},
+	registry.OpOpenBlob: {readers, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
+		blob, err := b.OpenBlob(ctx, "a", digest.FromBytes(img.Blobs[0]), nil)
+		if err == nil {
+			err = blob.Body.Close()
+		}
+		return err
+	}},
+	registry.OpStatBlob: {readers, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
+		_, err := b.StatBlob(ctx, "a", digest.FromBytes(img.Blobs[0]))
+		return err
+	}},
+	registry.OpTags: {readers, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
+		return drain(b.Tags(ctx, "a", nil))
+	}},
+	registry.OpReferrers: {readers, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
+		return drain(b.Referrers(ctx, "a", img.Descriptor.Digest, nil))
+	}},
+	registry.OpPutManifest: {writers, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
+		_, err := b.PutManifest(ctx, "a", img.Descriptor.MediaType, img.Manifest, &registry.PutOptions{Tags: []registry.TagPut{{Name: "v2"}}})
+		return err
+	}},
+	registry.OpCreateUpload: {writers, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
+		_, err := b.CreateUpload(ctx, "a", nil)
+		return err
+	}},
+	registry.OpMountBlob: {writers, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
+		_, err := b.MountBlob(ctx, "a", digest.FromBytes(img.Blobs[0]), nil)
+		return err
+	}},
+	registry.OpResumeUpload: {writers, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
+		_, err := b.ResumeUpload(ctx, "a", "id", nil)
+		return err
+	}},
+	registry.OpAppend: {writers, onUpload(func(ctx context.Context, u registry.Upload) error {
+		_, err := u.Append(ctx, 0, 1, strings.NewReader("x"))
+		return err
+	})},
+	registry.OpCommit: {writers, onUpload(func(ctx context.Context, u registry.Upload) error {
+		_, err := u.Commit(ctx, digest.FromString("x"), &registry.Chunk{Length: 1, Body: strings.NewReader("x")})
+		return err
+	})},
+	registry.OpCancel: {writers, onUpload(func(ctx context.Context, u registry.Upload) error { return u.Cancel(ctx) })},
+	registry.OpDeleteManifest: {deleters, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
+		return b.DeleteManifest(ctx, "a", reference.Ref{Digest: img.Descriptor.Digest})
+	}},
+	registry.OpDeleteTag: {deleters, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
+		return b.DeleteManifest(ctx, "a", reference.Ref{Tag: "v1"})
+	}},
+	registry.OpDeleteBlob: {deleters, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
+		return b.DeleteBlob(ctx, "a", digest.FromBytes(img.Blobs[0]))
+	}},
+	registry.OpDeleteRepository: {deleters, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
+		return b.DeleteRepository(ctx, "a")
+	}},
+	registry.OpRepositories: {[]string{"admin"}, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
+		return drain(b.Repositories(ctx, nil))
+	}},
 }
 
-// untouchable is a body that must not be read.
-type untouchable struct{ read bool }
+// onUpload calls f with an upload of the very identity, which has lost its rights since it began, if it ever had any.
+func onUpload(f func(context.Context, registry.Upload) error) func(context.Context, registry.Backend, *registrytest.Content) error {
+	return func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
+		u, err := b.CreateUpload(context.WithValue(ctx, begun{}, true), "a", nil)
+		if err != nil {
+			return err
+		}
+		return f(ctx, u)
+	}
+}
 
-func (u *untouchable) Read([]byte) (int, error) { u.read = true; return 0, io.EOF }
+// begun marks the context of what every principal is allowed, to begin with.
+type begun struct{}
 
-// TestRouteAccess walks all routes as all principals. Who is not allowed is refused before the body is read and before the backend is
+func drain[T any](list iter.Seq2[T, error]) error {
+	for _, err := range list {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// untouchable is a body that must not be read. It is sent after a 100 only.
+type untouchable struct{ read atomic.Bool }
+
+func (u *untouchable) Read([]byte) (int, error) { u.read.Store(true); return 0, io.EOF }
+
+// calls records the operations that come to the backend.
+type calls struct {
+	mu   sync.Mutex
+	made []registry.Kind
+}
+
+func (c *calls) intercept(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
+	c.mu.Lock()
+	c.made = append(c.made, op.Kind)
+	c.mu.Unlock()
+	return next(ctx)
+}
+
+func (c *calls) take() []registry.Kind {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	made := c.made
+	c.made = nil
+	return made
+}
+
+// TestAccessTable: the table has every Kind of op.go, every method of Backend and Upload is a Kind, and every Kind of a route is in the table.
+func TestAccessTable(t *testing.T) {
+	f, err := parser.ParseFile(token.NewFileSet(), "op.go", nil, 0)
+	require.NoError(t, err)
+	kinds := 0
+	ast.Inspect(f, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if ok && len(spec.Values) == 1 {
+			if lit, ok := spec.Values[0].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				kinds++
+				require.Contains(t, access, registry.Kind(strings.Trim(lit.Value, `"`)))
+			}
+		}
+		return true
+	})
+	require.Equal(t, len(access), kinds)
+	for _, of := range []reflect.Type{reflect.TypeFor[registry.Backend](), reflect.TypeFor[registry.Upload]()} {
+		for i := range of.NumMethod() {
+			if name := of.Method(i).Name; name != "ID" && name != "Size" && name != "backend" {
+				require.Contains(t, access, registry.Kind(name))
+			}
+		}
+	}
+	for _, route := range registry.Routes("a", "v1", sha256Zeros, "c", "id") {
+		if route.Kind != "" {
+			require.Contains(t, access, route.Kind, "%s %s", route.Method, route.Path)
+		}
+	}
+}
+
+// TestRouteAccess walks all routes as all principals, over real HTTP. Who is not allowed is refused before the body is read and before the backend is
 // asked anything, with the same answer whether there is such a thing or not.
 func TestRouteAccess(t *testing.T) {
-	var mu sync.Mutex
-	var called []registry.Kind
-	record := func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
-		mu.Lock()
-		called = append(called, op.Kind)
-		mu.Unlock()
-		return next(ctx)
-	}
+	var made calls
 	img := registrytest.RandomImage(1, 1, 10)
 	newStore := func() registry.Backend {
 		store := registrytest.NewStore(t)
 		require.NoError(t, img.Push(context.Background(), store, "a", "v1"))
 		return store
 	}
-	options := &registry.Options{Authenticator: testPrincipals, Authorizer: testPrincipals, Interceptors: []registry.Interceptor{record}}
-	request := func(b registry.Backend, route registry.RouteInfo, principal string) (*httptest.ResponseRecorder, *untouchable) {
-		reg, err := registry.New(b, options)
-		require.NoError(t, err)
+	options := &registry.Options{Authenticator: testPrincipals, Authorizer: testPrincipals, Interceptors: []registry.Interceptor{made.intercept}}
+	request := func(b registry.Backend, route registry.RouteInfo, principal string) (*answer, *untouchable) {
+		c := serve(t, b, options)
+		c.http.Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
 		body := &untouchable{}
-		req := httptest.NewRequest(route.Method, route.Path, body)
-		req.Header.Set("Principal", principal)
-		w := httptest.NewRecorder()
-		called = nil
-		reg.ServeHTTP(w, req)
-		return w, body
+		var send any
+		header := []string{"Principal: " + principal}
+		switch route.Method {
+		case http.MethodPost, http.MethodPut, http.MethodPatch:
+			send, header = body, append(header, "Expect: 100-continue")
+		}
+		made.take()
+		a := c.do(route.Method, route.Path, send, header...)
+		a.Header.Del("Date")
+		return a, body
 	}
 	for _, route := range registry.Routes("a", "v1", string(img.Descriptor.Digest), "c", "id") {
 		if route.Kind == "" { // /v2/
 			continue
 		}
-		require.Contains(t, allowed, route.Kind, "%s %s has no rule here", route.Method, route.Path)
+		require.Contains(t, access, route.Kind, "%s %s has no rule here", route.Method, route.Path)
 		for principal := range testPrincipals {
-			w, body := request(newStore(), route, principal)
+			a, body := request(newStore(), route, principal)
+			called := made.take()
 			name := principal + " " + route.Method + " " + route.Path
-			if slices.Contains(allowed[route.Kind], principal) {
-				require.NotContains(t, []int{401, 403}, w.Code, name)
-				require.True(t, len(called) > 0 || w.Code == 400 || w.Code == 416, "%s: %d %s", name, w.Code, w.Body)
+			if slices.Contains(access[route.Kind].allowed, principal) {
+				require.NotContains(t, []int{401, 403}, a.StatusCode, name)
+				require.True(t, len(called) > 0 || a.StatusCode == 400 || a.StatusCode == 416, "%s: %d %s", name, a.StatusCode, a.body)
 				continue
 			}
 			want := http.StatusForbidden
 			if principal == "" {
 				want = http.StatusUnauthorized
-				require.Contains(t, w.Header().Get("WWW-Authenticate"), `Test scope="re`, name)
+				require.Contains(t, a.Header.Get("WWW-Authenticate"), `Test scope="re`, name)
 			}
-			require.Equal(t, want, w.Code, "%s: %s", name, w.Body)
+			require.Equal(t, want, a.StatusCode, "%s: %s", name, a.body)
 			require.Empty(t, called, name)
-			require.False(t, body.read, name)
+			require.False(t, body.read.Load(), name)
 			nothing, _ := request(registrytest.NewStore(t), route, principal)
-			require.Equal(t, w.Code, nothing.Code, name)
-			require.Equal(t, w.Body.String(), nothing.Body.String(), name)
-			require.Equal(t, w.Header(), nothing.Header(), name)
+			require.Equal(t, a.StatusCode, nothing.StatusCode, name)
+			require.Equal(t, string(a.body), string(nothing.body), name)
+			require.Equal(t, a.Header, nothing.Header, name)
 		}
 		for principal, want := range map[string]int{"forged": 401, "broken": 500} {
-			w, body := request(newStore(), route, principal)
-			require.Equal(t, want, w.Code)
-			require.Empty(t, called)
-			require.False(t, body.read)
-			require.NotContains(t, w.Body.String(), "secret-of-the-host")
-			require.Equal(t, want == 401, w.Header().Get("WWW-Authenticate") != "")
+			a, body := request(newStore(), route, principal)
+			require.Equal(t, want, a.StatusCode)
+			require.Empty(t, made.take())
+			require.False(t, body.read.Load())
+			require.NotContains(t, string(a.body), "secret-of-the-host")
+			require.Equal(t, want == 401, a.Header.Get("WWW-Authenticate") != "")
+		}
+	}
+}
+
+// TestBackendAccess is the table again, against Registry.Backend.
+func TestBackendAccess(t *testing.T) {
+	var made calls
+	authorizer := auth.AuthorizerFunc(func(ctx context.Context, identity auth.Identity, accesses []auth.Access) error {
+		if ctx.Value(begun{}) != nil {
+			return nil
+		}
+		return testPrincipals.Authorize(ctx, identity, accesses)
+	})
+	img := registrytest.RandomImage(1, 1, 10)
+	for kind, row := range access {
+		for principal := range testPrincipals {
+			name := principal + " " + string(kind)
+			store := registrytest.NewStore(t)
+			require.NoError(t, img.Push(t.Context(), store, "a", "v1"))
+			reg, err := registry.New(store, &registry.Options{Authorizer: authorizer, Interceptors: []registry.Interceptor{made.intercept}})
+			require.NoError(t, err)
+			made.take()
+			err = row.call(t.Context(), reg.Backend(auth.Identity{Name: principal}), img)
+			called := made.take()
+			switch {
+			case slices.Contains(row.allowed, principal):
+				require.False(t, errors.Is(err, registry.ErrDenied) || errors.Is(err, registry.ErrUnauthorized), "%s: %v", name, err)
+				if kind != registry.OpResumeUpload { // of somebody else
+					require.Contains(t, called, kind, name)
+				}
+			case principal == "":
+				require.ErrorIs(t, err, registry.ErrUnauthorized, name)
+				require.NotContains(t, called, kind, name)
+			default:
+				require.ErrorIs(t, err, registry.ErrDenied, name)
+				require.NotContains(t, called, kind, name)
+			}
+		}
+	}
+}
+
+// TestOverwriteAccess: who may create a tag and who may overwrite one are told apart for each tag, by HTTP and in process.
+func TestOverwriteAccess(t *testing.T) {
+	one, two := registrytest.RandomImage(1, 1, 10), registrytest.RandomImage(2, 1, 10)
+	for principal := range testPrincipals {
+		for _, tags := range [][]string{{"new"}, {"v1"}, {"new", "v1"}} {
+			store := registrytest.NewStore(t)
+			require.NoError(t, one.Push(t.Context(), store, "a", "v1"))
+			require.NoError(t, two.Push(t.Context(), store, "a"))
+			opts := &registry.Options{Authenticator: testPrincipals, Authorizer: testPrincipals}
+			reg, err := registry.New(store, opts)
+			require.NoError(t, err)
+			put := &registry.PutOptions{Digest: two.Descriptor.Digest}
+			for _, tag := range tags {
+				put.Tags = append(put.Tags, registry.TagPut{Name: tag})
+			}
+			want, wantErr := http.StatusCreated, error(nil)
+			switch {
+			case principal == "":
+				want, wantErr = http.StatusUnauthorized, registry.ErrUnauthorized
+			case !slices.Contains(writers, principal):
+				want, wantErr = http.StatusForbidden, registry.ErrDenied
+			case principal == "writer" && slices.Contains(tags, "v1"):
+				want, wantErr = http.StatusConflict, registry.ErrTagExists
+			}
+			name := principal + " " + strings.Join(tags, " ")
+			_, err = reg.Backend(auth.Identity{Name: principal}).PutManifest(t.Context(), "a", two.Descriptor.MediaType, two.Manifest, put)
+			require.Equal(t, wantErr == nil, err == nil, "%s: %v", name, err)
+			require.ErrorIs(t, err, wantErr, name)
+			require.NoError(t, one.Push(t.Context(), store, "a", "v1")) // as it was
+			a := serve(t, store, opts).do("PUT", "/v2/a/manifests/"+string(put.Digest)+"?tag="+strings.Join(tags, "&tag="), two.Manifest,
+				"Principal: "+principal, "Content-Type: "+two.Descriptor.MediaType)
+			require.Equal(t, want, a.StatusCode, "%s: %s", name, a.body)
 		}
 	}
 }

@@ -1,0 +1,93 @@
+package registry_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/auth"
+)
+
+// many is a backend of n repositories, "team-000000/app" and so on, that counts the names it has been asked for.
+type many struct {
+	registry.Unimplemented
+	n      int
+	looked atomic.Int64
+}
+
+func (m *many) name(i int) string { return fmt.Sprintf("team-%06d/app", i) }
+
+func (m *many) Repositories(_ context.Context, opts *registry.ListOptions) iter.Seq2[string, error] {
+	first := 0
+	if opts != nil && opts.After != "" {
+		if i, err := fmt.Sscanf(opts.After, "team-%06d", &first); i != 1 || err != nil {
+			first = 0
+		}
+		for first < m.n && m.name(first) <= opts.After {
+			first++
+		}
+	}
+	return func(yield func(string, error) bool) {
+		for i := first; i < m.n; i++ {
+			m.looked.Add(1)
+			if !yield(m.name(i), nil) {
+				return
+			}
+		}
+	}
+}
+
+// seesSome may see the catalogue, and pull from few repositories.
+func seesSome(names ...string) auth.AuthorizerFunc {
+	return func(_ context.Context, _ auth.Identity, accesses []auth.Access) error {
+		for _, a := range accesses {
+			if a.Type == auth.TypeRepository && !slices.Contains(names, a.Name) {
+				return auth.ErrDenied
+			}
+		}
+		return nil
+	}
+}
+
+// TestCatalogBounded: who may see 3 of 1,000,000 repositories gets them, in requests that each look through a bounded number of
+// names, and is not told the name of another.
+func TestCatalogBounded(t *testing.T) {
+	m := &many{n: 1_000_000}
+	want := []string{m.name(3), m.name(499_999), m.name(999_998)}
+	opts := &registry.Options{Authorizer: seesSome(want...), Secret: []byte("0123456789abcdef")}
+	c := serve(t, m, opts)
+	replica := serve(t, m, opts)
+	stranger := serve(t, m, &registry.Options{Authorizer: seesSome(want...)})
+	for _, query := range []string{"", "?n=1", "?n=2", "?n=3", "?n=100"} {
+		var all []string
+		pages := 0
+		for path := "/v2/_catalog" + query; path != ""; pages++ {
+			require.Less(t, pages, 1000)
+			before := m.looked.Load()
+			a := []*client{c, replica}[pages%2].want(200, "GET", path, nil)
+			require.LessOrEqual(t, m.looked.Load()-before, int64(1<<16+1))
+			all = append(all, a.list(t, "repositories")...)
+			path = a.next(t)
+			u, err := url.Parse(path)
+			require.NoError(t, err)
+			last := u.Query().Get("last")
+			require.True(t, last == "" || slices.Contains(want, last) || strings.HasPrefix(last, "~"), last)
+			if strings.HasPrefix(last, "~") {
+				stranger.refused(400, "NAME_INVALID", "GET", path, nil)
+			}
+		}
+		require.Equal(t, want, all, query)
+		require.Greater(t, pages, 14)
+	}
+	a := c.want(200, "GET", "/v2/_catalog?n=0", nil)
+	require.Empty(t, a.list(t, "repositories"))
+	require.Empty(t, a.Header.Get("Link"))
+}
