@@ -1,0 +1,237 @@
+package token_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/auth/token"
+	"github.com/registrykit/registry/registrytest"
+)
+
+var all = auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil })
+
+// keyOf is the key that a site signs with, made as the documentation of nobody says: only a test of this repository knows how.
+func keyOf(t *testing.T, s *site) ed25519.PrivateKey {
+	secret, err := s.store.SharedSecret(t.Context(), "token")
+	require.NoError(t, err)
+	seed := sha256.Sum256(append([]byte("registry token key\x00"), secret...))
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+// TestHostileTokens: whatever is not a token of this registry, as it was made, for now, is refused with 401, and says nothing about why.
+func TestHostileTokens(t *testing.T) {
+	s := newSite(t, ann, all, nil)
+	good := s.token(basic("ann", "secret"), "repository:a:pull")
+	require.Equal(t, 200, s.do("GET", "/v2/", "Bearer "+good).StatusCode)
+	var header struct{ Kid, Alg string }
+	part(t, good, 0, &header)
+	require.Equal(t, "EdDSA", header.Alg)
+	key, now := keyOf(t, s), s.clock
+	_, foreign, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+
+	make := func(method jwt.SigningMethod, key any, headers map[string]any, change func(jwt.MapClaims)) string {
+		c := jwt.MapClaims{
+			"iss": "registry", "aud": "registry", "sub": "admin", "iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(time.Minute).Unix(),
+			"access": []map[string]any{{"type": "repository", "name": "a", "actions": []string{"pull"}}},
+		}
+		if change != nil {
+			change(c)
+		}
+		tok := jwt.NewWithClaims(method, c)
+		tok.Header["kid"] = header.Kid
+		for k, v := range headers {
+			tok.Header[k] = v
+		}
+		signed, err := tok.SignedString(key)
+		require.NoError(t, err)
+		return signed
+	}
+	ours := func(change func(jwt.MapClaims)) string { return make(jwt.SigningMethodEdDSA, key, nil, change) }
+	set := func(name string, value any) func(jwt.MapClaims) { return func(c jwt.MapClaims) { c[name] = value } }
+	without := func(name string) func(jwt.MapClaims) { return func(c jwt.MapClaims) { delete(c, name) } }
+	x := base64.RawURLEncoding.EncodeToString(foreign.Public().(ed25519.PublicKey))
+	parts := strings.Split(good, ".")
+	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"JWT","kid":"` + header.Kid + `"}`))
+
+	require.Equal(t, 200, s.do("GET", "/v2/", "Bearer "+ours(nil)).StatusCode, "the forger's tool works with the right key")
+	for name, tok := range map[string]string{
+		"another key, kid matches":            make(jwt.SigningMethodEdDSA, foreign, nil, nil),
+		"another key in jwk":                  make(jwt.SigningMethodEdDSA, foreign, map[string]any{"jwk": map[string]any{"kty": "OKP", "crv": "Ed25519", "x": x}}, nil),
+		"another key in jwk, named by it":     make(jwt.SigningMethodEdDSA, foreign, map[string]any{"kid": x, "jwk": map[string]any{"kty": "OKP", "crv": "Ed25519", "x": x, "kid": x}}, nil),
+		"another key in x5c":                  make(jwt.SigningMethodEdDSA, foreign, map[string]any{"x5c": []string{x}}, nil),
+		"another key at jku":                  make(jwt.SigningMethodEdDSA, foreign, map[string]any{"jku": s.url + "/keys", "x5u": s.url + "/keys"}, nil),
+		"kid unknown":                         make(jwt.SigningMethodEdDSA, key, map[string]any{"kid": "other"}, nil),
+		"kid of another type":                 make(jwt.SigningMethodEdDSA, key, map[string]any{"kid": []string{header.Kid}}, nil),
+		"kid empty":                           make(jwt.SigningMethodEdDSA, key, map[string]any{"kid": ""}, nil),
+		"alg none":                            none + "." + parts[1] + ".",
+		"alg none, signature kept":            none + "." + parts[1] + "." + parts[2],
+		"HS256 with the public key as secret": make(jwt.SigningMethodHS256, []byte(key.Public().(ed25519.PublicKey)), nil, nil),
+		"RS256":                               make(jwt.SigningMethodRS256, rsaKey, nil, nil),
+		"ES256":                               make(jwt.SigningMethodES256, ecKey, nil, nil),
+		"signature of another token":          strings.Join([]string{parts[0], strings.Split(ours(nil), ".")[1], parts[2]}, "."),
+		"signature cut short":                 good[:len(good)-2],
+		"no signature":                        parts[0] + "." + parts[1] + ".",
+		"two parts":                           parts[0] + "." + parts[1],
+		"four parts":                          good + ".x",
+		"padding":                             good + "==",
+		"empty":                               "",
+		"a space within":                      good[:20] + " " + good[20:],
+		"too long":                            strings.Repeat("a", token.MaxToken+1),
+		"other issuer":                        ours(set("iss", "other")),
+		"no issuer":                           ours(without("iss")),
+		"other audience":                      ours(set("aud", "other")),
+		"no audience":                         ours(without("aud")),
+		"expired":                             ours(set("exp", now.Add(-time.Minute).Unix())),
+		"no exp":                              ours(without("exp")),
+		"exp null":                            ours(set("exp", nil)),
+		"exp a word":                          ours(set("exp", "never")),
+		"not yet":                             ours(set("nbf", now.Add(time.Minute).Unix())),
+		"no nbf":                              ours(without("nbf")),
+		"issued in the future":                ours(set("iat", now.Add(time.Minute).Unix())),
+		"access of another shape":             ours(set("access", "all")),
+	} {
+		res := s.do("GET", "/v2/a/manifests/v1", "Bearer "+tok)
+		require.Equal(t, 401, res.StatusCode, name)
+		require.True(t, strings.HasSuffix(res.Header.Get("WWW-Authenticate"), `scope="repository:a:pull",error="invalid_token"`), name)
+		require.Contains(t, res.body, "invalid credentials", name)
+		require.Equal(t, 401, s.do("GET", "/v2/", "Bearer "+tok).StatusCode, name)
+	}
+	// Two credentials, one of them good.
+	for _, list := range [][]string{{"Bearer " + good, "Bearer x"}, {"Bearer " + good, basic("ann", "secret")}} {
+		require.Equal(t, 401, s.send("GET", "/v2/", "", http.Header{"Authorization": list}).StatusCode)
+	}
+	// Nobody becomes another by what a token says of itself in claims.
+	forged := ours(set("claims", map[string]any{"registrykit.io/token": map[string]any{"grants": []string{"*"}}}))
+	require.Equal(t, 401, s.do("GET", "/v2/b/manifests/v1", "Bearer "+forged).StatusCode)
+}
+
+// TestExpiry: a token counts as long as it says, whether it is remembered or not, and a little longer for clocks that differ.
+func TestExpiry(t *testing.T) {
+	for _, use := range []bool{false, true} {
+		s := newSite(t, ann, all, nil)
+		tok := "Bearer " + s.token(basic("ann", "secret"), "repository:a:pull")
+		start := s.clock.Truncate(time.Second)
+		if use {
+			require.Equal(t, 404, s.do("GET", "/v2/a/manifests/v1", tok).StatusCode)
+		}
+		s.clock = start.Add(token.DefaultLifetime + token.Leeway - time.Second)
+		require.Equal(t, 404, s.do("GET", "/v2/a/manifests/v1", tok).StatusCode)
+		s.clock = start.Add(token.DefaultLifetime + token.Leeway + time.Second)
+		require.Equal(t, 401, s.do("GET", "/v2/a/manifests/v1", tok).StatusCode)
+	}
+}
+
+// TestKeys: replicas accept each other's tokens, also while a key is changed, and none of a key that was removed.
+func TestKeys(t *testing.T) {
+	store, other := registrytest.NewStore(t), registrytest.NewStore(t)
+	a, b := newReplica(t, store, ann, all, nil), newReplica(t, store, ann, all, nil)
+	tok := "Bearer " + a.token(basic("ann", "secret"))
+	require.Equal(t, 200, b.do("GET", "/v2/", tok).StatusCode)
+	require.Equal(t, 401, newReplica(t, other, ann, all, nil).do("GET", "/v2/", tok).StatusCode)
+	require.Equal(t, 401, newReplica(t, store, ann, all, &token.Options{Service: "other"}).do("GET", "/v2/", tok).StatusCode)
+
+	added := newReplica(t, store, ann, all, &token.Options{Keys: []string{"token", "token-2"}})
+	moved := newReplica(t, store, ann, all, &token.Options{Keys: []string{"token-2", "token"}})
+	dropped := newReplica(t, store, ann, all, &token.Options{Keys: []string{"token-2"}})
+	tok2 := "Bearer " + moved.token(basic("ann", "secret"))
+	for _, replica := range []*site{added, moved} {
+		require.Equal(t, 200, replica.do("GET", "/v2/", tok).StatusCode)
+		require.Equal(t, 200, replica.do("GET", "/v2/", tok2).StatusCode)
+	}
+	require.Equal(t, 200, dropped.do("GET", "/v2/", tok2).StatusCode)
+	require.Equal(t, 401, dropped.do("GET", "/v2/", tok).StatusCode)
+	require.Equal(t, 401, a.do("GET", "/v2/", tok2).StatusCode)
+
+	require.NoError(t, store.RemoveSharedSecret(t.Context(), "token"))
+	for _, replica := range []*site{a, b, added} {
+		require.Equal(t, 200, replica.do("GET", "/v2/", tok).StatusCode, "for a minute")
+		replica.clock = replica.clock.Add(token.Refresh)
+		require.Equal(t, 401, replica.do("GET", "/v2/", tok).StatusCode, "remembered or not")
+	}
+	require.Equal(t, 200, added.do("GET", "/v2/", tok2).StatusCode)
+	require.Equal(t, 200, b.do("GET", "/v2/", "Bearer "+a.token(basic("ann", "secret"))).StatusCode)
+}
+
+// flaky are secrets that may fail.
+type flaky struct {
+	token.Secrets
+	err   error
+	asked int
+}
+
+func (f *flaky) SharedSecret(ctx context.Context, name string) ([]byte, error) {
+	if f.asked++; f.err != nil {
+		return nil, f.err
+	}
+	return f.Secrets.SharedSecret(ctx, name)
+}
+
+// TestKeysFail: while the storage does not answer, keys count a few minutes more, and then nothing does.
+func TestKeysFail(t *testing.T) {
+	secrets := &flaky{Secrets: registrytest.NewStore(t)}
+	logins, err := token.New(secrets, ann, all, nil)
+	require.NoError(t, err)
+	s := &site{t: t, logins: logins, clock: time.Now()}
+	logins.SetNow(func() time.Time { return s.clock })
+	authenticate := func(tok string) error {
+		r, err := http.NewRequest("GET", "/v2/", nil)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+tok)
+		_, err = logins.Authenticate(r)
+		return err
+	}
+	require.ErrorIs(t, authenticate("x"), auth.ErrCredentials)
+	require.Equal(t, 1, secrets.asked)
+	secrets.err = context.DeadlineExceeded
+	s.clock = s.clock.Add(token.Refresh)
+	for range 10 {
+		require.ErrorIs(t, authenticate("x"), auth.ErrCredentials)
+	}
+	require.Equal(t, 2, secrets.asked, "what fails is not asked for each request")
+	s.clock = s.clock.Add(token.Stale)
+	require.ErrorIs(t, authenticate("x"), context.DeadlineExceeded)
+	secrets.err = nil
+	require.ErrorIs(t, authenticate("x"), auth.ErrCredentials)
+}
+
+// TestCacheBounded: who fetches and uses token after token does not fill the memory.
+func TestCacheBounded(t *testing.T) {
+	s := newSite(t, ann, all, nil)
+	key := keyOf(t, s)
+	var header struct{ Kid string }
+	part(t, s.token(""), 0, &header)
+	r, err := http.NewRequest("GET", "/v2/", nil)
+	require.NoError(t, err)
+	for i := range 2*token.MaxVerified + 100 {
+		tok := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
+			"iss": "registry", "aud": "registry", "jti": fmt.Sprint(i), "iat": s.clock.Unix(), "nbf": s.clock.Unix(), "exp": s.clock.Unix() + 60})
+		tok.Header["kid"] = header.Kid
+		signed, err := tok.SignedString(key)
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+signed)
+		_, err = s.logins.Authenticate(r)
+		require.NoError(t, err)
+	}
+	require.LessOrEqual(t, s.logins.Remembered(), 2*token.MaxVerified)
+	require.Greater(t, s.logins.Remembered(), token.MaxVerified)
+}
