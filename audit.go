@@ -10,8 +10,12 @@ import (
 func (g *guard) decide(ctx context.Context, accesses []auth.Access) error {
 	a, rule := g.r.opts.Authorizer, ""
 	var err error
-	if a != nil {
-		err = a.Authorize(ctx, g.identity, accesses)
+	switch {
+	case a == nil:
+	case g.r.opts.Audit == nil:
+		return a.Authorize(ctx, g.identity, accesses)
+	default:
+		rule, err = auth.Explain(ctx, a, g.identity, accesses)
 	}
 	g.r.audit(ctx, g.asked, accesses, rule, err)
 	return err

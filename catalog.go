@@ -53,7 +53,7 @@ func (g *guard) scan(ctx context.Context, opts *ListOptions) iter.Seq2[scanned, 
 		}
 		o.PageHint = max(o.PageHint, scanHint)
 		after := o.After
-		for _, prefix := range g.prefixes(ctx) {
+		for _, prefix := range outermost(auth.Prefixes(ctx, g.r.opts.Authorizer, g.identity)) {
 			if after > prefix && !strings.HasPrefix(after, prefix) {
 				continue
 			}
@@ -85,11 +85,6 @@ func (g *guard) sees(ctx context.Context, name string) (bool, error) {
 		return false, nil
 	}
 	return false, authorizeFailed(err)
-}
-
-// prefixes are those of which one must begin the name of every repository that the caller may pull from, in order, none within another.
-func (g *guard) prefixes(ctx context.Context) []string {
-	return []string{""}
 }
 
 // maxPrefixes is how many prefixes are looked below one by one.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/reference"
 )
 
 // many is a backend of n repositories, "team-000000/app" and so on, that counts the names it has been asked for.
@@ -90,4 +91,59 @@ func TestCatalogBounded(t *testing.T) {
 	a := c.want(200, "GET", "/v2/_catalog?n=0", nil)
 	require.Empty(t, a.list(t, "repositories"))
 	require.Empty(t, a.Header.Get("Link"))
+}
+
+// below is an Authorizer that allows all below some prefixes, and says so.
+type below []string
+
+func (b below) Authorize(_ context.Context, _ auth.Identity, accesses []auth.Access) error {
+	for _, a := range accesses {
+		if a.Type == auth.TypeRepository && !slices.ContainsFunc(b, func(p string) bool { return strings.HasPrefix(a.Name, p) }) {
+			return auth.ErrDenied
+		}
+	}
+	return nil
+}
+
+func (b below) Prefixes(context.Context, auth.Identity) []string { return b }
+
+// TestCatalogPrefixes: what is below no prefix of the Authorizer is not even looked at.
+func TestCatalogPrefixes(t *testing.T) {
+	m := &many{n: 1_000_000}
+	c := serve(t, m, &registry.Options{Authorizer: below{"team-9", "team-000003/", "team-5000", "team-50001", "team-5000"}, PageSize: 3})
+	page := c.want(200, "GET", "/v2/_catalog", nil)
+	require.Equal(t, []string{"team-000003/app", "team-500000/app", "team-500001/app"}, page.list(t, "repositories"))
+	require.Less(t, m.looked.Load(), int64(10))
+	page = c.want(200, "GET", page.next(t), nil)
+	require.Equal(t, []string{"team-500002/app", "team-500003/app", "team-500004/app"}, page.list(t, "repositories"))
+	page = c.want(200, "GET", "/v2/_catalog?last=team-500099/app", nil)
+	require.Equal(t, []string{"team-900000/app", "team-900001/app", "team-900002/app"}, page.list(t, "repositories"))
+	page = c.want(200, "GET", "/v2/_catalog?last=team-999998/app", nil)
+	require.Equal(t, []string{"team-999999/app"}, page.list(t, "repositories"))
+	require.Empty(t, page.next(t))
+	require.Less(t, m.looked.Load(), int64(40))
+
+	c = serve(t, m, &registry.Options{Authorizer: below{}})
+	require.Empty(t, c.want(200, "GET", "/v2/_catalog", nil).list(t, "repositories"))
+
+	var names below
+	for i := range 1000 {
+		names = append(names, m.name(1000*i))
+	}
+	c = serve(t, m, &registry.Options{Authorizer: names})
+	_, all := c.pages("/v2/_catalog", "repositories")
+	require.Equal(t, []string(names), all, "too many prefixes for looking below each")
+}
+
+// TestBeforePrefix: no name with a prefix is less than the name that a list begins behind.
+func TestBeforePrefix(t *testing.T) {
+	names := []string{"a", "a-b", "a.b", "a/b", "a/b-c", "a0", "a_b", "aa", "ab/c", "b", "b/z", "ba", "z", "z9", "0", "0/a", "9z"}
+	for _, prefix := range append([]string{"", "-", "a-", "a--", "a.", "a/", "a_", "a/-", "A", "é", "a/b/"}, names...) {
+		before := registry.BeforePrefix(prefix)
+		require.True(t, before == "" || reference.CheckName(before) == nil, "%q %q", prefix, before)
+		for _, name := range names {
+			require.False(t, strings.HasPrefix(name, prefix) && name <= before, "%q %q %q", prefix, before, name)
+		}
+	}
+	require.Equal(t, "team"+"."+strings.Repeat("z", reference.MaxNameLength-5), registry.BeforePrefix("team/"))
 }

@@ -51,3 +51,6 @@ func Routes(repo, tag, digest, from, upload string) []RouteInfo {
 	}
 	return all
 }
+
+// BeforePrefix is where a list of names with a prefix begins.
+var BeforePrefix = beforePrefix

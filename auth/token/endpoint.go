@@ -130,8 +130,8 @@ func (l *Logins) issue(r *http.Request, scopes []scope) (*answer, error) {
 // allowed asks for one access.
 func (l *Logins) allowed(r *http.Request, identity auth.Identity, a auth.Access) (bool, error) {
 	accesses := []auth.Access{a}
-	err := l.rules.Authorize(r.Context(), identity, accesses)
-	l.audit(r, auth.Decision{Identity: identity, Accesses: accesses, Allowed: err == nil, Err: err})
+	rule, err := auth.Explain(r.Context(), l.rules, identity, accesses)
+	l.audit(r, auth.Decision{Identity: identity, Accesses: accesses, Allowed: err == nil, Rule: rule, Err: err})
 	if errors.Is(err, auth.ErrDenied) || errors.Is(err, auth.ErrScope) {
 		return false, nil
 	}

@@ -71,6 +71,8 @@ type Logins struct {
 var (
 	_ auth.Authenticator = (*Logins)(nil)
 	_ auth.Authorizer    = (*Logins)(nil)
+	_ auth.Explainer     = (*Logins)(nil)
+	_ auth.Prefixer      = (*Logins)(nil)
 	_ http.Handler       = (*Logins)(nil)
 )
 
@@ -183,8 +185,28 @@ func inScope(identity auth.Identity, accesses []auth.Access) error {
 	return nil
 }
 
-// wanted reports whether clients shall be asked for tokens.
-func (l *Logins) wanted(context.Context) bool { return true }
+// Explain implements [auth.Explainer].
+func (l *Logins) Explain(ctx context.Context, identity auth.Identity, accesses []auth.Access) (rule string, err error) {
+	if rule, err = auth.Explain(ctx, l.rules, identity, accesses); err != nil {
+		return rule, err
+	}
+	if err = inScope(identity, accesses); err != nil {
+		rule = "the scopes of the token"
+	}
+	return rule, err
+}
+
+// Prefixes implements [auth.Prefixer].
+func (l *Logins) Prefixes(ctx context.Context, identity auth.Identity) []string {
+	return auth.Prefixes(ctx, l.rules, identity)
+}
+
+// wanted reports whether clients shall be asked for tokens: somebody without credentials may do something, or perhaps may. It is looked at
+// anew for each challenge, as rules change.
+func (l *Logins) wanted(ctx context.Context) bool {
+	return l.opts.Always || len(auth.Prefixes(ctx, l.rules, auth.Identity{})) > 0 ||
+		l.rules.Authorize(ctx, auth.Identity{}, []auth.Access{{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}}) == nil
+}
 
 // bearer returns the token of a request, and whether it has one. Of two Authorization headers it is nobody's guess which counts.
 func bearer(r *http.Request) (string, bool) {

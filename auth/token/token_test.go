@@ -286,3 +286,36 @@ func TestRealm(t *testing.T) {
 		require.Equal(t, want, logins.Challenge(r, nil), "%+v", row)
 	}
 }
+
+// prefixed are rules that say where they allow anything.
+type prefixed struct{ *rules }
+
+func (p prefixed) Prefixes(_ context.Context, who auth.Identity) []string {
+	var list []string
+	for _, rule := range p.allowed {
+		name, scope, _ := strings.Cut(rule, " ")
+		if parts := strings.Split(scope, ":"); name == who.Name && parts[0] == auth.TypeRepository {
+			list = append(list, parts[1])
+		}
+	}
+	return list
+}
+
+// TestWithoutAnonymous: as long as nobody may do anything without credentials, clients are asked for these; the moment that rules allow
+// the anonymous anything, for tokens.
+func TestWithoutAnonymous(t *testing.T) {
+	r := prefixed{allow("ann repository:a:pull")}
+	s := newSite(t, ann, r, nil)
+	challenge := func() string { return s.do("GET", "/v2/", "").Header.Get("WWW-Authenticate") }
+	require.Equal(t, `Basic realm="test"`, challenge())
+	require.Equal(t, 200, s.do("GET", "/v2/", basic("ann", "secret")).StatusCode)
+	require.Equal(t, 200, s.do("GET", "/v2/", "Bearer "+s.token(basic("ann", "secret"))).StatusCode, "the endpoint is there")
+	for _, rule := range []string{" repository:a:pull", " registry:catalog:*"} {
+		r.set("ann repository:a:pull", rule)
+		require.Contains(t, challenge(), "Bearer realm=")
+	}
+	r.set("ann repository:a:pull")
+	require.Equal(t, `Basic realm="test"`, challenge())
+	require.Contains(t, newSite(t, ann, r, &token.Options{Always: true}).do("GET", "/v2/", "").Header.Get("WWW-Authenticate"), "Bearer realm=")
+	require.Contains(t, newSite(t, ann, allow(), nil).do("GET", "/v2/", "").Header.Get("WWW-Authenticate"), "Bearer realm=", "who knows")
+}

@@ -1,0 +1,34 @@
+package auth
+
+import "context"
+
+// Explainer is an [Authorizer] that says which of its rules decided. Whoever wraps an Authorizer passes this on, and [Prefixer].
+type Explainer interface {
+	// Explain is Authorize, and says besides which rule decided, in words for an operator; "" if none did.
+	//
+	// Errors: those of Authorize.
+	Explain(ctx context.Context, identity Identity, accesses []Access) (rule string, err error)
+}
+
+// Prefixer is an [Authorizer] that knows where an identity has no business. It only makes lists of repositories faster.
+type Prefixer interface {
+	// Prefixes returns prefixes of names: Authorize allows the identity nothing in a repository whose name begins with none of them. None at all:
+	// nothing in any repository. "" is a prefix of every name.
+	Prefixes(ctx context.Context, identity Identity) []string
+}
+
+// Explain is a.Authorize. If a is an [Explainer], it says which rule decided.
+func Explain(ctx context.Context, a Authorizer, identity Identity, accesses []Access) (rule string, err error) {
+	if e, ok := a.(Explainer); ok {
+		return e.Explain(ctx, identity, accesses)
+	}
+	return "", a.Authorize(ctx, identity, accesses)
+}
+
+// Prefixes are those of a for the identity, if a is a [Prefixer], and otherwise the one that every name has.
+func Prefixes(ctx context.Context, a Authorizer, identity Identity) []string {
+	if p, ok := a.(Prefixer); ok {
+		return p.Prefixes(ctx, identity)
+	}
+	return []string{""}
+}
