@@ -1,6 +1,11 @@
 package token
 
-import "time"
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+)
 
 // SetNow sets the clock.
 func (l *Logins) SetNow(now func() time.Time) { l.now = now }
@@ -17,3 +22,22 @@ const (
 	Stale       = stale
 	Leeway      = leeway
 )
+
+// Issue fetches a token from the endpoint.
+func (l *Logins) Issue(t testing.TB, authorization, scope string) (string, error) {
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v2/token", nil)
+	if authorization != "" {
+		r.Header.Set("Authorization", authorization)
+	}
+	s, err := parseScope(scope)
+	if err != nil {
+		return "", err
+	}
+	a, err := l.issue(r, []scopeOf{s})
+	if err != nil {
+		return "", err
+	}
+	return a.Token, nil
+}
+
+type scopeOf = scope

@@ -1,0 +1,67 @@
+package token_test
+
+import (
+	"bufio"
+	"bytes"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/auth/token"
+	"github.com/registrykit/registry/registrytest"
+)
+
+// sink is a http.ResponseWriter that keeps the status.
+type sink struct {
+	h      http.Header
+	status int
+}
+
+func (s *sink) Header() http.Header         { return s.h }
+func (s *sink) Write(p []byte) (int, error) { return len(p), nil }
+func (s *sink) WriteHeader(status int)      { s.status = status }
+
+// head serves one HEAD of a manifest, from the bytes of the request to those of the answer.
+func head(b *testing.B, h http.Handler, authorization string) {
+	raw := "HEAD /v2/a/manifests/v1 HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: benchmark\r\n"
+	if authorization != "" {
+		raw += "Authorization: " + authorization + "\r\n"
+	}
+	raw += "\r\n"
+	r, buf := bytes.NewReader(nil), bufio.NewReader(nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Reset([]byte(raw))
+		buf.Reset(r)
+		req, err := http.ReadRequest(buf)
+		if err != nil {
+			b.Fatal(err)
+		}
+		req.RemoteAddr = "127.0.0.1:1"
+		w := &sink{h: http.Header{}}
+		h.ServeHTTP(w, req)
+		if w.status != 200 {
+			b.Fatal(w.status)
+		}
+	}
+}
+
+// BenchmarkHead is what authentication and authorisation add to a HEAD: compare open with the others.
+func BenchmarkHead(b *testing.B) {
+	store := registrytest.NewStore(b)
+	require.NoError(b, registrytest.RandomImage(1, 1, 10).Push(b.Context(), store, "a", "v1"))
+	open, err := registry.New(store, nil)
+	require.NoError(b, err)
+	logins, err := token.New(store, ann, allow("ann repository:a:pull", " repository:a:pull"), nil)
+	require.NoError(b, err)
+	reg, err := registry.New(store, &registry.Options{Authenticator: logins, Authorizer: logins})
+	require.NoError(b, err)
+	tok, err := logins.Issue(b, basic("ann", "secret"), "repository:a:pull")
+	require.NoError(b, err)
+
+	b.Run("open", func(b *testing.B) { head(b, open, "") })
+	b.Run("anonymous", func(b *testing.B) { head(b, reg, "") })
+	b.Run("bearer", func(b *testing.B) { head(b, reg, "Bearer "+tok) })
+}
