@@ -17,12 +17,31 @@ func TestDependencies(t *testing.T) {
 		"github.com/distribution/reference",
 	}
 	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./storage", "./storage/disk", "./storage/memory", "./filter", "./client"} {
-		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", pkg).CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		for _, dep := range strings.Fields(string(out)) {
+		for _, dep := range dependencies(t, pkg) {
 			require.True(t, within(dep, allowed), "%s depends on %s", pkg, dep)
 		}
 	}
+}
+
+// TestBatteries holds the subpackages to what each needs besides.
+func TestBatteries(t *testing.T) {
+	for pkg, allowed := range map[string][]string{
+		"./auth/token": {"github.com/golang-jwt/jwt/v5"},
+	} {
+		allowed = append(allowed, "github.com/opencontainers/go-digest", "github.com/distribution/reference",
+			"github.com/registrykit/registry/auth", "github.com/registrykit/registry/reference")
+		for _, dep := range dependencies(t, pkg) {
+			require.True(t, within(dep, allowed), "%s depends on %s", pkg, dep)
+		}
+	}
+}
+
+// dependencies are the packages that pkg depends on, without those of Go itself.
+func dependencies(t *testing.T, pkg string) []string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", pkg).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return strings.Fields(string(out))
 }
 
 // TestLayers holds the packages to one direction of imports.
@@ -35,9 +54,7 @@ func TestLayers(t *testing.T) {
 		".":              {module + "/auth", module + "/notification", module + "/reference"},
 		"./storage":      {module + "/auth", module + "/notification", module + "/reference", module + "/internal/manifest"},
 	} {
-		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", pkg).CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		for _, dep := range strings.Fields(string(out)) {
+		for _, dep := range dependencies(t, pkg) {
 			if !strings.HasPrefix(dep, module) || dep == module || dep == module+strings.TrimPrefix(pkg, ".") {
 				continue
 			}

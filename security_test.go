@@ -43,9 +43,11 @@ func TestSecurity(t *testing.T) {
 		{"a GET or HEAD that writes", testReadsDoNotWrite},
 		{"a stalled client blocks all", TestSlowClient},
 		{"lists and refusals tell of what may not be read", testCatalogFiltered},
+		{"the link to the next page tells of what may not be read", TestCatalogBounded},
 		{"secrets in logs", testSecretsInLogs},
 		{"a part served as the whole", TestCutOff},
 		{"a path that becomes another", TestHostilePaths},
+		{"cookies on /v2/", testNoCookies},
 	} {
 		t.Run(row.class, row.test)
 	}
@@ -259,4 +261,20 @@ func testSecretsInLogs(t *testing.T) {
 	require.NotEmpty(t, log.String())
 	require.NotContains(t, log.String(), "hush-hush")
 	require.NotContains(t, log.String(), "aHVzaC1odXNo")
+}
+
+// testNoCookies: no answer sets a cookie, and none depends on one.
+func testNoCookies(t *testing.T) {
+	s, as := asPrincipals(t, principals{"reader": {"repository:a:pull"}})
+	img := registrytest.RandomImage(1, 1, 10)
+	require.NoError(t, img.Push(context.Background(), s.Store, "a", "v1"))
+	for _, name := range []string{"reader", ""} {
+		for _, r := range registry.Routes("a", "v1", string(img.Descriptor.Digest), "b", "x") {
+			with := as(name).do(r.Method, r.Path, nil, "Cookie: session=reader; Principal=reader")
+			without := as(name).do(r.Method, r.Path, nil)
+			require.Equal(t, without.StatusCode, with.StatusCode, r.Path)
+			require.Empty(t, with.Header["Set-Cookie"])
+			require.Empty(t, without.Header["Set-Cookie"])
+		}
+	}
 }

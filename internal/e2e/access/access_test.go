@@ -91,7 +91,7 @@ func TestExpiry(t *testing.T) {
 			said, err = c.push(t, "ann/app")
 			require.NoError(t, err, said)
 			require.Greater(t, time.Since(start), s.hold)
-			require.Equal(t, 1, s.count(`^PUT /v2/ann/app/manifests/[^ ]* 201$`))
+			require.Positive(t, s.count(`^PUT /v2/ann/app/manifests/[^ ]* 201$`))
 			require.GreaterOrEqual(t, s.count(`^GET /v2/token.* 200$`), before+2)
 		})
 	}

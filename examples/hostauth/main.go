@@ -1,0 +1,54 @@
+// Hostauth is a program with users and sessions of its own, and a registry beside it that asks them: each user owns the repositories below their
+// name, and everybody pulls what is below a name that ends in "/public".
+//
+//	go run ./examples/hostauth
+//	curl -c jar -d name=ann http://127.0.0.1:5000/login     # the program's own way to begin a session
+//	curl -b jar -X POST http://127.0.0.1:5000/key           # a key for docker, once
+//	docker login -u ann -p KEY 127.0.0.1:5000
+package main
+
+import (
+	"context"
+	"log"
+	"net/http"
+	"time"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/auth/token"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/memory"
+)
+
+func main() {
+	handler, err := newHandler(context.Background(), newApp("ann", "bob"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := &http.Server{Addr: "127.0.0.1:5000", Handler: handler, ReadHeaderTimeout: 30 * time.Second, MaxHeaderBytes: 32 << 10}
+	log.Fatal(server.ListenAndServe())
+}
+
+// newHandler returns the program with a registry at /v2/.
+func newHandler(ctx context.Context, a *app) (http.Handler, error) {
+	driver, err := memory.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	store, err := storage.New(ctx, driver, nil)
+	if err != nil {
+		return nil, err
+	}
+	logins, err := token.New(store, keys{a}, namespaces{}, nil)
+	if err != nil {
+		return nil, err
+	}
+	reg, err := registry.New(store, &registry.Options{Authenticator: logins, Authorizer: logins})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/v2/", logins.Handler(reg))
+	mux.HandleFunc("POST /login", a.login)
+	mux.HandleFunc("POST /key", a.newKey)
+	return mux, nil
+}
