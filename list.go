@@ -5,6 +5,8 @@ import (
 	"iter"
 	"net/url"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -13,8 +15,8 @@ import (
 )
 
 func (c *call) listTags() error {
-	tags, err := c.page(ErrTagInvalid, reference.CheckTag, func(opts *ListOptions) iter.Seq2[string, error] {
-		return c.backend.Tags(c.req.Context(), c.op.Repository, opts)
+	tags, err := c.page(ErrTagInvalid, reference.CheckTag, func(opts *ListOptions) iter.Seq2[scanned, error] {
+		return c.backend.scanTags(c.req.Context(), c.op.Repository, opts)
 	})
 	if err != nil {
 		return err
@@ -33,30 +35,51 @@ func (c *call) writeList(v any) error {
 	return c.writeJSON("application/json", content)
 }
 
-// page returns the elements of a list that the parameters n and last ask for, never nil, and sets Link if there are more. check, whose
-// failure is an error of the kind, is what last must satisfy. An element more than wanted is taken to know whether there are more,
-// also if none is wanted, as that the list is of nothing that exists shows only then.
-func (c *call) page(kind *Error, check func(string) error, list func(*ListOptions) iter.Seq2[string, error]) ([]string, error) {
+// page returns the elements of a list that the parameters n and last ask for and that the caller may see, never nil, and sets Link if there are
+// more, or may be. check, whose failure is an error of the kind, is what last must satisfy, unless it is a cursor. An element more than wanted is
+// taken to know whether there are more, also if none is wanted, as that the list is of nothing that exists shows only then.
+func (c *call) page(kind *Error, check func(string) error, list func(*ListOptions) iter.Seq2[scanned, error]) ([]string, error) {
 	n, err := countParam(c.query, c.r.opts.PageSize)
 	if err != nil {
 		return nil, err
 	}
-	last, err := lastParam(c.query, kind, check)
+	cursorOf := c.backend.identity.Name + "\x00" + c.target.path()
+	last, err := lastParam(c.query, kind, func(s string) (err error) {
+		if strings.HasPrefix(s, cursorMark) {
+			_, err = c.r.cursors.open(s, cursorOf)
+			return err
+		}
+		return check(s)
+	})
 	if err != nil {
 		return nil, err
 	}
-	names := []string{}
-	for name, err := range list(&ListOptions{After: last, PageHint: n + 1}) {
+	if strings.HasPrefix(last, cursorMark) {
+		last, _ = c.r.cursors.open(last, cursorOf)
+	}
+	names, next := []string{}, ""
+	hidden, started := 0, time.Now()
+	for s, err := range list(&ListOptions{After: last, PageHint: n + 1}) {
 		if err != nil {
 			return nil, err
 		}
-		if len(names) == n {
-			if n > 0 {
-				c.linkNext(url.Values{"n": {strconv.Itoa(n)}, "last": {names[n-1]}})
+		if s.visible {
+			if len(names) == n {
+				if n > 0 {
+					next = names[n-1]
+				}
+				break
 			}
+			names = append(names, s.name)
+			continue
+		}
+		if hidden++; hidden >= maxScanned || hidden%64 == 0 && time.Since(started) > maxScanTime {
+			next = c.r.cursors.seal(s.name, cursorOf)
 			break
 		}
-		names = append(names, name)
+	}
+	if next != "" && n > 0 {
+		c.linkNext(url.Values{"n": {strconv.Itoa(n)}, "last": {next}})
 	}
 	return names, nil
 }

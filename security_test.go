@@ -44,6 +44,7 @@ func TestSecurity(t *testing.T) {
 		{"a stalled client blocks all", TestSlowClient},
 		{"lists and refusals tell of what may not be read", testCatalogFiltered},
 		{"the link to the next page tells of what may not be read", TestCatalogBounded},
+		{"a list tells of tags that may not be pulled", TestTagsFiltered},
 		{"secrets in logs", testSecretsInLogs},
 		{"a part served as the whole", TestCutOff},
 		{"a path that becomes another", TestHostilePaths},

@@ -13,7 +13,7 @@ import (
 
 // Limits of what a request for a token may ask for.
 const (
-	maxScopes  = 64
+	maxScopes  = 32
 	maxScope   = 1024 // bytes
 	maxActions = 8
 )

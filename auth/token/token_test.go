@@ -198,7 +198,7 @@ func TestTooManyScopes(t *testing.T) {
 	s := newSite(t, ann, auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil }), nil)
 	q := url.Values{}
 	for i := range token.MaxScopes {
-		q.Add("scope", "repository:"+strings.Repeat("a", 150+i)+":pull,push,delete")
+		q.Add("scope", "repository:"+strings.Repeat("a", 190+i)+":pull,push,delete")
 	}
 	require.Equal(t, 400, s.do("GET", "/v2/token?"+q.Encode(), "").StatusCode)
 }

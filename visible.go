@@ -1,0 +1,68 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/reference"
+)
+
+// What a request for a page of a list looks through at most of what the caller may not see. Then the page ends, and its Link goes on
+// from there.
+const (
+	maxScanned  = 1 << 16
+	maxScanTime = 500 * time.Millisecond
+)
+
+// scanHint is how many names are asked for at a time that are to be filtered.
+const scanHint = 1000
+
+// scanned is a name of a list that was looked at.
+type scanned struct {
+	name    string
+	visible bool // the caller may pull what it names
+}
+
+// seen yields the names of a list that are visible.
+func seen(list iter.Seq2[scanned, error]) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for s, err := range list {
+			if (s.visible || err != nil) && !yield(s.name, err) {
+				return
+			}
+		}
+	}
+}
+
+// scanTags yields the tags of a repository, and whether the caller may pull them.
+func (g *guard) scanTags(ctx context.Context, repo string, opts *ListOptions) iter.Seq2[scanned, error] {
+	return func(yield func(scanned, error) bool) {
+		for tag, err := range g.r.backend.Tags(ctx, repo, opts) {
+			s := scanned{name: tag, visible: true}
+			if err == nil {
+				s.visible, err = g.sees(ctx, &Op{Kind: OpStatManifest, Repository: repo, Ref: reference.Ref{Tag: tag}})
+			}
+			if !yield(s, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// sees reports whether the caller may do what an element of a list stands for. Nobody is told that it was asked.
+func (g *guard) sees(ctx context.Context, op *Op) (bool, error) {
+	if g.r.opts.Authorizer == nil {
+		return true, nil
+	}
+	err := g.r.opts.Authorizer.Authorize(ctx, g.identity, op.Access())
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, auth.ErrDenied), errors.Is(err, auth.ErrScope):
+		return false, nil
+	}
+	return false, authorizeFailed(err)
+}
