@@ -14,9 +14,10 @@ bin=$cache/bin
 # gcc is for the race detector and for the program that spin generates.
 packages=(skopeo podman docker.io containerd runc umoci buildah spin busybox-static gcc libc6-dev)
 
-# Kept out of go.mod: golangci-lint asks not to be built against another module's dependency versions, and the peer
-# must be what its users run.
+# Kept out of go.mod: golangci-lint asks not to be built against another module's dependency versions, and the peer and the
+# servers of storage must be what their users run.
 golangci=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+gcs=github.com/fsouza/fake-gcs-server@v1.56.1
 peer=github.com/distribution/distribution/v3/cmd/registry@v3.1.2
 
 apt_install() {
@@ -47,6 +48,7 @@ mkdir -p "$bin"
 apt_install >&2
 once tools "$(cat go.mod go.sum)" go install tool >&2
 once golangci "" go install "$golangci" >&2
+once gcs "" go install "$gcs" >&2
 if [[ ${1-} == peer ]]; then
 	once peer "" go install "$peer" >&2
 fi

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
@@ -21,6 +22,9 @@ type remote struct {
 }
 
 func (m *remote) name(key string) string { return m.prefix + objectName(key) }
+
+// seconds returns a time as headers of answers have it: lists tell it more exactly than reads.
+func seconds(t time.Time) time.Time { return t.Truncate(time.Second) }
 
 func (m *remote) failure(err error) error {
 	if sorted(err) {
@@ -41,7 +45,7 @@ func (m *remote) stat(ctx context.Context, key string) (storage.Info, error) {
 	if err != nil {
 		return storage.Info{}, err
 	}
-	return storage.Info{Key: key, Size: a.Size, ModTime: a.ModTime, Version: m.store.Version(a.As)}, nil
+	return storage.Info{Key: key, Size: a.Size, ModTime: seconds(a.ModTime), Version: m.store.Version(a.As)}, nil
 }
 
 func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
@@ -55,7 +59,7 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 	}
 	r, err := m.bucket.NewRangeReader(ctx, m.name(key), opts.Offset, length, before)
 	if err == nil {
-		return reader{r}, storage.Info{Key: key, Size: r.Size(), ModTime: r.ModTime(), Version: m.store.Version(r.As)}, nil
+		return reader{r}, storage.Info{Key: key, Size: r.Size(), ModTime: seconds(r.ModTime()), Version: m.store.Version(r.As)}, nil
 	}
 	err = m.failure(err)
 	modified := !errors.Is(err, storage.ErrNotModified)
@@ -87,7 +91,7 @@ func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *stor
 	if err = b.finish(err); err != nil {
 		return storage.Info{}, conditionFailed(m.failure(err), opts.IfAbsent, opts.IfVersion != "")
 	}
-	return storage.Info{Key: key, Size: b.size, ModTime: w.ModTime, Version: w.Version}, nil
+	return storage.Info{Key: key, Size: b.size, ModTime: seconds(w.ModTime), Version: w.Version}, nil
 }
 
 // conditionFailed gives the failure of a condition the name it has for a Put.
@@ -121,7 +125,7 @@ func (m *remote) list(ctx context.Context, prefix string, opts *storage.ListOpti
 	p := pager{
 		bucket: m.bucket, prefix: m.prefix, most: perPage, before: m.store.BeforeList,
 		info: func(key string, o *blob.ListObject) storage.Info {
-			return storage.Info{Key: key, Size: o.Size, ModTime: o.ModTime, Version: m.store.Version(o.As)}
+			return storage.Info{Key: key, Size: o.Size, ModTime: seconds(o.ModTime), Version: m.store.Version(o.As)}
 		},
 	}
 	return p.list(ctx, prefix, opts, yield)
