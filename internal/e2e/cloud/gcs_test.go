@@ -82,22 +82,19 @@ func (s *gcsServer) driver(t *testing.T) *gocloud.Driver { return gcsDriver(t, s
 
 func TestGCSDriver(t *testing.T) {
 	s := newGCS(t)
-	for _, prefix := range []string{"", "Registry/v1/"} {
-		t.Run("prefix "+prefix, func(t *testing.T) {
-			names := map[storage.Driver]string{}
-			storagetest.TestDriver(t, func(t *testing.T) storage.Driver {
-				name := s.create(t)
-				d := gcsDriver(t, s.open(t, name, nil), prefix, nil)
-				names[d] = name
-				return d
-			}, &storagetest.Options{
-				LargeSize: 20 << 20, // parts
-				Reopen: func(t *testing.T, d storage.Driver) storage.Driver {
-					return gcsDriver(t, s.open(t, names[d], nil), prefix, nil)
-				},
-			})
-		})
-	}
+	const prefix = "Registry/v1/"
+	names := map[storage.Driver]string{}
+	storagetest.TestDriver(t, func(t *testing.T) storage.Driver {
+		name := s.create(t)
+		d := gcsDriver(t, s.open(t, name, nil), prefix, nil)
+		names[d] = name
+		return d
+	}, &storagetest.Options{
+		LargeSize: 20 << 20, // parts
+		Reopen: func(t *testing.T, d storage.Driver) storage.Driver {
+			return gcsDriver(t, s.open(t, names[d], nil), prefix, nil)
+		},
+	})
 }
 
 func TestGCSBackend(t *testing.T) {
@@ -254,7 +251,7 @@ func faulty(fault harness.Fault, n int, match func(r *http.Request) bool) func(*
 	}
 }
 
-func any1(*http.Request) bool { return true }
+func always(*http.Request) bool { return true }
 
 // TestGCSPassingFailures: what may pass is tried again, and no more often than said.
 func TestGCSPassingFailures(t *testing.T) {
@@ -302,15 +299,15 @@ func TestGCSPassingFailures(t *testing.T) {
 	} {
 		for _, fault := range []harness.Fault{harness.Status503, harness.Status429} {
 			opts := versioned()
-			s.Fail(faulty(fault, 2, any1))
+			s.Fail(faulty(fault, 2, always))
 			require.NoError(t, f(opts), name)
-			s.Fail(faulty(fault, 1000, any1))
+			s.Fail(faulty(fault, 1000, always))
 			s.Requests()
 			require.ErrorIs(t, f(opts), storage.ErrUnavailable, name)
 			require.Len(t, s.Requests(), 3, name)
 			s.Fail(nil)
 		}
-		s.Fail(faulty(harness.Status403, 1000, any1))
+		s.Fail(faulty(harness.Status403, 1000, always))
 		s.Requests()
 		err := f(&storage.PutOptions{IfVersion: first.Version})
 		require.Error(t, err, name)
@@ -429,7 +426,12 @@ func TestGCSPrefixedBucket(t *testing.T) {
 	s := newGCS(t)
 	name := s.create(t)
 	whole := s.open(t, name, nil)
-	d := gcsDriver(t, blob.PrefixedBucket(s.open(t, name, nil), "part/"), "in/", nil)
+	client := s.client(t)
+	bucket, err := gcsblob.OpenBucket(t.Context(), nil, name, &gcsblob.Options{Client: client})
+	require.NoError(t, err)
+	part := blob.PrefixedBucket(bucket, "part/")
+	defer part.Close()
+	d := gcsDriver(t, part, "in/", nil)
 	for _, key := range []string{"a", "b", "c"} {
 		gcsPut(t, d, key, key, nil)
 	}

@@ -137,8 +137,8 @@ func kind(r *http.Request) string {
 	}
 	what = r.Method + " " + what
 	for _, name := range []string{"ifGenerationMatch", "startOffset", "kmsKeyName"} {
-		if query.Has(name) && !query.Has("upload_id") {
-			what += " " + name + "=" + query.Get(name)
+		if value := query.Get(name); value != "" && !query.Has("upload_id") {
+			what += " " + name + "=" + value
 		}
 	}
 	return what

@@ -17,6 +17,9 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
+// noBucket is in the message of a 404 that is about the bucket. No name of an object or a bucket has spaces.
+const noBucket = "specified bucket does not exist"
+
 const (
 	codeNotFound  = http.StatusNotFound
 	codeCondition = http.StatusPreconditionFailed
@@ -41,7 +44,7 @@ func (s *store) Failure(err error) error {
 		switch {
 		case answer.Code == http.StatusNotModified:
 			return meaning(storage.ErrNotModified, err)
-		case answer.Code == codeNotFound && !strings.Contains(strings.ToLower(answer.Message), "bucket"):
+		case answer.Code == codeNotFound && !strings.Contains(answer.Message, noBucket):
 			return meaning(storage.ErrNotExist, err)
 		case answer.Code == codeCondition:
 			return meaning(storage.ErrChanged, err)
