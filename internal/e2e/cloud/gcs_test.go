@@ -78,7 +78,9 @@ func gcsDriver(t *testing.T, bucket *blob.Bucket, prefix string, opts *gcs.Optio
 }
 
 // driver returns a driver on an empty bucket.
-func (s *gcsServer) driver(t *testing.T) *gocloud.Driver { return gcsDriver(t, s.open(t, s.create(t), nil), "", nil) }
+func (s *gcsServer) driver(t *testing.T) *gocloud.Driver {
+	return gcsDriver(t, s.open(t, s.create(t), nil), "", nil)
+}
 
 func TestGCSDriver(t *testing.T) {
 	s := newGCS(t)
@@ -241,12 +243,12 @@ func (c cancels) Read([]byte) (int, error) {
 }
 
 // faulty makes the first n requests that match fail.
-func faulty(fault harness.Fault, n int, match func(r *http.Request) bool) func(*http.Request) harness.Fault {
+func faulty(fault harness.Fault, n int64, match func(r *http.Request) bool) func(*http.Request) harness.Fault {
+	var done atomic.Int64
 	return func(r *http.Request) harness.Fault {
-		if n <= 0 || !match(r) {
+		if !match(r) || done.Add(1) > n {
 			return harness.NoFault
 		}
-		n--
 		return fault
 	}
 }
@@ -318,13 +320,8 @@ func TestGCSPassingFailures(t *testing.T) {
 		s.Fail(nil)
 	}
 	// The second part of an upload.
-	part := 0
-	s.Fail(faulty(harness.Status503, 2, func(r *http.Request) bool {
-		if r.URL.Query().Has("upload_id") {
-			part++
-		}
-		return part > 1
-	}))
+	var parts atomic.Int64
+	s.Fail(faulty(harness.Status503, 2, func(r *http.Request) bool { return r.URL.Query().Has("upload_id") && parts.Add(1) > 1 }))
 	gcsPut(t, d, "parts", large, nil)
 	s.Fail(nil)
 }
@@ -348,32 +345,27 @@ func TestGCSLostAnswers(t *testing.T) {
 	require.Equal(t, changed.Version, info.Version)
 
 	// Somebody else writes after the lost answer, before the second attempt.
-	n := 0
+	var n atomic.Int64
 	s.Fail(func(r *http.Request) harness.Fault {
-		if !writes(r) {
+		if r.URL.Query().Get("ifGenerationMatch") != changed.Version {
 			return harness.NoFault
 		}
-		if n++; n == 1 {
+		if n.Add(1) == 1 {
 			return harness.LoseAnswer
-		} else if n < 3 {
-			return harness.Status503
+		}
+		info, err := d.Stat(context.Background(), "key")
+		if err == nil {
+			_, err = d.Put(context.Background(), "key", strings.NewReader("four"), &storage.PutOptions{IfVersion: info.Version})
+		}
+		if err != nil {
+			return harness.Status403
 		}
 		return harness.NoFault
 	})
-	go func() { // waits in the pauses of the client
-		for {
-			got, err := d.Stat(context.Background(), "key")
-			if err != nil || got.Version != changed.Version {
-				s.Fail(nil)
-				_, _ = gcsDriverPut(d, got.Version)
-				return
-			}
-			time.Sleep(time.Millisecond)
-		}
-	}()
 	_, err = d.Put(t.Context(), "key", strings.NewReader("three"), &storage.PutOptions{IfVersion: changed.Version})
 	require.ErrorIs(t, err, storage.ErrUnavailable)
 	require.NotErrorIs(t, err, storage.ErrChanged)
+	s.Fail(nil)
 
 	info, err = d.Stat(t.Context(), "key")
 	require.NoError(t, err)
@@ -384,13 +376,9 @@ func TestGCSLostAnswers(t *testing.T) {
 
 	// Without a condition nothing is tried again.
 	lost()
-	_, err = d.Put(t.Context(), "key", strings.NewReader("four"), nil)
+	_, err = d.Put(t.Context(), "key", strings.NewReader("five"), nil)
 	require.ErrorIs(t, err, storage.ErrUnavailable)
 	require.Equal(t, []string{"POST multipart"}, s.Requests())
-}
-
-func gcsDriverPut(d storage.Driver, version string) (storage.Info, error) {
-	return d.Put(context.Background(), "key", strings.NewReader("somebody else's"), &storage.PutOptions{IfVersion: version})
 }
 
 // TestGCSNoBucket: that there is no bucket does not mean that there is no object.

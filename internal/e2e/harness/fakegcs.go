@@ -82,11 +82,12 @@ type onlyGeneration struct{}
 func (g *FakeGCS) serve(proxy http.Handler, w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	g.seen = append(g.seen, kind(r))
-	fault := NoFault
-	if g.fault != nil {
-		fault = g.fault(r)
-	}
+	decide := g.fault
 	g.mu.Unlock()
+	fault := NoFault
+	if decide != nil {
+		fault = decide(r)
+	}
 	switch fault {
 	case Status503, Status429, Status403:
 		_, _ = io.Copy(io.Discard, r.Body) // a client that is still writing would see a lost connection
@@ -144,7 +145,7 @@ func kind(r *http.Request) string {
 	return what
 }
 
-// Fail lets f decide for each request from now on; nil ends that. f is called by one goroutine at a time.
+// Fail lets f decide for each request from now on; nil ends that. f is called by many goroutines, and may use the server itself.
 func (g *FakeGCS) Fail(f func(*http.Request) Fault) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

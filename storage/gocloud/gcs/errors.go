@@ -64,7 +64,7 @@ func meaning(known, err error) error { return fmt.Errorf("%w: %w", known, err) }
 
 // unknown is the error of a change of which nobody can tell whether it was made. The cause is for the log, and not what the error is.
 func unknown(cause error) error {
-	return fmt.Errorf("%w: an answer was lost, and then: %v", storage.ErrUnavailable, cause)
+	return fmt.Errorf("%w: an answer was lost, and then: %s", storage.ErrUnavailable, cause.Error())
 }
 
 // passing reports whether another attempt may give another answer.
