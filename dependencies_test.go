@@ -34,6 +34,9 @@ func TestLayers(t *testing.T) {
 		"./notification": nil,
 		".":              {module + "/auth", module + "/notification", module + "/reference"},
 		"./storage":      {module + "/auth", module + "/notification", module + "/reference", module + "/internal/manifest"},
+		"./storage/gocloud/gcs": {
+			module + "/auth", module + "/notification", module + "/reference", module + "/internal/manifest", module + "/storage",
+		},
 	} {
 		out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", pkg).CombinedOutput()
 		require.NoError(t, err, "%s", out)
