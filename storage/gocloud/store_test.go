@@ -151,10 +151,10 @@ func TestStore(t *testing.T) {
 			tags = append(tags, tag)
 		}
 		require.Equal(t, []string{"Latest", "a__0x41__b", "v1.0.."}, tags)
-		require.NoError(t, s[0].DeleteManifest(ctx, "library/a__b.c", reference.Ref{Digest: digest.FromBytes(img.manifest)}))
+		require.NoError(t, s[0].DeleteManifest(ctx, "library/a__b.c", reference.Ref{Digest: digest.FromBytes(img.manifest)}, nil))
 		_, err := pull(ctx, s[1], "library/a__b.c", reference.Ref{Tag: "Latest"})
 		require.ErrorIs(t, err, registry.ErrManifestUnknown)
-		require.NoError(t, s[1].DeleteRepository(ctx, "library/a__b.c"))
+		require.NoError(t, s[1].DeleteRepository(ctx, "library/a__b.c", nil))
 		for repo, err := range s[0].Repositories(ctx, nil) {
 			t.Error(repo, err)
 		}
@@ -182,11 +182,11 @@ func TestPushBesideDelete(t *testing.T) {
 					case i < 5:
 						err = push(t.Context(), s[i%2], repo, tag, img, 1)
 					case i == 5:
-						err = s[1].DeleteManifest(t.Context(), repo, reference.Ref{Digest: digest.FromBytes(img.manifest)})
+						err = s[1].DeleteManifest(t.Context(), repo, reference.Ref{Digest: digest.FromBytes(img.manifest)}, nil)
 					case i == 6:
-						err = s[0].DeleteManifest(t.Context(), repo, reference.Ref{Tag: tag})
+						err = s[0].DeleteManifest(t.Context(), repo, reference.Ref{Tag: tag}, nil)
 					default:
-						err = s[1].DeleteRepository(t.Context(), repo)
+						err = s[1].DeleteRepository(t.Context(), repo, nil)
 					}
 					if !expected(err) {
 						t.Error(i, err)
