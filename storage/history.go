@@ -150,8 +150,7 @@ func (b *begun) end(ctx context.Context, happened bool) {
 // eventsAtOnce is how many events are read at once.
 const eventsAtOnce = 64
 
-// events yields what the ids of the events of a repository tell, the newest first, as far back as history is kept. Those that match refuses
-// are left out.
+// events yields what the ids of the events of a repository tell, the newest first, as far back as history is kept.
 func (s *Store) events(ctx context.Context, repo string, opts *registry.HistoryOptions) iter.Seq2[*event, error] {
 	return func(yield func(*event, error) bool) {
 		prefix := eventPrefix(repo)
@@ -329,7 +328,11 @@ func (s *Store) historyRoots(ctx context.Context, repo string) iter.Seq2[history
 			if e.Before == nil {
 				continue
 			}
-			if !yield(historyRoot{digest: e.Before.Digest, mediaType: e.Before.MediaType, content: e.content}, nil) {
+			root := historyRoot{digest: e.Before.Digest, mediaType: e.Before.MediaType}
+			if e.kind == eventDelete {
+				root.content = e.content
+			}
+			if !yield(root, nil) {
 				return
 			}
 		}
