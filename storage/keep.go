@@ -60,13 +60,15 @@ func (s *Store) refuseRepository(ctx context.Context, repo string, keep func(str
 // tagsAtOnce is how many tags are read at once.
 const tagsAtOnce = 64
 
-// keptTags calls f for each tag that keep says yes to, until it returns an error.
+// keptTags calls f for each tag that keep says yes to, until it returns an error. Tags that this process has read before, in the version
+// that is listed, are not read again.
 func (s *Store) keptTags(ctx context.Context, repo string, keep func(string) bool, f func(tag string, desc ocispec.Descriptor) error) error {
-	var names []string
+	prefix := tagPrefix(repo)
+	var found []Info
 	flush := func() error {
-		entries := make([]*entry, len(names))
-		err := inParallel(len(names), func(i int) (err error) {
-			entries[i], err = s.readEntry(ctx, tagKey(repo, names[i]))
+		entries := make([]*entry, len(found))
+		err := inParallel(len(found), func(i int) (err error) {
+			entries[i], err = s.listedEntry(ctx, found[i])
 			return err
 		})
 		if err != nil {
@@ -76,23 +78,21 @@ func (s *Store) keptTags(ctx context.Context, repo string, keep func(string) boo
 			if e.Descriptor.Digest == "" {
 				continue
 			}
-			if err := f(names[i], e.Descriptor); err != nil {
+			if err := f(found[i].Key[len(prefix):], e.Descriptor); err != nil {
 				return err
 			}
 		}
-		names = names[:0]
+		found = found[:0]
 		return nil
 	}
-	prefix := tagPrefix(repo)
-	for info, err := range s.driver.List(ctx, prefix, &ListOptions{KeysOnly: true}) {
+	for info, err := range s.driver.List(ctx, prefix, nil) {
 		if err != nil {
 			return wire(err)
 		}
-		tag := info.Key[len(prefix):]
-		if !keep(tag) {
+		if !keep(info.Key[len(prefix):]) {
 			continue
 		}
-		if names = append(names, tag); len(names) == tagsAtOnce {
+		if found = append(found, info); len(found) == tagsAtOnce {
 			if err := flush(); err != nil {
 				return err
 			}

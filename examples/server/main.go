@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/filter"
+	"github.com/registrykit/registry/filter/glob"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
 	"github.com/registrykit/registry/storage/memory"
@@ -27,11 +29,12 @@ import (
 
 // config is what the flags say.
 type config struct {
-	addr     string
-	storage  string
-	sparse   bool
-	delete   bool
-	logLevel slog.Level
+	addr      string
+	storage   string
+	sparse    bool
+	delete    bool
+	immutable []string
+	logLevel  slog.Level
 }
 
 func main() {
@@ -40,6 +43,11 @@ func main() {
 	flag.StringVar(&c.storage, "storage", "./registry-data", "`directory` to keep everything in, or mem://")
 	flag.BoolVar(&c.sparse, "sparse", false, "accept manifests that name content which is not there")
 	flag.BoolVar(&c.delete, "delete", true, "allow deletes")
+	flag.Func("immutable", "`pattern` of tags that are set once and stay, such as \"apps/**:v*\" or \"**\"; \"!apps/test:*\" is an exception; may be repeated",
+		func(pattern string) error {
+			c.immutable = append(c.immutable, pattern)
+			return nil
+		})
 	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error; info logs each request")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -70,7 +78,11 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 	if !c.delete {
 		opts.NoDelete = registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true}
 	}
-	reg, err := registry.New(store, opts)
+	backend, err := protect(store, c.immutable)
+	if err != nil {
+		return err
+	}
+	reg, err := registry.New(backend, opts)
 	if err != nil {
 		return err
 	}
@@ -98,6 +110,18 @@ func run(ctx context.Context, c config, log *slog.Logger) error {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	return errors.Join(server.Shutdown(grace), reg.Close(grace))
+}
+
+// protect makes the tags immutable that -immutable names.
+func protect(b registry.Backend, patterns []string) (registry.Backend, error) {
+	if len(patterns) == 0 {
+		return b, nil
+	}
+	protects, err := glob.Tags(patterns...)
+	if err != nil {
+		return nil, fmt.Errorf("-immutable: %w", err)
+	}
+	return filter.Immutable(b, &filter.ImmutableOptions{Protects: protects}), nil
 }
 
 // openStorage returns the driver that -storage names.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -102,11 +103,13 @@ func pull(ctx context.Context, b registry.Backend, repo string, ref reference.Re
 }
 
 // replicas returns Stores on a bucket, each on a driver of its own; on a local bucket these share their locks.
-func (b bucket) replicas(t *testing.T, n int) (stores []*storage.Store) {
+func (b bucket) replicas(t *testing.T, n int) []*storage.Store { return b.replicasWith(t, n, nil) }
+
+func (b bucket) replicasWith(t *testing.T, n int, opts *storage.Options) (stores []*storage.Store) {
 	on, locks := b.open(t), gocloud.NewLocks()
 	t.Cleanup(func() { require.NoError(t, on.Close()) })
 	for range n {
-		s, err := storage.New(t.Context(), b.on(t, on, locks), nil)
+		s, err := storage.New(t.Context(), b.on(t, on, locks), opts)
 		require.NoError(t, err)
 		stores = append(stores, s)
 	}
@@ -115,17 +118,20 @@ func (b bucket) replicas(t *testing.T, n int) (stores []*storage.Store) {
 
 // TestBackend runs the kit for Backends on the kinds of buckets that differ. Where a Store is opened again, it is on a driver of its own.
 func TestBackend(t *testing.T) {
-	for _, name := range []string{"mem", "file"} {
-		t.Run(name, func(t *testing.T) {
+	for _, kind := range []struct {
+		name    string
+		history time.Duration
+	}{{"mem", 0}, {"file", 0}, {"mem", time.Hour}} {
+		t.Run(fmt.Sprint(kind.name, " history ", kind.history), func(t *testing.T) {
 			t.Parallel()
-			b := buckets[slices.IndexFunc(buckets, func(b bucket) bool { return b.name == name })]
+			b := buckets[slices.IndexFunc(buckets, func(b bucket) bool { return b.name == kind.name })]
 			var second registry.Backend
 			registrytest.TestBackend(t, func(t *testing.T) registry.Backend {
-				stores := b.replicas(t, 2)
+				stores := b.replicasWith(t, 2, &storage.Options{History: kind.history})
 				second = stores[1]
 				return stores[0]
 			}, &registrytest.Options{
-				LargeSize: 4 << 20, Appends: 200, Writers: 8,
+				LargeSize: 4 << 20, Appends: 200, Writers: 8, History: kind.history > 0,
 				Reopen: func(*testing.T, registry.Backend) registry.Backend { return second },
 			})
 		})
