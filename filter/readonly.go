@@ -34,8 +34,8 @@ func readOnly(ctx context.Context, op *registry.Op, next func(context.Context) e
 type Switch struct{ message atomic.Pointer[string] }
 
 // On refuses all writes and deletes that begin from now on, as [ReadOnly] does, and lets those in flight come to their end; but an upload
-// takes a request or two more than it has made by then, which are refused as well. Clients are shown the message, unless it is "": docker,
-// podman and others show the text of a refusal (405 UNSUPPORTED), but not that of a 503, after which they only try again.
+// takes a request or two more than it has made by then, which are refused as well. Clients are answered 405 UNSUPPORTED with the message, or
+// with one of this package if it is "". They show it at once; after a 503, some try again first, and some show no message.
 func (s *Switch) On(message string) {
 	if message == "" {
 		message = readOnlyMessage
