@@ -162,6 +162,13 @@ type URLSigner interface {
 	SignedURL(ctx context.Context, key string, expiry time.Duration) (string, error)
 }
 
+// Sweeper is an optional ability of a [Driver] that leaves something in the storage of what was removed on a condition.
+type Sweeper interface {
+	// Sweep removes what remains of objects whose keys begin with prefix and that were removed before a time, and returns of how many. The caller
+	// knows that nobody puts anything at these keys any more: what is put there at the same moment may be removed as well.
+	Sweep(ctx context.Context, prefix string, before time.Time) (int, error)
+}
+
 // MaxKeyLength is the number of bytes a key has at most. The longest key of the layout, that of a referrer in a
 // repository with a name of 255 characters, is shorter.
 const MaxKeyLength = 900

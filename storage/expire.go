@@ -26,7 +26,18 @@ func (s *Store) ExpireUploads(ctx context.Context) (int, error) {
 			ended++
 		}
 	}
-	return ended, nil
+	return ended, s.sweepUploads(ctx)
+}
+
+// sweepUploads removes what a driver keeps of records that are gone. An id is refused after UploadTTL, so after twice that nobody writes a record
+// there, unless it stalled for as long on its way: then its upload is lost, as one is that has expired.
+func (s *Store) sweepUploads(ctx context.Context) error {
+	sweeper, ok := s.driver.(Sweeper)
+	if !ok {
+		return nil
+	}
+	_, err := sweeper.Sweep(ctx, uploads, time.Now().Add(-2*s.opts.UploadTTL))
+	return wire(err)
 }
 
 // expire ends one upload, if it is still as it was listed.

@@ -224,7 +224,11 @@ type body struct {
 
 	open io.ReadCloser // the segment that holds pos, standing at pos; nil if none is open
 	left int64         // bytes left in it
+	lost int           // readers that have failed since the last byte
 }
+
+// maxLost is how many readers of a body may fail one after the other without a byte between them.
+const maxLost = 3
 
 func (s *Store) newBody(ctx context.Context, repo string, d digest.Digest, l *link) *body {
 	return &body{ctx: ctx, s: s, repo: repo, d: d, link: l}
@@ -248,16 +252,27 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.open.Read(p[:min(int64(len(p)), b.left)])
 	b.pos += int64(n)
 	b.left -= int64(n)
+	if n > 0 {
+		b.lost = 0
+	}
+	switch {
+	case b.left == 0:
+		return n, b.closeSegment()
+	case err == nil:
+		return n, nil
+	}
 	if err == io.EOF {
-		err = nil
-		if b.left > 0 {
-			err = fmt.Errorf("storage: a segment of %s is cut short: %w", b.d, io.ErrUnexpectedEOF)
-		}
+		err = io.ErrUnexpectedEOF
 	}
-	if b.left == 0 {
-		err = errors.Join(err, b.closeSegment())
+	// A connection to the storage was lost. The bytes never change, so they can be read on by another.
+	_ = b.closeSegment() // it is of no use any more
+	if n > 0 {
+		return n, nil
 	}
-	return n, err
+	if b.lost++; b.lost <= maxLost && pause(b.ctx, 2*b.lost) == nil {
+		return b.Read(p)
+	}
+	return n, fmt.Errorf("storage: a segment of %s: %w", b.d, wire(err))
 }
 
 // Seek moves to another position; nothing is opened or checked.
@@ -332,7 +347,7 @@ func (b *body) tryOpen() error {
 		}
 		r, info, err := b.s.driver.Open(b.ctx, dataKey(seg.Name), &OpenOptions{Offset: b.pos - start})
 		if err != nil {
-			return fmt.Errorf("storage: a segment of %s: %w", b.d, err)
+			return fmt.Errorf("storage: a segment of %s: %w", b.d, wire(err))
 		}
 		if info.Size != seg.Size {
 			return errors.Join(fmt.Errorf("storage: a segment of %s has %d bytes and not %d", b.d, info.Size, seg.Size), r.Close())

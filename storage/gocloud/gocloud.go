@@ -29,6 +29,10 @@ type Options struct {
 	Locks *Locks
 	// Parts are the sizes in which a Provider uploads. Default: those of the zero Parts.
 	Parts Parts
+	// StallTimeout is how long a request to a store on the network may make no progress before it fails with storage.ErrUnavailable. A body
+	// that does not arrive is not the store's doing and does not count. A part of an upload is one step, so the largest must go through in
+	// this time. Default: DefaultStallTimeout; negative: for ever.
+	StallTimeout time.Duration
 }
 
 // Driver is a [storage.Driver] on a bucket.
@@ -40,6 +44,7 @@ type Driver struct {
 var (
 	_ storage.Driver    = (*Driver)(nil)
 	_ storage.URLSigner = (*Driver)(nil)
+	_ storage.Sweeper   = (*Driver)(nil)
 )
 
 // engine does what a Driver does, with options that are not nil and keys that are valid. Its errors are not yet sorted.
@@ -72,13 +77,21 @@ func New(ctx context.Context, bucket *blob.Bucket, opts *Options) (*Driver, erro
 	if err := o.Parts.check(); err != nil {
 		return nil, err
 	}
+	if o.StallTimeout == 0 {
+		o.StallTimeout = DefaultStallTimeout
+	}
 	for _, provider := range o.Providers {
 		store, err := provider(ctx, bucket)
 		if err != nil {
 			return nil, fmt.Errorf("gocloud: %w", err)
 		}
 		if store != nil {
-			return &Driver{bucket, &remote{bucket: bucket, prefix: o.Prefix, store: store, parts: o.Parts}}, nil
+			if p, ok := store.(Prober); ok {
+				if err := p.Probe(ctx, o.Prefix); err != nil {
+					return nil, fmt.Errorf("gocloud: %w", err)
+				}
+			}
+			return &Driver{bucket, &remote{bucket: bucket, prefix: o.Prefix, store: store, parts: o.Parts, stall: o.StallTimeout, tombs: newTombs(store)}}, nil
 		}
 	}
 	if o.Locks == nil {

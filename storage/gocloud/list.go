@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"gocloud.dev/blob"
 
@@ -24,6 +25,7 @@ type pager struct {
 	prefix string                                  // of the driver
 	before func(as func(any) bool, a string) error // see Store.BeforeList; may be nil
 	most   int                                     // per page
+	stall  time.Duration                           // see Options.StallTimeout
 	info   func(key string, o *blob.ListObject) storage.Info
 }
 
@@ -41,7 +43,7 @@ func (p *pager) list(ctx context.Context, prefix string, opts *storage.ListOptio
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		page, next, err := p.bucket.ListPage(ctx, token, size, list)
+		page, next, err := p.page(ctx, token, size, list)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -66,6 +68,14 @@ func (p *pager) list(ctx context.Context, prefix string, opts *storage.ListOptio
 		}
 	}
 	return nil
+}
+
+// page reads one page.
+func (p *pager) page(ctx context.Context, token []byte, size int, list *blob.ListOptions) ([]*blob.ListObject, []byte, error) {
+	ctx, _, stop := newWatch(ctx, p.stall)
+	defer stop()
+	page, next, err := p.bucket.ListPage(ctx, token, size, list)
+	return page, next, stalled(ctx, err)
 }
 
 // validPart returns the beginning of s up to the first byte that no key has. Keys greater than s are greater than it, too.

@@ -212,7 +212,7 @@ func (l *local) list(ctx context.Context, prefix string, opts *storage.ListOptio
 		return l.files.list(ctx, prefix, opts, yield)
 	}
 	p := pager{
-		bucket: l.bucket, prefix: l.prefix, most: mostLocal,
+		bucket: l.bucket, prefix: l.prefix, most: mostLocal, stall: -1,
 		info: func(key string, o *blob.ListObject) storage.Info { return localInfo(key, o.ModTime, o.Size) },
 	}
 	return p.list(ctx, prefix, opts, yield)

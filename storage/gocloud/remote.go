@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
@@ -18,6 +19,8 @@ type remote struct {
 	prefix string
 	store  Store
 	parts  Parts
+	stall  time.Duration // see Options.StallTimeout
+	tombs  *tombs        // nil if the store deletes on conditions
 }
 
 func (m *remote) name(key string) string { return m.prefix + objectName(key) }
@@ -37,11 +40,19 @@ func (m *remote) failure(err error) error {
 }
 
 func (m *remote) stat(ctx context.Context, key string) (storage.Info, error) {
+	ctx, _, stop := newWatch(ctx, m.stall)
+	defer stop()
 	a, err := m.bucket.Attributes(ctx, m.name(key))
 	if err != nil {
-		return storage.Info{}, err
+		return storage.Info{}, stalled(ctx, err)
 	}
-	return storage.Info{Key: key, Size: a.Size, ModTime: a.ModTime, Version: m.store.Version(a.As)}, nil
+	info := storage.Info{Key: key, Size: a.Size, ModTime: a.ModTime, Version: m.store.Version(a.As)}
+	if buried, err := m.buried(ctx, info); err != nil {
+		return storage.Info{}, err
+	} else if buried {
+		return storage.Info{}, errBuried
+	}
+	return info, nil
 }
 
 func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
@@ -53,11 +64,21 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 	if opts.IfNotVersion != "" {
 		before = &blob.ReaderOptions{BeforeRead: func(as func(any) bool) error { return m.store.BeforeRead(as, opts.IfNotVersion) }}
 	}
-	r, err := m.bucket.NewRangeReader(ctx, m.name(key), opts.Offset, length, before)
+	rctx, w, stop := newWatch(ctx, m.stall)
+	r, err := m.bucket.NewRangeReader(rctx, m.name(key), opts.Offset, length, before)
+	w.pause()
 	if err == nil {
-		return reader{r}, storage.Info{Key: key, Size: r.Size(), ModTime: r.ModTime(), Version: m.store.Version(r.As)}, nil
+		info := storage.Info{Key: key, Size: r.Size(), ModTime: r.ModTime(), Version: m.store.Version(r.As)}
+		body := &watchedReader{reader{r}, rctx, w, stop, m.failure}
+		if buried, err := m.buriedBody(ctx, info, opts, body); err != nil {
+			return nil, storage.Info{}, errors.Join(err, body.Close())
+		} else if buried {
+			return nil, storage.Info{}, errors.Join(errBuried, body.Close())
+		}
+		return body, info, nil
 	}
-	err = m.failure(err)
+	err = m.failure(stalled(rctx, err))
+	stop()
 	modified := !errors.Is(err, storage.ErrNotModified)
 	if modified && (opts.Offset == 0 && length < 0 || sorted(err)) {
 		return nil, storage.Info{}, err
@@ -80,14 +101,84 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 }
 
 func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions) (storage.Info, error) {
-	wctx, b := newBody(ctx, from, nil)
-	w, err := m.store.Put(wctx, m.name(key), b, &PutOptions{
+	if m.tombs == nil || !opts.IfAbsent {
+		return m.write(ctx, key, from, opts)
+	}
+	// Where there is a tombstone there is nothing, but to the store it is an object. What is small is written first and tried again in its place;
+	// the body of what is not can be read only once, so it is asked before.
+	if opts.Size > 0 && opts.Size <= maxReplay {
+		content, err := io.ReadAll(io.LimitReader(from, maxReplay+1))
+		if err != nil {
+			return storage.Info{}, &bodyError{err}
+		}
+		if len(content) <= maxReplay {
+			info, err := m.write(ctx, key, bytes.NewReader(content), opts)
+			if !errors.Is(err, storage.ErrExist) {
+				return info, err
+			}
+			version, berr := m.tombstone(ctx, key)
+			if berr != nil || version == "" {
+				return info, errors.Join(err, berr)
+			}
+			return m.replace(ctx, key, bytes.NewReader(content), opts, version)
+		}
+		from = io.MultiReader(bytes.NewReader(content), from)
+	}
+	version, err := m.tombstone(ctx, key)
+	if err != nil {
+		return storage.Info{}, err
+	}
+	if version != "" {
+		return m.replace(ctx, key, from, opts, version)
+	}
+	return m.write(ctx, key, from, opts)
+}
+
+// replace writes in the place of a tombstone, if it is still one.
+func (m *remote) replace(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions, version string) (storage.Info, error) {
+	o := *opts
+	o.IfAbsent, o.IfVersion = false, version
+	info, err := m.write(ctx, key, from, &o)
+	if errors.Is(err, storage.ErrChanged) {
+		err = &lost{storage.ErrExist, err}
+	}
+	return info, err
+}
+
+// write writes an object, on the conditions that the store checks.
+func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+	sctx, w, stop := newWatch(ctx, m.stall)
+	defer stop()
+	if from != nil {
+		from = watchedBody{from, w}
+	}
+	wctx, b := newBody(sctx, from, nil)
+	written, err := m.store.Put(wctx, m.name(key), b, &PutOptions{
 		IfAbsent: opts.IfAbsent, IfVersion: opts.IfVersion, Size: max(opts.Size, 0), Parts: m.parts, ContentType: contentType,
 	})
-	if err = b.finish(err); err != nil {
+	if err = stalled(sctx, b.finish(err)); err != nil {
 		return storage.Info{}, conditionFailed(m.failure(err), opts.IfAbsent, opts.IfVersion != "")
 	}
-	return storage.Info{Key: key, Size: b.size, ModTime: w.ModTime, Version: w.Version}, nil
+	return storage.Info{Key: key, Size: b.size, ModTime: written.ModTime, Version: written.Version}, nil
+}
+
+// buriedBody is buried for an object that is being read: as opts say, from body. What it reads of that is lost only if it is a tombstone.
+func (m *remote) buriedBody(ctx context.Context, info storage.Info, opts *storage.OpenOptions, body *watchedReader) (bool, error) {
+	if m.tombs == nil || m.tombs.version != "" || info.Size != int64(len(m.tombs.content)) || opts.Offset > 0 || opts.Length > 0 {
+		return m.buried(ctx, info)
+	}
+	content, err := io.ReadAll(body)
+	if err != nil {
+		return false, err
+	}
+	body.r = readCloser{bytes.NewReader(content), body.r}
+	return string(content) == m.tombs.content, nil
+}
+
+// readCloser reads from one and closes another.
+type readCloser struct {
+	io.Reader
+	io.Closer
 }
 
 // conditionFailed gives the failure of a condition the name it has for a Put.
@@ -110,19 +201,47 @@ func (e *lost) Error() string { return e.is.Error() + ": " + e.cause.Error() }
 func (e *lost) Unwrap() error { return e.is }
 
 func (m *remote) remove(ctx context.Context, key, ifVersion string) error {
-	err := m.store.Delete(ctx, m.name(key), ifVersion)
+	if m.tombs != nil {
+		return m.bury(ctx, key, ifVersion)
+	}
+	ctx, _, stop := newWatch(ctx, m.stall)
+	defer stop()
+	err := stalled(ctx, m.store.Delete(ctx, m.name(key), ifVersion))
 	if err == nil {
 		return nil
 	}
 	return conditionFailed(m.failure(err), false, ifVersion != "")
 }
 
-func (m *remote) list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error {
-	p := pager{
-		bucket: m.bucket, prefix: m.prefix, most: perPage, before: m.store.BeforeList,
+// erase removes an object without a condition.
+func (m *remote) erase(ctx context.Context, key string) error {
+	ctx, _, stop := newWatch(ctx, m.stall)
+	defer stop()
+	return stalled(ctx, m.store.Delete(ctx, m.name(key), ""))
+}
+
+func (m *remote) pager() *pager {
+	return &pager{
+		bucket: m.bucket, prefix: m.prefix, most: perPage, before: m.store.BeforeList, stall: m.stall,
 		info: func(key string, o *blob.ListObject) storage.Info {
 			return storage.Info{Key: key, Size: o.Size, ModTime: o.ModTime, Version: m.store.Version(o.As)}
 		},
 	}
-	return p.list(ctx, prefix, opts, yield)
+}
+
+func (m *remote) list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error {
+	p := m.pager()
+	if m.tombs == nil {
+		return p.list(ctx, prefix, opts, yield)
+	}
+	var failed error
+	err := p.list(ctx, prefix, opts, func(info storage.Info) bool {
+		buried, err := m.buried(ctx, info)
+		if err != nil {
+			failed = err
+			return false
+		}
+		return buried || yield(info)
+	})
+	return errors.Join(failed, err)
 }

@@ -28,7 +28,7 @@ func bigRows(_ context.Context, c config, _ *pair) ([]row, error) {
 		return nil
 	}
 	push := func(ctx context.Context, s *side, _, _ int) error {
-		return pushAsDocker(ctx, s, repo, next, bytes.NewReader(content))
+		return s.c.PushAsDocker(ctx, repo, next, bytes.NewReader(content))
 	}
 	rows = rows[:0]
 	rows = append(rows,

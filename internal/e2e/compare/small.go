@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 
 	"github.com/opencontainers/go-digest"
@@ -91,7 +90,7 @@ func pushImage(ctx context.Context, s *side, repo string, n int) error {
 		if _, err := s.c.Do(ctx, http.StatusNotFound, http.MethodHead, "/v2/"+repo+"/blobs/"+d.String(), nil, nil); err != nil {
 			return err
 		}
-		if err := pushAsDocker(ctx, s, repo, d, bytes.NewReader(b)); err != nil {
+		if err := s.c.PushAsDocker(ctx, repo, d, bytes.NewReader(b)); err != nil {
 			return err
 		}
 	}
@@ -101,23 +100,6 @@ func pushImage(ctx context.Context, s *side, repo string, n int) error {
 		return err
 	}
 	return s.c.PutManifest(ctx, repo, fmt.Sprintf("tag-%d", n), imagespec.MediaTypeImageManifest, m)
-}
-
-// pushAsDocker streams a blob in one PATCH of unknown length and finishes it with an empty PUT.
-func pushAsDocker(ctx context.Context, s *side, repo string, d digest.Digest, r io.Reader) error {
-	location, err := s.c.Begin(ctx, repo)
-	if err != nil {
-		return err
-	}
-	resp, err := s.c.Send(ctx, http.MethodPatch, location, nil, io.NopCloser(r), -1)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusAccepted {
-		return fmt.Errorf("PATCH: %d", resp.StatusCode)
-	}
-	return s.c.Commit(ctx, resp.Header.Get("Location"), d, nil, 0)
 }
 
 // pullImage does what docker does with an image it does not have: the tag's digest, the manifest, the blobs.

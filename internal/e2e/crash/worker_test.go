@@ -12,13 +12,14 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// worker pushes at random until a request fails, as it does when the server is killed. Each worker has repositories
+// worker pushes at random until a request fails, as it does when the server is killed, or, if there are others, until its time is up. Each worker has repositories
 // of its own, so that it alone decides what is in them; some content is in many.
 type worker struct {
 	c     *harness.Client
 	all   *ledger
 	round int
 	rng   *rand.Rand
+	goOn  bool // after a request that failed
 }
 
 func (w *worker) run(ctx context.Context) {
@@ -34,7 +35,7 @@ func (w *worker) run(ctx context.Context) {
 		default:
 			err = w.image(ctx, repo)
 		}
-		if err != nil {
+		if err != nil && !w.goOn {
 			return
 		}
 	}

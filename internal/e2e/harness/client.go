@@ -16,8 +16,9 @@ import (
 
 // Client sends the requests of the distribution spec one by one, so that a test decides their order and what goes wrong.
 type Client struct {
-	Base string // without a path
-	HTTP *http.Client
+	Base  string        // without a path
+	Route func() string // unless nil, chooses the base of each request anew, as a load balancer does
+	HTTP  *http.Client
 }
 
 // NewClient returns a client with connections of its own.
@@ -59,7 +60,11 @@ func (e *Error) Error() string {
 // Send sends a request to a path of the registry, or to an absolute URL. length -1 is chunked encoding.
 func (c *Client) Send(ctx context.Context, method, target string, header http.Header, body io.Reader, length int64) (*http.Response, error) {
 	if strings.HasPrefix(target, "/") {
-		target = c.Base + target
+		base := c.Base
+		if c.Route != nil {
+			base = c.Route()
+		}
+		target = base + target
 	}
 	req, err := http.NewRequestWithContext(ctx, method, target, body)
 	if err != nil {
@@ -152,6 +157,23 @@ func (c *Client) Commit(ctx context.Context, location string, d digest.Digest, r
 func (c *Client) PushBlob(ctx context.Context, repo string, content []byte) (digest.Digest, error) {
 	d := digest.FromBytes(content)
 	return d, c.PushStream(ctx, repo, d, bytes.NewReader(content), int64(len(content)))
+}
+
+// PushAsDocker pushes what the reader gives as docker does: POST, one PATCH of unknown length, and an empty PUT.
+func (c *Client) PushAsDocker(ctx context.Context, repo string, d digest.Digest, r io.Reader) error {
+	location, err := c.Begin(ctx, repo)
+	if err != nil {
+		return err
+	}
+	resp, err := c.Send(ctx, http.MethodPatch, location, nil, io.NopCloser(r), -1)
+	if err != nil {
+		return err
+	}
+	patched, err := read(resp, http.StatusAccepted)
+	if err != nil {
+		return err
+	}
+	return c.Commit(ctx, patched.Location(), d, nil, 0)
 }
 
 // PushStream pushes what the reader gives in two requests.

@@ -30,13 +30,22 @@ func RandomBytes(seed uint64, size int) []byte {
 func Digest(r io.Reader) (digest.Digest, error) { return digest.FromReader(r) }
 
 // Manifest returns an OCI image manifest over blobs that are in memory; the first is the config.
-func Manifest(annotation string, blobs ...[]byte) []byte {
+func Manifest(annotation string, blobs ...[]byte) []byte { return manifest(annotation, nil, blobs) }
+
+// Referrer is Manifest with a subject, an image manifest that is in memory, too.
+func Referrer(annotation string, subject []byte, blobs ...[]byte) []byte {
+	d := descriptor(imagespec.MediaTypeImageManifest, subject)
+	return manifest(annotation, &d, blobs)
+}
+
+func manifest(annotation string, subject *imagespec.Descriptor, blobs [][]byte) []byte {
 	m := imagespec.Manifest{
 		Versioned:   specs.Versioned{SchemaVersion: 2},
 		MediaType:   imagespec.MediaTypeImageManifest,
 		Config:      descriptor(imagespec.MediaTypeImageConfig, blobs[0]),
 		Annotations: map[string]string{"test": annotation},
 		Layers:      []imagespec.Descriptor{},
+		Subject:     subject,
 	}
 	for _, b := range blobs[1:] {
 		m.Layers = append(m.Layers, descriptor(imagespec.MediaTypeImageLayer, b))

@@ -1,0 +1,156 @@
+// Package serve is what the programs examples/server and examples/cloud have in common: all but the storage.
+package serve
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+)
+
+// Storage is the storage that a program offers.
+type Storage struct {
+	// Usage says what the flag -storage names.
+	Usage string
+	// Default is the value of the flag -storage if it is not given; "" demands it.
+	Default string
+	// Open opens what the flag -storage names. It may have registered flags of its own.
+	Open func(ctx context.Context, name string) (storage.Driver, error)
+}
+
+// config is what the flags say.
+type config struct {
+	addr      string
+	storage   string
+	sparse    bool
+	delete    bool
+	redirect  bool
+	immutable []string
+	logLevel  slog.Level
+}
+
+// Main serves a registry as the flags of the command line say, until the process is told to end.
+func Main(s Storage) {
+	var c config
+	flag.StringVar(&c.addr, "addr", "127.0.0.1:5000", "`address` to listen on")
+	flag.StringVar(&c.storage, "storage", s.Default, s.Usage)
+	flag.BoolVar(&c.sparse, "sparse", false, "accept manifests that name content which is not there")
+	flag.BoolVar(&c.delete, "delete", true, "allow deletes")
+	flag.BoolVar(&c.redirect, "redirect", false, "have clients fetch large blobs from the storage itself, where it can sign URLs")
+	flag.Func("immutable", "`pattern` of tags that are set once and stay, such as \"apps/**:v*\" or \"**\"; \"!apps/test:*\" is an exception; may be repeated",
+		func(pattern string) error {
+			c.immutable = append(c.immutable, pattern)
+			return nil
+		})
+	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error; info logs each request")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "unexpected argument %q\n", flag.Arg(0))
+		flag.Usage()
+		os.Exit(2)
+	}
+	if c.storage == "" {
+		fmt.Fprintln(os.Stderr, "-storage is needed")
+		flag.Usage()
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.logLevel}))
+	if err := run(ctx, c, s.Open, log); err != nil {
+		log.Error("registry stopped", "error", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx ends, and then lets requests in flight come to their end.
+func run(ctx context.Context, c config, open func(context.Context, string) (storage.Driver, error), log *slog.Logger) error {
+	driver, err := open(ctx, c.storage)
+	if err != nil {
+		return err
+	}
+	storeOpts := &storage.Options{Sparse: c.sparse}
+	if c.redirect {
+		storeOpts.Redirect = &storage.RedirectOptions{}
+	}
+	store, err := storage.New(ctx, driver, storeOpts)
+	if err != nil {
+		return err
+	}
+	opts := &registry.Options{Logger: log}
+	if !c.delete {
+		opts.NoDelete = registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true}
+	}
+	backend, err := protect(store, c.immutable)
+	if err != nil {
+		return err
+	}
+	reg, err := registry.New(backend, opts)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", c.addr)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           accessLog(log, health(driver, reg)),
+		ReadHeaderTimeout: 30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	go expire(ctx, store, log)
+	greet(listener.Addr().String(), c.storage)
+
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("stopping: requests in flight have 30 seconds")
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	return errors.Join(server.Shutdown(grace), reg.Close(grace))
+}
+
+// expire drops what clients began to upload and never finished.
+func expire(ctx context.Context, store *storage.Store, log *slog.Logger) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		n, err := store.ExpireUploads(ctx)
+		if err != nil && ctx.Err() == nil {
+			log.Warn("expiring uploads", "error", err)
+		} else if n > 0 {
+			log.Info("uploads expired", "number", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// greet says how to use what has been started.
+func greet(addr, where string) {
+	fmt.Printf(`registry listens on http://%[1]s, storage %[2]s. Try:
+
+  docker pull busybox && docker tag busybox %[1]s/busybox && docker push %[1]s/busybox
+  skopeo copy --dest-tls-verify=false docker://%[1]s/busybox oci:busybox
+  curl http://%[1]s/v2/_catalog
+
+`, addr, where)
+}

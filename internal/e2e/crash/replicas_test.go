@@ -1,0 +1,155 @@
+package crash
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/registrykit/registry/internal/e2e/harness"
+	"github.com/stretchr/testify/require"
+)
+
+// fleet is several servers on one storage, without anything else in common.
+type fleet struct {
+	options harness.Options
+
+	mu      sync.Mutex
+	servers []*harness.Server
+}
+
+func newFleet(t *testing.T, n int, o harness.Options) *fleet {
+	t.Helper()
+	f := &fleet{options: o}
+	for range n {
+		f.servers = append(f.servers, harness.New(t, o))
+	}
+	return f
+}
+
+// client returns a client each of whose requests goes to one of the servers, at random.
+func (f *fleet) client() *harness.Client {
+	c := harness.NewClient("")
+	c.Route = func() string {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.servers[rand.IntN(len(f.servers))].URL()
+	}
+	return c
+}
+
+// kill kills one of the servers, and sends nothing more to it.
+func (f *fleet) kill(t *testing.T) {
+	t.Helper()
+	f.mu.Lock()
+	victim := f.servers[0]
+	f.mu.Unlock()
+	require.NoError(t, victim.Kill())
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.servers = f.servers[1:]
+}
+
+// TestReplicasOnDisk has three servers share a directory.
+func TestReplicasOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	replicas(t, 3, 12, harness.Options{Storage: filepath.Join(dir, "data"), Log: filepath.Join(dir, "log"), Args: []string{"-log-level", "error"}})
+}
+
+// replicas routes every single request at random to one of n servers, those of uploads included, and kills one of them in each round, at any
+// moment. The others go on, and lose nothing.
+func replicas(t *testing.T, n, rounds int, o harness.Options) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	f := newFleet(t, n, o)
+	all := newLedger()
+	resumed := 0
+	for round := range rounds {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(500+rng.IntN(700))*time.Millisecond)
+		var wg sync.WaitGroup
+		for i := range workers {
+			w := &worker{c: f.client(), all: all, round: round, rng: rand.New(rand.NewPCG(rng.Uint64(), uint64(i))), goOn: true}
+			wg.Go(func() { w.run(ctx) })
+		}
+		time.Sleep(time.Duration(20+rng.IntN(400)) * time.Millisecond)
+		f.kill(t)
+		<-ctx.Done()
+		cancel()
+		wg.Wait()
+		check(t, f.client(), all, round-recent)
+		resumed += finishUploads(t, f.client(), all)
+		if t.Failed() {
+			t.Fatalf("round %d of seed %d", round, seed)
+		}
+		f.servers = append(f.servers, harness.New(t, f.options))
+	}
+	check(t, f.client(), all, -1)
+	blobs, manifests, tags := all.counts()
+	t.Logf("%d servers, %d rounds: %d blobs, %d manifests, %d tags acknowledged, %d torn uploads resumed, %d lost",
+		n, rounds, blobs, manifests, tags, resumed, all.lost)
+	require.Positive(t, blobs)
+	require.Positive(t, resumed)
+	race(t, f)
+}
+
+// race pushes the same blobs and manifests, and different manifests under one tag, through all servers at once: each push succeeds, and the
+// tag names one of them, wherever it is asked for.
+func race(t *testing.T, f *fleet) {
+	const repo, pushers = "crash/race", 8
+	shared := [][]byte{harness.RandomBytes(7, 2000), harness.RandomBytes(8, 300_000)}
+	same := harness.Manifest("same", shared...)
+	var mu sync.Mutex
+	own := map[digest.Digest]bool{}
+	var wg sync.WaitGroup
+	errs := make([]error, pushers)
+	for i := range pushers {
+		wg.Go(func() {
+			c := f.client()
+			errs[i] = func() error {
+				for _, b := range shared {
+					if _, err := c.PushBlob(t.Context(), repo, b); err != nil {
+						return err
+					}
+				}
+				if err := c.PutManifest(t.Context(), repo, "same", imagespec.MediaTypeImageManifest, same); err != nil {
+					return err
+				}
+				for n := range 5 {
+					m := harness.Manifest(fmt.Sprint(i, n), shared...)
+					mu.Lock()
+					own[digest.FromBytes(m)] = true
+					mu.Unlock()
+					if err := c.PutManifest(t.Context(), repo, "latest", imagespec.MediaTypeImageManifest, m); err != nil {
+						return err
+					}
+				}
+				return nil
+			}()
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+	named := map[string]bool{}
+	for _, s := range f.servers {
+		c := harness.NewClient(s.URL())
+		r, err := c.Do(t.Context(), http.StatusOK, http.MethodGet, "/v2/"+repo+"/manifests/latest", harness.Accept(), nil)
+		require.NoError(t, err)
+		d := digest.FromBytes(r.Body)
+		require.True(t, own[d], "latest names %s", d)
+		named[d.String()] = true
+		require.NoError(t, c.PullManifest(t.Context(), repo, "same", digest.FromBytes(same)))
+		for d := range own {
+			require.NoError(t, c.PullManifest(t.Context(), repo, d.String(), d))
+		}
+	}
+	require.Len(t, named, 1, "all servers say the same")
+}

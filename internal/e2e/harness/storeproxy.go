@@ -1,0 +1,130 @@
+package harness
+
+import (
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+)
+
+// StoreProxy is a proxy in front of a storage server that counts the requests that a registry sends to it, and may hold each of them up.
+type StoreProxy struct {
+	Addr string // where it listens
+
+	mu       sync.Mutex
+	delay    time.Duration
+	requests []StoreRequest
+	server   *http.Server
+}
+
+// StoreRequest is one request to a storage server.
+type StoreRequest struct {
+	Method     string
+	URL        string
+	Copy       bool // a copy within the store, as S3 and Azure have it
+	Part       bool // a part of a larger object
+	Status     int
+	Start, End time.Time // until the whole answer had been passed on
+}
+
+// NewStoreProxy starts a proxy in front of the server at addr. The caller ends it with Close.
+func NewStoreProxy(addr string) (*StoreProxy, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p := &StoreProxy{Addr: listener.Addr().String()}
+	forward := &httputil.ReverseProxy{
+		// The Host header stays as it is: signatures cover it.
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: addr}); r.Out.Host = r.In.Host },
+		FlushInterval: -1,
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
+	}
+	p.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		delay := p.delay
+		p.mu.Unlock()
+		q := r.URL.Query()
+		record := StoreRequest{
+			Method: r.Method, URL: r.URL.String(), Start: time.Now(),
+			Copy: r.Header.Get("X-Amz-Copy-Source")+r.Header.Get("X-Ms-Copy-Source") != "",
+			Part: r.Method == http.MethodPut && (q.Has("partNumber") || q.Get("comp") == "block"),
+		}
+		time.Sleep(delay)
+		answer := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		defer func() { // also if the proxy gives the answer up
+			record.Status, record.End = answer.status, time.Now()
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.requests = append(p.requests, record)
+		}()
+		forward.ServeHTTP(answer, r)
+	})}
+	go func() { _ = p.server.Serve(listener) }()
+	return p, nil
+}
+
+// statusWriter keeps the status of an answer.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	if status >= 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Close ends the proxy.
+func (p *StoreProxy) Close() error { return p.server.Close() }
+
+// SetDelay holds up every request from now on.
+func (p *StoreProxy) SetDelay(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = d
+}
+
+// Take returns the requests since the last Take, in the order of their beginning.
+func (p *StoreProxy) Take() StoreRequests {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	taken := p.requests
+	p.requests = nil
+	slices.SortFunc(taken, func(a, b StoreRequest) int { return a.Start.Compare(b.Start) })
+	return taken
+}
+
+// StoreRequests are requests in the order of their beginning.
+type StoreRequests []StoreRequest
+
+// Besides returns the number of requests that are not parts of a larger object.
+func (rs StoreRequests) Besides() int {
+	return len(rs) - len(slices.DeleteFunc(slices.Clone(rs), func(r StoreRequest) bool { return !r.Part }))
+}
+
+// Copies returns the number of copies within the store.
+func (rs StoreRequests) Copies() int {
+	return len(slices.DeleteFunc(slices.Clone(rs), func(r StoreRequest) bool { return !r.Copy }))
+}
+
+// Chain returns the greatest number of requests each of which began only after the one before had ended: what a longer way to the store
+// multiplies.
+func (rs StoreRequests) Chain() int {
+	byEnd := slices.SortedFunc(slices.Values(rs), func(a, b StoreRequest) int { return a.End.Compare(b.End) })
+	n, last := 0, time.Time{}
+	for _, r := range byEnd {
+		if r.Start.After(last) {
+			n, last = n+1, r.End
+		}
+	}
+	return n
+}

@@ -1,0 +1,69 @@
+package s3
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // it is what ETags are made of
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/gocloud"
+)
+
+// tombstone is the content of an object that stands for one that was removed. No object of a registry is the same.
+const tombstone = "registry: this object has been removed\x00\n"
+
+// Probe implements [gocloud.Prober]: it writes, replaces and removes an object whose name begins with prefix.
+func (s *store) Probe(ctx context.Context, prefix string) (err error) {
+	name := prefix + "=probe=" + strings.ToLower(rand.Text()) // no key has a name like this
+	defer func() {
+		if derr := s.Delete(context.WithoutCancel(ctx), name, ""); err == nil {
+			err = derr
+		}
+	}()
+	put := func(content string, opts gocloud.PutOptions) (string, error) {
+		w, err := s.Put(ctx, name, strings.NewReader(content), &opts)
+		return w.Version, err
+	}
+	first, err := put("probe", gocloud.PutOptions{IfAbsent: true})
+	if err != nil {
+		return fmt.Errorf("s3: writing to the bucket: %w", err)
+	}
+	if _, err := put("again", gocloud.PutOptions{IfAbsent: true}); !s.refused(err) {
+		return unsupported("a PUT with If-None-Match", err)
+	}
+	second, err := put(tombstone, gocloud.PutOptions{IfVersion: first})
+	if err != nil {
+		return unsupported("a PUT with If-Match", err)
+	}
+	if _, err := put("third", gocloud.PutOptions{IfVersion: first}); !s.refused(err) {
+		return unsupported("a PUT with If-Match", err)
+	}
+	if err := s.Delete(ctx, name, first); err != nil && !s.refused(err) {
+		return fmt.Errorf("s3: deleting from the bucket: %w", err)
+	} else if s.bury = err == nil; s.bury {
+		sum := md5.Sum([]byte(tombstone)) //nolint:gosec // see above
+		if second == `"`+hex.EncodeToString(sum[:])+`"` {
+			s.tombVersion = second
+		}
+	}
+	return nil
+}
+
+func (s *store) refused(err error) bool { return errors.Is(s.Failure(err), storage.ErrChanged) }
+
+// unsupported is why a bucket is refused, whether the store failed a request or ignored a condition of it.
+func unsupported(what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("s3: %s: %w", what, err)
+	}
+	return fmt.Errorf("s3: the store does not honour %s: %w", what, errors.ErrUnsupported)
+}
+
+// Tombstone implements [gocloud.Burier].
+func (s *store) Tombstone() (content, version string, ok bool) {
+	return tombstone, s.tombVersion, s.bury
+}

@@ -1,0 +1,93 @@
+package gocloud
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// DefaultStallTimeout is the value of Options.StallTimeout if that is zero.
+const DefaultStallTimeout = 2 * time.Minute
+
+// watch ends the context of a request when the store makes no progress for a while. It stands still while nobody waits for the store.
+type watch struct {
+	timer *time.Timer // nil: for ever
+	limit time.Duration
+}
+
+// errStalled is why a watch has ended a context.
+var errStalled = fmt.Errorf("gocloud: the store makes no progress: %w", storage.ErrUnavailable)
+
+// newWatch returns a watch that runs, and the context that it ends. stop must be called.
+func newWatch(ctx context.Context, limit time.Duration) (_ context.Context, w *watch, stop func()) {
+	if limit < 0 {
+		return ctx, &watch{}, func() {}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	w = &watch{timer: time.AfterFunc(limit, func() { cancel(errStalled) }), limit: limit}
+	return ctx, w, func() {
+		w.timer.Stop()
+		cancel(nil)
+	}
+}
+
+// pause stops the watch: what happens next is not the store's doing.
+func (w *watch) pause() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+// resume lets the watch run anew.
+func (w *watch) resume() {
+	if w.timer != nil {
+		w.timer.Reset(w.limit)
+	}
+}
+
+// stalled returns errStalled if the watch has ended ctx, and err otherwise.
+func stalled(ctx context.Context, err error) error {
+	if err != nil && context.Cause(ctx) == errStalled { //nolint:errorlint // it is never wrapped
+		return errStalled
+	}
+	return err
+}
+
+// watchedBody pauses a watch while whoever sends the body is waited for.
+type watchedBody struct {
+	body io.Reader
+	w    *watch
+}
+
+func (b watchedBody) Read(p []byte) (int, error) {
+	b.w.pause()
+	defer b.w.resume()
+	return b.body.Read(p)
+}
+
+// watchedReader is what a store sends, under a watch that runs only during a Read.
+type watchedReader struct {
+	r       io.ReadCloser
+	ctx     context.Context
+	w       *watch
+	stop    func()
+	failure func(error) error
+}
+
+func (r *watchedReader) Read(p []byte) (int, error) {
+	r.w.resume()
+	defer r.w.pause()
+	n, err := r.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = r.failure(stalled(r.ctx, err))
+	}
+	return n, err
+}
+
+func (r *watchedReader) Close() error {
+	defer r.stop()
+	return r.r.Close()
+}
