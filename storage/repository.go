@@ -55,7 +55,7 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	if inUse, err := s.hasManifest(ctx, repo); err != nil {
 		return err
 	} else if inUse {
-		if err := s.putRepository(ctx, repo); err != nil {
+		if err := s.putRepository(ctx, repo, false); err != nil {
 			return err
 		}
 	}
@@ -66,14 +66,21 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	return wire(s.driver.Sync(ctx, repositoryKey(repo)))
 }
 
-// putRepository sees to it that the repository is in the catalogue.
-func (s *Store) putRepository(ctx context.Context, repo string) error {
+// putRepository sees to it that the repository is in the catalogue. Where it probably is, a look comes before the write, which would be in vain.
+func (s *Store) putRepository(ctx context.Context, repo string, probably bool) error {
+	key := repositoryKey(repo)
+	if _, seen := s.fresh.get(key); seen || probably {
+		if _, err := s.driver.Stat(ctx, key); !errors.Is(err, ErrNotExist) {
+			return wire(err)
+		}
+	}
 	b, err := encode(&mark{Nonce: nonce()}, nil)
 	if err != nil {
 		return err
 	}
-	_, err = s.driver.Put(ctx, repositoryKey(repo), bytes.NewReader(b), &PutOptions{IfAbsent: true, Durability: Deferred, Size: int64(len(b))})
-	if errors.Is(err, ErrExist) {
+	_, err = s.driver.Put(ctx, key, bytes.NewReader(b), &PutOptions{IfAbsent: true, Durability: Deferred, Size: int64(len(b))})
+	if err == nil || errors.Is(err, ErrExist) {
+		s.fresh.add(key, struct{}{}, 1)
 		return nil
 	}
 	return wire(err)

@@ -49,7 +49,7 @@ type Store struct {
 	// What this process remembers, so as to ask the storage less. None of it decides who may do what.
 	ended *recent[[16]byte, struct{}]     // uploads that have ended here
 	known *recent[[16]byte, uploadRecord] // uploads as they were left here
-	fresh *recent[string, struct{}]       // keys of links that have been written here
+	fresh *recent[string, struct{}]       // keys of links, manifests and repositories that have been written here
 
 	entries *recent[string, *entry]    // entries of referrers, by key
 	signed  *recent[string, signedURL] // URLs of data, by key
@@ -154,7 +154,7 @@ func (s *Store) readOrCreate(ctx context.Context, key string, content func() ([]
 }
 
 const (
-	// maxFresh is how many links are remembered that have been written here.
+	// maxFresh is how many keys are remembered that have been written here.
 	maxFresh = 20_000
 	// maxEntries is how many bytes of entries of referrers are remembered.
 	maxEntries = 8 << 20

@@ -115,6 +115,7 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 	if err := p.point(ctx, backrefs); err != nil {
 		return false, err
 	}
+	p.s.fresh.add(manifestKey(p.repo, p.digest), struct{}{}, 1)
 	if err := p.hold(ctx); err != nil {
 		return false, err
 	}
@@ -130,8 +131,8 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 	return err == nil && info.Version == m.version, wire(err)
 }
 
-// now returns the manifest as it is. Of one that is probably new it is not asked, which the first write finds out if it is wrong: one that
-// comes without a tag, or that names a blob which this process has just put into the repository.
+// now returns the manifest as it is. One that is probably new is not asked for, as the first write finds out if it is not: one that this process
+// has not seen there, and that comes without a tag or names a blob which this process has just put into the repository.
 func (p *manifestPut) now(ctx context.Context) (*manifestRecord, error) {
 	if m := p.known; m != nil {
 		p.known = nil
@@ -139,10 +140,11 @@ func (p *manifestPut) now(ctx context.Context) (*manifestRecord, error) {
 	}
 	if !p.asked {
 		p.asked = true
-		if len(p.tags) == 0 || slices.ContainsFunc(p.parsed.References, func(r manifest.Reference) bool {
+		_, seen := p.s.fresh.get(manifestKey(p.repo, p.digest))
+		if !seen && (len(p.tags) == 0 || slices.ContainsFunc(p.parsed.References, func(r manifest.Reference) bool {
 			_, fresh := p.s.fresh.get(linkKey(p.repo, r.Digest))
 			return fresh
-		}) {
+		})) {
 			return &manifestRecord{}, nil
 		}
 	}
@@ -282,7 +284,7 @@ func (p *manifestPut) find(ctx context.Context, ref manifest.Reference) (size in
 // back reference unless that is there. An earlier push may have died before it wrote them, so they are written although the manifest is known.
 func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
 	desc := p.descriptor()
-	steps := []func() error{func() error { return p.s.putRepository(ctx, p.repo) }}
+	steps := []func() error{func() error { return p.s.putRepository(ctx, p.repo, backrefs) }}
 	if p.parsed.Subject != nil {
 		steps = append(steps, func() error {
 			e := &entry{Nonce: nonce(), Descriptor: p.parsed.Descriptor(p.digest, int64(len(p.content)))}

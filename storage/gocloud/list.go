@@ -78,12 +78,20 @@ func (p *pager) page(ctx context.Context, token []byte, size int, list *blob.Lis
 	return page, next, stalled(ctx, err)
 }
 
-// validPart returns the beginning of s up to the first byte that no key has. Keys greater than s are greater than it, too.
+// validPart returns the beginning of s up to the first byte that no key has there. Keys greater than s are greater than it, too.
 func validPart(s string) string {
-	for i := range len(s) {
-		if s[i] != '/' && !storage.ValidKey("x"+s[i:i+1]) {
-			return s[:i]
+	start := 0 // of the component
+	for i := 0; i <= len(s); i++ {
+		if i < len(s) && s[i] != '/' {
+			if !storage.ValidKey("x" + s[i:i+1]) {
+				return s[:i]
+			}
+			continue
 		}
+		if c := s[start:i]; c == "" && i < len(s) || c == "." || c == ".." {
+			return s[:start]
+		}
+		start = i + 1
 	}
 	return s
 }

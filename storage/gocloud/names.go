@@ -10,7 +10,11 @@ import (
 // escape "../" as "..__0x2f__", and in lists undo this also where they have not done it. So the name has neither ".." nor "__": after a
 // dot "-" becomes "," and "." becomes "-", and after an underscore "_" becomes "^". What a byte becomes depends on the byte before it
 // alone, and both keep their place among the bytes that may be there, so the names are in the order of the keys.
+//
+// Stores on a file system have no names with components of more than 255 bytes. A component of maxComponent bytes or more is cut there, and what
+// remains, possibly nothing, is a component that begins with cutLetter.
 func objectName(key string) string {
+	key = cutComponents(key)
 	if !strings.Contains(key, "..") && !strings.Contains(key, "__") && !strings.Contains(key, ".-") {
 		return key
 	}
@@ -41,8 +45,57 @@ func objectKey(name string) (key string, ok bool) {
 			b[i] = '_'
 		}
 	}
-	key = string(b)
+	key = joinComponents(string(b))
 	return key, storage.ValidKey(key) && objectName(key) == name
+}
+
+const (
+	maxComponent = 200
+	cutLetter    = 'x'
+)
+
+func cutComponents(key string) string {
+	if len(key) < maxComponent {
+		return key
+	}
+	var b strings.Builder
+	n := 0 // bytes of the component so far
+	for i := range len(key) {
+		if key[i] == '/' {
+			n = 0
+		} else {
+			n++
+		}
+		b.WriteByte(key[i])
+		if n == maxComponent {
+			b.WriteString("/" + string(cutLetter))
+			n = 1
+		}
+	}
+	return b.String()
+}
+
+// joinComponents is the inverse of cutComponents, for what that returns.
+func joinComponents(name string) string {
+	if len(name) < maxComponent {
+		return name
+	}
+	var b strings.Builder
+	n := 0
+	for i := 0; i < len(name); i++ {
+		switch {
+		case n == maxComponent && strings.HasPrefix(name[i:], "/"+string(cutLetter)):
+			i++
+			n = 1
+			continue
+		case name[i] == '/':
+			n = 0
+		default:
+			n++
+		}
+		b.WriteByte(name[i])
+	}
+	return b.String()
 }
 
 // On fileblob each byte of a key becomes one or two of a file name, so that walking sorted directories yields sorted keys: directories

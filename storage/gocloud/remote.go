@@ -106,7 +106,10 @@ func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *stor
 	}
 	// Where there is a tombstone there is nothing, but to the store it is an object. What is small is written first and tried again in its place;
 	// the body of what is not can be read only once, so it is asked before.
-	if opts.Size > 0 && opts.Size <= maxReplay {
+	if from == nil || opts.Size > 0 && opts.Size <= maxReplay {
+		if from == nil {
+			from = bytes.NewReader(nil)
+		}
 		content, err := io.ReadAll(io.LimitReader(from, maxReplay+1))
 		if err != nil {
 			return storage.Info{}, &bodyError{err}

@@ -18,6 +18,8 @@ type Options struct {
 	// ContentVersions says that versions are hashes of the content, so that the same bytes put again may have
 	// the same version. Default: false.
 	ContentVersions bool
+	// BlindDelete says that a Delete without a version does not tell whether there was an object: it returns nil. Default: false.
+	BlindDelete bool
 	// LargeSize is the size of the large object that is streamed, in bytes. Default: DefaultLargeSize.
 	LargeSize int64
 	// Goroutines is how many goroutines race in tests of conditions. Default: 64.

@@ -37,19 +37,26 @@ func Tool(name string) (string, error) {
 }
 
 // Build compiles examples/server, once in a process, and returns the path of the program.
-var Build = sync.OnceValues(func() (string, error) {
-	cache, err := Cache()
-	if err != nil {
-		return "", err
-	}
-	out := filepath.Join(cache, "bin", "registry-server")
-	cmd := exec.Command("go", "build", "-o", out, "./examples/server")
-	cmd.Dir = Root()
-	if b, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build ./examples/server: %w\n%s", err, b)
-	}
-	return out, nil
-})
+var Build = build("server")
+
+// BuildCloud compiles examples/cloud.
+var BuildCloud = build("cloud")
+
+func build(example string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		cache, err := Cache()
+		if err != nil {
+			return "", err
+		}
+		out := filepath.Join(cache, "bin", "registry-"+example)
+		cmd := exec.Command("go", "build", "-o", out, "./examples/"+example)
+		cmd.Dir = Root()
+		if b, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("go build ./examples/%s: %w\n%s", example, err, b)
+		}
+		return out, nil
+	})
+}
 
 // Root is the folder of the root module.
 func Root() string {
@@ -60,8 +67,12 @@ func Root() string {
 // peerConfig writes the configuration of the peer beside its log: what an operator who wants speed and deletes would write.
 func peerConfig(o Options) (string, error) {
 	storage := "filesystem: {rootdirectory: '" + o.Storage + "'}"
-	if o.Storage == "mem://" {
+	switch {
+	case o.Storage == "mem://":
 		storage = "inmemory: {}"
+	case o.Bucket != nil:
+		storage = fmt.Sprintf("s3: {region: us-east-1, regionendpoint: 'http://%s', bucket: %s, accesskey: %s, secretkey: %s, secure: false, forcepathstyle: true}",
+			o.BucketAddr, o.Bucket.Bucket, o.Bucket.User, o.Bucket.Secret)
 	}
 	config := strings.Join([]string{
 		"version: 0.1",
@@ -69,6 +80,8 @@ func peerConfig(o Options) (string, error) {
 		"storage:",
 		"  " + storage,
 		"  delete: {enabled: true}",
+		"  cache: {blobdescriptor: inmemory}",
+		"  redirect: {disable: true}",
 		"  maintenance: {uploadpurging: {enabled: false}}",
 		"http: {addr: '" + o.Addr + "'}",
 	}, "\n")

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -34,10 +35,14 @@ func Default() Kind {
 // Options say how a registry is started.
 type Options struct {
 	Kind    Kind     // default: Default()
-	Storage string   // a directory, or "mem://"
+	Storage string   // a directory, "mem://", or the URL of a bucket
+	Env     []string // further variables of the environment
 	Addr    string   // default: a free port on the loopback address
 	Args    []string // further flags of examples/server; the peer ignores them
 	Log     string   // file that collects its output; default: one beside the storage
+
+	Bucket     *ObjectStore // instead of Storage: its bucket
+	BucketAddr string       // what stands in front of that; default: nothing
 }
 
 // Server is a running registry process.
@@ -60,6 +65,13 @@ func Start(o Options) (*Server, error) {
 			return nil, err
 		}
 		o.Addr = addr
+	}
+	if o.Bucket != nil {
+		if o.BucketAddr == "" {
+			o.BucketAddr = o.Bucket.Addr
+		}
+		o.Storage = o.Bucket.URL(o.BucketAddr)
+		o.Env = append(o.Bucket.Env(), o.Env...)
 	}
 	if o.Log == "" {
 		dir, err := os.MkdirTemp("", "registry-log-")
@@ -108,12 +120,17 @@ func command(o Options) (*exec.Cmd, string, error) {
 		cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
 		return cmd, "/v2/", nil
 	}
-	bin, err := Build()
+	program := Build
+	if strings.Contains(o.Storage, "://") && o.Storage != "mem://" {
+		program = BuildCloud
+	}
+	bin, err := program()
 	if err != nil {
 		return nil, "", err
 	}
-	args := append([]string{"-addr", o.Addr, "-storage", o.Storage}, o.Args...)
-	return exec.Command(bin, args...), "/readyz", nil
+	cmd := exec.Command(bin, append([]string{"-addr", o.Addr, "-storage", o.Storage}, o.Args...)...)
+	cmd.Env = append(os.Environ(), o.Env...)
+	return cmd, "/readyz", nil
 }
 
 // wait asks until the registry is ready, at most 30 s.

@@ -17,6 +17,7 @@ type StoreProxy struct {
 	mu       sync.Mutex
 	delay    time.Duration
 	requests []StoreRequest
+	open     sync.WaitGroup // requests under way
 	server   *http.Server
 }
 
@@ -44,6 +45,8 @@ func NewStoreProxy(addr string) (*StoreProxy, error) {
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
 	}
 	p.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.open.Add(1)
+		defer p.open.Done()
 		p.mu.Lock()
 		delay := p.delay
 		p.mu.Unlock()
@@ -93,8 +96,9 @@ func (p *StoreProxy) SetDelay(d time.Duration) {
 	p.delay = d
 }
 
-// Take returns the requests since the last Take, in the order of their beginning.
+// Take returns the requests since the last Take, in the order of their beginning. It waits for those under way; nobody may begin one meanwhile.
 func (p *StoreProxy) Take() StoreRequests {
+	p.open.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	taken := p.requests

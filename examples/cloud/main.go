@@ -1,0 +1,62 @@
+// Cloud is a registry on a bucket, as one program. It takes the flags of examples/server, but that -storage is a URL:
+//
+//	go run ./examples/cloud -storage 's3://BUCKET?region=eu-central-1'
+//	go run ./examples/cloud -storage 'gs://BUCKET?prefix=registry/'
+//	go run ./examples/cloud -storage 'azblob://CONTAINER'
+//
+// Credentials come from where each cloud's own tools look for them; see docs/storage-*.md. Any number of these processes may serve one bucket.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net/url"
+
+	"gocloud.dev/blob"
+	_ "gocloud.dev/blob/fileblob" // the schemes of -storage
+	_ "gocloud.dev/blob/memblob"
+	_ "gocloud.dev/blob/s3blob"
+
+	"github.com/registrykit/registry/examples/internal/serve"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/gocloud"
+	"github.com/registrykit/registry/storage/gocloud/s3"
+)
+
+func main() {
+	part := flag.Int64("part-size", gocloud.DefaultPartSize>>20, "`MiB` of memory that each upload takes at least")
+	serve.Main(serve.Storage{
+		Usage: "`URL` of the bucket: s3://, gs://, azblob://, file:// or mem://, with the parameters that gocloud.dev knows, and prefix=",
+		Open: func(ctx context.Context, name string) (storage.Driver, error) {
+			return open(ctx, name, gocloud.Parts{First: *part << 20})
+		},
+	})
+}
+
+// open returns a driver on the bucket at a URL. The prefix is the driver's affair and not gocloud.dev's: conditional writes are asked for by
+// whole names.
+func open(ctx context.Context, name string, parts gocloud.Parts) (storage.Driver, error) {
+	u, err := url.Parse(name)
+	if err != nil {
+		return nil, fmt.Errorf("-storage: %w", err)
+	}
+	q := u.Query()
+	prefix := q.Get("prefix")
+	q.Del("prefix")
+	u.RawQuery = q.Encode()
+	bucket, err := blob.OpenBucket(ctx, u.String())
+	if err != nil {
+		return nil, fmt.Errorf("-storage: %w", err)
+	}
+	d, err := gocloud.New(ctx, bucket, &gocloud.Options{
+		Prefix:    prefix,
+		Parts:     parts,
+		Providers: []gocloud.Provider{s3.Provider(nil)},
+	})
+	if err != nil {
+		return nil, errors.Join(err, bucket.Close())
+	}
+	return d, nil
+}

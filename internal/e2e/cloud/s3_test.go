@@ -1,0 +1,39 @@
+package cloud
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gocloud.dev/blob"
+	_ "gocloud.dev/blob/s3blob" // the scheme of the URL
+
+	"github.com/registrykit/registry/internal/e2e/harness"
+	"github.com/registrykit/registry/storage/gocloud"
+	"github.com/registrykit/registry/storage/gocloud/s3"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+func setenv(t *testing.T, o *harness.ObjectStore) {
+	t.Setenv("AWS_ACCESS_KEY_ID", o.User)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", o.Secret)
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+}
+
+func openBucket(t *testing.T, url string) *blob.Bucket {
+	t.Helper()
+	b, err := blob.OpenBucket(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, b.Close()) })
+	return b
+}
+
+func s3Place(t *testing.T, o *harness.ObjectStore) *place {
+	setenv(t, o)
+	return &place{
+		open:     func(t *testing.T) *blob.Bucket { return openBucket(t, o.URL("")) },
+		provider: func() gocloud.Provider { return s3.Provider(nil) },
+		options:  storagetest.Options{ContentVersions: true, BlindDelete: true},
+	}
+}
+
+func TestMinIO(t *testing.T) { s3Place(t, harness.NewMinIO(t)).kits(t) }
