@@ -18,6 +18,9 @@ packages=(skopeo podman docker.io containerd runc umoci buildah spin busybox-sta
 # must be what its users run.
 golangci=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 peer=github.com/distribution/distribution/v3/cmd/registry@v3.1.2
+# Storage servers, as separate processes.
+minio=github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
+toxiproxy=github.com/Shopify/toxiproxy/v2@v2.5.0
 
 apt_install() {
 	local missing=() package
@@ -43,10 +46,20 @@ once() {
 	printf '%s\n' "$key" >"$stamp"
 }
 
+# install_toxiproxy gives the program a name that says what it is: by itself it is called "server".
+install_toxiproxy() (
+	dir=$(mktemp -d)
+	trap 'rm -rf "$dir"' EXIT
+	GOBIN=$dir go install "${toxiproxy/@//cmd/server@}"
+	mv "$dir/server" "$bin/toxiproxy-server"
+)
+
 mkdir -p "$bin"
 apt_install >&2
 once tools "$(cat go.mod go.sum)" go install tool >&2
 once golangci "" go install "$golangci" >&2
+once minio "" go install "$minio" >&2
+once toxiproxy "$toxiproxy" install_toxiproxy >&2
 if [[ ${1-} == peer ]]; then
 	once peer "" go install "$peer" >&2
 fi
