@@ -25,6 +25,15 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
+// TestGlob: patterns cost one library, and only who imports them.
+func TestGlob(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./filter/glob").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	for _, dep := range strings.Fields(string(out)) {
+		require.True(t, within(dep, []string{"github.com/registrykit/registry/filter/glob", "github.com/bmatcuk/doublestar/v4"}), "%s", dep)
+	}
+}
+
 // TestLayers holds the packages to one direction of imports.
 func TestLayers(t *testing.T) {
 	const module = "github.com/registrykit/registry"
