@@ -27,6 +27,9 @@
 // request before may have been what changed the object. Each object is stored with a name of its write in its metadata, so that a Put finds out
 // with one more request; where that does not tell, the outcome is unknown and the error is storage.ErrUnavailable.
 //
+// Cloud Storage takes about one write a second of each object, more for a moment, and then answers 429. A tag that is moved all the time
+// meets that limit; the attempts bridge some seconds of it.
+//
 // # What it needs
 //
 // The permissions storage.objects.create, get, list and delete (the role Storage Object User has them). Objects must not be public: Cloud Storage

@@ -62,10 +62,9 @@ func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocl
 		_, err = io.CopyBuffer(w, body, head[:])
 	}
 	if err != nil {
+		// Close ends the body, as if it had ended well. What is sent from then on is not: the context has ended before.
 		cancel()
-		//lint:ignore SA1019 Close alone would store what was written, if it came before the client has seen the context end.
-		_ = w.CloseWithError(err) // always nil
-		_ = w.Close()             // waits; err is the reason
+		_ = w.Close() // err is the reason
 	} else {
 		err = w.Close()
 	}
