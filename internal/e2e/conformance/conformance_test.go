@@ -32,6 +32,18 @@ func TestDisk(t *testing.T)   { run(t, harness.Options{Storage: t.TempDir()}) }
 func TestMemory(t *testing.T) { run(t, harness.Options{Storage: "mem://"}) }
 func TestS3(t *testing.T)     { run(t, harness.Options{Bucket: harness.NewMinIO(t)}) }
 
+func TestGCS(t *testing.T) {
+	g := harness.NewFakeGCS(t)
+	g.Create(t, "conformance")
+	run(t, harness.Options{Storage: g.URL("conformance"), Env: g.Env()})
+}
+
+func TestAzure(t *testing.T) {
+	a := harness.NewAzurite(t)
+	a.Create(t, "conformance")
+	run(t, harness.Options{Storage: a.URL("conformance", ""), Env: a.Env()})
+}
+
 // run demands that the suite passes whole. The suite's exit code is not enough: it is 0 with skipped tests, and 0 when
 // its configuration was refused and nothing ran.
 func run(t *testing.T, o harness.Options) {

@@ -76,6 +76,21 @@ func NewFakeGCS(t *testing.T) *FakeGCS {
 	return g
 }
 
+// Create makes an empty bucket.
+func (g *FakeGCS) Create(t *testing.T, bucket string) {
+	t.Helper()
+	resp, err := http.Post("http://"+g.Addr+"/storage/v1/b?project=test", "application/json", strings.NewReader(fmt.Sprintf(`{"name":%q}`, bucket)))
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+}
+
+// URL is that of a bucket for gocloud.dev.
+func (g *FakeGCS) URL(bucket string) string { return "gs://" + bucket }
+
+// Env are the variables of the environment by which a program has access.
+func (g *FakeGCS) Env() []string { return []string{"STORAGE_EMULATOR_HOST=" + g.Addr} }
+
 // onlyGeneration is the key of a request's context that says that it is a conditional delete.
 type onlyGeneration struct{}
 
