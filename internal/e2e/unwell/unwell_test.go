@@ -190,12 +190,13 @@ func TestAnswers(t *testing.T) {
 	was := push(t, c, "unwell/image", 1, 100_000)
 
 	t.Run("throttles", func(t *testing.T) {
-		proxy.SetFault(func(*http.Request) int {
-			if rand.IntN(10) < 3 {
+		slowDown := func(*http.Request) int { // one time in ten
+			if rand.IntN(10) == 0 {
 				return http.StatusServiceUnavailable
 			}
 			return 0
-		})
+		}
+		proxy.SetFault(slowDown)
 		defer proxy.SetFault(nil)
 		done := 0
 		for n := range 20 {
@@ -216,12 +217,7 @@ func TestAnswers(t *testing.T) {
 			}
 			proxy.SetFault(nil)
 			require.NoError(t, p.pull(t, c, repo), "what was acknowledged is there")
-			proxy.SetFault(func(*http.Request) int {
-				if rand.IntN(10) < 3 {
-					return http.StatusServiceUnavailable
-				}
-				return 0
-			})
+			proxy.SetFault(slowDown)
 		}
 		require.Greater(t, done, 10, "the client of the store tries again")
 	})

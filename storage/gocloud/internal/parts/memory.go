@@ -8,53 +8,56 @@ const (
 	smallBuffer = 32 << 10
 	// middleBuffer is the size of the one that follows if that is full and the part is larger.
 	middleBuffer = 512 << 10
-	// maxFree is how many bytes of buffers are kept for the next uploads.
-	maxFree = 64 << 20
+	// unit is what the capacities of larger ones are multiples of, so that few are different.
+	unit = 1 << 20
+	// maxSizes is how many different capacities are remembered.
+	maxSizes = 32
 )
 
-// Memory lends buffers for parts, and counts what is on its way to the store beside what is being filled. Uploads share it.
+// Memory lends buffers for parts, and counts what is on its way to the store beside what is being filled. Uploads share it. A buffer that
+// comes back is lent again, to whoever needs that size, until the garbage collector takes it.
 type Memory struct {
 	mu   sync.Mutex
-	left int64 // may still be on its way
-	free [][]byte
-	kept int64 // bytes in free
+	left int64                // may still be on its way
+	free map[int64]*sync.Pool // by capacity
 }
 
 // NewMemory returns a Memory that allows readAhead bytes to be on their way while the next are filled.
-func NewMemory(readAhead int64) *Memory { return &Memory{left: max(readAhead, 0)} }
+func NewMemory(readAhead int64) *Memory {
+	return &Memory{left: max(readAhead, 0), free: map[int64]*sync.Pool{}}
+}
 
 // get returns a buffer of a size.
 func (m *Memory) get(size int64) []byte {
 	if size <= middleBuffer {
 		return make([]byte, size)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for i := len(m.free) - 1; i >= 0; i-- {
-		if buf := m.free[i]; int64(len(buf)) == size {
-			m.free[i] = m.free[len(m.free)-1]
-			m.free = m.free[:len(m.free)-1]
-			m.kept -= size
-			return buf
-		}
+	capacity := (size + unit - 1) / unit * unit
+	if buf, ok := m.pool(capacity).Get().(*[]byte); ok {
+		return (*buf)[:size]
 	}
-	return make([]byte, size)
+	return make([]byte, size, capacity)
 }
 
-// put takes a buffer back. Those of sizes that are not asked for any more make room for it.
+// put takes a buffer back.
 func (m *Memory) put(buf []byte) {
-	size := int64(cap(buf))
-	if size <= middleBuffer || size > maxFree {
-		return
+	if capacity := int64(cap(buf)); capacity > middleBuffer {
+		m.pool(capacity).Put(&buf)
 	}
+}
+
+func (m *Memory) pool(capacity int64) *sync.Pool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for m.kept+size > maxFree {
-		m.kept -= int64(len(m.free[0]))
-		m.free = m.free[1:]
+	p := m.free[capacity]
+	if p == nil {
+		if len(m.free) == maxSizes {
+			clear(m.free)
+		}
+		p = &sync.Pool{}
+		m.free[capacity] = p
 	}
-	m.free = append(m.free, buf[:size])
-	m.kept += size
+	return p
 }
 
 // ahead reserves memory for a part that is sent while the next is filled, and reports whether there is any.
