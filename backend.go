@@ -26,6 +26,7 @@ type Backend interface {
 	Writer
 	Deleter
 	Lister
+	Restorer
 	backend()
 }
 
@@ -78,18 +79,18 @@ type Writer interface {
 type Deleter interface {
 	// DeleteBlob removes a blob from the repository.
 	//
-	// Errors: ErrBlobUnknown.
-	DeleteBlob(ctx context.Context, repo string, d digest.Digest) error
+	// Errors: ErrBlobUnknown; ErrDenied if DeleteOptions.Keep forbids it.
+	DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *DeleteOptions) error
 
 	// DeleteManifest removes a tag, or a manifest with all its tags.
 	//
-	// Errors: ErrManifestUnknown.
-	DeleteManifest(ctx context.Context, repo string, ref reference.Ref) error
+	// Errors: ErrManifestUnknown; ErrDenied if DeleteOptions.Keep forbids it.
+	DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *DeleteOptions) error
 
 	// DeleteRepository removes a repository and all that is in it.
 	//
-	// Errors: ErrNameUnknown.
-	DeleteRepository(ctx context.Context, repo string) error
+	// Errors: ErrNameUnknown; ErrDenied if DeleteOptions.Keep forbids it.
+	DeleteRepository(ctx context.Context, repo string, opts *DeleteOptions) error
 }
 
 // Lister is the part of [Backend] that lists. An error ends an iteration.
@@ -211,6 +212,8 @@ type PutOptions struct {
 	Digest digest.Digest
 	// Tags are pointed at the manifest.
 	Tags []TagPut
+	// By is the name of the identity that pushes, for the history.
+	By string
 }
 
 // TagPut is one tag to be pointed at a manifest.
@@ -219,6 +222,20 @@ type TagPut struct {
 	Name string
 	// IfAbsent refuses, with ErrTagExists, if the tag exists and points at another manifest. This is decided inside the write.
 	IfAbsent bool
+	// Keep makes the tag one that deletes keep (see DeleteOptions.Keep): once it is set, it is looked whether all that the manifest
+	// reaches is there, and a delete that is on its way either sees the tag or loses. If something is missing, the error is
+	// ErrManifestBlobUnknown.
+	Keep bool
+}
+
+// DeleteOptions are the options of the operations of [Deleter].
+type DeleteOptions struct {
+	// Keep, unless nil, says which tags of the repository are kept. What such a tag is, points at or reaches by way of indexes is not
+	// deleted, nor a repository that has such a tag: the error is ErrDenied. It is decided inside the delete, so that it holds against
+	// pushes that set the tag with TagPut.Keep at the same time. Keep depends on the name of the tag alone.
+	Keep func(tag string) bool
+	// By is the name of the identity that deletes, for the history.
+	By string
 }
 
 // PutResult is what PutManifest returns.

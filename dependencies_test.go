@@ -44,6 +44,13 @@ func dependencies(t *testing.T, pkg string) []string {
 	return strings.Fields(string(out))
 }
 
+// TestGlob: patterns cost one library, and only who imports them.
+func TestGlob(t *testing.T) {
+	for _, dep := range dependencies(t, "./filter/glob") {
+		require.True(t, within(dep, []string{"github.com/registrykit/registry/filter/glob", "github.com/bmatcuk/doublestar/v4"}), "%s", dep)
+	}
+}
+
 // TestLayers holds the packages to one direction of imports.
 func TestLayers(t *testing.T) {
 	const module = "github.com/registrykit/registry"
@@ -53,6 +60,9 @@ func TestLayers(t *testing.T) {
 		"./notification": nil,
 		".":              {module + "/auth", module + "/notification", module + "/reference"},
 		"./storage":      {module + "/auth", module + "/notification", module + "/reference", module + "/internal/manifest"},
+		"./storage/gocloud/gcs": {
+			module + "/auth", module + "/notification", module + "/reference", module + "/internal/manifest", module + "/storage",
+		},
 	} {
 		for _, dep := range dependencies(t, pkg) {
 			if !strings.HasPrefix(dep, module) || dep == module || dep == module+strings.TrimPrefix(pkg, ".") {

@@ -112,7 +112,7 @@ func ExampleRegistry_Backend() {
 	defer blob.Body.Close()
 	content, err := io.ReadAll(blob.Body)
 	fmt.Printf("%q %v\n", content, err)
-	fmt.Println(b.DeleteManifest(ctx, "tools/hello", reference.Ref{Tag: "latest"}))
+	fmt.Println(b.DeleteManifest(ctx, "tools/hello", reference.Ref{Tag: "latest"}, nil))
 	_, err = b.StatManifest(ctx, "tools/hello", reference.Ref{Tag: "latest"})
 	fmt.Println(err)
 	// Output:
@@ -176,7 +176,7 @@ func ExampleOptions() {
 	fmt.Println(err)
 	_, err = registry.PushBlob(ctx, builder, "a", "", bytes.NewReader(make([]byte, 1001)))
 	fmt.Println(err)
-	fmt.Println(builder.DeleteBlob(ctx, "a", desc.Digest))
+	fmt.Println(builder.DeleteBlob(ctx, "a", desc.Digest, nil))
 	// Output:
 	// event: push a by builder
 	// 5 <nil>

@@ -102,6 +102,10 @@ func (op *Op) check() error {
 		if op.Ref.Digest == "" {
 			return ErrDigestInvalid.WithMessage("no digest")
 		}
+	case OpRestore:
+		if op.Ref.Digest != "" && op.Ref.Tag != "" {
+			return ErrManifestUnknown.WithMessage("both a tag and a digest")
+		}
 	case OpGetManifest, OpStatManifest, OpDeleteManifest, OpDeleteTag:
 		if (op.Ref.Digest == "") == (op.Ref.Tag == "") {
 			return ErrManifestUnknown.WithMessage("neither tag nor digest")
@@ -218,14 +222,10 @@ func (g *guard) PutManifest(ctx context.Context, repo, mediaType string, content
 		o = *opts
 		o.Tags = slices.Clone(o.Tags)
 	}
-	for i, t := range o.Tags {
-		// Whether the tag exists is decided inside the write; here, only whether it may.
-		overwrite := auth.Access{Type: auth.TypeRepository, Name: repo, Action: auth.Overwrite, Tag: t.Name}
-		if err := g.allow(ctx, []auth.Access{overwrite}); err != nil {
-			if !errors.Is(err, ErrDenied) && !errors.Is(err, ErrUnauthorized) {
-				return PutResult{}, err
-			}
-			o.Tags[i].IfAbsent = true
+	o.By = g.identity.Name
+	for i := range o.Tags {
+		if err := g.overwrite(ctx, repo, &o.Tags[i]); err != nil {
+			return PutResult{}, err
 		}
 	}
 	res, err := g.r.backend.PutManifest(ctx, repo, mediaType, content, &o)
@@ -236,26 +236,46 @@ func (g *guard) PutManifest(ctx context.Context, repo, mediaType string, content
 	return res, nil
 }
 
-func (g *guard) DeleteBlob(ctx context.Context, repo string, d digest.Digest) error {
-	op := &Op{Kind: OpDeleteBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
-	return g.remove(ctx, op, g.r.opts.NoDelete.Blobs, notification.Event{Target: ocispec.Descriptor{Digest: d}},
-		func() error { return g.r.backend.DeleteBlob(ctx, repo, d) })
+// overwrite lets only those point a tag elsewhere who may. Whether the tag exists is decided inside the write.
+func (g *guard) overwrite(ctx context.Context, repo string, t *TagPut) error {
+	err := g.allow(ctx, []auth.Access{{Type: auth.TypeRepository, Name: repo, Action: auth.Overwrite, Tag: t.Name}})
+	if errors.Is(err, ErrDenied) || errors.Is(err, ErrUnauthorized) {
+		t.IfAbsent = true
+		return nil
+	}
+	return err
 }
 
-func (g *guard) DeleteManifest(ctx context.Context, repo string, ref reference.Ref) error {
+func (g *guard) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *DeleteOptions) error {
+	op := &Op{Kind: OpDeleteBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
+	return g.remove(ctx, op, g.r.opts.NoDelete.Blobs, notification.Event{Target: ocispec.Descriptor{Digest: d}},
+		func() error { return g.r.backend.DeleteBlob(ctx, repo, d, g.deleting(opts)) })
+}
+
+func (g *guard) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *DeleteOptions) error {
 	off := g.r.opts.NoDelete.Manifests
 	if ref.Tag != "" {
 		off = g.r.opts.NoDelete.Tags
 	}
 	event := notification.Event{Target: ocispec.Descriptor{Digest: ref.Digest}, Tags: tagsOf(ref)}
 	return g.remove(ctx, deleteOp(repo, ref), off, event,
-		func() error { return g.r.backend.DeleteManifest(ctx, repo, ref) })
+		func() error { return g.r.backend.DeleteManifest(ctx, repo, ref, g.deleting(opts)) })
 }
 
-func (g *guard) DeleteRepository(ctx context.Context, repo string) error {
+func (g *guard) DeleteRepository(ctx context.Context, repo string, opts *DeleteOptions) error {
 	op := &Op{Kind: OpDeleteRepository, Repository: repo}
 	return g.remove(ctx, op, g.r.opts.NoDelete.Repositories, notification.Event{},
-		func() error { return g.r.backend.DeleteRepository(ctx, repo) })
+		func() error { return g.r.backend.DeleteRepository(ctx, repo, g.deleting(opts)) })
+}
+
+// deleting returns opts with who deletes.
+func (g *guard) deleting(opts *DeleteOptions) *DeleteOptions {
+	var o DeleteOptions
+	if opts != nil {
+		o = *opts
+	}
+	o.By = g.identity.Name
+	return &o
 }
 
 // remove is what all deletes have in common.
@@ -294,6 +314,88 @@ func (g *guard) Referrers(ctx context.Context, repo string, d digest.Digest, opt
 		return failed[ocispec.Descriptor](err)
 	}
 	return g.r.backend.Referrers(ctx, repo, d, opts)
+}
+
+// History tells who did what only to those who may push.
+func (g *guard) History(ctx context.Context, repo string, opts *HistoryOptions) iter.Seq2[HistoryEntry, error] {
+	op := historyOp(repo, opts)
+	if err := g.authorize(ctx, op); err != nil {
+		return failed[HistoryEntry](err)
+	}
+	names := true
+	err := g.allow(ctx, []auth.Access{{Type: auth.TypeRepository, Name: repo, Action: auth.Push, Tag: op.Ref.Tag}})
+	if errors.Is(err, ErrDenied) || errors.Is(err, ErrUnauthorized) {
+		names, err = false, nil
+	}
+	if err != nil {
+		return failed[HistoryEntry](err)
+	}
+	return func(yield func(HistoryEntry, error) bool) {
+		for e, err := range g.r.backend.History(ctx, repo, opts) {
+			if !names {
+				e.By = ""
+			}
+			seen := true
+			if err == nil {
+				seen, err = g.seesEntry(ctx, repo, &e)
+			}
+			if (seen || err != nil) && !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// seesEntry reports whether the caller may know of an entry of a history, and takes out of it the tags that they may not pull.
+func (g *guard) seesEntry(ctx context.Context, repo string, e *HistoryEntry) (bool, error) {
+	if e.Tag != "" {
+		return g.seesTag(ctx, repo, e.Tag)
+	}
+	var tags []string
+	for _, tag := range e.Tags {
+		seen, err := g.seesTag(ctx, repo, tag)
+		if err != nil {
+			return false, err
+		}
+		if seen {
+			tags = append(tags, tag)
+		}
+	}
+	e.Tags = tags
+	return true, nil
+}
+
+func (g *guard) Restore(ctx context.Context, repo string, ref reference.Ref, opts *RestoreOptions) (RestoreResult, error) {
+	if err := g.authorize(ctx, restoreOp(repo, ref)); err != nil {
+		return RestoreResult{}, err
+	}
+	var o RestoreOptions
+	if opts != nil {
+		o = *opts
+	}
+	if o.To != "" {
+		if err := reference.CheckDigest(string(o.To)); err != nil {
+			return RestoreResult{}, ErrDigestInvalid.WithMessage(err.Error())
+		}
+	}
+	o.By = g.identity.Name
+	setTag := o.SetTag
+	o.SetTag = func(t *TagPut) error {
+		if setTag != nil {
+			if err := setTag(t); err != nil {
+				return err
+			}
+		}
+		if err := g.authorize(ctx, restoreOp(repo, reference.Ref{Tag: t.Name})); err != nil {
+			return err
+		}
+		return g.overwrite(ctx, repo, t)
+	}
+	res, err := g.r.backend.Restore(ctx, repo, ref, &o)
+	for _, m := range res.Manifests {
+		g.notify(ctx, notification.Event{Action: notification.Push, Repository: repo, Target: m.Descriptor, Tags: m.Tags})
+	}
+	return res, err
 }
 
 // upload puts an upload of the backend behind the guard.

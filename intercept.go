@@ -119,13 +119,13 @@ func putOp(repo string, opts *PutOptions) *Op {
 	return op
 }
 
-func (i *intercepted) DeleteBlob(ctx context.Context, repo string, d digest.Digest) error {
+func (i *intercepted) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *DeleteOptions) error {
 	op := &Op{Kind: OpDeleteBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
-	return i.f(ctx, op, func(ctx context.Context) error { return i.b.DeleteBlob(ctx, repo, d) })
+	return i.f(ctx, op, func(ctx context.Context) error { return i.b.DeleteBlob(ctx, repo, d, opts) })
 }
 
-func (i *intercepted) DeleteManifest(ctx context.Context, repo string, ref reference.Ref) error {
-	return i.f(ctx, deleteOp(repo, ref), func(ctx context.Context) error { return i.b.DeleteManifest(ctx, repo, ref) })
+func (i *intercepted) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *DeleteOptions) error {
+	return i.f(ctx, deleteOp(repo, ref), func(ctx context.Context) error { return i.b.DeleteManifest(ctx, repo, ref, opts) })
 }
 
 // deleteOp is the operation of a DeleteManifest.
@@ -137,9 +137,9 @@ func deleteOp(repo string, ref reference.Ref) *Op {
 	return op
 }
 
-func (i *intercepted) DeleteRepository(ctx context.Context, repo string) error {
+func (i *intercepted) DeleteRepository(ctx context.Context, repo string, opts *DeleteOptions) error {
 	op := &Op{Kind: OpDeleteRepository, Repository: repo}
-	return i.f(ctx, op, func(ctx context.Context) error { return i.b.DeleteRepository(ctx, repo) })
+	return i.f(ctx, op, func(ctx context.Context) error { return i.b.DeleteRepository(ctx, repo, opts) })
 }
 
 func (i *intercepted) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {
@@ -159,6 +159,42 @@ func (i *intercepted) Referrers(ctx context.Context, repo string, d digest.Diges
 	return around(ctx, i.f, op, func(ctx context.Context) iter.Seq2[ocispec.Descriptor, error] {
 		return i.b.Referrers(ctx, repo, d, opts)
 	})
+}
+
+func (i *intercepted) History(ctx context.Context, repo string, opts *HistoryOptions) iter.Seq2[HistoryEntry, error] {
+	return around(ctx, i.f, historyOp(repo, opts), func(ctx context.Context) iter.Seq2[HistoryEntry, error] {
+		return i.b.History(ctx, repo, opts)
+	})
+}
+
+// historyOp is the operation of a History with opts.
+func historyOp(repo string, opts *HistoryOptions) *Op {
+	op := &Op{Kind: OpHistory, Repository: repo}
+	if opts != nil {
+		op.Ref.Tag = opts.Tag
+	}
+	return op
+}
+
+func (i *intercepted) Restore(ctx context.Context, repo string, ref reference.Ref, opts *RestoreOptions) (res RestoreResult, err error) {
+	op := restoreOp(repo, ref)
+	err = i.f(ctx, op, func(ctx context.Context) error {
+		res, err = i.b.Restore(ctx, repo, ref, opts)
+		if len(res.Manifests) > 0 {
+			op.Result = res.Manifests[0].Descriptor
+		}
+		return err
+	})
+	return res, err
+}
+
+// restoreOp is the operation of a Restore.
+func restoreOp(repo string, ref reference.Ref) *Op {
+	op := &Op{Kind: OpRestore, Repository: repo, Ref: ref}
+	if ref.Tag != "" {
+		op.Tags = []TagPut{{Name: ref.Tag}}
+	}
+	return op
 }
 
 // describe runs f around a call that returns a descriptor.

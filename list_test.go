@@ -202,5 +202,5 @@ func TestDeletesOff(t *testing.T) {
 		require.Equal(t, allow, a.Header.Get("Allow"))
 		c.want(200, "GET", "/v2/a/"+path, nil)
 	}
-	require.ErrorIs(t, s.Registry.Backend(anybody).DeleteRepository(context.Background(), "a"), registry.ErrUnsupported)
+	require.ErrorIs(t, s.Registry.Backend(anybody).DeleteRepository(context.Background(), "a", nil), registry.ErrUnsupported)
 }

@@ -31,6 +31,8 @@ const (
 	OpRepositories     Kind = "Repositories"
 	OpTags             Kind = "Tags"
 	OpReferrers        Kind = "Referrers"
+	OpHistory          Kind = "History"
+	OpRestore          Kind = "Restore"
 )
 
 // Op is one call of an operation: what an authorizer, an interceptor or a log needs to know of it.
@@ -41,7 +43,7 @@ type Op struct {
 	Repository string
 	// Ref is the tag or digest it names, if it names one.
 	Ref reference.Ref
-	// Tags are the tags that PutManifest is to set.
+	// Tags are the tags that PutManifest or Restore is to set, as far as they are named.
 	Tags []TagPut
 	// From is the source of a mount, "" if any.
 	From string
@@ -59,14 +61,14 @@ func (op *Op) Digest() digest.Digest { return op.Ref.Digest }
 // Write reports whether the operation changes anything. One that is not known counts as a write.
 func (op *Op) Write() bool {
 	switch op.Kind {
-	case OpOpenBlob, OpStatBlob, OpGetManifest, OpStatManifest, OpRepositories, OpTags, OpReferrers:
+	case OpOpenBlob, OpStatBlob, OpGetManifest, OpStatManifest, OpRepositories, OpTags, OpReferrers, OpHistory:
 		return false
 	}
 	return true
 }
 
-// Access returns all that a caller must be allowed for the operation. That a mount may read its source, and that tags may be
-// overwritten, is asked besides, since refusing it does not refuse the operation. One that is not known asks for everything.
+// Access returns all that a caller must be allowed for the operation. That a mount may read its source, that tags may be
+// overwritten, and which tags come back with a manifest, is asked besides, since refusing it does not refuse the operation. One that is not known asks for everything.
 func (op *Op) Access() []auth.Access {
 	repo := func(a auth.Action, tag string) auth.Access {
 		return auth.Access{Type: auth.TypeRepository, Name: op.Repository, Action: a, Tag: tag}
@@ -74,11 +76,11 @@ func (op *Op) Access() []auth.Access {
 	switch op.Kind {
 	case OpOpenBlob, OpStatBlob, OpTags, OpReferrers:
 		return []auth.Access{repo(auth.Pull, "")}
-	case OpGetManifest, OpStatManifest:
+	case OpGetManifest, OpStatManifest, OpHistory:
 		return []auth.Access{repo(auth.Pull, op.Ref.Tag)}
 	case OpCreateUpload, OpResumeUpload, OpAppend, OpCommit, OpCancel, OpMountBlob:
 		return []auth.Access{repo(auth.Push, "")}
-	case OpPutManifest:
+	case OpPutManifest, OpRestore:
 		accesses := []auth.Access{repo(auth.Push, "")}
 		for _, t := range op.Tags {
 			accesses = append(accesses, repo(auth.Push, t.Name))

@@ -131,16 +131,23 @@ var access = map[registry.Kind]struct {
 	})},
 	registry.OpCancel: {writers, onUpload(func(ctx context.Context, u registry.Upload) error { return u.Cancel(ctx) })},
 	registry.OpDeleteManifest: {deleters, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
-		return b.DeleteManifest(ctx, "a", reference.Ref{Digest: img.Descriptor.Digest})
+		return b.DeleteManifest(ctx, "a", reference.Ref{Digest: img.Descriptor.Digest}, nil)
 	}},
 	registry.OpDeleteTag: {deleters, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
-		return b.DeleteManifest(ctx, "a", reference.Ref{Tag: "v1"})
+		return b.DeleteManifest(ctx, "a", reference.Ref{Tag: "v1"}, nil)
 	}},
 	registry.OpDeleteBlob: {deleters, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
-		return b.DeleteBlob(ctx, "a", digest.FromBytes(img.Blobs[0]))
+		return b.DeleteBlob(ctx, "a", digest.FromBytes(img.Blobs[0]), nil)
 	}},
 	registry.OpDeleteRepository: {deleters, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
-		return b.DeleteRepository(ctx, "a")
+		return b.DeleteRepository(ctx, "a", nil)
+	}},
+	registry.OpHistory: {readers, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
+		return drain(b.History(ctx, "a", nil))
+	}},
+	registry.OpRestore: {writers, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
+		_, err := b.Restore(ctx, "a", reference.Ref{Tag: "v1"}, nil)
+		return err
 	}},
 	registry.OpRepositories: {[]string{"admin"}, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
 		return drain(b.Repositories(ctx, nil))

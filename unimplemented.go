@@ -58,15 +58,19 @@ func (Unimplemented) PutManifest(context.Context, string, string, []byte, *PutOp
 }
 
 // DeleteBlob returns ErrUnsupported.
-func (Unimplemented) DeleteBlob(context.Context, string, digest.Digest) error { return ErrUnsupported }
+func (Unimplemented) DeleteBlob(context.Context, string, digest.Digest, *DeleteOptions) error {
+	return ErrUnsupported
+}
 
 // DeleteManifest returns ErrUnsupported.
-func (Unimplemented) DeleteManifest(context.Context, string, reference.Ref) error {
+func (Unimplemented) DeleteManifest(context.Context, string, reference.Ref, *DeleteOptions) error {
 	return ErrUnsupported
 }
 
 // DeleteRepository returns ErrUnsupported.
-func (Unimplemented) DeleteRepository(context.Context, string) error { return ErrUnsupported }
+func (Unimplemented) DeleteRepository(context.Context, string, *DeleteOptions) error {
+	return ErrUnsupported
+}
 
 // Repositories yields ErrUnsupported.
 func (Unimplemented) Repositories(context.Context, *ListOptions) iter.Seq2[string, error] {
@@ -81,6 +85,16 @@ func (Unimplemented) Tags(context.Context, string, *ListOptions) iter.Seq2[strin
 // Referrers yields ErrUnsupported.
 func (Unimplemented) Referrers(context.Context, string, digest.Digest, *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	return failed[ocispec.Descriptor](ErrUnsupported)
+}
+
+// History yields ErrUnsupported.
+func (Unimplemented) History(context.Context, string, *HistoryOptions) iter.Seq2[HistoryEntry, error] {
+	return failed[HistoryEntry](ErrUnsupported)
+}
+
+// Restore returns ErrUnsupported.
+func (Unimplemented) Restore(context.Context, string, reference.Ref, *RestoreOptions) (RestoreResult, error) {
+	return RestoreResult{}, ErrUnsupported
 }
 
 // failed is a list that only says why there is none.

@@ -43,13 +43,18 @@ func (g *guard) scanTags(ctx context.Context, repo string, opts *ListOptions) it
 		for tag, err := range g.r.backend.Tags(ctx, repo, opts) {
 			s := scanned{name: tag, visible: true}
 			if err == nil {
-				s.visible, err = g.sees(ctx, &Op{Kind: OpStatManifest, Repository: repo, Ref: reference.Ref{Tag: tag}})
+				s.visible, err = g.seesTag(ctx, repo, tag)
 			}
 			if !yield(s, err) || err != nil {
 				return
 			}
 		}
 	}
+}
+
+// seesTag reports whether the caller may pull a tag.
+func (g *guard) seesTag(ctx context.Context, repo, tag string) (bool, error) {
+	return g.sees(ctx, &Op{Kind: OpStatManifest, Repository: repo, Ref: reference.Ref{Tag: tag}})
 }
 
 // sees reports whether the caller may do what an element of a list stands for. Nobody is told that it was asked.

@@ -8,8 +8,9 @@
 // other hosts without them, never from https to http; other requests are not redirected. An upload whose Location is elsewhere is refused,
 // and so is a page of a list.
 //
-// What the wire cannot say is not supported: the condition TagPut.IfAbsent, DeleteRepository, and a mount that names no source while
-// its Allow is to be asked. The owner of an upload is told to nobody, but its ids work for nobody else.
+// What the wire cannot say is not supported: the conditions TagPut.IfAbsent, TagPut.Keep and DeleteOptions.Keep, DeleteRepository, History
+// and Restore, and a mount that names no source while its Allow is to be asked. The owner of an upload is told to nobody, but its ids
+// work for nobody else.
 package client
 
 import (

@@ -11,7 +11,10 @@ import (
 )
 
 // DeleteBlob implements [registry.Deleter].
-func (c *Client) DeleteBlob(ctx context.Context, repo string, d digest.Digest) error {
+func (c *Client) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.DeleteOptions) error {
+	if err := checkDelete(opts); err != nil {
+		return err
+	}
 	if err := checkBlob(repo, d); err != nil {
 		return err
 	}
@@ -19,11 +22,22 @@ func (c *Client) DeleteBlob(ctx context.Context, repo string, d digest.Digest) e
 }
 
 // DeleteManifest implements [registry.Deleter]. Registries differ in what a delete by tag deletes; by the spec, only the tag.
-func (c *Client) DeleteManifest(ctx context.Context, repo string, ref reference.Ref) error {
+func (c *Client) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *registry.DeleteOptions) error {
+	if err := checkDelete(opts); err != nil {
+		return err
+	}
 	if err := checkRef(repo, ref); err != nil {
 		return err
 	}
 	return c.delete(ctx, manifestURL(repo, ref), registry.ErrManifestUnknown)
+}
+
+// checkDelete refuses conditions that cannot be said by HTTP.
+func checkDelete(opts *registry.DeleteOptions) error {
+	if opts != nil && opts.Keep != nil {
+		return registry.ErrUnsupported.WithMessage("the registry cannot be told which tags to keep")
+	}
+	return nil
 }
 
 func (c *Client) delete(ctx context.Context, path string, unknown *registry.Error) error {

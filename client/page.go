@@ -16,7 +16,7 @@ import (
 
 const (
 	// maxEmptyPages is how many pages in a row may be empty.
-	maxEmptyPages = 16
+	maxEmptyPages = 256
 	// maxElements is how many elements a page has at most. A registry that knows no pages sends all at once.
 	maxElements = 100_000
 )

@@ -174,7 +174,7 @@ func TestTrickle(t *testing.T) {
 		trickle(w, r)
 	}), nil)
 	begin := time.Now()
-	require.NoError(t, c.DeleteBlob(t.Context(), "a", digest.FromString("x")))
+	require.NoError(t, c.DeleteBlob(t.Context(), "a", digest.FromString("x"), nil))
 	require.Less(t, time.Since(begin), 5*time.Second)
 
 	within := func() context.Context {

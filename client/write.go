@@ -102,7 +102,7 @@ func checkPut(repo, mediaType string, content []byte, o *registry.PutOptions) er
 		if err := checkTag(t.Name); err != nil {
 			return err
 		}
-		if t.IfAbsent {
+		if t.IfAbsent || t.Keep {
 			return registry.ErrUnsupported.WithMessage("the registry cannot be told to keep a tag that exists")
 		}
 	}

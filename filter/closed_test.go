@@ -38,7 +38,7 @@ func TestUnknownMethod(t *testing.T) {
 	require.NoError(t, err)
 	backend := reflect.TypeFor[registry.Backend]()
 	for name, b := range map[string]registry.Backend{
-		"ReadOnly": ReadOnly(below), "Observe": Observe(below, nil), "Log": Log(below, nil), "Authorize": authorized, "Sub": tenant,
+		"ReadOnly": ReadOnly(below), "Switch": new(Switch).ReadOnly(below), "Immutable": Immutable(below, nil), "Observe": Observe(below, nil), "Log": Log(below, nil), "Authorize": authorized, "Sub": tenant,
 	} {
 		embeds := false
 		typ := reflect.TypeOf(b).Elem()

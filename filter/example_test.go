@@ -12,6 +12,8 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/filter"
+	"github.com/registrykit/registry/filter/glob"
+	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/memory"
 )
@@ -150,4 +152,42 @@ func Example() {
 	// Output:
 	// a 8 <nil>
 	// b 0 DENIED: come back between 9 and 17
+}
+
+// Releases are set once, and stay.
+func ExampleImmutable() {
+	protects, err := glob.Tags("**:v*")
+	if err != nil {
+		log.Fatal(err)
+	}
+	b := filter.Immutable(newStore(), &filter.ImmutableOptions{Protects: protects})
+	set := func(number int, tag string) error {
+		index := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"n":"%d"}}`, number)
+		_, err := b.PutManifest(context.Background(), "app", "", []byte(index), &registry.PutOptions{Tags: []registry.TagPut{{Name: tag}}})
+		return err
+	}
+	fmt.Println(set(1, "v1"), set(1, "v1"), set(1, "latest"), set(2, "latest"))
+	fmt.Println(set(2, "v1"))
+	fmt.Println(b.DeleteManifest(context.Background(), "app", reference.Ref{Tag: "v1"}, nil))
+	fmt.Println(b.DeleteRepository(context.Background(), "app", nil))
+	// Output:
+	// <nil> <nil> <nil> <nil>
+	// DENIED: the tag v1 is immutable and points at another manifest
+	// DENIED: the tag v1 is immutable
+	// DENIED: the tag v1 keeps it from being deleted
+}
+
+// A registry that takes no writes for a while.
+func ExampleSwitch() {
+	var maintenance filter.Switch
+	b := maintenance.ReadOnly(newStore())
+	push(b, "a")
+	maintenance.On("read-only until 18:00: the storage is being moved")
+	push(b, "b")
+	maintenance.Off()
+	push(b, "c")
+	// Output:
+	// a 8 <nil>
+	// b 0 UNSUPPORTED: read-only until 18:00: the storage is being moved
+	// c 8 <nil>
 }

@@ -165,7 +165,7 @@ func TestSubTellsNoPrefix(t *testing.T) {
 	s, err := filter.Sub(registrytest.NewStore(t), "tenant")
 	require.NoError(t, err)
 	for _, err := range []error{
-		s.DeleteRepository(t.Context(), "a"), s.DeleteRepository(t.Context(), "A"), s.DeleteRepository(t.Context(), strings.Repeat("x", 250)),
+		s.DeleteRepository(t.Context(), "a", nil), s.DeleteRepository(t.Context(), "A", nil), s.DeleteRepository(t.Context(), strings.Repeat("x", 250), nil),
 		first(s.Tags(t.Context(), "a", nil)), first(s.Tags(t.Context(), "-", nil)),
 	} {
 		var e *registry.Error
@@ -267,7 +267,7 @@ func TestAuthorized(t *testing.T) {
 		_, err = b.GetManifest(t.Context(), repo, reference.Ref{Tag: "v1"})
 		require.ErrorIs(t, err, registry.ErrDenied)
 	}
-	require.ErrorIs(t, b.DeleteRepository(t.Context(), "public/a"), registry.ErrDenied)
+	require.ErrorIs(t, b.DeleteRepository(t.Context(), "public/a", nil), registry.ErrDenied)
 	var names []string
 	for name, err := range b.Repositories(t.Context(), nil) {
 		require.NoError(t, err)
@@ -329,7 +329,7 @@ func TestSubHides(t *testing.T) {
 		ctx, d := t.Context(), digest.FromString("x")
 
 		_, got := s.GetManifest(ctx, "x", reference.Ref{Tag: "v1"})
-		errs := []error{got, s.DeleteBlob(ctx, "x", d)}
+		errs := []error{got, s.DeleteBlob(ctx, "x", d, nil)}
 		for _, err := range s.Tags(ctx, "x", nil) {
 			errs = append(errs, err)
 		}

@@ -143,18 +143,18 @@ func (s *sub) PutManifest(ctx context.Context, repo, mediaType string, content [
 	})
 }
 
-func (s *sub) DeleteBlob(ctx context.Context, repo string, d digest.Digest) error {
-	_, err := within(s, repo, func(repo string) (nothing, error) { return nothing{}, s.b.DeleteBlob(ctx, repo, d) })
+func (s *sub) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.DeleteOptions) error {
+	_, err := within(s, repo, func(repo string) (nothing, error) { return nothing{}, s.b.DeleteBlob(ctx, repo, d, opts) })
 	return err
 }
 
-func (s *sub) DeleteManifest(ctx context.Context, repo string, ref reference.Ref) error {
-	_, err := within(s, repo, func(repo string) (nothing, error) { return nothing{}, s.b.DeleteManifest(ctx, repo, ref) })
+func (s *sub) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *registry.DeleteOptions) error {
+	_, err := within(s, repo, func(repo string) (nothing, error) { return nothing{}, s.b.DeleteManifest(ctx, repo, ref, opts) })
 	return err
 }
 
-func (s *sub) DeleteRepository(ctx context.Context, repo string) error {
-	_, err := within(s, repo, func(repo string) (nothing, error) { return nothing{}, s.b.DeleteRepository(ctx, repo) })
+func (s *sub) DeleteRepository(ctx context.Context, repo string, opts *registry.DeleteOptions) error {
+	_, err := within(s, repo, func(repo string) (nothing, error) { return nothing{}, s.b.DeleteRepository(ctx, repo, opts) })
 	return err
 }
 
@@ -202,4 +202,12 @@ func (s *sub) Tags(ctx context.Context, repo string, opts *registry.ListOptions)
 
 func (s *sub) Referrers(ctx context.Context, repo string, d digest.Digest, opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	return listed(s, repo, func(repo string) iter.Seq2[ocispec.Descriptor, error] { return s.b.Referrers(ctx, repo, d, opts) })
+}
+
+func (s *sub) History(ctx context.Context, repo string, opts *registry.HistoryOptions) iter.Seq2[registry.HistoryEntry, error] {
+	return listed(s, repo, func(repo string) iter.Seq2[registry.HistoryEntry, error] { return s.b.History(ctx, repo, opts) })
+}
+
+func (s *sub) Restore(ctx context.Context, repo string, ref reference.Ref, opts *registry.RestoreOptions) (registry.RestoreResult, error) {
+	return within(s, repo, func(repo string) (registry.RestoreResult, error) { return s.b.Restore(ctx, repo, ref, opts) })
 }

@@ -40,8 +40,10 @@ type Options struct {
 	NoMount bool
 	// NoMountSearch says that a mount must name its source, at least if its Allow is to be asked. Default: false.
 	NoMountSearch bool
-	// NoIfAbsent says that the condition TagPut.IfAbsent is not supported. Default: false.
+	// NoIfAbsent says that the conditions TagPut.IfAbsent, TagPut.Keep and DeleteOptions.Keep are not supported. Default: false.
 	NoIfAbsent bool
+	// History says that the backend keeps a history of at least an hour, from which it can restore. Default: false, it refuses both.
+	History bool
 	// Opaque says that manifests are stored without being looked into: nothing is refused, and there are no referrers. Default: false.
 	Opaque bool
 	// Sparse says that manifests may name content which the repository does not have. Default: false.
@@ -92,6 +94,16 @@ func TestBackend(t *testing.T, newBackend func(t *testing.T) registry.Backend, o
 		return
 	}
 	run(s.deleters())
+	if s.NoIfAbsent {
+		t.Run("KeepIsRefused", s.keepRefused)
+	} else {
+		run(s.keepers())
+	}
+	if !s.History {
+		t.Run("HistoryIsRefused", s.historyRefused)
+	} else {
+		run(s.historians())
+	}
 	if s.NoDeleteRepository {
 		t.Run("DeleteRepositoryIsRefused", s.deleteRepositoryRefused)
 	} else {
@@ -211,6 +223,30 @@ func (s *suite) deleters() []part {
 		{"DeleteBesidePush", s.deleteBesidePush},
 		{"DeleteKeepsLaterTags", s.deleteKeepsLaterTags},
 	}
+}
+
+// keepers are the parts for backends that keep tags.
+func (s *suite) keepers() []part {
+	return []part{
+		{"Keep", s.keep},
+		{"KeepWhole", s.keepWhole},
+		{"KeepBesideDelete", s.keepBesideDelete},
+		{"ImmutableRace", s.immutableRace},
+	}
+}
+
+// historians are the parts for backends that keep a history.
+func (s *suite) historians() []part {
+	parts := []part{
+		{"HistoryOfTag", s.historyOfTag},
+		{"RestoreTag", s.restoreTag},
+		{"RestoreManifest", s.restoreManifest},
+		{"RestoreBesideDelete", s.restoreBesideDelete},
+	}
+	if !s.NoDeleteRepository {
+		parts = append(parts, part{"RestoreRepository", s.restoreRepository})
+	}
+	return parts
 }
 
 // repositoryDeleters are the parts for backends that can delete whole repositories.

@@ -2,6 +2,7 @@ package registrytest_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -46,6 +47,20 @@ func TestStoreOnDisk(t *testing.T) {
 		require.NoError(t, err)
 		return d
 	}, nil, registrytest.Options{})
+}
+
+// TestStoreWithHistory: a store that keeps a history does all that one without it does.
+func TestStoreWithHistory(t *testing.T) {
+	opts := &storage.Options{History: time.Hour}
+	kit := registrytest.Options{History: true, LargeSize: 1 << 20, Appends: 100}
+	t.Run("memory", func(t *testing.T) { testStore(t, newMemory, opts, kit) })
+	t.Run("disk", func(t *testing.T) {
+		testStore(t, func(t *testing.T) storage.Driver {
+			d, err := disk.New(t.TempDir(), &disk.Options{NoSync: true})
+			require.NoError(t, err)
+			return d
+		}, opts, kit)
+	})
 }
 
 // TestRegistryBackend: the choke point is a Backend like any other.

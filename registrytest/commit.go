@@ -80,7 +80,7 @@ func (s *suite) commitLastOutOfOrder(t *testing.T) {
 		require.NoError(t, err)
 		requireBlob(t, b, "a/b", content)
 		if !s.NoDelete {
-			require.NoError(t, b.DeleteBlob(t.Context(), "a/b", d))
+			require.NoError(t, b.DeleteBlob(t.Context(), "a/b", d, nil))
 		}
 		content = append(content[:len(content):len(content)], byte(size)) // another blob
 		d = digest.FromBytes(content)

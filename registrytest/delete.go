@@ -18,15 +18,15 @@ func (s *suite) deleteTag(t *testing.T) {
 	img := RandomImage(1, 1, 100)
 	push(t, b, "a/b", img, "v1", "v2")
 	push(t, b, "c/d", img, "v1")
-	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byTag("v1")))
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byTag("v1"), nil))
 	requireNoManifest(t, b, "a/b", byTag("v1"))
 	requireManifest(t, b, "a/b", img, "v2")
 	requireTags(t, b, "a/b", "v2")
 	requireManifest(t, b, "c/d", img, "v1")
-	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byTag("v2")))
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byTag("v2"), nil))
 	requireManifest(t, b, "a/b", img)
 	requireTags(t, b, "a/b")
-	requireError(t, b.DeleteManifest(t.Context(), "a/b", byTag("v2")), registry.ErrManifestUnknown)
+	requireError(t, b.DeleteManifest(t.Context(), "a/b", byTag("v2"), nil), registry.ErrManifestUnknown)
 	push(t, b, "a/b", img, "v1")
 	requireManifest(t, b, "a/b", img, "v1")
 	requireTags(t, b, "a/b", "v1")
@@ -39,12 +39,12 @@ func (s *suite) deleteManifest(t *testing.T) {
 	push(t, b, "a/b", img, "v1", "v2", "moved")
 	push(t, b, "a/b", other, "moved", "other")
 	push(t, b, "c/d", img, "v1")
-	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.Descriptor.Digest)))
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.Descriptor.Digest), nil))
 	requireNoManifest(t, b, "a/b", byDigest(img.Descriptor.Digest), byTag("v1"), byTag("v2"))
 	requireManifest(t, b, "a/b", other, "moved", "other")
 	requireTags(t, b, "a/b", "moved", "other")
 	requireManifest(t, b, "c/d", img, "v1")
-	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.Descriptor.Digest)), registry.ErrManifestUnknown)
+	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.Descriptor.Digest), nil), registry.ErrManifestUnknown)
 	requireBlob(t, b, "a/b", img.Blobs[1])
 	push(t, b, "a/b", img, "v1")
 	requireManifest(t, b, "a/b", img, "v1")
@@ -62,14 +62,14 @@ func (s *suite) deleteReferrer(t *testing.T) {
 	push(t, b, "a/b", img)
 	push(t, b, "a/b", one, "one")
 	push(t, b, "a/b", two)
-	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byTag("one")))
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byTag("one"), nil))
 	descs, err := collect(b.Referrers(t.Context(), "a/b", img.Descriptor.Digest, nil), -1)
 	require.NoError(t, err)
 	require.Len(t, descs, 2, "without its tag it is still there")
-	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(one.Descriptor.Digest)))
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(one.Descriptor.Digest), nil))
 	requireReferrers(t, b, "a/b", img.Descriptor.Digest, two.Descriptor.Digest)
 	push(t, b, "a/b", one)
-	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(two.Descriptor.Digest)))
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(two.Descriptor.Digest), nil))
 	requireReferrers(t, b, "a/b", img.Descriptor.Digest, one.Descriptor.Digest)
 }
 
@@ -79,13 +79,13 @@ func (s *suite) deleteBlob(t *testing.T) {
 		content := RandomBytes(uint64(size), size)
 		d := s.pushBlob(t, b, "a/b", content).Digest
 		s.pushBlob(t, b, "c/d", content)
-		require.NoError(t, b.DeleteBlob(t.Context(), "a/b", d))
+		require.NoError(t, b.DeleteBlob(t.Context(), "a/b", d, nil))
 		requireNoBlob(t, b, "a/b", d)
 		requireBlob(t, b, "c/d", content)
-		requireError(t, b.DeleteBlob(t.Context(), "a/b", d), registry.ErrBlobUnknown)
+		requireError(t, b.DeleteBlob(t.Context(), "a/b", d, nil), registry.ErrBlobUnknown)
 		s.pushBlob(t, b, "a/b", content)
 		requireBlob(t, b, "a/b", content)
-		require.NoError(t, b.DeleteBlob(t.Context(), "c/d", d))
+		require.NoError(t, b.DeleteBlob(t.Context(), "c/d", d, nil))
 		requireBlob(t, b, "a/b", content)
 	}
 }
@@ -96,12 +96,12 @@ func (s *suite) deleteUnknown(t *testing.T) {
 	img := RandomImage(1, 1, 100)
 	push(t, b, "a/b", img, "v1")
 	for _, repo := range []string{"a/b", "a", "a/b/c", "nowhere"} {
-		requireError(t, b.DeleteManifest(t.Context(), repo, byTag("v2")), registry.ErrManifestUnknown)
-		requireError(t, b.DeleteManifest(t.Context(), repo, byDigest(zeros)), registry.ErrManifestUnknown)
-		requireError(t, b.DeleteBlob(t.Context(), repo, zeros), registry.ErrBlobUnknown)
+		requireError(t, b.DeleteManifest(t.Context(), repo, byTag("v2"), nil), registry.ErrManifestUnknown)
+		requireError(t, b.DeleteManifest(t.Context(), repo, byDigest(zeros), nil), registry.ErrManifestUnknown)
+		requireError(t, b.DeleteBlob(t.Context(), repo, zeros, nil), registry.ErrBlobUnknown)
 	}
-	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.descriptorOf(0))), registry.ErrManifestUnknown, "a blob is no manifest")
-	requireError(t, b.DeleteBlob(t.Context(), "a/b", img.Descriptor.Digest), registry.ErrBlobUnknown, "a manifest is no blob")
+	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.descriptorOf(0)), nil), registry.ErrManifestUnknown, "a blob is no manifest")
+	requireError(t, b.DeleteBlob(t.Context(), "a/b", img.Descriptor.Digest, nil), registry.ErrBlobUnknown, "a manifest is no blob")
 	requireManifest(t, b, "a/b", img, "v1")
 	requireBlob(t, b, "a/b", img.Blobs[1])
 }
@@ -117,7 +117,7 @@ func (s *suite) deleteMounted(t *testing.T) {
 		d := s.pushBlob(t, b, "from", content).Digest
 		_, err := b.MountBlob(t.Context(), "to", d, &registry.MountOptions{From: "from"})
 		require.NoError(t, err)
-		require.NoError(t, b.DeleteBlob(t.Context(), "from", d))
+		require.NoError(t, b.DeleteBlob(t.Context(), "from", d, nil))
 		requireBlob(t, b, "to", content)
 		requireNothingToMount(t, b, "third", content, &registry.MountOptions{From: "from"})
 		_, err = b.MountBlob(t.Context(), "from", d, &registry.MountOptions{From: "to"})
@@ -167,9 +167,9 @@ func (s *suite) requireWhole(t *testing.T, b registry.Backend, repo string, all 
 func (s *suite) deleteBesidePush(t *testing.T) {
 	s.beside(t, func(b registry.Backend, repo string, c *Content, i int) error {
 		if i%2 == 0 {
-			return b.DeleteManifest(t.Context(), repo, byTag("latest"))
+			return b.DeleteManifest(t.Context(), repo, byTag("latest"), nil)
 		}
-		return b.DeleteManifest(t.Context(), repo, byDigest(c.Descriptor.Digest))
+		return b.DeleteManifest(t.Context(), repo, byDigest(c.Descriptor.Digest), nil)
 	})
 }
 
@@ -186,7 +186,7 @@ func (s *suite) deleteKeepsLaterTags(t *testing.T) {
 			if i%2 == 0 {
 				return put(t.Context(), b, "a/b", img, tag)
 			}
-			return besideDelete(b.DeleteManifest(t.Context(), "a/b", d))
+			return besideDelete(b.DeleteManifest(t.Context(), "a/b", d, nil))
 		}))
 		_, errTag := b.GetManifest(t.Context(), "a/b", byTag("latest"))
 		_, errDigest := b.GetManifest(t.Context(), "a/b", d)
@@ -199,7 +199,7 @@ func (s *suite) deleteKeepsLaterTags(t *testing.T) {
 
 func (s *suite) deleteRepositoryBesidePush(t *testing.T) {
 	s.beside(t, func(b registry.Backend, repo string, _ *Content, _ int) error {
-		return b.DeleteRepository(t.Context(), repo)
+		return b.DeleteRepository(t.Context(), repo, nil)
 	})
 }
 
@@ -272,7 +272,7 @@ func (s *suite) deleteRepository(t *testing.T) {
 	}
 	requireRepositories(t, b, names...)
 	for range 2 {
-		require.NoError(t, b.DeleteRepository(t.Context(), "a/b"))
+		require.NoError(t, b.DeleteRepository(t.Context(), "a/b", nil))
 		requireNoManifest(t, b, "a/b", byTag("v1"), byTag("art"), byDigest(img.Descriptor.Digest), byDigest(art.Descriptor.Digest))
 		for _, d := range []digest.Digest{img.descriptorOf(0), img.descriptorOf(1)} {
 			requireNoBlob(t, b, "a/b", d)
@@ -287,19 +287,19 @@ func (s *suite) deleteRepository(t *testing.T) {
 				s.requireWhole(t, b, repo, img, art)
 			}
 		}
-		requireError(t, b.DeleteRepository(t.Context(), "a/b"), registry.ErrNameUnknown)
+		requireError(t, b.DeleteRepository(t.Context(), "a/b", nil), registry.ErrNameUnknown)
 		push(t, b, "a/b", img, "v3")
 		requireManifest(t, b, "a/b", img, "v3")
 		requireTags(t, b, "a/b", "v3")
 		requireReferrers(t, b, "a/b", img.Descriptor.Digest)
 	}
-	requireError(t, b.DeleteRepository(t.Context(), "nowhere"), registry.ErrNameUnknown)
+	requireError(t, b.DeleteRepository(t.Context(), "nowhere", nil), registry.ErrNameUnknown)
 }
 
 func (s *suite) deleteRepositoryRefused(t *testing.T) {
 	b, _ := s.new(t)
 	push(t, b, "a/b", tiny(1), "v1")
-	requireRefused(t, b.DeleteRepository(t.Context(), "a/b"))
+	requireRefused(t, b.DeleteRepository(t.Context(), "a/b", nil))
 	requireManifest(t, b, "a/b", tiny(1), "v1")
 }
 
@@ -313,11 +313,11 @@ func (s *suite) requireDeletesRefused(t *testing.T, b, w registry.Backend) {
 	img := RandomImage(1, 1, 100)
 	push(t, w, "a/b", img, "v1")
 	for _, ref := range []reference.Ref{byTag("v1"), byDigest(img.Descriptor.Digest), byTag("none"), byDigest(zeros)} {
-		requireRefused(t, b.DeleteManifest(t.Context(), "a/b", ref))
+		requireRefused(t, b.DeleteManifest(t.Context(), "a/b", ref, nil))
 	}
-	requireRefused(t, b.DeleteBlob(t.Context(), "a/b", img.descriptorOf(1)))
-	requireRefused(t, b.DeleteBlob(t.Context(), "a/b", zeros))
-	requireRefused(t, b.DeleteRepository(t.Context(), "a/b"))
+	requireRefused(t, b.DeleteBlob(t.Context(), "a/b", img.descriptorOf(1), nil))
+	requireRefused(t, b.DeleteBlob(t.Context(), "a/b", zeros, nil))
+	requireRefused(t, b.DeleteRepository(t.Context(), "a/b", nil))
 	requireManifest(t, b, "a/b", img, "v1")
 	requireBlob(t, b, "a/b", img.Blobs[1])
 }

@@ -84,13 +84,13 @@ func (s *suite) invalidName(t *testing.T) {
 		}
 		if !s.NoDelete {
 			requireAttempts(t, registry.ErrNameInvalid, name, []attempt{
-				{"DeleteBlob", func() error { return b.DeleteBlob(ctx, name, zeros) }},
-				{"DeleteManifest", func() error { return b.DeleteManifest(ctx, name, byDigest(zeros)) }},
-				{"DeleteTag", func() error { return b.DeleteManifest(ctx, name, byTag("latest")) }},
+				{"DeleteBlob", func() error { return b.DeleteBlob(ctx, name, zeros, nil) }},
+				{"DeleteManifest", func() error { return b.DeleteManifest(ctx, name, byDigest(zeros), nil) }},
+				{"DeleteTag", func() error { return b.DeleteManifest(ctx, name, byTag("latest"), nil) }},
 			})
 		}
 		if !s.NoDelete && !s.NoDeleteRepository {
-			requireError(t, b.DeleteRepository(ctx, name), registry.ErrNameInvalid, "delete %q", name)
+			requireError(t, b.DeleteRepository(ctx, name, nil), registry.ErrNameInvalid, "delete %q", name)
 		}
 	}
 	requireRepositories(t, b)
@@ -108,7 +108,7 @@ func (s *suite) invalidTag(t *testing.T) {
 		requireError(t, put(ctx, b, "a/b", tiny(2), registry.TagPut{Name: tag}), registry.ErrTagInvalid, "put %q", tag)
 		requireError(t, put(ctx, b, "a/b", tiny(2), registry.TagPut{Name: "v2"}, registry.TagPut{Name: tag}), registry.ErrTagInvalid, "put %q", tag)
 		if !s.NoDelete {
-			requireError(t, b.DeleteManifest(ctx, "a/b", byTag(tag)), registry.ErrTagInvalid, "delete %q", tag)
+			requireError(t, b.DeleteManifest(ctx, "a/b", byTag(tag), nil), registry.ErrTagInvalid, "delete %q", tag)
 		}
 	}
 	if s.ReadOnly == nil {
@@ -144,8 +144,8 @@ func (s *suite) invalidDigest(t *testing.T) {
 		})
 		if !s.NoDelete {
 			requireAttempts(t, registry.ErrDigestInvalid, string(d), []attempt{
-				{"DeleteBlob", func() error { return b.DeleteBlob(ctx, "a/b", d) }},
-				{"DeleteManifest", func() error { return b.DeleteManifest(ctx, "a/b", byDigest(d)) }},
+				{"DeleteBlob", func() error { return b.DeleteBlob(ctx, "a/b", d, nil) }},
+				{"DeleteManifest", func() error { return b.DeleteManifest(ctx, "a/b", byDigest(d), nil) }},
 			})
 		}
 	}
@@ -223,7 +223,7 @@ func (s *suite) contextEndsWrites(t *testing.T) {
 		if s.NoDelete {
 			return
 		}
-		err = b.DeleteManifest(ctx, "a/b", byDigest(other.Descriptor.Digest))
+		err = b.DeleteManifest(ctx, "a/b", byDigest(other.Descriptor.Digest), nil)
 		requireNoConclusion(t, err, "DeleteManifest")
 		if err == nil {
 			requireNoManifest(t, b, "a/b", byTag("v2"), byDigest(other.Descriptor.Digest))

@@ -98,11 +98,11 @@ func TestPushBesideDelete(t *testing.T) {
 					case i < 5:
 						err = push(t.Context(), s, content, fmt.Sprint("t", r.IntN(3)))
 					case i == 5:
-						err = s.DeleteManifest(t.Context(), repo, byDigest(digest.FromBytes(content)))
+						err = s.DeleteManifest(t.Context(), repo, byDigest(digest.FromBytes(content)), nil)
 					case i == 6:
-						err = s.DeleteManifest(t.Context(), repo, byTag(fmt.Sprint("t", r.IntN(3))))
+						err = s.DeleteManifest(t.Context(), repo, byTag(fmt.Sprint("t", r.IntN(3))), nil)
 					default:
-						err = s.DeleteRepository(t.Context(), repo)
+						err = s.DeleteRepository(t.Context(), repo, nil)
 					}
 					if !expected(err) {
 						t.Error(i, err)

@@ -164,7 +164,7 @@ func (w *workload) forget(repo string, d digest.Digest, names ...string) {
 func (w *workload) deleteManifest(repo string, content []byte, names ...string) error {
 	d := digest.FromBytes(content)
 	w.forget(repo, d, names...)
-	err := w.s.DeleteManifest(w.ctx, repo, byDigest(d))
+	err := w.s.DeleteManifest(w.ctx, repo, byDigest(d), nil)
 	if err == nil {
 		w.gone[repo+"@"+string(d)] = true
 		for _, n := range names {
@@ -176,7 +176,7 @@ func (w *workload) deleteManifest(repo string, content []byte, names ...string) 
 
 func (w *workload) deleteTag(repo, tag string) error {
 	delete(w.tags, repo+":"+tag)
-	err := w.s.DeleteManifest(w.ctx, repo, byTag(tag))
+	err := w.s.DeleteManifest(w.ctx, repo, byTag(tag), nil)
 	if err == nil {
 		w.gone[repo+":"+tag] = true
 	}
@@ -190,7 +190,7 @@ func (w *workload) deleteRepository(repo string, content []byte, names ...string
 			delete(w.blobs, key)
 		}
 	}
-	err := w.s.DeleteRepository(w.ctx, repo)
+	err := w.s.DeleteRepository(w.ctx, repo, nil)
 	if err == nil {
 		w.gone[repo+"@"+string(digest.FromBytes(content))] = true
 	}

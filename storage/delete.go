@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
@@ -13,10 +15,11 @@ import (
 
 // DeleteBlob implements [registry.Deleter]. The bytes remain where they are until they are collected, as another repository may
 // share them. That a manifest of the repository names the blob does not keep it from being deleted.
-func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest) error {
+func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.DeleteOptions) error {
 	if err := checkBlob(repo, d); err != nil {
 		return err
 	}
+	del := newDeletion(opts)
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
 			return err
@@ -28,11 +31,38 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest) er
 		if !l.readable() {
 			return registry.ErrBlobUnknown.WithDetail(map[string]string{"digest": string(d)})
 		}
+		if del.Keep != nil {
+			if l, err = s.condemn(ctx, repo, d, l, del.Keep); changed(err) {
+				continue
+			} else if err != nil {
+				return err
+			}
+		}
 		if err := s.removeLink(ctx, repo, d, l); !changed(err) {
 			return errors.Join(wire(err), s.sync(ctx, err, linkKey(repo, d)))
 		}
 	}
 	return errContended
+}
+
+// condemn marks a link, as a collector would, and looks then whether a tag that is kept needs it.
+//
+// Errors: ErrChanged if it is not as it was read; registry.ErrDenied, and the link is live again.
+func (s *Store) condemn(ctx context.Context, repo string, d digest.Digest, l *link, keep func(string) bool) (*link, error) {
+	var err error
+	if l.State != condemned {
+		if l, err = s.setLink(ctx, repo, d, l, condemned); err != nil {
+			return nil, wire(err)
+		}
+	}
+	if err := s.refuse(ctx, repo, d, true, keep); err != nil {
+		_, back := s.setLink(ctx, repo, d, l, live)
+		if changed(back) {
+			back = nil // somebody else has done so, or what a delete without the condition does
+		}
+		return nil, errors.Join(err, wire(back))
+	}
+	return l, nil
 }
 
 // removeLink removes a link that is still as it was read, and what points to it.
@@ -65,19 +95,36 @@ func (s *Store) sync(ctx context.Context, err error, keys ...string) error {
 }
 
 // DeleteManifest implements [registry.Deleter]. Of a manifest, the tags and its entry with its subject go with it.
-func (s *Store) DeleteManifest(ctx context.Context, repo string, ref reference.Ref) error {
+func (s *Store) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *registry.DeleteOptions) error {
 	if err := checkRef(repo, ref); err != nil {
 		return err
 	}
 	// Once begun, it is brought to its end.
 	ctx = context.WithoutCancel(ctx)
 	if ref.Tag != "" {
-		return s.deleteTag(ctx, repo, ref.Tag)
+		return s.deleteTag(ctx, repo, ref.Tag, newDeletion(opts))
 	}
-	return s.deleteManifest(ctx, repo, ref.Digest)
+	return s.deleteManifest(ctx, repo, ref.Digest, newDeletion(opts))
 }
 
-func (s *Store) deleteTag(ctx context.Context, repo, tag string) error {
+// deletion is how something is deleted.
+type deletion struct {
+	registry.DeleteOptions
+	group string // the event of the delete of the repository that it is a part of
+}
+
+func newDeletion(opts *registry.DeleteOptions) *deletion {
+	d := &deletion{}
+	if opts != nil {
+		d.DeleteOptions = *opts
+	}
+	return d
+}
+
+func (s *Store) deleteTag(ctx context.Context, repo, tag string, del *deletion) error {
+	if err := keepTag(tag, del.Keep); err != nil {
+		return err
+	}
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
 			return err
@@ -86,7 +133,16 @@ func (s *Store) deleteTag(ctx context.Context, repo, tag string) error {
 		if err != nil {
 			return err
 		}
+		b, err := s.begin(ctx, repo, eventUntag, tag, event{By: del.By, Before: &t.Descriptor})
+		if err != nil {
+			return err
+		}
 		err = s.driver.Delete(ctx, tagKey(repo, tag), t.version)
+		if err == nil {
+			b.end(ctx, true)
+		} else if errors.Is(err, ErrNotExist) || changed(err) {
+			b.end(ctx, false)
+		}
 		if errors.Is(err, ErrNotExist) {
 			return manifestUnknown(reference.Ref{Tag: tag})
 		}
@@ -98,9 +154,9 @@ func (s *Store) deleteTag(ctx context.Context, repo, tag string) error {
 }
 
 // deleteManifest marks the manifest, then removes what leads to it, then the manifest itself, so that whatever leads to a manifest leads
-// to one that is there. A push of the same manifest that writes a tag meanwhile either did so before the mark, and its tag is found
+// to one that is there. The mark is taken off again if a tag is kept that needs the manifest. A push of the same manifest that writes a tag meanwhile either did so before the mark, and its tag is found
 // here, or sees the mark afterwards, takes it off, and writes the tag again. A delete that died half-way is begun again by the next.
-func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest) error {
+func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest, del *deletion) error {
 	key := manifestKey(repo, d)
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
@@ -120,6 +176,12 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		} else if err != nil {
 			return wire(err)
 		}
+		if err := s.refuse(ctx, repo, d, false, del.Keep); err != nil {
+			if _, back := s.setVisible(ctx, repo, d, &mark); !changed(back) {
+				err = errors.Join(err, wire(back))
+			}
+			return err
+		}
 		pointers, err := s.pointers(ctx, repo, d, m.Subject)
 		if err != nil {
 			return err
@@ -131,6 +193,12 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		} else if m.version != mark.version {
 			continue
 		}
+		b, err := s.begin(ctx, repo, eventDelete, digestSubject(d), event{
+			By: del.By, Group: del.group, Before: m.descriptor(d), Tags: tagsIn(pointers, repo), content: m.content,
+		})
+		if err != nil {
+			return err
+		}
 		keys := []string{key}
 		for _, p := range pointers {
 			keys = append(keys, p.Key)
@@ -138,15 +206,33 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		err = inParallel(len(pointers), func(i int) error {
 			return s.removeSeen(ctx, pointers[i].Key, pointers[i].Version)
 		})
-		if err == nil {
-			err = s.removeSeen(ctx, key, mark.version)
-		}
 		if err != nil {
 			return err
 		}
+		err = s.remove(ctx, key, mark.version)
+		if err != nil && !changed(err) {
+			return wire(err)
+		}
+		b.end(ctx, err == nil) // if it is changed, a push has come after the delete
 		return wire(s.driver.Sync(ctx, keys...))
 	}
 	return errContended
+}
+
+// descriptor returns the descriptor of the manifest.
+func (m *manifestRecord) descriptor(d digest.Digest) *ocispec.Descriptor {
+	return &ocispec.Descriptor{MediaType: m.MediaType, Digest: d, Size: m.Size}
+}
+
+// tagsIn returns the tags among the pointers to a manifest.
+func tagsIn(pointers []Info, repo string) []string {
+	var tags []string
+	for _, p := range pointers {
+		if tag, ok := strings.CutPrefix(p.Key, tagPrefix(repo)); ok {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
 }
 
 // removeSeen removes an object if it still has the version that was seen.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/memory"
 )
@@ -41,6 +43,58 @@ func ExampleStore_ExpireUploads() {
 		panic(err)
 	}
 	n, err := store.ExpireUploads(ctx)
+	fmt.Println(n, err)
+	// Output: 0 <nil>
+}
+
+// A tag is moved by mistake, and moved back.
+func ExampleStore_Restore() {
+	ctx := context.Background()
+	driver, err := memory.New(nil)
+	if err != nil {
+		panic(err)
+	}
+	store, err := storage.New(ctx, driver, &storage.Options{History: 30 * 24 * time.Hour})
+	if err != nil {
+		panic(err)
+	}
+	for _, who := range []string{"ann", "bob"} {
+		index := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"by":%q}}`, who)
+		opts := &registry.PutOptions{By: who, Tags: []registry.TagPut{{Name: "latest"}}}
+		if _, err := store.PutManifest(ctx, "app", "", []byte(index), opts); err != nil {
+			panic(err)
+		}
+	}
+	res, err := store.Restore(ctx, "app", reference.Ref{Tag: "latest"}, &registry.RestoreOptions{By: "ann"})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println("restored", res.Manifests[0].Tags)
+	for e, err := range store.History(ctx, "app", nil) {
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(e.Change, e.Tag, "by", e.By, "was new:", e.Before == nil)
+	}
+	// Output:
+	// restored [latest]
+	// tag latest by ann was new: false
+	// tag latest by bob was new: false
+	// tag latest by ann was new: true
+}
+
+// What is too old is forgotten now and then.
+func ExampleStore_ExpireHistory() {
+	ctx := context.Background()
+	driver, err := memory.New(nil)
+	if err != nil {
+		panic(err)
+	}
+	store, err := storage.New(ctx, driver, &storage.Options{History: 30 * 24 * time.Hour})
+	if err != nil {
+		panic(err)
+	}
+	n, err := store.ExpireHistory(ctx)
 	fmt.Println(n, err)
 	// Output: 0 <nil>
 }

@@ -22,12 +22,14 @@ import (
 //	r/<R>/f/<alg>/<hex>/<alg>/<hex> referrer: subject, then the manifest that refers to it
 //	b/<alg>/<xx>/<hex>/<R>          index: this repository may have this blob
 //	c/<R>                           the repository exists
+//	h/<R>/<time>.<kind>.<random>... event of the history; the time is inverted, so that the newest comes first (see eventID)
 const (
 	layoutKey    = "layout"
 	secrets      = "keys/"
 	uploadKeyKey = secrets + "upload"
 	uploads      = "u/"
 	repositories = "c/"
+	history      = "h/"
 )
 
 // layoutVersion is the version of the layout that this package writes, and the newest it reads.
@@ -102,6 +104,10 @@ func indexPrefix(d digest.Digest) string {
 func indexKey(d digest.Digest, repo string) string { return indexPrefix(d) + escape(repo) }
 
 func repositoryKey(repo string) string { return repositories + escape(repo) }
+
+func eventPrefix(repo string) string { return history + escape(repo) + "/" }
+
+func eventKey(repo, id string) string { return eventPrefix(repo) + id }
 
 func uploadKey(id string) string { return uploads + id[:2] + "/" + id }
 

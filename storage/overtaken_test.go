@@ -39,8 +39,8 @@ func TestPushOvertakenByDelete(t *testing.T) {
 	var content []byte
 	var config ocispec.Descriptor
 	s := once(t, func(c storagetest.Call) bool { return c.Op == "Put" && strings.Contains(c.Key, "/t/v1") }, func(s *storage.Store) {
-		require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(digest.FromBytes(content))))
-		require.NoError(t, s.DeleteBlob(t.Context(), "r", config.Digest))
+		require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(digest.FromBytes(content)), nil))
+		require.NoError(t, s.DeleteBlob(t.Context(), "r", config.Digest, nil))
 	})
 	config = pushBlob(t, s, "r", []byte("{}"))
 	content = image("", &config, config)
@@ -70,7 +70,7 @@ func TestDeleteOvertakenByPush(t *testing.T) {
 		content = image("", &config, config)
 		desc := putImage(t, s, "r", content, tags("v1", "v2"))
 		armed = true
-		require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(desc.Digest)))
+		require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), nil))
 		armed = false
 		if calls < n {
 			require.Greater(t, n, 8)

@@ -26,6 +26,7 @@ const (
 	pending   state = "pending"   // its writer has not finished; nobody relies on it
 	live      state = "live"      // a link that is in the repository
 	condemned state = "condemned" // a collector wants the link; still read; a push may turn it back
+	hidden    state = "hidden"    // a link of a repository that was deleted, and may be restored; not read
 	visible   state = "ok"        // a manifest that is whole
 	deleting  state = "deleting"  // a manifest that is still whole and read, while what leads to it is removed
 )

@@ -12,16 +12,25 @@ import (
 
 // DeleteRepository implements [registry.Deleter]. It may be called again if it was interrupted. What is pushed to the repository
 // meanwhile is either deleted as well or stays whole.
-func (s *Store) DeleteRepository(ctx context.Context, repo string) error {
+func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registry.DeleteOptions) error {
 	if err := checkName(repo); err != nil {
 		return err
 	}
+	del := newDeletion(opts)
 	ctx = context.WithoutCancel(ctx)
 	c, err := s.driver.Stat(ctx, repositoryKey(repo))
 	existed := err == nil
 	if err != nil && !errors.Is(err, ErrNotExist) {
 		return wire(err)
 	}
+	if err := s.refuseRepository(ctx, repo, del.Keep); err != nil {
+		return err
+	}
+	b, err := s.begin(ctx, repo, eventRepository, "", event{By: del.By})
+	if err != nil {
+		return err
+	}
+	del.group = b.id()
 	for info, err := range s.driver.List(ctx, manifestPrefix(repo), &ListOptions{KeysOnly: true}) {
 		if err != nil {
 			return wire(err)
@@ -31,7 +40,7 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string) error {
 			continue
 		}
 		existed = true
-		err := s.deleteManifest(ctx, repo, d)
+		err := s.deleteManifest(ctx, repo, d, del)
 		if err != nil && !errors.Is(err, registry.ErrManifestUnknown) {
 			return err
 		}
@@ -50,6 +59,7 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string) error {
 			return err
 		}
 	}
+	b.end(ctx, existed)
 	if !existed {
 		return registry.ErrNameUnknown.WithDetail(map[string]string{"name": repo})
 	}
@@ -121,7 +131,11 @@ func (s *Store) clear(ctx context.Context, repo string) error {
 		})
 	}
 	err = inParallel(len(links), func(i int) error {
-		if err := s.removeLink(ctx, repo, links[i].digest, links[i].link); !changed(err) {
+		remove := s.removeLink
+		if s.opts.History > 0 {
+			remove = s.hideLink
+		}
+		if err := remove(ctx, repo, links[i].digest, links[i].link); !changed(err) {
 			return wire(err)
 		}
 		return nil
@@ -130,6 +144,15 @@ func (s *Store) clear(ctx context.Context, repo string) error {
 		return err
 	}
 	return s.removeOrphans(ctx, repo)
+}
+
+// hideLink is removeLink for a link that a restore of the repository can have back.
+func (s *Store) hideLink(ctx context.Context, repo string, d digest.Digest, l *link) error {
+	if err := s.remove(ctx, indexKey(d, repo), ""); err != nil {
+		return err
+	}
+	_, err := s.setLink(ctx, repo, d, l, hidden)
+	return err
 }
 
 // hasManifest reports whether there is a manifest in the repository, visible or on its way.

@@ -27,6 +27,9 @@ type Options struct {
 	Sparse bool
 	// UploadTTL is how long an upload lives on without a request; see Store.ExpireUploads. Default: DefaultUploadTTL.
 	UploadTTL time.Duration
+	// History is how long it is kept what was done, and what was deleted can be restored; see [registry.Restorer]. All Stores on a storage should
+	// have the same. A change of a tag or a delete takes about three more requests to the storage then. Default: 0, none is kept.
+	History time.Duration
 	// Redirect, unless nil, has clients fetch large blobs from the storage itself, where the driver is a [URLSigner]. Default: they never do.
 	Redirect *RedirectOptions
 }
@@ -78,6 +81,9 @@ func New(ctx context.Context, driver Driver, opts *Options) (*Store, error) {
 	}
 	if s.opts.UploadTTL < 0 {
 		return nil, errors.New("storage: UploadTTL is negative")
+	}
+	if s.opts.History < 0 {
+		return nil, errors.New("storage: History is negative")
 	}
 	if err := s.opts.Redirect.check(); err != nil {
 		return nil, err

@@ -25,7 +25,11 @@ func (s *Store) PutManifest(ctx context.Context, repo, mediaType string, content
 		return registry.PutResult{}, err
 	}
 	// A client that hangs up shall not leave half of what follows.
-	ctx = context.WithoutCancel(ctx)
+	return p.put(context.WithoutCancel(ctx))
+}
+
+// put goes through the steps until nobody is in the way.
+func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
 			return registry.PutResult{}, err
@@ -37,7 +41,7 @@ func (s *Store) PutManifest(ctx context.Context, repo, mediaType string, content
 		if !done {
 			continue
 		}
-		if err := s.driver.Sync(ctx, p.keys()...); err != nil {
+		if err := p.s.driver.Sync(ctx, p.keys()...); err != nil {
 			return registry.PutResult{}, wire(err)
 		}
 		return p.result(), nil
@@ -53,6 +57,8 @@ type manifestPut struct {
 	digest  digest.Digest
 	parsed  *manifest.Manifest
 	tags    []registry.TagPut
+	by      string
+	unhide  bool     // links that a delete of the repository has hidden serve, too
 	found   []string // keys of what the manifest names
 
 	asked bool            // whether the manifest is there, or that was not worth it
@@ -60,6 +66,7 @@ type manifestPut struct {
 
 	mu      sync.Mutex
 	pointed []Info // what has been written that leads to the manifest
+	created []Info // those of pointed that are tags which were not there
 }
 
 func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *registry.PutOptions) (*manifestPut, error) {
@@ -85,7 +92,7 @@ func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *reg
 	if err != nil {
 		return nil, registry.ErrManifestInvalid.WithMessage("manifest invalid: " + err.Error())
 	}
-	return &manifestPut{s: s, repo: repo, content: content, digest: o.Digest, parsed: parsed, tags: o.Tags}, nil
+	return &manifestPut{s: s, repo: repo, content: content, digest: o.Digest, parsed: parsed, tags: o.Tags, by: o.By}, nil
 }
 
 // try goes once through the steps; done is false if somebody else was in the way and it must begin again.
@@ -109,6 +116,9 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	p.s.fresh.add(manifestKey(p.repo, p.digest), struct{}{}, 1)
+	if err := p.hold(ctx); err != nil {
+		return false, err
+	}
 	if len(p.tags) == 0 && p.parsed.Subject == nil {
 		return true, nil
 	}
@@ -215,7 +225,7 @@ func (p *manifestPut) check(ctx context.Context) error {
 	keys := make([]string, len(refs))
 	absent := make([]bool, len(refs))
 	err := inParallel(len(refs), func(i int) error {
-		size, key, err := p.find(ctx, refs[i])
+		size, key, _, err := p.find(ctx, refs[i])
 		keys[i] = key
 		if errors.Is(err, errMissing) {
 			absent[i] = !p.s.opts.Sparse && !refs[i].NonDistributable
@@ -243,27 +253,31 @@ func (p *manifestPut) check(ctx context.Context) error {
 	return nil
 }
 
-// find returns the size of something that the manifest names, and its key.
+// find returns the size of something that the manifest names, its key, and if it is a manifest, that. From now on it stays: a mark that a
+// delete or a collector has put on it is taken off.
 //
 // Errors: errMissing.
-func (p *manifestPut) find(ctx context.Context, ref manifest.Reference) (size int64, key string, err error) {
+func (p *manifestPut) find(ctx context.Context, ref manifest.Reference) (size int64, key string, m *manifestRecord, err error) {
 	if ref.Kind == manifest.KindManifest || ref.Kind == manifest.KindAny {
-		m, err := p.s.readManifest(ctx, p.repo, ref.Digest)
+		m, err := p.s.unmark(ctx, p.repo, ref.Digest)
 		if err != nil {
-			return 0, "", err
+			return 0, "", nil, err
 		}
 		if m.readable() {
-			return m.Size, manifestKey(p.repo, ref.Digest), nil
+			return m.Size, manifestKey(p.repo, ref.Digest), m, nil
 		}
 		if ref.Kind == manifest.KindManifest {
-			return 0, "", errMissing
+			return 0, "", nil, errMissing
 		}
 	}
 	size, err = p.s.need(ctx, p.repo, ref.Digest)
-	if err != nil {
-		return 0, "", err
+	if errors.Is(err, errMissing) && p.unhide {
+		size, err = p.s.unhide(ctx, p.repo, ref.Digest)
 	}
-	return size, linkKey(p.repo, ref.Digest), nil
+	if err != nil {
+		return 0, "", nil, err
+	}
+	return size, linkKey(p.repo, ref.Digest), nil, nil
 }
 
 // point writes what leads to the manifest: the entry with its subject, the repository in the catalogue, and the tags, each after its
@@ -284,8 +298,8 @@ func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
 					return err
 				}
 			}
-			if t.IfAbsent {
-				return p.tagIfAbsent(ctx, t.Name, desc)
+			if t.IfAbsent || t.Keep || p.s.opts.History > 0 {
+				return p.tag(ctx, t, desc)
 			}
 			return p.lead(p.s.putAlways(ctx, tagKey(p.repo, t.Name), &entry{Nonce: nonce(), Descriptor: desc}))
 		})
@@ -323,31 +337,55 @@ func (p *manifestPut) unpoint(ctx context.Context) error {
 	})
 }
 
-// tagIfAbsent points a tag at the manifest unless it points at another one.
+// tag points a tag at the manifest on the condition of what it points at, and writes that into the history.
 //
-// Errors: registry.ErrTagExists.
-func (p *manifestPut) tagIfAbsent(ctx context.Context, tag string, desc ocispec.Descriptor) error {
+// Errors: registry.ErrTagExists if it is IfAbsent and points at another one.
+func (p *manifestPut) tag(ctx context.Context, put registry.TagPut, desc ocispec.Descriptor) error {
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
 			return err
 		}
-		t, err := p.s.readEntry(ctx, tagKey(p.repo, tag))
+		key := tagKey(p.repo, put.Name)
+		t, err := p.s.readEntry(ctx, key)
 		if err != nil {
 			return err
 		}
-		switch t.Descriptor.Digest {
-		case p.digest: // written again, as a delete may be about to remove it in the version that is there
-		case "": // absent, or cut short
-		default:
-			return registry.ErrTagExists.WithDetail(map[string]string{"tag": tag})
+		absent := t.Descriptor.Digest == "" // or cut short
+		if put.IfAbsent && !absent && t.Descriptor.Digest != p.digest {
+			return registry.ErrTagExists.WithDetail(map[string]string{"tag": put.Name})
 		}
-		key := tagKey(p.repo, tag)
+		// One that points at it is written again, as a delete may be about to remove it in the version that is there. That is no event.
+		var b *begun
+		if t.Descriptor.Digest != p.digest {
+			e := event{By: p.by, After: &desc}
+			if !absent {
+				e.Before = &t.Descriptor
+			}
+			if b, err = p.s.begin(ctx, p.repo, eventTag, put.Name, e); err != nil {
+				return err
+			}
+		}
 		version, err := p.s.put(ctx, key, t.version, &entry{Nonce: nonce(), Descriptor: desc}, nil, Deferred)
-		if !changed(err) {
-			return p.lead(Info{Key: key, Version: version}, err)
+		if changed(err) {
+			b.end(ctx, false)
+			continue
 		}
+		if err == nil {
+			b.end(ctx, true)
+			p.create(Info{Key: key, Version: version}, absent, t.version)
+		}
+		return p.lead(Info{Key: key, Version: version}, err)
 	}
 	return errContended
+}
+
+// create notes a tag that was not there before this push, which may have written it in the version before.
+func (p *manifestPut) create(info Info, absent bool, before string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if absent || slices.ContainsFunc(p.created, func(i Info) bool { return i.Key == info.Key && i.Version == before }) {
+		p.created = append(p.created, info)
+	}
 }
 
 func (p *manifestPut) descriptor() ocispec.Descriptor {

@@ -89,7 +89,7 @@ func TestMixed(t *testing.T) {
 
 	// A mount needs a scope for the source as well; without it, the blob looks unknown.
 	mount := "/v2/open/blobs/uploads/?from=closed&mount=" + string(digest.FromBytes(img.Blobs[0]))
-	require.NoError(t, s.store.DeleteRepository(t.Context(), "open"))
+	require.NoError(t, s.store.DeleteRepository(t.Context(), "open", nil))
 	require.Equal(t, 202, s.do("POST", mount, "Bearer "+wide).StatusCode)
 	both := s.token(basic("ann", "secret"), "repository:open:pull,push repository:closed:pull")
 	require.Equal(t, 201, s.do("POST", mount, "Bearer "+both).StatusCode)

@@ -15,13 +15,17 @@ import (
 	"net/url"
 
 	"gocloud.dev/blob"
-	_ "gocloud.dev/blob/fileblob" // the schemes of -storage
+	_ "gocloud.dev/blob/azureblob" // the schemes of -storage
+	_ "gocloud.dev/blob/fileblob"
+	_ "gocloud.dev/blob/gcsblob"
 	_ "gocloud.dev/blob/memblob"
 	_ "gocloud.dev/blob/s3blob"
 
 	"github.com/registrykit/registry/examples/internal/serve"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/gocloud"
+	"github.com/registrykit/registry/storage/gocloud/azure"
+	"github.com/registrykit/registry/storage/gocloud/gcs"
 	"github.com/registrykit/registry/storage/gocloud/s3"
 )
 
@@ -53,7 +57,7 @@ func open(ctx context.Context, name string, parts gocloud.Parts) (storage.Driver
 	d, err := gocloud.New(ctx, bucket, &gocloud.Options{
 		Prefix:    prefix,
 		Parts:     parts,
-		Providers: []gocloud.Provider{s3.Provider(nil)},
+		Providers: []gocloud.Provider{s3.Provider(nil), gcs.Provider(nil), azure.Provider(nil)},
 	})
 	if err != nil {
 		return nil, errors.Join(err, bucket.Close())

@@ -10,6 +10,7 @@ packages=(nginx-light)
 # Each is built by itself, with the versions of its own dependencies: what is tested is what its users run.
 helm=helm.sh/helm/v3/cmd/helm@v3.22.0
 cosign=github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+versitygw=github.com/versity/versitygw/cmd/versitygw@v1.8.0
 buildkit=github.com/moby/buildkit
 buildkit_version=v0.34.2
 
@@ -26,4 +27,5 @@ install_buildkit() (
 apt_install >&2
 once helm "" go install "$helm" >&2
 once cosign "" go install "$cosign" >&2
+once versitygw "" go install "$versitygw" >&2
 once buildkit "$buildkit_version" install_buildkit >&2

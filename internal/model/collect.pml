@@ -8,6 +8,7 @@
  *   U[d]  u/<id>             upload record naming data object d, written before d; may expire at any time (comfort only)
  *   X[d]  dead/<d>           condemned: written once, never taken back
  *   D[d]  data/<d>           unique name
+ *   H[r]  h/<R>/...          a deleted manifest that the history can restore (with -DHIST); a restore is a push
  * Run:  spin -a -DUP0 -DMP0 -DGL -DGD -DEXP -DND=1 collect.pml && gcc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -m200000 -w26
  * Actors: UP0 UP0B UP1 uploads, MT MTB mounts, MP0 MP0B MP1 manifest pushes, DEL user's delete, GL GL2 link collectors, GD GD2 data
  * collectors, EXP expiry of upload records. -DBROKEN_x takes one rule away; TRUST_RECORD lets an upload skip its look.
@@ -34,7 +35,12 @@ bool acked[2];      /* a push was answered 201 and no user has deleted the manif
 #define THERE(r)    ((LS[r]==LIVE || (LS[r]==COND && LP[r])) && D[LD[r]])
 #define VISIBLE(r)  (MS[r]==OK || MS[r]==DELG)
 #define GOOD(r)     ((!acked[r] || VISIBLE(r)) && (!VISIBLE(r) || THERE(r)))
+#ifdef HIST
+bool H[2];
+#define CHECK       assert(GOOD(0) && GOOD(1) && (!H[0] || THERE(0)) && (!H[1] || THERE(1)))
+#else
 #define CHECK       assert(GOOD(0) && GOOD(1))
+#endif
 
 proctype Upload(byte r; byte a) {
     byte d; byte s; bool p;
@@ -191,6 +197,12 @@ proctype Delete(byte r; byte a) {
         /* tags, back references and the entry with the subject are removed here, each as it was seen */
         if
         :: s != NONE ->
+#ifdef HIST
+#ifndef BROKEN_HISTORY_AFTER
+            atomic { if :: SEES(MK[r],a) -> skip :: else -> s = NONE fi }   /* GET manifest: still marked */
+            if :: s != NONE -> atomic { H[r] = 1; CHECK } :: else -> skip fi;  /* PUT event */
+#endif
+#endif
             atomic { if                                 /* DELETE if version */
                 :: SEES(MK[r],a) -> MS[r] = NONE; WROTE(MK[r],a); acked[r] = 0; CHECK
                 :: else ->
@@ -200,6 +212,9 @@ proctype Delete(byte r; byte a) {
                     skip
 #endif
                 fi }
+#ifdef BROKEN_HISTORY_AFTER
+            atomic { if :: MS[r] == NONE -> H[r] = 1; CHECK :: else -> skip fi }
+#endif
         :: else -> skip
         fi
     :: else -> skip
@@ -209,6 +224,9 @@ proctype Delete(byte r; byte a) {
 /* Collector of links and of pending manifests, for ever. */
 proctype Links(byte a) {
     byte r; byte s; byte m;
+#ifdef HIST
+    bool h;
+#endif
     do
     :: atomic { if :: r = 0 :: r = 1 fi; s = LS[r]; READS(LK[r],a) }
        if
@@ -221,8 +239,17 @@ proctype Links(byte a) {
        fi;
        if
        :: s == COND ->
+#ifdef BROKEN_HISTORY_FIRST
+          atomic { h = H[r] }
+#endif
 #ifndef BROKEN_LOOK_FIRST
           atomic { m = MS[r] }                          /* look: any manifest, pending too */
+#endif
+#ifdef HIST
+#ifndef BROKEN_HISTORY_FIRST
+          atomic { h = H[r] }                           /* and then what history holds: a delete writes there before it removes */
+#endif
+          if :: h -> m = PEND; h = 0 :: else -> skip fi;
 #endif
           if
           :: m != NONE ->                               /* step back */

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Checks the protocol of collection (collect.pml) with spin. The protocol as it is must give complete searches without
+# Checks the protocol of collection (collect.pml), and that of tags that are kept (keep.pml), with spin. The protocol as it is must give complete searches without
 # an error; each rule taken away alone must give a counterexample, or the model would not see what the rule is for.
 #
 #   run.sh        about two minutes on two cores
 #   run.sh full   more actors at once: a quarter of an hour, 6 GB of memory
 set -euo pipefail
-model=$(cd "$(dirname "$0")" && pwd)/collect.pml
+folder=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -19,6 +19,7 @@ correct=(
 	'UP0 MP0 GL GD GD2 ND=1'      # two collectors of data
 	'UP0 UP0B MP0 GL ND=2'        # two uploads of one blob to one repository
 	'UP0 UP1 MT MP0 GL ND=2'      # an upload and a mount into one repository
+	'HIST UP0 MP0 DEL GL GD ND=1' # a delete that history can undo
 )
 full=(
 	'UP0 UP0B MP0 GL GD ND=2'
@@ -46,15 +47,32 @@ broken=(
 	'BROKEN_LOOK_FIRST UP0 MP0 GL GD EXP ND=1'
 	'BROKEN_BLIND_DELETE UP0 MP0 GL GD EXP ND=1'
 	'BROKEN_DATA_LOOK_FIRST UP0 MP0 GL GD EXP ND=1'
+	'BROKEN_HISTORY_FIRST HIST UP0 MP0 DEL GL GD ND=1'
+	'BROKEN_HISTORY_AFTER HIST UP0 MP0 DEL GL GD ND=1'
+)
+# An index, its child and its tag, and the actors of keep.pml.
+keep_correct=(
+	'P0 P1 DC DI'     # two pushes of the tag, a delete of the child, one of the index
+	'P0 PC DC DC2 DI' # the child pushed and deleted over and over
+	'P0 DC DI DI2'    # two deletes of the index
+)
+keep_full=('P0 P1 PC DC DI')
+keep_broken=(
+	'BROKEN_NO_UNMARK P0 DC DI'
+	'BROKEN_NO_HOLD P0 DC DI'
+	'BROKEN_NO_RELOOK P0 DC DI'
+	'BROKEN_LOOK_FIRST P0 DC DI'
+	'BROKEN_BLIND_REMOVE P0 DC DI'
+	'BROKEN_BLIND_RETRACT P0 P1 PC DC'
 )
 
-# search DIR CONFIGURATION leaves pan's report in DIR/report. Its exit code says nothing: it is 0 with errors.
+# search DIR CONFIGURATION MODEL leaves pan's report in DIR/report. Its exit code says nothing: it is 0 with errors.
 search() {
 	local dir=$1 flags
 	read -ra flags <<<"$2"
 	mkdir "$dir"
 	cd "$dir"
-	spin -a "${flags[@]/#/-D}" "$model" >spin.log
+	spin -a "${flags[@]/#/-D}" "$folder/$3.pml" >spin.log
 	gcc -O2 -w -DSAFETY -DCOLLAPSE -o pan pan.c
 	./pan -m1000000 -w22 >report
 }
@@ -73,10 +91,10 @@ verdict() {
 }
 
 bad=0 n=0
-# check WANT CONFIGURATION
+# check WANT CONFIGURATION MODEL
 check() {
 	local dir=$work/$((++n)) start=$SECONDS got states
-	(search "$dir" "$2")
+	(search "$dir" "$2" "$3")
 	got=$(verdict "$dir")
 	states=$(awk '/states, stored/ {print $1}' "$dir/report")
 	printf '%-10s %12s states %4d s  %s\n' "$got" "$states" $((SECONDS - start)) "$2"
@@ -84,13 +102,20 @@ check() {
 	[[ $got == "$1" ]] || { printf '  expected: %s\n' "$1"; bad=1; }
 }
 
-# Every rule that the model can take away is taken away above.
-for rule in $(grep -oP '^#ifn?def \KBROKEN_\w+' "$model" | sort -u); do
-	[[ " ${broken[*]} " == *" $rule "* ]] ||
-		{ echo "no configuration takes away $rule"; bad=1; }
-done
+# Every rule that a model can take away is taken away above.
+covered() {
+	local rule
+	for rule in $(grep -oP '^#ifn?def \KBROKEN_\w+' "$folder/$1.pml" | sort -u); do
+		[[ " $2 " == *" $rule "* ]] ||
+			{ echo "no configuration takes away $rule"; bad=1; }
+	done
+}
+covered collect "${broken[*]}"
+covered keep "${keep_broken[*]}"
 
-[[ ${1-} == full ]] && correct+=("${full[@]}")
-for c in "${correct[@]}"; do check complete "$c"; done
-for c in "${broken[@]}"; do check violated "$c"; done
+[[ ${1-} == full ]] && correct+=("${full[@]}") keep_correct+=("${keep_full[@]}")
+for c in "${correct[@]}"; do check complete "$c" collect; done
+for c in "${broken[@]}"; do check violated "$c" collect; done
+for c in "${keep_correct[@]}"; do check complete "$c" keep; done
+for c in "${keep_broken[@]}"; do check violated "$c" keep; done
 exit "$bad"

@@ -203,7 +203,13 @@ func (d *Driver) SignedURL(ctx context.Context, key string, expiry time.Duration
 	if expiry <= 0 {
 		return "", d.failure("sign", key, fs.ErrInvalid)
 	}
-	url, err := d.bucket.SignedURL(ctx, d.engine.name(key), &blob.SignedURLOptions{Expiry: expiry})
+	opts := &blob.SignedURLOptions{Expiry: expiry}
+	if m, ok := d.engine.(*remote); ok {
+		if s, ok := m.store.(Signer); ok {
+			opts.BeforeSign = s.BeforeSign
+		}
+	}
+	url, err := d.bucket.SignedURL(ctx, d.engine.name(key), opts)
 	if gcerrors.Code(err) == gcerrors.Unimplemented {
 		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 	}

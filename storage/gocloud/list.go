@@ -78,7 +78,8 @@ func (p *pager) page(ctx context.Context, token []byte, size int, list *blob.Lis
 	return page, next, stalled(ctx, err)
 }
 
-// validPart returns the beginning of s up to the first byte that no key has there. Keys greater than s are greater than it, too.
+// validPart returns the beginning of s up to the first byte that no key has there, or component that is "." or "..", which some stores refuse. Keys
+// greater than s are greater than it, too.
 func validPart(s string) string {
 	start := 0 // of the component
 	for i := 0; i <= len(s); i++ {
@@ -88,7 +89,7 @@ func validPart(s string) string {
 			}
 			continue
 		}
-		if c := s[start:i]; c == "" && i < len(s) || c == "." || c == ".." {
+		if c := s[start:i]; c == "." || c == ".." {
 			return s[:start]
 		}
 		start = i + 1

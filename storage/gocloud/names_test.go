@@ -138,7 +138,7 @@ func TestPartSizes(t *testing.T) {
 }
 
 func TestValidPart(t *testing.T) {
-	for s, want := range map[string]string{"": "", "a/b": "a/b", "a//b": "a//b", "a\x00b": "a", "ä": "", "a/b!c": "a/b", "~": "~"} {
+	for s, want := range map[string]string{"": "", "a/b": "a/b", "a//b": "a//b", "a\x00b": "a", "ä": "", "a/b!c": "a/b", "~": "~", "../x": "", "a/./b": "a/", "a/..": "a/", "a/.": "a/", "a/.b": "a/.b"} {
 		require.Equal(t, want, validPart(s), "%q", s)
 	}
 }

@@ -25,6 +25,9 @@ type remote struct {
 
 func (m *remote) name(key string) string { return m.prefix + objectName(key) }
 
+// seconds returns a time as headers of answers have it: lists tell it more exactly than reads.
+func seconds(t time.Time) time.Time { return t.Truncate(time.Second) }
+
 func (m *remote) failure(err error) error {
 	if sorted(err) {
 		return err
@@ -46,7 +49,7 @@ func (m *remote) stat(ctx context.Context, key string) (storage.Info, error) {
 	if err != nil {
 		return storage.Info{}, stalled(ctx, err)
 	}
-	info := storage.Info{Key: key, Size: a.Size, ModTime: a.ModTime, Version: m.store.Version(a.As)}
+	info := storage.Info{Key: key, Size: a.Size, ModTime: seconds(a.ModTime), Version: m.store.Version(a.As)}
 	if buried, err := m.buried(ctx, info); err != nil {
 		return storage.Info{}, err
 	} else if buried {
@@ -68,7 +71,7 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 	r, err := m.bucket.NewRangeReader(rctx, m.name(key), opts.Offset, length, before)
 	w.pause()
 	if err == nil {
-		info := storage.Info{Key: key, Size: r.Size(), ModTime: r.ModTime(), Version: m.store.Version(r.As)}
+		info := storage.Info{Key: key, Size: r.Size(), ModTime: seconds(r.ModTime()), Version: m.store.Version(r.As)}
 		body := &watchedReader{reader{r}, rctx, w, stop, m.failure}
 		if buried, err := m.buriedBody(ctx, info, opts, body); err != nil {
 			return nil, storage.Info{}, errors.Join(err, body.Close())
@@ -162,7 +165,7 @@ func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *st
 	if err = stalled(sctx, b.finish(err)); err != nil {
 		return storage.Info{}, conditionFailed(m.failure(err), opts.IfAbsent, opts.IfVersion != "")
 	}
-	return storage.Info{Key: key, Size: b.size, ModTime: written.ModTime, Version: written.Version}, nil
+	return storage.Info{Key: key, Size: b.size, ModTime: seconds(written.ModTime), Version: written.Version}, nil
 }
 
 // buriedBody is buried for an object that is being read: as opts say, from body. What it reads of that is lost only if it is a tombstone.
@@ -227,7 +230,7 @@ func (m *remote) pager() *pager {
 	return &pager{
 		bucket: m.bucket, prefix: m.prefix, most: perPage, before: m.store.BeforeList, stall: m.stall,
 		info: func(key string, o *blob.ListObject) storage.Info {
-			return storage.Info{Key: key, Size: o.Size, ModTime: o.ModTime, Version: m.store.Version(o.As)}
+			return storage.Info{Key: key, Size: o.Size, ModTime: seconds(o.ModTime), Version: m.store.Version(o.As)}
 		},
 	}
 }

@@ -43,6 +43,12 @@ type Store interface {
 	Failure(err error) error
 }
 
+// Signer is implemented by a [Store] that has a say in signed URLs.
+type Signer interface {
+	// BeforeSign is called before a URL is signed, with what blob.SignedURLOptions.BeforeSign gets.
+	BeforeSign(as func(any) bool) error
+}
+
 // PutOptions are the options of [Store.Put].
 type PutOptions struct {
 	// IfAbsent stores only if there is no object with the name.

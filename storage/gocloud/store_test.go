@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -102,11 +103,13 @@ func pull(ctx context.Context, b registry.Backend, repo string, ref reference.Re
 }
 
 // replicas returns Stores on a bucket, each on a driver of its own; on a local bucket these share their locks.
-func (b bucket) replicas(t *testing.T, n int) (stores []*storage.Store) {
+func (b bucket) replicas(t *testing.T, n int) []*storage.Store { return b.replicasWith(t, n, nil) }
+
+func (b bucket) replicasWith(t *testing.T, n int, opts *storage.Options) (stores []*storage.Store) {
 	on, locks := b.open(t), gocloud.NewLocks()
 	t.Cleanup(func() { require.NoError(t, on.Close()) })
 	for range n {
-		s, err := storage.New(t.Context(), b.on(t, on, locks), nil)
+		s, err := storage.New(t.Context(), b.on(t, on, locks), opts)
 		require.NoError(t, err)
 		stores = append(stores, s)
 	}
@@ -115,17 +118,20 @@ func (b bucket) replicas(t *testing.T, n int) (stores []*storage.Store) {
 
 // TestBackend runs the kit for Backends on the kinds of buckets that differ. Where a Store is opened again, it is on a driver of its own.
 func TestBackend(t *testing.T) {
-	for _, name := range []string{"mem", "file"} {
-		t.Run(name, func(t *testing.T) {
+	for _, kind := range []struct {
+		name    string
+		history time.Duration
+	}{{"mem", 0}, {"file", 0}, {"mem", time.Hour}} {
+		t.Run(fmt.Sprint(kind.name, " history ", kind.history), func(t *testing.T) {
 			t.Parallel()
-			b := buckets[slices.IndexFunc(buckets, func(b bucket) bool { return b.name == name })]
+			b := buckets[slices.IndexFunc(buckets, func(b bucket) bool { return b.name == kind.name })]
 			var second registry.Backend
 			registrytest.TestBackend(t, func(t *testing.T) registry.Backend {
-				stores := b.replicas(t, 2)
+				stores := b.replicasWith(t, 2, &storage.Options{History: kind.history})
 				second = stores[1]
 				return stores[0]
 			}, &registrytest.Options{
-				LargeSize: 4 << 20, Appends: 200, Writers: 8,
+				LargeSize: 4 << 20, Appends: 200, Writers: 8, History: kind.history > 0,
 				Reopen: func(*testing.T, registry.Backend) registry.Backend { return second },
 			})
 		})
@@ -151,10 +157,10 @@ func TestStore(t *testing.T) {
 			tags = append(tags, tag)
 		}
 		require.Equal(t, []string{"Latest", "a__0x41__b", "v1.0.."}, tags)
-		require.NoError(t, s[0].DeleteManifest(ctx, "library/a__b.c", reference.Ref{Digest: digest.FromBytes(img.manifest)}))
+		require.NoError(t, s[0].DeleteManifest(ctx, "library/a__b.c", reference.Ref{Digest: digest.FromBytes(img.manifest)}, nil))
 		_, err := pull(ctx, s[1], "library/a__b.c", reference.Ref{Tag: "Latest"})
 		require.ErrorIs(t, err, registry.ErrManifestUnknown)
-		require.NoError(t, s[1].DeleteRepository(ctx, "library/a__b.c"))
+		require.NoError(t, s[1].DeleteRepository(ctx, "library/a__b.c", nil))
 		for repo, err := range s[0].Repositories(ctx, nil) {
 			t.Error(repo, err)
 		}
@@ -182,11 +188,11 @@ func TestPushBesideDelete(t *testing.T) {
 					case i < 5:
 						err = push(t.Context(), s[i%2], repo, tag, img, 1)
 					case i == 5:
-						err = s[1].DeleteManifest(t.Context(), repo, reference.Ref{Digest: digest.FromBytes(img.manifest)})
+						err = s[1].DeleteManifest(t.Context(), repo, reference.Ref{Digest: digest.FromBytes(img.manifest)}, nil)
 					case i == 6:
-						err = s[0].DeleteManifest(t.Context(), repo, reference.Ref{Tag: tag})
+						err = s[0].DeleteManifest(t.Context(), repo, reference.Ref{Tag: tag}, nil)
 					default:
-						err = s[1].DeleteRepository(t.Context(), repo)
+						err = s[1].DeleteRepository(t.Context(), repo, nil)
 					}
 					if !expected(err) {
 						t.Error(i, err)

@@ -30,12 +30,13 @@ type Storage struct {
 
 // config is what the flags say.
 type config struct {
-	addr     string
-	storage  string
-	sparse   bool
-	delete   bool
-	redirect bool
-	logLevel slog.Level
+	addr      string
+	storage   string
+	sparse    bool
+	delete    bool
+	redirect  bool
+	immutable []string
+	logLevel  slog.Level
 }
 
 // Main serves a registry as the flags of the command line say, until the process is told to end.
@@ -46,6 +47,11 @@ func Main(s Storage) {
 	flag.BoolVar(&c.sparse, "sparse", false, "accept manifests that name content which is not there")
 	flag.BoolVar(&c.delete, "delete", true, "allow deletes")
 	flag.BoolVar(&c.redirect, "redirect", false, "have clients fetch large blobs from the storage itself, where it can sign URLs")
+	flag.Func("immutable", "`pattern` of tags that are set once and stay, such as \"apps/**:v*\" or \"**\"; \"!apps/test:*\" is an exception; may be repeated",
+		func(pattern string) error {
+			c.immutable = append(c.immutable, pattern)
+			return nil
+		})
 	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error; info logs each request")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -85,7 +91,11 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 	if !c.delete {
 		opts.NoDelete = registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true}
 	}
-	reg, err := registry.New(store, opts)
+	backend, err := protect(store, c.immutable)
+	if err != nil {
+		return err
+	}
+	reg, err := registry.New(backend, opts)
 	if err != nil {
 		return err
 	}

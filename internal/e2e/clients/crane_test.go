@@ -27,7 +27,7 @@ func TestCraneImage(t *testing.T) {
 	c.Run(t, "pull", ref+":one", filepath.Join(dir, "image.tar"))
 
 	// crane copies between repositories of one registry by mounting: the config and two layers.
-	seen := record(t)
+	seen := harness.NewRecorder(t, registry.URL())
 	c.Run(t, "copy", seen.Addr+"/crane/image:one", seen.Addr+"/crane/mounted:one")
 	require.Equal(t, 3, seen.Count(`^POST /v2/crane/mounted/blobs/uploads/\?.*mount=.* 201$`), "%s", seen)
 	c.Run(t, "validate", "--remote", registry.Addr+"/crane/mounted:one")

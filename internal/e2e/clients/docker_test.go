@@ -10,7 +10,7 @@ import (
 )
 
 func TestDocker(t *testing.T) {
-	d, seen := harness.Docker(t), record(t)
+	d, seen := harness.Docker(t), harness.NewRecorder(t, registry.URL())
 	image, other := seen.Addr+"/docker/image:one", seen.Addr+"/docker/other:one"
 	d.Run(t, "build", "-q", "-t", image, "-t", other, harness.BuildContext(t, t.Name(), ""))
 	id := d.Run(t, "inspect", "-f", "{{.Id}}", image)

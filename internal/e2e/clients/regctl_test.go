@@ -61,7 +61,7 @@ func TestRegctlReferrers(t *testing.T) {
 
 // TestRegctlChunks pushes 20 MB in chunks of 1 MiB.
 func TestRegctlChunks(t *testing.T) {
-	seen := record(t)
+	seen := harness.NewRecorder(t, registry.URL())
 	r := regctl(t, seen.Addr, "--blob-chunk", "1048576", "--blob-max", "1")
 	img := harness.BigImage(t, t.TempDir(), 3, 20_000_000)
 	want, err := img.Digest()

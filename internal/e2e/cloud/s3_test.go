@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,10 +14,13 @@ import (
 	"github.com/registrykit/registry/storage/storagetest"
 )
 
-func setenv(t *testing.T, o *harness.ObjectStore) {
-	t.Setenv("AWS_ACCESS_KEY_ID", o.User)
-	t.Setenv("AWS_SECRET_ACCESS_KEY", o.Secret)
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+// setenv gives this process access to a server.
+func setenv(t *testing.T, env []string) {
+	t.Helper()
+	for _, e := range env {
+		name, value, _ := strings.Cut(e, "=")
+		t.Setenv(name, value)
+	}
 }
 
 func openBucket(t *testing.T, url string) *blob.Bucket {
@@ -28,7 +32,7 @@ func openBucket(t *testing.T, url string) *blob.Bucket {
 }
 
 func s3Place(t *testing.T, o *harness.ObjectStore) *place {
-	setenv(t, o)
+	setenv(t, o.Env())
 	return &place{
 		open:     func(t *testing.T) *blob.Bucket { return openBucket(t, o.URL("")) },
 		provider: func() gocloud.Provider { return s3.Provider(nil) },

@@ -28,15 +28,27 @@ type junit struct {
 	} `xml:"testsuite"`
 }
 
-func TestDisk(t *testing.T)   { run(t, t.TempDir()) }
-func TestMemory(t *testing.T) { run(t, "mem://") }
+func TestDisk(t *testing.T)   { run(t, harness.Options{Storage: t.TempDir()}) }
+func TestMemory(t *testing.T) { run(t, harness.Options{Storage: "mem://"}) }
+func TestS3(t *testing.T)     { run(t, harness.Options{Bucket: harness.NewMinIO(t)}) }
+
+func TestGCS(t *testing.T) {
+	g := harness.NewFakeGCS(t)
+	g.Create(t, "conformance")
+	run(t, harness.Options{Storage: g.URL("conformance"), Env: g.Env()})
+}
+
+func TestAzure(t *testing.T) {
+	a := harness.NewAzurite(t)
+	a.Create(t, "conformance")
+	run(t, harness.Options{Storage: a.URL("conformance", ""), Env: a.Env()})
+}
 
 // run demands that the suite passes whole. The suite's exit code is not enough: it is 0 with skipped tests, and 0 when
 // its configuration was refused and nothing ran.
-func run(t *testing.T, storage string) {
-	server, err := harness.Start(harness.Options{Storage: storage, Args: []string{"-sparse", "-log-level", "error"}})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, server.Stop()) })
+func run(t *testing.T, o harness.Options) {
+	o.Args = []string{"-sparse", "-log-level", "error"}
+	server := harness.New(t, o)
 
 	suite, err := harness.Tool("conformance")
 	require.NoError(t, err)

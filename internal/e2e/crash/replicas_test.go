@@ -59,12 +59,17 @@ func (f *fleet) kill(t *testing.T) {
 // TestReplicasOnDisk has three servers share a directory.
 func TestReplicasOnDisk(t *testing.T) {
 	dir := t.TempDir()
-	replicas(t, 3, 12, harness.Options{Storage: filepath.Join(dir, "data"), Log: filepath.Join(dir, "log"), Args: []string{"-log-level", "error"}})
+	replicas(t, 3, 12, time.Second, harness.Options{Storage: filepath.Join(dir, "data"), Log: filepath.Join(dir, "log"), Args: []string{"-log-level", "error"}})
+}
+
+// TestReplicasOnS3 has three servers share a bucket.
+func TestReplicasOnS3(t *testing.T) {
+	replicas(t, 3, 8, 4*time.Second, harness.Options{Bucket: harness.NewMinIO(t), Log: filepath.Join(t.TempDir(), "log"), Args: []string{"-log-level", "error"}})
 }
 
 // replicas routes every single request at random to one of n servers, those of uploads included, and kills one of them in each round, at any
-// moment. The others go on, and lose nothing.
-func replicas(t *testing.T, n, rounds int, o harness.Options) {
+// moment of it. The others go on until its end, and lose nothing.
+func replicas(t *testing.T, n, rounds int, span time.Duration, o harness.Options) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -72,13 +77,13 @@ func replicas(t *testing.T, n, rounds int, o harness.Options) {
 	all := newLedger()
 	resumed := 0
 	for round := range rounds {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(500+rng.IntN(700))*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), span)
 		var wg sync.WaitGroup
 		for i := range workers {
 			w := &worker{c: f.client(), all: all, round: round, rng: rand.New(rand.NewPCG(rng.Uint64(), uint64(i))), goOn: true}
 			wg.Go(func() { w.run(ctx) })
 		}
-		time.Sleep(time.Duration(20+rng.IntN(400)) * time.Millisecond)
+		time.Sleep(time.Duration(rng.Int64N(int64(span))))
 		f.kill(t)
 		<-ctx.Done()
 		cancel()

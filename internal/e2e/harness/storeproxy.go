@@ -1,6 +1,8 @@
 package harness
 
 import (
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -16,6 +18,7 @@ type StoreProxy struct {
 
 	mu       sync.Mutex
 	delay    time.Duration
+	fault    func(*http.Request) int
 	requests []StoreRequest
 	open     sync.WaitGroup // requests under way
 	server   *http.Server
@@ -48,7 +51,7 @@ func NewStoreProxy(addr string) (*StoreProxy, error) {
 		p.open.Add(1)
 		defer p.open.Done()
 		p.mu.Lock()
-		delay := p.delay
+		delay, fault := p.delay, p.fault
 		p.mu.Unlock()
 		q := r.URL.Query()
 		record := StoreRequest{
@@ -64,10 +67,25 @@ func NewStoreProxy(addr string) (*StoreProxy, error) {
 			defer p.mu.Unlock()
 			p.requests = append(p.requests, record)
 		}()
+		if fault != nil {
+			if status := fault(r); status != 0 {
+				refuse(answer, r, status)
+				return
+			}
+		}
 		forward.ServeHTTP(answer, r)
 	})}
 	go func() { _ = p.server.Serve(listener) }()
 	return p, nil
+}
+
+// refuse answers as S3 does.
+func refuse(w http.ResponseWriter, r *http.Request, status int) {
+	_, _ = io.Copy(io.Discard, r.Body) // a client that is still writing would see a lost connection
+	code := map[int]string{http.StatusServiceUnavailable: "SlowDown", http.StatusForbidden: "AccessDenied"}[status]
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>as the test wants it</Message></Error>", code)
 }
 
 // statusWriter keeps the status of an answer.
@@ -94,6 +112,14 @@ func (p *StoreProxy) SetDelay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = d
+}
+
+// SetFault lets f decide from now on with which status the proxy itself answers a request: 503 (SlowDown), 403 (AccessDenied) or another; 0
+// passes it on. nil ends that. f is called by many goroutines.
+func (p *StoreProxy) SetFault(f func(*http.Request) int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fault = f
 }
 
 // Take returns the requests since the last Take, in the order of their beginning. It waits for those under way; nobody may begin one meanwhile.

@@ -14,7 +14,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// Failure implements [gocloud.Store]. That an object is not there is only what the store has said with 404: 403 is a refusal.
+// Failure implements [gocloud.Store]. That an object is not there is only what the store has said with 404. A refusal tells
+// nothing of the object: the store cannot be used, which is the operator's affair.
 func (s *store) Failure(err error) error {
 	known := kind(err)
 	if known == nil {
@@ -47,7 +48,7 @@ func kind(err error) error {
 			return storage.ErrChanged
 		case http.StatusInsufficientStorage:
 			return storage.ErrNoSpace
-		case http.StatusRequestTimeout, http.StatusTooManyRequests:
+		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests:
 			return storage.ErrUnavailable
 		default:
 			if status >= 500 {

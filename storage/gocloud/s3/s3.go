@@ -40,6 +40,7 @@ import (
 	"gocloud.dev/blob"
 
 	"github.com/registrykit/registry/storage/gocloud"
+	"github.com/registrykit/registry/storage/gocloud/internal/parts"
 )
 
 // DefaultReadAhead is the value of Options.ReadAhead if that is zero, in bytes.
@@ -66,7 +67,7 @@ func Provider(opts *Options) gocloud.Provider {
 	if o.ReadAhead == 0 {
 		o.ReadAhead = DefaultReadAhead
 	}
-	b := &buffers{left: max(o.ReadAhead, 0)}
+	memory := parts.NewMemory(o.ReadAhead)
 	return func(ctx context.Context, bucket *blob.Bucket) (gocloud.Store, error) {
 		var client *awss3.Client
 		if !bucket.As(&client) {
@@ -76,16 +77,16 @@ func Provider(opts *Options) gocloud.Provider {
 		if err != nil {
 			return nil, err
 		}
-		return &store{client: client, bucket: name, buffers: b, before: o.BeforeWrite}, nil
+		return &store{client: client, bucket: name, memory: memory, before: o.BeforeWrite}, nil
 	}
 }
 
 // store is a [gocloud.Store].
 type store struct {
-	client  *awss3.Client
-	bucket  string
-	buffers *buffers
-	before  func(as func(any) bool) error
+	client *awss3.Client
+	bucket string
+	memory *parts.Memory
+	before func(as func(any) bool) error
 
 	bury        bool   // no DELETE is conditional
 	tombVersion string // the version that tombstones have, "" if it differs
@@ -177,8 +178,7 @@ func conditions(opts *gocloud.PutOptions) (ifMatch, ifNoneMatch *string) {
 
 // Put implements [gocloud.Store].
 func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocloud.PutOptions) (gocloud.Written, error) {
-	u := &upload{s: s, name: name, body: body, opts: opts}
-	version, err := u.run(ctx)
+	version, err := parts.Upload(ctx, s.memory, body, &upload{s: s, name: name, opts: opts})
 	return gocloud.Written{Version: version}, err
 }
 

@@ -1,4 +1,4 @@
-package clients
+package harness
 
 import (
 	"fmt"
@@ -14,20 +14,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// recorder stands in front of the registry and writes down requests, so that a test sees that a client really
+// Recorder stands in front of a registry and writes down requests, so that a test sees that a client really
 // mounted, resumed or sent chunks, and did not fall back to something else.
-type recorder struct {
+type Recorder struct {
 	Addr string
 
 	mu   sync.Mutex
 	seen []string // "METHOD URI STATUS"
 }
 
-func record(t *testing.T) *recorder {
+// NewRecorder starts a recorder in front of the registry at base for a test, which ends it.
+func NewRecorder(t *testing.T, base string) *Recorder {
 	t.Helper()
-	target, err := url.Parse(registry.URL())
+	target, err := url.Parse(base)
 	require.NoError(t, err)
-	r := &recorder{}
+	r := &Recorder{}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target); p.Out.Host = p.In.Host },
 		ModifyResponse: func(resp *http.Response) error {
@@ -44,7 +45,7 @@ func record(t *testing.T) *recorder {
 }
 
 // Count says how many requests match a pattern.
-func (r *recorder) Count(pattern string) int {
+func (r *Recorder) Count(pattern string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n, re := 0, regexp.MustCompile(pattern)
@@ -56,7 +57,7 @@ func (r *recorder) Count(pattern string) int {
 	return n
 }
 
-func (r *recorder) String() string {
+func (r *Recorder) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return strings.Join(r.seen, "\n")

@@ -1,0 +1,23 @@
+package cloud
+
+import (
+	"testing"
+
+	"gocloud.dev/blob"
+	_ "gocloud.dev/blob/azureblob" // the scheme of the URL
+
+	"github.com/registrykit/registry/internal/e2e/harness"
+	"github.com/registrykit/registry/storage/gocloud"
+	"github.com/registrykit/registry/storage/gocloud/azure"
+)
+
+func azurePlace(t *testing.T, a *harness.Azurite) *place {
+	setenv(t, a.Env())
+	a.Create(t, "kits")
+	return &place{
+		open:     func(t *testing.T) *blob.Bucket { return openBucket(t, a.URL("kits", "")) },
+		provider: func() gocloud.Provider { return azure.Provider(nil) },
+	}
+}
+
+func TestAzurite(t *testing.T) { azurePlace(t, harness.NewAzurite(t)).kits(t) }

@@ -1,0 +1,495 @@
+package cloud
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	googlestorage "cloud.google.com/go/storage"
+	"github.com/stretchr/testify/require"
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/gcsblob"
+	"google.golang.org/api/option"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/e2e/harness"
+	"github.com/registrykit/registry/registrytest"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/gocloud"
+	"github.com/registrykit/registry/storage/gocloud/gcs"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+// gcsServer is fake-gcs-server with buckets for tests.
+type gcsServer struct {
+	*harness.FakeGCS
+	buckets atomic.Int64
+}
+
+func newGCS(t *testing.T) *gcsServer { return &gcsServer{FakeGCS: harness.NewFakeGCS(t)} }
+
+func (s *gcsServer) client(t *testing.T) *googlestorage.Client {
+	t.Helper()
+	client, err := googlestorage.NewClient(t.Context(), option.WithoutAuthentication(), option.WithEndpoint("http://"+s.Addr+"/storage/v1/"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	return client
+}
+
+// create makes an empty bucket and returns its name.
+func (s *gcsServer) create(t *testing.T) string {
+	t.Helper()
+	name := fmt.Sprintf("bucket-%d", s.buckets.Add(1))
+	require.NoError(t, s.client(t).Bucket(name).Create(t.Context(), "project", nil))
+	s.Requests()
+	return name
+}
+
+// open opens a bucket with a client of its own, as another process would. opts may be nil.
+func (s *gcsServer) open(t *testing.T, name string, opts *gcsblob.Options) *blob.Bucket {
+	t.Helper()
+	if opts == nil {
+		opts = &gcsblob.Options{}
+	}
+	opts.Client = s.client(t)
+	bucket, err := gcsblob.OpenBucket(t.Context(), nil, name, opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, bucket.Close()) })
+	return bucket
+}
+
+func gcsDriver(t *testing.T, bucket *blob.Bucket, prefix string, opts *gcs.Options) *gocloud.Driver {
+	t.Helper()
+	d, err := gocloud.New(t.Context(), bucket, &gocloud.Options{Prefix: prefix, Providers: []gocloud.Provider{gcs.Provider(opts)}})
+	require.NoError(t, err)
+	return d
+}
+
+// driver returns a driver on an empty bucket.
+func (s *gcsServer) driver(t *testing.T) *gocloud.Driver {
+	return gcsDriver(t, s.open(t, s.create(t), nil), "", nil)
+}
+
+func TestGCSDriver(t *testing.T) {
+	s := newGCS(t)
+	const prefix = "Registry/v1/"
+	names := map[storage.Driver]string{}
+	storagetest.TestDriver(t, func(t *testing.T) storage.Driver {
+		name := s.create(t)
+		d := gcsDriver(t, s.open(t, name, nil), prefix, nil)
+		names[d] = name
+		return d
+	}, &storagetest.Options{
+		LargeSize: 20 << 20, // parts
+		Reopen: func(t *testing.T, d storage.Driver) storage.Driver {
+			return gcsDriver(t, s.open(t, names[d], nil), prefix, nil)
+		},
+	})
+}
+
+func TestGCSBackend(t *testing.T) {
+	s := newGCS(t)
+	names := map[registry.Backend]string{}
+	open := func(t *testing.T, name string) registry.Backend {
+		store, err := storage.New(t.Context(), gcsDriver(t, s.open(t, name, nil), "", nil), nil)
+		require.NoError(t, err)
+		names[store] = name
+		return store
+	}
+	registrytest.TestBackend(t, func(t *testing.T) registry.Backend { return open(t, s.create(t)) }, &registrytest.Options{
+		LargeSize: 20 << 20,
+		Reopen:    func(t *testing.T, b registry.Backend) registry.Backend { return open(t, names[b]) },
+	})
+}
+
+func gcsPut(t *testing.T, d storage.Driver, key, content string, opts *storage.PutOptions) storage.Info {
+	t.Helper()
+	info, err := d.Put(t.Context(), key, strings.NewReader(content), opts)
+	require.NoError(t, err)
+	return info
+}
+
+// TestGCSRequests counts the requests of each operation, and looks at the conditions they carry.
+func TestGCSRequests(t *testing.T) {
+	s := newGCS(t)
+	d := s.driver(t)
+	require.Empty(t, s.Requests(), "New asks nothing")
+	info := gcsPut(t, d, "dir/key", "content", nil)
+	large := strings.Repeat("x", 20<<20)
+	counts := func(what string, f func(), want ...string) {
+		t.Helper()
+		s.Requests()
+		f()
+		require.Equal(t, want, s.Requests(), what)
+	}
+	open := func(opts *storage.OpenOptions, want error) {
+		r, _, err := d.Open(t.Context(), "dir/key", opts)
+		require.ErrorIs(t, err, want)
+		if err == nil {
+			_, err = io.Copy(io.Discard, r)
+			require.NoError(t, err)
+			require.NoError(t, r.Close())
+		}
+	}
+	one := func(key string, opts *storage.PutOptions) { info = gcsPut(t, d, key, "content", opts) }
+
+	counts("put", func() { one("dir/key", nil) }, "POST multipart")
+	counts("put if absent", func() { one("dir/new", &storage.PutOptions{IfAbsent: true}) }, "POST multipart ifGenerationMatch=0")
+	before := info.Version
+	counts("put if version", func() { one("dir/new", &storage.PutOptions{IfVersion: before}) }, "POST multipart ifGenerationMatch="+before)
+	counts("put if a version that is gone", func() {
+		_, err := d.Put(t.Context(), "dir/new", nil, &storage.PutOptions{IfVersion: before})
+		require.ErrorIs(t, err, storage.ErrChanged)
+	}, "POST multipart ifGenerationMatch="+before)
+	for _, size := range []int{0, 1, 256<<10 - 1, 256 << 10, 256<<10 + 1, 8<<20 - 1} {
+		for _, hint := range []int64{0, int64(size), 1, 100 << 20} {
+			counts(fmt.Sprint("put ", size, " hint ", hint), func() {
+				got := gcsPut(t, d, "size", large[:size], &storage.PutOptions{Size: hint})
+				require.EqualValues(t, size, got.Size)
+			}, "POST multipart")
+		}
+	}
+	counts("put 8 MiB, known", func() { gcsPut(t, d, "size", large[:8<<20], &storage.PutOptions{Size: 8 << 20}) }, "POST multipart")
+	counts("put 20 MiB", func() { gcsPut(t, d, "size", large, &storage.PutOptions{IfAbsent: false}) },
+		"POST resumable", "POST part", "POST part", "POST part")
+	counts("put 16 MiB, known", func() { gcsPut(t, d, "size", large[:16<<20], &storage.PutOptions{Size: 16 << 20}) },
+		"POST resumable", "POST part", "POST part")
+	counts("put 20 MiB if absent", func() {
+		_, err := d.Put(t.Context(), "dir/new", strings.NewReader(large), &storage.PutOptions{IfAbsent: true})
+		require.ErrorIs(t, err, storage.ErrExist)
+	}, "POST resumable ifGenerationMatch=0", "POST part", "POST part", "POST part")
+
+	counts("open", func() { open(nil, nil) }, "GET read")
+	counts("open a range", func() { open(&storage.OpenOptions{Offset: 2, Length: 3}, nil) }, "GET read")
+	counts("open from the end", func() { open(&storage.OpenOptions{Offset: 100}, nil) }, "GET read", "GET object")
+	current, err := d.Stat(t.Context(), "dir/key")
+	require.NoError(t, err)
+	counts("open what is known", func() { open(&storage.OpenOptions{IfNotVersion: current.Version}, storage.ErrNotModified) }, "GET read")
+	counts("open what has changed", func() { open(&storage.OpenOptions{IfNotVersion: info.Version}, nil) }, "GET read")
+	counts("stat", func() {
+		_, err := d.Stat(t.Context(), "dir/key")
+		require.NoError(t, err)
+	}, "GET object")
+	counts("list", func() {
+		for _, err := range d.List(t.Context(), "dir/", nil) {
+			require.NoError(t, err)
+		}
+	}, "GET list")
+	counts("list from the middle", func() {
+		n := 0
+		for info, err := range d.List(t.Context(), "dir/", &storage.ListOptions{After: "dir/key"}) {
+			require.NoError(t, err)
+			require.Equal(t, "dir/new", info.Key)
+			n++
+		}
+		require.Equal(t, 1, n)
+	}, "GET list startOffset=dir/key")
+	counts("delete", func() { require.NoError(t, d.Delete(t.Context(), "dir/key", "")) }, "DELETE object")
+	counts("delete if a version that is gone", func() {
+		require.ErrorIs(t, d.Delete(t.Context(), "dir/new", before), storage.ErrChanged)
+	}, "DELETE object ifGenerationMatch="+before)
+	counts("delete if version", func() { require.NoError(t, d.Delete(t.Context(), "dir/new", info.Version)) },
+		"DELETE object ifGenerationMatch="+info.Version)
+	counts("a version of another store", func() {
+		require.ErrorIs(t, d.Delete(t.Context(), "size", "etag"), storage.ErrChanged)
+		_, err := d.Put(t.Context(), "size", nil, &storage.PutOptions{IfVersion: "etag"})
+		require.ErrorIs(t, err, storage.ErrChanged)
+	}, []string(nil)...)
+}
+
+// TestGCSCutOff: an upload whose body fails, or whose context ends, stores nothing, wherever it is cut.
+func TestGCSCutOff(t *testing.T) {
+	s := newGCS(t)
+	d := s.driver(t)
+	broken := errors.New("broken")
+	for _, size := range []int{0, 10, 256 << 10, 300 << 10, 8 << 20, 8<<20 + 10, 20 << 20} {
+		for _, hint := range []int64{0, int64(size)} {
+			head := bytes.NewReader(make([]byte, size))
+			_, err := d.Put(t.Context(), "key", io.MultiReader(head, iotest.ErrReader(broken)), &storage.PutOptions{Size: hint})
+			require.ErrorIs(t, err, broken, "%d", size)
+			ctx, cancel := context.WithCancel(t.Context())
+			head = bytes.NewReader(make([]byte, size))
+			_, err = d.Put(ctx, "key", io.MultiReader(head, cancels{cancel}), &storage.PutOptions{Size: hint})
+			require.ErrorIs(t, err, context.Canceled, "%d", size)
+			_, err = d.Stat(t.Context(), "key")
+			require.ErrorIs(t, err, storage.ErrNotExist, "%d", size)
+		}
+	}
+	time.Sleep(200 * time.Millisecond) // what a server may still be doing
+	for info, err := range d.List(t.Context(), "", nil) {
+		require.NoError(t, err)
+		require.Fail(t, "stored", info.Key)
+	}
+}
+
+// cancels is a body that ends a context and then itself.
+type cancels struct{ cancel context.CancelFunc }
+
+func (c cancels) Read([]byte) (int, error) {
+	c.cancel()
+	return 0, io.EOF
+}
+
+// faulty makes the first n requests that match fail.
+func faulty(fault harness.Fault, n int64, match func(r *http.Request) bool) func(*http.Request) harness.Fault {
+	var done atomic.Int64
+	return func(r *http.Request) harness.Fault {
+		if !match(r) || done.Add(1) > n {
+			return harness.NoFault
+		}
+		return fault
+	}
+}
+
+func always(*http.Request) bool { return true }
+
+// TestGCSPassingFailures: what may pass is tried again, and no more often than said.
+func TestGCSPassingFailures(t *testing.T) {
+	s := newGCS(t)
+	d := gcsDriver(t, s.open(t, s.create(t), nil), "", &gcs.Options{Attempts: 3})
+	first := gcsPut(t, d, "key", "content", nil)
+	large := strings.Repeat("x", 9<<20)
+	versioned := func() *storage.PutOptions {
+		info, err := d.Stat(t.Context(), "key")
+		require.NoError(t, err)
+		return &storage.PutOptions{IfVersion: info.Version}
+	}
+	n := 0
+	for name, f := range map[string]func(opts *storage.PutOptions) error{
+		"open": func(*storage.PutOptions) error {
+			r, _, err := d.Open(t.Context(), "key", nil)
+			if err == nil {
+				err = r.Close()
+			}
+			return err
+		},
+		"stat": func(*storage.PutOptions) error {
+			_, err := d.Stat(t.Context(), "key")
+			return err
+		},
+		"list": func(*storage.PutOptions) error {
+			for _, err := range d.List(t.Context(), "", nil) {
+				return err
+			}
+			return nil
+		},
+		"put": func(opts *storage.PutOptions) error {
+			_, err := d.Put(t.Context(), "key", strings.NewReader("other"), opts)
+			return err
+		},
+		"put of parts": func(opts *storage.PutOptions) error {
+			_, err := d.Put(t.Context(), "key", strings.NewReader(large), opts)
+			return err
+		},
+		"put if absent": func(*storage.PutOptions) error {
+			n++
+			_, err := d.Put(t.Context(), fmt.Sprint("new", n), strings.NewReader("content"), &storage.PutOptions{IfAbsent: true})
+			return err
+		},
+	} {
+		for _, fault := range []harness.Fault{harness.Status503, harness.Status429} {
+			opts := versioned()
+			s.Fail(faulty(fault, 2, always))
+			require.NoError(t, f(opts), name)
+			s.Fail(faulty(fault, 1000, always))
+			s.Requests()
+			require.ErrorIs(t, f(opts), storage.ErrUnavailable, name)
+			require.Len(t, s.Requests(), 3, name)
+			s.Fail(nil)
+		}
+		s.Fail(faulty(harness.Status403, 1000, always))
+		s.Requests()
+		err := f(&storage.PutOptions{IfVersion: first.Version})
+		require.Error(t, err, name)
+		for _, not := range []error{storage.ErrNotExist, storage.ErrExist, storage.ErrChanged, storage.ErrUnavailable} {
+			require.NotErrorIs(t, err, not, name)
+		}
+		require.Len(t, s.Requests(), 1, name)
+		s.Fail(nil)
+	}
+	// The second part of an upload.
+	var parts atomic.Int64
+	s.Fail(faulty(harness.Status503, 2, func(r *http.Request) bool { return r.URL.Query().Has("upload_id") && parts.Add(1) > 1 }))
+	gcsPut(t, d, "parts", large, nil)
+	s.Fail(nil)
+}
+
+// TestGCSLostAnswers: the store did what it was asked for, and nobody heard.
+func TestGCSLostAnswers(t *testing.T) {
+	s := newGCS(t)
+	d := s.driver(t)
+	writes := func(r *http.Request) bool { return r.Method != http.MethodGet }
+	lost := func() {
+		s.Requests()
+		s.Fail(faulty(harness.LoseAnswer, 1, writes))
+	}
+	lost()
+	created := gcsPut(t, d, "key", "one", &storage.PutOptions{IfAbsent: true})
+	require.Equal(t, []string{"POST multipart ifGenerationMatch=0", "POST multipart ifGenerationMatch=0", "GET object"}, s.Requests())
+	lost()
+	changed := gcsPut(t, d, "key", "two", &storage.PutOptions{IfVersion: created.Version})
+	info, err := d.Stat(t.Context(), "key")
+	require.NoError(t, err)
+	require.Equal(t, changed.Version, info.Version)
+
+	// Somebody else writes after the lost answer, before the second attempt.
+	var n atomic.Int64
+	s.Fail(func(r *http.Request) harness.Fault {
+		if r.URL.Query().Get("ifGenerationMatch") != changed.Version {
+			return harness.NoFault
+		}
+		if n.Add(1) == 1 {
+			return harness.LoseAnswer
+		}
+		info, err := d.Stat(context.Background(), "key")
+		if err == nil {
+			_, err = d.Put(context.Background(), "key", strings.NewReader("four"), &storage.PutOptions{IfVersion: info.Version})
+		}
+		if err != nil {
+			return harness.Status403
+		}
+		return harness.NoFault
+	})
+	_, err = d.Put(t.Context(), "key", strings.NewReader("three"), &storage.PutOptions{IfVersion: changed.Version})
+	require.ErrorIs(t, err, storage.ErrUnavailable)
+	require.NotErrorIs(t, err, storage.ErrChanged)
+	s.Fail(nil)
+
+	info, err = d.Stat(t.Context(), "key")
+	require.NoError(t, err)
+	lost()
+	err = d.Delete(t.Context(), "key", info.Version)
+	require.ErrorIs(t, err, storage.ErrUnavailable)
+	require.NotErrorIs(t, err, storage.ErrChanged)
+
+	// Without a condition nothing is tried again.
+	lost()
+	_, err = d.Put(t.Context(), "key", strings.NewReader("five"), nil)
+	require.ErrorIs(t, err, storage.ErrUnavailable)
+	require.Equal(t, []string{"POST multipart"}, s.Requests())
+}
+
+// TestGCSNoBucket: that there is no bucket does not mean that there is no object.
+func TestGCSNoBucket(t *testing.T) {
+	s := newGCS(t)
+	d := gcsDriver(t, s.open(t, "absent", nil), "", nil)
+	for _, err := range d.List(t.Context(), "", nil) {
+		require.Error(t, err)
+		require.NotErrorIs(t, err, storage.ErrNotExist)
+	}
+}
+
+// TestGCSNowhere: nobody listens.
+func TestGCSNowhere(t *testing.T) {
+	client, err := googlestorage.NewClient(t.Context(), option.WithoutAuthentication(), option.WithEndpoint("http://127.0.0.1:1/storage/v1/"))
+	require.NoError(t, err)
+	defer client.Close()
+	bucket, err := gcsblob.OpenBucket(t.Context(), nil, "bucket", &gcsblob.Options{Client: client})
+	require.NoError(t, err)
+	defer bucket.Close()
+	d := gcsDriver(t, bucket, "", &gcs.Options{Attempts: 2})
+	_, err = d.Stat(t.Context(), "key")
+	require.ErrorIs(t, err, storage.ErrUnavailable)
+	_, _, err = d.Open(t.Context(), "key", nil)
+	require.ErrorIs(t, err, storage.ErrUnavailable)
+	_, err = d.Put(t.Context(), "key", nil, &storage.PutOptions{IfAbsent: true})
+	require.ErrorIs(t, err, storage.ErrUnavailable)
+	require.ErrorIs(t, d.Delete(t.Context(), "key", ""), storage.ErrUnavailable)
+}
+
+// TestGCSPrefixedBucket: a bucket that is a part of another.
+func TestGCSPrefixedBucket(t *testing.T) {
+	s := newGCS(t)
+	name := s.create(t)
+	whole := s.open(t, name, nil)
+	client := s.client(t)
+	bucket, err := gcsblob.OpenBucket(t.Context(), nil, name, &gcsblob.Options{Client: client})
+	require.NoError(t, err)
+	part := blob.PrefixedBucket(bucket, "part/")
+	defer part.Close()
+	d := gcsDriver(t, part, "in/", nil)
+	for _, key := range []string{"a", "b", "c"} {
+		gcsPut(t, d, key, key, nil)
+	}
+	s.Requests()
+	n := 0
+	for _, err := range d.List(t.Context(), "", &storage.ListOptions{After: "b"}) {
+		require.NoError(t, err)
+		n++
+	}
+	require.Equal(t, 1, n)
+	require.Equal(t, []string{"GET list startOffset=part/in/b"}, s.Requests())
+	require.NoError(t, d.Delete(t.Context(), "b", ""))
+	for key, want := range map[string]bool{"a": true, "b": false, "c": true} {
+		got, err := whole.Exists(t.Context(), "part/in/"+key)
+		require.NoError(t, err)
+		require.Equal(t, want, got, key)
+	}
+}
+
+// TestGCSWriter: what the host wants of objects reaches the bucket.
+func TestGCSWriter(t *testing.T) {
+	s := newGCS(t)
+	name := s.create(t)
+	d := gcsDriver(t, s.open(t, name, nil), "", &gcs.Options{Writer: func(w *googlestorage.Writer) {
+		w.StorageClass, w.KMSKeyName = "NEARLINE", "projects/p/keys/k"
+		w.Metadata["team"] = "build"
+	}})
+	for _, size := range []int{10, 9 << 20} {
+		s.Requests()
+		gcsPut(t, d, "key", strings.Repeat("x", size), nil)
+		require.Contains(t, s.Requests()[0], "kmsKeyName=projects/p/keys/k")
+		attrs, err := s.client(t).Bucket(name).Object("key").Attrs(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "NEARLINE", attrs.StorageClass)
+		require.Equal(t, "build", attrs.Metadata["team"])
+		require.Equal(t, "application/octet-stream", attrs.ContentType)
+	}
+}
+
+// TestGCSSignedURL: the server does not check signatures, so this is about what is signed.
+func TestGCSSignedURL(t *testing.T) {
+	s := newGCS(t)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	require.NoError(t, err)
+	name := s.create(t)
+	bucket := s.open(t, name, &gcsblob.Options{
+		GoogleAccessID: "signer@project.iam.example",
+		PrivateKey:     pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}),
+	})
+	d := gcsDriver(t, bucket, "in/", &gcs.Options{Sign: func(o *googlestorage.SignedURLOptions) { o.Insecure, o.Hostname = true, s.Addr }})
+	gcsPut(t, d, "dir/key", "0123456789", nil)
+	s.Requests()
+	signed, err := d.SignedURL(t.Context(), "dir/key", 10*time.Minute)
+	require.NoError(t, err)
+	require.Empty(t, s.Requests(), "signing asks nobody")
+	require.Contains(t, signed, "http://"+s.Addr+"/"+name+"/in/dir/key?")
+	for _, want := range []string{"X-Goog-Algorithm=GOOG4-RSA-SHA256", "X-Goog-Expires=", "X-Goog-Signature="} {
+		require.Contains(t, signed, want)
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, signed, nil)
+	require.NoError(t, err)
+	req.Header.Set("Range", "bytes=2-4")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusPartialContent, resp.StatusCode)
+	require.Equal(t, "234", string(got))
+
+	_, err = s.driver(t).SignedURL(t.Context(), "dir/key", time.Minute)
+	require.ErrorIs(t, err, errors.ErrUnsupported, "no key")
+}

@@ -1,0 +1,68 @@
+package harness
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/url"
+	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
+	"github.com/stretchr/testify/require"
+)
+
+// Azurite is the storage server of that name, which speaks the protocol of Azure Blob Storage and keeps its objects in memory.
+type Azurite struct {
+	Addr    string // host:port
+	Account string
+	Key     string
+}
+
+// NewAzurite starts the server for a test, which ends it.
+func NewAzurite(t *testing.T) *Azurite {
+	t.Helper()
+	addr, err := freeAddr()
+	require.NoError(t, err)
+	key := make([]byte, 64)
+	_, err = rand.Read(key)
+	require.NoError(t, err)
+	a := &Azurite{Addr: addr, Account: "testaccount", Key: base64.StdEncoding.EncodeToString(key)}
+	_, port, err := net.SplitHostPort(addr)
+	require.NoError(t, err)
+	t.Setenv("AZURITE_ACCOUNTS", a.Account+":"+a.Key)
+	Daemon(t, func() error {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	}, "azurite-blob", "--blobHost", "127.0.0.1", "--blobPort", port, "--inMemoryPersistence",
+		"--silent", "--disableTelemetry", "--skipApiVersionCheck")
+	return a
+}
+
+// Create makes an empty container.
+func (a *Azurite) Create(t *testing.T, container string) {
+	t.Helper()
+	credential, err := azblob.NewSharedKeyCredential(a.Account, a.Key)
+	require.NoError(t, err)
+	client, err := azblob.NewClientWithSharedKeyCredential(fmt.Sprintf("http://%s/%s", a.Addr, a.Account), credential, nil)
+	require.NoError(t, err)
+	_, err = client.CreateContainer(t.Context(), container, nil)
+	require.NoError(t, err)
+}
+
+// URL is that of a container for gocloud.dev, by way of what stands in front of the server at an address; "" is the server itself.
+func (a *Azurite) URL(container, addr string) string {
+	if addr == "" {
+		addr = a.Addr
+	}
+	q := url.Values{"protocol": {"http"}, "domain": {addr}, "localemu": {"true"}}
+	return "azblob://" + container + "?" + q.Encode()
+}
+
+// Env are the variables of the environment by which a program has access.
+func (a *Azurite) Env() []string {
+	return []string{"AZURE_STORAGE_ACCOUNT=" + a.Account, "AZURE_STORAGE_KEY=" + a.Key}
+}

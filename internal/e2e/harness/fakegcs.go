@@ -1,0 +1,177 @@
+package harness
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// FakeGCS is fake-gcs-server, which keeps its objects in memory, behind a front that counts requests and mends one thing.
+//
+// The server checks ifGenerationMatch of uploads, in the step that stores, and lists from startOffset. What it does not do:
+//
+//   - It ignores ifGenerationMatch of deletes and removes whatever is there. The front asks it for a delete of that generation
+//     instead, which the server does in one step; where no old generations are kept, as here, that is the same. What Cloud Storage answers
+//     if there is another one, or none, is 412.
+//   - It ignores conditions of reads, permissions, signatures and their expiry.
+type FakeGCS struct {
+	Addr string // of the front; what STORAGE_EMULATOR_HOST is
+
+	mu    sync.Mutex
+	seen  []string
+	fault func(*http.Request) Fault
+}
+
+// Fault is what the front does to a request instead of passing it on.
+type Fault int
+
+// The faults.
+const (
+	NoFault    Fault = iota
+	Status503        // answers 503, and the server does not get the request
+	Status429        // answers 429, and the server does not get the request
+	Status403        // answers 403, and the server does not get the request
+	LoseAnswer       // the server does what it is asked for, and the connection is lost before the answer
+)
+
+// NewFakeGCS starts the server for a test, which ends it.
+func NewFakeGCS(t *testing.T) *FakeGCS {
+	t.Helper()
+	behind, err := freeAddr()
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(behind)
+	require.NoError(t, err)
+	g := &FakeGCS{}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: "http", Host: behind})
+			r.Out.Host = r.In.Host // the server tells it to clients as its own
+		},
+		ModifyResponse: conditionalDelete,
+		FlushInterval:  -1,
+		ErrorHandler:   func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
+	}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.serve(proxy, w, r) }))
+	t.Cleanup(front.Close)
+	g.Addr = strings.TrimPrefix(front.URL, "http://")
+	Daemon(t, func() error {
+		resp, err := http.Get("http://" + behind + "/_internal/healthcheck")
+		if err == nil {
+			resp.Body.Close()
+		}
+		return err
+	}, "fake-gcs-server", "-scheme", "http", "-host", "127.0.0.1", "-port", port, "-public-host", g.Addr, "-external-url", front.URL,
+		"-backend", "memory", "-log-level", "warn")
+	return g
+}
+
+// Create makes an empty bucket.
+func (g *FakeGCS) Create(t *testing.T, bucket string) {
+	t.Helper()
+	resp, err := http.Post("http://"+g.Addr+"/storage/v1/b?project=test", "application/json", strings.NewReader(fmt.Sprintf(`{"name":%q}`, bucket)))
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+}
+
+// URL is that of a bucket for gocloud.dev.
+func (g *FakeGCS) URL(bucket string) string { return "gs://" + bucket }
+
+// Env are the variables of the environment by which a program has access.
+func (g *FakeGCS) Env() []string { return []string{"STORAGE_EMULATOR_HOST=" + g.Addr} }
+
+// onlyGeneration is the key of a request's context that says that it is a conditional delete.
+type onlyGeneration struct{}
+
+func (g *FakeGCS) serve(proxy http.Handler, w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	g.seen = append(g.seen, kind(r))
+	decide := g.fault
+	g.mu.Unlock()
+	fault := NoFault
+	if decide != nil {
+		fault = decide(r)
+	}
+	switch fault {
+	case Status503, Status429, Status403:
+		_, _ = io.Copy(io.Discard, r.Body) // a client that is still writing would see a lost connection
+		code := map[Fault]int{Status503: 503, Status429: 429, Status403: 403}[fault]
+		http.Error(w, http.StatusText(code), code)
+		return
+	case LoseAnswer:
+		w = httptest.NewRecorder()
+	}
+	if query := r.URL.Query(); r.Method == http.MethodDelete && query.Has("ifGenerationMatch") {
+		query.Set("generation", query.Get("ifGenerationMatch"))
+		r = r.WithContext(context.WithValue(r.Context(), onlyGeneration{}, true))
+		r.URL.RawQuery = query.Encode()
+	}
+	proxy.ServeHTTP(w, r)
+	if fault == LoseAnswer {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func conditionalDelete(resp *http.Response) error {
+	if resp.Request.Context().Value(onlyGeneration{}) == nil || resp.StatusCode != http.StatusNotFound {
+		return nil
+	}
+	const answer = `{"error":{"code":412,"message":"At least one of the pre-conditions you specified did not hold."}}`
+	resp.Body.Close()
+	resp.StatusCode, resp.Status = http.StatusPreconditionFailed, "412 Precondition Failed"
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader([]byte(answer))), int64(len(answer))
+	resp.Header.Set("Content-Length", fmt.Sprint(len(answer)))
+	return nil
+}
+
+// kind tells what a request is, by method and API, with what it says of generations and offsets.
+func kind(r *http.Request) string {
+	query := r.URL.Query()
+	what := "read"
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/upload/") && query.Has("upload_id"):
+		what = "part"
+	case strings.HasPrefix(r.URL.Path, "/upload/"):
+		what = query.Get("uploadType")
+	case strings.HasSuffix(r.URL.Path, "/o"):
+		what = "list"
+	case strings.Contains(r.URL.Path, "/o/"):
+		what = "object"
+	case strings.HasPrefix(r.URL.Path, "/storage/v1/b"):
+		what = "bucket"
+	}
+	what = r.Method + " " + what
+	for _, name := range []string{"ifGenerationMatch", "startOffset", "kmsKeyName"} {
+		if value := query.Get(name); value != "" && !query.Has("upload_id") {
+			what += " " + name + "=" + value
+		}
+	}
+	return what
+}
+
+// Fail lets f decide for each request from now on; nil ends that. f is called by many goroutines, and may use the server itself.
+func (g *FakeGCS) Fail(f func(*http.Request) Fault) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.fault = f
+}
+
+// Requests returns the requests since the last call.
+func (g *FakeGCS) Requests() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	seen := g.seen
+	g.seen = nil
+	return seen
+}

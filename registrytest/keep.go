@@ -1,0 +1,202 @@
+package registrytest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+)
+
+// keepV keeps the tags that begin with "v".
+var keepV = &registry.DeleteOptions{Keep: func(tag string) bool { return strings.HasPrefix(tag, "v") }}
+
+// kept is a tag that deletes with keepV keep.
+func kept(tag string) registry.TagPut { return registry.TagPut{Name: tag, IfAbsent: true, Keep: true} }
+
+// keepRefused: what says nothing of tags that are kept must refuse the condition, and delete nothing.
+func (s *suite) keepRefused(t *testing.T) {
+	b, _ := s.new(t)
+	img := RandomImage(1, 1, 100)
+	push(t, b, "a/b", img, "latest")
+	requireError(t, put(t.Context(), b, "a/b", img, registry.TagPut{Name: "v1", Keep: true}), registry.ErrUnsupported)
+	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.Descriptor.Digest), keepV), registry.ErrUnsupported)
+	requireError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(img.Blobs[0]), keepV), registry.ErrUnsupported)
+	requireError(t, b.DeleteRepository(t.Context(), "a/b", keepV), registry.ErrUnsupported)
+	requireManifest(t, b, "a/b", img, "latest")
+	requireTags(t, b, "a/b", "latest")
+}
+
+// keep: nothing that a kept tag reaches can be deleted, on whatever way; all else can.
+func (s *suite) keep(t *testing.T) {
+	b, _ := s.new(t)
+	a, c := RandomImage(1, 2, 100), RandomImage(10, 1, 20000)
+	inner := Index(a)
+	outer := Index(inner, c)
+	other := RandomImage(20, 1, 100)
+	push(t, b, "a/b", outer, "latest")
+	push(t, b, "a/b", other, "latest", "free")
+	require.NoError(t, put(t.Context(), b, "a/b", outer, kept("v1")))
+
+	denied := func(err error, what string) {
+		t.Helper()
+		requireError(t, err, registry.ErrDenied, what)
+		var e *registry.Error
+		require.ErrorAs(t, err, &e)
+		require.Contains(t, e.Message(), "v1", "it must say which tag")
+	}
+	denied(b.DeleteManifest(t.Context(), "a/b", byTag("v1"), keepV), "the tag")
+	for name, m := range map[string]*Content{"its manifest": outer, "a child": c, "an index below": inner, "a child of that": a} {
+		denied(b.DeleteManifest(t.Context(), "a/b", byDigest(m.Descriptor.Digest), keepV), name)
+		requireManifest(t, b, "a/b", m)
+	}
+	for _, blob := range append(a.Blobs, c.Blobs...) {
+		denied(b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(blob), keepV), "a blob")
+		requireBlob(t, b, "a/b", blob)
+	}
+	if !s.NoDeleteRepository {
+		denied(b.DeleteRepository(t.Context(), "a/b", keepV), "the repository")
+		requireError(t, b.DeleteRepository(t.Context(), "c/d", keepV), registry.ErrNameUnknown)
+	}
+	requireManifest(t, b, "a/b", outer, "v1")
+	requireTags(t, b, "a/b", "free", "latest", "v1")
+
+	require.NoError(t, put(t.Context(), b, "a/b", outer, kept("v1")), "the same again")
+	requireError(t, put(t.Context(), b, "a/b", other, kept("v1")), registry.ErrTagExists)
+	requireManifest(t, b, "a/b", outer, "v1")
+
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byTag("free"), keepV))
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(other.Descriptor.Digest), keepV))
+	require.NoError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(other.Blobs[0]), keepV))
+	requireNoManifest(t, b, "a/b", byTag("latest"), byDigest(other.Descriptor.Digest))
+	requireNoBlob(t, b, "a/b", digest.FromBytes(other.Blobs[0]))
+
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byTag("v1"), nil), "without the condition it goes")
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(a.Descriptor.Digest), keepV))
+	require.NoError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(c.Blobs[0]), keepV))
+}
+
+// keepWhole: a tag that is kept is not set on what is not whole.
+func (s *suite) keepWhole(t *testing.T) {
+	if s.Opaque || s.Sparse {
+		t.Skip("manifests need not be whole")
+	}
+	b, _ := s.new(t)
+	img := RandomImage(1, 2, 100)
+	push(t, b, "a/b", img, "latest")
+	require.NoError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(img.Blobs[1]), nil))
+	for range 2 {
+		requireError(t, put(t.Context(), b, "a/b", img, kept("v1")), registry.ErrManifestBlobUnknown)
+		requireNoManifest(t, b, "a/b", byTag("v1"))
+	}
+	index := Index(img)
+	requireError(t, put(t.Context(), b, "a/b", index, kept("v1")), registry.ErrManifestBlobUnknown, "a blob of a child is missing")
+	requireNoManifest(t, b, "a/b", byTag("v1"))
+	s.pushBlob(t, b, "a/b", img.Blobs[1])
+	require.NoError(t, put(t.Context(), b, "a/b", index, kept("v1")))
+	require.NoError(t, put(t.Context(), b, "a/b", img, kept("v2")))
+	// One that was set is not taken away because something got lost.
+	require.NoError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(img.Blobs[1]), nil))
+	requireError(t, put(t.Context(), b, "a/b", img, kept("v2")), registry.ErrManifestBlobUnknown)
+	requireManifest(t, b, "a/b", img, "v2")
+}
+
+// keepBesideDelete: what was pushed under a tag that is kept is whole, whatever is deleted at the same time.
+func (s *suite) keepBesideDelete(t *testing.T) {
+	b, _ := s.new(t)
+	second := b
+	if s.Reopen != nil {
+		second = s.Reopen(t, b)
+	}
+	for round := range 30 {
+		repo := fmt.Sprint("r", round)
+		img, twin := RandomImage(uint64(round)*10, 2, 100), RandomImage(uint64(round)*10+5, 1, 30000)
+		index := Index(img, twin)
+		push(t, b, repo, index)
+		removes := []func(b registry.Backend) error{
+			func(b registry.Backend) error {
+				return b.DeleteManifest(t.Context(), repo, byDigest(index.Descriptor.Digest), keepV)
+			},
+			func(b registry.Backend) error {
+				return b.DeleteManifest(t.Context(), repo, byDigest(img.Descriptor.Digest), keepV)
+			},
+			func(b registry.Backend) error {
+				return b.DeleteManifest(t.Context(), repo, byDigest(twin.Descriptor.Digest), keepV)
+			},
+			func(b registry.Backend) error {
+				return b.DeleteBlob(t.Context(), repo, digest.FromBytes(img.Blobs[1]), keepV)
+			},
+			func(b registry.Backend) error {
+				return b.DeleteBlob(t.Context(), repo, digest.FromBytes(twin.Blobs[1]), keepV)
+			},
+		}
+		if !s.NoDeleteRepository {
+			removes = append(removes, func(b registry.Backend) error { return b.DeleteRepository(t.Context(), repo, keepV) })
+		}
+		// Each round has the push and some of the deletes, so that now one is first and now another.
+		n := 1 + round%len(removes)
+		var pushed error
+		errs := race(1+n, func(i int) error {
+			if i == 0 {
+				pushed = put(t.Context(), b, repo, index, kept("v1"))
+				if errors.Is(pushed, registry.ErrManifestBlobUnknown) || errors.Is(pushed, registry.ErrUnavailable) {
+					return nil
+				}
+				return pushed
+			}
+			err := removes[(round+i)%len(removes)](second)
+			if errors.Is(err, registry.ErrDenied) || errors.Is(err, registry.ErrBlobUnknown) || errors.Is(err, registry.ErrNameUnknown) {
+				return nil
+			}
+			return besideDelete(err)
+		})
+		require.NoError(t, errors.Join(errs...), "round %d", round)
+		if pushed != nil {
+			continue
+		}
+		requireManifest(t, second, repo, index, "v1")
+		if s.Sparse { // what was gone before the push need not be there
+			continue
+		}
+		for _, m := range []*Content{img, twin} {
+			requireManifest(t, second, repo, m)
+			for _, blob := range m.Blobs {
+				requireBlob(t, second, repo, blob)
+			}
+		}
+	}
+}
+
+// immutableRace: of many that set a tag that is kept on two replicas, to different manifests, exactly one does, and its content stays.
+func (s *suite) immutableRace(t *testing.T) {
+	b, _ := s.new(t)
+	replicas := []registry.Backend{b, b}
+	if s.Reopen != nil {
+		replicas[1] = s.Reopen(t, b)
+	}
+	const writers = 100
+	errs := race(writers, func(i int) error { return put(t.Context(), replicas[i%2], "a/b", tiny(i), kept("v1")) })
+	winner := -1
+	for i, err := range errs {
+		if err != nil {
+			requireError(t, err, registry.ErrTagExists)
+			continue
+		}
+		require.Equal(t, -1, winner, "two have set one tag")
+		winner = i
+	}
+	require.NotEqual(t, -1, winner, "nobody has set it: %v", errors.Join(errs...))
+	for _, r := range replicas {
+		requireManifest(t, r, "a/b", tiny(winner), "v1")
+	}
+	requireAll(t, race(10, func(i int) error { return putAgain(t.Context(), replicas[i%2], tiny(winner)) }))
+}
+
+func putAgain(ctx context.Context, b registry.Backend, c *Content) error {
+	return put(ctx, b, "a/b", c, kept("v1"))
+}

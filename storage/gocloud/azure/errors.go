@@ -1,0 +1,62 @@
+package azure
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// Failure implements [gocloud.Store]. That an object is not there is only what the service has said of the blob. A refusal
+// tells nothing of it: the service cannot be used, which is the operator's affair.
+func (s *store) Failure(err error) error {
+	known := kind(err)
+	if known == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", known, err)
+}
+
+// kind is the error of the package storage that err amounts to, or nil.
+func kind(err error) error {
+	var answer *azcore.ResponseError
+	if errors.As(err, &answer) {
+		switch code := bloberror.Code(answer.ErrorCode); code {
+		case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled, bloberror.ResourceNotFound:
+			return nil
+		case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.TargetConditionNotMet:
+			return storage.ErrChanged
+		case bloberror.ServerBusy, bloberror.OperationTimedOut, bloberror.InternalError, bloberror.InvalidBlockList:
+			return storage.ErrUnavailable
+		}
+		switch status := answer.StatusCode; status {
+		case http.StatusNotModified:
+			return storage.ErrNotModified
+		case http.StatusNotFound:
+			return storage.ErrNotExist
+		case http.StatusPreconditionFailed:
+			return storage.ErrChanged
+		case http.StatusInsufficientStorage:
+			return storage.ErrNoSpace
+		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests:
+			return storage.ErrUnavailable
+		default:
+			if status >= 500 {
+				return storage.ErrUnavailable
+			}
+		}
+		return nil
+	}
+	var network net.Error
+	if errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+		return storage.ErrUnavailable
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package azure
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+
+	"github.com/registrykit/registry/storage/gocloud"
+)
+
+// upload is one write of an object, a parts.Target.
+type upload struct {
+	s      *store
+	client *blockblob.Client
+	opts   *gocloud.PutOptions
+	id     string // in the names of its blocks, which those of another write of the same object must not be
+
+	modified time.Time
+}
+
+func newUpload(s *store, name string, opts *gocloud.PutOptions) *upload {
+	return &upload{s: s, client: s.client.NewBlockBlobClient(name), opts: opts, id: rand.Text()}
+}
+
+// block is the id of a block. All of an object have the same length.
+func (u *upload) block(number int) string {
+	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s-%05d", u.id, number))
+}
+
+func (u *upload) headers() *blob.HTTPHeaders {
+	return &blob.HTTPHeaders{BlobContentType: &u.opts.ContentType}
+}
+
+// hook calls Options.BeforeWrite with the options of a request.
+func hook[T any](s *store, opts T) error {
+	if s.before == nil {
+		return nil
+	}
+	return s.before(func(i any) bool {
+		p, ok := i.(*T)
+		if ok {
+			*p = opts
+		}
+		return ok
+	})
+}
+
+func (u *upload) Size(number int) (part, whole int64) {
+	return u.opts.Parts.Size(number, u.opts.Size), u.opts.Size
+}
+
+func (u *upload) Single(ctx context.Context, content []byte) (string, error) {
+	opts := &blockblob.UploadOptions{HTTPHeaders: u.headers(), AccessConditions: conditions(u.opts.IfAbsent, u.opts.IfVersion)}
+	if err := hook(u.s, opts); err != nil {
+		return "", err
+	}
+	out, err := u.client.Upload(ctx, streaming.NopCloser(bytes.NewReader(content)), opts)
+	if err != nil {
+		return "", err
+	}
+	u.stored(out.LastModified)
+	return version(out.ETag), nil
+}
+
+func (u *upload) stored(t *time.Time) {
+	if t != nil {
+		u.modified = *t
+	}
+}
+
+// Begin has nothing to do: a block needs no upload that it belongs to.
+func (u *upload) Begin(context.Context) error { return nil }
+
+func (u *upload) Part(ctx context.Context, number int, content []byte) error {
+	_, err := u.client.StageBlock(ctx, u.block(number), streaming.NopCloser(bytes.NewReader(content)), nil)
+	return err
+}
+
+func (u *upload) Complete(ctx context.Context, parts int) (string, error) {
+	ids := make([]string, parts)
+	for i := range ids {
+		ids[i] = u.block(i)
+	}
+	opts := &blockblob.CommitBlockListOptions{HTTPHeaders: u.headers(), AccessConditions: conditions(u.opts.IfAbsent, u.opts.IfVersion)}
+	if err := hook(u.s, opts); err != nil {
+		return "", err
+	}
+	out, err := u.client.CommitBlockList(ctx, ids, opts)
+	if err != nil {
+		return "", err
+	}
+	u.stored(out.LastModified)
+	return version(out.ETag), nil
+}
+
+// Abort has nothing to do: the service drops blocks that are not part of a blob.
+func (u *upload) Abort(context.Context) error { return nil }

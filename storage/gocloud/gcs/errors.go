@@ -1,0 +1,112 @@
+package gcs
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+
+	cloud "cloud.google.com/go/storage"
+	"github.com/googleapis/gax-go/v2"
+	"google.golang.org/api/googleapi"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// noBucket is in the message of a 404 that is about the bucket. No name of an object or a bucket has spaces.
+const noBucket = "specified bucket does not exist"
+
+const (
+	codeNotFound  = http.StatusNotFound
+	codeCondition = http.StatusPreconditionFailed
+)
+
+// code returns the status of the answer that err is, or 0.
+func code(err error) int {
+	var answer *googleapi.Error
+	if errors.As(err, &answer) {
+		return answer.Code
+	}
+	return 0
+}
+
+// Failure implements [gocloud.Store].
+func (s *store) Failure(err error) error {
+	var answer *googleapi.Error
+	switch {
+	case errors.Is(err, cloud.ErrBucketNotExist):
+		return err
+	case errors.As(err, &answer):
+		switch {
+		case answer.Code == http.StatusNotModified:
+			return meaning(storage.ErrNotModified, err)
+		case answer.Code == codeNotFound && !strings.Contains(answer.Message, noBucket):
+			return meaning(storage.ErrNotExist, err)
+		case answer.Code == codeCondition:
+			return meaning(storage.ErrChanged, err)
+		case passing(answer.Code):
+			return meaning(storage.ErrUnavailable, err)
+		}
+		return err // also 403, which gcsblob calls NotFound
+	case errors.Is(err, cloud.ErrObjectNotExist):
+		return meaning(storage.ErrNotExist, err)
+	case unreachable(err):
+		return meaning(storage.ErrUnavailable, err)
+	}
+	return nil
+}
+
+func meaning(known, err error) error { return fmt.Errorf("%w: %w", known, err) }
+
+// unknown is the error of a change of which nobody can tell whether it was made. The cause is for the log, and not what the error is.
+func unknown(cause error) error {
+	return fmt.Errorf("%w: an answer was lost, and then: %s", storage.ErrUnavailable, cause.Error())
+}
+
+// passing reports whether another attempt may give another answer.
+func passing(code int) bool {
+	return code == http.StatusRequestTimeout || code == http.StatusTooManyRequests || code >= 500
+}
+
+// unreachable reports whether err is that of a connection.
+func unreachable(err error) bool {
+	var (
+		op      *net.OpError
+		dns     *net.DNSError
+		request *url.Error
+		timeout net.Error
+	)
+	return cloud.ShouldRetry(err) || errors.As(err, &op) || errors.As(err, &dns) || errors.As(err, &request) ||
+		errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// backoff are the pauses between attempts; each is random, up to what is here.
+var backoff = gax.Backoff{Initial: 200 * time.Millisecond, Max: 5 * time.Second, Multiplier: 2}
+
+// tries bounds the attempts of an operation, and remembers whether one that failed may have had an effect. The client asks it after each
+// failure, from one goroutine at a time.
+type tries struct {
+	most, failed int
+	unsure       bool
+}
+
+func (s *store) tries() *tries { return &tries{most: s.opts.Attempts} }
+
+// again reports whether the client shall try again.
+func (t *tries) again(err error) bool {
+	if !cloud.ShouldRetry(err) {
+		return false
+	}
+	t.failed++
+	if code(err) != http.StatusTooManyRequests && !errors.Is(err, syscall.ECONNREFUSED) {
+		t.unsure = true
+	}
+	return t.failed < t.most
+}
+
+// progress is told when a part has been uploaded: the next one has all its attempts.
+func (t *tries) progress() { t.failed = 0 }

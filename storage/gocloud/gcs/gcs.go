@@ -1,0 +1,154 @@
+package gcs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	cloud "cloud.google.com/go/storage"
+	"gocloud.dev/blob"
+
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/gocloud"
+)
+
+// Options are the options of [Provider]. The zero value is ready to use.
+type Options struct {
+	// Writer, unless nil, is called with the writer of each object before anything is written: it may set the storage class, the KMS key, metadata and
+	// timeouts. It must leave ChunkSize alone, and the metadata that is there already. It is called by many goroutines. Default: nil.
+	Writer func(*cloud.Writer)
+	// Sign, unless nil, is called with the options of each signed URL before it is signed. It is called by many goroutines. Default: nil.
+	Sign func(*cloud.SignedURLOptions)
+	// Attempts is how often a request is sent at most. The pauses between them are random up to 0.2, 0.4, 0.8 … and at most 5 seconds. A part
+	// of an upload is given up after 32 seconds, too. Default: DefaultAttempts.
+	Attempts int
+}
+
+// DefaultAttempts is the value of Options.Attempts if that is zero.
+const DefaultAttempts = 6
+
+// Provider returns a [gocloud.Provider] that knows the buckets of gcsblob. It sets how the client of the bucket repeats requests, so it must be
+// called, by [gocloud.New], before the client is in use elsewhere. opts may be nil.
+func Provider(opts *Options) gocloud.Provider {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.Attempts <= 0 {
+		o.Attempts = DefaultAttempts
+	}
+	return func(ctx context.Context, bucket *blob.Bucket) (gocloud.Store, error) {
+		var client *cloud.Client
+		if !bucket.As(&client) {
+			return nil, nil
+		}
+		name, prefix, err := place(ctx, bucket)
+		if err != nil {
+			return nil, err
+		}
+		client.SetRetry(cloud.WithMaxAttempts(o.Attempts), cloud.WithBackoff(backoff))
+		return &store{opts: o, bucket: client.Bucket(name), prefix: prefix}, nil
+	}
+}
+
+// place returns the name of the bucket and what it puts before the names of objects, if it is one of blob.PrefixedBucket. Only the
+// handle of an object tells; the read that shows it is not sent.
+func place(ctx context.Context, bucket *blob.Bucket) (name, prefix string, err error) {
+	const probe = "x"
+	var handle **cloud.ObjectHandle
+	notSent := errors.New("gcs: not sent")
+	r, err := bucket.NewRangeReader(ctx, probe, 0, 1, &blob.ReaderOptions{BeforeRead: func(as func(any) bool) error {
+		as(&handle)
+		return notSent
+	}})
+	if err == nil {
+		_ = r.Close() // nothing was read
+	}
+	if handle == nil || !errors.Is(err, notSent) {
+		return "", "", fmt.Errorf("gcs: the bucket does not tell its name: %w", err)
+	}
+	return (*handle).BucketName(), strings.TrimSuffix((*handle).ObjectName(), probe), nil
+}
+
+// store is a [gocloud.Store].
+type store struct {
+	opts   Options
+	bucket *cloud.BucketHandle
+	prefix string
+}
+
+var _ gocloud.Signer = (*store)(nil)
+
+func (s *store) object(name string) *cloud.ObjectHandle { return s.bucket.Object(s.prefix + name) }
+
+// Version implements [gocloud.Store].
+func (s *store) Version(as func(any) bool) string {
+	var attrs cloud.ObjectAttrs
+	if as(&attrs) {
+		return version(attrs.Generation)
+	}
+	var r *cloud.Reader
+	if as(&r) {
+		return version(r.Attrs.Generation)
+	}
+	return ""
+}
+
+func version(generation int64) string { return strconv.FormatInt(generation, 10) }
+
+// generation is the inverse of version. Errors: storage.ErrChanged if no object has the version.
+func generation(version string) (int64, error) {
+	n, err := strconv.ParseInt(version, 10, 64)
+	if err != nil || n <= 0 {
+		return 0, fmt.Errorf("%w: no generation: %q", storage.ErrChanged, version)
+	}
+	return n, nil
+}
+
+// BeforeRead implements [gocloud.Store]. It sets no condition: the client has none for reads that a generation fails (with the XML API, which tells when
+// the object was stored). The Driver compares, and what is read with a version is small.
+func (s *store) BeforeRead(func(any) bool, string) error { return nil }
+
+// BeforeList implements [gocloud.Store].
+func (s *store) BeforeList(as func(any) bool, after string) error {
+	var query *cloud.Query
+	if !as(&query) {
+		return errors.New("gcs: the list does not show its query")
+	}
+	query.StartOffset = s.prefix + after // inclusive
+	return query.SetAttrSelection([]string{"Name", "Size", "Updated", "Generation"})
+}
+
+// BeforeSign implements [gocloud.Signer].
+func (s *store) BeforeSign(as func(any) bool) error {
+	var opts *cloud.SignedURLOptions
+	if !as(&opts) {
+		return errors.New("gcs: the signer does not show its options")
+	}
+	opts.Scheme = cloud.SigningSchemeV4
+	if s.opts.Sign != nil {
+		s.opts.Sign(opts)
+	}
+	return nil
+}
+
+// Delete implements [gocloud.Store].
+func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
+	t := s.tries()
+	o := s.object(name).Retryer(cloud.WithErrorFunc(t.again))
+	if ifVersion != "" {
+		g, err := generation(ifVersion)
+		if err != nil {
+			return err
+		}
+		// Not o.Generation(g): where old generations are kept that would remove one of them.
+		o = o.If(cloud.Conditions{GenerationMatch: g})
+	}
+	err := o.Delete(ctx)
+	if t.unsure && (code(err) == codeNotFound || code(err) == codeCondition) {
+		return unknown(err) // the object is gone, and it may have been us
+	}
+	return err
+}

@@ -1,0 +1,125 @@
+package gcs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	cloud "cloud.google.com/go/storage"
+	"github.com/stretchr/testify/require"
+	"gocloud.dev/blob/memblob"
+	"google.golang.org/api/googleapi"
+
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/gocloud"
+)
+
+// What needs a server is tested in internal/e2e/cloud.
+
+func TestProviderKnowsItsBuckets(t *testing.T) {
+	bucket := memblob.OpenBucket(nil)
+	defer bucket.Close()
+	s, err := Provider(nil)(t.Context(), bucket)
+	require.NoError(t, err)
+	require.Nil(t, s)
+}
+
+func TestPartSize(t *testing.T) {
+	const mib = 1 << 20
+	for _, c := range []struct {
+		first, most, hint int64
+		want              int
+	}{
+		{0, 0, 0, 8 * mib},
+		{0, 0, 1, 8 * mib}, // wrong: the body is larger than a head
+		{0, 0, 300 << 10, mib},
+		{0, 0, 3 * mib, 3*mib + granule},
+		{0, 0, 8*mib - 1, 8 * mib},
+		{0, 0, 8 * mib, 8*mib + granule},
+		{0, 0, 64 * mib, 8*mib + granule},
+		{0, 0, 64*mib + 1, 8 * mib},
+		{0, 0, 1 << 50, 8*mib + granule},
+		{32 * mib, 0, 0, 32 * mib},
+		{16 * mib, 16 * mib, 64 * mib, 16 * mib},
+		{5*mib + 1, 5*mib + 1, 0, 5 * mib},
+		{5*mib + 1, 0, 0, 5*mib + granule},
+	} {
+		got := partSize(&gocloud.PutOptions{Size: c.hint, Parts: gocloud.Parts{First: c.first, Max: c.most}})
+		require.Equal(t, c.want, got, "%+v", c)
+	}
+}
+
+func TestFill(t *testing.T) {
+	p := make([]byte, 10)
+	for _, c := range []struct {
+		size, n int
+		ended   bool
+	}{{0, 0, true}, {9, 9, true}, {10, 10, false}, {11, 10, false}} {
+		body := strings.Repeat("x", c.size)
+		for _, r := range []io.Reader{strings.NewReader(body), iotest.OneByteReader(strings.NewReader(body)), iotest.DataErrReader(strings.NewReader(body))} {
+			n, ended, err := fill(p, r)
+			require.NoError(t, err)
+			require.Equal(t, c.n, n, "%+v", c)
+			require.Equal(t, c.ended, ended && c.size < 10, "%+v", c)
+		}
+	}
+	for _, bad := range []error{io.ErrUnexpectedEOF, fmt.Errorf("wraps: %w", io.EOF)} {
+		_, _, err := fill(p, io.MultiReader(strings.NewReader("x"), iotest.ErrReader(bad)))
+		require.Equal(t, bad, err, "it is no end")
+	}
+}
+
+func TestFailure(t *testing.T) {
+	s := &store{}
+	answer := func(code int, message string) error {
+		return fmt.Errorf("wrapped: %w", &googleapi.Error{Code: code, Message: message})
+	}
+	for _, c := range []struct{ err, want error }{
+		{answer(404, "No such object: bucket/x"), storage.ErrNotExist},
+		{answer(404, "Not Found"), storage.ErrNotExist},
+		{answer(404, "The specified bucket does not exist."), nil},
+		{cloud.ErrObjectNotExist, storage.ErrNotExist},
+		{cloud.ErrBucketNotExist, nil},
+		{answer(401, ""), nil},
+		{answer(403, "denied, or it does not exist"), nil},
+		{answer(304, ""), storage.ErrNotModified},
+		{answer(412, ""), storage.ErrChanged},
+		{answer(416, ""), nil},
+		{answer(408, ""), storage.ErrUnavailable},
+		{answer(429, ""), storage.ErrUnavailable},
+		{answer(500, ""), storage.ErrUnavailable},
+		{answer(503, ""), storage.ErrUnavailable},
+		{io.ErrUnexpectedEOF, storage.ErrUnavailable},
+		{&url.Error{Op: "Get", URL: "/", Err: io.EOF}, storage.ErrUnavailable},
+		{&net.OpError{Op: "dial", Err: errors.New("no route")}, storage.ErrUnavailable},
+		{unknown(answer(412, "")), storage.ErrUnavailable},
+	} {
+		got := s.Failure(c.err)
+		for _, known := range []error{storage.ErrNotExist, storage.ErrChanged, storage.ErrNotModified, storage.ErrUnavailable} {
+			if got == nil {
+				require.ErrorIs(t, c.err, c.want)
+				break
+			}
+			require.Equal(t, c.want == known, errors.Is(got, known), "%v is %v", c.err, got) //nolint:errorlint // they are what they are
+		}
+	}
+	require.Nil(t, s.Failure(errors.New("what is this?")))
+}
+
+func TestTries(t *testing.T) {
+	throttled, failed := &googleapi.Error{Code: 429}, &googleapi.Error{Code: 503}
+	tr := (&store{opts: Options{Attempts: 3}}).tries()
+	require.True(t, tr.again(throttled))
+	require.False(t, tr.unsure, "nothing was done")
+	require.True(t, tr.again(failed))
+	require.True(t, tr.unsure)
+	require.False(t, tr.again(failed), "the third attempt")
+	tr.progress()
+	require.True(t, tr.again(failed))
+	require.False(t, tr.again(&googleapi.Error{Code: 412}))
+}

@@ -1,0 +1,79 @@
+// Package parts uploads what is read from a body in parts, with bounded memory. The providers for S3 and Azure share it.
+package parts
+
+import "sync"
+
+const (
+	// smallBuffer is the size of the buffer that an upload begins with, in bytes.
+	smallBuffer = 32 << 10
+	// middleBuffer is the size of the one that follows if that is full and the part is larger.
+	middleBuffer = 512 << 10
+	// unit is what the capacities of larger ones are multiples of, so that few are different.
+	unit = 1 << 20
+	// maxSizes is how many different capacities are remembered.
+	maxSizes = 32
+)
+
+// Memory lends buffers for parts, and counts what is on its way to the store beside what is being filled. Uploads share it. A buffer that
+// comes back is lent again, to whoever needs that size, until the garbage collector takes it.
+type Memory struct {
+	mu   sync.Mutex
+	left int64                // may still be on its way
+	free map[int64]*sync.Pool // by capacity
+}
+
+// NewMemory returns a Memory that allows readAhead bytes to be on their way while the next are filled.
+func NewMemory(readAhead int64) *Memory {
+	return &Memory{left: max(readAhead, 0), free: map[int64]*sync.Pool{}}
+}
+
+// get returns a buffer of a size.
+func (m *Memory) get(size int64) []byte {
+	if size <= middleBuffer {
+		return make([]byte, size)
+	}
+	capacity := (size + unit - 1) / unit * unit
+	if buf, ok := m.pool(capacity).Get().(*[]byte); ok {
+		return (*buf)[:size]
+	}
+	return make([]byte, size, capacity)
+}
+
+// put takes a buffer back.
+func (m *Memory) put(buf []byte) {
+	if capacity := int64(cap(buf)); capacity > middleBuffer {
+		m.pool(capacity).Put(&buf)
+	}
+}
+
+func (m *Memory) pool(capacity int64) *sync.Pool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.free[capacity]
+	if p == nil {
+		if len(m.free) == maxSizes {
+			clear(m.free)
+		}
+		p = &sync.Pool{}
+		m.free[capacity] = p
+	}
+	return p
+}
+
+// ahead reserves memory for a part that is sent while the next is filled, and reports whether there is any.
+func (m *Memory) ahead(size int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if size > m.left {
+		return false
+	}
+	m.left -= size
+	return true
+}
+
+// done gives back what ahead has reserved.
+func (m *Memory) done(size int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.left += size
+}

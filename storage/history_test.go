@@ -1,0 +1,201 @@
+package storage_test
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+var withHistory = &storage.Options{History: time.Hour}
+
+// honest demands that the history explains what every tag is: beginning with nothing, each event follows from the one before it, where those
+// that are not confirmed may have happened or not.
+func honest(t *testing.T, s *storage.Store, at string) {
+	for _, repo := range []string{"a/b", "c"} {
+		events := collect(t, s.History(t.Context(), repo, nil))
+		slices.Reverse(events)
+		for _, tag := range []string{"v1", "latest", "sig", "v3", "again"} {
+			may := []digest.Digest{""}
+			for _, e := range events {
+				var before, after digest.Digest
+				switch {
+				case e.Tag == tag, slices.Contains(e.Tags, tag):
+					if e.Before != nil {
+						before = e.Before.Digest
+					}
+					if e.After != nil {
+						after = e.After.Digest
+					}
+				default:
+					continue
+				}
+				require.Contains(t, may, before, "%s: %s:%s, event %s", at, repo, tag, e.ID)
+				if e.Unconfirmed {
+					may = []digest.Digest{before, after}
+				} else {
+					may = []digest.Digest{after}
+				}
+			}
+			now, err := s.StatManifest(t.Context(), repo, byTag(tag))
+			if err != nil {
+				require.ErrorIs(t, err, registry.ErrManifestUnknown, at)
+			}
+			require.Contains(t, may, now.Digest, "%s: %s:%s", at, repo, tag)
+		}
+	}
+}
+
+// TestHistoryOfCrashes runs the script of TestCrashAfterEachWrite with a history, which tells all that happened, and of what may not have
+// happened says so: after a kill, a failed write, a lost answer, and a loss of power.
+func TestHistoryOfCrashes(t *testing.T) {
+	for name, fail := range map[string]func(f *storagetest.Faulty, n int){
+		"kill":        (*storagetest.Faulty).CutAfter,
+		"not done":    (*storagetest.Faulty).FailWrite,
+		"answer lost": (*storagetest.Faulty).LoseAnswer,
+		"power loss":  (*storagetest.Faulty).CutAfter,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for n := 1; ; n++ {
+				power := storagetest.NewPower(newMemory(t))
+				newStore(t, power, nil)
+				faulty := storagetest.NewFaulty(power, nil)
+				w := newWorkload(t.Context(), newStore(t, faulty, withHistory))
+				before := faulty.Writes()
+				fail(faulty, n)
+				err := w.run()
+				faulty.Heal()
+				again := newStore(t, power, withHistory)
+				if name == "power loss" {
+					left := newMemory(t)
+					for key, b := range power.After() {
+						_, err := left.Put(t.Context(), key, bytes.NewReader(b), nil)
+						require.NoError(t, err)
+					}
+					again, w.uploads = newStore(t, left, withHistory), nil
+				}
+				at := fmt.Sprintf("write %d", n)
+				w.check(t, again, at)
+				honest(t, again, at)
+				w2 := newWorkload(t.Context(), again)
+				require.NoError(t, w2.run(), at)
+				w2.check(t, again, at+", again")
+				honest(t, again, at+", again")
+				if err == nil && faulty.Writes()-before < n {
+					t.Logf("%d writes", n-1)
+					return
+				}
+			}
+		})
+	}
+}
+
+// TestInterruptedRepositoryDelete: what a delete that died half-way has taken comes back with what the next one takes.
+func TestInterruptedRepositoryDelete(t *testing.T) {
+	for n := 0; ; n++ {
+		driver := newMemory(t)
+		faulty := storagetest.NewFaulty(driver, nil)
+		s := newStore(t, faulty, withHistory)
+		config, large := pushBlob(t, s, "r", []byte("{}")), pushBlob(t, s, "r", random(1, 50_000))
+		one := image("one", nil, config, large)
+		putImage(t, s, "r", one, tags("v1"))
+		putImage(t, s, "r", image("two", nil, config), tags("v2"))
+		faulty.CutAfter(n)
+		err := s.DeleteRepository(t.Context(), "r", nil)
+		again := newStore(t, driver, withHistory)
+		if faulty.Cut() {
+			if err := again.DeleteRepository(t.Context(), "r", nil); err != nil { // it had come to its end
+				require.ErrorIs(t, err, registry.ErrNameUnknown, "%d", n)
+			}
+		} else {
+			require.NoError(t, err)
+		}
+		require.Empty(t, collect(t, again.Repositories(t.Context(), nil)))
+		res, err := again.Restore(t.Context(), "r", reference.Ref{}, nil)
+		require.NoError(t, err, "%d", n)
+		require.Empty(t, res.Lost)
+		require.Equal(t, []string{"v1", "v2"}, collect(t, again.Tags(t.Context(), "r", nil)), "%d", n)
+		m, err := again.GetManifest(t.Context(), "r", byTag("v1"))
+		require.NoError(t, err)
+		require.Equal(t, one, m.Content)
+		got, err := readBlob(t.Context(), again, "r", large.Digest)
+		require.NoError(t, err)
+		require.Equal(t, random(1, 50_000), got)
+		if !faulty.Cut() {
+			require.Greater(t, n, 10)
+			return
+		}
+	}
+}
+
+// TestHistoryExpires: what is too old is not shown and not restored, whether it has been removed or not.
+func TestHistoryExpires(t *testing.T) {
+	driver := newMemory(t)
+	s := newStore(t, driver, withHistory)
+	config := pushBlob(t, s, "r", []byte("{}"))
+	desc := putImage(t, s, "r", image("", nil, config), tags("v1"))
+	require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), nil))
+	require.Len(t, collect(t, s.History(t.Context(), "r", nil)), 2)
+	n, err := s.ExpireHistory(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, n)
+
+	short := newStore(t, driver, &storage.Options{History: time.Nanosecond})
+	require.Empty(t, collect(t, short.History(t.Context(), "r", nil)))
+	_, err = short.Restore(t.Context(), "r", byDigest(desc.Digest), nil)
+	require.ErrorIs(t, err, registry.ErrManifestUnknown)
+	n, err = short.ExpireHistory(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	require.Empty(t, keys(t, driver, "h/"))
+
+	_, err = storage.New(t.Context(), driver, &storage.Options{History: -1})
+	require.Error(t, err)
+}
+
+// TestNoHistory: a store without one writes nothing of it, and says that it has none.
+func TestNoHistory(t *testing.T) {
+	driver := newMemory(t)
+	s := newStore(t, driver, nil)
+	w := newWorkload(t.Context(), s)
+	require.NoError(t, w.run())
+	require.Empty(t, keys(t, driver, "h/"))
+	_, err := s.Restore(t.Context(), "a/b", byTag("latest"), nil)
+	require.ErrorIs(t, err, registry.ErrUnsupported)
+}
+
+// TestHistoryRoots: whatever can be restored is a root for collectors, with what it names.
+func TestHistoryRoots(t *testing.T) {
+	driver := newMemory(t)
+	s := newStore(t, driver, withHistory)
+	config := pushBlob(t, s, "r", []byte("{}"))
+	contents := [][]byte{image("0", nil, config), image("1", nil, config), image("2", nil, config), image("3", nil, config)}
+	var ds []digest.Digest
+	for _, c := range contents {
+		ds = append(ds, putImage(t, s, "r", c, tags("latest")).Digest)
+	}
+	putImage(t, s, "r", contents[0], tags("old"))
+	require.NoError(t, s.DeleteManifest(t.Context(), "r", byTag("old"), nil))
+	require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(ds[1]), nil))
+	roots, err := storage.HistoryRoots(t.Context(), s, "r")
+	require.NoError(t, err)
+	require.Equal(t, map[digest.Digest][]byte{ds[0]: nil, ds[1]: contents[1], ds[2]: nil}, roots, "the tag is on the last")
+	require.NoError(t, s.DeleteRepository(t.Context(), "r", nil))
+	roots, err = storage.HistoryRoots(t.Context(), s, "r")
+	require.NoError(t, err)
+	for i, d := range ds {
+		require.Equal(t, contents[i], roots[d])
+	}
+	roots, err = storage.HistoryRoots(t.Context(), newStore(t, driver, nil), "r")
+	require.NoError(t, err)
+	require.Empty(t, roots)
+}

@@ -1,0 +1,129 @@
+package storage_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+var keepAll = &registry.DeleteOptions{Keep: func(string) bool { return true }}
+
+// keepScene is a repository with an index that has no tag yet, of an image that has none.
+type keepScene struct {
+	config, child ocispec.Descriptor
+	index         []byte
+}
+
+func newKeepScene(t *testing.T, s *storage.Store) keepScene {
+	var k keepScene
+	k.config = pushBlob(t, s, "r", []byte("{}"))
+	k.child = putImage(t, s, "r", image("", nil, k.config), nil)
+	var err error
+	k.index, err = json.Marshal(ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{k.child},
+	})
+	require.NoError(t, err)
+	return k
+}
+
+// push sets the tag v1 on the index, for good.
+func (k *keepScene) push(t *testing.T, s *storage.Store) error {
+	_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageIndex, k.index, &registry.PutOptions{Tags: []registry.TagPut{{Name: "v1", IfAbsent: true, Keep: true}}})
+	return err
+}
+
+// TestKeepBesideDelete lets a whole push of a tag that is kept happen before each operation of a delete in turn, and the other way round. Either
+// the delete is refused, or the push, or the delete comes to nothing: never do both have what they wanted, unless the tag reaches all.
+func TestKeepBesideDelete(t *testing.T) {
+	deletes := map[string]func(k keepScene, s *storage.Store) error{
+		"child": func(k keepScene, s *storage.Store) error {
+			return s.DeleteManifest(t.Context(), "r", byDigest(k.child.Digest), keepAll)
+		},
+		"blob": func(k keepScene, s *storage.Store) error {
+			return s.DeleteBlob(t.Context(), "r", k.config.Digest, keepAll)
+		},
+		"repository": func(_ keepScene, s *storage.Store) error { return s.DeleteRepository(t.Context(), "r", keepAll) },
+	}
+	for name, remove := range deletes {
+		for _, pushFirst := range []bool{false, true} {
+			n := 1
+			for keepOnce(t, name, remove, pushFirst, n) {
+				n++
+			}
+			require.Greater(t, n, 5)
+		}
+	}
+}
+
+// keepOnce runs one of the two, and the other before its operation n. It reports whether there was such an operation.
+func keepOnce(t *testing.T, name string, remove func(k keepScene, s *storage.Store) error, pushFirst bool, n int) bool {
+	var k keepScene
+	var pushed, removed error
+	calls, armed, nested := 0, false, false
+	push := func(s *storage.Store) { pushed = k.push(t, s) }
+	del := func(s *storage.Store) { removed = remove(k, s) }
+	outer, inner := push, del
+	if !pushFirst {
+		outer, inner = del, push
+	}
+	s := once(t, func(storagetest.Call) bool {
+		if armed {
+			calls++
+		}
+		nested = nested || calls == n
+		return calls == n
+	}, inner)
+	k = newKeepScene(t, s)
+	armed = true
+	outer(s)
+	armed = false
+	if !nested {
+		return false
+	}
+	if pushed != nil {
+		require.True(t, errors.Is(pushed, registry.ErrManifestBlobUnknown), "%s, push first %v, operation %d: %v", name, pushFirst, n, pushed)
+		_, err := s.StatManifest(t.Context(), "r", byTag("v1"))
+		require.ErrorIs(t, err, registry.ErrManifestUnknown)
+		return true
+	}
+	if removed != nil {
+		require.True(t, errors.Is(removed, registry.ErrDenied), "%s, push first %v, operation %d: %v", name, pushFirst, n, removed)
+	}
+	m, err := s.GetManifest(t.Context(), "r", byTag("v1"))
+	require.NoError(t, err, "%s, push first %v, operation %d, delete %v", name, pushFirst, n, removed)
+	require.Equal(t, k.index, m.Content)
+	_, err = s.GetManifest(t.Context(), "r", byDigest(k.child.Digest))
+	require.NoError(t, err, "%s, push first %v, operation %d, delete %v", name, pushFirst, n, removed)
+	_, err = readBlob(t.Context(), s, "r", k.config.Digest)
+	require.NoError(t, err, "%s, push first %v, operation %d, delete %v", name, pushFirst, n, removed)
+	return true
+}
+
+// TestRefusedDeleteLeavesNoMark: a delete that is refused leaves manifests and links as they were.
+func TestRefusedDeleteLeavesNoMark(t *testing.T) {
+	driver := newMemory(t)
+	s := newStore(t, driver, nil)
+	k := newKeepScene(t, s)
+	require.NoError(t, k.push(t, s))
+	require.ErrorIs(t, s.DeleteManifest(t.Context(), "r", byDigest(k.child.Digest), keepAll), registry.ErrDenied)
+	require.ErrorIs(t, s.DeleteBlob(t.Context(), "r", k.config.Digest, keepAll), registry.ErrDenied)
+	require.ErrorIs(t, s.DeleteRepository(t.Context(), "r", keepAll), registry.ErrDenied)
+	for _, key := range append(keys(t, driver, "r/r/m/"), keys(t, driver, "r/r/b/")...) {
+		r, _, err := driver.Open(t.Context(), key, nil)
+		require.NoError(t, err)
+		b, err := io.ReadAll(r)
+		require.NoError(t, errors.Join(err, r.Close()))
+		content := string(b)
+		require.NotContains(t, content, `"deleting"`)
+		require.NotContains(t, content, `"condemned"`)
+	}
+}

@@ -1,0 +1,294 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/reference"
+)
+
+// Restore implements [registry.Restorer].
+func (s *Store) Restore(ctx context.Context, repo string, ref reference.Ref, opts *registry.RestoreOptions) (registry.RestoreResult, error) {
+	r := &restore{s: s, repo: repo}
+	if opts != nil {
+		r.opts = *opts
+	}
+	if r.opts.SetTag == nil {
+		r.opts.SetTag = func(*registry.TagPut) error { return nil }
+	}
+	if err := r.check(ref); err != nil {
+		return registry.RestoreResult{}, err
+	}
+	ctx = context.WithoutCancel(ctx) // as any push
+	if err := r.find(ctx); err != nil {
+		return registry.RestoreResult{}, err
+	}
+	var err error
+	switch {
+	case ref.Tag != "":
+		err = r.tag(ctx, ref.Tag)
+	case ref.Digest != "":
+		err = r.deleted(ctx, ref.Digest)
+	default:
+		err = r.repository(ctx)
+	}
+	return r.result, err
+}
+
+// restore is one Restore.
+type restore struct {
+	s       *Store
+	repo    string
+	opts    registry.RestoreOptions
+	gone    map[digest.Digest]*event // the newest delete of each manifest
+	deletes []*event                 // of manifests, the newest first
+	repos   []*event                 // of the repository, the newest first
+	result  registry.RestoreResult
+}
+
+func (r *restore) check(ref reference.Ref) error {
+	if err := checkName(r.repo); err != nil {
+		return err
+	}
+	if ref != (reference.Ref{}) {
+		if err := checkRef(r.repo, ref); err != nil {
+			return err
+		}
+	}
+	if r.opts.To != "" {
+		if err := checkBlob(r.repo, r.opts.To); err != nil {
+			return err
+		}
+	}
+	if r.s.opts.History == 0 {
+		return errNoHistory
+	}
+	return nil
+}
+
+// find lists the deletes.
+func (r *restore) find(ctx context.Context) error {
+	r.gone = map[digest.Digest]*event{}
+	for e, err := range r.s.events(ctx, r.repo, nil) {
+		if err != nil {
+			return err
+		}
+		switch e.kind {
+		case eventDelete:
+			r.deletes = append(r.deletes, e)
+			if r.gone[e.digest()] == nil {
+				r.gone[e.digest()] = e
+			}
+		case eventRepository:
+			r.repos = append(r.repos, e)
+		}
+	}
+	return nil
+}
+
+// tag points a tag at what it pointed at before, or at Options.To.
+func (r *restore) tag(ctx context.Context, tag string) error {
+	t := registry.TagPut{Name: tag}
+	if err := r.opts.SetTag(&t); err != nil {
+		return err
+	}
+	to := r.opts.To
+	if to == "" {
+		var err error
+		if to, err = r.before(ctx, tag); err != nil {
+			return err
+		}
+	}
+	m, err := r.s.readManifest(ctx, r.repo, to)
+	if err != nil {
+		return err
+	}
+	mediaType, content := m.MediaType, m.content
+	if !m.readable() {
+		e := r.gone[to]
+		if e == nil {
+			return manifestUnknown(reference.Ref{Digest: to})
+		}
+		if ok, err := r.s.readEvent(ctx, r.repo, e); err != nil {
+			return err
+		} else if !ok || e.Before == nil {
+			return manifestUnknown(reference.Ref{Digest: to})
+		}
+		mediaType, content = e.Before.MediaType, e.content
+	}
+	res, err := r.push(ctx, to, mediaType, content, t)
+	if err != nil {
+		return err
+	}
+	r.result.Manifests = append(r.result.Manifests, res)
+	return nil
+}
+
+// before returns what a tag pointed at before it came to be as it is.
+func (r *restore) before(ctx context.Context, tag string) (digest.Digest, error) {
+	now, err := r.s.readEntry(ctx, tagKey(r.repo, tag))
+	if err != nil {
+		return "", err
+	}
+	for e, err := range r.s.tagEvents(ctx, r.repo, tag, nil) {
+		if err != nil {
+			return "", err
+		}
+		if e.Before != nil && e.Before.Digest != now.Descriptor.Digest {
+			return e.Before.Digest, nil
+		}
+	}
+	return "", manifestUnknown(reference.Ref{Tag: tag})
+}
+
+// deleted brings a manifest back.
+func (r *restore) deleted(ctx context.Context, d digest.Digest) error {
+	e := r.gone[d]
+	if e == nil {
+		return manifestUnknown(reference.Ref{Digest: d})
+	}
+	return r.bring(ctx, e)
+}
+
+// bring brings back the manifest of an event, and its tags where there are none by now.
+func (r *restore) bring(ctx context.Context, e *event) error {
+	d := e.digest()
+	if ok, err := r.s.readEvent(ctx, r.repo, e); err != nil {
+		return err
+	} else if !ok || e.Before == nil {
+		return manifestUnknown(reference.Ref{Digest: d})
+	}
+	res, err := r.push(ctx, d, e.Before.MediaType, e.content)
+	if err != nil {
+		return err
+	}
+	for _, tag := range e.Tags {
+		t := registry.TagPut{Name: tag}
+		if r.opts.SetTag(&t) != nil {
+			continue
+		}
+		t.IfAbsent = true
+		_, err := r.push(ctx, d, e.Before.MediaType, e.content, t)
+		if errors.Is(err, registry.ErrTagExists) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		res.Tags = append(res.Tags, tag)
+	}
+	r.result.Manifests = append(r.result.Manifests, res)
+	return nil
+}
+
+// repository brings back what the last delete of the repository took: those before it that died half-way are parts of it.
+func (r *restore) repository(ctx context.Context) error {
+	var groups []string
+	for i, e := range r.repos {
+		if ok, err := r.s.readEvent(ctx, r.repo, e); err != nil {
+			return err
+		} else if !ok {
+			continue
+		}
+		if i > 0 && e.Confirmed {
+			break
+		}
+		groups = append(groups, e.id)
+	}
+	for _, e := range r.deletes {
+		if ok, err := r.s.readEvent(ctx, r.repo, e); err != nil {
+			return err
+		} else if !ok || !slices.Contains(groups, e.Group) {
+			continue
+		}
+		err := r.bring(ctx, e)
+		e.content = nil // not all of them at once
+		switch {
+		case errors.Is(err, registry.ErrManifestBlobUnknown):
+			r.result.Lost = append(r.result.Lost, e.digest())
+		case err != nil:
+			return err
+		}
+	}
+	switch {
+	case len(r.result.Manifests) > 0:
+		return nil
+	case len(r.result.Lost) > 0:
+		return registry.ErrManifestBlobUnknown.WithMessage("what the manifests name has been collected").WithDetail(r.result.Lost)
+	}
+	return registry.ErrNameUnknown.WithDetail(map[string]string{"name": r.repo})
+}
+
+// push pushes a manifest that was there before. Manifests that it names are brought back with it, without their tags.
+func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, content []byte, tags ...registry.TagPut) (registry.PutResult, error) {
+	p, err := r.s.newManifestPut(r.repo, mediaType, content, &registry.PutOptions{Digest: d, Tags: tags, By: r.opts.By})
+	if err != nil {
+		return registry.PutResult{}, err
+	}
+	p.unhide = true
+	res, err := p.put(ctx)
+	var e *registry.Error
+	if !errors.As(err, &e) || !errors.Is(e, registry.ErrManifestBlobUnknown) {
+		return res, err
+	}
+	missing, _ := e.Detail().([]digest.Digest)
+	for _, d := range missing {
+		child := r.gone[d]
+		if child == nil {
+			return res, err
+		}
+		if ok, rerr := r.s.readEvent(ctx, r.repo, child); rerr != nil {
+			return res, rerr
+		} else if !ok || child.Before == nil {
+			return res, err
+		}
+		if _, cerr := r.push(ctx, d, child.Before.MediaType, child.content); cerr != nil {
+			return res, cerr
+		}
+	}
+	return p.put(ctx)
+}
+
+// unhide makes a link live again that a delete of the repository has hidden, for a manifest that is pending there, and returns the size of
+// the blob. The steps are those of a mount.
+//
+// Errors: errMissing if there is no such link, or its data are condemned.
+func (s *Store) unhide(ctx context.Context, repo string, d digest.Digest) (int64, error) {
+	for n := range attempts {
+		if err := pause(ctx, n); err != nil {
+			return 0, err
+		}
+		l, err := s.readLink(ctx, repo, d)
+		if err != nil {
+			return 0, err
+		}
+		switch {
+		case l.readable():
+			return s.need(ctx, repo, d)
+		case l.State != hidden:
+			return 0, errMissing
+		}
+		if l, err = s.setLink(ctx, repo, d, l, pending); changed(err) {
+			continue
+		} else if err != nil {
+			return 0, wire(err)
+		}
+		if err := s.look(ctx, l); errors.Is(err, errCondemned) {
+			return 0, errors.Join(errMissing, s.withdraw(ctx, repo, d, l))
+		} else if err != nil {
+			return 0, err
+		}
+		if _, err = s.setLink(ctx, repo, d, l, live); changed(err) {
+			continue
+		} else if err != nil {
+			return 0, wire(err)
+		}
+		s.index(ctx, repo, d)
+		return l.Size, nil
+	}
+	return 0, errContended
+}
