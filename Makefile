@@ -16,7 +16,7 @@ peer:
 conformance: tools
 	$(e2e) -v ./conformance
 e2e: tools
-	$(e2e) ./clients
+	$(e2e) -parallel 16 ./clients ./access
 # Every client, also those that take long to build; the table is that of the README.
 e2e-full:
 	internal/e2e/install-full.sh

@@ -10,89 +10,80 @@ import (
 
 // TestClients takes each client through all that a user meets.
 func TestClients(t *testing.T) {
-	for name, open := range clients {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t)
-			s.seed(t, "ann/closed")
-			c := open(t, s.Addr)
-			ok := func(said string, err error) {
-				t.Helper()
-				require.NoError(t, err, said)
-			}
-			refused := func(said string, err error) {
-				t.Helper()
-				require.Error(t, err, said)
-				require.Regexp(t, `(?i)unauthorized|denied|authentication required|not authorized|401|403|insufficient_scope|authorization failed|invalid username/password`, said)
-			}
+	each(t, func(t *testing.T, open func(t *testing.T, addr string) *client) {
+		s := newSite(t)
+		c := open(t, s.Addr)
+		s.seed(t, c, "ann/closed")
+		ok := func(said string, err error) {
+			t.Helper()
+			require.NoError(t, err, said)
+		}
+		refused := func(said string, err error) {
+			t.Helper()
+			require.Error(t, err, said)
+			require.Regexp(t, `(?i)unauthorized|denied|authentication required|not authorized|401|403|insufficient_scope|authorization failed|invalid username/password`, said)
+		}
 
-			// Nobody.
+		// Nobody.
+		refused(c.pull(t, "ann/closed"))
+		refused(c.push(t, "ann/app"))
+		refused(c.push(t, "open/app"))
+		require.Equal(t, 1, s.count(`^PUT /v2/.*/manifests/.* 201$`), "the seed")
+
+		// A wrong password.
+		said, err := c.login(t, user, "wrong")
+		if c.late {
 			refused(c.pull(t, "ann/closed"))
-			refused(c.push(t, "ann/app"))
-			refused(c.push(t, "open/app"))
-			require.Zero(t, s.count(`^PUT /v2/.*/manifests/.* 201$`)-1, "but for the seed")
+		} else {
+			refused(said, err)
+		}
 
-			// A wrong password.
-			said, err := c.login(t, user, "wrong")
-			if c.late {
-				refused(c.pull(t, "ann/closed"))
-			} else {
-				refused(said, err)
-			}
+		// ann.
+		ok(c.login(t, user, password))
+		ok(c.pull(t, "ann/closed"))
+		ok(c.push(t, "ann/app"))
+		ok(c.pull(t, "ann/app"))
+		if c.mount != nil {
+			ok(c.mount(t, "ann/app", "ann/mounted"))
+			require.Positive(t, s.count(`^POST /v2/ann/mounted/blobs/uploads/\?.*mount=.* 201$`))
+		}
+		refused(c.push(t, "bob/app"))
+		refused(c.push(t, "open/app"))
 
-			// ann.
-			ok(c.login(t, user, password))
-			ok(c.pull(t, "ann/closed"))
-			ok(c.push(t, "ann/app"))
-			ok(c.pull(t, "ann/app"))
-			if c.mount != nil {
-				ok(c.mount(t, "ann/app", "ann/mounted"))
-				require.Positive(t, s.count(`^POST /v2/ann/mounted/blobs/uploads/\?.*mount=.* 201$`))
-			}
-			refused(c.push(t, "bob/app"))
-			refused(c.push(t, "open/app"))
-
-			// Nobody again.
-			ok(c.logout(t))
-			refused(c.pull(t, "ann/closed"))
-			refused(c.push(t, "ann/app2"))
-			require.Zero(t, s.count(` 5\d\d$`))
-		})
-	}
+		// Nobody again.
+		ok(c.logout(t))
+		refused(c.pull(t, "ann/closed"))
+		refused(c.push(t, "ann/app2"))
+		require.Zero(t, s.count(` 5\d\d$`))
+	})
 }
 
 // TestAnonymousPull is what most users do, who have never logged in.
 func TestAnonymousPull(t *testing.T) {
-	for name, open := range clients {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t)
-			s.seed(t, "open/app")
-			c := open(t, s.Addr)
-			said, err := c.pull(t, "open/app")
-			require.NoError(t, err, said)
-			require.Zero(t, s.count(`^GET /v2/open/app/manifests/.* [45]0[34]$`))
-		})
-	}
+	each(t, func(t *testing.T, open func(t *testing.T, addr string) *client) {
+		s := newSite(t)
+		c := open(t, s.Addr)
+		s.seed(t, c, "open/app")
+		said, err := c.pull(t, "open/app")
+		require.NoError(t, err, said)
+		require.Zero(t, s.count(`^GET /v2/open/app/manifests/.* [45]0[34]$`))
+	})
 }
 
 // TestExpiry has a token expire in the middle of a push, between a layer and the manifest: the client fetches another and goes on.
 func TestExpiry(t *testing.T) {
-	for name, open := range clients {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t)
-			s.hold = token.MinLifetime + 15*time.Second
-			c := open(t, s.Addr)
-			said, err := c.login(t, user, password)
-			require.NoError(t, err, said)
-			before := s.count(`^GET /v2/token`)
-			start := time.Now()
-			said, err = c.push(t, "ann/app")
-			require.NoError(t, err, said)
-			require.Greater(t, time.Since(start), s.hold)
-			require.Positive(t, s.count(`^PUT /v2/ann/app/manifests/[^ ]* 201$`))
-			require.GreaterOrEqual(t, s.count(`^GET /v2/token.* 200$`), before+2)
-		})
-	}
+	each(t, func(t *testing.T, open func(t *testing.T, addr string) *client) {
+		s := newSite(t)
+		s.hold = token.MinLifetime + 15*time.Second
+		c := open(t, s.Addr)
+		said, err := c.login(t, user, password)
+		require.NoError(t, err, said)
+		before := s.count(`^GET /v2/token`)
+		start := time.Now()
+		said, err = c.push(t, "ann/app")
+		require.NoError(t, err, said)
+		require.Greater(t, time.Since(start), s.hold)
+		require.Positive(t, s.count(`^PUT /v2/ann/app/manifests/[^ ]* 201$`))
+		require.GreaterOrEqual(t, s.count(`^GET /v2/token.* 200$`), before+2)
+	})
 }

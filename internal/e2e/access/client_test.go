@@ -1,6 +1,7 @@
 package access
 
 import (
+	"maps"
 	"path/filepath"
 	"testing"
 
@@ -19,6 +20,20 @@ type client struct {
 	mount func(t *testing.T, from, to string) (string, error)
 	// late is that a login is not checked before it is used.
 	late bool
+	// seed is that it can only pull what it has pushed.
+	seed bool
+}
+
+// each runs a test for each client.
+func each(t *testing.T, test func(t *testing.T, open func(t *testing.T, addr string) *client)) {
+	all := maps.Clone(clients)
+	maps.Copy(all, slow)
+	for name, open := range all {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open)
+		})
+	}
 }
 
 // try runs a program for a client.

@@ -145,10 +145,21 @@ func (s *site) String() string {
 	return strings.Join(s.seen, "\n")
 }
 
-// seed pushes an image.
-func (s *site) seed(t *testing.T, repo string) {
+// seed pushes an image, or what the client can pull.
+func (s *site) seed(t *testing.T, c *client, repo string) {
 	t.Helper()
-	c := harness.NewProgram(t, "crane")
-	c.Run(t, "auth", "login", s.Addr, "-u", "seeder", "-p", password)
-	c.Run(t, "push", harness.Layout(t, harness.Image(t, "amd64", t.Name()+repo)), s.Addr+"/"+repo)
+	if c.seed {
+		for _, step := range []func() (string, error){
+			func() (string, error) { return c.login(t, "seeder", password) },
+			func() (string, error) { return c.push(t, repo) },
+			func() (string, error) { return c.logout(t) },
+		} {
+			said, err := step()
+			require.NoError(t, err, said)
+		}
+		return
+	}
+	p := harness.NewProgram(t, "crane")
+	p.Run(t, "auth", "login", s.Addr, "-u", "seeder", "-p", password)
+	p.Run(t, "push", harness.Layout(t, harness.Image(t, "amd64", t.Name()+repo)), s.Addr+"/"+repo)
 }

@@ -17,11 +17,18 @@ func shown(what string, tests ...string) claim { return claim{what: what, tests:
 
 const nginx = "through nginx with TLS"
 
+// access is what all that know of logins have shown.
+func access(client string) claim {
+	return shown("login, logout, wrong password; anonymous pulls beside pushes that are refused; a token that expires in mid-push",
+		"access.TestClients/"+client, "access.TestAnonymousPull/"+client, "access.TestExpiry/"+client)
+}
+
 var clients = []client{
 	{"docker", printed("dockerd", "--version"), []claim{
 		shown("push, pull by tag and digest, mounts", "clients.TestDocker"),
 		shown("pull by platform", "clients.TestDockerManifestList"),
 		shown(nginx, "full.TestNginxDocker"),
+		access("docker"),
 	}},
 	{"buildkit", built("buildkitd"), []claim{
 		shown("push, pull as base; layers of zstd", "full.TestBuildkitZstd"),
@@ -31,12 +38,14 @@ var clients = []client{
 	{"containerd (ctr)", printed("containerd", "--version"), []claim{
 		shown("push and pull of an index of platforms", "clients.TestContainerd"),
 		shown(nginx, "full.TestNginxContainerd"),
+		access("containerd"),
 	}},
 	{"podman", printed("podman", "--version"), []claim{
 		shown("push, pull, list of tags", "clients.TestPodman"),
 		shown("index of platforms", "clients.TestPodmanManifest"),
 		shown("layers of zstd and zstd:chunked", "full.TestPodmanChunked"),
 		shown(nginx, "full.TestNginxContainers"),
+		access("podman"),
 	}},
 	{"buildah", printed("buildah", "--version"), []claim{
 		shown("push and pull "+nginx, "full.TestNginxContainers"),
@@ -48,6 +57,7 @@ var clients = []client{
 		shown("layer of 500 MB", "clients.TestSkopeoBigLayer"),
 		shown("whole repository (sync)", "full.TestSkopeoRepository"),
 		shown(nginx, "full.TestNginxContainers"),
+		access("skopeo"),
 	}},
 	{"crane", built("crane"), []claim{
 		shown("push, pull, copy with mounts, list, catalogue, validate", "clients.TestCraneImage"),
@@ -56,6 +66,7 @@ var clients = []client{
 		shown("layer of 500 MB", "clients.TestCraneBigLayer"),
 		shown("whole repository", "full.TestCraneRepository"),
 		shown(nginx, "full.TestNginxGo"),
+		access("crane"),
 	}},
 	{"regctl", built("regctl"), []claim{
 		shown("copy, list, delete of tags and manifests", "clients.TestRegctlImage"),
@@ -64,17 +75,20 @@ var clients = []client{
 		shown("artifacts, referrers", "clients.TestRegctlReferrers"),
 		shown("whole repository with referrers", "full.TestRegctlRepository"),
 		shown(nginx, "full.TestNginxGo"),
+		access("regctl"),
 	}},
 	{"oras", built("oras"), []claim{
 		shown("artifacts, blobs, delete", "clients.TestOrasArtifact", "clients.TestOrasBlob"),
 		shown("attach, discover, recursive copy, backup, restore", "clients.TestOrasReferrers", "full.TestOras"),
 		shown("index by hand", "full.TestOrasIndex"),
 		shown(nginx, "full.TestNginxGo"),
+		access("oras"),
 	}},
 	{"helm", built("helm"), []claim{
 		shown("push, pull, show, template, by version, digest and greatest version", "full.TestHelm"),
 		shown("dependencies", "full.TestHelmDependency"),
 		shown(nginx, "full.TestNginxGo"),
+		access("helm"),
 	}},
 	{"cosign", built("cosign"), []claim{
 		shown("sign, verify, attest, verify-attestation, tree; signatures as referrers and as tags", "full.TestCosign"),

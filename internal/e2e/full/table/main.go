@@ -30,7 +30,7 @@ func main() {
 }
 
 func run(out string) error {
-	results, failed := test("./clients", "./libraries", "./full")
+	results, failed := test("./clients", "./libraries", "./access", "./full")
 	if results == nil {
 		return failed
 	}
@@ -53,7 +53,7 @@ type event struct {
 // test runs the tests of packages, shows what they print, and returns the results: "full.TestHelm" is "pass", "fail" or "skip".
 func test(packages ...string) (map[string]string, error) {
 	// -p 1: the tests start servers and clients that want the machine. -count=1: the server is another module's program.
-	cmd := exec.Command("go", append([]string{"test", "-json", "-p", "1", "-count=1", "-timeout", "15m"}, packages...)...)
+	cmd := exec.Command("go", append([]string{"test", "-json", "-tags", "full", "-p", "1", "-parallel", "16", "-count=1", "-timeout", "15m"}, packages...)...)
 	cmd.Dir = filepath.Join(harness.Root(), "internal", "e2e")
 	cmd.Stderr = os.Stderr
 	pipe, err := cmd.StdoutPipe()

@@ -1,0 +1,8 @@
+//go:build !full
+
+package access
+
+import "testing"
+
+// slow are the clients that only `make e2e-full` installs.
+var slow = map[string]func(t *testing.T, addr string) *client{}
