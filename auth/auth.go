@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-// Identity is who a caller is. The zero Identity is an anonymous caller.
+// Identity is who a caller is. The zero Identity is an anonymous caller. One without a name but with Claims is as anonymous, and has shown
+// credentials: a token that anybody gets.
 type Identity struct {
 	// Name is unique among all callers of the registry and does not change: uploads belong to it. "" is anonymous.
 	Name string
@@ -60,7 +61,8 @@ type Access struct {
 	Name string
 	// Action is what is to be done with it.
 	Action Action
-	// Tag is the tag that is read, written or deleted; "" if the action is not about a tag.
+	// Tag is the tag that is read, written or deleted; "" if the action is not about a tag. A delete without one takes the tags with it that
+	// point at the manifest, whichever these are: who may delete some tags only may not do that.
 	Tag string
 }
 

@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -10,7 +11,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +21,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/auth/token"
 	"github.com/registrykit/registry/registrytest"
@@ -234,4 +238,42 @@ func TestCacheBounded(t *testing.T) {
 	}
 	require.LessOrEqual(t, s.logins.Remembered(), 2*token.MaxVerified)
 	require.Greater(t, s.logins.Remembered(), token.MaxVerified)
+}
+
+// TestSecretsNotTold: passwords and tokens, good or bad, are in no log, no decision and no answer but the one that gives a token.
+func TestSecretsNotTold(t *testing.T) {
+	var told bytes.Buffer
+	tell := func(_ context.Context, d auth.Decision) { fmt.Fprintf(&told, "%+v %v\n", d, d.Err) }
+	store := registrytest.NewStore(t)
+	logins, err := token.New(store, ann, allow("ann repository:a:pull"), &token.Options{
+		Audit: tell, Error: func(_ context.Context, err error) { fmt.Fprintln(&told, err) },
+	})
+	require.NoError(t, err)
+	log := slog.New(slog.NewTextHandler(&told, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	reg, err := registry.New(store, &registry.Options{Authenticator: logins, Authorizer: logins, Audit: tell, Logger: log})
+	require.NoError(t, err)
+	s := &site{t: t, store: store, logins: logins}
+	server := httptest.NewServer(logins.Handler(reg))
+	t.Cleanup(server.Close)
+	s.url = server.URL
+
+	good := s.token(basic("ann", "secret"), "repository:a:pull")
+	parts := strings.Split(good, ".")
+	hidden := []string{parts[1], parts[2], "secret", "hush", base64.StdEncoding.EncodeToString([]byte("ann:hush"))}
+	for _, a := range []string{
+		"Bearer " + good, "Bearer " + good + "x", "Bearer " + parts[0] + "." + parts[2] + "." + parts[1], "Bearer hush", "Bearer hush.hush.hush",
+		basic("ann", "secret"), basic("ann", "hush"), "hush",
+	} {
+		for _, path := range []string{"/v2/", "/v2/a/manifests/v1", "/v2/b/manifests/v1?access_token=hush"} {
+			res := s.do("GET", path, a)
+			fmt.Fprintln(&told, res.Header, res.body)
+		}
+		if res := s.do("GET", "/v2/token?scope=repository:a:pull", a); res.StatusCode != 200 {
+			fmt.Fprintln(&told, res.Header, res.body)
+		}
+	}
+	require.Contains(t, told.String(), "ann")
+	for _, secret := range hidden {
+		require.NotContains(t, told.String(), secret)
+	}
 }
