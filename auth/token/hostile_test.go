@@ -218,28 +218,6 @@ func TestKeysFail(t *testing.T) {
 	require.ErrorIs(t, authenticate("x"), auth.ErrCredentials)
 }
 
-// TestCacheBounded: who fetches and uses token after token does not fill the memory.
-func TestCacheBounded(t *testing.T) {
-	s := newSite(t, ann, all, nil)
-	key := keyOf(t, s)
-	var header struct{ Kid string }
-	part(t, s.token(""), 0, &header)
-	r, err := http.NewRequest("GET", "/v2/", nil)
-	require.NoError(t, err)
-	for i := range 2*token.MaxVerified + 100 {
-		tok := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
-			"iss": "registry", "aud": "registry", "jti": fmt.Sprint(i), "iat": s.clock.Unix(), "nbf": s.clock.Unix(), "exp": s.clock.Unix() + 60})
-		tok.Header["kid"] = header.Kid
-		signed, err := tok.SignedString(key)
-		require.NoError(t, err)
-		r.Header.Set("Authorization", "Bearer "+signed)
-		_, err = s.logins.Authenticate(r)
-		require.NoError(t, err)
-	}
-	require.LessOrEqual(t, s.logins.Remembered(), 2*token.MaxVerified)
-	require.Greater(t, s.logins.Remembered(), token.MaxVerified)
-}
-
 // TestSecretsNotTold: passwords and tokens, good or bad, are in no log, no decision and no answer but the one that gives a token.
 func TestSecretsNotTold(t *testing.T) {
 	var told bytes.Buffer
