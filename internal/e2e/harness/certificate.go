@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -21,7 +22,7 @@ type Certificate struct {
 	CA, Cert, Key string
 }
 
-// NewCertificate makes the files ca.crt, server.crt and server.key in a temporary folder each, so that the folder of
+// NewCertificate makes, for a name or an address, the files ca.crt, server.crt and server.key in a temporary folder each, so that the folder of
 // the first can be given to clients as one of certificates to trust.
 func NewCertificate(t *testing.T, host string) *Certificate {
 	t.Helper()
@@ -49,6 +50,9 @@ func NewCertificate(t *testing.T, host string) *Certificate {
 	server := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		server.DNSNames, server.IPAddresses = nil, []net.IP{ip}
 	}
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
 	require.NoError(t, err)

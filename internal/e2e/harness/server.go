@@ -4,6 +4,8 @@ package harness
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -39,6 +41,7 @@ type Options struct {
 	Env     []string // further variables of the environment
 	Addr    string   // default: a free port on the loopback address
 	Args    []string // further flags of examples/server; the peer ignores them
+	CA      string   // file of the authority of its certificate, if Args have it speak TLS
 	Log     string   // file that collects its output; default: one beside the storage
 
 	Bucket     *ObjectStore // instead of Storage: its bucket
@@ -50,8 +53,9 @@ type Server struct {
 	Addr string // host:port
 	Log  string // file with its output
 
-	cmd  *exec.Cmd
-	done chan struct{} // closed when the process has ended
+	cmd    *exec.Cmd
+	scheme string
+	done   chan struct{} // closed when the process has ended
 }
 
 // Start runs a registry and waits until it answers. The caller ends it with Stop or Kill.
@@ -84,6 +88,13 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	client, scheme := http.DefaultClient, "http"
+	if o.CA != "" {
+		scheme = "https"
+		if client, err = trusting(o.CA); err != nil {
+			return nil, err
+		}
+	}
 	log, err := os.OpenFile(o.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
@@ -93,12 +104,12 @@ func Start(o Options) (*Server, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &Server{Addr: o.Addr, Log: o.Log, cmd: cmd, done: make(chan struct{})}
+	s := &Server{Addr: o.Addr, Log: o.Log, cmd: cmd, scheme: scheme, done: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait()
 		close(s.done)
 	}()
-	if err := s.wait(ready); err != nil {
+	if err := s.wait(client, ready); err != nil {
 		_ = s.Kill()
 		return nil, fmt.Errorf("%w\n%s", err, s.Tail())
 	}
@@ -133,8 +144,19 @@ func command(o Options) (*exec.Cmd, string, error) {
 	return cmd, "/readyz", nil
 }
 
+// trusting returns a client that trusts the authority of a file, and no other.
+func trusting(ca string) (*http.Client, error) {
+	pem, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}, nil
+}
+
 // wait asks until the registry is ready, at most 30 s.
-func (s *Server) wait(path string) error {
+func (s *Server) wait(client *http.Client, path string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for {
@@ -142,7 +164,7 @@ func (s *Server) wait(path string) error {
 		if err != nil {
 			return err
 		}
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := client.Do(req)
 		if err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
@@ -160,7 +182,7 @@ func (s *Server) wait(path string) error {
 }
 
 // URL is the base without a path.
-func (s *Server) URL() string { return "http://" + s.Addr }
+func (s *Server) URL() string { return s.scheme + "://" + s.Addr }
 
 // PID is the process id.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
