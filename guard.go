@@ -346,25 +346,6 @@ func (g *guard) History(ctx context.Context, repo string, opts *HistoryOptions) 
 	}
 }
 
-// seesEntry reports whether the caller may know of an entry of a history, and takes out of it the tags that they may not pull.
-func (g *guard) seesEntry(ctx context.Context, repo string, e *HistoryEntry) (bool, error) {
-	if e.Tag != "" {
-		return g.seesTag(ctx, repo, e.Tag)
-	}
-	var tags []string
-	for _, tag := range e.Tags {
-		seen, err := g.seesTag(ctx, repo, tag)
-		if err != nil {
-			return false, err
-		}
-		if seen {
-			tags = append(tags, tag)
-		}
-	}
-	e.Tags = tags
-	return true, nil
-}
-
 func (g *guard) Restore(ctx context.Context, repo string, ref reference.Ref, opts *RestoreOptions) (RestoreResult, error) {
 	if err := g.authorize(ctx, restoreOp(repo, ref)); err != nil {
 		return RestoreResult{}, err

@@ -57,6 +57,25 @@ func (g *guard) seesTag(ctx context.Context, repo, tag string) (bool, error) {
 	return g.sees(ctx, &Op{Kind: OpStatManifest, Repository: repo, Ref: reference.Ref{Tag: tag}})
 }
 
+// seesEntry reports whether the caller may know of an entry of a history, and takes out of it the tags that they may not pull.
+func (g *guard) seesEntry(ctx context.Context, repo string, e *HistoryEntry) (bool, error) {
+	if e.Tag != "" {
+		return g.seesTag(ctx, repo, e.Tag)
+	}
+	var tags []string
+	for _, tag := range e.Tags {
+		seen, err := g.seesTag(ctx, repo, tag)
+		if err != nil {
+			return false, err
+		}
+		if seen {
+			tags = append(tags, tag)
+		}
+	}
+	e.Tags = tags
+	return true, nil
+}
+
 // sees reports whether the caller may do what an element of a list stands for. Nobody is told that it was asked.
 func (g *guard) sees(ctx context.Context, op *Op) (bool, error) {
 	if g.r.opts.Authorizer == nil {

@@ -77,7 +77,7 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "invalid credentials")
 	case errors.Is(err, errTooLong):
-		refuse(w, http.StatusBadRequest, "UNSUPPORTED", "too many scopes for one token")
+		refuse(w, http.StatusBadRequest, "UNSUPPORTED", "the token would be too long")
 	default:
 		if l.opts.Error != nil {
 			l.opts.Error(r.Context(), err)

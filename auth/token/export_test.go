@@ -16,6 +16,7 @@ const (
 	MaxToken  = maxToken
 	Refresh   = refresh
 	Stale     = stale
+	Retry     = retry
 	Leeway    = leeway
 )
 

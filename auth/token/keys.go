@@ -38,6 +38,7 @@ type keyring struct {
 	current atomic.Pointer[keys]
 	mu      sync.Mutex // held to read the secrets
 	failed  time.Time  // when that failed last
+	err     error      // and why
 }
 
 // keys are the keys of one moment.
@@ -65,14 +66,17 @@ func (r *keyring) get(ctx context.Context) (*keys, error) {
 		return k, nil
 	}
 	usable := k != nil && r.now().Sub(k.read) < stale
-	if usable && r.now().Sub(r.failed) < retry {
-		return k, nil
+	if r.now().Sub(r.failed) < retry {
+		if usable {
+			return k, nil
+		}
+		return nil, r.err
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	defer cancel()
 	n, err := r.load(ctx)
 	if err != nil {
-		if r.failed = r.now(); usable {
+		if r.failed, r.err = r.now(), err; usable {
 			return k, nil
 		}
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"strings"
 	"time"
 
@@ -46,7 +47,8 @@ type Options struct {
 	// minute.
 	Keys []string
 	// Claims chooses what of identity.Claims a token carries, as JSON; its bearer can read it. It must be what the Authorizer needs. Numbers
-	// come back as float64. Default: all.
+	// come back as float64, lists as []any. Default: strings, numbers, booleans, and lists of strings; what else there is, such as the host's
+	// record of the user, does not leave the process.
 	Claims func(identity auth.Identity) map[string]any
 	// Always asks for tokens also if nobody may do anything without credentials.
 	Always bool
@@ -102,7 +104,7 @@ func New(secrets Secrets, users auth.Authenticator, rules auth.Authorizer, opts 
 		o.Keys = []string{"token"}
 	}
 	if o.Claims == nil {
-		o.Claims = func(identity auth.Identity) map[string]any { return identity.Claims }
+		o.Claims = plainClaims
 	}
 	switch {
 	case !strings.HasPrefix(o.Path, "/") || strings.ContainsAny(o.Path, "\"\\?# %"):
@@ -121,6 +123,20 @@ func New(secrets Secrets, users auth.Authenticator, rules auth.Authorizer, opts 
 	l.keys = keyring{secrets: secrets, names: o.Keys, now: now}
 	l.parser = newParser(o.Service, now)
 	return l, nil
+}
+
+// plainClaims is the default of Options.Claims.
+func plainClaims(identity auth.Identity) map[string]any {
+	plain := make(map[string]any)
+	for key, value := range identity.Claims {
+		switch v := reflect.ValueOf(value); {
+		case !v.IsValid():
+		case v.Kind() == reflect.String, v.CanInt(), v.CanUint(), v.CanFloat(), v.Kind() == reflect.Bool,
+			v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.String:
+			plain[key] = value
+		}
+	}
+	return plain
 }
 
 // Authenticate implements [auth.Authenticator]: a Bearer token is one of the endpoint's, and everything else is for the

@@ -124,17 +124,40 @@ func TestNarrow(t *testing.T) {
 	require.Equal(t, 202, s.do("DELETE", "/v2/a/manifests/dev", "Bearer "+all).StatusCode)
 }
 
-// TestIdentity: the Authorizer sees behind a token who got it.
+// record is a host's record of a user, whose fields are nobody's business.
+type record struct{ Secret string }
+
+// claimed is an Authenticator of one user with many claims.
+type claimed struct{ users }
+
+func (c claimed) Authenticate(r *http.Request) (auth.Identity, error) {
+	identity, err := c.users.Authenticate(r)
+	if err == nil && !identity.Anonymous() {
+		identity.Claims = map[string]any{
+			"level": 3, "mail": "ann@example.test", "admin": true, "teams": []string{"a", "b"}, "none": nil,
+			"user": &record{"hush"}, "copy": record{"hush"}, "map": map[string]string{"a": "hush"}, "any": []any{record{"hush"}}, "bytes": []byte("hush"),
+		}
+	}
+	return identity, err
+}
+
+// TestIdentity: the Authorizer sees behind a token who got it, and the token holds no more of the host's own than that.
 func TestIdentity(t *testing.T) {
 	var seen auth.Identity
-	s := newSite(t, ann, auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, _ []auth.Access) error {
+	see := auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, _ []auth.Access) error {
 		seen = who
 		return nil
-	}), nil)
-	s.do("GET", "/v2/a/manifests/v1", "Bearer "+s.token(basic("ann", "secret"), "repository:a:pull"))
-	require.Equal(t, "ann", seen.Name)
-	require.Equal(t, []string{"group-of-ann"}, seen.Groups)
-	require.Equal(t, 3., seen.Claims["level"])
+	})
+	use := func(opts *token.Options) map[string]any {
+		s := newSite(t, claimed{ann}, see, opts)
+		s.do("GET", "/v2/a/manifests/v1", "Bearer "+s.token(basic("ann", "secret"), "repository:a:pull"))
+		require.Equal(t, "ann", seen.Name)
+		require.Equal(t, []string{"group-of-ann"}, seen.Groups)
+		delete(seen.Claims, "registrykit.io/token")
+		return seen.Claims
+	}
+	require.Equal(t, map[string]any{"level": 3., "mail": "ann@example.test", "admin": true, "teams": []any{"a", "b"}}, use(nil))
+	require.Equal(t, map[string]any{"x": "y"}, use(&token.Options{Claims: func(auth.Identity) map[string]any { return map[string]any{"x": "y"} }}))
 }
 
 // TestUploadOwner: an upload is gone on with by other tokens of the same caller, and of nobody else.
