@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/auth/token"
 	"github.com/stretchr/testify/require"
 )
@@ -11,7 +12,7 @@ import (
 // TestClients takes each client through all that a user meets.
 func TestClients(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T, addr string) *client) {
-		s := newSite(t)
+		s := newSite(t, auth.AuthorizerFunc(rules))
 		c := open(t, s.Addr)
 		s.seed(t, c, "ann/closed")
 		pushed := s.count(`^PUT /v2/.*/manifests/.* 201$`)
@@ -62,7 +63,7 @@ func TestClients(t *testing.T) {
 // TestAnonymousPull is what most users do, who have never logged in.
 func TestAnonymousPull(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T, addr string) *client) {
-		s := newSite(t)
+		s := newSite(t, auth.AuthorizerFunc(rules))
 		c := open(t, s.Addr)
 		s.seed(t, c, "open/app")
 		said, err := c.pull(t, "open/app")
@@ -71,10 +72,33 @@ func TestAnonymousPull(t *testing.T) {
 	})
 }
 
+// TestBasic is where nobody may do anything without a login: there are no tokens then.
+func TestBasic(t *testing.T) {
+	each(t, func(t *testing.T, open func(t *testing.T, addr string) *client) {
+		s := newSite(t, closed{})
+		c := open(t, s.Addr)
+		said, err := c.push(t, "ann/app")
+		require.Error(t, err, said)
+		said, err = c.login(t, user, "wrong")
+		require.True(t, c.late || err != nil, said)
+		said, err = c.login(t, user, password)
+		require.NoError(t, err, said)
+		said, err = c.push(t, "ann/app")
+		require.NoError(t, err, said)
+		said, err = c.pull(t, "ann/app")
+		require.NoError(t, err, said)
+		said, err = c.logout(t)
+		require.NoError(t, err, said)
+		said, err = c.pull(t, "ann/app")
+		require.Error(t, err, said)
+		require.Zero(t, s.count(`/v2/token`))
+	})
+}
+
 // TestExpiry has a token expire in the middle of a push, between a layer and the manifest: the client fetches another and goes on.
 func TestExpiry(t *testing.T) {
 	each(t, func(t *testing.T, open func(t *testing.T, addr string) *client) {
-		s := newSite(t)
+		s := newSite(t, auth.AuthorizerFunc(rules))
 		s.hold = token.MinLifetime + 15*time.Second
 		c := open(t, s.Addr)
 		said, err := c.login(t, user, password)

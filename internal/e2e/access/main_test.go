@@ -40,6 +40,23 @@ func (users) Authenticate(r *http.Request) (auth.Identity, error) {
 
 func (users) Challenge(*http.Request, []auth.Access) string { return `Basic realm="registry"` }
 
+// closed are the same rules, but that nobody does anything without a login, and they say so: clients are asked for their password directly.
+type closed struct{}
+
+func (closed) Authorize(ctx context.Context, who auth.Identity, accesses []auth.Access) error {
+	if who.Anonymous() {
+		return auth.ErrDenied
+	}
+	return rules(ctx, who, accesses)
+}
+
+func (closed) Prefixes(_ context.Context, who auth.Identity) []string {
+	if who.Anonymous() {
+		return nil
+	}
+	return []string{""}
+}
+
 // rules: everybody pulls what is open, ann pulls everything and does what she likes below ann.
 func rules(_ context.Context, who auth.Identity, accesses []auth.Access) error {
 	for _, a := range accesses {
@@ -65,13 +82,13 @@ type site struct {
 	held bool
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T, rules auth.Authorizer) *site {
 	t.Helper()
 	driver, err := disk.New(t.TempDir(), nil)
 	require.NoError(t, err)
 	store, err := storage.New(t.Context(), driver, nil)
 	require.NoError(t, err)
-	logins, err := token.New(store, users{}, auth.AuthorizerFunc(rules), &token.Options{Lifetime: token.MinLifetime})
+	logins, err := token.New(store, users{}, rules, &token.Options{Lifetime: token.MinLifetime})
 	require.NoError(t, err)
 	reg, err := registry.New(store, &registry.Options{Authenticator: logins, Authorizer: logins})
 	require.NoError(t, err)
