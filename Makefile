@@ -1,6 +1,6 @@
 # Every target runs what CI runs. Tools are pinned in internal/e2e (go.mod and install.sh) and kept in a cache folder,
 # $REGISTRY_CACHE or ~/.cache/registrykit.
-.PHONY: check test fuzz conformance e2e e2e-full crash bench model model-full compare memory tools peer
+.PHONY: check test fuzz conformance cloud e2e e2e-full crash bench model model-full compare requests memory memory-s3 tools peer
 e2e := cd internal/e2e && go test -p 1 -count=1 -timeout 15m
 
 check:
@@ -34,3 +34,11 @@ compare: peer
 	cd internal/e2e && go run ./compare $(COMPARE)
 memory:
 	cd internal/e2e && go run ./memory
+memory-s3: tools
+	cd internal/e2e && go run ./memory -s3
+# The kits on MinIO, fake-gcs-server and Azurite; redirects; a store that is unwell.
+cloud: tools
+	$(e2e) -v ./cloud ./redirect ./unwell
+# What each operation costs on S3, in requests and with 30 ms added to each of them, beside the peer.
+requests: peer
+	cd internal/e2e && go run ./requests

@@ -13,6 +13,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/gocloud"
+	"github.com/registrykit/registry/storage/gocloud/s3"
 )
 
 func main() {
@@ -21,7 +22,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	driver, err := gocloud.New(ctx, bucket, nil)
+	driver, err := gocloud.New(ctx, bucket, &gocloud.Options{Providers: []gocloud.Provider{s3.Provider(nil)}})
 	if err != nil {
 		log.Fatal(err)
 	}

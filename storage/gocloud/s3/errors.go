@@ -34,7 +34,7 @@ func kind(err error) error {
 		return nil
 	case "XMinioStorageFull", "QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "InsufficientCapacity":
 		return storage.ErrNoSpace
-	case "NoSuchUpload", "ConditionalRequestConflict", "OperationAborted", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException":
+	case "NoSuchUpload", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException":
 		return storage.ErrUnavailable
 	}
 	var answer *smithyhttp.ResponseError
@@ -48,7 +48,7 @@ func kind(err error) error {
 			return storage.ErrChanged
 		case http.StatusInsufficientStorage:
 			return storage.ErrNoSpace
-		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests:
+		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
 			return storage.ErrUnavailable
 		default:
 			if status >= 500 {
@@ -74,7 +74,8 @@ func code(err error) string {
 	return ""
 }
 
-// isConflict reports whether a conditional write was not decided, because another was at work at the same moment.
+// isConflict reports whether a write was not decided, because another was at work at the same moment.
 func isConflict(err error) bool {
-	return code(err) == "ConditionalRequestConflict" || code(err) == "OperationAborted"
+	var answer *smithyhttp.ResponseError
+	return errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusConflict
 }

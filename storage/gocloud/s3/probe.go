@@ -42,15 +42,37 @@ func (s *store) Probe(ctx context.Context, prefix string) (err error) {
 	if _, err := put("third", gocloud.PutOptions{IfVersion: first}); !s.refused(err) {
 		return unsupported("a PUT with If-Match", err)
 	}
-	if err := s.Delete(ctx, name, first); err != nil && !s.refused(err) {
+	if s.bury, err = s.deletesUnseen(ctx, name, first, second); err != nil {
 		return fmt.Errorf("s3: deleting from the bucket: %w", err)
-	} else if s.bury = err == nil; s.bury {
-		sum := md5.Sum([]byte(tombstone)) //nolint:gosec // see above
-		if second == `"`+hex.EncodeToString(sum[:])+`"` {
-			s.tombVersion = second
-		}
+	}
+	if sum := md5.Sum([]byte(tombstone)); s.bury && second == `"`+hex.EncodeToString(sum[:])+`"` { //nolint:gosec // see above
+		s.tombVersion = second
 	}
 	return nil
+}
+
+// deletesUnseen reports whether a DELETE with If-Match does not do what it should: remove the object with that version, and fail if there is
+// another one, or none. Two who remove the same must not both be told that they have done it.
+func (s *store) deletesUnseen(ctx context.Context, name, other, version string) (bool, error) {
+	for _, step := range []struct {
+		version string
+		refused bool
+	}{{other, true}, {version, false}, {version, true}} {
+		err := s.Delete(ctx, name, step.version)
+		if known := s.Failure(err); errors.Is(known, storage.ErrChanged) || errors.Is(known, storage.ErrNotExist) {
+			if !step.refused {
+				return true, nil
+			}
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		if step.refused {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (s *store) refused(err error) bool { return errors.Is(s.Failure(err), storage.ErrChanged) }

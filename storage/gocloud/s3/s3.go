@@ -9,8 +9,9 @@
 // # What is asked of the store
 //
 // [gocloud.New] tries out, on an object of its own, whether the store honours If-None-Match and If-Match of a PUT, without which it refuses the
-// bucket, and If-Match of a DELETE. A store that ignores the latter (MinIO does) would remove whatever is there; on such a one a removal that
-// depends on a version writes a tombstone instead, see [gocloud.Burier].
+// bucket, and If-Match of a DELETE. A store that ignores the latter (MinIO does) would remove whatever is there, and one that reports success where
+// there is nothing (versitygw does) would tell two callers that each has removed the object. On such stores a removal that depends on a version
+// writes a tombstone instead, see [gocloud.Burier].
 //
 // Credentials need s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload on the objects, and s3:ListBucket on the bucket: without
 // that S3 answers 403 for an object that is not there, and nobody can tell that from a refusal.

@@ -59,7 +59,10 @@ func (u *upload) Single(ctx context.Context, content []byte) (string, error) {
 }
 
 func (u *upload) Begin(ctx context.Context) error {
-	in := &awss3.CreateMultipartUploadInput{Bucket: &u.s.bucket, Key: &u.name, ContentType: &u.opts.ContentType}
+	in := &awss3.CreateMultipartUploadInput{
+		Bucket: &u.s.bucket, Key: &u.name, ContentType: &u.opts.ContentType,
+		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32, // what the client sends with each part must be announced
+	}
 	if err := hook(u.s, in); err != nil {
 		return err
 	}
@@ -74,16 +77,14 @@ func (u *upload) Part(ctx context.Context, number int, content []byte) error {
 	n := aws.Int32(int32(number) + 1) //nolint:gosec // at most 10,000
 	out, err := u.s.client.UploadPart(ctx, &awss3.UploadPartInput{
 		Bucket: &u.s.bucket, Key: &u.name, UploadId: u.id, PartNumber: n, Body: bytes.NewReader(content),
+		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
 	})
 	if err != nil {
 		return err
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.parts = append(u.parts, types.CompletedPart{
-		PartNumber: n, ETag: out.ETag, ChecksumCRC32: out.ChecksumCRC32, ChecksumCRC32C: out.ChecksumCRC32C,
-		ChecksumCRC64NVME: out.ChecksumCRC64NVME, ChecksumSHA1: out.ChecksumSHA1, ChecksumSHA256: out.ChecksumSHA256,
-	})
+	u.parts = append(u.parts, types.CompletedPart{PartNumber: n, ETag: out.ETag, ChecksumCRC32: out.ChecksumCRC32})
 	return nil
 }
 

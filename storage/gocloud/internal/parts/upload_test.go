@@ -101,6 +101,31 @@ func TestUpload(t *testing.T) {
 	}
 }
 
+// growing doubles the size of its parts every 3 of them.
+type growing struct{ target }
+
+func (g *growing) Size(number int) (part, whole int64) { return int64(100_000) << (number / 3), 0 }
+
+// TestUploadGrows streams a body of unknown length into parts that grow: what gocloud.Parts does every 1000 parts, in small.
+func TestUploadGrows(t *testing.T) {
+	content := pattern(20_000_000)
+	g := &growing{target{fail: -1, parts: map[int][]byte{}}}
+	_, err := Upload(t.Context(), NewMemory(10_000_000), iotest.OneByteReader(bytes.NewReader(content[:1000])), g)
+	require.NoError(t, err)
+	require.Equal(t, content[:1000], g.single)
+	_, err = Upload(t.Context(), NewMemory(10_000_000), bytes.NewReader(content), g)
+	require.NoError(t, err)
+	require.Equal(t, 19, g.done)
+	var got []byte
+	for i := range g.done {
+		if i < g.done-1 {
+			require.Len(t, g.parts[i], 100_000<<(i/3))
+		}
+		got = append(got, g.parts[i]...)
+	}
+	require.True(t, bytes.Equal(content, got))
+}
+
 // TestUploadFails: what has failed is aborted, nothing is completed, and all memory comes back.
 func TestUploadFails(t *testing.T) {
 	const part = 1 << 20

@@ -1,7 +1,8 @@
-// Package cloud runs the kits on real storage servers.
-package cloud
+// Package kits runs the test kits of drivers and of backends on real storage servers.
+package kits
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,31 +15,33 @@ import (
 	"github.com/registrykit/registry/storage/storagetest"
 )
 
-// place is a bucket of a storage server, and how a driver is made on it.
-type place struct {
-	open     func(t *testing.T) *blob.Bucket
-	provider func() gocloud.Provider
-	// options say how the store differs.
-	options storagetest.Options
+// Place is a bucket of a storage server, and how a driver is made on it.
+type Place struct {
+	// Open opens the bucket, as another process would.
+	Open func(t *testing.T) *blob.Bucket
+	// Provider is that of the store.
+	Provider func() gocloud.Provider
+	// Options say how the store differs.
+	Options storagetest.Options
 
 	prefixes int
 }
 
 // prefix is one that nobody has used.
-func (p *place) prefix() string {
+func (p *Place) prefix() string {
 	p.prefixes++
-	return "kit-" + string(rune('a'+p.prefixes/26/26%26)) + string(rune('a'+p.prefixes/26%26)) + string(rune('a'+p.prefixes%26)) + "/"
+	return fmt.Sprintf("kit-%03d/", p.prefixes)
 }
 
-func (p *place) driver(t *testing.T, prefix string) storage.Driver {
+func (p *Place) driver(t *testing.T, prefix string) storage.Driver {
 	t.Helper()
-	d, err := gocloud.New(t.Context(), p.open(t), &gocloud.Options{Prefix: prefix, Providers: []gocloud.Provider{p.provider()}})
+	d, err := gocloud.New(t.Context(), p.Open(t), &gocloud.Options{Prefix: prefix, Providers: []gocloud.Provider{p.Provider()}})
 	require.NoError(t, err)
 	return d
 }
 
-// kits runs both test kits.
-func (p *place) kits(t *testing.T) {
+// Run runs both test kits.
+func (p *Place) Run(t *testing.T) {
 	prefixes := map[storage.Driver]string{}
 	newDriver := func(t *testing.T) storage.Driver {
 		prefix := p.prefix()
@@ -47,7 +50,7 @@ func (p *place) kits(t *testing.T) {
 		return d
 	}
 	t.Run("driver", func(t *testing.T) {
-		o := p.options
+		o := p.Options
 		o.Reopen = func(t *testing.T, d storage.Driver) storage.Driver { return p.driver(t, prefixes[d]) }
 		o.LargeSize = 20 << 20
 		o.Goroutines = 32
