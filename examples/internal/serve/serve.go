@@ -37,6 +37,7 @@ type config struct {
 	redirect  bool
 	immutable []string
 	logLevel  slog.Level
+	access    access
 }
 
 // Main serves a registry as the flags of the command line say, until the process is told to end.
@@ -52,6 +53,7 @@ func Main(s Storage) {
 			c.immutable = append(c.immutable, pattern)
 			return nil
 		})
+	c.access.flags()
 	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error; info logs each request")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -62,6 +64,10 @@ func Main(s Storage) {
 	if c.storage == "" {
 		fmt.Fprintln(os.Stderr, "-storage is needed")
 		flag.Usage()
+		os.Exit(2)
+	}
+	if err := c.access.check(c.addr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -95,6 +101,9 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 	if err != nil {
 		return err
 	}
+	if c.access.audit {
+		opts.Audit = audit(log)
+	}
 	reg, err := registry.New(backend, opts)
 	if err != nil {
 		return err
@@ -106,13 +115,20 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 	server := &http.Server{
 		Handler:           accessLog(log, health(driver, reg)),
 		ReadHeaderTimeout: 30 * time.Second,
+		MaxHeaderBytes:    32 << 10,
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	go func() {
+		if c.access.tlsCert != "" {
+			failed <- server.ServeTLS(listener, c.access.tlsCert, c.access.tlsKey)
+		} else {
+			failed <- server.Serve(listener)
+		}
+	}()
 	go expire(ctx, store, log)
-	greet(listener.Addr().String(), c.storage)
+	greet(c, listener.Addr().String())
 
 	select {
 	case err := <-failed:
@@ -145,12 +161,21 @@ func expire(ctx context.Context, store *storage.Store, log *slog.Logger) {
 }
 
 // greet says how to use what has been started.
-func greet(addr, where string) {
-	fmt.Printf(`registry listens on http://%[1]s, storage %[2]s. Try:
+func greet(c config, addr string) {
+	scheme := "http"
+	if c.access.tlsCert != "" {
+		scheme = "https"
+	}
+	fmt.Printf("registry listens on %s://%s, storage %s.", scheme, addr, c.storage)
+	if scheme == "https" {
+		fmt.Printf("\n")
+		return
+	}
+	fmt.Printf(` Try:
 
   docker pull busybox && docker tag busybox %[1]s/busybox && docker push %[1]s/busybox
   skopeo copy --dest-tls-verify=false docker://%[1]s/busybox oci:busybox
   curl http://%[1]s/v2/_catalog
 
-`, addr, where)
+`, addr)
 }
