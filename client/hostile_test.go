@@ -191,7 +191,7 @@ func TestPagesEnd(t *testing.T) {
 	}), nil)
 	_, err := collect(c.Tags(t.Context(), "a", nil))
 	require.ErrorContains(t, err, "no end")
-	require.Less(t, n, 100)
+	require.LessOrEqual(t, n, 300, "a catalogue may have some empty pages: nothing on them is the caller's")
 }
 
 func collect(list func(func(string, error) bool)) (all []string, err error) {
