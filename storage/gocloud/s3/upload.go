@@ -60,8 +60,7 @@ func (u *upload) Single(ctx context.Context, content []byte) (string, error) {
 
 func (u *upload) Begin(ctx context.Context) error {
 	in := &awss3.CreateMultipartUploadInput{
-		Bucket: &u.s.bucket, Key: &u.name, ContentType: &u.opts.ContentType,
-		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32, // what the client sends with each part must be announced
+		Bucket: &u.s.bucket, Key: &u.name, ContentType: &u.opts.ContentType, ChecksumAlgorithm: u.checksum(),
 	}
 	if err := hook(u.s, in); err != nil {
 		return err
@@ -73,11 +72,19 @@ func (u *upload) Begin(ctx context.Context) error {
 	return err
 }
 
+// checksum is what the client sends with each part, and must be announced before the first; none if it was told to send only what it must.
+func (u *upload) checksum() types.ChecksumAlgorithm {
+	if u.s.client.Options().RequestChecksumCalculation == aws.RequestChecksumCalculationWhenRequired {
+		return ""
+	}
+	return types.ChecksumAlgorithmCrc32
+}
+
 func (u *upload) Part(ctx context.Context, number int, content []byte) error {
 	n := aws.Int32(int32(number) + 1) //nolint:gosec // at most 10,000
 	out, err := u.s.client.UploadPart(ctx, &awss3.UploadPartInput{
 		Bucket: &u.s.bucket, Key: &u.name, UploadId: u.id, PartNumber: n, Body: bytes.NewReader(content),
-		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32,
+		ChecksumAlgorithm: u.checksum(),
 	})
 	if err != nil {
 		return err
