@@ -15,6 +15,7 @@
 //
 //   - reference: repository names, tags and digests
 //   - auth: the interfaces by which a registry asks who a caller is and what they may do
+//   - auth/token: Docker's token protocol, for anonymous pulls beside logins
 //   - notification: what a registry says of what happened in it
 //   - storage: Store, the standard Backend, and Driver, what it stands on
 //   - storage/disk, storage/memory: drivers, with the standard library only
@@ -41,6 +42,6 @@
 // Mount a Registry so that it gets paths as the client sent them. [http.ServeMux] answers paths with "//" or ".." by a redirect of its own; where
 // the answer matters, route by prefix before the mux, as examples/server does.
 //
-// A server in front of untrusted clients sets http.Server.ReadHeaderTimeout and IdleTimeout. ReadTimeout and WriteTimeout stay
+// A server in front of untrusted clients sets http.Server.ReadHeaderTimeout and IdleTimeout, and MaxHeaderBytes to what a token needs: 32 KiB are plenty. ReadTimeout and WriteTimeout stay
 // zero, as layers take what time they take; bodies that make no progress are ended by Options.BodyTimeout.
 package registry

@@ -184,3 +184,33 @@ func ExampleOptions() {
 	// storage: receiving a blob: SIZE_INVALID: blob is too large
 	// UNSUPPORTED: deletes of this kind are switched off
 }
+
+// An audit is told of each decision, by HTTP and in process.
+func ExampleOptions_audit() {
+	driver, err := memory.New(nil)
+	if err != nil {
+		panic(err)
+	}
+	store, err := storage.New(context.Background(), driver, nil)
+	if err != nil {
+		panic(err)
+	}
+	reg, err := registry.New(store, &registry.Options{
+		Authorizer: auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, accesses []auth.Access) error {
+			if who.Name != "ann" {
+				return auth.ErrDenied
+			}
+			return nil
+		}),
+		Audit: func(_ context.Context, d auth.Decision) { fmt.Println(d.Identity.Name, d.Accesses, d.Allowed) },
+	})
+	if err != nil {
+		panic(err)
+	}
+	for _, name := range []string{"ann", "bob"} {
+		_, _ = reg.Backend(auth.Identity{Name: name}).CreateUpload(context.Background(), "app", nil)
+	}
+	// Output:
+	// ann [repository:app:push] true
+	// bob [repository:app:push] false
+}

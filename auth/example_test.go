@@ -26,3 +26,32 @@ func ExampleAuthorizerFunc() {
 	// <nil>
 	// repository:ann/app:push: auth: access denied
 }
+
+// noisy wraps an Authorizer and passes on what that can do besides.
+type noisy struct{ next auth.Authorizer }
+
+func (n noisy) Authorize(ctx context.Context, who auth.Identity, accesses []auth.Access) error {
+	_, err := n.Explain(ctx, who, accesses)
+	return err
+}
+
+func (n noisy) Explain(ctx context.Context, who auth.Identity, accesses []auth.Access) (string, error) {
+	rule, err := auth.Explain(ctx, n.next, who, accesses)
+	fmt.Printf("%q %v %q %v\n", who.Name, accesses, rule, err)
+	return rule, err
+}
+
+func (n noisy) Prefixes(ctx context.Context, who auth.Identity) []string {
+	return auth.Prefixes(ctx, n.next, who)
+}
+
+// Who wraps an Authorizer passes on which rule decided, and where a caller has no business.
+func ExampleExplain() {
+	var a auth.Authorizer = noisy{auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return auth.ErrDenied })}
+	pull := []auth.Access{{Type: auth.TypeRepository, Name: "app", Action: auth.Pull}}
+	_ = a.Authorize(context.Background(), auth.Identity{Name: "ann"}, pull)
+	fmt.Printf("%q\n", auth.Prefixes(context.Background(), a, auth.Identity{}))
+	// Output:
+	// "ann" [repository:app:pull] "" auth: access denied
+	// [""]
+}

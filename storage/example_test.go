@@ -98,3 +98,26 @@ func ExampleStore_ExpireHistory() {
 	fmt.Println(n, err)
 	// Output: 0 <nil>
 }
+
+// Replicas make their keys from a secret that the storage keeps for all of them.
+func ExampleStore_SharedSecret() {
+	ctx := context.Background()
+	driver, err := memory.New(nil)
+	if err != nil {
+		panic(err)
+	}
+	var secrets [2]string
+	for i := range secrets { // two replicas
+		store, err := storage.New(ctx, driver, nil)
+		if err != nil {
+			panic(err)
+		}
+		secret, err := store.SharedSecret(ctx, "token")
+		if err != nil {
+			panic(err)
+		}
+		secrets[i] = string(secret)
+	}
+	fmt.Println(len(secrets[0]), secrets[0] == secrets[1])
+	// Output: 32 true
+}
