@@ -37,9 +37,9 @@ type site struct {
 	checks atomic.Int64 // how many bcrypts there were
 	work   atomic.Int64 // and what they cost
 
-	mu     sync.Mutex
-	clock  time.Time
-	told   []error
+	mu    sync.Mutex
+	clock time.Time
+	told  []error
 }
 
 // newSite returns one whose files have the lines and groups. Its clock stands.

@@ -182,11 +182,11 @@ func (f *File) prove(r *http.Request, c *check) error {
 		if c.known && f.proven.has(c.mac) {
 			return nil
 		}
-		if wait := f.logins.Begin(byLogin); wait > 0 {
+		if wait := f.addresses.Begin(byAddress); wait > 0 { // first, so that names that are made up do not fill the other table
 			return &auth.LimitError{RetryAfter: wait}
 		}
-		if wait := f.addresses.Begin(byAddress); wait > 0 {
-			f.logins.Undo(byLogin)
+		if wait := f.logins.Begin(byLogin); wait > 0 {
+			f.addresses.Undo(byAddress)
 			return &auth.LimitError{RetryAfter: wait}
 		}
 		err := f.inTurn(ctx, func() error { return f.bcrypt(c) })

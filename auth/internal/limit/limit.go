@@ -53,9 +53,12 @@ func (l *Limiter) Begin(k Key) time.Duration {
 func (l *Limiter) Undo(k Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if until := l.get(k); !until.IsZero() {
-		l.put(k, until.Add(-l.share))
+	if until := l.get(k).Add(-l.share); until.After(l.now()) {
+		l.put(k, until)
+		return
 	}
+	delete(l.young, k)
+	delete(l.old, k)
 }
 
 // Len is how many keys are remembered.
