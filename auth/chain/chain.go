@@ -54,7 +54,10 @@ func (c *Chain) Authenticate(r *http.Request) (auth.Identity, error) {
 		case err == nil:
 			return identity, nil
 		case errors.Is(err, auth.ErrCredentials):
-			refused = first(refused, err)
+			if refused != nil { // the audit hears of all
+				err = fmt.Errorf("%w; %w", refused, err)
+			}
+			refused = err
 		case errors.As(err, new(*auth.LimitError)):
 			limited = first(limited, err)
 		default:

@@ -77,7 +77,7 @@ func Challenge(realm string) (string, error) {
 		realm = DefaultRealm
 	}
 	if strings.ContainsFunc(realm, func(c rune) bool { return c < ' ' || c > '~' }) {
-		return "", errors.New("Realm must be printable ASCII")
+		return "", errors.New("option Realm must be printable ASCII")
 	}
 	return `Basic realm="` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(realm) + `"`, nil
 }
