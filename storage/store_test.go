@@ -140,7 +140,7 @@ func TestBlobRoundTrip(t *testing.T) {
 			got, err := readBlob(t.Context(), s, "a/b", desc.Digest)
 			require.NoError(t, err)
 			require.True(t, bytes.Equal(content, got), "size %d", n)
-			_, err = s.StatBlob(t.Context(), "a/c", desc.Digest)
+			_, err = s.StatBlob(t.Context(), "a/c", desc.Digest, nil)
 			require.ErrorIs(t, err, registry.ErrBlobUnknown, "a blob is only in the repository it was pushed to")
 			again := pushBlob(t, s, "a/b", content)
 			require.Equal(t, desc, again)
@@ -262,7 +262,7 @@ func TestManifest(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, content, m.Content)
 			require.Equal(t, desc, m.Descriptor)
-			got, err := s.StatManifest(ctx, "r", ref)
+			got, err := s.StatManifest(ctx, "r", ref, nil)
 			require.NoError(t, err)
 			require.Equal(t, desc, got)
 		}
@@ -273,7 +273,7 @@ func TestManifest(t *testing.T) {
 		other := putImage(t, s, "r", image("2", nil, config, layer), tags("latest"))
 		require.NoError(t, s.DeleteManifest(ctx, "r", byDigest(desc.Digest), nil))
 		require.Equal(t, []string{"latest"}, collect(t, s.Tags(ctx, "r", nil)), "a tag that was moved stays")
-		got, err := s.StatManifest(ctx, "r", byTag("latest"))
+		got, err := s.StatManifest(ctx, "r", byTag("latest"), nil)
 		require.NoError(t, err)
 		require.Equal(t, other, got)
 		require.ErrorIs(t, s.DeleteManifest(ctx, "r", byDigest(desc.Digest), nil), registry.ErrManifestUnknown)
@@ -378,7 +378,7 @@ func TestMount(t *testing.T) {
 				_, err := s.MountBlob(ctx, "to", desc.Digest, opts)
 				require.ErrorIs(t, err, registry.ErrBlobUnknown)
 			}
-			_, err := s.StatBlob(ctx, "to", desc.Digest)
+			_, err := s.StatBlob(ctx, "to", desc.Digest, nil)
 			require.ErrorIs(t, err, registry.ErrBlobUnknown)
 			for i, opts := range []*registry.MountOptions{{From: "secret/one"}, nil} {
 				repo := fmt.Sprint("to", i)
