@@ -32,7 +32,8 @@ func kind(err error) error {
 	switch code(err) {
 	case "XMinioStorageFull", "QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "InsufficientCapacity":
 		return storage.ErrNoSpace
-	case "NoSuchBucket", "NoSuchUpload", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException":
+	case "NoSuchBucket", "NoSuchUpload", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException",
+		"ExpiredToken", "InvalidToken", "TokenRefreshRequired": // S3 answers the last three with 400
 		return storage.ErrUnavailable
 	}
 	var answer *smithyhttp.ResponseError
