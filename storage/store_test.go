@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -363,6 +364,29 @@ func TestReferrers(t *testing.T) {
 		require.Empty(t, collect(t, s.Referrers(ctx, "r", subject.Digest, &registry.ReferrersOptions{ArtifactType: "none/such"})))
 		require.NoError(t, s.DeleteManifest(ctx, "r", byDigest(got[0]), nil))
 		require.Len(t, collect(t, s.Referrers(ctx, "r", subject.Digest, nil)), 149)
+	})
+}
+
+// TestLargeReferrers: whoever wants the first of many large entries does not have all of them read.
+func TestLargeReferrers(t *testing.T) {
+	onDrivers(t, func(t *testing.T, d storage.Driver) {
+		const n, size = 64, 256 << 10
+		s := newStore(t, d, nil)
+		config := pushBlob(t, s, "r", []byte("{}"))
+		subject := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("s"), Size: 1}
+		for i := range n {
+			putImage(t, s, "r", image(fmt.Sprint(i, strings.Repeat("x", size)), &subject, config), nil)
+		}
+		s = newStore(t, d, nil) // remembers nothing
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for _, err := range s.Referrers(t.Context(), "r", subject.Digest, nil) {
+			require.NoError(t, err)
+			break
+		}
+		runtime.ReadMemStats(&after)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(n*size))
+		require.Len(t, collect(t, s.Referrers(t.Context(), "r", subject.Digest, nil)), n)
 	})
 }
 
