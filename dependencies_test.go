@@ -27,6 +27,7 @@ func TestDependencies(t *testing.T) {
 func TestBatteries(t *testing.T) {
 	for pkg, allowed := range map[string][]string{
 		"./auth/token": {"github.com/golang-jwt/jwt/v5"},
+		"./auth/rules": {"github.com/bmatcuk/doublestar/v4", "go.yaml.in/yaml/v4"},
 	} {
 		allowed = append(allowed, "github.com/opencontainers/go-digest", "github.com/distribution/reference",
 			"github.com/registrykit/registry/auth", "github.com/registrykit/registry/reference")

@@ -21,6 +21,7 @@ var (
 	_ auth.Authorizer = (*Rules)(nil)
 	_ auth.Explainer  = (*Rules)(nil)
 	_ auth.Prefixer   = (*Rules)(nil)
+	_ auth.Scoper     = (*Rules)(nil)
 )
 
 // New makes rules ready. Of none, nobody may do anything. Explain calls a rule by its index: "rule 0: NAME".
@@ -76,7 +77,7 @@ func (r *Rules) Explain(ctx context.Context, identity auth.Identity, accesses []
 	return r.explain(ctx, identity, accesses, false)
 }
 
-// Scope is Explain for the scope of a token, which has no tags in it: an access without a tag is allowed if it is, or if there may be a tag for which it is.
+// Scope implements [auth.Scoper]. An access without a tag is allowed if it is, or if there may be a tag for which it is.
 //
 // Errors: auth.ErrDenied.
 func (r *Rules) Scope(ctx context.Context, identity auth.Identity, accesses []auth.Access) (string, error) {
