@@ -213,7 +213,7 @@ func expand(text string) ([]string, error) {
 				continue
 			}
 			if len(commas) == 0 {
-				return nil, fmt.Errorf("%s stands for nothing; {user} does, outside of other braces, and {a,b} for one of several", text[open:i+1])
+				return nil, fmt.Errorf("%s stands for nothing: {user} does, and {a,b} for one of several", text[open:i+1])
 			}
 			var all []string
 			from := open + 1
