@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -209,7 +210,9 @@ func (t *table) compileWho(c *who, w *Who) (field string, i int, err error) {
 			t.patterns += len(ps.in)
 			all = append(all, claim{key, ps})
 		}
-		slices.SortFunc(all, func(a, b claim) int { return strings.Compare(a.key, b.key) })
+		slices.SortFunc(all, func(a, b claim) int { // what is soon told first
+			return cmp.Or(-cmp.Compare(a.values.in[0].tail, b.values.in[0].tail), strings.Compare(a.key, b.key))
+		})
 		c.claims = append(c.claims, all)
 	}
 	return "", 0, nil

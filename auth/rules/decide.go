@@ -11,9 +11,11 @@ import (
 // caller is an identity made ready to be looked for in rules.
 type caller struct {
 	identity auth.Identity
-	user     string   // what {user} stands for; "": nothing
-	groups   []uint64 // the bits of table.groups that it is in
-	few      [16]uint64
+	user     string // what {user} stands for; "": nothing
+	// The bits of table.groups that it is in: in few, or in many if few are not enough.
+	grouped bool
+	few     [16]uint64
+	many    []uint64
 }
 
 // prepare makes c ready for the rules of t.
@@ -25,16 +27,23 @@ func (t *table) prepare(c *caller, identity auth.Identity) {
 	if len(t.groups) == 0 || len(identity.Groups) == 0 {
 		return
 	}
-	if n := (len(t.groups) + 63) / 64; n <= len(c.few) {
-		c.groups = c.few[:n]
-	} else {
-		c.groups = make([]uint64, n)
+	if n := (len(t.groups) + 63) / 64; n > len(c.few) {
+		c.many = make([]uint64, n)
 	}
 	for _, g := range identity.Groups {
 		if id, ok := t.groups[g]; ok {
-			c.groups[id/64] |= 1 << (id % 64)
+			c.grouped = true
+			*c.bits(id) |= 1 << (id % 64)
 		}
 	}
+}
+
+// bits are those among which the bit of a group is.
+func (c *caller) bits(id int) *uint64 {
+	if c.many != nil {
+		return &c.many[id/64]
+	}
+	return &c.few[id/64]
 }
 
 // includes reports whether c is one of w.
@@ -48,9 +57,9 @@ func (w *who) includes(c *caller) bool {
 			return true
 		}
 	}
-	if c.groups != nil {
+	if c.grouped {
 		for _, id := range w.groups {
-			if c.groups[id/64]&(1<<(id%64)) != 0 {
+			if *c.bits(id)&(1<<(id%64)) != 0 {
 				return true
 			}
 		}
@@ -152,7 +161,7 @@ func (t *table) decide(c *caller, a *auth.Access, some bool) *rule {
 	}
 	for i := range t.rules {
 		r := &t.rules[i]
-		if r.about(&q) && r.who.includes(c) && (q.actions == doesCatalog || r.repos.match(&q.repo)) {
+		if r.about(&q) && (q.actions == doesCatalog || r.repos.match(&q.repo)) && r.who.includes(c) {
 			return r
 		}
 	}

@@ -41,10 +41,48 @@ func (k kind) letters(c byte) bool {
 type pattern struct {
 	prefix, suffix string // what a name begins and ends with; not those of the caller's name
 	slashes        int    // how many a name has; -1: any number
-	glob           string // for doublestar; "" if the name is prefix and nothing else
+	tail           tail   // what comes after prefix, and after the caller's name if that is fixed
+	glob           string // for doublestar
 	user           bool   // then, around the caller's name:
 	fixed          bool   // it can only stand right after prefix
 	before, after  string // globs of all up to its first byte, and of all from its last byte on
+}
+
+// tail is the rest of a pattern, after what is literal. The usual ones need no look at the whole.
+type tail int
+
+const (
+	other     tail = iota
+	nothing        // ""
+	component      // "*"
+	below          // "/**"
+	anything       // "**", and nothing before it
+)
+
+func tailOf(head, rest string) tail {
+	switch {
+	case rest == "":
+		return nothing
+	case rest == "*":
+		return component
+	case rest == "/**" && head != "":
+		return below
+	case rest == "**" && head == "":
+		return anything
+	}
+	return other
+}
+
+func (t tail) match(rest string) bool {
+	switch t {
+	case nothing:
+		return rest == ""
+	case component:
+		return strings.IndexByte(rest, '/') < 0
+	case below:
+		return rest == "" || rest[0] == '/'
+	}
+	return t == anything
 }
 
 // patterns are those of one field: one of in, and none of out.
@@ -113,7 +151,7 @@ func (k kind) plain(text string) (pattern, error) {
 	if before, after, ok := strings.Cut(text, userMark); ok {
 		p.user, p.before, p.after = true, before+"?", "?"+after
 		p.prefix, p.suffix = literalHead(before), literalTail(after)
-		p.fixed = p.prefix == before
+		p.fixed, p.tail = p.prefix == before, tailOf(userMark, after)
 		if !doublestar.ValidatePattern(p.before) || !doublestar.ValidatePattern(p.after) {
 			return pattern{}, errors.New("it is malformed")
 		}
@@ -122,9 +160,8 @@ func (k kind) plain(text string) (pattern, error) {
 	if !doublestar.ValidatePattern(text) {
 		return pattern{}, errors.New("it is malformed")
 	}
-	if p.prefix = literalHead(text); p.prefix != text {
-		p.suffix, p.glob = literalTail(text), text
-	}
+	p.prefix, p.suffix, p.glob = literalHead(text), literalTail(text), text
+	p.tail = tailOf(p.prefix, text[len(p.prefix):])
 	return p, nil
 }
 
@@ -200,6 +237,8 @@ func expand(text string) ([]string, error) {
 			class = true
 		case depth == 0 && strings.HasPrefix(text[i:], userMark):
 			i += len(userMark) - 1
+		case strings.HasPrefix(text[i:], userMark):
+			return nil, errors.New("{user} within other braces")
 		case c == '{':
 			if depth++; depth == 1 {
 				open = i
@@ -273,8 +312,8 @@ func (p *pattern) match(s *subject) bool {
 		return false
 	case p.user:
 		return s.user != "" && p.matchUser(s)
-	case p.glob == "":
-		return len(s.name) == len(p.prefix)
+	case p.tail != other:
+		return p.tail.match(s.name[len(p.prefix):])
 	}
 	return doublestar.MatchUnvalidated(p.glob, s.name)
 }
@@ -284,7 +323,14 @@ func (p *pattern) match(s *subject) bool {
 func (p *pattern) matchUser(s *subject) bool {
 	from := len(p.prefix)
 	if p.fixed {
-		return strings.HasPrefix(s.name[from:], s.user) && doublestar.MatchUnvalidated(p.after, s.name[from+len(s.user)-1:])
+		if !strings.HasPrefix(s.name[from:], s.user) {
+			return false
+		}
+		end := from + len(s.user)
+		if p.tail != other {
+			return p.tail.match(s.name[end:])
+		}
+		return doublestar.MatchUnvalidated(p.after, s.name[end-1:])
 	}
 	for {
 		i := strings.Index(s.name[from:], s.user)
@@ -314,7 +360,7 @@ func anyOf(list []pattern, s *subject) bool {
 // all reports whether every name matches, whoever asks.
 func (ps *patterns) all() bool {
 	for _, p := range ps.in {
-		if p.glob == "**" {
+		if p.tail == anything {
 			return len(ps.out) == 0
 		}
 	}

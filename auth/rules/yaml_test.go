@@ -117,6 +117,7 @@ func TestParseErrors(t *testing.T) {
 		{rule("repositories:\n  - a\n  - b[\n"), 6, "class"}, {rule("repositories: 'a/'"), 4, "component is empty"}, {rule("repositories: /a"), 4, "component is empty"},
 		{rule("repositories: a//b"), 4, "component is empty"}, {rule("repositories: A/b"), 4, "'A' cannot be"}, {rule("repositories: 'a:v*'"), 4, "':' cannot be"},
 		{rule("repositories: 'team**'"), 4, "whole components"}, {rule("repositories: '{group}/**'"), 4, "stands for nothing"},
+		{rule("repositories: '{a,{user}}/**'"), 4, "within other braces"},
 		{rule("repositories: '{user}/{user}'"), 4, "more than once"}, {rule("repositories: '[{user}]'"), 4, "malformed"}, {rule("repositories: '{a,b'"), 4, "without an end"},
 		{rule("repositories: 'a}'"), 4, "without a beginning"}, {rule("repositories: 'a\\*'"), 4, "backslash"}, {rule("repositories: '[]'"), 4, "malformed"},
 		{rule("repositories: '[.-0]'"), 4, "with a slash"}, {rule("repositories: 'a[/]b'"), 4, "with a slash"},
