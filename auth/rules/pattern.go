@@ -40,6 +40,7 @@ func (k kind) letters(c byte) bool {
 // pattern is one pattern without braces, made ready: most names are told by its ends.
 type pattern struct {
 	prefix, suffix string // what a name begins and ends with; not those of the caller's name
+	part           string // what is somewhere in a name, or after the caller's name if that is fixed right there
 	slashes        int    // how many a name has; -1: any number
 	tail           tail   // what comes after prefix, and after the caller's name if that is fixed
 	glob           string // for doublestar
@@ -152,6 +153,9 @@ func (k kind) plain(text string) (pattern, error) {
 		p.user, p.before, p.after = true, before+"?", "?"+after
 		p.prefix, p.suffix = literalHead(before), literalTail(after)
 		p.fixed, p.tail = p.prefix == before, tailOf(userMark, after)
+		if p.fixed {
+			p.part = literalHead(after)
+		}
 		if !doublestar.ValidatePattern(p.before) || !doublestar.ValidatePattern(p.after) {
 			return pattern{}, errors.New("it is malformed")
 		}
@@ -162,6 +166,7 @@ func (k kind) plain(text string) (pattern, error) {
 	}
 	p.prefix, p.suffix, p.glob = literalHead(text), literalTail(text), text
 	p.tail = tailOf(p.prefix, text[len(p.prefix):])
+	p.part = literalPart(text)
 	return p, nil
 }
 
@@ -295,6 +300,33 @@ func literalTail(glob string) string {
 	return glob[i:]
 }
 
+// literalPart is the longest text that is in all that match. A slash beside "**" may not be.
+func literalPart(glob string) string {
+	longest := ""
+	for glob != "" {
+		i := strings.IndexAny(glob, "*?[")
+		if i < 0 {
+			i = len(glob)
+		}
+		part := glob[:i]
+		if glob = glob[i:]; strings.HasPrefix(glob, "**") {
+			part = strings.TrimSuffix(part, "/")
+		}
+		if len(part) > len(longest) {
+			longest = part
+		}
+		switch {
+		case strings.HasPrefix(glob, "**"):
+			glob = strings.TrimPrefix(glob[2:], "/")
+		case strings.HasPrefix(glob, "["):
+			glob = glob[strings.IndexByte(glob, ']')+1:]
+		case glob != "":
+			glob = glob[1:]
+		}
+	}
+	return longest
+}
+
 // subject is a name that is matched.
 type subject struct {
 	name    string
@@ -315,7 +347,7 @@ func (p *pattern) match(s *subject) bool {
 	case p.tail != other:
 		return p.tail.match(s.name[len(p.prefix):])
 	}
-	return doublestar.MatchUnvalidated(p.glob, s.name)
+	return strings.Contains(s.name, p.part) && doublestar.MatchUnvalidated(p.glob, s.name)
 }
 
 // matchUser looks for the caller's name where it can be: before it and after it is what the two globs match. Each has one "?" for a byte of the name, so
@@ -330,7 +362,7 @@ func (p *pattern) matchUser(s *subject) bool {
 		if p.tail != other {
 			return p.tail.match(s.name[end:])
 		}
-		return doublestar.MatchUnvalidated(p.after, s.name[end-1:])
+		return strings.HasPrefix(s.name[end:], p.part) && doublestar.MatchUnvalidated(p.after, s.name[end-1:])
 	}
 	for {
 		i := strings.Index(s.name[from:], s.user)
