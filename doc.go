@@ -15,6 +15,8 @@
 //
 //   - reference: repository names, tags and digests
 //   - auth: the interfaces by which a registry asks who a caller is and what they may do
+//   - auth/htpasswd, auth/static, auth/clientcert, auth/chain: who a caller is, by a password file, a map, a client certificate, or several of them
+//   - auth/rules: who may do what, in YAML or Go
 //   - auth/token: Docker's token protocol, for anonymous pulls beside logins
 //   - notification: what a registry says of what happened in it
 //   - storage: Store, the standard Backend, and Driver, what it stands on
