@@ -45,5 +45,5 @@
 // the answer matters, route by prefix before the mux, as examples/server does.
 //
 // A server in front of untrusted clients sets http.Server.ReadHeaderTimeout and IdleTimeout, and MaxHeaderBytes to what a token needs: 32 KiB are plenty. ReadTimeout and WriteTimeout stay
-// zero, as layers take what time they take; bodies that make no progress are ended by Options.BodyTimeout.
+// zero, as layers take what time they take; bodies that make no progress, either way, are ended by Options.BodyTimeout.
 package registry
