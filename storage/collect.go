@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -73,7 +74,7 @@ type CollectCounts struct {
 	Data, DataBytes int64
 	// Pointers are tags, back references, entries of referrers and of the index that led to nothing.
 	Pointers int64
-	// Repositories had nothing in them.
+	// Repositories had nothing in them, or their delete had not come to its end.
 	Repositories int64
 }
 
@@ -157,6 +158,9 @@ func (c *collector) run(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := c.finishDeletes(ctx); err != nil {
+		return err
+	}
 	if err := c.eachRepository(ctx, c.repository); err != nil {
 		return err
 	}
@@ -230,6 +234,38 @@ func (c *collector) eachRepository(ctx context.Context, f func(ctx context.Conte
 		}
 		after = top + name + "0" // "0" follows "/"
 	}
+}
+
+// finishDeletes brings deletes of whole repositories to their end that have not come to it.
+func (c *collector) finishDeletes(ctx context.Context) error {
+	plain, err := encode(&repositoryRecord{Nonce: nonce()}, nil)
+	if err != nil {
+		return err
+	}
+	for info, err := range c.s.driver.List(ctx, repositories, nil) {
+		if err != nil {
+			return wire(err)
+		}
+		repo := unescape(info.Key[len(repositories):])
+		if info.Size <= int64(len(plain)) || reference.CheckName(repo) != nil {
+			continue
+		}
+		r, err := c.s.readRepository(ctx, repo)
+		if err != nil {
+			return err
+		}
+		if r.Deleting == nil {
+			continue
+		}
+		if !c.opts.DryRun {
+			err := c.s.DeleteRepository(ctx, repo, &registry.DeleteOptions{By: r.Deleting.By})
+			if err != nil && !errors.Is(err, registry.ErrNameUnknown) {
+				return err
+			}
+		}
+		c.count(func(r *CollectReport) { r.Removed.Repositories++ })
+	}
+	return nil
 }
 
 // repositories removes those from the catalogue that have nothing in them.

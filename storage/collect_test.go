@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
@@ -325,3 +326,45 @@ func TestCollectConfined(t *testing.T) {
 type confined struct{ storage.Driver }
 
 func (confined) Confined() string { return "its conditions are locks of this process" }
+
+// TestCollectFinishesDeletes cuts a delete of a repository off after each of its writes. The next collection finishes it, unless something was pushed
+// meanwhile: that stays whole.
+func TestCollectFinishesDeletes(t *testing.T) {
+	for _, pushed := range []bool{false, true} {
+		for n := 0; ; n++ {
+			d := newMemory(t)
+			s := newStore(t, d, nil)
+			w := newWorkload(t.Context(), s)
+			require.NoError(t, w.run())
+			faulty := storagetest.NewFaulty(d, nil)
+			cut := newStore(t, faulty, nil)
+			faulty.CutAfter(n)
+			err := cut.DeleteRepository(t.Context(), "a/b", nil)
+			at := fmt.Sprintf("after write %d, pushed %t", n, pushed)
+			var m ocispec.Descriptor
+			other := newStore(t, d, nil) // as a process that knows nothing of it
+			if pushed {
+				m = putImage(t, other, "a/b", image("new", nil, pushBlob(t, other, "a/b", random(9, 20_000))), tags("new"))
+			}
+			collected(t, other, noGrace)
+			switch {
+			case pushed:
+				got, err := other.GetManifest(t.Context(), "a/b", byTag("new"))
+				require.NoError(t, err, at)
+				require.Equal(t, m.Digest, got.Descriptor.Digest)
+				_, err = readBlob(t.Context(), other, "a/b", digest.FromBytes(random(9, 20_000)))
+				require.NoError(t, err, at)
+				w.blobs, w.tags, w.uploads, w.byRepo = nil, nil, nil, nil
+				w.check(t, other, at) // what is visible is whole
+			case n > 0:
+				require.Empty(t, keys(t, d, "r/a.~b/"), at)
+				require.NotContains(t, keys(t, d, "c/"), "c/a.~b", at)
+			}
+			if !faulty.Cut() {
+				require.NoError(t, err)
+				require.Greater(t, n, 8)
+				break
+			}
+		}
+	}
+}

@@ -82,6 +82,19 @@ type entry struct {
 	version string
 }
 
+// repositoryRecord is a repository in the catalogue.
+type repositoryRecord struct {
+	Nonce string `json:"nonce"`
+	// Deleting is that a delete of the whole has begun, which a collector finishes if it does not come to its end. A push takes it off.
+	Deleting *deletingRecord `json:"deleting,omitempty"`
+
+	version string
+}
+
+type deletingRecord struct {
+	By string `json:"by,omitempty"`
+}
+
 // mark is an object that says something by being there.
 type mark struct {
 	Nonce string `json:"nonce"`

@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"errors"
 
@@ -10,22 +9,22 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// DeleteRepository implements [registry.Deleter]. It may be called again if it was interrupted. What is pushed to the repository
-// meanwhile is either deleted as well or stays whole.
+// DeleteRepository implements [registry.Deleter]. What is pushed to the repository meanwhile is either deleted as well or stays whole. If it is
+// interrupted, it may be called again; unless something has been pushed since, or opts.Keep is set, the next collection finishes it.
 func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registry.DeleteOptions) error {
 	if err := checkName(repo); err != nil {
 		return err
 	}
 	del := newDeletion(opts)
 	ctx = context.WithoutCancel(ctx)
-	c, err := s.driver.Stat(ctx, repositoryKey(repo))
-	existed := err == nil
-	if err != nil && !errors.Is(err, ErrNotExist) {
-		return wire(err)
-	}
 	if err := s.refuseRepository(ctx, repo, del.Keep); err != nil {
 		return err
 	}
+	c, err := s.beginDelete(ctx, repo, del)
+	if err != nil {
+		return err
+	}
+	existed := c.version != ""
 	b, err := s.begin(ctx, repo, eventRepository, "", event{By: del.By})
 	if err != nil {
 		return err
@@ -48,8 +47,10 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	if err := s.clear(ctx, repo); err != nil {
 		return err
 	}
-	if err := s.remove(ctx, repositoryKey(repo), c.Version); err != nil && !changed(err) {
-		return wire(err)
+	if existed {
+		if err := s.remove(ctx, repositoryKey(repo), c.version); err != nil && !changed(err) {
+			return wire(err)
+		}
 	}
 	// A push may have found the repository in the catalogue just before it was taken out.
 	if inUse, err := s.hasManifest(ctx, repo); err != nil {
@@ -66,24 +67,79 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	return wire(s.driver.Sync(ctx, repositoryKey(repo)))
 }
 
-// putRepository sees to it that the repository is in the catalogue. Where it probably is, a look comes before the write, which would be in vain.
-func (s *Store) putRepository(ctx context.Context, repo string, probably bool) error {
-	key := repositoryKey(repo)
-	if _, seen := s.fresh.get(key); seen || probably {
-		if _, err := s.driver.Stat(ctx, key); !errors.Is(err, ErrNotExist) {
-			return wire(err)
+// beginDelete notes in the catalogue that a delete of the repository has begun, so that it is finished by whoever collects, and returns what the catalogue says
+// then; it has no version if the repository is not there. A delete that depends on tags is not noted: only its caller knows on which.
+func (s *Store) beginDelete(ctx context.Context, repo string, del *deletion) (*repositoryRecord, error) {
+	for n := range attempts {
+		if err := pause(ctx, n); err != nil {
+			return nil, err
+		}
+		c, err := s.readRepository(ctx, repo)
+		if err != nil || c.version == "" || del.Keep != nil {
+			return c, err
+		}
+		c.Nonce, c.Deleting = nonce(), &deletingRecord{By: del.By}
+		if c.version, err = s.put(ctx, repositoryKey(repo), c.version, c, nil, Deferred); !changed(err) {
+			return c, wire(err)
 		}
 	}
-	b, err := encode(&mark{Nonce: nonce()}, nil)
-	if err != nil {
-		return err
+	return nil, errContended
+}
+
+// readRepository returns what the catalogue says of a repository. One that is not there has no version.
+func (s *Store) readRepository(ctx context.Context, repo string) (*repositoryRecord, error) {
+	b, info, err := s.read(ctx, repositoryKey(repo))
+	if errors.Is(err, ErrNotExist) {
+		return &repositoryRecord{}, nil
 	}
-	_, err = s.driver.Put(ctx, key, bytes.NewReader(b), &PutOptions{IfAbsent: true, Durability: Deferred, Size: int64(len(b))})
-	if err == nil || errors.Is(err, ErrExist) {
+	if err != nil {
+		return nil, wire(err)
+	}
+	return decodeRepository(b, info), nil
+}
+
+func decodeRepository(b []byte, info Info) *repositoryRecord {
+	c := &repositoryRecord{}
+	if _, ok := decode(b, c); !ok {
+		c = &repositoryRecord{} // it says enough by being there
+	}
+	c.version = info.Version
+	return c
+}
+
+// putRepository sees to it that the repository is in the catalogue, and not about to be deleted. Where it probably is, a look comes before the write,
+// which would be in vain.
+func (s *Store) putRepository(ctx context.Context, repo string, probably bool) error {
+	key := repositoryKey(repo)
+	c := &repositoryRecord{}
+	_, seen := s.fresh.get(key)
+	look := seen || probably
+	for n := range attempts {
+		err := pause(ctx, n)
+		if err == nil && look {
+			c, err = s.readRepository(ctx, repo)
+		}
+		if err != nil {
+			return err
+		}
+		if c.version == "" || c.Deleting != nil {
+			_, err = s.put(ctx, key, c.version, &repositoryRecord{Nonce: nonce()}, nil, Deferred)
+			var o *overtaken
+			switch {
+			case errors.As(err, &o) && o.info.Version != "":
+				c, look = decodeRepository(o.content, o.info), false
+				continue
+			case changed(err):
+				look = true
+				continue
+			case err != nil:
+				return wire(err)
+			}
+		}
 		s.fresh.add(key, struct{}{}, 1)
 		return nil
 	}
-	return wire(err)
+	return errContended
 }
 
 // clear removes the blobs of a repository and what interrupted deletes have left. Links are removed as a collector would: condemned
