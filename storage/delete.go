@@ -203,10 +203,7 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		for _, p := range pointers {
 			keys = append(keys, p.Key)
 		}
-		err = inParallel(len(pointers), func(i int) error {
-			return s.removeSeen(ctx, pointers[i].Key, pointers[i].Version)
-		})
-		if err != nil {
+		if err := s.removePointers(ctx, repo, pointers); err != nil {
 			return err
 		}
 		err = s.remove(ctx, key, mark.version)
@@ -217,6 +214,26 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		return wire(s.driver.Sync(ctx, keys...))
 	}
 	return errContended
+}
+
+// removePointers removes what leads to a manifest, as it was seen: the back references last, since another delete of the same manifest that
+// comes to its end before this one finds the tags by them.
+func (s *Store) removePointers(ctx context.Context, repo string, pointers []Info) error {
+	var first, last []Info
+	for _, p := range pointers {
+		if strings.HasPrefix(p.Key, backrefsPrefix(repo)) {
+			last = append(last, p)
+		} else {
+			first = append(first, p)
+		}
+	}
+	for _, some := range [][]Info{first, last} {
+		err := inParallel(len(some), func(i int) error { return s.removeSeen(ctx, some[i].Key, some[i].Version) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // descriptor returns the descriptor of the manifest.

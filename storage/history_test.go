@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -171,4 +172,23 @@ func TestNoHistory(t *testing.T) {
 	require.Empty(t, keys(t, driver, "h/"))
 	_, err := s.Restore(t.Context(), "a/b", byTag("latest"), nil)
 	require.ErrorIs(t, err, registry.ErrUnsupported)
+}
+
+// TestRestoreOfMarkedData: a collector that marked data, and then found that they are named, leaves the mark. That keeps nobody from having a deleted
+// repository back.
+func TestRestoreOfMarkedData(t *testing.T) {
+	driver := newMemory(t)
+	s := newStore(t, driver, withHistory)
+	layer := pushBlob(t, s, "r", random(1, 40_000))
+	putImage(t, s, "r", image("", nil, layer), tags("v1"))
+	_, err := driver.Put(t.Context(), strings.Replace(keys(t, driver, "data/")[0], "data/", "dead/", 1), nil, nil)
+	require.NoError(t, err)
+	require.NoError(t, s.DeleteRepository(t.Context(), "r", nil))
+	_, err = s.Restore(t.Context(), "r", reference.Ref{}, nil)
+	require.NoError(t, err)
+	_, err = s.Collect(t.Context(), noGrace)
+	require.NoError(t, err)
+	got, err := readBlob(t.Context(), s, "r", layer.Digest)
+	require.NoError(t, err)
+	require.Equal(t, random(1, 40_000), got)
 }

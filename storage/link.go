@@ -82,7 +82,8 @@ func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want 
 				return named, err
 			}
 		}
-		if cur.readable() && (!how.verify || s.present(ctx, cur)) {
+		// One that is hidden has named its data all the time, too. To write over it would take it from a restore, if who does so dies or withdraws.
+		if (cur.readable() || cur.State == hidden) && (!how.verify || s.present(ctx, cur)) {
 			if cur.State != live || s.stale(cur.modTime) {
 				if _, err = s.setLink(ctx, repo, d, cur, live); changed(err) {
 					continue

@@ -254,9 +254,10 @@ func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, c
 }
 
 // unhide makes a link live again that a delete of the repository has hidden, for a manifest that is pending there, and returns the size of
-// the blob. The steps are those of a mount.
+// the blob. Its data need no look, as those of a link that is condemned need none: it has named them ever since it was live. A collector that found them
+// named has left a mark on them, which stays and means nothing.
 //
-// Errors: errMissing if there is no such link, or its data are condemned.
+// Errors: errMissing if there is no such link.
 func (s *Store) unhide(ctx context.Context, repo string, d digest.Digest) (int64, error) {
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
@@ -271,16 +272,6 @@ func (s *Store) unhide(ctx context.Context, repo string, d digest.Digest) (int64
 			return s.need(ctx, repo, d)
 		case l.State != hidden:
 			return 0, errMissing
-		}
-		if l, err = s.setLink(ctx, repo, d, l, pending); changed(err) {
-			continue
-		} else if err != nil {
-			return 0, wire(err)
-		}
-		if err := s.look(ctx, l); errors.Is(err, errCondemned) {
-			return 0, errors.Join(errMissing, s.withdraw(ctx, repo, d, l))
-		} else if err != nil {
-			return 0, err
 		}
 		if _, err = s.setLink(ctx, repo, d, l, live); changed(err) {
 			continue

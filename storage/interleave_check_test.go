@@ -1,0 +1,181 @@
+package storage_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+)
+
+// check demands that what must be there is there, and that what is visible is whole.
+func (w *world) check() error {
+	var errs []error
+	for _, repo := range w.repos {
+		errs = append(errs, w.checkKept(repo))
+		errs = append(errs, w.checkRepository(repo))
+	}
+	return errors.Join(errs...)
+}
+
+func (w *world) checkRepository(repo string) error {
+	ctx := context.Background()
+	required, kept := w.required(repo), w.kept(repo)
+	blobs := make([]error, len(w.blobs))
+	for b := range blobs {
+		blobs[b] = w.readBlob(ctx, w.eyes, repo, b)
+		if blobs[b] != nil && !errors.Is(blobs[b], registry.ErrBlobUnknown) {
+			return fmt.Errorf("%s: blob %d is there and cannot be read: %w", repo, b, blobs[b])
+		}
+	}
+	visible := map[int]bool{}
+	for m, man := range w.mans {
+		got, err := w.eyes.GetManifest(ctx, repo, byDigest(man.desc.Digest))
+		if err != nil && (required[m] || !errors.Is(err, registry.ErrManifestUnknown)) {
+			return fmt.Errorf("%s: manifest %d is lost: %w", repo, m, err)
+		}
+		visible[m] = err == nil
+		if err == nil && !bytes.Equal(got.Content, man.content) {
+			return fmt.Errorf("%s: manifest %d has another content", repo, m)
+		}
+	}
+	for m, man := range w.mans {
+		if !visible[m] {
+			continue
+		}
+		stands := w.stands(repo, m)
+		for _, b := range man.blobs {
+			ensured := slices.ContainsFunc(stands, func(o *op) bool { return o.ensured > 0 && !w.deletedBlob(repo, b, o.ensured) })
+			if blobs[b] != nil && (ensured || kept[m] || !w.deletedBlob(repo, b, 0)) {
+				return fmt.Errorf("%s: blob %d of manifest %d is lost: %w", repo, b, m, blobs[b])
+			}
+		}
+		for _, c := range man.children {
+			ensured := slices.ContainsFunc(stands, func(o *op) bool { return o.ensured > 0 && !w.deleted(repo, c, o.ensured) })
+			if !visible[c] && (ensured || kept[m] || !w.deleted(repo, c, 0)) {
+				return fmt.Errorf("%s: manifest %d of index %d is lost", repo, c, m)
+			}
+		}
+		if required[m] && man.subject >= 0 {
+			if err := w.checkReferrer(ctx, repo, m); err != nil {
+				return err
+			}
+		}
+	}
+	return w.checkTags(ctx, repo)
+}
+
+// checkSettled demands, when nobody does anything any more, that each manifest is a referrer of its subject, unless a push or a delete of it has
+// died.
+func (w *world) checkSettled(ctx context.Context) error {
+	for _, repo := range w.repos {
+		for m, man := range w.mans {
+			if man.subject < 0 || slices.ContainsFunc(w.ops, func(o *op) bool {
+				return o.repo == repo && o.end == 0 && (o.kind == opRestore || o.kind == opRestoreTag || o.kind == opPut && o.man == m)
+			}) {
+				continue
+			}
+			key := "r/" + strings.ReplaceAll(repo, "/", ".~") + "/m/" + pathOf(man.desc.Digest)
+			if !strings.Contains(w.s.describe(key), " ok]") { // gone, or being deleted by somebody who died
+				continue
+			}
+			if err := w.checkReferrer(ctx, repo, m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *world) checkReferrer(ctx context.Context, repo string, m int) error {
+	for desc, err := range w.eyes.Referrers(ctx, repo, w.mans[w.mans[m].subject].desc.Digest, nil) {
+		if err != nil {
+			return err
+		}
+		if desc.Digest == w.mans[m].desc.Digest {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: manifest %d is not a referrer of its subject", repo, m)
+}
+
+func (w *world) checkTags(ctx context.Context, repo string) error {
+	for _, tag := range append(w.tags, keptTag) {
+		may := w.may(repo, tag)
+		if slices.Contains(may, anything) {
+			continue
+		}
+		value := absent
+		got, err := w.eyes.GetManifest(ctx, repo, byTag(tag))
+		if err == nil {
+			value = w.number(got.Descriptor.Digest)
+		} else if !errors.Is(err, registry.ErrManifestUnknown) {
+			return err
+		}
+		if !slices.Contains(may, value) {
+			return fmt.Errorf("%s:%s is manifest %d, and not one of %v", repo, tag, value, may)
+		}
+	}
+	return nil
+}
+
+// readBlob returns an error if a blob is not there or not what it should be.
+func (w *world) readBlob(ctx context.Context, s *storage.Store, repo string, b int) error {
+	blob, err := s.OpenBlob(ctx, repo, w.blobs[b].desc.Digest, nil)
+	if err != nil {
+		return err
+	}
+	defer blob.Body.Close()
+	want := w.blobs[b].content
+	got := make([]byte, len(want)+1)
+	n, err := io.ReadFull(blob.Body, got)
+	switch {
+	case !errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("read %d bytes: %w", n, err)
+	case !bytes.Equal(got[:n], want):
+		return errors.New("its content is another")
+	}
+	return nil
+}
+
+// checkKept demands that only one manifest has got the kept tag, which is only put where it is absent and never deleted.
+func (w *world) checkKept(repo string) error {
+	first := absent
+	for _, o := range w.ops {
+		if o.repo == repo && o.acked && o.kind == opPut && o.tag == keptTag {
+			if first != absent && first != o.man {
+				return fmt.Errorf("%s:%s was given to manifest %d and to manifest %d", repo, keptTag, first, o.man)
+			}
+			first = o.man
+		}
+	}
+	return nil
+}
+
+// restoreDeleted restores, as long as history is kept, what was whole when a delete of it began, and demands that nothing has been collected that
+// the manifests name.
+func (w *world) restoreDeleted(ctx context.Context) error {
+	if !w.mode.history {
+		return nil
+	}
+	for _, o := range w.ops {
+		if !o.acked {
+			continue
+		}
+		for _, m := range o.had {
+			if o.kind == opDelete && o.man != m || slices.ContainsFunc(w.mans[m].blobs, func(b int) bool { return w.deletedBlob(o.repo, b, 0) }) {
+				continue
+			}
+			_, err := w.eyes.Restore(ctx, o.repo, byDigest(w.mans[m].desc.Digest), nil)
+			if errors.Is(err, registry.ErrManifestBlobUnknown) {
+				return fmt.Errorf("%s cannot be undone: %w", w.text(o), err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package storage_test
+
+import (
+	"context"
+	"io"
+	"iter"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// mutant is a driver that breaks a rule, as a Store would that left out a condition or a look.
+type mutant struct {
+	storage.Driver
+	unconditionalPut    *regexp.Regexp // keys that are written whatever is there
+	unconditionalDelete *regexp.Regexp // keys that are removed whatever is there
+	unseen              *regexp.Regexp // keys that Stat does not find
+	lost                *regexp.Regexp // keys that Stat finds although they are gone
+	unlisted            *regexp.Regexp // keys that List does not show
+	late                *regexp.Regexp // keys that List does not show for a while after they have been written
+	pending             bool           // List does not show what is pending
+	swapped             bool           // the mark of data goes before the data
+	from                uint64         // the seed to begin with: a rare one is not seen in the thousands before it
+
+	seen *sync.Map // of lost, as they were put
+}
+
+// on returns the mutant of a driver.
+func (m mutant) on(below storage.Driver) storage.Driver {
+	m.Driver, m.seen = below, &sync.Map{}
+	return &m
+}
+
+// lateness is for how long a late key is not shown: a few dozen calls.
+const lateness = 30 * step
+
+func matches(r *regexp.Regexp, key string) bool { return r != nil && r.MatchString(key) }
+
+func (m *mutant) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+	if opts != nil && matches(m.unconditionalPut, key) {
+		o := *opts
+		o.IfAbsent, o.IfVersion = false, ""
+		opts = &o
+	}
+	info, err := m.Driver.Put(ctx, key, body, opts)
+	if err == nil && matches(m.lost, key) {
+		m.seen.Store(key, info)
+	}
+	return info, err
+}
+
+func (m *mutant) Stat(ctx context.Context, key string) (storage.Info, error) {
+	if matches(m.unseen, key) {
+		return storage.Info{}, storage.ErrNotExist
+	}
+	if info, ok := m.seen.Load(key); ok {
+		return info.(storage.Info), nil
+	}
+	return m.Driver.Stat(ctx, key)
+}
+
+func (m *mutant) Delete(ctx context.Context, key, ifVersion string) error {
+	if matches(m.unconditionalDelete, key) {
+		ifVersion = ""
+	}
+	if m.swapped && ctx.Value(actorKey{}) != nil {
+		if name, ok := strings.CutPrefix(key, "data/"); ok {
+			if _, err := m.Driver.Stat(ctx, "dead/"+name); err == nil {
+				key = "dead/" + name
+			}
+		} else if name, ok := strings.CutPrefix(key, "dead/"); ok {
+			_ = m.Driver.Delete(ctx, key, "")
+			key = "data/" + name
+		}
+	}
+	return m.Driver.Delete(ctx, key, ifVersion)
+}
+
+func (m *mutant) List(ctx context.Context, prefix string, opts *storage.ListOptions) iter.Seq2[storage.Info, error] {
+	return func(yield func(storage.Info, error) bool) {
+		for info, err := range m.Driver.List(ctx, prefix, opts) {
+			if err == nil && (matches(m.unlisted, info.Key) || matches(m.late, info.Key) && time.Since(info.ModTime) < lateness || m.pending && m.isPending(ctx, info.Key)) {
+				continue
+			}
+			if !yield(info, err) {
+				return
+			}
+		}
+	}
+}
+
+func (m *mutant) isPending(ctx context.Context, key string) bool {
+	r, _, err := m.Driver.Open(ctx, key, nil)
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+	head := make([]byte, 40)
+	n, _ := io.ReadFull(r, head)
+	return strings.Contains(string(head[:n]), `"pending"`)
+}
+
+// TestInterleavedMutants breaks one rule after the other. What TestInterleaved checks finds each of them: most within a few hundred of the seeds that
+// it runs, some only within thousands.
+func TestInterleavedMutants(t *testing.T) {
+	f, random := newFixture(), seededRandomness(t)
+	keys := func(expression string) *regexp.Regexp { return regexp.MustCompile(expression) }
+	for name, m := range map[string]mutant{
+		"links are written whatever is there":                {unconditionalPut: keys(`^r/[^/]*/b/`)},
+		"links are removed whatever is there":                {unconditionalDelete: keys(`^r/[^/]*/b/`)},
+		"manifests are written whatever is there":            {unconditionalPut: keys(`^r/[^/]*/m/`)},
+		"manifests are removed whatever is there":            {unconditionalDelete: keys(`^r/[^/]*/m/`)},
+		"tags are written whatever is there":                 {unconditionalPut: keys(`^r/[^/]*/t/`), from: 1250},
+		"tags are removed whatever is there":                 {unconditionalDelete: keys(`^r/[^/]*/t/`)},
+		"back references are removed whatever is there":      {unconditionalDelete: keys(`^r/[^/]*/x/`), from: 950},
+		"entries of referrers are removed whatever is there": {unconditionalDelete: keys(`^r/[^/]*/f/`)},
+		"nobody sees that data are condemned":                {unseen: keys(`^dead/`)},
+		"nobody sees that data are gone":                     {lost: keys(`^data/`)},
+		"the mark of data goes before the data":              {swapped: true, from: 3600},
+		"lists of manifests are late":                        {late: keys(`^r/[^/]*/m/`)},
+		"lists of links are late":                            {late: keys(`^r/[^/]*/b/`)},
+		"manifests are no roots before they are visible":     {pending: true},
+		"the history is not a root":                          {unlisted: keys(`^h/`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const limit = 8000
+			calls := 0
+			for seed := range uint64(limit) {
+				seed += m.from
+				r := runSeed(t, f, random, seed, &m, false)
+				if calls += r.calls; r.err != nil {
+					t.Logf("found with seed %d, after %d calls: %v", seed, calls, r.err)
+					return
+				}
+			}
+			require.Fail(t, "not found", "%d seeds, %d calls", limit, calls)
+		})
+	}
+}
