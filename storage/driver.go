@@ -169,6 +169,12 @@ type Sweeper interface {
 	Sweep(ctx context.Context, prefix string, before time.Time) (int, error)
 }
 
+// Confined is an optional ability of a [Driver] whose conditions may hold less far than the storage can be reached.
+type Confined interface {
+	// Confined returns why the conditions of Put and Delete do not hold against other processes on the same storage; "" if they do.
+	Confined() string
+}
+
 // MaxKeyLength is the number of bytes a key has at most. The longest key of the layout, that of a referrer in a
 // repository with a name of 255 characters, is shorter.
 const MaxKeyLength = 900

@@ -24,16 +24,9 @@ import (
 // certainly did not happen, because somebody else was first, is removed. The event of a deleted manifest holds the manifest. When a repository
 // is deleted, its links are hidden instead of removed, so that blobs are not served and yet can be had back.
 //
-// What a collector must know:
-//
-//   - Roots are the manifests that historyRoots yields, and all that they name, besides those under r/<R>/m/. It must look at the manifests
-//     first and at the history after: a delete writes the event before it removes the manifest, so whoever misses the one finds the other.
-//     A restore needs no look of its own. It is a push, so that what was collected before is refused, and what it finds stays.
-//   - A link that is hidden is removed, on the version seen, if no root needs it. It names its data as any link does. Whoever takes it out of
-//     hiding writes it as pending and looks for dead/<data>, as a mount does.
-//   - A manifest that is marked as deleting is visible and a root. The delete may have been refused because of a tag that is kept, and died
-//     before it took the mark off: a collector never brings it to its end.
-//   - ExpireHistory removes what is older than Options.History. What it held becomes free for the next collection, not at once.
+// A collector takes what an event can bring back for a root. It looks at the manifests first and at the history after: a delete writes the
+// event before it removes the manifest, so whoever misses the one finds the other. A restore is a push, so that what was collected before is
+// refused, and what it finds stays.
 
 // The kinds of events, as keys name them.
 const (
@@ -304,39 +297,6 @@ func (e *event) entry() registry.HistoryEntry {
 		h.Tag = e.subject
 	}
 	return h
-}
-
-// historyRoot is a manifest that history can bring back.
-type historyRoot struct {
-	digest    digest.Digest
-	mediaType string
-	content   []byte // nil of one that only lost a tag: if it is anywhere, it is among the manifests
-}
-
-// historyRoots yields what a collector must take for roots besides the manifests of the repository: deleted manifests, whose content says
-// what they need, and those that tags pointed at before, which keep a collector from removing them as untagged. See the top of this file.
-func (s *Store) historyRoots(ctx context.Context, repo string) iter.Seq2[historyRoot, error] {
-	return func(yield func(historyRoot, error) bool) {
-		if s.opts.History == 0 {
-			return
-		}
-		for e, err := range s.readEvents(ctx, repo, s.events(ctx, repo, nil)) {
-			if err != nil {
-				yield(historyRoot{}, err)
-				return
-			}
-			if e.Before == nil {
-				continue
-			}
-			root := historyRoot{digest: e.Before.Digest, mediaType: e.Before.MediaType}
-			if e.kind == eventDelete {
-				root.content = e.content
-			}
-			if !yield(root, nil) {
-				return
-			}
-		}
-	}
 }
 
 // ExpireHistory removes the events that are older than Options.History, or all if that is 0, and returns how many it removed. It may run

@@ -172,30 +172,3 @@ func TestNoHistory(t *testing.T) {
 	_, err := s.Restore(t.Context(), "a/b", byTag("latest"), nil)
 	require.ErrorIs(t, err, registry.ErrUnsupported)
 }
-
-// TestHistoryRoots: whatever can be restored is a root for collectors, with what it names.
-func TestHistoryRoots(t *testing.T) {
-	driver := newMemory(t)
-	s := newStore(t, driver, withHistory)
-	config := pushBlob(t, s, "r", []byte("{}"))
-	contents := [][]byte{image("0", nil, config), image("1", nil, config), image("2", nil, config), image("3", nil, config)}
-	var ds []digest.Digest
-	for _, c := range contents {
-		ds = append(ds, putImage(t, s, "r", c, tags("latest")).Digest)
-	}
-	putImage(t, s, "r", contents[0], tags("old"))
-	require.NoError(t, s.DeleteManifest(t.Context(), "r", byTag("old"), nil))
-	require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(ds[1]), nil))
-	roots, err := storage.HistoryRoots(t.Context(), s, "r")
-	require.NoError(t, err)
-	require.Equal(t, map[digest.Digest][]byte{ds[0]: nil, ds[1]: contents[1], ds[2]: nil}, roots, "the tag is on the last")
-	require.NoError(t, s.DeleteRepository(t.Context(), "r", nil))
-	roots, err = storage.HistoryRoots(t.Context(), s, "r")
-	require.NoError(t, err)
-	for i, d := range ds {
-		require.Equal(t, contents[i], roots[d])
-	}
-	roots, err = storage.HistoryRoots(t.Context(), newStore(t, driver, nil), "r")
-	require.NoError(t, err)
-	require.Empty(t, roots)
-}

@@ -14,6 +14,7 @@ import (
 //	keys/<name>                     secret that others keep here, see Store.SharedSecret
 //	data/<xx>/<name>                bytes of a segment, written once; the name begins with the id of its upload
 //	dead/<xx>/<name>                this segment is condemned
+//	lease/collect                   who collects, and when it was done last
 //	u/<xx>/<id>                     progress of an upload
 //	r/<R>/b/<alg>/<hex>             link: the blob is in the repository, and where its bytes are
 //	r/<R>/m/<alg>/<hex>             manifest

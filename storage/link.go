@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -24,9 +25,9 @@ func (s *Store) readLink(ctx context.Context, repo string, d digest.Digest) (*li
 	l := &link{}
 	content, ok := decode(b, l)
 	if !ok || checksum(content) != l.Sum || l.length() != l.Size-int64(len(content)) {
-		return &link{version: info.Version}, nil
+		return &link{version: info.Version, modTime: info.ModTime}, nil
 	}
-	l.tail, l.version = content, info.Version
+	l.tail, l.version, l.modTime = content, info.Version, info.ModTime
 	return l, nil
 }
 
@@ -44,7 +45,7 @@ func (l *link) length() int64 {
 // Errors: ErrExist or ErrChanged if it is another by now.
 func (s *Store) setLink(ctx context.Context, repo string, d digest.Digest, l *link, to state) (*link, error) {
 	n := *l
-	n.State, n.Nonce, n.Sum = to, nonce(), checksum(l.tail)
+	n.State, n.Nonce, n.Sum, n.modTime = to, nonce(), checksum(l.tail), time.Time{}
 	n.Unproven = to == condemned && (l.State == pending || l.Unproven)
 	var err error
 	durability := Deferred
@@ -82,7 +83,7 @@ func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want 
 			}
 		}
 		if cur.readable() && (!how.verify || s.present(ctx, cur)) {
-			if cur.State != live {
+			if cur.State != live || s.stale(cur.modTime) {
 				if _, err = s.setLink(ctx, repo, d, cur, live); changed(err) {
 					continue
 				}
@@ -133,15 +134,21 @@ func (s *Store) present(ctx context.Context, l *link) bool {
 	}) == nil
 }
 
-// look returns errCondemned if a collector has condemned any of the data a link names.
+// look returns errCondemned if a collector has condemned any of the data a link names, which is pending: a mark is looked for, and then the
+// data themselves, since the mark is gone again once they are. The other way round, both could go between the two looks.
 func (s *Store) look(ctx context.Context, l *link) error {
 	return inParallel(len(l.Segments), func(i int) error {
-		_, err := s.driver.Stat(ctx, deadKey(l.Segments[i].Name))
+		seg := l.Segments[i]
+		_, err := s.driver.Stat(ctx, deadKey(seg.Name))
 		if err == nil {
 			return errCondemned
 		}
-		if errors.Is(err, ErrNotExist) {
-			return nil
+		if !errors.Is(err, ErrNotExist) {
+			return wire(err)
+		}
+		info, err := s.driver.Stat(ctx, dataKey(seg.Name))
+		if errors.Is(err, ErrNotExist) || err == nil && info.Size != seg.Size {
+			return errCondemned
 		}
 		return wire(err)
 	})

@@ -69,7 +69,7 @@ func (s *Store) sources(ctx context.Context, d digest.Digest, limit int) ([]stri
 }
 
 // share makes a blob known in repo that one of the sources has, and returns its size. It looks only at those that allow permits; nil
-// permits all. With verify, only at those whose data are there.
+// permits all. With verify, a link that is there already is not enough if its data are lost.
 //
 // Errors: errMissing.
 func (s *Store) share(ctx context.Context, repo string, d digest.Digest, sources []string, allow func(string) error, verify bool) (int64, error) {
@@ -93,7 +93,7 @@ func (s *Store) shareFrom(ctx context.Context, repo string, d digest.Digest, fro
 	if err != nil {
 		return 0, err
 	}
-	if !l.readable() || verify && !s.present(ctx, l) {
+	if !l.readable() {
 		return 0, errMissing
 	}
 	if _, err = s.publish(ctx, repo, d, l, publishing{verify: verify, absent: from != repo}); errors.Is(err, errCondemned) {

@@ -129,17 +129,17 @@ func (s *Store) readManifest(ctx context.Context, repo string, d digest.Digest) 
 	if err != nil {
 		return nil, wire(err)
 	}
-	return decodeManifest(b, info.Version), nil
+	return decodeManifest(b, info), nil
 }
 
-// decodeManifest returns a manifest as the object b, which has the version, tells it.
-func decodeManifest(b []byte, version string) *manifestRecord {
+// decodeManifest returns a manifest as the object b tells it.
+func decodeManifest(b []byte, info Info) *manifestRecord {
 	m := &manifestRecord{}
 	content, ok := decode(b, m)
 	if !ok || checksum(content) != m.Sum || int64(len(content)) != m.Size {
-		return &manifestRecord{version: version}
+		return &manifestRecord{version: info.Version, modTime: info.ModTime}
 	}
-	m.content, m.version = content, version
+	m.content, m.version, m.modTime = content, info.Version, info.ModTime
 	return m
 }
 

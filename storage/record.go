@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -48,6 +49,7 @@ type link struct {
 
 	tail    []byte
 	version string
+	modTime time.Time // of the version; zero of one that was written here
 }
 
 // readable reports whether the blob may be read and mounted elsewhere.
@@ -66,6 +68,7 @@ type manifestRecord struct {
 
 	content []byte
 	version string
+	modTime time.Time // of the version; zero of one that was written here
 }
 
 // readable reports whether the manifest is in the repository.

@@ -17,6 +17,8 @@ import (
 const (
 	// DefaultUploadTTL is how long an upload lives on without a request.
 	DefaultUploadTTL = 24 * time.Hour
+	// DefaultGrace is how long content is left alone that nothing names.
+	DefaultGrace = 24 * time.Hour
 	// InlineSize is the number of bytes up to which a blob, or the last part of one, is kept in its link.
 	InlineSize = 16 << 10
 )
@@ -27,6 +29,10 @@ type Options struct {
 	Sparse bool
 	// UploadTTL is how long an upload lives on without a request; see Store.ExpireUploads. Default: DefaultUploadTTL.
 	UploadTTL time.Duration
+	// Grace is how long content that nothing names is left alone by Collect, from when it was written, or found to be there by a push or by a HEAD
+	// of who may push. It should be at least twice as long as the longest push takes. All Stores on a storage should have the same. Default:
+	// DefaultGrace; negative: none.
+	Grace time.Duration
 	// History is how long it is kept what was done, and what was deleted can be restored; see [registry.Restorer]. All Stores on a storage should
 	// have the same. A change of a tag or a delete takes about three more requests to the storage then. Default: 0, none is kept.
 	History time.Duration
@@ -81,6 +87,9 @@ func New(ctx context.Context, driver Driver, opts *Options) (*Store, error) {
 	}
 	if s.opts.UploadTTL < 0 {
 		return nil, errors.New("storage: UploadTTL is negative")
+	}
+	if s.opts.Grace == 0 {
+		s.opts.Grace = DefaultGrace
 	}
 	if s.opts.History < 0 {
 		return nil, errors.New("storage: History is negative")
@@ -170,12 +179,17 @@ func pause(ctx context.Context, n int) error {
 // errContended is what an operation ends with that has begun again too often.
 var errContended = registry.ErrUnavailable.WithCause(errors.New("storage: others were first too often"))
 
+// parallelism is how many requests of one operation are made at once.
+const parallelism = 16
+
 // inParallel calls f for each of 0 to n-1, some at once, and returns the first error by index.
-func inParallel(n int, f func(i int) error) error {
+func inParallel(n int, f func(i int) error) error { return inParallelBy(parallelism, n, f) }
+
+// inParallelBy is inParallel with a number of calls at once.
+func inParallelBy(width, n int, f func(i int) error) error {
 	if n == 1 {
 		return f(0)
 	}
-	const width = 16
 	errs := make([]error, n)
 	var wg sync.WaitGroup
 	next := make(chan int)

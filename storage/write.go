@@ -105,6 +105,13 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 		return false, registry.ErrManifestInvalid.WithMessage("manifest invalid: the same content is in the repository with the media type " + m.MediaType)
 	}
 	backrefs := m.State == deleting || m.State == visible // are to be written yet
+	if m.State == visible && p.s.stale(m.modTime) {
+		if m, err = p.set(ctx, m, visible); p.overtaken(err) {
+			return false, nil
+		} else if err != nil {
+			return false, wire(err)
+		}
+	}
 	if m.State != visible {
 		if m, err = p.add(ctx, m); p.overtaken(err) {
 			return false, nil
@@ -158,7 +165,7 @@ func (p *manifestPut) overtaken(err error) bool {
 	}
 	var o *overtaken
 	if errors.As(err, &o) && o.info.Version != "" {
-		p.known = decodeManifest(o.content, o.info.Version)
+		p.known = decodeManifest(o.content, o.info)
 	}
 	return true
 }

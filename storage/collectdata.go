@@ -1,0 +1,219 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// dataAtOnce is how many data objects are condemned before it is looked again who names them.
+const dataAtOnce = 1 << 16
+
+// data removes the bytes that nothing names.
+func (c *collector) data(ctx context.Context) error {
+	var batch []Info
+	for info, err := range c.s.driver.List(ctx, "data/", nil) {
+		if err != nil {
+			return wire(err)
+		}
+		c.count(func(r *CollectReport) { r.Data++; r.DataBytes += info.Size })
+		if !c.old(info.ModTime) || c.named.has(base(info.Key)) {
+			continue
+		}
+		if batch = append(batch, Info{Key: info.Key, Size: info.Size}); len(batch) == dataAtOnce {
+			if err := c.settleData(ctx, batch); err != nil {
+				return err
+			}
+			batch = batch[:0]
+		}
+	}
+	return c.settleData(ctx, batch)
+}
+
+// settleData marks data as condemned, then looks who names them, records of uploads first and links after, and then removes those that
+// nobody does. The mark is never taken back as long as the data are there: others may rely on it.
+func (c *collector) settleData(ctx context.Context, batch []Info) error {
+	// A mark on data of an upload in progress would only make that fail.
+	batch, err := c.notUploading(ctx, batch)
+	if err != nil || len(batch) == 0 {
+		return err
+	}
+	if c.opts.DryRun {
+		c.count(func(r *CollectReport) {
+			for _, info := range batch {
+				r.Removed.Data++
+				r.Removed.DataBytes += info.Size
+			}
+		})
+		return nil
+	}
+	if err := c.condemnData(ctx, batch); err != nil {
+		return err
+	}
+	free, err := c.notUploading(ctx, batch)
+	if err != nil {
+		return err
+	}
+	if err := c.nameLinks(ctx); err != nil {
+		return err
+	}
+	free = slices.DeleteFunc(free, func(info Info) bool { return c.named.has(base(info.Key)) })
+	err = c.parallel(len(free), func(i int) error {
+		if err := c.s.remove(ctx, free[i].Key, ""); err != nil {
+			return wire(err)
+		}
+		c.count(func(r *CollectReport) { r.Removed.Data++; r.Removed.DataBytes += free[i].Size })
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	keys := make([]string, len(free))
+	for i := range free {
+		keys[i] = free[i].Key
+	}
+	if err := c.syncRemoved(ctx, keys); err != nil {
+		return err
+	}
+	return c.parallel(len(free), func(i int) error { return c.unmark(ctx, base(free[i].Key)) })
+}
+
+// condemnData marks data as condemned, durably.
+func (c *collector) condemnData(ctx context.Context, batch []Info) error {
+	keys := make([]string, len(batch))
+	err := c.parallel(len(batch), func(i int) error {
+		keys[i] = deadKey(base(batch[i].Key))
+		_, err := c.s.driver.Put(ctx, keys[i], nil, &PutOptions{IfAbsent: true, Durability: Deferred})
+		if errors.Is(err, ErrExist) {
+			return nil
+		}
+		return wire(err)
+	})
+	if err != nil {
+		return err
+	}
+	return c.syncRemoved(ctx, keys)
+}
+
+// unmark removes the mark of data that are gone.
+func (c *collector) unmark(ctx context.Context, name string) error {
+	return wire(c.s.remove(ctx, deadKey(name), ""))
+}
+
+// uploadOf is the name of the upload that data come from.
+func uploadOf(name string) string {
+	upload, _, _ := strings.Cut(name, ".")
+	return upload
+}
+
+// notUploading returns those of a batch whose uploads are not in progress.
+func (c *collector) notUploading(ctx context.Context, batch []Info) ([]Info, error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	inProgress := make(map[string]bool, len(batch)) // of those of the batch
+	for _, info := range batch {
+		inProgress[uploadOf(base(info.Key))] = false
+	}
+	for info, err := range c.s.driver.List(ctx, uploads, &ListOptions{KeysOnly: true}) {
+		if err != nil {
+			return nil, wire(err)
+		}
+		if _, asked := inProgress[base(info.Key)]; asked {
+			inProgress[base(info.Key)] = true
+		}
+	}
+	var rest []Info
+	for _, info := range batch {
+		if !inProgress[uploadOf(base(info.Key))] {
+			rest = append(rest, info)
+		}
+	}
+	return rest, nil
+}
+
+// nameLinks notes what links name that are new or changed.
+func (c *collector) nameLinks(ctx context.Context) error {
+	return c.eachRepository(ctx, func(ctx context.Context, repo string) error {
+		return c.look(ctx, c.links, c.s.driver.List(ctx, linkPrefix(repo), nil), func(f found) error {
+			d := pathDigest(f.Key)
+			if d == "" {
+				return nil
+			}
+			l, err := c.s.readLink(ctx, repo, d)
+			if err == nil {
+				c.nameLink(f.Key, l)
+			}
+			return err
+		}, nil)
+	})
+}
+
+// some calls f for the elements of a list, many at once, and now and then, and at the end, rest, unless it is nil.
+func (c *collector) some(ctx context.Context, prefix string, opts *ListOptions, f func(Info) error, rest func() error) error {
+	var batch []Info
+	flush := func() error {
+		err := c.parallel(len(batch), func(i int) error { return f(batch[i]) })
+		batch = batch[:0]
+		if err == nil && rest != nil {
+			err = rest()
+		}
+		return err
+	}
+	for info, err := range c.s.driver.List(ctx, prefix, opts) {
+		if err != nil {
+			return wire(err)
+		}
+		if batch = append(batch, info); len(batch) == readAtOnce {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// marks removes the marks of data that are gone: of a collection that died between the two.
+func (c *collector) marks(ctx context.Context) error {
+	if c.opts.DryRun {
+		return nil
+	}
+	return c.some(ctx, "dead/", &ListOptions{KeysOnly: true}, func(info Info) error {
+		name := base(info.Key)
+		_, err := c.s.driver.Stat(ctx, dataKey(name))
+		if errors.Is(err, ErrNotExist) {
+			return c.unmark(ctx, name)
+		}
+		return wire(err)
+	}, nil)
+}
+
+// index removes entries of the index for links that are not there. They are hints: that one is removed although its link is just being
+// written only costs a copy of the bytes some day.
+func (c *collector) index(ctx context.Context) error {
+	return c.some(ctx, "b/", &ListOptions{KeysOnly: true}, func(info Info) error {
+		d := digest.Digest("")
+		if dir := dir(info.Key); len(dir) > 2 {
+			parts := strings.Split(dir, "/") // b, algorithm, two digits, hex
+			if len(parts) == 4 {
+				d = digest.NewDigestFromEncoded(digest.Algorithm(parts[1]), parts[3])
+			}
+		}
+		key := "r/" + base(info.Key) + "/b/" + digestPath(d)
+		if d.Validate() != nil || c.linked.has(key) {
+			return nil
+		}
+		_, err := c.s.driver.Stat(ctx, key)
+		if !errors.Is(err, ErrNotExist) {
+			return wire(err)
+		}
+		if err := c.drop(ctx, info.Key, ""); err != nil {
+			return wire(err)
+		}
+		c.count(func(r *CollectReport) { r.Removed.Pointers++ })
+		return nil
+	}, nil)
+}

@@ -1,0 +1,167 @@
+package storage
+
+import (
+	"context"
+	"errors"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// garbageLink is a link that no root was found to need.
+type garbageLink struct {
+	found
+	digest digest.Digest
+	link   *link
+}
+
+// linksAtOnce is how many links are condemned before it is looked again who needs them.
+const linksAtOnce = 4096
+
+// collectLinks removes the links that no root needs, and notes what the others name.
+func (r *repoCollector) collectLinks(ctx context.Context) error {
+	list := r.s.driver.List(ctx, linkPrefix(r.repo), nil)
+	err := r.look(ctx, r.links, list, func(f found) error { return r.sortLink(ctx, f) }, func() error {
+		if len(r.garbage) < linksAtOnce {
+			return nil
+		}
+		return r.settleLinks(ctx)
+	})
+	if err != nil {
+		return err
+	}
+	return r.settleLinks(ctx)
+}
+
+// sortLink decides whether a link is to be removed.
+func (r *repoCollector) sortLink(ctx context.Context, f found) error {
+	d := pathDigest(f.Key)
+	if d == "" {
+		return nil
+	}
+	l, err := r.s.readLink(ctx, r.repo, d)
+	if err != nil || l.version == "" {
+		return err
+	}
+	r.count(func(c *CollectReport) { c.Blobs++ })
+	needed := r.needed.has(string(d))
+	switch {
+	case needed && l.State != condemned, !needed && l.State != condemned && l.State != hidden && !r.old(l.modTime):
+		r.nameLink(f.Key, l)
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.garbage = append(r.garbage, garbageLink{f, d, l})
+	return nil
+}
+
+// nameLink notes a link that stays.
+func (c *collector) nameLink(key string, l *link) {
+	c.linked.add(key)
+	for _, seg := range l.Segments {
+		c.named.add(seg.Name)
+	}
+}
+
+// settleLinks condemns links, then looks again who needs them, and then turns each back to what it was or removes it.
+func (r *repoCollector) settleLinks(ctx context.Context) error {
+	links := r.garbage
+	r.garbage = nil
+	if r.opts.DryRun {
+		for _, l := range links {
+			if r.needed.has(string(l.digest)) {
+				r.nameLink(l.Key, l.link)
+			} else {
+				r.count(func(c *CollectReport) { c.Removed.Blobs++ })
+			}
+		}
+		return nil
+	}
+	err := r.parallel(len(links), func(i int) error {
+		l := &links[i]
+		if l.link.State != live && l.link.State != pending {
+			return nil // nobody reads it, or somebody has condemned it
+		}
+		marked, err := r.s.setLink(ctx, r.repo, l.digest, l.link, condemned)
+		if changed(err) {
+			l.link = nil
+			return nil
+		}
+		if err == nil {
+			r.moved(l, marked)
+		}
+		return wire(err)
+	})
+	if err != nil || len(links) == 0 {
+		return err
+	}
+	if err := r.roots(ctx, false); err != nil {
+		return err
+	}
+	removed := make([]string, len(links))
+	err = r.parallel(len(links), func(i int) error {
+		l := &links[i]
+		if l.link == nil {
+			return nil
+		}
+		if r.needed.has(string(l.digest)) {
+			return r.spareLink(ctx, l)
+		}
+		err := r.s.removeLink(ctx, r.repo, l.digest, l.link)
+		if changed(err) {
+			r.s.index(ctx, r.repo, l.digest) // it goes first
+			return nil
+		}
+		if err != nil {
+			return wire(err)
+		}
+		r.links.replace(l.found, "")
+		removed[i] = l.Key
+		r.count(func(c *CollectReport) { c.Removed.Blobs++ })
+		return nil
+	})
+	// Data go after the links that name them, also if power is lost.
+	return errors.Join(err, r.syncRemoved(ctx, removed))
+}
+
+// moved notes that a link is in another version by the doing of this collection.
+func (r *repoCollector) moved(l *garbageLink, now *link) {
+	r.links.replace(l.found, now.version)
+	l.Version, l.link = now.version, now
+}
+
+// spareLink turns a link that is needed back to what it was.
+func (r *repoCollector) spareLink(ctx context.Context, l *garbageLink) error {
+	if l.link.State != condemned {
+		r.nameLink(l.Key, l.link)
+		return nil
+	}
+	to := live
+	if l.link.Unproven {
+		to = pending
+	}
+	back, err := r.s.setLink(ctx, r.repo, l.digest, l.link, to)
+	if changed(err) {
+		return nil // it is seen when the links are looked at again
+	}
+	if err != nil {
+		return wire(err)
+	}
+	r.moved(l, back)
+	r.nameLink(l.Key, back)
+	return nil
+}
+
+// syncRemoved makes removals durable; "" is none.
+func (c *collector) syncRemoved(ctx context.Context, keys []string) error {
+	var some []string
+	for _, k := range keys {
+		if k != "" {
+			some = append(some, k)
+		}
+	}
+	if len(some) == 0 {
+		return nil
+	}
+	return wire(c.s.driver.Sync(ctx, some...))
+}

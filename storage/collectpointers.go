@@ -1,0 +1,204 @@
+package storage
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// pointerCollector removes what leads nowhere: tags, back references and entries of referrers whose manifest is not there, and back
+// references of tags that have moved on. Each is removed in the version that was seen before it was looked where it leads, so what a push has
+// written again stays.
+type pointerCollector struct {
+	*repoCollector
+	once  *bloom // tags that have a back reference
+	twice *bloom // tags that have more than one
+	tags  *bloom // tags
+
+	mu    sync.Mutex
+	stale []staleRef
+}
+
+// staleRef is a back reference of a tag that points elsewhere.
+type staleRef struct {
+	Info
+	digest digest.Digest
+	tag    string
+}
+
+// collectPointers removes what leads nowhere in the repository.
+func (r *repoCollector) collectPointers(ctx context.Context) error {
+	limit := r.opts.Memory / 12
+	p := &pointerCollector{repoCollector: r, once: newBloom(limit), twice: newBloom(limit), tags: newBloom(limit)}
+	steps := []struct {
+		prefix string
+		f      func(context.Context, Info) error
+		rest   func() error
+	}{
+		{backrefsPrefix(r.repo), p.backref, nil},
+		{tagPrefix(r.repo), p.tag, nil},
+		{backrefsPrefix(r.repo), p.moved, func() error { return p.settle(ctx) }},
+		{referrersPrefix(r.repo), p.referrer, nil},
+	}
+	for _, step := range steps {
+		err := r.some(ctx, step.prefix, nil, func(info Info) error { return step.f(ctx, info) }, step.rest)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// referrer removes an entry of a referrer that is not there.
+func (p *pointerCollector) referrer(ctx context.Context, info Info) error {
+	_, err := p.orphan(ctx, info, pathDigest(info.Key))
+	return err
+}
+
+// orphan removes a pointer to a manifest that is not there, and reports whether it is one.
+func (p *pointerCollector) orphan(ctx context.Context, info Info, d digest.Digest) (bool, error) {
+	if d == "" || p.there.has(string(d)) {
+		return false, nil
+	}
+	m, err := p.s.readManifest(ctx, p.repo, d)
+	if err != nil || m.State != gone {
+		return false, err
+	}
+	if err := p.drop(ctx, info.Key, info.Version); changed(err) {
+		return true, nil
+	} else if err != nil {
+		return true, wire(err)
+	}
+	p.count(func(r *CollectReport) { r.Removed.Pointers++ })
+	return true, nil
+}
+
+// backref notes a back reference, or removes it if its manifest is not there.
+func (p *pointerCollector) backref(ctx context.Context, info Info) error {
+	if gone, err := p.orphan(ctx, info, pathDigest(dir(info.Key))); gone || err != nil {
+		return err
+	}
+	tag := base(info.Key)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.once.has(tag) {
+		p.twice.add(tag)
+	}
+	p.once.add(tag)
+	return nil
+}
+
+// tag notes a tag. One that no back reference leads to is removed if it points nowhere, and else is given one.
+func (p *pointerCollector) tag(ctx context.Context, info Info) error {
+	tag := base(info.Key)
+	p.tags.add(tag)
+	if p.once.has(tag) {
+		return nil
+	}
+	t, err := p.s.readEntry(ctx, info.Key)
+	if err != nil || t.version == "" {
+		return err
+	}
+	d := t.Descriptor.Digest
+	if d == "" { // cut short
+		if err := p.drop(ctx, info.Key, t.version); !changed(err) {
+			return wire(err)
+		}
+		return nil
+	}
+	if gone, err := p.orphan(ctx, Info{Key: info.Key, Version: t.version}, d); gone || err != nil || p.opts.DryRun {
+		return err
+	}
+	_, err = p.s.putAlways(ctx, backrefKey(p.repo, d, tag), &mark{Nonce: nonce()})
+	return wire(err)
+}
+
+// moved notes a back reference of a tag that points elsewhere, or is not there.
+func (p *pointerCollector) moved(ctx context.Context, info Info) error {
+	tag, d := base(info.Key), pathDigest(dir(info.Key))
+	if d == "" {
+		return nil
+	}
+	if p.tags.has(tag) && !p.twice.has(tag) {
+		p.tagged.add(string(d)) // the only one of the tag
+		return nil
+	}
+	elsewhere, err := p.elsewhere(ctx, tag, d)
+	if err != nil {
+		return err
+	}
+	if !elsewhere || !p.old(info.ModTime) {
+		p.tagged.add(string(d))
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stale = append(p.stale, staleRef{Info: info, digest: d, tag: tag})
+	return nil
+}
+
+// elsewhere reports whether a tag does not point at a manifest.
+func (p *pointerCollector) elsewhere(ctx context.Context, tag string, d digest.Digest) (bool, error) {
+	t, err := p.s.readEntry(ctx, tagKey(p.repo, tag))
+	return err == nil && t.Descriptor.Digest != d, err
+}
+
+// settle removes the back references of tags that point elsewhere. A push that has written one may still be about to write its tag: it looks at the version of
+// the manifest afterwards, and begins again if it is another one. So the manifest is written again before the last look at the tag.
+func (p *pointerCollector) settle(ctx context.Context) error {
+	slices.SortFunc(p.stale, func(a, b staleRef) int { return cmp.Compare(a.digest, b.digest) })
+	for len(p.stale) > 0 {
+		d := p.stale[0].digest
+		n := 1
+		for n < len(p.stale) && p.stale[n].digest == d {
+			n++
+		}
+		some := p.stale[:n]
+		p.stale = p.stale[n:]
+		if !p.opts.DryRun {
+			touched, err := p.touch(ctx, d)
+			if err != nil {
+				return err
+			}
+			if !touched {
+				continue
+			}
+		}
+		err := p.parallel(len(some), func(i int) error {
+			if elsewhere, err := p.elsewhere(ctx, some[i].tag, d); err != nil || !elsewhere {
+				return err
+			}
+			if err := p.drop(ctx, some[i].Key, some[i].Version); changed(err) {
+				return nil
+			} else if err != nil {
+				return wire(err)
+			}
+			p.count(func(r *CollectReport) { r.Removed.Pointers++ })
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// touch gives a manifest another version, if it is not about to have one anyway.
+func (p *pointerCollector) touch(ctx context.Context, d digest.Digest) (bool, error) {
+	m, err := p.s.readManifest(ctx, p.repo, d)
+	if err != nil || m.State != visible {
+		return false, err
+	}
+	_, err = p.s.setVisible(ctx, p.repo, d, m)
+	if changed(err) {
+		return false, nil
+	}
+	return err == nil, wire(err)
+}
+
+// isTagKey reports whether a key is one of a tag of the repository.
+func (r *repoCollector) isTagKey(key string) bool { return strings.HasPrefix(key, tagPrefix(r.repo)) }

@@ -1,0 +1,143 @@
+package storage
+
+import (
+	"context"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// garbageManifest is a manifest that nothing was found to lead to.
+type garbageManifest struct {
+	digest digest.Digest
+	mark   *manifestRecord
+}
+
+// untaggedAtOnce is how many manifests are marked before it is looked again what leads to them.
+const untaggedAtOnce = 256
+
+// collectUntagged removes manifests that no tag points at, that no manifest of the repository names, whose subject is not there, and
+// that history does not hold on to. They are marked as by a delete; a push that names or tags one takes the mark off.
+func (r *repoCollector) collectUntagged(ctx context.Context) error {
+	return r.some(ctx, manifestPrefix(r.repo), nil, func(info Info) error { return r.sortManifest(ctx, info) }, func() error {
+		some := r.untagged
+		r.untagged = nil
+		for batch := range slices.Chunk(some, untaggedAtOnce) {
+			if err := r.settleManifests(ctx, batch); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// sortManifest decides whether a manifest is to be removed.
+func (r *repoCollector) sortManifest(ctx context.Context, info Info) error {
+	d := pathDigest(info.Key)
+	if d == "" || !r.old(info.ModTime) || r.isKept(d) || r.tagged.has(string(d)) {
+		return nil
+	}
+	m, err := r.s.readManifest(ctx, r.repo, d)
+	if err != nil || !m.readable() || !r.old(m.modTime) {
+		return err
+	}
+	if led, _, err := r.isLedTo(ctx, d, m); err != nil || led {
+		return err
+	}
+	if r.opts.DryRun {
+		r.count(func(c *CollectReport) { c.Removed.Untagged++ })
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.untagged = append(r.untagged, garbageManifest{d, m})
+	return nil
+}
+
+// isKept reports whether a root names the manifest, or history holds on to it.
+func (r *repoCollector) isKept(d digest.Digest) bool {
+	return r.needed.has(string(d)) || r.kept.has(string(d))
+}
+
+// isLedTo reports whether a tag points at a manifest, or its subject is there; if not, it returns what else leads to it.
+func (r *repoCollector) isLedTo(ctx context.Context, d digest.Digest, m *manifestRecord) (bool, []Info, error) {
+	if m.Subject != "" {
+		subject, err := r.s.readManifest(ctx, r.repo, m.Subject)
+		if err != nil || subject.State != gone {
+			return true, nil, err
+		}
+	}
+	pointers, err := r.s.pointers(ctx, r.repo, d, m.Subject)
+	return slices.ContainsFunc(pointers, func(i Info) bool { return r.isTagKey(i.Key) }), pointers, err
+}
+
+// settleManifests marks manifests, then looks again what leads to them, and then takes the mark off again or removes them.
+func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageManifest) error {
+	err := r.parallel(len(batch), func(i int) error {
+		g := &batch[i]
+		mark := *g.mark
+		mark.State, mark.Nonce = deleting, nonce()
+		var err error
+		mark.version, err = r.s.put(ctx, manifestKey(r.repo, g.digest), g.mark.version, &mark, g.mark.content, Deferred)
+		if g.mark = &mark; changed(err) {
+			g.mark = nil
+			return nil
+		}
+		return wire(err)
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.roots(ctx, false); err != nil {
+		return err
+	}
+	removed := make([]string, len(batch))
+	err = r.parallel(len(batch), func(i int) error {
+		g := batch[i]
+		if g.mark == nil {
+			return nil
+		}
+		done, err := r.settleManifest(ctx, g)
+		if done {
+			removed[i] = manifestKey(r.repo, g.digest)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return r.syncRemoved(ctx, removed)
+}
+
+// settleManifest takes the mark off a manifest that something leads to, or removes the manifest, and reports which.
+func (r *repoCollector) settleManifest(ctx context.Context, g garbageManifest) (removed bool, err error) {
+	led, pointers := r.isKept(g.digest), []Info(nil)
+	if !led {
+		if led, pointers, err = r.isLedTo(ctx, g.digest, g.mark); err != nil {
+			return false, err
+		}
+	}
+	if led {
+		if _, err := r.s.setVisible(ctx, r.repo, g.digest, g.mark); !changed(err) {
+			return false, wire(err)
+		}
+		return false, nil
+	}
+	// What was found was written before this look at the mark; see Store.deleteManifest.
+	if m, err := r.s.readManifest(ctx, r.repo, g.digest); err != nil || m.version != g.mark.version {
+		return false, err
+	}
+	for _, p := range pointers {
+		if err := r.s.removeSeen(ctx, p.Key, p.Version); err != nil {
+			return false, err
+		}
+	}
+	if err := r.s.remove(ctx, manifestKey(r.repo, g.digest), g.mark.version); err != nil {
+		if changed(err) {
+			return false, nil
+		}
+		return false, wire(err)
+	}
+	r.count(func(c *CollectReport) { c.Removed.Untagged++ })
+	return true, nil
+}

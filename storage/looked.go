@@ -1,0 +1,130 @@
+package storage
+
+import (
+	"context"
+	"hash/maphash"
+	"iter"
+	"sync"
+)
+
+// looked is what lists were like when all that they show was read, so that another look reads only what has changed since. A list
+// is cut into blocks before keys that are chosen by their hash, so that it is cut alike again whatever comes and goes elsewhere; of each block
+// remains a sum over the keys and versions in it. A block of the same sum holds nothing that was not read in the version listed.
+type looked struct {
+	key, version maphash.Seed
+
+	mu   sync.Mutex
+	sums map[uint64]lookedSum // by the hash of the first key
+}
+
+type lookedSum [2]uint64
+
+const (
+	// lookedBlock is how many keys a block has on average. A table takes about a byte for each key.
+	lookedBlock = 64
+	// readAtOnce is about how many objects are kept in mind to be read.
+	readAtOnce = 1024
+)
+
+func newLooked() *looked {
+	return &looked{key: maphash.MakeSeed(), version: maphash.MakeSeed(), sums: map[uint64]lookedSum{}}
+}
+
+// found is an object of a list, and the block that it is in.
+type found struct {
+	Info
+	block uint64
+}
+
+func (l *looked) mix(key, version string) lookedSum {
+	var sum lookedSum
+	for i, seed := range []maphash.Seed{l.key, l.version} {
+		var h maphash.Hash
+		h.SetSeed(seed)
+		h.WriteString(key)
+		h.WriteByte('\n')
+		h.WriteString(version)
+		sum[i] = h.Sum64()
+	}
+	return sum
+}
+
+func (s lookedSum) xor(t lookedSum) lookedSum { return lookedSum{s[0] ^ t[0], s[1] ^ t[1]} }
+
+// changes yields the objects of a list that are in blocks which are not as they were, some at once, and takes the list for looked at.
+func (l *looked) changes(list iter.Seq2[Info, error]) iter.Seq2[[]found, error] {
+	return func(yield func([]found, error) bool) {
+		var pending []found
+		var sum lookedSum
+		var block uint64
+		start := 0 // of the block, in pending
+		end := func() {
+			if start == len(pending) {
+				return
+			}
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if was, ok := l.sums[block]; ok && was == sum {
+				pending = pending[:start]
+				return
+			}
+			l.sums[block] = sum
+			start = len(pending)
+		}
+		for info, err := range list {
+			if err != nil {
+				yield(nil, wire(err))
+				return
+			}
+			if h := maphash.String(l.key, info.Key); start == len(pending) || h%lookedBlock == 0 {
+				end()
+				if len(pending) >= readAtOnce {
+					if !yield(pending, nil) {
+						return
+					}
+					pending, start = nil, 0
+				}
+				block, sum = h, lookedSum{}
+			}
+			pending = append(pending, found{Info: info, block: block})
+			sum = sum.xor(l.mix(info.Key, info.Version))
+		}
+		if end(); len(pending) > 0 {
+			yield(pending, nil)
+		}
+	}
+}
+
+// replace notes that an object which was found is in another version, or gone if that is "", by the doing of who looks.
+func (l *looked) replace(f found, version string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sum, ok := l.sums[f.block]
+	if !ok {
+		return
+	}
+	sum = sum.xor(l.mix(f.Key, f.Version))
+	if version != "" {
+		sum = sum.xor(l.mix(f.Key, version))
+	}
+	l.sums[f.block] = sum
+}
+
+// look calls read for each object of a list that is new or changed since the look before, many at once, and then, now and then, rest.
+func (c *collector) look(ctx context.Context, l *looked, list iter.Seq2[Info, error], read func(found) error, rest func() error) error {
+	for some, err := range l.changes(list) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			err = c.parallel(len(some), func(i int) error { return read(some[i]) })
+		}
+		if err == nil && rest != nil {
+			err = rest()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

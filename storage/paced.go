@@ -1,0 +1,93 @@
+package storage
+
+import (
+	"context"
+	"io"
+	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// paced is a Driver that counts requests, and spreads them over time.
+type paced struct {
+	Driver
+	gap      time.Duration // between two requests; 0 is none
+	requests atomic.Int64
+
+	mu   sync.Mutex
+	next time.Time
+}
+
+// listPage is how many elements of a list count as one request.
+const listPage = 1000
+
+// wait counts a request, and waits until it is its turn.
+func (p *paced) wait(ctx context.Context) error {
+	p.requests.Add(1)
+	if p.gap == 0 {
+		return ctx.Err()
+	}
+	p.mu.Lock()
+	now := time.Now()
+	turn := p.next
+	if turn.Before(now) {
+		turn = now
+	}
+	p.next = turn.Add(p.gap)
+	p.mu.Unlock()
+	t := time.NewTimer(turn.Sub(now))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+func (p *paced) Open(ctx context.Context, key string, opts *OpenOptions) (io.ReadCloser, Info, error) {
+	if err := p.wait(ctx); err != nil {
+		return nil, Info{}, err
+	}
+	return p.Driver.Open(ctx, key, opts)
+}
+
+func (p *paced) Stat(ctx context.Context, key string) (Info, error) {
+	if err := p.wait(ctx); err != nil {
+		return Info{}, err
+	}
+	return p.Driver.Stat(ctx, key)
+}
+
+func (p *paced) Put(ctx context.Context, key string, body io.Reader, opts *PutOptions) (Info, error) {
+	if err := p.wait(ctx); err != nil {
+		return Info{}, err
+	}
+	return p.Driver.Put(ctx, key, body, opts)
+}
+
+func (p *paced) Delete(ctx context.Context, key, ifVersion string) error {
+	if err := p.wait(ctx); err != nil {
+		return err
+	}
+	return p.Driver.Delete(ctx, key, ifVersion)
+}
+
+func (p *paced) List(ctx context.Context, prefix string, opts *ListOptions) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		n := 0
+		if err := p.wait(ctx); err != nil {
+			yield(Info{}, err)
+			return
+		}
+		for info, err := range p.Driver.List(ctx, prefix, opts) {
+			if n++; n%listPage == 0 && err == nil {
+				err = p.wait(ctx)
+			}
+			if !yield(info, err) || err != nil {
+				return
+			}
+		}
+	}
+}

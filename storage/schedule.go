@@ -1,0 +1,162 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// leaseKey is the object that says who collects, and when it was done last. It only saves work: two collections at once are safe.
+const leaseKey = "lease/collect"
+
+// leaseRecord is the content of the object leaseKey.
+type leaseRecord struct {
+	Nonce string    `json:"nonce"`
+	Until time.Time `json:"until"` // somebody is collecting, who prolongs this
+	Done  time.Time `json:"done"`  // when the last collection ended
+}
+
+// ScheduleOptions are the options of [Store.CollectEvery].
+type ScheduleOptions struct {
+	// Every is the time from the end of a collection to the beginning of the next.
+	Every time.Duration
+	// Collect are the options of each collection.
+	Collect CollectOptions
+	// Done, unless nil, is called after each collection of this process, with its report, nil if it has not begun, and its error.
+	Done func(*CollectReport, error)
+}
+
+// CollectEvery collects again and again, and ends history that is older than Options.History, until ctx ends. Of all processes that call it on a
+// storage, one collects at a time, under a lease that another takes over soon after its holder has died.
+//
+// Errors: that of ctx; ErrConfined.
+func (s *Store) CollectEvery(ctx context.Context, opts ScheduleOptions) error {
+	if opts.Every <= 0 {
+		return errors.New("storage: CollectEvery without a time")
+	}
+	if opts.Done == nil {
+		opts.Done = func(*CollectReport, error) {}
+	}
+	if _, err := s.newCollector(&opts.Collect); err != nil {
+		return err
+	}
+	for {
+		wait, err := s.collectIfDue(ctx, opts)
+		if err != nil && ctx.Err() == nil {
+			opts.Done(nil, err)
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		case <-t.C:
+		}
+	}
+}
+
+// leaseTime is how long a lease lasts that nobody prolongs.
+func leaseTime(every time.Duration) time.Duration {
+	return min(max(every, 5*time.Second), time.Minute)
+}
+
+// collectIfDue collects if that is due and nobody else does, and returns when to try again.
+func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions) (time.Duration, error) {
+	b, info, err := s.read(ctx, leaseKey)
+	if err != nil && !errors.Is(err, ErrNotExist) {
+		return opts.Every, wire(err)
+	}
+	var l leaseRecord
+	if err == nil && json.Unmarshal(b, &l) != nil {
+		l = leaseRecord{}
+	}
+	now := time.Now()
+	// A clock that goes wrong may delay the next collection, but not for longer than this.
+	if wait := min(l.Done.Add(opts.Every).Sub(now), opts.Every); wait > 0 {
+		return wait, nil
+	}
+	if wait := min(l.Until.Sub(now), leaseTime(opts.Every)); wait > 0 {
+		return wait, nil
+	}
+	lease := &lease{s: s, version: info.Version, record: leaseRecord{Done: l.Done}, time: leaseTime(opts.Every)}
+	if held, err := lease.prolong(ctx); err != nil || !held {
+		return opts.Every, err
+	}
+	opts.Done(s.collectUnder(ctx, lease, opts))
+	return opts.Every, nil
+}
+
+// collectUnder collects while it holds the lease.
+func (s *Store) collectUnder(ctx context.Context, l *lease, opts ScheduleOptions) (*CollectReport, error) {
+	stop := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		l.hold(ctx, stop)
+	}()
+	_, err := s.ExpireHistory(ctx)
+	var r *CollectReport
+	if err == nil {
+		r, err = s.Collect(ctx, &opts.Collect)
+	}
+	close(stop)
+	<-ended
+	if err == nil {
+		l.record.Done = time.Now()
+	}
+	return r, errors.Join(err, l.release(context.WithoutCancel(ctx)))
+}
+
+// lease is the object leaseKey in the version that this process has written.
+type lease struct {
+	s       *Store
+	version string
+	record  leaseRecord
+	time    time.Duration
+	lost    bool
+}
+
+// prolong takes the lease, or takes it on, and reports whether this process has it.
+func (l *lease) prolong(ctx context.Context) (bool, error) {
+	l.record.Until = time.Now().Add(l.time)
+	return l.write(ctx)
+}
+
+func (l *lease) write(ctx context.Context) (bool, error) {
+	if l.lost {
+		return false, nil
+	}
+	l.record.Nonce = nonce()
+	version, err := l.s.put(ctx, leaseKey, l.version, &l.record, nil, Deferred)
+	switch {
+	case err == nil:
+		l.version = version
+	case changed(err):
+		l.lost = true // somebody else has it: that does no harm
+	default:
+		return false, wire(err)
+	}
+	return !l.lost, nil
+}
+
+// hold prolongs the lease until stop is closed.
+func (l *lease) hold(ctx context.Context, stop <-chan struct{}) {
+	t := time.NewTicker(l.time / 3)
+	defer t.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-t.C:
+			_, _ = l.prolong(ctx) // the next may succeed; if none does, another collects as well
+		}
+	}
+}
+
+// release gives the lease up, and says when the collection ended.
+func (l *lease) release(ctx context.Context) error {
+	l.record.Until = time.Time{}
+	_, err := l.write(ctx)
+	return err
+}
