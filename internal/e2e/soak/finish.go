@@ -7,8 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/registrykit/registry/storage"
 )
 
 // finish checks all that has to be there, deletes all but a few images, collects, and compares what is left.
@@ -31,7 +29,7 @@ func (s *soaker) finish(ctx context.Context) error {
 		return err
 	}
 	// The servers collect, too, but with their grace, and they wait longer for the end of uploads.
-	if err := s.collect(ctx); err != nil {
+	if err := s.collectAll(ctx); err != nil {
 		return err
 	}
 	keys, err := s.measure(ctx, "collected")
@@ -107,22 +105,4 @@ func (w *worker) deleteAllBut(ctx context.Context, kept []*image) error {
 			return err
 		}
 	}
-}
-
-// collections at the end. The first may find that the servers' are half done.
-const collections = 3
-
-func (s *soaker) collect(ctx context.Context) error {
-	store, err := s.place.store(ctx, time.Millisecond)
-	if err != nil {
-		return err
-	}
-	for range collections {
-		report, err := store.Collect(ctx, &storage.CollectOptions{Grace: -1, Untagged: s.config.untagged})
-		if err != nil {
-			return err
-		}
-		s.journal.note("collect: %+v", report)
-	}
-	return nil
 }

@@ -62,9 +62,12 @@ func openPlace(ctx context.Context, c config) (_ *place, err error) {
 	return p, err
 }
 
-// store returns a Store on the place, whose uploads live for a time.
-func (p *place) store(ctx context.Context, uploadTTL time.Duration) (*storage.Store, error) {
-	return storage.New(ctx, p.driver, &storage.Options{UploadTTL: uploadTTL})
+// store returns a Store on the place. A grace of 0 is none.
+func (p *place) store(ctx context.Context, grace, uploadTTL time.Duration) (*storage.Store, error) {
+	if grace == 0 {
+		grace = -1
+	}
+	return storage.New(ctx, p.driver, &storage.Options{Grace: grace, UploadTTL: uploadTTL})
 }
 
 // raw counts the files of a directory, or the objects of a bucket, and their bytes, whatever they are.

@@ -58,7 +58,7 @@ func soak(ctx context.Context, c config) (_ *report, err error) {
 	if c.untagged {
 		o.Args = append(o.Args, "-collect-untagged")
 	}
-	if s.store, err = s.place.store(ctx, storage.DefaultUploadTTL); err != nil {
+	if s.store, err = s.place.store(ctx, c.grace, storage.DefaultUploadTTL); err != nil {
 		return nil, err
 	}
 	if s.fleet, err = harness.StartFleet(servers, o); err != nil {
@@ -98,15 +98,16 @@ func (s *soaker) run(ctx context.Context) {
 		w.c.HTTP.Transport = &transport{w.c.HTTP.Transport, s.journal, id}
 		s.workers = append(s.workers, w)
 	}
-	killing, stop := context.WithCancel(ctx)
-	var killer, working sync.WaitGroup
-	killer.Go(func() { s.kill(killing) })
+	besides, stop := context.WithCancel(ctx)
+	var beside, working sync.WaitGroup
+	beside.Go(func() { s.kill(besides) })
+	beside.Go(func() { s.collectBeside(besides) })
 	for _, w := range s.workers {
 		working.Go(func() { w.run(ctx) })
 	}
 	working.Wait()
 	stop()
-	killer.Wait()
+	beside.Wait()
 }
 
 // kill kills one of the servers now and then, and starts it again where it was.

@@ -145,7 +145,7 @@ func isRefused(err error) bool {
 		return false
 	}
 	var body struct{ Errors []struct{ Code string } }
-	return json.Unmarshal(e.Response.Body, &body) == nil && len(body.Errors) == 1 &&
+	return json.Unmarshal(e.Response.Body, &body) == nil && len(body.Errors) > 0 &&
 		slices.Contains([]string{"MANIFEST_BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN"}, body.Errors[0].Code)
 }
 
