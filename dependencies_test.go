@@ -26,7 +26,11 @@ func TestDependencies(t *testing.T) {
 // TestBatteries holds the subpackages to what each needs besides.
 func TestBatteries(t *testing.T) {
 	for pkg, allowed := range map[string][]string{
-		"./auth/token": {"github.com/golang-jwt/jwt/v5"},
+		"./auth/token":      {"github.com/golang-jwt/jwt/v5"},
+		"./auth/chain":      nil,
+		"./auth/static":     nil,
+		"./auth/clientcert": nil,
+		"./auth/htpasswd":   {"golang.org/x/crypto/bcrypt", "golang.org/x/crypto/blowfish"},
 	} {
 		allowed = append(allowed, "github.com/opencontainers/go-digest", "github.com/distribution/reference",
 			"github.com/registrykit/registry/auth", "github.com/registrykit/registry/reference")

@@ -102,12 +102,16 @@ func (c *call) authenticate() (auth.Identity, error) {
 		return auth.Identity{}, nil
 	}
 	identity, err := c.r.opts.Authenticator.Authenticate(c.req)
+	var limit *auth.LimitError
 	switch {
 	case err == nil:
 		return identity, nil
 	case errors.Is(err, auth.ErrCredentials):
 		c.r.audit(c.req.Context(), c.asker(auth.Identity{}), nil, "", err)
 		return auth.Identity{}, ErrUnauthorized.WithMessage("invalid credentials").WithCause(err)
+	case errors.As(err, &limit):
+		c.r.audit(c.req.Context(), c.asker(auth.Identity{}), nil, "", err)
+		return auth.Identity{}, ErrTooManyRequests.WithMessage("too many failed logins").WithRetryAfter(limit.RetryAfter).WithCause(err)
 	}
 	return auth.Identity{}, fmt.Errorf("authenticate: %w", err)
 }

@@ -88,7 +88,7 @@ type Authenticator interface {
 	// Authenticate returns the identity of the caller, the zero Identity if the request carries no credentials.
 	// It must not read the body.
 	//
-	// Errors: ErrCredentials; any other error is answered with 500 and ends the request.
+	// Errors: ErrCredentials, *LimitError; any other error is answered with 500 and ends the request.
 	Authenticate(r *http.Request) (Identity, error)
 
 	// Challenge returns the value of the WWW-Authenticate header (RFC 9110, section 11.6.1) of a 401, by which the

@@ -6,13 +6,17 @@ import (
 	"bufio"
 	"bytes"
 	"net/http"
+	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/auth/htpasswd"
 	"github.com/registrykit/registry/auth/token"
 	"github.com/registrykit/registry/registrytest"
 )
@@ -78,5 +82,14 @@ func BenchmarkHead(b *testing.B) {
 
 	b.Run("open", func(b *testing.B) { head(b, open, "") })
 	b.Run("anonymous", func(b *testing.B) { head(b, reg, "") })
+	path := filepath.Join(b.TempDir(), "users")
+	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.DefaultCost)
+	require.NoError(b, err)
+	require.NoError(b, os.WriteFile(path, append([]byte("ann:"), hash...), 0o600))
+	file, err := htpasswd.New(path, nil)
+	require.NoError(b, err)
+	passwords, err := registry.New(store, &registry.Options{Authenticator: file, Authorizer: allow("ann repository:a:pull")})
+	require.NoError(b, err)
+	b.Run("basic", func(b *testing.B) { head(b, passwords, basic("ann", "secret")) })
 	b.Run("bearer", func(b *testing.B) { head(b, reg, "Bearer "+tok) })
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -65,6 +66,7 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a, err := l.issue(r, scopes)
+	var limit *auth.LimitError
 	switch {
 	case err == nil:
 		content, _ := json.Marshal(a) // strings and a number
@@ -76,6 +78,9 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.Set("WWW-Authenticate", challenge)
 		}
 		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "invalid credentials")
+	case errors.As(err, &limit):
+		h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(limit.RetryAfter.Seconds())), 10))
+		refuse(w, http.StatusTooManyRequests, "TOOMANYREQUESTS", "too many failed logins")
 	case errors.Is(err, errTooLong):
 		refuse(w, http.StatusBadRequest, "UNSUPPORTED", "the token would be too long")
 	default:
@@ -88,7 +93,7 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // issue authenticates the caller and makes a token.
 //
-// Errors: auth.ErrCredentials, errTooLong; those of the Authenticator, the Authorizer and the secrets.
+// Errors: auth.ErrCredentials, *auth.LimitError, errTooLong; those of the Authenticator, the Authorizer and the secrets.
 func (l *Logins) issue(r *http.Request, scopes []scope) (*answer, error) {
 	identity, err := l.users.Authenticate(r)
 	if err == nil && identity.Anonymous() && len(r.Header["Authorization"]) > 0 {

@@ -38,6 +38,8 @@ type config struct {
 	immutable []string
 	logLevel  slog.Level
 	access    access
+	collect   collect
+	uploadTTL time.Duration
 }
 
 // Main serves a registry as the flags of the command line say, until the process is told to end.
@@ -54,6 +56,8 @@ func Main(s Storage) {
 			return nil
 		})
 	c.access.flags()
+	c.collect.flags()
+	flag.DurationVar(&c.uploadTTL, "upload-ttl", storage.DefaultUploadTTL, "`time` after which an upload ends that has had no request")
 	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error; info logs each request")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -66,7 +70,7 @@ func Main(s Storage) {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := c.access.check(c.addr); err != nil {
+	if err := errors.Join(c.access.check(c.addr), c.collect.check(), positive("-upload-ttl", c.uploadTTL)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
@@ -85,7 +89,7 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 	if err != nil {
 		return err
 	}
-	storeOpts := &storage.Options{Sparse: c.sparse}
+	storeOpts := &storage.Options{Sparse: c.sparse, UploadTTL: c.uploadTTL, Grace: c.collect.storeGrace()}
 	if c.redirect {
 		storeOpts.Redirect = &storage.RedirectOptions{}
 	}
@@ -127,7 +131,8 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 			failed <- server.Serve(listener)
 		}
 	}()
-	go expire(ctx, store, log)
+	go expire(ctx, store, min(time.Hour, c.uploadTTL), log)
+	go c.collect.run(ctx, store, log)
 	greet(c, listener.Addr().String())
 
 	select {
@@ -142,8 +147,8 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 }
 
 // expire drops what clients began to upload and never finished.
-func expire(ctx context.Context, store *storage.Store, log *slog.Logger) {
-	tick := time.NewTicker(time.Hour)
+func expire(ctx context.Context, store *storage.Store, every time.Duration, log *slog.Logger) {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		n, err := store.ExpireUploads(ctx)

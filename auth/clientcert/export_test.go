@@ -1,0 +1,6 @@
+package clientcert
+
+import "time"
+
+// SetNow sets the clock.
+func (c *Certificates) SetNow(now func() time.Time) { c.now = now }

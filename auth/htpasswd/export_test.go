@@ -1,0 +1,53 @@
+package htpasswd
+
+import (
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// The limits.
+const (
+	Interval  = interval
+	MaxProven = maxProven
+	MaxCost   = maxCost
+)
+
+// SetNow sets the clock.
+func (f *File) SetNow(now func() time.Time) { f.now = now }
+
+// Before has a function called before each bcrypt, with the cost of it.
+func (f *File) Before(call func(cost int)) {
+	f.compare = func(hash, password []byte) error {
+		cost, err := bcrypt.Cost(hash)
+		if err != nil {
+			return err
+		}
+		call(cost)
+		return bcrypt.CompareHashAndPassword(hash, password)
+	}
+}
+
+// Remembered is how much memory callers have filled: credentials, names with addresses, addresses, and what is under way.
+func (f *File) Remembered() (proven, logins, addresses, flights int) {
+	f.proven.mu.Lock()
+	defer f.proven.mu.Unlock()
+	f.flights.mu.Lock()
+	defer f.flights.mu.Unlock()
+	return len(f.proven.young) + len(f.proven.old), f.logins.Len(), f.addresses.Len(), len(f.flights.flying)
+}
+
+// Prove remembers n credentials that nobody has.
+func (f *File) Prove(n int) {
+	for i := range n {
+		f.proven.add(f.mac("test", string(rune(i))))
+	}
+}
+
+// Parse reads a password file, and ParseGroups one of groups.
+func Parse(content string) error {
+	_, err := parseUsers([]byte(content))
+	return err
+}
+
+func ParseGroups(content string) (map[string][]string, error) { return parseGroups([]byte(content)) }

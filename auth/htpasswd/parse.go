@@ -1,0 +1,100 @@
+package htpasswd
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"iter"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/registrykit/registry/auth/internal/basic"
+)
+
+// maxCost is the highest cost that is accepted: a check takes seconds, and cannot be broken off.
+const maxCost = 17
+
+// hashes are a version that is only another name of the one that package bcrypt implements, cost, salt and hash.
+var hashes = regexp.MustCompile(`^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
+
+// users are the lines of a password file.
+type users struct {
+	hash map[string]string // by name
+	cost int               // the highest; that of package bcrypt if there are none
+}
+
+// lines are the lines of a file that say something, with their numbers.
+func lines(content []byte) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		n := 0
+		for line := range bytes.Lines(content) {
+			n++
+			s := strings.TrimRight(string(line), " \t\r\n")
+			if s == "" || strings.HasPrefix(s, "#") {
+				continue
+			}
+			if !yield(n, s) {
+				return
+			}
+		}
+	}
+}
+
+// parseUsers reads a password file. Errors name the line, and nothing of it.
+func parseUsers(content []byte) (*users, error) {
+	u := &users{hash: make(map[string]string)}
+	for n, line := range lines(content) {
+		name, hash, ok := strings.Cut(line, ":")
+		if err := checkLine(name, hash, ok); err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		if _, ok := u.hash[name]; ok {
+			return nil, fmt.Errorf("line %d: the user has a line before", n)
+		}
+		cost, _ := bcrypt.Cost([]byte(hash)) // its form has been checked
+		if cost < bcrypt.MinCost || cost > maxCost {
+			return nil, fmt.Errorf("line %d: the cost of bcrypt must be %d to %d", n, bcrypt.MinCost, maxCost)
+		}
+		u.hash[name], u.cost = hash, max(u.cost, cost)
+	}
+	if u.cost == 0 {
+		u.cost = bcrypt.DefaultCost
+	}
+	return u, nil
+}
+
+func checkLine(name, hash string, ok bool) error {
+	switch {
+	case !ok:
+		return errors.New("not NAME:HASH")
+	case !basic.ValidName(name):
+		return errors.New("not the name of a user")
+	case !hashes.MatchString(hash):
+		return errors.New("not a hash of bcrypt ($2a$, $2b$ or $2y$)")
+	}
+	return nil
+}
+
+// parseGroups reads a file of groups, in the form of Apache's AuthGroupFile. It returns the groups by user, in the order of the file.
+func parseGroups(content []byte) (map[string][]string, error) {
+	groups := make(map[string][]string)
+	for n, line := range lines(content) {
+		group, members, ok := strings.Cut(line, ":")
+		group = strings.TrimSpace(group)
+		if !ok || !basic.ValidName(group) {
+			return nil, fmt.Errorf("line %d: not GROUP: USER USER", n)
+		}
+		for _, user := range strings.Fields(members) {
+			if !basic.ValidName(user) || strings.Contains(user, ":") {
+				return nil, fmt.Errorf("line %d: not the name of a user", n)
+			}
+			if list := groups[user]; !slices.Contains(list, group) {
+				groups[user] = append(list, group)
+			}
+		}
+	}
+	return groups, nil
+}

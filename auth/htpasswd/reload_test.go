@@ -1,0 +1,199 @@
+package htpasswd_test
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/auth/htpasswd"
+)
+
+// TestReload: what changes in the file counts from the next look at it, also for credentials that are remembered; the others stay so.
+func TestReload(t *testing.T) {
+	ann, bob := line(t, "ann", "secret", 4), line(t, "bob", "other", 4)
+	s := newSite(t, ann+bob, "", nil)
+	s.accepted("ann", "secret")
+	s.accepted("bob", "other")
+	require.EqualValues(t, 2, s.checks.Load())
+
+	s.write(line(t, "ann", "changed", 4) + bob + line(t, "eve", "new", 4))
+	s.accepted("ann", "secret") // it is not looked at before the second is over
+	s.pass(htpasswd.Interval)
+	s.refused("ann", "secret")
+	s.accepted("ann", "changed")
+	s.accepted("eve", "new")
+	checks := s.checks.Load()
+	s.accepted("bob", "other")
+	require.Equal(t, checks, s.checks.Load(), "the line of bob is what it was")
+
+	s.write(line(t, "bob", "other", 4)) // the same password, another hash
+	s.pass(htpasswd.Interval)
+	s.refused("ann", "changed")
+	s.accepted("bob", "other")
+	require.Equal(t, checks+2, s.checks.Load())
+
+	s.write(ann) // what was before
+	s.pass(htpasswd.Interval)
+	s.refused("bob", "other")
+	s.accepted("ann", "secret")
+	require.Empty(t, s.failed())
+}
+
+// TestInPlace: a file is written in place, to the same length and within one tick of the clock of the filesystem.
+func TestInPlace(t *testing.T) {
+	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
+	info, err := os.Stat(s.path)
+	require.NoError(t, err)
+	s.accepted("ann", "secret")
+	require.NoError(t, os.WriteFile(s.path, []byte(line(t, "ann", "change", 4)), 0o600))
+	require.NoError(t, os.Chtimes(s.path, info.ModTime(), info.ModTime()))
+	s.pass(htpasswd.Interval)
+	s.refused("ann", "secret")
+	s.accepted("ann", "change")
+}
+
+// TestOnceASecond: a file is not read for each request, and again when it has changed only.
+func TestOnceASecond(t *testing.T) {
+	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
+	past := s.now().Add(-time.Hour)
+	require.NoError(t, os.Chtimes(s.path, past, past))
+	s.pass(htpasswd.Interval)
+	s.accepted("ann", "secret")
+	// A change that cannot be seen from outside is not seen: the file has not been read again.
+	content, err := os.ReadFile(s.path)
+	require.NoError(t, err)
+	content[0] = 'b'
+	require.NoError(t, os.WriteFile(s.path, content, 0o600))
+	require.NoError(t, os.Chtimes(s.path, past, past))
+	for range 5 {
+		s.pass(htpasswd.Interval)
+		s.accepted("ann", "secret")
+	}
+	require.NoError(t, os.Chtimes(s.path, past, past.Add(1)))
+	s.pass(htpasswd.Interval - 1)
+	s.accepted("ann", "secret")
+	s.pass(1)
+	s.refused("ann", "secret")
+	s.accepted("bnn", "secret")
+	s.pass(-24 * time.Hour) // a clock that is put back does not stop it
+	s.write(line(t, "eve", "secret", 4))
+	require.NoError(t, s.login("192.0.2.9", "eve", "secret"))
+}
+
+// TestBroken: while the file is broken or gone, the users are those of before, and it is said once.
+func TestBroken(t *testing.T) {
+	ann := line(t, "ann", "secret", 4)
+	s := newSite(t, ann, "pushers: ann\n", nil)
+	still := func(want string) {
+		t.Helper()
+		for range 3 {
+			s.pass(htpasswd.Interval)
+			s.accepted("ann", "secret")
+			s.refused("bob", "secret")
+			s.pass(time.Hour) // nobody has failed
+		}
+		told := s.failed()
+		require.Len(t, told, 1)
+		require.ErrorContains(t, told[0], want)
+		require.NotContains(t, told[0].Error(), "$2a$04$")
+	}
+	s.write(ann + line(t, "bob", "secret", 4) + "eve:$apr1$x\n")
+	still("users: line 3: not a hash of bcrypt")
+	s.write(line(t, "bob", "secret", 4) + "ann\n")
+	still("users: line 2: not NAME:HASH")
+	require.NoError(t, os.Remove(s.path))
+	still("no such file")
+	require.NoError(t, os.Mkdir(s.path, 0o700))
+	still("not a regular file")
+	require.NoError(t, os.Remove(s.path))
+	s.write("")
+	s.pass(htpasswd.Interval)
+	s.refused("ann", "secret")
+	require.Empty(t, s.failed())
+	s.write(ann)
+	s.pass(htpasswd.Interval)
+	s.accepted("ann", "secret")
+	require.Empty(t, s.failed())
+	s.write("broken")
+	still("users: line 1")
+}
+
+// TestReloadGroups: groups change without a login.
+func TestReloadGroups(t *testing.T) {
+	s := newSite(t, line(t, "ann", "secret", 4), "pushers: ann\n", nil)
+	groups := func() []string {
+		who, err := s.file.Authenticate(request("192.0.2.1", "ann", "secret"))
+		require.NoError(t, err)
+		return who.Groups
+	}
+	require.Equal(t, []string{"pushers"}, groups())
+	groups()[0] = "admin"
+	require.Equal(t, []string{"pushers"}, groups(), "what one caller does with it is nothing to the next")
+	s.replace(s.path+".groups", "readers: bob ann\n")
+	s.pass(htpasswd.Interval)
+	require.Equal(t, []string{"readers"}, groups())
+	s.replace(s.path+".groups", "readers\n")
+	s.pass(htpasswd.Interval)
+	require.Equal(t, []string{"readers"}, groups())
+	require.Len(t, s.failed(), 1)
+	s.replace(s.path+".groups", "")
+	s.pass(htpasswd.Interval)
+	require.Empty(t, groups())
+	require.EqualValues(t, 1, s.checks.Load())
+}
+
+// TestChangedMeanwhile: a user who is removed, or has another password, while the old one is checked is not let in by it.
+func TestChangedMeanwhile(t *testing.T) {
+	for _, lines := range []string{"", line(t, "ann", "changed", 4), line(t, "ann", "secret", 4)} {
+		s := newSite(t, line(t, "ann", "secret", 4), "", nil)
+		s.before(func() {
+			s.write(lines)
+			s.pass(htpasswd.Interval)
+		})
+		s.refused("ann", "secret")
+		require.EqualValues(t, 1, s.checks.Load())
+	}
+}
+
+// TestReloadRace: requests while the file changes all the time get the one answer or the other, and what was never right is never let in.
+func TestReloadRace(t *testing.T) {
+	versions := []string{line(t, "ann", "one", 4), line(t, "ann", "two", 4) + line(t, "bob", "other", 4), "broken\n"}
+	s := newSite(t, versions[0], "pushers: ann\n", &htpasswd.Options{Failures: 1 << 20, AddressFailures: 1 << 20})
+	stop := make(chan struct{})
+	var writer, readers sync.WaitGroup
+	writer.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				s.write(versions[i%len(versions)])
+				s.replace(s.path+".groups", fmt.Sprintf("pushers: ann\ngroup%d: ann\n", i))
+				s.pass(htpasswd.Interval)
+			}
+		}
+	})
+	for i := range 8 {
+		readers.Go(func() {
+			for range 30 {
+				for _, password := range []string{"one", "two", "three"} {
+					who, err := s.file.Authenticate(request(fmt.Sprintf("192.0.2.%d", i%3), "ann", password))
+					if err != nil {
+						require.ErrorIs(t, err, auth.ErrCredentials)
+						continue
+					}
+					require.NotEqual(t, "three", password)
+					require.Contains(t, who.Groups, "pushers")
+				}
+			}
+		})
+	}
+	readers.Wait()
+	close(stop)
+	writer.Wait()
+}

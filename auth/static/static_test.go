@@ -1,0 +1,184 @@
+package static_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/auth/static"
+	"github.com/registrykit/registry/registrytest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Two machines, one of which pushes.
+func ExampleNew() {
+	users, err := static.New(map[string]static.User{
+		"ci":     {Secret: "3CWVNJ7UZPCT4XJHHLKQ2TDZ2M", Groups: []string{"pushers"}},
+		"deploy": {Secret: "VUNWXYA7AQJUUTJ5TPWGMZQEJC"},
+	}, &static.Options{Realm: "our registry"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	r := httptest.NewRequest("GET", "/v2/", nil)
+	r.SetBasicAuth("ci", "3CWVNJ7UZPCT4XJHHLKQ2TDZ2M")
+	who, err := users.Authenticate(r)
+	fmt.Println(who.Name, who.Groups, err)
+	r.SetBasicAuth("deploy", "3CWVNJ7UZPCT4XJHHLKQ2TDZ2M")
+	_, err = users.Authenticate(r)
+	fmt.Println(err)
+	fmt.Println(users.Challenge(r, nil))
+	// Output:
+	// ci [pushers] <nil>
+	// auth: invalid credentials
+	// Basic realm="our registry"
+}
+
+// pushers lets everybody who is known pull, and the group push.
+var pushers = auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, accesses []auth.Access) error {
+	for _, a := range accesses {
+		if who.Anonymous() || a.Action != auth.Pull && !slices.Contains(who.Groups, "pushers") {
+			return auth.ErrDenied
+		}
+	}
+	return nil
+})
+
+// TestRegistry goes all the way, by HTTP.
+func TestRegistry(t *testing.T) {
+	users, err := static.New(map[string]static.User{"ci": {Secret: "word", Groups: []string{"pushers"}}, "deploy": {Secret: "other"}}, nil)
+	require.NoError(t, err)
+	s := registrytest.NewServer(t, &registry.Options{Authenticator: users, Authorizer: pushers})
+	for _, c := range []struct {
+		method, path, name, password string
+		status                       int
+	}{
+		{"GET", "/v2/", "", "", 401},
+		{"GET", "/v2/", "ci", "word", 200},
+		{"GET", "/v2/", "ci", "other", 401},
+		{"GET", "/v2/", "deploy", "other", 200},
+		{"GET", "/v2/", "deploy", "word", 401},
+		{"GET", "/v2/", "nobody", "word", 401},
+		{"GET", "/v2/", "ci", "", 401},
+		{"GET", "/v2/", "CI", "word", 401},
+		{"POST", "/v2/a/blobs/uploads/", "", "", 401},
+		{"POST", "/v2/a/blobs/uploads/", "ci", "word", 202},
+		{"POST", "/v2/a/blobs/uploads/", "deploy", "other", 403},
+		{"POST", "/v2/a/blobs/uploads/", "deploy", "wrong", 401},
+		{"GET", "/v2/a/tags/list", "deploy", "other", 404},
+		{"GET", "/v2/a/tags/list", "", "", 401},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), c.method, s.URL+c.path, nil)
+		require.NoError(t, err)
+		if c.name != "" {
+			req.SetBasicAuth(c.name, c.password)
+		}
+		res, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, c.status, res.StatusCode, "%+v", c)
+		if c.status == 401 {
+			require.Equal(t, `Basic realm="registry"`, res.Header.Get("WWW-Authenticate"))
+		}
+		require.Empty(t, res.Header["Set-Cookie"])
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestNew(t *testing.T) {
+	for _, c := range []struct {
+		users map[string]static.User
+		opts  *static.Options
+		want  string
+	}{
+		{map[string]static.User{"": {Secret: "x"}}, nil, "name of a user"},
+		{map[string]static.User{"a:b": {Secret: "x"}}, nil, "name of a user"},
+		{map[string]static.User{"a\n": {Secret: "x"}}, nil, "name of a user"},
+		{map[string]static.User{"a": {}}, nil, "no secret"},
+		{nil, &static.Options{Realm: "a\nb"}, "Realm"},
+	} {
+		_, err := static.New(c.users, c.opts)
+		require.ErrorContains(t, err, c.want)
+	}
+	none, err := static.New(nil, nil)
+	require.NoError(t, err)
+	r := httptest.NewRequest("GET", "/v2/", nil)
+	r.SetBasicAuth("a", "b")
+	_, err = none.Authenticate(r)
+	require.ErrorIs(t, err, auth.ErrCredentials)
+}
+
+// TestNotKept: what was handed over can be changed, and what is kept does not print.
+func TestNotKept(t *testing.T) {
+	groups := []string{"pushers"}
+	given := map[string]static.User{"ci": {Secret: "hunter2", Groups: groups}}
+	users, err := static.New(given, nil)
+	require.NoError(t, err)
+	delete(given, "ci")
+	groups[0] = "changed"
+	r := httptest.NewRequest("GET", "/v2/", nil)
+	r.SetBasicAuth("ci", "hunter2")
+	who, err := users.Authenticate(r)
+	require.NoError(t, err)
+	require.Equal(t, auth.Identity{Name: "ci", Groups: []string{"pushers"}}, who)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		require.NotContains(t, fmt.Sprintf(verb, users), "hunter2")
+		require.NotContains(t, fmt.Sprintf(verb, given), "hunter2")
+	}
+	_ = append(who.Groups, "admin")
+	again, err := users.Authenticate(r)
+	require.NoError(t, err)
+	require.Equal(t, who, again)
+}
+
+// TestHostile: what is no login of somebody is refused, and is never nobody's.
+func TestHostile(t *testing.T) {
+	users, err := static.New(map[string]static.User{"ci": {Secret: "word"}}, nil)
+	require.NoError(t, err)
+	good := "Basic Y2k6d29yZA=="
+	for _, values := range [][]string{
+		{"Bearer x"}, {good, good}, {"Basic x"}, {"Basic " + strings.Repeat("A", 9<<10)}, {""}, {"Basic Y2k="}, {"Basic Y2k6AA=="}, {"Basic OndvcmQ="},
+	} {
+		r := &http.Request{Header: http.Header{"Authorization": values}}
+		who, err := users.Authenticate(r)
+		require.ErrorIs(t, err, auth.ErrCredentials, "%q", values)
+		require.Zero(t, who)
+	}
+	who, err := users.Authenticate(&http.Request{Header: http.Header{"Authorization": {good}}})
+	require.NoError(t, err)
+	require.Equal(t, "ci", who.Name)
+	who, err = users.Authenticate(&http.Request{Header: http.Header{"Cookie": {"a=" + good}, "Proxy-Authorization": {good}}})
+	require.NoError(t, err)
+	require.True(t, who.Anonymous())
+}
+
+func BenchmarkAuthenticate(b *testing.B) {
+	for _, n := range []int{1, 10, 100} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			given := map[string]static.User{}
+			for i := range n {
+				given[fmt.Sprint("user", i)] = static.User{Secret: "VUNWXYA7AQJUUTJ5TPWGMZQEJC"}
+			}
+			users, err := static.New(given, nil)
+			require.NoError(b, err)
+			r := httptest.NewRequest("GET", "/v2/", nil)
+			r.SetBasicAuth("user0", "VUNWXYA7AQJUUTJ5TPWGMZQEJC")
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := users.Authenticate(r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
