@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"math/rand/v2"
 	"time"
 
@@ -33,6 +34,25 @@ func (s *soaker) collectBeside(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-time.After(s.config.every):
+		}
+	}
+}
+
+// countCollections counts the collections of the servers, each of which notes when it has ended.
+func (s *soaker) countCollections(ctx context.Context) {
+	for last := ""; ctx.Err() == nil; {
+		r, _, err := s.place.driver.Open(ctx, "lease/collect", nil)
+		if err == nil {
+			var lease struct{ Done string }
+			if err := json.NewDecoder(r).Decode(&lease); err == nil && lease.Done != last {
+				last = lease.Done
+				s.report.event("collections of the servers", 1)
+			}
+			r.Close()
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(s.config.every / 4):
 		}
 	}
 }

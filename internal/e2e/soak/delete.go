@@ -9,13 +9,23 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// deleteSome deletes one of the worker's images.
+// deleteSome deletes one of the worker's images. The children of an index go with it, but for some, which stay on their own.
 func (w *worker) deleteSome(ctx context.Context) error {
 	img := w.some(func(*image) bool { return true })
 	if img == nil {
 		return w.pushNew(ctx)
 	}
-	return w.deleteImage(ctx, img)
+	if err := w.deleteImage(ctx, img); err != nil {
+		return err
+	}
+	for _, c := range img.children {
+		if slices.Contains(w.mine, c) && w.rng.IntN(4) > 0 {
+			if err := w.deleteImage(ctx, c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // deleteImage deletes an image by its digest: its tags go with it, and its entry with its subject.

@@ -56,3 +56,6 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+// uploadTTL is how long an upload lives on without a request.
+func (c config) uploadTTL() time.Duration { return max(c.grace, 5*time.Second) }

@@ -54,11 +54,11 @@ func soak(ctx context.Context, c config) (_ *report, err error) {
 	}
 	defer func() { err = errors.Join(err, s.place.close()) }()
 	o := s.place.options
-	o.Args = append(o.Args, "-log-level", "warn", "-collect-every", c.every.String(), "-collect-grace", c.grace.String())
+	o.Args = append(o.Args, "-log-level", "warn", "-collect-every", c.every.String(), "-collect-grace", c.grace.String(), "-upload-ttl", c.uploadTTL().String())
 	if c.untagged {
 		o.Args = append(o.Args, "-collect-untagged")
 	}
-	if s.store, err = s.place.store(ctx, c.grace, storage.DefaultUploadTTL); err != nil {
+	if s.store, err = s.place.store(ctx, c.grace, c.uploadTTL()); err != nil {
 		return nil, err
 	}
 	if s.fleet, err = harness.StartFleet(servers, o); err != nil {
@@ -76,7 +76,24 @@ func soak(ctx context.Context, c config) (_ *report, err error) {
 	if err := s.finish(context.WithoutCancel(ctx)); err != nil {
 		return s.report, s.withLog(err)
 	}
+	if err := s.warnings(); err != nil {
+		return s.report, err
+	}
 	return s.report, s.report.err()
+}
+
+// warnings counts what the servers have logged as a warning or an error. That a collection has failed is one.
+func (s *soaker) warnings() error {
+	b, err := os.ReadFile(s.place.options.Log)
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(b)) {
+		if strings.Contains(line, " level=WARN ") || strings.Contains(line, " level=ERROR ") {
+			s.report.fail(wrong, "a server has logged "+line)
+		}
+	}
+	return nil
 }
 
 // withLog adds what the servers have logged.
@@ -102,6 +119,7 @@ func (s *soaker) run(ctx context.Context) {
 	var beside, working sync.WaitGroup
 	beside.Go(func() { s.kill(besides) })
 	beside.Go(func() { s.collectBeside(besides) })
+	beside.Go(func() { s.countCollections(besides) })
 	for _, w := range s.workers {
 		working.Go(func() { w.run(ctx) })
 	}
