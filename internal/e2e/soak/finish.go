@@ -28,7 +28,10 @@ func (s *soaker) finish(ctx context.Context) error {
 	if _, err := s.measure(ctx, "all but a few deleted"); err != nil {
 		return err
 	}
-	// The servers collect, too, but with their grace, and they wait longer for the end of uploads.
+	// Servers that are told to end leave their collection as it is. Nobody else collects from here on.
+	if err := s.restart(); err != nil {
+		return err
+	}
 	if err := s.collectAll(ctx); err != nil {
 		return err
 	}
@@ -45,6 +48,20 @@ func (s *soaker) finish(ctx context.Context) error {
 		}
 	}
 	s.report.event("images kept at the end", len(keep))
+	return nil
+}
+
+// restart starts the servers again, without collections.
+func (s *soaker) restart() (err error) {
+	if err := s.fleet.Stop(); err != nil {
+		return err
+	}
+	if s.fleet, err = s.start(0); err != nil {
+		return err
+	}
+	for _, w := range s.workers {
+		w.c.Route = s.fleet.Client().Route
+	}
 	return nil
 }
 

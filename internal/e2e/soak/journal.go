@@ -23,7 +23,7 @@ func newJournal() (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &journal{file: f, w: bufio.NewWriterSize(f, 1<<20), start: time.Now()}, nil
+	return &journal{file: f, w: bufio.NewWriterSize(f, 64<<10), start: time.Now()}, nil
 }
 
 // note writes a line.

@@ -53,15 +53,10 @@ func soak(ctx context.Context, c config) (_ *report, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.place.close()) }()
-	o := s.place.options
-	o.Args = append(o.Args, "-log-level", "warn", "-collect-every", c.every.String(), "-collect-grace", c.grace.String(), "-upload-ttl", c.uploadTTL().String())
-	if c.untagged {
-		o.Args = append(o.Args, "-collect-untagged")
-	}
 	if s.store, err = s.place.store(ctx, c.grace, c.uploadTTL()); err != nil {
 		return nil, err
 	}
-	if s.fleet, err = harness.StartFleet(servers, o); err != nil {
+	if s.fleet, err = s.start(c.every); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.fleet.Stop()) }()
@@ -80,6 +75,17 @@ func soak(ctx context.Context, c config) (_ *report, err error) {
 		return s.report, err
 	}
 	return s.report, s.report.err()
+}
+
+// start starts the servers, which collect every so often; 0 is never.
+func (s *soaker) start(every time.Duration) (*harness.Fleet, error) {
+	o := s.place.options
+	o.Args = append(o.Args, "-log-level", "warn", "-collect-every", every.String(), "-collect-grace", s.config.grace.String(),
+		"-upload-ttl", s.config.uploadTTL().String())
+	if s.config.untagged {
+		o.Args = append(o.Args, "-collect-untagged")
+	}
+	return harness.StartFleet(servers, o)
 }
 
 // warnings counts what the servers have logged as a warning or an error. That a collection has failed is one.
