@@ -95,7 +95,8 @@ func (s *soaker) compare(ctx context.Context, keys map[string]int64, images []*i
 			data := "data/" + name[:2] + "/" + name
 			must[data] = true
 			// A collection that was overtaken by who shares the data leaves its mark, for as long as there are data.
-			if mark := "dead" + strings.TrimPrefix(data, "data"); keys[mark] > 0 {
+			mark := "dead" + strings.TrimPrefix(data, "data")
+			if _, ok := keys[mark]; ok {
 				may[mark] = true
 				s.report.event("marks that remain on data in use", 1)
 			}
