@@ -63,7 +63,7 @@ func TestAudit(t *testing.T) {
 	require.Equal(t, auth.Overwrite, seen[1].Accesses[0].Action)
 
 	seen = nil
-	_, err := s.Registry.Backend(auth.Identity{Name: "reader"}).StatManifest(t.Context(), "a", reference.Ref{Tag: "v1"})
+	_, err := s.Registry.Backend(auth.Identity{Name: "reader"}).StatManifest(t.Context(), "a", reference.Ref{Tag: "v1"}, nil)
 	require.NoError(t, err)
 	require.Len(t, seen, 1)
 	require.Equal(t, "", seen[0].RemoteAddr)

@@ -40,7 +40,7 @@ type Reader interface {
 	// StatBlob returns the descriptor of a blob of the repository: digest, size, and application/octet-stream.
 	//
 	// Errors: ErrBlobUnknown.
-	StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error)
+	StatBlob(ctx context.Context, repo string, d digest.Digest, opts *StatOptions) (ocispec.Descriptor, error)
 
 	// GetManifest returns the manifest with the tag or digest.
 	//
@@ -50,7 +50,7 @@ type Reader interface {
 	// StatManifest returns the descriptor of the manifest with the tag or digest: media type, digest and size.
 	//
 	// Errors: ErrManifestUnknown.
-	StatManifest(ctx context.Context, repo string, ref reference.Ref) (ocispec.Descriptor, error)
+	StatManifest(ctx context.Context, repo string, ref reference.Ref, opts *StatOptions) (ocispec.Descriptor, error)
 }
 
 // Writer is the part of [Backend] that adds to a repository.
@@ -118,6 +118,14 @@ type Blob struct {
 	Body io.ReadSeekCloser
 	// URL, if not "", is where the client itself can fetch the bytes for a while. Only if OpenOptions.AllowURL.
 	URL string
+}
+
+// StatOptions are the options of [Reader].StatBlob and StatManifest.
+type StatOptions struct {
+	// Refresh, unless nil, says whether the caller may rely on the content that is there, and leave out sending it: who may push. It is only asked
+	// about content that is old and that a collection may be about to take away; if it says yes, that is put off. For an Interceptor this
+	// is an operation of its own, OpRefresh.
+	Refresh func(ctx context.Context) bool
 }
 
 // OpenOptions are the options of [Reader].OpenBlob.

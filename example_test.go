@@ -113,7 +113,7 @@ func ExampleRegistry_Backend() {
 	content, err := io.ReadAll(blob.Body)
 	fmt.Printf("%q %v\n", content, err)
 	fmt.Println(b.DeleteManifest(ctx, "tools/hello", reference.Ref{Tag: "latest"}, nil))
-	_, err = b.StatManifest(ctx, "tools/hello", reference.Ref{Tag: "latest"})
+	_, err = b.StatManifest(ctx, "tools/hello", reference.Ref{Tag: "latest"}, nil)
 	fmt.Println(err)
 	// Output:
 	// latest <nil>

@@ -127,12 +127,12 @@ func (g *guard) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts
 	return b, nil
 }
 
-func (g *guard) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
+func (g *guard) StatBlob(ctx context.Context, repo string, d digest.Digest, opts *StatOptions) (ocispec.Descriptor, error) {
 	op := &Op{Kind: OpStatBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
 	if err := g.authorize(ctx, op); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return g.r.backend.StatBlob(ctx, repo, d)
+	return g.r.backend.StatBlob(ctx, repo, d, g.refresh(op, opts))
 }
 
 func (g *guard) GetManifest(ctx context.Context, repo string, ref reference.Ref) (*Manifest, error) {
@@ -147,11 +147,23 @@ func (g *guard) GetManifest(ctx context.Context, repo string, ref reference.Ref)
 	return m, nil
 }
 
-func (g *guard) StatManifest(ctx context.Context, repo string, ref reference.Ref) (ocispec.Descriptor, error) {
-	if err := g.authorize(ctx, &Op{Kind: OpStatManifest, Repository: repo, Ref: ref}); err != nil {
+func (g *guard) StatManifest(ctx context.Context, repo string, ref reference.Ref, opts *StatOptions) (ocispec.Descriptor, error) {
+	op := &Op{Kind: OpStatManifest, Repository: repo, Ref: ref}
+	if err := g.authorize(ctx, op); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return g.r.backend.StatManifest(ctx, repo, ref)
+	return g.r.backend.StatManifest(ctx, repo, ref, g.refresh(op, opts))
+}
+
+// refresh makes options say no where the caller may not push. Nobody is told of the question.
+func (g *guard) refresh(op *Op, opts *StatOptions) *StatOptions {
+	if opts == nil || opts.Refresh == nil {
+		return nil
+	}
+	return &StatOptions{Refresh: func(ctx context.Context) bool {
+		seen, err := g.sees(ctx, &Op{Kind: OpRefresh, Repository: op.Repository, Ref: op.Ref})
+		return err == nil && seen && opts.Refresh(ctx)
+	}}
 }
 
 func (g *guard) CreateUpload(ctx context.Context, repo string, opts *UploadOptions) (Upload, error) {

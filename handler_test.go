@@ -156,7 +156,7 @@ type failing struct {
 	err error
 }
 
-func (f failing) StatBlob(ctx context.Context, repo string, d digest.Digest) (desc descriptor, err error) {
+func (f failing) StatBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.StatOptions) (desc descriptor, err error) {
 	return desc, f.err
 }
 

@@ -58,9 +58,11 @@ func (i *intercepted) OpenBlob(ctx context.Context, repo string, d digest.Digest
 	return blob, nil
 }
 
-func (i *intercepted) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
+func (i *intercepted) StatBlob(ctx context.Context, repo string, d digest.Digest, opts *StatOptions) (ocispec.Descriptor, error) {
 	op := &Op{Kind: OpStatBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
-	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) { return i.b.StatBlob(ctx, repo, d) })
+	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) {
+		return i.b.StatBlob(ctx, repo, d, i.refresh(op, opts))
+	})
 }
 
 func (i *intercepted) GetManifest(ctx context.Context, repo string, ref reference.Ref) (m *Manifest, err error) {
@@ -77,9 +79,22 @@ func (i *intercepted) GetManifest(ctx context.Context, repo string, ref referenc
 	return m, nil
 }
 
-func (i *intercepted) StatManifest(ctx context.Context, repo string, ref reference.Ref) (ocispec.Descriptor, error) {
+func (i *intercepted) StatManifest(ctx context.Context, repo string, ref reference.Ref, opts *StatOptions) (ocispec.Descriptor, error) {
 	op := &Op{Kind: OpStatManifest, Repository: repo, Ref: ref}
-	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) { return i.b.StatManifest(ctx, repo, ref) })
+	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) {
+		return i.b.StatManifest(ctx, repo, ref, i.refresh(op, opts))
+	})
+}
+
+// refresh makes the refreshing of what is looked at an operation of its own.
+func (i *intercepted) refresh(of *Op, opts *StatOptions) *StatOptions {
+	if opts == nil || opts.Refresh == nil {
+		return nil
+	}
+	return &StatOptions{Refresh: func(ctx context.Context) bool {
+		// Who is further out has been asked whether the caller may look, and so is asked first.
+		return opts.Refresh(ctx) && i.f(ctx, &Op{Kind: OpRefresh, Repository: of.Repository, Ref: of.Ref}, func(context.Context) error { return nil }) == nil
+	}}
 }
 
 func (i *intercepted) CreateUpload(ctx context.Context, repo string, opts *UploadOptions) (Upload, error) {

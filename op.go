@@ -32,6 +32,7 @@ const (
 	OpTags             Kind = "Tags"
 	OpReferrers        Kind = "Referrers"
 	OpHistory          Kind = "History"
+	OpRefresh          Kind = "Refresh" // a part of StatBlob or StatManifest that writes, see StatOptions
 	OpRestore          Kind = "Restore"
 )
 
@@ -78,7 +79,7 @@ func (op *Op) Access() []auth.Access {
 		return []auth.Access{repo(auth.Pull, "")}
 	case OpGetManifest, OpStatManifest, OpHistory:
 		return []auth.Access{repo(auth.Pull, op.Ref.Tag)}
-	case OpCreateUpload, OpResumeUpload, OpAppend, OpCommit, OpCancel, OpMountBlob:
+	case OpCreateUpload, OpResumeUpload, OpAppend, OpCommit, OpCancel, OpMountBlob, OpRefresh:
 		return []auth.Access{repo(auth.Push, "")}
 	case OpPutManifest, OpRestore:
 		accesses := []auth.Access{repo(auth.Push, "")}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -36,7 +37,7 @@ func (c *call) getManifest() error {
 }
 
 func (c *call) headManifest() error {
-	desc, err := c.backend.StatManifest(c.req.Context(), c.op.Repository, c.op.Ref)
+	desc, err := c.backend.StatManifest(c.req.Context(), c.op.Repository, c.op.Ref, refresh())
 	if err != nil {
 		return err
 	}
@@ -79,8 +80,13 @@ func matchesETag(lists []string, tag string) bool {
 	return false
 }
 
+// refresh are the options of a HEAD: clients do not send what it finds.
+func refresh() *StatOptions {
+	return &StatOptions{Refresh: func(context.Context) bool { return true }}
+}
+
 func (c *call) headBlob() error {
-	desc, err := c.backend.StatBlob(c.req.Context(), c.op.Repository, c.op.Ref.Digest)
+	desc, err := c.backend.StatBlob(c.req.Context(), c.op.Repository, c.op.Ref.Digest, refresh())
 	if err != nil {
 		return err
 	}

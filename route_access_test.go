@@ -24,6 +24,8 @@ import (
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/registrytest"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/memory"
 )
 
 // principals are who calls, by the name sent in the header Principal, and what they may do: accesses in the words of the token protocol.
@@ -85,7 +87,7 @@ var access = map[registry.Kind]struct {
 		return err
 	}},
 	registry.OpStatManifest: {readers, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
-		_, err := b.StatManifest(ctx, "a", reference.Ref{Tag: "v1"})
+		_, err := b.StatManifest(ctx, "a", reference.Ref{Tag: "v1"}, nil)
 		return err
 	}},
 	registry.OpOpenBlob: {readers, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
@@ -96,7 +98,15 @@ var access = map[registry.Kind]struct {
 		return err
 	}},
 	registry.OpStatBlob: {readers, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
-		_, err := b.StatBlob(ctx, "a", digest.FromBytes(img.Blobs[0]))
+		_, err := b.StatBlob(ctx, "a", digest.FromBytes(img.Blobs[0]), nil)
+		return err
+	}},
+	registry.OpRefresh: {writers, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
+		err := error(registry.ErrDenied)
+		opts := &registry.StatOptions{Refresh: func(context.Context) bool { err = nil; return true }}
+		if _, serr := b.StatBlob(ctx, "a", digest.FromBytes(img.Blobs[0]), opts); serr != nil {
+			return serr
+		}
 		return err
 	}},
 	registry.OpTags: {readers, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
@@ -310,7 +320,10 @@ func TestBackendAccess(t *testing.T) {
 	for kind, row := range access {
 		for principal := range testPrincipals {
 			name := principal + " " + string(kind)
-			store := registrytest.NewStore(t)
+			driver, err := memory.New(nil)
+			require.NoError(t, err)
+			store, err := storage.New(t.Context(), driver, &storage.Options{Grace: 1}) // all that is there is old
+			require.NoError(t, err)
 			require.NoError(t, img.Push(t.Context(), store, "a", "v1"))
 			reg, err := registry.New(store, &registry.Options{Authorizer: authorizer, Interceptors: []registry.Interceptor{made.intercept}})
 			require.NoError(t, err)

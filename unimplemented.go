@@ -23,7 +23,7 @@ func (Unimplemented) OpenBlob(context.Context, string, digest.Digest, *OpenOptio
 }
 
 // StatBlob returns ErrUnsupported.
-func (Unimplemented) StatBlob(context.Context, string, digest.Digest) (ocispec.Descriptor, error) {
+func (Unimplemented) StatBlob(context.Context, string, digest.Digest, *StatOptions) (ocispec.Descriptor, error) {
 	return ocispec.Descriptor{}, ErrUnsupported
 }
 
@@ -33,7 +33,7 @@ func (Unimplemented) GetManifest(context.Context, string, reference.Ref) (*Manif
 }
 
 // StatManifest returns ErrUnsupported.
-func (Unimplemented) StatManifest(context.Context, string, reference.Ref) (ocispec.Descriptor, error) {
+func (Unimplemented) StatManifest(context.Context, string, reference.Ref, *StatOptions) (ocispec.Descriptor, error) {
 	return ocispec.Descriptor{}, ErrUnsupported
 }
 

@@ -44,7 +44,7 @@ func ExampleNew() {
 	for name, b := range map[string]registry.Backend{"elsewhere": c} {
 		desc, err := registry.PushBlob(context.Background(), b, "a/b", "", strings.NewReader("hello"))
 		fmt.Println(name, desc.Size, err)
-		got, err := store.StatBlob(context.Background(), "a/b", desc.Digest)
+		got, err := store.StatBlob(context.Background(), "a/b", desc.Digest, nil)
 		fmt.Println("here", got.Size, err)
 	}
 	// Output:

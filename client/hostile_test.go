@@ -95,7 +95,7 @@ func TestNoDowngrade(t *testing.T) {
 	defer tr.CloseIdleConnections()
 	c, err := client.New(s.URL, &client.Options{HTTPClient: &http.Client{Transport: tr}})
 	require.NoError(t, err)
-	_, err = c.StatManifest(t.Context(), "a", reference.Ref{Tag: "v1"})
+	_, err = c.StatManifest(t.Context(), "a", reference.Ref{Tag: "v1"}, nil)
 	require.ErrorContains(t, err, "a redirect to http://")
 	require.Zero(t, asked.Load())
 }
@@ -263,9 +263,9 @@ func TestWrongManifests(t *testing.T) {
 	}), nil)
 	_, err := c.GetManifest(t.Context(), "a", reference.Ref{Tag: "v1"})
 	require.ErrorIs(t, err, client.ErrContent)
-	_, err = c.StatManifest(t.Context(), "a", reference.Ref{Digest: right})
+	_, err = c.StatManifest(t.Context(), "a", reference.Ref{Digest: right}, nil)
 	require.ErrorIs(t, err, client.ErrContent)
-	_, err = c.StatBlob(t.Context(), "a", right)
+	_, err = c.StatBlob(t.Context(), "a", right, nil)
 	require.ErrorIs(t, err, client.ErrContent)
 	_, err = c.PutManifest(t.Context(), "a", "", img.Manifest, nil)
 	require.Error(t, err)
@@ -332,7 +332,7 @@ func TestNamesAreChecked(t *testing.T) {
 	n := 0
 	c := newClient(t, serve(t, func(http.ResponseWriter, *http.Request) { n++ }), nil)
 	for _, bad := range []string{"", "..", "a/../b", "a?x", "a#x", "a%2fb", "A"} {
-		_, err := c.StatBlob(t.Context(), bad, digest.FromString("x"))
+		_, err := c.StatBlob(t.Context(), bad, digest.FromString("x"), nil)
 		require.ErrorIs(t, err, registry.ErrNameInvalid)
 		_, err = c.MountBlob(t.Context(), "a", digest.FromString("x"), &registry.MountOptions{From: bad + "/"})
 		require.ErrorIs(t, err, registry.ErrNameInvalid)

@@ -22,7 +22,7 @@ func blobURL(repo string, d digest.Digest) string { return repo + "/blobs/" + st
 func manifestURL(repo string, ref reference.Ref) string { return repo + "/manifests/" + ref.String() }
 
 // StatBlob implements [registry.Reader].
-func (c *Client) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
+func (c *Client) StatBlob(ctx context.Context, repo string, d digest.Digest, _ *registry.StatOptions) (ocispec.Descriptor, error) {
 	if err := checkBlob(repo, d); err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -40,7 +40,7 @@ func (c *Client) StatBlob(ctx context.Context, repo string, d digest.Digest) (oc
 
 // OpenBlob implements [registry.Reader]. It asks for the size; the bytes are asked for by the first Read, and again after a Seek.
 func (c *Client) OpenBlob(ctx context.Context, repo string, d digest.Digest, _ *registry.OpenOptions) (*registry.Blob, error) {
-	desc, err := c.StatBlob(ctx, repo, d)
+	desc, err := c.StatBlob(ctx, repo, d, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (c *Client) GetManifest(ctx context.Context, repo string, ref reference.Ref
 }
 
 // StatManifest implements [registry.Reader].
-func (c *Client) StatManifest(ctx context.Context, repo string, ref reference.Ref) (ocispec.Descriptor, error) {
+func (c *Client) StatManifest(ctx context.Context, repo string, ref reference.Ref, _ *registry.StatOptions) (ocispec.Descriptor, error) {
 	if err := checkRef(repo, ref); err != nil {
 		return ocispec.Descriptor{}, err
 	}

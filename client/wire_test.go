@@ -163,7 +163,7 @@ func TestHeadSaysLittle(t *testing.T) {
 			_, _ = w.Write(img.Manifest)
 		}
 	}), nil)
-	desc, err := c.StatManifest(t.Context(), "a", reference.Ref{Tag: "v1"})
+	desc, err := c.StatManifest(t.Context(), "a", reference.Ref{Tag: "v1"}, nil)
 	require.NoError(t, err)
 	require.Equal(t, img.Descriptor, desc)
 }
@@ -199,7 +199,7 @@ func TestCredentialsOfEachRequest(t *testing.T) {
 	_, err := registry.PushBlob(t.Context(), c, "a", "", strings.NewReader("x"))
 	require.NoError(t, err)
 	require.Equal(t, 3, sent)
-	_, err = c.StatBlob(t.Context(), "a", digest.FromString("x"))
+	_, err = c.StatBlob(t.Context(), "a", digest.FromString("x"), nil)
 	require.ErrorIs(t, err, stop)
 	require.Equal(t, 3, sent)
 }

@@ -47,7 +47,7 @@ func (c *Client) MountBlob(ctx context.Context, repo string, d digest.Digest, op
 	}
 	drop(res)
 	if res.StatusCode == http.StatusCreated {
-		return c.StatBlob(ctx, repo, d)
+		return c.StatBlob(ctx, repo, d, nil)
 	}
 	// The registry has begun an upload instead, which is the caller's to begin.
 	if loc, err := c.location(r.url, res.Header); err == nil {

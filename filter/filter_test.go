@@ -156,7 +156,7 @@ func TestSubMounts(t *testing.T) {
 	_, err = s.MountBlob(t.Context(), "to", d, &registry.MountOptions{Allow: allow})
 	require.NoError(t, err)
 	require.Equal(t, []string{"a"}, asked)
-	_, err = b.StatBlob(t.Context(), "tenant/to", d)
+	_, err = b.StatBlob(t.Context(), "tenant/to", d, nil)
 	require.NoError(t, err)
 }
 
@@ -227,10 +227,10 @@ func TestLogged(t *testing.T) {
 	require.NoError(t, u.Cancel(t.Context()))
 	img := registrytest.Index()
 	require.NoError(t, img.Push(t.Context(), b, "a", "v1", "v2"))
-	_, err = b.StatManifest(t.Context(), "a", reference.Ref{Tag: "v3"})
+	_, err = b.StatManifest(t.Context(), "a", reference.Ref{Tag: "v3"}, nil)
 	require.ErrorIs(t, err, registry.ErrManifestUnknown)
 	faults.Fail(1, errors.New("disk on fire"))
-	_, err = b.StatManifest(t.Context(), "a", reference.Ref{Tag: "v1"})
+	_, err = b.StatManifest(t.Context(), "a", reference.Ref{Tag: "v1"}, nil)
 	require.EqualError(t, err, "disk on fire")
 	require.NotContains(t, buf.String(), u.ID())
 	d := string(img.Descriptor.Digest)
@@ -287,7 +287,7 @@ func TestAuthorized(t *testing.T) {
 func TestNil(t *testing.T) {
 	store := registrytest.NewStore(t)
 	for name, b := range map[string]registry.Backend{"ReadOnly": filter.ReadOnly(nil), "Observe": filter.Observe(nil, nil), "Log": filter.Log(nil, nil)} {
-		_, err := b.StatBlob(t.Context(), "a", digest.FromString("x"))
+		_, err := b.StatBlob(t.Context(), "a", digest.FromString("x"), nil)
 		require.ErrorIs(t, err, registry.ErrUnsupported, name)
 	}
 	for name, b := range map[string]registry.Backend{"Observe": filter.Observe(store, nil), "Log": filter.Log(store, nil)} {

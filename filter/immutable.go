@@ -138,16 +138,16 @@ func (i *immutable) OpenBlob(ctx context.Context, repo string, d digest.Digest, 
 	return i.b.OpenBlob(ctx, repo, d, opts)
 }
 
-func (i *immutable) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
-	return i.b.StatBlob(ctx, repo, d)
+func (i *immutable) StatBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.StatOptions) (ocispec.Descriptor, error) {
+	return i.b.StatBlob(ctx, repo, d, opts)
 }
 
 func (i *immutable) GetManifest(ctx context.Context, repo string, ref reference.Ref) (*registry.Manifest, error) {
 	return i.b.GetManifest(ctx, repo, ref)
 }
 
-func (i *immutable) StatManifest(ctx context.Context, repo string, ref reference.Ref) (ocispec.Descriptor, error) {
-	return i.b.StatManifest(ctx, repo, ref)
+func (i *immutable) StatManifest(ctx context.Context, repo string, ref reference.Ref, opts *registry.StatOptions) (ocispec.Descriptor, error) {
+	return i.b.StatManifest(ctx, repo, ref, opts)
 }
 
 func (i *immutable) CreateUpload(ctx context.Context, repo string, opts *registry.UploadOptions) (registry.Upload, error) {

@@ -91,16 +91,16 @@ func (s *sub) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *
 	})
 }
 
-func (s *sub) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
-	return within(s, repo, func(repo string) (ocispec.Descriptor, error) { return s.b.StatBlob(ctx, repo, d) })
+func (s *sub) StatBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.StatOptions) (ocispec.Descriptor, error) {
+	return within(s, repo, func(repo string) (ocispec.Descriptor, error) { return s.b.StatBlob(ctx, repo, d, opts) })
 }
 
 func (s *sub) GetManifest(ctx context.Context, repo string, ref reference.Ref) (*registry.Manifest, error) {
 	return within(s, repo, func(repo string) (*registry.Manifest, error) { return s.b.GetManifest(ctx, repo, ref) })
 }
 
-func (s *sub) StatManifest(ctx context.Context, repo string, ref reference.Ref) (ocispec.Descriptor, error) {
-	return within(s, repo, func(repo string) (ocispec.Descriptor, error) { return s.b.StatManifest(ctx, repo, ref) })
+func (s *sub) StatManifest(ctx context.Context, repo string, ref reference.Ref, opts *registry.StatOptions) (ocispec.Descriptor, error) {
+	return within(s, repo, func(repo string) (ocispec.Descriptor, error) { return s.b.StatManifest(ctx, repo, ref, opts) })
 }
 
 func (s *sub) CreateUpload(ctx context.Context, repo string, opts *registry.UploadOptions) (registry.Upload, error) {

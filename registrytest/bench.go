@@ -67,14 +67,14 @@ func benchLoop(b *testing.B, f func(ctx context.Context, i int) error) {
 func benchStatBlob(b *testing.B, r registry.Backend) {
 	d := benchBlob(b, r, 1000)
 	benchLoop(b, func(ctx context.Context, _ int) error {
-		_, err := r.StatBlob(ctx, benchRepo, d)
+		_, err := r.StatBlob(ctx, benchRepo, d, nil)
 		return err
 	})
 }
 
 func benchStatUnknown(b *testing.B, r registry.Backend) {
 	benchLoop(b, func(ctx context.Context, _ int) error {
-		if _, err := r.StatBlob(ctx, benchRepo, zeros); err == nil {
+		if _, err := r.StatBlob(ctx, benchRepo, zeros, nil); err == nil {
 			return fmt.Errorf("%s is there", zeros)
 		}
 		return nil
@@ -149,7 +149,7 @@ func benchGetManifest(byTag bool) func(*testing.B, registry.Backend) {
 func benchStatManifest(b *testing.B, r registry.Backend) {
 	require.NoError(b, tiny(1).Push(b.Context(), r, benchRepo, "latest"))
 	benchLoop(b, func(ctx context.Context, _ int) error {
-		_, err := r.StatManifest(ctx, benchRepo, reference.Ref{Tag: "latest"})
+		_, err := r.StatManifest(ctx, benchRepo, reference.Ref{Tag: "latest"}, nil)
 		return err
 	})
 }

@@ -30,7 +30,7 @@ func TestFaults(t *testing.T) {
 	broken := errors.New("broken")
 	faults.Fail(2, broken, registry.OpGetManifest, registry.OpStatManifest)
 	require.ErrorIs(t, get(), broken)
-	_, err := b.StatManifest(t.Context(), "a", reference.Ref{Tag: "v1"})
+	_, err := b.StatManifest(t.Context(), "a", reference.Ref{Tag: "v1"}, nil)
 	require.ErrorIs(t, err, broken)
 	require.NoError(t, get())
 	require.Equal(t, 2, faults.Count(registry.OpGetManifest))

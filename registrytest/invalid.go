@@ -22,7 +22,7 @@ type attempt struct {
 func blobAttempts(ctx context.Context, b registry.Backend, repo string, d digest.Digest) []attempt {
 	return []attempt{
 		{"OpenBlob", func() error { _, err := b.OpenBlob(ctx, repo, d, nil); return err }},
-		{"StatBlob", func() error { _, err := b.StatBlob(ctx, repo, d); return err }},
+		{"StatBlob", func() error { _, err := b.StatBlob(ctx, repo, d, nil); return err }},
 	}
 }
 
@@ -40,7 +40,7 @@ func manifestAttempts(ctx context.Context, b registry.Backend, repo, tag string,
 	}
 	return []attempt{
 		{"GetManifest", func() error { _, err := b.GetManifest(ctx, repo, ref); return err }},
-		{"StatManifest", func() error { _, err := b.StatManifest(ctx, repo, ref); return err }},
+		{"StatManifest", func() error { _, err := b.StatManifest(ctx, repo, ref, nil); return err }},
 	}
 }
 

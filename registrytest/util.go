@@ -142,7 +142,7 @@ func requireBlob(t *testing.T, b registry.Backend, repo string, content []byte) 
 func requireBlobAs(t *testing.T, b registry.Backend, repo string, content []byte, d digest.Digest) {
 	t.Helper()
 	want := ocispec.Descriptor{MediaType: "application/octet-stream", Digest: d, Size: int64(len(content))}
-	desc, err := b.StatBlob(t.Context(), repo, d)
+	desc, err := b.StatBlob(t.Context(), repo, d, nil)
 	require.NoError(t, err)
 	require.Equal(t, want, desc)
 	blob, err := b.OpenBlob(t.Context(), repo, d, nil)
@@ -159,7 +159,7 @@ func requireBlobAs(t *testing.T, b registry.Backend, repo string, content []byte
 // requireNoBlob requires that no operation finds a blob.
 func requireNoBlob(t *testing.T, b registry.Backend, repo string, d digest.Digest) {
 	t.Helper()
-	_, err := b.StatBlob(t.Context(), repo, d)
+	_, err := b.StatBlob(t.Context(), repo, d, nil)
 	requireError(t, err, registry.ErrBlobUnknown, "stat %s in %s", d, repo)
 	_, err = b.OpenBlob(t.Context(), repo, d, nil)
 	requireError(t, err, registry.ErrBlobUnknown, "open %s in %s", d, repo)
@@ -195,7 +195,7 @@ func checkManifest(ctx context.Context, b registry.Backend, repo string, ref ref
 	if err != nil {
 		return fmt.Errorf("get %s:%s: %w", repo, ref, err)
 	}
-	desc, err := b.StatManifest(ctx, repo, ref)
+	desc, err := b.StatManifest(ctx, repo, ref, nil)
 	if err != nil {
 		return fmt.Errorf("stat %s:%s: %w", repo, ref, err)
 	}
@@ -216,7 +216,7 @@ func requireNoManifest(t *testing.T, b registry.Backend, repo string, refs ...re
 	for _, ref := range refs {
 		_, err := b.GetManifest(t.Context(), repo, ref)
 		requireError(t, err, registry.ErrManifestUnknown, "get %s:%s", repo, ref)
-		_, err = b.StatManifest(t.Context(), repo, ref)
+		_, err = b.StatManifest(t.Context(), repo, ref, nil)
 		requireError(t, err, registry.ErrManifestUnknown, "stat %s:%s", repo, ref)
 	}
 }

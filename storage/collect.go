@@ -172,11 +172,6 @@ func (c *collector) run(ctx context.Context) error {
 // old reports whether the grace is over for what was put at t.
 func (c *collector) old(t time.Time) bool { return c.opts.Grace < 0 || time.Since(t) >= c.opts.Grace }
 
-// stale reports whether so much of the grace is over for what was put at t that it should be put again by who relies on it.
-func (s *Store) stale(t time.Time) bool {
-	return s.opts.Grace > 0 && !t.IsZero() && time.Since(t) > s.opts.Grace/2
-}
-
 func (c *collector) parallel(n int, f func(i int) error) error {
 	return inParallelBy(c.opts.Parallel, n, f)
 }

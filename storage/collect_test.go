@@ -139,11 +139,11 @@ func TestCollectUntagged(t *testing.T) {
 	require.Equal(t, storage.CollectCounts{Untagged: 1}, collected(t, s, opts), "of nothing, once its subject has gone")
 	require.Equal(t, storage.CollectCounts{}, collected(t, s, opts))
 	for _, there := range []ocispec.Descriptor{tagged, child, idx, signature, ofSignature} {
-		_, err := s.StatManifest(t.Context(), "r", byDigest(there.Digest))
+		_, err := s.StatManifest(t.Context(), "r", byDigest(there.Digest), nil)
 		require.NoError(t, err)
 	}
 	for _, not := range []ocispec.Descriptor{gone, moved, nowhere} {
-		_, err := s.StatManifest(t.Context(), "r", byDigest(not.Digest))
+		_, err := s.StatManifest(t.Context(), "r", byDigest(not.Digest), nil)
 		require.ErrorIs(t, err, registry.ErrManifestUnknown)
 	}
 	got, err := readBlob(t.Context(), s, "r", layer.Digest)

@@ -46,7 +46,7 @@ func honest(t *testing.T, s *storage.Store, at string) {
 					may = []digest.Digest{after}
 				}
 			}
-			now, err := s.StatManifest(t.Context(), repo, byTag(tag))
+			now, err := s.StatManifest(t.Context(), repo, byTag(tag), nil)
 			if err != nil {
 				require.ErrorIs(t, err, registry.ErrManifestUnknown, at)
 			}

@@ -91,7 +91,7 @@ func keepOnce(t *testing.T, name string, remove func(k keepScene, s *storage.Sto
 	}
 	if pushed != nil {
 		require.True(t, errors.Is(pushed, registry.ErrManifestBlobUnknown), "%s, push first %v, operation %d: %v", name, pushFirst, n, pushed)
-		_, err := s.StatManifest(t.Context(), "r", byTag("v1"))
+		_, err := s.StatManifest(t.Context(), "r", byTag("v1"), nil)
 		require.ErrorIs(t, err, registry.ErrManifestUnknown)
 		return true
 	}

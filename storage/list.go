@@ -62,8 +62,14 @@ func (s *Store) names(ctx context.Context, prefix string, opts *registry.ListOpt
 	return any
 }
 
-// referrersAtOnce is how many entries of referrers are read at once.
-const referrersAtOnce = 64
+const (
+	// referrersAtOnce is how many entries of referrers are read before the first of them is used.
+	referrersAtOnce = 64
+	// referrersMemory is how many bytes of entries are, but for the last of them: one may be as large as a manifest.
+	referrersMemory = 4 << 20
+	// referrerUnknown is what an entry counts of these that the driver does not tell the size of.
+	referrerUnknown = referrersMemory / 16
+)
 
 // Referrers implements [registry.Lister].
 func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest, opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
@@ -86,16 +92,21 @@ func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest, opt
 			list.After = prefix + digestPath(o.After)
 		}
 		var found []Info
+		size := int64(0)
 		for info, err := range s.driver.List(ctx, prefix, list) {
 			if err != nil {
 				yield(ocispec.Descriptor{}, wire(err))
 				return
 			}
-			if found = append(found, info); len(found) == referrersAtOnce {
+			found = append(found, info)
+			if size += info.Size; info.Size == 0 {
+				size += referrerUnknown
+			}
+			if len(found) == referrersAtOnce || size >= referrersMemory {
 				if !s.referrers(ctx, found, o.ArtifactType, yield) {
 					return
 				}
-				found = found[:0]
+				found, size = found[:0], 0
 			}
 		}
 		s.referrers(ctx, found, o.ArtifactType, yield)

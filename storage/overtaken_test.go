@@ -46,7 +46,7 @@ func TestPushOvertakenByDelete(t *testing.T) {
 	content = image("", &config, config)
 	_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest, content, tags("v1"))
 	require.ErrorIs(t, err, registry.ErrManifestBlobUnknown)
-	_, err = s.StatManifest(t.Context(), "r", byTag("v1"))
+	_, err = s.StatManifest(t.Context(), "r", byTag("v1"), nil)
 	require.ErrorIs(t, err, registry.ErrManifestUnknown)
 	require.Empty(t, collect(t, s.Tags(t.Context(), "r", nil)))
 	require.Empty(t, collect(t, s.Referrers(t.Context(), "r", config.Digest, nil)))
@@ -74,7 +74,7 @@ func TestDeleteOvertakenByPush(t *testing.T) {
 		armed = false
 		if calls < n {
 			require.Greater(t, n, 8)
-			_, err := s.StatManifest(t.Context(), "r", byTag("v1"))
+			_, err := s.StatManifest(t.Context(), "r", byTag("v1"), nil)
 			require.ErrorIs(t, err, registry.ErrManifestUnknown)
 			return
 		}

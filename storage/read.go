@@ -35,8 +35,11 @@ func (s *Store) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts
 }
 
 // StatBlob implements [registry.Reader].
-func (s *Store) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
+func (s *Store) StatBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.StatOptions) (ocispec.Descriptor, error) {
 	l, err := s.readableLink(ctx, repo, d)
+	if err == nil && mayRefresh(ctx, opts, l.State == condemned || s.stale(l.modTime)) {
+		l, err = s.refreshLink(ctx, repo, d, l)
+	}
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -94,7 +97,7 @@ func (s *Store) GetManifest(ctx context.Context, repo string, ref reference.Ref)
 }
 
 // StatManifest implements [registry.Reader]. By tag, it is answered from the tag alone.
-func (s *Store) StatManifest(ctx context.Context, repo string, ref reference.Ref) (ocispec.Descriptor, error) {
+func (s *Store) StatManifest(ctx context.Context, repo string, ref reference.Ref, opts *registry.StatOptions) (ocispec.Descriptor, error) {
 	if err := checkRef(repo, ref); err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -108,6 +111,16 @@ func (s *Store) StatManifest(ctx context.Context, repo string, ref reference.Ref
 	m, err := s.readManifest(ctx, repo, ref.Digest)
 	if err != nil {
 		return ocispec.Descriptor{}, err
+	}
+	if m.State == visible && mayRefresh(ctx, opts, s.stale(m.modTime)) {
+		if _, err := s.setVisible(ctx, repo, ref.Digest, m); changed(err) {
+			m, err = s.readManifest(ctx, repo, ref.Digest) // somebody else has done it, or is deleting it
+			if err != nil {
+				return ocispec.Descriptor{}, err
+			}
+		} else if err != nil {
+			return ocispec.Descriptor{}, wire(err)
+		}
 	}
 	if !m.readable() {
 		return ocispec.Descriptor{}, manifestUnknown(ref)

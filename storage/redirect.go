@@ -10,7 +10,7 @@ import (
 const (
 	// DefaultRedirectSize is the size in bytes from which on a blob is fetched from the storage.
 	DefaultRedirectSize = 1 << 20
-	// DefaultRedirectExpiry is how long a URL works at least.
+	// DefaultRedirectExpiry is how long a URL works from when it was signed.
 	DefaultRedirectExpiry = 20 * time.Minute
 )
 
@@ -19,7 +19,7 @@ const (
 type RedirectOptions struct {
 	// MinSize is the size in bytes from which on a blob is fetched so. Default: DefaultRedirectSize.
 	MinSize int64
-	// Expiry is how long a URL works. One that was told before is told again for the first half of it. Default: DefaultRedirectExpiry.
+	// Expiry is how long a URL works. One that was told before is told again for the first half of it, so each works for half of it at least. Default: DefaultRedirectExpiry.
 	Expiry time.Duration
 	// Rewrite, unless nil, turns a signed URL into the one that clients are told, that of a CDN for example. If it fails, or returns "", the
 	// blob is served. It may be called concurrently.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -140,7 +141,7 @@ func TestBlobRoundTrip(t *testing.T) {
 			got, err := readBlob(t.Context(), s, "a/b", desc.Digest)
 			require.NoError(t, err)
 			require.True(t, bytes.Equal(content, got), "size %d", n)
-			_, err = s.StatBlob(t.Context(), "a/c", desc.Digest)
+			_, err = s.StatBlob(t.Context(), "a/c", desc.Digest, nil)
 			require.ErrorIs(t, err, registry.ErrBlobUnknown, "a blob is only in the repository it was pushed to")
 			again := pushBlob(t, s, "a/b", content)
 			require.Equal(t, desc, again)
@@ -262,7 +263,7 @@ func TestManifest(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, content, m.Content)
 			require.Equal(t, desc, m.Descriptor)
-			got, err := s.StatManifest(ctx, "r", ref)
+			got, err := s.StatManifest(ctx, "r", ref, nil)
 			require.NoError(t, err)
 			require.Equal(t, desc, got)
 		}
@@ -273,7 +274,7 @@ func TestManifest(t *testing.T) {
 		other := putImage(t, s, "r", image("2", nil, config, layer), tags("latest"))
 		require.NoError(t, s.DeleteManifest(ctx, "r", byDigest(desc.Digest), nil))
 		require.Equal(t, []string{"latest"}, collect(t, s.Tags(ctx, "r", nil)), "a tag that was moved stays")
-		got, err := s.StatManifest(ctx, "r", byTag("latest"))
+		got, err := s.StatManifest(ctx, "r", byTag("latest"), nil)
 		require.NoError(t, err)
 		require.Equal(t, other, got)
 		require.ErrorIs(t, s.DeleteManifest(ctx, "r", byDigest(desc.Digest), nil), registry.ErrManifestUnknown)
@@ -366,6 +367,29 @@ func TestReferrers(t *testing.T) {
 	})
 }
 
+// TestLargeReferrers: whoever wants the first of many large entries does not have all of them read.
+func TestLargeReferrers(t *testing.T) {
+	onDrivers(t, func(t *testing.T, d storage.Driver) {
+		const n, size = 64, 256 << 10
+		s := newStore(t, d, nil)
+		config := pushBlob(t, s, "r", []byte("{}"))
+		subject := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("s"), Size: 1}
+		for i := range n {
+			putImage(t, s, "r", image(fmt.Sprint(i, strings.Repeat("x", size)), &subject, config), nil)
+		}
+		s = newStore(t, d, nil) // remembers nothing
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for _, err := range s.Referrers(t.Context(), "r", subject.Digest, nil) {
+			require.NoError(t, err)
+			break
+		}
+		runtime.ReadMemStats(&after)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(n*size))
+		require.Len(t, collect(t, s.Referrers(t.Context(), "r", subject.Digest, nil)), n)
+	})
+}
+
 func TestMount(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d storage.Driver) {
 		ctx := t.Context()
@@ -378,7 +402,7 @@ func TestMount(t *testing.T) {
 				_, err := s.MountBlob(ctx, "to", desc.Digest, opts)
 				require.ErrorIs(t, err, registry.ErrBlobUnknown)
 			}
-			_, err := s.StatBlob(ctx, "to", desc.Digest)
+			_, err := s.StatBlob(ctx, "to", desc.Digest, nil)
 			require.ErrorIs(t, err, registry.ErrBlobUnknown)
 			for i, opts := range []*registry.MountOptions{{From: "secret/one"}, nil} {
 				repo := fmt.Sprint("to", i)

@@ -175,7 +175,7 @@ func TestUploadEnds(t *testing.T) {
 			}
 		}
 		require.Len(t, keys(t, d, "data/"), 1, "only what was committed remains")
-		_, err := s.StatBlob(ctx, "r", digest.FromString("wrong"))
+		_, err := s.StatBlob(ctx, "r", digest.FromString("wrong"), nil)
 		require.ErrorIs(t, err, registry.ErrBlobUnknown)
 		u, err := s.CreateUpload(ctx, "r", nil)
 		require.NoError(t, err)

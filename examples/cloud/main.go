@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/azureblob" // the schemes of -storage
@@ -30,14 +31,20 @@ import (
 )
 
 func main() {
-	part := flag.Int64("part-size", gocloud.DefaultPartSize>>20, "`MiB` of memory that each upload takes at least")
+	part := flag.Int64("part-size", gocloud.DefaultPartSize>>20, "`MiB` of memory that each upload takes at least, 5 to 5120")
 	serve.Main(serve.Storage{
 		Usage: "`URL` of the bucket: s3://, gs://, azblob://, file:// or mem://, with the parameters that gocloud.dev knows, and prefix=",
 		Open: func(ctx context.Context, name string) (storage.Driver, error) {
+			if *part < 5 || *part > 5<<10 { // before it overflows
+				return nil, fmt.Errorf("-part-size %d is not between 5 and 5120", *part)
+			}
 			return open(ctx, name, gocloud.Parts{First: *part << 20})
 		},
 	})
 }
+
+// checksums is a parameter of s3blob.
+const checksums = "response_checksum_validation"
 
 // open returns a driver on the bucket at a URL. The prefix is the driver's affair and not gocloud.dev's: conditional writes are asked for by
 // whole names.
@@ -46,9 +53,17 @@ func open(ctx context.Context, name string, parts gocloud.Parts) (storage.Driver
 	if err != nil {
 		return nil, fmt.Errorf("-storage: %w", err)
 	}
+	// gocloud.dev ignores the path, and whoever gives one expects the registry below it.
+	if path := strings.Trim(u.Path, "/"); path != "" && u.Scheme != "file" {
+		return nil, fmt.Errorf("-storage: the path %q is not part of the name of a bucket; did you mean prefix=%s/?", u.Path, path)
+	}
 	q := u.Query()
 	prefix := q.Get("prefix")
 	q.Del("prefix")
+	// Else the SDK writes a warning to stderr for each read of an object of several parts, whose checksum it cannot compare. Clients compare digests.
+	if u.Scheme == "s3" && !q.Has(checksums) {
+		q.Set(checksums, "when_required")
+	}
 	u.RawQuery = q.Encode()
 	bucket, err := blob.OpenBucket(ctx, u.String())
 	if err != nil {

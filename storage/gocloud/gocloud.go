@@ -72,7 +72,7 @@ func New(ctx context.Context, bucket *blob.Bucket, opts *Options) (*Driver, erro
 	}
 	if p := strings.TrimSuffix(o.Prefix, "/"); o.Prefix != "" &&
 		(p == o.Prefix || !storage.ValidKey(p) || strings.Contains(p, "..") || strings.Contains(p, "__")) {
-		return nil, fmt.Errorf("gocloud: the prefix %q: %w", o.Prefix, storage.ErrKey)
+		return nil, fmt.Errorf("gocloud: the prefix %q does not end in \"/\", or has a part that no key has: %w", o.Prefix, storage.ErrKey)
 	}
 	if err := o.Parts.check(); err != nil {
 		return nil, err

@@ -133,6 +133,8 @@ func TestPartSizes(t *testing.T) {
 	require.NotPanics(t, func() { Parts{First: 1 << 62}.Size(1<<30, 1<<62) })
 
 	require.Error(t, Parts{First: 1}.check())
+	require.Error(t, Parts{First: 5<<30 + 1}.check(), "no store takes such a part")
+	require.NoError(t, Parts{First: 5 << 30}.check())
 	require.Error(t, Parts{Max: 6 << 20}.check())
 	require.NoError(t, Parts{First: 5 << 20, Max: 5 << 20}.check())
 }

@@ -11,6 +11,9 @@ const DefaultPartSize = 8 << 20
 const (
 	// maxParts is how many parts an object may have, at the store that allows the fewest (S3).
 	maxParts = 10_000
+	// minPart and maxPartSize are the sizes that the first part has at least and at most, in bytes, at the store that allows the least (S3).
+	minPart     = 5 << 20
+	maxPartSize = 5 << 30
 	// maxObject is the size of the largest object we care for, in bytes.
 	maxObject = 5 << 40
 	// step is after how many parts their size doubles.
@@ -20,7 +23,7 @@ const (
 // Parts are the sizes of the parts in which an object is uploaded whose length is not known. What has been written decides how large
 // the next part is: an upload that holds n parts in memory takes n times First, or about n thousandths of what has been written if that is more.
 type Parts struct {
-	// First is the size of the first 1000 parts, in bytes; they double every 1000 parts. At least 5 MiB. Default: DefaultPartSize.
+	// First is the size of the first 1000 parts, in bytes; they double every 1000 parts. 5 MiB to 5 GiB. Default: DefaultPartSize.
 	First int64
 	// Max is the size that no part exceeds, in bytes. It bounds memory, and with it the size of an object: 10,000 parts are all there can
 	// be. Default: none, and then an object may have 5 TiB.
@@ -28,8 +31,11 @@ type Parts struct {
 }
 
 func (p Parts) check() error {
-	if p.First != 0 && p.First < 5<<20 || p.Max != 0 && p.Max < p.first() {
-		return errors.New("gocloud: Options.Parts: too small")
+	if first := p.first(); first < minPart || first > maxPartSize {
+		return errors.New("gocloud: Options.Parts.First is not between 5 MiB and 5 GiB")
+	}
+	if p.Max != 0 && p.Max < p.first() {
+		return errors.New("gocloud: Options.Parts.Max is less than First")
 	}
 	return nil
 }

@@ -1,13 +1,16 @@
 package cloud
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/azureblob" // the scheme of the URL
 
 	"github.com/registrykit/registry/internal/e2e/cloud/kits"
 	"github.com/registrykit/registry/internal/e2e/harness"
+	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/azure"
 )
@@ -22,3 +25,27 @@ func azurePlace(t *testing.T, a *harness.Azurite) *kits.Place {
 }
 
 func TestAzurite(t *testing.T) { azurePlace(t, harness.NewAzurite(t)).Run(t) }
+
+// TestAzuriteNoContainer: that there is no container does not mean that there is no object.
+func TestAzuriteNoContainer(t *testing.T) {
+	a := harness.NewAzurite(t)
+	kits.Setenv(t, a.Env())
+	d, err := gocloud.New(t.Context(), kits.OpenBucket(t, a.URL("absent", "")), &gocloud.Options{Providers: []gocloud.Provider{azure.Provider(nil)}})
+	require.NoError(t, err)
+	_, _, err = d.Open(t.Context(), "key", nil)
+	requireUnavailable(t, err)
+	_, err = d.Stat(t.Context(), "key")
+	requireUnavailable(t, err)
+	_, err = d.Put(t.Context(), "key", strings.NewReader("content"), nil)
+	requireUnavailable(t, err)
+	requireUnavailable(t, d.Delete(t.Context(), "key", ""))
+	for _, err := range d.List(t.Context(), "", nil) {
+		requireUnavailable(t, err)
+	}
+}
+
+func requireUnavailable(t *testing.T, err error) {
+	t.Helper()
+	require.ErrorIs(t, err, storage.ErrUnavailable)
+	require.NotErrorIs(t, err, storage.ErrNotExist)
+}

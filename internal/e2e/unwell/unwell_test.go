@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -246,4 +248,21 @@ func TestAnswers(t *testing.T) {
 		_, _ = io.Copy(io.Discard, resp.Body)
 		require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode, "nothing has been sent yet, so there is still an answer")
 	})
+}
+
+// TestNoBucket has the bucket vanish: nothing is said to be absent.
+func TestNoBucket(t *testing.T) {
+	store := harness.NewMinIO(t)
+	c := serve(t, store, "")
+	was := push(t, c, "unwell/image", 1, 100_000)
+	data := filepath.Join(filepath.Dir(store.Log), "data", store.Bucket)
+	require.NoError(t, os.Rename(data, data+".away"))
+	for _, path := range []string{"/manifests/latest", "/manifests/none", "/blobs/" + digest.FromBytes(was.blob).String(), "/tags/list"} {
+		r, err := c.Do(t.Context(), http.StatusOK, http.MethodGet, "/v2/unwell/image"+path, harness.Accept(), nil)
+		unavailable(t, r, err)
+	}
+	r, err := c.Do(t.Context(), http.StatusAccepted, http.MethodDelete, "/v2/unwell/image/manifests/latest", nil, nil)
+	unavailable(t, r, err)
+	require.NoError(t, os.Rename(data+".away", data))
+	require.NoError(t, was.pull(t, c, "unwell/image"))
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // Failure implements [gocloud.Store]. That an object is not there is only what the service has said of the blob. A refusal
-// tells nothing of it: the service cannot be used, which is the operator's affair.
+// tells nothing of it, nor does a container that is not there: the service cannot be used, which is the operator's affair.
 func (s *store) Failure(err error) error {
 	known := kind(err)
 	if known == nil {
@@ -30,7 +30,7 @@ func kind(err error) error {
 	if errors.As(err, &answer) {
 		switch code := bloberror.Code(answer.ErrorCode); code {
 		case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled, bloberror.ResourceNotFound:
-			return nil
+			return storage.ErrUnavailable
 		case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.TargetConditionNotMet:
 			return storage.ErrChanged
 		case bloberror.ServerBusy, bloberror.OperationTimedOut, bloberror.InternalError, bloberror.InvalidBlockList:

@@ -34,24 +34,27 @@ func code(err error) int {
 	return 0
 }
 
-// Failure implements [gocloud.Store].
+// Failure implements [gocloud.Store]. A refusal, which gcsblob takes for the absence of the object, tells nothing of it, nor does a bucket that is
+// not there: the store cannot be used, which is the operator's affair.
 func (s *store) Failure(err error) error {
 	var answer *googleapi.Error
 	switch {
 	case errors.Is(err, cloud.ErrBucketNotExist):
-		return err
+		return meaning(storage.ErrUnavailable, err)
 	case errors.As(err, &answer):
 		switch {
 		case answer.Code == http.StatusNotModified:
 			return meaning(storage.ErrNotModified, err)
-		case answer.Code == codeNotFound && !strings.Contains(answer.Message, noBucket):
+		case answer.Code == codeNotFound && strings.Contains(answer.Message, noBucket):
+			return meaning(storage.ErrUnavailable, err)
+		case answer.Code == codeNotFound:
 			return meaning(storage.ErrNotExist, err)
 		case answer.Code == codeCondition:
 			return meaning(storage.ErrChanged, err)
-		case passing(answer.Code):
+		case passing(answer.Code), answer.Code == http.StatusUnauthorized, answer.Code == http.StatusForbidden:
 			return meaning(storage.ErrUnavailable, err)
 		}
-		return err // also 403, which gcsblob calls NotFound
+		return err
 	case errors.Is(err, cloud.ErrObjectNotExist):
 		return meaning(storage.ErrNotExist, err)
 	case unreachable(err):

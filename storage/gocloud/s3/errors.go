@@ -15,7 +15,7 @@ import (
 )
 
 // Failure implements [gocloud.Store]. That an object is not there is only what the store has said with 404. A refusal tells
-// nothing of the object: the store cannot be used, which is the operator's affair.
+// nothing of the object, nor does a bucket that is not there: the store cannot be used, which is the operator's affair.
 func (s *store) Failure(err error) error {
 	known := kind(err)
 	if known == nil {
@@ -30,11 +30,10 @@ func kind(err error) error {
 		return nil
 	}
 	switch code(err) {
-	case "NoSuchBucket":
-		return nil
 	case "XMinioStorageFull", "QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "InsufficientCapacity":
 		return storage.ErrNoSpace
-	case "NoSuchUpload", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException":
+	case "NoSuchBucket", "NoSuchUpload", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException",
+		"ExpiredToken", "InvalidToken", "TokenRefreshRequired": // S3 answers the last three with 400
 		return storage.ErrUnavailable
 	}
 	var answer *smithyhttp.ResponseError

@@ -8,6 +8,8 @@ const (
 	smallBuffer = 32 << 10
 	// middleBuffer is the size of the one that follows if that is full and the part is larger.
 	middleBuffer = 512 << 10
+	// largeBuffer is the largest that is taken for the first part before what has come fills it: how long a body is to become, its sender says.
+	largeBuffer = 8 << 20
 	// unit is what the capacities of larger ones are multiples of, so that few are different.
 	unit = 1 << 20
 	// maxSizes is how many different capacities are remembered.

@@ -122,8 +122,10 @@ func (f *filler) fill(number int) (part []byte, more bool, err error) {
 	size, whole := f.t.Size(number)
 	first := int64(smallBuffer)
 	switch {
-	case number > 0 || whole >= size:
+	case number > 0:
 		first = size
+	case whole >= size:
+		first = largeBuffer
 	case whole > 0:
 		first = whole
 	}
@@ -152,11 +154,14 @@ func (f *filler) fill(number int) (part []byte, more bool, err error) {
 		if int64(len(buf)) >= size {
 			return buf, true, nil
 		}
-		next := size
-		if len(buf) < middleBuffer {
-			next = min(size, middleBuffer)
+		next := int64(middleBuffer)
+		switch {
+		case len(buf) >= largeBuffer:
+			next = 2 * int64(len(buf))
+		case len(buf) >= middleBuffer:
+			next = largeBuffer
 		}
-		larger := f.m.get(next)
+		larger := f.m.get(min(size, next))
 		n = copy(larger, buf)
 		f.m.put(buf)
 		larger[n], f.peeked = f.next[0], false

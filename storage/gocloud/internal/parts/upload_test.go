@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -98,6 +99,29 @@ func TestUpload(t *testing.T) {
 				require.False(t, tg.aborted)
 			}
 		}
+	}
+}
+
+// TestUploadBelievesNothing has a body begin that claims to become so large that a part of it would be huge: memory is taken for what comes.
+func TestUploadBelievesNothing(t *testing.T) {
+	broken := errors.New("broken")
+	tg := &target{size: 1 << 30, whole: 5 << 40, fail: -1, parts: map[int][]byte{}}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := Upload(t.Context(), NewMemory(0), io.MultiReader(bytes.NewReader(pattern(100_000)), iotest.ErrReader(broken)), tg)
+	require.ErrorIs(t, err, broken)
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2*largeBuffer))
+
+	// What does come is whole.
+	const part = 3*largeBuffer + 5
+	content := pattern(part + 1000)
+	for _, whole := range []int64{0, 1, 5 << 40} {
+		tg = &target{size: part, whole: whole, fail: -1, parts: map[int][]byte{}}
+		_, err = Upload(t.Context(), NewMemory(0), bytes.NewReader(content), tg)
+		require.NoError(t, err)
+		require.Len(t, tg.parts[0], part)
+		require.True(t, bytes.Equal(content, slices.Concat(tg.parts[0], tg.parts[1])))
 	}
 }
 

@@ -1,0 +1,83 @@
+package storage_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/filter"
+	"github.com/registrykit/registry/storage"
+)
+
+// TestHeadRefreshes: a HEAD puts off the collection of what is old, but only for who may push, and never of a registry that is read-only.
+func TestHeadRefreshes(t *testing.T) {
+	const grace = 400 * time.Millisecond
+	d := newMemory(t)
+	s := newStore(t, d, &storage.Options{Grace: grace})
+	users := auth.AuthenticatorFunc(func(r *http.Request) (auth.Identity, error) {
+		return auth.Identity{Name: r.Header.Get("X-User")}, nil
+	})
+	rules := auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, accesses []auth.Access) error {
+		for _, a := range accesses {
+			if a.Action != auth.Pull && who.Name != "pusher" {
+				return auth.ErrDenied
+			}
+		}
+		return nil
+	})
+	var audited []auth.Decision
+	opts := &registry.Options{Authenticator: users, Authorizer: rules, Audit: func(_ context.Context, d auth.Decision) { audited = append(audited, d) }}
+	reg, err := registry.New(s, opts)
+	require.NoError(t, err)
+	var locked filter.Switch
+	locked.On("")
+	readOnly, err := registry.New(locked.ReadOnly(s), opts)
+	require.NoError(t, err)
+	head := func(h http.Handler, user, path string) {
+		r := httptest.NewRequest(http.MethodHead, path, nil)
+		r.Header.Set("X-User", user)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		require.Equal(t, http.StatusOK, w.Code)
+	}
+	var paths []string
+	var keysOf []string
+	for i := range 2 {
+		blob := pushBlob(t, s, "r", random(uint64(i), 20_000))
+		m := putImage(t, s, "q", image("x", nil, pushBlob(t, s, "q", []byte("{}"))), nil)
+		paths = append(paths, "/v2/r/blobs/"+string(blob.Digest), "/v2/q/manifests/"+string(m.Digest))
+		keysOf = append(keysOf, "r/r/b/sha256/"+blob.Digest.Encoded(), "r/q/m/sha256/"+m.Digest.Encoded())
+	}
+	version := func(key string) string {
+		info, err := d.Stat(t.Context(), key)
+		require.NoError(t, err)
+		return info.Version
+	}
+	for i, path := range paths[:2] {
+		before := version(keysOf[i])
+		head(reg, "pusher", path)
+		require.Equal(t, before, version(keysOf[i]), "it is young")
+	}
+	time.Sleep(grace/2 + 10*time.Millisecond)
+	for i, path := range paths[:2] {
+		before := version(keysOf[i])
+		head(reg, "reader", path)
+		head(readOnly, "pusher", path)
+		require.Equal(t, before, version(keysOf[i]), "neither may")
+		audited = nil
+		head(reg, "pusher", path)
+		require.Len(t, audited, 1, "the HEAD, and not what it does besides")
+		after := version(keysOf[i])
+		require.NotEqual(t, before, after)
+		head(reg, "pusher", path)
+		require.Equal(t, after, version(keysOf[i]), "once in half a grace")
+	}
+	time.Sleep(grace / 2)
+	require.EqualValues(t, 1, collected(t, s, nil).Blobs, "the one that nobody has asked for")
+}
