@@ -149,7 +149,7 @@ func (w *worker) deleteTag(ctx context.Context) error {
 func (w *worker) deleteBlob(ctx context.Context) error {
 	l := newLayer(w.rng.Uint64(), someSize(w.rng))
 	repo, other := w.ownRepo(), w.repo()
-	if err := w.sendAlone(ctx, repo, l); err != nil {
+	if err := w.sendLayer(ctx, repo, l, false); err != nil {
 		return err
 	}
 	if other != repo && w.rng.IntN(2) == 0 {
@@ -175,20 +175,6 @@ func (w *worker) deleteBlob(ctx context.Context) error {
 		return err
 	})
 	return err
-}
-
-// sendAlone sends a layer that no manifest names yet.
-func (w *worker) sendAlone(ctx context.Context, repo string, l *layer) error {
-	for n := 0; ; n++ {
-		_, err := w.again(ctx, func() error { return w.sendLayer(ctx, repo, l, false) })
-		switch {
-		case !isRefused(err):
-			return err
-		case w.s.config.grace > 0 || n == 8:
-			return &failure{refused, err}
-		}
-		w.s.report.event(refused, 1)
-	}
 }
 
 // deleteRepository deletes the worker's own repository. There is no request for it, so it is this process that does it, on the same storage.

@@ -3,8 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
+	"slices"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
@@ -75,63 +80,131 @@ func (w *worker) moveTag(ctx context.Context) error {
 	if img == nil {
 		return w.pushNew(ctx)
 	}
-	tag := w.tag()
-	err := w.putManifest(ctx, img, tag)
-	if isRefused(err) && !img.there { // what the tag named before kept it
-		err = w.push(ctx, img, tag)
-	}
-	return err
+	return w.putManifest(ctx, img, w.tag())
 }
 
-// push pushes an image, layer by layer, with a tag unless that is "". What is refused is sent again.
+// push pushes an image, layer by layer, with a tag unless that is "".
 func (w *worker) push(ctx context.Context, img *image, tag string) error {
 	start := time.Now()
 	defer func() { w.s.report.push(time.Since(start)) }()
-	look := w.rng.IntN(10) < 7 // whether the layers are there, as docker does
-	for n := range 8 {
-		err := w.send(ctx, img, look || n > 0)
-		if err == nil {
-			err = w.putManifest(ctx, img, tag)
-		}
-		if !isRefused(err) {
-			return err
-		}
-		w.s.journal.note("w%d push of %s to %s refused: %v", w.id, img.digest(), img.repo, err)
-		if w.s.config.grace > 0 {
-			return &failure{refused, err}
-		}
-		w.s.report.event(refused, 1)
-		if n == 1 {
-			w.s.report.event(refusedTwice, 1)
-		} else if n > 1 {
-			w.s.report.event("pushes refused more often", 1)
-		}
+	if err := w.send(ctx, img, w.rng.IntN(10) < 7); err != nil { // most look first what is there, as docker does
+		return err
 	}
-	return fail(wrong, "the push of %s to %s was refused 8 times in a row", img.digest(), img.repo)
+	return w.putManifest(ctx, img, tag)
 }
 
 // send sends all that a manifest names.
 func (w *worker) send(ctx context.Context, img *image, look bool) error {
 	for _, l := range img.layers {
-		if _, err := w.again(ctx, func() error { return w.sendLayer(ctx, img.repo, l, look) }); err != nil {
+		if err := w.sendLayer(ctx, img.repo, l, look); err != nil {
 			return err
 		}
 	}
 	for _, c := range img.children {
-		if err := w.send(ctx, c, look); err != nil {
-			return err
-		}
-		if _, err := w.again(ctx, func() error {
-			return w.c.PutManifest(ctx, c.repo, c.digest().String(), c.desc.MediaType, c.content)
-		}); err != nil {
+		if err := w.sendChild(ctx, c, look); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// sendLayer pushes a layer, in one of the ways there are to do so. If it shall look, only what is not there, which it tries to mount first.
+// sendChild sends an image that an index names.
+func (w *worker) sendChild(ctx context.Context, c *image, look bool) error {
+	if err := w.send(ctx, c, look); err != nil {
+		return err
+	}
+	return w.put(ctx, c, func() error {
+		_, err := w.again(ctx, func() error {
+			return w.c.PutManifest(ctx, c.repo, c.digest().String(), c.desc.MediaType, c.content)
+		})
+		return err
+	})
+}
+
+// put pushes a manifest by f. If that is refused, it sends again what is missing, and the manifest once more.
+func (w *worker) put(ctx context.Context, img *image, f func() error) error {
+	for n := 0; ; n++ {
+		err := f()
+		missing, no := refusal(err)
+		if !no {
+			return err
+		}
+		if err := w.refused(n, err); err != nil {
+			return err
+		}
+		for _, l := range img.layers {
+			if slices.Contains(missing, l.desc.Digest) {
+				if err := w.sendLayer(ctx, img.repo, l, false); err != nil {
+					return err
+				}
+			}
+		}
+		for _, c := range img.children {
+			if slices.Contains(missing, c.digest()) {
+				if err := w.sendChild(ctx, c, true); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// sendLayer pushes a layer, which may be refused, too, if it takes long.
 func (w *worker) sendLayer(ctx context.Context, repo string, l *layer, look bool) error {
+	for n := 0; ; n++ {
+		_, err := w.again(ctx, func() error { return w.trySendLayer(ctx, repo, l, look) })
+		if _, no := refusal(err); !no {
+			return err
+		}
+		if err := w.refused(n, err); err != nil {
+			return err
+		}
+	}
+}
+
+// refusal returns what a push shall send again, if err is that.
+func refusal(err error) (missing []digest.Digest, refused bool) {
+	var e *harness.Error
+	if !errors.As(err, &e) {
+		return nil, false
+	}
+	var body struct {
+		Errors []struct {
+			Code   string
+			Detail struct{ Digest digest.Digest }
+		}
+	}
+	if json.Unmarshal(e.Response.Body, &body) != nil {
+		return nil, false
+	}
+	for _, one := range body.Errors {
+		if one.Code != "MANIFEST_BLOB_UNKNOWN" && one.Code != "BLOB_UPLOAD_UNKNOWN" {
+			return nil, false
+		}
+		missing = append(missing, one.Detail.Digest)
+	}
+	return missing, len(missing) > 0
+}
+
+// refused counts that something is to be sent again, for the n-th time in a row. With a grace it must not be.
+func (w *worker) refused(n int, err error) error {
+	w.s.journal.note("w%d refused: %v", w.id, err)
+	if w.s.config.grace > 0 || n == 7 {
+		return &failure{refused, err}
+	}
+	w.s.report.event(refused, 1)
+	switch n {
+	case 0:
+	case 1:
+		w.s.report.event(refusedTwice, 1)
+	default:
+		w.s.report.event("pushes refused more often", 1)
+	}
+	return nil
+}
+
+// trySendLayer pushes a layer, in one of the ways there are to do so. If it shall look, only what is not there, which it tries to mount first.
+func (w *worker) trySendLayer(ctx context.Context, repo string, l *layer, look bool) error {
 	d := l.desc.Digest
 	location := ""
 	if look {
@@ -185,15 +258,21 @@ func (w *worker) putManifest(ctx context.Context, img *image, tag string) error 
 		before.untag(tag)
 		w.free(before)
 	}
-	put := func() error { return w.c.PutManifest(ctx, img.repo, ref, img.desc.MediaType, img.content) }
-	if img.subject == nil && !img.common && w.coin() {
-		if cut, err := w.once(ctx, put); err != nil {
-			return err
-		} else if cut {
-			return w.resolvePut(ctx, img, tag, before)
-		}
-	} else if _, err := w.again(ctx, put); err != nil {
+	try, once := w.again, img.subject == nil && !img.common && w.coin()
+	if once {
+		try = w.once
+	}
+	unknown := false
+	err := w.put(ctx, img, func() error {
+		cut, err := try(ctx, func() error { return w.c.PutManifest(ctx, img.repo, ref, img.desc.MediaType, img.content) })
+		unknown = once && cut
 		return err
+	})
+	if err != nil {
+		return err
+	}
+	if unknown {
+		return w.resolvePut(ctx, img, tag, before)
 	}
 	w.adopt(img)
 	w.named(img, tag, before)
@@ -254,20 +333,27 @@ func (w *worker) resolvePut(ctx context.Context, img *image, tag string, before 
 
 // abandonUpload begins an upload and does not finish it.
 func (w *worker) abandonUpload(ctx context.Context) error {
-	_, err := w.again(ctx, func() error { _, err := w.beginUpload(ctx); return err })
+	return w.uploadOnly(ctx, func() error { _, err := w.beginUpload(ctx); return err })
+}
+
+// uploadOnly calls f, which begins an upload that ends without a blob. It may be refused once it has taken too long.
+func (w *worker) uploadOnly(ctx context.Context, f func() error) error {
+	_, err := w.again(ctx, f)
+	if _, no := refusal(err); no {
+		return w.refused(0, err)
+	}
 	return err
 }
 
 // cancelUpload begins an upload and cancels it.
 func (w *worker) cancelUpload(ctx context.Context) error {
-	_, err := w.again(ctx, func() error {
+	return w.uploadOnly(ctx, func() error {
 		location, err := w.beginUpload(ctx)
 		if err == nil {
 			_, err = w.c.Do(ctx, http.StatusNoContent, http.MethodDelete, location, nil, nil)
 		}
 		return err
 	})
-	return err
 }
 
 func (w *worker) beginUpload(ctx context.Context) (location string, err error) {

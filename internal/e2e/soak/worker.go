@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -136,17 +135,6 @@ func status(err error) int {
 		return e.Response.Status
 	}
 	return 0
-}
-
-// isRefused reports whether a push shall send something again.
-func isRefused(err error) bool {
-	var e *harness.Error
-	if !errors.As(err, &e) {
-		return false
-	}
-	var body struct{ Errors []struct{ Code string } }
-	return json.Unmarshal(e.Response.Body, &body) == nil && len(body.Errors) > 0 &&
-		slices.Contains([]string{"MANIFEST_BLOB_UNKNOWN", "BLOB_UPLOAD_UNKNOWN"}, body.Errors[0].Code)
 }
 
 // again calls f, whose request may be cut off by a kill, until it is not. cut says that it was, so that what f asks for may have been done before.
