@@ -41,6 +41,10 @@ func (n noisy) Explain(ctx context.Context, who auth.Identity, accesses []auth.A
 	return rule, err
 }
 
+func (n noisy) Scope(ctx context.Context, who auth.Identity, accesses []auth.Access) (string, error) {
+	return auth.Scope(ctx, n.next, who, accesses)
+}
+
 func (n noisy) Prefixes(ctx context.Context, who auth.Identity) []string {
 	return auth.Prefixes(ctx, n.next, who)
 }

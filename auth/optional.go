@@ -2,7 +2,8 @@ package auth
 
 import "context"
 
-// Explainer is an [Authorizer] that says which of its rules decided. Whoever wraps an Authorizer passes this on, and [Prefixer].
+// Explainer is an [Authorizer] that says which of its rules decided. Whoever wraps an Authorizer passes this on, [Scoper] and
+// [Prefixer].
 type Explainer interface {
 	// Explain is Authorize, and says besides which rule decided, in words for an operator; "" if none did.
 	//
@@ -17,12 +18,29 @@ type Prefixer interface {
 	Prefixes(ctx context.Context, identity Identity) []string
 }
 
+// Scoper is an [Authorizer] that knows what an identity may do under some tag at least. Scopes of tokens have no tags in them: they are granted by this, and the
+// Authorizer is asked again, with the tag, when a token is used. Without it, a token for deletes is only given to who may delete without a tag.
+type Scoper interface {
+	// Scope is Explain, but that an access without a tag is allowed also if there may be a tag with which it is.
+	//
+	// Errors: those of Authorize.
+	Scope(ctx context.Context, identity Identity, accesses []Access) (rule string, err error)
+}
+
 // Explain is a.Authorize. If a is an [Explainer], it says which rule decided.
 func Explain(ctx context.Context, a Authorizer, identity Identity, accesses []Access) (rule string, err error) {
 	if e, ok := a.(Explainer); ok {
 		return e.Explain(ctx, identity, accesses)
 	}
 	return "", a.Authorize(ctx, identity, accesses)
+}
+
+// Scope is a.Scope, if a is a [Scoper], and otherwise [Explain].
+func Scope(ctx context.Context, a Authorizer, identity Identity, accesses []Access) (rule string, err error) {
+	if s, ok := a.(Scoper); ok {
+		return s.Scope(ctx, identity, accesses)
+	}
+	return Explain(ctx, a, identity, accesses)
 }
 
 // Prefixes are those of a for the identity, if a is a [Prefixer], and otherwise the one that every name has.

@@ -132,10 +132,10 @@ func (l *Logins) issue(r *http.Request, scopes []scope) (*answer, error) {
 	}, nil
 }
 
-// allowed asks for one access.
+// allowed asks for one access, under whatever tag it will be.
 func (l *Logins) allowed(r *http.Request, identity auth.Identity, a auth.Access) (bool, error) {
 	accesses := []auth.Access{a}
-	rule, err := auth.Explain(r.Context(), l.rules, identity, accesses)
+	rule, err := auth.Scope(r.Context(), l.rules, identity, accesses)
 	l.audit(r, auth.Decision{Identity: identity, Accesses: accesses, Allowed: err == nil, Rule: rule, Err: err})
 	if errors.Is(err, auth.ErrDenied) || errors.Is(err, auth.ErrScope) {
 		return false, nil

@@ -1,0 +1,232 @@
+package rules
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/registrykit/registry/auth"
+)
+
+// maxPatterns is how many patterns all rules come to at most, each alternative in braces counted.
+const maxPatterns = 1 << 17
+
+// actions is a set of actions, as a rule has them.
+type actions uint8
+
+const (
+	doesPull actions = 1 << iota
+	doesPush
+	doesOverwrite
+	doesDelete
+	doesElse // what can be done with a repository and has no name here
+	doesCatalog
+
+	doesAll = doesPull | doesPush | doesOverwrite | doesDelete | doesElse
+)
+
+// rule is a Rule made ready.
+type rule struct {
+	text    string // for Explain
+	actions actions
+	deny    bool
+	repos   patterns
+	tagged  bool // limited to tags
+	tags    patterns
+	who     who
+}
+
+// who is a Who made ready.
+type who struct {
+	everyone, anonymous, authenticated bool
+
+	users  map[string]struct{}
+	user   string // the only one, instead
+	groups []int  // indexes of table.groups
+	claims [][]claim
+}
+
+// claim is what the value of one key must match.
+type claim struct {
+	key    string
+	values patterns
+}
+
+// table is rules made ready, in their order. It does not change.
+type table struct {
+	rules    []rule
+	groups   map[string]int // the groups that rules name
+	user     bool           // a pattern has the caller's name in it
+	patterns int
+}
+
+// place is where a rule comes from.
+type place struct {
+	rule string // for Explain and errors
+	// at is where an element of a field is, for errors; -1 is the field itself.
+	at func(field string, i int) string
+}
+
+// newTable makes rules ready.
+//
+// Errors: what is wrong with the first that is, and where.
+func newTable(rules []Rule, places []place) (*table, error) {
+	t := &table{rules: make([]rule, len(rules)), groups: make(map[string]int)}
+	for i := range rules {
+		if err := t.compile(&t.rules[i], &rules[i], places[i]); err != nil {
+			return nil, err
+		}
+		if t.patterns > maxPatterns {
+			return nil, fmt.Errorf("%s: more than %d patterns", places[i].rule, maxPatterns)
+		}
+	}
+	return t, nil
+}
+
+func (t *table) compile(c *rule, r *Rule, p place) error {
+	fail := func(field string, i int, format string, args ...any) error {
+		return fmt.Errorf("%s: %s: %w", p.at(field, i), field, fmt.Errorf(format, args...))
+	}
+	c.text = p.rule
+	if r.Name != "" {
+		c.text += ": " + r.Name
+	}
+	switch r.Effect {
+	case "", Allow:
+	case Deny:
+		c.deny = true
+	default:
+		return fail("effect", -1, "%q is neither allow nor deny", r.Effect)
+	}
+	if field, i, err := t.compileWho(&c.who, &r.Who); err != nil {
+		return fail(field, i, "%w", err)
+	}
+	if len(r.Actions) == 0 {
+		return fail("actions", -1, "none")
+	}
+	for i, a := range r.Actions {
+		bits, err := actionsOf(a)
+		if err != nil {
+			return fail("actions", i, "%w", err)
+		}
+		c.actions |= bits
+	}
+	switch onRepositories := c.actions&doesAll != 0; {
+	case onRepositories && len(r.Repositories) == 0:
+		return fail("repositories", -1, "none")
+	case !onRepositories && len(r.Repositories) > 0:
+		return fail("repositories", -1, "the catalogue is of them all; what it shows is what the caller may pull")
+	case !onRepositories && len(r.Tags) > 0:
+		return fail("tags", -1, "the catalogue has none")
+	}
+	var i int
+	var err error
+	if c.repos, i, err = ofRepository.compile(r.Repositories); err != nil {
+		return fail("repositories", i, "%w", err)
+	}
+	if c.tags, i, err = ofTag.compile(r.Tags); err != nil {
+		return fail("tags", i, "%w", err)
+	}
+	c.tagged = len(r.Tags) > 0
+	if c.actions&doesAll == doesAll && c.repos.all() && !c.tagged && slices.Contains(r.Actions, auth.All) {
+		c.actions |= doesCatalog
+	}
+	for _, list := range [][]pattern{c.repos.in, c.repos.out, c.tags.in, c.tags.out} {
+		t.patterns += len(list)
+	}
+	for _, list := range [][]pattern{c.repos.in, c.repos.out} {
+		t.user = t.user || slices.ContainsFunc(list, func(p pattern) bool { return p.user })
+	}
+	return nil
+}
+
+// actionsOf returns the actions that a word means.
+func actionsOf(a auth.Action) (actions, error) {
+	switch a {
+	case auth.Pull:
+		return doesPull, nil
+	case auth.Push:
+		return doesPush, nil
+	case auth.Overwrite:
+		return doesOverwrite, nil
+	case auth.Delete:
+		return doesDelete, nil
+	case Catalog:
+		return doesCatalog, nil
+	case auth.All:
+		return doesAll, nil
+	}
+	return 0, fmt.Errorf("%q is none of pull, push, overwrite, delete, catalog and *", string(a))
+}
+
+// compileWho makes a Who ready.
+//
+// Errors: what is wrong, and the field and index of it.
+func (t *table) compileWho(c *who, w *Who) (field string, i int, err error) {
+	c.everyone = w.Everyone || w.Anonymous && w.Authenticated
+	c.anonymous, c.authenticated = w.Anonymous, w.Authenticated
+	if !w.Everyone && !w.Anonymous && !w.Authenticated && len(w.Users) == 0 && len(w.Groups) == 0 && len(w.Claims) == 0 {
+		return "who", -1, errors.New("nobody")
+	}
+	for i, name := range w.Users {
+		if err := checkName(name); err != nil {
+			return "user", i, err
+		}
+	}
+	if len(w.Users) == 1 {
+		c.user = w.Users[0]
+	} else if len(w.Users) > 1 {
+		c.users = make(map[string]struct{}, len(w.Users))
+		for _, name := range w.Users {
+			c.users[name] = struct{}{}
+		}
+	}
+	for i, name := range w.Groups {
+		if err := checkName(name); err != nil {
+			return "group", i, err
+		}
+		id, known := t.groups[name]
+		if !known {
+			id = len(t.groups)
+			t.groups[name] = id
+		}
+		c.groups = append(c.groups, id)
+	}
+	for i, m := range w.Claims {
+		if len(m) == 0 {
+			return "claim", i, errors.New("none")
+		}
+		var all []claim
+		for key, value := range m {
+			if key == "" {
+				return "claim", i, errors.New("a key is empty")
+			}
+			ps, _, err := ofClaim.compile([]string{value})
+			if err != nil {
+				return "claim", i, fmt.Errorf("%s: %w", key, err)
+			}
+			t.patterns += len(ps.in)
+			all = append(all, claim{key, ps})
+		}
+		slices.SortFunc(all, func(a, b claim) int { // what is soon told first
+			return cmp.Or(-cmp.Compare(a.values.in[0].tail, b.values.in[0].tail), strings.Compare(a.key, b.key))
+		})
+		c.claims = append(c.claims, all)
+	}
+	return "", 0, nil
+}
+
+// checkName refuses the name of a user or group that is meant to be something else.
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("a name is empty")
+	case strings.Contains(name, "*"):
+		return fmt.Errorf("%q: names are no patterns; all who have one are authenticated", name)
+	case strings.HasPrefix(name, "!"):
+		return fmt.Errorf("%q: there are no exceptions here; an earlier rule with effect deny makes one", name)
+	}
+	return nil
+}

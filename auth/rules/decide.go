@@ -1,0 +1,187 @@
+package rules
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/reference"
+)
+
+// caller is an identity made ready to be looked for in rules.
+type caller struct {
+	identity auth.Identity
+	user     string // what {user} stands for; "": nothing
+	// The bits of table.groups that it is in: in few, or in many if few are not enough.
+	grouped bool
+	few     [16]uint64
+	many    []uint64
+}
+
+// prepare makes c ready for the rules of t.
+func (t *table) prepare(c *caller, identity auth.Identity) {
+	c.identity = identity
+	if t.user && !strings.Contains(identity.Name, "/") && reference.CheckName(identity.Name) == nil {
+		c.user = identity.Name
+	}
+	if len(t.groups) == 0 || len(identity.Groups) == 0 {
+		return
+	}
+	if n := (len(t.groups) + 63) / 64; n > len(c.few) {
+		c.many = make([]uint64, n)
+	}
+	for _, g := range identity.Groups {
+		if id, ok := t.groups[g]; ok {
+			c.grouped = true
+			*c.bits(id) |= 1 << (id % 64)
+		}
+	}
+}
+
+// bits are those among which the bit of a group is.
+func (c *caller) bits(id int) *uint64 {
+	if c.many != nil {
+		return &c.many[id/64]
+	}
+	return &c.few[id/64]
+}
+
+// includes reports whether c is one of w.
+func (w *who) includes(c *caller) bool {
+	name := c.identity.Name
+	if w.everyone || w.anonymous && name == "" || w.authenticated && name != "" || w.user != "" && w.user == name {
+		return true
+	}
+	if len(w.users) > 0 {
+		if _, ok := w.users[name]; ok {
+			return true
+		}
+	}
+	if c.grouped {
+		for _, id := range w.groups {
+			if *c.bits(id)&(1<<(id%64)) != 0 {
+				return true
+			}
+		}
+	}
+	for _, all := range w.claims {
+		if claimed(all, c.identity.Claims) {
+			return true
+		}
+	}
+	return false
+}
+
+// claimed reports whether all of the claims are there.
+func claimed(all []claim, claims map[string]any) bool {
+	for i := range all {
+		if value, ok := claims[all[i].key]; !ok || !all[i].matches(value) {
+			return false
+		}
+	}
+	return true
+}
+
+// matches reports whether a value, or one element of it, matches.
+func (c *claim) matches(value any) bool {
+	var text string
+	switch v := value.(type) {
+	case string:
+		text = v
+	case bool:
+		text = strconv.FormatBool(v)
+	case float64: // all numbers, in a token
+		text = strconv.FormatFloat(v, 'f', -1, 64)
+	case int:
+		text = strconv.Itoa(v)
+	case int64:
+		text = strconv.FormatInt(v, 10)
+	case []string:
+		for _, element := range v {
+			if c.matches(element) {
+				return true
+			}
+		}
+		return false
+	case []any:
+		for _, element := range v {
+			if _, nested := element.([]any); !nested && c.matches(element) {
+				return true
+			}
+		}
+		return false
+	default:
+		return false
+	}
+	s := newSubject(text, "")
+	return c.values.match(&s)
+}
+
+// question is an access made ready to be asked about.
+type question struct {
+	repo    subject
+	tag     subject
+	actions actions // that a rule must have; a rule that denies, one of them
+	// content: without a tag it is about content that tags do not limit.
+	content bool
+	// some: it is asked whether there is a tag for which the access is allowed.
+	some bool
+}
+
+// ask makes the question of an access, for somebody whose name is user; false if no rule can be about it.
+func ask(a *auth.Access, user string, some bool) (question, bool) {
+	q := question{some: some}
+	if a.Type == auth.TypeRegistry {
+		q.actions = doesCatalog
+		return q, a.Name == auth.NameCatalog && a.Action == auth.All
+	}
+	q.repo, q.tag = newSubject(a.Name, user), newSubject(a.Tag, "")
+	switch a.Action {
+	case auth.Pull:
+		q.actions, q.content = doesPull, true
+	case auth.Push:
+		q.actions, q.content = doesPush, true
+	case auth.Overwrite:
+		q.actions = doesOverwrite
+	case auth.Delete:
+		q.actions = doesDelete
+	case auth.All:
+		q.actions = doesAll
+	default:
+		q.actions = doesElse
+	}
+	return q, a.Type == auth.TypeRepository && a.Name != "" && a.Action != ""
+}
+
+// decide returns the first rule that is about the access; nil if none is.
+func (t *table) decide(c *caller, a *auth.Access, some bool) *rule {
+	q, ok := ask(a, c.user, some)
+	if !ok {
+		return nil
+	}
+	for i := range t.rules {
+		r := &t.rules[i]
+		if r.about(&q) && (q.actions == doesCatalog || r.repos.match(&q.repo)) && r.who.includes(c) {
+			return r
+		}
+	}
+	return nil
+}
+
+// about reports whether actions and tags of the rule are those of a question.
+func (r *rule) about(q *question) bool {
+	if r.actions&q.actions == 0 || !r.deny && r.actions&q.actions != q.actions {
+		return false
+	}
+	switch {
+	case !r.tagged || q.actions == doesCatalog:
+		return true
+	case q.tag.name != "":
+		return r.tags.match(&q.tag)
+	case q.content:
+		return !r.deny
+	case q.some:
+		return !r.deny || r.tags.all()
+	}
+	return r.deny
+}

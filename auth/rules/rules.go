@@ -1,0 +1,162 @@
+package rules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/registrykit/registry/auth"
+)
+
+// Rules is rules as an [auth.Authorizer], made by [New], [Parse] or [Load]. It is safe for concurrent use.
+type Rules struct {
+	current atomic.Pointer[table]
+	file    *file // nil: they do not change
+}
+
+var (
+	_ auth.Authorizer = (*Rules)(nil)
+	_ auth.Explainer  = (*Rules)(nil)
+	_ auth.Prefixer   = (*Rules)(nil)
+	_ auth.Scoper     = (*Rules)(nil)
+)
+
+// New makes rules ready. Of none, nobody may do anything. Explain calls a rule by its index: "rule 0: NAME".
+//
+// Errors: what is wrong with the first rule that is, and its index.
+func New(rules []Rule) (*Rules, error) {
+	places := make([]place, len(rules))
+	for i := range rules {
+		name := fmt.Sprintf("rule %d", i)
+		places[i] = place{rule: name, at: func(string, int) string { return name }}
+	}
+	t, err := newTable(rules, places)
+	if err != nil {
+		return nil, fmt.Errorf("rules: %w", err)
+	}
+	return of(t), nil
+}
+
+func of(t *table) *Rules {
+	r := &Rules{}
+	r.current.Store(t)
+	return r
+}
+
+// table returns the rules as they are now.
+func (r *Rules) table(ctx context.Context) *table {
+	if r.file != nil {
+		r.file.refresh(ctx, &r.current)
+	}
+	return r.current.Load()
+}
+
+// Authorize implements [auth.Authorizer].
+//
+// Errors: auth.ErrDenied.
+func (r *Rules) Authorize(ctx context.Context, identity auth.Identity, accesses []auth.Access) error {
+	t := r.table(ctx)
+	var c caller
+	t.prepare(&c, identity)
+	for i := range accesses {
+		if d := t.decide(&c, &accesses[i], false); d == nil || d.deny {
+			return auth.ErrDenied
+		}
+	}
+	return nil
+}
+
+// Explain implements [auth.Explainer]. It says which rule denied the first access that is denied, "" if none is about it; or which rules allowed the accesses, such as
+// "rules.yaml:12: the team pushes".
+//
+// Errors: auth.ErrDenied.
+func (r *Rules) Explain(ctx context.Context, identity auth.Identity, accesses []auth.Access) (string, error) {
+	return r.explain(ctx, identity, accesses, false)
+}
+
+// Scope implements [auth.Scoper]. An access without a tag is allowed if it is, or if there may be a tag for which it is.
+//
+// Errors: auth.ErrDenied.
+func (r *Rules) Scope(ctx context.Context, identity auth.Identity, accesses []auth.Access) (string, error) {
+	return r.explain(ctx, identity, accesses, true)
+}
+
+func (r *Rules) explain(ctx context.Context, identity auth.Identity, accesses []auth.Access, some bool) (string, error) {
+	t := r.table(ctx)
+	var c caller
+	t.prepare(&c, identity)
+	var few [4]*rule
+	used := few[:0]
+	for i := range accesses {
+		d := t.decide(&c, &accesses[i], some)
+		if d == nil {
+			return "", auth.ErrDenied
+		}
+		if d.deny {
+			return d.text, auth.ErrDenied
+		}
+		if !slices.Contains(used, d) {
+			used = append(used, d)
+		}
+	}
+	if len(used) == 1 {
+		return used[0].text, nil
+	}
+	texts := make([]string, len(used))
+	for i, d := range used {
+		texts[i] = d.text
+	}
+	return strings.Join(texts, ", "), nil
+}
+
+// Prefixes implements [auth.Prefixer].
+func (r *Rules) Prefixes(ctx context.Context, identity auth.Identity) []string {
+	return r.table(ctx).prefixes(identity)
+}
+
+// GrantsAnonymous reports whether callers without credentials may do anything.
+func (r *Rules) GrantsAnonymous() bool {
+	ctx := context.Background()
+	catalog := []auth.Access{{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}}
+	return len(r.Prefixes(ctx, auth.Identity{})) > 0 || !errors.Is(r.Authorize(ctx, auth.Identity{}, catalog), auth.ErrDenied)
+}
+
+// prefixes returns what the names begin with in which the identity may do something.
+func (t *table) prefixes(identity auth.Identity) []string {
+	var c caller
+	t.prepare(&c, identity)
+	var found []string
+	var denied actions // everywhere
+	for i := range t.rules {
+		r := &t.rules[i]
+		if r.actions&doesAll&^denied == 0 || !r.who.includes(&c) {
+			continue
+		}
+		if r.deny {
+			if !r.tagged && r.repos.all() {
+				denied |= r.actions
+			}
+			continue
+		}
+		for j := range r.repos.in {
+			switch p := &r.repos.in[j]; {
+			case !p.user:
+				found = append(found, p.prefix)
+			case c.user == "":
+			case p.fixed:
+				found = append(found, p.prefix+c.user)
+			default:
+				found = append(found, p.prefix)
+			}
+		}
+	}
+	slices.Sort(found)
+	found = slices.Compact(found)
+	if len(found) > 0 && found[0] == "" {
+		return found[:1]
+	}
+	return found
+}
