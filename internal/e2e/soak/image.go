@@ -159,10 +159,3 @@ func (l *ledger) some(rng *rand.Rand) *image {
 	}
 	return l.all[rng.IntN(len(l.all))]
 }
-
-// images returns all of them.
-func (l *ledger) images() []*image {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.all)
-}

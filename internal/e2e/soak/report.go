@@ -107,13 +107,13 @@ func (r *report) String() string {
 	_ = w.Flush()
 	fmt.Fprintln(&b)
 	w = tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "storage\t%s\tall keys\traw objects\traw bytes\t\n", strings.Join(prefixes, "\t"))
+	fmt.Fprintf(w, "storage\t%s\tall keys\tbytes\tof them data\tfiles or objects\tbytes\t\n", strings.Join(prefixes, "\t"))
 	for _, s := range r.spaces {
 		fmt.Fprintf(w, "%s\t", s.when)
 		for _, p := range prefixes {
 			fmt.Fprintf(w, "%d\t", s.keys[p])
 		}
-		fmt.Fprintf(w, "%d\t%d\t%d\t\n", s.total, s.raw, s.rawBytes)
+		fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t\n", s.total, s.bytes, s.data, s.raw, s.rawBytes)
 	}
 	_ = w.Flush()
 	for _, f := range r.failures {

@@ -20,7 +20,8 @@ type space struct {
 	when     string
 	keys     map[string]int // by prefix
 	total    int
-	data     int64 // bytes below data/
+	bytes    int64
+	data     int64 // those below data/
 	raw      int   // files or objects
 	rawBytes int64
 }
@@ -48,7 +49,7 @@ func (s *soaker) measure(ctx context.Context, when string) (keys map[string]int6
 		}
 		keys[info.Key] = info.Size
 		sp.keys[prefix(info.Key)]++
-		sp.total++
+		sp.total, sp.bytes = sp.total+1, sp.bytes+info.Size
 		if strings.HasPrefix(info.Key, "data/") {
 			sp.data += info.Size
 		}
