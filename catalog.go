@@ -39,7 +39,7 @@ func (g *guard) scan(ctx context.Context, opts *ListOptions) iter.Seq2[scanned, 
 					break
 				}
 				if err == nil && within {
-					s.visible, err = g.sees(ctx, &Op{Kind: OpTags, Repository: name})
+					s.visible, err = g.seesName(ctx, name)
 				}
 				if !yield(s, err) || err != nil {
 					return

@@ -77,11 +77,21 @@ func (g *guard) seesEntry(ctx context.Context, repo string, e *HistoryEntry) (bo
 }
 
 // sees reports whether the caller may do what an element of a list stands for. Nobody is told that it was asked.
-func (g *guard) sees(ctx context.Context, op *Op) (bool, error) {
+func (g *guard) sees(ctx context.Context, op *Op) (bool, error) { return g.allowed(ctx, op.Access()) }
+
+// seesName reports whether the caller may see the name of a repository in the catalogue: who may pull from it. The catalogue is asked for together with that, as
+// a token for it lists what its bearer may pull, and no token could name all that.
+func (g *guard) seesName(ctx context.Context, name string) (bool, error) {
+	catalogue, pull := Op{Kind: OpRepositories}, Op{Kind: OpTags, Repository: name}
+	return g.allowed(ctx, append(catalogue.Access(), pull.Access()...))
+}
+
+// allowed reports whether the caller may do all of accesses. Nobody is told of the question.
+func (g *guard) allowed(ctx context.Context, accesses []auth.Access) (bool, error) {
 	if g.r.opts.Authorizer == nil {
 		return true, nil
 	}
-	err := g.r.opts.Authorizer.Authorize(ctx, g.identity, op.Access())
+	err := g.r.opts.Authorizer.Authorize(ctx, g.identity, accesses)
 	switch {
 	case err == nil:
 		return true, nil

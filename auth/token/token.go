@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -187,14 +188,17 @@ func (l *Logins) Authorize(ctx context.Context, identity auth.Identity, accesses
 	return inScope(identity, accesses)
 }
 
-// inScope returns auth.ErrScope if the identity is that of a token which does not cover the accesses.
+// inScope returns auth.ErrScope if the identity is that of a token which does not cover the accesses. One for the catalogue covers pulls that are asked for
+// together with the catalogue: then it is about the name in the list.
 func inScope(identity auth.Identity, accesses []auth.Access) error {
 	v, ok := identity.Claims[scopesClaim].(*verified)
 	if !ok {
 		return nil
 	}
+	catalogue := auth.Access{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}
+	listed := slices.Contains(accesses, catalogue) && covers(v.grants, catalogue)
 	for _, a := range accesses {
-		if !covers(v.grants, a) {
+		if !covers(v.grants, a) && !(listed && a.Action == auth.Pull) {
 			return auth.ErrScope
 		}
 	}

@@ -105,8 +105,9 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 	if err != nil {
 		return err
 	}
-	if c.access.audit {
-		opts.Audit = audit(log)
+	around, err := c.access.set(opts, store, log)
+	if err != nil {
+		return err
 	}
 	reg, err := registry.New(backend, opts)
 	if err != nil {
@@ -117,7 +118,7 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 		return err
 	}
 	server := &http.Server{
-		Handler:           accessLog(log, health(driver, reg)),
+		Handler:           accessLog(log, health(driver, around(reg))),
 		ReadHeaderTimeout: 30 * time.Second,
 		MaxHeaderBytes:    32 << 10,
 		IdleTimeout:       2 * time.Minute,

@@ -4,16 +4,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/auth/token"
 	"github.com/stretchr/testify/require"
 )
 
 // TestClients takes each client through all that a user meets.
 func TestClients(t *testing.T) {
-	each(t, func(t *testing.T, open func(t *testing.T, addr string) *client) {
-		s := newSite(t, auth.AuthorizerFunc(rules))
-		c := open(t, s.Addr)
+	each(t, func(t *testing.T, connect func(t *testing.T, addr string) *client) {
+		s := newSite(t, open)
+		c := connect(t, s.Addr)
 		s.seed(t, c, "ann/closed")
 		pushed := s.count(`^PUT /v2/.*/manifests/.* 201$`)
 		ok := func(said string, err error) {
@@ -62,9 +61,9 @@ func TestClients(t *testing.T) {
 
 // TestAnonymousPull is what most users do, who have never logged in.
 func TestAnonymousPull(t *testing.T) {
-	each(t, func(t *testing.T, open func(t *testing.T, addr string) *client) {
-		s := newSite(t, auth.AuthorizerFunc(rules))
-		c := open(t, s.Addr)
+	each(t, func(t *testing.T, connect func(t *testing.T, addr string) *client) {
+		s := newSite(t, open)
+		c := connect(t, s.Addr)
 		s.seed(t, c, "open/app")
 		said, err := c.pull(t, "open/app")
 		require.NoError(t, err, said)
@@ -74,9 +73,9 @@ func TestAnonymousPull(t *testing.T) {
 
 // TestBasic is where nobody may do anything without a login: there are no tokens then.
 func TestBasic(t *testing.T) {
-	each(t, func(t *testing.T, open func(t *testing.T, addr string) *client) {
-		s := newSite(t, closed{})
-		c := open(t, s.Addr)
+	each(t, func(t *testing.T, connect func(t *testing.T, addr string) *client) {
+		s := newSite(t, closed)
+		c := connect(t, s.Addr)
 		said, err := c.push(t, "ann/app")
 		require.Error(t, err, said)
 		said, err = c.login(t, user, "wrong")
@@ -97,10 +96,10 @@ func TestBasic(t *testing.T) {
 
 // TestExpiry has a token expire in the middle of a push, between a layer and the manifest: the client fetches another and goes on.
 func TestExpiry(t *testing.T) {
-	each(t, func(t *testing.T, open func(t *testing.T, addr string) *client) {
-		s := newSite(t, auth.AuthorizerFunc(rules))
+	each(t, func(t *testing.T, connect func(t *testing.T, addr string) *client) {
+		s := newSite(t, open)
 		s.hold = token.MinLifetime + 15*time.Second
-		c := open(t, s.Addr)
+		c := connect(t, s.Addr)
 		said, err := c.login(t, user, password)
 		require.NoError(t, err, said)
 		before := s.count(`^GET /v2/token`)

@@ -25,7 +25,7 @@ type client struct {
 }
 
 // each runs a test for each client.
-func each(t *testing.T, test func(t *testing.T, open func(t *testing.T, addr string) *client)) {
+func each(t *testing.T, test func(t *testing.T, connect func(t *testing.T, addr string) *client)) {
 	all := maps.Clone(clients)
 	maps.Copy(all, slow)
 	for name, open := range all {

@@ -1,12 +1,13 @@
-// Package access has the programs that people use log in, pull and push where some may and others may not: anonymous callers pull what is
-// open, ann pulls everything and pushes below her name. All of it goes through the token endpoint.
+// Package access has the programs that people use log in, pull and push where some may and others may not, by a password file and rules:
+// anonymous callers pull what is open, ann pulls everything and pushes below her name. All of it goes through the token endpoint.
 package access
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -14,63 +15,36 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
-	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/auth/htpasswd"
+	"github.com/registrykit/registry/auth/rules"
 	"github.com/registrykit/registry/auth/token"
 	"github.com/registrykit/registry/internal/e2e/harness"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
 )
 
 const user, password = "ann", "correct-horse"
 
-// users are those who log in: ann, and the one who sees to it that there is something to pull.
-type users struct{}
+// open are rules by which everybody pulls what is open, and ann pulls everything and does what she likes below her name. The seeder sees to it
+// that there is something to pull.
+const open = `
+rules:
+  - {who: {user: seeder}, repositories: "**", actions: "*"}
+  - {who: everyone, repositories: "open/**", actions: pull}
+  - {who: {user: ann}, repositories: "**", actions: pull}
+  - {who: authenticated, repositories: "{user}/**", actions: "*"}
+`
 
-func (users) Authenticate(r *http.Request) (auth.Identity, error) {
-	name, pass, ok := r.BasicAuth()
-	switch {
-	case !ok:
-		return auth.Identity{}, nil
-	case name != user && name != "seeder" || pass != password:
-		return auth.Identity{}, auth.ErrCredentials
-	}
-	return auth.Identity{Name: name}, nil
-}
-
-func (users) Challenge(*http.Request, []auth.Access) string { return `Basic realm="registry"` }
-
-// closed are the same rules, but that nobody does anything without a login, and they say so: clients are asked for their password directly.
-type closed struct{}
-
-func (closed) Authorize(ctx context.Context, who auth.Identity, accesses []auth.Access) error {
-	if who.Anonymous() {
-		return auth.ErrDenied
-	}
-	return rules(ctx, who, accesses)
-}
-
-func (closed) Prefixes(_ context.Context, who auth.Identity) []string {
-	if who.Anonymous() {
-		return nil
-	}
-	return []string{""}
-}
-
-// rules: everybody pulls what is open, ann pulls everything and does what she likes below ann.
-func rules(_ context.Context, who auth.Identity, accesses []auth.Access) error {
-	for _, a := range accesses {
-		if who.Name == "seeder" {
-			continue
-		}
-		open := a.Action == auth.Pull && strings.HasPrefix(a.Name, "open/")
-		anns := who.Name == user && (a.Action == auth.Pull || strings.HasPrefix(a.Name, "ann/"))
-		if a.Type != auth.TypeRepository || !open && !anns {
-			return auth.ErrDenied
-		}
-	}
-	return nil
-}
+// closed are the same rules, but that nobody does anything without a login: clients are asked for their password directly.
+const closed = `
+rules:
+  - {who: anonymous, repositories: "**", actions: "*", effect: deny}
+  - {who: {user: seeder}, repositories: "**", actions: "*"}
+  - {who: {user: ann}, repositories: ["open/**", "**"], actions: pull}
+  - {who: authenticated, repositories: "{user}/**", actions: "*"}
+`
 
 // site is a registry with these users and rules, in this process, that writes down requests.
 type site struct {
@@ -82,13 +56,21 @@ type site struct {
 	held bool
 }
 
-func newSite(t *testing.T, rules auth.Authorizer) *site {
+func newSite(t *testing.T, policy string) *site {
 	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	require.NoError(t, err)
+	passwords := filepath.Join(t.TempDir(), "users")
+	require.NoError(t, os.WriteFile(passwords, fmt.Appendf(nil, "%s:%s\nseeder:%s\n", user, hash, hash), 0o600))
+	users, err := htpasswd.New(passwords, nil)
+	require.NoError(t, err)
+	access, err := rules.Parse([]byte(policy))
+	require.NoError(t, err)
 	driver, err := disk.New(t.TempDir(), nil)
 	require.NoError(t, err)
 	store, err := storage.New(t.Context(), driver, nil)
 	require.NoError(t, err)
-	logins, err := token.New(store, users{}, rules, &token.Options{Lifetime: token.MinLifetime})
+	logins, err := token.New(store, users, access, &token.Options{Lifetime: token.MinLifetime})
 	require.NoError(t, err)
 	reg, err := registry.New(store, &registry.Options{Authenticator: logins, Authorizer: logins})
 	require.NoError(t, err)

@@ -1,0 +1,70 @@
+// Auth is a registry on a directory, with a password file and rules of who may do what:
+//
+//	htpasswd -cB users ann
+//	go run ./examples/auth -htpasswd users -rules rules.yaml -tls-cert cert.pem -tls-key key.pem
+//	docker login -u ann 127.0.0.1:5000
+//
+// What rules are like is in docs/access.md. Both files may be changed while it runs.
+package main
+
+import (
+	"context"
+	"flag"
+	"log"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/auth/htpasswd"
+	"github.com/registrykit/registry/auth/rules"
+	"github.com/registrykit/registry/auth/token"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/disk"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:5000", "`address` to listen on")
+	folder := flag.String("storage", "./registry-data", "`directory` to keep everything in")
+	passwords := flag.String("htpasswd", "users", "`file` of users and bcrypt hashes of their passwords")
+	policy := flag.String("rules", "rules.yaml", "`file` of rules")
+	cert := flag.String("tls-cert", "cert.pem", "`file` of the certificate, in PEM")
+	key := flag.String("tls-key", "key.pem", "`file` of the key of the certificate")
+	flag.Parse()
+	handler, err := newHandler(context.Background(), *folder, *passwords, *policy)
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := &http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 30 * time.Second, MaxHeaderBytes: 32 << 10}
+	log.Fatal(server.ListenAndServeTLS(*cert, *key))
+}
+
+// newHandler returns the registry and its token endpoint.
+func newHandler(ctx context.Context, folder, passwords, policy string) (http.Handler, error) {
+	driver, err := disk.New(folder, nil)
+	if err != nil {
+		return nil, err
+	}
+	store, err := storage.New(ctx, driver, nil)
+	if err != nil {
+		return nil, err
+	}
+	report := func(_ context.Context, err error) { slog.Error("a file has changed and is not taken", "error", err) }
+	users, err := htpasswd.New(passwords, &htpasswd.Options{Error: report})
+	if err != nil {
+		return nil, err
+	}
+	access, err := rules.Load(policy, &rules.Options{Error: report})
+	if err != nil {
+		return nil, err
+	}
+	logins, err := token.New(store, users, access, nil)
+	if err != nil {
+		return nil, err
+	}
+	reg, err := registry.New(store, &registry.Options{Authenticator: logins, Authorizer: logins})
+	if err != nil {
+		return nil, err
+	}
+	return logins.Handler(reg), nil
+}
