@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/registrykit/registry"
 )
@@ -161,7 +162,7 @@ func (w *worker) deleteBlob(ctx context.Context) error {
 	}
 	target := "/v2/" + repo + "/blobs/" + l.desc.Digest.String()
 	cut, err := w.again(ctx, func() error { return w.c.Delete(ctx, target) })
-	if status(err) == 404 && (cut || w.s.config.grace == 0) {
+	if status(err) == 404 && (cut || time.Since(w.began) > w.s.config.grace/2) {
 		err = nil // deleted before, or collected
 	}
 	if err != nil {

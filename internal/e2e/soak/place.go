@@ -29,11 +29,14 @@ type place struct {
 	dir     string
 }
 
+// memory is a folder whose files are in memory, on Linux.
+const memory = "/dev/shm"
+
 func openPlace(ctx context.Context, c config) (_ *place, err error) {
 	parent := c.dir
 	switch c.storage {
 	case "tmpfs":
-		parent = "/dev/shm"
+		parent = memory
 	case "disk", "s3":
 	default:
 		return nil, fmt.Errorf("unknown storage %q", c.storage)

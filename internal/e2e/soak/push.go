@@ -186,11 +186,17 @@ func refusal(err error) (missing []digest.Digest, refused bool) {
 	return missing, len(missing) > 0
 }
 
-// refused counts that something is to be sent again, for the n-th time in a row. With a grace it must not be.
+// refused counts that something is to be sent again, for the n-th time in a row. With a grace it must not be, if the push does not take longer
+// than half of that, which is what the grace is for.
 func (w *worker) refused(n int, err error) error {
 	w.s.journal.note("w%d refused: %v", w.id, err)
-	if w.s.config.grace > 0 || n == 7 {
+	slow := time.Since(w.began) > w.s.config.grace/2
+	if n == 7 || w.s.config.grace > 0 && !slow {
 		return &failure{refused, err}
+	}
+	if w.s.config.grace > 0 {
+		w.s.report.event("pushes refused that took longer than half the grace", 1)
+		return nil
 	}
 	w.s.report.event(refused, 1)
 	switch n {

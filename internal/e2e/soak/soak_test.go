@@ -8,13 +8,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWithoutGrace has collections back to back, for 100 s, in memory where the system has such a folder.
+// TestWithoutGrace has collections every second, for 100 s.
 func TestWithoutGrace(t *testing.T) {
 	c := defaults(t)
 	c.span, c.every = 100*time.Second, time.Second
-	if _, err := os.Stat("/dev/shm"); err != nil {
-		c.storage = "disk"
-	}
 	run(t, c)
 }
 
@@ -25,10 +22,13 @@ func TestWithGrace(t *testing.T) {
 	run(t, c)
 }
 
+// defaults store in memory, where the system has a folder for that.
 func defaults(t *testing.T) config {
-	return config{
-		storage: "tmpfs", dir: t.TempDir(), seed: uint64(time.Now().UnixNano()), every: 2 * time.Second, killEvery: 10 * time.Second, workers: 8,
+	c := config{storage: "tmpfs", dir: memory, seed: uint64(time.Now().UnixNano()), every: 2 * time.Second, killEvery: 10 * time.Second, workers: 8}
+	if _, err := os.Stat(memory); err != nil {
+		c.storage, c.dir = "disk", t.TempDir()
 	}
+	return c
 }
 
 func run(t *testing.T, c config) {

@@ -23,6 +23,8 @@ type worker struct {
 	c   *harness.Client
 	rng *rand.Rand
 
+	began time.Time // of the operation
+
 	mine []*image          // those that have to be there, without the children of an index
 	gone []*image          // some of those deleted
 	tags map[string]*image // what each tag names, by repository:tag
@@ -87,6 +89,7 @@ func (w *worker) run(ctx context.Context) {
 		if !w.s.report.op(op.kind) {
 			return
 		}
+		w.began = time.Now()
 		opCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), opDeadline)
 		if err := op.do(w, opCtx); err != nil {
 			w.s.failed(fmt.Sprintf("w%d, %s", w.id, op.kind), err)
