@@ -1,6 +1,6 @@
 # Every target runs what CI runs. Tools are pinned in internal/e2e (go.mod and install.sh) and kept in a cache folder,
 # $REGISTRY_CACHE or ~/.cache/registrykit.
-.PHONY: check test fuzz conformance cloud e2e e2e-full crash soak bench model model-full compare requests memory memory-s3 tools peer
+.PHONY: check test fuzz conformance cloud e2e e2e-full crash soak bench model model-full compare requests memory memory-s3 collect-cost tools peer
 e2e := cd internal/e2e && go test -p 1 -count=1 -timeout 15m
 
 check:
@@ -48,3 +48,8 @@ cloud: tools
 # What each operation costs on S3, in requests and with 30 ms added to each of them, beside the peer.
 requests: peer
 	cd internal/e2e && go run ./requests
+# What a collection costs: a million blobs in memory, 100,000 on disk, 10,000 on MinIO.
+collect-cost: tools
+	cd internal/e2e && go run ./collectcost -storage mem -blobs 1000000
+	cd internal/e2e && go run ./collectcost -storage disk -blobs 100000
+	cd internal/e2e && go run ./collectcost -storage s3 -blobs 10000

@@ -74,9 +74,9 @@ func (b *content) fail(err error) error {
 	return err
 }
 
-// sendTo has to sent up to n bytes that come next by w.ReadFrom, if they come from a file: then no byte of them passes through this
+// sendTo has up to n bytes that come next sent by to.ReadFrom, if they come from a file: then no byte of them passes through this
 // process (sendfile(2)). It reports whether that was possible; if it was not, nothing has happened.
-func (b *content) sendTo(w io.ReaderFrom, before func(), n int64) (sent int64, ok bool, err error) {
+func (b *content) sendTo(w *contentWriter, to io.ReaderFrom, n int64) (sent int64, ok bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s, ok := b.from.(interface{ Source() (io.Reader, error) })
@@ -93,8 +93,16 @@ func (b *content) sendTo(w io.ReaderFrom, before func(), n int64) (sent int64, o
 	if _, ok := source.(syscall.Conn); !ok {
 		return 0, false, nil
 	}
-	before()
-	sent, err = w.ReadFrom(&io.LimitedReader{R: source, N: n})
+	w.send()
+	for sent < n && err == nil {
+		w.progress()
+		piece := min(n-sent, sendPiece)
+		var m int64
+		m, err = to.ReadFrom(&io.LimitedReader{R: source, N: piece})
+		if sent += m; m < piece {
+			break
+		}
+	}
 	b.at += sent
 	var pathErr *os.PathError
 	if errors.As(err, &pathErr) {
@@ -129,6 +137,30 @@ type contentWriter struct {
 	status  int
 	sent    bool  // the header
 	written int64 // bytes of the body
+
+	rc      *http.ResponseController
+	timeout time.Duration // of no progress; not positive: none
+	moved   time.Time     // when the deadline was set that is in force; zero if none is
+}
+
+// sendPiece is how many bytes are sent at once of a file: a client that does not take them within the timeout makes no progress.
+const sendPiece = 1 << 20
+
+// progress moves the deadline for what is written next, from time to time.
+func (w *contentWriter) progress() {
+	if step := min(deadlineStep, w.timeout); w.timeout > 0 && time.Since(w.moved) >= step {
+		now := time.Now()
+		if w.rc.SetWriteDeadline(now.Add(w.timeout+step)) == nil {
+			w.moved = now
+		}
+	}
+}
+
+// end takes the deadline off the connection, which may be used again.
+func (w *contentWriter) end() {
+	if !w.moved.IsZero() {
+		_ = w.rc.SetWriteDeadline(time.Time{})
+	}
 }
 
 // Unwrap is for http.ResponseController.
@@ -151,6 +183,7 @@ func (w *contentWriter) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	w.send()
+	w.progress()
 	n, err := w.ResponseWriter.Write(p)
 	w.written += int64(n)
 	return n, err
@@ -166,7 +199,7 @@ func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) {
 	b, isContent := limited.R.(*content)
 	to, canReadFrom := w.ResponseWriter.(io.ReaderFrom)
 	if isContent && canReadFrom && limited.N > copyBufferSize {
-		n, ok, err := b.sendTo(to, w.send, limited.N)
+		n, ok, err := b.sendTo(w, to, limited.N)
 		w.written += n
 		limited.N -= n
 		if total += n; ok && err != nil {

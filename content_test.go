@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,6 +27,7 @@ import (
 	"github.com/registrykit/registry/registrytest"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
+	"github.com/registrykit/registry/storage/memory"
 )
 
 // blobs is a Backend of one blob that reads as open says.
@@ -274,4 +276,41 @@ func TestHangUpWhileReading(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestStalledReader: a client that does not read what it has asked for is given up, and one that reads slowly is not.
+func TestStalledReader(t *testing.T) {
+	for _, driver := range []string{"disk", "memory"} {
+		t.Run(driver, func(t *testing.T) {
+			var d storage.Driver
+			var err error
+			if driver == "disk" {
+				d, err = disk.New(t.TempDir(), nil)
+			} else {
+				d, err = memory.New(nil)
+			}
+			require.NoError(t, err)
+			store, err := storage.New(t.Context(), d, nil)
+			require.NoError(t, err)
+			const size = 24 << 20 // more than the buffers of a connection hold
+			c := serve(t, store, &registry.Options{BodyTimeout: time.Second})
+			blob := c.pushBlob("a", registrytest.RandomBytes(1, size))
+			host := strings.TrimPrefix(c.base, "http://")
+			request := "GET /v2/a/blobs/" + string(blob) + " HTTP/1.1\r\nHost: x\r\n\r\n"
+
+			stalled := dial(t, host, request)
+			time.Sleep(5 * time.Second)
+			n, _ := io.Copy(io.Discard, stalled)
+			require.Less(t, n, int64(size), "it was given up")
+
+			slow := dial(t, host, request)
+			n = 0
+			for n < 8<<20 {
+				m, err := io.CopyN(io.Discard, slow, 1<<20)
+				n += m
+				require.NoError(t, err)
+				time.Sleep(200 * time.Millisecond)
+			}
+		})
+	}
 }

@@ -15,6 +15,8 @@
 //
 //   - reference: repository names, tags and digests
 //   - auth: the interfaces by which a registry asks who a caller is and what they may do
+//   - auth/htpasswd, auth/static, auth/clientcert, auth/chain: who a caller is, by a password file, a map, a client certificate, or several of them
+//   - auth/rules: who may do what, in YAML or Go
 //   - auth/token: Docker's token protocol, for anonymous pulls beside logins
 //   - notification: what a registry says of what happened in it
 //   - storage: Store, the standard Backend, and Driver, what it stands on
@@ -43,5 +45,5 @@
 // the answer matters, route by prefix before the mux, as examples/server does.
 //
 // A server in front of untrusted clients sets http.Server.ReadHeaderTimeout and IdleTimeout, and MaxHeaderBytes to what a token needs: 32 KiB are plenty. ReadTimeout and WriteTimeout stay
-// zero, as layers take what time they take; bodies that make no progress are ended by Options.BodyTimeout.
+// zero, as layers take what time they take; bodies that make no progress, either way, are ended by Options.BodyTimeout.
 package registry

@@ -122,7 +122,8 @@ func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) err
 			req.Header.Set("Range", r)
 		}
 	}
-	w := &contentWriter{ResponseWriter: c.w}
+	w := &contentWriter{ResponseWriter: c.w, rc: http.NewResponseController(c.w), timeout: c.r.opts.BodyTimeout}
+	defer w.end()
 	http.ServeContent(w, req, "", unknownTime, body)
 	switch w.status {
 	case http.StatusRequestedRangeNotSatisfiable:

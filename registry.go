@@ -45,7 +45,8 @@ type Options struct {
 	// ChunkMinLength is sent as OCI-Chunk-Min-Length with each upload: the size in bytes below which a chunk that is not the last
 	// is a waste. It is not enforced. Default: not sent.
 	ChunkMinLength int64
-	// BodyTimeout is how long the body of a request may make no progress. Default: DefaultBodyTimeout; negative: for ever.
+	// BodyTimeout is how long the body of a request may make no progress, and a client that is sent a blob may take for a MiB of it. Default:
+	// DefaultBodyTimeout; negative: for ever.
 	BodyTimeout time.Duration
 
 	// Secret, of at least 16 random bytes, hides the places in the catalogue where pages of callers end who may not see all of it. Registries

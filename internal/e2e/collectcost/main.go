@@ -1,0 +1,92 @@
+// Command collectcost measures what a collection costs: its time, its requests to the storage, and its memory, over repositories of images that it
+// makes up, a tenth of whose blobs nothing needs. It writes them as storage.Store would, but with data of a few bytes.
+//
+//	go run ./collectcost -storage mem -blobs 1000000
+//	go run ./collectcost -storage disk -blobs 100000
+//	go run ./collectcost -storage s3 -blobs 10000        # MinIO
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/registrykit/registry/storage"
+)
+
+func main() {
+	kind := flag.String("storage", "mem", "mem, disk or s3")
+	blobs := flag.Int("blobs", 1_000_000, "how `many` blobs")
+	flag.Parse()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
+	defer cancel()
+	if err := run(ctx, *kind, *blobs); err != nil {
+		fmt.Fprintln(os.Stderr, "collectcost:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, kind string, blobs int) error {
+	driver, stop, err := open(ctx, kind)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	start := time.Now()
+	if err := fill(ctx, driver, blobs); err != nil {
+		return err
+	}
+	fmt.Printf("%d blobs made up in %s\n", blobs, time.Since(start).Round(time.Millisecond))
+	store, err := storage.New(ctx, driver, nil)
+	if err != nil {
+		return err
+	}
+	fmt.Println("| collection | time | requests | memory | blobs | data | removed: blobs | data |")
+	fmt.Println("|---|---:|---:|---:|---:|---:|---:|---:|")
+	for _, name := range []string{"with a tenth to remove", "with nothing to remove"} {
+		peak := watch()
+		r, err := store.Collect(ctx, &storage.CollectOptions{Grace: -1})
+		if err != nil {
+			return err
+		}
+		fmt.Printf("| %s | %s | %d | %d MiB | %d | %d | %d | %d |\n", name, r.Duration.Round(time.Millisecond), r.Requests, peak()>>20,
+			r.Blobs, r.Data, r.Removed.Blobs, r.Removed.Data)
+	}
+	return nil
+}
+
+// watch measures how much the heap grows at most until the function it returns is called.
+func watch() func() uint64 {
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	var most atomic.Uint64
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		t := time.NewTicker(500 * time.Millisecond)
+		defer t.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-t.C:
+				most.Store(max(most.Load(), heap()))
+			}
+		}
+	}()
+	return func() uint64 {
+		close(stop)
+		<-stopped
+		most.Store(max(most.Load(), heap()))
+		return max(most.Load(), before) - before
+	}
+}

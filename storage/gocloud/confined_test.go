@@ -1,0 +1,33 @@
+package gocloud_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gocloud.dev/blob/fileblob"
+	"gocloud.dev/blob/memblob"
+
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/gocloud"
+)
+
+// TestConfined: a bucket on files is not collected beside other processes, one in memory is.
+func TestConfined(t *testing.T) {
+	files, err := fileblob.OpenBucket(t.TempDir(), &fileblob.Options{NoTempDir: true, Metadata: fileblob.MetadataDontWrite})
+	require.NoError(t, err)
+	d, err := gocloud.New(t.Context(), files, nil)
+	require.NoError(t, err)
+	s, err := storage.New(t.Context(), d, nil)
+	require.NoError(t, err)
+	_, err = s.Collect(t.Context(), nil)
+	require.ErrorIs(t, err, storage.ErrConfined)
+	_, err = s.Collect(t.Context(), &storage.CollectOptions{Exclusive: true})
+	require.NoError(t, err)
+
+	d, err = gocloud.New(t.Context(), memblob.OpenBucket(nil), nil)
+	require.NoError(t, err)
+	s, err = storage.New(t.Context(), d, nil)
+	require.NoError(t, err)
+	_, err = s.Collect(t.Context(), nil)
+	require.NoError(t, err)
+}
