@@ -203,10 +203,7 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		for _, p := range pointers {
 			keys = append(keys, p.Key)
 		}
-		err = inParallel(len(pointers), func(i int) error {
-			return s.removeSeen(ctx, pointers[i].Key, pointers[i].Version)
-		})
-		if err != nil {
+		if err := s.removePointers(ctx, repo, pointers); err != nil {
 			return err
 		}
 		err = s.remove(ctx, key, mark.version)
@@ -239,6 +236,26 @@ func tagsIn(pointers []Info, repo string) []string {
 func (s *Store) removeSeen(ctx context.Context, key, version string) error {
 	if err := s.remove(ctx, key, version); !changed(err) {
 		return wire(err)
+	}
+	return nil
+}
+
+// removePointers removes what leads to a manifest, each if it is as it was seen: the tags, and only then their back references, by which the next
+// delete finds a tag that is left if this one dies.
+func (s *Store) removePointers(ctx context.Context, repo string, pointers []Info) error {
+	var tags, others []Info
+	for _, p := range pointers {
+		if strings.HasPrefix(p.Key, tagPrefix(repo)) {
+			tags = append(tags, p)
+		} else {
+			others = append(others, p)
+		}
+	}
+	for _, some := range [][]Info{tags, others} {
+		err := inParallel(len(some), func(i int) error { return s.removeSeen(ctx, some[i].Key, some[i].Version) })
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }
