@@ -1,6 +1,6 @@
 # Every target runs what CI runs. Tools are pinned in internal/e2e (go.mod and install.sh) and kept in a cache folder,
 # $REGISTRY_CACHE or ~/.cache/registrykit.
-.PHONY: check test fuzz conformance cloud e2e e2e-full crash bench model model-full compare requests memory memory-s3 collect-cost tools peer
+.PHONY: check test fuzz conformance cloud e2e e2e-full crash soak bench model model-full compare requests memory memory-s3 collect-cost tools peer
 e2e := cd internal/e2e && go test -p 1 -count=1 -timeout 15m
 
 check:
@@ -23,6 +23,12 @@ e2e-full:
 	cd internal/e2e && go run ./full/table -o $(or $(TABLE),/dev/stdout)
 crash: tools
 	$(e2e) -v ./crash
+# Two servers that collect every few seconds and are killed now and then: nothing is lost, stuck or left. SOAK='-grace 20s' is the same with a
+# grace, where nothing may be refused; SOAK=-untagged has untagged manifests collected, too.
+soak: tools
+	cd internal/e2e && go run ./soak -ops 100000 -storage tmpfs $(SOAK)
+	cd internal/e2e && go run ./soak -ops 10000 -storage disk $(SOAK)
+	cd internal/e2e && go run ./soak -ops 10000 -storage s3 $(SOAK)
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
 model: tools

@@ -324,6 +324,33 @@ func TestFailureAtEachWrite(t *testing.T) {
 	}
 }
 
+// TestCrashOfDelete: a delete that died is finished by the next, whichever of its writes was the last: none of the tags is left.
+func TestCrashOfDelete(t *testing.T) {
+	names := []string{"a", "b", "c"}
+	for n := 0; ; n++ {
+		driver := newMemory(t)
+		store := newStore(t, driver, nil)
+		desc := putImage(t, store, "r", image("r", nil, pushBlob(t, store, "r", []byte("{}"))), tags(names...))
+		faulty := storagetest.NewFaulty(driver, nil)
+		dying := newStore(t, faulty, nil)
+		faulty.CutAfter(n)
+		err := dying.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), nil)
+		if !faulty.Cut() {
+			require.NoError(t, err)
+			require.Greater(t, n, 2*len(names))
+			return
+		}
+		again := newStore(t, driver, nil)
+		if err := again.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), nil); err != nil {
+			require.ErrorIs(t, err, registry.ErrManifestUnknown, "after write %d", n)
+		}
+		for _, name := range names {
+			_, err := again.StatManifest(t.Context(), "r", byTag(name), nil)
+			require.ErrorIs(t, err, registry.ErrManifestUnknown, "tag %s after write %d", name, n)
+		}
+	}
+}
+
 // TestPowerLossAfterEachWrite is TestCrashAfterEachWrite with a loss of power: only what has been made durable is left.
 func TestPowerLossAfterEachWrite(t *testing.T) {
 	for n := 0; ; n++ {

@@ -16,44 +16,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fleet is several servers on one storage, without anything else in common.
-type fleet struct {
-	options harness.Options
-
-	mu      sync.Mutex
-	servers []*harness.Server
-}
-
-func newFleet(t *testing.T, n int, o harness.Options) *fleet {
+// newFleet starts servers for a test, which ends them; a test that fails prints the end of their log.
+func newFleet(t *testing.T, n int, o harness.Options) *harness.Fleet {
 	t.Helper()
-	f := &fleet{options: o}
-	for range n {
-		f.servers = append(f.servers, harness.New(t, o))
-	}
+	f, err := harness.StartFleet(n, o)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.NoError(t, f.Stop())
+		if t.Failed() {
+			t.Logf("registry:\n%s", f.Servers()[0].Tail())
+		}
+	})
 	return f
-}
-
-// client returns a client each of whose requests goes to one of the servers, at random.
-func (f *fleet) client() *harness.Client {
-	c := harness.NewClient("")
-	c.Route = func() string {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		return f.servers[rand.IntN(len(f.servers))].URL()
-	}
-	return c
-}
-
-// kill kills one of the servers, and sends nothing more to it.
-func (f *fleet) kill(t *testing.T) {
-	t.Helper()
-	f.mu.Lock()
-	victim := f.servers[0]
-	f.mu.Unlock()
-	require.NoError(t, victim.Kill())
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.servers = f.servers[1:]
 }
 
 // TestReplicasOnDisk has three servers share a directory.
@@ -80,22 +54,23 @@ func replicas(t *testing.T, n, rounds int, span time.Duration, o harness.Options
 		ctx, cancel := context.WithTimeout(t.Context(), span)
 		var wg sync.WaitGroup
 		for i := range workers {
-			w := &worker{c: f.client(), all: all, round: round, rng: rand.New(rand.NewPCG(rng.Uint64(), uint64(i))), goOn: true}
+			w := &worker{c: f.Client(), all: all, round: round, rng: rand.New(rand.NewPCG(rng.Uint64(), uint64(i))), goOn: true}
 			wg.Go(func() { w.run(ctx) })
 		}
 		time.Sleep(time.Duration(rng.Int64N(int64(span))))
-		f.kill(t)
+		_, err := f.Kill()
+		require.NoError(t, err)
 		<-ctx.Done()
 		cancel()
 		wg.Wait()
-		check(t, f.client(), all, round-recent)
-		resumed += finishUploads(t, f.client(), all)
+		check(t, f.Client(), all, round-recent)
+		resumed += finishUploads(t, f.Client(), all)
 		if t.Failed() {
 			t.Fatalf("round %d of seed %d", round, seed)
 		}
-		f.servers = append(f.servers, harness.New(t, f.options))
+		require.NoError(t, f.Add(""))
 	}
-	check(t, f.client(), all, -1)
+	check(t, f.Client(), all, -1)
 	blobs, manifests, tags := all.counts()
 	t.Logf("%d servers, %d rounds: %d blobs, %d manifests, %d tags acknowledged, %d torn uploads resumed, %d lost",
 		n, rounds, blobs, manifests, tags, resumed, all.lost)
@@ -106,7 +81,7 @@ func replicas(t *testing.T, n, rounds int, span time.Duration, o harness.Options
 
 // race pushes the same blobs and manifests, and different manifests under one tag, through all servers at once: each push succeeds, and the
 // tag names one of them, wherever it is asked for.
-func race(t *testing.T, f *fleet) {
+func race(t *testing.T, f *harness.Fleet) {
 	const repo, pushers = "crash/race", 8
 	shared := [][]byte{harness.RandomBytes(7, 2000), harness.RandomBytes(8, 300_000)}
 	same := harness.Manifest("same", shared...)
@@ -116,7 +91,7 @@ func race(t *testing.T, f *fleet) {
 	errs := make([]error, pushers)
 	for i := range pushers {
 		wg.Go(func() {
-			c := f.client()
+			c := f.Client()
 			errs[i] = func() error {
 				for _, b := range shared {
 					if _, err := c.PushBlob(t.Context(), repo, b); err != nil {
@@ -144,7 +119,7 @@ func race(t *testing.T, f *fleet) {
 		require.NoError(t, err)
 	}
 	named := map[string]bool{}
-	for _, s := range f.servers {
+	for _, s := range f.Servers() {
 		c := harness.NewClient(s.URL())
 		r, err := c.Do(t.Context(), http.StatusOK, http.MethodGet, "/v2/"+repo+"/manifests/latest", harness.Accept(), nil)
 		require.NoError(t, err)

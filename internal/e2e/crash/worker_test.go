@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 
 	"github.com/opencontainers/go-digest"
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -131,13 +130,15 @@ func (w *worker) mount(ctx context.Context, repo string) error {
 		return err
 	}
 	to := repo + "/mounted"
-	if _, err := w.c.Do(ctx, http.StatusCreated, http.MethodPost,
-		"/v2/"+to+"/blobs/uploads/?mount="+d.String()+"&from="+repo, nil, nil); err != nil {
+	location, err := w.c.Mount(ctx, to, d, repo)
+	if err != nil {
 		return err
 	}
+	if location != "" {
+		return fmt.Errorf("%s has no %s to mount", repo, d)
+	}
 	w.all.do(func() { w.all.blobs[key{to, d}] = w.round })
-	_, err = w.c.Do(ctx, http.StatusAccepted, http.MethodDelete, "/v2/"+repo+"/blobs/"+d.String(), nil, nil)
-	return err
+	return w.c.Delete(ctx, "/v2/"+repo+"/blobs/"+d.String())
 }
 
 // deletes pushes two tagged images and deletes the first by digest: its tag goes, the other stays.
@@ -153,6 +154,5 @@ func (w *worker) deletes(ctx context.Context, repo string) error {
 		delete(w.all.manifests, key{repo, d})
 		delete(w.all.tags, tag{repo, "old"})
 	})
-	_, err = w.c.Do(ctx, http.StatusAccepted, http.MethodDelete, "/v2/"+repo+"/manifests/"+d.String(), nil, nil)
-	return err
+	return w.c.Delete(ctx, "/v2/"+repo+"/manifests/"+d.String())
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // Client sends the requests of the distribution spec one by one, so that a test decides their order and what goes wrong.
@@ -223,25 +224,71 @@ func (c *Client) PutManifest(ctx context.Context, repo, ref, mediaType string, c
 	return err
 }
 
+// Has asks with a HEAD whether something is there.
+func (c *Client) Has(ctx context.Context, target string) (bool, error) {
+	r, err := c.Do(ctx, http.StatusOK, http.MethodHead, target, Accept(), nil)
+	if r != nil && r.Status == http.StatusNotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Delete deletes a manifest, tag or blob.
+func (c *Client) Delete(ctx context.Context, target string) error {
+	_, err := c.Do(ctx, http.StatusAccepted, http.MethodDelete, target, nil, nil)
+	return err
+}
+
+// Mount mounts a blob of the repository from. If that does not have it, it returns the location of an upload.
+func (c *Client) Mount(ctx context.Context, repo string, d digest.Digest, from string) (string, error) {
+	r, err := c.Do(ctx, http.StatusCreated, http.MethodPost, "/v2/"+repo+"/blobs/uploads/?mount="+d.String()+"&from="+from, nil, nil)
+	if r != nil && r.Status == http.StatusAccepted {
+		return r.Location(), nil
+	}
+	return "", err
+}
+
 // Tags lists all tags, page by page.
 func (c *Client) Tags(ctx context.Context, repo string) ([]string, error) {
 	var all []string
-	next := "/v2/" + repo + "/tags/list"
+	err := c.pages(ctx, "/v2/"+repo+"/tags/list", func(body []byte) error {
+		var page struct{ Tags []string }
+		err := json.Unmarshal(body, &page)
+		all = append(all, page.Tags...)
+		return err
+	})
+	return all, err
+}
+
+// Referrers lists the digests of all referrers, page by page.
+func (c *Client) Referrers(ctx context.Context, repo string, d digest.Digest) ([]digest.Digest, error) {
+	var all []digest.Digest
+	err := c.pages(ctx, "/v2/"+repo+"/referrers/"+d.String(), func(body []byte) error {
+		var page imagespec.Index
+		err := json.Unmarshal(body, &page)
+		for _, m := range page.Manifests {
+			all = append(all, m.Digest)
+		}
+		return err
+	})
+	return all, err
+}
+
+// pages calls f with the page at next and all that follow it.
+func (c *Client) pages(ctx context.Context, next string, f func(body []byte) error) error {
 	for next != "" {
 		r, err := c.Do(ctx, http.StatusOK, http.MethodGet, next, nil, nil)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		var page struct{ Tags []string }
-		if err := json.Unmarshal(r.Body, &page); err != nil {
-			return nil, err
+		if err := f(r.Body); err != nil {
+			return err
 		}
-		all = append(all, page.Tags...)
 		if next, err = c.Next(r); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // Next returns the URL of the following page, or "".

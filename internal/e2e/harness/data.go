@@ -30,33 +30,64 @@ func RandomBytes(seed uint64, size int) []byte {
 func Digest(r io.Reader) (digest.Digest, error) { return digest.FromReader(r) }
 
 // Manifest returns an OCI image manifest over blobs that are in memory; the first is the config.
-func Manifest(annotation string, blobs ...[]byte) []byte { return manifest(annotation, nil, blobs) }
+func Manifest(annotation string, blobs ...[]byte) []byte {
+	return ManifestOf(annotation, nil, describe(blobs)...)
+}
 
 // Referrer is Manifest with a subject, an image manifest that is in memory, too.
 func Referrer(annotation string, subject []byte, blobs ...[]byte) []byte {
-	d := descriptor(imagespec.MediaTypeImageManifest, subject)
-	return manifest(annotation, &d, blobs)
+	d := Descriptor(imagespec.MediaTypeImageManifest, subject)
+	return ManifestOf(annotation, &d, describe(blobs)...)
 }
 
-func manifest(annotation string, subject *imagespec.Descriptor, blobs [][]byte) []byte {
+// ManifestOf returns an OCI image manifest over blobs, the first of which is the config, whatever their media types.
+func ManifestOf(annotation string, subject *imagespec.Descriptor, blobs ...imagespec.Descriptor) []byte {
 	m := imagespec.Manifest{
 		Versioned:   specs.Versioned{SchemaVersion: 2},
 		MediaType:   imagespec.MediaTypeImageManifest,
-		Config:      descriptor(imagespec.MediaTypeImageConfig, blobs[0]),
+		Config:      typed(imagespec.MediaTypeImageConfig, blobs[0]),
 		Annotations: map[string]string{"test": annotation},
 		Layers:      []imagespec.Descriptor{},
 		Subject:     subject,
 	}
 	for _, b := range blobs[1:] {
-		m.Layers = append(m.Layers, descriptor(imagespec.MediaTypeImageLayer, b))
+		m.Layers = append(m.Layers, typed(imagespec.MediaTypeImageLayer, b))
 	}
-	content, err := json.Marshal(m)
+	return marshal(m)
+}
+
+// IndexOf returns an OCI index over manifests or blobs.
+func IndexOf(annotation string, children ...imagespec.Descriptor) []byte {
+	return marshal(imagespec.Index{
+		Versioned:   specs.Versioned{SchemaVersion: 2},
+		MediaType:   imagespec.MediaTypeImageIndex,
+		Manifests:   children,
+		Annotations: map[string]string{"test": annotation},
+	})
+}
+
+// Descriptor describes content that is in memory.
+func Descriptor(mediaType string, b []byte) imagespec.Descriptor {
+	return imagespec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))}
+}
+
+func describe(blobs [][]byte) []imagespec.Descriptor {
+	described := make([]imagespec.Descriptor, len(blobs))
+	for i, b := range blobs {
+		described[i] = Descriptor("", b)
+	}
+	return described
+}
+
+func typed(mediaType string, d imagespec.Descriptor) imagespec.Descriptor {
+	d.MediaType = mediaType
+	return d
+}
+
+func marshal(manifest any) []byte {
+	content, err := json.Marshal(manifest)
 	if err != nil {
 		panic(fmt.Sprintf("a manifest always marshals: %v", err))
 	}
 	return content
-}
-
-func descriptor(mediaType string, b []byte) imagespec.Descriptor {
-	return imagespec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))}
 }

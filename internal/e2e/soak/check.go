@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/registrykit/registry/internal/e2e/harness"
+)
+
+// pullSome pulls an image of anybody.
+func (w *worker) pullSome(ctx context.Context) error {
+	for range 10 {
+		img := w.s.ledger.some(w.rng)
+		if img == nil || !img.mu.TryRLock() { // the worker is about to delete it
+			continue
+		}
+		defer img.mu.RUnlock()
+		if img.there {
+			return w.pull(ctx, img)
+		}
+		return nil
+	}
+	return nil
+}
+
+// pull reads all of an image and compares every byte. It has to be there.
+func (w *worker) pull(ctx context.Context, img *image) error {
+	_, err := w.again(ctx, func() error { return w.c.PullManifest(ctx, img.repo, img.digest().String(), img.digest()) })
+	if err != nil {
+		return missing(err)
+	}
+	for _, c := range img.children {
+		if err := w.pull(ctx, c); err != nil {
+			return fmt.Errorf("index %s: %w", img.digest(), err)
+		}
+	}
+	for _, l := range img.layers {
+		_, err := w.again(ctx, func() error { return w.c.PullBlob(ctx, img.repo, l.desc.Digest) })
+		if err != nil {
+			return fmt.Errorf("image %s: %w", img.digest(), missing(err))
+		}
+		w.s.report.event("blobs pulled", 1)
+	}
+	return nil
+}
+
+// pullTag pulls what one of the worker's tags names.
+func (w *worker) pullTag(ctx context.Context) error {
+	names := slices.Sorted(maps.Keys(w.tags))
+	if len(names) == 0 {
+		return nil
+	}
+	return w.checkTag(ctx, names[w.rng.IntN(len(names))])
+}
+
+// checkTag pulls what a tag names.
+func (w *worker) checkTag(ctx context.Context, name string) error {
+	img := w.tags[name]
+	tag := name[strings.LastIndexByte(name, ':')+1:]
+	_, err := w.again(ctx, func() error { return w.c.PullManifest(ctx, img.repo, tag, img.digest()) })
+	if err != nil {
+		return fmt.Errorf("tag %s of %s: %w", name, img.digest(), missing(err))
+	}
+	return w.pull(ctx, img)
+}
+
+// tagged returns what a tag names, "" if there is none.
+func (w *worker) tagged(ctx context.Context, repo, tag string) (d digest.Digest, err error) {
+	_, err = w.again(ctx, func() error {
+		r, err := w.c.Do(ctx, http.StatusOK, http.MethodGet, "/v2/"+repo+"/manifests/"+tag, harness.Accept(), nil)
+		if status(err) == 404 {
+			d = ""
+			return nil
+		}
+		if err == nil {
+			d = digest.FromBytes(r.Body)
+		}
+		return err
+	})
+	return d, err
+}
+
+// listTags compares the tags in one of the repositories.
+func (w *worker) listTags(ctx context.Context) error { return w.checkTags(ctx, w.repo()) }
+
+// checkTags compares the worker's tags in a repository with the list.
+func (w *worker) checkTags(ctx context.Context, repo string) error {
+	var want []string
+	for name := range w.tags {
+		if tag, ok := strings.CutPrefix(name, repo+":"); ok {
+			want = append(want, tag)
+		}
+	}
+	slices.Sort(want)
+	var got []string
+	_, err := w.again(ctx, func() (err error) {
+		got, err = w.c.Tags(ctx, repo)
+		if status(err) == 404 && len(want) == 0 {
+			err = nil
+		}
+		return err
+	})
+	if err != nil {
+		return missing(err)
+	}
+	prefix := fmt.Sprintf("w%d-", w.id)
+	got = slices.DeleteFunc(got, func(t string) bool { return !strings.HasPrefix(t, prefix) })
+	if !slices.Equal(got, want) {
+		return fail(lost, "the tags of %s are %s and not %s", repo, got, want)
+	}
+	return nil
+}
+
+// listReferrers compares the referrers of one of the worker's images.
+func (w *worker) listReferrers(ctx context.Context) error {
+	img := w.some(func(img *image) bool { return len(img.referrers) > 0 })
+	if img == nil {
+		return nil
+	}
+	return w.checkReferrers(ctx, img)
+}
+
+func (w *worker) checkReferrers(ctx context.Context, img *image) error {
+	var want []digest.Digest
+	for _, r := range img.referrers {
+		if r.there {
+			want = append(want, r.digest())
+		}
+	}
+	var got []digest.Digest
+	_, err := w.again(ctx, func() (err error) {
+		got, err = w.c.Referrers(ctx, img.repo, img.digest())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, d := range want {
+		if !slices.Contains(got, d) {
+			return fail(lost, "%s is not among the referrers of %s in %s", d, img.digest(), img.repo)
+		}
+	}
+	// Of a subject that was gone for a while, some may not have been collected.
+	if len(got) > len(want) && !w.s.config.untagged {
+		return fail(wrong, "the referrers of %s in %s are %s and not %s", img.digest(), img.repo, got, want)
+	}
+	return nil
+}
+
+// lookForDeleted looks for one of the images that the worker has deleted.
+func (w *worker) lookForDeleted(ctx context.Context) error {
+	if len(w.gone) == 0 {
+		return nil
+	}
+	img := w.gone[w.rng.IntN(len(w.gone))]
+	_, err := w.again(ctx, func() error {
+		has, err := w.c.Has(ctx, img.path(img.digest().String()))
+		if err == nil && has {
+			err = fail(wrong, "%s in %s was deleted and is there again", img.digest(), img.repo)
+		}
+		return err
+	})
+	return err
+}
+
+// checkAll checks all that the worker knows of.
+func (w *worker) checkAll(ctx context.Context) error {
+	for _, img := range w.mine {
+		if err := w.pull(ctx, img); err != nil {
+			return err
+		}
+		if err := w.checkReferrers(ctx, img); err != nil {
+			return err
+		}
+	}
+	repos := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(w.tags)) {
+		if err := w.checkTag(ctx, name); err != nil {
+			return err
+		}
+		repos[w.tags[name].repo] = true
+	}
+	for repo := range repos {
+		if err := w.checkTags(ctx, repo); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"time"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// collectBeside collects in this process, too, which does not ask for the servers' lease: two collections at once are safe. Some of them are
+// broken off.
+func (s *soaker) collectBeside(ctx context.Context) {
+	rng := rand.New(rand.NewPCG(s.config.seed, 1<<32))
+	for ctx.Err() == nil {
+		one, cancel := ctx, context.CancelFunc(func() {})
+		if rng.IntN(4) == 0 {
+			one, cancel = context.WithTimeout(ctx, time.Duration(rng.Int64N(int64(time.Second))))
+		}
+		r, err := s.store.Collect(one, &storage.CollectOptions{Untagged: s.config.untagged})
+		broken := one.Err() != nil
+		cancel()
+		s.collected(r)
+		switch {
+		case broken:
+			s.report.event("collections here that were broken off", 1)
+		case err != nil:
+			s.failed("collection", err)
+			return
+		default:
+			s.report.event("collections here", 1)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(s.config.every):
+		}
+	}
+}
+
+// countCollections counts the collections of the servers, each of which notes when it has ended.
+func (s *soaker) countCollections(ctx context.Context) {
+	for last := ""; ctx.Err() == nil; {
+		r, _, err := s.place.driver.Open(ctx, "lease/collect", nil)
+		if err == nil {
+			var lease struct{ Done string }
+			if err := json.NewDecoder(r).Decode(&lease); err == nil && lease.Done != last {
+				last = lease.Done
+				s.report.event("collections of the servers", 1)
+			}
+			r.Close()
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(s.config.every / 4):
+		}
+	}
+}
+
+// collected notes what a collection has done.
+func (s *soaker) collected(r *storage.CollectReport) {
+	if r == nil {
+		return
+	}
+	s.journal.note("collection in %v: %+v", r.Duration, *r)
+	for kind, n := range map[string]int64{
+		"removed here: pending manifests":  r.Removed.Pending,
+		"removed here: untagged manifests": r.Removed.Untagged,
+		"removed here: links":              r.Removed.Blobs,
+		"removed here: data":               r.Removed.Data,
+		"removed here: pointers":           r.Removed.Pointers,
+		"removed here: uploads":            r.Removed.Uploads,
+		"removed here: repositories":       r.Removed.Repositories,
+	} {
+		s.report.event(kind, int(n))
+	}
+}
+
+// collections at the end. The first may find that others are half done.
+const collections = 3
+
+// collectAll collects without a grace, until nothing is left that nothing needs. Uploads have ended.
+func (s *soaker) collectAll(ctx context.Context) error {
+	store, err := s.place.store(ctx, 0, time.Millisecond)
+	if err != nil {
+		return err
+	}
+	for range collections {
+		r, err := store.Collect(ctx, &storage.CollectOptions{Untagged: s.config.untagged})
+		s.collected(r)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

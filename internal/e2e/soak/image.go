@@ -1,0 +1,161 @@
+package main
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry/internal/e2e/harness"
+)
+
+// layer is a blob. Its content depends on the seed only and is not held.
+type layer struct {
+	seed uint64
+	desc imagespec.Descriptor
+}
+
+func newLayer(seed uint64, size int) *layer {
+	return &layer{seed, harness.Descriptor(imagespec.MediaTypeImageLayer, harness.RandomBytes(seed, size))}
+}
+
+func (l *layer) content() []byte { return harness.RandomBytes(l.seed, int(l.desc.Size)) }
+
+const (
+	inlineSize = 16 << 10 // see storage.InlineSize
+	poolSize   = 48
+)
+
+// newPool returns the layers that many images have.
+func newPool(seed uint64) []*layer {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	pool := make([]*layer, poolSize)
+	for i := range pool {
+		pool[i] = newLayer(rng.Uint64(), someSize(rng))
+	}
+	return pool
+}
+
+// someSize is the size of a layer: half of them fit into their links.
+func someSize(rng *rand.Rand) int {
+	switch n := rng.IntN(100); {
+	case n < 45:
+		return 1 + rng.IntN(inlineSize)
+	case n < 50:
+		return inlineSize + rng.IntN(2)
+	case n < 95:
+		return inlineSize + rng.IntN(100<<10)
+	}
+	return 200<<10 + rng.IntN(800<<10)
+}
+
+// image is a manifest, or an index, that was pushed by one worker. Only that worker changes and deletes it, so that it knows what has to be there.
+type image struct {
+	repo     string
+	desc     imagespec.Descriptor
+	content  []byte
+	layers   []*layer // the blobs it names, the config first
+	children []*image // the manifests it names
+	subject  *image
+	common   bool // everybody pushes it, and nobody deletes it
+
+	// The worker's own.
+	tags      []string
+	parent    *image // the index
+	referrers []*image
+
+	// mu is held by who reads the image while it has to be there, and by the worker while that ends.
+	mu    sync.RWMutex
+	there bool
+}
+
+// newImage returns an image over layers.
+func newImage(repo, annotation string, subject *image, layers ...*layer) *image {
+	blobs := make([]imagespec.Descriptor, len(layers))
+	for i, l := range layers {
+		blobs[i] = l.desc
+	}
+	img := &image{repo: repo, layers: layers, subject: subject}
+	var of *imagespec.Descriptor
+	if subject != nil {
+		of = &subject.desc
+	}
+	img.content = harness.ManifestOf(annotation, of, blobs...)
+	img.desc = harness.Descriptor(imagespec.MediaTypeImageManifest, img.content)
+	return img
+}
+
+// newIndex returns an index over images, and over layers, which are no manifests.
+func newIndex(repo, annotation string, children []*image, layers []*layer) *image {
+	img := &image{repo: repo, layers: layers, children: children}
+	var named []imagespec.Descriptor
+	for _, c := range children {
+		named = append(named, c.desc)
+		c.parent = img
+	}
+	for _, l := range layers {
+		named = append(named, l.desc)
+	}
+	img.content = harness.IndexOf(annotation, named...)
+	img.desc = harness.Descriptor(imagespec.MediaTypeImageIndex, img.content)
+	return img
+}
+
+func (img *image) digest() digest.Digest { return img.desc.Digest }
+
+// path is where a manifest is, by its digest or a tag.
+func (img *image) path(ref string) string { return "/v2/" + img.repo + "/manifests/" + ref }
+
+func (img *image) untag(tag string) {
+	img.tags = slices.DeleteFunc(img.tags, func(t string) bool { return t == tag })
+}
+
+// ledger is all images that have to be there.
+type ledger struct {
+	mu    sync.Mutex
+	all   []*image
+	index map[*image]int
+}
+
+// add says that an image is there from now on.
+func (l *ledger) add(img *image) {
+	img.mu.Lock()
+	img.there = true
+	img.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.index[img]; !ok {
+		l.index[img] = len(l.all)
+		l.all = append(l.all, img)
+	}
+}
+
+// remove says that an image may be there or not from now on. It waits for those who are reading it.
+func (l *ledger) remove(img *image) {
+	img.mu.Lock()
+	img.there = false
+	img.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i, ok := l.index[img]
+	if !ok {
+		return
+	}
+	last := len(l.all) - 1
+	l.all[i] = l.all[last]
+	l.index[l.all[i]] = i
+	l.all = l.all[:last]
+	delete(l.index, img)
+}
+
+// some returns any of the images, nil if there is none.
+func (l *ledger) some(rng *rand.Rand) *image {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.all) == 0 {
+		return nil
+	}
+	return l.all[rng.IntN(len(l.all))]
+}

@@ -1,0 +1,61 @@
+// Command soak has two servers on one storage, which collect garbage every few seconds and are killed now and then, serve clients that push,
+// mount, tag, pull and delete at random, and checks all the time that nothing acknowledged is lost and nothing is stuck. At the end it deletes all
+// but a few images, collects, and compares what the storage holds with what is alive, object by object.
+//
+//	go run ./soak [-ops 100000] [-seconds 0] [-storage tmpfs|disk|s3] [-seed N] [-grace 0] [-collect 2s] [-untagged] [-kill-every 10s] [-workers 8]
+//
+// It prints what it did. The choices of the clients depend on the seed, not what comes of them: the order of things is that of the machine.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+)
+
+// config is what the flags say.
+type config struct {
+	ops       int           // end after these many; 0: no limit
+	span      time.Duration // end after this time; 0: no limit
+	storage   string        // tmpfs, disk or s3
+	dir       string        // parent of the folder on a disk
+	seed      uint64
+	grace     time.Duration // of collections; 0: none
+	every     time.Duration // between the collections of a server
+	untagged  bool          // collections remove untagged manifests, too
+	killEvery time.Duration // 0: never
+	workers   int
+}
+
+func main() {
+	var c config
+	flag.IntVar(&c.ops, "ops", 100_000, "`number` of operations to end after; 0 is no limit")
+	seconds := flag.Int("seconds", 0, "`seconds` to end after; 0 is no limit")
+	flag.StringVar(&c.storage, "storage", "tmpfs", "tmpfs, disk or s3, which is MinIO")
+	flag.StringVar(&c.dir, "dir", os.TempDir(), "`folder` on a disk, for disk and s3")
+	flag.Uint64Var(&c.seed, "seed", uint64(time.Now().UnixNano()), "what the choices depend on")
+	flag.DurationVar(&c.grace, "grace", 0, "grace of the collections; with one, no push may be refused")
+	flag.DurationVar(&c.every, "collect", 2*time.Second, "time between the collections of a server")
+	flag.BoolVar(&c.untagged, "untagged", false, "collect untagged manifests, too")
+	flag.DurationVar(&c.killEvery, "kill-every", 10*time.Second, "time between two kills of a server; 0 is never")
+	flag.IntVar(&c.workers, "workers", 8, "`number` of clients")
+	flag.Parse()
+	c.span = time.Duration(*seconds) * time.Second
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	r, err := soak(ctx, c)
+	if r != nil {
+		fmt.Print(r)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "soak:", err)
+		os.Exit(1)
+	}
+}
+
+// uploadTTL is how long an upload lives on without a request.
+func (c config) uploadTTL() time.Duration { return max(c.grace, 5*time.Second) }

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+)
+
+// report is what a soak has done and seen.
+type report struct {
+	config config
+
+	mu       sync.Mutex
+	ops      int
+	counts   map[string]int // operations by kind
+	events   map[string]int // what happened beside: refusals, retries, kills, ...
+	longest  time.Duration  // of the pushes
+	took     time.Duration
+	failures []string
+	spaces   []space // what the storage held, in this order
+}
+
+func newReport(c config) *report {
+	return &report{config: c, counts: map[string]int{}, events: map[string]int{}}
+}
+
+// The events that make a soak fail, unless they did not happen.
+const (
+	lost  = "lost"
+	stuck = "stuck"
+	wrong = "wrong answers"
+	left  = "left in storage"
+	// refused is that a push was told to send something again: this may happen without a grace.
+	refused      = "pushes refused"
+	refusedTwice = "pushes refused twice in a row"
+)
+
+// op counts an operation, and reports whether there may be more.
+func (r *report) op(kind string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.config.ops > 0 && r.ops >= r.config.ops || len(r.failures) >= maxFailures {
+		return false
+	}
+	r.ops++
+	r.counts[kind]++
+	return true
+}
+
+// maxFailures ends a soak: what follows is often their consequence.
+const maxFailures = 5
+
+func (r *report) event(kind string, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events[kind] += n
+}
+
+func (r *report) fail(kind, message string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events[kind]++
+	r.failures = append(r.failures, kind+": "+message)
+}
+
+// push notes how long a push took.
+func (r *report) push(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.longest = max(r.longest, d)
+}
+
+// err is what makes the soak fail.
+func (r *report) err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.failures) > 0 {
+		return fmt.Errorf("seed %d: %d failures; the first is\n%s", r.config.seed, len(r.failures), r.failures[0])
+	}
+	return nil
+}
+
+// String is the table.
+func (r *report) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var b strings.Builder
+	fmt.Fprintf(&b, "soak: %s, seed %d, grace %v, untagged %v, %d workers: %d operations in %.0f s, %.0f/s; longest push %.1f s\n", r.config.storage, r.config.seed,
+		r.config.grace, r.config.untagged, r.config.workers, r.ops, r.took.Seconds(), float64(r.ops)/r.took.Seconds(), r.longest.Seconds())
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, kind := range slices.Sorted(maps.Keys(r.counts)) {
+		fmt.Fprintf(w, "  %s\t%d\t\n", kind, r.counts[kind])
+	}
+	fmt.Fprintln(w, "\t\t")
+	for _, kind := range []string{lost, stuck, wrong, left, refused, refusedTwice} {
+		fmt.Fprintf(w, "  %s\t%d\t\n", kind, r.events[kind])
+	}
+	for _, kind := range slices.Sorted(maps.Keys(r.events)) {
+		if !slices.Contains([]string{lost, stuck, wrong, left, refused, refusedTwice}, kind) {
+			fmt.Fprintf(w, "  %s\t%d\t\n", kind, r.events[kind])
+		}
+	}
+	_ = w.Flush()
+	fmt.Fprintln(&b)
+	w = tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(w, "storage\t%s\tall keys\tbytes\tof them data\tfiles or objects\tbytes\t\n", strings.Join(prefixes, "\t"))
+	for _, s := range r.spaces {
+		fmt.Fprintf(w, "%s\t", s.when)
+		for _, p := range prefixes {
+			fmt.Fprintf(w, "%d\t", s.keys[p])
+		}
+		fmt.Fprintf(w, "%d\t%d\t%d\t%d\t%d\t\n", s.total, s.bytes, s.data, s.raw, s.rawBytes)
+	}
+	_ = w.Flush()
+	for _, f := range r.failures {
+		fmt.Fprintf(&b, "\n%s\n", f)
+	}
+	return b.String()
+}

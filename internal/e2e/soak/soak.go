@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/registrykit/registry/internal/e2e/harness"
+	"github.com/registrykit/registry/storage"
+)
+
+// soaker is one soak.
+type soaker struct {
+	config  config
+	report  *report
+	journal *journal
+	place   *place
+	store   *storage.Store // of this process, on the same storage
+	fleet   *harness.Fleet
+	pool    []*layer
+	ledger  *ledger
+	where   sync.Map // digest of a layer: a repository that has, or had, it
+	workers []*worker
+
+	down atomic.Int32 // servers that do not run
+	up   atomic.Int64 // when one was last started again, in ns
+}
+
+// servers is how many share the storage.
+const servers = 2
+
+// soak does all of it. The report is nil if it could not begin.
+func soak(ctx context.Context, c config) (_ *report, err error) {
+	s := &soaker{config: c, report: newReport(c), pool: newPool(c.seed), ledger: &ledger{index: map[*image]int{}}}
+	if s.journal, err = newJournal(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cerr := s.journal.close(err != nil); err != nil {
+			err = fmt.Errorf("%w\nall requests are in %s", err, s.journal.file.Name())
+		} else {
+			err = cerr
+		}
+	}()
+	if s.place, err = openPlace(ctx, c); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.place.close()) }()
+	if s.store, err = s.place.store(ctx, c.grace, c.uploadTTL()); err != nil {
+		return nil, err
+	}
+	if s.fleet, err = s.start(c.every); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.fleet.Stop()) }()
+	s.journal.note("seed %d", c.seed)
+
+	start := time.Now()
+	s.run(ctx)
+	s.report.took = time.Since(start)
+	if err := s.report.err(); err != nil {
+		return s.report, s.withLog(err)
+	}
+	if err := s.finish(context.WithoutCancel(ctx)); err != nil {
+		return s.report, s.withLog(err)
+	}
+	if err := s.warnings(); err != nil {
+		return s.report, err
+	}
+	return s.report, s.report.err()
+}
+
+// start starts the servers, which collect every so often; 0 is never.
+func (s *soaker) start(every time.Duration) (*harness.Fleet, error) {
+	o := s.place.options
+	o.Args = append(o.Args, "-log-level", "warn", "-collect-every", every.String(), "-collect-grace", s.config.grace.String(),
+		"-upload-ttl", s.config.uploadTTL().String())
+	if s.config.untagged {
+		o.Args = append(o.Args, "-collect-untagged")
+	}
+	return harness.StartFleet(servers, o)
+}
+
+// warnings counts what the servers have logged as a warning or an error. That a collection has failed is one.
+func (s *soaker) warnings() error {
+	b, err := os.ReadFile(s.place.options.Log)
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(b)) {
+		if strings.Contains(line, " level=WARN ") || strings.Contains(line, " level=ERROR ") {
+			s.report.fail(wrong, "a server has logged "+line)
+		}
+	}
+	return nil
+}
+
+// withLog adds what the servers have logged.
+func (s *soaker) withLog(err error) error {
+	b, _ := os.ReadFile(s.place.options.Log)
+	return fmt.Errorf("%w\nservers:\n%s", err, b[max(0, len(b)-4000):])
+}
+
+// run lets the workers work, and kills servers.
+func (s *soaker) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if s.config.span > 0 {
+		ctx, cancel = context.WithTimeout(ctx, s.config.span)
+		defer cancel()
+	}
+	for id := range s.config.workers {
+		w := &worker{s: s, id: id, c: s.fleet.Client(), rng: rand.New(rand.NewPCG(s.config.seed, uint64(id)+2)), tags: map[string]*image{}}
+		w.c.HTTP.Transport = &transport{w.c.HTTP.Transport, s.journal, id}
+		s.workers = append(s.workers, w)
+	}
+	besides, stop := context.WithCancel(ctx)
+	var beside, working sync.WaitGroup
+	beside.Go(func() { s.kill(besides) })
+	beside.Go(func() { s.collectBeside(besides) })
+	beside.Go(func() { s.countCollections(besides) })
+	for _, w := range s.workers {
+		working.Go(func() { w.run(ctx) })
+	}
+	working.Wait()
+	stop()
+	beside.Wait()
+}
+
+// kill kills one of the servers now and then, and starts it again where it was.
+func (s *soaker) kill(ctx context.Context) {
+	if s.config.killEvery == 0 {
+		return
+	}
+	rng := rand.New(rand.NewPCG(s.config.seed, 0))
+	sleep := func(d time.Duration) bool {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(d):
+			return true
+		}
+	}
+	for sleep(s.config.killEvery/2 + time.Duration(rng.Int64N(int64(s.config.killEvery)))) {
+		s.down.Add(1)
+		addr, err := s.fleet.Kill()
+		s.journal.note("server: %s killed", addr)
+		if err == nil {
+			sleep(time.Duration(rng.Int64N(int64(1500 * time.Millisecond))))
+			err = s.fleet.Add(addr)
+		}
+		s.journal.note("server: %s started", addr)
+		s.up.Store(time.Now().UnixNano())
+		s.down.Add(-1)
+		if err != nil {
+			s.report.fail(wrong, "server "+addr+": "+err.Error())
+			return
+		}
+		s.report.event("kills", 1)
+	}
+}
+
+// cutOff reports whether a request that was sent after a moment has failed because a server was down.
+func (s *soaker) cutOff(since time.Time, err error) bool {
+	return (isNetwork(err) || status(err) >= 500) && (s.down.Load() > 0 || s.up.Load() > since.UnixNano())
+}
+
+var hexDigest = regexp.MustCompile(`[0-9a-f]{64}`)
+
+// failed notes that an operation has failed, with what happened to the object before.
+func (s *soaker) failed(what string, err error) {
+	kind := wrong
+	var f *failure
+	switch {
+	case errors.As(err, &f):
+		kind = f.kind
+	case errors.Is(err, context.DeadlineExceeded):
+		kind = stuck
+	}
+	object := hexDigest.FindString(err.Error())
+	if object == "" {
+		object, _, _ = strings.Cut(what, ",")
+		object += " "
+	}
+	s.journal.note("%s: %s: %v", what, kind, err)
+	s.report.fail(kind, fmt.Sprintf("%s: %v\n  %s", what, err, strings.Join(s.journal.last(object, 60), "\n  ")))
+}

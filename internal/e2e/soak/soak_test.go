@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestWithoutGrace has collections every second, for 100 s.
+func TestWithoutGrace(t *testing.T) {
+	c := defaults(t)
+	c.span, c.every = 100*time.Second, time.Second
+	run(t, c)
+}
+
+// TestWithGrace has collections that leave alone what is new, for 80 s, and nothing may be refused.
+func TestWithGrace(t *testing.T) {
+	c := defaults(t)
+	c.span, c.storage, c.grace = 80*time.Second, "s3", 20*time.Second
+	run(t, c)
+}
+
+// defaults store in memory, where the system has a folder for that.
+func defaults(t *testing.T) config {
+	c := config{storage: "tmpfs", dir: memory, seed: uint64(time.Now().UnixNano()), every: 2 * time.Second, killEvery: 10 * time.Second, workers: 8}
+	if _, err := os.Stat(memory); err != nil {
+		c.storage, c.dir = "disk", t.TempDir()
+	}
+	return c
+}
+
+func run(t *testing.T, c config) {
+	t.Helper()
+	r, err := soak(t.Context(), c)
+	if r != nil {
+		t.Logf("\n%s", r)
+	}
+	require.NoError(t, err)
+	require.Positive(t, r.events["kills"])
+	require.Positive(t, r.events["collections of the servers"])
+	require.Positive(t, r.events["removed here: links"])
+	require.Zero(t, r.events[lost]+r.events[stuck]+r.events[wrong]+r.events[left])
+}

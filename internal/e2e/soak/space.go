@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// prefixes are the kinds of keys that are counted, see storage/layout.go; those below r/<R>/ without the repository.
+var prefixes = []string{"data/", "dead/", "u/", "r/b/", "r/m/", "r/t/", "r/x/", "r/f/", "b/", "c/", "h/"}
+
+// space is what the storage holds.
+type space struct {
+	when     string
+	keys     map[string]int // by prefix
+	total    int
+	bytes    int64
+	data     int64 // those below data/
+	raw      int   // files or objects
+	rawBytes int64
+}
+
+// prefix returns the one of prefixes that a key has, "" if it has none.
+func prefix(key string) string {
+	parts := strings.SplitN(key, "/", 4)
+	p := parts[0] + "/"
+	if p == "r/" && len(parts) == 4 {
+		p += parts[2] + "/"
+	}
+	if slices.Contains(prefixes, p) {
+		return p
+	}
+	return ""
+}
+
+// measure lists the storage.
+func (s *soaker) measure(ctx context.Context, when string) (keys map[string]int64, err error) {
+	sp := space{when: when, keys: map[string]int{}}
+	keys = map[string]int64{}
+	for info, err := range s.place.driver.List(ctx, "", nil) {
+		if err != nil {
+			return nil, err
+		}
+		keys[info.Key] = info.Size
+		sp.keys[prefix(info.Key)]++
+		sp.total, sp.bytes = sp.total+1, sp.bytes+info.Size
+		if strings.HasPrefix(info.Key, "data/") {
+			sp.data += info.Size
+		}
+	}
+	if sp.raw, sp.rawBytes, err = s.place.raw(ctx); err != nil {
+		return nil, err
+	}
+	s.report.mu.Lock()
+	defer s.report.mu.Unlock()
+	s.report.spaces = append(s.report.spaces, sp)
+	return keys, nil
+}
+
+// compare checks that the storage holds the images and nothing else.
+func (s *soaker) compare(ctx context.Context, keys map[string]int64, images []*image) error {
+	must := map[string]bool{}
+	may := map[string]bool{} // hints
+	for _, img := range images {
+		r := "r/" + escape(img.repo) + "/"
+		must["c/"+escape(img.repo)] = true
+		must[r+"m/"+digestPath(img.digest())] = true
+		for _, l := range img.layers {
+			d := l.desc.Digest
+			must[r+"b/"+digestPath(d)] = true
+			may["b/"+string(d.Algorithm())+"/"+d.Encoded()[:2]+"/"+d.Encoded()+"/"+escape(img.repo)] = true
+		}
+		for _, t := range img.tags {
+			must[r+"t/"+t] = true
+			must[r+"x/"+digestPath(img.digest())+"/"+t] = true
+		}
+		if img.subject != nil {
+			must[r+"f/"+digestPath(img.subject.digest())+"/"+digestPath(img.digest())] = true
+		}
+	}
+	for key := range keys {
+		if prefix(key) != "r/b/" || !must[key] {
+			continue
+		}
+		segments, err := s.segments(ctx, key)
+		if err != nil {
+			return err
+		}
+		for name, size := range segments {
+			data := "data/" + name[:2] + "/" + name
+			must[data] = true
+			// A collection that was overtaken by who shares the data leaves its mark, for as long as there are data.
+			mark := "dead" + strings.TrimPrefix(data, "data")
+			if _, ok := keys[mark]; ok {
+				may[mark] = true
+				s.report.event("marks that remain on data in use", 1)
+			}
+			if keys[data] != size {
+				s.report.fail(lost, fmt.Sprintf("%s has %d bytes and not %d, says %s", data, keys[data], size, key))
+			}
+		}
+	}
+	for key := range must {
+		if _, ok := keys[key]; !ok {
+			s.report.fail(lost, "key "+key+" is not there")
+		}
+	}
+	var extra []string
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if !must[key] && !may[key] && prefix(key) != "" {
+			extra = append(extra, key)
+		}
+	}
+	if len(extra) > 0 {
+		message := fmt.Sprintf("%d keys that nothing needs, such as", len(extra))
+		for _, key := range extra[:min(len(extra), 20)] {
+			message += "\n  " + key
+			for _, line := range s.journal.last(lastDigest(key), 20) {
+				message += "\n      " + line
+			}
+		}
+		s.report.fail(left, message)
+	}
+	return nil
+}
+
+// segments returns the names of the data that a link names, with their sizes.
+func (s *soaker) segments(ctx context.Context, key string) (map[string]int64, error) {
+	r, _, err := s.place.driver.Open(ctx, key, nil)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(r)
+	r.Close()
+	if err != nil {
+		return nil, err
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	var link struct {
+		State    string
+		Segments []struct {
+			Name string
+			Size int64
+		}
+	}
+	if err := json.Unmarshal([]byte(line), &link); err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	if link.State != "live" {
+		s.report.fail(wrong, fmt.Sprintf("%s is %s", key, link.State))
+	}
+	named := map[string]int64{}
+	for _, seg := range link.Segments {
+		named[seg.Name] = seg.Size
+	}
+	return named, nil
+}
+
+func escape(repo string) string { return strings.ReplaceAll(repo, "/", ".~") }
+
+func digestPath(d digest.Digest) string { return string(d.Algorithm()) + "/" + d.Encoded() }
+
+// lastDigest is the last hexadecimal digest in a key, or the key.
+func lastDigest(key string) string {
+	for _, part := range slices.Backward(strings.Split(key, "/")) {
+		if len(part) == 64 {
+			return part
+		}
+	}
+	return key
+}

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/registrykit/registry/internal/e2e/harness"
+)
+
+// worker is one client. It alone decides what becomes of the images that it has pushed, and of its tags, whose names nobody else uses; layers are
+// everybody's.
+type worker struct {
+	s   *soaker
+	id  int
+	c   *harness.Client
+	rng *rand.Rand
+
+	began time.Time // of the operation
+
+	mine []*image          // those that have to be there, without the children of an index
+	gone []*image          // some of those deleted
+	tags map[string]*image // what each tag names, by repository:tag
+}
+
+const (
+	// opDeadline is when an operation is stuck.
+	opDeadline = time.Minute
+	// most images of a worker, beyond which it deletes instead of pushing, and most that it remembers to have deleted.
+	most, mostGone = 30, 12
+	sharedRepos    = 5
+	tagsPerRepo    = 5
+	commonImages   = 6
+)
+
+// operation is one of those that a worker chooses from.
+type operation struct {
+	kind   string
+	weight int
+	do     func(w *worker, ctx context.Context) error
+}
+
+func operations() []operation {
+	return []operation{
+		{"push image", 28, (*worker).pushNew},
+		{"push image again", 10, (*worker).pushAgain},
+		{"push index", 6, (*worker).pushIndex},
+		{"push referrer", 6, (*worker).pushReferrer},
+		{"push image of others", 4, (*worker).pushCommon},
+		{"move tag", 8, (*worker).moveTag},
+		{"delete tag", 6, (*worker).deleteTag},
+		{"delete manifest", 12, (*worker).deleteSome},
+		{"delete blob", 4, (*worker).deleteBlob},
+		{"delete repository", 1, (*worker).deleteRepository},
+		{"abandon upload", 3, (*worker).abandonUpload},
+		{"cancel upload", 1, (*worker).cancelUpload},
+		{"pull image", 20, (*worker).pullSome},
+		{"pull by tag", 6, (*worker).pullTag},
+		{"list tags", 4, (*worker).listTags},
+		{"list referrers", 4, (*worker).listReferrers},
+		{"look for deleted", 4, (*worker).lookForDeleted},
+	}
+}
+
+// run does one operation after the other until there are enough or ctx ends. None is left half done then.
+func (w *worker) run(ctx context.Context) {
+	all := operations()
+	sum := 0
+	for _, op := range all {
+		sum += op.weight
+	}
+	for ctx.Err() == nil {
+		n := w.rng.IntN(sum)
+		i := 0
+		for ; n >= all[i].weight; i++ {
+			n -= all[i].weight
+		}
+		op := all[i]
+		if len(w.mine) > most && op.kind == "push image" {
+			op.kind, op.do = "delete manifest", (*worker).deleteSome
+		}
+		if !w.s.report.op(op.kind) {
+			return
+		}
+		w.began = time.Now()
+		opCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), opDeadline)
+		if err := op.do(w, opCtx); err != nil {
+			w.s.failed(fmt.Sprintf("w%d, %s", w.id, op.kind), err)
+		}
+		cancel()
+	}
+}
+
+// failure is something that must not be.
+type failure struct {
+	kind string
+	err  error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func fail(kind, format string, args ...any) error {
+	return &failure{kind, fmt.Errorf(format, args...)}
+}
+
+// missing returns the error of a request for something that has to be there.
+func missing(err error) error {
+	if err == nil || isNetwork(err) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	var e *harness.Error
+	if errors.As(err, &e) && e.Response.Status != 404 {
+		return err
+	}
+	return &failure{lost, err} // a 404, or other bytes
+}
+
+// isNetwork reports whether a request has got no answer, or only a part of one.
+func isNetwork(err error) bool {
+	var u *url.Error
+	var n net.Error
+	return !errors.Is(err, context.DeadlineExceeded) && (errors.As(err, &u) || errors.As(err, &n) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
+}
+
+// status is that of an answer that was not the one expected, 0 if err is anything else.
+func status(err error) int {
+	var e *harness.Error
+	if errors.As(err, &e) {
+		return e.Response.Status
+	}
+	return 0
+}
+
+// again calls f, whose request may be cut off by a kill, until it is not. cut says that it was, so that what f asks for may have been done before.
+func (w *worker) again(ctx context.Context, f func() error) (cut bool, err error) {
+	for n := 0; ; n++ {
+		start := time.Now()
+		err := f()
+		if err == nil || n == 20 || !w.s.cutOff(start, err) {
+			return n > 0, err
+		}
+		if err := w.waitOut(ctx); err != nil {
+			return true, err
+		}
+	}
+}
+
+// once is again without a second time: cut says that it was cut off and is as good as unknown.
+func (w *worker) once(ctx context.Context, f func() error) (cut bool, err error) {
+	start := time.Now()
+	if err = f(); err != nil && w.s.cutOff(start, err) {
+		return true, w.waitOut(ctx)
+	}
+	return false, err
+}
+
+// waitOut waits until nothing that a killed server had asked of the storage can come to an effect any more.
+func (w *worker) waitOut(ctx context.Context) error {
+	w.s.report.event("requests cut off by a kill", 1)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(700 * time.Millisecond):
+		return nil
+	}
+}
+
+// coin falls on either side. What is unknown is left so, half of the times; where collections take what has no tag, never, since it is the
+// tag then that says what has to be there.
+func (w *worker) coin() bool { return !w.s.config.untagged && w.rng.IntN(2) == 0 }
+
+// repo returns the worker's own repository or one that is everybody's.
+func (w *worker) repo() string {
+	if w.rng.IntN(10) < 3 {
+		return w.ownRepo()
+	}
+	return fmt.Sprintf("soak/shared-%d", w.rng.IntN(sharedRepos))
+}
+
+func (w *worker) ownRepo() string { return fmt.Sprintf("soak/own/w%d", w.id) }
+
+func (w *worker) tag() string { return fmt.Sprintf("w%d-%d", w.id, w.rng.IntN(tagsPerRepo)) }
+
+// unique is what no other manifest has.
+func (w *worker) unique() string { return fmt.Sprintf("w%d-%x", w.id, w.rng.Uint64()) }
+
+// layer returns a layer of the pool, or a new one.
+func (w *worker) layer() *layer {
+	if w.rng.IntN(2) == 0 {
+		return w.s.pool[w.rng.IntN(len(w.s.pool))]
+	}
+	return newLayer(w.rng.Uint64(), someSize(w.rng))
+}
+
+func (w *worker) layers() []*layer {
+	ls := make([]*layer, 1+w.rng.IntN(4))
+	for i := range ls {
+		ls[i] = w.layer()
+	}
+	return ls
+}
+
+// some returns any of the worker's images that f accepts, nil if there is none.
+func (w *worker) some(f func(*image) bool) *image {
+	var fit []*image
+	for _, img := range w.mine {
+		if f(img) {
+			fit = append(fit, img)
+		}
+	}
+	if len(fit) == 0 {
+		return nil
+	}
+	return fit[w.rng.IntN(len(fit))]
+}
+
+// adopt says that an image has to be there, with the images it names.
+func (w *worker) adopt(img *image) {
+	if img.common {
+		return
+	}
+	w.s.journal.note("w%d ledger: there is %s in %s", w.id, img.digest(), img.repo)
+	w.s.ledger.add(img)
+	for _, c := range img.children {
+		w.s.ledger.add(c)
+	}
+	if img.parent == nil && !slices.Contains(w.mine, img) {
+		w.mine = append(w.mine, img)
+	}
+	if img.subject != nil && !slices.Contains(img.subject.referrers, img) {
+		img.subject.referrers = append(img.subject.referrers, img)
+	}
+}
+
+// drop says that an image may be there or not from now on.
+func (w *worker) drop(img *image) {
+	w.s.journal.note("w%d ledger: no more %s in %s", w.id, img.digest(), img.repo)
+	w.s.ledger.remove(img)
+	w.mine = slices.DeleteFunc(w.mine, func(i *image) bool { return i == img })
+}
+
+// free is called when an image has lost what kept it: a tag, its index or its subject. Where collections take what nothing keeps, it may be gone
+// soon, and what it has kept as well; else its children are on their own.
+func (w *worker) free(img *image) {
+	if !w.s.config.untagged {
+		if img.parent == nil && img.there && !slices.Contains(w.mine, img) {
+			w.mine = append(w.mine, img)
+		}
+		return
+	}
+	if len(img.tags) > 0 || img.parent != nil || img.subject != nil && img.subject.there || img.common || !img.there {
+		return
+	}
+	w.drop(img)
+	w.freeBelow(img)
+}
+
+// freeBelow frees what an image that is gone has kept.
+func (w *worker) freeBelow(img *image) {
+	for _, c := range img.children {
+		c.parent = nil
+		w.free(c)
+	}
+	for _, r := range img.referrers {
+		w.free(r)
+	}
+}
