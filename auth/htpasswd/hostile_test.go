@@ -65,15 +65,33 @@ func TestBruteForce(t *testing.T) {
 				require.EqualValues(t, 1000-c.checks, wait, c.name)
 			}
 
-			// Who knows the password is not locked out: neither where it was right before, nor elsewhere.
+			// Who knows the password is not locked out: neither where it was right before, nor elsewhere. Where guesses came from, the right one is
+			// not looked at either; the same guess many times at once was one.
 			s.accepted("ann", "secret")
-			address, _, _ := c.attempt(0)
-			require.NoError(t, s.login(address, "ann", "secret"))
+			require.NoError(t, s.login("198.51.100.1", "ann", "secret"))
+			if address, name, _ := c.attempt(0); wait > 0 {
+				require.True(t, limited(s.login(address, name, "secret")), c.name)
+			}
 			s.write(line(t, "ann", "new", 5))
 			s.pass(htpasswd.Interval)
 			s.accepted("ann", "new")
 		}
 	}
+}
+
+// TestKnownElsewhere: that a password was right at one address does not tell another one, whose guesses are not looked at any more, that
+// it has found it.
+func TestKnownElsewhere(t *testing.T) {
+	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
+	s.accepted("ann", "secret")
+	for i := range 1000 {
+		require.Error(t, s.login("192.0.2.66", "ann", fmt.Sprint("guess", i)))
+	}
+	for range 10 {
+		require.True(t, limited(s.login("192.0.2.66", "ann", "secret")))
+	}
+	s.accepted("ann", "secret")
+	require.EqualValues(t, 1+htpasswd.DefaultFailures, s.checks.Load())
 }
 
 // TestSlow: after the failures that are free there is one in a while, for as long as it goes on.

@@ -144,14 +144,14 @@ func (f *File) Authenticate(r *http.Request) (auth.Identity, error) {
 		return auth.Identity{}, fmt.Errorf("the password must have 1 to %d bytes: %w", MaxPassword, auth.ErrCredentials)
 	}
 	ctx := r.Context()
-	c := check{login: login, users: f.users.get(ctx)}
+	c := check{login: login, users: f.users.get(ctx), address: limit.Address(r, f.opts.TrustedProxies).String()}
 	c.hash, c.known = c.users.hash[login.User]
 	if !c.known {
 		c.hash = f.dummy(c.users.cost)
 	}
-	c.mac = f.mac("credentials", login.User, login.Password, c.hash)
+	c.mac = f.mac("credentials", c.address, login.User, login.Password, c.hash)
 	if !c.known || !f.proven.has(c.mac) {
-		if err := f.prove(r, &c); err != nil {
+		if err := f.prove(ctx, &c); err != nil {
 			return auth.Identity{}, err
 		}
 		if f.users.get(ctx).hash[login.User] != c.hash {
@@ -167,18 +167,18 @@ func (f *File) Authenticate(r *http.Request) (auth.Identity, error) {
 
 // check is what is looked at for one login.
 type check struct {
-	login *basic.Login
-	users *users
-	hash  string // of the user, or of nobody
-	known bool
-	mac   mac
+	login   *basic.Login
+	users   *users
+	hash    string // of the user, or of nobody
+	known   bool
+	address string
+	mac     mac
 }
 
 // prove checks a password that is not remembered: once for all who bring it from an address at the moment, and not if too many before were wrong.
-func (f *File) prove(r *http.Request, c *check) error {
-	address := limit.Address(r, f.opts.TrustedProxies).String()
-	byAddress, byLogin := limit.Key(f.mac("address", address)), limit.Key(f.mac("login", address, c.login.User))
-	return f.flights.do(r.Context(), f.mac("flight", address, string(c.mac[:])), func(ctx context.Context) error {
+func (f *File) prove(ctx context.Context, c *check) error {
+	byAddress, byLogin := limit.Key(f.mac("address", c.address)), limit.Key(f.mac("login", c.address, c.login.User))
+	return f.flights.do(ctx, c.mac, func(ctx context.Context) error {
 		if c.known && f.proven.has(c.mac) {
 			return nil
 		}

@@ -131,7 +131,7 @@ func TestToken(t *testing.T) {
 	require.Equal(t, 200, get("ann", "secret"))
 }
 
-// TestOneBcrypt: credentials cost one bcrypt, however often and by however many at once they are shown.
+// TestOneBcrypt: credentials cost one bcrypt at each address, however often and by however many at once they are shown.
 func TestOneBcrypt(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 7), "", nil)
 	var wg sync.WaitGroup
@@ -139,14 +139,19 @@ func TestOneBcrypt(t *testing.T) {
 		wg.Go(func() { require.NoError(t, s.login("192.0.2.1", "ann", "secret")) })
 	}
 	wg.Wait()
-	for i := range 100 {
-		require.NoError(t, s.login(fmt.Sprintf("192.0.2.%d", i), "ann", "secret"), "from anywhere")
+	for range 100 {
+		s.accepted("ann", "secret")
 	}
 	require.EqualValues(t, 1, s.checks.Load())
+	for i := range 10 {
+		require.NoError(t, s.login("192.0.2.2", "ann", "secret"))
+		require.NoError(t, s.login(fmt.Sprintf("[2001:db8::%x]", i), "ann", "secret"))
+	}
+	require.EqualValues(t, 3, s.checks.Load(), "those of one network of IPv6 are one address")
 	for range 3 {
 		s.refused("ann", "wrong")
 	}
-	require.EqualValues(t, 4, s.checks.Load(), "what is wrong is not remembered")
+	require.EqualValues(t, 6, s.checks.Load(), "what is wrong is not remembered")
 	_, _, _, flights := s.file.Remembered()
 	require.Zero(t, flights)
 }

@@ -9,7 +9,7 @@ import (
 // maxProven is how many credentials are remembered, in each of two halves.
 const maxProven = 10_000
 
-// mac is an HMAC of credentials and of the line they were checked against.
+// mac is an HMAC of credentials, of the address they came from, and of the line they were checked against.
 type mac [32]byte
 
 // proven remembers credentials that were right. When the younger half is full, the older is forgotten: what is used comes back into the younger.
