@@ -19,7 +19,7 @@
  * Run:  spin -a -DUP0 -DMP0 -DGL -DGD -DEXP -DND=1 collect.pml && gcc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -m200000 -w26
  * Actors: UP0 UP0B UP1 uploads, MT MTB MT00 mounts (the last from the repository itself, as a commit that shares may do), MP0 MP0B MP1 manifest
  * pushes, RS0 RS0B restores, HD0 a HEAD that refreshes a link, DEL user's delete, CLR the end of a delete of the repository, GL GL2 link
- * collectors, GD GD2 data collectors, EXP expiry of upload records, EXPH expiry of history. -DBROKEN_x takes one rule away; TRUST_RECORD lets an
+ * collectors, GD GD2 data collectors, EXP expiry of upload records, EXPH expiry of history. STORED: repository 0 has blob and manifest at first. -DBROKEN_x takes one rule away; TRUST_RECORD lets an
  * upload skip its look.
  * Versions: bit a of LK[r] says that actor a has seen the present version of L[r]; any write by another clears it. So versions never wrap.
  */
@@ -47,6 +47,7 @@ bool acked[2];      /* a push was answered 201 and no user has deleted the manif
 #define SEES(K,a)   (K & (1<<a))
 #define WROTE(K,a)  K = (1<<a)
 #define READS(K,a)  K = K | (1<<a)
+#define FORGETS(K,a) K = K & ~(1<<a)    /* fewer states */
 #define THERE(r)    ((LS[r]==LIVE || (LS[r]==COND && LP[r])) && D[LD[r]])
 #define WHOLE(r)    (LS[r]!=LIVE && (LS[r]!=COND || !LP[r]) || D[LD[r]])    /* who reads a link finds the data */
 #define VISIBLE(r)  (MS[r]==OK || MS[r]==DELG)
@@ -123,7 +124,7 @@ again:
         fi
 #endif
     fi;
-    atomic { U[d] = 0 }                                 /* DELETE u/ */
+    atomic { U[d] = 0; FORGETS(LK[r],a) }               /* DELETE u/ */
     if :: !named -> atomic { D[d] = 0; CHECK } :: else -> skip fi   /* DELETE data that no key has ever named: another has the blob already */
 }
 
@@ -161,7 +162,7 @@ again:
             atomic { if :: SEES(LK[r],a) -> LS[r] = NONE; LD[r] = 0; WROTE(LK[r],a); CHECK :: else -> skip fi }
         fi
     fi;
-end: d = 0; s = 0; p = 0
+end: FORGETS(LK[r],a)
 }
 
 /* A HEAD by somebody who may push: a link that is read is written again, live. */
@@ -288,7 +289,7 @@ looks:
 #endif
             MS[r] = OK; WROTE(MK[r],a); acked[r] = 1; s = OK; CHECK :: else -> s = NONE fi }
     if :: s == OK -> skip :: else -> goto again fi;
-end: skip
+end: atomic { FORGETS(LK[r],a); FORGETS(MK[r],a) }
 }
 
 proctype Delete(byte r; byte a) {
@@ -378,7 +379,7 @@ end:
        :: atomic { MS[0] == PEND -> r = 0; READS(MK[0],a) }
        :: atomic { MS[1] == PEND -> r = 1; READS(MK[1],a) }
        fi;
-       atomic { if :: SEES(MK[r],a) -> MS[r] = NONE; WROTE(MK[r],a); CHECK :: else -> skip fi }
+       atomic { if :: SEES(MK[r],a) -> MS[r] = NONE; MK[r] = 0; CHECK :: else -> skip fi }
     od
 }
 
@@ -458,6 +459,9 @@ end:
 }
 
 init { atomic {
+#ifdef STORED
+    nd = 1; D[0] = 1; LS[0] = LIVE; LP[0] = 1; MS[0] = OK; acked[0] = 1;
+#endif
 #ifdef UP0
     run Upload(0, 0);
 #endif

@@ -16,6 +16,9 @@
 #define PEND 1
 #define OK   2
 #define MARK 3
+#ifndef TRIES
+#define TRIES 2     /* how often a push begins */
+#endif
 #define HERE 1      /* T: at m */
 #define AWAY 2      /* T: elsewhere */
 
@@ -31,6 +34,12 @@ bool H;
 #define SEES(K,a)   (K & (1<<a))
 #define WROTE(K,a)  K = (1<<a)
 #define READS(K,a)  K = K | (1<<a)
+#define FORGETS(K,a) K = K & ~(1<<a)    /* fewer states */
+#ifdef DM
+#define TOLD        told = 1<<5 | 1<<6
+#else
+#define TOLD        skip
+#endif
 #define VISIBLE(x)  (x == OK || x == MARK)
 /* A tag that was acknowledged leads to the manifest, and the manifest to the tag; an index to what it names. So a manifest that is gone leaves no tag. */
 #define TAGS        (T != HERE || open || VISIBLE(M) && B)
@@ -45,7 +54,7 @@ bool H;
 proctype Push(byte a) {
     byte m; bool backrefs; byte tries = 0;
 again:
-    tries++; if :: tries > 3 -> goto end :: else -> skip fi;
+    tries++; if :: tries > TRIES -> goto end :: else -> skip fi;
     atomic { m = M; READS(KM,a) }                       /* GET manifest */
     backrefs = VISIBLE(m);
     if
@@ -55,23 +64,23 @@ again:
         :: else -> skip                                 /* pending by another push, or marked: a root as it is */
         fi;
         if :: m == 255 -> goto again :: else -> skip fi;
-        if :: !backrefs -> atomic { B = 1; WROTE(KB,a) } :: else -> skip fi;    /* PUT back reference, early */
+        if :: !backrefs -> atomic { B = 1; KB = 0 } :: else -> skip fi;    /* PUT back reference, early */
         atomic { if :: SEES(KM,a) -> M = OK; WROTE(KM,a); user = 0; CHECK :: else -> m = 255 fi }   /* PUT manifest ok if version */
         if :: m == 255 -> goto again :: else -> skip fi
     :: else -> skip
     fi;
-    if :: backrefs -> atomic { B = 1; WROTE(KB,a) } :: else -> skip fi;         /* PUT back reference */
-    atomic { T = HERE; WROTE(KT,a); open = 1; CHECK }   /* PUT tag */
+    if :: backrefs -> atomic { B = 1; KB = 0 } :: else -> skip fi;         /* PUT back reference */
+    atomic { T = HERE; KT = 0; open = 1; CHECK }   /* PUT tag */
 #ifdef BROKEN_NO_STAT
-    atomic { open = 0; told = 32767; CHECK }
+    atomic { open = 0; TOLD; CHECK }
 #else
     atomic { if                                         /* HEAD manifest: the version is the one above. 201 */
-        :: SEES(KM,a) -> assert(T != NONE); if :: T == HERE -> open = 0; told = 32767 :: else -> skip fi; CHECK
+        :: SEES(KM,a) -> assert(T != NONE); if :: T == HERE -> open = 0; TOLD :: else -> skip fi; CHECK
         :: else -> m = 255
         fi }
     if :: m == 255 -> goto again :: else -> skip fi;
 #endif
-end: skip
+end: FORGETS(KM,a)
 }
 
 /* A push of the tag with another manifest. Where history is kept, it is written first, and the tag on its version. */
@@ -81,11 +90,11 @@ proctype Move(byte a) {
     do
     :: atomic { t = T; READS(KT,a) }
        if :: t == HERE -> atomic { if :: VISIBLE(M) && !open -> H = 1; CHECK :: else -> skip fi } :: else -> skip fi;   /* PUT event */
-       atomic { if :: SEES(KT,a) -> T = AWAY; WROTE(KT,a); t = 255; CHECK :: else -> skip fi }
+       atomic { if :: SEES(KT,a) -> T = AWAY; KT = 0; t = 255; CHECK :: else -> skip fi }
        if :: t == 255 -> break :: else -> skip fi
     od
 #else
-    atomic { T = AWAY; WROTE(KT,a); CHECK }
+    atomic { T = AWAY; KT = 0; CHECK }
 #endif
 }
 
@@ -114,13 +123,13 @@ again:
        :: m == MARK -> atomic { if :: SEES(KM,a) -> M = OK; WROTE(KM,a); m = OK; CHECK :: else -> skip fi }
                        if :: m == OK -> break :: else -> skip fi
 #endif
-       :: else -> atomic { if :: SEES(KI,a) && i == NONE -> I = NONE; WROTE(KI,a) :: else -> skip fi }   /* refused */
+       :: else -> atomic { if :: SEES(KI,a) && i == NONE -> I = NONE; KI = 0 :: else -> skip fi }   /* refused */
                   goto end
        fi
     od;
-    atomic { if :: SEES(KI,a) -> I = OK; WROTE(KI,a); CHECK :: else -> i = 255 fi }
+    atomic { if :: SEES(KI,a) -> I = OK; KI = 0; CHECK :: else -> i = 255 fi }
     if :: i == 255 -> goto again :: else -> skip fi;
-end: skip
+end: atomic { FORGETS(KM,a); FORGETS(KI,a) }
 }
 
 /* A HEAD by somebody who may push: the manifest is written again as it is. */
@@ -147,7 +156,7 @@ again:
     if :: m == 255 -> goto again :: else -> skip fi;
 #endif
 #ifdef BROKEN_BACKREF_BEFORE_TAG
-    if :: b -> atomic { if :: SEES(KB,a) -> B = 0; WROTE(KB,a); CHECK :: else -> skip fi } :: else -> skip fi;
+    if :: b -> atomic { if :: SEES(KB,a) -> B = 0; KB = 0; CHECK :: else -> skip fi } :: else -> skip fi;
 #endif
     if                                                  /* DELETE tags if version, and only then what leads to them */
     :: t -> atomic { if
@@ -156,11 +165,11 @@ again:
 #else
         :: SEES(KT,a) ->
 #endif
-            assert(!(told & (1<<a))); T = NONE; WROTE(KT,a); CHECK :: else -> skip fi }
+            assert(!(told & (1<<a))); T = NONE; KT = 0; CHECK :: else -> skip fi }
     :: else -> skip
     fi;
 #ifndef BROKEN_BACKREF_BEFORE_TAG
-    if :: b -> atomic { if :: SEES(KB,a) -> B = 0; WROTE(KB,a); CHECK :: else -> skip fi } :: else -> skip fi;
+    if :: b -> atomic { if :: SEES(KB,a) -> B = 0; KB = 0; CHECK :: else -> skip fi } :: else -> skip fi;
 #endif
     atomic { if
 #ifdef BROKEN_BLIND_DELETE
@@ -168,8 +177,8 @@ again:
 #else
         :: SEES(KM,a) ->
 #endif
-            M = NONE; WROTE(KM,a); user = 1; CHECK :: else -> skip fi }         /* DELETE manifest if version. 202 */
-end: skip
+            M = NONE; KM = 0; user = 1; CHECK :: else -> skip fi }         /* DELETE manifest if version. 202 */
+end: atomic { FORGETS(KM,a); FORGETS(KB,a); FORGETS(KT,a) }
 }
 
 proctype DeleteIndex(byte a) {
@@ -182,10 +191,10 @@ proctype DeleteIndex(byte a) {
 #ifdef HIST
         atomic { if :: SEES(KI,a) && VISIBLE(M) -> H = 1; CHECK :: else -> skip fi }    /* PUT event */
 #endif
-        atomic { if :: SEES(KI,a) -> I = NONE; WROTE(KI,a); CHECK :: else -> skip fi }
+        atomic { if :: SEES(KI,a) -> I = NONE; KI = 0; CHECK :: else -> skip fi }
     :: else -> skip
     fi;
-end: skip
+end: FORGETS(KI,a)
 }
 
 #ifdef BROKEN_NO_PENDING
@@ -242,7 +251,7 @@ end:
 #else
                     :: SEES(KB,a) ->
 #endif
-                        B = 0; WROTE(KB,a); CHECK :: else -> skip fi }
+                        B = 0; KB = 0; CHECK :: else -> skip fi }
                 :: else -> skip
                 fi;
                 atomic { if
@@ -251,13 +260,13 @@ end:
 #else
                     :: SEES(KM,a) ->
 #endif
-                        M = NONE; WROTE(KM,a); CHECK :: else -> skip fi }
+                        M = NONE; KM = 0; CHECK :: else -> skip fi }
              :: else -> skip
              fi
           fi
        :: else -> skip
        fi;
-       atomic { m = 0; n = 0; b = 0 }
+       atomic { m = 0; n = 0; b = 0; FORGETS(KM,a); FORGETS(KB,a) }
     od
 }
 
@@ -294,12 +303,12 @@ end:
 #else
            :: SEES(KB,a) ->
 #endif
-               B = 0; WROTE(KB,a); CHECK :: else -> skip fi }
+               B = 0; KB = 0; CHECK :: else -> skip fi }
        :: else -> skip
        fi;
-       atomic { m = 0; t = 0 }
+       atomic { m = 0; t = 0; FORGETS(KM,a); FORGETS(KB,a) }
     :: atomic { T == HERE -> skip }                     /* LIST tags, GET */
-       atomic { if :: !B -> B = 1; WROTE(KB,a) :: else -> skip fi }             /* PUT back reference if absent */
+       atomic { if :: !B -> B = 1; KB = 0 :: else -> skip fi }             /* PUT back reference if absent */
     od
 }
 
@@ -317,9 +326,10 @@ end:
 #else
            :: SEES(KT,a) ->
 #endif
-               assert(T != HERE || open); T = NONE; WROTE(KT,a) :: else -> skip fi }
+               assert(T != HERE || open); T = NONE; KT = 0 :: else -> skip fi }
        :: else -> skip
-       fi
+       fi;
+       atomic { m = 0; FORGETS(KT,a) }
     :: atomic { B -> READS(KB,a) }
        atomic { m = M }
        if
@@ -329,9 +339,10 @@ end:
 #else
            :: SEES(KB,a) ->
 #endif
-               B = 0; WROTE(KB,a); CHECK :: else -> skip fi }
+               B = 0; KB = 0; CHECK :: else -> skip fi }
        :: else -> skip
-       fi
+       fi;
+       atomic { m = 0; FORGETS(KB,a) }
     od
 }
 
