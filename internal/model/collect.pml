@@ -60,12 +60,20 @@ bool H[2];
 #define CHECK       assert(GOOD(0) && GOOD(1))
 #endif
 
-#if defined(BROKEN_UPLOAD_OVERWRITES) || defined(BROKEN_MOUNT_OVERWRITES)
-#define KNOWN       0
-#elif defined(BROKEN_OVERWRITES_HIDDEN)
-#define KNOWN       (s == COND && p)
+#ifdef BROKEN_OVERWRITES_HIDDEN
+#define PROVEN      (s == COND && p)
 #else
-#define KNOWN       (s == COND && p || s == HID)    /* a link that is turned back to live without a look: it is proven */
+#define PROVEN      (s == COND && p || s == HID)    /* a link that is turned back to live without a look */
+#endif
+#ifdef BROKEN_UPLOAD_OVERWRITES
+#define KEPT_BY_UPLOAD 0
+#else
+#define KEPT_BY_UPLOAD PROVEN
+#endif
+#ifdef BROKEN_MOUNT_OVERWRITES
+#define KEPT_BY_MOUNT 0
+#else
+#define KEPT_BY_MOUNT PROVEN
 #endif
 
 /* Who has written a link as pending looks whether the data stay: for the mark, then for the data themselves, as the mark goes after them. */
@@ -93,7 +101,7 @@ again:
     atomic { s = LS[r]; p = LP[r]; READS(LK[r],a); if :: s == LIVE && LD[r] == d -> named = 1 :: else -> skip fi }   /* GET link */
     if
     :: s == LIVE -> skip
-    :: KNOWN ->                                         /* turn it back: a manifest or history may rely on it */
+    :: KEPT_BY_UPLOAD ->                                /* turn it back: a manifest or history may rely on it */
         atomic { if :: SEES(LK[r],a) -> named = (named || LD[r] == d); LS[r] = LIVE; WROTE(LK[r],a); s = LIVE; CHECK :: else -> s = NONE fi }
         if :: s == LIVE -> skip :: else -> goto again fi
     :: else ->
@@ -136,7 +144,7 @@ again:
     atomic { s = LS[r]; p = LP[r]; READS(LK[r],a) }     /* GET own link */
     if
     :: s == LIVE -> skip
-    :: KNOWN ->                                         /* as an upload does */
+    :: KEPT_BY_MOUNT ->                                 /* as an upload does */
         atomic { if :: SEES(LK[r],a) -> LS[r] = LIVE; WROTE(LK[r],a); s = LIVE; CHECK :: else -> s = NONE fi }
         if :: s == LIVE -> skip :: else -> goto again fi
     :: else ->

@@ -6,7 +6,7 @@
  *   M      r/<R>/m/<m>         manifest: pending, ok, or marked by a delete or a collector, and read all the same
  *   I      r/<R>/m/<index>     the index. It is pushed and deleted by users here, and no collector touches it once it is visible
  *   T      r/<R>/t/<tag>       the tag: absent, at m, or elsewhere
- *   B      r/<R>/x/<m>/<tag>   back reference: the tag may point at m
+ *   B      r/<R>/x/<m>/<tag>   back reference: the tag may point at m. The entry with a subject is written and removed at the same places
  *   H      h/<R>/...           history needs m: a tag pointed at it, or the index that was deleted (with -DHIST)
  * Actors: P0 P1 pushes of m with the tag, MV MV2 pushes that move the tag elsewhere, PI PI2 pushes of the index, HD a HEAD that refreshes m, DM DM2
  * deletes of m by a user, DI one of the index, GU GU2 collectors of untagged manifests, GB GB2 collectors of back references, GO one of what leads
@@ -270,7 +270,7 @@ end:
     od
 }
 
-/* The manifest is written again as it is, which whoever is to write the tag yet notices. Not if it is pending: nobody is disturbed who need not be. */
+/* The manifest is written again as it is, which whoever is to write the tag yet notices. */
 inline touch(a) {
     atomic { m = M; READS(KM,a) }
     if :: m == NONE -> skip :: else -> atomic { if :: SEES(KM,a) -> WROTE(KM,a) :: else -> m = NONE fi } fi
