@@ -20,7 +20,8 @@ func (c *collector) data(ctx context.Context) error {
 			return wire(err)
 		}
 		c.count(func(r *CollectReport) { r.Data++; r.DataBytes += info.Size })
-		if !c.old(info.ModTime) || c.named.has(base(info.Key)) {
+		// What has come since the first look is most likely named by now; a mark on it would stay, and keep it from being mounted.
+		if !c.old(info.ModTime) || info.ModTime.After(c.report.Started) || c.named.has(base(info.Key)) {
 			continue
 		}
 		if batch = append(batch, Info{Key: info.Key, Size: info.Size}); len(batch) == dataAtOnce {

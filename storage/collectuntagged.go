@@ -127,10 +127,8 @@ func (r *repoCollector) settleManifest(ctx context.Context, g garbageManifest) (
 	if m, err := r.s.readManifest(ctx, r.repo, g.digest); err != nil || m.version != g.mark.version {
 		return false, err
 	}
-	for _, p := range pointers {
-		if err := r.s.removeSeen(ctx, p.Key, p.Version); err != nil {
-			return false, err
-		}
+	if err := r.s.removePointers(ctx, r.repo, pointers); err != nil {
+		return false, err
 	}
 	if err := r.s.remove(ctx, manifestKey(r.repo, g.digest), g.mark.version); err != nil {
 		if changed(err) {

@@ -260,26 +260,6 @@ func (s *Store) removeSeen(ctx context.Context, key, version string) error {
 	return nil
 }
 
-// removePointers removes what leads to a manifest, each if it is as it was seen: the tags, and only then their back references, by which the next
-// delete finds a tag that is left if this one dies.
-func (s *Store) removePointers(ctx context.Context, repo string, pointers []Info) error {
-	var tags, others []Info
-	for _, p := range pointers {
-		if strings.HasPrefix(p.Key, tagPrefix(repo)) {
-			tags = append(tags, p)
-		} else {
-			others = append(others, p)
-		}
-	}
-	for _, some := range [][]Info{tags, others} {
-		err := inParallel(len(some), func(i int) error { return s.removeSeen(ctx, some[i].Key, some[i].Version) })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // pointers returns what leads to a manifest, as it is now: the tags that point at it, their back references, and its entry with its
 // subject.
 func (s *Store) pointers(ctx context.Context, repo string, d, subject digest.Digest) ([]Info, error) {
