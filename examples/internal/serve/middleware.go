@@ -14,6 +14,10 @@ import (
 // http.ServeMux: it would redirect paths with "//" or "..", which the registry refuses.
 func health(driver storage.Driver, reg http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if (r.URL.Path == "/healthz" || r.URL.Path == "/readyz") && r.ProtoMajor == 1 && r.Body != http.NoBody {
+			// net/http reads a body before it answers, and would wait for ever for one that does not come.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(5 * time.Second))
+		}
 		switch r.URL.Path {
 		case "/healthz":
 			_, _ = io.WriteString(w, "ok\n")
