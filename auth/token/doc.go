@@ -5,7 +5,7 @@
 // [New] is the whole of it, in front of any [auth.Authenticator] and any [auth.Authorizer]. What it returns is the endpoint and the two
 // for [github.com/registrykit/registry.Options]:
 //
-//	logins, err := token.New(ctx, store, users, rules, nil)
+//	logins, err := token.New(store, users, rules, nil)
 //	reg, err := registry.New(store, &registry.Options{Authenticator: logins, Authorizer: logins})
 //	mux.Handle("/v2/", logins.Handler(reg))
 //
@@ -18,7 +18,8 @@
 //
 // Scopes only narrow. A request that comes with a token needs a scope of the token *and* the Authorizer's word at that moment, with the tag in
 // question: scopes do not know tags, so a token for pushes cannot reach a tag that a rule protects, and what a rule forbids
-// is forbidden at once, not when the token has expired. Docker has no word for overwriting; the scope push covers it as far as the
+// is forbidden at once, not when the token has expired. Who the bearer is, with groups and claims, is what it was at the login: who is removed, has a new
+// password or leaves a group keeps what the rules give to the name and groups until the token expires. Docker has no word for overwriting; the scope push covers it as far as the
 // Authorizer allows it.
 //
 // # Safety

@@ -13,6 +13,9 @@ import (
 	"github.com/registrykit/registry/auth"
 )
 
+// drainTimeout is how long net/http waits, before it answers, for a body that nobody asked for.
+const drainTimeout = 5 * time.Second
+
 // answer is what the endpoint gives: both names of the token are in use.
 type answer struct {
 	Token       string `json:"token"`
@@ -41,6 +44,7 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
+	boundBody(w, r)
 	switch r.Method {
 	case http.MethodGet:
 	case http.MethodPost:
@@ -66,6 +70,7 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a, err := l.issue(r, scopes)
+	boundBody(w, r)
 	var limit *auth.LimitError
 	switch {
 	case err == nil:
@@ -88,6 +93,14 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			l.opts.Error(r.Context(), err)
 		}
 		refuse(w, http.StatusInternalServerError, "UNKNOWN", "internal error")
+	}
+}
+
+// boundBody bounds how long the rest of the body, which is never looked at, can hold up the answer: a connection on which it does not come would
+// stay for ever. It is called before each thing that may answer, as the time runs from then on.
+func boundBody(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && r.Body != nil && r.Body != http.NoBody {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTimeout)) // not every ResponseWriter can
 	}
 }
 

@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -11,7 +12,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -257,5 +260,39 @@ func TestSecretsNotTold(t *testing.T) {
 	require.Contains(t, told.String(), "ann")
 	for _, secret := range hidden {
 		require.NotContains(t, told.String(), secret)
+	}
+}
+
+// TestStalledBody: a body that does not come holds up neither the answer nor the connection, and one that does come breaks nothing.
+func TestStalledBody(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, ann, all, nil)
+	for _, c := range []struct {
+		request string
+		status  int
+	}{
+		{"GET /v2/token", 200}, {"POST /v2/token", 404}, {"PUT /v2/token", 405}, {"GET /v2/token?scope=x", 400},
+	} {
+		t.Run(c.request, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(s.logins)
+			defer server.Close()
+			conn, err := net.Dial("tcp", server.Listener.Addr().String())
+			require.NoError(t, err)
+			defer conn.Close()
+			require.NoError(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+			in := bufio.NewReader(conn)
+			for _, body := range []string{"whole", "whole", "cut"} {
+				_, err = fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n%s", c.request, body)
+				require.NoError(t, err)
+				res, err := http.ReadResponse(in, nil)
+				require.NoError(t, err)
+				require.Equal(t, c.status, res.StatusCode)
+				_, err = io.Copy(io.Discard, res.Body)
+				require.NoError(t, err)
+			}
+			_, err = in.ReadByte()
+			require.ErrorIs(t, err, io.EOF, "the connection is closed")
+		})
 	}
 }

@@ -35,7 +35,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := &http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 30 * time.Second, MaxHeaderBytes: 32 << 10}
+	server := &http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10}
 	log.Fatal(server.ListenAndServeTLS(*cert, *key))
 }
 

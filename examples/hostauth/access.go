@@ -15,9 +15,9 @@ type keys struct{ app *app }
 func (k keys) Authenticate(r *http.Request) (auth.Identity, error) {
 	name, key, ok := r.BasicAuth()
 	switch {
-	case !ok:
+	case len(r.Header["Authorization"]) == 0:
 		return auth.Identity{}, nil
-	case !k.app.hasKey(name, key):
+	case !ok || !k.app.hasKey(name, key):
 		return auth.Identity{}, auth.ErrCredentials
 	}
 	return auth.Identity{Name: name}, nil

@@ -41,5 +41,8 @@ func TestHostauth(t *testing.T) {
 	require.Equal(t, 401, send("GET", "/v2/ann/app/tags/list", "", nil).Code)
 	require.Equal(t, 401, send("GET", "/v2/ann/app/tags/list", "", func(r *http.Request) { r.AddCookie(session) }).Code, "no cookies on /v2/")
 	require.Equal(t, 404, send("GET", "/v2/ann/public/app/tags/list", "", nil).Code)
+	for _, wrong := range []string{"", "Digest x", "Basic !", "Bearer x"} {
+		require.Equal(t, 401, send("GET", "/v2/ann/public/app/tags/list", "", func(r *http.Request) { r.Header.Set("Authorization", wrong) }).Code, wrong)
+	}
 	require.Equal(t, 200, send("GET", "/v2/_catalog", "", as("ann", key)).Code)
 }

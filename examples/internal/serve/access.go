@@ -70,8 +70,9 @@ func (a *access) check(addr string) error {
 	return nil
 }
 
-// set sees to it that opts hold what the flags say, and returns what answers besides the registry: the token endpoint.
-func (a *access) set(opts *registry.Options, secrets token.Secrets, log *slog.Logger) (func(http.Handler) http.Handler, error) {
+// set sees to it that opts hold what the flags say, and returns what answers besides the registry: the token endpoint. Tokens and the places where
+// pages of lists end are good for all that share the secrets.
+func (a *access) set(ctx context.Context, opts *registry.Options, secrets token.Secrets, log *slog.Logger) (func(http.Handler) http.Handler, error) {
 	if a.audit {
 		opts.Audit = audit(log)
 	}
@@ -96,6 +97,9 @@ func (a *access) set(opts *registry.Options, secrets token.Secrets, log *slog.Lo
 	}
 	logins, err := token.New(secrets, users, access, &token.Options{TrustedProxies: a.proxies, Audit: opts.Audit, Error: report})
 	if err != nil {
+		return nil, err
+	}
+	if opts.Secret, err = secrets.SharedSecret(ctx, "cursor"); err != nil {
 		return nil, err
 	}
 	opts.Authenticator, opts.Authorizer = logins, logins

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -80,8 +81,13 @@ func TestAccessSet(t *testing.T) {
 		store := registrytest.NewStore(t)
 		require.NoError(t, registrytest.RandomImage(1, 1, 10).Push(t.Context(), store, "app", "v1"))
 		opts := &registry.Options{}
-		around, err := row.access.set(opts, store, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		around, err := row.access.set(t.Context(), opts, store, slog.New(slog.NewTextHandler(io.Discard, nil)))
 		require.NoError(t, err)
+		if row.access.restricted() {
+			shared, err := store.SharedSecret(t.Context(), "cursor")
+			require.NoError(t, err)
+			require.Equal(t, shared, opts.Secret, "a replica goes on with the list of another")
+		}
 		reg, err := registry.New(store, opts)
 		require.NoError(t, err)
 		do := func(method, path, user string) *http.Response {
@@ -100,7 +106,20 @@ func TestAccessSet(t *testing.T) {
 		challenge := push.Header.Get("WWW-Authenticate")
 		require.Equal(t, row.challenge, challenge[:min(len(challenge), len(row.challenge))], row.name)
 	}
-	_, err = (&access{htpasswd: filepath.Join(dir, "none")}).set(&registry.Options{}, nil, slog.Default())
+	_, err = (&access{htpasswd: filepath.Join(dir, "none")}).set(t.Context(), &registry.Options{}, nil, slog.Default())
 	require.Error(t, err)
 	require.Error(t, (&access{}).addProxy("proxy"))
+}
+
+// TestAccessLog: what is logged of a request is nothing by which another could go on with its upload.
+func TestAccessLog(t *testing.T) {
+	var out strings.Builder
+	h := accessLog(slog.New(slog.NewTextHandler(&out, nil)), http.NotFoundHandler())
+	for _, path := range []string{"/v2/app/blobs/uploads/AgAAid?digest=sha256:ab", "/v2/app/blobs/uploads/", "/v2/token?account=ann&scope=x"} {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
+	}
+	require.Contains(t, out.String(), "path=/v2/app/blobs/uploads/<id> ")
+	require.Contains(t, out.String(), "path=/v2/app/blobs/uploads/ ")
+	require.Contains(t, out.String(), "path=/v2/token ")
+	require.NotContains(t, out.String(), "AgAAid")
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/registrykit/registry/storage"
@@ -13,6 +14,10 @@ import (
 // http.ServeMux: it would redirect paths with "//" or "..", which the registry refuses.
 func health(driver storage.Driver, reg http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if (r.URL.Path == "/healthz" || r.URL.Path == "/readyz") && r.ProtoMajor == 1 && r.Body != http.NoBody {
+			// net/http reads a body before it answers, and would wait for ever for one that does not come.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(5 * time.Second))
+		}
 		switch r.URL.Path {
 		case "/healthz":
 			_, _ = io.WriteString(w, "ok\n")
@@ -38,12 +43,21 @@ func accessLog(log *slog.Logger, next http.Handler) http.Handler {
 		start := time.Now()
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 		defer func() {
-			log.InfoContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", rec.status,
+			log.InfoContext(r.Context(), "request", "method", r.Method, "path", logPath(r.URL.Path), "status", rec.status,
 				"bytes", rec.bytes, "duration", time.Since(start).Round(time.Microsecond),
 				"remote", r.RemoteAddr, "agent", r.UserAgent())
 		}()
 		next.ServeHTTP(rec, r)
 	})
+}
+
+// logPath is a path without the id of an upload: who knows one goes on with it, where callers have no names.
+func logPath(path string) string {
+	const uploads = "/blobs/uploads/"
+	if before, id, ok := strings.Cut(path, uploads); ok && id != "" {
+		return before + uploads + "<id>"
+	}
+	return path
 }
 
 // recorder notes what is answered. It passes ReadFrom on, so that files still go out by sendfile(2).

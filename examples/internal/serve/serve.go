@@ -105,7 +105,7 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 	if err != nil {
 		return err
 	}
-	around, err := c.access.set(opts, store, log)
+	around, err := c.access.set(ctx, opts, store, log)
 	if err != nil {
 		return err
 	}
