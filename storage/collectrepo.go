@@ -71,6 +71,11 @@ func (r *repoCollector) roots(ctx context.Context, first bool) error {
 	if err != nil {
 		return err
 	}
+	return r.history(ctx)
+}
+
+// history looks at the events that it has not seen yet.
+func (r *repoCollector) history(ctx context.Context) error {
 	return r.look(ctx, r.events, r.eventList(ctx), func(f found) error { return r.pastRoot(ctx, f.Key) }, nil)
 }
 

@@ -9,8 +9,10 @@ import (
 
 // garbageManifest is a manifest that nothing was found to lead to.
 type garbageManifest struct {
-	digest digest.Digest
-	mark   *manifestRecord
+	digest   digest.Digest
+	mark     *manifestRecord // nil if somebody else has changed it
+	led      bool            // something was found after the mark that leads to it
+	pointers []Info
 }
 
 // untaggedAtOnce is how many manifests are marked before it is looked again what leads to them.
@@ -50,7 +52,7 @@ func (r *repoCollector) sortManifest(ctx context.Context, info Info) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.untagged = append(r.untagged, garbageManifest{d, m})
+	r.untagged = append(r.untagged, garbageManifest{digest: d, mark: m})
 	return nil
 }
 
@@ -88,7 +90,20 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 	if err != nil {
 		return err
 	}
+	// Manifests, then what leads to each, then the history: a tag that moves on is in the history before it does.
 	if err := r.roots(ctx, false); err != nil {
+		return err
+	}
+	err = r.parallel(len(batch), func(i int) (err error) {
+		if g := &batch[i]; g.mark != nil {
+			g.led, g.pointers, err = r.isLedTo(ctx, g.digest, g.mark)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := r.history(ctx); err != nil {
 		return err
 	}
 	removed := make([]string, len(batch))
@@ -111,13 +126,7 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 
 // settleManifest takes the mark off a manifest that something leads to, or removes the manifest, and reports which.
 func (r *repoCollector) settleManifest(ctx context.Context, g garbageManifest) (removed bool, err error) {
-	led, pointers := r.isKept(g.digest), []Info(nil)
-	if !led {
-		if led, pointers, err = r.isLedTo(ctx, g.digest, g.mark); err != nil {
-			return false, err
-		}
-	}
-	if led {
+	if g.led || r.isKept(g.digest) {
 		if _, err := r.s.setVisible(ctx, r.repo, g.digest, g.mark); !changed(err) {
 			return false, wire(err)
 		}
@@ -127,7 +136,7 @@ func (r *repoCollector) settleManifest(ctx context.Context, g garbageManifest) (
 	if m, err := r.s.readManifest(ctx, r.repo, g.digest); err != nil || m.version != g.mark.version {
 		return false, err
 	}
-	if err := r.s.removePointers(ctx, r.repo, pointers); err != nil {
+	if err := r.s.removePointers(ctx, r.repo, g.pointers); err != nil {
 		return false, err
 	}
 	if err := r.s.remove(ctx, manifestKey(r.repo, g.digest), g.mark.version); err != nil {
