@@ -1,0 +1,21 @@
+//go:build unix
+
+package rules_test
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/auth/rules"
+)
+
+// TestLoadFifo: what is no file is not waited for.
+func TestLoadFifo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rules.fifo")
+	require.NoError(t, syscall.Mkfifo(path, 0o600))
+	_, err := rules.Load(path, nil)
+	require.EqualError(t, err, "rules: "+path+": not a regular file")
+}
