@@ -4,11 +4,13 @@ import (
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/registrykit/registry/auth/internal/reload"
 )
 
 // The limits.
 const (
-	Interval  = interval
+	Interval  = reload.Interval
 	MaxProven = maxProven
 	MaxCost   = maxCost
 )

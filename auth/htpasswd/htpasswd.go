@@ -18,6 +18,7 @@ import (
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/auth/internal/basic"
 	"github.com/registrykit/registry/auth/internal/limit"
+	"github.com/registrykit/registry/auth/internal/reload"
 )
 
 const (
@@ -28,6 +29,8 @@ const (
 	// MaxPassword is how many bytes a password has at most: bcrypt does not look at more.
 	MaxPassword = 72
 
+	// maxFile is how many bytes a file has at most.
+	maxFile = 16 << 20
 	// patience is how long a request waits for its turn.
 	patience = 10 * time.Second
 	// busy is when to come again if it does not come.
@@ -59,10 +62,10 @@ type Options struct {
 type File struct {
 	opts      Options
 	challenge string
-	users     file[*users]
-	groups    *file[map[string][]string] // nil: there are none
-	key       []byte                     // of the MACs, random
-	nobody    string                     // salt and hash of a password that nobody knows
+	users     reload.File[*users]
+	groups    *reload.File[map[string][]string] // nil: there are none
+	key       []byte                            // of the MACs, random
+	nobody    string                            // salt and hash of a password that nobody knows
 	proven    proven
 	flights   flights
 	turns     chan struct{} // as many as passwords are checked at a time
@@ -110,17 +113,28 @@ func New(path string, opts *Options) (*File, error) {
 	clock := func() time.Time { return f.now() }
 	f.addresses, f.logins = limit.New(o.AddressFailures, clock), limit.New(o.Failures, clock)
 
-	f.users = file[*users]{path: path, parse: parseUsers, fail: f.fail, now: clock}
-	if err := f.users.look(); err != nil {
+	f.users = reload.File[*users]{Path: path, Max: maxFile, Parse: in(path, parseUsers), Fail: f.fail, Now: clock}
+	if err := f.users.Read(); err != nil {
 		return nil, fmt.Errorf("htpasswd: %w", err)
 	}
 	if o.Groups != "" {
-		f.groups = &file[map[string][]string]{path: o.Groups, parse: parseGroups, fail: f.fail, now: clock}
-		if err := f.groups.look(); err != nil {
+		f.groups = &reload.File[map[string][]string]{Path: o.Groups, Max: maxFile, Parse: in(o.Groups, parseGroups), Fail: f.fail, Now: clock}
+		if err := f.groups.Read(); err != nil {
 			return nil, fmt.Errorf("htpasswd: %w", err)
 		}
 	}
 	return f, nil
+}
+
+// in has errors of parse name the file.
+func in[T any](path string, parse func([]byte) (T, error)) func([]byte) (T, error) {
+	return func(content []byte) (T, error) {
+		v, err := parse(content)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", path, err)
+		}
+		return v, err
+	}
 }
 
 func (f *File) fail(ctx context.Context, err error) {
@@ -144,7 +158,7 @@ func (f *File) Authenticate(r *http.Request) (auth.Identity, error) {
 		return auth.Identity{}, fmt.Errorf("the password must have 1 to %d bytes: %w", MaxPassword, auth.ErrCredentials)
 	}
 	ctx := r.Context()
-	c := check{login: login, users: f.users.get(ctx), address: limit.Address(r, f.opts.TrustedProxies).String()}
+	c := check{login: login, users: f.users.Get(ctx), address: limit.Address(r, f.opts.TrustedProxies).String()}
 	c.hash, c.known = c.users.hash[login.User]
 	if !c.known {
 		c.hash = f.dummy(c.users.cost)
@@ -154,13 +168,13 @@ func (f *File) Authenticate(r *http.Request) (auth.Identity, error) {
 		if err := f.prove(ctx, &c); err != nil {
 			return auth.Identity{}, err
 		}
-		if f.users.get(ctx).hash[login.User] != c.hash {
+		if f.users.Get(ctx).hash[login.User] != c.hash {
 			return auth.Identity{}, fmt.Errorf("the user has changed meanwhile: %w", auth.ErrCredentials)
 		}
 	}
 	identity := auth.Identity{Name: login.User}
 	if f.groups != nil {
-		identity.Groups = slices.Clone(f.groups.get(ctx)[login.User])
+		identity.Groups = slices.Clone(f.groups.Get(ctx)[login.User])
 	}
 	return identity, nil
 }

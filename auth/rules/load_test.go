@@ -147,5 +147,6 @@ func TestLoadConcurrent(t *testing.T) {
 	}
 	cancel()
 	group.Wait()
+	clock = clock.Add(time.Second)
 	require.NoError(t, r.Authorize(t.Context(), auth.Identity{Name: "bob"}, []auth.Access{{Type: auth.TypeRepository, Name: "a", Action: auth.Pull}}))
 }

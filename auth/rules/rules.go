@@ -6,15 +6,15 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/auth/internal/reload"
 )
 
 // Rules is rules as an [auth.Authorizer], made by [New], [Parse] or [Load]. It is safe for concurrent use.
 type Rules struct {
-	current atomic.Pointer[table]
-	file    *file // nil: they do not change
+	fixed *table
+	file  *reload.File[*table] // nil: they do not change
 }
 
 var (
@@ -40,18 +40,14 @@ func New(rules []Rule) (*Rules, error) {
 	return of(t), nil
 }
 
-func of(t *table) *Rules {
-	r := &Rules{}
-	r.current.Store(t)
-	return r
-}
+func of(t *table) *Rules { return &Rules{fixed: t} }
 
 // table returns the rules as they are now.
 func (r *Rules) table(ctx context.Context) *table {
 	if r.file != nil {
-		r.file.refresh(ctx, &r.current)
+		return r.file.Get(ctx)
 	}
-	return r.current.Load()
+	return r.fixed
 }
 
 // Authorize implements [auth.Authorizer].
