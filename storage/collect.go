@@ -19,9 +19,9 @@ import (
 // what is in use is left alone. If anything cannot be read, the collection ends with the error: nothing is removed on doubt. All that a collection
 // leaves that was killed is what the next finds and finishes.
 //
-// Memory does not grow with what is in the storage, but for a byte and a half for each link and manifest of the largest repository: what is needed is
-// kept in sets of three bytes each up to CollectOptions.Memory (bloom), what was read in sums over blocks (looked), and what is to be
-// removed is removed in batches.
+// Memory does not grow with what is in the storage, but for about a byte for each link, and for each manifest of one repository: what was read is kept
+// in sums over blocks (looked), what is needed in sets of three bytes each, up to CollectOptions.Memory (bloom), and what is to be removed is removed
+// in batches.
 
 // CollectOptions are the options of [Store.Collect]. nil is the zero CollectOptions.
 type CollectOptions struct {
@@ -99,8 +99,7 @@ func (s *Store) Collect(ctx context.Context, opts *CollectOptions) (*CollectRepo
 
 // collector is one collection.
 type collector struct {
-	s     *Store // over driver
-	plain *Store
+	s     *Store // over paced
 	paced *paced
 	opts  CollectOptions
 
@@ -144,7 +143,7 @@ func (s *Store) newCollector(opts *CollectOptions) (*collector, error) {
 	over.driver = p
 	now := time.Now()
 	return &collector{
-		s: &over, plain: s, paced: p, opts: o, links: newLooked(),
+		s: &over, paced: p, opts: o, links: newLooked(),
 		named: newBloom(o.Memory / 3), linked: newBloom(o.Memory / 3), filled: newBloom(o.Memory / 24),
 		report: CollectReport{DryRun: o.DryRun, Started: now}, told: now,
 	}, nil
@@ -152,7 +151,7 @@ func (s *Store) newCollector(opts *CollectOptions) (*collector, error) {
 
 func (c *collector) run(ctx context.Context) error {
 	if !c.opts.DryRun {
-		n, err := c.plain.ExpireUploads(ctx)
+		n, err := c.s.ExpireUploads(ctx)
 		c.count(func(r *CollectReport) { r.Removed.Uploads += int64(n) })
 		if err != nil {
 			return err
@@ -213,15 +212,14 @@ func (c *collector) progress(always bool) {
 
 // eachRepository calls f for each repository that has anything below r/.
 func (c *collector) eachRepository(ctx context.Context, f func(ctx context.Context, repo string) error) error {
-	const top = "r/"
 	after := ""
 	for {
 		name := ""
-		for info, err := range c.s.driver.List(ctx, top, &ListOptions{After: after, KeysOnly: true, PageHint: 1}) {
+		for info, err := range c.s.driver.List(ctx, contents, &ListOptions{After: after, KeysOnly: true, PageHint: 1}) {
 			if err != nil {
 				return wire(err)
 			}
-			name, _, _ = strings.Cut(info.Key[len(top):], "/")
+			name, _, _ = strings.Cut(info.Key[len(contents):], "/")
 			break
 		}
 		if name == "" {
@@ -232,7 +230,7 @@ func (c *collector) eachRepository(ctx context.Context, f func(ctx context.Conte
 				return fmt.Errorf("storage: collecting %s: %w", repo, err)
 			}
 		}
-		after = top + name + "0" // "0" follows "/"
+		after = contents + name + "0" // "0" follows "/"
 	}
 }
 

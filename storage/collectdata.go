@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-
-	"github.com/opencontainers/go-digest"
 )
 
 // dataAtOnce is how many data objects are condemned before it is looked again who names them.
@@ -15,7 +13,7 @@ const dataAtOnce = 1 << 16
 // data removes the bytes that nothing names.
 func (c *collector) data(ctx context.Context) error {
 	var batch []Info
-	for info, err := range c.s.driver.List(ctx, "data/", nil) {
+	for info, err := range c.s.driver.List(ctx, segments, nil) {
 		if err != nil {
 			return wire(err)
 		}
@@ -182,7 +180,7 @@ func (c *collector) marks(ctx context.Context) error {
 	if c.opts.DryRun {
 		return nil
 	}
-	return c.some(ctx, "dead/", &ListOptions{KeysOnly: true}, func(info Info) error {
+	return c.some(ctx, marks, &ListOptions{KeysOnly: true}, func(info Info) error {
 		name := base(info.Key)
 		_, err := c.s.driver.Stat(ctx, dataKey(name))
 		if errors.Is(err, ErrNotExist) {
@@ -195,16 +193,13 @@ func (c *collector) marks(ctx context.Context) error {
 // index removes entries of the index for links that are not there. They are hints: that one is removed although its link is just being
 // written only costs a copy of the bytes some day.
 func (c *collector) index(ctx context.Context) error {
-	return c.some(ctx, "b/", &ListOptions{KeysOnly: true}, func(info Info) error {
-		d := digest.Digest("")
-		if dir := dir(info.Key); len(dir) > 2 {
-			parts := strings.Split(dir, "/") // b, algorithm, two digits, hex
-			if len(parts) == 4 {
-				d = digest.NewDigestFromEncoded(digest.Algorithm(parts[1]), parts[3])
-			}
+	return c.some(ctx, indexes, &ListOptions{KeysOnly: true}, func(info Info) error {
+		repo, d, ok := indexed(info.Key)
+		if !ok {
+			return nil
 		}
-		key := "r/" + base(info.Key) + "/b/" + digestPath(d)
-		if d.Validate() != nil || c.linked.has(key) {
+		key := linkKey(repo, d)
+		if c.linked.has(key) {
 			return nil
 		}
 		_, err := c.s.driver.Stat(ctx, key)

@@ -43,9 +43,8 @@ func (r *repoCollector) sortLink(ctx context.Context, f found) error {
 		return err
 	}
 	r.count(func(c *CollectReport) { c.Blobs++ })
-	needed := r.needed.has(string(d))
-	switch {
-	case needed && l.State != condemned, !needed && l.State != condemned && l.State != hidden && !r.old(l.modTime):
+	// One that is condemned is taken up whatever it is: whoever condemned it may have died.
+	if l.State != condemned && (r.needed.has(string(d)) || l.State != hidden && !r.old(l.modTime)) {
 		r.nameLink(f.Key, l)
 		return nil
 	}

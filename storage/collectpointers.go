@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -199,6 +198,3 @@ func (p *pointerCollector) touch(ctx context.Context, d digest.Digest) (bool, er
 	}
 	return err == nil, wire(err)
 }
-
-// isTagKey reports whether a key is one of a tag of the repository.
-func (r *repoCollector) isTagKey(key string) bool { return strings.HasPrefix(key, tagPrefix(r.repo)) }

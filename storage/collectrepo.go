@@ -23,9 +23,8 @@ type repoCollector struct {
 	kept      *bloom  // digests of manifests that history holds on to
 	manifests *looked // what the lists were like that this is from
 	events    *looked
-	any       bool // there is a visible manifest
-
-	tagged *bloom // digests of manifests that a back reference leads to, filled by collectPointers
+	inUse     bool   // there is a visible manifest
+	tagged    *bloom // digests of manifests that a back reference leads to, filled by collectPointers
 
 	mu       sync.Mutex
 	garbage  []garbageLink     // to be settled
@@ -57,7 +56,7 @@ func (c *collector) repository(ctx context.Context, repo string) error {
 	} else if filled {
 		c.filled.add(repo)
 	}
-	if r.any && !c.opts.DryRun {
+	if r.inUse && !c.opts.DryRun {
 		return c.catalogue(ctx, repo)
 	}
 	return nil
@@ -111,7 +110,7 @@ func (r *repoCollector) root(ctx context.Context, f found, first bool) error {
 	}
 	if m.readable() {
 		r.mu.Lock()
-		r.any = true
+		r.inUse = true
 		r.mu.Unlock()
 	}
 	r.there.add(string(d))

@@ -70,7 +70,7 @@ func (r *repoCollector) isLedTo(ctx context.Context, d digest.Digest, m *manifes
 		}
 	}
 	pointers, err := r.s.pointers(ctx, r.repo, d, m.Subject)
-	return slices.ContainsFunc(pointers, func(i Info) bool { return r.isTagKey(i.Key) }), pointers, err
+	return len(tagsIn(pointers, r.repo)) > 0, pointers, err
 }
 
 // settleManifests marks manifests, then looks again what leads to them, and then takes the mark off again or removes them.

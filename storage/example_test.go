@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
@@ -120,4 +122,56 @@ func ExampleStore_SharedSecret() {
 	}
 	fmt.Println(len(secrets[0]), secrets[0] == secrets[1])
 	// Output: 32 true
+}
+
+// What nothing needs is removed while everything keeps running.
+func ExampleStore_Collect() {
+	ctx := context.Background()
+	driver, err := memory.New(nil)
+	if err != nil {
+		panic(err)
+	}
+	store, err := storage.New(ctx, driver, nil)
+	if err != nil {
+		panic(err)
+	}
+	upload, err := store.CreateUpload(ctx, "app", nil)
+	if err != nil {
+		panic(err)
+	}
+	layer := strings.Repeat("layer", 10_000)
+	if _, err := upload.Commit(ctx, digest.FromString(layer), &registry.Chunk{Length: int64(len(layer)), Body: strings.NewReader(layer)}); err != nil {
+		panic(err)
+	}
+	for _, grace := range []time.Duration{24 * time.Hour, -1} {
+		report, err := store.Collect(ctx, &storage.CollectOptions{Grace: grace})
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(report.Removed.Blobs, "blob,", report.Removed.DataBytes, "bytes")
+	}
+	// Output:
+	// 0 blob, 0 bytes
+	// 1 blob, 50000 bytes
+}
+
+// Each replica may do this: one of them collects.
+func ExampleStore_CollectEvery() {
+	ctx, stop := context.WithCancel(context.Background())
+	driver, err := memory.New(nil)
+	if err != nil {
+		panic(err)
+	}
+	store, err := storage.New(ctx, driver, nil)
+	if err != nil {
+		panic(err)
+	}
+	err = store.CollectEvery(ctx, storage.ScheduleOptions{Every: 24 * time.Hour, Done: func(r *storage.CollectReport, err error) {
+		fmt.Println(r.Removed.Blobs, err)
+		stop()
+	}})
+	fmt.Println(err)
+	// Output:
+	// 0 <nil>
+	// context canceled
 }

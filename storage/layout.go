@@ -31,6 +31,11 @@ const (
 	uploads      = "u/"
 	repositories = "c/"
 	history      = "h/"
+	contents     = "r/" // of repositories
+	indexes      = "b/"
+	segments     = "data/"
+	marks        = "dead/"
+	leaseKey     = "lease/collect"
 )
 
 // layoutVersion is the version of the layout that this package writes, and the newest it reads.
@@ -66,7 +71,7 @@ func dir(key string) string { return key[:max(0, strings.LastIndexByte(key, '/')
 // base is the last component of a key.
 func base(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }
 
-func repoPrefix(repo string) string { return "r/" + escape(repo) + "/" }
+func repoPrefix(repo string) string { return contents + escape(repo) + "/" }
 
 func linkPrefix(repo string) string { return repoPrefix(repo) + "b/" }
 
@@ -99,10 +104,20 @@ func referrerKey(repo string, subject, d digest.Digest) string {
 }
 
 func indexPrefix(d digest.Digest) string {
-	return "b/" + string(d.Algorithm()) + "/" + d.Encoded()[:2] + "/" + d.Encoded() + "/"
+	return indexes + string(d.Algorithm()) + "/" + d.Encoded()[:2] + "/" + d.Encoded() + "/"
 }
 
 func indexKey(d digest.Digest, repo string) string { return indexPrefix(d) + escape(repo) }
+
+// indexed is what an entry of the index stands for; ok is false if it is none.
+func indexed(key string) (repo string, d digest.Digest, ok bool) {
+	parts := strings.Split(key, "/")
+	if len(parts) != 5 {
+		return "", "", false
+	}
+	d = digest.NewDigestFromEncoded(digest.Algorithm(parts[1]), parts[3])
+	return unescape(parts[4]), d, d.Validate() == nil
+}
 
 func repositoryKey(repo string) string { return repositories + escape(repo) }
 
@@ -112,6 +127,6 @@ func eventKey(repo, id string) string { return eventPrefix(repo) + id }
 
 func uploadKey(id string) string { return uploads + id[:2] + "/" + id }
 
-func dataKey(name string) string { return "data/" + name[:2] + "/" + name }
+func dataKey(name string) string { return segments + name[:2] + "/" + name }
 
-func deadKey(name string) string { return "dead/" + name[:2] + "/" + name }
+func deadKey(name string) string { return marks + name[:2] + "/" + name }

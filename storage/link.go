@@ -127,12 +127,20 @@ func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want 
 // present reports whether the data of a link are there, as far as can be known.
 func (s *Store) present(ctx context.Context, l *link) bool {
 	return inParallel(len(l.Segments), func(i int) error {
-		info, err := s.driver.Stat(ctx, dataKey(l.Segments[i].Name))
-		if errors.Is(err, ErrNotExist) || err == nil && info.Size != l.Segments[i].Size {
+		if lost, _ := s.lost(ctx, l.Segments[i]); lost {
 			return errMissing
 		}
 		return nil
 	}) == nil
+}
+
+// lost reports whether the data of a segment are not there, or cut short.
+func (s *Store) lost(ctx context.Context, seg segment) (bool, error) {
+	info, err := s.driver.Stat(ctx, dataKey(seg.Name))
+	if errors.Is(err, ErrNotExist) {
+		return true, nil
+	}
+	return err == nil && info.Size != seg.Size, wire(err)
 }
 
 // look returns errCondemned if a collector has condemned any of the data a link names, which is pending: a mark is looked for, and then the
@@ -147,11 +155,11 @@ func (s *Store) look(ctx context.Context, l *link) error {
 		if !errors.Is(err, ErrNotExist) {
 			return wire(err)
 		}
-		info, err := s.driver.Stat(ctx, dataKey(seg.Name))
-		if errors.Is(err, ErrNotExist) || err == nil && info.Size != seg.Size {
+		lost, err := s.lost(ctx, seg)
+		if lost {
 			return errCondemned
 		}
-		return wire(err)
+		return err
 	})
 }
 

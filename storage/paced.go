@@ -91,3 +91,15 @@ func (p *paced) List(ctx context.Context, prefix string, opts *ListOptions) iter
 		}
 	}
 }
+
+// Sweep implements [Sweeper], for a driver that is one.
+func (p *paced) Sweep(ctx context.Context, prefix string, before time.Time) (int, error) {
+	sweeper, ok := p.Driver.(Sweeper)
+	if !ok {
+		return 0, nil
+	}
+	if err := p.wait(ctx); err != nil {
+		return 0, err
+	}
+	return sweeper.Sweep(ctx, prefix, before)
+}

@@ -7,10 +7,7 @@ import (
 	"time"
 )
 
-// leaseKey is the object that says who collects, and when it was done last. It only saves work: two collections at once are safe.
-const leaseKey = "lease/collect"
-
-// leaseRecord is the content of the object leaseKey.
+// leaseRecord is the content of the object leaseKey. It only saves work: two collections at once are safe.
 type leaseRecord struct {
 	Nonce string    `json:"nonce"`
 	Until time.Time `json:"until"` // somebody is collecting, who prolongs this

@@ -1,0 +1,84 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestBloom: it has all that it was given, and claims little else; beyond its limit it claims more, and still has all.
+func TestBloom(t *testing.T) {
+	for _, c := range []struct{ limit, claims int }{{1 << 20, 20}, {1 << 10, 100_000}} {
+		b := newBloom(c.limit)
+		require.False(t, b.has("x"))
+		for i := range 100_000 {
+			b.add("k", fmt.Sprint(i))
+		}
+		claimed := 0
+		for i := range 100_000 {
+			require.True(t, b.has("k", fmt.Sprint(i)))
+			if b.has("k", fmt.Sprint(-1-i)) || b.has("k"+fmt.Sprint(i)) {
+				claimed++
+			}
+		}
+		require.LessOrEqual(t, claimed, c.claims)
+		require.LessOrEqual(t, 8*b.words, max(c.limit, bloomSmallest*bloomBits/8))
+	}
+}
+
+// TestLooked: another look shows what is new or changed and its neighbours, what was changed by who looks not, and what is there always once.
+func TestLooked(t *testing.T) {
+	const n = 10_000
+	objects := map[int]string{}
+	for i := range n {
+		objects[i] = "v"
+	}
+	list := func() iter.Seq2[Info, error] {
+		return func(yield func(Info, error) bool) {
+			for i := range n + 10 {
+				if v, ok := objects[i]; ok && !yield(Info{Key: fmt.Sprintf("k/%06d", i), Version: v}, nil) {
+					return
+				}
+			}
+		}
+	}
+	l := newLooked()
+	look := func() map[string]found {
+		seen := map[string]found{}
+		for some, err := range l.changes(list()) {
+			require.NoError(t, err)
+			for _, f := range some {
+				require.NotContains(t, seen, f.Key)
+				seen[f.Key] = f
+			}
+		}
+		return seen
+	}
+	first := look()
+	require.Len(t, first, n)
+	require.Empty(t, look())
+	require.Less(t, len(l.sums), n/lookedBlock*2)
+
+	objects[5000], objects[n+5] = "w", "new"
+	delete(objects, 7000)
+	seen := look()
+	require.Contains(t, seen, "k/005000")
+	require.Contains(t, seen, fmt.Sprintf("k/%06d", n+5))
+	require.Less(t, len(seen), n/4)
+	require.Empty(t, look())
+
+	// One's own changes: but for the first of a block, whose removal has it cut otherwise.
+	objects[100] = "x"
+	l.replace(first["k/000100"], "x")
+	delete(objects, 200)
+	l.replace(first["k/000200"], "")
+	require.NotContains(t, look(), "k/000100")
+
+	broken := errors.New("broken")
+	for _, err := range l.changes(func(yield func(Info, error) bool) { yield(Info{}, broken) }) {
+		require.ErrorIs(t, err, broken)
+	}
+}

@@ -1,0 +1,102 @@
+package storage_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// TestCollectEvery: two replicas collect as often as told, and one goes on when the other has ended.
+func TestCollectEvery(t *testing.T) {
+	d := newMemory(t)
+	var done atomic.Int64
+	start := func(ctx context.Context) <-chan error {
+		s := newStore(t, d, nil)
+		ended := make(chan error, 1)
+		go func() {
+			ended <- s.CollectEvery(ctx, storage.ScheduleOptions{
+				Every:   20 * time.Millisecond,
+				Collect: storage.CollectOptions{Grace: -1},
+				Done: func(r *storage.CollectReport, err error) {
+					if err == nil && r != nil {
+						done.Add(1)
+					}
+				},
+			})
+		}()
+		return ended
+	}
+	ctx1, stop1 := context.WithCancel(t.Context())
+	ctx2, stop2 := context.WithCancel(t.Context())
+	first, second := start(ctx1), start(ctx2)
+	pushBlob(t, newStore(t, d, nil), "r", random(1, 20_000))
+	require.Eventually(t, func() bool { return done.Load() >= 5 && len(keys(t, d, "data/")) == 0 }, 20*time.Second, 10*time.Millisecond)
+	stop1()
+	require.ErrorIs(t, <-first, context.Canceled)
+	before := done.Load()
+	require.Eventually(t, func() bool { return done.Load() > before+2 }, 20*time.Second, 10*time.Millisecond)
+	stop2()
+	require.ErrorIs(t, <-second, context.Canceled)
+
+	require.ErrorIs(t, newStore(t, confined{d}, nil).CollectEvery(t.Context(), storage.ScheduleOptions{Every: time.Hour}), storage.ErrConfined)
+	require.Error(t, newStore(t, d, nil).CollectEvery(t.Context(), storage.ScheduleOptions{}))
+}
+
+// TestCollectLease: while somebody holds the lease nobody else collects; that of one who has died is over in the end, however its clock went.
+func TestCollectLease(t *testing.T) {
+	for name, lease := range map[string]struct {
+		until, done time.Duration
+		collects    bool
+	}{
+		"held":                 {until: 4 * time.Second},
+		"done":                 {done: -time.Second},
+		"given up":             {until: -time.Second, done: -2 * time.Hour, collects: true},
+		"done in a far future": {done: 1000 * time.Hour},
+		"never":                {done: -1000 * time.Hour, collects: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newMemory(t)
+			b, err := json.Marshal(map[string]any{"until": time.Now().Add(lease.until), "done": time.Now().Add(lease.done)})
+			require.NoError(t, err)
+			_, err = d.Put(t.Context(), "lease/collect", bytes.NewReader(b), nil)
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			n := 0
+			err = newStore(t, d, nil).CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Done: func(_ *storage.CollectReport, err error) {
+				require.NoError(t, err)
+				n++
+			}})
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.Equal(t, lease.collects, n == 1)
+		})
+	}
+}
+
+// TestCollectRate: so many requests take at least so long, and progress is told on the way.
+func TestCollectRate(t *testing.T) {
+	s := newStore(t, newMemory(t), nil)
+	require.NoError(t, newWorkload(t.Context(), s).run())
+	var told atomic.Int64
+	r, err := s.Collect(t.Context(), &storage.CollectOptions{DryRun: true, Rate: 200, Progress: func(r storage.CollectReport) {
+		told.Add(1)
+		if !r.DryRun {
+			t.Error("it is a dry run")
+		}
+	}})
+	require.NoError(t, err)
+	require.Greater(t, r.Requests, int64(20))
+	require.GreaterOrEqual(t, r.Duration, time.Duration(r.Requests-1)*time.Second/200)
+	require.Greater(t, told.Load(), int64(3))
+	for _, bad := range []storage.CollectOptions{{Rate: -1}, {Parallel: -1}, {Memory: -1}} {
+		_, err := s.Collect(t.Context(), &bad)
+		require.Error(t, err)
+	}
+}
