@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// bloom is a set of strings in three bytes each (Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970). Of what it does
+// bloom is a set of strings in four bytes each (Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970). Of what it does
 // not have, it claims to have one in a hundred thousand; each set has another seed, and so another one. What it is asked for must be such that
 // this only keeps for a while what could be removed. Beyond its limit it takes no more room, and claims more.
 type bloom struct {
@@ -24,8 +24,8 @@ type bloomPart struct {
 }
 
 const (
-	bloomProbes   = 12
-	bloomBits     = 24   // for each string
+	bloomProbes   = 16
+	bloomBits     = 32   // for each string
 	bloomSmallest = 1024 // strings
 )
 

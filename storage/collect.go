@@ -20,7 +20,7 @@ import (
 // leaves that was killed is what the next finds and finishes.
 //
 // Memory does not grow with what is in the storage, but for about a byte for each link, and for each manifest of one repository: what was read is kept
-// in sums over blocks (looked), what is needed in sets of three bytes each, up to CollectOptions.Memory (bloom), and what is to be removed is removed
+// in sums over blocks (looked), what is needed in sets of four bytes each, up to CollectOptions.Memory (bloom), and what is to be removed is removed
 // in batches.
 
 // CollectOptions are the options of [Store.Collect]. nil is the zero CollectOptions.
@@ -39,7 +39,7 @@ type CollectOptions struct {
 	Parallel int
 	// Rate is how many requests to the storage are made in a second at most. Default: any number.
 	Rate int
-	// Memory bounds what is kept of what is needed, in bytes. Beyond about one blob for three bytes, less is removed. Default: 64 MiB.
+	// Memory bounds what is kept of what is needed, in bytes. Beyond about one blob for twelve bytes, less is removed. Default: 64 MiB.
 	Memory int
 	// Progress, unless nil, is called about once a second, and at the end of each part, with what has been done so far.
 	Progress func(CollectReport)
