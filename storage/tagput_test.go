@@ -77,27 +77,15 @@ func TestTagStaysWhenItsMoveIsRefused(t *testing.T) {
 			t.Run(fmt.Sprint(name, ", history ", history), func(t *testing.T) {
 				refused, moved := 0, 0
 				for n := 1; ; n++ {
-					driver, calls, armed := newMemory(t), 0, false
-					var mu sync.Mutex
-					other := newStore(t, driver, &storage.Options{History: history})
-					var m *movingTag
-					s := newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{
-						Before: func(context.Context, storagetest.Call) error {
-							mu.Lock()
-							defer mu.Unlock()
-							if armed {
-								if calls++; calls == n {
-									armed = false
-									remove(m, other)
-								}
-							}
-							return nil
-						},
-					}), &storage.Options{History: history})
-					m = newMovingTag(t, s)
-					armed = true
-					err := m.move(t.Context(), s)
-					if calls < n {
+					driver, removed := newMemory(t), false
+					opts := &storage.Options{History: history}
+					other := newStore(t, driver, opts)
+					m := newMovingTag(t, other)
+					err := m.move(t.Context(), beforeCall(t, driver, opts, n, func(s *storage.Store) {
+						removed = true
+						remove(m, s)
+					}))
+					if !removed {
 						break
 					}
 					now := tagOf(t, other, m.blobs)
@@ -244,7 +232,7 @@ func TestRefusedPushIsKept(t *testing.T) {
 	})
 }
 
-// TestDeleteOfWhatWasRefused: a refused push does not keep a repository from being deleted.
+// TestDeleteOfWhatWasRefused: a refused push does not keep a repository from being deleted, and makes none.
 func TestDeleteOfWhatWasRefused(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
@@ -257,4 +245,7 @@ func TestDeleteOfWhatWasRefused(t *testing.T) {
 	require.Empty(t, keys(t, driver, "r/r/b/"))
 	_, err = s.StatBlob(t.Context(), "r", config.Digest, nil)
 	require.ErrorIs(t, err, registry.ErrBlobUnknown)
+	_, err = s.PutManifest(t.Context(), "new", ocispec.MediaTypeImageManifest, image("", nil, missing), nil)
+	require.ErrorIs(t, err, registry.ErrManifestBlobUnknown)
+	require.ErrorIs(t, s.DeleteRepository(t.Context(), "new", nil), registry.ErrNameUnknown)
 }
