@@ -38,11 +38,11 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 		if d == "" {
 			continue
 		}
-		existed = true
 		err := s.deleteManifest(ctx, repo, d, del)
 		if err != nil && !errors.Is(err, registry.ErrManifestUnknown) {
 			return err
 		}
+		existed = existed || err == nil
 	}
 	if err := s.clear(ctx, repo); err != nil {
 		return err
