@@ -32,6 +32,8 @@ var themes = map[string][]string{
 	"bytes": {"mounter", "mounter", "mounter", "uploader", "pusher"},
 	"again": {"pusher", "pusher", "deleter", "deleter"},
 	"undo":  {"undoer", "undoer", "deleter", "deleter", "pusher"},
+	// Referrers are pushed, and come to be wanted by collectors, before and while their subject comes.
+	"referrers": {"pusher", "pusher", "referrer", "deleter"},
 }
 
 // cast adds the actors of a run to the schedule.
