@@ -32,6 +32,8 @@ var themes = map[string][]string{
 	"bytes": {"mounter", "mounter", "mounter", "uploader", "pusher"},
 	"again": {"pusher", "pusher", "deleter", "deleter"},
 	"undo":  {"undoer", "undoer", "deleter", "deleter", "pusher"},
+	// A referrer and its subject come and go, beside collectors who want the referrer.
+	"referrers": {"pusher", "pusher", "pusher", "deleter"},
 }
 
 // cast adds the actors of a run to the schedule.
@@ -75,6 +77,9 @@ func (c *client) pushSome(ctx context.Context) {
 		}
 		if c.w.mode.keep && c.rnd.IntN(2) == 0 {
 			tag = keptTag
+		}
+		if c.w.mode.theme == "referrers" && c.w.mans[m].subject >= 0 {
+			tag = ""
 		}
 		c.push(ctx, repo, m, tag)
 		if c.rnd.IntN(2) == 0 {
