@@ -14,9 +14,8 @@ import (
 // written again stays.
 type pointerCollector struct {
 	*repoCollector
-	once  *bloom // tags that have a back reference
-	twice *bloom // tags that have more than one
-	tags  *bloom // tags
+	backrefs *bloom // of tags, as keys
+	led      *bloom // the back references that the tags need, as keys
 
 	mu    sync.Mutex
 	stale []staleRef
@@ -31,8 +30,8 @@ type staleRef struct {
 
 // collectPointers removes what leads nowhere in the repository.
 func (r *repoCollector) collectPointers(ctx context.Context) error {
-	limit := r.opts.Memory / 12
-	p := &pointerCollector{repoCollector: r, once: newBloom(limit), twice: newBloom(limit), tags: newBloom(limit)}
+	limit := r.opts.Memory / 8
+	p := &pointerCollector{repoCollector: r, backrefs: newBloom(limit), led: newBloom(limit)}
 	steps := []struct {
 		prefix string
 		f      func(context.Context, Info) error
@@ -64,7 +63,7 @@ func (p *pointerCollector) orphan(ctx context.Context, info Info, d digest.Diges
 		return false, nil
 	}
 	m, err := p.s.readManifest(ctx, p.repo, d)
-	if err != nil || m.State != gone {
+	if err != nil || !m.absent() {
 		return false, err
 	}
 	if err := p.drop(ctx, info.Key, info.Version); changed(err) {
@@ -81,23 +80,14 @@ func (p *pointerCollector) backref(ctx context.Context, info Info) error {
 	if gone, err := p.orphan(ctx, info, pathDigest(dir(info.Key))); gone || err != nil {
 		return err
 	}
-	tag := base(info.Key)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.once.has(tag) {
-		p.twice.add(tag)
-	}
-	p.once.add(tag)
+	p.backrefs.add(info.Key)
 	return nil
 }
 
-// tag notes a tag. One that no back reference leads to is removed if it points nowhere, and else is given one.
+// tag removes a tag that points nowhere, and takes back that it is about to be moved by a push that has died. It gives it the back reference that
+// it needs if there is none, and notes it.
 func (p *pointerCollector) tag(ctx context.Context, info Info) error {
 	tag := base(info.Key)
-	p.tags.add(tag)
-	if p.once.has(tag) {
-		return nil
-	}
 	t, err := p.s.readEntry(ctx, info.Key)
 	if err != nil || t.version == "" {
 		return err
@@ -109,10 +99,26 @@ func (p *pointerCollector) tag(ctx context.Context, info Info) error {
 		}
 		return nil
 	}
-	if gone, err := p.orphan(ctx, Info{Key: info.Key, Version: t.version}, d); gone || err != nil || p.opts.DryRun {
+	if gone, err := p.orphan(ctx, Info{Key: info.Key, Version: t.version}, d); gone || err != nil {
 		return err
 	}
-	_, err = p.s.putAlways(ctx, backrefKey(p.repo, d, tag), &mark{Nonce: nonce()})
+	if len(t.Next) > 0 && p.old(t.modTime) && !p.opts.DryRun {
+		err := p.s.takeBack(ctx, p.repo, tag, t, func(next) bool { return true })
+		if err == nil {
+			t.Next = nil
+		} else if !changed(err) {
+			return wire(err)
+		}
+	}
+	for _, n := range t.Next {
+		p.led.add(backrefKey(p.repo, n.Descriptor.Digest, tag))
+	}
+	key := backrefKey(p.repo, d, tag)
+	p.led.add(key)
+	if p.backrefs.has(key) || p.opts.DryRun {
+		return nil
+	}
+	_, err = p.s.putAlways(ctx, key, &mark{Nonce: nonce()})
 	return wire(err)
 }
 
@@ -122,15 +128,15 @@ func (p *pointerCollector) moved(ctx context.Context, info Info) error {
 	if d == "" {
 		return nil
 	}
-	if p.tags.has(tag) && !p.twice.has(tag) {
-		p.tagged.add(string(d)) // the only one of the tag
+	if p.led.has(info.Key) || !p.old(info.ModTime) {
+		p.tagged.add(string(d))
 		return nil
 	}
-	elsewhere, err := p.elsewhere(ctx, tag, d)
+	led, err := p.leads(ctx, tag, d)
 	if err != nil {
 		return err
 	}
-	if !elsewhere || !p.old(info.ModTime) {
+	if led {
 		p.tagged.add(string(d))
 		return nil
 	}
@@ -140,13 +146,13 @@ func (p *pointerCollector) moved(ctx context.Context, info Info) error {
 	return nil
 }
 
-// elsewhere reports whether a tag does not point at a manifest.
-func (p *pointerCollector) elsewhere(ctx context.Context, tag string, d digest.Digest) (bool, error) {
+// leads reports whether a tag points at a manifest, or is about to.
+func (p *pointerCollector) leads(ctx context.Context, tag string, d digest.Digest) (bool, error) {
 	t, err := p.s.readEntry(ctx, tagKey(p.repo, tag))
-	return err == nil && t.Descriptor.Digest != d, err
+	return err == nil && t.leads(d), err
 }
 
-// settle removes the back references of tags that point elsewhere. A push that has written one may still be about to write its tag: it looks at the version of
+// settle removes the back references of tags that point elsewhere. A push that has written one may still be about to write to its tag: it looks at the version of
 // the manifest afterwards, and begins again if it is another one. So the manifest is written again before the last look at the tag.
 func (p *pointerCollector) settle(ctx context.Context) error {
 	slices.SortFunc(p.stale, func(a, b staleRef) int { return cmp.Compare(a.digest, b.digest) })
@@ -168,7 +174,7 @@ func (p *pointerCollector) settle(ctx context.Context) error {
 			}
 		}
 		err := p.parallel(len(some), func(i int) error {
-			if elsewhere, err := p.elsewhere(ctx, some[i].tag, d); err != nil || !elsewhere {
+			if led, err := p.leads(ctx, some[i].tag, d); err != nil || led {
 				return err
 			}
 			if err := p.drop(ctx, some[i].Key, some[i].Version); changed(err) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -88,7 +89,7 @@ func (r *repoCollector) root(ctx context.Context, f found, first bool) error {
 	if err != nil {
 		return err
 	}
-	if first && !m.readable() && m.version != "" && r.old(m.modTime) {
+	if first && !m.readable() && m.version != "" && r.isOver(m) {
 		// Its push has died, or begins again when it finds out.
 		err := r.drop(ctx, f.Key, m.version)
 		if err == nil {
@@ -113,8 +114,21 @@ func (r *repoCollector) root(ctx context.Context, f found, first bool) error {
 		r.inUse = true
 		r.mu.Unlock()
 	}
-	r.there.add(string(d))
+	if !m.absent() {
+		r.there.add(string(d))
+	}
 	return r.needs(d, m.MediaType, m.content)
+}
+
+// sendAgain is how long what a refused push names is kept from collectors, whatever the grace, so that what its client sends is there for the next.
+const sendAgain = time.Minute
+
+// isOver reports whether a manifest that is not visible has had its time.
+func (r *repoCollector) isOver(m *manifestRecord) bool {
+	if m.State == refused {
+		return time.Since(m.modTime) >= sendAgain
+	}
+	return r.old(m.modTime)
 }
 
 // needs notes what a manifest names.

@@ -65,12 +65,15 @@ func (r *repoCollector) isKept(d digest.Digest) bool {
 func (r *repoCollector) isLedTo(ctx context.Context, d digest.Digest, m *manifestRecord) (bool, []Info, error) {
 	if m.Subject != "" {
 		subject, err := r.s.readManifest(ctx, r.repo, m.Subject)
-		if err != nil || subject.State != gone {
+		if err != nil || !subject.absent() {
 			return true, nil, err
 		}
 	}
-	pointers, err := r.s.pointers(ctx, r.repo, d, m.Subject)
-	return len(tagsIn(pointers, r.repo)) > 0, pointers, err
+	p, err := r.s.pointers(ctx, r.repo, d, m.Subject)
+	if err != nil {
+		return true, nil, err
+	}
+	return len(p.tags)+len(p.moves) > 0, p.others, nil
 }
 
 // settleManifests marks manifests, then looks again what leads to them, and then takes the mark off again or removes them.
@@ -136,7 +139,7 @@ func (r *repoCollector) settleManifest(ctx context.Context, g garbageManifest) (
 	if m, err := r.s.readManifest(ctx, r.repo, g.digest); err != nil || m.version != g.mark.version {
 		return false, err
 	}
-	if err := r.s.removePointers(ctx, r.repo, g.pointers); err != nil {
+	if err := r.s.removePointers(ctx, &pointers{others: g.pointers}); err != nil {
 		return false, err
 	}
 	if err := r.s.remove(ctx, manifestKey(r.repo, g.digest), g.mark.version); err != nil {

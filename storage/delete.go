@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -193,17 +192,23 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		} else if m.version != mark.version {
 			continue
 		}
+		// A push that is about to point a tag at the manifest does so without another look at it, unless that is taken back.
+		if err := s.takeMovesBack(ctx, repo, d, pointers); changed(err) {
+			continue
+		} else if err != nil {
+			return err
+		}
 		b, err := s.begin(ctx, repo, eventDelete, digestSubject(d), event{
-			By: del.By, Group: del.group, Before: m.descriptor(d), Tags: tagsIn(pointers, repo), content: m.content,
+			By: del.By, Group: del.group, Before: m.descriptor(d), Tags: pointers.names(), content: m.content,
 		})
 		if err != nil {
 			return err
 		}
 		keys := []string{key}
-		for _, p := range pointers {
+		for _, p := range slices.Concat(pointers.tags, pointers.others) {
 			keys = append(keys, p.Key)
 		}
-		if err := s.removePointers(ctx, repo, pointers); err != nil {
+		if err := s.removePointers(ctx, pointers); err != nil {
 			return err
 		}
 		err = s.remove(ctx, key, mark.version)
@@ -216,18 +221,22 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 	return errContended
 }
 
-// removePointers removes what leads to a manifest, as it was seen: the back references last, since another delete of the same manifest that
-// comes to its end before this one finds the tags by them.
-func (s *Store) removePointers(ctx context.Context, repo string, pointers []Info) error {
-	var first, last []Info
-	for _, p := range pointers {
-		if strings.HasPrefix(p.Key, backrefsPrefix(repo)) {
-			last = append(last, p)
-		} else {
-			first = append(first, p)
+// takeMovesBack takes back that tags are about to be pointed at a manifest.
+//
+// Errors: ErrChanged if one of the tags is not as it was seen.
+func (s *Store) takeMovesBack(ctx context.Context, repo string, d digest.Digest, p *pointers) error {
+	for tag, e := range p.moves {
+		if err := s.takeBack(ctx, repo, tag, e, func(n next) bool { return n.Descriptor.Digest == d }); err != nil {
+			return wire(err)
 		}
 	}
-	for _, some := range [][]Info{first, last} {
+	return nil
+}
+
+// removePointers removes what leads to a manifest, as it was seen: the back references last, since another delete of the same manifest that
+// comes to its end before this one finds the tags by them.
+func (s *Store) removePointers(ctx context.Context, p *pointers) error {
+	for _, some := range [][]Info{p.tags, p.others} {
 		err := inParallel(len(some), func(i int) error { return s.removeSeen(ctx, some[i].Key, some[i].Version) })
 		if err != nil {
 			return err
@@ -241,17 +250,6 @@ func (m *manifestRecord) descriptor(d digest.Digest) *ocispec.Descriptor {
 	return &ocispec.Descriptor{MediaType: m.MediaType, Digest: d, Size: m.Size}
 }
 
-// tagsIn returns the tags among the pointers to a manifest.
-func tagsIn(pointers []Info, repo string) []string {
-	var tags []string
-	for _, p := range pointers {
-		if tag, ok := strings.CutPrefix(p.Key, tagPrefix(repo)); ok {
-			tags = append(tags, tag)
-		}
-	}
-	return tags
-}
-
 // removeSeen removes an object if it still has the version that was seen.
 func (s *Store) removeSeen(ctx context.Context, key, version string) error {
 	if err := s.remove(ctx, key, version); !changed(err) {
@@ -260,37 +258,55 @@ func (s *Store) removeSeen(ctx context.Context, key, version string) error {
 	return nil
 }
 
-// pointers returns what leads to a manifest, as it is now: the tags that point at it, their back references, and its entry with its
-// subject.
-func (s *Store) pointers(ctx context.Context, repo string, d, subject digest.Digest) ([]Info, error) {
-	var found []Info
+// pointers are what leads to a manifest.
+type pointers struct {
+	tags   []Info            // that point at it
+	moves  map[string]*entry // tags that are about to be pointed at it
+	others []Info            // back references of tags, and the entry with its subject
+}
+
+// names are the names of the tags.
+func (p *pointers) names() []string {
+	var names []string
+	for _, t := range p.tags {
+		names = append(names, base(t.Key))
+	}
+	return names
+}
+
+// pointers returns what leads to a manifest, as it is now.
+func (s *Store) pointers(ctx context.Context, repo string, d, subject digest.Digest) (*pointers, error) {
+	p := &pointers{moves: map[string]*entry{}}
 	for info, err := range s.driver.List(ctx, backrefPrefix(repo, d), nil) {
 		if err != nil {
 			return nil, wire(err)
 		}
-		found = append(found, info)
+		p.others = append(p.others, info)
 	}
-	tags := make([]Info, len(found))
-	err := inParallel(len(found), func(i int) error {
-		key := tagKey(repo, base(found[i].Key))
-		t, err := s.readEntry(ctx, key)
-		if err == nil && t.Descriptor.Digest == d {
-			tags[i] = Info{Key: key, Version: t.version}
-		}
+	tags := make([]*entry, len(p.others))
+	err := inParallel(len(tags), func(i int) (err error) {
+		tags[i], err = s.readEntry(ctx, tagKey(repo, base(p.others[i].Key)))
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	found = append(found, slices.DeleteFunc(tags, func(i Info) bool { return i.Key == "" })...)
+	for i, t := range tags {
+		name := base(p.others[i].Key)
+		if t.Descriptor.Digest == d {
+			p.tags = append(p.tags, Info{Key: tagKey(repo, name), Version: t.version})
+		} else if t.isNext(d) {
+			p.moves[name] = t
+		}
+	}
 	if subject != "" {
 		info, err := s.driver.Stat(ctx, referrerKey(repo, subject, d))
 		switch {
 		case err == nil:
-			found = append(found, info)
+			p.others = append(p.others, info)
 		case !errors.Is(err, ErrNotExist):
 			return nil, wire(err)
 		}
 	}
-	return found, nil
+	return p, nil
 }

@@ -60,8 +60,8 @@ func (s *Store) refuseRepository(ctx context.Context, repo string, keep func(str
 // tagsAtOnce is how many tags are read at once.
 const tagsAtOnce = 64
 
-// keptTags calls f for each tag that keep says yes to, until it returns an error. Tags that this process has read before, in the version
-// that is listed, are not read again.
+// keptTags calls f for each tag that keep says yes to, and what it points at or is about to, until it returns an error. Tags that this process has
+// read before, in the version that is listed, are not read again.
 func (s *Store) keptTags(ctx context.Context, repo string, keep func(string) bool, f func(tag string, desc ocispec.Descriptor) error) error {
 	prefix := tagPrefix(repo)
 	var found []Info
@@ -78,8 +78,14 @@ func (s *Store) keptTags(ctx context.Context, repo string, keep func(string) boo
 			if e.Descriptor.Digest == "" {
 				continue
 			}
-			if err := f(found[i].Key[len(prefix):], e.Descriptor); err != nil {
+			tag := found[i].Key[len(prefix):]
+			if err := f(tag, e.Descriptor); err != nil {
 				return err
+			}
+			for _, n := range e.Next {
+				if err := f(tag, n.Descriptor); err != nil {
+					return err
+				}
 			}
 		}
 		found = found[:0]
@@ -133,7 +139,7 @@ func (w *walk) reaches(ctx context.Context, from manifest.Reference) (bool, erro
 		below := make([][]manifest.Reference, len(look))
 		err := inParallel(len(look), func(i int) error {
 			m, err := w.s.readManifest(ctx, w.repo, look[i].Digest)
-			if err != nil || m.State == gone {
+			if err != nil || m.absent() {
 				return err
 			}
 			below[i], err = references(m)

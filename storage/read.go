@@ -179,12 +179,17 @@ func (s *Store) readEntry(ctx context.Context, key string) (*entry, error) {
 	if err != nil {
 		return nil, wire(err)
 	}
+	return decodeEntry(b, info), nil
+}
+
+// decodeEntry returns an entry as the object b tells it.
+func decodeEntry(b []byte, info Info) *entry {
 	e := &entry{}
 	if _, ok := decode(b, e); !ok {
 		e = &entry{}
 	}
-	e.version = info.Version
-	return e, nil
+	e.version, e.modTime = info.Version, info.ModTime
+	return e
 }
 
 // checkBlob refuses what cannot be the name and the digest of a blob. Callers by HTTP have been checked; this is for Go code.

@@ -25,6 +25,7 @@ type state string
 const (
 	gone      state = ""          // absent, a tombstone, or cut short
 	pending   state = "pending"   // its writer has not finished; nobody relies on it
+	refused   state = "refused"   // a manifest that is not there, as something that it names was not; likely to be pushed again soon
 	live      state = "live"      // a link that is in the repository
 	condemned state = "condemned" // a collector wants the link; still read; a push may turn it back
 	hidden    state = "hidden"    // a link of a repository that was deleted, and may be restored; not read
@@ -74,12 +75,24 @@ type manifestRecord struct {
 // readable reports whether the manifest is in the repository.
 func (m *manifestRecord) readable() bool { return m.State == visible || m.State == deleting }
 
+// absent reports whether the manifest is neither in the repository nor on its way into it.
+func (m *manifestRecord) absent() bool { return m.State == gone || m.State == refused }
+
 // entry is a tag or a referrer: the descriptor of a manifest.
 type entry struct {
 	Nonce      string             `json:"nonce"`
 	Descriptor ocispec.Descriptor `json:"descriptor"`
+	// Next, of a tag, is where pushes are about to point it. Readers do not care; collectors and deletes take it for pointing there.
+	Next []next `json:"next,omitempty"`
 
 	version string
+	modTime time.Time // of the version
+}
+
+// next is a manifest that a push is about to point a tag at.
+type next struct {
+	Nonce      string             `json:"nonce"` // of the push
+	Descriptor ocispec.Descriptor `json:"descriptor"`
 }
 
 // repositoryRecord is a repository in the catalogue.

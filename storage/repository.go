@@ -225,7 +225,7 @@ func (s *Store) hasManifest(ctx context.Context, repo string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if m.State != gone {
+		if !m.absent() {
 			return true, nil
 		}
 	}
@@ -241,7 +241,7 @@ func (s *Store) removeOrphans(ctx context.Context, repo string) error {
 			if err != nil {
 				return err
 			}
-			if m.State != gone {
+			if !m.absent() {
 				return nil
 			}
 		}

@@ -65,8 +65,9 @@ type manifestPut struct {
 	known *manifestRecord // what the manifest was found to be by a write that came too late; nil if not known
 
 	mu      sync.Mutex
-	pointed []Info // what has been written that leads to the manifest
-	created []Info // those of pointed that are tags which were not there
+	pointed []Info     // what has been written that leads to the manifest
+	created []Info     // those of pointed that are tags which were not there
+	moves   []*tagMove // tags that are about to be pointed at it
 }
 
 func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *registry.PutOptions) (*manifestPut, error) {
@@ -135,7 +136,10 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 	if errors.Is(err, ErrNotExist) {
 		return false, nil
 	}
-	return err == nil && info.Version == m.version, wire(err)
+	if err != nil || info.Version != m.version {
+		return false, wire(err)
+	}
+	return p.move(ctx)
 }
 
 // now returns the manifest as it is. One that is probably new is not asked for, as the first write finds out if it is not: one that this process
@@ -196,13 +200,22 @@ func (p *manifestPut) add(ctx context.Context, m *manifestRecord) (*manifestReco
 	})
 	if err != nil {
 		if m.State == pending {
-			// Remove the pending manifest, and no other. A failure leaves it to the collector.
-			_ = p.s.driver.Delete(ctx, manifestKey(p.repo, p.digest), m.version)
+			p.refuse(ctx, m, err)
 		}
 		return nil, err
 	}
 	m, err = p.set(ctx, m, visible)
 	return m, wire(err)
+}
+
+// refuse takes back the pending manifest m, and no other. What is sent because something was missing shall be there for the next push: so that it is
+// kept from collectors, the manifest is written as refused. A failure leaves it to the collector.
+func (p *manifestPut) refuse(ctx context.Context, m *manifestRecord, err error) {
+	if errors.Is(err, registry.ErrManifestBlobUnknown) {
+		_, _ = p.set(ctx, m, refused)
+		return
+	}
+	_ = p.s.driver.Delete(ctx, manifestKey(p.repo, p.digest), m.version)
 }
 
 // set changes the manifest, known as m, to a state.
@@ -287,10 +300,13 @@ func (p *manifestPut) find(ctx context.Context, ref manifest.Reference) (size in
 	return size, linkKey(p.repo, ref.Digest), nil, nil
 }
 
-// point writes what leads to the manifest: the entry with its subject, the repository in the catalogue, and the tags, each after its
-// back reference unless that is there. An earlier push may have died before it wrote them, so they are written although the manifest is known.
+// point writes what leads to the manifest: the entry with its subject, the repository in the catalogue, and the tags, or that they are about to
+// move, each after its back reference unless that is there. An earlier push may have died before it wrote them, so they are written although the manifest is known.
 func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
-	desc := p.descriptor()
+	if err := p.stay(ctx); err != nil { // of an attempt before
+		return err
+	}
+	p.moves = nil
 	steps := []func() error{func() error { return p.s.putRepository(ctx, p.repo, backrefs) }}
 	if p.parsed.Subject != nil {
 		steps = append(steps, func() error {
@@ -305,10 +321,7 @@ func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
 					return err
 				}
 			}
-			if t.IfAbsent || t.Keep || p.s.opts.History > 0 {
-				return p.tag(ctx, t, desc)
-			}
-			return p.lead(p.s.putAlways(ctx, tagKey(p.repo, t.Name), &entry{Nonce: nonce(), Descriptor: desc}))
+			return p.tag(ctx, t)
 		})
 	}
 	return inParallel(len(steps), func(i int) error { return steps[i]() })
@@ -329,11 +342,11 @@ func (p *manifestPut) lead(info Info, err error) error {
 	return wire(err)
 }
 
-// unpoint removes what a push has written that leads to the manifest, if that is not there: it was deleted meanwhile, and what it names
-// as well, so that it could not be put again.
+// unpoint takes back that tags are about to move, and removes what the push has written that leads to the manifest, if that is not there: it was
+// deleted meanwhile, and what it names as well, so that it could not be put again.
 func (p *manifestPut) unpoint(ctx context.Context) error {
-	if len(p.pointed) == 0 {
-		return nil
+	if err := p.stay(ctx); err != nil || len(p.pointed) == 0 {
+		return err
 	}
 	m, err := p.s.readManifest(ctx, p.repo, p.digest)
 	if err != nil || m.readable() {
@@ -342,57 +355,6 @@ func (p *manifestPut) unpoint(ctx context.Context) error {
 	return inParallel(len(p.pointed), func(i int) error {
 		return p.s.removeSeen(ctx, p.pointed[i].Key, p.pointed[i].Version)
 	})
-}
-
-// tag points a tag at the manifest on the condition of what it points at, and writes that into the history.
-//
-// Errors: registry.ErrTagExists if it is IfAbsent and points at another one.
-func (p *manifestPut) tag(ctx context.Context, put registry.TagPut, desc ocispec.Descriptor) error {
-	for n := range attempts {
-		if err := pause(ctx, n); err != nil {
-			return err
-		}
-		key := tagKey(p.repo, put.Name)
-		t, err := p.s.readEntry(ctx, key)
-		if err != nil {
-			return err
-		}
-		absent := t.Descriptor.Digest == "" // or cut short
-		if put.IfAbsent && !absent && t.Descriptor.Digest != p.digest {
-			return registry.ErrTagExists.WithDetail(map[string]string{"tag": put.Name})
-		}
-		// One that points at it is written again, as a delete may be about to remove it in the version that is there. That is no event.
-		var b *begun
-		if t.Descriptor.Digest != p.digest {
-			e := event{By: p.by, After: &desc}
-			if !absent {
-				e.Before = &t.Descriptor
-			}
-			if b, err = p.s.begin(ctx, p.repo, eventTag, put.Name, e); err != nil {
-				return err
-			}
-		}
-		version, err := p.s.put(ctx, key, t.version, &entry{Nonce: nonce(), Descriptor: desc}, nil, Deferred)
-		if changed(err) {
-			b.end(ctx, false)
-			continue
-		}
-		if err == nil {
-			b.end(ctx, true)
-			p.create(Info{Key: key, Version: version}, absent, t.version)
-		}
-		return p.lead(Info{Key: key, Version: version}, err)
-	}
-	return errContended
-}
-
-// create notes a tag that was not there before this push, which may have written it in the version before.
-func (p *manifestPut) create(info Info, absent bool, before string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if absent || slices.ContainsFunc(p.created, func(i Info) bool { return i.Key == info.Key && i.Version == before }) {
-		p.created = append(p.created, info)
-	}
 }
 
 func (p *manifestPut) descriptor() ocispec.Descriptor {
