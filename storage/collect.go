@@ -256,7 +256,10 @@ func (c *collector) finishDeletes(ctx context.Context) error {
 			continue
 		}
 		if !c.opts.DryRun {
-			err := c.s.DeleteRepository(ctx, repo, &registry.DeleteOptions{By: r.Deleting.By})
+			err := c.s.finishDelete(ctx, repo, r)
+			if errors.Is(err, errPushed) {
+				continue
+			}
 			if err != nil && !errors.Is(err, registry.ErrNameUnknown) {
 				return err
 			}
@@ -306,10 +309,15 @@ func (c *collector) isFilled(ctx context.Context, repo string) (bool, error) {
 	return false, nil
 }
 
-// catalogue sees to it that a repository with a manifest is in the catalogue.
+// catalogue sees to it that a repository with a manifest is in the catalogue. A delete of it that is on its way goes on.
 func (c *collector) catalogue(ctx context.Context, repo string) error {
 	if used, err := c.s.hasManifest(ctx, repo); err != nil || !used {
 		return err
 	}
-	return c.s.putRepository(ctx, repo, true)
+	r, err := c.s.readRepository(ctx, repo)
+	if err != nil || r.version != "" {
+		return err
+	}
+	_, err = c.s.putRepository(ctx, repo, false)
+	return err
 }

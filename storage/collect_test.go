@@ -16,12 +16,24 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/storagetest"
 )
 
 // noGrace collects whatever nothing needs at the moment.
 var noGrace = &storage.CollectOptions{Grace: -1}
+
+// beforeCall returns a Store whose driver calls f right before its call number n, the first being 1.
+func beforeCall(t *testing.T, driver storage.Driver, opts *storage.Options, n int, f func(s *storage.Store)) *storage.Store {
+	var calls atomic.Int64
+	return newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(context.Context, storagetest.Call) error {
+		if calls.Add(1) == int64(n) {
+			f(newStore(t, driver, opts))
+		}
+		return nil
+	}}), opts)
+}
 
 func collected(t *testing.T, s *storage.Store, opts *storage.CollectOptions) storage.CollectCounts {
 	t.Helper()
@@ -364,6 +376,81 @@ func TestCollectFinishesDeletes(t *testing.T) {
 				require.NoError(t, err)
 				require.Greater(t, n, 8)
 				break
+			}
+		}
+	}
+}
+
+// TestDeleteRepositoryBesideCollection collects before each call of the delete of a repository, of which a history is kept. No blob of it is served
+// afterwards, and all comes back by a restore.
+func TestDeleteRepositoryBesideCollection(t *testing.T) {
+	for _, opts := range []*storage.Options{nil, {History: time.Hour}} {
+		for n := 1; ; n++ {
+			driver := newMemory(t)
+			other := newStore(t, driver, opts)
+			ran := false
+			s := beforeCall(t, driver, opts, n, func(s *storage.Store) {
+				ran = true
+				collected(t, s, noGrace)
+			})
+			config, layer := pushBlob(t, other, "r", []byte("{}")), pushBlob(t, other, "r", random(1, 50_000))
+			desc := putImage(t, other, "r", image("", nil, config, layer), tags("t"))
+			require.NoError(t, s.DeleteRepository(t.Context(), "r", nil))
+			for _, b := range []ocispec.Descriptor{config, layer} {
+				_, err := other.StatBlob(t.Context(), "r", b.Digest, nil)
+				require.ErrorIs(t, err, registry.ErrBlobUnknown, "call %d", n)
+			}
+			if opts != nil {
+				_, err := other.Restore(t.Context(), "r", reference.Ref{}, nil)
+				require.NoError(t, err, "call %d", n)
+				_, err = readBlob(t.Context(), other, "r", layer.Digest)
+				require.NoError(t, err, "call %d", n)
+				_, err = other.GetManifest(t.Context(), "r", byDigest(desc.Digest))
+				require.NoError(t, err, "call %d", n)
+			}
+			if !ran {
+				require.Greater(t, n, 10)
+				break
+			}
+		}
+	}
+}
+
+// TestPushWhileCollectionFinishesDelete pushes before each call of a collection that finds a delete of the repository that has died: something new,
+// or again what was there. What was pushed stays.
+func TestPushWhileCollectionFinishesDelete(t *testing.T) {
+	for _, opts := range []*registry.PutOptions{nil, tags("t")} {
+		for _, annotation := range []string{"old", "new"} {
+			for n := 1; ; n++ {
+				driver := newMemory(t)
+				s := newStore(t, driver, nil)
+				config := pushBlob(t, s, "r", []byte("{}"))
+				putImage(t, s, "r", image("old", nil, config), tags("t"))
+				faulty := storagetest.NewFaulty(driver, nil)
+				dying := newStore(t, faulty, nil)
+				faulty.CutAfter(1)
+				require.Error(t, dying.DeleteRepository(t.Context(), "r", nil))
+
+				var desc ocispec.Descriptor
+				pushing := beforeCall(t, driver, nil, n, func(s *storage.Store) {
+					desc = putImage(t, s, "r", image(annotation, nil, pushBlob(t, s, "r", []byte("{}"))), opts)
+				})
+				collected(t, pushing, noGrace)
+				if desc.Digest == "" { // it has ended before
+					require.Greater(t, n, 20)
+					break
+				}
+				for range 2 {
+					_, err := s.GetManifest(t.Context(), "r", byDigest(desc.Digest))
+					require.NoError(t, err, "call %d", n)
+					_, err = readBlob(t.Context(), s, "r", config.Digest)
+					require.NoError(t, err, "call %d", n)
+					if opts != nil {
+						_, err = s.GetManifest(t.Context(), "r", byTag("t"))
+						require.NoError(t, err, "call %d", n)
+					}
+					collected(t, s, noGrace)
+				}
 			}
 		}
 	}

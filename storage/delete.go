@@ -110,6 +110,7 @@ func (s *Store) DeleteManifest(ctx context.Context, repo string, ref reference.R
 type deletion struct {
 	registry.DeleteOptions
 	group string // the event of the delete of the repository that it is a part of
+	while string // goes on only while the catalogue says of the repository what it said in this version; "" is always
 }
 
 func newDeletion(opts *registry.DeleteOptions) *deletion {
@@ -175,7 +176,11 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		} else if err != nil {
 			return wire(err)
 		}
-		if err := s.refuse(ctx, repo, d, false, del.Keep); err != nil {
+		err = s.refuse(ctx, repo, d, false, del.Keep)
+		if err == nil {
+			err = s.unlessPushed(ctx, repo, del)
+		}
+		if err != nil {
 			if _, back := s.setVisible(ctx, repo, d, &mark); !changed(back) {
 				err = errors.Join(err, wire(back))
 			}

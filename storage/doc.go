@@ -8,7 +8,8 @@
 //   - Bytes are written before the link that names them, the link before the manifest, the manifest before tags and referrers; deletes
 //     go the other way round. A process may die between any two writes.
 //   - A link that names data is pending until its writer has looked whether a collector wants the data; a manifest is pending, and
-//     invisible, until all that it names has been looked at. Whatever is visible is whole.
+//     invisible, until all that it names has been looked at. Whatever is visible is whole. A tag says where it is about to point before it
+//     does, so that a push that is refused leaves it as it was.
 //
 // All keys of the layout are in layout.go. The states of links and manifests are in record.go, and the protocol by which pushes, mounts,
 // deletes and collectors go past each other is a model in internal/model, which CI checks.

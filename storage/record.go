@@ -100,6 +100,8 @@ type repositoryRecord struct {
 	Nonce string `json:"nonce"`
 	// Deleting is that a delete of the whole has begun, which a collector finishes if it does not come to its end. A push takes it off.
 	Deleting *deletingRecord `json:"deleting,omitempty"`
+	// Spared is that a push has done so: a collector that was about to finish the delete may not know it yet.
+	Spared bool `json:"spared,omitempty"`
 
 	version string
 }

@@ -24,6 +24,46 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	if err != nil {
 		return err
 	}
+	return s.deleteRepository(ctx, repo, c, del)
+}
+
+// errPushed is that something was pushed to a repository whose delete a collector was about to finish.
+var errPushed = errors.New("storage: the repository is not being deleted any more")
+
+// finishDelete finishes the delete of a repository that c notes, unless something has been pushed to it since.
+//
+// Errors: errPushed.
+func (s *Store) finishDelete(ctx context.Context, repo string, c *repositoryRecord) error {
+	ctx = context.WithoutCancel(ctx)
+	del := newDeletion(&registry.DeleteOptions{By: c.Deleting.By})
+	c.Nonce = nonce()
+	var err error
+	if c.version, err = s.put(ctx, repositoryKey(repo), c.version, c, nil, Deferred); changed(err) {
+		return errPushed
+	} else if err != nil {
+		return wire(err)
+	}
+	del.while = c.version
+	return s.deleteRepository(ctx, repo, c, del)
+}
+
+// unlessPushed returns an error if a push has taken off the note that the repository is being deleted, and that is what del depends on. A manifest is
+// marked before; a push that finds that the note is there, or was, looks at its manifest after that.
+//
+// Errors: errPushed.
+func (s *Store) unlessPushed(ctx context.Context, repo string, del *deletion) error {
+	if del.while == "" {
+		return nil
+	}
+	c, err := s.readRepository(ctx, repo)
+	if err == nil && c.version != del.while {
+		return errPushed
+	}
+	return err
+}
+
+// deleteRepository deletes all that is in a repository, of which the catalogue says c.
+func (s *Store) deleteRepository(ctx context.Context, repo string, c *repositoryRecord, del *deletion) error {
 	existed := c.version != ""
 	b, err := s.begin(ctx, repo, eventRepository, "", event{By: del.By})
 	if err != nil {
@@ -38,11 +78,11 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 		if d == "" {
 			continue
 		}
-		existed = true
 		err := s.deleteManifest(ctx, repo, d, del)
 		if err != nil && !errors.Is(err, registry.ErrManifestUnknown) {
 			return err
 		}
+		existed = existed || err == nil
 	}
 	if err := s.clear(ctx, repo); err != nil {
 		return err
@@ -56,7 +96,7 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	if inUse, err := s.hasManifest(ctx, repo); err != nil {
 		return err
 	} else if inUse {
-		if err := s.putRepository(ctx, repo, false); err != nil {
+		if _, err := s.putRepository(ctx, repo, false); err != nil {
 			return err
 		}
 	}
@@ -107,9 +147,9 @@ func decodeRepository(b []byte, info Info) *repositoryRecord {
 	return c
 }
 
-// putRepository sees to it that the repository is in the catalogue, and not about to be deleted. Where it probably is, a look comes before the write,
-// which would be in vain.
-func (s *Store) putRepository(ctx context.Context, repo string, probably bool) error {
+// putRepository sees to it that the repository is in the catalogue, and not about to be deleted, and reports whether it was at any time since it has
+// been there. Where it probably is in the catalogue, a look comes before the write, which would be in vain.
+func (s *Store) putRepository(ctx context.Context, repo string, probably bool) (spared bool, err error) {
 	key := repositoryKey(repo)
 	c := &repositoryRecord{}
 	_, seen := s.fresh.get(key)
@@ -120,10 +160,10 @@ func (s *Store) putRepository(ctx context.Context, repo string, probably bool) e
 			c, err = s.readRepository(ctx, repo)
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		if c.version == "" || c.Deleting != nil {
-			_, err = s.put(ctx, key, c.version, &repositoryRecord{Nonce: nonce()}, nil, Deferred)
+			_, err = s.put(ctx, key, c.version, &repositoryRecord{Nonce: nonce(), Spared: c.Deleting != nil || c.Spared}, nil, Deferred)
 			var o *overtaken
 			switch {
 			case errors.As(err, &o) && o.info.Version != "":
@@ -133,73 +173,98 @@ func (s *Store) putRepository(ctx context.Context, repo string, probably bool) e
 				look = true
 				continue
 			case err != nil:
-				return wire(err)
+				return false, wire(err)
 			}
 		}
 		s.fresh.add(key, struct{}{}, 1)
-		return nil
+		return c.Deleting != nil || c.Spared, nil
 	}
-	return errContended
+	return false, errContended
 }
 
-// clear removes the blobs of a repository and what interrupted deletes have left. Links are removed as a collector would: condemned
-// first, then a manifest is looked for that may need them, so that no push is broken that begins meanwhile.
+// clear removes the blobs of a repository and what interrupted deletes have left.
 func (s *Store) clear(ctx context.Context, repo string) error {
-	type found struct {
-		digest digest.Digest
-		link   *link
-	}
-	var links []found
+	var blobs []digest.Digest
 	for info, err := range s.driver.List(ctx, linkPrefix(repo), &ListOptions{KeysOnly: true}) {
 		if err != nil {
 			return wire(err)
 		}
-		d := pathDigest(info.Key)
-		if d == "" {
-			continue
+		if d := pathDigest(info.Key); d != "" {
+			blobs = append(blobs, d)
 		}
-		l, err := s.readLink(ctx, repo, d)
-		if err != nil {
+	}
+	// A link that is another by then has been written by a push, or by a collector, to whom history seemed to need it live.
+	for n := 0; len(blobs) > 0; n++ {
+		if n == attempts {
+			return errContended
+		}
+		if err := pause(ctx, n); err != nil {
+			return err
+		}
+		var err error
+		if blobs, err = s.clearLinks(ctx, repo, blobs); err != nil {
+			return err
+		}
+	}
+	return s.removeOrphans(ctx, repo)
+}
+
+// clearLinks removes links as a collector would: condemned first, then a manifest is looked for that may need them, so that no push is broken that
+// begins meanwhile. It returns those that it has found changed.
+func (s *Store) clearLinks(ctx context.Context, repo string, blobs []digest.Digest) (again []digest.Digest, err error) {
+	links := make([]*link, len(blobs)) // nil is one that is gone, or nobody reads
+	changes := make([]bool, len(blobs))
+	err = inParallel(len(blobs), func(i int) error {
+		l, err := s.readLink(ctx, repo, blobs[i])
+		if err != nil || !l.readable() {
 			return err
 		}
 		if l.State == live {
-			if l, err = s.setLink(ctx, repo, d, l, condemned); changed(err) {
-				continue
+			if l, err = s.setLink(ctx, repo, blobs[i], l, condemned); changed(err) {
+				changes[i] = true
+				return nil
 			} else if err != nil {
 				return wire(err)
 			}
 		}
-		if l.readable() {
-			links = append(links, found{d, l})
-		}
-	}
-	inUse, err := s.hasManifest(ctx, repo)
-	if err != nil {
-		return err
-	}
-	if inUse {
-		return inParallel(len(links), func(i int) error {
-			_, err := s.setLink(ctx, repo, links[i].digest, links[i].link, live)
-			if changed(err) {
-				return nil
-			}
-			return wire(err)
-		})
-	}
-	err = inParallel(len(links), func(i int) error {
-		remove := s.removeLink
-		if s.opts.History > 0 {
-			remove = s.hideLink
-		}
-		if err := remove(ctx, repo, links[i].digest, links[i].link); !changed(err) {
-			return wire(err)
-		}
+		links[i] = l
 		return nil
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.removeOrphans(ctx, repo)
+	inUse, err := s.hasManifest(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	settle := s.removeLink
+	switch {
+	case inUse:
+		settle = func(ctx context.Context, repo string, d digest.Digest, l *link) error {
+			if _, err := s.setLink(ctx, repo, d, l, live); !changed(err) {
+				return err
+			}
+			return nil
+		}
+	case s.opts.History > 0:
+		settle = s.hideLink
+	}
+	err = inParallel(len(blobs), func(i int) error {
+		if links[i] == nil {
+			return nil
+		}
+		err := settle(ctx, repo, blobs[i], links[i])
+		if changes[i] = changed(err); changes[i] {
+			return nil
+		}
+		return wire(err)
+	})
+	for i, d := range blobs {
+		if changes[i] && !inUse {
+			again = append(again, d)
+		}
+	}
+	return again, err
 }
 
 // hideLink is removeLink for a link that a restore of the repository can have back.

@@ -185,24 +185,52 @@ func (r *restore) bring(ctx context.Context, e *event) error {
 	return nil
 }
 
-// repository brings back what the last delete of the repository took: those before it that died half-way are parts of it.
+// repository brings back what the last delete of the repository took that took anything: two may have run at the same time, one of them by a
+// collector.
 func (r *restore) repository(ctx context.Context) error {
-	var groups []string
-	for i, e := range r.repos {
-		if ok, err := r.s.readEvent(ctx, r.repo, e); err != nil {
+	for len(r.repos) > 0 {
+		groups, err := r.lastDelete(ctx)
+		if err != nil {
 			return err
-		} else if !ok {
-			continue
 		}
-		if i > 0 && e.Confirmed {
+		if err := r.groups(ctx, groups); err != nil {
+			return err
+		}
+		switch {
+		case len(r.result.Manifests) > 0:
+			return nil
+		case len(r.result.Lost) > 0:
+			return registry.ErrManifestBlobUnknown.WithMessage("what the manifests name has been collected").WithDetail(r.result.Lost)
+		}
+	}
+	return registry.ErrNameUnknown.WithDetail(map[string]string{"name": r.repo})
+}
+
+// lastDelete takes the last delete of the repository off repos: those before it that died half-way are parts of it.
+func (r *restore) lastDelete(ctx context.Context) (groups []string, err error) {
+	for len(r.repos) > 0 {
+		e := r.repos[0]
+		ok, err := r.s.readEvent(ctx, r.repo, e)
+		if err != nil {
+			return nil, err
+		}
+		if ok && e.Confirmed && len(groups) > 0 {
 			break
 		}
-		groups = append(groups, e.id)
+		if r.repos = r.repos[1:]; ok {
+			groups = append(groups, e.id)
+		}
 	}
+	return groups, nil
+}
+
+// groups brings back the manifests that were deleted with some deletes of the repository.
+func (r *restore) groups(ctx context.Context, groups []string) error {
 	for _, e := range r.deletes {
 		if ok, err := r.s.readEvent(ctx, r.repo, e); err != nil {
 			return err
 		} else if !ok || !slices.Contains(groups, e.Group) {
+			e.content = nil
 			continue
 		}
 		err := r.bring(ctx, e)
@@ -214,13 +242,7 @@ func (r *restore) repository(ctx context.Context) error {
 			return err
 		}
 	}
-	switch {
-	case len(r.result.Manifests) > 0:
-		return nil
-	case len(r.result.Lost) > 0:
-		return registry.ErrManifestBlobUnknown.WithMessage("what the manifests name has been collected").WithDetail(r.result.Lost)
-	}
-	return registry.ErrNameUnknown.WithDetail(map[string]string{"name": r.repo})
+	return nil
 }
 
 // push pushes a manifest that was there before. Manifests that it names are brought back with it, without their tags.

@@ -61,6 +61,8 @@ type manifestPut struct {
 	unhide  bool     // links that a delete of the repository has hidden serve, too
 	found   []string // keys of what the manifest names
 
+	spared bool // the repository was about to be deleted
+
 	asked bool            // whether the manifest is there, or that was not worth it
 	known *manifestRecord // what the manifest was found to be by a write that came too late; nil if not known
 
@@ -127,11 +129,11 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 	if err := p.hold(ctx); err != nil {
 		return false, err
 	}
-	if len(p.tags) == 0 && p.parsed.Subject == nil {
+	if len(p.tags) == 0 && p.parsed.Subject == nil && !p.spared {
 		return true, nil
 	}
-	// A delete that began before the tags and entries were written may not have seen them: then they lead nowhere. Or it has seen some,
-	// and another push has kept it from its end: then the version is another one.
+	// A delete that began before the tags and entries were written, or before the repository was spared, may not have seen it: then they lead nowhere.
+	// Or it has, and another push has kept it from its end: then the version is another one.
 	info, err := p.s.driver.Stat(ctx, manifestKey(p.repo, p.digest))
 	if errors.Is(err, ErrNotExist) {
 		return false, nil
@@ -307,7 +309,10 @@ func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
 		return err
 	}
 	p.moves = nil
-	steps := []func() error{func() error { return p.s.putRepository(ctx, p.repo, backrefs) }}
+	steps := []func() error{func() (err error) {
+		p.spared, err = p.s.putRepository(ctx, p.repo, backrefs)
+		return err
+	}}
 	if p.parsed.Subject != nil {
 		steps = append(steps, func() error {
 			e := &entry{Nonce: nonce(), Descriptor: p.parsed.Descriptor(p.digest, int64(len(p.content)))}

@@ -1,0 +1,251 @@
+package storage_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+// tagOf returns the digest that a tag points at, "" if it is not there, and demands that what it points at is whole.
+func tagOf(t *testing.T, s *storage.Store, blobs map[digest.Digest][]ocispec.Descriptor) digest.Digest {
+	t.Helper()
+	m, err := s.GetManifest(t.Context(), "r", byTag("t"))
+	if errors.Is(err, registry.ErrManifestUnknown) {
+		return ""
+	}
+	require.NoError(t, err)
+	for _, b := range blobs[m.Descriptor.Digest] {
+		_, err := readBlob(t.Context(), s, "r", b.Digest)
+		require.NoError(t, err)
+	}
+	return m.Descriptor.Digest
+}
+
+// movingTag is a tag at one image, and another image that it is about to be pointed at.
+type movingTag struct {
+	from, to digest.Digest
+	content  []byte // of to
+	blobs    map[digest.Digest][]ocispec.Descriptor
+}
+
+func newMovingTag(t *testing.T, s *storage.Store) *movingTag {
+	m := &movingTag{blobs: map[digest.Digest][]ocispec.Descriptor{}}
+	config := pushBlob(t, s, "r", []byte("{}"))
+	m.from = putImage(t, s, "r", image("from", nil, config), tags("t")).Digest
+	layer := pushBlob(t, s, "r", random(1, 2*storage.InlineSize))
+	m.content = image("to", nil, config, layer)
+	m.to = putImage(t, s, "r", m.content, nil).Digest
+	m.blobs[m.from], m.blobs[m.to] = []ocispec.Descriptor{config}, []ocispec.Descriptor{config, layer}
+	return m
+}
+
+func (m *movingTag) move(ctx context.Context, s *storage.Store) error {
+	_, err := s.PutManifest(ctx, "r", ocispec.MediaTypeImageManifest, m.content, tags("t"))
+	return err
+}
+
+// TestTagStaysWhenItsMoveIsRefused removes the manifest that a tag is about to be pointed at, with what that names, right before each call of the push
+// in turn. A push that is refused leaves the tag as it was, and one that is not has moved it.
+func TestTagStaysWhenItsMoveIsRefused(t *testing.T) {
+	for name, remove := range map[string]func(m *movingTag, s *storage.Store){
+		"delete": func(m *movingTag, s *storage.Store) {
+			require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(m.to), nil))
+			require.NoError(t, s.DeleteBlob(t.Context(), "r", m.blobs[m.to][1].Digest, nil))
+		},
+		"collection": func(_ *movingTag, s *storage.Store) {
+			for range 2 { // manifests, and then what they named
+				collected(t, s, &storage.CollectOptions{Grace: -1, Untagged: true})
+			}
+		},
+	} {
+		for _, history := range []time.Duration{0, time.Hour} {
+			t.Run(fmt.Sprint(name, ", history ", history), func(t *testing.T) {
+				refused, moved := 0, 0
+				for n := 1; ; n++ {
+					driver, removed := newMemory(t), false
+					opts := &storage.Options{History: history}
+					other := newStore(t, driver, opts)
+					m := newMovingTag(t, other)
+					err := m.move(t.Context(), beforeCall(t, driver, opts, n, func(s *storage.Store) {
+						removed = true
+						remove(m, s)
+					}))
+					if !removed {
+						break
+					}
+					now := tagOf(t, other, m.blobs)
+					switch {
+					case err != nil:
+						require.ErrorIs(t, err, registry.ErrManifestBlobUnknown)
+						require.Equal(t, m.from, now, "call %d", n)
+						refused++
+					case name == "delete": // after the push, with the tag
+						require.Empty(t, now, "call %d", n)
+						moved++
+					default:
+						require.Equal(t, m.to, now, "call %d", n)
+						moved++
+					}
+					collected(t, other, &storage.CollectOptions{Grace: -1, Untagged: true})
+					require.Equal(t, now, tagOf(t, other, m.blobs), "call %d", n)
+					require.NotContains(t, contentOf(t, driver, "r/r/t/t"), "next", "call %d", n)
+				}
+				require.Positive(t, moved)
+				if history == 0 || name == "delete" { // history holds on to what was deleted or tagged, not to what is collected
+					require.Positive(t, refused)
+				}
+			})
+		}
+	}
+}
+
+func contentOf(t *testing.T, d storage.Driver, key string) string {
+	r, _, err := d.Open(t.Context(), key, nil)
+	if errors.Is(err, storage.ErrNotExist) {
+		return ""
+	}
+	require.NoError(t, err)
+	defer r.Close()
+	b, err := io.ReadAll(r)
+	require.NoError(t, err)
+	return string(b)
+}
+
+// TestTagWhoseMoveDied lets a push die after each of its writes. The tag is where it was or where it was to be, and a collection leaves nothing of the
+// push behind.
+func TestTagWhoseMoveDied(t *testing.T) {
+	for n := 0; ; n++ {
+		driver := newMemory(t)
+		s := newStore(t, driver, nil)
+		m := newMovingTag(t, s)
+		faulty := storagetest.NewFaulty(driver, nil)
+		dying := newStore(t, faulty, nil)
+		faulty.CutAfter(n)
+		if m.move(t.Context(), dying) == nil {
+			require.Greater(t, n, 3)
+			return
+		}
+		now := tagOf(t, s, m.blobs)
+		require.Contains(t, []digest.Digest{m.from, m.to}, now, "write %d", n)
+		for range 2 {
+			collected(t, s, &storage.CollectOptions{Grace: -1, Untagged: true})
+			require.Equal(t, now, tagOf(t, s, m.blobs), "write %d", n)
+		}
+		require.NotContains(t, contentOf(t, driver, "r/r/t/t"), "next", "write %d", n)
+		require.Len(t, keys(t, driver, "r/r/m/"), 1, "write %d", n)
+		require.Len(t, keys(t, driver, "r/r/x/"), 1, "write %d", n)
+	}
+}
+
+// TestTagMovedByMany moves one tag from many sides, on two replicas. All of them succeed, and nothing is left of who was first.
+func TestTagMovedByMany(t *testing.T) {
+	driver := newMemory(t)
+	replicas := []*storage.Store{newStore(t, driver, nil), newStore(t, driver, nil)}
+	config := pushBlob(t, replicas[0], "r", []byte("{}"))
+	var wg sync.WaitGroup
+	for i := range 30 {
+		wg.Go(func() {
+			for n := range 5 {
+				content := image(fmt.Sprint(i, n), nil, config)
+				_, err := replicas[i%2].PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest, content, tags("t"))
+				assert.NoError(t, err)
+			}
+		})
+	}
+	wg.Wait()
+	require.NotContains(t, contentOf(t, driver, "r/r/t/t"), "next")
+	require.NotEmpty(t, tagOf(t, replicas[0], nil))
+	collected(t, replicas[0], &storage.CollectOptions{Grace: -1, Untagged: true})
+	require.Len(t, keys(t, driver, "r/r/m/"), 1)
+	require.NotEmpty(t, tagOf(t, replicas[0], nil))
+}
+
+// TestTagOfDeadPush: a tag whose push has died, and whose manifest is gone, goes, although a manifest that it pointed at before has still a back
+// reference to it.
+func TestTagOfDeadPush(t *testing.T) {
+	driver := newMemory(t)
+	s := newStore(t, driver, nil)
+	m := newMovingTag(t, s)
+	require.NoError(t, s.DeleteManifest(t.Context(), "r", byTag("t"), nil))
+	require.NoError(t, m.move(t.Context(), s))
+	for _, prefix := range []string{"r/r/m/", "r/r/x/"} { // as if the push had died, and its manifest had been collected meanwhile
+		for _, key := range keys(t, driver, prefix) {
+			if strings.Contains(key, m.to.Encoded()) {
+				require.NoError(t, driver.Delete(t.Context(), key, ""))
+			}
+		}
+	}
+	collected(t, s, &storage.CollectOptions{Grace: -1})
+	require.Empty(t, keys(t, driver, "r/r/t/"))
+	require.Empty(t, keys(t, driver, "r/r/x/"))
+}
+
+// TestRefusedPushIsKept: what a push is told to send again is there for the next, whatever is collected meanwhile; but only for a minute.
+func TestRefusedPushIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		driver := newMemory(t)
+		s := newStore(t, driver, nil)
+		clean := func() { collected(t, s, &storage.CollectOptions{Grace: -1, Untagged: true}) }
+		layer := random(1, 2*storage.InlineSize)
+		config := pushBlob(t, s, "r", []byte("{}"))
+		content := image("", nil, config, ocispec.Descriptor{
+			MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromBytes(layer), Size: int64(len(layer)),
+		})
+		put := func() error {
+			_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest, content, tags("t"))
+			return err
+		}
+		require.ErrorIs(t, put(), registry.ErrManifestBlobUnknown)
+		_, err := s.GetManifest(t.Context(), "r", byDigest(digest.FromBytes(content)))
+		require.ErrorIs(t, err, registry.ErrManifestUnknown)
+		require.ErrorIs(t, s.DeleteManifest(t.Context(), "r", byDigest(digest.FromBytes(content)), nil), registry.ErrManifestUnknown)
+		require.Empty(t, collect(t, s.Repositories(t.Context(), nil)))
+		clean()
+		pushBlob(t, s, "r", layer)
+		clean()
+		require.NoError(t, put())
+
+		require.NoError(t, s.DeleteRepository(t.Context(), "r", nil))
+		clean()
+		require.ErrorIs(t, put(), registry.ErrManifestBlobUnknown)
+		pushBlob(t, s, "r", layer)
+		time.Sleep(time.Minute)
+		clean()
+		clean()
+		require.Empty(t, keys(t, driver, "r/"))
+		require.Empty(t, keys(t, driver, "data/"))
+	})
+}
+
+// TestDeleteOfWhatWasRefused: a refused push does not keep a repository from being deleted, and makes none.
+func TestDeleteOfWhatWasRefused(t *testing.T) {
+	driver := newMemory(t)
+	s := newStore(t, driver, nil)
+	config := pushBlob(t, s, "r", []byte("{}"))
+	putImage(t, s, "r", image("", nil, config), tags("t"))
+	missing := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromString("missing"), Size: 7}
+	_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest, image("", nil, config, missing), nil)
+	require.ErrorIs(t, err, registry.ErrManifestBlobUnknown)
+	require.NoError(t, s.DeleteRepository(t.Context(), "r", nil))
+	require.Empty(t, keys(t, driver, "r/r/b/"))
+	_, err = s.StatBlob(t.Context(), "r", config.Digest, nil)
+	require.ErrorIs(t, err, registry.ErrBlobUnknown)
+	_, err = s.PutManifest(t.Context(), "new", ocispec.MediaTypeImageManifest, image("", nil, missing), nil)
+	require.ErrorIs(t, err, registry.ErrManifestBlobUnknown)
+	require.ErrorIs(t, s.DeleteRepository(t.Context(), "new", nil), registry.ErrNameUnknown)
+}
