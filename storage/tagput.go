@@ -71,6 +71,13 @@ func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 		now = nil
 	}
 	for n := range attempts {
+		if n == 1 {
+			giveBack, err := p.s.turns.take(ctx, key)
+			if err != nil {
+				return err
+			}
+			defer giveBack()
+		}
 		err := pause(ctx, n)
 		if err == nil && now == nil {
 			now, err = p.s.readEntry(ctx, key)
@@ -146,6 +153,13 @@ func (p *manifestPut) move(ctx context.Context) (done bool, err error) {
 func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err error) {
 	key, desc := tagKey(p.repo, m.put.Name), p.descriptor()
 	for n := range attempts {
+		if n == 1 {
+			giveBack, err := p.s.turns.take(ctx, key)
+			if err != nil {
+				return false, err
+			}
+			defer giveBack()
+		}
 		err := pause(ctx, n)
 		if err == nil && m.now == nil {
 			m.now, err = p.s.readEntry(ctx, key)
