@@ -168,7 +168,7 @@ func (w *world) begin(o op) *op {
 
 // ended notes that an operation has ended, and checks the storage if it was acknowledged. expected are the errors that it may end with.
 func (w *world) ended(o *op, err error, expected ...error) {
-	if errors.Is(err, errOver) {
+	if errors.Is(err, errOver) || o.actor != nil && o.actor.dead {
 		return
 	}
 	o.end, o.to = w.s.tick(o.actor, "ended: %s: %v", w.text(o), err), time.Now()
