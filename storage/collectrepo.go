@@ -89,6 +89,12 @@ func (r *repoCollector) root(ctx context.Context, f found, first bool) error {
 	if err != nil {
 		return err
 	}
+	if m.State == awaited {
+		if first && r.old(m.modTime) && !r.opts.DryRun {
+			return r.endWait(ctx, d, m.version) // who wrote it may have died
+		}
+		return nil
+	}
 	if first && !m.readable() && m.version != "" && r.isOver(m) {
 		// Its push has died, or begins again when it finds out.
 		err := r.drop(ctx, f.Key, m.version)

@@ -12,14 +12,16 @@ type garbageManifest struct {
 	digest   digest.Digest
 	mark     *manifestRecord // nil if somebody else has changed it
 	led      bool            // something was found after the mark that leads to it
-	pointers []Info
+	pointers *pointers
+	removed  bool
 }
 
 // untaggedAtOnce is how many manifests are marked before it is looked again what leads to them.
 const untaggedAtOnce = 256
 
 // collectUntagged removes manifests that no tag points at, that no manifest of the repository names, whose subject is not there, and
-// that history does not hold on to. They are marked as by a delete; a push that names or tags one takes the mark off.
+// that history does not hold on to. They are marked as by a delete; a push that names or tags one takes the mark off, and so does a push of its
+// subject, see awaitSubjects.
 func (r *repoCollector) collectUntagged(ctx context.Context) error {
 	return r.some(ctx, manifestPrefix(r.repo), nil, func(info Info) error { return r.sortManifest(ctx, info) }, func() error {
 		some := r.untagged
@@ -61,11 +63,11 @@ func (r *repoCollector) isKept(d digest.Digest) bool {
 	return r.needed.has(string(d)) || r.kept.has(string(d))
 }
 
-// isLedTo reports whether a tag points at a manifest, or its subject is there; if not, it returns what else leads to it.
-func (r *repoCollector) isLedTo(ctx context.Context, d digest.Digest, m *manifestRecord) (bool, []Info, error) {
+// isLedTo reports whether a tag points at a manifest, or its subject is there, or on its way; if not, it returns what else leads to it.
+func (r *repoCollector) isLedTo(ctx context.Context, d digest.Digest, m *manifestRecord) (bool, *pointers, error) {
 	if m.Subject != "" {
 		subject, err := r.s.readManifest(ctx, r.repo, m.Subject)
-		if err != nil || !subject.absent() {
+		if err != nil || !subject.isAwaitable() {
 			return true, nil, err
 		}
 	}
@@ -73,15 +75,18 @@ func (r *repoCollector) isLedTo(ctx context.Context, d digest.Digest, m *manifes
 	if err != nil {
 		return true, nil, err
 	}
-	return len(p.tags)+len(p.moves) > 0, p.others, nil
+	return len(p.tags)+len(p.moves) > 0, p, nil
 }
 
 // settleManifests marks manifests, then looks again what leads to them, and then takes the mark off again or removes them.
 func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageManifest) error {
 	err := r.parallel(len(batch), func(i int) error {
 		g := &batch[i]
+		if g.mark.State == deleting && !g.mark.Collected {
+			return nil // by a delete that has died, or has not: its mark does, and is not taken off
+		}
 		mark := *g.mark
-		mark.State, mark.Nonce = deleting, nonce()
+		mark.State, mark.Nonce, mark.Collected = deleting, nonce(), true
 		var err error
 		mark.version, err = r.s.put(ctx, manifestKey(r.repo, g.digest), g.mark.version, &mark, g.mark.content, Deferred)
 		if g.mark = &mark; changed(err) {
@@ -93,12 +98,16 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 	if err != nil {
 		return err
 	}
+	waits, err := r.awaitSubjects(ctx, batch)
+	if err != nil {
+		return err
+	}
 	// Manifests, then what leads to each, then the history: a tag that moves on is in the history before it does.
 	if err := r.roots(ctx, false); err != nil {
 		return err
 	}
 	err = r.parallel(len(batch), func(i int) (err error) {
-		if g := &batch[i]; g.mark != nil {
+		if g := &batch[i]; g.mark != nil && !g.led {
 			g.led, g.pointers, err = r.isLedTo(ctx, g.digest, g.mark)
 		}
 		return err
@@ -110,26 +119,34 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 		return err
 	}
 	removed := make([]string, len(batch))
-	err = r.parallel(len(batch), func(i int) error {
-		g := batch[i]
+	err = r.parallel(len(batch), func(i int) (err error) {
+		g := &batch[i]
 		if g.mark == nil {
 			return nil
 		}
-		done, err := r.settleManifest(ctx, g)
-		if done {
+		if g.removed, err = r.settleManifest(ctx, g); g.removed {
 			removed[i] = manifestKey(r.repo, g.digest)
 		}
 		return err
 	})
+	if err == nil {
+		err = r.syncRemoved(ctx, removed)
+	}
+	if err == nil {
+		err = r.removeEntries(ctx, batch)
+	}
 	if err != nil {
 		return err
 	}
-	return r.syncRemoved(ctx, removed)
+	return r.endWaits(ctx, waits)
 }
 
-// settleManifest takes the mark off a manifest that something leads to, or removes the manifest, and reports which.
-func (r *repoCollector) settleManifest(ctx context.Context, g garbageManifest) (removed bool, err error) {
+// settleManifest takes the mark off a manifest that something leads to, or removes the manifest and the back references to it, and reports which.
+func (r *repoCollector) settleManifest(ctx context.Context, g *garbageManifest) (removed bool, err error) {
 	if g.led || r.isKept(g.digest) {
+		if !g.mark.Collected {
+			return false, nil
+		}
 		if _, err := r.s.setVisible(ctx, r.repo, g.digest, g.mark); !changed(err) {
 			return false, wire(err)
 		}
@@ -139,7 +156,7 @@ func (r *repoCollector) settleManifest(ctx context.Context, g garbageManifest) (
 	if m, err := r.s.readManifest(ctx, r.repo, g.digest); err != nil || m.version != g.mark.version {
 		return false, err
 	}
-	if err := r.s.removePointers(ctx, &pointers{others: g.pointers}); err != nil {
+	if err := r.s.removePointers(ctx, &pointers{backrefs: g.pointers.backrefs}); err != nil {
 		return false, err
 	}
 	if err := r.s.remove(ctx, manifestKey(r.repo, g.digest), g.mark.version); err != nil {

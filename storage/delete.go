@@ -170,7 +170,7 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 			return manifestUnknown(reference.Ref{Digest: d})
 		}
 		mark := *m
-		mark.State, mark.Nonce = deleting, nonce()
+		mark.State, mark.Nonce, mark.Collected = deleting, nonce(), false
 		if mark.version, err = s.put(ctx, key, m.version, &mark, m.content, Deferred); changed(err) {
 			continue
 		} else if err != nil {
@@ -210,7 +210,7 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 			return err
 		}
 		keys := []string{key}
-		for _, p := range slices.Concat(pointers.tags, pointers.others) {
+		for _, p := range slices.Concat(pointers.tags, pointers.entry, pointers.backrefs) {
 			keys = append(keys, p.Key)
 		}
 		if err := s.removePointers(ctx, pointers); err != nil {
@@ -226,13 +226,19 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 	return errContended
 }
 
-// takeMovesBack takes back that tags are about to be pointed at a manifest.
+// takeMovesBack takes back that tags are about to be pointed at a manifest; some of them may point at it already.
 //
 // Errors: ErrChanged if one of the tags is not as it was seen.
 func (s *Store) takeMovesBack(ctx context.Context, repo string, d digest.Digest, p *pointers) error {
 	for tag, e := range p.moves {
-		if err := s.takeBack(ctx, repo, tag, e, func(n next) bool { return n.Descriptor.Digest == d }); err != nil {
+		now, err := s.takeBack(ctx, repo, tag, e, func(n next) bool { return n.Descriptor.Digest == d })
+		if err != nil {
 			return wire(err)
+		}
+		for i := range p.tags {
+			if p.tags[i].Key == tagKey(repo, tag) {
+				p.tags[i].Version = now.version
+			}
 		}
 	}
 	return nil
@@ -241,7 +247,7 @@ func (s *Store) takeMovesBack(ctx context.Context, repo string, d digest.Digest,
 // removePointers removes what leads to a manifest, as it was seen: the back references last, since another delete of the same manifest that
 // comes to its end before this one finds the tags by them.
 func (s *Store) removePointers(ctx context.Context, p *pointers) error {
-	for _, some := range [][]Info{p.tags, p.others} {
+	for _, some := range [][]Info{slices.Concat(p.tags, p.entry), p.backrefs} {
 		err := inParallel(len(some), func(i int) error { return s.removeSeen(ctx, some[i].Key, some[i].Version) })
 		if err != nil {
 			return err
@@ -265,9 +271,10 @@ func (s *Store) removeSeen(ctx context.Context, key, version string) error {
 
 // pointers are what leads to a manifest.
 type pointers struct {
-	tags   []Info            // that point at it
-	moves  map[string]*entry // tags that are about to be pointed at it
-	others []Info            // back references of tags, and the entry with its subject
+	tags     []Info            // that point at it
+	moves    map[string]*entry // tags that are about to be pointed at it, by name
+	backrefs []Info            // of tags
+	entry    []Info            // the one with its subject, if it is there
 }
 
 // names are the names of the tags.
@@ -286,29 +293,30 @@ func (s *Store) pointers(ctx context.Context, repo string, d, subject digest.Dig
 		if err != nil {
 			return nil, wire(err)
 		}
-		p.others = append(p.others, info)
+		p.backrefs = append(p.backrefs, info)
 	}
-	tags := make([]*entry, len(p.others))
+	tags := make([]*entry, len(p.backrefs))
 	err := inParallel(len(tags), func(i int) (err error) {
-		tags[i], err = s.readEntry(ctx, tagKey(repo, base(p.others[i].Key)))
+		tags[i], err = s.readEntry(ctx, tagKey(repo, base(p.backrefs[i].Key)))
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	for i, t := range tags {
-		name := base(p.others[i].Key)
+		name := base(p.backrefs[i].Key)
+		if t.isNext(d) {
+			p.moves[name] = t
+		}
 		if t.Descriptor.Digest == d {
 			p.tags = append(p.tags, Info{Key: tagKey(repo, name), Version: t.version})
-		} else if t.isNext(d) {
-			p.moves[name] = t
 		}
 	}
 	if subject != "" {
 		info, err := s.driver.Stat(ctx, referrerKey(repo, subject, d))
 		switch {
 		case err == nil:
-			p.others = append(p.others, info)
+			p.entry = []Info{info}
 		case !errors.Is(err, ErrNotExist):
 			return nil, wire(err)
 		}

@@ -33,6 +33,8 @@ var themes = map[string][]string{
 	"again": {"pusher", "pusher", "deleter", "deleter"},
 	"undo":  {"undoer", "undoer", "deleter", "deleter", "pusher"},
 	"whole": {"pusher", "pusher", "deleter", "deleter"},
+	// A referrer and its subject come and go, beside collectors who want the referrer.
+	"referrers": {"pusher", "pusher", "pusher", "deleter"},
 }
 
 // cast adds the actors of a run to the schedule.
@@ -76,6 +78,9 @@ func (c *client) pushSome(ctx context.Context) {
 		}
 		if c.w.mode.keep && c.rnd.IntN(2) == 0 {
 			tag = keptTag
+		}
+		if c.w.mode.theme == "referrers" && c.w.mans[m].subject >= 0 {
+			tag = ""
 		}
 		c.push(ctx, repo, m, tag)
 		if c.rnd.IntN(2) == 0 {

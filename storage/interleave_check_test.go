@@ -75,9 +75,7 @@ func (w *world) checkRepository(repo string) error {
 func (w *world) checkSettled(ctx context.Context) error {
 	for _, repo := range w.repos {
 		for m, man := range w.mans {
-			if man.subject < 0 || slices.ContainsFunc(w.ops, func(o *op) bool {
-				return o.repo == repo && o.end == 0 && (o.kind == opRestore || o.kind == opRestoreTag || o.kind == opPut && o.man == m)
-			}) {
+			if man.subject < 0 || w.pushing(repo, m) {
 				continue
 			}
 			key := "r/" + strings.ReplaceAll(repo, "/", ".~") + "/m/" + pathOf(man.desc.Digest)

@@ -56,11 +56,16 @@ func newWorld(t *testing.T, f *fixture, seed uint64, broken *mutant, detail bool
 		grace: []string{"none", "none", "none", "short", "day"}[rnd.IntN(5)], expiring: rnd.IntN(4) == 0,
 	}
 	w.mode.theme = []string{"all", "all", "tags", "again", "bytes", "bytes", "undo", "whole"}[rnd.IntN(8)]
+	if seed%8 == 7 {
+		w.mode.theme = "referrers"
+	}
 	switch w.mode.theme {
 	case "undo":
 		w.mode.history = true
 	case "bytes":
 		w.mode.grace = "none"
+	case "referrers":
+		w.mode.grace, w.mode.untagged = "none", true
 	}
 	w.s.tick(&actor{name: "mode"}, "%+v", w.mode)
 	w.focus(rnd)
@@ -96,6 +101,8 @@ func (w *world) focus(rnd *mathrand.Rand) {
 	case "bytes":
 		w.places = w.repos
 		w.images = []int{[]int{0, 2}[rnd.IntN(2)]}
+	case "referrers":
+		w.places, w.images = w.repos[:1], []int{0, 3}
 	}
 }
 
@@ -104,10 +111,12 @@ func (w *world) run(ctx context.Context) error {
 	// Something to delete and to share, in most runs.
 	alone := &client{actor: &actor{name: "before"}, w: w, store: w.eyes}
 	alone.rnd = w.s.rnd
-	for n := w.s.rnd.IntN(4); n > 0 && w.mode.theme != "bytes"; n-- {
+	for n := w.s.rnd.IntN(4); n > 0 && w.mode.theme != "bytes" && w.mode.theme != "referrers"; n-- {
 		alone.push(ctx, alone.repo(), alone.image(), []string{"", "t0", "t1"}[w.s.rnd.IntN(3)])
 	}
 	switch w.mode.theme {
+	case "referrers": // before its subject
+		alone.push(ctx, w.places[0], 3, "")
 	case "tags": // to be moved on
 		alone.push(ctx, alone.repo(), alone.image(), w.labels[0])
 	case "bytes": // to be mounted before they are collected

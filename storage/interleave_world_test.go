@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -124,6 +125,7 @@ type op struct {
 	from, to time.Time // when it began and ended, by the clock of the bubble
 	restored []int     // manifests that a restore has told of
 	had      []int     // manifests that a delete has found, whole
+	referred []int     // referrers that were there, with their entries, when it was acknowledged
 }
 
 // world is the storage of a run and what its actors have been told.
@@ -180,6 +182,7 @@ func (w *world) ended(o *op, err error, expected ...error) {
 	}
 	w.acks++
 	w.s.fail(w.check())
+	o.referred = w.referrers(o.repo)
 }
 
 // unexpected fails the run if err is none of those expected.
@@ -249,6 +252,38 @@ func (w *world) stands(repo string, m int) []*op {
 		}
 	}
 	return found
+}
+
+// referrers are those of a repository that are there, pushed by somebody who has no other claim than that their subject be there. One that
+// somebody is pushing again may have been collected before, and not have its entry yet.
+func (w *world) referrers(repo string) (found []int) {
+	if !w.mode.untagged {
+		return nil // all that was pushed stays
+	}
+	ctx := context.Background()
+	for r, man := range w.mans {
+		if man.subject < 0 || len(w.stands(repo, r)) == 0 || w.pushing(repo, r) {
+			continue
+		}
+		if _, err := w.eyes.StatManifest(ctx, repo, byDigest(man.desc.Digest), nil); err == nil && w.checkReferrer(ctx, repo, r) == nil {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// pushing reports whether somebody may be pushing a manifest, or has died while he did.
+func (w *world) pushing(repo string, m int) bool {
+	return slices.ContainsFunc(w.ops, func(o *op) bool {
+		return o.repo == repo && o.end == 0 && (o.kind == opRestore || o.kind == opRestoreTag || o.kind == opPut && o.man == m)
+	})
+}
+
+// came reports whether a referrer was there at some time since its subject is there, so that nobody but a delete can have removed it.
+func (w *world) came(repo string, r, since int) bool {
+	return slices.ContainsFunc(w.ops, func(o *op) bool {
+		return o.repo == repo && o.acked && o.end >= since && slices.Contains(o.referred, r) && !w.deleted(repo, r, o.end)
+	})
 }
 
 // kept are the manifests that a kept tag reaches, which no delete harms.
@@ -420,7 +455,7 @@ func (w *world) required(repo string) map[int]bool {
 			}
 			required[m] = true
 			for r, man := range w.mans {
-				if man.subject == m && slices.ContainsFunc(w.stands(repo, r), func(o *op) bool { return o.start > since }) {
+				if man.subject == m && (w.came(repo, r, since) || slices.ContainsFunc(w.stands(repo, r), func(o *op) bool { return o.start > since })) {
 					required[r] = true
 				}
 			}

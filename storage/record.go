@@ -31,6 +31,7 @@ const (
 	hidden    state = "hidden"    // a link of a repository that was deleted, and may be restored; not read
 	visible   state = "ok"        // a manifest that is whole
 	deleting  state = "deleting"  // a manifest that is still whole and read, while what leads to it is removed
+	awaited   state = "awaited"   // a manifest that is not there, and whose push is to release its referrers first: collectors want some
 )
 
 // segment is a part of a blob: one data object.
@@ -66,6 +67,8 @@ type manifestRecord struct {
 	Size      int64         `json:"size"`
 	Subject   digest.Digest `json:"subject,omitempty"`
 	Sum       uint32        `json:"sum"`
+	// Collected is that the mark deleting is that of a collector, who found nothing that leads to it. A delete takes it over.
+	Collected bool `json:"collected,omitempty"`
 
 	content []byte
 	version string
@@ -76,7 +79,9 @@ type manifestRecord struct {
 func (m *manifestRecord) readable() bool { return m.State == visible || m.State == deleting }
 
 // absent reports whether the manifest is neither in the repository nor on its way into it.
-func (m *manifestRecord) absent() bool { return m.State == gone || m.State == refused }
+func (m *manifestRecord) absent() bool {
+	return m.State == gone || m.State == refused || m.State == awaited
+}
 
 // entry is a tag or a referrer: the descriptor of a manifest.
 type entry struct {

@@ -202,18 +202,17 @@ func (p *manifestPut) stay(ctx context.Context) error {
 		if err != nil || !slices.ContainsFunc(e.Next, m.is) {
 			return err
 		}
-		if err := p.s.takeBack(ctx, p.repo, m.put.Name, e, m.is); !changed(err) {
+		if _, err := p.s.takeBack(ctx, p.repo, m.put.Name, e, m.is); !changed(err) {
 			return wire(err)
 		}
 		return nil
 	})
 }
 
-// takeBack takes out of a tag, which is as e says, what remove says yes to of where it is about to point. A push that was about to point it there
-// begins again.
+// takeBack takes out of a tag, which is as e says, what remove says yes to of where it is about to point, and returns the tag as it is then. A push
+// that was about to point it there begins again.
 //
 // Errors: ErrChanged if the tag is not as e says.
-func (s *Store) takeBack(ctx context.Context, repo, tag string, e *entry, remove func(next) bool) error {
-	_, err := s.putTag(ctx, repo, tag, e, entry{Descriptor: e.Descriptor, Next: e.without(remove)})
-	return err
+func (s *Store) takeBack(ctx context.Context, repo, tag string, e *entry, remove func(next) bool) (*entry, error) {
+	return s.putTag(ctx, repo, tag, e, entry{Descriptor: e.Descriptor, Next: e.without(remove)})
 }

@@ -180,6 +180,11 @@ func (p *manifestPut) overtaken(err error) bool {
 //
 // Errors: ErrExist or ErrChanged if it is another by now.
 func (p *manifestPut) add(ctx context.Context, m *manifestRecord) (*manifestRecord, error) {
+	if m.State == awaited {
+		if err := p.s.release(ctx, p.repo, p.digest); err != nil {
+			return nil, err
+		}
+	}
 	// A manifest that is pending already with the same type, by another push of it, serves as well as one's own. One that is being
 	// deleted is a root as it is.
 	var err error

@@ -1,0 +1,140 @@
+package storage
+
+import (
+	"context"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// A referrer whose subject is not there is collected as any manifest is that nothing leads to. That its subject comes meanwhile, the push of that
+// cannot tell the collector as others do: it would have to look for referrers, each time. So the collector tells the push: after it
+// has marked referrers, it puts a record of the state awaited where the push will write its own. A push that finds one there, as its write
+// fails, takes the marks off the referrers first, by their entries with the subject, and then writes on the version that it found. So the collector either
+// finds that its mark is gone, or has removed the referrer before the subject came. A referrer goes before its entry, so that whoever takes
+// marks off finds each that is there. Nobody else takes the record away without taking the marks off first: another collector may rely on it.
+
+// isAwaitable reports whether a collector may put a record of the state awaited in the place of m: there is nothing, nor will there soon be.
+func (m *manifestRecord) isAwaitable() bool { return m.State == gone || m.State == awaited }
+
+// wait is a subject that is awaited, by a record of the version.
+type wait struct {
+	subject digest.Digest
+	version string
+}
+
+// awaitSubjects has the subjects of referrers awaited that this collector has marked. Those whose subject has come are led to.
+func (r *repoCollector) awaitSubjects(ctx context.Context, batch []garbageManifest) ([]wait, error) {
+	of := map[digest.Digest][]*garbageManifest{}
+	var waits []wait
+	for i := range batch {
+		g := &batch[i]
+		if g.mark == nil || !g.mark.Collected || g.mark.Subject == "" {
+			continue
+		}
+		if of[g.mark.Subject] == nil {
+			waits = append(waits, wait{subject: g.mark.Subject})
+		}
+		of[g.mark.Subject] = append(of[g.mark.Subject], g)
+	}
+	err := r.parallel(len(waits), func(i int) (err error) {
+		waits[i].version, err = r.await(ctx, waits[i].subject)
+		for _, g := range of[waits[i].subject] {
+			g.led = waits[i].version == ""
+		}
+		return err
+	})
+	return slices.DeleteFunc(waits, func(w wait) bool { return w.version == "" }), err
+}
+
+// await puts a record of the state awaited in the place of a manifest, and returns its version; "" if the manifest is there, or on its way.
+func (r *repoCollector) await(ctx context.Context, d digest.Digest) (version string, err error) {
+	at := &manifestRecord{} // as it was a moment ago, most likely
+	for n := range attempts {
+		err := pause(ctx, n)
+		if err == nil && n > 0 {
+			at, err = r.s.readManifest(ctx, r.repo, d)
+		}
+		if err != nil {
+			return "", err
+		}
+		if !at.isAwaitable() {
+			return "", nil
+		}
+		// One that is there already is written again: who has found it may have taken the marks off before there were these.
+		m := &manifestRecord{State: awaited, Nonce: nonce(), Sum: checksum(nil)}
+		if version, err = r.s.put(ctx, manifestKey(r.repo, d), at.version, m, nil, Relaxed); !changed(err) {
+			return version, wire(err)
+		}
+	}
+	return "", errContended
+}
+
+// removeEntries removes the entries of referrers that were removed, as they were seen.
+func (r *repoCollector) removeEntries(ctx context.Context, batch []garbageManifest) error {
+	return r.parallel(len(batch), func(i int) error {
+		if !batch[i].removed {
+			return nil
+		}
+		return r.s.removePointers(ctx, &pointers{entry: batch[i].pointers.entry})
+	})
+}
+
+func (r *repoCollector) endWaits(ctx context.Context, waits []wait) error {
+	return r.parallel(len(waits), func(i int) error { return r.endWait(ctx, waits[i].subject, waits[i].version) })
+}
+
+// endWait removes the record of a subject that is awaited, if it still has the version that was seen.
+func (r *repoCollector) endWait(ctx context.Context, subject digest.Digest, version string) error {
+	if err := r.s.release(ctx, r.repo, subject); err != nil {
+		return err
+	}
+	return r.s.removeSeen(ctx, manifestKey(r.repo, subject), version)
+}
+
+// release takes the marks of collectors off the referrers of a manifest that is awaited, and removes the entries of those that are gone.
+func (s *Store) release(ctx context.Context, repo string, subject digest.Digest) error {
+	var found []Info
+	flush := func() error {
+		err := inParallel(len(found), func(i int) error { return s.releaseReferrer(ctx, repo, found[i]) })
+		found = found[:0]
+		return err
+	}
+	for info, err := range s.driver.List(ctx, referrerPrefix(repo, subject), nil) {
+		if err != nil {
+			return wire(err)
+		}
+		if found = append(found, info); len(found) == referrersAtOnce {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+// releaseReferrer is release for the referrer of an entry.
+func (s *Store) releaseReferrer(ctx context.Context, repo string, entry Info) error {
+	d := pathDigest(entry.Key)
+	if d == "" {
+		return nil
+	}
+	for n := range attempts {
+		if err := pause(ctx, n); err != nil {
+			return err
+		}
+		m, err := s.readManifest(ctx, repo, d)
+		switch {
+		case err != nil:
+			return err
+		case m.absent():
+			return s.removeSeen(ctx, entry.Key, entry.Version)
+		case m.State != deleting || !m.Collected:
+			return nil
+		}
+		if _, err := s.setVisible(ctx, repo, d, m); !changed(err) {
+			return wire(err)
+		}
+	}
+	return errContended
+}

@@ -1,0 +1,371 @@
+package storage_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+// untagged collects manifests without tags, whatever their age.
+var untagged = &storage.CollectOptions{Grace: -1, Untagged: true}
+
+// referrers is a storage with two referrers of a manifest that is not there.
+type referrers struct {
+	t       *testing.T
+	driver  storage.Driver
+	store   *storage.Store
+	config  ocispec.Descriptor
+	subject []byte
+	of      ocispec.Descriptor // the subject
+	refer   [][]byte
+}
+
+func newReferrers(t *testing.T, opts *storage.Options) *referrers {
+	r := &referrers{t: t, driver: newMemory(t)}
+	r.store = newStore(t, r.driver, opts)
+	r.config = pushBlob(t, r.store, "r", []byte("{}"))
+	putImage(t, r.store, "r", image("other", nil, r.config), tags("other")) // keeps the config
+	r.subject = image("subject", nil, r.config)
+	r.of = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(r.subject), Size: int64(len(r.subject))}
+	for _, name := range []string{"1", "2"} {
+		r.refer = append(r.refer, image(name, &r.of, r.config))
+		putImage(t, r.store, "r", r.refer[len(r.refer)-1], nil)
+	}
+	return r
+}
+
+// before returns a Store whose driver calls f before the call n, counted from then on. made is how many calls there were.
+func (r *referrers) before(n int, opts *storage.Options, f func()) (s *storage.Store, made *int) {
+	made = new(int)
+	armed := false
+	s = newStore(r.t, storagetest.NewFaulty(r.driver, &storagetest.FaultyOptions{
+		Before: func(context.Context, storagetest.Call) error {
+			if armed {
+				if *made++; *made == n {
+					f()
+				}
+			}
+			return nil
+		},
+	}), opts)
+	armed = true
+	return s, made
+}
+
+// collect collects, and calls f before the call n; the collector makes one call at a time. made is how many calls it made.
+func (r *referrers) collect(n int, opts *storage.Options, f func()) (made int) {
+	s, calls := r.before(n, opts, f)
+	collected(r.t, s, &storage.CollectOptions{Grace: -1, Untagged: true, Parallel: 1})
+	return *calls
+}
+
+// push pushes the subject, by a process of its own.
+func (r *referrers) push() {
+	putImage(r.t, newStore(r.t, r.driver, nil), "r", r.subject, tags("v1"))
+}
+
+// states are those of the two referrers and of their subject; "" is absent.
+func (r *referrers) states() (states [3]string) {
+	for i, d := range []digest.Digest{digest.FromBytes(r.refer[0]), digest.FromBytes(r.refer[1]), r.of.Digest} {
+		body, _, err := r.driver.Open(r.t.Context(), "r/r/m/"+pathOf(d), nil)
+		if err != nil {
+			require.ErrorIs(r.t, err, storage.ErrNotExist)
+			continue
+		}
+		b, err := io.ReadAll(body)
+		require.NoError(r.t, err)
+		head, _, _ := strings.Cut(string(b), "\n")
+		var m struct{ State string }
+		require.NoError(r.t, json.Unmarshal([]byte(head), &m))
+		states[i] = m.State
+	}
+	return states
+}
+
+// there reports which of the referrers are there, and demands that each has its entry.
+func (r *referrers) there(at ...any) [2]bool {
+	return [2]bool{r.isThere(0, at...), r.isThere(1, at...)}
+}
+
+func (r *referrers) isThere(i int, at ...any) bool {
+	d := digest.FromBytes(r.refer[i])
+	_, err := r.store.GetManifest(r.t.Context(), "r", byDigest(d))
+	if err != nil {
+		require.ErrorIs(r.t, err, registry.ErrManifestUnknown, at...)
+		return false
+	}
+	require.True(r.t, slices.ContainsFunc(collect(r.t, r.store.Referrers(r.t.Context(), "r", r.of.Digest, nil)), func(desc ocispec.Descriptor) bool {
+		return desc.Digest == d
+	}), at...)
+	return true
+}
+
+// TestCollectReferrersOfNothing: they go, with their entries, and what awaited their subject.
+func TestCollectReferrersOfNothing(t *testing.T) {
+	onDrivers(t, func(t *testing.T, d storage.Driver) {
+		s := newStore(t, d, nil)
+		config := pushBlob(t, s, "r", []byte("{}"))
+		subject := image("subject", nil, config)
+		of := &ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(subject), Size: int64(len(subject))}
+		for _, name := range []string{"1", "2", "3"} {
+			putImage(t, s, "r", image(name, of, config), nil)
+		}
+		require.Equal(t, storage.CollectCounts{Untagged: 3}, collected(t, s, untagged))
+		require.Equal(t, storage.CollectCounts{Blobs: 1, Repositories: 1}, collected(t, s, untagged))
+		require.Equal(t, []string{"keys/upload", "layout"}, keys(t, d, ""))
+	})
+}
+
+// TestCollectReferrerBesidePushOfSubject pushes the subject before each call of a collection in turn. The referrers that are there then stay, with
+// their entries.
+func TestCollectReferrerBesidePushOfSubject(t *testing.T) {
+	stayed, gone := 0, 0
+	for n := 1; ; n++ {
+		r := newReferrers(t, nil)
+		var there [2]bool
+		made := r.collect(n, nil, func() {
+			r.push()
+			there = r.there("pushed before call %d", n)
+		})
+		if made < n {
+			break
+		}
+		for range 2 {
+			require.Equal(t, there, r.there("pushed before call %d", n))
+			require.Len(t, collect(t, r.store.Referrers(t.Context(), "r", r.of.Digest, nil)), count(there), "pushed before call %d", n)
+			collected(t, r.store, untagged)
+		}
+		require.Equal(t, "ok", r.states()[2])
+		require.NotContains(t, r.states(), "awaited")
+		for i := range there {
+			if there[i] {
+				require.Equal(t, "ok", r.states()[i], "pushed before call %d", n)
+				stayed++
+			} else {
+				gone++
+			}
+		}
+	}
+	t.Logf("%d stayed, %d were gone", stayed, gone)
+	require.Greater(t, stayed, 20)
+	require.Greater(t, gone, 10)
+}
+
+func count(there [2]bool) (n int) {
+	for _, t := range there {
+		if t {
+			n++
+		}
+	}
+	return n
+}
+
+// TestPushOfSubjectBesideCollection collects before each call of a push of the subject, and in that collection goes on with another push of it before each
+// call of that in turn.
+func TestPushOfSubjectBesideCollection(t *testing.T) {
+	for n := 1; ; n++ {
+		over := false
+		for k := 1; ; k++ {
+			r := newReferrers(t, nil)
+			calls := 0
+			s, made := r.before(n, nil, func() {
+				calls = r.collect(k, nil, r.push)
+			})
+			var there [2]bool
+			putImage(t, s, "r", r.subject, tags("v2"))
+			there = r.there("calls %d and %d", n, k)
+			collected(t, r.store, untagged)
+			require.Equal(t, there, r.there("calls %d and %d", n, k))
+			require.Len(t, collect(t, r.store.Referrers(t.Context(), "r", r.of.Digest, nil)), count(there))
+			if over = *made < n; over || calls < k {
+				break
+			}
+		}
+		if over {
+			require.Greater(t, n, 5)
+			return
+		}
+	}
+}
+
+// TestCollectReferrerThatDied lets a collection die after each of its writes. The next one finishes it; or the subject comes, and the referrers that
+// are there stay.
+func TestCollectReferrerThatDied(t *testing.T) {
+	for _, pushed := range []bool{false, true} {
+		waited := 0
+		for n := 0; ; n++ {
+			r := newReferrers(t, nil)
+			faulty := storagetest.NewFaulty(r.driver, nil)
+			dying := newStore(t, faulty, nil)
+			faulty.CutAfter(n)
+			_, err := dying.Collect(t.Context(), &storage.CollectOptions{Grace: -1, Untagged: true, Parallel: 1})
+			if r.states()[2] == "awaited" {
+				waited++
+			}
+			died := r.states()
+			collected(t, r.store, &storage.CollectOptions{Untagged: true})
+			require.Equal(t, died, r.states(), "within the grace")
+			want := [3]string{}
+			if pushed {
+				r.push()
+				there := r.there("after write %d", n)
+				want[2] = "ok"
+				for i := range there {
+					if there[i] {
+						want[i] = "ok"
+					}
+				}
+				if waited > 0 {
+					require.Equal(t, want, r.states(), "released after write %d", n)
+				}
+			}
+			for range 2 {
+				collected(t, r.store, untagged)
+			}
+			left := r.states()
+			for i := range want { // that of a collector which died before it told the push is readable, and stays
+				if want[i] == "ok" && waited == 0 && left[i] == "deleting" {
+					left[i] = "ok"
+				}
+			}
+			require.Equal(t, want, left, "after write %d", n)
+			r.there("after write %d", n)
+			require.Len(t, keys(t, r.driver, "r/r/f/"), strings.Count(strings.Join(left[:2], ""), "ok"), "after write %d", n)
+			if !faulty.Cut() {
+				require.NoError(t, err)
+				require.Greater(t, waited, 3)
+				break
+			}
+		}
+	}
+}
+
+// TestDeleteOfReferrerBesidePushOfSubject deletes a referrer before each call of a collection, and pushes its subject; and collects and pushes, at each of its
+// calls, before each call of a delete. What was deleted stays so; the other referrer stays if it was there.
+func TestDeleteOfReferrerBesidePushOfSubject(t *testing.T) {
+	for _, opts := range []*storage.Options{nil, withHistory} {
+		remove := func(s *storage.Store, r *referrers) error {
+			return s.DeleteManifest(t.Context(), "r", byDigest(digest.FromBytes(r.refer[0])), nil)
+		}
+		check := func(r *referrers, other bool, at ...any) {
+			t.Helper()
+			for range 2 {
+				there := r.there(at...)
+				require.False(t, there[0], at...)
+				require.True(t, there[1] || !other, at...)
+				require.Len(t, collect(t, r.store.Referrers(t.Context(), "r", r.of.Digest, nil)), count(there), at...)
+				collected(t, r.store, untagged)
+			}
+		}
+		for n := 1; ; n++ {
+			r := newReferrers(t, opts)
+			other := false
+			made := r.collect(n, opts, func() {
+				if err := remove(r.store, r); err != nil {
+					require.ErrorIs(t, err, registry.ErrManifestUnknown) // collected
+				}
+				r.push()
+				other = r.isThere(1)
+			})
+			check(r, other, "deleted before call %d", n)
+			if made < n {
+				break
+			}
+		}
+		for n := 1; ; n++ {
+			over := false
+			for k := 1; ; k++ {
+				r := newReferrers(t, opts)
+				other, calls := false, 0
+				s, made := r.before(n, opts, func() {
+					calls = r.collect(k, opts, func() {
+						r.push()
+						other = r.isThere(1)
+					})
+				})
+				if err := remove(s, r); err != nil {
+					require.ErrorIs(t, err, registry.ErrManifestUnknown) // collected
+				}
+				check(r, other, "calls %d and %d", n, k)
+				if over = *made < n; over || calls < k {
+					break
+				}
+			}
+			if over {
+				require.Greater(t, n, 5)
+				break
+			}
+		}
+	}
+}
+
+// TestAwaitedIsAbsent: nobody but a push and a collector sees that a manifest is awaited.
+func TestAwaitedIsAbsent(t *testing.T) {
+	awaited := func(t *testing.T, opts *storage.Options) *referrers {
+		for n := 0; ; n++ {
+			r := newReferrers(t, opts)
+			faulty := storagetest.NewFaulty(r.driver, nil)
+			dying := newStore(t, faulty, opts)
+			faulty.CutAfter(n)
+			_, err := dying.Collect(t.Context(), &storage.CollectOptions{Grace: -1, Untagged: true, Parallel: 1})
+			if r.states() == [3]string{"deleting", "deleting", "awaited"} {
+				return r
+			}
+			require.Error(t, err)
+		}
+	}
+	ctx := t.Context()
+	r := awaited(t, &storage.Options{History: time.Hour, Sparse: true})
+	s, subject := r.store, byDigest(r.of.Digest)
+	_, err := s.GetManifest(ctx, "r", subject)
+	require.ErrorIs(t, err, registry.ErrManifestUnknown)
+	_, err = s.StatManifest(ctx, "r", subject, &registry.StatOptions{Refresh: func(context.Context) bool { return true }})
+	require.ErrorIs(t, err, registry.ErrManifestUnknown)
+	_, err = s.OpenBlob(ctx, "r", r.of.Digest, nil)
+	require.ErrorIs(t, err, registry.ErrBlobUnknown)
+	require.ErrorIs(t, s.DeleteManifest(ctx, "r", subject, nil), registry.ErrManifestUnknown)
+	_, err = s.Restore(ctx, "r", subject, nil)
+	require.ErrorIs(t, err, registry.ErrManifestUnknown)
+	_, err = s.Restore(ctx, "r", byTag("other"), &registry.RestoreOptions{To: r.of.Digest})
+	require.ErrorIs(t, err, registry.ErrManifestUnknown)
+	require.Equal(t, []string{"other"}, collect(t, s.Tags(ctx, "r", nil)))
+	for _, h := range collect(t, s.History(ctx, "r", nil)) {
+		require.Equal(t, "other", h.Tag)
+	}
+	require.Equal(t, [2]bool{true, true}, r.there(), "they are whole until they are removed")
+	require.Len(t, collect(t, s.Referrers(ctx, "r", r.of.Digest, nil)), 2)
+
+	// An index that names it does not have it, and a walk from a kept tag goes past it.
+	putIndex(t, s, "r", tags("index"), r.of)
+	_, err = newStore(t, r.driver, nil).PutManifest(ctx, "r", ocispec.MediaTypeImageIndex, index(t, r.of, r.config), tags("index"))
+	require.ErrorIs(t, err, registry.ErrManifestBlobUnknown)
+	kept := &registry.DeleteOptions{Keep: func(tag string) bool { return tag == "index" }}
+	require.NoError(t, s.DeleteManifest(ctx, "r", byDigest(digest.FromBytes(r.refer[0])), kept))
+
+	r.push()
+	require.Equal(t, [3]string{"", "ok", "ok"}, r.states(), "the mark of a delete is not taken off")
+	got, err := s.GetManifest(ctx, "r", subject)
+	require.NoError(t, err)
+	require.Equal(t, r.subject, got.Content)
+
+	// Whole deletes do not care either.
+	r = awaited(t, nil)
+	require.NoError(t, r.store.DeleteRepository(ctx, "r", nil))
+	require.ErrorIs(t, r.store.DeleteRepository(ctx, "r", nil), registry.ErrNameUnknown)
+	require.Equal(t, [3]string{"", "", "awaited"}, r.states())
+	require.Empty(t, collect(t, r.store.Repositories(ctx, nil)))
+	collected(t, r.store, untagged)
+	require.Equal(t, []string{"keys/upload", "layout"}, keys(t, r.driver, ""))
+}
