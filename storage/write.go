@@ -207,7 +207,7 @@ func (p *manifestPut) add(ctx context.Context, m *manifestRecord) (*manifestReco
 	})
 	if err != nil {
 		if m.State == pending {
-			p.refuse(ctx, m, err)
+			err = p.refuse(ctx, m, err)
 		}
 		return nil, err
 	}
@@ -215,27 +215,20 @@ func (p *manifestPut) add(ctx context.Context, m *manifestRecord) (*manifestReco
 	return m, wire(err)
 }
 
-// refuse takes back the pending manifest m, and no other. What is sent because something was missing shall be there for the next push: so that it is
-// kept from collectors, the manifest is written as refused, also if one of them has removed it. A failure leaves it to the collector.
-func (p *manifestPut) refuse(ctx context.Context, m *manifestRecord, err error) {
-	if !errors.Is(err, registry.ErrManifestBlobUnknown) {
-		_ = p.s.driver.Delete(ctx, manifestKey(p.repo, p.digest), m.version)
-		return
+// refuse takes back the pending manifest m, and no other, because of err, and returns that. What is sent because something was missing shall be there
+// for the next push, and so shall what was not: so that it is kept from collectors, the manifest is written as refused. Another failure leaves it to
+// the collector.
+//
+// Errors: ErrChanged if a collector has removed it, so that it kept nothing meanwhile.
+func (p *manifestPut) refuse(ctx context.Context, m *manifestRecord, err error) error {
+	if errors.Is(err, registry.ErrManifestBlobUnknown) {
+		if _, rerr := p.set(ctx, m, refused); changed(rerr) {
+			return rerr
+		}
+		return err
 	}
-	for n := range attempts {
-		if err := pause(ctx, n); err != nil {
-			return
-		}
-		if n > 0 {
-			var err error
-			if m, err = p.s.readManifest(ctx, p.repo, p.digest); err != nil || !m.absent() || m.State == awaited {
-				return
-			}
-		}
-		if _, err := p.set(ctx, m, refused); !changed(err) {
-			return
-		}
-	}
+	_ = p.s.driver.Delete(ctx, manifestKey(p.repo, p.digest), m.version)
+	return err
 }
 
 // set changes the manifest, known as m, to a state.
