@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"iter"
@@ -26,6 +27,7 @@ type mutant struct {
 	late                *regexp.Regexp // keys that List does not show for a while after they have been written
 	pending             bool           // List does not show what is pending
 	swapped             bool           // the mark of data goes before the data
+	unawaited           bool           // that a subject is awaited is not written
 	from                uint64         // the seed to begin with: a rare one is not seen in the thousands before it
 
 	seen *sync.Map // of lost, as they were put
@@ -47,6 +49,13 @@ func (m *mutant) Put(ctx context.Context, key string, body io.Reader, opts *stor
 		o := *opts
 		o.IfAbsent, o.IfVersion = false, ""
 		opts = &o
+	}
+	if m.unawaited && strings.Contains(key, "/m/") {
+		b, err := io.ReadAll(body)
+		if err != nil || strings.HasPrefix(string(b), `{"state":"awaited"`) {
+			return storage.Info{Key: key, Version: "none"}, err
+		}
+		body = bytes.NewReader(b)
 	}
 	info, err := m.Driver.Put(ctx, key, body, opts)
 	if err == nil && matches(m.lost, key) {
@@ -127,6 +136,8 @@ func TestInterleavedMutants(t *testing.T) {
 		"lists of links are late":                            {late: keys(`^r/[^/]*/b/`)},
 		"manifests are no roots before they are visible":     {pending: true},
 		"the history is not a root":                          {unlisted: keys(`^h/`)},
+		"pushes are not told of referrers":                   {unawaited: true},
+		"pushes do not look for referrers":                   {unlisted: keys(`^r/[^/]*/f/`)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const limit = 8000
