@@ -103,7 +103,7 @@ func (p *pointerCollector) tag(ctx context.Context, info Info) error {
 		return err
 	}
 	if len(t.Next) > 0 && p.old(t.modTime) && !p.opts.DryRun {
-		err := p.s.takeBack(ctx, p.repo, tag, t, func(next) bool { return true })
+		_, err := p.s.takeBack(ctx, p.repo, tag, t, func(next) bool { return true })
 		if err == nil {
 			t.Next = nil
 		} else if !changed(err) {

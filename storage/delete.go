@@ -226,13 +226,19 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 	return errContended
 }
 
-// takeMovesBack takes back that tags are about to be pointed at a manifest.
+// takeMovesBack takes back that tags are about to be pointed at a manifest; some of them may point at it already.
 //
 // Errors: ErrChanged if one of the tags is not as it was seen.
 func (s *Store) takeMovesBack(ctx context.Context, repo string, d digest.Digest, p *pointers) error {
 	for tag, e := range p.moves {
-		if err := s.takeBack(ctx, repo, tag, e, func(n next) bool { return n.Descriptor.Digest == d }); err != nil {
+		now, err := s.takeBack(ctx, repo, tag, e, func(n next) bool { return n.Descriptor.Digest == d })
+		if err != nil {
 			return wire(err)
+		}
+		for i := range p.tags {
+			if p.tags[i].Key == tagKey(repo, tag) {
+				p.tags[i].Version = now.version
+			}
 		}
 	}
 	return nil
@@ -266,7 +272,7 @@ func (s *Store) removeSeen(ctx context.Context, key, version string) error {
 // pointers are what leads to a manifest.
 type pointers struct {
 	tags     []Info            // that point at it
-	moves    map[string]*entry // tags that are about to be pointed at it
+	moves    map[string]*entry // tags that are about to be pointed at it, by name
 	backrefs []Info            // of tags
 	entry    []Info            // the one with its subject, if it is there
 }
@@ -299,10 +305,11 @@ func (s *Store) pointers(ctx context.Context, repo string, d, subject digest.Dig
 	}
 	for i, t := range tags {
 		name := base(p.backrefs[i].Key)
+		if t.isNext(d) {
+			p.moves[name] = t
+		}
 		if t.Descriptor.Digest == d {
 			p.tags = append(p.tags, Info{Key: tagKey(repo, name), Version: t.version})
-		} else if t.isNext(d) {
-			p.moves[name] = t
 		}
 	}
 	if subject != "" {

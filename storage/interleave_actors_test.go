@@ -32,6 +32,7 @@ var themes = map[string][]string{
 	"bytes": {"mounter", "mounter", "mounter", "uploader", "pusher"},
 	"again": {"pusher", "pusher", "deleter", "deleter"},
 	"undo":  {"undoer", "undoer", "deleter", "deleter", "pusher"},
+	"whole": {"pusher", "pusher", "deleter", "deleter"},
 	// A referrer and its subject come and go, beside collectors who want the referrer.
 	"referrers": {"pusher", "pusher", "pusher", "pusher", "deleter"},
 }
@@ -297,6 +298,8 @@ func (c *client) deleteSome(ctx context.Context) {
 			n = c.rnd.IntN(5)
 		case "again":
 			n = 2 + c.rnd.IntN(3)
+		case "whole":
+			n = 6
 		}
 		switch n {
 		case 0, 1:

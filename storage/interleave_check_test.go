@@ -154,26 +154,3 @@ func (w *world) checkKept(repo string) error {
 	}
 	return nil
 }
-
-// restoreDeleted restores, as long as history is kept, what was whole when a delete of it began, and demands that nothing has been collected that
-// the manifests name.
-func (w *world) restoreDeleted(ctx context.Context) error {
-	if !w.mode.history {
-		return nil
-	}
-	for _, o := range w.ops {
-		if !o.acked {
-			continue
-		}
-		for _, m := range o.had {
-			if o.kind == opDelete && o.man != m || slices.ContainsFunc(w.mans[m].blobs, func(b int) bool { return w.deletedBlob(o.repo, b, 0) }) {
-				continue
-			}
-			_, err := w.eyes.Restore(ctx, o.repo, byDigest(w.mans[m].desc.Digest), nil)
-			if errors.Is(err, registry.ErrManifestBlobUnknown) {
-				return fmt.Errorf("%s cannot be undone: %w", w.text(o), err)
-			}
-		}
-	}
-	return nil
-}

@@ -86,6 +86,7 @@ type stored struct {
 	State      string
 	Segments   []struct{ Name string }
 	Descriptor struct{ Digest digest.Digest }
+	Next       []json.RawMessage
 }
 
 // audit demands that nothing superfluous is stored: everything is named by what it is for, and what must lead to it does.
@@ -170,14 +171,17 @@ func (w *world) audit(ctx context.Context) error {
 			if !there("r", parts[1], "m", pathOf(rec.Descriptor.Digest)) {
 				wrong(key, "leads to no manifest")
 			}
-			if !there("r", parts[1], "x", pathOf(rec.Descriptor.Digest), parts[3]) && !w.diedTagging(parts[1], parts[3]) {
+			if len(rec.Next) > 0 {
+				wrong(key, "is still about to be moved")
+			}
+			if !there("r", parts[1], "x", pathOf(rec.Descriptor.Digest), parts[3]) {
 				wrong(key, "has no back reference")
 			}
 		case parts[2] == "x":
 			tag := records["r/"+parts[1]+"/t/"+parts[5]]
 			of := records["r/"+parts[1]+"/m/"+parts[3]+"/"+parts[4]]
-			// It remains as long as its manifest is marked, by a delete that died, and if it is the only one of a tag, because a push died.
-			if pathOf(tag.Descriptor.Digest) != parts[3]+"/"+parts[4] && of.State != "deleting" && !w.diedTagging(parts[1], parts[5]) {
+			// It remains as long as its manifest is marked, by a delete that died.
+			if pathOf(tag.Descriptor.Digest) != parts[3]+"/"+parts[4] && of.State != "deleting" {
 				wrong(key, "is of a tag that points elsewhere")
 			}
 		case parts[2] == "f":
@@ -187,14 +191,6 @@ func (w *world) audit(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// diedTagging reports whether somebody died while he may have been about to write a tag. Then it may have no back reference but that of a
-// manifest that it pointed at before.
-func (w *world) diedTagging(repo, tag string) bool {
-	return slices.ContainsFunc(w.ops, func(o *op) bool {
-		return o.end == 0 && strings.ReplaceAll(o.repo, "/", ".~") == repo && (o.kind == opPut && o.tag == tag || o.kind == opRestore || o.kind == opRestoreTag)
-	})
 }
 
 func pathOf(d digest.Digest) string { return strings.Replace(string(d), ":", "/", 1) }

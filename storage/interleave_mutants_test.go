@@ -3,6 +3,7 @@ package storage_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"iter"
 	"regexp"
@@ -25,9 +26,10 @@ type mutant struct {
 	lost                *regexp.Regexp // keys that Stat finds although they are gone
 	unlisted            *regexp.Regexp // keys that List does not show
 	late                *regexp.Regexp // keys that List does not show for a while after they have been written
-	pending             bool           // List does not show what is pending
+	state               string         // List does not show what is in this state
 	swapped             bool           // the mark of data goes before the data
 	unawaited           bool           // that a subject is awaited is not written
+	blind               string         // the actors who do not see where a tag is about to point
 	from                uint64         // the seed to begin with: a rare one is not seen in the thousands before it
 
 	seen *sync.Map // of lost, as they were put
@@ -94,7 +96,7 @@ func (m *mutant) Delete(ctx context.Context, key, ifVersion string) error {
 func (m *mutant) List(ctx context.Context, prefix string, opts *storage.ListOptions) iter.Seq2[storage.Info, error] {
 	return func(yield func(storage.Info, error) bool) {
 		for info, err := range m.Driver.List(ctx, prefix, opts) {
-			if err == nil && (matches(m.unlisted, info.Key) || matches(m.late, info.Key) && time.Since(info.ModTime) < lateness || m.pending && m.isPending(ctx, info.Key)) {
+			if err == nil && (matches(m.unlisted, info.Key) || matches(m.late, info.Key) && time.Since(info.ModTime) < lateness || m.state != "" && m.isInState(ctx, info.Key)) {
 				continue
 			}
 			if !yield(info, err) {
@@ -104,7 +106,7 @@ func (m *mutant) List(ctx context.Context, prefix string, opts *storage.ListOpti
 	}
 }
 
-func (m *mutant) isPending(ctx context.Context, key string) bool {
+func (m *mutant) isInState(ctx context.Context, key string) bool {
 	r, _, err := m.Driver.Open(ctx, key, nil)
 	if err != nil {
 		return false
@@ -112,8 +114,28 @@ func (m *mutant) isPending(ctx context.Context, key string) bool {
 	defer r.Close()
 	head := make([]byte, 40)
 	n, _ := io.ReadFull(r, head)
-	return strings.Contains(string(head[:n]), `"pending"`)
+	return strings.Contains(string(head[:n]), `"`+m.state+`"`)
 }
+
+func (m *mutant) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
+	r, info, err := m.Driver.Open(ctx, key, opts)
+	a, ok := ctx.Value(actorKey{}).(*actor)
+	if err != nil || !ok || a.name != m.blind || !tagKeys.MatchString(key) {
+		return r, info, err
+	}
+	defer r.Close()
+	var tag map[string]json.RawMessage
+	if err := json.NewDecoder(r).Decode(&tag); err != nil {
+		return nil, info, err
+	}
+	delete(tag, "next")
+	b, err := json.Marshal(tag)
+	b = append(b, '\n')
+	info.Size = int64(len(b))
+	return io.NopCloser(bytes.NewReader(b)), info, err
+}
+
+var tagKeys = regexp.MustCompile(`^r/[^/]*/t/`)
 
 // TestInterleavedMutants breaks one rule after the other. What TestInterleaved checks finds each of them: most within a few hundred of the seeds that
 // it runs, some only within thousands.
@@ -121,23 +143,26 @@ func TestInterleavedMutants(t *testing.T) {
 	f, random := newFixture(), seededRandomness(t)
 	keys := func(expression string) *regexp.Regexp { return regexp.MustCompile(expression) }
 	for name, m := range map[string]mutant{
-		"links are written whatever is there":                {unconditionalPut: keys(`^r/[^/]*/b/`)},
-		"links are removed whatever is there":                {unconditionalDelete: keys(`^r/[^/]*/b/`)},
-		"manifests are written whatever is there":            {unconditionalPut: keys(`^r/[^/]*/m/`)},
-		"manifests are removed whatever is there":            {unconditionalDelete: keys(`^r/[^/]*/m/`)},
-		"tags are written whatever is there":                 {unconditionalPut: keys(`^r/[^/]*/t/`), from: 1250},
-		"tags are removed whatever is there":                 {unconditionalDelete: keys(`^r/[^/]*/t/`)},
-		"back references are removed whatever is there":      {unconditionalDelete: keys(`^r/[^/]*/x/`), from: 950},
-		"entries of referrers are removed whatever is there": {unconditionalDelete: keys(`^r/[^/]*/f/`)},
-		"nobody sees that data are condemned":                {unseen: keys(`^dead/`)},
-		"nobody sees that data are gone":                     {lost: keys(`^data/`)},
-		"the mark of data goes before the data":              {swapped: true, from: 3600},
-		"lists of manifests are late":                        {late: keys(`^r/[^/]*/m/`)},
-		"lists of links are late":                            {late: keys(`^r/[^/]*/b/`)},
-		"manifests are no roots before they are visible":     {pending: true},
-		"the history is not a root":                          {unlisted: keys(`^h/`)},
-		"pushes are not told of referrers":                   {unawaited: true},
-		"pushes do not look for referrers":                   {unlisted: keys(`^r/[^/]*/f/`)},
+		"links are written whatever is there":                 {unconditionalPut: keys(`^r/[^/]*/b/`)},
+		"links are removed whatever is there":                 {unconditionalDelete: keys(`^r/[^/]*/b/`)},
+		"manifests are written whatever is there":             {unconditionalPut: keys(`^r/[^/]*/m/`)},
+		"manifests are removed whatever is there":             {unconditionalDelete: keys(`^r/[^/]*/m/`)},
+		"tags are written whatever is there":                  {unconditionalPut: keys(`^r/[^/]*/t/`), from: 1250},
+		"tags are removed whatever is there":                  {unconditionalDelete: keys(`^r/[^/]*/t/`)},
+		"back references are removed whatever is there":       {unconditionalDelete: keys(`^r/[^/]*/x/`), from: 950},
+		"entries of referrers are removed whatever is there":  {unconditionalDelete: keys(`^r/[^/]*/f/`)},
+		"nobody sees that data are condemned":                 {unseen: keys(`^dead/`)},
+		"nobody sees that data are gone":                      {lost: keys(`^data/`)},
+		"the mark of data goes before the data":               {swapped: true, from: 3600},
+		"lists of manifests are late":                         {late: keys(`^r/[^/]*/m/`)},
+		"lists of links are late":                             {late: keys(`^r/[^/]*/b/`)},
+		"manifests are no roots before they are visible":      {state: "pending"},
+		"manifests that were refused are no roots":            {state: "refused"},
+		"collectors do not see where tags are about to point": {blind: "collector"},
+		"deletes do not see where tags are about to point":    {blind: "deleter"},
+		"the history is not a root":                           {unlisted: keys(`^h/`)},
+		"pushes are not told of referrers":                    {unawaited: true},
+		"pushes do not look for referrers":                    {unlisted: keys(`^r/[^/]*/f/`)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const limit = 8000

@@ -24,7 +24,8 @@ import (
 // waits for that is at its next call when the schedule chooses: how long pauses are, which is random, changes nothing.
 const step = 70 * time.Millisecond
 
-// errOver is what storage calls end with once a run is over.
+// errOver is what storage calls end with once a run is over, or their actor is dead. So what he holds in the process, which in truth dies with him, is
+// free for others.
 var errOver = errors.New("the run is over")
 
 // schedule lets actors make their storage calls one after the other, in an order that depends on the seed alone. It runs in a bubble of
@@ -169,6 +170,12 @@ func (s *schedule) next(idle func()) (c *call, left bool) {
 	for _, c := range s.parked {
 		s.count(c)
 	}
+	s.parked = slices.DeleteFunc(s.parked, func(c *call) bool {
+		if c.actor.dead {
+			c.going <- errOver
+		}
+		return c.actor.dead
+	})
 	ready := s.ready(s.calls)
 	if len(ready) == 0 {
 		if ready = s.ready(1 << 40); len(ready) > 0 {
@@ -223,7 +230,7 @@ func (s *schedule) count(c *call) {
 func (s *schedule) ready(calls int) []*call {
 	var ready []*call
 	for _, c := range s.parked {
-		if !c.actor.dead && c.until <= calls {
+		if c.until <= calls {
 			ready = append(ready, c)
 		}
 	}
@@ -237,7 +244,7 @@ func (s *schedule) wait(ctx context.Context, op, key string) (done func(err erro
 		return func(error) {}, nil
 	}
 	s.mu.Lock()
-	if s.over {
+	if s.over || a.dead {
 		s.mu.Unlock()
 		return nil, errOver
 	}

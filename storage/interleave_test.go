@@ -55,7 +55,7 @@ func newWorld(t *testing.T, f *fixture, seed uint64, broken *mutant, detail bool
 		history: rnd.IntN(3) == 0, untagged: rnd.IntN(3) == 0, keep: rnd.IntN(4) == 0,
 		grace: []string{"none", "none", "none", "short", "day"}[rnd.IntN(5)], expiring: rnd.IntN(4) == 0,
 	}
-	w.mode.theme = []string{"all", "all", "tags", "again", "bytes", "bytes", "undo"}[rnd.IntN(7)]
+	w.mode.theme = []string{"all", "all", "tags", "again", "bytes", "bytes", "undo", "whole"}[rnd.IntN(8)]
 	if seed%8 == 7 {
 		w.mode.theme = "referrers"
 	}
@@ -94,6 +94,8 @@ func (w *world) focus(rnd *mathrand.Rand) {
 		w.images = append(w.images, rnd.IntN(len(w.mans)))
 	}
 	switch w.mode.theme {
+	case "whole": // repositories are deleted, and pushed to again
+		w.places = w.repos[:1]
 	case "again": // the same image is pushed and deleted again and again
 		w.places, w.images = w.repos[:1], w.images[:1]
 	case "bytes":
@@ -155,7 +157,7 @@ func (w *world) after(ctx context.Context, alone *client) error {
 		}
 	}
 	time.Sleep(2 * storage.DefaultUploadTTL) // what was begun is given up
-	for range 2 {
+	for range 4 { // an index, the manifests that it names, their referrers, their blobs
 		if err := errors.Join(w.collectAlone(ctx), w.s.failed, w.check()); err != nil {
 			return fmt.Errorf("after pushes that nobody was beside, and a collection: %w", err)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -120,9 +121,11 @@ type op struct {
 	start    int
 	end      int // 0 if it has not ended
 	acked    bool
-	restored []int // manifests that a restore has told of
-	had      []int // manifests that a delete has found, whole
-	referred []int // referrers that were there, with their entries, when it was acknowledged
+	refused  bool      // it was told to send again what its manifest names
+	from, to time.Time // when it began and ended, by the clock of the bubble
+	restored []int     // manifests that a restore has told of
+	had      []int     // manifests that a delete has found, whole
+	referred []int     // referrers that were there, with their entries, when it was acknowledged
 }
 
 // world is the storage of a run and what its actors have been told.
@@ -157,7 +160,7 @@ type mode struct {
 
 // begin notes that an operation begins.
 func (w *world) begin(o op) *op {
-	o.start = w.s.tick(o.actor, "begins: %s", w.text(&o))
+	o.start, o.from = w.s.tick(o.actor, "begins: %s", w.text(&o)), time.Now()
 	if o.kind == opDelete || o.kind == opDeleteRepo {
 		o.had = w.whole(o.repo)
 	}
@@ -167,13 +170,14 @@ func (w *world) begin(o op) *op {
 
 // ended notes that an operation has ended, and checks the storage if it was acknowledged. expected are the errors that it may end with.
 func (w *world) ended(o *op, err error, expected ...error) {
-	if errors.Is(err, errOver) {
+	if errors.Is(err, errOver) || o.actor != nil && o.actor.dead {
 		return
 	}
-	o.end = w.s.tick(o.actor, "ended: %s: %v", w.text(o), err)
-	o.acked = err == nil
+	o.end, o.to = w.s.tick(o.actor, "ended: %s: %v", w.text(o), err), time.Now()
+	o.acked, o.refused = err == nil, errors.Is(err, registry.ErrManifestBlobUnknown)
 	if err != nil {
 		w.unexpected(o.actor, w.text(o), err, expected...)
+		w.s.fail(w.checkOnce(o))
 		return
 	}
 	w.acks++
@@ -294,20 +298,25 @@ func (w *world) kept(repo string) map[int]bool {
 	return kept
 }
 
-// whole are the manifests that must be there with all that they name.
+// whole are the manifests that must be there with all that is below them.
 func (w *world) whole(repo string) []int {
 	var found []int
-	for m, required := range w.required(repo) {
-		damaged := !required
-		for _, b := range w.mans[m].blobs {
-			damaged = damaged || w.deletedBlob(repo, b, 0)
-		}
-		if !damaged && len(w.mans[m].children) == 0 {
+	all := w.required(repo)
+	for m, required := range all {
+		if required && !w.damaged(repo, m, all) {
 			found = append(found, m)
 		}
 	}
 	slices.Sort(found)
 	return found
+}
+
+// damaged reports whether a blob may be missing below a manifest because it was deleted, or a manifest that is not required.
+func (w *world) damaged(repo string, m int, required map[int]bool) bool {
+	return slices.ContainsFunc(w.mans[m].blobs, func(b int) bool { return w.deletedBlob(repo, b, 0) }) ||
+		slices.ContainsFunc(w.mans[m].children, func(c int) bool {
+			return !required[c] && w.deleted(repo, c, 0) || w.damaged(repo, c, required)
+		})
 }
 
 // below adds to manifests those that they name.
@@ -338,16 +347,24 @@ type write struct {
 // there.
 func (w *world) writes(repo, tag string) (last []write, deletes []*op) {
 	writes := []write{{value: absent}}
+	var created []write // of a tag that is absent, or none
 	for _, o := range w.ops {
 		if o.repo != repo || o.tag != "" && o.tag != tag || o.kind == opDeleteBlob || o.kind == opPut && o.tag == "" {
 			continue
 		}
 		at := write{start: o.start, end: until(o), sure: o.acked}
+		// Who was refused has left the tag as it was, but for one that he has created and that is another's by now, and who deletes one did not find it.
+		to := &writes
+		if o.end > 0 && !o.acked {
+			to = &created
+		}
 		switch o.kind {
 		case opPut:
 			at.value = o.man
-		case opUntag, opDeleteRepo:
+		case opUntag:
 			at.value = absent
+		case opDeleteRepo:
+			at.value, to = absent, &writes // it may have come half-way
 		case opDelete:
 			deletes = append(deletes, o)
 			continue
@@ -356,21 +373,32 @@ func (w *world) writes(repo, tag string) (last []write, deletes []*op) {
 				at.value = o.man
 			}
 		case opRestore:
-			at.value, at.sure = anything, false
+			at.value, at.sure, to = anything, false, &created
 		}
-		writes = append(writes, at)
-		if o.kind == opPut && !o.acked && (w.mode.untagged || w.deleted(repo, o.man, o.start)) {
-			// A push that finds its manifest gone, and what that names as well, when it has written the tag, removes the tag again.
-			at.value = absent
-			writes = append(writes, at)
-		}
+		*to = append(*to, at)
 	}
-	for _, at := range writes {
-		if !slices.ContainsFunc(writes, func(later write) bool { return later.sure && later.start > at.end }) {
+	for _, at := range created {
+		if absentBetween(writes, deletes, at.start, at.end) {
 			last = append(last, at)
 		}
 	}
+	// What was created stays or goes again, which leaves the tag as it was: so one that was created does not let others be.
+	last = slices.DeleteFunc(append(last, writes...), func(at write) bool {
+		return slices.ContainsFunc(writes, func(later write) bool { return later.sure && later.start > at.end })
+	})
 	return last, deletes
+}
+
+// absentBetween reports whether a tag may have been absent at some time, as far as that follows from writes and deletes.
+func absentBetween(writes []write, deletes []*op, start, end int) bool {
+	return slices.ContainsFunc(writes, func(at write) bool {
+		if at.start > end || slices.ContainsFunc(writes, func(later write) bool { return later.sure && later.start > at.end && later.end < start }) {
+			return false
+		}
+		return at.value == absent || at.value == anything || slices.ContainsFunc(deletes, func(o *op) bool {
+			return o.man == at.value && until(o) > at.start && o.start < end
+		})
+	})
 }
 
 // may returns what a tag may point at.

@@ -54,7 +54,8 @@ type Store struct {
 	// What this process remembers, so as to ask the storage less. None of it decides who may do what.
 	ended *recent[[16]byte, struct{}]     // uploads that have ended here
 	known *recent[[16]byte, uploadRecord] // uploads as they were left here
-	fresh *recent[string, struct{}]       // keys of links, manifests and repositories that have been written here
+	fresh *recent[string, struct{}]       // keys of links, manifests, tags and repositories that have been written here
+	turns *turns                          // at tags that many move
 
 	entries *recent[string, *entry]    // entries of referrers, by key
 	signed  *recent[string, signedURL] // URLs of data, by key
@@ -75,6 +76,7 @@ func New(ctx context.Context, driver Driver, opts *Options) (*Store, error) {
 		ended:  newRecent[[16]byte, struct{}](maxEnded),
 		known:  newRecent[[16]byte, uploadRecord](maxKnown),
 		fresh:  newRecent[string, struct{}](maxFresh),
+		turns:  &turns{keys: map[string]*turn{}},
 
 		entries: newRecent[string, *entry](maxEntries),
 		signed:  newRecent[string, signedURL](maxSigned),

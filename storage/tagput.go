@@ -71,6 +71,13 @@ func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 		now = nil
 	}
 	for n := range attempts {
+		if n == 1 {
+			giveBack, err := p.s.turns.take(ctx, key)
+			if err != nil {
+				return err
+			}
+			defer giveBack()
+		}
 		err := pause(ctx, n)
 		if err == nil && now == nil {
 			now, err = p.s.readEntry(ctx, key)
@@ -146,6 +153,13 @@ func (p *manifestPut) move(ctx context.Context) (done bool, err error) {
 func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err error) {
 	key, desc := tagKey(p.repo, m.put.Name), p.descriptor()
 	for n := range attempts {
+		if n == 1 {
+			giveBack, err := p.s.turns.take(ctx, key)
+			if err != nil {
+				return false, err
+			}
+			defer giveBack()
+		}
 		err := pause(ctx, n)
 		if err == nil && m.now == nil {
 			m.now, err = p.s.readEntry(ctx, key)
@@ -188,18 +202,17 @@ func (p *manifestPut) stay(ctx context.Context) error {
 		if err != nil || !slices.ContainsFunc(e.Next, m.is) {
 			return err
 		}
-		if err := p.s.takeBack(ctx, p.repo, m.put.Name, e, m.is); !changed(err) {
+		if _, err := p.s.takeBack(ctx, p.repo, m.put.Name, e, m.is); !changed(err) {
 			return wire(err)
 		}
 		return nil
 	})
 }
 
-// takeBack takes out of a tag, which is as e says, what remove says yes to of where it is about to point. A push that was about to point it there
-// begins again.
+// takeBack takes out of a tag, which is as e says, what remove says yes to of where it is about to point, and returns the tag as it is then. A push
+// that was about to point it there begins again.
 //
 // Errors: ErrChanged if the tag is not as e says.
-func (s *Store) takeBack(ctx context.Context, repo, tag string, e *entry, remove func(next) bool) error {
-	_, err := s.putTag(ctx, repo, tag, e, entry{Descriptor: e.Descriptor, Next: e.without(remove)})
-	return err
+func (s *Store) takeBack(ctx context.Context, repo, tag string, e *entry, remove func(next) bool) (*entry, error) {
+	return s.putTag(ctx, repo, tag, e, entry{Descriptor: e.Descriptor, Next: e.without(remove)})
 }

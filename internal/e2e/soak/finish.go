@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,6 +31,9 @@ func (s *soaker) finish(ctx context.Context) error {
 	}
 	// Servers that are told to end leave their collection as it is. Nobody else collects from here on.
 	if err := s.restart(); err != nil {
+		return err
+	}
+	if err := s.waitForRefused(ctx); err != nil {
 		return err
 	}
 	if err := s.collectAll(ctx); err != nil {
@@ -63,6 +67,45 @@ func (s *soaker) restart() (err error) {
 		w.c.Route = s.fleet.Client().Route
 	}
 	return nil
+}
+
+// waitForRefused waits until no manifest is left that collectors keep because its push was refused, or has not come to its end. There is no wait
+// if there are none.
+func (s *soaker) waitForRefused(ctx context.Context) error {
+	for info, err := range s.place.driver.List(ctx, "r/", nil) {
+		if err != nil {
+			return err
+		}
+		if prefix(info.Key) != "r/m/" {
+			continue
+		}
+		state, err := s.state(ctx, info.Key)
+		if err != nil {
+			return err
+		}
+		if state != "refused" && state != "pending" {
+			continue
+		}
+		s.report.event("manifests at the end that were refused", 1)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Until(info.ModTime.Add(remembered + time.Second))): // times of buckets are those of seconds
+		}
+	}
+	return nil
+}
+
+// state is what the record of a manifest says of it.
+func (s *soaker) state(ctx context.Context, key string) (string, error) {
+	r, _, err := s.place.driver.Open(ctx, key, nil)
+	if err != nil {
+		return "", err
+	}
+	defer r.Close()
+	var record struct{ State string }
+	err = json.NewDecoder(r).Decode(&record) // the first line
+	return record.State, err
 }
 
 // all lets all workers do something.

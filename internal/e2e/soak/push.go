@@ -121,9 +121,15 @@ func (w *worker) sendChild(ctx context.Context, c *image, look bool) error {
 	})
 }
 
-// put pushes a manifest by f. If that is refused, it sends again what is missing, and the manifest once more.
+// remembered is for how long collectors leave alone what a refused push names: package storage has it as a constant that is not exported. What is
+// sent again in this time is there for the next attempt.
+const remembered = time.Minute
+
+// put pushes a manifest by f. If that is refused, it sends again what is missing, and the manifest once more, which must do.
 func (w *worker) put(ctx context.Context, img *image, f func() error) error {
+	var before time.Time // when the push that was refused before has begun
 	for n := 0; ; n++ {
+		start := time.Now()
 		err := f()
 		missing, no := refusal(err)
 		if !no {
@@ -132,6 +138,10 @@ func (w *worker) put(ctx context.Context, img *image, f func() error) error {
 		if err := w.refused(n, err); err != nil {
 			return err
 		}
+		if n > 0 && time.Since(before) < remembered {
+			return &failure{refusedTwice, err}
+		}
+		before = start
 		for _, l := range img.layers {
 			if slices.Contains(missing, l.desc.Digest) {
 				if err := w.sendLayer(ctx, img.repo, l, false); err != nil {
@@ -186,7 +196,7 @@ func refusal(err error) (missing []digest.Digest, refused bool) {
 	return missing, len(missing) > 0
 }
 
-// refused counts that something is to be sent again, for the n-th time in a row. With a grace it must not be, if the push does not take longer
+// refused counts that something is to be sent again, after n times in a row. With a grace it must not be, if the push does not take longer
 // than half of that, which is what the grace is for.
 func (w *worker) refused(n int, err error) error {
 	w.s.journal.note("w%d refused: %v", w.id, err)
@@ -199,12 +209,8 @@ func (w *worker) refused(n int, err error) error {
 		return nil
 	}
 	w.s.report.event(refused, 1)
-	switch n {
-	case 0:
-	case 1:
-		w.s.report.event(refusedTwice, 1)
-	default:
-		w.s.report.event("pushes refused more often", 1)
+	if n > 0 { // an upload that has expired, or a push that took longer than it is remembered
+		w.s.report.event("of them not the first in a row", 1)
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ const (
 	stuck = "stuck"
 	wrong = "wrong answers"
 	left  = "left in storage"
-	// refused is that a push was told to send something again: this may happen without a grace.
+	// refused is that a push was told to send something again: this may happen without a grace. refusedTwice is that this was in vain.
 	refused      = "pushes refused"
 	refusedTwice = "pushes refused twice in a row"
 )

@@ -41,5 +41,5 @@ func run(t *testing.T, c config) {
 	require.Positive(t, r.events["kills"])
 	require.Positive(t, r.events["collections of the servers"])
 	require.Positive(t, r.events["removed here: links"])
-	require.Zero(t, r.events[lost]+r.events[stuck]+r.events[wrong]+r.events[left])
+	require.Zero(t, r.events[lost]+r.events[stuck]+r.events[wrong]+r.events[left]+r.events[refusedTwice])
 }

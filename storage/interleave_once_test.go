@@ -1,0 +1,32 @@
+package storage_test
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// remembered is how long collectors leave alone what a push names that was refused: see the state refused of manifests.
+const remembered = time.Minute
+
+// checkOnce demands of a push that was refused, after it had sent all that its manifest names, that it was not refused before, unless that
+// is long ago or somebody has deleted something meanwhile.
+func (w *world) checkOnce(o *op) error {
+	if !o.refused || o.kind != opPut || o.ensured == 0 {
+		return nil
+	}
+	for _, before := range w.ops {
+		if before.actor != o.actor || before.repo != o.repo || before.man != o.man || before.kind != opPut || !before.refused ||
+			before.end >= o.ensured || o.to.Sub(before.from) >= remembered || w.interfered(o.repo, o.man, before.start) {
+			continue
+		}
+		return fmt.Errorf("%s was refused twice, within %v", w.text(o), o.to.Sub(before.from))
+	}
+	return nil
+}
+
+// interfered reports whether somebody may have deleted a manifest, or something below it, at a time or later.
+func (w *world) interfered(repo string, m, since int) bool {
+	return w.deleted(repo, m, since) || slices.ContainsFunc(w.mans[m].blobs, func(b int) bool { return w.deletedBlob(repo, b, since) }) ||
+		slices.ContainsFunc(w.mans[m].children, func(c int) bool { return w.interfered(repo, c, since) })
+}

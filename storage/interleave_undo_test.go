@@ -1,0 +1,86 @@
+package storage_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/reference"
+)
+
+// restoreDeleted restores, as long as history is kept, what was whole when a delete of it began, and demands that nothing has been collected that
+// the manifests name.
+func (w *world) restoreDeleted(ctx context.Context) error {
+	if !w.mode.history {
+		return nil
+	}
+	if err := w.restoreRepositories(ctx); err != nil {
+		return err
+	}
+	for _, o := range w.ops {
+		if !o.acked {
+			continue
+		}
+		for _, m := range o.had {
+			if o.kind == opDelete && o.man != m || w.deletedBelow(o.repo, m) {
+				continue
+			}
+			_, err := w.eyes.Restore(ctx, o.repo, byDigest(w.mans[m].desc.Digest), nil)
+			if errors.Is(err, registry.ErrManifestBlobUnknown) {
+				return fmt.Errorf("%s cannot be undone: %w", w.text(o), err)
+			}
+		}
+	}
+	return nil
+}
+
+// deletedBelow reports whether somebody may ever have deleted a blob that a manifest reaches.
+func (w *world) deletedBelow(repo string, m int) bool {
+	return slices.ContainsFunc(w.mans[m].blobs, func(b int) bool { return w.deletedBlob(repo, b, 0) }) ||
+		slices.ContainsFunc(w.mans[m].children, func(c int) bool { return w.deletedBelow(repo, c) })
+}
+
+// restoreRepositories restores the repositories that were deleted and then left alone, and demands that all comes back that was whole, with all that is below
+// it.
+func (w *world) restoreRepositories(ctx context.Context) error {
+	for _, o := range w.ops {
+		if o.kind != opDeleteRepo || !o.acked || len(o.had) == 0 || slices.ContainsFunc(w.ops, func(other *op) bool {
+			return other != o && other.repo == o.repo && until(other) >= o.start
+		}) {
+			continue
+		}
+		res, err := w.eyes.Restore(ctx, o.repo, reference.Ref{}, nil)
+		if err != nil {
+			return fmt.Errorf("%s cannot be undone: %w", w.text(o), err)
+		}
+		for _, m := range o.had {
+			if !slices.ContainsFunc(res.Manifests, func(r registry.PutResult) bool { return r.Descriptor.Digest == w.mans[m].desc.Digest }) {
+				return fmt.Errorf("%s, undone, has not brought back manifest %d", w.text(o), m)
+			}
+			if err := w.readAll(ctx, o.repo, m); err != nil {
+				return fmt.Errorf("%s, undone: %w", w.text(o), err)
+			}
+		}
+	}
+	return nil
+}
+
+// readAll returns an error unless a manifest is there with all that is below it.
+func (w *world) readAll(ctx context.Context, repo string, m int) error {
+	if _, err := w.eyes.GetManifest(ctx, repo, byDigest(w.mans[m].desc.Digest)); err != nil {
+		return fmt.Errorf("manifest %d: %w", m, err)
+	}
+	for _, b := range w.mans[m].blobs {
+		if err := w.readBlob(ctx, w.eyes, repo, b); err != nil {
+			return fmt.Errorf("blob %d of manifest %d: %w", b, m, err)
+		}
+	}
+	for _, c := range w.mans[m].children {
+		if err := w.readAll(ctx, repo, c); err != nil {
+			return fmt.Errorf("index %d: %w", m, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,38 @@
+package storage
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestTurns(t *testing.T) {
+	turns := &turns{keys: map[string]*turn{}}
+	var wg sync.WaitGroup
+	counts := map[string]*int{"a": new(int), "b": new(int)} // of which the race detector would see two writers
+	for _, key := range []string{"a", "b", "a", "b", "a"} {
+		wg.Go(func() {
+			for range 100 {
+				giveBack, err := turns.take(t.Context(), key)
+				assert.NoError(t, err)
+				*counts[key]++
+				giveBack()
+			}
+		})
+	}
+	wg.Wait()
+	require.Equal(t, 300, *counts["a"])
+	require.Equal(t, 200, *counts["b"])
+
+	giveBack, err := turns.take(t.Context(), "a")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = turns.take(ctx, "a")
+	require.ErrorIs(t, err, context.Canceled)
+	giveBack()
+	require.Empty(t, turns.keys)
+}
