@@ -129,12 +129,13 @@ func (r *repoCollector) root(ctx context.Context, f found, first bool) error {
 // sendAgain is how long what a refused push names is kept from collectors, whatever the grace, so that what its client sends is there for the next.
 const sendAgain = time.Minute
 
-// isOver reports whether a manifest that is not visible has had its time.
+// isOver reports whether a manifest that nothing leads to has had its time.
 func (r *repoCollector) isOver(m *manifestRecord) bool {
+	again := time.Since(m.modTime) >= sendAgain
 	if m.State == refused {
-		return time.Since(m.modTime) >= sendAgain
+		return again
 	}
-	return r.old(m.modTime)
+	return r.old(m.modTime) && (again || !m.Again)
 }
 
 // needs notes what a manifest names.

@@ -42,7 +42,7 @@ func (r *repoCollector) sortManifest(ctx context.Context, info Info) error {
 		return nil
 	}
 	m, err := r.s.readManifest(ctx, r.repo, d)
-	if err != nil || !m.readable() || !r.old(m.modTime) {
+	if err != nil || !m.readable() || !r.isOver(m) {
 		return err
 	}
 	if led, _, err := r.isLedTo(ctx, d, m); err != nil || led {

@@ -118,6 +118,21 @@ func (s *Store) begin(ctx context.Context, repo, kind, subject string, e event) 
 	return &begun{s: s, repo: repo, e: &e}, wire(err)
 }
 
+// beginAgain returns the event of an id, of something that is finished in the place of who began it, or begins the event of a repository's delete if
+// there is none.
+func (s *Store) beginAgain(ctx context.Context, repo, id string, e event) (*begun, error) {
+	if there := parseEvent(id); there != nil && s.opts.History > 0 {
+		ok, err := s.readEvent(ctx, repo, there)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			return &begun{s: s, repo: repo, e: there}, nil
+		}
+	}
+	return s.begin(ctx, repo, eventRepository, "", e)
+}
+
 // id is the id of the event, "" of none.
 func (b *begun) id() string {
 	if b == nil {

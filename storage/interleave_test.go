@@ -157,7 +157,7 @@ func (w *world) after(ctx context.Context, alone *client) error {
 		}
 	}
 	time.Sleep(2 * storage.DefaultUploadTTL) // what was begun is given up
-	for range 4 { // an index, the manifests that it names, their referrers, their blobs
+	for range 4 {                            // an index, the manifests that it names, their referrers, their blobs
 		if err := errors.Join(w.collectAlone(ctx), w.s.failed, w.check()); err != nil {
 			return fmt.Errorf("after pushes that nobody was beside, and a collection: %w", err)
 		}

@@ -67,6 +67,8 @@ type manifestRecord struct {
 	Size      int64         `json:"size"`
 	Subject   digest.Digest `json:"subject,omitempty"`
 	Sum       uint32        `json:"sum"`
+	// Again is that the manifest was refused before, so that it is kept from collectors for as long after it was written.
+	Again bool `json:"again,omitempty"`
 	// Collected is that the mark deleting is that of a collector, who found nothing that leads to it. A delete takes it over.
 	Collected bool `json:"collected,omitempty"`
 
@@ -112,7 +114,8 @@ type repositoryRecord struct {
 }
 
 type deletingRecord struct {
-	By string `json:"by,omitempty"`
+	By    string `json:"by,omitempty"`
+	Event string `json:"event,omitempty"` // in the history
 }
 
 // mark is an object that says something by being there.

@@ -20,11 +20,16 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	if err := s.refuseRepository(ctx, repo, del.Keep); err != nil {
 		return err
 	}
+	b, err := s.begin(ctx, repo, eventRepository, "", event{By: del.By})
+	if err != nil {
+		return err
+	}
+	del.group = b.id()
 	c, err := s.beginDelete(ctx, repo, del)
 	if err != nil {
 		return err
 	}
-	return s.deleteRepository(ctx, repo, c, del)
+	return s.deleteRepository(ctx, repo, c, b, del)
 }
 
 // errPushed is that something was pushed to a repository whose delete a collector was about to finish.
@@ -43,8 +48,12 @@ func (s *Store) finishDelete(ctx context.Context, repo string, c *repositoryReco
 	} else if err != nil {
 		return wire(err)
 	}
-	del.while = c.version
-	return s.deleteRepository(ctx, repo, c, del)
+	b, err := s.beginAgain(ctx, repo, c.Deleting.Event, event{By: del.By})
+	if err != nil {
+		return err
+	}
+	del.group, del.while = b.id(), c.version
+	return s.deleteRepository(ctx, repo, c, b, del)
 }
 
 // unlessPushed returns an error if a push has taken off the note that the repository is being deleted, and that is what del depends on. A manifest is
@@ -62,14 +71,9 @@ func (s *Store) unlessPushed(ctx context.Context, repo string, del *deletion) er
 	return err
 }
 
-// deleteRepository deletes all that is in a repository, of which the catalogue says c.
-func (s *Store) deleteRepository(ctx context.Context, repo string, c *repositoryRecord, del *deletion) error {
+// deleteRepository deletes all that is in a repository, of which the catalogue says c, and the history b.
+func (s *Store) deleteRepository(ctx context.Context, repo string, c *repositoryRecord, b *begun, del *deletion) error {
 	existed := c.version != ""
-	b, err := s.begin(ctx, repo, eventRepository, "", event{By: del.By})
-	if err != nil {
-		return err
-	}
-	del.group = b.id()
 	for info, err := range s.driver.List(ctx, manifestPrefix(repo), &ListOptions{KeysOnly: true}) {
 		if err != nil {
 			return wire(err)
@@ -118,7 +122,7 @@ func (s *Store) beginDelete(ctx context.Context, repo string, del *deletion) (*r
 		if err != nil || c.version == "" || del.Keep != nil {
 			return c, err
 		}
-		c.Nonce, c.Deleting = nonce(), &deletingRecord{By: del.By}
+		c.Nonce, c.Deleting = nonce(), &deletingRecord{By: del.By, Event: del.group}
 		if c.version, err = s.put(ctx, repositoryKey(repo), c.version, c, nil, Deferred); !changed(err) {
 			return c, wire(err)
 		}

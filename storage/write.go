@@ -216,13 +216,26 @@ func (p *manifestPut) add(ctx context.Context, m *manifestRecord) (*manifestReco
 }
 
 // refuse takes back the pending manifest m, and no other. What is sent because something was missing shall be there for the next push: so that it is
-// kept from collectors, the manifest is written as refused. A failure leaves it to the collector.
+// kept from collectors, the manifest is written as refused, also if one of them has removed it. A failure leaves it to the collector.
 func (p *manifestPut) refuse(ctx context.Context, m *manifestRecord, err error) {
-	if errors.Is(err, registry.ErrManifestBlobUnknown) {
-		_, _ = p.set(ctx, m, refused)
+	if !errors.Is(err, registry.ErrManifestBlobUnknown) {
+		_ = p.s.driver.Delete(ctx, manifestKey(p.repo, p.digest), m.version)
 		return
 	}
-	_ = p.s.driver.Delete(ctx, manifestKey(p.repo, p.digest), m.version)
+	for n := range attempts {
+		if err := pause(ctx, n); err != nil {
+			return
+		}
+		if n > 0 {
+			var err error
+			if m, err = p.s.readManifest(ctx, p.repo, p.digest); err != nil || !m.absent() || m.State == awaited {
+				return
+			}
+		}
+		if _, err := p.set(ctx, m, refused); !changed(err) {
+			return
+		}
+	}
 }
 
 // set changes the manifest, known as m, to a state.
@@ -231,6 +244,7 @@ func (p *manifestPut) refuse(ctx context.Context, m *manifestRecord, err error) 
 func (p *manifestPut) set(ctx context.Context, m *manifestRecord, to state) (*manifestRecord, error) {
 	n := &manifestRecord{
 		State: to, Nonce: nonce(), MediaType: p.parsed.MediaType, Size: int64(len(p.content)), Sum: checksum(p.content),
+		Again: m.State == refused || m.Again,
 	}
 	if p.parsed.Subject != nil {
 		n.Subject = p.parsed.Subject.Digest
@@ -353,13 +367,13 @@ func (p *manifestPut) lead(info Info, err error) error {
 }
 
 // unpoint takes back that tags are about to move, and removes what the push has written that leads to the manifest, if that is not there: it was
-// deleted meanwhile, and what it names as well, so that it could not be put again.
+// deleted meanwhile, and what it names as well, so that it could not be put again. What leads to one that another push has pending may be its.
 func (p *manifestPut) unpoint(ctx context.Context) error {
 	if err := p.stay(ctx); err != nil || len(p.pointed) == 0 {
 		return err
 	}
 	m, err := p.s.readManifest(ctx, p.repo, p.digest)
-	if err != nil || m.readable() {
+	if err != nil || !m.absent() {
 		return err
 	}
 	return inParallel(len(p.pointed), func(i int) error {
