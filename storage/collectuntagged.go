@@ -156,14 +156,23 @@ func (r *repoCollector) settleManifest(ctx context.Context, g *garbageManifest) 
 	if m, err := r.s.readManifest(ctx, r.repo, g.digest); err != nil || m.version != g.mark.version {
 		return false, err
 	}
+	var b *begun
+	if !g.mark.Collected { // finish the delete, so that it can be undone
+		b, err = r.s.begin(ctx, r.repo, eventDelete, digestSubject(g.digest), event{Before: g.mark.descriptor(g.digest), content: g.mark.content})
+		if err != nil {
+			return false, err
+		}
+	}
 	if err := r.s.removePointers(ctx, &pointers{backrefs: g.pointers.backrefs}); err != nil {
 		return false, err
 	}
-	if err := r.s.remove(ctx, manifestKey(r.repo, g.digest), g.mark.version); err != nil {
-		if changed(err) {
-			return false, nil
-		}
+	err = r.s.remove(ctx, manifestKey(r.repo, g.digest), g.mark.version)
+	if err != nil && !changed(err) {
 		return false, wire(err)
+	}
+	b.end(ctx, err == nil)
+	if err != nil {
+		return false, nil
 	}
 	r.count(func(c *CollectReport) { c.Removed.Untagged++ })
 	return true, nil

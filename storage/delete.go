@@ -154,10 +154,12 @@ func (s *Store) deleteTag(ctx context.Context, repo, tag string, del *deletion) 
 }
 
 // deleteManifest marks the manifest, then removes what leads to it, then the manifest itself, so that whatever leads to a manifest leads
-// to one that is there. The mark is taken off again if a tag is kept that needs the manifest. A push of the same manifest that writes a tag meanwhile either did so before the mark, and its tag is found
-// here, or sees the mark afterwards, takes it off, and writes the tag again. A delete that died half-way is begun again by the next.
+// to one that is there. The mark is taken off again if a tag is kept that needs the manifest. A push of the same manifest that writes a tag
+// meanwhile either did so before the mark, and its tag is found here, or sees the mark afterwards, takes it off, and writes the tag again. A delete
+// that died half-way is begun again by the next.
 func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest, del *deletion) error {
 	key := manifestKey(repo, d)
+	var tags []string // that pointed at it, of all attempts
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
 			return err
@@ -203,8 +205,13 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		} else if err != nil {
 			return err
 		}
+		for _, tag := range pointers.names() {
+			if !slices.Contains(tags, tag) {
+				tags = append(tags, tag)
+			}
+		}
 		b, err := s.begin(ctx, repo, eventDelete, digestSubject(d), event{
-			By: del.By, Group: del.group, Before: m.descriptor(d), Tags: pointers.names(), content: m.content,
+			By: del.By, Group: del.group, Before: m.descriptor(d), Tags: tags, content: m.content,
 		})
 		if err != nil {
 			return err
@@ -213,14 +220,22 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		for _, p := range slices.Concat(pointers.tags, pointers.entry, pointers.backrefs) {
 			keys = append(keys, p.Key)
 		}
-		if err := s.removePointers(ctx, pointers); err != nil {
-			return err
+		if err = s.removePointers(ctx, pointers); err == nil {
+			err = s.remove(ctx, key, mark.version)
 		}
-		err = s.remove(ctx, key, mark.version)
 		if err != nil && !changed(err) {
 			return wire(err)
 		}
-		b.end(ctx, err == nil) // if it is changed, a push has come after the delete
+		b.end(ctx, err == nil)
+		if err != nil {
+			// A push has come after the delete. Or who has changed the tag does not look at the manifest again, or the delete that has overtaken this
+			// one may die.
+			if m, err = s.readManifest(ctx, repo, d); err != nil {
+				return err
+			} else if m.State == deleting {
+				continue
+			}
+		}
 		return wire(s.driver.Sync(ctx, keys...))
 	}
 	return errContended
@@ -246,14 +261,19 @@ func (s *Store) takeMovesBack(ctx context.Context, repo string, d digest.Digest,
 
 // removePointers removes what leads to a manifest, as it was seen: the back references last, since another delete of the same manifest that
 // comes to its end before this one finds the tags by them.
+//
+// Errors: ErrChanged if one of the tags has changed.
 func (s *Store) removePointers(ctx context.Context, p *pointers) error {
-	for _, some := range [][]Info{slices.Concat(p.tags, p.entry), p.backrefs} {
-		err := inParallel(len(some), func(i int) error { return s.removeSeen(ctx, some[i].Key, some[i].Version) })
-		if err != nil {
-			return err
+	err := inParallel(len(p.tags)+len(p.entry), func(i int) error {
+		if i < len(p.tags) {
+			return s.remove(ctx, p.tags[i].Key, p.tags[i].Version)
 		}
+		return s.removeSeen(ctx, p.entry[i-len(p.tags)].Key, p.entry[i-len(p.tags)].Version)
+	})
+	if err != nil {
+		return err
 	}
-	return nil
+	return inParallel(len(p.backrefs), func(i int) error { return s.removeSeen(ctx, p.backrefs[i].Key, p.backrefs[i].Version) })
 }
 
 // descriptor returns the descriptor of the manifest.

@@ -88,7 +88,7 @@ func (s *Store) deleteRepository(ctx context.Context, repo string, c *repository
 		}
 		existed = existed || err == nil
 	}
-	if err := s.clear(ctx, repo); err != nil {
+	if err := s.clear(ctx, repo, del); err != nil {
 		return err
 	}
 	if existed {
@@ -187,7 +187,7 @@ func (s *Store) putRepository(ctx context.Context, repo string, probably bool) (
 }
 
 // clear removes the blobs of a repository and what interrupted deletes have left.
-func (s *Store) clear(ctx context.Context, repo string) error {
+func (s *Store) clear(ctx context.Context, repo string, del *deletion) error {
 	var blobs []digest.Digest
 	for info, err := range s.driver.List(ctx, linkPrefix(repo), &ListOptions{KeysOnly: true}) {
 		if err != nil {
@@ -206,7 +206,7 @@ func (s *Store) clear(ctx context.Context, repo string) error {
 			return err
 		}
 		var err error
-		if blobs, err = s.clearLinks(ctx, repo, blobs); err != nil {
+		if blobs, err = s.clearLinks(ctx, repo, blobs, del); err != nil {
 			return err
 		}
 	}
@@ -215,7 +215,7 @@ func (s *Store) clear(ctx context.Context, repo string) error {
 
 // clearLinks removes links as a collector would: condemned first, then a manifest is looked for that may need them, so that no push is broken that
 // begins meanwhile. It returns those that it has found changed.
-func (s *Store) clearLinks(ctx context.Context, repo string, blobs []digest.Digest) (again []digest.Digest, err error) {
+func (s *Store) clearLinks(ctx context.Context, repo string, blobs []digest.Digest, del *deletion) (again []digest.Digest, err error) {
 	links := make([]*link, len(blobs)) // nil is one that is gone, or nobody reads
 	changes := make([]bool, len(blobs))
 	err = inParallel(len(blobs), func(i int) error {
@@ -238,6 +238,11 @@ func (s *Store) clearLinks(ctx context.Context, repo string, blobs []digest.Dige
 		return nil, err
 	}
 	inUse, err := s.hasManifest(ctx, repo)
+	if err == nil && !inUse {
+		if err = s.unlessPushed(ctx, repo, del); errors.Is(err, errPushed) {
+			inUse, err = true, nil // will soon be
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -69,8 +69,8 @@ func (s *soaker) restart() (err error) {
 	return nil
 }
 
-// waitForRefused waits until no manifest is left that collectors keep because its push was refused, or has not come to its end. There is no wait
-// if there are none.
+// waitForRefused waits until no manifest is left that collectors keep for a while, whatever the grace: one whose push was refused, or was before.
+// There is no wait if there are none.
 func (s *soaker) waitForRefused(ctx context.Context) error {
 	for info, err := range s.place.driver.List(ctx, "r/", nil) {
 		if err != nil {
@@ -79,11 +79,11 @@ func (s *soaker) waitForRefused(ctx context.Context) error {
 		if prefix(info.Key) != "r/m/" {
 			continue
 		}
-		state, err := s.state(ctx, info.Key)
+		kept, err := s.isKeptForAWhile(ctx, info.Key)
 		if err != nil {
 			return err
 		}
-		if state != "refused" && state != "pending" {
+		if !kept {
 			continue
 		}
 		s.report.event("manifests at the end that were refused", 1)
@@ -96,16 +96,20 @@ func (s *soaker) waitForRefused(ctx context.Context) error {
 	return nil
 }
 
-// state is what the record of a manifest says of it.
-func (s *soaker) state(ctx context.Context, key string) (string, error) {
+// isKeptForAWhile reports whether a collector that would remove a manifest waits, as its record says. One that is visible is only removed with
+// config.untagged.
+func (s *soaker) isKeptForAWhile(ctx context.Context, key string) (bool, error) {
 	r, _, err := s.place.driver.Open(ctx, key, nil)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	defer r.Close()
-	var record struct{ State string }
+	var record struct {
+		State string
+		Again bool
+	}
 	err = json.NewDecoder(r).Decode(&record) // the first line
-	return record.State, err
+	return record.State == "refused" || record.Again && (record.State == "pending" || s.config.untagged), err
 }
 
 // all lets all workers do something.
