@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,8 +51,11 @@ func newReferrers(t *testing.T, opts *storage.Options) *referrers {
 func (r *referrers) before(n int, opts *storage.Options, f func()) (s *storage.Store, made *int) {
 	made = new(int)
 	armed := false
+	var mu sync.Mutex
 	s = newStore(r.t, storagetest.NewFaulty(r.driver, &storagetest.FaultyOptions{
 		Before: func(context.Context, storagetest.Call) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if armed {
 				if *made++; *made == n {
 					f()
@@ -319,8 +323,11 @@ type interruption struct {
 
 // along returns a Store whose driver is interrupted by the steps, one after the other. left is how many there are still.
 func (r *referrers) along(steps ...interruption) (s *storage.Store, left func() int) {
+	var mu sync.Mutex
 	return newStore(r.t, storagetest.NewFaulty(r.driver, &storagetest.FaultyOptions{
 		Before: func(_ context.Context, c storagetest.Call) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if len(steps) > 0 && steps[0].match(c.Op, c.Key) {
 				do := steps[0].do
 				steps = steps[1:]
