@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,8 +51,11 @@ func newReferrers(t *testing.T, opts *storage.Options) *referrers {
 func (r *referrers) before(n int, opts *storage.Options, f func()) (s *storage.Store, made *int) {
 	made = new(int)
 	armed := false
+	var mu sync.Mutex
 	s = newStore(r.t, storagetest.NewFaulty(r.driver, &storagetest.FaultyOptions{
 		Before: func(context.Context, storagetest.Call) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if armed {
 				if *made++; *made == n {
 					f()
@@ -307,6 +311,73 @@ func TestDeleteOfReferrerBesidePushOfSubject(t *testing.T) {
 				require.Greater(t, n, 5)
 				break
 			}
+		}
+	}
+}
+
+// interruption is something done right before a call that match accepts.
+type interruption struct {
+	match func(op, key string) bool
+	do    func()
+}
+
+// along returns a Store whose driver is interrupted by the steps, one after the other. left is how many there are still.
+func (r *referrers) along(steps ...interruption) (s *storage.Store, left func() int) {
+	var mu sync.Mutex
+	return newStore(r.t, storagetest.NewFaulty(r.driver, &storagetest.FaultyOptions{
+		Before: func(_ context.Context, c storagetest.Call) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if len(steps) > 0 && steps[0].match(c.Op, c.Key) {
+				do := steps[0].do
+				steps = steps[1:]
+				do()
+			}
+			return nil
+		},
+	}), nil), func() int { return len(steps) }
+}
+
+// on is a match for an operation on a manifest.
+func on(op string, d digest.Digest) func(op, key string) bool {
+	return func(o, key string) bool { return o == op && key == "r/r/m/"+pathOf(d) }
+}
+
+// TestCollectReferrerWhoseSubjectCameAndWent: a subject that comes before it is awaited, and is deleted, spares its referrers as one that stays, since it may
+// come again and nobody would be told.
+func TestCollectReferrerWhoseSubjectCameAndWent(t *testing.T) {
+	r := newReferrers(t, nil)
+	read := interruption{on("Open", r.of.Digest), func() {}} // by the write that fails, and then by the next attempt
+	s, left := r.along(interruption{on("Put", r.of.Digest), r.push}, read, read, interruption{on("Open", r.of.Digest), func() {
+		require.NoError(t, r.store.DeleteManifest(t.Context(), "r", byDigest(r.of.Digest), nil))
+	}})
+	collected(t, s, &storage.CollectOptions{Grace: -1, Untagged: true, Parallel: 1})
+	require.Zero(t, left())
+	require.Equal(t, [3]string{"ok", "ok", ""}, r.states())
+	r.there()
+}
+
+// TestDeleteOfReferrerThatIsCollected: a delete that takes over from a collector is not undone by a push of the subject, which releases the others.
+func TestDeleteOfReferrerThatIsCollected(t *testing.T) {
+	for n := 1; ; n++ {
+		r := newReferrers(t, nil)
+		of, made := digest.FromBytes(r.refer[0]), 0
+		s, left := r.along(interruption{on("Put", r.of.Digest), func() {}}, interruption{func(op, key string) bool { return op == "List" && key == "r/r/m/" }, func() {
+			require.Equal(t, [3]string{"deleting", "deleting", "awaited"}, r.states())
+			s, calls := r.before(n, nil, r.push)
+			require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(of), nil))
+			made = *calls
+		}})
+		collected(t, s, &storage.CollectOptions{Grace: -1, Untagged: true, Parallel: 1})
+		require.Zero(t, left())
+		if made < n {
+			require.Greater(t, n, 5)
+			return
+		}
+		for range 2 {
+			require.Equal(t, [3]string{"", "ok", "ok"}, r.states(), "before call %d", n)
+			require.Len(t, collect(t, r.store.Referrers(t.Context(), "r", r.of.Digest, nil)), 1)
+			collected(t, r.store, untagged)
 		}
 	}
 }

@@ -34,7 +34,7 @@ var themes = map[string][]string{
 	"undo":  {"undoer", "undoer", "deleter", "deleter", "pusher"},
 	"whole": {"pusher", "pusher", "deleter", "deleter"},
 	// A referrer and its subject come and go, beside collectors who want the referrer.
-	"referrers": {"pusher", "pusher", "pusher", "deleter"},
+	"referrers": {"pusher", "pusher", "pusher", "pusher", "deleter"},
 }
 
 // cast adds the actors of a run to the schedule.
@@ -49,6 +49,11 @@ func (w *world) cast(seed uint64) {
 				roles[name](c, ctx)
 			}
 		})
+	}
+	if w.mode.theme == "referrers" { // the collectors come first
+		for _, a := range w.s.actors {
+			a.stalls = append(a.stalls, stall{at: 1, calls: w.s.rnd.IntN(150)})
+		}
 	}
 	w.castCollectors(seed)
 }

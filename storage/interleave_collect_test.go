@@ -29,6 +29,11 @@ func (w *world) castCollectors(seed uint64) {
 				c.collectSome(ctx)
 			}
 		})
+		if w.mode.theme == "referrers" && w.s.rnd.IntN(2) == 0 {
+			// Until the subject has come: before it is awaited, or before what was marked is removed.
+			a := w.s.actors[len(w.s.actors)-1]
+			a.stalls = append(a.stalls, stall{op: []string{"Put", "Delete", "Delete"}[w.s.rnd.IntN(3)], in: "/m/", at: 1 + w.s.rnd.IntN(2), calls: 400})
+		}
 	}
 }
 

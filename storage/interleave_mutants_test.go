@@ -28,6 +28,7 @@ type mutant struct {
 	late                *regexp.Regexp // keys that List does not show for a while after they have been written
 	state               string         // List does not show what is in this state
 	swapped             bool           // the mark of data goes before the data
+	unawaited           bool           // that a subject is awaited is not written
 	blind               string         // the actors who do not see where a tag is about to point
 	from                uint64         // the seed to begin with: a rare one is not seen in the thousands before it
 
@@ -50,6 +51,13 @@ func (m *mutant) Put(ctx context.Context, key string, body io.Reader, opts *stor
 		o := *opts
 		o.IfAbsent, o.IfVersion = false, ""
 		opts = &o
+	}
+	if m.unawaited && strings.Contains(key, "/m/") {
+		b, err := io.ReadAll(body)
+		if err != nil || strings.HasPrefix(string(b), `{"state":"awaited"`) {
+			return storage.Info{Key: key, Version: "none"}, err
+		}
+		body = bytes.NewReader(b)
 	}
 	info, err := m.Driver.Put(ctx, key, body, opts)
 	if err == nil && matches(m.lost, key) {
@@ -152,6 +160,8 @@ func TestInterleavedMutants(t *testing.T) {
 		"manifests that were refused are no roots":            {state: "refused"},
 		"collectors do not see where tags are about to point": {blind: "collector", from: 7500},
 		"the history is not a root":                           {unlisted: keys(`^h/`)},
+		"pushes are not told of referrers":                    {unawaited: true, from: 3400},
+		"pushes do not look for referrers":                    {unlisted: keys(`^r/[^/]*/f/`), from: 3000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const limit = 8000

@@ -67,6 +67,7 @@ type actor struct {
 type stall struct {
 	at    int    // which call
 	write bool   // of those that change something
+	op    string // or are this, unless it is ""
 	in    string // and have this in their key
 	seen  int    // calls that are such
 	calls int    // of others meanwhile, if there are so many
@@ -210,7 +211,7 @@ func (s *schedule) count(c *call) {
 	write := c.op == "Put" || c.op == "Delete"
 	for i := range c.actor.stalls {
 		st := &c.actor.stalls[i]
-		if st.write && !write || !strings.Contains(c.key, st.in) {
+		if st.write && !write || st.op != "" && st.op != c.op || !strings.Contains(c.key, st.in) {
 			continue
 		}
 		if st.seen++; st.seen == st.at {

@@ -102,7 +102,7 @@ func (w *world) focus(rnd *mathrand.Rand) {
 		w.places = w.repos
 		w.images = []int{[]int{0, 2}[rnd.IntN(2)]}
 	case "referrers":
-		w.places, w.images = w.repos[:1], []int{0, 3}
+		w.places, w.images = w.repos[:1], []int{0, 0, 3}
 	}
 }
 
