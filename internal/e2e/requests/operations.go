@@ -97,6 +97,7 @@ func operations() []operation {
 	img, layer, chunked := newImage("requests/image", 1), harness.RandomBytes(2, layerSize), harness.RandomBytes(3, layerSize)
 	tagged, subject := newImage("requests/tagged", 4), newImage("requests/subject", 5)
 	repo := img.repo
+	other := &image{repo: repo, blobs: img.blobs, manifest: harness.Manifest("another", img.blobs...)}
 	var location string
 	offset := int64(0)
 	patch := func(ctx context.Context, c *harness.Client) (err error) {
@@ -155,6 +156,11 @@ func operations() []operation {
 		{name: "mount of a small blob", limit: 4, do: mount(img.blobs[0])},
 		{name: "one more tag on a known manifest", limit: 5, cold: true, do: func(ctx context.Context, c *harness.Client) error {
 			return img.tag(ctx, c, "third")
+		}},
+		{name: "move of a tag to another known manifest", limit: 9, cold: true, before: func(ctx context.Context, c *harness.Client) error {
+			return other.tag(ctx, c, digest.FromBytes(other.manifest).String())
+		}, do: func(ctx context.Context, c *harness.Client) error {
+			return other.tag(ctx, c, "third")
 		}},
 		{name: "page of 100 tags from the middle of 300", limit: 1, before: func(ctx context.Context, c *harness.Client) error {
 			if err := tagged.push(ctx, c); err != nil {
