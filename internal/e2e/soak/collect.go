@@ -76,8 +76,9 @@ func (s *soaker) collected(r *storage.CollectReport) {
 	}
 }
 
-// collections at the end. The first may find that others are half done.
-const collections = 3
+// collections at the end. The first may find that others are half done; then an index goes with one, its children with the next, their referrers and
+// the blobs of all of them with two more.
+const collections = 5
 
 // collectAll collects without a grace, until nothing is left that nothing needs. Uploads have ended.
 func (s *soaker) collectAll(ctx context.Context) error {
