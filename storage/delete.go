@@ -220,16 +220,19 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		for _, p := range slices.Concat(pointers.tags, pointers.entry, pointers.backrefs) {
 			keys = append(keys, p.Key)
 		}
-		if err = s.removePointers(ctx, pointers); err == nil {
-			err = s.remove(ctx, key, mark.version)
+		if err := s.removePointers(ctx, pointers); changed(err) {
+			b.end(ctx, false)
+			continue // who has changed a tag does not look at the manifest again
+		} else if err != nil {
+			return err
 		}
+		err = s.remove(ctx, key, mark.version)
 		if err != nil && !changed(err) {
 			return wire(err)
 		}
 		b.end(ctx, err == nil)
 		if err != nil {
-			// A push has come after the delete. Or who has changed the tag does not look at the manifest again, or the delete that has overtaken this
-			// one may die.
+			// A push has come after the delete. Or another delete has overtaken this one, and may die.
 			if m, err = s.readManifest(ctx, repo, d); err != nil {
 				return err
 			} else if m.State == deleting {
@@ -271,7 +274,7 @@ func (s *Store) removePointers(ctx context.Context, p *pointers) error {
 		return s.removeSeen(ctx, p.entry[i-len(p.tags)].Key, p.entry[i-len(p.tags)].Version)
 	})
 	if err != nil {
-		return err
+		return wire(err)
 	}
 	return inParallel(len(p.backrefs), func(i int) error { return s.removeSeen(ctx, p.backrefs[i].Key, p.backrefs[i].Version) })
 }
