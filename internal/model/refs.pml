@@ -26,13 +26,7 @@ byte R = NONE; byte S = NONE; bool C; bool F;
 short KR, KS, KF;
 bool toldR;         /* a push of the referrer was answered 201; no user has begun to delete it since, and it was not removed while it had no subject */
 bool lives;         /* a push has made the subject visible; no user has begun to delete it since */
-#ifdef BROKEN_DELETE_GIVES_UP
 bool anew;          /* a push has written the referrer since the user's delete marked it */
-#define PUSHED(x)   anew = x
-#else
-#define PUSHED(x)   skip
-#endif
-
 #define SEES(K,a)   (K & (1<<a))
 #define WROTE(K,a)  K = (1<<a)
 #define READS(K,a)  K = K | (1<<a)
@@ -137,7 +131,7 @@ again:
         :: r != MARK -> atomic { if :: SEES(KR,a) && R == PEND -> R = NONE; KR = 0 :: else -> skip fi } goto end  /* refused */
         :: 1 -> skip
         fi;
-        atomic { if :: SEES(KR,a) -> R = OK; C = 0; WROTE(KR,a); PUSHED(1); CHECK :: else -> r = 255 fi }
+        atomic { if :: SEES(KR,a) -> R = OK; C = 0; WROTE(KR,a); anew = 1; CHECK :: else -> r = 255 fi }
         if :: r == 255 -> goto again :: else -> skip fi
     :: else -> skip
     fi;
@@ -154,24 +148,21 @@ again:
     tries++; if :: tries > TRIES -> goto end :: else -> skip fi;
     atomic { r = R; READS(KR,a) }
     if :: VISIBLE(r) -> skip :: else -> goto end fi;
-    atomic { if :: SEES(KR,a) -> R = MARK; C = 0; WROTE(KR,a); toldR = 0; PUSHED(0) :: else -> r = 255 fi }
+    atomic { if :: SEES(KR,a) -> R = MARK; C = 0; WROTE(KR,a); toldR = 0; anew = 0 :: else -> r = 255 fi }
     if :: r == 255 -> goto again :: else -> skip fi;
     atomic { f = F; READS(KF,a) }                       /* HEAD entry */
     atomic { if :: SEES(KR,a) -> skip :: else -> r = 255 fi }   /* GET referrer: still marked */
     if :: r == 255 -> goto again :: else -> skip fi;
     if :: f -> atomic { if :: SEES(KF,a) -> F = 0; KF = 0; CHECK :: else -> skip fi } :: else -> skip fi;
-    atomic { if :: SEES(KR,a) -> R = NONE; C = 0; KR = 0; CHECK :: else -> r = 255 fi }    /* DELETE referrer if version. 202 */
-#ifdef BROKEN_DELETE_GIVES_UP
-    if :: r == 255 -> assert(!VISIBLE(R) || anew) :: else -> skip fi;   /* 202 as well: a push has come after it */
-#else
-    if :: r == 255 -> goto again :: else -> skip fi;    /* by a push, or by a collector that has taken the mark over */
-#endif
+    atomic { if                                         /* DELETE referrer if version. 202 */
+        :: SEES(KR,a) -> R = NONE; C = 0; KR = 0; CHECK
+        :: else -> assert(!VISIBLE(R) || anew)          /* 202 as well: it is gone, or a push has come after the delete */
+        fi }
 end: atomic { FORGETS(KR,a); FORGETS(KF,a) }
 }
 
 /* An awaited subject goes, once no referrer is marked any more that was when it was written. */
 inline forget(a) {
-    release(a);
     atomic { if
 #ifdef BROKEN_BLIND_FORGET
         :: S == AWAIT ->
@@ -199,65 +190,71 @@ inline await(a) {
     od
 }
 
-/* Collector of untagged manifests, for ever. It may take a mark over from whoever died. */
+/* Collector of untagged manifests, for ever. The mark of a delete serves as well, as it is, and is not taken off. */
 proctype Untagged(byte a) {
     byte r; byte s; bool f; bool c; bool gone;
 end:
     do
-    :: atomic { VISIBLE(R) -> r = R; READS(KR,a) }
+    :: atomic { VISIBLE(R) -> r = R; c = C; READS(KR,a) }
 #ifdef BROKEN_AWAITED_FIRST
        await(a);
-       if :: s == OK -> r = 255 :: else -> skip fi;
 #endif
-       atomic { if :: r != 255 && SEES(KR,a) -> R = MARK; C = 1; WROTE(KR,a) :: else -> r = 255 fi }
        if
-       :: r != 255 ->
+#ifndef BROKEN_TAKES_OVER
+       :: r == MARK && !c -> s = NONE
+#endif
+       :: else ->
+          atomic { if :: SEES(KR,a) -> R = MARK; C = 1; WROTE(KR,a); c = 1 :: else -> r = NONE fi }
 #ifdef BROKEN_NO_AWAITED
           atomic { s = (S == NONE || S == AWAIT -> NONE : OK) }        /* GET subject */
 #else
 #ifndef BROKEN_AWAITED_FIRST
-          await(a);
+          if :: r != NONE -> await(a) :: else -> skip fi
 #endif
 #endif
-          if
-          :: s == OK -> atomic { if :: SEES(KR,a) -> R = OK; C = 0; KR = 0; CHECK :: else -> skip fi }    /* it leads to the referrer */
-          :: else ->
-             atomic { f = F; READS(KF,a) }              /* HEAD entry */
+       fi;
+       if
+       :: r == NONE -> skip
+       :: r != NONE && s == OK ->                       /* the subject leads to it */
+          atomic { if :: SEES(KR,a) && c -> R = OK; C = 0; KR = 0; CHECK :: else -> skip fi }
+       :: else ->
+          atomic { f = F; READS(KF,a) }                 /* HEAD entry */
 #ifdef BROKEN_ENTRY_FIRST
-             if :: f -> atomic { if :: SEES(KF,a) -> F = 0; KF = 0; CHECK :: else -> skip fi } :: else -> skip fi;
+          if :: f -> atomic { if :: SEES(KF,a) -> F = 0; KF = 0; CHECK :: else -> skip fi } :: else -> skip fi;
 #endif
-             atomic { if
+          atomic { if
 #ifdef BROKEN_BLIND_REMOVE
-                 :: R != NONE ->
+              :: R != NONE ->
 #else
-                 :: SEES(KR,a) ->
+              :: SEES(KR,a) ->
 #endif
-                     assert(!toldR || !lives); toldR = 0; R = NONE; C = 0; KR = 0; gone = 1; CHECK :: else -> skip fi }
-             if
+                  assert(!toldR || !lives); toldR = 0; R = NONE; C = 0; KR = 0; gone = 1; CHECK :: else -> skip fi }
+          if                                            /* and then what listed it */
 #ifdef BROKEN_ENTRY_ANYHOW
-             :: f ->
+          :: f ->
 #else
-             :: f && gone ->
+          :: f && gone ->
 #endif
-                 atomic { if
+              atomic { if
 #ifdef BROKEN_BLIND_REMOVE_ENTRY
-                     :: 1 ->
+                  :: 1 ->
 #else
-                     :: SEES(KF,a) ->
+                  :: SEES(KF,a) ->
 #endif
-                         F = 0; KF = 0; CHECK :: else -> skip fi }
-             :: else -> skip
-             fi
-          fi;
-          atomic { r = 0; f = 0; gone = 0; FORGETS(KR,a); FORGETS(KF,a) }
+                      F = 0; KF = 0; CHECK :: else -> skip fi }
+          :: else -> skip
+          fi
+       fi;
+       atomic { r = 0; f = 0; c = 0; gone = 0; FORGETS(KR,a); FORGETS(KF,a) }
+       if
+       :: s == AWAIT ->
+#ifndef BROKEN_NO_RELEASE_END
+          release(a);
+#endif
+          forget(a)
        :: else -> skip
        fi;
-#ifdef BROKEN_NO_RELEASE_END
-       atomic { if :: SEES(KS,a) && S == AWAIT -> S = NONE; KS = 0 :: else -> skip fi }
-#else
-       if :: s == AWAIT -> forget(a) :: else -> skip fi;
-#endif
-       atomic { r = 0; s = 0; f = 0; c = 0; gone = 0; FORGETS(KR,a); FORGETS(KF,a); FORGETS(KS,a) }
+       atomic { s = 0; FORGETS(KS,a) }
     od
 }
 
@@ -267,11 +264,10 @@ proctype Awaited(byte a) {
 end:
     do
     :: atomic { S == AWAIT -> READS(KS,a) }
-#ifdef BROKEN_FORGET_AT_ONCE
-       atomic { if :: SEES(KS,a) && S == AWAIT -> S = NONE; KS = 0 :: else -> skip fi };
-#else
-       forget(a);
+#ifndef BROKEN_NO_RELEASE_CLEAN
+       release(a);
 #endif
+       forget(a);
        FORGETS(KS,a)
     od
 }
