@@ -295,22 +295,10 @@ again:
 #ifdef BROKEN_DELETE_IGNORES_NEXT
     x = 0;
 #endif
-#ifdef BROKEN_DELETE_IGNORES_NEXT_HERE
-    x = x && !t;
-#endif
 #ifndef BROKEN_DELETE_NO_RELOOK
     atomic { if :: SEES(KM,a) -> told = told & ~(1<<a) :: else -> m = 255 fi }  /* GET manifest: still marked, so what was seen is older than whoever takes the mark off */
     if :: m == 255 -> goto again :: else -> skip fi;
 #endif
-    if                                                  /* PUT tags if version: who was about to move them here begins again */
-    :: x -> atomic { if :: SEES(KT,a) -> N = N & ~3; WROTE(KT,a)
-                        :: else -> m = 255 fi }
-#ifdef BROKEN_DELETE_GOES_ON
-            m = MARK
-#endif
-    :: else -> skip
-    fi;
-    if :: m == 255 -> goto again :: else -> skip fi;    /* one has moved it, without another look at the manifest */
 #ifdef BROKEN_BACKREF_BEFORE_TAG
     if :: b -> atomic { if :: SEES(KB,a) -> B = 0; KB = 0; CHECK :: else -> skip fi } :: else -> skip fi;
 #endif
@@ -321,9 +309,23 @@ again:
 #else
         :: SEES(KT,a) ->
 #endif
-            assert(!(told & (1<<a))); T = NONE; N = 0; KT = 0; was = NONE; CHECK :: else -> skip fi }
+            assert(!(told & (1<<a))); T = NONE; N = 0; KT = 0; was = NONE; CHECK
+#ifdef BROKEN_DELETE_TAG_CHANGED
+        :: else -> skip
+#else
+        :: else -> m = 255                              /* not all who write a tag look at the manifest afterwards */
+#endif
+        fi }
+    :: x && !t -> atomic { if :: SEES(KT,a) -> N = N & ~3; KT = 0               /* PUT tags if version: who was about to move them begins again */
+#ifdef BROKEN_DELETE_NEXT_CHANGED
+        :: else -> skip
+#else
+        :: else -> m = 255                              /* or has done so */
+#endif
+        fi }
     :: else -> skip
     fi;
+    if :: m == 255 -> goto again :: else -> skip fi;
 #ifndef BROKEN_BACKREF_BEFORE_TAG
     if :: b -> atomic { if :: SEES(KB,a) -> B = 0; KB = 0; CHECK :: else -> skip fi } :: else -> skip fi;
 #endif
