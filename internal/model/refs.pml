@@ -53,7 +53,7 @@ inline release(a) {
 #else
              :: SEES(KR,a) ->
 #endif
-                R = OK; C = 0; KR = 0; r = OK; CHECK :: else -> skip fi }
+                assert(R == MARK); R = OK; C = 0; KR = 0; r = OK; CHECK :: else -> skip fi }
           if :: r == OK -> break :: else -> skip fi     /* another mark by now, perhaps */
        :: r == NONE ->
           atomic { if

@@ -168,7 +168,7 @@ refused:
     :: m == NONE ->                                     /* what this push has written goes, if it is as it was written */
 #endif
 #ifdef BROKEN_REFUSED_REMOVES_TAG
-        atomic { if :: SEES(KT,a) -> T = NONE; N = 0; KT = 0; CHECK :: else -> skip fi }
+        atomic { T = NONE; N = 0; KT = 0; CHECK }
 #else
         atomic { if :: wrote && SEES(KT,a) -> T = NONE; N = 0; KT = 0; CHECK :: else -> skip fi }
 #endif
