@@ -96,6 +96,9 @@ tags_correct=(
 	'PI DI GU GU2'     # the index comes and goes
 	'HIST P0 MV GU'    # the tag moves; history holds what it pointed at
 	'HIST PI DI DM GU' # an index that history holds
+	'P0 MV GB'         # the tag moves, and its back reference is collected
+	'P0 MV DM'         # or the manifest is deleted
+	'NEW P0 P1 GB GO'  # new manifests, and what leads to none
 	'P0 DM DM2'        # two deletes
 	'P0 HD DM GB'      # a HEAD refreshes the manifest
 	'THERE P0 P1 DM'   # two pushes move the tag to a manifest that is deleted
@@ -109,7 +112,7 @@ tags_correct=(
 	'HERE0 MV P0 GB'
 	'HIST THERE P0 MV GU' # and history holds what it pointed at meanwhile
 )
-tags_full=('P0 PI DM GU' 'P0 DM GU GB' 'THERE P0 P1 GB' 'NEW P0 P1 GB GO' 'P0 MV DM GB' 'P0 MV GU GB')
+tags_full=('P0 PI DM GU' 'P0 DM GU GB' 'P0 MV GU GB' 'THERE P0 P1 GB')
 tags_broken=(
 	'BROKEN_ONE_WRITE THERE P0 GU'
 	'BROKEN_BLIND_NEXT THERE P0 P1'
