@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Checks the protocol of collection (collect.pml), that of tags that are kept (keep.pml), and that of untagged manifests and back references (tags.pml), with
-# spin. The protocol as it is must give complete searches without an error; each rule taken away alone must give a counterexample, or the model would not see what the rule is for.
+# Checks the protocol of collection (collect.pml), that of tags that are kept (keep.pml), that of tags that move, untagged manifests and back references
+# (tags.pml), and that of referrers and their subject (refs.pml), with spin. The protocol as it is must give complete searches without an error; each rule taken away alone must give a counterexample, or the model would not see what the rule is for.
 #
-#   run.sh        about seven minutes, 1 GB of memory
+#   run.sh        about nine minutes, 1 GB of memory
 #   run.sh full   more actors at once
 set -euo pipefail
 folder=$(cd "$(dirname "$0")" && pwd)
@@ -96,15 +96,39 @@ tags_correct=(
 	'PI DI GU GU2'     # the index comes and goes
 	'HIST P0 MV GU'    # the tag moves; history holds what it pointed at
 	'HIST PI DI DM GU' # an index that history holds
-	'P0 MV DM GB'      # the tag moves, and its back reference is collected
-	'P0 MV GU GB'      # by both collectors
-	'P0 MV GB GB2'     # by two
+	'P0 MV GB'         # the tag moves, and its back reference is collected
+	'P0 MV DM'         # or the manifest is deleted
 	'NEW P0 P1 GB GO'  # new manifests, and what leads to none
 	'P0 DM DM2'        # two deletes
 	'P0 HD DM GB'      # a HEAD refreshes the manifest
+	'THERE P0 P1 DM'   # two pushes move the tag to a manifest that is deleted
+	'THERE P0 P1 GU GN' # or collected, while others take back that it is about to move
+	'THERE P0 GU GB'   # and its back reference is collected
+	'THERE P0 DM GB'
+	'THERE P0 P1 GB'
+	'THERE P0 MV DT'   # the tag moves here and elsewhere, and is deleted
+	'THERE P0 DM GO GN' # and what leads nowhere is collected
+	'HERE0 MV P0 DM'   # the tag moves elsewhere, and back
+	'HERE0 MV MV2 DM'  # or elsewhere twice
+	'HERE0 MV P0 GB'
+	'HIST THERE P0 MV GU' # and history holds what it pointed at meanwhile
 )
-tags_full=('P0 PI DM GU' 'P0 DM GU GB')
+tags_full=('P0 MV GU GB')
 tags_broken=(
+	'BROKEN_ONE_WRITE THERE P0 GU'
+	'BROKEN_BLIND_NEXT THERE P0 P1'
+	'BROKEN_NO_LOOK THERE P0 GU'
+	'BROKEN_LOOK_BEFORE_NEXT THERE P0 GU'
+	'BROKEN_BLIND_MOVE THERE P0 GU GN'
+	'BROKEN_ANY_NEXT THERE P0 P1 GU GN'
+	'BROKEN_REFUSED_REMOVES_TAG THERE P0 GU'
+	'BROKEN_REFUSED_BESIDE_PENDING P0 P1 GU'
+	'BROKEN_EVENT_ONCE HIST THERE P0 MV'
+	'BROKEN_UNTAGGED_IGNORES_NEXT THERE P0 GU'
+	'BROKEN_BACKREFS_IGNORE_NEXT THERE P0 GB'
+	'BROKEN_DELETE_IGNORES_NEXT THERE P0 DM'
+	'BROKEN_DELETE_NEXT_CHANGED THERE P0 P1 DM'
+	'BROKEN_DELETE_TAG_CHANGED HERE0 MV DM'
 	'BROKEN_NO_STAT P0 GU'
 	'BROKEN_NO_STAT P0 DM'
 	'BROKEN_CHECK_FIRST PI GU'
@@ -127,6 +151,35 @@ tags_broken=(
 	'BROKEN_BLIND_BACKREF P0 GB'
 	'BROKEN_BLIND_ORPHAN P0 DM GO'
 	'BROKEN_BLIND_ORPHAN_BACKREF P0 DM GO'
+)
+
+# A referrer, its subject and its entry; the actors of refs.pml.
+refs_correct=(
+	'STORED PS GU GC'  # a push of the subject, a collector of untagged manifests, one that cleans up after it
+	'STORED PS DR GU'  # and a user's delete of the referrer
+	'STORED PS DR GU GC'
+	'PR PS GU GP'      # both are pushed, and what is pending is collected
+	'STORED PR PS DS GU' # and a user's delete of the subject
+)
+refs_full=('STORED PS GU GU2 GC' 'PR PS PS2 GU' 'PR PS DR GU')
+refs_broken=(
+	'BROKEN_NO_AWAITED STORED PS GU'
+	'BROKEN_AWAITED_FIRST STORED PS GU GC'
+	'BROKEN_AWAITED_SHARED STORED PS GU GU2'
+	'BROKEN_NO_RELEASE STORED PS GU'
+	'BROKEN_RELEASE_AFTER STORED PS PS2 GU'
+	'BROKEN_NO_RELEASE_CLEAN STORED PS GU GC'
+	'BROKEN_NO_RELEASE_END STORED PS GU GU2'
+	'BROKEN_ENTRY_FIRST STORED PS GU'
+	'BROKEN_ENTRY_ANYHOW STORED PS GU'
+	'BROKEN_ANY_MARK STORED PS GU DR'
+	'BROKEN_TAKES_OVER STORED GU DR'
+	'BROKEN_BLIND_PUSH STORED PS GU GU2'
+	'BROKEN_BLIND_FORGET STORED PS GU GU2'
+	'BROKEN_BLIND_RELEASE STORED PS GU GC'
+	'BROKEN_BLIND_ENTRY PR PS GU'
+	'BROKEN_BLIND_REMOVE STORED PS GU'
+	'BROKEN_BLIND_REMOVE_ENTRY STORED PR GU'
 )
 
 # search DIR CONFIGURATION MODEL leaves pan's report in DIR/report. Its exit code says nothing: it is 0 with errors.
@@ -176,12 +229,15 @@ covered() {
 covered collect "${broken[*]}"
 covered keep "${keep_broken[*]}"
 covered tags "${tags_broken[*]}"
+covered refs "${refs_broken[*]}"
 
-[[ ${1-} == full ]] && correct+=("${full[@]}") keep_correct+=("${keep_full[@]}") tags_correct+=("${tags_full[@]}")
+[[ ${1-} == full ]] && correct+=("${full[@]}") keep_correct+=("${keep_full[@]}") tags_correct+=("${tags_full[@]}") refs_correct+=("${refs_full[@]}")
 for c in "${correct[@]}"; do check complete "$c" collect; done
 for c in "${broken[@]}"; do check violated "$c" collect; done
 for c in "${keep_correct[@]}"; do check complete "$c" keep; done
 for c in "${keep_broken[@]}"; do check violated "$c" keep; done
 for c in "${tags_correct[@]}"; do check complete "$c" tags; done
 for c in "${tags_broken[@]}"; do check violated "$c" tags; done
+for c in "${refs_correct[@]}"; do check complete "$c" refs; done
+for c in "${refs_broken[@]}"; do check violated "$c" refs; done
 exit "$bad"

@@ -6,11 +6,16 @@
  *   M      r/<R>/m/<m>         manifest: pending, ok, or marked by a delete or a collector, and read all the same
  *   I      r/<R>/m/<index>     the index. It is pushed and deleted by users here, and no collector touches it once it is visible
  *   T      r/<R>/t/<tag>       the tag: absent, at m, or elsewhere
+ *   N                          in T: the pushes that are about to move it. Of each one at most counts, its last: what is left of others only protects more
  *   B      r/<R>/x/<m>/<tag>   back reference: the tag may point at m. The entry with a subject is written and removed at the same places
  *   H      h/<R>/...           history needs m: a tag pointed at it, or the index that was deleted (with -DHIST)
+ * Elsewhere is any other manifest. What holds for m holds for it, so nobody looks at it here: a push of it finds it there, or begins again, or is refused.
+ * That a push takes its own out of N is one block: a read and a write on the version would do, and until it succeeds nothing comes of it. So it is with whoever takes
+ * out all, and with a delete of the tag.
  * Actors: P0 P1 pushes of m with the tag, MV MV2 pushes that move the tag elsewhere, PI PI2 pushes of the index, HD a HEAD that refreshes m, DM DM2
- * deletes of m by a user, DI one of the index, GU GU2 collectors of untagged manifests, GB GB2 collectors of back references, GO one of what leads
- * to a manifest that is not there. NEW: m is not there at first. -DBROKEN_x takes one rule away.
+ * deletes of m by a user, DI one of the index, DT one of the tag (or of what it points at elsewhere), GU GU2 collectors of untagged manifests, GB GB2
+ * collectors of back references, GO one of what leads to a manifest that is not there, GN one of pushes that seem to have died. NEW: m is not there at
+ * first; THERE: the tag is elsewhere at first; HERE0: at m. -DBROKEN_x takes one rule away.
  */
 #define NONE 0
 #define PEND 1
@@ -23,12 +28,15 @@
 #define AWAY 2      /* T: elsewhere */
 
 byte M = NONE; byte I = NONE; byte T = NONE; bool B;
+byte N;
 short KM, KI, KT, KB;
 bool open;          /* the push that wrote the tag last has not been answered 201: it will look again, or is dead and has promised nothing */
 bool user;          /* a user has deleted m since it became visible last, whatever names it */
-short told;         /* bit a: a push of the tag was answered 201 since actor a marked m */
+short told;         /* bit a: a push of the tag was answered 201 since actor a, a delete, saw its mark last */
+byte was;           /* T as the last push that was answered 201 left it; NONE if a user has deleted that */
 #ifdef HIST
-bool H;
+bool H;             /* an event is there */
+bool held;          /* m can be brought back by it */
 #endif
 
 #define SEES(K,a)   (K & (1<<a))
@@ -40,19 +48,30 @@ bool H;
 #else
 #define TOLD        skip
 #endif
+#define MINE(a)     (1 << (a < 2 -> a : a - 11))    /* in N, of P0 P1 MV MV2 */
+#define NEXT        (N & 3)                 /* m is in N */
 #define VISIBLE(x)  (x == OK || x == MARK)
 /* A tag that was acknowledged leads to the manifest, and the manifest to the tag; an index to what it names. So a manifest that is gone leaves no tag. */
 #define TAGS        (T != HERE || open || VISIBLE(M) && B)
+/* No push makes a tag absent, or moves it back, that it was not answered for. */
+#define STANDS      (was == NONE || T == was && (was != HERE || VISIBLE(M)))
 #define CHILD       (!VISIBLE(I) || VISIBLE(M) || user)
 #ifdef HIST
-#define CHECK       assert(TAGS && CHILD && (!H || VISIBLE(M) || user))
+#define CHECK       assert(TAGS && STANDS && CHILD && (!held || VISIBLE(M) || user))
 #else
-#define CHECK       assert(TAGS && CHILD)
+#define CHECK       assert(TAGS && STANDS && CHILD)
 #endif
 
-/* storage/write.go, try. */
+/* Where it is not known who has written a tag since, a 201 says less. */
+#ifdef DT
+#define STILL(a)    SEES(KT,a)
+#else
+#define STILL(a)    1
+#endif
+
+/* storage/write.go, try, and storage/tagput.go. */
 proctype Push(byte a) {
-    byte m; bool backrefs; byte tries = 0;
+    byte m; byte t; bool backrefs; bool wrote; byte tries = 0;
 again:
     tries++; if :: tries > TRIES -> goto end :: else -> skip fi;
     atomic { m = M; READS(KM,a) }                       /* GET manifest */
@@ -64,39 +83,161 @@ again:
         :: else -> skip                                 /* pending by another push, or marked: a root as it is */
         fi;
         if :: m == 255 -> goto again :: else -> skip fi;
-        if :: !backrefs -> atomic { B = 1; KB = 0 } :: else -> skip fi;    /* PUT back reference, early */
+        if :: !backrefs -> atomic { B = 1; WROTE(KB,a) } :: else -> skip fi;    /* PUT back reference, early */
+        if
+        :: tries > 1 -> goto refused                    /* what it names is gone with it */
+        :: 1 -> skip
+        fi;
         atomic { if :: SEES(KM,a) -> M = OK; WROTE(KM,a); user = 0; CHECK :: else -> m = 255 fi }   /* PUT manifest ok if version */
         if :: m == 255 -> goto again :: else -> skip fi
     :: else -> skip
     fi;
-    if :: backrefs -> atomic { B = 1; KB = 0 } :: else -> skip fi;         /* PUT back reference */
-    atomic { T = HERE; KT = 0; open = 1; CHECK }   /* PUT tag */
-#ifdef BROKEN_NO_STAT
-    atomic { open = 0; TOLD; CHECK }
+    atomic { if :: N & MINE(a) -> N = N & ~MINE(a); KT = 0 :: else -> skip fi }    /* of an attempt before */
+    if :: backrefs -> atomic { B = 1; WROTE(KB,a) } :: else -> skip fi;         /* PUT back reference */
+#ifdef BROKEN_LOOK_BEFORE_NEXT
+    atomic { if :: SEES(KM,a) || T != AWAY -> skip :: else -> m = 255 fi }
+    if :: m == 255 -> goto again :: else -> skip fi;
+#endif
+    do
+    :: atomic { if                                      /* PUT tag if absent, which says what it is if not, or GET */
+        :: T == NONE -> T = HERE; WROTE(KT,a); open = 1; wrote = 1; t = NONE; CHECK
+        :: else -> t = T; wrote = wrote && SEES(KT,a); READS(KT,a)
+        fi }
+       if
+       :: t == NONE -> break
+       :: t == AWAY ->
+          atomic { if                                   /* PUT tag if version: where it is, and that it is about to move */
+#ifdef BROKEN_BLIND_NEXT
+             :: 1 -> T = t;
 #else
-    atomic { if                                         /* HEAD manifest: the version is the one above. 201 */
-        :: SEES(KM,a) -> assert(T != NONE); if :: T == HERE -> open = 0; TOLD :: else -> skip fi; CHECK
+             :: SEES(KT,a) ->
+#endif
+                N = N | MINE(a); WROTE(KT,a); CHECK :: else -> t = 255 fi }
+          if :: t != 255 -> break :: else -> skip fi
+       :: else ->
+          atomic { if :: SEES(KT,a) -> WROTE(KT,a); open = 1; wrote = 1; t = NONE; CHECK :: else -> skip fi }   /* PUT tag if version */
+          if :: t == NONE -> break :: else -> skip fi
+       fi
+    od;
+#ifdef BROKEN_ONE_WRITE
+    if :: t == AWAY -> atomic { if :: SEES(KT,a) -> T = HERE; WROTE(KT,a); open = 1; t = NONE; wrote = 1 :: else -> goto again fi } :: else -> skip fi;
+#endif
+#ifdef BROKEN_NO_STAT
+    if :: t != AWAY -> atomic { open = 0; TOLD; CHECK } goto end :: else -> skip fi;
+#else
+    atomic { if                                         /* HEAD manifest: the version is the one above. 201, if the tag has not to be moved */
+        :: SEES(KM,a) && t != AWAY -> assert(T != NONE || !STILL(a)); if :: T == HERE && STILL(a) -> open = 0; was = HERE; TOLD :: else -> skip fi; CHECK
+#if defined(BROKEN_NO_LOOK) || defined(BROKEN_LOOK_BEFORE_NEXT)
+        :: t == AWAY -> skip
+#else
+        :: SEES(KM,a) && t == AWAY -> skip
+#endif
         :: else -> m = 255
         fi }
     if :: m == 255 -> goto again :: else -> skip fi;
 #endif
-end: FORGETS(KM,a)
+    if
+    :: t == AWAY ->
+        do
+        :: atomic { if                                  /* PUT tag if version. 201: it has been in N since before the look */
+#ifdef BROKEN_BLIND_MOVE
+             :: 1 ->
+#else
+             :: SEES(KT,a) ->
+#endif
+                T = HERE; N = N & ~MINE(a); KT = 0; open = 0; was = HERE; TOLD; t = HERE; CHECK :: else -> skip fi }
+           if :: t == HERE -> break :: else -> skip fi;
+#ifdef BROKEN_ANY_NEXT
+           atomic { READS(KT,a); if :: NEXT -> skip :: else -> m = 255 fi }
+#else
+           atomic { READS(KT,a); if :: N & MINE(a) -> skip :: else -> m = 255 fi }     /* GET tag */
+#endif
+           if :: m == 255 -> goto again :: else -> skip fi
+        od
+    :: else -> skip
+    fi;
+    goto end;
+refused:
+    atomic { if :: SEES(KM,a) && M == PEND -> M = NONE; KM = 0 :: else -> skip fi }
+    atomic { if :: N & MINE(a) -> N = N & ~MINE(a); KT = 0 :: else -> skip fi }
+    atomic { m = M }                                    /* GET manifest */
+    if
+#ifdef BROKEN_REFUSED_BESIDE_PENDING
+    :: !VISIBLE(m) ->
+#else
+    :: m == NONE ->                                     /* what this push has written goes, if it is as it was written */
+#endif
+#ifdef BROKEN_REFUSED_REMOVES_TAG
+        atomic { T = NONE; N = 0; KT = 0; CHECK }
+#else
+        atomic { if :: wrote && SEES(KT,a) -> T = NONE; N = 0; KT = 0; CHECK :: else -> skip fi }
+#endif
+        atomic { if :: SEES(KB,a) -> B = 0; KB = 0; CHECK :: else -> skip fi }
+    :: else -> skip
+    fi;
+end: atomic { FORGETS(KM,a); FORGETS(KT,a); FORGETS(KB,a) }
 }
 
-/* A push of the tag with another manifest. Where history is kept, it is written first, and the tag on its version. */
+/* A push of the tag with another manifest. Where history is kept, it is written before the tag moves. */
 proctype Move(byte a) {
-    byte t;
-#ifdef HIST
+    byte t; bool wrote; bool next; byte tries = 0;
+again:
+    tries++; if :: tries > TRIES -> goto end :: else -> skip fi;
+    atomic { if :: N & MINE(a) -> N = N & ~MINE(a); KT = 0 :: else -> skip fi }
+    next = 0;
     do
-    :: atomic { t = T; READS(KT,a) }
-       if :: t == HERE -> atomic { if :: VISIBLE(M) && !open -> H = 1; CHECK :: else -> skip fi } :: else -> skip fi;   /* PUT event */
-       atomic { if :: SEES(KT,a) -> T = AWAY; KT = 0; t = 255; CHECK :: else -> skip fi }
-       if :: t == 255 -> break :: else -> skip fi
-    od
+    :: atomic { if
+        :: T == NONE -> T = AWAY; WROTE(KT,a); wrote = 1; t = NONE; CHECK
+        :: else -> t = T; wrote = wrote && SEES(KT,a); READS(KT,a)
+        fi }
+       if
+       :: t == NONE -> break
+       :: t == AWAY -> atomic { if :: SEES(KT,a) -> WROTE(KT,a); t = NONE :: else -> skip fi }    /* at the same manifest */
+                       if :: t == NONE -> break :: else -> skip fi
+       :: t != NONE -> atomic { if :: SEES(KT,a) -> N = N | MINE(a); WROTE(KT,a); next = 1 :: else -> skip fi }
+               if :: next -> break :: else -> skip fi
+       fi
+    od;
+    if
+    :: tries < TRIES -> goto again
+    :: goto refused
+    :: !next -> atomic { if :: T == AWAY && STILL(a) -> was = AWAY :: else -> skip fi } goto end
+    :: next -> skip
+    fi;
+    do
+    ::
+#ifdef HIST
+#ifdef BROKEN_EVENT_ONCE
+       if :: t == HERE && next -> atomic { H = 1; next = 0 } :: else -> next = 0 fi;
 #else
-    atomic { T = AWAY; KT = 0; CHECK }
+       if :: t == HERE -> atomic { H = 1 } :: else -> skip fi;        /* PUT event */
 #endif
+#endif
+       atomic { if
+           :: SEES(KT,a) ->
+#ifdef HIST
+               if :: T == HERE && VISIBLE(M) && !open -> held = 1; assert(H) :: else -> skip fi;
+#endif
+               T = AWAY; N = N & ~MINE(a); KT = 0; was = AWAY; t = 255; CHECK
+           :: else -> skip
+           fi }
+       if :: t == 255 -> goto end :: else -> skip fi;
+       atomic { t = T; READS(KT,a); if :: N & MINE(a) -> skip :: else -> t = 255 fi }
+       if :: t == 255 -> goto again :: else -> skip fi
+    od;
+refused:
+    atomic { if :: N & MINE(a) -> N = N & ~MINE(a); KT = 0 :: else -> skip fi }
+    atomic { if :: wrote && SEES(KT,a) -> T = NONE; N = 0; KT = 0; CHECK :: else -> skip fi }
+end: FORGETS(KT,a)
 }
+
+/* A user's delete of the tag, or of what it points at elsewhere. */
+proctype DeleteTag() {
+    atomic { if :: T != NONE -> T = NONE; N = 0; KT = 0; was = NONE :: else -> skip fi }
+}
+
+/* What pushes are about to do is taken back: they may have died. For ever. */
+proctype Moves() { end: do :: atomic { N != 0 -> N = 0; KT = 0 } od }
 
 /* A push of the index. storage/keep.go, unmark: what it names stays from now on. */
 proctype PushIndex(byte a) {
@@ -141,18 +282,21 @@ proctype Head(byte a) {
 
 /* storage/delete.go, deleteManifest. */
 proctype DeleteManifest(byte a) {
-    byte m; bool b; bool t; byte tries = 0;
+    byte m; bool b; bool t; bool x; byte tries = 0;
 again:
     tries++; if :: tries > 2 -> goto end :: else -> skip fi;
-    b = 0; t = 0;
+    b = 0; t = 0; x = 0;
     atomic { m = M; READS(KM,a) }
     if :: VISIBLE(m) -> skip :: else -> goto end fi;
     atomic { if :: SEES(KM,a) -> M = MARK; WROTE(KM,a); told = told & ~(1<<a) :: else -> m = 255 fi }
     if :: m == 255 -> goto again :: else -> skip fi;
     atomic { b = B; READS(KB,a) }                       /* LIST back references */
-    if :: b -> atomic { t = (T == HERE); READS(KT,a) } :: else -> skip fi;      /* GET tags */
+    if :: b -> atomic { t = (T == HERE); x = (NEXT != 0); READS(KT,a) } :: else -> skip fi;     /* GET tags */
+#ifdef BROKEN_DELETE_IGNORES_NEXT
+    x = 0;
+#endif
 #ifndef BROKEN_DELETE_NO_RELOOK
-    atomic { if :: SEES(KM,a) -> skip :: else -> m = 255 fi }   /* GET manifest: still marked, so what was seen is older than whoever takes the mark off */
+    atomic { if :: SEES(KM,a) -> told = told & ~(1<<a) :: else -> m = 255 fi }  /* GET manifest: still marked, so what was seen is older than whoever takes the mark off */
     if :: m == 255 -> goto again :: else -> skip fi;
 #endif
 #ifdef BROKEN_BACKREF_BEFORE_TAG
@@ -165,9 +309,23 @@ again:
 #else
         :: SEES(KT,a) ->
 #endif
-            assert(!(told & (1<<a))); T = NONE; KT = 0; CHECK :: else -> skip fi }
+            assert(!(told & (1<<a))); T = NONE; N = 0; KT = 0; was = NONE; CHECK
+#ifdef BROKEN_DELETE_TAG_CHANGED
+        :: else -> skip
+#else
+        :: else -> m = 255                              /* not all who write a tag look at the manifest afterwards */
+#endif
+        fi }
+    :: x && !t -> atomic { if :: SEES(KT,a) -> N = N & ~3; KT = 0               /* PUT tags if version: who was about to move them begins again */
+#ifdef BROKEN_DELETE_NEXT_CHANGED
+        :: else -> skip
+#else
+        :: else -> m = 255                              /* or has done so */
+#endif
+        fi }
     :: else -> skip
     fi;
+    if :: m == 255 -> goto again :: else -> skip fi;
 #ifndef BROKEN_BACKREF_BEFORE_TAG
     if :: b -> atomic { if :: SEES(KB,a) -> B = 0; KB = 0; CHECK :: else -> skip fi } :: else -> skip fi;
 #endif
@@ -177,7 +335,7 @@ again:
 #else
         :: SEES(KM,a) ->
 #endif
-            M = NONE; KM = 0; user = 1; CHECK :: else -> skip fi }         /* DELETE manifest if version. 202 */
+            M = NONE; KM = 0; user = 1; if :: was == HERE -> was = NONE :: else -> skip fi; CHECK :: else -> skip fi }     /* DELETE manifest if version. 202 */
 end: atomic { FORGETS(KM,a); FORGETS(KB,a); FORGETS(KT,a) }
 }
 
@@ -189,7 +347,7 @@ proctype DeleteIndex(byte a) {
         atomic { if :: SEES(KI,a) -> I = MARK; WROTE(KI,a) :: else -> i = 255 fi }
         if :: i == 255 -> goto end :: else -> skip fi;
 #ifdef HIST
-        atomic { if :: SEES(KI,a) && VISIBLE(M) -> H = 1; CHECK :: else -> skip fi }    /* PUT event */
+        atomic { if :: SEES(KI,a) && VISIBLE(M) -> H = 1; held = 1; CHECK :: else -> skip fi }    /* PUT event */
 #endif
         atomic { if :: SEES(KI,a) -> I = NONE; KI = 0; CHECK :: else -> skip fi }
     :: else -> skip
@@ -197,6 +355,11 @@ proctype DeleteIndex(byte a) {
 end: FORGETS(KI,a)
 }
 
+#ifdef BROKEN_UNTAGGED_IGNORES_NEXT
+#define LED         (T == HERE)
+#else
+#define LED         (T == HERE || NEXT)
+#endif
 #ifdef BROKEN_NO_PENDING
 #define NAMES       VISIBLE(I)
 #else
@@ -213,7 +376,7 @@ inline looks(a) {
     atomic { n = n || NAMES }                           /* LIST and GET manifests */
     atomic { b = B; READS(KB,a) }                       /* LIST back references */
 #ifndef BROKEN_NO_TAGS
-    if :: b -> atomic { n = n || T == HERE } :: else -> skip fi;                /* GET tags */
+    if :: b -> atomic { n = n || LED } :: else -> skip fi;          /* GET tags */
 #endif
 #ifdef HIST
 #ifndef BROKEN_HISTORY_FIRST
@@ -270,6 +433,12 @@ end:
     od
 }
 
+#ifdef BROKEN_BACKREFS_IGNORE_NEXT
+#define ELSEWHERE   (T != HERE)
+#else
+#define ELSEWHERE   (T != HERE && !NEXT)
+#endif
+
 /* The manifest is written again as it is, which whoever is to write the tag yet notices. */
 inline touch(a) {
     atomic { m = M; READS(KM,a) }
@@ -282,7 +451,7 @@ proctype Backrefs(byte a) {
 end:
     do
     :: atomic { B -> READS(KB,a) }                      /* LIST back references */
-       atomic { t = (T == HERE) }
+       atomic { t = !ELSEWHERE }
 #ifdef BROKEN_NO_TOUCH
        m = OK;
 #else
@@ -291,7 +460,7 @@ end:
 #endif
 #endif
 #ifndef BROKEN_NO_SECOND_LOOK
-       if :: !t -> atomic { t = (T == HERE) } :: else -> skip fi;
+       if :: !t -> atomic { t = !ELSEWHERE } :: else -> skip fi;
 #endif
 #ifdef BROKEN_TOUCH_AFTER
        if :: !t -> touch(a) :: else -> skip fi;
@@ -326,7 +495,7 @@ end:
 #else
            :: SEES(KT,a) ->
 #endif
-               assert(T != HERE || open); T = NONE; KT = 0 :: else -> skip fi }
+               assert(T != HERE || open); T = NONE; N = 0; KT = 0; CHECK :: else -> skip fi }
        :: else -> skip
        fi;
        atomic { m = 0; FORGETS(KT,a) }
@@ -349,6 +518,12 @@ end:
 init { atomic {
 #ifndef NEW
     M = OK;
+#endif
+#ifdef THERE
+    T = AWAY; was = AWAY;
+#endif
+#ifdef HERE0
+    T = HERE; B = 1; was = HERE;
 #endif
 #ifdef P0
     run Push(0);
@@ -394,5 +569,11 @@ init { atomic {
 #endif
 #ifdef MV2
     run Move(14);
+#endif
+#ifdef DT
+    run DeleteTag();
+#endif
+#ifdef GN
+    run Moves();
 #endif
 } }
