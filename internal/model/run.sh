@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks the protocol of collection (collect.pml), that of tags that are kept (keep.pml), that of tags that move, untagged manifests and back references
-# (tags.pml), and that of referrers and their subject (refs.pml), with spin. The protocol as it is must give complete searches without an error; each rule taken away alone must give a counterexample, or the model would not see what the rule is for.
+# (tags.pml), and that of referrers and their subject (refs.pml), with spin. The protocol as it is must give complete searches without an error; each
+# rule taken away alone must give a counterexample, or the model would not see what the rule is for.
 #
 #   run.sh        about five minutes on two cores, 2 GB of memory
 #   run.sh full   more actors at once
