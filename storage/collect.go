@@ -15,7 +15,7 @@ import (
 // A collection runs beside pushes, deletes and other collections, on any replica, without a lock. Whatever it removes it first marks, then
 // looks whether it is needed, and then removes on the version of the mark; whoever needs it names it first, then looks at the mark. So one
 // of the two sees the other, however long either stalls between two steps. The protocol is in internal/model: collect.pml for links and
-// data, keep.pml and tags.pml for manifests, tags and back references. A first look, which only chooses what to mark, makes sure that
+// data, keep.pml and tags.pml for manifests, tags and back references, refs.pml for referrers. A first look, which only chooses what to mark, makes sure that
 // what is in use is left alone. If anything cannot be read, the collection ends with the error: nothing is removed on doubt. All that a collection
 // leaves that was killed is what the next finds and finishes.
 //
