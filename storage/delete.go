@@ -171,6 +171,9 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		}
 		mark := *m
 		mark.State, mark.Nonce, mark.Collected = deleting, nonce(), false
+		if mark.Delete == "" {
+			mark.Delete = mark.Nonce
+		}
 		if mark.version, err = s.put(ctx, key, m.version, &mark, m.content, Deferred); changed(err) {
 			continue
 		} else if err != nil {
@@ -204,7 +207,7 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 			return err
 		}
 		b, err := s.begin(ctx, repo, eventDelete, digestSubject(d), event{
-			By: del.By, Group: del.group, Before: m.descriptor(d), Tags: pointers.names(), content: m.content,
+			By: del.By, Group: del.group, Before: m.descriptor(d), Tags: pointers.names(), Delete: mark.Delete, content: m.content,
 		})
 		if err != nil {
 			return err
@@ -220,7 +223,10 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		if err != nil && !changed(err) {
 			return wire(err)
 		}
-		b.end(ctx, err == nil) // if it is changed, a push has come after the delete
+		// If it is changed, a push has come after the delete, or another delete goes on. Then this one may have removed the tags all the same.
+		if err == nil || len(pointers.tags) == 0 {
+			b.end(ctx, err == nil)
+		}
 		return wire(s.driver.Sync(ctx, keys...))
 	}
 	return errContended

@@ -49,7 +49,8 @@ type event struct {
 	Before    *ocispec.Descriptor `json:"before,omitempty"`
 	After     *ocispec.Descriptor `json:"after,omitempty"`
 	Tags      []string            `json:"tags,omitempty"`
-	Group     string              `json:"group,omitempty"` // id of the delete of the repository that this one is a part of
+	Group     string              `json:"group,omitempty"`  // id of the delete of the repository that this one is a part of
+	Delete    string              `json:"delete,omitempty"` // of a manifest: the same for all that have gone on with it, each of whom may have removed some of the tags
 	Confirmed bool                `json:"confirmed,omitempty"`
 	Sum       uint32              `json:"sum"`
 
