@@ -198,7 +198,7 @@ func (s *Store) readEvent(ctx context.Context, repo string, e *event) (ok bool, 
 	}
 	e.content, ok = decode(b, e)
 	e.version = info.Version
-	return ok && checksum(e.content) == e.Sum, nil
+	return ok && checksum(e.content) == e.Sum && (e.Before == nil || isDigest(e.Before.Digest)), nil
 }
 
 // readEvents yields the events with all they hold.
