@@ -61,7 +61,8 @@ type HistoryEntry struct {
 	Before *ocispec.Descriptor
 	// After is what the tag points at since; nil if nothing.
 	After *ocispec.Descriptor
-	// Unconfirmed is set while the change is going on, and stays set if the process died meanwhile: then it may not have happened.
+	// Unconfirmed is set while the change is going on, and stays set if the process died meanwhile, or a push or
+	// another delete came between: then it may not have happened, or in part.
 	Unconfirmed bool
 }
 

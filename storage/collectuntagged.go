@@ -158,7 +158,9 @@ func (r *repoCollector) settleManifest(ctx context.Context, g *garbageManifest) 
 	}
 	var b *begun
 	if !g.mark.Collected { // finish the delete, so that it can be undone
-		b, err = r.s.begin(ctx, r.repo, eventDelete, digestSubject(g.digest), event{Before: g.mark.descriptor(g.digest), content: g.mark.content})
+		b, err = r.s.begin(ctx, r.repo, eventDelete, digestSubject(g.digest), event{
+			Before: g.mark.descriptor(g.digest), Delete: g.mark.Delete, content: g.mark.content,
+		})
 		if err != nil {
 			return false, err
 		}

@@ -159,7 +159,6 @@ func (s *Store) deleteTag(ctx context.Context, repo, tag string, del *deletion) 
 // that died half-way is begun again by the next.
 func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest, del *deletion) error {
 	key := manifestKey(repo, d)
-	var tags []string // that pointed at it, of all attempts
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
 			return err
@@ -173,6 +172,9 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		}
 		mark := *m
 		mark.State, mark.Nonce, mark.Collected = deleting, nonce(), false
+		if mark.Delete == "" {
+			mark.Delete = mark.Nonce
+		}
 		if mark.version, err = s.put(ctx, key, m.version, &mark, m.content, Deferred); changed(err) {
 			continue
 		} else if err != nil {
@@ -205,13 +207,8 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		} else if err != nil {
 			return err
 		}
-		for _, tag := range pointers.names() {
-			if !slices.Contains(tags, tag) {
-				tags = append(tags, tag)
-			}
-		}
 		b, err := s.begin(ctx, repo, eventDelete, digestSubject(d), event{
-			By: del.By, Group: del.group, Before: m.descriptor(d), Tags: tags, content: m.content,
+			By: del.By, Group: del.group, Before: m.descriptor(d), Tags: pointers.names(), Delete: mark.Delete, content: m.content,
 		})
 		if err != nil {
 			return err
@@ -220,20 +217,26 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		for _, p := range slices.Concat(pointers.tags, pointers.entry, pointers.backrefs) {
 			keys = append(keys, p.Key)
 		}
+		overtaken := func() {
+			if len(pointers.tags) == 0 { // else some of them may be gone all the same
+				b.end(ctx, false)
+			}
+		}
 		if err := s.removePointers(ctx, pointers); changed(err) {
-			b.end(ctx, false)
+			overtaken()
 			continue // who has changed a tag does not look at the manifest again
 		} else if err != nil {
 			return err
 		}
-		err = s.remove(ctx, key, mark.version)
-		if err != nil && !changed(err) {
+		switch err := s.remove(ctx, key, mark.version); {
+		case err == nil:
+			b.end(ctx, true)
+		case !changed(err):
 			return wire(err)
-		}
-		b.end(ctx, err == nil)
-		if err != nil {
+		default:
 			// A push has come after the delete. Or another delete has overtaken this one, and may die.
-			if m, err = s.readManifest(ctx, repo, d); err != nil {
+			overtaken()
+			if m, err := s.readManifest(ctx, repo, d); err != nil {
 				return err
 			} else if m.State == deleting {
 				continue

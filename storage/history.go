@@ -49,7 +49,8 @@ type event struct {
 	Before    *ocispec.Descriptor `json:"before,omitempty"`
 	After     *ocispec.Descriptor `json:"after,omitempty"`
 	Tags      []string            `json:"tags,omitempty"`
-	Group     string              `json:"group,omitempty"` // id of the delete of the repository that this one is a part of
+	Group     string              `json:"group,omitempty"`  // id of the delete of the repository that this one is a part of
+	Delete    string              `json:"delete,omitempty"` // of a manifest: the same for all that have gone on with it, each of whom may have removed some of the tags
 	Confirmed bool                `json:"confirmed,omitempty"`
 	Sum       uint32              `json:"sum"`
 
@@ -197,7 +198,7 @@ func (s *Store) readEvent(ctx context.Context, repo string, e *event) (ok bool, 
 	}
 	e.content, ok = decode(b, e)
 	e.version = info.Version
-	return ok && checksum(e.content) == e.Sum, nil
+	return ok && checksum(e.content) == e.Sum && (e.Before == nil || isDigest(e.Before.Digest)), nil
 }
 
 // readEvents yields the events with all they hold.

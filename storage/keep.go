@@ -184,7 +184,7 @@ func (s *Store) unmark(ctx context.Context, repo string, d digest.Digest) (*mani
 // Errors: ErrChanged if it is another by now.
 func (s *Store) setVisible(ctx context.Context, repo string, d digest.Digest, m *manifestRecord) (*manifestRecord, error) {
 	n := *m
-	n.State, n.Nonce, n.Collected = visible, nonce(), false
+	n.State, n.Nonce, n.Collected, n.Delete = visible, nonce(), false, ""
 	var err error
 	n.version, err = s.put(ctx, manifestKey(repo, d), m.version, &n, m.content, Deferred)
 	return &n, err

@@ -125,8 +125,11 @@ func eventPrefix(repo string) string { return history + escape(repo) + "/" }
 
 func eventKey(repo, id string) string { return eventPrefix(repo) + id }
 
-func uploadKey(id string) string { return uploads + id[:2] + "/" + id }
+func uploadKey(id string) string { return uploads + shard(id) + "/" + id }
 
-func dataKey(name string) string { return segments + name[:2] + "/" + name }
+func dataKey(name string) string { return segments + shard(name) + "/" + name }
 
-func deadKey(name string) string { return marks + name[:2] + "/" + name }
+func deadKey(name string) string { return marks + shard(name) + "/" + name }
+
+// shard is <xx> of the layout. Names that are shorter are not of the Store, but may be in the storage all the same.
+func shard(name string) string { return name[:min(2, len(name))] }

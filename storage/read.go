@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -149,7 +150,7 @@ func (s *Store) readManifest(ctx context.Context, repo string, d digest.Digest) 
 func decodeManifest(b []byte, info Info) *manifestRecord {
 	m := &manifestRecord{}
 	content, ok := decode(b, m)
-	if !ok || checksum(content) != m.Sum || int64(len(content)) != m.Size {
+	if !ok || checksum(content) != m.Sum || int64(len(content)) != m.Size || m.Subject != "" && !isDigest(m.Subject) {
 		return &manifestRecord{version: info.Version, modTime: info.ModTime}
 	}
 	m.content, m.version, m.modTime = content, info.Version, info.ModTime
@@ -182,15 +183,18 @@ func (s *Store) readEntry(ctx context.Context, key string) (*entry, error) {
 	return decodeEntry(b, info), nil
 }
 
-// decodeEntry returns an entry as the object b tells it.
+// decodeEntry returns an entry as the object b tells it. Only digests make keys, so nothing else is taken from it for one.
 func decodeEntry(b []byte, info Info) *entry {
 	e := &entry{}
-	if _, ok := decode(b, e); !ok {
+	if _, ok := decode(b, e); !ok || !isDigest(e.Descriptor.Digest) {
 		e = &entry{}
 	}
+	e.Next = slices.DeleteFunc(e.Next, func(n next) bool { return !isDigest(n.Descriptor.Digest) })
 	e.version, e.modTime = info.Version, info.ModTime
 	return e
 }
+
+func isDigest(d digest.Digest) bool { return reference.CheckDigest(string(d)) == nil }
 
 // checkBlob refuses what cannot be the name and the digest of a blob. Callers by HTTP have been checked; this is for Go code.
 func checkBlob(repo string, d digest.Digest) error {

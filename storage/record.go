@@ -71,6 +71,8 @@ type manifestRecord struct {
 	Again bool `json:"again,omitempty"`
 	// Collected is that the mark deleting is that of a collector, who found nothing that leads to it. A delete takes it over.
 	Collected bool `json:"collected,omitempty"`
+	// Delete names the delete whose mark deleting is, whoever goes on with it: see event.Delete.
+	Delete string `json:"delete,omitempty"`
 
 	content []byte
 	version string

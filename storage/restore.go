@@ -44,9 +44,9 @@ type restore struct {
 	s       *Store
 	repo    string
 	opts    registry.RestoreOptions
-	gone    map[digest.Digest]*event // the newest delete of each manifest
-	deletes []*event                 // of manifests, the newest first
-	repos   []*event                 // of the repository, the newest first
+	gone    map[digest.Digest][]*event // the deletes of each manifest, the newest first
+	deletes []*event                   // of manifests, the newest first
+	repos   []*event                   // of the repository, the newest first
 	result  registry.RestoreResult
 }
 
@@ -72,7 +72,7 @@ func (r *restore) check(ref reference.Ref) error {
 
 // find lists the deletes.
 func (r *restore) find(ctx context.Context) error {
-	r.gone = map[digest.Digest]*event{}
+	r.gone = map[digest.Digest][]*event{}
 	for e, err := range r.s.events(ctx, r.repo, nil) {
 		if err != nil {
 			return err
@@ -80,14 +80,39 @@ func (r *restore) find(ctx context.Context) error {
 		switch e.kind {
 		case eventDelete:
 			r.deletes = append(r.deletes, e)
-			if r.gone[e.digest()] == nil {
-				r.gone[e.digest()] = e
-			}
+			r.gone[e.digest()] = append(r.gone[e.digest()], e)
 		case eventRepository:
 			r.repos = append(r.repos, e)
 		}
 	}
 	return nil
+}
+
+// lastGone returns the newest delete of a manifest; nil if there is none.
+func (r *restore) lastGone(d digest.Digest) *event {
+	if len(r.gone[d]) == 0 {
+		return nil
+	}
+	return r.gone[d][0]
+}
+
+// tagsOf returns the tags that went with the manifest of a delete, whoever of those that have gone on with it has removed them.
+func (r *restore) tagsOf(ctx context.Context, e *event) ([]string, error) {
+	tags := slices.Clone(e.Tags)
+	for _, other := range r.gone[e.digest()] {
+		if other == e || e.Delete == "" {
+			continue
+		}
+		ok, err := r.s.readEvent(ctx, r.repo, other)
+		if err != nil {
+			return nil, err
+		}
+		if other.content = nil; ok && other.Delete == e.Delete {
+			tags = append(tags, other.Tags...)
+		}
+	}
+	slices.Sort(tags)
+	return slices.Compact(tags), nil
 }
 
 // tag points a tag at what it pointed at before, or at Options.To.
@@ -109,7 +134,7 @@ func (r *restore) tag(ctx context.Context, tag string) error {
 	}
 	mediaType, content := m.MediaType, m.content
 	if !m.readable() {
-		e := r.gone[to]
+		e := r.lastGone(to)
 		if e == nil {
 			return manifestUnknown(reference.Ref{Digest: to})
 		}
@@ -147,7 +172,7 @@ func (r *restore) before(ctx context.Context, tag string) (digest.Digest, error)
 
 // deleted brings a manifest back.
 func (r *restore) deleted(ctx context.Context, d digest.Digest) error {
-	e := r.gone[d]
+	e := r.lastGone(d)
 	if e == nil {
 		return manifestUnknown(reference.Ref{Digest: d})
 	}
@@ -166,7 +191,11 @@ func (r *restore) bring(ctx context.Context, e *event) error {
 	if err != nil {
 		return err
 	}
-	for _, tag := range e.Tags {
+	tags, err := r.tagsOf(ctx, e)
+	if err != nil {
+		return err
+	}
+	for _, tag := range tags {
 		t := registry.TagPut{Name: tag}
 		if r.opts.SetTag(&t) != nil {
 			continue
@@ -259,7 +288,7 @@ func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, c
 	}
 	missing, _ := e.Detail().([]digest.Digest)
 	for _, d := range missing {
-		child := r.gone[d]
+		child := r.lastGone(d)
 		if child == nil {
 			return res, err
 		}

@@ -1,0 +1,92 @@
+package storage_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+// TestDeletesOfOneManifest: when two delete the same manifest, or one has died half-way and another goes on, what comes back with it are all the
+// tags that have gone, whoever has removed them.
+func TestDeletesOfOneManifest(t *testing.T) {
+	collector := func(t *testing.T, s *storage.Store) {
+		_, err := s.Collect(t.Context(), &storage.CollectOptions{Grace: -1, Untagged: true})
+		require.NoError(t, err)
+	}
+	for name, second := range map[string]func(t *testing.T, s *storage.Store, del func(s *storage.Store) error){
+		"user": func(t *testing.T, s *storage.Store, del func(s *storage.Store) error) {
+			if err := del(s); err != nil {
+				require.NotErrorIs(t, err, registry.ErrUnavailable)
+			}
+		},
+		"collector": func(t *testing.T, s *storage.Store, _ func(s *storage.Store) error) { collector(t, s) },
+	} {
+		for what, whole := range map[string]bool{"manifest": false, "repository": true} {
+			for how, cut := range map[string]bool{"beside": false, "after": true} {
+				t.Run(name+"/"+what+"/"+how, func(t *testing.T) {
+					for n := 1; ; n++ {
+						driver := newMemory(t)
+						s := newStore(t, driver, withHistory)
+						content := image("one", nil, pushBlob(t, s, "r", []byte("{}")))
+						desc := putImage(t, s, "r", content, tags("v1", "v2"))
+						ref := byDigest(desc.Digest)
+						if whole {
+							ref = reference.Ref{}
+						}
+						del := func(s *storage.Store) error {
+							if whole {
+								return s.DeleteRepository(t.Context(), "r", nil)
+							}
+							return s.DeleteManifest(t.Context(), "r", ref, nil)
+						}
+						reached := false
+						f := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(_ context.Context, c storagetest.Call) error {
+							if c.Number == n+1 { // the first is that of New
+								reached = true
+								if !cut {
+									second(t, newStore(t, driver, withHistory), del)
+								}
+							}
+							return nil
+						}})
+						first := newStore(t, f, withHistory)
+						if cut {
+							f.CutAfter(n)
+						}
+						err := del(first)
+						again := newStore(t, driver, withHistory)
+						if cut {
+							second(t, again, del)
+							if err = del(again); err != nil {
+								err = nil
+							}
+						}
+						if err != nil {
+							require.NotErrorIs(t, err, registry.ErrUnavailable)
+						}
+						at := fmt.Sprint("call ", n)
+						_, err = again.Restore(t.Context(), "r", ref, nil)
+						require.NoError(t, err, at)
+						if got := collect(t, again.Tags(t.Context(), "r", nil)); len(got) != 2 {
+							for e := range again.History(t.Context(), "r", nil) {
+								t.Log(e.Change, e.Tag, e.Tags, e.Unconfirmed)
+							}
+							t.Errorf("%s: %v", at, got)
+						}
+						if cut && !f.Cut() || !cut && !reached {
+							require.Greater(t, n, 5)
+							return
+						}
+					}
+				})
+			}
+		}
+	}
+}
