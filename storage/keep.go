@@ -143,6 +143,11 @@ func (w *walk) reaches(ctx context.Context, from manifest.Reference) (bool, erro
 				return err
 			}
 			below[i], err = references(m)
+			for j := range below[i] {
+				if m.Mistyped {
+					below[i][j].MediaType = ""
+				}
+			}
 			return err
 		})
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
@@ -106,6 +107,31 @@ func keepOnce(t *testing.T, name string, remove func(k keepScene, s *storage.Sto
 	_, err = readBlob(t.Context(), s, "r", k.config.Digest)
 	require.NoError(t, err, "%s, push first %v, operation %d, delete %v", name, pushFirst, n, removed)
 	return true
+}
+
+// TestKeepBelowIndexThatLies: what a tag that is kept reaches does not depend on what an index says of the types of its children.
+func TestKeepBelowIndexThatLies(t *testing.T) {
+	for name, opts := range map[string]*storage.Options{"dense": nil, "sparse": {Sparse: true}} {
+		t.Run(name, func(t *testing.T) {
+			driver := newMemory(t)
+			s := newStore(t, driver, opts)
+			leaf := putImage(t, s, "r", image("leaf", nil, pushBlob(t, s, "r", []byte("{}"))), nil)
+			inner := index(t, leaf)
+			lie := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(inner), Size: int64(len(inner))}
+			push := func(s *storage.Store) {
+				_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageIndex, index(t, lie), &registry.PutOptions{Tags: []registry.TagPut{{Name: "v1", IfAbsent: true, Keep: true}}})
+				require.NoError(t, err)
+			}
+			if opts != nil {
+				push(s) // its child comes later
+			}
+			putIndex(t, s, "r", nil, leaf)
+			for _, s := range []*storage.Store{s, newStore(t, driver, &storage.Options{Grace: 1})} { // the other writes again what is old
+				push(s)
+				require.ErrorIs(t, s.DeleteManifest(t.Context(), "r", byDigest(leaf.Digest), keepAll), registry.ErrDenied)
+			}
+		})
+	}
 }
 
 // TestRefusedDeleteLeavesNoMark: a delete that is refused leaves manifests and links as they were.
