@@ -236,10 +236,7 @@ func (p *manifestPut) hold(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	err := inParallel(len(p.created), func(i int) error {
-		return p.s.removeSeen(ctx, p.created[i].Key, p.created[i].Version)
-	})
-	return errors.Join(registry.ErrManifestBlobUnknown.WithDetail(missing), err)
+	return errors.Join(registry.ErrManifestBlobUnknown.WithDetail(missing), p.untag(ctx))
 }
 
 // keepTag returns the error of a delete of a tag that is kept.

@@ -153,3 +153,28 @@ func TestRefusedDeleteLeavesNoMark(t *testing.T) {
 		require.NotContains(t, content, `"condemned"`)
 	}
 }
+
+// TestRefusedPushSetsNoTag: of several tags of a push that is refused because of one, none is set, and the history tells of all that was.
+func TestRefusedPushSetsNoTag(t *testing.T) {
+	s := newStore(t, newMemory(t), withHistory)
+	config := pushBlob(t, s, "r", []byte("{}"))
+	one := putImage(t, s, "r", image("one", nil, config), tags("v1", "moving"))
+	opts := &registry.PutOptions{}
+	for _, tag := range []string{"a", "moving", "v1", "z"} {
+		opts.Tags = append(opts.Tags, registry.TagPut{Name: tag, IfAbsent: tag != "moving", Keep: tag != "moving"})
+	}
+	for range 20 {
+		_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest, image("two", nil, config), opts)
+		require.ErrorIs(t, err, registry.ErrTagExists)
+		require.Equal(t, []string{"moving", "v1"}, collect(t, s.Tags(t.Context(), "r", nil)))
+		for _, tag := range []string{"moving", "v1"} {
+			m, err := s.GetManifest(t.Context(), "r", byTag(tag))
+			require.NoError(t, err)
+			require.Equal(t, one.Digest, m.Descriptor.Digest)
+		}
+		for _, tag := range []string{"a", "z"} {
+			events := collect(t, s.History(t.Context(), "r", &registry.HistoryOptions{Tag: tag}))
+			require.True(t, len(events) == 0 || events[0].Change == registry.ChangeUntag && !events[0].Unconfirmed, "%v", events)
+		}
+	}
+}

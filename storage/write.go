@@ -35,6 +35,9 @@ func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
 			return registry.PutResult{}, err
 		}
 		done, err := p.try(ctx)
+		if errors.Is(err, registry.ErrTagExists) {
+			err = errors.Join(err, p.untag(ctx))
+		}
 		if err != nil {
 			return registry.PutResult{}, errors.Join(err, p.unpoint(ctx))
 		}
