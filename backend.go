@@ -228,7 +228,8 @@ type PutOptions struct {
 type TagPut struct {
 	// Name is the tag.
 	Name string
-	// IfAbsent refuses, with ErrTagExists, if the tag exists and points at another manifest. This is decided inside the write.
+	// IfAbsent refuses, with ErrTagExists, if the tag exists and points at another manifest. This is decided inside the write. Then
+	// none of the tags of the push is set.
 	IfAbsent bool
 	// Keep makes the tag one that deletes keep (see DeleteOptions.Keep): once it is set, it is looked whether all that the manifest
 	// reaches is there, and a delete that is on its way either sees the tag or loses. If something is missing, the error is

@@ -150,12 +150,10 @@ func (s *Store) newCollector(opts *CollectOptions) (*collector, error) {
 }
 
 func (c *collector) run(ctx context.Context) error {
-	if !c.opts.DryRun {
-		n, err := c.s.ExpireUploads(ctx)
-		c.count(func(r *CollectReport) { r.Removed.Uploads += int64(n) })
-		if err != nil {
-			return err
-		}
+	n, err := c.s.expireUploads(ctx, c.opts.DryRun)
+	c.count(func(r *CollectReport) { r.Removed.Uploads += int64(n) })
+	if err != nil {
+		return err
 	}
 	if err := c.finishDeletes(ctx); err != nil {
 		return err

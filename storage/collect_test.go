@@ -58,6 +58,22 @@ func putIndex(t *testing.T, s *storage.Store, repo string, opts *registry.PutOpt
 	return res.Descriptor
 }
 
+// TestDryRunCountsUploads: a dry run counts the uploads that are over, and leaves them.
+func TestDryRunCountsUploads(t *testing.T) {
+	d := newMemory(t)
+	s := newStore(t, d, &storage.Options{UploadTTL: 50 * time.Millisecond})
+	u, err := s.CreateUpload(t.Context(), "r", nil)
+	require.NoError(t, err)
+	_, err = u.Append(t.Context(), 0, -1, bytes.NewReader(random(1, 50_000)))
+	require.NoError(t, err)
+	time.Sleep(60 * time.Millisecond)
+	for range 2 {
+		require.Equal(t, storage.CollectCounts{Uploads: 1}, collected(t, s, &storage.CollectOptions{DryRun: true}))
+	}
+	require.Equal(t, storage.CollectCounts{Uploads: 1}, collected(t, s, nil))
+	require.Zero(t, collected(t, s, &storage.CollectOptions{DryRun: true}))
+}
+
 // TestCollectLeavesNothing runs the script of TestCrashAfterEachWrite, collects, deletes all, and collects again.
 func TestCollectLeavesNothing(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d storage.Driver) {

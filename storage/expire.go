@@ -10,12 +10,21 @@ import (
 // many it ended. It may run beside anything, on any number of replicas; a host calls it now and then, once an hour, say. An upload that is
 // being received for longer than that in one request is ended, too: its client is told to begin again.
 func (s *Store) ExpireUploads(ctx context.Context) (int, error) {
+	return s.expireUploads(ctx, false)
+}
+
+// expireUploads is ExpireUploads, which, if dry, only counts.
+func (s *Store) expireUploads(ctx context.Context, dry bool) (int, error) {
 	ended := 0
 	for info, err := range s.driver.List(ctx, uploads, nil) {
 		if err != nil {
 			return ended, wire(err)
 		}
 		if time.Since(info.ModTime) < s.opts.UploadTTL {
+			continue
+		}
+		if dry {
+			ended++
 			continue
 		}
 		did, err := s.expire(ctx, info)
@@ -25,6 +34,9 @@ func (s *Store) ExpireUploads(ctx context.Context) (int, error) {
 		if did {
 			ended++
 		}
+	}
+	if dry {
+		return ended, nil
 	}
 	return ended, s.sweepUploads(ctx)
 }

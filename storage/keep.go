@@ -143,6 +143,11 @@ func (w *walk) reaches(ctx context.Context, from manifest.Reference) (bool, erro
 				return err
 			}
 			below[i], err = references(m)
+			for j := range below[i] {
+				if m.Mistyped {
+					below[i][j].MediaType = ""
+				}
+			}
 			return err
 		})
 		if err != nil {
@@ -231,10 +236,7 @@ func (p *manifestPut) hold(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	err := inParallel(len(p.created), func(i int) error {
-		return p.s.removeSeen(ctx, p.created[i].Key, p.created[i].Version)
-	})
-	return errors.Join(registry.ErrManifestBlobUnknown.WithDetail(missing), err)
+	return errors.Join(registry.ErrManifestBlobUnknown.WithDetail(missing), p.untag(ctx))
 }
 
 // keepTag returns the error of a delete of a tag that is kept.

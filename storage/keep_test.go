@@ -6,6 +6,7 @@ import (
 	"io"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
@@ -108,6 +109,31 @@ func keepOnce(t *testing.T, name string, remove func(k keepScene, s *storage.Sto
 	return true
 }
 
+// TestKeepBelowIndexThatLies: what a tag that is kept reaches does not depend on what an index says of the types of its children.
+func TestKeepBelowIndexThatLies(t *testing.T) {
+	for name, opts := range map[string]*storage.Options{"dense": nil, "sparse": {Sparse: true}} {
+		t.Run(name, func(t *testing.T) {
+			driver := newMemory(t)
+			s := newStore(t, driver, opts)
+			leaf := putImage(t, s, "r", image("leaf", nil, pushBlob(t, s, "r", []byte("{}"))), nil)
+			inner := index(t, leaf)
+			lie := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(inner), Size: int64(len(inner))}
+			push := func(s *storage.Store) {
+				_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageIndex, index(t, lie), &registry.PutOptions{Tags: []registry.TagPut{{Name: "v1", IfAbsent: true, Keep: true}}})
+				require.NoError(t, err)
+			}
+			if opts != nil {
+				push(s) // its child comes later
+			}
+			putIndex(t, s, "r", nil, leaf)
+			for _, s := range []*storage.Store{s, newStore(t, driver, &storage.Options{Grace: 1})} { // the other writes again what is old
+				push(s)
+				require.ErrorIs(t, s.DeleteManifest(t.Context(), "r", byDigest(leaf.Digest), keepAll), registry.ErrDenied)
+			}
+		})
+	}
+}
+
 // TestRefusedDeleteLeavesNoMark: a delete that is refused leaves manifests and links as they were.
 func TestRefusedDeleteLeavesNoMark(t *testing.T) {
 	driver := newMemory(t)
@@ -125,5 +151,30 @@ func TestRefusedDeleteLeavesNoMark(t *testing.T) {
 		content := string(b)
 		require.NotContains(t, content, `"deleting"`)
 		require.NotContains(t, content, `"condemned"`)
+	}
+}
+
+// TestRefusedPushSetsNoTag: of several tags of a push that is refused because of one, none is set, and the history tells of all that was.
+func TestRefusedPushSetsNoTag(t *testing.T) {
+	s := newStore(t, newMemory(t), withHistory)
+	config := pushBlob(t, s, "r", []byte("{}"))
+	one := putImage(t, s, "r", image("one", nil, config), tags("v1", "moving"))
+	opts := &registry.PutOptions{}
+	for _, tag := range []string{"a", "moving", "v1", "z"} {
+		opts.Tags = append(opts.Tags, registry.TagPut{Name: tag, IfAbsent: tag != "moving", Keep: tag != "moving"})
+	}
+	for range 20 {
+		_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest, image("two", nil, config), opts)
+		require.ErrorIs(t, err, registry.ErrTagExists)
+		require.Equal(t, []string{"moving", "v1"}, collect(t, s.Tags(t.Context(), "r", nil)))
+		for _, tag := range []string{"moving", "v1"} {
+			m, err := s.GetManifest(t.Context(), "r", byTag(tag))
+			require.NoError(t, err)
+			require.Equal(t, one.Digest, m.Descriptor.Digest)
+		}
+		for _, tag := range []string{"a", "z"} {
+			events := collect(t, s.History(t.Context(), "r", &registry.HistoryOptions{Tag: tag}))
+			require.True(t, len(events) == 0 || events[0].Change == registry.ChangeUntag && !events[0].Unconfirmed, "%v", events)
+		}
 	}
 }

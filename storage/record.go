@@ -69,6 +69,8 @@ type manifestRecord struct {
 	Sum       uint32        `json:"sum"`
 	// Again is that the manifest was refused before, so that it is kept from collectors for as long after it was written.
 	Again bool `json:"again,omitempty"`
+	// Mistyped is that something which the manifest says is an image is none, or was not there when it was pushed.
+	Mistyped bool `json:"mistyped,omitempty"`
 	// Collected is that the mark deleting is that of a collector, who found nothing that leads to it. A delete takes it over.
 	Collected bool `json:"collected,omitempty"`
 	// Delete names the delete whose mark deleting is, whoever goes on with it: see event.Delete.

@@ -38,8 +38,10 @@ func (s *Store) CollectEvery(ctx context.Context, opts ScheduleOptions) error {
 	if _, err := s.newCollector(&opts.Collect); err != nil {
 		return err
 	}
+	waited := "" // the version of the lease that has been waited for
 	for {
-		wait, err := s.collectIfDue(ctx, opts)
+		wait, version, err := s.collectIfDue(ctx, opts, waited)
+		waited = version
 		if err != nil && ctx.Err() == nil {
 			opts.Done(nil, err)
 		}
@@ -53,35 +55,40 @@ func (s *Store) CollectEvery(ctx context.Context, opts ScheduleOptions) error {
 	}
 }
 
-// leaseTime is how long a lease lasts that nobody prolongs.
+// maxLease is the most that a lease lasts which nobody prolongs.
+const maxLease = time.Minute
+
 func leaseTime(every time.Duration) time.Duration {
-	return min(max(every, 5*time.Second), time.Minute)
+	return min(max(every, 5*time.Second), maxLease)
 }
 
-// collectIfDue collects if that is due and nobody else does, and returns when to try again.
-func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions) (time.Duration, error) {
+// collectIfDue collects if that is due and nobody else does, and returns when to try again. If that depends on others, it returns the version of the lease:
+// if it is the same then, they have died, or their clock was wrong, and they are not waited for again.
+func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions, waited string) (wait time.Duration, version string, err error) {
+	soon := min(opts.Every, maxLease)
 	b, info, err := s.read(ctx, leaseKey)
 	if err != nil && !errors.Is(err, ErrNotExist) {
-		return opts.Every, wire(err)
+		return soon, waited, wire(err)
 	}
 	var l leaseRecord
 	if err == nil && json.Unmarshal(b, &l) != nil {
 		l = leaseRecord{}
 	}
-	now := time.Now()
-	// A clock that goes wrong may delay the next collection, but not for longer than this.
-	if wait := min(l.Done.Add(opts.Every).Sub(now), opts.Every); wait > 0 {
-		return wait, nil
-	}
-	if wait := min(l.Until.Sub(now), leaseTime(opts.Every)); wait > 0 {
-		return wait, nil
+	if now := time.Now(); info.Version == "" || info.Version != waited {
+		// A clock that goes wrong may delay the next collection, but not for longer than this.
+		if wait := min(l.Done.Add(opts.Every).Sub(now), opts.Every); wait > 0 {
+			return wait, info.Version, nil
+		}
+		if wait := min(l.Until.Sub(now), maxLease); wait > 0 {
+			return wait, info.Version, nil
+		}
 	}
 	lease := &lease{s: s, version: info.Version, record: leaseRecord{Done: l.Done}, time: leaseTime(opts.Every)}
 	if held, err := lease.prolong(ctx); err != nil || !held {
-		return opts.Every, err
+		return soon, "", err
 	}
 	opts.Done(s.collectUnder(ctx, lease, opts))
-	return opts.Every, nil
+	return opts.Every, "", nil
 }
 
 // collectUnder collects while it holds the lease.

@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/storagetest"
 )
 
 // TestCollectEvery: two replicas collect as often as told, and one goes on when the other has ended.
@@ -98,5 +100,65 @@ func TestCollectRate(t *testing.T) {
 	for _, bad := range []storage.CollectOptions{{Rate: -1}, {Parallel: -1}, {Memory: -1}} {
 		_, err := s.Collect(t.Context(), &bad)
 		require.Error(t, err)
+	}
+}
+
+// TestCollectSoon: what keeps a process from collecting does so for a minute, or for as long as it is told between two collections, and not again and
+// again: a clock that was wrong, a storage that did not answer, another who was first and has died.
+func TestCollectSoon(t *testing.T) {
+	lease := func(until, done time.Duration) []byte {
+		b, _ := json.Marshal(map[string]any{"until": time.Now().Add(until), "done": time.Now().Add(done)}) // never fails
+		return append(b, '\n')
+	}
+	const every = 10 * time.Hour
+	for name, row := range map[string]struct {
+		before func() []byte // what the lease is when the process starts
+		fail   error         // of the first call for the lease
+		first  func() []byte // what another writes just before this process does
+		within time.Duration
+	}{
+		"done in a far future": {before: func() []byte { return lease(-time.Second, 1000*time.Hour) }, within: every},
+		"held by a far future": {before: func() []byte { return lease(1000*time.Hour, -1000*time.Hour) }, within: time.Minute},
+		"no answer":            {fail: storage.ErrUnavailable, within: time.Minute},
+		"second":               {first: func() []byte { return lease(10*time.Second, -1000*time.Hour) }, within: time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newMemory(t)
+				write := func(b []byte) {
+					_, err := d.Put(t.Context(), "lease/collect", bytes.NewReader(b), nil)
+					require.NoError(t, err)
+				}
+				if row.before != nil {
+					write(row.before())
+				}
+				asked, written := false, false
+				s := newStore(t, storagetest.NewFaulty(d, &storagetest.FaultyOptions{Before: func(_ context.Context, c storagetest.Call) error {
+					switch {
+					case c.Key != "lease/collect":
+					case !asked:
+						asked = true
+						return row.fail
+					case c.Op == "Put" && row.first != nil && !written:
+						written = true
+						write(row.first())
+					}
+					return nil
+				}}), nil)
+				ctx, cancel := context.WithTimeout(t.Context(), row.within+time.Second)
+				defer cancel()
+				n := 0
+				err := s.CollectEvery(ctx, storage.ScheduleOptions{Every: every, Done: func(r *storage.CollectReport, err error) {
+					if row.fail == nil {
+						require.NoError(t, err)
+					}
+					if r != nil {
+						n++
+					}
+				}})
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				require.Equal(t, 1, n)
+			})
+		})
 	}
 }

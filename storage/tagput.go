@@ -138,6 +138,27 @@ func (p *manifestPut) create(info Info, absent bool, before string) {
 	}
 }
 
+// untag removes the tags that this push has created, which is refused. One that somebody has written again stays.
+func (p *manifestPut) untag(ctx context.Context) error {
+	desc := p.descriptor()
+	return inParallel(len(p.created), func(i int) error {
+		key := p.created[i].Key
+		b, err := p.s.begin(ctx, p.repo, eventUntag, base(key), event{By: p.by, Before: &desc})
+		if err != nil {
+			return err
+		}
+		err = p.s.driver.Delete(ctx, key, p.created[i].Version)
+		switch {
+		case err == nil:
+			b.end(ctx, true)
+		case errors.Is(err, ErrNotExist) || changed(err):
+			b.end(ctx, false)
+			return nil
+		}
+		return errors.Join(wire(err), p.s.sync(ctx, err, key))
+	})
+}
+
 // move points the tags at the manifest that are about to; done is false if one is not any more, and the push must begin again.
 func (p *manifestPut) move(ctx context.Context) (done bool, err error) {
 	moved := make([]bool, len(p.moves))

@@ -35,6 +35,9 @@ func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
 			return registry.PutResult{}, err
 		}
 		done, err := p.try(ctx)
+		if errors.Is(err, registry.ErrTagExists) {
+			err = errors.Join(err, p.untag(ctx))
+		}
 		if err != nil {
 			return registry.PutResult{}, errors.Join(err, p.unpoint(ctx))
 		}
@@ -60,6 +63,8 @@ type manifestPut struct {
 	by      string
 	unhide  bool     // links that a delete of the repository has hidden serve, too
 	found   []string // keys of what the manifest names
+
+	mistyped bool // see manifestRecord.Mistyped
 
 	spared bool // the repository was about to be deleted
 
@@ -237,7 +242,7 @@ func (p *manifestPut) refuse(ctx context.Context, m *manifestRecord, err error) 
 func (p *manifestPut) set(ctx context.Context, m *manifestRecord, to state) (*manifestRecord, error) {
 	n := &manifestRecord{
 		State: to, Nonce: nonce(), MediaType: p.parsed.MediaType, Size: int64(len(p.content)), Sum: checksum(p.content),
-		Again: m.State == refused || m.Again,
+		Again: m.State == refused || m.Again, Mistyped: m.Mistyped || p.mistyped,
 	}
 	if p.parsed.Subject != nil {
 		n.Subject = p.parsed.Subject.Digest
@@ -258,9 +263,10 @@ func (p *manifestPut) check(ctx context.Context) error {
 	refs := p.parsed.References
 	keys := make([]string, len(refs))
 	absent := make([]bool, len(refs))
+	mistyped := make([]bool, len(refs))
 	err := inParallel(len(refs), func(i int) error {
-		size, key, _, err := p.find(ctx, refs[i])
-		keys[i] = key
+		size, key, m, err := p.find(ctx, refs[i])
+		keys[i], mistyped[i] = key, isImage(refs[i].MediaType) && (m == nil || !isImage(m.MediaType))
 		if errors.Is(err, errMissing) {
 			absent[i] = !p.s.opts.Sparse && !refs[i].NonDistributable
 			return nil
@@ -283,6 +289,7 @@ func (p *manifestPut) check(ctx context.Context) error {
 	if len(missing) > 0 {
 		return registry.ErrManifestBlobUnknown.WithDetail(missing)
 	}
+	p.mistyped = slices.Contains(mistyped, true)
 	p.found = slices.DeleteFunc(keys, func(k string) bool { return k == "" })
 	return nil
 }
