@@ -90,3 +90,27 @@ func TestDeletesOfOneManifest(t *testing.T) {
 		}
 	}
 }
+
+// TestDeletesOfOneRepository: what two have deleted who delete the same repository comes back together.
+func TestDeletesOfOneRepository(t *testing.T) {
+	for n := 1; ; n++ {
+		driver, reached := newMemory(t), false
+		s := newStore(t, driver, withHistory)
+		config := pushBlob(t, s, "r", []byte("{}"))
+		putImage(t, s, "r", image("one", nil, config), tags("v1"))
+		putImage(t, s, "r", image("two", nil, config), tags("v2"))
+		_ = beforeCall(t, driver, withHistory, n+1, func(s *storage.Store) { // the first is that of New
+			reached = true
+			_ = s.DeleteRepository(t.Context(), "r", nil)
+		}).DeleteRepository(t.Context(), "r", nil) // either of them may find nothing any more
+		require.Empty(t, collect(t, s.Repositories(t.Context(), nil)))
+		if !reached {
+			require.Greater(t, n, 20)
+			return
+		}
+		res, err := s.Restore(t.Context(), "r", reference.Ref{}, nil)
+		require.NoError(t, err, n)
+		require.Empty(t, res.Lost, n)
+		require.Equal(t, []string{"v1", "v2"}, collect(t, s.Tags(t.Context(), "r", nil)), n)
+	}
+}

@@ -49,7 +49,7 @@ type event struct {
 	Before    *ocispec.Descriptor `json:"before,omitempty"`
 	After     *ocispec.Descriptor `json:"after,omitempty"`
 	Tags      []string            `json:"tags,omitempty"`
-	Group     string              `json:"group,omitempty"`  // id of the delete of the repository that this one is a part of
+	Group     string              `json:"group,omitempty"`  // id of the delete of the repository that this one is a part of, or goes on with
 	Delete    string              `json:"delete,omitempty"` // of a manifest: the same for all that have gone on with it, each of whom may have removed some of the tags
 	Confirmed bool                `json:"confirmed,omitempty"`
 	Sum       uint32              `json:"sum"`
@@ -140,6 +140,13 @@ func (b *begun) id() string {
 		return ""
 	}
 	return b.e.id
+}
+
+// join makes the event, that of a repository's delete, one that goes on with another.
+func (b *begun) join(group string) {
+	if b != nil && group != b.e.id {
+		b.e.Group = group
+	}
 }
 
 // end confirms the event if it has happened, and removes it otherwise. A failure leaves it unconfirmed.

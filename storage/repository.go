@@ -29,6 +29,7 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	if err != nil {
 		return err
 	}
+	b.join(del.group)
 	return s.deleteRepository(ctx, repo, c, b, del)
 }
 
@@ -112,7 +113,8 @@ func (s *Store) deleteRepository(ctx context.Context, repo string, c *repository
 }
 
 // beginDelete notes in the catalogue that a delete of the repository has begun, so that it is finished by whoever collects, and returns what the catalogue says
-// then; it has no version if the repository is not there. A delete that depends on tags is not noted: only its caller knows on which.
+// then; it has no version if the repository is not there. A delete that depends on tags is not noted: only its caller knows on which. One that goes on with
+// another takes its group.
 func (s *Store) beginDelete(ctx context.Context, repo string, del *deletion) (*repositoryRecord, error) {
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
@@ -121,6 +123,9 @@ func (s *Store) beginDelete(ctx context.Context, repo string, del *deletion) (*r
 		c, err := s.readRepository(ctx, repo)
 		if err != nil || c.version == "" || del.Keep != nil {
 			return c, err
+		}
+		if c.Deleting != nil && c.Deleting.Event != "" && del.group != "" {
+			del.group = c.Deleting.Event
 		}
 		c.Nonce, c.Deleting = nonce(), &deletingRecord{By: del.By, Event: del.group}
 		if c.version, err = s.put(ctx, repositoryKey(repo), c.version, c, nil, Deferred); !changed(err) {

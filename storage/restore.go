@@ -235,7 +235,8 @@ func (r *restore) repository(ctx context.Context) error {
 	return registry.ErrNameUnknown.WithDetail(map[string]string{"name": r.repo})
 }
 
-// lastDelete takes the last delete of the repository off repos: those before it that died half-way are parts of it.
+// lastDelete takes the last delete of the repository off repos: those before it that died half-way, or that it went on with, are
+// parts of it.
 func (r *restore) lastDelete(ctx context.Context) (groups []string, err error) {
 	for len(r.repos) > 0 {
 		e := r.repos[0]
@@ -243,11 +244,14 @@ func (r *restore) lastDelete(ctx context.Context) (groups []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if ok && e.Confirmed && len(groups) > 0 {
+		if ok && e.Confirmed && len(groups) > 0 && !slices.Contains(groups, e.id) && !slices.Contains(groups, e.Group) {
 			break
 		}
 		if r.repos = r.repos[1:]; ok {
 			groups = append(groups, e.id)
+			if e.Group != "" {
+				groups = append(groups, e.Group)
+			}
 		}
 	}
 	return groups, nil
