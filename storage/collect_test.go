@@ -397,6 +397,30 @@ func TestCollectFinishesDeletes(t *testing.T) {
 	}
 }
 
+// TestBlobsPushedBeforeCollectionFinishesDelete: what a push has sent since a delete of the repository died is there for its manifest.
+func TestBlobsPushedBeforeCollectionFinishesDelete(t *testing.T) {
+	for _, opts := range []*storage.Options{nil, {History: time.Hour}} {
+		driver := newMemory(t)
+		s := newStore(t, driver, opts)
+		old := pushBlob(t, s, "r", random(1, 50_000))
+		putImage(t, s, "r", image("old", nil, old), tags("t"))
+		faulty := storagetest.NewFaulty(driver, nil)
+		dying := newStore(t, faulty, opts)
+		faulty.CutAfter(3)
+		require.Error(t, dying.DeleteRepository(t.Context(), "r", nil))
+
+		config, layer := pushBlob(t, s, "r", []byte("{}")), pushBlob(t, s, "r", random(2, 50_000))
+		for range 2 {
+			collected(t, s, nil)
+		}
+		_, err := s.StatBlob(t.Context(), "r", old.Digest, nil)
+		require.ErrorIs(t, err, registry.ErrBlobUnknown)
+		_, err = s.GetManifest(t.Context(), "r", byTag("t"))
+		require.ErrorIs(t, err, registry.ErrManifestUnknown)
+		putImage(t, s, "r", image("new", nil, config, layer), nil)
+	}
+}
+
 // TestDeleteRepositoryBesideCollection collects before each call of the delete of a repository, of which a history is kept. No blob of it is served
 // afterwards, and all comes back by a restore.
 func TestDeleteRepositoryBesideCollection(t *testing.T) {

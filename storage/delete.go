@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -109,8 +110,9 @@ func (s *Store) DeleteManifest(ctx context.Context, repo string, ref reference.R
 // deletion is how something is deleted.
 type deletion struct {
 	registry.DeleteOptions
-	group string // the event of the delete of the repository that it is a part of
-	while string // goes on only while the catalogue says of the repository what it said in this version; "" is always
+	group string    // the event of the delete of the repository that it is a part of
+	since time.Time // spares blobs that were pushed then or later; zero is none
+	while string    // goes on only while the catalogue says of the repository what it said in this version; "" is always
 }
 
 func newDeletion(opts *registry.DeleteOptions) *deletion {

@@ -115,11 +115,14 @@ type repositoryRecord struct {
 	Spared bool `json:"spared,omitempty"`
 
 	version string
+	modTime time.Time // of the version
 }
 
 type deletingRecord struct {
 	By    string `json:"by,omitempty"`
 	Event string `json:"event,omitempty"` // in the history
+	// Since is when the delete began, by the clock of the storage, once a collector has begun to finish it.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // mark is an object that says something by being there.

@@ -43,6 +43,9 @@ func (s *Store) finishDelete(ctx context.Context, repo string, c *repositoryReco
 	ctx = context.WithoutCancel(ctx)
 	del := newDeletion(&registry.DeleteOptions{By: c.Deleting.By})
 	c.Nonce = nonce()
+	if c.Deleting.Since.IsZero() {
+		c.Deleting.Since = c.modTime
+	}
 	var err error
 	if c.version, err = s.put(ctx, repositoryKey(repo), c.version, c, nil, Deferred); changed(err) {
 		return errPushed
@@ -53,7 +56,7 @@ func (s *Store) finishDelete(ctx context.Context, repo string, c *repositoryReco
 	if err != nil {
 		return err
 	}
-	del.group, del.while = b.id(), c.version
+	del.group, del.while, del.since = b.id(), c.version, c.Deleting.Since
 	return s.deleteRepository(ctx, repo, c, b, del)
 }
 
@@ -152,7 +155,7 @@ func decodeRepository(b []byte, info Info) *repositoryRecord {
 	if _, ok := decode(b, c); !ok {
 		c = &repositoryRecord{} // it says enough by being there
 	}
-	c.version = info.Version
+	c.version, c.modTime = info.Version, info.ModTime
 	return c
 }
 
@@ -221,11 +224,11 @@ func (s *Store) clear(ctx context.Context, repo string, del *deletion) error {
 // clearLinks removes links as a collector would: condemned first, then a manifest is looked for that may need them, so that no push is broken that
 // begins meanwhile. It returns those that it has found changed.
 func (s *Store) clearLinks(ctx context.Context, repo string, blobs []digest.Digest, del *deletion) (again []digest.Digest, err error) {
-	links := make([]*link, len(blobs)) // nil is one that is gone, or nobody reads
+	links := make([]*link, len(blobs)) // nil is one that is gone, or nobody reads, or that has been pushed since
 	changes := make([]bool, len(blobs))
 	err = inParallel(len(blobs), func(i int) error {
 		l, err := s.readLink(ctx, repo, blobs[i])
-		if err != nil || !l.readable() {
+		if err != nil || !l.readable() || !del.since.IsZero() && !l.modTime.Before(del.since) {
 			return err
 		}
 		if l.State == live {
