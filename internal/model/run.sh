@@ -211,8 +211,8 @@ bad=0 n=0 running=0
 # check WANT CONFIGURATION MODEL, two at once.
 check() {
 	((running < 2)) || finished
-	one "$@" "$work/$((++n))" &
-	((++running))
+	n=$((n + 1)) running=$((running + 1))
+	one "$@" "$work/$n" &
 }
 
 # finished waits for a check to end.
