@@ -3,7 +3,7 @@
 # (tags.pml), and that of referrers and their subject (refs.pml), with spin. The protocol as it is must give complete searches without an error; each
 # rule taken away alone must give a counterexample, or the model would not see what the rule is for.
 #
-#   run.sh        about five minutes on two cores, 2 GB of memory
+#   run.sh        about eight minutes on two cores, 2 GB of memory
 #   run.sh full   more actors at once
 set -euo pipefail
 folder=$(cd "$(dirname "$0")" && pwd)
