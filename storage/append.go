@@ -57,8 +57,8 @@ func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to 
 	}
 	if in.n > 0 || next.State != u.rec.State {
 		if err := u.advance(ctx, next, h); err != nil {
-			if errors.Is(err, registry.ErrRangeInvalid) || errors.Is(err, registry.ErrUploadUnknown) || errors.Is(err, registry.ErrNoSpace) {
-				u.s.drop(ctx, written) // no record names them; after any other error one may
+			if u.isUnnamed(written, err) {
+				u.s.drop(ctx, written)
 			}
 			return 0, err
 		}
@@ -71,6 +71,15 @@ func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to 
 		return in.n, registry.ErrSizeInvalid
 	}
 	return in.n, nil
+}
+
+// isUnnamed reports whether nothing names segments that the record was to name, whose write has failed with err. One that was refused may have been done
+// all the same: its answer was lost, it was made again, and meanwhile others have gone on, or even committed.
+func (u *upload) isUnnamed(written []segment, err error) bool {
+	if errors.Is(err, registry.ErrRangeInvalid) && u.rec.version != "" {
+		return !slices.ContainsFunc(u.rec.Segments, func(seg segment) bool { return slices.Contains(written, seg) })
+	}
+	return errors.Is(err, registry.ErrNoSpace)
 }
 
 // receive reads all of in, and returns the record as it becomes with it, the segment written, if any, and those that it has absorbed.

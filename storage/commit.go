@@ -160,10 +160,10 @@ func (u *upload) publish(ctx context.Context, d digest.Digest, l *link, claim bo
 	if err != nil {
 		return false, err
 	}
-	if _, err = u.s.share(ctx, u.repo, d, sources, nil, true); err == nil {
-		return false, nil
-	}
-	if !errors.Is(err, errMissing) {
+	if from, err := u.s.share(ctx, u.repo, d, sources, nil, true); err == nil {
+		// Where the answer to the first record was lost, others may have committed the upload before that was written again.
+		return slices.Equal(from.Segments, l.Segments), nil
+	} else if !errors.Is(err, errMissing) {
 		return false, err
 	}
 	keys := make([]string, len(l.Segments))

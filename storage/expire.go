@@ -3,7 +3,10 @@ package storage
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // ExpireUploads ends the uploads that have had no request for Options.UploadTTL, and drops what they received. It returns how
@@ -71,8 +74,35 @@ func (s *Store) expire(ctx context.Context, info Info) (bool, error) {
 	}
 	// Nobody can commit it any more: a Commit claims the record first. Where one has done that already, a link may name the
 	// bytes, and they are the collector's.
-	if whole && r.State == receiving {
+	if whole && r.State == receiving && !s.isCommitted(ctx, &r) {
 		s.drop(ctx, r.Segments)
 	}
 	return true, nil
+}
+
+// isCommitted reports whether an upload may have been committed although its record is there: the first one, whose answer was lost, was written again
+// when the upload had ended. Where that cannot be told, its bytes are the collector's.
+func (s *Store) isCommitted(ctx context.Context, r *uploadRecord) bool {
+	if r.Seq > 1 || len(r.Segments) == 0 {
+		return false
+	}
+	if !r.Algorithm.Available() {
+		return true
+	}
+	h, err := r.restore()
+	if err != nil {
+		return true
+	}
+	d := digest.NewDigest(r.Algorithm, h)
+	repos, err := s.sources(ctx, d, mountSearch)
+	if err != nil {
+		return true
+	}
+	for _, repo := range append(repos, r.Repository) {
+		l, err := s.readLink(ctx, repo, d)
+		if err != nil || slices.Equal(l.Segments, r.Segments) {
+			return true
+		}
+	}
+	return false
 }

@@ -29,17 +29,18 @@ func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest, opt
 	if o.Allow == nil {
 		o.Allow = func(string) error { return nil }
 	}
-	size, err := int64(0), error(nil)
+	var l *link
+	var err error
 	if o.From == "" {
 		var sources []string
 		if sources, err = s.sources(ctx, d, mountSearch); err == nil {
-			size, err = s.share(ctx, repo, d, sources, o.Allow, false)
+			l, err = s.share(ctx, repo, d, sources, o.Allow, false)
 		}
 	} else {
 		if err := checkName(o.From); err != nil {
 			return ocispec.Descriptor{}, err
 		}
-		size, err = s.shareFrom(ctx, repo, d, o.From, o.Allow, false)
+		l, err = s.shareFrom(ctx, repo, d, o.From, o.Allow, false)
 	}
 	if errors.Is(err, errMissing) {
 		return ocispec.Descriptor{}, registry.ErrBlobUnknown.WithCause(err)
@@ -50,7 +51,7 @@ func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest, opt
 	if err := s.driver.Sync(ctx, linkKey(repo, d)); err != nil {
 		return ocispec.Descriptor{}, wire(err)
 	}
-	return blobDescriptor(d, size), nil
+	return blobDescriptor(d, l.Size), nil
 }
 
 // sources returns the repositories, at most limit, where a blob may be found.
@@ -68,36 +69,36 @@ func (s *Store) sources(ctx context.Context, d digest.Digest, limit int) ([]stri
 	return found, nil
 }
 
-// share makes a blob known in repo that one of the sources has, and returns its size. It looks only at those that allow permits; nil
+// share makes a blob known in repo that one of the sources has, and returns the link of that. It looks only at those that allow permits; nil
 // permits all. With verify, a link that is there already is not enough if its data are lost.
 //
 // Errors: errMissing.
-func (s *Store) share(ctx context.Context, repo string, d digest.Digest, sources []string, allow func(string) error, verify bool) (int64, error) {
+func (s *Store) share(ctx context.Context, repo string, d digest.Digest, sources []string, allow func(string) error, verify bool) (*link, error) {
 	for _, from := range sources {
-		if size, err := s.shareFrom(ctx, repo, d, from, allow, verify); !errors.Is(err, errMissing) {
-			return size, err
+		if l, err := s.shareFrom(ctx, repo, d, from, allow, verify); !errors.Is(err, errMissing) {
+			return l, err
 		}
 	}
-	return 0, errMissing
+	return nil, errMissing
 }
 
-// shareFrom makes a blob of the repository from known in repo, and returns its size. A source that is not allowed is like one that
+// shareFrom makes a blob of the repository from known in repo, and returns the link there. A source that is not allowed is like one that
 // does not have the blob.
 //
 // Errors: errMissing.
-func (s *Store) shareFrom(ctx context.Context, repo string, d digest.Digest, from string, allow func(string) error, verify bool) (int64, error) {
+func (s *Store) shareFrom(ctx context.Context, repo string, d digest.Digest, from string, allow func(string) error, verify bool) (*link, error) {
 	if allow != nil && allow(from) != nil {
-		return 0, errMissing
+		return nil, errMissing
 	}
 	l, err := s.readLink(ctx, from, d)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if !l.readable() {
-		return 0, errMissing
+		return nil, errMissing
 	}
 	if _, err = s.publish(ctx, repo, d, l, publishing{verify: verify, absent: from != repo}); errors.Is(err, errCondemned) {
-		return 0, errMissing
+		return nil, errMissing
 	}
-	return l.Size, err
+	return l, err
 }

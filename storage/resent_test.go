@@ -1,0 +1,147 @@
+package storage_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+)
+
+// resent is a driver that loses the answer of a write, once, and makes it again, as clients of stores on the network do. In between, others go on.
+type resent struct {
+	storage.Driver
+	which   func(op, key string) bool
+	between func()
+	done    bool
+}
+
+// again reports whether a write is to be made again.
+func (r *resent) again(op, key string, err error) bool {
+	if err != nil || r.done || !r.which(op, key) {
+		return false
+	}
+	r.done = true
+	if r.between != nil {
+		r.between()
+	}
+	return true
+}
+
+func (r *resent) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+	var b []byte
+	if body != nil {
+		var err error
+		if b, err = io.ReadAll(body); err != nil {
+			return storage.Info{}, err
+		}
+	}
+	info, err := r.Driver.Put(ctx, key, bytes.NewReader(b), opts)
+	if r.again("Put", key, err) {
+		return r.Driver.Put(ctx, key, bytes.NewReader(b), opts)
+	}
+	return info, err
+}
+
+func (r *resent) Delete(ctx context.Context, key, ifVersion string) error {
+	err := r.Driver.Delete(ctx, key, ifVersion)
+	if r.again("Delete", key, err) {
+		return r.Driver.Delete(ctx, key, ifVersion)
+	}
+	return err
+}
+
+// TestUploadGoesOnWhileAnswerIsLost: that a part has been received is written, but the answer is lost. Before the write is made again, the client asks
+// another replica how far the upload has come, and goes on there. What that has made of it stays.
+func TestUploadGoesOnWhileAnswerIsLost(t *testing.T) {
+	const part = 3 * storage.InlineSize
+	content := random(1, 3*part)
+	for received := range 2 { // parts before
+		for name, goOn := range map[string]func(u registry.Upload) (whole []byte){
+			"commit": func(u registry.Upload) []byte {
+				content := content[:u.Size()]
+				_, err := u.Commit(t.Context(), digest.FromBytes(content), nil)
+				require.NoError(t, err)
+				return content
+			},
+			"append": func(u registry.Upload) []byte {
+				_, err := u.Append(t.Context(), u.Size(), part, bytes.NewReader(content[u.Size():][:part]))
+				require.NoError(t, err)
+				return content[:u.Size()]
+			},
+		} {
+			t.Run(fmt.Sprint(name, " after ", received), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					driver, parts := newMemory(t), 0
+					r := &resent{Driver: driver, which: func(op, key string) bool {
+						if op == "Put" && strings.HasPrefix(key, "u/") {
+							parts++
+						}
+						return parts > received
+					}}
+					one, two := newStore(t, r, nil), newStore(t, driver, nil)
+					u, err := one.CreateUpload(t.Context(), "r", nil)
+					require.NoError(t, err)
+					var whole []byte
+					r.between = func() {
+						u, err := two.ResumeUpload(t.Context(), "r", u.ID(), nil)
+						require.NoError(t, err)
+						require.EqualValues(t, part*(received+1), u.Size())
+						whole = goOn(u)
+					}
+					for n := range received + 1 {
+						_, err = u.Append(t.Context(), int64(part*n), part, bytes.NewReader(content[part*n:][:part]))
+					}
+					if err == nil {
+						require.Zero(t, received) // there is no record, as before the first part
+					}
+					require.NotEmpty(t, whole)
+					if name == "append" {
+						u, err := two.ResumeUpload(t.Context(), "r", u.ID(), nil)
+						require.NoError(t, err)
+						_, err = u.Commit(t.Context(), digest.FromBytes(whole), nil)
+						require.NoError(t, err)
+					}
+					time.Sleep(storage.DefaultUploadTTL)
+					_, err = two.ExpireUploads(t.Context())
+					require.NoError(t, err)
+					got, err := readBlob(t.Context(), two, "r", digest.FromBytes(whole))
+					require.NoError(t, err)
+					require.True(t, bytes.Equal(whole, got))
+				})
+			})
+		}
+	}
+}
+
+// TestCommitWhileAnswerIsLost: the same, when all comes with the commit, which then goes on with a record that is there again.
+func TestCommitWhileAnswerIsLost(t *testing.T) {
+	content := random(1, 3*storage.InlineSize)
+	d := digest.FromBytes(content)
+	driver := newMemory(t)
+	r := &resent{Driver: driver, which: func(op, key string) bool { return op == "Put" && strings.HasPrefix(key, "u/") }}
+	one, two := newStore(t, r, nil), newStore(t, driver, nil)
+	u, err := one.CreateUpload(t.Context(), "r", nil)
+	require.NoError(t, err)
+	r.between = func() {
+		u, err := two.ResumeUpload(t.Context(), "r", u.ID(), nil)
+		require.NoError(t, err)
+		_, err = u.Commit(t.Context(), d, nil)
+		require.NoError(t, err)
+	}
+	_, err = u.Commit(t.Context(), d, &registry.Chunk{Length: int64(len(content)), Body: bytes.NewReader(content)})
+	require.NoError(t, err)
+	require.True(t, r.done)
+	got, err := readBlob(t.Context(), two, "r", d)
+	require.NoError(t, err)
+	require.Equal(t, content, got)
+}
