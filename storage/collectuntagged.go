@@ -172,10 +172,11 @@ func (r *repoCollector) settleManifest(ctx context.Context, g *garbageManifest) 
 	if err != nil && !changed(err) {
 		return false, wire(err)
 	}
-	b.end(ctx, err == nil)
 	if err != nil {
+		b.overtaken(ctx, manifestKey(r.repo, g.digest))
 		return false, nil
 	}
+	b.end(ctx, true)
 	r.count(func(c *CollectReport) { c.Removed.Untagged++ })
 	return true, nil
 }

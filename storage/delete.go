@@ -143,7 +143,7 @@ func (s *Store) deleteTag(ctx context.Context, repo, tag string, del *deletion) 
 		if err == nil {
 			b.end(ctx, true)
 		} else if errors.Is(err, ErrNotExist) || changed(err) {
-			b.end(ctx, false)
+			b.overtaken(ctx, tagKey(repo, tag))
 		}
 		if errors.Is(err, ErrNotExist) {
 			return manifestUnknown(reference.Ref{Tag: tag})
@@ -221,7 +221,7 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		}
 		overtaken := func() {
 			if len(pointers.tags) == 0 { // else some of them may be gone all the same
-				b.end(ctx, false)
+				b.overtaken(ctx, key)
 			}
 		}
 		if err := s.removePointers(ctx, pointers); changed(err) {

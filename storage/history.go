@@ -163,6 +163,17 @@ func (b *begun) end(ctx context.Context, happened bool) {
 	_, _ = b.s.put(ctx, key, b.e.version, b.e, b.e.content, Deferred)
 }
 
+// overtaken removes the event, of the removal of an object which somebody else was first to change. If the object is not there, it may be this one
+// that has removed it, and its answer was lost: then the event stays, unconfirmed.
+func (b *begun) overtaken(ctx context.Context, key string) {
+	if b == nil {
+		return
+	}
+	if _, err := b.s.driver.Stat(ctx, key); err == nil {
+		b.end(ctx, false)
+	}
+}
+
 // eventsAtOnce is how many events are read at once.
 const eventsAtOnce = 64
 

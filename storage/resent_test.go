@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
 )
 
@@ -22,6 +23,7 @@ type resent struct {
 	storage.Driver
 	which   func(op, key string) bool
 	between func()
+	answer  error // of a delete that is made again; nil is that of the driver
 	done    bool
 }
 
@@ -55,7 +57,9 @@ func (r *resent) Put(ctx context.Context, key string, body io.Reader, opts *stor
 func (r *resent) Delete(ctx context.Context, key, ifVersion string) error {
 	err := r.Driver.Delete(ctx, key, ifVersion)
 	if r.again("Delete", key, err) {
-		return r.Driver.Delete(ctx, key, ifVersion)
+		if err = r.Driver.Delete(ctx, key, ifVersion); err != nil && ifVersion != "" && r.answer != nil {
+			err = r.answer
+		}
 	}
 	return err
 }
@@ -144,4 +148,47 @@ func TestCommitWhileAnswerIsLost(t *testing.T) {
 	got, err := readBlob(t.Context(), two, "r", d)
 	require.NoError(t, err)
 	require.Equal(t, content, got)
+}
+
+// TestDeleteWhileAnswerIsLost makes each write of a delete again, in turn, as its answer was lost. What has gone can be had back.
+func TestDeleteWhileAnswerIsLost(t *testing.T) {
+	for name, ref := range map[string]func(d digest.Digest) reference.Ref{
+		"tag":        func(digest.Digest) reference.Ref { return byTag("v1") },
+		"manifest":   byDigest,
+		"repository": func(digest.Digest) reference.Ref { return reference.Ref{} },
+	} {
+		for _, tag := range [][]string{{}, {"v1"}, {"v1", "v2"}} {
+			if name == "tag" && len(tag) == 0 {
+				continue
+			}
+			for _, answer := range []error{storage.ErrNotExist, storage.ErrChanged} {
+				t.Run(fmt.Sprint(name, " ", len(tag), " ", answer), func(t *testing.T) {
+					for n := 1; ; n++ {
+						driver, writes := newMemory(t), 0
+						s := newStore(t, driver, withHistory)
+						content := image("one", nil, pushBlob(t, s, "r", []byte("{}")))
+						d := putImage(t, s, "r", content, tags(tag...)).Digest
+						r := &resent{Driver: driver, answer: answer, which: func(string, string) bool { writes++; return writes == n }}
+						one := newStore(t, r, withHistory)
+						ref := ref(d)
+						if ref == (reference.Ref{}) {
+							_ = one.DeleteRepository(t.Context(), "r", nil)
+						} else {
+							_ = one.DeleteManifest(t.Context(), "r", ref, nil)
+						}
+						_, err := s.Restore(t.Context(), "r", ref, nil)
+						require.NoError(t, err, n)
+						require.Equal(t, tag, collect(t, s.Tags(t.Context(), "r", nil)), n)
+						got, err := s.GetManifest(t.Context(), "r", byDigest(d))
+						require.NoError(t, err, n)
+						require.Equal(t, content, got.Content, n)
+						if !r.done {
+							require.Greater(t, n, 3)
+							return
+						}
+					}
+				})
+			}
+		}
+	}
 }

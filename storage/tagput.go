@@ -152,7 +152,7 @@ func (p *manifestPut) untag(ctx context.Context) error {
 		case err == nil:
 			b.end(ctx, true)
 		case errors.Is(err, ErrNotExist) || changed(err):
-			b.end(ctx, false)
+			b.overtaken(ctx, key)
 			return nil
 		}
 		return errors.Join(wire(err), p.s.sync(ctx, err, key))
