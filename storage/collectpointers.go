@@ -102,10 +102,12 @@ func (p *pointerCollector) tag(ctx context.Context, info Info) error {
 	if gone, err := p.orphan(ctx, Info{Key: info.Key, Version: t.version}, d); gone || err != nil {
 		return err
 	}
-	if len(t.Next) > 0 && p.old(t.modTime) && !p.opts.DryRun {
-		_, err := p.s.takeBack(ctx, p.repo, tag, t, func(next) bool { return true })
+	// A tag that others move all the time is never old.
+	over := func(n next) bool { return p.old(t.modTime) || !n.Time.IsZero() && p.old(n.Time) }
+	if slices.ContainsFunc(t.Next, over) && !p.opts.DryRun {
+		_, err := p.s.takeBack(ctx, p.repo, tag, t, over)
 		if err == nil {
-			t.Next = nil
+			t.Next = t.without(over)
 		} else if !changed(err) {
 			return wire(err)
 		}

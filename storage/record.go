@@ -104,6 +104,7 @@ type entry struct {
 type next struct {
 	Nonce      string             `json:"nonce"` // of the push
 	Descriptor ocispec.Descriptor `json:"descriptor"`
+	Time       time.Time          `json:"time,omitzero"` // by the clock of the push
 }
 
 // repositoryRecord is a repository in the catalogue.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -90,7 +91,7 @@ func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 			if put.IfAbsent {
 				return registry.ErrTagExists.WithDetail(map[string]string{"tag": put.Name})
 			}
-			m := &tagMove{put: put, next: next{Nonce: nonce(), Descriptor: desc}}
+			m := &tagMove{put: put, next: next{Nonce: nonce(), Descriptor: desc, Time: time.Now().UTC()}}
 			others := now.Next[max(0, len(now.Next)+1-maxNext):]
 			m.now, err = p.s.putTag(ctx, p.repo, put.Name, now, entry{Descriptor: now.Descriptor, Next: append(slices.Clone(others), m.next)})
 			if changed(err) {

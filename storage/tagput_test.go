@@ -152,6 +152,30 @@ func TestTagWhoseMoveDied(t *testing.T) {
 	}
 }
 
+// TestBusyTagWhoseMoveDied: what a push was about to point a tag at that has died goes after the grace, although others move the tag all the time.
+func TestBusyTagWhoseMoveDied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		driver := newMemory(t)
+		s := newStore(t, driver, nil)
+		m := newMovingTag(t, s)
+		for n := 1; !strings.Contains(contentOf(t, driver, "r/r/t/t"), "next"); n++ {
+			faulty := storagetest.NewFaulty(driver, nil)
+			dying := newStore(t, faulty, nil)
+			faulty.CutAfter(n)
+			require.Error(t, m.move(t.Context(), dying), n)
+		}
+		config := pushBlob(t, s, "r", []byte("{}"))
+		for day := range 4 {
+			putImage(t, s, "r", image(fmt.Sprint(day), nil, config), tags("t"))
+			time.Sleep(storage.DefaultGrace - time.Hour)
+			collected(t, s, &storage.CollectOptions{Untagged: true})
+		}
+		require.NotContains(t, contentOf(t, driver, "r/r/t/t"), "next")
+		_, err := s.GetManifest(t.Context(), "r", byDigest(m.to))
+		require.ErrorIs(t, err, registry.ErrManifestUnknown)
+	})
+}
+
 // TestTagMovedByMany moves one tag from many sides, on two replicas. All of them succeed, and nothing is left of who was first.
 func TestTagMovedByMany(t *testing.T) {
 	driver := newMemory(t)
