@@ -440,3 +440,30 @@ func TestAwaitedIsAbsent(t *testing.T) {
 	collected(t, r.store, untagged)
 	require.Equal(t, []string{"keys/upload", "layout"}, keys(t, r.driver, ""))
 }
+
+// TestIndexOfReferrerBesideDelete pushes an index that names a referrer before each call of the delete of the referrer in turn. A referrer that stays has
+// its entry.
+func TestIndexOfReferrerBesideDelete(t *testing.T) {
+	stayed := 0
+	for n := 1; ; n++ {
+		r := newReferrers(t, nil)
+		r.push()
+		d := digest.FromBytes(r.refer[0])
+		var err error
+		s, made := r.before(n, nil, func() {
+			child := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d, Size: int64(len(r.refer[0]))}
+			_, err = newStore(t, r.driver, nil).PutManifest(t.Context(), "r", ocispec.MediaTypeImageIndex, index(t, child), tags("index"))
+		})
+		require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(d), nil))
+		if *made < n {
+			require.Positive(t, stayed)
+			return
+		}
+		if err != nil {
+			require.ErrorIs(t, err, registry.ErrManifestBlobUnknown)
+		}
+		if r.isThere(0, n) {
+			stayed++
+		}
+	}
+}

@@ -177,11 +177,38 @@ func (s *Store) unmark(ctx context.Context, repo string, d digest.Digest) (*mani
 		if err != nil || m.State != deleting {
 			return m, err
 		}
-		if m, err = s.setVisible(ctx, repo, d, m); !changed(err) {
-			return m, wire(err)
+		now, err := s.setVisible(ctx, repo, d, m)
+		if changed(err) {
+			continue
 		}
+		if err == nil && !m.Collected {
+			err = s.enter(ctx, repo, d, now)
+		}
+		return now, wire(err)
 	}
 	return nil, errContended
+}
+
+// enter writes the entry of a referrer with its subject again, which a delete may have removed before the mark was taken off. Unless another delete has
+// come meanwhile, whoever looks finds it.
+func (s *Store) enter(ctx context.Context, repo string, d digest.Digest, m *manifestRecord) error {
+	if m.Subject == "" {
+		return nil
+	}
+	parsed, err := manifest.Parse(m.MediaType, m.content)
+	if err != nil {
+		return err // it could be parsed when it was pushed
+	}
+	info, err := s.putAlways(ctx, referrerKey(repo, m.Subject, d), &entry{Nonce: nonce(), Descriptor: parsed.Descriptor(d, m.Size)})
+	if err != nil {
+		return err
+	}
+	if m, err = s.readManifest(ctx, repo, d); err != nil {
+		return err
+	} else if m.absent() {
+		return s.removeSeen(ctx, info.Key, info.Version)
+	}
+	return s.driver.Sync(ctx, info.Key)
 }
 
 // setVisible makes a manifest visible that is known as m, and returns it as it is then.
