@@ -3,6 +3,8 @@ package storage_test
 import (
 	"context"
 	"fmt"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -113,4 +115,34 @@ func TestDeletesOfOneRepository(t *testing.T) {
 		require.Empty(t, res.Lost, n)
 		require.Equal(t, []string{"v1", "v2"}, collect(t, s.Tags(t.Context(), "r", nil)), n)
 	}
+}
+
+// TestDeleteOfLargeRepository: the delete of a repository has in mind only some of its blobs at once, which may be in their links.
+func TestDeleteOfLargeRepository(t *testing.T) {
+	const blobs, atOnce = 10_000, 4096
+	driver := newMemory(t)
+	s := newStore(t, driver, nil)
+	putImage(t, s, "r", image("one", nil, pushBlob(t, s, "r", []byte("{}"))), tags("v1"))
+	for i := range blobs {
+		pushBlob(t, s, "r", fmt.Appendf(nil, "%d", i))
+	}
+	var mu sync.Mutex
+	marked, most := 0, 0
+	f := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{After: func(_ context.Context, c storagetest.Call, err error) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if strings.HasPrefix(c.Key, "r/r/b/") {
+			switch c.Op {
+			case "Put":
+				marked++
+			case "Delete":
+				marked--
+			}
+			most = max(most, marked)
+		}
+		return err
+	}})
+	require.NoError(t, newStore(t, f, nil).DeleteRepository(t.Context(), "r", nil))
+	require.Equal(t, atOnce, most)
+	require.Empty(t, keys(t, driver, "r/"))
 }

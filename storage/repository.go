@@ -201,10 +201,25 @@ func (s *Store) clear(ctx context.Context, repo string, del *deletion) error {
 		if err != nil {
 			return wire(err)
 		}
-		if d := pathDigest(info.Key); d != "" {
-			blobs = append(blobs, d)
+		d := pathDigest(info.Key)
+		if d == "" {
+			continue
+		}
+		if blobs = append(blobs, d); len(blobs) == linksAtOnce {
+			if err := s.clearBlobs(ctx, repo, blobs, del); err != nil {
+				return err
+			}
+			blobs = nil
 		}
 	}
+	if err := s.clearBlobs(ctx, repo, blobs, del); err != nil {
+		return err
+	}
+	return s.removeOrphans(ctx, repo)
+}
+
+// clearBlobs removes some blobs of a repository.
+func (s *Store) clearBlobs(ctx context.Context, repo string, blobs []digest.Digest, del *deletion) error {
 	// A link that is another by then has been written by a push, or by a collector, to whom history seemed to need it live.
 	for n := 0; len(blobs) > 0; n++ {
 		if n == attempts {
@@ -218,7 +233,7 @@ func (s *Store) clear(ctx context.Context, repo string, del *deletion) error {
 			return err
 		}
 	}
-	return s.removeOrphans(ctx, repo)
+	return nil
 }
 
 // clearLinks removes links as a collector would: condemned first, then a manifest is looked for that may need them, so that no push is broken that
