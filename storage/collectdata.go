@@ -151,12 +151,16 @@ func (c *collector) nameLinks(ctx context.Context) error {
 	})
 }
 
+// someBytes is about how many bytes the objects have together whose content is kept in mind at once, unless one alone has more.
+const someBytes = 16 << 20
+
 // some calls f for the elements of a list, many at once, and now and then, and at the end, rest, unless it is nil.
 func (c *collector) some(ctx context.Context, prefix string, opts *ListOptions, f func(Info) error, rest func() error) error {
 	var batch []Info
+	size := int64(0)
 	flush := func() error {
 		err := c.parallel(len(batch), func(i int) error { return f(batch[i]) })
-		batch = batch[:0]
+		batch, size = batch[:0], 0
 		if err == nil && rest != nil {
 			err = rest()
 		}
@@ -166,7 +170,8 @@ func (c *collector) some(ctx context.Context, prefix string, opts *ListOptions, 
 		if err != nil {
 			return wire(err)
 		}
-		if batch = append(batch, info); len(batch) == readAtOnce {
+		batch = append(batch, info)
+		if size += info.Size; len(batch) == readAtOnce || size >= someBytes {
 			if err := flush(); err != nil {
 				return err
 			}
