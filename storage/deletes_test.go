@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
@@ -145,4 +146,48 @@ func TestDeleteOfLargeRepository(t *testing.T) {
 	require.NoError(t, newStore(t, f, nil).DeleteRepository(t.Context(), "r", nil))
 	require.Equal(t, atOnce, most)
 	require.Empty(t, keys(t, driver, "r/"))
+}
+
+// TestBlobsOfInterruptedDelete cuts the delete of a repository off after each of its writes, and so the collection that is to finish it. Once it is finished,
+// no blob is served, and all comes back by a restore.
+func TestBlobsOfInterruptedDelete(t *testing.T) {
+	for n := 2; ; n++ { // until then, there is nothing that a collector could know
+		end := false
+		for m := 0; ; m++ {
+			driver := newMemory(t)
+			s := newStore(t, driver, withHistory)
+			config, layer := pushBlob(t, s, "r", []byte("{}")), pushBlob(t, s, "r", random(1, 50_000))
+			putImage(t, s, "r", image("", nil, config, layer), tags("t"))
+			faulty := storagetest.NewFaulty(driver, nil)
+			dying := newStore(t, faulty, withHistory)
+			faulty.CutAfter(n)
+			_ = dying.DeleteRepository(t.Context(), "r", nil)
+			end = !faulty.Cut()
+			faulty = storagetest.NewFaulty(driver, nil)
+			dying = newStore(t, faulty, withHistory)
+			faulty.CutAfter(m)
+			_, _ = dying.Collect(t.Context(), nil)
+			for range 2 {
+				collected(t, s, nil)
+			}
+			at := fmt.Sprint("writes ", n, " ", m)
+			require.Empty(t, collect(t, s.Repositories(t.Context(), nil)), at)
+			for _, b := range []ocispec.Descriptor{config, layer} {
+				_, err := s.StatBlob(t.Context(), "r", b.Digest, nil)
+				require.ErrorIs(t, err, registry.ErrBlobUnknown, at)
+			}
+			_, err := s.Restore(t.Context(), "r", reference.Ref{}, nil)
+			require.NoError(t, err, at)
+			_, err = readBlob(t.Context(), s, "r", layer.Digest)
+			require.NoError(t, err, at)
+			require.Equal(t, []string{"t"}, collect(t, s.Tags(t.Context(), "r", nil)), at)
+			if !faulty.Cut() {
+				break
+			}
+		}
+		if end {
+			require.Greater(t, n, 10)
+			return
+		}
+	}
 }

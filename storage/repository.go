@@ -243,8 +243,12 @@ func (s *Store) clearLinks(ctx context.Context, repo string, blobs []digest.Dige
 	changes := make([]bool, len(blobs))
 	err = inParallel(len(blobs), func(i int) error {
 		l, err := s.readLink(ctx, repo, blobs[i])
-		if err != nil || !l.readable() || !del.since.IsZero() && !l.modTime.Before(del.since) {
+		if err != nil || !l.readable() {
 			return err
+		}
+		// One that is condemned was not pushed since: that is its mark.
+		if l.State == live && !del.since.IsZero() && !l.modTime.Before(del.since) {
+			return nil
 		}
 		if l.State == live {
 			if l, err = s.setLink(ctx, repo, blobs[i], l, condemned); changed(err) {
