@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -191,4 +192,28 @@ func TestDeleteWhileAnswerIsLost(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestMoveWhileAnswerIsLost: that a tag was moved on before the answer was sent again does not take out of the history where it was before.
+func TestMoveWhileAnswerIsLost(t *testing.T) {
+	driver := newMemory(t)
+	s := newStore(t, driver, withHistory)
+	m := newMovingTag(t, s)
+	moves := 0
+	r := &resent{Driver: driver, which: func(op, key string) bool {
+		if op == "Put" && key == "r/r/t/t" {
+			moves++
+		}
+		return moves == 2
+	}}
+	one := newStore(t, r, withHistory)
+	r.between = func() { putImage(t, s, "r", image("on", nil, m.blobs[m.from]...), tags("t")) }
+	require.NoError(t, m.move(t.Context(), one))
+	require.True(t, r.done)
+	require.True(t, slices.ContainsFunc(collect(t, s.History(t.Context(), "r", nil)), func(e registry.HistoryEntry) bool {
+		return e.Before != nil && e.Before.Digest == m.from
+	}))
+	collected(t, s, untagged)
+	_, err := s.Restore(t.Context(), "r", byTag("t"), &registry.RestoreOptions{To: m.from})
+	require.NoError(t, err)
 }

@@ -201,7 +201,10 @@ func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err 
 		}
 		written, err := p.s.putTag(ctx, p.repo, m.put.Name, m.now, entry{Descriptor: desc, Next: m.now.without(m.is)})
 		if changed(err) {
-			b.end(ctx, false)
+			// Where it is not about to move any more, it may have moved, the answer was lost, and others have moved it on.
+			if written != nil && slices.ContainsFunc(written.Next, m.is) {
+				b.end(ctx, false)
+			}
 			m.now = written
 			continue
 		}
