@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,11 +26,15 @@ type resent struct {
 	which   func(op, key string) bool
 	between func()
 	answer  error // of a delete that is made again; nil is that of the driver
-	done    bool
+
+	mu   sync.Mutex
+	done bool
 }
 
 // again reports whether a write is to be made again.
 func (r *resent) again(op, key string, err error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if err != nil || r.done || !r.which(op, key) {
 		return false
 	}
