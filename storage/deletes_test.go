@@ -2,9 +2,12 @@ package storage_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
@@ -112,5 +115,72 @@ func TestDeletesOfOneRepository(t *testing.T) {
 		require.NoError(t, err, n)
 		require.Empty(t, res.Lost, n)
 		require.Equal(t, []string{"v1", "v2"}, collect(t, s.Tags(t.Context(), "r", nil)), n)
+	}
+}
+
+// TestDeleteOvertakenByOneGivenUp: a delete that takes another's mark over, and then gives up, leaves it to the other, whose caller is told that the manifest
+// is gone: a collector's, that goes on with a delete of the repository which somebody has begun anew, and one that a tag forbids.
+func TestDeleteOvertakenByOneGivenUp(t *testing.T) {
+	var desc ocispec.Descriptor
+	for name, c := range map[string]struct {
+		scene  func(t *testing.T, driver storage.Driver)
+		giveUp func(s *storage.Store) error
+		del    func(s *storage.Store) error
+	}{
+		"collector": {
+			scene: func(t *testing.T, driver storage.Driver) {
+				f := storagetest.NewFaulty(driver, nil)
+				dying := newStore(t, f, nil)
+				f.CutAfter(1) // that it has begun
+				require.Error(t, dying.DeleteRepository(t.Context(), "r", nil))
+			},
+			giveUp: func(s *storage.Store) error {
+				_, err := s.Collect(t.Context(), noGrace)
+				return err
+			},
+			del: func(s *storage.Store) error { return s.DeleteRepository(t.Context(), "r", nil) },
+		},
+		"kept": {
+			scene: func(*testing.T, storage.Driver) {},
+			giveUp: func(s *storage.Store) error {
+				err := s.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), keepAll)
+				if errors.Is(err, registry.ErrDenied) {
+					return nil
+				}
+				return err
+			},
+			del: func(s *storage.Store) error { return s.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), nil) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			driver := newMemory(t)
+			s := newStore(t, driver, nil)
+			desc = putImage(t, s, "r", image("", nil, pushBlob(t, s, "r", []byte("{}"))), tags("v1"))
+			c.scene(t, driver)
+			marked, givenUp, deleted := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+			other := newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
+				if call.Op == "Delete" && call.Key == "r/r/t/v1" {
+					close(marked)
+					<-givenUp
+				}
+				return nil
+			}}), nil)
+			begun := false
+			first := newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
+				if call.Op == "Open" && strings.HasPrefix(call.Key, "r/r/m/") && !begun {
+					begun = true
+					go func() { deleted <- c.del(other) }()
+					<-marked
+				}
+				return nil
+			}}), nil)
+			err := c.giveUp(first)
+			close(givenUp)
+			require.NoError(t, err)
+			require.NoError(t, <-deleted)
+			_, err = s.GetManifest(t.Context(), "r", byDigest(desc.Digest))
+			require.ErrorIs(t, err, registry.ErrManifestUnknown)
+			require.Empty(t, keys(t, driver, "r/r/t/"))
+		})
 	}
 }
