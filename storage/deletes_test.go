@@ -223,3 +223,48 @@ func TestCollectFinishingDeletesEnds(t *testing.T) {
 		}
 	}
 }
+
+// TestFinishedDeleteHidesAll cuts a delete of a repository off after each of its writes, and the collection that finishes it as well. What waits to be restored
+// then is not served.
+func TestFinishedDeleteHidesAll(t *testing.T) {
+	for n := 2; ; n++ { // the event, and that it has begun
+		cut := false
+		for k := 0; ; k++ {
+			driver := newMemory(t)
+			s := newStore(t, driver, withHistory)
+			config, layer := pushBlob(t, s, "r", []byte("{}")), pushBlob(t, s, "r", random(1, 50_000))
+			putImage(t, s, "r", image("", nil, config, layer), tags("v1"))
+			faulty := storagetest.NewFaulty(driver, nil)
+			dying := newStore(t, faulty, withHistory)
+			faulty.CutAfter(n)
+			_ = dying.DeleteRepository(t.Context(), "r", nil)
+			cut = faulty.Cut()
+			faulty = storagetest.NewFaulty(driver, nil)
+			dying = newStore(t, faulty, withHistory)
+			faulty.CutAfter(k)
+			_, _ = dying.Collect(t.Context(), noGrace)
+			for range 2 {
+				collected(t, s, noGrace)
+			}
+			at := fmt.Sprintf("writes %d and %d", n, k)
+			for _, d := range []ocispec.Descriptor{config, layer} {
+				_, err := s.StatBlob(t.Context(), "r", d.Digest, nil)
+				require.ErrorIs(t, err, registry.ErrBlobUnknown, at)
+				_, err = s.MountBlob(t.Context(), "q", d.Digest, nil)
+				require.ErrorIs(t, err, registry.ErrBlobUnknown, at)
+			}
+			_, err := s.Restore(t.Context(), "r", reference.Ref{}, nil)
+			require.NoError(t, err, at)
+			got, err := readBlob(t.Context(), s, "r", layer.Digest)
+			require.NoError(t, err, at)
+			require.Equal(t, random(1, 50_000), got, at)
+			if !faulty.Cut() {
+				break
+			}
+		}
+		if !cut {
+			require.Greater(t, n, 8)
+			return
+		}
+	}
+}
