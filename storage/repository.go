@@ -227,8 +227,8 @@ func (s *Store) clearLinks(ctx context.Context, repo string, blobs []digest.Dige
 	changes := make([]bool, len(blobs))
 	err = inParallel(len(blobs), func(i int) error {
 		l, err := s.readLink(ctx, repo, blobs[i])
-		if err != nil || !l.readable() || !del.since.IsZero() && !l.modTime.Before(del.since) {
-			return err
+		if err != nil || !l.readable() || l.State == live && !del.since.IsZero() && !l.modTime.Before(del.since) {
+			return err // one that is condemned was not pushed then: who died before has come as far as that
 		}
 		if l.State == live {
 			if l, err = s.setLink(ctx, repo, blobs[i], l, condemned); changed(err) {
