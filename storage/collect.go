@@ -41,7 +41,8 @@ type CollectOptions struct {
 	Rate int
 	// Memory bounds what is kept of what is needed, in bytes. Beyond about one blob for twelve bytes, less is removed. Default: 64 MiB.
 	Memory int
-	// Progress, unless nil, is called about once a second, and at the end of each part, with what has been done so far.
+	// Progress, unless nil, is called about once a second, and at the end of each part, with what has been done so far, from any goroutine, but by one at a
+	// time.
 	Progress func(CollectReport)
 }
 
@@ -111,6 +112,8 @@ type collector struct {
 	mu     sync.Mutex
 	report CollectReport
 	told   time.Time
+
+	telling sync.Mutex // held while Progress is called
 }
 
 func (s *Store) newCollector(opts *CollectOptions) (*collector, error) {
@@ -203,9 +206,16 @@ func (c *collector) progress(always bool) {
 		c.told = time.Now()
 	}
 	c.mu.Unlock()
-	if due {
-		c.opts.Progress(c.snapshot())
+	if !due {
+		return
 	}
+	if always {
+		c.telling.Lock()
+	} else if !c.telling.TryLock() {
+		return
+	}
+	defer c.telling.Unlock()
+	c.opts.Progress(c.snapshot())
 }
 
 // eachRepository calls f for each repository that has anything below r/.

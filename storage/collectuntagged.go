@@ -20,7 +20,7 @@ type garbageManifest struct {
 const untaggedAtOnce = 256
 
 // collectUntagged removes manifests that no tag points at, that no manifest of the repository names, whose subject is not there, and
-// that history does not hold on to. They are marked as by a delete; a push that names or tags one takes the mark off, and so does a push of its
+// that history does not hold on to, nor to their subject. They are marked as by a delete; a push that names or tags one takes the mark off, and so does a push of its
 // subject, see awaitSubjects.
 func (r *repoCollector) collectUntagged(ctx context.Context) error {
 	return r.some(ctx, manifestPrefix(r.repo), nil, func(info Info) error { return r.sortManifest(ctx, info) }, func() error {
@@ -38,11 +38,11 @@ func (r *repoCollector) collectUntagged(ctx context.Context) error {
 // sortManifest decides whether a manifest is to be removed.
 func (r *repoCollector) sortManifest(ctx context.Context, info Info) error {
 	d := pathDigest(info.Key)
-	if d == "" || !r.old(info.ModTime) || r.isKept(d) || r.tagged.has(string(d)) {
+	if d == "" || !r.old(info.ModTime) || r.isKept(d, "") || r.tagged.has(string(d)) {
 		return nil
 	}
 	m, err := r.s.readManifest(ctx, r.repo, d)
-	if err != nil || !m.readable() || !r.isOver(m) {
+	if err != nil || !m.readable() || !r.isOver(m) || r.isKept(d, m.Subject) {
 		return err
 	}
 	if led, _, err := r.isLedTo(ctx, d, m); err != nil || led {
@@ -58,9 +58,9 @@ func (r *repoCollector) sortManifest(ctx context.Context, info Info) error {
 	return nil
 }
 
-// isKept reports whether a root names the manifest, or history holds on to it.
-func (r *repoCollector) isKept(d digest.Digest) bool {
-	return r.needed.has(string(d)) || r.kept.has(string(d))
+// isKept reports whether a root names the manifest, or history holds on to it, or to its subject, which would come back without it. subject may be "".
+func (r *repoCollector) isKept(d, subject digest.Digest) bool {
+	return r.needed.has(string(d)) || r.kept.has(string(d)) || subject != "" && r.kept.has(string(subject))
 }
 
 // isLedTo reports whether a tag points at a manifest, or its subject is there, or on its way; if not, it returns what else leads to it.
@@ -143,7 +143,7 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 
 // settleManifest takes the mark off a manifest that something leads to, or removes the manifest and the back references to it, and reports which.
 func (r *repoCollector) settleManifest(ctx context.Context, g *garbageManifest) (removed bool, err error) {
-	if g.led || r.isKept(g.digest) {
+	if g.led || r.isKept(g.digest, g.mark.Subject) {
 		if !g.mark.Collected {
 			return false, nil
 		}

@@ -156,7 +156,8 @@ func (s *Store) deleteTag(ctx context.Context, repo, tag string, del *deletion) 
 }
 
 // deleteManifest marks the manifest, then removes what leads to it, then the manifest itself, so that whatever leads to a manifest leads
-// to one that is there. The mark is taken off again if a tag is kept that needs the manifest. A push of the same manifest that writes a tag
+// to one that is there. The mark is taken off again if a tag is kept that needs the manifest, unless it was taken over from another delete: that one
+// takes a manifest without its mark for one that has been pushed again. A push of the same manifest that writes a tag
 // meanwhile either did so before the mark, and its tag is found here, or sees the mark afterwards, takes it off, and writes the tag again. A delete
 // that died half-way is begun again by the next.
 func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest, del *deletion) error {
@@ -187,6 +188,9 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 			err = s.unlessPushed(ctx, repo, del)
 		}
 		if err != nil {
+			if m.State == deleting && !m.Collected {
+				return err // the mark was another delete's, which may be on its way to the end
+			}
 			if _, back := s.setVisible(ctx, repo, d, &mark); !changed(back) {
 				err = errors.Join(err, wire(back))
 			}

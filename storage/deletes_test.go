@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -118,6 +119,155 @@ func TestDeletesOfOneRepository(t *testing.T) {
 	}
 }
 
+// TestDeleteOvertakenByOneGivenUp: a delete that takes another's mark over, and then gives up, leaves it to the other, whose caller is told that the manifest
+// is gone: a collector's, that goes on with a delete of the repository which somebody has begun anew, and one that a tag forbids.
+func TestDeleteOvertakenByOneGivenUp(t *testing.T) {
+	var desc ocispec.Descriptor
+	for name, c := range map[string]struct {
+		scene  func(t *testing.T, driver storage.Driver)
+		giveUp func(s *storage.Store) error
+		del    func(s *storage.Store) error
+	}{
+		"collector": {
+			scene: func(t *testing.T, driver storage.Driver) {
+				f := storagetest.NewFaulty(driver, nil)
+				dying := newStore(t, f, nil)
+				f.CutAfter(1) // that it has begun
+				require.Error(t, dying.DeleteRepository(t.Context(), "r", nil))
+			},
+			giveUp: func(s *storage.Store) error {
+				_, err := s.Collect(t.Context(), noGrace)
+				return err
+			},
+			del: func(s *storage.Store) error { return s.DeleteRepository(t.Context(), "r", nil) },
+		},
+		"kept": {
+			scene: func(*testing.T, storage.Driver) {},
+			giveUp: func(s *storage.Store) error {
+				err := s.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), keepAll)
+				if errors.Is(err, registry.ErrDenied) {
+					return nil
+				}
+				return err
+			},
+			del: func(s *storage.Store) error { return s.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), nil) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			driver := newMemory(t)
+			s := newStore(t, driver, nil)
+			desc = putImage(t, s, "r", image("", nil, pushBlob(t, s, "r", []byte("{}"))), tags("v1"))
+			c.scene(t, driver)
+			marked, givenUp, deleted := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+			other := newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
+				if call.Op == "Delete" && call.Key == "r/r/t/v1" {
+					close(marked)
+					<-givenUp
+				}
+				return nil
+			}}), nil)
+			begun := false
+			first := newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
+				if call.Op == "Open" && strings.HasPrefix(call.Key, "r/r/m/") && !begun {
+					begun = true
+					go func() { deleted <- c.del(other) }()
+					<-marked
+				}
+				return nil
+			}}), nil)
+			err := c.giveUp(first)
+			close(givenUp)
+			require.NoError(t, err)
+			require.NoError(t, <-deleted)
+			_, err = s.GetManifest(t.Context(), "r", byDigest(desc.Digest))
+			require.ErrorIs(t, err, registry.ErrManifestUnknown)
+			require.Empty(t, keys(t, driver, "r/r/t/"))
+		})
+	}
+}
+
+// TestCollectFinishingDeletesEnds: a collection that finishes the delete of a repository ends with its context, and the next goes on.
+func TestCollectFinishingDeletesEnds(t *testing.T) {
+	for _, opts := range []*storage.Options{nil, withHistory} {
+		driver := newMemory(t)
+		s := newStore(t, driver, opts)
+		config := pushBlob(t, s, "r", []byte("{}"))
+		for i := range 20 {
+			putImage(t, s, "r", image(fmt.Sprint(i), nil, config), tags(fmt.Sprint("v", i)))
+		}
+		faulty := storagetest.NewFaulty(driver, nil)
+		dying := newStore(t, faulty, opts)
+		faulty.CutAfter(3)
+		require.Error(t, dying.DeleteRepository(t.Context(), "r", nil))
+		for range 3 {
+			ctx, cancel := context.WithCancel(t.Context())
+			removed := 0
+			_, err := newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{After: func(_ context.Context, c storagetest.Call, err error) error {
+				if c.Op == "Delete" && strings.HasPrefix(c.Key, "r/r/m/") && err == nil {
+					removed++
+					cancel()
+				}
+				return err
+			}}), opts).Collect(ctx, nil)
+			cancel()
+			require.ErrorIs(t, err, context.Canceled)
+			require.Equal(t, 1, removed)
+		}
+		require.NotEmpty(t, collect(t, s.Repositories(t.Context(), nil)))
+		collected(t, s, nil)
+		require.Empty(t, collect(t, s.Repositories(t.Context(), nil)))
+		require.Empty(t, keys(t, driver, "r/r/m/"))
+		if opts != nil {
+			_, err := s.Restore(t.Context(), "r", reference.Ref{}, nil)
+			require.NoError(t, err)
+			require.Len(t, collect(t, s.Tags(t.Context(), "r", nil)), 20)
+		}
+	}
+}
+
+// TestFinishedDeleteHidesAll cuts a delete of a repository off after each of its writes, and the collection that finishes it as well. What waits to be restored
+// then is not served, and all of it comes back.
+func TestFinishedDeleteHidesAll(t *testing.T) {
+	for _, opts := range []*storage.CollectOptions{nil, noGrace} {
+		for n, cut := 2, true; cut; n++ { // the event, and that it has begun
+			for k, ended := 0, false; !ended; k++ {
+				driver := newMemory(t)
+				s := newStore(t, driver, withHistory)
+				config, layer := pushBlob(t, s, "r", []byte("{}")), pushBlob(t, s, "r", random(1, 50_000))
+				putImage(t, s, "r", image("", nil, config, layer), tags("v1"))
+				faulty := storagetest.NewFaulty(driver, nil)
+				dying := newStore(t, faulty, withHistory)
+				faulty.CutAfter(n)
+				_ = dying.DeleteRepository(t.Context(), "r", nil)
+				cut = faulty.Cut()
+				faulty = storagetest.NewFaulty(driver, nil)
+				dying = newStore(t, faulty, withHistory)
+				faulty.CutAfter(k)
+				_, _ = dying.Collect(t.Context(), opts)
+				ended = !faulty.Cut()
+				for range 2 {
+					collected(t, s, opts)
+				}
+				at := fmt.Sprintf("writes %d and %d", n, k)
+				require.Empty(t, collect(t, s.Repositories(t.Context(), nil)), at)
+				for _, d := range []ocispec.Descriptor{config, layer} {
+					_, err := s.StatBlob(t.Context(), "r", d.Digest, nil)
+					require.ErrorIs(t, err, registry.ErrBlobUnknown, at)
+					_, err = s.MountBlob(t.Context(), "q", d.Digest, nil)
+					require.ErrorIs(t, err, registry.ErrBlobUnknown, at)
+				}
+				_, err := s.Restore(t.Context(), "r", reference.Ref{}, nil)
+				require.NoError(t, err, at)
+				got, err := readBlob(t.Context(), s, "r", layer.Digest)
+				require.NoError(t, err, at)
+				require.Equal(t, random(1, 50_000), got, at)
+				require.Equal(t, []string{"v1"}, collect(t, s.Tags(t.Context(), "r", nil)), at)
+			}
+			require.True(t, cut || n > 10)
+		}
+	}
+}
+
 // TestDeleteOfLargeRepository: the delete of a repository has in mind only some of its blobs at once, which may be in their links.
 func TestDeleteOfLargeRepository(t *testing.T) {
 	const blobs, atOnce = 10_000, 4096
@@ -146,48 +296,4 @@ func TestDeleteOfLargeRepository(t *testing.T) {
 	require.NoError(t, newStore(t, f, nil).DeleteRepository(t.Context(), "r", nil))
 	require.Equal(t, atOnce, most)
 	require.Empty(t, keys(t, driver, "r/"))
-}
-
-// TestBlobsOfInterruptedDelete cuts the delete of a repository off after each of its writes, and so the collection that is to finish it. Once it is finished,
-// no blob is served, and all comes back by a restore.
-func TestBlobsOfInterruptedDelete(t *testing.T) {
-	for n := 2; ; n++ { // until then, there is nothing that a collector could know
-		end := false
-		for m := 0; ; m++ {
-			driver := newMemory(t)
-			s := newStore(t, driver, withHistory)
-			config, layer := pushBlob(t, s, "r", []byte("{}")), pushBlob(t, s, "r", random(1, 50_000))
-			putImage(t, s, "r", image("", nil, config, layer), tags("t"))
-			faulty := storagetest.NewFaulty(driver, nil)
-			dying := newStore(t, faulty, withHistory)
-			faulty.CutAfter(n)
-			_ = dying.DeleteRepository(t.Context(), "r", nil)
-			end = !faulty.Cut()
-			faulty = storagetest.NewFaulty(driver, nil)
-			dying = newStore(t, faulty, withHistory)
-			faulty.CutAfter(m)
-			_, _ = dying.Collect(t.Context(), nil)
-			for range 2 {
-				collected(t, s, nil)
-			}
-			at := fmt.Sprint("writes ", n, " ", m)
-			require.Empty(t, collect(t, s.Repositories(t.Context(), nil)), at)
-			for _, b := range []ocispec.Descriptor{config, layer} {
-				_, err := s.StatBlob(t.Context(), "r", b.Digest, nil)
-				require.ErrorIs(t, err, registry.ErrBlobUnknown, at)
-			}
-			_, err := s.Restore(t.Context(), "r", reference.Ref{}, nil)
-			require.NoError(t, err, at)
-			_, err = readBlob(t.Context(), s, "r", layer.Digest)
-			require.NoError(t, err, at)
-			require.Equal(t, []string{"t"}, collect(t, s.Tags(t.Context(), "r", nil)), at)
-			if !faulty.Cut() {
-				break
-			}
-		}
-		if end {
-			require.Greater(t, n, 10)
-			return
-		}
-	}
 }

@@ -192,3 +192,35 @@ func TestRestoreOfMarkedData(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, random(1, 40_000), got)
 }
+
+// TestReferrersOfDeletedStay: what refers to a manifest that can be brought back is not collected, so that an image comes back with its signatures. It goes
+// with the event.
+func TestReferrersOfDeletedStay(t *testing.T) {
+	untagged := &storage.CollectOptions{Grace: -1, Untagged: true}
+	driver := newMemory(t)
+	s := newStore(t, driver, withHistory)
+	config := pushBlob(t, s, "r", []byte("{}"))
+	subject := putImage(t, s, "r", image("subject", nil, config), tags("v1"))
+	signature := putImage(t, s, "r", image("signature", &subject, config), nil)
+	below := putImage(t, s, "r", image("of the signature", &signature, config), nil)
+	require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(subject.Digest), nil))
+	require.Zero(t, collected(t, s, &storage.CollectOptions{Grace: -1, Untagged: true, DryRun: true}).Untagged)
+	for range 3 {
+		require.Zero(t, collected(t, s, untagged).Untagged)
+	}
+	_, err := s.Restore(t.Context(), "r", byDigest(subject.Digest), nil)
+	require.NoError(t, err)
+	for subject, want := range map[digest.Digest]digest.Digest{subject.Digest: signature.Digest, signature.Digest: below.Digest} {
+		found := collect(t, s.Referrers(t.Context(), "r", subject, nil))
+		require.Len(t, found, 1)
+		require.Equal(t, want, found[0].Digest)
+	}
+	require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(subject.Digest), nil))
+	short := newStore(t, driver, &storage.Options{History: time.Nanosecond})
+	_, err = short.ExpireHistory(t.Context())
+	require.NoError(t, err)
+	for range 3 {
+		collected(t, short, untagged)
+	}
+	require.Empty(t, keys(t, driver, "r/"))
+}

@@ -113,14 +113,9 @@ func (s *Store) StatManifest(ctx context.Context, repo string, ref reference.Ref
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	if m.State == visible && mayRefresh(ctx, opts, s.stale(m.modTime)) {
-		if _, err := s.setVisible(ctx, repo, ref.Digest, m); changed(err) {
-			m, err = s.readManifest(ctx, repo, ref.Digest) // somebody else has done it, or is deleting it
-			if err != nil {
-				return ocispec.Descriptor{}, err
-			}
-		} else if err != nil {
-			return ocispec.Descriptor{}, wire(err)
+	if mayRefresh(ctx, opts, s.isWaning(m)) {
+		if m, err = s.refreshManifest(ctx, repo, ref.Digest, m); err != nil {
+			return ocispec.Descriptor{}, err
 		}
 	}
 	if !m.readable() {

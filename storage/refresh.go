@@ -44,3 +44,25 @@ func (s *Store) refreshLink(ctx context.Context, repo string, d digest.Digest, l
 	}
 	return nil, errContended
 }
+
+// isWaning reports whether a collection may be about to take a manifest away.
+func (s *Store) isWaning(m *manifestRecord) bool {
+	return m.State == visible && s.stale(m.modTime) || m.State == deleting && m.Collected
+}
+
+// refreshManifest is refreshLink for a manifest that is waning. One that somebody deletes, or has deleted, is returned as it is.
+func (s *Store) refreshManifest(ctx context.Context, repo string, d digest.Digest, m *manifestRecord) (*manifestRecord, error) {
+	for n := range attempts {
+		if err := pause(ctx, n); err != nil {
+			return nil, err
+		}
+		now, err := s.setVisible(ctx, repo, d, m)
+		if !changed(err) {
+			return now, wire(err)
+		}
+		if m, err = s.readManifest(ctx, repo, d); err != nil || !s.isWaning(m) {
+			return m, err
+		}
+	}
+	return nil, errContended
+}

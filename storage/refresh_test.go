@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/filter"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/storagetest"
 )
 
 // TestHeadRefreshes: a HEAD puts off the collection of what is old, but only for who may push, and never of a registry that is read-only.
@@ -80,4 +82,34 @@ func TestHeadRefreshes(t *testing.T) {
 	}
 	time.Sleep(grace / 2)
 	require.EqualValues(t, 1, collected(t, s, nil).Blobs, "the one that nobody has asked for")
+}
+
+// TestHeadOfMarked: what a HEAD of who may push has found is there for the push, also if a collector has marked it by then.
+func TestHeadOfMarked(t *testing.T) {
+	const grace = 100 * time.Millisecond
+	opts := &storage.Options{Grace: grace}
+	for _, refresh := range []bool{true, false} {
+		d := newMemory(t)
+		s := newStore(t, d, opts)
+		m := putImage(t, s, "r", image("x", nil, pushBlob(t, s, "r", []byte("{}"))), nil)
+		time.Sleep(grace + 10*time.Millisecond)
+		marked := false
+		collector := newStore(t, storagetest.NewFaulty(d, &storagetest.FaultyOptions{After: func(ctx context.Context, c storagetest.Call, err error) error {
+			if !marked && c.Op == "Put" && strings.HasPrefix(c.Key, "r/r/m/") {
+				marked = true
+				_, err := s.StatManifest(ctx, "r", byDigest(m.Digest), &registry.StatOptions{Refresh: func(context.Context) bool { return refresh }})
+				require.NoError(t, err)
+			}
+			return err
+		}}), opts)
+		removed := collected(t, collector, &storage.CollectOptions{Untagged: true}).Untagged
+		require.True(t, marked)
+		_, err := s.StatManifest(t.Context(), "r", byDigest(m.Digest), nil)
+		if refresh {
+			require.NoError(t, err)
+			require.Zero(t, removed)
+		} else {
+			require.ErrorIs(t, err, registry.ErrManifestUnknown)
+		}
+	}
 }

@@ -40,7 +40,6 @@ var errPushed = errors.New("storage: the repository is not being deleted any mor
 //
 // Errors: errPushed.
 func (s *Store) finishDelete(ctx context.Context, repo string, c *repositoryRecord) error {
-	ctx = context.WithoutCancel(ctx)
 	del := newDeletion(&registry.DeleteOptions{By: c.Deleting.By})
 	c.Nonce = nonce()
 	if c.Deleting.Since.IsZero() {

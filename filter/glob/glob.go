@@ -16,7 +16,7 @@ import (
 // begins with "!". Their order does not matter. The syntax is that of doublestar: "*" matches anything but "/", "**" as
 // a component any number of components, "?" one character, "[a-z]" and "{a,b}" one of several.
 //
-// It fails if a pattern is malformed or empty.
+// It fails if a pattern is malformed or empty, or its part for tags has a colon or slash, as no tag has: "localhost:5000/app:v*" would protect nothing.
 func Tags(patterns ...string) (func(repo string) func(tag string) bool, error) {
 	var in, out []pattern
 	for _, s := range patterns {
@@ -25,7 +25,7 @@ func Tags(patterns ...string) (func(repo string) func(tag string) bool, error) {
 		if !found {
 			tag = "*"
 		}
-		if repo == "" || tag == "" || !doublestar.ValidatePattern(repo) || !doublestar.ValidatePattern(tag) {
+		if repo == "" || tag == "" || strings.ContainsAny(tag, ":/") || !doublestar.ValidatePattern(repo) || !doublestar.ValidatePattern(tag) {
 			return nil, fmt.Errorf("glob: malformed pattern %q", s)
 		}
 		p := pattern{repo: repo, tag: tag}

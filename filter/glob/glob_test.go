@@ -46,7 +46,7 @@ func TestTags(t *testing.T) {
 	protects, err := glob.Tags("a/*:v*")
 	require.NoError(t, err)
 	require.Nil(t, protects("b"), "nothing to look at in that repository")
-	for _, p := range []string{"", "!", ":v1", "a:", "a[:b", "a:{b", "!a:["} {
+	for _, p := range []string{"", "!", ":v1", "a:", "a[:b", "a:{b", "!a:[", "localhost:5000/a", "localhost:5000/a:v*", "a:v1:v2", "!a:b/c"} {
 		_, err := glob.Tags("ok", p)
 		require.Error(t, err, "%q", p)
 	}
