@@ -3,14 +3,11 @@ package storage
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
-
-	"github.com/opencontainers/go-digest"
 )
 
-// ExpireUploads ends the uploads that have had no request for Options.UploadTTL, and drops what they received. It returns how
-// many it ended. It may run beside anything, on any number of replicas; a host calls it now and then, once an hour, say. An upload that is
+// ExpireUploads ends the uploads that have had no request for Options.UploadTTL, and drops what they received; only what has come all in one request
+// is left to Collect. It returns how many it ended. It may run beside anything, on any number of replicas; a host calls it now and then, once an hour, say. An upload that is
 // being received for longer than that in one request is ended, too: its client is told to begin again.
 func (s *Store) ExpireUploads(ctx context.Context) (int, error) {
 	return s.expireUploads(ctx, false)
@@ -73,36 +70,10 @@ func (s *Store) expire(ctx context.Context, info Info) (bool, error) {
 		return false, wire(err)
 	}
 	// Nobody can commit it any more: a Commit claims the record first. Where one has done that already, a link may name the
-	// bytes, and they are the collector's.
-	if whole && r.State == receiving && !s.isCommitted(ctx, &r) {
+	// bytes, and they are the collector's. So they are with the first record: where its answer was lost, it may have been written again when the
+	// upload had been committed.
+	if whole && r.State == receiving && r.Seq > 1 {
 		s.drop(ctx, r.Segments)
 	}
 	return true, nil
-}
-
-// isCommitted reports whether an upload may have been committed although its record is there: the first one, whose answer was lost, was written again
-// when the upload had ended. Where that cannot be told, its bytes are the collector's.
-func (s *Store) isCommitted(ctx context.Context, r *uploadRecord) bool {
-	if r.Seq > 1 || len(r.Segments) == 0 {
-		return false
-	}
-	if !r.Algorithm.Available() {
-		return true
-	}
-	h, err := r.restore()
-	if err != nil {
-		return true
-	}
-	d := digest.NewDigest(r.Algorithm, h)
-	repos, err := s.sources(ctx, d, mountSearch)
-	if err != nil {
-		return true
-	}
-	for _, repo := range append(repos, r.Repository) {
-		l, err := s.readLink(ctx, repo, d)
-		if err != nil || slices.Equal(l.Segments, r.Segments) {
-			return true
-		}
-	}
-	return false
 }

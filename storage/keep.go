@@ -167,7 +167,8 @@ func references(m *manifestRecord) ([]manifest.Reference, error) {
 	return parsed.References, nil
 }
 
-// unmark takes the mark of a delete off a manifest that another one needs, which makes the delete fail, and returns it as it is then.
+// unmark takes the mark of a delete off a manifest that another one needs, and returns it as it is then: the delete leaves that alone, as one that has been
+// pushed again.
 func (s *Store) unmark(ctx context.Context, repo string, d digest.Digest) (*manifestRecord, error) {
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {

@@ -88,6 +88,20 @@ func TestUploadGoesOnWhileAnswerIsLost(t *testing.T) {
 				require.NoError(t, err)
 				return content[:u.Size()]
 			},
+			"append and commit": func(u registry.Upload) []byte {
+				content := content[:u.Size()+part]
+				_, err := u.Append(t.Context(), u.Size(), part, bytes.NewReader(content[u.Size():]))
+				require.NoError(t, err)
+				_, err = u.Commit(t.Context(), digest.FromBytes(content), nil)
+				require.NoError(t, err)
+				return content
+			},
+			"commit with another algorithm": func(u registry.Upload) []byte {
+				content := content[:u.Size()]
+				_, err := u.Commit(t.Context(), digest.SHA512.FromBytes(content), nil)
+				require.NoError(t, err)
+				return content
+			},
 		} {
 			t.Run(fmt.Sprint(name, " after ", received), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -124,7 +138,11 @@ func TestUploadGoesOnWhileAnswerIsLost(t *testing.T) {
 					time.Sleep(storage.DefaultUploadTTL)
 					_, err = two.ExpireUploads(t.Context())
 					require.NoError(t, err)
-					got, err := readBlob(t.Context(), two, "r", digest.FromBytes(whole))
+					d := digest.FromBytes(whole)
+					if strings.Contains(name, "algorithm") {
+						d = digest.SHA512.FromBytes(whole)
+					}
+					got, err := readBlob(t.Context(), two, "r", d)
 					require.NoError(t, err)
 					require.True(t, bytes.Equal(whole, got))
 				})
