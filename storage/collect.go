@@ -138,7 +138,7 @@ func (s *Store) newCollector(opts *CollectOptions) (*collector, error) {
 	if o.Parallel < 0 || o.Rate < 0 || o.Memory < 0 {
 		return nil, errors.New("storage: an option of Collect is negative")
 	}
-	p := &paced{Driver: s.driver}
+	p := &paced{Driver: s.driver, reserve: s.reserve}
 	if o.Rate > 0 {
 		p.gap = time.Second / time.Duration(o.Rate)
 	}

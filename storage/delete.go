@@ -19,6 +19,7 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 	if err := checkBlob(repo, d); err != nil {
 		return err
 	}
+	s = s.makingSpace()
 	del := newDeletion(opts)
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
@@ -99,6 +100,7 @@ func (s *Store) DeleteManifest(ctx context.Context, repo string, ref reference.R
 	if err := checkRef(repo, ref); err != nil {
 		return err
 	}
+	s = s.makingSpace()
 	// Once begun, it is brought to its end.
 	ctx = context.WithoutCancel(ctx)
 	if ref.Tag != "" {

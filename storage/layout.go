@@ -15,6 +15,7 @@ import (
 //	data/<xx>/<name>                bytes of a segment, written once; the name begins with the id of its upload
 //	dead/<xx>/<name>                this segment is condemned
 //	lease/collect                   who collects, and when it was done last
+//	reserve/<n>                     room that is given up when the storage is full
 //	u/<xx>/<id>                     progress of an upload
 //	r/<R>/b/<alg>/<hex>             link: the blob is in the repository, and where its bytes are
 //	r/<R>/m/<alg>/<hex>             manifest
@@ -36,6 +37,7 @@ const (
 	segments     = "data/"
 	marks        = "dead/"
 	leaseKey     = "lease/collect"
+	reserves     = "reserve/"
 )
 
 // layoutVersion is the version of the layout that this package writes, and the newest it reads.

@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// paced is a Driver that counts requests, and spreads them over time.
+// paced is a Driver that counts requests, and spreads them over time. Its writes may use up the reserve.
 type paced struct {
 	Driver
+	reserve  *reserve
 	gap      time.Duration // between two requests; 0 is none
 	requests atomic.Int64
 
@@ -64,7 +65,7 @@ func (p *paced) Put(ctx context.Context, key string, body io.Reader, opts *PutOp
 	if err := p.wait(ctx); err != nil {
 		return Info{}, err
 	}
-	return p.Driver.Put(ctx, key, body, opts)
+	return p.reserve.put(ctx, p.Driver, key, body, opts)
 }
 
 func (p *paced) Delete(ctx context.Context, key, ifVersion string) error {

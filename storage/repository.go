@@ -15,6 +15,7 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	if err := checkName(repo); err != nil {
 		return err
 	}
+	s = s.makingSpace()
 	del := newDeletion(opts)
 	ctx = context.WithoutCancel(ctx)
 	if err := s.refuseRepository(ctx, repo, del.Keep); err != nil {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"time"
+
+	"github.com/registrykit/registry"
 )
 
 // leaseRecord is the content of the object leaseKey. It only saves work: two collections at once are safe.
@@ -83,8 +85,12 @@ func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions, waited s
 			return wait, info.Version, nil
 		}
 	}
-	lease := &lease{s: s, version: info.Version, record: leaseRecord{Done: l.Done}, time: leaseTime(opts.Every)}
-	if held, err := lease.prolong(ctx); err != nil || !held {
+	lease := &lease{s: s.makingSpace(), version: info.Version, record: leaseRecord{Done: l.Done}, time: leaseTime(opts.Every)}
+	held, err := lease.prolong(ctx)
+	if errors.Is(err, registry.ErrNoSpace) {
+		lease.lost, held, err = true, true, nil // without one: there must be an end to this, and others do no harm
+	}
+	if err != nil || !held {
 		return soon, "", err
 	}
 	opts.Done(s.collectUnder(ctx, lease, opts))
@@ -108,6 +114,9 @@ func (s *Store) collectUnder(ctx context.Context, l *lease, opts ScheduleOptions
 	<-ended
 	if err == nil {
 		l.record.Done = time.Now()
+		if !opts.Collect.DryRun {
+			s.keepReserve(ctx)
+		}
 	}
 	return r, errors.Join(err, l.release(context.WithoutCancel(ctx)))
 }

@@ -57,6 +57,8 @@ type Store struct {
 	fresh *recent[string, struct{}]       // keys of links, manifests, tags and repositories that have been written here
 	turns *turns                          // at tags that many move
 
+	reserve *reserve
+
 	entries *recent[string, *entry]    // entries of referrers, by key
 	signed  *recent[string, signedURL] // URLs of data, by key
 }
@@ -77,6 +79,8 @@ func New(ctx context.Context, driver Driver, opts *Options) (*Store, error) {
 		known:  newRecent[[16]byte, uploadRecord](maxKnown),
 		fresh:  newRecent[string, struct{}](maxFresh),
 		turns:  &turns{keys: map[string]*turn{}},
+
+		reserve: &reserve{},
 
 		entries: newRecent[string, *entry](maxEntries),
 		signed:  newRecent[string, signedURL](maxSigned),

@@ -1,0 +1,99 @@
+package storage_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+)
+
+// fill puts objects into a storage until not a byte more has room.
+func fill(t *testing.T, d storage.Driver) {
+	t.Helper()
+	for n, size := 0, 1<<20; size > 0; n++ {
+		if _, err := d.Put(t.Context(), fmt.Sprint("other/", n), bytes.NewReader(make([]byte, size)), nil); err != nil {
+			require.ErrorIs(t, err, storage.ErrNoSpace)
+			size /= 2
+		}
+	}
+}
+
+// TestFullStorage: where a push has no room any more, what nothing needs can be collected, and what is there be deleted, all the same: by the reserve, which a
+// collection on schedule has put there, and puts there again.
+func TestFullStorage(t *testing.T) {
+	var m ocispec.Descriptor
+	for name, makeSpace := range map[string]func(s *storage.Store) error{
+		"CollectEvery": func(s *storage.Store) error {
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			return nil
+		},
+		"Collect":          func(s *storage.Store) error { _, err := s.Collect(t.Context(), untagged); return err },
+		"DeleteManifest":   func(s *storage.Store) error { return s.DeleteManifest(t.Context(), "r", byDigest(m.Digest), nil) },
+		"DeleteRepository": func(s *storage.Store) error { return s.DeleteRepository(t.Context(), "r", nil) },
+	} {
+		for _, opts := range []*storage.Options{nil, withHistory} {
+			t.Run(fmt.Sprint(name, " history ", opts != nil), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					d := newBounded(t, 20<<20)
+					s := newStore(t, d, opts)
+					keep := pushBlob(t, s, "keep", random(1, 100_000))
+					putImage(t, s, "keep", image("keep", nil, keep), tags("v1"))
+					m = putImage(t, s, "r", image("r", nil, pushBlob(t, s, "r", random(2, 100_000))), tags("v1"))
+					ctx, cancel := context.WithCancel(t.Context())
+					ended := make(chan error)
+					go func() {
+						ended <- s.CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Collect: *untagged})
+					}()
+					synctest.Wait()
+					require.Len(t, keys(t, d, "reserve/"), 4)
+					if name != "CollectEvery" {
+						cancel()
+						require.ErrorIs(t, <-ended, context.Canceled)
+					}
+					for i := range 20 {
+						pushBlob(t, s, "r", random(uint64(10+i), 100_000))
+						pushBlob(t, s, "r", random(uint64(100+i), 1000))
+					}
+					fill(t, d)
+					_, err := tryBlob(t.Context(), s, "r", random(200, 1000))
+					require.ErrorIs(t, err, registry.ErrNoSpace)
+
+					require.NoError(t, makeSpace(s))
+					cancel()
+					if name == "CollectEvery" {
+						require.ErrorIs(t, <-ended, context.Canceled)
+						require.Len(t, keys(t, d, "reserve/"), 4)
+					} else {
+						require.Len(t, keys(t, d, "reserve/"), 3)
+					}
+					if name == "CollectEvery" || name == "Collect" {
+						require.Len(t, keys(t, d, "data/"), 2)
+					}
+					pushBlob(t, s, "r", random(200, 1000))
+					got, err := readBlob(t.Context(), s, "keep", keep.Digest)
+					require.NoError(t, err)
+					require.True(t, bytes.Equal(random(1, 100_000), got))
+				})
+			})
+		}
+	}
+}
+
+// TestFullStorageWithoutReserve: a write that finds no room fails as it would elsewhere.
+func TestFullStorageWithoutReserve(t *testing.T) {
+	d := newBounded(t, 1<<20)
+	s := newStore(t, d, nil)
+	pushBlob(t, s, "r", random(1, 100_000))
+	fill(t, d)
+	_, err := s.Collect(t.Context(), noGrace)
+	require.ErrorIs(t, err, registry.ErrNoSpace)
+}
