@@ -6,7 +6,8 @@
  *   I      r/<R>/m/<index>   manifest: pending, ok, or marked by a delete
  *   C      what the index names: a manifest that a delete marks as deleting, or a link that it condemns. Either is read while it is marked
  *   T      r/<R>/t/<tag>     the tag, which points at the index or is not there
- * Run as collect.pml. Actors: P0 P1 pushes of index and tag, PC a push of the child, DC DC2 deletes of the child, DI a delete of the index.
+ * Run as collect.pml. Actors: P0 P1 pushes of index and tag, PC a push of the child, DC DC2 deletes of the child, DI a delete of the index. With HELD, index
+ * and tag are there, and DP deletes the child although the tag needs it, as those may who have the backend below the filter.
  * -DBROKEN_x takes one rule away. Versions: bit a of K says that actor a has seen the present version; any write by another clears it.
  */
 #define NONE 0
@@ -17,6 +18,7 @@
 byte I = NONE; byte C = OK; bool T;
 byte KI, KC, KT;
 bool acked;
+bool pushed;   /* the child, by somebody who needs it */
 
 #define SEES(K,a)   (K & (1<<a))
 #define WROTE(K,a)  K = (1<<a)
@@ -33,7 +35,7 @@ inline need(a, ok) {
 #ifdef BROKEN_NO_UNMARK
        :: s == MARK -> ok = 1; break
 #else
-       :: s == MARK -> atomic { if :: SEES(KC,a) -> C = OK; WROTE(KC,a); s = OK :: else -> skip fi }
+       :: s == MARK -> atomic { if :: SEES(KC,a) -> C = OK; WROTE(KC,a); s = OK; pushed = 1 :: else -> skip fi }
                        if :: s == OK -> ok = 1; break :: else -> skip fi
 #endif
        :: else -> ok = 0; break
@@ -90,7 +92,7 @@ end: skip
 proctype PushChild(byte a) {
     byte s;
     atomic { s = C; READS(KC,a) }
-    atomic { if :: s != OK && SEES(KC,a) -> C = OK; WROTE(KC,a); CHECK :: else -> skip fi }
+    atomic { if :: s != OK && SEES(KC,a) -> C = OK; WROTE(KC,a); pushed = 1; CHECK :: else -> skip fi }
 }
 
 proctype DeleteChild(byte a) {
@@ -108,7 +110,12 @@ proctype DeleteChild(byte a) {
         atomic { i = I }                                /* GET what they point at: in whatever state, it names the child */
 #endif
         if
-        :: t && i != NONE -> atomic { if :: SEES(KC,a) -> C = OK; WROTE(KC,a); CHECK :: else -> skip fi }   /* refused: the mark off */
+#ifdef BROKEN_OTHERS_MARK
+        :: t && i != NONE -> atomic { if :: SEES(KC,a) -> C = OK; WROTE(KC,a); CHECK :: else -> skip fi }
+#else
+        :: t && i != NONE ->                            /* refused: the mark off, unless it was another's */
+            atomic { if :: s == OK && SEES(KC,a) -> C = OK; WROTE(KC,a); CHECK :: else -> skip fi }
+#endif
         :: else ->
             atomic { if
 #ifdef BROKEN_BLIND_REMOVE
@@ -119,6 +126,25 @@ proctype DeleteChild(byte a) {
                 C = NONE; WROTE(KC,a); CHECK :: else -> skip fi }
         fi
     :: else -> skip
+    fi;
+end: skip
+}
+
+/* A delete that no tag keeps from happening: who is told that it has, finds the child gone, or pushed again. */
+proctype DeleteAnyway(byte a) {
+    byte s; byte tries = 0;
+again:
+    tries++; if :: tries > 3 -> goto end :: else -> skip fi;
+    atomic { s = C; READS(KC,a) }
+    if :: VISIBLE(s) -> skip :: else -> goto end fi;
+    atomic { if :: SEES(KC,a) -> C = MARK; WROTE(KC,a) :: else -> s = 255 fi }
+    if :: s == 255 -> goto again :: else -> skip fi;
+    atomic { if :: SEES(KC,a) -> C = NONE; WROTE(KC,a); s = 255 :: else -> skip fi }
+    if :: s == 255 -> goto end :: else -> skip fi;
+    atomic { s = C; READS(KC,a) }
+    if
+    :: s == MARK -> goto again                          /* another delete's */
+    :: else -> assert(s == NONE || pushed)
     fi;
 end: skip
 }
@@ -142,6 +168,9 @@ end: skip
 
 init { atomic {
     KI = 0; KC = 0; KT = 0;
+#ifdef HELD
+    I = OK; T = 1;
+#endif
 #ifdef P0
     run Push(0);
 #endif
@@ -162,5 +191,8 @@ init { atomic {
 #endif
 #ifdef DI2
     run DeleteIndex(6);
+#endif
+#ifdef DP
+    run DeleteAnyway(7);
 #endif
 } }

@@ -77,6 +77,8 @@ keep_correct=(
 	'P0 P1 DC DI'     # two pushes of the tag, a delete of the child, one of the index
 	'P0 PC DC DC2 DI' # the child pushed and deleted over and over
 	'P0 DC DI DI2'    # two deletes of the index
+	'HELD DC DC2 DP'  # two deletes that the tag forbids, one that it does not
+	'HELD DC DP PC'   # and a push
 )
 keep_full=('P0 P1 PC DC DI')
 keep_broken=(
@@ -86,6 +88,7 @@ keep_broken=(
 	'BROKEN_LOOK_FIRST P0 DC DI'
 	'BROKEN_BLIND_REMOVE P0 DC DI'
 	'BROKEN_BLIND_RETRACT P0 P1 PC DC'
+	'BROKEN_OTHERS_MARK HELD DC DP'
 )
 
 # A manifest, its tag with the back reference, and an index that names it; the actors of tags.pml.
