@@ -11,11 +11,11 @@ import (
 
 // The reserve is room that is given up, part by part, when the storage is full: who makes space has to write first, marks above all.
 const (
-	reserveParts    = 4
-	reservePartSize = 1 << 20
+	reserveParts    = 64
+	reservePartSize = 64 << 10
 )
 
-func reserveKey(part int) string { return fmt.Sprint(reserves, part) }
+func reserveKey(part int) string { return fmt.Sprintf("%s%02d", reserves, part) }
 
 // reserve gives parts up for one write after the other.
 type reserve struct{ mu sync.Mutex }
@@ -30,12 +30,10 @@ func (r *reserve) put(ctx context.Context, d Driver, key string, body io.Reader,
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	// Others may have given up a part while this one waited, so it does not do so at once.
-	for part := -1; part < reserveParts && errors.Is(err, ErrNoSpace); part++ {
-		if part >= 0 {
-			if derr := d.Delete(ctx, reserveKey(part), ""); errors.Is(derr, ErrNotExist) {
-				continue
-			} else if derr != nil {
-				return info, errors.Join(err, derr)
+	for n := range 1 + reserveParts {
+		if n > 0 {
+			if left, gerr := giveUp(ctx, d); gerr != nil || !left {
+				return info, errors.Join(err, gerr)
 			}
 		}
 		if again {
@@ -43,9 +41,25 @@ func (r *reserve) put(ctx context.Context, d Driver, key string, body io.Reader,
 				return info, errors.Join(err, serr)
 			}
 		}
-		info, err = d.Put(ctx, key, body, opts)
+		if info, err = d.Put(ctx, key, body, opts); !errors.Is(err, ErrNoSpace) {
+			break
+		}
 	}
 	return info, err
+}
+
+// giveUp removes a part of the reserve, and reports whether there was one.
+func giveUp(ctx context.Context, d Driver) (bool, error) {
+	for info, err := range d.List(ctx, reserves, &ListOptions{KeysOnly: true, PageHint: 1}) {
+		if err != nil {
+			return false, err
+		}
+		if err := d.Delete(ctx, info.Key, ""); err != nil && !errors.Is(err, ErrNotExist) {
+			return false, err
+		}
+		return true, nil
+	}
+	return false, nil
 }
 
 // spending is a Driver whose writes may use up the reserve.
@@ -67,14 +81,21 @@ func (s *Store) makingSpace() *Store {
 
 // keepReserve sees to it that there is a reserve. If that fails, there is none, or less.
 func (s *Store) keepReserve(ctx context.Context) {
-	for part := range reserveParts {
-		_, err := s.driver.Stat(ctx, reserveKey(part))
-		if errors.Is(err, ErrNotExist) {
-			// What is random takes as much room as it says, whatever the storage does to save some.
-			_, err = s.driver.Put(ctx, reserveKey(part), io.LimitReader(rand.Reader, reservePartSize), &PutOptions{
-				IfAbsent: true, Durability: Relaxed, Size: reservePartSize,
-			})
+	there := make(map[string]bool, reserveParts)
+	for info, err := range s.driver.List(ctx, reserves, &ListOptions{KeysOnly: true}) {
+		if err != nil {
+			return
 		}
+		there[info.Key] = true
+	}
+	for part := range reserveParts {
+		if there[reserveKey(part)] {
+			continue
+		}
+		// What is random takes as much room as it says, whatever the storage does to save some.
+		_, err := s.driver.Put(ctx, reserveKey(part), io.LimitReader(rand.Reader, reservePartSize), &PutOptions{
+			IfAbsent: true, Durability: Relaxed, Size: reservePartSize,
+		})
 		if err != nil && !changed(err) {
 			return
 		}

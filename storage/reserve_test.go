@@ -54,7 +54,7 @@ func TestFullStorage(t *testing.T) {
 						ended <- s.CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Collect: *untagged})
 					}()
 					synctest.Wait()
-					require.Len(t, keys(t, d, "reserve/"), 4)
+					require.Len(t, keys(t, d, "reserve/"), 64)
 					if name != "CollectEvery" {
 						cancel()
 						require.ErrorIs(t, <-ended, context.Canceled)
@@ -71,9 +71,9 @@ func TestFullStorage(t *testing.T) {
 					cancel()
 					if name == "CollectEvery" {
 						require.ErrorIs(t, <-ended, context.Canceled)
-						require.Len(t, keys(t, d, "reserve/"), 4)
+						require.Len(t, keys(t, d, "reserve/"), 64)
 					} else {
-						require.Len(t, keys(t, d, "reserve/"), 3)
+						require.Len(t, keys(t, d, "reserve/"), 63)
 					}
 					if name == "CollectEvery" || name == "Collect" {
 						require.Len(t, keys(t, d, "data/"), 2)
