@@ -15,6 +15,10 @@ func (w *world) checkOnce(o *op) error {
 	if !o.refused || o.kind != opPut || o.ensured == 0 {
 		return nil
 	}
+	// Who has found a child there has not sent what that names. A tag that is kept is refused if a user has deleted any of it.
+	if o.tag == keptTag && slices.ContainsFunc(w.mans[o.man].children, func(c int) bool { return w.interfered(o.repo, c, 0) }) {
+		return nil
+	}
 	for _, before := range w.ops {
 		if before.actor != o.actor || before.repo != o.repo || before.man != o.man || before.kind != opPut || !before.refused ||
 			before.end >= o.ensured || o.to.Sub(before.from) >= remembered || w.interfered(o.repo, o.man, before.start) {
