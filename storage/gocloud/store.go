@@ -38,7 +38,7 @@ type Store interface {
 	// it has. It fails with what Failure calls [storage.ErrChanged] or [storage.ErrNotExist].
 	Delete(ctx context.Context, name, ifVersion string) error
 
-	// Failure returns an error that is also the one of the package storage that err amounts to, or nil if it does not know. An object is only
+	// Failure returns an error that is also the one of the package storage that err amounts to, or nil if it amounts to none. An object is only
 	// missing if the store said so: not if it refused to tell. It may be given what it has returned.
 	Failure(err error) error
 }
