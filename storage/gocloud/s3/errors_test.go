@@ -34,6 +34,7 @@ func TestKind(t *testing.T) {
 		{answer(503, "SlowDown"), storage.ErrUnavailable},
 		{answer(507, "XMinioStorageFull"), storage.ErrNoSpace},
 		{answer(400, "InvalidArgument"), nil},
+		{answer(416, "InvalidRange"), nil},
 		{errors.New("what is this?"), nil},
 		{nil, nil},
 	} {
