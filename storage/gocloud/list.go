@@ -2,9 +2,7 @@ package gocloud
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -44,10 +42,7 @@ func (p *pager) list(ctx context.Context, prefix string, opts *storage.ListOptio
 			return err
 		}
 		page, next, err := p.page(ctx, token, size, list)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
+		if err != nil { // also one that is io.EOF, as that of a lost connection is
 			return err
 		}
 		token = next
