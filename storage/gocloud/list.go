@@ -29,7 +29,11 @@ type pager struct {
 
 func (p *pager) list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error {
 	list := &blob.ListOptions{Prefix: p.prefix + objectName(prefix)}
-	if after := p.prefix + objectName(validPart(opts.After)); p.before != nil && after > list.Prefix {
+	if p.before != nil {
+		after := p.prefix + objectName(validPart(opts.After))
+		if after <= list.Prefix {
+			after = ""
+		}
 		list.BeforeList = func(as func(any) bool) error { return p.before(as, after) }
 	}
 	size := perPage

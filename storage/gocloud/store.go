@@ -27,7 +27,7 @@ type Store interface {
 	BeforeRead(as func(any) bool, ifNotVersion string) error
 
 	// BeforeList is called before each request of a list, with what blob.ListOptions.BeforeList gets. The list may leave out names that are not
-	// greater than after; that only makes it faster.
+	// greater than after, unless that is ""; that only makes it faster. It must fail if the answer is not a list, or not whole.
 	BeforeList(as func(any) bool, after string) error
 
 	// Put stores what body holds, if the conditions hold, which the store decides in the same step; else it fails with what Failure

@@ -130,7 +130,7 @@ func (s *store) BeforeRead(func(any) bool, string) error { return nil }
 // BeforeList implements [gocloud.Store]. A service that does not know startFrom, which is inclusive, lists from the beginning.
 func (s *store) BeforeList(as func(any) bool, after string) error {
 	var opts *container.ListBlobsHierarchyOptions
-	if as(&opts) && opts.Marker == nil {
+	if as(&opts) && opts.Marker == nil && after != "" {
 		opts.StartFrom = &after
 	}
 	return nil

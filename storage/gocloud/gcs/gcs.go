@@ -117,7 +117,9 @@ func (s *store) BeforeList(as func(any) bool, after string) error {
 	if !as(&query) {
 		return errors.New("gcs: the list does not show its query")
 	}
-	query.StartOffset = s.prefix + after // inclusive
+	if after != "" {
+		query.StartOffset = s.prefix + after // inclusive
+	}
 	return query.SetAttrSelection([]string{"Name", "Size", "Updated", "Generation"})
 }
 

@@ -147,15 +147,6 @@ func (s *store) BeforeRead(as func(any) bool, ifNotVersion string) error {
 	return nil
 }
 
-// BeforeList implements [gocloud.Store].
-func (s *store) BeforeList(as func(any) bool, after string) error {
-	var in *awss3.ListObjectsV2Input
-	if as(&in) && in.ContinuationToken == nil {
-		in.StartAfter = &after
-	}
-	return nil
-}
-
 // Delete implements [gocloud.Store], in one request.
 func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
 	in := &awss3.DeleteObjectInput{Bucket: &s.bucket, Key: &name}
