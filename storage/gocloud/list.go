@@ -61,7 +61,11 @@ func (p *pager) list(ctx context.Context, prefix string, opts *storage.ListOptio
 			if !ok || !valid || o.IsDir || key <= opts.After || !strings.HasPrefix(key, prefix) {
 				continue
 			}
-			if !yield(p.info(key, o)) {
+			info := p.info(key, o)
+			if err := described(info); err != nil {
+				return err
+			}
+			if !yield(info) {
 				return nil
 			}
 		}

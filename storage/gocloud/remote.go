@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -43,6 +44,18 @@ func (m *remote) failure(err error) error {
 	return err
 }
 
+// errUndescribed is that an answer lacks what every answer of the store has. Whoever stands before it may have answered. Without a version, what
+// is done on the condition of it is done on none; without a time, an object is as old as can be.
+var errUndescribed = fmt.Errorf("gocloud: the answer does not describe the object: %w", storage.ErrUnavailable)
+
+// described returns errUndescribed for what the store has not said.
+func described(info storage.Info) error {
+	if info.Version == "" || info.ModTime.IsZero() || info.Size < 0 {
+		return errUndescribed
+	}
+	return nil
+}
+
 func (m *remote) stat(ctx context.Context, key string) (storage.Info, error) {
 	ctx, _, stop := newWatch(ctx, m.stall)
 	defer stop()
@@ -51,6 +64,9 @@ func (m *remote) stat(ctx context.Context, key string) (storage.Info, error) {
 		return storage.Info{}, stalled(ctx, err)
 	}
 	info := storage.Info{Key: key, Size: a.Size, ModTime: seconds(a.ModTime), Version: m.store.Version(a.As)}
+	if err := described(info); err != nil {
+		return storage.Info{}, err
+	}
 	if buried, err := m.buried(ctx, info); err != nil {
 		return storage.Info{}, err
 	} else if buried {
@@ -74,6 +90,9 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 	if err == nil {
 		info := storage.Info{Key: key, Size: r.Size(), ModTime: seconds(r.ModTime()), Version: m.store.Version(r.As)}
 		body := &watchedReader{reader{r}, rctx, w, stop, m.failure}
+		if err := described(info); err != nil {
+			return nil, storage.Info{}, errors.Join(err, body.Close())
+		}
 		if buried, err := m.buriedBody(ctx, info, opts, body); err != nil {
 			return nil, storage.Info{}, errors.Join(err, body.Close())
 		} else if buried {
@@ -165,6 +184,9 @@ func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *st
 	})
 	if err = stalled(sctx, b.finish(err)); err != nil {
 		return storage.Info{}, conditionFailed(m.failure(err), opts.IfAbsent, opts.IfVersion != "")
+	}
+	if written.Version == "" {
+		return storage.Info{}, errUndescribed
 	}
 	return storage.Info{Key: key, Size: b.size, ModTime: seconds(written.ModTime), Version: written.Version}, nil
 }

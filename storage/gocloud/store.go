@@ -19,7 +19,7 @@ type Provider func(ctx context.Context, bucket *blob.Bucket) (Store, error)
 // Errors are passed on as they come; Failure sorts them.
 type Store interface {
 	// Version returns the version of an object, which as tells of: of a blob.Reader, of blob.Attributes or of a blob.ListObject. It is as
-	// [storage.Driver] says of versions.
+	// [storage.Driver] says of versions, and "" if the answer has left out the version or the size.
 	Version(as func(any) bool) string
 
 	// BeforeRead is called before a read, with what blob.ReaderOptions.BeforeRead gets. The read shall fail if the object has the
@@ -65,7 +65,8 @@ type PutOptions struct {
 
 // Written is what a store tells of an object that it has stored.
 type Written struct {
-	// Version is the version of the object, see [Store.Version]. If the store does not tell it with the answer to the write, nobody can.
+	// Version is the version of the object, see [Store.Version]. If the store does not tell it with the answer to the write, nobody can, and
+	// it is "": the write fails, since it may be that something else has answered.
 	Version string
 	// ModTime is when it was stored, by the clock of the store.
 	ModTime time.Time

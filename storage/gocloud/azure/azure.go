@@ -79,15 +79,15 @@ type store struct {
 
 var _ gocloud.Store = (*store)(nil)
 
-// Version implements [gocloud.Store].
+// Version implements [gocloud.Store]. Where the length is missing azureblob says 0.
 func (s *store) Version(as func(any) bool) string {
 	var get blob.DownloadStreamResponse
 	var head blob.GetPropertiesResponse
 	var listed container.BlobItem
 	switch {
-	case as(&get):
+	case as(&get) && get.ContentLength != nil:
 		return version(get.ETag)
-	case as(&head):
+	case as(&head) && head.ContentLength != nil:
 		return version(head.ETag)
 	case as(&listed) && listed.Properties != nil:
 		return version(listed.Properties.ETag)

@@ -96,7 +96,13 @@ func (s *store) Version(as func(any) bool) string {
 	return ""
 }
 
-func version(generation int64) string { return strconv.FormatInt(generation, 10) }
+// version returns a generation as a version, "" for one that an answer has left out.
+func version(generation int64) string {
+	if generation <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(generation, 10)
+}
 
 // generation is the inverse of version. Errors: storage.ErrChanged if no object has the version.
 func generation(version string) (int64, error) {

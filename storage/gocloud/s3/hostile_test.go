@@ -3,6 +3,7 @@ package s3_test
 import (
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -64,5 +65,36 @@ func TestListForeign(t *testing.T) {
 		keys, err := listed(t, d)
 		require.Error(t, err, "%q", body)
 		require.Empty(t, keys, "%q", body)
+	}
+}
+
+// TestUndescribed: an object without a version could only be changed without a condition, and one without a time is old enough to be collected.
+func TestUndescribed(t *testing.T) {
+	s, d := openServer(t)
+	version := put(t, d, "a", nil).Version
+	const tag, length, date = "ETag: \"x\"\r\n", "Content-Length: 3\r\n", "Last-Modified: " + modified + "\r\n"
+	for _, header := range []string{"", tag + length, tag + date, length + date, length, tag, date} {
+		s.answer(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			defer c.Close()
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n"+header+"Connection: close\r\n\r\nabc")
+		})
+		_, err := d.Stat(t.Context(), "a")
+		require.ErrorIs(t, err, storage.ErrUnavailable, header)
+		for _, opts := range []*storage.OpenOptions{nil, {IfNotVersion: version}, {Offset: 1, Length: 2}} {
+			_, _, err = d.Open(t.Context(), "a", opts)
+			require.ErrorIs(t, err, storage.ErrUnavailable, header)
+		}
+		if strings.Contains(header, tag) {
+			continue
+		}
+		for _, opts := range []*storage.PutOptions{nil, {IfAbsent: true}, {IfVersion: version}} {
+			_, err = d.Put(t.Context(), "a", strings.NewReader("another"), opts)
+			require.ErrorIs(t, err, storage.ErrUnavailable, header)
+		}
 	}
 }
