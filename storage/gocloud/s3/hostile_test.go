@@ -98,3 +98,43 @@ func TestUndescribed(t *testing.T) {
 		}
 	}
 }
+
+// TestForeign: only the store can say that an object is not there, that a condition has failed, or that something was done.
+func TestForeign(t *testing.T) {
+	s, d := openServer(t)
+	version := put(t, d, "a", nil).Version
+	for _, status := range []int{404, 412, 200, 301, 302, 400, 416} {
+		for _, body := range []string{
+			"", "404 page not found", "<html><body>default backend - 404</body></html>", "<html><br>no XML</html>",
+			"<Error><Code>InvalidRange</Code><RequestId>301</RequestId></Error>",
+		} {
+			s.answer(answer(status, body))
+			errs := map[string]error{}
+			_, errs["list"] = listed(t, d)
+			_, errs["stat"] = d.Stat(t.Context(), "a")
+			_, _, errs["open"] = d.Open(t.Context(), "a", nil)
+			_, _, errs["range"] = d.Open(t.Context(), "a", &storage.OpenOptions{Offset: 1})
+			_, errs["put"] = d.Put(t.Context(), "a", strings.NewReader("x"), nil)
+			_, errs["create"] = d.Put(t.Context(), "b", strings.NewReader("x"), &storage.PutOptions{IfAbsent: true})
+			_, errs["replace"] = d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfVersion: version})
+			errs["delete"] = d.Delete(t.Context(), "a", version)
+			errs["delete any"] = d.Delete(t.Context(), "a", "")
+			for what, err := range errs {
+				require.Error(t, err, "%s: %d %q", what, status, body)
+				for _, known := range []error{storage.ErrNotExist, storage.ErrExist, storage.ErrChanged, storage.ErrNotModified} {
+					require.NotErrorIs(t, err, known, "%s: %d %q", what, status, body)
+				}
+			}
+		}
+	}
+	s.answer(nil)
+	_, err := d.Stat(t.Context(), "b")
+	require.ErrorIs(t, err, storage.ErrNotExist)
+	_, _, err = d.Open(t.Context(), "b", nil)
+	require.ErrorIs(t, err, storage.ErrNotExist)
+	_, err = d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfAbsent: true})
+	require.ErrorIs(t, err, storage.ErrExist)
+	_, err = d.Put(t.Context(), "b", strings.NewReader("x"), &storage.PutOptions{IfVersion: version})
+	require.ErrorIs(t, err, storage.ErrChanged)
+	require.NoError(t, d.Delete(t.Context(), "a", version))
+}

@@ -34,10 +34,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"gocloud.dev/blob"
 
 	"github.com/registrykit/registry/storage/gocloud"
@@ -91,6 +94,7 @@ type store struct {
 
 	bury        bool   // no DELETE is conditional
 	tombVersion string // the version that tombstones have, "" if it differs
+	signs       bool   // its answers have the id of the request, also those of HEAD
 }
 
 var (
@@ -153,8 +157,14 @@ func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
 	if ifVersion != "" {
 		in.IfMatch = &ifVersion
 	}
-	_, err := s.client.DeleteObject(ctx, in)
-	return err
+	out, err := s.client.DeleteObject(ctx, in)
+	if err != nil {
+		return err
+	}
+	if answer, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response); !ok || answer.StatusCode != http.StatusNoContent {
+		return errForeign
+	}
+	return nil
 }
 
 // conditions are those of a write, nil where there are none.
