@@ -25,7 +25,7 @@ const requestID = "X-Amz-Request-Id"
 // nothing of the object, nor does a bucket that is not there: the store cannot be used, which is the operator's affair.
 func (s *store) Failure(err error) error {
 	known := kind(err)
-	if foreign(err) || s.signs && unsigned(err) {
+	if foreign(err) || noBucket(err) || s.signs && unsigned(err) {
 		known = storage.ErrUnavailable
 	}
 	if known == nil {
@@ -79,6 +79,12 @@ func foreign(err error) bool {
 	var operation *smithy.OperationError
 	return status(err) == http.StatusNotFound && !strings.HasPrefix(code(err), "NoSuch") &&
 		errors.As(err, &operation) && operation.OperationName != "HeadObject"
+}
+
+// noBucket reports whether err is a 404 to a HEAD of which MinIO says in a header that it is about the bucket.
+func noBucket(err error) bool {
+	var answer *smithyhttp.ResponseError
+	return status(err) == http.StatusNotFound && errors.As(err, &answer) && answer.Response.Header.Get("X-Minio-Error-Code") == "NoSuchBucket"
 }
 
 // unsigned reports whether err is an answer from which something follows, without the header that those of the store have.

@@ -138,3 +138,19 @@ func TestForeign(t *testing.T) {
 	require.ErrorIs(t, err, storage.ErrChanged)
 	require.NoError(t, d.Delete(t.Context(), "a", version))
 }
+
+// TestNoBucket: a HEAD has no body, but MinIO says in a header what is not there.
+func TestNoBucket(t *testing.T) {
+	s, d := openServer(t)
+	s.answer(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Amz-Request-Id", "301301301")
+		w.Header().Set("X-Minio-Error-Code", "NoSuchBucket")
+		refuse(w, http.StatusNotFound, "NoSuchBucket")
+	})
+	_, err := d.Stat(t.Context(), "a")
+	require.ErrorIs(t, err, storage.ErrUnavailable)
+	require.NotErrorIs(t, err, storage.ErrNotExist)
+	_, _, err = d.Open(t.Context(), "a", nil)
+	require.ErrorIs(t, err, storage.ErrUnavailable)
+	require.NotErrorIs(t, err, storage.ErrNotExist)
+}
