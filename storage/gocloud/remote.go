@@ -56,6 +56,23 @@ func described(info storage.Info) error {
 	return nil
 }
 
+// errRange is that other bytes have come than were asked for.
+var errRange = fmt.Errorf("gocloud: the answer has not the bytes that were asked for: %w", storage.ErrUnavailable)
+
+// covers reports whether an answer begins where it should and goes as far, given its Content-Range and the size of the object.
+func covers(contentRange string, size int64, opts *storage.OpenOptions) bool {
+	first, last, end := int64(0), size-1, size
+	if contentRange != "" {
+		if n, err := fmt.Sscanf(contentRange, "bytes %d-%d/%d", &first, &last, &end); n < 3 || err != nil {
+			return false
+		}
+	}
+	if opts.Length > 0 && opts.Length < end-opts.Offset {
+		end = opts.Offset + opts.Length
+	}
+	return first == opts.Offset && last >= end-1
+}
+
 func (m *remote) stat(ctx context.Context, key string) (storage.Info, error) {
 	ctx, _, stop := newWatch(ctx, m.stall)
 	defer stop()
@@ -90,7 +107,11 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 	if err == nil {
 		info := storage.Info{Key: key, Size: r.Size(), ModTime: seconds(r.ModTime()), Version: m.store.Version(r.As)}
 		body := &watchedReader{reader{r}, rctx, w, stop, m.failure}
-		if err := described(info); err != nil {
+		err := described(info)
+		if ranger, ok := m.store.(Ranger); ok && err == nil && !covers(ranger.ContentRange(r.As), info.Size, opts) {
+			err = errRange
+		}
+		if err != nil {
 			return nil, storage.Info{}, errors.Join(err, body.Close())
 		}
 		if buried, err := m.buriedBody(ctx, info, opts, body); err != nil {
@@ -103,6 +124,9 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 	err = m.failure(stalled(rctx, err))
 	stop()
 	modified := !errors.Is(err, storage.ErrNotModified)
+	if !modified && opts.IfNotVersion == "" {
+		return nil, storage.Info{}, fmt.Errorf("%w: an answer to a condition that was not asked: %s", storage.ErrUnavailable, err.Error())
+	}
 	if modified && (opts.Offset == 0 && length < 0 || sorted(err)) {
 		return nil, storage.Info{}, err
 	}

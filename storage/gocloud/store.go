@@ -78,6 +78,13 @@ type Prober interface {
 	Probe(ctx context.Context, prefix string) error
 }
 
+// Ranger is an optional ability of a [Store] whose client does not look at what it gets of an object: a server may answer a request for a
+// part with the whole.
+type Ranger interface {
+	// ContentRange returns the header of that name that a read has been answered with, "" without one; as tells of a blob.Reader.
+	ContentRange(as func(any) bool) string
+}
+
 // Burier is an optional ability of a [Store] that cannot delete on a condition. A removal that depends on a version is then a Put of a tombstone
 // that depends on it, and an object that is a tombstone counts as none: it is not read, not listed, and replaced by what is put if there is
 // none, on the condition that it still is one. It does not matter which one it is, since one says as much as another.

@@ -77,7 +77,7 @@ type store struct {
 	before func(as func(any) bool) error
 }
 
-var _ gocloud.Store = (*store)(nil)
+var _ gocloud.Ranger = (*store)(nil)
 
 // Version implements [gocloud.Store]. Where the length is missing azureblob says 0.
 func (s *store) Version(as func(any) bool) string {
@@ -121,6 +121,15 @@ func conditions(ifAbsent bool, ifVersion string) *blob.AccessConditions {
 		return nil
 	}
 	return &blob.AccessConditions{ModifiedAccessConditions: modified}
+}
+
+// ContentRange implements [gocloud.Ranger].
+func (s *store) ContentRange(as func(any) bool) string {
+	var get blob.DownloadStreamResponse
+	if !as(&get) || get.ContentRange == nil {
+		return ""
+	}
+	return *get.ContentRange
 }
 
 // BeforeRead implements [gocloud.Store]. It sets no condition: azureblob v0.46.0 panics on the answer 304. The Driver compares, and what is

@@ -2,6 +2,7 @@ package s3_test
 
 import (
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -153,4 +154,77 @@ func TestNoBucket(t *testing.T) {
 	_, _, err = d.Open(t.Context(), "a", nil)
 	require.ErrorIs(t, err, storage.ErrUnavailable)
 	require.NotErrorIs(t, err, storage.ErrNotExist)
+}
+
+// TestWrongRange: a server may answer a range with the whole; the bytes are those that were asked for, or none.
+func TestWrongRange(t *testing.T) {
+	s, d := openServer(t)
+	put(t, d, "a", nil)
+	for _, c := range []struct {
+		status      int
+		is, content string
+		asked       storage.OpenOptions
+		ok          bool
+	}{
+		{200, "", "content", storage.OpenOptions{}, true},
+		{200, "", "content", storage.OpenOptions{Length: 3}, true},
+		{206, "bytes 0-2/7", "con", storage.OpenOptions{Length: 3}, true},
+		{206, "bytes 0-6/7", "content", storage.OpenOptions{Length: 9}, true},
+		{206, "bytes 2-6/7", "ntent", storage.OpenOptions{Offset: 2}, true},
+		{206, "bytes 2-6/7", "ntent", storage.OpenOptions{Offset: 2, Length: math.MaxInt64}, true},
+		{206, "bytes 2-3/7", "nt", storage.OpenOptions{Offset: 2, Length: 2}, true},
+		{200, "", "content", storage.OpenOptions{Offset: 2}, false},
+		{200, "", "content", storage.OpenOptions{Offset: 2, Length: 2}, false},
+		{206, "bytes 1-6/7", "ontent", storage.OpenOptions{Offset: 2}, false},
+		{206, "bytes 2-3/7", "nt", storage.OpenOptions{Offset: 2}, false},
+		{206, "bytes 2-2/7", "n", storage.OpenOptions{Offset: 2, Length: 2}, false},
+		{206, "bytes 2-6/*", "ntent", storage.OpenOptions{Offset: 2}, false},
+		{206, "bytes 2-6/7", "ntent", storage.OpenOptions{}, false},
+		{206, "", "ntent", storage.OpenOptions{Offset: 2}, false},
+		{206, "items 2-6/7", "ntent", storage.OpenOptions{Offset: 2}, false},
+	} {
+		s.answer(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("ETag", "x")
+			w.Header().Set("Last-Modified", modified)
+			if c.is != "" {
+				w.Header().Set("Content-Range", c.is)
+			}
+			w.WriteHeader(c.status)
+			_, _ = io.WriteString(w, c.content)
+		})
+		r, info, err := d.Open(t.Context(), "a", &c.asked)
+		if !c.ok {
+			require.ErrorIs(t, err, storage.ErrUnavailable, "%+v", c)
+			continue
+		}
+		require.NoError(t, err, "%+v", c)
+		require.EqualValues(t, 7, info.Size, "%+v", c)
+		content, err := io.ReadAll(r)
+		require.NoError(t, err)
+		require.Equal(t, c.content, string(content))
+		require.NoError(t, r.Close())
+	}
+}
+
+// TestNotAsked: an answer to a condition that was not asked is none; it was asked for again and again.
+func TestNotAsked(t *testing.T) {
+	s, d := openServer(t)
+	version := put(t, d, "a", nil).Version
+	s.answer(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		w.Header().Set("ETag", version)
+		w.Header().Set("Last-Modified", modified)
+		w.Header().Set("Content-Length", "7")
+	})
+	for _, opts := range []*storage.OpenOptions{nil, {Offset: 1}, {IfNotVersion: "another"}} {
+		_, _, err := d.Open(t.Context(), "a", opts)
+		require.ErrorIs(t, err, storage.ErrUnavailable)
+		require.NotErrorIs(t, err, storage.ErrNotModified)
+	}
+	_, info, err := d.Open(t.Context(), "a", &storage.OpenOptions{IfNotVersion: version})
+	require.ErrorIs(t, err, storage.ErrNotModified)
+	require.Equal(t, version, info.Version)
 }

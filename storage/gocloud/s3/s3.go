@@ -101,6 +101,7 @@ var (
 	_ gocloud.Store  = (*store)(nil)
 	_ gocloud.Prober = (*store)(nil)
 	_ gocloud.Burier = (*store)(nil)
+	_ gocloud.Ranger = (*store)(nil)
 )
 
 // errNamed ends a read before it is sent.
@@ -139,6 +140,13 @@ func (s *store) Version(as func(any) bool) string {
 		return aws.ToString(listed.ETag)
 	}
 	return ""
+}
+
+// ContentRange implements [gocloud.Ranger].
+func (s *store) ContentRange(as func(any) bool) string {
+	var get awss3.GetObjectOutput
+	as(&get)
+	return aws.ToString(get.ContentRange)
 }
 
 // BeforeRead implements [gocloud.Store].
