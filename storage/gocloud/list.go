@@ -74,10 +74,11 @@ func (p *pager) list(ctx context.Context, prefix string, opts *storage.ListOptio
 }
 
 // page reads one page.
-func (p *pager) page(ctx context.Context, token []byte, size int, list *blob.ListOptions) ([]*blob.ListObject, []byte, error) {
+func (p *pager) page(ctx context.Context, token []byte, size int, list *blob.ListOptions) (page []*blob.ListObject, next []byte, err error) {
+	defer caught(&err)
 	ctx, _, stop := newWatch(ctx, p.stall)
 	defer stop()
-	page, next, err := p.bucket.ListPage(ctx, token, size, list)
+	page, next, err = p.bucket.ListPage(ctx, token, size, list)
 	return page, next, stalled(ctx, err)
 }
 

@@ -73,10 +73,27 @@ func covers(contentRange string, size int64, opts *storage.OpenOptions) bool {
 	return first == opts.Offset && last >= end-1
 }
 
+// caught makes a panic of the driver of the bucket an error: azureblob takes it for granted that an answer has all that the service's have.
+func caught(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v", errUndescribed, p)
+	}
+}
+
+func (m *remote) attributes(ctx context.Context, key string) (_ *blob.Attributes, err error) {
+	defer caught(&err)
+	return m.bucket.Attributes(ctx, m.name(key))
+}
+
+func (m *remote) reader(ctx context.Context, key string, offset, length int64, opts *blob.ReaderOptions) (_ *blob.Reader, err error) {
+	defer caught(&err)
+	return m.bucket.NewRangeReader(ctx, m.name(key), offset, length, opts)
+}
+
 func (m *remote) stat(ctx context.Context, key string) (storage.Info, error) {
 	ctx, _, stop := newWatch(ctx, m.stall)
 	defer stop()
-	a, err := m.bucket.Attributes(ctx, m.name(key))
+	a, err := m.attributes(ctx, key)
 	if err != nil {
 		return storage.Info{}, stalled(ctx, err)
 	}
@@ -102,7 +119,7 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 		before = &blob.ReaderOptions{BeforeRead: func(as func(any) bool) error { return m.store.BeforeRead(as, opts.IfNotVersion) }}
 	}
 	rctx, w, stop := newWatch(ctx, m.stall)
-	r, err := m.bucket.NewRangeReader(rctx, m.name(key), opts.Offset, length, before)
+	r, err := m.reader(rctx, key, opts.Offset, length, before)
 	w.pause()
 	if err == nil {
 		info := storage.Info{Key: key, Size: r.Size(), ModTime: seconds(r.ModTime()), Version: m.store.Version(r.As)}
