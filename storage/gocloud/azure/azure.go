@@ -25,6 +25,7 @@ package azure
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -32,6 +33,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	cloudblob "gocloud.dev/blob"
 
+	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/internal/parts"
 )
@@ -145,9 +147,15 @@ func (s *store) BeforeList(as func(any) bool, after string) error {
 	return nil
 }
 
+// errForeign is that something else has answered, such as a proxy.
+var errForeign = fmt.Errorf("azure: this is no answer of the service: %w", storage.ErrUnavailable)
+
 // Delete implements [gocloud.Store], in one request.
 func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
-	_, err := s.client.NewBlobClient(name).Delete(ctx, &blob.DeleteOptions{AccessConditions: conditions(false, ifVersion)})
+	out, err := s.client.NewBlobClient(name).Delete(ctx, &blob.DeleteOptions{AccessConditions: conditions(false, ifVersion)})
+	if err == nil && out.RequestID == nil {
+		return errForeign
+	}
 	return err
 }
 

@@ -1,8 +1,10 @@
 package azure_test
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -43,5 +45,61 @@ func TestPanics(t *testing.T) {
 		require.Error(t, err)
 		_, _, err = d.Open(t.Context(), "a", nil)
 		require.ErrorIs(t, err, storage.ErrUnavailable)
+	}
+}
+
+// TestForeign: only the service can say that a blob is not there, that a condition has failed, or that something was done.
+func TestForeign(t *testing.T) {
+	for _, status := range []int{200, 201, 202, 204, 206, 301, 302, 304, 400, 404, 412, 416} {
+		for _, body := range []string{
+			"", "404 page not found", "<html><body>welcome</body></html>", "<Error><Code>InvalidRange</Code></Error>",
+			"<EnumerationResults><NextMarker/></EnumerationResults>",
+		} {
+			d := open(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(status)
+				_, _ = io.WriteString(w, body)
+			})
+			errs := map[string]error{}
+			for _, err := range d.List(t.Context(), "", nil) {
+				errs["list"] = err
+			}
+			_, errs["stat"] = d.Stat(t.Context(), "a")
+			_, _, errs["open"] = d.Open(t.Context(), "a", nil)
+			_, _, errs["range"] = d.Open(t.Context(), "a", &storage.OpenOptions{Offset: 1})
+			_, errs["put"] = d.Put(t.Context(), "a", strings.NewReader("x"), nil)
+			_, errs["create"] = d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfAbsent: true})
+			_, errs["replace"] = d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfVersion: `"x"`})
+			errs["delete"] = d.Delete(t.Context(), "a", `"x"`)
+			require.Len(t, errs, 8)
+			for what, err := range errs {
+				require.Error(t, err, "%s: %d %q", what, status, body)
+				for _, known := range []error{storage.ErrNotExist, storage.ErrExist, storage.ErrChanged, storage.ErrNotModified} {
+					require.NotErrorIs(t, err, known, "%s: %d %q", what, status, body)
+				}
+			}
+		}
+	}
+}
+
+// TestCodes: what the service itself says.
+func TestCodes(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		code   string
+		is     error
+	}{
+		{404, "BlobNotFound", storage.ErrNotExist},
+		{404, "ContainerNotFound", storage.ErrUnavailable},
+		{412, "ConditionNotMet", storage.ErrChanged},
+		{412, "LeaseIdMissing", storage.ErrUnavailable},
+	} {
+		d := open(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Ms-Error-Code", c.code)
+			w.WriteHeader(c.status)
+		})
+		_, err := d.Stat(t.Context(), "a")
+		require.ErrorIs(t, err, c.is)
+		_, _, err = d.Open(t.Context(), "a", nil)
+		require.ErrorIs(t, err, c.is)
 	}
 }
