@@ -59,7 +59,7 @@ func kind(err error) error {
 		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
 			return storage.ErrUnavailable
 		default:
-			if status >= 500 {
+			if status >= 500 || status < 300 { // it is good, but could not be read
 				return storage.ErrUnavailable
 			}
 		}

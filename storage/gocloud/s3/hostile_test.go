@@ -1,9 +1,13 @@
 package s3_test
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"math"
 	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -227,4 +231,104 @@ func TestNotAsked(t *testing.T) {
 	_, info, err := d.Open(t.Context(), "a", &storage.OpenOptions{IfNotVersion: version})
 	require.ErrorIs(t, err, storage.ErrNotModified)
 	require.Equal(t, version, info.Version)
+}
+
+// TestCutAnywhere cuts each answer of the store at each of its bytes. What was cut off must be missed.
+func TestCutAnywhere(t *testing.T) {
+	s, d := openServer(t)
+	for _, key := range []string{"a", "b"} {
+		put(t, d, key, nil)
+	}
+	version := put(t, d, "c", nil).Version
+	var at, length int
+	s.answer(func(w http.ResponseWriter, r *http.Request) {
+		whole := httptest.NewRecorder()
+		s.serve(whole, r)
+		result := whole.Result()
+		result.ContentLength = int64(whole.Body.Len())
+		if r.Method == http.MethodHead {
+			result.ContentLength, _ = strconv.ParseInt(whole.Header().Get("Content-Length"), 10, 64)
+		}
+		result.Request = r
+		var wire bytes.Buffer
+		if err := result.Write(&wire); err != nil {
+			panic(err)
+		}
+		length = wire.Len()
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer c.Close()
+		_, _ = c.Write(wire.Bytes()[:min(at, length)])
+	})
+	opened := func(opts *storage.OpenOptions, want string) error {
+		r, info, err := d.Open(t.Context(), "a", opts)
+		if err != nil {
+			return err
+		}
+		require.Equal(t, version, info.Version)
+		require.EqualValues(t, len("content"), info.Size)
+		content, err := io.ReadAll(r)
+		if err == nil {
+			require.Equal(t, want, string(content))
+		}
+		return errors.Join(err, r.Close())
+	}
+	for what, do := range map[string]func() error{
+		"list": func() error {
+			keys, err := listed(t, d)
+			if err == nil {
+				require.Equal(t, []string{"a", "b", "c"}, keys)
+			}
+			return err
+		},
+		"stat": func() error {
+			info, err := d.Stat(t.Context(), "a")
+			if err == nil {
+				require.Equal(t, version, info.Version)
+				require.EqualValues(t, len("content"), info.Size)
+			}
+			return err
+		},
+		"open":  func() error { return opened(nil, "content") },
+		"range": func() error { return opened(&storage.OpenOptions{Offset: 2, Length: 3}, "nte") },
+		"put": func() error {
+			info, err := d.Put(t.Context(), "a", strings.NewReader("content"), nil)
+			if err == nil {
+				require.Equal(t, version, info.Version)
+			}
+			return err
+		},
+		"create": func() error {
+			_, err := d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfAbsent: true})
+			if errors.Is(err, storage.ErrExist) {
+				return nil
+			}
+			require.Error(t, err)
+			return err
+		},
+		"absent": func() error {
+			_, _, err := d.Open(t.Context(), "none", nil)
+			if errors.Is(err, storage.ErrNotExist) {
+				return nil
+			}
+			require.Error(t, err)
+			return err
+		},
+	} {
+		done := 0
+		for at, length = 0, 1; at <= length; at++ {
+			err := do()
+			if err == nil {
+				done++
+				continue
+			}
+			require.ErrorIs(t, err, storage.ErrUnavailable, "%s cut after %d bytes", what, at)
+			for _, known := range []error{storage.ErrNotExist, storage.ErrExist, storage.ErrChanged, storage.ErrNotModified} {
+				require.NotErrorIs(t, err, known, "%s cut after %d bytes", what, at)
+			}
+		}
+		require.NotZero(t, done, what)
+	}
 }

@@ -47,7 +47,7 @@ func openServer(t *testing.T) (*server, *gocloud.Driver) {
 	h := httptest.NewServer(s)
 	t.Cleanup(h.Close)
 	client := awss3.New(awss3.Options{
-		BaseEndpoint: &h.URL, Region: "here", UsePathStyle: true, RetryMaxAttempts: 2,
+		BaseEndpoint: &h.URL, Region: "here", UsePathStyle: true, RetryMaxAttempts: 1,
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "id", SecretAccessKey: "secret"}, nil
 		}),
@@ -77,6 +77,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.foreign(w, r)
 		return
 	}
+	s.serve(w, r)
+}
+
+// serve answers as the store does. The lock is held.
+func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Amz-Request-Id", "301301301")
 	name, ok := strings.CutPrefix(r.URL.Path, "/bucket/")
 	if !ok || name == "" {
