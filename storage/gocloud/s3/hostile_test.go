@@ -332,3 +332,38 @@ func TestCutAnywhere(t *testing.T) {
 		require.NotZero(t, done, what)
 	}
 }
+
+// TestMultipartForeign: what completes an upload answers 200 before it knows, and may say an error then.
+func TestMultipartForeign(t *testing.T) {
+	s, d := openServer(t)
+	for _, c := range []struct{ begin, complete string }{
+		{"<R><UploadId>id</UploadId></R>", "<Error><Code>InternalError</Code><Message>it is so</Message></Error>"},
+		{"<R><UploadId>id</UploadId></R>", "<html><body>welcome</body></html>"},
+		{"<R><UploadId>id</UploadId></R>", "<CompleteMultipartUploadResult><ETag>"},
+		{"<R><UploadId>id</UploadId></R>", ""},
+		{"<html><body>welcome</body></html>", "<R><ETag>x</ETag></R>"},
+		{"", "<R><ETag>x</ETag></R>"},
+		{"<R><UploadId>id</UploadId></R>", "<R><ETag>x</ETag></R>"},
+	} {
+		s.answer(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("ETag", "part")
+			switch {
+			case r.Method == http.MethodPost && r.URL.Query().Has("uploads"):
+				_, _ = io.WriteString(w, c.begin)
+			case r.Method == http.MethodPost:
+				_, _ = io.WriteString(w, c.complete)
+			case r.Method == http.MethodDelete:
+				w.WriteHeader(http.StatusNoContent)
+			}
+		})
+		info, err := d.Put(t.Context(), "large", bytes.NewReader(make([]byte, 9<<20)), &storage.PutOptions{IfAbsent: true})
+		if strings.HasPrefix(c.complete, "<R>") && strings.HasPrefix(c.begin, "<R>") {
+			require.NoError(t, err)
+			require.Equal(t, "x", info.Version)
+			continue
+		}
+		require.Error(t, err, "%+v", c)
+		require.NotErrorIs(t, err, storage.ErrExist, "%+v", c)
+	}
+}
