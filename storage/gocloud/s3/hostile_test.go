@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -240,7 +241,7 @@ func TestCutAnywhere(t *testing.T) {
 		put(t, d, key, nil)
 	}
 	version := put(t, d, "c", nil).Version
-	var at, length int
+	var at, length atomic.Int64
 	s.answer(func(w http.ResponseWriter, r *http.Request) {
 		whole := httptest.NewRecorder()
 		s.serve(whole, r)
@@ -254,13 +255,13 @@ func TestCutAnywhere(t *testing.T) {
 		if err := result.Write(&wire); err != nil {
 			panic(err)
 		}
-		length = wire.Len()
+		length.Store(int64(wire.Len()))
 		c, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			panic(err)
 		}
 		defer c.Close()
-		_, _ = c.Write(wire.Bytes()[:min(at, length)])
+		_, _ = io.CopyN(c, &wire, at.Load())
 	})
 	opened := func(opts *storage.OpenOptions, want string) error {
 		r, info, err := d.Open(t.Context(), "a", opts)
@@ -318,15 +319,16 @@ func TestCutAnywhere(t *testing.T) {
 		},
 	} {
 		done := 0
-		for at, length = 0, 1; at <= length; at++ {
+		at.Store(0)
+		for length.Store(1); at.Load() <= length.Load(); at.Add(1) {
 			err := do()
 			if err == nil {
 				done++
 				continue
 			}
-			require.ErrorIs(t, err, storage.ErrUnavailable, "%s cut after %d bytes", what, at)
+			require.ErrorIs(t, err, storage.ErrUnavailable, "%s cut after %d bytes", what, at.Load())
 			for _, known := range []error{storage.ErrNotExist, storage.ErrExist, storage.ErrChanged, storage.ErrNotModified} {
-				require.NotErrorIs(t, err, known, "%s cut after %d bytes", what, at)
+				require.NotErrorIs(t, err, known, "%s cut after %d bytes", what, at.Load())
 			}
 		}
 		require.NotZero(t, done, what)

@@ -13,6 +13,9 @@
 // there is nothing (versitygw does) would tell two callers that each has removed the object. On such stores a removal that depends on a version
 // writes a tombstone instead, see [gocloud.Burier].
 //
+// It also asks for an object that is not there: if the answer to a HEAD has the header X-Amz-Request-Id, one without it is not the store's, but of a
+// proxy that has lost it. Lists need ListObjectsV2, so not UseLegacyList of s3blob.
+//
 // Credentials need s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload on the objects, and s3:ListBucket on the bucket: without
 // that S3 answers 403 for an object that is not there, and nobody can tell that from a refusal.
 //
