@@ -2,9 +2,7 @@ package gocloud
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -31,7 +29,11 @@ type pager struct {
 
 func (p *pager) list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error {
 	list := &blob.ListOptions{Prefix: p.prefix + objectName(prefix)}
-	if after := p.prefix + objectName(validPart(opts.After)); p.before != nil && after > list.Prefix {
+	if p.before != nil {
+		after := p.prefix + objectName(validPart(opts.After))
+		if after <= list.Prefix {
+			after = ""
+		}
 		list.BeforeList = func(as func(any) bool) error { return p.before(as, after) }
 	}
 	size := perPage
@@ -44,10 +46,7 @@ func (p *pager) list(ctx context.Context, prefix string, opts *storage.ListOptio
 			return err
 		}
 		page, next, err := p.page(ctx, token, size, list)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
+		if err != nil { // also one that is io.EOF, as that of a lost connection is
 			return err
 		}
 		token = next
@@ -62,7 +61,11 @@ func (p *pager) list(ctx context.Context, prefix string, opts *storage.ListOptio
 			if !ok || !valid || o.IsDir || key <= opts.After || !strings.HasPrefix(key, prefix) {
 				continue
 			}
-			if !yield(p.info(key, o)) {
+			info := p.info(key, o)
+			if err := described(info); err != nil {
+				return err
+			}
+			if !yield(info) {
 				return nil
 			}
 		}
@@ -71,10 +74,11 @@ func (p *pager) list(ctx context.Context, prefix string, opts *storage.ListOptio
 }
 
 // page reads one page.
-func (p *pager) page(ctx context.Context, token []byte, size int, list *blob.ListOptions) ([]*blob.ListObject, []byte, error) {
+func (p *pager) page(ctx context.Context, token []byte, size int, list *blob.ListOptions) (page []*blob.ListObject, next []byte, err error) {
+	defer caught(&err)
 	ctx, _, stop := newWatch(ctx, p.stall)
 	defer stop()
-	page, next, err := p.bucket.ListPage(ctx, token, size, list)
+	page, next, err = p.bucket.ListPage(ctx, token, size, list)
 	return page, next, stalled(ctx, err)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -43,14 +44,63 @@ func (m *remote) failure(err error) error {
 	return err
 }
 
+// errUndescribed is that an answer lacks what every answer of the store has. Whoever stands before it may have answered. Without a version, what
+// is done on the condition of it is done on none; without a time, an object is as old as can be.
+var errUndescribed = fmt.Errorf("gocloud: the answer does not describe the object: %w", storage.ErrUnavailable)
+
+// described returns errUndescribed for what the store has not said.
+func described(info storage.Info) error {
+	if info.Version == "" || info.ModTime.IsZero() || info.Size < 0 {
+		return errUndescribed
+	}
+	return nil
+}
+
+// errRange is that other bytes have come than were asked for.
+var errRange = fmt.Errorf("gocloud: the answer has not the bytes that were asked for: %w", storage.ErrUnavailable)
+
+// covers reports whether an answer begins where it should and goes as far, given its Content-Range and the size of the object.
+func covers(contentRange string, size int64, opts *storage.OpenOptions) bool {
+	first, last, end := int64(0), size-1, size
+	if contentRange != "" {
+		if n, err := fmt.Sscanf(contentRange, "bytes %d-%d/%d", &first, &last, &end); n < 3 || err != nil {
+			return false
+		}
+	}
+	if opts.Length > 0 && opts.Length < end-opts.Offset {
+		end = opts.Offset + opts.Length
+	}
+	return first == opts.Offset && last >= end-1
+}
+
+// caught makes a panic of the driver of the bucket an error: azureblob takes it for granted that an answer has all that the service's have.
+func caught(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%w: %v", errUndescribed, p)
+	}
+}
+
+func (m *remote) attributes(ctx context.Context, key string) (_ *blob.Attributes, err error) {
+	defer caught(&err)
+	return m.bucket.Attributes(ctx, m.name(key))
+}
+
+func (m *remote) reader(ctx context.Context, key string, offset, length int64, opts *blob.ReaderOptions) (_ *blob.Reader, err error) {
+	defer caught(&err)
+	return m.bucket.NewRangeReader(ctx, m.name(key), offset, length, opts)
+}
+
 func (m *remote) stat(ctx context.Context, key string) (storage.Info, error) {
 	ctx, _, stop := newWatch(ctx, m.stall)
 	defer stop()
-	a, err := m.bucket.Attributes(ctx, m.name(key))
+	a, err := m.attributes(ctx, key)
 	if err != nil {
 		return storage.Info{}, stalled(ctx, err)
 	}
 	info := storage.Info{Key: key, Size: a.Size, ModTime: seconds(a.ModTime), Version: m.store.Version(a.As)}
+	if err := described(info); err != nil {
+		return storage.Info{}, err
+	}
 	if buried, err := m.buried(ctx, info); err != nil {
 		return storage.Info{}, err
 	} else if buried {
@@ -69,11 +119,18 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 		before = &blob.ReaderOptions{BeforeRead: func(as func(any) bool) error { return m.store.BeforeRead(as, opts.IfNotVersion) }}
 	}
 	rctx, w, stop := newWatch(ctx, m.stall)
-	r, err := m.bucket.NewRangeReader(rctx, m.name(key), opts.Offset, length, before)
+	r, err := m.reader(rctx, key, opts.Offset, length, before)
 	w.pause()
 	if err == nil {
 		info := storage.Info{Key: key, Size: r.Size(), ModTime: seconds(r.ModTime()), Version: m.store.Version(r.As)}
 		body := &watchedReader{reader{r}, rctx, w, stop, m.failure}
+		err := described(info)
+		if ranger, ok := m.store.(Ranger); ok && err == nil && !covers(ranger.ContentRange(r.As), info.Size, opts) {
+			err = errRange
+		}
+		if err != nil {
+			return nil, storage.Info{}, errors.Join(err, body.Close())
+		}
 		if buried, err := m.buriedBody(ctx, info, opts, body); err != nil {
 			return nil, storage.Info{}, errors.Join(err, body.Close())
 		} else if buried {
@@ -84,6 +141,9 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 	err = m.failure(stalled(rctx, err))
 	stop()
 	modified := !errors.Is(err, storage.ErrNotModified)
+	if !modified && opts.IfNotVersion == "" {
+		return nil, storage.Info{}, fmt.Errorf("%w: an answer to a condition that was not asked: %s", storage.ErrUnavailable, err.Error())
+	}
 	if modified && (opts.Offset == 0 && length < 0 || sorted(err)) {
 		return nil, storage.Info{}, err
 	}
@@ -165,6 +225,9 @@ func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *st
 	})
 	if err = stalled(sctx, b.finish(err)); err != nil {
 		return storage.Info{}, conditionFailed(m.failure(err), opts.IfAbsent, opts.IfVersion != "")
+	}
+	if written.Version == "" {
+		return storage.Info{}, errUndescribed
 	}
 	return storage.Info{Key: key, Size: b.size, ModTime: seconds(written.ModTime), Version: written.Version}, nil
 }

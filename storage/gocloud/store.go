@@ -19,7 +19,7 @@ type Provider func(ctx context.Context, bucket *blob.Bucket) (Store, error)
 // Errors are passed on as they come; Failure sorts them.
 type Store interface {
 	// Version returns the version of an object, which as tells of: of a blob.Reader, of blob.Attributes or of a blob.ListObject. It is as
-	// [storage.Driver] says of versions.
+	// [storage.Driver] says of versions, and "" if the answer has left out the version or the size.
 	Version(as func(any) bool) string
 
 	// BeforeRead is called before a read, with what blob.ReaderOptions.BeforeRead gets. The read shall fail if the object has the
@@ -27,7 +27,7 @@ type Store interface {
 	BeforeRead(as func(any) bool, ifNotVersion string) error
 
 	// BeforeList is called before each request of a list, with what blob.ListOptions.BeforeList gets. The list may leave out names that are not
-	// greater than after; that only makes it faster.
+	// greater than after, unless that is ""; that only makes it faster. It must fail if the answer is not a list, or not whole.
 	BeforeList(as func(any) bool, after string) error
 
 	// Put stores what body holds, if the conditions hold, which the store decides in the same step; else it fails with what Failure
@@ -65,7 +65,8 @@ type PutOptions struct {
 
 // Written is what a store tells of an object that it has stored.
 type Written struct {
-	// Version is the version of the object, see [Store.Version]. If the store does not tell it with the answer to the write, nobody can.
+	// Version is the version of the object, see [Store.Version]. If the store does not tell it with the answer to the write, nobody can, and
+	// it is "": the write fails, since it may be that something else has answered.
 	Version string
 	// ModTime is when it was stored, by the clock of the store.
 	ModTime time.Time
@@ -75,6 +76,13 @@ type Written struct {
 // anything else; an error, [errors.ErrUnsupported] if conditions cannot be kept, is that of New.
 type Prober interface {
 	Probe(ctx context.Context, prefix string) error
+}
+
+// Ranger is an optional ability of a [Store] whose client does not look at what it gets of an object: a server may answer a request for a
+// part with the whole.
+type Ranger interface {
+	// ContentRange returns the header of that name that a read has been answered with, "" without one; as tells of a blob.Reader.
+	ContentRange(as func(any) bool) string
 }
 
 // Burier is an optional ability of a [Store] that cannot delete on a condition. A removal that depends on a version is then a Put of a tombstone

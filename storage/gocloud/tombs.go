@@ -44,7 +44,7 @@ func (m *remote) buried(ctx context.Context, info storage.Info) (bool, error) {
 	if m.tombs.version != "" {
 		return info.Version == m.tombs.version, nil
 	}
-	r, err := m.bucket.NewReader(ctx, m.name(info.Key), nil)
+	r, err := m.reader(ctx, info.Key, 0, -1, nil)
 	if err != nil {
 		if err = m.failure(err); errors.Is(err, storage.ErrNotExist) {
 			return true, nil // it has gone meanwhile
@@ -62,7 +62,7 @@ func (m *remote) buried(ctx context.Context, info storage.Info) (bool, error) {
 func (m *remote) tombstone(ctx context.Context, key string) (string, error) {
 	actx, _, stop := newWatch(ctx, m.stall)
 	defer stop()
-	a, err := m.bucket.Attributes(actx, m.name(key))
+	a, err := m.attributes(actx, key)
 	if err != nil {
 		if err = m.failure(stalled(actx, err)); errors.Is(err, storage.ErrNotExist) {
 			err = nil

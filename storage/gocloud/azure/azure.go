@@ -25,6 +25,7 @@ package azure
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -32,6 +33,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	cloudblob "gocloud.dev/blob"
 
+	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/internal/parts"
 )
@@ -77,17 +79,17 @@ type store struct {
 	before func(as func(any) bool) error
 }
 
-var _ gocloud.Store = (*store)(nil)
+var _ gocloud.Ranger = (*store)(nil)
 
-// Version implements [gocloud.Store].
+// Version implements [gocloud.Store]. Where the length is missing azureblob says 0.
 func (s *store) Version(as func(any) bool) string {
 	var get blob.DownloadStreamResponse
 	var head blob.GetPropertiesResponse
 	var listed container.BlobItem
 	switch {
-	case as(&get):
+	case as(&get) && get.ContentLength != nil:
 		return version(get.ETag)
-	case as(&head):
+	case as(&head) && head.ContentLength != nil:
 		return version(head.ETag)
 	case as(&listed) && listed.Properties != nil:
 		return version(listed.Properties.ETag)
@@ -123,6 +125,15 @@ func conditions(ifAbsent bool, ifVersion string) *blob.AccessConditions {
 	return &blob.AccessConditions{ModifiedAccessConditions: modified}
 }
 
+// ContentRange implements [gocloud.Ranger].
+func (s *store) ContentRange(as func(any) bool) string {
+	var get blob.DownloadStreamResponse
+	if !as(&get) || get.ContentRange == nil {
+		return ""
+	}
+	return *get.ContentRange
+}
+
 // BeforeRead implements [gocloud.Store]. It sets no condition: azureblob v0.46.0 panics on the answer 304. The Driver compares, and what is
 // read with a version is small.
 func (s *store) BeforeRead(func(any) bool, string) error { return nil }
@@ -130,15 +141,21 @@ func (s *store) BeforeRead(func(any) bool, string) error { return nil }
 // BeforeList implements [gocloud.Store]. A service that does not know startFrom, which is inclusive, lists from the beginning.
 func (s *store) BeforeList(as func(any) bool, after string) error {
 	var opts *container.ListBlobsHierarchyOptions
-	if as(&opts) && opts.Marker == nil {
+	if as(&opts) && opts.Marker == nil && after != "" {
 		opts.StartFrom = &after
 	}
 	return nil
 }
 
+// errForeign is that something else has answered, such as a proxy.
+var errForeign = fmt.Errorf("azure: this is no answer of the service: %w", storage.ErrUnavailable)
+
 // Delete implements [gocloud.Store], in one request.
 func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
-	_, err := s.client.NewBlobClient(name).Delete(ctx, &blob.DeleteOptions{AccessConditions: conditions(false, ifVersion)})
+	out, err := s.client.NewBlobClient(name).Delete(ctx, &blob.DeleteOptions{AccessConditions: conditions(false, ifVersion)})
+	if err == nil && out.RequestID == nil {
+		return errForeign
+	}
 	return err
 }
 

@@ -14,8 +14,9 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// Failure implements [gocloud.Store]. That an object is not there is only what the service has said of the blob. A refusal
-// tells nothing of it, nor does a container that is not there: the service cannot be used, which is the operator's affair.
+// Failure implements [gocloud.Store]. That an object is not there, or a condition failed, is only what the service has said of the blob, by a code: also
+// an answer to a HEAD has it, and that of a proxy has none. A refusal tells nothing of the blob, nor does a container that is not there: the
+// service cannot be used, which is the operator's affair.
 func (s *store) Failure(err error) error {
 	known := kind(err)
 	if known == nil {
@@ -31,21 +32,18 @@ func kind(err error) error {
 		switch code := bloberror.Code(answer.ErrorCode); code {
 		case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled, bloberror.ResourceNotFound:
 			return storage.ErrUnavailable
+		case bloberror.BlobNotFound:
+			return storage.ErrNotExist
 		case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.TargetConditionNotMet:
 			return storage.ErrChanged
 		case bloberror.ServerBusy, bloberror.OperationTimedOut, bloberror.InternalError, bloberror.InvalidBlockList:
 			return storage.ErrUnavailable
 		}
 		switch status := answer.StatusCode; status {
-		case http.StatusNotModified:
-			return storage.ErrNotModified
-		case http.StatusNotFound:
-			return storage.ErrNotExist
-		case http.StatusPreconditionFailed:
-			return storage.ErrChanged
 		case http.StatusInsufficientStorage:
 			return storage.ErrNoSpace
-		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests:
+		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests,
+			http.StatusNotFound, http.StatusPreconditionFailed:
 			return storage.ErrUnavailable
 		default:
 			if status >= 500 {

@@ -34,7 +34,7 @@ func code(err error) int {
 	return 0
 }
 
-// Failure implements [gocloud.Store]. A refusal, which gcsblob takes for the absence of the object, tells nothing of it, nor does a bucket that is
+// Failure implements [gocloud.Store]. A 404 or 412 to a request of the JSON API has a message; without one it is the answer of a proxy. A refusal, which gcsblob takes for the absence of the object, tells nothing of it, nor does a bucket that is
 // not there: the store cannot be used, which is the operator's affair.
 func (s *store) Failure(err error) error {
 	var answer *googleapi.Error
@@ -45,7 +45,8 @@ func (s *store) Failure(err error) error {
 		switch {
 		case answer.Code == http.StatusNotModified:
 			return meaning(storage.ErrNotModified, err)
-		case answer.Code == codeNotFound && strings.Contains(answer.Message, noBucket):
+		case answer.Code == codeNotFound && strings.Contains(answer.Message, noBucket),
+			(answer.Code == codeNotFound || answer.Code == codeCondition) && answer.Message == "":
 			return meaning(storage.ErrUnavailable, err)
 		case answer.Code == codeNotFound:
 			return meaning(storage.ErrNotExist, err)

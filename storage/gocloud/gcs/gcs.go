@@ -96,7 +96,13 @@ func (s *store) Version(as func(any) bool) string {
 	return ""
 }
 
-func version(generation int64) string { return strconv.FormatInt(generation, 10) }
+// version returns a generation as a version, "" for one that an answer has left out.
+func version(generation int64) string {
+	if generation <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(generation, 10)
+}
 
 // generation is the inverse of version. Errors: storage.ErrChanged if no object has the version.
 func generation(version string) (int64, error) {
@@ -117,7 +123,9 @@ func (s *store) BeforeList(as func(any) bool, after string) error {
 	if !as(&query) {
 		return errors.New("gcs: the list does not show its query")
 	}
-	query.StartOffset = s.prefix + after // inclusive
+	if after != "" {
+		query.StartOffset = s.prefix + after // inclusive
+	}
 	return query.SetAttrSelection([]string{"Name", "Size", "Updated", "Generation"})
 }
 

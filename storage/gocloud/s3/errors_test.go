@@ -33,6 +33,7 @@ func TestKind(t *testing.T) {
 		{answer(412, "PreconditionFailed"), storage.ErrChanged},
 		{answer(503, "SlowDown"), storage.ErrUnavailable},
 		{answer(507, "XMinioStorageFull"), storage.ErrNoSpace},
+		{answer(200, ""), storage.ErrUnavailable}, // it breaks off
 		{answer(400, "InvalidArgument"), nil},
 		{answer(416, "InvalidRange"), nil},
 		{errors.New("what is this?"), nil},

@@ -7,7 +7,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/gocloud"
@@ -16,7 +20,7 @@ import (
 // tombstone is the content of an object that stands for one that was removed. No object of a registry is the same.
 const tombstone = "registry: this object has been removed\x00\n"
 
-// Probe implements [gocloud.Prober]: it writes, replaces and removes an object whose name begins with prefix.
+// Probe implements [gocloud.Prober]: it writes, replaces and removes an object whose name begins with prefix, and asks for one that is not there.
 func (s *store) Probe(ctx context.Context, prefix string) (err error) {
 	name := prefix + "=probe=" + strings.ToLower(rand.Text()) // no key has a name like this
 	defer func() {
@@ -45,6 +49,11 @@ func (s *store) Probe(ctx context.Context, prefix string) (err error) {
 	if s.bury, err = s.deletesUnseen(ctx, name, first, second); err != nil {
 		return fmt.Errorf("s3: deleting from the bucket: %w", err)
 	}
+	_, herr := s.client.HeadObject(ctx, &awss3.HeadObjectInput{Bucket: &s.bucket, Key: aws.String(name + "=none")})
+	if status(herr) != http.StatusNotFound {
+		return fmt.Errorf("s3: asking for an object that is not there: %w", errors.Join(errForeign, herr))
+	}
+	s.signs = !unsigned(herr)
 	if sum := md5.Sum([]byte(tombstone)); s.bury && second == `"`+hex.EncodeToString(sum[:])+`"` { //nolint:gosec // see above
 		s.tombVersion = second
 	}

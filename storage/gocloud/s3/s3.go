@@ -13,6 +13,9 @@
 // there is nothing (versitygw does) would tell two callers that each has removed the object. On such stores a removal that depends on a version
 // writes a tombstone instead, see [gocloud.Burier].
 //
+// It also asks for an object that is not there: if the answer to a HEAD has the header X-Amz-Request-Id, one without it is not the store's, but of a
+// proxy that has lost it. Lists need ListObjectsV2, so not UseLegacyList of s3blob.
+//
 // Credentials need s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload on the objects, and s3:ListBucket on the bucket: without
 // that S3 answers 403 for an object that is not there, and nobody can tell that from a refusal.
 //
@@ -34,10 +37,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"gocloud.dev/blob"
 
 	"github.com/registrykit/registry/storage/gocloud"
@@ -91,12 +97,14 @@ type store struct {
 
 	bury        bool   // no DELETE is conditional
 	tombVersion string // the version that tombstones have, "" if it differs
+	signs       bool   // its answers have the id of the request, also those of HEAD
 }
 
 var (
 	_ gocloud.Store  = (*store)(nil)
 	_ gocloud.Prober = (*store)(nil)
 	_ gocloud.Burier = (*store)(nil)
+	_ gocloud.Ranger = (*store)(nil)
 )
 
 // errNamed ends a read before it is sent.
@@ -121,20 +129,27 @@ func bucketName(ctx context.Context, bucket *blob.Bucket) (string, error) {
 	return name, nil
 }
 
-// Version implements [gocloud.Store].
+// Version implements [gocloud.Store]. Where the length is missing the client says 0.
 func (s *store) Version(as func(any) bool) string {
 	var get awss3.GetObjectOutput
 	var head awss3.HeadObjectOutput
 	var listed types.Object
 	switch {
-	case as(&get):
+	case as(&get) && get.ContentLength != nil:
 		return aws.ToString(get.ETag)
-	case as(&head):
+	case as(&head) && head.ContentLength != nil:
 		return aws.ToString(head.ETag)
 	case as(&listed):
 		return aws.ToString(listed.ETag)
 	}
 	return ""
+}
+
+// ContentRange implements [gocloud.Ranger].
+func (s *store) ContentRange(as func(any) bool) string {
+	var get awss3.GetObjectOutput
+	as(&get)
+	return aws.ToString(get.ContentRange)
 }
 
 // BeforeRead implements [gocloud.Store].
@@ -147,23 +162,20 @@ func (s *store) BeforeRead(as func(any) bool, ifNotVersion string) error {
 	return nil
 }
 
-// BeforeList implements [gocloud.Store].
-func (s *store) BeforeList(as func(any) bool, after string) error {
-	var in *awss3.ListObjectsV2Input
-	if as(&in) && in.ContinuationToken == nil {
-		in.StartAfter = &after
-	}
-	return nil
-}
-
 // Delete implements [gocloud.Store], in one request.
 func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
 	in := &awss3.DeleteObjectInput{Bucket: &s.bucket, Key: &name}
 	if ifVersion != "" {
 		in.IfMatch = &ifVersion
 	}
-	_, err := s.client.DeleteObject(ctx, in)
-	return err
+	out, err := s.client.DeleteObject(ctx, in)
+	if err != nil {
+		return err
+	}
+	if answer, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response); !ok || answer.StatusCode != http.StatusNoContent {
+		return errForeign
+	}
+	return nil
 }
 
 // conditions are those of a write, nil where there are none.

@@ -1,0 +1,105 @@
+package azure_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/stretchr/testify/require"
+	"gocloud.dev/blob/azureblob"
+
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/gocloud"
+	"github.com/registrykit/registry/storage/gocloud/azure"
+)
+
+// open returns a driver on a container where everything is answered by a handler.
+func open(t *testing.T, answer http.HandlerFunc) *gocloud.Driver {
+	h := httptest.NewServer(answer)
+	t.Cleanup(h.Close)
+	client, err := container.NewClientWithNoCredential(h.URL+"/account/container", &container.ClientOptions{
+		ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}},
+	})
+	require.NoError(t, err)
+	bucket, err := azureblob.OpenBucket(t.Context(), client, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, bucket.Close()) })
+	d, err := gocloud.New(t.Context(), bucket, &gocloud.Options{Providers: []gocloud.Provider{azure.Provider(nil)}})
+	require.NoError(t, err)
+	return d
+}
+
+// TestPanics: azureblob takes it for granted that an answer has all that those of the service have. Whoever has asked gets an error.
+func TestPanics(t *testing.T) {
+	for _, status := range []int{200, 206, 304} {
+		d := open(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		for _, err := range d.List(t.Context(), "", nil) {
+			require.Error(t, err)
+		}
+		_, err := d.Stat(t.Context(), "a")
+		require.Error(t, err)
+		_, _, err = d.Open(t.Context(), "a", nil)
+		require.ErrorIs(t, err, storage.ErrUnavailable)
+	}
+}
+
+// TestForeign: only the service can say that a blob is not there, that a condition has failed, or that something was done.
+func TestForeign(t *testing.T) {
+	for _, status := range []int{200, 201, 202, 204, 206, 301, 302, 304, 400, 404, 412, 416} {
+		for _, body := range []string{
+			"", "404 page not found", "<html><body>welcome</body></html>", "<Error><Code>InvalidRange</Code></Error>",
+			"<EnumerationResults><NextMarker/></EnumerationResults>",
+		} {
+			d := open(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(status)
+				_, _ = io.WriteString(w, body)
+			})
+			errs := map[string]error{}
+			for _, err := range d.List(t.Context(), "", nil) {
+				errs["list"] = err
+			}
+			_, errs["stat"] = d.Stat(t.Context(), "a")
+			_, _, errs["open"] = d.Open(t.Context(), "a", nil)
+			_, _, errs["range"] = d.Open(t.Context(), "a", &storage.OpenOptions{Offset: 1})
+			_, errs["put"] = d.Put(t.Context(), "a", strings.NewReader("x"), nil)
+			_, errs["create"] = d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfAbsent: true})
+			_, errs["replace"] = d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfVersion: `"x"`})
+			errs["delete"] = d.Delete(t.Context(), "a", `"x"`)
+			require.Len(t, errs, 8)
+			for what, err := range errs {
+				require.Error(t, err, "%s: %d %q", what, status, body)
+				for _, known := range []error{storage.ErrNotExist, storage.ErrExist, storage.ErrChanged, storage.ErrNotModified} {
+					require.NotErrorIs(t, err, known, "%s: %d %q", what, status, body)
+				}
+			}
+		}
+	}
+}
+
+// TestCodes: what the service itself says.
+func TestCodes(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		code   string
+		is     error
+	}{
+		{404, "BlobNotFound", storage.ErrNotExist},
+		{404, "ContainerNotFound", storage.ErrUnavailable},
+		{412, "ConditionNotMet", storage.ErrChanged},
+		{412, "LeaseIdMissing", storage.ErrUnavailable},
+	} {
+		d := open(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Ms-Error-Code", c.code)
+			w.WriteHeader(c.status)
+		})
+		_, err := d.Stat(t.Context(), "a")
+		require.ErrorIs(t, err, c.is)
+		_, _, err = d.Open(t.Context(), "a", nil)
+		require.ErrorIs(t, err, c.is)
+	}
+}

@@ -1,0 +1,72 @@
+package gcs_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	cloud "cloud.google.com/go/storage"
+	"github.com/stretchr/testify/require"
+	"gocloud.dev/blob/gcsblob"
+	"google.golang.org/api/option"
+
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/gocloud"
+	"github.com/registrykit/registry/storage/gocloud/gcs"
+)
+
+// open returns a driver on a bucket where everything is answered by a handler.
+func open(t *testing.T, answer http.HandlerFunc) *gocloud.Driver {
+	h := httptest.NewServer(answer)
+	t.Cleanup(h.Close)
+	client, err := cloud.NewClient(t.Context(), option.WithoutAuthentication(), option.WithEndpoint(h.URL+"/storage/v1/"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, client.Close()) })
+	bucket, err := gcsblob.OpenBucket(t.Context(), nil, "bucket", &gcsblob.Options{Client: client})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, bucket.Close()) })
+	d, err := gocloud.New(t.Context(), bucket, &gocloud.Options{Providers: []gocloud.Provider{gcs.Provider(&gcs.Options{Attempts: 1})}})
+	require.NoError(t, err)
+	return d
+}
+
+// TestForeign: only the store can say that an object is not there or that a condition has failed. What a proxy answers to a read with 404 (the client
+// of the XML API does not look at the body), to a list with 204 and to a DELETE with 200 nobody can tell from an answer of the store.
+func TestForeign(t *testing.T) {
+	for _, status := range []int{200, 206, 301, 302, 400, 404, 412, 416} {
+		for _, body := range []string{"", "404 page not found", "<html><body>welcome</body></html>"} {
+			d := open(t, func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/login" {
+					return
+				}
+				w.Header().Set("Location", "/login")
+				w.WriteHeader(status)
+				_, _ = io.WriteString(w, body)
+			})
+			errs := map[string]error{}
+			for _, err := range d.List(t.Context(), "", nil) {
+				errs["list"] = err
+			}
+			_, errs["stat"] = d.Stat(t.Context(), "a")
+			_, errs["put"] = d.Put(t.Context(), "a", strings.NewReader("x"), nil)
+			_, errs["create"] = d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfAbsent: true})
+			_, errs["replace"] = d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfVersion: "1"})
+			require.Len(t, errs, 5)
+			if status != http.StatusNotFound {
+				_, _, errs["open"] = d.Open(t.Context(), "a", nil)
+				_, _, errs["range"] = d.Open(t.Context(), "a", &storage.OpenOptions{Offset: 1})
+			}
+			if status >= 400 {
+				errs["delete"] = d.Delete(t.Context(), "a", "1")
+			}
+			for what, err := range errs {
+				require.Error(t, err, "%s: %d %q", what, status, body)
+				for _, known := range []error{storage.ErrNotExist, storage.ErrExist, storage.ErrChanged, storage.ErrNotModified} {
+					require.NotErrorIs(t, err, known, "%s: %d %q", what, status, body)
+				}
+			}
+		}
+	}
+}

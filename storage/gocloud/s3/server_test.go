@@ -1,0 +1,132 @@
+package s3_test
+
+import (
+	"context"
+	"crypto/md5" //nolint:gosec // it is what ETags are made of
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/stretchr/testify/require"
+	"gocloud.dev/blob/s3blob"
+
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/gocloud"
+	"github.com/registrykit/registry/storage/gocloud/s3"
+)
+
+// server is as much of S3 as answers the requests of a driver, and can answer something else.
+type server struct {
+	mu      sync.Mutex
+	objects map[string][]byte
+	foreign http.HandlerFunc // answers if it is not nil: whoever stands before the store
+}
+
+const modified = "Mon, 02 Jan 2006 15:04:05 GMT"
+
+// answer sets what answers from now on, the server itself for nil.
+func (s *server) answer(h http.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.foreign = h
+}
+
+// openServer returns a driver on a server.
+func openServer(t *testing.T) (*server, *gocloud.Driver) {
+	s := &server{objects: map[string][]byte{}}
+	h := httptest.NewServer(s)
+	t.Cleanup(h.Close)
+	client := awss3.New(awss3.Options{
+		BaseEndpoint: &h.URL, Region: "here", UsePathStyle: true, RetryMaxAttempts: 1,
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "id", SecretAccessKey: "secret"}, nil
+		}),
+	})
+	bucket, err := s3blob.OpenBucket(t.Context(), client, "bucket", nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, bucket.Close()) })
+	d, err := gocloud.New(t.Context(), bucket, &gocloud.Options{Providers: []gocloud.Provider{s3.Provider(nil)}})
+	require.NoError(t, err)
+	return s, d
+}
+
+func etag(content []byte) string {
+	sum := md5.Sum(content) //nolint:gosec // see above
+	return `"` + hex.EncodeToString(sum[:]) + `"`
+}
+
+func refuse(w http.ResponseWriter, status int, code string) {
+	w.WriteHeader(status)
+	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>it is so</Message><RequestId>301301301</RequestId></Error>", code)
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.foreign != nil {
+		s.foreign(w, r)
+		return
+	}
+	s.serve(w, r)
+}
+
+// serve answers as the store does. The lock is held.
+func (s *server) serve(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Amz-Request-Id", "301301301")
+	name, ok := strings.CutPrefix(r.URL.Path, "/bucket/")
+	if !ok || name == "" {
+		s.list(w, r)
+		return
+	}
+	content, there := s.objects[name]
+	match := r.Header.Get("If-Match")
+	switch {
+	case match != "" && !there:
+		refuse(w, 404, "NoSuchKey")
+	case match != "" && match != etag(content), r.Header.Get("If-None-Match") == "*" && there:
+		refuse(w, 412, "PreconditionFailed")
+	case r.Method == http.MethodPut:
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		s.objects[name] = body
+		w.Header().Set("ETag", etag(body))
+	case r.Method == http.MethodDelete:
+		delete(s.objects, name)
+		w.WriteHeader(http.StatusNoContent)
+	case !there:
+		refuse(w, 404, "NoSuchKey")
+	default:
+		w.Header().Set("ETag", etag(content))
+		http.ServeContent(w, r, "", time.Date(2006, 1, 2, 15, 4, 5, 0, time.UTC), strings.NewReader(string(content)))
+	}
+}
+
+func (s *server) list(w http.ResponseWriter, r *http.Request) {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(s.objects)) {
+		if strings.HasPrefix(name, r.URL.Query().Get("prefix")) {
+			fmt.Fprintf(&b, "<Contents><Key>%s</Key><LastModified>2006-01-02T15:04:05Z</LastModified><ETag>%s</ETag><Size>%d</Size></Contents>",
+				name, etag(s.objects[name]), len(s.objects[name]))
+		}
+	}
+	fmt.Fprintf(w, "<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated>%s</ListBucketResult>", b.String())
+}
+
+func put(t *testing.T, d *gocloud.Driver, key string, opts *storage.PutOptions) storage.Info {
+	t.Helper()
+	info, err := d.Put(t.Context(), key, strings.NewReader("content"), opts)
+	require.NoError(t, err)
+	return info
+}
