@@ -34,8 +34,9 @@ func code(err error) int {
 	return 0
 }
 
-// Failure implements [gocloud.Store]. A 404 or 412 to a request of the JSON API has a message; without one it is the answer of a proxy. A refusal, which gcsblob takes for the absence of the object, tells nothing of it, nor does a bucket that is
-// not there: the store cannot be used, which is the operator's affair.
+// Failure implements [gocloud.Store]. A 404 or 412 of the JSON API has a message: without one something else has answered, such as a proxy. A refusal,
+// which gcsblob takes for the absence of the object, tells nothing of it, nor does a bucket that is not there: the store cannot be used, which is the
+// operator's affair.
 func (s *store) Failure(err error) error {
 	var answer *googleapi.Error
 	switch {
