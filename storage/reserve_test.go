@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,4 +98,71 @@ func TestFullStorageWithoutReserve(t *testing.T) {
 	fill(t, d)
 	_, err := s.Collect(t.Context(), noGrace)
 	require.ErrorIs(t, err, registry.ErrNoSpace)
+}
+
+// countedOut is a driver that is full with so many objects, as a file system can be.
+type countedOut struct {
+	storage.Driver
+	most int
+	mu   sync.Mutex
+}
+
+func (d *countedOut) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := 0
+	for info, err := range d.List(ctx, "", &storage.ListOptions{KeysOnly: true}) {
+		if err != nil {
+			return storage.Info{}, err
+		}
+		if info.Key != key {
+			n++
+		}
+	}
+	if n >= d.most {
+		return storage.Info{}, storage.ErrNoSpace
+	}
+	return d.Driver.Put(ctx, key, body, opts)
+}
+
+// TestFullStorageOfManyGarbage: more is to be collected than there is room for marks, also when a collection has spent the reserve in vain.
+func TestFullStorageOfManyGarbage(t *testing.T) {
+	for _, spent := range []bool{false, true} {
+		t.Run(fmt.Sprint(spent), func(t *testing.T) {
+			d := &countedOut{Driver: newMemory(t), most: 500}
+			s := newStore(t, d, nil)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := func(*storage.CollectReport, error) { cancel() }
+			require.ErrorIs(t, s.CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Collect: *noGrace, Done: done}), context.Canceled)
+			keep := pushBlob(t, s, "keep", random(1, 20_000))
+			putImage(t, s, "keep", image("keep", nil, keep), tags("v1"))
+			for i := range 200 {
+				m := pushBlob(t, s, "r", random(uint64(10+i), 20_000))
+				require.NoError(t, s.DeleteBlob(t.Context(), "r", m.Digest, nil))
+			}
+			for n := 0; ; n++ {
+				if _, err := d.Put(t.Context(), fmt.Sprint("other/", n), nil, nil); err != nil {
+					require.ErrorIs(t, err, storage.ErrNoSpace)
+					break
+				}
+			}
+			if spent {
+				reserved := keys(t, d, "reserve/")
+				require.NotEmpty(t, reserved)
+				data := keys(t, d, "data/")
+				for i, key := range reserved {
+					require.NoError(t, d.Delete(t.Context(), key, ""))
+					name := data[len(data)-1-i]
+					_, err := d.Put(t.Context(), "dead/"+name[len("data/"):], nil, nil)
+					require.NoError(t, err)
+				}
+			}
+			collected(t, s, noGrace)
+			require.Len(t, keys(t, d, "data/"), 1)
+			require.Empty(t, keys(t, d, "dead/"))
+			got, err := readBlob(t.Context(), s, "keep", keep.Digest)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(random(1, 20_000), got))
+		})
+	}
 }
