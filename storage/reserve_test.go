@@ -134,12 +134,13 @@ func TestFullStorageOfManyGarbage(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			done := func(*storage.CollectReport, error) { cancel() }
 			require.ErrorIs(t, s.CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Collect: *noGrace, Done: done}), context.Canceled)
-			keep := pushBlob(t, s, "keep", random(1, 20_000))
-			putImage(t, s, "keep", image("keep", nil, keep), tags("v1"))
 			for i := range 200 {
 				m := pushBlob(t, s, "r", random(uint64(10+i), 20_000))
 				require.NoError(t, s.DeleteBlob(t.Context(), "r", m.Digest, nil))
 			}
+			garbage := keys(t, d, "data/")
+			keep := pushBlob(t, s, "keep", random(1, 20_000))
+			putImage(t, s, "keep", image("keep", nil, keep), tags("v1"))
 			for n := 0; ; n++ {
 				if _, err := d.Put(t.Context(), fmt.Sprint("other/", n), nil, nil); err != nil {
 					require.ErrorIs(t, err, storage.ErrNoSpace)
@@ -149,10 +150,9 @@ func TestFullStorageOfManyGarbage(t *testing.T) {
 			if spent {
 				reserved := keys(t, d, "reserve/")
 				require.NotEmpty(t, reserved)
-				data := keys(t, d, "data/")
 				for i, key := range reserved {
 					require.NoError(t, d.Delete(t.Context(), key, ""))
-					name := data[len(data)-1-i]
+					name := garbage[len(garbage)-1-i]
 					_, err := d.Put(t.Context(), "dead/"+name[len("data/"):], nil, nil)
 					require.NoError(t, err)
 				}
