@@ -25,8 +25,7 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 	taken := u.rec.State == committing // from somebody else, who may not be done with it
 	if last != nil {
 		_, err := u.add(ctx, last.Offset, last.Length, last.Body, committing)
-		// Where the answer to the record was lost, others may have committed it before it was written again: it is as if taken from them.
-		taken = errors.Is(err, registry.ErrRangeInvalid) && u.rec.State == committing && u.rec.Size == last.Offset+last.Length
+		taken = errors.Is(err, errTaken)
 		if err != nil && !taken {
 			return ocispec.Descriptor{}, err
 		}
