@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
 
@@ -163,6 +164,60 @@ func TestFullStorageOfManyGarbage(t *testing.T) {
 			got, err := readBlob(t.Context(), s, "keep", keep.Digest)
 			require.NoError(t, err)
 			require.True(t, bytes.Equal(random(1, 20_000), got))
+		})
+	}
+}
+
+// burying is a driver that writes when it deletes on a version.
+type burying struct{ storage.Driver }
+
+func (d burying) Delete(ctx context.Context, key, ifVersion string) error {
+	if ifVersion != "" {
+		if _, err := d.Put(ctx, "other/tombstone", bytes.NewReader(make([]byte, 20)), nil); err != nil {
+			return err
+		}
+		if err := d.Driver.Delete(ctx, "other/tombstone", ""); err != nil {
+			return err
+		}
+	}
+	return d.Driver.Delete(ctx, key, ifVersion)
+}
+
+// TestFullStorageWithTombstones: a delete that is a write has room, too.
+func TestFullStorageWithTombstones(t *testing.T) {
+	for name, makeSpace := range map[string]func(t *testing.T, s *storage.Store, d digest.Digest){
+		"tag": func(t *testing.T, s *storage.Store, _ digest.Digest) {
+			require.NoError(t, s.DeleteManifest(t.Context(), "r", byTag("v1"), nil))
+		},
+		"blob": func(t *testing.T, s *storage.Store, d digest.Digest) {
+			require.NoError(t, s.DeleteBlob(t.Context(), "r", d, nil))
+		},
+		"uploads": func(t *testing.T, s *storage.Store, _ digest.Digest) {
+			n, err := s.ExpireUploads(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, 1, n)
+		},
+		"collection": func(t *testing.T, s *storage.Store, _ digest.Digest) {
+			require.EqualValues(t, 1, collected(t, s, noGrace).Uploads)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := burying{newBounded(t, 10<<20)}
+				s := newStore(t, d, nil)
+				blob := pushBlob(t, s, "r", random(1, 100_000))
+				putImage(t, s, "r", image("r", nil, blob), tags("v1"))
+				ctx, cancel := context.WithCancel(t.Context())
+				done := func(*storage.CollectReport, error) { cancel() }
+				require.ErrorIs(t, s.CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Done: done}), context.Canceled)
+				u, err := s.CreateUpload(t.Context(), "r", nil)
+				require.NoError(t, err)
+				_, err = u.Append(t.Context(), 0, -1, bytes.NewReader(random(2, 100)))
+				require.NoError(t, err)
+				time.Sleep(storage.DefaultUploadTTL)
+				fill(t, d)
+				makeSpace(t, s, blob.Digest)
+			})
 		})
 	}
 }
