@@ -14,6 +14,11 @@ import (
 const (
 	reserveParts    = 64
 	reservePartSize = 64 << 10
+
+	// Some stores look only once in a second how much room there is. So that not all is given up meanwhile, the first parts, so many, are each given longer
+	// to help, two and a half seconds in all.
+	reserveWaits = 7
+	reserveWait  = 10 * time.Millisecond
 )
 
 func reserveKey(part int) string { return fmt.Sprintf("%s%02d", reserves, part) }
@@ -62,8 +67,25 @@ func (r *reserve) spend(ctx context.Context, d Driver, f func(n int) error) erro
 		if err = f(n + 1); !errors.Is(err, ErrNoSpace) {
 			break
 		}
+		if n > 0 && n <= reserveWaits {
+			if werr := sleep(ctx, reserveWait<<n); werr != nil {
+				return errors.Join(err, werr)
+			}
+		}
 	}
 	return err
+}
+
+// sleep waits for a time.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
 }
 
 // giveUp removes a part of the reserve, and reports whether there was one.

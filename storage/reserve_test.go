@@ -3,6 +3,7 @@ package storage_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -220,4 +221,39 @@ func TestFullStorageWithTombstones(t *testing.T) {
 			})
 		})
 	}
+}
+
+// lookingSeldom is a driver that takes the storage for as full as it was, for a second.
+type lookingSeldom struct {
+	storage.Driver
+	mu   sync.Mutex
+	full time.Time
+}
+
+func (d *lookingSeldom) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if time.Since(d.full) < time.Second {
+		return storage.Info{}, storage.ErrNoSpace
+	}
+	info, err := d.Driver.Put(ctx, key, body, opts)
+	if errors.Is(err, storage.ErrNoSpace) {
+		d.full = time.Now()
+	}
+	return info, err
+}
+
+// TestReserveIsNotGivenUpAtOnce where it takes a moment until that helps.
+func TestReserveIsNotGivenUpAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := newBounded(t, 10<<20)
+		s := newStore(t, &lookingSeldom{Driver: memory}, nil)
+		m := putImage(t, s, "r", image("r", nil, pushBlob(t, s, "r", random(1, 100_000))), tags("v1"))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := func(*storage.CollectReport, error) { cancel() }
+		require.ErrorIs(t, s.CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Done: done}), context.Canceled)
+		fill(t, memory)
+		require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(m.Digest), nil))
+		require.GreaterOrEqual(t, len(keys(t, memory, "reserve/")), 50)
+	})
 }
