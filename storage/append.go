@@ -60,6 +60,9 @@ func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to 
 			if u.isUnnamed(written, err) {
 				u.s.drop(ctx, written)
 			}
+			if to == committing && u.rec.State == committing && u.names(written) {
+				return 0, errTaken
+			}
 			return 0, err
 		}
 		u.s.drop(ctx, absorbed)
@@ -77,10 +80,18 @@ func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to 
 // all the same: its answer was lost, it was made again, and meanwhile others have gone on, or even committed.
 func (u *upload) isUnnamed(written []segment, err error) bool {
 	if errors.Is(err, registry.ErrRangeInvalid) && u.rec.version != "" {
-		return !slices.ContainsFunc(u.rec.Segments, func(seg segment) bool { return slices.Contains(written, seg) })
+		return !u.names(written)
 	}
 	return errors.Is(err, registry.ErrNoSpace)
 }
+
+// names reports whether the record names any of some segments.
+func (u *upload) names(written []segment) bool {
+	return slices.ContainsFunc(u.rec.Segments, func(seg segment) bool { return slices.Contains(written, seg) })
+}
+
+// errTaken is that the record, whose answer was lost, has been written as it was to be, and others have committed it before it was written again.
+var errTaken = errors.New("storage: others have committed it")
 
 // receive reads all of in, and returns the record as it becomes with it, the segment written, if any, and those that it has absorbed.
 func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, written, absorbed []segment, err error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // dataAtOnce is how many data objects are condemned before it is looked again who names them.
@@ -49,9 +50,21 @@ func (c *collector) settleData(ctx context.Context, batch []Info) error {
 		})
 		return nil
 	}
-	if err := c.condemnData(ctx, batch); err != nil {
-		return err
+	for len(batch) > 0 {
+		marked, rest, err := c.condemnData(ctx, batch)
+		if err != nil {
+			return err
+		}
+		if err := c.removeData(ctx, marked); err != nil {
+			return err
+		}
+		batch = rest
 	}
+	return nil
+}
+
+// removeData removes those of a batch, which is marked, that nobody names.
+func (c *collector) removeData(ctx context.Context, batch []Info) error {
 	free, err := c.notUploading(ctx, batch)
 	if err != nil {
 		return err
@@ -80,21 +93,48 @@ func (c *collector) settleData(ctx context.Context, batch []Info) error {
 	return c.parallel(len(free), func(i int) error { return c.unmark(ctx, base(free[i].Key)) })
 }
 
-// condemnData marks data as condemned, durably.
-func (c *collector) condemnData(ctx context.Context, batch []Info) error {
-	keys := make([]string, len(batch))
-	err := c.parallel(len(batch), func(i int) error {
-		keys[i] = deadKey(base(batch[i].Key))
-		_, err := c.s.driver.Put(ctx, keys[i], nil, &PutOptions{IfAbsent: true, Durability: Deferred})
-		if errors.Is(err, ErrExist) {
+// condemnData marks data as condemned, durably. Where the storage is full, there may be no room for all the marks: rest is left for when the data that
+// are marked have made some.
+func (c *collector) condemnData(ctx context.Context, batch []Info) (marked, rest []Info, err error) {
+	var full atomic.Bool
+	errs := make([]error, len(batch))
+	err = c.parallel(len(batch), func(i int) error {
+		key := deadKey(base(batch[i].Key))
+		var err error
+		if full.Load() {
+			// One that an earlier collection has marked serves as well.
+			if _, err = c.s.driver.Stat(ctx, key); errors.Is(err, ErrNotExist) {
+				err = ErrNoSpace
+			}
+		} else {
+			_, err = c.s.driver.Put(ctx, key, nil, &PutOptions{IfAbsent: true, Durability: Deferred})
+		}
+		switch {
+		case errors.Is(err, ErrExist):
+			return nil
+		case errors.Is(err, ErrNoSpace):
+			full.Store(true)
+			errs[i] = err
 			return nil
 		}
 		return wire(err)
 	})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	return c.syncRemoved(ctx, keys)
+	var keys []string
+	for i, info := range batch {
+		if errs[i] != nil {
+			rest = append(rest, info)
+			continue
+		}
+		marked = append(marked, info)
+		keys = append(keys, deadKey(base(info.Key)))
+	}
+	if len(marked) == 0 {
+		return nil, nil, wire(errs[0])
+	}
+	return marked, rest, c.syncRemoved(ctx, keys)
 }
 
 // unmark removes the mark of data that are gone.

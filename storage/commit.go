@@ -24,7 +24,9 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 	}
 	taken := u.rec.State == committing // from somebody else, who may not be done with it
 	if last != nil {
-		if _, err := u.add(ctx, last.Offset, last.Length, last.Body, committing); err != nil {
+		_, err := u.add(ctx, last.Offset, last.Length, last.Body, committing)
+		taken = errors.Is(err, errTaken)
+		if err != nil && !taken {
 			return ocispec.Descriptor{}, err
 		}
 	}
@@ -106,13 +108,14 @@ func (u *upload) commit(ctx context.Context, d digest.Digest, taken bool) error 
 }
 
 // conclude removes the record of an upload that has been committed. Whoever removes it, in the state it was committed from, owns bytes that
-// no key has named: nobody else can name them then.
+// no key has named: nobody else can name them then. Where the caller is unsure of the first record, it stays until it expires, so that the first cannot be there
+// again when a link names its bytes.
 //
 // Errors: registry.ErrUploadUnknown if it was cancelled elsewhere, while this process still knew it as it was.
 func (u *upload) conclude(ctx context.Context, segments []segment, named bool) error {
 	assumed, version := u.assumed, u.rec.version
 	u.forget()
-	if version == "" {
+	if version == "" || u.token.unsure && len(segments) > 0 {
 		return nil
 	}
 	err := u.s.driver.Delete(ctx, u.key(), version)

@@ -10,7 +10,7 @@ import (
 // is left to Collect. It returns how many it ended. It may run beside anything, on any number of replicas; a host calls it now and then, once an hour, say. An upload that is
 // being received for longer than that in one request is ended, too: its client is told to begin again.
 func (s *Store) ExpireUploads(ctx context.Context) (int, error) {
-	return s.expireUploads(ctx, false)
+	return s.makingSpace().expireUploads(ctx, false)
 }
 
 // expireUploads is ExpireUploads, which, if dry, only counts.

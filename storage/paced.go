@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// paced is a Driver that counts requests, and spreads them over time. Its writes may use up the reserve.
+// paced is a Driver that counts requests, and spreads them over time. Its writes and deletes may use up the reserve.
 type paced struct {
 	Driver
 	reserve  *reserve
@@ -72,7 +72,7 @@ func (p *paced) Delete(ctx context.Context, key, ifVersion string) error {
 	if err := p.wait(ctx); err != nil {
 		return err
 	}
-	return p.Driver.Delete(ctx, key, ifVersion)
+	return p.reserve.delete(ctx, p.Driver, key, ifVersion)
 }
 
 func (p *paced) List(ctx context.Context, prefix string, opts *ListOptions) iter.Seq2[Info, error] {

@@ -7,12 +7,18 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
 
 // The reserve is room that is given up, part by part, when the storage is full: who makes space has to write first, marks above all.
 const (
 	reserveParts    = 64
 	reservePartSize = 64 << 10
+
+	// Some stores look only once in a second how much room there is. So that not all is given up meanwhile, the first parts, so many, are each given longer
+	// to help, two and a half seconds in all.
+	reserveWaits = 7
+	reserveWait  = 10 * time.Millisecond
 )
 
 func reserveKey(part int) string { return fmt.Sprintf("%s%02d", reserves, part) }
@@ -21,11 +27,33 @@ func reserveKey(part int) string { return fmt.Sprintf("%s%02d", reserves, part) 
 type reserve struct{ mu sync.Mutex }
 
 // put is a Put of who makes space.
-func (r *reserve) put(ctx context.Context, d Driver, key string, body io.Reader, opts *PutOptions) (Info, error) {
-	info, err := d.Put(ctx, key, body, opts)
+func (r *reserve) put(ctx context.Context, d Driver, key string, body io.Reader, opts *PutOptions) (info Info, err error) {
 	content, again := body.(io.Seeker)
-	if !errors.Is(err, ErrNoSpace) || body != nil && !again {
-		return info, err
+	if body != nil && !again {
+		return d.Put(ctx, key, body, opts)
+	}
+	err = r.spend(ctx, d, func(n int) error {
+		if n > 0 && again {
+			if _, serr := content.Seek(0, io.SeekStart); serr != nil {
+				return serr
+			}
+		}
+		info, err = d.Put(ctx, key, body, opts)
+		return err
+	})
+	return info, err
+}
+
+// delete is a Delete of who makes space: where no delete depends on a version, it writes that something has gone.
+func (r *reserve) delete(ctx context.Context, d Driver, key, ifVersion string) error {
+	return r.spend(ctx, d, func(int) error { return d.Delete(ctx, key, ifVersion) })
+}
+
+// spend calls f, with the number of calls before, until it has room.
+func (r *reserve) spend(ctx context.Context, d Driver, f func(n int) error) error {
+	err := f(0)
+	if !errors.Is(err, ErrNoSpace) {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -33,19 +61,31 @@ func (r *reserve) put(ctx context.Context, d Driver, key string, body io.Reader,
 	for n := range 1 + reserveParts {
 		if n > 0 {
 			if left, gerr := giveUp(ctx, d); gerr != nil || !left {
-				return info, errors.Join(err, gerr)
+				return errors.Join(err, gerr)
 			}
 		}
-		if again {
-			if _, serr := content.Seek(0, io.SeekStart); serr != nil {
-				return info, errors.Join(err, serr)
-			}
-		}
-		if info, err = d.Put(ctx, key, body, opts); !errors.Is(err, ErrNoSpace) {
+		if err = f(n + 1); !errors.Is(err, ErrNoSpace) {
 			break
 		}
+		if n > 0 && n <= reserveWaits {
+			if werr := sleep(ctx, reserveWait<<n); werr != nil {
+				return errors.Join(err, werr)
+			}
+		}
 	}
-	return info, err
+	return err
+}
+
+// sleep waits for a time.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
 }
 
 // giveUp removes a part of the reserve, and reports whether there was one.
@@ -62,7 +102,7 @@ func giveUp(ctx context.Context, d Driver) (bool, error) {
 	return false, nil
 }
 
-// spending is a Driver whose writes may use up the reserve.
+// spending is a Driver whose writes and deletes may use up the reserve.
 type spending struct {
 	Driver
 	reserve *reserve
@@ -70,6 +110,18 @@ type spending struct {
 
 func (d spending) Put(ctx context.Context, key string, body io.Reader, opts *PutOptions) (Info, error) {
 	return d.reserve.put(ctx, d.Driver, key, body, opts)
+}
+
+func (d spending) Delete(ctx context.Context, key, ifVersion string) error {
+	return d.reserve.delete(ctx, d.Driver, key, ifVersion)
+}
+
+// Sweep implements [Sweeper], for a driver that is one.
+func (d spending) Sweep(ctx context.Context, prefix string, before time.Time) (int, error) {
+	if sweeper, ok := d.Driver.(Sweeper); ok {
+		return sweeper.Sweep(ctx, prefix, before)
+	}
+	return 0, nil
 }
 
 // makingSpace is the Store for an operation that makes space.

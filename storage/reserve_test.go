@@ -3,11 +3,15 @@ package storage_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
 
@@ -96,4 +100,160 @@ func TestFullStorageWithoutReserve(t *testing.T) {
 	fill(t, d)
 	_, err := s.Collect(t.Context(), noGrace)
 	require.ErrorIs(t, err, registry.ErrNoSpace)
+}
+
+// countedOut is a driver that is full with so many objects, as a file system can be.
+type countedOut struct {
+	storage.Driver
+	most int
+	mu   sync.Mutex
+}
+
+func (d *countedOut) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := 0
+	for info, err := range d.List(ctx, "", &storage.ListOptions{KeysOnly: true}) {
+		if err != nil {
+			return storage.Info{}, err
+		}
+		if info.Key != key {
+			n++
+		}
+	}
+	if n >= d.most {
+		return storage.Info{}, storage.ErrNoSpace
+	}
+	return d.Driver.Put(ctx, key, body, opts)
+}
+
+// TestFullStorageOfManyGarbage: more is to be collected than there is room for marks, also when a collection has spent the reserve in vain.
+func TestFullStorageOfManyGarbage(t *testing.T) {
+	for _, spent := range []bool{false, true} {
+		t.Run(fmt.Sprint(spent), func(t *testing.T) {
+			d := &countedOut{Driver: newMemory(t), most: 500}
+			s := newStore(t, d, nil)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := func(*storage.CollectReport, error) { cancel() }
+			require.ErrorIs(t, s.CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Collect: *noGrace, Done: done}), context.Canceled)
+			for i := range 200 {
+				m := pushBlob(t, s, "r", random(uint64(10+i), 20_000))
+				require.NoError(t, s.DeleteBlob(t.Context(), "r", m.Digest, nil))
+			}
+			garbage := keys(t, d, "data/")
+			keep := pushBlob(t, s, "keep", random(1, 20_000))
+			putImage(t, s, "keep", image("keep", nil, keep), tags("v1"))
+			for n := 0; ; n++ {
+				if _, err := d.Put(t.Context(), fmt.Sprint("other/", n), nil, nil); err != nil {
+					require.ErrorIs(t, err, storage.ErrNoSpace)
+					break
+				}
+			}
+			if spent {
+				reserved := keys(t, d, "reserve/")
+				require.NotEmpty(t, reserved)
+				for i, key := range reserved {
+					require.NoError(t, d.Delete(t.Context(), key, ""))
+					name := garbage[len(garbage)-1-i]
+					_, err := d.Put(t.Context(), "dead/"+name[len("data/"):], nil, nil)
+					require.NoError(t, err)
+				}
+			}
+			collected(t, s, noGrace)
+			require.Len(t, keys(t, d, "data/"), 1)
+			require.Empty(t, keys(t, d, "dead/"))
+			got, err := readBlob(t.Context(), s, "keep", keep.Digest)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(random(1, 20_000), got))
+		})
+	}
+}
+
+// burying is a driver that writes when it deletes on a version.
+type burying struct{ storage.Driver }
+
+func (d burying) Delete(ctx context.Context, key, ifVersion string) error {
+	if ifVersion != "" {
+		if _, err := d.Put(ctx, "other/tombstone", bytes.NewReader(make([]byte, 20)), nil); err != nil {
+			return err
+		}
+		if err := d.Driver.Delete(ctx, "other/tombstone", ""); err != nil {
+			return err
+		}
+	}
+	return d.Driver.Delete(ctx, key, ifVersion)
+}
+
+// TestFullStorageWithTombstones: a delete that is a write has room, too.
+func TestFullStorageWithTombstones(t *testing.T) {
+	for name, makeSpace := range map[string]func(t *testing.T, s *storage.Store, d digest.Digest){
+		"tag": func(t *testing.T, s *storage.Store, _ digest.Digest) {
+			require.NoError(t, s.DeleteManifest(t.Context(), "r", byTag("v1"), nil))
+		},
+		"blob": func(t *testing.T, s *storage.Store, d digest.Digest) {
+			require.NoError(t, s.DeleteBlob(t.Context(), "r", d, nil))
+		},
+		"uploads": func(t *testing.T, s *storage.Store, _ digest.Digest) {
+			n, err := s.ExpireUploads(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, 1, n)
+		},
+		"collection": func(t *testing.T, s *storage.Store, _ digest.Digest) {
+			require.EqualValues(t, 1, collected(t, s, noGrace).Uploads)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := burying{newBounded(t, 10<<20)}
+				s := newStore(t, d, nil)
+				blob := pushBlob(t, s, "r", random(1, 100_000))
+				putImage(t, s, "r", image("r", nil, blob), tags("v1"))
+				ctx, cancel := context.WithCancel(t.Context())
+				done := func(*storage.CollectReport, error) { cancel() }
+				require.ErrorIs(t, s.CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Done: done}), context.Canceled)
+				u, err := s.CreateUpload(t.Context(), "r", nil)
+				require.NoError(t, err)
+				_, err = u.Append(t.Context(), 0, -1, bytes.NewReader(random(2, 100)))
+				require.NoError(t, err)
+				time.Sleep(storage.DefaultUploadTTL)
+				fill(t, d)
+				makeSpace(t, s, blob.Digest)
+			})
+		})
+	}
+}
+
+// lookingSeldom is a driver that takes the storage for as full as it was, for a second.
+type lookingSeldom struct {
+	storage.Driver
+	mu   sync.Mutex
+	full time.Time
+}
+
+func (d *lookingSeldom) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if time.Since(d.full) < time.Second {
+		return storage.Info{}, storage.ErrNoSpace
+	}
+	info, err := d.Driver.Put(ctx, key, body, opts)
+	if errors.Is(err, storage.ErrNoSpace) {
+		d.full = time.Now()
+	}
+	return info, err
+}
+
+// TestReserveIsNotGivenUpAtOnce where it takes a moment until that helps.
+func TestReserveIsNotGivenUpAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := newBounded(t, 10<<20)
+		s := newStore(t, &lookingSeldom{Driver: memory}, nil)
+		m := putImage(t, s, "r", image("r", nil, pushBlob(t, s, "r", random(1, 100_000))), tags("v1"))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := func(*storage.CollectReport, error) { cancel() }
+		require.ErrorIs(t, s.CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Done: done}), context.Canceled)
+		fill(t, memory)
+		require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(m.Digest), nil))
+		require.GreaterOrEqual(t, len(keys(t, memory, "reserve/")), 50)
+	})
 }

@@ -20,6 +20,10 @@ type token struct {
 	created time.Time // to the second
 	sha512  bool      // the algorithm that was announced; else sha256
 	seq     uint32    // uploadRecord.Seq of the record its holder knows of; 0 is none. If there is none later, the upload has ended.
+
+	// unsure says that its holder has gone on without an answer to the first bytes. Their record may yet be written again where the storage did not answer
+	// either: it is written on the condition that there is none.
+	unsure bool
 }
 
 const (
@@ -27,6 +31,7 @@ const (
 	tokenPayload = 1 + 1 + 8 + 16 + 4
 	tokenMAC     = 16
 	tokenSHA512  = 1 << 0
+	tokenUnsure  = 1 << 1
 )
 
 var errToken = errors.New("storage: not an upload id")
@@ -52,6 +57,9 @@ func (s *Store) sign(t token, repo, owner string) string {
 	var flags byte
 	if t.sha512 {
 		flags |= tokenSHA512
+	}
+	if t.unsure {
+		flags |= tokenUnsure
 	}
 	b = append(b, tokenVersion, flags)
 	b = binary.BigEndian.AppendUint64(b, uint64(t.created.Unix()))
@@ -84,6 +92,7 @@ func (s *Store) verify(id, repo, owner string) (token, error) {
 	}
 	t := token{
 		sha512:  b[1]&tokenSHA512 != 0,
+		unsure:  b[1]&tokenUnsure != 0,
 		created: time.Unix(int64(binary.BigEndian.Uint64(b[2:])), 0),
 		seq:     binary.BigEndian.Uint32(b[26:]),
 	}

@@ -175,6 +175,7 @@ func (u *upload) load(ctx context.Context) error {
 		return registry.ErrUploadUnknown
 	}
 	r.tail, r.version = tail, info.Version
+	u.token.unsure = u.token.unsure || u.token.seq == 0
 	u.hold(r)
 	return nil
 }

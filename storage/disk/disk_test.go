@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -121,6 +122,17 @@ func TestLeavesNoTemporaryFiles(t *testing.T) {
 	require.NoDirExists(t, dead)
 	require.FileExists(t, f.Name(), "the temporary files of a living process stay")
 	require.NoError(t, f.Close())
+}
+
+// TestProbeFull: a full file system, on which nothing can be tried, is opened all the same.
+func TestProbeFull(t *testing.T) {
+	d := newDriver(t, t.TempDir(), nil)
+	fails := func(with error) func() (*os.File, error) {
+		return func() (*os.File, error) { return nil, &os.PathError{Op: "open", Err: with} }
+	}
+	require.NoError(t, d.probe(fails(syscall.ENOSPC)))
+	require.NoError(t, d.probe(fails(syscall.EDQUOT)))
+	require.ErrorIs(t, d.probe(fails(syscall.EACCES)), syscall.EACCES)
 }
 
 var errBody = errors.New("body fails")

@@ -46,7 +46,7 @@ var _ storage.Driver = (*Driver)(nil)
 // New returns a Driver on the directory dir, which is created if it is missing. opts may be nil. It tries the file
 // system, removes what killed processes left in tmp/, and starts nothing.
 //
-// Errors: errors.ErrUnsupported if the file system lacks what the package needs.
+// Errors: errors.ErrUnsupported if the file system lacks what the package needs, unless it is so full that this cannot be tried.
 func New(dir string, opts *Options) (*Driver, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -95,7 +95,7 @@ func open(dir string, opts *Options) (_ *Driver, err error) {
 	if err := d.openTemp(temp); err != nil {
 		return nil, err
 	}
-	return d, d.probe()
+	return d, d.probe(d.createTemp)
 }
 
 // makeRoot creates a directory and those above it, and makes them durable.
@@ -131,9 +131,13 @@ func (d *Driver) syncFile(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-// probe tries what the driver relies on.
-func (d *Driver) probe() error {
-	f, err := d.createTemp()
+// probe tries what the driver relies on, with a new file. On a file system that is full there can be none: it is opened all the same, so that what is there
+// can be read, and removed.
+func (d *Driver) probe(create func() (*os.File, error)) error {
+	f, err := create()
+	if isFull(err) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

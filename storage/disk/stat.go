@@ -109,7 +109,7 @@ func (d *Driver) now() int64 {
 func failure(op, key string, err error) error {
 	var class error
 	switch {
-	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
+	case isFull(err):
 		class = storage.ErrNoSpace
 	case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
 		class = storage.ErrUnavailable
@@ -119,6 +119,9 @@ func failure(op, key string, err error) error {
 	}
 	return &fs.PathError{Op: "disk: " + op, Path: key, Err: err}
 }
+
+// isFull reports whether err is that there is no room for more bytes, or files.
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // classified is an error of the system that also is one of package storage.
 type classified struct{ class, cause error }
