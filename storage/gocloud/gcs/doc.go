@@ -30,6 +30,9 @@
 // Cloud Storage takes about one write a second of each object, more for a moment, and then answers 429. A tag that is moved all the time
 // meets that limit; the attempts bridge some seconds of it.
 //
+// Nothing may answer in the place of Cloud Storage: the client does not show the body of a 404 to a read, nor the answer to a list or a delete, so a proxy
+// that answers itself would be believed.
+//
 // # What it needs
 //
 // The permissions storage.objects.create, get, list and delete (the role Storage Object User has them). Objects must not be public: Cloud Storage
