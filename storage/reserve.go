@@ -134,11 +134,11 @@ func (s *Store) makingSpace() *Store {
 // keepReserve sees to it that there is a reserve. If that fails, there is none, or less.
 func (s *Store) keepReserve(ctx context.Context) {
 	there := make(map[string]bool, reserveParts)
-	for info, err := range s.driver.List(ctx, reserves, &ListOptions{KeysOnly: true}) {
+	for info, err := range s.driver.List(ctx, reserves, nil) {
 		if err != nil {
 			return
 		}
-		there[info.Key] = true
+		there[info.Key] = info.Size == reservePartSize // after a loss of power it may be less
 	}
 	for part := range reserveParts {
 		if there[reserveKey(part)] {
@@ -146,9 +146,9 @@ func (s *Store) keepReserve(ctx context.Context) {
 		}
 		// What is random takes as much room as it says, whatever the storage does to save some.
 		_, err := s.driver.Put(ctx, reserveKey(part), io.LimitReader(rand.Reader, reservePartSize), &PutOptions{
-			IfAbsent: true, Durability: Relaxed, Size: reservePartSize,
+			Durability: Relaxed, Size: reservePartSize,
 		})
-		if err != nil && !changed(err) {
+		if err != nil {
 			return
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -89,6 +90,23 @@ func TestFullStorage(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestReserveIsMadeWhole: a part that lost its bytes with the power is written anew.
+func TestReserveIsMadeWhole(t *testing.T) {
+	d := newMemory(t)
+	for part := range 3 {
+		_, err := d.Put(t.Context(), fmt.Sprintf("reserve/%02d", part), strings.NewReader("lost"[:part]), nil)
+		require.NoError(t, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := func(*storage.CollectReport, error) { cancel() }
+	require.ErrorIs(t, newStore(t, d, nil).CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Done: done}), context.Canceled)
+	require.Len(t, keys(t, d, "reserve/"), 64)
+	for info, err := range d.List(t.Context(), "reserve/", nil) {
+		require.NoError(t, err)
+		require.EqualValues(t, 64<<10, info.Size, info.Key)
 	}
 }
 
