@@ -37,14 +37,7 @@ func (p *paced) wait(ctx context.Context) error {
 	}
 	p.next = turn.Add(p.gap)
 	p.mu.Unlock()
-	t := time.NewTimer(turn.Sub(now))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+	return sleep(ctx, turn.Sub(now))
 }
 
 func (p *paced) Open(ctx context.Context, key string, opts *OpenOptions) (io.ReadCloser, Info, error) {

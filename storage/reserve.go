@@ -76,18 +76,6 @@ func (r *reserve) spend(ctx context.Context, d Driver, f func(n int) error) erro
 	return err
 }
 
-// sleep waits for a time.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}
-
 // giveUp removes a part of the reserve, and reports whether there was one.
 func giveUp(ctx context.Context, d Driver) (bool, error) {
 	for info, err := range d.List(ctx, reserves, &ListOptions{KeysOnly: true, PageHint: 1}) {

@@ -172,7 +172,12 @@ func pause(ctx context.Context, n int) error {
 	if n == 0 {
 		return ctx.Err()
 	}
-	t := time.NewTimer(mathrand.N(time.Millisecond << min(n, 6)))
+	return sleep(ctx, mathrand.N(time.Millisecond<<min(n, 6)))
+}
+
+// sleep waits for a time, or until ctx ends, whose error it then returns.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
