@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5" //nolint:gosec // it is what ETags are made of
 	"crypto/rand"
@@ -51,7 +52,7 @@ func (s *store) Probe(ctx context.Context, prefix string) (err error) {
 	}
 	_, herr := s.client.HeadObject(ctx, &awss3.HeadObjectInput{Bucket: &s.bucket, Key: aws.String(name + "=none")})
 	if status(herr) != http.StatusNotFound {
-		return fmt.Errorf("s3: asking for an object that is not there: %w", errors.Join(errForeign, herr))
+		return fmt.Errorf("s3: asking for an object that is not there, which needs s3:ListBucket: %w", cmp.Or(herr, errForeign))
 	}
 	s.signs = !unsigned(herr)
 	if sum := md5.Sum([]byte(tombstone)); s.bury && second == `"`+hex.EncodeToString(sum[:])+`"` { //nolint:gosec // see above
