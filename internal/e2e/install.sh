@@ -1,45 +1,38 @@
 #!/usr/bin/env bash
-# Installs everything the tests, the linters and the comparison need, and prints the folder of the Go tools.
-# Idempotent: apt is asked only when a package is missing, and the Go tools are built again only when a pin below,
-# go.mod or the Go version changed. What cannot be installed ends the run: a missing tool is never a skipped test.
+# Installs the programs of harness/programs.txt and prints the folder of those that it built.
+# Idempotent: apt is asked only when a package is missing, and a program is built again only when its line, go.mod or the Go
+# version changed. A program that cannot be installed ends the run: a missing program is never a skipped test.
 #
 #   install.sh         everything that .ci/run needs
+#   install.sh full    also what `make e2e-full` needs, which takes many minutes to build
 #   install.sh peer    also the registry that `make compare` measures against
 set -euo pipefail
 cd "$(dirname "$0")"
 
 cache=${REGISTRY_CACHE:-$HOME/.cache/registrykit}
 bin=$cache/bin
+sets=" ci $* "
 
-# gcc is for the race detector and for the program that spin generates.
-packages=(skopeo podman docker.io containerd runc umoci buildah spin busybox-static gcc libc6-dev)
-
-# Kept out of go.mod: golangci-lint asks not to be built against another module's dependency versions, and the peer
-# must be what its users run.
-golangci=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-peer=github.com/distribution/distribution/v3/cmd/registry@v3.1.2
-# Storage servers, as separate processes.
-gcs=github.com/fsouza/fake-gcs-server@v1.56.1
-azurite=3.35.0 # of npm
-minio=github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c
-toxiproxy=github.com/Shopify/toxiproxy/v2@v2.5.0
+# programs prints the lines of the list that are in one of the sets: program, way of installation, arguments.
+programs() {
+	local name set how args
+	while read -r name set how args; do
+		[[ -z $name || $name == \#* || $sets != *" $set "* ]] || printf '%s %s %s\n' "$name" "$how" "$args"
+	done <harness/programs.txt
+}
 
 apt_install() {
 	local missing=() package
-	for package in "${packages[@]}"; do
+	for package in "$@"; do
 		dpkg-query -W -f '${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
 	done
 	((${#missing[@]})) || return 0
-	apt_install_now "${missing[@]}"
-}
-
-apt_install_now() {
 	local sudo=()
 	((EUID == 0)) || sudo=(sudo)
-	# A daemon that the package would start is not wanted: tests start their own, below a temporary directory.
+	# The packages must not start daemons: tests start their own, below a temporary directory.
 	"${sudo[@]}" apt-get update -qq
 	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-		apt-get install -y -qq --no-install-recommends "$@" </dev/null
+		apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
 }
 
 # once STAMP INPUTS COMMAND... runs the command unless it ran before with these inputs and this Go.
@@ -52,31 +45,55 @@ once() {
 	printf '%s\n' "$key" >"$stamp"
 }
 
-# install_azurite needs Node.js and npm, of the system or of apt.
-install_azurite() {
-	command -v npm >/dev/null || apt_install_now nodejs npm
-	mkdir -p "$cache/azurite"
-	(cd "$cache/azurite" && npm install --no-audit --no-fund --no-save --silent "azurite@$azurite")
-	ln -sf "$cache/azurite/node_modules/.bin/azurite-blob" "$bin/azurite-blob"
+# npm NAME PACKAGE@VERSION needs Node.js and npm, of the system or of apt.
+npm_install() {
+	command -v npm >/dev/null || apt_install nodejs npm
+	local dir=$cache/${2%@*}
+	mkdir -p "$dir"
+	(cd "$dir" && npm install --no-audit --no-fund --no-save --silent "$2")
+	ln -sf "$dir/node_modules/.bin/$1" "$bin/$1"
 }
 
-# install_toxiproxy gives the program a name that says what it is: by itself it is called "server".
-install_toxiproxy() (
+# toxiproxy NAME PACKAGE@VERSION gives the program a name that says what it is: by itself it is called "server".
+toxiproxy() (
 	dir=$(mktemp -d)
 	trap 'rm -rf "$dir"' EXIT
-	GOBIN=$dir go install "${toxiproxy/@//cmd/server@}"
-	mv "$dir/server" "$bin/toxiproxy-server"
+	GOBIN=$dir go install "$2"
+	mv "$dir/server" "$bin/$1"
 )
 
+# buildkit NAME MODULE VERSION builds in a module of its own: "go install" of a version refuses a go.mod that excludes
+# versions.
+buildkit() (
+	dir=$(mktemp -d)
+	trap 'rm -rf "$dir"' EXIT
+	cd "$dir"
+	go mod init buildkit
+	go get -tool "$2/cmd/$1@$3"
+	go install "$2/cmd/$1"
+)
+
+# install PROGRAM HOW ARGUMENTS...
+install() {
+	local name=$1 how=$2
+	shift 2
+	case $how in
+	system | apt) ;; # apt is asked for all at once
+	tool) once tools "$(cat go.mod go.sum)" go install tool ;;
+	go) once "$name" "" go install "$1" ;;
+	npm) once "$name" "" npm_install "$name" "$1" ;;
+	toxiproxy | buildkit) once "$name" "" "$how" "$name" "$@" ;;
+	*) echo "harness/programs.txt: $name: unknown way of installation $how" >&2 && return 1 ;;
+	esac
+	[[ -x $bin/$name ]] || command -v "$name" >/dev/null || { echo "$name was not installed" >&2 && return 1; }
+}
+
 mkdir -p "$bin"
-apt_install >&2
-once tools "$(cat go.mod go.sum)" go install tool >&2
-once golangci "" go install "$golangci" >&2
-once gcs "" go install "$gcs" >&2
-once minio "" go install "$minio" >&2
-once azurite "$azurite" install_azurite >&2
-once toxiproxy "$toxiproxy" install_toxiproxy >&2
-if [[ ${1-} == peer ]]; then
-	once peer "" go install "$peer" >&2
-fi
+{
+	apt_install $(programs | while read -r _ how args; do [[ $how != apt ]] || echo "$args"; done)
+	while read -r name how args; do
+		# shellcheck disable=SC2086 # arguments are words
+		install "$name" "$how" $args </dev/null
+	done < <(programs)
+} >&2
 echo "$bin"

@@ -10,7 +10,6 @@ import (
 
 	"github.com/registrykit/registry/internal/e2e/cloud/kits"
 	"github.com/registrykit/registry/internal/e2e/harness"
-	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/azure"
 )
@@ -33,19 +32,13 @@ func TestAzuriteNoContainer(t *testing.T) {
 	d, err := gocloud.New(t.Context(), kits.OpenBucket(t, a.URL("absent", "")), &gocloud.Options{Providers: []gocloud.Provider{azure.Provider(nil)}})
 	require.NoError(t, err)
 	_, _, err = d.Open(t.Context(), "key", nil)
-	requireUnavailable(t, err)
+	kits.RequireUnavailable(t, err)
 	_, err = d.Stat(t.Context(), "key")
-	requireUnavailable(t, err)
+	kits.RequireUnavailable(t, err)
 	_, err = d.Put(t.Context(), "key", strings.NewReader("content"), nil)
-	requireUnavailable(t, err)
-	requireUnavailable(t, d.Delete(t.Context(), "key", ""))
+	kits.RequireUnavailable(t, err)
+	kits.RequireUnavailable(t, d.Delete(t.Context(), "key", ""))
 	for _, err := range d.List(t.Context(), "", nil) {
-		requireUnavailable(t, err)
+		kits.RequireUnavailable(t, err)
 	}
-}
-
-func requireUnavailable(t *testing.T, err error) {
-	t.Helper()
-	require.ErrorIs(t, err, storage.ErrUnavailable)
-	require.NotErrorIs(t, err, storage.ErrNotExist)
 }

@@ -6,11 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/iotest"
 
@@ -124,45 +120,5 @@ func TestMinIOHooks(t *testing.T) {
 	}
 }
 
-// TestLostBackend: a proxy before a store answers itself, with what says nothing of the objects.
-func TestLostBackend(t *testing.T) {
-	for name, start := range map[string]func(*testing.T) *harness.ObjectStore{"MinIO": harness.NewMinIO, "versitygw": harness.NewVersityGW} {
-		t.Run(name, func(t *testing.T) {
-			o := start(t)
-			kits.Setenv(t, o.Env())
-			var lost atomic.Bool
-			through := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", o.Addr }}
-			proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if lost.Load() {
-					http.NotFound(w, r)
-					return
-				}
-				through.ServeHTTP(w, r)
-			}))
-			defer proxy.Close()
-			bucket := kits.OpenBucket(t, o.URL(proxy.Listener.Addr().String()))
-			d, err := gocloud.New(t.Context(), bucket, &gocloud.Options{Providers: []gocloud.Provider{s3.Provider(nil)}})
-			require.NoError(t, err)
-			info, err := d.Put(t.Context(), "key", strings.NewReader("content"), nil)
-			require.NoError(t, err)
-			_, err = d.Stat(t.Context(), "none")
-			require.ErrorIs(t, err, storage.ErrNotExist)
-			lost.Store(true)
-			_, err = d.Stat(t.Context(), "key")
-			requireUnavailable(t, err)
-			_, _, err = d.Open(t.Context(), "key", nil)
-			requireUnavailable(t, err)
-			for _, err := range d.List(t.Context(), "", nil) {
-				requireUnavailable(t, err)
-			}
-			requireUnavailable(t, d.Delete(t.Context(), "key", info.Version))
-			lost.Store(false)
-			got, err := d.Stat(t.Context(), "key")
-			require.NoError(t, err)
-			require.Equal(t, info.Version, got.Version)
-			require.NoError(t, d.Delete(t.Context(), "key", info.Version))
-			_, err = d.Stat(t.Context(), "key")
-			require.ErrorIs(t, err, storage.ErrNotExist)
-		})
-	}
-}
+// TestLostBackend puts a proxy in front of MinIO that answers for it once the store is lost.
+func TestLostBackend(t *testing.T) { kits.LostBackend(t, harness.NewMinIO(t)) }

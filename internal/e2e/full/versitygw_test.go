@@ -11,5 +11,6 @@ import (
 func TestVersityGW(t *testing.T) {
 	o := harness.NewVersityGW(t)
 	t.Run("kits", func(t *testing.T) { kits.S3(t, o).Run(t) })
+	t.Run("lost", func(t *testing.T) { kits.LostBackend(t, o) })
 	t.Run("conformance", func(t *testing.T) { harness.Conformance(t, harness.Options{Bucket: o}) })
 }

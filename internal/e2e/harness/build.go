@@ -10,32 +10,6 @@ import (
 	"sync"
 )
 
-// Cache is the folder of what is installed or built for the tests; install.sh and install-full.sh use the same.
-func Cache() (string, error) {
-	if dir := os.Getenv("REGISTRY_CACHE"); dir != "" {
-		return dir, nil
-	}
-	home, err := os.UserHomeDir()
-	return filepath.Join(home, ".cache", "registrykit"), err
-}
-
-// Tool returns the path of a program that install.sh or install-full.sh installs. A missing one is an error that says what to do.
-func Tool(name string) (string, error) {
-	cache, err := Cache()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(cache, "bin", name)
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	path, err = exec.LookPath(name)
-	if err != nil {
-		return "", fmt.Errorf("%s is not installed, run internal/e2e/install.sh, or internal/e2e/install-full.sh for make e2e-full: %w", name, err)
-	}
-	return path, nil
-}
-
 // Build compiles examples/server, once in a process, and returns the path of the program.
 var Build = build("server")
 

@@ -1,0 +1,70 @@
+package harness
+
+import (
+	_ "embed" // programs.txt
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+//go:embed programs.txt
+var programsText string
+
+// Sets of programs.txt. CI installs the first only.
+const (
+	SetCI   = "ci"
+	SetFull = "full"
+	SetPeer = "peer"
+)
+
+// setsVariable names the environment variable with the sets, besides SetCI, whose programs may be used: "full peer". The
+// Makefile sets it for the targets that install them. CI does not set it, so that a test which CI runs fails when it uses a
+// program that CI does not install, also on a machine that happens to have it.
+const setsVariable = "REGISTRY_E2E_PROGRAMS"
+
+// Cache is the folder of what is installed or built for the tests; install.sh uses the same.
+func Cache() (string, error) {
+	if dir := os.Getenv("REGISTRY_CACHE"); dir != "" {
+		return dir, nil
+	}
+	home, err := os.UserHomeDir()
+	return filepath.Join(home, ".cache", "registrykit"), err
+}
+
+// Tool returns the path of a program of programs.txt. The error of a missing program says how to install it.
+func Tool(name string) (string, error) {
+	set, err := programSet(name)
+	if err != nil {
+		return "", err
+	}
+	if set != SetCI && !slices.Contains(strings.Fields(os.Getenv(setsVariable)), set) {
+		return "", fmt.Errorf("%s is installed by `internal/e2e/install.sh %s` only, and CI does without it: %s=%s allows its use",
+			name, set, setsVariable, set)
+	}
+	cache, err := Cache()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(cache, "bin", name)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	path, err = exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("%s is not installed, run internal/e2e/install.sh %s: %w", name, set, err)
+	}
+	return path, nil
+}
+
+// programSet returns the set of a program of programs.txt.
+func programSet(name string) (string, error) {
+	for line := range strings.Lines(programsText) {
+		if f := strings.Fields(line); len(f) >= 3 && f[0] == name {
+			return f[1], nil
+		}
+	}
+	return "", fmt.Errorf("%s is not in harness/programs.txt, which install.sh installs", name)
+}
