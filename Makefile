@@ -35,7 +35,7 @@ model: tools
 	internal/model/run.sh
 model-full: tools
 	internal/model/run.sh full
-# COMPARE=-check fails when a row is slower than the peer.
+# COMPARE=-check fails when a row is slower than the peer; COMPARE='-base PROGRAM' compares with an earlier build of examples/server.
 compare: peer
 	cd internal/e2e && REGISTRY_E2E_PROGRAMS=peer go run ./compare $(COMPARE)
 memory:

@@ -1,7 +1,9 @@
 // Command compare measures this registry against its peer, side by side: one client, the same load, in turns. It prints
 // a table of server processor time and wall time per operation.
 //
-//	go run ./compare [-check] [-rounds 5] [-only REGEXP] [-places tmpfs,disk]
+//	go run ./compare [-check] [-rounds 5] [-only REGEXP] [-places tmpfs,disk] [-base PROGRAM]
+//
+// With -base, the other side is an earlier build of examples/server instead of the peer: what a change costs.
 package main
 
 import (
@@ -18,13 +20,15 @@ import (
 type config struct {
 	rounds int
 	only   *regexp.Regexp
+	base   string
 }
 
 func main() {
-	check := flag.Bool("check", false, "fail if a row takes more processor time than the peer")
+	check := flag.Bool("check", false, "fail if a row takes more processor time than the other side")
 	rounds := flag.Int("rounds", 5, "rounds of each row; the medians are reported")
 	only := flag.String("only", "", "run the rows whose name matches")
 	places := flag.String("places", "tmpfs,disk", "where the storage is")
+	base := flag.String("base", "", "`program` of an earlier build of examples/server to compare with instead of the peer")
 	disk := flag.String("disk", os.TempDir(), "folder on a disk")
 	flag.Parse()
 
@@ -38,13 +42,13 @@ func main() {
 		if parent == "" {
 			fail(fmt.Errorf("unknown place %q", place))
 		}
-		n, err := measure(ctx, config{*rounds, regexp.MustCompile(*only)}, place, parent)
+		n, err := measure(ctx, config{*rounds, regexp.MustCompile(*only), *base}, place, parent)
 		if err != nil {
 			fail(err)
 		}
 		slower += n
 	}
-	fmt.Printf("%d rows take more processor time than the peer\n", slower)
+	fmt.Printf("%d rows take more processor time\n", slower)
 	if *check && slower > 0 {
 		os.Exit(1)
 	}
@@ -62,13 +66,17 @@ func measure(ctx context.Context, c config, place, parent string) (int, error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	p, err := startPair(dir)
+	p, err := startPair(dir, c.base)
 	if err != nil {
 		return 0, err
 	}
 	defer p.stop()
-	fmt.Printf("\n### %s: %d rounds in turns, medians; below 1 is faster than distribution v3.1.2\n\n", place, c.rounds)
-	fmt.Println("| operation | CPU | peer | ratio | wall | peer | ratio |")
+	other := "distribution v3.1.2"
+	if c.base != "" {
+		other = c.base
+	}
+	fmt.Printf("\n### %s: %d rounds in turns, medians; below 1 is faster than %s\n\n", place, c.rounds, other)
+	fmt.Printf("| operation | CPU | %s | ratio | wall | %[1]s | ratio |\n", p.peer.name)
 	fmt.Println("|---|---:|---:|---:|---:|---:|---:|")
 	slower := 0
 	for _, group := range []func(context.Context, config, *pair) ([]row, error){smallRows, bigRows, tagRows} {

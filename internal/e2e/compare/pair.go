@@ -13,7 +13,9 @@ import (
 
 // side is one of the two registries.
 type side struct {
+	name    string
 	kind    harness.Kind
+	program string // see harness.Options
 	storage string
 	log     string
 	server  *harness.Server
@@ -22,7 +24,7 @@ type side struct {
 
 func (s *side) start() error {
 	server, err := harness.Start(harness.Options{
-		Kind: s.kind, Storage: s.storage, Log: s.log,
+		Kind: s.kind, Program: s.program, Storage: s.storage, Log: s.log,
 		Args: []string{"-log-level", "error"}, // the peer is configured to log no more
 	})
 	if err != nil {
@@ -41,28 +43,28 @@ func (s *side) restart() error {
 
 type pair struct{ ours, peer *side }
 
-func startPair(dir string) (*pair, error) {
-	p := &pair{}
-	for _, kind := range []harness.Kind{harness.Ours, harness.Peer} {
-		s := &side{kind: kind, storage: filepath.Join(dir, string(kind)), log: filepath.Join(dir, string(kind)+".log")}
+// startPair starts both sides with their storage below dir. If base is not "", it is the program of an earlier build of ours,
+// which takes the place of the peer.
+func startPair(dir, base string) (*pair, error) {
+	ours, peer := &side{name: "ours", kind: harness.Ours}, &side{name: "peer", kind: harness.Peer}
+	if base != "" {
+		peer = &side{name: "base", kind: harness.Ours, program: base}
+	}
+	for _, s := range []*side{ours, peer} {
+		s.storage, s.log = filepath.Join(dir, s.name), filepath.Join(dir, s.name+".log")
 		if err := s.start(); err != nil {
-			p.stop()
+			if s == peer {
+				_ = ours.server.Stop()
+			}
 			return nil, err
 		}
-		if kind == harness.Ours {
-			p.ours = s
-		} else {
-			p.peer = s
-		}
 	}
-	return p, nil
+	return &pair{ours, peer}, nil
 }
 
 func (p *pair) stop() {
 	for _, s := range []*side{p.ours, p.peer} {
-		if s != nil {
-			_ = s.server.Stop()
-		}
+		_ = s.server.Stop()
 	}
 }
 
@@ -70,7 +72,7 @@ func (p *pair) stop() {
 func (p *pair) both(f func(*side) error) error {
 	for _, s := range []*side{p.ours, p.peer} {
 		if err := f(s); err != nil {
-			return fmt.Errorf("%s: %w", s.kind, err)
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	return nil
@@ -109,7 +111,7 @@ func (p *pair) compare(ctx context.Context, rounds int, r row) (result, error) {
 		for _, s := range sides {
 			got, err := s.round(ctx, r, round)
 			if err != nil {
-				return res, fmt.Errorf("%s, round %d: %w", s.kind, round, err)
+				return res, fmt.Errorf("%s, round %d: %w", s.name, round, err)
 			}
 			switch {
 			case round < 0:

@@ -37,6 +37,7 @@ func Default() Kind {
 // Options say how a registry is started.
 type Options struct {
 	Kind    Kind     // default: Default()
+	Program string   // an earlier build of examples/server to run as Ours; default: this one
 	Storage string   // a directory, "mem://", or the URL of a bucket
 	Env     []string // further variables of the environment
 	Addr    string   // default: a free port on the loopback address
@@ -132,7 +133,10 @@ func command(o Options) (*exec.Cmd, string, error) {
 		return cmd, "/v2/", nil
 	}
 	program := Build
-	if strings.Contains(o.Storage, "://") && o.Storage != "mem://" {
+	switch {
+	case o.Program != "":
+		program = func() (string, error) { return o.Program, nil }
+	case strings.Contains(o.Storage, "://") && o.Storage != "mem://":
 		program = BuildCloud
 	}
 	bin, err := program()
