@@ -64,9 +64,12 @@ func TestLayers(t *testing.T) {
 		"./auth":         nil,
 		"./notification": nil,
 		".":              {module + "/auth", module + "/notification", module + "/reference"},
-		"./storage":      {module + "/auth", module + "/notification", module + "/reference", module + "/internal/manifest"},
+		"./storage": {
+			module + "/auth", module + "/notification", module + "/reference", module + "/internal/manifest", module + "/internal/strictjson",
+		},
 		"./storage/gocloud/gcs": {
-			module + "/auth", module + "/notification", module + "/reference", module + "/internal/manifest", module + "/storage",
+			module + "/auth", module + "/notification", module + "/reference", module + "/internal/manifest", module + "/internal/strictjson",
+			module + "/storage",
 		},
 	} {
 		for _, dep := range dependencies(t, pkg) {

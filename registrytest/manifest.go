@@ -220,6 +220,7 @@ func (s *suite) manifestInvalid(t *testing.T) {
 		return `{"schemaVersion":2,"config":{"mediaType":"x/y","digest":` + d + `,"size":` + size + `},"layers":[]}`
 	}
 	d := `"` + string(s.pushBlob(t, b, "a/b", []byte("12")).Digest) + `"`
+	with := func(members string) string { return desc(d, `2,`+members) } // an image whose config has more members
 	for name, m := range map[string][2]string{
 		"empty":                    {image, ""},
 		"no JSON":                  {image, "manifest"},
@@ -242,6 +243,20 @@ func (s *suite) manifestInvalid(t *testing.T) {
 		"size negative":            {image, desc(d, "-2")},
 		"size no number":           {image, desc(d, `"2"`)},
 		"size too large":           {image, desc(d, "99999999999999999999")},
+
+		// what two clients read differently, or one of them cannot read
+		"digest twice":              {image, with(`"digest":` + d)},
+		"digest in another case":    {image, with(`"Digest":` + d)},
+		"size with a long s":        {image, with(`"ſize":3`)},
+		"platform key twice":        {image, with(`"platform":{"os":"linux","os":"windows"}`)},
+		"platform key in two cases": {image, with(`"platform":{"architecture":"amd64","os":"linux","Architecture":"arm64"}`)},
+		"platform with a long s":    {image, with(`"platform":{"os":"linux","oſ":"windows"}`)},
+		"platform no object":        {image, with(`"platform":"linux"`)},
+		"annotation twice":          {image, with(`"annotations":{"a":"b","a":"c"}`)},
+		"annotation no string":      {image, with(`"annotations":{"a":1}`)},
+		"URL no string":             {image, with(`"urls":[{}]`)},
+		"data no Base 64":           {image, with(`"data":"***"`)},
+		"data of other content":     {image, with(`"data":"MTM="`)},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			_, err := b.PutManifest(t.Context(), "a/b", m[0], []byte(m[1]), &registry.PutOptions{Tags: []registry.TagPut{{Name: "v1"}}})

@@ -140,7 +140,7 @@ func (r *repoCollector) isOver(m *manifestRecord) bool {
 
 // needs notes what a manifest names.
 func (r *repoCollector) needs(d digest.Digest, mediaType string, content []byte) error {
-	parsed, err := manifest.Parse(mediaType, content)
+	parsed, err := manifest.ParseStored(mediaType, content)
 	if err != nil {
 		return fmt.Errorf("storage: the manifest %s: %w", d, err) // it could be parsed when it was pushed
 	}

@@ -160,7 +160,7 @@ func (w *walk) reaches(ctx context.Context, from manifest.Reference) (bool, erro
 
 // references returns what a manifest that is stored names.
 func references(m *manifestRecord) ([]manifest.Reference, error) {
-	parsed, err := manifest.Parse(m.MediaType, m.content)
+	parsed, err := manifest.ParseStored(m.MediaType, m.content)
 	if err != nil {
 		return nil, err // it could be parsed when it was pushed
 	}
@@ -196,7 +196,7 @@ func (s *Store) enter(ctx context.Context, repo string, d digest.Digest, m *mani
 	if m.Subject == "" {
 		return nil
 	}
-	parsed, err := manifest.Parse(m.MediaType, m.content)
+	parsed, err := manifest.ParseStored(m.MediaType, m.content)
 	if err != nil {
 		return err // it could be parsed when it was pushed
 	}

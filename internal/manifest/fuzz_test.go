@@ -16,7 +16,7 @@ import (
 )
 
 // FuzzParse checks that nothing makes Parse panic, that errors are fit to be sent, and that what Parse says of a
-// manifest that it accepts is what a client sees that decodes it by encoding/json.
+// manifest that it accepts is what every client sees: one that decodes it by encoding/json and one that is strict.
 func FuzzParse(f *testing.F) {
 	for _, test := range accepted {
 		f.Add(test.contentType, []byte(test.content))
@@ -27,6 +27,12 @@ func FuzzParse(f *testing.F) {
 			f.Add(test.contentType, []byte(test.content))
 			f.Add(typeImage, []byte(test.content))
 		}
+	}
+	for _, test := range details {
+		f.Add(typeIndex, []byte(doc(`"manifests":[`+desc(typeImage, d2, 1, test.member)+`]`)))
+	}
+	for _, test := range realManifests {
+		f.Add(test.mediaType, []byte(test.content))
 	}
 	f.Fuzz(func(t *testing.T, contentType string, content []byte) {
 		m, err := manifest.Parse(contentType, content)
@@ -45,6 +51,10 @@ func FuzzParse(f *testing.F) {
 			require.NotEqual(t, "unknown", ref.Kind.String())
 		}
 		compareWithJSON(t, m, content)
+		requireSameAsJSON(t, m, content)
+		stored, err := manifest.ParseStored(m.MediaType, content)
+		require.NoError(t, err)
+		require.Equal(t, m, stored)
 	})
 }
 
@@ -90,6 +100,23 @@ func compareWithJSON(t *testing.T, m *manifest.Manifest, content []byte) {
 		got = append(got, descriptor{ref.Digest, ref.Size})
 	}
 	require.Equal(t, want, got)
+}
+
+// BenchmarkParseIndex parses an index of ten platforms with annotations.
+func BenchmarkParseIndex(b *testing.B) {
+	var children []string
+	for i := range 10 {
+		children = append(children, desc(typeImage, digest.FromString(fmt.Sprint("child", i)), 1234, `"platform":{"architecture":"amd64","os":"linux"}`,
+			`"annotations":{"vnd.docker.reference.digest":"`+string(d1)+`","vnd.docker.reference.type":"attestation-manifest"}`))
+	}
+	content := []byte(doc(`"mediaType":"`+typeIndex+`"`, `"manifests":[`+strings.Join(children, ",")+`]`))
+	b.SetBytes(int64(len(content)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := manifest.Parse(typeIndex, content); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // BenchmarkParse parses an image of ten layers.

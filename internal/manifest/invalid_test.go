@@ -164,6 +164,123 @@ var refused = []struct {
 	{"annotations of a layer a string", "", layer(desc("a/b", d2, 1, `"annotations":"x"`)), "layers[0].annotations: it must be an object"},
 	{"platform a string", typeIndex, doc(`"manifests":[` + desc(typeImage, d2, 1, `"platform":"x"`) + `]`), "manifests[0].platform: it must be an object"},
 	{"data a number", "", layer(desc("a/b", d2, 1, `"data":1`)), "layers[0].data: it must be a string"},
+
+	// strings
+	{"half of a surrogate pair", "", image(`"annotations":{"a":"\ud83d"}`), "surrogate"},
+	{"second half of a surrogate pair", "", image(`"annotations":{"\ude00":"a"}`), "surrogate"},
+	{"halves in the wrong order", "", image(`"x":["\ude00\ud83d"]`), "surrogate"},
+	{"half of a surrogate pair before another escape", "", image(`"x":"\ud83d\n\ude00"`), "surrogate"},
+
+	// unknown keys
+	{"duplicate unknown key", "", image(`"x":1`, `"x":2`), `duplicate key "x"`},
+	{"duplicate unknown key in a descriptor", "", layer(desc("a/b", d2, 1, `"x":1`, `"\u0078":2`)), `layers[0]: duplicate key "x"`},
+}
+
+// details are members of a descriptor that are refused, whatever it describes, and what is said of them.
+var details = []struct{ member, want string }{
+	{`"mediaType":"a/b"`, `: duplicate key "mediaType"`},
+	{`"annotations":{},"annotations":{}`, `: duplicate key "annotations"`},
+	{`"urls":null,"urls":[]`, `: duplicate key "urls"`},
+	{`"data":null,"data":null`, `: duplicate key "data"`},
+	{`"platform":{},"platform":{}`, `: duplicate key "platform"`},
+	{`"artifactType":"a/b","artifactType":"a/c"`, `: duplicate key "artifactType"`},
+	{`"MediaType":"a/c"`, `: the key "MediaType" differs from "mediaType" in case`},
+	{`"\u017fize":2`, `: the key "\u017fize" differs from "size" in case`},
+	{`"Platform":{}`, `: the key "Platform" differs`},
+	{`"URLs":[]`, `: the key "URLs" differs`},
+	{`"url\u017f":[]`, `differs from "urls"`},
+	{`"Data":""`, `: the key "Data" differs`},
+	{`"Annotations":{}`, `: the key "Annotations" differs`},
+	{`"annotation\u017f":{}`, `differs from "annotations"`},
+	{`"artifacttype":""`, `: the key "artifacttype" differs`},
+
+	{`"platform":{"os":"linux","Architecture":"arm64"}`, `.platform: the key "Architecture" differs from "architecture" in case`},
+	{`"platform":{"os":"linux","o\u017f":"windows"}`, `.platform: the key "o\u017f" differs from "os" in case`},
+	{`"platform":{"os":"linux","oſ":"windows"}`, `.platform: the key "o\u017f" differs from "os" in case`},
+	{`"platform":{"OS":"windows"}`, `.platform: the key "OS" differs`},
+	{`"platform":{"os.Version":"1"}`, `.platform: the key "os.Version" differs`},
+	{`"platform":{"OS.features":[]}`, `.platform: the key "OS.features" differs`},
+	{`"platform":{"Variant":"v8"}`, `.platform: the key "Variant" differs`},
+	{`"platform":{"Features":[]}`, `.platform: the key "Features" differs`},
+	{`"platform":{"os":"linux","os":"windows"}`, `.platform: duplicate key "os"`},
+	{`"platform":{"architecture":"amd64","\u0061rchitecture":"arm64"}`, `.platform: duplicate key "architecture"`},
+	{`"platform":{"x":1,"x":2}`, `.platform: duplicate key "x"`},
+	{`"platform":{"os":1}`, `.platform.os: it must be a string`},
+	{`"platform":{"architecture":{}}`, `.platform.architecture: it must be a string`},
+	{`"platform":{"variant":true}`, `.platform.variant: it must be a string`},
+	{`"platform":{"os.version":10.0}`, `.platform.os.version: it must be a string`},
+	{`"platform":{"os.features":"win32k"}`, `.platform.os.features: it must be an array`},
+	{`"platform":{"os.features":[1]}`, `.platform.os.features[0]: it must be a string`},
+	{`"platform":{"os.features":["a",null]}`, `.platform.os.features[1]: it must be a string`},
+	{`"platform":{"features":[{}]}`, `.platform.features[0]: it must be a string`},
+	{`"platform":[]`, `.platform: it must be an object`},
+
+	{`"annotations":{"a":1}`, `.annotations: the value of "a" must be a string`},
+	{`"annotations":{"a":null}`, `.annotations: the value of "a" must be a string`},
+	{`"annotations":{"a":{}}`, `.annotations: the value of "a" must be a string`},
+	{`"annotations":{"a":"b","a":"b"}`, `.annotations: duplicate key "a"`},
+	{`"annotations":[]`, `.annotations: it must be an object`},
+	{`"urls":[{}]`, `.urls[0]: it must be a string`},
+	{`"urls":["http://127.0.0.1/",null]`, `.urls[1]: it must be a string`},
+	{`"urls":{}`, `.urls: it must be an array`},
+	{`"artifactType":1`, `.artifactType: it must be a string`},
+
+	{`"data":"***"`, `.data: it is not valid Base 64`},
+	{`"data":"Mg"`, `.data: it is not valid Base 64`},       // no padding
+	{`"data":"Mh=="`, `.data: it is not valid Base 64`},     // stray bits
+	{`"data":"Mg==\n"`, `.data: it is not valid Base 64`},   // a line break, which encoding/json overlooks
+	{`"data":"M\r\ng=="`, `.data: it is not valid Base 64`}, // the same
+	{`"data":"-_=="`, `.data: it is not valid Base 64`},     // the alphabet of URLs
+	{`"data":"Mw=="`, `.data: it is not the content`},       // "3"
+	{`"data":""`, `.data: it is not the content`},           // nothing
+	{`"data":"MjI="`, `.data: it is not the content`},       // "22"
+	{`"data":["Mg=="]`, `.data: it must be a string`},
+}
+
+// TestParseRefusesDetails puts each refused detail into every descriptor that a manifest can have.
+func TestParseRefusesDetails(t *testing.T) {
+	docker := func(s string) string { return `"mediaType":"` + s + `"` }
+	for _, test := range details {
+		d := desc("a/b", d2, 1, test.member)
+		for where, content := range map[string][2]string{
+			"config":       {typeImage, doc(`"config":` + d)},
+			"layers[0]":    {typeImage, layer(d)},
+			"subject":      {typeImage, image(`"subject":` + d)},
+			"manifests[0]": {typeIndex, doc(`"manifests":[` + d + `]`)},
+			"manifests[1]": {manifest.MediaTypeDockerManifestList,
+				doc(docker(manifest.MediaTypeDockerManifestList), `"manifests":[`+desc(manifest.MediaTypeDockerManifest, d1, 1)+`,`+d+`]`)},
+			"layers[1]": {manifest.MediaTypeDockerManifest,
+				doc(docker(manifest.MediaTypeDockerManifest), config, `"layers":[`+desc("a/c", d1, 1)+`,`+d+`]`)},
+			"blobs[0]": {manifest.MediaTypeArtifactManifest, `{"blobs":[` + d + `]}`},
+		} {
+			m, err := manifest.Parse(content[0], []byte(content[1]))
+			require.Nil(t, m, "%s in %s", test.member, where)
+			checkError(t, err, where)
+			checkError(t, err, test.want)
+
+			if strings.HasPrefix(test.want, ".") { // within a field that Manifest does not have
+				_, err = manifest.ParseStored(content[0], []byte(content[1]))
+				require.NoError(t, err, "%s: what was stored before this rule is still read", test.member)
+			}
+		}
+	}
+}
+
+// TestParseStored reads what an earlier version accepted: a collector that fails on it would collect nothing any more.
+func TestParseStored(t *testing.T) {
+	for _, content := range []string{
+		image(`"x":1`, `"x":2`, `"y":"\ud83d"`),
+		layer(desc("a/b", d2, 1, `"platform":{"os":"linux","OS":"windows","os":"x"}`, `"x":1`, `"x":2`)),
+		layer(desc("a/b", d2, 1, `"annotations":{"a":1,"a":{}}`, `"urls":[{}]`, `"data":"***"`)),
+	} {
+		_, err := manifest.Parse(typeImage, []byte(content))
+		require.Error(t, err)
+		m, err := manifest.ParseStored(typeImage, []byte(content))
+		require.NoError(t, err)
+		require.Equal(t, d1, m.References[0].Digest)
+	}
+	_, err := manifest.ParseStored(typeImage, []byte(image(layers, layers)))
+	checkError(t, err, `duplicate key "layers"`)
 }
 
 func TestParseRefuses(t *testing.T) {

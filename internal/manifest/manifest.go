@@ -15,6 +15,12 @@
 // in case only: encoding/json would take "Layers" for "layers", other parsers would not. Only JSON media types are
 // accepted, because the type is sent back with the content: JSON served as text/html would be a page of the client's
 // making. Docker schema 1 is refused.
+//
+// The same holds for every object that the image specification defines: the manifest, its descriptors, their platforms
+// and annotations. Each field of them has the type that the specification gives it, so that clients that decode into
+// the Go types of image-spec can read what was accepted. A field that is null counts as absent, as for those clients;
+// null within an array or a map of strings is refused, because they read it as "". Content that a descriptor embeds
+// ("data") has the size and digest that it states. The values of unknown fields are not looked at.
 package manifest
 
 import (
@@ -22,7 +28,13 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry/internal/strictjson"
 )
+
+// Error is the type of every error that [Parse] returns. Its text may be sent to the client: it is printable, quotes
+// little of the input, and is short however the input looks. On the wire it is MANIFEST_INVALID.
+type Error = strictjson.Error
 
 // MaxReferences is the greatest number of references that a manifest may have: far beyond any image, and few enough
 // for a store to look up each one.

@@ -5,6 +5,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/registrykit/registry/internal/strictjson"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -52,43 +53,43 @@ func resolveMediaType(contentType, field string) (string, error) {
 	header, _, _ := strings.Cut(contentType, ";") // parameters mean nothing for JSON
 	header = strings.Trim(header, " \t")
 	if header == "" && contentType != "" {
-		return "", in("Content-Type", invalid("%s is not a media type", reference.Quote(contentType)))
+		return "", strictjson.In("Content-Type", strictjson.Invalid("%s is not a media type", reference.Quote(contentType)))
 	}
 	switch {
 	case header == "" && field == "":
-		return "", in("mediaType", invalid("there is neither this field nor a Content-Type"))
+		return "", strictjson.In("mediaType", strictjson.Invalid("there is neither this field nor a Content-Type"))
 	case header == "":
-		return field, in("mediaType", checkManifestType(field))
+		return field, strictjson.In("mediaType", checkManifestType(field))
 	}
 	if isMediaType(header) {
 		// The case of a header is not always the client's choice: HTTP libraries and proxies may change it.
 		header = knownSpelling(header)
 	}
 	if err := checkManifestType(header); err != nil {
-		return "", in("Content-Type", err)
+		return "", strictjson.In("Content-Type", err)
 	}
 	if field == "" {
 		return header, nil
 	}
 	if !strings.EqualFold(header, field) {
-		return "", in("mediaType", invalid("it is %s, but the Content-Type is %s", reference.Quote(field), reference.Quote(header)))
+		return "", strictjson.In("mediaType", strictjson.Invalid("it is %s, but the Content-Type is %s", reference.Quote(field), reference.Quote(header)))
 	}
-	return field, in("mediaType", checkManifestType(field))
+	return field, strictjson.In("mediaType", checkManifestType(field))
 }
 
 // checkManifestType tells whether mediaType may be stored and sent back as the Content-Type of a manifest.
 func checkManifestType(mediaType string) error {
 	if !isMediaType(mediaType) {
-		return invalid("%s is not a media type", reference.Quote(mediaType))
+		return strictjson.Invalid("%s is not a media type", reference.Quote(mediaType))
 	}
 	switch known := knownSpelling(mediaType); {
 	case known == mediaTypeSchema1, known == mediaTypeSchema1Signed:
-		return invalid("Docker image manifests of schema 1 are not supported")
+		return strictjson.Invalid("Docker image manifests of schema 1 are not supported")
 	case known != mediaType:
-		return invalid("%s differs from %s in case", reference.Quote(mediaType), reference.Quote(known))
+		return strictjson.Invalid("%s differs from %s in case", reference.Quote(mediaType), reference.Quote(known))
 	}
 	if lower := strings.ToLower(mediaType); !strings.HasSuffix(lower, "+json") && !strings.HasSuffix(lower, "/json") {
-		return invalid("%s is not a JSON media type", reference.Quote(mediaType))
+		return strictjson.Invalid("%s is not a JSON media type", reference.Quote(mediaType))
 	}
 	return nil
 }
@@ -132,11 +133,11 @@ func isRestrictedName(s string) bool {
 // registries have always let them: it goes nowhere but into JSON.
 func checkContentType(s string) error {
 	if len(s) > maxMediaTypeLength {
-		return invalid("it is longer than %d bytes", maxMediaTypeLength)
+		return strictjson.Invalid("it is longer than %d bytes", maxMediaTypeLength)
 	}
 	for _, r := range s {
 		if r < ' ' || 0x7f <= r && r <= 0x9f {
-			return invalid("%s has a control character", reference.Quote(s))
+			return strictjson.Invalid("%s has a control character", reference.Quote(s))
 		}
 	}
 	return nil

@@ -6,17 +6,32 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/internal/strictjson"
 )
 
 // Parse reads one manifest as a client pushed it. contentType is the value of the header Content-Type, or "" if there
 // was none. The error is an *[Error]. The time is linear in len(content), which the caller bounds.
 func Parse(contentType string, content []byte) (*Manifest, error) {
-	if err := checkJSON(content); err != nil {
+	r, err := strictjson.NewReader(content)
+	if err != nil {
 		return nil, err
 	}
+	return parse(contentType, r)
+}
+
+// ParseStored reads a manifest that was accepted when it was stored, perhaps by a version of this package that looked
+// less closely: it overlooks defects of fields that Manifest does not have. mediaType is what it was stored as.
+func ParseStored(mediaType string, content []byte) (*Manifest, error) {
+	r, err := strictjson.NewLaxReader(content)
+	if err != nil {
+		return nil, err
+	}
+	return parse(mediaType, r)
+}
+
+func parse(contentType string, r *strictjson.Reader) (*Manifest, error) {
 	var doc document
-	if err := doc.read(newReader(content)); err != nil {
+	if err := doc.read(r); err != nil {
 		return nil, err
 	}
 	mediaType, err := resolveMediaType(contentType, doc.mediaType)
@@ -56,17 +71,17 @@ type document struct {
 	hasConfig, hasLayers, hasManifests, hasBlobs, hasFSLayers bool // the key is there, with whatever value
 }
 
-func (doc *document) read(r *reader) error {
+func (doc *document) read(r *strictjson.Reader) error {
 	known := []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "blobs", "subject",
 		"annotations", "fsLayers"}
-	present, err := r.object(known, func(key string) (err error) {
+	present, err := r.Object(known, func(key string) (err error) {
 		switch key {
 		case "schemaVersion":
-			doc.schemaVersion, err = readSchemaVersion(r)
+			doc.schemaVersion = readSchemaVersion(r)
 		case "mediaType":
-			doc.mediaType, err = r.text()
+			doc.mediaType, err = r.Text()
 		case "artifactType":
-			if doc.artifactType, err = r.text(); err == nil {
+			if doc.artifactType, err = r.Text(); err == nil {
 				err = checkContentType(doc.artifactType)
 			}
 		case "config":
@@ -84,10 +99,10 @@ func (doc *document) read(r *reader) error {
 		case "subject":
 			err = doc.readSubject(r)
 		case "annotations":
-			doc.annotations, err = r.strings()
+			doc.annotations, err = r.StringMap()
 		case "fsLayers":
 			doc.hasFSLayers = true
-			_, err = r.any()
+			r.Skip()
 		}
 		return err
 	})
@@ -95,7 +110,7 @@ func (doc *document) read(r *reader) error {
 	case err != nil:
 		return err
 	case !present:
-		return invalid("it must be a JSON object")
+		return strictjson.Invalid("it must be a JSON object")
 	case doc.config != nil:
 		doc.config.Kind, doc.config.NonDistributable = KindConfig, false
 		doc.references = slices.Insert(doc.references, 0, *doc.config)
@@ -105,13 +120,13 @@ func (doc *document) read(r *reader) error {
 
 func checkCount(references int) error {
 	if references > MaxReferences {
-		return invalid("a manifest may have at most %d references", MaxReferences)
+		return strictjson.Invalid("a manifest may have at most %d references", MaxReferences)
 	}
 	return nil
 }
 
-func (doc *document) readReferences(r *reader, kind Kind) error {
-	return r.array(func() error {
+func (doc *document) readReferences(r *strictjson.Reader, kind Kind) error {
+	return r.Array(func() error {
 		if err := checkCount(len(doc.references) + 1); err != nil {
 			return err
 		}
@@ -120,7 +135,7 @@ func (doc *document) readReferences(r *reader, kind Kind) error {
 			return err
 		}
 		if ref == nil {
-			return invalid("it must be an object")
+			return strictjson.Invalid("it must be an object")
 		}
 		ref.Kind = kind
 		if kind == KindAny && shapeOf(ref.MediaType) != shapeNone {
@@ -131,7 +146,7 @@ func (doc *document) readReferences(r *reader, kind Kind) error {
 	})
 }
 
-func (doc *document) readSubject(r *reader) error {
+func (doc *document) readSubject(r *strictjson.Reader) error {
 	ref, err := readDescriptor(r)
 	if ref != nil {
 		doc.subject = &ocispec.Descriptor{MediaType: ref.MediaType, Digest: ref.Digest, Size: ref.Size}
@@ -142,7 +157,7 @@ func (doc *document) readSubject(r *reader) error {
 // check tells whether doc may be a manifest of mediaType.
 func (doc *document) check(mediaType string) error {
 	if doc.hasFSLayers || doc.schemaVersion == "1" {
-		return invalid("Docker image manifests of schema 1 are not supported")
+		return strictjson.Invalid("Docker image manifests of schema 1 are not supported")
 	}
 	found := shapeNone
 	for _, s := range [...]struct {
@@ -154,7 +169,7 @@ func (doc *document) check(mediaType string) error {
 		switch {
 		case !s.has:
 		case found != shapeNone:
-			return invalid(`it must have only one of: "config" and "layers"; "manifests"; "blobs"`)
+			return strictjson.Invalid(`it must have only one of: "config" and "layers"; "manifests"; "blobs"`)
 		default:
 			found = s.shape
 		}
@@ -163,78 +178,25 @@ func (doc *document) check(mediaType string) error {
 	case found == shapeNone && want == shapeArtifact:
 		// "blobs" was optional.
 	case found == shapeNone && want == shapeNone:
-		return invalid(`it has none of "config", "layers", "manifests" and "blobs"`)
+		return strictjson.Invalid(`it has none of "config", "layers", "manifests" and "blobs"`)
 	case want == shapeNone:
 		return nil
 	case found != want, want == shapeImage && doc.config == nil:
-		return in(string(want), invalid("a manifest of type %s must have it", mediaType))
+		return strictjson.In(string(want), strictjson.Invalid("a manifest of type %s must have it", mediaType))
 	case want != shapeArtifact && doc.schemaVersion != "2":
-		return in("schemaVersion", invalid("it must be 2"))
+		return strictjson.In("schemaVersion", strictjson.Invalid("it must be 2"))
 	}
 	return nil
 }
 
 // readSchemaVersion returns the number as it is written; "other" stands for what cannot be a version of interest. Only
 // some media types give the field a meaning, so that is not an error yet.
-func readSchemaVersion(r *reader) (string, error) {
-	raw, err := r.any()
-	if err != nil || len(raw) > 1 {
-		return "other", err
+func readSchemaVersion(r *strictjson.Reader) string {
+	raw := r.Skip()
+	if len(raw) > 1 {
+		return "other"
 	}
-	return string(raw), nil
-}
-
-// readDescriptor reads a descriptor (image-spec, "OCI Content Descriptors"), or null, which gives nil. "data" and "urls"
-// are not used: content that is embedded must be in the registry all the same, and nothing is fetched from elsewhere.
-// Kind is left open.
-func readDescriptor(r *reader) (*Reference, error) {
-	known := []string{"mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType"}
-	ref := &Reference{Size: -1}
-	present, err := r.object(known, func(key string) (err error) {
-		switch key {
-		case "mediaType":
-			if ref.MediaType, err = r.text(); err == nil {
-				err = checkContentType(ref.MediaType)
-			}
-		case "digest":
-			ref.Digest, err = readDigest(r)
-		case "size":
-			if ref.Size, err = r.integer(); err == nil && ref.Size < 0 {
-				err = invalid("it must not be negative")
-			}
-		case "urls":
-			err = r.typed('[', "an array")
-		case "annotations", "platform":
-			err = r.typed('{', "an object")
-		case "data", "artifactType":
-			err = r.typed('"', "a string")
-		}
-		return err
-	})
-	switch {
-	case err != nil || !present:
-		return nil, err
-	case ref.MediaType == "":
-		return nil, in("mediaType", invalid("a descriptor must have it"))
-	case ref.Digest == "":
-		return nil, in("digest", invalid("a descriptor must have it"))
-	case ref.Size < 0:
-		return nil, in("size", invalid("a descriptor must have it"))
-	}
-	ref.NonDistributable = isNonDistributable(ref.MediaType)
-	return ref, nil
-}
-
-func readDigest(r *reader) (digest.Digest, error) {
-	s, err := r.text()
-	if err != nil {
-		return "", err
-	}
-	d, err := reference.ParseDigest(s)
-	if err != nil {
-		return "", &Error{Problem: err.Error(), Err: err}
-	}
-	return d, nil
+	return string(raw)
 }
 
 // merge leaves one reference to each digest, the first, which takes the stricter demands of all: images repeat empty

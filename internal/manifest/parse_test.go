@@ -172,18 +172,19 @@ func TestParse(t *testing.T) {
 
 // TestParseStructs parses what the Go types of image-spec write, with all fields set.
 func TestParseStructs(t *testing.T) {
-	full := func(mediaType string, d digest.Digest) ocispec.Descriptor {
-		return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: 1, URLs: []string{"https://example.com/"}, Data: []byte("1"),
+	full := func(mediaType, data string) ocispec.Descriptor {
+		return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromString(data), Size: int64(len(data)), Data: []byte(data),
+			URLs:        []string{"https://example.com/"},
 			Annotations: map[string]string{"a": "b"}, ArtifactType: typeOther,
 			Platform: &ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v8", OSFeatures: []string{"x"}, OSVersion: "1"}}
 	}
-	subject := full(typeImage, d3)
+	subject := full(typeImage, "subject")
 	for _, v := range []any{
 		ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: typeImage, ArtifactType: typeOther, Subject: &subject,
-			Config: ocispec.DescriptorEmptyJSON, Layers: []ocispec.Descriptor{full(typeLayer, d2)}, Annotations: map[string]string{"a": "b"}},
-		ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: typeImage, Config: full(typeConfig, d1)},
+			Config: ocispec.DescriptorEmptyJSON, Layers: []ocispec.Descriptor{full(typeLayer, "2")}, Annotations: map[string]string{"a": "b"}},
+		ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: typeImage, Config: full(typeConfig, "1")},
 		ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: typeIndex, ArtifactType: typeOther, Subject: &subject,
-			Manifests: []ocispec.Descriptor{full(typeImage, d1), full(typeLayer, d2)}, Annotations: map[string]string{"a": "b"}},
+			Manifests: []ocispec.Descriptor{full(typeImage, "1"), full(typeLayer, "2")}, Annotations: map[string]string{"a": "b"}},
 		ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: typeIndex},
 	} {
 		content, err := json.Marshal(v)
@@ -249,6 +250,9 @@ func TestLinearTime(t *testing.T) {
 		"null layers":   doc(config, `"layers":[null`+fill(",null")+`]`),
 		"custom arrays": doc(config, `"x":[0`+fill(",0")+`]`),
 		"urls":          doc(`"config":` + desc(typeConfig, d1, 1, `"urls":[""`+fill(`,""`)+`]`)),
+		"data":          doc(`"config":` + desc(typeConfig, d1, 1, `"data":"`+fill("AAAA")+`"`)),
+		"many data":     doc(config, `"layers":[`+desc(typeLayer, d2, 1, `"data":""`)+fill(`,{"data":"AA=="}`)+`]`),
+		"surrogates":    doc(config, `"annotations":{"a":"`+fill(`\ud83d\ude00`)+`"}`),
 	} {
 		start := time.Now()
 		_, err := manifest.Parse(typeImage, []byte(content))

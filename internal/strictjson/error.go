@@ -1,18 +1,18 @@
-package manifest
+package strictjson
 
 import (
 	"errors"
 	"fmt"
 )
 
-// Error is the type of every error that [Parse] returns. Its text may be sent to the client: it is printable, quotes
-// little of the input, and is short however the input looks. On the wire it is MANIFEST_INVALID.
+// Error is the type of every error of this package. Its text may be sent to a client: it is printable, quotes little of
+// the input, and is short however the input looks.
 type Error struct {
-	// Field is where the defect is, as in "layers[3].digest", or "" for the whole content.
+	// Field is where the defect is, such as "layers[3].digest", or "" for the whole content.
 	Field string
 	// Problem says what is wrong.
 	Problem string
-	// Err is the cause that Problem describes, if another package found it, such as an error that wraps
+	// Err is the cause that Problem describes if another package found it, such as an error that wraps
 	// reference.ErrDigest; else nil.
 	Err error
 }
@@ -28,13 +28,13 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// invalid returns an Error. What args bring into the text must be bounded and quoted.
-func invalid(format string, args ...any) error {
+// Invalid returns an Error. The text that args add must be bounded and quoted.
+func Invalid(format string, args ...any) error {
 	return &Error{Problem: fmt.Sprintf(format, args...)}
 }
 
-// in returns err, which is nil or occurred in a field, with that field put before the place it states.
-func in(field string, err error) error {
+// In returns err with field put before the place that err states. It returns nil if err is nil.
+func In(field string, err error) error {
 	if err == nil {
 		return nil
 	}
