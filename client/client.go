@@ -1,8 +1,10 @@
 // Package client is a [registry.Backend] over HTTP to another registry: what one can be asked by the OCI distribution spec, in the
 // types of this module. It is what mirrors and tests are built on.
 //
-// What a registry sends is not trusted. Manifests are returned only if they have the digest that was asked for. The last bytes of a
-// blob that is read from start to end are returned only if all of it has. Every response is read up to a limit.
+// What a registry sends is not trusted. Manifests are returned only if they have the digest that was asked for, and if all clients
+// understand them in the same way: no key twice or in another case, no field of another type than the image spec has. The same holds for
+// referrers and the pages of lists; an error whose JSON is ambiguous counts by its status alone. The last bytes of a
+// blob that is read from start to end are returned only if all of it has its digest. Every response is read up to a limit.
 //
 // Credentials, which Options.Authorize adds, go to the scheme and host of the base URL and nowhere else. A GET or HEAD is followed to
 // other hosts without them, never from https to http; other requests are not redirected. An upload whose Location is elsewhere is refused,

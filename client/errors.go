@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/strictjson"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -60,38 +62,85 @@ var known = []*registry.Error{
 
 // wireError is an error in the JSON of the distribution spec, section "Error Codes".
 type wireError struct {
-	Code    string          `json:"code"`
-	Message string          `json:"message"`
-	Detail  json.RawMessage `json:"detail"`
+	code    string
+	message string
+	detail  json.RawMessage
+}
+
+// wireErrors returns the errors that the body of a response tells. A body that is something else, or that parsers could understand in
+// different ways, tells nothing.
+func wireErrors(body []byte) []wireError {
+	r, err := strictjson.NewReader(body)
+	if err != nil {
+		return nil
+	}
+	var all []wireError
+	_, err = r.Object([]string{"errors"}, func(string) error {
+		return r.Array(func() error {
+			var e wireError
+			_, err := r.Object([]string{"code", "message", "detail"}, func(key string) (err error) {
+				switch key {
+				case "code":
+					e.code, err = r.Text()
+				case "message":
+					e.message, err = r.Text()
+				case "detail":
+					e.detail = bytes.Clone(r.Skip())
+				}
+				return err
+			})
+			all = append(all, e)
+			return err
+		})
+	})
+	if err != nil {
+		return nil
+	}
+	return all
+}
+
+// digestOf returns the digest that the detail of an error names, "" if it names none.
+func digestOf(detail json.RawMessage) digest.Digest {
+	r, err := strictjson.NewReader(detail)
+	if err != nil {
+		return ""
+	}
+	var d string
+	_, err = r.Object([]string{"digest"}, func(string) (err error) {
+		d, err = r.Text()
+		return err
+	})
+	if err != nil || reference.CheckDigest(d) != nil {
+		return ""
+	}
+	return digest.Digest(d)
 }
 
 // failure returns what an answer means that is none of those expected.
 func (c *Client) failure(ctx context.Context, r *request, res *http.Response, notFound *registry.Error) error {
 	defer giveUp(res, cleanupTimeout)()
-	var body struct {
-		Errors []wireError `json:"errors"`
-	}
+	var errs []wireError
 	if b, err := readAll(ctx, r, res, maxErrorSize); err == nil {
-		_ = json.Unmarshal(b, &body) // what is no JSON says nothing
+		errs = wireErrors(b)
 	}
 	var first wireError
-	if len(body.Errors) > 0 {
-		first = body.Errors[0]
+	if len(errs) > 0 {
+		first = errs[0]
 	}
-	first.Code, first.Message = clean(first.Code, maxCodeSize), clean(first.Message, maxMessageSize)
-	if r.tells(first.Message) {
-		first.Message = ""
+	first.code, first.message = clean(first.code, maxCodeSize), clean(first.message, maxMessageSize)
+	if r.tells(first.message) {
+		first.message = ""
 	}
-	cause := &Error{Status: res.StatusCode, Code: first.Code, Message: first.Message, request: r.String()}
-	kind := kindOf(res.StatusCode, first.Code, notFound)
+	cause := &Error{Status: res.StatusCode, Code: first.code, Message: first.message, request: r.String()}
+	kind := kindOf(res.StatusCode, first.code, notFound)
 	if kind == nil {
 		return cause
 	}
 	err := kind.WithCause(cause)
-	if first.Message != "" {
-		err = err.WithMessage(first.Message)
+	if first.message != "" {
+		err = err.WithMessage(first.message)
 	}
-	if detail := detailOf(kind, body.Errors); detail != nil && !r.tells(fmt.Sprintf("%s", detail)) {
+	if detail := detailOf(kind, errs); detail != nil && !r.tells(fmt.Sprintf("%s", detail)) {
 		err = err.WithDetail(detail)
 	}
 	if s, nerr := strconv.ParseInt(res.Header.Get("Retry-After"), 10, 32); nerr == nil && s > 0 {
@@ -167,18 +216,15 @@ func kindOf(status int, code string, notFound *registry.Error) *registry.Error {
 // detailOf is the detail of an error of a kind. Of what a manifest misses, it is all the digests, as a Store would have it.
 func detailOf(kind *registry.Error, errs []wireError) any {
 	if kind != registry.ErrManifestBlobUnknown {
-		if len(errs) == 0 || len(errs[0].Detail) == 0 || string(errs[0].Detail) == "null" {
+		if len(errs) == 0 || len(errs[0].detail) == 0 || string(errs[0].detail) == "null" {
 			return nil
 		}
-		return errs[0].Detail
+		return errs[0].detail
 	}
 	var missing []digest.Digest
 	for _, e := range errs {
-		var detail struct {
-			Digest digest.Digest `json:"digest"`
-		}
-		if json.Unmarshal(e.Detail, &detail) == nil && reference.CheckDigest(string(detail.Digest)) == nil {
-			missing = append(missing, detail.Digest)
+		if d := digestOf(e.detail); d != "" {
+			missing = append(missing, d)
 		}
 	}
 	if missing == nil {

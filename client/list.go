@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/manifest"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -34,7 +35,7 @@ var (
 //
 // Errors: registry.ErrUnsupported if the registry has no catalogue.
 func (c *Client) Repositories(ctx context.Context, opts *registry.ListOptions) iter.Seq2[string, error] {
-	return c.names(ctx, list{"_catalog", "repositories", registry.ErrUnsupported}, opts, reference.CheckName)
+	return c.names(ctx, list{path: "_catalog", key: "repositories", notFound: registry.ErrUnsupported}, opts, reference.CheckName)
 }
 
 // Tags implements [registry.Lister]. The registry must have its list in order.
@@ -42,7 +43,7 @@ func (c *Client) Tags(ctx context.Context, repo string, opts *registry.ListOptio
 	if err := checkName(repo); err != nil {
 		return func(yield func(string, error) bool) { yield("", err) }
 	}
-	return c.names(ctx, list{repo + "/tags/list", "tags", registry.ErrNameUnknown}, opts, reference.CheckTag)
+	return c.names(ctx, list{path: repo + "/tags/list", key: "tags", notFound: registry.ErrNameUnknown}, opts, reference.CheckTag)
 }
 
 // names yields a list of names page by page.
@@ -132,10 +133,10 @@ func (c *Client) referrers(ctx context.Context, repo string, d digest.Digest, op
 	}
 	var all []ocispec.Descriptor
 	seen, n := map[digest.Digest]bool{}, 0
-	l := list{repo + "/referrers/" + string(d), "manifests", registry.ErrNotFound}
+	l := referrersList()
+	l.path = repo + "/referrers/" + string(d)
 	left := c.opts.MaxListSize
-	decode := c.referrer(&left)
-	err := pages(ctx, c, l, q, decode, func(page []ocispec.Descriptor) error {
+	err := pages(ctx, c, l, q, c.referrer(&left), func(page []ocispec.Descriptor) error {
 		before := len(seen)
 		for _, desc := range page {
 			seen[desc.Digest] = true
@@ -169,23 +170,40 @@ func (c *Client) referrersByTag(ctx context.Context, repo string, d digest.Diges
 		return nil, err
 	}
 	left := c.opts.MaxListSize
-	return elements(ctx, bytes.NewReader(m.Content), "manifests", c.referrer(&left))
+	return elements(ctx, bytes.NewReader(m.Content), referrersList(), c.referrer(&left))
+}
+
+// referrersList returns what all lists of referrers have in common.
+func referrersList() list {
+	return list{key: "manifests", notFound: registry.ErrNotFound, index: true}
 }
 
 // referrer returns what decodes a referrer, and takes its size from left.
 func (c *Client) referrer(left *int64) func(*json.Decoder) (ocispec.Descriptor, error) {
-	return func(dec *json.Decoder) (desc ocispec.Descriptor, err error) {
+	return func(dec *json.Decoder) (ocispec.Descriptor, error) {
 		before := dec.InputOffset()
-		err = dec.Decode(&desc)
+		desc, err := decodeReferrer(dec)
 		if *left -= dec.InputOffset() - before; err == nil && *left < 0 {
 			err = ErrTooLarge
 		}
-		if err != nil {
-			return desc, err
-		}
-		if err := checkDigest(desc.Digest); err != nil {
-			return desc, fmt.Errorf("%w: %w", ErrContent, err)
-		}
-		return desc, nil
+		return desc, err
 	}
+}
+
+// decodeReferrer decodes a referrer that all clients understand in the same way.
+func decodeReferrer(dec *json.Decoder) (desc ocispec.Descriptor, err error) {
+	var text json.RawMessage
+	if err := dec.Decode(&text); err != nil {
+		return desc, err
+	}
+	if err := manifest.InspectDescriptor(text); err != nil {
+		return desc, fmt.Errorf("%w: %w", ErrContent, err)
+	}
+	if err := json.Unmarshal(text, &desc); err != nil {
+		return desc, fmt.Errorf("%w: %w", ErrContent, err)
+	}
+	if err := checkDigest(desc.Digest); err != nil {
+		return desc, fmt.Errorf("%w: %w", ErrContent, err)
+	}
+	return desc, nil
 }

@@ -11,7 +11,10 @@ import (
 	"slices"
 	"strings"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/manifest"
 )
 
 const (
@@ -28,6 +31,7 @@ type list struct {
 	path     string
 	key      string          // of the array in the JSON object that is a page
 	notFound *registry.Error // if there is no such list
+	index    bool            // a page is an image index
 }
 
 // pages gets the pages of a list one after the other, and calls each with each, once it has arrived as a whole: nobody holds a connection
@@ -40,7 +44,7 @@ func pages[T any](ctx context.Context, c *Client, l list, query url.Values, deco
 		if err != nil {
 			return err
 		}
-		page, err := elements(ctx, limit(ctx, r, res, c.opts.MaxListSize), l.key, decode)
+		page, err := elements(ctx, limit(ctx, r, res, c.opts.MaxListSize), l, decode)
 		drop(res)
 		if err != nil {
 			return fmt.Errorf("client: %s: %w", r, err)
@@ -66,12 +70,12 @@ func pages[T any](ctx context.Context, c *Client, l list, query url.Values, deco
 	}
 }
 
-// elements returns the elements of the array under a key of the JSON object that r holds; none if there is no such key or it is null. They are
-// decoded one by one, so that nothing is read after the first that is not as it should be.
+// elements returns the elements of the array under the key of l in the JSON object that r holds; none if there is no such key or it is null. They
+// are decoded one by one, so that nothing is read after the first that is not as it should be.
 //
-// Errors: ErrTooLarge if there are too many; that of ctx; those of decode and r.
-func elements[T any](ctx context.Context, r io.Reader, key string, decode func(*json.Decoder) (T, error)) (all []T, err error) {
-	dec := json.NewDecoder(r)
+// Errors: ErrContent if two readers could find different elements; ErrTooLarge if there are too many; that of ctx; those of decode and r.
+func elements[T any](ctx context.Context, r io.Reader, l list, decode func(*json.Decoder) (T, error)) (all []T, err error) {
+	dec, p := json.NewDecoder(r), pageObject{list: l}
 	if err := expectDelim(dec, '{'); err != nil {
 		return nil, err
 	}
@@ -80,10 +84,9 @@ func elements[T any](ctx context.Context, r io.Reader, key string, decode func(*
 		if err != nil {
 			return nil, cut(err)
 		}
-		if name != key {
-			if err := dec.Decode(&ignored{}); err != nil {
-				return nil, cut(err)
-			}
+		if ours, err := p.member(dec, name); err != nil {
+			return nil, cut(err)
+		} else if !ours {
 			continue
 		}
 		value, err := dec.Token()
@@ -117,7 +120,54 @@ func elements[T any](ctx context.Context, r io.Reader, key string, decode func(*
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.Join(errJSON, err)
 	}
-	return all, nil
+	return all, p.check()
+}
+
+// maxRest is how many bytes the members of an index besides its elements have at most.
+const maxRest = 1 << 20
+
+// pageObject holds the object that is a page to its rules while its members are read: no key that the client looks for occurs twice, or
+// in another case.
+type pageObject struct {
+	list
+	seen bool   // the key of the list
+	rest []byte // the other members of an index, with a comma before each
+}
+
+// member reads the value under a key, unless that is the key of the list, and reports whether it is.
+func (p *pageObject) member(dec *json.Decoder, token json.Token) (bool, error) {
+	key, _ := token.(string) // the decoder takes nothing else
+	switch {
+	case key == p.key && !p.seen:
+		p.seen = true
+		return true, nil
+	case strings.EqualFold(key, p.key):
+		return false, errJSON
+	case !p.index || !manifest.IsMember(key):
+		return false, dec.Decode(&ignored{})
+	}
+	var value json.RawMessage
+	if err := dec.Decode(&value); err != nil {
+		return false, err
+	}
+	if len(p.rest)+len(value) > maxRest {
+		return false, ErrTooLarge
+	}
+	name, err := json.Marshal(key)
+	p.rest = slices.Concat(p.rest, []byte{','}, name, []byte{':'}, value)
+	return false, err
+}
+
+// check checks the members of an index besides its elements.
+func (p *pageObject) check() error {
+	if !p.index {
+		return nil
+	}
+	index := append([]byte(`{"manifests":[]`), p.rest...)
+	if _, err := manifest.Inspect(ocispec.MediaTypeImageIndex, append(index, '}')); err != nil {
+		return fmt.Errorf("%w: %w", ErrContent, err)
+	}
+	return nil
 }
 
 var errJSON = fmt.Errorf("%w: not the JSON of a list", ErrContent)

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/manifest"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -82,15 +82,13 @@ func (c *Client) GetManifest(ctx context.Context, repo string, ref reference.Ref
 	if d.Algorithm().FromBytes(content) != d {
 		return nil, fmt.Errorf("%s: %w: another digest", r, ErrContent)
 	}
-	// What is one thing to those who go by the header must not be another to those who go by the content (CVE-2021-41190).
-	mediaType, named := contentType(res.Header), factsOf(content).MediaType
-	if mediaType == "" {
-		mediaType = named
+	// A manifest must not be one thing to clients that go by the header and another to those that go by the content (CVE-2021-41190).
+	facts, err := manifest.Inspect(res.Header.Get("Content-Type"), content)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", r, ErrContent, err)
 	}
-	if mediaType == "" || named != "" && !strings.EqualFold(named, mediaType) {
-		return nil, fmt.Errorf("%s: %w: the media type is not clear", r, ErrContent)
-	}
-	return &registry.Manifest{Descriptor: ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(content))}, Content: content}, nil
+	desc := ocispec.Descriptor{MediaType: facts.MediaType, Digest: d, Size: int64(len(content))}
+	return &registry.Manifest{Descriptor: desc, Content: content}, nil
 }
 
 // StatManifest implements [registry.Reader].
@@ -134,19 +132,8 @@ func sentDigest(h http.Header) digest.Digest {
 // contentType is the media type without parameters, "" if there is none.
 func contentType(h http.Header) string {
 	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	return strings.TrimSpace(mediaType)
-}
-
-// facts is what a client needs to know of a manifest.
-type facts struct {
-	MediaType string              `json:"mediaType"`
-	Subject   *ocispec.Descriptor `json:"subject"`
-}
-
-func factsOf(content []byte) facts {
-	var f facts
-	if json.Unmarshal(content, &f) != nil {
-		return facts{} // the registry takes it for what it is, or refuses it
+	if mediaType = strings.TrimSpace(mediaType); !manifest.IsMediaType(mediaType) {
+		return ""
 	}
-	return f
+	return mediaType
 }

@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/manifest"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -75,8 +76,9 @@ func (c *Client) PutManifest(ctx context.Context, repo, mediaType string, conten
 	for _, t := range o.Tags {
 		p.tags = append(p.tags, t.Name)
 	}
-	known := factsOf(content)
-	if known.MediaType == "" {
+	known, err := manifest.Inspect(mediaType, content)
+	if err != nil { // the registry takes it for what it is, or refuses it
+		known = &manifest.Facts{}
 		known.MediaType, _, _ = strings.Cut(mediaType, ";")
 	}
 	subject, err := p.put(ctx)

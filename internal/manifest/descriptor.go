@@ -10,10 +10,26 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// readDescriptor reads a descriptor (image-spec, "OCI Content Descriptors"), or null, which gives nil. "data" and "urls"
-// are checked but not used: content that is embedded must be in the registry all the same, and nothing is fetched from
-// elsewhere. Kind is left open.
+// readDescriptor reads a descriptor (image-spec, "OCI Content Descriptors"), or null, which gives nil. Kind is left open.
 func readDescriptor(r *strictjson.Reader) (*Reference, error) {
+	ref, err := readMembers(r)
+	switch {
+	case err != nil || ref == nil:
+		return nil, err
+	case ref.MediaType == "":
+		return nil, strictjson.In("mediaType", strictjson.Invalid("a descriptor must have it"))
+	case ref.Digest == "":
+		return nil, strictjson.In("digest", strictjson.Invalid("a descriptor must have it"))
+	case ref.Size < 0:
+		return nil, strictjson.In("size", strictjson.Invalid("a descriptor must have it"))
+	}
+	ref.NonDistributable = isNonDistributable(ref.MediaType)
+	return ref, nil
+}
+
+// readMembers reads what a descriptor has; Size is negative if it has none. "data" and "urls" are checked but not used:
+// content that is embedded must be in the registry all the same, and nothing is fetched from elsewhere.
+func readMembers(r *strictjson.Reader) (*Reference, error) {
 	known := []string{"mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType"}
 	ref := &Reference{Size: -1}
 	var data []byte
@@ -38,20 +54,18 @@ func readDescriptor(r *strictjson.Reader) (*Reference, error) {
 		}
 		return err
 	})
-	switch {
-	case err != nil || !present:
+	if err != nil || !present {
 		return nil, err
-	case ref.MediaType == "":
-		return nil, strictjson.In("mediaType", strictjson.Invalid("a descriptor must have it"))
-	case ref.Digest == "":
-		return nil, strictjson.In("digest", strictjson.Invalid("a descriptor must have it"))
-	case ref.Size < 0:
-		return nil, strictjson.In("size", strictjson.Invalid("a descriptor must have it"))
-	case data != nil && (int64(len(data)) != ref.Size || ref.Digest.Algorithm().FromBytes(data) != ref.Digest):
+	}
+	if data != nil && !ref.has(data) {
 		return nil, strictjson.In("data", strictjson.Invalid("it is not the content with the digest and size of the descriptor"))
 	}
-	ref.NonDistributable = isNonDistributable(ref.MediaType)
 	return ref, nil
+}
+
+// has reports whether ref refers to this content.
+func (ref *Reference) has(content []byte) bool {
+	return ref.Digest != "" && ref.Size == int64(len(content)) && ref.Digest.Algorithm().FromBytes(content) == ref.Digest
 }
 
 // readDetail checks a field of a descriptor that Reference does not have. It returns the content that "data" embeds,

@@ -61,7 +61,7 @@ func resolveMediaType(contentType, field string) (string, error) {
 	case header == "":
 		return field, strictjson.In("mediaType", checkManifestType(field))
 	}
-	if isMediaType(header) {
+	if IsMediaType(header) {
 		// The case of a header is not always the client's choice: HTTP libraries and proxies may change it.
 		header = knownSpelling(header)
 	}
@@ -79,7 +79,7 @@ func resolveMediaType(contentType, field string) (string, error) {
 
 // checkManifestType tells whether mediaType may be stored and sent back as the Content-Type of a manifest.
 func checkManifestType(mediaType string) error {
-	if !isMediaType(mediaType) {
+	if !IsMediaType(mediaType) {
 		return strictjson.Invalid("%s is not a media type", reference.Quote(mediaType))
 	}
 	switch known := knownSpelling(mediaType); {
@@ -107,8 +107,8 @@ func knownSpelling(mediaType string) string {
 	return mediaType
 }
 
-// isMediaType tells whether s is type "/" subtype, both restricted names by RFC 6838, section 4.2.
-func isMediaType(s string) bool {
+// IsMediaType reports whether s is type "/" subtype, both restricted names by RFC 6838, section 4.2.
+func IsMediaType(s string) bool {
 	typ, subtype, found := strings.Cut(s, "/")
 	return found && len(s) <= maxMediaTypeLength && isRestrictedName(typ) && isRestrictedName(subtype)
 }

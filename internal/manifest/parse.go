@@ -71,10 +71,14 @@ type document struct {
 	hasConfig, hasLayers, hasManifests, hasBlobs, hasFSLayers bool // the key is there, with whatever value
 }
 
-func (doc *document) read(r *strictjson.Reader) error {
-	known := []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "blobs", "subject",
+// memberKeys returns the keys of the members that a manifest of any shape has.
+func memberKeys() []string {
+	return []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "blobs", "subject",
 		"annotations", "fsLayers"}
-	present, err := r.Object(known, func(key string) (err error) {
+}
+
+func (doc *document) read(r *strictjson.Reader) error {
+	present, err := r.Object(memberKeys(), func(key string) (err error) {
 		switch key {
 		case "schemaVersion":
 			doc.schemaVersion = readSchemaVersion(r)
@@ -159,20 +163,9 @@ func (doc *document) check(mediaType string) error {
 	if doc.hasFSLayers || doc.schemaVersion == "1" {
 		return strictjson.Invalid("Docker image manifests of schema 1 are not supported")
 	}
-	found := shapeNone
-	for _, s := range [...]struct {
-		shape shape
-		has   bool
-	}{
-		{shapeImage, doc.hasConfig || doc.hasLayers}, {shapeIndex, doc.hasManifests}, {shapeArtifact, doc.hasBlobs},
-	} {
-		switch {
-		case !s.has:
-		case found != shapeNone:
-			return strictjson.Invalid(`it must have only one of: "config" and "layers"; "manifests"; "blobs"`)
-		default:
-			found = s.shape
-		}
+	found, err := doc.shape()
+	if err != nil {
+		return err
 	}
 	switch want := shapeOf(mediaType); {
 	case found == shapeNone && want == shapeArtifact:
@@ -187,6 +180,26 @@ func (doc *document) check(mediaType string) error {
 		return strictjson.In("schemaVersion", strictjson.Invalid("it must be 2"))
 	}
 	return nil
+}
+
+// shape returns the only shape that doc has fields of, shapeNone if it has none of any.
+func (doc *document) shape() (shape, error) {
+	found := shapeNone
+	for _, s := range [...]struct {
+		shape shape
+		has   bool
+	}{
+		{shapeImage, doc.hasConfig || doc.hasLayers}, {shapeIndex, doc.hasManifests}, {shapeArtifact, doc.hasBlobs},
+	} {
+		switch {
+		case !s.has:
+		case found != shapeNone:
+			return shapeNone, strictjson.Invalid(`it must have only one of: "config" and "layers"; "manifests"; "blobs"`)
+		default:
+			found = s.shape
+		}
+	}
+	return found, nil
 }
 
 // readSchemaVersion returns the number as it is written; "other" stands for what cannot be a version of interest. Only
