@@ -135,8 +135,7 @@ func (c *Client) referrers(ctx context.Context, repo string, d digest.Digest, op
 	seen, n := map[digest.Digest]bool{}, 0
 	l := referrersList()
 	l.path = repo + "/referrers/" + string(d)
-	left := c.opts.MaxListSize
-	err := pages(ctx, c, l, q, c.referrer(&left), func(page []ocispec.Descriptor) error {
+	err := pages(ctx, c, l, q, referrer, func(page []ocispec.Descriptor) error {
 		before := len(seen)
 		for _, desc := range page {
 			seen[desc.Digest] = true
@@ -169,29 +168,19 @@ func (c *Client) referrersByTag(ctx context.Context, repo string, d digest.Diges
 	if err != nil {
 		return nil, err
 	}
-	left := c.opts.MaxListSize
-	return elements(ctx, bytes.NewReader(m.Content), referrersList(), c.referrer(&left))
+	if int64(len(m.Content)) > c.opts.MaxListSize {
+		return nil, ErrTooLarge
+	}
+	return elements(ctx, bytes.NewReader(m.Content), referrersList(), referrer)
 }
 
 // referrersList returns what all lists of referrers have in common.
 func referrersList() list {
-	return list{key: "manifests", notFound: registry.ErrNotFound, index: true}
+	return list{key: "manifests", notFound: registry.ErrNotFound, index: true, bounded: true}
 }
 
-// referrer returns what decodes a referrer, and takes its size from left.
-func (c *Client) referrer(left *int64) func(*json.Decoder) (ocispec.Descriptor, error) {
-	return func(dec *json.Decoder) (ocispec.Descriptor, error) {
-		before := dec.InputOffset()
-		desc, err := decodeReferrer(dec)
-		if *left -= dec.InputOffset() - before; err == nil && *left < 0 {
-			err = ErrTooLarge
-		}
-		return desc, err
-	}
-}
-
-// decodeReferrer decodes a referrer that all clients understand in the same way.
-func decodeReferrer(dec *json.Decoder) (desc ocispec.Descriptor, err error) {
+// referrer decodes a referrer that all clients understand in the same way.
+func referrer(dec *json.Decoder) (desc ocispec.Descriptor, err error) {
 	var text json.RawMessage
 	if err := dec.Decode(&text); err != nil {
 		return desc, err

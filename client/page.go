@@ -32,25 +32,32 @@ type list struct {
 	key      string          // of the array in the JSON object that is a page
 	notFound *registry.Error // if there is no such list
 	index    bool            // a page is an image index
+	bounded  bool            // Options.MaxListSize is for all pages together
 }
 
 // pages gets the pages of a list one after the other, and calls each with each, once it has arrived as a whole: nobody holds a connection
-// while the caller does something else.
+// while the caller does something else. Whatever else is in a page counts towards Options.MaxListSize as the elements do, and so do the empty
+// pages before a page that has elements.
 func pages[T any](ctx context.Context, c *Client, l list, query url.Values, decode func(*json.Decoder) (T, error), each func([]T) error) error {
-	u, empty := c.url(l.path, query), 0
+	u, empty, left, foreign := c.url(l.path, query), 0, c.opts.MaxListSize, false
 	for {
-		r := &request{method: http.MethodGet, url: u}
+		r := &request{method: http.MethodGet, url: u, foreign: foreign}
 		res, err := c.expect(ctx, r, l.notFound, http.StatusOK)
 		if err != nil {
 			return err
 		}
-		page, err := elements(ctx, limit(ctx, r, res, c.opts.MaxListSize), l, decode)
+		foreign = r.foreign // then another host has chosen the next page
+		body := limit(ctx, r, res, left)
+		page, err := elements(ctx, body, l, decode)
 		drop(res)
 		if err != nil {
 			return fmt.Errorf("client: %s: %w", r, err)
 		}
 		if err := each(page); err != nil {
 			return err
+		}
+		if left = body.left; len(page) > 0 && !l.bounded {
+			left = c.opts.MaxListSize
 		}
 		next := nextPage(res.Header)
 		if next == "" {

@@ -109,6 +109,9 @@ func (c *Client) StatManifest(ctx context.Context, repo string, ref reference.Re
 	if ref.Digest != "" {
 		desc.Digest = ref.Digest
 	}
+	if desc.Size > c.opts.MaxManifestSize {
+		return ocispec.Descriptor{}, fmt.Errorf("%s: %w", r, ErrTooLarge)
+	}
 	if desc.MediaType == "" || desc.Digest == "" || desc.Size < 0 {
 		// Some registries do not say all of it without the content.
 		m, err := c.GetManifest(ctx, repo, ref)

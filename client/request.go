@@ -31,6 +31,8 @@ type request struct {
 	header http.Header // without credentials
 
 	shown   string    // the path that errors show instead of that of the URL, unless ""
+	stay    bool      // a redirect to another host is an error
+	foreign bool      // a redirect has led to another host, so that no more credentials are sent
 	content []byte    // the body, or
 	body    io.Reader // the body, which is not closed,
 	length  int64     // and its length
@@ -58,7 +60,8 @@ func origin(u *url.URL) string {
 	return strings.ToLower(u.Hostname()) + " " + port
 }
 
-// send sends a request and returns the response, whatever its status, except that redirects are followed.
+// send sends a request and returns the response, whatever its status, except that redirects are followed. Once a redirect has led to another
+// host, that host chooses what comes next: no later request of the chain has credentials, also if it is to the registry again.
 //
 // Errors: that of ctx; registry.ErrUnavailable.
 func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
@@ -86,11 +89,17 @@ func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 		}
 		next.Fragment = ""
 		u = next
+		if !c.ours(u) {
+			r.foreign = true
+		}
+		if r.foreign && r.stay {
+			return nil, fmt.Errorf("client: %s: a redirect of an upload to another host", r)
+		}
 	}
 	return nil, fmt.Errorf("client: %s: too many redirects", r)
 }
 
-// sendOnce sends a request to u, with credentials if u is of the registry.
+// sendOnce sends a request to u, with credentials if u is of the registry and no other host has led there.
 func (c *Client) sendOnce(ctx context.Context, r *request, u *url.URL) (*http.Response, error) {
 	within, cancel := context.WithCancel(ctx)
 	req, err := http.NewRequestWithContext(within, r.method, u.String(), nil)
@@ -112,7 +121,7 @@ func (c *Client) sendOnce(ctx context.Context, r *request, u *url.URL) (*http.Re
 	}
 	req.Header.Set("User-Agent", c.opts.UserAgent)
 	req.Header.Set("Accept-Encoding", "identity") // the digest is that of the bytes as they are
-	if c.opts.Authorize != nil && c.ours(u) {
+	if c.opts.Authorize != nil && c.ours(u) && !r.foreign {
 		if err := c.opts.Authorize(req); err != nil {
 			cancel()
 			return nil, fmt.Errorf("client: credentials: %w", err)
@@ -253,8 +262,11 @@ func readAll(ctx context.Context, r *request, res *http.Response, n int64) ([]by
 // location returns the Location of an upload, which must be of the registry.
 func (c *Client) location(from *url.URL, h http.Header) (*url.URL, error) {
 	u, err := from.Parse(h.Get("Location"))
-	if err != nil || h.Get("Location") == "" || !c.mayBeUpload(u) {
+	switch {
+	case err != nil || h.Get("Location") == "" || !c.mayBeUpload(u):
 		return nil, errors.New("client: an upload has no Location at the registry")
+	case len(u.RequestURI()) > maxLocation:
+		return nil, errors.New("client: the Location of an upload is too long")
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return u, nil

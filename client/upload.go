@@ -84,7 +84,7 @@ func (u *upload) Size() int64 { return u.size }
 
 // request is a request about the upload. Errors do not show where it is, since who knows that may go on with it.
 func (u *upload) request(method string, at *url.URL) *request {
-	return &request{method: method, url: at, shown: u.uploadsPath() + "<id>"}
+	return &request{method: method, url: at, shown: u.uploadsPath() + "<id>", stay: true}
 }
 
 // refresh asks how far the upload has come.
@@ -142,10 +142,11 @@ func (u *upload) Append(ctx context.Context, offset, length int64, r io.Reader) 
 		err = u.chunks(ctx, src)
 	}
 	// What the reader failed with matters more than what came of it.
-	if failure := src.stop(); failure != nil {
+	sent, failure := src.stop()
+	if failure != nil {
 		err = fmt.Errorf("client: receiving a blob: %w", failure)
 	}
-	return max(u.size-offset, 0), err
+	return min(max(u.size-offset, 0), sent), err // whatever the registry says that it has
 }
 
 // chunks sends all of src.
@@ -302,10 +303,10 @@ func (s *source) pause() (read int64, short bool) {
 	return s.n, s.end && s.n < s.left
 }
 
-// stop keeps everybody from reading on, and returns what r failed with.
-func (s *source) stop() error {
+// stop keeps everybody from reading on, and returns how many bytes have been read and what r failed with.
+func (s *source) stop() (read int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
-	return s.err
+	return s.n, s.err
 }

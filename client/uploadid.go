@@ -24,6 +24,9 @@ const (
 	shortForm  = 's'
 	wholeForm  = 'w'
 	maxIDBytes = 8 << 10
+
+	// maxLocation is how many bytes the path and query of a Location may have, so that an id holds them.
+	maxLocation = maxIDBytes/4*3 - headSize
 )
 
 var errID = errors.New("client: not an upload id")
