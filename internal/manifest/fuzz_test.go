@@ -35,8 +35,16 @@ func FuzzParse(f *testing.F) {
 		f.Add(test.mediaType, []byte(test.content))
 	}
 	f.Fuzz(func(t *testing.T, contentType string, content []byte) {
+		facts, inspected := manifest.Inspect(contentType, content)
+		if inspected == nil {
+			require.NotEmpty(t, facts.MediaType)
+			requireSameDecoded(t, content, anyManifest{})
+		}
 		m, err := manifest.Parse(contentType, content)
-		if err != nil {
+		if err == nil {
+			require.NoError(t, inspected, "it asks for less than Parse")
+			require.Equal(t, m.Subject, facts.Subject)
+		} else {
 			require.Nil(t, m)
 			checkError(t, err, "")
 			return
