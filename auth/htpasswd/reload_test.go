@@ -3,6 +3,7 @@ package htpasswd_test
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -57,24 +58,24 @@ func TestInPlace(t *testing.T) {
 	s.accepted("ann", "change")
 }
 
-// TestOnceASecond: a file is not read for each request, and again when it has changed only.
+// TestOnceASecond: a file is not looked at for each request. It is read again when it was edited in place, also if length and modification time are kept.
 func TestOnceASecond(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
 	past := s.now().Add(-time.Hour)
 	require.NoError(t, os.Chtimes(s.path, past, past))
 	s.pass(htpasswd.Interval)
 	s.accepted("ann", "secret")
-	// A change that cannot be seen from outside is not seen: the file has not been read again.
+	s.pass(time.Minute)
+	s.accepted("ann", "secret")
+	time.Sleep(50 * time.Millisecond) // the clock of a filesystem is coarse
 	content, err := os.ReadFile(s.path)
 	require.NoError(t, err)
 	content[0] = 'b'
 	require.NoError(t, os.WriteFile(s.path, content, 0o600))
 	require.NoError(t, os.Chtimes(s.path, past, past))
-	for range 5 {
-		s.pass(htpasswd.Interval)
-		s.accepted("ann", "secret")
+	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" { // where nothing else tells
+		require.NoError(t, os.Chtimes(s.path, past, past.Add(1)))
 	}
-	require.NoError(t, os.Chtimes(s.path, past, past.Add(1)))
 	s.pass(htpasswd.Interval - 1)
 	s.accepted("ann", "secret")
 	s.pass(1)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -93,13 +94,18 @@ func TestLoad(t *testing.T) {
 	}
 	require.Len(t, told, 2)
 
-	// A change in place that the time and size of the file do not show is seen while the file is young.
+	// A change in place that modification time and size of the file do not show is seen by its change time, or while the file is young.
 	info, err := os.Stat(path)
 	require.NoError(t, err)
+	time.Sleep(50 * time.Millisecond) // the clock of a filesystem is coarse
 	require.NoError(t, os.WriteFile(path, []byte(text("ann")), 0o600))
 	require.NoError(t, os.Chtimes(path, info.ModTime(), info.ModTime()))
 	clock = info.ModTime().Add(90 * time.Minute)
-	require.Equal(t, "eve", who(), "it was read long after its time, or so the clock says")
+	if runtime.GOOS == "linux" || runtime.GOOS == "darwin" {
+		require.Equal(t, "ann", who())
+	} else {
+		require.Equal(t, "eve", who(), "it was read long after its time, or so the clock says")
+	}
 	require.NoError(t, os.Chtimes(path, clock, clock))
 	clock = clock.Add(time.Second)
 	require.Equal(t, "ann", who())

@@ -70,7 +70,7 @@ func (f *File[T]) Read() error {
 		f.seen = nil
 		return err
 	}
-	if s := f.seen; s != nil && os.SameFile(s, info) && s.Size() == info.Size() && s.ModTime().Equal(info.ModTime()) {
+	if f.seen != nil && unchanged(f.seen, info) {
 		if f.failed != "" {
 			return errors.New(f.failed)
 		}
@@ -84,7 +84,7 @@ func (f *File[T]) Read() error {
 	if err != nil {
 		return err
 	}
-	if f.Now().Sub(info.ModTime()).Abs() > settled {
+	if f.settled(info.ModTime()) && f.settled(changeTime(info)) {
 		f.seen = info
 	}
 	v, err := f.Parse(content)
@@ -94,6 +94,16 @@ func (f *File[T]) Read() error {
 	f.current.Store(&v)
 	return nil
 }
+
+// unchanged reports whether a file is what it was. On Linux and macOS, a program that edits it in place cannot hide that by keeping its length and
+// modification time, as some editors and synchronisation tools do.
+func unchanged(before, now os.FileInfo) bool {
+	return os.SameFile(before, now) && before.Size() == now.Size() && before.ModTime().Equal(now.ModTime()) &&
+		changeTime(before).Equal(changeTime(now))
+}
+
+// settled reports whether a change at time t is so old that a later one has another time.
+func (f *File[T]) settled(t time.Time) bool { return f.Now().Sub(t).Abs() > settled }
 
 // content returns what is in the file, and what the file was before it was read.
 func (f *File[T]) content() ([]byte, os.FileInfo, error) {
