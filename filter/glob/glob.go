@@ -3,6 +3,7 @@
 package glob
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -17,18 +18,16 @@ import (
 // a component any number of components, "?" one character, "[a-z]" and "{a,b}" one of several.
 //
 // It fails if a pattern is malformed or empty, or its part for tags has a colon or slash, as no tag has: "localhost:5000/app:v*" would protect nothing.
+// It also fails if a pattern is longer than 512 bytes or one of its parts comes to more than 64 alternatives: each group of braces multiplies
+// the time that a name takes.
 func Tags(patterns ...string) (func(repo string) func(tag string) bool, error) {
 	var in, out []pattern
 	for _, s := range patterns {
 		text, except := strings.CutPrefix(s, "!")
-		repo, tag, found := strings.Cut(text, ":")
-		if !found {
-			tag = "*"
+		p, err := parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("glob: pattern %.64q: %w", s, err)
 		}
-		if repo == "" || tag == "" || strings.ContainsAny(tag, ":/") || !doublestar.ValidatePattern(repo) || !doublestar.ValidatePattern(tag) {
-			return nil, fmt.Errorf("glob: malformed pattern %q", s)
-		}
-		p := pattern{repo: repo, tag: tag}
 		if except {
 			out = append(out, p)
 		} else {
@@ -45,6 +44,26 @@ func Tags(patterns ...string) (func(repo string) func(tag string) bool, error) {
 }
 
 type pattern struct{ repo, tag string }
+
+func parse(text string) (pattern, error) {
+	if len(text) > maxPattern {
+		return pattern{}, fmt.Errorf("it is longer than %d bytes", maxPattern)
+	}
+	repo, tag, found := strings.Cut(text, ":")
+	if !found {
+		tag = "*"
+	}
+	if repo == "" || tag == "" || strings.ContainsAny(tag, ":/") || !doublestar.ValidatePattern(repo) || !doublestar.ValidatePattern(tag) {
+		return pattern{}, errors.New("it is malformed")
+	}
+	if !plainClasses(text) {
+		return pattern{}, errors.New("a class with a brace or a comma")
+	}
+	if alternatives(repo) > maxAlternatives || alternatives(tag) > maxAlternatives {
+		return pattern{}, fmt.Errorf("its braces come to more than %d alternatives", maxAlternatives)
+	}
+	return pattern{repo: repo, tag: tag}, nil
+}
 
 // of returns the patterns for tags of those whose pattern for repositories matches.
 func of(repo string, patterns []pattern) (tags []string) {

@@ -2,6 +2,7 @@ package glob_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -49,6 +50,42 @@ func TestTags(t *testing.T) {
 	for _, p := range []string{"", "!", ":v1", "a:", "a[:b", "a:{b", "!a:[", "localhost:5000/a", "localhost:5000/a:v*", "a:v1:v2", "!a:b/c"} {
 		_, err := glob.Tags("ok", p)
 		require.Error(t, err, "%q", p)
+	}
+}
+
+// TestTagsPatternTooCostlyRefused: braces multiply, and so does the time that a name takes.
+func TestTagsPatternTooCostlyRefused(t *testing.T) {
+	groups := func(n int) string { return strings.Repeat("{a,b}", n) }
+	for pattern, want := range map[string]string{
+		groups(16):                           "more than 64 alternatives",
+		"!" + groups(16):                     "more than 64 alternatives",
+		"**:" + groups(16):                   "more than 64 alternatives",
+		groups(7):                            "more than 64 alternatives",
+		"{x,{y," + groups(7) + "}}":          "more than 64 alternatives",
+		groups(6) + "{c}{d}{,e}":             "more than 64 alternatives",
+		groups(100):                          "more than 64 alternatives",
+		"{" + strings.Repeat("a,", 64) + "}": "more than 64 alternatives",
+		strings.Repeat("a", 513):             "longer than 512 bytes",
+		strings.Repeat("{", 1_000_000):       "longer than 512 bytes",
+		`[{]` + groups(2) + "," + groups(2):  "a class with a brace or a comma",
+		`a:{[a,b],c}`:                        "a class with a brace or a comma",
+		`[\]{]`:                              "a class with a brace or a comma",
+	} {
+		_, err := glob.Tags("ok", pattern)
+		require.ErrorContains(t, err, want, pattern[:min(100, len(pattern))])
+		require.Less(t, len(err.Error()), 400)
+	}
+	for pattern, name := range map[string]string{
+		groups(6):                               "ababab",
+		groups(6) + "{c}{d}":                    "abababcd",
+		"{" + groups(5) + "," + groups(5) + "}": "bbbbb",
+		"{" + strings.Repeat("a,", 63) + "b}":   "b",
+		`\{a,b\}`:                               "{a,b}",
+		strings.Repeat("a", 512):                strings.Repeat("a", 512),
+	} {
+		protects, err := glob.Tags(pattern)
+		require.NoError(t, err, pattern)
+		require.NotNil(t, protects(name), pattern)
 	}
 }
 
