@@ -19,6 +19,7 @@ import (
 // TestGetManifestAmbiguousRefused: a manifest that two clients understand differently is not returned, even if it has the digest.
 func TestGetManifestAmbiguousRefused(t *testing.T) {
 	const image, index = ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex
+	const docker = "application/vnd.docker.distribution.manifest.v2+json"
 	d := string(digest.FromString("2"))
 	desc := func(more string) string { return `{"mediaType":"a/b","digest":"` + d + `","size":1` + more + `}` }
 	img := func(more string) string {
@@ -39,6 +40,9 @@ func TestGetManifestAmbiguousRefused(t *testing.T) {
 		{index, `{"manifests":[` + desc(`,"platform":{"os":"linux","oſ":"windows"}`) + `]}`, "in case"},
 		{index, `{"manifests":[` + desc(`,"data":"***"`) + `]}`, "Base 64"},
 		{"", img(""), "not clear"},
+		{image, img(`,"mediaType":"application/vnd.oci.image.Manifest.v1+json"`), "in case"},
+		{"", img(`,"mediaType":"application/vnd.oci.image.Manifest.v1+json"`), "in case"},
+		{docker, img(`,"mediaType":"application/vnd.doc\u212aer.distribution.manifest.v2+json"`), "but the Content-Type is"},
 		{"text", img(""), "not clear"},
 		{image, "manifest", "not valid JSON"},
 		{image, "[]", "must be an object"},

@@ -33,17 +33,9 @@ func Inspect(contentType string, content []byte) (*Facts, error) {
 	if err := doc.read(r); err != nil {
 		return nil, err
 	}
-	mediaType, _, _ := strings.Cut(contentType, ";")
-	mediaType = strings.Trim(mediaType, " \t")
-	switch {
-	case mediaType == "":
-		mediaType = doc.mediaType
-	case doc.mediaType != "" && !strings.EqualFold(doc.mediaType, mediaType):
-		return nil, strictjson.In("mediaType", strictjson.Invalid("it is %s, but the Content-Type is %s",
-			reference.Quote(doc.mediaType), reference.Quote(mediaType)))
-	}
-	if !IsMediaType(mediaType) {
-		return nil, strictjson.Invalid("the media type is not clear: %s", reference.Quote(mediaType))
+	mediaType, err := clearMediaType(contentType, doc.mediaType)
+	if err != nil {
+		return nil, err
 	}
 	found, err := doc.shape()
 	if err != nil {
@@ -53,6 +45,26 @@ func Inspect(contentType string, content []byte) (*Facts, error) {
 		return nil, strictjson.Invalid("a manifest of type %s must not have %q", mediaType, string(found))
 	}
 	return &Facts{MediaType: mediaType, Subject: doc.subject}, nil
+}
+
+// clearMediaType returns the media type of a manifest by the header Content-Type and its field "mediaType". Either may be
+// empty, but not both. Only the header may spell a known type in another case.
+func clearMediaType(contentType, field string) (string, error) {
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	if mediaType = strings.Trim(mediaType, " \t"); mediaType == "" {
+		mediaType = field
+	}
+	switch {
+	case !IsMediaType(mediaType):
+		return "", strictjson.Invalid("the media type is not clear: %s", reference.Quote(mediaType))
+	case field != "" && (!IsMediaType(field) || !strings.EqualFold(field, mediaType)):
+		return "", strictjson.In("mediaType", strictjson.Invalid("it is %s, but the Content-Type is %s",
+			reference.Quote(field), reference.Quote(mediaType)))
+	case knownSpelling(field) != field:
+		return "", strictjson.In("mediaType", strictjson.Invalid("%s differs from %s in case",
+			reference.Quote(field), reference.Quote(knownSpelling(field))))
+	}
+	return mediaType, nil
 }
 
 // IsMember reports whether key is one of a manifest, in any case.
