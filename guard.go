@@ -107,7 +107,10 @@ func (op *Op) check() error {
 			return ErrManifestUnknown.WithMessage("both a tag and a digest")
 		}
 	case OpGetManifest, OpStatManifest, OpDeleteManifest, OpDeleteTag:
-		if (op.Ref.Digest == "") == (op.Ref.Tag == "") {
+		switch {
+		case op.Ref.Digest != "" && op.Ref.Tag != "":
+			return ErrManifestUnknown.WithMessage("both a tag and a digest")
+		case op.Ref == reference.Ref{}:
 			return ErrManifestUnknown.WithMessage("neither tag nor digest")
 		}
 	}
@@ -185,7 +188,7 @@ func (g *guard) ResumeUpload(ctx context.Context, repo, id string, opts *ResumeO
 	if err := g.authorize(ctx, &Op{Kind: OpResumeUpload, Repository: repo, UploadID: id}); err != nil {
 		return nil, err
 	}
-	var o ResumeOptions
+	o := ResumeOptions{Owner: g.identity.Name}
 	if opts != nil {
 		o = *opts
 	}
