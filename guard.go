@@ -28,12 +28,16 @@ type guard struct {
 }
 
 // authorize allows or refuses op. Names are checked first, so that an Authorizer never sees one that cannot be; existence is not
-// looked at.
+// looked at. Whether op names one manifest is checked last: a reference that no manifest can have is
+// answered like an unknown one, which only callers that may read the repository learn.
 func (g *guard) authorize(ctx context.Context, op *Op) error {
 	if err := op.check(); err != nil {
 		return err
 	}
-	return g.allow(ctx, op.Access())
+	if err := g.allow(ctx, op.Access()); err != nil {
+		return err
+	}
+	return op.checkOneRef()
 }
 
 // allow asks the Authorizer for accesses that this request has not been granted yet.
@@ -102,17 +106,22 @@ func (op *Op) check() error {
 		if op.Ref.Digest == "" {
 			return ErrDigestInvalid.WithMessage("no digest")
 		}
-	case OpRestore:
-		if op.Ref.Digest != "" && op.Ref.Tag != "" {
-			return ErrManifestUnknown.WithMessage("both a tag and a digest")
-		}
-	case OpGetManifest, OpStatManifest, OpDeleteManifest, OpDeleteTag:
-		switch {
-		case op.Ref.Digest != "" && op.Ref.Tag != "":
-			return ErrManifestUnknown.WithMessage("both a tag and a digest")
-		case op.Ref == reference.Ref{}:
-			return ErrManifestUnknown.WithMessage("neither tag nor digest")
-		}
+	}
+	return nil
+}
+
+// checkOneRef refuses an operation on one manifest that names none, or names it twice.
+func (op *Op) checkOneRef() error {
+	switch op.Kind {
+	case OpGetManifest, OpStatManifest, OpDeleteManifest, OpDeleteTag, OpRestore:
+	default:
+		return nil
+	}
+	switch {
+	case op.Ref.Digest != "" && op.Ref.Tag != "":
+		return ErrManifestUnknown.WithMessage("both a tag and a digest")
+	case op.Ref == reference.Ref{} && op.Kind != OpRestore:
+		return ErrManifestUnknown.WithMessage("neither a tag nor a digest")
 	}
 	return nil
 }

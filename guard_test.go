@@ -36,8 +36,8 @@ func TestGuardResumeUploadWithoutOptionsUsesIdentity(t *testing.T) {
 func TestGuardRefWithBothOrNeitherIsNamed(t *testing.T) {
 	b := registrytest.NewServer(t, nil).Registry.Backend(anybody)
 	for want, ref := range map[string]reference.Ref{
-		"both a tag and a digest": {Tag: "v1", Digest: sha256Zeros},
-		"neither tag nor digest":  {},
+		"both a tag and a digest":    {Tag: "v1", Digest: sha256Zeros},
+		"neither a tag nor a digest": {},
 	} {
 		_, getErr := b.GetManifest(t.Context(), "a", ref)
 		_, statErr := b.StatManifest(t.Context(), "a", ref, nil)
@@ -45,5 +45,22 @@ func TestGuardRefWithBothOrNeitherIsNamed(t *testing.T) {
 			require.ErrorIs(t, err, registry.ErrManifestUnknown)
 			require.ErrorContains(t, err, want)
 		}
+	}
+}
+
+// TestGuardReferenceThatIsNoTagIsUnknownAfterAuthorisation: a read of a reference that no manifest can
+// have is answered like one of an unknown tag, and refused like one to callers that may not read.
+func TestGuardReferenceThatIsNoTagIsUnknownAfterAuthorisation(t *testing.T) {
+	_, as := asPrincipals(t, testPrincipals)
+	for _, ref := range []string{".INVALID_MANIFEST_NAME", "a+b", strings.Repeat("a", 129), "", ".."} {
+		for _, method := range []string{"GET", "HEAD"} {
+			path := "/v2/a/manifests/" + ref
+			require.NotEmpty(t, as("").want(401, method, path, nil).Header.Get("WWW-Authenticate"))
+			as("other").want(403, method, path, nil)
+			as("reader").want(404, method, path, nil)
+		}
+		as("reader").refused(404, "MANIFEST_UNKNOWN", "GET", "/v2/a/manifests/"+ref, nil)
+		as("writer").refused(400, "TAG_INVALID", "PUT", "/v2/a/manifests/"+ref, "{}")
+		as("deleter").refused(400, "TAG_INVALID", "DELETE", "/v2/a/manifests/"+ref, nil)
 	}
 }

@@ -54,9 +54,9 @@ var hostile = []struct {
 	{"name of a list", "GET", "/v2/%s/tags/list", notAName, 400, "NAME_INVALID"},
 	{"name of a subject", "GET", "/v2/%s/referrers/" + sha256Zeros, notAName, 400, "NAME_INVALID"},
 
-	{"tag", "GET", "/v2/a/manifests/%s", notATag, 400, ""},
-	{"tag", "PUT", "/v2/a/manifests/%s", notATag, 400, ""},
-	{"tag", "DELETE", "/v2/a/manifests/%s", notATag, 400, ""},
+	{"tag", "GET", "/v2/a/manifests/%s", append(notATag, ".INVALID", ""), 404, "MANIFEST_UNKNOWN"},
+	{"tag", "PUT", "/v2/a/manifests/%s", append(notATag, ""), 400, "TAG_INVALID"},
+	{"tag", "DELETE", "/v2/a/manifests/%s", append(notATag, ""), 400, "TAG_INVALID"},
 	{"tags of a push", "PUT", "/v2/a/manifests/" + sha256Zeros + "?tag=ok&tag=%s", notATag, 400, "TAG_INVALID"},
 	{"tags of a push", "PUT", "/v2/a/manifests/" + sha256Zeros + "?tag=%s", []string{"", sha256Zeros}, 400, "TAG_INVALID"},
 	{"tags of a push by tag", "PUT", "/v2/a/manifests/x?tag=%s", []string{"", "x", "y"}, 400, "TAG_INVALID"},

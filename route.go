@@ -31,11 +31,14 @@ type target struct {
 	repo     string
 	ref      reference.Ref
 	uploadID string
+	// badTag is the error for a manifest whose reference can be neither a tag nor a digest; ref is
+	// empty then. Reads answer it like an unknown tag, after authorisation; writes return it.
+	badTag *Error
 }
 
 // parseURL returns what the path of u names. A slash that was sent as %2F is no separator, so it may be nowhere.
 //
-// Errors: ErrNotFound, ErrNameInvalid, ErrTagInvalid, ErrDigestInvalid, ErrUploadUnknown.
+// Errors: ErrNotFound, ErrNameInvalid, ErrDigestInvalid, ErrUploadUnknown.
 func parseURL(u *url.URL) (target, error) {
 	if u.RawPath != "" && strings.Contains(strings.ToLower(u.EscapedPath()), "%2f") {
 		return target{}, ErrNameInvalid.WithMessage("the path has an encoded slash")
@@ -87,7 +90,8 @@ func parsePath(path string) (target, error) {
 	case reference.CheckName(name) != nil:
 		return target{}.in(name) // the name comes first in the path
 	case t.endpoint == endpointManifest && !strings.Contains(last, ":"):
-		return target{}, ErrTagInvalid.WithMessage(err.Error())
+		t.badTag = ErrTagInvalid.WithMessage(err.Error())
+		return t.in(name)
 	}
 	return target{}, ErrDigestInvalid.WithMessage(err.Error())
 }
@@ -235,11 +239,19 @@ func opOf(kind Kind) opFunc {
 	}
 }
 
-func opDeleteManifest(t target, _ url.Values) (*Op, error) { return deleteOp(t.repo, t.ref), nil }
+func opDeleteManifest(t target, _ url.Values) (*Op, error) {
+	if t.badTag != nil {
+		return nil, t.badTag
+	}
+	return deleteOp(t.repo, t.ref), nil
+}
 
 // opPutManifest is the operation of a push. The parameter tag, any number of times, belongs to a push by digest
 // (distribution spec, section "Pushing Manifests", end-7b); with another tag in the path it would be anybody's guess.
 func opPutManifest(t target, q url.Values) (*Op, error) {
+	if t.badTag != nil {
+		return nil, t.badTag
+	}
 	opts := &PutOptions{Digest: t.ref.Digest}
 	tags := q["tag"]
 	if t.ref.Tag != "" {

@@ -69,9 +69,6 @@ func TestParsePath(t *testing.T) {
 		"/v2/_catalog/tags/list":          ErrNameInvalid,
 		"/v2/a\x00/tags/list":             ErrNameInvalid,
 		"/v2/a%2fb/tags/list":             ErrNameInvalid,
-		"/v2/a/manifests/":                ErrTagInvalid,
-		"/v2/a/manifests/.a":              ErrTagInvalid,
-		"/v2/a/manifests/a b":             ErrTagInvalid,
 		"/v2/a/manifests/sha256:x":        ErrDigestInvalid,
 		"/v2/a/manifests/md5:x":           ErrDigestInvalid,
 		"/v2/a/manifests/a@" + testDigest: ErrDigestInvalid,
@@ -85,10 +82,16 @@ func TestParsePath(t *testing.T) {
 		"/v2/a/blobs/uploads/" + strings.Repeat("a", 256):    ErrUploadUnknown,
 		"/v2/" + strings.Repeat("a", 256) + "/tags/list":     ErrNameInvalid,
 		"/v2/" + strings.Repeat("a/", 10000) + "a/tags/list": ErrNameInvalid,
-		"/v2/a/manifests/" + strings.Repeat("a", 129):        ErrTagInvalid,
 	} {
 		_, err := parsePath(path)
 		require.ErrorIs(t, err, want, path)
+	}
+	for _, ref := range []string{"", ".a", "a b", strings.Repeat("a", 129)} {
+		got, err := parsePath("/v2/a/manifests/" + ref)
+		require.NoError(t, err)
+		require.ErrorIs(t, got.badTag, ErrTagInvalid, ref)
+		got.badTag = nil
+		require.Equal(t, target{endpoint: endpointManifest, repo: "a"}, got, "no reference but the error")
 	}
 }
 
@@ -156,6 +159,11 @@ func FuzzRoute(f *testing.F) {
 		}
 		if got.repo != "" {
 			require.NoError(t, reference.CheckName(got.repo))
+		}
+		if got.badTag != nil {
+			require.Equal(t, endpointManifest, got.endpoint)
+			require.Zero(t, got.ref)
+			return
 		}
 		again, err := parsePath(got.path())
 		require.NoError(t, err)
