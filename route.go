@@ -273,8 +273,8 @@ func opPutManifest(t target, q url.Values) (*Op, error) {
 	return putOp(t.repo, opts), nil
 }
 
-// opStartUpload is the operation of a POST: a mount if there is the parameter mount, and otherwise an upload, which
-// is also a whole push if there is the parameter digest.
+// opStartUpload is the operation of a POST: a mount if the parameter mount asks for one that can be, and
+// otherwise an upload, which is also a whole push if there is the parameter digest.
 func opStartUpload(t target, q url.Values) (*Op, error) {
 	op := &Op{Kind: OpCreateUpload, Repository: t.repo}
 	mount, d := q.Has("mount"), q.Has("digest")
@@ -291,17 +291,27 @@ func opStartUpload(t target, q url.Values) (*Op, error) {
 		op.Ref.Digest, err = digestParam(q, "digest")
 		return op, err
 	}
-	op.Kind = OpMountBlob
-	if op.Ref.Digest, err = digestParam(q, "mount"); err != nil || !q.Has("from") {
-		return op, err
+	return op, mountParams(q, op)
+}
+
+// mountParams makes op the mount that the parameters mount and from ask for. A mount only spares an
+// upload, so one that cannot be made, because the digest is no digest or the source no name, leaves op
+// the start of an upload: clients name sources as another registry calls them.
+func mountParams(q url.Values, op *Op) error {
+	mount, err := oneParam(q, "mount", ErrDigestInvalid)
+	if err != nil {
+		return err
 	}
-	if op.From, err = oneParam(q, "from", ErrNameInvalid); err != nil {
-		return nil, err
+	from, err := oneParam(q, "from", ErrNameInvalid)
+	if err != nil {
+		return err
 	}
-	if err := reference.CheckName(op.From); err != nil {
-		return nil, ErrNameInvalid.WithMessage(err.Error())
+	d, err := reference.ParseDigest(mount)
+	if err != nil || q.Has("from") && reference.CheckName(from) != nil {
+		return nil
 	}
-	return op, nil
+	op.Kind, op.Ref.Digest, op.From = OpMountBlob, d, from
+	return nil
 }
 
 // opFinishUpload is the operation of a PUT to an upload.

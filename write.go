@@ -35,6 +35,8 @@ func (c *call) startUpload() error {
 		if !mayUpload(err) {
 			return err
 		}
+	}
+	if d, err := digestParam(c.query, "mount"); err == nil {
 		algorithm = d.Algorithm()
 	}
 	u, err := c.backend.CreateUpload(c.writeContext(), c.op.Repository, &UploadOptions{Algorithm: algorithm})
@@ -49,9 +51,10 @@ func (c *call) startUpload() error {
 }
 
 // mayUpload reports whether a mount failed in a way that leaves the client to upload the blob. That it may not read the source looks the
-// same as that the source has no such blob.
+// same as that the source has no such blob, or that the backend can have no source of that name. If the
+// target is what it refuses, it refuses the upload as well.
 func mayUpload(err error) bool {
-	for _, e := range []*Error{ErrBlobUnknown, ErrNameUnknown, ErrDenied, ErrUnauthorized, ErrUnsupported} {
+	for _, e := range []*Error{ErrBlobUnknown, ErrNameUnknown, ErrNameInvalid, ErrDigestInvalid, ErrDenied, ErrUnauthorized, ErrUnsupported} {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -1,0 +1,51 @@
+package registry_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/filter"
+	"github.com/registrykit/registry/registrytest"
+)
+
+// What clients send that is not by the letter of the spec, and is served all the same.
+
+// TestMountThatCannotBeStartsAnUpload: clients name the source as another registry calls it, or not at
+// all, and go on with an upload.
+func TestMountThatCannotBeStartsAnUpload(t *testing.T) {
+	_, c := newRegistry(t, nil)
+	content := registrytest.RandomBytes(1, 100)
+	for _, d := range []digest.Digest{digest.SHA256.FromBytes(content), digest.SHA512.FromBytes(content)} {
+		c.want(201, "POST", "/v2/source/blobs/uploads/?digest="+string(d), content)
+		start := func(query url.Values) string {
+			a := c.want(202, "POST", "/v2/target/blobs/uploads/?"+query.Encode(), nil)
+			require.Equal(t, "0-0", a.Header.Get("Range"))
+			return a.Header.Get("Location")
+		}
+		for _, from := range append(notAName, "", "Library/X", "localhost:5000/x", strings.Repeat("a", 300)) {
+			start(url.Values{"mount": {string(d)}, "from": {from}})
+		}
+		for _, mount := range append(notADigest, "") {
+			start(url.Values{"mount": {mount}})
+			start(url.Values{"mount": {mount}, "from": {"source"}})
+		}
+		c.want(404, "HEAD", "/v2/target/blobs/"+string(d), nil)
+		at := start(url.Values{"mount": {string(d)}, "from": {"Library/X"}})
+		c.want(201, "PUT", at+"?digest="+string(d), content).isBlob(t, "target", d)
+	}
+}
+
+// TestMountFromNameThatTheBackendRefusesStartsAnUpload: with the prefix of a [filter.Sub], a name that is
+// valid on the wire can be too long.
+func TestMountFromNameThatTheBackendRefusesStartsAnUpload(t *testing.T) {
+	b, err := filter.Sub(registrytest.NewStore(t), "tenant")
+	require.NoError(t, err)
+	c := serve(t, b, &registry.Options{})
+	c.want(202, "POST", "/v2/a/blobs/uploads/?mount="+sha256Zeros+"&from="+strings.Repeat("a", 255), nil)
+	c.refused(400, "NAME_INVALID", "POST", "/v2/"+strings.Repeat("a", 255)+"/blobs/uploads/?from=a&mount="+sha256Zeros, nil)
+}
