@@ -199,7 +199,7 @@ func TestUnknownRoutes(t *testing.T) {
 	for path, allow := range map[string]string{
 		"/v2/": "GET, HEAD", "/v2/_catalog": "GET, HEAD", "/v2/a/tags/list": "GET, HEAD", "/v2/a/referrers/" + sha256Zeros: "GET, HEAD",
 		"/v2/a/manifests/x": "DELETE, GET, HEAD, PUT", "/v2/a/blobs/" + sha256Zeros: "DELETE, GET, HEAD", "/v2/a/blobs/uploads/": "POST",
-		"/v2/a/blobs/uploads/x": "DELETE, GET, PATCH, PUT",
+		"/v2/a/blobs/uploads/x": "DELETE, GET, HEAD, PATCH, PUT",
 	} {
 		for _, method := range []string{"OPTIONS", "TRACE", "BREW", "get"} {
 			require.Equal(t, allow, c.refused(405, "UNSUPPORTED", method, path, nil).Header.Get("Allow"), path)

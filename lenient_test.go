@@ -49,3 +49,16 @@ func TestMountFromNameThatTheBackendRefusesStartsAnUpload(t *testing.T) {
 	c.want(202, "POST", "/v2/a/blobs/uploads/?mount="+sha256Zeros+"&from="+strings.Repeat("a", 255), nil)
 	c.refused(400, "NAME_INVALID", "POST", "/v2/"+strings.Repeat("a", 255)+"/blobs/uploads/?from=a&mount="+sha256Zeros, nil)
 }
+
+// TestUploadStatusHeadAnswersAsGet: proxies and clients turn a GET into a HEAD.
+func TestUploadStatusHeadAnswersAsGet(t *testing.T) {
+	_, c := newRegistry(t, nil)
+	at := c.want(202, "PATCH", c.startUpload("a"), "hello").standsAt(t, "4")
+	head, get := c.want(204, "HEAD", at, nil), c.want(204, "GET", at, nil)
+	head.standsAt(t, "4")
+	head.Header.Del("Date")
+	get.Header.Del("Date")
+	require.Equal(t, get.Header, head.Header)
+	c.want(404, "HEAD", strings.Replace(at, "/v2/a/", "/v2/b/", 1), nil)
+	require.Contains(t, c.want(405, "POST", at, nil).Header.Get("Allow"), "HEAD")
+}

@@ -220,6 +220,7 @@ func newRoutes() routes {
 
 	r.add(endpointUploads, http.MethodPost, opStartUpload, (*call).startUpload)
 	r.add(endpointUpload, http.MethodGet, opOf(OpResumeUpload), (*call).uploadStatus)
+	r.add(endpointUpload, http.MethodHead, opOf(OpResumeUpload), (*call).uploadStatus)
 	r.add(endpointUpload, http.MethodPatch, opOf(OpAppend), (*call).appendUpload)
 	r.add(endpointUpload, http.MethodPut, opFinishUpload, (*call).finishUpload)
 	r.add(endpointUpload, http.MethodDelete, opOf(OpCancel), (*call).cancelUpload)

@@ -113,7 +113,7 @@ func (c *call) finishUpload() error {
 	return c.createdBlob(c.op.Ref.Digest)
 }
 
-// uploadStatus answers GET.
+// uploadStatus answers GET and HEAD.
 func (c *call) uploadStatus() error {
 	u, err := c.resume(false)
 	if err != nil {
