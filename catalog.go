@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/registrykit/registry/auth"
-	"github.com/registrykit/registry/reference"
 )
 
 // scan yields the repositories of the backend and whether the caller may pull from them. Those below no prefix that the Authorizer
@@ -32,7 +31,7 @@ func (g *guard) scan(ctx context.Context, opts *ListOptions) iter.Seq2[scanned, 
 			if after > prefix && !strings.HasPrefix(after, prefix) {
 				continue
 			}
-			o.After = max(after, beforePrefix(prefix))
+			o.After = max(after, repositoryNames.below(prefix))
 			for name, err := range g.r.backend.Repositories(ctx, &o) {
 				s, within := scanned{name: name}, strings.HasPrefix(name, prefix)
 				if err == nil && !within && name > prefix {
@@ -72,28 +71,8 @@ func outermost(prefixes []string) []string {
 	return kept
 }
 
-// nameBytes are the characters of names, in order.
-const nameBytes = "-./0123456789_abcdefghijklmnopqrstuvwxyz"
-
-// beforePrefix is a name less than all that begin with prefix, as close to them as can be; "" if there is none. Some backends want a name here
-// that a repository could have.
-func beforePrefix(prefix string) string {
-	for prefix != "" {
-		head, last := prefix[:len(prefix)-1], strings.IndexByte(nameBytes, prefix[len(prefix)-1])
-		name := head // of what is longer, nothing comes before what goes on with the least of the characters
-		if last > 0 {
-			name += nameBytes[last-1:last] + strings.Repeat("z", max(0, reference.MaxNameLength-len(prefix)))
-		}
-		if last >= 0 && reference.CheckName(name) == nil {
-			return name
-		}
-		prefix = head
-	}
-	return ""
-}
-
 func (c *call) listRepositories() error {
-	names, err := c.page(ErrNameInvalid, reference.CheckName, func(opts *ListOptions) iter.Seq2[scanned, error] {
+	names, err := c.page(repositoryNames, func(opts *ListOptions) iter.Seq2[scanned, error] {
 		return c.backend.scan(c.req.Context(), opts)
 	})
 	if err != nil {

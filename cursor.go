@@ -35,6 +35,12 @@ func (c cursors) seal(name, of string) string {
 	return cursorMark + base64.RawURLEncoding.EncodeToString(c.aead.Seal(nil, nil, []byte(padded), []byte(of)))
 }
 
+// isCursor reports whether s has the form of a cursor: all are equally long.
+func (c cursors) isCursor(s string) bool {
+	return strings.HasPrefix(s, cursorMark) &&
+		len(s) == len(cursorMark)+base64.RawURLEncoding.EncodedLen(reference.MaxNameLength+c.aead.Overhead())
+}
+
 // open returns the name of a cursor.
 //
 // It fails if the cursor is not one of this list and caller.

@@ -53,4 +53,4 @@ func Routes(repo, tag, digest, from, upload string) []RouteInfo {
 }
 
 // BeforePrefix is where a list of names with a prefix begins.
-var BeforePrefix = beforePrefix
+var BeforePrefix = repositoryNames.below

@@ -23,7 +23,7 @@ var (
 		sha256Zeros + "\x00", sha256Zeros + "\n", sha256Zeros + " ", sha256Zeros + "@" + sha256Zeros, "sha256:" + long[:5000]}
 	notAName = []string{"A", "a//b", "a/", "/a", "a/../b", "..", ".", "a/./b", "-a", "a-", "a..b", "a___b", "a b", "a\x00", "a\n", "é", "a:b", "a@b", "a%b", `a\b`,
 		"<a>", "_catalog", "~a", "a/_b", strings.Repeat("a", 256), strings.Repeat("a/", 5000) + "a"}
-	notANumber = []string{"", "-1", "-0", "+1", "1.5", "1e3", "0x10", "a", " 1", "1 ", "1,2", "\x00", "١", "-" + digits}
+	notANumber = []string{"-1", "-0", "+1", "1.5", "1e3", "0x10", "a", " 1", "1 ", "1,2", "\x00", "١", "-" + digits}
 )
 
 // defect is a request with something wrong in it.
@@ -85,8 +85,6 @@ var hostile = []struct {
 	{"n of tags", "GET", "/v2/a/tags/list?n=%s", notANumber, 400, "PAGINATION_NUMBER_INVALID"},
 	{"n of the catalogue", "GET", "/v2/_catalog?n=%s", notANumber, 400, "PAGINATION_NUMBER_INVALID"},
 	{"n twice", "GET", "/v2/_catalog?n=1&n=%s", []string{"1", "2"}, 400, "PAGINATION_NUMBER_INVALID"},
-	{"last of tags", "GET", "/v2/a/tags/list?last=%s", notATag, 400, "TAG_INVALID"},
-	{"last of the catalogue", "GET", "/v2/_catalog?last=%s", notAName, 400, "NAME_INVALID"},
 	{"last of referrers", "GET", "/v2/a/referrers/" + sha256Zeros + "?last=%s", notADigest, 400, "DIGEST_INVALID"},
 	{"last twice", "GET", "/v2/_catalog?last=a&last=%s", []string{"a", "b"}, 400, "NAME_INVALID"},
 	{"type twice", "GET", "/v2/a/referrers/" + sha256Zeros + "?artifactType=a&artifactType=%s", []string{"a", "b"}, 400, "UNSUPPORTED"},

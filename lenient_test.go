@@ -62,3 +62,44 @@ func TestUploadStatusHeadAnswersAsGet(t *testing.T) {
 	c.want(404, "HEAD", strings.Replace(at, "/v2/a/", "/v2/b/", 1), nil)
 	require.Contains(t, c.want(405, "POST", at, nil).Header.Get("Allow"), "HEAD")
 }
+
+// TestListLastNeedNotBeAName: the names behind any text are those that are greater.
+func TestListLastNeedNotBeAName(t *testing.T) {
+	s, c := newRegistry(t, nil)
+	img := registrytest.RandomImage(1, 0, 0)
+	names := []string{"a", "team", "team-x", "team.x", "team/a", "team/b", "team0", "x", "x/sha256"}
+	for _, name := range names {
+		require.NoError(t, img.Push(t.Context(), s.Store, name))
+	}
+	tags := []string{"1", "Z", "_", "a", "a-b", "a.b", "a0", "ab", "z"}
+	require.NoError(t, img.Push(t.Context(), s.Store, "a", tags...))
+	lasts := append([]string{"a/b", "team/", "team//", "a.", "Team", "~", "~a", "zz" + strings.Repeat("z", 300)}, notATag...)
+	for _, last := range append(lasts, notAName...) {
+		for path, want := range map[string][]string{"/v2/_catalog": names, "/v2/a/tags/list": tags} {
+			greater := []string{}
+			for _, name := range want {
+				if name > last {
+					greater = append(greater, name)
+				}
+			}
+			key := map[string]string{"/v2/_catalog": "repositories", "/v2/a/tags/list": "tags"}[path]
+			for _, n := range []string{"", "&n=2", "&n="} {
+				_, got := c.pages(path+"?last="+url.QueryEscape(last)+n, key)
+				require.ElementsMatch(t, greater, got, "%s behind %q", path, last)
+			}
+		}
+	}
+}
+
+// TestListCountWithoutValueIsAbsent: n= asks for as many as there are on a page.
+func TestListCountWithoutValueIsAbsent(t *testing.T) {
+	s, c := newRegistry(t, &registry.Options{PageSize: 2})
+	require.NoError(t, registrytest.RandomImage(1, 0, 0).Push(t.Context(), s.Store, "a", "1", "2", "3"))
+	for _, path := range []string{"/v2/a/tags/list?n", "/v2/a/tags/list?n="} {
+		a := c.want(200, "GET", path, nil)
+		require.Equal(t, []string{"1", "2"}, a.list(t, "tags"))
+		require.NotEmpty(t, a.next(t))
+	}
+	c.want(200, "GET", "/v2/_catalog?n=", nil)
+	c.refused(400, "PAGINATION_NUMBER_INVALID", "GET", "/v2/_catalog?n=&n=", nil)
+}

@@ -5,7 +5,6 @@ import (
 	"iter"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -15,7 +14,7 @@ import (
 )
 
 func (c *call) listTags() error {
-	tags, err := c.page(ErrTagInvalid, reference.CheckTag, func(opts *ListOptions) iter.Seq2[scanned, error] {
+	tags, err := c.page(tagNames, func(opts *ListOptions) iter.Seq2[scanned, error] {
 		return c.backend.scanTags(c.req.Context(), c.op.Repository, opts)
 	})
 	if err != nil {
@@ -36,26 +35,25 @@ func (c *call) writeList(v any) error {
 }
 
 // page returns the elements of a list that the parameters n and last ask for and that the caller may see, never nil, and sets Link if there are
-// more, or may be. check, whose failure is an error of the kind, is what last must satisfy, unless it is a cursor. An element more than wanted is
-// taken to know whether there are more, also if none is wanted, as that the list is of nothing that exists shows only then.
-func (c *call) page(kind *Error, check func(string) error, list func(*ListOptions) iter.Seq2[scanned, error]) ([]string, error) {
+// more, or may be. The parameter last is a cursor or any other text, behind which the names begin that are greater; it need not be a
+// name. An element more than wanted is taken to know whether there are more, also if none is wanted, as that the list is of nothing that
+// exists shows only then.
+func (c *call) page(kind *nameKind, list func(*ListOptions) iter.Seq2[scanned, error]) ([]string, error) {
 	n, err := countParam(c.query, c.r.opts.PageSize)
 	if err != nil {
 		return nil, err
 	}
 	cursorOf := c.backend.identity.Name + "\x00" + c.target.path()
-	last, err := lastParam(c.query, kind, func(s string) (err error) {
-		if strings.HasPrefix(s, cursorMark) {
-			_, err = c.r.cursors.open(s, cursorOf)
-			return err
-		}
-		return check(s)
-	})
-	if err != nil {
+	last, err := oneParam(c.query, "last", kind.invalid)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if strings.HasPrefix(last, cursorMark) {
-		last, _ = c.r.cursors.open(last, cursorOf)
+	case c.r.cursors.isCursor(last):
+		if last, err = c.r.cursors.open(last, cursorOf); err != nil {
+			return nil, kind.invalid.WithMessage("the parameter last: " + err.Error())
+		}
+	case last != "":
+		last = kind.after(last)
 	}
 	names, next := []string{}, ""
 	hidden, started := 0, time.Now()

@@ -59,14 +59,14 @@ func algorithmParam(q url.Values) (digest.Algorithm, error) {
 }
 
 // countParam returns the parameter n: how many elements of a list are wanted, at most limit, which is also what is
-// wanted if n is absent.
+// wanted if n is absent or has no value.
 func countParam(q url.Values, limit int) (int, error) {
-	if !q.Has("n") {
-		return limit, nil
-	}
 	s, err := oneParam(q, "n", ErrPageInvalid)
 	if err != nil {
 		return 0, err
+	}
+	if s == "" {
+		return limit, nil
 	}
 	n, ok := parseDigits(s)
 	if !ok {
