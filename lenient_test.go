@@ -103,3 +103,25 @@ func TestListCountWithoutValueIsAbsent(t *testing.T) {
 	c.want(200, "GET", "/v2/_catalog?n=", nil)
 	c.refused(400, "PAGINATION_NUMBER_INVALID", "GET", "/v2/_catalog?n=&n=", nil)
 }
+
+// TestUploadEmptyContentRangeIsNoChunk: a client that pushes in chunks ends with a PUT of no bytes, and
+// computes a Content-Range for it.
+func TestUploadEmptyContentRangeIsNoChunk(t *testing.T) {
+	_, c := newRegistry(t, nil)
+	five, none := "?digest="+string(digest.FromString("hello")), "?digest="+string(digest.FromString(""))
+	after5 := func() string { return c.want(202, "PATCH", c.startUpload("a"), "hello").standsAt(t, "4") }
+	for _, body := range []any{nil, strings.NewReader("")} {
+		c.want(201, "PUT", after5()+five, body, "Content-Range: 5-4")
+		c.want(201, "PUT", after5()+five, body, "Content-Range: bytes 5-4/5")
+		c.want(201, "PUT", c.startUpload("a")+none, body, "Content-Range: 0--1")
+		at := c.want(202, "PATCH", after5(), body, "Content-Range: 5-4").standsAt(t, "4")
+		c.want(202, "PATCH", c.startUpload("a"), body, "Content-Range: 0--1")
+		for _, wrong := range []string{"0--1", "3-2", "6-5", "5-3", "5-5"} {
+			c.refused(416, "BLOB_UPLOAD_INVALID", "PUT", at+five, body, "Content-Range: "+wrong).standsAt(t, "4")
+			c.refused(416, "BLOB_UPLOAD_INVALID", "PATCH", at, body, "Content-Range: "+wrong).standsAt(t, "4")
+		}
+		c.want(201, "PUT", at+five, body, "Content-Range: 5-4")
+	}
+	c.refused(416, "BLOB_UPLOAD_INVALID", "PATCH", after5(), "!", "Content-Range: 5-4")
+	c.refused(416, "BLOB_UPLOAD_INVALID", "PUT", after5()+five, strings.NewReader("!"), "Content-Range: 5-4")
+}

@@ -92,21 +92,44 @@ func parseRangeSpec(spec string, size int64) (first, last int64, ok bool) {
 // parseContentRange returns the first and last byte of a chunk, from its Content-Range header: "<first>-<last>" by the distribution
 // spec, section "Pushing a blob in chunks"; the form of RFC 9110, section 14.4, "bytes <first>-<last>/<size or *>", is understood, too.
 func parseContentRange(header string) (first, last int64, ok bool) {
-	size := int64(math.MaxInt64)
+	from, to, size, ok := cutContentRange(header)
+	if !ok {
+		return 0, 0, false
+	}
+	first, ok1 := parseDigits(from)
+	last, ok2 := parseDigits(to)
+	if !ok1 || !ok2 || first > last || last >= size {
+		return 0, 0, false
+	}
+	return first, last, true
+}
+
+// parseEmptyContentRange returns where a chunk of no bytes is, from its Content-Range header. Clients that
+// compute the last byte from the length write "5-4" after five bytes, and "0--1" at the beginning.
+func parseEmptyContentRange(header string) (first int64, ok bool) {
+	from, to, size, ok := cutContentRange(header)
+	if !ok {
+		return 0, false
+	}
+	first, ok = parseDigits(from)
+	if !ok || first > size || to != strconv.FormatInt(first-1, 10) {
+		return 0, false
+	}
+	return first, true
+}
+
+// cutContentRange returns the parts of a Content-Range header; size is math.MaxInt64 if it is not stated.
+func cutContentRange(header string) (from, to string, size int64, ok bool) {
+	size = math.MaxInt64
 	s, isRFC := strings.CutPrefix(header, "bytes ")
 	if before, after, found := strings.Cut(s, "/"); isRFC && found {
 		s = before
 		if after != "*" {
 			if size, ok = parseDigits(after); !ok {
-				return 0, 0, false
+				return "", "", 0, false
 			}
 		}
 	}
-	from, to, found := strings.Cut(s, "-")
-	first, ok1 := parseDigits(from)
-	last, ok2 := parseDigits(to)
-	if !found || !ok1 || !ok2 || first > last || last >= size {
-		return 0, 0, false
-	}
-	return first, last, true
+	from, to, ok = strings.Cut(s, "-")
+	return from, to, size, ok
 }

@@ -243,12 +243,31 @@ func TestParseContentRange(t *testing.T) {
 	}
 }
 
+func TestParseEmptyContentRange(t *testing.T) {
+	for header, want := range map[string]int64{
+		"0--1": 0, "1-0": 1, "5-4": 5, "bytes 5-4/*": 5, "bytes 5-4/5": 5, "bytes 5-4": 5, "bytes 0--1/0": 0,
+	} {
+		first, ok := parseEmptyContentRange(header)
+		require.True(t, ok, header)
+		require.Equal(t, want, first)
+	}
+	for _, header := range []string{"", "-", "--1", "0-0", "0-1", "5-3", "5-5", "5-04", "5--4", "0--2", "0-", "-1-0", "5-4/5", "bytes 5-4/4", "bytes 5-4/x",
+		"9223372036854775807-9223372036854775806/x", "0--1 ", " 0--1"} {
+		_, ok := parseEmptyContentRange(header)
+		require.False(t, ok, header)
+	}
+}
+
 func FuzzContentRange(f *testing.F) {
 	for _, s := range []string{"0-0", "5-9", "bytes 5-9/*", "bytes 5-9/10", "9-5", "0-9223372036854775807", "-", ""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		first, last, ok := parseContentRange(s)
+		if empty, isEmpty := parseEmptyContentRange(s); isEmpty {
+			require.False(t, ok, "%q", s)
+			require.GreaterOrEqual(t, empty, int64(0))
+		}
 		if !ok {
 			return
 		}

@@ -106,6 +106,9 @@ func (c *call) finishUpload() error {
 		if last, err = c.chunk(u.Size()); err != nil {
 			return c.explain(err)
 		}
+		if last.Length == 0 && last.Offset == u.Size() {
+			last = nil
+		}
 	}
 	if _, err := u.Commit(c.writeContext(), c.op.Ref.Digest, last); err != nil {
 		return c.explain(err)
@@ -150,8 +153,14 @@ func (c *call) chunk(size int64) (*Chunk, error) {
 	if len(ranges) == 0 {
 		return &Chunk{Offset: size, Length: c.body.length(), Body: c.body}, nil
 	}
+	if len(ranges) > 1 {
+		return nil, ErrRangeInvalid.WithMessage("invalid Content-Range")
+	}
+	if first, ok := parseEmptyContentRange(ranges[0]); ok && (c.body.length() == 0 || c.body.atEnd()) {
+		return &Chunk{Offset: first, Body: c.body}, nil
+	}
 	first, last, ok := parseContentRange(ranges[0])
-	if !ok || len(ranges) > 1 {
+	if !ok {
 		return nil, ErrRangeInvalid.WithMessage("invalid Content-Range")
 	}
 	length := last - first + 1
