@@ -172,6 +172,11 @@ type Upload interface {
 	// URL. It may change with Append; then older ones remain usable to resume the upload without ResumeOptions.Continue.
 	ID() string
 
+	// Name is what clients recognise the upload by, in the header Docker-Upload-UUID: it stays the same
+	// from CreateUpload to the end, also when the upload is resumed elsewhere, and no other upload has it.
+	// It has the form of an ID, but need not be one.
+	Name() string
+
 	// Size is the number of bytes received so far.
 	Size() int64
 

@@ -419,8 +419,9 @@ type guardedUpload struct {
 	repo string
 }
 
-func (u *guardedUpload) ID() string  { return u.u.ID() }
-func (u *guardedUpload) Size() int64 { return u.u.Size() }
+func (u *guardedUpload) ID() string   { return u.u.ID() }
+func (u *guardedUpload) Name() string { return u.u.Name() }
+func (u *guardedUpload) Size() int64  { return u.u.Size() }
 
 func (u *guardedUpload) Append(ctx context.Context, offset, length int64, r io.Reader) (int64, error) {
 	if err := u.g.authorize(ctx, &Op{Kind: OpAppend, Repository: u.repo}); err != nil {

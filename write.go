@@ -215,7 +215,7 @@ func (c *call) describeUpload(u Upload) {
 	h := c.w.Header()
 	h.Set("Location", c.location(target{endpoint: endpointUpload, repo: c.op.Repository, uploadID: u.ID()}))
 	h.Set("Range", "0-"+strconv.FormatInt(max(u.Size()-1, 0), 10))
-	h.Set("Docker-Upload-Uuid", u.ID())
+	h.Set("Docker-Upload-Uuid", u.Name())
 }
 
 // createdBlob answers 201 for a blob.

@@ -160,7 +160,7 @@ func TestUploadIDs(t *testing.T) {
 	n := 0
 	c = newClient(t, serve(t, func(http.ResponseWriter, *http.Request) { n++ }), nil)
 	for _, payload := range []string{"\x00s1", "\x00w/v2/a/blobs/uploads/1", "\x00whttp://example.com/"} {
-		_, err := c.ResumeUpload(t.Context(), "a", base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("m", 16)+payload)), &registry.ResumeOptions{Owner: "alice"})
+		_, err := c.ResumeUpload(t.Context(), "a", base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("m", 16+8)+payload)), &registry.ResumeOptions{Owner: "alice"})
 		require.ErrorIs(t, err, registry.ErrUploadUnknown)
 	}
 	require.Zero(t, n)

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,7 @@ type upload struct {
 	c     *Client
 	repo  string
 	owner string
+	name  [nameSize]byte
 	loc   *url.URL
 	size  int64
 	chunk int64
@@ -52,6 +54,7 @@ func (c *Client) CreateUpload(ctx context.Context, repo string, opts *registry.U
 		return nil, err
 	}
 	u := &upload{c: c, repo: repo, owner: o.Owner, chunk: c.opts.ChunkSize}
+	rand.Read(u.name[:])
 	if n, err := strconv.ParseInt(h.Get("OCI-Chunk-Min-Length"), 10, 64); err == nil {
 		u.chunk = min(max(n, u.chunk), 8*u.chunk)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"net/url"
 	"strings"
@@ -15,12 +16,16 @@ import (
 // It consists of
 //
 //	16 bytes   MAC
+//	 8 bytes   random: the name of the upload, since the Location, and what the registry calls it, may change
 //	 1 byte    1 if anything has been received: registries say the same of an upload that has nothing and of one that has one byte
 //	 1 byte    how the Location is written: shortened by the URL of the uploads of the repository, or as path and query
 //	           the Location
 const (
 	macSize    = 16
-	headSize   = macSize + 2
+	nameSize   = 8
+	flagAt     = macSize + nameSize
+	formAt     = flagAt + 1
+	headSize   = formAt + 1
 	shortForm  = 's'
 	wholeForm  = 'w'
 	maxIDBytes = 8 << 10
@@ -38,18 +43,22 @@ func (u *upload) uploadsPath() string { return u.c.base.Path + "/v2/" + u.repo +
 // by HTTP from a registry in front of this client.
 func (u *upload) ID() string {
 	b := make([]byte, headSize, 128)
+	copy(b[macSize:], u.name[:])
 	if u.size > 0 {
-		b[macSize] = 1
+		b[flagAt] = 1
 	}
 	where := u.loc.RequestURI()
-	b[macSize+1] = wholeForm
+	b[formAt] = wholeForm
 	if short, ok := strings.CutPrefix(where, u.uploadsPath()); ok {
-		where, b[macSize+1] = short, shortForm
+		where, b[formAt] = short, shortForm
 	}
 	b = append(b, where...)
 	copy(b, u.mac(b[macSize:]))
 	return base64.RawURLEncoding.EncodeToString(b)
 }
+
+// Name implements [registry.Upload].
+func (u *upload) Name() string { return hex.EncodeToString(u.name[:]) }
 
 // restore sets where the upload with an id is.
 //
@@ -63,7 +72,7 @@ func (u *upload) restore(id string) error {
 		return errID
 	}
 	where := string(b[headSize:])
-	if b[macSize+1] == shortForm {
+	if b[formAt] == shortForm {
 		where = u.uploadsPath() + where
 	}
 	ref, err := url.ParseRequestURI(where)
@@ -74,7 +83,8 @@ func (u *upload) restore(id string) error {
 	if !u.c.mayBeUpload(loc) {
 		return errID
 	}
-	u.loc, u.size = loc, int64(b[macSize])
+	u.loc, u.size = loc, int64(b[flagAt])
+	copy(u.name[:], b[macSize:])
 	return nil
 }
 

@@ -169,6 +169,7 @@ func (s *suite) writers() []part {
 		{"BlobWrongDigest", s.blobWrongDigest},
 		{"BlobAgain", s.blobAgain},
 		{"UploadID", s.uploadID},
+		{"UploadName", s.uploadName},
 		{"UploadPieces", s.uploadPieces},
 		{"UploadManyPieces", s.uploadManyPieces},
 		{"UploadLarge", s.uploadLarge},

@@ -15,6 +15,9 @@ import (
 	"github.com/registrykit/registry"
 )
 
+// idLetters are the characters that need no escape in a URL.
+const idLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"
+
 // uploadID: ids fit into URLs, and no two are alike.
 func (s *suite) uploadID(t *testing.T) {
 	b, _ := s.new(t)
@@ -26,11 +29,35 @@ func (s *suite) uploadID(t *testing.T) {
 			id := u.ID()
 			require.NotEmpty(t, id)
 			require.LessOrEqual(t, len(id), 255)
-			require.Empty(t, strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"), "id %q needs an escape", id)
+			require.Empty(t, strings.Trim(id, idLetters), "id %q needs an escape", id)
 			add(t, u, []byte("x"))
 		}
 		require.False(t, seen[u.ID()], "id %q comes twice", u.ID())
 		seen[u.ID()] = true
+	}
+}
+
+// uploadName: an upload has one name from its beginning to its end, whoever goes on with it, and no two
+// have the same.
+func (s *suite) uploadName(t *testing.T) {
+	b, _ := s.new(t)
+	seen := map[string]bool{}
+	for range 10 {
+		u := s.create(t, b, "a/b")
+		name := u.Name()
+		require.NotEmpty(t, name)
+		require.LessOrEqual(t, len(name), 255)
+		require.Empty(t, strings.Trim(name, idLetters), "name %q needs an escape", name)
+		require.False(t, seen[name], "name %q comes twice", name)
+		seen[name] = true
+		for _, piece := range []string{"hello", "world"} {
+			add(t, u, []byte(piece))
+			require.Equal(t, name, u.Name())
+			var err error
+			u, err = b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner, Continue: piece == "hello"})
+			require.NoError(t, err)
+			require.Equal(t, name, u.Name())
+		}
 	}
 }
 

@@ -106,6 +106,13 @@ func (s *Store) ResumeUpload(ctx context.Context, repo, id string, opts *registr
 // ID implements [registry.Upload].
 func (u *upload) ID() string { return u.s.sign(u.token, u.repo, u.owner) }
 
+// Name implements [registry.Upload]. It is the ID that the upload had before the first byte, so that a
+// client that builds URLs of it can go on with the upload.
+func (u *upload) Name() string {
+	first := token{id: u.token.id, created: u.token.created, sha512: u.token.sha512}
+	return u.s.sign(first, u.repo, u.owner)
+}
+
 // Size implements [registry.Upload].
 func (u *upload) Size() int64 { return u.rec.Size }
 
