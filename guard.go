@@ -235,7 +235,8 @@ func (g *guard) MountBlob(ctx context.Context, repo string, d digest.Digest, opt
 }
 
 func (g *guard) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *PutOptions) (PutResult, error) {
-	if err := g.authorize(ctx, putOp(repo, opts)); err != nil {
+	op := putOp(repo, opts)
+	if err := g.authorize(ctx, op); err != nil {
 		return PutResult{}, err
 	}
 	if int64(len(content)) > g.r.opts.MaxManifestSize {
@@ -247,27 +248,41 @@ func (g *guard) PutManifest(ctx context.Context, repo, mediaType string, content
 		o.Tags = slices.Clone(o.Tags)
 	}
 	o.By = g.identity.Name
+	var refused []auth.Access
 	for i := range o.Tags {
-		if err := g.overwrite(ctx, repo, &o.Tags[i]); err != nil {
+		if err := g.overwrite(ctx, repo, &o.Tags[i], &refused); err != nil {
 			return PutResult{}, err
 		}
 	}
 	res, err := g.r.backend.PutManifest(ctx, repo, mediaType, content, &o)
 	if err != nil {
-		return res, err
+		return res, g.tagExists(err, op, refused)
 	}
 	g.notify(ctx, notification.Event{Action: notification.Push, Repository: repo, Target: res.Descriptor, Tags: res.Tags})
 	return res, nil
 }
 
-// overwrite lets only those point a tag elsewhere who may. Whether the tag exists is decided inside the write.
-func (g *guard) overwrite(ctx context.Context, repo string, t *TagPut) error {
-	err := g.allow(ctx, []auth.Access{{Type: auth.TypeRepository, Name: repo, Action: auth.Overwrite, Tag: t.Name}})
+// overwrite lets only those point a tag elsewhere who may. Whether the tag exists is decided inside the write. It adds what is not
+// allowed to refused.
+func (g *guard) overwrite(ctx context.Context, repo string, t *TagPut, refused *[]auth.Access) error {
+	access := auth.Access{Type: auth.TypeRepository, Name: repo, Action: auth.Overwrite, Tag: t.Name}
+	err := g.allow(ctx, []auth.Access{access})
 	if errors.Is(err, ErrDenied) || errors.Is(err, ErrUnauthorized) {
 		t.IfAbsent = true
+		*refused = append(*refused, access)
 		return nil
 	}
 	return err
+}
+
+// tagExists returns err, with which op has failed. If that is ErrTagExists and an anonymous caller was
+// refused to overwrite, it returns ErrUnauthorized instead: somebody who logs in may be allowed.
+func (g *guard) tagExists(err error, op *Op, refused []auth.Access) error {
+	if len(refused) == 0 || !g.identity.Anonymous() || !errors.Is(err, ErrTagExists) {
+		return err
+	}
+	return ErrUnauthorized.WithMessage("the tag exists, and overwriting it needs authentication").
+		WithCause(&challenge{accesses: append(op.Access(), refused...), err: err})
 }
 
 func (g *guard) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *DeleteOptions) error {
@@ -371,7 +386,8 @@ func (g *guard) History(ctx context.Context, repo string, opts *HistoryOptions) 
 }
 
 func (g *guard) Restore(ctx context.Context, repo string, ref reference.Ref, opts *RestoreOptions) (RestoreResult, error) {
-	if err := g.authorize(ctx, restoreOp(repo, ref)); err != nil {
+	op := restoreOp(repo, ref)
+	if err := g.authorize(ctx, op); err != nil {
 		return RestoreResult{}, err
 	}
 	var o RestoreOptions
@@ -384,7 +400,7 @@ func (g *guard) Restore(ctx context.Context, repo string, ref reference.Ref, opt
 		}
 	}
 	o.By = g.identity.Name
-	setTag := o.SetTag
+	setTag, refused := o.SetTag, []auth.Access(nil)
 	o.SetTag = func(t *TagPut) error {
 		if setTag != nil {
 			if err := setTag(t); err != nil {
@@ -394,13 +410,13 @@ func (g *guard) Restore(ctx context.Context, repo string, ref reference.Ref, opt
 		if err := g.authorize(ctx, restoreOp(repo, reference.Ref{Tag: t.Name})); err != nil {
 			return err
 		}
-		return g.overwrite(ctx, repo, t)
+		return g.overwrite(ctx, repo, t, &refused)
 	}
 	res, err := g.r.backend.Restore(ctx, repo, ref, &o)
 	for _, m := range res.Manifests {
 		g.notify(ctx, notification.Event{Action: notification.Push, Repository: repo, Target: m.Descriptor, Tags: m.Tags})
 	}
-	return res, err
+	return res, g.tagExists(err, op, refused)
 }
 
 // upload puts an upload of the backend behind the guard.

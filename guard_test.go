@@ -3,6 +3,7 @@ package registry_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/stretchr/testify/require"
@@ -11,6 +12,8 @@ import (
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/registrytest"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/memory"
 )
 
 // TestGuardResumeUploadWithoutOptionsUsesIdentity: nil options mean the caller's own upload, as they do
@@ -63,4 +66,50 @@ func TestGuardReferenceThatIsNoTagIsUnknownAfterAuthorisation(t *testing.T) {
 		as("writer").refused(400, "TAG_INVALID", "PUT", "/v2/a/manifests/"+ref, "{}")
 		as("deleter").refused(400, "TAG_INVALID", "DELETE", "/v2/a/manifests/"+ref, nil)
 	}
+}
+
+// TestGuardAnonymousOverwriteAsksToLogIn: an anonymous caller that may push but not overwrite is
+// challenged when the tag exists, however the tag is named; a named one is told that it exists.
+func TestGuardAnonymousOverwriteAsksToLogIn(t *testing.T) {
+	const push = "repository:a:push"
+	s, as := asPrincipals(t, principals{"": {push}, "ann": {push}, "bob": {push, "repository:a:overwrite"}})
+	one, two := registrytest.RandomImage(1, 1, 10), registrytest.RandomImage(2, 1, 10)
+	require.NoError(t, one.Push(t.Context(), s.Store, "a", "v1", "v2"))
+	require.NoError(t, two.Push(t.Context(), s.Store, "a"))
+	d := string(two.Descriptor.Digest)
+	for _, path := range []string{"v1", d + "?tag=v1", d + "?tag=new&tag=v1", d + "?tag=v1&tag=v2"} {
+		a := as("").refused(401, "UNAUTHORIZED", "PUT", "/v2/a/manifests/"+path, two.Manifest)
+		challenge := a.Header.Get("WWW-Authenticate")
+		require.Contains(t, challenge, push)
+		require.Contains(t, challenge, "repository:a:overwrite")
+		as("ann").refused(409, "DENIED", "PUT", "/v2/a/manifests/"+path, two.Manifest)
+	}
+	require.Equal(t, one.Descriptor.Digest, digestOf(t, s, "v1"))
+	as("").want(201, "PUT", "/v2/a/manifests/v1", one.Manifest) // the same again is no overwrite
+	as("").want(201, "PUT", "/v2/a/manifests/new", two.Manifest)
+	as("bob").want(201, "PUT", "/v2/a/manifests/v1", two.Manifest)
+}
+
+// TestGuardAnonymousRestoreAsksToLogIn: a restore that would move a tag is an overwrite.
+func TestGuardAnonymousRestoreAsksToLogIn(t *testing.T) {
+	driver, err := memory.New(nil)
+	require.NoError(t, err)
+	store, err := storage.New(t.Context(), driver, &storage.Options{History: time.Hour})
+	require.NoError(t, err)
+	for seed := range uint64(2) {
+		require.NoError(t, registrytest.RandomImage(seed, 1, 10).Push(t.Context(), store, "a", "v1"))
+	}
+	allowed := []string{"repository:a:push"}
+	r, err := registry.New(store, &registry.Options{Authorizer: principals{"": allowed, "ann": allowed}})
+	require.NoError(t, err)
+	_, err = r.Backend(anybody).Restore(t.Context(), "a", reference.Ref{Tag: "v1"}, nil)
+	require.ErrorIs(t, err, registry.ErrUnauthorized)
+	_, err = r.Backend(auth.Identity{Name: "ann"}).Restore(t.Context(), "a", reference.Ref{Tag: "v1"}, nil)
+	require.ErrorIs(t, err, registry.ErrTagExists)
+}
+
+func digestOf(t *testing.T, s *registrytest.Server, tag string) digest.Digest {
+	desc, err := s.Store.StatManifest(t.Context(), "a", reference.Ref{Tag: tag}, nil)
+	require.NoError(t, err)
+	return desc.Digest
 }
