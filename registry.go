@@ -19,6 +19,10 @@ const (
 	DefaultBodyTimeout     = 60 * time.Second
 )
 
+// MaxPushTags is how many tags one request may set with the parameter tag. The answer has a header line
+// for each, and some HTTP clients read no more than 100. More are answered with 414, and none is set.
+const MaxPushTags = 64
+
 // Options are the options of [New]. nil is the zero Options: everybody may do everything.
 type Options struct {
 	// Authenticator finds out who sent a request. nil: every caller is anonymous.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/registrykit/registry/reference"
@@ -247,6 +248,10 @@ func opDeleteManifest(t target, _ url.Values) (*Op, error) {
 	return deleteOp(t.repo, t.ref), nil
 }
 
+// errTooManyTags has the status that the distribution spec has for it, section "Pushing Manifests".
+var errTooManyTags = &Error{code: "TAG_INVALID", status: http.StatusRequestURITooLong,
+	message: "too many tags: at most " + strconv.Itoa(MaxPushTags) + " in one request"}
+
 // opPutManifest is the operation of a push. The parameter tag, any number of times, belongs to a push by digest
 // (distribution spec, section "Pushing Manifests", end-7b); with another tag in the path it would be anybody's guess.
 func opPutManifest(t target, q url.Values) (*Op, error) {
@@ -260,6 +265,9 @@ func opPutManifest(t target, q url.Values) (*Op, error) {
 			return nil, ErrTagInvalid.WithMessage("the parameter tag is for pushes by digest")
 		}
 		tags = []string{t.ref.Tag}
+	}
+	if len(tags) > MaxPushTags {
+		return nil, errTooManyTags
 	}
 	seen := make(map[string]bool, len(tags))
 	for _, tag := range tags {

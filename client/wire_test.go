@@ -154,6 +154,22 @@ func TestTagsOneByOne(t *testing.T) {
 	require.ErrorIs(t, err, registry.ErrUnsupported)
 }
 
+// TestTagsInOneLine: a registry may name the tags that it has set in one header line (RFC 9110, section 5.3).
+func TestTagsInOneLine(t *testing.T) {
+	img := registrytest.RandomImage(1, 1, 10)
+	n := 0
+	c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
+		n++
+		w.Header().Set("OCI-Tag", strings.Join(r.URL.Query()["tag"], ", "))
+		w.WriteHeader(http.StatusCreated)
+	}), nil)
+	res, err := c.PutManifest(t.Context(), "a", img.Descriptor.MediaType, img.Manifest,
+		&registry.PutOptions{Tags: []registry.TagPut{{Name: "v1"}, {Name: "v2"}}})
+	require.NoError(t, err)
+	require.Equal(t, []string{"v1", "v2"}, res.Tags)
+	require.Equal(t, 1, n, "no tag is sent again")
+}
+
 // TestHeadSaysLittle: what HEAD does not tell, GET does.
 func TestHeadSaysLittle(t *testing.T) {
 	img := registrytest.RandomImage(1, 1, 10)

@@ -117,6 +117,10 @@ func checkPut(repo, mediaType string, content []byte, o *registry.PutOptions) er
 	return nil
 }
 
+// maxTagsAtOnce is how many tags one request sets. Registries refuse too many with 414, and no tag of
+// the request is set then.
+const maxTagsAtOnce = 10
+
 // manifestPut is one push of a manifest.
 type manifestPut struct {
 	c         *Client
@@ -134,22 +138,39 @@ func (p *manifestPut) put(ctx context.Context) (subject string, err error) {
 		h, err := p.send(ctx, reference.Ref{Tag: p.tags[0]}, nil)
 		return h.Get("OCI-Subject"), err
 	}
-	h, err := p.send(ctx, reference.Ref{Digest: p.digest}, p.tags)
-	if err != nil {
-		return "", err
-	}
-	for _, tag := range p.tags {
-		if slices.Contains(h.Values("OCI-Tag"), tag) {
-			continue
-		}
-		if !byTag {
-			return "", registry.ErrUnsupported.WithMessage("the registry does not set tags for " + string(p.digest.Algorithm()))
-		}
-		if _, err := p.send(ctx, reference.Ref{Tag: tag}, nil); err != nil {
+	for tags := p.tags; ; {
+		n := min(len(tags), maxTagsAtOnce)
+		h, err := p.send(ctx, reference.Ref{Digest: p.digest}, tags[:n])
+		if err != nil {
 			return "", err
 		}
+		set := setTags(h)
+		for _, tag := range tags[:n] {
+			if slices.Contains(set, tag) {
+				continue
+			}
+			if !byTag {
+				return "", registry.ErrUnsupported.WithMessage("the registry does not set tags for " + string(p.digest.Algorithm()))
+			}
+			if _, err := p.send(ctx, reference.Ref{Tag: tag}, nil); err != nil {
+				return "", err
+			}
+		}
+		if tags = tags[n:]; len(tags) == 0 {
+			return h.Get("OCI-Subject"), nil
+		}
 	}
-	return h.Get("OCI-Subject"), nil
+}
+
+// setTags returns the tags that an answer says are set. A line may name several.
+func setTags(h http.Header) []string {
+	var tags []string
+	for _, line := range h.Values("OCI-Tag") {
+		for tag := range strings.SplitSeq(line, ",") {
+			tags = append(tags, strings.TrimSpace(tag))
+		}
+	}
+	return tags
 }
 
 func (p *manifestPut) send(ctx context.Context, ref reference.Ref, tags []string) (http.Header, error) {
