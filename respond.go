@@ -45,6 +45,9 @@ func (c *call) fail(err error) {
 	case http.StatusMethodNotAllowed:
 		h.Set("Allow", c.allowed())
 	}
+	if e.status == http.StatusUnauthorized || e.status == http.StatusForbidden {
+		h.Set("Cache-Control", "no-store") // it is about this caller, and may be different after a login
+	}
 	content := errorJSON(e)
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(content)))

@@ -289,6 +289,7 @@ func TestRouteAccess(t *testing.T) {
 				require.Contains(t, a.Header.Get("WWW-Authenticate"), `Test scope="re`, name)
 			}
 			require.Equal(t, want, a.StatusCode, "%s: %s", name, a.body)
+			require.Equal(t, "no-store", a.Header.Get("Cache-Control"), name)
 			require.Empty(t, called, name)
 			require.False(t, body.read.Load(), name)
 			nothing, _ := request(registrytest.NewStore(t), route, principal)
@@ -303,6 +304,7 @@ func TestRouteAccess(t *testing.T) {
 			require.False(t, body.read.Load())
 			require.NotContains(t, string(a.body), "secret-of-the-host")
 			require.Equal(t, want == 401, a.Header.Get("WWW-Authenticate") != "")
+			require.Equal(t, want == 401, a.Header.Get("Cache-Control") == "no-store")
 		}
 	}
 }
@@ -391,7 +393,9 @@ func TestBase(t *testing.T) {
 		require.Equal(t, "GET, HEAD", c.refused(405, "UNSUPPORTED", "POST", path, "x").Header.Get("Allow"))
 	}
 	_, c = newRegistry(t, &registry.Options{Authenticator: testPrincipals, Authorizer: testPrincipals})
-	require.Equal(t, `Test scope=""`, c.refused(401, "UNAUTHORIZED", "GET", "/v2/", nil).Header.Get("WWW-Authenticate"))
+	refused := c.refused(401, "UNAUTHORIZED", "GET", "/v2/", nil)
+	require.Equal(t, `Test scope=""`, refused.Header.Get("WWW-Authenticate"))
+	require.Equal(t, "no-store", refused.Header.Get("Cache-Control"))
 	c.refused(401, "UNAUTHORIZED", "GET", "/v2/", nil, "Principal: forged")
 	c.want(200, "GET", "/v2/", nil, "Principal: reader")
 	_, c = newRegistry(t, &registry.Options{Authenticator: testPrincipals})

@@ -25,6 +25,7 @@ func newApp(users ...string) *app {
 
 // login begins a session. A real program would want more than a name.
 func (a *app) login(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
 	name := r.PostFormValue("name")
 	if !slices.Contains(a.users, name) {
 		http.Error(w, "no such user", http.StatusForbidden)
@@ -39,6 +40,7 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 
 // newKey makes a new key for the user of the session, in place of an older one.
 func (a *app) newKey(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
 	cookie, err := r.Cookie("session")
 	if err != nil {
 		http.Error(w, "no session", http.StatusUnauthorized)
