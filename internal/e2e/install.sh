@@ -73,6 +73,12 @@ buildkit() (
 	go install "$2/cmd/$1"
 )
 
+# conformance1 compiles the conformance suite of the 1.x releases of the spec, which is a test package.
+conformance1() (
+	cd conformance1
+	go test -c -o "$bin/conformance1" github.com/opencontainers/distribution-spec/conformance
+)
+
 # install PROGRAM HOW ARGUMENTS...
 install() {
 	local name=$1 how=$2
@@ -82,6 +88,7 @@ install() {
 	tool) once tools "$(cat go.mod go.sum)" go install tool ;;
 	go) once "$name" "" go install "$1" ;;
 	npm) once "$name" "" npm_install "$name" "$1" ;;
+	conformance1) once "$name" "$(cat conformance1/go.mod conformance1/go.sum)" conformance1 ;;
 	toxiproxy | buildkit) once "$name" "" "$how" "$name" "$@" ;;
 	*) echo "harness/programs.txt: $name: unknown way of installation $how" >&2 && return 1 ;;
 	esac
