@@ -190,11 +190,12 @@ type Upload interface {
 
 	// Commit ends the upload and makes the blob known in the repository. last, unless nil, is added first, in the same step: of
 	// several callers, one adds and commits, and no other adds in between. When Commit returns, the blob is safe from loss of
-	// power. After ErrDigestInvalid the upload is gone; other errors keep what was received.
+	// power. The content must have the digests also as well, of other algorithms than d; the blob is known by d alone.
+	// After ErrDigestInvalid the upload is gone; other errors keep what was received.
 	//
 	// Errors: ErrDigestInvalid, ErrUploadUnknown, ErrRangeInvalid if somebody else added to it meanwhile, ErrNoSpace; with last, those
 	// of Append.
-	Commit(ctx context.Context, d digest.Digest, last *Chunk) (ocispec.Descriptor, error)
+	Commit(ctx context.Context, d digest.Digest, last *Chunk, also ...digest.Digest) (ocispec.Descriptor, error)
 
 	// Cancel ends the upload and drops what was received.
 	//

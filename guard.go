@@ -463,7 +463,7 @@ func (u *guardedUpload) limit(c *Chunk) (*Chunk, error) {
 	return &Chunk{Offset: c.Offset, Length: c.Length, Body: &limitReader{r: c.Body, room: room}}, nil
 }
 
-func (u *guardedUpload) Commit(ctx context.Context, d digest.Digest, last *Chunk) (ocispec.Descriptor, error) {
+func (u *guardedUpload) Commit(ctx context.Context, d digest.Digest, last *Chunk, also ...digest.Digest) (ocispec.Descriptor, error) {
 	op := &Op{Kind: OpCommit, Repository: u.repo, Ref: reference.Ref{Digest: d}}
 	if err := u.g.authorize(ctx, op); err != nil {
 		return ocispec.Descriptor{}, err
@@ -472,7 +472,7 @@ func (u *guardedUpload) Commit(ctx context.Context, d digest.Digest, last *Chunk
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	desc, err := u.u.Commit(ctx, d, last)
+	desc, err := u.u.Commit(ctx, d, last, also...)
 	if err != nil {
 		return desc, err
 	}

@@ -14,6 +14,7 @@ import (
 )
 
 var (
+	sha256Ones = strings.ReplaceAll(sha256Zeros, "0", "1")
 	long       = strings.Repeat("a", 100_000)
 	digits     = strings.Repeat("9", 1000)
 	notATag    = []string{".a", "-a", "a b", "a%00b", "a+b", "é", "a\r\nb", "a@b", strings.Repeat("a", 129), "%", "..", "\x00", "<script>"}
@@ -68,8 +69,9 @@ var hostile = []struct {
 	{"digest of a POST", "POST", "/v2/a/blobs/uploads/?digest=%s", append(notADigest, ""), 400, "DIGEST_INVALID"},
 	{"digest of a PUT", "PUT", "/v2/a/blobs/uploads/x?digest=%s", append(notADigest, ""), 400, "DIGEST_INVALID"},
 	{"digest of a PUT", "PUT", "/v2/a/blobs/uploads/x%s", []string{""}, 400, "DIGEST_INVALID"},
-	{"digest twice", "PUT", "/v2/a/blobs/uploads/x?digest=" + sha256Zeros + "&digest=%s", []string{sha256Zeros, "x"}, 400, "DIGEST_INVALID"},
-	{"digest twice", "POST", "/v2/a/blobs/uploads/?digest=" + sha256Zeros + "&digest=%s", []string{sha256Zeros, "x"}, 400, "DIGEST_INVALID"},
+	{"digest twice", "PUT", "/v2/a/blobs/uploads/x?digest=" + sha256Zeros + "&digest=%s", append(notADigest, "", sha256Ones), 400, "DIGEST_INVALID"},
+	{"digest twice", "PUT", "/v2/a/blobs/uploads/x?digest=" + sha256Zeros + "&digest=%s", []string{sha256Zeros}, 404, "BLOB_UPLOAD_UNKNOWN"},
+	{"digest twice", "POST", "/v2/a/blobs/uploads/?digest=" + sha256Zeros + "&digest=%s", append(notADigest, "", sha256Zeros, sha256Ones), 400, "DIGEST_INVALID"},
 	{"mount twice", "POST", "/v2/a/blobs/uploads/?mount=" + sha256Zeros + "&mount=%s", []string{sha256Zeros, "x"}, 400, "DIGEST_INVALID"},
 	{"mount and digest", "POST", "/v2/a/blobs/uploads/?mount=" + sha256Zeros + "&digest=%s", []string{sha256Zeros}, 400, "DIGEST_INVALID"},
 	{"source twice", "POST", "/v2/a/blobs/uploads/?mount=" + sha256Zeros + "&from=a&from=%s", []string{"a", "b"}, 400, "NAME_INVALID"},

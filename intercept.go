@@ -281,11 +281,11 @@ func (u *interceptedUpload) Append(ctx context.Context, offset, length int64, r 
 	return n, err
 }
 
-func (u *interceptedUpload) Commit(ctx context.Context, d digest.Digest, last *Chunk) (ocispec.Descriptor, error) {
+func (u *interceptedUpload) Commit(ctx context.Context, d digest.Digest, last *Chunk, also ...digest.Digest) (ocispec.Descriptor, error) {
 	op := u.op(OpCommit)
 	op.Ref.Digest = d
 	err := u.f(ctx, op, func(ctx context.Context) (err error) {
-		op.Result, err = u.u.Commit(ctx, d, last)
+		op.Result, err = u.u.Commit(ctx, d, last, also...)
 		return err
 	})
 	return op.Result, err

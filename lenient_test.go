@@ -125,3 +125,41 @@ func TestUploadEmptyContentRangeIsNoChunk(t *testing.T) {
 	c.refused(416, "BLOB_UPLOAD_INVALID", "PATCH", after5(), "!", "Content-Range: 5-4")
 	c.refused(416, "BLOB_UPLOAD_INVALID", "PUT", after5()+five, strings.NewReader("!"), "Content-Range: 5-4")
 }
+
+// TestUploadSeveralDigestsAreAllVerified: a client may name the digest by each algorithm that it knows.
+func TestUploadSeveralDigestsAreAllVerified(t *testing.T) {
+	_, c := newRegistry(t, nil)
+	content := registrytest.RandomBytes(1, 100_000)
+	d256, d512 := string(digest.SHA256.FromBytes(content)), string(digest.SHA512.FromBytes(content))
+	other256, other512 := string(digest.SHA256.FromString("other")), string(digest.SHA512.FromString("other"))
+	push := map[string]func(query string) *answer{
+		"put":  func(query string) *answer { return c.do("PUT", c.startUpload("a")+query, content) },
+		"post": func(query string) *answer { return c.do("POST", "/v2/a/blobs/uploads/"+query, content) },
+		"patch": func(query string) *answer {
+			a := c.want(202, "PATCH", c.startUpload("a"), content)
+			return c.do("PUT", a.Header.Get("Location")+query, nil)
+		},
+		"patch and put": func(query string) *answer {
+			a := c.want(202, "PATCH", c.startUpload("a"), content[:70_000])
+			return c.do("PUT", a.Header.Get("Location")+query, content[70_000:])
+		},
+	}
+	for name, push := range push {
+		for _, wrong := range [][]string{{d256, other512}, {other256, d512}, {d512, other256}, {other512, d256}, {d256, other256}, {d256, d512, other512}} {
+			a := push("?digest=" + strings.Join(wrong, "&digest="))
+			require.Equal(t, 400, a.StatusCode, "%s %v: %s", name, wrong, a.body)
+			require.Equal(t, "DIGEST_INVALID", a.errors(t)[0].Code)
+			for _, d := range wrong {
+				c.want(404, "HEAD", "/v2/a/blobs/"+d, nil)
+			}
+		}
+	}
+	for name, push := range push {
+		for _, right := range [][]string{{d256, d512}, {d512, d256}, {d256, d256}, {d256, d512, d256, d512}} {
+			a := push("?digest=" + strings.Join(right, "&digest="))
+			require.Equal(t, 201, a.StatusCode, "%s %v: %s", name, right, a.body)
+			a.isBlob(t, "a", digest.Digest(right[0]))
+			require.Equal(t, content, c.want(200, "GET", a.Header.Get("Location"), nil).body)
+		}
+	}
+}

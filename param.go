@@ -42,6 +42,34 @@ func digestParam(q url.Values, key string) (digest.Digest, error) {
 	return d, nil
 }
 
+// digestsParam returns the digests in the parameter digest, of which there must be one: that by which the
+// blob will be known, and those that its content must have besides, of other algorithms.
+func digestsParam(q url.Values) (d digest.Digest, also []digest.Digest, err error) {
+	if len(q["digest"]) < 2 {
+		d, err = digestParam(q, "digest")
+		return d, nil, err
+	}
+	byAlgorithm := map[digest.Algorithm]digest.Digest{}
+	for _, s := range q["digest"] {
+		next, err := reference.ParseDigest(s)
+		if err != nil {
+			return "", nil, ErrDigestInvalid.WithMessage(err.Error())
+		}
+		switch before := byAlgorithm[next.Algorithm()]; {
+		case before == next:
+			continue
+		case before != "":
+			return "", nil, ErrDigestInvalid.WithMessage("two digests of one algorithm contradict each other")
+		case d == "":
+			d = next
+		default:
+			also = append(also, next)
+		}
+		byAlgorithm[next.Algorithm()] = next
+	}
+	return d, also, nil
+}
+
 // algorithmParam returns the algorithm in the parameter digest-algorithm, "" if it is absent.
 func algorithmParam(q url.Values) (digest.Algorithm, error) {
 	if !q.Has("digest-algorithm") {

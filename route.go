@@ -297,7 +297,7 @@ func opStartUpload(t target, q url.Values) (*Op, error) {
 	}
 	var err error
 	if d {
-		op.Ref.Digest, err = digestParam(q, "digest")
+		op.Ref.Digest, _, err = digestsParam(q)
 		return op, err
 	}
 	return op, mountParams(q, op)
@@ -327,6 +327,6 @@ func mountParams(q url.Values, op *Op) error {
 func opFinishUpload(t target, q url.Values) (*Op, error) {
 	op := &Op{Kind: OpCommit, Repository: t.repo, UploadID: t.uploadID}
 	var err error
-	op.Ref.Digest, err = digestParam(q, "digest")
+	op.Ref.Digest, _, err = digestsParam(q)
 	return op, err
 }

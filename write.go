@@ -64,12 +64,16 @@ func mayUpload(err error) bool {
 
 // pushWhole takes a blob that comes with the POST.
 func (c *call) pushWhole(d digest.Digest) error {
+	_, also, err := digestsParam(c.query)
+	if err != nil {
+		return err
+	}
 	length := c.body.length()
 	u, err := c.backend.CreateUpload(c.writeContext(), c.op.Repository, &UploadOptions{Algorithm: d.Algorithm(), Size: max(length, 0)})
 	if err != nil {
 		return err
 	}
-	if _, err = u.Commit(c.writeContext(), d, &Chunk{Length: length, Body: c.body}); err != nil {
+	if _, err = u.Commit(c.writeContext(), d, &Chunk{Length: length, Body: c.body}, also...); err != nil {
 		if !errors.Is(err, ErrDigestInvalid) {
 			_ = u.Cancel(c.writeContext()) // nobody knows its id; if this fails, it expires
 		}
@@ -97,6 +101,10 @@ func (c *call) appendUpload() error {
 
 // finishUpload answers PUT, which may bring the last chunk.
 func (c *call) finishUpload() error {
+	d, also, err := digestsParam(c.query)
+	if err != nil {
+		return err
+	}
 	u, err := c.resume(true)
 	if err != nil {
 		return err
@@ -110,10 +118,10 @@ func (c *call) finishUpload() error {
 			last = nil
 		}
 	}
-	if _, err := u.Commit(c.writeContext(), c.op.Ref.Digest, last); err != nil {
+	if _, err := u.Commit(c.writeContext(), d, last, also...); err != nil {
 		return c.explain(err)
 	}
-	return c.createdBlob(c.op.Ref.Digest)
+	return c.createdBlob(d)
 }
 
 // uploadStatus answers GET and HEAD.

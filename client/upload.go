@@ -234,10 +234,13 @@ func (u *upload) find(ctx context.Context, something bool) {
 }
 
 // Commit implements [registry.Upload]. The last chunk is sent in requests of its own, as by Append; that somebody else has added to the
-// upload after it shows by the digest.
-func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chunk) (ocispec.Descriptor, error) {
-	if err := checkDigest(d); err != nil {
-		return ocispec.Descriptor{}, err
+// upload after it shows by the digest. Registries know of one digest only, so the blob is read back to check others: if one
+// is wrong, the blob stays, by the digest that it has.
+func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chunk, also ...digest.Digest) (ocispec.Descriptor, error) {
+	for _, d := range append([]digest.Digest{d}, also...) {
+		if err := checkDigest(d); err != nil {
+			return ocispec.Descriptor{}, err
+		}
 	}
 	if last != nil {
 		if _, err := u.Append(ctx, last.Offset, last.Length, last.Body); err != nil {
@@ -254,7 +257,39 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 	if got := sentDigest(h); got != "" && got.Algorithm() == d.Algorithm() && got != d {
 		return ocispec.Descriptor{}, fmt.Errorf("%s: %w: another digest", r, ErrContent)
 	}
+	if err := u.verify(ctx, d, also); err != nil {
+		return ocispec.Descriptor{}, err
+	}
 	return ocispec.Descriptor{MediaType: blobMediaType, Digest: d, Size: u.size}, nil
+}
+
+// verify reads the blob d and checks that it has other digests, too.
+func (u *upload) verify(ctx context.Context, d digest.Digest, also []digest.Digest) error {
+	if len(also) == 0 {
+		return nil
+	}
+	b, err := u.c.OpenBlob(ctx, u.repo, d, nil)
+	if err != nil {
+		return err
+	}
+	verifiers, hashes := make([]digest.Verifier, len(also)), make([]io.Writer, len(also))
+	for i, d := range also {
+		verifiers[i] = d.Verifier()
+		hashes[i] = verifiers[i]
+	}
+	_, err = io.Copy(io.MultiWriter(hashes...), b.Body)
+	if cerr := b.Body.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("client: reading a blob back: %w", err)
+	}
+	for i, v := range verifiers {
+		if !v.Verified() {
+			return registry.ErrDigestInvalid.WithDetail(map[string]string{"digest": string(also[i])})
+		}
+	}
+	return nil
 }
 
 // Cancel implements [registry.Upload].

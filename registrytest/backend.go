@@ -50,7 +50,8 @@ type Options struct {
 	Sparse bool
 	// Remote says that the bytes of an upload go a way on which some may be lost: after an Append that has failed, fewer may
 	// have been received than were read, and that may show a moment later; and the last chunk of a Commit is added in a step of its
-	// own, so that somebody else may add in between. Default: false.
+	// own, so that somebody else may add in between; and a Commit by several digests of which a further one is wrong may leave
+	// the blob behind by the first. Default: false.
 	Remote bool
 
 	// LargeSize is the size of a large blob in bytes. Default: DefaultLargeSize.
@@ -189,6 +190,7 @@ func (s *suite) writers() []part {
 		{"CommitLastWrongDigest", s.commitLastWrongDigest},
 		{"CommitLastRace", s.commitLastRace},
 		{"CommitLastOneStep", s.commitLastOneStep},
+		{"CommitSeveralDigests", s.commitSeveralDigests},
 		{"MountFrom", s.mountFrom},
 		{"MountSearch", s.mountSearch},
 		{"MountRefused", s.mountRefused},

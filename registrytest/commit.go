@@ -54,6 +54,38 @@ func (s *suite) commitLast(t *testing.T) {
 	}
 }
 
+// commitSeveralDigests: content must have all digests that are named, and is known by the first.
+func (s *suite) commitSeveralDigests(t *testing.T) {
+	b, _ := s.new(t)
+	for i, size := range prefixes {
+		content := RandomBytes(uint64(i), int(size)+1000)
+		a256, a512 := digest.SHA256.FromBytes(content), digest.SHA512.FromBytes(content)
+		for _, c := range []struct{ d, also digest.Digest }{
+			{a256, digest.SHA512.FromString("other")}, {a512, digest.SHA256.FromString("other")},
+			{digest.SHA256.FromString("other"), a512}, {digest.SHA512.FromString("other"), a256},
+		} {
+			u := s.begin(t, b, content, size)
+			_, err := u.Commit(t.Context(), c.d, chunk(content, size, 1000), c.also)
+			requireError(t, err, registry.ErrDigestInvalid)
+			s.requireEnded(t, b, "a/b", u)
+			if !s.Remote {
+				requireNoBlob(t, b, "a/b", c.d)
+				requireNoBlob(t, b, "a/b", c.also)
+			}
+		}
+		u := s.begin(t, b, content, size)
+		_, err := u.Commit(t.Context(), a256, chunk(content, size, 1000), "sha512:x")
+		requireError(t, err, registry.ErrDigestInvalid)
+		for _, c := range [][2]digest.Digest{{a256, a512}, {a512, a256}} {
+			u := s.begin(t, b, content, size)
+			desc, err := u.Commit(t.Context(), c[0], chunk(content, size, -1), c[1])
+			require.NoError(t, err)
+			require.Equal(t, c[0], desc.Digest)
+			requireBlobAs(t, b, "a/b", content, c[0])
+		}
+	}
+}
+
 // commitLastOutOfOrder: a last chunk that does not begin where the upload stands is refused and changes nothing.
 func (s *suite) commitLastOutOfOrder(t *testing.T) {
 	b, _ := s.new(t)

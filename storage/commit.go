@@ -15,9 +15,12 @@ import (
 )
 
 // Commit implements [registry.Upload].
-func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chunk) (ocispec.Descriptor, error) {
-	if err := reference.CheckDigest(string(d)); err != nil {
-		return ocispec.Descriptor{}, registry.ErrDigestInvalid.WithMessage(err.Error())
+func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chunk, also ...digest.Digest) (ocispec.Descriptor, error) {
+	digests := append([]digest.Digest{d}, also...)
+	for _, d := range digests {
+		if err := reference.CheckDigest(string(d)); err != nil {
+			return ocispec.Descriptor{}, registry.ErrDigestInvalid.WithMessage(err.Error())
+		}
 	}
 	if u.rec.State == cancelled {
 		return ocispec.Descriptor{}, registry.ErrUploadUnknown
@@ -31,29 +34,39 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 		}
 	}
 	ctx = context.WithoutCancel(ctx)
-	got, err := u.digest(ctx, d.Algorithm())
-	if err == nil && got != d && u.assumed {
+	wrong, err := u.mismatch(ctx, digests)
+	if err == nil && wrong != "" && u.assumed {
 		// Somebody else may have added to it.
 		if err = u.load(ctx); err == nil {
 			taken = u.rec.State == committing
-			got, err = u.digest(ctx, d.Algorithm())
+			wrong, err = u.mismatch(ctx, digests)
 		}
 	}
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	if got != d {
+	if wrong != "" {
 		if !taken {
 			if err := u.end(ctx); err != nil && !changed(err) {
 				return ocispec.Descriptor{}, wire(err)
 			}
 		}
-		return ocispec.Descriptor{}, registry.ErrDigestInvalid.WithDetail(map[string]string{"digest": string(d)})
+		return ocispec.Descriptor{}, registry.ErrDigestInvalid.WithDetail(map[string]string{"digest": string(wrong)})
 	}
 	if err := u.commit(ctx, d, taken); err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	return blobDescriptor(d, u.rec.Size), nil
+}
+
+// mismatch returns the first of digests that what has been received does not have, "" if it has all.
+func (u *upload) mismatch(ctx context.Context, digests []digest.Digest) (wrong digest.Digest, err error) {
+	for _, d := range digests {
+		if got, err := u.digest(ctx, d.Algorithm()); err != nil || got != d {
+			return d, err
+		}
+	}
+	return "", nil
 }
 
 // digest is the digest of what has been received. Only if the algorithm is not the one that was announced, the bytes are read again.
