@@ -108,13 +108,13 @@ func TestHostileTokens(t *testing.T) {
 		"no issuer":                           ours(without("iss")),
 		"other audience":                      ours(set("aud", "other")),
 		"no audience":                         ours(without("aud")),
-		"expired":                             ours(set("exp", now.Add(-time.Minute).Unix())),
+		"expired":                             ours(set("exp", now.Add(-2*token.Leeway).Unix())),
 		"no exp":                              ours(without("exp")),
 		"exp null":                            ours(set("exp", nil)),
 		"exp a word":                          ours(set("exp", "never")),
-		"not yet":                             ours(set("nbf", now.Add(time.Minute).Unix())),
+		"not yet":                             ours(set("nbf", now.Add(2*token.Leeway).Unix())),
 		"no nbf":                              ours(without("nbf")),
-		"issued in the future":                ours(set("iat", now.Add(time.Minute).Unix())),
+		"issued in the future":                ours(set("iat", now.Add(2*token.Leeway).Unix())),
 		"access of another shape":             ours(set("access", "all")),
 	} {
 		res := s.do("GET", "/v2/a/manifests/v1", "Bearer "+tok)
@@ -145,6 +145,24 @@ func TestExpiry(t *testing.T) {
 		require.Equal(t, 404, s.do("GET", "/v2/a/manifests/v1", tok).StatusCode)
 		s.clock = start.Add(token.DefaultLifetime + token.Leeway + time.Second)
 		require.Equal(t, 401, s.do("GET", "/v2/a/manifests/v1", tok).StatusCode)
+	}
+}
+
+// TestLeewayBetweenReplicas: clocks that are half a minute apart, either way, refuse no token, neither a new one nor one that is about to expire.
+func TestLeewayBetweenReplicas(t *testing.T) {
+	store := registrytest.NewStore(t)
+	one, other := newReplica(t, store, ann, all, nil), newReplica(t, store, ann, all, nil)
+	for _, apart := range []time.Duration{-30 * time.Second, 30 * time.Second} {
+		one.clock = time.Now()
+		other.clock = one.clock.Add(apart)
+		tok := "Bearer " + one.token(basic("ann", "secret"), "repository:a:pull")
+		require.Equal(t, 404, other.do("GET", "/v2/a/manifests/v1", tok).StatusCode, apart)
+		one.clock = one.clock.Add(token.DefaultLifetime - time.Second)
+		other.clock = one.clock.Add(apart)
+		require.Equal(t, 404, other.do("GET", "/v2/a/manifests/v1", tok).StatusCode, "remembered, %v", apart)
+		fresh := newReplica(t, store, ann, all, nil)
+		fresh.clock = other.clock
+		require.Equal(t, 404, fresh.do("GET", "/v2/a/manifests/v1", tok).StatusCode, "not remembered, %v", apart)
 	}
 }
 

@@ -17,8 +17,9 @@ import (
 const (
 	// maxToken is how many bytes a token has at most: proxies often take headers of 8 KiB.
 	maxToken = 7 << 10
-	// leeway is how much the clocks of replicas may differ.
-	leeway = 10 * time.Second
+	// leeway is how far the clocks of two replicas may be apart. A token is accepted that much before and after the
+	// times it states. A minute is what other implementations allow, too.
+	leeway = time.Minute
 	// scopesClaim is where the identity of a request with a token has the grants of the token. It holds a *verified, which nobody outside this package
 	// can make.
 	scopesClaim = "registrykit.io/token"
