@@ -26,5 +26,6 @@
 //
 // The algorithm is fixed and keys are pinned: a key in the header of a token (jwk, x5c, jku) is never looked at. Issuer, audience, exp, nbf and iat
 // are demanded and checked; the clocks of replicas may be up to a minute apart. Tokens that have been verified are remembered by their SHA-256, in bounded number, until they expire or their key is
-// removed. The address of the endpoint that clients are told is https except on loopback, see [Options].Realm.
+// removed. The address of the endpoint that clients are told is https except on loopback, see [Options].ExternalURL
+// and [Options].PlainHTTP.
 package token

@@ -10,27 +10,30 @@ import (
 	"strings"
 )
 
-// realm is the URL of the endpoint that a client is told, and sends its password to. Unless the host of this package has set it, it is at the
-// name by which the client has come. It is https but for loopback: whether TLS ends here or in a proxy, a password is not asked
-// for in the clear. What a request says of another name or scheme counts only if it comes from a proxy that is trusted.
+// realm returns the URL of the endpoint for a challenge, "" if the request names no usable host. Clients send their password there.
+//
+// Options.Realm and Options.ExternalURL decide first. Otherwise the URL has the host name by which the client came. Its scheme is https
+// unless the name is loopback or Options.PlainHTTP is set: TLS may end in a proxy that is not listed as trusted, and then a realm with
+// http would have clients send passwords in the clear. Headers with another name or scheme count only if a trusted proxy sent them.
 func (l *Logins) realm(r *http.Request) string {
 	if l.opts.Realm != "" {
 		return l.opts.Realm
 	}
-	host, scheme := r.Host, ""
+	host, plain := r.Host, r.TLS == nil
 	if l.trusted(r) {
 		if h := firstOf(r.Header, "X-Forwarded-Host"); h != "" {
 			host = h
 		}
-		scheme = firstOf(r.Header, "X-Forwarded-Proto")
+		if proto := firstOf(r.Header, "X-Forwarded-Proto"); proto != "" {
+			plain = strings.EqualFold(proto, "http")
+		}
 	}
 	if !validHost(host) {
 		return ""
 	}
-	if loopback(host) && (scheme == "http" || scheme == "" && r.TLS == nil) {
+	scheme := "https"
+	if plain && (l.opts.PlainHTTP || loopback(host)) {
 		scheme = "http"
-	} else {
-		scheme = "https"
 	}
 	return scheme + "://" + host + l.opts.Path
 }
@@ -77,11 +80,28 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
-// checkRealm refuses a realm that clients would not understand.
-func checkRealm(realm string) error {
-	u, err := url.Parse(realm)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.Fragment != "" || strings.ContainsAny(realm, "\"\\ ") {
-		return fmt.Errorf("token: Realm %q is no URL of an endpoint", realm)
+// setRealm derives Realm from ExternalURL, and refuses values of either that clients would not understand.
+func (o *Options) setRealm() error {
+	if o.ExternalURL != "" {
+		if u, ok := parseEndpoint(o.ExternalURL); !ok || u.RawQuery != "" || u.ForceQuery {
+			return fmt.Errorf("token: ExternalURL %q is not the URL of a registry", o.ExternalURL)
+		}
+		if o.Realm == "" {
+			o.Realm = strings.TrimRight(o.ExternalURL, "/") + o.Path
+		}
+	}
+	if o.Realm != "" {
+		if _, ok := parseEndpoint(o.Realm); !ok {
+			return fmt.Errorf("token: Realm %q is not the URL of an endpoint", o.Realm)
+		}
 	}
 	return nil
+}
+
+// parseEndpoint parses an http or https URL that can stand in the quotes of a challenge. It reports whether clients can use it.
+func parseEndpoint(s string) (*url.URL, bool) {
+	u, err := url.Parse(s)
+	ok := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && u.Fragment == "" &&
+		!strings.ContainsAny(s, "\"\\ #")
+	return u, ok
 }

@@ -31,9 +31,14 @@ type Options struct {
 	// Path is the URL path of the endpoint. It must be one that no repository can have. Default: DefaultPath.
 	Path string
 	// Realm is the whole URL of the endpoint, as clients reach it. They send passwords there: http only where these may travel in the clear.
-	// Default: Path at the name by which the client has come, by https unless that name is loopback and the connection has no TLS. Set it if a
-	// proxy changes the name or the path.
+	// Default: Path below ExternalURL.
 	Realm string
+	// ExternalURL is the URL of the registry as clients reach it, such as "https://registry.example". Set it if a proxy changes the name, the
+	// scheme or the path. Default: the name by which the client came, with https unless that name is loopback and the connection has no TLS.
+	ExternalURL string
+	// PlainHTTP permits a realm with http for names other than loopback, if the client came without TLS. Clients then send passwords and
+	// tokens in the clear. Without it, such clients are sent to an https URL, and cannot log in if nothing answers there.
+	PlainHTTP bool
 	// TrustedProxies are the addresses of proxies whose X-Forwarded-Host and X-Forwarded-Proto are believed. Default: none.
 	TrustedProxies []netip.Prefix
 	// Service names the registry: audience and issuer of its tokens. Registries that share secrets but not users must differ in it.
@@ -115,10 +120,8 @@ func New(secrets Secrets, users auth.Authenticator, rules auth.Authorizer, opts 
 	case o.Lifetime < MinLifetime || o.Lifetime > MaxLifetime:
 		return nil, errors.New("token: Lifetime must be between a minute and an hour")
 	}
-	if o.Realm != "" {
-		if err := checkRealm(o.Realm); err != nil {
-			return nil, err
-		}
+	if err := o.setRealm(); err != nil {
+		return nil, err
 	}
 	now := func() time.Time { return l.now() }
 	l.keys = keyring{secrets: secrets, names: o.Keys, now: now}

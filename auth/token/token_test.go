@@ -254,6 +254,8 @@ func TestFailing(t *testing.T) {
 	for _, opts := range []token.Options{
 		{Path: "token"}, {Path: `/a"b`}, {Service: "a b"}, {Service: `a"`}, {Lifetime: time.Second}, {Lifetime: 2 * time.Hour}, {Lifetime: -1},
 		{Realm: "/token"}, {Realm: "ftp://a/token"}, {Realm: `https://a/"`}, {Realm: "https://u:p@a/token"},
+		{ExternalURL: "registry.example"}, {ExternalURL: "ftp://a"}, {ExternalURL: "https://"}, {ExternalURL: "https://a?b=c"}, {ExternalURL: "https://a?"},
+		{ExternalURL: "https://a#"}, {ExternalURL: "https://u:p@a"}, {ExternalURL: `https://a/",b="`}, {ExternalURL: "https://a b"},
 	} {
 		_, err := token.New(store, ann, allow(), &opts)
 		require.Error(t, err, "%+v", opts)
@@ -268,6 +270,8 @@ func TestRealm(t *testing.T) {
 	for _, row := range []struct {
 		host, remote, forwarded, proto, set string
 		tls                                 bool
+		external                            string
+		plain                               bool
 		want                                string
 	}{
 		{host: "127.0.0.1:5000", want: "http://127.0.0.1:5000/v2/token"},
@@ -287,8 +291,32 @@ func TestRealm(t *testing.T) {
 		{host: "a@b", want: ""},
 		{host: "", want: ""},
 		{host: "x", set: "https://login.example/registry", want: "https://login.example/registry"},
+		// What the host of the registry says of its own URL counts before all that a request says.
+		{host: "x", external: "https://registry.example", want: "https://registry.example/v2/token"},
+		{host: "x", external: "http://registry.example:5000/", want: "http://registry.example:5000/v2/token"},
+		{host: "x", external: "https://example/registry/", want: "https://example/registry/v2/token"},
+		{host: "x", external: "https://registry.example", set: "https://login.example/registry", want: "https://login.example/registry"},
+		{host: "inner:5000", remote: "10.1.2.3:99", forwarded: "evil.example", proto: "http", external: "https://registry.example", want: "https://registry.example/v2/token"},
+		{host: `a",evil="`, external: "https://registry.example", want: "https://registry.example/v2/token"},
+		// With PlainHTTP, the scheme is that by which the client came.
+		{plain: true, host: "registry.example:5000", want: "http://registry.example:5000/v2/token"},
+		{plain: true, host: "192.0.2.1:5000", want: "http://192.0.2.1:5000/v2/token"},
+		{plain: true, host: "registry.example", tls: true, want: "https://registry.example/v2/token"},
+		{plain: true, host: "registry.example", tls: true, proto: "http", want: "https://registry.example/v2/token"},
+		{plain: true, host: "registry.example", forwarded: "evil.example", proto: "https", want: "http://registry.example/v2/token"},
+		{plain: true, host: "inner:5000", remote: "10.1.2.3:99", forwarded: "registry.example", proto: "https", want: "https://registry.example/v2/token"},
+		{plain: true, host: "inner:5000", remote: "10.1.2.3:99", forwarded: "registry.example", proto: "http", want: "http://registry.example/v2/token"},
+		{plain: true, host: "inner:5000", remote: "10.1.2.3:99", forwarded: "registry.example", proto: `x",a="`, want: "https://registry.example/v2/token"},
+		{plain: true, host: "inner:5000", remote: "10.1.2.3:99", want: "http://inner:5000/v2/token"},
+		{plain: true, host: "registry.example", external: "https://registry.example", want: "https://registry.example/v2/token"},
+		{plain: true, host: `a",evil="`, want: ""},
+		{plain: true, host: `evil.example/?`, want: ""},
+		{plain: true, host: "user@evil.example", want: ""},
+		{plain: true, host: "", want: ""},
 	} {
-		logins, err := token.New(registrytest.NewStore(t), ann, allow(), &token.Options{Realm: row.set, TrustedProxies: proxies, Always: true})
+		logins, err := token.New(registrytest.NewStore(t), ann, allow(), &token.Options{
+			Realm: row.set, ExternalURL: row.external, PlainHTTP: row.plain, TrustedProxies: proxies, Always: true,
+		})
 		require.NoError(t, err)
 		r := httptest.NewRequest("GET", "/v2/", nil)
 		if row.tls {
