@@ -14,7 +14,7 @@ const maxVerified = 10_000
 // verified is what a token says that has been verified.
 type verified struct {
 	identity auth.Identity
-	grants   []grant
+	grants   grants
 	kid      string
 	expires  time.Time
 }

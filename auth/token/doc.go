@@ -15,6 +15,9 @@
 //
 // A JWT of a few minutes, signed by Ed25519 with a key that all replicas make from a secret in their storage. It says who the caller is and
 // which scopes it is for: those that were asked for and that the Authorizer allows. Clients do not look into it.
+// A token has at most 7 KiB, which fits the limits for headers of clients, proxies and servers. If the names of the repositories would not fit,
+// the token has hashes of them; some clients ask for every repository that they have touched. A token is for the last 512 repositories
+// of a request.
 //
 // Scopes only narrow. A request that comes with a token needs a scope of the token *and* the Authorizer's word at that moment, with the tag in
 // question: scopes do not know tags, so a token for pushes cannot reach a tag that a rule protects, and what a rule forbids

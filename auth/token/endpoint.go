@@ -118,7 +118,7 @@ func (l *Logins) issue(r *http.Request, scopes []scope) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	grants := []grant{}
+	list := []grant{}
 	for _, s := range scopes {
 		g := grant{Type: s.kind, Class: s.class, Name: s.name}
 		for _, a := range s.accesses() {
@@ -131,11 +131,11 @@ func (l *Logins) issue(r *http.Request, scopes []scope) (*answer, error) {
 			}
 		}
 		if len(g.Actions) > 0 {
-			grants = append(grants, g)
+			list = append(list, g)
 		}
 	}
 	now := l.now().Truncate(time.Second)
-	token, err := l.sign(r.Context(), identity, grants, now)
+	token, err := l.sign(r.Context(), identity, list, now)
 	if err != nil {
 		return nil, err
 	}

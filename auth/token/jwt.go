@@ -29,21 +29,23 @@ const (
 type claims struct {
 	jwt.RegisteredClaims
 	Access []grant        `json:"access"`
+	Hashes []byte         `json:"access_hashes,omitempty"` // instead of Access, see hashGrants
 	Groups []string       `json:"groups,omitempty"`
 	Claims map[string]any `json:"claims,omitempty"`
 }
 
 var errTooLong = errors.New("token: too long")
 
-// sign makes a token.
+// sign makes a token for a list of grants. If the list is too long for a token, it is hashed, and if that is too long as well, only the
+// last grants are in the token: the client needs those now, and the token is never longer than headers may be.
 //
-// Errors: errTooLong; those of the secrets.
-func (l *Logins) sign(ctx context.Context, identity auth.Identity, grants []grant, now time.Time) (string, error) {
+// Errors: errTooLong, if there is too much to say of the identity alone; those of the secrets.
+func (l *Logins) sign(ctx context.Context, identity auth.Identity, list []grant, now time.Time) (string, error) {
 	k, err := l.keys.get(ctx)
 	if err != nil {
 		return "", err
 	}
-	t := jwt.NewWithClaims(jwt.SigningMethodEdDSA, &claims{
+	c := &claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			ID:        rand.Text(),
 			Issuer:    l.opts.Service,
@@ -53,19 +55,28 @@ func (l *Logins) sign(ctx context.Context, identity auth.Identity, grants []gran
 			NotBefore: jwt.NewNumericDate(now),
 			ExpiresAt: jwt.NewNumericDate(now.Add(l.opts.Lifetime)),
 		},
-		Access: grants,
+		Access: list,
 		Groups: identity.Groups,
 		Claims: l.opts.Claims(identity),
-	})
+	}
+	t := jwt.NewWithClaims(jwt.SigningMethodEdDSA, c)
 	t.Header["kid"] = k.kid
-	s, err := t.SignedString(k.sign)
-	if err != nil {
-		return "", fmt.Errorf("token: %w", err)
+	for {
+		s, err := t.SignedString(k.sign)
+		if err != nil {
+			return "", fmt.Errorf("token: %w", err)
+		}
+		excess := len(s) - maxToken
+		switch {
+		case excess <= 0:
+			return s, nil
+		case len(list) == 0:
+			return "", errTooLong
+		case c.Hashes != nil:
+			list = list[min(excess/hashedInToken+1, len(list)):]
+		}
+		c.Access, c.Hashes = []grant{}, hashGrants(list)
 	}
-	if len(s) > maxToken {
-		return "", errTooLong
-	}
-	return s, nil
 }
 
 // verify returns what a token says.
@@ -111,7 +122,7 @@ func (l *Logins) parse(token string, k *keys) (*verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &verified{grants: c.Access, kid: t.Header["kid"].(string), expires: c.ExpiresAt.Add(leeway)}
+	v := &verified{grants: grants{c.Access, c.Hashes}, kid: t.Header["kid"].(string), expires: c.ExpiresAt.Add(leeway)}
 	all := make(map[string]any, len(c.Claims)+1)
 	maps.Copy(all, c.Claims)
 	all[scopesClaim] = v

@@ -2,7 +2,6 @@ package token
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -13,7 +12,7 @@ import (
 
 // Limits of what a request for a token may ask for.
 const (
-	maxScopes  = 32
+	maxScopes  = 512
 	maxScope   = 1024 // bytes
 	maxActions = 8
 )
@@ -26,24 +25,41 @@ type scope struct {
 
 var errScope = errors.New("token: malformed scope")
 
-// parseScopes reads the parameters scope: any number of them, each one or more scopes with spaces between.
+// parseScopes reads the parameters scope: any number of them, each one or more scopes with spaces between. Scopes of the same thing become
+// one, in the place of the last. Clients append scopes to those they have asked for before, so of more than maxScopes the last ones are kept:
+// they include the one that the client needs now.
 //
 // Errors: errScope.
 func parseScopes(q url.Values) ([]scope, error) {
 	var all []scope
-	for _, param := range q["scope"] {
-		for s := range strings.FieldsSeq(param) {
-			if len(all) == maxScopes {
-				return nil, fmt.Errorf("%w: more than %d", errScope, maxScopes)
-			}
+	seen := make(map[string]int) // by type, class and name, the place in all
+	for _, param := range slices.Backward(q["scope"]) {
+		for _, s := range slices.Backward(strings.Fields(param)) {
 			parsed, err := parseScope(s)
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, parsed)
+			thing := s[:strings.LastIndexByte(s, ':')]
+			if i, ok := seen[thing]; ok {
+				all[i].merge(parsed)
+			} else if len(all) < maxScopes {
+				seen[thing] = len(all)
+				all = append(all, parsed)
+			}
 		}
 	}
+	slices.Reverse(all)
 	return all, nil
+}
+
+// merge adds the actions of an earlier scope of the same thing. Unknown actions mean nothing, and are left out.
+func (s *scope) merge(earlier scope) {
+	for _, a := range earlier.actions {
+		known := slices.Contains([]auth.Action{auth.Pull, auth.Push, auth.Delete, auth.All}, auth.Action(a))
+		if known && !slices.Contains(s.actions, a) {
+			s.actions = append(s.actions, a)
+		}
+	}
 }
 
 // parseScope reads one scope. The name is all between the first colon and the last: it may begin with a host and its port. The type
@@ -94,28 +110,6 @@ func (s scope) accesses() []auth.Access {
 		list[i] = auth.Access{Type: s.kind, Name: s.name, Action: a}
 	}
 	return list
-}
-
-// grant is a scope in a token, in the form of the CNCF registry's tokens.
-type grant struct {
-	Type    string        `json:"type"`
-	Class   string        `json:"class,omitempty"`
-	Name    string        `json:"name"`
-	Actions []auth.Action `json:"actions"`
-}
-
-// covers reports whether the grants are enough for an access. Tags are not their affair, and push is enough to overwrite: both are asked of
-// the Authorizer.
-func covers(grants []grant, a auth.Access) bool {
-	for _, g := range grants {
-		if g.Type != a.Type || g.Name != a.Name {
-			continue
-		}
-		if slices.Contains(g.Actions, a.Action) || a.Action == auth.Overwrite && slices.Contains(g.Actions, auth.Push) {
-			return true
-		}
-	}
-	return false
 }
 
 // challengeScope is the accesses as the scope of a challenge: one for each thing, with what is needed of it. Who pushes will pull as well:

@@ -199,9 +199,9 @@ func inScope(identity auth.Identity, accesses []auth.Access) error {
 		return nil
 	}
 	catalogue := auth.Access{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}
-	listed := slices.Contains(accesses, catalogue) && covers(v.grants, catalogue)
+	listed := slices.Contains(accesses, catalogue) && v.grants.covers(catalogue)
 	for _, a := range accesses {
-		if !covers(v.grants, a) && !(listed && a.Action == auth.Pull) {
+		if !v.grants.covers(a) && !(listed && a.Action == auth.Pull) {
 			return auth.ErrScope
 		}
 	}

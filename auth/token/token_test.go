@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -190,10 +189,9 @@ func TestEndpoint(t *testing.T) {
 		"?scope=repository:host:5000/a:*":       200,
 		"?scope=%zz":                            400,
 		"?scope=repository:a:a,b,c,d,e,f,g,h,i": 400,
-		"?scope=repository:" + strings.Repeat("a", 2000) + ":pull":          400,
-		"?" + strings.Repeat("scope=repository:a:pull&", token.MaxScopes):   200,
-		"?" + strings.Repeat("scope=repository:a:pull&", token.MaxScopes+1): 400,
-		"?scope=" + strings.Repeat("repository:a:pull+", token.MaxScopes+1): 400,
+		"?scope=repository:" + strings.Repeat("a", 2000) + ":pull": 400,
+		"?" + strings.Repeat("scope=repository:a:pull&", 500):      200,
+		"?scope=" + strings.Repeat("repository:a:pull+", 500):      200,
 	} {
 		require.Equal(t, want, s.do("GET", "/v2/token"+query, basic("ann", "secret")).StatusCode, query)
 	}
@@ -214,16 +212,6 @@ func TestEndpoint(t *testing.T) {
 		require.Equal(t, "/v2/token", told[i].Path)
 	}
 	require.ErrorIs(t, told[3].Err, auth.ErrCredentials)
-}
-
-// TestTooManyScopes: a token that would not fit into a header is not given.
-func TestTooManyScopes(t *testing.T) {
-	s := newSite(t, ann, auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil }), nil)
-	q := url.Values{}
-	for i := range token.MaxScopes {
-		q.Add("scope", "repository:"+strings.Repeat("a", 190+i)+":pull,push,delete")
-	}
-	require.Equal(t, 400, s.do("GET", "/v2/token?"+q.Encode(), "").StatusCode)
 }
 
 // failing is an Authenticator, an Authorizer and Secrets that do not work.

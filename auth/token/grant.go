@@ -1,0 +1,94 @@
+package token
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+
+	"github.com/registrykit/registry/auth"
+)
+
+// grant is a scope in a token, in the form of the CNCF registry's tokens.
+type grant struct {
+	Type    string        `json:"type"`
+	Class   string        `json:"class,omitempty"`
+	Name    string        `json:"name"`
+	Actions []auth.Action `json:"actions"`
+}
+
+// grants are the scopes of a token: as a list, or, if that would make the token too long, as hashes.
+type grants struct {
+	list   []grant
+	hashes []byte
+}
+
+// covers reports whether the grants are enough for an access. The Authorizer decides about tags and overwriting: a grant has no tag, and push
+// covers overwrite.
+func (g grants) covers(a auth.Access) bool {
+	action := a.Action
+	if action == auth.Overwrite {
+		action = auth.Push
+	}
+	for _, one := range g.list {
+		if one.Type == a.Type && one.Name == a.Name && (slices.Contains(one.Actions, action) || slices.Contains(one.Actions, a.Action)) {
+			return true
+		}
+	}
+	return len(g.hashes) > 0 && coveredByHash(g.hashes, a.Type, a.Name, action)
+}
+
+const (
+	// hashedSize is the number of bytes of a hashed grant: 44 bits of a hash of type and name, and 4 bits for the actions.
+	hashedSize = 6
+	// hashedInToken is what a hashed grant adds to the length of a token, at least: it is in base64 twice.
+	hashedInToken = hashedSize * 16 / 9
+)
+
+// hashedAction returns the bit of an action in a hashed grant, 0 for an action that no grant can have.
+func hashedAction(a auth.Action) uint64 {
+	switch a {
+	case auth.Pull:
+		return 1
+	case auth.Push:
+		return 2
+	case auth.Delete:
+		return 4
+	case auth.All:
+		return 8
+	}
+	return 0
+}
+
+// hashGrants returns the grants in a form whose length does not depend on names, so that a token can be for hundreds of repositories. Two names
+// with the same hash harm nobody: grants only narrow what the Authorizer allows.
+func hashGrants(list []grant) []byte {
+	hashes := make([]byte, 0, len(list)*hashedSize)
+	for _, g := range list {
+		h := hashThing(g.Type, g.Name)
+		for _, a := range g.Actions {
+			h |= hashedAction(a)
+		}
+		hashes = append(hashes, binary.BigEndian.AppendUint64(nil, h<<16)[:hashedSize]...)
+	}
+	return hashes
+}
+
+// coveredByHash reports whether one of the hashed grants is for an action on a thing.
+func coveredByHash(hashes []byte, kind, name string, action auth.Action) bool {
+	want, bit := hashThing(kind, name), hashedAction(action)
+	for chunk := range slices.Chunk(hashes, hashedSize) {
+		var b [8]byte
+		copy(b[:], chunk)
+		h := binary.BigEndian.Uint64(b[:]) >> 16
+		if h&^0xf == want && h&bit != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// hashThing returns 44 bits of the hash of a type and a name, with room for the actions below them.
+func hashThing(kind, name string) uint64 {
+	sum := sha256.Sum256([]byte(kind + ":" + name))
+	return binary.BigEndian.Uint64(sum[:]) >> 16 &^ 0xf
+}
