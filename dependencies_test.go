@@ -34,7 +34,8 @@ func TestBatteries(t *testing.T) {
 		"./auth/rules":      {"github.com/bmatcuk/doublestar/v4", "go.yaml.in/yaml/v4"},
 	} {
 		allowed = append(allowed, "github.com/opencontainers/go-digest", "github.com/distribution/reference",
-			"github.com/registrykit/registry/auth", "github.com/registrykit/registry/reference")
+			"github.com/registrykit/registry/auth", "github.com/registrykit/registry/reference",
+			"github.com/registrykit/registry/internal/hostname", "github.com/registrykit/registry/internal/wire")
 		for _, dep := range dependencies(t, pkg) {
 			require.True(t, within(dep, allowed), "%s depends on %s", pkg, dep)
 		}
@@ -53,6 +54,18 @@ func dependencies(t *testing.T, pkg string) []string {
 func TestGlob(t *testing.T) {
 	for _, dep := range dependencies(t, "./filter/glob") {
 		require.True(t, within(dep, []string{"github.com/registrykit/registry/filter/glob", "github.com/bmatcuk/doublestar/v4"}), "%s", dep)
+	}
+}
+
+// TestServerParts: what goes around an http.Handler or into an http.Server costs no library at all.
+func TestServerParts(t *testing.T) {
+	for _, pkg := range []string{"./middleware"} {
+		for _, dep := range dependencies(t, pkg) {
+			require.True(t, within(dep, []string{
+				"github.com/registrykit/registry/" + strings.TrimPrefix(pkg, "./"),
+				"github.com/registrykit/registry/internal/hostname", "github.com/registrykit/registry/internal/wire",
+			}), "%s depends on %s", pkg, dep)
+		}
 	}
 }
 

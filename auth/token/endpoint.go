@@ -11,10 +11,8 @@ import (
 	"time"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/internal/wire"
 )
-
-// drainTimeout is how long net/http waits, before it answers, for a body that nobody asked for.
-const drainTimeout = 5 * time.Second
 
 // answer is what the endpoint gives: both names of the token are in use.
 type answer struct {
@@ -44,33 +42,33 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	boundBody(w, r)
+	wire.BoundBody(w, r)
 	switch r.Method {
 	case http.MethodGet:
 	case http.MethodPost:
-		refuse(w, http.StatusNotFound, "UNSUPPORTED", "tokens are given to GET")
+		wire.Refuse(w, r, http.StatusNotFound, "UNSUPPORTED", "tokens are given to GET")
 		return
 	default:
 		h.Set("Allow", http.MethodGet)
-		refuse(w, http.StatusMethodNotAllowed, "UNSUPPORTED", "tokens are given to GET")
+		wire.Refuse(w, r, http.StatusMethodNotAllowed, "UNSUPPORTED", "tokens are given to GET")
 		return
 	}
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "UNSUPPORTED", "invalid query string")
+		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "invalid query string")
 		return
 	}
 	if services := q["service"]; len(services) > 1 || len(services) == 1 && services[0] != l.opts.Service {
-		refuse(w, http.StatusBadRequest, "UNSUPPORTED", "tokens for another service")
+		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "tokens for another service")
 		return
 	}
 	scopes, err := parseScopes(q)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "UNSUPPORTED", "malformed scope")
+		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "malformed scope")
 		return
 	}
 	a, err := l.issue(r, scopes)
-	boundBody(w, r)
+	wire.BoundBody(w, r)
 	var limit *auth.LimitError
 	switch {
 	case err == nil:
@@ -82,25 +80,17 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if challenge := l.users.Challenge(r, nil); challenge != "" {
 			h.Set("WWW-Authenticate", challenge)
 		}
-		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED", "invalid credentials")
+		wire.Refuse(w, r, http.StatusUnauthorized, "UNAUTHORIZED", "invalid credentials")
 	case errors.As(err, &limit):
 		h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(limit.RetryAfter.Seconds())), 10))
-		refuse(w, http.StatusTooManyRequests, "TOOMANYREQUESTS", "too many failed logins")
+		wire.Refuse(w, r, http.StatusTooManyRequests, "TOOMANYREQUESTS", "too many failed logins")
 	case errors.Is(err, errTooLong):
-		refuse(w, http.StatusBadRequest, "UNSUPPORTED", "the token would be too long")
+		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "the token would be too long")
 	default:
 		if l.opts.Error != nil {
 			l.opts.Error(r.Context(), err)
 		}
-		refuse(w, http.StatusInternalServerError, "UNKNOWN", "internal error")
-	}
-}
-
-// boundBody bounds how long the rest of the body, which is never looked at, can hold up the answer: a connection on which it does not come would
-// stay for ever. It is called before each thing that may answer, as the time runs from then on.
-func boundBody(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor == 1 && r.Body != nil && r.Body != http.NoBody {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTimeout)) // not every ResponseWriter can
+		wire.Refuse(w, r, http.StatusInternalServerError, "UNKNOWN", "internal error")
 	}
 }
 
@@ -162,13 +152,4 @@ func (l *Logins) audit(r *http.Request, d auth.Decision) {
 	}
 	d.Method, d.Path, d.RemoteAddr, d.UserAgent = r.Method, r.URL.Path, r.RemoteAddr, r.UserAgent()
 	l.opts.Audit(context.WithoutCancel(r.Context()), d)
-}
-
-// refuse answers with an error in the JSON of the distribution spec, which is what clients look for.
-func refuse(w http.ResponseWriter, status int, code, message string) {
-	content, _ := json.Marshal(map[string]any{"errors": []map[string]string{{"code": code, "message": message}}})
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(content)))
-	w.WriteHeader(status)
-	_, _ = w.Write(content)
 }

@@ -2,12 +2,13 @@ package token
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/registrykit/registry/internal/hostname"
 )
 
 // realm returns the URL of the endpoint for a challenge, "" if the request names no usable host. Clients send their password there.
@@ -32,7 +33,7 @@ func (l *Logins) realm(r *http.Request) string {
 		return ""
 	}
 	scheme := "https"
-	if plain && (l.opts.PlainHTTP || loopback(host)) {
+	if plain && (l.opts.PlainHTTP || hostname.Loopback(host)) {
 		scheme = "http"
 	}
 	return scheme + "://" + host + l.opts.Path
@@ -69,15 +70,6 @@ func validHost(host string) bool {
 	}
 	_, err := url.Parse("https://" + host)
 	return err == nil
-}
-
-func loopback(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.Trim(host, "[]")
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
 // setRealm derives Realm from ExternalURL, and refuses values of either that clients would not understand.

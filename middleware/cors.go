@@ -1,0 +1,113 @@
+package middleware
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/registrykit/registry/internal/wire"
+)
+
+// DefaultMaxAge is the default of [CORSOptions].MaxAge.
+const DefaultMaxAge = 10 * time.Minute
+
+// CORSOptions are the options of [CORS].
+type CORSOptions struct {
+	// Origins are the origins whose pages may read answers, such as "https://ui.example". "*" is any page. Default: none.
+	Origins []string
+	// Credentials lets browsers send cookies and TLS client certificates with the requests of these pages. Pages that set the Authorization
+	// header themselves do not need it. It cannot be combined with the origin "*".
+	Credentials bool
+	// MaxAge is how long browsers may remember the answer to a preflight request. Default: DefaultMaxAge. Negative: they must not.
+	MaxAge time.Duration
+}
+
+// What pages may send, and may read of answers, besides what the Fetch standard always allows.
+const (
+	corsMethods        = "GET, HEAD, POST, PUT, PATCH, DELETE"
+	corsRequestHeaders = "Accept, Authorization, Cache-Control, Content-Range, Content-Type, " +
+		"If-Match, If-Modified-Since, If-None-Match, If-Range, If-Unmodified-Since, Range"
+	corsExposedHeaders = "Accept-Ranges, Allow, Content-Length, Content-Range, Docker-Content-Digest, " +
+		"Docker-Distribution-Api-Version, Docker-Upload-Uuid, Etag, Link, Location, OCI-Chunk-Min-Length, " +
+		"OCI-Filters-Applied, OCI-Subject, OCI-Tag, Range, Retry-After, Warning, WWW-Authenticate"
+)
+
+// CORS returns a handler that lets web pages of some origins use the registry, by the headers of the Fetch standard. It answers preflight
+// requests itself, before anybody asks for credentials, and adds the headers to all answers of next: also to errors, to which 401 with
+// its challenge belongs.
+//
+// It permits nothing that next would refuse. If next is [SameOrigin], give that the same origins.
+//
+// It fails if one of the origins is not an origin, or "*" is combined with Credentials.
+func CORS(next http.Handler, opts *CORSOptions) (http.Handler, error) {
+	c := &cors{next: next}
+	if opts == nil {
+		return c, nil
+	}
+	for _, origin := range opts.Origins {
+		if origin == "*" {
+			c.any = true
+			continue
+		}
+		normal, err := parseOrigin(origin)
+		if err != nil {
+			return nil, err
+		}
+		c.origins = append(c.origins, normal)
+	}
+	if c.credentials = opts.Credentials; c.any && c.credentials {
+		return nil, errors.New(`middleware: the origin "*" cannot be combined with Credentials`)
+	}
+	if c.maxAge = opts.MaxAge; c.maxAge == 0 {
+		c.maxAge = DefaultMaxAge
+	}
+	return c, nil
+}
+
+type cors struct {
+	next        http.Handler
+	origins     []string
+	any         bool
+	credentials bool
+	maxAge      time.Duration
+}
+
+func (c *cors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Add("Vary", "Origin") // also without CORS headers: caches must not give this answer to others
+	allowed := c.allowed(r)
+	if allowed != "" {
+		h.Set("Access-Control-Allow-Origin", allowed)
+		h.Set("Access-Control-Expose-Headers", corsExposedHeaders)
+		if c.credentials {
+			h.Set("Access-Control-Allow-Credentials", "true")
+		}
+	}
+	if preflight := r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""; !preflight {
+		c.next.ServeHTTP(w, r)
+		return
+	}
+	if allowed != "" {
+		h.Set("Access-Control-Allow-Methods", corsMethods)
+		h.Set("Access-Control-Allow-Headers", corsRequestHeaders)
+		h.Set("Access-Control-Max-Age", strconv.Itoa(max(0, int(c.maxAge/time.Second))))
+	}
+	wire.BoundBody(w, r)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// allowed returns the value of Access-Control-Allow-Origin; "" if the request is not that of an allowed page.
+func (c *cors) allowed(r *http.Request) string {
+	origin := r.Header.Get("Origin")
+	switch {
+	case origin == "":
+		return ""
+	case slices.Contains(c.origins, origin):
+		return origin
+	case c.any:
+		return "*"
+	}
+	return ""
+}

@@ -1,0 +1,47 @@
+package middleware
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/registrykit/registry/internal/wire"
+)
+
+// SameOrigin returns a handler that refuses writes which a browser sends for a page of another origin, with 403 DENIED. It goes by the headers
+// Sec-Fetch-Site and Origin as [http.CrossOriginProtection] does: requests without them do not come from browsers, and pass, as do GET, HEAD and
+// OPTIONS. trusted are origins whose pages may write, such as "https://ui.example"; they need [CORS] as well.
+//
+// It fails if one of trusted is not an origin.
+func SameOrigin(next http.Handler, trusted ...string) (http.Handler, error) {
+	protection := http.NewCrossOriginProtection()
+	for _, origin := range trusted {
+		normal, err := parseOrigin(origin)
+		if err != nil {
+			return nil, err
+		}
+		if err := protection.AddTrustedOrigin(normal); err != nil {
+			return nil, fmt.Errorf("middleware: %w", err)
+		}
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if protection.Check(r) != nil {
+			wire.Refuse(w, r, http.StatusForbidden, "DENIED", "web pages of other origins may not write to this registry")
+			return
+		}
+		next.ServeHTTP(w, r)
+	}), nil
+}
+
+// parseOrigin returns an origin as browsers write it: in lower case, without a default port.
+func parseOrigin(s string) (string, error) {
+	u, err := url.Parse(strings.ToLower(s))
+	if err != nil || u.Scheme == "" || u.Hostname() == "" || u.User != nil || u.Scheme+"://"+u.Host != u.String() {
+		return "", fmt.Errorf("middleware: %q is not an origin such as https://ui.example or http://localhost:3000", s)
+	}
+	if port := u.Port(); port == "443" && u.Scheme == "https" || port == "80" && u.Scheme == "http" || port == "" {
+		u.Host = strings.TrimSuffix(u.Host, ":"+port)
+	}
+	return u.String(), nil
+}
