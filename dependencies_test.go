@@ -59,7 +59,7 @@ func TestGlob(t *testing.T) {
 
 // TestServerParts: what goes around an http.Handler or into an http.Server costs no library at all.
 func TestServerParts(t *testing.T) {
-	for _, pkg := range []string{"./middleware"} {
+	for _, pkg := range []string{"./middleware", "./certfile"} {
 		for _, dep := range dependencies(t, pkg) {
 			require.True(t, within(dep, []string{
 				"github.com/registrykit/registry/" + strings.TrimPrefix(pkg, "./"),
