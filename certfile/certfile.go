@@ -1,4 +1,5 @@
-// Package certfile serves a TLS certificate from two files that may be renewed while the server runs.
+// Package certfile serves a TLS certificate from two files that may be renewed while the server
+// runs.
 //
 //	cert, err := certfile.New("tls.crt", "tls.key", nil)
 //	if err != nil {
@@ -7,8 +8,9 @@
 //	server.TLSConfig = cert.TLSConfig()
 //	return server.ListenAndServeTLS("", "")
 //
-// New files count from the next handshake on, at the latest a second later, whether they were renamed over the old ones, written in place, or came
-// by a symbolic link that leads elsewhere now, as a kubelet has it. Connections that are open keep what they have. There is no goroutine: the
+// New files count from the next handshake on, at the latest a second later, whether they were
+// renamed over the old ones, written in place, or came by a symbolic link that leads elsewhere now,
+// as a kubelet has it. Connections that are open keep what they have. There is no goroutine: the
 // handshakes look at the files.
 package certfile
 
@@ -33,9 +35,10 @@ const (
 
 // Options are the options of [New]. nil is the zero Options.
 type Options struct {
-	// Error is called when the files cannot be used as they are, once for each reason. The certificate that was read before stays in use, and
-	// the files are read again every Interval. A renewal that replaces one file after the other may be reported, too, if a handshake
-	// sees it half done. Default: nobody is told.
+	// Error is called when the files cannot be used as they are, once for each reason. The
+	// certificate that was read before stays in use, and the files are read again every Interval. A
+	// renewal that replaces one file after the other may be reported, too, if a handshake sees it
+	// half done. Default: nobody is told.
 	Error func(ctx context.Context, err error)
 }
 
@@ -53,9 +56,11 @@ type Certificate struct {
 	failed    string     // the failure that was reported last; "" if the last look was good
 }
 
-// New reads a certificate, followed by those of its intermediate authorities, and its key, all in PEM. opts may be nil.
+// New reads a certificate, followed by those of its intermediate authorities, and its key, all in
+// PEM. opts may be nil.
 //
-// It fails if a file cannot be read, is not a regular file or is longer than MaxSize, or if the two do not belong together.
+// It fails if a file cannot be read, is not a regular file or is longer than MaxSize, or if the two
+// do not belong together.
 func New(certFile, keyFile string, opts *Options) (*Certificate, error) {
 	c := &Certificate{certFile: certFile, keyFile: keyFile, fail: func(context.Context, error) {}, now: time.Now}
 	if opts != nil && opts.Error != nil {
@@ -67,13 +72,15 @@ func New(certFile, keyFile string, opts *Options) (*Certificate, error) {
 	return c, nil
 }
 
-// TLSConfig returns a configuration for a server that presents the certificate, to clients with TLS 1.2 or later. The caller may change it.
+// TLSConfig returns a configuration for a server that presents the certificate, to clients with TLS
+// 1.2 or later. The caller may change it.
 func (c *Certificate) TLSConfig() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.GetCertificate}
 }
 
-// GetCertificate returns the certificate as the files have it, or had it before they became unusable. It is for [tls.Config], and never fails. One
-// handshake at a time looks at the files; the others do not wait for it.
+// GetCertificate returns the certificate as the files have it, or had it before they became
+// unusable. It is for [tls.Config], and never fails. One handshake at a time looks at the files;
+// the others do not wait for it.
 func (c *Certificate) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if c.due() && c.mu.TryLock() {
 		defer c.mu.Unlock()
@@ -90,7 +97,8 @@ func (c *Certificate) due() bool {
 	return left <= 0 || left > Interval
 }
 
-// refresh looks at the files, and reports a failure unless it is the one that was reported last. The caller holds mu.
+// refresh looks at the files, and reports a failure unless it is the one that was reported last.
+// The caller holds mu.
 func (c *Certificate) refresh(ctx context.Context) {
 	err := c.load()
 	c.next.Store(c.now().Add(Interval).UnixNano())
@@ -103,8 +111,9 @@ func (c *Certificate) refresh(ctx context.Context) {
 	}
 }
 
-// load reads the files, and makes a certificate of them if they have changed. It compares their content, since times and sizes
-// do not tell every change, and both files are small. The caller holds mu, or is the only one that knows c.
+// load reads the files, and makes a certificate of them if they have changed. It compares their
+// content, since times and sizes do not tell every change, and both files are small. The caller
+// holds mu, or is the only one that knows c.
 func (c *Certificate) load() error {
 	cert, err := read(c.certFile)
 	if err != nil {

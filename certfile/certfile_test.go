@@ -125,7 +125,8 @@ func TestCertificateRenewedServed(t *testing.T) {
 	s := newSite(t, certFile, keyFile)
 	require.EqualValues(t, 1, s.serial())
 
-	// One file after the other is renamed over the old one: in between, they do not belong together.
+	// One file after the other is renamed over the old one: in between, they do not belong
+	// together.
 	cert, key := issue(t, 2)
 	write(t, certFile, cert)
 	s.pass()
@@ -150,7 +151,8 @@ func TestCertificateRenewedServed(t *testing.T) {
 	require.Empty(t, s.failures())
 }
 
-// TestCertificateSymlinkSwapped has the files as a kubelet has them: links to links into a folder, which another one replaces.
+// TestCertificateSymlinkSwapped has the files as a kubelet has them: links to links into a folder,
+// which another one replaces.
 func TestCertificateSymlinkSwapped(t *testing.T) {
 	dir := t.TempDir()
 	put := func(folder string, serial int64) {
@@ -231,7 +233,8 @@ func TestNewUnusableFilesFail(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestCertificateManyHandshakes renews under many handshakes at once: none fails, and none starts what stays.
+// TestCertificateManyHandshakes renews under many handshakes at once: none fails, and none starts
+// what stays.
 func TestCertificateManyHandshakes(t *testing.T) {
 	certFile, keyFile := newFiles(t)
 	s := newSite(t, certFile, keyFile)

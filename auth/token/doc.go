@@ -13,11 +13,12 @@
 //
 // # What a token is
 //
-// A JWT of a few minutes, signed by Ed25519 with a key that all replicas make from a secret in their storage. It says who the caller is and
-// which scopes it is for: those that were asked for and that the Authorizer allows. Clients do not look into it.
-// A token has at most 7 KiB, which fits the limits for headers of clients, proxies and servers. If the names of the repositories would not fit,
-// the token has hashes of them; some clients ask for every repository that they have touched. A token is for the last 512 repositories
-// of a request.
+// A JWT of a few minutes, signed by Ed25519 with a key that all replicas make from a secret in
+// their storage. It says who the caller is and which scopes it is for: those that were asked for
+// and that the Authorizer allows. Clients do not look into it. A token has at most 7 KiB, which
+// fits the limits for headers of clients, proxies and servers. If the names of the repositories
+// would not fit, the token has hashes of them; some clients ask for every repository that they have
+// touched. A token is for the last 512 repositories of a request.
 //
 // Scopes only narrow. A request that comes with a token needs a scope of the token *and* the Authorizer's word at that moment, with the tag in
 // question: scopes do not know tags, so a token for pushes cannot reach a tag that a rule protects, and what a rule forbids
@@ -27,8 +28,10 @@
 //
 // # Safety
 //
-// The algorithm is fixed and keys are pinned: a key in the header of a token (jwk, x5c, jku) is never looked at. Issuer, audience, exp, nbf and iat
-// are demanded and checked; the clocks of replicas may be up to a minute apart. Tokens that have been verified are remembered by their SHA-256, in bounded number, until they expire or their key is
-// removed. The address of the endpoint that clients are told is https except on loopback, see [Options].ExternalURL
-// and [Options].PlainHTTP.
+// The algorithm is fixed and keys are pinned: a key in the header of a token (jwk, x5c, jku) is
+// never looked at. Issuer, audience, exp, nbf and iat are demanded and checked; the clocks of
+// replicas may be up to a minute apart. Tokens that have been verified are remembered by their
+// SHA-256, in bounded number, until they expire or their key is removed. The address of the
+// endpoint that clients are told is https except on loopback, see [Options].ExternalURL and
+// [Options].PlainHTTP.
 package token

@@ -16,21 +16,22 @@ type grant struct {
 	Actions []auth.Action `json:"actions"`
 }
 
-// grants are the scopes of a token: as a list, or, if that would make the token too long, as hashes.
+// grants are the scopes of a token: as a list, or, if that would make the token too long, as
+// hashes.
 type grants struct {
 	list   []grant
 	hashes []byte
 }
 
-// covers reports whether the grants are enough for an access. The Authorizer decides about tags and overwriting: a grant has no tag, and push
-// covers overwrite.
+// covers reports whether the grants are enough for an access. The Authorizer decides about tags and
+// overwriting: a grant has no tag, and push covers overwrite.
 func (g grants) covers(a auth.Access) bool {
 	action := a.Action
 	if action == auth.Overwrite {
 		action = auth.Push
 	}
 	for _, one := range g.list {
-		if one.Type == a.Type && one.Name == a.Name && (slices.Contains(one.Actions, action) || slices.Contains(one.Actions, a.Action)) {
+		if one.Type == a.Type && one.Name == a.Name && slices.Contains(one.Actions, action) {
 			return true
 		}
 	}
@@ -38,13 +39,16 @@ func (g grants) covers(a auth.Access) bool {
 }
 
 const (
-	// hashedSize is the number of bytes of a hashed grant: 44 bits of a hash of type and name, and 4 bits for the actions.
+	// hashedSize is the number of bytes of a hashed grant: 44 bits of a hash of type and name, and
+	// 4 bits for the actions.
 	hashedSize = 6
-	// hashedInToken is what a hashed grant adds to the length of a token, at least: it is in base64 twice.
+	// hashedInToken is what a hashed grant adds to the length of a token, at least: it is in base64
+	// twice.
 	hashedInToken = hashedSize * 16 / 9
 )
 
-// hashedAction returns the bit of an action in a hashed grant, 0 for an action that no grant can have.
+// hashedAction returns the bit of an action in a hashed grant, 0 for an action that no grant can
+// have.
 func hashedAction(a auth.Action) uint64 {
 	switch a {
 	case auth.Pull:
@@ -59,8 +63,9 @@ func hashedAction(a auth.Action) uint64 {
 	return 0
 }
 
-// hashGrants returns the grants in a form whose length does not depend on names, so that a token can be for hundreds of repositories. Two names
-// with the same hash harm nobody: grants only narrow what the Authorizer allows.
+// hashGrants returns the grants in a form whose length does not depend on names, so that a token
+// can be for hundreds of repositories. Two names with the same hash harm nobody: grants only narrow
+// what the Authorizer allows.
 func hashGrants(list []grant) []byte {
 	hashes := make([]byte, 0, len(list)*hashedSize)
 	for _, g := range list {

@@ -148,7 +148,8 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-// TestLeewayBetweenReplicas: clocks that are half a minute apart, either way, refuse no token, neither a new one nor one that is about to expire.
+// TestLeewayBetweenReplicas: clocks that are half a minute apart, either way, refuse no token,
+// neither a new one nor one that is about to expire.
 func TestLeewayBetweenReplicas(t *testing.T) {
 	store := registrytest.NewStore(t)
 	one, other := newReplica(t, store, ann, all, nil), newReplica(t, store, ann, all, nil)

@@ -17,8 +17,8 @@ import (
 const (
 	// maxToken is how many bytes a token has at most: proxies often take headers of 8 KiB.
 	maxToken = 7 << 10
-	// leeway is how far the clocks of two replicas may be apart. A token is accepted that much before and after the
-	// times it states. A minute is what other implementations allow, too.
+	// leeway is how far the clocks of two replicas may be apart. A token is accepted that much
+	// before and after the times it states. A minute is what other implementations allow, too.
 	leeway = time.Minute
 	// scopesClaim is where the identity of a request with a token has the grants of the token. It holds a *verified, which nobody outside this package
 	// can make.
@@ -36,8 +36,9 @@ type claims struct {
 
 var errTooLong = errors.New("token: too long")
 
-// sign makes a token for a list of grants. If the list is too long for a token, it is hashed, and if that is too long as well, only the
-// last grants are in the token: the client needs those now, and the token is never longer than headers may be.
+// sign makes a token for a list of grants. If the list is too long for a token, it is hashed, and
+// if that is too long as well, only the last grants are in the token: the client needs those now,
+// and the token is never longer than headers may be.
 //
 // Errors: errTooLong, if there is too much to say of the identity alone; those of the secrets.
 func (l *Logins) sign(ctx context.Context, identity auth.Identity, list []grant, now time.Time) (string, error) {

@@ -11,11 +11,14 @@ import (
 	"github.com/registrykit/registry/internal/hostname"
 )
 
-// realm returns the URL of the endpoint for a challenge, "" if the request names no usable host. Clients send their password there.
+// realm returns the URL of the endpoint for a challenge, "" if the request names no usable host.
+// Clients send their password there.
 //
-// Options.Realm and Options.ExternalURL decide first. Otherwise the URL has the host name by which the client came. Its scheme is https
-// unless the name is loopback or Options.PlainHTTP is set: TLS may end in a proxy that is not listed as trusted, and then a realm with
-// http would have clients send passwords in the clear. Headers with another name or scheme count only if a trusted proxy sent them.
+// Options.Realm and Options.ExternalURL decide first. Otherwise the URL has the host name by which
+// the client came. Its scheme is https unless the name is loopback or Options.PlainHTTP is set: TLS
+// may end in a proxy that is not listed as trusted, and then a realm with http would have clients
+// send passwords in the clear. Headers with another name or scheme count only if a trusted proxy
+// sent them.
 func (l *Logins) realm(r *http.Request) string {
 	if l.opts.Realm != "" {
 		return l.opts.Realm
@@ -72,7 +75,8 @@ func validHost(host string) bool {
 	return err == nil
 }
 
-// setRealm derives Realm from ExternalURL, and refuses values of either that clients would not understand.
+// setRealm derives Realm from ExternalURL, and refuses values of either that clients would not
+// understand.
 func (o *Options) setRealm() error {
 	if o.ExternalURL != "" {
 		if u, ok := parseEndpoint(o.ExternalURL); !ok || u.RawQuery != "" || u.ForceQuery {
@@ -90,7 +94,8 @@ func (o *Options) setRealm() error {
 	return nil
 }
 
-// parseEndpoint parses an http or https URL that can stand in the quotes of a challenge. It reports whether clients can use it.
+// parseEndpoint parses an http or https URL that can stand in the quotes of a challenge. It reports
+// whether clients can use it.
 func parseEndpoint(s string) (*url.URL, bool) {
 	u, err := url.Parse(s)
 	ok := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && u.Fragment == "" &&

@@ -25,9 +25,10 @@ type scope struct {
 
 var errScope = errors.New("token: malformed scope")
 
-// parseScopes reads the parameters scope: any number of them, each one or more scopes with spaces between. Scopes of the same thing become
-// one, in the place of the last. Clients append scopes to those they have asked for before, so of more than maxScopes the last ones are kept:
-// they include the one that the client needs now.
+// parseScopes reads the parameters scope: any number of them, each one or more scopes with spaces
+// between. Scopes of the same thing become one, in the place of the last. Clients append scopes to
+// those they have asked for before, so of more than maxScopes the last ones are kept: they include
+// the one that the client needs now.
 //
 // Errors: errScope.
 func parseScopes(q url.Values) ([]scope, error) {
@@ -52,7 +53,8 @@ func parseScopes(q url.Values) ([]scope, error) {
 	return all, nil
 }
 
-// merge adds the actions of an earlier scope of the same thing. Unknown actions mean nothing, and are left out.
+// merge adds the actions of an earlier scope of the same thing. Unknown actions mean nothing, and
+// are left out.
 func (s *scope) merge(earlier scope) {
 	for _, a := range earlier.actions {
 		known := slices.Contains([]auth.Action{auth.Pull, auth.Push, auth.Delete, auth.All}, auth.Action(a))

@@ -17,7 +17,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// manyScopes are scopes of n repositories, whose names are padded to a length with what does not compress.
+// manyScopes are scopes of n repositories, whose names are padded to a length with what does not
+// compress.
 func manyScopes(n, length int) []string {
 	scopes := make([]string, n)
 	for i := range scopes {
@@ -47,8 +48,8 @@ func statuses(s *site, tok string, scopes []string) []int {
 	return list
 }
 
-// TestScopesMany: a client that asks for all the repositories it has touched gets a token that is good for each of them, and not longer than
-// a header may be.
+// TestScopesMany: a client that asks for all the repositories it has touched gets a token that is
+// good for each of them, and not longer than a header may be.
 func TestScopesMany(t *testing.T) {
 	s := newSite(t, ann, all, nil)
 	for _, c := range []struct{ n, length int }{{33, 1}, {100, 20}, {100, 250}, {512, 1}} {
@@ -61,7 +62,8 @@ func TestScopesMany(t *testing.T) {
 	}
 }
 
-// TestScopesManyNarrow: a token for many repositories is for no other one and no other action than were asked for, as a token for few.
+// TestScopesManyNarrow: a token for many repositories is for no other one and no other action than
+// were asked for, as a token for few.
 func TestScopesManyNarrow(t *testing.T) {
 	s := newSite(t, ann, all, nil)
 	scopes := append(manyScopes(120, 60), "repository:only/pull:pull", "repository:only/push:push", "repository:only/delete:delete", "registry:catalog:*")
@@ -121,7 +123,8 @@ func (g grouped) Authenticate(r *http.Request) (auth.Identity, error) {
 	return identity, err
 }
 
-// TestIdentityTooLong: an identity that does not fit into a token by itself is refused, whatever is asked for.
+// TestIdentityTooLong: an identity that does not fit into a token by itself is refused, whatever is
+// asked for.
 func TestIdentityTooLong(t *testing.T) {
 	s := newSite(t, grouped{ann, slices.Repeat([]string{"a-group-with-a-name"}, 400)}, all, nil)
 	for _, scopes := range [][]string{nil, {"repository:a:pull"}, manyScopes(100, 20)} {

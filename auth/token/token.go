@@ -30,14 +30,17 @@ const (
 type Options struct {
 	// Path is the URL path of the endpoint. It must be one that no repository can have. Default: DefaultPath.
 	Path string
-	// Realm is the whole URL of the endpoint, as clients reach it. They send passwords there: http only where these may travel in the clear.
-	// Default: Path below ExternalURL.
+	// Realm is the whole URL of the endpoint, as clients reach it. They send passwords there: http
+	// only where these may travel in the clear. Default: Path below ExternalURL.
 	Realm string
-	// ExternalURL is the URL of the registry as clients reach it, such as "https://registry.example". Set it if a proxy changes the name, the
-	// scheme or the path. Default: the name by which the client came, with https unless that name is loopback and the connection has no TLS.
+	// ExternalURL is the URL of the registry as clients reach it, such as
+	// "https://registry.example". Set it if a proxy changes the name, the scheme or the path.
+	// Default: the name by which the client came, with https unless that name is loopback and the
+	// connection has no TLS.
 	ExternalURL string
-	// PlainHTTP permits a realm with http for names other than loopback, if the client came without TLS. Clients then send passwords and
-	// tokens in the clear. Without it, such clients are sent to an https URL, and cannot log in if nothing answers there.
+	// PlainHTTP permits a realm with http for names other than loopback, if the client came without
+	// TLS. Clients then send passwords and tokens in the clear. Without it, such clients are sent
+	// to an https URL, and cannot log in if nothing answers there.
 	PlainHTTP bool
 	// TrustedProxies are the addresses of proxies whose X-Forwarded-Host and X-Forwarded-Proto are believed. Default: none.
 	TrustedProxies []netip.Prefix

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Split returns the name or address of a Host header or a listening address: without the port, without the brackets of IPv6, in lower case.
+// Split returns the name or address of a Host header or a listening address: without the port,
+// without the brackets of IPv6, in lower case.
 func Split(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -15,7 +16,8 @@ func Split(host string) string {
 	return strings.ToLower(strings.Trim(host, "[]"))
 }
 
-// Loopback reports whether a host, with or without a port, is "localhost" or a loopback address: only this machine reaches it.
+// Loopback reports whether a host, with or without a port, is "localhost" or a loopback address:
+// only this machine reaches it.
 func Loopback(host string) bool {
 	name := Split(host)
 	addr, err := netip.ParseAddr(name)

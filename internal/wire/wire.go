@@ -1,4 +1,5 @@
-// Package wire lets handlers beside and around a registry refuse requests as the registry itself does.
+// Package wire lets handlers beside and around a registry refuse requests as the registry itself
+// does.
 package wire
 
 import (
@@ -8,13 +9,15 @@ import (
 	"time"
 )
 
-// drainTimeout is how long net/http waits, before it answers, for the rest of a body that the handler has not read.
+// drainTimeout is how long net/http waits, before it answers, for the rest of a body that the
+// handler has not read.
 const drainTimeout = 5 * time.Second
 
-// Refuse answers a request with an error in the JSON of the distribution spec, section "Error Codes". Clients show its message to their users.
-// Caches do not keep the answer.
+// Refuse answers a request with an error in the JSON of the distribution spec, section "Error
+// Codes". Clients show its message to their users. Caches do not keep the answer.
 func Refuse(w http.ResponseWriter, r *http.Request, status int, code, message string) {
-	content, _ := json.Marshal(map[string]any{"errors": []map[string]string{{"code": code, "message": message}}}) // cannot fail: strings only
+	list := []map[string]string{{"code": code, "message": message}}
+	content, _ := json.Marshal(map[string]any{"errors": list}) // strings only: it cannot fail
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", strconv.Itoa(len(content)))
@@ -25,10 +28,12 @@ func Refuse(w http.ResponseWriter, r *http.Request, status int, code, message st
 	_, _ = w.Write(content)
 }
 
-// BoundBody bounds the time for which a body that the handler does not read can delay the answer. Without it, a client that announces a body and
-// never sends it keeps the connection for ever. Call it right before each step that may answer: the time runs from the call.
+// BoundBody bounds the time for which a body that the handler does not read can delay the answer.
+// Without it, a client that announces a body and never sends it keeps the connection for ever. Call
+// it right before each step that may answer: the time runs from the call.
 func BoundBody(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 && r.Body != nil && r.Body != http.NoBody {
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTimeout)) // fails if the ResponseWriter has no deadlines
+		// A ResponseWriter without deadlines cannot do it.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTimeout))
 	}
 }

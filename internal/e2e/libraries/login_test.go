@@ -17,8 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRegclientManyRepositories is one client over a hundred private repositories. It asks for a token with the scopes of all the repositories
-// that it has touched, each time it meets another one.
+// TestRegclientManyRepositories is one client over a hundred private repositories. It asks for a
+// token with the scopes of all the repositories that it has touched, each time it meets another
+// one.
 func TestRegclientManyRepositories(t *testing.T) {
 	store := registrytest.NewStore(t)
 	users, err := static.New(map[string]static.User{"ann": {Secret: "secret"}}, nil)
