@@ -15,12 +15,15 @@ const DefaultMaxAge = 10 * time.Minute
 
 // CORSOptions are the options of [CORS].
 type CORSOptions struct {
-	// Origins are the origins whose pages may read answers, such as "https://ui.example". "*" is any page. Default: none.
+	// Origins are the origins whose pages may read answers, such as "https://ui.example". "*" is
+	// any page. Default: none.
 	Origins []string
-	// Credentials lets browsers send cookies and TLS client certificates with the requests of these pages. Pages that set the Authorization
-	// header themselves do not need it. It cannot be combined with the origin "*".
+	// Credentials lets browsers send cookies and TLS client certificates with the requests of these
+	// pages. Pages that set the Authorization header themselves do not need it. It cannot be
+	// combined with the origin "*".
 	Credentials bool
-	// MaxAge is how long browsers may remember the answer to a preflight request. Default: DefaultMaxAge. Negative: they must not.
+	// MaxAge is how long browsers may remember the answer to a preflight request. Default:
+	// DefaultMaxAge. Negative: they must not.
 	MaxAge time.Duration
 }
 
@@ -34,9 +37,10 @@ const (
 		"OCI-Filters-Applied, OCI-Subject, OCI-Tag, Range, Retry-After, Warning, WWW-Authenticate"
 )
 
-// CORS returns a handler that lets web pages of some origins use the registry, by the headers of the Fetch standard. It answers preflight
-// requests itself, before anybody asks for credentials, and adds the headers to all answers of next: also to errors, to which 401 with
-// its challenge belongs.
+// CORS returns a handler that lets web pages of some origins use the registry, by the headers of
+// the Fetch standard. It answers preflight requests itself, before anybody asks for credentials,
+// and adds the headers to all answers of next: also to errors, to which 401 with its challenge
+// belongs.
 //
 // It permits nothing that next would refuse. If next is [SameOrigin], give that the same origins.
 //
@@ -85,7 +89,7 @@ func (c *cors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.Set("Access-Control-Allow-Credentials", "true")
 		}
 	}
-	if preflight := r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""; !preflight {
+	if !preflight(r) {
 		c.next.ServeHTTP(w, r)
 		return
 	}
@@ -98,7 +102,13 @@ func (c *cors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// allowed returns the value of Access-Control-Allow-Origin; "" if the request is not that of an allowed page.
+// preflight reports whether a browser asks if a page may send a request.
+func preflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// allowed returns the value of Access-Control-Allow-Origin; "" if the request is not that of an
+// allowed page.
 func (c *cors) allowed(r *http.Request) string {
 	origin := r.Header.Get("Origin")
 	switch {

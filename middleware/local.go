@@ -9,8 +9,15 @@ import (
 	"github.com/registrykit/registry/internal/wire"
 )
 
-// LocalHost returns a handler that passes on requests whose Host header is "localhost" or a loopback address, with any port, and refuses others
-// with 403 DENIED. names are further host names that it passes on, without ports: those of a proxy on this machine, for example.
+// LocalOnly protects a registry on a loopback address that lets everybody do everything from web
+// pages. It is [LocalHost] around [SameOrigin].
+func LocalOnly(next http.Handler) http.Handler {
+	return LocalHost(sameOrigin(http.NewCrossOriginProtection(), next))
+}
+
+// LocalHost returns a handler that passes on requests whose Host header is "localhost" or a
+// loopback address, with any port, and refuses others with 403 DENIED. names are further host names
+// that it passes on, without ports: those of a proxy on this machine, for example.
 func LocalHost(next http.Handler, names ...string) http.Handler {
 	allowed := make([]string, len(names))
 	for i, name := range names {
@@ -22,6 +29,6 @@ func LocalHost(next http.Handler, names ...string) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		wire.Refuse(w, r, http.StatusForbidden, "DENIED", fmt.Sprintf("this registry is not served under the host name %.300q", r.Host))
+		wire.Refuse(w, r, http.StatusForbidden, "DENIED", fmt.Sprintf("no registry is served under the host name %.300q", r.Host))
 	})
 }

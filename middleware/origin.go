@@ -9,9 +9,11 @@ import (
 	"github.com/registrykit/registry/internal/wire"
 )
 
-// SameOrigin returns a handler that refuses writes which a browser sends for a page of another origin, with 403 DENIED. It goes by the headers
-// Sec-Fetch-Site and Origin as [http.CrossOriginProtection] does: requests without them do not come from browsers, and pass, as do GET, HEAD and
-// OPTIONS. trusted are origins whose pages may write, such as "https://ui.example"; they need [CORS] as well.
+// SameOrigin returns a handler that refuses writes which a browser sends for a page of another
+// origin, with 403 DENIED. It goes by the headers Sec-Fetch-Site and Origin as
+// [http.CrossOriginProtection] does: requests without them do not come from browsers, and pass, as
+// do GET, HEAD and OPTIONS. trusted are origins whose pages may write, such as
+// "https://ui.example"; they need [CORS] as well.
 //
 // It fails if one of trusted is not an origin.
 func SameOrigin(next http.Handler, trusted ...string) (http.Handler, error) {
@@ -25,13 +27,17 @@ func SameOrigin(next http.Handler, trusted ...string) (http.Handler, error) {
 			return nil, fmt.Errorf("middleware: %w", err)
 		}
 	}
+	return sameOrigin(protection, next), nil
+}
+
+func sameOrigin(protection *http.CrossOriginProtection, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if protection.Check(r) != nil {
-			wire.Refuse(w, r, http.StatusForbidden, "DENIED", "web pages of other origins may not write to this registry")
+			wire.Refuse(w, r, http.StatusForbidden, "DENIED", "pages of other origins may not write to this registry")
 			return
 		}
 		next.ServeHTTP(w, r)
-	}), nil
+	})
 }
 
 // parseOrigin returns an origin as browsers write it: in lower case, without a default port.

@@ -6,15 +6,16 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/auth/htpasswd"
 	"github.com/registrykit/registry/auth/rules"
 	"github.com/registrykit/registry/auth/token"
+	"github.com/registrykit/registry/internal/hostname"
 )
 
 // access is what the flags say of who may do what, and over which connections.
@@ -22,6 +23,7 @@ type access struct {
 	tlsCert, tlsKey         string
 	htpasswd, groups, rules string
 	proxies                 []netip.Prefix
+	externalURL             string
 	insecureOpen            bool
 	audit                   bool
 }
@@ -33,6 +35,8 @@ func (a *access) flags() {
 	flag.StringVar(&a.groups, "groups", "", "`file` of lines \"GROUP: USER USER\", for -htpasswd")
 	flag.StringVar(&a.rules, "rules", "", "`file` of rules of who may do what, in YAML; see docs/access.md")
 	flag.Func("trusted-proxy", "`address` or network of a proxy that passes the addresses of clients on, and speaks TLS for the server; may be repeated", a.addProxy)
+	flag.StringVar(&a.externalURL, "external-url", "",
+		"`URL` of the registry as clients reach it, such as https://registry.example, if a proxy changes its name or scheme")
 	flag.BoolVar(&a.insecureOpen, "insecure-open", false, "listen on other addresses than those of loopback although everybody may do everything, or passwords are sent in the clear")
 	flag.BoolVar(&a.audit, "audit", false, "log each decision of who may do what")
 }
@@ -55,12 +59,15 @@ func (a *access) restricted() bool { return a.htpasswd != "" || a.rules != "" }
 
 // check refuses what would be open by oversight.
 func (a *access) check(addr string) error {
+	if _, err := a.externalHost(); err != nil {
+		return err
+	}
 	switch {
 	case (a.tlsCert == "") != (a.tlsKey == ""):
 		return errors.New("-tls-cert and -tls-key belong together")
 	case a.groups != "" && a.htpasswd == "":
 		return errors.New("-groups are those of the users of -htpasswd")
-	case a.insecureOpen || loopback(addr):
+	case a.insecureOpen || hostname.Loopback(addr):
 		return nil
 	case !a.restricted():
 		return fmt.Errorf("-addr %s: everybody who reaches it could push, pull and delete; give -htpasswd or -rules, an -addr on loopback, or -insecure-open", addr)
@@ -69,6 +76,19 @@ func (a *access) check(addr string) error {
 	}
 	return nil
 }
+
+// externalHost returns the host name of -external-url, "" if it is not given.
+func (a *access) externalHost() (string, error) {
+	u, err := url.Parse(a.externalURL)
+	if a.externalURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "") {
+		return "", fmt.Errorf("-external-url %s: not a URL such as https://registry.example", a.externalURL)
+	}
+	return u.Hostname(), nil
+}
+
+// plainHTTP reports whether clients that come by plain HTTP are sent to the token endpoint by plain
+// HTTP: there are no passwords, or -insecure-open permits that they travel in the clear.
+func (a *access) plainHTTP() bool { return a.insecureOpen || a.htpasswd == "" }
 
 // set sees to it that opts hold what the flags say, and returns what answers besides the registry: the token endpoint. Tokens and the places where
 // pages of lists end are good for all that share the secrets.
@@ -95,7 +115,10 @@ func (a *access) set(ctx context.Context, opts *registry.Options, secrets token.
 	if err != nil {
 		return nil, err
 	}
-	logins, err := token.New(secrets, users, access, &token.Options{TrustedProxies: a.proxies, Audit: opts.Audit, Error: report})
+	logins, err := token.New(secrets, users, access, &token.Options{
+		ExternalURL: a.externalURL, PlainHTTP: a.plainHTTP(), TrustedProxies: a.proxies,
+		Audit: opts.Audit, Error: report,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -112,16 +135,6 @@ func nobody(r *http.Request) (auth.Identity, error) {
 		return auth.Identity{}, auth.ErrCredentials
 	}
 	return auth.Identity{}, nil
-}
-
-// loopback reports whether only this machine reaches an address.
-func loopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // audit logs decisions.

@@ -48,6 +48,13 @@ func TestAccessCheck(t *testing.T) {
 		{"127.0.0.1:5000", access{groups: "g"}, false},
 		{"127.0.0.1:5000", access{tlsCert: "c"}, false},
 		{"127.0.0.1:5000", access{tlsKey: "k"}, false},
+		{"127.0.0.1:5000", access{externalURL: "https://registry.example"}, true},
+		{"127.0.0.1:5000", access{externalURL: "http://registry.example:5000/path"}, true},
+		{"127.0.0.1:5000", access{externalURL: "registry.example"}, false},
+		{"127.0.0.1:5000", access{externalURL: "registry.example:5000"}, false},
+		{"127.0.0.1:5000", access{externalURL: "ftp://registry.example"}, false},
+		{"127.0.0.1:5000", access{externalURL: "https://"}, false},
+		{":5000", access{externalURL: "://", insecureOpen: true}, false},
 	} {
 		err := row.access.check(row.addr)
 		require.Equal(t, row.ok, err == nil, "%s %+v: %v", row.addr, row.access, err)

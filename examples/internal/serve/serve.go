@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/certfile"
 	"github.com/registrykit/registry/storage"
 )
 
@@ -37,7 +38,9 @@ type config struct {
 	redirect  bool
 	immutable []string
 	logLevel  slog.Level
+	h2c       bool
 	access    access
+	pages     pages
 	collect   collect
 	uploadTTL time.Duration
 }
@@ -55,7 +58,9 @@ func Main(s Storage) {
 			c.immutable = append(c.immutable, pattern)
 			return nil
 		})
+	flag.BoolVar(&c.h2c, "h2c", false, "speak HTTP/2 without TLS, beside HTTP/1.1, for platforms whose proxies want it")
 	c.access.flags()
+	c.pages.flags()
 	c.collect.flags()
 	flag.DurationVar(&c.uploadTTL, "upload-ttl", storage.DefaultUploadTTL, "`time` after which an upload ends that has had no request")
 	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error; info logs each request")
@@ -70,17 +75,26 @@ func Main(s Storage) {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := errors.Join(c.access.check(c.addr), c.collect.check(), positive("-upload-ttl", c.uploadTTL)); err != nil {
+	if err := c.check(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.logLevel}))
 	if err := run(ctx, c, s.Open, log); err != nil {
 		log.Error("registry stopped", "error", err)
 		os.Exit(1)
 	}
+}
+
+// check refuses flags that make no sense, or would leave something open by oversight.
+func (c *config) check() error {
+	var err error
+	if c.h2c && c.access.tlsCert != "" {
+		err = errors.New("-h2c is HTTP/2 without TLS; with -tls-cert, clients get HTTP/2 anyway")
+	}
+	return errors.Join(err, c.access.check(c.addr), c.pages.check(), c.collect.check(), positive("-upload-ttl", c.uploadTTL))
 }
 
 // run serves until ctx ends, and then lets requests in flight come to their end.
@@ -113,21 +127,22 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 	if err != nil {
 		return err
 	}
+	handler, err := c.pages.around(around(reg), &c.access)
+	if err != nil {
+		return err
+	}
+	server, err := newServer(c, accessLog(log, health(driver, handler)), log)
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", c.addr)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{
-		Handler:           accessLog(log, health(driver, around(reg))),
-		ReadHeaderTimeout: 30 * time.Second,
-		MaxHeaderBytes:    32 << 10,
-		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
 	failed := make(chan error, 1)
 	go func() {
-		if c.access.tlsCert != "" {
-			failed <- server.ServeTLS(listener, c.access.tlsCert, c.access.tlsKey)
+		if server.TLSConfig != nil {
+			failed <- server.ServeTLS(listener, "", "")
 		} else {
 			failed <- server.Serve(listener)
 		}
@@ -141,10 +156,39 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 		return err
 	case <-ctx.Done():
 	}
-	log.Info("stopping: requests in flight have 30 seconds")
+	log.Info("stopping: requests in flight have 30 seconds; a second interrupt ends them")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	return errors.Join(server.Shutdown(grace), reg.Close(grace))
+}
+
+// newServer returns the server for a handler: with TLS if there is a certificate, and with limits
+// for headers and idle connections. What bodies and answers may take, the registry bounds itself.
+func newServer(c config, handler http.Handler, log *slog.Logger) (*http.Server, error) {
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 30 * time.Second,
+		MaxHeaderBytes:    32 << 10,
+		IdleTimeout:       2 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	if c.h2c {
+		server.Protocols = new(http.Protocols)
+		server.Protocols.SetHTTP1(true)
+		server.Protocols.SetUnencryptedHTTP2(true)
+	}
+	if c.access.tlsCert == "" {
+		return server, nil
+	}
+	report := func(ctx context.Context, err error) {
+		log.ErrorContext(ctx, "the certificate cannot be renewed, the old one stays in use", "error", err)
+	}
+	cert, err := certfile.New(c.access.tlsCert, c.access.tlsKey, &certfile.Options{Error: report})
+	if err != nil {
+		return nil, err
+	}
+	server.TLSConfig = cert.TLSConfig()
+	return server, nil
 }
 
 // expire drops what clients began to upload and never finished.

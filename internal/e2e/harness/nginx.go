@@ -21,6 +21,10 @@ type Front struct {
 	Log  string // file with a line "METHOD URI PROTOCOL STATUS" for each request
 }
 
+// FrontHost is the name in the certificate of a Front. A registry behind one must be told of it by
+// -external-url.
+const FrontHost = "registry.example.test"
+
 const nginxConfig = `daemon off;
 pid %[1]s/pid;
 error_log stderr;
@@ -58,7 +62,7 @@ func NewFront(t *testing.T, s *Server) *Front {
 	dir := ShortDir(t)
 	addr, err := freeAddr()
 	require.NoError(t, err)
-	f := &Front{Host: "registry.example.test", Addr: addr, Log: filepath.Join(dir, "access.log")}
+	f := &Front{Host: FrontHost, Addr: addr, Log: filepath.Join(dir, "access.log")}
 	cert := NewCertificate(t, f.Host)
 	f.CA = cert.CA
 	config := filepath.Join(dir, "nginx.conf")

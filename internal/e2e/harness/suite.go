@@ -17,7 +17,8 @@ func Suite(m *testing.M, server **Server) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	s, err := Start(Options{Storage: dir + "/data", Log: dir + "/log"})
+	args := []string{"-external-url", "https://" + FrontHost} // it may stand behind a Front
+	s, err := Start(Options{Storage: dir + "/data", Log: dir + "/log", Args: args})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

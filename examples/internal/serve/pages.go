@@ -1,0 +1,56 @@
+package serve
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/registrykit/registry/middleware"
+)
+
+// pages is what the flags say of web pages.
+type pages struct {
+	origins []string // whose pages may use the registry
+}
+
+func (p *pages) flags() {
+	flag.Func("cors", "`origin` of web pages that may use the registry, such as https://ui.example, or * for all pages, "+
+		"which may only read while everybody may do everything; may be repeated",
+		func(origin string) error {
+			p.origins = append(p.origins, origin)
+			return nil
+		})
+}
+
+// check refuses origins that are none.
+func (p *pages) check() error {
+	if _, err := middleware.CORS(http.NotFoundHandler(), &middleware.CORSOptions{Origins: p.origins}); err != nil {
+		return fmt.Errorf("-cors: %w", err)
+	}
+	return nil
+}
+
+// around opens a registry to the pages of -cors. If everybody may do everything, it also protects
+// the registry from all others: pages that reach it by a name of their own, which only
+// -insecure-open permits, and pages that write.
+func (p *pages) around(reg http.Handler, a *access) (http.Handler, error) {
+	if !a.restricted() {
+		var err error
+		trusted := slices.DeleteFunc(slices.Clone(p.origins), func(origin string) bool { return origin == "*" })
+		if reg, err = middleware.SameOrigin(reg, trusted...); err != nil {
+			return nil, err
+		}
+		if !a.insecureOpen {
+			external, err := a.externalHost()
+			if err != nil {
+				return nil, err
+			}
+			reg = middleware.LocalHost(reg, external)
+		}
+	}
+	if len(p.origins) == 0 {
+		return reg, nil
+	}
+	return middleware.CORS(reg, &middleware.CORSOptions{Origins: p.origins})
+}
