@@ -8,6 +8,7 @@
 //	store, err := storage.New(ctx, driver, nil)
 //	reg, err := registry.New(store, nil)
 //	mux.Handle("/v2/", reg)
+//	server := &http.Server{Handler: mux, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
 //
 // and to Go code in the same process by [Registry.Backend].
 //
@@ -25,6 +26,8 @@
 //   - storage/storagetest: the test kit for drivers
 //   - filter: Backends that change what another one does: read-only, under a prefix and the like
 //   - client: a Backend that is another registry, over HTTP
+//   - middleware: handlers that protect a registry from web pages, or open it to some: host names, origins, CORS
+//   - certfile: a TLS certificate that is renewed without a restart
 //   - registrytest: a registry for tests, in one line, and the test kit for Backends
 //   - examples: programs to begin with
 //
@@ -36,10 +39,12 @@
 //
 // # Security
 //
-// Without Options.Authorizer everybody may do everything. A blob is served only from a repository that has it: that the storage
-// keeps the same content once gives nobody access to it. Uploads belong to the repository and identity that began them. What clients
-// send is never followed: URLs in manifests are stored, not fetched. Manifests are served with the media type they were pushed
-// with, which must be JSON, and with X-Content-Type-Options: nosniff.
+// Without Options.Authorizer everybody may do everything, and on a loopback address that includes
+// every web page that a browser on the machine shows: middleware.LocalOnly refuses those. A blob is
+// served only from a repository that has it: that the storage keeps the same content once gives
+// nobody access to it. Uploads belong to the repository and identity that began them. What clients
+// send is never followed: URLs in manifests are stored, not fetched. Manifests are served with the
+// media type they were pushed with, which must be JSON, and with X-Content-Type-Options: nosniff.
 //
 // Mount a Registry so that it gets paths as the client sent them. [http.ServeMux] answers paths with "//" or ".." by a redirect of its own; where
 // the answer matters, route by prefix before the mux, as examples/server does.

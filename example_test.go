@@ -39,7 +39,7 @@ func ExampleNew() {
 	mux.Handle("/v2/", reg)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "the rest of the program") })
 
-	server := httptest.NewServer(mux) // http.ListenAndServe("127.0.0.1:5000", mux)
+	server := httptest.NewServer(mux) // in a program, an http.Server with timeouts: see examples/embed
 	defer server.Close()
 	for _, path := range []string{"/", "/v2/", "/v2/library/busybox/tags/list"} {
 		res, err := http.Get(server.URL + path)

@@ -4,7 +4,7 @@
 //	go run ./examples/auth -htpasswd users -rules rules.yaml -tls-cert cert.pem -tls-key key.pem
 //	docker login -u ann 127.0.0.1:5000
 //
-// What rules are like is in docs/access.md. Both files may be changed while it runs.
+// What rules are like is in docs/access.md. All four files may be changed while it runs.
 package main
 
 import (
@@ -19,6 +19,7 @@ import (
 	"github.com/registrykit/registry/auth/htpasswd"
 	"github.com/registrykit/registry/auth/rules"
 	"github.com/registrykit/registry/auth/token"
+	"github.com/registrykit/registry/certfile"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
 )
@@ -35,8 +36,17 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := &http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10}
-	log.Fatal(server.ListenAndServeTLS(*cert, *key))
+	renewed, err := certfile.New(*cert, *key, &certfile.Options{Error: func(_ context.Context, err error) {
+		slog.Error("the certificate cannot be renewed, the old one stays in use", "error", err)
+	}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := &http.Server{
+		Addr: *addr, TLSConfig: renewed.TLSConfig(), Handler: handler,
+		ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+	}
+	log.Fatal(server.ListenAndServeTLS("", ""))
 }
 
 // newHandler returns the registry and its token endpoint.

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/middleware"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
 )
@@ -28,7 +30,11 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	mux.Handle("/v2/", reg)
+	mux.Handle("/v2/", middleware.LocalOnly(reg))
 
-	log.Fatal(http.ListenAndServe("127.0.0.1:5000", mux))
+	server := &http.Server{
+		Addr: "127.0.0.1:5000", Handler: mux,
+		ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+	}
+	log.Fatal(server.ListenAndServe())
 }

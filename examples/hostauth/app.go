@@ -35,7 +35,9 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	a.sessions[session] = name
 	a.mu.Unlock()
-	http.SetCookie(w, &http.Cookie{Name: "session", Value: session, Path: "/key", HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	http.SetCookie(w, &http.Cookie{
+		Name: "session", Value: session, Path: "/key", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	})
 }
 
 // newKey makes a new key for the user of the session, in place of an older one.

@@ -26,6 +26,8 @@ func TestHostauth(t *testing.T) {
 	require.Equal(t, 403, send("POST", "/login", "name=eve", form).Code)
 	require.Equal(t, 401, send("POST", "/key", "", nil).Code)
 	session := send("POST", "/login", url.Values{"name": {"ann"}}.Encode(), form).Result().Cookies()[0]
+	require.True(t, session.Secure && session.HttpOnly, "%+v", session)
+	require.Equal(t, http.SameSiteStrictMode, session.SameSite)
 	key := strings.TrimSpace(send("POST", "/key", "", func(r *http.Request) { r.AddCookie(session) }).Body.String())
 
 	as := func(name, key string) func(*http.Request) {

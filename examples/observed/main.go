@@ -10,6 +10,7 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -18,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/middleware"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/memory"
 )
@@ -31,7 +33,11 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	log.Fatal(http.ListenAndServe("127.0.0.1:5000", handler))
+	server := &http.Server{
+		Addr: "127.0.0.1:5000", Handler: handler,
+		ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+	}
+	log.Fatal(server.ListenAndServe())
 }
 
 // newHandler returns the registry at /v2/, observed, and the metrics at /metrics.
@@ -56,5 +62,5 @@ func newHandler(ctx context.Context, spans *trace.TracerProvider) (http.Handler,
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.Handle("/v2/", otelhttp.NewHandler(reg, "registry", otelhttp.WithTracerProvider(spans)))
-	return mux, nil
+	return middleware.LocalOnly(mux), nil // everybody may do everything, and web pages are not everybody
 }

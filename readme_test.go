@@ -1,0 +1,56 @@
+package registry_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestReadmeTwentyLines: the twenty lines of the README are those of examples/embed, which compile.
+func TestReadmeTwentyLines(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, after, _ := strings.Cut(string(readme), "## The twenty lines\n\n```go\n")
+	lines, _, ok := strings.Cut(after, "```\n")
+	require.True(t, ok)
+	program, err := os.ReadFile("examples/embed/main.go")
+	require.NoError(t, err)
+	_, body, ok := strings.Cut(string(program), "func main() {\n")
+	require.True(t, ok)
+	body = strings.ReplaceAll("\n"+strings.TrimSuffix(body, "}\n"), "\n\t", "\n")
+	require.Equal(t, strings.TrimPrefix(body, "\n"), lines)
+}
+
+// TestExampleServersTimeouts: every server that a reader may copy has the timeouts that net/http
+// does not set by itself.
+func TestExampleServersTimeouts(t *testing.T) {
+	files := []string{"README.md", "doc.go", "docs/server.md"}
+	require.NoError(t, filepath.WalkDir("examples", func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) == ".go" && !strings.HasSuffix(path, "_test.go") {
+			files = append(files, path)
+		}
+		return err
+	}))
+	servers := 0
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, short := range []string{"http.ListenAndServe", "http.Serve("} {
+			require.NotContains(t, string(content), short, "%s: a server without timeouts", file)
+		}
+		for i, after := range strings.Split(string(content), "&http.Server{") {
+			if i == 0 {
+				continue
+			}
+			servers++
+			fields, _, _ := strings.Cut(after, "}")
+			require.Contains(t, fields, "ReadHeaderTimeout:", file)
+			require.Contains(t, fields, "IdleTimeout:", file)
+		}
+	}
+	require.GreaterOrEqual(t, servers, 7)
+}
