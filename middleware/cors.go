@@ -98,7 +98,7 @@ func (c *cors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Access-Control-Allow-Headers", corsRequestHeaders)
 		h.Set("Access-Control-Max-Age", strconv.Itoa(max(0, int(c.maxAge/time.Second))))
 	}
-	wire.BoundBody(w, r)
+	wire.Bound(w, r)
 	w.WriteHeader(http.StatusNoContent)
 }
 

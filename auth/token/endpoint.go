@@ -42,7 +42,7 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	wire.BoundBody(w, r)
+	wire.Bound(w, r)
 	switch r.Method {
 	case http.MethodGet:
 	case http.MethodPost:
@@ -68,7 +68,7 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a, err := l.issue(r, scopes)
-	wire.BoundBody(w, r)
+	wire.Bound(w, r)
 	var limit *auth.LimitError
 	switch {
 	case err == nil:

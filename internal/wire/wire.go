@@ -9,9 +9,13 @@ import (
 	"time"
 )
 
-// drainTimeout is how long net/http waits, before it answers, for the rest of a body that the
-// handler has not read.
-const drainTimeout = 5 * time.Second
+const (
+	// drainTimeout is how long net/http waits, before it answers, for the rest of a body that the
+	// handler has not read.
+	drainTimeout = 5 * time.Second
+	// takeTimeout is how long a client may take to read an answer, which is small.
+	takeTimeout = time.Minute
+)
 
 // Refuse answers a request with an error in the JSON of the distribution spec, section "Error
 // Codes". Clients show its message to their users. Caches do not keep the answer.
@@ -23,17 +27,22 @@ func Refuse(w http.ResponseWriter, r *http.Request, status int, code, message st
 	h.Set("Content-Length", strconv.Itoa(len(content)))
 	h.Set("Content-Type", "application/json")
 	h.Set("X-Content-Type-Options", "nosniff")
-	BoundBody(w, r)
+	Bound(w, r)
 	w.WriteHeader(status)
 	_, _ = w.Write(content)
 }
 
-// BoundBody bounds the time for which a body that the handler does not read can delay the answer.
-// Without it, a client that announces a body and never sends it keeps the connection for ever. Call
-// it right before each step that may answer: the time runs from the call.
-func BoundBody(w http.ResponseWriter, r *http.Request) {
+// Bound bounds the time for which a client can hold up a small answer: by a body that it announces
+// and does not send, or by not reading the answer. Without it, such a client keeps the connection
+// for ever. Call it right before each step that may answer: the time runs from the call.
+func Bound(w http.ResponseWriter, r *http.Request) { bound(w, r, drainTimeout, takeTimeout) }
+
+// bound does it by deadlines. A ResponseWriter without deadlines cannot be helped. After the answer,
+// net/http itself removes the deadline for writes.
+func bound(w http.ResponseWriter, r *http.Request, drain, take time.Duration) {
+	rc := http.NewResponseController(w)
 	if r.ProtoMajor == 1 && r.Body != nil && r.Body != http.NoBody {
-		// A ResponseWriter without deadlines cannot do it.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTimeout))
+		_ = rc.SetReadDeadline(time.Now().Add(drain))
 	}
+	_ = rc.SetWriteDeadline(time.Now().Add(take))
 }

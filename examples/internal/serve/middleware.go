@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/registrykit/registry/internal/wire"
 	"github.com/registrykit/registry/storage"
 )
 
@@ -14,9 +15,8 @@ import (
 // http.ServeMux: it would redirect paths with "//" or "..", which the registry refuses.
 func health(driver storage.Driver, reg http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if (r.URL.Path == "/healthz" || r.URL.Path == "/readyz") && r.ProtoMajor == 1 && r.Body != http.NoBody {
-			// net/http reads a body before it answers, and would wait for ever for one that does not come.
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(5 * time.Second))
+		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+			wire.Bound(w, r)
 		}
 		switch r.URL.Path {
 		case "/healthz":
