@@ -11,6 +11,7 @@ import (
 	"github.com/registrykit/registry/registrytest"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
+	"github.com/registrykit/registry/storage/memory"
 )
 
 // reopened returns a function that keeps the driver of each store, and one that opens a second store on it.
@@ -35,6 +36,15 @@ func testStore(t *testing.T, newDriver func(t *testing.T) storage.Driver, store 
 
 func TestStoreInMemory(t *testing.T) {
 	testStore(t, newMemory, nil, registrytest.Options{})
+}
+
+// TestStoreOnSmallObjects: a store whose driver cannot keep a large blob in one object does all that another one does.
+func TestStoreOnSmallObjects(t *testing.T) {
+	testStore(t, func(t *testing.T) storage.Driver {
+		d, err := memory.New(&memory.Options{MaxObjectSize: 5 << 20})
+		require.NoError(t, err)
+		return d
+	}, nil, registrytest.Options{LargeSize: 23<<20 + 1, Appends: 100})
 }
 
 func TestStoreSparse(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"slices"
 	"sync"
 
@@ -47,33 +48,48 @@ func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to 
 	// From here on, what has been received is kept even if the caller goes away.
 	ctx = context.WithoutCancel(ctx)
 	in := &input{r: r, h: h, left: length}
+	for stored := int64(0); ; stored = in.n {
+		if err := u.addSegment(ctx, in, to); err != nil {
+			return stored, err
+		}
+		if !in.ended() {
+			continue // the segment is as large as an object can be
+		}
+		switch {
+		case in.err != nil:
+			return in.n, fmt.Errorf("storage: receiving a blob: %w", in.err)
+		case !in.whole():
+			return in.n, registry.ErrSizeInvalid
+		}
+		return in.n, nil
+	}
+}
+
+// addSegment adds at most one segment to the upload, and changes its record. If that is all, and all has come, it turns the
+// upload to a state. A client that sends the segments of a large blob one by one causes the same writes in the same order.
+func (u *upload) addSegment(ctx context.Context, in *input, to uploadState) error {
+	before := in.n
 	next, written, absorbed, err := u.receive(ctx, in)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	whole := in.err == nil && (length < 0 || in.n == length)
-	if whole {
+	if in.ended() && in.whole() {
 		next.State = to
 	}
-	if in.n > 0 || next.State != u.rec.State {
-		if err := u.advance(ctx, next, h); err != nil {
-			if u.isUnnamed(written, err) {
-				u.s.drop(ctx, written)
-			}
-			if to == committing && u.rec.State == committing && u.names(written) {
-				return 0, errTaken
-			}
-			return 0, err
+	if in.n == before && next.State == u.rec.State {
+		return nil
+	}
+	if err := u.advance(ctx, next, in.h); err != nil {
+		if u.isUnnamed(written, err) {
+			u.s.drop(ctx, written)
 		}
-		u.s.drop(ctx, absorbed)
+		if to == committing && u.rec.State == committing && u.names(written) {
+			return errTaken
+		}
+		return err
 	}
-	switch {
-	case in.err != nil:
-		return in.n, fmt.Errorf("storage: receiving a blob: %w", in.err)
-	case !whole:
-		return in.n, registry.ErrSizeInvalid
-	}
-	return in.n, nil
+	u.s.drop(ctx, absorbed)
+	return nil
 }
 
 // isUnnamed reports whether nothing names segments that the record was to name, whose write has failed with err. One that was refused may have been done
@@ -93,9 +109,11 @@ func (u *upload) names(written []segment) bool {
 // errTaken is that the record, whose answer was lost, has been written as it was to be, and others have committed it before it was written again.
 var errTaken = errors.New("storage: others have committed it")
 
-// receive reads all of in, and returns the record as it becomes with it, the segment written, if any, and those that it has absorbed.
+// receive reads in up to its end, or until a segment is as large as an object can be. It returns the record as it becomes with
+// that, the segment written, if any, and those that it has absorbed.
 func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, written, absorbed []segment, err error) {
 	next = u.rec
+	before := in.n
 	head := heads.Get().(*[InlineSize]byte)
 	defer heads.Put(head)
 	room := InlineSize - len(u.rec.tail)
@@ -118,10 +136,14 @@ func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, wri
 		for _, a := range absorbed {
 			hint += a.Size
 		}
-		hint += int64(len(u.rec.tail)) + in.n + in.left
+		hint += int64(len(u.rec.tail)) + int64(n) + in.left
+	}
+	var from io.Reader = body
+	if limit := u.s.driver.MaxObjectSize(); limit > 0 {
+		from, hint = io.LimitReader(body, limit), min(hint, limit)
 	}
 	// Nobody else has the name, so there is no condition: where a lost answer has a driver send it again, it writes the same.
-	info, err := u.s.driver.Put(ctx, dataKey(seg.Name), body, &PutOptions{Durability: Relaxed, Size: hint})
+	info, err := u.s.driver.Put(ctx, dataKey(seg.Name), from, &PutOptions{Durability: Relaxed, Size: hint})
 	if errors.Is(err, ErrNotExist) {
 		// Somebody else was first, and has merged the segments that this one was to absorb.
 		if err := u.load(ctx); err != nil {
@@ -135,20 +157,27 @@ func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, wri
 	seg.Size = info.Size
 	next.Segments = append(slices.Clone(u.rec.Segments[:keep]), seg)
 	next.tail = nil
-	next.Size += in.n
+	next.Size += in.n - before
 	return next, []segment{seg}, absorbed, nil
 }
 
 // mergeable is how many of the last segments the next one shall absorb: those that are small, and not much larger than what comes
 // after them, so that each byte is written again only as often as the size of its segment doubles.
+//
+// What they have together is never more than half of what an object can have, so there is room for what is new, and segments as
+// large as an object stay as they are.
 func (u *upload) mergeable() int {
 	small := max(mergeSize, u.rec.Size/maxSegments)
+	most := int64(math.MaxInt64)
+	if limit := u.s.driver.MaxObjectSize(); limit > 0 {
+		most = limit / 2
+	}
 	segments := u.rec.Segments
 	n := 0
 	sum := int64(0)
 	for i := len(segments) - 1; i >= 0; i-- {
 		size := segments[i].Size
-		if size >= small || n > 0 && size > sum {
+		if size >= small || n > 0 && size > sum || size > most-sum {
 			break
 		}
 		n++
@@ -191,8 +220,14 @@ type input struct {
 	end  bool
 }
 
+// ended reports whether there is nothing more to read.
+func (in *input) ended() bool { return in.end || in.left == 0 }
+
+// whole reports whether as many bytes have come as were announced.
+func (in *input) whole() bool { return in.err == nil && in.left <= 0 }
+
 func (in *input) Read(p []byte) (int, error) {
-	if in.end || in.left == 0 {
+	if in.ended() {
 		return 0, io.EOF
 	}
 	if in.left > 0 && int64(len(p)) > in.left {

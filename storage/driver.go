@@ -70,7 +70,8 @@ type Driver interface {
 	// Errors: ErrNotExist.
 	Stat(ctx context.Context, key string) (Info, error)
 
-	// Put stores what body holds up to its end at key and returns the Info of the new object. A nil body is empty.
+	// Put stores what body holds up to its end at key and returns the Info of the new object. A nil body is empty. Memory
+	// follows what body has yielded, never what PutOptions.Size promises.
 	//
 	// Errors: ErrExist, ErrChanged (a missing object has changed, too), ErrNoSpace; the error of body as it is or
 	// wrapped. An error of making a Durable object durable, and one of a lost connection, may leave the new object.
@@ -88,6 +89,11 @@ type Driver interface {
 	// An error ends the iteration, ErrKey if the prefix is malformed. The consumer may call any method of the Driver
 	// between two elements.
 	List(ctx context.Context, prefix string, opts *ListOptions) iter.Seq2[Info, error]
+
+	// MaxObjectSize returns the maximum size of an object in bytes, at least MinObjectSize; 0 means that the Driver knows
+	// no limit. The result never changes. A Put of more bytes fails and leaves what was there before. The Store divides a
+	// larger blob among several objects; a Driver that wraps another one passes the limit on.
+	MaxObjectSize() int64
 
 	// Sync makes the present state of keys survive a loss of power, all together: the object that is there, or that
 	// there is none, whichever process and whichever call made it so. What is known to be durable costs nothing.
@@ -178,6 +184,10 @@ type Confined interface {
 // MaxKeyLength is the number of bytes a key has at most. The longest key of the layout, that of a referrer in a
 // repository with a name of 255 characters, is shorter.
 const MaxKeyLength = 900
+
+// MinObjectSize is the smallest maximum size of an object that a [Driver] may have, in bytes. Only blobs are divided among
+// several objects: a registry cannot accept a manifest that is larger than the Driver's maximum.
+const MinObjectSize = 64 << 10
 
 // ValidKey reports whether key is one that every [Driver] must accept: at most MaxKeyLength bytes, components separated by
 // single slashes, each of ASCII letters, digits and the characters - . _ ~ and none of them "." or "..".

@@ -373,6 +373,8 @@ func (d *scheduled) Delete(ctx context.Context, key, ifVersion string) error {
 	return err
 }
 
+func (d *scheduled) MaxObjectSize() int64 { return d.below.MaxObjectSize() }
+
 func (d *scheduled) Sync(ctx context.Context, keys ...string) error {
 	if len(keys) == 0 {
 		return d.below.Sync(ctx)

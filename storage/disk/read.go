@@ -69,6 +69,9 @@ func (d *Driver) Stat(ctx context.Context, key string) (storage.Info, error) {
 	return info(key, &st), nil
 }
 
+// MaxObjectSize implements [storage.Driver]: what a file can hold is the file system's affair.
+func (d *Driver) MaxObjectSize() int64 { return 0 }
+
 // check is what every operation on a key begins with.
 func check(ctx context.Context, op, key string) error {
 	if !storage.ValidKey(key) {

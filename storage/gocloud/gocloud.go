@@ -185,6 +185,9 @@ func (d *Driver) List(ctx context.Context, prefix string, opts *storage.ListOpti
 	}
 }
 
+// MaxObjectSize implements [storage.Driver].
+func (d *Driver) MaxObjectSize() int64 { return 0 }
+
 // Sync implements [storage.Driver]: a store on the network has made durable what it has acknowledged, and a local bucket never does.
 func (d *Driver) Sync(ctx context.Context, keys ...string) error {
 	for _, key := range keys {

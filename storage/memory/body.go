@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"io"
 	"slices"
 
@@ -12,6 +13,8 @@ const (
 	firstBuffer = 512       // bytes, where nothing is known of the size
 	maxHint     = 256 << 10 // bytes set aside on the word of a hint, which may be wrong
 )
+
+var errTooLarge = errors.New("larger than Options.MaxObjectSize")
 
 // read returns what body holds. Its bytes are accounted for as they come, so that bodies being read at the same time
 // cannot go beyond the bound together; the caller releases as many as it was given if it does not keep them, also on an error.
@@ -37,6 +40,9 @@ func (d *Driver) read(ctx context.Context, body io.Reader, hint int64) ([]byte, 
 				return data, storage.ErrNoSpace
 			}
 			data = data[:len(data)+n]
+			if d.maxObject > 0 && int64(len(data)) > d.maxObject {
+				return data, errTooLarge
+			}
 		}
 		if err == io.EOF {
 			break

@@ -20,12 +20,15 @@ type Options struct {
 	// MaxBytes bounds the bytes of all objects together, those included that a Put is still reading; a Put that
 	// would go beyond fails with [storage.ErrNoSpace]. Keys and the index are not counted. 0 means no bound.
 	MaxBytes int64
+	// MaxObjectSize is the maximum size of one object in bytes, at least [storage.MinObjectSize]. Default: 0, no maximum.
+	MaxObjectSize int64
 }
 
 // Driver is a [storage.Driver] in memory. The readers that Open returns also implement [io.Seeker] and
 // [io.WriterTo].
 type Driver struct {
-	max int64
+	max       int64
+	maxObject int64
 
 	mu    sync.RWMutex
 	index index
@@ -43,7 +46,10 @@ func New(opts *Options) (*Driver, error) {
 	if opts.MaxBytes < 0 {
 		return nil, fmt.Errorf("memory: MaxBytes is negative: %d", opts.MaxBytes)
 	}
-	return &Driver{max: opts.MaxBytes}, nil
+	if opts.MaxObjectSize != 0 && opts.MaxObjectSize < storage.MinObjectSize {
+		return nil, fmt.Errorf("memory: MaxObjectSize is less than %d: %d", storage.MinObjectSize, opts.MaxObjectSize)
+	}
+	return &Driver{max: opts.MaxBytes, maxObject: opts.MaxObjectSize}, nil
 }
 
 // Open implements [storage.Driver].
@@ -213,6 +219,9 @@ func pageSize(hint int) int {
 	}
 	return min(hint+1, 1024)
 }
+
+// MaxObjectSize implements [storage.Driver].
+func (d *Driver) MaxObjectSize() int64 { return d.maxObject }
 
 // Sync implements [storage.Driver]: there is nothing to do, and nothing survives a loss of power.
 func (d *Driver) Sync(ctx context.Context, keys ...string) error {

@@ -28,12 +28,21 @@ func TestDriver(t *testing.T) {
 	storagetest.TestDriver(t, func(t *testing.T) storage.Driver { return newDriver(t, nil) }, nil)
 }
 
+// TestDriverWithSmallObjects: a driver whose objects have a maximum size keeps the contract.
+func TestDriverWithSmallObjects(t *testing.T) {
+	storagetest.TestDriver(t, func(t *testing.T) storage.Driver {
+		return newDriver(t, &memory.Options{MaxObjectSize: 5 << 20})
+	}, &storagetest.Options{LargeSize: 5 << 20})
+}
+
 func BenchmarkDriver(b *testing.B) {
 	storagetest.BenchmarkDriver(b, func(b *testing.B) storage.Driver { return newDriver(b, nil) })
 }
 
 func TestNewRefuses(t *testing.T) {
 	_, err := memory.New(&memory.Options{MaxBytes: -1})
+	require.Error(t, err)
+	_, err = memory.New(&memory.Options{MaxObjectSize: storage.MinObjectSize - 1})
 	require.Error(t, err)
 }
 

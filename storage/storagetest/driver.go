@@ -20,7 +20,8 @@ type Options struct {
 	ContentVersions bool
 	// BlindDelete says that a Delete without a version does not tell whether there was an object: it returns nil. Default: false.
 	BlindDelete bool
-	// LargeSize is the size of the large object that is streamed, in bytes. Default: DefaultLargeSize.
+	// LargeSize is the size of the large object that is streamed, in bytes. A maximum size of objects is only tested if it is not
+	// larger. Default: DefaultLargeSize.
 	LargeSize int64
 	// Goroutines is how many goroutines race in tests of conditions. Default: 64.
 	Goroutines int
@@ -56,6 +57,7 @@ func TestDriver(t *testing.T, newDriver func(t *testing.T) storage.Driver, opts 
 		{"IfNotVersion", s.ifNotVersion},
 		{"Empty", s.empty},
 		{"Large", s.large},
+		{"MaxObjectSize", s.maxObjectSize},
 		{"OpenReaderKeepsItsObject", s.openReader},
 		{"Versions", s.versions},
 		{"InfoAgrees", s.infoAgrees},

@@ -254,6 +254,9 @@ func (f *Faulty) alive() error {
 	return nil
 }
 
+// MaxObjectSize implements [storage.Driver].
+func (f *Faulty) MaxObjectSize() int64 { return f.below.MaxObjectSize() }
+
 // Sync implements [storage.Driver].
 func (f *Faulty) Sync(ctx context.Context, keys ...string) error {
 	key := ""

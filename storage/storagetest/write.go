@@ -109,6 +109,35 @@ func (s *suite) sizeHint(t *testing.T) {
 	}
 }
 
+// maxObjectSize: an object can have as many bytes as the driver says, and no more, whatever was declared.
+func (s *suite) maxObjectSize(t *testing.T) {
+	d := s.new(t)
+	ctx := t.Context()
+	limit := d.MaxObjectSize()
+	if limit == 0 || limit > s.LargeSize {
+		require.True(t, limit == 0 || limit >= storage.MinObjectSize)
+		t.Skip("the largest object is larger than Options.LargeSize")
+	}
+	require.GreaterOrEqual(t, limit, int64(storage.MinObjectSize))
+	for _, size := range []int64{0, 1, limit, limit + 1} {
+		info, err := d.Put(ctx, "full", &generator{left: limit}, &storage.PutOptions{Size: size})
+		require.NoError(t, err)
+		require.Equal(t, limit, info.Size)
+		for key, opts := range map[string]*storage.PutOptions{
+			"full": {Size: size, IfVersion: info.Version}, "new": {Size: size, IfAbsent: true}, "other": {Size: size},
+		} {
+			_, err = d.Put(ctx, key, &generator{left: limit + 1}, opts)
+			require.Error(t, err, "one byte more than there can be")
+		}
+		there, err := d.Stat(ctx, "full")
+		require.NoError(t, err)
+		require.Equal(t, info.Version, there.Version)
+		require.Equal(t, []string{"full"}, list(t, d, "", nil))
+		require.NoError(t, d.Delete(ctx, "full", ""))
+	}
+	require.Equal(t, limit, d.MaxObjectSize())
+}
+
 func (s *suite) durabilities(t *testing.T) {
 	d := s.new(t)
 	for _, durability := range []storage.Durability{storage.Durable, storage.Deferred, storage.Relaxed} {
