@@ -31,14 +31,18 @@ import (
 )
 
 func main() {
-	part := flag.Int64("part-size", gocloud.DefaultPartSize>>20, "`MiB` of memory that each upload takes at least, 5 to 5120")
+	size := flag.Int64("part-size", gocloud.DefaultPartSize>>20, "size of the parts of an upload in `MiB`, 5 to 4000; each upload holds one in memory")
+	most := flag.Int("max-parts", gocloud.DefaultMaxParts, "maximum `number` of parts of an object, where the store takes fewer; a larger blob goes on in a further object")
 	serve.Main(serve.Storage{
 		Usage: "`URL` of the bucket: s3://, gs://, azblob://, file:// or mem://, with the parameters that gocloud.dev knows, and prefix=",
 		Open: func(ctx context.Context, name string) (storage.Driver, error) {
-			if *part < 5 || *part > 5<<10 { // before it overflows
-				return nil, fmt.Errorf("-part-size %d is not between 5 and 5120", *part)
+			if *size < 5 || *size > 4000 { // before it overflows
+				return nil, fmt.Errorf("-part-size %d is not between 5 and 4000", *size)
 			}
-			return open(ctx, name, gocloud.Parts{First: *part << 20})
+			if *most < 1 { // 0 would be the default
+				return nil, fmt.Errorf("-max-parts %d is not between 1 and %d", *most, gocloud.DefaultMaxParts)
+			}
+			return open(ctx, name, gocloud.Parts{Size: *size << 20, Max: *most})
 		},
 	})
 }

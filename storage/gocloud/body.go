@@ -112,3 +112,23 @@ func (b *body) finish(err error) error {
 	}
 	return err
 }
+
+// errTooLarge is why a body is not stored that does not fit an object.
+var errTooLarge = errors.New("gocloud: the body is larger than an object can be")
+
+// limitedBody fails with errTooLarge if there is more than room bytes.
+type limitedBody struct {
+	body io.Reader
+	room int64
+}
+
+func (b *limitedBody) Read(p []byte) (int, error) {
+	if int64(len(p)) > b.room+1 {
+		p = p[:b.room+1]
+	}
+	n, err := b.body.Read(p)
+	if b.room -= int64(n); b.room < 0 {
+		return 0, errTooLarge
+	}
+	return n, err
+}

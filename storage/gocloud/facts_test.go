@@ -396,7 +396,7 @@ func TestNewRefuses(t *testing.T) {
 		_, err = gocloud.New(t.Context(), memBucket(t), &gocloud.Options{Prefix: prefix})
 		require.ErrorIs(t, err, storage.ErrKey, prefix)
 	}
-	_, err = gocloud.New(t.Context(), memBucket(t), &gocloud.Options{Parts: gocloud.Parts{First: 1}})
+	_, err = gocloud.New(t.Context(), memBucket(t), &gocloud.Options{Parts: gocloud.Parts{Size: 1}})
 	require.Error(t, err)
 	_, err = gocloud.New(t.Context(), blob.PrefixedBucket(fileBucket(recommended)(t), "dir/no-slash"), nil)
 	require.ErrorIs(t, err, errors.ErrUnsupported)

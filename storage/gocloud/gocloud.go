@@ -27,7 +27,7 @@ type Options struct {
 	Providers []Provider
 	// Locks are those of a local bucket. Drivers on the same objects must be given the same. Default: Locks of their own.
 	Locks *Locks
-	// Parts are the sizes in which a Provider uploads. Default: those of the zero Parts.
+	// Parts say how a Provider divides what it uploads. Default: the zero Parts, with their defaults.
 	Parts Parts
 	// StallTimeout is how long a request to a store on the network may make no progress before it fails with storage.ErrUnavailable. A body
 	// that does not arrive is not the store's doing and does not count. A part of an upload is one step, so the largest must go through in
@@ -55,6 +55,7 @@ type engine interface {
 	put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error)
 	remove(ctx context.Context, key, ifVersion string) error
 	list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error
+	maxObjectSize() int64
 	failure(err error) error
 }
 
@@ -186,7 +187,7 @@ func (d *Driver) List(ctx context.Context, prefix string, opts *storage.ListOpti
 }
 
 // MaxObjectSize implements [storage.Driver].
-func (d *Driver) MaxObjectSize() int64 { return 0 }
+func (d *Driver) MaxObjectSize() int64 { return d.engine.maxObjectSize() }
 
 // Sync implements [storage.Driver]: a store on the network has made durable what it has acknowledged, and a local bucket never does.
 func (d *Driver) Sync(ctx context.Context, keys ...string) error {

@@ -35,6 +35,8 @@ func (l *local) name(key string) string {
 	return l.prefix + objectName(key)
 }
 
+func (l *local) maxObjectSize() int64 { return 0 }
+
 func (l *local) failure(err error) error { return portable(err) }
 
 // localInfo returns the Info of an object. Its version is its time and its size, see Locks.

@@ -101,42 +101,25 @@ func FuzzForeignNames(f *testing.F) {
 	})
 }
 
-func TestPartSizes(t *testing.T) {
-	total := func(p Parts, hint int64) (sum, largest int64) {
-		for n := range maxParts {
-			size := p.Size(n, hint)
-			require.GreaterOrEqual(t, size, int64(5<<20), "S3 takes no smaller parts")
-			sum += size
-			largest = max(largest, size)
-		}
-		return sum, largest
+func TestParts(t *testing.T) {
+	const mib = 1 << 20
+	for _, c := range []struct {
+		parts      Parts
+		size, most int64
+	}{
+		{Parts{}, 8 * mib, 80_000 * mib},
+		{Parts{Max: 1000}, 8 * mib, 8000 * mib},
+		{Parts{Size: 5 * mib}, 5 * mib, 50_000 * mib},
+		{Parts{Size: 5 * mib, Max: 3}, 5 * mib, 15 * mib},
+		{Parts{Size: 4000 * mib}, 4000 * mib, 4 << 40},
+	} {
+		require.NoError(t, c.parts.check())
+		require.Equal(t, c.size, c.parts.PartSize(), "%+v", c.parts)
+		require.Equal(t, c.most, c.parts.ObjectSize(), "%+v", c.parts)
 	}
-	for _, hint := range []int64{0, -1, 1, 8 << 20, 100 << 30, maxObject, 1 << 62} {
-		sum, _ := total(Parts{}, hint)
-		require.Greater(t, sum, int64(maxObject), "hint %d", hint)
-		sum, _ = total(Parts{First: 5 << 20}, hint)
-		require.Greater(t, sum, int64(4<<40), "hint %d", hint)
+	for _, bad := range []Parts{{Size: 1}, {Size: 5*mib - 1}, {Size: 4000*mib + 1}, {Size: -1}, {Max: -1}, {Max: 10_001}} {
+		require.Error(t, bad.check(), "%+v", bad)
 	}
-	// What is in memory follows a thousandth of what is written.
-	written := int64(0)
-	for n := range maxParts {
-		size := Parts{}.Size(n, 0)
-		require.LessOrEqual(t, size, max(DefaultPartSize, written/1000+DefaultPartSize), "part %d after %d bytes", n, written)
-		written += size
-	}
-	sum, largest := total(Parts{Max: 64 << 20}, 0)
-	require.EqualValues(t, 64<<20, largest)
-	require.Greater(t, sum, int64(400<<30))
-	// A known size costs no more parts, nor larger ones, than it needs.
-	require.EqualValues(t, DefaultPartSize, Parts{}.Size(0, 1<<30))
-	require.Less(t, Parts{}.Size(0, 100<<30), int64(32<<20))
-	require.NotPanics(t, func() { Parts{First: 1 << 62}.Size(1<<30, 1<<62) })
-
-	require.Error(t, Parts{First: 1}.check())
-	require.Error(t, Parts{First: 5<<30 + 1}.check(), "no store takes such a part")
-	require.NoError(t, Parts{First: 5 << 30}.check())
-	require.Error(t, Parts{Max: 6 << 20}.check())
-	require.NoError(t, Parts{First: 5 << 20, Max: 5 << 20}.check())
 }
 
 func TestValidPart(t *testing.T) {

@@ -293,6 +293,8 @@ func networkProvider(_ context.Context, bucket *blob.Bucket) (gocloud.Store, err
 	return s, nil
 }
 
+func (s networkStore) MaxObjectSize(p gocloud.Parts) int64 { return p.ObjectSize() }
+
 func (s networkStore) Version(as func(any) bool) string {
 	var etag networkETag
 	as(&etag)

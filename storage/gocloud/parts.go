@@ -1,64 +1,57 @@
 package gocloud
 
-import (
-	"errors"
-	"math"
-)
+import "fmt"
 
-// DefaultPartSize is the value of Parts.First if that is zero, in bytes.
-const DefaultPartSize = 8 << 20
+// Defaults of [Parts].
+const (
+	// DefaultPartSize is the value of Parts.Size if that is zero, in bytes.
+	DefaultPartSize = 8 << 20
+	// DefaultMaxParts is the value of Parts.Max if that is zero: S3 takes no more.
+	DefaultMaxParts = 10_000
+)
 
 const (
-	// maxParts is how many parts an object may have, at the store that allows the fewest (S3).
-	maxParts = 10_000
-	// minPart and maxPartSize are the sizes that the first part has at least and at most, in bytes, at the store that allows the least (S3).
-	minPart     = 5 << 20
-	maxPartSize = 5 << 30
-	// maxObject is the size of the largest object we care for, in bytes.
-	maxObject = 5 << 40
-	// step is after how many parts their size doubles.
-	step = 1000
+	// minPartSize and maxPartSize are the bounds of Parts.Size, in bytes: S3 takes no smaller part, Azure no larger block.
+	minPartSize = 5 << 20
+	maxPartSize = 4000 << 20
+	// maxObjectSize bounds the size of an object that has parts, in bytes. S3 allows 5 TiB, others a little less.
+	maxObjectSize = 4 << 40
 )
 
-// Parts are the sizes of the parts in which an object is uploaded whose length is not known. What has been written decides how large
-// the next part is: an upload that holds n parts in memory takes n times First, or about n thousandths of what has been written if that is more.
+// Parts say how a Provider divides what it uploads. All parts of an object but the last have the same size, as Cloudflare R2
+// demands. The size never depends on the length that a client has declared, so the memory of an upload does not either.
 type Parts struct {
-	// First is the size of the first 1000 parts, in bytes; they double every 1000 parts. 5 MiB to 5 GiB. Default: DefaultPartSize.
-	First int64
-	// Max is the size that no part exceeds, in bytes. It bounds memory, and with it the size of an object: 10,000 parts are all there can
-	// be. Default: none, and then an object may have 5 TiB.
-	Max int64
+	// Size is the size of a part, in bytes. What fits one part is stored with one request. A larger upload holds one part in
+	// memory. 5 MiB to 4000 MiB. Default: DefaultPartSize.
+	Size int64
+	// Max is the maximum number of parts of an object. A blob that needs more of them goes on in a further object; with the
+	// defaults that is every 78 GiB. 1 to 10,000; some stores that speak S3 take 1,000 only. Default: DefaultMaxParts.
+	Max int
 }
 
 func (p Parts) check() error {
-	if first := p.first(); first < minPart || first > maxPartSize {
-		return errors.New("gocloud: Options.Parts.First is not between 5 MiB and 5 GiB")
+	if p.Size != 0 && (p.Size < minPartSize || p.Size > maxPartSize) {
+		return fmt.Errorf("gocloud: Options.Parts.Size is not between 5 MiB and 4000 MiB: %d", p.Size)
 	}
-	if p.Max != 0 && p.Max < p.first() {
-		return errors.New("gocloud: Options.Parts.Max is less than First")
+	if p.Max < 0 || p.Max > DefaultMaxParts {
+		return fmt.Errorf("gocloud: Options.Parts.Max is not between 1 and %d: %d", DefaultMaxParts, p.Max)
 	}
 	return nil
 }
 
-func (p Parts) first() int64 {
-	if p.First == 0 {
+// PartSize returns Size, or its default.
+func (p Parts) PartSize() int64 {
+	if p.Size == 0 {
 		return DefaultPartSize
 	}
-	return p.First
+	return p.Size
 }
 
-// Size returns the size of a part, counted from 0, of an object that is expected to have hint bytes; 0 means not known. The hint may be
-// wrong: whatever it is, parts go on to grow.
-func (p Parts) Size(number int, hint int64) int64 {
-	size := p.first()
-	if hint > 0 { // as if all were written in the first half of the parts
-		size = max(size, min(hint, maxObject)/(maxParts/2)+1)
+// ObjectSize returns the maximum size of an object that has parts, in bytes.
+func (p Parts) ObjectSize() int64 {
+	most := int64(DefaultMaxParts)
+	if p.Max != 0 {
+		most = int64(p.Max)
 	}
-	if doublings := max(number, 0) / step; size <= math.MaxInt64>>doublings>>1 {
-		size <<= doublings
-	}
-	if p.Max > 0 {
-		size = min(size, p.Max)
-	}
-	return size
+	return min(most*p.PartSize(), maxObjectSize)
 }

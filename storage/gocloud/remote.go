@@ -44,6 +44,8 @@ func (m *remote) failure(err error) error {
 	return err
 }
 
+func (m *remote) maxObjectSize() int64 { return m.store.MaxObjectSize(m.parts) }
+
 func (m *remote) stat(ctx context.Context, key string) (storage.Info, error) {
 	ctx, _, stop := newWatch(ctx, m.stall)
 	defer stop()
@@ -171,7 +173,7 @@ func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *st
 	sctx, w, stop := newWatch(ctx, m.stall)
 	defer stop()
 	if from != nil {
-		from = watchedBody{from, w}
+		from = &limitedBody{watchedBody{from, w}, m.maxObjectSize()}
 	}
 	wctx, b := newBody(sctx, from, nil)
 	written, err := m.store.Put(wctx, m.name(key), b, &PutOptions{

@@ -30,6 +30,10 @@ type Store interface {
 	// greater than after, unless that is ""; that only makes it faster. It must fail if the answer is not a list, or not whole.
 	BeforeList(as func(any) bool, after string) error
 
+	// MaxObjectSize returns the maximum size of an object that Put stores in such parts, in bytes. The Driver gives Put no body
+	// that is larger.
+	MaxObjectSize(p Parts) int64
+
 	// Put stores what body holds, if the conditions hold, which the store decides in the same step; else it fails with what Failure
 	// calls [storage.ErrChanged]. If reading body fails, nothing is stored; ctx has been cancelled by then.
 	Put(ctx context.Context, name string, body io.Reader, opts *PutOptions) (Written, error)
@@ -55,9 +59,10 @@ type PutOptions struct {
 	IfAbsent bool
 	// IfVersion, unless "", stores only if the object has this version.
 	IfVersion string
-	// Size is a hint at the number of bytes; 0 means not known. It may be wrong.
+	// Size is the number of bytes that somebody has declared; 0 means not known. It may be wrong, so Put must not take memory for
+	// it: only for what has come.
 	Size int64
-	// Parts are the sizes in which to upload.
+	// Parts say how to divide what is uploaded.
 	Parts Parts
 	// ContentType is that of the object.
 	ContentType string

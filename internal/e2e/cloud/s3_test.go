@@ -75,11 +75,11 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// TestMinIOParts uploads a body whose length is not known, known, and wrongly hinted at: the hint decides how large the parts are.
+// TestMinIOParts uploads a body whose length is not known, known, and wrongly hinted at.
 func TestMinIOParts(t *testing.T) {
 	o := harness.NewMinIO(t)
-	plain := s3Driver(t, o, gocloud.Parts{First: 5 << 20}, nil, "&request_checksum_calculation=when_required")
-	d := s3Driver(t, o, gocloud.Parts{First: 5 << 20}, nil)
+	plain := s3Driver(t, o, gocloud.Parts{Size: 5 << 20}, nil, "&request_checksum_calculation=when_required")
+	d := s3Driver(t, o, gocloud.Parts{Size: 5 << 20}, nil)
 	const size = 123<<20 + 7
 	want, err := harness.Digest(harness.Random(4, size))
 	require.NoError(t, err)

@@ -10,11 +10,12 @@
 //
 // # Writes
 //
-// What fits one part, by [gocloud.Parts], is one Put Blob. What does not is staged block by block, up to 10,000 of them, and becomes visible,
+// What fits one part, by [gocloud.Parts], is one Put Blob. What does not is staged in blocks of one size, up to 10,000 of them, and becomes visible,
 // if the condition holds, with the list of its blocks. The blocks of a write that has failed are never visible, and the service drops them
 // after a week.
 //
-// Each upload takes a buffer as large as the part it is filling, 32 KiB as long as that is enough. What has been filled is sent while
+// Each upload takes a buffer as large as the part it is filling; that of the first part grows with what has come, from 32 KiB on. The
+// length that a client has declared makes it smaller, never larger. What has been filled is sent while
 // the next is filled, as far as Options.ReadAhead allows buffers for that; an upload that gets none waits.
 //
 // A request that fails with what may pass is sent again by the client, as often as its own options say. Where the answer to a conditional write was
@@ -159,9 +160,12 @@ func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
 	return err
 }
 
+// MaxObjectSize implements [gocloud.Store].
+func (s *store) MaxObjectSize(p gocloud.Parts) int64 { return p.ObjectSize() }
+
 // Put implements [gocloud.Store].
 func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocloud.PutOptions) (gocloud.Written, error) {
 	u := newUpload(s, name, opts)
-	version, err := parts.Upload(ctx, s.memory, body, u)
+	version, err := parts.Upload(ctx, s.memory, body, opts.Parts.PartSize(), opts.Size, u)
 	return gocloud.Written{Version: version, ModTime: u.modified}, err
 }

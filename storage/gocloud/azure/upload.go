@@ -52,10 +52,6 @@ func hook[T any](s *store, opts T) error {
 	})
 }
 
-func (u *upload) Size(number int) (part, whole int64) {
-	return u.opts.Parts.Size(number, u.opts.Size), u.opts.Size
-}
-
 func (u *upload) Single(ctx context.Context, content []byte) (string, error) {
 	opts := &blockblob.UploadOptions{HTTPHeaders: u.headers(), AccessConditions: conditions(u.opts.IfAbsent, u.opts.IfVersion)}
 	if err := hook(u.s, opts); err != nil {

@@ -12,13 +12,14 @@
 //
 //	Open    1, also of a range and if the version is known; 2 if it begins at the end of the object or behind it
 //	Stat    1
-//	Put     1 below Parts.First, from there on 1 and 1 for each part
+//	Put     1 below Parts.Size, from there on 1 and 1 for each part
 //	Delete  1
 //	List    1 for each 1000 objects, beginning at After
 //
-// A body of less than Parts.First is one request. A larger one is a resumable upload, whose parts all have that size, since an upload may have
-// any number of them: an upload holds one part in memory and a quarter of a MiB. What was begun and not completed is never visible
-// and is removed by Cloud Storage after a week.
+// A body of less than Parts.Size is one request. A larger one is a resumable upload, whose parts all have about that size. It may
+// have any number of them, so Parts.Max does not count, and an object ends at 5 TiB. An upload holds one part in memory and a
+// quarter of a MiB, whatever length was declared. What was begun and not completed is never visible, and Cloud Storage removes it
+// after a week.
 //
 // # Failures
 //

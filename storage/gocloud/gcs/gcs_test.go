@@ -32,24 +32,23 @@ func TestProviderKnowsItsBuckets(t *testing.T) {
 func TestPartSize(t *testing.T) {
 	const mib = 1 << 20
 	for _, c := range []struct {
-		first, most, hint int64
-		want              int
+		part, hint int64
+		want       int
 	}{
-		{0, 0, 0, 8 * mib},
-		{0, 0, 1, 8 * mib}, // wrong: the body is larger than a head
-		{0, 0, 300 << 10, mib},
-		{0, 0, 3 * mib, 3*mib + granule},
-		{0, 0, 8*mib - 1, 8 * mib},
-		{0, 0, 8 * mib, 8*mib + granule},
-		{0, 0, 64 * mib, 8*mib + granule},
-		{0, 0, 64*mib + 1, 8 * mib},
-		{0, 0, 1 << 50, 8*mib + granule},
-		{32 * mib, 0, 0, 32 * mib},
-		{16 * mib, 16 * mib, 64 * mib, 16 * mib},
-		{5*mib + 1, 5*mib + 1, 0, 5 * mib},
-		{5*mib + 1, 0, 0, 5*mib + granule},
+		{0, 0, 8 * mib},
+		{0, 1, 8 * mib}, // wrong: the body is larger than a head
+		{0, 300 << 10, mib},
+		{0, 3 * mib, 3*mib + granule},
+		{0, 8*mib - 1, 8 * mib},
+		{0, 8 * mib, 8*mib + granule},
+		{0, 64 * mib, 8*mib + granule},
+		{0, 64*mib + 1, 8 * mib},
+		{0, 1 << 50, 8*mib + granule},
+		{32 * mib, 0, 32 * mib},
+		{16 * mib, 64 * mib, 16*mib + granule},
+		{5*mib + 1, 0, 5*mib + granule},
 	} {
-		got := partSize(&gocloud.PutOptions{Size: c.hint, Parts: gocloud.Parts{First: c.first, Max: c.most}})
+		got := partSize(&gocloud.PutOptions{Size: c.hint, Parts: gocloud.Parts{Size: c.part}})
 		require.Equal(t, c.want, got, "%+v", c)
 	}
 }

@@ -15,6 +15,8 @@ import (
 const (
 	// granule is what sizes of parts are multiples of, in bytes: Cloud Storage demands it, the client rounds up.
 	granule = 256 << 10
+	// maxObjectSize is the size that Cloud Storage allows an object, in bytes.
+	maxObjectSize = 5 << 40
 	// leastPart is the size that a hint makes parts have at least, in bytes, so that a wrong one costs no thousands of requests.
 	leastPart = 1 << 20
 	// writeKey is the key in the metadata of an object whose value is the name of the write that stored it.
@@ -23,6 +25,9 @@ const (
 
 // heads holds no state, only memory to use again. A head is the beginning of a body: one that ends in it costs no part.
 var heads = sync.Pool{New: func() any { return new([granule]byte) }}
+
+// MaxObjectSize implements [gocloud.Store]. A resumable upload may have any number of parts.
+func (s *store) MaxObjectSize(gocloud.Parts) int64 { return maxObjectSize }
 
 // Put implements [gocloud.Store].
 func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocloud.PutOptions) (gocloud.Written, error) {
@@ -104,18 +109,15 @@ func fill(p []byte, body io.Reader) (n int, ended bool, err error) {
 	return n, false, nil
 }
 
-// partSize returns the size of the parts of a body that is larger than a head. Any number of parts may be uploaded, so they need not grow.
+// partSize returns the size of the parts of a body that is larger than a head, which is what an upload holds in memory. A hint
+// only makes it smaller, but for one granule.
 func partSize(opts *gocloud.PutOptions) int {
-	size := opts.Parts.Size(0, 0)
+	size := opts.Parts.PartSize()
 	switch {
 	case opts.Size > granule && opts.Size < size: // no more memory than needed
 		size = min(size, max(opts.Size+1, leastPart))
 	case opts.Size > 0 && opts.Size%size == 0: // a body that ends with a part costs one more request, which says so
 		size += granule
 	}
-	size = (size + granule - 1) / granule * granule
-	if most := opts.Parts.Max; most > 0 && size > most {
-		size -= granule
-	}
-	return int(size)
+	return int((size + granule - 1) / granule * granule)
 }

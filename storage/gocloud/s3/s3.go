@@ -24,11 +24,12 @@
 //
 // # Writes
 //
-// What fits one part, by [gocloud.Parts], is one PutObject. What does not is a multipart upload, whose condition is checked when it is
-// completed. One that fails is aborted; what the end of the process leaves is invisible and costs money until a lifecycle rule
+// What fits one part, by [gocloud.Parts], is one PutObject. What does not is a multipart upload, all of whose parts but the last
+// have the same size, and whose condition is checked when it is completed. One that fails is aborted; what the end of the process leaves is invisible and costs money until a lifecycle rule
 // (AbortIncompleteMultipartUpload, 1 day) removes it. Nothing is ever copied.
 //
-// Each upload takes a buffer as large as the part it is filling, 32 KiB as long as that is enough. What has been filled is sent while
+// Each upload takes a buffer as large as the part it is filling; that of the first part grows with what has come, from 32 KiB on. The
+// length that a client has declared makes it smaller, never larger. What has been filled is sent while
 // the next is filled, as far as Options.ReadAhead allows buffers for that; an upload that gets none waits. So the memory is that of one part
 // for each upload, and ReadAhead for all of them together.
 package s3
@@ -189,9 +190,12 @@ func conditions(opts *gocloud.PutOptions) (ifMatch, ifNoneMatch *string) {
 	return ifMatch, ifNoneMatch
 }
 
+// MaxObjectSize implements [gocloud.Store].
+func (s *store) MaxObjectSize(p gocloud.Parts) int64 { return p.ObjectSize() }
+
 // Put implements [gocloud.Store].
 func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocloud.PutOptions) (gocloud.Written, error) {
-	version, err := parts.Upload(ctx, s.memory, body, &upload{s: s, name: name, opts: opts})
+	version, err := parts.Upload(ctx, s.memory, body, opts.Parts.PartSize(), opts.Size, &upload{s: s, name: name, opts: opts})
 	return gocloud.Written{Version: version}, err
 }
 

@@ -30,6 +30,16 @@ type server struct {
 	mu      sync.Mutex
 	objects map[string][]byte
 	foreign http.HandlerFunc // answers if it is not nil: whoever stands before the store
+
+	uploads   map[string]*multipart
+	keep      bool    // the bytes of what has several parts
+	completed int     // how many of them there were
+	parts     int     // how many they had
+	sizes     []int64 // of each
+}
+
+func newServer() *server {
+	return &server{objects: map[string][]byte{}, uploads: map[string]*multipart{}}
 }
 
 const modified = "Mon, 02 Jan 2006 15:04:05 GMT"
@@ -43,21 +53,41 @@ func (s *server) answer(h http.HandlerFunc) {
 
 // openServer returns a driver on a server.
 func openServer(t *testing.T) (*server, *gocloud.Driver) {
-	s := &server{objects: map[string][]byte{}}
+	s := newServer()
+	return s, open(t, s, nil)
+}
+
+// open returns a driver on s, which it reaches over HTTP.
+func open(t *testing.T, s *server, opts *gocloud.Options) *gocloud.Driver {
 	h := httptest.NewServer(s)
 	t.Cleanup(h.Close)
-	client := awss3.New(awss3.Options{
-		BaseEndpoint: &h.URL, Region: "here", UsePathStyle: true, RetryMaxAttempts: 1,
-		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-			return aws.Credentials{AccessKeyID: "id", SecretAccessKey: "secret"}, nil
-		}),
+	return openClient(t, awss3.Options{BaseEndpoint: &h.URL}, opts)
+}
+
+// openSimulated returns a driver on s, of which the bytes of parts are not read.
+func openSimulated(t *testing.T, s *server, parts gocloud.Parts) *gocloud.Driver {
+	return openClient(t, awss3.Options{
+		BaseEndpoint: aws.String("https://store.invalid"), HTTPClient: simulated{s},
+		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
+	}, &gocloud.Options{Parts: parts})
+}
+
+func openClient(t *testing.T, client awss3.Options, opts *gocloud.Options) *gocloud.Driver {
+	client.Region, client.UsePathStyle, client.RetryMaxAttempts = "here", true, 1
+	client.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: "id", SecretAccessKey: "secret"}, nil
 	})
-	bucket, err := s3blob.OpenBucket(t.Context(), client, "bucket", nil)
+	bucket, err := s3blob.OpenBucket(t.Context(), awss3.New(client), "bucket", nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, bucket.Close()) })
-	d, err := gocloud.New(t.Context(), bucket, &gocloud.Options{Providers: []gocloud.Provider{s3.Provider(nil)}})
+	var o gocloud.Options
+	if opts != nil {
+		o = *opts
+	}
+	o.Providers = []gocloud.Provider{s3.Provider(nil)}
+	d, err := gocloud.New(t.Context(), bucket, &o)
 	require.NoError(t, err)
-	return s, d
+	return d
 }
 
 func etag(content []byte) string {
@@ -86,6 +116,10 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	name, ok := strings.CutPrefix(r.URL.Path, "/bucket/")
 	if !ok || name == "" {
 		s.list(w, r)
+		return
+	}
+	if q := r.URL.Query(); q.Has("uploads") || q.Has("uploadId") {
+		s.multipart(w, r, name)
 		return
 	}
 	content, there := s.objects[name]

@@ -31,10 +31,6 @@ type upload struct {
 	parts []types.CompletedPart
 }
 
-func (u *upload) Size(number int) (part, whole int64) {
-	return u.opts.Parts.Size(number, u.opts.Size), u.opts.Size
-}
-
 func (u *upload) Single(ctx context.Context, content []byte) (string, error) {
 	in := &awss3.PutObjectInput{Bucket: &u.s.bucket, Key: &u.name, ContentType: &u.opts.ContentType}
 	in.IfMatch, in.IfNoneMatch = conditions(u.opts)

@@ -35,7 +35,10 @@ func (p *Place) prefix() string {
 
 func (p *Place) driver(t *testing.T, prefix string) storage.Driver {
 	t.Helper()
-	d, err := gocloud.New(t.Context(), p.Open(t), &gocloud.Options{Prefix: prefix, Providers: []gocloud.Provider{p.Provider()}})
+	d, err := gocloud.New(t.Context(), p.Open(t), &gocloud.Options{
+		Prefix: prefix, Providers: []gocloud.Provider{p.Provider()},
+		Parts: gocloud.Parts{Size: 5 << 20, Max: 3}, // so that a blob of the kit takes two objects
+	})
 	require.NoError(t, err)
 	return d
 }

@@ -4,12 +4,8 @@ package parts
 import "sync"
 
 const (
-	// smallBuffer is the size of the buffer that an upload begins with, in bytes.
-	smallBuffer = 32 << 10
-	// middleBuffer is the size of the one that follows if that is full and the part is larger.
-	middleBuffer = 512 << 10
-	// largeBuffer is the largest that is taken for the first part before what has come fills it: how long a body is to become, its sender says.
-	largeBuffer = 8 << 20
+	// unpooled is the size up to which a buffer is not lent again, in bytes: it costs next to nothing.
+	unpooled = 512 << 10
 	// unit is what the capacities of larger ones are multiples of, so that few are different.
 	unit = 1 << 20
 	// maxSizes is how many different capacities are remembered.
@@ -31,7 +27,7 @@ func NewMemory(readAhead int64) *Memory {
 
 // get returns a buffer of a size.
 func (m *Memory) get(size int64) []byte {
-	if size <= middleBuffer {
+	if size <= unpooled {
 		return make([]byte, size)
 	}
 	capacity := (size + unit - 1) / unit * unit
@@ -43,7 +39,7 @@ func (m *Memory) get(size int64) []byte {
 
 // put takes a buffer back.
 func (m *Memory) put(buf []byte) {
-	if capacity := int64(cap(buf)); capacity > middleBuffer {
+	if capacity := int64(cap(buf)); capacity > unpooled {
 		m.pool(capacity).Put(&buf)
 	}
 }

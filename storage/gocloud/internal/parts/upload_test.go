@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"slices"
@@ -16,8 +17,7 @@ import (
 
 // target keeps what it is given.
 type target struct {
-	size, whole int64
-	fail        int // the part that fails; -1 is none
+	fail int // the part that fails; -1 is none
 
 	mu      sync.Mutex
 	parts   map[int][]byte
@@ -28,8 +28,6 @@ type target struct {
 }
 
 var errPart = errors.New("part refused")
-
-func (t *target) Size(int) (part, whole int64) { return t.size, t.whole }
 
 func (t *target) Single(_ context.Context, content []byte) (string, error) {
 	t.single = bytes.Clone(content)
@@ -72,12 +70,15 @@ func pattern(n int) []byte {
 // TestUpload stores bodies of all sizes around those of the buffers, whatever the hint and whatever may be sent ahead.
 func TestUpload(t *testing.T) {
 	const part = 700 << 10
-	for _, n := range []int{0, 1, smallBuffer - 1, smallBuffer, smallBuffer + 1, middleBuffer, middleBuffer + 1, part - 1, part, part + 1, 2*part - 1, 2 * part, 5*part + 3} {
+	for _, n := range []int{
+		0, 1, firstBuffer - 1, firstBuffer, firstBuffer + 1, growth * firstBuffer, growth*firstBuffer + 1, unpooled, unpooled + 1,
+		part - 1, part, part + 1, 2*part - 1, 2 * part, 5*part + 3,
+	} {
 		content := pattern(n)
-		for _, hint := range []int64{0, int64(n), 1, 10 * part} {
+		for _, hint := range []int64{0, int64(n), 1, int64(n) - 1, 100_000, 10 * part, 5 << 40} {
 			for _, ahead := range []int64{-1, 3 * part} {
-				m, tg := NewMemory(ahead), &target{size: part, whole: hint, fail: -1, parts: map[int][]byte{}}
-				version, err := Upload(t.Context(), m, iotest.HalfReader(bytes.NewReader(content)), tg)
+				m, tg := NewMemory(ahead), &target{fail: -1, parts: map[int][]byte{}}
+				version, err := Upload(t.Context(), m, iotest.HalfReader(bytes.NewReader(content)), part, hint, tg)
 				require.NoError(t, err)
 				require.Equal(t, max(ahead, 0), m.left, "what was reserved is given back")
 				if n <= part {
@@ -102,52 +103,76 @@ func TestUpload(t *testing.T) {
 	}
 }
 
-// TestUploadBelievesNothing has a body begin that claims to become so large that a part of it would be huge: memory is taken for what comes.
-func TestUploadBelievesNothing(t *testing.T) {
+// TestUploadTakesMemoryForWhatComes: what a client has declared does not make a buffer larger than four times what has come, and
+// less than a part costs less than a part.
+func TestUploadTakesMemoryForWhatComes(t *testing.T) {
 	broken := errors.New("broken")
-	tg := &target{size: 1 << 30, whole: 5 << 40, fail: -1, parts: map[int][]byte{}}
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	_, err := Upload(t.Context(), NewMemory(0), io.MultiReader(bytes.NewReader(pattern(100_000)), iotest.ErrReader(broken)), tg)
-	require.ErrorIs(t, err, broken)
-	runtime.ReadMemStats(&after)
-	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2*largeBuffer))
-
-	// What does come is whole.
-	const part = 3*largeBuffer + 5
-	content := pattern(part + 1000)
-	for _, whole := range []int64{0, 1, 5 << 40} {
-		tg = &target{size: part, whole: whole, fail: -1, parts: map[int][]byte{}}
-		_, err = Upload(t.Context(), NewMemory(0), bytes.NewReader(content), tg)
-		require.NoError(t, err)
-		require.Len(t, tg.parts[0], part)
-		require.True(t, bytes.Equal(content, slices.Concat(tg.parts[0], tg.parts[1])))
+	const part = 64 << 20
+	for _, n := range []int{1000, 100_000, 3 << 20} {
+		tg := &target{fail: -1, parts: map[int][]byte{}}
+		var before, after runtime.MemStats
+		content := pattern(n)
+		runtime.ReadMemStats(&before)
+		_, err := Upload(t.Context(), NewMemory(0), io.MultiReader(bytes.NewReader(content), iotest.ErrReader(broken)), part, 5<<40, tg)
+		require.ErrorIs(t, err, broken)
+		runtime.ReadMemStats(&after)
+		// All buffers together: the last one, and a third of it before.
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2*(growth*n+firstBuffer+unit)), "%d bytes", n)
 	}
 }
 
-// growing doubles the size of its parts every 3 of them.
-type growing struct{ target }
+// untouched is a body of so many bytes that nobody writes anywhere: what is simulated is only how they are divided.
+type untouched struct{ left int64 }
 
-func (g *growing) Size(number int) (part, whole int64) { return int64(100_000) << (number / 3), 0 }
-
-// TestUploadGrows streams a body of unknown length into parts that grow: what gocloud.Parts does every 1000 parts, in small.
-func TestUploadGrows(t *testing.T) {
-	content := pattern(20_000_000)
-	g := &growing{target{fail: -1, parts: map[int][]byte{}}}
-	_, err := Upload(t.Context(), NewMemory(10_000_000), iotest.OneByteReader(bytes.NewReader(content[:1000])), g)
-	require.NoError(t, err)
-	require.Equal(t, content[:1000], g.single)
-	_, err = Upload(t.Context(), NewMemory(10_000_000), bytes.NewReader(content), g)
-	require.NoError(t, err)
-	require.Equal(t, 19, g.done)
-	var got []byte
-	for i := range g.done {
-		if i < g.done-1 {
-			require.Len(t, g.parts[i], 100_000<<(i/3))
-		}
-		got = append(got, g.parts[i]...)
+func (u *untouched) Read(p []byte) (int, error) {
+	if u.left == 0 {
+		return 0, io.EOF
 	}
-	require.True(t, bytes.Equal(content, got))
+	n := min(int64(len(p)), u.left)
+	u.left -= n
+	return int(n), nil
+}
+
+// counted is a target that keeps sizes only, and refuses what Cloudflare R2 refuses: parts of different sizes before the last.
+type counted struct {
+	target
+	mu    sync.Mutex
+	sizes map[int]int64
+}
+
+func (c *counted) Part(_ context.Context, number int, content []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sizes[number] = int64(len(content))
+	return nil
+}
+
+func (c *counted) Complete(_ context.Context, parts int) (string, error) {
+	for n := range parts - 1 {
+		if c.sizes[n] != c.sizes[0] {
+			return "", fmt.Errorf("InvalidPart: number %d has %d bytes, and the first %d", n, c.sizes[n], c.sizes[0])
+		}
+	}
+	return c.target.Complete(context.Background(), parts)
+}
+
+// TestUploadKeepsThePartSize: parts do not grow, however many there are and whatever was declared.
+func TestUploadKeepsThePartSize(t *testing.T) {
+	const part = 8 << 20
+	for _, size := range []int64{part + 1, 2500 * part, 10_000*part - 1, 10_000 * part, 5<<40 + 5} {
+		for _, hint := range []int64{1, 5 << 40} {
+			c := &counted{target: target{fail: -1}, sizes: map[int]int64{}}
+			_, err := Upload(t.Context(), NewMemory(0), &untouched{size}, part, hint, c)
+			require.NoError(t, err)
+			require.EqualValues(t, (size+part-1)/part, c.done)
+			sum := int64(0)
+			for _, n := range c.sizes {
+				sum += n
+			}
+			require.Equal(t, size, sum)
+			require.EqualValues(t, part, c.sizes[0])
+		}
+	}
 }
 
 // TestUploadFails: what has failed is aborted, nothing is completed, and all memory comes back.
@@ -155,20 +180,20 @@ func TestUploadFails(t *testing.T) {
 	const part = 1 << 20
 	for _, ahead := range []int64{-1, 8 * part} {
 		for fail := range 4 {
-			m, tg := NewMemory(ahead), &target{size: part, fail: fail, parts: map[int][]byte{}}
-			_, err := Upload(t.Context(), m, bytes.NewReader(pattern(3*part+1)), tg)
+			m, tg := NewMemory(ahead), &target{fail: fail, parts: map[int][]byte{}}
+			_, err := Upload(t.Context(), m, bytes.NewReader(pattern(3*part+1)), part, 0, tg)
 			require.ErrorIs(t, err, errPart)
 			require.True(t, tg.aborted)
 			require.Zero(t, tg.done)
 			require.Equal(t, max(ahead, 0), m.left)
 		}
-		m, tg := NewMemory(ahead), &target{size: part, fail: -1, parts: map[int][]byte{}}
+		m, tg := NewMemory(ahead), &target{fail: -1, parts: map[int][]byte{}}
 		errBody := errors.New("body")
-		_, err := Upload(t.Context(), m, io.MultiReader(bytes.NewReader(pattern(2*part+5)), iotest.ErrReader(errBody)), tg)
+		_, err := Upload(t.Context(), m, io.MultiReader(bytes.NewReader(pattern(2*part+5)), iotest.ErrReader(errBody)), part, 0, tg)
 		require.ErrorIs(t, err, errBody)
 		require.True(t, tg.aborted)
-		tg = &target{size: part, fail: -1, parts: map[int][]byte{}}
-		_, err = Upload(t.Context(), m, iotest.ErrReader(errBody), tg)
+		tg = &target{fail: -1, parts: map[int][]byte{}}
+		_, err = Upload(t.Context(), m, iotest.ErrReader(errBody), part, 0, tg)
 		require.ErrorIs(t, err, errBody)
 		require.False(t, tg.begun)
 	}
