@@ -124,7 +124,7 @@ func (d *Driver) removeDir(path string) error {
 }
 
 func isEmpty(dir string) bool {
-	f, err := os.Open(dir)
+	f, err := openFile(dir, syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if err != nil {
 		return false
 	}

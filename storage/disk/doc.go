@@ -31,7 +31,8 @@
 //
 // # Security
 //
-// Directories are created with mode 0700 and files with 0600. Symbolic links at the name of an object are not followed
-// and do not appear in lists. Whoever can write to the directory can change what the registry serves: that is not
+// Directories are created with mode 0700 and files with 0600. Only a regular file is an object: symbolic links at the name of
+// an object are not followed, and neither they nor FIFOs, sockets, devices and directories can be read, deleted or listed. A Put
+// replaces all of them but a directory. Nothing ever waits for the other end of a FIFO. Whoever can write to the directory can change what the registry serves: that is not
 // checked here.
 package disk

@@ -115,15 +115,15 @@ func (d *Driver) makeRoot(path string) error {
 	if err := os.Mkdir(path, dirMode); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	return d.syncFile(up)
+	return d.syncDirectory(up)
 }
 
-// syncFile syncs the file or directory at path.
-func (d *Driver) syncFile(path string) error {
+// syncDirectory syncs the directory at path.
+func (d *Driver) syncDirectory(path string) error {
 	if d.fsync == nil {
 		return nil
 	}
-	f, err := openFile(path, syscall.O_RDONLY, 0)
+	f, err := openFile(path, syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ package disk
 
 import (
 	"context"
-	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -28,16 +27,9 @@ func (d *Driver) Open(ctx context.Context, key string, opts *storage.OpenOptions
 			return nil, info(key, &st), storage.ErrNotModified
 		}
 	}
-	fd, err := openFd(d.objects+path, syscall.O_RDONLY, 0)
-	if err != nil {
-		return nil, storage.Info{}, failure("open", key, openError(err))
-	}
 	var st syscall.Stat_t
-	if err := fstat(fd, &st); err != nil || !isFile(&st) {
-		_ = syscall.Close(fd)
-		if err == nil {
-			err = storage.ErrNotExist
-		}
+	fd, err := d.openObject(path, &st)
+	if err != nil {
 		return nil, storage.Info{}, failure("open", key, err)
 	}
 	f, i := os.NewFile(uintptr(fd), d.objects+path), info(key, &st)
@@ -78,13 +70,4 @@ func check(ctx context.Context, op, key string) error {
 		return failure(op, key, storage.ErrKey)
 	}
 	return ctx.Err()
-}
-
-// openError returns what it means that an object could not be opened. Below a file there is nothing, and
-// a symbolic link (ELOOP) is no object.
-func openError(err error) error {
-	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
-		return storage.ErrNotExist
-	}
-	return err
 }

@@ -62,6 +62,40 @@ func isFile(st *syscall.Stat_t) bool { return uint32(st.Mode)&syscall.S_IFMT == 
 
 func isDir(st *syscall.Stat_t) bool { return uint32(st.Mode)&syscall.S_IFMT == syscall.S_IFDIR }
 
+// openObject opens the object at a path below objects/ for reading, and fills st with its attributes. It never waits, as open(2) does
+// for somebody to open the other end of a FIFO.
+//
+// Errors: storage.ErrNotExist, also for what is no regular file.
+func (d *Driver) openObject(path string, st *syscall.Stat_t) (fd int, err error) {
+	if fd, err = openFd(d.objects+path, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0); err != nil {
+		return -1, openError(err)
+	}
+	if err = fstat(fd, st); err == nil && !isFile(st) {
+		err = storage.ErrNotExist
+	}
+	if err == nil {
+		err = syscall.SetNonblock(fd, false) // else os.NewFile takes it for what can be polled
+	}
+	if err != nil {
+		_ = syscall.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// openError returns what it means that an object could not be opened. Below a file there is nothing, and neither a symbolic link
+// (ELOOP), a socket nor a device is an object.
+func openError(err error) error {
+	for _, e := range []syscall.Errno{
+		syscall.ENOENT, syscall.ENOTDIR, syscall.ELOOP, syscall.ENXIO, syscall.ENODEV, syscall.EOPNOTSUPP,
+	} {
+		if errors.Is(err, e) {
+			return storage.ErrNotExist
+		}
+	}
+	return err
+}
+
 // object fills st with the attributes of the object at a path below objects/.
 //
 // Errors: storage.ErrNotExist, also for what is no regular file.

@@ -5,6 +5,7 @@ package disk
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"syscall"
 
@@ -154,18 +155,16 @@ func (b *batch) syncObject(path string, seen stamp) error {
 
 // syncContent syncs the file at path and returns its stamp, which is zero if there is no file.
 func (b *batch) syncContent(path string) (stamp, error) {
-	f, err := openFile(b.d.objects+path, syscall.O_RDONLY, 0)
-	if err != nil {
-		if err = openError(err); errors.Is(err, storage.ErrNotExist) {
-			return stamp{}, nil
-		}
-		return stamp{}, err
-	}
-	defer func() { _ = f.Close() }()
 	var st syscall.Stat_t
-	if err := fstat(int(f.Fd()), &st); err != nil {
+	fd, err := b.d.openObject(path, &st)
+	if errors.Is(err, storage.ErrNotExist) {
+		return stamp{}, nil
+	}
+	if err != nil {
 		return stamp{}, err
 	}
+	f := os.NewFile(uintptr(fd), b.d.objects+path)
+	defer func() { _ = f.Close() }()
 	return stampOf(&st), b.d.fsync(f)
 }
 
@@ -173,7 +172,7 @@ func (b *batch) syncContent(path string) (stamp, error) {
 // nearest one above that is there knows.
 func (d *Driver) syncDir(path string) error {
 	for {
-		err := d.syncFile(d.objects + path)
+		err := d.syncDirectory(d.objects + path)
 		if err == nil || path == "" || !errors.Is(openError(err), storage.ErrNotExist) {
 			return err
 		}

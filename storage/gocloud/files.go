@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"syscall"
 
 	"gocloud.dev/blob"
 
@@ -47,6 +48,21 @@ func (f *files) probe(name string) error {
 }
 
 func (f *files) path(name string) string { return filepath.Join(f.root, filepath.FromSlash(name)) }
+
+// regular fails if what has a name is no regular file: that is no object, as in lists. fileblob would follow a symbolic link, read a
+// device, and wait for somebody to open the other end of a FIFO.
+//
+// Errors: storage.ErrNotExist.
+func (f *files) regular(name string) error {
+	info, err := os.Lstat(f.path(name))
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("gocloud: no regular file: %w", storage.ErrNotExist)
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		err = meaning(storage.ErrNotExist, err)
+	}
+	return err
+}
 
 func (f *files) list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error {
 	w := walk{f: f, ctx: ctx, opts: opts, yield: yield}

@@ -49,11 +49,16 @@ func localInfo(key string, t time.Time, size int64) storage.Info {
 // replaces an object and the file that holds its metadata one after the other.
 func (l *local) steady(name string, read func() error) error {
 	err := read()
-	if err == nil || l.files == nil || gcerrors.Code(err) == gcerrors.NotFound {
+	if err == nil || l.files == nil || missing(err) {
 		return err
 	}
 	defer l.locks.unlock(l.locks.lock(name))
 	return read()
+}
+
+// missing reports whether an error says that there is no object.
+func missing(err error) bool {
+	return errors.Is(err, storage.ErrNotExist) || gcerrors.Code(err) == gcerrors.NotFound
 }
 
 func (l *local) stat(ctx context.Context, key string) (info storage.Info, err error) {
@@ -67,6 +72,11 @@ func (l *local) stat(ctx context.Context, key string) (info storage.Info, err er
 
 // look is stat of a name, for callers that hold its lock.
 func (l *local) look(ctx context.Context, key, name string) (storage.Info, error) {
+	if l.files != nil {
+		if err := l.files.regular(name); err != nil {
+			return storage.Info{}, err
+		}
+	}
 	a, err := l.bucket.Attributes(ctx, name)
 	if err != nil {
 		return storage.Info{}, err
@@ -82,6 +92,11 @@ func (l *local) open(ctx context.Context, key string, opts *storage.OpenOptions)
 	name := l.name(key)
 	var r *blob.Reader
 	err = l.steady(name, func() error {
+		if l.files != nil {
+			if err := l.files.regular(name); err != nil {
+				return err
+			}
+		}
 		r, err = l.bucket.NewRangeReader(ctx, name, opts.Offset, length, nil)
 		return err
 	})
@@ -138,13 +153,13 @@ func allowed(opts *storage.PutOptions, stat func() (storage.Info, error)) error 
 		return nil
 	}
 	info, err := stat()
-	missing := gcerrors.Code(err) == gcerrors.NotFound
+	absent := missing(err)
 	switch {
-	case err != nil && !missing:
+	case err != nil && !absent:
 		return err
-	case opts.IfAbsent && !missing:
+	case opts.IfAbsent && !absent:
 		return storage.ErrExist
-	case opts.IfVersion != "" && (missing || info.Version != opts.IfVersion):
+	case opts.IfVersion != "" && (absent || info.Version != opts.IfVersion):
 		return storage.ErrChanged
 	}
 	return nil
