@@ -65,8 +65,8 @@ type Store struct {
 
 var _ registry.Backend = (*Store)(nil)
 
-// New returns the Store on a storage, which it prepares if it is empty. opts may be nil. It starts nothing, and there is nothing to
-// close.
+// New returns the Store on a storage, which it prepares if it is empty. opts may be nil. It starts nothing, and the Store need not be
+// closed. The driver remains the caller's, who closes it if it has to be closed, once no request is running any more.
 //
 // It fails if the storage does not answer, or has a layout of a newer version of this package.
 func New(ctx context.Context, driver Driver, opts *Options) (*Store, error) {

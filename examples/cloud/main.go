@@ -81,5 +81,13 @@ func open(ctx context.Context, name string, parts gocloud.Parts) (storage.Driver
 	if err != nil {
 		return nil, errors.Join(err, bucket.Close())
 	}
-	return d, nil
+	return driver{d, bucket}, nil
 }
+
+// driver is a driver together with its bucket, which is closed with it.
+type driver struct {
+	*gocloud.Driver
+	bucket *blob.Bucket
+}
+
+func (d driver) Close() error { return d.bucket.Close() }

@@ -13,7 +13,7 @@ import (
 
 // Delete implements [storage.Driver]. Directories that become empty are removed, but for the two uppermost levels.
 func (d *Driver) Delete(ctx context.Context, key, ifVersion string) error {
-	if err := check(ctx, "delete", key); err != nil {
+	if err := d.check(ctx, "delete", key); err != nil {
 		return err
 	}
 	path := keyPath(key)

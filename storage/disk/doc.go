@@ -15,7 +15,8 @@
 // the lock of that directory: a mutex within the process and an flock(2) between processes. So conditions hold and
 // lists are exact among all users of this package. It is held for a few system calls, never while a body is
 // read or anything is synced. But a process that is stopped (SIGSTOP) in that moment does stop the others.
-// The lock files in locks/ must not be removed while a process uses them.
+// The lock files in locks/ must not be removed while a process uses them. A process has one of them open only while it holds
+// the lock, and one file in tmp/ open until Driver.Close.
 //
 // Others may write to objects/ too (a restore, an rsync), by renaming whole files into place; what they change is seen
 // at once, but their changes and ours are not atomic together.

@@ -25,6 +25,7 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	defer func() { _ = d.Close() }()
 	ctx := context.Background()
 	info, err := d.Put(ctx, "greetings/Hello", strings.NewReader("hello, world"), &storage.PutOptions{IfAbsent: true})
 	if err != nil {

@@ -3,6 +3,7 @@
 package disk
 
 import (
+	"os"
 	"sync"
 	"syscall"
 )
@@ -80,8 +81,8 @@ func (l *ledger) addDirs(epoch int64, paths map[string]bool) {
 // epoch returns the current epoch, which is that of the ledger from now on.
 func (d *Driver) epoch() (int64, error) {
 	var st syscall.Stat_t
-	if err := fstat(d.pruning.fd, &st); err != nil {
-		return 0, err
+	if err := lstat(d.pruning.path, &st); err != nil {
+		return 0, os.NewSyscallError("lstat", err)
 	}
 	e := mtime(&st)
 	d.known.enter(e)
@@ -95,7 +96,7 @@ func (d *Driver) forgetDir(path string) error {
 		return err
 	}
 	next := max(d.now(), old+1)
-	if err := setTimes(d.pruning.file.Name(), next, next); err != nil {
+	if err := setTimes(d.pruning.path, next, next); err != nil {
 		return err
 	}
 	d.known.mu.Lock()

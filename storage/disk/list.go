@@ -26,6 +26,10 @@ func (d *Driver) List(ctx context.Context, prefix string, opts *storage.ListOpti
 			yield(storage.Info{}, failure("list", prefix, storage.ErrKey))
 			return
 		}
+		if d.closed.Load() {
+			yield(storage.Info{}, failure("list", prefix, errClosed))
+			return
+		}
 		w := walk{d: d, ctx: ctx, after: encode(opts.After), keysOnly: opts.KeysOnly, yield: yield}
 		if _, err := w.dir(keyPath(dir), encode(prefix)); err != nil {
 			yield(storage.Info{}, failure("list", prefix, err))

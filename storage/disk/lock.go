@@ -13,34 +13,39 @@ import (
 // shards is the number of locks that the directories share. All processes must agree on it.
 const shards = 64
 
-// fileLock excludes goroutines by a mutex and processes by an flock(2). It takes both, since an flock belongs to
-// the open file, which all goroutines have in common.
+// fileLock excludes goroutines by a mutex and processes by an flock(2). It takes both, since an flock belongs to the open file,
+// which all goroutines have in common. The file is open only while the lock is held, so a Driver that does nothing holds none open.
 type fileLock struct {
+	path string
 	mu   sync.Mutex
-	file *os.File
-	fd   int
+	fd   int // valid while mu is held
 }
 
-func (l *fileLock) open(path string) error {
-	f, err := openFile(path, syscall.O_RDWR|syscall.O_CREAT, fileMode)
+func (l *fileLock) open() error {
+	fd, err := openFd(l.path, syscall.O_RDWR|syscall.O_CREAT, fileMode)
 	if err != nil {
-		return err
+		return &os.PathError{Op: "open", Path: l.path, Err: err}
 	}
-	l.file, l.fd = f, int(f.Fd())
+	l.fd = fd
 	return nil
 }
 
 func (l *fileLock) lock() error {
 	l.mu.Lock()
-	if err := flock(l.fd, syscall.LOCK_EX); err != nil {
+	if err := l.open(); err != nil {
 		l.mu.Unlock()
+		return err
+	}
+	if err := flock(l.fd, syscall.LOCK_EX); err != nil {
+		l.unlock()
 		return os.NewSyscallError("flock", err)
 	}
 	return nil
 }
 
+// unlock gives the lock back: nobody else has the open file, so its flock ends with it.
 func (l *fileLock) unlock() {
-	_ = flock(l.fd, syscall.LOCK_UN) // cannot fail for a lock that is held
+	_ = syscall.Close(l.fd) // nothing was written
 	l.mu.Unlock()
 }
 
@@ -52,21 +57,22 @@ func flock(fd, how int) error {
 	}
 }
 
-// openLocks opens the lock files in dir.
-func (d *Driver) openLocks(dir string) error {
+// makeLocks makes the lock files in dir. They are made before anything else, since a file system that is full has no room for them
+// when something is to be deleted.
+func (d *Driver) makeLocks(dir string) error {
+	d.pruning.path = filepath.Join(dir, "prune")
+	locks := []*fileLock{&d.pruning}
 	for i := range d.locks {
-		if err := d.locks[i].open(filepath.Join(dir, strconv.Itoa(i))); err != nil {
+		d.locks[i].path = filepath.Join(dir, strconv.Itoa(i))
+		locks = append(locks, &d.locks[i])
+	}
+	for _, l := range locks {
+		if err := l.open(); err != nil {
 			return err
 		}
+		_ = syscall.Close(l.fd) // nothing was written
 	}
-	return d.pruning.open(filepath.Join(dir, "prune"))
-}
-
-func (d *Driver) closeLocks() {
-	for i := range d.locks {
-		_ = d.locks[i].file.Close() // a nil file is no harm
-	}
-	_ = d.pruning.file.Close()
+	return nil
 }
 
 // lockOf returns the lock of the directory at path. No two of them are ever held at once, since they may be the same.

@@ -5,6 +5,7 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -22,7 +23,7 @@ const (
 
 // Driver is a [storage.Driver] on a directory. What Open returns is an [*os.File].
 //
-// It holds some seventy files open, which are closed when the Driver is garbage collected; there is nothing to close.
+// While no method is running it holds one file open, until Close.
 type Driver struct {
 	objects  string // the directory of objects, with a slash at its end
 	temp     string // the directory of this Driver's temporary files, with a slash at its end
@@ -32,6 +33,7 @@ type Driver struct {
 	locks   [shards]fileLock // of directories, see change
 	pruning fileLock         // of removing directories, see prune; taken before one of locks
 
+	closed    atomic.Bool
 	clock     atomic.Int64  // the last time given to a file or directory
 	tempNames atomic.Uint64 // the last name given to a temporary file
 	buffers   sync.Pool     // *[bufferSize]byte
@@ -41,10 +43,13 @@ type Driver struct {
 	flights flights
 }
 
-var _ storage.Driver = (*Driver)(nil)
+var (
+	_ storage.Driver = (*Driver)(nil)
+	_ io.Closer      = (*Driver)(nil)
+)
 
 // New returns a Driver on the directory dir, which is created if it is missing. opts may be nil. It tries the file
-// system, removes what killed processes left in tmp/, and starts nothing.
+// system, removes what killed processes left in tmp/, and starts nothing. Close ends the use of the Driver.
 //
 // Errors: errors.ErrUnsupported if the file system lacks what the package needs, unless it is so full that this cannot be tried.
 func New(dir string, opts *Options) (*Driver, error) {
@@ -58,11 +63,12 @@ func New(dir string, opts *Options) (*Driver, error) {
 	return d, nil
 }
 
-func open(dir string, opts *Options) (_ *Driver, err error) {
+func open(dir string, opts *Options) (*Driver, error) {
 	if dir == "" {
 		return nil, errors.New("no directory given")
 	}
-	if dir, err = filepath.Abs(dir); err != nil {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
 		return nil, err
 	}
 	d := &Driver{objects: filepath.Join(dir, "objects") + "/"}
@@ -80,13 +86,7 @@ func open(dir string, opts *Options) (_ *Driver, err error) {
 			return nil, err
 		}
 	}
-	defer func() {
-		if err != nil {
-			d.closeLocks()
-			_ = d.tempLock.Close()
-		}
-	}()
-	if err := d.openLocks(locks); err != nil {
+	if err := d.makeLocks(locks); err != nil {
 		return nil, err
 	}
 	if err := sweepTemp(temp); err != nil {
@@ -95,7 +95,10 @@ func open(dir string, opts *Options) (_ *Driver, err error) {
 	if err := d.openTemp(temp); err != nil {
 		return nil, err
 	}
-	return d, d.probe(d.createTemp)
+	if err := d.probe(d.createTemp); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
 }
 
 // makeRoot creates a directory and those above it, and makes them durable.

@@ -14,7 +14,7 @@ import (
 
 // Open implements [storage.Driver]. The reader is an [*os.File] that stands at the offset.
 func (d *Driver) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
-	if err := check(ctx, "open", key); err != nil {
+	if err := d.check(ctx, "open", key); err != nil {
 		return nil, storage.Info{}, err
 	}
 	if opts != nil && (opts.Offset < 0 || opts.Length < 0) {
@@ -51,7 +51,7 @@ func (d *Driver) Open(ctx context.Context, key string, opts *storage.OpenOptions
 
 // Stat implements [storage.Driver].
 func (d *Driver) Stat(ctx context.Context, key string) (storage.Info, error) {
-	if err := check(ctx, "stat", key); err != nil {
+	if err := d.check(ctx, "stat", key); err != nil {
 		return storage.Info{}, err
 	}
 	var st syscall.Stat_t
@@ -65,9 +65,12 @@ func (d *Driver) Stat(ctx context.Context, key string) (storage.Info, error) {
 func (d *Driver) MaxObjectSize() int64 { return 0 }
 
 // check is what every operation on a key begins with.
-func check(ctx context.Context, op, key string) error {
+func (d *Driver) check(ctx context.Context, op, key string) error {
 	if !storage.ValidKey(key) {
 		return failure(op, key, storage.ErrKey)
+	}
+	if d.closed.Load() {
+		return failure(op, key, errClosed)
 	}
 	return ctx.Err()
 }

@@ -22,7 +22,7 @@ const maxParallel = 16
 // later sync succeeds. Put the objects again.
 func (d *Driver) Sync(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
-		if err := check(ctx, "sync", key); err != nil {
+		if err := d.check(ctx, "sync", key); err != nil {
 			return err
 		}
 	}

@@ -29,7 +29,7 @@ func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *stor
 	if opts == nil {
 		opts = &storage.PutOptions{}
 	}
-	if err := check(ctx, "put", key); err != nil {
+	if err := d.check(ctx, "put", key); err != nil {
 		return storage.Info{}, err
 	}
 	if opts.IfAbsent && opts.IfVersion != "" {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -25,7 +26,8 @@ type Storage struct {
 	Usage string
 	// Default is the value of the flag -storage if it is not given; "" demands it.
 	Default string
-	// Open opens what the flag -storage names. It may have registered flags of its own.
+	// Open opens what the flag -storage names. It may have registered flags of its own. A driver that is an io.Closer is closed at
+	// the end.
 	Open func(ctx context.Context, name string) (storage.Driver, error)
 }
 
@@ -98,10 +100,13 @@ func (c *config) check() error {
 }
 
 // run serves until ctx ends, and then lets requests in flight come to their end.
-func run(ctx context.Context, c config, open func(context.Context, string) (storage.Driver, error), log *slog.Logger) error {
+func run(ctx context.Context, c config, open func(context.Context, string) (storage.Driver, error), log *slog.Logger) (err error) {
 	driver, err := open(ctx, c.storage)
 	if err != nil {
 		return err
+	}
+	if closer, ok := driver.(io.Closer); ok {
+		defer func() { err = errors.Join(err, closer.Close()) }()
 	}
 	storeOpts := &storage.Options{Sparse: c.sparse, UploadTTL: c.uploadTTL, Grace: c.collect.storeGrace()}
 	if c.redirect {

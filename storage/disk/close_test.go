@@ -1,0 +1,128 @@
+//go:build linux || darwin
+
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// openBelow returns the files below dir that this process holds open.
+func openBelow(t *testing.T, dir string) (files []string) {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("the system does not tell which files are open")
+	}
+	dir, err = filepath.EvalSymlinks(dir)
+	require.NoError(t, err)
+	for _, fd := range fds {
+		if path, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && strings.HasPrefix(path, dir+"/") {
+			files = append(files, path)
+		}
+	}
+	return files
+}
+
+// TestDriverHoldsFewFilesOpen: a Driver that does nothing holds one file open, also after it has been busy, and none once it is closed.
+func TestDriverHoldsFewFilesOpen(t *testing.T) {
+	dir := t.TempDir()
+	d, err := New(dir, nil)
+	require.NoError(t, err)
+	require.Len(t, openBelow(t, dir), 1)
+	var wg sync.WaitGroup
+	for i := range 100 {
+		wg.Go(func() {
+			key := fmt.Sprintf("a/%d/b/%d", i, i)
+			_, err := d.Put(t.Context(), key, strings.NewReader(key), nil)
+			if err == nil && i%2 == 0 {
+				err = d.Delete(t.Context(), key, "")
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	require.Len(t, openBelow(t, dir), 1)
+	require.NoError(t, d.Close())
+	require.Empty(t, openBelow(t, dir))
+	_, err = New("/dev/null/x", nil)
+	require.Error(t, err)
+}
+
+// TestClose: a Driver that is closed leaves nothing in tmp/ and refuses everything. Readers that are open, and other Drivers on the
+// directory, go on.
+func TestClose(t *testing.T) {
+	dir := t.TempDir()
+	d, err := New(dir, nil)
+	require.NoError(t, err)
+	other, err := New(dir, nil)
+	require.NoError(t, err)
+	_, err = d.Put(t.Context(), "key", strings.NewReader("content"), nil)
+	require.NoError(t, err)
+	r, _, err := d.Open(t.Context(), "key", nil)
+	require.NoError(t, err)
+	require.NoError(t, d.Close())
+	require.NoError(t, d.Close())
+
+	content, err := io.ReadAll(r)
+	require.NoError(t, errors.Join(err, r.Close()))
+	require.Equal(t, "content", string(content))
+	left, err := os.ReadDir(filepath.Join(dir, "tmp"))
+	require.NoError(t, err)
+	require.Len(t, left, 1, "that of the other")
+	refused := map[string]error{"sync": d.Sync(t.Context(), "key"), "delete": d.Delete(t.Context(), "key", "")}
+	_, refused["put"] = d.Put(t.Context(), "new", strings.NewReader("x"), nil)
+	_, refused["stat"] = d.Stat(t.Context(), "key")
+	_, _, refused["open"] = d.Open(t.Context(), "key", nil)
+	for _, err := range d.List(t.Context(), "", nil) {
+		refused["list"] = err
+	}
+	require.Len(t, refused, 6)
+	for op, err := range refused {
+		require.ErrorIs(t, err, fs.ErrClosed, op)
+		require.ErrorIs(t, err, storage.ErrUnavailable, op)
+	}
+	_, err = other.Put(t.Context(), "new", strings.NewReader("x"), &storage.PutOptions{IfAbsent: true})
+	require.NoError(t, err)
+	require.NoError(t, other.Delete(t.Context(), "key", ""))
+	require.NoError(t, other.Close())
+}
+
+// TestCloseDuringPut: a Put that is still running ends, whole or with an error, and leaves nothing behind.
+func TestCloseDuringPut(t *testing.T) {
+	dir := t.TempDir()
+	d, err := New(dir, nil)
+	require.NoError(t, err)
+	r, w := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		_, err := d.Put(t.Context(), "a/key", r, nil)
+		done <- err
+	}()
+	_, err = io.WriteString(w, "some")
+	require.NoError(t, err)
+	require.NoError(t, d.Close())
+	require.NoError(t, w.Close())
+	require.Error(t, <-done)
+	left, err := os.ReadDir(filepath.Join(dir, "tmp"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+	again, err := New(dir, nil)
+	require.NoError(t, err)
+	_, err = again.Stat(t.Context(), "a/key")
+	require.ErrorIs(t, err, storage.ErrNotExist)
+	require.NoError(t, again.Close())
+}
