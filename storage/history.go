@@ -175,7 +175,7 @@ func (b *begun) overtaken(ctx context.Context, key string) {
 }
 
 // eventsAtOnce is how many events are read at once.
-const eventsAtOnce = 64
+const eventsAtOnce = parallelism
 
 // events yields what the ids of the events of a repository tell, the newest first, as far back as history is kept.
 func (s *Store) events(ctx context.Context, repo string, opts *registry.HistoryOptions) iter.Seq2[*event, error] {
@@ -219,14 +219,35 @@ func (s *Store) readEvent(ctx context.Context, repo string, e *event) (ok bool, 
 	return ok && checksum(e.content) == e.Sum && (e.Before == nil || isDigest(e.Before.Digest)), nil
 }
 
-// readEvents yields the events with all they hold.
+// readEventHeader reads the rest of an event but for the manifest that it holds, which may have megabytes; ok is false if it is
+// gone or cut short. The size of the object shows whether the manifest is whole, as a loss of power only cuts short.
+func (s *Store) readEventHeader(ctx context.Context, repo string, e *event) (ok bool, err error) {
+	line, info, err := s.readLine(ctx, eventKey(repo, e.id))
+	if errors.Is(err, ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, wire(err)
+	}
+	if _, ok = decode(line, e); !ok {
+		return false, nil
+	}
+	e.version = info.Version
+	size := int64(len(line))
+	if e.kind == eventDelete && e.Before != nil {
+		size += e.Before.Size
+	}
+	return info.Size == size && (e.Before == nil || isDigest(e.Before.Digest)), nil
+}
+
+// readEvents yields the events with all they hold, but for the content of manifests.
 func (s *Store) readEvents(ctx context.Context, repo string, list iter.Seq2[*event, error]) iter.Seq2[*event, error] {
 	return func(yield func(*event, error) bool) {
 		var batch []*event
 		flush := func() bool {
 			ok := make([]bool, len(batch))
 			err := inParallel(len(batch), func(i int) (err error) {
-				ok[i], err = s.readEvent(ctx, repo, batch[i])
+				ok[i], err = s.readEventHeader(ctx, repo, batch[i])
 				return err
 			})
 			if err != nil {
@@ -269,7 +290,7 @@ func filterEvents(list iter.Seq2[*event, error], keep func(e *event) bool) iter.
 	}
 }
 
-// tagEvents yields the events that touched a tag, with all they hold.
+// tagEvents yields the events that touched a tag, as readEvents does.
 func (s *Store) tagEvents(ctx context.Context, repo, tag string, opts *registry.HistoryOptions) iter.Seq2[*event, error] {
 	perhaps := filterEvents(s.events(ctx, repo, opts), func(e *event) bool {
 		return e.subject == tag && (e.kind == eventTag || e.kind == eventUntag) || e.kind == eventDelete

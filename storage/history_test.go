@@ -3,6 +3,8 @@ package storage_test
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -223,4 +225,48 @@ func TestReferrersOfDeletedStay(t *testing.T) {
 		collected(t, short, untagged)
 	}
 	require.Empty(t, keys(t, driver, "r/"))
+}
+
+// TestHistoryListReadsNoManifests: a page of deleted manifests costs what it shows.
+func TestHistoryListReadsNoManifests(t *testing.T) {
+	onDrivers(t, func(t *testing.T, d storage.Driver) {
+		const n, size = 20, 512 << 10
+		s := newStore(t, d, &storage.Options{History: time.Hour})
+		config := pushBlob(t, s, "r", []byte("{}"))
+		for i := range n {
+			desc := putImage(t, s, "r", image(fmt.Sprint(i, strings.Repeat("x", size)), nil, config), tags("v1"))
+			require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), nil))
+		}
+		for _, opts := range []*registry.HistoryOptions{nil, {Tag: "v1"}} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			entries := collect(t, s.History(t.Context(), "r", opts))
+			runtime.ReadMemStats(&after)
+			require.Len(t, entries, 2*n)
+			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(n*size/2))
+		}
+		_, err := s.Restore(t.Context(), "r", reference.Ref{Tag: "v1"}, nil)
+		require.NoError(t, err)
+	})
+}
+
+// TestHistoryHidesTornEvents: an event whose manifest is cut short is not listed.
+func TestHistoryHidesTornEvents(t *testing.T) {
+	d := newMemory(t)
+	s := newStore(t, d, &storage.Options{History: time.Hour})
+	config := pushBlob(t, s, "r", []byte("{}"))
+	desc := putImage(t, s, "r", image("1", nil, config), nil)
+	require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), nil))
+	require.Len(t, collect(t, s.History(t.Context(), "r", nil)), 1)
+	key := keys(t, d, "h/")[0]
+	r, info, err := d.Open(t.Context(), key, nil)
+	require.NoError(t, err)
+	b, err := io.ReadAll(r)
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	for _, length := range []int64{info.Size - 1, info.Size - desc.Size, 10, 0} {
+		_, err = d.Put(t.Context(), key, bytes.NewReader(b[:length]), nil)
+		require.NoError(t, err)
+		require.Empty(t, collect(t, s.History(t.Context(), "r", nil)))
+	}
 }

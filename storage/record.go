@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -171,6 +172,34 @@ func (s *Store) read(ctx context.Context, key string) ([]byte, Info, error) {
 		return nil, info, fmt.Errorf("storage: reading %s: %w", key, err)
 	}
 	return b, info, nil
+}
+
+// readLine returns the first line of an object with its "\n", or all of an object that has none.
+func (s *Store) readLine(ctx context.Context, key string) (line []byte, info Info, err error) {
+	for _, length := range []int64{16 << 10, 0} { // most lines are short
+		var r io.ReadCloser
+		if r, info, err = s.driver.Open(ctx, key, &OpenOptions{Length: length}); err != nil {
+			return nil, info, err
+		}
+		var part io.Reader = r
+		if length > 0 {
+			part = io.LimitReader(r, length) // the reader may go on
+		}
+		line, err = bufio.NewReader(part).ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		if cerr := r.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			return nil, info, fmt.Errorf("storage: reading %s: %w", key, err)
+		}
+		if bytes.HasSuffix(line, []byte{'\n'}) || info.Size <= length {
+			break
+		}
+	}
+	return line, info, nil
 }
 
 // overtaken is the error of a put whose condition did not hold, with what is there instead.
