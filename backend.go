@@ -274,10 +274,15 @@ type ListOptions struct {
 
 // ReferrersOptions are the options of [Lister].Referrers.
 type ReferrersOptions struct {
-	// ArtifactType leaves out all referrers of another artifact type, unless "".
-	ArtifactType string
+	// ArtifactTypes leaves out the referrers that have none of these artifact types. Empty: none is left out.
+	ArtifactTypes []string
 	// After leaves out the referrers whose digests are not greater than it.
 	After digest.Digest
 	// PageHint is how many referrers the caller expects to take; 0 means that it does not know.
 	PageHint int
+	// Scan, unless nil, is called in the order of the digests for each referrer that is looked at: before it is read, with
+	// the bytes to be read, or with 0 if it is left out unread. If Scan returns false, the iteration ends before that
+	// referrer, without an error. A server bounds by it what one page costs. A Backend that reads its referrers otherwise
+	// may ignore it.
+	Scan func(d digest.Digest, size int64) bool
 }

@@ -15,6 +15,7 @@ func TestDependencies(t *testing.T) {
 		"github.com/opencontainers/go-digest",
 		"github.com/opencontainers/image-spec/specs-go",
 		"github.com/distribution/reference",
+		"golang.org/x/sync/semaphore",
 	}
 	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./storage", "./storage/disk", "./storage/memory", "./filter", "./client"} {
 		for _, dep := range dependencies(t, pkg) {

@@ -89,7 +89,7 @@ var hostile = []struct {
 	{"n twice", "GET", "/v2/_catalog?n=1&n=%s", []string{"1", "2"}, 400, "PAGINATION_NUMBER_INVALID"},
 	{"last of referrers", "GET", "/v2/a/referrers/" + sha256Zeros + "?last=%s", notADigest, 400, "DIGEST_INVALID"},
 	{"last twice", "GET", "/v2/_catalog?last=a&last=%s", []string{"a", "b"}, 400, "NAME_INVALID"},
-	{"type twice", "GET", "/v2/a/referrers/" + sha256Zeros + "?artifactType=a&artifactType=%s", []string{"a", "b"}, 400, "UNSUPPORTED"},
+	{"too many types", "GET", "/v2/a/referrers/" + sha256Zeros + "?artifactType=%s" + strings.Repeat("&artifactType=a", 64), []string{"b"}, 400, "UNSUPPORTED"},
 }
 
 func TestHostileParameters(t *testing.T) {

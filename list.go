@@ -1,14 +1,10 @@
 package registry
 
 import (
-	"bytes"
 	"iter"
 	"net/url"
 	"strconv"
 	"time"
-
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry/reference"
 )
@@ -85,51 +81,4 @@ func (c *call) page(kind *nameKind, list func(*ListOptions) iter.Seq2[scanned, e
 // linkNext sets the header that names the next page (RFC 8288).
 func (c *call) linkNext(q url.Values) {
 	c.w.Header().Set("Link", "<"+c.location(c.target)+"?"+q.Encode()+`>; rel="next"`)
-}
-
-// maxReferrers is how many bytes the descriptors on a page of referrers have at most, if there is more than one: clients read no index that is
-// larger than a manifest may be, which is 4 MiB for many of them.
-const maxReferrers = 4<<20 - 4<<10
-
-func (c *call) listReferrers() error {
-	filter, err := oneParam(c.query, "artifactType", errQuery)
-	if err != nil {
-		return err
-	}
-	last, err := lastParam(c.query, ErrDigestInvalid, reference.CheckDigest)
-	if err != nil {
-		return err
-	}
-	var page bytes.Buffer
-	page.WriteString(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[`)
-	limit := c.r.opts.PageSize
-	opts := &ReferrersOptions{ArtifactType: filter, After: digest.Digest(last), PageHint: limit + 1}
-	n := 0
-	for desc, err := range c.backend.Referrers(c.req.Context(), c.op.Repository, c.op.Ref.Digest, opts) {
-		if err != nil {
-			return err
-		}
-		entry, err := marshal(desc)
-		if err != nil {
-			return err
-		}
-		if n == limit || n > 0 && page.Len()+len(entry) > maxReferrers {
-			q := url.Values{"last": {last}}
-			if filter != "" {
-				q.Set("artifactType", filter)
-			}
-			c.linkNext(q)
-			break
-		}
-		if n++; n > 1 {
-			page.WriteByte(',')
-		}
-		page.Write(entry)
-		last = string(desc.Digest)
-	}
-	page.WriteString(`]}`)
-	if filter != "" {
-		c.w.Header().Set("OCI-Filters-Applied", "artifactType")
-	}
-	return c.writeJSON(ocispec.MediaTypeImageIndex, page.Bytes())
 }

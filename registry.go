@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/notification"
 )
@@ -80,6 +82,7 @@ type Registry struct {
 	log     *slog.Logger
 	routes  routes
 	cursors cursors
+	reading *semaphore.Weighted // bounds the bytes of referrers that are read at a time, see readBudget
 }
 
 var _ http.Handler = (*Registry)(nil)
@@ -91,7 +94,9 @@ func New(backend Backend, opts *Options) (*Registry, error) {
 	if backend == nil {
 		return nil, errors.New("registry: no backend")
 	}
-	r := &Registry{backend: backend, routes: newRoutes(), log: slog.New(slog.DiscardHandler)}
+	r := &Registry{
+		backend: backend, routes: newRoutes(), log: slog.New(slog.DiscardHandler), reading: semaphore.NewWeighted(readBudget),
+	}
 	if opts != nil {
 		r.opts = *opts
 	}

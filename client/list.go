@@ -125,8 +125,8 @@ func (c *Client) referrers(ctx context.Context, repo string, d digest.Digest, op
 		o = *opts
 	}
 	q := url.Values{}
-	if o.ArtifactType != "" {
-		q.Set("artifactType", o.ArtifactType)
+	if len(o.ArtifactTypes) == 1 {
+		q.Set("artifactType", o.ArtifactTypes[0]) // of several, many registries take only the first
 	}
 	if o.After != "" {
 		q.Set("last", string(o.After))
@@ -153,7 +153,7 @@ func (c *Client) referrers(ctx context.Context, repo string, d digest.Digest, op
 		return nil, err
 	}
 	all = slices.DeleteFunc(all, func(desc ocispec.Descriptor) bool {
-		return desc.Digest <= o.After || o.ArtifactType != "" && desc.ArtifactType != o.ArtifactType
+		return desc.Digest <= o.After || len(o.ArtifactTypes) > 0 && !slices.Contains(o.ArtifactTypes, desc.ArtifactType)
 	})
 	slices.SortFunc(all, func(a, b ocispec.Descriptor) int { return strings.Compare(string(a.Digest), string(b.Digest)) })
 	return slices.CompactFunc(all, func(a, b ocispec.Descriptor) bool { return a.Digest == b.Digest }), nil

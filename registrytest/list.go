@@ -153,14 +153,50 @@ func (s *suite) referrers(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, append([]ocispec.Descriptor{}, want[i+1:min(i+3, len(want))]...), got)
 	}
-	for _, artifactType := range []string{"application/x.type0", "application/x.type2", ocispec.MediaTypeEmptyJSON, "application/x.none"} {
+	for _, types := range [][]string{
+		{"application/x.type0"}, {"application/x.type2"}, {ocispec.MediaTypeEmptyJSON}, {"application/x.none"},
+		{"application/x.type2", "application/x.none", "application/x.type0"}, {"application/x.512", "application/x.512"}, {},
+	} {
 		var some []ocispec.Descriptor
 		for _, d := range want {
-			if d.ArtifactType == artifactType {
+			if len(types) == 0 || slices.Contains(types, d.ArtifactType) {
 				some = append(some, d)
 			}
 		}
-		check(some, &registry.ReferrersOptions{ArtifactType: artifactType})
+		check(some, &registry.ReferrersOptions{ArtifactTypes: types})
+		check(some[min(1, len(some)):], &registry.ReferrersOptions{ArtifactTypes: types, After: first(some)})
+	}
+	checkScan(t, b, subject.Descriptor.Digest, want)
+}
+
+func first(descs []ocispec.Descriptor) digest.Digest {
+	if len(descs) == 0 {
+		return ""
+	}
+	return descs[0].Digest
+}
+
+// checkScan checks that a Backend that calls ReferrersOptions.Scan does so for each referrer before it is yielded, in order, and
+// ends where Scan says so.
+func checkScan(t *testing.T, b registry.Backend, subject digest.Digest, all []ocispec.Descriptor) {
+	t.Helper()
+	for end := range all {
+		var scanned []digest.Digest
+		got, err := collect(b.Referrers(t.Context(), "a/b", subject, &registry.ReferrersOptions{Scan: func(d digest.Digest, _ int64) bool {
+			if len(scanned) == end {
+				return false
+			}
+			scanned = append(scanned, d)
+			return true
+		}}), -1)
+		require.NoError(t, err)
+		if len(scanned) == 0 && len(got) == len(all) {
+			continue // Scan is not called
+		}
+		require.Equal(t, append([]ocispec.Descriptor{}, all[:end]...), got)
+		for i, d := range scanned {
+			require.Equal(t, all[i].Digest, d)
+		}
 	}
 }
 

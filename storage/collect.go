@@ -73,7 +73,8 @@ type CollectCounts struct {
 	Blobs int64
 	// Data are objects with the bytes of blobs that no repository had, DataBytes their bytes.
 	Data, DataBytes int64
-	// Pointers are tags, back references, entries of referrers and of the index that led to nothing.
+	// Pointers are tags, back references, entries of referrers and of the index that led to nothing. Hints of referrers count
+	// if an older version has removed the entry without them.
 	Pointers int64
 	// Repositories had nothing in them, or their delete had not come to its end.
 	Repositories int64

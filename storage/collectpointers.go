@@ -16,6 +16,7 @@ type pointerCollector struct {
 	*repoCollector
 	backrefs *bloom // of tags, as keys
 	led      *bloom // the back references that the tags need, as keys
+	hinted   *bloom // the entries of referrers that have a hint, as keys
 
 	mu    sync.Mutex
 	stale []staleRef
@@ -30,8 +31,8 @@ type staleRef struct {
 
 // collectPointers removes what leads nowhere in the repository.
 func (r *repoCollector) collectPointers(ctx context.Context) error {
-	limit := r.opts.Memory / 8
-	p := &pointerCollector{repoCollector: r, backrefs: newBloom(limit), led: newBloom(limit)}
+	limit := r.opts.Memory / 12
+	p := &pointerCollector{repoCollector: r, backrefs: newBloom(limit), led: newBloom(limit), hinted: newBloom(limit)}
 	steps := []struct {
 		prefix string
 		f      func(context.Context, Info) error
@@ -40,6 +41,7 @@ func (r *repoCollector) collectPointers(ctx context.Context) error {
 		{backrefsPrefix(r.repo), p.backref, nil},
 		{tagPrefix(r.repo), p.tag, nil},
 		{backrefsPrefix(r.repo), p.moved, func() error { return p.settle(ctx) }},
+		{typesPrefix(r.repo), p.hint, nil},
 		{referrersPrefix(r.repo), p.referrer, nil},
 	}
 	for _, step := range steps {
@@ -51,10 +53,35 @@ func (r *repoCollector) collectPointers(ctx context.Context) error {
 	return nil
 }
 
-// referrer removes an entry of a referrer that is not there.
+// hint notes that a referrer has a hint, or removes the hint of one that is not there.
+func (p *pointerCollector) hint(ctx context.Context, info Info) error {
+	entry, ok := hintedEntry(p.repo, info.Key)
+	if !ok {
+		return nil
+	}
+	if gone, err := p.orphan(ctx, info, pathDigest(entry)); gone || err != nil {
+		return err
+	}
+	p.hinted.add(entry)
+	return nil
+}
+
+// referrer removes an entry of a referrer that is not there. It adds the hint of an entry that an older version has written.
 func (p *pointerCollector) referrer(ctx context.Context, info Info) error {
-	_, err := p.orphan(ctx, info, pathDigest(info.Key))
-	return err
+	d := pathDigest(info.Key)
+	if gone, err := p.orphan(ctx, info, d); gone || err != nil {
+		return err
+	}
+	if p.opts.DryRun || p.hinted.has(info.Key) || !p.old(info.ModTime) {
+		return nil
+	}
+	e, err := p.s.readEntry(ctx, info.Key)
+	subject := pathDigest(dir(dir(info.Key)))
+	if err != nil || subject == "" || e.Descriptor.Digest != d {
+		return err
+	}
+	p.s.hint(ctx, p.repo, subject, e.Descriptor)
+	return nil
 }
 
 // orphan removes a pointer to a manifest that is not there, and reports whether it is one.

@@ -76,7 +76,7 @@ func (r *repoCollector) removeEntries(ctx context.Context, batch []garbageManife
 		if !batch[i].removed {
 			return nil
 		}
-		return r.s.removePointers(ctx, &pointers{entry: batch[i].pointers.entry})
+		return r.s.removePointers(ctx, &pointers{entry: batch[i].pointers.entry, hint: batch[i].pointers.hint})
 	})
 }
 

@@ -71,7 +71,7 @@ func (r *repoCollector) isLedTo(ctx context.Context, d digest.Digest, m *manifes
 			return true, nil, err
 		}
 	}
-	p, err := r.s.pointers(ctx, r.repo, d, m.Subject)
+	p, err := r.s.pointers(ctx, r.repo, d, m)
 	if err != nil {
 		return true, nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/manifest"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -198,7 +199,7 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 			}
 			return err
 		}
-		pointers, err := s.pointers(ctx, repo, d, m.Subject)
+		pointers, err := s.pointers(ctx, repo, d, m)
 		if err != nil {
 			return err
 		}
@@ -282,6 +283,9 @@ func (s *Store) removePointers(ctx context.Context, p *pointers) error {
 		if i < len(p.tags) {
 			return s.remove(ctx, p.tags[i].Key, p.tags[i].Version)
 		}
+		if p.hint != "" {
+			_ = s.driver.Delete(ctx, p.hint, "") // else a collector does
+		}
 		return s.removeSeen(ctx, p.entry[i-len(p.tags)].Key, p.entry[i-len(p.tags)].Version)
 	})
 	if err != nil {
@@ -309,6 +313,7 @@ type pointers struct {
 	moves    map[string]*entry // tags that are about to be pointed at it, by name
 	backrefs []Info            // of tags
 	entry    []Info            // the one with its subject, if it is there
+	hint     string            // the key of the hint of that, "" if there is no entry
 }
 
 // names are the names of the tags.
@@ -321,7 +326,7 @@ func (p *pointers) names() []string {
 }
 
 // pointers returns what leads to a manifest, as it is now.
-func (s *Store) pointers(ctx context.Context, repo string, d, subject digest.Digest) (*pointers, error) {
+func (s *Store) pointers(ctx context.Context, repo string, d digest.Digest, m *manifestRecord) (*pointers, error) {
 	p := &pointers{moves: map[string]*entry{}}
 	for info, err := range s.driver.List(ctx, backrefPrefix(repo, d), nil) {
 		if err != nil {
@@ -346,11 +351,14 @@ func (s *Store) pointers(ctx context.Context, repo string, d, subject digest.Dig
 			p.tags = append(p.tags, Info{Key: tagKey(repo, name), Version: t.version})
 		}
 	}
-	if subject != "" {
-		info, err := s.driver.Stat(ctx, referrerKey(repo, subject, d))
+	if m.Subject != "" {
+		info, err := s.driver.Stat(ctx, referrerKey(repo, m.Subject, d))
 		switch {
 		case err == nil:
 			p.entry = []Info{info}
+			if parsed, err := manifest.Parse(m.MediaType, m.content); err == nil {
+				p.hint = typeKey(repo, m.Subject, d, parsed.ArtifactType)
+			}
 		case !errors.Is(err, ErrNotExist):
 			return nil, wire(err)
 		}

@@ -181,7 +181,7 @@ type Confined interface {
 	Confined() string
 }
 
-// MaxKeyLength is the number of bytes a key has at most. The longest key of the layout, that of a referrer in a
+// MaxKeyLength is the number of bytes a key has at most. The longest key of the layout, that of the type of a referrer in a
 // repository with a name of 255 characters, is shorter.
 const MaxKeyLength = 900
 

@@ -200,7 +200,7 @@ func (s *Store) enter(ctx context.Context, repo string, d digest.Digest, m *mani
 	if err != nil {
 		return err // it could be parsed when it was pushed
 	}
-	info, err := s.putAlways(ctx, referrerKey(repo, m.Subject, d), &entry{Nonce: nonce(), Descriptor: parsed.Descriptor(d, m.Size)})
+	info, err := s.putReferrer(ctx, repo, m.Subject, parsed.Descriptor(d, m.Size))
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,8 @@ import (
 //	r/<R>/t/<tag>                   tag
 //	r/<R>/x/<alg>/<hex>/<tag>       back reference from a manifest to a tag that may point at it
 //	r/<R>/f/<alg>/<hex>/<alg>/<hex> referrer: subject, then the manifest that refers to it
+//	r/<R>/a/<alg>/<hex>/<alg>/<hex>.<type>
+//	                                hint: subject, then the referrer and its artifact type (see typeID)
 //	b/<alg>/<xx>/<hex>/<R>          index: this repository may have this blob
 //	c/<R>                           the repository exists
 //	h/<R>/<time>.<kind>.<random>... event of the history; the time is inverted, so that the newest comes first (see eventID)
@@ -103,6 +105,23 @@ func referrerPrefix(repo string, subject digest.Digest) string {
 
 func referrerKey(repo string, subject, d digest.Digest) string {
 	return referrerPrefix(repo, subject) + digestPath(d)
+}
+
+func typesPrefix(repo string) string { return repoPrefix(repo) + "a/" }
+
+func typePrefix(repo string, subject digest.Digest) string {
+	return typesPrefix(repo) + digestPath(subject) + "/"
+}
+
+func typeKey(repo string, subject, d digest.Digest, artifactType string) string {
+	return typePrefix(repo, subject) + digestPath(d) + "." + typeID(artifactType)
+}
+
+// hintedEntry is the key of the entry that a hint belongs to; ok is false if key is no key of a hint.
+func hintedEntry(repo, key string) (entry string, ok bool) {
+	rest, ok := strings.CutPrefix(key, typesPrefix(repo))
+	rest, _, dot := strings.Cut(rest, ".")
+	return referrersPrefix(repo) + rest, ok && dot && pathDigest(rest) != ""
 }
 
 func indexPrefix(d digest.Digest) string {

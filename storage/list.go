@@ -6,9 +6,6 @@ import (
 	"iter"
 	"maps"
 
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/registrykit/registry"
 )
 
@@ -60,79 +57,6 @@ func (s *Store) names(ctx context.Context, prefix string, opts *registry.ListOpt
 		}
 	}
 	return any
-}
-
-const (
-	// referrersAtOnce is how many entries of referrers are read before the first of them is used.
-	referrersAtOnce = 64
-	// referrersMemory is how many bytes of entries are, but for the last of them: one may be as large as a manifest.
-	referrersMemory = 4 << 20
-	// referrerUnknown is what an entry counts of these that the driver does not tell the size of.
-	referrerUnknown = referrersMemory / 16
-)
-
-// Referrers implements [registry.Lister].
-func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest, opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
-	return func(yield func(ocispec.Descriptor, error) bool) {
-		if err := checkBlob(repo, d); err != nil {
-			yield(ocispec.Descriptor{}, err)
-			return
-		}
-		var o registry.ReferrersOptions
-		if opts != nil {
-			o = *opts
-		}
-		prefix := referrerPrefix(repo, d)
-		list := &ListOptions{KeysOnly: true, PageHint: o.PageHint}
-		if o.After != "" {
-			if err := checkBlob(repo, o.After); err != nil {
-				yield(ocispec.Descriptor{}, err)
-				return
-			}
-			list.After = prefix + digestPath(o.After)
-		}
-		var found []Info
-		size := int64(0)
-		for info, err := range s.driver.List(ctx, prefix, list) {
-			if err != nil {
-				yield(ocispec.Descriptor{}, wire(err))
-				return
-			}
-			found = append(found, info)
-			if size += info.Size; info.Size == 0 {
-				size += referrerUnknown
-			}
-			if len(found) == referrersAtOnce || size >= referrersMemory {
-				if !s.referrers(ctx, found, o.ArtifactType, yield) {
-					return
-				}
-				found, size = found[:0], 0
-			}
-		}
-		s.referrers(ctx, found, o.ArtifactType, yield)
-	}
-}
-
-// referrers yields the entries that a list has found, and reports whether there shall be more.
-func (s *Store) referrers(ctx context.Context, found []Info, artifactType string, yield func(ocispec.Descriptor, error) bool) bool {
-	entries := make([]*entry, len(found))
-	err := inParallel(len(found), func(i int) (err error) {
-		entries[i], err = s.listedEntry(ctx, found[i])
-		return err
-	})
-	if err != nil {
-		yield(ocispec.Descriptor{}, err)
-		return false
-	}
-	for _, e := range entries {
-		if e.Descriptor.Digest == "" || artifactType != "" && e.Descriptor.ArtifactType != artifactType {
-			continue
-		}
-		if !yield(e.Descriptor, nil) {
-			return false
-		}
-	}
-	return true
 }
 
 // listedEntry is readEntry for an entry that a list has just shown. One that this process has read is not read again, if the list tells that its

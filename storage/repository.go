@@ -333,7 +333,7 @@ func (s *Store) hasManifest(ctx context.Context, repo string) (bool, error) {
 	return false, nil
 }
 
-// removeOrphans removes tags, back references and referrers of manifests that are not there. Each is removed as it was seen before its manifest
+// removeOrphans removes tags, back references, referrers and their hints of manifests that are not there. Each is removed as it was seen before its manifest
 // was looked for: what a push has written again since then stays.
 func (s *Store) removeOrphans(ctx context.Context, repo string) error {
 	orphan := func(key, version string, d digest.Digest) error {
@@ -351,7 +351,7 @@ func (s *Store) removeOrphans(ctx context.Context, repo string) error {
 		}
 		return nil
 	}
-	for _, prefix := range []string{tagPrefix(repo), backrefsPrefix(repo), referrersPrefix(repo)} {
+	for _, prefix := range []string{tagPrefix(repo), backrefsPrefix(repo), referrersPrefix(repo), typesPrefix(repo)} {
 		for info, err := range s.driver.List(ctx, prefix, nil) {
 			if err != nil {
 				return wire(err)
@@ -366,6 +366,9 @@ func (s *Store) removeOrphans(ctx context.Context, repo string) error {
 				version, d = t.version, t.Descriptor.Digest
 			case backrefsPrefix(repo):
 				d = pathDigest(dir(info.Key))
+			case typesPrefix(repo):
+				e, _ := hintedEntry(repo, info.Key)
+				d = pathDigest(e)
 			default:
 				d = pathDigest(info.Key)
 			}

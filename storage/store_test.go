@@ -361,7 +361,7 @@ func TestReferrers(t *testing.T) {
 		require.IsIncreasing(t, got)
 		rest := collect(t, s.Referrers(ctx, "r", subject.Digest, &registry.ReferrersOptions{After: got[99]}))
 		require.Equal(t, all[100:], rest)
-		require.Empty(t, collect(t, s.Referrers(ctx, "r", subject.Digest, &registry.ReferrersOptions{ArtifactType: "none/such"})))
+		require.Empty(t, collect(t, s.Referrers(ctx, "r", subject.Digest, &registry.ReferrersOptions{ArtifactTypes: []string{"none/such"}})))
 		require.NoError(t, s.DeleteManifest(ctx, "r", byDigest(got[0]), nil))
 		require.Len(t, collect(t, s.Referrers(ctx, "r", subject.Digest, nil)), 149)
 	})

@@ -334,8 +334,8 @@ func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
 	}}
 	if p.parsed.Subject != nil {
 		steps = append(steps, func() error {
-			e := &entry{Nonce: nonce(), Descriptor: p.parsed.Descriptor(p.digest, int64(len(p.content)))}
-			return p.lead(p.s.putAlways(ctx, referrerKey(p.repo, p.parsed.Subject.Digest, p.digest), e))
+			desc := p.parsed.Descriptor(p.digest, int64(len(p.content)))
+			return p.lead(p.s.putReferrer(ctx, p.repo, p.parsed.Subject.Digest, desc))
 		})
 	}
 	for _, t := range p.tags {

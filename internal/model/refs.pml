@@ -7,6 +7,8 @@
  *   C                          in R: the mark is that of a collector
  *   S      r/<R>/m/<s>         the subject: pending, ok, marked by a delete, or awaited: not there, and a collector is removing referrers of it
  *   F      r/<R>/f/<s>/<r>     the entry by which the referrers of s are listed
+ * The hint of F (r/<R>/a/<s>/<r>.<type>) is not here: what its key says of the digest r is always true, nobody concludes from
+ * it whether r is there, and a filter works without it. So no order of its writes and removals can harm.
  * Nothing else leads to the referrer here: what does is in tags.pml. What is not there may be so as a refused push leaves it: that is the same to all
  * actors here. Before it marks anything, a collector looks whether the subject is there. That is not here: the search goes on without as well.
  * Actors: PS PS2 pushes of the subject, DS a delete of it by a user, PR PR2 pushes of the referrer, DR a delete of it by a user, GU GU2 collectors of

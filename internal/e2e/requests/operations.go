@@ -116,6 +116,11 @@ func operations() []operation {
 		_, err := c.Do(ctx, http.StatusOK, http.MethodGet, "/v2/"+subject.repo+"/referrers/"+digest.FromBytes(subject.manifest).String(), nil, nil)
 		return err
 	}
+	listOthers := func(ctx context.Context, c *harness.Client) error {
+		path := "/v2/" + subject.repo + "/referrers/" + digest.FromBytes(subject.manifest).String() + "?artifactType=none/such"
+		_, err := c.Do(ctx, http.StatusOK, http.MethodGet, path, nil, nil)
+		return err
+	}
 	mount := func(b []byte) func(ctx context.Context, c *harness.Client) error {
 		return func(ctx context.Context, c *harness.Client) error {
 			_, err := c.Do(ctx, http.StatusCreated, http.MethodPost,
@@ -185,7 +190,7 @@ func operations() []operation {
 			_, err := c.Do(ctx, http.StatusAccepted, http.MethodDelete, "/v2/"+tagged.repo+"/manifests/"+digest.FromBytes(tagged.manifest).String(), nil, nil)
 			return err
 		}},
-		{name: "push of a referrer", limit: 7, before: subject.push, do: func(ctx context.Context, c *harness.Client) error {
+		{name: "push of a referrer", limit: 8, before: subject.push, do: func(ctx context.Context, c *harness.Client) error {
 			return attach(ctx, c, 0)
 		}},
 		{name: "referrers of 50, cold", limit: 1 + referrers, ours: true, cold: true, before: func(ctx context.Context, c *harness.Client) error {
@@ -197,6 +202,7 @@ func operations() []operation {
 			return nil
 		}, do: list},
 		{name: "referrers of 50, warm", limit: 1, ours: true, do: list},
+		{name: "referrers of 50, of another type, cold", limit: 2, ours: true, cold: true, do: listOthers},
 	}
 }
 

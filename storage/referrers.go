@@ -1,0 +1,206 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry"
+)
+
+// The entry of a referrer holds its annotations and may have megabytes. A filter must not read all of them, so a second
+// object tells the artifact type by its key. It is a hint: what the key says of a digest is true for ever, whether or not the
+// referrer is there, and an entry without a hint is read. So the hint is written and removed beside the entry in no particular
+// order and under no condition, and storages written by older versions need no migration: the collector adds hints that are
+// missing, and removes those of referrers that older versions have deleted.
+
+const (
+	// referrersAtOnce is how many entries of referrers are read before the first of them is used.
+	referrersAtOnce = 64
+	// referrersMemory is how many bytes of entries are read at once, if there is more than one.
+	referrersMemory = 1 << 20
+)
+
+// putReferrer writes the entry of a referrer with its subject, and its hint. The Info is that of the entry.
+func (s *Store) putReferrer(ctx context.Context, repo string, subject digest.Digest, desc ocispec.Descriptor) (info Info, err error) {
+	err = inParallel(2, func(i int) (err error) {
+		if i == 0 {
+			info, err = s.putAlways(ctx, referrerKey(repo, subject, desc.Digest), &entry{Nonce: nonce(), Descriptor: desc})
+		} else {
+			s.hint(ctx, repo, subject, desc)
+		}
+		return err
+	})
+	return info, err
+}
+
+// hint writes the hint of a referrer. A filter works without it, so an error harms nothing.
+func (s *Store) hint(ctx context.Context, repo string, subject digest.Digest, desc ocispec.Descriptor) {
+	b, err := encode(&mark{Nonce: nonce()}, nil)
+	if err != nil {
+		return
+	}
+	key := typeKey(repo, subject, desc.Digest, desc.ArtifactType)
+	_, _ = s.driver.Put(ctx, key, bytes.NewReader(b), &PutOptions{Durability: Relaxed, Size: int64(len(b))})
+}
+
+// typeID stands for an artifact type in a key. Types that have the same are told apart by their entries.
+func typeID(artifactType string) string {
+	sum := sha256.Sum256([]byte(artifactType))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Referrers implements [registry.Lister].
+func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest, opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
+	return func(yield func(ocispec.Descriptor, error) bool) {
+		var l referrerList
+		if opts != nil {
+			l.ReferrersOptions = *opts
+		}
+		l.s, l.ctx, l.repo, l.subject, l.yield = s, ctx, repo, d, yield
+		err := checkBlob(repo, d)
+		if err == nil && l.After != "" {
+			err = checkBlob(repo, l.After)
+		}
+		if err == nil {
+			err = l.list()
+		}
+		if err != nil {
+			yield(ocispec.Descriptor{}, err)
+		}
+	}
+}
+
+// referrerList is a list of referrers on its way to yield.
+type referrerList struct {
+	registry.ReferrersOptions
+	s       *Store
+	ctx     context.Context
+	repo    string
+	subject digest.Digest
+	yield   func(ocispec.Descriptor, error) bool
+
+	found   []Info // entries to be read
+	size    int64  // of these, in bytes
+	stopped bool   // the caller wants no more
+}
+
+func (l *referrerList) list() error {
+	prefix := referrerPrefix(l.repo, l.subject)
+	opts := &ListOptions{PageHint: l.PageHint}
+	if l.After != "" {
+		opts.After = prefix + digestPath(l.After)
+	}
+	hints := l.hints()
+	defer hints.stop()
+	for info, err := range l.s.driver.List(l.ctx, prefix, opts) {
+		if err != nil {
+			return wire(err)
+		}
+		unwanted, err := hints.exclude(info.Key[len(prefix):])
+		if err != nil {
+			return wire(err)
+		}
+		if unwanted {
+			info.Size = 0
+		}
+		if l.Scan != nil && !l.Scan(pathDigest(info.Key), info.Size) {
+			break
+		}
+		if unwanted {
+			continue
+		}
+		if len(l.found) == referrersAtOnce || l.size+info.Size > referrersMemory {
+			if err := l.flush(); err != nil || l.stopped {
+				return err
+			}
+		}
+		l.found, l.size = append(l.found, info), l.size+info.Size
+	}
+	return l.flush()
+}
+
+// flush reads the entries that were found, and yields those that are wanted.
+func (l *referrerList) flush() error {
+	entries := make([]*entry, len(l.found))
+	err := inParallel(len(l.found), func(i int) (err error) {
+		entries[i], err = l.s.listedEntry(l.ctx, l.found[i])
+		return err
+	})
+	l.found, l.size = l.found[:0], 0
+	if err != nil {
+		return err
+	}
+	for i, e := range entries {
+		entries[i] = nil // the caller may take its time
+		if e.Descriptor.Digest == "" || len(l.ArtifactTypes) > 0 && !slices.Contains(l.ArtifactTypes, e.Descriptor.ArtifactType) {
+			continue
+		}
+		if l.stopped = !l.yield(e.Descriptor, nil); l.stopped {
+			return nil
+		}
+	}
+	return nil
+}
+
+// typeHints goes through the hints of a subject beside the entries.
+type typeHints struct {
+	wanted map[string]bool // by typeID
+	prefix string
+	next   func() (Info, error, bool)
+	stop   func()
+	at     Info // the hint that was read last
+	ok     bool // there is one
+	begun  bool
+}
+
+// hints are the hints that a filter needs. Without a filter, nothing is listed.
+func (l *referrerList) hints() *typeHints {
+	h := &typeHints{prefix: typePrefix(l.repo, l.subject), stop: func() {}}
+	if len(l.ArtifactTypes) == 0 {
+		return h
+	}
+	h.wanted = map[string]bool{}
+	for _, t := range l.ArtifactTypes {
+		h.wanted[typeID(t)] = true
+	}
+	opts := &ListOptions{KeysOnly: true, PageHint: l.PageHint}
+	if l.After != "" {
+		opts.After = h.prefix + digestPath(l.After)
+	}
+	h.next, h.stop = iter.Pull2(l.s.driver.List(l.ctx, h.prefix, opts))
+	return h
+}
+
+// exclude reports whether the filter leaves out a referrer, given by the end of the key of its entry. It is called with one
+// referrer after the other, in the order of their keys.
+func (h *typeHints) exclude(referrer string) (bool, error) {
+	if h.wanted == nil {
+		return false, nil
+	}
+	hinted := false
+	for {
+		of, id, _ := strings.Cut(strings.TrimPrefix(h.at.Key, h.prefix), ".")
+		switch {
+		case of > referrer || h.begun && !h.ok:
+			return hinted, nil
+		case of < referrer:
+		case h.wanted[id]:
+			return false, nil
+		default:
+			hinted = true
+		}
+		var err error
+		if h.at, err, h.ok = h.next(); err != nil {
+			return false, err
+		}
+		h.begun = true
+	}
+}

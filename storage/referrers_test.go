@@ -1,0 +1,122 @@
+package storage_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+// typed returns an artifact of a type.
+func typed(artifactType, annotation string, subject, config ocispec.Descriptor) []byte {
+	return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"artifactType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[],`+
+		`"subject":{"mediaType":%q,"digest":%q,"size":%d},"annotations":{"a":%q}}`, ocispec.MediaTypeImageManifest, artifactType,
+		ocispec.MediaTypeEmptyJSON, config.Digest, config.Size, subject.MediaType, subject.Digest, subject.Size, annotation)
+}
+
+// typedReferrers pushes n referrers of one subject to the repository r, of the types a/0, a/1 and a/2 in turn.
+func typedReferrers(t *testing.T, s *storage.Store, n int) (subject ocispec.Descriptor, pushed []ocispec.Descriptor) {
+	config := pushBlob(t, s, "r", []byte("{}"))
+	subject = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("s"), Size: 1}
+	for i := range n {
+		artifactType := fmt.Sprint("a/", i%3)
+		desc := putImage(t, s, "r", typed(artifactType, fmt.Sprint(i), subject, config), nil)
+		desc.ArtifactType = artifactType
+		pushed = append(pushed, desc)
+	}
+	slices.SortFunc(pushed, func(a, b ocispec.Descriptor) int { return strings.Compare(string(a.Digest), string(b.Digest)) })
+	return subject, pushed
+}
+
+// countReads returns a Store that remembers nothing, and how many entries of referrers it has opened.
+func countReads(t *testing.T, d storage.Driver) (*storage.Store, *atomic.Int64) {
+	var reads atomic.Int64
+	s := newStore(t, storagetest.NewFaulty(d, &storagetest.FaultyOptions{Before: func(_ context.Context, c storagetest.Call) error {
+		if c.Op == "Open" && strings.Contains(c.Key, "/f/") {
+			reads.Add(1)
+		}
+		return nil
+	}}), nil)
+	return s, &reads
+}
+
+// checkFilters checks what each filter yields, and returns how many entries were read for it that it leaves out.
+func checkFilters(t *testing.T, d storage.Driver, subject ocispec.Descriptor, pushed []ocispec.Descriptor) (superfluous int) {
+	t.Helper()
+	for _, types := range [][]string{{"a/0"}, {"a/1", "a/2"}, {"a/3"}, {"a/2", "a/0", "a/1"}} {
+		for _, after := range []int{-1, 0, 5, len(pushed) - 1} {
+			opts := &registry.ReferrersOptions{ArtifactTypes: types}
+			if after >= 0 {
+				opts.After = pushed[after].Digest
+			}
+			var want, got []digest.Digest
+			for _, desc := range pushed[after+1:] {
+				if slices.Contains(types, desc.ArtifactType) {
+					want = append(want, desc.Digest)
+				}
+			}
+			s, reads := countReads(t, d)
+			for _, desc := range collect(t, s.Referrers(t.Context(), "r", subject.Digest, opts)) {
+				got = append(got, desc.Digest)
+			}
+			require.Equal(t, want, got, "%q after %d", types, after)
+			superfluous += int(reads.Load()) - len(want)
+		}
+	}
+	return superfluous
+}
+
+func TestReferrersFilterReadsOnlyWhatItYields(t *testing.T) {
+	onDrivers(t, func(t *testing.T, d storage.Driver) {
+		s := newStore(t, d, nil)
+		subject, pushed := typedReferrers(t, s, 70)
+		require.Zero(t, checkFilters(t, d, subject, pushed))
+		require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(pushed[3].Digest), nil))
+		require.Zero(t, checkFilters(t, d, subject, slices.Delete(slices.Clone(pushed), 3, 4)))
+		require.Len(t, keys(t, d, "r/r/a/"), 69)
+	})
+}
+
+// TestReferrersFilterWithoutHintsFindsAll: entries of an older version have no hints until a collection. Hints of referrers that
+// an older version has deleted go with the next.
+func TestReferrersFilterWithoutHintsFindsAll(t *testing.T) {
+	onDrivers(t, func(t *testing.T, d storage.Driver) {
+		s := newStore(t, d, nil)
+		subject, pushed := typedReferrers(t, s, 30)
+		hints := keys(t, d, "r/r/a/")
+		require.Len(t, hints, len(pushed))
+		for i, key := range hints {
+			if i%2 == 0 {
+				require.NoError(t, d.Delete(t.Context(), key, ""))
+			}
+		}
+		require.Positive(t, checkFilters(t, d, subject, pushed))
+		collected(t, s, &storage.CollectOptions{Grace: -1, DryRun: true})
+		require.Len(t, keys(t, d, "r/r/a/"), 15)
+		collected(t, s, noGrace)
+		require.Equal(t, hints, keys(t, d, "r/r/a/"))
+		require.Zero(t, checkFilters(t, d, subject, pushed))
+
+		gone := pushed[0].Digest
+		for _, key := range slices.Concat(keys(t, d, "r/r/m/"), keys(t, d, "r/r/f/")) {
+			if strings.HasSuffix(key, gone.Encoded()) {
+				require.NoError(t, d.Delete(t.Context(), key, ""))
+			}
+		}
+		require.Zero(t, checkFilters(t, d, subject, pushed[1:]))
+		collected(t, s, noGrace)
+		require.NotContains(t, strings.Join(keys(t, d, "r/r/a/"), " "), gone.Encoded())
+		require.NoError(t, s.DeleteRepository(t.Context(), "r", nil))
+		require.Empty(t, keys(t, d, "r/r/a/"))
+	})
+}
