@@ -41,6 +41,12 @@ func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to 
 	if offset != u.rec.Size || u.rec.State != receiving {
 		return 0, registry.ErrRangeInvalid
 	}
+	if u.rec.version == "" {
+		// It has been counted by CreateUpload, perhaps in another process, or too long ago.
+		if err := u.s.admitUpload(ctx, u.owner, u.token.id); err != nil {
+			return 0, err
+		}
+	}
 	h, err := u.rec.restore()
 	if err != nil {
 		return 0, err

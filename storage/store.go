@@ -29,6 +29,12 @@ type Options struct {
 	Sparse bool
 	// UploadTTL is how long an upload lives on without a request; see Store.ExpireUploads. Default: DefaultUploadTTL.
 	UploadTTL time.Duration
+	// MaxUploads is how many unfinished uploads one owner can have: a named identity, or all anonymous callers together. A further
+	// one is refused with [registry.ErrTooManyRequests] before anything is written. An upload counts from its begin until it
+	// is committed, cancelled, or has had no request for UploadTTL; one that has received nothing counts for ten seconds. Each Store
+	// counts the uploads that it sees: n replicas together allow at most n times as many, and one that restarts begins anew.
+	// Default: DefaultMaxUploads; negative: no limit.
+	MaxUploads int
 	// Grace is how long content that nothing names is left alone by Collect, from when it was written, or found to be there by a push or by a HEAD
 	// of who may push. It should be at least twice as long as the longest push takes. All Stores on a storage should have the same. Default:
 	// DefaultGrace; negative: none.
@@ -56,6 +62,8 @@ type Store struct {
 	known *recent[[16]byte, uploadRecord] // uploads as they were left here
 	fresh *recent[string, struct{}]       // keys of links, manifests, tags and repositories that have been written here
 	turns *turns                          // at tags that many move
+
+	unfinished *unfinished
 
 	reserve *reserve
 
@@ -94,6 +102,10 @@ func New(ctx context.Context, driver Driver, opts *Options) (*Store, error) {
 	if s.opts.UploadTTL < 0 {
 		return nil, errors.New("storage: UploadTTL is negative")
 	}
+	if s.opts.MaxUploads == 0 {
+		s.opts.MaxUploads = DefaultMaxUploads
+	}
+	s.unfinished = newUnfinished(max(s.opts.MaxUploads, 0))
 	if s.opts.Grace == 0 {
 		s.opts.Grace = DefaultGrace
 	}

@@ -58,7 +58,9 @@ const (
 )
 
 // CreateUpload implements [registry.Writer]. It writes nothing: the id holds all there is to know.
-func (s *Store) CreateUpload(_ context.Context, repo string, opts *registry.UploadOptions) (registry.Upload, error) {
+//
+// Errors: registry.ErrTooManyRequests if the owner has Options.MaxUploads unfinished uploads.
+func (s *Store) CreateUpload(ctx context.Context, repo string, opts *registry.UploadOptions) (registry.Upload, error) {
 	if err := checkName(repo); err != nil {
 		return nil, err
 	}
@@ -75,6 +77,9 @@ func (s *Store) CreateUpload(_ context.Context, repo string, opts *registry.Uplo
 	}
 	u := &upload{s: s, repo: repo, owner: o.Owner, token: newToken(o.Algorithm)}
 	u.reset()
+	if err := s.admitUpload(ctx, u.owner, u.token.id); err != nil {
+		return nil, err
+	}
 	u.remember()
 	return u, nil
 }
@@ -155,6 +160,7 @@ func (u *upload) ended() bool {
 func (u *upload) forget() {
 	u.s.ended.add(u.token.id, struct{}{}, 1)
 	u.s.known.remove(u.token.id)
+	u.s.unfinished.remove(u.owner, u.token.id)
 }
 
 // load reads how far the upload has come.
@@ -164,6 +170,7 @@ func (u *upload) load(ctx context.Context) error {
 	b, info, err := u.s.read(ctx, u.key())
 	if errors.Is(err, ErrNotExist) {
 		if u.token.seq > 0 || u.ended() {
+			u.s.unfinished.remove(u.owner, u.token.id)
 			return registry.ErrUploadUnknown
 		}
 		u.reset()
@@ -179,6 +186,7 @@ func (u *upload) load(ctx context.Context) error {
 		return registry.ErrUploadUnknown
 	}
 	if r.State == cancelled || r.Repository != u.repo {
+		u.s.unfinished.remove(u.owner, u.token.id)
 		return registry.ErrUploadUnknown
 	}
 	r.tail, r.version = tail, info.Version
@@ -191,6 +199,7 @@ func (u *upload) load(ctx context.Context) error {
 func (u *upload) hold(r uploadRecord) {
 	u.rec, u.token.seq, u.assumed = r, r.Seq, false
 	u.remember()
+	u.s.unfinished.note(u.owner, u.token.id)
 }
 
 // save writes r as the state of the upload, if that is still the one in u.rec.

@@ -45,6 +45,8 @@ type config struct {
 	pages     pages
 	collect   collect
 	uploadTTL time.Duration
+	// maxUploads is storage.Options.MaxUploads.
+	maxUploads int
 }
 
 // Main serves a registry as the flags of the command line say, until the process is told to end.
@@ -65,6 +67,7 @@ func Main(s Storage) {
 	c.pages.flags()
 	c.collect.flags()
 	flag.DurationVar(&c.uploadTTL, "upload-ttl", storage.DefaultUploadTTL, "`time` after which an upload ends that has had no request")
+	flag.IntVar(&c.maxUploads, "max-uploads", storage.DefaultMaxUploads, "`number` of unfinished uploads of one caller, all anonymous ones being one; negative: no limit")
 	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error; info logs each request")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -108,7 +111,7 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 	if closer, ok := driver.(io.Closer); ok {
 		defer func() { err = errors.Join(err, closer.Close()) }()
 	}
-	storeOpts := &storage.Options{Sparse: c.sparse, UploadTTL: c.uploadTTL, Grace: c.collect.storeGrace()}
+	storeOpts := &storage.Options{Sparse: c.sparse, UploadTTL: c.uploadTTL, MaxUploads: c.maxUploads, Grace: c.collect.storeGrace()}
 	if c.redirect {
 		storeOpts.Redirect = &storage.RedirectOptions{}
 	}

@@ -1,0 +1,27 @@
+package registry_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/memory"
+)
+
+// TestUploadsBeyondLimitAreRefused: by every kind of POST, until one has ended.
+func TestUploadsBeyondLimitAreRefused(t *testing.T) {
+	d, err := memory.New(nil)
+	require.NoError(t, err)
+	s, err := storage.New(t.Context(), d, &storage.Options{MaxUploads: 2})
+	require.NoError(t, err)
+	c := serve(t, s, nil)
+	c.want(202, "POST", "/v2/a/blobs/uploads/", nil)
+	location := c.want(202, "POST", "/v2/b/blobs/uploads/", nil).Header.Get("Location")
+	for _, query := range []string{"", "?mount=" + sha256Zeros, "?mount=" + sha256Zeros + "&from=b", "?digest=" + sha256Zeros} {
+		a := c.refused(429, "TOOMANYREQUESTS", "POST", "/v2/a/blobs/uploads/"+query, nil)
+		require.NotEmpty(t, a.Header.Get("Retry-After"))
+	}
+	c.want(204, "DELETE", location, nil)
+	c.want(202, "POST", "/v2/a/blobs/uploads/", nil)
+}
