@@ -215,9 +215,14 @@ type Chunk struct {
 
 // MountOptions are the options of [Writer].MountBlob.
 type MountOptions struct {
-	// From is the repository that has the blob; "" is any that Allow permits, of which a bounded number is looked at.
+	// From is the repository that has the blob; "" searches for one that Allow permits, of which a bounded number is looked at.
 	From string
-	// Allow says whether the caller may pull from a repository. It is asked about From as well. nil allows all.
+	// Prefixes, unless empty, restricts the search for a source to the repositories whose names begin with one of them. "" is
+	// a prefix of every name. It only makes the search faster, and is not used with From.
+	Prefixes []string
+	// Allow says whether the caller may pull from a repository. It is asked about From as well, and last about the repository
+	// that the blob is mounted from. Repositories that it refuses must cost a Backend nothing else: no request to a storage may
+	// depend on what they have. nil allows all.
 	Allow func(repo string) error
 }
 

@@ -207,7 +207,7 @@ func (g *guard) ResumeUpload(ctx context.Context, repo, id string, opts *ResumeO
 	return g.upload(repo)(g.r.backend.ResumeUpload(ctx, repo, id, &o))
 }
 
-func (g *guard) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *MountOptions) (ocispec.Descriptor, error) {
+func (g *guard) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *MountOptions) (desc ocispec.Descriptor, err error) {
 	op := &Op{Kind: OpMountBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
 	var o MountOptions
 	if opts != nil {
@@ -217,16 +217,20 @@ func (g *guard) MountBlob(ctx context.Context, repo string, d digest.Digest, opt
 	if err := g.authorize(ctx, op); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	allow := o.Allow
-	o.Allow = func(from string) error {
-		if allow != nil {
-			if err := allow(from); err != nil {
-				return err
+	if o.From == "" && g.r.opts.Authorizer != nil {
+		desc, err = g.searchMount(ctx, repo, d, o)
+	} else {
+		allow := o.Allow
+		o.Allow = func(from string) error {
+			if allow != nil {
+				if err := allow(from); err != nil {
+					return err
+				}
 			}
+			return g.allow(ctx, (&Op{Kind: OpOpenBlob, Repository: from}).Access())
 		}
-		return g.allow(ctx, (&Op{Kind: OpOpenBlob, Repository: from}).Access())
+		desc, err = g.r.backend.MountBlob(ctx, repo, d, &o)
 	}
-	desc, err := g.r.backend.MountBlob(ctx, repo, d, &o)
 	if err != nil {
 		return desc, err
 	}

@@ -32,7 +32,8 @@ type Options struct {
 	// Authorizer decides what callers may do. nil: everything.
 	Authorizer auth.Authorizer
 	// Audit is told of each decision: of each request or call, whether its credentials are right and whether it may be done, of each
-	// source of a mount, and of each tag, whether it may be overwritten. That a list shows only what the caller may pull is not told.
+	// source of a mount, and of each tag, whether it may be overwritten. A mount that searches for its source makes one decision: about
+	// the source, or, if none was found, about a repository without a name. That a list shows only what the caller may pull is not told.
 	// nil: nobody is.
 	Audit auth.AuditFunc
 	// Sink hears of what happened, whether by HTTP or by Registry.Backend. nil: nobody does.

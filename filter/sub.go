@@ -127,6 +127,13 @@ func (s *sub) MountBlob(ctx context.Context, repo string, d digest.Digest, opts 
 		}
 		return nil
 	}
+	prefixes := o.Prefixes
+	if o.Prefixes = nil; len(prefixes) == 0 {
+		o.Prefixes = []string{s.prefix}
+	}
+	for _, p := range prefixes {
+		o.Prefixes = append(o.Prefixes, s.prefix+p)
+	}
 	if o.From != "" {
 		from, err := s.in(o.From)
 		if err != nil {

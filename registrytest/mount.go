@@ -2,6 +2,7 @@ package registrytest
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -97,6 +98,20 @@ func (s *suite) mountRefused(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, desc, got)
 		requireBlob(t, b, "to", content)
+		for i, prefixes := range [][]string{{"public"}, {"nothing/", "pub"}, {"a", "b", "c", "d", "e", "f", "g", "h", "i", "p"}, {""}} {
+			last := ""
+			got, err := b.MountBlob(t.Context(), fmt.Sprint("to/", i), desc.Digest, &registry.MountOptions{
+				Prefixes: prefixes, Allow: func(repo string) error {
+					if last = repo; repo != "public" {
+						return registry.ErrDenied
+					}
+					return nil
+				},
+			})
+			require.NoError(t, err, "%q", prefixes)
+			require.Equal(t, desc, got)
+			require.Equal(t, "public", last, "the source is asked about last")
+		}
 	}
 	got, err := b.MountBlob(t.Context(), "to2", desc.Digest, &registry.MountOptions{From: "secret/a", Allow: func(string) error { return nil }})
 	require.NoError(t, err)

@@ -176,7 +176,7 @@ func (u *upload) publish(ctx context.Context, d digest.Digest, l *link, claim bo
 	if err != nil {
 		return false, err
 	}
-	if from, err := u.s.share(ctx, u.repo, d, sources, nil, true); err == nil {
+	if from, err := u.s.share(ctx, u.repo, d, sources); err == nil {
 		// Where the answer to the first record was lost, others may have committed the upload before that was written again.
 		return slices.Equal(from.Segments, l.Segments), nil
 	} else if !errors.Is(err, errMissing) {

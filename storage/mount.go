@@ -3,16 +3,29 @@ package storage
 import (
 	"context"
 	"errors"
+	"iter"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/reference"
 )
 
 const (
-	// mountSearch is how many repositories a mount that names none looks at.
+	// mountSearch is how many repositories a mount without a source reads from.
 	mountSearch = 64
+	// mountCandidates is how many repositories a mount without a source asks MountOptions.Allow about.
+	mountCandidates = 4096
+	// mountPage is how many it lists before it asks about them.
+	mountPage = 1000
+	// mountTime is how long it asks.
+	mountTime = 500 * time.Millisecond
+	// mountPrefixes is how many prefixes are looked below one by one.
+	mountPrefixes = 8
 	// shareSearch is how many repositories a commit looks at for bytes it could share.
 	shareSearch = 4
 )
@@ -26,16 +39,10 @@ func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest, opt
 	if opts != nil {
 		o = *opts
 	}
-	if o.Allow == nil {
-		o.Allow = func(string) error { return nil }
-	}
 	var l *link
 	var err error
 	if o.From == "" {
-		var sources []string
-		if sources, err = s.sources(ctx, d, mountSearch); err == nil {
-			l, err = s.share(ctx, repo, d, sources, o.Allow, false)
-		}
+		l, err = s.searchMount(ctx, repo, d, &o)
 	} else {
 		if err := checkName(o.From); err != nil {
 			return ocispec.Descriptor{}, err
@@ -69,13 +76,95 @@ func (s *Store) sources(ctx context.Context, d digest.Digest, limit int) ([]stri
 	return found, nil
 }
 
-// share makes a blob known in repo that one of the sources has, and returns the link of that. It looks only at those that allow permits; nil
-// permits all. With verify, a link that is there already is not enough if its data are lost.
+// searchMount makes a blob known in repo that some repository has which Prefixes and Allow permit, and returns the link of that. The
+// requests to the storage do not depend on what the others have, but for the pages of the list.
 //
 // Errors: errMissing.
-func (s *Store) share(ctx context.Context, repo string, d digest.Digest, sources []string, allow func(string) error, verify bool) (*link, error) {
+func (s *Store) searchMount(ctx context.Context, repo string, d digest.Digest, o *registry.MountOptions) (*link, error) {
+	atOnce := mountSearch
+	if o.Allow != nil {
+		atOnce = mountPage // most may be refused
+	}
+	started, read := time.Now(), 0
+	var some []string
+	try := func() (*link, error) {
+		for _, from := range some {
+			if read == mountSearch || time.Since(started) > mountTime {
+				break
+			}
+			if o.Allow != nil && o.Allow(from) != nil {
+				continue
+			}
+			if l, err := s.shareFrom(ctx, repo, d, from, nil, false); !errors.Is(err, errMissing) {
+				return l, err
+			}
+			read++
+		}
+		some = some[:0]
+		return nil, errMissing
+	}
+	n := 0
+	for from, err := range s.candidates(ctx, d, o.Prefixes, atOnce) {
+		if err != nil {
+			return nil, err
+		}
+		if n++; n > mountCandidates {
+			break
+		}
+		if some = append(some, from); len(some) < atOnce {
+			continue
+		}
+		if l, err := try(); !errors.Is(err, errMissing) {
+			return l, err
+		}
+	}
+	return try()
+}
+
+// candidates yields the repositories below prefixes where a blob may be found. A prefix that is itself the name of a repository is
+// one of them without a look. No prefixes are the one that every name has.
+func (s *Store) candidates(ctx context.Context, d digest.Digest, prefixes []string, hint int) iter.Seq2[string, error] {
+	starts := prefixes
+	if len(prefixes) == 0 || len(prefixes) > mountPrefixes {
+		starts = []string{""}
+	}
+	return func(yield func(string, error) bool) {
+		for _, start := range starts {
+			if reference.CheckName(start) == nil && !yield(start, nil) {
+				return
+			}
+			opts := &ListOptions{KeysOnly: true, PageHint: hint}
+			if start != "" {
+				opts.After = indexPrefix(d) + escape(start)
+			}
+			for info, err := range s.driver.List(ctx, indexPrefix(d), opts) {
+				if err != nil {
+					yield("", wire(err))
+					return
+				}
+				repo := unescape(base(info.Key))
+				if !strings.HasPrefix(repo, start) {
+					break // those with the prefix come first
+				}
+				below := func(p string) bool { return strings.HasPrefix(repo, p) }
+				if len(starts) < len(prefixes) && !slices.ContainsFunc(prefixes, below) {
+					continue
+				}
+				if !yield(repo, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// share makes a blob known in repo that one of the sources has, and returns the link of that. A link that is there already is not
+// enough if its data are lost.
+//
+// Errors: errMissing.
+func (s *Store) share(ctx context.Context, repo string, d digest.Digest, sources []string) (*link, error) {
 	for _, from := range sources {
-		if l, err := s.shareFrom(ctx, repo, d, from, allow, verify); !errors.Is(err, errMissing) {
+		if l, err := s.shareFrom(ctx, repo, d, from, nil, true); !errors.Is(err, errMissing) {
 			return l, err
 		}
 	}
@@ -83,7 +172,7 @@ func (s *Store) share(ctx context.Context, repo string, d digest.Digest, sources
 }
 
 // shareFrom makes a blob of the repository from known in repo, and returns the link there. A source that is not allowed is like one that
-// does not have the blob.
+// does not have the blob. With verify, a link that is there already is not enough if its data are lost.
 //
 // Errors: errMissing.
 func (s *Store) shareFrom(ctx context.Context, repo string, d digest.Digest, from string, allow func(string) error, verify bool) (*link, error) {

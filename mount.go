@@ -1,0 +1,88 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry/auth"
+)
+
+// searchTick is what the time of a search is rounded up to.
+const searchTick = 10 * time.Millisecond
+
+// errNoSource is the cause in the audit record of a search without a result.
+var errNoSource = errors.New("registry: no repository that the caller may pull from has the blob")
+
+// searchMount mounts a blob from whatever repository that the caller may pull from.
+//
+// Whether a digest exists where the caller may not pull must not show. Repositories outside the prefixes of the caller are not
+// looked at, others that the caller may not pull from cost no more than the decision, and the time of all decisions is hidden: the
+// answer waits for the next tick. Options.Audit gets one record of the search, whatever it has come across.
+func (g *guard) searchMount(ctx context.Context, repo string, d digest.Digest, o MountOptions) (ocispec.Descriptor, error) {
+	started := time.Now()
+	if len(o.Prefixes) == 0 {
+		o.Prefixes = outermost(auth.Prefixes(ctx, g.r.opts.Authorizer, g.identity))
+	}
+	source, allow := "", o.Allow
+	o.Allow = func(from string) error {
+		if allow != nil {
+			if err := allow(from); err != nil {
+				return err
+			}
+		}
+		if ok, err := g.mayPull(ctx, from); err != nil || !ok {
+			return errors.Join(ErrDenied, err)
+		}
+		source = from
+		return nil
+	}
+	desc, err := ocispec.Descriptor{}, error(ErrBlobUnknown)
+	if len(o.Prefixes) > 0 {
+		desc, err = g.r.backend.MountBlob(ctx, repo, d, &o)
+	}
+	g.auditSearch(ctx, source, err)
+	waitForTick(ctx, started)
+	return desc, err
+}
+
+// waitForTick waits until a whole number of ticks have passed since a time, or ctx ends.
+func waitForTick(ctx context.Context, since time.Time) {
+	elapsed := time.Since(since)
+	t := time.NewTimer(elapsed.Truncate(searchTick) + searchTick - elapsed)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// mayPull reports whether the caller may pull from a repository. Options.Audit is not told.
+func (g *guard) mayPull(ctx context.Context, repo string) (bool, error) {
+	accesses := (&Op{Kind: OpOpenBlob, Repository: repo}).Access()
+	if !slices.ContainsFunc(accesses, func(a auth.Access) bool { return !slices.Contains(g.granted, a) }) {
+		return true, nil
+	}
+	return g.allowed(ctx, accesses)
+}
+
+// auditSearch tells Options.Audit of a search: that the caller may pull from the source, or, if it has failed with err, that the
+// caller may not pull from some repository without a name.
+func (g *guard) auditSearch(ctx context.Context, source string, err error) {
+	if g.r.opts.Audit == nil {
+		return
+	}
+	rule := ""
+	if err != nil {
+		source, err = "", errors.Join(auth.ErrDenied, errNoSource)
+	}
+	accesses := (&Op{Kind: OpOpenBlob, Repository: source}).Access()
+	if source != "" {
+		rule, _ = auth.Explain(ctx, g.r.opts.Authorizer, g.identity, accesses)
+	}
+	g.r.audit(ctx, g.asked, accesses, rule, err)
+}
