@@ -9,6 +9,13 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
+const (
+	// maxNames is how many bytes of names a page of a list has before it ends, and its Link goes on from there.
+	maxNames = 4 << 20
+	// maxPageTime is how long a page of any list is gathered before it ends, and its Link goes on from there.
+	maxPageTime = 5 * time.Second
+)
+
 func (c *call) listTags() error {
 	tags, err := c.page(tagNames, func(opts *ListOptions) iter.Seq2[scanned, error] {
 		return c.backend.scanTags(c.req.Context(), c.op.Repository, opts)
@@ -52,19 +59,21 @@ func (c *call) page(kind *nameKind, list func(*ListOptions) iter.Seq2[scanned, e
 		last = kind.after(last)
 	}
 	names, next := []string{}, ""
-	hidden, started := 0, time.Now()
+	hidden, started, size := 0, time.Now(), 0
 	for s, err := range list(&ListOptions{After: last, PageHint: n + 1}) {
 		if err != nil {
 			return nil, err
 		}
 		if s.visible {
-			if len(names) == n {
-				if n > 0 {
-					next = names[n-1]
+			late := size > maxNames || len(names)%64 == 63 && time.Since(started) > maxPageTime
+			if len(names) == n || late {
+				if len(names) > 0 {
+					next = names[len(names)-1]
 				}
 				break
 			}
 			names = append(names, s.name)
+			size += len(s.name)
 			continue
 		}
 		if hidden++; hidden >= maxScanned || hidden%64 == 0 && time.Since(started) > maxScanTime {

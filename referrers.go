@@ -23,8 +23,6 @@ const (
 	// maxReferrersRead is how many bytes are read for one page of referrers, the last referrer not counted. A filter reads
 	// what it leaves out only if the Backend does not know its type.
 	maxReferrersRead = 2 * maxReferrers
-	// maxReferrersTime is how long one page of referrers is looked for. Then the page ends, and its Link goes on from there.
-	maxReferrersTime = 5 * time.Second
 	// maxTypes is how many artifact types one request can name.
 	maxTypes = 64
 )
@@ -137,7 +135,7 @@ func (p *referrersPage) scan(d digest.Digest, size int64) bool {
 			return false
 		}
 		p.started = time.Now()
-	} else if p.read+size > maxReferrersRead || time.Since(p.started) > maxReferrersTime || !p.grow(size) {
+	} else if p.read+size > maxReferrersRead || time.Since(p.started) > maxPageTime || !p.grow(size) {
 		p.last, p.more = p.scanned, true
 		return false
 	}
