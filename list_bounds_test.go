@@ -18,8 +18,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// manyTags is a store in memory with n tags of a length in the repository a.
-func manyTags(t *testing.T, n, length int) *storage.Store {
+// storeOfTags is a store in memory with n tags of a length in the repository a.
+func storeOfTags(t *testing.T, n, length int) *storage.Store {
 	d, err := memory.New(nil)
 	require.NoError(t, err)
 	s, err := storage.New(t.Context(), d, nil)
@@ -35,7 +35,7 @@ func manyTags(t *testing.T, n, length int) *storage.Store {
 // TestTagsPageIsBounded: also where the host allows pages of any number of names.
 func TestTagsPageIsBounded(t *testing.T) {
 	const n = 70_000
-	c := serve(t, manyTags(t, n, 128), &registry.Options{PageSize: 10 * n})
+	c := serve(t, storeOfTags(t, n, 128), &registry.Options{PageSize: 10 * n})
 	pages, tags := c.pages("/v2/a/tags/list", "tags")
 	require.Equal(t, 3, pages)
 	require.Len(t, tags, n)
@@ -49,7 +49,7 @@ func TestTagsPageEndsInTime(t *testing.T) {
 			time.Sleep(50 * time.Millisecond)
 			return nil
 		})
-		r, err := registry.New(manyTags(t, n, 10), &registry.Options{Authorizer: slow})
+		r, err := registry.New(storeOfTags(t, n, 10), &registry.Options{Authorizer: slow})
 		require.NoError(t, err)
 		path, pages, tags := "/v2/a/tags/list", 0, 0
 		for path != "" {
