@@ -134,8 +134,10 @@ func (b *content) close() {
 // blob that cannot be opened can still be answered with an error; and it sends no error itself.
 type contentWriter struct {
 	http.ResponseWriter
+	size    int64 // of the blob
 	status  int
 	sent    bool  // the header
+	want    int64 // bytes of a whole body
 	written int64 // bytes of the body
 
 	rc      *http.ResponseController
@@ -156,18 +158,17 @@ func (w *contentWriter) progress() {
 	}
 }
 
-// end takes the deadline off the connection, which may be used again.
-func (w *contentWriter) end() {
-	if !w.moved.IsZero() {
-		_ = w.rc.SetWriteDeadline(time.Time{})
-	}
-}
-
 // Unwrap is for http.ResponseController.
 func (w *contentWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// WriteHeader notes the status.
-func (w *contentWriter) WriteHeader(status int) { w.status = status }
+// WriteHeader notes the status and the length of the body. It reads the length now: middleware of the host may remove the header
+// later, to compress the body. Middleware that has set Content-Encoding already keeps http.ServeContent from setting the length.
+func (w *contentWriter) WriteHeader(status int) {
+	w.status, w.want = status, w.size
+	if n, ok := parseDigits(w.Header().Get("Content-Length")); ok {
+		w.want = n
+	}
+}
 
 // send sends the header.
 func (w *contentWriter) send() {

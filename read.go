@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -122,8 +123,7 @@ func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) err
 			req.Header.Set("Range", r)
 		}
 	}
-	w := &contentWriter{ResponseWriter: c.w, rc: http.NewResponseController(c.w), timeout: c.r.opts.BodyTimeout}
-	defer w.end()
+	w := &contentWriter{ResponseWriter: c.w, size: desc.Size, rc: http.NewResponseController(c.w), timeout: c.r.opts.BodyTimeout}
 	http.ServeContent(w, req, "", unknownTime, body)
 	switch w.status {
 	case http.StatusRequestedRangeNotSatisfiable:
@@ -144,13 +144,12 @@ func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) err
 
 // finishContent sees to it that what was sent is whole, or does not look so.
 func (c *call) finishContent(w *contentWriter, body *content) error {
-	want, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64)
-	if err == nil && w.sent && w.written == want {
+	if w.sent && w.written == w.want {
 		return nil
 	}
 	failure := body.failure()
 	if !w.sent {
-		if want == 0 && failure == nil {
+		if w.want == 0 && failure == nil {
 			w.send()
 			return nil
 		}
@@ -160,6 +159,15 @@ func (c *call) finishContent(w *contentWriter, body *content) error {
 	if c.req.Context().Err() == nil && failure != nil {
 		c.r.log.ErrorContext(c.req.Context(), "response cut off", "method", c.req.Method, "path", c.logPath(), "error", failure)
 	}
+	c.cut()
+	return nil
+}
+
+// cut ends a response that is not whole, so that no client takes it for whole. Middleware of the host may recover from the panic and
+// go on to end the response properly, which for a body of unknown length would look whole: so first the deadline is set to the past,
+// and nothing can be written any more.
+func (c *call) cut() {
+	_ = c.body.rc.SetWriteDeadline(time.Unix(1, 0))
 	panic(http.ErrAbortHandler)
 }
 
