@@ -15,48 +15,35 @@ const (
 	drainTimeout = 5 * time.Second
 	// smallRest is what net/http reads by itself before it answers, so that the connection can be used again.
 	smallRest = 256 << 10
-	// deadlineStep is how often the deadline of a body is moved at most.
-	deadlineStep = time.Second
 )
 
 var (
-	// errBodyStalled is for a body that makes no progress.
-	errBodyStalled = &Error{code: "SIZE_INVALID", status: http.StatusRequestTimeout, message: "the request body makes no progress"}
+	// errBodyStalled is for a body that makes no progress, or too little.
+	errBodyStalled = &Error{code: "SIZE_INVALID", status: http.StatusRequestTimeout, message: "the request body makes too little progress"}
 	// errBodyBroken is for a body that ends too early or is malformed.
 	errBodyBroken = &Error{code: "SIZE_INVALID", status: http.StatusBadRequest, message: "the request body is cut short or malformed"}
 )
 
-// requestBody is the body of a request. It is given up when it makes no progress, by a deadline of the connection that moves
+// requestBody is the body of a request. It is given up when it makes too little progress, by a deadline of the connection that moves
 // along with the progress. Its errors are those the client gets.
 type requestBody struct {
-	req     *http.Request
-	w       http.ResponseWriter
-	rc      *http.ResponseController
-	timeout time.Duration // of no progress; not positive: none
+	req  *http.Request
+	w    http.ResponseWriter
+	rc   *http.ResponseController
+	pace pace
 
-	moved   time.Time // when the deadline was set that is in force; zero if none is
-	read    int64     // bytes
+	read    int64 // bytes
 	started bool
 	ended   bool // nothing more will come
 	failed  bool // nothing more can be read
 }
 
-func newRequestBody(w http.ResponseWriter, req *http.Request, timeout time.Duration) *requestBody {
-	b := &requestBody{
-		req: req, w: w, rc: http.NewResponseController(w), timeout: timeout,
-		ended: req.Body == nil || req.Body == http.NoBody,
-	}
+func newRequestBody(w http.ResponseWriter, rc *http.ResponseController, req *http.Request, o *Options) *requestBody {
+	b := &requestBody{req: req, w: w, rc: rc, pace: receiving(rc, o), ended: req.Body == nil || req.Body == http.NoBody}
 	if !b.ended && req.ProtoMajor == 1 {
-		b.progress() // net/http reads a body before it answers, also if nobody else does
+		b.pace.begin() // net/http reads a body before it answers, also if nobody else does
 	}
 	return b
-}
-
-// progress moves the deadline, from time to time.
-func (b *requestBody) progress() {
-	if step := min(deadlineStep, b.timeout); b.timeout > 0 && time.Since(b.moved) >= step {
-		b.setDeadline(b.timeout + step)
-	}
 }
 
 // Read implements [io.Reader].
@@ -67,8 +54,10 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	b.started = true
-	b.progress()
+	b.pace.begin()
 	n, err := b.req.Body.Read(p)
+	b.pace.end()
+	b.pace.add(int64(n))
 	b.read += int64(n)
 	if err == nil {
 		return n, nil
@@ -146,8 +135,8 @@ func (b *requestBody) drain(answer func()) {
 
 // patience is how long the rest of a body is waited for that nobody wants.
 func (b *requestBody) patience() time.Duration {
-	if b.timeout > 0 {
-		return min(b.timeout, drainTimeout)
+	if t := b.pace.timeout; t > 0 {
+		return min(t, drainTimeout)
 	}
 	return drainTimeout
 }
@@ -174,14 +163,14 @@ func (b *requestBody) finish() {
 // deadline would look like that to it.
 func (b *requestBody) end() {
 	b.ended = true
-	if !b.moved.IsZero() {
-		b.moved = time.Time{}
+	if !b.pace.until.IsZero() {
+		b.pace.until = time.Time{}
 		_ = b.rc.SetReadDeadline(time.Time{})
 	}
 }
 
 // setDeadline has reads fail after d, and reports whether they will: not every ResponseWriter can do that.
 func (b *requestBody) setDeadline(d time.Duration) bool {
-	b.moved = time.Now()
-	return b.rc.SetReadDeadline(b.moved.Add(d)) == nil
+	b.pace.until = time.Now().Add(d)
+	return b.rc.SetReadDeadline(b.pace.until) == nil
 }

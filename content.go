@@ -3,7 +3,6 @@ package registry
 import (
 	"errors"
 	"io"
-	"net/http"
 	"os"
 	"sync"
 	"syscall"
@@ -95,10 +94,12 @@ func (b *content) sendTo(w *contentWriter, to io.ReaderFrom, n int64) (sent int6
 	}
 	w.send()
 	for sent < n && err == nil {
-		w.progress()
 		piece := min(n-sent, sendPiece)
+		w.pace.add(piece)
+		w.pace.begin()
 		var m int64
 		m, err = to.ReadFrom(&io.LimitedReader{R: source, N: piece})
+		w.pace.end()
 		if sent += m; m < piece {
 			break
 		}
@@ -133,33 +134,16 @@ func (b *content) close() {
 // contentWriter is the http.ResponseWriter for http.ServeContent. It sends the header with the first bytes and not before, so that a
 // blob that cannot be opened can still be answered with an error; and it sends no error itself.
 type contentWriter struct {
-	http.ResponseWriter
+	*answer
 	size    int64 // of the blob
 	status  int
 	sent    bool  // the header
 	want    int64 // bytes of a whole body
 	written int64 // bytes of the body
-
-	rc      *http.ResponseController
-	timeout time.Duration // of no progress; not positive: none
-	moved   time.Time     // when the deadline was set that is in force; zero if none is
 }
 
-// sendPiece is how many bytes are sent at once of a file: a client that does not take them within the timeout makes no progress.
+// sendPiece is how many bytes of a file are sent at once.
 const sendPiece = 1 << 20
-
-// progress moves the deadline for what is written next, from time to time.
-func (w *contentWriter) progress() {
-	if step := min(deadlineStep, w.timeout); w.timeout > 0 && time.Since(w.moved) >= step {
-		now := time.Now()
-		if w.rc.SetWriteDeadline(now.Add(w.timeout+step)) == nil {
-			w.moved = now
-		}
-	}
-}
-
-// Unwrap is for http.ResponseController.
-func (w *contentWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader notes the status and the length of the body. It reads the length now: middleware of the host may remove the header
 // later, to compress the body. Middleware that has set Content-Encoding already keeps http.ServeContent from setting the length.
@@ -174,7 +158,7 @@ func (w *contentWriter) WriteHeader(status int) {
 func (w *contentWriter) send() {
 	if !w.sent {
 		w.sent = true
-		w.ResponseWriter.WriteHeader(w.status)
+		w.answer.WriteHeader(w.status)
 	}
 }
 
@@ -184,8 +168,7 @@ func (w *contentWriter) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	w.send()
-	w.progress()
-	n, err := w.ResponseWriter.Write(p)
+	n, err := w.answer.Write(p)
 	w.written += int64(n)
 	return n, err
 }
@@ -198,7 +181,7 @@ func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) {
 	}
 	total := int64(0)
 	b, isContent := limited.R.(*content)
-	to, canReadFrom := w.ResponseWriter.(io.ReaderFrom)
+	to, canReadFrom := w.answer.ResponseWriter.(io.ReaderFrom)
 	if isContent && canReadFrom && limited.N > copyBufferSize {
 		n, ok, err := b.sendTo(w, to, limited.N)
 		w.written += n

@@ -293,7 +293,7 @@ func TestStalledReader(t *testing.T) {
 			store, err := storage.New(t.Context(), d, nil)
 			require.NoError(t, err)
 			const size = 24 << 20 // more than the buffers of a connection hold
-			c := serve(t, store, &registry.Options{BodyTimeout: time.Second})
+			c := serve(t, store, &registry.Options{BodyTimeout: time.Second, MinRate: 2 << 20})
 			blob := c.pushBlob("a", registrytest.RandomBytes(1, size))
 			host := strings.TrimPrefix(c.base, "http://")
 			request := "GET /v2/a/blobs/" + string(blob) + " HTTP/1.1\r\nHost: x\r\n\r\n"

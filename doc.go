@@ -50,5 +50,8 @@
 // the answer matters, route by prefix before the mux, as examples/server does.
 //
 // A server in front of untrusted clients sets http.Server.ReadHeaderTimeout and IdleTimeout, and MaxHeaderBytes to what a token needs: 32 KiB are plenty. ReadTimeout and WriteTimeout stay
-// zero, as layers take what time they take; bodies that make no progress, either way, are ended by Options.BodyTimeout.
+// zero, as layers take what time they take: Options.BodyTimeout and Options.MinRate end request bodies and responses that make too
+// little progress. Over HTTP/2 they end streams. A client that stops to read the whole connection is ended by WriteByteTimeout in
+// http.Server.HTTP2, which must be longer than a client at the minimum rate takes for what systems buffer: 10 minutes go with the
+// defaults.
 package registry

@@ -15,7 +15,7 @@ import (
 // call is one request on its way: parsed, authenticated, authorised, handled, and answered.
 type call struct {
 	r       *Registry
-	w       http.ResponseWriter
+	w       *answer
 	req     *http.Request
 	body    *requestBody
 	routed  bool // target is set
@@ -36,7 +36,8 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h := w.Header()
 	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
 	h.Set("X-Content-Type-Options", "nosniff")
-	c := &call{r: r, w: w, req: req, body: newRequestBody(w, req, r.opts.BodyTimeout)}
+	rc := http.NewResponseController(w)
+	c := &call{r: r, w: &answer{w, sending(rc, &r.opts)}, req: req, body: newRequestBody(w, rc, req, &r.opts)}
 	defer c.body.finish()
 	if err := c.serve(); err != nil {
 		c.fail(err)

@@ -253,7 +253,7 @@ func TestStalledBody(t *testing.T) {
 		}
 		return next(ctx)
 	}
-	s, c := newRegistry(t, &registry.Options{BodyTimeout: 200 * time.Millisecond, Interceptors: []registry.Interceptor{slow}})
+	s, c := newRegistry(t, &registry.Options{BodyTimeout: 200 * time.Millisecond, MinRate: 1, Interceptors: []registry.Interceptor{slow}})
 	location := c.startUpload("a")
 	conn := dial(t, s.Host, patch(location, 1000)+"abc")
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)

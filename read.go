@@ -123,7 +123,7 @@ func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) err
 			req.Header.Set("Range", r)
 		}
 	}
-	w := &contentWriter{ResponseWriter: c.w, size: desc.Size, rc: http.NewResponseController(c.w), timeout: c.r.opts.BodyTimeout}
+	w := &contentWriter{answer: c.w, size: desc.Size}
 	http.ServeContent(w, req, "", unknownTime, body)
 	switch w.status {
 	case http.StatusRequestedRangeNotSatisfiable:

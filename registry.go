@@ -19,6 +19,7 @@ const (
 	DefaultMaxManifestSize = 4 << 20
 	DefaultPageSize        = 1000
 	DefaultBodyTimeout     = 60 * time.Second
+	DefaultMinRate         = 4 << 10
 )
 
 // MaxPushTags is how many tags one request may set with the parameter tag. The answer has a header line
@@ -52,9 +53,14 @@ type Options struct {
 	// ChunkMinLength is sent as OCI-Chunk-Min-Length with each upload: the size in bytes below which a chunk that is not the last
 	// is a waste. It is not enforced. Default: not sent.
 	ChunkMinLength int64
-	// BodyTimeout is how long the body of a request may make no progress, and a client that is sent a blob may take for a MiB of it. Default:
-	// DefaultBodyTimeout; negative: for ever.
+	// BodyTimeout is how long a client may make no progress when it sends the body of a request or reads a response, of any route, over
+	// HTTP/1.1 and HTTP/2. A request body is then answered with 408, and a response is cut off. It takes the place of
+	// http.Server.WriteTimeout. Default: DefaultBodyTimeout. Negative means no limit, for MinRate too.
 	BodyTimeout time.Duration
+	// MinRate is how many bytes per second a client must send or read at least, on average. A client that is slower is given up when it
+	// is behind by BodyTimeout. What systems buffer on the way to the client counts as read at first, up to 2 MiB, so that a client which
+	// stops to read a large response is given up within BodyTimeout and the time that 2 MiB take at this rate. Default: DefaultMinRate.
+	MinRate int64
 
 	// Secret, of at least 16 random bytes, hides the places in the catalogue where pages of callers end who may not see all of it. Registries
 	// behind one address need the same: [github.com/registrykit/registry/storage.Store] has secrets to share. Default: one of this Registry's own.
@@ -102,7 +108,7 @@ func New(backend Backend, opts *Options) (*Registry, error) {
 		r.opts = *opts
 	}
 	o := &r.opts
-	if o.MaxManifestSize < 0 || o.MaxBlobSize < 0 || o.PageSize < 0 || o.ChunkMinLength < 0 {
+	if o.MaxManifestSize < 0 || o.MaxBlobSize < 0 || o.PageSize < 0 || o.ChunkMinLength < 0 || o.MinRate < 0 {
 		return nil, errors.New("registry: a size in Options is negative")
 	}
 	if o.MaxManifestSize == 0 {
@@ -113,6 +119,9 @@ func New(backend Backend, opts *Options) (*Registry, error) {
 	}
 	if o.BodyTimeout == 0 {
 		o.BodyTimeout = DefaultBodyTimeout
+	}
+	if o.MinRate == 0 {
+		o.MinRate = DefaultMinRate
 	}
 	if o.Secret == nil {
 		o.Secret = make([]byte, 32)

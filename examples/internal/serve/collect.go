@@ -32,7 +32,7 @@ func (c *collect) check() error {
 }
 
 // positive refuses a time that is none.
-func positive(name string, d time.Duration) error {
+func positive[T ~int64](name string, d T) error {
 	if d <= 0 {
 		return fmt.Errorf("%s must be more than 0", name)
 	}

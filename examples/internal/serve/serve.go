@@ -47,6 +47,7 @@ type config struct {
 	uploadTTL time.Duration
 	// maxUploads is storage.Options.MaxUploads.
 	maxUploads int
+	minRate   int64
 }
 
 // Main serves a registry as the flags of the command line say, until the process is told to end.
@@ -68,6 +69,7 @@ func Main(s Storage) {
 	c.collect.flags()
 	flag.DurationVar(&c.uploadTTL, "upload-ttl", storage.DefaultUploadTTL, "`time` after which an upload ends that has had no request")
 	flag.IntVar(&c.maxUploads, "max-uploads", storage.DefaultMaxUploads, "`number` of unfinished uploads of one caller, all anonymous ones being one; negative: no limit")
+	flag.Int64Var(&c.minRate, "min-rate", registry.DefaultMinRate, "`bytes` per second that a client must send or read at least, on average")
 	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error; info logs each request")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -99,7 +101,7 @@ func (c *config) check() error {
 	if c.h2c && c.access.tlsCert != "" {
 		err = errors.New("-h2c is HTTP/2 without TLS; with -tls-cert, clients get HTTP/2 anyway")
 	}
-	return errors.Join(err, c.access.check(c.addr), c.pages.check(), c.collect.check(), positive("-upload-ttl", c.uploadTTL))
+	return errors.Join(err, c.access.check(c.addr), c.pages.check(), c.collect.check(), positive("-upload-ttl", c.uploadTTL), positive("-min-rate", c.minRate))
 }
 
 // run serves until ctx ends, and then lets requests in flight come to their end.
@@ -119,7 +121,7 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 	if err != nil {
 		return err
 	}
-	opts := &registry.Options{Logger: log}
+	opts := &registry.Options{Logger: log, MinRate: c.minRate}
 	if !c.delete {
 		opts.NoDelete = registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true}
 	}
@@ -178,6 +180,7 @@ func newServer(c config, handler http.Handler, log *slog.Logger) (*http.Server, 
 		ReadHeaderTimeout: 30 * time.Second,
 		MaxHeaderBytes:    32 << 10,
 		IdleTimeout:       2 * time.Minute,
+		HTTP2:             &http.HTTP2Config{WriteByteTimeout: 10 * time.Minute},
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	if c.h2c {

@@ -1,0 +1,97 @@
+package registry_test
+
+import (
+	"bufio"
+	"encoding/binary"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// frames is the least of an HTTP/2 client: it sees single frames, and never opens the window, so that the server may send headers but
+// not a byte of a body.
+type frames struct {
+	t    testing.TB
+	conn net.Conn
+	r    *bufio.Reader
+	next uint32 // stream
+}
+
+// The parts of RFC 9113 that frames knows.
+const (
+	frameData      = 0x0
+	frameHeaders   = 0x1
+	frameRSTStream = 0x3
+	frameSettings  = 0x4
+	flagEndStream  = 0x1
+	flagEndHeaders = 0x4
+	flagAck        = 0x1
+)
+
+// dialFrames connects to a server that takes HTTP/2 without TLS.
+func dialFrames(t testing.TB, host string) *frames {
+	conn, err := net.Dial("tcp", host)
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+	f := &frames{t: t, conn: conn, r: bufio.NewReader(conn), next: 1}
+	_, err = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+	require.NoError(t, err)
+	f.write(frameSettings, 0, 0, []byte{0, 4, 0, 0, 0, 0}) // SETTINGS_INITIAL_WINDOW_SIZE = 0
+	return f
+}
+
+func (f *frames) write(kind, flags byte, stream uint32, payload []byte) {
+	b := binary.BigEndian.AppendUint32(nil, uint32(len(payload))<<8|uint32(kind))
+	b = binary.BigEndian.AppendUint32(append(b, flags), stream)
+	_, err := f.conn.Write(append(b, payload...))
+	require.NoError(f.t, err)
+}
+
+// read returns the next frame that belongs to a stream.
+func (f *frames) read() (kind, flags byte, stream uint32) {
+	for {
+		var head [9]byte
+		_, err := io.ReadFull(f.r, head[:])
+		require.NoError(f.t, err)
+		_, err = f.r.Discard(int(binary.BigEndian.Uint32(head[:]) >> 8))
+		require.NoError(f.t, err)
+		kind, flags, stream = head[3], head[4], binary.BigEndian.Uint32(head[5:])
+		if kind == frameSettings && flags&flagAck == 0 {
+			f.write(frameSettings, flagAck, 0, nil)
+		}
+		if stream != 0 {
+			return kind, flags, stream
+		}
+	}
+}
+
+// request sends a request without a body and returns its stream.
+func (f *frames) request(method, path string) uint32 {
+	var block []byte
+	for _, field := range [][2]string{{":method", method}, {":scheme", "http"}, {":authority", "x"}, {":path", path}} {
+		block = append(block, 0) // a literal that is not indexed: RFC 7541, section 6.2.2
+		for _, s := range field {
+			block = append(appendInt7(block, len(s)), s...)
+		}
+	}
+	stream := f.next
+	f.next += 2
+	f.write(frameHeaders, flagEndStream|flagEndHeaders, stream, block)
+	return stream
+}
+
+// appendInt7 appends an integer with a prefix of 7 bits: RFC 7541, section 5.1.
+func appendInt7(b []byte, n int) []byte {
+	if n < 127 {
+		return append(b, byte(n))
+	}
+	b = append(b, 127)
+	for n -= 127; n >= 128; n /= 128 {
+		b = append(b, byte(n%128+128))
+	}
+	return append(b, byte(n))
+}
