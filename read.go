@@ -62,7 +62,7 @@ func (c *call) writeManifest(desc ocispec.Descriptor, content []byte) error {
 	h.Set("Content-Length", strconv.FormatInt(desc.Size, 10))
 	c.w.WriteHeader(http.StatusOK)
 	if c.req.Method != http.MethodHead {
-		_, _ = c.w.Write(content)
+		c.send(content)
 	}
 	return nil
 }

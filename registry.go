@@ -84,12 +84,13 @@ type NoDelete struct {
 
 // Registry serves a [Backend] by HTTP, and to Go code in the same process. It is safe for concurrent use.
 type Registry struct {
-	backend Backend // with the interceptors around it
-	opts    Options
-	log     *slog.Logger
-	routes  routes
-	cursors cursors
-	reading *semaphore.Weighted // bounds the bytes of referrers that are read at a time, see readBudget
+	backend  Backend // with the interceptors around it
+	opts     Options
+	log      *slog.Logger
+	routes   routes
+	cursors  cursors
+	reading  *semaphore.Weighted // bounds the bytes of referrers that are read at a time, see readBudget
+	outgoing *outgoing
 }
 
 var _ http.Handler = (*Registry)(nil)
@@ -102,7 +103,8 @@ func New(backend Backend, opts *Options) (*Registry, error) {
 		return nil, errors.New("registry: no backend")
 	}
 	r := &Registry{
-		backend: backend, routes: newRoutes(), log: slog.New(slog.DiscardHandler), reading: semaphore.NewWeighted(readBudget),
+		backend: backend, routes: newRoutes(), log: slog.New(slog.DiscardHandler),
+		reading: semaphore.NewWeighted(readBudget), outgoing: newOutgoing(maxOutgoing),
 	}
 	if opts != nil {
 		r.opts = *opts

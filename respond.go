@@ -54,7 +54,7 @@ func (c *call) fail(err error) {
 	c.body.drain(func() {
 		c.w.WriteHeader(e.status)
 		if c.req.Method != http.MethodHead {
-			_, _ = c.w.Write(content)
+			c.send(content)
 		}
 	})
 }
@@ -139,7 +139,7 @@ func (c *call) writeJSON(mediaType string, content []byte) error {
 	h.Set("Cache-Control", cacheControl)
 	c.w.WriteHeader(http.StatusOK)
 	if c.req.Method != http.MethodHead {
-		_, _ = c.w.Write(content)
+		c.send(content)
 	}
 	return nil
 }

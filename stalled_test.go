@@ -1,21 +1,29 @@
 package registry_test
 
 import (
+	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/registrytest"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/disk"
 )
 
 // smallBuffers is a listener whose connections hold little that the client has not read.
@@ -139,5 +147,99 @@ func TestStalledStreamOfEveryRoute(t *testing.T) {
 			}
 		}
 		require.True(t, reset["GET /v2/"] && reset["GET /v2/_catalog"] && reset["GET /v2/a/manifests/v1"] && reset["GET /v2/a/manifests/none"])
+	}
+}
+
+// largeManifest is a manifest of nearly as many bytes as one may have. Those of different numbers are different.
+func largeManifest(t testing.TB, backend registry.Backend, n int) *registry.Manifest {
+	config := []byte("{}")
+	u, err := backend.CreateUpload(t.Context(), "a", nil)
+	require.NoError(t, err)
+	desc, err := u.Commit(t.Context(), digest.FromBytes(config), &registry.Chunk{Length: 2, Body: strings.NewReader("{}")})
+	require.NoError(t, err)
+	desc.MediaType = ocispec.MediaTypeImageConfig
+	content, err := json.Marshal(ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, Config: desc, Layers: []descriptor{},
+		Annotations: map[string]string{"n": fmt.Sprint(n), "padding": strings.Repeat("x", 4<<20-2000)},
+	})
+	require.NoError(t, err)
+	res, err := backend.PutManifest(t.Context(), "a", ocispec.MediaTypeImageManifest, content, nil)
+	require.NoError(t, err)
+	return &registry.Manifest{Descriptor: res.Descriptor, Content: content}
+}
+
+// heap is how many bytes of the heap are in use.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // a pool gives up its memory with the second
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// patient serves a store on disk to clients that may stall for an hour.
+func patient(t *testing.T) (host string, backend registry.Backend) {
+	driver, err := disk.New(t.TempDir(), nil)
+	require.NoError(t, err)
+	store, err := storage.New(t.Context(), driver, nil)
+	require.NoError(t, err)
+	reg, err := registry.New(store, &registry.Options{BodyTimeout: time.Hour})
+	require.NoError(t, err)
+	return serveSmall(t, reg), reg.Backend(anybody)
+}
+
+// TestStalledReadersOfOneManifest: a large manifest is in memory once, however many clients are being sent it.
+func TestStalledReadersOfOneManifest(t *testing.T) {
+	host, backend := patient(t)
+	path := "/v2/a/manifests/" + string(largeManifest(t, backend, 1).Descriptor.Digest)
+	before := heap()
+
+	f := dialFrames(t, host)
+	for range 250 {
+		f.request("GET", path)
+	}
+	for headers := 0; headers < 250; headers++ {
+		kind, _, _ := f.read()
+		require.EqualValues(t, frameHeaders, kind)
+	}
+	require.Less(t, heap()-before, int64(40<<20), "250 streams of HTTP/2")
+	f.conn.Close()
+
+	for range 60 {
+		conn := dialSmall(t, host)
+		_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
+		require.NoError(t, err)
+		_, err = io.CopyN(io.Discard, conn, 1000) // it is being sent
+		require.NoError(t, err)
+	}
+	require.Less(t, heap()-before, int64(40<<20), "60 connections of HTTP/1.1")
+}
+
+// TestStalledReadersOfManyManifests: the large manifests that are being sent have a bounded size together. When a new one needs room, it
+// is the client that has waited longest whose response is cut off, and not the new one that has to wait.
+func TestStalledReadersOfManyManifests(t *testing.T) {
+	host, backend := patient(t)
+	const many = 24
+	responses, paths := make([]*http.Response, many), make([]string, many)
+	var last *registry.Manifest
+	for i := range paths {
+		last = largeManifest(t, backend, i)
+		paths[i] = "/v2/a/manifests/" + string(last.Descriptor.Digest)
+	}
+	before := heap()
+	for i, path := range paths {
+		conn := dialSmall(t, host)
+		_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
+		require.NoError(t, err)
+		responses[i], err = http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+	}
+	require.Less(t, heap()-before, int64(80<<20))
+
+	c := newClient(t, "http://"+host)
+	require.Equal(t, string(last.Content), string(c.want(200, "GET", paths[many-1], nil).body))
+	for i, whole := range map[int]bool{0: false, many - 1: true} {
+		_, err := io.Copy(io.Discard, responses[i].Body)
+		require.Equal(t, whole, err == nil, "manifest %d: %v", i, err)
 	}
 }

@@ -47,7 +47,7 @@ type config struct {
 	uploadTTL time.Duration
 	// maxUploads is storage.Options.MaxUploads.
 	maxUploads int
-	minRate   int64
+	minRate    int64
 }
 
 // Main serves a registry as the flags of the command line say, until the process is told to end.
