@@ -42,12 +42,25 @@ func newOutgoing(limit int64) *outgoing {
 func (o *outgoing) add(content []byte) *parcel {
 	hash := maphash.Bytes(o.seed, content)
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	if p := o.byHash[hash]; p != nil && bytes.Equal(*p.content.Load(), content) {
-		p.clients++
-		o.order.MoveToBack(p.place)
+	p := o.byHash[hash]
+	if p == nil {
+		defer o.mu.Unlock()
+		return o.insert(hash, content)
+	}
+	p.clients++
+	o.order.MoveToBack(p.place)
+	o.mu.Unlock()
+	if held := p.content.Load(); held != nil && bytes.Equal(*held, content) { // which takes too long for the lock
 		return p
 	}
+	o.done(p)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.insert(hash, content)
+}
+
+// insert adds a parcel, in the place of another one with the same hash, and drops others to make room.
+func (o *outgoing) insert(hash uint64, content []byte) *parcel {
 	p := &parcel{hash: hash, size: len(content), clients: 1}
 	p.content.Store(&content)
 	p.place = o.order.PushBack(p)

@@ -163,8 +163,7 @@ func (s *Store) read(ctx context.Context, key string) ([]byte, Info, error) {
 	if err != nil {
 		return nil, info, err
 	}
-	b := make([]byte, info.Size)
-	_, err = io.ReadFull(r, b)
+	b, err := s.readAll(ctx, r, info.Size)
 	if cerr := r.Close(); err == nil {
 		err = cerr
 	}
@@ -200,6 +199,29 @@ func (s *Store) readLine(ctx context.Context, key string) (line []byte, info Inf
 		}
 	}
 	return line, info, nil
+}
+
+const (
+	// largeRecord is the size in bytes above which a record is read only while few others are.
+	largeRecord = 64 << 10
+	// maxLargeReads is the maximum number of large records that are read at a time, so that many requests for large manifests at once
+	// cannot take the memory of all of them.
+	maxLargeReads = 16
+)
+
+// readAll reads a record of a known size.
+func (s *Store) readAll(ctx context.Context, r io.Reader, size int64) ([]byte, error) {
+	if size > largeRecord {
+		select {
+		case s.largeReads <- struct{}{}:
+			defer func() { <-s.largeReads }()
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	b := make([]byte, size)
+	_, err := io.ReadFull(r, b)
+	return b, err
 }
 
 // overtaken is the error of a put whose condition did not hold, with what is there instead.

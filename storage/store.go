@@ -64,6 +64,7 @@ type Store struct {
 	turns *turns                          // at tags that many move
 
 	unfinished *unfinished
+	largeReads chan struct{} // holds one for each large record that is being read
 
 	reserve *reserve
 
@@ -87,6 +88,8 @@ func New(ctx context.Context, driver Driver, opts *Options) (*Store, error) {
 		known:  newRecent[[16]byte, uploadRecord](maxKnown),
 		fresh:  newRecent[string, struct{}](maxFresh),
 		turns:  &turns{keys: map[string]*turn{}},
+
+		largeReads: make(chan struct{}, maxLargeReads),
 
 		reserve: &reserve{},
 
