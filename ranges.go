@@ -6,8 +6,14 @@ import (
 	"strings"
 )
 
-// maxRanges is how many ranges of a blob one request may ask for. A request for more is answered with the whole blob.
-const maxRanges = 16
+const (
+	// maxRanges is the maximum number of ranges of a blob that one request may ask for in any order. A request for more is answered
+	// with the whole blob.
+	maxRanges = 16
+	// maxAscendingRanges is the maximum number of ranges that ascend and do not overlap, as clients send that fetch the missing parts of
+	// a layer (zstd:chunked). The parts together are never larger than the blob, apart from some 200 bytes around each.
+	maxAscendingRanges = 1024
+)
 
 // badRange is a Range header that http.ServeContent refuses.
 const badRange = "bytes=x"
@@ -27,9 +33,10 @@ func usefulRange(headers []string, size int64) string {
 		return ""
 	}
 	specs := strings.Split(set, ",")
-	tooMany := len(specs) > maxRanges
+	tooMany := len(specs) > maxAscendingRanges
 	var out []string
 	total, malformed := int64(0), false
+	ascending, end := true, int64(-1)
 	empty := 0
 	for _, spec := range specs {
 		if spec = strings.Trim(spec, " \t"); spec == "" { // RFC 9110, section 5.6.1.2
@@ -49,14 +56,15 @@ func usefulRange(headers []string, size int64) string {
 			continue
 		}
 		total += last - first + 1
-		if len(out) < maxRanges {
+		ascending, end = ascending && first > end, last
+		if len(out) < maxAscendingRanges {
 			out = append(out, strconv.FormatInt(first, 10)+"-"+strconv.FormatInt(last, 10))
 		}
 	}
 	switch {
 	case malformed || empty == len(specs):
 		return badRange
-	case tooMany:
+	case tooMany || len(out) > maxRanges && !ascending:
 		return ""
 	case len(out) == 0:
 		// Of nothing, every part is the whole.

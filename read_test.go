@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"mime"
@@ -126,6 +127,35 @@ func TestBlobSeveralRanges(t *testing.T) {
 	}
 	_, err = r.NextPart()
 	require.ErrorIs(t, err, io.EOF)
+}
+
+// TestBlobManyRanges: as many ranges as clients of zstd:chunked ask for are answered with these parts, and not with the whole blob.
+func TestBlobManyRanges(t *testing.T) {
+	_, c := newRegistry(t, nil)
+	content := registrytest.RandomBytes(1, 5_000_000)
+	path := "/v2/a/blobs/" + string(c.pushBlob("a", content))
+	for _, n := range []int{17, 200, 1024} {
+		var header strings.Builder
+		for i := range n {
+			fmt.Fprintf(&header, ",%d-%d", i*4000, i*4000+i)
+		}
+		a := c.want(206, "GET", path, nil, "Range: bytes="+header.String()[1:])
+		require.Equal(t, strconv.Itoa(len(a.body)), a.Header.Get("Content-Length"))
+		require.Less(t, len(a.body), n*n/2+n*200+200, "little is sent besides the parts")
+		_, params, err := mime.ParseMediaType(a.Header.Get("Content-Type"))
+		require.NoError(t, err)
+		r := multipart.NewReader(bytes.NewReader(a.body), params["boundary"])
+		for i := range n {
+			p, err := r.NextPart()
+			require.NoError(t, err)
+			require.Equal(t, fmt.Sprintf("bytes %d-%d/5000000", i*4000, i*4000+i), p.Header.Get("Content-Range"))
+			b, err := io.ReadAll(p)
+			require.NoError(t, err)
+			require.Equal(t, content[i*4000:i*4000+i+1], b)
+		}
+		_, err = r.NextPart()
+		require.ErrorIs(t, err, io.EOF)
+	}
 }
 
 func TestEmptyBlob(t *testing.T) {

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"net/url"
@@ -180,6 +181,13 @@ func FuzzRoute(f *testing.F) {
 
 func TestUsefulRange(t *testing.T) {
 	many := "bytes=" + strings.Repeat("0-0,", maxRanges) + "0-0"
+	ascending := func(n int) string {
+		var s strings.Builder
+		for i := range n {
+			fmt.Fprintf(&s, ",%d-%d", 3*i, 3*i+1)
+		}
+		return "bytes=" + s.String()[1:]
+	}
 	for _, c := range []struct {
 		header string
 		size   int64
@@ -198,6 +206,14 @@ func TestUsefulRange(t *testing.T) {
 		{"bytes=0-99,0-0", 100, ""},
 		{"bytes=0-,0-,0-", 100, ""},
 		{many, 100, ""},
+		{ascending(maxRanges + 1), 10_000, ascending(maxRanges + 1)},
+		{ascending(maxAscendingRanges), 10_000, ascending(maxAscendingRanges)},
+		{ascending(maxAscendingRanges + 1), 10_000, ""},
+		{ascending(maxRanges+1) + ",3-4", 10_000, ""},        // not in order
+		{ascending(maxRanges+1) + ",49-60", 10_000, ""},      // overlaps
+		{ascending(maxRanges) + ",99-100,98-98", 10_000, ""}, // not in order
+		{ascending(maxRanges+1) + ",99999-", 10_000, ascending(maxRanges + 1)},
+		{ascending(maxRanges+1) + ",-1", 10_000, ascending(maxRanges+1) + ",9999-9999"},
 		{"items=0-5", 100, ""},
 		{"seconds=x", 100, ""},
 		{"bytes=0-5", 0, ""},
