@@ -64,6 +64,19 @@ func recovers(next http.Handler) http.Handler {
 	})
 }
 
+// hidesDeadline is middleware that hides the deadlines of HTTP/1.1, but not that a connection can be taken over.
+func hidesDeadline(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h, ok := w.(http.Hijacker); ok {
+			w = struct {
+				http.ResponseWriter
+				http.Hijacker
+			}{w, h}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // hides is middleware whose ResponseWriter can do nothing but the least.
 func hides(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -78,6 +91,7 @@ var middlewares = map[string]func(http.Handler) http.Handler{
 	"hides":                           hides,
 	"removes the length and hides":    func(h http.Handler) http.Handler { return removesLength(hides(h)) },
 	"removes the length and recovers": func(h http.Handler) http.Handler { return recovers(removesLength(h)) },
+	"hides the deadline and recovers": func(h http.Handler) http.Handler { return recovers(hidesDeadline(removesLength(h))) },
 	"compresses and recovers":         func(h http.Handler) http.Handler { return recovers(compresses(h)) },
 }
 

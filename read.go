@@ -165,9 +165,13 @@ func (c *call) finishContent(w *contentWriter, body *content) error {
 
 // cut ends a response that is not whole, so that no client takes it for whole. Middleware of the host may recover from the panic and
 // go on to end the response properly, which for a body of unknown length would look whole: so first the deadline is set to the past,
-// and nothing can be written any more.
+// and nothing can be written any more. Behind middleware that hides the deadline, a connection of HTTP/1.1 is closed.
 func (c *call) cut() {
-	_ = c.body.rc.SetWriteDeadline(time.Unix(1, 0))
+	if c.body.rc.SetWriteDeadline(time.Unix(1, 0)) != nil && c.req.ProtoMajor == 1 {
+		if conn, _, err := c.body.rc.Hijack(); err == nil {
+			_ = conn.Close() // nobody is told of it
+		}
+	}
 	panic(http.ErrAbortHandler)
 }
 
