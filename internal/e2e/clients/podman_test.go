@@ -1,6 +1,9 @@
 package clients
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -35,4 +38,46 @@ func TestPodmanManifest(t *testing.T) {
 	p.Run(t, "rmi", "--all", "--force")
 	p.Run(t, "pull", "--tls-verify=false", "--arch", "arm64", ref)
 	require.Equal(t, "arm64", strings.TrimSpace(p.Run(t, "inspect", "-f", "{{.Architecture}}", ref)))
+}
+
+// TestPodmanPartialPull: podman that has one version of an image fetches of the next version only the files that are new, by one request
+// for many ranges, and gets no more than it asked for.
+func TestPodmanPartialPull(t *testing.T) {
+	const files, size = 400, 10_000
+	p, seen := harness.PodmanPartial(t), harness.NewRecorder(t, registry.URL())
+	dir, random := t.TempDir(), rand.NewChaCha8([32]byte{})
+	content := make([]byte, size)
+	write := func(step int) {
+		for i := 0; i < files; i += step {
+			_, _ = random.Read(content)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("file%d", i)), content, 0o644))
+		}
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM scratch\nCOPY . /\n"), 0o644))
+	ref := seen.Addr + "/podman/partial:"
+	for i, tag := range []string{"one", "two"} {
+		write(i + 1) // the second time every other file
+		p.Run(t, "build", "-q", "--isolation", "chroot", "-t", ref+tag, dir)
+		p.Run(t, "push", "--tls-verify=false", "--compression-format", "zstd:chunked", ref+tag)
+	}
+	p.Run(t, "rmi", "--all", "--force")
+
+	p.Run(t, "pull", "--tls-verify=false", ref+"one")
+	whole := seen.Sent("^GET .*/blobs/")
+	require.Greater(t, whole, int64(files*size))
+	p.Run(t, "pull", "--tls-verify=false", ref+"two")
+	missing := seen.Sent("^GET .*/blobs/") - whole
+	require.Greater(t, missing, int64(files/2*size))
+	// Besides the files: the list of all files, the config, and the head of each part.
+	require.Less(t, missing, int64(files/2*size*5/4), "%s", seen)
+
+	mounted := strings.TrimSpace(p.Run(t, "image", "mount", ref+"two"))
+	for i := range files {
+		want, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("file%d", i)))
+		require.NoError(t, err)
+		got, err := os.ReadFile(filepath.Join(mounted, fmt.Sprintf("file%d", i)))
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	p.Run(t, "image", "umount", ref+"two")
 }

@@ -45,6 +45,29 @@ func Podman(t *testing.T) *Program {
 	return p
 }
 
+// PodmanPartial is podman as it is where layers of zstd:chunked are pulled in parts: it fetches only those files of a layer that it does
+// not have. Only the overlay driver does that.
+func PodmanPartial(t *testing.T) *Program {
+	t.Helper()
+	dir := ShortDir(t)
+	config := filepath.Join(dir, "storage.conf")
+	require.NoError(t, os.WriteFile(config, []byte(`[storage]
+driver = "overlay"
+graphroot = "`+dir+`/root"
+runroot = "`+dir+`/run"
+[storage.options]
+pull_options = {enable_partial_images = "true", use_hard_links = "false", ostree_repos = ""}
+`), 0o644))
+	p := NewProgram(t, "podman", "--root", dir+"/root", "--runroot", dir+"/run", "--tmpdir", dir+"/tmp",
+		"--storage-driver", "overlay", "--cgroup-manager", "cgroupfs", "--events-backend", "none")
+	p.Env = append(p.Env, "CONTAINERS_STORAGE_CONF="+config)
+	t.Cleanup(func() {
+		_, _, _ = p.Try(t, "rmi", "--all", "--force")
+		_ = syscall.Unmount(dir+"/root/overlay", syscall.MNT_DETACH) // it leaves one behind
+	})
+	return p
+}
+
 // Containerd starts a containerd below a temporary folder, without its Kubernetes part, and returns its client.
 func Containerd(t *testing.T) *Program {
 	t.Helper()

@@ -21,6 +21,7 @@ type Recorder struct {
 
 	mu   sync.Mutex
 	seen []string // "METHOD URI STATUS"
+	sent []int64  // bytes of the response to each
 }
 
 // NewRecorder starts a recorder in front of the registry at base for a test, which ends it.
@@ -35,6 +36,7 @@ func NewRecorder(t *testing.T, base string) *Recorder {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.seen = append(r.seen, fmt.Sprintf("%s %s %d", resp.Request.Method, resp.Request.URL.RequestURI(), resp.StatusCode))
+			r.sent = append(r.sent, resp.ContentLength)
 			return nil
 		},
 	}
@@ -55,6 +57,19 @@ func (r *Recorder) Count(pattern string) int {
 		}
 	}
 	return n
+}
+
+// Sent says how many bytes the responses have in all to the requests that match a pattern.
+func (r *Recorder) Sent(pattern string) (bytes int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	re := regexp.MustCompile(pattern)
+	for i, s := range r.seen {
+		if re.MatchString(s) {
+			bytes += r.sent[i]
+		}
+	}
+	return bytes
 }
 
 func (r *Recorder) String() string {
