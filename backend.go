@@ -114,7 +114,8 @@ type Blob struct {
 	Descriptor ocispec.Descriptor
 	// Body reads the bytes; nothing is opened before the first Read. It may have a method Source() (io.Reader, error),
 	// which returns the reader that the next Read would read from, at the present position and perhaps reaching beyond the
-	// end; a server uses it to send files without copying. It is nil if URL is set.
+	// end; a server uses it to send files without copying. It may have a method Until(end int64), which says that the caller reads from
+	// the present position up to end and then seeks, so that a storage on the network need not fetch more. It is nil if URL is set.
 	Body io.ReadSeekCloser
 	// URL, if not "", is where the client itself can fetch the bytes for a while. Only if OpenOptions.AllowURL.
 	URL string

@@ -15,7 +15,8 @@ var unknownTime time.Time
 // content is a blob as http.ServeContent reads it. It knows the size without asking, and remembers why reading failed. For several
 // ranges http.ServeContent reads in a goroutine that may outlive its call: from close on, nothing more is read.
 type content struct {
-	size int64
+	size  int64
+	parts []part // that will be read, in this order; nil for all
 
 	mu   sync.Mutex
 	from io.ReadSeekCloser
@@ -63,6 +64,15 @@ func (b *content) align() error {
 	}
 	at, err := b.from.Seek(b.at, io.SeekStart)
 	b.real = at
+	if u, ok := b.from.(interface{ Until(end int64) }); ok && err == nil {
+		for i, p := range b.parts {
+			if p.first <= at && at < p.end {
+				u.Until(p.end)
+				b.parts = b.parts[i:]
+				break
+			}
+		}
+	}
 	return err
 }
 

@@ -76,6 +76,23 @@ func usefulRange(headers []string, size int64) string {
 	return "bytes=" + strings.Join(out, ",")
 }
 
+// part is a part of a blob: the bytes from first up to end, without that.
+type part struct{ first, end int64 }
+
+// partsOf returns the parts that a header names which usefulRange has returned.
+func partsOf(header string) []part {
+	var parts []part
+	for spec := range strings.SplitSeq(strings.TrimPrefix(header, "bytes="), ",") {
+		from, to, _ := strings.Cut(spec, "-")
+		first, ok := parseDigits(from)
+		last, okLast := parseDigits(to)
+		if ok && okLast {
+			parts = append(parts, part{first, last + 1})
+		}
+	}
+	return parts
+}
+
 // parseRangeSpec returns the first and last byte that one range of a Range header names, out of size; first > last if it names none.
 func parseRangeSpec(spec string, size int64) (first, last int64, ok bool) {
 	from, to, ok := strings.Cut(spec, "-")

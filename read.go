@@ -121,6 +121,7 @@ func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) err
 		req.Header.Del("Range")
 		if r := usefulRange(c.req.Header["Range"], desc.Size); r != "" && req.Method == http.MethodGet {
 			req.Header.Set("Range", r)
+			body.parts, body.real = partsOf(r), -1 // so that even the start is sought, and its part made known
 		}
 	}
 	w := &contentWriter{answer: c.w, size: desc.Size}

@@ -238,6 +238,7 @@ type body struct {
 	d    digest.Digest
 	link *link
 	pos  int64
+	want int64 // where the part ends that the caller reads, see Until; 0 if that is not known
 
 	open io.ReadCloser // the segment that holds pos, standing at pos; nil if none is open
 	left int64         // bytes left in it
@@ -306,9 +307,12 @@ func (b *body) Seek(offset int64, whence int) (int64, error) {
 	if offset == b.pos {
 		return offset, nil
 	}
-	b.pos = offset
+	b.pos, b.want = offset, 0
 	return offset, b.closeSegment()
 }
+
+// Until says that the caller reads from the position up to end, and then moves. So no more than that is fetched.
+func (b *body) Until(end int64) { b.want = end }
 
 // Close closes what is open.
 func (b *body) Close() error { return b.closeSegment() }
@@ -362,14 +366,20 @@ func (b *body) tryOpen() error {
 			start += seg.Size
 			continue
 		}
-		r, info, err := b.s.driver.Open(b.ctx, dataKey(seg.Name), &OpenOptions{Offset: b.pos - start})
+		end := start + seg.Size
+		opts := &OpenOptions{Offset: b.pos - start}
+		if b.pos < b.want && b.want < end {
+			end = b.want
+			opts.Length = end - b.pos
+		}
+		r, info, err := b.s.driver.Open(b.ctx, dataKey(seg.Name), opts)
 		if err != nil {
 			return fmt.Errorf("storage: a segment of %s: %w", b.d, wire(err))
 		}
 		if info.Size != seg.Size {
 			return errors.Join(fmt.Errorf("storage: a segment of %s has %d bytes and not %d", b.d, info.Size, seg.Size), r.Close())
 		}
-		b.open, b.left = r, start+seg.Size-b.pos
+		b.open, b.left = r, end-b.pos
 		return nil
 	}
 	return fmt.Errorf("storage: no segment of %s at %d", b.d, b.pos)
