@@ -255,6 +255,8 @@ type DeleteOptions struct {
 	// Keep, unless nil, says which tags of the repository are kept. What such a tag is, points at or reaches by way of indexes is not
 	// deleted, nor a repository that has such a tag: the error is ErrDenied. It is decided inside the delete, so that it holds against
 	// pushes that set the tag with TagPut.Keep at the same time. Keep depends on the name of the tag alone.
+	//
+	// A tag does not reach the subject of a manifest: a subject need not be there when it is named, so it need not stay.
 	Keep func(tag string) bool
 	// By is the name of the identity that deletes, for the history.
 	By string

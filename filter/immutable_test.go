@@ -91,6 +91,24 @@ func TestImmutableTags(t *testing.T) {
 	require.ErrorIs(t, b.DeleteRepository(ctx, "apps/a", nil), registry.ErrDenied)
 }
 
+// TestImmutableLeavesSubject: the subject of what a protected tag points at can be deleted, and what the tag reaches stays.
+func TestImmutableLeavesSubject(t *testing.T) {
+	b := immutable(t, registrytest.NewStore(t), "a:v*")
+	ctx, subject := t.Context(), registrytest.RandomImage(1, 1, 100)
+	art := registrytest.Artifact("application/x.test", subject.Descriptor, nil)
+	require.NoError(t, subject.Push(ctx, b, "a", "latest"))
+	require.NoError(t, art.Push(ctx, b, "a", "v1"))
+	require.NoError(t, b.DeleteManifest(ctx, "a", reference.Ref{Digest: subject.Descriptor.Digest}, nil))
+	m, err := b.GetManifest(ctx, "a", reference.Ref{Tag: "v1"})
+	require.NoError(t, err)
+	require.Equal(t, art.Manifest, m.Content)
+	require.ErrorIs(t, b.DeleteManifest(ctx, "a", reference.Ref{Digest: art.Descriptor.Digest}, nil), registry.ErrDenied)
+
+	// Whoever wants to keep both sets a protected tag on the subject.
+	require.NoError(t, subject.Push(ctx, b, "a", "v0"))
+	require.ErrorIs(t, b.DeleteManifest(ctx, "a", reference.Ref{Digest: subject.Descriptor.Digest}, nil), registry.ErrDenied)
+}
+
 // TestImmutableRace: of 100 that set a protected tag on two replicas, each behind a filter of its own, exactly one does.
 func TestImmutableRace(t *testing.T) {
 	var replicas []registry.Backend

@@ -233,6 +233,7 @@ func (s *suite) keepers() []part {
 	return []part{
 		{"Keep", s.keep},
 		{"KeepWhole", s.keepWhole},
+		{"KeepLeavesSubject", s.keepLeavesSubject},
 		{"KeepBesideDelete", s.keepBesideDelete},
 		{"ImmutableRace", s.immutableRace},
 	}

@@ -106,6 +106,27 @@ func (s *suite) keepWhole(t *testing.T) {
 	requireManifest(t, b, "a/b", img, "v2")
 }
 
+// keepLeavesSubject: the subject of what a kept tag reaches can be deleted, and all that the tag reaches stays.
+func (s *suite) keepLeavesSubject(t *testing.T) {
+	b, _ := s.new(t)
+	subject := RandomImage(1, 2, 100)
+	art := Artifact("application/x.test", subject.Descriptor, nil)
+	index := Index(art)
+	push(t, b, "a/b", subject, "latest")
+	push(t, b, "a/b", index)
+	require.NoError(t, put(t.Context(), b, "a/b", art, kept("v1")))
+	require.NoError(t, put(t.Context(), b, "a/b", index, kept("v2")))
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(subject.Descriptor.Digest), keepV))
+	require.NoError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(subject.Blobs[1]), keepV))
+	requireNoManifest(t, b, "a/b", byTag("latest"), byDigest(subject.Descriptor.Digest))
+	requireManifest(t, b, "a/b", art, "v1")
+	requireManifest(t, b, "a/b", index, "v2")
+	for _, blob := range art.Blobs {
+		requireBlob(t, b, "a/b", blob)
+	}
+	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(art.Descriptor.Digest), keepV), registry.ErrDenied)
+}
+
 // keepBesideDelete: what was pushed under a tag that is kept is whole, whatever is deleted at the same time.
 func (s *suite) keepBesideDelete(t *testing.T) {
 	b, _ := s.new(t)
