@@ -235,6 +235,11 @@ type PutOptions struct {
 	Tags []TagPut
 	// By is the name of the identity that pushes, for the history.
 	By string
+	// AcceptWrongSizes accepts an index whose descriptors state another size for a manifest than it has. Docker before
+	// 18.09 wrote such indexes, so mirrors and imports of old content need it. Sizes of blobs are checked all the same.
+	// Default: false, such an index is refused with ErrManifestInvalid. A Backend may refuse it regardless, as a remote
+	// registry decides for itself.
+	AcceptWrongSizes bool
 }
 
 // TagPut is one tag to be pointed at a manifest.

@@ -201,6 +201,7 @@ func (s *suite) writers() []part {
 		{"ManifestMissing", s.manifestMissing},
 		{"ManifestOptionalMissing", s.manifestOptionalMissing},
 		{"ManifestWrongSize", s.manifestWrongSize},
+		{"ManifestWrongSizeAccepted", s.manifestWrongSizeAccepted},
 		{"ManifestWrongDigest", s.manifestWrongDigest},
 		{"ManifestInvalid", s.manifestInvalid},
 		{"TagMoves", s.tagMoves},

@@ -198,6 +198,39 @@ func (s *suite) manifestWrongSize(t *testing.T) {
 	requireNoManifest(t, b, "a/b", byDigest(index.Descriptor.Digest))
 }
 
+// manifestWrongSizeAccepted: with AcceptWrongSizes, an index may give its children another size, and no other manifest may give blobs one.
+func (s *suite) manifestWrongSizeAccepted(t *testing.T) {
+	if s.Opaque || s.Remote {
+		t.Skip("manifests are not looked into, or not here")
+	}
+	b, _ := s.new(t)
+	accept := func(c *Content, tags ...registry.TagPut) error {
+		_, err := b.PutManifest(t.Context(), "a/b", c.Descriptor.MediaType, c.Manifest, &registry.PutOptions{AcceptWrongSizes: true, Tags: tags})
+		return err
+	}
+	one, two := RandomImage(1, 1, 100), RandomImage(10, 1, 100)
+	push(t, b, "a/b", one)
+	push(t, b, "a/b", two)
+	lie := *one
+	lie.Descriptor.Size += 7
+	index := Index(&lie, two)
+	requireError(t, put(t.Context(), b, "a/b", index, registry.TagPut{Name: "v1"}), registry.ErrManifestInvalid)
+	require.NoError(t, accept(index, registry.TagPut{Name: "v1"}))
+	requireManifest(t, b, "a/b", index, "v1")
+	require.NoError(t, put(t.Context(), b, "a/b", index, registry.TagPut{Name: "v2"}), "it is in the repository by now")
+	requireManifest(t, b, "a/b", index, "v1", "v2")
+
+	blob := RandomBytes(1, 100)
+	desc := s.pushBlob(t, b, "a/b", blob)
+	image := custom(fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"x/y","digest":"%s","size":%d},"layers":[]}`, desc.Digest, desc.Size+1))
+	requireError(t, accept(image), registry.ErrManifestInvalid)
+	requireNoManifest(t, b, "a/b", byDigest(image.Descriptor.Digest))
+	if !s.Sparse {
+		missing := Index(RandomImage(20, 1, 100))
+		requireError(t, accept(missing), registry.ErrManifestBlobUnknown)
+	}
+}
+
 func (s *suite) manifestWrongDigest(t *testing.T) {
 	b, _ := s.new(t)
 	c := tiny(1)

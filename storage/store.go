@@ -27,6 +27,9 @@ const (
 type Options struct {
 	// Sparse accepts manifests that name content which the repository does not have.
 	Sparse bool
+	// AcceptWrongSizes sets registry.PutOptions.AcceptWrongSizes for every push: an index may state another size for a
+	// manifest than it has. It is for stores that clients copy old lists to by HTTP.
+	AcceptWrongSizes bool
 	// UploadTTL is how long an upload lives on without a request; see Store.ExpireUploads. Default: DefaultUploadTTL.
 	UploadTTL time.Duration
 	// MaxUploads is how many unfinished uploads one owner can have: a named identity, or all anonymous callers together. A further

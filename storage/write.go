@@ -62,6 +62,7 @@ type manifestPut struct {
 	tags    []registry.TagPut
 	by      string
 	unhide  bool     // links that a delete of the repository has hidden serve, too
+	anySize bool     // see registry.PutOptions.AcceptWrongSizes
 	found   []string // keys of what the manifest names
 
 	mistyped bool // see manifestRecord.Mistyped
@@ -100,7 +101,10 @@ func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *reg
 	if err != nil {
 		return nil, registry.ErrManifestInvalid.WithMessage("manifest invalid: " + err.Error())
 	}
-	return &manifestPut{s: s, repo: repo, content: content, digest: o.Digest, parsed: parsed, tags: o.Tags, by: o.By}, nil
+	return &manifestPut{
+		s: s, repo: repo, content: content, digest: o.Digest, parsed: parsed, tags: o.Tags, by: o.By,
+		anySize: o.AcceptWrongSizes || s.opts.AcceptWrongSizes,
+	}, nil
 }
 
 // try goes once through the steps; done is false if somebody else was in the way and it must begin again.
@@ -271,7 +275,7 @@ func (p *manifestPut) check(ctx context.Context) error {
 			absent[i] = !p.s.opts.Sparse && !refs[i].NonDistributable
 			return nil
 		}
-		if err == nil && size != refs[i].Size {
+		if err == nil && size != refs[i].Size && !(p.anySize && m != nil) {
 			return registry.ErrManifestInvalid.WithMessage(
 				fmt.Sprintf("manifest invalid: %s has %d bytes and not %d", refs[i].Digest, size, refs[i].Size))
 		}

@@ -36,6 +36,7 @@ type config struct {
 	addr      string
 	storage   string
 	sparse    bool
+	anySize   bool
 	delete    bool
 	redirect  bool
 	immutable []string
@@ -56,6 +57,7 @@ func Main(s Storage) {
 	flag.StringVar(&c.addr, "addr", "127.0.0.1:5000", "`address` to listen on")
 	flag.StringVar(&c.storage, "storage", s.Default, s.Usage)
 	flag.BoolVar(&c.sparse, "sparse", false, "accept manifests that name content which is not there")
+	flag.BoolVar(&c.anySize, "accept-wrong-sizes", false, "accept indexes that state another size for a manifest than it has, as docker before 18.09 wrote them")
 	flag.BoolVar(&c.delete, "delete", true, "allow deletes")
 	flag.BoolVar(&c.redirect, "redirect", false, "have clients fetch large blobs from the storage itself, where it can sign URLs")
 	flag.Func("immutable", "`pattern` of tags that are set once and stay, such as \"apps/**:v*\" or \"**\"; \"!apps/test:*\" is an exception; may be repeated",
@@ -113,7 +115,7 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 	if closer, ok := driver.(io.Closer); ok {
 		defer func() { err = errors.Join(err, closer.Close()) }()
 	}
-	storeOpts := &storage.Options{Sparse: c.sparse, UploadTTL: c.uploadTTL, MaxUploads: c.maxUploads, Grace: c.collect.storeGrace()}
+	storeOpts := &storage.Options{Sparse: c.sparse, AcceptWrongSizes: c.anySize, UploadTTL: c.uploadTTL, MaxUploads: c.maxUploads, Grace: c.collect.storeGrace()}
 	if c.redirect {
 		storeOpts.Redirect = &storage.RedirectOptions{}
 	}
