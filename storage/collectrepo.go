@@ -123,10 +123,17 @@ func (r *repoCollector) root(ctx context.Context, f found, first bool) error {
 	if !m.absent() {
 		r.there.add(string(d))
 	}
+	if m.State == refused && len(m.content) == 0 {
+		for _, d := range m.References {
+			r.needed.add(string(d))
+		}
+		return nil
+	}
 	return r.needs(d, m.MediaType, m.content)
 }
 
-// sendAgain is how long what a refused push names is kept from collectors, whatever the grace, so that what its client sends is there for the next.
+// sendAgain is how long what a refused push names is kept from collectors, whatever the grace, so that what its client sends is there for the next; see
+// refuse.go.
 const sendAgain = time.Minute
 
 // isOver reports whether a manifest that nothing leads to has had its time.

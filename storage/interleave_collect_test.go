@@ -57,6 +57,9 @@ func (c *client) collectSome(ctx context.Context) {
 // collectAlone collects without grace, beside nobody or those that stall.
 func (w *world) collectAlone(ctx context.Context) error {
 	r, err := w.eyes.Collect(ctx, &storage.CollectOptions{Grace: -1, Untagged: w.mode.untagged, Memory: 1 << 16})
+	if graces[w.mode.grace]/2 >= remembered {
+		w.graceless = append(w.graceless, w.s.tick(nil, ""))
+	}
 	if err == nil {
 		w.s.tick(&actor{name: "alone"}, "collected: %+v", r.Removed)
 	}

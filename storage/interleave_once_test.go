@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// remembered is how long collectors leave alone what a push names that was refused: see the state refused of manifests.
+// remembered is how long collectors leave alone what a push names that was refused: see storage/refuse.go.
 const remembered = time.Minute
 
 // checkOnce demands of a push that was refused, after it had sent all that its manifest names, that it was not refused before, unless that
-// is long ago or somebody has deleted something meanwhile.
+// is long ago, or somebody has deleted something meanwhile, or collected without the grace that the pushes rely on.
 func (w *world) checkOnce(o *op) error {
 	if !o.refused || o.kind != opPut || o.ensured == 0 {
 		return nil
@@ -21,7 +21,8 @@ func (w *world) checkOnce(o *op) error {
 	}
 	for _, before := range w.ops {
 		if before.actor != o.actor || before.repo != o.repo || before.man != o.man || before.kind != opPut || !before.refused ||
-			before.end >= o.ensured || o.to.Sub(before.from) >= remembered || w.interfered(o.repo, o.man, before.start) {
+			before.end >= o.ensured || o.to.Sub(before.from) >= remembered || w.interfered(o.repo, o.man, before.start) ||
+			slices.ContainsFunc(w.graceless, func(at int) bool { return at > before.start }) {
 			continue
 		}
 		return fmt.Errorf("%s was refused twice, within %v", w.text(o), o.to.Sub(before.from))

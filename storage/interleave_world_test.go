@@ -146,6 +146,7 @@ type world struct {
 	acks    int
 
 	collections int
+	graceless   []int // when somebody collected without grace although all Stores have one
 }
 
 // mode is how a run is.

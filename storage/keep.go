@@ -237,15 +237,15 @@ func (p *manifestPut) hold(ctx context.Context) error {
 	for level := p.parsed.References; len(level) > 0; {
 		below := make([][]manifest.Reference, len(level))
 		err := inParallel(len(level), func(i int) error {
-			_, _, m, err := p.find(ctx, level[i])
+			found, err := p.find(ctx, level[i])
 			if errors.Is(err, errMissing) && !p.s.opts.Sparse && !level[i].NonDistributable {
 				mu.Lock()
 				defer mu.Unlock()
 				missing = append(missing, level[i].Digest)
 				return nil
 			}
-			if err == nil && m != nil {
-				below[i], err = references(m)
+			if err == nil && found.manifest != nil {
+				below[i], err = references(found.manifest)
 			}
 			if errors.Is(err, errMissing) {
 				return nil

@@ -177,32 +177,32 @@ func (s *Store) index(ctx context.Context, repo string, d digest.Digest) {
 	_, _ = s.driver.Put(ctx, indexKey(d, repo), nil, &PutOptions{IfAbsent: true, Durability: Relaxed})
 }
 
-// need makes sure that a blob stays in the repository for a manifest that is pending there, and returns its size. A link that a collector has condemned is
+// need makes sure that a blob stays in the repository for a manifest that is pending there, and returns its link. A link that a collector has condemned is
 // turned back to live.
 //
 // Errors: errMissing.
-func (s *Store) need(ctx context.Context, repo string, d digest.Digest) (int64, error) {
+func (s *Store) need(ctx context.Context, repo string, d digest.Digest) (*link, error) {
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
-			return 0, err
+			return nil, err
 		}
 		l, err := s.readLink(ctx, repo, d)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		switch {
 		case l.State == live:
-			return l.Size, nil
+			return l, nil
 		case !l.readable():
-			return 0, errMissing
+			return nil, errMissing
 		}
 		if l, err = s.setLink(ctx, repo, d, l, live); err == nil {
-			return l.Size, nil
+			return l, nil
 		} else if !changed(err) {
-			return 0, wire(err)
+			return nil, wire(err)
 		}
 	}
-	return 0, errContended
+	return nil, errContended
 }
 
 // errMissing is that a manifest names something that the repository does not have.

@@ -26,7 +26,7 @@ type state string
 const (
 	gone      state = ""          // absent, a tombstone, or cut short
 	pending   state = "pending"   // its writer has not finished; nobody relies on it
-	refused   state = "refused"   // a manifest that is not there, as something that it names was not; likely to be pushed again soon
+	refused   state = "refused"   // a manifest that is not there, as something that it names was not; likely to be pushed again soon, see refuse.go
 	live      state = "live"      // a link that is in the repository
 	condemned state = "condemned" // a collector wants the link; still read; a push may turn it back
 	hidden    state = "hidden"    // a link of a repository that was deleted, and may be restored; not read
@@ -68,6 +68,8 @@ type manifestRecord struct {
 	Size      int64         `json:"size"`
 	Subject   digest.Digest `json:"subject,omitempty"`
 	Sum       uint32        `json:"sum"`
+	// References are what a manifest names that was refused. The record has no content then.
+	References []digest.Digest `json:"references,omitempty"`
 	// Again is that the manifest was refused before, so that it is kept from collectors for as long after it was written.
 	Again bool `json:"again,omitempty"`
 	// Mistyped is that something which the manifest says is an image is none, or was not there when it was pushed.

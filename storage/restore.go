@@ -308,33 +308,33 @@ func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, c
 	return p.put(ctx)
 }
 
-// unhide makes a link live again that a delete of the repository has hidden, for a manifest that is pending there, and returns the size of
-// the blob. Its data need no look, as those of a link that is condemned need none: it has named them ever since it was live. A collector that found them
+// unhide makes a link live again that a delete of the repository has hidden, for a manifest that is pending there, and returns it.
+// Its data need no look, as those of a link that is condemned need none: it has named them ever since it was live. A collector that found them
 // named has left a mark on them, which stays and means nothing.
 //
 // Errors: errMissing if there is no such link.
-func (s *Store) unhide(ctx context.Context, repo string, d digest.Digest) (int64, error) {
+func (s *Store) unhide(ctx context.Context, repo string, d digest.Digest) (*link, error) {
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
-			return 0, err
+			return nil, err
 		}
 		l, err := s.readLink(ctx, repo, d)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		switch {
 		case l.readable():
 			return s.need(ctx, repo, d)
 		case l.State != hidden:
-			return 0, errMissing
+			return nil, errMissing
 		}
-		if _, err = s.setLink(ctx, repo, d, l, live); changed(err) {
+		if l, err = s.setLink(ctx, repo, d, l, live); changed(err) {
 			continue
 		} else if err != nil {
-			return 0, wire(err)
+			return nil, wire(err)
 		}
 		s.index(ctx, repo, d)
-		return l.Size, nil
+		return l, nil
 	}
-	return 0, errContended
+	return nil, errContended
 }

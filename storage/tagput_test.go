@@ -223,7 +223,7 @@ func TestTagOfDeadPush(t *testing.T) {
 func TestRefusedPushIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		driver := newMemory(t)
-		s := newStore(t, driver, nil)
+		s := newStore(t, driver, &storage.Options{Grace: -1})
 		clean := func() { collected(t, s, &storage.CollectOptions{Grace: -1, Untagged: true}) }
 		layer := random(1, 2*storage.InlineSize)
 		config := pushBlob(t, s, "r", []byte("{}"))

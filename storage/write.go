@@ -64,6 +64,7 @@ type manifestPut struct {
 	unhide  bool     // links that a delete of the repository has hidden serve, too
 	anySize bool     // see registry.PutOptions.AcceptWrongSizes
 	found   []string // keys of what the manifest names
+	parts   []part   // what the manifest names, as the last check has found it
 
 	mistyped bool // see manifestRecord.Mistyped
 
@@ -197,7 +198,8 @@ func (p *manifestPut) add(ctx context.Context, m *manifestRecord) (*manifestReco
 	// A manifest that is pending already with the same type, by another push of it, serves as well as one's own. One that is being
 	// deleted is a root as it is.
 	var err error
-	if m.State != deleting && (m.State != pending || m.MediaType != p.parsed.MediaType) {
+	mine := m.State != deleting && (m.State != pending || m.MediaType != p.parsed.MediaType)
+	if mine {
 		if m, err = p.set(ctx, m, pending); err != nil {
 			return nil, wire(err)
 		}
@@ -216,28 +218,12 @@ func (p *manifestPut) add(ctx context.Context, m *manifestRecord) (*manifestReco
 	})
 	if err != nil {
 		if m.State == pending {
-			err = p.refuse(ctx, m, err)
+			err = p.refuse(ctx, m, mine, err)
 		}
 		return nil, err
 	}
 	m, err = p.set(ctx, m, visible)
 	return m, wire(err)
-}
-
-// refuse takes back the pending manifest m, and no other, because of err, and returns that. What is sent because something was missing shall be there
-// for the next push, and so shall what was not: so that it is kept from collectors, the manifest is written as refused. Another failure leaves it to
-// the collector.
-//
-// Errors: ErrChanged if a collector has removed it, so that it kept nothing meanwhile.
-func (p *manifestPut) refuse(ctx context.Context, m *manifestRecord, err error) error {
-	if errors.Is(err, registry.ErrManifestBlobUnknown) {
-		if _, rerr := p.set(ctx, m, refused); changed(rerr) {
-			return rerr
-		}
-		return err
-	}
-	_ = p.s.driver.Delete(ctx, manifestKey(p.repo, p.digest), m.version)
-	return err
 }
 
 // set changes the manifest, known as m, to a state.
@@ -251,12 +237,17 @@ func (p *manifestPut) set(ctx context.Context, m *manifestRecord, to state) (*ma
 	if p.parsed.Subject != nil {
 		n.Subject = p.parsed.Subject.Digest
 	}
+	content := p.content
+	if to == refused {
+		p.asRefused(n)
+		content = nil
+	}
 	var err error
 	durability := Deferred
 	if !m.readable() {
 		durability = Relaxed // nobody relies on what is replaced
 	}
-	n.version, err = p.s.put(ctx, manifestKey(p.repo, p.digest), m.version, n, p.content, durability)
+	n.version, err = p.s.put(ctx, manifestKey(p.repo, p.digest), m.version, n, content, durability)
 	return n, err
 }
 
@@ -265,12 +256,13 @@ func (p *manifestPut) set(ctx context.Context, m *manifestRecord, to state) (*ma
 // Errors: registry.ErrManifestBlobUnknown with all that is missing; registry.ErrManifestInvalid if a size is not the one declared.
 func (p *manifestPut) check(ctx context.Context) error {
 	refs := p.parsed.References
-	keys := make([]string, len(refs))
+	parts := make([]part, len(refs))
 	absent := make([]bool, len(refs))
 	mistyped := make([]bool, len(refs))
-	err := inParallel(len(refs), func(i int) error {
-		size, key, m, err := p.find(ctx, refs[i])
-		keys[i], mistyped[i] = key, isImage(refs[i].MediaType) && (m == nil || !isImage(m.MediaType))
+	err := inParallel(len(refs), func(i int) (err error) {
+		parts[i], err = p.find(ctx, refs[i])
+		m, size := parts[i].manifest, parts[i].size()
+		mistyped[i] = isImage(refs[i].MediaType) && (m == nil || !isImage(m.MediaType))
 		if errors.Is(err, errMissing) {
 			absent[i] = !p.s.opts.Sparse && !refs[i].NonDistributable
 			return nil
@@ -284,6 +276,7 @@ func (p *manifestPut) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.parts = parts
 	var missing []digest.Digest
 	for i, ref := range refs {
 		if absent[i] {
@@ -294,35 +287,56 @@ func (p *manifestPut) check(ctx context.Context) error {
 		return registry.ErrManifestBlobUnknown.WithDetail(missing)
 	}
 	p.mistyped = slices.Contains(mistyped, true)
-	p.found = slices.DeleteFunc(keys, func(k string) bool { return k == "" })
+	p.found = nil
+	for _, part := range parts {
+		if part.key != "" {
+			p.found = append(p.found, part.key)
+		}
+	}
 	return nil
 }
 
-// find returns the size of something that the manifest names, its key, and if it is a manifest, that. From now on it stays: a mark that a
-// delete or a collector has put on it is taken off.
+// part is something that a manifest names, as it is in the repository: a manifest or a link. The zero part is not there.
+type part struct {
+	key      string
+	manifest *manifestRecord
+	link     *link
+}
+
+func (p *part) size() int64 {
+	switch {
+	case p.manifest != nil:
+		return p.manifest.Size
+	case p.link != nil:
+		return p.link.Size
+	}
+	return 0
+}
+
+// find returns something that the manifest names. From now on it stays: a mark that a delete or a collector has put on it is taken off.
 //
 // Errors: errMissing.
-func (p *manifestPut) find(ctx context.Context, ref manifest.Reference) (size int64, key string, m *manifestRecord, err error) {
+func (p *manifestPut) find(ctx context.Context, ref manifest.Reference) (part, error) {
 	if ref.Kind == manifest.KindManifest || ref.Kind == manifest.KindAny {
 		m, err := p.s.unmark(ctx, p.repo, ref.Digest)
 		if err != nil {
-			return 0, "", nil, err
+			return part{}, err
 		}
 		if m.readable() {
-			return m.Size, manifestKey(p.repo, ref.Digest), m, nil
+			return part{key: manifestKey(p.repo, ref.Digest), manifest: m}, nil
 		}
 		if ref.Kind == manifest.KindManifest {
-			return 0, "", nil, errMissing
+			return part{}, errMissing
 		}
 	}
-	size, err = p.s.need(ctx, p.repo, ref.Digest)
+	l, err := p.s.need(ctx, p.repo, ref.Digest)
 	if errors.Is(err, errMissing) && p.unhide {
-		size, err = p.s.unhide(ctx, p.repo, ref.Digest)
+		l, err = p.s.unhide(ctx, p.repo, ref.Digest)
 	}
 	if err != nil {
-		return 0, "", nil, err
+		return part{}, err
 	}
-	return size, linkKey(p.repo, ref.Digest), nil, nil
+	return part{key: linkKey(p.repo, ref.Digest), link: l}, nil
 }
 
 // point writes what leads to the manifest: the entry with its subject, the repository in the catalogue, and the tags, or that they are about to

@@ -16,8 +16,8 @@
  * gone on with, and here anything may be chosen at any time, which is more. Nor is it here that a later look reads only what has another version
  * than in an earlier one: the rest is what it was, so that the outcome is that of a look at everything.
  *
- * Nor is it here that a refused push leaves its manifest as refused: to collectors that is one that is pending, whose push has died, and to a push one
- * that a collector has removed. That it stays for a minute is for clients who try again.
+ * Nor is it here that a refused push leaves its manifest as refused where the grace is short: to collectors that is one that is pending, whose push has
+ * died, and to a push one that a collector has removed. That it stays for a minute is for clients who try again.
  *
  * Run:  spin -a -DUP0 -DMP0 -DGL -DGD -DEXP -DND=1 collect.pml && gcc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -m200000 -w26
  * Actors: UP0 UP0B UP1 uploads, MT MTB MT00 mounts (the last from the repository itself, as a commit that shares may do), MP0 MP0B MP1 manifest

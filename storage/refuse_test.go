@@ -1,0 +1,90 @@
+package storage_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+)
+
+// missingLayer is a layer that no repository has.
+var missingLayer = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromString("missing"), Size: 7}
+
+// refusedOften pushes ten manifests of 1 MiB that name a blob which is missing.
+func refusedOften(t *testing.T, s *storage.Store) {
+	t.Helper()
+	config := pushBlob(t, s, "r", []byte("{}"))
+	for i := range 10 {
+		content := image(fmt.Sprint(i, strings.Repeat("x", 1<<20)), nil, config, missingLayer)
+		_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest, content, tags("t"))
+		require.ErrorIs(t, err, registry.ErrManifestBlobUnknown)
+	}
+}
+
+// TestRefusedManifestsLeaveNothing: nothing is left of manifests that were refused, where the grace keeps what their next pushes need.
+func TestRefusedManifestsLeaveNothing(t *testing.T) {
+	onDrivers(t, func(t *testing.T, d storage.Driver) {
+		refusedOften(t, newStore(t, d, nil))
+		require.Empty(t, keys(t, d, "r/r/m/"))
+		require.Empty(t, keys(t, d, "r/r/t/"))
+	})
+}
+
+// TestRefusedManifestsLeaveLittle: where there is no grace, a record of what a refused manifest names is left, without its content, until a collection
+// after a minute.
+func TestRefusedManifestsLeaveLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newMemory(t)
+		s := newStore(t, d, &storage.Options{Grace: -1})
+		refusedOften(t, s)
+		require.Len(t, keys(t, d, "r/r/m/"), 10)
+		require.Less(t, used(t, d), int64(20_000))
+		collected(t, s, nil)
+		require.Len(t, keys(t, d, "r/r/m/"), 10)
+		time.Sleep(time.Minute)
+		collected(t, s, nil)
+		require.Empty(t, keys(t, d, "r/"))
+	})
+}
+
+// TestRefusedPushRefreshes: what a refused push has found there, blobs and manifests, is there for the next, also if it was about to be collected.
+func TestRefusedPushRefreshes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const grace = 10 * time.Minute
+		d := newMemory(t)
+		s := newStore(t, d, &storage.Options{Grace: grace})
+		untagged := &storage.CollectOptions{Untagged: true}
+		layer := random(1, 50_000)
+		config, found := pushBlob(t, s, "r", []byte("{}")), pushBlob(t, s, "r", layer)
+		img := image("one", nil, config, found, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromString("late"), Size: 4})
+		child := putImage(t, s, "r", image("child", nil, config), nil)
+		absent := child
+		absent.Digest = digest.FromString("absent")
+		time.Sleep(grace - time.Second)
+		for _, put := range []func() error{
+			func() error {
+				_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest, img, nil)
+				return err
+			},
+			func() error {
+				_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageIndex, index(t, child, absent), nil)
+				return err
+			},
+		} {
+			require.ErrorIs(t, put(), registry.ErrManifestBlobUnknown)
+		}
+		time.Sleep(time.Minute - time.Second)
+		collected(t, s, untagged)
+		pushBlob(t, s, "r", []byte("late"))
+		putImage(t, s, "r", img, tags("t"))
+		putIndex(t, s, "r", tags("i"), child)
+	})
+}
