@@ -79,7 +79,7 @@ type Writer interface {
 type Deleter interface {
 	// DeleteBlob removes a blob from the repository.
 	//
-	// Errors: ErrBlobUnknown; ErrDenied if DeleteOptions.Keep forbids it.
+	// Errors: ErrBlobUnknown; ErrDenied if DeleteOptions.Keep or DeleteOptions.IfUnused forbids it.
 	DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *DeleteOptions) error
 
 	// DeleteManifest removes a tag, or a manifest with all its tags.
@@ -263,6 +263,10 @@ type DeleteOptions struct {
 	//
 	// A tag does not reach the subject of a manifest: a subject need not be there when it is named, so it need not stay.
 	Keep func(tag string) bool
+	// IfUnused deletes a blob only if no manifest of the repository names it; otherwise the error is ErrDenied, and says
+	// which manifest. It is decided inside the delete, so that it holds against pushes at the same time. A manifest that history
+	// can bring back does not count. Only DeleteBlob knows it. Default: false, the blob is deleted, and manifests that name it are broken.
+	IfUnused bool
 	// By is the name of the identity that deletes, for the history.
 	By string
 }

@@ -291,8 +291,10 @@ func (g *guard) tagExists(err error, op *Op, refused []auth.Access) error {
 
 func (g *guard) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *DeleteOptions) error {
 	op := &Op{Kind: OpDeleteBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
+	o := g.deleting(opts)
+	o.IfUnused = o.IfUnused || g.r.opts.NoDelete.UsedBlobs
 	return g.remove(ctx, op, g.r.opts.NoDelete.Blobs, notification.Event{Target: ocispec.Descriptor{Digest: d}},
-		func() error { return g.r.backend.DeleteBlob(ctx, repo, d, g.deleting(opts)) })
+		func() error { return g.r.backend.DeleteBlob(ctx, repo, d, o) })
 }
 
 func (g *guard) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *DeleteOptions) error {

@@ -66,7 +66,7 @@ type Options struct {
 	// behind one address need the same: [github.com/registrykit/registry/storage.Store] has secrets to share. Default: one of this Registry's own.
 	Secret []byte
 
-	// NoDelete switches deletes off: by HTTP and by Registry.Backend alike they return ErrUnsupported.
+	// NoDelete switches deletes off, by HTTP and by Registry.Backend alike: but for UsedBlobs, they return ErrUnsupported.
 	NoDelete NoDelete
 }
 
@@ -78,6 +78,8 @@ type NoDelete struct {
 	Manifests bool
 	// Blobs: a blob cannot be deleted.
 	Blobs bool
+	// UsedBlobs: a blob cannot be deleted while a manifest of its repository names it. Such a delete returns ErrDenied; see DeleteOptions.IfUnused.
+	UsedBlobs bool
 	// Repositories: a repository cannot be deleted.
 	Repositories bool
 }

@@ -11,7 +11,7 @@
 // its answers lead to have no credentials, even if they are to the registry: neither those of further redirects nor those of the next pages
 // of a list. An upload whose Location is elsewhere is refused, and so are a page of a list, and another host that speaks for an upload.
 //
-// What the wire cannot say is not supported: the conditions TagPut.IfAbsent, TagPut.Keep and DeleteOptions.Keep, DeleteRepository, History
+// What the wire cannot say is not supported: the conditions TagPut.IfAbsent, TagPut.Keep, DeleteOptions.Keep and DeleteOptions.IfUnused, DeleteRepository, History
 // and Restore, and a mount that names no source while its Allow is to be asked. The owner of an upload is told to nobody, but its ids
 // work for nobody else.
 package client

@@ -37,6 +37,9 @@ func checkDelete(opts *registry.DeleteOptions) error {
 	if opts != nil && opts.Keep != nil {
 		return registry.ErrUnsupported.WithMessage("the registry cannot be told which tags to keep")
 	}
+	if opts != nil && opts.IfUnused {
+		return registry.ErrUnsupported.WithMessage("the registry cannot be told to keep blobs that manifests name")
+	}
 	return nil
 }
 

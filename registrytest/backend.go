@@ -40,7 +40,7 @@ type Options struct {
 	NoMount bool
 	// NoMountSearch says that a mount must name its source, at least if its Allow is to be asked. Default: false.
 	NoMountSearch bool
-	// NoIfAbsent says that the conditions TagPut.IfAbsent, TagPut.Keep and DeleteOptions.Keep are not supported. Default: false.
+	// NoIfAbsent says that the conditions TagPut.IfAbsent, TagPut.Keep, DeleteOptions.Keep and DeleteOptions.IfUnused are not supported. Default: false.
 	NoIfAbsent bool
 	// History says that the backend keeps a history of at least an hour, from which it can restore. Default: false, it refuses both.
 	History bool
@@ -237,6 +237,8 @@ func (s *suite) keepers() []part {
 		{"KeepLeavesSubject", s.keepLeavesSubject},
 		{"KeepBesideDelete", s.keepBesideDelete},
 		{"ImmutableRace", s.immutableRace},
+		{"DeleteBlobIfUnused", s.deleteBlobIfUnused},
+		{"DeleteBlobIfUnusedRace", s.deleteBlobIfUnusedRace},
 	}
 }
 

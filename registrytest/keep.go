@@ -27,7 +27,9 @@ func (s *suite) keepRefused(t *testing.T) {
 	requireError(t, put(t.Context(), b, "a/b", img, registry.TagPut{Name: "v1", Keep: true}), registry.ErrUnsupported)
 	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.Descriptor.Digest), keepV), registry.ErrUnsupported)
 	requireError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(img.Blobs[0]), keepV), registry.ErrUnsupported)
+	requireError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(img.Blobs[0]), ifUnused), registry.ErrUnsupported)
 	requireError(t, b.DeleteRepository(t.Context(), "a/b", keepV), registry.ErrUnsupported)
+	requireBlob(t, b, "a/b", img.Blobs[0])
 	requireManifest(t, b, "a/b", img, "latest")
 	requireTags(t, b, "a/b", "latest")
 }

@@ -15,7 +15,8 @@ import (
 )
 
 // DeleteBlob implements [registry.Deleter]. The bytes remain where they are until they are collected, as another repository may
-// share them. That a manifest of the repository names the blob does not keep it from being deleted.
+// share them. That a manifest of the repository names the blob keeps it from being deleted only with DeleteOptions.IfUnused: such a delete
+// reads all manifests of the repository.
 func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.DeleteOptions) error {
 	if err := checkBlob(repo, d); err != nil {
 		return err
@@ -33,8 +34,8 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 		if !l.readable() {
 			return registry.ErrBlobUnknown.WithDetail(map[string]string{"digest": string(d)})
 		}
-		if del.Keep != nil {
-			if l, err = s.condemn(ctx, repo, d, l, del.Keep); changed(err) {
+		if del.Keep != nil || del.IfUnused {
+			if l, err = s.condemn(ctx, repo, d, l, del); changed(err) {
 				continue
 			} else if err != nil {
 				return err
@@ -47,17 +48,21 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 	return errContended
 }
 
-// condemn marks a link, as a collector would, and looks then whether a tag that is kept needs it.
+// condemn marks a link, as a collector would, and looks then whether a tag that is kept needs it, or, with IfUnused, any manifest.
 //
 // Errors: ErrChanged if it is not as it was read; registry.ErrDenied, and the link is live again.
-func (s *Store) condemn(ctx context.Context, repo string, d digest.Digest, l *link, keep func(string) bool) (*link, error) {
+func (s *Store) condemn(ctx context.Context, repo string, d digest.Digest, l *link, del *deletion) (*link, error) {
 	var err error
 	if l.State != condemned {
 		if l, err = s.setLink(ctx, repo, d, l, condemned); err != nil {
 			return nil, wire(err)
 		}
 	}
-	if err := s.refuse(ctx, repo, d, true, keep); err != nil {
+	err = s.refuse(ctx, repo, d, true, del.Keep)
+	if err == nil && del.IfUnused {
+		err = s.refuseUsed(ctx, repo, d)
+	}
+	if err != nil {
 		_, back := s.setLink(ctx, repo, d, l, live)
 		if changed(back) {
 			back = nil // somebody else has done so, or what a delete without the condition does

@@ -38,6 +38,7 @@ type config struct {
 	sparse    bool
 	anySize   bool
 	delete    bool
+	keepUsed  bool
 	redirect  bool
 	immutable []string
 	logLevel  slog.Level
@@ -59,6 +60,7 @@ func Main(s Storage) {
 	flag.BoolVar(&c.sparse, "sparse", false, "accept manifests that name content which is not there")
 	flag.BoolVar(&c.anySize, "accept-wrong-sizes", false, "accept indexes that state another size for a manifest than it has, as docker before 18.09 wrote them")
 	flag.BoolVar(&c.delete, "delete", true, "allow deletes")
+	flag.BoolVar(&c.keepUsed, "keep-used-blobs", false, "refuse to delete a blob while a manifest of its repository names it")
 	flag.BoolVar(&c.redirect, "redirect", false, "have clients fetch large blobs from the storage itself, where it can sign URLs")
 	flag.Func("immutable", "`pattern` of tags that are set once and stay, such as \"apps/**:v*\" or \"**\"; \"!apps/test:*\" is an exception; may be repeated",
 		func(pattern string) error {
@@ -123,7 +125,7 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 	if err != nil {
 		return err
 	}
-	opts := &registry.Options{Logger: log, MinRate: c.minRate}
+	opts := &registry.Options{Logger: log, MinRate: c.minRate, NoDelete: registry.NoDelete{UsedBlobs: c.keepUsed}}
 	if !c.delete {
 		opts.NoDelete = registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true}
 	}
