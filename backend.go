@@ -69,7 +69,8 @@ type Writer interface {
 	MountBlob(ctx context.Context, repo string, d digest.Digest, opts *MountOptions) (ocispec.Descriptor, error)
 
 	// PutManifest stores a manifest and points tags at it. mediaType is the Content-Type the client named, "" if
-	// none. All that the manifest names, apart from its subject and layers that are not distributable, must be in the repository.
+	// none. All that the manifest names, apart from its subject and layers that are not distributable, must be in the
+	// repository, whether the manifest is there already or not.
 	//
 	// Errors: ErrManifestInvalid, ErrManifestTooLarge, ErrManifestBlobUnknown, ErrDigestInvalid, ErrTagExists, ErrNoSpace.
 	PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *PutOptions) (PutResult, error)

@@ -226,6 +226,7 @@ func (s *suite) deleters() []part {
 		{"DeleteMounted", s.deleteMounted},
 		{"DeleteBesidePush", s.deleteBesidePush},
 		{"DeleteKeepsLaterTags", s.deleteKeepsLaterTags},
+		{"KnownManifest", s.knownManifest},
 	}
 }
 

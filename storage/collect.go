@@ -320,13 +320,15 @@ func (c *collector) isFilled(ctx context.Context, repo string) (bool, error) {
 
 // catalogue sees to it that a repository with a manifest is in the catalogue. A delete of it that is on its way goes on.
 func (c *collector) catalogue(ctx context.Context, repo string) error {
-	if used, err := c.s.hasManifest(ctx, repo); err != nil || !used {
+	if used, err := c.s.hasManifest(ctx, repo, ""); err != nil || !used {
 		return err
 	}
 	r, err := c.s.readRepository(ctx, repo)
 	if err != nil || r.version != "" {
 		return err
 	}
-	_, err = c.s.putRepository(ctx, repo, false)
-	return err
+	if _, err = c.s.putRepository(ctx, repo, nil, false); err != nil {
+		return err
+	}
+	return c.s.endEpoch(ctx, repo, "", anythingDeleted, newDeletion(nil)) // what has been deleted is not known any more
 }

@@ -34,12 +34,13 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 		if !l.readable() {
 			return registry.ErrBlobUnknown.WithDetail(map[string]string{"digest": string(d)})
 		}
-		if del.Keep != nil || del.IfUnused {
-			if l, err = s.condemn(ctx, repo, d, l, del); changed(err) {
-				continue
-			} else if err != nil {
-				return err
-			}
+		if l, err = s.condemn(ctx, repo, d, l, del); changed(err) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		if err := s.endEpoch(ctx, repo, "", blobDeleted, del); err != nil {
+			return err
 		}
 		if err := s.removeLink(ctx, repo, d, l); !changed(err) {
 			return errors.Join(wire(err), s.sync(ctx, err, linkKey(repo, d)))
@@ -118,9 +119,10 @@ func (s *Store) DeleteManifest(ctx context.Context, repo string, ref reference.R
 // deletion is how something is deleted.
 type deletion struct {
 	registry.DeleteOptions
-	group string    // the event of the delete of the repository that it is a part of
-	since time.Time // spares blobs that were pushed then or later; zero is none
-	while string    // goes on only while the catalogue says of the repository what it said in this version; "" is always
+	group      string            // the event of the delete of the repository that it is a part of
+	since      time.Time         // spares blobs that were pushed then or later; zero is none
+	catalogued *repositoryRecord // what the catalogue says of a repository that is deleted as a whole; nil otherwise
+	while      string            // goes on only while the catalogue says of the repository what it said in this version; "" is always
 }
 
 func newDeletion(opts *registry.DeleteOptions) *deletion {
@@ -202,6 +204,9 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 			if _, back := s.setVisible(ctx, repo, d, &mark); !changed(back) {
 				err = errors.Join(err, wire(back))
 			}
+			return err
+		}
+		if err := s.endEpoch(ctx, repo, d, manifestDeleted, del); err != nil {
 			return err
 		}
 		pointers, err := s.pointers(ctx, repo, d, m)

@@ -50,13 +50,13 @@ func (w *world) checkRepository(repo string) error {
 		}
 		stands := w.stands(repo, m)
 		for _, b := range man.blobs {
-			ensured := slices.ContainsFunc(stands, func(o *op) bool { return o.ensured > 0 && !w.deletedBlob(repo, b, o.ensured) })
+			ensured := slices.ContainsFunc(stands, func(o *op) bool { return !w.deletedBlob(repo, b, o.start) })
 			if blobs[b] != nil && (ensured || kept[m] || !w.deletedBlob(repo, b, 0)) {
 				return fmt.Errorf("%s: blob %d of manifest %d is lost: %w", repo, b, m, blobs[b])
 			}
 		}
 		for _, c := range man.children {
-			ensured := slices.ContainsFunc(stands, func(o *op) bool { return o.ensured > 0 && !w.deleted(repo, c, o.ensured) })
+			ensured := slices.ContainsFunc(stands, func(o *op) bool { return !w.deleted(repo, c, o.start) })
 			if !visible[c] && (ensured || kept[m] || !w.deleted(repo, c, 0)) {
 				return fmt.Errorf("%s: manifest %d of index %d is lost", repo, c, m)
 			}

@@ -76,6 +76,8 @@ type manifestRecord struct {
 	Mistyped bool `json:"mistyped,omitempty"`
 	// Collected is that the mark deleting is that of a collector, who found nothing that leads to it. A delete takes it over.
 	Collected bool `json:"collected,omitempty"`
+	// Epochs are those in which all that the manifest names was last seen to be there, see epoch.go.
+	Epochs epochs `json:"epochs,omitzero"`
 	// Delete names the delete whose mark deleting is, whoever goes on with it: see event.Delete.
 	Delete string `json:"delete,omitempty"`
 
@@ -117,6 +119,8 @@ type repositoryRecord struct {
 	Deleting *deletingRecord `json:"deleting,omitempty"`
 	// Spared is that a push has done so: a collector that was about to finish the delete may not know it yet.
 	Spared bool `json:"spared,omitempty"`
+	// Epochs are those that the repository is in, see epoch.go.
+	Epochs epochs `json:"epochs,omitzero"`
 
 	version string
 	modTime time.Time // of the version

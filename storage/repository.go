@@ -78,6 +78,7 @@ func (s *Store) unlessPushed(ctx context.Context, repo string, del *deletion) er
 // deleteRepository deletes all that is in a repository, of which the catalogue says c, and the history b.
 func (s *Store) deleteRepository(ctx context.Context, repo string, c *repositoryRecord, b *begun, del *deletion) error {
 	existed := c.version != ""
+	del.catalogued = c
 	for info, err := range s.driver.List(ctx, manifestPrefix(repo), &ListOptions{KeysOnly: true}) {
 		if err != nil {
 			return wire(err)
@@ -101,10 +102,13 @@ func (s *Store) deleteRepository(ctx context.Context, repo string, c *repository
 		}
 	}
 	// A push may have found the repository in the catalogue just before it was taken out.
-	if inUse, err := s.hasManifest(ctx, repo); err != nil {
+	if inUse, err := s.hasManifest(ctx, repo, ""); err != nil {
 		return err
 	} else if inUse {
-		if _, err := s.putRepository(ctx, repo, false); err != nil {
+		if _, err := s.putRepository(ctx, repo, nil, false); err != nil {
+			return err
+		}
+		if err := s.endEpoch(ctx, repo, "", anythingDeleted, del); err != nil {
 			return err
 		}
 	}
@@ -160,12 +164,16 @@ func decodeRepository(b []byte, info Info) *repositoryRecord {
 }
 
 // putRepository sees to it that the repository is in the catalogue, and not about to be deleted, and reports whether it was at any time since it has
-// been there. Where it probably is in the catalogue, a look comes before the write, which would be in vain.
-func (s *Store) putRepository(ctx context.Context, repo string, probably bool) (spared bool, err error) {
+// been there. c is what the catalogue has just said of it, or nil. Where it probably is in the catalogue, a look comes before the write, which would be in
+// vain.
+func (s *Store) putRepository(ctx context.Context, repo string, c *repositoryRecord, probably bool) (spared bool, err error) {
 	key := repositoryKey(repo)
-	c := &repositoryRecord{}
-	_, seen := s.fresh.get(key)
-	look := seen || probably
+	look := false
+	if c == nil {
+		c = &repositoryRecord{}
+		_, seen := s.fresh.get(key)
+		look = seen || probably
+	}
 	for n := range attempts {
 		err := pause(ctx, n)
 		if err == nil && look {
@@ -175,7 +183,11 @@ func (s *Store) putRepository(ctx context.Context, repo string, probably bool) (
 			return false, err
 		}
 		if c.version == "" || c.Deleting != nil {
-			_, err = s.put(ctx, key, c.version, &repositoryRecord{Nonce: nonce(), Spared: c.Deleting != nil || c.Spared}, nil, Deferred)
+			next := &repositoryRecord{Nonce: nonce(), Spared: c.Deleting != nil || c.Spared, Epochs: c.Epochs}
+			if c.Deleting != nil || probably { // what was there may be gone, or what it said
+				anythingDeleted(&next.Epochs)
+			}
+			_, err = s.put(ctx, key, c.version, next, nil, Deferred)
 			var o *overtaken
 			switch {
 			case errors.As(err, &o) && o.info.Version != "":
@@ -264,7 +276,7 @@ func (s *Store) clearLinks(ctx context.Context, repo string, blobs []digest.Dige
 	if err != nil {
 		return nil, err
 	}
-	inUse, err := s.hasManifest(ctx, repo)
+	inUse, err := s.hasManifest(ctx, repo, "")
 	if err == nil && !inUse {
 		if err = s.unlessPushed(ctx, repo, del); errors.Is(err, errPushed) {
 			inUse, err = true, nil // will soon be
@@ -312,14 +324,14 @@ func (s *Store) hideLink(ctx context.Context, repo string, d digest.Digest, l *l
 	return err
 }
 
-// hasManifest reports whether there is a manifest in the repository, visible or on its way.
-func (s *Store) hasManifest(ctx context.Context, repo string) (bool, error) {
+// hasManifest reports whether there is a manifest in the repository, visible or on its way, besides one.
+func (s *Store) hasManifest(ctx context.Context, repo string, besides digest.Digest) (bool, error) {
 	for info, err := range s.driver.List(ctx, manifestPrefix(repo), &ListOptions{KeysOnly: true}) {
 		if err != nil {
 			return false, wire(err)
 		}
 		d := pathDigest(info.Key)
-		if d == "" {
+		if d == "" || d == besides {
 			continue
 		}
 		m, err := s.readManifest(ctx, repo, d)

@@ -141,14 +141,15 @@ func (p *manifestPut) create(info Info, absent bool, before string) {
 
 // untag removes the tags that this push has created, which is refused. One that somebody has written again stays.
 func (p *manifestPut) untag(ctx context.Context) error {
-	desc := p.descriptor()
-	return inParallel(len(p.created), func(i int) error {
-		key := p.created[i].Key
+	desc, created := p.descriptor(), p.created
+	p.created = nil
+	return inParallel(len(created), func(i int) error {
+		key := created[i].Key
 		b, err := p.s.begin(ctx, p.repo, eventUntag, base(key), event{By: p.by, Before: &desc})
 		if err != nil {
 			return err
 		}
-		err = p.s.driver.Delete(ctx, key, p.created[i].Version)
+		err = p.s.driver.Delete(ctx, key, created[i].Version)
 		switch {
 		case err == nil:
 			b.end(ctx, true)

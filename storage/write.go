@@ -17,7 +17,8 @@ import (
 // PutManifest implements [registry.Writer].
 //
 // The manifest is written as pending: collectors take it for a root, readers do not see it. Then all that it names is looked at. Then
-// it becomes visible: this is the moment from which it is in the repository. Tags and its entry with its subject come after it, since
+// it becomes visible: this is the moment from which it is in the repository. What a manifest names that is visible already is only looked at
+// if something has been deleted, see epoch.go. Tags and its entry with its subject come after it, since
 // whatever is visible is whole; and all is durable before the call returns.
 func (s *Store) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *registry.PutOptions) (registry.PutResult, error) {
 	p, err := s.newManifestPut(repo, mediaType, content, opts)
@@ -35,7 +36,7 @@ func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
 			return registry.PutResult{}, err
 		}
 		done, err := p.try(ctx)
-		if errors.Is(err, registry.ErrTagExists) {
+		if errors.Is(err, registry.ErrTagExists) || errors.Is(err, registry.ErrManifestBlobUnknown) {
 			err = errors.Join(err, p.untag(ctx))
 		}
 		if err != nil {
@@ -69,6 +70,9 @@ type manifestPut struct {
 	mistyped bool // see manifestRecord.Mistyped
 
 	spared bool // the repository was about to be deleted
+
+	repository *repositoryRecord // what the catalogue said when the manifest was visible already; nil if that was not asked
+	epochs     epochs            // see manifestRecord.Epochs
 
 	asked bool            // whether the manifest is there, or that was not worth it
 	known *manifestRecord // what the manifest was found to be by a write that came too late; nil if not known
@@ -118,14 +122,14 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 		return false, registry.ErrManifestInvalid.WithMessage("manifest invalid: the same content is in the repository with the media type " + m.MediaType)
 	}
 	backrefs := m.State == deleting || m.State == visible // are to be written yet
-	if m.State == visible && p.s.stale(m.modTime) {
-		if m, err = p.set(ctx, m, visible); p.overtaken(err) {
+	if m.State == visible {
+		if m, err = p.confirm(ctx, m); p.overtaken(err) {
 			return false, nil
 		} else if err != nil {
-			return false, wire(err)
+			return false, err
 		}
-	}
-	if m.State != visible {
+	} else {
+		p.repository = nil // what it says counts only after the manifest is there
 		if m, err = p.add(ctx, m); p.overtaken(err) {
 			return false, nil
 		} else if err != nil {
@@ -157,13 +161,14 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 // now returns the manifest as it is. One that is probably new is not asked for, as the first write finds out if it is not: one that this process
 // has not seen there, and that comes without a tag or names a blob which this process has just put into the repository.
 func (p *manifestPut) now(ctx context.Context) (*manifestRecord, error) {
+	p.repository, p.epochs = nil, epochs{}
 	if m := p.known; m != nil {
 		p.known = nil
 		return m, nil
 	}
+	_, seen := p.s.fresh.get(manifestKey(p.repo, p.digest))
 	if !p.asked {
 		p.asked = true
-		_, seen := p.s.fresh.get(manifestKey(p.repo, p.digest))
 		if !seen && (len(p.tags) == 0 || slices.ContainsFunc(p.parsed.References, func(r manifest.Reference) bool {
 			_, fresh := p.s.fresh.get(linkKey(p.repo, r.Digest))
 			return fresh
@@ -171,7 +176,20 @@ func (p *manifestPut) now(ctx context.Context) (*manifestRecord, error) {
 			return &manifestRecord{}, nil
 		}
 	}
-	return p.s.readManifest(ctx, p.repo, p.digest)
+	if !seen {
+		return p.s.readManifest(ctx, p.repo, p.digest)
+	}
+	// It most likely is there, so that both are needed.
+	var m *manifestRecord
+	err := inParallel(2, func(i int) (err error) {
+		if i == 0 {
+			m, err = p.s.readManifest(ctx, p.repo, p.digest)
+		} else {
+			p.repository, err = p.s.readRepository(ctx, p.repo)
+		}
+		return err
+	})
+	return m, err
 }
 
 // overtaken reports whether err is that the manifest is another than it was taken for, and keeps what it is.
@@ -233,6 +251,7 @@ func (p *manifestPut) set(ctx context.Context, m *manifestRecord, to state) (*ma
 	n := &manifestRecord{
 		State: to, Nonce: nonce(), MediaType: p.parsed.MediaType, Size: int64(len(p.content)), Sum: checksum(p.content),
 		Again: m.State == refused || m.Again, Mistyped: m.Mistyped || p.mistyped,
+		Epochs: p.epochs,
 	}
 	if p.parsed.Subject != nil {
 		n.Subject = p.parsed.Subject.Digest
@@ -347,7 +366,7 @@ func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
 	}
 	p.moves = nil
 	steps := []func() error{func() (err error) {
-		p.spared, err = p.s.putRepository(ctx, p.repo, backrefs)
+		p.spared, err = p.s.putRepository(ctx, p.repo, p.repository, backrefs)
 		return err
 	}}
 	if p.parsed.Subject != nil {

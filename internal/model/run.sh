@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the protocol of collection (collect.pml), that of tags that are kept (keep.pml), that of tags that move, untagged manifests and back references
-# (tags.pml), and that of referrers and their subject (refs.pml), with spin. The protocol as it is must give complete searches without an error; each
-# rule taken away alone must give a counterexample, or the model would not see what the rule is for.
+# (tags.pml), that of referrers and their subject (refs.pml), and that of pushes of known manifests beside deletes (known.pml), with spin. The protocol as it
+# is must give complete searches without an error; each rule taken away alone must give a counterexample, or the model would not see what the rule is for.
 #
 #   run.sh        about eight minutes on two cores, 2 GB of memory
 #   run.sh full   more actors at once
@@ -186,6 +186,22 @@ refs_broken=(
 	'BROKEN_BLIND_REMOVE_ENTRY STORED PR GU'
 )
 
+# A known manifest, what it names, and the epochs of the repository; the actors of known.pml.
+known_correct=(
+	'PK PK2 DC DC2'    # two pushes of the manifest, two deletes of what it names
+	'PK PK2 DC PC'     # which is pushed again
+	'NEW PK PK2 PO DC' # the manifest is new, and a push of another begins epochs
+)
+known_broken=(
+	'BROKEN_NO_UNMARK PK PK2 DC'
+	'BROKEN_NO_EPOCH PK PK2 PO DC'
+	'BROKEN_LOOK_FIRST PK PK2 DC'
+	'BROKEN_OVER_FIRST PK PK2 DC'
+	'BROKEN_OVER_AFTER PK DC'
+	'BROKEN_NO_MARK PK PK2 DC'
+	'BROKEN_BLIND_REMOVE PK PK2 DC'
+)
+
 # search DIR CONFIGURATION MODEL leaves pan's report in DIR/report. Its exit code says nothing: it is 0 with errors.
 search() {
 	local dir=$1 flags
@@ -247,6 +263,7 @@ covered collect "${broken[*]}"
 covered keep "${keep_broken[*]}"
 covered tags "${tags_broken[*]}"
 covered refs "${refs_broken[*]}"
+covered known "${known_broken[*]}"
 
 [[ ${1-} == full ]] && correct+=("${full[@]}") keep_correct+=("${keep_full[@]}") tags_correct+=("${tags_full[@]}") refs_correct+=("${refs_full[@]}")
 for c in "${correct[@]}"; do check complete "$c" collect; done
@@ -257,5 +274,7 @@ for c in "${tags_correct[@]}"; do check complete "$c" tags; done
 for c in "${tags_broken[@]}"; do check violated "$c" tags; done
 for c in "${refs_correct[@]}"; do check complete "$c" refs; done
 for c in "${refs_broken[@]}"; do check violated "$c" refs; done
+for c in "${known_correct[@]}"; do check complete "$c" known; done
+for c in "${known_broken[@]}"; do check violated "$c" known; done
 while ((running > 0)); do finished; done
 exit "$bad"

@@ -96,7 +96,7 @@ const (
 func operations() []operation {
 	img, layer, chunked := newImage("requests/image", 1), harness.RandomBytes(2, layerSize), harness.RandomBytes(3, layerSize)
 	tagged, subject := newImage("requests/tagged", 4), newImage("requests/subject", 5)
-	repo := img.repo
+	repo, unused := img.repo, harness.RandomBytes(6, 4<<10)
 	other := &image{repo: repo, blobs: img.blobs, manifest: harness.Manifest("another", img.blobs...)}
 	var location string
 	offset := int64(0)
@@ -203,6 +203,15 @@ func operations() []operation {
 		}, do: list},
 		{name: "referrers of 50, warm", limit: 1, ours: true, do: list},
 		{name: "referrers of 50, of another type, cold", limit: 2, ours: true, cold: true, do: listOthers},
+		{name: "delete of a blob", limit: 6, ours: true, cold: true, before: func(ctx context.Context, c *harness.Client) error {
+			return upload(ctx, c, repo, unused)
+		}, do: func(ctx context.Context, c *harness.Client) error {
+			_, err := c.Do(ctx, http.StatusAccepted, http.MethodDelete, "/v2/"+repo+"/blobs/"+digest.FromBytes(unused).String(), nil, nil)
+			return err
+		}},
+		{name: "one more tag on a known image of 4 blobs, the first after a delete of a blob", limit: 11, ours: true, cold: true,
+			do: func(ctx context.Context, c *harness.Client) error { return img.tag(ctx, c, "fourth") }},
+		{name: "the next", limit: 5, ours: true, cold: true, do: func(ctx context.Context, c *harness.Client) error { return img.tag(ctx, c, "fifth") }},
 	}
 }
 
