@@ -72,6 +72,10 @@ type Writer interface {
 	// none. All that the manifest names, apart from its subject and layers that are not distributable, must be in the
 	// repository, whether the manifest is there already or not.
 	//
+	// Content that does not state its media type itself has that of its first push. A push with a tag may change it while no
+	// tag leads to the manifest: no tag points at it, at an index that names it at any depth, or in one of these ways at its
+	// subject. After that, and always without a tag, another media type is refused with ErrManifestInvalid.
+	//
 	// Errors: ErrManifestInvalid, ErrManifestTooLarge, ErrManifestBlobUnknown, ErrDigestInvalid, ErrTagExists, ErrNoSpace.
 	PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *PutOptions) (PutResult, error)
 }

@@ -203,6 +203,8 @@ func (s *suite) writers() []part {
 		{"ManifestWrongSize", s.manifestWrongSize},
 		{"ManifestWrongSizeAccepted", s.manifestWrongSizeAccepted},
 		{"ManifestWrongDigest", s.manifestWrongDigest},
+		{"ManifestMediaType", s.manifestMediaType},
+		{"ManifestMediaTypeRace", s.manifestMediaTypeRace},
 		{"ManifestInvalid", s.manifestInvalid},
 		{"TagMoves", s.tagMoves},
 		{"TagMovesRace", s.tagMovesRace},

@@ -30,7 +30,7 @@ func (s *Store) refuse(ctx context.Context, repo string, target digest.Digest, b
 	if keep == nil {
 		return nil
 	}
-	w := &walk{s: s, repo: repo, target: target, images: blob, seen: map[digest.Digest]bool{}}
+	w := &walk{s: s, repo: repo, targets: []digest.Digest{target}, images: blob, seen: map[digest.Digest]bool{}}
 	return s.keptTags(ctx, repo, keep, func(tag string, desc ocispec.Descriptor) error {
 		if found, err := w.reaches(ctx, manifest.Reference{Kind: manifest.KindManifest, MediaType: desc.MediaType, Digest: desc.Digest}); err != nil {
 			return err
@@ -109,11 +109,11 @@ func (s *Store) keptTags(ctx context.Context, repo string, keep func(string) boo
 
 // walk looks for a manifest or blob below manifests. What has been looked at once is not looked at again.
 type walk struct {
-	s      *Store
-	repo   string
-	target digest.Digest
-	images bool // look into images, too: a blob is looked for
-	seen   map[digest.Digest]bool
+	s       *Store
+	repo    string
+	targets []digest.Digest
+	images  bool // look into images, too: a blob is looked for
+	seen    map[digest.Digest]bool
 }
 
 // isImage reports whether a manifest of the type names blobs only.
@@ -121,13 +121,13 @@ func isImage(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageManifest || mediaType == "application/vnd.docker.distribution.manifest.v2+json"
 }
 
-// reaches reports whether the target is the manifest that from names, or below it.
+// reaches reports whether a target is the manifest that from names, or below it.
 func (w *walk) reaches(ctx context.Context, from manifest.Reference) (bool, error) {
 	level := []manifest.Reference{from}
 	for len(level) > 0 {
 		var look []manifest.Reference
 		for _, ref := range level {
-			if ref.Digest == w.target {
+			if slices.Contains(w.targets, ref.Digest) {
 				return true, nil
 			}
 			if ref.Kind != manifest.KindManifest && ref.Kind != manifest.KindAny || w.seen[ref.Digest] || !w.images && isImage(ref.MediaType) {

@@ -36,7 +36,7 @@ func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
 			return registry.PutResult{}, err
 		}
 		done, err := p.try(ctx)
-		if errors.Is(err, registry.ErrTagExists) || errors.Is(err, registry.ErrManifestBlobUnknown) {
+		if errors.Is(err, registry.ErrTagExists) || errors.Is(err, registry.ErrManifestBlobUnknown) || errors.Is(err, errTyped) {
 			err = errors.Join(err, p.untag(ctx))
 		}
 		if err != nil {
@@ -119,7 +119,11 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	if m.readable() && m.MediaType != p.parsed.MediaType {
-		return false, registry.ErrManifestInvalid.WithMessage("manifest invalid: the same content is in the repository with the media type " + m.MediaType)
+		if m, err = p.retype(ctx, m); p.overtaken(err) {
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
 	}
 	backrefs := m.State == deleting || m.State == visible // are to be written yet
 	if m.State == visible {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Checks the protocol of collection (collect.pml), that of tags that are kept (keep.pml), that of tags that move, untagged manifests and back references
-# (tags.pml), that of referrers and their subject (refs.pml), and that of pushes of known manifests beside deletes (known.pml), with spin. The protocol as it
-# is must give complete searches without an error; each rule taken away alone must give a counterexample, or the model would not see what the rule is for.
+# (tags.pml), that of referrers and their subject (refs.pml), that of pushes of known manifests beside deletes (known.pml), and that of one content pushed under
+# two media types (types.pml), with spin. The protocol as it is must give complete searches without an error; each rule taken away alone must give a
+# counterexample, or the model would not see what the rule is for.
 #
 #   run.sh        about eight minutes on two cores, 2 GB of memory
 #   run.sh full   more actors at once
@@ -202,6 +203,17 @@ known_broken=(
 	'BROKEN_BLIND_REMOVE PK PK2 DC'
 )
 
+# A manifest, and pushes of it under two media types; the actors of types.pml.
+types_correct=('PA PB PB2' 'PA PA2 PB')
+types_broken=(
+	'BROKEN_NO_MARK PA PB'
+	'BROKEN_LOOK_FIRST PA PB'
+	'BROKEN_BLIND_TYPE PA PB'
+	'BROKEN_NO_UNMARK PA PB PB2'
+	'BROKEN_NO_STAT PA PB'
+	'BROKEN_KEEPS_TAG PA PB'
+)
+
 # search DIR CONFIGURATION MODEL leaves pan's report in DIR/report. Its exit code says nothing: it is 0 with errors.
 search() {
 	local dir=$1 flags
@@ -264,6 +276,7 @@ covered keep "${keep_broken[*]}"
 covered tags "${tags_broken[*]}"
 covered refs "${refs_broken[*]}"
 covered known "${known_broken[*]}"
+covered types "${types_broken[*]}"
 
 [[ ${1-} == full ]] && correct+=("${full[@]}") keep_correct+=("${keep_full[@]}") tags_correct+=("${tags_full[@]}") refs_correct+=("${refs_full[@]}")
 for c in "${correct[@]}"; do check complete "$c" collect; done
@@ -276,5 +289,7 @@ for c in "${refs_correct[@]}"; do check complete "$c" refs; done
 for c in "${refs_broken[@]}"; do check violated "$c" refs; done
 for c in "${known_correct[@]}"; do check complete "$c" known; done
 for c in "${known_broken[@]}"; do check violated "$c" known; done
+for c in "${types_correct[@]}"; do check complete "$c" types; done
+for c in "${types_broken[@]}"; do check violated "$c" types; done
 while ((running > 0)); do finished; done
 exit "$bad"

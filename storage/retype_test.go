@@ -1,0 +1,181 @@
+package storage_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+const otherType = "application/vnd.example.squatter+json"
+
+// typeless is an image that does not state its media type.
+func typeless(t *testing.T, config ocispec.Descriptor) []byte {
+	t.Helper()
+	desc, err := json.Marshal(config)
+	require.NoError(t, err)
+	return fmt.Appendf(nil, `{"schemaVersion":2,"config":%s,"layers":[]}`, desc)
+}
+
+// pushAs pushes content under a media type.
+func pushAs(t *testing.T, s *storage.Store, mediaType string, content []byte, opts *registry.PutOptions) error {
+	_, err := s.PutManifest(t.Context(), "r", mediaType, content, opts)
+	return err
+}
+
+// requireTyped requires that a tag leads to the content under a media type, and that all that tells the type agrees.
+func requireTyped(t *testing.T, s *storage.Store, tag, mediaType string, content []byte, at string) {
+	t.Helper()
+	m, err := s.GetManifest(t.Context(), "r", byTag(tag))
+	require.NoError(t, err, at)
+	require.Equal(t, mediaType, m.Descriptor.MediaType, at)
+	require.Equal(t, content, m.Content, at)
+	for _, ref := range []string{tag, ""} {
+		r := byTag(ref)
+		if ref == "" {
+			r = byDigest(m.Descriptor.Digest)
+		}
+		desc, err := s.StatManifest(t.Context(), "r", r, nil)
+		require.NoError(t, err, at)
+		require.Equal(t, mediaType, desc.MediaType, at)
+	}
+}
+
+// TestMediaTypeBesidePush lets a whole push with a tag happen before each operation of a push of the same content with another tag and another media
+// type. Exactly one of them is accepted, and the other leaves no tag.
+func TestMediaTypeBesidePush(t *testing.T) {
+	types := map[string]string{"a": ocispec.MediaTypeImageManifest, "b": otherType}
+	for _, first := range []string{ocispec.MediaTypeImageManifest, otherType} {
+		for n := 1; ; n++ {
+			var content []byte
+			errs := map[string]error{}
+			push := func(tag string) func(s *storage.Store) {
+				return func(s *storage.Store) { errs[tag] = pushAs(t, s, types[tag], content, tags(tag)) }
+			}
+			calls, armed, nested := 0, false, false
+			s := once(t, func(storagetest.Call) bool {
+				if armed {
+					calls++
+				}
+				nested = nested || calls == n
+				return calls == n
+			}, push("b"))
+			content = typeless(t, pushBlob(t, s, "r", []byte("{}")))
+			require.NoError(t, pushAs(t, s, first, content, nil))
+			armed = true
+			push("a")(s)
+			armed = false
+			if !nested {
+				require.Greater(t, n, 5)
+				break
+			}
+			at := fmt.Sprint(first, ", operation ", n)
+			won := 0
+			for tag, err := range errs {
+				if err == nil {
+					won++
+					requireTyped(t, s, tag, types[tag], content, at)
+					continue
+				}
+				require.ErrorIs(t, err, registry.ErrManifestInvalid, at)
+				require.NotContains(t, collect(t, s.Tags(t.Context(), "r", nil)), tag, at)
+			}
+			require.Equal(t, 1, won, at)
+		}
+	}
+}
+
+// TestMediaTypeBesideDelete deletes the manifest before each operation of a push that changes its media type.
+func TestMediaTypeBesideDelete(t *testing.T) {
+	for n := 1; ; n++ {
+		var content []byte
+		var removed error
+		calls, armed, nested := 0, false, false
+		s := once(t, func(storagetest.Call) bool {
+			if armed {
+				calls++
+			}
+			nested = nested || calls == n
+			return calls == n
+		}, func(s *storage.Store) {
+			removed = s.DeleteManifest(t.Context(), "r", byDigest(digest.FromBytes(content)), nil)
+		})
+		content = typeless(t, pushBlob(t, s, "r", []byte("{}")))
+		require.NoError(t, pushAs(t, s, otherType, content, nil))
+		armed = true
+		err := pushAs(t, s, ocispec.MediaTypeImageManifest, content, tags("v1"))
+		armed = false
+		if !nested {
+			require.Greater(t, n, 5)
+			return
+		}
+		require.NoError(t, err, n)
+		require.NoError(t, removed, n)
+		if _, err := s.GetManifest(t.Context(), "r", byTag("v1")); err == nil {
+			requireTyped(t, s, "v1", ocispec.MediaTypeImageManifest, content, fmt.Sprint(n))
+		} else { // the delete came last
+			require.ErrorIs(t, err, registry.ErrManifestUnknown)
+			require.Empty(t, collect(t, s.Tags(t.Context(), "r", nil)), n)
+		}
+	}
+}
+
+// TestMediaTypeAfterPushThatDied: a push that dies while it changes the media type leaves a manifest that is read, pushed again, collected and deleted as
+// any other.
+func TestMediaTypeAfterPushThatDied(t *testing.T) {
+	for name, then := range map[string]func(t *testing.T, s *storage.Store, content []byte){
+		"pushed": func(t *testing.T, s *storage.Store, content []byte) {
+			require.NoError(t, pushAs(t, s, ocispec.MediaTypeImageManifest, content, tags("v1")))
+			requireTyped(t, s, "v1", ocispec.MediaTypeImageManifest, content, "")
+		},
+		"deleted": func(t *testing.T, s *storage.Store, content []byte) {
+			require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(digest.FromBytes(content)), nil))
+			require.Empty(t, collect(t, s.Tags(t.Context(), "r", nil)))
+		},
+		"collected": func(t *testing.T, s *storage.Store, content []byte) {
+			collected(t, s, untagged)
+			_, err := s.GetManifest(t.Context(), "r", byDigest(digest.FromBytes(content)))
+			require.Equal(t, len(collect(t, s.Tags(t.Context(), "r", nil))) == 0, err != nil)
+		},
+	} {
+		for n := 0; ; n++ {
+			driver := newMemory(t)
+			s := newStore(t, driver, nil)
+			content := typeless(t, pushBlob(t, s, "r", []byte("{}")))
+			require.NoError(t, pushAs(t, s, otherType, content, nil))
+			faulty := storagetest.NewFaulty(driver, nil)
+			dying := newStore(t, faulty, nil)
+			faulty.CutAfter(n)
+			err := pushAs(t, dying, ocispec.MediaTypeImageManifest, content, tags("v1"))
+			m, gerr := s.GetManifest(t.Context(), "r", byDigest(digest.FromBytes(content)))
+			require.NoError(t, gerr, "%s, write %d", name, n)
+			require.Equal(t, content, m.Content)
+			then(t, s, content)
+			if err == nil {
+				require.Greater(t, n, 3)
+				break
+			}
+		}
+	}
+}
+
+// TestMediaTypeOfRestoredTag: a tag comes back with the manifest that it pointed at, unless another tag has fixed another media type meanwhile.
+func TestMediaTypeOfRestoredTag(t *testing.T) {
+	s := newStore(t, newMemory(t), withHistory)
+	config := pushBlob(t, s, "r", []byte("{}"))
+	content := typeless(t, config)
+	require.NoError(t, pushAs(t, s, otherType, content, tags("v1")))
+	putImage(t, s, "r", image("other", nil, config), tags("v1"))
+	require.NoError(t, pushAs(t, s, ocispec.MediaTypeImageManifest, content, tags("v2")))
+	_, err := s.Restore(t.Context(), "r", byTag("v1"), nil)
+	require.NoError(t, err)
+	requireTyped(t, s, "v1", ocispec.MediaTypeImageManifest, content, "")
+	requireTyped(t, s, "v2", ocispec.MediaTypeImageManifest, content, "")
+}
