@@ -119,10 +119,11 @@ func (s *Store) DeleteManifest(ctx context.Context, repo string, ref reference.R
 // deletion is how something is deleted.
 type deletion struct {
 	registry.DeleteOptions
-	group      string            // the event of the delete of the repository that it is a part of
-	since      time.Time         // spares blobs that were pushed then or later; zero is none
+	group string    // the event of the delete of the repository that it is a part of
+	since time.Time // spares blobs that were pushed then or later; zero is none
+	while string    // goes on only while the catalogue says of the repository what it said in this version; "" is always
+
 	catalogued *repositoryRecord // what the catalogue says of a repository that is deleted as a whole; nil otherwise
-	while      string            // goes on only while the catalogue says of the repository what it said in this version; "" is always
 }
 
 func newDeletion(opts *registry.DeleteOptions) *deletion {

@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 
@@ -272,94 +271,6 @@ func (p *manifestPut) set(ctx context.Context, m *manifestRecord, to state) (*ma
 	}
 	n.version, err = p.s.put(ctx, manifestKey(p.repo, p.digest), m.version, n, content, durability)
 	return n, err
-}
-
-// check looks whether all that the manifest names is in the repository, and stays there.
-//
-// Errors: registry.ErrManifestBlobUnknown with all that is missing; registry.ErrManifestInvalid if a size is not the one declared.
-func (p *manifestPut) check(ctx context.Context) error {
-	refs := p.parsed.References
-	parts := make([]part, len(refs))
-	absent := make([]bool, len(refs))
-	mistyped := make([]bool, len(refs))
-	err := inParallel(len(refs), func(i int) (err error) {
-		parts[i], err = p.find(ctx, refs[i])
-		m, size := parts[i].manifest, parts[i].size()
-		mistyped[i] = isImage(refs[i].MediaType) && (m == nil || !isImage(m.MediaType))
-		if errors.Is(err, errMissing) {
-			absent[i] = !p.s.opts.Sparse && !refs[i].NonDistributable
-			return nil
-		}
-		if err == nil && size != refs[i].Size && !(p.anySize && m != nil) {
-			return registry.ErrManifestInvalid.WithMessage(
-				fmt.Sprintf("manifest invalid: %s has %d bytes and not %d", refs[i].Digest, size, refs[i].Size))
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	p.parts = parts
-	var missing []digest.Digest
-	for i, ref := range refs {
-		if absent[i] {
-			missing = append(missing, ref.Digest)
-		}
-	}
-	if len(missing) > 0 {
-		return registry.ErrManifestBlobUnknown.WithDetail(missing)
-	}
-	p.mistyped = slices.Contains(mistyped, true)
-	p.found = nil
-	for _, part := range parts {
-		if part.key != "" {
-			p.found = append(p.found, part.key)
-		}
-	}
-	return nil
-}
-
-// part is something that a manifest names, as it is in the repository: a manifest or a link. The zero part is not there.
-type part struct {
-	key      string
-	manifest *manifestRecord
-	link     *link
-}
-
-func (p *part) size() int64 {
-	switch {
-	case p.manifest != nil:
-		return p.manifest.Size
-	case p.link != nil:
-		return p.link.Size
-	}
-	return 0
-}
-
-// find returns something that the manifest names. From now on it stays: a mark that a delete or a collector has put on it is taken off.
-//
-// Errors: errMissing.
-func (p *manifestPut) find(ctx context.Context, ref manifest.Reference) (part, error) {
-	if ref.Kind == manifest.KindManifest || ref.Kind == manifest.KindAny {
-		m, err := p.s.unmark(ctx, p.repo, ref.Digest)
-		if err != nil {
-			return part{}, err
-		}
-		if m.readable() {
-			return part{key: manifestKey(p.repo, ref.Digest), manifest: m}, nil
-		}
-		if ref.Kind == manifest.KindManifest {
-			return part{}, errMissing
-		}
-	}
-	l, err := p.s.need(ctx, p.repo, ref.Digest)
-	if errors.Is(err, errMissing) && p.unhide {
-		l, err = p.s.unhide(ctx, p.repo, ref.Digest)
-	}
-	if err != nil {
-		return part{}, err
-	}
-	return part{key: linkKey(p.repo, ref.Digest), link: l}, nil
 }
 
 // point writes what leads to the manifest: the entry with its subject, the repository in the catalogue, and the tags, or that they are about to
