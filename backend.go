@@ -76,7 +76,8 @@ type Writer interface {
 	// tag leads to the manifest: no tag points at it, at an index that names it at any depth, or in one of these ways at its
 	// subject. After that, and always without a tag, another media type is refused with ErrManifestInvalid.
 	//
-	// Errors: ErrManifestInvalid, ErrManifestTooLarge, ErrManifestBlobUnknown, ErrDigestInvalid, ErrTagExists, ErrNoSpace.
+	// Errors: ErrManifestInvalid, ErrManifestTooLarge, ErrManifestBlobUnknown, ErrDigestInvalid,
+	// ErrTagExists, ErrPreconditionFailed, ErrNoSpace.
 	PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *PutOptions) (PutResult, error)
 }
 
@@ -84,17 +85,19 @@ type Writer interface {
 type Deleter interface {
 	// DeleteBlob removes a blob from the repository.
 	//
-	// Errors: ErrBlobUnknown; ErrDenied if DeleteOptions.Keep or DeleteOptions.IfUnused forbids it.
+	// Errors: ErrBlobUnknown; ErrDenied if DeleteOptions.Keep or DeleteOptions.IfUnused forbids it;
+	// ErrPreconditionFailed.
 	DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *DeleteOptions) error
 
 	// DeleteManifest removes a tag, or a manifest with all its tags.
 	//
-	// Errors: ErrManifestUnknown; ErrDenied if DeleteOptions.Keep forbids it.
+	// Errors: ErrManifestUnknown; ErrDenied if DeleteOptions.Keep forbids it; ErrPreconditionFailed.
 	DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *DeleteOptions) error
 
 	// DeleteRepository removes a repository and all that is in it.
 	//
-	// Errors: ErrNameUnknown; ErrDenied if DeleteOptions.Keep forbids it.
+	// Errors: ErrNameUnknown; ErrDenied if DeleteOptions.Keep forbids it; ErrUnsupported with
+	// DeleteOptions.If.
 	DeleteRepository(ctx context.Context, repo string, opts *DeleteOptions) error
 }
 
@@ -238,6 +241,10 @@ type PutOptions struct {
 	Digest digest.Digest
 	// Tags are pointed at the manifest.
 	Tags []TagPut
+	// If is a condition on the manifest itself: AnyDigest in NoneMatch stores only a manifest that the
+	// repository does not have yet, by whatever tags. If it does not hold, the error is
+	// ErrPreconditionFailed and nothing is changed. Tags have conditions of their own.
+	If *Condition
 	// By is the name of the identity that pushes, for the history.
 	By string
 	// AcceptWrongSizes accepts an index whose descriptors state another size for a manifest than it has. Docker before
@@ -254,6 +261,13 @@ type TagPut struct {
 	// IfAbsent refuses, with ErrTagExists, if the tag exists and points at another manifest. This is decided inside the write. Then
 	// none of the tags of the push is set.
 	IfAbsent bool
+	// If is a condition on what the tag points at when it is set; a tag whose manifest is gone counts
+	// as absent. It is decided inside the write: of any number of pushes that expect the same digest,
+	// one succeeds, on any number of replicas. If it does not hold, the error is
+	// ErrPreconditionFailed, and none of the tags of the push is set. A push that loses to another one
+	// at the last moment may leave its manifest in the repository without a tag. NoneMatch with
+	// AnyDigest is stricter than IfAbsent: it also fails if the tag points at this very manifest.
+	If *Condition
 	// Keep makes the tag one that deletes keep (see DeleteOptions.Keep): once it is set, it is looked whether all that the manifest
 	// reaches is there, and a delete that is on its way either sees the tag or loses. If something is missing, the error is
 	// ErrManifestBlobUnknown.
@@ -272,6 +286,11 @@ type DeleteOptions struct {
 	// which manifest. It is decided inside the delete, so that it holds against pushes at the same time. A manifest that history
 	// can bring back does not count. Only DeleteBlob knows it. Default: false, the blob is deleted, and manifests that name it are broken.
 	IfUnused bool
+	// If is a condition on what is deleted: of a tag, on the digest that it points at; of a manifest
+	// or blob, on its own digest. It is decided inside the delete. If it does not hold, the error is
+	// ErrPreconditionFailed and nothing is deleted; what does not exist remains ErrManifestUnknown or
+	// ErrBlobUnknown. DeleteRepository knows no condition.
+	If *Condition
 	// By is the name of the identity that deletes, for the history.
 	By string
 }

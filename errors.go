@@ -52,6 +52,11 @@ var (
 	ErrTagInvalid = &Error{code: "TAG_INVALID", status: http.StatusBadRequest, message: "invalid tag"}
 	// ErrTagExists: the tag exists and may not be pointed at another manifest.
 	ErrTagExists = &Error{code: "DENIED", status: http.StatusConflict, message: "tag exists and may not be overwritten"}
+	// ErrPreconditionFailed: a [Condition], or the If-Match or If-None-Match of a request, does not
+	// hold. Nothing has been changed.
+	ErrPreconditionFailed = &Error{
+		code: "PRECONDITION_FAILED", status: http.StatusPreconditionFailed, message: "a condition of the request does not hold",
+	}
 	// ErrPageInvalid: the parameter n of a list is not a number, or negative.
 	ErrPageInvalid = &Error{code: "PAGINATION_NUMBER_INVALID", status: http.StatusBadRequest, message: "invalid number of results requested"}
 	// ErrUnauthorized: the caller must authenticate.

@@ -129,18 +129,20 @@ func (i *intercepted) PutManifest(ctx context.Context, repo, mediaType string, c
 func putOp(repo string, opts *PutOptions) *Op {
 	op := &Op{Kind: OpPutManifest, Repository: repo}
 	if opts != nil {
-		op.Ref.Digest, op.Tags = opts.Digest, opts.Tags
+		op.Ref.Digest, op.Tags, op.If = opts.Digest, opts.Tags, opts.If
 	}
 	return op
 }
 
 func (i *intercepted) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *DeleteOptions) error {
-	op := &Op{Kind: OpDeleteBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
+	op := &Op{Kind: OpDeleteBlob, Repository: repo, Ref: reference.Ref{Digest: d}, If: opts.condition()}
 	return i.f(ctx, op, func(ctx context.Context) error { return i.b.DeleteBlob(ctx, repo, d, opts) })
 }
 
 func (i *intercepted) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *DeleteOptions) error {
-	return i.f(ctx, deleteOp(repo, ref), func(ctx context.Context) error { return i.b.DeleteManifest(ctx, repo, ref, opts) })
+	op := deleteOp(repo, ref)
+	op.If = opts.condition()
+	return i.f(ctx, op, func(ctx context.Context) error { return i.b.DeleteManifest(ctx, repo, ref, opts) })
 }
 
 // deleteOp is the operation of a DeleteManifest.
@@ -153,8 +155,16 @@ func deleteOp(repo string, ref reference.Ref) *Op {
 }
 
 func (i *intercepted) DeleteRepository(ctx context.Context, repo string, opts *DeleteOptions) error {
-	op := &Op{Kind: OpDeleteRepository, Repository: repo}
+	op := &Op{Kind: OpDeleteRepository, Repository: repo, If: opts.condition()}
 	return i.f(ctx, op, func(ctx context.Context) error { return i.b.DeleteRepository(ctx, repo, opts) })
+}
+
+// condition is the condition of a delete with o, which may be nil.
+func (o *DeleteOptions) condition() *Condition {
+	if o == nil {
+		return nil
+	}
+	return o.If
 }
 
 func (i *intercepted) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[string, error] {

@@ -48,6 +48,9 @@ type Op struct {
 	Tags []TagPut
 	// From is the source of a mount, "" if any.
 	From string
+	// If is the condition of PutManifest on the manifest itself, or that of a delete. Those on tags
+	// are in Tags.
+	If *Condition
 	// UploadID is the upload of ResumeUpload, Append, Commit and Cancel.
 	UploadID string
 

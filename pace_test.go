@@ -125,7 +125,7 @@ func (slowStore) CreateUpload(context.Context, string, *registry.UploadOptions) 
 type slowUpload struct{ registry.Upload }
 
 func (slowUpload) Cancel(context.Context) error { return nil }
-func (slowUpload) Commit(_ context.Context, d digest.Digest, chunk *registry.Chunk) (descriptor, error) {
+func (slowUpload) Commit(_ context.Context, d digest.Digest, chunk *registry.Chunk, _ ...digest.Digest) (descriptor, error) {
 	for {
 		n, err := io.ReadFull(chunk.Body, make([]byte, 1<<10))
 		if n == 0 && errors.Is(err, io.EOF) {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -52,10 +51,10 @@ func (c *call) writeManifest(desc ocispec.Descriptor, content []byte) error {
 	describe(h, desc.MediaType, desc.Digest)
 	// The media type is the pusher's choice: if it is one that a browser shows, it can do nothing there.
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	if lists := c.req.Header.Values("If-Match"); len(lists) > 0 && !matchesETag(lists, etag(desc.Digest)) {
-		return errPrecondition
+	if lines := c.req.Header.Values("If-Match"); len(lines) > 0 && !matchesETag(lines, desc.Digest, true) {
+		return ErrPreconditionFailed
 	}
-	if matchesETag(c.req.Header.Values("If-None-Match"), etag(desc.Digest)) {
+	if matchesETag(c.req.Header.Values("If-None-Match"), desc.Digest, false) {
 		h.Del("Content-Type")
 		return c.writeEmpty(http.StatusNotModified)
 	}
@@ -65,20 +64,6 @@ func (c *call) writeManifest(desc ocispec.Descriptor, content []byte) error {
 		c.send(content)
 	}
 	return nil
-}
-
-// matchesETag reports whether the lists of If-None-Match headers have tag, compared weakly (RFC 9110, section 13.1.2).
-// A digest has no comma and no quote, so there is nothing else to tell apart.
-func matchesETag(lists []string, tag string) bool {
-	for _, list := range lists {
-		for t := range strings.SplitSeq(list, ",") {
-			t = strings.TrimSpace(t)
-			if t == "*" || strings.TrimPrefix(t, "W/") == tag {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // refresh are the options of a HEAD: clients do not send what it finds.
@@ -115,7 +100,7 @@ func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) err
 	defer body.close()
 	h := c.w.Header()
 	describe(h, "application/octet-stream", c.op.Ref.Digest)
-	req := c.req
+	req := withOneLine(c.req)
 	if len(req.Header["Range"]) > 0 {
 		req = req.Clone(req.Context())
 		req.Header.Del("Range")
@@ -131,7 +116,7 @@ func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) err
 		h.Set("Content-Range", "bytes */"+strconv.FormatInt(desc.Size, 10))
 		return errRange
 	case http.StatusPreconditionFailed:
-		return errPrecondition
+		return ErrPreconditionFailed
 	}
 	if w.status >= 400 {
 		return errors.Join(errors.New("a blob cannot be served"), body.failure())
@@ -176,8 +161,5 @@ func (c *call) cut() {
 	panic(http.ErrAbortHandler)
 }
 
-var (
-	errRange = &Error{code: "SIZE_INVALID", status: http.StatusRequestedRangeNotSatisfiable,
-		message: "the requested range is malformed or beyond the end"}
-	errPrecondition = &Error{code: "UNSUPPORTED", status: http.StatusPreconditionFailed, message: "a condition of the request does not hold"}
-)
+var errRange = &Error{code: "SIZE_INVALID", status: http.StatusRequestedRangeNotSatisfiable,
+	message: "the requested range is malformed or beyond the end"}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -235,6 +236,10 @@ func (c *call) createdBlob(d digest.Digest) error {
 }
 
 func (c *call) putManifest() error {
+	opts, err := c.putOptions()
+	if err != nil {
+		return err
+	}
 	mediaType, err := c.contentType()
 	if err != nil {
 		return err
@@ -243,7 +248,7 @@ func (c *call) putManifest() error {
 	if err != nil {
 		return err
 	}
-	res, err := c.backend.PutManifest(c.writeContext(), c.op.Repository, mediaType, content, &PutOptions{Digest: c.op.Ref.Digest, Tags: c.op.Tags})
+	res, err := c.backend.PutManifest(c.writeContext(), c.op.Repository, mediaType, content, opts)
 	if err != nil {
 		return err
 	}
@@ -251,6 +256,7 @@ func (c *call) putManifest() error {
 	d := res.Descriptor.Digest
 	h.Set("Location", c.location(target{endpoint: endpointManifest, repo: c.op.Repository, ref: reference.Ref{Digest: d}}))
 	h.Set("Docker-Content-Digest", string(d))
+	h.Set("Etag", etag(d)) // what an If-Match of the next push needs
 	if res.Subject != nil {
 		h.Set("OCI-Subject", string(res.Subject.Digest))
 	}
@@ -260,6 +266,24 @@ func (c *call) putManifest() error {
 		}
 	}
 	return c.writeEmpty(http.StatusCreated)
+}
+
+// putOptions are the options that a PUT of a manifest asks for. Its condition is about what the
+// request sets: the tag in the path, each tag of the parameter tag, or the manifest by its digest
+// if it comes without tags.
+func (c *call) putOptions() (*PutOptions, error) {
+	cond, err := c.condition()
+	if err != nil {
+		return nil, err
+	}
+	opts := &PutOptions{Digest: c.op.Ref.Digest, Tags: slices.Clone(c.op.Tags)}
+	if len(opts.Tags) == 0 {
+		opts.If = cond
+	}
+	for i := range opts.Tags {
+		opts.Tags[i].If = cond
+	}
+	return opts, nil
 }
 
 // contentType is the media type that the client names, without parameters; "" if it names none.

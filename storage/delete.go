@@ -34,6 +34,9 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 		if !l.readable() {
 			return registry.ErrBlobUnknown.WithDetail(map[string]string{"digest": string(d)})
 		}
+		if err := requireDigest(del.If, d); err != nil {
+			return err
+		}
 		if l, err = s.condemn(ctx, repo, d, l, del); changed(err) {
 			continue
 		} else if err != nil {
@@ -146,6 +149,16 @@ func (s *Store) deleteTag(ctx context.Context, repo, tag string, del *deletion) 
 		if err != nil {
 			return err
 		}
+		if !del.If.IsZero() {
+			if err := s.require(ctx, repo, tag, del.If, t); err != nil {
+				return err
+			}
+			if again, err := s.giveWay(ctx, repo, t, ""); err != nil {
+				return err
+			} else if again {
+				continue
+			}
+		}
 		b, err := s.begin(ctx, repo, eventUntag, tag, event{By: del.By, Before: &t.Descriptor})
 		if err != nil {
 			return err
@@ -183,6 +196,9 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		}
 		if !m.readable() {
 			return manifestUnknown(reference.Ref{Digest: d})
+		}
+		if err := requireDigest(del.If, d); err != nil {
+			return err
 		}
 		mark := *m
 		mark.State, mark.Nonce, mark.Collected = deleting, nonce(), false
@@ -367,7 +383,7 @@ func (s *Store) pointers(ctx context.Context, repo string, d digest.Digest, m *m
 		switch {
 		case err == nil:
 			p.entry = []Info{info}
-			if parsed, err := manifest.Parse(m.MediaType, m.content); err == nil {
+			if parsed, err := manifest.ParseStored(m.MediaType, m.content); err == nil {
 				p.hint = typeKey(repo, m.Subject, d, parsed.ArtifactType)
 			}
 		case !errors.Is(err, ErrNotExist):

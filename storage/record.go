@@ -100,6 +100,9 @@ type entry struct {
 	Descriptor ocispec.Descriptor `json:"descriptor"`
 	// Next, of a tag, is where pushes are about to point it. Readers do not care; collectors and deletes take it for pointing there.
 	Next []next `json:"next,omitempty"`
+	// Moved, of a tag, names the pushes that set it last on a condition, the newest last. A push whose
+	// answer was lost finds itself there.
+	Moved []string `json:"moved,omitempty"`
 
 	version string
 	modTime time.Time // of the version
@@ -109,7 +112,9 @@ type entry struct {
 type next struct {
 	Nonce      string             `json:"nonce"` // of the push
 	Descriptor ocispec.Descriptor `json:"descriptor"`
-	Time       time.Time          `json:"time,omitzero"` // by the clock of the push
+	Time       time.Time          `json:"time,omitzero"`  // by the clock of the push
+	Push       string             `json:"push,omitempty"` // names the push in entry.Moved, if the move has a condition
+	Lead       string             `json:"lead,omitempty"` // the tag whose move decides for this one; see condition.go
 }
 
 // repositoryRecord is a repository in the catalogue.

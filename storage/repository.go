@@ -17,6 +17,9 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	}
 	s = s.makingSpace()
 	del := newDeletion(opts)
+	if !del.If.IsZero() {
+		return registry.ErrUnsupported.WithMessage("a repository cannot be deleted on a condition")
+	}
 	ctx = context.WithoutCancel(ctx)
 	if err := s.refuseRepository(ctx, repo, del.Keep); err != nil {
 		return err

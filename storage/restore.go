@@ -202,7 +202,7 @@ func (r *restore) bring(ctx context.Context, e *event) error {
 		}
 		t.IfAbsent = true
 		_, err := r.push(ctx, d, e.Before.MediaType, e.content, t)
-		if errors.Is(err, registry.ErrTagExists) {
+		if errors.Is(err, registry.ErrTagExists) || errors.Is(err, registry.ErrPreconditionFailed) {
 			continue
 		}
 		if err != nil {

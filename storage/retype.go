@@ -55,7 +55,7 @@ func (p *manifestPut) retype(ctx context.Context, m *manifestRecord) (*manifestR
 // depth, or leads in one of these ways to its subject: that a signature is there under its type matters to the manifest that is signed. Other
 // referrers, and indexes without a tag, do not count: anybody could push them.
 func (p *manifestPut) refuseLed(ctx context.Context, m *manifestRecord, refusal error) error {
-	pointers, err := p.s.pointers(ctx, p.repo, p.digest, "")
+	pointers, err := p.s.pointers(ctx, p.repo, p.digest, &manifestRecord{})
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -48,6 +47,8 @@ func (m *tagMove) is(n next) bool { return n.Nonce == m.next.Nonce }
 // Errors: ErrExist or ErrChanged if it is not; then what it is, if the write has found out, or nil.
 func (s *Store) putTag(ctx context.Context, repo, tag string, e *entry, to entry) (*entry, error) {
 	to.Nonce = nonce()
+	to.Moved = slices.Concat(e.Moved, to.Moved)
+	to.Moved = to.Moved[max(0, len(to.Moved)-maxMoved):]
 	var err error
 	to.version, err = s.put(ctx, tagKey(repo, tag), e.version, &to, nil, Deferred)
 	var o *overtaken
@@ -63,13 +64,15 @@ func (s *Store) putTag(ctx context.Context, repo, tag string, e *entry, to entry
 // tag points a tag that is not there, or points at the manifest already, at the manifest, and says of one that points elsewhere that it is about
 // to do so. One that is not known to be there is taken not to be, as the write finds out if it is.
 //
-// Errors: registry.ErrTagExists if it is IfAbsent and points at another one.
+// Errors: registry.ErrTagExists if it is IfAbsent and points at another one;
+// registry.ErrPreconditionFailed.
 func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 	key, desc := tagKey(p.repo, put.Name), p.descriptor()
 	_, seen := p.s.fresh.get(key)
 	now := &entry{}
-	if seen || p.s.opts.History > 0 {
-		now = nil
+	if seen || p.s.opts.History > 0 || !put.If.IsZero() {
+		now = p.foreseen[put.Name]
+		delete(p.foreseen, put.Name)
 	}
 	for n := range attempts {
 		if n == 1 {
@@ -86,12 +89,15 @@ func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 		if err != nil {
 			return err
 		}
+		if over, err := p.meets(ctx, put, now); over || err != nil {
+			return err
+		}
 		d := now.Descriptor.Digest // "" of one that is absent, or cut short
 		if d != "" && d != p.digest {
 			if put.IfAbsent {
 				return registry.ErrTagExists.WithDetail(map[string]string{"tag": put.Name})
 			}
-			m := &tagMove{put: put, next: next{Nonce: nonce(), Descriptor: desc, Time: time.Now().UTC()}}
+			m := &tagMove{put: put, next: p.pendingMove(put)}
 			others := now.Next[max(0, len(now.Next)+1-maxNext):]
 			m.now, err = p.s.putTag(ctx, p.repo, put.Name, now, entry{Descriptor: now.Descriptor, Next: append(slices.Clone(others), m.next)})
 			if changed(err) {
@@ -112,9 +118,9 @@ func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 				return err
 			}
 		}
-		written, err := p.s.putTag(ctx, p.repo, put.Name, now, entry{Descriptor: desc, Next: now.Next})
+		written, err := p.s.putTag(ctx, p.repo, put.Name, now, entry{Descriptor: desc, Next: now.Next, Moved: p.moved(put)})
 		if changed(err) {
-			b.end(ctx, false)
+			b.end(ctx, !put.If.IsZero() && p.hasSet(put.Name, written))
 			now = written
 			continue
 		}
@@ -122,6 +128,7 @@ func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 			return wire(err)
 		}
 		b.end(ctx, true)
+		p.note(put)
 		p.s.fresh.add(key, struct{}{}, 1)
 		info := Info{Key: key, Version: written.version}
 		p.create(info, d == "", now.version)
@@ -163,6 +170,9 @@ func (p *manifestPut) untag(ctx context.Context) error {
 
 // move points the tags at the manifest that are about to; done is false if one is not any more, and the push must begin again.
 func (p *manifestPut) move(ctx context.Context) (done bool, err error) {
+	if p.conditional() {
+		return p.moveInOrder(ctx)
+	}
 	moved := make([]bool, len(p.moves))
 	err = inParallel(len(p.moves), func(i int) (err error) {
 		moved[i], err = p.moveTag(ctx, p.moves[i])
@@ -173,6 +183,8 @@ func (p *manifestPut) move(ctx context.Context) (done bool, err error) {
 
 // moveTag points a tag at the manifest, and writes that into the history, unless somebody has taken back that it is about to: a collector to whom the
 // push seemed to have died, a delete of the tag or of the manifest, or too many others.
+//
+// Errors: registry.ErrPreconditionFailed.
 func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err error) {
 	key, desc := tagKey(p.repo, m.put.Name), p.descriptor()
 	for n := range attempts {
@@ -190,9 +202,17 @@ func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err 
 		if err != nil {
 			return false, err
 		}
+		if over, err := p.mayMove(ctx, m); over || err != nil {
+			return over, err
+		}
 		before := m.now.Descriptor
 		if !slices.ContainsFunc(m.now.Next, m.is) {
 			return false, nil
+		}
+		if !m.put.If.IsZero() && !p.decided {
+			if again, err := p.s.giveWay(ctx, p.repo, m.now, p.nonce); again || err != nil {
+				return false, err
+			}
 		}
 		var b *begun
 		if before.Digest != p.digest {
@@ -200,10 +220,15 @@ func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err 
 				return false, err
 			}
 		}
-		written, err := p.s.putTag(ctx, p.repo, m.put.Name, m.now, entry{Descriptor: desc, Next: m.now.without(m.is)})
+		to := entry{Descriptor: desc, Next: m.now.without(m.is), Moved: p.moved(m.put)}
+		written, err := p.s.putTag(ctx, p.repo, m.put.Name, m.now, to)
 		if changed(err) {
 			// Where it is not about to move any more, it may have moved, the answer was lost, and others have moved it on.
-			if written != nil && slices.ContainsFunc(written.Next, m.is) {
+			switch {
+			case written == nil:
+			case !m.put.If.IsZero():
+				b.end(ctx, p.hasSet(m.put.Name, written))
+			case slices.ContainsFunc(written.Next, m.is):
 				b.end(ctx, false)
 			}
 			m.now = written
@@ -213,6 +238,7 @@ func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err 
 			return false, wire(err)
 		}
 		b.end(ctx, true)
+		p.noteMove(m.put)
 		m.now = written
 		p.s.fresh.add(key, struct{}{}, 1)
 		return true, nil

@@ -30,12 +30,15 @@ func (s *Store) PutManifest(ctx context.Context, repo, mediaType string, content
 
 // put goes through the steps until nobody is in the way.
 func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
+	if err := p.foresee(ctx); err != nil {
+		return registry.PutResult{}, err
+	}
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
 			return registry.PutResult{}, err
 		}
 		done, err := p.try(ctx)
-		if errors.Is(err, registry.ErrTagExists) || errors.Is(err, registry.ErrManifestBlobUnknown) || errors.Is(err, errTyped) {
+		if refusesTags(err) {
 			err = errors.Join(err, p.untag(ctx))
 		}
 		if err != nil {
@@ -52,6 +55,12 @@ func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
 	return registry.PutResult{}, errContended
 }
 
+// refusesTags reports whether a push that fails with err must leave none of the tags that it has created.
+func refusesTags(err error) bool {
+	return errors.Is(err, registry.ErrTagExists) || errors.Is(err, registry.ErrPreconditionFailed) ||
+		errors.Is(err, registry.ErrManifestBlobUnknown) || errors.Is(err, errTyped)
+}
+
 // manifestPut is one push of a manifest.
 type manifestPut struct {
 	s       *Store
@@ -60,6 +69,7 @@ type manifestPut struct {
 	digest  digest.Digest
 	parsed  *manifest.Manifest
 	tags    []registry.TagPut
+	cond    *registry.Condition // on the manifest
 	by      string
 	unhide  bool     // links that a delete of the repository has hidden serve, too
 	anySize bool     // see registry.PutOptions.AcceptWrongSizes
@@ -76,10 +86,16 @@ type manifestPut struct {
 	asked bool            // whether the manifest is there, or that was not worth it
 	known *manifestRecord // what the manifest was found to be by a write that came too late; nil if not known
 
+	nonce    string            // names the push in entry.Moved
+	foreseen map[string]*entry // tags with a condition, as they were before the first attempt
+	shown    bool              // this push has made the manifest visible
+	decided  bool              // a tag with a condition has been moved, so the others are, too
+
 	mu      sync.Mutex
-	pointed []Info     // what has been written that leads to the manifest
-	created []Info     // those of pointed that are tags which were not there
-	moves   []*tagMove // tags that are about to be pointed at it
+	setTags map[string]bool // tags with a condition that this push has set
+	pointed []Info          // what has been written that leads to the manifest
+	created []Info          // those of pointed that are tags which were not there
+	moves   []*tagMove      // tags that are about to be pointed at it
 }
 
 func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *registry.PutOptions) (*manifestPut, error) {
@@ -105,16 +121,23 @@ func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *reg
 	if err != nil {
 		return nil, registry.ErrManifestInvalid.WithMessage("manifest invalid: " + err.Error())
 	}
-	return &manifestPut{
-		s: s, repo: repo, content: content, digest: o.Digest, parsed: parsed, tags: o.Tags, by: o.By,
+	p := &manifestPut{
+		s: s, repo: repo, content: content, digest: o.Digest, parsed: parsed, tags: o.Tags, cond: o.If, by: o.By,
 		anySize: o.AcceptWrongSizes || s.opts.AcceptWrongSizes,
-	}, nil
+	}
+	if p.conditional() {
+		p.nonce, p.setTags = nonce(), map[string]bool{}
+	}
+	return p, nil
 }
 
 // try goes once through the steps; done is false if somebody else was in the way and it must begin again.
 func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 	m, err := p.now(ctx)
 	if err != nil {
+		return false, err
+	}
+	if err := p.meetsManifest(m); err != nil {
 		return false, err
 	}
 	if m.readable() && m.MediaType != p.parsed.MediaType {
@@ -138,6 +161,7 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 		} else if err != nil {
 			return false, err
 		}
+		p.shown = true
 	}
 	if err := p.point(ctx, backrefs); err != nil {
 		return false, err
@@ -172,7 +196,7 @@ func (p *manifestPut) now(ctx context.Context) (*manifestRecord, error) {
 	_, seen := p.s.fresh.get(manifestKey(p.repo, p.digest))
 	if !p.asked {
 		p.asked = true
-		if !seen && (len(p.tags) == 0 || slices.ContainsFunc(p.parsed.References, func(r manifest.Reference) bool {
+		if !seen && p.cond.IsZero() && (len(p.tags) == 0 || slices.ContainsFunc(p.parsed.References, func(r manifest.Reference) bool {
 			_, fresh := p.s.fresh.get(linkKey(p.repo, r.Digest))
 			return fresh
 		})) {
@@ -290,8 +314,8 @@ func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
 			return p.lead(p.s.putReferrer(ctx, p.repo, p.parsed.Subject.Digest, desc))
 		})
 	}
-	for _, t := range p.tags {
-		steps = append(steps, func() error {
+	steps = append(steps, func() error {
+		return p.inOrder(func(t registry.TagPut) error {
 			if backrefs {
 				if err := p.backref(ctx, t.Name); err != nil {
 					return err
@@ -299,7 +323,7 @@ func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
 			}
 			return p.tag(ctx, t)
 		})
-	}
+	})
 	return inParallel(len(steps), func(i int) error { return steps[i]() })
 }
 

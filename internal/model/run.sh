@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Checks the protocol of collection (collect.pml), that of tags that are kept (keep.pml), that of tags that move, untagged manifests and back references
-# (tags.pml), that of referrers and their subject (refs.pml), that of pushes of known manifests beside deletes (known.pml), and that of one content pushed under
-# two media types (types.pml), with spin. The protocol as it is must give complete searches without an error; each rule taken away alone must give a
+# (tags.pml), that of several tags that move on a condition (leads.pml), that of referrers and their subject (refs.pml), that of
+# pushes of known manifests beside deletes (known.pml), and that of one content pushed under two media types (types.pml), with
+# spin. The protocol as it is must give complete searches without an error; each rule taken away alone must give a
 # counterexample, or the model would not see what the rule is for.
 #
 #   run.sh        about eight minutes on two cores, 2 GB of memory
@@ -117,9 +118,14 @@ tags_correct=(
 	'HERE0 MV MV2 DM'  # or elsewhere twice
 	'HERE0 MV P0 GB'
 	'HIST THERE P0 MV GU' # and history holds what it pointed at meanwhile
+	'COND THERE P0 P1 DM' # on a condition, to a manifest that is deleted
+	'COND P0 P1 DM'       # or where the tag is not there
+	'COND THERE P0 P1 MV DT' # or moves elsewhere, or is deleted
 )
-tags_full=('P0 MV GU GB')
+tags_full=('P0 MV GU GB' 'COND THERE P0 P1 GU GN')
 tags_broken=(
+	'BROKEN_COND_ONCE COND THERE P0 P1'
+	'BROKEN_COND_FORGOTTEN COND P0 DM'
 	'BROKEN_ONE_WRITE THERE P0 GU'
 	'BROKEN_BLIND_NEXT THERE P0 P1'
 	'BROKEN_NO_LOOK THERE P0 GU'
@@ -156,6 +162,21 @@ tags_broken=(
 	'BROKEN_BLIND_BACKREF P0 GB'
 	'BROKEN_BLIND_ORPHAN P0 DM GO'
 	'BROKEN_BLIND_ORPHAN_BACKREF P0 DM GO'
+)
+
+# Three tags that move on a condition; the actors of leads.pml.
+leads_correct=(
+	'A S'    # two tags, and one of them alone
+	'A DT'   # or a delete of it
+	'A B'    # pushes with one tag in common
+	'A C'    # or both
+	'A B S'
+)
+leads_full=('A C S' 'E B S')
+leads_broken=(
+	'BROKEN_NO_WAY A S'
+	'BROKEN_NO_ABORT A S'
+	'BROKEN_NOT_READY A B'
 )
 
 # A referrer, its subject and its entry; the actors of refs.pml.
@@ -274,17 +295,20 @@ covered() {
 covered collect "${broken[*]}"
 covered keep "${keep_broken[*]}"
 covered tags "${tags_broken[*]}"
+covered leads "${leads_broken[*]}"
 covered refs "${refs_broken[*]}"
 covered known "${known_broken[*]}"
 covered types "${types_broken[*]}"
 
-[[ ${1-} == full ]] && correct+=("${full[@]}") keep_correct+=("${keep_full[@]}") tags_correct+=("${tags_full[@]}") refs_correct+=("${refs_full[@]}")
+[[ ${1-} == full ]] && correct+=("${full[@]}") keep_correct+=("${keep_full[@]}") tags_correct+=("${tags_full[@]}") leads_correct+=("${leads_full[@]}") refs_correct+=("${refs_full[@]}")
 for c in "${correct[@]}"; do check complete "$c" collect; done
 for c in "${broken[@]}"; do check violated "$c" collect; done
 for c in "${keep_correct[@]}"; do check complete "$c" keep; done
 for c in "${keep_broken[@]}"; do check violated "$c" keep; done
 for c in "${tags_correct[@]}"; do check complete "$c" tags; done
 for c in "${tags_broken[@]}"; do check violated "$c" tags; done
+for c in "${leads_correct[@]}"; do check complete "$c" leads; done
+for c in "${leads_broken[@]}"; do check violated "$c" leads; done
 for c in "${refs_correct[@]}"; do check complete "$c" refs; done
 for c in "${refs_broken[@]}"; do check violated "$c" refs; done
 for c in "${known_correct[@]}"; do check complete "$c" known; done

@@ -15,7 +15,8 @@
  * Actors: P0 P1 pushes of m with the tag, MV MV2 pushes that move the tag elsewhere, PI PI2 pushes of the index, HD a HEAD that refreshes m, DM DM2
  * deletes of m by a user, DI one of the index, DT one of the tag (or of what it points at elsewhere), GU GU2 collectors of untagged manifests, GB GB2
  * collectors of back references, GO one of what leads to a manifest that is not there, GN one of pushes that seem to have died. NEW: m is not there at
- * first; THERE: the tag is elsewhere at first; HERE0: at m. -DBROKEN_x takes one rule away.
+ * first; THERE: the tag is elsewhere at first; HERE0: at m. COND: P0 and P1 push on the condition that the tag is as it was at first
+ * (storage/condition.go). -DBROKEN_x takes one rule away.
  */
 #define NONE 0
 #define PEND 1
@@ -51,6 +52,23 @@ bool held;          /* m can be brought back by it */
 #define MINE(a)     (1 << (a < 2 -> a : a - 11))    /* in N, of P0 P1 MV MV2 */
 #define NEXT        (N & 3)                 /* m is in N */
 #define VISIBLE(x)  (x == OK || x == MARK)
+#ifdef THERE
+#define EXPECTED    AWAY
+#else
+#define EXPECTED    NONE
+#endif
+/* Once a push has set the tag, its condition is met for good. */
+#ifndef COND
+#define MEETS(t)    1
+#define MOVEDON     0
+#else
+#ifdef BROKEN_COND_FORGOTTEN
+#define MEETS(t)    (t == EXPECTED)
+#else
+#define MEETS(t)    (set || t == EXPECTED)
+#endif
+#define MOVEDON     (set && t == AWAY)
+#endif
 /* A tag that was acknowledged leads to the manifest, and the manifest to the tag; an index to what it names. So a manifest that is gone leaves no tag. */
 #define TAGS        (T != HERE || open || VISIBLE(M) && B)
 /* No push makes a tag absent, or moves it back, that it was not answered for. */
@@ -71,7 +89,7 @@ bool held;          /* m can be brought back by it */
 
 /* storage/write.go, try, and storage/tagput.go. */
 proctype Push(byte a) {
-    byte m; byte t; bool backrefs; bool wrote; byte tries = 0;
+    byte m; byte t; bool backrefs; bool wrote; bool set; byte tries = 0;
 again:
     tries++; if :: tries > TRIES -> goto end :: else -> skip fi;
     atomic { m = M; READS(KM,a) }                       /* GET manifest */
@@ -100,9 +118,13 @@ again:
 #endif
     do
     :: atomic { if                                      /* PUT tag if absent, which says what it is if not, or GET */
-        :: T == NONE -> T = HERE; WROTE(KT,a); open = 1; wrote = 1; t = NONE; CHECK
+        :: T == NONE && MEETS(NONE) -> T = HERE; WROTE(KT,a); open = 1; wrote = 1; set = 1; t = NONE; CHECK
         :: else -> t = T; wrote = wrote && SEES(KT,a); READS(KT,a)
         fi }
+       if
+       :: MOVEDON -> goto end
+       :: else -> if :: t == NONE && set || MEETS(t) -> skip :: else -> goto failed fi
+       fi;
        if
        :: t == NONE -> break
        :: t == AWAY ->
@@ -145,18 +167,29 @@ again:
 #else
              :: SEES(KT,a) ->
 #endif
+#ifdef COND
+                assert(T == EXPECTED);
+#endif
+                set = 1;
                 T = HERE; N = N & ~MINE(a); KT = 0; open = 0; was = HERE; TOLD; t = HERE; CHECK :: else -> skip fi }
            if :: t == HERE -> break :: else -> skip fi;
 #ifdef BROKEN_ANY_NEXT
            atomic { READS(KT,a); if :: NEXT -> skip :: else -> m = 255 fi }
 #else
-           atomic { READS(KT,a); if :: N & MINE(a) -> skip :: else -> m = 255 fi }     /* GET tag */
+           atomic { READS(KT,a); if :: N & MINE(a) -> skip :: else -> m = 255 fi;      /* GET tag */
+#ifndef BROKEN_COND_ONCE
+              if :: MEETS(T) -> skip :: else -> m = 254 fi
+#endif
+           }
+           if :: m == 254 -> goto failed :: else -> skip fi;
 #endif
            if :: m == 255 -> goto again :: else -> skip fi
         od
     :: else -> skip
     fi;
     goto end;
+failed:
+    assert(!set);                                       /* 412: this push has not changed the tag */
 refused:
     atomic { if :: SEES(KM,a) && M == PEND -> M = NONE; KM = 0 :: else -> skip fi }
     atomic { if :: N & MINE(a) -> N = N & ~MINE(a); KT = 0 :: else -> skip fi }

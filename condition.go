@@ -1,0 +1,153 @@
+package registry
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// AnyDigest, in a [Condition], stands for whatever is there. It is the "*" of the headers.
+const AnyDigest digest.Digest = "*"
+
+// Condition restricts a write or a delete to an expected state of its target, as the headers
+// If-Match and If-None-Match do (RFC 9110, section 13). It compares the digest of what is there at
+// the moment of the change, so it makes a read-modify-write of a tag safe:
+//
+//	m, err := b.GetManifest(ctx, repo, reference.Ref{Tag: "latest"})
+//	…
+//	unchanged := &registry.Condition{Match: []digest.Digest{m.Descriptor.Digest}}
+//	_, err = b.PutManifest(ctx, repo, mediaType, content, &registry.PutOptions{
+//		Tags: []registry.TagPut{{Name: "latest", If: unchanged}},
+//	})
+//
+// If both fields are set, both must hold. A nil or zero Condition always holds.
+type Condition struct {
+	// Match, unless empty, lists the expected digests: the condition holds if one of them is there.
+	// AnyDigest expects that there is something. A value that is not a digest matches nothing.
+	Match []digest.Digest
+	// NoneMatch, unless empty, lists the digests that must not be there. AnyDigest expects that there
+	// is nothing.
+	NoneMatch []digest.Digest
+}
+
+// IsZero reports whether the condition always holds. The receiver may be nil.
+func (c *Condition) IsZero() bool { return c == nil || len(c.Match) == 0 && len(c.NoneMatch) == 0 }
+
+// Holds reports whether the condition holds of a target that has the digest current, or that does
+// not exist if current is "". The receiver may be nil.
+func (c *Condition) Holds(current digest.Digest) bool {
+	if c.IsZero() {
+		return true
+	}
+	in := func(list []digest.Digest) bool {
+		return current != "" && (slices.Contains(list, AnyDigest) || slices.Contains(list, current))
+	}
+	return (len(c.Match) == 0 || in(c.Match)) && !in(c.NoneMatch)
+}
+
+// condition returns the condition of a request that changes something, nil if it has none. If-Match
+// compares strongly: a weak entity tag matches nothing. If-None-Match compares weakly. A header
+// that cannot be parsed is refused, as whoever sends it wants the change to depend on something.
+//
+// Errors: errConditionInvalid.
+func (c *call) condition() (*Condition, error) {
+	var cond Condition
+	if lines := c.req.Header.Values("If-Match"); len(lines) > 0 {
+		tags, ok := parseETags(lines)
+		if !ok {
+			return nil, errConditionInvalid.WithMessage("invalid If-Match")
+		}
+		for _, t := range tags {
+			cond.Match = append(cond.Match, t.strong())
+		}
+		if len(tags) == 0 {
+			cond.Match = []digest.Digest{noDigest}
+		}
+	}
+	tags, ok := parseETags(c.req.Header.Values("If-None-Match"))
+	if !ok {
+		return nil, errConditionInvalid.WithMessage("invalid If-None-Match")
+	}
+	for _, t := range tags {
+		cond.NoneMatch = append(cond.NoneMatch, digest.Digest(t.opaque))
+	}
+	if cond.IsZero() {
+		return nil, nil
+	}
+	return &cond, nil
+}
+
+// errConditionInvalid is the error for an If-Match or If-None-Match that is no list of entity tags.
+var errConditionInvalid = &Error{code: "UNSUPPORTED", status: http.StatusBadRequest, message: "invalid condition"}
+
+// noDigest, in Condition.Match, matches nothing.
+const noDigest digest.Digest = "none"
+
+// entityTag is an entity tag, or "*".
+type entityTag struct {
+	weak   bool
+	opaque string // without its quotes
+}
+
+// strong is what the tag matches in a strong comparison.
+func (t entityTag) strong() digest.Digest {
+	if t.weak {
+		return noDigest
+	}
+	return digest.Digest(t.opaque)
+}
+
+// parseETags returns the entity tags in the lines of an If-Match or If-None-Match; ok is false if
+// they are not well-formed, and then the tags are those before the fault. "*" stands alone.
+func parseETags(lines []string) (tags []entityTag, ok bool) {
+	rest := strings.Trim(strings.Join(lines, ","), " \t")
+	if rest == "*" {
+		return []entityTag{{opaque: string(AnyDigest)}}, true
+	}
+	for {
+		rest = strings.TrimLeft(rest, " \t,") // a list may have empty elements
+		if rest == "" {
+			return tags, true
+		}
+		var t entityTag
+		rest, t.weak = strings.CutPrefix(rest, "W/")
+		if rest == "" || rest[0] != '"' {
+			return tags, false
+		}
+		n := strings.IndexByte(rest[1:], '"')
+		if n < 0 {
+			return tags, false
+		}
+		t.opaque, rest = rest[1:n+1], strings.TrimLeft(rest[n+2:], " \t")
+		if rest != "" && rest[0] != ',' {
+			return tags, false
+		}
+		if t.opaque == string(AnyDigest) { // in quotes it is not the wildcard
+			t.opaque = string(noDigest)
+		}
+		tags = append(tags, t)
+	}
+}
+
+// matchesETag reports whether the lines of an If-None-Match have the entity tag of a digest. With
+// strong, they are those of an If-Match.
+func matchesETag(lines []string, d digest.Digest, strong bool) bool {
+	tags, _ := parseETags(lines)
+	return slices.ContainsFunc(tags, func(t entityTag) bool {
+		return (t.opaque == string(d) || t.opaque == string(AnyDigest)) && !(strong && t.weak)
+	})
+}
+
+// withOneLine returns the request with each of its conditions in one line: http.ServeContent looks
+// at the first line only.
+func withOneLine(req *http.Request) *http.Request {
+	for _, key := range []string{"If-Match", "If-None-Match"} {
+		if lines := req.Header.Values(key); len(lines) > 1 {
+			req = req.Clone(req.Context())
+			req.Header.Set(key, strings.Join(lines, ", "))
+		}
+	}
+	return req
+}

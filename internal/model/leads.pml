@@ -1,0 +1,165 @@
+/*
+ * leads.pml - pushes that set several tags on a condition: all of them or none. See storage/condition.go.
+ *
+ * Three tags 0, 1, 2. Each push expects that its tags are as they were at first, and writes its own number. What it claims is in Next of the tag.
+ *   T[x]   where the tag points: 0 at first, then the number of a push
+ *   N[x]   bit a: push a is about to move the tag
+ *   D[x]   bit a: push a has moved the tag (entry.Moved)
+ *   K[x]   bit a: nobody has written the tag since actor a read it, which is the condition of the writes
+ * Actors: A moves 0 and 2, B 1 and 2, C 0 and 2, E all three; the first is the lead. S moves 2 alone, and DT deletes 2 on the condition that it is as at first
+ * (that counts as pointing at 7). A push may die anywhere. -DBROKEN_x takes one rule away.
+ */
+#define SEES(x,a)   (K[x] & (1<<a))
+#define READS(x,a)  K[x] = K[x] | (1<<a)
+#define WROTE(x,a)  K[x] = (1<<a)
+#ifndef TRIES
+#define TRIES 2
+#endif
+
+byte T[3]; byte N[3]; byte D[3]; short K[3];
+byte done;          /* bit a: answered 201 */
+byte lost;          /* bit a: answered 412 */
+
+/* Whoever has decided comes to the end, unless it dies; whoever was refused has changed nothing. */
+#define NOTHING(a)  (T[0] != a && T[1] != a && T[2] != a)
+
+inline lead(a) { if :: a == 1 -> l = 0 :: a == 2 -> l = 1 :: a == 3 || a == 4 -> l = 0 :: else -> l = 9 fi }
+
+/* storage/condition.go, giveWay: what o claims of the tag, as it was read. own has decided nothing yet. again is set if o is on its way to the end. */
+inline giveWay(x, a, o) {
+    if
+    :: o != a && (nx & (1<<o)) ->
+       lead(o);
+       if
+       :: l != 9 && l != x ->
+#ifdef BROKEN_NO_WAY
+          skip
+#else
+          atomic { READS(l,a); seen = (D[l] & (1<<o) -> 2 : (N[l] & (1<<o) -> 1 : 0)) }        /* GET the lead */
+          if
+          :: seen == 2 -> again = 1
+          :: seen == 1 ->
+#ifdef BROKEN_NO_ABORT
+             skip
+#else
+             atomic { if :: SEES(l,a) -> N[l] = N[l] & ~(1<<o); WROTE(l,a) :: else -> again = 1 fi }    /* PUT the lead if version */
+#endif
+          :: else -> skip
+          fi
+#endif
+       :: else -> skip
+       fi
+    :: else -> skip
+    fi
+}
+
+inline giveWayToAll(x, a) {
+    o = 1;
+    do
+    :: o <= 4 && !again -> giveWay(x, a, o); o++
+    :: else -> break
+    od
+}
+
+/* A push of the tags x, y and, if it is not 9, z. */
+proctype Push(byte a; byte x; byte y; byte z) {
+    byte tags[3]; byte n = 2; byte i; byte o; byte l; byte seen; byte tries = 0; bool again; bool decided; byte t; byte nx;
+    tags[0] = x; tags[1] = y; tags[2] = z;
+    if :: z != 9 -> n = 3 :: else -> skip fi;
+retry:
+    tries++; again = 0;
+    if :: tries > TRIES -> goto end :: else -> skip fi;
+    i = 0;                                              /* what is left of an attempt before */
+    do
+    :: i < n -> atomic { if :: N[tags[i]] & (1<<a) -> N[tags[i]] = N[tags[i]] & ~(1<<a); K[tags[i]] = 0 :: else -> skip fi; i++ }
+    :: else -> break
+    od;
+    i = 0;
+    do                                                  /* PUT each tag if version: where it is, and that it is about to move */
+    :: i < n ->
+       atomic { t = T[tags[i]]; READS(tags[i],a) }
+       if
+       :: t == a -> i++
+       :: t != 0 && t != a -> if :: decided -> i++ :: else -> goto refused fi
+       :: t == 0 -> atomic { if :: SEES(tags[i],a) -> N[tags[i]] = N[tags[i]] | (1<<a); WROTE(tags[i],a); i++ :: else -> skip fi }
+       fi
+    :: else -> break
+    od;
+#ifndef BROKEN_NOT_READY
+    i = 0;
+    do                                                  /* storage/condition.go, ready */
+    :: i < n && !decided ->
+       atomic { t = T[tags[i]]; nx = N[tags[i]]; READS(tags[i],a); again = !(nx & (1<<a)) }
+       if :: t != 0 -> goto refused :: else -> skip fi;
+       if :: again -> goto retry :: else -> skip fi;
+       giveWayToAll(tags[i], a);
+       if :: again -> goto retry :: else -> skip fi;
+       i++
+    :: else -> break
+    od;
+#endif
+    i = 0;
+    do                                                  /* PUT each tag if version: the move */
+    :: i < n ->
+       atomic { t = T[tags[i]]; nx = N[tags[i]]; READS(tags[i],a); again = !(nx & (1<<a)) }
+       if
+       :: t == a -> i++
+       :: t != a && t != 0 -> if :: decided -> i++ :: else -> goto refused fi
+       :: t == 0 ->
+          if :: again -> goto retry :: else -> skip fi;
+          if :: !decided -> giveWayToAll(tags[i], a); if :: again -> goto retry :: else -> skip fi :: else -> skip fi;
+          atomic { if
+              :: SEES(tags[i],a) -> T[tags[i]] = a; N[tags[i]] = N[tags[i]] & ~(1<<a); D[tags[i]] = D[tags[i]] | (1<<a); WROTE(tags[i],a); decided = 1; i++
+              :: else -> skip
+              fi }
+       fi
+    :: else -> break
+    od;
+    /* All or none: nobody else has moved one of them. */
+    atomic { assert(T[x] == a && T[y] == a && (z == 9 || T[z] == a)); done = done | (1<<a) }
+    goto end;
+refused:
+    atomic { assert(NOTHING(a)); lost = lost | (1<<a) }
+    i = 0;
+    do
+    :: i < n -> atomic { if :: N[tags[i]] & (1<<a) -> N[tags[i]] = N[tags[i]] & ~(1<<a); K[tags[i]] = 0 :: else -> skip fi; i++ }
+    :: else -> break
+    od;
+end: skip
+}
+
+/* A push of the tag 2 alone, or with to = 7 a delete of it, on the condition that it is as at first. */
+proctype Single(byte a; byte to) {
+    byte o; byte l; byte seen; byte tries = 0; bool again; byte t; byte nx;
+retry:
+    tries++; again = 0;
+    if :: tries > TRIES -> goto end :: else -> skip fi;
+    atomic { t = T[2]; nx = N[2]; READS(2,a) }
+    if :: t != 0 -> goto end :: else -> skip fi;
+    giveWayToAll(2, a);
+    if :: again -> goto retry :: else -> skip fi;
+    atomic { if :: SEES(2,a) -> assert(T[2] == 0); T[2] = to; WROTE(2,a); if :: to == 7 -> N[2] = 0 :: else -> skip fi :: else -> again = 1 fi }
+    if :: again -> goto retry :: else -> skip fi;
+end: skip
+}
+
+init { atomic {
+#ifdef A
+    run Push(1, 0, 2, 9);
+#endif
+#ifdef B
+    run Push(2, 1, 2, 9);
+#endif
+#ifdef C
+    run Push(3, 0, 2, 9);
+#endif
+#ifdef E
+    run Push(4, 0, 1, 2);
+#endif
+#ifdef S
+    run Single(5, 5);
+#endif
+#ifdef DT
+    run Single(6, 7);
+#endif
+} }

@@ -1,0 +1,456 @@
+package storage_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/disk"
+	"github.com/registrykit/registry/storage/storagetest"
+)
+
+func expects(d digest.Digest) *registry.Condition {
+	return &registry.Condition{Match: []digest.Digest{d}}
+}
+
+var expectsNothing = &registry.Condition{NoneMatch: []digest.Digest{registry.AnyDigest}}
+
+// taggedIf are the options of a push that sets tags on a condition, by somebody.
+func taggedIf(by string, c *registry.Condition, names ...string) *registry.PutOptions {
+	o := &registry.PutOptions{By: by}
+	for _, n := range names {
+		o.Tags = append(o.Tags, registry.TagPut{Name: n, If: c})
+	}
+	return o
+}
+
+// conditional is a repository with some images and what pushes them.
+type conditional struct {
+	t      *testing.T
+	config ocispec.Descriptor
+}
+
+func newConditional(t *testing.T, s *storage.Store) *conditional {
+	return &conditional{t: t, config: pushBlob(t, s, "r", []byte("{}"))}
+}
+
+func (c *conditional) image(name string) []byte { return image(name, nil, c.config) }
+
+func (c *conditional) digest(name string) digest.Digest { return digest.FromBytes(c.image(name)) }
+
+func (c *conditional) put(ctx context.Context, s *storage.Store, name string, opts *registry.PutOptions) error {
+	_, err := s.PutManifest(ctx, "r", ocispec.MediaTypeImageManifest, c.image(name), opts)
+	return err
+}
+
+// at returns the name of the image that a tag points at, of those given; "" if the tag is not
+// there.
+func (c *conditional) at(s *storage.Store, tag string, names ...string) string {
+	m, err := s.GetManifest(c.t.Context(), "r", byTag(tag))
+	if errors.Is(err, registry.ErrManifestUnknown) {
+		return ""
+	}
+	require.NoError(c.t, err)
+	for _, n := range names {
+		if c.digest(n) == m.Descriptor.Digest {
+			return n
+		}
+	}
+	require.Fail(c.t, "the tag is somewhere else", tag)
+	return ""
+}
+
+// TestNoUpdateIsLost lets 100 clients of two Stores add to what a tag points at, each on the
+// condition that it is what they have read.
+func TestNoUpdateIsLost(t *testing.T) {
+	const clients = 100
+	for name, newDriver := range map[string]func() storage.Driver{
+		"memory": func() storage.Driver { return newMemory(t) },
+		"disk": func() storage.Driver {
+			d, err := disk.New(t.TempDir(), &disk.Options{NoSync: true})
+			require.NoError(t, err)
+			return d
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			driver := newDriver()
+			stores := []*storage.Store{newStore(t, driver, nil), newStore(t, driver, nil)}
+			c := newConditional(t, stores[0])
+			require.NoError(t, c.put(t.Context(), stores[0], "", tags("t")))
+			errs := make([]error, clients)
+			var wg sync.WaitGroup
+			for i := range clients {
+				wg.Go(func() { errs[i] = c.add(t.Context(), stores[i%2], fmt.Sprint(i, ";")) })
+			}
+			wg.Wait()
+			require.NoError(t, errors.Join(errs...))
+			names, err := c.names(t.Context(), stores[0])
+			require.NoError(t, err)
+			all := strings.Split(strings.TrimSuffix(names, ";"), ";")
+			slices.Sort(all)
+			require.Len(t, all, clients)
+			require.Len(t, slices.Compact(all), clients)
+		})
+	}
+}
+
+// names is what the clients have added.
+func (c *conditional) names(ctx context.Context, s *storage.Store) (string, error) {
+	m, err := s.GetManifest(ctx, "r", byTag("t"))
+	if err != nil {
+		return "", err
+	}
+	_, rest, _ := strings.Cut(string(m.Content), `"annotations":{"a":"`)
+	names, _, _ := strings.Cut(rest, `"`)
+	return names, nil
+}
+
+// add adds a name, as often as somebody else is first.
+func (c *conditional) add(ctx context.Context, s *storage.Store, name string) error {
+	for {
+		names, err := c.names(ctx, s)
+		if err != nil {
+			return err
+		}
+		err = c.put(ctx, s, names+name, taggedIf("", expects(c.digest(names)), "t"))
+		if !errors.Is(err, registry.ErrPreconditionFailed) {
+			return err
+		}
+	}
+}
+
+// TestConditionAtEachCall lets somebody else change the tag right before each call of a conditional
+// push in turn. One of both wins.
+func TestConditionAtEachCall(t *testing.T) {
+	type names = []string
+	for name, test := range map[string]struct {
+		at       names // the tags that are there at first
+		mine     names // those that the push sets
+		expected *registry.Condition
+		other    func(c *conditional, s *storage.Store, cond *registry.Condition) error
+	}{
+		"two move it": {names{"t"}, names{"t"}, nil, func(c *conditional, s *storage.Store, cond *registry.Condition) error {
+			return c.put(t.Context(), s, "theirs", taggedIf("they", cond, "t"))
+		}},
+		"two create it": {nil, names{"t"}, expectsNothing, func(c *conditional, s *storage.Store, cond *registry.Condition) error {
+			return c.put(t.Context(), s, "theirs", taggedIf("they", cond, "t"))
+		}},
+		"it is deleted": {names{"t"}, names{"t"}, nil, func(_ *conditional, s *storage.Store, cond *registry.Condition) error {
+			return s.DeleteManifest(t.Context(), "r", byTag("t"), &registry.DeleteOptions{If: cond, By: "they"})
+		}},
+		"one of several is moved": {names{"s", "t", "u"}, names{"t", "u", "s"}, nil, func(c *conditional, s *storage.Store, cond *registry.Condition) error {
+			return c.put(t.Context(), s, "theirs", taggedIf("they", cond, "t"))
+		}},
+		"one of several is deleted": {names{"s", "t"}, names{"s", "t"}, nil, func(_ *conditional, s *storage.Store, cond *registry.Condition) error {
+			return s.DeleteManifest(t.Context(), "r", byTag("t"), &registry.DeleteOptions{If: cond, By: "they"})
+		}},
+		"some of several are moved": {names{"s", "t", "u"}, names{"s", "t", "u"}, nil, func(c *conditional, s *storage.Store, cond *registry.Condition) error {
+			return c.put(t.Context(), s, "theirs", taggedIf("they", cond, "u", "t"))
+		}},
+		"one of several is created": {nil, names{"s", "t", "u"}, expectsNothing, func(c *conditional, s *storage.Store, cond *registry.Condition) error {
+			return c.put(t.Context(), s, "theirs", taggedIf("they", cond, "t"))
+		}},
+	} {
+		for _, history := range []time.Duration{0, time.Hour} {
+			t.Run(fmt.Sprint(name, ", history ", history), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					won, lost := 0, 0
+					for n := 1; ; n++ {
+						driver, opts := newMemory(t), &storage.Options{History: history}
+						s := newStore(t, driver, opts)
+						c := newConditional(t, s)
+						if len(test.at) > 0 {
+							require.NoError(t, c.put(t.Context(), s, "old", tags(test.at...)))
+						}
+						cond := test.expected
+						if cond == nil {
+							cond = expects(c.digest("old"))
+						}
+						// Who waits for the push, does not get further than an error.
+						var theirs error
+						done := false
+						mine := c.put(t.Context(), beforeCall(t, driver, opts, n, func(s *storage.Store) {
+							theirs, done = test.other(c, s, cond), true
+						}), "mine", taggedIf("me", cond, test.mine...))
+						if !done {
+							require.NoError(t, mine)
+							break
+						}
+						c.checkOutcome(s, n, test.mine, mine, theirs)
+						c.checkHistory(s, history > 0, mine)
+						if mine == nil {
+							won++
+						} else {
+							lost++
+						}
+					}
+					require.Positive(t, won)
+					require.Positive(t, lost)
+				})
+			})
+		}
+	}
+}
+
+// checkOutcome demands that one of two has won, and that the tags of a push that has lost are not
+// where it wanted them.
+func (c *conditional) checkOutcome(s *storage.Store, n int, pushed []string, mine, theirs error) {
+	c.t.Helper()
+	if mine != nil {
+		require.ErrorIs(c.t, mine, registry.ErrPreconditionFailed, "call %d", n)
+		require.NoError(c.t, theirs, "call %d: both have lost", n)
+	} else {
+		require.Error(c.t, theirs, "call %d: both have won", n)
+		if !errors.Is(theirs, registry.ErrUnavailable) { // it has waited for the push, which stands still
+			require.ErrorIs(c.t, theirs, registry.ErrPreconditionFailed, "call %d", n)
+		}
+	}
+	for _, tag := range pushed {
+		if at := c.at(s, tag, "old", "mine", "theirs"); mine == nil {
+			require.Equal(c.t, "mine", at, "call %d, tag %s", n, tag)
+		} else {
+			require.NotEqual(c.t, "mine", at, "call %d, tag %s", n, tag)
+		}
+	}
+}
+
+// checkHistory demands that the history says of each tag what it points at, and nothing of a push
+// that was refused but that tags which it created are gone again.
+func (c *conditional) checkHistory(s *storage.Store, kept bool, mine error) {
+	c.t.Helper()
+	if !kept || mine == nil {
+		return
+	}
+	stands := map[string]int{}
+	for e, err := range s.History(c.t.Context(), "r", nil) {
+		require.NoError(c.t, err)
+		if e.By != "me" || e.Unconfirmed {
+			continue
+		}
+		if stands[e.Tag]++; e.Change == registry.ChangeUntag {
+			stands[e.Tag] -= 2
+		}
+	}
+	for tag, n := range stands {
+		require.Zero(c.t, n, "tag %s", tag)
+	}
+}
+
+// TestRefusedConditionWritesNothing: a condition that does not hold is noticed before anything is
+// written.
+func TestRefusedConditionWritesNothing(t *testing.T) {
+	driver, opts := newMemory(t), &storage.Options{History: time.Hour}
+	s := newStore(t, driver, opts)
+	c := newConditional(t, s)
+	require.NoError(t, c.put(t.Context(), s, "old", tags("t", "u")))
+	writes := 0
+	watched := newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
+		if call.Op == "Put" || call.Op == "Delete" {
+			writes++
+		}
+		return nil
+	}}), opts)
+	writes = 0
+	refused := func(err error) {
+		t.Helper()
+		require.ErrorIs(t, err, registry.ErrPreconditionFailed)
+	}
+	other := expects(c.digest("other"))
+	refused(c.put(t.Context(), watched, "new", taggedIf("", other, "t")))
+	refused(c.put(t.Context(), watched, "new", taggedIf("", expectsNothing, "v", "u")))
+	refused(c.put(t.Context(), watched, "new", &registry.PutOptions{If: other}))
+	refused(watched.DeleteManifest(t.Context(), "r", byTag("t"), &registry.DeleteOptions{If: other}))
+	refused(watched.DeleteManifest(t.Context(), "r", byDigest(c.digest("old")), &registry.DeleteOptions{If: other}))
+	refused(watched.DeleteBlob(t.Context(), "r", c.config.Digest, &registry.DeleteOptions{If: other}))
+	require.Zero(t, writes)
+}
+
+// TestConditionWhoseAnswerIsLost: a tag is set on a condition, but the answer is lost. Before the
+// write is made again, others go on from there. The push has been done, and is not refused.
+func TestConditionWhoseAnswerIsLost(t *testing.T) {
+	for name, there := range map[string]bool{"move": true, "create": false} {
+		for next, between := range map[string]func(c *conditional, s *storage.Store) error{
+			"moved on": func(c *conditional, s *storage.Store) error {
+				return c.put(t.Context(), s, "next", taggedIf("", expects(c.digest("new")), "t"))
+			},
+			"moved on twice": func(c *conditional, s *storage.Store) error {
+				return errors.Join(c.put(t.Context(), s, "old", taggedIf("", expects(c.digest("new")), "t")),
+					c.put(t.Context(), s, "next", tags("t")))
+			},
+			"set again": func(c *conditional, s *storage.Store) error { return c.put(t.Context(), s, "new", tags("t")) },
+		} {
+			t.Run(name+", "+next, func(t *testing.T) {
+				driver := newMemory(t)
+				s, writes, before := newStore(t, driver, nil), 0, 0
+				c := newConditional(t, s)
+				cond := expectsNothing
+				if there {
+					require.NoError(t, c.put(t.Context(), s, "old", tags("t")))
+					cond, before = expects(c.digest("old")), 1 // the pending move
+				}
+				err := c.put(t.Context(), newStore(t, &resent{Driver: driver, which: func(op, key string) bool {
+					if op == "Put" && key == "r/r/t/t" {
+						writes++
+					}
+					return writes > before
+				}, between: func() { require.NoError(t, between(c, s)) }}, nil), "new", taggedIf("", cond, "t"))
+				require.NoError(t, err)
+				want := "next"
+				if next == "set again" {
+					want = "new"
+				}
+				require.Equal(t, want, c.at(s, "t", "old", "new", "next"))
+			})
+		}
+	}
+}
+
+// TestConditionalPushDies lets a conditional push die after each of its writes. Each tag is where
+// it was or where it was to be; somebody else who expects that comes through, at once or when the
+// push is given up.
+func TestConditionalPushDies(t *testing.T) {
+	for _, names := range [][]string{{"t"}, {"s", "t", "u"}} {
+		for _, cond := range []string{"old", ""} {
+			t.Run(fmt.Sprint(names, " ", cond), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					for n := 0; ; n++ {
+						driver := newMemory(t)
+						s := newStore(t, driver, nil)
+						c := newConditional(t, s)
+						expected := expectsNothing
+						if cond != "" {
+							require.NoError(t, c.put(t.Context(), s, "old", tags(names...)))
+							expected = expects(c.digest("old"))
+						}
+						faulty := storagetest.NewFaulty(driver, nil)
+						dying := newStore(t, faulty, nil)
+						faulty.CutAfter(n)
+						if c.put(t.Context(), dying, "new", taggedIf("", expected, names...)) == nil {
+							require.Greater(t, n, 3)
+							return
+						}
+						for _, tag := range names {
+							now := c.at(s, tag, "old", "new")
+							next := expectsNothing
+							if now != "" {
+								next = expects(c.digest(now))
+							}
+							err := c.put(t.Context(), s, "next", taggedIf("", next, tag))
+							if errors.Is(err, registry.ErrUnavailable) {
+								time.Sleep(2 * time.Minute)
+								err = c.put(t.Context(), s, "next", taggedIf("", next, tag))
+							}
+							require.NoError(t, err, "write %d, tag %s at %s", n, tag, now)
+						}
+						collected(t, s, &storage.CollectOptions{Grace: -1, Untagged: true})
+						for _, tag := range names {
+							require.Equal(t, "next", c.at(s, tag, "next"))
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestConditionOfTagThatLeadsNowhere: readers do not find it, so it can be created.
+func TestConditionOfTagThatLeadsNowhere(t *testing.T) {
+	driver := newMemory(t)
+	s := newStore(t, driver, nil)
+	c := newConditional(t, s)
+	require.NoError(t, c.put(t.Context(), s, "old", tags("t")))
+	for _, key := range keys(t, driver, "r/r/m/") {
+		require.NoError(t, driver.Delete(t.Context(), key, ""))
+	}
+	s = newStore(t, driver, nil)
+	require.Empty(t, c.at(s, "t"))
+	require.ErrorIs(t, c.put(t.Context(), s, "new", taggedIf("", expects(c.digest("new")), "t")), registry.ErrPreconditionFailed)
+	require.NoError(t, c.put(t.Context(), s, "new", taggedIf("", expectsNothing, "t")))
+	require.Equal(t, "new", c.at(s, "t", "new"))
+}
+
+// TestPushMeetsItsOwnConditionOnce: a push that begins again, as its manifest is deleted while it
+// creates the tag, does not take its own tag for that of somebody else.
+func TestPushMeetsItsOwnConditionOnce(t *testing.T) {
+	for n := 1; ; n++ {
+		driver, done := newMemory(t), false
+		s := newStore(t, driver, nil)
+		c := newConditional(t, s)
+		require.NoError(t, c.put(t.Context(), s, "new", nil))
+		err := c.put(t.Context(), beforeCall(t, driver, nil, n, func(s *storage.Store) {
+			done = true
+			err := s.DeleteManifest(t.Context(), "r", byDigest(c.digest("new")), nil)
+			require.True(t, err == nil || errors.Is(err, registry.ErrManifestUnknown), err)
+		}), "new", taggedIf("", expectsNothing, "t"))
+		require.NoError(t, err, "call %d", n)
+		if !done {
+			break
+		}
+	}
+}
+
+// TestConditionsOfSeveralTagsOnSlowStorage: pushes that overlap at some of their tags get all of theirs or none, and each time one gets
+// through, however long a request takes.
+func TestConditionsOfSeveralTagsOnSlowStorage(t *testing.T) {
+	sets := [][]string{{"a", "b"}, {"b", "c"}, {"a", "c"}, {"a", "b", "c"}, {"b"}, {"c"}}
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			rnd := seededDelays(seed)
+			driver := newMemory(t)
+			slow := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(context.Context, storagetest.Call) error {
+				time.Sleep(rnd())
+				return nil
+			}})
+			stores := []*storage.Store{newStore(t, slow, nil), newStore(t, slow, nil)}
+			c := newConditional(t, stores[0])
+			require.NoError(t, c.put(t.Context(), stores[0], "old", tags("a", "b", "c")))
+			errs := make([]error, len(sets))
+			var wg sync.WaitGroup
+			for i, names := range sets {
+				wg.Go(func() {
+					errs[i] = c.put(t.Context(), stores[i%2], fmt.Sprint("new", i), taggedIf("", expects(c.digest("old")), names...))
+				})
+			}
+			wg.Wait()
+			want := map[string]string{"a": "old", "b": "old", "c": "old"}
+			for i, err := range errs {
+				if err != nil {
+					require.ErrorIs(t, err, registry.ErrPreconditionFailed, "seed %d", seed)
+					continue
+				}
+				for _, tag := range sets[i] {
+					require.Equal(t, "old", want[tag], "seed %d: two have moved %s", seed, tag)
+					want[tag] = fmt.Sprint("new", i)
+				}
+			}
+			require.NotEqual(t, map[string]string{"a": "old", "b": "old", "c": "old"}, want)
+			for tag, name := range want {
+				require.Equal(t, name, c.at(stores[0], tag, name))
+			}
+		})
+	}
+}
+
+// seededDelays returns how long requests take: of 10 to 200 ms.
+func seededDelays(seed uint64) func() time.Duration {
+	var mu sync.Mutex
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	return func() time.Duration {
+		mu.Lock()
+		defer mu.Unlock()
+		return 10*time.Millisecond + time.Duration(rnd.Int64N(int64(190*time.Millisecond)))
+	}
+}
