@@ -117,10 +117,10 @@ func TestPutByDigestOnCondition(t *testing.T) {
 // whatever it expects.
 func TestDeleteOnCondition(t *testing.T) {
 	p := newPreconditions(t)
-	one, digest := tagOf(p.one), "/v2/a/manifests/"+string(p.one.Descriptor.Digest)
+	one, byDigest := tagOf(p.one), "/v2/a/manifests/"+string(p.one.Descriptor.Digest)
 	layer := p.one.Blobs[len(p.one.Blobs)-1]
 	blob, blobTag := "/v2/a/blobs/"+string(digest.FromBytes(layer)), `"`+string(digest.FromBytes(layer))+`"`
-	for path, tag := range map[string]string{"/v2/a/manifests/one": one, digest: one, blob: blobTag} {
+	for path, tag := range map[string]string{"/v2/a/manifests/one": one, byDigest: one, blob: blobTag} {
 		for _, header := range []string{"If-Match: " + tagOf(p.two), "If-Match: W/" + tag, "If-None-Match: *", "If-None-Match: W/" + tag} {
 			p.refused(412, "PRECONDITION_FAILED", "DELETE", path, nil, header)
 		}
@@ -133,7 +133,7 @@ func TestDeleteOnCondition(t *testing.T) {
 		p.refused(404, "MANIFEST_UNKNOWN", "DELETE", "/v2/a/manifests/"+sha256Zeros, nil, header)
 		p.refused(404, "BLOB_UNKNOWN", "DELETE", "/v2/a/blobs/"+sha256Zeros, nil, header)
 	}
-	for _, path := range []string{"/v2/a/manifests/one", digest} {
+	for _, path := range []string{"/v2/a/manifests/one", byDigest} {
 		p.want(202, "DELETE", path, nil, "If-Match: "+one, "If-None-Match: "+tagOf(p.two))
 		p.want(404, "GET", path, nil)
 	}

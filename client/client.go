@@ -14,6 +14,9 @@
 // What the wire cannot say is not supported: the conditions TagPut.IfAbsent, TagPut.Keep, DeleteOptions.Keep and DeleteOptions.IfUnused, DeleteRepository, History
 // and Restore, and a mount that names no source while its Allow is to be asked. The owner of an upload is told to nobody, but its ids
 // work for nobody else.
+//
+// A [registry.Condition] is sent as If-Match and If-None-Match, and only if Options.Conditional
+// says that the registry honours them: others ignore these headers and write all the same.
 package client
 
 import (
@@ -52,6 +55,10 @@ type Options struct {
 	// ChunkSize is how many bytes of an upload are held in memory and sent in one request if it is not known how many will
 	// come. The registry's OCI-Chunk-Min-Length raises it, up to eight times. Default: DefaultChunkSize.
 	ChunkSize int64
+	// Conditional says that the registry honours If-Match and If-None-Match of PUT and DELETE, as a
+	// [registry.Registry] does. Without it, a write or delete with a condition returns ErrUnsupported
+	// and is not sent. Default: false.
+	Conditional bool
 	// UploadKey authenticates the ids of uploads. Clients of the same registry that have the same key go on with each other's uploads.
 	// Default: random, so that only the client itself does.
 	UploadKey []byte

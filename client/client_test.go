@@ -37,18 +37,18 @@ func TestBackend(t *testing.T) {
 	key := []byte("shared by the clients")
 	opts := remote
 	opts.Reopen = func(t *testing.T, _ registry.Backend) registry.Backend {
-		return newClient(t, url, &client.Options{UploadKey: key})
+		return newClient(t, url, &client.Options{UploadKey: key, Conditional: true})
 	}
 	registrytest.TestBackend(t, func(t *testing.T) registry.Backend {
 		url = registrytest.NewServer(t, nil).URL
-		return newClient(t, url, &client.Options{UploadKey: key})
+		return newClient(t, url, &client.Options{UploadKey: key, Conditional: true})
 	}, &opts)
 }
 
 // TestBackendSmallPages: pages and chunks that are much smaller than what is asked for change nothing.
 func TestBackendSmallPages(t *testing.T) {
 	opts := remote
-	opts.LargeSize, opts.Appends = 1<<20, 100
+	opts.LargeSize, opts.Appends, opts.NoConditions = 1<<20, 100, true
 	registrytest.TestBackend(t, func(t *testing.T) registry.Backend {
 		s := registrytest.NewServer(t, &registry.Options{PageSize: 7})
 		return newClient(t, s.URL, &client.Options{ChunkSize: 100_000})

@@ -12,39 +12,44 @@ import (
 
 // DeleteBlob implements [registry.Deleter].
 func (c *Client) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.DeleteOptions) error {
-	if err := checkDelete(opts); err != nil {
+	cond, err := c.checkDelete(opts)
+	if err != nil {
 		return err
 	}
 	if err := checkBlob(repo, d); err != nil {
 		return err
 	}
-	return c.delete(ctx, blobURL(repo, d), registry.ErrBlobUnknown)
+	return c.delete(ctx, blobURL(repo, d), cond, registry.ErrBlobUnknown)
 }
 
 // DeleteManifest implements [registry.Deleter]. Registries differ in what a delete by tag deletes; by the spec, only the tag.
 func (c *Client) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *registry.DeleteOptions) error {
-	if err := checkDelete(opts); err != nil {
+	cond, err := c.checkDelete(opts)
+	if err != nil {
 		return err
 	}
 	if err := checkRef(repo, ref); err != nil {
 		return err
 	}
-	return c.delete(ctx, manifestURL(repo, ref), registry.ErrManifestUnknown)
+	return c.delete(ctx, manifestURL(repo, ref), cond, registry.ErrManifestUnknown)
 }
 
-// checkDelete refuses conditions that cannot be said by HTTP.
-func checkDelete(opts *registry.DeleteOptions) error {
-	if opts != nil && opts.Keep != nil {
-		return registry.ErrUnsupported.WithMessage("the registry cannot be told which tags to keep")
+// checkDelete returns the condition of a delete, and refuses what cannot be said by HTTP.
+func (c *Client) checkDelete(opts *registry.DeleteOptions) (*registry.Condition, error) {
+	switch {
+	case opts == nil:
+		return nil, nil
+	case opts.Keep != nil:
+		return nil, registry.ErrUnsupported.WithMessage("the registry cannot be told which tags to keep")
+	case opts.IfUnused:
+		return nil, registry.ErrUnsupported.WithMessage("the registry cannot be told to keep blobs that manifests name")
 	}
-	if opts != nil && opts.IfUnused {
-		return registry.ErrUnsupported.WithMessage("the registry cannot be told to keep blobs that manifests name")
-	}
-	return nil
+	return opts.If, c.checkCondition(opts.If)
 }
 
-func (c *Client) delete(ctx context.Context, path string, unknown *registry.Error) error {
-	r := &request{method: http.MethodDelete, url: c.url(path, nil)}
+func (c *Client) delete(ctx context.Context, path string, cond *registry.Condition, unknown *registry.Error) error {
+	r := &request{method: http.MethodDelete, url: c.url(path, nil), header: http.Header{}}
+	setCondition(r.header, cond)
 	_, err := c.call(ctx, r, unknown, http.StatusAccepted, http.StatusOK, http.StatusNoContent)
 	return err
 }

@@ -57,6 +57,7 @@ var known = []*registry.Error{
 	registry.ErrBlobUnknown, registry.ErrUploadUnknown, registry.ErrUploadInvalid, registry.ErrRangeInvalid, registry.ErrBlobTooLarge,
 	registry.ErrDigestInvalid, registry.ErrSizeInvalid, registry.ErrManifestUnknown, registry.ErrManifestInvalid, registry.ErrManifestTooLarge,
 	registry.ErrManifestBlobUnknown, registry.ErrNameInvalid, registry.ErrNameUnknown, registry.ErrTagInvalid, registry.ErrTagExists,
+	registry.ErrPreconditionFailed,
 	registry.ErrUnauthorized, registry.ErrDenied, registry.ErrUnsupported, registry.ErrTooManyRequests, registry.ErrUnavailable, registry.ErrNoSpace,
 }
 
@@ -193,6 +194,8 @@ func kindOf(status int, code string, notFound *registry.Error) *registry.Error {
 		return registry.ErrDenied
 	case http.StatusMethodNotAllowed:
 		return registry.ErrUnsupported
+	case http.StatusPreconditionFailed:
+		return registry.ErrPreconditionFailed
 	case http.StatusRequestedRangeNotSatisfiable:
 		return registry.ErrRangeInvalid
 	case http.StatusTooManyRequests:

@@ -72,7 +72,14 @@ func (c *Client) PutManifest(ctx context.Context, repo, mediaType string, conten
 	if err := checkPut(repo, mediaType, content, &o); err != nil {
 		return registry.PutResult{}, err
 	}
-	p := &manifestPut{c: c, repo: repo, mediaType: mediaType, content: content, digest: o.Digest}
+	cond, err := conditionOf(&o)
+	if err == nil {
+		err = c.checkCondition(cond)
+	}
+	if err != nil {
+		return registry.PutResult{}, err
+	}
+	p := &manifestPut{c: c, repo: repo, mediaType: mediaType, content: content, digest: o.Digest, cond: cond}
 	for _, t := range o.Tags {
 		p.tags = append(p.tags, t.Name)
 	}
@@ -129,6 +136,7 @@ type manifestPut struct {
 	content   []byte
 	digest    digest.Digest
 	tags      []string
+	cond      *registry.Condition
 }
 
 // put pushes the manifest with its tags and returns the subject that the registry has seen in it.
@@ -138,8 +146,12 @@ func (p *manifestPut) put(ctx context.Context) (subject string, err error) {
 		h, err := p.send(ctx, reference.Ref{Tag: p.tags[0]}, nil)
 		return h.Get("OCI-Subject"), err
 	}
+	most := maxTagsAtOnce
+	if !p.cond.IsZero() {
+		most = len(p.tags) // in several requests, they would not be set all or none
+	}
 	for tags := p.tags; ; {
-		n := min(len(tags), maxTagsAtOnce)
+		n := min(len(tags), most)
 		h, err := p.send(ctx, reference.Ref{Digest: p.digest}, tags[:n])
 		if err != nil {
 			return "", err
@@ -151,6 +163,9 @@ func (p *manifestPut) put(ctx context.Context) (subject string, err error) {
 			}
 			if !byTag {
 				return "", registry.ErrUnsupported.WithMessage("the registry does not set tags for " + string(p.digest.Algorithm()))
+			}
+			if !p.cond.IsZero() {
+				return "", registry.ErrUnsupported.WithMessage("the registry does not set several tags at once")
 			}
 			if _, err := p.send(ctx, reference.Ref{Tag: tag}, nil); err != nil {
 				return "", err
@@ -180,6 +195,7 @@ func (p *manifestPut) send(ctx context.Context, ref reference.Ref, tags []string
 	if p.mediaType != "" {
 		r.header.Set("Content-Type", p.mediaType)
 	}
+	setCondition(r.header, p.cond)
 	h, err := p.c.call(ctx, r, registry.ErrNameUnknown, http.StatusCreated)
 	if err != nil {
 		return nil, err

@@ -42,6 +42,8 @@ type Options struct {
 	NoMountSearch bool
 	// NoIfAbsent says that the conditions TagPut.IfAbsent, TagPut.Keep, DeleteOptions.Keep and DeleteOptions.IfUnused are not supported. Default: false.
 	NoIfAbsent bool
+	// NoConditions says that registry.Condition is not supported. Default: false.
+	NoConditions bool
 	// History says that the backend keeps a history of at least an hour, from which it can restore. Default: false, it refuses both.
 	History bool
 	// Opaque says that manifests are stored without being looked into: nothing is refused, and there are no referrers. Default: false.
@@ -90,11 +92,19 @@ func TestBackend(t *testing.T, newBackend func(t *testing.T) registry.Backend, o
 		return
 	}
 	run(s.writers())
+	if s.NoConditions {
+		t.Run("ConditionsAreRefused", s.conditionsRefused)
+	} else {
+		run(s.conditionalWriters())
+	}
 	if s.NoDelete {
 		t.Run("DeletesAreRefused", s.deletesRefused)
 		return
 	}
 	run(s.deleters())
+	if !s.NoConditions {
+		run(s.conditionalDeleters())
+	}
 	if s.NoIfAbsent {
 		t.Run("KeepIsRefused", s.keepRefused)
 	} else {
@@ -214,6 +224,27 @@ func (s *suite) writers() []part {
 		{"ReferrersAtOnce", s.referrersAtOnce},
 		{"ContextEndsWrites", s.contextEndsWrites},
 		{"Reopen", s.reopen},
+	}
+}
+
+// conditionalWriters are the parts for backends that take conditions.
+func (s *suite) conditionalWriters() []part {
+	return []part{
+		{"ConditionOfTag", s.conditionOfTag},
+		{"ConditionOfManifest", s.conditionOfManifest},
+		{"ConditionOfSeveralTags", s.conditionOfSeveralTags},
+		{"ConditionRace", s.conditionRace},
+		{"ConditionCreateRace", s.conditionCreateRace},
+		{"ConditionSeveralTagsRace", s.conditionSeveralTagsRace},
+		{"ReadModifyWrite", s.readModifyWrite},
+	}
+}
+
+// conditionalDeleters are the parts for backends that can delete on a condition.
+func (s *suite) conditionalDeleters() []part {
+	return []part{
+		{"ConditionOfDelete", s.conditionOfDelete},
+		{"ConditionOfDeleteRace", s.conditionOfDeleteRace},
 	}
 }
 
