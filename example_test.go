@@ -3,14 +3,18 @@ package registry_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
+	specs "github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
@@ -122,6 +126,92 @@ func ExampleRegistry_Backend() {
 	// "hello, world\n" <nil>
 	// <nil>
 	// MANIFEST_UNKNOWN: manifest unknown to registry
+}
+
+// A tag points at an index, to which several builders add an entry each. With the condition, none overwrites what another one has
+// added meanwhile: who comes too late reads the tag again.
+func ExampleCondition() {
+	ctx := context.Background()
+	b := newMemory()
+
+	// push points the tag at an index with these entries, on a condition.
+	push := func(entries []ocispec.Descriptor, cond *registry.Condition) error {
+		index, err := json.Marshal(ocispec.Index{
+			Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: entries,
+		})
+		if err != nil {
+			return err
+		}
+		_, err = b.PutManifest(ctx, "tools/hello", ocispec.MediaTypeImageIndex, index, &registry.PutOptions{
+			Tags: []registry.TagPut{{Name: "latest", If: cond}},
+		})
+		return err
+	}
+	// add adds an entry to what the tag points at.
+	add := func(entry ocispec.Descriptor) error {
+		for {
+			m, err := b.GetManifest(ctx, "tools/hello", reference.Ref{Tag: "latest"})
+			if err != nil {
+				return err
+			}
+			var index ocispec.Index
+			if err := json.Unmarshal(m.Content, &index); err != nil {
+				return err
+			}
+			unchanged := &registry.Condition{Match: []digest.Digest{m.Descriptor.Digest}}
+			if err = push(append(index.Manifests, entry), unchanged); !errors.Is(err, registry.ErrPreconditionFailed) {
+				return err
+			}
+		}
+	}
+
+	// The first index is only for a tag that does not exist yet.
+	absent := &registry.Condition{NoneMatch: []digest.Digest{registry.AnyDigest}}
+	fmt.Println(push([]ocispec.Descriptor{}, absent))
+	fmt.Println(push([]ocispec.Descriptor{}, absent))
+
+	var builders sync.WaitGroup
+	for _, arch := range []string{"amd64", "arm64", "riscv64", "s390x"} {
+		builders.Go(func() {
+			image, err := pushImage(ctx, b, "tools/hello", arch)
+			if err == nil {
+				image.Platform = &ocispec.Platform{OS: "linux", Architecture: arch}
+				err = add(image)
+			}
+			if err != nil {
+				log.Fatal(err)
+			}
+		})
+	}
+	builders.Wait()
+
+	m, err := b.GetManifest(ctx, "tools/hello", reference.Ref{Tag: "latest"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(bytes.Count(m.Content, []byte("linux")), "platforms")
+	// Output:
+	// <nil>
+	// PRECONDITION_FAILED: a condition of the request does not hold
+	// 4 platforms
+}
+
+// pushImage pushes a tiny image for the example above.
+func pushImage(ctx context.Context, b registry.Backend, repo, content string) (ocispec.Descriptor, error) {
+	config, err := registry.PushBlob(ctx, b, repo, "", strings.NewReader(fmt.Sprintf(`{"architecture":%q}`, content)))
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	config.MediaType = ocispec.MediaTypeImageConfig
+	manifest, err := json.Marshal(ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+		Config: config, Layers: []ocispec.Descriptor{},
+	})
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	res, err := b.PutManifest(ctx, repo, ocispec.MediaTypeImageManifest, manifest, nil)
+	return res.Descriptor, err
 }
 
 // An interceptor sees every operation, and may refuse it: here, names must begin with the name of a team.
