@@ -54,7 +54,7 @@ func TestPagesAround(t *testing.T) {
 }
 
 func TestConfigCheck(t *testing.T) {
-	c := config{addr: "127.0.0.1:5000", uploadTTL: time.Hour, h2c: true}
+	c := config{addr: "127.0.0.1:5000", uploadTTL: time.Hour, minRate: 1, h2c: true}
 	require.NoError(t, c.check())
 	c.access = access{tlsCert: "c", tlsKey: "k"}
 	require.ErrorContains(t, c.check(), "-h2c")
