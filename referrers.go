@@ -50,7 +50,7 @@ func (c *call) listReferrers() error {
 	if err := page.fill(c, types); err != nil {
 		return err
 	}
-	if page.more {
+	if page.full || page.costly {
 		q := url.Values{"last": {page.last}}
 		if len(types) > 0 {
 			q["artifactType"] = c.query["artifactType"]
@@ -92,7 +92,8 @@ type referrersPage struct {
 	json    bytes.Buffer
 	n       int       // descriptors in json
 	last    string    // the page has all that are wanted up to this digest
-	more    bool      // there may be more behind last
+	full    bool      // the next referrer does not fit on the page
+	costly  bool      // scan has ended the page; a Backend yields what it has scanned before that later
 	started time.Time // when the first referrer was looked at
 	scanned string    // the referrer that was looked at last
 	read    int64     // bytes read, or about to be
@@ -114,7 +115,7 @@ func (p *referrersPage) fill(c *call, types []string) error {
 			return err
 		}
 		if p.n == limit || p.n > 0 && p.json.Len()+len(entry) > maxReferrers {
-			p.more = true
+			p.full = true
 			break
 		}
 		if p.n++; p.n > 1 {
@@ -122,6 +123,9 @@ func (p *referrersPage) fill(c *call, types []string) error {
 		}
 		p.json.Write(entry)
 		p.last = string(desc.Digest)
+	}
+	if p.costly && !p.full {
+		p.last = p.scanned // all that are wanted up to there have come
 	}
 	p.json.WriteString(`]}`)
 	return p.err
@@ -136,7 +140,7 @@ func (p *referrersPage) scan(d digest.Digest, size int64) bool {
 		}
 		p.started = time.Now()
 	} else if p.read+size > maxReferrersRead || time.Since(p.started) > maxPageTime || !p.grow(size) {
-		p.last, p.more = p.scanned, true
+		p.costly = true
 		return false
 	}
 	p.scanned = string(d)
