@@ -165,8 +165,8 @@ type UploadOptions struct {
 
 // ResumeOptions are the options of [Writer].ResumeUpload.
 type ResumeOptions struct {
-	// Owner is who began the upload, see UploadOptions.Owner. Registry.Backend takes nil options as
-	// those of its identity, and returns ErrUploadUnknown for any other owner.
+	// Owner is who began the upload, see UploadOptions.Owner. Registry.Backend fills in the name of its
+	// identity if Owner is "", and returns ErrUploadUnknown for any other owner.
 	Owner string
 	// Continue says that the id is the newest that the caller was told, and that Append or Commit comes next. A Backend may then go by
 	// what it knows of the upload instead of looking it up, as long as the write finds out if that is not true any more.

@@ -100,7 +100,7 @@ func (t entityTag) strong() digest.Digest {
 }
 
 // parseETags returns the entity tags in the lines of an If-Match or If-None-Match; ok is false if
-// they are not well-formed, and then the tags are those before the fault. "*" stands alone.
+// they are not well-formed, and then there are none. "*" stands alone.
 func parseETags(lines []string) (tags []entityTag, ok bool) {
 	rest := strings.Trim(strings.Join(lines, ","), " \t")
 	if rest == "*" {
@@ -114,15 +114,15 @@ func parseETags(lines []string) (tags []entityTag, ok bool) {
 		var t entityTag
 		rest, t.weak = strings.CutPrefix(rest, "W/")
 		if rest == "" || rest[0] != '"' {
-			return tags, false
+			return nil, false
 		}
 		n := strings.IndexByte(rest[1:], '"')
 		if n < 0 {
-			return tags, false
+			return nil, false
 		}
 		t.opaque, rest = rest[1:n+1], strings.TrimLeft(rest[n+2:], " \t")
 		if rest != "" && rest[0] != ',' {
-			return tags, false
+			return nil, false
 		}
 		if t.opaque == string(AnyDigest) { // in quotes it is not the wildcard
 			t.opaque = string(noDigest)
@@ -132,7 +132,7 @@ func parseETags(lines []string) (tags []entityTag, ok bool) {
 }
 
 // matchesETag reports whether the lines of an If-None-Match have the entity tag of a digest. With
-// strong, they are those of an If-Match.
+// strong, they are those of an If-Match. Lines that are not well-formed match nothing.
 func matchesETag(lines []string, d digest.Digest, strong bool) bool {
 	tags, _ := parseETags(lines)
 	return slices.ContainsFunc(tags, func(t entityTag) bool {
@@ -140,14 +140,25 @@ func matchesETag(lines []string, d digest.Digest, strong bool) bool {
 	})
 }
 
-// withOneLine returns the request with each of its conditions in one line: http.ServeContent looks
-// at the first line only.
-func withOneLine(req *http.Request) *http.Request {
-	for _, key := range []string{"If-Match", "If-None-Match"} {
-		if lines := req.Header.Values(key); len(lines) > 1 {
-			req = req.Clone(req.Context())
-			req.Header.Set(key, strings.Join(lines, ", "))
-		}
+// withDecided returns the request with its If-Match and If-None-Match decided for the entity tag of a
+// digest: http.ServeContent looks at the first line only, and at what comes before a fault. ok is false
+// if the If-Match does not match.
+func withDecided(req *http.Request, d digest.Digest) (decided *http.Request, ok bool) {
+	match, noneMatch := req.Header.Values("If-Match"), req.Header.Values("If-None-Match")
+	if len(match) == 0 && len(noneMatch) == 0 {
+		return req, true
 	}
-	return req
+	if len(match) > 0 && !matchesETag(match, d, true) {
+		return nil, false
+	}
+	req = req.Clone(req.Context())
+	if len(match) > 0 {
+		req.Header.Set("If-Match", "*") // so that If-Unmodified-Since does not count
+	}
+	if matchesETag(noneMatch, d, false) {
+		req.Header.Set("If-None-Match", "*")
+	} else if len(noneMatch) > 0 {
+		req.Header.Set("If-None-Match", `"none"`) // so that If-Modified-Since does not count
+	}
+	return req, true
 }

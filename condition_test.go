@@ -159,6 +159,10 @@ func TestReadOnCondition(t *testing.T) {
 			p.want(304, method, path, nil, `If-None-Match: "x"`, "If-None-Match: W/"+tag)
 			p.want(304, method, path, nil, "If-Match: "+tag, "If-None-Match: "+tag)
 			p.want(200, method, path, nil, "If-None-Match: x")
+			for _, malformed := range []string{"", `"x", *`, tag + ", garbage", "*, *"} {
+				p.want(412, method, path, nil, "If-Match: "+malformed)
+				p.want(200, method, path, nil, "If-None-Match: "+malformed)
+			}
 		}
 	}
 	p.refused(412, "PRECONDITION_FAILED", "GET", "/v2/a/manifests/one", nil, "If-Match: W/"+tagOf(p.one))

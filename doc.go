@@ -8,7 +8,10 @@
 //	store, err := storage.New(ctx, driver, nil)
 //	reg, err := registry.New(store, nil)
 //	mux.Handle("/v2/", reg)
-//	server := &http.Server{Handler: mux, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
+//	server := &http.Server{
+//		Handler: mux, ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+//		DisableGeneralOptionsHandler: true,
+//	}
 //
 // and to Go code in the same process by [Registry.Backend].
 //
@@ -49,7 +52,8 @@
 // Mount a Registry so that it gets paths as the client sent them. [http.ServeMux] answers paths with "//" or ".." by a redirect of its own; where
 // the answer matters, route by prefix before the mux, as examples/server does.
 //
-// A server in front of untrusted clients sets http.Server.ReadHeaderTimeout and IdleTimeout, and MaxHeaderBytes to what a token needs: 32 KiB are plenty. ReadTimeout and WriteTimeout stay
+// A server in front of untrusted clients sets http.Server.ReadHeaderTimeout and IdleTimeout, MaxHeaderBytes to what
+// token requests for hundreds of repositories need (128 KiB), and DisableGeneralOptionsHandler, because net/http has no timeout for its own answer to "OPTIONS *". ReadTimeout and WriteTimeout stay
 // zero, as layers take what time they take: Options.BodyTimeout and Options.MinRate end request bodies and responses that make too
 // little progress. Over HTTP/2 they end streams. A client that stops to read the whole connection is ended by WriteByteTimeout in
 // http.Server.HTTP2, which must be longer than a client at the minimum rate takes for what systems buffer: 10 minutes go with the

@@ -197,9 +197,12 @@ func (g *guard) ResumeUpload(ctx context.Context, repo, id string, opts *ResumeO
 	if err := g.authorize(ctx, &Op{Kind: OpResumeUpload, Repository: repo, UploadID: id}); err != nil {
 		return nil, err
 	}
-	o := ResumeOptions{Owner: g.identity.Name}
+	var o ResumeOptions
 	if opts != nil {
 		o = *opts
+	}
+	if o.Owner == "" {
+		o.Owner = g.identity.Name
 	}
 	if o.Owner != g.identity.Name {
 		return nil, ErrUploadUnknown
@@ -245,6 +248,9 @@ func (g *guard) PutManifest(ctx context.Context, repo, mediaType string, content
 	}
 	if int64(len(content)) > g.r.opts.MaxManifestSize {
 		return PutResult{}, ErrManifestTooLarge
+	}
+	if len(op.Tags) > MaxPushTags {
+		return PutResult{}, errTooManyTags
 	}
 	var o PutOptions
 	if opts != nil {

@@ -28,8 +28,12 @@ func TestGuardResumeUploadWithoutOptionsUsesIdentity(t *testing.T) {
 		require.NoError(t, err)
 		u, err = b.ResumeUpload(t.Context(), "a", u.ID(), nil)
 		require.NoError(t, err, "%q", name)
-		_, err = s.Registry.Backend(auth.Identity{Name: "bob"}).ResumeUpload(t.Context(), "a", u.ID(), nil)
-		require.ErrorIs(t, err, registry.ErrUploadUnknown)
+		u, err = b.ResumeUpload(t.Context(), "a", u.ID(), &registry.ResumeOptions{Continue: true})
+		require.NoError(t, err, "%q", name)
+		for _, opts := range []*registry.ResumeOptions{nil, {}, {Owner: name}} {
+			_, err = s.Registry.Backend(auth.Identity{Name: "bob"}).ResumeUpload(t.Context(), "a", u.ID(), opts)
+			require.ErrorIs(t, err, registry.ErrUploadUnknown)
+		}
 		_, err = u.Commit(t.Context(), digest.FromString("abc"), nil)
 		require.NoError(t, err)
 	}

@@ -100,7 +100,10 @@ func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) err
 	defer body.close()
 	h := c.w.Header()
 	describe(h, "application/octet-stream", c.op.Ref.Digest)
-	req := withOneLine(c.req)
+	req, ok := withDecided(c.req, c.op.Ref.Digest)
+	if !ok {
+		return ErrPreconditionFailed
+	}
 	if len(req.Header["Range"]) > 0 {
 		req = req.Clone(req.Context())
 		req.Header.Del("Range")

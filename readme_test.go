@@ -50,6 +50,7 @@ func TestExampleServersTimeouts(t *testing.T) {
 			fields, _, _ := strings.Cut(after, "}")
 			require.Contains(t, fields, "ReadHeaderTimeout:", file)
 			require.Contains(t, fields, "IdleTimeout:", file)
+			require.Contains(t, fields, "DisableGeneralOptionsHandler:", "%s: net/http answers OPTIONS * without timeouts", file)
 		}
 	}
 	require.GreaterOrEqual(t, servers, 7)

@@ -21,9 +21,17 @@ func manyTags(n int) []string {
 	return tags
 }
 
+func tagPuts(tags []string) *registry.PutOptions {
+	opts := &registry.PutOptions{}
+	for _, tag := range tags {
+		opts.Tags = append(opts.Tags, registry.TagPut{Name: tag})
+	}
+	return opts
+}
+
 // TestTagsAtOnceAreBounded: more tags than a client could read in the answer are refused before any is set.
 func TestTagsAtOnceAreBounded(t *testing.T) {
-	_, c := newRegistry(t, nil)
+	s, c := newRegistry(t, nil)
 	img := registrytest.RandomImage(1, 1, 10)
 	c.push("a", img)
 	put := func(tags []string) string {
@@ -33,6 +41,9 @@ func TestTagsAtOnceAreBounded(t *testing.T) {
 		c.refused(414, "TAG_INVALID", "PUT", put(tags), img.Manifest)
 		require.JSONEq(t, `{"name":"a","tags":[]}`, string(c.want(200, "GET", "/v2/a/tags/list", nil).body))
 	}
+	_, err := s.Registry.Backend(anybody).PutManifest(t.Context(), "a", "", img.Manifest, tagPuts(manyTags(registry.MaxPushTags+1)))
+	require.Equal(t, 414, err.(*registry.Error).Status())
+	require.JSONEq(t, `{"name":"a","tags":[]}`, string(c.want(200, "GET", "/v2/a/tags/list", nil).body))
 	most := manyTags(registry.MaxPushTags)
 	a := c.want(201, "PUT", put(most), img.Manifest)
 	require.ElementsMatch(t, most, a.Header.Values("OCI-Tag"))

@@ -116,7 +116,7 @@ func TestSameOriginForeignPageCannotWrite(t *testing.T) {
 func TestOriginsInvalidRefused(t *testing.T) {
 	for _, origin := range []string{
 		"", "null", "ui.example", "//ui.example", "https://", "https://ui.example/", "https://ui.example/a", "https://ui.example?", "https://ui.example#a",
-		"https://ann@ui.example", "https://ui.example ", "mailto:ann", "https://*.example/",
+		"https://ann@ui.example", "https://ui.example ", "mailto:ann", "https://*.example", "https://*:443",
 	} {
 		_, err := middleware.SameOrigin(http.NotFoundHandler(), origin)
 		require.Error(t, err, origin)

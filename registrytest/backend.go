@@ -29,6 +29,9 @@ type Options struct {
 
 	// Owner is who the uploads belong to: if the backend acts for one identity, its name. Default: DefaultOwner.
 	Owner string
+	// FillsOwner says that the backend acts for one identity and takes an owner of "" for that identity, as
+	// Registry.Backend does. Default: false.
+	FillsOwner bool
 	// MaxName is the length in bytes of the longest name of a repository. Default: 255.
 	MaxName int
 

@@ -84,7 +84,7 @@ func TestRegistryBackend(t *testing.T) {
 				r, err := registry.New(registrytest.NewStore(t), &registry.Options{Authorizer: authorizer})
 				require.NoError(t, err)
 				return r.Backend(auth.Identity{Name: registrytest.DefaultOwner})
-			}, &registrytest.Options{LargeSize: 1 << 20, Appends: 100})
+			}, &registrytest.Options{FillsOwner: true, LargeSize: 1 << 20, Appends: 100})
 		})
 	}
 }
@@ -97,7 +97,7 @@ func TestRegistryNoDelete(t *testing.T) {
 		})
 		require.NoError(t, err)
 		return r.Backend(auth.Identity{Name: registrytest.DefaultOwner})
-	}, &registrytest.Options{NoDelete: true, LargeSize: 1 << 20, Appends: 100})
+	}, &registrytest.Options{NoDelete: true, FillsOwner: true, LargeSize: 1 << 20, Appends: 100})
 }
 
 // TestIntercept: an interceptor that only passes on changes nothing.

@@ -11,7 +11,7 @@ import (
 )
 
 // DefaultMaxUploads is the default of Options.MaxUploads.
-const DefaultMaxUploads = 1000
+const DefaultMaxUploads = 10_000
 
 const (
 	// beginning is how long an upload counts that has received nothing. It holds nothing in the storage, and another process

@@ -44,7 +44,8 @@ func main() {
 	}
 	server := &http.Server{
 		Addr: *addr, TLSConfig: renewed.TLSConfig(), Handler: handler,
-		ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 128 << 10,
+		DisableGeneralOptionsHandler: true,
 	}
 	log.Fatal(server.ListenAndServeTLS("", ""))
 }

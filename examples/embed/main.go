@@ -34,7 +34,8 @@ func main() {
 
 	server := &http.Server{
 		Addr: "127.0.0.1:5000", Handler: mux,
-		ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 128 << 10,
+		DisableGeneralOptionsHandler: true,
 	}
 	log.Fatal(server.ListenAndServe())
 }

@@ -80,7 +80,7 @@ func (a *access) check(addr string) error {
 // externalHost returns the host name of -external-url, "" if it is not given.
 func (a *access) externalHost() (string, error) {
 	u, err := url.Parse(a.externalURL)
-	if a.externalURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "") {
+	if a.externalURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil) {
 		return "", fmt.Errorf("-external-url %s: not a URL such as https://registry.example", a.externalURL)
 	}
 	return u.Hostname(), nil

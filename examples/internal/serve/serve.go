@@ -182,10 +182,12 @@ func newServer(c config, handler http.Handler, log *slog.Logger) (*http.Server, 
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 30 * time.Second,
-		MaxHeaderBytes:    32 << 10,
-		IdleTimeout:       2 * time.Minute,
-		HTTP2:             &http.HTTP2Config{WriteByteTimeout: 10 * time.Minute},
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// net/http would answer "OPTIONS *" itself, and a client that does not read that would stay for ever.
+		DisableGeneralOptionsHandler: true,
+		MaxHeaderBytes:               128 << 10, // a token request names hundreds of repositories
+		IdleTimeout:                  2 * time.Minute,
+		HTTP2:                        &http.HTTP2Config{WriteByteTimeout: 10 * time.Minute},
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	if c.h2c {
 		server.Protocols = new(http.Protocols)
