@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/internal/handover"
 	"github.com/registrykit/registry/notification"
 )
 
@@ -22,7 +23,8 @@ type call struct {
 	target  target
 	query   url.Values
 	op      *Op
-	backend *guard // the registry as the caller sees it
+	backend *guard         // the registry as the caller sees it
+	claim   handover.Claim // memory of the storage, until send has taken the manifest over
 }
 
 // ServeHTTP answers the requests of the distribution spec, for URL paths that begin with /v2/. Locations that it tells clients are

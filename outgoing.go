@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/list"
 	"hash/maphash"
+	"net/http"
 	"sync"
 	"sync/atomic"
 )
@@ -100,14 +101,24 @@ func (p *parcel) copy(buf []byte, at int) int {
 	return copy(buf, (*content)[at:])
 }
 
-// send sends a body that is in memory. While it waits for the client it holds no more of a large one than a buffer.
-func (c *call) send(content []byte) {
+// send sends a header and, unless the request is a HEAD, a body that is in memory. While it waits
+// for the client, it holds no more of a large body than a buffer.
+func (c *call) send(status int, content []byte) {
+	if c.req.Method == http.MethodHead {
+		content = nil
+	}
 	if len(content) <= copyBufferSize {
-		_, _ = c.w.Write(content)
+		c.claim.Close()
+		c.w.WriteHeader(status)
+		if len(content) > 0 {
+			_, _ = c.w.Write(content)
+		}
 		return
 	}
 	p := c.r.outgoing.add(content)
 	defer c.r.outgoing.done(p)
+	c.claim.Close() // c.r.outgoing counts the content from here on
+	c.w.WriteHeader(status)
 	buf := copyBuffers.Get().(*[copyBufferSize]byte)
 	defer copyBuffers.Put(buf)
 	for at := 0; at < p.size; {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry/internal/handover"
 )
 
 // cacheControl is sent with all that can be read. A cache may keep a copy, but has to ask here before each use of it, so that the caller of
@@ -29,7 +31,9 @@ func describe(h http.Header, mediaType string, d digest.Digest) {
 }
 
 func (c *call) getManifest() error {
-	m, err := c.backend.GetManifest(c.req.Context(), c.op.Repository, c.op.Ref)
+	ctx := handover.NewContext(c.req.Context(), &c.claim)
+	defer c.claim.Close()
+	m, err := c.backend.GetManifest(ctx, c.op.Repository, c.op.Ref)
 	if err != nil {
 		return err
 	}
@@ -59,10 +63,7 @@ func (c *call) writeManifest(desc ocispec.Descriptor, content []byte) error {
 		return c.writeEmpty(http.StatusNotModified)
 	}
 	h.Set("Content-Length", strconv.FormatInt(desc.Size, 10))
-	c.w.WriteHeader(http.StatusOK)
-	if c.req.Method != http.MethodHead {
-		c.send(content)
-	}
+	c.send(http.StatusOK, content)
 	return nil
 }
 

@@ -51,12 +51,7 @@ func (c *call) fail(err error) {
 	content := errorJSON(e)
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(content)))
-	c.body.drain(func() {
-		c.w.WriteHeader(e.status)
-		if c.req.Method != http.MethodHead {
-			c.send(content)
-		}
-	})
+	c.body.drain(func() { c.send(e.status, content) })
 }
 
 // logPath is the path of the request without the id of an upload, since who knows one may be taken for its owner.
@@ -137,10 +132,7 @@ func (c *call) writeJSON(mediaType string, content []byte) error {
 	h.Set("Content-Type", mediaType)
 	h.Set("Content-Length", strconv.Itoa(len(content)))
 	h.Set("Cache-Control", cacheControl)
-	c.w.WriteHeader(http.StatusOK)
-	if c.req.Method != http.MethodHead {
-		c.send(content)
-	}
+	c.send(http.StatusOK, content)
 	return nil
 }
 

@@ -152,6 +152,11 @@ func TestStalledStreamOfEveryRoute(t *testing.T) {
 
 // largeManifest is a manifest of nearly as many bytes as one may have. Those of different numbers are different.
 func largeManifest(t testing.TB, backend registry.Backend, n int) *registry.Manifest {
+	return paddedManifest(t, backend, n, 4<<20-2000)
+}
+
+// paddedManifest is a manifest that has a number of bytes more than it needs.
+func paddedManifest(t testing.TB, backend registry.Backend, n, padding int) *registry.Manifest {
 	config := []byte("{}")
 	u, err := backend.CreateUpload(t.Context(), "a", nil)
 	require.NoError(t, err)
@@ -160,7 +165,7 @@ func largeManifest(t testing.TB, backend registry.Backend, n int) *registry.Mani
 	desc.MediaType = ocispec.MediaTypeImageConfig
 	content, err := json.Marshal(ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, Config: desc, Layers: []descriptor{},
-		Annotations: map[string]string{"n": fmt.Sprint(n), "padding": strings.Repeat("x", 4<<20-2000)},
+		Annotations: map[string]string{"n": fmt.Sprint(n), "padding": strings.Repeat("x", padding)},
 	})
 	require.NoError(t, err)
 	res, err := backend.PutManifest(t.Context(), "a", ocispec.MediaTypeImageManifest, content, nil)

@@ -47,14 +47,15 @@ func (r *slowRead) Read(p []byte) (int, error) {
 	return r.ReadCloser.Read(p)
 }
 
-// TestLargeManifestsAreReadFewAtATime: many requests for large manifests at once do not hold all of them in memory while they are read.
+// TestLargeManifestsAreReadFewAtATime: many requests for large manifests at once do not hold all of
+// them in memory while they are read, but 64 MiB at most.
 func TestLargeManifestsAreReadFewAtATime(t *testing.T) {
 	inner, err := memory.New(nil)
 	require.NoError(t, err)
 	d := &slowReads{Driver: inner}
 	store, err := storage.New(t.Context(), d, &storage.Options{Sparse: true})
 	require.NoError(t, err)
-	content := `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[],"annotations":{"a":"` + strings.Repeat("x", 100_000) + `"}}`
+	content := `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[],"annotations":{"a":"` + strings.Repeat("x", 4<<20-2000) + `"}}`
 	_, err = store.PutManifest(t.Context(), "a", ocispec.MediaTypeImageIndex, []byte(content), &registry.PutOptions{})
 	require.NoError(t, err)
 	d.most.Store(0)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry/internal/handover"
 )
 
 // A record is an object whose first line is JSON and whose rest, if any, is content. Each has a nonce, so that no two versions of
@@ -213,26 +215,42 @@ func (s *Store) readLine(ctx context.Context, key string) (line []byte, info Inf
 }
 
 const (
-	// largeRecord is the size in bytes above which a record is read only while few others are.
+	// largeRecord is the size in bytes above which a record counts towards largeMemory.
 	largeRecord = 64 << 10
-	// maxLargeReads is the maximum number of large records that are read at a time, so that many requests for large manifests at once
-	// cannot take the memory of all of them.
-	maxLargeReads = 16
+	// largeMemory is the maximum size, in bytes, of the large records that are in memory at a time.
+	// Reads beyond it wait, so that many requests for large manifests at once cannot exhaust the memory.
+	largeMemory = 64 << 20
 )
 
 // readAll reads a record of a known size.
 func (s *Store) readAll(ctx context.Context, r io.Reader, size int64) ([]byte, error) {
 	if size > largeRecord {
-		select {
-		case s.largeReads <- struct{}{}:
-			defer func() { <-s.largeReads }()
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		done, err := s.reserveLarge(ctx, size)
+		if err != nil {
+			return nil, err
 		}
+		defer done()
 	}
 	b := make([]byte, size)
 	_, err := io.ReadFull(r, b)
 	return b, err
+}
+
+// reserveLarge waits until there is memory for a large record. The caller calls done once it has
+// read the record. In a request for a manifest, done does nothing, and the memory stays reserved
+// until the HTTP handler counts the manifest among those that it sends.
+func (s *Store) reserveLarge(ctx context.Context, size int64) (done func(), err error) {
+	n := min(size, largeMemory)
+	claim := handover.FromContext(ctx)
+	claim.Release()
+	if err := s.large.Acquire(ctx, n); err != nil {
+		return nil, err
+	}
+	release := func() { s.large.Release(n) }
+	if claim.Keep(release) {
+		return func() {}, nil
+	}
+	return release, nil
 }
 
 // overtaken is the error of a put whose condition did not hold, with what is there instead.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/registrykit/registry"
 )
 
@@ -67,7 +69,7 @@ type Store struct {
 	turns *turns                          // at tags that many move
 
 	unfinished *unfinished
-	largeReads chan struct{} // holds one for each large record that is being read
+	large      *semaphore.Weighted // bounds the bytes of large records, see largeMemory
 
 	reserve *reserve
 
@@ -92,7 +94,7 @@ func New(ctx context.Context, driver Driver, opts *Options) (*Store, error) {
 		fresh:  newRecent[string, struct{}](maxFresh),
 		turns:  &turns{keys: map[string]*turn{}},
 
-		largeReads: make(chan struct{}, maxLargeReads),
+		large: semaphore.NewWeighted(largeMemory),
 
 		reserve: &reserve{},
 
