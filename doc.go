@@ -52,10 +52,19 @@
 // Mount a Registry so that it gets paths as the client sent them. [http.ServeMux] answers paths with "//" or ".." by a redirect of its own; where
 // the answer matters, route by prefix before the mux, as examples/server does.
 //
-// A server in front of untrusted clients sets http.Server.ReadHeaderTimeout and IdleTimeout, MaxHeaderBytes to what
-// token requests for hundreds of repositories need (128 KiB), and DisableGeneralOptionsHandler, because net/http has no timeout for its own answer to "OPTIONS *". ReadTimeout and WriteTimeout stay
-// zero, as layers take what time they take: Options.BodyTimeout and Options.MinRate end request bodies and responses that make too
-// little progress. Over HTTP/2 they end streams. A client that stops to read the whole connection is ended by WriteByteTimeout in
-// http.Server.HTTP2, which must be longer than a client at the minimum rate takes for what systems buffer: 10 minutes go with the
-// defaults.
+// A server in front of untrusted clients sets http.Server.ReadHeaderTimeout, IdleTimeout, and
+// MaxHeaderBytes to what a token request for hundreds of repositories needs: 128 KiB. It sets
+// DisableGeneralOptionsHandler, because net/http answers "OPTIONS *" itself, without any timeout.
+// ReadTimeout and WriteTimeout stay zero, because a layer may take hours: Options.BodyTimeout and Options.MinRate end request bodies and
+// responses that make too little progress. The host's own handlers, on the same server, set write
+// deadlines by [http.ResponseController].
+//
+// A server that speaks HTTP/2, over TLS or by http.Server.Protocols, also sets
+//
+//	HTTP2: &http.HTTP2Config{WriteByteTimeout: 10 * time.Minute}
+//
+// Over HTTP/2 the registry ends the streams that a client does not read. WriteByteTimeout ends the
+// connection if the client reads nothing from it at all. It must be longer than a client at
+// Options.MinRate takes to read what operating systems buffer: 10 minutes suits the defaults. Over
+// HTTP/1.1 it has no effect and is not needed, as the registry ends the connection itself.
 package registry

@@ -22,13 +22,14 @@ type frames struct {
 
 // The parts of RFC 9113 that frames knows.
 const (
-	frameData      = 0x0
-	frameHeaders   = 0x1
-	frameRSTStream = 0x3
-	frameSettings  = 0x4
-	flagEndStream  = 0x1
-	flagEndHeaders = 0x4
-	flagAck        = 0x1
+	frameData         = 0x0
+	frameHeaders      = 0x1
+	frameRSTStream    = 0x3
+	frameSettings     = 0x4
+	frameWindowUpdate = 0x8
+	flagEndStream     = 0x1
+	flagEndHeaders    = 0x4
+	flagAck           = 0x1
 )
 
 // dialFrames connects to a server that takes HTTP/2 without TLS.

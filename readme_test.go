@@ -26,7 +26,7 @@ func TestReadmeTwentyLines(t *testing.T) {
 }
 
 // TestExampleServersTimeouts: every server that a reader may copy has the timeouts that net/http
-// does not set by itself.
+// does not set by itself. One that may speak HTTP/2 ends connections that nobody reads.
 func TestExampleServersTimeouts(t *testing.T) {
 	files := []string{"README.md", "doc.go", "docs/server.md"}
 	require.NoError(t, filepath.WalkDir("examples", func(path string, _ fs.DirEntry, err error) error {
@@ -51,6 +51,9 @@ func TestExampleServersTimeouts(t *testing.T) {
 			require.Contains(t, fields, "ReadHeaderTimeout:", file)
 			require.Contains(t, fields, "IdleTimeout:", file)
 			require.Contains(t, fields, "DisableGeneralOptionsHandler:", "%s: net/http answers OPTIONS * without timeouts", file)
+			if strings.Contains(string(content), "TLS(") || strings.Contains(string(content), "UnencryptedHTTP2") || file == "docs/server.md" {
+				require.Contains(t, fields, "WriteByteTimeout:", file)
+			}
 		}
 	}
 	require.GreaterOrEqual(t, servers, 7)

@@ -248,3 +248,35 @@ func TestStalledReadersOfManyManifests(t *testing.T) {
 		require.Equal(t, whole, err == nil, "manifest %d: %v", i, err)
 	}
 }
+
+// TestStalledConnection: a client that reads nothing from an HTTP/2 connection loses it by
+// WriteByteTimeout, as the package documentation says. The registry can end only its streams.
+func TestStalledConnection(t *testing.T) {
+	store, paths := diskStore(t, 1)
+	reg, err := registry.New(store, impatient())
+	require.NoError(t, err)
+	s := httptest.NewUnstartedServer(reg)
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Config.HTTP2 = &http.HTTP2Config{WriteByteTimeout: 300 * time.Millisecond}
+	closed := make(chan struct{})
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			close(closed)
+		}
+	}
+	s.Listener = smallBuffers{s.Listener}
+	s.Start()
+	t.Cleanup(s.Close)
+
+	f := dialFrames(t, strings.TrimPrefix(s.URL, "http://"))
+	require.NoError(t, f.conn.(*net.TCPConn).SetReadBuffer(16<<10))
+	f.write(frameSettings, 0, 0, []byte{0, 4, 0x7f, 0xff, 0xff, 0xff}) // SETTINGS_INITIAL_WINDOW_SIZE
+	f.write(frameWindowUpdate, 0, 0, []byte{0x7f, 0, 0, 0})
+	f.request("GET", paths[0])
+	select {
+	case <-closed:
+	case <-time.After(time.Minute):
+		t.Fatal("the connection stays open")
+	}
+}

@@ -46,6 +46,7 @@ func main() {
 		Addr: *addr, TLSConfig: renewed.TLSConfig(), Handler: handler,
 		ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 128 << 10,
 		DisableGeneralOptionsHandler: true,
+		HTTP2:                        &http.HTTP2Config{WriteByteTimeout: 10 * time.Minute},
 	}
 	log.Fatal(server.ListenAndServeTLS("", ""))
 }

@@ -61,7 +61,16 @@ func newHandler(ctx context.Context, spans *trace.TracerProvider) (http.Handler,
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.Handle("/metrics", withDeadline(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
 	mux.Handle("/v2/", otelhttp.NewHandler(reg, "registry", otelhttp.WithTracerProvider(spans)))
 	return middleware.LocalOnly(mux), nil // everybody may do everything, and web pages are not everybody
+}
+
+// withDeadline gives a client a minute to read what h answers. Without it, a client that does not
+// read keeps its connection for ever; the registry has deadlines of its own.
+func withDeadline(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute)) // net/http removes it
+		h.ServeHTTP(w, r)
+	})
 }

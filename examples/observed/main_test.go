@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/sdk/trace"
@@ -47,4 +48,25 @@ func TestObserved(t *testing.T) {
 	}
 	require.Contains(t, parents, "Commit")
 	require.NotEmpty(t, parents["Commit"], "the operation is a span below that of the request")
+}
+
+// deadlines is a ResponseWriter that notes its deadline for writes.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	write time.Time
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.write = t
+	return nil
+}
+
+// TestMetricsDeadline: a client that does not read the metrics does not keep its connection.
+func TestMetricsDeadline(t *testing.T) {
+	handler, err := newHandler(t.Context(), trace.NewTracerProvider())
+	require.NoError(t, err)
+	w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	handler.ServeHTTP(w, httptest.NewRequest("GET", "http://localhost/metrics", nil))
+	require.Equal(t, http.StatusOK, w.Code)
+	require.False(t, w.write.IsZero())
 }

@@ -15,14 +15,14 @@ import (
 // http.ServeMux: it would redirect paths with "//" or "..", which the registry refuses.
 func health(driver storage.Driver, reg http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
-			wire.Bound(w, r)
-		}
 		switch r.URL.Path {
 		case "/healthz":
+			wire.Bound(w, r)
 			_, _ = io.WriteString(w, "ok\n")
 		case "/readyz":
-			if _, err := driver.Stat(r.Context(), "layout"); err != nil {
+			_, err := driver.Stat(r.Context(), "layout")
+			wire.Bound(w, r) // the storage may have taken a while
+			if err != nil {
 				http.Error(w, "storage does not answer", http.StatusServiceUnavailable)
 				return
 			}

@@ -1,0 +1,48 @@
+package serve
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/storage"
+)
+
+// deadlines is a ResponseWriter that notes its deadline for writes.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	write time.Time
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.write = t
+	return nil
+}
+
+// slowStorage is a driver that answers at a certain time.
+type slowStorage struct {
+	storage.Driver
+	answered time.Time
+}
+
+func (d *slowStorage) Stat(context.Context, string) (storage.Info, error) {
+	time.Sleep(10 * time.Millisecond)
+	d.answered = time.Now()
+	return storage.Info{}, nil
+}
+
+// TestHealthDeadline: a client that does not read the answer does not keep its connection. Its time
+// begins when the storage has answered.
+func TestHealthDeadline(t *testing.T) {
+	driver := &slowStorage{answered: time.Now()}
+	for _, path := range []string{"/healthz", "/readyz"} {
+		w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+		health(driver, http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		require.Equal(t, http.StatusOK, w.Code, path)
+		require.True(t, !w.write.Before(driver.answered.Add(time.Minute)), path)
+	}
+}
