@@ -2,24 +2,25 @@ package registry
 
 import "net/http"
 
-// answer is the http.ResponseWriter of all responses. It ends a response to a client that does not read it, over HTTP/1.1 by a deadline
-// of the connection, and over HTTP/2 of the stream. The last bytes are sent after the handler has returned; net/http removes the
-// deadline after that.
+// answer is the http.ResponseWriter of all responses. It ends a response that its client does not
+// read, by a write deadline: over HTTP/1.1 of the connection, over HTTP/2 of the stream. net/http
+// sends the last bytes after the handler has returned, and only then removes the deadline.
 type answer struct {
 	http.ResponseWriter
 	pace pace
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap lets http.ResponseController find the methods of the inner ResponseWriter.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// WriteHeader sends the header. The client's time begins here, also for what is sent after the handler has returned.
+// WriteHeader implements [http.ResponseWriter]. It sets the deadline, because net/http may send all
+// of a small response after the handler has returned.
 func (a *answer) WriteHeader(status int) {
 	a.pace.begin()
 	a.ResponseWriter.WriteHeader(status)
 }
 
-// Write sends a part of the body.
+// Write implements [http.ResponseWriter].
 func (a *answer) Write(p []byte) (int, error) {
 	a.pace.add(int64(len(p)))
 	a.pace.begin()

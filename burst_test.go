@@ -99,9 +99,9 @@ func TestBurstOfSmallManifests(t *testing.T) {
 	require.EqualValues(t, burst, parked)
 }
 
-// TestBurstMemory: 250 requests for manifests of 4 MiB at once take no more memory than the limits of
-// the storage and of the responses, 64 MiB each, beside what becomes garbage while it is measured.
-// They ask for one manifest, or for many.
+// TestBurstMemory: 250 requests for manifests of 4 MiB at once take no more memory than 64 MiB in
+// the storage and 64 MiB in responses, beside what becomes garbage while it is measured. They ask
+// for one manifest, or for many.
 func TestBurstMemory(t *testing.T) {
 	store, all := diskStore(t, 20)
 	for name, paths := range map[string][]string{"one": all[:1], "many": all} {

@@ -16,7 +16,7 @@ var unknownTime time.Time
 // ranges http.ServeContent reads in a goroutine that may outlive its call: from close on, nothing more is read.
 type content struct {
 	size  int64
-	parts []part // that will be read, in this order; nil for all
+	parts []part // the parts that will be read, in ascending order; nil if all is read
 
 	mu   sync.Mutex
 	from io.ReadSeekCloser
@@ -54,7 +54,8 @@ func (b *content) Read(p []byte) (int, error) {
 	return n, b.fail(err)
 }
 
-// align moves the blob to the position of the next Read.
+// align moves the blob to the position of the next Read, and tells it where the part at this
+// position ends, so that it fetches no more than the part.
 func (b *content) align() error {
 	if b.from == nil {
 		return errContentClosed
@@ -148,15 +149,18 @@ type contentWriter struct {
 	size    int64 // of the blob
 	status  int
 	sent    bool  // the header
-	want    int64 // bytes of a whole body
-	written int64 // bytes of the body
+	want    int64 // bytes that the body must have
+	written int64 // bytes of the body so far
 }
 
-// sendPiece is how many bytes of a file are sent at once.
+// sendPiece is the maximum number of bytes of a file that are sent by one call of ReadFrom. The
+// client's deadline can move only between pieces.
 const sendPiece = 1 << 20
 
-// WriteHeader notes the status and the length of the body. It reads the length now: middleware of the host may remove the header
-// later, to compress the body. Middleware that has set Content-Encoding already keeps http.ServeContent from setting the length.
+// WriteHeader records the status and the length of the body. It reads the length from the header
+// now, because middleware that compresses the body may remove the header later. There is no length
+// if middleware has set Content-Encoding, as http.ServeContent then does not set it: the body is
+// the whole blob.
 func (w *contentWriter) WriteHeader(status int) {
 	w.status, w.want = status, w.size
 	if n, ok := parseDigits(w.Header().Get("Content-Length")); ok {

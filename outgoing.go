@@ -9,37 +9,41 @@ import (
 	"sync/atomic"
 )
 
-// maxOutgoing is how many bytes the large bodies hold at most that are on their way to clients.
+// maxOutgoing is the maximum size, in bytes, of all the large bodies that are being sent.
 const maxOutgoing = 64 << 20
 
-// outgoing holds the large bodies that are on their way to clients, manifests and lists, so that clients that read slowly or not at all
-// cannot fill the memory: equal bodies are held once, however many clients they go to, and all together have at most a number of bytes.
-// When there are more, the bodies are dropped that have waited longest since a client asked for them; the responses that have not sent
-// theirs are cut off. The alternative, to let new requests wait, would allow clients that do not read to lock out all others.
+// outgoing holds the large bodies that are being sent, manifests and lists, so that clients that
+// read slowly or not at all cannot exhaust the memory. Equal bodies are held once, however many
+// clients they are sent to, and the size of all bodies is limited.
+//
+// Beyond the limit, outgoing drops the bodies whose last request is the oldest, and the responses
+// that still need them are cut off. New requests never wait: otherwise, clients that do not read
+// could lock out all others.
 type outgoing struct {
-	limit int64
+	limit int64 // of total
 	seed  maphash.Seed
 
 	mu     sync.Mutex
-	total  int64
+	total  int64 // bytes of all parcels that have not been dropped
 	byHash map[uint64]*parcel
-	order  list.List // of *parcel; first the one to be dropped first
+	order  list.List // of *parcel; the front is the next to be dropped
 }
 
-// parcel is a body on its way to some clients.
+// parcel is a body that is being sent to one or more clients.
 type parcel struct {
 	hash    uint64
 	size    int
-	content atomic.Pointer[[]byte] // nil once it has been dropped
+	content atomic.Pointer[[]byte] // nil once the parcel has been dropped
 	clients int
-	place   *list.Element // nil once it has been dropped
+	place   *list.Element // in outgoing.order; nil once the parcel has been dropped
 }
 
 func newOutgoing(limit int64) *outgoing {
 	return &outgoing{limit: limit, seed: maphash.MakeSeed(), byHash: make(map[uint64]*parcel)}
 }
 
-// add takes a body on. The caller forgets its own reference, sends the parcel, and then calls done.
+// add returns a parcel with the body. The caller must not keep content itself, and must call done
+// once it has sent the parcel.
 func (o *outgoing) add(content []byte) *parcel {
 	hash := maphash.Bytes(o.seed, content)
 	o.mu.Lock()
@@ -51,7 +55,7 @@ func (o *outgoing) add(content []byte) *parcel {
 	p.clients++
 	o.order.MoveToBack(p.place)
 	o.mu.Unlock()
-	if held := p.content.Load(); held != nil && bytes.Equal(*held, content) { // which takes too long for the lock
+	if held := p.content.Load(); held != nil && bytes.Equal(*held, content) { // without the lock, as it takes long
 		return p
 	}
 	o.done(p)
@@ -60,7 +64,8 @@ func (o *outgoing) add(content []byte) *parcel {
 	return o.insert(hash, content)
 }
 
-// insert adds a parcel, in the place of another one with the same hash, and drops others to make room.
+// insert adds a parcel and drops others to make room. A later add finds this parcel, and not
+// another one that has the same hash.
 func (o *outgoing) insert(hash uint64, content []byte) *parcel {
 	p := &parcel{hash: hash, size: len(content), clients: 1}
 	p.content.Store(&content)
@@ -73,7 +78,7 @@ func (o *outgoing) insert(hash uint64, content []byte) *parcel {
 	return p
 }
 
-// done ends the sending of a parcel to one client.
+// done drops a parcel unless it is being sent to another client.
 func (o *outgoing) done(p *parcel) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -82,6 +87,7 @@ func (o *outgoing) done(p *parcel) {
 	}
 }
 
+// drop removes a parcel and lets go of its content.
 func (o *outgoing) drop(p *parcel) {
 	o.order.Remove(p.place)
 	o.total -= int64(p.size)
@@ -92,7 +98,8 @@ func (o *outgoing) drop(p *parcel) {
 	}
 }
 
-// copy copies what comes at a position to buf, and returns how many bytes it copied; 0 after the parcel has been dropped.
+// copy copies the content from position at on to buf and returns the number of bytes copied, which
+// is 0 if the parcel has been dropped.
 func (p *parcel) copy(buf []byte, at int) int {
 	content := p.content.Load()
 	if content == nil {
@@ -127,7 +134,7 @@ func (c *call) send(status int, content []byte) {
 			c.cut()
 		}
 		if _, err := c.w.Write(buf[:n]); err != nil {
-			return // the client has gone
+			return // the client has disconnected, or its deadline has passed
 		}
 		at += n
 	}

@@ -6,30 +6,32 @@ import (
 )
 
 const (
-	// paceStep is how much later than needed a deadline is set, so that it need not be moved with every few bytes.
+	// paceStep is added to each deadline, so that the deadline need not move with every few bytes.
 	paceStep = time.Second
-	// maxBuffered is how many bytes can lie between this process and a client without a sign of whether the client takes them: what
-	// systems and HTTP/2 windows commonly hold before a write waits, or goes on.
+	// maxBuffered is the number of bytes that operating systems and HTTP/2 windows commonly buffer
+	// between this process and a client. For these, nothing shows whether the client reads them.
 	maxBuffered = 2 << 20
 )
 
-// pace is the time that a client has to send or to take a body, on average over a while: Options.BodyTimeout and, for each byte, the
-// time that Options.MinRate gives it. Only waiting for the client uses this time up, and slow storage does not. Time that is left over
-// adds up to a limit, so that a client that was fast cannot stall for long.
+// pace is the time that a client has to send or to read a body. It begins with Options.BodyTimeout,
+// and each byte adds the time that Options.MinRate allows for it. Only waiting for the client uses
+// up time; slow storage does not. Unused time is limited, so that a client that was fast cannot
+// stall for long.
 //
-// Bytes that are sent are counted when they are handed to the system, which is early by what it holds for the client. So a client may
-// use up the time of maxBuffered bytes more.
+// A byte that is sent counts when the operating system takes it, which may be long before the
+// client reads it. So the limit of a client that reads includes the time for maxBuffered bytes.
 type pace struct {
 	rc      *http.ResponseController
-	set     func(*http.ResponseController, time.Time) error
-	timeout time.Duration // not positive: no limit
-	rate    int64         // bytes per second
-	limit   time.Duration // of left
-	left    time.Duration
-	began   time.Time // the present wait
-	until   time.Time // the deadline in force; zero if none is
+	set     func(*http.ResponseController, time.Time) error // sets the read or the write deadline
+	timeout time.Duration                                   // not positive: no deadlines
+	rate    int64                                           // bytes per second
+	limit   time.Duration                                   // of left
+	left    time.Duration                                   // time that has not been used
+	began   time.Time                                       // when the present wait began
+	until   time.Time                                       // the deadline in force, or zero
 }
 
+// newPace returns a pace that lacks set.
 func newPace(rc *http.ResponseController, o *Options) pace {
 	return pace{rc: rc, timeout: o.BodyTimeout, rate: o.MinRate, limit: o.BodyTimeout, left: o.BodyTimeout}
 }
@@ -41,7 +43,7 @@ func receiving(rc *http.ResponseController, o *Options) pace {
 	return p
 }
 
-// sending returns the pace of a client that takes a body.
+// sending returns the pace of a client that reads a body.
 func sending(rc *http.ResponseController, o *Options) pace {
 	p := newPace(rc, o)
 	p.set = (*http.ResponseController).SetWriteDeadline
@@ -49,15 +51,16 @@ func sending(rc *http.ResponseController, o *Options) pace {
 	return p
 }
 
-// of returns the time that n bytes may take.
+// of returns the time that the minimum rate allows for n bytes.
 func (p *pace) of(n int64) time.Duration {
 	return time.Duration(min(n, 1<<30)) * time.Second / time.Duration(p.rate)
 }
 
-// add gives the client the time for n bytes.
+// add adds the time for n bytes.
 func (p *pace) add(n int64) { p.left = min(p.left+p.of(n), p.limit) }
 
-// begin begins a wait for the client: a read or write of the connection fails when the time is up.
+// begin is called before a read or write that may wait for the client. The read or write fails once
+// the time has been used up.
 func (p *pace) begin() {
 	if p.timeout <= 0 {
 		return
@@ -69,13 +72,13 @@ func (p *pace) begin() {
 	}
 	until := want.Add(min(paceStep, p.timeout))
 	if p.set(p.rc, until) != nil {
-		p.timeout = 0 // not every ResponseWriter has deadlines
+		p.timeout = 0 // this ResponseWriter has no deadlines
 		return
 	}
 	p.until = until
 }
 
-// end ends a wait.
+// end is called after that read or write.
 func (p *pace) end() {
 	if p.timeout > 0 {
 		p.left -= time.Since(p.began)

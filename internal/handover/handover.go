@@ -10,7 +10,7 @@ import (
 
 // Claim is the part of the storage's memory that the manifest of one request takes. The handler
 // passes an empty claim, the zero value, to the storage, which fills it. The handler closes it once
-// it counts the manifest itself. The methods are safe for concurrent use, and the receiver may be nil.
+// it counts the manifest itself. The methods are safe for concurrent use. The receiver may be nil.
 type Claim struct {
 	mu      sync.Mutex
 	closed  bool
