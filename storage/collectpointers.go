@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -130,7 +131,12 @@ func (p *pointerCollector) tag(ctx context.Context, info Info) error {
 		return err
 	}
 	// A tag that others move all the time is never old.
-	over := func(n next) bool { return p.old(t.modTime) || !n.Time.IsZero() && p.old(n.Time) }
+	over := func(n next) bool {
+		if n.Lead != "" && time.Since(n.Time) < claimTime {
+			return false // its push may have completed its lead, and conditional changes wait for it
+		}
+		return p.old(t.modTime) || !n.Time.IsZero() && p.old(n.Time)
+	}
 	if slices.ContainsFunc(t.Next, over) && !p.opts.DryRun {
 		_, err := p.s.takeBack(ctx, p.repo, tag, t, over)
 		if err == nil {

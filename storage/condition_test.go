@@ -366,6 +366,37 @@ func TestConditionalPushDies(t *testing.T) {
 	}
 }
 
+// TestCollectorsLeaveDecidedPushes: a collector without grace does not let others change a tag that
+// a push of several tags is about to move, once the push has moved the first of them.
+func TestCollectorsLeaveDecidedPushes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		halfWay := 0
+		for n := 0; ; n++ {
+			driver := newMemory(t)
+			s := newStore(t, driver, nil)
+			c := newConditional(t, s)
+			require.NoError(t, c.put(t.Context(), s, "old", tags("s", "t")))
+			old := expects(c.digest("old"))
+			faulty := storagetest.NewFaulty(driver, nil)
+			dying := newStore(t, faulty, nil)
+			faulty.CutAfter(n)
+			if c.put(t.Context(), dying, "new", taggedIf("", old, "s", "t")) == nil {
+				break
+			}
+			if c.at(s, "s", "old", "new") == "old" || c.at(s, "t", "old", "new") == "new" {
+				continue
+			}
+			halfWay++
+			collected(t, s, &storage.CollectOptions{Grace: -1})
+			err := c.put(t.Context(), s, "next", taggedIf("", old, "t"))
+			require.ErrorIs(t, err, registry.ErrUnavailable)
+			time.Sleep(time.Minute)
+			require.NoError(t, c.put(t.Context(), s, "next", taggedIf("", old, "t")))
+		}
+		require.Positive(t, halfWay)
+	})
+}
+
 // TestConditionOfTagThatLeadsNowhere: readers do not find it, so it can be created.
 func TestConditionOfTagThatLeadsNowhere(t *testing.T) {
 	driver := newMemory(t)
