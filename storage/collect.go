@@ -26,7 +26,8 @@ import (
 // CollectOptions are the options of [Store.Collect]. nil is the zero CollectOptions.
 type CollectOptions struct {
 	// Grace is how long content that nothing names is left alone. Nothing is lost without it, but then a push may be told that a blob which it has
-	// just sent is not there, and must send it again. Default: Options.Grace; negative: none.
+	// just sent is not there, and must send it again. If the Stores have a grace of two minutes or
+	// more, on which a refused push relies, that may happen several times in a row. Default: Options.Grace; negative: none.
 	Grace time.Duration
 	// Untagged removes manifests that no tag points at, that no other manifest of the repository names, and that are not referrers of a manifest
 	// which is there. What they alone have named goes too, part of it in the next collection. Default: they stay.

@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
@@ -22,6 +25,7 @@ type client struct {
 // roles are what actors do.
 var roles = map[string]func(c *client, ctx context.Context){
 	"pusher": (*client).pushSome, "mover": (*client).moveTag, "uploader": (*client).uploadSome, "puller": (*client).pullSome,
+	"changer": (*client).changeTags,
 	"deleter": (*client).deleteSome, "undoer": (*client).undoSome, "mounter": (*client).mountSome,
 }
 
@@ -33,6 +37,10 @@ var themes = map[string][]string{
 	"again": {"pusher", "pusher", "deleter", "deleter"},
 	"undo":  {"undoer", "undoer", "deleter", "deleter", "pusher"},
 	"whole": {"pusher", "pusher", "deleter", "deleter"},
+	// Those in mixes: tags are changed on conditions; a tag moves to and fro between manifests that
+	// are deleted.
+	"conditions": {"changer"},
+	"pointers":   {"mover", "mover", "pusher", "deleter", "deleter"},
 	// A referrer and its subject come and go, beside collectors who want the referrer.
 	"referrers": {"pusher", "pusher", "pusher", "pusher", "deleter"},
 }
@@ -55,7 +63,19 @@ func (w *world) cast(seed uint64) {
 			a.stalls = append(a.stalls, stall{at: 1, calls: w.s.rnd.IntN(150)})
 		}
 	}
+	if w.mode.theme == "pointers" {
+		for _, a := range w.s.actors {
+			if a.name == "deleter" {
+				w.stallRemoval(a)
+			}
+		}
+	}
 	w.castCollectors(seed)
+}
+
+// stallRemoval lets an actor stall before it removes something that leads to a manifest.
+func (w *world) stallRemoval(a *actor) {
+	a.stalls = append(a.stalls, stall{op: "Delete", in: []string{"/t/", "/x/"}[w.s.rnd.IntN(2)], at: 1 + w.s.rnd.IntN(2), calls: 20 + w.s.rnd.IntN(80)})
 }
 
 func (c *client) repo() string { return c.w.places[c.rnd.IntN(4*len(c.w.places)-1)/4] }
@@ -108,6 +128,9 @@ func (c *client) push(ctx context.Context, repo string, m int, tag string) {
 }
 
 func (c *client) tryPush(ctx context.Context, repo string, m int, tag string) error {
+	if c.w.mode.grace == "day" && c.rnd.IntN(2) == 0 {
+		return c.pushBlindly(ctx, repo, m, tag)
+	}
 	ensured := c.w.s.tick(c.actor, "pushes %s manifest %d", repo, m)
 	for _, b := range c.w.mans[m].blobs {
 		if err := c.ensureBlob(ctx, repo, b); err != nil {
@@ -122,6 +145,30 @@ func (c *client) tryPush(ctx context.Context, repo string, m int, tag string) er
 			}
 		}
 		if err := c.tryPush(ctx, repo, child, ""); err != nil {
+			return err
+		}
+	}
+	return c.put(ctx, repo, m, tag, ensured)
+}
+
+// pushBlindly pushes a manifest, and if it is refused sends what the answer names, no more, and
+// pushes the manifest again.
+func (c *client) pushBlindly(ctx context.Context, repo string, m int, tag string) error {
+	err := c.put(ctx, repo, m, tag, 0)
+	var refused *registry.Error
+	if !errors.Is(err, registry.ErrManifestBlobUnknown) || !errors.As(err, &refused) {
+		return err
+	}
+	ensured := c.w.s.tick(c.actor, "sends what was missing")
+	for _, d := range refused.Detail().([]digest.Digest) {
+		if child := c.w.number(d); child >= 0 {
+			err = c.tryPush(ctx, repo, child, "")
+		} else {
+			err = c.upload(ctx, repo, slices.IndexFunc(c.w.blobs, func(b fixtureBlob) bool { return b.desc.Digest == d }))
+		}
+		if err != nil {
+			c.w.unexpected(c.actor, "send what was missing", err, registry.ErrUploadUnknown, registry.ErrRangeInvalid,
+				registry.ErrManifestBlobUnknown, registry.ErrTagExists)
 			return err
 		}
 	}
@@ -294,7 +341,7 @@ func (c *client) deleteSome(ctx context.Context) {
 		var err error
 		n := c.rnd.IntN(7)
 		switch c.w.mode.theme {
-		case "tags":
+		case "tags", "pointers":
 			n = c.rnd.IntN(5)
 		case "again":
 			n = 2 + c.rnd.IntN(3)

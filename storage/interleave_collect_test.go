@@ -15,9 +15,10 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// graces are how long collectors leave alone what nothing names, in the ways of a run: not at all, for a few dozen calls, and for longer
-// than any run.
-var graces = map[string]time.Duration{"none": -1, "short": 40 * step, "day": storage.DefaultGrace}
+// graces are those of the Stores, in the ways of a run: none, a few dozen calls, and more than any
+// run takes. With "mixed", collectors have none although the pushes rely on a day, so these may be
+// refused several times in a row; nothing else may suffer.
+var graces = map[string]time.Duration{"none": -1, "short": 40 * step, "day": storage.DefaultGrace, "mixed": storage.DefaultGrace}
 
 // castCollectors adds collectors, most often two.
 func (w *world) castCollectors(seed uint64) {
@@ -34,6 +35,9 @@ func (w *world) castCollectors(seed uint64) {
 			a := w.s.actors[len(w.s.actors)-1]
 			a.stalls = append(a.stalls, stall{op: []string{"Put", "Delete", "Delete"}[w.s.rnd.IntN(3)], in: "/m/", at: 1 + w.s.rnd.IntN(2), calls: 400})
 		}
+		if w.mode.theme == "pointers" {
+			w.stallRemoval(w.s.actors[len(w.s.actors)-1])
+		}
 	}
 }
 
@@ -41,8 +45,12 @@ func (w *world) castCollectors(seed uint64) {
 func (c *client) collectSome(ctx context.Context) {
 	for range 1 + c.rnd.IntN(3) {
 		c.w.s.tick(c.actor, "collects")
+		var grace time.Duration // that of the Store
+		if c.w.mode.grace == "mixed" {
+			grace = -1
+		}
 		r, err := c.store.Collect(ctx, &storage.CollectOptions{
-			Untagged: c.w.mode.untagged && c.rnd.IntN(3) > 0, Parallel: []int{1, 2, 16}[c.rnd.IntN(3)], DryRun: c.rnd.IntN(16) == 0, Memory: 1 << 16,
+			Grace: grace, Untagged: c.w.mode.untagged && c.rnd.IntN(3) > 0, Parallel: []int{1, 2, 16}[c.rnd.IntN(3)], DryRun: c.rnd.IntN(16) == 0, Memory: 1 << 16,
 		})
 		c.w.unexpected(c.actor, "collect", err)
 		if err != nil {
@@ -54,12 +62,19 @@ func (c *client) collectSome(ctx context.Context) {
 	}
 }
 
-// collectAlone collects without grace, beside nobody or those that stall.
-func (w *world) collectAlone(ctx context.Context) error {
-	r, err := w.eyes.Collect(ctx, &storage.CollectOptions{Grace: -1, Untagged: w.mode.untagged, Memory: 1 << 16})
-	if graces[w.mode.grace]/2 >= remembered {
-		w.graceless = append(w.graceless, w.s.tick(nil, ""))
+// collectBeside collects beside those that stall: without grace, unless pushes rely on one.
+func (w *world) collectBeside(ctx context.Context) error {
+	if w.mode.grace == "day" {
+		return w.collect(ctx, graces["day"])
 	}
+	return w.collect(ctx, -1)
+}
+
+// collectAlone collects without grace, beside nobody.
+func (w *world) collectAlone(ctx context.Context) error { return w.collect(ctx, -1) }
+
+func (w *world) collect(ctx context.Context, grace time.Duration) error {
+	r, err := w.eyes.Collect(ctx, &storage.CollectOptions{Grace: grace, Untagged: w.mode.untagged, Memory: 1 << 16})
 	if err == nil {
 		w.s.tick(&actor{name: "alone"}, "collected: %+v", r.Removed)
 	}

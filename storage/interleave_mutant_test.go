@@ -28,6 +28,7 @@ type mutant struct {
 	unawaited           bool           // that a subject is awaited is not written
 	blind               string         // the actors who do not see where a tag is about to point
 	from                uint64         // the seed to begin with: a rare one is not seen in the thousands before it
+	mix                 string         // the theme of all runs, if it is not ""
 
 	seen *sync.Map // of lost, as they were put
 }

@@ -20,8 +20,9 @@ func TestInterleavedMutants(t *testing.T) {
 		"manifests are written whatever is there":             {unconditionalPut: keys(`^r/[^/]*/m/`)},
 		"manifests are removed whatever is there":             {unconditionalDelete: keys(`^r/[^/]*/m/`)},
 		"tags are written whatever is there":                  {unconditionalPut: keys(`^r/[^/]*/t/`), from: 200},
-		"tags are removed whatever is there":                  {unconditionalDelete: keys(`^r/[^/]*/t/`), from: 14200},
-		"back references are removed whatever is there":       {unconditionalDelete: keys(`^r/[^/]*/x/`), from: 11900},
+		"tags are changed on conditions whatever is there":    {unconditionalPut: keys(`^r/[^/]*/t/`), mix: "conditions"},
+		"tags are removed whatever is there":                  {unconditionalDelete: keys(`^r/[^/]*/t/`), mix: "pointers"},
+		"back references are removed whatever is there":       {unconditionalDelete: keys(`^r/[^/]*/x/`), mix: "pointers"},
 		"entries of referrers are removed whatever is there":  {unconditionalDelete: keys(`^r/[^/]*/f/`), from: 790},
 		"nobody sees that data are condemned":                 {unseen: keys(`^dead/`), from: 460},
 		"nobody sees that data are gone":                      {lost: keys(`^data/`)},
@@ -40,8 +41,8 @@ func TestInterleavedMutants(t *testing.T) {
 			calls := 0
 			for seed := range uint64(limit) {
 				seed += m.from
-				r := runSeed(t, f, random, seed, &m, false)
-				if calls += r.calls; r.err != nil && runSeed(t, f, random, seed, nil, false).err == nil {
+				r := runSeed(t, f, random, m.mix, seed, &m, false)
+				if calls += r.calls; r.err != nil && runSeed(t, f, random, m.mix, seed, nil, false).err == nil {
 					t.Logf("found with seed %d, after %d calls: %v", seed, calls, r.err)
 					return
 				}

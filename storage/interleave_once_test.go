@@ -10,9 +10,10 @@ import (
 const remembered = time.Minute
 
 // checkOnce demands of a push that was refused, after it had sent all that its manifest names, that it was not refused before, unless that
-// is long ago, or somebody has deleted something meanwhile, or collected without the grace that the pushes rely on.
+// is long ago or somebody has deleted something meanwhile. The rule needs collectors that keep the
+// grace of the Stores.
 func (w *world) checkOnce(o *op) error {
-	if !o.refused || o.kind != opPut || o.ensured == 0 {
+	if !o.refused || o.kind != opPut || o.ensured == 0 || w.mode.grace == "mixed" {
 		return nil
 	}
 	// Who has found a child there has not sent what that names. A tag that is kept is refused if a user has deleted any of it.
@@ -21,8 +22,7 @@ func (w *world) checkOnce(o *op) error {
 	}
 	for _, before := range w.ops {
 		if before.actor != o.actor || before.repo != o.repo || before.man != o.man || before.kind != opPut || !before.refused ||
-			before.end >= o.ensured || o.to.Sub(before.from) >= remembered || w.interfered(o.repo, o.man, before.start) ||
-			slices.ContainsFunc(w.graceless, func(at int) bool { return at > before.start }) {
+			before.end >= o.ensured || o.to.Sub(before.from) >= remembered || w.interfered(o.repo, o.man, before.start) {
 			continue
 		}
 		return fmt.Errorf("%s was refused twice, within %v", w.text(o), o.to.Sub(before.from))

@@ -32,11 +32,12 @@ type run struct {
 	acks  int
 }
 
-// runSeed runs one seed, in a bubble of its own, which begins at the same time each time.
-func runSeed(t *testing.T, f *fixture, random *seeded, seed uint64, broken *mutant, detail bool) (r run) {
+// runSeed runs one seed, in a bubble of its own, which begins at the same time each time. mix is
+// the theme; the seed decides on it if mix is "".
+func runSeed(t *testing.T, f *fixture, random *seeded, mix string, seed uint64, broken *mutant, detail bool) (r run) {
 	synctest.Test(t, func(t *testing.T) {
 		random.seed(seed)
-		w := newWorld(t, f, seed, broken, detail)
+		w := newWorld(t, f, mix, seed, broken, detail)
 		r.err = w.run(t.Context())
 		r.story, r.calls, r.acks = "", w.s.calls, w.acks
 		if r.err != nil || detail {
@@ -46,7 +47,7 @@ func runSeed(t *testing.T, f *fixture, random *seeded, seed uint64, broken *muta
 	return r
 }
 
-func newWorld(t *testing.T, f *fixture, seed uint64, broken *mutant, detail bool) *world {
+func newWorld(t *testing.T, f *fixture, mix string, seed uint64, broken *mutant, detail bool) *world {
 	raw := newMemory(t)
 	w := &world{fixture: f, raw: raw, s: newSchedule(seed, raw)}
 	w.s.detail = detail
@@ -55,16 +56,26 @@ func newWorld(t *testing.T, f *fixture, seed uint64, broken *mutant, detail bool
 		history: rnd.IntN(3) == 0, untagged: rnd.IntN(3) == 0, keep: rnd.IntN(4) == 0,
 		grace: []string{"none", "none", "none", "short", "day"}[rnd.IntN(5)], expiring: rnd.IntN(4) == 0,
 	}
+	if w.mode.grace == "day" && seed%4 == 1 {
+		w.mode.grace = "mixed"
+	}
 	w.mode.theme = []string{"all", "all", "tags", "again", "bytes", "bytes", "undo", "whole"}[rnd.IntN(8)]
 	if seed%8 == 7 {
 		w.mode.theme = "referrers"
+	}
+	if mix != "" {
+		w.mode.theme = mix
 	}
 	switch w.mode.theme {
 	case "undo":
 		w.mode.history = true
 	case "bytes":
 		w.mode.grace = "none"
-	case "referrers":
+	case "conditions":
+		// A push whose tag a collector removes, because it takes the manifest for one without tags,
+		// may be acknowledged beside another that has created the tag since.
+		w.mode.untagged = false
+	case "referrers", "pointers":
 		w.mode.grace, w.mode.untagged = "none", true
 	}
 	w.s.tick(&actor{name: "mode"}, "%+v", w.mode)
@@ -103,6 +114,11 @@ func (w *world) focus(rnd *mathrand.Rand) {
 		w.images = []int{[]int{0, 2}[rnd.IntN(2)]}
 	case "referrers":
 		w.places, w.images = w.repos[:1], []int{0, 0, 3}
+	case "conditions":
+		w.ownFixture()
+		w.places = w.repos[:1]
+	case "pointers": // a tag leaves a manifest and returns to it while that is deleted
+		w.places, w.labels, w.images = w.repos[:1], w.tags[:1], []int{0, 1}
 	}
 }
 
@@ -125,9 +141,14 @@ func (w *world) run(ctx context.Context) error {
 			return err
 		}
 	}
+	if w.mode.grace == "day" {
+		if err := w.age(ctx, alone); err != nil {
+			return err
+		}
+	}
 	w.s.run(ctx, func() {
 		if w.s.rnd.IntN(2) == 0 {
-			w.s.fail(w.collectAlone(ctx))
+			w.s.fail(w.collectBeside(ctx))
 			w.s.fail(w.check())
 		}
 	})
@@ -137,11 +158,25 @@ func (w *world) run(ctx context.Context) error {
 	return w.after(ctx, alone)
 }
 
+// age lets what is there become so old that the grace is over for it, or soon will be: also blobs
+// that no manifest names.
+func (w *world) age(ctx context.Context, alone *client) error {
+	for _, m := range w.images {
+		for _, b := range w.mans[m].blobs {
+			if err := alone.upload(ctx, w.places[0], b); err != nil {
+				return err
+			}
+		}
+	}
+	time.Sleep(graces["day"] - time.Duration(w.s.rnd.IntN(60))*step)
+	return nil
+}
+
 // after checks what is left when all have ended or died, and after collections that nobody is beside.
 func (w *world) after(ctx context.Context, alone *client) error {
 	alone.actor.name = "after"
 	w.s.over = false
-	if err := w.check(); err != nil {
+	if err := errors.Join(w.check(), w.checkChanges(ctx)); err != nil {
 		return fmt.Errorf("at the end: %w", err)
 	}
 	for range 2 {
@@ -192,8 +227,9 @@ func variable(t *testing.T, name string, otherwise int) int {
 // TestInterleaved runs many seeds.
 func TestInterleaved(t *testing.T) {
 	f, random := newFixture(), seededRandomness(t)
+	mix := os.Getenv("REGISTRYKIT_INTERLEAVE_MIX")
 	if seed := variable(t, "REGISTRYKIT_INTERLEAVE_SEED", -1); seed >= 0 {
-		r := runSeed(t, f, random, uint64(seed), nil, true)
+		r := runSeed(t, f, random, mix, uint64(seed), nil, true)
 		t.Log(r.story)
 		require.NoError(t, r.err)
 		return
@@ -205,10 +241,10 @@ func TestInterleaved(t *testing.T) {
 	calls, acks, begun := 0, 0, time.Now()
 	seeds = variable(t, "REGISTRYKIT_INTERLEAVE_SEEDS", seeds)
 	for seed := range uint64(seeds) {
-		r := runSeed(t, f, random, seed, nil, false)
+		r := runSeed(t, f, random, "", seed, nil, false)
 		if r.err != nil {
 			for range 10 { // with all that there is to tell; once is enough but for chance, see TestInterleavedAgain
-				if again := runSeed(t, f, random, seed, nil, true); again.err != nil {
+				if again := runSeed(t, f, random, "", seed, nil, true); again.err != nil {
 					r = again
 					break
 				}
@@ -221,6 +257,30 @@ func TestInterleaved(t *testing.T) {
 	t.Logf("%d seeds, %d storage calls, %d changes acknowledged and checked, %v", seeds, calls, acks, time.Since(begun).Round(time.Millisecond))
 }
 
+// mixes are themes that no seed chooses, so that they leave what seeds do as it was.
+var mixes = []string{"pointers", "conditions"}
+
+// TestInterleavedMixes runs the mixes, each with a tenth of the seeds. With
+// REGISTRYKIT_INTERLEAVE_MIX and REGISTRYKIT_INTERLEAVE_SEED, TestInterleaved runs one of them.
+func TestInterleavedMixes(t *testing.T) {
+	f, random := newFixture(), seededRandomness(t)
+	seeds := 1500
+	if testing.Short() {
+		seeds = 150
+	}
+	seeds = variable(t, "REGISTRYKIT_INTERLEAVE_SEEDS", seeds) / 10
+	for _, mix := range mixes {
+		t.Run(mix, func(t *testing.T) {
+			for seed := range uint64(seeds) {
+				if r := runSeed(t, f, random, mix, seed, nil, false); r.err != nil {
+					again := runSeed(t, f, random, mix, seed, nil, true)
+					require.NoError(t, r.err, "seed %d\n%s", seed, again.story)
+				}
+			}
+		})
+	}
+}
+
 // TestInterleavedAgain: a seed decides all of a run, but for what a collection reads again, which depends on the hashes of package hash/maphash: of
 // three runs two are alike.
 func TestInterleavedAgain(t *testing.T) {
@@ -229,7 +289,7 @@ func TestInterleavedAgain(t *testing.T) {
 	for seed := range uint64(25) {
 		var stories []string
 		for range 3 {
-			stories = append(stories, versions.ReplaceAllString(runSeed(t, f, random, seed, nil, true).story, "["))
+			stories = append(stories, versions.ReplaceAllString(runSeed(t, f, random, "", seed, nil, true).story, "["))
 		}
 		require.NotEmpty(t, stories[0])
 		require.True(t, stories[0] == stories[1] || stories[1] == stories[2] || stories[0] == stories[2], "seed %d", seed)

@@ -142,11 +142,11 @@ type world struct {
 	labels []string
 
 	ops     []*op
+	changes []*change
 	refused []op // pushes that were refused
 	acks    int
 
 	collections int
-	graceless   []int // when somebody collected without grace although all Stores have one
 }
 
 // mode is how a run is.

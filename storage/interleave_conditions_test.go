@@ -1,0 +1,135 @@
+package storage_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/registrykit/registry"
+)
+
+// change is a change of a tag on the condition that it is what its actor has read.
+type change struct {
+	op     *op
+	was    int // the manifest that was read, or absent
+	to     int // the manifest that is pushed
+	failed bool
+}
+
+// changeTags reads tags, and moves or creates them on the condition that they still are what was
+// read. Each push is of a manifest that nobody else pushes.
+func (c *client) changeTags(ctx context.Context) {
+	for range 2 + c.rnd.IntN(3) {
+		repo, tags := c.repo(), c.w.labels[:1+c.rnd.IntN(len(c.w.labels))]
+		was, err := c.readTags(ctx, repo, tags)
+		if slices.Contains(was, absent) { // others see what several creations leave for a moment
+			tags, was = tags[:1], was[:1]
+		}
+		if err == nil {
+			err = c.putTagsIf(ctx, repo, tags, was)
+		}
+		if errors.Is(err, errOver) {
+			return
+		}
+	}
+}
+
+// readTags returns the manifests that tags point at.
+func (c *client) readTags(ctx context.Context, repo string, tags []string) (was []int, err error) {
+	for _, tag := range tags {
+		got, err := c.store.GetManifest(ctx, repo, byTag(tag))
+		switch {
+		case err == nil:
+			was = append(was, c.w.number(got.Descriptor.Digest))
+		case errors.Is(err, registry.ErrManifestUnknown):
+			was = append(was, absent)
+		default:
+			c.w.unexpected(c.actor, "read a tag", err)
+			return nil, err
+		}
+	}
+	return was, nil
+}
+
+func (c *client) putTagsIf(ctx context.Context, repo string, tags []string, was []int) error {
+	ensured := c.w.s.tick(c.actor, "changes %s:%v, which are %v", repo, tags, was)
+	if err := c.ensureBlob(ctx, repo, 0); err != nil {
+		return err
+	}
+	m := len(c.w.mans)
+	c.w.image(fmt.Sprint(m), -1, 0)
+	opts := &registry.PutOptions{}
+	var changes []*change
+	for i, tag := range tags {
+		opts.Tags = append(opts.Tags, registry.TagPut{Name: tag, If: c.w.expecting(was[i])})
+		o := c.w.begin(op{actor: c.actor, kind: opPut, repo: repo, man: m, tag: tag, ensured: ensured})
+		changes = append(changes, &change{op: o, was: was[i], to: m})
+	}
+	c.w.changes = append(c.w.changes, changes...)
+	man := c.w.mans[m]
+	_, err := c.store.PutManifest(ctx, repo, man.desc.MediaType, man.content, opts)
+	if errors.Is(err, registry.ErrUnavailable) {
+		return err // a push half-way is in the way; as if this one had died
+	}
+	for _, ch := range changes {
+		ch.failed = errors.Is(err, registry.ErrPreconditionFailed)
+		c.w.ended(ch.op, err, registry.ErrPreconditionFailed, registry.ErrManifestBlobUnknown)
+	}
+	return err
+}
+
+// expecting is the condition that a tag points at a manifest, or is absent.
+func (w *world) expecting(m int) *registry.Condition {
+	if m == absent {
+		return &registry.Condition{NoneMatch: []digest.Digest{registry.AnyDigest}}
+	}
+	return &registry.Condition{Match: []digest.Digest{w.mans[m].desc.Digest}}
+}
+
+// checkChanges demands, when nobody changes tags any more, that no acknowledged change was lost:
+// what a push has set is there, or has been replaced once, by somebody who had read it. A tag was
+// created once at most, as nobody deletes it.
+func (w *world) checkChanges(ctx context.Context) error {
+	for _, ch := range w.changes {
+		at, text := absent, w.text(ch.op)
+		got, err := w.eyes.GetManifest(ctx, ch.op.repo, byTag(ch.op.tag))
+		if err == nil {
+			at = w.number(got.Descriptor.Digest)
+		} else if !errors.Is(err, registry.ErrManifestUnknown) {
+			return err
+		}
+		acked, maybe, created := 0, 0, 0
+		for _, other := range w.changes {
+			switch o := other.op; {
+			case o.repo != ch.op.repo || o.tag != ch.op.tag:
+			case other.was == absent && o.acked:
+				created++
+			case other.was == ch.to && o.acked:
+				acked++
+			case other.was == ch.to && o.end == 0: // died, or as good as that
+				maybe++
+			}
+		}
+		switch {
+		case created > 1:
+			return fmt.Errorf("%s:%s was created %d times", ch.op.repo, ch.op.tag, created)
+		case ch.failed && (at == ch.to || acked > 0):
+			return fmt.Errorf("%s has failed, and was done", text)
+		case acked > 1 || acked > 0 && at == ch.to:
+			return fmt.Errorf("%s was replaced by %d, and the tag is %d", text, acked, at)
+		case ch.op.acked && acked+maybe == 0 && at != ch.to:
+			return fmt.Errorf("%s was lost: the tag is %d", text, at)
+		}
+	}
+	return nil
+}
+
+// ownFixture lets the actors of a run add manifests to the fixture.
+func (w *world) ownFixture() {
+	own := *w.fixture
+	own.mans = slices.Clone(own.mans)
+	w.fixture = &own
+}
