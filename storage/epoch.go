@@ -14,15 +14,23 @@ import (
 // epoch, and then removes it. A push that finds that the epochs differ begins a new one, then looks at everything, and takes marks off. So either the
 // delete finds that its mark is gone, or the push finds that something is missing. The model is internal/model/known.pml.
 
-// epochs are names of epochs, of blobs and of manifests: manifests are deleted more often, and only indexes name them. "" is the first epoch of a
-// repository. A manifest has it, too, that was pushed by somebody who did not know the epoch.
+// epochs are names of epochs, of blobs and of manifests: manifests are deleted more often, and only indexes name them. "" is an
+// epoch that is not known, and equals none: records written by versions of this package without epochs have it.
 type epochs struct {
 	Blobs     string `json:"blobs,omitempty"`
 	Manifests string `json:"manifests,omitempty"`
 }
 
-// over stands in a repository, and in no manifest, for an epoch that a delete has ended.
-const over = "over"
+const (
+	// firstEpoch is the epoch of a repository from which nothing has been deleted. A manifest whose push did not read the
+	// epoch of its repository has it, too.
+	firstEpoch = "first"
+	// over stands in a repository, and in no manifest, for an epoch that a delete has ended.
+	over = "over"
+)
+
+// firstEpochs returns the epochs of a new repository, and of a manifest whose push did not read them.
+func firstEpochs() epochs { return epochs{Blobs: firstEpoch, Manifests: firstEpoch} }
 
 // known returns the epochs with "" for those that are over.
 func (e epochs) known() epochs {
@@ -114,7 +122,8 @@ func (p *manifestPut) isWhole(m *manifestRecord) bool {
 		return false
 	}
 	blobs, manifests := p.names()
-	return (!blobs || m.Epochs.Blobs == c.Epochs.Blobs) && (!manifests || m.Epochs.Manifests == c.Epochs.Manifests)
+	same := func(a, b string) bool { return a != "" && a == b }
+	return (!blobs || same(m.Epochs.Blobs, c.Epochs.Blobs)) && (!manifests || same(m.Epochs.Manifests, c.Epochs.Manifests))
 }
 
 // names reports of what kinds the things may be that the manifest names.
@@ -126,7 +135,7 @@ func (p *manifestPut) names() (blobs, manifests bool) {
 	return blobs, manifests
 }
 
-// beginEpoch begins a new epoch of the repository in the place of each that is over and matters to the manifest. A repository that is being deleted, or
+// beginEpoch begins a new epoch of the repository in the place of each that is over, or not known, and matters to the manifest. A repository that is being deleted, or
 // not in the catalogue, is left to putRepository: if something is missing, it stays as it is.
 func (p *manifestPut) beginEpoch(ctx context.Context) error {
 	blobs, manifests := p.names()
@@ -140,14 +149,14 @@ func (p *manifestPut) beginEpoch(ctx context.Context) error {
 		}
 		c := p.repository
 		if c.version == "" || c.Deleting != nil {
-			p.epochs = epochs{}
+			p.epochs = firstEpochs()
 			return nil
 		}
 		next := *c
-		if blobs && c.Epochs.Blobs == over {
+		if blobs && c.Epochs.known().Blobs == "" {
 			next.Epochs.Blobs = nonce()
 		}
-		if manifests && c.Epochs.Manifests == over {
+		if manifests && c.Epochs.known().Manifests == "" {
 			next.Epochs.Manifests = nonce()
 		}
 		if next.Epochs != c.Epochs {

@@ -187,8 +187,11 @@ func (s *Store) putRepository(ctx context.Context, repo string, c *repositoryRec
 		}
 		if c.version == "" || c.Deleting != nil {
 			next := &repositoryRecord{Nonce: nonce(), Spared: c.Deleting != nil || c.Spared, Epochs: c.Epochs}
-			if c.Deleting != nil || probably { // what was there may be gone, or what it said
+			switch {
+			case c.Deleting != nil || probably: // what was there may be gone, or what it said
 				anythingDeleted(&next.Epochs)
+			case c.version == "":
+				next.Epochs = firstEpochs()
 			}
 			_, err = s.put(ctx, key, c.version, next, nil, Deferred)
 			var o *overtaken

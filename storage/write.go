@@ -188,7 +188,7 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 // now returns the manifest as it is. One that is probably new is not asked for, as the first write finds out if it is not: one that this process
 // has not seen there, and that comes without a tag or names a blob which this process has just put into the repository.
 func (p *manifestPut) now(ctx context.Context) (*manifestRecord, error) {
-	p.repository, p.epochs = nil, epochs{}
+	p.repository, p.epochs = nil, firstEpochs()
 	if m := p.known; m != nil {
 		p.known = nil
 		return m, nil
