@@ -42,7 +42,9 @@ func TestTagsAtOnceAreBounded(t *testing.T) {
 		require.JSONEq(t, `{"name":"a","tags":[]}`, string(c.want(200, "GET", "/v2/a/tags/list", nil).body))
 	}
 	_, err := s.Registry.Backend(anybody).PutManifest(t.Context(), "a", "", img.Manifest, tagPuts(manyTags(registry.MaxPushTags+1)))
-	require.Equal(t, 414, err.(*registry.Error).Status())
+	var refused *registry.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, 414, refused.Status())
 	require.JSONEq(t, `{"name":"a","tags":[]}`, string(c.want(200, "GET", "/v2/a/tags/list", nil).body))
 	most := manyTags(registry.MaxPushTags)
 	a := c.want(201, "PUT", put(most), img.Manifest)
