@@ -284,7 +284,7 @@ type DeleteOptions struct {
 	Keep func(tag string) bool
 	// IfUnused deletes a blob only if no manifest of the repository names it; otherwise the error is ErrDenied, and says
 	// which manifest. It is decided inside the delete, so that it holds against pushes at the same time. A manifest that history
-	// can bring back does not count. Only DeleteBlob knows it. Default: false, the blob is deleted, and manifests that name it are broken.
+	// can bring back does not count. DeleteManifest and DeleteRepository return ErrUnsupported. Default: false, the blob is deleted, and manifests that name it are broken.
 	IfUnused bool
 	// If is a condition on what is deleted: of a tag, on the digest that it points at; of a manifest
 	// or blob, on its own digest. It is decided inside the delete. If it does not hold, the error is

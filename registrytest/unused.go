@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/reference"
 )
 
 // ifUnused deletes blobs only if no manifest names them.
@@ -31,6 +32,10 @@ func (s *suite) deleteBlobIfUnused(t *testing.T) {
 		requireBlob(t, b, "a/b", blob)
 	}
 	requireError(t, b.DeleteBlob(t.Context(), "a/b", zeros, ifUnused), registry.ErrBlobUnknown)
+	for _, ref := range []reference.Ref{{Tag: "v1"}, byDigest(one.Descriptor.Digest)} {
+		requireError(t, b.DeleteManifest(t.Context(), "a/b", ref, ifUnused), registry.ErrUnsupported)
+	}
+	requireError(t, b.DeleteRepository(t.Context(), "a/b", ifUnused), registry.ErrUnsupported)
 	free := RandomBytes(5, 100)
 	s.pushBlob(t, b, "a/b", free)
 	require.NoError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(free), ifUnused))

@@ -110,6 +110,9 @@ func (s *Store) DeleteManifest(ctx context.Context, repo string, ref reference.R
 	if err := checkRef(repo, ref); err != nil {
 		return err
 	}
+	if opts != nil && opts.IfUnused {
+		return errIfUnused
+	}
 	s = s.makingSpace()
 	// Once begun, it is brought to its end.
 	ctx = context.WithoutCancel(ctx)

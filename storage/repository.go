@@ -20,6 +20,9 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	if !del.If.IsZero() {
 		return registry.ErrUnsupported.WithMessage("a repository cannot be deleted on a condition")
 	}
+	if del.IfUnused {
+		return errIfUnused
+	}
 	ctx = context.WithoutCancel(ctx)
 	if err := s.refuseRepository(ctx, repo, del.Keep); err != nil {
 		return err

@@ -13,6 +13,9 @@ import (
 // manifest as pending, then looks at the links, and takes marks off. So either the delete sees the manifest, or the push sees the mark or
 // that the blob is missing. The model is internal/model/collect.pml.
 
+// errIfUnused is the refusal of a delete that knows no DeleteOptions.IfUnused.
+var errIfUnused = registry.ErrUnsupported.WithMessage("only a blob can be deleted if it is unused")
+
 // refuseUsed returns an error if a manifest of the repository names a blob.
 //
 // Errors: registry.ErrDenied.

@@ -31,23 +31,24 @@ func (p *pages) check() error {
 	return nil
 }
 
-// around opens a registry to the pages of -cors. If everybody may do everything, it also protects
-// the registry from all others: pages that reach it by a name of their own, which only
-// -insecure-open permits, and pages that write.
+// around opens a registry to the pages of -cors, and protects it from all others: pages must not write, because rules may
+// let anonymous callers do so. If everybody may do everything, pages must not reach the registry by a name of their own either,
+// which only -insecure-open permits.
 func (p *pages) around(reg http.Handler, a *access) (http.Handler, error) {
-	if !a.restricted() {
+	anyPage := slices.Contains(p.origins, "*")
+	if !a.restricted() || !anyPage {
 		var err error
 		trusted := slices.DeleteFunc(slices.Clone(p.origins), func(origin string) bool { return origin == "*" })
 		if reg, err = middleware.SameOrigin(reg, trusted...); err != nil {
 			return nil, err
 		}
-		if !a.insecureOpen {
-			external, err := a.externalHost()
-			if err != nil {
-				return nil, err
-			}
-			reg = middleware.LocalHost(reg, external)
+	}
+	if !a.restricted() && !a.insecureOpen {
+		external, err := a.externalHost()
+		if err != nil {
+			return nil, err
 		}
+		reg = middleware.LocalHost(reg, external)
 	}
 	if len(p.origins) == 0 {
 		return reg, nil

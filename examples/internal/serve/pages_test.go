@@ -34,7 +34,10 @@ func TestPagesAround(t *testing.T) {
 		{access{}, nil, "", "GET", "", 403, ""},
 		{access{insecureOpen: true}, nil, "any.example", "PUT", "", 200, ""},
 		{access{insecureOpen: true}, nil, "any.example", "PUT", evil, 403, ""},
-		{closed, nil, "any.example", "PUT", evil, 200, ""},
+		{closed, nil, "any.example", "PUT", "", 200, ""},
+		{closed, nil, "any.example", "PUT", evil, 403, ""},
+		{closed, nil, "any.example", "GET", evil, 200, ""},
+		{closed, []string{"*"}, "any.example", "PUT", evil, 200, "*"},
 		{closed, []string{ui}, "any.example", "PUT", ui, 200, ui},
 	} {
 		p := pages{origins: row.origins}
