@@ -77,13 +77,14 @@ func TestLayers(t *testing.T) {
 		"./reference":    nil,
 		"./auth":         nil,
 		"./notification": nil,
-		".":              {module + "/auth", module + "/notification", module + "/reference"},
+		".":              {module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover"},
 		"./storage": {
-			module + "/auth", module + "/notification", module + "/reference", module + "/internal/manifest", module + "/internal/strictjson",
+			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover", module + "/internal/manifest",
+			module + "/internal/strictjson",
 		},
 		"./storage/gocloud/gcs": {
-			module + "/auth", module + "/notification", module + "/reference", module + "/internal/manifest", module + "/internal/strictjson",
-			module + "/storage",
+			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover", module + "/internal/manifest",
+			module + "/internal/strictjson", module + "/storage",
 		},
 	} {
 		for _, dep := range dependencies(t, pkg) {

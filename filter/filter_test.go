@@ -81,7 +81,7 @@ func TestAuthorize(t *testing.T) {
 		a, err := filter.Authorize(b, all, auth.Identity{Name: registrytest.DefaultOwner})
 		require.NoError(t, err)
 		return a
-	}, registrytest.Options{})
+	}, registrytest.Options{FillsOwner: true})
 }
 
 // TestAll: filters around filters.
