@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -81,7 +82,7 @@ func (c *call) headBlob() error {
 }
 
 func (c *call) getBlob() error {
-	b, err := c.backend.OpenBlob(c.req.Context(), c.op.Repository, c.op.Ref.Digest, &OpenOptions{AllowURL: true})
+	b, err := c.backend.OpenBlob(c.req.Context(), c.op.Repository, c.op.Ref.Digest, &OpenOptions{AllowURL: !c.wantsChoice()})
 	if err != nil {
 		return err
 	}
@@ -92,6 +93,18 @@ func (c *call) getBlob() error {
 		return c.writeEmpty(http.StatusTemporaryRedirect)
 	}
 	return c.serveContent(b.Descriptor, b.Body)
+}
+
+// wantsChoice reports whether what the request wants of a blob depends on entity tags, or is several ranges. Stores that clients
+// are redirected to have other entity tags, and send the whole blob instead of several ranges.
+func (c *call) wantsChoice() bool {
+	h := c.req.Header
+	for _, key := range []string{"If-Match", "If-None-Match", "If-Range"} {
+		if len(h.Values(key)) > 0 {
+			return true
+		}
+	}
+	return strings.Contains(h.Get("Range"), ",")
 }
 
 // serveContent answers with a blob or with what the request wants of it; from is nil for HEAD. Conditions and ranges are

@@ -103,7 +103,7 @@ func (p *manifestPut) confirm(ctx context.Context, m *manifestRecord) (*manifest
 		if err := p.beginEpoch(ctx); err != nil {
 			return nil, err
 		}
-		p.anySize = true // it has been accepted
+		p.anySize, p.accepted = true, true
 		if err := p.check(ctx); err != nil {
 			return nil, err
 		}

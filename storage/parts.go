@@ -2,9 +2,11 @@ package storage
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 
@@ -14,7 +16,7 @@ import (
 
 // check looks whether all that the manifest names is in the repository, and stays there.
 //
-// Errors: registry.ErrManifestBlobUnknown with all that is missing; registry.ErrManifestInvalid if a size is not the one declared.
+// Errors: registry.ErrManifestBlobUnknown with all that is missing; registry.ErrManifestInvalid if a size, or the media type of a manifest, is not the one declared.
 func (p *manifestPut) check(ctx context.Context) error {
 	refs := p.parsed.References
 	parts := make([]part, len(refs))
@@ -27,6 +29,10 @@ func (p *manifestPut) check(ctx context.Context) error {
 		if errors.Is(err, errMissing) {
 			absent[i] = !p.s.opts.Sparse && !refs[i].NonDistributable
 			return nil
+		}
+		if err == nil && m != nil && !p.accepted && misleads(refs[i], m) {
+			return registry.ErrManifestInvalid.WithMessage(
+				fmt.Sprintf("manifest invalid: %s has the media type %s and not %s", refs[i].Digest, m.MediaType, refs[i].MediaType))
 		}
 		if err == nil && size != refs[i].Size && !(p.anySize && m != nil) {
 			return registry.ErrManifestInvalid.WithMessage(
@@ -55,6 +61,19 @@ func (p *manifestPut) check(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// misleads reports whether ref states another media type than the manifest m has, whose content states none. Clients that go by
+// the one could not read what they get with the other. Somebody else may have pushed the content under that type, and the push of
+// the index is where its owner can learn of it.
+func misleads(ref manifest.Reference, m *manifestRecord) bool {
+	if ref.Kind != manifest.KindManifest || strings.EqualFold(m.MediaType, ref.MediaType) {
+		return false
+	}
+	var states struct {
+		MediaType string `json:"mediaType"`
+	}
+	return json.Unmarshal(m.content, &states) == nil && states.MediaType == ""
 }
 
 // part is something that a manifest names, as it is in the repository: a manifest or a link. The zero part is not there.

@@ -284,7 +284,7 @@ func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, c
 	if err != nil {
 		return registry.PutResult{}, err
 	}
-	p.unhide, p.anySize = true, true // it was accepted once, whatever sizes it states
+	p.unhide, p.anySize, p.accepted = true, true, true
 	res, err := p.put(ctx)
 	var e *registry.Error
 	if !errors.As(err, &e) || !errors.Is(e, registry.ErrManifestBlobUnknown) {

@@ -63,18 +63,19 @@ func refusesTags(err error) bool {
 
 // manifestPut is one push of a manifest.
 type manifestPut struct {
-	s       *Store
-	repo    string
-	content []byte
-	digest  digest.Digest
-	parsed  *manifest.Manifest
-	tags    []registry.TagPut
-	cond    *registry.Condition // on the manifest
-	by      string
-	unhide  bool     // links that a delete of the repository has hidden serve, too
-	anySize bool     // see registry.PutOptions.AcceptWrongSizes
-	found   []string // keys of what the manifest names
-	parts   []part   // what the manifest names, as the last check has found it
+	s        *Store
+	repo     string
+	content  []byte
+	digest   digest.Digest
+	parsed   *manifest.Manifest
+	tags     []registry.TagPut
+	cond     *registry.Condition // on the manifest
+	by       string
+	unhide   bool     // links that a delete of the repository has hidden serve, too
+	anySize  bool     // see registry.PutOptions.AcceptWrongSizes
+	accepted bool     // the manifest was accepted once, whatever types it states of others
+	found    []string // keys of what the manifest names
+	parts    []part   // what the manifest names, as the last check has found it
 
 	mistyped bool // see manifestRecord.Mistyped
 
