@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -19,20 +18,22 @@ import (
 // of several pushes that expect the same digest, the first that completes its move wins, and the
 // others find another digest there. The model is internal/model/tags.pml, with COND.
 //
-// A push that sets several tags on a condition moves all of them or none. The first of its moves
-// decides: it is the lead. A push that has completed its lead completes the others; before that, it
-// has moved nothing. Whoever is about to change tags on a condition looks, with its own pending
-// moves in place, for those of such pushes on the same tags: it waits for a push that has completed
-// its lead, and takes the lead of another one back, which then begins again. Changes without a
-// condition wait for nobody: they count as later than the push that they overtake. The model is
-// internal/model/leads.pml.
+// A push sets each tag once. It may have to begin again after that, since its manifest was deleted
+// or collected meanwhile. Then entry.Moved says that the push has set the tag: others have at most
+// moved it on. A tag that does not say so was deleted, by somebody who may have read what the push
+// had set, and perhaps created again. To set it once more would undo the delete, and a success
+// could be the second for one and the same condition. So the push ends with errUnknown.
+//
+// How several tags are set, all or none, is in lead.go.
 
 // maxMoved bounds entry.Moved.
 const maxMoved = 64
 
-// claimTime is for how long conditional changes of a tag wait for a push that has completed its
-// lead and not this tag. A push that takes longer has most probably died.
-const claimTime = time.Minute
+// errUnknown is what a conditional push ends with that may have changed something, and cannot tell
+// that it has set all its tags.
+var errUnknown = registry.ErrUnavailable.
+	WithMessage("whether the tags were set is not known: read them before you try again").
+	WithCause(errors.New("storage: others have removed what a conditional push has written"))
 
 // preconditionFailed is the refusal of a change of what ref names.
 func preconditionFailed(ref reference.Ref) error {
@@ -44,20 +45,21 @@ func preconditionFailed(ref reference.Ref) error {
 }
 
 // require returns an error unless a condition holds of a tag as e says. A tag whose manifest is
-// gone is not there for readers, and so not for a condition that expects nothing there.
+// gone is not there for readers, and so not for a condition that expects nothing there: dangling
+// reports that the condition holds because of that.
 //
 // Errors: registry.ErrPreconditionFailed.
-func (s *Store) require(ctx context.Context, repo, tag string, c *registry.Condition, e *entry) error {
+func (s *Store) require(ctx context.Context, repo, tag string, c *registry.Condition, e *entry) (dangling bool, err error) {
 	d := e.Descriptor.Digest
 	if c.Holds(d) {
-		return nil
+		return false, nil
 	}
 	if d != "" && c.Holds("") {
 		if m, err := s.readManifest(ctx, repo, d); err != nil || !m.readable() {
-			return err
+			return err == nil, err
 		}
 	}
-	return preconditionFailed(reference.Ref{Tag: tag})
+	return false, preconditionFailed(reference.Ref{Tag: tag})
 }
 
 // requireDigest returns an error unless a condition holds of a manifest or blob that is there.
@@ -107,24 +109,70 @@ func (p *manifestPut) foresee(ctx context.Context) error {
 	return nil
 }
 
-// meets returns an error unless the condition of a tag holds of it as now says. Once the push has
-// set the tag, the condition is met for good: over reports that somebody else has moved the tag on
-// since, so that nothing is left to do.
+// setting is what a push knows about a tag that it sets on a condition.
+type setting struct {
+	set      bool   // the push has set the tag
+	tried    *entry // the tag before a write that was refused, though it may have been done; or nil
+	dangling bool   // the condition holds because the manifest is gone that the tag points at
+}
+
+// meets returns an error unless the condition of a tag holds of it as now says. over reports that
+// the push has set the tag, and somebody else has moved it on since, so that nothing is left to do.
 //
-// Errors: registry.ErrPreconditionFailed.
+// Errors: registry.ErrPreconditionFailed, errUnknown.
 func (p *manifestPut) meets(ctx context.Context, put registry.TagPut, now *entry) (over bool, err error) {
 	if put.If.IsZero() {
 		return false, nil
 	}
-	if p.hasSet(put.Name, now) {
-		return now.Descriptor.Digest != "" && now.Descriptor.Digest != p.digest, nil
-	}
-	err = p.s.require(ctx, p.repo, put.Name, put.If, now)
+	set, err := p.holds(ctx, put, now)
 	if p.decided && errors.Is(err, registry.ErrPreconditionFailed) {
-		// A change without a condition has come after the lead.
+		err = errUnknown
+	}
+	return set && now.Descriptor.Digest != p.digest, err
+}
+
+// holds reports whether the push has set a tag, as now says. If it has not, holds returns an error
+// unless the condition of the tag holds.
+//
+// Errors: registry.ErrPreconditionFailed, errUnknown.
+func (p *manifestPut) holds(ctx context.Context, put registry.TagPut, now *entry) (set bool, err error) {
+	s := p.settings[put.Name]
+	switch {
+	case p.hasSet(put, now):
 		return true, nil
+	case s.set:
+		return false, errUnknown
+	}
+	s.dangling, err = p.s.require(ctx, p.repo, put.Name, put.If, now)
+	failed := errors.Is(err, registry.ErrPreconditionFailed)
+	if s.tried == nil || err != nil && !failed {
+		return false, err
+	}
+	if now.continues(s.tried) {
+		s.tried = nil
+		return false, err
+	}
+	// The write may have been done, and its answer lost. That a tag alone is not as expected any more
+	// is said all the same: somebody else was first, most probably.
+	if !failed || len(p.moves) > 1 {
+		return false, errUnknown
 	}
 	return false, err
+}
+
+// continues reports whether e comes from before by changes that are all in e.Moved, as far as they
+// had conditions.
+func (e *entry) continues(before *entry) bool {
+	if e.Descriptor.Digest == "" || before.Descriptor.Digest == "" || e.Born != before.Born {
+		return false
+	}
+	n := len(before.Moved)
+	return len(e.Moved) < maxMoved || n > 0 && slices.Contains(e.Moved, before.Moved[n-1])
+}
+
+// movedBy reports whether a push has set the tag on a condition, as far as the tag can tell.
+func (e *entry) movedBy(push string) bool {
+	return slices.Contains(e.Moved, push) || slices.ContainsFunc(e.Led, func(l led) bool { return l.Push == push })
 }
 
 // meetsManifest returns an error unless the condition on the manifest holds of it as it is. Once
@@ -138,23 +186,27 @@ func (p *manifestPut) meetsManifest(m *manifestRecord) error {
 	return preconditionFailed(reference.Ref{Digest: p.digest})
 }
 
-// hasSet reports whether the push has set a tag before. The entry tells if the answer to the write
-// was lost.
-func (p *manifestPut) hasSet(tag string, now *entry) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if now != nil && slices.Contains(now.Moved, p.nonce) {
-		p.setTags[tag] = true
+// hasSet reports whether a tag, which may be nil, says that the push has set it.
+func (p *manifestPut) hasSet(put registry.TagPut, now *entry) bool {
+	if put.If.IsZero() || now == nil || !now.movedBy(p.nonce) {
+		return false
 	}
-	return p.setTags[tag]
+	p.note(put)
+	return true
 }
 
 // note notes that the push has set a tag that has a condition.
 func (p *manifestPut) note(put registry.TagPut) {
 	if !put.If.IsZero() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.setTags[put.Name] = true
+		p.settings[put.Name].set = true
+	}
+}
+
+// missed notes that a write which sets a tag was refused, since it is not as before says. It may
+// have been done all the same: if its answer was lost, it was refused because of itself.
+func (p *manifestPut) missed(put registry.TagPut, before *entry) {
+	if s := p.settings[put.Name]; s != nil && s.tried == nil && !put.If.IsZero() {
+		s.tried = before
 	}
 }
 
@@ -188,122 +240,4 @@ func (p *manifestPut) inOrder(f func(put registry.TagPut) error) error {
 		}
 	}
 	return nil
-}
-
-// pendingMove is what entry.Next says of a move that begins. The first move of a tag with a
-// condition leads the others.
-func (p *manifestPut) pendingMove(put registry.TagPut) next {
-	n := next{Nonce: nonce(), Descriptor: p.descriptor(), Time: time.Now().UTC()}
-	if !put.If.IsZero() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		n.Push = p.nonce
-		if len(p.moves) > 0 {
-			n.Lead = p.moves[0].put.Name
-		}
-	}
-	return n
-}
-
-// mayMove looks whether a pending move still meets its condition. over reports that there is
-// nothing to move any more: the push has moved the tag and lost the answer, or a change without a
-// condition has come after the lead.
-//
-// Errors: registry.ErrPreconditionFailed.
-func (p *manifestPut) mayMove(ctx context.Context, m *tagMove) (over bool, err error) {
-	switch {
-	case m.put.If.IsZero():
-		return false, nil
-	case p.hasSet(m.put.Name, m.now):
-		p.decided = true
-		return true, nil
-	}
-	err = p.s.require(ctx, p.repo, m.put.Name, m.put.If, m.now)
-	if !p.decided || !errors.Is(err, registry.ErrPreconditionFailed) {
-		return false, err
-	}
-	if slices.ContainsFunc(m.now.Next, m.is) {
-		// If the tag changes meanwhile, the pending move is left to the collector.
-		_, _ = p.s.takeBack(ctx, p.repo, m.put.Name, m.now, m.is)
-	}
-	return true, nil
-}
-
-// noteMove notes that the push has moved a tag. Tags without a condition may be moved at once.
-func (p *manifestPut) noteMove(put registry.TagPut) {
-	if !put.If.IsZero() {
-		p.note(put)
-		p.decided = true
-	}
-}
-
-// moveInOrder is move for a push that has tags with a condition: the lead goes first.
-func (p *manifestPut) moveInOrder(ctx context.Context) (done bool, err error) {
-	if !p.decided && len(p.moves) > 1 {
-		if ready, err := p.ready(ctx); err != nil || !ready {
-			return false, err
-		}
-	}
-	for _, m := range p.moves {
-		if moved, err := p.moveTag(ctx, m); err != nil || !moved {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-// ready reports whether the push may complete its lead: each of its pending moves is in place, and
-// no other push is on its way to the end at one of their tags.
-//
-// Errors: registry.ErrPreconditionFailed.
-func (p *manifestPut) ready(ctx context.Context) (bool, error) {
-	for _, m := range p.moves {
-		if m.put.If.IsZero() {
-			continue
-		}
-		now, err := p.s.readEntry(ctx, tagKey(p.repo, m.put.Name))
-		if err != nil {
-			return false, err
-		}
-		m.now = now
-		if over, err := p.mayMove(ctx, m); over || err != nil {
-			return over, err
-		}
-		if !slices.ContainsFunc(now.Next, m.is) {
-			return false, nil
-		}
-		if again, err := p.s.giveWay(ctx, p.repo, now, p.nonce); again || err != nil {
-			return false, err
-		}
-	}
-	return true, nil
-}
-
-// giveWay sees to the pending moves on a tag that belong to pushes of several tags, other than own,
-// before the tag is changed on a condition. again reports that one of them is on its way to the
-// end, so that the tag is about to be another.
-func (s *Store) giveWay(ctx context.Context, repo string, e *entry, own string) (again bool, err error) {
-	for _, n := range e.Next {
-		if n.Push == "" || n.Push == own || reference.CheckTag(n.Lead) != nil { // no lead, most often
-			continue
-		}
-		lead, err := s.readEntry(ctx, tagKey(repo, n.Lead))
-		if err != nil {
-			return false, err
-		}
-		ofPush := func(o next) bool { return o.Push == n.Push }
-		switch {
-		case slices.Contains(lead.Moved, n.Push):
-			if time.Since(n.Time) < claimTime {
-				return true, nil
-			}
-		case slices.ContainsFunc(lead.Next, ofPush):
-			if _, err := s.takeBack(ctx, repo, n.Lead, lead, ofPush); changed(err) {
-				return true, nil
-			} else if err != nil {
-				return false, wire(err)
-			}
-		}
-	}
-	return false, nil
 }

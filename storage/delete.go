@@ -153,13 +153,17 @@ func (s *Store) deleteTag(ctx context.Context, repo, tag string, del *deletion) 
 			return err
 		}
 		if !del.If.IsZero() {
-			if err := s.require(ctx, repo, tag, del.If, t); err != nil {
+			if _, err := s.require(ctx, repo, tag, del.If, t); err != nil {
 				return err
 			}
-			if again, err := s.giveWay(ctx, repo, t, ""); err != nil {
-				return err
-			} else if again {
+			err := s.giveWay(ctx, repo, t, claim{}, map[string]*entry{})
+			if err == nil {
+				err = s.awaitLed(ctx, repo, t)
+			}
+			if errors.Is(err, errHalfWay) {
 				continue
+			} else if err != nil {
+				return err
 			}
 		}
 		b, err := s.begin(ctx, repo, eventUntag, tag, event{By: del.By, Before: &t.Descriptor})

@@ -15,12 +15,12 @@ import (
 type change struct {
 	op     *op
 	was    int // the manifest that was read, or absent
-	to     int // the manifest that is pushed
+	to     int // the manifest that is pushed; absent of a delete
 	failed bool
 }
 
-// changeTags reads tags, and moves or creates them on the condition that they still are what was
-// read. Each push is of a manifest that nobody else pushes.
+// changeTags reads tags, and moves, creates or deletes them on the condition that they still are
+// what was read. Each push is of a manifest that nobody else pushes.
 func (c *client) changeTags(ctx context.Context) {
 	for range 2 + c.rnd.IntN(3) {
 		repo, tags := c.repo(), c.w.labels[:1+c.rnd.IntN(len(c.w.labels))]
@@ -28,7 +28,11 @@ func (c *client) changeTags(ctx context.Context) {
 		if slices.Contains(was, absent) { // others see what several creations leave for a moment
 			tags, was = tags[:1], was[:1]
 		}
-		if err == nil {
+		switch {
+		case err != nil:
+		case was[0] != absent && c.rnd.IntN(4) == 0:
+			err = c.deleteTagIf(ctx, repo, tags[0], was[0])
+		default:
 			err = c.putTagsIf(ctx, repo, tags, was)
 		}
 		if errors.Is(err, errOver) {
@@ -81,6 +85,19 @@ func (c *client) putTagsIf(ctx context.Context, repo string, tags []string, was 
 	return err
 }
 
+func (c *client) deleteTagIf(ctx context.Context, repo, tag string, was int) error {
+	o := c.w.begin(op{actor: c.actor, kind: opUntag, repo: repo, tag: tag})
+	ch := &change{op: o, was: was, to: absent}
+	c.w.changes = append(c.w.changes, ch)
+	err := c.store.DeleteManifest(ctx, repo, byTag(tag), &registry.DeleteOptions{If: c.w.expecting(was)})
+	if errors.Is(err, registry.ErrUnavailable) {
+		return err
+	}
+	ch.failed = errors.Is(err, registry.ErrPreconditionFailed)
+	c.w.ended(o, err, registry.ErrPreconditionFailed, registry.ErrManifestUnknown)
+	return err
+}
+
 // expecting is the condition that a tag points at a manifest, or is absent.
 func (w *world) expecting(m int) *registry.Condition {
 	if m == absent {
@@ -90,8 +107,8 @@ func (w *world) expecting(m int) *registry.Condition {
 }
 
 // checkChanges demands, when nobody changes tags any more, that no acknowledged change was lost:
-// what a push has set is there, or has been replaced once, by somebody who had read it. A tag was
-// created once at most, as nobody deletes it.
+// what a push has set is there, or has been replaced or deleted once, by somebody who had read it.
+// A tag was created once more often than it was deleted, at most.
 func (w *world) checkChanges(ctx context.Context) error {
 	for _, ch := range w.changes {
 		at, text := absent, w.text(ch.op)
@@ -101,21 +118,32 @@ func (w *world) checkChanges(ctx context.Context) error {
 		} else if !errors.Is(err, registry.ErrManifestUnknown) {
 			return err
 		}
-		acked, maybe, created := 0, 0, 0
+		acked, maybe, created, deleted := 0, 0, 0, 0
 		for _, other := range w.changes {
-			switch o := other.op; {
-			case o.repo != ch.op.repo || o.tag != ch.op.tag:
+			o := other.op
+			if o.repo != ch.op.repo || o.tag != ch.op.tag {
+				continue
+			}
+			open := o.end == 0 // died, or as good as that
+			switch {
 			case other.was == absent && o.acked:
 				created++
-			case other.was == ch.to && o.acked:
+			case other.to == absent && (o.acked || open):
+				deleted++
+			}
+			if ch.to == absent || other.was != ch.to {
+				continue
+			}
+			if o.acked {
 				acked++
-			case other.was == ch.to && o.end == 0: // died, or as good as that
+			} else if open {
 				maybe++
 			}
 		}
 		switch {
-		case created > 1:
-			return fmt.Errorf("%s:%s was created %d times", ch.op.repo, ch.op.tag, created)
+		case created > 1+deleted:
+			return fmt.Errorf("%s:%s was created %d times, and deleted %d times", ch.op.repo, ch.op.tag, created, deleted)
+		case ch.to == absent:
 		case ch.failed && (at == ch.to || acked > 0):
 			return fmt.Errorf("%s has failed, and was done", text)
 		case acked > 1 || acked > 0 && at == ch.to:

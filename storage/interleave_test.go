@@ -71,10 +71,6 @@ func newWorld(t *testing.T, f *fixture, mix string, seed uint64, broken *mutant,
 		w.mode.history = true
 	case "bytes":
 		w.mode.grace = "none"
-	case "conditions":
-		// A push whose tag a collector removes, because it takes the manifest for one without tags,
-		// may be acknowledged beside another that has created the tag since.
-		w.mode.untagged = false
 	case "referrers", "pointers":
 		w.mode.grace, w.mode.untagged = "none", true
 	}

@@ -105,6 +105,11 @@ type entry struct {
 	// Moved, of a tag, names the pushes that set it last on a condition, the newest last. A push whose
 	// answer was lost finds itself there.
 	Moved []string `json:"moved,omitempty"`
+	// Led, of a tag, names the pushes of several tags that this one has decided, and that may not have
+	// moved the others yet; see lead.go.
+	Led []led `json:"led,omitempty"`
+	// Born, of a tag, is another one each time the tag is created.
+	Born string `json:"born,omitempty"`
 
 	version string
 	modTime time.Time // of the version
@@ -117,6 +122,13 @@ type next struct {
 	Time       time.Time          `json:"time,omitzero"`  // by the clock of the push
 	Push       string             `json:"push,omitempty"` // names the push in entry.Moved, if the move has a condition
 	Lead       string             `json:"lead,omitempty"` // the tag whose move decides for this one; see condition.go
+}
+
+// led is a push of several tags that has moved the first of them.
+type led struct {
+	Push string    `json:"push"` // as in next.Push
+	Time time.Time `json:"time"` // when it has, by the clock of the push
+	Tags []string  `json:"tags"` // the others that it moves on a condition
 }
 
 // repositoryRecord is a repository in the catalogue.

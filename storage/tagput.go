@@ -3,7 +3,9 @@ package storage
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -22,7 +24,8 @@ type tagMove struct {
 	next next
 }
 
-// maxNext bounds how many pushes may be about to move a tag. The oldest, who may have died, gives way and begins again.
+// maxNext bounds how many pushes may be about to move a tag. The oldest, which may have died, gives
+// way and begins again, unless it follows a lead: others may have to wait for it.
 const maxNext = 64
 
 // leads reports whether a tag points at a manifest, or is about to.
@@ -39,16 +42,39 @@ func (e *entry) without(remove func(next) bool) []next {
 	return slices.DeleteFunc(slices.Clone(e.Next), remove)
 }
 
+// with is Next with one more; ok is false if there are too many for it.
+func (e *entry) with(n next) (to []next, ok bool) {
+	to = slices.Clone(e.Next)
+	if len(to) >= maxNext {
+		i := slices.IndexFunc(to, func(o next) bool { return o.Lead == "" })
+		if i < 0 {
+			i = slices.IndexFunc(to, func(o next) bool { return time.Since(o.Time) >= claimTime })
+		}
+		if i < 0 {
+			return nil, false
+		}
+		to = slices.Delete(to, i, i+1)
+	}
+	return append(to, n), true
+}
+
 // is reports whether a next is that of the move.
 func (m *tagMove) is(n next) bool { return n.Nonce == m.next.Nonce }
 
-// putTag writes a tag on the condition that it is as e says, and returns it as it is then.
+// putTag writes a tag on the condition that it is as e says, and returns it as it is then. to.Moved is
+// added to what e says. If to.Led is nil, that of e stays.
 //
 // Errors: ErrExist or ErrChanged if it is not; then what it is, if the write has found out, or nil.
 func (s *Store) putTag(ctx context.Context, repo, tag string, e *entry, to entry) (*entry, error) {
 	to.Nonce = nonce()
 	to.Moved = slices.Concat(e.Moved, to.Moved)
 	to.Moved = to.Moved[max(0, len(to.Moved)-maxMoved):]
+	if to.Led == nil {
+		to.Led = e.Led
+	}
+	if to.Born = e.Born; e.Descriptor.Digest == "" {
+		to.Born = nonce()
+	}
 	var err error
 	to.version, err = s.put(ctx, tagKey(repo, tag), e.version, &to, nil, Deferred)
 	var o *overtaken
@@ -65,7 +91,7 @@ func (s *Store) putTag(ctx context.Context, repo, tag string, e *entry, to entry
 // to do so. One that is not known to be there is taken not to be, as the write finds out if it is.
 //
 // Errors: registry.ErrTagExists if it is IfAbsent and points at another one;
-// registry.ErrPreconditionFailed.
+// registry.ErrPreconditionFailed; errUnknown.
 func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 	key, desc := tagKey(p.repo, put.Name), p.descriptor()
 	_, seen := p.s.fresh.get(key)
@@ -98,8 +124,12 @@ func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 				return registry.ErrTagExists.WithDetail(map[string]string{"tag": put.Name})
 			}
 			m := &tagMove{put: put, next: p.pendingMove(put)}
-			others := now.Next[max(0, len(now.Next)+1-maxNext):]
-			m.now, err = p.s.putTag(ctx, p.repo, put.Name, now, entry{Descriptor: now.Descriptor, Next: append(slices.Clone(others), m.next)})
+			to, ok := now.with(m.next)
+			if !ok {
+				now = nil
+				continue
+			}
+			m.now, err = p.s.putTag(ctx, p.repo, put.Name, now, entry{Descriptor: now.Descriptor, Next: to})
 			if changed(err) {
 				now = m.now
 				continue
@@ -120,7 +150,8 @@ func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 		}
 		written, err := p.s.putTag(ctx, p.repo, put.Name, now, entry{Descriptor: desc, Next: now.Next, Moved: p.moved(put)})
 		if changed(err) {
-			b.end(ctx, !put.If.IsZero() && p.hasSet(put.Name, written))
+			b.end(ctx, p.hasSet(put, written))
+			p.missed(put, now)
 			now = written
 			continue
 		}
@@ -146,11 +177,13 @@ func (p *manifestPut) create(info Info, absent bool, before string) {
 	}
 }
 
-// untag removes the tags that this push has created, which is refused. One that somebody has written again stays.
+// untag removes the tags that this push has created, which is refused. One that somebody has written
+// again stays, and p.unclean reports it.
 func (p *manifestPut) untag(ctx context.Context) error {
 	desc, created := p.descriptor(), p.created
 	p.created = nil
-	return inParallel(len(created), func(i int) error {
+	removed := make([]bool, len(created))
+	err := inParallel(len(created), func(i int) error {
 		key := created[i].Key
 		b, err := p.s.begin(ctx, p.repo, eventUntag, base(key), event{By: p.by, Before: &desc})
 		if err != nil {
@@ -160,12 +193,19 @@ func (p *manifestPut) untag(ctx context.Context) error {
 		switch {
 		case err == nil:
 			b.end(ctx, true)
+			removed[i] = true
 		case errors.Is(err, ErrNotExist) || changed(err):
 			b.overtaken(ctx, key)
 			return nil
 		}
 		return errors.Join(wire(err), p.s.sync(ctx, err, key))
 	})
+	done := map[string]bool{} // it may have been written several times
+	for i, info := range created {
+		done[info.Key] = done[info.Key] || removed[i]
+	}
+	p.unclean = p.unclean || slices.Contains(slices.Collect(maps.Values(done)), false)
+	return err
 }
 
 // move points the tags at the manifest that are about to; done is false if one is not any more, and the push must begin again.
@@ -184,7 +224,7 @@ func (p *manifestPut) move(ctx context.Context) (done bool, err error) {
 // moveTag points a tag at the manifest, and writes that into the history, unless somebody has taken back that it is about to: a collector to whom the
 // push seemed to have died, a delete of the tag or of the manifest, or too many others.
 //
-// Errors: registry.ErrPreconditionFailed.
+// Errors: registry.ErrPreconditionFailed, errUnknown; errHalfWay if another push is to come first.
 func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err error) {
 	key, desc := tagKey(p.repo, m.put.Name), p.descriptor()
 	for n := range attempts {
@@ -209,8 +249,12 @@ func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err 
 		if !slices.ContainsFunc(m.now.Next, m.is) {
 			return false, nil
 		}
-		if !m.put.If.IsZero() && !p.decided {
-			if again, err := p.s.giveWay(ctx, p.repo, m.now, p.nonce); again || err != nil {
+		e, to := m.now, entry{Descriptor: desc, Next: m.now.without(m.is)}
+		if !m.put.If.IsZero() {
+			if ok, err := p.mayDecide(ctx, m); !ok || err != nil {
+				return false, err
+			}
+			if e, to, err = p.conditionalMove(ctx, m); err != nil {
 				return false, err
 			}
 		}
@@ -220,14 +264,14 @@ func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err 
 				return false, err
 			}
 		}
-		to := entry{Descriptor: desc, Next: m.now.without(m.is), Moved: p.moved(m.put)}
-		written, err := p.s.putTag(ctx, p.repo, m.put.Name, m.now, to)
+		written, err := p.s.putTag(ctx, p.repo, m.put.Name, e, to)
 		if changed(err) {
 			// Where it is not about to move any more, it may have moved, the answer was lost, and others have moved it on.
+			p.missed(m.put, m.now)
 			switch {
 			case written == nil:
 			case !m.put.If.IsZero():
-				b.end(ctx, p.hasSet(m.put.Name, written))
+				b.end(ctx, p.hasSet(m.put, written))
 			case slices.ContainsFunc(written.Next, m.is):
 				b.end(ctx, false)
 			}

@@ -39,7 +39,7 @@ func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
 		}
 		done, err := p.try(ctx)
 		if refusesTags(err) {
-			err = errors.Join(err, p.untag(ctx))
+			err = p.refusal(ctx, err)
 		}
 		if err != nil {
 			return registry.PutResult{}, errors.Join(err, p.unpoint(ctx))
@@ -53,6 +53,17 @@ func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
 		return p.result(), nil
 	}
 	return registry.PutResult{}, errContended
+}
+
+// refusal removes the tags that a push has created which fails with err, and returns the error to
+// answer: errUnknown if others have changed one of these tags, or another tag was moved, as the
+// answer that nothing was changed would be wrong. That is for pushes with conditions.
+func (p *manifestPut) refusal(ctx context.Context, err error) error {
+	uerr := p.untag(ctx)
+	if p.conditional() && (p.decided || p.unclean) {
+		err = errUnknown
+	}
+	return errors.Join(err, uerr)
 }
 
 // refusesTags reports whether a push that fails with err must leave none of the tags that it has created.
@@ -92,11 +103,14 @@ type manifestPut struct {
 	shown    bool              // this push has made the manifest visible
 	decided  bool              // a tag with a condition has been moved, so the others are, too
 
+	settings map[string]*setting // tags with a condition
+	leadTag  string              // the tag that was moved first
+	unclean  bool                // others have changed a tag that the push created, and was to remove
+
 	mu      sync.Mutex
-	setTags map[string]bool // tags with a condition that this push has set
-	pointed []Info          // what has been written that leads to the manifest
-	created []Info          // those of pointed that are tags which were not there
-	moves   []*tagMove      // tags that are about to be pointed at it
+	pointed []Info     // what has been written that leads to the manifest
+	created []Info     // those of pointed that are tags which were not there
+	moves   []*tagMove // tags that are about to be pointed at it
 }
 
 func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *registry.PutOptions) (*manifestPut, error) {
@@ -127,7 +141,10 @@ func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *reg
 		anySize: o.AcceptWrongSizes || s.opts.AcceptWrongSizes,
 	}
 	if p.conditional() {
-		p.nonce, p.setTags = nonce(), map[string]bool{}
+		p.nonce, p.settings = nonce(), map[string]*setting{}
+		for _, t := range p.tags {
+			p.settings[t.Name] = &setting{}
+		}
 	}
 	return p, nil
 }

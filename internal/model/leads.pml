@@ -1,13 +1,15 @@
 /*
- * leads.pml - pushes that set several tags on a condition: all of them or none. See storage/condition.go.
+ * leads.pml - pushes that set several tags on a condition: all of them or none. See storage/lead.go.
  *
  * Three tags 0, 1, 2. Each push expects that its tags are as they were at first, and writes its own number. What it claims is in Next of the tag.
  *   T[x]   where the tag points: 0 at first, then the number of a push
  *   N[x]   bit a: push a is about to move the tag
  *   D[x]   bit a: push a has moved the tag (entry.Moved)
  *   K[x]   bit a: nobody has written the tag since actor a read it, which is the condition of the writes
+ *   W[x]   the actor that has moved the tag from where it was at first, on a condition
  * Actors: A moves 0 and 2, B 1 and 2, C 0 and 2, E all three; the first is the lead. S moves 2 alone, and DT deletes 2 on the condition that it is as at first
- * (that counts as pointing at 7). A push may die anywhere. -DBROKEN_x takes one rule away.
+ * (that counts as pointing at 7). U moves 2 without a condition (that counts as 8). DL deletes 0 without a condition (7), so that D is lost there. TB takes back
+ * what pushes are about to do: their time was over, or a delete of the manifest does so. A push may die anywhere. -DBROKEN_x takes one rule away.
  */
 #define SEES(x,a)   (K[x] & (1<<a))
 #define READS(x,a)  K[x] = K[x] | (1<<a)
@@ -16,11 +18,17 @@
 #define TRIES 2
 #endif
 
-byte T[3]; byte N[3]; byte D[3]; short K[3];
+byte T[3]; byte N[3]; byte D[3]; byte W[3]; short K[3];
 byte done;          /* bit a: answered 201 */
 byte lost;          /* bit a: answered 412 */
 
 /* Whoever has decided comes to the end, unless it dies; whoever was refused has changed nothing. */
+#define MINE(x,a)   (T[x] == a || W[x] == a || W[x] == 0 && T[x] == 8)
+#ifdef BROKEN_LEAVES_NEXT
+#define MOVES(x,a)  N[x] = N[x] & ~(1<<a)
+#else
+#define MOVES(x,a)  N[x] = 0        /* of all: who finds its own has been overtaken by no condition */
+#endif
 #define NOTHING(a)  (T[0] != a && T[1] != a && T[2] != a)
 
 inline lead(a) { if :: a == 1 -> l = 0 :: a == 2 -> l = 1 :: a == 3 || a == 4 -> l = 0 :: else -> l = 9 fi }
@@ -31,7 +39,7 @@ inline giveWay(x, a, o) {
     :: o != a && (nx & (1<<o)) ->
        lead(o);
        if
-       :: l != 9 && l != x ->
+       :: l != 9 && l != x && (l != own || D[l] & (1<<o)) ->  /* one with the lead of own is sent back by the move of that */
 #ifdef BROKEN_NO_WAY
           skip
 #else
@@ -63,7 +71,7 @@ inline giveWayToAll(x, a) {
 
 /* A push of the tags x, y and, if it is not 9, z. */
 proctype Push(byte a; byte x; byte y; byte z) {
-    byte tags[3]; byte n = 2; byte i; byte o; byte l; byte seen; byte tries = 0; bool again; bool decided; byte t; byte nx;
+    byte tags[3]; byte n = 2; byte i; byte o; byte l; byte seen; byte tries = 0; bool again; bool decided; byte t; byte nx; byte own = x;
     tags[0] = x; tags[1] = y; tags[2] = z;
     if :: z != 9 -> n = 3 :: else -> skip fi;
 retry:
@@ -80,7 +88,8 @@ retry:
        atomic { t = T[tags[i]]; READS(tags[i],a) }
        if
        :: t == a -> i++
-       :: t != 0 && t != a -> if :: decided -> i++ :: else -> goto refused fi
+       :: t != 0 && t != a ->
+          if :: D[tags[i]] & (1<<a) -> i++ :: else -> if :: decided -> goto unknown :: else -> goto refused fi fi
        :: t == 0 -> atomic { if :: SEES(tags[i],a) -> N[tags[i]] = N[tags[i]] | (1<<a); WROTE(tags[i],a); i++ :: else -> skip fi }
        fi
     :: else -> break
@@ -104,19 +113,29 @@ retry:
        atomic { t = T[tags[i]]; nx = N[tags[i]]; READS(tags[i],a); again = !(nx & (1<<a)) }
        if
        :: t == a -> i++
-       :: t != a && t != 0 -> if :: decided -> i++ :: else -> goto refused fi
+       :: t != a && t != 0 ->
+          if
+          :: D[tags[i]] & (1<<a) -> i++                 /* moved, and others have moved it on */
+#ifdef BROKEN_NO_EVIDENCE
+          :: else -> if :: decided -> i++ :: else -> goto refused fi
+#else
+          :: else -> if :: decided && !again -> i++     /* a change without a condition has come after the lead */
+                        :: decided && again -> goto unknown
+                        :: else -> goto refused fi
+#endif
+          fi
        :: t == 0 ->
           if :: again -> goto retry :: else -> skip fi;
           if :: !decided -> giveWayToAll(tags[i], a); if :: again -> goto retry :: else -> skip fi :: else -> skip fi;
           atomic { if
-              :: SEES(tags[i],a) -> T[tags[i]] = a; N[tags[i]] = N[tags[i]] & ~(1<<a); D[tags[i]] = D[tags[i]] | (1<<a); WROTE(tags[i],a); decided = 1; i++
+              :: SEES(tags[i],a) -> T[tags[i]] = a; W[tags[i]] = a; MOVES(tags[i],a); D[tags[i]] = D[tags[i]] | (1<<a); WROTE(tags[i],a); decided = 1; i++
               :: else -> skip
               fi }
        fi
     :: else -> break
     od;
-    /* All or none: nobody else has moved one of them. */
-    atomic { assert(T[x] == a && T[y] == a && (z == 9 || T[z] == a)); done = done | (1<<a) }
+    /* All or none: nobody else has moved one of them on a condition. */
+    atomic { assert(MINE(x,a) && MINE(y,a) && (z == 9 || MINE(z,a))); done = done | (1<<a) }
     goto end;
 refused:
     atomic { assert(NOTHING(a)); lost = lost | (1<<a) }
@@ -125,12 +144,18 @@ refused:
     :: i < n -> atomic { if :: N[tags[i]] & (1<<a) -> N[tags[i]] = N[tags[i]] & ~(1<<a); K[tags[i]] = 0 :: else -> skip fi; i++ }
     :: else -> break
     od;
+    goto end;
+unknown:                                                /* answered 503: only if somebody has deleted the lead, or taken the move back */
+#if !defined(DL) && !defined(TB)
+    assert(0);
+#endif
+    skip;
 end: skip
 }
 
 /* A push of the tag 2 alone, or with to = 7 a delete of it, on the condition that it is as at first. */
 proctype Single(byte a; byte to) {
-    byte o; byte l; byte seen; byte tries = 0; bool again; byte t; byte nx;
+    byte o; byte l; byte seen; byte tries = 0; bool again; byte t; byte nx; byte own = 9;
 retry:
     tries++; again = 0;
     if :: tries > TRIES -> goto end :: else -> skip fi;
@@ -138,10 +163,17 @@ retry:
     if :: t != 0 -> goto end :: else -> skip fi;
     giveWayToAll(2, a);
     if :: again -> goto retry :: else -> skip fi;
-    atomic { if :: SEES(2,a) -> assert(T[2] == 0); T[2] = to; WROTE(2,a); if :: to == 7 -> N[2] = 0 :: else -> skip fi :: else -> again = 1 fi }
+    atomic { if :: SEES(2,a) -> assert(T[2] == 0); T[2] = to; W[2] = a; MOVES(2,a); WROTE(2,a); if :: to == 7 -> N[2] = 0 :: else -> skip fi :: else -> again = 1 fi }
     if :: again -> goto retry :: else -> skip fi;
 end: skip
 }
+
+/* A push of the tag 2, and a delete of the tag 0, without a condition. */
+proctype Later() { atomic { if :: T[2] != 7 -> T[2] = 8; K[2] = 0 :: else -> skip fi } }
+proctype DeleteLead() { atomic { T[0] = 7; N[0] = 0; D[0] = 0; K[0] = 0 } }
+
+/* What a push is about to do is taken back. */
+proctype TakeBack() { end: do :: atomic { N[2] != 0 -> N[2] = 0; K[2] = 0 } od }
 
 init { atomic {
 #ifdef A
@@ -161,5 +193,14 @@ init { atomic {
 #endif
 #ifdef DT
     run Single(6, 7);
+#endif
+#ifdef U
+    run Later();
+#endif
+#ifdef DL
+    run DeleteLead();
+#endif
+#ifdef TB
+    run TakeBack();
 #endif
 } }

@@ -126,6 +126,7 @@ tags_full=('P0 MV GU GB' 'COND THERE P0 P1 GU GN')
 tags_broken=(
 	'BROKEN_COND_ONCE COND THERE P0 P1'
 	'BROKEN_COND_FORGOTTEN COND P0 DM'
+	'BROKEN_COND_AGAIN COND P0 DM'
 	'BROKEN_ONE_WRITE THERE P0 GU'
 	'BROKEN_BLIND_NEXT THERE P0 P1'
 	'BROKEN_NO_LOOK THERE P0 GU'
@@ -171,12 +172,18 @@ leads_correct=(
 	'A B'    # pushes with one tag in common
 	'A C'    # or both
 	'A B S'
+	'A S U'  # a push without a condition comes in between
+	'A S DL' # the lead is deleted
+	'A C TB' # pending moves are taken back
+	'A B TB'
 )
-leads_full=('A C S' 'E B S')
+leads_full=('A C S' 'E B S' 'A S U TB')
 leads_broken=(
 	'BROKEN_NO_WAY A S'
 	'BROKEN_NO_ABORT A S'
 	'BROKEN_NOT_READY A B'
+	'BROKEN_NO_EVIDENCE A S TB'
+	'BROKEN_LEAVES_NEXT A S DL'
 )
 
 # A referrer, its subject and its entry; the actors of refs.pml.

@@ -57,7 +57,7 @@ bool held;          /* m can be brought back by it */
 #else
 #define EXPECTED    NONE
 #endif
-/* Once a push has set the tag, its condition is met for good. */
+/* Once a push has set the tag, its condition is met for good: but it does not create the tag again after somebody has deleted it. */
 #ifndef COND
 #define MEETS(t)    1
 #define MOVEDON     0
@@ -67,6 +67,13 @@ bool held;          /* m can be brought back by it */
 #else
 #define MEETS(t)    (set || t == EXPECTED)
 #endif
+#endif
+#if defined(COND) && !defined(BROKEN_COND_AGAIN) && !defined(BROKEN_COND_FORGOTTEN)
+#define ISGONE      (set && T == NONE)
+#else
+#define ISGONE      0
+#endif
+#ifdef COND
 #define MOVEDON     (set && t == AWAY)
 #endif
 /* A tag that was acknowledged leads to the manifest, and the manifest to the tag; an index to what it names. So a manifest that is gone leaves no tag. */
@@ -118,11 +125,17 @@ again:
 #endif
     do
     :: atomic { if                                      /* PUT tag if absent, which says what it is if not, or GET */
-        :: T == NONE && MEETS(NONE) -> T = HERE; WROTE(KT,a); open = 1; wrote = 1; set = 1; t = NONE; CHECK
+        :: ISGONE -> t = 254                            /* whether it was there for anybody is not known: 503 */
+        :: !ISGONE && T == NONE && MEETS(NONE) ->
+#ifdef COND
+            assert(!set);                               /* the tag is created once */
+#endif
+            T = HERE; WROTE(KT,a); open = 1; wrote = 1; set = 1; t = NONE; CHECK
         :: else -> t = T; wrote = wrote && SEES(KT,a); READS(KT,a)
         fi }
        if
-       :: MOVEDON -> goto end
+       :: t == 254 -> goto refused
+       :: t != 254 && MOVEDON -> goto end
        :: else -> if :: t == NONE && set || MEETS(t) -> skip :: else -> goto failed fi
        fi;
        if
