@@ -179,3 +179,26 @@ func TestMediaTypeOfRestoredTag(t *testing.T) {
 	requireTyped(t, s, "v1", ocispec.MediaTypeImageManifest, content, "")
 	requireTyped(t, s, "v2", ocispec.MediaTypeImageManifest, content, "")
 }
+
+// TestIndexOfChildUnderAnotherType: somebody else has pushed a child first, or changed its type since. The push of the index is
+// refused, until its owner has pushed the child with a tag. A child that states its own type cannot be mistaken.
+func TestIndexOfChildUnderAnotherType(t *testing.T) {
+	s := newStore(t, newMemory(t), nil)
+	content := typeless(t, pushBlob(t, s, "r", []byte("{}")))
+	child := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(content), Size: int64(len(content))}
+	require.NoError(t, pushAs(t, s, otherType, content, nil))
+	push := func(opts *registry.PutOptions) error {
+		return pushAs(t, s, ocispec.MediaTypeImageIndex, index(t, child), opts)
+	}
+	require.ErrorIs(t, push(tags("v1")), registry.ErrManifestInvalid)
+	require.ErrorIs(t, push(nil), registry.ErrManifestInvalid)
+	require.NoError(t, pushAs(t, s, ocispec.MediaTypeImageManifest, content, tags("v1-amd64")))
+	require.ErrorIs(t, pushAs(t, s, otherType, content, tags("squat")), registry.ErrManifestInvalid, "a tag leads to it")
+	require.NoError(t, push(tags("v1")))
+	require.NoError(t, push(tags("v2")))
+
+	stated := image("stated", nil, pushBlob(t, s, "r", []byte("{}")))
+	child = putImage(t, s, "r", stated, nil)
+	child.MediaType = ocispec.MediaTypeImageIndex
+	require.NoError(t, push(tags("lies")))
+}
