@@ -86,6 +86,7 @@ func TestListsAmbiguousRefused(t *testing.T) {
 	c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }), nil)
 	for _, body = range []string{
 		`{"tags":["a"],"tags":["b"]}`, `{"tags":["a"],"Tags":["b"]}`, `{"Tags":["b"]}`, `{"TAGS":null,"tags":["a"]}`, `{"tag\u017f":["b"]}`, `{"tags":null,"tags":["a"]}`,
+		"\ufeff{}", `{"tags":["a",1]}`, `{"tags":["a",}`, `{"x":` + strings.Repeat("[", 20_000),
 	} {
 		tags, err := collect(c.Tags(t.Context(), "a", nil))
 		require.ErrorIs(t, err, client.ErrContent, body)

@@ -197,9 +197,14 @@ func expectDelim(dec *json.Decoder, want json.Delim) error {
 	return nil
 }
 
-// cut is the error of a decoder that has not read all it wanted.
+// cut is the error of a decoder that has not read all it wanted: ErrContent if what it read is not the JSON that it must be.
 func cut(err error) error {
-	if errors.Is(err, io.EOF) {
+	var syntax *json.SyntaxError
+	var mistyped *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax), errors.As(err, &mistyped):
+		return fmt.Errorf("%w: %w", ErrContent, err)
+	case errors.Is(err, io.EOF):
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -14,6 +14,7 @@ import (
 var errClosed = &classified{storage.ErrUnavailable, fs.ErrClosed}
 
 // Close removes what the Driver has in tmp/ and closes the one file that it holds open. Readers that Open has returned can be read on.
+// A blob that consists of several objects cannot: shut the http.Server down first.
 // What was acknowledged is safe, but a call that is still running may fail; later calls fail with an error that wraps
 // [fs.ErrClosed] and [storage.ErrUnavailable]. A second Close does nothing.
 //
