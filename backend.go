@@ -72,9 +72,10 @@ type Writer interface {
 	// none. All that the manifest names, apart from its subject and layers that are not distributable, must be in the
 	// repository, whether the manifest is there already or not.
 	//
-	// Content that does not state its media type itself has that of its first push. A push with a tag may change it while no
-	// tag leads to the manifest: no tag points at it, at an index that names it at any depth, or in one of these ways at its
-	// subject. After that, and always without a tag, another media type is refused with ErrManifestInvalid.
+	// Content that does not state its media type itself has that of its first push. A push with a
+	// tag may change it while no tag leads to the manifest: no tag points at it, at an index that
+	// names it at any depth, or in one of these ways at its subject. After that, and always without
+	// a tag, another media type is refused with ErrManifestInvalid.
 	//
 	// Errors: ErrManifestInvalid, ErrManifestTooLarge, ErrManifestBlobUnknown, ErrDigestInvalid,
 	// ErrTagExists, ErrPreconditionFailed, ErrNoSpace.
@@ -120,10 +121,12 @@ type Lister interface {
 type Blob struct {
 	// Descriptor has the digest and size of the blob.
 	Descriptor ocispec.Descriptor
-	// Body reads the bytes; nothing is opened before the first Read. It may have a method Source() (io.Reader, error),
-	// which returns the reader that the next Read would read from, at the present position and perhaps reaching beyond the
-	// end; a server uses it to send files without copying. It may have a method Until(end int64), which says that the caller reads from
-	// the present position up to end and then seeks, so that a storage on the network need not fetch more. It is nil if URL is set.
+	// Body reads the bytes; nothing is opened before the first Read. It may have a method Source()
+	// (io.Reader, error), which returns the reader that the next Read would read from, at the
+	// present position and perhaps reaching beyond the end; a server uses it to send files without
+	// copying. It may have a method Until(end int64), which says that the caller reads from the
+	// present position up to end and then seeks, so that a storage on the network need not fetch
+	// more. It is nil if URL is set.
 	Body io.ReadSeekCloser
 	// URL, if not "", is where the client itself can fetch the bytes for a while. Only if OpenOptions.AllowURL.
 	URL string
@@ -224,14 +227,17 @@ type Chunk struct {
 
 // MountOptions are the options of [Writer].MountBlob.
 type MountOptions struct {
-	// From is the repository that has the blob; "" searches for one that Allow permits, of which a bounded number is looked at.
+	// From is the repository that has the blob; "" searches for one that Allow permits, of which a
+	// bounded number is looked at.
 	From string
-	// Prefixes, unless empty, restricts the search for a source to the repositories whose names begin with one of them. "" is
-	// a prefix of every name. It only makes the search faster, and is not used with From.
+	// Prefixes, unless empty, restricts the search for a source to the repositories whose names
+	// begin with one of them. "" is a prefix of every name. It only makes the search faster, and is
+	// not used with From.
 	Prefixes []string
-	// Allow says whether the caller may pull from a repository. It is asked about From as well, and last about the repository
-	// that the blob is mounted from. Repositories that it refuses must cost a Backend nothing else: no request to a storage may
-	// depend on what they have. nil allows all.
+	// Allow says whether the caller may pull from a repository. It is asked about From as well, and
+	// last about the repository that the blob is mounted from. Repositories that it refuses must
+	// cost a Backend nothing else: no request to a storage may depend on what they have. nil allows
+	// all.
 	Allow func(repo string) error
 }
 
@@ -282,9 +288,11 @@ type DeleteOptions struct {
 	//
 	// A tag does not reach the subject of a manifest: a subject need not be there when it is named, so it need not stay.
 	Keep func(tag string) bool
-	// IfUnused deletes a blob only if no manifest of the repository names it; otherwise the error is ErrDenied, and says
-	// which manifest. It is decided inside the delete, so that it holds against pushes at the same time. A manifest that history
-	// can bring back does not count. DeleteManifest and DeleteRepository return ErrUnsupported. Default: false, the blob is deleted, and manifests that name it are broken.
+	// IfUnused deletes a blob only if no manifest of the repository names it; otherwise the error
+	// is ErrDenied, and says which manifest. It is decided inside the delete, so that it holds
+	// against pushes at the same time. A manifest that history can bring back does not count.
+	// DeleteManifest and DeleteRepository return ErrUnsupported. Default: false, the blob is
+	// deleted, and manifests that name it are broken.
 	IfUnused bool
 	// If is a condition on what is deleted: of a tag, on the digest that it points at; of a manifest
 	// or blob, on its own digest. It is decided inside the delete. If it does not hold, the error is

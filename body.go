@@ -24,8 +24,9 @@ var (
 	errBodyBroken = &Error{code: "SIZE_INVALID", status: http.StatusBadRequest, message: "the request body is cut short or malformed"}
 )
 
-// requestBody is the body of a request. It is given up when it makes too little progress, by a deadline of the connection that moves
-// along with the progress. Its errors are those the client gets.
+// requestBody is the body of a request. It is given up when it makes too little progress, by a
+// deadline of the connection that moves along with the progress. Its errors are those the client
+// gets.
 type requestBody struct {
 	req  *http.Request
 	w    http.ResponseWriter

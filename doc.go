@@ -55,9 +55,9 @@
 // A server in front of untrusted clients sets http.Server.ReadHeaderTimeout, IdleTimeout, and
 // MaxHeaderBytes to what a token request for hundreds of repositories needs: 128 KiB. It sets
 // DisableGeneralOptionsHandler, because net/http answers "OPTIONS *" itself, without any timeout.
-// ReadTimeout and WriteTimeout stay zero, because a layer may take hours: Options.BodyTimeout and Options.MinRate end request bodies and
-// responses that make too little progress. The host's own handlers, on the same server, set write
-// deadlines by [http.ResponseController].
+// ReadTimeout and WriteTimeout stay zero, because a layer may take hours: Options.BodyTimeout and
+// Options.MinRate end request bodies and responses that make too little progress. The host's own
+// handlers, on the same server, set write deadlines by [http.ResponseController].
 //
 // A server that speaks HTTP/2, over TLS or by http.Server.Protocols, also sets
 //

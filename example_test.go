@@ -128,8 +128,8 @@ func ExampleRegistry_Backend() {
 	// MANIFEST_UNKNOWN: manifest unknown to registry
 }
 
-// A tag points at an index, to which several builders add an entry each. With the condition, none overwrites what another one has
-// added meanwhile: who comes too late reads the tag again.
+// A tag points at an index, to which several builders add an entry each. With the condition, none
+// overwrites what another one has added meanwhile: who comes too late reads the tag again.
 func ExampleCondition() {
 	ctx := context.Background()
 	b := newMemory()

@@ -272,8 +272,8 @@ func (g *guard) PutManifest(ctx context.Context, repo, mediaType string, content
 	return res, nil
 }
 
-// overwrite lets only those point a tag elsewhere who may. Whether the tag exists is decided inside the write. It adds what is not
-// allowed to refused.
+// overwrite lets only those point a tag elsewhere who may. Whether the tag exists is decided inside
+// the write. It adds what is not allowed to refused.
 func (g *guard) overwrite(ctx context.Context, repo string, t *TagPut, refused *[]auth.Access) error {
 	access := auth.Access{Type: auth.TypeRepository, Name: repo, Action: auth.Overwrite, Tag: t.Name}
 	err := g.allow(ctx, []auth.Access{access})

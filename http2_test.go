@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// frames is the least of an HTTP/2 client: it sees single frames, and never opens the window, so that the server may send headers but
-// not a byte of a body.
+// frames is the least of an HTTP/2 client: it sees single frames, and never opens the window, so
+// that the server may send headers but not a byte of a body.
 type frames struct {
 	t    testing.TB
 	conn net.Conn

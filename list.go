@@ -35,10 +35,11 @@ func (c *call) writeList(v any) error {
 	return c.writeJSON("application/json", content)
 }
 
-// page returns the elements of a list that the parameters n and last ask for and that the caller may see, never nil, and sets Link if there are
-// more, or may be. The parameter last is a cursor or any other text, behind which the names begin that are greater; it need not be a
-// name. An element more than wanted is taken to know whether there are more, also if none is wanted, as that the list is of nothing that
-// exists shows only then.
+// page returns the elements of a list that the parameters n and last ask for and that the caller
+// may see, never nil, and sets Link if there are more, or may be. The parameter last is a cursor or
+// any other text, behind which the names begin that are greater; it need not be a name. An element
+// more than wanted is taken to know whether there are more, also if none is wanted, as that the
+// list is of nothing that exists shows only then.
 func (c *call) page(kind *nameKind, list func(*ListOptions) iter.Seq2[scanned, error]) ([]string, error) {
 	n, err := countParam(c.query, c.r.opts.PageSize)
 	if err != nil {

@@ -35,7 +35,8 @@ func (w *lengthRemover) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// compresses is middleware that compresses every body. It names the encoding before the handler runs, as some middleware does.
+// compresses is middleware that compresses every body. It names the encoding before the handler
+// runs, as some middleware does.
 func compresses(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead || r.Header.Get("Accept-Encoding") != "gzip" {
@@ -107,7 +108,8 @@ func behind(t *testing.T, middleware func(http.Handler) http.Handler, proto int,
 	return c
 }
 
-// TestMiddlewareKeepsBlobsWhole: a blob arrives whole behind any ResponseWriter that keeps to the rules, and so does a part of it.
+// TestMiddlewareKeepsBlobsWhole: a blob arrives whole behind any ResponseWriter that keeps to the
+// rules, and so does a part of it.
 func TestMiddlewareKeepsBlobsWhole(t *testing.T) {
 	driver, err := disk.New(t.TempDir(), nil)
 	require.NoError(t, err)

@@ -20,9 +20,10 @@ var errNoSource = errors.New("registry: no repository that the caller may pull f
 
 // searchMount mounts a blob from whatever repository that the caller may pull from.
 //
-// Whether a digest exists where the caller may not pull must not show. Repositories outside the prefixes of the caller are not
-// looked at, others that the caller may not pull from cost no more than the decision, and the time of all decisions is hidden: the
-// answer waits for the next tick. Options.Audit gets one record of the search, whatever it has come across.
+// Whether a digest exists where the caller may not pull must not show. Repositories outside the
+// prefixes of the caller are not looked at, others that the caller may not pull from cost no more
+// than the decision, and the time of all decisions is hidden: the answer waits for the next tick.
+// Options.Audit gets one record of the search, whatever it has come across.
 func (g *guard) searchMount(ctx context.Context, repo string, d digest.Digest, o MountOptions) (ocispec.Descriptor, error) {
 	started := time.Now()
 	if len(o.Prefixes) == 0 {
@@ -70,8 +71,8 @@ func (g *guard) mayPull(ctx context.Context, repo string) (bool, error) {
 	return g.allowed(ctx, accesses)
 }
 
-// auditSearch tells Options.Audit of a search: that the caller may pull from the source, or, if it has failed with err, that the
-// caller may not pull from some repository without a name.
+// auditSearch tells Options.Audit of a search: that the caller may pull from the source, or, if it
+// has failed with err, that the caller may not pull from some repository without a name.
 func (g *guard) auditSearch(ctx context.Context, source string, err error) {
 	if g.r.opts.Audit == nil {
 		return

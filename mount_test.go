@@ -88,8 +88,8 @@ func (s *searched) search(repo string, opts *registry.Options) (calls []string, 
 	return s.calls, err
 }
 
-// TestMountSearchDoesTheSameWhateverOthersHave: what is asked of the storage, how long it takes, and what is audited does not depend
-// on the repositories that the caller may not pull from.
+// TestMountSearchDoesTheSameWhateverOthersHave: what is asked of the storage, how long it takes,
+// and what is audited does not depend on the repositories that the caller may not pull from.
 func TestMountSearchDoesTheSameWhateverOthersHave(t *testing.T) {
 	own := mayUse{prefixes: []string{"own", "team/"}, takes: 100 * time.Microsecond}
 	for name, authorizer := range map[string]auth.Authorizer{"prefixes": prefixer{own}, "no prefixes": own} {

@@ -40,8 +40,8 @@ func pacedHost(t *testing.T, driver string, opts *registry.Options) (host, path 
 	return host, "/v2/a/blobs/" + string(newClient(t, "http://"+host).pushBlob("a", registrytest.RandomBytes(1, 3<<20)))
 }
 
-// TestSteadySlowReader: a client that reads slowly, but faster than Options.MinRate, gets its blob, although a MiB of it takes much longer
-// than Options.BodyTimeout.
+// TestSteadySlowReader: a client that reads slowly, but faster than Options.MinRate, gets its blob,
+// although a MiB of it takes much longer than Options.BodyTimeout.
 func TestSteadySlowReader(t *testing.T) {
 	for _, driver := range []string{"disk", "memory"} {
 		for _, http2 := range []bool{false, true} {
@@ -88,7 +88,8 @@ func TestReaderBelowMinRate(t *testing.T) {
 	}
 }
 
-// TestBodyBelowMinRate: a body that comes in by single bytes is given up, although it never makes no progress for Options.BodyTimeout.
+// TestBodyBelowMinRate: a body that comes in by single bytes is given up, although it never makes
+// no progress for Options.BodyTimeout.
 func TestBodyBelowMinRate(t *testing.T) {
 	s, c := newRegistry(t, &registry.Options{BodyTimeout: 500 * time.Millisecond, MinRate: 1 << 20})
 	for _, request := range []string{patch(c.startUpload("a"), 1<<20),

@@ -7,11 +7,12 @@ import (
 )
 
 const (
-	// maxRanges is the maximum number of ranges of a blob that one request may ask for in any order. A request for more is answered
-	// with the whole blob.
+	// maxRanges is the maximum number of ranges of a blob that one request may ask for in any
+	// order. A request for more is answered with the whole blob.
 	maxRanges = 16
-	// maxAscendingRanges is the maximum number of ranges that ascend and do not overlap, as clients send that fetch the missing parts of
-	// a layer (zstd:chunked). The parts together are never larger than the blob, apart from some 200 bytes around each.
+	// maxAscendingRanges is the maximum number of ranges that ascend and do not overlap, as clients
+	// send that fetch the missing parts of a layer (zstd:chunked). The parts together are never
+	// larger than the blob, apart from some 200 bytes around each.
 	maxAscendingRanges = 1024
 )
 

@@ -95,8 +95,9 @@ func (c *call) getBlob() error {
 	return c.serveContent(b.Descriptor, b.Body)
 }
 
-// wantsChoice reports whether what the request wants of a blob depends on entity tags, or is several ranges. Stores that clients
-// are redirected to have other entity tags, and send the whole blob instead of several ranges.
+// wantsChoice reports whether what the request wants of a blob depends on entity tags, or is
+// several ranges. Stores that clients are redirected to have other entity tags, and send the whole
+// blob instead of several ranges.
 func (c *call) wantsChoice() bool {
 	h := c.req.Header
 	for _, key := range []string{"If-Match", "If-None-Match", "If-Range"} {
@@ -166,9 +167,10 @@ func (c *call) finishContent(w *contentWriter, body *content) error {
 	return nil
 }
 
-// cut ends a response that is not whole, so that no client takes it for whole. Middleware of the host may recover from the panic and
-// go on to end the response properly, which for a body of unknown length would look whole: so first the deadline is set to the past,
-// and nothing can be written any more. Behind middleware that hides the deadline, a connection of HTTP/1.1 is closed.
+// cut ends a response that is not whole, so that no client takes it for whole. Middleware of the
+// host may recover from the panic and go on to end the response properly, which for a body of
+// unknown length would look whole: so first the deadline is set to the past, and nothing can be
+// written any more. Behind middleware that hides the deadline, a connection of HTTP/1.1 is closed.
 func (c *call) cut() {
 	if c.body.rc.SetWriteDeadline(time.Unix(1, 0)) != nil && c.req.ProtoMajor == 1 {
 		if conn, _, err := c.body.rc.Hijack(); err == nil {

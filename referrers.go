@@ -64,8 +64,9 @@ func (c *call) listReferrers() error {
 	return c.writeJSON(ocispec.MediaTypeImageIndex, page.json.Bytes())
 }
 
-// typesParam returns the artifact types in the parameters artifactType: a referrer that has one of them is wanted. Clients
-// that write the plus of "application/spdx+json" as it is send a space. Such a value stands for both.
+// typesParam returns the artifact types in the parameters artifactType: a referrer that has one of
+// them is wanted. Clients that write the plus of "application/spdx+json" as it is send a space.
+// Such a value stands for both.
 func typesParam(q url.Values) ([]string, error) {
 	var types []string
 	for _, s := range q["artifactType"] {
@@ -131,8 +132,8 @@ func (p *referrersPage) fill(c *call, types []string) error {
 	return p.err
 }
 
-// scan is the ReferrersOptions.Scan of the page. The page ends before the referrer d if it has cost enough. Each page looks at
-// one referrer at least.
+// scan is the ReferrersOptions.Scan of the page. The page ends before the referrer d if it has cost
+// enough. Each page looks at one referrer at least.
 func (p *referrersPage) scan(d digest.Digest, size int64) bool {
 	if p.scanned == "" {
 		if p.err = p.reserve(size); p.err != nil {
@@ -160,8 +161,9 @@ func (p *referrersPage) reserve(size int64) error {
 	return nil
 }
 
-// grow takes another share of the budget if the next referrer needs it, and reports whether there is one. It does not wait:
-// requests that hold a share and wait for another could wait for each other.
+// grow takes another share of the budget if the next referrer needs it, and reports whether there
+// is one. It does not wait: requests that hold a share and wait for another could wait for each
+// other.
 func (p *referrersPage) grow(size int64) bool {
 	if p.read+size <= p.held {
 		return true

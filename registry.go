@@ -32,10 +32,11 @@ type Options struct {
 	Authenticator auth.Authenticator
 	// Authorizer decides what callers may do. nil: everything.
 	Authorizer auth.Authorizer
-	// Audit is told of each decision: of each request or call, whether its credentials are right and whether it may be done, of each
-	// source of a mount, and of each tag, whether it may be overwritten. A mount that searches for its source makes one decision: about
-	// the source, or, if none was found, about a repository without a name. That a list shows only what the caller may pull is not told.
-	// nil: nobody is.
+	// Audit is told of each decision: of each request or call, whether its credentials are right
+	// and whether it may be done, of each source of a mount, and of each tag, whether it may be
+	// overwritten. A mount that searches for its source makes one decision: about the source, or,
+	// if none was found, about a repository without a name. That a list shows only what the caller
+	// may pull is not told. nil: nobody is.
 	Audit auth.AuditFunc
 	// Sink hears of what happened, whether by HTTP or by Registry.Backend. nil: nobody does.
 	Sink notification.Sink
@@ -53,13 +54,16 @@ type Options struct {
 	// ChunkMinLength is sent as OCI-Chunk-Min-Length with each upload: the size in bytes below which a chunk that is not the last
 	// is a waste. It is not enforced. Default: not sent.
 	ChunkMinLength int64
-	// BodyTimeout is how long a client may make no progress when it sends the body of a request or reads a response, of any route, over
-	// HTTP/1.1 and HTTP/2. A request body is then answered with 408, and a response is cut off. It takes the place of
-	// http.Server.WriteTimeout. Default: DefaultBodyTimeout. Negative means no limit, for MinRate too.
+	// BodyTimeout is how long a client may make no progress when it sends the body of a request or
+	// reads a response, of any route, over HTTP/1.1 and HTTP/2. A request body is then answered
+	// with 408, and a response is cut off. It takes the place of http.Server.WriteTimeout. Default:
+	// DefaultBodyTimeout. Negative means no limit, for MinRate too.
 	BodyTimeout time.Duration
-	// MinRate is how many bytes per second a client must send or read at least, on average. A client that is slower is given up when it
-	// is behind by BodyTimeout. What systems buffer on the way to the client counts as read at first, up to 2 MiB, so that a client which
-	// stops to read a large response is given up within BodyTimeout and the time that 2 MiB take at this rate. Default: DefaultMinRate.
+	// MinRate is how many bytes per second a client must send or read at least, on average. A
+	// client that is slower is given up when it is behind by BodyTimeout. What systems buffer on
+	// the way to the client counts as read at first, up to 2 MiB, so that a client which stops to
+	// read a large response is given up within BodyTimeout and the time that 2 MiB take at this
+	// rate. Default: DefaultMinRate.
 	MinRate int64
 
 	// Secret, of at least 16 random bytes, hides the places in the catalogue where pages of callers end who may not see all of it. Registries
@@ -78,7 +82,8 @@ type NoDelete struct {
 	Manifests bool
 	// Blobs: a blob cannot be deleted.
 	Blobs bool
-	// UsedBlobs: a blob cannot be deleted while a manifest of its repository names it. Such a delete returns ErrDenied; see DeleteOptions.IfUnused.
+	// UsedBlobs: a blob cannot be deleted while a manifest of its repository names it. Such a
+	// delete returns ErrDenied; see DeleteOptions.IfUnused.
 	UsedBlobs bool
 	// Repositories: a repository cannot be deleted.
 	Repositories bool

@@ -69,8 +69,8 @@ func impatient() *registry.Options {
 	return &registry.Options{BodyTimeout: 200 * time.Millisecond, MinRate: 1 << 30}
 }
 
-// everyRoute returns a registry where all is permitted and one where nothing is, and requests for every route and for some paths that
-// are no route.
+// everyRoute returns a registry where all is permitted and one where nothing is, and requests for
+// every route and for some paths that are no route.
 func everyRoute(t *testing.T) (registries []*registry.Registry, routes []registry.RouteInfo) {
 	img := registrytest.RandomImage(1, 1, 10)
 	for _, authorizer := range []auth.Authorizer{nil, seesSome()} {
@@ -91,7 +91,8 @@ func everyRoute(t *testing.T) (registries []*registry.Registry, routes []registr
 	return registries, routes
 }
 
-// TestStalledReaderOfEveryRoute: a client that sends requests over HTTP/1.1 and reads no answer is given up, whatever it asks for.
+// TestStalledReaderOfEveryRoute: a client that sends requests over HTTP/1.1 and reads no answer is
+// given up, whatever it asks for.
 func TestStalledReaderOfEveryRoute(t *testing.T) {
 	registries, routes := everyRoute(t)
 	for _, reg := range registries {
@@ -220,8 +221,9 @@ func TestStalledReadersOfOneManifest(t *testing.T) {
 	require.Less(t, heap()-before, int64(40<<20), "60 connections of HTTP/1.1")
 }
 
-// TestStalledReadersOfManyManifests: the large manifests that are being sent have a bounded size together. When a new one needs room, it
-// is the client that has waited longest whose response is cut off, and not the new one that has to wait.
+// TestStalledReadersOfManyManifests: the large manifests that are being sent have a bounded size
+// together. When a new one needs room, it is the client that has waited longest whose response is
+// cut off, and not the new one that has to wait.
 func TestStalledReadersOfManyManifests(t *testing.T) {
 	host, backend := patient(t)
 	const many = 24

@@ -16,7 +16,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestGetManifestAmbiguousRefused: a manifest that two clients understand differently is not returned, even if it has the digest.
+// TestGetManifestAmbiguousRefused: a manifest that two clients understand differently is not
+// returned, even if it has the digest.
 func TestGetManifestAmbiguousRefused(t *testing.T) {
 	const image, index = ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex
 	const docker = "application/vnd.docker.distribution.manifest.v2+json"
@@ -60,7 +61,8 @@ func TestGetManifestAmbiguousRefused(t *testing.T) {
 	}
 }
 
-// TestGetManifestOtherTypesReturned: what is not ambiguous is returned, whether or not a registry of this module would store it.
+// TestGetManifestOtherTypesReturned: what is not ambiguous is returned, whether or not a registry
+// of this module would store it.
 func TestGetManifestOtherTypesReturned(t *testing.T) {
 	for mediaType, content := range map[string]string{
 		"application/vnd.docker.distribution.manifest.v1+prettyjws": `{"schemaVersion":1,"name":"a","tag":"v1","fsLayers":[{"blobSum":"sha256:x"}],"history":[],"signatures":[]}`,
@@ -135,7 +137,8 @@ func TestListsAmbiguousRefused(t *testing.T) {
 	require.Equal(t, []string{"latest"}, tags)
 }
 
-// TestErrorsAmbiguousSayNothing: of the body of an error that two readers understand differently, neither code nor message is believed.
+// TestErrorsAmbiguousSayNothing: of the body of an error that two readers understand differently,
+// neither code nor message is believed.
 func TestErrorsAmbiguousSayNothing(t *testing.T) {
 	const code = `"code":"NAME_INVALID","message":"for people"`
 	var body string

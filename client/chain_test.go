@@ -31,8 +31,8 @@ func (s *seen) add(r *http.Request) {
 	s.with[r.Method+" "+r.URL.RequestURI()] = hasSecret(r)
 }
 
-// TestCredentialsEndAtForeignHost: once a redirect has led to another host, that host cannot send the credentials to a path of its choice at the
-// registry, by redirects or by links to next pages.
+// TestCredentialsEndAtForeignHost: once a redirect has led to another host, that host cannot send
+// the credentials to a path of its choice at the registry, by redirects or by links to next pages.
 func TestCredentialsEndAtForeignHost(t *testing.T) {
 	var home, foreign string
 	var got seen
@@ -82,8 +82,8 @@ func TestCredentialsEndAtForeignHost(t *testing.T) {
 	}, got.with)
 }
 
-// TestUploadForeignHostNotAsked: where an upload is and how much it has is for the registry alone to say. Another host could move it to a path of
-// its choice.
+// TestUploadForeignHostNotAsked: where an upload is and how much it has is for the registry alone
+// to say. Another host could move it to a path of its choice.
 func TestUploadForeignHostNotAsked(t *testing.T) {
 	var home string
 	var got seen
@@ -159,8 +159,8 @@ func TestUploadLocationTooLongRefused(t *testing.T) {
 	}
 }
 
-// TestStatManifestImplausibleRefused: a size that no manifest may have is not passed on to callers that rely on it, and a type that is none is
-// looked up in the content.
+// TestStatManifestImplausibleRefused: a size that no manifest may have is not passed on to callers
+// that rely on it, and a type that is none is looked up in the content.
 func TestStatManifestImplausibleRefused(t *testing.T) {
 	d := digest.FromString("x")
 	mediaType, size := "application/json", "4194305"

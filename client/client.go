@@ -1,19 +1,24 @@
 // Package client is a [registry.Backend] over HTTP to another registry: what one can be asked by the OCI distribution spec, in the
 // types of this module. It is what mirrors and tests are built on.
 //
-// What a registry sends is not trusted. Manifests are returned only if they have the digest that was asked for, and if all clients
-// understand them in the same way: no key twice or in another case, no field of another type than the image spec has. The same holds for
-// referrers and the pages of lists; an error whose JSON is ambiguous counts by its status alone. The last bytes of a
-// blob that is read from start to end are returned only if all of it has its digest. Every response is read up to a limit.
+// What a registry sends is not trusted. Manifests are returned only if they have the digest that
+// was asked for, and if all clients understand them in the same way: no key twice or in another
+// case, no field of another type than the image spec has. The same holds for referrers and the
+// pages of lists; an error whose JSON is ambiguous counts by its status alone. The last bytes of a
+// blob that is read from start to end are returned only if all of it has its digest. Every response
+// is read up to a limit.
 //
-// Credentials, which Options.Authorize adds, go to the scheme and host of the base URL and nowhere else. A GET or HEAD is followed to
-// other hosts without them, never from https to http; other requests are not redirected. Once another host has answered, the requests that
-// its answers lead to have no credentials, even if they are to the registry: neither those of further redirects nor those of the next pages
-// of a list. An upload whose Location is elsewhere is refused, and so are a page of a list, and another host that speaks for an upload.
+// Credentials, which Options.Authorize adds, go to the scheme and host of the base URL and nowhere
+// else. A GET or HEAD is followed to other hosts without them, never from https to http; other
+// requests are not redirected. Once another host has answered, the requests that its answers lead
+// to have no credentials, even if they are to the registry: neither those of further redirects nor
+// those of the next pages of a list. An upload whose Location is elsewhere is refused, and so are a
+// page of a list, and another host that speaks for an upload.
 //
-// What the wire cannot say is not supported: the conditions TagPut.IfAbsent, TagPut.Keep, DeleteOptions.Keep and DeleteOptions.IfUnused, DeleteRepository, History
-// and Restore, and a mount that names no source while its Allow is to be asked. The owner of an upload is told to nobody, but its ids
-// work for nobody else.
+// What the wire cannot say is not supported: the conditions TagPut.IfAbsent, TagPut.Keep,
+// DeleteOptions.Keep and DeleteOptions.IfUnused, DeleteRepository, History and Restore, and a mount
+// that names no source while its Allow is to be asked. The owner of an upload is told to nobody,
+// but its ids work for nobody else.
 //
 // A [registry.Condition] is sent as If-Match and If-None-Match, and only if Options.Conditional
 // says that the registry honours them: others ignore these headers and write all the same.
@@ -49,8 +54,9 @@ type Options struct {
 
 	// MaxManifestSize is how many bytes a manifest has at most. Default: DefaultMaxManifestSize.
 	MaxManifestSize int64
-	// MaxListSize is the maximum size, in bytes, of a page of names together with the empty pages before it, and of all pages of the
-	// referrers of a subject together. Everything that the registry sends counts. Default: DefaultMaxListSize.
+	// MaxListSize is the maximum size, in bytes, of a page of names together with the empty pages
+	// before it, and of all pages of the referrers of a subject together. Everything that the
+	// registry sends counts. Default: DefaultMaxListSize.
 	MaxListSize int64
 	// ChunkSize is how many bytes of an upload are held in memory and sent in one request if it is not known how many will
 	// come. The registry's OCI-Chunk-Min-Length raises it, up to eight times. Default: DefaultChunkSize.

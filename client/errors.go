@@ -68,8 +68,8 @@ type wireError struct {
 	detail  json.RawMessage
 }
 
-// wireErrors returns the errors that the body of a response tells. A body that is something else, or that parsers could understand in
-// different ways, tells nothing.
+// wireErrors returns the errors that the body of a response tells. A body that is something else,
+// or that parsers could understand in different ways, tells nothing.
 func wireErrors(body []byte) []wireError {
 	r, err := strictjson.NewReader(body)
 	if err != nil {

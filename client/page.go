@@ -35,9 +35,10 @@ type list struct {
 	bounded  bool            // Options.MaxListSize is for all pages together
 }
 
-// pages gets the pages of a list one after the other, and calls each with each, once it has arrived as a whole: nobody holds a connection
-// while the caller does something else. Whatever else is in a page counts towards Options.MaxListSize as the elements do, and so do the empty
-// pages before a page that has elements.
+// pages gets the pages of a list one after the other, and calls each with each, once it has arrived
+// as a whole: nobody holds a connection while the caller does something else. Whatever else is in a
+// page counts towards Options.MaxListSize as the elements do, and so do the empty pages before a
+// page that has elements.
 func pages[T any](ctx context.Context, c *Client, l list, query url.Values, decode func(*json.Decoder) (T, error), each func([]T) error) error {
 	u, empty, left, foreign := c.url(l.path, query), 0, c.opts.MaxListSize, false
 	for {
@@ -77,10 +78,12 @@ func pages[T any](ctx context.Context, c *Client, l list, query url.Values, deco
 	}
 }
 
-// elements returns the elements of the array under the key of l in the JSON object that r holds; none if there is no such key or it is null. They
-// are decoded one by one, so that nothing is read after the first that is not as it should be.
+// elements returns the elements of the array under the key of l in the JSON object that r holds;
+// none if there is no such key or it is null. They are decoded one by one, so that nothing is read
+// after the first that is not as it should be.
 //
-// Errors: ErrContent if two readers could find different elements; ErrTooLarge if there are too many; that of ctx; those of decode and r.
+// Errors: ErrContent if two readers could find different elements; ErrTooLarge if there are too
+// many; that of ctx; those of decode and r.
 func elements[T any](ctx context.Context, r io.Reader, l list, decode func(*json.Decoder) (T, error)) (all []T, err error) {
 	dec, p := json.NewDecoder(r), pageObject{list: l}
 	if err := expectDelim(dec, '{'); err != nil {
@@ -133,8 +136,8 @@ func elements[T any](ctx context.Context, r io.Reader, l list, decode func(*json
 // maxRest is how many bytes the members of an index besides its elements have at most.
 const maxRest = 1 << 20
 
-// pageObject holds the object that is a page to its rules while its members are read: no key that the client looks for occurs twice, or
-// in another case.
+// pageObject holds the object that is a page to its rules while its members are read: no key that
+// the client looks for occurs twice, or in another case.
 type pageObject struct {
 	list
 	seen bool   // the key of the list
@@ -197,7 +200,8 @@ func expectDelim(dec *json.Decoder, want json.Delim) error {
 	return nil
 }
 
-// cut is the error of a decoder that has not read all it wanted: ErrContent if what it read is not the JSON that it must be.
+// cut is the error of a decoder that has not read all it wanted: ErrContent if what it read is not
+// the JSON that it must be.
 func cut(err error) error {
 	var syntax *json.SyntaxError
 	var mistyped *json.UnmarshalTypeError

@@ -82,7 +82,8 @@ func (c *Client) GetManifest(ctx context.Context, repo string, ref reference.Ref
 	if d.Algorithm().FromBytes(content) != d {
 		return nil, fmt.Errorf("%s: %w: another digest", r, ErrContent)
 	}
-	// A manifest must not be one thing to clients that go by the header and another to those that go by the content (CVE-2021-41190).
+	// A manifest must not be one thing to clients that go by the header and another to those that
+	// go by the content (CVE-2021-41190).
 	facts, err := manifest.Inspect(res.Header.Get("Content-Type"), content)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", r, ErrContent, err)

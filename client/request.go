@@ -60,8 +60,9 @@ func origin(u *url.URL) string {
 	return strings.ToLower(u.Hostname()) + " " + port
 }
 
-// send sends a request and returns the response, whatever its status, except that redirects are followed. Once a redirect has led to another
-// host, that host chooses what comes next: no later request of the chain has credentials, also if it is to the registry again.
+// send sends a request and returns the response, whatever its status, except that redirects are
+// followed. Once a redirect has led to another host, that host chooses what comes next: no later
+// request of the chain has credentials, also if it is to the registry again.
 //
 // Errors: that of ctx; registry.ErrUnavailable.
 func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {

@@ -233,9 +233,10 @@ func (u *upload) find(ctx context.Context, something bool) {
 	}
 }
 
-// Commit implements [registry.Upload]. The last chunk is sent in requests of its own, as by Append; that somebody else has added to the
-// upload after it shows by the digest. Registries know of one digest only, so the blob is read back to check others: if one
-// is wrong, the blob stays, by the digest that it has.
+// Commit implements [registry.Upload]. The last chunk is sent in requests of its own, as by Append;
+// that somebody else has added to the upload after it shows by the digest. Registries know of one
+// digest only, so the blob is read back to check others: if one is wrong, the blob stays, by the
+// digest that it has.
 func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chunk, also ...digest.Digest) (ocispec.Descriptor, error) {
 	for _, d := range append([]digest.Digest{d}, also...) {
 		if err := checkDigest(d); err != nil {

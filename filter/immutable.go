@@ -20,13 +20,16 @@ type ImmutableOptions struct {
 	Protects func(repo string) (protected func(tag string) bool)
 }
 
-// Immutable returns b with tags that are set once. A protected tag may be set while it is not there, and again to the manifest it points at; it is
-// not deleted, and neither is what its manifest reaches: children of an index, blobs; nor a repository that has one. Restores do not move it.
-// The subject of a manifest is not part of what a tag reaches, and can be deleted: a manifest is whole without its subject, and
-// otherwise whoever may push a protected tag could keep any manifest of the repository from being deleted.
-// It does not matter how a tag comes to be set, as b decides all this inside its writes and deletes ([registry.TagPut],
-// [registry.DeleteOptions]): it holds for any number of replicas, as long as each has this filter with the same options. A b that
-// knows no such conditions, such as a client, returns ErrUnsupported.
+// Immutable returns b with tags that are set once. A protected tag may be set while it is not
+// there, and again to the manifest it points at; it is not deleted, and neither is what its
+// manifest reaches: children of an index, blobs; nor a repository that has one. Restores do not
+// move it. The subject of a manifest is not part of what a tag reaches, and can be deleted: a
+// manifest is whole without its subject, and otherwise whoever may push a protected tag could keep
+// any manifest of the repository from being deleted. It does not matter how a tag comes to be set,
+// as b decides all this inside its writes and deletes ([registry.TagPut],
+// [registry.DeleteOptions]): it holds for any number of replicas, as long as each has this filter
+// with the same options. A b that knows no such conditions, such as a client, returns
+// ErrUnsupported.
 //
 // An attempt to move a tag ends with ErrTagExists, one to delete with ErrDenied; both name the tag. A nil b has no operations.
 func Immutable(b registry.Backend, opts *ImmutableOptions) registry.Backend {

@@ -91,7 +91,8 @@ func TestImmutableTags(t *testing.T) {
 	require.ErrorIs(t, b.DeleteRepository(ctx, "apps/a", nil), registry.ErrDenied)
 }
 
-// TestImmutableLeavesSubject: the subject of what a protected tag points at can be deleted, and what the tag reaches stays.
+// TestImmutableLeavesSubject: the subject of what a protected tag points at can be deleted, and
+// what the tag reaches stays.
 func TestImmutableLeavesSubject(t *testing.T) {
 	b := immutable(t, registrytest.NewStore(t), "a:v*")
 	ctx, subject := t.Context(), registrytest.RandomImage(1, 1, 100)

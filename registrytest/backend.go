@@ -43,7 +43,8 @@ type Options struct {
 	NoMount bool
 	// NoMountSearch says that a mount must name its source, at least if its Allow is to be asked. Default: false.
 	NoMountSearch bool
-	// NoIfAbsent says that the conditions TagPut.IfAbsent, TagPut.Keep, DeleteOptions.Keep and DeleteOptions.IfUnused are not supported. Default: false.
+	// NoIfAbsent says that the conditions TagPut.IfAbsent, TagPut.Keep, DeleteOptions.Keep and
+	// DeleteOptions.IfUnused are not supported. Default: false.
 	NoIfAbsent bool
 	// NoConditions says that registry.Condition is not supported. Default: false.
 	NoConditions bool
@@ -53,9 +54,10 @@ type Options struct {
 	Opaque bool
 	// Sparse says that manifests may name content which the repository does not have. Default: false.
 	Sparse bool
-	// Remote says that the bytes of an upload go a way on which some may be lost: after an Append that has failed, fewer may
-	// have been received than were read, and that may show a moment later; and the last chunk of a Commit is added in a step of its
-	// own, so that somebody else may add in between; and a Commit by several digests of which a further one is wrong may leave
+	// Remote says that the bytes of an upload go a way on which some may be lost: after an Append
+	// that has failed, fewer may have been received than were read, and that may show a moment
+	// later; and the last chunk of a Commit is added in a step of its own, so that somebody else
+	// may add in between; and a Commit by several digests of which a further one is wrong may leave
 	// the blob behind by the first. Default: false.
 	Remote bool
 

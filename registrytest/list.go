@@ -176,8 +176,8 @@ func first(descs []ocispec.Descriptor) digest.Digest {
 	return descs[0].Digest
 }
 
-// checkScan checks that a Backend that calls ReferrersOptions.Scan does so for each referrer before it is yielded, in order, and
-// ends where Scan says so.
+// checkScan checks that a Backend that calls ReferrersOptions.Scan does so for each referrer before
+// it is yielded, in order, and ends where Scan says so.
 func checkScan(t *testing.T, b registry.Backend, subject digest.Digest, all []ocispec.Descriptor) {
 	t.Helper()
 	for end := range all {

@@ -198,7 +198,8 @@ func (s *suite) manifestWrongSize(t *testing.T) {
 	requireNoManifest(t, b, "a/b", byDigest(index.Descriptor.Digest))
 }
 
-// manifestWrongSizeAccepted: with AcceptWrongSizes, an index may give its children another size, and no other manifest may give blobs one.
+// manifestWrongSizeAccepted: with AcceptWrongSizes, an index may give its children another size,
+// and no other manifest may give blobs one.
 func (s *suite) manifestWrongSizeAccepted(t *testing.T) {
 	if s.Opaque || s.Remote {
 		t.Skip("manifests are not looked into, or not here")

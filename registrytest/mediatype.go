@@ -26,7 +26,8 @@ const (
 	wrongType = "application/vnd.example.squatter+json"
 )
 
-// manifestMediaType: while no tag leads to content that states no media type, a push with a tag decides on it, and afterwards no push does.
+// manifestMediaType: while no tag leads to content that states no media type, a push with a tag
+// decides on it, and afterwards no push does.
 func (s *suite) manifestMediaType(t *testing.T) {
 	if s.Opaque {
 		t.Skip("manifests are not looked into")
@@ -76,8 +77,8 @@ func (s *suite) manifestMediaType(t *testing.T) {
 	requireNoManifest(t, b, "a/b", byTag("squat"))
 }
 
-// manifestMediaTypeRace: of pushes of one content with tags, under two media types, at the same time, those that are accepted agree, and the others leave
-// no tag.
+// manifestMediaTypeRace: of pushes of one content with tags, under two media types, at the same
+// time, those that are accepted agree, and the others leave no tag.
 func (s *suite) manifestMediaTypeRace(t *testing.T) {
 	if s.Opaque {
 		t.Skip("manifests are not looked into")

@@ -15,7 +15,8 @@ import (
 // ifUnused deletes blobs only if no manifest names them.
 var ifUnused = &registry.DeleteOptions{IfUnused: true}
 
-// deleteBlobIfUnused: a blob that a manifest names stays, whether the manifest has a tag or not, and goes when the last of them has gone.
+// deleteBlobIfUnused: a blob that a manifest names stays, whether the manifest has a tag or not,
+// and goes when the last of them has gone.
 func (s *suite) deleteBlobIfUnused(t *testing.T) {
 	if s.Opaque {
 		t.Skip("manifests are not looked into")
@@ -54,7 +55,8 @@ func (s *suite) deleteBlobIfUnused(t *testing.T) {
 	requireNoBlob(t, b, "a/b", digest.FromBytes(config))
 }
 
-// deleteBlobIfUnusedRace: of a push that names a blob and a delete of it unless it is used, at the same time, only one has what it wanted.
+// deleteBlobIfUnusedRace: of a push that names a blob and a delete of it unless it is used, at the
+// same time, only one has what it wanted.
 func (s *suite) deleteBlobIfUnusedRace(t *testing.T) {
 	if s.Opaque || s.Sparse {
 		t.Skip("manifests need not be whole")

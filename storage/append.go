@@ -71,8 +71,9 @@ func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to 
 	}
 }
 
-// addSegment adds at most one segment to the upload, and changes its record. If that is all, and all has come, it turns the
-// upload to a state. A client that sends the segments of a large blob one by one causes the same writes in the same order.
+// addSegment adds at most one segment to the upload, and changes its record. If that is all, and
+// all has come, it turns the upload to a state. A client that sends the segments of a large blob
+// one by one causes the same writes in the same order.
 func (u *upload) addSegment(ctx context.Context, in *input, to uploadState) error {
 	before := in.n
 	next, written, absorbed, err := u.receive(ctx, in)
@@ -115,8 +116,8 @@ func (u *upload) names(written []segment) bool {
 // errTaken is that the record, whose answer was lost, has been written as it was to be, and others have committed it before it was written again.
 var errTaken = errors.New("storage: others have committed it")
 
-// receive reads in up to its end, or until a segment is as large as an object can be. It returns the record as it becomes with
-// that, the segment written, if any, and those that it has absorbed.
+// receive reads in up to its end, or until a segment is as large as an object can be. It returns
+// the record as it becomes with that, the segment written, if any, and those that it has absorbed.
 func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, written, absorbed []segment, err error) {
 	next = u.rec
 	before := in.n
@@ -170,8 +171,8 @@ func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, wri
 // mergeable is how many of the last segments the next one shall absorb: those that are small, and not much larger than what comes
 // after them, so that each byte is written again only as often as the size of its segment doubles.
 //
-// What they have together is never more than half of what an object can have, so there is room for what is new, and segments as
-// large as an object stay as they are.
+// What they have together is never more than half of what an object can have, so there is room for
+// what is new, and segments as large as an object stay as they are.
 func (u *upload) mergeable() int {
 	small := max(mergeSize, u.rec.Size/maxSegments)
 	most := int64(math.MaxInt64)

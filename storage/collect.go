@@ -25,9 +25,10 @@ import (
 
 // CollectOptions are the options of [Store.Collect]. nil is the zero CollectOptions.
 type CollectOptions struct {
-	// Grace is how long content that nothing names is left alone. Nothing is lost without it, but then a push may be told that a blob which it has
-	// just sent is not there, and must send it again. If the Stores have a grace of two minutes or
-	// more, on which a refused push relies, that may happen several times in a row. Default: Options.Grace; negative: none.
+	// Grace is how long content that nothing names is left alone. Nothing is lost without it, but
+	// then a push may be told that a blob which it has just sent is not there, and must send it
+	// again. If the Stores have a grace of two minutes or more, on which a refused push relies,
+	// that may happen several times in a row. Default: Options.Grace; negative: none.
 	Grace time.Duration
 	// Untagged removes manifests that no tag points at, that no other manifest of the repository names, and that are not referrers of a manifest
 	// which is there. What they alone have named goes too, part of it in the next collection. Default: they stay.
@@ -74,8 +75,8 @@ type CollectCounts struct {
 	Blobs int64
 	// Data are objects with the bytes of blobs that no repository had, DataBytes their bytes.
 	Data, DataBytes int64
-	// Pointers are tags, back references, entries of referrers and of the index that led to nothing. Hints of referrers count
-	// if an older version has removed the entry without them.
+	// Pointers are tags, back references, entries of referrers and of the index that led to
+	// nothing. Hints of referrers count if an older version has removed the entry without them.
 	Pointers int64
 	// Repositories had nothing in them, or their delete had not come to its end.
 	Repositories int64

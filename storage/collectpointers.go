@@ -67,7 +67,8 @@ func (p *pointerCollector) hint(ctx context.Context, info Info) error {
 	return nil
 }
 
-// referrer removes an entry of a referrer that is not there. It adds the hint of an entry that an older version has written.
+// referrer removes an entry of a referrer that is not there. It adds the hint of an entry that an
+// older version has written.
 func (p *pointerCollector) referrer(ctx context.Context, info Info) error {
 	d := pathDigest(info.Key)
 	if gone, err := p.orphan(ctx, info, d); gone || err != nil {

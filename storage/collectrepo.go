@@ -132,8 +132,8 @@ func (r *repoCollector) root(ctx context.Context, f found, first bool) error {
 	return r.needs(d, m.MediaType, m.content)
 }
 
-// sendAgain is how long what a refused push names is kept from collectors, whatever the grace, so that what its client sends is there for the next; see
-// refuse.go.
+// sendAgain is how long what a refused push names is kept from collectors, whatever the grace, so
+// that what its client sends is there for the next; see refuse.go.
 const sendAgain = time.Minute
 
 // isOver reports whether a manifest that nothing leads to has had its time.

@@ -445,8 +445,8 @@ func TestPushMeetsItsOwnConditionOnce(t *testing.T) {
 	require.Positive(t, unknown)
 }
 
-// TestConditionsOfSeveralTagsOnSlowStorage: pushes that overlap at some of their tags get all of theirs or none, and each time one gets
-// through, however long a request takes.
+// TestConditionsOfSeveralTagsOnSlowStorage: pushes that overlap at some of their tags get all of
+// theirs or none, and each time one gets through, however long a request takes.
 func TestConditionsOfSeveralTagsOnSlowStorage(t *testing.T) {
 	sets := [][]string{{"a", "b"}, {"b", "c"}, {"a", "c"}, {"a", "b", "c"}, {"b"}, {"c"}}
 	for seed := range uint64(20) {

@@ -14,9 +14,10 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// DeleteBlob implements [registry.Deleter]. The bytes remain where they are until they are collected, as another repository may
-// share them. That a manifest of the repository names the blob keeps it from being deleted only with DeleteOptions.IfUnused: such a delete
-// reads all manifests of the repository.
+// DeleteBlob implements [registry.Deleter]. The bytes remain where they are until they are
+// collected, as another repository may share them. That a manifest of the repository names the blob
+// keeps it from being deleted only with DeleteOptions.IfUnused: such a delete reads all manifests
+// of the repository.
 func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.DeleteOptions) error {
 	if err := checkBlob(repo, d); err != nil {
 		return err
@@ -52,7 +53,8 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 	return errContended
 }
 
-// condemn marks a link, as a collector would, and looks then whether a tag that is kept needs it, or, with IfUnused, any manifest.
+// condemn marks a link, as a collector would, and looks then whether a tag that is kept needs it,
+// or, with IfUnused, any manifest.
 //
 // Errors: ErrChanged if it is not as it was read; registry.ErrDenied, and the link is live again.
 func (s *Store) condemn(ctx context.Context, repo string, d digest.Digest, l *link, del *deletion) (*link, error) {

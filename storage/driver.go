@@ -181,12 +181,13 @@ type Confined interface {
 	Confined() string
 }
 
-// MaxKeyLength is the number of bytes a key has at most. The longest key of the layout, that of the type of a referrer in a
-// repository with a name of 255 characters, is shorter.
+// MaxKeyLength is the number of bytes a key has at most. The longest key of the layout, that of the
+// type of a referrer in a repository with a name of 255 characters, is shorter.
 const MaxKeyLength = 900
 
-// MinObjectSize is the smallest maximum size of an object that a [Driver] may have, in bytes. Only blobs are divided among
-// several objects: a registry cannot accept a manifest that is larger than the Driver's maximum.
+// MinObjectSize is the smallest maximum size of an object that a [Driver] may have, in bytes. Only
+// blobs are divided among several objects: a registry cannot accept a manifest that is larger than
+// the Driver's maximum.
 const MinObjectSize = 64 << 10
 
 // ValidKey reports whether key is one that every [Driver] must accept: at most MaxKeyLength bytes, components separated by

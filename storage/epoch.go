@@ -8,14 +8,18 @@ import (
 	"github.com/registrykit/registry/internal/manifest"
 )
 
-// A push of a manifest that is in the repository already does not look at all that the manifest names: only a delete of a blob or a child can have
-// removed any of it. Whether there was one, epochs tell, which the push reads with the records that it needs anyway. A manifest has the epoch in
-// which all that it names was last seen, the repository has the one that it is in. A delete marks what it deletes, then ends the
-// epoch, and then removes it. A push that finds that the epochs differ begins a new one, then looks at everything, and takes marks off. So either the
-// delete finds that its mark is gone, or the push finds that something is missing. The model is internal/model/known.pml.
+// A push of a manifest that is in the repository already does not look at all that the manifest
+// names: only a delete of a blob or a child can have removed any of it. Whether there was one,
+// epochs tell, which the push reads with the records that it needs anyway. A manifest has the epoch
+// in which all that it names was last seen, the repository has the one that it is in. A delete
+// marks what it deletes, then ends the epoch, and then removes it. A push that finds that the
+// epochs differ begins a new one, then looks at everything, and takes marks off. So either the
+// delete finds that its mark is gone, or the push finds that something is missing. The model is
+// internal/model/known.pml.
 
-// epochs are names of epochs, of blobs and of manifests: manifests are deleted more often, and only indexes name them. "" is an
-// epoch that is not known, and equals none: records written by versions of this package without epochs have it.
+// epochs are names of epochs, of blobs and of manifests: manifests are deleted more often, and only
+// indexes name them. "" is an epoch that is not known, and equals none: records written by versions
+// of this package without epochs have it.
 type epochs struct {
 	Blobs     string `json:"blobs,omitempty"`
 	Manifests string `json:"manifests,omitempty"`
@@ -52,8 +56,9 @@ func anythingDeleted(e *epochs) {
 	manifestDeleted(e)
 }
 
-// endEpoch ends an epoch of a repository, before d is removed, which is marked. Where the repository is being deleted, all epochs are over. Where
-// it is not in the catalogue, there is no epoch to end, unless a manifest is on its way that may have been looked at already.
+// endEpoch ends an epoch of a repository, before d is removed, which is marked. Where the
+// repository is being deleted, all epochs are over. Where it is not in the catalogue, there is no
+// epoch to end, unless a manifest is on its way that may have been looked at already.
 func (s *Store) endEpoch(ctx context.Context, repo string, d digest.Digest, what func(*epochs), del *deletion) error {
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
@@ -86,8 +91,8 @@ func (s *Store) endEpoch(ctx context.Context, repo string, d digest.Digest, what
 	return errContended
 }
 
-// confirm sees to it that a known manifest, which is visible as m, is whole, and young, and returns it as it is then. The repository is read after
-// m was seen to be visible, or at the same time.
+// confirm sees to it that a known manifest, which is visible as m, is whole, and young, and returns
+// it as it is then. The repository is read after m was seen to be visible, or at the same time.
 //
 // Errors: ErrChanged if it is another by now; registry.ErrManifestBlobUnknown.
 func (p *manifestPut) confirm(ctx context.Context, m *manifestRecord) (*manifestRecord, error) {
@@ -135,8 +140,9 @@ func (p *manifestPut) names() (blobs, manifests bool) {
 	return blobs, manifests
 }
 
-// beginEpoch begins a new epoch of the repository in the place of each that is over, or not known, and matters to the manifest. A repository that is being deleted, or
-// not in the catalogue, is left to putRepository: if something is missing, it stays as it is.
+// beginEpoch begins a new epoch of the repository in the place of each that is over, or not known,
+// and matters to the manifest. A repository that is being deleted, or not in the catalogue, is left
+// to putRepository: if something is missing, it stays as it is.
 func (p *manifestPut) beginEpoch(ctx context.Context) error {
 	blobs, manifests := p.names()
 	for n := range attempts {

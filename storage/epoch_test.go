@@ -62,8 +62,9 @@ var epochDeletes = map[string]struct {
 	},
 }
 
-// TestKnownManifestBesideDelete lets a whole push of a known manifest happen before each operation of a delete of what it names, in turn, and the other
-// way round. A push that begins when both have ended is refused if anything is missing, also by a process that knows nothing of either.
+// TestKnownManifestBesideDelete lets a whole push of a known manifest happen before each operation
+// of a delete of what it names, in turn, and the other way round. A push that begins when both have
+// ended is refused if anything is missing, also by a process that knows nothing of either.
 func TestKnownManifestBesideDelete(t *testing.T) {
 	for name, c := range epochDeletes {
 		for _, pushFirst := range []bool{false, true} {
@@ -110,8 +111,8 @@ func TestKnownManifestBesideDelete(t *testing.T) {
 	}
 }
 
-// TestKnownManifestAfterDeleteThatDied: a delete that has died after any of its writes, and perhaps another that has finished it, leave no manifest that
-// is accepted and not whole.
+// TestKnownManifestAfterDeleteThatDied: a delete that has died after any of its writes, and perhaps
+// another that has finished it, leave no manifest that is accepted and not whole.
 func TestKnownManifestAfterDeleteThatDied(t *testing.T) {
 	for name, c := range epochDeletes {
 		for _, finished := range []bool{false, true} {
@@ -139,7 +140,8 @@ func TestKnownManifestAfterDeleteThatDied(t *testing.T) {
 	}
 }
 
-// TestKnownManifestCostsOneRead: while nothing is deleted, a push of a known manifest looks at nothing that it names; after a delete, only the first does.
+// TestKnownManifestCostsOneRead: while nothing is deleted, a push of a known manifest looks at
+// nothing that it names; after a delete, only the first does.
 func TestKnownManifestCostsOneRead(t *testing.T) {
 	driver := newMemory(t)
 	looks := 0
@@ -167,7 +169,8 @@ func TestKnownManifestCostsOneRead(t *testing.T) {
 	push(0)
 }
 
-// TestDeleteOfRepositoryBesideEpochs: a repository whose manifests are deleted one after the other goes from the catalogue all the same.
+// TestDeleteOfRepositoryBesideEpochs: a repository whose manifests are deleted one after the other
+// goes from the catalogue all the same.
 func TestDeleteOfRepositoryBesideEpochs(t *testing.T) {
 	for _, opts := range []*registry.DeleteOptions{nil, {Keep: func(string) bool { return false }}} {
 		s := newStore(t, newMemory(t), nil)

@@ -219,8 +219,9 @@ func (s *Store) readEvent(ctx context.Context, repo string, e *event) (ok bool, 
 	return ok && checksum(e.content) == e.Sum && (e.Before == nil || isDigest(e.Before.Digest)), nil
 }
 
-// readEventHeader reads the rest of an event but for the manifest that it holds, which may have megabytes; ok is false if it is
-// gone or cut short. The size of the object shows whether the manifest is whole, as a loss of power only cuts short.
+// readEventHeader reads the rest of an event but for the manifest that it holds, which may have
+// megabytes; ok is false if it is gone or cut short. The size of the object shows whether the
+// manifest is whole, as a loss of power only cuts short.
 func (s *Store) readEventHeader(ctx context.Context, repo string, e *event) (ok bool, err error) {
 	line, info, err := s.readLine(ctx, eventKey(repo, e.id))
 	if errors.Is(err, ErrNotExist) {

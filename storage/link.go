@@ -177,8 +177,8 @@ func (s *Store) index(ctx context.Context, repo string, d digest.Digest) {
 	_, _ = s.driver.Put(ctx, indexKey(d, repo), nil, &PutOptions{IfAbsent: true, Durability: Relaxed})
 }
 
-// need makes sure that a blob stays in the repository for a manifest that is pending there, and returns its link. A link that a collector has condemned is
-// turned back to live.
+// need makes sure that a blob stays in the repository for a manifest that is pending there, and
+// returns its link. A link that a collector has condemned is turned back to live.
 //
 // Errors: errMissing.
 func (s *Store) need(ctx context.Context, repo string, d digest.Digest) (*link, error) {

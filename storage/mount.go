@@ -76,8 +76,9 @@ func (s *Store) sources(ctx context.Context, d digest.Digest, limit int) ([]stri
 	return found, nil
 }
 
-// searchMount makes a blob known in repo that some repository has which Prefixes and Allow permit, and returns the link of that. The
-// requests to the storage do not depend on what the others have, but for the pages of the list.
+// searchMount makes a blob known in repo that some repository has which Prefixes and Allow permit,
+// and returns the link of that. The requests to the storage do not depend on what the others have,
+// but for the pages of the list.
 //
 // Errors: errMissing.
 func (s *Store) searchMount(ctx context.Context, repo string, d digest.Digest, o *registry.MountOptions) (*link, error) {
@@ -121,8 +122,9 @@ func (s *Store) searchMount(ctx context.Context, repo string, d digest.Digest, o
 	return try()
 }
 
-// candidates yields the repositories below prefixes where a blob may be found. A prefix that is itself the name of a repository is
-// one of them without a look. No prefixes are the one that every name has.
+// candidates yields the repositories below prefixes where a blob may be found. A prefix that is
+// itself the name of a repository is one of them without a look. No prefixes are the one that every
+// name has.
 func (s *Store) candidates(ctx context.Context, d digest.Digest, prefixes []string, hint int) iter.Seq2[string, error] {
 	starts := prefixes
 	if len(prefixes) == 0 || len(prefixes) > mountPrefixes {
@@ -158,8 +160,8 @@ func (s *Store) candidates(ctx context.Context, d digest.Digest, prefixes []stri
 	}
 }
 
-// share makes a blob known in repo that one of the sources has, and returns the link of that. A link that is there already is not
-// enough if its data are lost.
+// share makes a blob known in repo that one of the sources has, and returns the link of that. A
+// link that is there already is not enough if its data are lost.
 //
 // Errors: errMissing.
 func (s *Store) share(ctx context.Context, repo string, d digest.Digest, sources []string) (*link, error) {

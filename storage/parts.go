@@ -16,7 +16,8 @@ import (
 
 // check looks whether all that the manifest names is in the repository, and stays there.
 //
-// Errors: registry.ErrManifestBlobUnknown with all that is missing; registry.ErrManifestInvalid if a size, or the media type of a manifest, is not the one declared.
+// Errors: registry.ErrManifestBlobUnknown with all that is missing; registry.ErrManifestInvalid if
+// a size, or the media type of a manifest, is not the one declared.
 func (p *manifestPut) check(ctx context.Context) error {
 	refs := p.parsed.References
 	parts := make([]part, len(refs))
@@ -63,9 +64,10 @@ func (p *manifestPut) check(ctx context.Context) error {
 	return nil
 }
 
-// misleads reports whether ref states another media type than the manifest m has, whose content states none. Clients that go by
-// the one could not read what they get with the other. Somebody else may have pushed the content under that type, and the push of
-// the index is where its owner can learn of it.
+// misleads reports whether ref states another media type than the manifest m has, whose content
+// states none. Clients that go by the one could not read what they get with the other. Somebody
+// else may have pushed the content under that type, and the push of the index is where its owner
+// can learn of it.
 func misleads(ref manifest.Reference, m *manifestRecord) bool {
 	if ref.Kind != manifest.KindManifest || strings.EqualFold(m.MediaType, ref.MediaType) {
 		return false
@@ -76,7 +78,8 @@ func misleads(ref manifest.Reference, m *manifestRecord) bool {
 	return json.Unmarshal(m.content, &states) == nil && states.MediaType == ""
 }
 
-// part is something that a manifest names, as it is in the repository: a manifest or a link. The zero part is not there.
+// part is something that a manifest names, as it is in the repository: a manifest or a link. The
+// zero part is not there.
 type part struct {
 	key      string
 	manifest *manifestRecord
@@ -93,7 +96,8 @@ func (p *part) size() int64 {
 	return 0
 }
 
-// find returns something that the manifest names. From now on it stays: a mark that a delete or a collector has put on it is taken off.
+// find returns something that the manifest names. From now on it stays: a mark that a delete or a
+// collector has put on it is taken off.
 //
 // Errors: errMissing.
 func (p *manifestPut) find(ctx context.Context, ref manifest.Reference) (part, error) {

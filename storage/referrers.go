@@ -15,11 +15,12 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// The entry of a referrer holds its annotations and may have megabytes. A filter must not read all of them, so a second
-// object tells the artifact type by its key. It is a hint: what the key says of a digest is true for ever, whether or not the
-// referrer is there, and an entry without a hint is read. So the hint is written and removed beside the entry in no particular
-// order and under no condition, and storages written by older versions need no migration: the collector adds hints that are
-// missing, and removes those of referrers that older versions have deleted.
+// The entry of a referrer holds its annotations and may have megabytes. A filter must not read all
+// of them, so a second object tells the artifact type by its key. It is a hint: what the key says
+// of a digest is true for ever, whether or not the referrer is there, and an entry without a hint
+// is read. So the hint is written and removed beside the entry in no particular order and under no
+// condition, and storages written by older versions need no migration: the collector adds hints
+// that are missing, and removes those of referrers that older versions have deleted.
 
 const (
 	// referrersAtOnce is how many entries of referrers are read before the first of them is used.
@@ -179,8 +180,8 @@ func (l *referrerList) hints() *typeHints {
 	return h
 }
 
-// exclude reports whether the filter leaves out a referrer, given by the end of the key of its entry. It is called with one
-// referrer after the other, in the order of their keys.
+// exclude reports whether the filter leaves out a referrer, given by the end of the key of its
+// entry. It is called with one referrer after the other, in the order of their keys.
 func (h *typeHints) exclude(referrer string) (bool, error) {
 	if h.wanted == nil {
 		return false, nil

@@ -87,8 +87,8 @@ func TestReferrersFilterReadsOnlyWhatItYields(t *testing.T) {
 	})
 }
 
-// TestReferrersFilterWithoutHintsFindsAll: entries of an older version have no hints until a collection. Hints of referrers that
-// an older version has deleted go with the next.
+// TestReferrersFilterWithoutHintsFindsAll: entries of an older version have no hints until a
+// collection. Hints of referrers that an older version has deleted go with the next.
 func TestReferrersFilterWithoutHintsFindsAll(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d storage.Driver) {
 		s := newStore(t, d, nil)

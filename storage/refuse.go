@@ -9,16 +9,19 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// A push is refused if something that its manifest names is missing. The client then sends what is missing, and the manifest again. What it sends,
-// and what was there already, must not be collected before that, or it could be refused for ever. As a rule the grace sees to that. Only
-// where the grace is shorter than sendAgain, the refused push leaves a record of the state refused, which collectors take for a root.
+// A push is refused if something that its manifest names is missing. The client then sends what is
+// missing, and the manifest again. What it sends, and what was there already, must not be collected
+// before that, or it could be refused for ever. As a rule the grace sees to that. Only where the
+// grace is shorter than sendAgain, the refused push leaves a record of the state refused, which
+// collectors take for a root.
 
-// graceCovers reports whether the grace keeps content from collectors until a refused push has been repeated, if it is young, or refreshed. Half
-// of the grace is what is left of it at least to what is not stale.
+// graceCovers reports whether the grace keeps content from collectors until a refused push has been
+// repeated, if it is young, or refreshed. Half of the grace is what is left of it at least to what
+// is not stale.
 func (s *Store) graceCovers() bool { return s.opts.Grace/2 >= sendAgain }
 
-// refuse ends an attempt whose manifest is pending as m, because of err, and returns err. mine reports whether this push has written m: the record of another
-// push is left to that.
+// refuse ends an attempt whose manifest is pending as m, because of err, and returns err. mine
+// reports whether this push has written m: the record of another push is left to that.
 //
 // Errors: ErrChanged if a collector has removed m, so that it kept nothing meanwhile.
 func (p *manifestPut) refuse(ctx context.Context, m *manifestRecord, mine bool, err error) error {
@@ -37,8 +40,8 @@ func (p *manifestPut) refuse(ctx context.Context, m *manifestRecord, mine bool, 
 	return err
 }
 
-// refreshParts refreshes what the manifest names and the last check has found, as a HEAD of it would. If that fails, the next push may be
-// refused again, and its client sends more.
+// refreshParts refreshes what the manifest names and the last check has found, as a HEAD of it
+// would. If that fails, the next push may be refused again, and its client sends more.
 func (p *manifestPut) refreshParts(ctx context.Context) {
 	_ = inParallel(len(p.parts), func(i int) error {
 		part, d := p.parts[i], p.parsed.References[i].Digest
@@ -52,7 +55,8 @@ func (p *manifestPut) refreshParts(ctx context.Context) {
 	})
 }
 
-// asRefused turns the record of a manifest into that of a refused push: it has no content, only the digests that collectors need.
+// asRefused turns the record of a manifest into that of a refused push: it has no content, only the
+// digests that collectors need.
 func (p *manifestPut) asRefused(n *manifestRecord) {
 	n.State, n.Size, n.Sum = refused, 0, checksum(nil)
 	n.References = make([]digest.Digest, len(p.parsed.References))

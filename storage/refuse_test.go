@@ -29,7 +29,8 @@ func refusedOften(t *testing.T, s *storage.Store) {
 	}
 }
 
-// TestRefusedManifestsLeaveNothing: nothing is left of manifests that were refused, where the grace keeps what their next pushes need.
+// TestRefusedManifestsLeaveNothing: nothing is left of manifests that were refused, where the grace
+// keeps what their next pushes need.
 func TestRefusedManifestsLeaveNothing(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d storage.Driver) {
 		refusedOften(t, newStore(t, d, nil))
@@ -38,8 +39,8 @@ func TestRefusedManifestsLeaveNothing(t *testing.T) {
 	})
 }
 
-// TestRefusedManifestsLeaveLittle: where there is no grace, a record of what a refused manifest names is left, without its content, until a collection
-// after a minute.
+// TestRefusedManifestsLeaveLittle: where there is no grace, a record of what a refused manifest
+// names is left, without its content, until a collection after a minute.
 func TestRefusedManifestsLeaveLittle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newMemory(t)
@@ -55,7 +56,8 @@ func TestRefusedManifestsLeaveLittle(t *testing.T) {
 	})
 }
 
-// TestRefusedPushRefreshes: what a refused push has found there, blobs and manifests, is there for the next, also if it was about to be collected.
+// TestRefusedPushRefreshes: what a refused push has found there, blobs and manifests, is there for
+// the next, also if it was about to be collected.
 func TestRefusedPushRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const grace = 10 * time.Minute

@@ -169,9 +169,10 @@ func decodeRepository(b []byte, info Info) *repositoryRecord {
 	return c
 }
 
-// putRepository sees to it that the repository is in the catalogue, and not about to be deleted, and reports whether it was at any time since it has
-// been there. c is what the catalogue has just said of it, or nil. Where it probably is in the catalogue, a look comes before the write, which would be in
-// vain.
+// putRepository sees to it that the repository is in the catalogue, and not about to be deleted,
+// and reports whether it was at any time since it has been there. c is what the catalogue has just
+// said of it, or nil. Where it probably is in the catalogue, a look comes before the write, which
+// would be in vain.
 func (s *Store) putRepository(ctx context.Context, repo string, c *repositoryRecord, probably bool) (spared bool, err error) {
 	key := repositoryKey(repo)
 	look := false
@@ -354,8 +355,9 @@ func (s *Store) hasManifest(ctx context.Context, repo string, besides digest.Dig
 	return false, nil
 }
 
-// removeOrphans removes tags, back references, referrers and their hints of manifests that are not there. Each is removed as it was seen before its manifest
-// was looked for: what a push has written again since then stays.
+// removeOrphans removes tags, back references, referrers and their hints of manifests that are not
+// there. Each is removed as it was seen before its manifest was looked for: what a push has written
+// again since then stays.
 func (s *Store) removeOrphans(ctx context.Context, repo string) error {
 	orphan := func(key, version string, d digest.Digest) error {
 		if d != "" {

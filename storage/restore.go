@@ -308,9 +308,10 @@ func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, c
 	return p.put(ctx)
 }
 
-// unhide makes a link live again that a delete of the repository has hidden, for a manifest that is pending there, and returns it.
-// Its data need no look, as those of a link that is condemned need none: it has named them ever since it was live. A collector that found them
-// named has left a mark on them, which stays and means nothing.
+// unhide makes a link live again that a delete of the repository has hidden, for a manifest that is
+// pending there, and returns it. Its data need no look, as those of a link that is condemned need
+// none: it has named them ever since it was live. A collector that found them named has left a mark
+// on them, which stays and means nothing.
 //
 // Errors: errMissing if there is no such link.
 func (s *Store) unhide(ctx context.Context, repo string, d digest.Digest) (*link, error) {

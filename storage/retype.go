@@ -12,15 +12,18 @@ import (
 	"github.com/registrykit/registry/internal/manifest"
 )
 
-// A manifest without a field mediaType has the media type that its push has stated. A push of the same content may change that as long as no tag
-// leads to the manifest: else whoever may push by digest, or a tag of no importance, could keep a release from being pushed under its own tag. The
-// push marks the manifest, as a collector does, then looks whether a tag leads to it, and then writes it with the other type, on the version of its
-// mark. A push that has written a tag in the meantime looks at the manifest after that. The model is internal/model/types.pml.
+// A manifest without a field mediaType has the media type that its push has stated. A push of the
+// same content may change that as long as no tag leads to the manifest: else whoever may push by
+// digest, or a tag of no importance, could keep a release from being pushed under its own tag. The
+// push marks the manifest, as a collector does, then looks whether a tag leads to it, and then
+// writes it with the other type, on the version of its mark. A push that has written a tag in the
+// meantime looks at the manifest after that. The model is internal/model/types.pml.
 
 // errTyped is the cause of the refusal of a push that states another media type than a manifest has for good.
 var errTyped = errors.New("storage: the media type cannot be changed")
 
-// retype gives the manifest, which is readable as m, the media type that this push states, and returns it as it is then. A push by digest never does.
+// retype gives the manifest, which is readable as m, the media type that this push states, and
+// returns it as it is then. A push by digest never does.
 //
 // Errors: ErrChanged if it is another by now; registry.ErrManifestInvalid, and the manifest is as it was.
 func (p *manifestPut) retype(ctx context.Context, m *manifestRecord) (*manifestRecord, error) {
@@ -51,9 +54,10 @@ func (p *manifestPut) retype(ctx context.Context, m *manifestRecord) (*manifestR
 	return nil, err
 }
 
-// refuseLed returns the refusal if a tag that this push has not created points at the manifest, or is about to, or points at an index that names it at any
-// depth, or leads in one of these ways to its subject: that a signature is there under its type matters to the manifest that is signed. Other
-// referrers, and indexes without a tag, do not count: anybody could push them.
+// refuseLed returns the refusal if a tag that this push has not created points at the manifest, or
+// is about to, or points at an index that names it at any depth, or leads in one of these ways to
+// its subject: that a signature is there under its type matters to the manifest that is signed.
+// Other referrers, and indexes without a tag, do not count: anybody could push them.
 func (p *manifestPut) refuseLed(ctx context.Context, m *manifestRecord, refusal error) error {
 	pointers, err := p.s.pointers(ctx, p.repo, p.digest, &manifestRecord{})
 	if err != nil {

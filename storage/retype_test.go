@@ -48,8 +48,9 @@ func requireTyped(t *testing.T, s *storage.Store, tag, mediaType string, content
 	}
 }
 
-// TestMediaTypeBesidePush lets a whole push with a tag happen before each operation of a push of the same content with another tag and another media
-// type. Exactly one of them is accepted, and the other leaves no tag.
+// TestMediaTypeBesidePush lets a whole push with a tag happen before each operation of a push of
+// the same content with another tag and another media type. Exactly one of them is accepted, and
+// the other leaves no tag.
 func TestMediaTypeBesidePush(t *testing.T) {
 	types := map[string]string{"a": ocispec.MediaTypeImageManifest, "b": otherType}
 	for _, first := range []string{ocispec.MediaTypeImageManifest, otherType} {
@@ -127,8 +128,8 @@ func TestMediaTypeBesideDelete(t *testing.T) {
 	}
 }
 
-// TestMediaTypeAfterPushThatDied: a push that dies while it changes the media type leaves a manifest that is read, pushed again, collected and deleted as
-// any other.
+// TestMediaTypeAfterPushThatDied: a push that dies while it changes the media type leaves a
+// manifest that is read, pushed again, collected and deleted as any other.
 func TestMediaTypeAfterPushThatDied(t *testing.T) {
 	for name, then := range map[string]func(t *testing.T, s *storage.Store, content []byte){
 		"pushed": func(t *testing.T, s *storage.Store, content []byte) {
@@ -166,7 +167,8 @@ func TestMediaTypeAfterPushThatDied(t *testing.T) {
 	}
 }
 
-// TestMediaTypeOfRestoredTag: a tag comes back with the manifest that it pointed at, unless another tag has fixed another media type meanwhile.
+// TestMediaTypeOfRestoredTag: a tag comes back with the manifest that it pointed at, unless another
+// tag has fixed another media type meanwhile.
 func TestMediaTypeOfRestoredTag(t *testing.T) {
 	s := newStore(t, newMemory(t), withHistory)
 	config := pushBlob(t, s, "r", []byte("{}"))
@@ -180,8 +182,9 @@ func TestMediaTypeOfRestoredTag(t *testing.T) {
 	requireTyped(t, s, "v2", ocispec.MediaTypeImageManifest, content, "")
 }
 
-// TestIndexOfChildUnderAnotherType: somebody else has pushed a child first, or changed its type since. The push of the index is
-// refused, until its owner has pushed the child with a tag. A child that states its own type cannot be mistaken.
+// TestIndexOfChildUnderAnotherType: somebody else has pushed a child first, or changed its type
+// since. The push of the index is refused, until its owner has pushed the child with a tag. A child
+// that states its own type cannot be mistaken.
 func TestIndexOfChildUnderAnotherType(t *testing.T) {
 	s := newStore(t, newMemory(t), nil)
 	content := typeless(t, pushBlob(t, s, "r", []byte("{}")))

@@ -53,8 +53,8 @@ func (c *counting) Put(ctx context.Context, key string, body io.Reader, opts *st
 	return info, err
 }
 
-// TestUploadLargerThanAnObjectIsDivided: a blob goes on in a further object where one is full, whether its length is known or not, in
-// an Append or in the Commit. Each byte is written once.
+// TestUploadLargerThanAnObjectIsDivided: a blob goes on in a further object where one is full,
+// whether its length is known or not, in an Append or in the Commit. Each byte is written once.
 func TestUploadLargerThanAnObjectIsDivided(t *testing.T) {
 	const limit = 100_000
 	for _, size := range []int{limit - 1, limit, limit + 1, 2 * limit, 10*limit + 12_345, 10*limit + 20_000} {
@@ -97,7 +97,8 @@ func TestUploadLargerThanAnObjectIsDivided(t *testing.T) {
 	}
 }
 
-// TestUploadOfManyAppendsIsDivided: segments that are merged never become larger than an object, and full ones are left alone.
+// TestUploadOfManyAppendsIsDivided: segments that are merged never become larger than an object,
+// and full ones are left alone.
 func TestUploadOfManyAppendsIsDivided(t *testing.T) {
 	const limit = 100_000
 	for _, step := range []int{1000, 20_000, 49_999, 50_000, 50_001, 99_999, 100_001, 250_000} {
@@ -120,7 +121,8 @@ func TestUploadOfManyAppendsIsDivided(t *testing.T) {
 	}
 }
 
-// TestUploadKeepsFullObjects: what has come before a body fails is kept, also where it is several objects, and the upload goes on.
+// TestUploadKeepsFullObjects: what has come before a body fails is kept, also where it is several
+// objects, and the upload goes on.
 func TestUploadKeepsFullObjects(t *testing.T) {
 	const limit = 100_000
 	for _, size := range []int{limit, limit + 1, 3*limit + 30_000} {
@@ -145,8 +147,9 @@ func TestUploadKeepsFullObjects(t *testing.T) {
 	}
 }
 
-// TestUploadCutBetweenObjects stops the process after each write of an upload that takes several objects. Each object that was
-// recorded is still there, the upload goes on behind it, and a collection removes what is named nowhere.
+// TestUploadCutBetweenObjects stops the process after each write of an upload that takes several
+// objects. Each object that was recorded is still there, the upload goes on behind it, and a
+// collection removes what is named nowhere.
 func TestUploadCutBetweenObjects(t *testing.T) {
 	const limit = 100_000
 	content := random(4, 3*limit+50_000)
@@ -180,8 +183,8 @@ func TestUploadCutBetweenObjects(t *testing.T) {
 	}
 }
 
-// TestUploadRaceOverObjects: of two clients that send the same large chunk, at most one gets each object recorded, and the
-// blob is whole.
+// TestUploadRaceOverObjects: of two clients that send the same large chunk, at most one gets each
+// object recorded, and the blob is whole.
 func TestUploadRaceOverObjects(t *testing.T) {
 	const limit = 100_000
 	d := newLimited(t, limit)

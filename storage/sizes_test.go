@@ -10,8 +10,9 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// TestAcceptWrongSizes: with the option, an index that states a wrong size for a child is accepted, and it comes back after a
-// delete, also from a Store without the option. Without it, such an index is refused.
+// TestAcceptWrongSizes: with the option, an index that states a wrong size for a child is accepted,
+// and it comes back after a delete, also from a Store without the option. Without it, such an index
+// is refused.
 func TestAcceptWrongSizes(t *testing.T) {
 	driver := newMemory(t)
 	strict := newStore(t, driver, withHistory)

@@ -34,11 +34,12 @@ type Options struct {
 	AcceptWrongSizes bool
 	// UploadTTL is how long an upload lives on without a request; see Store.ExpireUploads. Default: DefaultUploadTTL.
 	UploadTTL time.Duration
-	// MaxUploads is how many unfinished uploads one owner can have: a named identity, or all anonymous callers together. A further
-	// one is refused with [registry.ErrTooManyRequests] before anything is written. An upload counts from its begin until it
-	// is committed, cancelled, or has had no request for UploadTTL; one that has received nothing counts for ten seconds. Each Store
-	// counts the uploads that it sees: n replicas together allow at most n times as many, and one that restarts begins anew.
-	// Default: DefaultMaxUploads; negative: no limit.
+	// MaxUploads is how many unfinished uploads one owner can have: a named identity, or all
+	// anonymous callers together. A further one is refused with [registry.ErrTooManyRequests]
+	// before anything is written. An upload counts from its begin until it is committed, cancelled,
+	// or has had no request for UploadTTL; one that has received nothing counts for ten seconds.
+	// Each Store counts the uploads that it sees: n replicas together allow at most n times as
+	// many, and one that restarts begins anew. Default: DefaultMaxUploads; negative: no limit.
 	MaxUploads int
 	// Grace is how long content that nothing names is left alone by Collect, from when it was written, or found to be there by a push or by a HEAD
 	// of who may push. It should be at least twice as long as the longest push takes. All Stores on a storage should have the same. Default:
@@ -79,8 +80,9 @@ type Store struct {
 
 var _ registry.Backend = (*Store)(nil)
 
-// New returns the Store on a storage, which it prepares if it is empty. opts may be nil. It starts nothing, and the Store need not be
-// closed. The driver remains the caller's, who closes it if it has to be closed, once no request is running any more.
+// New returns the Store on a storage, which it prepares if it is empty. opts may be nil. It starts
+// nothing, and the Store need not be closed. The driver remains the caller's, who closes it if it
+// has to be closed, once no request is running any more.
 //
 // It fails if the storage does not answer, or has a layout of a newer version of this package.
 func New(ctx context.Context, driver Driver, opts *Options) (*Store, error) {

@@ -19,7 +19,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// fetches is a driver on which what is opened is fetched, whether or not it is read, as from a bucket. It counts the bytes.
+// fetches is a driver on which what is opened is fetched, whether or not it is read, as from a
+// bucket. It counts the bytes.
 type fetches struct {
 	storage.Driver
 	bytes atomic.Int64
@@ -39,7 +40,8 @@ func (d *fetches) Open(ctx context.Context, key string, opts *storage.OpenOption
 	return r, info, err
 }
 
-// TestRangesFetchLittle: of a blob in a bucket little more is fetched than the ranges that a client asks for, however many.
+// TestRangesFetchLittle: of a blob in a bucket little more is fetched than the ranges that a client
+// asks for, however many.
 func TestRangesFetchLittle(t *testing.T) {
 	inner, err := memory.New(nil)
 	require.NoError(t, err)

@@ -8,10 +8,12 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// Blobs that are deleted only if no manifest names them (registry.DeleteOptions.IfUnused). The delete does as a collector of links does: it condemns the
-// link, then looks at all manifests, those on their way included, and then removes the link in the version of its mark. A push writes its
-// manifest as pending, then looks at the links, and takes marks off. So either the delete sees the manifest, or the push sees the mark or
-// that the blob is missing. The model is internal/model/collect.pml.
+// Blobs that are deleted only if no manifest names them (registry.DeleteOptions.IfUnused). The
+// delete does as a collector of links does: it condemns the link, then looks at all manifests,
+// those on their way included, and then removes the link in the version of its mark. A push writes
+// its manifest as pending, then looks at the links, and takes marks off. So either the delete sees
+// the manifest, or the push sees the mark or that the blob is missing. The model is
+// internal/model/collect.pml.
 
 // errIfUnused is the refusal of a delete that knows no DeleteOptions.IfUnused.
 var errIfUnused = registry.ErrUnsupported.WithMessage("only a blob can be deleted if it is unused")

@@ -11,8 +11,8 @@ import (
 	"github.com/registrykit/registry/storage/storagetest"
 )
 
-// TestDeleteIfUnusedBesidePush lets a whole push of a manifest happen before each operation of a delete of what it names, in turn, and the other way
-// round. Never do both have what they wanted.
+// TestDeleteIfUnusedBesidePush lets a whole push of a manifest happen before each operation of a
+// delete of what it names, in turn, and the other way round. Never do both have what they wanted.
 func TestDeleteIfUnusedBesidePush(t *testing.T) {
 	for _, pushFirst := range []bool{false, true} {
 		for n := 1; ; n++ {

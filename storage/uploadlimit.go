@@ -14,8 +14,8 @@ import (
 const DefaultMaxUploads = 10_000
 
 const (
-	// beginning is how long an upload counts that has received nothing. It holds nothing in the storage, and another process
-	// may have ended it.
+	// beginning is how long an upload counts that has received nothing. It holds nothing in the
+	// storage, and another process may have ended it.
 	beginning = 10 * time.Second
 	// checkedAtOnce is how many uploads of an owner at the limit are looked at to find one that has ended elsewhere.
 	checkedAtOnce = parallelism
@@ -27,8 +27,8 @@ const (
 	uploadRetry = 10 * time.Second
 )
 
-// unfinished counts the unfinished uploads of each owner that this process has seen. It costs no request to the storage below
-// the limit, and a few for each refusal.
+// unfinished counts the unfinished uploads of each owner that this process has seen. It costs no
+// request to the storage below the limit, and a few for each refusal.
 type unfinished struct {
 	limit int // 0 is none
 
@@ -64,8 +64,8 @@ func (s *Store) admitUpload(ctx context.Context, owner string, id [16]byte) erro
 	return registry.ErrTooManyRequests.WithMessage("too many unfinished uploads").WithRetryAfter(uploadRetry)
 }
 
-// checkUploads looks whether some of the uploads of an owner have ended in another process. Those that were looked at longest ago
-// come first, so that all have their turn.
+// checkUploads looks whether some of the uploads of an owner have ended in another process. Those
+// that were looked at longest ago come first, so that all have their turn.
 func (s *Store) checkUploads(ctx context.Context, owner string) error {
 	some := s.unfinished.longestUnchecked(owner, checkedAtOnce)
 	return inParallel(len(some), func(i int) error {
@@ -81,7 +81,8 @@ func (s *Store) checkUploads(ctx context.Context, owner string) error {
 	})
 }
 
-// admit adds an upload of the owner and reports true, unless it would be one too many. One that is counted already is admitted.
+// admit adds an upload of the owner and reports true, unless it would be one too many. One that is
+// counted already is admitted.
 func (n *unfinished) admit(owner string, id [16]byte, ttl time.Duration) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -128,8 +129,8 @@ func (n *unfinished) remove(owner string, id [16]byte) {
 	n.drop(owner, id)
 }
 
-// longestUnchecked returns the uploads of the owner that have received something and were looked at longest ago. They count as
-// looked at now.
+// longestUnchecked returns the uploads of the owner that have received something and were looked at
+// longest ago. They count as looked at now.
 func (n *unfinished) longestUnchecked(owner string, limit int) [][16]byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -101,7 +101,8 @@ func TestMaxUploadsNegativeIsNoLimit(t *testing.T) {
 	limited.refused()
 }
 
-// TestMaxUploadsWithoutBytes: they count for a moment, and again from their first byte, which is refused before it is written.
+// TestMaxUploadsWithoutBytes: they count for a moment, and again from their first byte, which is
+// refused before it is written.
 func TestMaxUploadsWithoutBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newMemory(t)
@@ -140,8 +141,8 @@ func TestMaxUploadsExpire(t *testing.T) {
 	})
 }
 
-// TestMaxUploadsOfTwoStores: uploads that another Store has ended no longer count, and those that it has begun count once they
-// are seen.
+// TestMaxUploadsOfTwoStores: uploads that another Store has ended no longer count, and those that
+// it has begun count once they are seen.
 func TestMaxUploadsOfTwoStores(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, opts := newMemory(t), &storage.Options{MaxUploads: 40}

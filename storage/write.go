@@ -15,10 +15,11 @@ import (
 
 // PutManifest implements [registry.Writer].
 //
-// The manifest is written as pending: collectors take it for a root, readers do not see it. Then all that it names is looked at. Then
-// it becomes visible: this is the moment from which it is in the repository. What a manifest names that is visible already is only looked at
-// if something has been deleted, see epoch.go. Tags and its entry with its subject come after it, since
-// whatever is visible is whole; and all is durable before the call returns.
+// The manifest is written as pending: collectors take it for a root, readers do not see it. Then
+// all that it names is looked at. Then it becomes visible: this is the moment from which it is in
+// the repository. What a manifest names that is visible already is only looked at if something has
+// been deleted, see epoch.go. Tags and its entry with its subject come after it, since whatever is
+// visible is whole; and all is durable before the call returns.
 func (s *Store) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *registry.PutOptions) (registry.PutResult, error) {
 	p, err := s.newManifestPut(repo, mediaType, content, opts)
 	if err != nil {

@@ -58,7 +58,8 @@ func TestInPlace(t *testing.T) {
 	s.accepted("ann", "change")
 }
 
-// TestOnceASecond: a file is not looked at for each request. It is read again when it was edited in place, also if length and modification time are kept.
+// TestOnceASecond: a file is not looked at for each request. It is read again when it was edited in
+// place, also if length and modification time are kept.
 func TestOnceASecond(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
 	past := s.now().Add(-time.Hour)

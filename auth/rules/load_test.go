@@ -94,7 +94,8 @@ func TestLoad(t *testing.T) {
 	}
 	require.Len(t, told, 2)
 
-	// A change in place that modification time and size of the file do not show is seen by its change time, or while the file is young.
+	// A change in place that modification time and size of the file do not show is seen by its
+	// change time, or while the file is young.
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	time.Sleep(50 * time.Millisecond) // the clock of a filesystem is coarse

@@ -26,7 +26,8 @@ func (d *deadlines) Write(p []byte) (int, error) {
 	return d.ResponseRecorder.Write(p)
 }
 
-// TestAnswersHaveADeadline: a client that does not read its answers, whether tokens or errors, does not hold its connection for ever.
+// TestAnswersHaveADeadline: a client that does not read its answers, whether tokens or errors, does
+// not hold its connection for ever.
 func TestAnswersHaveADeadline(t *testing.T) {
 	logins := newSite(t, ann, all, nil).logins
 	for _, request := range [][2]string{

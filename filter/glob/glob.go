@@ -17,9 +17,10 @@ import (
 // begins with "!". Their order does not matter. The syntax is that of doublestar: "*" matches anything but "/", "**" as
 // a component any number of components, "?" one character, "[a-z]" and "{a,b}" one of several.
 //
-// It fails if a pattern is malformed or empty, or its part for tags has a colon or slash, as no tag has: "localhost:5000/app:v*" would protect nothing.
-// It also fails if a pattern is longer than 512 bytes or one of its parts comes to more than 64 alternatives: each group of braces multiplies
-// the time that a name takes.
+// It fails if a pattern is malformed or empty, or its part for tags has a colon or slash, as no tag
+// has: "localhost:5000/app:v*" would protect nothing. It also fails if a pattern is longer than 512
+// bytes or one of its parts comes to more than 64 alternatives: each group of braces multiplies the
+// time that a name takes.
 func Tags(patterns ...string) (func(repo string) func(tag string) bool, error) {
 	var in, out []pattern
 	for _, s := range patterns {

@@ -10,7 +10,8 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// readDescriptor reads a descriptor (image-spec, "OCI Content Descriptors"), or null, which gives nil. Kind is left open.
+// readDescriptor reads a descriptor (image-spec, "OCI Content Descriptors"), or null, which gives
+// nil. Kind is left open.
 func readDescriptor(r *strictjson.Reader) (*Reference, error) {
 	ref, err := readMembers(r)
 	switch {

@@ -47,8 +47,9 @@ func Inspect(contentType string, content []byte) (*Facts, error) {
 	return &Facts{MediaType: mediaType, Subject: doc.subject}, nil
 }
 
-// clearMediaType returns the media type of a manifest by the header Content-Type and its field "mediaType". Either may be
-// empty, but not both. Only the header may spell a known type in another case.
+// clearMediaType returns the media type of a manifest by the header Content-Type and its field
+// "mediaType". Either may be empty, but not both. Only the header may spell a known type in another
+// case.
 func clearMediaType(contentType, field string) (string, error) {
 	mediaType, _, _ := strings.Cut(contentType, ";")
 	if mediaType = strings.Trim(mediaType, " \t"); mediaType == "" {
@@ -72,8 +73,8 @@ func IsMember(key string) bool {
 	return slices.ContainsFunc(memberKeys(), func(k string) bool { return strings.EqualFold(k, key) })
 }
 
-// InspectDescriptor returns an [Error] unless content is a descriptor that all clients understand in the same way. Fields
-// may be missing.
+// InspectDescriptor returns an [Error] unless content is a descriptor that all clients understand
+// in the same way. Fields may be missing.
 func InspectDescriptor(content []byte) error {
 	r, err := strictjson.NewReader(content)
 	if err != nil {

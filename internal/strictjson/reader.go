@@ -1,8 +1,9 @@
 // Package strictjson reads JSON that all parsers understand in the same way.
 //
-// Parsers differ in the member that they take when a key occurs twice, and in whether a key may differ from the expected
-// one in case: encoding/json takes the last member, ignores case, and folds Unicode ("oſ" is "os"). Content that
-// depends on this means one thing to a scanner and another to a runtime (CVE-2021-41190). A [Reader] refuses it.
+// Parsers differ in the member that they take when a key occurs twice, and in whether a key may
+// differ from the expected one in case: encoding/json takes the last member, ignores case, and
+// folds Unicode ("oſ" is "os"). Content that depends on this means one thing to a scanner and
+// another to a runtime (CVE-2021-41190). A [Reader] refuses it.
 package strictjson
 
 import (

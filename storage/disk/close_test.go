@@ -35,7 +35,8 @@ func openBelow(t *testing.T, dir string) (files []string) {
 	return files
 }
 
-// TestDriverHoldsFewFilesOpen: a Driver that does nothing holds one file open, also after it has been busy, and none once it is closed.
+// TestDriverHoldsFewFilesOpen: a Driver that does nothing holds one file open, also after it has
+// been busy, and none once it is closed.
 func TestDriverHoldsFewFilesOpen(t *testing.T) {
 	dir := t.TempDir()
 	d, err := New(dir, nil)
@@ -62,8 +63,8 @@ func TestDriverHoldsFewFilesOpen(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestClose: a Driver that is closed leaves nothing in tmp/ and refuses everything. Readers that are open, and other Drivers on the
-// directory, go on.
+// TestClose: a Driver that is closed leaves nothing in tmp/ and refuses everything. Readers that
+// are open, and other Drivers on the directory, go on.
 func TestClose(t *testing.T) {
 	dir := t.TempDir()
 	d, err := New(dir, nil)

@@ -11,12 +11,13 @@
 //
 // # Between processes
 //
-// Every change of a directory (an object published, replaced or removed, a directory made or removed) is made under
-// the lock of that directory: a mutex within the process and an flock(2) between processes. So conditions hold and
-// lists are exact among all users of this package. It is held for a few system calls, never while a body is
-// read or anything is synced. But a process that is stopped (SIGSTOP) in that moment does stop the others.
-// The lock files in locks/ must not be removed while a process uses them. A process has one of them open only while it holds
-// the lock, and one file in tmp/ open until Driver.Close.
+// Every change of a directory (an object published, replaced or removed, a directory made or
+// removed) is made under the lock of that directory: a mutex within the process and an flock(2)
+// between processes. So conditions hold and lists are exact among all users of this package. It is
+// held for a few system calls, never while a body is read or anything is synced. But a process that
+// is stopped (SIGSTOP) in that moment does stop the others. The lock files in locks/ must not be
+// removed while a process uses them. A process has one of them open only while it holds the lock,
+// and one file in tmp/ open until Driver.Close.
 //
 // Others may write to objects/ too (a restore, an rsync), by renaming whole files into place; what they change is seen
 // at once, but their changes and ours are not atomic together.
@@ -32,8 +33,9 @@
 //
 // # Security
 //
-// Directories are created with mode 0700 and files with 0600. Only a regular file is an object: symbolic links at the name of
-// an object are not followed, and neither they nor FIFOs, sockets, devices and directories can be read, deleted or listed. A Put
-// replaces all of them but a directory. Nothing ever waits for the other end of a FIFO. Whoever can write to the directory can change what the registry serves: that is not
-// checked here.
+// Directories are created with mode 0700 and files with 0600. Only a regular file is an object:
+// symbolic links at the name of an object are not followed, and neither they nor FIFOs, sockets,
+// devices and directories can be read, deleted or listed. A Put replaces all of them but a
+// directory. Nothing ever waits for the other end of a FIFO. Whoever can write to the directory can
+// change what the registry serves: that is not checked here.
 package disk

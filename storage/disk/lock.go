@@ -13,8 +13,9 @@ import (
 // shards is the number of locks that the directories share. All processes must agree on it.
 const shards = 64
 
-// fileLock excludes goroutines by a mutex and processes by an flock(2). It takes both, since an flock belongs to the open file,
-// which all goroutines have in common. The file is open only while the lock is held, so a Driver that does nothing holds none open.
+// fileLock excludes goroutines by a mutex and processes by an flock(2). It takes both, since an
+// flock belongs to the open file, which all goroutines have in common. The file is open only while
+// the lock is held, so a Driver that does nothing holds none open.
 type fileLock struct {
 	path string
 	mu   sync.Mutex
@@ -57,8 +58,8 @@ func flock(fd, how int) error {
 	}
 }
 
-// makeLocks makes the lock files in dir. They are made before anything else, since a file system that is full has no room for them
-// when something is to be deleted.
+// makeLocks makes the lock files in dir. They are made before anything else, since a file system
+// that is full has no room for them when something is to be deleted.
 func (d *Driver) makeLocks(dir string) error {
 	d.pruning.path = filepath.Join(dir, "prune")
 	locks := []*fileLock{&d.pruning}

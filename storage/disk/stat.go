@@ -62,8 +62,8 @@ func isFile(st *syscall.Stat_t) bool { return uint32(st.Mode)&syscall.S_IFMT == 
 
 func isDir(st *syscall.Stat_t) bool { return uint32(st.Mode)&syscall.S_IFMT == syscall.S_IFDIR }
 
-// openObject opens the object at a path below objects/ for reading, and fills st with its attributes. It never waits, as open(2) does
-// for somebody to open the other end of a FIFO.
+// openObject opens the object at a path below objects/ for reading, and fills st with its
+// attributes. It never waits, as open(2) does for somebody to open the other end of a FIFO.
 //
 // Errors: storage.ErrNotExist, also for what is no regular file.
 func (d *Driver) openObject(path string, st *syscall.Stat_t) (fd int, err error) {
@@ -83,8 +83,8 @@ func (d *Driver) openObject(path string, st *syscall.Stat_t) (fd int, err error)
 	return fd, nil
 }
 
-// openError returns what it means that an object could not be opened. Below a file there is nothing, and neither a symbolic link
-// (ELOOP), a socket nor a device is an object.
+// openError returns what it means that an object could not be opened. Below a file there is
+// nothing, and neither a symbolic link (ELOOP), a socket nor a device is an object.
 func openError(err error) error {
 	for _, e := range []syscall.Errno{
 		syscall.ENOENT, syscall.ENOTDIR, syscall.ELOOP, syscall.ENXIO, syscall.ENODEV, syscall.EOPNOTSUPP,

@@ -50,6 +50,7 @@
 // A body is streamed, never held whole. What fails, ends early or is cancelled is not stored: closing a writer of gocloud.dev commits
 // what it was given so far, so a body that fails cancels the write before it says so. No lock is held while a body is read.
 //
-// A Provider's uploads hold parts in memory, which all have one size, see [Parts]. What a client declares does not change it. A blob
-// that does not fit the parts of one object is several objects: the Store divides it by [Driver.MaxObjectSize].
+// A Provider's uploads hold parts in memory, which all have one size, see [Parts]. What a client
+// declares does not change it. A blob that does not fit the parts of one object is several objects:
+// the Store divides it by [Driver.MaxObjectSize].
 package gocloud

@@ -49,8 +49,9 @@ func (f *files) probe(name string) error {
 
 func (f *files) path(name string) string { return filepath.Join(f.root, filepath.FromSlash(name)) }
 
-// regular fails if what has a name is no regular file: that is no object, as in lists. fileblob would follow a symbolic link, read a
-// device, and wait for somebody to open the other end of a FIFO.
+// regular fails if what has a name is no regular file: that is no object, as in lists. fileblob
+// would follow a symbolic link, read a device, and wait for somebody to open the other end of a
+// FIFO.
 //
 // Errors: storage.ErrNotExist.
 func (f *files) regular(name string) error {

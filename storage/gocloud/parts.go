@@ -18,14 +18,16 @@ const (
 	maxObjectSize = 4 << 40
 )
 
-// Parts say how a Provider divides what it uploads. All parts of an object but the last have the same size, as Cloudflare R2
-// demands. The size never depends on the length that a client has declared, so the memory of an upload does not either.
+// Parts say how a Provider divides what it uploads. All parts of an object but the last have the
+// same size, as Cloudflare R2 demands. The size never depends on the length that a client has
+// declared, so the memory of an upload does not either.
 type Parts struct {
-	// Size is the size of a part, in bytes. What fits one part is stored with one request. A larger upload holds one part in
-	// memory. 5 MiB to 4000 MiB. Default: DefaultPartSize.
+	// Size is the size of a part, in bytes. What fits one part is stored with one request. A larger
+	// upload holds one part in memory. 5 MiB to 4000 MiB. Default: DefaultPartSize.
 	Size int64
-	// Max is the maximum number of parts of an object. A blob that needs more of them goes on in a further object; with the
-	// defaults that is every 78 GiB. 1 to 10,000; some stores that speak S3 take 1,000 only. Default: DefaultMaxParts.
+	// Max is the maximum number of parts of an object. A blob that needs more of them goes on in a
+	// further object; with the defaults that is every 78 GiB. 1 to 10,000; some stores that speak
+	// S3 take 1,000 only. Default: DefaultMaxParts.
 	Max int
 }
 

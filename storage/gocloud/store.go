@@ -30,8 +30,8 @@ type Store interface {
 	// greater than after, unless that is ""; that only makes it faster. It must fail if the answer is not a list, or not whole.
 	BeforeList(as func(any) bool, after string) error
 
-	// MaxObjectSize returns the maximum size of an object that Put stores in such parts, in bytes. The Driver gives Put no body
-	// that is larger.
+	// MaxObjectSize returns the maximum size of an object that Put stores in such parts, in bytes.
+	// The Driver gives Put no body that is larger.
 	MaxObjectSize(p Parts) int64
 
 	// Put stores what body holds, if the conditions hold, which the store decides in the same step; else it fails with what Failure
@@ -59,8 +59,8 @@ type PutOptions struct {
 	IfAbsent bool
 	// IfVersion, unless "", stores only if the object has this version.
 	IfVersion string
-	// Size is the number of bytes that somebody has declared; 0 means not known. It may be wrong, so Put must not take memory for
-	// it: only for what has come.
+	// Size is the number of bytes that somebody has declared; 0 means not known. It may be wrong,
+	// so Put must not take memory for it: only for what has come.
 	Size int64
 	// Parts say how to divide what is uploaded.
 	Parts Parts

@@ -20,8 +20,8 @@ type Options struct {
 	ContentVersions bool
 	// BlindDelete says that a Delete without a version does not tell whether there was an object: it returns nil. Default: false.
 	BlindDelete bool
-	// LargeSize is the size of the large object that is streamed, in bytes. A maximum size of objects is only tested if it is not
-	// larger. Default: DefaultLargeSize.
+	// LargeSize is the size of the large object that is streamed, in bytes. A maximum size of
+	// objects is only tested if it is not larger. Default: DefaultLargeSize.
 	LargeSize int64
 	// Goroutines is how many goroutines race in tests of conditions. Default: 64.
 	Goroutines int

@@ -95,8 +95,9 @@ func (f *File[T]) Read() error {
 	return nil
 }
 
-// unchanged reports whether a file is what it was. On Linux and macOS, a program that edits it in place cannot hide that by keeping its length and
-// modification time, as some editors and synchronisation tools do.
+// unchanged reports whether a file is what it was. On Linux and macOS, a program that edits it in
+// place cannot hide that by keeping its length and modification time, as some editors and
+// synchronisation tools do.
 func unchanged(before, now os.FileInfo) bool {
 	return os.SameFile(before, now) && before.Size() == now.Size() && before.ModTime().Equal(now.ModTime()) &&
 		changeTime(before).Equal(changeTime(now))

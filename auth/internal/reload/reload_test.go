@@ -13,7 +13,8 @@ import (
 	"github.com/registrykit/registry/auth/internal/reload"
 )
 
-// TestFileEditedInPlaceNoticed edits a file in place and keeps its length and modification time. Only the change time tells.
+// TestFileEditedInPlaceNoticed edits a file in place and keeps its length and modification time.
+// Only the change time tells.
 func TestFileEditedInPlaceNoticed(t *testing.T) {
 	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
 		t.Skip("nothing tells")

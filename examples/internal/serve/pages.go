@@ -31,9 +31,9 @@ func (p *pages) check() error {
 	return nil
 }
 
-// around opens a registry to the pages of -cors, and protects it from all others: pages must not write, because rules may
-// let anonymous callers do so. If everybody may do everything, pages must not reach the registry by a name of their own either,
-// which only -insecure-open permits.
+// around opens a registry to the pages of -cors, and protects it from all others: pages must not
+// write, because rules may let anonymous callers do so. If everybody may do everything, pages must
+// not reach the registry by a name of their own either, which only -insecure-open permits.
 func (p *pages) around(reg http.Handler, a *access) (http.Handler, error) {
 	anyPage := slices.Contains(p.origins, "*")
 	if !a.restricted() || !anyPage {

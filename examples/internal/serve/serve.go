@@ -26,8 +26,8 @@ type Storage struct {
 	Usage string
 	// Default is the value of the flag -storage if it is not given; "" demands it.
 	Default string
-	// Open opens what the flag -storage names. It may have registered flags of its own. A driver that is an io.Closer is closed at
-	// the end.
+	// Open opens what the flag -storage names. It may have registered flags of its own. A driver
+	// that is an io.Closer is closed at the end.
 	Open func(ctx context.Context, name string) (storage.Driver, error)
 }
 

@@ -43,8 +43,8 @@ func (s *side) restart() error {
 
 type pair struct{ ours, peer *side }
 
-// startPair starts both sides with their storage below dir. If base is not "", it is the program of an earlier build of ours,
-// which takes the place of the peer.
+// startPair starts both sides with their storage below dir. If base is not "", it is the program of
+// an earlier build of ours, which takes the place of the peer.
 func startPair(dir, base string) (*pair, error) {
 	ours, peer := &side{name: "ours", kind: harness.Ours}, &side{name: "peer", kind: harness.Peer}
 	if base != "" {

@@ -24,8 +24,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// compressing are applications as they mount a registry, each with the middleware that compresses responses there and what recovers
-// from panics.
+// compressing are applications as they mount a registry, each with the middleware that compresses
+// responses there and what recovers from panics.
 func compressing(reg http.Handler) map[string]http.Handler {
 	types := []string{"application/octet-stream", "application/json", "application/vnd.oci.image.manifest.v1+json"}
 	e := echo.New()
@@ -98,8 +98,9 @@ func (b *halfBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestCompressing pushes and pulls images through middleware that compresses, over each version of HTTP, and by a client that takes
-// compressed responses and one that does not. A blob that breaks off never looks whole.
+// TestCompressing pushes and pulls images through middleware that compresses, over each version of
+// HTTP, and by a client that takes compressed responses and one that does not. A blob that breaks
+// off never looks whole.
 func TestCompressing(t *testing.T) {
 	store := openStore(t, t.TempDir())
 	broken := compressing(newRegistry(t, half{store}, nil))

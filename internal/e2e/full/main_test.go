@@ -1,5 +1,5 @@
-// Package full pushes to and pulls from examples/server with the clients that take long to build (`install.sh full`), and through nginx
-// with TLS. `make e2e-full` runs it; CI does without.
+// Package full pushes to and pulls from examples/server with the clients that take long to build
+// (`install.sh full`), and through nginx with TLS. `make e2e-full` runs it; CI does without.
 package full
 
 import (

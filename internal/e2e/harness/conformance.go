@@ -37,8 +37,8 @@ func Conformance(t *testing.T, o Options) {
 	t.Run("1.x", func(t *testing.T) { conformance1(t, server) })
 }
 
-// conformance runs the current suite. The suite's exit code is not enough: it is 0 with skipped tests, and 0 when its configuration was
-// refused and nothing ran.
+// conformance runs the current suite. The suite's exit code is not enough: it is 0 with skipped
+// tests, and 0 when its configuration was refused and nothing ran.
 func conformance(t *testing.T, server *Server) {
 	suite, err := Tool("conformance")
 	require.NoError(t, err)

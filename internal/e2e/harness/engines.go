@@ -45,8 +45,8 @@ func Podman(t *testing.T) *Program {
 	return p
 }
 
-// PodmanPartial is podman as it is where layers of zstd:chunked are pulled in parts: it fetches only those files of a layer that it does
-// not have. Only the overlay driver does that.
+// PodmanPartial is podman as it is where layers of zstd:chunked are pulled in parts: it fetches
+// only those files of a layer that it does not have. Only the overlay driver does that.
 func PodmanPartial(t *testing.T) *Program {
 	t.Helper()
 	dir := ShortDir(t)

@@ -20,9 +20,10 @@ const (
 	SetPeer = "peer"
 )
 
-// setsVariable names the environment variable with the sets, besides SetCI, whose programs may be used: "full peer". The
-// Makefile sets it for the targets that install them. CI does not set it, so that a test which CI runs fails when it uses a
-// program that CI does not install, also on a machine that happens to have it.
+// setsVariable names the environment variable with the sets, besides SetCI, whose programs may be
+// used: "full peer". The Makefile sets it for the targets that install them. CI does not set it, so
+// that a test which CI runs fails when it uses a program that CI does not install, also on a
+// machine that happens to have it.
 const setsVariable = "REGISTRY_E2E_PROGRAMS"
 
 // Cache is the folder of what is installed or built for the tests; install.sh uses the same.

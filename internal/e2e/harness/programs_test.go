@@ -14,7 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestToolRefusesProgramsThatCIDoesNotInstall has every program of the list on the machine, as a developer's machine may.
+// TestToolRefusesProgramsThatCIDoesNotInstall has every program of the list on the machine, as a
+// developer's machine may.
 func TestToolRefusesProgramsThatCIDoesNotInstall(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("REGISTRY_CACHE", cache)

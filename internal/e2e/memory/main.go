@@ -1,8 +1,9 @@
 // Command memory shows that the server's memory does not depend on the size of blobs: clients push and pull blobs of
 // 1 GiB at once, then one of 10 GiB, and the process may grow by less than 64 MiB. Blobs are generated, never held.
 //
-// With -s3 the blobs go to MinIO: 32 clients push 64 MiB each at once, then one 4 GiB, and then 32 declare 5 TiB each, send 48 MiB and
-// fall silent. What an upload takes there is a part, so the process may take 512 MiB in all.
+// With -s3 the blobs go to MinIO: 32 clients push 64 MiB each at once, then one 4 GiB, and then 32
+// declare 5 TiB each, send 48 MiB and fall silent. What an upload takes there is a part, so the
+// process may take 512 MiB in all.
 package main
 
 import (

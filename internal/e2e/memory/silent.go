@@ -16,7 +16,8 @@ const (
 	sent     = int64(48) << 20 // what it sends before it falls silent
 )
 
-// silence lets clients declare more than they send, all at once, and compares the peak of the process with what is allowed.
+// silence lets clients declare more than they send, all at once, and compares the peak of the
+// process with what is allowed.
 func silence(ctx context.Context, server *harness.Server, base, allowed int64, clients int) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOptionsOfTheServer: the answer to "OPTIONS *" is that of the registry, which has deadlines, and not that of net/http, which
-// has none.
+// TestOptionsOfTheServer: the answer to "OPTIONS *" is that of the registry, which has deadlines,
+// and not that of net/http, which has none.
 func TestOptionsOfTheServer(t *testing.T) {
 	s := start(t)
 	conn, err := net.Dial("tcp", s.Addr)

@@ -10,13 +10,15 @@
 //
 // # Writes
 //
-// What fits one part, by [gocloud.Parts], is one Put Blob. What does not is staged in blocks of one size, up to 10,000 of them, and becomes visible,
-// if the condition holds, with the list of its blocks. The blocks of a write that has failed are never visible, and the service drops them
-// after a week.
+// What fits one part, by [gocloud.Parts], is one Put Blob. What does not is staged in blocks of one
+// size, up to 10,000 of them, and becomes visible, if the condition holds, with the list of its
+// blocks. The blocks of a write that has failed are never visible, and the service drops them after
+// a week.
 //
-// Each upload takes a buffer as large as the part it is filling; that of the first part grows with what has come, from 32 KiB on. The
-// length that a client has declared makes it smaller, never larger. What has been filled is sent while
-// the next is filled, as far as Options.ReadAhead allows buffers for that; an upload that gets none waits.
+// Each upload takes a buffer as large as the part it is filling; that of the first part grows with
+// what has come, from 32 KiB on. The length that a client has declared makes it smaller, never
+// larger. What has been filled is sent while the next is filled, as far as Options.ReadAhead allows
+// buffers for that; an upload that gets none waits.
 //
 // A request that fails with what may pass is sent again by the client, as often as its own options say. Where the answer to a conditional write was
 // lost, the second attempt fails the condition; [storage.Store] sees by a nonce that what is there is its own.

@@ -16,9 +16,10 @@
 //	Delete  1
 //	List    1 for each 1000 objects, beginning at After
 //
-// A body of less than Parts.Size is one request. A larger one is a resumable upload, whose parts all have about that size. It may
-// have any number of them, so Parts.Max does not count, and an object ends at 5 TiB. An upload holds one part in memory and a
-// quarter of a MiB, whatever length was declared. What was begun and not completed is never visible, and Cloud Storage removes it
+// A body of less than Parts.Size is one request. A larger one is a resumable upload, whose parts
+// all have about that size. It may have any number of them, so Parts.Max does not count, and an
+// object ends at 5 TiB. An upload holds one part in memory and a quarter of a MiB, whatever length
+// was declared. What was begun and not completed is never visible, and Cloud Storage removes it
 // after a week.
 //
 // # Failures

@@ -109,8 +109,8 @@ func fill(p []byte, body io.Reader) (n int, ended bool, err error) {
 	return n, false, nil
 }
 
-// partSize returns the size of the parts of a body that is larger than a head, which is what an upload holds in memory. A hint
-// only makes it smaller, but for one granule.
+// partSize returns the size of the parts of a body that is larger than a head, which is what an
+// upload holds in memory. A hint only makes it smaller, but for one granule.
 func partSize(opts *gocloud.PutOptions) int {
 	size := opts.Parts.PartSize()
 	switch {

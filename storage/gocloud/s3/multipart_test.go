@@ -38,8 +38,9 @@ type multipart struct {
 	sizes map[int]int64
 }
 
-// multipart answers a request of an upload of several parts, by the rules of Cloudflare R2: all parts but the last have one size, of 5
-// MiB and more, and there are 10,000 at most. The lock is held.
+// multipart answers a request of an upload of several parts, by the rules of Cloudflare R2: all
+// parts but the last have one size, of 5 MiB and more, and there are 10,000 at most. The lock is
+// held.
 func (s *server) multipart(w http.ResponseWriter, r *http.Request, name string) {
 	q := r.URL.Query()
 	if q.Has("uploads") {
@@ -146,8 +147,8 @@ func (u *untouched) Read(p []byte) (int, error) {
 	return int(n), nil
 }
 
-// TestPutOfAllPartsThereCanBe: 10,000 parts have the same size, though 5 TiB are declared, and what comes after them is for the next
-// object. The package parts simulates larger blobs.
+// TestPutOfAllPartsThereCanBe: 10,000 parts have the same size, though 5 TiB are declared, and what
+// comes after them is for the next object. The package parts simulates larger blobs.
 func TestPutOfAllPartsThereCanBe(t *testing.T) {
 	s := newServer()
 	d := openSimulated(t, s, gocloud.Parts{})
@@ -162,7 +163,8 @@ func TestPutOfAllPartsThereCanBe(t *testing.T) {
 	require.Equal(t, 10_002, s.parts)
 }
 
-// TestPutOfTooManyParts: what is larger than an object can be is refused, and its parts are removed, whatever was declared.
+// TestPutOfTooManyParts: what is larger than an object can be is refused, and its parts are
+// removed, whatever was declared.
 func TestPutOfTooManyParts(t *testing.T) {
 	s := newServer()
 	d := openSimulated(t, s, gocloud.Parts{Max: 3})
@@ -177,8 +179,8 @@ func TestPutOfTooManyParts(t *testing.T) {
 	require.Equal(t, []int64{full, full, full, full, full}, s.sizes)
 }
 
-// TestStoreGoesOnInAFurtherObject: a blob that has more parts than an object can have is pushed and pulled, and only full objects and
-// the last one are written.
+// TestStoreGoesOnInAFurtherObject: a blob that has more parts than an object can have is pushed and
+// pulled, and only full objects and the last one are written.
 func TestStoreGoesOnInAFurtherObject(t *testing.T) {
 	s := newServer()
 	s.keep = true
@@ -234,8 +236,8 @@ func (c counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestSilentUploadsTakeAPartEach: 32 clients declare 5 TiB each, send some, and then nothing. What is in memory is a part of each,
-// and what may be on its way, whatever they have declared.
+// TestSilentUploadsTakeAPartEach: 32 clients declare 5 TiB each, send some, and then nothing. What
+// is in memory is a part of each, and what may be on its way, whatever they have declared.
 func TestSilentUploadsTakeAPartEach(t *testing.T) {
 	const clients, part, sent = 32, 5 * mib, 18 * mib
 	store, err := storage.New(t.Context(), open(t, newServer(), &gocloud.Options{Parts: gocloud.Parts{Size: part}}), nil)

@@ -24,14 +24,17 @@
 //
 // # Writes
 //
-// What fits one part, by [gocloud.Parts], is one PutObject. What does not is a multipart upload, all of whose parts but the last
-// have the same size, and whose condition is checked when it is completed. One that fails is aborted; what the end of the process leaves is invisible and costs money until a lifecycle rule
-// (AbortIncompleteMultipartUpload, 1 day) removes it. Nothing is ever copied.
+// What fits one part, by [gocloud.Parts], is one PutObject. What does not is a multipart upload,
+// all of whose parts but the last have the same size, and whose condition is checked when it is
+// completed. One that fails is aborted; what the end of the process leaves is invisible and costs
+// money until a lifecycle rule (AbortIncompleteMultipartUpload, 1 day) removes it. Nothing is ever
+// copied.
 //
-// Each upload takes a buffer as large as the part it is filling; that of the first part grows with what has come, from 32 KiB on. The
-// length that a client has declared makes it smaller, never larger. What has been filled is sent while
-// the next is filled, as far as Options.ReadAhead allows buffers for that; an upload that gets none waits. So the memory is that of one part
-// for each upload, and ReadAhead for all of them together.
+// Each upload takes a buffer as large as the part it is filling; that of the first part grows with
+// what has come, from 32 KiB on. The length that a client has declared makes it smaller, never
+// larger. What has been filled is sent while the next is filled, as far as Options.ReadAhead allows
+// buffers for that; an upload that gets none waits. So the memory is that of one part for each
+// upload, and ReadAhead for all of them together.
 package s3
 
 import (

@@ -16,8 +16,8 @@ import (
 	"github.com/registrykit/registry/storage/gocloud/s3"
 )
 
-// LostBackend puts a proxy in front of a store. While the store is lost, the proxy answers by itself, with 404, which says nothing
-// of the objects.
+// LostBackend puts a proxy in front of a store. While the store is lost, the proxy answers by
+// itself, with 404, which says nothing of the objects.
 func LostBackend(t *testing.T, o *harness.ObjectStore) {
 	Setenv(t, o.Env())
 	var lost atomic.Bool

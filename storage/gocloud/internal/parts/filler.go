@@ -30,8 +30,9 @@ func newFiller(m *Memory, body io.Reader, size, hint int64) *filler {
 	return f
 }
 
-// bounded returns the size of a buffer that follows one that holds have bytes: next, but no more than a part, nor than the hint as
-// long as that may be right. A hint makes buffers smaller, never larger: it is what the client has declared.
+// bounded returns the size of a buffer that follows one that holds have bytes: next, but no more
+// than a part, nor than the hint as long as that may be right. A hint makes buffers smaller, never
+// larger: it is what the client has declared.
 func (f *filler) bounded(have, next int64) int64 {
 	next = min(next, f.size)
 	if f.hint > have {
@@ -40,8 +41,8 @@ func (f *filler) bounded(have, next int64) int64 {
 	return next
 }
 
-// fill reads a part into a buffer, and reports whether there is more after it. The buffer of the first part grows with what has
-// come: it is never more than four times as large.
+// fill reads a part into a buffer, and reports whether there is more after it. The buffer of the
+// first part grows with what has come: it is never more than four times as large.
 func (f *filler) fill() (part []byte, more bool, err error) {
 	buf := f.m.get(f.buffer)
 	n := 0

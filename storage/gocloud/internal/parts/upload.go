@@ -24,9 +24,10 @@ type Target interface {
 	Abort(ctx context.Context) error
 }
 
-// Upload stores what body holds and returns the version of the object. All parts but the last have partSize bytes. Upload holds
-// one part, and others as far as the memory allows. hint is the number of bytes that somebody has declared, 0 if nobody has; it
-// never makes the memory larger. When Upload returns, nothing is on its way any more.
+// Upload stores what body holds and returns the version of the object. All parts but the last have
+// partSize bytes. Upload holds one part, and others as far as the memory allows. hint is the number
+// of bytes that somebody has declared, 0 if nobody has; it never makes the memory larger. When
+// Upload returns, nothing is on its way any more.
 func Upload(ctx context.Context, m *Memory, body io.Reader, partSize, hint int64, t Target) (version string, err error) {
 	f := newFiller(m, body, partSize, hint)
 	part, more, err := f.fill()

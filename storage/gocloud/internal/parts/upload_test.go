@@ -103,8 +103,8 @@ func TestUpload(t *testing.T) {
 	}
 }
 
-// TestUploadTakesMemoryForWhatComes: what a client has declared does not make a buffer larger than four times what has come, and
-// less than a part costs less than a part.
+// TestUploadTakesMemoryForWhatComes: what a client has declared does not make a buffer larger than
+// four times what has come, and less than a part costs less than a part.
 func TestUploadTakesMemoryForWhatComes(t *testing.T) {
 	broken := errors.New("broken")
 	const part = 64 << 20
@@ -133,7 +133,8 @@ func (u *untouched) Read(p []byte) (int, error) {
 	return int(n), nil
 }
 
-// counted is a target that keeps sizes only, and refuses what Cloudflare R2 refuses: parts of different sizes before the last.
+// counted is a target that keeps sizes only, and refuses what Cloudflare R2 refuses: parts of
+// different sizes before the last.
 type counted struct {
 	target
 	mu    sync.Mutex
