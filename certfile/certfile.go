@@ -97,7 +97,7 @@ func (c *Certificate) due() bool {
 	return left <= 0 || left > Interval
 }
 
-// refresh looks at the files, and reports a failure unless it is the one that was reported last.
+// refresh reads the files again. It reports a failure unless the last report was the same.
 // The caller holds mu.
 func (c *Certificate) refresh(ctx context.Context) {
 	err := c.load()

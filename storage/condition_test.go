@@ -73,18 +73,23 @@ func (c *conditional) at(s *storage.Store, tag string, names ...string) string {
 	return ""
 }
 
-// TestNoUpdateIsLost lets 100 clients of two Stores add to what a tag points at, each on the
-// condition that it is what they have read.
-func TestNoUpdateIsLost(t *testing.T) {
-	const clients = 100
-	for name, newDriver := range map[string]func() storage.Driver{
+// memoryAndDisk returns functions that make a driver of each kind.
+func memoryAndDisk(t *testing.T) map[string]func() storage.Driver {
+	return map[string]func() storage.Driver{
 		"memory": func() storage.Driver { return newMemory(t) },
 		"disk": func() storage.Driver {
 			d, err := disk.New(t.TempDir(), &disk.Options{NoSync: true})
 			require.NoError(t, err)
 			return d
 		},
-	} {
+	}
+}
+
+// TestNoUpdateIsLost lets 100 clients of two Stores add to what a tag points at, each on the
+// condition that it is what they have read.
+func TestNoUpdateIsLost(t *testing.T) {
+	const clients = 100
+	for name, newDriver := range memoryAndDisk(t) {
 		t.Run(name, func(t *testing.T) {
 			driver := newDriver()
 			stores := []*storage.Store{newStore(t, driver, nil), newStore(t, driver, nil)}

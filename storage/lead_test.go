@@ -14,7 +14,6 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/disk"
 	"github.com/registrykit/registry/storage/storagetest"
 )
 
@@ -239,14 +238,7 @@ func TestCreateWhoseAnswerIsLost(t *testing.T) {
 // on the condition that both are what they have read.
 func TestNoUpdateOfTwoTagsIsLost(t *testing.T) {
 	const clients = 40
-	for name, newDriver := range map[string]func() storage.Driver{
-		"memory": func() storage.Driver { return newMemory(t) },
-		"disk": func() storage.Driver {
-			d, err := disk.New(t.TempDir(), &disk.Options{NoSync: true})
-			require.NoError(t, err)
-			return d
-		},
-	} {
+	for name, newDriver := range memoryAndDisk(t) {
 		t.Run(name, func(t *testing.T) {
 			driver := newDriver()
 			stores := []*storage.Store{newStore(t, driver, nil), newStore(t, driver, nil)}

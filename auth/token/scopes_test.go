@@ -105,7 +105,7 @@ func TestScopesTooMany(t *testing.T) {
 		require.Less(t, first, 600, name)
 		require.NotContains(t, got[first:], 401, name)
 
-		// One that was asked for before is in its newest place.
+		// A repeated scope takes its newest place.
 		again := append(slices.Clone(scopes), strings.Replace(scopes[0], "pull,push", "delete", 1))
 		require.Equal(t, 200, statuses(s, s.token(basic("ann", "secret"), again...), scopes[:1])[0], name)
 	}

@@ -23,7 +23,7 @@ func openBelow(t *testing.T, dir string) (files []string) {
 	t.Helper()
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		t.Skip("the system does not tell which files are open")
+		t.Skip("this system does not list open files")
 	}
 	dir, err = filepath.EvalSymlinks(dir)
 	require.NoError(t, err)

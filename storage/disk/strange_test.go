@@ -49,7 +49,7 @@ var strange = map[string]func(t *testing.T, path string) error{
 	},
 	"device": func(t *testing.T, path string) error {
 		if err := syscall.Mknod(path, syscall.S_IFCHR|0o600, 1<<8|3); errors.Is(err, fs.ErrPermission) {
-			t.Skip("only root makes devices")
+			t.Skip("only root can make a device")
 		} else {
 			return err
 		}

@@ -17,7 +17,7 @@ import (
 // Only the change time tells.
 func TestFileEditedInPlaceNoticed(t *testing.T) {
 	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
-		t.Skip("nothing tells")
+		t.Skip("this system has no change time")
 	}
 	path := filepath.Join(t.TempDir(), "file")
 	past := time.Now().Add(-time.Hour)
