@@ -6,7 +6,8 @@ import (
 	"github.com/registrykit/registry/auth"
 )
 
-// decide asks the Authorizer, and has Options.Audit told of the answer. The error is the Authorizer's own.
+// decide asks the Authorizer, and has Options.Audit told of the answer. The error is the
+// Authorizer's own.
 func (g *guard) decide(ctx context.Context, accesses []auth.Access) error {
 	a, rule := g.r.opts.Authorizer, ""
 	var err error

@@ -27,7 +27,8 @@ func TestAudit(t *testing.T) {
 	one := func(status int, method, path, principal string) auth.Decision {
 		t.Helper()
 		seen = nil
-		c.want(status, method, path, nil, "Principal: "+principal, "Authorization: Basic aHVzaDpodXNo", "User-Agent: tester", "Cookie: hush")
+		c.want(status, method, path, nil, "Principal: "+principal, "Authorization: Basic aHVzaDpodXNo",
+			"User-Agent: tester", "Cookie: hush")
 		require.Len(t, seen, 1)
 		require.NotContains(t, fmt.Sprintf("%+v", seen[0]), "hush")
 		require.NotContains(t, fmt.Sprintf("%+v", seen[0]), "aHVza")
@@ -63,7 +64,8 @@ func TestAudit(t *testing.T) {
 	require.Equal(t, auth.Overwrite, seen[1].Accesses[0].Action)
 
 	seen = nil
-	_, err := s.Registry.Backend(auth.Identity{Name: "reader"}).StatManifest(t.Context(), "a", reference.Ref{Tag: "v1"}, nil)
+	_, err := s.Registry.Backend(auth.Identity{Name: "reader"}).StatManifest(t.Context(), "a", reference.Ref{Tag: "v1"},
+		nil)
 	require.NoError(t, err)
 	require.Len(t, seen, 1)
 	require.Equal(t, "", seen[0].RemoteAddr)

@@ -24,8 +24,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// bench is a registry behind a loopback server, and the client that drives it. Each operation is one or more requests on a connection
-// that is kept: the figures hold client and server together.
+// bench is a registry behind a loopback server, and the client that drives it. Each operation is
+// one or more requests on a connection that is kept: the figures hold client and server together.
 type bench struct {
 	*testing.B
 	url     string
@@ -94,8 +94,10 @@ func (b *bench) pushImage(repo, tag string, n int) digest.Digest {
 	config, layer := fmt.Appendf(nil, `{"n":%d}`, n), bytes.Repeat(fmt.Appendf(nil, "%08d", n), 512)
 	content, err := json.Marshal(ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
-		Config: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: b.push(repo, config), Size: int64(len(config))},
-		Layers: []ocispec.Descriptor{{MediaType: ocispec.MediaTypeImageLayer, Digest: b.push(repo, layer), Size: int64(len(layer))}},
+		Config: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: b.push(repo, config),
+			Size: int64(len(config))},
+		Layers: []ocispec.Descriptor{{MediaType: ocispec.MediaTypeImageLayer, Digest: b.push(repo, layer),
+			Size: int64(len(layer))}},
 	})
 	require.NoError(b, err)
 	b.do("PUT", "/v2/"+repo+"/manifests/"+tag, content, 201, "Content-Type", ocispec.MediaTypeImageManifest)
@@ -152,7 +154,8 @@ func BenchmarkPushImage(b *testing.B) {
 	})
 }
 
-// BenchmarkUpload uploads one blob again and again: all but the first find it stored, and drop their bytes at the end.
+// BenchmarkUpload uploads one blob again and again: all but the first find it stored, and drop
+// their bytes at the end.
 func BenchmarkUpload(b *testing.B) {
 	onStorages(b, func(b *bench) {
 		content := make([]byte, 64<<20)

@@ -13,15 +13,18 @@ import (
 const (
 	maxDrain     = 8 << 20
 	drainTimeout = 5 * time.Second
-	// smallRest is what net/http reads by itself before it answers, so that the connection can be used again.
+	// smallRest is what net/http reads by itself before it answers, so that the connection can be
+	// used again.
 	smallRest = 256 << 10
 )
 
 var (
 	// errBodyStalled is for a body that makes no progress, or too little.
-	errBodyStalled = &Error{code: "SIZE_INVALID", status: http.StatusRequestTimeout, message: "the request body makes too little progress"}
+	errBodyStalled = &Error{code: "SIZE_INVALID", status: http.StatusRequestTimeout,
+		message: "the request body makes too little progress"}
 	// errBodyBroken is for a body that ends too early or is malformed.
-	errBodyBroken = &Error{code: "SIZE_INVALID", status: http.StatusBadRequest, message: "the request body is cut short or malformed"}
+	errBodyBroken = &Error{code: "SIZE_INVALID", status: http.StatusBadRequest,
+		message: "the request body is cut short or malformed"}
 )
 
 // requestBody is the body of a request. It is given up when it makes too little progress, by a
@@ -96,8 +99,9 @@ func (b *requestBody) atEnd() bool {
 	return n == 0 && errors.Is(err, io.EOF)
 }
 
-// drain calls answer, which sends an error, and reads on for a while what the client is still sending: if the connection were
-// closed with bytes unread, the client would hear of a broken connection instead of the answer (RFC 9112, section 9.6).
+// drain calls answer, which sends an error, and reads on for a while what the client is still
+// sending: if the connection were closed with bytes unread, the client would hear of a broken
+// connection instead of the answer (RFC 9112, section 9.6).
 func (b *requestBody) drain(answer func()) {
 	// A client that waits for "100 Continue" has sent nothing.
 	waits := !b.started && strings.EqualFold(b.req.Header.Get("Expect"), "100-continue")
@@ -152,16 +156,16 @@ func (b *requestBody) discard() {
 	}
 }
 
-// finish is called when the request has been answered. If the body has not ended, net/http reads on for a bit, which a client that
-// has stalled shall not hold up.
+// finish is called when the request has been answered. If the body has not ended, net/http reads on
+// for a bit, which a client that has stalled shall not hold up.
 func (b *requestBody) finish() {
 	if !b.ended && !b.failed && b.req.ProtoMajor == 1 {
 		b.setDeadline(b.patience())
 	}
 }
 
-// end notes that the body has been read to its end. From there on the server watches the connection for the client's going away, and a
-// deadline would look like that to it.
+// end notes that the body has been read to its end. From there on the server watches the connection
+// for the client's going away, and a deadline would look like that to it.
 func (b *requestBody) end() {
 	b.ended = true
 	if !b.pace.until.IsZero() {
@@ -170,7 +174,8 @@ func (b *requestBody) end() {
 	}
 }
 
-// setDeadline has reads fail after d, and reports whether they will: not every ResponseWriter can do that.
+// setDeadline has reads fail after d, and reports whether they will: not every ResponseWriter can
+// do that.
 func (b *requestBody) setDeadline(d time.Duration) bool {
 	b.pace.until = time.Now().Add(d)
 	return b.rc.SetReadDeadline(b.pace.until) == nil

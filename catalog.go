@@ -9,8 +9,8 @@ import (
 	"github.com/registrykit/registry/auth"
 )
 
-// scan yields the repositories of the backend and whether the caller may pull from them. Those below no prefix that the Authorizer
-// names are left out.
+// scan yields the repositories of the backend and whether the caller may pull from them. Those
+// below no prefix that the Authorizer names are left out.
 func (g *guard) scan(ctx context.Context, opts *ListOptions) iter.Seq2[scanned, error] {
 	var o ListOptions
 	if opts != nil {
@@ -52,7 +52,8 @@ func (g *guard) scan(ctx context.Context, opts *ListOptions) iter.Seq2[scanned, 
 // maxPrefixes is how many prefixes are looked below one by one.
 const maxPrefixes = 64
 
-// outermost sorts prefixes and leaves out those within another. Of too many it makes the one that they have in common.
+// outermost sorts prefixes and leaves out those within another. Of too many it makes the one that
+// they have in common.
 func outermost(prefixes []string) []string {
 	sorted := slices.Sorted(slices.Values(prefixes))
 	var kept []string

@@ -18,7 +18,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// many is a backend of n repositories, "team-000000/app" and so on, that counts the names it has been asked for.
+// many is a backend of n repositories, "team-000000/app" and so on, that counts the names it has
+// been asked for.
 type many struct {
 	registry.Unimplemented
 	n      int
@@ -59,8 +60,8 @@ func seesSome(names ...string) auth.AuthorizerFunc {
 	}
 }
 
-// TestCatalogBounded: who may see 3 of 1,000,000 repositories gets them, in requests that each look through a bounded number of
-// names, and is not told the name of another.
+// TestCatalogBounded: who may see 3 of 1,000,000 repositories gets them, in requests that each look
+// through a bounded number of names, and is not told the name of another.
 func TestCatalogBounded(t *testing.T) {
 	m := &many{n: 1_000_000}
 	want := []string{m.name(3), m.name(499_999), m.name(999_998)}
@@ -99,7 +100,8 @@ type below []string
 
 func (b below) Authorize(_ context.Context, _ auth.Identity, accesses []auth.Access) error {
 	for _, a := range accesses {
-		if a.Type == auth.TypeRepository && !slices.ContainsFunc(b, func(p string) bool { return strings.HasPrefix(a.Name, p) }) {
+		if a.Type == auth.TypeRepository && !slices.ContainsFunc(b,
+			func(p string) bool { return strings.HasPrefix(a.Name, p) }) {
 			return auth.ErrDenied
 		}
 	}
@@ -111,7 +113,8 @@ func (b below) Prefixes(context.Context, auth.Identity) []string { return b }
 // TestCatalogPrefixes: what is below no prefix of the Authorizer is not even looked at.
 func TestCatalogPrefixes(t *testing.T) {
 	m := &many{n: 1_000_000}
-	c := serve(t, m, &registry.Options{Authorizer: below{"team-9", "team-000003/", "team-5000", "team-50001", "team-5000"}, PageSize: 3})
+	c := serve(t, m, &registry.Options{Authorizer: below{"team-9", "team-000003/", "team-5000", "team-50001",
+		"team-5000"}, PageSize: 3})
 	page := c.want(200, "GET", "/v2/_catalog", nil)
 	require.Equal(t, []string{"team-000003/app", "team-500000/app", "team-500001/app"}, page.list(t, "repositories"))
 	require.Less(t, m.looked.Load(), int64(10))
@@ -138,7 +141,8 @@ func TestCatalogPrefixes(t *testing.T) {
 
 // TestBeforePrefix: no name with a prefix is less than the name that a list begins behind.
 func TestBeforePrefix(t *testing.T) {
-	names := []string{"a", "a-b", "a.b", "a/b", "a/b-c", "a0", "a_b", "aa", "ab/c", "b", "b/z", "ba", "z", "z9", "0", "0/a", "9z"}
+	names := []string{"a", "a-b", "a.b", "a/b", "a/b-c", "a0", "a_b", "aa", "ab/c", "b", "b/z", "ba", "z", "z9", "0",
+		"0/a", "9z"}
 	for _, prefix := range append([]string{"", "-", "a-", "a--", "a.", "a/", "a_", "a/-", "A", "é", "a/b/"}, names...) {
 		before := registry.BeforePrefix(prefix)
 		require.True(t, before == "" || reference.CheckName(before) == nil, "%q %q", prefix, before)
@@ -161,7 +165,8 @@ func TestTagsFiltered(t *testing.T) {
 			return nil
 		}),
 	})
-	require.NoError(t, registrytest.RandomImage(1, 0, 0).Push(t.Context(), s.Store, "a", "closed-1", "open-1", "open-2", "secret", "open-3", "z"))
+	require.NoError(t, registrytest.RandomImage(1, 0, 0).Push(t.Context(), s.Store, "a", "closed-1", "open-1", "open-2",
+		"secret", "open-3", "z"))
 	c := newClient(t, s.URL)
 	for _, query := range []string{"", "?n=1", "?n=2", "?n=3"} {
 		_, all := c.pages("/v2/a/tags/list"+query, "tags")

@@ -17,7 +17,8 @@ import (
 // TestPushBlobCleansUp: an upload is cancelled also if the context has ended, but not for ever.
 func TestPushBlobCleansUp(t *testing.T) {
 	cancelled := false
-	b := registry.Intercept(registrytest.NewStore(t), func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
+	b := registry.Intercept(registrytest.NewStore(t), func(ctx context.Context, op *registry.Op,
+		next func(context.Context) error) error {
 		if op.Kind == registry.OpCancel {
 			cancelled = true
 			end, ok := ctx.Deadline()
@@ -46,7 +47,8 @@ func TestLogHidesUploads(t *testing.T) {
 	fail := false
 	_, c := newRegistry(t, &registry.Options{
 		Logger: slog.New(slog.NewTextHandler(&log, nil)),
-		Interceptors: []registry.Interceptor{func(ctx context.Context, _ *registry.Op, next func(context.Context) error) error {
+		Interceptors: []registry.Interceptor{func(ctx context.Context, _ *registry.Op,
+			next func(context.Context) error) error {
 			if fail {
 				return errors.New("broken")
 			}

@@ -27,8 +27,8 @@ type Condition struct {
 	// Match, unless empty, lists the expected digests: the condition holds if one of them is there.
 	// AnyDigest expects that there is something. A value that is not a digest matches nothing.
 	Match []digest.Digest
-	// NoneMatch, unless empty, lists the digests that must not be there. AnyDigest expects that there
-	// is nothing.
+	// NoneMatch, unless empty, lists the digests that must not be there. AnyDigest expects that
+	// there is nothing.
 	NoneMatch []digest.Digest
 }
 
@@ -140,9 +140,9 @@ func matchesETag(lines []string, d digest.Digest, strong bool) bool {
 	})
 }
 
-// withDecided returns the request with its If-Match and If-None-Match decided for the entity tag of a
-// digest: http.ServeContent looks at the first line only, and at what comes before a fault. ok is false
-// if the If-Match does not match.
+// withDecided returns the request with its If-Match and If-None-Match decided for the entity tag of
+// a digest: http.ServeContent looks at the first line only, and at what comes before a fault. ok is
+// false if the If-Match does not match.
 func withDecided(req *http.Request, d digest.Digest) (decided *http.Request, ok bool) {
 	match, noneMatch := req.Header.Values("If-Match"), req.Header.Values("If-None-Match")
 	if len(match) == 0 && len(noneMatch) == 0 {

@@ -21,7 +21,8 @@ type preconditions struct {
 
 func newPreconditions(t *testing.T) *preconditions {
 	_, c := newRegistry(t, nil)
-	p := &preconditions{c, registrytest.RandomImage(1, 1, 100), registrytest.RandomImage(2, 1, 100), registrytest.RandomImage(3, 1, 100)}
+	p := &preconditions{c, registrytest.RandomImage(1, 1, 100), registrytest.RandomImage(2, 1, 100),
+		registrytest.RandomImage(3, 1, 100)}
 	p.push("a", p.one, "one", "other")
 	p.push("a", p.two, "two")
 	for _, b := range p.three.Blobs {
@@ -35,7 +36,8 @@ func tagOf(c *registrytest.Content) string { return `"` + string(c.Descriptor.Di
 // put pushes an image to the path below manifests/.
 func (p *preconditions) put(status int, path string, img *registrytest.Content, headers ...string) *answer {
 	p.t.Helper()
-	return p.want(status, "PUT", "/v2/a/manifests/"+path, img.Manifest, append(headers, "Content-Type: "+img.Descriptor.MediaType)...)
+	return p.want(status, "PUT", "/v2/a/manifests/"+path, img.Manifest,
+		append(headers, "Content-Type: "+img.Descriptor.MediaType)...)
 }
 
 // at demands that tags point at an image.
@@ -52,9 +54,11 @@ func TestPutOnCondition(t *testing.T) {
 	p := newPreconditions(t)
 	one, two := tagOf(p.one), tagOf(p.two)
 	for _, headers := range [][]string{
-		{"If-Match: " + two}, {"If-Match: W/" + one}, {"If-Match: " + two + ", W/" + one}, {`If-Match: "*"`}, {"If-Match: "}, {`If-Match: ""`},
+		{"If-Match: " + two}, {"If-Match: W/" + one}, {"If-Match: " + two + ", W/" + one}, {`If-Match: "*"`},
+		{"If-Match: "}, {`If-Match: ""`},
 		{"If-Match: " + two, `If-Match: "x"`}, {`If-Match: "x,` + string(p.one.Descriptor.Digest) + `"`},
-		{"If-None-Match: *"}, {"If-None-Match: " + one}, {"If-None-Match: W/" + one}, {"If-None-Match: " + two + `,,"x",` + one},
+		{"If-None-Match: *"}, {"If-None-Match: " + one}, {"If-None-Match: W/" + one},
+		{"If-None-Match: " + two + `,,"x",` + one},
 		{"If-None-Match: " + two, "If-None-Match: " + one}, {"If-Match: " + one, "If-None-Match: *"},
 	} {
 		a := p.put(412, "one", p.three, headers...)
@@ -62,7 +66,8 @@ func TestPutOnCondition(t *testing.T) {
 		require.JSONEq(t, `{"tag":"one"}`, string(a.errors(t)[0].Detail))
 	}
 	for _, header := range []string{
-		"If-Match: " + string(p.one.Descriptor.Digest), `If-Match: "x`, "If-Match: w/" + one, "If-Match: *, " + one, "If-Match: " + one + " " + two,
+		"If-Match: " + string(p.one.Descriptor.Digest), `If-Match: "x`, "If-Match: w/" + one, "If-Match: *, " + one,
+		"If-Match: " + one + " " + two,
 		"If-None-Match: x", "If-None-Match: *,*", `If-None-Match: "a b"x`,
 	} {
 		p.put(400, "one", p.three, header)

@@ -12,8 +12,9 @@ import (
 // unknownTime has http.ServeContent send no Last-Modified: content has no time, only a digest.
 var unknownTime time.Time
 
-// content is a blob as http.ServeContent reads it. It knows the size without asking, and remembers why reading failed. For several
-// ranges http.ServeContent reads in a goroutine that may outlive its call: from close on, nothing more is read.
+// content is a blob as http.ServeContent reads it. It knows the size without asking, and remembers
+// why reading failed. For several ranges http.ServeContent reads in a goroutine that may outlive
+// its call: from close on, nothing more is read.
 type content struct {
 	size  int64
 	parts []part // the parts that will be read, in ascending order; nil if all is read
@@ -84,8 +85,9 @@ func (b *content) fail(err error) error {
 	return err
 }
 
-// sendTo has up to n bytes that come next sent by to.ReadFrom, if they come from a file: then no byte of them passes through this
-// process (sendfile(2)). It reports whether that was possible; if it was not, nothing has happened.
+// sendTo has up to n bytes that come next sent by to.ReadFrom, if they come from a file: then no
+// byte of them passes through this process (sendfile(2)). It reports whether that was possible; if
+// it was not, nothing has happened.
 func (b *content) sendTo(w *contentWriter, to io.ReaderFrom, n int64) (sent int64, ok bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -142,8 +144,9 @@ func (b *content) close() {
 	}
 }
 
-// contentWriter is the http.ResponseWriter for http.ServeContent. It sends the header with the first bytes and not before, so that a
-// blob that cannot be opened can still be answered with an error; and it sends no error itself.
+// contentWriter is the http.ResponseWriter for http.ServeContent. It sends the header with the
+// first bytes and not before, so that a blob that cannot be opened can still be answered with an
+// error; and it sends no error itself.
 type contentWriter struct {
 	*answer
 	size    int64 // of the blob
@@ -208,7 +211,8 @@ func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) {
 	return total + n, err
 }
 
-// copyBufferSize is the size of a buffer for copying. What fits into one is not worth a system call more for sendfile.
+// copyBufferSize is the size of a buffer for copying. What fits into one is not worth a system call
+// more for sendfile.
 const copyBufferSize = 64 << 10
 
 // copyBuffers holds no state, only memory to use again.

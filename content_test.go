@@ -38,7 +38,8 @@ type blobs struct {
 	url  string
 }
 
-func (b *blobs) OpenBlob(_ context.Context, _ string, d digest.Digest, opts *registry.OpenOptions) (*registry.Blob, error) {
+func (b *blobs) OpenBlob(_ context.Context, _ string, d digest.Digest, opts *registry.OpenOptions) (*registry.Blob,
+	error) {
 	blob := &registry.Blob{Descriptor: ocispec.Descriptor{Digest: d, Size: b.size}}
 	if blob.URL = b.url; blob.URL == "" || !opts.AllowURL {
 		blob.Body = b.open()
@@ -85,8 +86,8 @@ func (c *recordingConn) ReadFrom(r io.Reader) (int64, error) {
 	return c.TCPConn.ReadFrom(r)
 }
 
-// TestSendfile: the bytes of a file go to the connection without passing through the process, ranges as well; what cannot go that
-// way arrives all the same.
+// TestSendfile: the bytes of a file go to the connection without passing through the process,
+// ranges as well; what cannot go that way arrives all the same.
 func TestSendfile(t *testing.T) {
 	content := registrytest.RandomBytes(1, 1<<20)
 	name := filepath.Join(t.TempDir(), "blob")
@@ -184,7 +185,8 @@ func (b failingBody) Read(p []byte) (int, error) {
 	return b.Reader.Read(p[:min(int64(len(p)), b.failAt-at)])
 }
 
-// TestCutOff: an answer that cannot be completed never looks complete, by any version of HTTP; and one that has not begun is an error.
+// TestCutOff: an answer that cannot be completed never looks complete, by any version of HTTP; and
+// one that has not begun is an error.
 func TestCutOff(t *testing.T) {
 	content := registrytest.RandomBytes(1, 300_000)
 	path := "/v2/a/blobs/" + string(digest.FromBytes(content))
@@ -238,7 +240,8 @@ func TestFirstReadFails(t *testing.T) {
 			err    error
 			status int
 		}{
-			{registry.ErrBlobUnknown, 404}, {fmt.Errorf("x: %w", registry.ErrUnavailable), 503}, {errors.New("x"), 500}, {io.EOF, 500},
+			{registry.ErrBlobUnknown, 404}, {fmt.Errorf("x: %w", registry.ErrUnavailable), 503}, {errors.New("x"), 500},
+			{io.EOF, 500},
 		} {
 			c := serve(t, &blobs{size: size, open: func() io.ReadSeekCloser {
 				return failingBody{bytes.NewReader(make([]byte, size)), 0, failure.err}
@@ -259,7 +262,8 @@ func TestBlobURL(t *testing.T) {
 	require.Empty(t, a.body)
 }
 
-// TestHangUpWhileReading: a client that goes away in the middle of several ranges leaves nothing behind, and no race.
+// TestHangUpWhileReading: a client that goes away in the middle of several ranges leaves nothing
+// behind, and no race.
 func TestHangUpWhileReading(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	path := "/v2/a/blobs/" + string(c.pushBlob("a", registrytest.RandomBytes(1, 32<<20)))
@@ -278,7 +282,8 @@ func TestHangUpWhileReading(t *testing.T) {
 	wg.Wait()
 }
 
-// TestStalledReader: a client that does not read what it has asked for is given up, and one that reads slowly is not.
+// TestStalledReader: a client that does not read what it has asked for is given up, and one that
+// reads slowly is not.
 func TestStalledReader(t *testing.T) {
 	for _, driver := range []string{"disk", "memory"} {
 		t.Run(driver, func(t *testing.T) {

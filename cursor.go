@@ -11,7 +11,8 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// cursors hide a name in the link to the next page: where a page ended may be a repository or tag that the caller does not know of.
+// cursors hide a name in the link to the next page: where a page ended may be a repository or tag
+// that the caller does not know of.
 type cursors struct{ aead cipher.AEAD }
 
 // cursorMark begins a cursor, and no name.

@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDependencies holds the library to the packages a host is told it gets. Dependencies are part of the API.
+// TestDependencies holds the library to the packages a host is told it gets. Dependencies are part
+// of the API.
 func TestDependencies(t *testing.T) {
 	allowed := []string{
 		"github.com/registrykit/registry",
@@ -17,7 +18,8 @@ func TestDependencies(t *testing.T) {
 		"github.com/distribution/reference",
 		"golang.org/x/sync/semaphore",
 	}
-	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./storage", "./storage/disk", "./storage/memory", "./filter", "./client"} {
+	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./storage", "./storage/disk",
+		"./storage/memory", "./filter", "./client"} {
 		for _, dep := range dependencies(t, pkg) {
 			require.True(t, within(dep, allowed), "%s depends on %s", pkg, dep)
 		}
@@ -46,7 +48,8 @@ func TestBatteries(t *testing.T) {
 // dependencies are the packages that pkg depends on, without those of Go itself.
 func dependencies(t *testing.T, pkg string) []string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", pkg).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f",
+		"{{if not .Standard}}{{.ImportPath}}{{end}}", pkg).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return strings.Fields(string(out))
 }
@@ -54,7 +57,8 @@ func dependencies(t *testing.T, pkg string) []string {
 // TestGlob: patterns cost one library, and only who imports them.
 func TestGlob(t *testing.T) {
 	for _, dep := range dependencies(t, "./filter/glob") {
-		require.True(t, within(dep, []string{"github.com/registrykit/registry/filter/glob", "github.com/bmatcuk/doublestar/v4"}), "%s", dep)
+		require.True(t, within(dep, []string{"github.com/registrykit/registry/filter/glob",
+			"github.com/bmatcuk/doublestar/v4"}), "%s", dep)
 	}
 }
 
@@ -79,11 +83,13 @@ func TestLayers(t *testing.T) {
 		"./notification": nil,
 		".":              {module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover"},
 		"./storage": {
-			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover", module + "/internal/manifest",
+			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover",
+			module + "/internal/manifest",
 			module + "/internal/strictjson",
 		},
 		"./storage/gocloud/gcs": {
-			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover", module + "/internal/manifest",
+			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover",
+			module + "/internal/manifest",
 			module + "/internal/strictjson", module + "/storage",
 		},
 	} {

@@ -1,8 +1,9 @@
-// Package registry puts a complete container registry (OCI distribution specification, Docker Registry HTTP API V2) inside a Go
-// program.
+// Package registry puts a complete container registry (OCI distribution specification, Docker
+// Registry HTTP API V2) inside a Go program.
 //
-// A [Backend] is what a registry can do; package storage has the standard one, Store, over a directory, memory or anything else
-// that implements its Driver. A [Registry] serves a Backend as an [http.Handler]:
+// A [Backend] is what a registry can do; package storage has the standard one, Store, over a
+// directory, memory or anything else that implements its Driver. A [Registry] serves a Backend as
+// an [http.Handler]:
 //
 //	driver, err := disk.New("./registry-data", nil)
 //	store, err := storage.New(ctx, driver, nil)
@@ -36,9 +37,10 @@
 //
 // # Layers
 //
-// HTTP is a codec over Backend: a request is parsed into one [Op], authorised once, decoded into one call of the Backend (an upload
-// takes two or three), and its result or [Error] is written in one place. Policy sits below HTTP: what [New] is given as
-// [Options] holds for Registry.Backend as well. [Intercept] runs a function around every operation of any Backend.
+// HTTP is a codec over Backend: a request is parsed into one [Op], authorised once, decoded into
+// one call of the Backend (an upload takes two or three), and its result or [Error] is written in
+// one place. Policy sits below HTTP: what [New] is given as [Options] holds for Registry.Backend as
+// well. [Intercept] runs a function around every operation of any Backend.
 //
 // # Security
 //
@@ -49,8 +51,9 @@
 // send is never followed: URLs in manifests are stored, not fetched. Manifests are served with the
 // media type they were pushed with, which must be JSON, and with X-Content-Type-Options: nosniff.
 //
-// Mount a Registry so that it gets paths as the client sent them. [http.ServeMux] answers paths with "//" or ".." by a redirect of its own; where
-// the answer matters, route by prefix before the mux, as examples/server does.
+// Mount a Registry so that it gets paths as the client sent them. [http.ServeMux] answers paths
+// with "//" or ".." by a redirect of its own; where the answer matters, route by prefix before the
+// mux, as examples/server does.
 //
 // A server in front of untrusted clients sets http.Server.ReadHeaderTimeout, IdleTimeout, and
 // MaxHeaderBytes to what a token request for hundreds of repositories needs: 128 KiB. It sets

@@ -6,10 +6,12 @@ import (
 	"time"
 )
 
-// Error is an error that a client may see: a code of the distribution spec (section "Error Codes"), the HTTP status it is
-// answered with, a message and a detail. What caused it is for the log only and never sent.
+// Error is an error that a client may see: a code of the distribution spec (section "Error Codes"),
+// the HTTP status it is answered with, a message and a detail. What caused it is for the log only
+// and never sent.
 //
-// The package's Err… values are compared with [errors.Is]; With… methods return copies that remain the same kind.
+// The package's Err… values are compared with [errors.Is]; With… methods return copies that remain
+// the same kind.
 type Error struct {
 	kind       *Error // the Err… value this is a copy of; nil in that value itself
 	code       string
@@ -25,29 +27,37 @@ var (
 	// ErrBlobUnknown: the repository does not have the blob.
 	ErrBlobUnknown = &Error{code: "BLOB_UNKNOWN", status: http.StatusNotFound, message: "blob unknown to registry"}
 	// ErrUploadUnknown: no such upload for this caller in this repository, or no more.
-	ErrUploadUnknown = &Error{code: "BLOB_UPLOAD_UNKNOWN", status: http.StatusNotFound, message: "blob upload unknown to registry"}
+	ErrUploadUnknown = &Error{code: "BLOB_UPLOAD_UNKNOWN", status: http.StatusNotFound,
+		message: "blob upload unknown to registry"}
 	// ErrUploadInvalid: a request about an upload makes no sense.
 	ErrUploadInvalid = &Error{code: "BLOB_UPLOAD_INVALID", status: http.StatusBadRequest, message: "blob upload invalid"}
 	// ErrRangeInvalid: a chunk does not begin where the upload stands.
-	ErrRangeInvalid = &Error{code: "BLOB_UPLOAD_INVALID", status: http.StatusRequestedRangeNotSatisfiable, message: "chunk is out of order"}
+	ErrRangeInvalid = &Error{code: "BLOB_UPLOAD_INVALID", status: http.StatusRequestedRangeNotSatisfiable,
+		message: "chunk is out of order"}
 	// ErrBlobTooLarge: the blob is larger than the registry takes.
 	ErrBlobTooLarge = &Error{code: "SIZE_INVALID", status: http.StatusRequestEntityTooLarge, message: "blob is too large"}
 	// ErrDigestInvalid: a digest is malformed, of an unknown algorithm, or not that of the content.
-	ErrDigestInvalid = &Error{code: "DIGEST_INVALID", status: http.StatusBadRequest, message: "provided digest did not match uploaded content"}
+	ErrDigestInvalid = &Error{code: "DIGEST_INVALID", status: http.StatusBadRequest,
+		message: "provided digest did not match uploaded content"}
 	// ErrSizeInvalid: the number of bytes is not what was announced.
-	ErrSizeInvalid = &Error{code: "SIZE_INVALID", status: http.StatusBadRequest, message: "provided length did not match content length"}
+	ErrSizeInvalid = &Error{code: "SIZE_INVALID", status: http.StatusBadRequest,
+		message: "provided length did not match content length"}
 	// ErrManifestUnknown: the repository has no such manifest or tag.
-	ErrManifestUnknown = &Error{code: "MANIFEST_UNKNOWN", status: http.StatusNotFound, message: "manifest unknown to registry"}
+	ErrManifestUnknown = &Error{code: "MANIFEST_UNKNOWN", status: http.StatusNotFound,
+		message: "manifest unknown to registry"}
 	// ErrManifestInvalid: the manifest is malformed.
 	ErrManifestInvalid = &Error{code: "MANIFEST_INVALID", status: http.StatusBadRequest, message: "manifest invalid"}
 	// ErrManifestTooLarge: the manifest is larger than the registry takes.
-	ErrManifestTooLarge = &Error{code: "MANIFEST_INVALID", status: http.StatusRequestEntityTooLarge, message: "manifest is too large"}
+	ErrManifestTooLarge = &Error{code: "MANIFEST_INVALID", status: http.StatusRequestEntityTooLarge,
+		message: "manifest is too large"}
 	// ErrManifestBlobUnknown: the manifest names something that the repository does not have.
-	ErrManifestBlobUnknown = &Error{code: "MANIFEST_BLOB_UNKNOWN", status: http.StatusBadRequest, message: "manifest references a manifest or blob unknown to registry"}
+	ErrManifestBlobUnknown = &Error{code: "MANIFEST_BLOB_UNKNOWN", status: http.StatusBadRequest,
+		message: "manifest references a manifest or blob unknown to registry"}
 	// ErrNameInvalid: the name is not one a repository can have.
 	ErrNameInvalid = &Error{code: "NAME_INVALID", status: http.StatusBadRequest, message: "invalid repository name"}
 	// ErrNameUnknown: there is no such repository.
-	ErrNameUnknown = &Error{code: "NAME_UNKNOWN", status: http.StatusNotFound, message: "repository name not known to registry"}
+	ErrNameUnknown = &Error{code: "NAME_UNKNOWN", status: http.StatusNotFound,
+		message: "repository name not known to registry"}
 	// ErrTagInvalid: the tag is not one a manifest can have.
 	ErrTagInvalid = &Error{code: "TAG_INVALID", status: http.StatusBadRequest, message: "invalid tag"}
 	// ErrTagExists: the tag exists and may not be pointed at another manifest.
@@ -55,22 +65,27 @@ var (
 	// ErrPreconditionFailed: a [Condition], or the If-Match or If-None-Match of a request, does not
 	// hold. Nothing has been changed.
 	ErrPreconditionFailed = &Error{
-		code: "PRECONDITION_FAILED", status: http.StatusPreconditionFailed, message: "a condition of the request does not hold",
+		code: "PRECONDITION_FAILED", status: http.StatusPreconditionFailed,
+		message: "a condition of the request does not hold",
 	}
 	// ErrPageInvalid: the parameter n of a list is not a number, or negative.
-	ErrPageInvalid = &Error{code: "PAGINATION_NUMBER_INVALID", status: http.StatusBadRequest, message: "invalid number of results requested"}
+	ErrPageInvalid = &Error{code: "PAGINATION_NUMBER_INVALID", status: http.StatusBadRequest,
+		message: "invalid number of results requested"}
 	// ErrUnauthorized: the caller must authenticate.
 	ErrUnauthorized = &Error{code: "UNAUTHORIZED", status: http.StatusUnauthorized, message: "authentication required"}
 	// ErrDenied: the caller may not do this.
 	ErrDenied = &Error{code: "DENIED", status: http.StatusForbidden, message: "requested access to the resource is denied"}
 	// ErrUnsupported: the registry cannot do this, or not any more.
-	ErrUnsupported = &Error{code: "UNSUPPORTED", status: http.StatusMethodNotAllowed, message: "the operation is unsupported"}
+	ErrUnsupported = &Error{code: "UNSUPPORTED", status: http.StatusMethodNotAllowed,
+		message: "the operation is unsupported"}
 	// ErrNotFound: there is no such endpoint.
 	ErrNotFound = &Error{code: "UNSUPPORTED", status: http.StatusNotFound, message: "no such endpoint"}
 	// ErrTooManyRequests: the caller shall come again later.
-	ErrTooManyRequests = &Error{code: "TOOMANYREQUESTS", status: http.StatusTooManyRequests, message: "too many requests", retryAfter: time.Second}
+	ErrTooManyRequests = &Error{code: "TOOMANYREQUESTS", status: http.StatusTooManyRequests,
+		message: "too many requests", retryAfter: time.Second}
 	// ErrUnavailable: the storage does not answer at present.
-	ErrUnavailable = &Error{code: "UNAVAILABLE", status: http.StatusServiceUnavailable, message: "service unavailable", retryAfter: time.Second}
+	ErrUnavailable = &Error{code: "UNAVAILABLE", status: http.StatusServiceUnavailable, message: "service unavailable",
+		retryAfter: time.Second}
 	// ErrNoSpace: the storage is full.
 	ErrNoSpace = &Error{code: "NO_SPACE", status: http.StatusInsufficientStorage, message: "no space left in storage"}
 	// ErrInternal: anything that has no other name. The cause is in the log.
@@ -133,7 +148,8 @@ func (e *Error) WithMessage(message string) *Error {
 	return c
 }
 
-// WithDetail returns the error with a detail for the client: anything that encoding/json can encode.
+// WithDetail returns the error with a detail for the client: anything that encoding/json can
+// encode.
 func (e *Error) WithDetail(detail any) *Error {
 	c := e.copy()
 	c.detail = detail

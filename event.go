@@ -9,14 +9,16 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// notify tells the Sink of what has happened. That it failed changes nothing of what happened, so it only goes to the log.
+// notify tells the Sink of what has happened. That it failed changes nothing of what happened, so
+// it only goes to the log.
 func (g *guard) notify(ctx context.Context, e notification.Event) {
 	if g.r.opts.Sink == nil {
 		return
 	}
 	e.ID, e.Time, e.Actor, e.Request = rand.Text(), time.Now(), g.identity.Name, g.request
 	if err := g.r.opts.Sink.Notify(context.WithoutCancel(ctx), e); err != nil {
-		g.r.log.ErrorContext(ctx, "event not delivered", "event", e.ID, "action", string(e.Action), "repository", e.Repository, "error", err)
+		g.r.log.ErrorContext(ctx, "event not delivered", "event", e.ID, "action", string(e.Action), "repository",
+			e.Repository, "error", err)
 	}
 }
 

@@ -25,7 +25,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// A registry beside the other routes of a program. With disk.New instead of memory.New it keeps what is pushed.
+// A registry beside the other routes of a program. With disk.New instead of memory.New it keeps
+// what is pushed.
 func ExampleNew() {
 	driver, err := memory.New(nil)
 	if err != nil {
@@ -55,9 +56,9 @@ func ExampleNew() {
 		fmt.Println(res.StatusCode, string(body))
 	}
 	// Output:
-	// 200 the rest of the program
-	// 200 {}
-	// 404 {"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry","detail":{"name":"library/busybox"}}]}
+	// 200 the rest of the program 200 {} 404
+	// {"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to
+	// registry","detail":{"name":"library/busybox"}}]}
 }
 
 // newMemory is a store for the examples below.
@@ -214,10 +215,12 @@ func pushImage(ctx context.Context, b registry.Backend, repo, content string) (o
 	return res.Descriptor, err
 }
 
-// An interceptor sees every operation, and may refuse it: here, names must begin with the name of a team.
+// An interceptor sees every operation, and may refuse it: here, names must begin with the name of a
+// team.
 func ExampleIntercept() {
 	ctx := context.Background()
-	b := registry.Intercept(newMemory(), func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
+	b := registry.Intercept(newMemory(), func(ctx context.Context, op *registry.Op,
+		next func(context.Context) error) error {
 		if op.Write() && !strings.HasPrefix(op.Repository, "team-") {
 			return registry.ErrDenied.WithMessage("repositories begin with team-")
 		}
@@ -237,7 +240,8 @@ func ExampleIntercept() {
 	// <nil>
 }
 
-// A registry that anybody may pull from and that only the builder may push to, and that tells of what happens.
+// A registry that anybody may pull from and that only the builder may push to, and that tells of
+// what happens.
 func ExampleOptions() {
 	ctx := context.Background()
 	reg, err := registry.New(newMemory(), &registry.Options{

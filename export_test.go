@@ -14,8 +14,8 @@ type RouteInfo struct {
 	Kind         Kind
 }
 
-// Routes returns all routes with the URL that asks for the repository, tag or digest, and upload. Where a manifest may be named by
-// both, each is listed, and so is each meaning of a POST.
+// Routes returns all routes with the URL that asks for the repository, tag or digest, and upload.
+// Where a manifest may be named by both, each is listed, and so is each meaning of a POST.
 func Routes(repo, tag, digest, from, upload string) []RouteInfo {
 	var all []RouteInfo
 	for e, m := range newRoutes() {

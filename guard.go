@@ -16,8 +16,9 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// guard is the choke point: the registry as one identity sees it. Every operation, whether it comes by HTTP or from Go code, is
-// checked, authorised, limited and told of here and nowhere else. It embeds nothing but Unimplemented, so what it does not know is refused.
+// guard is the choke point: the registry as one identity sees it. Every operation, whether it comes
+// by HTTP or from Go code, is checked, authorised, limited and told of here and nowhere else. It
+// embeds nothing but Unimplemented, so what it does not know is refused.
 type guard struct {
 	Unimplemented
 	r        *Registry
@@ -27,9 +28,10 @@ type guard struct {
 	asked    auth.Decision         // who asks from where: what decisions begin with
 }
 
-// authorize allows or refuses op. Names are checked first, so that an Authorizer never sees one that cannot be; existence is not
-// looked at. Whether op names one manifest is checked last: a reference that no manifest can have is
-// answered like an unknown one, which only callers that may read the repository learn.
+// authorize allows or refuses op. Names are checked first, so that an Authorizer never sees one
+// that cannot be; existence is not looked at. Whether op names one manifest is checked last: a
+// reference that no manifest can have is answered like an unknown one, which only callers that may
+// read the repository learn.
 func (g *guard) authorize(ctx context.Context, op *Op) error {
 	if err := op.check(); err != nil {
 		return err
@@ -139,7 +141,8 @@ func (g *guard) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts
 	return b, nil
 }
 
-func (g *guard) StatBlob(ctx context.Context, repo string, d digest.Digest, opts *StatOptions) (ocispec.Descriptor, error) {
+func (g *guard) StatBlob(ctx context.Context, repo string, d digest.Digest, opts *StatOptions) (ocispec.Descriptor,
+	error) {
 	op := &Op{Kind: OpStatBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
 	if err := g.authorize(ctx, op); err != nil {
 		return ocispec.Descriptor{}, err
@@ -159,7 +162,8 @@ func (g *guard) GetManifest(ctx context.Context, repo string, ref reference.Ref)
 	return m, nil
 }
 
-func (g *guard) StatManifest(ctx context.Context, repo string, ref reference.Ref, opts *StatOptions) (ocispec.Descriptor, error) {
+func (g *guard) StatManifest(ctx context.Context, repo string, ref reference.Ref,
+	opts *StatOptions) (ocispec.Descriptor, error) {
 	op := &Op{Kind: OpStatManifest, Repository: repo, Ref: ref}
 	if err := g.authorize(ctx, op); err != nil {
 		return ocispec.Descriptor{}, err
@@ -210,7 +214,8 @@ func (g *guard) ResumeUpload(ctx context.Context, repo, id string, opts *ResumeO
 	return g.upload(repo)(g.r.backend.ResumeUpload(ctx, repo, id, &o))
 }
 
-func (g *guard) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *MountOptions) (desc ocispec.Descriptor, err error) {
+func (g *guard) MountBlob(ctx context.Context, repo string, d digest.Digest,
+	opts *MountOptions) (desc ocispec.Descriptor, err error) {
 	op := &Op{Kind: OpMountBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
 	var o MountOptions
 	if opts != nil {
@@ -241,7 +246,8 @@ func (g *guard) MountBlob(ctx context.Context, repo string, d digest.Digest, opt
 	return desc, nil
 }
 
-func (g *guard) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *PutOptions) (PutResult, error) {
+func (g *guard) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *PutOptions) (PutResult,
+	error) {
 	op := putOp(repo, opts)
 	if err := g.authorize(ctx, op); err != nil {
 		return PutResult{}, err
@@ -285,8 +291,9 @@ func (g *guard) overwrite(ctx context.Context, repo string, t *TagPut, refused *
 	return err
 }
 
-// tagExists returns err, with which op has failed. If that is ErrTagExists and an anonymous caller was
-// refused to overwrite, it returns ErrUnauthorized instead: somebody who logs in may be allowed.
+// tagExists returns err, with which op has failed. If that is ErrTagExists and an anonymous caller
+// was refused to overwrite, it returns ErrUnauthorized instead: somebody who logs in may be
+// allowed.
 func (g *guard) tagExists(err error, op *Op, refused []auth.Access) error {
 	if len(refused) == 0 || !g.identity.Anonymous() || !errors.Is(err, ErrTagExists) {
 		return err
@@ -359,7 +366,8 @@ func (g *guard) Tags(ctx context.Context, repo string, opts *ListOptions) iter.S
 	return seen(g.scanTags(ctx, repo, opts))
 }
 
-func (g *guard) Referrers(ctx context.Context, repo string, d digest.Digest, opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
+func (g *guard) Referrers(ctx context.Context, repo string, d digest.Digest,
+	opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	op := &Op{Kind: OpReferrers, Repository: repo, Ref: reference.Ref{Digest: d}}
 	if err := g.authorize(ctx, op); err != nil {
 		return failed[ocispec.Descriptor](err)
@@ -397,7 +405,8 @@ func (g *guard) History(ctx context.Context, repo string, opts *HistoryOptions) 
 	}
 }
 
-func (g *guard) Restore(ctx context.Context, repo string, ref reference.Ref, opts *RestoreOptions) (RestoreResult, error) {
+func (g *guard) Restore(ctx context.Context, repo string, ref reference.Ref, opts *RestoreOptions) (RestoreResult,
+	error) {
 	op := restoreOp(repo, ref)
 	if err := g.authorize(ctx, op); err != nil {
 		return RestoreResult{}, err
@@ -475,7 +484,8 @@ func (u *guardedUpload) limit(c *Chunk) (*Chunk, error) {
 	return &Chunk{Offset: c.Offset, Length: c.Length, Body: &limitReader{r: c.Body, room: room}}, nil
 }
 
-func (u *guardedUpload) Commit(ctx context.Context, d digest.Digest, last *Chunk, also ...digest.Digest) (ocispec.Descriptor, error) {
+func (u *guardedUpload) Commit(ctx context.Context, d digest.Digest, last *Chunk,
+	also ...digest.Digest) (ocispec.Descriptor, error) {
 	op := &Op{Kind: OpCommit, Repository: u.repo, Ref: reference.Ref{Digest: d}}
 	if err := u.g.authorize(ctx, op); err != nil {
 		return ocispec.Descriptor{}, err

@@ -16,8 +16,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// TestGuardResumeUploadWithoutOptionsUsesIdentity: nil options mean the caller's own upload, as they do
-// for CreateUpload.
+// TestGuardResumeUploadWithoutOptionsUsesIdentity: nil options mean the caller's own upload, as
+// they do for CreateUpload.
 func TestGuardResumeUploadWithoutOptionsUsesIdentity(t *testing.T) {
 	s := registrytest.NewServer(t, nil)
 	for _, name := range []string{"ann", ""} {
@@ -55,8 +55,9 @@ func TestGuardRefWithBothOrNeitherIsNamed(t *testing.T) {
 	}
 }
 
-// TestGuardReferenceThatIsNoTagIsUnknownAfterAuthorisation: a read of a reference that no manifest can
-// have is answered like one of an unknown tag, and refused like one to callers that may not read.
+// TestGuardReferenceThatIsNoTagIsUnknownAfterAuthorisation: a read of a reference that no manifest
+// can have is answered like one of an unknown tag, and refused like one to callers that may not
+// read.
 func TestGuardReferenceThatIsNoTagIsUnknownAfterAuthorisation(t *testing.T) {
 	_, as := asPrincipals(t, testPrincipals)
 	for _, ref := range []string{".INVALID_MANIFEST_NAME", "a+b", strings.Repeat("a", 129), "", ".."} {

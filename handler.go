@@ -27,13 +27,15 @@ type call struct {
 	claim   handover.Claim // memory of the storage, until send has taken the manifest over
 }
 
-// ServeHTTP answers the requests of the distribution spec, for URL paths that begin with /v2/. Locations that it tells clients are
-// host-relative, and keep the prefix that [http.StripPrefix] has taken off.
+// ServeHTTP answers the requests of the distribution spec, for URL paths that begin with /v2/.
+// Locations that it tells clients are host-relative, and keep the prefix that [http.StripPrefix]
+// has taken off.
 //
-// The operation is authorised before a byte of the body is read and before anything is looked up. Whatever is wrong is
-// answered with the status and code of an [*Error], in the JSON of the spec.
+// The operation is authorised before a byte of the body is read and before anything is looked up.
+// Whatever is wrong is answered with the status and code of an [*Error], in the JSON of the spec.
 //
-// A response that cannot be completed is cut off by a panic with [http.ErrAbortHandler], so that no client takes it for whole.
+// A response that cannot be completed is cut off by a panic with [http.ErrAbortHandler], so that no
+// client takes it for whole.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h := w.Header()
 	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
@@ -82,8 +84,9 @@ func (c *call) serve() error {
 // errMethod is the error for a method that an endpoint does not have.
 var errMethod = ErrUnsupported.WithMessage("the method is not allowed here")
 
-// base answers /v2/, by which clients find out that this is a registry, and how to log in to it. An anonymous caller of whom the Authenticator
-// knows something has gone the way that the challenge tells.
+// base answers /v2/, by which clients find out that this is a registry, and how to log in to it. An
+// anonymous caller of whom the Authenticator knows something has gone the way that the challenge
+// tells.
 func (c *call) base() error {
 	if c.req.Method != http.MethodGet && c.req.Method != http.MethodHead {
 		return errMethod
@@ -93,7 +96,8 @@ func (c *call) base() error {
 		return err
 	}
 	o := &c.r.opts
-	if identity.Anonymous() && len(identity.Claims) == 0 && o.Authenticator != nil && o.Authorizer != nil && o.Authenticator.Challenge(c.req, nil) != "" {
+	if identity.Anonymous() && len(identity.Claims) == 0 && o.Authenticator != nil && o.Authorizer != nil &&
+		o.Authenticator.Challenge(c.req, nil) != "" {
 		return ErrUnauthorized
 	}
 	return c.writeJSON("application/json", []byte("{}"))
@@ -114,7 +118,8 @@ func (c *call) authenticate() (auth.Identity, error) {
 		return auth.Identity{}, ErrUnauthorized.WithMessage("invalid credentials").WithCause(err)
 	case errors.As(err, &limit):
 		c.r.audit(c.req.Context(), c.asker(auth.Identity{}), nil, "", err)
-		return auth.Identity{}, ErrTooManyRequests.WithMessage("too many failed logins").WithRetryAfter(limit.RetryAfter).WithCause(err)
+		return auth.Identity{}, ErrTooManyRequests.WithMessage("too many failed logins").WithRetryAfter(
+			limit.RetryAfter).WithCause(err)
 	}
 	return auth.Identity{}, fmt.Errorf("authenticate: %w", err)
 }
@@ -129,15 +134,15 @@ func (c *call) describe() *notification.Request {
 	}
 }
 
-// writeContext is the context of what changes something: a change that has begun is brought to its end, and bytes that have been
-// received are kept, even if the client has gone.
+// writeContext is the context of what changes something: a change that has begun is brought to its
+// end, and bytes that have been received are kept, even if the client has gone.
 func (c *call) writeContext() context.Context { return context.WithoutCancel(c.req.Context()) }
 
 // location returns the host-relative URL of t.
 func (c *call) location(t target) string { return c.prefix() + t.path() }
 
-// prefix is what handlers around this one have taken off the path of the request: the start of the request target, if the rest of it is
-// the path as it arrived here, and otherwise "".
+// prefix is what handlers around this one have taken off the path of the request: the start of the
+// request target, if the rest of it is the path as it arrived here, and otherwise "".
 func (c *call) prefix() string {
 	u, err := url.ParseRequestURI(c.req.RequestURI) // origin-form or absolute-form, RFC 9112, section 3.2
 	if err != nil {

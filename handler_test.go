@@ -44,8 +44,8 @@ func TestEmbeddedInMux(t *testing.T) {
 	c.want(404, "HEAD", "/v2/b/blobs/"+string(digest.FromBytes(img.Blobs[0])), nil)
 }
 
-// TestPrefix: locations keep the prefix that http.StripPrefix took off, however the request names it, and nothing that a client makes up
-// becomes one.
+// TestPrefix: locations keep the prefix that http.StripPrefix took off, however the request names
+// it, and nothing that a client makes up becomes one.
 func TestPrefix(t *testing.T) {
 	s := registrytest.NewServer(t, &registry.Options{PageSize: 1})
 	h := http.StripPrefix("/some/prefix", s.Registry)
@@ -60,7 +60,8 @@ func TestPrefix(t *testing.T) {
 	require.Equal(t, "abc", string(c.want(200, "GET", location, nil).body))
 	a := c.want(201, "PUT", "/some/prefix/v2/a/manifests/v1", img.Manifest)
 	c.want(200, "GET", a.Header.Get("Location"), nil)
-	require.Equal(t, "/some/prefix/v2/a/tags/list?last=v1&n=1", c.want(200, "GET", "/some/prefix/v2/a/tags/list", nil).next(t))
+	require.Equal(t, "/some/prefix/v2/a/tags/list?last=v1&n=1",
+		c.want(200, "GET", "/some/prefix/v2/a/tags/list", nil).next(t))
 
 	for _, r := range []struct{ requestURI, path, want string }{
 		{"http://registry.example/some/prefix/v2/a/blobs/uploads/", "", "/some/prefix"},
@@ -82,7 +83,8 @@ func TestPrefix(t *testing.T) {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, req)
 		require.Equal(t, 202, w.Code, w.Body)
-		require.True(t, strings.HasPrefix(w.Header().Get("Location"), r.want+"/v2/a/blobs/uploads/"), "%s: %s", r.requestURI, w.Header())
+		require.True(t, strings.HasPrefix(w.Header().Get("Location"), r.want+"/v2/a/blobs/uploads/"), "%s: %s",
+			r.requestURI, w.Header())
 	}
 }
 
@@ -110,12 +112,14 @@ func TestHTTP2(t *testing.T) {
 	}
 	location := c.want(202, "PATCH", c.startUpload("a"), img.Blobs[1][:1000]).standsAt(t, "999")
 	c.refused(416, "BLOB_UPLOAD_INVALID", "PATCH", location, img.Blobs[1], "Content-Range: 0-1048575")
-	c.want(201, "PUT", location+"?digest="+string(digest.FromBytes(img.Blobs[1])), img.Blobs[1][1000:], "Content-Range: 1000-1048575")
+	c.want(201, "PUT", location+"?digest="+string(digest.FromBytes(img.Blobs[1])), img.Blobs[1][1000:],
+		"Content-Range: 1000-1048575")
 }
 
 type contextKey struct{}
 
-// TestContext: what the host's handlers put into the context reaches the backend, also with writes that outlive the request.
+// TestContext: what the host's handlers put into the context reaches the backend, also with writes
+// that outlive the request.
 func TestContext(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[registry.Kind]any{}
@@ -156,11 +160,13 @@ type failing struct {
 	err error
 }
 
-func (f failing) StatBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.StatOptions) (desc descriptor, err error) {
+func (f failing) StatBlob(ctx context.Context, repo string, d digest.Digest,
+	opts *registry.StatOptions) (desc descriptor, err error) {
 	return desc, f.err
 }
 
-// TestErrors: the cause is for the log and nobody else, and only what is the server's fault is logged.
+// TestErrors: the cause is for the log and nobody else, and only what is the server's fault is
+// logged.
 func TestErrors(t *testing.T) {
 	for _, e := range []struct {
 		err        error
@@ -177,7 +183,8 @@ func TestErrors(t *testing.T) {
 		{registry.ErrUnauthorized, 401, "", false},
 	} {
 		var log bytes.Buffer
-		c := serve(t, failing{registrytest.NewStore(t), e.err}, &registry.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		c := serve(t, failing{registrytest.NewStore(t), e.err},
+			&registry.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		a := c.want(e.status, "HEAD", "/v2/a/blobs/"+sha256Zeros, nil, "Authorization: Bearer secret")
 		require.Empty(t, a.body)
 		require.NotEqual(t, "0", a.Header.Get("Content-Length"))
@@ -197,8 +204,10 @@ func TestUnknownRoutes(t *testing.T) {
 		c.refused(404, "UNSUPPORTED", "GET", path, nil)
 	}
 	for path, allow := range map[string]string{
-		"/v2/": "GET, HEAD", "/v2/_catalog": "GET, HEAD", "/v2/a/tags/list": "GET, HEAD", "/v2/a/referrers/" + sha256Zeros: "GET, HEAD",
-		"/v2/a/manifests/x": "DELETE, GET, HEAD, PUT", "/v2/a/blobs/" + sha256Zeros: "DELETE, GET, HEAD", "/v2/a/blobs/uploads/": "POST",
+		"/v2/": "GET, HEAD", "/v2/_catalog": "GET, HEAD", "/v2/a/tags/list": "GET, HEAD",
+		"/v2/a/referrers/" + sha256Zeros: "GET, HEAD",
+		"/v2/a/manifests/x":              "DELETE, GET, HEAD, PUT", "/v2/a/blobs/" + sha256Zeros: "DELETE, GET, HEAD",
+		"/v2/a/blobs/uploads/":  "POST",
 		"/v2/a/blobs/uploads/x": "DELETE, GET, HEAD, PATCH, PUT",
 	} {
 		for _, method := range []string{"OPTIONS", "TRACE", "BREW", "get"} {
@@ -223,7 +232,8 @@ func patch(path string, length int) string {
 	return fmt.Sprintf("PATCH %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", path, length)
 }
 
-// TestHangUp: a client that goes away in mid-PATCH finds by status what arrived, and goes on from there.
+// TestHangUp: a client that goes away in mid-PATCH finds by status what arrived, and goes on from
+// there.
 func TestHangUp(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	content := registrytest.RandomBytes(1, 500_000)
@@ -239,13 +249,14 @@ func TestHangUp(t *testing.T) {
 		if sent == 1 {
 			continue // 0-0 also means nothing
 		}
-		a = c.want(202, "PATCH", a.Header.Get("Location"), content[sent:], fmt.Sprintf("Content-Range: %d-%d", sent, len(content)-1))
+		a = c.want(202, "PATCH", a.Header.Get("Location"), content[sent:],
+			fmt.Sprintf("Content-Range: %d-%d", sent, len(content)-1))
 		c.want(201, "PUT", a.Header.Get("Location")+"?digest="+string(digest.FromBytes(content)), nil)
 	}
 }
 
-// TestStalledBody: a body without progress is given up, with an answer, and what arrived is kept; one that makes progress is not, however
-// slow; and nothing of the deadline remains after the body.
+// TestStalledBody: a body without progress is given up, with an answer, and what arrived is kept;
+// one that makes progress is not, however slow; and nothing of the deadline remains after the body.
 func TestStalledBody(t *testing.T) {
 	slow := func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
 		if op.Kind == registry.OpCommit {
@@ -253,7 +264,8 @@ func TestStalledBody(t *testing.T) {
 		}
 		return next(ctx)
 	}
-	s, c := newRegistry(t, &registry.Options{BodyTimeout: 200 * time.Millisecond, MinRate: 1, Interceptors: []registry.Interceptor{slow}})
+	s, c := newRegistry(t, &registry.Options{BodyTimeout: 200 * time.Millisecond, MinRate: 1,
+		Interceptors: []registry.Interceptor{slow}})
 	location := c.startUpload("a")
 	conn := dial(t, s.Host, patch(location, 1000)+"abc")
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -275,7 +287,8 @@ func TestStalledBody(t *testing.T) {
 	}()
 	location = c.want(202, "PATCH", location, r).standsAt(t, "12")
 
-	// The commit takes longer than the deadline of the body; the context of the request must live through it.
+	// The commit takes longer than the deadline of the body; the context of the request must live
+	// through it.
 	var after error
 	c.base = startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.Registry.ServeHTTP(w, r)
@@ -330,13 +343,16 @@ func TestSlowClient(t *testing.T) {
 	c.want(202, "DELETE", "/v2/a/blobs/"+string(big), nil)
 }
 
-// TestAnswerBeforeClose: a client that sends its whole request before it reads gets the answer to what is refused. What follows on the
-// connection is never mixed up with the body: it is answered if the body was small, and otherwise the connection is closed.
+// TestAnswerBeforeClose: a client that sends its whole request before it reads gets the answer to
+// what is refused. What follows on the connection is never mixed up with the body: it is answered
+// if the body was small, and otherwise the connection is closed.
 func TestAnswerBeforeClose(t *testing.T) {
 	s, _ := newRegistry(t, nil)
 	next := "GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
-	for _, target := range []string{"POST /v2/a/blobs/uploads/?digest=x", "PUT /v2/A/manifests/x", "PATCH /v2/a/blobs/uploads/x", "GET /nowhere"} {
-		for _, size := range []int{100_000, smallRest - 1, smallRest, 4 << 20, maxDrain - 1, maxDrain, maxDrain + 1000, maxDrain + smallRest/2} {
+	for _, target := range []string{"POST /v2/a/blobs/uploads/?digest=x", "PUT /v2/A/manifests/x",
+		"PATCH /v2/a/blobs/uploads/x", "GET /nowhere"} {
+		for _, size := range []int{100_000, smallRest - 1, smallRest, 4 << 20, maxDrain - 1, maxDrain, maxDrain + 1000,
+			maxDrain + smallRest/2} {
 			body := strings.Repeat(next, size/len(next)+1)[:size]
 			for framing, sent := range map[string]string{
 				fmt.Sprint("Content-Length: ", size): body,
@@ -408,11 +424,13 @@ func TestExpectContinue(t *testing.T) {
 	}
 }
 
-// TestStalledUnwanted: a client that has stalled in the middle of a body that nobody wants is answered soon, and its connection is closed.
+// TestStalledUnwanted: a client that has stalled in the middle of a body that nobody wants is
+// answered soon, and its connection is closed.
 func TestStalledUnwanted(t *testing.T) {
 	s, c := newRegistry(t, &registry.Options{BodyTimeout: 100 * time.Millisecond})
 	blob := c.pushBlob("a", registrytest.RandomBytes(1, 1<<20))
-	for _, target := range []string{"GET /v2/", "GET /v2/_catalog", "GET /v2/a/blobs/" + string(blob), "PUT /v2/A/manifests/x", "PUT /v2/a/manifests/x"} {
+	for _, target := range []string{"GET /v2/", "GET /v2/_catalog", "GET /v2/a/blobs/" + string(blob),
+		"PUT /v2/A/manifests/x", "PUT /v2/a/manifests/x"} {
 		for _, length := range []int{1000, 1_000_000} {
 			conn := dial(t, s.Host, fmt.Sprintf("%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\nx", target, length))
 			_, err := io.ReadAll(conn)

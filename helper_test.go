@@ -58,7 +58,8 @@ type answer struct {
 	body []byte
 }
 
-// do sends a request. header is "Name: value"; body may be nil, a string, []byte (with a length) or an io.Reader (without).
+// do sends a request. header is "Name: value"; body may be nil, a string, []byte (with a length) or
+// an io.Reader (without).
 func (c *client) do(method, path string, body any, header ...string) *answer {
 	c.t.Helper()
 	if !strings.HasPrefix(path, "http") {

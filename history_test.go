@@ -16,7 +16,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// historyPrincipals may do what their names say. Only "mover" may point a tag elsewhere; "narrow" may push no tag but "v1".
+// historyPrincipals may do what their names say. Only "mover" may point a tag elsewhere; "narrow"
+// may push no tag but "v1".
 func historyPrincipals(_ context.Context, identity auth.Identity, accesses []auth.Access) error {
 	for _, a := range accesses {
 		ok := false
@@ -47,12 +48,14 @@ func newHistoryRegistry(t *testing.T, sink notification.Sink) func(name string) 
 	return func(name string) registry.Backend { return r.Backend(auth.Identity{Name: name}) }
 }
 
-// TestHistoryNames: the history has the names of who was authenticated, whatever the caller says, and shows them to who may push.
+// TestHistoryNames: the history has the names of who was authenticated, whatever the caller says,
+// and shows them to who may push.
 func TestHistoryNames(t *testing.T) {
 	as := newHistoryRegistry(t, nil)
 	ctx, tag := t.Context(), reference.Ref{Tag: "v1"}
 	one := registrytest.Index()
-	_, err := as("pusher").PutManifest(ctx, "a", one.Descriptor.MediaType, one.Manifest, &registry.PutOptions{By: "mover", Tags: []registry.TagPut{{Name: "v1"}}})
+	_, err := as("pusher").PutManifest(ctx, "a", one.Descriptor.MediaType, one.Manifest,
+		&registry.PutOptions{By: "mover", Tags: []registry.TagPut{{Name: "v1"}}})
 	require.NoError(t, err)
 	require.NoError(t, as("mover").DeleteManifest(ctx, "a", tag, &registry.DeleteOptions{By: "pusher"}))
 	_, err = as("pusher").Restore(ctx, "a", tag, &registry.RestoreOptions{By: "mover"})
@@ -125,7 +128,8 @@ func TestRestoreAccess(t *testing.T) {
 // TestHistoryOps: interceptors see both operations, and which of them writes.
 func TestHistoryOps(t *testing.T) {
 	var seen []registry.Op
-	b := registry.Intercept(registrytest.NewStore(t), func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
+	b := registry.Intercept(registrytest.NewStore(t), func(ctx context.Context, op *registry.Op,
+		next func(context.Context) error) error {
 		seen = append(seen, *op)
 		return next(ctx)
 	})
@@ -141,7 +145,8 @@ func TestHistoryOps(t *testing.T) {
 	require.Equal(t, registry.OpRestore, seen[1].Kind)
 	require.True(t, seen[1].Write())
 	require.Equal(t, []auth.Access{
-		{Type: auth.TypeRepository, Name: "a", Action: auth.Push}, {Type: auth.TypeRepository, Name: "a", Action: auth.Push, Tag: "v1"},
+		{Type: auth.TypeRepository, Name: "a", Action: auth.Push},
+		{Type: auth.TypeRepository, Name: "a", Action: auth.Push, Tag: "v1"},
 	}, seen[1].Access())
 }
 
@@ -154,7 +159,8 @@ func TestHistoryFiltered(t *testing.T) {
 	one := registrytest.Index()
 	require.NoError(t, one.Push(t.Context(), store, "r", "open", "closed"))
 	require.NoError(t, store.DeleteManifest(t.Context(), "r", reference.Ref{Digest: one.Descriptor.Digest}, nil))
-	r, err := registry.New(store, &registry.Options{Authorizer: auth.AuthorizerFunc(func(_ context.Context, _ auth.Identity, accesses []auth.Access) error {
+	r, err := registry.New(store, &registry.Options{Authorizer: auth.AuthorizerFunc(func(_ context.Context,
+		_ auth.Identity, accesses []auth.Access) error {
 		for _, a := range accesses {
 			if a.Tag == "closed" {
 				return auth.ErrDenied

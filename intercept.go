@@ -12,9 +12,9 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// Interceptor runs around every operation of a [Backend] and of its uploads. It calls next once, or returns an error
-// instead; after next it finds op.Result. For a list, next is the whole iteration. It must not change op, and may be called by
-// many goroutines at once.
+// Interceptor runs around every operation of a [Backend] and of its uploads. It calls next once, or
+// returns an error instead; after next it finds op.Result. For a list, next is the whole iteration.
+// It must not change op, and may be called by many goroutines at once.
 type Interceptor func(ctx context.Context, op *Op, next func(context.Context) error) error
 
 // Chain returns the interceptors as one; the first is the outermost.
@@ -31,8 +31,8 @@ func Chain(interceptors ...Interceptor) Interceptor {
 	}
 }
 
-// Intercept returns a Backend that runs f around every operation of b. An operation that comes to Backend later is unsupported
-// by it until it is added here, so that none can pass f by.
+// Intercept returns a Backend that runs f around every operation of b. An operation that comes to
+// Backend later is unsupported by it until it is added here, so that none can pass f by.
 func Intercept(b Backend, f Interceptor) Backend { return &intercepted{b: b, f: f} }
 
 type intercepted struct {
@@ -41,7 +41,8 @@ type intercepted struct {
 	f Interceptor
 }
 
-func (i *intercepted) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *OpenOptions) (blob *Blob, err error) {
+func (i *intercepted) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *OpenOptions) (blob *Blob,
+	err error) {
 	op := &Op{Kind: OpOpenBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
 	err = i.f(ctx, op, func(ctx context.Context) error {
 		if blob, err = i.b.OpenBlob(ctx, repo, d, opts); err == nil {
@@ -58,7 +59,8 @@ func (i *intercepted) OpenBlob(ctx context.Context, repo string, d digest.Digest
 	return blob, nil
 }
 
-func (i *intercepted) StatBlob(ctx context.Context, repo string, d digest.Digest, opts *StatOptions) (ocispec.Descriptor, error) {
+func (i *intercepted) StatBlob(ctx context.Context, repo string, d digest.Digest,
+	opts *StatOptions) (ocispec.Descriptor, error) {
 	op := &Op{Kind: OpStatBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
 	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) {
 		return i.b.StatBlob(ctx, repo, d, i.refresh(op, opts))
@@ -79,7 +81,8 @@ func (i *intercepted) GetManifest(ctx context.Context, repo string, ref referenc
 	return m, nil
 }
 
-func (i *intercepted) StatManifest(ctx context.Context, repo string, ref reference.Ref, opts *StatOptions) (ocispec.Descriptor, error) {
+func (i *intercepted) StatManifest(ctx context.Context, repo string, ref reference.Ref,
+	opts *StatOptions) (ocispec.Descriptor, error) {
 	op := &Op{Kind: OpStatManifest, Repository: repo, Ref: ref}
 	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) {
 		return i.b.StatManifest(ctx, repo, ref, i.refresh(op, opts))
@@ -93,7 +96,8 @@ func (i *intercepted) refresh(of *Op, opts *StatOptions) *StatOptions {
 	}
 	return &StatOptions{Refresh: func(ctx context.Context) bool {
 		// Who is further out has been asked whether the caller may look, and so is asked first.
-		return opts.Refresh(ctx) && i.f(ctx, &Op{Kind: OpRefresh, Repository: of.Repository, Ref: of.Ref}, func(context.Context) error { return nil }) == nil
+		return opts.Refresh(ctx) && i.f(ctx, &Op{Kind: OpRefresh, Repository: of.Repository, Ref: of.Ref},
+			func(context.Context) error { return nil }) == nil
 	}}
 }
 
@@ -107,15 +111,20 @@ func (i *intercepted) ResumeUpload(ctx context.Context, repo, id string, opts *R
 	return i.upload(ctx, op, func(ctx context.Context) (Upload, error) { return i.b.ResumeUpload(ctx, repo, id, opts) })
 }
 
-func (i *intercepted) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *MountOptions) (ocispec.Descriptor, error) {
+func (i *intercepted) MountBlob(ctx context.Context, repo string, d digest.Digest,
+	opts *MountOptions) (ocispec.Descriptor, error) {
 	op := &Op{Kind: OpMountBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
 	if opts != nil {
 		op.From = opts.From
 	}
-	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) { return i.b.MountBlob(ctx, repo, d, opts) })
+	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor,
+		error) {
+		return i.b.MountBlob(ctx, repo, d, opts)
+	})
 }
 
-func (i *intercepted) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *PutOptions) (res PutResult, err error) {
+func (i *intercepted) PutManifest(ctx context.Context, repo, mediaType string, content []byte,
+	opts *PutOptions) (res PutResult, err error) {
 	op := putOp(repo, opts)
 	err = i.f(ctx, op, func(ctx context.Context) error {
 		res, err = i.b.PutManifest(ctx, repo, mediaType, content, opts)
@@ -179,7 +188,8 @@ func (i *intercepted) Tags(ctx context.Context, repo string, opts *ListOptions) 
 	})
 }
 
-func (i *intercepted) Referrers(ctx context.Context, repo string, d digest.Digest, opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
+func (i *intercepted) Referrers(ctx context.Context, repo string, d digest.Digest,
+	opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	op := &Op{Kind: OpReferrers, Repository: repo, Ref: reference.Ref{Digest: d}}
 	return around(ctx, i.f, op, func(ctx context.Context) iter.Seq2[ocispec.Descriptor, error] {
 		return i.b.Referrers(ctx, repo, d, opts)
@@ -201,7 +211,8 @@ func historyOp(repo string, opts *HistoryOptions) *Op {
 	return op
 }
 
-func (i *intercepted) Restore(ctx context.Context, repo string, ref reference.Ref, opts *RestoreOptions) (res RestoreResult, err error) {
+func (i *intercepted) Restore(ctx context.Context, repo string, ref reference.Ref,
+	opts *RestoreOptions) (res RestoreResult, err error) {
 	op := restoreOp(repo, ref)
 	err = i.f(ctx, op, func(ctx context.Context) error {
 		res, err = i.b.Restore(ctx, repo, ref, opts)
@@ -223,7 +234,8 @@ func restoreOp(repo string, ref reference.Ref) *Op {
 }
 
 // describe runs f around a call that returns a descriptor.
-func (i *intercepted) describe(ctx context.Context, op *Op, call func(context.Context) (ocispec.Descriptor, error)) (ocispec.Descriptor, error) {
+func (i *intercepted) describe(ctx context.Context, op *Op, call func(context.Context) (ocispec.Descriptor,
+	error)) (ocispec.Descriptor, error) {
 	err := i.f(ctx, op, func(ctx context.Context) (err error) {
 		op.Result, err = call(ctx)
 		return err
@@ -232,7 +244,8 @@ func (i *intercepted) describe(ctx context.Context, op *Op, call func(context.Co
 }
 
 // around runs f around the whole of a list.
-func around[T any](ctx context.Context, f Interceptor, op *Op, list func(context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
+func around[T any](ctx context.Context, f Interceptor, op *Op,
+	list func(context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		stopped := false
 		err := f(ctx, op, func(ctx context.Context) error {
@@ -266,7 +279,8 @@ func (i *intercepted) upload(ctx context.Context, op *Op, call func(context.Cont
 	return &interceptedUpload{u: u, repo: op.Repository, f: i.f}, nil
 }
 
-// interceptedUpload does not embed the Upload: a method that comes to it later must be written here, or this does not compile.
+// interceptedUpload does not embed the Upload: a method that comes to it later must be written
+// here, or this does not compile.
 type interceptedUpload struct {
 	u    Upload
 	repo string
@@ -291,7 +305,8 @@ func (u *interceptedUpload) Append(ctx context.Context, offset, length int64, r 
 	return n, err
 }
 
-func (u *interceptedUpload) Commit(ctx context.Context, d digest.Digest, last *Chunk, also ...digest.Digest) (ocispec.Descriptor, error) {
+func (u *interceptedUpload) Commit(ctx context.Context, d digest.Digest, last *Chunk,
+	also ...digest.Digest) (ocispec.Descriptor, error) {
 	op := u.op(OpCommit)
 	op.Ref.Digest = d
 	err := u.f(ctx, op, func(ctx context.Context) (err error) {

@@ -15,8 +15,8 @@ import (
 
 // What clients send that is not by the letter of the spec, and is served all the same.
 
-// TestMountThatCannotBeStartsAnUpload: clients name the source as another registry calls it, or not at
-// all, and go on with an upload.
+// TestMountThatCannotBeStartsAnUpload: clients name the source as another registry calls it, or not
+// at all, and go on with an upload.
 func TestMountThatCannotBeStartsAnUpload(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	content := registrytest.RandomBytes(1, 100)
@@ -40,14 +40,15 @@ func TestMountThatCannotBeStartsAnUpload(t *testing.T) {
 	}
 }
 
-// TestMountFromNameThatTheBackendRefusesStartsAnUpload: with the prefix of a [filter.Sub], a name that is
-// valid on the wire can be too long.
+// TestMountFromNameThatTheBackendRefusesStartsAnUpload: with the prefix of a [filter.Sub], a name
+// that is valid on the wire can be too long.
 func TestMountFromNameThatTheBackendRefusesStartsAnUpload(t *testing.T) {
 	b, err := filter.Sub(registrytest.NewStore(t), "tenant")
 	require.NoError(t, err)
 	c := serve(t, b, &registry.Options{})
 	c.want(202, "POST", "/v2/a/blobs/uploads/?mount="+sha256Zeros+"&from="+strings.Repeat("a", 255), nil)
-	c.refused(400, "NAME_INVALID", "POST", "/v2/"+strings.Repeat("a", 255)+"/blobs/uploads/?from=a&mount="+sha256Zeros, nil)
+	c.refused(400, "NAME_INVALID", "POST", "/v2/"+strings.Repeat("a", 255)+"/blobs/uploads/?from=a&mount="+sha256Zeros,
+		nil)
 }
 
 // TestUploadStatusHeadAnswersAsGet: proxies and clients turn a GET into a HEAD.
@@ -73,7 +74,8 @@ func TestListLastNeedNotBeAName(t *testing.T) {
 	}
 	tags := []string{"1", "Z", "_", "a", "a-b", "a.b", "a0", "ab", "z"}
 	require.NoError(t, img.Push(t.Context(), s.Store, "a", tags...))
-	lasts := append([]string{"a/b", "team/", "team//", "a.", "Team", "~", "~a", "zz" + strings.Repeat("z", 300)}, notATag...)
+	lasts := append([]string{"a/b", "team/", "team//", "a.", "Team", "~", "~a", "zz" + strings.Repeat("z", 300)},
+		notATag...)
 	for _, last := range append(lasts, notAName...) {
 		for path, want := range map[string][]string{"/v2/_catalog": names, "/v2/a/tags/list": tags} {
 			greater := []string{}
@@ -104,8 +106,8 @@ func TestListCountWithoutValueIsAbsent(t *testing.T) {
 	c.refused(400, "PAGINATION_NUMBER_INVALID", "GET", "/v2/_catalog?n=&n=", nil)
 }
 
-// TestUploadEmptyContentRangeIsNoChunk: a client that pushes in chunks ends with a PUT of no bytes, and
-// computes a Content-Range for it.
+// TestUploadEmptyContentRangeIsNoChunk: a client that pushes in chunks ends with a PUT of no bytes,
+// and computes a Content-Range for it.
 func TestUploadEmptyContentRangeIsNoChunk(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	five, none := "?digest="+string(digest.FromString("hello")), "?digest="+string(digest.FromString(""))
@@ -126,7 +128,8 @@ func TestUploadEmptyContentRangeIsNoChunk(t *testing.T) {
 	c.refused(416, "BLOB_UPLOAD_INVALID", "PUT", after5()+five, strings.NewReader("!"), "Content-Range: 5-4")
 }
 
-// TestUploadSeveralDigestsAreAllVerified: a client may name the digest by each algorithm that it knows.
+// TestUploadSeveralDigestsAreAllVerified: a client may name the digest by each algorithm that it
+// knows.
 func TestUploadSeveralDigestsAreAllVerified(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	content := registrytest.RandomBytes(1, 100_000)
@@ -145,7 +148,8 @@ func TestUploadSeveralDigestsAreAllVerified(t *testing.T) {
 		},
 	}
 	for name, push := range push {
-		for _, wrong := range [][]string{{d256, other512}, {other256, d512}, {d512, other256}, {other512, d256}, {d256, other256}, {d256, d512, other512}} {
+		for _, wrong := range [][]string{{d256, other512}, {other256, d512}, {d512, other256}, {other512, d256},
+			{d256, other256}, {d256, d512, other512}} {
 			a := push("?digest=" + strings.Join(wrong, "&digest="))
 			require.Equal(t, 400, a.StatusCode, "%s %v: %s", name, wrong, a.body)
 			require.Equal(t, "DIGEST_INVALID", a.errors(t)[0].Code)

@@ -8,9 +8,11 @@ import (
 )
 
 const (
-	// maxNames is how many bytes of names a page of a list has before it ends, and its Link goes on from there.
+	// maxNames is how many bytes of names a page of a list has before it ends, and its Link goes on
+	// from there.
 	maxNames = 4 << 20
-	// maxPageTime is how long a page of any list is gathered before it ends, and its Link goes on from there.
+	// maxPageTime is how long a page of any list is gathered before it ends, and its Link goes on
+	// from there.
 	maxPageTime = 5 * time.Second
 )
 

@@ -31,7 +31,8 @@ func (a *answer) next(t testing.TB) string {
 	return m[1]
 }
 
-// pages follows the links of a list from path and returns the number of pages and all elements of them under key.
+// pages follows the links of a list from path and returns the number of pages and all elements of
+// them under key.
 func (c *client) pages(path, key string) (n int, all []string) {
 	c.t.Helper()
 	for path != "" {
@@ -67,7 +68,8 @@ func TestTags(t *testing.T) {
 	require.JSONEq(t, `{"name":"a","tags":[]}`, string(c.want(200, "GET", "/v2/a/tags/list", nil).body))
 	c.push("a", img, tags...)
 
-	for query, pages := range map[string]int{"": 3, "?n=7": 3, "?n=100": 3, "?n=5": 4, "?n=1": 20, "?n=99999999999999999999": 3} {
+	for query, pages := range map[string]int{"": 3, "?n=7": 3, "?n=100": 3, "?n=5": 4, "?n=1": 20,
+		"?n=99999999999999999999": 3} {
 		n, all := c.pages("/v2/a/tags/list"+query, "tags")
 		require.Equal(t, tags, all, query)
 		require.Equal(t, pages, n, query)
@@ -161,7 +163,8 @@ func TestReferrersOfManyBytes(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	subject := registrytest.RandomImage(1, 1, 10).Descriptor
 	for i := range 5 {
-		artifact := registrytest.Artifact("a/b", subject, map[string]string{"i": fmt.Sprint(i), "x": strings.Repeat("x", 1<<20)})
+		artifact := registrytest.Artifact("a/b", subject, map[string]string{"i": fmt.Sprint(i),
+			"x": strings.Repeat("x", 1<<20)})
 		require.NoError(t, artifact.Push(context.Background(), s.Store, "a"))
 	}
 	pages := c.referrers("/v2/a/referrers/" + string(subject.Digest))
@@ -191,7 +194,8 @@ func TestDeletes(t *testing.T) {
 }
 
 func TestDeletesOff(t *testing.T) {
-	s, c := newRegistry(t, &registry.Options{NoDelete: registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true}})
+	s, c := newRegistry(t, &registry.Options{NoDelete: registry.NoDelete{Tags: true, Manifests: true, Blobs: true,
+		Repositories: true}})
 	img := registrytest.RandomImage(1, 1, 10)
 	c.push("a", img, "v1")
 	for path, allow := range map[string]string{
@@ -202,5 +206,6 @@ func TestDeletesOff(t *testing.T) {
 		require.Equal(t, allow, a.Header.Get("Allow"))
 		c.want(200, "GET", "/v2/a/"+path, nil)
 	}
-	require.ErrorIs(t, s.Registry.Backend(anybody).DeleteRepository(context.Background(), "a", nil), registry.ErrUnsupported)
+	require.ErrorIs(t, s.Registry.Backend(anybody).DeleteRepository(context.Background(), "a", nil),
+		registry.ErrUnsupported)
 }

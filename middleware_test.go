@@ -20,7 +20,8 @@ import (
 	"github.com/registrykit/registry/storage/disk"
 )
 
-// removesLength is middleware that removes the length from every response, as middleware that changes bodies must.
+// removesLength is middleware that removes the length from every response, as middleware that
+// changes bodies must.
 func removesLength(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(&lengthRemover{w}, r)
@@ -65,7 +66,8 @@ func recovers(next http.Handler) http.Handler {
 	})
 }
 
-// hidesDeadline is middleware that hides the deadlines of HTTP/1.1, but not that a connection can be taken over.
+// hidesDeadline is middleware that hides the deadlines of HTTP/1.1, but not that a connection can
+// be taken over.
 func hidesDeadline(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h, ok := w.(http.Hijacker); ok {
@@ -92,11 +94,15 @@ var middlewares = map[string]func(http.Handler) http.Handler{
 	"hides":                           hides,
 	"removes the length and hides":    func(h http.Handler) http.Handler { return removesLength(hides(h)) },
 	"removes the length and recovers": func(h http.Handler) http.Handler { return recovers(removesLength(h)) },
-	"hides the deadline and recovers": func(h http.Handler) http.Handler { return recovers(hidesDeadline(removesLength(h))) },
-	"compresses and recovers":         func(h http.Handler) http.Handler { return recovers(compresses(h)) },
+	"hides the deadline and recovers": func(h http.Handler) http.Handler {
+		return recovers(
+			hidesDeadline(removesLength(h)))
+	},
+	"compresses and recovers": func(h http.Handler) http.Handler { return recovers(compresses(h)) },
 }
 
-// behind serves a handler behind middleware, by a version of HTTP, to a client that expands what is compressed.
+// behind serves a handler behind middleware, by a version of HTTP, to a client that expands what is
+// compressed.
 func behind(t *testing.T, middleware func(http.Handler) http.Handler, proto int, h http.Handler) *client {
 	s := httptest.NewUnstartedServer(middleware(h))
 	s.EnableHTTP2 = proto == 2
@@ -142,7 +148,8 @@ func TestMiddlewareKeepsBlobsWhole(t *testing.T) {
 	}
 }
 
-// TestMiddlewareKeepsCutsVisible: a blob that cannot be read to its end never looks whole, whatever middleware does.
+// TestMiddlewareKeepsCutsVisible: a blob that cannot be read to its end never looks whole, whatever
+// middleware does.
 func TestMiddlewareKeepsCutsVisible(t *testing.T) {
 	content := registrytest.RandomBytes(1, 300_000)
 	path := "/v2/a/blobs/" + string(digest.FromBytes(content))

@@ -24,7 +24,8 @@ var errNoSource = errors.New("registry: no repository that the caller may pull f
 // prefixes of the caller are not looked at, others that the caller may not pull from cost no more
 // than the decision, and the time of all decisions is hidden: the answer waits for the next tick.
 // Options.Audit gets one record of the search, whatever it has come across.
-func (g *guard) searchMount(ctx context.Context, repo string, d digest.Digest, o MountOptions) (ocispec.Descriptor, error) {
+func (g *guard) searchMount(ctx context.Context, repo string, d digest.Digest, o MountOptions) (ocispec.Descriptor,
+	error) {
 	started := time.Now()
 	if len(o.Prefixes) == 0 {
 		o.Prefixes = outermost(auth.Prefixes(ctx, g.r.opts.Authorizer, g.identity))

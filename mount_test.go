@@ -21,7 +21,8 @@ import (
 	"github.com/registrykit/registry/storage/storagetest"
 )
 
-// mayUse lets everybody do everything in repositories with some prefixes, each decision taking some time.
+// mayUse lets everybody do everything in repositories with some prefixes, each decision taking some
+// time.
 type mayUse struct {
 	prefixes []string
 	takes    time.Duration
@@ -42,7 +43,8 @@ type prefixer struct{ mayUse }
 
 func (p prefixer) Prefixes(context.Context, auth.Identity) []string { return p.prefixes }
 
-// searched is a memory driver with a blob in n repositories below others/, and how many calls were made of it.
+// searched is a memory driver with a blob in n repositories below others/, and how many calls were
+// made of it.
 type searched struct {
 	t      *testing.T
 	store  *storage.Store
@@ -75,7 +77,8 @@ func newSearched(t *testing.T, n int) *searched {
 func (s *searched) push(repo string, content []byte) {
 	u, err := s.store.CreateUpload(s.t.Context(), repo, nil)
 	require.NoError(s.t, err)
-	_, err = u.Commit(s.t.Context(), digest.FromBytes(content), &registry.Chunk{Length: int64(len(content)), Body: strings.NewReader(string(content))})
+	_, err = u.Commit(s.t.Context(), digest.FromBytes(content),
+		&registry.Chunk{Length: int64(len(content)), Body: strings.NewReader(string(content))})
 	require.NoError(s.t, err)
 }
 
@@ -119,7 +122,8 @@ func TestMountSearchDoesTheSameWhateverOthersHave(t *testing.T) {
 	}
 }
 
-// TestMountSearchFindsWhatTheCallerMayPull: also behind a thousand repositories that the caller may not pull from.
+// TestMountSearchFindsWhatTheCallerMayPull: also behind a thousand repositories that the caller may
+// not pull from.
 func TestMountSearchFindsWhatTheCallerMayPull(t *testing.T) {
 	s := newSearched(t, 1000)
 	content := registrytest.RandomBytes(1, 10)

@@ -34,8 +34,9 @@ func (k *nameKind) after(s string) string {
 	return k.below(s)
 }
 
-// below returns the greatest name less than s, "" if there is none. Such a name shares a head with s,
-// goes on with a lesser byte, and from there is as great and as long as names can be; or it is a head of s.
+// below returns the greatest name less than s, "" if there is none. Such a name shares a head with
+// s, goes on with a lesser byte, and from there is as great and as long as names can be; or it is a
+// head of s.
 func (k *nameKind) below(s string) string {
 	n := 0
 	for n < min(len(s), k.max) && strings.IndexByte(k.bytes, s[n]) >= 0 {

@@ -11,7 +11,8 @@ import (
 // Kind is one operation of a [Backend], or of an [Upload].
 type Kind string
 
-// The operations. Those of Upload are operations of their own: a request of a client is often two or three.
+// The operations. Those of Upload are operations of their own: a request of a client is often two
+// or three.
 const (
 	OpOpenBlob         Kind = "OpenBlob"
 	OpStatBlob         Kind = "StatBlob"
@@ -54,8 +55,8 @@ type Op struct {
 	// UploadID is the upload of ResumeUpload, Append, Commit and Cancel.
 	UploadID string
 
-	// Result is the descriptor of what was read, written or mounted, once the operation has succeeded. For Append, Size is
-	// the number of bytes added.
+	// Result is the descriptor of what was read, written or mounted, once the operation has
+	// succeeded. For Append, Size is the number of bytes added.
 	Result ocispec.Descriptor
 }
 
@@ -71,8 +72,9 @@ func (op *Op) Write() bool {
 	return true
 }
 
-// Access returns all that a caller must be allowed for the operation. That a mount may read its source, that tags may be
-// overwritten, and which tags come back with a manifest, is asked besides, since refusing it does not refuse the operation. One that is not known asks for everything.
+// Access returns all that a caller must be allowed for the operation. That a mount may read its
+// source, that tags may be overwritten, and which tags come back with a manifest, is asked besides,
+// since refusing it does not refuse the operation. One that is not known asks for everything.
 func (op *Op) Access() []auth.Access {
 	repo := func(a auth.Action, tag string) auth.Access {
 		return auth.Access{Type: auth.TypeRepository, Name: op.Repository, Action: a, Tag: tag}

@@ -126,7 +126,8 @@ func (slowStore) CreateUpload(context.Context, string, *registry.UploadOptions) 
 type slowUpload struct{ registry.Upload }
 
 func (slowUpload) Cancel(context.Context) error { return nil }
-func (slowUpload) Commit(_ context.Context, d digest.Digest, chunk *registry.Chunk, _ ...digest.Digest) (descriptor, error) {
+func (slowUpload) Commit(_ context.Context, d digest.Digest, chunk *registry.Chunk, _ ...digest.Digest) (descriptor,
+	error) {
 	for {
 		n, err := io.ReadFull(chunk.Body, make([]byte, 1<<10))
 		if n == 0 && errors.Is(err, io.EOF) {
@@ -139,7 +140,8 @@ func (slowUpload) Commit(_ context.Context, d digest.Digest, chunk *registry.Chu
 	}
 }
 
-// TestSlowStorageIsNotASlowClient: the time that the storage takes for the bytes of a client is not the client's.
+// TestSlowStorageIsNotASlowClient: the time that the storage takes for the bytes of a client is not
+// the client's.
 func TestSlowStorageIsNotASlowClient(t *testing.T) {
 	c := serve(t, slowStore{}, &registry.Options{BodyTimeout: 500 * time.Millisecond, MinRate: 1 << 30})
 	c.want(201, "POST", "/v2/a/blobs/uploads/?digest="+sha256Zeros, []byte(strings.Repeat("x", 4<<10)))

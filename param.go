@@ -15,7 +15,8 @@ import (
 // errQuery is a query string that makes no sense.
 var errQuery = &Error{code: "UNSUPPORTED", status: http.StatusBadRequest, message: "invalid query string"}
 
-// oneParam returns the value of the parameter key, "" if it is absent. A value that contradicts another is an error of the kind.
+// oneParam returns the value of the parameter key, "" if it is absent. A value that contradicts
+// another is an error of the kind.
 func oneParam(q url.Values, key string, kind *Error) (string, error) {
 	switch values := q[key]; len(values) {
 	case 0:
@@ -42,8 +43,8 @@ func digestParam(q url.Values, key string) (digest.Digest, error) {
 	return d, nil
 }
 
-// digestsParam returns the digests in the parameter digest, of which there must be one: that by which the
-// blob will be known, and those that its content must have besides, of other algorithms.
+// digestsParam returns the digests in the parameter digest, of which there must be one: that by
+// which the blob will be known, and those that its content must have besides, of other algorithms.
 func digestsParam(q url.Values) (d digest.Digest, also []digest.Digest, err error) {
 	if len(q["digest"]) < 2 {
 		d, err = digestParam(q, "digest")
@@ -86,8 +87,8 @@ func algorithmParam(q url.Values) (digest.Algorithm, error) {
 	return "", ErrDigestInvalid.WithMessage("unsupported digest algorithm " + reference.Quote(s))
 }
 
-// countParam returns the parameter n: how many elements of a list are wanted, at most limit, which is also what is
-// wanted if n is absent or has no value.
+// countParam returns the parameter n: how many elements of a list are wanted, at most limit, which
+// is also what is wanted if n is absent or has no value.
 func countParam(q url.Values, limit int) (int, error) {
 	s, err := oneParam(q, "n", ErrPageInvalid)
 	if err != nil {
@@ -103,7 +104,8 @@ func countParam(q url.Values, limit int) (int, error) {
 	return int(min(n, int64(limit))), nil
 }
 
-// lastParam returns the parameter last, behind which a page begins: "" or something that check accepts.
+// lastParam returns the parameter last, behind which a page begins: "" or something that check
+// accepts.
 func lastParam(q url.Values, kind *Error, check func(string) error) (string, error) {
 	last, err := oneParam(q, "last", kind)
 	if err != nil || last == "" {
@@ -115,7 +117,8 @@ func lastParam(q url.Values, kind *Error, check func(string) error) (string, err
 	return last, nil
 }
 
-// parseDigits returns the number that s, decimal digits and nothing else, stands for, or math.MaxInt64 if it is greater.
+// parseDigits returns the number that s, decimal digits and nothing else, stands for, or
+// math.MaxInt64 if it is greater.
 func parseDigits(s string) (int64, bool) {
 	if s == "" || strings.Trim(s, "0123456789") != "" {
 		return 0, false

@@ -11,14 +11,16 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// cleanupTimeout is how long is waited for what cleans up after a failure, also if that was the end of the context.
+// cleanupTimeout is how long is waited for what cleans up after a failure, also if that was the end
+// of the context.
 const cleanupTimeout = 10 * time.Second
 
-// PushBlob pushes what r holds up to its end as a blob of the repository, in one pass and without holding it in memory. d is
-// the digest it must have; "" means whatever it has, by sha256. It returns the descriptor of the blob, of the media type
-// application/octet-stream.
+// PushBlob pushes what r holds up to its end as a blob of the repository, in one pass and without
+// holding it in memory. d is the digest it must have; "" means whatever it has, by sha256. It
+// returns the descriptor of the blob, of the media type application/octet-stream.
 //
-// Errors: ErrDigestInvalid if the content has another digest; the error of r, wrapped; those of [Writer].CreateUpload and [Upload].
+// Errors: ErrDigestInvalid if the content has another digest; the error of r, wrapped; those of
+// [Writer].CreateUpload and [Upload].
 func PushBlob(ctx context.Context, w Writer, repo string, d digest.Digest, r io.Reader) (ocispec.Descriptor, error) {
 	algorithm := digest.SHA256
 	if d != "" {

@@ -19,9 +19,10 @@ const (
 // badRange is a Range header that http.ServeContent refuses.
 const badRange = "bytes=x"
 
-// usefulRange returns the Range header (RFC 9110, section 14.2) that stands for headers when asking for parts of size bytes: normalised;
-// "" if it is to be ignored, because there is none, its unit is unknown, or it asks for more than the whole; or one that cannot be
-// satisfied, if it cannot be, or is malformed.
+// usefulRange returns the Range header (RFC 9110, section 14.2) that stands for headers when asking
+// for parts of size bytes: normalised; "" if it is to be ignored, because there is none, its unit
+// is unknown, or it asks for more than the whole; or one that cannot be satisfied, if it cannot be,
+// or is malformed.
 func usefulRange(headers []string, size int64) string {
 	if len(headers) == 0 {
 		return ""
@@ -94,7 +95,8 @@ func partsOf(header string) []part {
 	return parts
 }
 
-// parseRangeSpec returns the first and last byte that one range of a Range header names, out of size; first > last if it names none.
+// parseRangeSpec returns the first and last byte that one range of a Range header names, out of
+// size; first > last if it names none.
 func parseRangeSpec(spec string, size int64) (first, last int64, ok bool) {
 	from, to, ok := strings.Cut(spec, "-")
 	if !ok {
@@ -115,8 +117,9 @@ func parseRangeSpec(spec string, size int64) (first, last int64, ok bool) {
 	return first, min(last, size-1), true
 }
 
-// parseContentRange returns the first and last byte of a chunk, from its Content-Range header: "<first>-<last>" by the distribution
-// spec, section "Pushing a blob in chunks"; the form of RFC 9110, section 14.4, "bytes <first>-<last>/<size or *>", is understood, too.
+// parseContentRange returns the first and last byte of a chunk, from its Content-Range header:
+// "<first>-<last>" by the distribution spec, section "Pushing a blob in chunks"; the form of RFC
+// 9110, section 14.4, "bytes <first>-<last>/<size or *>", is understood, too.
 func parseContentRange(header string) (first, last int64, ok bool) {
 	from, to, size, ok := cutContentRange(header)
 	if !ok {
@@ -130,8 +133,9 @@ func parseContentRange(header string) (first, last int64, ok bool) {
 	return first, last, true
 }
 
-// parseEmptyContentRange returns where a chunk of no bytes is, from its Content-Range header. Clients that
-// compute the last byte from the length write "5-4" after five bytes, and "0--1" at the beginning.
+// parseEmptyContentRange returns where a chunk of no bytes is, from its Content-Range header.
+// Clients that compute the last byte from the length write "5-4" after five bytes, and "0--1" at
+// the beginning.
 func parseEmptyContentRange(header string) (first int64, ok bool) {
 	from, to, size, ok := cutContentRange(header)
 	if !ok {
@@ -144,7 +148,8 @@ func parseEmptyContentRange(header string) (first int64, ok bool) {
 	return first, true
 }
 
-// cutContentRange returns the parts of a Content-Range header; size is math.MaxInt64 if it is not stated.
+// cutContentRange returns the parts of a Content-Range header; size is math.MaxInt64 if it is not
+// stated.
 func cutContentRange(header string) (from, to string, size int64, ok bool) {
 	size = math.MaxInt64
 	s, isRFC := strings.CutPrefix(header, "bytes ")

@@ -15,9 +15,10 @@ import (
 	"github.com/registrykit/registry/internal/handover"
 )
 
-// cacheControl is sent with all that can be read. A cache may keep a copy, but has to ask here before each use of it, so that the caller of
-// then is authorised, and what was deleted is gone; as content never changes, the answer is a 304. To let a cache answer by itself is the
-// host's decision, in a handler around this one.
+// cacheControl is sent with all that can be read. A cache may keep a copy, but has to ask here
+// before each use of it, so that the caller of then is authorised, and what was deleted is gone; as
+// content never changes, the answer is a 304. To let a cache answer by itself is the host's
+// decision, in a handler around this one.
 const cacheControl = "no-cache"
 
 // etag is the entity tag of what has the digest. It is a strong one.
@@ -49,12 +50,13 @@ func (c *call) headManifest() error {
 	return c.writeManifest(desc, nil)
 }
 
-// writeManifest answers with a manifest, whatever the client says it accepts: clients of images know what to do with each type, and those
-// that leave the header out are many. Range is ignored.
+// writeManifest answers with a manifest, whatever the client says it accepts: clients of images
+// know what to do with each type, and those that leave the header out are many. Range is ignored.
 func (c *call) writeManifest(desc ocispec.Descriptor, content []byte) error {
 	h := c.w.Header()
 	describe(h, desc.MediaType, desc.Digest)
-	// The media type is the pusher's choice: if it is one that a browser shows, it can do nothing there.
+	// The media type is the pusher's choice: if it is one that a browser shows, it can do nothing
+	// there.
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	if lines := c.req.Header.Values("If-Match"); len(lines) > 0 && !matchesETag(lines, desc.Digest, true) {
 		return ErrPreconditionFailed
@@ -82,7 +84,8 @@ func (c *call) headBlob() error {
 }
 
 func (c *call) getBlob() error {
-	b, err := c.backend.OpenBlob(c.req.Context(), c.op.Repository, c.op.Ref.Digest, &OpenOptions{AllowURL: !c.wantsChoice()})
+	b, err := c.backend.OpenBlob(c.req.Context(), c.op.Repository, c.op.Ref.Digest,
+		&OpenOptions{AllowURL: !c.wantsChoice()})
 	if err != nil {
 		return err
 	}
@@ -108,8 +111,9 @@ func (c *call) wantsChoice() bool {
 	return strings.Contains(h.Get("Range"), ",")
 }
 
-// serveContent answers with a blob or with what the request wants of it; from is nil for HEAD. Conditions and ranges are
-// http.ServeContent's affair. It is spared what RFC 9110, section 14.2, says may be ignored, and its error pages are not sent.
+// serveContent answers with a blob or with what the request wants of it; from is nil for HEAD.
+// Conditions and ranges are http.ServeContent's affair. It is spared what RFC 9110, section 14.2,
+// says may be ignored, and its error pages are not sent.
 func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) error {
 	body := &content{size: desc.Size, from: from}
 	defer body.close()
@@ -161,7 +165,8 @@ func (c *call) finishContent(w *contentWriter, body *content) error {
 		return errors.Join(io.ErrUnexpectedEOF, failure)
 	}
 	if c.req.Context().Err() == nil && failure != nil {
-		c.r.log.ErrorContext(c.req.Context(), "response cut off", "method", c.req.Method, "path", c.logPath(), "error", failure)
+		c.r.log.ErrorContext(c.req.Context(), "response cut off", "method", c.req.Method, "path", c.logPath(), "error",
+			failure)
 	}
 	c.cut()
 	return nil

@@ -82,19 +82,22 @@ func TestBlobRead(t *testing.T) {
 		first, last int
 	}{
 		{"bytes=0-0", 0, 0}, {"bytes=100-199", 100, 199}, {"bytes=299000-", 299_000, 299_999}, {"bytes=-1", 299_999, 299_999},
-		{"bytes=100000-999999999999999999999", 100_000, 299_999}, {"bytes=-99999999", 0, 299_999}, {"bytes=5-5,400000-", 5, 5},
+		{"bytes=100000-999999999999999999999", 100_000, 299_999}, {"bytes=-99999999", 0, 299_999},
+		{"bytes=5-5,400000-", 5, 5},
 	} {
 		a := c.want(206, "GET", path, nil, "Range: "+r.header)
 		require.Equal(t, fmt.Sprintf("bytes %d-%d/300000", r.first, r.last), a.Header.Get("Content-Range"))
 		require.Equal(t, content[r.first:r.last+1], a.body)
 		require.Equal(t, strconv.Itoa(len(a.body)), a.Header.Get("Content-Length"))
 	}
-	for _, header := range []string{"Range: bytes=300000-", "Range: bytes=5-4", "Range: bytes=-0", "Range: bytes=x", "Range: bytes"} {
+	for _, header := range []string{"Range: bytes=300000-", "Range: bytes=5-4", "Range: bytes=-0", "Range: bytes=x",
+		"Range: bytes"} {
 		a := c.refused(416, "SIZE_INVALID", "GET", path, nil, header)
 		require.Equal(t, "bytes */300000", a.Header.Get("Content-Range"))
 		require.Empty(t, a.Header.Get("ETag"))
 	}
-	// Ignored: unknown units, a condition that does not hold, and what would only make the answer larger.
+	// Ignored: unknown units, a condition that does not hold, and what would only make the answer
+	// larger.
 	for _, headers := range [][]string{
 		{"Range: lines=0-5"}, {"Range: bytes=0-5", `If-Range: "x"`}, {"Range: bytes=400000-", `If-Range: "x"`},
 		{"Range: bytes=0-,0-,0-"}, {"Range: bytes=0-299999,5-6"}, {"Range: bytes=" + strings.Repeat("1-1,", 2000) + "1-1"},
@@ -170,5 +173,6 @@ func TestEmptyBlob(t *testing.T) {
 			require.Empty(t, a.body)
 		}
 	}
-	require.Equal(t, http.StatusNotModified, c.do("GET", "/v2/a/blobs/"+string(d), nil, `If-None-Match: "`+string(d)+`"`).StatusCode)
+	require.Equal(t, http.StatusNotModified, c.do("GET", "/v2/a/blobs/"+string(d), nil,
+		`If-None-Match: "`+string(d)+`"`).StatusCode)
 }

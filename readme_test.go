@@ -51,7 +51,8 @@ func TestExampleServersTimeouts(t *testing.T) {
 			require.Contains(t, fields, "ReadHeaderTimeout:", file)
 			require.Contains(t, fields, "IdleTimeout:", file)
 			require.Contains(t, fields, "DisableGeneralOptionsHandler:", "%s: net/http answers OPTIONS * without timeouts", file)
-			if strings.Contains(string(content), "TLS(") || strings.Contains(string(content), "UnencryptedHTTP2") || file == "docs/server.md" {
+			if strings.Contains(string(content), "TLS(") || strings.Contains(string(content), "UnencryptedHTTP2") ||
+				file == "docs/server.md" {
 				require.Contains(t, fields, "WriteByteTimeout:", file)
 			}
 		}

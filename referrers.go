@@ -17,11 +17,12 @@ import (
 )
 
 const (
-	// maxReferrers is the maximum size of the descriptors on a page of referrers, in bytes, if the page has more than one:
-	// many clients read no index larger than 4 MiB, the largest size of a manifest.
+	// maxReferrers is the maximum size of the descriptors on a page of referrers, in bytes, if the
+	// page has more than one: many clients read no index larger than 4 MiB, the largest size of a
+	// manifest.
 	maxReferrers = 4<<20 - 4<<10
-	// maxReferrersRead is how many bytes are read for one page of referrers, the last referrer not counted. A filter reads
-	// what it leaves out only if the Backend does not know its type.
+	// maxReferrersRead is how many bytes are read for one page of referrers, the last referrer not
+	// counted. A filter reads what it leaves out only if the Backend does not know its type.
 	maxReferrersRead = 2 * maxReferrers
 	// maxTypes is how many artifact types one request can name.
 	maxTypes = 64
@@ -30,7 +31,8 @@ const (
 const (
 	// readBudget bounds the bytes of referrers that all requests together read at a time.
 	readBudget = 32 << 20
-	// readShare is the part of the budget that a request takes at once. Most pages need no more than one.
+	// readShare is the part of the budget that a request takes at once. Most pages need no more
+	// than one.
 	readShare = 256 << 10
 	// readPatience is how long a request waits for its first share.
 	readPatience = 30 * time.Second

@@ -18,7 +18,8 @@ import (
 func TestReferrersPagesLoseNone(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct{ referrers, size, pageSize int }{
-		{6, 3_900_000, 1000}, {12, 3_000_000, 1000}, {20, 1_500_000, 1000}, {30, 500_000, 9}, {150, 100, 64}, {200, 60_000, 128},
+		{6, 3_900_000, 1000}, {12, 3_000_000, 1000}, {20, 1_500_000, 1000}, {30, 500_000, 9}, {150, 100, 64},
+		{200, 60_000, 128},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			s, client := newRegistry(t, &registry.Options{PageSize: c.pageSize})
@@ -29,7 +30,8 @@ func TestReferrersPagesLoseNone(t *testing.T) {
 				if i%4 == 0 {
 					size = random.IntN(2000)
 				}
-				artifact := registrytest.Artifact(artifactType, subject, map[string]string{"i": fmt.Sprint(i), "x": strings.Repeat("x", size)})
+				artifact := registrytest.Artifact(artifactType, subject,
+					map[string]string{"i": fmt.Sprint(i), "x": strings.Repeat("x", size)})
 				require.NoError(t, artifact.Push(t.Context(), s.Store, "a"))
 				all = append(all, string(artifact.Descriptor.Digest))
 				if i%3 != 0 {

@@ -23,7 +23,8 @@ import (
 	"github.com/registrykit/registry/storage/storagetest"
 )
 
-// TestReferrersTypes: several types are a union, in which each page goes on, and a plus may be written as it is.
+// TestReferrersTypes: several types are a union, in which each page goes on, and a plus may be
+// written as it is.
 func TestReferrersTypes(t *testing.T) {
 	s, c := newRegistry(t, &registry.Options{PageSize: 4})
 	subject := registrytest.RandomImage(1, 1, 10).Descriptor
@@ -68,7 +69,8 @@ func largeReferrers(t *testing.T, n, size int) (storage.Driver, ocispec.Descript
 	require.NoError(t, err)
 	subject := registrytest.RandomImage(1, 1, 10).Descriptor
 	for i := range n {
-		artifact := registrytest.Artifact("a/large", subject, map[string]string{"i": fmt.Sprint(i), "x": strings.Repeat("x", size)})
+		artifact := registrytest.Artifact("a/large", subject, map[string]string{"i": fmt.Sprint(i),
+			"x": strings.Repeat("x", size)})
 		require.NoError(t, artifact.Push(t.Context(), s, "a"))
 	}
 	return d, subject
@@ -94,7 +96,8 @@ func atOnce(t *testing.T, d storage.Driver, path string, n int) {
 	wg.Wait()
 }
 
-// TestReferrersFilteredCostsNoMemory: 40 referrers of 1 MiB that a filter leaves out were 80 MiB for each request.
+// TestReferrersFilteredCostsNoMemory: 40 referrers of 1 MiB that a filter leaves out were 80 MiB
+// for each request.
 func TestReferrersFilteredCostsNoMemory(t *testing.T) {
 	d, subject := largeReferrers(t, 40, 1<<20)
 	var before, after runtime.MemStats

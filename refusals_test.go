@@ -144,7 +144,8 @@ func (r *refused) fill(s string) string {
 		tags.Add("tag", "t"+strconv.Itoa(i))
 	}
 	return strings.NewReplacer(
-		"<blob>", string(digest.FromBytes(r.img.Blobs[1])), "<manifest>", string(r.img.Descriptor.Digest), "<none>", sha256Zeros,
+		"<blob>", string(digest.FromBytes(r.img.Blobs[1])), "<manifest>", string(r.img.Descriptor.Digest), "<none>",
+		sha256Zeros,
 		"<65 artifact types>", types.Encode(), "<65 tags>", tags.Encode(),
 	).Replace(s)
 }

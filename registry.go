@@ -22,8 +22,9 @@ const (
 	DefaultMinRate         = 4 << 10
 )
 
-// MaxPushTags is how many tags one request may set with the parameter tag. The answer has a header line
-// for each, and some HTTP clients read no more than 100. More are answered with 414, and none is set.
+// MaxPushTags is how many tags one request may set with the parameter tag. The answer has a header
+// line for each, and some HTTP clients read no more than 100. More are answered with 414, and none
+// is set.
 const MaxPushTags = 64
 
 // Options are the options of [New]. nil is the zero Options: everybody may do everything.
@@ -49,10 +50,11 @@ type Options struct {
 	MaxManifestSize int64
 	// MaxBlobSize is how many bytes a blob has at most. Default: no limit.
 	MaxBlobSize int64
-	// PageSize is how many elements a list has that names no number, and how many it has at most. Default: DefaultPageSize.
+	// PageSize is how many elements a list has that names no number, and how many it has at most.
+	// Default: DefaultPageSize.
 	PageSize int
-	// ChunkMinLength is sent as OCI-Chunk-Min-Length with each upload: the size in bytes below which a chunk that is not the last
-	// is a waste. It is not enforced. Default: not sent.
+	// ChunkMinLength is sent as OCI-Chunk-Min-Length with each upload: the size in bytes below
+	// which a chunk that is not the last is a waste. It is not enforced. Default: not sent.
 	ChunkMinLength int64
 	// BodyTimeout is how long a client may make no progress when it sends the body of a request or
 	// reads a response, of any route, over HTTP/1.1 and HTTP/2. A request body is then answered
@@ -66,11 +68,14 @@ type Options struct {
 	// rate. Default: DefaultMinRate.
 	MinRate int64
 
-	// Secret, of at least 16 random bytes, hides the places in the catalogue where pages of callers end who may not see all of it. Registries
-	// behind one address need the same: [github.com/registrykit/registry/storage.Store] has secrets to share. Default: one of this Registry's own.
+	// Secret, of at least 16 random bytes, hides the places in the catalogue where pages of callers
+	// end who may not see all of it. Registries behind one address need the same:
+	// [github.com/registrykit/registry/storage.Store] has secrets to share. Default: one of this
+	// Registry's own.
 	Secret []byte
 
-	// NoDelete switches deletes off, by HTTP and by Registry.Backend alike: but for UsedBlobs, they return ErrUnsupported.
+	// NoDelete switches deletes off, by HTTP and by Registry.Backend alike: but for UsedBlobs, they
+	// return ErrUnsupported.
 	NoDelete NoDelete
 }
 
@@ -89,7 +94,8 @@ type NoDelete struct {
 	Repositories bool
 }
 
-// Registry serves a [Backend] by HTTP, and to Go code in the same process. It is safe for concurrent use.
+// Registry serves a [Backend] by HTTP, and to Go code in the same process. It is safe for
+// concurrent use.
 type Registry struct {
 	backend  Backend // with the interceptors around it
 	opts     Options
@@ -152,12 +158,12 @@ func New(backend Backend, opts *Options) (*Registry, error) {
 	return r, nil
 }
 
-// Backend returns the registry as identity sees it: each operation is authorised, limited, observed and told to the Sink as if
-// the identity had sent it by HTTP. It is what ServeHTTP itself calls.
+// Backend returns the registry as identity sees it: each operation is authorised, limited, observed
+// and told to the Sink as if the identity had sent it by HTTP. It is what ServeHTTP itself calls.
 func (r *Registry) Backend(identity auth.Identity) Backend {
 	return &guard{r: r, identity: identity, asked: auth.Decision{Identity: identity}}
 }
 
-// Close releases what the registry holds. The backend and the options remain their owner's to close; requests in flight are
-// the http.Server's to drain.
+// Close releases what the registry holds. The backend and the options remain their owner's to
+// close; requests in flight are the http.Server's to drain.
 func (r *Registry) Close(context.Context) error { return nil }

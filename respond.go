@@ -22,7 +22,8 @@ var errGone = &Error{code: "UNAVAILABLE", status: http.StatusRequestTimeout, mes
 // fail answers with an error. It is the only place where one becomes an answer.
 func (c *call) fail(err error) {
 	e := asError(err)
-	if c.req.Context().Err() != nil && (e.status >= 500 || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+	if c.req.Context().Err() != nil && (e.status >= 500 || errors.Is(err, context.Canceled) ||
+		errors.Is(err, context.DeadlineExceeded)) {
 		e = errGone.WithCause(err)
 	}
 	if e.status >= 500 {
@@ -54,7 +55,8 @@ func (c *call) fail(err error) {
 	c.body.drain(func() { c.send(e.status, content) })
 }
 
-// logPath is the path of the request without the id of an upload, since who knows one may be taken for its owner.
+// logPath is the path of the request without the id of an upload, since who knows one may be taken
+// for its owner.
 func (c *call) logPath() string {
 	const uploads = "/blobs/uploads/"
 	if before, id, ok := strings.Cut(c.req.URL.Path, uploads); ok && id != "" {
@@ -75,8 +77,8 @@ func (c *call) asked(err error) []auth.Access {
 	return nil
 }
 
-// allowed is the value of the Allow header: the methods of the endpoint, without the one that was just refused and those that are
-// switched off.
+// allowed is the value of the Allow header: the methods of the endpoint, without the one that was
+// just refused and those that are switched off.
 func (c *call) allowed() string {
 	if !c.routed {
 		return ""
@@ -126,7 +128,8 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
-// writeJSON answers with status 200 and content. What a list says may be different the next moment, and for the next caller.
+// writeJSON answers with status 200 and content. What a list says may be different the next moment,
+// and for the next caller.
 func (c *call) writeJSON(mediaType string, content []byte) error {
 	h := c.w.Header()
 	h.Set("Content-Type", mediaType)

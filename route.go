@@ -37,7 +37,8 @@ type target struct {
 	badTag *Error
 }
 
-// parseURL returns what the path of u names. A slash that was sent as %2F is no separator, so it may be nowhere.
+// parseURL returns what the path of u names. A slash that was sent as %2F is no separator, so it
+// may be nowhere.
 //
 // Errors: ErrNotFound, ErrNameInvalid, ErrDigestInvalid, ErrUploadUnknown.
 func parseURL(u *url.URL) (target, error) {
@@ -47,8 +48,8 @@ func parseURL(u *url.URL) (target, error) {
 	return parsePath(u.Path)
 }
 
-// parsePath is the inverse of target.path. It reads from the end, since a name may have any component that an
-// endpoint has: what stands in the last two places decides.
+// parsePath is the inverse of target.path. It reads from the end, since a name may have any
+// component that an endpoint has: what stands in the last two places decides.
 func parsePath(path string) (target, error) {
 	rest, ok := strings.CutPrefix(path, "/v2/")
 	switch {
@@ -109,8 +110,8 @@ func (t target) in(name string) (target, error) {
 	return t, nil
 }
 
-// notFound is the error for a path of no known form: what climbs or has empty components is called a bad name, so that whoever
-// tries that is told so.
+// notFound is the error for a path of no known form: what climbs or has empty components is called
+// a bad name, so that whoever tries that is told so.
 func notFound(rest string) error {
 	path := "/" + rest
 	if strings.Contains(path, "//") || strings.Contains(path+"/", "/./") || strings.Contains(path+"/", "/../") {
@@ -119,7 +120,8 @@ func notFound(rest string) error {
 	return ErrNotFound
 }
 
-// path is the path that names t, below the prefix of the registry. Names, tags and digests need no escape.
+// path is the path that names t, below the prefix of the registry. Names, tags and digests need no
+// escape.
 func (t target) path() string {
 	switch t.endpoint {
 	case endpointCatalog:
@@ -187,11 +189,12 @@ type route struct {
 	handle handler
 }
 
-// opFunc returns the operation that a request asks for. It sees the URL only, so that nothing of the body is read before the operation
-// has been allowed.
+// opFunc returns the operation that a request asks for. It sees the URL only, so that nothing of
+// the body is read before the operation has been allowed.
 type opFunc func(t target, q url.Values) (*Op, error)
 
-// handler answers a request that has been allowed. When it returns an error, it has written nothing.
+// handler answers a request that has been allowed. When it returns an error, it has written
+// nothing.
 type handler func(c *call) error
 
 // add says what a method of an endpoint does. Both the operation and the handler have to be named.
@@ -205,7 +208,8 @@ func (r *routes) add(e endpoint, method string, op opFunc, handle handler) {
 	slices.Sort(m.methods)
 }
 
-// newRoutes returns all routes but that of /v2/, which asks for nothing and is answered by call.base.
+// newRoutes returns all routes but that of /v2/, which asks for nothing and is answered by
+// call.base.
 func newRoutes() routes {
 	var r routes
 	r[endpointBase].methods = []string{http.MethodGet, http.MethodHead}
@@ -252,8 +256,9 @@ func opDeleteManifest(t target, _ url.Values) (*Op, error) {
 var errTooManyTags = &Error{code: "TAG_INVALID", status: http.StatusRequestURITooLong,
 	message: "too many tags: at most " + strconv.Itoa(MaxPushTags) + " in one request"}
 
-// opPutManifest is the operation of a push. The parameter tag, any number of times, belongs to a push by digest
-// (distribution spec, section "Pushing Manifests", end-7b); with another tag in the path it would be anybody's guess.
+// opPutManifest is the operation of a push. The parameter tag, any number of times, belongs to a
+// push by digest (distribution spec, section "Pushing Manifests", end-7b); with another tag in the
+// path it would be anybody's guess.
 func opPutManifest(t target, q url.Values) (*Op, error) {
 	if t.badTag != nil {
 		return nil, t.badTag
@@ -282,8 +287,8 @@ func opPutManifest(t target, q url.Values) (*Op, error) {
 	return putOp(t.repo, opts), nil
 }
 
-// opStartUpload is the operation of a POST: a mount if the parameter mount asks for one that can be, and
-// otherwise an upload, which is also a whole push if there is the parameter digest.
+// opStartUpload is the operation of a POST: a mount if the parameter mount asks for one that can
+// be, and otherwise an upload, which is also a whole push if there is the parameter digest.
 func opStartUpload(t target, q url.Values) (*Op, error) {
 	op := &Op{Kind: OpCreateUpload, Repository: t.repo}
 	mount, d := q.Has("mount"), q.Has("digest")
@@ -304,8 +309,8 @@ func opStartUpload(t target, q url.Values) (*Op, error) {
 }
 
 // mountParams makes op the mount that the parameters mount and from ask for. A mount only spares an
-// upload, so one that cannot be made, because the digest is no digest or the source no name, leaves op
-// the start of an upload: clients name sources as another registry calls them.
+// upload, so one that cannot be made, because the digest is no digest or the source no name, leaves
+// op the start of an upload: clients name sources as another registry calls them.
 func mountParams(q url.Values, op *Op) error {
 	mount, err := oneParam(q, "mount", ErrDigestInvalid)
 	if err != nil {

@@ -28,7 +28,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// principals are who calls, by the name sent in the header Principal, and what they may do: accesses in the words of the token protocol.
+// principals are who calls, by the name sent in the header Principal, and what they may do:
+// accesses in the words of the token protocol.
 type principals map[string][]string
 
 func (principals) Authenticate(r *http.Request) (auth.Identity, error) {
@@ -77,7 +78,8 @@ var (
 	deleters = []string{"deleter", "admin"}
 )
 
-// access is the one table of who may do what in the repository a. Every Kind must be here, and call it on a Backend; the routes are found by their Kind.
+// access is the one table of who may do what in the repository a. Every Kind must be here, and call
+// it on a Backend; the routes are found by their Kind.
 var access = map[registry.Kind]struct {
 	allowed []string
 	call    func(ctx context.Context, b registry.Backend, img *registrytest.Content) error
@@ -116,7 +118,8 @@ var access = map[registry.Kind]struct {
 		return drain(b.Referrers(ctx, "a", img.Descriptor.Digest, nil))
 	}},
 	registry.OpPutManifest: {writers, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
-		_, err := b.PutManifest(ctx, "a", img.Descriptor.MediaType, img.Manifest, &registry.PutOptions{Tags: []registry.TagPut{{Name: "v2"}}})
+		_, err := b.PutManifest(ctx, "a", img.Descriptor.MediaType, img.Manifest,
+			&registry.PutOptions{Tags: []registry.TagPut{{Name: "v2"}}})
 		return err
 	}},
 	registry.OpCreateUpload: {writers, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
@@ -159,13 +162,16 @@ var access = map[registry.Kind]struct {
 		_, err := b.Restore(ctx, "a", reference.Ref{Tag: "v1"}, nil)
 		return err
 	}},
-	registry.OpRepositories: {[]string{"admin"}, func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
+	registry.OpRepositories: {[]string{"admin"}, func(ctx context.Context, b registry.Backend,
+		_ *registrytest.Content) error {
 		return drain(b.Repositories(ctx, nil))
 	}},
 }
 
-// onUpload calls f with an upload of the very identity, which has lost its rights since it began, if it ever had any.
-func onUpload(f func(context.Context, registry.Upload) error) func(context.Context, registry.Backend, *registrytest.Content) error {
+// onUpload calls f with an upload of the very identity, which has lost its rights since it began,
+// if it ever had any.
+func onUpload(f func(context.Context, registry.Upload) error) func(context.Context, registry.Backend,
+	*registrytest.Content) error {
 	return func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
 		u, err := b.CreateUpload(context.WithValue(ctx, begun{}, true), "a", nil)
 		if err != nil {
@@ -213,7 +219,8 @@ func (c *calls) take() []registry.Kind {
 	return made
 }
 
-// TestAccessTable: the table has every Kind of op.go, every method of Backend and Upload is a Kind, and every Kind of a route is in the table.
+// TestAccessTable: the table has every Kind of op.go, every method of Backend and Upload is a Kind,
+// and every Kind of a route is in the table.
 func TestAccessTable(t *testing.T) {
 	f, err := parser.ParseFile(token.NewFileSet(), "op.go", nil, 0)
 	require.NoError(t, err)
@@ -243,8 +250,9 @@ func TestAccessTable(t *testing.T) {
 	}
 }
 
-// TestRouteAccess walks all routes as all principals, over real HTTP. Who is not allowed is refused before the body is read and before the backend is
-// asked anything, with the same answer whether there is such a thing or not.
+// TestRouteAccess walks all routes as all principals, over real HTTP. Who is not allowed is refused
+// before the body is read and before the backend is asked anything, with the same answer whether
+// there is such a thing or not.
 func TestRouteAccess(t *testing.T) {
 	var made calls
 	img := registrytest.RandomImage(1, 1, 10)
@@ -253,7 +261,8 @@ func TestRouteAccess(t *testing.T) {
 		require.NoError(t, img.Push(context.Background(), store, "a", "v1"))
 		return store
 	}
-	options := &registry.Options{Authenticator: testPrincipals, Authorizer: testPrincipals, Interceptors: []registry.Interceptor{made.intercept}}
+	options := &registry.Options{Authenticator: testPrincipals, Authorizer: testPrincipals,
+		Interceptors: []registry.Interceptor{made.intercept}}
 	request := func(b registry.Backend, route registry.RouteInfo, principal string) (*answer, *untouchable) {
 		c := serve(t, b, options)
 		c.http.Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
@@ -280,7 +289,8 @@ func TestRouteAccess(t *testing.T) {
 			name := principal + " " + route.Method + " " + route.Path
 			if slices.Contains(access[route.Kind].allowed, principal) {
 				require.NotContains(t, []int{401, 403}, a.StatusCode, name)
-				require.True(t, len(called) > 0 || a.StatusCode == 400 || a.StatusCode == 416, "%s: %d %s", name, a.StatusCode, a.body)
+				require.True(t, len(called) > 0 || a.StatusCode == 400 || a.StatusCode == 416, "%s: %d %s", name, a.StatusCode,
+					a.body)
 				continue
 			}
 			want := http.StatusForbidden
@@ -327,14 +337,16 @@ func TestBackendAccess(t *testing.T) {
 			store, err := storage.New(t.Context(), driver, &storage.Options{Grace: 1}) // all that is there is old
 			require.NoError(t, err)
 			require.NoError(t, img.Push(t.Context(), store, "a", "v1"))
-			reg, err := registry.New(store, &registry.Options{Authorizer: authorizer, Interceptors: []registry.Interceptor{made.intercept}})
+			reg, err := registry.New(store, &registry.Options{Authorizer: authorizer,
+				Interceptors: []registry.Interceptor{made.intercept}})
 			require.NoError(t, err)
 			made.take()
 			err = row.call(t.Context(), reg.Backend(auth.Identity{Name: principal}), img)
 			called := made.take()
 			switch {
 			case slices.Contains(row.allowed, principal):
-				require.False(t, errors.Is(err, registry.ErrDenied) || errors.Is(err, registry.ErrUnauthorized), "%s: %v", name, err)
+				require.False(t, errors.Is(err, registry.ErrDenied) || errors.Is(err, registry.ErrUnauthorized), "%s: %v", name,
+					err)
 				if kind != registry.OpResumeUpload { // of somebody else
 					require.Contains(t, called, kind, name)
 				}
@@ -349,7 +361,8 @@ func TestBackendAccess(t *testing.T) {
 	}
 }
 
-// TestOverwriteAccess: who may create a tag and who may overwrite one are told apart for each tag, by HTTP and in process.
+// TestOverwriteAccess: who may create a tag and who may overwrite one are told apart for each tag,
+// by HTTP and in process.
 func TestOverwriteAccess(t *testing.T) {
 	one, two := registrytest.RandomImage(1, 1, 10), registrytest.RandomImage(2, 1, 10)
 	for principal := range testPrincipals {
@@ -374,11 +387,13 @@ func TestOverwriteAccess(t *testing.T) {
 				want, wantErr = http.StatusConflict, registry.ErrTagExists
 			}
 			name := principal + " " + strings.Join(tags, " ")
-			_, err = reg.Backend(auth.Identity{Name: principal}).PutManifest(t.Context(), "a", two.Descriptor.MediaType, two.Manifest, put)
+			_, err = reg.Backend(auth.Identity{Name: principal}).PutManifest(t.Context(), "a", two.Descriptor.MediaType,
+				two.Manifest, put)
 			require.Equal(t, wantErr == nil, err == nil, "%s: %v", name, err)
 			require.ErrorIs(t, err, wantErr, name)
 			require.NoError(t, one.Push(t.Context(), store, "a", "v1")) // as it was
-			a := serve(t, store, opts).do("PUT", "/v2/a/manifests/"+string(put.Digest)+"?tag="+strings.Join(tags, "&tag="), two.Manifest,
+			a := serve(t, store, opts).do("PUT", "/v2/a/manifests/"+string(put.Digest)+"?tag="+strings.Join(tags, "&tag="),
+				two.Manifest,
 				"Principal: "+principal, "Content-Type: "+two.Descriptor.MediaType)
 			require.Equal(t, want, a.StatusCode, "%s: %s", name, a.body)
 		}
@@ -402,10 +417,12 @@ func TestBase(t *testing.T) {
 	c.want(200, "GET", "/v2/", nil)
 }
 
-// TestAuthorizedOnce: what a request has been allowed is not asked again for each of its operations.
+// TestAuthorizedOnce: what a request has been allowed is not asked again for each of its
+// operations.
 func TestAuthorizedOnce(t *testing.T) {
 	var asked [][]auth.Access
-	_, c := newRegistry(t, &registry.Options{Authorizer: auth.AuthorizerFunc(func(_ context.Context, _ auth.Identity, accesses []auth.Access) error {
+	_, c := newRegistry(t, &registry.Options{Authorizer: auth.AuthorizerFunc(func(_ context.Context, _ auth.Identity,
+		accesses []auth.Access) error {
 		asked = append(asked, accesses)
 		return nil
 	})})

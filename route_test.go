@@ -19,23 +19,25 @@ const testDigest = "sha256:6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610c
 func TestParsePath(t *testing.T) {
 	d := reference.Ref{Digest: digest.Digest(testDigest)}
 	for path, want := range map[string]target{
-		"/v2/":                                  {endpoint: endpointBase},
-		"/v2":                                   {endpoint: endpointBase},
-		"/v2/_catalog":                          {endpoint: endpointCatalog},
-		"/v2/a/manifests/latest":                {endpoint: endpointManifest, repo: "a", ref: reference.Ref{Tag: "latest"}},
-		"/v2/a/b/manifests/" + testDigest:       {endpoint: endpointManifest, repo: "a/b", ref: d},
-		"/v2/a/blobs/" + testDigest:             {endpoint: endpointBlob, repo: "a", ref: d},
-		"/v2/a/blobs/uploads/":                  {endpoint: endpointUploads, repo: "a"},
-		"/v2/a/blobs/uploads":                   {endpoint: endpointUploads, repo: "a"},
-		"/v2/a/blobs/uploads/x-_.~1":            {endpoint: endpointUpload, repo: "a", uploadID: "x-_.~1"},
-		"/v2/a/tags/list":                       {endpoint: endpointTags, repo: "a"},
-		"/v2/a/referrers/" + testDigest:         {endpoint: endpointReferrers, repo: "a", ref: d},
-		"/v2/v2/tags/list":                      {endpoint: endpointTags, repo: "v2"},
-		"/v2/v2/v2/tags/list":                   {endpoint: endpointTags, repo: "v2/v2"},
-		"/v2/tags/list/tags/list":               {endpoint: endpointTags, repo: "tags/list"},
-		"/v2/manifests/manifests/list":          {endpoint: endpointManifest, repo: "manifests", ref: reference.Ref{Tag: "list"}},
-		"/v2/a/manifests/uploads":               {endpoint: endpointManifest, repo: "a", ref: reference.Ref{Tag: "uploads"}},
-		"/v2/a/blobs/uploads/manifests/x":       {endpoint: endpointManifest, repo: "a/blobs/uploads", ref: reference.Ref{Tag: "x"}},
+		"/v2/":                            {endpoint: endpointBase},
+		"/v2":                             {endpoint: endpointBase},
+		"/v2/_catalog":                    {endpoint: endpointCatalog},
+		"/v2/a/manifests/latest":          {endpoint: endpointManifest, repo: "a", ref: reference.Ref{Tag: "latest"}},
+		"/v2/a/b/manifests/" + testDigest: {endpoint: endpointManifest, repo: "a/b", ref: d},
+		"/v2/a/blobs/" + testDigest:       {endpoint: endpointBlob, repo: "a", ref: d},
+		"/v2/a/blobs/uploads/":            {endpoint: endpointUploads, repo: "a"},
+		"/v2/a/blobs/uploads":             {endpoint: endpointUploads, repo: "a"},
+		"/v2/a/blobs/uploads/x-_.~1":      {endpoint: endpointUpload, repo: "a", uploadID: "x-_.~1"},
+		"/v2/a/tags/list":                 {endpoint: endpointTags, repo: "a"},
+		"/v2/a/referrers/" + testDigest:   {endpoint: endpointReferrers, repo: "a", ref: d},
+		"/v2/v2/tags/list":                {endpoint: endpointTags, repo: "v2"},
+		"/v2/v2/v2/tags/list":             {endpoint: endpointTags, repo: "v2/v2"},
+		"/v2/tags/list/tags/list":         {endpoint: endpointTags, repo: "tags/list"},
+		"/v2/manifests/manifests/list": {endpoint: endpointManifest, repo: "manifests",
+			ref: reference.Ref{Tag: "list"}},
+		"/v2/a/manifests/uploads": {endpoint: endpointManifest, repo: "a", ref: reference.Ref{Tag: "uploads"}},
+		"/v2/a/blobs/uploads/manifests/x": {endpoint: endpointManifest, repo: "a/blobs/uploads",
+			ref: reference.Ref{Tag: "x"}},
 		"/v2/a/blobs/uploads/tags/list":         {endpoint: endpointTags, repo: "a/blobs/uploads"},
 		"/v2/blobs/uploads/blobs/uploads/":      {endpoint: endpointUploads, repo: "blobs/uploads"},
 		"/v2/blobs/blobs/uploads/uploads":       {endpoint: endpointUpload, repo: "blobs", uploadID: "uploads"},
@@ -96,9 +98,11 @@ func TestParsePath(t *testing.T) {
 	}
 }
 
-// TestEncodedSlash: a slash that came as %2F is never a separator, and any other way of writing a path is that path.
+// TestEncodedSlash: a slash that came as %2F is never a separator, and any other way of writing a
+// path is that path.
 func TestEncodedSlash(t *testing.T) {
-	for _, raw := range []string{"/v2/a%2Fb/tags/list", "/v2/a%2fb/tags/list", "/v2/a/tags%2flist", "/v2%2f", "/v2/a/manifests/x%2fy",
+	for _, raw := range []string{"/v2/a%2Fb/tags/list", "/v2/a%2fb/tags/list", "/v2/a/tags%2flist", "/v2%2f",
+		"/v2/a/manifests/x%2fy",
 		"/v2/a/blobs%2Fuploads%2F"} {
 		u, err := url.ParseRequestURI(raw)
 		require.NoError(t, err)
@@ -108,7 +112,8 @@ func TestEncodedSlash(t *testing.T) {
 	}
 	for raw, want := range map[string]target{
 		"/v2/%61/tags/list": {endpoint: endpointTags, repo: "a"},
-		"/v2/a/blobs/" + strings.Replace(testDigest, ":", "%3A", 1): {endpoint: endpointBlob, repo: "a", ref: reference.Ref{Digest: testDigest}},
+		"/v2/a/blobs/" + strings.Replace(testDigest, ":", "%3A", 1): {endpoint: endpointBlob, repo: "a",
+			ref: reference.Ref{Digest: testDigest}},
 	} {
 		u, err := url.ParseRequestURI(raw)
 		require.NoError(t, err)
@@ -118,7 +123,8 @@ func TestEncodedSlash(t *testing.T) {
 	}
 }
 
-// TestRoutes: each route names an operation, of the repository in the path, that asks for something.
+// TestRoutes: each route names an operation, of the repository in the path, that asks for
+// something.
 func TestRoutes(t *testing.T) {
 	kinds := map[Kind]bool{}
 	for e, m := range newRoutes() {
@@ -139,15 +145,20 @@ func TestRoutes(t *testing.T) {
 			require.NotEmpty(t, op.Access())
 			require.NotNil(t, r.handle)
 			kinds[op.Kind] = true
-			require.Equal(t, method != http.MethodGet && method != http.MethodHead || op.Kind == OpResumeUpload, op.Write(), "%s %d", method, e)
+			require.Equal(t, method != http.MethodGet && method != http.MethodHead || op.Kind == OpResumeUpload, op.Write(),
+				"%s %d", method, e)
 		}
 	}
-	require.Len(t, kinds, 15) // all but DeleteTag and MountBlob, by their parameters, and DeleteRepository, which HTTP has not
+	// all but DeleteTag and MountBlob, by their parameters, and DeleteRepository, which HTTP has
+	// not
+	require.Len(t, kinds, 15)
 }
 
 func FuzzRoute(f *testing.F) {
-	for _, s := range []string{"/v2/", "/v2", "/v2/_catalog", "/v2/a/b/manifests/latest", "/v2/a/manifests/" + testDigest, "/v2/a/blobs/" + testDigest,
-		"/v2/a/blobs/uploads/", "/v2/a/blobs/uploads/uploads", "/v2/a/blobs/uploads/tags/list", "/v2/tags/list/tags/list", "/v2/a/referrers/" + testDigest,
+	for _, s := range []string{"/v2/", "/v2", "/v2/_catalog", "/v2/a/b/manifests/latest",
+		"/v2/a/manifests/" + testDigest, "/v2/a/blobs/" + testDigest,
+		"/v2/a/blobs/uploads/", "/v2/a/blobs/uploads/uploads", "/v2/a/blobs/uploads/tags/list", "/v2/tags/list/tags/list",
+		"/v2/a/referrers/" + testDigest,
 		"/v2//tags/list", "/v2/../x", "/v2/a%2fb/tags/list", "/v2/a\x00/tags/list"} {
 		f.Add(s)
 	}
@@ -252,7 +263,8 @@ func TestParseContentRange(t *testing.T) {
 		require.True(t, ok, header)
 		require.Equal(t, want, [2]int64{first, last})
 	}
-	for _, header := range []string{"", "-", "5", "5-", "-5", "9-5", "a-b", "0-9223372036854775807", "0-99999999999999999999", "+0-5", "0--5", " 0-5",
+	for _, header := range []string{"", "-", "5", "5-", "-5", "9-5", "a-b", "0-9223372036854775807",
+		"0-99999999999999999999", "+0-5", "0--5", " 0-5",
 		"0-5 ", "bytes=0-5", "bytes 0-5/5", "bytes 0-5/x", "bytes */5", "0-5/6", "0-5-6", "0-5,6-7", "0x0-0x5"} {
 		_, _, ok := parseContentRange(header)
 		require.False(t, ok, header)
@@ -267,7 +279,8 @@ func TestParseEmptyContentRange(t *testing.T) {
 		require.True(t, ok, header)
 		require.Equal(t, want, first)
 	}
-	for _, header := range []string{"", "-", "--1", "0-0", "0-1", "5-3", "5-5", "5-04", "5--4", "0--2", "0-", "-1-0", "5-4/5", "bytes 5-4/4", "bytes 5-4/x",
+	for _, header := range []string{"", "-", "--1", "0-0", "0-1", "5-3", "5-5", "5-04", "5--4", "0--2", "0-", "-1-0",
+		"5-4/5", "bytes 5-4/4", "bytes 5-4/x",
 		"9223372036854775807-9223372036854775806/x", "0--1 ", " 0--1"} {
 		_, ok := parseEmptyContentRange(header)
 		require.False(t, ok, header)
@@ -295,7 +308,8 @@ func TestMediaType(t *testing.T) {
 	for _, s := range []string{"application/vnd.oci.image.manifest.v1+json", "a/b", "application/x_y"} {
 		require.True(t, validMediaType(s), s)
 	}
-	for _, s := range []string{"", "a", "a/", "/b", "a/b/c", "a b/c", "a/b\r\n", "+a/b", "a/" + strings.Repeat("b", 128), "ä/b"} {
+	for _, s := range []string{"", "a", "a/", "/b", "a/b/c", "a b/c", "a/b\r\n", "+a/b", "a/" + strings.Repeat("b", 128),
+		"ä/b"} {
 		require.False(t, validMediaType(s), s)
 	}
 }

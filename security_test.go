@@ -18,8 +18,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestSecurity has a row for each class of bug that other registries have shipped, as far as it would be in this package. Those
-// of the storage are tested there.
+// TestSecurity has a row for each class of bug that other registries have shipped, as far as it
+// would be in this package. Those of the storage are tested there.
 func TestSecurity(t *testing.T) {
 	for _, row := range []struct {
 		class string
@@ -54,7 +54,8 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
-// asPrincipals returns a registry whose callers are p, its store, and a function that makes requests as one of them.
+// asPrincipals returns a registry whose callers are p, its store, and a function that makes
+// requests as one of them.
 func asPrincipals(t *testing.T, p principals) (*registrytest.Server, func(name string) *client) {
 	s := registrytest.NewServer(t, &registry.Options{Authenticator: p, Authorizer: p})
 	return s, func(name string) *client {
@@ -98,7 +99,8 @@ func testPushIsNotDelete(t *testing.T) {
 	c := as("writer")
 	img := registrytest.RandomImage(1, 1, 10)
 	c.push("a", img, "v1")
-	for _, path := range []string{"manifests/v1", "manifests/" + string(img.Descriptor.Digest), "blobs/" + string(digest.FromBytes(img.Blobs[0]))} {
+	for _, path := range []string{"manifests/v1", "manifests/" + string(img.Descriptor.Digest),
+		"blobs/" + string(digest.FromBytes(img.Blobs[0]))} {
 		c.refused(403, "DENIED", "DELETE", "/v2/a/"+path, nil)
 		c.want(200, "HEAD", "/v2/a/"+path, nil)
 	}
@@ -112,7 +114,8 @@ func testOverwrite(t *testing.T) {
 		c.push("a", one, tag)
 		c.push("a", one, tag) // the same again is no overwrite
 		c.push("a", two)
-		for _, path := range []string{tag, string(two.Descriptor.Digest) + "?tag=" + tag, string(two.Descriptor.Digest) + "?tag=new&tag=" + tag} {
+		for _, path := range []string{tag, string(two.Descriptor.Digest) + "?tag=" + tag,
+			string(two.Descriptor.Digest) + "?tag=new&tag=" + tag} {
 			c.refused(409, "DENIED", "PUT", "/v2/a/manifests/"+path, two.Manifest)
 		}
 		require.Equal(t, one.Manifest, c.want(200, "GET", "/v2/a/manifests/"+tag, nil).body)
@@ -135,7 +138,8 @@ func testTagsOfQuery(t *testing.T) {
 	c.http.Transport = asPrincipal{"somebody", c.http.Transport}
 	img := registrytest.RandomImage(1, 1, 10)
 	c.push("a", img)
-	for _, path := range []string{"prod", string(img.Descriptor.Digest) + "?tag=prod", string(img.Descriptor.Digest) + "?tag=dev&tag=prod"} {
+	for _, path := range []string{"prod", string(img.Descriptor.Digest) + "?tag=prod",
+		string(img.Descriptor.Digest) + "?tag=dev&tag=prod"} {
 		c.refused(403, "DENIED", "PUT", "/v2/a/manifests/"+path, img.Manifest)
 	}
 	require.JSONEq(t, `{"name":"a","tags":[]}`, string(c.want(200, "GET", "/v2/a/tags/list", nil).body))
@@ -158,7 +162,8 @@ func testDeduplication(t *testing.T) {
 }
 
 func testMountAccess(t *testing.T) {
-	s, as := asPrincipals(t, principals{"eve": {"repository:open:*"}, "alice": {"repository:open:*", "repository:closed:pull"}})
+	s, as := asPrincipals(t, principals{"eve": {"repository:open:*"},
+		"alice": {"repository:open:*", "repository:closed:pull"}})
 	d, err := registry.PushBlob(context.Background(), s.Store, "closed", "", strings.NewReader("secret"))
 	require.NoError(t, err)
 	mount := "/v2/open/blobs/uploads/?mount=" + string(d.Digest)
@@ -201,7 +206,8 @@ func testBrowser(t *testing.T) {
 	c.push("a", registrytest.RandomImage(1, 1, 10), "v1")
 	a := c.want(200, "GET", "/v2/a/blobs/"+string(d), nil)
 	require.Equal(t, "application/octet-stream", a.Header.Get("Content-Type"))
-	for _, path := range []string{"/v2/a/blobs/" + string(d), "/v2/a/manifests/v1", "/v2/a/tags/list", "/v2/<script>/tags/list", "/v2/"} {
+	for _, path := range []string{"/v2/a/blobs/" + string(d), "/v2/a/manifests/v1", "/v2/a/tags/list",
+		"/v2/<script>/tags/list", "/v2/"} {
 		a := c.do("GET", path, nil, "Cookie: session=1", "Origin: https://evil.example")
 		require.Equal(t, "nosniff", a.Header.Get("X-Content-Type-Options"))
 		require.Empty(t, a.Header.Get("Set-Cookie"))
@@ -214,7 +220,8 @@ func testBrowser(t *testing.T) {
 
 func testForwarded(t *testing.T) {
 	_, c := newRegistry(t, nil)
-	a := c.want(202, "POST", "/v2/a/blobs/uploads/", nil, "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: gopher", "X-Forwarded-Prefix: /evil",
+	a := c.want(202, "POST", "/v2/a/blobs/uploads/", nil, "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: gopher",
+		"X-Forwarded-Prefix: /evil",
 		"Forwarded: host=evil.example", "X-Original-URL: /evil", "Host: evil.example")
 	require.True(t, strings.HasPrefix(a.Header.Get("Location"), "/v2/a/blobs/uploads/"))
 }
@@ -258,7 +265,8 @@ func testSecretsInLogs(t *testing.T) {
 	var log bytes.Buffer
 	c := serve(t, failing{registrytest.NewStore(t), context.DeadlineExceeded}, &registry.Options{
 		Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
-	c.want(500, "HEAD", "/v2/a/blobs/"+sha256Zeros+"?access_token=hush-hush", nil, "Authorization: Basic aHVzaC1odXNo", "Cookie: hush-hush")
+	c.want(500, "HEAD", "/v2/a/blobs/"+sha256Zeros+"?access_token=hush-hush", nil, "Authorization: Basic aHVzaC1odXNo",
+		"Cookie: hush-hush")
 	require.NotEmpty(t, log.String())
 	require.NotContains(t, log.String(), "hush-hush")
 	require.NotContains(t, log.String(), "aHVzaC1odXNo")

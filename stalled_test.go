@@ -37,7 +37,8 @@ func (l smallBuffers) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// serveSmall serves by HTTP/1.1 and HTTP/2 without TLS, with small buffers, and returns the address.
+// serveSmall serves by HTTP/1.1 and HTTP/2 without TLS, with small buffers, and returns the
+// address.
 func serveSmall(t testing.TB, h http.Handler) string {
 	return serveSmallWith(t, h, func(net.Conn, http.ConnState) {})
 }
@@ -85,8 +86,10 @@ func everyRoute(t *testing.T) (registries []*registry.Registry, routes []registr
 		registries = append(registries, reg)
 	}
 	routes = registry.Routes("a", "v1", string(img.Descriptor.Digest), "b", "none")
-	for _, path := range []string{"/", "/v2", "/v2/A/manifests/x", "/v2/a/blobs/x", "/v2/a/tags/list?n=x", "/v2/a/manifests/none"} {
-		routes = append(routes, registry.RouteInfo{Method: "GET", Path: path}, registry.RouteInfo{Method: "OPTIONS", Path: path})
+	for _, path := range []string{"/", "/v2", "/v2/A/manifests/x", "/v2/a/blobs/x", "/v2/a/tags/list?n=x",
+		"/v2/a/manifests/none"} {
+		routes = append(routes, registry.RouteInfo{Method: "GET", Path: path},
+			registry.RouteInfo{Method: "OPTIONS", Path: path})
 	}
 	return registries, routes
 }
@@ -127,7 +130,8 @@ func TestStalledReaderOfEveryRoute(t *testing.T) {
 	}
 }
 
-// TestStalledStreamOfEveryRoute: a client that takes no byte of a body over HTTP/2 is given up, whatever it asks for.
+// TestStalledStreamOfEveryRoute: a client that takes no byte of a body over HTTP/2 is given up,
+// whatever it asks for.
 func TestStalledStreamOfEveryRoute(t *testing.T) {
 	registries, routes := everyRoute(t)
 	for _, reg := range registries {
@@ -147,11 +151,13 @@ func TestStalledStreamOfEveryRoute(t *testing.T) {
 				delete(open, stream)
 			}
 		}
-		require.True(t, reset["GET /v2/"] && reset["GET /v2/_catalog"] && reset["GET /v2/a/manifests/v1"] && reset["GET /v2/a/manifests/none"])
+		require.True(t, reset["GET /v2/"] && reset["GET /v2/_catalog"] && reset["GET /v2/a/manifests/v1"] &&
+			reset["GET /v2/a/manifests/none"])
 	}
 }
 
-// largeManifest is a manifest of nearly as many bytes as one may have. Those of different numbers are different.
+// largeManifest is a manifest of nearly as many bytes as one may have. Those of different numbers
+// are different.
 func largeManifest(t testing.TB, backend registry.Backend, n int) *registry.Manifest {
 	return paddedManifest(t, backend, n, 4<<20-2000)
 }
@@ -165,7 +171,8 @@ func paddedManifest(t testing.TB, backend registry.Backend, n, padding int) *reg
 	require.NoError(t, err)
 	desc.MediaType = ocispec.MediaTypeImageConfig
 	content, err := json.Marshal(ocispec.Manifest{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, Config: desc, Layers: []descriptor{},
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, Config: desc,
+		Layers:      []descriptor{},
 		Annotations: map[string]string{"n": fmt.Sprint(n), "padding": strings.Repeat("x", padding)},
 	})
 	require.NoError(t, err)
@@ -194,7 +201,8 @@ func patient(t *testing.T) (host string, backend registry.Backend) {
 	return serveSmall(t, reg), reg.Backend(anybody)
 }
 
-// TestStalledReadersOfOneManifest: a large manifest is in memory once, however many clients are being sent it.
+// TestStalledReadersOfOneManifest: a large manifest is in memory once, however many clients are
+// being sent it.
 func TestStalledReadersOfOneManifest(t *testing.T) {
 	host, backend := patient(t)
 	path := "/v2/a/manifests/" + string(largeManifest(t, backend, 1).Descriptor.Digest)

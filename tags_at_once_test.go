@@ -29,7 +29,8 @@ func tagPuts(tags []string) *registry.PutOptions {
 	return opts
 }
 
-// TestTagsAtOnceAreBounded: more tags than a client could read in the answer are refused before any is set.
+// TestTagsAtOnceAreBounded: more tags than a client could read in the answer are refused before any
+// is set.
 func TestTagsAtOnceAreBounded(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	img := registrytest.RandomImage(1, 1, 10)
@@ -37,11 +38,13 @@ func TestTagsAtOnceAreBounded(t *testing.T) {
 	put := func(tags []string) string {
 		return "/v2/a/manifests/" + string(img.Descriptor.Digest) + "?" + url.Values{"tag": tags}.Encode()
 	}
-	for _, tags := range [][]string{manyTags(registry.MaxPushTags + 1), manyTags(4000), strings.Split(strings.Repeat("v1,", 4000), ",")[:4000]} {
+	for _, tags := range [][]string{manyTags(registry.MaxPushTags + 1), manyTags(4000),
+		strings.Split(strings.Repeat("v1,", 4000), ",")[:4000]} {
 		c.refused(414, "TAG_INVALID", "PUT", put(tags), img.Manifest)
 		require.JSONEq(t, `{"name":"a","tags":[]}`, string(c.want(200, "GET", "/v2/a/tags/list", nil).body))
 	}
-	_, err := s.Registry.Backend(anybody).PutManifest(t.Context(), "a", "", img.Manifest, tagPuts(manyTags(registry.MaxPushTags+1)))
+	_, err := s.Registry.Backend(anybody).PutManifest(t.Context(), "a", "", img.Manifest,
+		tagPuts(manyTags(registry.MaxPushTags+1)))
 	var refused *registry.Error
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, 414, refused.Status())
@@ -58,7 +61,8 @@ func TestTagsAtOnceAreBounded(t *testing.T) {
 	require.ElementsMatch(t, most, all)
 }
 
-// TestTagsAtOnceOfClientAreSplit: a client behind which the registry bounds the tags of a request sets any number.
+// TestTagsAtOnceOfClientAreSplit: a client behind which the registry bounds the tags of a request
+// sets any number.
 func TestTagsAtOnceOfClientAreSplit(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	img := registrytest.RandomImage(1, 1, 10)

@@ -10,7 +10,8 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// Unimplemented is a [Backend] that can do nothing: every operation returns ErrUnsupported. It is embedded by every Backend.
+// Unimplemented is a [Backend] that can do nothing: every operation returns ErrUnsupported. It is
+// embedded by every Backend.
 type Unimplemented struct{}
 
 var _ Backend = Unimplemented{}
@@ -83,7 +84,8 @@ func (Unimplemented) Tags(context.Context, string, *ListOptions) iter.Seq2[strin
 }
 
 // Referrers yields ErrUnsupported.
-func (Unimplemented) Referrers(context.Context, string, digest.Digest, *ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
+func (Unimplemented) Referrers(context.Context, string, digest.Digest,
+	*ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	return failed[ocispec.Descriptor](ErrUnsupported)
 }
 

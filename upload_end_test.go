@@ -15,7 +15,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestUploadIsGone: an upload that has ended is not known any more, whatever ended it and whichever of its URLs is asked.
+// TestUploadIsGone: an upload that has ended is not known any more, whatever ended it and whichever
+// of its URLs is asked.
 func TestUploadIsGone(t *testing.T) {
 	for name, end := range map[string]func(c *client, location string){
 		"pushed in the PUT": func(c *client, at string) {
@@ -43,7 +44,8 @@ func TestUploadIsGone(t *testing.T) {
 	}
 }
 
-// TestEqualPuts: of several clients that send the same PUT, one wins, and the others do not take it away.
+// TestEqualPuts: of several clients that send the same PUT, one wins, and the others do not take it
+// away.
 func TestEqualPuts(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	for round := range 100 {
@@ -95,7 +97,8 @@ func TestRefusedOverHTTP2(t *testing.T) {
 	t.Cleanup(s.Close)
 	c := newClient(t, s.URL)
 	c.http.Transport = s.Client().Transport
-	c.refused(413, "MANIFEST_INVALID", "PUT", "/v2/a/manifests/v1", make([]byte, 7<<20), "Content-Type: application/vnd.oci.image.manifest.v1+json")
+	c.refused(413, "MANIFEST_INVALID", "PUT", "/v2/a/manifests/v1", make([]byte, 7<<20),
+		"Content-Type: application/vnd.oci.image.manifest.v1+json")
 }
 
 // TestAllowWithoutDeletes: what is switched off is not offered, whatever method is refused.

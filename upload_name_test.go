@@ -14,7 +14,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestUploadUUIDStaysTheSame: whatever the backend is, Docker-Upload-UUID names the upload to its end.
+// TestUploadUUIDStaysTheSame: whatever the backend is, Docker-Upload-UUID names the upload to its
+// end.
 func TestUploadUUIDStaysTheSame(t *testing.T) {
 	for name, backend := range map[string]func(t *testing.T) registry.Backend{
 		"store": func(t *testing.T) registry.Backend { return registrytest.NewStore(t) },

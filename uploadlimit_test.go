@@ -18,7 +18,8 @@ func TestUploadsBeyondLimitAreRefused(t *testing.T) {
 	c := serve(t, s, nil)
 	c.want(202, "POST", "/v2/a/blobs/uploads/", nil)
 	location := c.want(202, "POST", "/v2/b/blobs/uploads/", nil).Header.Get("Location")
-	for _, query := range []string{"", "?mount=" + sha256Zeros, "?mount=" + sha256Zeros + "&from=b", "?digest=" + sha256Zeros} {
+	for _, query := range []string{"", "?mount=" + sha256Zeros, "?mount=" + sha256Zeros + "&from=b",
+		"?digest=" + sha256Zeros} {
 		a := c.refused(429, "TOOMANYREQUESTS", "POST", "/v2/a/blobs/uploads/"+query, nil)
 		require.NotEmpty(t, a.Header.Get("Retry-After"))
 	}

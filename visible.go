@@ -10,8 +10,8 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// What a request for a page of a list looks through at most of what the caller may not see. Then the page ends, and its Link goes on
-// from there.
+// What a request for a page of a list looks through at most of what the caller may not see. Then
+// the page ends, and its Link goes on from there.
 const (
 	maxScanned  = 1 << 16
 	maxScanTime = 500 * time.Millisecond
@@ -57,7 +57,8 @@ func (g *guard) seesTag(ctx context.Context, repo, tag string) (bool, error) {
 	return g.sees(ctx, &Op{Kind: OpStatManifest, Repository: repo, Ref: reference.Ref{Tag: tag}})
 }
 
-// seesEntry reports whether the caller may know of an entry of a history, and takes out of it the tags that they may not pull.
+// seesEntry reports whether the caller may know of an entry of a history, and takes out of it the
+// tags that they may not pull.
 func (g *guard) seesEntry(ctx context.Context, repo string, e *HistoryEntry) (bool, error) {
 	if e.Tag != "" {
 		return g.seesTag(ctx, repo, e.Tag)
@@ -76,11 +77,13 @@ func (g *guard) seesEntry(ctx context.Context, repo string, e *HistoryEntry) (bo
 	return true, nil
 }
 
-// sees reports whether the caller may do what an element of a list stands for. Nobody is told that it was asked.
+// sees reports whether the caller may do what an element of a list stands for. Nobody is told that
+// it was asked.
 func (g *guard) sees(ctx context.Context, op *Op) (bool, error) { return g.allowed(ctx, op.Access()) }
 
-// seesName reports whether the caller may see the name of a repository in the catalogue: who may pull from it. The catalogue is asked for together with that, as
-// a token for it lists what its bearer may pull, and no token could name all that.
+// seesName reports whether the caller may see the name of a repository in the catalogue: who may
+// pull from it. The catalogue is asked for together with that, as a token for it lists what its
+// bearer may pull, and no token could name all that.
 func (g *guard) seesName(ctx context.Context, name string) (bool, error) {
 	catalogue, pull := Op{Kind: OpRepositories}, Op{Kind: OpTags, Repository: name}
 	return g.allowed(ctx, append(catalogue.Access(), pull.Access()...))

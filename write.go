@@ -51,11 +51,13 @@ func (c *call) startUpload() error {
 	return c.writeEmpty(http.StatusAccepted)
 }
 
-// mayUpload reports whether a mount failed in a way that leaves the client to upload the blob. That it may not read the source looks the
-// same as that the source has no such blob, or that the backend can have no source of that name. If the
-// target is what it refuses, it refuses the upload as well.
+// mayUpload reports whether a mount failed in a way that leaves the client to upload the blob. That
+// it may not read the source looks the same as that the source has no such blob, or that the
+// backend can have no source of that name. If the target is what it refuses, it refuses the upload
+// as well.
 func mayUpload(err error) bool {
-	for _, e := range []*Error{ErrBlobUnknown, ErrNameUnknown, ErrNameInvalid, ErrDigestInvalid, ErrDenied, ErrUnauthorized, ErrUnsupported} {
+	for _, e := range []*Error{ErrBlobUnknown, ErrNameUnknown, ErrNameInvalid, ErrDigestInvalid, ErrDenied,
+		ErrUnauthorized, ErrUnsupported} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -70,7 +72,8 @@ func (c *call) pushWhole(d digest.Digest) error {
 		return err
 	}
 	length := c.body.length()
-	u, err := c.backend.CreateUpload(c.writeContext(), c.op.Repository, &UploadOptions{Algorithm: d.Algorithm(), Size: max(length, 0)})
+	u, err := c.backend.CreateUpload(c.writeContext(), c.op.Repository,
+		&UploadOptions{Algorithm: d.Algorithm(), Size: max(length, 0)})
 	if err != nil {
 		return err
 	}
@@ -147,8 +150,8 @@ func (c *call) cancelUpload() error {
 	return c.writeEmpty(http.StatusNoContent)
 }
 
-// resume returns the upload that the URL names. For one that is gone on with, the id is the newest the client has: it comes from the Location
-// of the last answer.
+// resume returns the upload that the URL names. For one that is gone on with, the id is the newest
+// the client has: it comes from the Location of the last answer.
 func (c *call) resume(goOn bool) (Upload, error) {
 	return c.backend.ResumeUpload(c.writeContext(), c.op.Repository, c.op.UploadID,
 		&ResumeOptions{Owner: c.backend.identity.Name, Continue: goOn})
@@ -208,7 +211,8 @@ func (b *exactBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// explain returns err. If that is about a range, it sets the headers that tell the client where to go on.
+// explain returns err. If that is about a range, it sets the headers that tell the client where to
+// go on.
 func (c *call) explain(err error) error {
 	if errors.Is(err, ErrRangeInvalid) {
 		if u, resumeErr := c.resume(false); resumeErr == nil {
@@ -218,8 +222,8 @@ func (c *call) explain(err error) error {
 	return err
 }
 
-// describeUpload sets the headers that tell how far an upload has come. There is no way to say that nothing has been received: that
-// looks like one byte, and nobody takes it for that.
+// describeUpload sets the headers that tell how far an upload has come. There is no way to say that
+// nothing has been received: that looks like one byte, and nobody takes it for that.
 func (c *call) describeUpload(u Upload) {
 	h := c.w.Header()
 	h.Set("Location", c.location(target{endpoint: endpointUpload, repo: c.op.Repository, uploadID: u.ID()}))
@@ -321,8 +325,8 @@ func validMediaName(s string) bool {
 	return true
 }
 
-// readManifest returns the body, if it is not too large for a manifest. What the client says of its length is only believed when that
-// refuses it.
+// readManifest returns the body, if it is not too large for a manifest. What the client says of its
+// length is only believed when that refuses it.
 func (c *call) readManifest() ([]byte, error) {
 	limit := c.r.opts.MaxManifestSize
 	if c.body.length() > limit {

@@ -67,7 +67,8 @@ func TestUploadWays(t *testing.T) {
 			"chunks": func(repo string) *answer {
 				location := c.startUpload(repo)
 				location = c.want(202, "PATCH", location, content[:50_000], "Content-Range: 0-49999").standsAt(t, "49999")
-				location = c.want(202, "PATCH", location, content[50_000:99_999], "Content-Range: bytes 50000-99998/*").standsAt(t, "99998")
+				location = c.want(202, "PATCH", location, content[50_000:99_999],
+					"Content-Range: bytes 50000-99998/*").standsAt(t, "99998")
 				location = c.want(202, "PATCH", location, content[99_999:], "Content-Range: 99999-99999").standsAt(t, "99999")
 				return c.do("PUT", location+query, nil)
 			},
@@ -109,10 +110,13 @@ func TestUploadOutOfOrder(t *testing.T) {
 		bad("PUT", l+query, content[1000:1001], "1000-1999", "999")
 		bad("PATCH", l, content[1000:1001], "9999999999999999999999-9999999999999999999999", "999")
 	}
-	// A chunked body may be found too long or too short only when part of it has been taken. The answer says how much.
-	a := c.refused(416, "BLOB_UPLOAD_INVALID", "PATCH", location, strings.NewReader(string(content[1000:1500])), "Content-Range: 1000-1999")
+	// A chunked body may be found too long or too short only when part of it has been taken. The
+	// answer says how much.
+	a := c.refused(416, "BLOB_UPLOAD_INVALID", "PATCH", location, strings.NewReader(string(content[1000:1500])),
+		"Content-Range: 1000-1999")
 	location = a.standsAt(t, "1499")
-	a = c.refused(416, "BLOB_UPLOAD_INVALID", "PATCH", location, strings.NewReader(string(content[1500:2500])), "Content-Range: 1500-1999")
+	a = c.refused(416, "BLOB_UPLOAD_INVALID", "PATCH", location, strings.NewReader(string(content[1500:2500])),
+		"Content-Range: 1500-1999")
 	location = a.standsAt(t, "1999")
 	c.want(201, "PUT", location+query, content[2000:], "Content-Range: 2000-2999")
 	c.refused(404, "BLOB_UPLOAD_UNKNOWN", "GET", location, nil)
@@ -208,7 +212,8 @@ func TestManifestPush(t *testing.T) {
 	c.refused(400, "DIGEST_INVALID", "PUT", "/v2/a/manifests/"+sha256Zeros, img.Manifest, mediaType)
 	c.refused(400, "TAG_INVALID", "PUT", "/v2/a/manifests/v1?tag=v2", img.Manifest, mediaType)
 	c.refused(400, "MANIFEST_INVALID", "PUT", "/v2/a/manifests/v1", "{", mediaType)
-	c.refused(400, "MANIFEST_INVALID", "PUT", "/v2/a/manifests/v1", img.Manifest, "Content-Type: "+artifact.Descriptor.MediaType+"x")
+	c.refused(400, "MANIFEST_INVALID", "PUT", "/v2/a/manifests/v1", img.Manifest,
+		"Content-Type: "+artifact.Descriptor.MediaType+"x")
 }
 
 func TestManifestTooLarge(t *testing.T) {

@@ -51,7 +51,8 @@ func ExampleSecret() {
 	// true 7
 }
 
-// TestLimitError: who has to wait is told so by the registry and by the endpoint for tokens alike, and it is no 500.
+// TestLimitError: who has to wait is told so by the registry and by the endpoint for tokens alike,
+// and it is no 500.
 func TestLimitError(t *testing.T) {
 	limited := auth.AuthenticatorFunc(func(*http.Request) (auth.Identity, error) {
 		return auth.Identity{}, fmt.Errorf("wrapped: %w", &auth.LimitError{RetryAfter: 1500 * time.Millisecond})
@@ -60,7 +61,8 @@ func TestLimitError(t *testing.T) {
 	logins, err := token.New(store, limited, open, nil)
 	require.NoError(t, err)
 	var told []auth.Decision
-	reg, err := registry.New(store, &registry.Options{Authenticator: limited, Audit: func(_ context.Context, d auth.Decision) { told = append(told, d) }})
+	reg, err := registry.New(store, &registry.Options{Authenticator: limited,
+		Audit: func(_ context.Context, d auth.Decision) { told = append(told, d) }})
 	require.NoError(t, err)
 	for _, path := range []string{"/v2/", "/v2/a/tags/list", "/v2/token"} {
 		w := httptest.NewRecorder()

@@ -10,7 +10,8 @@ import (
 
 // Everybody may pull; the rest is for the owners of a name, and only they may push below it.
 func ExampleAuthorizerFunc() {
-	var authorizer auth.Authorizer = auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, accesses []auth.Access) error {
+	var authorizer auth.Authorizer = auth.AuthorizerFunc(func(_ context.Context, who auth.Identity,
+		accesses []auth.Access) error {
 		for _, a := range accesses {
 			own := a.Type == auth.TypeRepository && !who.Anonymous() && strings.HasPrefix(a.Name, who.Name+"/")
 			if a.Action != auth.Pull && !own {
@@ -51,7 +52,10 @@ func (n noisy) Prefixes(ctx context.Context, who auth.Identity) []string {
 
 // Who wraps an Authorizer passes on which rule decided, and where a caller has no business.
 func ExampleExplain() {
-	var a auth.Authorizer = noisy{auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return auth.ErrDenied })}
+	var a auth.Authorizer = noisy{auth.AuthorizerFunc(func(context.Context, auth.Identity,
+		[]auth.Access) error {
+		return auth.ErrDenied
+	})}
 	pull := []auth.Access{{Type: auth.TypeRepository, Name: "app", Action: auth.Pull}}
 	_ = a.Authorize(context.Background(), auth.Identity{Name: "ann"}, pull)
 	fmt.Printf("%q\n", auth.Prefixes(context.Background(), a, auth.Identity{}))

@@ -8,11 +8,13 @@ import (
 	"log/slog"
 )
 
-// Secret is a password, key or token. However it is printed, logged or encoded it is "***"; only [Secret.Value], and a conversion to string, tell.
-// It is read from JSON and the like as any string is.
+// Secret is a password, key or token. However it is printed, logged or encoded it is "***"; only
+// [Secret.Value], and a conversion to string, tell. It is read from JSON and the like as any string
+// is.
 //
-// Package fmt asks no methods of what is in an unexported field of a struct that is printed as a whole: keep a Secret in an exported one, or give
-// the struct a String method. Package encoding/json writes keys of maps as they are: a Secret is for values.
+// Package fmt asks no methods of what is in an unexported field of a struct that is printed as a
+// whole: keep a Secret in an exported one, or give the struct a String method. Package
+// encoding/json writes keys of maps as they are: a Secret is for values.
 type Secret string
 
 // hidden is what is shown of a Secret.
@@ -21,8 +23,8 @@ const hidden = "***"
 // Value returns the secret itself.
 func (s Secret) Value() string { return string(s) }
 
-// Equal reports whether given is the secret, in a time that depends on neither but for the length of given. An empty Secret equals nothing: one that
-// was never set lets nobody in.
+// Equal reports whether given is the secret, in a time that depends on neither but for the length
+// of given. An empty Secret equals nothing: one that was never set lets nobody in.
 func (s Secret) Equal(given string) bool {
 	want, got := sha256.Sum256([]byte(s)), sha256.Sum256([]byte(given))
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1 && s != ""

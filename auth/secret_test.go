@@ -32,7 +32,8 @@ func TestSecretHidden(t *testing.T) {
 		require.NotContains(t, s, fmt.Sprintf("%X", word))
 		require.NotContains(t, s, fmt.Sprint([]byte(word)))
 	}
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%+q", "%#q", "%x", "%X", "% x", "%#x", "%d", "%10.2s", "%U", "%c", "%z"} {
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%+q", "%#q", "%x", "%X", "% x", "%#x", "%d", "%10.2s",
+		"%U", "%c", "%z"} {
 		require.Equal(t, "***", fmt.Sprintf(verb, secret))
 		for _, v := range []any{secret, &secret, holder, &holder, []any{secret}, errors.Join(fmt.Errorf("for %v", secret))} {
 			shown(fmt.Sprintf(verb, v))

@@ -31,13 +31,15 @@ func issue(t *testing.T, serial int64) (cert, key []byte) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), DNSNames: []string{"localhost"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(serial), DNSNames: []string{"localhost"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 	require.NoError(t, err)
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
 	require.NoError(t, err)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
 }
 
 // site is a TLS server with a certificate from files, and a clock of its own.
@@ -225,7 +227,8 @@ func TestNewUnusableFilesFail(t *testing.T) {
 	_, otherKey := issue(t, 2)
 	other := filepath.Join(t.TempDir(), "other")
 	write(t, other, otherKey)
-	for _, files := range [][2]string{{"", ""}, {certFile, "none"}, {"none", keyFile}, {keyFile, certFile}, {certFile, other}, {t.TempDir(), keyFile}} {
+	for _, files := range [][2]string{{"", ""}, {certFile, "none"}, {"none", keyFile}, {keyFile, certFile},
+		{certFile, other}, {t.TempDir(), keyFile}} {
 		_, err := certfile.New(files[0], files[1], nil)
 		require.Error(t, err, files)
 	}
@@ -262,6 +265,7 @@ func TestCertificateManyHandshakes(t *testing.T) {
 func TestTLSConfigOldVersionsRefused(t *testing.T) {
 	certFile, keyFile := newFiles(t)
 	s := newSite(t, certFile, keyFile)
-	_, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
+	_, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10,
+		MaxVersion: tls.VersionTLS11})
 	require.Error(t, err)
 }

@@ -87,7 +87,8 @@ func TestListsAmbiguousRefused(t *testing.T) {
 	var body string
 	c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }), nil)
 	for _, body = range []string{
-		`{"tags":["a"],"tags":["b"]}`, `{"tags":["a"],"Tags":["b"]}`, `{"Tags":["b"]}`, `{"TAGS":null,"tags":["a"]}`, `{"tag\u017f":["b"]}`, `{"tags":null,"tags":["a"]}`,
+		`{"tags":["a"],"tags":["b"]}`, `{"tags":["a"],"Tags":["b"]}`, `{"Tags":["b"]}`, `{"TAGS":null,"tags":["a"]}`,
+		`{"tag\u017f":["b"]}`, `{"tags":null,"tags":["a"]}`,
 		"\ufeff{}", `{"tags":["a",1]}`, `{"tags":["a",}`, `{"x":` + strings.Repeat("[", 20_000),
 	} {
 		tags, err := collect(c.Tags(t.Context(), "a", nil))
@@ -126,7 +127,8 @@ func TestListsAmbiguousRefused(t *testing.T) {
 		require.Equal(t, 1, n, body)
 	}
 	// What nobody looks for may be anything.
-	body = `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","x":1,"x":[2],"annotations":{"a":"b"},"manifests":[` + desc(`,"data":"Mg==","x":{}`) + `]}`
+	body = `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex +
+		`","x":1,"x":[2],"annotations":{"a":"b"},"manifests":[` + desc(`,"data":"Mg==","x":{}`) + `]}`
 	for desc, err := range c.Referrers(t.Context(), "a", digest.FromString("x"), nil) {
 		require.NoError(t, err)
 		require.Equal(t, "2", string(desc.Data))
@@ -147,8 +149,10 @@ func TestErrorsAmbiguousSayNothing(t *testing.T) {
 		_, _ = io.WriteString(w, body)
 	}), nil)
 	for _, body = range []string{
-		`{"errors":[{` + code + `,"code":"TAG_INVALID"}]}`, `{"errors":[{` + code + `,"Code":"TAG_INVALID"}]}`, `{"errors":[{` + code + `}],"errors":[]}`,
-		`{"Errors":[{` + code + `}]}`, `{"errors":[{` + code + `,"me\u017fsage":""}]}`, `{"errors":[{` + code + `,"detail":1,"detail":2}]}`, `{"errors":[{"code":5}]}`,
+		`{"errors":[{` + code + `,"code":"TAG_INVALID"}]}`, `{"errors":[{` + code + `,"Code":"TAG_INVALID"}]}`,
+		`{"errors":[{` + code + `}],"errors":[]}`,
+		`{"Errors":[{` + code + `}]}`, `{"errors":[{` + code + `,"me\u017fsage":""}]}`,
+		`{"errors":[{` + code + `,"detail":1,"detail":2}]}`, `{"errors":[{"code":5}]}`,
 		`{"errors":[{` + code + `}]} {}`,
 	} {
 		_, err := c.GetManifest(t.Context(), "a", reference.Ref{Tag: "v1"})
@@ -158,7 +162,8 @@ func TestErrorsAmbiguousSayNothing(t *testing.T) {
 		require.Empty(t, wire.Message, body)
 		require.NotErrorIs(t, err, registry.ErrNameInvalid, body)
 	}
-	body = `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","detail":{"digest":"` + string(digest.FromString("x")) + `","Digest":"y"}}]}`
+	body = `{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","detail":{"digest":"` + string(digest.FromString("x")) +
+		`","Digest":"y"}}]}`
 	img := registrytest.Index()
 	_, err := c.PutManifest(t.Context(), "a", img.Descriptor.MediaType, img.Manifest, nil)
 	var e *registry.Error

@@ -17,8 +17,9 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// body reads a blob by GET, from the position where the first Read after a Seek stands. When it is read from start to end, the
-// digest is checked before the last bytes are returned, so that nobody takes for whole what is not.
+// body reads a blob by GET, from the position where the first Read after a Seek stands. When it is
+// read from start to end, the digest is checked before the last bytes are returned, so that nobody
+// takes for whole what is not.
 type body struct {
 	c    *Client
 	ctx  context.Context
@@ -37,9 +38,9 @@ var errClosed = errors.New("client: blob is closed")
 
 // Read implements [io.Reader].
 //
-// Errors: ErrContent; registry.ErrBlobUnknown if the blob was deleted meanwhile; registry.ErrUnavailable.
-// Once it has failed with ErrContent, it always does. registry.ErrUnsupported if the registry knows no ranges and would have to send much
-// in vain.
+// Errors: ErrContent; registry.ErrBlobUnknown if the blob was deleted meanwhile;
+// registry.ErrUnavailable. Once it has failed with ErrContent, it always does.
+// registry.ErrUnsupported if the registry knows no ranges and would have to send much in vain.
 func (b *body) Read(p []byte) (int, error) {
 	if b.err != nil && !b.closed {
 		return 0, b.err
@@ -89,8 +90,8 @@ func (b *body) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// verify takes the next bytes into account, if all before them have been. With the last ones it returns ErrContent if all together have not
-// the digest.
+// verify takes the next bytes into account, if all before them have been. With the last ones it
+// returns ErrContent if all together have not the digest.
 func (b *body) verify(p []byte) error {
 	if b.pos == 0 {
 		b.h, b.hashed = b.desc.Digest.Algorithm().Hash(), 0

@@ -119,7 +119,8 @@ func TestUploadForeignHostNotAsked(t *testing.T) {
 	}
 }
 
-// TestAppendNeverMoreThanSent: whatever a registry says that it has, Append returns no more than it has read.
+// TestAppendNeverMoreThanSent: whatever a registry says that it has, Append returns no more than it
+// has read.
 func TestAppendNeverMoreThanSent(t *testing.T) {
 	for _, last := range []int64{1<<60 - 2, 1 << 40, 5, 4, 2} {
 		c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -141,7 +142,8 @@ func TestAppendNeverMoreThanSent(t *testing.T) {
 	}
 }
 
-// TestUploadLocationTooLongRefused: a Location that no id could hold is refused before anything is sent there.
+// TestUploadLocationTooLongRefused: a Location that no id could hold is refused before anything is
+// sent there.
 func TestUploadLocationTooLongRefused(t *testing.T) {
 	for length, want := range map[int]string{6000: "", 7000: "too long", 500_000: "too long"} {
 		c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {

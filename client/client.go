@@ -1,5 +1,6 @@
-// Package client is a [registry.Backend] over HTTP to another registry: what one can be asked by the OCI distribution spec, in the
-// types of this module. It is what mirrors and tests are built on.
+// Package client is a [registry.Backend] over HTTP to another registry: what one can be asked by
+// the OCI distribution spec, in the types of this module. It is what mirrors and tests are built
+// on.
 //
 // What a registry sends is not trusted. Manifests are returned only if they have the digest that
 // was asked for, and if all clients understand them in the same way: no key twice or in another
@@ -44,10 +45,12 @@ const (
 
 // Options are the options of [New]. nil is the zero Options.
 type Options struct {
-	// HTTPClient sends the requests. Of it, CheckRedirect and Jar are not used. A Transport that adds credentials of its own adds
-	// them for all hosts: use Authorize. Default: an http.Client without a timeout.
+	// HTTPClient sends the requests. Of it, CheckRedirect and Jar are not used. A Transport that
+	// adds credentials of its own adds them for all hosts: use Authorize. Default: an http.Client
+	// without a timeout.
 	HTTPClient *http.Client
-	// Authorize, unless nil, adds credentials to a request to the registry, or fails it. It must not read the body.
+	// Authorize, unless nil, adds credentials to a request to the registry, or fails it. It must
+	// not read the body.
 	Authorize func(*http.Request) error
 	// UserAgent is sent as the header of that name. Default: "registrykit".
 	UserAgent string
@@ -58,20 +61,21 @@ type Options struct {
 	// before it, and of all pages of the referrers of a subject together. Everything that the
 	// registry sends counts. Default: DefaultMaxListSize.
 	MaxListSize int64
-	// ChunkSize is how many bytes of an upload are held in memory and sent in one request if it is not known how many will
-	// come. The registry's OCI-Chunk-Min-Length raises it, up to eight times. Default: DefaultChunkSize.
+	// ChunkSize is how many bytes of an upload are held in memory and sent in one request if it is
+	// not known how many will come. The registry's OCI-Chunk-Min-Length raises it, up to eight
+	// times. Default: DefaultChunkSize.
 	ChunkSize int64
 	// Conditional says that the registry honours If-Match and If-None-Match of PUT and DELETE, as a
-	// [registry.Registry] does. Without it, a write or delete with a condition returns ErrUnsupported
-	// and is not sent. Default: false.
+	// [registry.Registry] does. Without it, a write or delete with a condition returns
+	// ErrUnsupported and is not sent. Default: false.
 	Conditional bool
-	// UploadKey authenticates the ids of uploads. Clients of the same registry that have the same key go on with each other's uploads.
-	// Default: random, so that only the client itself does.
+	// UploadKey authenticates the ids of uploads. Clients of the same registry that have the same
+	// key go on with each other's uploads. Default: random, so that only the client itself does.
 	UploadKey []byte
 }
 
-// Client is a [registry.Backend] that asks another registry. It is safe for concurrent use, and holds nothing but what its
-// http.Client does.
+// Client is a [registry.Backend] that asks another registry. It is safe for concurrent use, and
+// holds nothing but what its http.Client does.
 type Client struct {
 	registry.Unimplemented
 	base *url.URL // without a slash at the end
@@ -81,9 +85,11 @@ type Client struct {
 
 var _ registry.Backend = (*Client)(nil)
 
-// New returns a client of the registry whose API is at baseURL + "/v2/". It asks nothing yet. opts may be nil.
+// New returns a client of the registry whose API is at baseURL + "/v2/". It asks nothing yet. opts
+// may be nil.
 //
-// It fails if baseURL is not an http or https URL of a host and perhaps a path, or an option makes no sense.
+// It fails if baseURL is not an http or https URL of a host and perhaps a path, or an option makes
+// no sense.
 func New(baseURL string, opts *Options) (*Client, error) {
 	u, err := url.Parse(baseURL)
 	switch {

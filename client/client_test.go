@@ -45,7 +45,8 @@ func TestBackend(t *testing.T) {
 	}, &opts)
 }
 
-// TestBackendSmallPages: pages and chunks that are much smaller than what is asked for change nothing.
+// TestBackendSmallPages: pages and chunks that are much smaller than what is asked for change
+// nothing.
 func TestBackendSmallPages(t *testing.T) {
 	opts := remote
 	opts.LargeSize, opts.Appends, opts.NoConditions = 1<<20, 100, true

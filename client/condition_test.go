@@ -59,9 +59,11 @@ func TestConditionIsSent(t *testing.T) {
 			match, noMatch []string
 		}{
 			{nil, nil, nil},
-			{&registry.Condition{Match: []digest.Digest{one, two}}, []string{`"` + string(one) + `"`, `"` + string(two) + `"`}, nil},
+			{&registry.Condition{Match: []digest.Digest{one, two}}, []string{`"` + string(one) + `"`, `"` + string(two) + `"`},
+				nil},
 			{&registry.Condition{Match: []digest.Digest{one, registry.AnyDigest}}, []string{"*"}, nil},
-			{&registry.Condition{Match: []digest.Digest{"W/\"x\r\n"}, NoneMatch: []digest.Digest{registry.AnyDigest}}, []string{`""`}, []string{"*"}},
+			{&registry.Condition{Match: []digest.Digest{"W/\"x\r\n"}, NoneMatch: []digest.Digest{registry.AnyDigest}},
+				[]string{`""`}, []string{"*"}},
 		} {
 			got, answer = nil, map[bool]int{true: http.StatusCreated, false: http.StatusAccepted}[name[0] == 'p']
 			require.NoError(t, write(test.cond), name)
@@ -73,7 +75,8 @@ func TestConditionIsSent(t *testing.T) {
 		require.ErrorIs(t, write(&registry.Condition{Match: []digest.Digest{one}}), registry.ErrPreconditionFailed, name)
 	}
 	got = nil
-	mixed := &registry.PutOptions{Tags: []registry.TagPut{{Name: "x", If: &registry.Condition{Match: []digest.Digest{one}}}, {Name: "y"}}}
+	mixed := &registry.PutOptions{Tags: []registry.TagPut{{Name: "x",
+		If: &registry.Condition{Match: []digest.Digest{one}}}, {Name: "y"}}}
 	require.ErrorIs(t, put(mixed), registry.ErrUnsupported, "one request cannot say it")
 	mixed.Tags, mixed.If = []registry.TagPut{{Name: "x"}}, &registry.Condition{Match: []digest.Digest{one}}
 	require.ErrorIs(t, put(mixed), registry.ErrUnsupported)

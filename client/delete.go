@@ -22,8 +22,10 @@ func (c *Client) DeleteBlob(ctx context.Context, repo string, d digest.Digest, o
 	return c.delete(ctx, blobURL(repo, d), cond, registry.ErrBlobUnknown)
 }
 
-// DeleteManifest implements [registry.Deleter]. Registries differ in what a delete by tag deletes; by the spec, only the tag.
-func (c *Client) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *registry.DeleteOptions) error {
+// DeleteManifest implements [registry.Deleter]. Registries differ in what a delete by tag deletes;
+// by the spec, only the tag.
+func (c *Client) DeleteManifest(ctx context.Context, repo string, ref reference.Ref,
+	opts *registry.DeleteOptions) error {
 	cond, err := c.checkDelete(opts)
 	if err != nil {
 		return err

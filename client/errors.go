@@ -21,14 +21,17 @@ import (
 )
 
 var (
-	// ErrContent is what a read fails with, or wraps, if the registry has sent something else than what it was asked for.
+	// ErrContent is what a read fails with, or wraps, if the registry has sent something else than
+	// what it was asked for.
 	ErrContent = errors.New("client: the registry has sent other content than was asked for")
-	// ErrTooLarge is what a read fails with, or wraps, if the registry has sent more than a limit in [Options].
+	// ErrTooLarge is what a read fails with, or wraps, if the registry has sent more than a limit
+	// in [Options].
 	ErrTooLarge = errors.New("client: the registry has sent too much")
 )
 
-// Error is what a registry has answered instead of what it was asked for. It is returned as such if it has no counterpart among the errors of
-// package registry, and is the cause of that one otherwise.
+// Error is what a registry has answered instead of what it was asked for. It is returned as such if
+// it has no counterpart among the errors of package registry, and is the cause of that one
+// otherwise.
 type Error struct {
 	// Status is the HTTP status.
 	Status int
@@ -42,7 +45,8 @@ type Error struct {
 
 // Error tells the request, but for its query, and the answer.
 func (e *Error) Error() string {
-	return fmt.Sprintf("client: %s: status %d, code %s, message %q", e.request, e.Status, reference.Quote(e.Code), e.Message)
+	return fmt.Sprintf("client: %s: status %d, code %s, message %q", e.request, e.Status, reference.Quote(e.Code),
+		e.Message)
 }
 
 const (
@@ -54,11 +58,15 @@ const (
 
 // known are the errors that an answer may be.
 var known = []*registry.Error{
-	registry.ErrBlobUnknown, registry.ErrUploadUnknown, registry.ErrUploadInvalid, registry.ErrRangeInvalid, registry.ErrBlobTooLarge,
-	registry.ErrDigestInvalid, registry.ErrSizeInvalid, registry.ErrManifestUnknown, registry.ErrManifestInvalid, registry.ErrManifestTooLarge,
-	registry.ErrManifestBlobUnknown, registry.ErrNameInvalid, registry.ErrNameUnknown, registry.ErrTagInvalid, registry.ErrTagExists,
+	registry.ErrBlobUnknown, registry.ErrUploadUnknown, registry.ErrUploadInvalid, registry.ErrRangeInvalid,
+	registry.ErrBlobTooLarge,
+	registry.ErrDigestInvalid, registry.ErrSizeInvalid, registry.ErrManifestUnknown, registry.ErrManifestInvalid,
+	registry.ErrManifestTooLarge,
+	registry.ErrManifestBlobUnknown, registry.ErrNameInvalid, registry.ErrNameUnknown, registry.ErrTagInvalid,
+	registry.ErrTagExists,
 	registry.ErrPreconditionFailed,
-	registry.ErrUnauthorized, registry.ErrDenied, registry.ErrUnsupported, registry.ErrTooManyRequests, registry.ErrUnavailable, registry.ErrNoSpace,
+	registry.ErrUnauthorized, registry.ErrDenied, registry.ErrUnsupported, registry.ErrTooManyRequests,
+	registry.ErrUnavailable, registry.ErrNoSpace,
 }
 
 // wireError is an error in the JSON of the distribution spec, section "Error Codes".
@@ -150,13 +158,15 @@ func (c *Client) failure(ctx context.Context, r *request, res *http.Response, no
 	return err
 }
 
-// tells reports whether a text of the registry tells the id of the upload that the request is about.
+// tells reports whether a text of the registry tells the id of the upload that the request is
+// about.
 func (r *request) tells(text string) bool {
 	id := path.Base(r.url.Path)
 	return r.shown != "" && (strings.Contains(text, id) || r.url.RawQuery != "" && strings.Contains(text, r.url.RawQuery))
 }
 
-// clean returns what somebody else has written as one line of at most size bytes, for messages and logs.
+// clean returns what somebody else has written as one line of at most size bytes, for messages and
+// logs.
 func clean(s string, size int) string {
 	s = strings.ToValidUTF8(s[:min(len(s), size)], "")
 	return strings.Map(func(r rune) rune {
@@ -176,8 +186,8 @@ func (e *cleanError) Error() string { return clean(e.err.Error(), maxMessageSize
 // Unwrap returns the error as it was.
 func (e *cleanError) Unwrap() error { return e.err }
 
-// kindOf returns the error of package registry that an answer is: the one with this status and code, or with this code, or what the
-// status alone means. It is nil if there is none.
+// kindOf returns the error of package registry that an answer is: the one with this status and
+// code, or with this code, or what the status alone means. It is nil if there is none.
 func kindOf(status int, code string, notFound *registry.Error) *registry.Error {
 	if status == http.StatusNotFound && code != registry.ErrManifestBlobUnknown.Code() {
 		return notFound
@@ -216,7 +226,8 @@ func kindOf(status int, code string, notFound *registry.Error) *registry.Error {
 	return nil
 }
 
-// detailOf is the detail of an error of a kind. Of what a manifest misses, it is all the digests, as a Store would have it.
+// detailOf is the detail of an error of a kind. Of what a manifest misses, it is all the digests,
+// as a Store would have it.
 func detailOf(kind *registry.Error, errs []wireError) any {
 	if kind != registry.ErrManifestBlobUnknown {
 		if len(errs) == 0 || len(errs[0].detail) == 0 || string(errs[0].detail) == "null" {

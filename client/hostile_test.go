@@ -32,7 +32,8 @@ func serve(t *testing.T, f http.HandlerFunc) string {
 	return s.URL
 }
 
-// secret is the authorisation by a header that is no standard one, which a http.Client would send to everybody.
+// secret is the authorisation by a header that is no standard one, which a http.Client would send
+// to everybody.
 func secret(r *http.Request) error {
 	r.Header.Set("Authorization", "Bearer secret")
 	r.Header.Set("X-Secret", "secret")
@@ -43,7 +44,8 @@ func hasSecret(r *http.Request) bool {
 	return r.Header.Get("Authorization") != "" || r.Header.Get("X-Secret") != "" || r.Header.Get("Cookie") != ""
 }
 
-// TestCredentialsStayHome: whoever the registry redirects to does not get the credentials, also if it is only another port.
+// TestCredentialsStayHome: whoever the registry redirects to does not get the credentials, also if
+// it is only another port.
 func TestCredentialsStayHome(t *testing.T) {
 	content := []byte("content")
 	d := digest.FromBytes(content)
@@ -124,7 +126,8 @@ func TestUploadsStayHome(t *testing.T) {
 	var asked atomic.Int32
 	elsewhere := serve(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
 	for _, location := range []string{
-		"", elsewhere + "/x", strings.Replace(elsewhere, "http:", "https:", 1), "//example.com/prefix/v2/", "http://user@HOST/prefix/v2/a", "/v2/a/blobs/uploads/1",
+		"", elsewhere + "/x", strings.Replace(elsewhere, "http:", "https:", 1), "//example.com/prefix/v2/",
+		"http://user@HOST/prefix/v2/a", "/v2/a/blobs/uploads/1",
 		"../../../../../v2/", "/prefix/../v2/", "/prefix", "::", "ftp://HOST/prefix/x",
 		"/prefix/%2e%2e/admin", "/prefix/x/%2E./..%2fadmin", "/prefix/%252e%252e/admin", "/prefix/..%5cadmin",
 	} {
@@ -143,16 +146,19 @@ func TestUploadsStayHome(t *testing.T) {
 	require.Zero(t, asked.Load())
 }
 
-// TestUploadIDs: an id is of use only to the owner, in the repository, and to clients with the same key.
+// TestUploadIDs: an id is of use only to the owner, in the repository, and to clients with the same
+// key.
 func TestUploadIDs(t *testing.T) {
 	s := registrytest.NewServer(t, nil)
 	key := []byte("key")
 	c := newClient(t, s.URL, &client.Options{UploadKey: key})
 	u, err := c.CreateUpload(t.Context(), "a", &registry.UploadOptions{Owner: "alice"})
 	require.NoError(t, err)
-	_, err = newClient(t, s.URL, &client.Options{UploadKey: key}).ResumeUpload(t.Context(), "a", u.ID(), &registry.ResumeOptions{Owner: "alice"})
+	_, err = newClient(t, s.URL, &client.Options{UploadKey: key}).ResumeUpload(t.Context(), "a", u.ID(),
+		&registry.ResumeOptions{Owner: "alice"})
 	require.NoError(t, err)
-	for _, other := range []*client.Client{newClient(t, s.URL, nil), newClient(t, s.URL+"/x", &client.Options{UploadKey: key})} {
+	for _, other := range []*client.Client{newClient(t, s.URL, nil),
+		newClient(t, s.URL+"/x", &client.Options{UploadKey: key})} {
 		_, err = other.ResumeUpload(t.Context(), "a", u.ID(), &registry.ResumeOptions{Owner: "alice"})
 		require.ErrorIs(t, err, registry.ErrUploadUnknown)
 	}
@@ -160,7 +166,9 @@ func TestUploadIDs(t *testing.T) {
 	n := 0
 	c = newClient(t, serve(t, func(http.ResponseWriter, *http.Request) { n++ }), nil)
 	for _, payload := range []string{"\x00s1", "\x00w/v2/a/blobs/uploads/1", "\x00whttp://example.com/"} {
-		_, err := c.ResumeUpload(t.Context(), "a", base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("m", 16+8)+payload)), &registry.ResumeOptions{Owner: "alice"})
+		_, err := c.ResumeUpload(t.Context(), "a",
+			base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("m", 16+8)+payload)),
+			&registry.ResumeOptions{Owner: "alice"})
 		require.ErrorIs(t, err, registry.ErrUploadUnknown)
 	}
 	require.Zero(t, n)
@@ -169,7 +177,8 @@ func TestUploadIDs(t *testing.T) {
 // TestPagesStayHome: the next page of a list is of the same list.
 func TestPagesStayHome(t *testing.T) {
 	for _, link := range []string{
-		"<http://example.com/v2/a/tags/list>; rel=next", "</v2/b/tags/list>; rel=next", "</v2/_catalog>; rel=\"next\"", "<//example.com/v2/a/tags/list>; rel=next", "<::>; rel=next",
+		"<http://example.com/v2/a/tags/list>; rel=next", "</v2/b/tags/list>; rel=next", "</v2/_catalog>; rel=\"next\"",
+		"<//example.com/v2/a/tags/list>; rel=next", "<::>; rel=next",
 	} {
 		c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Link", link)
@@ -204,11 +213,14 @@ func collect(list func(func(string, error) bool)) (all []string, err error) {
 	return all, nil
 }
 
-// TestListsAreChecked: names that cannot be are not passed on, and pages that are not in order are no list.
+// TestListsAreChecked: names that cannot be are not passed on, and pages that are not in order are
+// no list.
 func TestListsAreChecked(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"tags":["a","../b"]}`: "other content", `{"tags":["b","a"]}`: "not in order", `{"tags":["a","a"]}`: "not in order", `{"tags":"a"}`: "not the JSON", `{"tags":[1]}`: "cannot unmarshal",
-		`[]`: "not the JSON", ``: "unexpected EOF", `{"tags":["a"]`: "unexpected EOF", `{"tags":["a"]} {`: "not the JSON", `{"tags":["a"}`: "invalid character", `{"tags":["a` + strings.Repeat("x", 2000): "too much",
+		`{"tags":["a","../b"]}`: "other content", `{"tags":["b","a"]}`: "not in order",
+		`{"tags":["a","a"]}`: "not in order", `{"tags":"a"}`: "not the JSON", `{"tags":[1]}`: "cannot unmarshal",
+		`[]`: "not the JSON", ``: "unexpected EOF", `{"tags":["a"]`: "unexpected EOF", `{"tags":["a"]} {`: "not the JSON",
+		`{"tags":["a"}`: "invalid character", `{"tags":["a` + strings.Repeat("x", 2000): "too much",
 	} {
 		c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }), &client.Options{MaxListSize: 1000})
 		_, err := collect(c.Tags(t.Context(), "a", nil))
@@ -346,7 +358,8 @@ func TestNamesAreChecked(t *testing.T) {
 	require.Zero(t, n)
 }
 
-// TestSecretsStayOutOfErrors: neither the query of a signed URL nor credentials are in what is logged.
+// TestSecretsStayOutOfErrors: neither the query of a signed URL nor credentials are in what is
+// logged.
 func TestSecretsStayOutOfErrors(t *testing.T) {
 	gone := serve(t, func(http.ResponseWriter, *http.Request) {})
 	u, err := url.Parse(gone)

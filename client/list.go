@@ -20,7 +20,8 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// pageSize is how many names are asked for at once by a caller who does not know how many it will take.
+// pageSize is how many names are asked for at once by a caller who does not know how many it will
+// take.
 const pageSize = 1000
 
 // maxReferrersPages is how many pages the referrers of one subject have at most.
@@ -35,7 +36,8 @@ var (
 //
 // Errors: registry.ErrUnsupported if the registry has no catalogue.
 func (c *Client) Repositories(ctx context.Context, opts *registry.ListOptions) iter.Seq2[string, error] {
-	return c.names(ctx, list{path: "_catalog", key: "repositories", notFound: registry.ErrUnsupported}, opts, reference.CheckName)
+	return c.names(ctx, list{path: "_catalog", key: "repositories", notFound: registry.ErrUnsupported}, opts,
+		reference.CheckName)
 }
 
 // Tags implements [registry.Lister]. The registry must have its list in order.
@@ -43,11 +45,13 @@ func (c *Client) Tags(ctx context.Context, repo string, opts *registry.ListOptio
 	if err := checkName(repo); err != nil {
 		return func(yield func(string, error) bool) { yield("", err) }
 	}
-	return c.names(ctx, list{path: repo + "/tags/list", key: "tags", notFound: registry.ErrNameUnknown}, opts, reference.CheckTag)
+	return c.names(ctx, list{path: repo + "/tags/list", key: "tags", notFound: registry.ErrNameUnknown}, opts,
+		reference.CheckTag)
 }
 
 // names yields a list of names page by page.
-func (c *Client) names(ctx context.Context, l list, opts *registry.ListOptions, check func(string) error) iter.Seq2[string, error] {
+func (c *Client) names(ctx context.Context, l list, opts *registry.ListOptions,
+	check func(string) error) iter.Seq2[string, error] {
 	var o registry.ListOptions
 	if opts != nil {
 		o = *opts
@@ -97,12 +101,14 @@ func (c *Client) names(ctx context.Context, l list, opts *registry.ListOptions, 
 	}
 }
 
-// Referrers implements [registry.Lister]. Registries have them in no order, so that all are read, together up to
-// Options.MaxListSize bytes, before the first is yielded. Of a registry that has no such list, it is the one that clients keep under a
-// tag made of the digest (distribution spec, section "Referrers Tag Schema").
+// Referrers implements [registry.Lister]. Registries have them in no order, so that all are read,
+// together up to Options.MaxListSize bytes, before the first is yielded. Of a registry that has no
+// such list, it is the one that clients keep under a tag made of the digest (distribution spec,
+// section "Referrers Tag Schema").
 //
 // Errors: ErrTooLarge.
-func (c *Client) Referrers(ctx context.Context, repo string, d digest.Digest, opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
+func (c *Client) Referrers(ctx context.Context, repo string, d digest.Digest,
+	opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	return func(yield func(ocispec.Descriptor, error) bool) {
 		all, err := c.referrers(ctx, repo, d, opts)
 		for _, desc := range all {
@@ -116,7 +122,8 @@ func (c *Client) Referrers(ctx context.Context, repo string, d digest.Digest, op
 	}
 }
 
-func (c *Client) referrers(ctx context.Context, repo string, d digest.Digest, opts *registry.ReferrersOptions) ([]ocispec.Descriptor, error) {
+func (c *Client) referrers(ctx context.Context, repo string, d digest.Digest,
+	opts *registry.ReferrersOptions) ([]ocispec.Descriptor, error) {
 	if err := checkBlob(repo, d); err != nil {
 		return nil, err
 	}

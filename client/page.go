@@ -20,7 +20,8 @@ import (
 const (
 	// maxEmptyPages is how many pages in a row may be empty.
 	maxEmptyPages = 256
-	// maxElements is how many elements a page has at most. A registry that knows no pages sends all at once.
+	// maxElements is how many elements a page has at most. A registry that knows no pages sends all
+	// at once.
 	maxElements = 100_000
 )
 
@@ -39,7 +40,8 @@ type list struct {
 // as a whole: nobody holds a connection while the caller does something else. Whatever else is in a
 // page counts towards Options.MaxListSize as the elements do, and so do the empty pages before a
 // page that has elements.
-func pages[T any](ctx context.Context, c *Client, l list, query url.Values, decode func(*json.Decoder) (T, error), each func([]T) error) error {
+func pages[T any](ctx context.Context, c *Client, l list, query url.Values, decode func(*json.Decoder) (T, error),
+	each func([]T) error) error {
 	u, empty, left, foreign := c.url(l.path, query), 0, c.opts.MaxListSize, false
 	for {
 		r := &request{method: http.MethodGet, url: u, foreign: foreign}
@@ -84,7 +86,8 @@ func pages[T any](ctx context.Context, c *Client, l list, query url.Values, deco
 //
 // Errors: ErrContent if two readers could find different elements; ErrTooLarge if there are too
 // many; that of ctx; those of decode and r.
-func elements[T any](ctx context.Context, r io.Reader, l list, decode func(*json.Decoder) (T, error)) (all []T, err error) {
+func elements[T any](ctx context.Context, r io.Reader, l list, decode func(*json.Decoder) (T, error)) (all []T,
+	err error) {
 	dec, p := json.NewDecoder(r), pageObject{list: l}
 	if err := expectDelim(dec, '{'); err != nil {
 		return nil, err
@@ -144,7 +147,8 @@ type pageObject struct {
 	rest []byte // the other members of an index, with a comma before each
 }
 
-// member reads the value under a key, unless that is the key of the list, and reports whether it is.
+// member reads the value under a key, unless that is the key of the list, and reports whether it
+// is.
 func (p *pageObject) member(dec *json.Decoder, token json.Token) (bool, error) {
 	key, _ := token.(string) // the decoder takes nothing else
 	switch {

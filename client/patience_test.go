@@ -60,7 +60,8 @@ func TestRepeatedPages(t *testing.T) {
 	c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
 		n++
 		w.Header().Set("Link", fmt.Sprintf(`<%s?page=%d>; rel="next"`, r.URL.Path, n))
-		_, _ = io.WriteString(w, `{"tags":["same"],"repositories":["same"],"manifests":[{"digest":"`+string(digest.FromString("x"))+`"}]}`)
+		_, _ = io.WriteString(w, `{"tags":["same"],"repositories":["same"],"manifests":[{"digest":"`+string(
+			digest.FromString("x"))+`"}]}`)
 	}), nil)
 	tags, err := collect(c.Tags(t.Context(), "a", nil))
 	require.ErrorContains(t, err, "no end")
@@ -73,13 +74,15 @@ func TestRepeatedPages(t *testing.T) {
 	require.Equal(t, 6, n)
 }
 
-// TestListsStayOut: of a list in which nothing is right, no more is taken in than the first element.
+// TestListsStayOut: of a list in which nothing is right, no more is taken in than the first
+// element.
 func TestListsStayOut(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	element := ""
 	c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, `{"unknown":[{},"]"],"`+map[bool]string{true: "tags", false: "manifests"}[strings.HasSuffix(r.URL.Path, "/list")]+`":[`)
+		_, _ = io.WriteString(w, `{"unknown":[{},"]"],"`+map[bool]string{true: "tags",
+			false: "manifests"}[strings.HasSuffix(r.URL.Path, "/list")]+`":[`)
 		part := strings.Repeat(element, 1<<16)
 		for range 100 {
 			if _, err := io.WriteString(w, part); err != nil {
@@ -152,7 +155,8 @@ func TestReceivedTooMuch(t *testing.T) {
 	}
 }
 
-// TestTrickle: nobody waits for the rest of a response that is of no interest, and the end of a context stays what it is.
+// TestTrickle: nobody waits for the rest of a response that is of no interest, and the end of a
+// context stays what it is.
 func TestTrickle(t *testing.T) {
 	trickle := func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
@@ -209,7 +213,8 @@ func TestForeignTexts(t *testing.T) {
 		if r.Method == http.MethodDelete {
 			text = "no " + r.URL.Path
 		}
-		_, _ = io.WriteString(w, `{"errors":[{"code":"X\n`+strings.Repeat("X", 100)+`","message":"`+text+`","detail":{"at":"`+r.URL.Path+`"}}]}`)
+		_, _ = io.WriteString(w, `{"errors":[{"code":"X\n`+strings.Repeat("X",
+			100)+`","message":"`+text+`","detail":{"at":"`+r.URL.Path+`"}}]}`)
 	}), nil)
 	_, err := c.GetManifest(t.Context(), "a", reference.Ref{Tag: "v1"})
 	require.ErrorIs(t, err, registry.ErrDenied)

@@ -22,7 +22,8 @@ func blobURL(repo string, d digest.Digest) string { return repo + "/blobs/" + st
 func manifestURL(repo string, ref reference.Ref) string { return repo + "/manifests/" + ref.String() }
 
 // StatBlob implements [registry.Reader].
-func (c *Client) StatBlob(ctx context.Context, repo string, d digest.Digest, _ *registry.StatOptions) (ocispec.Descriptor, error) {
+func (c *Client) StatBlob(ctx context.Context, repo string, d digest.Digest,
+	_ *registry.StatOptions) (ocispec.Descriptor, error) {
 	if err := checkBlob(repo, d); err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -38,16 +39,20 @@ func (c *Client) StatBlob(ctx context.Context, repo string, d digest.Digest, _ *
 	return ocispec.Descriptor{MediaType: blobMediaType, Digest: d, Size: res.ContentLength}, nil
 }
 
-// OpenBlob implements [registry.Reader]. It asks for the size; the bytes are asked for by the first Read, and again after a Seek.
-func (c *Client) OpenBlob(ctx context.Context, repo string, d digest.Digest, _ *registry.OpenOptions) (*registry.Blob, error) {
+// OpenBlob implements [registry.Reader]. It asks for the size; the bytes are asked for by the first
+// Read, and again after a Seek.
+func (c *Client) OpenBlob(ctx context.Context, repo string, d digest.Digest, _ *registry.OpenOptions) (*registry.Blob,
+	error) {
 	desc, err := c.StatBlob(ctx, repo, d, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &registry.Blob{Descriptor: desc, Body: &body{c: c, ctx: ctx, url: c.url(blobURL(repo, d), nil), desc: desc}}, nil
+	return &registry.Blob{Descriptor: desc, Body: &body{c: c, ctx: ctx, url: c.url(blobURL(repo, d), nil), desc: desc}},
+		nil
 }
 
-// accept are the types of manifests that registries shall send as they are, and not convert to older ones.
+// accept are the types of manifests that registries shall send as they are, and not convert to
+// older ones.
 var accept = strings.Join([]string{
 	ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex,
 	"application/vnd.docker.distribution.manifest.v2+json", "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -93,7 +98,8 @@ func (c *Client) GetManifest(ctx context.Context, repo string, ref reference.Ref
 }
 
 // StatManifest implements [registry.Reader].
-func (c *Client) StatManifest(ctx context.Context, repo string, ref reference.Ref, _ *registry.StatOptions) (ocispec.Descriptor, error) {
+func (c *Client) StatManifest(ctx context.Context, repo string, ref reference.Ref,
+	_ *registry.StatOptions) (ocispec.Descriptor, error) {
 	if err := checkRef(repo, ref); err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -104,7 +110,8 @@ func (c *Client) StatManifest(ctx context.Context, repo string, ref reference.Re
 	}
 	drop(res)
 	desc := ocispec.Descriptor{MediaType: contentType(res.Header), Digest: sentDigest(res.Header), Size: res.ContentLength}
-	if ref.Digest != "" && desc.Digest != "" && desc.Digest.Algorithm() == ref.Digest.Algorithm() && desc.Digest != ref.Digest {
+	if ref.Digest != "" && desc.Digest != "" && desc.Digest.Algorithm() == ref.Digest.Algorithm() &&
+		desc.Digest != ref.Digest {
 		return ocispec.Descriptor{}, fmt.Errorf("%s: %w: another digest", r, ErrContent)
 	}
 	if ref.Digest != "" {
@@ -124,7 +131,8 @@ func (c *Client) StatManifest(ctx context.Context, repo string, ref reference.Re
 	return desc, nil
 }
 
-// sentDigest is the digest that a registry says the content has, "" if it says none that can be checked.
+// sentDigest is the digest that a registry says the content has, "" if it says none that can be
+// checked.
 func sentDigest(h http.Header) digest.Digest {
 	d, err := reference.ParseDigest(h.Get("Docker-Content-Digest"))
 	if err != nil {

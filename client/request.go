@@ -19,8 +19,8 @@ const (
 	maxRedirects = 5
 	// dropTimeout is how long is waited for the rest of a response that nobody reads.
 	dropTimeout = 100 * time.Millisecond
-	// cleanupTimeout is how long is waited for what is to be found out or cleaned up after a failure, also if that was the end of the
-	// context.
+	// cleanupTimeout is how long is waited for what is to be found out or cleaned up after a
+	// failure, also if that was the end of the context.
 	cleanupTimeout = 10 * time.Second
 )
 
@@ -74,7 +74,8 @@ func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 		}
 		location := res.Header.Get("Location")
 		switch res.StatusCode {
-		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,
+			http.StatusPermanentRedirect:
 		default:
 			return res, nil
 		}
@@ -100,7 +101,8 @@ func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 	return nil, fmt.Errorf("client: %s: too many redirects", r)
 }
 
-// sendOnce sends a request to u, with credentials if u is of the registry and no other host has led there.
+// sendOnce sends a request to u, with credentials if u is of the registry and no other host has led
+// there.
 func (c *Client) sendOnce(ctx context.Context, r *request, u *url.URL) (*http.Response, error) {
 	within, cancel := context.WithCancel(ctx)
 	req, err := http.NewRequestWithContext(within, r.method, u.String(), nil)
@@ -185,9 +187,10 @@ func bare(err error) error {
 	return err
 }
 
-// expect sends a request and returns the response if it has one of the statuses. Otherwise it is an error; notFound is the one
-// that status 404 means.
-func (c *Client) expect(ctx context.Context, r *request, notFound *registry.Error, statuses ...int) (*http.Response, error) {
+// expect sends a request and returns the response if it has one of the statuses. Otherwise it is an
+// error; notFound is the one that status 404 means.
+func (c *Client) expect(ctx context.Context, r *request, notFound *registry.Error, statuses ...int) (*http.Response,
+	error) {
 	res, err := c.send(ctx, r)
 	if err != nil {
 		return nil, err
@@ -211,8 +214,8 @@ func (c *Client) call(ctx context.Context, r *request, notFound *registry.Error,
 	return res.Header, nil
 }
 
-// drop closes a response that is of no interest any more. A little of it is read, for a little while, so that the connection can be
-// used again.
+// drop closes a response that is of no interest any more. A little of it is read, for a little
+// while, so that the connection can be used again.
 func drop(res *http.Response) {
 	defer giveUp(res, dropTimeout)()
 	_, _ = io.CopyN(io.Discard, res.Body, 4<<10)
@@ -273,8 +276,8 @@ func (c *Client) location(from *url.URL, h http.Header) (*url.URL, error) {
 	return u, nil
 }
 
-// mayBeUpload reports whether a URL is of the registry and below its path, also for a server that decodes the path before it looks for
-// what climbs.
+// mayBeUpload reports whether a URL is of the registry and below its path, also for a server that
+// decodes the path before it looks for what climbs.
 func (c *Client) mayBeUpload(u *url.URL) bool {
 	path := u.Path
 	for range 3 { // %252e is %2e to whoever decodes twice

@@ -20,7 +20,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// upload implements [registry.Upload]. All that is known of it is where it is and how far it has come.
+// upload implements [registry.Upload]. All that is known of it is where it is and how far it has
+// come.
 type upload struct {
 	c     *Client
 	repo  string
@@ -65,7 +66,8 @@ func (c *Client) CreateUpload(ctx context.Context, repo string, opts *registry.U
 }
 
 // ResumeUpload implements [registry.Writer]. It always asks how far the upload has come.
-func (c *Client) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload, error) {
+func (c *Client) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload,
+	error) {
 	if err := checkName(repo); err != nil {
 		return nil, err
 	}
@@ -85,7 +87,8 @@ func (c *Client) ResumeUpload(ctx context.Context, repo, id string, opts *regist
 // Size implements [registry.Upload].
 func (u *upload) Size() int64 { return u.size }
 
-// request is a request about the upload. Errors do not show where it is, since who knows that may go on with it.
+// request is a request about the upload. Errors do not show where it is, since who knows that may
+// go on with it.
 func (u *upload) request(method string, at *url.URL) *request {
 	return &request{method: method, url: at, shown: u.uploadsPath() + "<id>", stay: true}
 }
@@ -118,7 +121,8 @@ func (u *upload) moved(r *request, h http.Header) error {
 // maxUpload is how many bytes no upload has. A registry that says so is not believed.
 const maxUpload = 1 << 60
 
-// receivedOf is how many bytes of an upload the registry says that it has. It says the same of none as of one: started is what is known besides.
+// receivedOf is how many bytes of an upload the registry says that it has. It says the same of none
+// as of one: started is what is known besides.
 func receivedOf(h http.Header, started bool) (int64, bool) {
 	first, last, ok := strings.Cut(strings.TrimPrefix(h.Get("Range"), "bytes="), "-")
 	n, err := strconv.ParseInt(last, 10, 64)
@@ -131,8 +135,9 @@ func receivedOf(h http.Header, started bool) (int64, bool) {
 	return n + 1, true
 }
 
-// Append implements [registry.Upload]. What has a length is sent in one request; no more of r is read. What has none is sent in chunks that are held
-// in memory, since where a request adds, the registry checks only if it is told where it ends.
+// Append implements [registry.Upload]. What has a length is sent in one request; no more of r is
+// read. What has none is sent in chunks that are held in memory, since where a request adds, the
+// registry checks only if it is told where it ends.
 func (u *upload) Append(ctx context.Context, offset, length int64, r io.Reader) (int64, error) {
 	if offset != u.size {
 		return 0, registry.ErrRangeInvalid
@@ -219,8 +224,9 @@ func (u *upload) patch(ctx context.Context, src *source, content []byte, length 
 // findTries is how often find asks.
 const findTries = 8
 
-// find asks how far the upload has come after a request has failed, also if that was because ctx has ended. If something shall have arrived, it
-// gives the registry a moment to notice that no more will come. What cannot be found out stays as it was.
+// find asks how far the upload has come after a request has failed, also if that was because ctx
+// has ended. If something shall have arrived, it gives the registry a moment to notice that no more
+// will come. What cannot be found out stays as it was.
 func (u *upload) find(ctx context.Context, something bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
@@ -237,7 +243,8 @@ func (u *upload) find(ctx context.Context, something bool) {
 // that somebody else has added to the upload after it shows by the digest. Registries know of one
 // digest only, so the blob is read back to check others: if one is wrong, the blob stays, by the
 // digest that it has.
-func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chunk, also ...digest.Digest) (ocispec.Descriptor, error) {
+func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chunk,
+	also ...digest.Digest) (ocispec.Descriptor, error) {
 	for _, d := range append([]digest.Digest{d}, also...) {
 		if err := checkDigest(d); err != nil {
 			return ocispec.Descriptor{}, err
@@ -295,11 +302,13 @@ func (u *upload) verify(ctx context.Context, d digest.Digest, also []digest.Dige
 
 // Cancel implements [registry.Upload].
 func (u *upload) Cancel(ctx context.Context) error {
-	_, err := u.c.call(ctx, u.request(http.MethodDelete, u.loc), registry.ErrUploadUnknown, http.StatusNoContent, http.StatusAccepted, http.StatusOK)
+	_, err := u.c.call(ctx, u.request(http.MethodDelete, u.loc), registry.ErrUploadUnknown, http.StatusNoContent,
+		http.StatusAccepted, http.StatusOK)
 	return err
 }
 
-// source is the reader of an Append as the body of requests. A transport may go on reading it after the request is over: then it gets nothing.
+// source is the reader of an Append as the body of requests. A transport may go on reading it after
+// the request is over: then it gets nothing.
 type source struct {
 	mu   sync.Mutex
 	r    io.Reader
@@ -334,7 +343,8 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// pause ends the present request and returns how many bytes it has read, and whether there are no more although it should have had more.
+// pause ends the present request and returns how many bytes it has read, and whether there are no
+// more although it should have had more.
 func (s *source) pause() (read int64, short bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -342,7 +352,8 @@ func (s *source) pause() (read int64, short bool) {
 	return s.n, s.end && s.n < s.left
 }
 
-// stop keeps everybody from reading on, and returns how many bytes have been read and what r failed with.
+// stop keeps everybody from reading on, and returns how many bytes have been read and what r failed
+// with.
 func (s *source) stop() (read int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

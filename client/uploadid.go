@@ -11,9 +11,9 @@ import (
 	"strings"
 )
 
-// The id of an upload is its Location at the registry, authenticated together with the repository and the owner: the registry itself knows
-// of no owner but the client's own. So nobody can use the id of another, or have the client send requests to URLs of their choice.
-// It consists of
+// The id of an upload is its Location at the registry, authenticated together with the repository
+// and the owner: the registry itself knows of no owner but the client's own. So nobody can use the
+// id of another, or have the client send requests to URLs of their choice. It consists of
 //
 //	16 bytes   MAC
 //	 8 bytes   random: the name of the upload, since the Location, and what the registry calls it, may change
@@ -30,17 +30,19 @@ const (
 	wholeForm  = 'w'
 	maxIDBytes = 8 << 10
 
-	// maxLocation is how many bytes the path and query of a Location may have, so that an id holds them.
+	// maxLocation is how many bytes the path and query of a Location may have, so that an id holds
+	// them.
 	maxLocation = maxIDBytes/4*3 - headSize
 )
 
 var errID = errors.New("client: not an upload id")
 
-// uploadsPath is the path below which registries that follow the examples of the spec have the uploads of a repository.
+// uploadsPath is the path below which registries that follow the examples of the spec have the
+// uploads of a repository.
 func (u *upload) uploadsPath() string { return u.c.base.Path + "/v2/" + u.repo + "/blobs/uploads/" }
 
-// ID implements [registry.Upload]. Of a registry with long Locations it is longer than 255 characters, and can be resumed here but not
-// by HTTP from a registry in front of this client.
+// ID implements [registry.Upload]. Of a registry with long Locations it is longer than 255
+// characters, and can be resumed here but not by HTTP from a registry in front of this client.
 func (u *upload) ID() string {
 	b := make([]byte, headSize, 128)
 	copy(b[macSize:], u.name[:])

@@ -81,7 +81,8 @@ func TestErrors(t *testing.T) {
 // TestErrorsAreBounded: whatever the body of an error is, little of it is read, and less is kept.
 func TestErrorsAreBounded(t *testing.T) {
 	for _, body := range []string{
-		strings.Repeat("x", 10<<20), `{"errors":[{"code":"DENIED","message":"` + strings.Repeat("m", 50_000) + `"}]}`, "{", `{"errors":[]}`, `{"errors":null}`, "<html>",
+		strings.Repeat("x", 10<<20), `{"errors":[{"code":"DENIED","message":"` + strings.Repeat("m", 50_000) + `"}]}`, "{",
+		`{"errors":[]}`, `{"errors":null}`, "<html>",
 	} {
 		c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusForbidden)
@@ -135,7 +136,8 @@ func TestReferrersByTag(t *testing.T) {
 	}
 }
 
-// TestTagsOneByOne: a registry that does not know the parameter tag gets the tags one after the other.
+// TestTagsOneByOne: a registry that does not know the parameter tag gets the tags one after the
+// other.
 func TestTagsOneByOne(t *testing.T) {
 	s := registrytest.NewServer(t, nil)
 	var paths []string
@@ -145,16 +147,19 @@ func TestTagsOneByOne(t *testing.T) {
 		s.Registry.ServeHTTP(w, r)
 	}), nil)
 	img := registrytest.Index()
-	_, err := c.PutManifest(t.Context(), "a", img.Descriptor.MediaType, img.Manifest, &registry.PutOptions{Tags: []registry.TagPut{{Name: "v1"}, {Name: "v2"}}})
+	_, err := c.PutManifest(t.Context(), "a", img.Descriptor.MediaType, img.Manifest,
+		&registry.PutOptions{Tags: []registry.TagPut{{Name: "v1"}, {Name: "v2"}}})
 	require.NoError(t, err)
-	require.Equal(t, []string{"/v2/a/manifests/" + string(img.Descriptor.Digest), "/v2/a/manifests/v1", "/v2/a/manifests/v2"}, paths)
+	require.Equal(t, []string{"/v2/a/manifests/" + string(img.Descriptor.Digest), "/v2/a/manifests/v1",
+		"/v2/a/manifests/v2"}, paths)
 	_, err = c.PutManifest(t.Context(), "a", img.Descriptor.MediaType, img.Manifest, &registry.PutOptions{
 		Digest: digest.SHA512.FromBytes(img.Manifest), Tags: []registry.TagPut{{Name: "v1"}},
 	})
 	require.ErrorIs(t, err, registry.ErrUnsupported)
 }
 
-// TestTagsInOneLine: a registry may name the tags that it has set in one header line (RFC 9110, section 5.3).
+// TestTagsInOneLine: a registry may name the tags that it has set in one header line (RFC 9110,
+// section 5.3).
 func TestTagsInOneLine(t *testing.T) {
 	img := registrytest.RandomImage(1, 1, 10)
 	n := 0
@@ -188,7 +193,8 @@ func TestHeadSaysLittle(t *testing.T) {
 func TestUnderPrefix(t *testing.T) {
 	s := registrytest.NewServer(t, nil)
 	u := serve(t, http.StripPrefix("/some/where", s.Registry).ServeHTTP)
-	for _, base := range []string{u + "/some/where", u + "/some/where/", strings.Replace(u, "http://", "HTTP://", 1) + "/some//where"} {
+	for _, base := range []string{u + "/some/where", u + "/some/where/",
+		strings.Replace(u, "http://", "HTTP://", 1) + "/some//where"} {
 		c := newClient(t, base, nil)
 		img := registrytest.RandomImage(1, 2, 1000)
 		require.NoError(t, img.Push(t.Context(), c, "a/b", "v1"))

@@ -16,9 +16,11 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// MountBlob implements [registry.Writer]. Which repository the registry would take if none is named, it does not say before it has done
-// so: then Allow cannot be asked, and if there is one, nothing is mounted.
-func (c *Client) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.MountOptions) (ocispec.Descriptor, error) {
+// MountBlob implements [registry.Writer]. Which repository the registry would take if none is
+// named, it does not say before it has done so: then Allow cannot be asked, and if there is one,
+// nothing is mounted.
+func (c *Client) MountBlob(ctx context.Context, repo string, d digest.Digest,
+	opts *registry.MountOptions) (ocispec.Descriptor, error) {
 	if err := checkBlob(repo, d); err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -59,9 +61,11 @@ func (c *Client) MountBlob(ctx context.Context, repo string, d digest.Digest, op
 	return ocispec.Descriptor{}, registry.ErrBlobUnknown.WithDetail(map[string]string{"digest": string(d)})
 }
 
-// PutManifest implements [registry.Writer]. With one tag or none it is what all registries know; several tags, or one for a digest by
-// sha512, are set by the parameter tag of the spec (end-7b), or one by one if the registry does not know that.
-func (c *Client) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *registry.PutOptions) (registry.PutResult, error) {
+// PutManifest implements [registry.Writer]. With one tag or none it is what all registries know;
+// several tags, or one for a digest by sha512, are set by the parameter tag of the spec (end-7b),
+// or one by one if the registry does not know that.
+func (c *Client) PutManifest(ctx context.Context, repo, mediaType string, content []byte,
+	opts *registry.PutOptions) (registry.PutResult, error) {
 	var o registry.PutOptions
 	if opts != nil {
 		o = *opts
@@ -93,8 +97,9 @@ func (c *Client) PutManifest(ctx context.Context, repo, mediaType string, conten
 		return registry.PutResult{}, err
 	}
 	res := registry.PutResult{
-		Descriptor: ocispec.Descriptor{MediaType: strings.TrimSpace(known.MediaType), Digest: o.Digest, Size: int64(len(content))},
-		Tags:       p.tags,
+		Descriptor: ocispec.Descriptor{MediaType: strings.TrimSpace(known.MediaType), Digest: o.Digest,
+			Size: int64(len(content))},
+		Tags: p.tags,
 	}
 	if known.Subject != nil && string(known.Subject.Digest) == subject {
 		s := known.Subject
@@ -124,8 +129,8 @@ func checkPut(repo, mediaType string, content []byte, o *registry.PutOptions) er
 	return nil
 }
 
-// maxTagsAtOnce is how many tags one request sets. Registries refuse too many with 414, and no tag of
-// the request is set then.
+// maxTagsAtOnce is how many tags one request sets. Registries refuse too many with 414, and no tag
+// of the request is set then.
 const maxTagsAtOnce = 10
 
 // manifestPut is one push of a manifest.
@@ -190,7 +195,8 @@ func setTags(h http.Header) []string {
 
 func (p *manifestPut) send(ctx context.Context, ref reference.Ref, tags []string) (http.Header, error) {
 	r := &request{
-		method: http.MethodPut, url: p.c.url(manifestURL(p.repo, ref), url.Values{"tag": tags}), header: http.Header{}, content: p.content,
+		method: http.MethodPut, url: p.c.url(manifestURL(p.repo, ref), url.Values{"tag": tags}), header: http.Header{},
+		content: p.content,
 	}
 	if p.mediaType != "" {
 		r.header.Set("Content-Type", p.mediaType)

@@ -8,9 +8,10 @@ import (
 	"github.com/registrykit/registry/auth"
 )
 
-// Authorize returns b as one identity may use it. It is the choke point of [registry.Registry] in front of b: the same operations ask
-// for the same accesses, mounts only take from what may be pulled, tags are overwritten only by who may, and the catalogue shows only
-// what may be pulled. An operation of which it is not known what it needs asks for everything.
+// Authorize returns b as one identity may use it. It is the choke point of [registry.Registry] in
+// front of b: the same operations ask for the same accesses, mounts only take from what may be
+// pulled, tags are overwritten only by who may, and the catalogue shows only what may be pulled. An
+// operation of which it is not known what it needs asks for everything.
 //
 // It fails if b or a is nil: that nobody decides shall not mean that everything is allowed.
 func Authorize(b registry.Backend, a auth.Authorizer, identity auth.Identity) (registry.Backend, error) {

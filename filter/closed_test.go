@@ -28,7 +28,8 @@ func TestUnknownOperation(t *testing.T) {
 	}, op.Access(), "what Authorize asks for")
 }
 
-// TestUnknownMethod: a method that comes to Backend later is that of Unimplemented in every filter, as none embeds the Backend below it.
+// TestUnknownMethod: a method that comes to Backend later is that of Unimplemented in every filter,
+// as none embeds the Backend below it.
 func TestUnknownMethod(t *testing.T) {
 	allow := auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil })
 	below := struct{ registry.Unimplemented }{}
@@ -38,7 +39,8 @@ func TestUnknownMethod(t *testing.T) {
 	require.NoError(t, err)
 	backend := reflect.TypeFor[registry.Backend]()
 	for name, b := range map[string]registry.Backend{
-		"ReadOnly": ReadOnly(below), "Switch": new(Switch).ReadOnly(below), "Immutable": Immutable(below, nil), "Observe": Observe(below, nil), "Log": Log(below, nil), "Authorize": authorized, "Sub": tenant,
+		"ReadOnly": ReadOnly(below), "Switch": new(Switch).ReadOnly(below), "Immutable": Immutable(below, nil),
+		"Observe": Observe(below, nil), "Log": Log(below, nil), "Authorize": authorized, "Sub": tenant,
 	} {
 		embeds := false
 		typ := reflect.TypeOf(b).Elem()
@@ -47,7 +49,8 @@ func TestUnknownMethod(t *testing.T) {
 			if !f.Anonymous {
 				continue
 			}
-			require.Equal(t, reflect.TypeFor[registry.Unimplemented](), f.Type, "%s embeds what may have the methods of tomorrow", name)
+			require.Equal(t, reflect.TypeFor[registry.Unimplemented](), f.Type,
+				"%s embeds what may have the methods of tomorrow", name)
 			embeds = true
 		}
 		require.True(t, embeds, name)

@@ -126,12 +126,12 @@ func ExampleLog() {
 		fmt.Println(err)
 	}
 	// Output:
-	// level=WARN msg=registry op=Tags repository=a error="NAME_UNKNOWN: repository name not known to registry"
-	// NAME_UNKNOWN: repository name not known to registry
+	// level=WARN msg=registry op=Tags repository=a error="NAME_UNKNOWN: repository name not known
+	// to registry" NAME_UNKNOWN: repository name not known to registry
 }
 
-// officeHours is a filter of one's own: at night, tags stay where they are. It decides by what an operation is, and says no to a write
-// that it does not know.
+// officeHours is a filter of one's own: at night, tags stay where they are. It decides by what an
+// operation is, and says no to a write that it does not know.
 func officeHours(b registry.Backend, now func() time.Time) registry.Backend {
 	return registry.Intercept(b, func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
 		hour := now().Hour()
@@ -163,7 +163,8 @@ func ExampleImmutable() {
 	b := filter.Immutable(newStore(), &filter.ImmutableOptions{Protects: protects})
 	set := func(number int, tag string) error {
 		index := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"n":"%d"}}`, number)
-		_, err := b.PutManifest(context.Background(), "app", "", []byte(index), &registry.PutOptions{Tags: []registry.TagPut{{Name: tag}}})
+		_, err := b.PutManifest(context.Background(), "app", "", []byte(index),
+			&registry.PutOptions{Tags: []registry.TagPut{{Name: tag}}})
 		return err
 	}
 	fmt.Println(set(1, "v1"), set(1, "v1"), set(1, "latest"), set(2, "latest"))

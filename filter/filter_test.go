@@ -91,7 +91,8 @@ func TestAll(t *testing.T) {
 		store = b
 		s, err := filter.Sub(b, "tenant")
 		require.NoError(t, err)
-		a, err := filter.Authorize(s, auth.AuthorizerFunc(func(_ context.Context, _ auth.Identity, accesses []auth.Access) error {
+		a, err := filter.Authorize(s, auth.AuthorizerFunc(func(_ context.Context, _ auth.Identity,
+			accesses []auth.Access) error {
 			for _, access := range accesses {
 				if strings.Contains(access.Name, "tenant") {
 					return auth.ErrDenied // inside, nobody hears of the prefix
@@ -101,7 +102,8 @@ func TestAll(t *testing.T) {
 		}), auth.Identity{Name: registrytest.DefaultOwner})
 		require.NoError(t, err)
 		return filter.Log(filter.ReadOnly(a), slog.New(slog.DiscardHandler))
-	}, registrytest.Options{MaxName: 255 - len("tenant/"), ReadOnly: func(t *testing.T, _ registry.Backend) registry.Backend {
+	}, registrytest.Options{MaxName: 255 - len("tenant/"), ReadOnly: func(t *testing.T,
+		_ registry.Backend) registry.Backend {
 		s, err := filter.Sub(store, "tenant")
 		require.NoError(t, err)
 		return s
@@ -165,7 +167,8 @@ func TestSubTellsNoPrefix(t *testing.T) {
 	s, err := filter.Sub(registrytest.NewStore(t), "tenant")
 	require.NoError(t, err)
 	for _, err := range []error{
-		s.DeleteRepository(t.Context(), "a", nil), s.DeleteRepository(t.Context(), "A", nil), s.DeleteRepository(t.Context(), strings.Repeat("x", 250), nil),
+		s.DeleteRepository(t.Context(), "a", nil), s.DeleteRepository(t.Context(), "A", nil),
+		s.DeleteRepository(t.Context(), strings.Repeat("x", 250), nil),
 		first(s.Tags(t.Context(), "a", nil)), first(s.Tags(t.Context(), "-", nil)),
 	} {
 		var e *registry.Error
@@ -206,7 +209,8 @@ func TestObserved(t *testing.T) {
 	_, err = b.GetManifest(t.Context(), "a", reference.Ref{Tag: "v1"})
 	require.ErrorIs(t, err, registry.ErrManifestUnknown)
 	require.Equal(t, []seen{
-		{registry.OpCreateUpload, "a", "", nil}, {registry.OpAppend, "a", "", nil}, {registry.OpCommit, "a", d, nil}, {registry.OpGetManifest, "a", "", err},
+		{registry.OpCreateUpload, "a", "", nil}, {registry.OpAppend, "a", "", nil}, {registry.OpCommit, "a", d, nil},
+		{registry.OpGetManifest, "a", "", err},
 	}, all)
 }
 
@@ -214,12 +218,13 @@ func TestLogged(t *testing.T) {
 	var buf bytes.Buffer
 	var faults registrytest.Faults
 	b := registry.Intercept(registrytest.NewStore(t), faults.Intercept)
-	b = filter.Log(b, slog.New(slog.NewTextHandler(&buf, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.TimeKey || a.Key == "took" {
-			return slog.Attr{}
-		}
-		return a
-	}})))
+	b = filter.Log(b, slog.New(slog.NewTextHandler(&buf,
+		&slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey || a.Key == "took" {
+				return slog.Attr{}
+			}
+			return a
+		}})))
 	u, err := b.CreateUpload(t.Context(), "a", nil)
 	require.NoError(t, err)
 	_, err = u.Append(t.Context(), 0, -1, strings.NewReader("x"))
@@ -253,7 +258,8 @@ func TestAuthorized(t *testing.T) {
 		require.Equal(t, "bob", who.Name)
 		for _, a := range accesses {
 			catalogue := a.Type == auth.TypeRegistry
-			if !catalogue && (a.Action != auth.Pull || !strings.HasPrefix(a.Name, "public/")) && !strings.HasPrefix(a.Name, "bob/") || a.Action == auth.Overwrite {
+			if !catalogue && (a.Action != auth.Pull || !strings.HasPrefix(a.Name, "public/")) &&
+				!strings.HasPrefix(a.Name, "bob/") || a.Action == auth.Overwrite {
 				return auth.ErrDenied
 			}
 		}
@@ -280,22 +286,26 @@ func TestAuthorized(t *testing.T) {
 	_, err = b.MountBlob(t.Context(), "bob/x", d, nil)
 	require.NoError(t, err, "public/a may be pulled from")
 	require.NoError(t, img.Push(t.Context(), b, "bob/x", "v1"))
-	require.ErrorIs(t, registrytest.Index().Push(t.Context(), b, "bob/x", "v1"), registry.ErrTagExists, "bob may not overwrite")
+	require.ErrorIs(t, registrytest.Index().Push(t.Context(), b, "bob/x", "v1"), registry.ErrTagExists,
+		"bob may not overwrite")
 }
 
 // TestNil: a filter of nothing is refused by every operation, and nobody to tell is told nothing.
 func TestNil(t *testing.T) {
 	store := registrytest.NewStore(t)
-	for name, b := range map[string]registry.Backend{"ReadOnly": filter.ReadOnly(nil), "Observe": filter.Observe(nil, nil), "Log": filter.Log(nil, nil)} {
+	for name, b := range map[string]registry.Backend{"ReadOnly": filter.ReadOnly(nil),
+		"Observe": filter.Observe(nil, nil), "Log": filter.Log(nil, nil)} {
 		_, err := b.StatBlob(t.Context(), "a", digest.FromString("x"), nil)
 		require.ErrorIs(t, err, registry.ErrUnsupported, name)
 	}
-	for name, b := range map[string]registry.Backend{"Observe": filter.Observe(store, nil), "Log": filter.Log(store, nil)} {
+	for name, b := range map[string]registry.Backend{"Observe": filter.Observe(store, nil),
+		"Log": filter.Log(store, nil)} {
 		require.NoError(t, registrytest.RandomImage(1, 1, 10).Push(t.Context(), b, "a", "v1"), name)
 	}
 }
 
-// TestSubHides: whatever another registry says, a tenant does not hear its prefix, and the log does.
+// TestSubHides: whatever another registry says, a tenant does not hear its prefix, and the log
+// does.
 func TestSubHides(t *testing.T) {
 	answers := map[string]string{
 		"message":  `"message":"no access to /v2/tenants/acme/x"`,

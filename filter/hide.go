@@ -13,15 +13,16 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// hiding takes the prefix of [Sub] out of errors. The texts of a Backend may be anything, such as those of another registry.
+// hiding takes the prefix of [Sub] out of errors. The texts of a Backend may be anything, such as
+// those of another registry.
 type hiding struct{ prefix string }
 
 func (h hiding) intercept(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
 	return h.error(next(ctx), strings.TrimPrefix(op.Repository, h.prefix+"/"))
 }
 
-// error returns err, or if a client would read the prefix in it, an error of the same kind with the kind's own message and no detail. A name
-// that is not known is that of the repository here.
+// error returns err, or if a client would read the prefix in it, an error of the same kind with the
+// kind's own message and no detail. A name that is not known is that of the repository here.
 func (h hiding) error(err error, repo string) error {
 	var e *registry.Error
 	switch {
@@ -72,8 +73,8 @@ func text(detail any) string {
 	return string(b)
 }
 
-// body returns b with the prefix hidden in what its Read fails with. One that is read straight from its file is left as it is: no other
-// registry speaks from it.
+// body returns b with the prefix hidden in what its Read fails with. One that is read straight from
+// its file is left as it is: no other registry speaks from it.
 func (h hiding) body(b io.ReadSeekCloser) io.ReadSeekCloser {
 	if _, ok := b.(interface{ Source() (io.Reader, error) }); ok {
 		return b

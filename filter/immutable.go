@@ -15,8 +15,9 @@ import (
 
 // ImmutableOptions are the options of [Immutable].
 type ImmutableOptions struct {
-	// Protects returns which tags of a repository are immutable: a function of the name of the tag alone, or nil if none can be. Package
-	// glob makes one of patterns. Default: all tags of all repositories.
+	// Protects returns which tags of a repository are immutable: a function of the name of the tag
+	// alone, or nil if none can be. Package glob makes one of patterns. Default: all tags of all
+	// repositories.
 	Protects func(repo string) (protected func(tag string) bool)
 }
 
@@ -31,7 +32,8 @@ type ImmutableOptions struct {
 // with the same options. A b that knows no such conditions, such as a client, returns
 // ErrUnsupported.
 //
-// An attempt to move a tag ends with ErrTagExists, one to delete with ErrDenied; both name the tag. A nil b has no operations.
+// An attempt to move a tag ends with ErrTagExists, one to delete with ErrDenied; both name the tag.
+// A nil b has no operations.
 func Immutable(b registry.Backend, opts *ImmutableOptions) registry.Backend {
 	i := &immutable{b: orNone(b), protects: func(string) func(string) bool { return func(string) bool { return true } }}
 	if opts != nil && opts.Protects != nil {
@@ -69,7 +71,8 @@ func (i *immutable) deleting(repo string, opts *registry.DeleteOptions) *registr
 }
 
 // PutManifest implements [registry.Writer].
-func (i *immutable) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *registry.PutOptions) (registry.PutResult, error) {
+func (i *immutable) PutManifest(ctx context.Context, repo, mediaType string, content []byte,
+	opts *registry.PutOptions) (registry.PutResult, error) {
 	var o registry.PutOptions
 	if opts != nil {
 		o = *opts
@@ -101,12 +104,14 @@ func (i *immutable) DeleteBlob(ctx context.Context, repo string, d digest.Digest
 }
 
 // DeleteManifest implements [registry.Deleter]. A tag is told by its name.
-func (i *immutable) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *registry.DeleteOptions) error {
+func (i *immutable) DeleteManifest(ctx context.Context, repo string, ref reference.Ref,
+	opts *registry.DeleteOptions) error {
 	if ref.Tag == "" {
 		return i.b.DeleteManifest(ctx, repo, ref, i.deleting(repo, opts))
 	}
 	if protected := i.protects(repo); protected != nil && protected(ref.Tag) {
-		return registry.ErrDenied.WithMessage("the tag " + ref.Tag + " is immutable").WithDetail(map[string]string{"tag": ref.Tag})
+		return registry.ErrDenied.WithMessage("the tag " + ref.Tag +
+			" is immutable").WithDetail(map[string]string{"tag": ref.Tag})
 	}
 	return i.b.DeleteManifest(ctx, repo, ref, opts)
 }
@@ -117,7 +122,8 @@ func (i *immutable) DeleteRepository(ctx context.Context, repo string, opts *reg
 }
 
 // Restore implements [registry.Restorer].
-func (i *immutable) Restore(ctx context.Context, repo string, ref reference.Ref, opts *registry.RestoreOptions) (registry.RestoreResult, error) {
+func (i *immutable) Restore(ctx context.Context, repo string, ref reference.Ref,
+	opts *registry.RestoreOptions) (registry.RestoreResult, error) {
 	protected := i.protects(repo)
 	var o registry.RestoreOptions
 	if opts != nil {
@@ -137,13 +143,16 @@ func (i *immutable) Restore(ctx context.Context, repo string, ref reference.Ref,
 	return res, explain(err)
 }
 
-// The rest is as in b. It is written out, so that an operation that comes to Backend later is unsupported until somebody has thought of it here.
+// The rest is as in b. It is written out, so that an operation that comes to Backend later is
+// unsupported until somebody has thought of it here.
 
-func (i *immutable) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.OpenOptions) (*registry.Blob, error) {
+func (i *immutable) OpenBlob(ctx context.Context, repo string, d digest.Digest,
+	opts *registry.OpenOptions) (*registry.Blob, error) {
 	return i.b.OpenBlob(ctx, repo, d, opts)
 }
 
-func (i *immutable) StatBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.StatOptions) (ocispec.Descriptor, error) {
+func (i *immutable) StatBlob(ctx context.Context, repo string, d digest.Digest,
+	opts *registry.StatOptions) (ocispec.Descriptor, error) {
 	return i.b.StatBlob(ctx, repo, d, opts)
 }
 
@@ -151,19 +160,23 @@ func (i *immutable) GetManifest(ctx context.Context, repo string, ref reference.
 	return i.b.GetManifest(ctx, repo, ref)
 }
 
-func (i *immutable) StatManifest(ctx context.Context, repo string, ref reference.Ref, opts *registry.StatOptions) (ocispec.Descriptor, error) {
+func (i *immutable) StatManifest(ctx context.Context, repo string, ref reference.Ref,
+	opts *registry.StatOptions) (ocispec.Descriptor, error) {
 	return i.b.StatManifest(ctx, repo, ref, opts)
 }
 
-func (i *immutable) CreateUpload(ctx context.Context, repo string, opts *registry.UploadOptions) (registry.Upload, error) {
+func (i *immutable) CreateUpload(ctx context.Context, repo string, opts *registry.UploadOptions) (registry.Upload,
+	error) {
 	return i.b.CreateUpload(ctx, repo, opts)
 }
 
-func (i *immutable) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload, error) {
+func (i *immutable) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload,
+	error) {
 	return i.b.ResumeUpload(ctx, repo, id, opts)
 }
 
-func (i *immutable) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.MountOptions) (ocispec.Descriptor, error) {
+func (i *immutable) MountBlob(ctx context.Context, repo string, d digest.Digest,
+	opts *registry.MountOptions) (ocispec.Descriptor, error) {
 	return i.b.MountBlob(ctx, repo, d, opts)
 }
 
@@ -175,10 +188,12 @@ func (i *immutable) Tags(ctx context.Context, repo string, opts *registry.ListOp
 	return i.b.Tags(ctx, repo, opts)
 }
 
-func (i *immutable) Referrers(ctx context.Context, repo string, d digest.Digest, opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
+func (i *immutable) Referrers(ctx context.Context, repo string, d digest.Digest,
+	opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	return i.b.Referrers(ctx, repo, d, opts)
 }
 
-func (i *immutable) History(ctx context.Context, repo string, opts *registry.HistoryOptions) iter.Seq2[registry.HistoryEntry, error] {
+func (i *immutable) History(ctx context.Context, repo string,
+	opts *registry.HistoryOptions) iter.Seq2[registry.HistoryEntry, error] {
 	return i.b.History(ctx, repo, opts)
 }

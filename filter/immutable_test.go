@@ -38,14 +38,16 @@ func stores(t *testing.T, n int) (all []registry.Backend) {
 	return all
 }
 
-// TestImmutable: what is not protected is as without the filter, conditions of the caller's own included.
+// TestImmutable: what is not protected is as without the filter, conditions of the caller's own
+// included.
 func TestImmutable(t *testing.T) {
 	kit(t, func(t *testing.T, b registry.Backend) registry.Backend {
 		return immutable(t, b, "**:release-*", "never/**")
 	}, registrytest.Options{})
 }
 
-// TestImmutableTags: a protected tag is set once, by whatever means, and what it reaches is not deleted.
+// TestImmutableTags: a protected tag is set once, by whatever means, and what it reaches is not
+// deleted.
 func TestImmutableTags(t *testing.T) {
 	below := stores(t, 1)[0]
 	b := immutable(t, below, "apps/*:v*", "!apps/*:v0*", "!apps/scratch")
@@ -78,7 +80,8 @@ func TestImmutableTags(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, index.Manifest, m.Content)
 
-	// Who has the backend below may do it, and undo it; a restore through the filter moves no protected tag.
+	// Who has the backend below may do it, and undo it; a restore through the filter moves no
+	// protected tag.
 	require.NoError(t, other.Push(ctx, below, "apps/a", "v1"))
 	_, err = b.Restore(ctx, "apps/a", reference.Ref{Tag: "v1"}, nil)
 	require.ErrorIs(t, err, registry.ErrTagExists)
@@ -107,10 +110,12 @@ func TestImmutableLeavesSubject(t *testing.T) {
 
 	// Whoever wants to keep both sets a protected tag on the subject.
 	require.NoError(t, subject.Push(ctx, b, "a", "v0"))
-	require.ErrorIs(t, b.DeleteManifest(ctx, "a", reference.Ref{Digest: subject.Descriptor.Digest}, nil), registry.ErrDenied)
+	require.ErrorIs(t, b.DeleteManifest(ctx, "a", reference.Ref{Digest: subject.Descriptor.Digest}, nil),
+		registry.ErrDenied)
 }
 
-// TestImmutableRace: of 100 that set a protected tag on two replicas, each behind a filter of its own, exactly one does.
+// TestImmutableRace: of 100 that set a protected tag on two replicas, each behind a filter of its
+// own, exactly one does.
 func TestImmutableRace(t *testing.T) {
 	var replicas []registry.Backend
 	for _, s := range stores(t, 2) {
@@ -135,7 +140,8 @@ func TestImmutableRace(t *testing.T) {
 	require.Equal(t, 1, won)
 }
 
-// TestImmutableClient: a backend to which the conditions cannot be told changes nothing that is protected.
+// TestImmutableClient: a backend to which the conditions cannot be told changes nothing that is
+// protected.
 func TestImmutableClient(t *testing.T) {
 	s := registrytest.NewServer(t, nil)
 	c, err := client.New(s.URL, nil)
@@ -143,7 +149,8 @@ func TestImmutableClient(t *testing.T) {
 	b := immutable(t, c, "a:v*")
 	require.ErrorIs(t, registrytest.Index().Push(t.Context(), b, "a", "v1"), registry.ErrUnsupported)
 	require.NoError(t, registrytest.Index().Push(t.Context(), b, "a", "latest"))
-	require.ErrorIs(t, b.DeleteManifest(t.Context(), "a", reference.Ref{Digest: registrytest.Index().Descriptor.Digest}, nil), registry.ErrUnsupported)
+	require.ErrorIs(t, b.DeleteManifest(t.Context(), "a", reference.Ref{Digest: registrytest.Index().Descriptor.Digest},
+		nil), registry.ErrUnsupported)
 	require.NoError(t, b.DeleteManifest(t.Context(), "a", reference.Ref{Tag: "latest"}, nil))
 }
 
@@ -155,7 +162,8 @@ func TestImmutableAll(t *testing.T) {
 	require.ErrorIs(t, filter.Immutable(nil, nil).DeleteRepository(t.Context(), "a", nil), registry.ErrUnsupported)
 }
 
-// TestSwitch: writes are refused with the message while it is on, by whatever shares it, and begun uploads go on afterwards.
+// TestSwitch: writes are refused with the message while it is on, by whatever shares it, and begun
+// uploads go on afterwards.
 func TestSwitch(t *testing.T) {
 	var sw filter.Switch
 	store := registrytest.NewStore(t)
@@ -170,7 +178,8 @@ func TestSwitch(t *testing.T) {
 		require.True(t, on)
 		for _, b := range []registry.Backend{one, two} {
 			for _, err := range []error{
-				img.Push(ctx, b, "b", "v1"), b.DeleteManifest(ctx, "a", reference.Ref{Tag: "v1"}, nil), b.DeleteRepository(ctx, "a", nil),
+				img.Push(ctx, b, "b", "v1"), b.DeleteManifest(ctx, "a", reference.Ref{Tag: "v1"}, nil),
+				b.DeleteRepository(ctx, "a", nil),
 				u.Cancel(ctx), func() error { _, err := b.Restore(ctx, "a", reference.Ref{}, nil); return err }(),
 			} {
 				var e *registry.Error

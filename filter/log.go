@@ -9,9 +9,10 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// Log returns b, and logs each operation as it ends: at level Info if it went well, Warn if it was refused, and Error if
-// it failed for a reason that is no client's. Ids of uploads are not logged, since who knows one may be taken for its owner.
-// A nil logger logs nothing; a nil b has no operations.
+// Log returns b, and logs each operation as it ends: at level Info if it went well, Warn if it was
+// refused, and Error if it failed for a reason that is no client's. Ids of uploads are not logged,
+// since who knows one may be taken for its owner. A nil logger logs nothing; a nil b has no
+// operations.
 func Log(b registry.Backend, logger *slog.Logger) registry.Backend {
 	if logger == nil {
 		return Observe(b, nil)

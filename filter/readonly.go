@@ -7,8 +7,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// ReadOnly returns b without its writes and deletes. They return ErrUnsupported, as does any operation of which it is not known that
-// it only reads. A nil b has no operations.
+// ReadOnly returns b without its writes and deletes. They return ErrUnsupported, as does any
+// operation of which it is not known that it only reads. A nil b has no operations.
 func ReadOnly(b registry.Backend) registry.Backend { return registry.Intercept(orNone(b), readOnly) }
 
 // orNone returns b, or a Backend that can do nothing if b is nil.
@@ -29,13 +29,16 @@ func readOnly(ctx context.Context, op *registry.Op, next func(context.Context) e
 	return next(ctx)
 }
 
-// Switch makes registries read-only, and writable again, while they run. The zero Switch is off: writes pass. Its method ReadOnly puts it in
-// front of a Backend; any number may share it. It is safe for concurrent use, and is that of one process: replicas have one each.
+// Switch makes registries read-only, and writable again, while they run. The zero Switch is off:
+// writes pass. Its method ReadOnly puts it in front of a Backend; any number may share it. It is
+// safe for concurrent use, and is that of one process: replicas have one each.
 type Switch struct{ message atomic.Pointer[string] }
 
-// On refuses all writes and deletes that begin from now on, as [ReadOnly] does, and lets those in flight come to their end; but an upload
-// takes a request or two more than it has made by then, which are refused as well. Clients are answered 405 UNSUPPORTED with the message, or
-// with one of this package if it is "". They show it at once; after a 503, some try again first, and some show no message.
+// On refuses all writes and deletes that begin from now on, as [ReadOnly] does, and lets those in
+// flight come to their end; but an upload takes a request or two more than it has made by then,
+// which are refused as well. Clients are answered 405 UNSUPPORTED with the message, or with one of
+// this package if it is "". They show it at once; after a 503, some try again first, and some show
+// no message.
 func (s *Switch) On(message string) {
 	if message == "" {
 		message = readOnlyMessage
@@ -56,7 +59,8 @@ func (s *Switch) Get() (message string, on bool) {
 
 // ReadOnly returns b, which is read-only while the Switch is on. A nil b has no operations.
 func (s *Switch) ReadOnly(b registry.Backend) registry.Backend {
-	return registry.Intercept(orNone(b), func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
+	return registry.Intercept(orNone(b), func(ctx context.Context, op *registry.Op,
+		next func(context.Context) error) error {
 		if message, on := s.Get(); on && op.Write() {
 			return registry.ErrUnsupported.WithMessage(message)
 		}

@@ -22,9 +22,10 @@ type sub struct {
 	hiding hiding
 }
 
-// Sub returns the repositories of b whose names begin with prefix and a slash, under what follows in their names: one tenant of
-// many, who sees nothing of the others. The repository prefix itself is not among them. Mounts take from below the prefix only. Uploads
-// remain those of b: their ids are the same. What errors of b say of names that begin with prefix is in their causes only.
+// Sub returns the repositories of b whose names begin with prefix and a slash, under what follows
+// in their names: one tenant of many, who sees nothing of the others. The repository prefix itself
+// is not among them. Mounts take from below the prefix only. Uploads remain those of b: their ids
+// are the same. What errors of b say of names that begin with prefix is in their causes only.
 //
 // It fails if prefix is no name of a repository, or too long for one to have a name below it.
 func Sub(b registry.Backend, prefix string) (registry.Backend, error) {
@@ -81,7 +82,8 @@ func listed[T any](s *sub, repo string, f func(repo string) iter.Seq2[T, error])
 // nothing is the result of what returns only an error.
 type nothing = struct{}
 
-func (s *sub) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.OpenOptions) (*registry.Blob, error) {
+func (s *sub) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.OpenOptions) (*registry.Blob,
+	error) {
 	return within(s, repo, func(repo string) (*registry.Blob, error) {
 		blob, err := s.b.OpenBlob(ctx, repo, d, opts)
 		if err == nil {
@@ -91,7 +93,8 @@ func (s *sub) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *
 	})
 }
 
-func (s *sub) StatBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.StatOptions) (ocispec.Descriptor, error) {
+func (s *sub) StatBlob(ctx context.Context, repo string, d digest.Digest,
+	opts *registry.StatOptions) (ocispec.Descriptor, error) {
 	return within(s, repo, func(repo string) (ocispec.Descriptor, error) { return s.b.StatBlob(ctx, repo, d, opts) })
 }
 
@@ -99,7 +102,8 @@ func (s *sub) GetManifest(ctx context.Context, repo string, ref reference.Ref) (
 	return within(s, repo, func(repo string) (*registry.Manifest, error) { return s.b.GetManifest(ctx, repo, ref) })
 }
 
-func (s *sub) StatManifest(ctx context.Context, repo string, ref reference.Ref, opts *registry.StatOptions) (ocispec.Descriptor, error) {
+func (s *sub) StatManifest(ctx context.Context, repo string, ref reference.Ref,
+	opts *registry.StatOptions) (ocispec.Descriptor, error) {
 	return within(s, repo, func(repo string) (ocispec.Descriptor, error) { return s.b.StatManifest(ctx, repo, ref, opts) })
 }
 
@@ -107,11 +111,13 @@ func (s *sub) CreateUpload(ctx context.Context, repo string, opts *registry.Uplo
 	return within(s, repo, func(repo string) (registry.Upload, error) { return s.b.CreateUpload(ctx, repo, opts) })
 }
 
-func (s *sub) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload, error) {
+func (s *sub) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload,
+	error) {
 	return within(s, repo, func(repo string) (registry.Upload, error) { return s.b.ResumeUpload(ctx, repo, id, opts) })
 }
 
-func (s *sub) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.MountOptions) (ocispec.Descriptor, error) {
+func (s *sub) MountBlob(ctx context.Context, repo string, d digest.Digest,
+	opts *registry.MountOptions) (ocispec.Descriptor, error) {
 	var o registry.MountOptions
 	if opts != nil {
 		o = *opts
@@ -144,7 +150,8 @@ func (s *sub) MountBlob(ctx context.Context, repo string, d digest.Digest, opts 
 	return within(s, repo, func(repo string) (ocispec.Descriptor, error) { return s.b.MountBlob(ctx, repo, d, &o) })
 }
 
-func (s *sub) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *registry.PutOptions) (registry.PutResult, error) {
+func (s *sub) PutManifest(ctx context.Context, repo, mediaType string, content []byte,
+	opts *registry.PutOptions) (registry.PutResult, error) {
 	return within(s, repo, func(repo string) (registry.PutResult, error) {
 		return s.b.PutManifest(ctx, repo, mediaType, content, opts)
 	})
@@ -156,16 +163,23 @@ func (s *sub) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts
 }
 
 func (s *sub) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *registry.DeleteOptions) error {
-	_, err := within(s, repo, func(repo string) (nothing, error) { return nothing{}, s.b.DeleteManifest(ctx, repo, ref, opts) })
+	_, err := within(s, repo, func(repo string) (nothing, error) {
+		return nothing{},
+			s.b.DeleteManifest(ctx, repo, ref, opts)
+	})
 	return err
 }
 
 func (s *sub) DeleteRepository(ctx context.Context, repo string, opts *registry.DeleteOptions) error {
-	_, err := within(s, repo, func(repo string) (nothing, error) { return nothing{}, s.b.DeleteRepository(ctx, repo, opts) })
+	_, err := within(s, repo, func(repo string) (nothing, error) {
+		return nothing{},
+			s.b.DeleteRepository(ctx, repo, opts)
+	})
 	return err
 }
 
-// Repositories yields the names below the prefix. These are in one piece in the list of b, whose part before it is left out.
+// Repositories yields the names below the prefix. These are in one piece in the list of b, whose
+// part before it is left out.
 func (s *sub) Repositories(ctx context.Context, opts *registry.ListOptions) iter.Seq2[string, error] {
 	var o registry.ListOptions
 	if opts != nil {
@@ -192,8 +206,9 @@ func (s *sub) Repositories(ctx context.Context, opts *registry.ListOptions) iter
 	}
 }
 
-// after is the After of the list of b for the one here. It is a name that a repository could have, as some backends ask for one: for the
-// start, the last that comes before prefix, "tenant.zzz…" for "tenant/".
+// after is the After of the list of b for the one here. It is a name that a repository could have,
+// as some backends ask for one: for the start, the last that comes before prefix, "tenant.zzz…" for
+// "tenant/".
 func (s *sub) after(after string) string {
 	if after == "" {
 		after = strings.TrimSuffix(s.prefix, "/") + "." + strings.Repeat("z", reference.MaxNameLength)
@@ -207,14 +222,23 @@ func (s *sub) Tags(ctx context.Context, repo string, opts *registry.ListOptions)
 	return listed(s, repo, func(repo string) iter.Seq2[string, error] { return s.b.Tags(ctx, repo, opts) })
 }
 
-func (s *sub) Referrers(ctx context.Context, repo string, d digest.Digest, opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
-	return listed(s, repo, func(repo string) iter.Seq2[ocispec.Descriptor, error] { return s.b.Referrers(ctx, repo, d, opts) })
+func (s *sub) Referrers(ctx context.Context, repo string, d digest.Digest,
+	opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
+	return listed(s, repo, func(repo string) iter.Seq2[ocispec.Descriptor,
+		error] {
+		return s.b.Referrers(ctx, repo, d, opts)
+	})
 }
 
-func (s *sub) History(ctx context.Context, repo string, opts *registry.HistoryOptions) iter.Seq2[registry.HistoryEntry, error] {
-	return listed(s, repo, func(repo string) iter.Seq2[registry.HistoryEntry, error] { return s.b.History(ctx, repo, opts) })
+func (s *sub) History(ctx context.Context, repo string,
+	opts *registry.HistoryOptions) iter.Seq2[registry.HistoryEntry, error] {
+	return listed(s, repo, func(repo string) iter.Seq2[registry.HistoryEntry,
+		error] {
+		return s.b.History(ctx, repo, opts)
+	})
 }
 
-func (s *sub) Restore(ctx context.Context, repo string, ref reference.Ref, opts *registry.RestoreOptions) (registry.RestoreResult, error) {
+func (s *sub) Restore(ctx context.Context, repo string, ref reference.Ref,
+	opts *registry.RestoreOptions) (registry.RestoreResult, error) {
 	return within(s, repo, func(repo string) (registry.RestoreResult, error) { return s.b.Restore(ctx, repo, ref, opts) })
 }

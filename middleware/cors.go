@@ -104,7 +104,8 @@ func (c *cors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // preflight reports whether a browser asks if a page may send a request.
 func preflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" &&
+		r.Header.Get("Access-Control-Request-Method") != ""
 }
 
 // allowed returns the value of Access-Control-Allow-Origin; "" if the request is not that of an

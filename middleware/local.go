@@ -29,6 +29,7 @@ func LocalHost(next http.Handler, names ...string) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		wire.Refuse(w, r, http.StatusForbidden, "DENIED", fmt.Sprintf("no registry is served under the host name %.300q", r.Host))
+		wire.Refuse(w, r, http.StatusForbidden, "DENIED", fmt.Sprintf("no registry is served under the host name %.300q",
+			r.Host))
 	})
 }

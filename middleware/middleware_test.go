@@ -73,15 +73,18 @@ func TestLocalHostForeignNameRefused(t *testing.T) {
 		require.Equal(t, http.StatusOK, send(h, "GET", "/v2/_catalog", "Host: "+host).StatusCode, host)
 	}
 	for _, host := range []string{
-		"evil.example:5000", "evil.example", "localhost.evil.example:5000", "127.0.0.1.evil.example", "a.registry.example", "192.0.2.2", "0.0.0.0:5000",
+		"evil.example:5000", "evil.example", "localhost.evil.example:5000", "127.0.0.1.evil.example", "a.registry.example",
+		"192.0.2.2", "0.0.0.0:5000",
 		"[::]:5000", ":5000", "", "localhost:5000:5000", "evil.example\"", strings.Repeat("a", 5000),
 	} {
-		for _, request := range []string{"GET /v2/_catalog", "PUT /v2/app/manifests/v1", "DELETE /v2/app/manifests/v1", "OPTIONS /v2/", "GET /"} {
+		for _, request := range []string{"GET /v2/_catalog", "PUT /v2/app/manifests/v1", "DELETE /v2/app/manifests/v1",
+			"OPTIONS /v2/", "GET /"} {
 			method, path, _ := strings.Cut(request, " ")
 			requireRefused(t, send(h, method, path, "Host: "+host), "%s with %s", request, host)
 		}
 	}
-	require.Equal(t, http.StatusOK, send(h, "GET", "/v2/app/manifests/v1", "Host: localhost").StatusCode, "it is still there")
+	require.Equal(t, http.StatusOK, send(h, "GET", "/v2/app/manifests/v1", "Host: localhost").StatusCode,
+		"it is still there")
 }
 
 func TestSameOriginForeignPageCannotWrite(t *testing.T) {
@@ -89,17 +92,22 @@ func TestSameOriginForeignPageCannotWrite(t *testing.T) {
 	require.NoError(t, err)
 	const host = "Host: 127.0.0.1:5000"
 	foreign := [][]string{
-		{"Sec-Fetch-Site: cross-site", "Origin: https://evil.example"}, {"Sec-Fetch-Site: cross-site"}, {"Sec-Fetch-Site: same-site", "Origin: http://127.0.0.1:8080"},
-		{"Origin: https://evil.example"}, {"Origin: null"}, {"Origin: http://127.0.0.1:8080"}, {"Origin: http://localhost:5000"},
+		{"Sec-Fetch-Site: cross-site", "Origin: https://evil.example"}, {"Sec-Fetch-Site: cross-site"},
+		{"Sec-Fetch-Site: same-site", "Origin: http://127.0.0.1:8080"},
+		{"Origin: https://evil.example"}, {"Origin: null"}, {"Origin: http://127.0.0.1:8080"},
+		{"Origin: http://localhost:5000"},
 		{"Origin: http://localhost:3001"}, {"Origin: https://ui.example.evil.example"}, {"Sec-Fetch-Site: something-new"},
 	}
 	own := [][]string{
-		nil, {"Sec-Fetch-Site: none"}, {"Sec-Fetch-Site: same-origin", "Origin: http://127.0.0.1:5000"}, {"Origin: http://127.0.0.1:5000"},
-		{"Origin: https://ui.example"}, {"Sec-Fetch-Site: cross-site", "Origin: https://ui.example"}, {"Sec-Fetch-Site: same-site", "Origin: http://localhost:3000"},
+		nil, {"Sec-Fetch-Site: none"}, {"Sec-Fetch-Site: same-origin", "Origin: http://127.0.0.1:5000"},
+		{"Origin: http://127.0.0.1:5000"},
+		{"Origin: https://ui.example"}, {"Sec-Fetch-Site: cross-site", "Origin: https://ui.example"},
+		{"Sec-Fetch-Site: same-site", "Origin: http://localhost:3000"},
 	}
 	for _, headers := range foreign {
 		for _, request := range []string{
-			"POST /v2/app/blobs/uploads/", "PUT /v2/app/manifests/v1", "PATCH /v2/app/blobs/uploads/x", "DELETE /v2/app/manifests/v1", "LINK /v2/",
+			"POST /v2/app/blobs/uploads/", "PUT /v2/app/manifests/v1", "PATCH /v2/app/blobs/uploads/x",
+			"DELETE /v2/app/manifests/v1", "LINK /v2/",
 		} {
 			method, path, _ := strings.Cut(request, " ")
 			requireRefused(t, send(h, method, path, append(headers, host)...), "%s with %s", request, headers)
@@ -109,13 +117,15 @@ func TestSameOriginForeignPageCannotWrite(t *testing.T) {
 		require.Empty(t, res.Header.Get("Access-Control-Allow-Origin"), "and browsers hide them")
 	}
 	for _, headers := range own {
-		require.Equal(t, http.StatusAccepted, send(h, "POST", "/v2/app/blobs/uploads/", append(headers, host)...).StatusCode, headers)
+		require.Equal(t, http.StatusAccepted, send(h, "POST", "/v2/app/blobs/uploads/",
+			append(headers, host)...).StatusCode, headers)
 	}
 }
 
 func TestOriginsInvalidRefused(t *testing.T) {
 	for _, origin := range []string{
-		"", "null", "ui.example", "//ui.example", "https://", "https://ui.example/", "https://ui.example/a", "https://ui.example?", "https://ui.example#a",
+		"", "null", "ui.example", "//ui.example", "https://", "https://ui.example/", "https://ui.example/a",
+		"https://ui.example?", "https://ui.example#a",
 		"https://ann@ui.example", "https://ui.example ", "mailto:ann", "https://*.example", "https://*:443",
 	} {
 		_, err := middleware.SameOrigin(http.NotFoundHandler(), origin)
@@ -166,7 +176,8 @@ func TestCORSPages(t *testing.T) {
 		exposed := strings.Split(res.Header.Get("Access-Control-Expose-Headers"), ", ")
 		for name := range res.Header {
 			switch {
-			case strings.HasPrefix(name, "Access-Control-"), name == "Vary", name == "X-Content-Type-Options", name == "Content-Security-Policy":
+			case strings.HasPrefix(name, "Access-Control-"), name == "Vary", name == "X-Content-Type-Options",
+				name == "Content-Security-Policy":
 			case name == "Cache-Control", name == "Content-Type", name == "Last-Modified": // pages may read these anyway
 			default:
 				found := false
@@ -176,7 +187,8 @@ func TestCORSPages(t *testing.T) {
 				require.True(t, found, "%s of %+v cannot be read", name, c)
 			}
 		}
-		for _, origin := range []string{"", "https://evil.example", "null", "https://ui.example.evil.example", "http://ui.example", "https://ui.example:444"} {
+		for _, origin := range []string{"", "https://evil.example", "null", "https://ui.example.evil.example",
+			"http://ui.example", "https://ui.example:444"} {
 			res := send(h, c.method, c.path, "Origin: "+origin, c.login)
 			require.Equal(t, c.status, res.StatusCode)
 			require.Empty(t, res.Header["Access-Control-Allow-Origin"], origin)
@@ -194,10 +206,14 @@ func named(_ context.Context, who auth.Identity, _ []auth.Access) error {
 }
 
 func TestCORSPreflight(t *testing.T) {
-	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Error(w, "came through", http.StatusTeapot) })
+	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "came through",
+			http.StatusTeapot)
+	})
 	h, err := middleware.CORS(next, &middleware.CORSOptions{Origins: []string{"https://ui.example"}})
 	require.NoError(t, err)
-	preflight := []string{"Origin: https://ui.example", "Access-Control-Request-Method: PATCH", "Access-Control-Request-Headers: authorization,content-range"}
+	preflight := []string{"Origin: https://ui.example", "Access-Control-Request-Method: PATCH",
+		"Access-Control-Request-Headers: authorization,content-range"}
 	res := send(h, "OPTIONS", "/v2/app/blobs/uploads/x", preflight...)
 	require.Equal(t, http.StatusNoContent, res.StatusCode)
 	require.Equal(t, "https://ui.example", res.Header.Get("Access-Control-Allow-Origin"))
@@ -206,7 +222,8 @@ func TestCORSPreflight(t *testing.T) {
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
 		require.Contains(t, strings.Split(res.Header.Get("Access-Control-Allow-Methods"), ", "), method)
 	}
-	for _, name := range []string{"Authorization", "Accept", "Content-Type", "Content-Range", "Range", "If-Match", "If-None-Match"} {
+	for _, name := range []string{"Authorization", "Accept", "Content-Type", "Content-Range", "Range", "If-Match",
+		"If-None-Match"} {
 		require.Contains(t, strings.Split(res.Header.Get("Access-Control-Allow-Headers"), ", "), name)
 	}
 
@@ -216,7 +233,8 @@ func TestCORSPreflight(t *testing.T) {
 	for name := range res.Header {
 		require.False(t, strings.HasPrefix(name, "Access-Control-"), name)
 	}
-	require.Equal(t, http.StatusTeapot, send(h, "OPTIONS", "/v2/", "Origin: https://ui.example").StatusCode, "that is none")
+	require.Equal(t, http.StatusTeapot, send(h, "OPTIONS", "/v2/", "Origin: https://ui.example").StatusCode,
+		"that is none")
 	require.Equal(t, http.StatusTeapot, send(h, "OPTIONS", "/v2/", preflight[1]).StatusCode, "nor that")
 }
 
@@ -226,12 +244,16 @@ func TestCORSOptions(t *testing.T) {
 		require.NoError(t, err)
 		return send(h, "OPTIONS", "/v2/", "Origin: "+origin, "Access-Control-Request-Method: GET").Header
 	}
-	require.Equal(t, "*", header(&middleware.CORSOptions{Origins: []string{"*"}}, "https://any.example").Get("Access-Control-Allow-Origin"))
-	require.Equal(t, "*", header(&middleware.CORSOptions{Origins: []string{"*"}}, "null").Get("Access-Control-Allow-Origin"))
-	with := header(&middleware.CORSOptions{Origins: []string{"https://ui.example"}, Credentials: true, MaxAge: time.Hour}, "https://ui.example")
+	require.Equal(t, "*", header(&middleware.CORSOptions{Origins: []string{"*"}},
+		"https://any.example").Get("Access-Control-Allow-Origin"))
+	require.Equal(t, "*", header(&middleware.CORSOptions{Origins: []string{"*"}},
+		"null").Get("Access-Control-Allow-Origin"))
+	with := header(&middleware.CORSOptions{Origins: []string{"https://ui.example"}, Credentials: true,
+		MaxAge: time.Hour}, "https://ui.example")
 	require.Equal(t, "true", with.Get("Access-Control-Allow-Credentials"))
 	require.Equal(t, "3600", with.Get("Access-Control-Max-Age"))
-	require.Equal(t, "0", header(&middleware.CORSOptions{Origins: []string{"https://ui.example"}, MaxAge: -1}, "https://ui.example").Get("Access-Control-Max-Age"))
+	require.Equal(t, "0", header(&middleware.CORSOptions{Origins: []string{"https://ui.example"}, MaxAge: -1},
+		"https://ui.example").Get("Access-Control-Max-Age"))
 	require.Empty(t, header(nil, "https://ui.example").Get("Access-Control-Allow-Origin"))
 }
 

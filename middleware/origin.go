@@ -43,7 +43,8 @@ func sameOrigin(protection *http.CrossOriginProtection, next http.Handler) http.
 // parseOrigin returns an origin as browsers write it: in lower case, without a default port.
 func parseOrigin(s string) (string, error) {
 	u, err := url.Parse(strings.ToLower(s))
-	if err != nil || u.Scheme == "" || u.Hostname() == "" || u.User != nil || strings.Contains(u.Host, "*") || u.Scheme+"://"+u.Host != u.String() {
+	if err != nil || u.Scheme == "" || u.Hostname() == "" || u.User != nil || strings.Contains(u.Host, "*") ||
+		u.Scheme+"://"+u.Host != u.String() {
 		return "", fmt.Errorf("middleware: %q is not an origin such as https://ui.example or http://localhost:3000", s)
 	}
 	if port := u.Port(); port == "443" && u.Scheme == "https" || port == "80" && u.Scheme == "http" || port == "" {

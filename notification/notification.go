@@ -1,5 +1,6 @@
-// Package notification holds what a registry says of what happened in it, and the interface of those who want to hear it.
-// Sinks that queue, store or send events are its subpackages, or the host's.
+// Package notification holds what a registry says of what happened in it, and the interface of
+// those who want to hear it. Sinks that queue, store or send events are its subpackages, or the
+// host's.
 package notification
 
 import (
@@ -13,7 +14,8 @@ import (
 type Action string
 
 const (
-	// Push: a blob was committed, or a manifest was put (once for the manifest and each tag together).
+	// Push: a blob was committed, or a manifest was put (once for the manifest and each tag
+	// together).
 	Push Action = "push"
 	// Pull: a manifest or blob was read. HEAD is no pull.
 	Pull Action = "pull"
@@ -59,8 +61,9 @@ type Request struct {
 
 // Sink hears of events.
 type Sink interface {
-	// Notify is called once for each event, after it has happened and before the client is answered, by many goroutines at
-	// once. It should return quickly. An error is logged and changes nothing else.
+	// Notify is called once for each event, after it has happened and before the client is
+	// answered, by many goroutines at once. It should return quickly. An error is logged and
+	// changes nothing else.
 	Notify(ctx context.Context, event Event) error
 }
 

@@ -8,9 +8,9 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// CheckDigest tells whether s is a digest of one of the algorithms that the specification registers: "sha256:" and 64
-// or "sha512:" and 128 lower-case hexadecimal digits. The error wraps [ErrDigest], and [ErrDigestUnsupported] if s is a
-// well-formed digest of another algorithm.
+// CheckDigest tells whether s is a digest of one of the algorithms that the specification
+// registers: "sha256:" and 64 or "sha512:" and 128 lower-case hexadecimal digits. The error wraps
+// [ErrDigest], and [ErrDigestUnsupported] if s is a well-formed digest of another algorithm.
 func CheckDigest(s string) error {
 	algorithm, encoded, found := strings.Cut(s, ":")
 	if !found {
@@ -44,8 +44,8 @@ func ParseDigest(s string) (digest.Digest, error) {
 	return digest.Digest(s), nil
 }
 
-// checkForeign returns the error for a digest of an algorithm that is not supported. Which error depends on whether s
-// follows the grammar of digests in the image specification:
+// checkForeign returns the error for a digest of an algorithm that is not supported. Which error
+// depends on whether s follows the grammar of digests in the image specification:
 //
 //	[a-z0-9]+([.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+
 func checkForeign(s, algorithm, encoded string) error {

@@ -14,16 +14,16 @@ var (
 	ErrTag = errors.New("invalid tag")
 	// ErrDigest: the text is not a digest that a registry of this module can hold.
 	ErrDigest = errors.New("invalid digest")
-	// ErrDigestUnsupported: the text is a well-formed digest of an algorithm other than sha256 and sha512.
-	// It wraps ErrDigest.
+	// ErrDigestUnsupported: the text is a well-formed digest of an algorithm other than sha256 and
+	// sha512. It wraps ErrDigest.
 	ErrDigestUnsupported = fmt.Errorf("%w: unsupported algorithm", ErrDigest)
 )
 
 // maxQuoted is how many bytes of input a message repeats.
 const maxQuoted = 64
 
-// Quote returns s as a Go string literal of printable ASCII, for use in messages. Of a longer s it quotes the first
-// 64 bytes and appends "...", so the result is short whatever s is.
+// Quote returns s as a Go string literal of printable ASCII, for use in messages. Of a longer s it
+// quotes the first 64 bytes and appends "...", so the result is short whatever s is.
 func Quote(s string) string {
 	if len(s) > maxQuoted {
 		return strconv.QuoteToASCII(s[:maxQuoted]) + "..."

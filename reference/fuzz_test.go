@@ -14,16 +14,19 @@ import (
 
 // FuzzName compares CheckName with distribution/reference.
 func FuzzName(f *testing.F) {
-	for _, s := range []string{"", "a", "library/busybox", "a/b/c", "a.b", "a..b", "a_b", "a__b", "a___b", "a-_b", "a---b", "a--",
-		"A/b", "a/B", "a//b", "/a", "a/", "../a", "host:5000/a", "[::1]/a", "example.com/a", "localhost/a", "a\n", "ä", long, long + "a"} {
+	for _, s := range []string{"", "a", "library/busybox", "a/b/c", "a.b", "a..b", "a_b", "a__b", "a___b", "a-_b",
+		"a---b", "a--",
+		"A/b", "a/B", "a//b", "/a", "a/", "../a", "host:5000/a", "[::1]/a", "example.com/a", "localhost/a", "a\n", "ä",
+		long, long + "a"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
 		err := reference.CheckName(name)
 
-		// WithName takes a first component for the host of a registry if it looks like one, and is then laxer
-		// with it: upper case, a port, an IPv6 address. Nor does it count that component. Behind a host every
-		// component is one of the name, so there the two rules are the same.
+		// WithName takes a first component for the host of a registry if it looks like one, and is
+		// then laxer with it: upper case, a port, an IPv6 address. Nor does it count that
+		// component. Behind a host every component is one of the name, so there the two rules are
+		// the same.
 		_, want := distribution.WithName("registry.example/" + name)
 		require.Equal(t, want == nil, err == nil, "%q: got %v, want %v", name, err, want)
 
@@ -39,7 +42,8 @@ func FuzzName(f *testing.F) {
 
 // FuzzTag compares CheckTag with distribution/reference; the two rules are the same.
 func FuzzTag(f *testing.F) {
-	for _, s := range []string{"", "latest", "_", ".", "-a", "v1.0", "a/b", "a:b", "a+b", "A\n", "é", long[:128], long[:129]} {
+	for _, s := range []string{"", "latest", "_", ".", "-a", "v1.0", "a/b", "a:b", "a+b", "A\n", "é", long[:128],
+		long[:129]} {
 		f.Add(s)
 	}
 	named, err := distribution.WithName("a")
@@ -56,8 +60,10 @@ func FuzzTag(f *testing.F) {
 
 // FuzzDigest compares ParseDigest with go-digest.
 func FuzzDigest(f *testing.F) {
-	for _, s := range []string{"", ":", "sha256", "sha256:", "sha256:" + hex64, "sha512:" + hex128, "sha384:" + hex64 + hex64[:32], "sha384:0",
-		"sha256:" + hex128, "sha256:A" + hex64[1:], "SHA256:" + hex64, "md5:0", "md5:0\n", "blake3:" + hex64, "a+b.c_d-e:Z=_-", "a+:0", "a:b:c"} {
+	for _, s := range []string{"", ":", "sha256", "sha256:", "sha256:" + hex64, "sha512:" + hex128,
+		"sha384:" + hex64 + hex64[:32], "sha384:0",
+		"sha256:" + hex128, "sha256:A" + hex64[1:], "SHA256:" + hex64, "md5:0", "md5:0\n", "blake3:" + hex64,
+		"a+b.c_d-e:Z=_-", "a+:0", "a:b:c"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -72,11 +78,13 @@ func FuzzDigest(f *testing.F) {
 			}
 		case strings.HasPrefix(s, "sha256:"), strings.HasPrefix(s, "sha512:"):
 		default:
-			// For an algorithm that it does not know, go-digest tells format and support apart as we do.
+			// For an algorithm that it does not know, go-digest tells format and support apart as
+			// we do.
 			require.Error(t, want)
 		}
 		require.Equal(t, want == nil, err == nil, "%q: got %v, want %v", s, err, want)
-		require.Equal(t, want == digest.ErrDigestUnsupported, errors.Is(err, reference.ErrDigestUnsupported), "%q: got %v, want %v", s, err, want)
+		require.Equal(t, want == digest.ErrDigestUnsupported, errors.Is(err, reference.ErrDigestUnsupported),
+			"%q: got %v, want %v", s, err, want)
 		if err != nil {
 			checkError(t, err, reference.ErrDigest, "")
 			require.Empty(t, d)

@@ -1,11 +1,13 @@
 package reference
 
-// MaxNameLength is the greatest length of a repository name, in bytes. The specification sets no limit but warns that
-// clients have one of 255 for host and name together; distribution/reference has one of 255 for the name.
+// MaxNameLength is the greatest length of a repository name, in bytes. The specification sets no
+// limit but warns that clients have one of 255 for host and name together; distribution/reference
+// has one of 255 for the name.
 const MaxNameLength = 255
 
-// CheckName tells whether name is a repository name: components of lower-case letters and digits, joined by "/". Inside
-// a component they may be separated by one ".", one or two "_", or any number of "-":
+// CheckName tells whether name is a repository name: components of lower-case letters and digits,
+// joined by "/". Inside a component they may be separated by one ".", one or two "_", or any number
+// of "-":
 //
 //	[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*
 //

@@ -121,7 +121,8 @@ func TestCheckDigest(t *testing.T) {
 		require.Empty(t, d)
 	}
 	for _, s := range []string{"md5:d41d8cd98f00b204e9800998ecf8427e", "blake3:" + hex64, "sha384:" + hex64,
-		"multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx8", "sha256+b64u:LCa0a2j_xo_5m0U8HTBBNBNCLXBkg7-g-YpeiGJm564=",
+		"multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx8",
+		"sha256+b64u:LCa0a2j_xo_5m0U8HTBBNBNCLXBkg7-g-YpeiGJm564=",
 		"x:" + strings.Repeat("a", 100000)} {
 		err := reference.CheckDigest(s)
 		checkError(t, err, reference.ErrDigestUnsupported, "only sha256 and sha512")
@@ -181,8 +182,8 @@ func TestAllocations(t *testing.T) {
 	}))
 }
 
-// checkError fails unless err is of the kind and is fit to be shown: it contains want, is printable ASCII on one line,
-// and is short.
+// checkError fails unless err is of the kind and is fit to be shown: it contains want, is printable
+// ASCII on one line, and is short.
 func checkError(t *testing.T, err, kind error, want string) {
 	t.Helper()
 	require.ErrorIs(t, err, kind)

@@ -18,19 +18,23 @@ const (
 	DefaultWriters = 32
 )
 
-// Options are the options of [TestBackend]: what a backend cannot do, and how hard it is tried. nil, the zero Options, asks for the
-// whole contract of [registry.Backend]. What a backend says it cannot do must fail as unsupported and change nothing.
+// Options are the options of [TestBackend]: what a backend cannot do, and how hard it is tried.
+// nil, the zero Options, asks for the whole contract of [registry.Backend]. What a backend says it
+// cannot do must fail as unsupported and change nothing.
 type Options struct {
-	// Reopen, unless nil, returns another backend on what b stores, as another process would have it; b stays in use. Then
-	// it is tested that both see what either does, and that an upload goes on in the other. Default: nil.
+	// Reopen, unless nil, returns another backend on what b stores, as another process would have
+	// it; b stays in use. Then it is tested that both see what either does, and that an upload goes
+	// on in the other. Default: nil.
 	Reopen func(t *testing.T, b registry.Backend) registry.Backend
-	// ReadOnly, unless nil, says that the backend takes no writes, and returns one that does, whose content b shows. Default: nil.
+	// ReadOnly, unless nil, says that the backend takes no writes, and returns one that does, whose
+	// content b shows. Default: nil.
 	ReadOnly func(t *testing.T, b registry.Backend) registry.Backend
 
-	// Owner is who the uploads belong to: if the backend acts for one identity, its name. Default: DefaultOwner.
+	// Owner is who the uploads belong to: if the backend acts for one identity, its name. Default:
+	// DefaultOwner.
 	Owner string
-	// FillsOwner says that the backend acts for one identity and takes an owner of "" for that identity, as
-	// Registry.Backend does. Default: false.
+	// FillsOwner says that the backend acts for one identity and takes an owner of "" for that
+	// identity, as Registry.Backend does. Default: false.
 	FillsOwner bool
 	// MaxName is the length in bytes of the longest name of a repository. Default: 255.
 	MaxName int
@@ -39,20 +43,25 @@ type Options struct {
 	NoDelete bool
 	// NoDeleteRepository says that repositories cannot be deleted as a whole. Default: false.
 	NoDeleteRepository bool
-	// NoMount says that blobs cannot be mounted: the answer is always that there is nothing to mount. Default: false.
+	// NoMount says that blobs cannot be mounted: the answer is always that there is nothing to
+	// mount. Default: false.
 	NoMount bool
-	// NoMountSearch says that a mount must name its source, at least if its Allow is to be asked. Default: false.
+	// NoMountSearch says that a mount must name its source, at least if its Allow is to be asked.
+	// Default: false.
 	NoMountSearch bool
 	// NoIfAbsent says that the conditions TagPut.IfAbsent, TagPut.Keep, DeleteOptions.Keep and
 	// DeleteOptions.IfUnused are not supported. Default: false.
 	NoIfAbsent bool
 	// NoConditions says that registry.Condition is not supported. Default: false.
 	NoConditions bool
-	// History says that the backend keeps a history of at least an hour, from which it can restore. Default: false, it refuses both.
+	// History says that the backend keeps a history of at least an hour, from which it can restore.
+	// Default: false, it refuses both.
 	History bool
-	// Opaque says that manifests are stored without being looked into: nothing is refused, and there are no referrers. Default: false.
+	// Opaque says that manifests are stored without being looked into: nothing is refused, and
+	// there are no referrers. Default: false.
 	Opaque bool
-	// Sparse says that manifests may name content which the repository does not have. Default: false.
+	// Sparse says that manifests may name content which the repository does not have. Default:
+	// false.
 	Sparse bool
 	// Remote says that the bytes of an upload go a way on which some may be lost: after an Append
 	// that has failed, fewer may have been received than were read, and that may show a moment
@@ -75,8 +84,9 @@ type suite struct {
 	newBackend func(t *testing.T) registry.Backend
 }
 
-// TestBackend checks that the backends newBackend returns keep the contract of [registry.Backend]. newBackend is called at least once
-// for each part, with the test of that part, and returns an empty backend. opts may be nil.
+// TestBackend checks that the backends newBackend returns keep the contract of [registry.Backend].
+// newBackend is called at least once for each part, with the test of that part, and returns an
+// empty backend. opts may be nil.
 //
 //	func TestBackend(t *testing.T) {
 //		registrytest.TestBackend(t, func(t *testing.T) registry.Backend {

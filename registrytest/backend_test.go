@@ -14,8 +14,10 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// reopened returns a function that keeps the driver of each store, and one that opens a second store on it.
-func storesOn(newDriver func(t *testing.T) storage.Driver, opts *storage.Options) (open, reopen func(t *testing.T) registry.Backend) {
+// reopened returns a function that keeps the driver of each store, and one that opens a second
+// store on it.
+func storesOn(newDriver func(t *testing.T) storage.Driver, opts *storage.Options) (open,
+	reopen func(t *testing.T) registry.Backend) {
 	var last storage.Driver
 	on := func(t *testing.T) registry.Backend {
 		s, err := storage.New(t.Context(), last, opts)
@@ -28,7 +30,8 @@ func storesOn(newDriver func(t *testing.T) storage.Driver, opts *storage.Options
 	}, on
 }
 
-func testStore(t *testing.T, newDriver func(t *testing.T) storage.Driver, store *storage.Options, opts registrytest.Options) {
+func testStore(t *testing.T, newDriver func(t *testing.T) storage.Driver, store *storage.Options,
+	opts registrytest.Options) {
 	open, reopen := storesOn(newDriver, store)
 	opts.Reopen = func(t *testing.T, _ registry.Backend) registry.Backend { return reopen(t) }
 	registrytest.TestBackend(t, open, &opts)
@@ -38,7 +41,8 @@ func TestStoreInMemory(t *testing.T) {
 	testStore(t, newMemory, nil, registrytest.Options{})
 }
 
-// TestStoreOnSmallObjects: a store whose driver cannot keep a large blob in one object does all that another one does.
+// TestStoreOnSmallObjects: a store whose driver cannot keep a large blob in one object does all
+// that another one does.
 func TestStoreOnSmallObjects(t *testing.T) {
 	testStore(t, func(t *testing.T) storage.Driver {
 		d, err := memory.New(&memory.Options{MaxObjectSize: 5 << 20})
@@ -48,7 +52,8 @@ func TestStoreOnSmallObjects(t *testing.T) {
 }
 
 func TestStoreSparse(t *testing.T) {
-	testStore(t, newMemory, &storage.Options{Sparse: true}, registrytest.Options{Sparse: true, LargeSize: 1 << 20, Appends: 100})
+	testStore(t, newMemory, &storage.Options{Sparse: true}, registrytest.Options{Sparse: true, LargeSize: 1 << 20,
+		Appends: 100})
 }
 
 func TestStoreOnDisk(t *testing.T) {

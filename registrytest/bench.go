@@ -192,7 +192,8 @@ func benchReferrers(b *testing.B, r registry.Backend) {
 		require.NoError(b, a.Push(b.Context(), r, benchRepo))
 	}
 	benchLoop(b, func(ctx context.Context, _ int) error {
-		descs, err := collect(r.Referrers(ctx, benchRepo, subject.Descriptor.Digest, &registry.ReferrersOptions{PageHint: 100}), 100)
+		descs, err := collect(r.Referrers(ctx, benchRepo, subject.Descriptor.Digest,
+			&registry.ReferrersOptions{PageHint: 100}), 100)
 		if err == nil && len(descs) != 100 {
 			err = fmt.Errorf("%d referrers", len(descs))
 		}

@@ -14,10 +14,11 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// sizes are the sizes of blobs at which something may change: none, few, the limits up to which stores keep a blob beside its
-// name, those of buffers, and many.
+// sizes are the sizes of blobs at which something may change: none, few, the limits up to which
+// stores keep a blob beside its name, those of buffers, and many.
 func (s *suite) sizes() []int64 {
-	return []int64{0, 1, 2, 511, 512, 4095, 4096, 4097, 16<<10 - 1, 16 << 10, 16<<10 + 1, 32 << 10, 64<<10 - 1, 64 << 10, 64<<10 + 1, 1<<20 + 1, s.LargeSize}
+	return []int64{0, 1, 2, 511, 512, 4095, 4096, 4097, 16<<10 - 1, 16 << 10, 16<<10 + 1, 32 << 10, 64<<10 - 1, 64 << 10,
+		64<<10 + 1, 1<<20 + 1, s.LargeSize}
 }
 
 func (s *suite) blobSizes(t *testing.T) {
@@ -81,7 +82,8 @@ func readUpTo(t *testing.T, r io.Reader, n int) []byte {
 	return p[:got]
 }
 
-// blobReaders: bodies of one blob know nothing of each other, and one that is never read costs nothing.
+// blobReaders: bodies of one blob know nothing of each other, and one that is never read costs
+// nothing.
 func (s *suite) blobReaders(t *testing.T) {
 	b, w := s.new(t)
 	content := RandomBytes(1, 300_000)
@@ -122,7 +124,8 @@ func (s *suite) blobUnknown(t *testing.T) {
 	requireNoBlob(t, b, "a/b", digest.FromString("conten"))
 }
 
-// blobInOtherRepository: that a repository has a blob says nothing of others, also if their names are alike.
+// blobInOtherRepository: that a repository has a blob says nothing of others, also if their names
+// are alike.
 func (s *suite) blobInOtherRepository(t *testing.T) {
 	b, w := s.new(t)
 	for _, content := range [][]byte{[]byte("few"), RandomBytes(1, 100_000)} {
@@ -178,7 +181,8 @@ func (s *suite) blobWrongDigest(t *testing.T) {
 	requireRepositories(t, b)
 }
 
-// blobAgain: a blob may be pushed again, to the same repository or another, before or at the same time.
+// blobAgain: a blob may be pushed again, to the same repository or another, before or at the same
+// time.
 func (s *suite) blobAgain(t *testing.T) {
 	b, _ := s.new(t)
 	for _, size := range []int{100, 100_000} {

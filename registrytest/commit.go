@@ -33,7 +33,8 @@ func (s *suite) begin(t *testing.T, b registry.Backend, content []byte, size int
 	return u
 }
 
-// commitLast: the last chunk comes with the Commit, with a length or without, in part, whole, or empty.
+// commitLast: the last chunk comes with the Commit, with a length or without, in part, whole, or
+// empty.
 func (s *suite) commitLast(t *testing.T) {
 	b, _ := s.new(t)
 	for i, size := range prefixes {
@@ -86,7 +87,8 @@ func (s *suite) commitSeveralDigests(t *testing.T) {
 	}
 }
 
-// commitLastOutOfOrder: a last chunk that does not begin where the upload stands is refused and changes nothing.
+// commitLastOutOfOrder: a last chunk that does not begin where the upload stands is refused and
+// changes nothing.
 func (s *suite) commitLastOutOfOrder(t *testing.T) {
 	b, _ := s.new(t)
 	content := RandomBytes(1, 120_000)
@@ -119,7 +121,8 @@ func (s *suite) commitLastOutOfOrder(t *testing.T) {
 	}
 }
 
-// commitLastFails: if the last chunk is too short, or its reader fails, there is no blob, and the upload goes on from what has arrived.
+// commitLastFails: if the last chunk is too short, or its reader fails, there is no blob, and the
+// upload goes on from what has arrived.
 func (s *suite) commitLastFails(t *testing.T) {
 	b, _ := s.new(t)
 	for i, size := range prefixes {
@@ -173,7 +176,8 @@ func (s *suite) commitLastWrongDigest(t *testing.T) {
 	}
 }
 
-// commitLastRace: of several that commit with the same last chunk, exactly one does, and the chunk is in the blob once.
+// commitLastRace: of several that commit with the same last chunk, exactly one does, and the chunk
+// is in the blob once.
 func (s *suite) commitLastRace(t *testing.T) {
 	b, _ := s.new(t)
 	for round := range 10 {
@@ -204,7 +208,8 @@ func (s *suite) commitLastRace(t *testing.T) {
 	}
 }
 
-// commitLastOneStep: nobody adds to an upload between the last chunk and the Commit that it came with.
+// commitLastOneStep: nobody adds to an upload between the last chunk and the Commit that it came
+// with.
 func (s *suite) commitLastOneStep(t *testing.T) {
 	if s.Remote {
 		t.Skip("the last chunk goes its own way")

@@ -76,7 +76,8 @@ func (s *suite) conditionOfTag(t *testing.T) {
 	refused(one, ifAbsent) // although it would change nothing
 	notOne := &registry.Condition{NoneMatch: matching(one).Match}
 	both := &registry.Condition{Match: matching(one).Match, NoneMatch: matching(one).Match}
-	for _, cond := range []*registry.Condition{ifAbsent, matching(two), matching(three, two), notOne, both, {Match: []digest.Digest{""}}} {
+	for _, cond := range []*registry.Condition{ifAbsent, matching(two), matching(three, two), notOne, both,
+		{Match: []digest.Digest{""}}} {
 		refused(two, cond)
 	}
 	requireManifest(t, b, "a/b", one, "latest")
@@ -99,7 +100,8 @@ func (s *suite) conditionOfManifest(t *testing.T) {
 	b, _ := s.new(t)
 	one := tiny(1)
 	try := func(cond *registry.Condition) error {
-		_, err := b.PutManifest(t.Context(), "a/b", one.Descriptor.MediaType, one.Manifest, &registry.PutOptions{Digest: one.Descriptor.Digest, If: cond})
+		_, err := b.PutManifest(t.Context(), "a/b", one.Descriptor.MediaType, one.Manifest,
+			&registry.PutOptions{Digest: one.Descriptor.Digest, If: cond})
 		return err
 	}
 	requireError(t, try(ifThere), registry.ErrPreconditionFailed)
@@ -186,7 +188,8 @@ func (s *suite) conditionCreateRace(t *testing.T) {
 		requireManifest(t, b, "a/b", tiny(100*round+winner), tag)
 		same := tiny(10_000 + round)
 		requireOneWinner(t, race(s.Writers, func(i int) error {
-			_, err := replicas[i%2].PutManifest(t.Context(), "a/b", same.Descriptor.MediaType, same.Manifest, &registry.PutOptions{If: ifAbsent})
+			_, err := replicas[i%2].PutManifest(t.Context(), "a/b", same.Descriptor.MediaType, same.Manifest,
+				&registry.PutOptions{If: ifAbsent})
 			return err
 		}))
 		requireManifest(t, b, "a/b", same)
@@ -278,7 +281,8 @@ func (s *suite) conditionOfDelete(t *testing.T) {
 		t.Helper()
 		requireError(t, err, registry.ErrPreconditionFailed)
 	}
-	for _, cond := range []*registry.Condition{ifAbsent, matching(two), {NoneMatch: matching(one).Match}, {Match: []digest.Digest{"W/x"}}} {
+	for _, cond := range []*registry.Condition{ifAbsent, matching(two), {NoneMatch: matching(one).Match},
+		{Match: []digest.Digest{"W/x"}}} {
 		requireFailed(b.DeleteManifest(t.Context(), "a/b", byTag("v1"), deletes(cond)))
 		requireFailed(b.DeleteManifest(t.Context(), "a/b", byDigest(one.Descriptor.Digest), deletes(cond)))
 	}

@@ -35,8 +35,8 @@ func RandomBytes(seed uint64, size int) []byte {
 	return b
 }
 
-// RandomImage returns an OCI image with so many layers of size bytes. It is always the same one for the same arguments. What is in
-// the layers is no tar archive: registries do not look.
+// RandomImage returns an OCI image with so many layers of size bytes. It is always the same one for
+// the same arguments. What is in the layers is no tar archive: registries do not look.
 func RandomImage(seed uint64, layers, size int) *Content {
 	config, _ := json.Marshal(ocispec.Image{
 		Author: "registrytest", Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"},
@@ -69,7 +69,8 @@ func Artifact(artifactType string, subject ocispec.Descriptor, annotations map[s
 func Index(children ...*Content) *Content {
 	c := &Content{Children: children}
 	m := ocispec.Index{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{},
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex,
+		Manifests: []ocispec.Descriptor{},
 	}
 	for _, child := range children {
 		m.Manifests = append(m.Manifests, child.Descriptor)
@@ -77,7 +78,8 @@ func Index(children ...*Content) *Content {
 	return c.seal(m.MediaType, m)
 }
 
-// Push pushes the content to a repository: what the manifest names, and then the manifest with the tags.
+// Push pushes the content to a repository: what the manifest names, and then the manifest with the
+// tags.
 func (c *Content) Push(ctx context.Context, w registry.Writer, repo string, tags ...string) error {
 	for _, child := range c.Children {
 		if err := child.Push(ctx, w, repo); err != nil {

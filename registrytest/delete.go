@@ -44,7 +44,8 @@ func (s *suite) deleteManifest(t *testing.T) {
 	requireManifest(t, b, "a/b", other, "moved", "other")
 	requireTags(t, b, "a/b", "moved", "other")
 	requireManifest(t, b, "c/d", img, "v1")
-	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.Descriptor.Digest), nil), registry.ErrManifestUnknown)
+	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.Descriptor.Digest), nil),
+		registry.ErrManifestUnknown)
 	requireBlob(t, b, "a/b", img.Blobs[1])
 	push(t, b, "a/b", img, "v1")
 	requireManifest(t, b, "a/b", img, "v1")
@@ -100,8 +101,10 @@ func (s *suite) deleteUnknown(t *testing.T) {
 		requireError(t, b.DeleteManifest(t.Context(), repo, byDigest(zeros), nil), registry.ErrManifestUnknown)
 		requireError(t, b.DeleteBlob(t.Context(), repo, zeros, nil), registry.ErrBlobUnknown)
 	}
-	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.descriptorOf(0)), nil), registry.ErrManifestUnknown, "a blob is no manifest")
-	requireError(t, b.DeleteBlob(t.Context(), "a/b", img.Descriptor.Digest, nil), registry.ErrBlobUnknown, "a manifest is no blob")
+	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.descriptorOf(0)), nil),
+		registry.ErrManifestUnknown, "a blob is no manifest")
+	requireError(t, b.DeleteBlob(t.Context(), "a/b", img.Descriptor.Digest, nil), registry.ErrBlobUnknown,
+		"a manifest is no blob")
 	requireManifest(t, b, "a/b", img, "v1")
 	requireBlob(t, b, "a/b", img.Blobs[1])
 }
@@ -126,8 +129,8 @@ func (s *suite) deleteMounted(t *testing.T) {
 	}
 }
 
-// requireWhole requires that of all a repository shows nothing is missing: tags lead to manifests, manifests to what they name,
-// and entries of referrers to the referrers.
+// requireWhole requires that of all a repository shows nothing is missing: tags lead to manifests,
+// manifests to what they name, and entries of referrers to the referrers.
 func (s *suite) requireWhole(t *testing.T, b registry.Backend, repo string, all ...*Content) {
 	t.Helper()
 	ctx := t.Context()
@@ -163,7 +166,8 @@ func (s *suite) requireWhole(t *testing.T, b registry.Backend, repo string, all 
 	}
 }
 
-// deleteBesidePush: whatever the order in which deletes and pushes of the same things are taken, what remains is whole.
+// deleteBesidePush: whatever the order in which deletes and pushes of the same things are taken,
+// what remains is whole.
 func (s *suite) deleteBesidePush(t *testing.T) {
 	s.beside(t, func(b registry.Backend, repo string, c *Content, i int) error {
 		if i%2 == 0 {
@@ -173,8 +177,8 @@ func (s *suite) deleteBesidePush(t *testing.T) {
 	})
 }
 
-// deleteKeepsLaterTags: what a push writes after a delete is not taken away by it. As all push the same tag, the manifest is there if and
-// only if the tag is.
+// deleteKeepsLaterTags: what a push writes after a delete is not taken away by it. As all push the
+// same tag, the manifest is there if and only if the tag is.
 func (s *suite) deleteKeepsLaterTags(t *testing.T) {
 	b, _ := s.new(t)
 	img := RandomImage(1, 1, 100)
@@ -203,8 +207,9 @@ func (s *suite) deleteRepositoryBesidePush(t *testing.T) {
 	})
 }
 
-// beside pushes an image, an artifact that refers to it, and tags of both, and deletes at the same time. Nothing but what has been deleted, or
-// was in the way of a push, may be missing afterwards; a push that comes last succeeds.
+// beside pushes an image, an artifact that refers to it, and tags of both, and deletes at the same
+// time. Nothing but what has been deleted, or was in the way of a push, may be missing afterwards;
+// a push that comes last succeeds.
 func (s *suite) beside(t *testing.T, remove func(b registry.Backend, repo string, c *Content, i int) error) {
 	b, _ := s.new(t)
 	// Over and over again, so that it is the same keys that are written and deleted.
@@ -235,7 +240,8 @@ func (s *suite) beside(t *testing.T, remove func(b registry.Backend, repo string
 	require.Contains(t, must(collect(b.Repositories(t.Context(), nil), -1)), repo)
 }
 
-// besidePush is nil if a push beside a delete may end with err: a delete may have taken a blob before the manifest named it.
+// besidePush is nil if a push beside a delete may end with err: a delete may have taken a blob
+// before the manifest named it.
 func besidePush(err error) error {
 	if errors.Is(err, registry.ErrManifestBlobUnknown) || errors.Is(err, registry.ErrUnavailable) {
 		return nil
@@ -273,7 +279,8 @@ func (s *suite) deleteRepository(t *testing.T) {
 	requireRepositories(t, b, names...)
 	for range 2 {
 		require.NoError(t, b.DeleteRepository(t.Context(), "a/b", nil))
-		requireNoManifest(t, b, "a/b", byTag("v1"), byTag("art"), byDigest(img.Descriptor.Digest), byDigest(art.Descriptor.Digest))
+		requireNoManifest(t, b, "a/b", byTag("v1"), byTag("art"), byDigest(img.Descriptor.Digest),
+			byDigest(art.Descriptor.Digest))
 		for _, d := range []digest.Digest{img.descriptorOf(0), img.descriptorOf(1)} {
 			requireNoBlob(t, b, "a/b", d)
 		}

@@ -9,14 +9,15 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// Faults makes chosen operations of a registry fail or wait, and counts them. The zero Faults lets everything pass. Its method
-// Intercept is for [registry.Options] or [registry.Intercept]:
+// Faults makes chosen operations of a registry fail or wait, and counts them. The zero Faults lets
+// everything pass. Its method Intercept is for [registry.Options] or [registry.Intercept]:
 //
 //	var faults registrytest.Faults
 //	s := registrytest.NewServer(t, &registry.Options{Interceptors: []registry.Interceptor{faults.Intercept}})
 //	faults.Fail(1, registry.ErrUnavailable, registry.OpPutManifest)
 //
-// An operation may be one of an upload: see the kinds of [registry.Op]. Wherever kinds are given, none means all. It is safe for concurrent use.
+// An operation may be one of an upload: see the kinds of [registry.Op]. Wherever kinds are given,
+// none means all. It is safe for concurrent use.
 type Faults struct {
 	mu     sync.Mutex
 	rules  []*rule
@@ -26,7 +27,8 @@ type Faults struct {
 
 var _ registry.Interceptor = (*Faults)(nil).Intercept
 
-// rule is what becomes of the next left operations of some kinds; of all that follow if left is negative.
+// rule is what becomes of the next left operations of some kinds; of all that follow if left is
+// negative.
 type rule struct {
 	kinds   []registry.Kind
 	left    int
@@ -35,17 +37,20 @@ type rule struct {
 	wait    func(ctx context.Context) error
 }
 
-// Fail lets the next n operations of the kinds fail with err and do nothing; a negative n means all from now on.
+// Fail lets the next n operations of the kinds fail with err and do nothing; a negative n means all
+// from now on.
 func (f *Faults) Fail(n int, err error, kinds ...registry.Kind) {
 	f.add(&rule{kinds: kinds, left: n, err: err})
 }
 
-// LoseAnswer lets the next n operations of the kinds be performed and yet fail with err; a negative n means all from now on.
+// LoseAnswer lets the next n operations of the kinds be performed and yet fail with err; a negative
+// n means all from now on.
 func (f *Faults) LoseAnswer(n int, err error, kinds ...registry.Kind) {
 	f.add(&rule{kinds: kinds, left: n, err: err, perform: true})
 }
 
-// Delay lets all operations of the kinds begin only after d, or fail when their context ends before.
+// Delay lets all operations of the kinds begin only after d, or fail when their context ends
+// before.
 func (f *Faults) Delay(d time.Duration, kinds ...registry.Kind) {
 	f.add(&rule{kinds: kinds, left: -1, perform: true, wait: func(ctx context.Context) error {
 		timer := time.NewTimer(d)
@@ -54,8 +59,8 @@ func (f *Faults) Delay(d time.Duration, kinds ...registry.Kind) {
 	}})
 }
 
-// Block lets the next operation of the kinds wait. It returns a channel that is closed when one has come so far, and a function, to be called
-// once, that lets it go on.
+// Block lets the next operation of the kinds wait. It returns a channel that is closed when one has
+// come so far, and a function, to be called once, that lets it go on.
 func (f *Faults) Block(kinds ...registry.Kind) (arrived <-chan struct{}, release func()) {
 	in, out := make(chan struct{}), make(chan struct{})
 	f.add(&rule{kinds: kinds, left: 1, perform: true, wait: func(ctx context.Context) error {

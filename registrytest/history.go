@@ -71,10 +71,12 @@ func (s *suite) historyOfTag(t *testing.T) {
 	set(two, s.Owner, "latest")
 	set(two, s.Owner, "other")
 	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byTag("latest"), &registry.DeleteOptions{By: s.Owner}))
-	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(two.Descriptor.Digest), &registry.DeleteOptions{By: s.Owner}))
+	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(two.Descriptor.Digest),
+		&registry.DeleteOptions{By: s.Owner}))
 	d1, d2 := one.Descriptor.Digest.Encoded()[:8], two.Descriptor.Digest.Encoded()[:8]
 	all := []string{
-		"delete [other] " + d2 + " -", "untag latest[] " + d2 + " -", "tag other[] - " + d2, "tag latest[] " + d1 + " " + d2, "tag latest[] - " + d1,
+		"delete [other] " + d2 + " -", "untag latest[] " + d2 + " -", "tag other[] - " + d2,
+		"tag latest[] " + d1 + " " + d2, "tag latest[] - " + d1,
 	}
 	require.Equal(t, all, entries(t, b, "a/b", nil))
 	require.Equal(t, []string{all[1], all[3], all[4]}, entries(t, b, "a/b", &registry.HistoryOptions{Tag: "latest"}))
@@ -92,7 +94,8 @@ func (s *suite) historyOfTag(t *testing.T) {
 }
 
 // restore brings something back and requires that it went well.
-func restore(t *testing.T, b registry.Backend, repo string, ref reference.Ref, opts *registry.RestoreOptions) registry.RestoreResult {
+func restore(t *testing.T, b registry.Backend, repo string, ref reference.Ref,
+	opts *registry.RestoreOptions) registry.RestoreResult {
 	t.Helper()
 	res, err := b.Restore(t.Context(), repo, ref, opts)
 	require.NoError(t, err)
@@ -100,7 +103,8 @@ func restore(t *testing.T, b registry.Backend, repo string, ref reference.Ref, o
 	return res
 }
 
-// restoreTag: a tag comes back that was moved or deleted, also if its manifest was deleted, and a restore can be restored.
+// restoreTag: a tag comes back that was moved or deleted, also if its manifest was deleted, and a
+// restore can be restored.
 func (s *suite) restoreTag(t *testing.T) {
 	b, _ := s.new(t)
 	one, two, three := RandomImage(1, 1, 100), RandomImage(10, 1, 30000), tiny(3)
@@ -136,14 +140,16 @@ func (s *suite) restoreTag(t *testing.T) {
 		To: one.Descriptor.Digest, SetTag: func(t *registry.TagPut) error { t.IfAbsent = true; return nil },
 	})
 	requireError(t, err, registry.ErrTagExists)
-	_, err = b.Restore(t.Context(), "a/b", byTag("latest"), &registry.RestoreOptions{SetTag: func(*registry.TagPut) error { return registry.ErrDenied }})
+	_, err = b.Restore(t.Context(), "a/b", byTag("latest"),
+		&registry.RestoreOptions{SetTag: func(*registry.TagPut) error { return registry.ErrDenied }})
 	requireError(t, err, registry.ErrDenied)
 	requireManifest(t, b, "a/b", three, "latest")
 	_, err = b.Restore(t.Context(), "c/d", reference.Ref{}, nil)
 	requireError(t, err, registry.ErrNameUnknown)
 }
 
-// restoreManifest: a manifest comes back with what an index names, and with those of its tags that are free.
+// restoreManifest: a manifest comes back with what an index names, and with those of its tags that
+// are free.
 func (s *suite) restoreManifest(t *testing.T) {
 	b, _ := s.new(t)
 	img, other := RandomImage(1, 2, 100), tiny(5)
@@ -156,12 +162,13 @@ func (s *suite) restoreManifest(t *testing.T) {
 	}
 	requireNoManifest(t, b, "a/b", byDigest(index.Descriptor.Digest), byDigest(img.Descriptor.Digest), byTag("latest"))
 	push(t, b, "a/b", other, "taken")
-	res := restore(t, b, "a/b", byDigest(index.Descriptor.Digest), &registry.RestoreOptions{SetTag: func(t *registry.TagPut) error {
-		if t.Name == "denied" {
-			return registry.ErrDenied
-		}
-		return nil
-	}})
+	res := restore(t, b, "a/b", byDigest(index.Descriptor.Digest),
+		&registry.RestoreOptions{SetTag: func(t *registry.TagPut) error {
+			if t.Name == "denied" {
+				return registry.ErrDenied
+			}
+			return nil
+		}})
 	require.Equal(t, []string{"latest"}, res.Manifests[0].Tags)
 	requireManifest(t, b, "a/b", index, "latest")
 	requireManifest(t, b, "a/b", img)
@@ -181,7 +188,8 @@ func (s *suite) restoreManifest(t *testing.T) {
 	requireNoManifest(t, b, "a/b", byDigest(img.Descriptor.Digest))
 }
 
-// restoreRepository: a repository that was deleted comes back; until then nothing of it can be read.
+// restoreRepository: a repository that was deleted comes back; until then nothing of it can be
+// read.
 func (s *suite) restoreRepository(t *testing.T) {
 	b, _ := s.new(t)
 	img, large := RandomImage(1, 2, 100), RandomImage(10, 1, 50000)
@@ -247,7 +255,8 @@ func (s *suite) restoreBesideDelete(t *testing.T) {
 					err = b.DeleteRepository(t.Context(), repo, nil)
 				}
 			}
-			for _, may := range []error{registry.ErrManifestUnknown, registry.ErrNameUnknown, registry.ErrUnavailable, registry.ErrManifestBlobUnknown, context.Canceled} {
+			for _, may := range []error{registry.ErrManifestUnknown, registry.ErrNameUnknown, registry.ErrUnavailable,
+				registry.ErrManifestBlobUnknown, context.Canceled} {
 				if errors.Is(err, may) {
 					return nil
 				}

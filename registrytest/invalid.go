@@ -57,8 +57,10 @@ func (s *suite) invalidName(t *testing.T) {
 	b, _ := s.new(t)
 	ctx := t.Context()
 	for _, name := range []string{
-		"", "/", "a/", "/a", "a//b", ".", "..", "a/..", "../a", "a/../b", "a/./b", ".a", "-a", "_a", "a-", "a/b-", "a/_b", "a..b", "a___b", "A", "a/B", "a b", "ä", "a\x00",
-		"a\nb", "a%2fb", "a?b", "a#b", "a:b", "a@b", "a\\b", "a\xff", long("a", s.MaxName+1), strings.Repeat("a/", s.MaxName) + "a",
+		"", "/", "a/", "/a", "a//b", ".", "..", "a/..", "../a", "a/../b", "a/./b", ".a", "-a", "_a", "a-", "a/b-", "a/_b",
+		"a..b", "a___b", "A", "a/B", "a b", "ä", "a\x00",
+		"a\nb", "a%2fb", "a?b", "a#b", "a:b", "a@b", "a\\b", "a\xff", long("a", s.MaxName+1),
+		strings.Repeat("a/", s.MaxName) + "a",
 	} {
 		requireAttempts(t, registry.ErrNameInvalid, name, blobAttempts(ctx, b, name, zeros), listAttempts(ctx, b, name),
 			manifestAttempts(ctx, b, name, "latest", ""), manifestAttempts(ctx, b, name, "", zeros))
@@ -66,7 +68,11 @@ func (s *suite) invalidName(t *testing.T) {
 			continue
 		}
 		requireAttempts(t, registry.ErrNameInvalid, name, []attempt{
-			{"CreateUpload", func() error { _, err := b.CreateUpload(ctx, name, &registry.UploadOptions{Owner: s.Owner}); return err }},
+			{"CreateUpload", func() error {
+				_, err := b.CreateUpload(ctx, name,
+					&registry.UploadOptions{Owner: s.Owner})
+				return err
+			}},
 			{"ResumeUpload", func() error {
 				_, err := b.ResumeUpload(ctx, name, "id", &registry.ResumeOptions{Owner: s.Owner})
 				return err
@@ -79,7 +85,11 @@ func (s *suite) invalidName(t *testing.T) {
 		})
 		if name != "" {
 			requireAttempts(t, registry.ErrNameInvalid, name, []attempt{
-				{"MountBlob from", func() error { _, err := b.MountBlob(ctx, "to", zeros, &registry.MountOptions{From: name}); return err }},
+				{"MountBlob from", func() error {
+					_, err := b.MountBlob(ctx, "to", zeros,
+						&registry.MountOptions{From: name})
+					return err
+				}},
 			})
 		}
 		if !s.NoDelete {
@@ -100,13 +110,15 @@ func (s *suite) invalidTag(t *testing.T) {
 	b, w := s.new(t)
 	ctx := t.Context()
 	push(t, w, "a/b", tiny(1), "v1")
-	for _, tag := range []string{".", "..", ".a", "-a", "a/b", "../v1", "a b", "ä", "a\x00", "a\n", "v1%00", "a?b", "a#b", "a+b", "a@b", "a\\b", "a\xff", long("a", 129)} {
+	for _, tag := range []string{".", "..", ".a", "-a", "a/b", "../v1", "a b", "ä", "a\x00", "a\n", "v1%00", "a?b",
+		"a#b", "a+b", "a@b", "a\\b", "a\xff", long("a", 129)} {
 		requireAttempts(t, registry.ErrTagInvalid, tag, manifestAttempts(ctx, b, "a/b", tag, ""))
 		if s.ReadOnly != nil {
 			continue
 		}
 		requireError(t, put(ctx, b, "a/b", tiny(2), registry.TagPut{Name: tag}), registry.ErrTagInvalid, "put %q", tag)
-		requireError(t, put(ctx, b, "a/b", tiny(2), registry.TagPut{Name: "v2"}, registry.TagPut{Name: tag}), registry.ErrTagInvalid, "put %q", tag)
+		requireError(t, put(ctx, b, "a/b", tiny(2), registry.TagPut{Name: "v2"}, registry.TagPut{Name: tag}),
+			registry.ErrTagInvalid, "put %q", tag)
 		if !s.NoDelete {
 			requireError(t, b.DeleteManifest(ctx, "a/b", byTag(tag), nil), registry.ErrTagInvalid, "delete %q", tag)
 		}
@@ -123,13 +135,17 @@ func (s *suite) invalidDigest(t *testing.T) {
 	ctx := t.Context()
 	s.pushBlob(t, w, "a/b", []byte("content"))
 	for _, d := range []digest.Digest{
-		"sha256", "sha256:", ":", "sha256:00", zeros + "0", zeros[:70], digest.Digest(strings.ToUpper(string(digest.FromString("x")))), "sha512:" + zeros[7:],
-		"sha256:" + digest.Digest(strings.Repeat("g", 64)), "md5:00000000000000000000000000000000", "sha1:0000000000000000000000000000000000000000",
-		"sha384:" + digest.Digest(strings.Repeat("0", 96)), "../" + zeros, "sha256:../../" + digest.Digest(strings.Repeat("0", 58)), "x:y", zeros + "\n", " " + zeros,
+		"sha256", "sha256:", ":", "sha256:00", zeros + "0", zeros[:70],
+		digest.Digest(strings.ToUpper(string(digest.FromString("x")))), "sha512:" + zeros[7:],
+		"sha256:" + digest.Digest(strings.Repeat("g", 64)), "md5:00000000000000000000000000000000",
+		"sha1:0000000000000000000000000000000000000000",
+		"sha384:" + digest.Digest(strings.Repeat("0", 96)), "../" + zeros,
+		"sha256:../../" + digest.Digest(strings.Repeat("0", 58)), "x:y", zeros + "\n", " " + zeros,
 	} {
-		requireAttempts(t, registry.ErrDigestInvalid, string(d), blobAttempts(ctx, b, "a/b", d), manifestAttempts(ctx, b, "a/b", "", d), []attempt{
-			{"Referrers", func() error { _, err := collect(b.Referrers(ctx, "a/b", d, nil), -1); return err }},
-		})
+		requireAttempts(t, registry.ErrDigestInvalid, string(d), blobAttempts(ctx, b, "a/b", d),
+			manifestAttempts(ctx, b, "a/b", "", d), []attempt{
+				{"Referrers", func() error { _, err := collect(b.Referrers(ctx, "a/b", d, nil), -1); return err }},
+			})
 		if s.ReadOnly != nil {
 			continue
 		}
@@ -153,9 +169,11 @@ func (s *suite) invalidDigest(t *testing.T) {
 }
 
 // unknowns are what must not be concluded from the end of a context.
-var unknowns = []*registry.Error{registry.ErrBlobUnknown, registry.ErrManifestUnknown, registry.ErrNameUnknown, registry.ErrUploadUnknown, registry.ErrManifestBlobUnknown}
+var unknowns = []*registry.Error{registry.ErrBlobUnknown, registry.ErrManifestUnknown, registry.ErrNameUnknown,
+	registry.ErrUploadUnknown, registry.ErrManifestBlobUnknown}
 
-// requireNoConclusion requires that an operation whose context has ended succeeds or fails, but does not deny what there is.
+// requireNoConclusion requires that an operation whose context has ended succeeds or fails, but
+// does not deny what there is.
 func requireNoConclusion(t *testing.T, err error, what string) {
 	t.Helper()
 	for _, kind := range unknowns {
@@ -177,7 +195,8 @@ func (s *suite) contextEndsReads(t *testing.T) {
 		_, err := io.Copy(io.Discard, blob.Body)
 		requireNoConclusion(t, err, "Read")
 		_ = blob.Body.Close() // whether it fails is of no interest
-		for _, a := range append(blobAttempts(ctx, b, "a/b", img.descriptorOf(1)), manifestAttempts(ctx, b, "a/b", "v1", "")...) {
+		for _, a := range append(blobAttempts(ctx, b, "a/b", img.descriptorOf(1)),
+			manifestAttempts(ctx, b, "a/b", "v1", "")...) {
 			requireNoConclusion(t, a.call(), a.name)
 		}
 		tags, err := collect(b.Tags(ctx, "a/b", nil), -1)
@@ -196,7 +215,8 @@ func (s *suite) contextEndsReads(t *testing.T) {
 	})
 }
 
-// contextEndsWrites: a write whose context has ended is done or fails, and leaves nothing half done.
+// contextEndsWrites: a write whose context has ended is done or fails, and leaves nothing half
+// done.
 func (s *suite) contextEndsWrites(t *testing.T) {
 	b, _ := s.new(t)
 	img, other := RandomImage(1, 2, 1000), RandomImage(2, 1, 1000)

@@ -19,7 +19,8 @@ var keepV = &registry.DeleteOptions{Keep: func(tag string) bool { return strings
 // kept is a tag that deletes with keepV keep.
 func kept(tag string) registry.TagPut { return registry.TagPut{Name: tag, IfAbsent: true, Keep: true} }
 
-// keepRefused: what says nothing of tags that are kept must refuse the condition, and delete nothing.
+// keepRefused: what says nothing of tags that are kept must refuse the condition, and delete
+// nothing.
 func (s *suite) keepRefused(t *testing.T) {
 	b, _ := s.new(t)
 	img := RandomImage(1, 1, 100)
@@ -53,7 +54,8 @@ func (s *suite) keep(t *testing.T) {
 		require.Contains(t, e.Message(), "v1", "it must say which tag")
 	}
 	denied(b.DeleteManifest(t.Context(), "a/b", byTag("v1"), keepV), "the tag")
-	for name, m := range map[string]*Content{"its manifest": outer, "a child": c, "an index below": inner, "a child of that": a} {
+	for name, m := range map[string]*Content{"its manifest": outer, "a child": c, "an index below": inner,
+		"a child of that": a} {
 		denied(b.DeleteManifest(t.Context(), "a/b", byDigest(m.Descriptor.Digest), keepV), name)
 		requireManifest(t, b, "a/b", m)
 	}
@@ -97,7 +99,8 @@ func (s *suite) keepWhole(t *testing.T) {
 		requireNoManifest(t, b, "a/b", byTag("v1"))
 	}
 	index := Index(img)
-	requireError(t, put(t.Context(), b, "a/b", index, kept("v1")), registry.ErrManifestBlobUnknown, "a blob of a child is missing")
+	requireError(t, put(t.Context(), b, "a/b", index, kept("v1")), registry.ErrManifestBlobUnknown,
+		"a blob of a child is missing")
 	requireNoManifest(t, b, "a/b", byTag("v1"))
 	s.pushBlob(t, b, "a/b", img.Blobs[1])
 	require.NoError(t, put(t.Context(), b, "a/b", index, kept("v1")))
@@ -108,7 +111,8 @@ func (s *suite) keepWhole(t *testing.T) {
 	requireManifest(t, b, "a/b", img, "v2")
 }
 
-// keepLeavesSubject: the subject of what a kept tag reaches can be deleted, and all that the tag reaches stays.
+// keepLeavesSubject: the subject of what a kept tag reaches can be deleted, and all that the tag
+// reaches stays.
 func (s *suite) keepLeavesSubject(t *testing.T) {
 	b, _ := s.new(t)
 	subject := RandomImage(1, 2, 100)
@@ -129,7 +133,8 @@ func (s *suite) keepLeavesSubject(t *testing.T) {
 	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(art.Descriptor.Digest), keepV), registry.ErrDenied)
 }
 
-// keepBesideDelete: what was pushed under a tag that is kept is whole, whatever is deleted at the same time.
+// keepBesideDelete: what was pushed under a tag that is kept is whole, whatever is deleted at the
+// same time.
 func (s *suite) keepBesideDelete(t *testing.T) {
 	b, _ := s.new(t)
 	second := b
@@ -161,7 +166,8 @@ func (s *suite) keepBesideDelete(t *testing.T) {
 		if !s.NoDeleteRepository {
 			removes = append(removes, func(b registry.Backend) error { return b.DeleteRepository(t.Context(), repo, keepV) })
 		}
-		// Each round has the push and some of the deletes, so that now one is first and now another.
+		// Each round has the push and some of the deletes, so that now one is first and now
+		// another.
 		n := 1 + round%len(removes)
 		var pushed error
 		errs := race(1+n, func(i int) error {
@@ -173,7 +179,8 @@ func (s *suite) keepBesideDelete(t *testing.T) {
 				return pushed
 			}
 			err := removes[(round+i)%len(removes)](second)
-			if errors.Is(err, registry.ErrDenied) || errors.Is(err, registry.ErrBlobUnknown) || errors.Is(err, registry.ErrNameUnknown) {
+			if errors.Is(err, registry.ErrDenied) || errors.Is(err, registry.ErrBlobUnknown) ||
+				errors.Is(err, registry.ErrNameUnknown) {
 				return nil
 			}
 			return besideDelete(err)
@@ -195,7 +202,8 @@ func (s *suite) keepBesideDelete(t *testing.T) {
 	}
 }
 
-// immutableRace: of many that set a tag that is kept on two replicas, to different manifests, exactly one does, and its content stays.
+// immutableRace: of many that set a tag that is kept on two replicas, to different manifests,
+// exactly one does, and its content stays.
 func (s *suite) immutableRace(t *testing.T) {
 	b, _ := s.new(t)
 	replicas := []registry.Backend{b, b}

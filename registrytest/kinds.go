@@ -15,14 +15,16 @@ const (
 	MediaTypeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 	// MediaTypeDockerManifestList is that of a Docker manifest list.
 	MediaTypeDockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json"
-	// MediaTypeArtifactManifest is that of the OCI artifact manifest, which was retired before image-spec 1.1.
+	// MediaTypeArtifactManifest is that of the OCI artifact manifest, which was retired before
+	// image-spec 1.1.
 	MediaTypeArtifactManifest = "application/vnd.oci.artifact.manifest.v1+json"
 
 	mediaTypeDockerConfig = "application/vnd.docker.container.image.v1+json"
 	mediaTypeDockerLayer  = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 )
 
-// DockerImage returns an image of Docker's own format with so many layers of size bytes. It is always the same one for the same arguments.
+// DockerImage returns an image of Docker's own format with so many layers of size bytes. It is
+// always the same one for the same arguments.
 func DockerImage(seed uint64, layers, size int) *Content {
 	oci := RandomImage(seed, layers, size)
 	m := ocispec.Manifest{
@@ -38,7 +40,8 @@ func DockerImage(seed uint64, layers, size int) *Content {
 // DockerList returns a manifest list of Docker's own format.
 func DockerList(children ...*Content) *Content {
 	c := Index(children...)
-	m := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: MediaTypeDockerManifestList, Manifests: []ocispec.Descriptor{}}
+	m := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: MediaTypeDockerManifestList,
+		Manifests: []ocispec.Descriptor{}}
 	for i, child := range children {
 		desc := child.Descriptor
 		desc.Platform = &ocispec.Platform{OS: "linux", Architecture: fmt.Sprint("arch", i)}
@@ -66,8 +69,9 @@ func kinds() []kind {
 	all := []kind{
 		{name: "image", Content: image},
 		{name: "image without layers", Content: RandomImage(400, 0, 0)},
-		{name: "image with empty layers twice", Content: custom(`{"schemaVersion":2,"mediaType":"`+ocispec.MediaTypeImageManifest+
-			`","config":{"mediaType":"`+ocispec.MediaTypeImageConfig+`",%s},"layers":[{"mediaType":"x/y",%s},{"mediaType":"x/y",%[2]s}]}`, "{}", "")},
+		{name: "image with empty layers twice", Content: custom(
+			`{"schemaVersion":2,"mediaType":"`+ocispec.MediaTypeImageManifest+
+				`","config":{"mediaType":"`+ocispec.MediaTypeImageConfig+`",%s},"layers":[{"mediaType":"x/y",%s},{"mediaType":"x/y",%[2]s}]}`, "{}", "")},
 		{name: "index", Content: index},
 		{name: "empty index", Content: Index()},
 		{name: "nested index", Content: Index(index, DockerList(docker))},
@@ -94,7 +98,8 @@ func kinds() []kind {
 	return append(all, silent)
 }
 
-// custom returns a manifest with a digest and size of each of blobs at the verbs of format. Its media type is the one it names, or that of an image.
+// custom returns a manifest with a digest and size of each of blobs at the verbs of format. Its
+// media type is the one it names, or that of an image.
 func custom(format string, blobs ...string) *Content {
 	c := &Content{}
 	args := make([]any, len(blobs))

@@ -18,28 +18,36 @@ import (
 // awkwardTags are tags that file systems, routers and sorting confuse. They are in order.
 func awkwardTags() []string {
 	tags := []string{
-		"latest", "LATEST", "Latest", "v1", "v1.0", "v1-0", "v1_0", "v10", "v2", "1", "10", "9", "_", "__", "_.", "_..", "a..b", "a.", "a-", "a_",
-		"a", "A", "b", "con", "nul", "aux.txt", "x.lock", "x.tmp", "x.attrs", "manifests", "list", "tags", "sha256-" + strings.Repeat("0", 64),
+		"latest", "LATEST", "Latest", "v1", "v1.0", "v1-0", "v1_0", "v10", "v2", "1", "10", "9", "_", "__", "_.", "_..",
+		"a..b", "a.", "a-", "a_",
+		"a", "A", "b", "con", "nul", "aux.txt", "x.lock", "x.tmp", "x.attrs", "manifests", "list", "tags",
+		"sha256-" + strings.Repeat("0", 64),
 		"sha256-" + strings.Repeat("0", 64) + ".sig", long("m", 128), long("M", 128), long("m", 127) + "-",
 	}
 	slices.Sort(tags)
 	return tags
 }
 
-// awkwardNames are names of at most limit bytes that file systems, routers and sorting confuse. They are in order.
+// awkwardNames are names of at most limit bytes that file systems, routers and sorting confuse.
+// They are in order.
 func awkwardNames(limit int) []string {
 	names := []string{
-		"a", "a/b", "a/b/c", "a-b", "a.b", "a_b", "a__b", "a--b", "a0", "ab", "a/b-c", "a/b.c", "a/b0", "a-b/c", "a.b/c", "aa", "b", "0", "9/9",
-		"v2", "tags/list", "x/tags/list", "blobs/uploads", "x/blobs/uploads", "manifests/latest", "x/manifests", "referrers", "library/busybox",
-		"con", "nul/aux", "x.lock", "x.tmp/y", "localhost/x", long("m", limit), long("n/", limit), strings.Repeat("q/", (limit-1)/2) + "q",
-		long("m", min(200, limit)) + "x", strings.Repeat("w", min(128, limit/2)) + "/" + strings.Repeat("w", min(126, limit/2-1)),
+		"a", "a/b", "a/b/c", "a-b", "a.b", "a_b", "a__b", "a--b", "a0", "ab", "a/b-c", "a/b.c", "a/b0", "a-b/c", "a.b/c",
+		"aa", "b", "0", "9/9",
+		"v2", "tags/list", "x/tags/list", "blobs/uploads", "x/blobs/uploads", "manifests/latest", "x/manifests",
+		"referrers", "library/busybox",
+		"con", "nul/aux", "x.lock", "x.tmp/y", "localhost/x", long("m", limit), long("n/", limit),
+		strings.Repeat("q/", (limit-1)/2) + "q",
+		long("m", min(200, limit)) + "x", strings.Repeat("w", min(128, limit/2)) + "/" +
+			strings.Repeat("w", min(126, limit/2-1)),
 	}
 	names = slices.DeleteFunc(names, func(n string) bool { return len(n) > limit || reference.CheckName(n) != nil })
 	slices.Sort(names)
 	return slices.Compact(names)
 }
 
-// checkList requires that a list has all elements of want, in order, from each place on, in pages, and with each hint.
+// checkList requires that a list has all elements of want, in order, from each place on, in pages,
+// and with each hint.
 func checkList(t *testing.T, want []string, list func(*registry.ListOptions) iter.Seq2[string, error]) {
 	t.Helper()
 	got, err := collect(list(nil), -1)
@@ -75,7 +83,10 @@ func (s *suite) tagsOrder(t *testing.T) {
 	}
 	push(t, w, "a/b-c", tiny(0), "elsewhere")
 	push(t, w, "a", tiny(0), "elsewhere")
-	checkList(t, tags, func(opts *registry.ListOptions) iter.Seq2[string, error] { return b.Tags(t.Context(), "a/b", opts) })
+	checkList(t, tags, func(opts *registry.ListOptions) iter.Seq2[string,
+		error] {
+		return b.Tags(t.Context(), "a/b", opts)
+	})
 	for i, tag := range tags {
 		requireManifest(t, b, "a/b", tiny(i%3), tag)
 	}
@@ -102,14 +113,18 @@ func (s *suite) repositoriesOrder(t *testing.T) {
 	for i, name := range names {
 		push(t, w, name, tiny(i), "v1")
 	}
-	checkList(t, names, func(opts *registry.ListOptions) iter.Seq2[string, error] { return b.Repositories(t.Context(), opts) })
+	checkList(t, names, func(opts *registry.ListOptions) iter.Seq2[string,
+		error] {
+		return b.Repositories(t.Context(), opts)
+	})
 	for i, name := range names {
 		requireManifest(t, b, name, tiny(i), "v1")
 		requireTags(t, b, name, "v1")
 	}
 }
 
-// referrers: they come in the order of their digests, each with its type and annotations, from each place on.
+// referrers: they come in the order of their digests, each with its type and annotations, from each
+// place on.
 func (s *suite) referrers(t *testing.T) {
 	if s.Opaque {
 		t.Skip("manifests are not looked into")
@@ -130,7 +145,8 @@ func (s *suite) referrers(t *testing.T) {
 	}
 	untyped := Artifact("", subject.Descriptor, nil)
 	refer(untyped, ocispec.MediaTypeEmptyJSON, nil)
-	ref := fmt.Sprintf(`"subject":{"mediaType":"%s","digest":"%s","size":%d}`, subject.Descriptor.MediaType, subject.Descriptor.Digest, subject.Descriptor.Size)
+	ref := fmt.Sprintf(`"subject":{"mediaType":"%s","digest":"%s","size":%d}`, subject.Descriptor.MediaType,
+		subject.Descriptor.Digest, subject.Descriptor.Size)
 	refer(custom(`{"schemaVersion":2,"mediaType":"`+ocispec.MediaTypeImageIndex+`","manifests":[],`+ref+`}`), "", nil)
 	five12 := as512(Artifact("application/x.512", subject.Descriptor, nil))
 	refer(five12, "application/x.512", nil)
@@ -149,7 +165,8 @@ func (s *suite) referrers(t *testing.T) {
 	check(want, &registry.ReferrersOptions{PageHint: 2})
 	for i := range want {
 		check(want[i+1:], &registry.ReferrersOptions{After: want[i].Digest})
-		got, err := collect(b.Referrers(t.Context(), "a/b", subject.Descriptor.Digest, &registry.ReferrersOptions{After: want[i].Digest, PageHint: 2}), 2)
+		got, err := collect(b.Referrers(t.Context(), "a/b", subject.Descriptor.Digest,
+			&registry.ReferrersOptions{After: want[i].Digest, PageHint: 2}), 2)
 		require.NoError(t, err)
 		require.Equal(t, append([]ocispec.Descriptor{}, want[i+1:min(i+3, len(want))]...), got)
 	}
@@ -182,13 +199,14 @@ func checkScan(t *testing.T, b registry.Backend, subject digest.Digest, all []oc
 	t.Helper()
 	for end := range all {
 		var scanned []digest.Digest
-		got, err := collect(b.Referrers(t.Context(), "a/b", subject, &registry.ReferrersOptions{Scan: func(d digest.Digest, _ int64) bool {
-			if len(scanned) == end {
-				return false
-			}
-			scanned = append(scanned, d)
-			return true
-		}}), -1)
+		got, err := collect(b.Referrers(t.Context(), "a/b", subject,
+			&registry.ReferrersOptions{Scan: func(d digest.Digest, _ int64) bool {
+				if len(scanned) == end {
+					return false
+				}
+				scanned = append(scanned, d)
+				return true
+			}}), -1)
 		require.NoError(t, err)
 		if len(scanned) == 0 && len(got) == len(all) {
 			continue // Scan is not called

@@ -23,7 +23,8 @@ func (s *suite) manifestKinds(t *testing.T) {
 		}
 		t.Run(strings.ReplaceAll(k.name, " ", "_"), func(t *testing.T) {
 			push(t, w, "a/b", k.Content) // what it names
-			res, err := w.PutManifest(t.Context(), "a/b", k.contentType, k.Manifest, &registry.PutOptions{Tags: []registry.TagPut{{Name: fmt.Sprint("t", i)}}})
+			res, err := w.PutManifest(t.Context(), "a/b", k.contentType, k.Manifest,
+				&registry.PutOptions{Tags: []registry.TagPut{{Name: fmt.Sprint("t", i)}}})
 			require.NoError(t, err)
 			require.Equal(t, k.Descriptor, res.Descriptor)
 			require.Equal(t, []string{fmt.Sprint("t", i)}, res.Tags)
@@ -40,7 +41,8 @@ func (s *suite) manifestUnknown(t *testing.T) {
 	img := RandomImage(1, 1, 100)
 	requireNoManifest(t, b, "a/b", byTag("latest"), byDigest(img.Descriptor.Digest))
 	push(t, w, "a/b", img, "v1")
-	requireNoManifest(t, b, "a/b", byTag("latest"), byTag("V1"), byTag("v"), byTag("v11"), byDigest(zeros), byDigest(digest.SHA512.FromBytes(img.Manifest)))
+	requireNoManifest(t, b, "a/b", byTag("latest"), byTag("V1"), byTag("v"), byTag("v11"), byDigest(zeros),
+		byDigest(digest.SHA512.FromBytes(img.Manifest)))
 	requireNoManifest(t, b, "a", byTag("v1"), byDigest(img.Descriptor.Digest))
 	requireNoManifest(t, b, "a/b", byDigest(img.descriptorOf(0)))
 	requireNoBlob(t, b, "a/b", img.Descriptor.Digest)
@@ -54,7 +56,8 @@ func (s *suite) manifestSHA512(t *testing.T) {
 	img := RandomImage(1, 1, 100)
 	push(t, b, "a/b", img, "one")
 	requireNoManifest(t, b, "a/b", byDigest(digest.SHA512.FromBytes(img.Manifest)))
-	require.NoError(t, put(t.Context(), b, "a/b", as512(img), registry.TagPut{Name: "two"}, registry.TagPut{Name: "three"}))
+	require.NoError(t, put(t.Context(), b, "a/b", as512(img), registry.TagPut{Name: "two"},
+		registry.TagPut{Name: "three"}))
 	requireManifest(t, b, "a/b", as512(img), "two", "three")
 	requireManifest(t, b, "a/b", img, "one")
 	requireTags(t, b, "a/b", "one", "three", "two")
@@ -122,7 +125,8 @@ func requireMissing(t *testing.T, err error, c *Content, missing ...digest.Diges
 	}
 }
 
-// manifestMissing: a manifest is not taken before the repository has all that it names. What is refused is not seen by anybody.
+// manifestMissing: a manifest is not taken before the repository has all that it names. What is
+// refused is not seen by anybody.
 func (s *suite) manifestMissing(t *testing.T) {
 	if s.Opaque {
 		t.Skip("manifests are not looked into")
@@ -148,9 +152,11 @@ func (s *suite) manifestMissing(t *testing.T) {
 		requireNoManifest(t, b, "a/b", byTag("v1"), byDigest(img.Descriptor.Digest))
 		s.pushBlob(t, b, "a/b", img.Blobs[i])
 	}
-	requireMissing(t, put(t.Context(), b, "a/b", index, tag), index, img.Descriptor.Digest, index.Children[1].Descriptor.Digest)
+	requireMissing(t, put(t.Context(), b, "a/b", index, tag), index, img.Descriptor.Digest,
+		index.Children[1].Descriptor.Digest)
 	s.pushBlob(t, b, "a/b", img.Manifest)
-	requireMissing(t, put(t.Context(), b, "a/b", index, tag), index, img.Descriptor.Digest, index.Children[1].Descriptor.Digest)
+	requireMissing(t, put(t.Context(), b, "a/b", index, tag), index, img.Descriptor.Digest,
+		index.Children[1].Descriptor.Digest)
 	requireNoManifest(t, b, "a/b", byTag("v1"), byDigest(index.Descriptor.Digest))
 	_, err := collect(b.Tags(t.Context(), "a/b", nil), -1)
 	requireError(t, err, registry.ErrNameUnknown, "there is nothing in the repository yet")
@@ -167,7 +173,8 @@ func (s *suite) manifestOptionalMissing(t *testing.T) {
 	push(t, b, "a/b", art, "art")
 	requireManifest(t, b, "a/b", art, "art")
 	for i, mediaType := range []string{
-		"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+		"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+		"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 	} {
 		c := custom(`{"schemaVersion":2,"config":{"mediaType":"x/y",%s},"layers":[{"mediaType":"`+mediaType+`",%s,"urls":["https://example.com/"]}]}`, "config", "layer")
 		s.pushBlob(t, b, "a/b", c.Blobs[0])
@@ -185,7 +192,8 @@ func (s *suite) manifestWrongSize(t *testing.T) {
 	for _, content := range [][]byte{[]byte("12345"), RandomBytes(1, 100_000)} {
 		desc := s.pushBlob(t, b, "a/b", content)
 		for _, off := range []int64{-1, 1, -desc.Size} {
-			c := custom(fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"x/y","digest":"%s","size":%d},"layers":[]}`, desc.Digest, desc.Size+off))
+			c := custom(fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"x/y","digest":"%s","size":%d},"layers":[]}`,
+				desc.Digest, desc.Size+off))
 			requireError(t, put(t.Context(), b, "a/b", c, registry.TagPut{Name: "v1"}), registry.ErrManifestInvalid)
 			requireNoManifest(t, b, "a/b", byTag("v1"), byDigest(c.Descriptor.Digest))
 		}
@@ -206,7 +214,8 @@ func (s *suite) manifestWrongSizeAccepted(t *testing.T) {
 	}
 	b, _ := s.new(t)
 	accept := func(c *Content, tags ...registry.TagPut) error {
-		_, err := b.PutManifest(t.Context(), "a/b", c.Descriptor.MediaType, c.Manifest, &registry.PutOptions{AcceptWrongSizes: true, Tags: tags})
+		_, err := b.PutManifest(t.Context(), "a/b", c.Descriptor.MediaType, c.Manifest,
+			&registry.PutOptions{AcceptWrongSizes: true, Tags: tags})
 		return err
 	}
 	one, two := RandomImage(1, 1, 100), RandomImage(10, 1, 100)
@@ -223,7 +232,8 @@ func (s *suite) manifestWrongSizeAccepted(t *testing.T) {
 
 	blob := RandomBytes(1, 100)
 	desc := s.pushBlob(t, b, "a/b", blob)
-	image := custom(fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"x/y","digest":"%s","size":%d},"layers":[]}`, desc.Digest, desc.Size+1))
+	image := custom(fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"x/y","digest":"%s","size":%d},"layers":[]}`,
+		desc.Digest, desc.Size+1))
 	requireError(t, accept(image), registry.ErrManifestInvalid)
 	requireNoManifest(t, b, "a/b", byDigest(image.Descriptor.Digest))
 	if !s.Sparse {
@@ -236,7 +246,8 @@ func (s *suite) manifestWrongDigest(t *testing.T) {
 	b, _ := s.new(t)
 	c := tiny(1)
 	for _, d := range []digest.Digest{zeros, digest.SHA512.FromString("another"), tiny(2).Descriptor.Digest} {
-		_, err := b.PutManifest(t.Context(), "a/b", c.Descriptor.MediaType, c.Manifest, &registry.PutOptions{Digest: d, Tags: []registry.TagPut{{Name: "v1"}}})
+		_, err := b.PutManifest(t.Context(), "a/b", c.Descriptor.MediaType, c.Manifest,
+			&registry.PutOptions{Digest: d, Tags: []registry.TagPut{{Name: "v1"}}})
 		requireError(t, err, registry.ErrDigestInvalid)
 		requireNoManifest(t, b, "a/b", byTag("v1"), byDigest(d), byDigest(c.Descriptor.Digest))
 	}
@@ -256,19 +267,20 @@ func (s *suite) manifestInvalid(t *testing.T) {
 	d := `"` + string(s.pushBlob(t, b, "a/b", []byte("12")).Digest) + `"`
 	with := func(members string) string { return desc(d, `2,`+members) } // an image whose config has more members
 	for name, m := range map[string][2]string{
-		"empty":                    {image, ""},
-		"no JSON":                  {image, "manifest"},
-		"cut off":                  {image, desc(d, "2")[:50]},
-		"more behind it":           {image, desc(d, "2") + "{}"},
-		"null":                     {image, "null"},
-		"array":                    {image, "[]"},
-		"empty object":             {image, "{}"},
-		"layers and manifests":     {image, `{"schemaVersion":2,"layers":[],"manifests":[]}`},
-		"index as image":           {image, `{"schemaVersion":2,"manifests":[]}`},
-		"image as index":           {index, desc(d, "2")},
-		"another type":             {image, `{"schemaVersion":2,"mediaType":"` + index + `","manifests":[]}`},
-		"no type at all":           {"", `{"schemaVersion":2,"manifests":[]}`},
-		"schema 1":                 {"application/vnd.docker.distribution.manifest.v1+json", `{"schemaVersion":1,"fsLayers":[]}`},
+		"empty":                {image, ""},
+		"no JSON":              {image, "manifest"},
+		"cut off":              {image, desc(d, "2")[:50]},
+		"more behind it":       {image, desc(d, "2") + "{}"},
+		"null":                 {image, "null"},
+		"array":                {image, "[]"},
+		"empty object":         {image, "{}"},
+		"layers and manifests": {image, `{"schemaVersion":2,"layers":[],"manifests":[]}`},
+		"index as image":       {image, `{"schemaVersion":2,"manifests":[]}`},
+		"image as index":       {index, desc(d, "2")},
+		"another type":         {image, `{"schemaVersion":2,"mediaType":"` + index + `","manifests":[]}`},
+		"no type at all":       {"", `{"schemaVersion":2,"manifests":[]}`},
+		"schema 1": {"application/vnd.docker.distribution.manifest.v1+json",
+			`{"schemaVersion":1,"fsLayers":[]}`},
 		"digest missing":           {image, `{"schemaVersion":2,"config":{"mediaType":"x/y","size":2},"layers":[]}`},
 		"digest of no algorithm":   {image, desc(`"0000"`, "2")},
 		"digest too short":         {image, desc(`"sha256:00"`, "2")},
@@ -293,7 +305,8 @@ func (s *suite) manifestInvalid(t *testing.T) {
 		"data of other content":     {image, with(`"data":"MTM="`)},
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
-			_, err := b.PutManifest(t.Context(), "a/b", m[0], []byte(m[1]), &registry.PutOptions{Tags: []registry.TagPut{{Name: "v1"}}})
+			_, err := b.PutManifest(t.Context(), "a/b", m[0], []byte(m[1]),
+				&registry.PutOptions{Tags: []registry.TagPut{{Name: "v1"}}})
 			requireError(t, err, registry.ErrManifestInvalid)
 			requireNoManifest(t, b, "a/b", byTag("v1"), byDigest(digest.FromString(m[1])))
 		})

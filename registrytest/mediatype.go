@@ -67,9 +67,11 @@ func (s *suite) manifestMediaType(t *testing.T) {
 	}
 
 	subject, badSubject := both("subject")
-	require.NoError(t, Artifact("application/x.test", badSubject.Descriptor, nil).Push(t.Context(), b, "a/b"), "nor does a referrer")
+	require.NoError(t, Artifact("application/x.test", badSubject.Descriptor, nil).Push(t.Context(), b, "a/b"),
+		"nor does a referrer")
 	require.NoError(t, put(t.Context(), b, "a/b", subject, tag("subject")))
-	member := fmt.Sprintf(`"subject":{"mediaType":"%s","digest":"%s","size":%d}`, rightType, subject.Descriptor.Digest, subject.Descriptor.Size)
+	member := fmt.Sprintf(`"subject":{"mediaType":"%s","digest":"%s","size":%d}`, rightType, subject.Descriptor.Digest,
+		subject.Descriptor.Size)
 	signature, badSignature := typeless("signature", rightType, member), typeless("signature", wrongType, member)
 	push(t, b, "a/b", signature)
 	refused(badSignature, tag("squat")) // the manifest that it signs has a tag

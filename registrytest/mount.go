@@ -12,7 +12,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// requireNothingToMount requires that a mount has failed in the way that has the caller upload the blob, and has changed nothing.
+// requireNothingToMount requires that a mount has failed in the way that has the caller upload the
+// blob, and has changed nothing.
 func requireNothingToMount(t *testing.T, b registry.Backend, repo string, content []byte, opts *registry.MountOptions) {
 	t.Helper()
 	d := descriptor("", content).Digest
@@ -98,7 +99,8 @@ func (s *suite) mountRefused(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, desc, got)
 		requireBlob(t, b, "to", content)
-		for i, prefixes := range [][]string{{"public"}, {"nothing/", "pub"}, {"a", "b", "c", "d", "e", "f", "g", "h", "i", "p"}, {""}} {
+		for i, prefixes := range [][]string{{"public"}, {"nothing/", "pub"},
+			{"a", "b", "c", "d", "e", "f", "g", "h", "i", "p"}, {""}} {
 			last := ""
 			got, err := b.MountBlob(t.Context(), fmt.Sprint("to/", i), desc.Digest, &registry.MountOptions{
 				Prefixes: prefixes, Allow: func(repo string) error {
@@ -113,7 +115,8 @@ func (s *suite) mountRefused(t *testing.T) {
 			require.Equal(t, "public", last, "the source is asked about last")
 		}
 	}
-	got, err := b.MountBlob(t.Context(), "to2", desc.Digest, &registry.MountOptions{From: "secret/a", Allow: func(string) error { return nil }})
+	got, err := b.MountBlob(t.Context(), "to2", desc.Digest, &registry.MountOptions{From: "secret/a",
+		Allow: func(string) error { return nil }})
 	require.NoError(t, err)
 	require.Equal(t, desc, got)
 }

@@ -1,5 +1,5 @@
-// Package registrytest is for tests of programs that talk to a registry, and of programs that embed one: [NewServer] is a registry in
-// one line, [RandomImage] is something to push.
+// Package registrytest is for tests of programs that talk to a registry, and of programs that embed
+// one: [NewServer] is a registry in one line, [RandomImage] is something to push.
 package registrytest
 
 import (
@@ -25,8 +25,8 @@ type Server struct {
 	Store *storage.Store
 }
 
-// NewServer starts a registry that keeps everything in memory, and stops it when the test ends. opts may be nil; its Logger, if
-// it has none, becomes one that writes to the log of the test.
+// NewServer starts a registry that keeps everything in memory, and stops it when the test ends.
+// opts may be nil; its Logger, if it has none, becomes one that writes to the log of the test.
 func NewServer(t testing.TB, opts *registry.Options) *Server {
 	t.Helper()
 	store := NewStore(t)

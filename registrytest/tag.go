@@ -10,7 +10,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// tagMoves: a tag points at what was pushed last; what it pointed at before is still there by its digest.
+// tagMoves: a tag points at what was pushed last; what it pointed at before is still there by its
+// digest.
 func (s *suite) tagMoves(t *testing.T) {
 	b, _ := s.new(t)
 	var all []*Content
@@ -31,7 +32,10 @@ func (s *suite) tagMoves(t *testing.T) {
 func (s *suite) tagMovesRace(t *testing.T) {
 	b, _ := s.new(t)
 	for range 5 {
-		requireAll(t, race(s.Writers, func(i int) error { return put(t.Context(), b, "a/b", tiny(i), registry.TagPut{Name: "latest"}) }))
+		requireAll(t, race(s.Writers, func(i int) error {
+			return put(t.Context(), b, "a/b", tiny(i),
+				registry.TagPut{Name: "latest"})
+		}))
 		m, err := b.GetManifest(t.Context(), "a/b", byTag("latest"))
 		require.NoError(t, err)
 		for i := range s.Writers {
@@ -61,7 +65,8 @@ func (s *suite) tagIfAbsent(t *testing.T) {
 	requireError(t, put(t.Context(), b, "a/b", c, once), registry.ErrTagExists)
 	requireManifest(t, b, "a/b", old, "latest", "v1")
 	requireError(t, put(t.Context(), b, "a/b", c, registry.TagPut{Name: "latest", IfAbsent: true}), registry.ErrTagExists)
-	require.NoError(t, put(t.Context(), b, "a/b", c, registry.TagPut{Name: "latest"}, registry.TagPut{Name: "v2", IfAbsent: true}))
+	require.NoError(t, put(t.Context(), b, "a/b", c, registry.TagPut{Name: "latest"},
+		registry.TagPut{Name: "v2", IfAbsent: true}))
 	requireManifest(t, b, "a/b", c, "latest", "v2")
 	requireManifest(t, b, "a/b", old, "v1")
 	require.NoError(t, put(t.Context(), b, "c/d", c, once), "another repository")

@@ -24,7 +24,8 @@ func (s *suite) deleteBlobIfUnused(t *testing.T) {
 	b, _ := s.new(t)
 	one := RandomImage(1, 2, 20_000)
 	config := one.Blobs[0]
-	two := custom(fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"x/y","digest":"%s","size":%d},"layers":[]}`, digest.FromBytes(config), len(config)))
+	two := custom(fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"x/y","digest":"%s","size":%d},"layers":[]}`,
+		digest.FromBytes(config), len(config)))
 	push(t, b, "a/b", one, "v1")
 	require.NoError(t, put(t.Context(), b, "a/b", two))
 	push(t, b, "c/d", one)
@@ -43,7 +44,8 @@ func (s *suite) deleteBlobIfUnused(t *testing.T) {
 	requireNoBlob(t, b, "a/b", digest.FromBytes(free))
 
 	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(one.Descriptor.Digest), nil))
-	requireError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(config), ifUnused), registry.ErrDenied, "the other still names it")
+	requireError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(config), ifUnused), registry.ErrDenied,
+		"the other still names it")
 	require.NoError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(one.Blobs[1]), ifUnused))
 	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(two.Descriptor.Digest), nil))
 	require.NoError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(config), ifUnused))
@@ -79,10 +81,12 @@ func (s *suite) deleteBlobIfUnusedRace(t *testing.T) {
 		})
 		pushed, deleted := errs[0], errs[1]
 		if pushed != nil {
-			require.True(t, errors.Is(pushed, registry.ErrManifestBlobUnknown) || errors.Is(pushed, registry.ErrUnavailable), "round %d: %v", round, pushed)
+			require.True(t, errors.Is(pushed, registry.ErrManifestBlobUnknown) || errors.Is(pushed, registry.ErrUnavailable),
+				"round %d: %v", round, pushed)
 			continue
 		}
-		require.True(t, errors.Is(deleted, registry.ErrDenied) || errors.Is(deleted, registry.ErrUnavailable), "round %d: %v", round, deleted)
+		require.True(t, errors.Is(deleted, registry.ErrDenied) || errors.Is(deleted, registry.ErrUnavailable),
+			"round %d: %v", round, deleted)
 		requireBlob(t, second, "a/b", img.Blobs[1])
 	}
 }

@@ -37,8 +37,8 @@ func (s *suite) uploadID(t *testing.T) {
 	}
 }
 
-// uploadName: an upload has one name from its beginning to its end, whoever goes on with it, and no two
-// have the same.
+// uploadName: an upload has one name from its beginning to its end, whoever goes on with it, and no
+// two have the same.
 func (s *suite) uploadName(t *testing.T) {
 	b, _ := s.new(t)
 	seen := map[string]bool{}
@@ -54,14 +54,16 @@ func (s *suite) uploadName(t *testing.T) {
 			add(t, u, []byte(piece))
 			require.Equal(t, name, u.Name())
 			var err error
-			u, err = b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner, Continue: piece == "hello"})
+			u, err = b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner,
+				Continue: piece == "hello"})
 			require.NoError(t, err)
 			require.Equal(t, name, u.Name())
 		}
 	}
 }
 
-// uploadPieces: a blob comes in pieces of all sizes; each may be added by whoever has any id that the upload has had so far.
+// uploadPieces: a blob comes in pieces of all sizes; each may be added by whoever has any id that
+// the upload has had so far.
 func (s *suite) uploadPieces(t *testing.T) {
 	b, _ := s.new(t)
 	content := RandomBytes(1, 700_000)
@@ -187,7 +189,8 @@ func (s *suite) requireKept(t *testing.T, read, kept int64) {
 	}
 }
 
-// uploadTooLong: no bytes beyond those announced become part of the blob, whether or not it is an error that there are more.
+// uploadTooLong: no bytes beyond those announced become part of the blob, whether or not it is an
+// error that there are more.
 func (s *suite) uploadTooLong(t *testing.T) {
 	b, _ := s.new(t)
 	for _, size := range []int64{0, 5, 100_000} {
@@ -205,7 +208,8 @@ func (s *suite) uploadTooLong(t *testing.T) {
 	}
 }
 
-// uploadOfOthers: an upload is known only to its owner, only in its repository, and only by an id that was given out.
+// uploadOfOthers: an upload is known only to its owner, only in its repository, and only by an id
+// that was given out.
 func (s *suite) uploadOfOthers(t *testing.T) {
 	b, _ := s.new(t)
 	content := RandomBytes(1, 1000)
@@ -236,7 +240,8 @@ func (s *suite) uploadOfOthers(t *testing.T) {
 			}
 			unknown("a/b", string(forged), s.Owner)
 		}
-		for _, forged := range []string{"", "x", id[1:], id[:len(id)-1], id + "A", id + id, ".", "..", "../" + id, id + "/", "\x00", long("x", 10_000)} {
+		for _, forged := range []string{"", "x", id[1:], id[:len(id)-1], id + "A", id + id, ".", "..", "../" + id, id + "/",
+			"\x00", long("x", 10_000)} {
 			unknown("a/b", forged, s.Owner)
 		}
 	}
@@ -256,8 +261,8 @@ func (s *suite) requireEnded(t *testing.T, b registry.Backend, repo string, u re
 	requireError(t, err, registry.ErrUploadUnknown, "resume")
 }
 
-// uploadCancel: nothing can be added to an upload that was cancelled. Who has not heard of it may still commit what is whole, as nobody
-// can tell that from having come first.
+// uploadCancel: nothing can be added to an upload that was cancelled. Who has not heard of it may
+// still commit what is whole, as nobody can tell that from having come first.
 func (s *suite) uploadCancel(t *testing.T) {
 	b, _ := s.new(t)
 	for _, size := range []int{1, 100, 100_000} {
@@ -282,8 +287,8 @@ func (s *suite) uploadCancel(t *testing.T) {
 	require.NoError(t, s.create(t, b, "a/b").Cancel(t.Context()), "before the first byte")
 }
 
-// uploadAfterCommit: nothing can be added to an upload that was committed, nor taken from it. To commit it again changes nothing, so
-// it may also succeed.
+// uploadAfterCommit: nothing can be added to an upload that was committed, nor taken from it. To
+// commit it again changes nothing, so it may also succeed.
 func (s *suite) uploadAfterCommit(t *testing.T) {
 	b, _ := s.new(t)
 	for _, size := range []int{1, 100, 100_000} {
@@ -395,7 +400,8 @@ func (s *suite) uploadContextEnds(t *testing.T) {
 	for _, length := range []int64{-1, int64(len(content))} {
 		u := s.create(t, b, "a/b")
 		ctx, cancel := context.WithCancel(t.Context())
-		n, err := u.Append(ctx, 0, length, io.MultiReader(bytes.NewReader(content[:300_000]), cancelReader(cancel), bytes.NewReader(content[300_000:])))
+		n, err := u.Append(ctx, 0, length, io.MultiReader(bytes.NewReader(content[:300_000]), cancelReader(cancel),
+			bytes.NewReader(content[300_000:])))
 		if err == nil {
 			require.Equal(t, int64(len(content)), n, "no error, so it was all")
 		}
@@ -417,7 +423,8 @@ func (c cancelReader) Read([]byte) (int, error) {
 	return 0, io.EOF
 }
 
-// reopen: a second backend on the same storage sees what the first does, and goes on with its uploads.
+// reopen: a second backend on the same storage sees what the first does, and goes on with its
+// uploads.
 func (s *suite) reopen(t *testing.T) {
 	if s.Reopen == nil {
 		t.Skip("the backend cannot be opened twice")

@@ -26,7 +26,8 @@ const patience = 30 * time.Second
 // zeros is a digest that nothing has.
 const zeros = digest.Digest("sha256:0000000000000000000000000000000000000000000000000000000000000000")
 
-// new returns an empty backend b, and w, which takes what b is to show: b itself, unless it is read-only.
+// new returns an empty backend b, and w, which takes what b is to show: b itself, unless it is
+// read-only.
 func (s *suite) new(t *testing.T) (b, w registry.Backend) {
 	t.Helper()
 	b = s.newBackend(t)
@@ -63,7 +64,8 @@ func (s *suite) pushBlob(t *testing.T, w registry.Backend, repo string, content 
 	return desc
 }
 
-func (s *suite) tryBlob(ctx context.Context, w registry.Backend, repo string, content []byte, alg digest.Algorithm) (ocispec.Descriptor, error) {
+func (s *suite) tryBlob(ctx context.Context, w registry.Backend, repo string, content []byte,
+	alg digest.Algorithm) (ocispec.Descriptor, error) {
 	u, err := w.CreateUpload(ctx, repo, &registry.UploadOptions{Owner: s.Owner, Algorithm: alg, Size: int64(len(content))})
 	if err != nil {
 		return ocispec.Descriptor{}, err
@@ -93,8 +95,8 @@ func add(t *testing.T, u registry.Upload, content []byte) {
 	require.Equal(t, size+n, u.Size())
 }
 
-// finish brings an upload, of which the first bytes of content may have arrived, to its end. What is remote may know only a moment
-// later how much has arrived.
+// finish brings an upload, of which the first bytes of content may have arrived, to its end. What
+// is remote may know only a moment later how much has arrived.
 func (s *suite) finish(t *testing.T, b registry.Backend, repo string, u registry.Upload, content []byte) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -173,7 +175,8 @@ func push(t *testing.T, w registry.Backend, repo string, c *Content, tags ...str
 
 // put pushes a manifest alone.
 func put(ctx context.Context, w registry.Backend, repo string, c *Content, tags ...registry.TagPut) error {
-	_, err := w.PutManifest(ctx, repo, c.Descriptor.MediaType, c.Manifest, &registry.PutOptions{Digest: c.Descriptor.Digest, Tags: tags})
+	_, err := w.PutManifest(ctx, repo, c.Descriptor.MediaType, c.Manifest,
+		&registry.PutOptions{Digest: c.Descriptor.Digest, Tags: tags})
 	return err
 }
 
@@ -225,7 +228,8 @@ func byTag(tag string) reference.Ref { return reference.Ref{Tag: tag} }
 
 func byDigest(d digest.Digest) reference.Ref { return reference.Ref{Digest: d} }
 
-// collect returns up to limit elements of a list; -1 means all. An element that comes with an error, or after one, is an error of its own.
+// collect returns up to limit elements of a list; -1 means all. An element that comes with an
+// error, or after one, is an error of its own.
 func collect[T any](list iter.Seq2[T, error], limit int) (all []T, err error) {
 	all = []T{}
 	for v, e := range list {
@@ -296,7 +300,8 @@ func requireAll(t *testing.T, errs []error) {
 	require.NoError(t, errors.Join(errs...))
 }
 
-// within runs f, which must return before patience ends; if not, the stacks of all goroutines tell where it is.
+// within runs f, which must return before patience ends; if not, the stacks of all goroutines tell
+// where it is.
 func within(what string, f func()) {
 	watchdog := time.AfterFunc(patience, func() { panic("registrytest: blocked: " + what) })
 	defer watchdog.Stop()

@@ -16,14 +16,16 @@ import (
 )
 
 const (
-	// mergeSize is the size below which a segment may be merged with its neighbours. A blob that comes in smaller pieces is
-	// written a logarithmic number of times.
+	// mergeSize is the size below which a segment may be merged with its neighbours. A blob that
+	// comes in smaller pieces is written a logarithmic number of times.
 	mergeSize = 4 << 20
-	// maxSegments is about how many segments a blob has at most: beyond it, larger ones are merged as well.
+	// maxSegments is about how many segments a blob has at most: beyond it, larger ones are merged
+	// as well.
 	maxSegments = 256
 )
 
-// Append implements [registry.Upload]. The bytes go into a data object of their own, or, as long as they are few, into the record.
+// Append implements [registry.Upload]. The bytes go into a data object of their own, or, as long as
+// they are few, into the record.
 func (u *upload) Append(ctx context.Context, offset, length int64, r io.Reader) (int64, error) {
 	return u.add(ctx, offset, length, r, receiving)
 }
@@ -99,8 +101,9 @@ func (u *upload) addSegment(ctx context.Context, in *input, to uploadState) erro
 	return nil
 }
 
-// isUnnamed reports whether nothing names segments that the record was to name, whose write has failed with err. One that was refused may have been done
-// all the same: its answer was lost, it was made again, and meanwhile others have gone on, or even committed.
+// isUnnamed reports whether nothing names segments that the record was to name, whose write has
+// failed with err. One that was refused may have been done all the same: its answer was lost, it
+// was made again, and meanwhile others have gone on, or even committed.
 func (u *upload) isUnnamed(written []segment, err error) bool {
 	if errors.Is(err, registry.ErrRangeInvalid) && u.rec.version != "" {
 		return !u.names(written)
@@ -113,7 +116,8 @@ func (u *upload) names(written []segment) bool {
 	return slices.ContainsFunc(u.rec.Segments, func(seg segment) bool { return slices.Contains(written, seg) })
 }
 
-// errTaken is that the record, whose answer was lost, has been written as it was to be, and others have committed it before it was written again.
+// errTaken is that the record, whose answer was lost, has been written as it was to be, and others
+// have committed it before it was written again.
 var errTaken = errors.New("storage: others have committed it")
 
 // receive reads in up to its end, or until a segment is as large as an object can be. It returns
@@ -149,7 +153,8 @@ func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, wri
 	if limit := u.s.driver.MaxObjectSize(); limit > 0 {
 		from, hint = io.LimitReader(body, limit), min(hint, limit)
 	}
-	// Nobody else has the name, so there is no condition: where a lost answer has a driver send it again, it writes the same.
+	// Nobody else has the name, so there is no condition: where a lost answer has a driver send it
+	// again, it writes the same.
 	info, err := u.s.driver.Put(ctx, dataKey(seg.Name), from, &PutOptions{Durability: Relaxed, Size: hint})
 	if errors.Is(err, ErrNotExist) {
 		// Somebody else was first, and has merged the segments that this one was to absorb.
@@ -168,8 +173,9 @@ func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, wri
 	return next, []segment{seg}, absorbed, nil
 }
 
-// mergeable is how many of the last segments the next one shall absorb: those that are small, and not much larger than what comes
-// after them, so that each byte is written again only as often as the size of its segment doubles.
+// mergeable is how many of the last segments the next one shall absorb: those that are small, and
+// not much larger than what comes after them, so that each byte is written again only as often as
+// the size of its segment doubles.
 //
 // What they have together is never more than half of what an object can have, so there is room for
 // what is new, and segments as large as an object stay as they are.
@@ -198,7 +204,8 @@ func (u *upload) mergeable() int {
 
 // advance makes next the state of the upload, with the state of the hash.
 //
-// Errors: registry.ErrRangeInvalid if somebody else was first, and u is then what they made of it; registry.ErrUploadUnknown.
+// Errors: registry.ErrRangeInvalid if somebody else was first, and u is then what they made of it;
+// registry.ErrUploadUnknown.
 func (u *upload) advance(ctx context.Context, next uploadRecord, h hash.Hash) error {
 	var err error
 	if next.Hash, err = hashState(h); err != nil {
@@ -216,8 +223,8 @@ func (u *upload) advance(ctx context.Context, next uploadRecord, h hash.Hash) er
 // heads are buffers for the first bytes of what is received, by which it is decided where they go.
 var heads = sync.Pool{New: func() any { return new([InlineSize]byte) }}
 
-// input reads what a client sends: at most left bytes unless left is negative. An error ends it like the end of the
-// file, and is kept, so that what came before it is stored.
+// input reads what a client sends: at most left bytes unless left is negative. An error ends it
+// like the end of the file, and is kept, so that what came before it is stored.
 type input struct {
 	r    io.Reader
 	h    hash.Hash

@@ -6,9 +6,10 @@ import (
 	"sync"
 )
 
-// bloom is a set of strings in four bytes each (Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970). Of what it does
-// not have, it claims to have one in a hundred thousand; each set has another seed, and so another one. What it is asked for must be such that
-// this only keeps for a while what could be removed. Beyond its limit it takes no more room, and claims more.
+// bloom is a set of strings in four bytes each (Bloom, "Space/time trade-offs in hash coding with
+// allowable errors", 1970). Of what it does not have, it claims to have one in a hundred thousand;
+// each set has another seed, and so another one. What it is asked for must be such that this only
+// keeps for a while what could be removed. Beyond its limit it takes no more room, and claims more.
 type bloom struct {
 	seed  maphash.Seed
 	limit int // of words, in all parts
@@ -101,7 +102,8 @@ func (p *bloomPart) has(h uint64) bool {
 	return true
 }
 
-// probe is the i-th of the bits of a string: double hashing, with the second hash made from the first by a multiplication.
+// probe is the i-th of the bits of a string: double hashing, with the second hash made from the
+// first by a multiplication.
 func (p *bloomPart) probe(h, i uint64) uint64 {
 	step := h*0x9e3779b97f4a7c15 | 1
 	at, _ := bits.Mul64(h+i*step, uint64(len(p.bits))*64)

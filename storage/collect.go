@@ -12,16 +12,20 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// A collection runs beside pushes, deletes and other collections, on any replica, without a lock. Whatever it removes it first marks, then
-// looks whether it is needed, and then removes on the version of the mark; whoever needs it names it first, then looks at the mark. So one
-// of the two sees the other, however long either stalls between two steps. The protocol is in internal/model: collect.pml for links and
-// data, keep.pml and tags.pml for manifests, tags and back references, refs.pml for referrers. A first look, which only chooses what to mark, makes sure that
-// what is in use is left alone. If anything cannot be read, the collection ends with the error: nothing is removed on doubt. All that a collection
-// leaves that was killed is what the next finds and finishes.
+// A collection runs beside pushes, deletes and other collections, on any replica, without a lock.
+// Whatever it removes it first marks, then looks whether it is needed, and then removes on the
+// version of the mark; whoever needs it names it first, then looks at the mark. So one of the two
+// sees the other, however long either stalls between two steps. The protocol is in internal/model:
+// collect.pml for links and data, keep.pml and tags.pml for manifests, tags and back references,
+// refs.pml for referrers. A first look, which only chooses what to mark, makes sure that what is in
+// use is left alone. If anything cannot be read, the collection ends with the error: nothing is
+// removed on doubt. All that a collection leaves that was killed is what the next finds and
+// finishes.
 //
-// Memory does not grow with what is in the storage, but for about a byte for each link, and for each manifest of one repository: what was read is kept
-// in sums over blocks (looked), what is needed in sets of four bytes each, up to CollectOptions.Memory (bloom), and what is to be removed is removed
-// in batches.
+// Memory does not grow with what is in the storage, but for about a byte for each link, and for
+// each manifest of one repository: what was read is kept in sums over blocks (looked), what is
+// needed in sets of four bytes each, up to CollectOptions.Memory (bloom), and what is to be removed
+// is removed in batches.
 
 // CollectOptions are the options of [Store.Collect]. nil is the zero CollectOptions.
 type CollectOptions struct {
@@ -30,21 +34,25 @@ type CollectOptions struct {
 	// again. If the Stores have a grace of two minutes or more, on which a refused push relies,
 	// that may happen several times in a row. Default: Options.Grace; negative: none.
 	Grace time.Duration
-	// Untagged removes manifests that no tag points at, that no other manifest of the repository names, and that are not referrers of a manifest
-	// which is there. What they alone have named goes too, part of it in the next collection. Default: they stay.
+	// Untagged removes manifests that no tag points at, that no other manifest of the repository
+	// names, and that are not referrers of a manifest which is there. What they alone have named
+	// goes too, part of it in the next collection. Default: they stay.
 	Untagged bool
-	// DryRun removes nothing, and counts what would be removed. What only becomes free by a removal is not counted.
+	// DryRun removes nothing, and counts what would be removed. What only becomes free by a removal
+	// is not counted.
 	DryRun bool
-	// Exclusive collects a storage that must not be collected beside other processes, see [Confined]: the caller knows that there are none.
+	// Exclusive collects a storage that must not be collected beside other processes, see
+	// [Confined]: the caller knows that there are none.
 	Exclusive bool
 	// Parallel is how many requests to the storage are made at once. Default: 16.
 	Parallel int
 	// Rate is how many requests to the storage are made in a second at most. Default: any number.
 	Rate int
-	// Memory bounds what is kept of what is needed, in bytes. Beyond about one blob for twelve bytes, less is removed. Default: 64 MiB.
+	// Memory bounds what is kept of what is needed, in bytes. Beyond about one blob for twelve
+	// bytes, less is removed. Default: 64 MiB.
 	Memory int
-	// Progress, unless nil, is called about once a second, and at the end of each part, with what has been done so far, from any goroutine, but by one at a
-	// time.
+	// Progress, unless nil, is called about once a second, and at the end of each part, with what
+	// has been done so far, from any goroutine, but by one at a time.
 	Progress func(CollectReport)
 }
 
@@ -55,9 +63,11 @@ type CollectReport struct {
 	// Started is when it began, by the clock of this process, and Duration how long it took.
 	Started  time.Time
 	Duration time.Duration
-	// Requests is how many requests to the storage were made; a list counts for each thousand elements.
+	// Requests is how many requests to the storage were made; a list counts for each thousand
+	// elements.
 	Requests int64
-	// Repositories, Manifests, Blobs (in each repository), Data (objects with the bytes of blobs) and DataBytes are what was found.
+	// Repositories, Manifests, Blobs (in each repository), Data (objects with the bytes of blobs)
+	// and DataBytes are what was found.
 	Repositories, Manifests, Blobs, Data, DataBytes int64
 	// Removed is what was removed.
 	Removed CollectCounts
@@ -82,12 +92,14 @@ type CollectCounts struct {
 	Repositories int64
 }
 
-// ErrConfined is what Collect returns, wrapped with the reason, on a storage that must not be collected beside other processes.
+// ErrConfined is what Collect returns, wrapped with the reason, on a storage that must not be
+// collected beside other processes.
 var ErrConfined = errors.New("storage: cannot be collected beside other processes")
 
-// Collect removes what nothing needs: blobs that no manifest of their repository names, bytes that no repository has, and what pushes,
-// uploads and deletes have left that died. It may run beside anything, also beside other collections, on any replica, and be
-// ended by ctx at any time. opts may be nil. What was done until an error is in the report.
+// Collect removes what nothing needs: blobs that no manifest of their repository names, bytes that
+// no repository has, and what pushes, uploads and deletes have left that died. It may run beside
+// anything, also beside other collections, on any replica, and be ended by ctx at any time. opts
+// may be nil. What was done until an error is in the report.
 //
 // Errors: ErrConfined; any error of reading, as nothing is removed on doubt.
 func (s *Store) Collect(ctx context.Context, opts *CollectOptions) (*CollectReport, error) {
@@ -320,7 +332,8 @@ func (c *collector) isFilled(ctx context.Context, repo string) (bool, error) {
 	return false, nil
 }
 
-// catalogue sees to it that a repository with a manifest is in the catalogue. A delete of it that is on its way goes on.
+// catalogue sees to it that a repository with a manifest is in the catalogue. A delete of it that
+// is on its way goes on.
 func (c *collector) catalogue(ctx context.Context, repo string) error {
 	if used, err := c.s.hasManifest(ctx, repo, ""); err != nil || !used {
 		return err

@@ -24,15 +24,18 @@ import (
 // noGrace collects whatever nothing needs at the moment.
 var noGrace = &storage.CollectOptions{Grace: -1}
 
-// beforeCall returns a Store whose driver calls f right before its call number n, the first being 1.
-func beforeCall(t *testing.T, driver storage.Driver, opts *storage.Options, n int, f func(s *storage.Store)) *storage.Store {
+// beforeCall returns a Store whose driver calls f right before its call number n, the first being
+// 1.
+func beforeCall(t *testing.T, driver storage.Driver, opts *storage.Options, n int,
+	f func(s *storage.Store)) *storage.Store {
 	var calls atomic.Int64
-	return newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(context.Context, storagetest.Call) error {
-		if calls.Add(1) == int64(n) {
-			f(newStore(t, driver, opts))
-		}
-		return nil
-	}}), opts)
+	return newStore(t, storagetest.NewFaulty(driver,
+		&storagetest.FaultyOptions{Before: func(context.Context, storagetest.Call) error {
+			if calls.Add(1) == int64(n) {
+				f(newStore(t, driver, opts))
+			}
+			return nil
+		}}), opts)
 }
 
 func collected(t *testing.T, s *storage.Store, opts *storage.CollectOptions) storage.CollectCounts {
@@ -51,7 +54,8 @@ func index(t *testing.T, children ...ocispec.Descriptor) []byte {
 	return b
 }
 
-func putIndex(t *testing.T, s *storage.Store, repo string, opts *registry.PutOptions, children ...ocispec.Descriptor) ocispec.Descriptor {
+func putIndex(t *testing.T, s *storage.Store, repo string, opts *registry.PutOptions,
+	children ...ocispec.Descriptor) ocispec.Descriptor {
 	t.Helper()
 	res, err := s.PutManifest(t.Context(), repo, ocispec.MediaTypeImageIndex, index(t, children...), opts)
 	require.NoError(t, err)
@@ -74,7 +78,8 @@ func TestDryRunCountsUploads(t *testing.T) {
 	require.Zero(t, collected(t, s, &storage.CollectOptions{DryRun: true}))
 }
 
-// TestCollectLeavesNothing runs the script of TestCrashAfterEachWrite, collects, deletes all, and collects again.
+// TestCollectLeavesNothing runs the script of TestCrashAfterEachWrite, collects, deletes all, and
+// collects again.
 func TestCollectLeavesNothing(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d storage.Driver) {
 		s := newStore(t, d, nil)
@@ -113,7 +118,8 @@ func TestCollectUnneeded(t *testing.T) {
 	require.NoError(t, err)
 	r, err := s.Collect(t.Context(), noGrace)
 	require.NoError(t, err)
-	require.Equal(t, storage.CollectCounts{Blobs: 2, Data: 1, DataBytes: 50_000}, r.Removed, "the other blob, and the mount")
+	require.Equal(t, storage.CollectCounts{Blobs: 2, Data: 1, DataBytes: 50_000}, r.Removed,
+		"the other blob, and the mount")
 	require.EqualValues(t, 2, r.Repositories)
 	require.EqualValues(t, 1, r.Manifests)
 	require.EqualValues(t, 4, r.Blobs)
@@ -154,15 +160,18 @@ func TestCollectUntagged(t *testing.T) {
 	put := func(name string, subject *ocispec.Descriptor, opts *registry.PutOptions) ocispec.Descriptor {
 		return putImage(t, s, "r", image(name, subject, config), opts)
 	}
-	tagged, child, gone, moved := put("tagged", nil, tags("v1")), put("child", nil, nil), put("gone", nil, nil), put("moved", nil, tags("v2"))
+	tagged, child, gone, moved := put("tagged", nil, tags("v1")), put("child", nil, nil), put("gone", nil, nil),
+		put("moved", nil, tags("v2"))
 	put("tagged too", nil, tags("v2"))
 	layer := pushBlob(t, s, "r", random(1, 20_000))
 	layer.MediaType = "application/x-blob"
 	idx := putIndex(t, s, "r", tags("index"), child, layer)
 	signature := put("signature", &tagged, nil)
 	ofSignature := put("of signature", &signature, nil)
-	nowhere := put("of nothing", &ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: moved.Digest, Size: moved.Size}, nil)
-	require.Equal(t, storage.CollectCounts{Pointers: 1}, collected(t, s, noGrace), "the back reference of the tag that moved")
+	nowhere := put("of nothing", &ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: moved.Digest,
+		Size: moved.Size}, nil)
+	require.Equal(t, storage.CollectCounts{Pointers: 1}, collected(t, s, noGrace),
+		"the back reference of the tag that moved")
 	opts := &storage.CollectOptions{Grace: -1, Untagged: true}
 	require.Equal(t, storage.CollectCounts{Untagged: 2}, collected(t, s, opts), "gone and moved")
 	require.Equal(t, storage.CollectCounts{Untagged: 1}, collected(t, s, opts), "of nothing, once its subject has gone")
@@ -180,7 +189,8 @@ func TestCollectUntagged(t *testing.T) {
 	require.Len(t, got, 20_000)
 }
 
-// TestCollectGrace: what is younger than the grace stays, also if only a HEAD or a push has found it there.
+// TestCollectGrace: what is younger than the grace stays, also if only a HEAD or a push has found
+// it there.
 func TestCollectGrace(t *testing.T) {
 	d := newMemory(t)
 	const grace = 300 * time.Millisecond
@@ -230,7 +240,8 @@ func TestCollectKeepsWhatCanBeRestored(t *testing.T) {
 	require.Equal(t, []string{"keys/upload", "layout"}, keys(t, d, ""))
 }
 
-// TestCollectCutOff ends a collection after each of its writes, by a kill and by a loss of power. Nothing is lost, and the next one finishes.
+// TestCollectCutOff ends a collection after each of its writes, by a kill and by a loss of power.
+// Nothing is lost, and the next one finishes.
 func TestCollectCutOff(t *testing.T) {
 	for name, powerLoss := range map[string]bool{"kill": false, "power": true} {
 		t.Run(name, func(t *testing.T) {
@@ -284,11 +295,13 @@ func TestCollectCutOff(t *testing.T) {
 
 // refusal reports whether an error is what a push may be told beside a collection without grace.
 func refusal(err error) bool {
-	return errors.Is(err, registry.ErrManifestBlobUnknown) || errors.Is(err, registry.ErrBlobUnknown) || errors.Is(err, registry.ErrUploadUnknown)
+	return errors.Is(err, registry.ErrManifestBlobUnknown) || errors.Is(err, registry.ErrBlobUnknown) ||
+		errors.Is(err, registry.ErrUploadUnknown)
 }
 
-// TestCollectBesideEachStep lets a whole collection without grace happen before each request of the script in turn. What has been acknowledged
-// stays whole; a push may be refused, and is accepted when it is sent again.
+// TestCollectBesideEachStep lets a whole collection without grace happen before each request of the
+// script in turn. What has been acknowledged stays whole; a push may be refused, and is accepted
+// when it is sent again.
 func TestCollectBesideEachStep(t *testing.T) {
 	for _, history := range []time.Duration{0, time.Hour} {
 		refused := 0
@@ -298,7 +311,8 @@ func TestCollectBesideEachStep(t *testing.T) {
 			opts := &storage.Options{History: history}
 			collector := newStore(t, driver, opts)
 			var calls atomic.Int64
-			faulty := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(context.Context, storagetest.Call) error {
+			faulty := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(context.Context,
+				storagetest.Call) error {
 				if calls.Add(1) == int64(n) {
 					collected(t, collector, noGrace)
 				}
@@ -355,8 +369,8 @@ type confined struct{ storage.Driver }
 
 func (confined) Confined() string { return "its conditions are locks of this process" }
 
-// TestCollectFinishesDeletes cuts a delete of a repository off after each of its writes. The next collection finishes it, unless something was pushed
-// meanwhile: that stays whole.
+// TestCollectFinishesDeletes cuts a delete of a repository off after each of its writes. The next
+// collection finishes it, unless something was pushed meanwhile: that stays whole.
 func TestCollectFinishesDeletes(t *testing.T) {
 	for _, pushed := range []bool{false, true} {
 		for n := 0; ; n++ {
@@ -397,7 +411,8 @@ func TestCollectFinishesDeletes(t *testing.T) {
 	}
 }
 
-// TestBlobsPushedBeforeCollectionFinishesDelete: what a push has sent since a delete of the repository died is there for its manifest.
+// TestBlobsPushedBeforeCollectionFinishesDelete: what a push has sent since a delete of the
+// repository died is there for its manifest.
 func TestBlobsPushedBeforeCollectionFinishesDelete(t *testing.T) {
 	for _, opts := range []*storage.Options{nil, {History: time.Hour}} {
 		driver := newMemory(t)
@@ -421,8 +436,8 @@ func TestBlobsPushedBeforeCollectionFinishesDelete(t *testing.T) {
 	}
 }
 
-// TestDeleteRepositoryBesideCollection collects before each call of the delete of a repository, of which a history is kept. No blob of it is served
-// afterwards, and all comes back by a restore.
+// TestDeleteRepositoryBesideCollection collects before each call of the delete of a repository, of
+// which a history is kept. No blob of it is served afterwards, and all comes back by a restore.
 func TestDeleteRepositoryBesideCollection(t *testing.T) {
 	for _, opts := range []*storage.Options{nil, {History: time.Hour}} {
 		for n := 1; ; n++ {
@@ -456,8 +471,8 @@ func TestDeleteRepositoryBesideCollection(t *testing.T) {
 	}
 }
 
-// TestPushWhileCollectionFinishesDelete pushes before each call of a collection that finds a delete of the repository that has died: something new,
-// or again what was there. What was pushed stays.
+// TestPushWhileCollectionFinishesDelete pushes before each call of a collection that finds a delete
+// of the repository that has died: something new, or again what was there. What was pushed stays.
 func TestPushWhileCollectionFinishesDelete(t *testing.T) {
 	for _, opts := range []*registry.PutOptions{nil, tags("t")} {
 		for _, annotation := range []string{"old", "new"} {

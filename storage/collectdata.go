@@ -19,7 +19,8 @@ func (c *collector) data(ctx context.Context) error {
 			return wire(err)
 		}
 		c.count(func(r *CollectReport) { r.Data++; r.DataBytes += info.Size })
-		// What has come since the first look is most likely named by now; a mark on it would stay, and keep it from being mounted.
+		// What has come since the first look is most likely named by now; a mark on it would stay,
+		// and keep it from being mounted.
 		if !c.old(info.ModTime) || info.ModTime.After(c.report.Started) || c.named.has(base(info.Key)) {
 			continue
 		}
@@ -33,8 +34,9 @@ func (c *collector) data(ctx context.Context) error {
 	return c.settleData(ctx, batch)
 }
 
-// settleData marks data as condemned, then looks who names them, records of uploads first and links after, and then removes those that
-// nobody does. The mark is never taken back as long as the data are there: others may rely on it.
+// settleData marks data as condemned, then looks who names them, records of uploads first and links
+// after, and then removes those that nobody does. The mark is never taken back as long as the data
+// are there: others may rely on it.
 func (c *collector) settleData(ctx context.Context, batch []Info) error {
 	// A mark on data of an upload in progress would only make that fail.
 	batch, err := c.notUploading(ctx, batch)
@@ -93,8 +95,8 @@ func (c *collector) removeData(ctx context.Context, batch []Info) error {
 	return c.parallel(len(free), func(i int) error { return c.unmark(ctx, base(free[i].Key)) })
 }
 
-// condemnData marks data as condemned, durably. Where the storage is full, there may be no room for all the marks: rest is left for when the data that
-// are marked have made some.
+// condemnData marks data as condemned, durably. Where the storage is full, there may be no room for
+// all the marks: rest is left for when the data that are marked have made some.
 func (c *collector) condemnData(ctx context.Context, batch []Info) (marked, rest []Info, err error) {
 	var full atomic.Bool
 	errs := make([]error, len(batch))
@@ -191,11 +193,14 @@ func (c *collector) nameLinks(ctx context.Context) error {
 	})
 }
 
-// someBytes is about how many bytes the objects have together whose content is kept in mind at once, unless one alone has more.
+// someBytes is about how many bytes the objects have together whose content is kept in mind at
+// once, unless one alone has more.
 const someBytes = 16 << 20
 
-// some calls f for the elements of a list, many at once, and now and then, and at the end, rest, unless it is nil.
-func (c *collector) some(ctx context.Context, prefix string, opts *ListOptions, f func(Info) error, rest func() error) error {
+// some calls f for the elements of a list, many at once, and now and then, and at the end, rest,
+// unless it is nil.
+func (c *collector) some(ctx context.Context, prefix string, opts *ListOptions, f func(Info) error,
+	rest func() error) error {
 	var batch []Info
 	size := int64(0)
 	flush := func() error {
@@ -235,8 +240,8 @@ func (c *collector) marks(ctx context.Context) error {
 	}, nil)
 }
 
-// index removes entries of the index for links that are not there. They are hints: that one is removed although its link is just being
-// written only costs a copy of the bytes some day.
+// index removes entries of the index for links that are not there. They are hints: that one is
+// removed although its link is just being written only costs a copy of the bytes some day.
 func (c *collector) index(ctx context.Context) error {
 	return c.some(ctx, indexes, &ListOptions{KeysOnly: true}, func(info Info) error {
 		repo, d, ok := indexed(info.Key)

@@ -62,7 +62,8 @@ func (c *collector) nameLink(key string, l *link) {
 	}
 }
 
-// settleLinks condemns links, then looks again who needs them, and then turns each back to what it was or removes it.
+// settleLinks condemns links, then looks again who needs them, and then turns each back to what it
+// was or removes it.
 func (r *repoCollector) settleLinks(ctx context.Context) error {
 	links := r.garbage
 	r.garbage = nil

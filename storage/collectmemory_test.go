@@ -21,7 +21,8 @@ func TestCollectLargeManifests(t *testing.T) {
 		putImage(t, s, "r", image(fmt.Sprint(i, strings.Repeat(" ", 4<<20)), nil, config), nil)
 	}
 	var marked, most atomic.Int64
-	f := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{After: func(_ context.Context, c storagetest.Call, err error) error {
+	f := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{After: func(_ context.Context, c storagetest.Call,
+		err error) error {
 		switch {
 		case !strings.HasPrefix(c.Key, "r/r/m/"):
 		case c.Op == "Put":

@@ -10,9 +10,10 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// pointerCollector removes what leads nowhere: tags, back references and entries of referrers whose manifest is not there, and back
-// references of tags that have moved on. Each is removed in the version that was seen before it was looked where it leads, so what a push has
-// written again stays.
+// pointerCollector removes what leads nowhere: tags, back references and entries of referrers whose
+// manifest is not there, and back references of tags that have moved on. Each is removed in the
+// version that was seen before it was looked where it leads, so what a push has written again
+// stays.
 type pointerCollector struct {
 	*repoCollector
 	backrefs *bloom // of tags, as keys
@@ -113,8 +114,8 @@ func (p *pointerCollector) backref(ctx context.Context, info Info) error {
 	return nil
 }
 
-// tag removes a tag that points nowhere, and takes back that it is about to be moved by a push that has died. It gives it the back reference that
-// it needs if there is none, and notes it.
+// tag removes a tag that points nowhere, and takes back that it is about to be moved by a push that
+// has died. It gives it the back reference that it needs if there is none, and notes it.
 func (p *pointerCollector) tag(ctx context.Context, info Info) error {
 	tag := base(info.Key)
 	t, err := p.s.readEntry(ctx, info.Key)
@@ -188,8 +189,10 @@ func (p *pointerCollector) leads(ctx context.Context, tag string, d digest.Diges
 	return err == nil && t.leads(d), err
 }
 
-// settle removes the back references of tags that point elsewhere. A push that has written one may still be about to write to its tag: it looks at the version of
-// the manifest afterwards, and begins again if it is another one. So the manifest is written again before the last look at the tag.
+// settle removes the back references of tags that point elsewhere. A push that has written one may
+// still be about to write to its tag: it looks at the version of the manifest afterwards, and
+// begins again if it is another one. So the manifest is written again before the last look at the
+// tag.
 func (p *pointerCollector) settle(ctx context.Context) error {
 	slices.SortFunc(p.stale, func(a, b staleRef) int { return cmp.Compare(a.digest, b.digest) })
 	for len(p.stale) > 0 {

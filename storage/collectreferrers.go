@@ -7,14 +7,18 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// A referrer whose subject is not there is collected as any manifest is that nothing leads to. That its subject comes meanwhile, the push of that
-// cannot tell the collector as others do: it would have to look for referrers, each time. So the collector tells the push: after it
-// has marked referrers, it puts a record of the state awaited where the push will write its own. A push that finds one there, as its write
-// fails, takes the marks off the referrers first, by their entries with the subject, and then writes on the version that it found. So the collector either
-// finds that its mark is gone, or has removed the referrer before the subject came. A referrer goes before its entry, so that whoever takes
-// marks off finds each that is there. Nobody else takes the record away without taking the marks off first: another collector may rely on it.
+// A referrer whose subject is not there is collected as any manifest is that nothing leads to. That
+// its subject comes meanwhile, the push of that cannot tell the collector as others do: it would
+// have to look for referrers, each time. So the collector tells the push: after it has marked
+// referrers, it puts a record of the state awaited where the push will write its own. A push that
+// finds one there, as its write fails, takes the marks off the referrers first, by their entries
+// with the subject, and then writes on the version that it found. So the collector either finds
+// that its mark is gone, or has removed the referrer before the subject came. A referrer goes
+// before its entry, so that whoever takes marks off finds each that is there. Nobody else takes the
+// record away without taking the marks off first: another collector may rely on it.
 
-// isAwaitable reports whether a collector may put a record of the state awaited in the place of m: there is nothing, nor will there soon be.
+// isAwaitable reports whether a collector may put a record of the state awaited in the place of m:
+// there is nothing, nor will there soon be.
 func (m *manifestRecord) isAwaitable() bool { return m.State == gone || m.State == awaited }
 
 // wait is a subject that is awaited, by a record of the version.
@@ -23,7 +27,8 @@ type wait struct {
 	version string
 }
 
-// awaitSubjects has the subjects of referrers awaited that this collector has marked. Those whose subject has come are led to.
+// awaitSubjects has the subjects of referrers awaited that this collector has marked. Those whose
+// subject has come are led to.
 func (r *repoCollector) awaitSubjects(ctx context.Context, batch []garbageManifest) ([]wait, error) {
 	of := map[digest.Digest][]*garbageManifest{}
 	var waits []wait
@@ -47,7 +52,8 @@ func (r *repoCollector) awaitSubjects(ctx context.Context, batch []garbageManife
 	return slices.DeleteFunc(waits, func(w wait) bool { return w.version == "" }), err
 }
 
-// await puts a record of the state awaited in the place of a manifest, and returns its version; "" if the manifest is there, or on its way.
+// await puts a record of the state awaited in the place of a manifest, and returns its version; ""
+// if the manifest is there, or on its way.
 func (r *repoCollector) await(ctx context.Context, d digest.Digest) (version string, err error) {
 	at := &manifestRecord{} // as it was a moment ago, most likely
 	for n := range attempts {
@@ -61,7 +67,8 @@ func (r *repoCollector) await(ctx context.Context, d digest.Digest) (version str
 		if !at.isAwaitable() {
 			return "", nil
 		}
-		// One that is there already is written again: who has found it may have taken the marks off before there were these.
+		// One that is there already is written again: who has found it may have taken the marks off
+		// before there were these.
 		m := &manifestRecord{State: awaited, Nonce: nonce(), Sum: checksum(nil)}
 		if version, err = r.s.put(ctx, manifestKey(r.repo, d), at.version, m, nil, Relaxed); !changed(err) {
 			return version, wire(err)
@@ -84,7 +91,8 @@ func (r *repoCollector) endWaits(ctx context.Context, waits []wait) error {
 	return r.parallel(len(waits), func(i int) error { return r.endWait(ctx, waits[i].subject, waits[i].version) })
 }
 
-// endWait removes the record of a subject that is awaited, if it still has the version that was seen.
+// endWait removes the record of a subject that is awaited, if it still has the version that was
+// seen.
 func (r *repoCollector) endWait(ctx context.Context, subject digest.Digest, version string) error {
 	if err := r.s.release(ctx, r.repo, subject); err != nil {
 		return err
@@ -92,7 +100,8 @@ func (r *repoCollector) endWait(ctx context.Context, subject digest.Digest, vers
 	return r.s.removeSeen(ctx, manifestKey(r.repo, subject), version)
 }
 
-// release takes the marks of collectors off the referrers of a manifest that is awaited, and removes the entries of those that are gone.
+// release takes the marks of collectors off the referrers of a manifest that is awaited, and
+// removes the entries of those that are gone.
 func (s *Store) release(ctx context.Context, repo string, subject digest.Digest) error {
 	var found []Info
 	flush := func() error {

@@ -39,7 +39,8 @@ func newReferrers(t *testing.T, opts *storage.Options) *referrers {
 	r.config = pushBlob(t, r.store, "r", []byte("{}"))
 	putImage(t, r.store, "r", image("other", nil, r.config), tags("other")) // keeps the config
 	r.subject = image("subject", nil, r.config)
-	r.of = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(r.subject), Size: int64(len(r.subject))}
+	r.of = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(r.subject),
+		Size: int64(len(r.subject))}
 	for _, name := range []string{"1", "2"} {
 		r.refer = append(r.refer, image(name, &r.of, r.config))
 		putImage(t, r.store, "r", r.refer[len(r.refer)-1], nil)
@@ -47,7 +48,8 @@ func newReferrers(t *testing.T, opts *storage.Options) *referrers {
 	return r
 }
 
-// before returns a Store whose driver calls f before the call n, counted from then on. made is how many calls there were.
+// before returns a Store whose driver calls f before the call n, counted from then on. made is how
+// many calls there were.
 func (r *referrers) before(n int, opts *storage.Options, f func()) (s *storage.Store, made *int) {
 	made = new(int)
 	armed := false
@@ -68,7 +70,8 @@ func (r *referrers) before(n int, opts *storage.Options, f func()) (s *storage.S
 	return s, made
 }
 
-// collect collects, and calls f before the call n; the collector makes one call at a time. made is how many calls it made.
+// collect collects, and calls f before the call n; the collector makes one call at a time. made is
+// how many calls it made.
 func (r *referrers) collect(n int, opts *storage.Options, f func()) (made int) {
 	s, calls := r.before(n, opts, f)
 	collected(r.t, s, &storage.CollectOptions{Grace: -1, Untagged: true, Parallel: 1})
@@ -110,9 +113,10 @@ func (r *referrers) isThere(i int, at ...any) bool {
 		require.ErrorIs(r.t, err, registry.ErrManifestUnknown, at...)
 		return false
 	}
-	require.True(r.t, slices.ContainsFunc(collect(r.t, r.store.Referrers(r.t.Context(), "r", r.of.Digest, nil)), func(desc ocispec.Descriptor) bool {
-		return desc.Digest == d
-	}), at...)
+	require.True(r.t, slices.ContainsFunc(collect(r.t, r.store.Referrers(r.t.Context(), "r", r.of.Digest, nil)),
+		func(desc ocispec.Descriptor) bool {
+			return desc.Digest == d
+		}), at...)
 	return true
 }
 
@@ -122,7 +126,8 @@ func TestCollectReferrersOfNothing(t *testing.T) {
 		s := newStore(t, d, nil)
 		config := pushBlob(t, s, "r", []byte("{}"))
 		subject := image("subject", nil, config)
-		of := &ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(subject), Size: int64(len(subject))}
+		of := &ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(subject),
+			Size: int64(len(subject))}
 		for _, name := range []string{"1", "2", "3"} {
 			putImage(t, s, "r", image(name, of, config), nil)
 		}
@@ -132,8 +137,8 @@ func TestCollectReferrersOfNothing(t *testing.T) {
 	})
 }
 
-// TestCollectReferrerBesidePushOfSubject pushes the subject before each call of a collection in turn. The referrers that are there then stay, with
-// their entries.
+// TestCollectReferrerBesidePushOfSubject pushes the subject before each call of a collection in
+// turn. The referrers that are there then stay, with their entries.
 func TestCollectReferrerBesidePushOfSubject(t *testing.T) {
 	stayed, gone := 0, 0
 	for n := 1; ; n++ {
@@ -148,7 +153,8 @@ func TestCollectReferrerBesidePushOfSubject(t *testing.T) {
 		}
 		for range 2 {
 			require.Equal(t, there, r.there("pushed before call %d", n))
-			require.Len(t, collect(t, r.store.Referrers(t.Context(), "r", r.of.Digest, nil)), count(there), "pushed before call %d", n)
+			require.Len(t, collect(t, r.store.Referrers(t.Context(), "r", r.of.Digest, nil)), count(there),
+				"pushed before call %d", n)
 			collected(t, r.store, untagged)
 		}
 		require.Equal(t, "ok", r.states()[2])
@@ -176,8 +182,8 @@ func count(there [2]bool) (n int) {
 	return n
 }
 
-// TestPushOfSubjectBesideCollection collects before each call of a push of the subject, and in that collection goes on with another push of it before each
-// call of that in turn.
+// TestPushOfSubjectBesideCollection collects before each call of a push of the subject, and in that
+// collection goes on with another push of it before each call of that in turn.
 func TestPushOfSubjectBesideCollection(t *testing.T) {
 	for n := 1; ; n++ {
 		over := false
@@ -204,8 +210,8 @@ func TestPushOfSubjectBesideCollection(t *testing.T) {
 	}
 }
 
-// TestCollectReferrerThatDied lets a collection die after each of its writes. The next one finishes it; or the subject comes, and the referrers that
-// are there stay.
+// TestCollectReferrerThatDied lets a collection die after each of its writes. The next one finishes
+// it; or the subject comes, and the referrers that are there stay.
 func TestCollectReferrerThatDied(t *testing.T) {
 	for _, pushed := range []bool{false, true} {
 		waited := 0
@@ -256,8 +262,9 @@ func TestCollectReferrerThatDied(t *testing.T) {
 	}
 }
 
-// TestDeleteOfReferrerBesidePushOfSubject deletes a referrer before each call of a collection, and pushes its subject; and collects and pushes, at each of its
-// calls, before each call of a delete. What was deleted stays so; the other referrer stays if it was there.
+// TestDeleteOfReferrerBesidePushOfSubject deletes a referrer before each call of a collection, and
+// pushes its subject; and collects and pushes, at each of its calls, before each call of a delete.
+// What was deleted stays so; the other referrer stays if it was there.
 func TestDeleteOfReferrerBesidePushOfSubject(t *testing.T) {
 	for _, opts := range []*storage.Options{nil, withHistory} {
 		remove := func(s *storage.Store, r *referrers) error {
@@ -321,7 +328,8 @@ type interruption struct {
 	do    func()
 }
 
-// along returns a Store whose driver is interrupted by the steps, one after the other. left is how many there are still.
+// along returns a Store whose driver is interrupted by the steps, one after the other. left is how
+// many there are still.
 func (r *referrers) along(steps ...interruption) (s *storage.Store, left func() int) {
 	var mu sync.Mutex
 	return newStore(r.t, storagetest.NewFaulty(r.driver, &storagetest.FaultyOptions{
@@ -343,31 +351,35 @@ func on(op string, d digest.Digest) func(op, key string) bool {
 	return func(o, key string) bool { return o == op && key == "r/r/m/"+pathOf(d) }
 }
 
-// TestCollectReferrerWhoseSubjectCameAndWent: a subject that comes before it is awaited, and is deleted, spares its referrers as one that stays, since it may
-// come again and nobody would be told.
+// TestCollectReferrerWhoseSubjectCameAndWent: a subject that comes before it is awaited, and is
+// deleted, spares its referrers as one that stays, since it may come again and nobody would be
+// told.
 func TestCollectReferrerWhoseSubjectCameAndWent(t *testing.T) {
 	r := newReferrers(t, nil)
 	read := interruption{on("Open", r.of.Digest), func() {}} // by the write that fails, and then by the next attempt
-	s, left := r.along(interruption{on("Put", r.of.Digest), r.push}, read, read, interruption{on("Open", r.of.Digest), func() {
-		require.NoError(t, r.store.DeleteManifest(t.Context(), "r", byDigest(r.of.Digest), nil))
-	}})
+	s, left := r.along(interruption{on("Put", r.of.Digest), r.push}, read, read,
+		interruption{on("Open", r.of.Digest), func() {
+			require.NoError(t, r.store.DeleteManifest(t.Context(), "r", byDigest(r.of.Digest), nil))
+		}})
 	collected(t, s, &storage.CollectOptions{Grace: -1, Untagged: true, Parallel: 1})
 	require.Zero(t, left())
 	require.Equal(t, [3]string{"ok", "ok", ""}, r.states())
 	r.there()
 }
 
-// TestDeleteOfReferrerThatIsCollected: a delete that takes over from a collector is not undone by a push of the subject, which releases the others.
+// TestDeleteOfReferrerThatIsCollected: a delete that takes over from a collector is not undone by a
+// push of the subject, which releases the others.
 func TestDeleteOfReferrerThatIsCollected(t *testing.T) {
 	for n := 1; ; n++ {
 		r := newReferrers(t, nil)
 		of, made := digest.FromBytes(r.refer[0]), 0
-		s, left := r.along(interruption{on("Put", r.of.Digest), func() {}}, interruption{func(op, key string) bool { return op == "List" && key == "r/r/m/" }, func() {
-			require.Equal(t, [3]string{"deleting", "deleting", "awaited"}, r.states())
-			s, calls := r.before(n, nil, r.push)
-			require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(of), nil))
-			made = *calls
-		}})
+		s, left := r.along(interruption{on("Put", r.of.Digest), func() {}},
+			interruption{func(op, key string) bool { return op == "List" && key == "r/r/m/" }, func() {
+				require.Equal(t, [3]string{"deleting", "deleting", "awaited"}, r.states())
+				s, calls := r.before(n, nil, r.push)
+				require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(of), nil))
+				made = *calls
+			}})
 		collected(t, s, &storage.CollectOptions{Grace: -1, Untagged: true, Parallel: 1})
 		require.Zero(t, left())
 		if made < n {
@@ -420,7 +432,8 @@ func TestAwaitedIsAbsent(t *testing.T) {
 
 	// An index that names it does not have it, and a walk from a kept tag goes past it.
 	putIndex(t, s, "r", tags("index"), r.of)
-	_, err = newStore(t, r.driver, nil).PutManifest(ctx, "r", ocispec.MediaTypeImageIndex, index(t, r.of, r.config), tags("index"))
+	_, err = newStore(t, r.driver, nil).PutManifest(ctx, "r", ocispec.MediaTypeImageIndex, index(t, r.of, r.config),
+		tags("index"))
 	require.ErrorIs(t, err, registry.ErrManifestBlobUnknown)
 	kept := &registry.DeleteOptions{Keep: func(tag string) bool { return tag == "index" }}
 	require.NoError(t, s.DeleteManifest(ctx, "r", byDigest(digest.FromBytes(r.refer[0])), kept))
@@ -441,8 +454,8 @@ func TestAwaitedIsAbsent(t *testing.T) {
 	require.Equal(t, []string{"keys/upload", "layout"}, keys(t, r.driver, ""))
 }
 
-// TestIndexOfReferrerBesideDelete pushes an index that names a referrer before each call of the delete of the referrer in turn. A referrer that stays has
-// its entry.
+// TestIndexOfReferrerBesideDelete pushes an index that names a referrer before each call of the
+// delete of the referrer in turn. A referrer that stays has its entry.
 func TestIndexOfReferrerBesideDelete(t *testing.T) {
 	stayed := 0
 	for n := 1; ; n++ {
@@ -452,7 +465,8 @@ func TestIndexOfReferrerBesideDelete(t *testing.T) {
 		var err error
 		s, made := r.before(n, nil, func() {
 			child := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d, Size: int64(len(r.refer[0]))}
-			_, err = newStore(t, r.driver, nil).PutManifest(t.Context(), "r", ocispec.MediaTypeImageIndex, index(t, child), tags("index"))
+			_, err = newStore(t, r.driver, nil).PutManifest(t.Context(), "r", ocispec.MediaTypeImageIndex, index(t, child),
+				tags("index"))
 		})
 		require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(d), nil))
 		if *made < n {

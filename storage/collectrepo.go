@@ -17,8 +17,8 @@ type repoCollector struct {
 	*collector
 	repo string
 
-	// What the roots are, and what they name. A root is a manifest that is visible, on its way, or being deleted, and one that history can
-	// bring back.
+	// What the roots are, and what they name. A root is a manifest that is visible, on its way, or
+	// being deleted, and one that history can bring back.
 	needed    *bloom  // digests that roots name
 	there     *bloom  // digests of manifests that are in the repository
 	kept      *bloom  // digests of manifests that history holds on to
@@ -63,8 +63,9 @@ func (c *collector) repository(ctx context.Context, repo string) error {
 	return nil
 }
 
-// roots looks at the manifests, and then at the history: a delete writes there before it removes the manifest. The first time it reads all,
-// and removes manifests whose push has died; later what has changed.
+// roots looks at the manifests, and then at the history: a delete writes there before it removes
+// the manifest. The first time it reads all, and removes manifests whose push has died; later what
+// has changed.
 func (r *repoCollector) roots(ctx context.Context, first bool) error {
 	list := r.s.driver.List(ctx, manifestPrefix(r.repo), nil)
 	err := r.look(ctx, r.manifests, list, func(f found) error { return r.root(ctx, f, first) }, nil)
@@ -175,7 +176,8 @@ func (r *repoCollector) eventList(ctx context.Context) iter.Seq2[Info, error] {
 	}
 }
 
-// pastRoot takes for a root what an event can bring back: a deleted manifest, or one that a tag pointed at before.
+// pastRoot takes for a root what an event can bring back: a deleted manifest, or one that a tag
+// pointed at before.
 func (r *repoCollector) pastRoot(ctx context.Context, key string) error {
 	e := parseEvent(base(key))
 	if e == nil {

@@ -19,20 +19,22 @@ type garbageManifest struct {
 // untaggedAtOnce is how many manifests are marked before it is looked again what leads to them.
 const untaggedAtOnce = 256
 
-// collectUntagged removes manifests that no tag points at, that no manifest of the repository names, whose subject is not there, and
-// that history does not hold on to, nor to their subject. They are marked as by a delete; a push that names or tags one takes the mark off, and so does a push of its
-// subject, see awaitSubjects.
+// collectUntagged removes manifests that no tag points at, that no manifest of the repository
+// names, whose subject is not there, and that history does not hold on to, nor to their subject.
+// They are marked as by a delete; a push that names or tags one takes the mark off, and so does a
+// push of its subject, see awaitSubjects.
 func (r *repoCollector) collectUntagged(ctx context.Context) error {
-	return r.some(ctx, manifestPrefix(r.repo), nil, func(info Info) error { return r.sortManifest(ctx, info) }, func() error {
-		some := r.untagged
-		r.untagged = nil
-		for batch := range slices.Chunk(some, untaggedAtOnce) {
-			if err := r.settleManifests(ctx, batch); err != nil {
-				return err
+	return r.some(ctx, manifestPrefix(r.repo), nil, func(info Info) error { return r.sortManifest(ctx, info) },
+		func() error {
+			some := r.untagged
+			r.untagged = nil
+			for batch := range slices.Chunk(some, untaggedAtOnce) {
+				if err := r.settleManifests(ctx, batch); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		})
 }
 
 // sortManifest decides whether a manifest is to be removed.
@@ -58,12 +60,14 @@ func (r *repoCollector) sortManifest(ctx context.Context, info Info) error {
 	return nil
 }
 
-// isKept reports whether a root names the manifest, or history holds on to it, or to its subject, which would come back without it. subject may be "".
+// isKept reports whether a root names the manifest, or history holds on to it, or to its subject,
+// which would come back without it. subject may be "".
 func (r *repoCollector) isKept(d, subject digest.Digest) bool {
 	return r.needed.has(string(d)) || r.kept.has(string(d)) || subject != "" && r.kept.has(string(subject))
 }
 
-// isLedTo reports whether a tag points at a manifest, or its subject is there, or on its way; if not, it returns what else leads to it.
+// isLedTo reports whether a tag points at a manifest, or its subject is there, or on its way; if
+// not, it returns what else leads to it.
 func (r *repoCollector) isLedTo(ctx context.Context, d digest.Digest, m *manifestRecord) (bool, *pointers, error) {
 	if m.Subject != "" {
 		subject, err := r.s.readManifest(ctx, r.repo, m.Subject)
@@ -78,7 +82,8 @@ func (r *repoCollector) isLedTo(ctx context.Context, d digest.Digest, m *manifes
 	return len(p.tags)+len(p.moves) > 0, p, nil
 }
 
-// settleManifests marks manifests, then looks again what leads to them, and then takes the mark off again or removes them.
+// settleManifests marks manifests, then looks again what leads to them, and then takes the mark off
+// again or removes them.
 func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageManifest) error {
 	err := r.parallel(len(batch), func(i int) error {
 		g := &batch[i]
@@ -102,7 +107,8 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 	if err != nil {
 		return err
 	}
-	// Manifests, then what leads to each, then the history: a tag that moves on is in the history before it does.
+	// Manifests, then what leads to each, then the history: a tag that moves on is in the history
+	// before it does.
 	if err := r.roots(ctx, false); err != nil {
 		return err
 	}
@@ -141,7 +147,8 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 	return r.endWaits(ctx, waits)
 }
 
-// settleManifest takes the mark off a manifest that something leads to, or removes the manifest and the back references to it, and reports which.
+// settleManifest takes the mark off a manifest that something leads to, or removes the manifest and
+// the back references to it, and reports which.
 func (r *repoCollector) settleManifest(ctx context.Context, g *garbageManifest) (removed bool, err error) {
 	if g.led || r.isKept(g.digest, g.mark.Subject) {
 		if !g.mark.Collected {

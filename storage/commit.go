@@ -15,7 +15,8 @@ import (
 )
 
 // Commit implements [registry.Upload].
-func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chunk, also ...digest.Digest) (ocispec.Descriptor, error) {
+func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chunk,
+	also ...digest.Digest) (ocispec.Descriptor, error) {
 	digests := append([]digest.Digest{d}, also...)
 	for _, d := range digests {
 		if err := reference.CheckDigest(string(d)); err != nil {
@@ -59,7 +60,8 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 	return blobDescriptor(d, u.rec.Size), nil
 }
 
-// mismatch returns the first of digests that what has been received does not have, "" if it has all.
+// mismatch returns the first of digests that what has been received does not have, "" if it has
+// all.
 func (u *upload) mismatch(ctx context.Context, digests []digest.Digest) (wrong digest.Digest, err error) {
 	for _, d := range digests {
 		if got, err := u.digest(ctx, d.Algorithm()); err != nil || got != d {
@@ -69,7 +71,8 @@ func (u *upload) mismatch(ctx context.Context, digests []digest.Digest) (wrong d
 	return "", nil
 }
 
-// digest is the digest of what has been received. Only if the algorithm is not the one that was announced, the bytes are read again.
+// digest is the digest of what has been received. Only if the algorithm is not the one that was
+// announced, the bytes are read again.
 func (u *upload) digest(ctx context.Context, alg digest.Algorithm) (digest.Digest, error) {
 	if alg == u.rec.Algorithm {
 		h, err := u.rec.restore()
@@ -95,7 +98,8 @@ func (u *upload) link() *link {
 	return &link{State: live, Size: u.rec.Size, Segments: u.rec.Segments, tail: u.rec.tail}
 }
 
-// commit makes the bytes received the blob d of the repository. taken says that somebody else has begun to do so.
+// commit makes the bytes received the blob d of the repository. taken says that somebody else has
+// begun to do so.
 func (u *upload) commit(ctx context.Context, d digest.Digest, taken bool) error {
 	l := u.link()
 	var err error
@@ -120,11 +124,13 @@ func (u *upload) commit(ctx context.Context, d digest.Digest, taken bool) error 
 	return u.conclude(ctx, l.Segments, named)
 }
 
-// conclude removes the record of an upload that has been committed. Whoever removes it, in the state it was committed from, owns bytes that
-// no key has named: nobody else can name them then. Where the caller is unsure of the first record, it stays until it expires, so that the first cannot be there
-// again when a link names its bytes.
+// conclude removes the record of an upload that has been committed. Whoever removes it, in the
+// state it was committed from, owns bytes that no key has named: nobody else can name them then.
+// Where the caller is unsure of the first record, it stays until it expires, so that the first
+// cannot be there again when a link names its bytes.
 //
-// Errors: registry.ErrUploadUnknown if it was cancelled elsewhere, while this process still knew it as it was.
+// Errors: registry.ErrUploadUnknown if it was cancelled elsewhere, while this process still knew it
+// as it was.
 func (u *upload) conclude(ctx context.Context, segments []segment, named bool) error {
 	assumed, version := u.assumed, u.rec.version
 	u.forget()
@@ -145,8 +151,8 @@ func (u *upload) conclude(ctx context.Context, segments []segment, named bool) e
 	return nil
 }
 
-// claim keeps others from adding to the upload, and from dropping its bytes, while they become a blob. A claim whose owner died is
-// taken over by the next.
+// claim keeps others from adding to the upload, and from dropping its bytes, while they become a
+// blob. A claim whose owner died is taken over by the next.
 func (u *upload) claim(ctx context.Context) error {
 	r := u.rec
 	r.State = committing
@@ -160,10 +166,12 @@ func (u *upload) claim(ctx context.Context) error {
 	return registry.ErrRangeInvalid
 }
 
-// publish makes the blob known: with the bytes that a repository has already, if there is one, else with those of the upload, which is claimed
-// first if claim says so. named is false if no key has named these.
+// publish makes the blob known: with the bytes that a repository has already, if there is one, else
+// with those of the upload, which is claimed first if claim says so. named is false if no key has
+// named these.
 func (u *upload) publish(ctx context.Context, d digest.Digest, l *link, claim bool) (named bool, err error) {
-	// Who has the content already can be looked up meanwhile: nothing is done with it before the claim.
+	// Who has the content already can be looked up meanwhile: nothing is done with it before the
+	// claim.
 	var sources []string
 	err = inParallel(2, func(i int) (err error) {
 		if i == 0 {
@@ -177,7 +185,8 @@ func (u *upload) publish(ctx context.Context, d digest.Digest, l *link, claim bo
 		return false, err
 	}
 	if from, err := u.s.share(ctx, u.repo, d, sources); err == nil {
-		// Where the answer to the first record was lost, others may have committed the upload before that was written again.
+		// Where the answer to the first record was lost, others may have committed the upload
+		// before that was written again.
 		return slices.Equal(from.Segments, l.Segments), nil
 	} else if !errors.Is(err, errMissing) {
 		return false, err

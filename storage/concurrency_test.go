@@ -27,7 +27,8 @@ func TestSameManifestByMany(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 64 {
 			wg.Go(func() {
-				_, err := replicas[i%2].PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest, content, tags(fmt.Sprint("t", i)))
+				_, err := replicas[i%2].PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest, content,
+					tags(fmt.Sprint("t", i)))
 				if err != nil {
 					t.Error(err)
 				}
@@ -59,8 +60,9 @@ func TestSameBlobByMany(t *testing.T) {
 	})
 }
 
-// TestPushBesideDelete pushes images with their blobs while others delete the same manifests, tags and the whole repository. What has been
-// acknowledged to a pusher may have been deleted since, but what is visible is whole, and a tag leads to a manifest.
+// TestPushBesideDelete pushes images with their blobs while others delete the same manifests, tags
+// and the whole repository. What has been acknowledged to a pusher may have been deleted since, but
+// what is visible is whole, and a tag leads to a manifest.
 func TestPushBesideDelete(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d storage.Driver) {
 		replicas := []*storage.Store{newStore(t, d, nil), newStore(t, d, nil)}
@@ -118,7 +120,8 @@ func TestPushBesideDelete(t *testing.T) {
 	})
 }
 
-// checkWhole checks that each tag leads to a manifest, and each manifest that is visible to its blobs.
+// checkWhole checks that each tag leads to a manifest, and each manifest that is visible to its
+// blobs.
 func checkWhole(t *testing.T, s *storage.Store, repo string, blobs []ocispec.Descriptor, contents [][]byte) {
 	t.Helper()
 	ctx := t.Context()

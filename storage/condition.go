@@ -49,7 +49,8 @@ func preconditionFailed(ref reference.Ref) error {
 // reports that the condition holds because of that.
 //
 // Errors: registry.ErrPreconditionFailed.
-func (s *Store) require(ctx context.Context, repo, tag string, c *registry.Condition, e *entry) (dangling bool, err error) {
+func (s *Store) require(ctx context.Context, repo, tag string, c *registry.Condition, e *entry) (dangling bool,
+	err error) {
 	d := e.Descriptor.Digest
 	if c.Holds(d) {
 		return false, nil
@@ -152,8 +153,8 @@ func (p *manifestPut) holds(ctx context.Context, put registry.TagPut, now *entry
 		s.tried = nil
 		return false, err
 	}
-	// The write may have been done, and its answer lost. That a tag alone is not as expected any more
-	// is said all the same: somebody else was first, most probably.
+	// The write may have been done, and its answer lost. That a tag alone is not as expected any
+	// more is said all the same: somebody else was first, most probably.
 	if !failed || len(p.moves) > 1 {
 		return false, errUnknown
 	}

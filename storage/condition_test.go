@@ -150,24 +150,30 @@ func TestConditionAtEachCall(t *testing.T) {
 		"two move it": {names{"t"}, names{"t"}, nil, func(c *conditional, s *storage.Store, cond *registry.Condition) error {
 			return c.put(t.Context(), s, "theirs", taggedIf("they", cond, "t"))
 		}},
-		"two create it": {nil, names{"t"}, expectsNothing, func(c *conditional, s *storage.Store, cond *registry.Condition) error {
+		"two create it": {nil, names{"t"}, expectsNothing, func(c *conditional, s *storage.Store,
+			cond *registry.Condition) error {
 			return c.put(t.Context(), s, "theirs", taggedIf("they", cond, "t"))
 		}},
-		"it is deleted": {names{"t"}, names{"t"}, nil, func(_ *conditional, s *storage.Store, cond *registry.Condition) error {
+		"it is deleted": {names{"t"}, names{"t"}, nil, func(_ *conditional, s *storage.Store,
+			cond *registry.Condition) error {
 			return s.DeleteManifest(t.Context(), "r", byTag("t"), &registry.DeleteOptions{If: cond, By: "they"})
 		}},
-		"one of several is moved": {names{"s", "t", "u"}, names{"t", "u", "s"}, nil, func(c *conditional, s *storage.Store, cond *registry.Condition) error {
-			return c.put(t.Context(), s, "theirs", taggedIf("they", cond, "t"))
-		}},
-		"one of several is deleted": {names{"s", "t"}, names{"s", "t"}, nil, func(_ *conditional, s *storage.Store, cond *registry.Condition) error {
-			return s.DeleteManifest(t.Context(), "r", byTag("t"), &registry.DeleteOptions{If: cond, By: "they"})
-		}},
-		"some of several are moved": {names{"s", "t", "u"}, names{"s", "t", "u"}, nil, func(c *conditional, s *storage.Store, cond *registry.Condition) error {
-			return c.put(t.Context(), s, "theirs", taggedIf("they", cond, "u", "t"))
-		}},
-		"one of several is created": {nil, names{"s", "t", "u"}, expectsNothing, func(c *conditional, s *storage.Store, cond *registry.Condition) error {
-			return c.put(t.Context(), s, "theirs", taggedIf("they", cond, "t"))
-		}},
+		"one of several is moved": {names{"s", "t", "u"}, names{"t", "u", "s"}, nil,
+			func(c *conditional, s *storage.Store, cond *registry.Condition) error {
+				return c.put(t.Context(), s, "theirs", taggedIf("they", cond, "t"))
+			}},
+		"one of several is deleted": {names{"s", "t"}, names{"s", "t"}, nil,
+			func(_ *conditional, s *storage.Store, cond *registry.Condition) error {
+				return s.DeleteManifest(t.Context(), "r", byTag("t"), &registry.DeleteOptions{If: cond, By: "they"})
+			}},
+		"some of several are moved": {names{"s", "t", "u"}, names{"s", "t", "u"}, nil,
+			func(c *conditional, s *storage.Store, cond *registry.Condition) error {
+				return c.put(t.Context(), s, "theirs", taggedIf("they", cond, "u", "t"))
+			}},
+		"one of several is created": {nil, names{"s", "t", "u"}, expectsNothing,
+			func(c *conditional, s *storage.Store, cond *registry.Condition) error {
+				return c.put(t.Context(), s, "theirs", taggedIf("they", cond, "t"))
+			}},
 	} {
 		for _, history := range []time.Duration{0, time.Hour} {
 			t.Run(fmt.Sprint(name, ", history ", history), func(t *testing.T) {
@@ -262,12 +268,13 @@ func TestRefusedConditionWritesNothing(t *testing.T) {
 	c := newConditional(t, s)
 	require.NoError(t, c.put(t.Context(), s, "old", tags("t", "u")))
 	writes := 0
-	watched := newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
-		if call.Op == "Put" || call.Op == "Delete" {
-			writes++
-		}
-		return nil
-	}}), opts)
+	watched := newStore(t, storagetest.NewFaulty(driver,
+		&storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
+			if call.Op == "Put" || call.Op == "Delete" {
+				writes++
+			}
+			return nil
+		}}), opts)
 	writes = 0
 	refused := func(err error) {
 		t.Helper()
@@ -413,7 +420,8 @@ func TestConditionOfTagThatLeadsNowhere(t *testing.T) {
 	}
 	s = newStore(t, driver, nil)
 	require.Empty(t, c.at(s, "t"))
-	require.ErrorIs(t, c.put(t.Context(), s, "new", taggedIf("", expects(c.digest("new")), "t")), registry.ErrPreconditionFailed)
+	require.ErrorIs(t, c.put(t.Context(), s, "new", taggedIf("", expects(c.digest("new")), "t")),
+		registry.ErrPreconditionFailed)
 	require.NoError(t, c.put(t.Context(), s, "new", taggedIf("", expectsNothing, "t")))
 	require.Equal(t, "new", c.at(s, "t", "new"))
 }
@@ -458,7 +466,8 @@ func TestConditionsOfSeveralTagsOnSlowStorage(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			rnd := seededDelays(seed)
 			driver := newMemory(t)
-			slow := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(context.Context, storagetest.Call) error {
+			slow := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(context.Context,
+				storagetest.Call) error {
 				time.Sleep(rnd())
 				return nil
 			}})

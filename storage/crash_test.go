@@ -18,7 +18,8 @@ import (
 	"github.com/registrykit/registry/storage/storagetest"
 )
 
-// workload is a script of everything that writes. Each step says what holds once it has been acknowledged.
+// workload is a script of everything that writes. Each step says what holds once it has been
+// acknowledged.
 type workload struct {
 	ctx     context.Context
 	s       *storage.Store
@@ -197,7 +198,8 @@ func (w *workload) deleteRepository(repo string, content []byte, names ...string
 	return err
 }
 
-// check demands of a store all that has been acknowledged to w, and that whatever is visible is whole.
+// check demands of a store all that has been acknowledged to w, and that whatever is visible is
+// whole.
 func (w *workload) check(t *testing.T, s *storage.Store, at string) {
 	ctx := t.Context()
 	for key, want := range w.blobs {
@@ -262,7 +264,8 @@ func (w *workload) check(t *testing.T, s *storage.Store, at string) {
 	}
 }
 
-// TestCrashAfterEachWrite runs the script once for each of its writes, and cuts the storage off right after it.
+// TestCrashAfterEachWrite runs the script once for each of its writes, and cuts the storage off
+// right after it.
 func TestCrashAfterEachWrite(t *testing.T) {
 	n, unnoticed := 0, 0
 	for ; ; n++ {
@@ -287,14 +290,15 @@ func TestCrashAfterEachWrite(t *testing.T) {
 			unnoticed++
 		}
 	}
-	// The last write of the script drops the bytes of an upload that has been cancelled: that one may fail unnoticed, and no other.
+	// The last write of the script drops the bytes of an upload that has been cancelled: that one
+	// may fail unnoticed, and no other.
 	require.LessOrEqual(t, unnoticed, 1)
 	t.Logf("cut off after each of %d writes", n)
 	require.Greater(t, n, 80)
 }
 
-// TestFailureAtEachWrite lets each write of the script in turn fail, or succeed with its answer lost. The client is told; what was
-// acknowledged stays, and pushing again mends the rest.
+// TestFailureAtEachWrite lets each write of the script in turn fail, or succeed with its answer
+// lost. The client is told; what was acknowledged stays, and pushing again mends the rest.
 func TestFailureAtEachWrite(t *testing.T) {
 	for name, fail := range map[string]func(f *storagetest.Faulty, n int){
 		"not done":    (*storagetest.Faulty).FailWrite,
@@ -324,7 +328,8 @@ func TestFailureAtEachWrite(t *testing.T) {
 	}
 }
 
-// TestCrashOfDelete: a delete that died is finished by the next, whichever of its writes was the last: none of the tags is left.
+// TestCrashOfDelete: a delete that died is finished by the next, whichever of its writes was the
+// last: none of the tags is left.
 func TestCrashOfDelete(t *testing.T) {
 	names := []string{"a", "b", "c"}
 	for n := 0; ; n++ {
@@ -351,7 +356,8 @@ func TestCrashOfDelete(t *testing.T) {
 	}
 }
 
-// TestPowerLossAfterEachWrite is TestCrashAfterEachWrite with a loss of power: only what has been made durable is left.
+// TestPowerLossAfterEachWrite is TestCrashAfterEachWrite with a loss of power: only what has been
+// made durable is left.
 func TestPowerLossAfterEachWrite(t *testing.T) {
 	for n := 0; ; n++ {
 		power := storagetest.NewPower(newMemory(t))

@@ -107,8 +107,10 @@ func (s *Store) sync(ctx context.Context, err error, keys ...string) error {
 	return wire(s.driver.Sync(ctx, keys...))
 }
 
-// DeleteManifest implements [registry.Deleter]. Of a manifest, the tags and its entry with its subject go with it.
-func (s *Store) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *registry.DeleteOptions) error {
+// DeleteManifest implements [registry.Deleter]. Of a manifest, the tags and its entry with its
+// subject go with it.
+func (s *Store) DeleteManifest(ctx context.Context, repo string, ref reference.Ref,
+	opts *registry.DeleteOptions) error {
 	if err := checkRef(repo, ref); err != nil {
 		return err
 	}
@@ -188,11 +190,13 @@ func (s *Store) deleteTag(ctx context.Context, repo, tag string, del *deletion) 
 	return errContended
 }
 
-// deleteManifest marks the manifest, then removes what leads to it, then the manifest itself, so that whatever leads to a manifest leads
-// to one that is there. The mark is taken off again if a tag is kept that needs the manifest, unless it was taken over from another delete: that one
-// takes a manifest without its mark for one that has been pushed again. A push of the same manifest that writes a tag
-// meanwhile either did so before the mark, and its tag is found here, or sees the mark afterwards, takes it off, and writes the tag again. A delete
-// that died half-way is begun again by the next.
+// deleteManifest marks the manifest, then removes what leads to it, then the manifest itself, so
+// that whatever leads to a manifest leads to one that is there. The mark is taken off again if a
+// tag is kept that needs the manifest, unless it was taken over from another delete: that one takes
+// a manifest without its mark for one that has been pushed again. A push of the same manifest that
+// writes a tag meanwhile either did so before the mark, and its tag is found here, or sees the mark
+// afterwards, takes it off, and writes the tag again. A delete that died half-way is begun again by
+// the next.
 func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest, del *deletion) error {
 	key := manifestKey(repo, d)
 	for n := range attempts {
@@ -239,21 +243,23 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		if err != nil {
 			return err
 		}
-		// What is found was written before this look at the mark. Whoever takes the mark off later writes it again, in a version that
-		// the removal below leaves alone.
+		// What is found was written before this look at the mark. Whoever takes the mark off later
+		// writes it again, in a version that the removal below leaves alone.
 		if m, err = s.readManifest(ctx, repo, d); err != nil {
 			return err
 		} else if m.version != mark.version {
 			continue
 		}
-		// A push that is about to point a tag at the manifest does so without another look at it, unless that is taken back.
+		// A push that is about to point a tag at the manifest does so without another look at it,
+		// unless that is taken back.
 		if err := s.takeMovesBack(ctx, repo, d, pointers); changed(err) {
 			continue
 		} else if err != nil {
 			return err
 		}
 		b, err := s.begin(ctx, repo, eventDelete, digestSubject(d), event{
-			By: del.By, Group: del.group, Before: m.descriptor(d), Tags: pointers.names(), Delete: mark.Delete, content: m.content,
+			By: del.By, Group: del.group, Before: m.descriptor(d), Tags: pointers.names(), Delete: mark.Delete,
+			content: m.content,
 		})
 		if err != nil {
 			return err
@@ -279,7 +285,8 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		case !changed(err):
 			return wire(err)
 		default:
-			// A push has come after the delete. Or another delete has overtaken this one, and may die.
+			// A push has come after the delete. Or another delete has overtaken this one, and may
+			// die.
 			overtaken()
 			if m, err := s.readManifest(ctx, repo, d); err != nil {
 				return err
@@ -292,7 +299,8 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 	return errContended
 }
 
-// takeMovesBack takes back that tags are about to be pointed at a manifest; some of them may point at it already.
+// takeMovesBack takes back that tags are about to be pointed at a manifest; some of them may point
+// at it already.
 //
 // Errors: ErrChanged if one of the tags is not as it was seen.
 func (s *Store) takeMovesBack(ctx context.Context, repo string, d digest.Digest, p *pointers) error {
@@ -310,8 +318,8 @@ func (s *Store) takeMovesBack(ctx context.Context, repo string, d digest.Digest,
 	return nil
 }
 
-// removePointers removes what leads to a manifest, as it was seen: the back references last, since another delete of the same manifest that
-// comes to its end before this one finds the tags by them.
+// removePointers removes what leads to a manifest, as it was seen: the back references last, since
+// another delete of the same manifest that comes to its end before this one finds the tags by them.
 //
 // Errors: ErrChanged if one of the tags has changed.
 func (s *Store) removePointers(ctx context.Context, p *pointers) error {
@@ -327,7 +335,10 @@ func (s *Store) removePointers(ctx context.Context, p *pointers) error {
 	if err != nil {
 		return wire(err)
 	}
-	return inParallel(len(p.backrefs), func(i int) error { return s.removeSeen(ctx, p.backrefs[i].Key, p.backrefs[i].Version) })
+	return inParallel(len(p.backrefs), func(i int) error {
+		return s.removeSeen(ctx, p.backrefs[i].Key,
+			p.backrefs[i].Version)
+	})
 }
 
 // descriptor returns the descriptor of the manifest.

@@ -17,8 +17,8 @@ import (
 	"github.com/registrykit/registry/storage/storagetest"
 )
 
-// TestDeletesOfOneManifest: when two delete the same manifest, or one has died half-way and another goes on, what comes back with it are all the
-// tags that have gone, whoever has removed them.
+// TestDeletesOfOneManifest: when two delete the same manifest, or one has died half-way and another
+// goes on, what comes back with it are all the tags that have gone, whoever has removed them.
 func TestDeletesOfOneManifest(t *testing.T) {
 	collector := func(t *testing.T, s *storage.Store) {
 		_, err := s.Collect(t.Context(), &storage.CollectOptions{Grace: -1, Untagged: true})
@@ -51,7 +51,8 @@ func TestDeletesOfOneManifest(t *testing.T) {
 							return s.DeleteManifest(t.Context(), "r", ref, nil)
 						}
 						reached := false
-						f := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(_ context.Context, c storagetest.Call) error {
+						f := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(_ context.Context,
+							c storagetest.Call) error {
 							if c.Number == n+1 { // the first is that of New
 								reached = true
 								if !cut {
@@ -95,7 +96,8 @@ func TestDeletesOfOneManifest(t *testing.T) {
 	}
 }
 
-// TestDeletesOfOneRepository: what two have deleted who delete the same repository comes back together.
+// TestDeletesOfOneRepository: what two have deleted who delete the same repository comes back
+// together.
 func TestDeletesOfOneRepository(t *testing.T) {
 	for n := 1; ; n++ {
 		driver, reached := newMemory(t), false
@@ -119,8 +121,9 @@ func TestDeletesOfOneRepository(t *testing.T) {
 	}
 }
 
-// TestDeleteOvertakenByOneGivenUp: a delete that takes another's mark over, and then gives up, leaves it to the other, whose caller is told that the manifest
-// is gone: a collector's, that goes on with a delete of the repository which somebody has begun anew, and one that a tag forbids.
+// TestDeleteOvertakenByOneGivenUp: a delete that takes another's mark over, and then gives up,
+// leaves it to the other, whose caller is told that the manifest is gone: a collector's, that goes
+// on with a delete of the repository which somebody has begun anew, and one that a tag forbids.
 func TestDeleteOvertakenByOneGivenUp(t *testing.T) {
 	var desc ocispec.Descriptor
 	for name, c := range map[string]struct {
@@ -159,22 +162,24 @@ func TestDeleteOvertakenByOneGivenUp(t *testing.T) {
 			desc = putImage(t, s, "r", image("", nil, pushBlob(t, s, "r", []byte("{}"))), tags("v1"))
 			c.scene(t, driver)
 			marked, givenUp, deleted := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-			other := newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
-				if call.Op == "Delete" && call.Key == "r/r/t/v1" {
-					close(marked)
-					<-givenUp
-				}
-				return nil
-			}}), nil)
+			other := newStore(t, storagetest.NewFaulty(driver,
+				&storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
+					if call.Op == "Delete" && call.Key == "r/r/t/v1" {
+						close(marked)
+						<-givenUp
+					}
+					return nil
+				}}), nil)
 			begun := false
-			first := newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
-				if call.Op == "Open" && strings.HasPrefix(call.Key, "r/r/m/") && !begun {
-					begun = true
-					go func() { deleted <- c.del(other) }()
-					<-marked
-				}
-				return nil
-			}}), nil)
+			first := newStore(t, storagetest.NewFaulty(driver,
+				&storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
+					if call.Op == "Open" && strings.HasPrefix(call.Key, "r/r/m/") && !begun {
+						begun = true
+						go func() { deleted <- c.del(other) }()
+						<-marked
+					}
+					return nil
+				}}), nil)
 			err := c.giveUp(first)
 			close(givenUp)
 			require.NoError(t, err)
@@ -186,7 +191,8 @@ func TestDeleteOvertakenByOneGivenUp(t *testing.T) {
 	}
 }
 
-// TestCollectFinishingDeletesEnds: a collection that finishes the delete of a repository ends with its context, and the next goes on.
+// TestCollectFinishingDeletesEnds: a collection that finishes the delete of a repository ends with
+// its context, and the next goes on.
 func TestCollectFinishingDeletesEnds(t *testing.T) {
 	for _, opts := range []*storage.Options{nil, withHistory} {
 		driver := newMemory(t)
@@ -202,13 +208,14 @@ func TestCollectFinishingDeletesEnds(t *testing.T) {
 		for range 3 {
 			ctx, cancel := context.WithCancel(t.Context())
 			removed := 0
-			_, err := newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{After: func(_ context.Context, c storagetest.Call, err error) error {
-				if c.Op == "Delete" && strings.HasPrefix(c.Key, "r/r/m/") && err == nil {
-					removed++
-					cancel()
-				}
-				return err
-			}}), opts).Collect(ctx, nil)
+			_, err := newStore(t, storagetest.NewFaulty(driver,
+				&storagetest.FaultyOptions{After: func(_ context.Context, c storagetest.Call, err error) error {
+					if c.Op == "Delete" && strings.HasPrefix(c.Key, "r/r/m/") && err == nil {
+						removed++
+						cancel()
+					}
+					return err
+				}}), opts).Collect(ctx, nil)
 			cancel()
 			require.ErrorIs(t, err, context.Canceled)
 			require.Equal(t, 1, removed)
@@ -225,8 +232,9 @@ func TestCollectFinishingDeletesEnds(t *testing.T) {
 	}
 }
 
-// TestFinishedDeleteHidesAll cuts a delete of a repository off after each of its writes, and the collection that finishes it as well. What waits to be restored
-// then is not served, and all of it comes back.
+// TestFinishedDeleteHidesAll cuts a delete of a repository off after each of its writes, and the
+// collection that finishes it as well. What waits to be restored then is not served, and all of it
+// comes back.
 func TestFinishedDeleteHidesAll(t *testing.T) {
 	for _, opts := range []*storage.CollectOptions{nil, noGrace} {
 		for n, cut := 2, true; cut; n++ { // the event, and that it has begun
@@ -268,7 +276,8 @@ func TestFinishedDeleteHidesAll(t *testing.T) {
 	}
 }
 
-// TestDeleteOfLargeRepository: the delete of a repository has in mind only some of its blobs at once, which may be in their links.
+// TestDeleteOfLargeRepository: the delete of a repository has in mind only some of its blobs at
+// once, which may be in their links.
 func TestDeleteOfLargeRepository(t *testing.T) {
 	const blobs, atOnce = 10_000, 4096
 	driver := newMemory(t)
@@ -279,7 +288,8 @@ func TestDeleteOfLargeRepository(t *testing.T) {
 	}
 	var mu sync.Mutex
 	marked, most := 0, 0
-	f := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{After: func(_ context.Context, c storagetest.Call, err error) error {
+	f := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{After: func(_ context.Context, c storagetest.Call,
+		err error) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if strings.HasPrefix(c.Key, "r/r/b/") {

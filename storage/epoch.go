@@ -26,14 +26,15 @@ type epochs struct {
 }
 
 const (
-	// firstEpoch is the epoch of a repository from which nothing has been deleted. A manifest whose push did not read the
-	// epoch of its repository has it, too.
+	// firstEpoch is the epoch of a repository from which nothing has been deleted. A manifest whose
+	// push did not read the epoch of its repository has it, too.
 	firstEpoch = "first"
 	// over stands in a repository, and in no manifest, for an epoch that a delete has ended.
 	over = "over"
 )
 
-// firstEpochs returns the epochs of a new repository, and of a manifest whose push did not read them.
+// firstEpochs returns the epochs of a new repository, and of a manifest whose push did not read
+// them.
 func firstEpochs() epochs { return epochs{Blobs: firstEpoch, Manifests: firstEpoch} }
 
 // known returns the epochs with "" for those that are over.

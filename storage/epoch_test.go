@@ -97,7 +97,8 @@ func TestKnownManifestBesideDelete(t *testing.T) {
 				if pushed != nil {
 					require.ErrorIs(t, pushed, registry.ErrManifestBlobUnknown)
 				}
-				// A child whose mark the push has taken off is there again, as if the push had come after the delete.
+				// A child whose mark the push has taken off is there again, as if the push had come
+				// after the delete.
 				gone := c.gone(e, t, s)
 				require.True(t, gone || name == "child" && pushed == nil, "%s, push first %v, operation %d", name, pushFirst, n)
 				err := c.push(e, t, s, tags("v3"))
@@ -145,12 +146,13 @@ func TestKnownManifestAfterDeleteThatDied(t *testing.T) {
 func TestKnownManifestCostsOneRead(t *testing.T) {
 	driver := newMemory(t)
 	looks := 0
-	counting := newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(_ context.Context, c storagetest.Call) error {
-		if c.Op == "Open" && strings.HasPrefix(c.Key, "r/r/b/") {
-			looks++
-		}
-		return nil
-	}}), nil)
+	counting := newStore(t, storagetest.NewFaulty(driver,
+		&storagetest.FaultyOptions{Before: func(_ context.Context, c storagetest.Call) error {
+			if c.Op == "Open" && strings.HasPrefix(c.Key, "r/r/b/") {
+				looks++
+			}
+			return nil
+		}}), nil)
 	e := newEpochScene(t, newStore(t, driver, nil))
 	c := epochDeletes["blob"]
 	push := func(want int) {

@@ -34,13 +34,15 @@ func withoutEpochs(t *testing.T, d storage.Driver) {
 			delete(header, "epochs")
 			line, err = json.Marshal(header)
 			require.NoError(t, err)
-			_, err = d.Put(t.Context(), info.Key, io.MultiReader(bytes.NewReader(line), strings.NewReader("\n"), bytes.NewReader(rest)), nil)
+			_, err = d.Put(t.Context(), info.Key, io.MultiReader(bytes.NewReader(line), strings.NewReader("\n"),
+				bytes.NewReader(rest)), nil)
 			require.NoError(t, err)
 		}
 	}
 }
 
-// TestKnownManifestOfEarlierVersion: an earlier version has written everything, and deleted without ending an epoch.
+// TestKnownManifestOfEarlierVersion: an earlier version has written everything, and deleted without
+// ending an epoch.
 func TestKnownManifestOfEarlierVersion(t *testing.T) {
 	for name, c := range epochDeletes {
 		t.Run(name, func(t *testing.T) {
@@ -48,12 +50,14 @@ func TestKnownManifestOfEarlierVersion(t *testing.T) {
 			e := newEpochScene(t, newStore(t, d, nil))
 			withoutEpochs(t, d)
 			looks := 0
-			s := newStore(t, storagetest.NewFaulty(d, &storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
-				if call.Op == "Open" && (strings.HasPrefix(call.Key, "r/r/b/") || strings.HasSuffix(call.Key, e.child.Digest.Encoded())) {
-					looks++
-				}
-				return nil
-			}}), nil)
+			s := newStore(t, storagetest.NewFaulty(d,
+				&storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
+					if call.Op == "Open" && (strings.HasPrefix(call.Key, "r/r/b/") ||
+						strings.HasSuffix(call.Key, e.child.Digest.Encoded())) {
+						looks++
+					}
+					return nil
+				}}), nil)
 			require.NoError(t, c.push(e, t, s, tags("v2")))
 			require.Positive(t, looks)
 			first := looks
@@ -61,7 +65,8 @@ func TestKnownManifestOfEarlierVersion(t *testing.T) {
 			require.Less(t, looks-first, first, "the epoch is known now")
 
 			withoutEpochs(t, d)
-			key := map[string]string{"blob": "r/r/b/sha256/" + e.config.Digest.Encoded(), "child": "r/r/m/sha256/" + e.child.Digest.Encoded()}[name]
+			key := map[string]string{"blob": "r/r/b/sha256/" + e.config.Digest.Encoded(),
+				"child": "r/r/m/sha256/" + e.child.Digest.Encoded()}[name]
 			require.NoError(t, d.Delete(t.Context(), key, ""))
 			require.ErrorIs(t, c.push(e, t, newStore(t, d, nil), tags("v4")), registry.ErrManifestBlobUnknown)
 		})

@@ -140,7 +140,8 @@ func ExampleStore_Collect() {
 		panic(err)
 	}
 	layer := strings.Repeat("layer", 10_000)
-	if _, err := upload.Commit(ctx, digest.FromString(layer), &registry.Chunk{Length: int64(len(layer)), Body: strings.NewReader(layer)}); err != nil {
+	if _, err := upload.Commit(ctx, digest.FromString(layer), &registry.Chunk{Length: int64(len(layer)),
+		Body: strings.NewReader(layer)}); err != nil {
 		panic(err)
 	}
 	for _, grace := range []time.Duration{24 * time.Hour, -1} {
@@ -166,10 +167,11 @@ func ExampleStore_CollectEvery() {
 	if err != nil {
 		panic(err)
 	}
-	err = store.CollectEvery(ctx, storage.ScheduleOptions{Every: 24 * time.Hour, Done: func(r *storage.CollectReport, err error) {
-		fmt.Println(r.Removed.Blobs, err)
-		stop()
-	}})
+	err = store.CollectEvery(ctx, storage.ScheduleOptions{Every: 24 * time.Hour,
+		Done: func(r *storage.CollectReport, err error) {
+			fmt.Println(r.Removed.Blobs, err)
+			stop()
+		}})
 	fmt.Println(err)
 	// Output:
 	// 0 <nil>

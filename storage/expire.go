@@ -6,9 +6,11 @@ import (
 	"time"
 )
 
-// ExpireUploads ends the uploads that have had no request for Options.UploadTTL, and drops what they received; only what has come all in one request
-// is left to Collect. It returns how many it ended. It may run beside anything, on any number of replicas; a host calls it now and then, once an hour, say. An upload that is
-// being received for longer than that in one request is ended, too: its client is told to begin again.
+// ExpireUploads ends the uploads that have had no request for Options.UploadTTL, and drops what
+// they received; only what has come all in one request is left to Collect. It returns how many it
+// ended. It may run beside anything, on any number of replicas; a host calls it now and then, once
+// an hour, say. An upload that is being received for longer than that in one request is ended, too:
+// its client is told to begin again.
 func (s *Store) ExpireUploads(ctx context.Context) (int, error) {
 	return s.makingSpace().expireUploads(ctx, false)
 }
@@ -41,8 +43,9 @@ func (s *Store) expireUploads(ctx context.Context, dry bool) (int, error) {
 	return ended, s.sweepUploads(ctx)
 }
 
-// sweepUploads removes what a driver keeps of records that are gone. An id is refused after UploadTTL, so after twice that nobody writes a record
-// there, unless it stalled for as long on its way: then its upload is lost, as one is that has expired.
+// sweepUploads removes what a driver keeps of records that are gone. An id is refused after
+// UploadTTL, so after twice that nobody writes a record there, unless it stalled for as long on its
+// way: then its upload is lost, as one is that has expired.
 func (s *Store) sweepUploads(ctx context.Context) error {
 	sweeper, ok := s.driver.(Sweeper)
 	if !ok {
@@ -69,9 +72,10 @@ func (s *Store) expire(ctx context.Context, info Info) (bool, error) {
 		}
 		return false, wire(err)
 	}
-	// Nobody can commit it any more: a Commit claims the record first. Where one has done that already, a link may name the
-	// bytes, and they are the collector's. So they are with the first record: where its answer was lost, it may have been written again when the
-	// upload had been committed.
+	// Nobody can commit it any more: a Commit claims the record first. Where one has done that
+	// already, a link may name the bytes, and they are the collector's. So they are with the first
+	// record: where its answer was lost, it may have been written again when the upload had been
+	// committed.
 	if whole && r.State == receiving && r.Seq > 1 {
 		s.drop(ctx, r.Segments)
 	}

@@ -19,14 +19,17 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// History is one object per event, written before what it tells of is done, and confirmed after. So nothing is done that the history
-// does not know of, whenever a process dies or power is lost; an event that is not confirmed may not have happened, and says so. One that
-// certainly did not happen, because somebody else was first, is removed. The event of a deleted manifest holds the manifest. When a repository
-// is deleted, its links are hidden instead of removed, so that blobs are not served and yet can be had back.
+// History is one object per event, written before what it tells of is done, and confirmed after. So
+// nothing is done that the history does not know of, whenever a process dies or power is lost; an
+// event that is not confirmed may not have happened, and says so. One that certainly did not
+// happen, because somebody else was first, is removed. The event of a deleted manifest holds the
+// manifest. When a repository is deleted, its links are hidden instead of removed, so that blobs
+// are not served and yet can be had back.
 //
-// A collector takes what an event can bring back for a root. It looks at the manifests first and at the history after: a delete writes the
-// event before it removes the manifest, so whoever misses the one finds the other. A restore is a push, so that what was collected before is
-// refused, and what it finds stays.
+// A collector takes what an event can bring back for a root. It looks at the manifests first and at
+// the history after: a delete writes the event before it removes the manifest, so whoever misses
+// the one finds the other. A restore is a push, so that what was collected before is refused, and
+// what it finds stays.
 
 // The kinds of events, as keys name them.
 const (
@@ -43,16 +46,19 @@ var changes = map[string]registry.Change{
 
 // event is the record of something done to a repository.
 type event struct {
-	Nonce     string              `json:"nonce"`
-	Time      time.Time           `json:"time"`
-	By        string              `json:"by,omitempty"`
-	Before    *ocispec.Descriptor `json:"before,omitempty"`
-	After     *ocispec.Descriptor `json:"after,omitempty"`
-	Tags      []string            `json:"tags,omitempty"`
-	Group     string              `json:"group,omitempty"`  // id of the delete of the repository that this one is a part of, or goes on with
-	Delete    string              `json:"delete,omitempty"` // of a manifest: the same for all that have gone on with it, each of whom may have removed some of the tags
-	Confirmed bool                `json:"confirmed,omitempty"`
-	Sum       uint32              `json:"sum"`
+	Nonce  string              `json:"nonce"`
+	Time   time.Time           `json:"time"`
+	By     string              `json:"by,omitempty"`
+	Before *ocispec.Descriptor `json:"before,omitempty"`
+	After  *ocispec.Descriptor `json:"after,omitempty"`
+	Tags   []string            `json:"tags,omitempty"`
+	// id of the delete of the repository that this one is a part of, or goes on with
+	Group string `json:"group,omitempty"`
+	// of a manifest: the same for all that have gone on with it, each of whom may have removed some
+	// of the tags
+	Delete    string `json:"delete,omitempty"`
+	Confirmed bool   `json:"confirmed,omitempty"`
+	Sum       uint32 `json:"sum"`
 
 	kind    string
 	subject string // the tag, or the digest with "-" for ":"
@@ -61,8 +67,8 @@ type event struct {
 	version string
 }
 
-// eventID is the last component of the key of an event: the time, so inverted that the newest comes first, the kind, something random, and
-// the tag or digest if it has one.
+// eventID is the last component of the key of an event: the time, so inverted that the newest comes
+// first, the kind, something random, and the tag or digest if it has one.
 func eventID(t time.Time, kind, subject string) string {
 	var random [8]byte
 	rand.Read(random[:])
@@ -119,8 +125,8 @@ func (s *Store) begin(ctx context.Context, repo, kind, subject string, e event) 
 	return &begun{s: s, repo: repo, e: &e}, wire(err)
 }
 
-// beginAgain returns the event of an id, of something that is finished in the place of who began it, or begins the event of a repository's delete if
-// there is none.
+// beginAgain returns the event of an id, of something that is finished in the place of who began
+// it, or begins the event of a repository's delete if there is none.
 func (s *Store) beginAgain(ctx context.Context, repo, id string, e event) (*begun, error) {
 	if there := parseEvent(id); there != nil && s.opts.History > 0 {
 		ok, err := s.readEvent(ctx, repo, there)
@@ -149,7 +155,8 @@ func (b *begun) join(group string) {
 	}
 }
 
-// end confirms the event if it has happened, and removes it otherwise. A failure leaves it unconfirmed.
+// end confirms the event if it has happened, and removes it otherwise. A failure leaves it
+// unconfirmed.
 func (b *begun) end(ctx context.Context, happened bool) {
 	if b == nil {
 		return
@@ -163,8 +170,9 @@ func (b *begun) end(ctx context.Context, happened bool) {
 	_, _ = b.s.put(ctx, key, b.e.version, b.e, b.e.content, Deferred)
 }
 
-// overtaken removes the event, of the removal of an object which somebody else was first to change. If the object is not there, it may be this one
-// that has removed it, and its answer was lost: then the event stays, unconfirmed.
+// overtaken removes the event, of the removal of an object which somebody else was first to change.
+// If the object is not there, it may be this one that has removed it, and its answer was lost: then
+// the event stays, unconfirmed.
 func (b *begun) overtaken(ctx context.Context, key string) {
 	if b == nil {
 		return
@@ -177,7 +185,8 @@ func (b *begun) overtaken(ctx context.Context, key string) {
 // eventsAtOnce is how many events are read at once.
 const eventsAtOnce = parallelism
 
-// events yields what the ids of the events of a repository tell, the newest first, as far back as history is kept.
+// events yields what the ids of the events of a repository tell, the newest first, as far back as
+// history is kept.
 func (s *Store) events(ctx context.Context, repo string, opts *registry.HistoryOptions) iter.Seq2[*event, error] {
 	return func(yield func(*event, error) bool) {
 		prefix := eventPrefix(repo)
@@ -292,7 +301,8 @@ func filterEvents(list iter.Seq2[*event, error], keep func(e *event) bool) iter.
 }
 
 // tagEvents yields the events that touched a tag, as readEvents does.
-func (s *Store) tagEvents(ctx context.Context, repo, tag string, opts *registry.HistoryOptions) iter.Seq2[*event, error] {
+func (s *Store) tagEvents(ctx context.Context, repo, tag string, opts *registry.HistoryOptions) iter.Seq2[*event,
+	error] {
 	perhaps := filterEvents(s.events(ctx, repo, opts), func(e *event) bool {
 		return e.subject == tag && (e.kind == eventTag || e.kind == eventUntag) || e.kind == eventDelete
 	})
@@ -304,9 +314,10 @@ func (s *Store) tagEvents(ctx context.Context, repo, tag string, opts *registry.
 // errNoHistory is that Options.History is 0.
 var errNoHistory = registry.ErrUnsupported.WithMessage("no history is kept")
 
-// History implements [registry.Restorer]. A page costs what it shows, but for one of a single tag, for which the names of all events are
-// listed, and those of deleted manifests read.
-func (s *Store) History(ctx context.Context, repo string, opts *registry.HistoryOptions) iter.Seq2[registry.HistoryEntry, error] {
+// History implements [registry.Restorer]. A page costs what it shows, but for one of a single tag,
+// for which the names of all events are listed, and those of deleted manifests read.
+func (s *Store) History(ctx context.Context, repo string,
+	opts *registry.HistoryOptions) iter.Seq2[registry.HistoryEntry, error] {
 	return func(yield func(registry.HistoryEntry, error) bool) {
 		if err := s.checkHistory(repo, opts); err != nil {
 			yield(registry.HistoryEntry{}, err)
@@ -347,7 +358,8 @@ func (s *Store) checkHistory(repo string, opts *registry.HistoryOptions) error {
 
 func (e *event) entry() registry.HistoryEntry {
 	h := registry.HistoryEntry{
-		ID: e.id, Time: e.Time, Change: changes[e.kind], By: e.By, Tags: e.Tags, Before: e.Before, After: e.After, Unconfirmed: !e.Confirmed,
+		ID: e.id, Time: e.Time, Change: changes[e.kind], By: e.By, Tags: e.Tags, Before: e.Before, After: e.After,
+		Unconfirmed: !e.Confirmed,
 	}
 	if e.kind == eventTag || e.kind == eventUntag {
 		h.Tag = e.subject
@@ -355,9 +367,10 @@ func (e *event) entry() registry.HistoryEntry {
 	return h
 }
 
-// ExpireHistory removes the events that are older than Options.History, or all if that is 0, and returns how many it removed. It may run
-// beside anything, on any number of replicas; a host calls it now and then, once a day, say. The content that they held on to is free
-// for collection afterwards.
+// ExpireHistory removes the events that are older than Options.History, or all if that is 0, and
+// returns how many it removed. It may run beside anything, on any number of replicas; a host calls
+// it now and then, once a day, say. The content that they held on to is free for collection
+// afterwards.
 func (s *Store) ExpireHistory(ctx context.Context) (int, error) {
 	removed := 0
 	oldest := inverted(time.Now().Add(-s.opts.History))

@@ -21,8 +21,8 @@ import (
 
 var withHistory = &storage.Options{History: time.Hour}
 
-// honest demands that the history explains what every tag is: beginning with nothing, each event follows from the one before it, where those
-// that are not confirmed may have happened or not.
+// honest demands that the history explains what every tag is: beginning with nothing, each event
+// follows from the one before it, where those that are not confirmed may have happened or not.
 func honest(t *testing.T, s *storage.Store, at string) {
 	for _, repo := range []string{"a/b", "c"} {
 		events := collect(t, s.History(t.Context(), repo, nil))
@@ -58,8 +58,9 @@ func honest(t *testing.T, s *storage.Store, at string) {
 	}
 }
 
-// TestHistoryOfCrashes runs the script of TestCrashAfterEachWrite with a history, which tells all that happened, and of what may not have
-// happened says so: after a kill, a failed write, a lost answer, and a loss of power.
+// TestHistoryOfCrashes runs the script of TestCrashAfterEachWrite with a history, which tells all
+// that happened, and of what may not have happened says so: after a kill, a failed write, a lost
+// answer, and a loss of power.
 func TestHistoryOfCrashes(t *testing.T) {
 	for name, fail := range map[string]func(f *storagetest.Faulty, n int){
 		"kill":        (*storagetest.Faulty).CutAfter,
@@ -102,7 +103,8 @@ func TestHistoryOfCrashes(t *testing.T) {
 	}
 }
 
-// TestInterruptedRepositoryDelete: what a delete that died half-way has taken comes back with what the next one takes.
+// TestInterruptedRepositoryDelete: what a delete that died half-way has taken comes back with what
+// the next one takes.
 func TestInterruptedRepositoryDelete(t *testing.T) {
 	for n := 0; ; n++ {
 		driver := newMemory(t)
@@ -140,7 +142,8 @@ func TestInterruptedRepositoryDelete(t *testing.T) {
 	}
 }
 
-// TestHistoryExpires: what is too old is not shown and not restored, whether it has been removed or not.
+// TestHistoryExpires: what is too old is not shown and not restored, whether it has been removed or
+// not.
 func TestHistoryExpires(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, withHistory)
@@ -176,8 +179,8 @@ func TestNoHistory(t *testing.T) {
 	require.ErrorIs(t, err, registry.ErrUnsupported)
 }
 
-// TestRestoreOfMarkedData: a collector that marked data, and then found that they are named, leaves the mark. That keeps nobody from having a deleted
-// repository back.
+// TestRestoreOfMarkedData: a collector that marked data, and then found that they are named, leaves
+// the mark. That keeps nobody from having a deleted repository back.
 func TestRestoreOfMarkedData(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, withHistory)
@@ -195,8 +198,8 @@ func TestRestoreOfMarkedData(t *testing.T) {
 	require.Equal(t, random(1, 40_000), got)
 }
 
-// TestReferrersOfDeletedStay: what refers to a manifest that can be brought back is not collected, so that an image comes back with its signatures. It goes
-// with the event.
+// TestReferrersOfDeletedStay: what refers to a manifest that can be brought back is not collected,
+// so that an image comes back with its signatures. It goes with the event.
 func TestReferrersOfDeletedStay(t *testing.T) {
 	untagged := &storage.CollectOptions{Grace: -1, Untagged: true}
 	driver := newMemory(t)
@@ -212,7 +215,8 @@ func TestReferrersOfDeletedStay(t *testing.T) {
 	}
 	_, err := s.Restore(t.Context(), "r", byDigest(subject.Digest), nil)
 	require.NoError(t, err)
-	for subject, want := range map[digest.Digest]digest.Digest{subject.Digest: signature.Digest, signature.Digest: below.Digest} {
+	for subject, want := range map[digest.Digest]digest.Digest{subject.Digest: signature.Digest,
+		signature.Digest: below.Digest} {
 		found := collect(t, s.Referrers(t.Context(), "r", subject, nil))
 		require.Len(t, found, 1)
 		require.Equal(t, want, found[0].Digest)

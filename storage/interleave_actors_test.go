@@ -15,7 +15,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// client is an actor of a run as a user of the registry: what it does, it does by one of the replicas at a time, as clients do.
+// client is an actor of a run as a user of the registry: what it does, it does by one of the
+// replicas at a time, as clients do.
 type client struct {
 	*actor
 	w     *world
@@ -24,7 +25,8 @@ type client struct {
 
 // roles are what actors do.
 var roles = map[string]func(c *client, ctx context.Context){
-	"pusher": (*client).pushSome, "mover": (*client).moveTag, "uploader": (*client).uploadSome, "puller": (*client).pullSome,
+	"pusher": (*client).pushSome, "mover": (*client).moveTag, "uploader": (*client).uploadSome,
+	"puller":  (*client).pullSome,
 	"changer": (*client).changeTags,
 	"deleter": (*client).deleteSome, "undoer": (*client).undoSome, "mounter": (*client).mountSome,
 }
@@ -75,7 +77,8 @@ func (w *world) cast(seed uint64) {
 
 // stallRemoval lets an actor stall before it removes something that leads to a manifest.
 func (w *world) stallRemoval(a *actor) {
-	a.stalls = append(a.stalls, stall{op: "Delete", in: []string{"/t/", "/x/"}[w.s.rnd.IntN(2)], at: 1 + w.s.rnd.IntN(2), calls: 20 + w.s.rnd.IntN(80)})
+	a.stalls = append(a.stalls, stall{op: "Delete", in: []string{"/t/", "/x/"}[w.s.rnd.IntN(2)], at: 1 + w.s.rnd.IntN(2),
+		calls: 20 + w.s.rnd.IntN(80)})
 }
 
 func (c *client) repo() string { return c.w.places[c.rnd.IntN(4*len(c.w.places)-1)/4] }
@@ -217,7 +220,8 @@ func (c *client) ensureBlob(ctx context.Context, repo string, b int) error {
 	}
 	for n := 0; ; n++ {
 		err := c.upload(ctx, repo, b)
-		// A client may be told to send a blob again. Beside collectors without grace this may happen several times.
+		// A client may be told to send a blob again. Beside collectors without grace this may
+		// happen several times.
 		if err == nil || n == 5 || !errors.Is(err, registry.ErrUploadUnknown) && !errors.Is(err, registry.ErrRangeInvalid) {
 			c.w.unexpected(c.actor, fmt.Sprintf("upload blob %d", b), err, registry.ErrUploadUnknown, registry.ErrRangeInvalid)
 			return err
@@ -241,7 +245,8 @@ func (c *client) upload(ctx context.Context, repo string, b int) error {
 		n := min(len(content)-at, len(content)/chunks+1)
 		if at > 0 && c.rnd.IntN(2) == 0 {
 			store := c.w.stores[c.rnd.IntN(len(c.w.stores))]
-			if u, err = store.ResumeUpload(ctx, repo, u.ID(), &registry.ResumeOptions{Continue: c.rnd.IntN(2) == 0}); err != nil {
+			if u, err = store.ResumeUpload(ctx, repo, u.ID(),
+				&registry.ResumeOptions{Continue: c.rnd.IntN(2) == 0}); err != nil {
 				return err
 			}
 		}
@@ -277,7 +282,8 @@ func (c *client) uploadSome(ctx context.Context) {
 func (c *client) mountSome(ctx context.Context) {
 	for range 2 + c.rnd.IntN(4) {
 		from := c.rnd.IntN(2)
-		_, err := c.store.MountBlob(ctx, c.w.repos[1-from], c.w.blobs[c.blob()].desc.Digest, &registry.MountOptions{From: c.w.repos[from]})
+		_, err := c.store.MountBlob(ctx, c.w.repos[1-from], c.w.blobs[c.blob()].desc.Digest,
+			&registry.MountOptions{From: c.w.repos[from]})
 		c.w.unexpected(c.actor, "mount", err, registry.ErrBlobUnknown)
 		if err == nil {
 			c.w.s.fail(c.w.check())
@@ -403,14 +409,16 @@ func (c *client) undoSome(ctx context.Context) {
 				begun.man = begun.restored[0]
 			}
 		}
-		c.w.ended(begun, err, registry.ErrManifestUnknown, registry.ErrNameUnknown, registry.ErrManifestBlobUnknown, registry.ErrTagExists)
+		c.w.ended(begun, err, registry.ErrManifestUnknown, registry.ErrNameUnknown, registry.ErrManifestBlobUnknown,
+			registry.ErrTagExists)
 		if errors.Is(err, errOver) {
 			return
 		}
 	}
 }
 
-// historyKept is how long history is kept, if it is: for longer than a run, and until uploads that were given up have ended.
+// historyKept is how long history is kept, if it is: for longer than a run, and until uploads that
+// were given up have ended.
 const historyKept = 4 * storage.DefaultUploadTTL
 
 // options are those of all Stores of a run.

@@ -70,8 +70,8 @@ func (w *world) checkRepository(repo string) error {
 	return w.checkTags(ctx, repo)
 }
 
-// checkSettled demands, when nobody does anything any more, that each manifest is a referrer of its subject, unless a push or a delete of it has
-// died.
+// checkSettled demands, when nobody does anything any more, that each manifest is a referrer of its
+// subject, unless a push or a delete of it has died.
 func (w *world) checkSettled(ctx context.Context) error {
 	for _, repo := range w.repos {
 		for m, man := range w.mans {
@@ -141,7 +141,8 @@ func (w *world) readBlob(ctx context.Context, s *storage.Store, repo string, b i
 	return nil
 }
 
-// checkKept demands that only one manifest has got the kept tag, which is only put where it is absent and never deleted.
+// checkKept demands that only one manifest has got the kept tag, which is only put where it is
+// absent and never deleted.
 func (w *world) checkKept(repo string) error {
 	first := absent
 	for _, o := range w.ops {

@@ -18,7 +18,8 @@ import (
 // graces are those of the Stores, in the ways of a run: none, a few dozen calls, and more than any
 // run takes. With "mixed", collectors have none although the pushes rely on a day, so these may be
 // refused several times in a row; nothing else may suffer.
-var graces = map[string]time.Duration{"none": -1, "short": 40 * step, "day": storage.DefaultGrace, "mixed": storage.DefaultGrace}
+var graces = map[string]time.Duration{"none": -1, "short": 40 * step, "day": storage.DefaultGrace,
+	"mixed": storage.DefaultGrace}
 
 // castCollectors adds collectors, most often two.
 func (w *world) castCollectors(seed uint64) {
@@ -31,9 +32,11 @@ func (w *world) castCollectors(seed uint64) {
 			}
 		})
 		if w.mode.theme == "referrers" && w.s.rnd.IntN(2) == 0 {
-			// Until the subject has come: before it is awaited, or before what was marked is removed.
+			// Until the subject has come: before it is awaited, or before what was marked is
+			// removed.
 			a := w.s.actors[len(w.s.actors)-1]
-			a.stalls = append(a.stalls, stall{op: []string{"Put", "Delete", "Delete"}[w.s.rnd.IntN(3)], in: "/m/", at: 1 + w.s.rnd.IntN(2), calls: 400})
+			a.stalls = append(a.stalls, stall{op: []string{"Put", "Delete", "Delete"}[w.s.rnd.IntN(3)], in: "/m/",
+				at: 1 + w.s.rnd.IntN(2), calls: 400})
 		}
 		if w.mode.theme == "pointers" {
 			w.stallRemoval(w.s.actors[len(w.s.actors)-1])
@@ -50,7 +53,8 @@ func (c *client) collectSome(ctx context.Context) {
 			grace = -1
 		}
 		r, err := c.store.Collect(ctx, &storage.CollectOptions{
-			Grace: grace, Untagged: c.w.mode.untagged && c.rnd.IntN(3) > 0, Parallel: []int{1, 2, 16}[c.rnd.IntN(3)], DryRun: c.rnd.IntN(16) == 0, Memory: 1 << 16,
+			Grace: grace, Untagged: c.w.mode.untagged && c.rnd.IntN(3) > 0, Parallel: []int{1, 2, 16}[c.rnd.IntN(3)],
+			DryRun: c.rnd.IntN(16) == 0, Memory: 1 << 16,
 		})
 		c.w.unexpected(c.actor, "collect", err)
 		if err != nil {
@@ -107,7 +111,8 @@ type stored struct {
 	Next       []json.RawMessage
 }
 
-// audit demands that nothing superfluous is stored: everything is named by what it is for, and what must lead to it does.
+// audit demands that nothing superfluous is stored: everything is named by what it is for, and what
+// must lead to it does.
 func (w *world) audit(ctx context.Context) error {
 	all, err := w.objects(ctx)
 	if err != nil {
@@ -169,7 +174,8 @@ func (w *world) audit(ctx context.Context) error {
 			if !needed[key] && !w.mode.history {
 				wrong(key, "is needed by no manifest")
 			}
-			// One that is pending stays while a manifest needs it that has lost the blob by a delete.
+			// One that is pending stays while a manifest needs it that has lost the blob by a
+			// delete.
 			if rec.State != "live" && rec.State != "hidden" && !(rec.State == "pending" && needed[key]) {
 				wrong(key, "is "+rec.State)
 			}

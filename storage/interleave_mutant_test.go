@@ -94,7 +94,8 @@ func (m *mutant) Delete(ctx context.Context, key, ifVersion string) error {
 func (m *mutant) List(ctx context.Context, prefix string, opts *storage.ListOptions) iter.Seq2[storage.Info, error] {
 	return func(yield func(storage.Info, error) bool) {
 		for info, err := range m.Driver.List(ctx, prefix, opts) {
-			if err == nil && (matches(m.unlisted, info.Key) || matches(m.late, info.Key) && time.Since(info.ModTime) < lateness || m.state != "" && m.isInState(ctx, info.Key)) {
+			if err == nil && (matches(m.unlisted, info.Key) || matches(m.late, info.Key) &&
+				time.Since(info.ModTime) < lateness || m.state != "" && m.isInState(ctx, info.Key)) {
 				continue
 			}
 			if !yield(info, err) {

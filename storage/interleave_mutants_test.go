@@ -9,8 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestInterleavedMutants breaks one rule after the other. What TestInterleaved checks finds each of them: most within a few hundred of the seeds that
-// it runs, some only within thousands. The race detector would find nothing in what is wrong by design.
+// TestInterleavedMutants breaks one rule after the other. What TestInterleaved checks finds each of
+// them: most within a few hundred of the seeds that it runs, some only within thousands. The race
+// detector would find nothing in what is wrong by design.
 func TestInterleavedMutants(t *testing.T) {
 	f, random := newFixture(), seededRandomness(t)
 	keys := func(expression string) *regexp.Regexp { return regexp.MustCompile(expression) }

@@ -6,22 +6,26 @@ import (
 	"time"
 )
 
-// remembered is how long collectors leave alone what a push names that was refused: see storage/refuse.go.
+// remembered is how long collectors leave alone what a push names that was refused: see
+// storage/refuse.go.
 const remembered = time.Minute
 
-// checkOnce demands of a push that was refused, after it had sent all that its manifest names, that it was not refused before, unless that
-// is long ago or somebody has deleted something meanwhile. The rule needs collectors that keep the
-// grace of the Stores.
+// checkOnce demands of a push that was refused, after it had sent all that its manifest names, that
+// it was not refused before, unless that is long ago or somebody has deleted something meanwhile.
+// The rule needs collectors that keep the grace of the Stores.
 func (w *world) checkOnce(o *op) error {
 	if !o.refused || o.kind != opPut || o.ensured == 0 || w.mode.grace == "mixed" {
 		return nil
 	}
-	// Who has found a child there has not sent what that names. A tag that is kept is refused if a user has deleted any of it.
-	if o.tag == keptTag && slices.ContainsFunc(w.mans[o.man].children, func(c int) bool { return w.interfered(o.repo, c, 0) }) {
+	// Who has found a child there has not sent what that names. A tag that is kept is refused if a
+	// user has deleted any of it.
+	if o.tag == keptTag && slices.ContainsFunc(w.mans[o.man].children,
+		func(c int) bool { return w.interfered(o.repo, c, 0) }) {
 		return nil
 	}
 	for _, before := range w.ops {
-		if before.actor != o.actor || before.repo != o.repo || before.man != o.man || before.kind != opPut || !before.refused ||
+		if before.actor != o.actor || before.repo != o.repo || before.man != o.man || before.kind != opPut ||
+			!before.refused ||
 			before.end >= o.ensured || o.to.Sub(before.from) >= remembered || w.interfered(o.repo, o.man, before.start) {
 			continue
 		}
@@ -30,8 +34,10 @@ func (w *world) checkOnce(o *op) error {
 	return nil
 }
 
-// interfered reports whether somebody may have deleted a manifest, or something below it, at a time or later.
+// interfered reports whether somebody may have deleted a manifest, or something below it, at a time
+// or later.
 func (w *world) interfered(repo string, m, since int) bool {
-	return w.deleted(repo, m, since) || slices.ContainsFunc(w.mans[m].blobs, func(b int) bool { return w.deletedBlob(repo, b, since) }) ||
+	return w.deleted(repo, m, since) || slices.ContainsFunc(w.mans[m].blobs,
+		func(b int) bool { return w.deletedBlob(repo, b, since) }) ||
 		slices.ContainsFunc(w.mans[m].children, func(c int) bool { return w.interfered(repo, c, since) })
 }

@@ -20,17 +20,19 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// step is the time by the clock of the bubble from one storage call to the next. It is longer than the longest pause of a Store, so that whoever
-// waits for that is at its next call when the schedule chooses: how long pauses are, which is random, changes nothing.
+// step is the time by the clock of the bubble from one storage call to the next. It is longer than
+// the longest pause of a Store, so that whoever waits for that is at its next call when the
+// schedule chooses: how long pauses are, which is random, changes nothing.
 const step = 70 * time.Millisecond
 
-// errOver is what storage calls end with once a run is over, or their actor is dead. So what he holds in the process, which in truth dies with him, is
-// free for others.
+// errOver is what storage calls end with once a run is over, or their actor is dead. So what he
+// holds in the process, which in truth dies with him, is free for others.
 var errOver = errors.New("the run is over")
 
-// schedule lets actors make their storage calls one after the other, in an order that depends on the seed alone. It runs in a bubble of
-// testing/synctest: the clock of the bubble moves on when all goroutines wait, so after each step all that the actor of the last call
-// had to do is done, and all goroutines of all actors are at a storage call, wait for one that is, or have ended.
+// schedule lets actors make their storage calls one after the other, in an order that depends on
+// the seed alone. It runs in a bubble of testing/synctest: the clock of the bubble moves on when
+// all goroutines wait, so after each step all that the actor of the last call had to do is done,
+// and all goroutines of all actors are at a storage call, wait for one that is, or have ended.
 type schedule struct {
 	rnd    *mathrand.Rand
 	stick  float64 // the probability that the actor of the last call goes on
@@ -48,7 +50,8 @@ type schedule struct {
 	failed error // the first failure
 }
 
-// actor is somebody who uses the storage: a goroutine that may start others, which all end when it ends.
+// actor is somebody who uses the storage: a goroutine that may start others, which all end when it
+// ends.
 type actor struct {
 	id     int
 	name   string
@@ -119,7 +122,8 @@ func (s *schedule) add(seed uint64, name string, do func(ctx context.Context, a 
 	s.actors = append(s.actors, a)
 }
 
-// run lets the actors go on until all have ended or died, or something has failed. idle is called when only those are left that stall.
+// run lets the actors go on until all have ended or died, or something has failed. idle is called
+// when only those are left that stall.
 func (s *schedule) run(ctx context.Context, idle func()) {
 	var wg sync.WaitGroup
 	for _, a := range s.actors {
@@ -157,7 +161,8 @@ func (s *schedule) run(ctx context.Context, idle func()) {
 	wg.Wait()
 }
 
-// next takes the call that is made next. left reports whether there may be one later, if there is none.
+// next takes the call that is made next. left reports whether there may be one later, if there is
+// none.
 func (s *schedule) next(idle func()) (c *call, left bool) {
 	s.mu.Lock()
 	if s.failed != nil || s.calls > 200_000 {
@@ -201,7 +206,8 @@ func (s *schedule) next(idle func()) (c *call, left bool) {
 	return c, true
 }
 
-// count counts a call, and decides what becomes of it. Calls that an actor makes at once are counted in the order of their keys.
+// count counts a call, and decides what becomes of it. Calls that an actor makes at once are
+// counted in the order of their keys.
 func (s *schedule) count(c *call) {
 	if c.seen {
 		return
@@ -237,11 +243,12 @@ func (s *schedule) ready(calls int) []*call {
 	return ready
 }
 
-// hints are keys that nothing relies on. Calls on them happen at once and are no part of the schedule: they would only
-// multiply the schedules to be searched.
+// hints are keys that nothing relies on. Calls on them happen at once and are no part of the
+// schedule: they would only multiply the schedules to be searched.
 var hints = regexp.MustCompile(`^r/[^/]*/a/`)
 
-// wait returns when the actor whose context it is may make a call; done is to be called with its result.
+// wait returns when the actor whose context it is may make a call; done is to be called with its
+// result.
 func (s *schedule) wait(ctx context.Context, op, key string) (done func(err error), err error) {
 	a, ok := ctx.Value(actorKey{}).(*actor)
 	if !ok || hints.MatchString(key) {
@@ -275,7 +282,8 @@ func (s *schedule) wait(ctx context.Context, op, key string) (done func(err erro
 
 // note adds a line to the trace, and returns its number.
 func (s *schedule) note(a *actor, format string, args ...any) int {
-	s.trace = append(s.trace, fmt.Sprintf("%5d %-12s", s.calls, fmt.Sprint(a.id, " ", a.name))+fmt.Sprintf(format, args...))
+	s.trace = append(s.trace, fmt.Sprintf("%5d %-12s", s.calls, fmt.Sprint(a.id, " ", a.name))+fmt.Sprintf(format,
+		args...))
 	return len(s.trace) - 1
 }
 
@@ -288,7 +296,8 @@ func (s *schedule) fail(err error) {
 	}
 }
 
-// tick returns the time by the clock of the schedule, which has moved on, and adds a line to the trace.
+// tick returns the time by the clock of the schedule, which has moved on, and adds a line to the
+// trace.
 func (s *schedule) tick(a *actor, format string, args ...any) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -331,13 +340,15 @@ func (s *schedule) story() string {
 	return longHex.ReplaceAllString(strings.Join(s.trace, "\n"), "$1")
 }
 
-// scheduled is a storage.Driver whose calls the schedule orders, if their context is that of an actor.
+// scheduled is a storage.Driver whose calls the schedule orders, if their context is that of an
+// actor.
 type scheduled struct {
 	s     *schedule
 	below storage.Driver
 }
 
-func (d *scheduled) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
+func (d *scheduled) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info,
+	error) {
 	done, err := d.s.wait(ctx, "Open", key)
 	if err != nil {
 		return nil, storage.Info{}, err
@@ -357,7 +368,8 @@ func (d *scheduled) Stat(ctx context.Context, key string) (storage.Info, error) 
 	return info, err
 }
 
-func (d *scheduled) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+func (d *scheduled) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info,
+	error) {
 	done, err := d.s.wait(ctx, "Put", key)
 	if err != nil {
 		return storage.Info{}, err
@@ -437,7 +449,8 @@ func (d *scheduled) List(ctx context.Context, prefix string, opts *storage.ListO
 	}
 }
 
-// seededRandomness makes the names that package storage draws at random depend on what is returned, until the test ends.
+// seededRandomness makes the names that package storage draws at random depend on what is returned,
+// until the test ends.
 func seededRandomness(t *testing.T) *seeded {
 	s := &seeded{}
 	before := rand.Reader

@@ -18,11 +18,13 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// Pushers, mounters, deleters, those who undo, and collectors without grace work on one storage. Between any two storage calls of any of them any
-// other may go on; each may stall anywhere for however long, and die anywhere. What has been acknowledged stays whole.
+// Pushers, mounters, deleters, those who undo, and collectors without grace work on one storage.
+// Between any two storage calls of any of them any other may go on; each may stall anywhere for
+// however long, and die anywhere. What has been acknowledged stays whole.
 //
-// A run is decided by its seed: the environment variable REGISTRYKIT_INTERLEAVE_SEED runs one, and tells its calls. REGISTRYKIT_INTERLEAVE_SEEDS
-// says how many TestInterleaved runs; with 20,000 it takes some minutes.
+// A run is decided by its seed: the environment variable REGISTRYKIT_INTERLEAVE_SEED runs one, and
+// tells its calls. REGISTRYKIT_INTERLEAVE_SEEDS says how many TestInterleaved runs; with 20,000 it
+// takes some minutes.
 
 // run is what came of a run.
 type run struct {
@@ -168,7 +170,8 @@ func (w *world) age(ctx context.Context, alone *client) error {
 	return nil
 }
 
-// after checks what is left when all have ended or died, and after collections that nobody is beside.
+// after checks what is left when all have ended or died, and after collections that nobody is
+// beside.
 func (w *world) after(ctx context.Context, alone *client) error {
 	alone.actor.name = "after"
 	w.s.over = false
@@ -250,7 +253,8 @@ func TestInterleaved(t *testing.T) {
 		calls += r.calls
 		acks += r.acks
 	}
-	t.Logf("%d seeds, %d storage calls, %d changes acknowledged and checked, %v", seeds, calls, acks, time.Since(begun).Round(time.Millisecond))
+	t.Logf("%d seeds, %d storage calls, %d changes acknowledged and checked, %v", seeds, calls, acks,
+		time.Since(begun).Round(time.Millisecond))
 }
 
 // mixes are themes that no seed chooses, so that they leave what seeds do as it was.
@@ -277,11 +281,12 @@ func TestInterleavedMixes(t *testing.T) {
 	}
 }
 
-// TestInterleavedAgain: a seed decides all of a run, but for what a collection reads again, which depends on the hashes of package hash/maphash: of
-// three runs two are alike.
+// TestInterleavedAgain: a seed decides all of a run, but for what a collection reads again, which
+// depends on the hashes of package hash/maphash: of three runs two are alike.
 func TestInterleavedAgain(t *testing.T) {
 	f, random := newFixture(), seededRandomness(t)
-	versions := regexp.MustCompile(`\[[0-9a-z]+ `) // what is done at the same time before the actors begin has them in any order
+	// what is done at the same time before the actors begin has them in any order
+	versions := regexp.MustCompile(`\[[0-9a-z]+ `)
 	for seed := range uint64(25) {
 		var stories []string
 		for range 3 {

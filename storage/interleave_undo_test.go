@@ -10,8 +10,8 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// restoreDeleted restores, as long as history is kept, what was whole when a delete of it began, and demands that nothing has been collected that
-// the manifests name.
+// restoreDeleted restores, as long as history is kept, what was whole when a delete of it began,
+// and demands that nothing has been collected that the manifests name.
 func (w *world) restoreDeleted(ctx context.Context) error {
 	if !w.mode.history {
 		return nil
@@ -42,8 +42,8 @@ func (w *world) deletedBelow(repo string, m int) bool {
 		slices.ContainsFunc(w.mans[m].children, func(c int) bool { return w.deletedBelow(repo, c) })
 }
 
-// restoreRepositories restores the repositories that were deleted and then left alone, and demands that all comes back that was whole, with all that is below
-// it.
+// restoreRepositories restores the repositories that were deleted and then left alone, and demands
+// that all comes back that was whole, with all that is below it.
 func (w *world) restoreRepositories(ctx context.Context) error {
 	for _, o := range w.ops {
 		if o.kind != opDeleteRepo || !o.acked || len(o.had) == 0 || slices.ContainsFunc(w.ops, func(other *op) bool {
@@ -56,7 +56,10 @@ func (w *world) restoreRepositories(ctx context.Context) error {
 			return fmt.Errorf("%s cannot be undone: %w", w.text(o), err)
 		}
 		for _, m := range o.had {
-			if !slices.ContainsFunc(res.Manifests, func(r registry.PutResult) bool { return r.Descriptor.Digest == w.mans[m].desc.Digest }) {
+			if !slices.ContainsFunc(res.Manifests, func(
+				r registry.PutResult) bool {
+				return r.Descriptor.Digest == w.mans[m].desc.Digest
+			}) {
 				return fmt.Errorf("%s, undone, has not brought back manifest %d", w.text(o), m)
 			}
 			if err := w.readAll(ctx, o.repo, m); err != nil {

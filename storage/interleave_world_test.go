@@ -17,7 +17,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// fixture is what the actors of a run push and delete: little, so that they get in each other's way.
+// fixture is what the actors of a run push and delete: little, so that they get in each other's
+// way.
 type fixture struct {
 	repos []string
 	tags  []string
@@ -43,12 +44,14 @@ const keptTag = "keep"
 
 func newFixture() *fixture {
 	f := &fixture{repos: []string{"a", "b/c"}, tags: []string{"t0", "t1"}}
-	for i, b := range [][]byte{[]byte("{}"), []byte(`{"a":1}`), random(1, storage.InlineSize+1000), random(2, 2*storage.InlineSize)} {
+	for i, b := range [][]byte{[]byte("{}"), []byte(`{"a":1}`), random(1, storage.InlineSize+1000),
+		random(2, 2*storage.InlineSize)} {
 		mediaType := ocispec.MediaTypeImageLayer
 		if i < 2 {
 			mediaType = ocispec.MediaTypeImageConfig
 		}
-		f.blobs = append(f.blobs, fixtureBlob{b, ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))}})
+		f.blobs = append(f.blobs, fixtureBlob{b, ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b),
+			Size: int64(len(b))}})
 	}
 	f.image("0", -1, 0, 2)
 	f.image("1", -1, 0, 2, 3)
@@ -86,9 +89,10 @@ func (f *fixture) index(children []int, blobs ...int) {
 		x.Manifests = append(x.Manifests, desc)
 	}
 	content, _ := json.Marshal(x)
-	f.mans = append(f.mans, fixtureManifest{content: content, blobs: blobs, children: children, subject: -1, desc: ocispec.Descriptor{
-		MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(content), Size: int64(len(content)),
-	}})
+	f.mans = append(f.mans, fixtureManifest{content: content, blobs: blobs, children: children, subject: -1,
+		desc: ocispec.Descriptor{
+			MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(content), Size: int64(len(content)),
+		}})
 }
 
 // number is the number of a manifest, -1 of one that is none.
@@ -109,7 +113,8 @@ const (
 	opRestore    opKind = "restore"
 )
 
-// op is an operation that changes what a repository has, with what is known of it. Times are those of the clock of the schedule.
+// op is an operation that changes what a repository has, with what is known of it. Times are those
+// of the clock of the schedule.
 type op struct {
 	actor    *actor // nil is the test itself
 	kind     opKind
@@ -169,7 +174,8 @@ func (w *world) begin(o op) *op {
 	return &o
 }
 
-// ended notes that an operation has ended, and checks the storage if it was acknowledged. expected are the errors that it may end with.
+// ended notes that an operation has ended, and checks the storage if it was acknowledged. expected
+// are the errors that it may end with.
 func (w *world) ended(o *op, err error, expected ...error) {
 	if errors.Is(err, errOver) || o.actor != nil && o.actor.dead {
 		return
@@ -188,7 +194,8 @@ func (w *world) ended(o *op, err error, expected ...error) {
 
 // unexpected fails the run if err is none of those expected.
 func (w *world) unexpected(a *actor, what string, err error, expected ...error) {
-	if err == nil || errors.Is(err, errOver) || slices.ContainsFunc(expected, func(e error) bool { return errors.Is(err, e) }) {
+	if err == nil || errors.Is(err, errOver) || slices.ContainsFunc(expected,
+		func(e error) bool { return errors.Is(err, e) }) {
 		return
 	}
 	var e *registry.Error
@@ -230,14 +237,16 @@ func until(o *op) int {
 	return math.MaxInt
 }
 
-// deleted reports whether an operation that could still do something at a time or later deletes the manifest.
+// deleted reports whether an operation that could still do something at a time or later deletes the
+// manifest.
 func (w *world) deleted(repo string, m, since int) bool {
 	return slices.ContainsFunc(w.ops, func(o *op) bool {
 		return o.repo == repo && until(o) >= since && (o.kind == opDeleteRepo || o.kind == opDelete && o.man == m)
 	})
 }
 
-// deletedBlob is the same for a blob, which its repository keeps if it still has a manifest that needs it.
+// deletedBlob is the same for a blob, which its repository keeps if it still has a manifest that
+// needs it.
 func (w *world) deletedBlob(repo string, b, since int) bool {
 	return slices.ContainsFunc(w.ops, func(o *op) bool {
 		return o.repo == repo && until(o) >= since && o.kind == opDeleteBlob && o.blob == b
@@ -248,15 +257,17 @@ func (w *world) deletedBlob(repo string, b, since int) bool {
 func (w *world) stands(repo string, m int) []*op {
 	var found []*op
 	for _, o := range w.ops {
-		if o.repo == repo && o.acked && (o.kind == opPut && o.man == m || slices.Contains(o.restored, m)) && !w.deleted(repo, m, o.start) {
+		if o.repo == repo && o.acked && (o.kind == opPut && o.man == m || slices.Contains(o.restored, m)) &&
+			!w.deleted(repo, m, o.start) {
 			found = append(found, o)
 		}
 	}
 	return found
 }
 
-// referrers are those of a repository that are there, pushed by somebody who has no other claim than that their subject be there. One that
-// somebody is pushing again may have been collected before, and not have its entry yet.
+// referrers are those of a repository that are there, pushed by somebody who has no other claim
+// than that their subject be there. One that somebody is pushing again may have been collected
+// before, and not have its entry yet.
 func (w *world) referrers(repo string) (found []int) {
 	if !w.mode.untagged {
 		return nil // all that was pushed stays
@@ -266,7 +277,8 @@ func (w *world) referrers(repo string) (found []int) {
 		if man.subject < 0 || len(w.stands(repo, r)) == 0 || w.pushing(repo, r) {
 			continue
 		}
-		if _, err := w.eyes.StatManifest(ctx, repo, byDigest(man.desc.Digest), nil); err == nil && w.checkReferrer(ctx, repo, r) == nil {
+		if _, err := w.eyes.StatManifest(ctx, repo, byDigest(man.desc.Digest), nil); err == nil &&
+			w.checkReferrer(ctx, repo, r) == nil {
 			found = append(found, r)
 		}
 	}
@@ -276,11 +288,13 @@ func (w *world) referrers(repo string) (found []int) {
 // pushing reports whether somebody may be pushing a manifest, or has died while he did.
 func (w *world) pushing(repo string, m int) bool {
 	return slices.ContainsFunc(w.ops, func(o *op) bool {
-		return o.repo == repo && o.end == 0 && (o.kind == opRestore || o.kind == opRestoreTag || o.kind == opPut && o.man == m)
+		return o.repo == repo && o.end == 0 && (o.kind == opRestore || o.kind == opRestoreTag ||
+			o.kind == opPut && o.man == m)
 	})
 }
 
-// came reports whether a referrer was there at some time since its subject is there, so that nobody but a delete can have removed it.
+// came reports whether a referrer was there at some time since its subject is there, so that nobody
+// but a delete can have removed it.
 func (w *world) came(repo string, r, since int) bool {
 	return slices.ContainsFunc(w.ops, func(o *op) bool {
 		return o.repo == repo && o.acked && o.end >= since && slices.Contains(o.referred, r) && !w.deleted(repo, r, o.end)
@@ -312,7 +326,8 @@ func (w *world) whole(repo string) []int {
 	return found
 }
 
-// damaged reports whether a blob may be missing below a manifest because it was deleted, or a manifest that is not required.
+// damaged reports whether a blob may be missing below a manifest because it was deleted, or a
+// manifest that is not required.
 func (w *world) damaged(repo string, m int, required map[int]bool) bool {
 	return slices.ContainsFunc(w.mans[m].blobs, func(b int) bool { return w.deletedBlob(repo, b, 0) }) ||
 		slices.ContainsFunc(w.mans[m].children, func(c int) bool {
@@ -344,8 +359,8 @@ type write struct {
 	value      int
 }
 
-// writes returns the writes of a tag that have not certainly been replaced, and the deletes of manifests, which are deletes of the tag if it points
-// there.
+// writes returns the writes of a tag that have not certainly been replaced, and the deletes of
+// manifests, which are deletes of the tag if it points there.
 func (w *world) writes(repo, tag string) (last []write, deletes []*op) {
 	writes := []write{{value: absent}}
 	var created []write // of a tag that is absent, or none
@@ -354,7 +369,8 @@ func (w *world) writes(repo, tag string) (last []write, deletes []*op) {
 			continue
 		}
 		at := write{start: o.start, end: until(o), sure: o.acked}
-		// Who was refused has left the tag as it was, but for one that he has created and that is another's by now, and who deletes one did not find it.
+		// Who was refused has left the tag as it was, but for one that he has created and that is
+		// another's by now, and who deletes one did not find it.
 		to := &writes
 		if o.end > 0 && !o.acked {
 			to = &created
@@ -383,17 +399,22 @@ func (w *world) writes(repo, tag string) (last []write, deletes []*op) {
 			last = append(last, at)
 		}
 	}
-	// What was created stays or goes again, which leaves the tag as it was: so one that was created does not let others be.
+	// What was created stays or goes again, which leaves the tag as it was: so one that was created
+	// does not let others be.
 	last = slices.DeleteFunc(append(last, writes...), func(at write) bool {
 		return slices.ContainsFunc(writes, func(later write) bool { return later.sure && later.start > at.end })
 	})
 	return last, deletes
 }
 
-// absentBetween reports whether a tag may have been absent at some time, as far as that follows from writes and deletes.
+// absentBetween reports whether a tag may have been absent at some time, as far as that follows
+// from writes and deletes.
 func absentBetween(writes []write, deletes []*op, start, end int) bool {
 	return slices.ContainsFunc(writes, func(at write) bool {
-		if at.start > end || slices.ContainsFunc(writes, func(later write) bool { return later.sure && later.start > at.end && later.end < start }) {
+		if at.start > end || slices.ContainsFunc(writes, func(later write) bool {
+			return later.sure &&
+				later.start > at.end && later.end < start
+		}) {
 			return false
 		}
 		return at.value == absent || at.value == anything || slices.ContainsFunc(deletes, func(o *op) bool {
@@ -423,7 +444,8 @@ func (w *world) may(repo, tag string) []int {
 	return values
 }
 
-// settled returns the manifest that a tag points at, and since when it certainly has done so; -1 if that is not certain.
+// settled returns the manifest that a tag points at, and since when it certainly has done so; -1 if
+// that is not certain.
 func (w *world) settled(repo, tag string) (m, since int) {
 	values := w.may(repo, tag)
 	if slices.ContainsFunc(values, func(v int) bool { return v != values[0] || v < 0 }) {
@@ -448,7 +470,8 @@ func (w *world) required(repo string) map[int]bool {
 	if !w.mode.untagged {
 		required = stands
 	} else {
-		// Whoever pushes without a tag has no claim, unless somebody else has one that the manifest be there.
+		// Whoever pushes without a tag has no claim, unless somebody else has one that the manifest
+		// be there.
 		for _, tag := range w.tags {
 			m, since := w.settled(repo, tag)
 			if m < 0 || !stands[m] {
@@ -456,7 +479,8 @@ func (w *world) required(repo string) map[int]bool {
 			}
 			required[m] = true
 			for r, man := range w.mans {
-				if man.subject == m && (w.came(repo, r, since) || slices.ContainsFunc(w.stands(repo, r), func(o *op) bool { return o.start > since })) {
+				if man.subject == m && (w.came(repo, r, since) || slices.ContainsFunc(w.stands(repo, r),
+					func(o *op) bool { return o.start > since })) {
 					required[r] = true
 				}
 			}

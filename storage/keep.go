@@ -13,26 +13,32 @@ import (
 	"github.com/registrykit/registry/internal/manifest"
 )
 
-// Tags that are kept (registry.TagPut.Keep, registry.DeleteOptions.Keep): what such a tag reaches is not deleted. Neither side checks first
-// and acts afterwards. A delete marks what it wants (a manifest as deleting, a link as condemned), then looks at the tags, then removes it
-// on the version of its mark. A push writes the tag, then looks at all that the manifest reaches, and takes marks off. So either the
-// delete sees the tag, or the push sees the mark or what is missing. The model is internal/model/keep.pml.
+// Tags that are kept (registry.TagPut.Keep, registry.DeleteOptions.Keep): what such a tag reaches
+// is not deleted. Neither side checks first and acts afterwards. A delete marks what it wants (a
+// manifest as deleting, a link as condemned), then looks at the tags, then removes it on the
+// version of its mark. A push writes the tag, then looks at all that the manifest reaches, and
+// takes marks off. So either the delete sees the tag, or the push sees the mark or what is missing.
+// The model is internal/model/keep.pml.
 
 // denied is the refusal of a delete because of a tag.
 func denied(tag string) error {
-	return registry.ErrDenied.WithMessage("the tag " + tag + " keeps it from being deleted").WithDetail(map[string]string{"tag": tag})
+	return registry.ErrDenied.WithMessage("the tag " + tag +
+		" keeps it from being deleted").WithDetail(map[string]string{"tag": tag})
 }
 
-// refuse returns an error if a tag that is kept points at the target, a manifest or blob, or reaches it. keep may be nil.
+// refuse returns an error if a tag that is kept points at the target, a manifest or blob, or
+// reaches it. keep may be nil.
 //
 // Errors: registry.ErrDenied.
-func (s *Store) refuse(ctx context.Context, repo string, target digest.Digest, blob bool, keep func(string) bool) error {
+func (s *Store) refuse(ctx context.Context, repo string, target digest.Digest, blob bool,
+	keep func(string) bool) error {
 	if keep == nil {
 		return nil
 	}
 	w := &walk{s: s, repo: repo, targets: []digest.Digest{target}, images: blob, seen: map[digest.Digest]bool{}}
 	return s.keptTags(ctx, repo, keep, func(tag string, desc ocispec.Descriptor) error {
-		if found, err := w.reaches(ctx, manifest.Reference{Kind: manifest.KindManifest, MediaType: desc.MediaType, Digest: desc.Digest}); err != nil {
+		if found, err := w.reaches(ctx, manifest.Reference{Kind: manifest.KindManifest, MediaType: desc.MediaType,
+			Digest: desc.Digest}); err != nil {
 			return err
 		} else if found {
 			return denied(tag)
@@ -41,7 +47,8 @@ func (s *Store) refuse(ctx context.Context, repo string, target digest.Digest, b
 	})
 }
 
-// refuseRepository returns an error if the repository has a tag that is kept. One whose manifest is not there keeps nothing.
+// refuseRepository returns an error if the repository has a tag that is kept. One whose manifest is
+// not there keeps nothing.
 //
 // Errors: registry.ErrDenied.
 func (s *Store) refuseRepository(ctx context.Context, repo string, keep func(string) bool) error {
@@ -60,9 +67,11 @@ func (s *Store) refuseRepository(ctx context.Context, repo string, keep func(str
 // tagsAtOnce is how many tags are read at once.
 const tagsAtOnce = 64
 
-// keptTags calls f for each tag that keep says yes to, and what it points at or is about to, until it returns an error. Tags that this process has
-// read before, in the version that is listed, are not read again.
-func (s *Store) keptTags(ctx context.Context, repo string, keep func(string) bool, f func(tag string, desc ocispec.Descriptor) error) error {
+// keptTags calls f for each tag that keep says yes to, and what it points at or is about to, until
+// it returns an error. Tags that this process has read before, in the version that is listed, are
+// not read again.
+func (s *Store) keptTags(ctx context.Context, repo string, keep func(string) bool,
+	f func(tag string, desc ocispec.Descriptor) error) error {
 	prefix := tagPrefix(repo)
 	var found []Info
 	flush := func() error {
@@ -107,7 +116,8 @@ func (s *Store) keptTags(ctx context.Context, repo string, keep func(string) boo
 	return flush()
 }
 
-// walk looks for a manifest or blob below manifests. What has been looked at once is not looked at again.
+// walk looks for a manifest or blob below manifests. What has been looked at once is not looked at
+// again.
 type walk struct {
 	s       *Store
 	repo    string
@@ -118,7 +128,8 @@ type walk struct {
 
 // isImage reports whether a manifest of the type names blobs only.
 func isImage(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageManifest || mediaType == "application/vnd.docker.distribution.manifest.v2+json"
+	return mediaType == ocispec.MediaTypeImageManifest ||
+		mediaType == "application/vnd.docker.distribution.manifest.v2+json"
 }
 
 // reaches reports whether a target is the manifest that from names, or below it.
@@ -130,7 +141,8 @@ func (w *walk) reaches(ctx context.Context, from manifest.Reference) (bool, erro
 			if slices.Contains(w.targets, ref.Digest) {
 				return true, nil
 			}
-			if ref.Kind != manifest.KindManifest && ref.Kind != manifest.KindAny || w.seen[ref.Digest] || !w.images && isImage(ref.MediaType) {
+			if ref.Kind != manifest.KindManifest && ref.Kind != manifest.KindAny || w.seen[ref.Digest] ||
+				!w.images && isImage(ref.MediaType) {
 				continue
 			}
 			w.seen[ref.Digest] = true
@@ -167,8 +179,8 @@ func references(m *manifestRecord) ([]manifest.Reference, error) {
 	return parsed.References, nil
 }
 
-// unmark takes the mark of a delete off a manifest that another one needs, and returns it as it is then: the delete leaves that alone, as one that has been
-// pushed again.
+// unmark takes the mark of a delete off a manifest that another one needs, and returns it as it is
+// then: the delete leaves that alone, as one that has been pushed again.
 func (s *Store) unmark(ctx context.Context, repo string, d digest.Digest) (*manifestRecord, error) {
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
@@ -190,8 +202,8 @@ func (s *Store) unmark(ctx context.Context, repo string, d digest.Digest) (*mani
 	return nil, errContended
 }
 
-// enter writes the entry of a referrer with its subject again, which a delete may have removed before the mark was taken off. Unless another delete has
-// come meanwhile, whoever looks finds it.
+// enter writes the entry of a referrer with its subject again, which a delete may have removed
+// before the mark was taken off. Unless another delete has come meanwhile, whoever looks finds it.
 func (s *Store) enter(ctx context.Context, repo string, d digest.Digest, m *manifestRecord) error {
 	if m.Subject == "" {
 		return nil
@@ -215,7 +227,8 @@ func (s *Store) enter(ctx context.Context, repo string, d digest.Digest, m *mani
 // setVisible makes a manifest visible that is known as m, and returns it as it is then.
 //
 // Errors: ErrChanged if it is another by now.
-func (s *Store) setVisible(ctx context.Context, repo string, d digest.Digest, m *manifestRecord) (*manifestRecord, error) {
+func (s *Store) setVisible(ctx context.Context, repo string, d digest.Digest, m *manifestRecord) (*manifestRecord,
+	error) {
 	n := *m
 	n.State, n.Nonce, n.Collected, n.Delete = visible, nonce(), false, ""
 	var err error
@@ -223,8 +236,9 @@ func (s *Store) setVisible(ctx context.Context, repo string, d digest.Digest, m 
 	return &n, err
 }
 
-// hold looks, after the tags have been written, at all that the manifest reaches, if one of them is kept, and sees to it that it stays. If
-// something is missing, the tags that this push has created are removed.
+// hold looks, after the tags have been written, at all that the manifest reaches, if one of them is
+// kept, and sees to it that it stays. If something is missing, the tags that this push has created
+// are removed.
 //
 // Errors: registry.ErrManifestBlobUnknown.
 func (p *manifestPut) hold(ctx context.Context) error {

@@ -30,7 +30,8 @@ func newKeepScene(t *testing.T, s *storage.Store) keepScene {
 	k.child = putImage(t, s, "r", image("", nil, k.config), nil)
 	var err error
 	k.index, err = json.Marshal(ocispec.Index{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{k.child},
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex,
+		Manifests: []ocispec.Descriptor{k.child},
 	})
 	require.NoError(t, err)
 	return k
@@ -38,12 +39,14 @@ func newKeepScene(t *testing.T, s *storage.Store) keepScene {
 
 // push sets the tag v1 on the index, for good.
 func (k *keepScene) push(t *testing.T, s *storage.Store) error {
-	_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageIndex, k.index, &registry.PutOptions{Tags: []registry.TagPut{{Name: "v1", IfAbsent: true, Keep: true}}})
+	_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageIndex, k.index,
+		&registry.PutOptions{Tags: []registry.TagPut{{Name: "v1", IfAbsent: true, Keep: true}}})
 	return err
 }
 
-// TestKeepBesideDelete lets a whole push of a tag that is kept happen before each operation of a delete in turn, and the other way round. Either
-// the delete is refused, or the push, or the delete comes to nothing: never do both have what they wanted, unless the tag reaches all.
+// TestKeepBesideDelete lets a whole push of a tag that is kept happen before each operation of a
+// delete in turn, and the other way round. Either the delete is refused, or the push, or the delete
+// comes to nothing: never do both have what they wanted, unless the tag reaches all.
 func TestKeepBesideDelete(t *testing.T) {
 	deletes := map[string]func(k keepScene, s *storage.Store) error{
 		"child": func(k keepScene, s *storage.Store) error {
@@ -65,7 +68,8 @@ func TestKeepBesideDelete(t *testing.T) {
 	}
 }
 
-// keepOnce runs one of the two, and the other before its operation n. It reports whether there was such an operation.
+// keepOnce runs one of the two, and the other before its operation n. It reports whether there was
+// such an operation.
 func keepOnce(t *testing.T, name string, remove func(k keepScene, s *storage.Store) error, pushFirst bool, n int) bool {
 	var k keepScene
 	var pushed, removed error
@@ -91,13 +95,15 @@ func keepOnce(t *testing.T, name string, remove func(k keepScene, s *storage.Sto
 		return false
 	}
 	if pushed != nil {
-		require.True(t, errors.Is(pushed, registry.ErrManifestBlobUnknown), "%s, push first %v, operation %d: %v", name, pushFirst, n, pushed)
+		require.True(t, errors.Is(pushed, registry.ErrManifestBlobUnknown), "%s, push first %v, operation %d: %v", name,
+			pushFirst, n, pushed)
 		_, err := s.StatManifest(t.Context(), "r", byTag("v1"), nil)
 		require.ErrorIs(t, err, registry.ErrManifestUnknown)
 		return true
 	}
 	if removed != nil {
-		require.True(t, errors.Is(removed, registry.ErrDenied), "%s, push first %v, operation %d: %v", name, pushFirst, n, removed)
+		require.True(t, errors.Is(removed, registry.ErrDenied), "%s, push first %v, operation %d: %v", name, pushFirst, n,
+			removed)
 	}
 	m, err := s.GetManifest(t.Context(), "r", byTag("v1"))
 	require.NoError(t, err, "%s, push first %v, operation %d, delete %v", name, pushFirst, n, removed)
@@ -109,7 +115,8 @@ func keepOnce(t *testing.T, name string, remove func(k keepScene, s *storage.Sto
 	return true
 }
 
-// TestKeepBelowIndexThatLies: what a tag that is kept reaches does not depend on what an index says of the types of its children.
+// TestKeepBelowIndexThatLies: what a tag that is kept reaches does not depend on what an index says
+// of the types of its children.
 func TestKeepBelowIndexThatLies(t *testing.T) {
 	for name, opts := range map[string]*storage.Options{"dense": nil, "sparse": {Sparse: true}} {
 		t.Run(name, func(t *testing.T) {
@@ -117,16 +124,19 @@ func TestKeepBelowIndexThatLies(t *testing.T) {
 			s := newStore(t, driver, opts)
 			leaf := putImage(t, s, "r", image("leaf", nil, pushBlob(t, s, "r", []byte("{}"))), nil)
 			inner := index(t, leaf)
-			lie := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(inner), Size: int64(len(inner))}
+			lie := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(inner),
+				Size: int64(len(inner))}
 			push := func(s *storage.Store) {
-				_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageIndex, index(t, lie), &registry.PutOptions{Tags: []registry.TagPut{{Name: "v1", IfAbsent: true, Keep: true}}})
+				_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageIndex, index(t, lie),
+					&registry.PutOptions{Tags: []registry.TagPut{{Name: "v1", IfAbsent: true, Keep: true}}})
 				require.NoError(t, err)
 			}
 			if opts != nil {
 				push(s) // its child comes later
 			}
 			putIndex(t, s, "r", nil, leaf)
-			for _, s := range []*storage.Store{s, newStore(t, driver, &storage.Options{Grace: 1})} { // the other writes again what is old
+			// the other writes again what is old
+			for _, s := range []*storage.Store{s, newStore(t, driver, &storage.Options{Grace: 1})} {
 				push(s)
 				require.ErrorIs(t, s.DeleteManifest(t.Context(), "r", byDigest(leaf.Digest), keepAll), registry.ErrDenied)
 			}
@@ -154,7 +164,8 @@ func TestRefusedDeleteLeavesNoMark(t *testing.T) {
 	}
 }
 
-// TestRefusedPushSetsNoTag: of several tags of a push that is refused because of one, none is set, and the history tells of all that was.
+// TestRefusedPushSetsNoTag: of several tags of a push that is refused because of one, none is set,
+// and the history tells of all that was.
 func TestRefusedPushSetsNoTag(t *testing.T) {
 	s := newStore(t, newMemory(t), withHistory)
 	config := pushBlob(t, s, "r", []byte("{}"))

@@ -25,7 +25,8 @@ type slowReads struct {
 	now, most atomic.Int64
 }
 
-func (d *slowReads) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
+func (d *slowReads) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info,
+	error) {
 	r, info, err := d.Driver.Open(ctx, key, opts)
 	return &slowRead{ReadCloser: r, d: d}, info, err
 }
@@ -55,7 +56,8 @@ func TestLargeManifestsAreReadFewAtATime(t *testing.T) {
 	d := &slowReads{Driver: inner}
 	store, err := storage.New(t.Context(), d, &storage.Options{Sparse: true})
 	require.NoError(t, err)
-	content := `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[],"annotations":{"a":"` + strings.Repeat("x", 4<<20-2000) + `"}}`
+	content := `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex +
+		`","manifests":[],"annotations":{"a":"` + strings.Repeat("x", 4<<20-2000) + `"}}`
 	_, err = store.PutManifest(t.Context(), "a", ocispec.MediaTypeImageIndex, []byte(content), &registry.PutOptions{})
 	require.NoError(t, err)
 	d.most.Store(0)

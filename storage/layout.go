@@ -6,8 +6,9 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// The keys of the layout, all of them. R stands for the name of a repository with "/" written as ".~": a "." in a name is always
-// followed by a letter or digit, so nothing else is written so, and the names keep their order.
+// The keys of the layout, all of them. R stands for the name of a repository with "/" written as
+// ".~": a "." in a name is always followed by a letter or digit, so nothing else is written so, and
+// the names keep their order.
 //
 //	layout                          version of the layout
 //	keys/upload                     secret that signs the ids of uploads
@@ -117,7 +118,8 @@ func typeKey(repo string, subject, d digest.Digest, artifactType string) string 
 	return typePrefix(repo, subject) + digestPath(d) + "." + typeID(artifactType)
 }
 
-// hintedEntry is the key of the entry that a hint belongs to; ok is false if key is no key of a hint.
+// hintedEntry is the key of the entry that a hint belongs to; ok is false if key is no key of a
+// hint.
 func hintedEntry(repo, key string) (entry string, ok bool) {
 	rest, ok := strings.CutPrefix(key, typesPrefix(repo))
 	rest, _, dot := strings.Cut(rest, ".")
@@ -152,5 +154,6 @@ func dataKey(name string) string { return segments + shard(name) + "/" + name }
 
 func deadKey(name string) string { return marks + shard(name) + "/" + name }
 
-// shard is <xx> of the layout. Names that are shorter are not of the Store, but may be in the storage all the same.
+// shard is <xx> of the layout. Names that are shorter are not of the Store, but may be in the
+// storage all the same.
 func shard(name string) string { return name[:min(2, len(name))] }

@@ -23,16 +23,17 @@ func beforePut(t *testing.T, driver storage.Driver, tag string, n int, f func() 
 	var mu sync.Mutex
 	var dead error
 	puts := 0
-	return newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if dead == nil && call.Op == "Put" && call.Key == "r/r/t/"+tag {
-			if puts++; puts == n {
-				dead = f()
+	return newStore(t, storagetest.NewFaulty(driver,
+		&storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if dead == nil && call.Op == "Put" && call.Key == "r/r/t/"+tag {
+				if puts++; puts == n {
+					dead = f()
+				}
 			}
-		}
-		return dead
-	}}), nil)
+			return dead
+		}}), nil)
 }
 
 var errDead = errors.New("died")
@@ -150,7 +151,8 @@ func TestTooManyDecidedPushes(t *testing.T) {
 		at := expects(c.digest("64"))
 		require.ErrorIs(t, c.put(t.Context(), s, "more", taggedIf("", at, "a", "b")), registry.ErrUnavailable)
 		require.Equal(t, "64", c.at(s, "a", "64"))
-		require.ErrorIs(t, c.put(t.Context(), s, "theirs", taggedIf("", expects(c.digest("0")), "b0")), registry.ErrUnavailable)
+		require.ErrorIs(t, c.put(t.Context(), s, "theirs", taggedIf("", expects(c.digest("0")), "b0")),
+			registry.ErrUnavailable)
 		time.Sleep(3 * time.Minute)
 		require.NoError(t, c.put(t.Context(), s, "more", taggedIf("", at, "a", "b")))
 		require.NoError(t, c.put(t.Context(), s, "theirs", taggedIf("", expects(c.digest("0")), "b0")))
@@ -162,7 +164,8 @@ func TestTooManyDecidedPushes(t *testing.T) {
 func TestTagIsSetOnce(t *testing.T) {
 	untagged := &storage.CollectOptions{Grace: -1, Untagged: true}
 	again := func(c *conditional, s *storage.Store) error { // the manifest gets another version
-		return errors.Join(s.DeleteManifest(t.Context(), "r", byDigest(c.digest("mine")), nil), c.put(t.Context(), s, "mine", nil))
+		return errors.Join(s.DeleteManifest(t.Context(), "r", byDigest(c.digest("mine")), nil),
+			c.put(t.Context(), s, "mine", nil))
 	}
 	theirs := func(c *conditional, s *storage.Store) error {
 		return c.put(t.Context(), s, "theirs", taggedIf("", expectsNothing, "t"))
@@ -178,7 +181,8 @@ func TestTagIsSetOnce(t *testing.T) {
 		"it is deleted, and created by another": {nil, func(c *conditional, s *storage.Store) error {
 			return errors.Join(c.untagIf(s, "t", "mine"), theirs(c, s), again(c, s))
 		}, "theirs"},
-		"it leads nowhere, and another creates it": {func(_ *conditional, s *storage.Store) { collected(t, s, untagged) }, theirs, "theirs"},
+		"it leads nowhere, and another creates it": {func(_ *conditional, s *storage.Store) { collected(t, s, untagged) },
+			theirs, "theirs"},
 		"it is collected, and another creates it": {func(_ *conditional, s *storage.Store) { collected(t, s, untagged) },
 			func(c *conditional, s *storage.Store) error {
 				collected(t, s, untagged)

@@ -12,8 +12,8 @@ import (
 // errCondemned is why a link was withdrawn: a collector had condemned the data it names.
 var errCondemned = errors.New("storage: the data are condemned")
 
-// readLink returns the link of a blob as it is now. One that is absent or cut short has the state gone, and the version to be named
-// by a Put that replaces it.
+// readLink returns the link of a blob as it is now. One that is absent or cut short has the state
+// gone, and the version to be named by a Put that replaces it.
 func (s *Store) readLink(ctx context.Context, repo string, d digest.Digest) (*link, error) {
 	b, info, err := s.read(ctx, linkKey(repo, d))
 	if errors.Is(err, ErrNotExist) {
@@ -40,7 +40,8 @@ func (l *link) length() int64 {
 	return n
 }
 
-// setLink changes a link that is known in the version l has, to a state, and returns it as it is then.
+// setLink changes a link that is known in the version l has, to a state, and returns it as it is
+// then.
 //
 // Errors: ErrExist or ErrChanged if it is another by now.
 func (s *Store) setLink(ctx context.Context, repo string, d digest.Digest, l *link, to state) (*link, error) {
@@ -65,13 +66,15 @@ type publishing struct {
 	absent bool // there is probably no link yet, so begin with writing one
 }
 
-// publish makes a blob known in the repository, with its bytes where want says, unless it is known already. named is false if no key
-// has ever named the data of want to others, so that they may be dropped. A link that names data becomes pending first, so that
-// collectors see it; then a mark of condemned data is looked for; only then it becomes live. One that is condemned is turned back: a
+// publish makes a blob known in the repository, with its bytes where want says, unless it is known
+// already. named is false if no key has ever named the data of want to others, so that they may be
+// dropped. A link that names data becomes pending first, so that collectors see it; then a mark of
+// condemned data is looked for; only then it becomes live. One that is condemned is turned back: a
 // manifest may rely on it. When publish returns, the link is not durable yet.
 //
 // Errors: errCondemned, and the link has been withdrawn.
-func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want *link, how publishing) (named bool, err error) {
+func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want *link, how publishing) (named bool,
+	err error) {
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
 			return named, err
@@ -82,7 +85,8 @@ func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want 
 				return named, err
 			}
 		}
-		// One that is hidden has named its data all the time, too. To write over it would take it from a restore, if who does so dies or withdraws.
+		// One that is hidden has named its data all the time, too. To write over it would take it
+		// from a restore, if who does so dies or withdraws.
 		if (cur.readable() || cur.State == hidden) && (!how.verify || s.present(ctx, cur)) {
 			if cur.State != live || s.stale(cur.modTime) {
 				if _, err = s.setLink(ctx, repo, d, cur, live); changed(err) {
@@ -143,8 +147,9 @@ func (s *Store) lost(ctx context.Context, seg segment) (bool, error) {
 	return err == nil && info.Size != seg.Size, wire(err)
 }
 
-// look returns errCondemned if a collector has condemned any of the data a link names, which is pending: a mark is looked for, and then the
-// data themselves, since the mark is gone again once they are. The other way round, both could go between the two looks.
+// look returns errCondemned if a collector has condemned any of the data a link names, which is
+// pending: a mark is looked for, and then the data themselves, since the mark is gone again once
+// they are. The other way round, both could go between the two looks.
 func (s *Store) look(ctx context.Context, l *link) error {
 	return inParallel(len(l.Segments), func(i int) error {
 		seg := l.Segments[i]
@@ -172,7 +177,8 @@ func (s *Store) withdraw(ctx context.Context, repo string, d digest.Digest, l *l
 	return wire(err)
 }
 
-// index notes that a repository has a blob, where mounts and deduplication look. It is a hint: that it fails harms nothing.
+// index notes that a repository has a blob, where mounts and deduplication look. It is a hint: that
+// it fails harms nothing.
 func (s *Store) index(ctx context.Context, repo string, d digest.Digest) {
 	_, _ = s.driver.Put(ctx, indexKey(d, repo), nil, &PutOptions{IfAbsent: true, Durability: Relaxed})
 }

@@ -37,8 +37,10 @@ func (s *Store) Tags(ctx context.Context, repo string, opts *registry.ListOption
 	}
 }
 
-// names yields the last components of the keys with a prefix, and reports whether there was any, or an error.
-func (s *Store) names(ctx context.Context, prefix string, opts *registry.ListOptions, yield func(string, error) bool) (any bool) {
+// names yields the last components of the keys with a prefix, and reports whether there was any, or
+// an error.
+func (s *Store) names(ctx context.Context, prefix string, opts *registry.ListOptions,
+	yield func(string, error) bool) (any bool) {
 	o := &ListOptions{KeysOnly: true}
 	if opts != nil {
 		o.PageHint = opts.PageHint
@@ -59,8 +61,8 @@ func (s *Store) names(ctx context.Context, prefix string, opts *registry.ListOpt
 	return any
 }
 
-// listedEntry is readEntry for an entry that a list has just shown. One that this process has read is not read again, if the list tells that its
-// version is the same.
+// listedEntry is readEntry for an entry that a list has just shown. One that this process has read
+// is not read again, if the list tells that its version is the same.
 func (s *Store) listedEntry(ctx context.Context, info Info) (*entry, error) {
 	if info.Version == "" {
 		return s.readEntry(ctx, info.Key)

@@ -7,9 +7,11 @@ import (
 	"sync"
 )
 
-// looked is what lists were like when all that they show was read, so that another look reads only what has changed since. A list
-// is cut into blocks before keys that are chosen by their hash, so that it is cut alike again whatever comes and goes elsewhere; of each block
-// remains a sum over the keys and versions in it. A block of the same sum holds nothing that was not read in the version listed.
+// looked is what lists were like when all that they show was read, so that another look reads only
+// what has changed since. A list is cut into blocks before keys that are chosen by their hash, so
+// that it is cut alike again whatever comes and goes elsewhere; of each block remains a sum over
+// the keys and versions in it. A block of the same sum holds nothing that was not read in the
+// version listed.
 type looked struct {
 	key, version maphash.Seed
 
@@ -51,7 +53,8 @@ func (l *looked) mix(key, version string) lookedSum {
 
 func (s lookedSum) xor(t lookedSum) lookedSum { return lookedSum{s[0] ^ t[0], s[1] ^ t[1]} }
 
-// changes yields the objects of a list that are in blocks which are not as they were, some at once, and takes the list for looked at.
+// changes yields the objects of a list that are in blocks which are not as they were, some at once,
+// and takes the list for looked at.
 func (l *looked) changes(list iter.Seq2[Info, error]) iter.Seq2[[]found, error] {
 	return func(yield func([]found, error) bool) {
 		var pending []found
@@ -95,7 +98,8 @@ func (l *looked) changes(list iter.Seq2[Info, error]) iter.Seq2[[]found, error] 
 	}
 }
 
-// replace notes that an object which was found is in another version, or gone if that is "", by the doing of who looks.
+// replace notes that an object which was found is in another version, or gone if that is "", by the
+// doing of who looks.
 func (l *looked) replace(f found, version string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,8 +114,10 @@ func (l *looked) replace(f found, version string) {
 	l.sums[f.block] = sum
 }
 
-// look calls read for each object of a list that is new or changed since the look before, many at once, and then, now and then, rest.
-func (c *collector) look(ctx context.Context, l *looked, list iter.Seq2[Info, error], read func(found) error, rest func() error) error {
+// look calls read for each object of a list that is new or changed since the look before, many at
+// once, and then, now and then, rest.
+func (c *collector) look(ctx context.Context, l *looked, list iter.Seq2[Info, error], read func(found) error,
+	rest func() error) error {
 	for some, err := range l.changes(list) {
 		if err == nil {
 			err = ctx.Err()

@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestBloom: it has all that it was given, and claims little else; beyond its limit it claims more, and still has all.
+// TestBloom: it has all that it was given, and claims little else; beyond its limit it claims more,
+// and still has all.
 func TestBloom(t *testing.T) {
 	for _, c := range []struct{ limit, claims int }{{1 << 20, 20}, {1 << 10, 100_000}} {
 		b := newBloom(c.limit)
@@ -29,7 +30,8 @@ func TestBloom(t *testing.T) {
 	}
 }
 
-// TestLooked: another look shows what is new or changed and its neighbours, what was changed by who looks not, and what is there always once.
+// TestLooked: another look shows what is new or changed and its neighbours, what was changed by who
+// looks not, and what is there always once.
 func TestLooked(t *testing.T) {
 	const n = 10_000
 	objects := map[int]string{}

@@ -18,7 +18,8 @@ import (
 const (
 	// mountSearch is how many repositories a mount without a source reads from.
 	mountSearch = 64
-	// mountCandidates is how many repositories a mount without a source asks MountOptions.Allow about.
+	// mountCandidates is how many repositories a mount without a source asks MountOptions.Allow
+	// about.
 	mountCandidates = 4096
 	// mountPage is how many it lists before it asks about them.
 	mountPage = 1000
@@ -31,7 +32,8 @@ const (
 )
 
 // MountBlob implements [registry.Writer].
-func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.MountOptions) (ocispec.Descriptor, error) {
+func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest,
+	opts *registry.MountOptions) (ocispec.Descriptor, error) {
 	if err := checkBlob(repo, d); err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -81,7 +83,8 @@ func (s *Store) sources(ctx context.Context, d digest.Digest, limit int) ([]stri
 // but for the pages of the list.
 //
 // Errors: errMissing.
-func (s *Store) searchMount(ctx context.Context, repo string, d digest.Digest, o *registry.MountOptions) (*link, error) {
+func (s *Store) searchMount(ctx context.Context, repo string, d digest.Digest, o *registry.MountOptions) (*link,
+	error) {
 	atOnce := mountSearch
 	if o.Allow != nil {
 		atOnce = mountPage // most may be refused
@@ -173,11 +176,13 @@ func (s *Store) share(ctx context.Context, repo string, d digest.Digest, sources
 	return nil, errMissing
 }
 
-// shareFrom makes a blob of the repository from known in repo, and returns the link there. A source that is not allowed is like one that
-// does not have the blob. With verify, a link that is there already is not enough if its data are lost.
+// shareFrom makes a blob of the repository from known in repo, and returns the link there. A source
+// that is not allowed is like one that does not have the blob. With verify, a link that is there
+// already is not enough if its data are lost.
 //
 // Errors: errMissing.
-func (s *Store) shareFrom(ctx context.Context, repo string, d digest.Digest, from string, allow func(string) error, verify bool) (*link, error) {
+func (s *Store) shareFrom(ctx context.Context, repo string, d digest.Digest, from string, allow func(string) error,
+	verify bool) (*link, error) {
 	if allow != nil && allow(from) != nil {
 		return nil, errMissing
 	}
@@ -188,7 +193,8 @@ func (s *Store) shareFrom(ctx context.Context, repo string, d digest.Digest, fro
 	if !l.readable() {
 		return nil, errMissing
 	}
-	if _, err = s.publish(ctx, repo, d, l, publishing{verify: verify, absent: from != repo}); errors.Is(err, errCondemned) {
+	if _, err = s.publish(ctx, repo, d, l, publishing{verify: verify, absent: from != repo}); errors.Is(err,
+		errCondemned) {
 		return nil, errMissing
 	}
 	return l, err

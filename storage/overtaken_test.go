@@ -16,7 +16,8 @@ import (
 	"github.com/registrykit/registry/storage/storagetest"
 )
 
-// once returns a Store whose driver calls f once, right before the first operation that match accepts.
+// once returns a Store whose driver calls f once, right before the first operation that match
+// accepts.
 func once(t *testing.T, match func(c storagetest.Call) bool, f func(s *storage.Store)) *storage.Store {
 	driver := newMemory(t)
 	var mu sync.Mutex
@@ -34,14 +35,16 @@ func once(t *testing.T, match func(c storagetest.Call) bool, f func(s *storage.S
 	}), nil)
 }
 
-// TestPushOvertakenByDelete deletes the manifest, and what it names, right before its tag is written. The push is refused, and leaves nothing.
+// TestPushOvertakenByDelete deletes the manifest, and what it names, right before its tag is
+// written. The push is refused, and leaves nothing.
 func TestPushOvertakenByDelete(t *testing.T) {
 	var content []byte
 	var config ocispec.Descriptor
-	s := once(t, func(c storagetest.Call) bool { return c.Op == "Put" && strings.Contains(c.Key, "/t/v1") }, func(s *storage.Store) {
-		require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(digest.FromBytes(content)), nil))
-		require.NoError(t, s.DeleteBlob(t.Context(), "r", config.Digest, nil))
-	})
+	s := once(t, func(c storagetest.Call) bool { return c.Op == "Put" && strings.Contains(c.Key, "/t/v1") },
+		func(s *storage.Store) {
+			require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(digest.FromBytes(content)), nil))
+			require.NoError(t, s.DeleteBlob(t.Context(), "r", config.Digest, nil))
+		})
 	config = pushBlob(t, s, "r", []byte("{}"))
 	content = image("", &config, config)
 	_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest, content, tags("v1"))
@@ -52,8 +55,8 @@ func TestPushOvertakenByDelete(t *testing.T) {
 	require.Empty(t, collect(t, s.Referrers(t.Context(), "r", config.Digest, nil)))
 }
 
-// TestDeleteOvertakenByPush pushes a manifest and its tag again while it is being deleted, before each operation of the delete in turn. What the push
-// was told stays.
+// TestDeleteOvertakenByPush pushes a manifest and its tag again while it is being deleted, before
+// each operation of the delete in turn. What the push was told stays.
 func TestDeleteOvertakenByPush(t *testing.T) {
 	for n := 1; ; n++ {
 		calls, armed := 0, false
@@ -91,8 +94,8 @@ func TestDeleteOvertakenByPush(t *testing.T) {
 	}
 }
 
-// TestFullStorageKeepsNothing: a chunk that fits while its record does not is dropped, and an upload can be cancelled though nothing can be
-// written.
+// TestFullStorageKeepsNothing: a chunk that fits while its record does not is dropped, and an
+// upload can be cancelled though nothing can be written.
 func TestFullStorageKeepsNothing(t *testing.T) {
 	driver := newBounded(t, 100_000)
 	s := newStore(t, driver, nil)
@@ -111,7 +114,8 @@ func TestFullStorageKeepsNothing(t *testing.T) {
 	require.Empty(t, keys(t, driver, "data/"))
 }
 
-// TestPushMendsLostData: data that a disk has lost come back when the blob is pushed again, and are not shared meanwhile.
+// TestPushMendsLostData: data that a disk has lost come back when the blob is pushed again, and are
+// not shared meanwhile.
 func TestPushMendsLostData(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
@@ -126,8 +130,9 @@ func TestPushMendsLostData(t *testing.T) {
 	}
 }
 
-// TestDeleteAfterDeleteThatDied lets a delete of a manifest die after each of its writes. Another takes all that is left, also what led to the
-// manifest: when the manifest is pushed again, no tag is there with it.
+// TestDeleteAfterDeleteThatDied lets a delete of a manifest die after each of its writes. Another
+// takes all that is left, also what led to the manifest: when the manifest is pushed again, no tag
+// is there with it.
 func TestDeleteAfterDeleteThatDied(t *testing.T) {
 	for n := 0; ; n++ {
 		driver := newMemory(t)

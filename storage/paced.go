@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// paced is a Driver that counts requests, and spreads them over time. Its writes and deletes may use up the reserve.
+// paced is a Driver that counts requests, and spreads them over time. Its writes and deletes may
+// use up the reserve.
 type paced struct {
 	Driver
 	reserve  *reserve

@@ -33,7 +33,8 @@ func (p *manifestPut) check(ctx context.Context) error {
 		}
 		if err == nil && m != nil && !p.accepted && misleads(refs[i], m) {
 			return registry.ErrManifestInvalid.WithMessage(
-				fmt.Sprintf("manifest invalid: %s has the media type %s and not %s", refs[i].Digest, m.MediaType, refs[i].MediaType))
+				fmt.Sprintf("manifest invalid: %s has the media type %s and not %s", refs[i].Digest, m.MediaType,
+					refs[i].MediaType))
 		}
 		if err == nil && size != refs[i].Size && !(p.anySize && m != nil) {
 			return registry.ErrManifestInvalid.WithMessage(

@@ -14,7 +14,8 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// blobMediaType is what the descriptor of a blob has: what its bytes are, only those know who name it.
+// blobMediaType is what the descriptor of a blob has: what its bytes are, only those know who name
+// it.
 const blobMediaType = "application/octet-stream"
 
 func blobDescriptor(d digest.Digest, size int64) ocispec.Descriptor {
@@ -22,7 +23,8 @@ func blobDescriptor(d digest.Digest, size int64) ocispec.Descriptor {
 }
 
 // OpenBlob implements [registry.Reader].
-func (s *Store) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.OpenOptions) (*registry.Blob, error) {
+func (s *Store) OpenBlob(ctx context.Context, repo string, d digest.Digest,
+	opts *registry.OpenOptions) (*registry.Blob, error) {
 	l, err := s.readableLink(ctx, repo, d)
 	if err != nil {
 		return nil, err
@@ -36,7 +38,8 @@ func (s *Store) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts
 }
 
 // StatBlob implements [registry.Reader].
-func (s *Store) StatBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.StatOptions) (ocispec.Descriptor, error) {
+func (s *Store) StatBlob(ctx context.Context, repo string, d digest.Digest,
+	opts *registry.StatOptions) (ocispec.Descriptor, error) {
 	l, err := s.readableLink(ctx, repo, d)
 	if err == nil && mayRefresh(ctx, opts, l.State == condemned || s.stale(l.modTime)) {
 		l, err = s.refreshLink(ctx, repo, d, l)
@@ -98,7 +101,8 @@ func (s *Store) GetManifest(ctx context.Context, repo string, ref reference.Ref)
 }
 
 // StatManifest implements [registry.Reader]. By tag, it is answered from the tag alone.
-func (s *Store) StatManifest(ctx context.Context, repo string, ref reference.Ref, opts *registry.StatOptions) (ocispec.Descriptor, error) {
+func (s *Store) StatManifest(ctx context.Context, repo string, ref reference.Ref,
+	opts *registry.StatOptions) (ocispec.Descriptor, error) {
 	if err := checkRef(repo, ref); err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -128,8 +132,8 @@ func manifestUnknown(ref reference.Ref) error {
 	return registry.ErrManifestUnknown.WithDetail(map[string]string{"reference": ref.String()})
 }
 
-// readManifest returns a manifest as it is now. One that is absent or cut short has the state gone, and the version to be named by a
-// Put that replaces it.
+// readManifest returns a manifest as it is now. One that is absent or cut short has the state gone,
+// and the version to be named by a Put that replaces it.
 func (s *Store) readManifest(ctx context.Context, repo string, d digest.Digest) (*manifestRecord, error) {
 	b, info, err := s.read(ctx, manifestKey(repo, d))
 	if errors.Is(err, ErrNotExist) {
@@ -178,7 +182,8 @@ func (s *Store) readEntry(ctx context.Context, key string) (*entry, error) {
 	return decodeEntry(b, info), nil
 }
 
-// decodeEntry returns an entry as the object b tells it. Only digests make keys, so nothing else is taken from it for one.
+// decodeEntry returns an entry as the object b tells it. Only digests make keys, so nothing else is
+// taken from it for one.
 func decodeEntry(b []byte, info Info) *entry {
 	e := &entry{}
 	if _, ok := decode(b, e); !ok || !isDigest(e.Descriptor.Digest) {
@@ -191,7 +196,8 @@ func decodeEntry(b []byte, info Info) *entry {
 
 func isDigest(d digest.Digest) bool { return reference.CheckDigest(string(d)) == nil }
 
-// checkBlob refuses what cannot be the name and the digest of a blob. Callers by HTTP have been checked; this is for Go code.
+// checkBlob refuses what cannot be the name and the digest of a blob. Callers by HTTP have been
+// checked; this is for Go code.
 func checkBlob(repo string, d digest.Digest) error {
 	if err := checkName(repo); err != nil {
 		return err
@@ -229,8 +235,8 @@ func checkRef(repo string, ref reference.Ref) error {
 	return checkTag(ref.Tag)
 }
 
-// body reads a blob: the segments of its link, then the content of the link. It holds at most one object open, and none before the
-// first Read.
+// body reads a blob: the segments of its link, then the content of the link. It holds at most one
+// object open, and none before the first Read.
 type body struct {
 	ctx  context.Context
 	s    *Store
@@ -282,7 +288,8 @@ func (b *body) Read(p []byte) (int, error) {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	// A connection to the storage was lost. The bytes never change, so they can be read on by another.
+	// A connection to the storage was lost. The bytes never change, so they can be read on by
+	// another.
 	_ = b.closeSegment() // it is of no use any more
 	if n > 0 {
 		return n, nil
@@ -311,14 +318,15 @@ func (b *body) Seek(offset int64, whence int) (int64, error) {
 	return offset, b.closeSegment()
 }
 
-// Until says that the caller reads from the position up to end, and then moves. So no more than that is fetched.
+// Until says that the caller reads from the position up to end, and then moves. So no more than
+// that is fetched.
 func (b *body) Until(end int64) { b.want = end }
 
 // Close closes what is open.
 func (b *body) Close() error { return b.closeSegment() }
 
-// Source returns the reader of the data object itself, if the blob is one whole object: of a driver on files, the file. Otherwise,
-// or when there is nothing more to read, it returns the body.
+// Source returns the reader of the data object itself, if the blob is one whole object: of a driver
+// on files, the file. Otherwise, or when there is nothing more to read, it returns the body.
 func (b *body) Source() (io.Reader, error) {
 	if len(b.link.Segments) != 1 || len(b.link.tail) > 0 || b.pos >= b.link.Size {
 		return struct{ io.Reader }{b}, nil
@@ -338,8 +346,9 @@ func (b *body) closeSegment() error {
 	return err
 }
 
-// openSegment opens the segment that holds the position. If its data are not there, the link is read once more: they may
-// have been collected after another upload of the same blob had put its own in their place.
+// openSegment opens the segment that holds the position. If its data are not there, the link is
+// read once more: they may have been collected after another upload of the same blob had put its
+// own in their place.
 func (b *body) openSegment() error {
 	if b.open != nil {
 		return nil
@@ -377,7 +386,8 @@ func (b *body) tryOpen() error {
 			return fmt.Errorf("storage: a segment of %s: %w", b.d, wire(err))
 		}
 		if info.Size != seg.Size {
-			return errors.Join(fmt.Errorf("storage: a segment of %s has %d bytes and not %d", b.d, info.Size, seg.Size), r.Close())
+			return errors.Join(fmt.Errorf("storage: a segment of %s has %d bytes and not %d", b.d, info.Size, seg.Size),
+				r.Close())
 		}
 		b.open, b.left = r, end-b.pos
 		return nil

@@ -2,9 +2,9 @@ package storage
 
 import "sync"
 
-// recent keeps what was added last, up to about a limit of weight: when half of that is reached, what is older than that half goes. It
-// is what one process remembers of a storage that others change, so nothing may be decided by it that a write or a look does not
-// find out to be wrong.
+// recent keeps what was added last, up to about a limit of weight: when half of that is reached,
+// what is older than that half goes. It is what one process remembers of a storage that others
+// change, so nothing may be decided by it that a write or a look does not find out to be wrong.
 type recent[K comparable, V any] struct {
 	max int // of weight, in whatever unit the owner counts
 

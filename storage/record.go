@@ -18,23 +18,28 @@ import (
 	"github.com/registrykit/registry/internal/handover"
 )
 
-// A record is an object whose first line is JSON and whose rest, if any, is content. Each has a nonce, so that no two versions of
-// it are ever the same bytes. One that cannot be decoded was cut short by a loss of power before anything relied on it: it counts as
-// absent, except that a new one is written on the condition of its version.
+// A record is an object whose first line is JSON and whose rest, if any, is content. Each has a
+// nonce, so that no two versions of it are ever the same bytes. One that cannot be decoded was cut
+// short by a loss of power before anything relied on it: it counts as absent, except that a new one
+// is written on the condition of its version.
 
 // state is the state of a link or manifest.
 type state string
 
 const (
-	gone      state = ""          // absent, a tombstone, or cut short
-	pending   state = "pending"   // its writer has not finished; nobody relies on it
-	refused   state = "refused"   // a manifest that is not there, as something that it names was not; likely to be pushed again soon, see refuse.go
+	gone    state = ""        // absent, a tombstone, or cut short
+	pending state = "pending" // its writer has not finished; nobody relies on it
+	// a manifest that is not there, as something that it names was not; likely to be pushed again
+	// soon, see refuse.go
+	refused   state = "refused"
 	live      state = "live"      // a link that is in the repository
 	condemned state = "condemned" // a collector wants the link; still read; a push may turn it back
 	hidden    state = "hidden"    // a link of a repository that was deleted, and may be restored; not read
 	visible   state = "ok"        // a manifest that is whole
 	deleting  state = "deleting"  // a manifest that is still whole and read, while what leads to it is removed
-	awaited   state = "awaited"   // a manifest that is not there, and whose push is to release its referrers first: collectors want some
+	// a manifest that is not there, and whose push is to release its referrers first: collectors
+	// want some
+	awaited state = "awaited"
 )
 
 // segment is a part of a blob: one data object.
@@ -43,7 +48,8 @@ type segment struct {
 	Size int64  `json:"size"`
 }
 
-// link says that a blob is in a repository and where its bytes are: in segments, followed by the content of the link itself.
+// link says that a blob is in a repository and where its bytes are: in segments, followed by the
+// content of the link itself.
 type link struct {
 	State    state     `json:"state"`
 	Unproven bool      `json:"unproven,omitempty"` // condemned when it was pending
@@ -72,13 +78,17 @@ type manifestRecord struct {
 	Sum       uint32        `json:"sum"`
 	// References are what a manifest names that was refused. The record has no content then.
 	References []digest.Digest `json:"references,omitempty"`
-	// Again is that the manifest was refused before, so that it is kept from collectors for as long after it was written.
+	// Again is that the manifest was refused before, so that it is kept from collectors for as long
+	// after it was written.
 	Again bool `json:"again,omitempty"`
-	// Mistyped is that something which the manifest says is an image is none, or was not there when it was pushed.
+	// Mistyped is that something which the manifest says is an image is none, or was not there when
+	// it was pushed.
 	Mistyped bool `json:"mistyped,omitempty"`
-	// Collected is that the mark deleting is that of a collector, who found nothing that leads to it. A delete takes it over.
+	// Collected is that the mark deleting is that of a collector, who found nothing that leads to
+	// it. A delete takes it over.
 	Collected bool `json:"collected,omitempty"`
-	// Epochs are those in which all that the manifest names was last seen to be there, see epoch.go.
+	// Epochs are those in which all that the manifest names was last seen to be there, see
+	// epoch.go.
 	Epochs epochs `json:"epochs,omitzero"`
 	// Delete names the delete whose mark deleting is, whoever goes on with it: see event.Delete.
 	Delete string `json:"delete,omitempty"`
@@ -100,13 +110,14 @@ func (m *manifestRecord) absent() bool {
 type entry struct {
 	Nonce      string             `json:"nonce"`
 	Descriptor ocispec.Descriptor `json:"descriptor"`
-	// Next, of a tag, is where pushes are about to point it. Readers do not care; collectors and deletes take it for pointing there.
+	// Next, of a tag, is where pushes are about to point it. Readers do not care; collectors and
+	// deletes take it for pointing there.
 	Next []next `json:"next,omitempty"`
-	// Moved, of a tag, names the pushes that set it last on a condition, the newest last. A push whose
-	// answer was lost finds itself there.
+	// Moved, of a tag, names the pushes that set it last on a condition, the newest last. A push
+	// whose answer was lost finds itself there.
 	Moved []string `json:"moved,omitempty"`
-	// Led, of a tag, names the pushes of several tags that this one has decided, and that may not have
-	// moved the others yet; see lead.go.
+	// Led, of a tag, names the pushes of several tags that this one has decided, and that may not
+	// have moved the others yet; see lead.go.
 	Led []led `json:"led,omitempty"`
 	// Born, of a tag, is another one each time the tag is created.
 	Born string `json:"born,omitempty"`
@@ -134,9 +145,11 @@ type led struct {
 // repositoryRecord is a repository in the catalogue.
 type repositoryRecord struct {
 	Nonce string `json:"nonce"`
-	// Deleting is that a delete of the whole has begun, which a collector finishes if it does not come to its end. A push takes it off.
+	// Deleting is that a delete of the whole has begun, which a collector finishes if it does not
+	// come to its end. A push takes it off.
 	Deleting *deletingRecord `json:"deleting,omitempty"`
-	// Spared is that a push has done so: a collector that was about to finish the delete may not know it yet.
+	// Spared is that a push has done so: a collector that was about to finish the delete may not
+	// know it yet.
 	Spared bool `json:"spared,omitempty"`
 	// Epochs are those that the repository is in, see epoch.go.
 	Epochs epochs `json:"epochs,omitzero"`
@@ -148,7 +161,8 @@ type repositoryRecord struct {
 type deletingRecord struct {
 	By    string `json:"by,omitempty"`
 	Event string `json:"event,omitempty"` // in the history
-	// Since is when the delete began, by the clock of the storage, once a collector has begun to finish it.
+	// Since is when the delete began, by the clock of the storage, once a collector has begun to
+	// finish it.
 	Since time.Time `json:"since,omitzero"`
 }
 
@@ -230,7 +244,8 @@ const (
 	// largeRecord is the size in bytes above which a record counts towards largeMemory.
 	largeRecord = 64 << 10
 	// largeMemory is the maximum size, in bytes, of the large records that are in memory at a time.
-	// Reads beyond it wait, so that many requests for large manifests at once cannot exhaust the memory.
+	// Reads beyond it wait, so that many requests for large manifests at once cannot exhaust the
+	// memory.
 	largeMemory = 64 << 20
 )
 
@@ -275,11 +290,12 @@ type overtaken struct {
 func (o *overtaken) Error() string { return o.err.Error() }
 func (o *overtaken) Unwrap() error { return o.err }
 
-// put writes a record on the condition that the object still has the version given; "" means that there is none. It returns the new
-// version.
+// put writes a record on the condition that the object still has the version given; "" means that
+// there is none. It returns the new version.
 //
 // Errors: ErrExist or ErrChanged if it has not; usually an *overtaken.
-func (s *Store) put(ctx context.Context, key, version string, header any, content []byte, durability Durability) (string, error) {
+func (s *Store) put(ctx context.Context, key, version string, header any, content []byte,
+	durability Durability) (string, error) {
 	b, err := encode(header, content)
 	if err != nil {
 		return "", err
@@ -293,7 +309,8 @@ func (s *Store) put(ctx context.Context, key, version string, header any, conten
 	there, info, rerr := s.read(ctx, key)
 	switch {
 	case rerr == nil && bytes.Equal(there, b):
-		// A request that was done, lost its answer and was sent again has been refused because of itself. The nonce tells.
+		// A request that was done, lost its answer and was sent again has been refused because of
+		// itself. The nonce tells.
 		return info.Version, nil
 	case rerr == nil:
 		return "", &overtaken{err: err, content: there, info: info}

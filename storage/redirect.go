@@ -14,15 +14,18 @@ const (
 	DefaultRedirectExpiry = 20 * time.Minute
 )
 
-// RedirectOptions say when a client that asks for a blob is told a URL of the storage instead: what the client then fetches costs this process
-// nothing. Who knows the URL can fetch the blob until it expires, whatever becomes of their rights.
+// RedirectOptions say when a client that asks for a blob is told a URL of the storage instead: what
+// the client then fetches costs this process nothing. Who knows the URL can fetch the blob until it
+// expires, whatever becomes of their rights.
 type RedirectOptions struct {
-	// MinSize is the size in bytes from which on a blob is fetched so. Default: DefaultRedirectSize.
+	// MinSize is the size in bytes from which on a blob is fetched so. Default:
+	// DefaultRedirectSize.
 	MinSize int64
-	// Expiry is how long a URL works. One that was told before is told again for the first half of it, so each works for half of it at least. Default: DefaultRedirectExpiry.
+	// Expiry is how long a URL works. One that was told before is told again for the first half of
+	// it, so each works for half of it at least. Default: DefaultRedirectExpiry.
 	Expiry time.Duration
-	// Rewrite, unless nil, turns a signed URL into the one that clients are told, that of a CDN for example. If it fails, or returns "", the
-	// blob is served. It may be called concurrently.
+	// Rewrite, unless nil, turns a signed URL into the one that clients are told, that of a CDN for
+	// example. If it fails, or returns "", the blob is served. It may be called concurrently.
 	Rewrite func(ctx context.Context, url string) (string, error)
 }
 
@@ -39,8 +42,9 @@ type signedURL struct {
 	until time.Time // it may be told again
 }
 
-// redirect returns a URL at which the bytes of a blob can be fetched, "" if there is none. A blob of several data objects has none, nor one whose
-// last bytes are in its link. Where the storage cannot sign, or fails to, the blob is served.
+// redirect returns a URL at which the bytes of a blob can be fetched, "" if there is none. A blob
+// of several data objects has none, nor one whose last bytes are in its link. Where the storage
+// cannot sign, or fails to, the blob is served.
 func (s *Store) redirect(ctx context.Context, l *link) string {
 	o := s.opts.Redirect
 	if o == nil || len(l.Segments) != 1 || len(l.tail) > 0 {

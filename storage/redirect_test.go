@@ -32,7 +32,8 @@ func (s *signer) SignedURL(_ context.Context, key string, expiry time.Duration) 
 func TestRedirect(t *testing.T) {
 	ctx := t.Context()
 	d := &signer{Driver: newMemory(t)}
-	s := newStore(t, d, &storage.Options{Redirect: &storage.RedirectOptions{MinSize: 50_000, Expiry: 200 * time.Millisecond}})
+	s := newStore(t, d, &storage.Options{Redirect: &storage.RedirectOptions{MinSize: 50_000,
+		Expiry: 200 * time.Millisecond}})
 	large, small := pushBlob(t, s, "r", random(1, 50_000)), pushBlob(t, s, "r", random(2, 49_999))
 	open := func(s *storage.Store, desc ocispec.Descriptor, opts *registry.OpenOptions) string {
 		b, err := s.OpenBlob(ctx, "r", desc.Digest, opts)
@@ -50,7 +51,8 @@ func TestRedirect(t *testing.T) {
 	require.Regexp(t, `^https://bucket\.example/data/../[0-9a-f.]+\?expires=200ms&n=1$`, url)
 	require.Equal(t, url, open(s, large, allow), "it is told again")
 	time.Sleep(110 * time.Millisecond)
-	require.True(t, strings.HasSuffix(open(s, large, allow), "&n=2"), "but not when it has less than half of its time left")
+	require.True(t, strings.HasSuffix(open(s, large, allow), "&n=2"),
+		"but not when it has less than half of its time left")
 
 	_, err := s.OpenBlob(ctx, "other", large.Digest, allow)
 	require.ErrorIs(t, err, registry.ErrBlobUnknown, "what is remembered gives no access")
@@ -65,15 +67,17 @@ func TestRedirect(t *testing.T) {
 	require.Empty(t, open(s, parts, allow), "several data objects have no one URL")
 
 	d.err = errors.ErrUnsupported
-	require.Empty(t, open(newStore(t, d, &storage.Options{Redirect: &storage.RedirectOptions{MinSize: 1}}), large, allow), "it is served")
+	require.Empty(t, open(newStore(t, d, &storage.Options{Redirect: &storage.RedirectOptions{MinSize: 1}}), large,
+		allow), "it is served")
 	d.err = nil
 	var rewrites atomic.Int64
-	cdn := newStore(t, d, &storage.Options{Redirect: &storage.RedirectOptions{MinSize: 1, Rewrite: func(_ context.Context, url string) (string, error) {
-		if rewrites.Add(1) > 1 {
-			return "", errors.New("no")
-		}
-		return strings.Replace(url, "bucket.", "cdn.", 1), nil
-	}}})
+	cdn := newStore(t, d, &storage.Options{Redirect: &storage.RedirectOptions{MinSize: 1,
+		Rewrite: func(_ context.Context, url string) (string, error) {
+			if rewrites.Add(1) > 1 {
+				return "", errors.New("no")
+			}
+			return strings.Replace(url, "bucket.", "cdn.", 1), nil
+		}}})
 	require.Contains(t, open(cdn, large, allow), "https://cdn.example/data/")
 	require.Contains(t, open(cdn, large, allow), "https://cdn.example/data/")
 	require.EqualValues(t, 1, rewrites.Load())

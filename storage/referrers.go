@@ -29,8 +29,10 @@ const (
 	referrersMemory = 1 << 20
 )
 
-// putReferrer writes the entry of a referrer with its subject, and its hint. The Info is that of the entry.
-func (s *Store) putReferrer(ctx context.Context, repo string, subject digest.Digest, desc ocispec.Descriptor) (info Info, err error) {
+// putReferrer writes the entry of a referrer with its subject, and its hint. The Info is that of
+// the entry.
+func (s *Store) putReferrer(ctx context.Context, repo string, subject digest.Digest,
+	desc ocispec.Descriptor) (info Info, err error) {
 	err = inParallel(2, func(i int) (err error) {
 		if i == 0 {
 			info, err = s.putAlways(ctx, referrerKey(repo, subject, desc.Digest), &entry{Nonce: nonce(), Descriptor: desc})
@@ -52,14 +54,16 @@ func (s *Store) hint(ctx context.Context, repo string, subject digest.Digest, de
 	_, _ = s.driver.Put(ctx, key, bytes.NewReader(b), &PutOptions{Durability: Relaxed, Size: int64(len(b))})
 }
 
-// typeID stands for an artifact type in a key. Types that have the same are told apart by their entries.
+// typeID stands for an artifact type in a key. Types that have the same are told apart by their
+// entries.
 func typeID(artifactType string) string {
 	sum := sha256.Sum256([]byte(artifactType))
 	return hex.EncodeToString(sum[:8])
 }
 
 // Referrers implements [registry.Lister].
-func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest, opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
+func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest,
+	opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	return func(yield func(ocispec.Descriptor, error) bool) {
 		var l referrerList
 		if opts != nil {
@@ -141,7 +145,8 @@ func (l *referrerList) flush() error {
 	}
 	for i, e := range entries {
 		entries[i] = nil // the caller may take its time
-		if e.Descriptor.Digest == "" || len(l.ArtifactTypes) > 0 && !slices.Contains(l.ArtifactTypes, e.Descriptor.ArtifactType) {
+		if e.Descriptor.Digest == "" || len(l.ArtifactTypes) > 0 &&
+			!slices.Contains(l.ArtifactTypes, e.Descriptor.ArtifactType) {
 			continue
 		}
 		if l.stopped = !l.yield(e.Descriptor, nil); l.stopped {

@@ -20,11 +20,13 @@ import (
 // typed returns an artifact of a type.
 func typed(artifactType, annotation string, subject, config ocispec.Descriptor) []byte {
 	return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"artifactType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[],`+
-		`"subject":{"mediaType":%q,"digest":%q,"size":%d},"annotations":{"a":%q}}`, ocispec.MediaTypeImageManifest, artifactType,
+		`"subject":{"mediaType":%q,"digest":%q,"size":%d},"annotations":{"a":%q}}`, ocispec.MediaTypeImageManifest,
+		artifactType,
 		ocispec.MediaTypeEmptyJSON, config.Digest, config.Size, subject.MediaType, subject.Digest, subject.Size, annotation)
 }
 
-// typedReferrers pushes n referrers of one subject to the repository r, of the types a/0, a/1 and a/2 in turn.
+// typedReferrers pushes n referrers of one subject to the repository r, of the types a/0, a/1 and
+// a/2 in turn.
 func typedReferrers(t *testing.T, s *storage.Store, n int) (subject ocispec.Descriptor, pushed []ocispec.Descriptor) {
 	config := pushBlob(t, s, "r", []byte("{}"))
 	subject = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("s"), Size: 1}
@@ -34,24 +36,31 @@ func typedReferrers(t *testing.T, s *storage.Store, n int) (subject ocispec.Desc
 		desc.ArtifactType = artifactType
 		pushed = append(pushed, desc)
 	}
-	slices.SortFunc(pushed, func(a, b ocispec.Descriptor) int { return strings.Compare(string(a.Digest), string(b.Digest)) })
+	slices.SortFunc(pushed, func(a, b ocispec.Descriptor) int {
+		return strings.Compare(string(a.Digest),
+			string(b.Digest))
+	})
 	return subject, pushed
 }
 
-// countReads returns a Store that remembers nothing, and how many entries of referrers it has opened.
+// countReads returns a Store that remembers nothing, and how many entries of referrers it has
+// opened.
 func countReads(t *testing.T, d storage.Driver) (*storage.Store, *atomic.Int64) {
 	var reads atomic.Int64
-	s := newStore(t, storagetest.NewFaulty(d, &storagetest.FaultyOptions{Before: func(_ context.Context, c storagetest.Call) error {
-		if c.Op == "Open" && strings.Contains(c.Key, "/f/") {
-			reads.Add(1)
-		}
-		return nil
-	}}), nil)
+	s := newStore(t, storagetest.NewFaulty(d,
+		&storagetest.FaultyOptions{Before: func(_ context.Context, c storagetest.Call) error {
+			if c.Op == "Open" && strings.Contains(c.Key, "/f/") {
+				reads.Add(1)
+			}
+			return nil
+		}}), nil)
 	return s, &reads
 }
 
-// checkFilters checks what each filter yields, and returns how many entries were read for it that it leaves out.
-func checkFilters(t *testing.T, d storage.Driver, subject ocispec.Descriptor, pushed []ocispec.Descriptor) (superfluous int) {
+// checkFilters checks what each filter yields, and returns how many entries were read for it that
+// it leaves out.
+func checkFilters(t *testing.T, d storage.Driver, subject ocispec.Descriptor,
+	pushed []ocispec.Descriptor) (superfluous int) {
 	t.Helper()
 	for _, types := range [][]string{{"a/0"}, {"a/1", "a/2"}, {"a/3"}, {"a/2", "a/0", "a/1"}} {
 		for _, after := range []int{-1, 0, 5, len(pushed) - 1} {

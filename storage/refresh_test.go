@@ -17,7 +17,8 @@ import (
 	"github.com/registrykit/registry/storage/storagetest"
 )
 
-// TestHeadRefreshes: a HEAD puts off the collection of what is old, but only for who may push, and never of a registry that is read-only.
+// TestHeadRefreshes: a HEAD puts off the collection of what is old, but only for who may push, and
+// never of a registry that is read-only.
 func TestHeadRefreshes(t *testing.T) {
 	const grace = 400 * time.Millisecond
 	d := newMemory(t)
@@ -34,7 +35,8 @@ func TestHeadRefreshes(t *testing.T) {
 		return nil
 	})
 	var audited []auth.Decision
-	opts := &registry.Options{Authenticator: users, Authorizer: rules, Audit: func(_ context.Context, d auth.Decision) { audited = append(audited, d) }}
+	opts := &registry.Options{Authenticator: users, Authorizer: rules,
+		Audit: func(_ context.Context, d auth.Decision) { audited = append(audited, d) }}
 	reg, err := registry.New(s, opts)
 	require.NoError(t, err)
 	var locked filter.Switch
@@ -84,7 +86,8 @@ func TestHeadRefreshes(t *testing.T) {
 	require.EqualValues(t, 1, collected(t, s, nil).Blobs, "the one that nobody has asked for")
 }
 
-// TestHeadOfMarked: what a HEAD of who may push has found is there for the push, also if a collector has marked it by then.
+// TestHeadOfMarked: what a HEAD of who may push has found is there for the push, also if a
+// collector has marked it by then.
 func TestHeadOfMarked(t *testing.T) {
 	const grace = 100 * time.Millisecond
 	opts := &storage.Options{Grace: grace}
@@ -94,14 +97,16 @@ func TestHeadOfMarked(t *testing.T) {
 		m := putImage(t, s, "r", image("x", nil, pushBlob(t, s, "r", []byte("{}"))), nil)
 		time.Sleep(grace + 10*time.Millisecond)
 		marked := false
-		collector := newStore(t, storagetest.NewFaulty(d, &storagetest.FaultyOptions{After: func(ctx context.Context, c storagetest.Call, err error) error {
-			if !marked && c.Op == "Put" && strings.HasPrefix(c.Key, "r/r/m/") {
-				marked = true
-				_, err := s.StatManifest(ctx, "r", byDigest(m.Digest), &registry.StatOptions{Refresh: func(context.Context) bool { return refresh }})
-				require.NoError(t, err)
-			}
-			return err
-		}}), opts)
+		collector := newStore(t, storagetest.NewFaulty(d,
+			&storagetest.FaultyOptions{After: func(ctx context.Context, c storagetest.Call, err error) error {
+				if !marked && c.Op == "Put" && strings.HasPrefix(c.Key, "r/r/m/") {
+					marked = true
+					_, err := s.StatManifest(ctx, "r", byDigest(m.Digest),
+						&registry.StatOptions{Refresh: func(context.Context) bool { return refresh }})
+					require.NoError(t, err)
+				}
+				return err
+			}}), opts)
 		removed := collected(t, collector, &storage.CollectOptions{Untagged: true}).Untagged
 		require.True(t, marked)
 		_, err := s.StatManifest(t.Context(), "r", byDigest(m.Digest), nil)

@@ -35,7 +35,8 @@ func (p *manifestPut) refuse(ctx context.Context, m *manifestRecord, mine bool, 
 		p.refreshParts(ctx)
 	}
 	if mine {
-		_ = p.s.driver.Delete(ctx, manifestKey(p.repo, p.digest), m.version) // else it is collected as that of a push that has died
+		// else it is collected as that of a push that has died
+		_ = p.s.driver.Delete(ctx, manifestKey(p.repo, p.digest), m.version)
 	}
 	return err
 }

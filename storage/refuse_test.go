@@ -16,7 +16,8 @@ import (
 )
 
 // missingLayer is a layer that no repository has.
-var missingLayer = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromString("missing"), Size: 7}
+var missingLayer = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromString("missing"),
+	Size: 7}
 
 // refusedOften pushes ten manifests of 1 MiB that name a blob which is missing.
 func refusedOften(t *testing.T, s *storage.Store) {
@@ -66,7 +67,8 @@ func TestRefusedPushRefreshes(t *testing.T) {
 		untagged := &storage.CollectOptions{Untagged: true}
 		layer := random(1, 50_000)
 		config, found := pushBlob(t, s, "r", []byte("{}")), pushBlob(t, s, "r", layer)
-		img := image("one", nil, config, found, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromString("late"), Size: 4})
+		img := image("one", nil, config, found, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer,
+			Digest: digest.FromString("late"), Size: 4})
 		child := putImage(t, s, "r", image("child", nil, config), nil)
 		absent := child
 		absent.Digest = digest.FromString("absent")

@@ -12,8 +12,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// TestUploadAcrossStores routes each request of an upload at random to one of three Stores on one storage. What one of them remembers of
-// the upload is never taken for what another has made of it.
+// TestUploadAcrossStores routes each request of an upload at random to one of three Stores on one
+// storage. What one of them remembers of the upload is never taken for what another has made of it.
 func TestUploadAcrossStores(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d storage.Driver) {
 		stores := []*storage.Store{newStore(t, d, nil), newStore(t, d, nil), newStore(t, d, nil)}
@@ -65,7 +65,8 @@ func TestUploadAcrossStores(t *testing.T) {
 	})
 }
 
-// TestCommitOfWhatAnotherStoreReceived commits with the id of before a chunk whose answer was lost, by a Store that does not know of it.
+// TestCommitOfWhatAnotherStoreReceived commits with the id of before a chunk whose answer was lost,
+// by a Store that does not know of it.
 func TestCommitOfWhatAnotherStoreReceived(t *testing.T) {
 	d := newMemory(t)
 	one, two := newStore(t, d, nil), newStore(t, d, nil)

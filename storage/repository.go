@@ -9,8 +9,9 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// DeleteRepository implements [registry.Deleter]. What is pushed to the repository meanwhile is either deleted as well or stays whole. If it is
-// interrupted, it may be called again; unless something has been pushed since, or opts.Keep is set, the next collection finishes it.
+// DeleteRepository implements [registry.Deleter]. What is pushed to the repository meanwhile is
+// either deleted as well or stays whole. If it is interrupted, it may be called again; unless
+// something has been pushed since, or opts.Keep is set, the next collection finishes it.
 func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registry.DeleteOptions) error {
 	if err := checkName(repo); err != nil {
 		return err
@@ -40,10 +41,12 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	return s.deleteRepository(ctx, repo, c, b, del)
 }
 
-// errPushed is that something was pushed to a repository whose delete a collector was about to finish.
+// errPushed is that something was pushed to a repository whose delete a collector was about to
+// finish.
 var errPushed = errors.New("storage: the repository is not being deleted any more")
 
-// finishDelete finishes the delete of a repository that c notes, unless something has been pushed to it since.
+// finishDelete finishes the delete of a repository that c notes, unless something has been pushed
+// to it since.
 //
 // Errors: errPushed.
 func (s *Store) finishDelete(ctx context.Context, repo string, c *repositoryRecord) error {
@@ -66,8 +69,9 @@ func (s *Store) finishDelete(ctx context.Context, repo string, c *repositoryReco
 	return s.deleteRepository(ctx, repo, c, b, del)
 }
 
-// unlessPushed returns an error if a push has taken off the note that the repository is being deleted, and that is what del depends on. A manifest is
-// marked before; a push that finds that the note is there, or was, looks at its manifest after that.
+// unlessPushed returns an error if a push has taken off the note that the repository is being
+// deleted, and that is what del depends on. A manifest is marked before; a push that finds that the
+// note is there, or was, looks at its manifest after that.
 //
 // Errors: errPushed.
 func (s *Store) unlessPushed(ctx context.Context, repo string, del *deletion) error {
@@ -81,7 +85,8 @@ func (s *Store) unlessPushed(ctx context.Context, repo string, del *deletion) er
 	return err
 }
 
-// deleteRepository deletes all that is in a repository, of which the catalogue says c, and the history b.
+// deleteRepository deletes all that is in a repository, of which the catalogue says c, and the
+// history b.
 func (s *Store) deleteRepository(ctx context.Context, repo string, c *repositoryRecord, b *begun, del *deletion) error {
 	existed := c.version != ""
 	del.catalogued = c
@@ -125,9 +130,10 @@ func (s *Store) deleteRepository(ctx context.Context, repo string, c *repository
 	return wire(s.driver.Sync(ctx, repositoryKey(repo)))
 }
 
-// beginDelete notes in the catalogue that a delete of the repository has begun, so that it is finished by whoever collects, and returns what the catalogue says
-// then; it has no version if the repository is not there. A delete that depends on tags is not noted: only its caller knows on which. One that goes on with
-// another takes its group.
+// beginDelete notes in the catalogue that a delete of the repository has begun, so that it is
+// finished by whoever collects, and returns what the catalogue says then; it has no version if the
+// repository is not there. A delete that depends on tags is not noted: only its caller knows on
+// which. One that goes on with another takes its group.
 func (s *Store) beginDelete(ctx context.Context, repo string, del *deletion) (*repositoryRecord, error) {
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
@@ -148,7 +154,8 @@ func (s *Store) beginDelete(ctx context.Context, repo string, del *deletion) (*r
 	return nil, errContended
 }
 
-// readRepository returns what the catalogue says of a repository. One that is not there has no version.
+// readRepository returns what the catalogue says of a repository. One that is not there has no
+// version.
 func (s *Store) readRepository(ctx context.Context, repo string) (*repositoryRecord, error) {
 	b, info, err := s.read(ctx, repositoryKey(repo))
 	if errors.Is(err, ErrNotExist) {
@@ -173,7 +180,8 @@ func decodeRepository(b []byte, info Info) *repositoryRecord {
 // and reports whether it was at any time since it has been there. c is what the catalogue has just
 // said of it, or nil. Where it probably is in the catalogue, a look comes before the write, which
 // would be in vain.
-func (s *Store) putRepository(ctx context.Context, repo string, c *repositoryRecord, probably bool) (spared bool, err error) {
+func (s *Store) putRepository(ctx context.Context, repo string, c *repositoryRecord, probably bool) (spared bool,
+	err error) {
 	key := repositoryKey(repo)
 	look := false
 	if c == nil {
@@ -242,7 +250,8 @@ func (s *Store) clear(ctx context.Context, repo string, del *deletion) error {
 
 // clearBlobs removes some blobs of a repository.
 func (s *Store) clearBlobs(ctx context.Context, repo string, blobs []digest.Digest, del *deletion) error {
-	// A link that is another by then has been written by a push, or by a collector, to whom history seemed to need it live.
+	// A link that is another by then has been written by a push, or by a collector, to whom history
+	// seemed to need it live.
 	for n := 0; len(blobs) > 0; n++ {
 		if n == attempts {
 			return errContended
@@ -258,9 +267,11 @@ func (s *Store) clearBlobs(ctx context.Context, repo string, blobs []digest.Dige
 	return nil
 }
 
-// clearLinks removes links as a collector would: condemned first, then a manifest is looked for that may need them, so that no push is broken that
-// begins meanwhile. It returns those that it has found changed.
-func (s *Store) clearLinks(ctx context.Context, repo string, blobs []digest.Digest, del *deletion) (again []digest.Digest, err error) {
+// clearLinks removes links as a collector would: condemned first, then a manifest is looked for
+// that may need them, so that no push is broken that begins meanwhile. It returns those that it has
+// found changed.
+func (s *Store) clearLinks(ctx context.Context, repo string, blobs []digest.Digest,
+	del *deletion) (again []digest.Digest, err error) {
 	links := make([]*link, len(blobs)) // nil is one that is gone, or nobody reads, or that has been pushed since
 	changes := make([]bool, len(blobs))
 	err = inParallel(len(blobs), func(i int) error {
@@ -334,7 +345,8 @@ func (s *Store) hideLink(ctx context.Context, repo string, d digest.Digest, l *l
 	return err
 }
 
-// hasManifest reports whether there is a manifest in the repository, visible or on its way, besides one.
+// hasManifest reports whether there is a manifest in the repository, visible or on its way, besides
+// one.
 func (s *Store) hasManifest(ctx context.Context, repo string, besides digest.Digest) (bool, error) {
 	for info, err := range s.driver.List(ctx, manifestPrefix(repo), &ListOptions{KeysOnly: true}) {
 		if err != nil {

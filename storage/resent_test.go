@@ -21,7 +21,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// resent is a driver that loses the answer of a write, once, and makes it again, as clients of stores on the network do. In between, others go on.
+// resent is a driver that loses the answer of a write, once, and makes it again, as clients of
+// stores on the network do. In between, others go on.
 type resent struct {
 	storage.Driver
 	which   func(op, key string) bool
@@ -71,8 +72,9 @@ func (r *resent) Delete(ctx context.Context, key, ifVersion string) error {
 	return err
 }
 
-// TestUploadGoesOnWhileAnswerIsLost: that a part has been received is written, but the answer is lost. Before the write is made again, the client asks
-// another replica how far the upload has come, and goes on there. What that has made of it stays.
+// TestUploadGoesOnWhileAnswerIsLost: that a part has been received is written, but the answer is
+// lost. Before the write is made again, the client asks another replica how far the upload has
+// come, and goes on there. What that has made of it stays.
 func TestUploadGoesOnWhileAnswerIsLost(t *testing.T) {
 	const part = 3 * storage.InlineSize
 	content := random(1, 3*part)
@@ -152,7 +154,8 @@ func TestUploadGoesOnWhileAnswerIsLost(t *testing.T) {
 	}
 }
 
-// TestCommitWhileAnswerIsLost: the same, when all comes with the commit, which then goes on with a record that is there again.
+// TestCommitWhileAnswerIsLost: the same, when all comes with the commit, which then goes on with a
+// record that is there again.
 func TestCommitWhileAnswerIsLost(t *testing.T) {
 	content := random(1, 3*storage.InlineSize)
 	d := digest.FromBytes(content)
@@ -175,7 +178,8 @@ func TestCommitWhileAnswerIsLost(t *testing.T) {
 	require.Equal(t, content, got)
 }
 
-// TestDeleteWhileAnswerIsLost makes each write of a delete again, in turn, as its answer was lost. What has gone can be had back.
+// TestDeleteWhileAnswerIsLost makes each write of a delete again, in turn, as its answer was lost.
+// What has gone can be had back.
 func TestDeleteWhileAnswerIsLost(t *testing.T) {
 	for name, ref := range map[string]func(d digest.Digest) reference.Ref{
 		"tag":        func(digest.Digest) reference.Ref { return byTag("v1") },
@@ -218,7 +222,8 @@ func TestDeleteWhileAnswerIsLost(t *testing.T) {
 	}
 }
 
-// TestMoveWhileAnswerIsLost: that a tag was moved on before the answer was sent again does not take out of the history where it was before.
+// TestMoveWhileAnswerIsLost: that a tag was moved on before the answer was sent again does not take
+// out of the history where it was before.
 func TestMoveWhileAnswerIsLost(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, withHistory)
@@ -242,8 +247,9 @@ func TestMoveWhileAnswerIsLost(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestUploadIsNotThereAgain: the first record of an upload is written, and its answer lost. Another replica is asked how far it has come, and commits it. Then
-// the write is made again. Whatever its client does with the upload after that, the blob stays.
+// TestUploadIsNotThereAgain: the first record of an upload is written, and its answer lost. Another
+// replica is asked how far it has come, and commits it. Then the write is made again. Whatever its
+// client does with the upload after that, the blob stays.
 func TestUploadIsNotThereAgain(t *testing.T) {
 	const part = 3 * storage.InlineSize
 	content := random(1, 3*part)
@@ -275,12 +281,16 @@ func TestUploadIsNotThereAgain(t *testing.T) {
 			_, _ = u.Commit(t.Context(), digest.SHA512.FromBytes(content[:part]), nil)
 		},
 	} {
-		// What the other replica does: commit at once, with what it has been told, or after another part.
+		// What the other replica does: commit at once, with what it has been told, or after another
+		// part.
 		for _, first := range []string{"", "status ", "append "} {
 			t.Run(fmt.Sprint(first, "commit, then ", name), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					driver := newMemory(t)
-					r := &resent{Driver: driver, which: func(op, key string) bool { return op == "Put" && strings.HasPrefix(key, "u/") }}
+					r := &resent{Driver: driver, which: func(op, key string) bool {
+						return op == "Put" &&
+							strings.HasPrefix(key, "u/")
+					}}
 					one, two, three := newStore(t, r, nil), newStore(t, driver, nil), newStore(t, driver, nil)
 					u, err := one.CreateUpload(t.Context(), "r", nil)
 					require.NoError(t, err)
@@ -302,7 +312,8 @@ func TestUploadIsNotThereAgain(t *testing.T) {
 						putImage(t, two, "r", image("r", nil, pushed), tags("v1"))
 						// Another repository has bytes of its own, and is found first.
 						pushBlob(t, newStore(t, unindexed{driver}, nil), "a", content[:part])
-						_, err = driver.Put(t.Context(), "b/sha256/"+digest.FromBytes(content[:part]).Encoded()[:2]+"/"+digest.FromBytes(content[:part]).Encoded()+"/a", nil, nil)
+						_, err = driver.Put(t.Context(), "b/sha256/"+digest.FromBytes(
+							content[:part]).Encoded()[:2]+"/"+digest.FromBytes(content[:part]).Encoded()+"/a", nil, nil)
 						require.NoError(t, err)
 					}
 					_, _ = u.Append(t.Context(), 0, part, bytes.NewReader(content[:part]))

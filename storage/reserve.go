@@ -10,13 +10,15 @@ import (
 	"time"
 )
 
-// The reserve is room that is given up, part by part, when the storage is full: who makes space has to write first, marks above all.
+// The reserve is room that is given up, part by part, when the storage is full: who makes space has
+// to write first, marks above all.
 const (
 	reserveParts    = 64
 	reservePartSize = 64 << 10
 
-	// Some stores look only once in a second how much room there is. So that not all is given up meanwhile, the first parts, so many, are each given longer
-	// to help, two and a half seconds in all.
+	// Some stores look only once in a second how much room there is. So that not all is given up
+	// meanwhile, the first parts, so many, are each given longer to help, two and a half seconds in
+	// all.
 	reserveWaits = 7
 	reserveWait  = 10 * time.Millisecond
 )
@@ -27,7 +29,8 @@ func reserveKey(part int) string { return fmt.Sprintf("%s%02d", reserves, part) 
 type reserve struct{ mu sync.Mutex }
 
 // put is a Put of who makes space.
-func (r *reserve) put(ctx context.Context, d Driver, key string, body io.Reader, opts *PutOptions) (info Info, err error) {
+func (r *reserve) put(ctx context.Context, d Driver, key string, body io.Reader, opts *PutOptions) (info Info,
+	err error) {
 	content, again := body.(io.Seeker)
 	if body != nil && !again {
 		return d.Put(ctx, key, body, opts)
@@ -44,7 +47,8 @@ func (r *reserve) put(ctx context.Context, d Driver, key string, body io.Reader,
 	return info, err
 }
 
-// delete is a Delete of who makes space: where no delete depends on a version, it writes that something has gone.
+// delete is a Delete of who makes space: where no delete depends on a version, it writes that
+// something has gone.
 func (r *reserve) delete(ctx context.Context, d Driver, key, ifVersion string) error {
 	return r.spend(ctx, d, func(int) error { return d.Delete(ctx, key, ifVersion) })
 }

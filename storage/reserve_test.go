@@ -31,8 +31,9 @@ func fill(t *testing.T, d storage.Driver) {
 	}
 }
 
-// TestFullStorage: where a push has no room any more, what nothing needs can be collected, and what is there be deleted, all the same: by the reserve, which a
-// collection on schedule has put there, and puts there again.
+// TestFullStorage: where a push has no room any more, what nothing needs can be collected, and what
+// is there be deleted, all the same: by the reserve, which a collection on schedule has put there,
+// and puts there again.
 func TestFullStorage(t *testing.T) {
 	var m ocispec.Descriptor
 	for name, makeSpace := range map[string]func(s *storage.Store) error{
@@ -41,8 +42,11 @@ func TestFullStorage(t *testing.T) {
 			synctest.Wait()
 			return nil
 		},
-		"Collect":          func(s *storage.Store) error { _, err := s.Collect(t.Context(), untagged); return err },
-		"DeleteManifest":   func(s *storage.Store) error { return s.DeleteManifest(t.Context(), "r", byDigest(m.Digest), nil) },
+		"Collect": func(s *storage.Store) error { _, err := s.Collect(t.Context(), untagged); return err },
+		"DeleteManifest": func(s *storage.Store) error {
+			return s.DeleteManifest(t.Context(), "r", byDigest(m.Digest),
+				nil)
+		},
 		"DeleteRepository": func(s *storage.Store) error { return s.DeleteRepository(t.Context(), "r", nil) },
 	} {
 		for _, opts := range []*storage.Options{nil, withHistory} {
@@ -102,7 +106,8 @@ func TestReserveIsMadeWhole(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := func(*storage.CollectReport, error) { cancel() }
-	require.ErrorIs(t, newStore(t, d, nil).CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Done: done}), context.Canceled)
+	require.ErrorIs(t, newStore(t, d, nil).CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Done: done}),
+		context.Canceled)
 	require.Len(t, keys(t, d, "reserve/"), 64)
 	for info, err := range d.List(t.Context(), "reserve/", nil) {
 		require.NoError(t, err)
@@ -127,7 +132,8 @@ type countedOut struct {
 	mu   sync.Mutex
 }
 
-func (d *countedOut) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+func (d *countedOut) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info,
+	error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := 0
@@ -145,7 +151,8 @@ func (d *countedOut) Put(ctx context.Context, key string, body io.Reader, opts *
 	return d.Driver.Put(ctx, key, body, opts)
 }
 
-// TestFullStorageOfManyGarbage: more is to be collected than there is room for marks, also when a collection has spent the reserve in vain.
+// TestFullStorageOfManyGarbage: more is to be collected than there is room for marks, also when a
+// collection has spent the reserve in vain.
 func TestFullStorageOfManyGarbage(t *testing.T) {
 	for _, spent := range []bool{false, true} {
 		t.Run(fmt.Sprint(spent), func(t *testing.T) {
@@ -153,7 +160,8 @@ func TestFullStorageOfManyGarbage(t *testing.T) {
 			s := newStore(t, d, nil)
 			ctx, cancel := context.WithCancel(t.Context())
 			done := func(*storage.CollectReport, error) { cancel() }
-			require.ErrorIs(t, s.CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Collect: *noGrace, Done: done}), context.Canceled)
+			require.ErrorIs(t, s.CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Collect: *noGrace, Done: done}),
+				context.Canceled)
 			for i := range 200 {
 				m := pushBlob(t, s, "r", random(uint64(10+i), 20_000))
 				require.NoError(t, s.DeleteBlob(t.Context(), "r", m.Digest, nil))
@@ -248,7 +256,8 @@ type lookingSeldom struct {
 	full time.Time
 }
 
-func (d *lookingSeldom) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+func (d *lookingSeldom) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info,
+	error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if time.Since(d.full) < time.Second {

@@ -12,7 +12,8 @@ import (
 )
 
 // Restore implements [registry.Restorer].
-func (s *Store) Restore(ctx context.Context, repo string, ref reference.Ref, opts *registry.RestoreOptions) (registry.RestoreResult, error) {
+func (s *Store) Restore(ctx context.Context, repo string, ref reference.Ref,
+	opts *registry.RestoreOptions) (registry.RestoreResult, error) {
 	r := &restore{s: s, repo: repo}
 	if opts != nil {
 		r.opts = *opts
@@ -96,7 +97,8 @@ func (r *restore) lastGone(d digest.Digest) *event {
 	return r.gone[d][0]
 }
 
-// tagsOf returns the tags that went with the manifest of a delete, whoever of those that have gone on with it has removed them.
+// tagsOf returns the tags that went with the manifest of a delete, whoever of those that have gone
+// on with it has removed them.
 func (r *restore) tagsOf(ctx context.Context, e *event) ([]string, error) {
 	tags := slices.Clone(e.Tags)
 	for _, other := range r.gone[e.digest()] {
@@ -214,8 +216,8 @@ func (r *restore) bring(ctx context.Context, e *event) error {
 	return nil
 }
 
-// repository brings back what the last delete of the repository took that took anything: two may have run at the same time, one of them by a
-// collector.
+// repository brings back what the last delete of the repository took that took anything: two may
+// have run at the same time, one of them by a collector.
 func (r *restore) repository(ctx context.Context) error {
 	for len(r.repos) > 0 {
 		groups, err := r.lastDelete(ctx)
@@ -229,14 +231,15 @@ func (r *restore) repository(ctx context.Context) error {
 		case len(r.result.Manifests) > 0:
 			return nil
 		case len(r.result.Lost) > 0:
-			return registry.ErrManifestBlobUnknown.WithMessage("what the manifests name has been collected").WithDetail(r.result.Lost)
+			return registry.ErrManifestBlobUnknown.WithMessage("what the manifests name has been collected").WithDetail(
+				r.result.Lost)
 		}
 	}
 	return registry.ErrNameUnknown.WithDetail(map[string]string{"name": r.repo})
 }
 
-// lastDelete takes the last delete of the repository off repos: those before it that died half-way, or that it went on with, are
-// parts of it.
+// lastDelete takes the last delete of the repository off repos: those before it that died half-way,
+// or that it went on with, are parts of it.
 func (r *restore) lastDelete(ctx context.Context) (groups []string, err error) {
 	for len(r.repos) > 0 {
 		e := r.repos[0]
@@ -278,8 +281,10 @@ func (r *restore) groups(ctx context.Context, groups []string) error {
 	return nil
 }
 
-// push pushes a manifest that was there before. Manifests that it names are brought back with it, without their tags.
-func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, content []byte, tags ...registry.TagPut) (registry.PutResult, error) {
+// push pushes a manifest that was there before. Manifests that it names are brought back with it,
+// without their tags.
+func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, content []byte,
+	tags ...registry.TagPut) (registry.PutResult, error) {
 	p, err := r.s.newManifestPut(r.repo, mediaType, content, &registry.PutOptions{Digest: d, Tags: tags, By: r.opts.By})
 	if err != nil {
 		return registry.PutResult{}, err

@@ -19,13 +19,15 @@ import (
 // writes it with the other type, on the version of its mark. A push that has written a tag in the
 // meantime looks at the manifest after that. The model is internal/model/types.pml.
 
-// errTyped is the cause of the refusal of a push that states another media type than a manifest has for good.
+// errTyped is the cause of the refusal of a push that states another media type than a manifest has
+// for good.
 var errTyped = errors.New("storage: the media type cannot be changed")
 
 // retype gives the manifest, which is readable as m, the media type that this push states, and
 // returns it as it is then. A push by digest never does.
 //
-// Errors: ErrChanged if it is another by now; registry.ErrManifestInvalid, and the manifest is as it was.
+// Errors: ErrChanged if it is another by now; registry.ErrManifestInvalid, and the manifest is as
+// it was.
 func (p *manifestPut) retype(ctx context.Context, m *manifestRecord) (*manifestRecord, error) {
 	refusal := registry.ErrManifestInvalid.WithCause(errTyped).
 		WithMessage("manifest invalid: the same content is in the repository with the media type " + m.MediaType)
@@ -64,7 +66,10 @@ func (p *manifestPut) refuseLed(ctx context.Context, m *manifestRecord, refusal 
 		return err
 	}
 	if len(pointers.moves) > 0 || slices.ContainsFunc(pointers.tags, func(tag Info) bool {
-		return !slices.ContainsFunc(p.created, func(own Info) bool { return own.Key == tag.Key && own.Version == tag.Version })
+		return !slices.ContainsFunc(p.created, func(own Info) bool {
+			return own.Key == tag.Key &&
+				own.Version == tag.Version
+		})
 	}) {
 		return refusal
 	}
@@ -78,7 +83,8 @@ func (p *manifestPut) refuseLed(ctx context.Context, m *manifestRecord, refusal 
 		if desc.Digest == p.digest {
 			return nil // known already
 		}
-		found, err := w.reaches(ctx, manifest.Reference{Kind: manifest.KindManifest, MediaType: desc.MediaType, Digest: desc.Digest})
+		found, err := w.reaches(ctx, manifest.Reference{Kind: manifest.KindManifest, MediaType: desc.MediaType,
+			Digest: desc.Digest})
 		if err == nil && found {
 			err = refusal
 		}

@@ -30,7 +30,8 @@ func pushAs(t *testing.T, s *storage.Store, mediaType string, content []byte, op
 	return err
 }
 
-// requireTyped requires that a tag leads to the content under a media type, and that all that tells the type agrees.
+// requireTyped requires that a tag leads to the content under a media type, and that all that tells
+// the type agrees.
 func requireTyped(t *testing.T, s *storage.Store, tag, mediaType string, content []byte, at string) {
 	t.Helper()
 	m, err := s.GetManifest(t.Context(), "r", byTag(tag))
@@ -93,7 +94,8 @@ func TestMediaTypeBesidePush(t *testing.T) {
 	}
 }
 
-// TestMediaTypeBesideDelete deletes the manifest before each operation of a push that changes its media type.
+// TestMediaTypeBesideDelete deletes the manifest before each operation of a push that changes its
+// media type.
 func TestMediaTypeBesideDelete(t *testing.T) {
 	for n := 1; ; n++ {
 		var content []byte
@@ -188,7 +190,8 @@ func TestMediaTypeOfRestoredTag(t *testing.T) {
 func TestIndexOfChildUnderAnotherType(t *testing.T) {
 	s := newStore(t, newMemory(t), nil)
 	content := typeless(t, pushBlob(t, s, "r", []byte("{}")))
-	child := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(content), Size: int64(len(content))}
+	child := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(content),
+		Size: int64(len(content))}
 	require.NoError(t, pushAs(t, s, otherType, content, nil))
 	push := func(opts *registry.PutOptions) error {
 		return pushAs(t, s, ocispec.MediaTypeImageIndex, index(t, child), opts)

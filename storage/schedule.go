@@ -9,7 +9,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// leaseRecord is the content of the object leaseKey. It only saves work: two collections at once are safe.
+// leaseRecord is the content of the object leaseKey. It only saves work: two collections at once
+// are safe.
 type leaseRecord struct {
 	Nonce string    `json:"nonce"`
 	Until time.Time `json:"until"` // somebody is collecting, who prolongs this
@@ -22,12 +23,14 @@ type ScheduleOptions struct {
 	Every time.Duration
 	// Collect are the options of each collection.
 	Collect CollectOptions
-	// Done, unless nil, is called after each collection of this process, with its report, nil if it has not begun, and its error.
+	// Done, unless nil, is called after each collection of this process, with its report, nil if it
+	// has not begun, and its error.
 	Done func(*CollectReport, error)
 }
 
-// CollectEvery collects again and again, and ends history that is older than Options.History, until ctx ends. Of all processes that call it on a
-// storage, one collects at a time, under a lease that another takes over soon after its holder has died.
+// CollectEvery collects again and again, and ends history that is older than Options.History, until
+// ctx ends. Of all processes that call it on a storage, one collects at a time, under a lease that
+// another takes over soon after its holder has died.
 //
 // Errors: that of ctx; ErrConfined.
 func (s *Store) CollectEvery(ctx context.Context, opts ScheduleOptions) error {
@@ -64,9 +67,11 @@ func leaseTime(every time.Duration) time.Duration {
 	return min(max(every, 5*time.Second), maxLease)
 }
 
-// collectIfDue collects if that is due and nobody else does, and returns when to try again. If that depends on others, it returns the version of the lease:
-// if it is the same then, they have died, or their clock was wrong, and they are not waited for again.
-func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions, waited string) (wait time.Duration, version string, err error) {
+// collectIfDue collects if that is due and nobody else does, and returns when to try again. If that
+// depends on others, it returns the version of the lease: if it is the same then, they have died,
+// or their clock was wrong, and they are not waited for again.
+func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions, waited string) (wait time.Duration,
+	version string, err error) {
 	soon := min(opts.Every, maxLease)
 	b, info, err := s.read(ctx, leaseKey)
 	if err != nil && !errors.Is(err, ErrNotExist) {
@@ -85,7 +90,8 @@ func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions, waited s
 			return wait, info.Version, nil
 		}
 	}
-	lease := &lease{s: s.makingSpace(), version: info.Version, record: leaseRecord{Done: l.Done}, time: leaseTime(opts.Every)}
+	lease := &lease{s: s.makingSpace(), version: info.Version, record: leaseRecord{Done: l.Done},
+		time: leaseTime(opts.Every)}
 	held, err := lease.prolong(ctx)
 	if errors.Is(err, registry.ErrNoSpace) {
 		lease.lost, held, err = true, true, nil // without one: there must be an end to this, and others do no harm

@@ -15,7 +15,8 @@ import (
 	"github.com/registrykit/registry/storage/storagetest"
 )
 
-// TestCollectEvery: two replicas collect as often as told, and one goes on when the other has ended.
+// TestCollectEvery: two replicas collect as often as told, and one goes on when the other has
+// ended.
 func TestCollectEvery(t *testing.T) {
 	d := newMemory(t)
 	var done atomic.Int64
@@ -39,7 +40,8 @@ func TestCollectEvery(t *testing.T) {
 	ctx2, stop2 := context.WithCancel(t.Context())
 	first, second := start(ctx1), start(ctx2)
 	pushBlob(t, newStore(t, d, nil), "r", random(1, 20_000))
-	require.Eventually(t, func() bool { return done.Load() >= 5 && len(keys(t, d, "data/")) == 0 }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return done.Load() >= 5 && len(keys(t, d, "data/")) == 0 }, 20*time.Second,
+		10*time.Millisecond)
 	stop1()
 	require.ErrorIs(t, <-first, context.Canceled)
 	before := done.Load()
@@ -47,11 +49,13 @@ func TestCollectEvery(t *testing.T) {
 	stop2()
 	require.ErrorIs(t, <-second, context.Canceled)
 
-	require.ErrorIs(t, newStore(t, confined{d}, nil).CollectEvery(t.Context(), storage.ScheduleOptions{Every: time.Hour}), storage.ErrConfined)
+	require.ErrorIs(t, newStore(t, confined{d}, nil).CollectEvery(t.Context(),
+		storage.ScheduleOptions{Every: time.Hour}), storage.ErrConfined)
 	require.Error(t, newStore(t, d, nil).CollectEvery(t.Context(), storage.ScheduleOptions{}))
 }
 
-// TestCollectLease: while somebody holds the lease nobody else collects; that of one who has died is over in the end, however its clock went.
+// TestCollectLease: while somebody holds the lease nobody else collects; that of one who has died
+// is over in the end, however its clock went.
 func TestCollectLease(t *testing.T) {
 	for name, lease := range map[string]struct {
 		until, done time.Duration
@@ -72,10 +76,11 @@ func TestCollectLease(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()
 			n := 0
-			err = newStore(t, d, nil).CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Done: func(_ *storage.CollectReport, err error) {
-				require.NoError(t, err)
-				n++
-			}})
+			err = newStore(t, d, nil).CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour,
+				Done: func(_ *storage.CollectReport, err error) {
+					require.NoError(t, err)
+					n++
+				}})
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.Equal(t, lease.collects, n == 1)
 		})
@@ -87,12 +92,13 @@ func TestCollectRate(t *testing.T) {
 	s := newStore(t, newMemory(t), nil)
 	require.NoError(t, newWorkload(t.Context(), s).run())
 	var told atomic.Int64
-	r, err := s.Collect(t.Context(), &storage.CollectOptions{DryRun: true, Rate: 200, Progress: func(r storage.CollectReport) {
-		told.Add(1)
-		if !r.DryRun {
-			t.Error("it is a dry run")
-		}
-	}})
+	r, err := s.Collect(t.Context(), &storage.CollectOptions{DryRun: true, Rate: 200,
+		Progress: func(r storage.CollectReport) {
+			told.Add(1)
+			if !r.DryRun {
+				t.Error("it is a dry run")
+			}
+		}})
 	require.NoError(t, err)
 	require.Greater(t, r.Requests, int64(20))
 	require.GreaterOrEqual(t, r.Duration, time.Duration(r.Requests-1)*time.Second/200)
@@ -103,8 +109,9 @@ func TestCollectRate(t *testing.T) {
 	}
 }
 
-// TestCollectSoon: what keeps a process from collecting does so for a minute, or for as long as it is told between two collections, and not again and
-// again: a clock that was wrong, a storage that did not answer, another who was first and has died.
+// TestCollectSoon: what keeps a process from collecting does so for a minute, or for as long as it
+// is told between two collections, and not again and again: a clock that was wrong, a storage that
+// did not answer, another who was first and has died.
 func TestCollectSoon(t *testing.T) {
 	lease := func(until, done time.Duration) []byte {
 		b, _ := json.Marshal(map[string]any{"until": time.Now().Add(until), "done": time.Now().Add(done)}) // never fails
@@ -118,9 +125,10 @@ func TestCollectSoon(t *testing.T) {
 		within time.Duration
 	}{
 		"done in a far future": {before: func() []byte { return lease(-time.Second, 1000*time.Hour) }, within: every},
-		"held by a far future": {before: func() []byte { return lease(1000*time.Hour, -1000*time.Hour) }, within: time.Minute},
-		"no answer":            {fail: storage.ErrUnavailable, within: time.Minute},
-		"second":               {first: func() []byte { return lease(10*time.Second, -1000*time.Hour) }, within: time.Minute},
+		"held by a far future": {before: func() []byte { return lease(1000*time.Hour, -1000*time.Hour) },
+			within: time.Minute},
+		"no answer": {fail: storage.ErrUnavailable, within: time.Minute},
+		"second":    {first: func() []byte { return lease(10*time.Second, -1000*time.Hour) }, within: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -133,18 +141,19 @@ func TestCollectSoon(t *testing.T) {
 					write(row.before())
 				}
 				asked, written := false, false
-				s := newStore(t, storagetest.NewFaulty(d, &storagetest.FaultyOptions{Before: func(_ context.Context, c storagetest.Call) error {
-					switch {
-					case c.Key != "lease/collect":
-					case !asked:
-						asked = true
-						return row.fail
-					case c.Op == "Put" && row.first != nil && !written:
-						written = true
-						write(row.first())
-					}
-					return nil
-				}}), nil)
+				s := newStore(t, storagetest.NewFaulty(d,
+					&storagetest.FaultyOptions{Before: func(_ context.Context, c storagetest.Call) error {
+						switch {
+						case c.Key != "lease/collect":
+						case !asked:
+							asked = true
+							return row.fail
+						case c.Op == "Put" && row.first != nil && !written:
+							written = true
+							write(row.first())
+						}
+						return nil
+					}}), nil)
 				ctx, cancel := context.WithTimeout(t.Context(), row.within+time.Second)
 				defer cancel()
 				n := 0

@@ -8,10 +8,12 @@ import (
 	"strings"
 )
 
-// SharedSecret returns the secret of a name: 32 random bytes that all Stores on the storage share. Whoever asks first creates it. It is
-// what keys of several replicas are made from, so that none has to be configured. Who can read the storage can read it.
+// SharedSecret returns the secret of a name: 32 random bytes that all Stores on the storage share.
+// Whoever asks first creates it. It is what keys of several replicas are made from, so that none
+// has to be configured. Who can read the storage can read it.
 //
-// name has 1 to 64 of the characters a-z, 0-9 and "-", and is not "upload". The storage is asked each time.
+// name has 1 to 64 of the characters a-z, 0-9 and "-", and is not "upload". The storage is asked
+// each time.
 func (s *Store) SharedSecret(ctx context.Context, name string) ([]byte, error) {
 	key, err := secretKey(name)
 	if err != nil {
@@ -20,7 +22,8 @@ func (s *Store) SharedSecret(ctx context.Context, name string) ([]byte, error) {
 	return s.sharedSecret(ctx, key)
 }
 
-// RemoveSharedSecret removes a secret: the next SharedSecret creates another. That there is none is not an error.
+// RemoveSharedSecret removes a secret: the next SharedSecret creates another. That there is none is
+// not an error.
 func (s *Store) RemoveSharedSecret(ctx context.Context, name string) error {
 	key, err := secretKey(name)
 	if err != nil {
@@ -35,7 +38,8 @@ func (s *Store) RemoveSharedSecret(ctx context.Context, name string) error {
 // secretKey is the key of a secret that somebody outside this package names.
 func secretKey(name string) (string, error) {
 	key := secrets + name
-	if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || key == uploadKeyKey {
+	if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" ||
+		key == uploadKeyKey {
 		return "", fmt.Errorf("storage: %q cannot be the name of a secret", name)
 	}
 	return key, nil

@@ -10,7 +10,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// TestSharedSecret: replicas that ask at once get the same; one that was removed comes back as another.
+// TestSharedSecret: replicas that ask at once get the same; one that was removed comes back as
+// another.
 func TestSharedSecret(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d storage.Driver) {
 		one, two := newStore(t, d, nil), newStore(t, d, nil)

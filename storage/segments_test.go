@@ -43,7 +43,8 @@ type counting struct {
 	put int64
 }
 
-func (c *counting) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+func (c *counting) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info,
+	error) {
 	info, err := c.Driver.Put(ctx, key, body, opts)
 	if strings.HasPrefix(key, "data/") {
 		c.mu.Lock()
@@ -132,7 +133,8 @@ func TestUploadKeepsFullObjects(t *testing.T) {
 		hangup := errors.New("connection reset")
 		u, err := s.CreateUpload(t.Context(), "r", nil)
 		require.NoError(t, err)
-		n, err := u.Append(t.Context(), 0, int64(len(content)), io.MultiReader(bytes.NewReader(content[:size]), iotest.ErrReader(hangup)))
+		n, err := u.Append(t.Context(), 0, int64(len(content)), io.MultiReader(bytes.NewReader(content[:size]),
+			iotest.ErrReader(hangup)))
 		require.ErrorIs(t, err, hangup)
 		require.EqualValues(t, size, n)
 		require.EqualValues(t, size, u.Size())
@@ -175,7 +177,8 @@ func TestUploadCutBetweenObjects(t *testing.T) {
 		require.EqualValues(t, n, u.Size())
 		_, err = again.Collect(t.Context(), nil)
 		require.NoError(t, err)
-		_, err = u.Commit(t.Context(), digest.FromBytes(content), &registry.Chunk{Offset: n, Length: -1, Body: bytes.NewReader(content[n:])})
+		_, err = u.Commit(t.Context(), digest.FromBytes(content), &registry.Chunk{Offset: n, Length: -1,
+			Body: bytes.NewReader(content[n:])})
 		require.NoError(t, err)
 		got, err := readBlob(t.Context(), again, "r", digest.FromBytes(content))
 		require.NoError(t, err)

@@ -21,7 +21,8 @@ const (
 	DefaultUploadTTL = 24 * time.Hour
 	// DefaultGrace is how long content is left alone that nothing names.
 	DefaultGrace = 24 * time.Hour
-	// InlineSize is the number of bytes up to which a blob, or the last part of one, is kept in its link.
+	// InlineSize is the number of bytes up to which a blob, or the last part of one, is kept in its
+	// link.
 	InlineSize = 16 << 10
 )
 
@@ -29,10 +30,12 @@ const (
 type Options struct {
 	// Sparse accepts manifests that name content which the repository does not have.
 	Sparse bool
-	// AcceptWrongSizes sets registry.PutOptions.AcceptWrongSizes for every push: an index may state another size for a
-	// manifest than it has. It is for stores that clients copy old lists to by HTTP.
+	// AcceptWrongSizes sets registry.PutOptions.AcceptWrongSizes for every push: an index may state
+	// another size for a manifest than it has. It is for stores that clients copy old lists to by
+	// HTTP.
 	AcceptWrongSizes bool
-	// UploadTTL is how long an upload lives on without a request; see Store.ExpireUploads. Default: DefaultUploadTTL.
+	// UploadTTL is how long an upload lives on without a request; see Store.ExpireUploads. Default:
+	// DefaultUploadTTL.
 	UploadTTL time.Duration
 	// MaxUploads is how many unfinished uploads one owner can have: a named identity, or all
 	// anonymous callers together. A further one is refused with [registry.ErrTooManyRequests]
@@ -41,29 +44,34 @@ type Options struct {
 	// Each Store counts the uploads that it sees: n replicas together allow at most n times as
 	// many, and one that restarts begins anew. Default: DefaultMaxUploads; negative: no limit.
 	MaxUploads int
-	// Grace is how long content that nothing names is left alone by Collect, from when it was written, or found to be there by a push or by a HEAD
-	// of who may push. It should be at least twice as long as the longest push takes. All Stores on a storage should have the same. Default:
-	// DefaultGrace; negative: none.
+	// Grace is how long content that nothing names is left alone by Collect, from when it was
+	// written, or found to be there by a push or by a HEAD of who may push. It should be at least
+	// twice as long as the longest push takes. All Stores on a storage should have the same.
+	// Default: DefaultGrace; negative: none.
 	Grace time.Duration
-	// History is how long it is kept what was done, and what was deleted can be restored; see [registry.Restorer]. All Stores on a storage should
-	// have the same. A change of a tag or a delete takes about three more requests to the storage then. Default: 0, none is kept.
+	// History is how long it is kept what was done, and what was deleted can be restored; see
+	// [registry.Restorer]. All Stores on a storage should have the same. A change of a tag or a
+	// delete takes about three more requests to the storage then. Default: 0, none is kept.
 	History time.Duration
-	// Redirect, unless nil, has clients fetch large blobs from the storage itself, where the driver is a [URLSigner]. Default: they never do.
+	// Redirect, unless nil, has clients fetch large blobs from the storage itself, where the driver
+	// is a [URLSigner]. Default: they never do.
 	Redirect *RedirectOptions
 }
 
-// Store is the standard [registry.Backend], over any [Driver]. All its state is in the driver: any number of Stores, in any number
-// of processes, may work on the same storage at once. It owns every rule of the layout and every order of writes.
+// Store is the standard [registry.Backend], over any [Driver]. All its state is in the driver: any
+// number of Stores, in any number of processes, may work on the same storage at once. It owns every
+// rule of the layout and every order of writes.
 //
-// A blob, manifest, tag or delete that has been acknowledged is safe from a kill of the process and from loss of power, as far as
-// the driver's Sync is.
+// A blob, manifest, tag or delete that has been acknowledged is safe from a kill of the process and
+// from loss of power, as far as the driver's Sync is.
 type Store struct {
 	registry.Unimplemented
 	driver Driver
 	opts   Options
 	secret []byte // signs the ids of uploads
 
-	// What this process remembers, so as to ask the storage less. None of it decides who may do what.
+	// What this process remembers, so as to ask the storage less. None of it decides who may do
+	// what.
 	ended *recent[[16]byte, struct{}]     // uploads that have ended here
 	known *recent[[16]byte, uploadRecord] // uploads as they were left here
 	fresh *recent[string, struct{}]       // keys of links, manifests, tags and repositories that have been written here
@@ -140,7 +148,8 @@ type layoutRecord struct {
 	Version int `json:"version"`
 }
 
-// checkLayout refuses a layout that this package does not know, and marks an empty storage as having this one's.
+// checkLayout refuses a layout that this package does not know, and marks an empty storage as
+// having this one's.
 func (s *Store) checkLayout(ctx context.Context) error {
 	b, err := s.readOrCreate(ctx, layoutKey, func() ([]byte, error) {
 		return json.Marshal(layoutRecord{Version: layoutVersion})
@@ -153,7 +162,8 @@ func (s *Store) checkLayout(ctx context.Context) error {
 		return fmt.Errorf("storage: the object %q does not tell a layout version", layoutKey)
 	}
 	if l.Version > layoutVersion {
-		return fmt.Errorf("storage: layout version %d is newer than %d, the newest this program knows", l.Version, layoutVersion)
+		return fmt.Errorf("storage: layout version %d is newer than %d, the newest this program knows", l.Version,
+			layoutVersion)
 	}
 	return nil
 }
@@ -188,8 +198,8 @@ const (
 // attempts bounds how often an operation begins again because somebody else was first.
 const attempts = 32
 
-// pause waits before attempt n, the first being 0: not at all at first, then at random and longer each time, so that those who are
-// in each other's way come apart.
+// pause waits before attempt n, the first being 0: not at all at first, then at random and longer
+// each time, so that those who are in each other's way come apart.
 func pause(ctx context.Context, n int) error {
 	if n == 0 {
 		return ctx.Err()
@@ -246,7 +256,8 @@ func inParallelBy(width, n int, f func(i int) error) error {
 	return nil
 }
 
-// wire returns an error of the driver as one of the registry. What has no kind there stays as it is.
+// wire returns an error of the driver as one of the registry. What has no kind there stays as it
+// is.
 func wire(err error) error {
 	switch {
 	case err == nil:

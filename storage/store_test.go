@@ -111,7 +111,8 @@ func tags(names ...string) *registry.PutOptions {
 	return o
 }
 
-func putImage(t testing.TB, b registry.Backend, repo string, content []byte, opts *registry.PutOptions) ocispec.Descriptor {
+func putImage(t testing.TB, b registry.Backend, repo string, content []byte,
+	opts *registry.PutOptions) ocispec.Descriptor {
 	t.Helper()
 	res, err := b.PutManifest(t.Context(), repo, ocispec.MediaTypeImageManifest, content, opts)
 	require.NoError(t, err)
@@ -361,7 +362,8 @@ func TestReferrers(t *testing.T) {
 		require.IsIncreasing(t, got)
 		rest := collect(t, s.Referrers(ctx, "r", subject.Digest, &registry.ReferrersOptions{After: got[99]}))
 		require.Equal(t, all[100:], rest)
-		require.Empty(t, collect(t, s.Referrers(ctx, "r", subject.Digest, &registry.ReferrersOptions{ArtifactTypes: []string{"none/such"}})))
+		require.Empty(t, collect(t, s.Referrers(ctx, "r", subject.Digest,
+			&registry.ReferrersOptions{ArtifactTypes: []string{"none/such"}})))
 		require.NoError(t, s.DeleteManifest(ctx, "r", byDigest(got[0]), nil))
 		require.Len(t, collect(t, s.Referrers(ctx, "r", subject.Digest, nil)), 149)
 	})
@@ -398,7 +400,8 @@ func TestMount(t *testing.T) {
 			content := random(uint64(n), n)
 			desc := pushBlob(t, s, "secret/one", content)
 			refuse := func(string) error { return registry.ErrDenied }
-			for _, opts := range []*registry.MountOptions{{From: "secret/one", Allow: refuse}, {Allow: refuse}, {From: "other"}} {
+			for _, opts := range []*registry.MountOptions{{From: "secret/one", Allow: refuse}, {Allow: refuse},
+				{From: "other"}} {
 				_, err := s.MountBlob(ctx, "to", desc.Digest, opts)
 				require.ErrorIs(t, err, registry.ErrBlobUnknown)
 			}

@@ -11,20 +11,25 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// TestStrangeObjects: what somebody else has put below the keys of the Store ends no process, neither that of who collects nor that of who reads, and
-// takes nothing away that is in use.
+// TestStrangeObjects: what somebody else has put below the keys of the Store ends no process,
+// neither that of who collects nor that of who reads, and takes nothing away that is in use.
 func TestStrangeObjects(t *testing.T) {
 	large := random(1, 40_000)
 	unknown := digest.FromString("unknown")
 	for _, key := range []string{
-		"data/x", "data/aa/x", "data/aa/xy", "dead/x", "dead/aa/x", "u/x", "u/aa/x", "b/x", "c/UPPER", "c/nothing", "h/x", "h/r/x",
-		"h/r/7000000000000000.m.0011223344556677.sha256-zz", "h/r/7000000000000000.t.0011223344556677.v2", "r/x", "r/r/b/x", "r/r/m/x", "r/r/t/v2", "r/r/x/x",
+		"data/x", "data/aa/x", "data/aa/xy", "dead/x", "dead/aa/x", "u/x", "u/aa/x", "b/x", "c/UPPER", "c/nothing", "h/x",
+		"h/r/x",
+		"h/r/7000000000000000.m.0011223344556677.sha256-zz", "h/r/7000000000000000.t.0011223344556677.v2", "r/x", "r/r/b/x",
+		"r/r/m/x", "r/r/t/v2", "r/r/x/x",
 		"r/r/b/sha256/" + unknown.Encoded(), "r/r/m/sha256/" + unknown.Encoded(), "r/r/f/sha256/" + unknown.Encoded() + "/x",
 	} {
 		for _, line := range []string{
-			"", "garbage", "{}", "null", "[1]", `{"state":"strange"}`, `{"state":"live","size":5,"segments":[{"name":"x","size":5}]}`,
-			`{"state":"condemned","size":5,"segments":[{"name":"","size":5}]}`, `{"state":"refused","subject":"bad"}`, `{"descriptor":{"digest":"bad"}}`,
-			`{"descriptor":{"digest":"` + string(unknown) + `"},"next":[{"descriptor":{"digest":"bad"}}]}`, `{"before":{"digest":"bad"}}`,
+			"", "garbage", "{}", "null", "[1]", `{"state":"strange"}`,
+			`{"state":"live","size":5,"segments":[{"name":"x","size":5}]}`,
+			`{"state":"condemned","size":5,"segments":[{"name":"","size":5}]}`, `{"state":"refused","subject":"bad"}`,
+			`{"descriptor":{"digest":"bad"}}`,
+			`{"descriptor":{"digest":"` + string(unknown) + `"},"next":[{"descriptor":{"digest":"bad"}}]}`,
+			`{"before":{"digest":"bad"}}`,
 		} {
 			what := key + " " + line
 			d := newMemory(t)
@@ -34,7 +39,8 @@ func TestStrangeObjects(t *testing.T) {
 			_, err := d.Put(t.Context(), key, bytes.NewReader([]byte(line+"\n")), nil)
 			require.NoError(t, err, what)
 			for range 2 {
-				_, _ = s.Collect(t.Context(), &storage.CollectOptions{Grace: -1, Untagged: true}) // fails if it cannot read a manifest
+				// fails if it cannot read a manifest
+				_, _ = s.Collect(t.Context(), &storage.CollectOptions{Grace: -1, Untagged: true})
 			}
 			for _, ref := range []string{"v2", "v1"} {
 				_, _ = s.StatManifest(t.Context(), "r", byTag(ref), nil)

@@ -12,10 +12,12 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// A tag that points elsewhere is moved in two writes, so that a push that is refused, because its manifest is deleted or collected meanwhile,
-// leaves it where it was. The first adds the manifest to entry.Next, which holds on to it as the tag itself would. Then it is looked
-// whether the manifest is as it was: if so, whoever marks it from now on finds the tag. The second points the tag at it, on the condition that
-// the push's own next has been there all the time. The model is internal/model/tags.pml.
+// A tag that points elsewhere is moved in two writes, so that a push that is refused, because its
+// manifest is deleted or collected meanwhile, leaves it where it was. The first adds the manifest
+// to entry.Next, which holds on to it as the tag itself would. Then it is looked whether the
+// manifest is as it was: if so, whoever marks it from now on finds the tag. The second points the
+// tag at it, on the condition that the push's own next has been there all the time. The model is
+// internal/model/tags.pml.
 
 // tagMove is a tag that a push is about to point at its manifest.
 type tagMove struct {
@@ -61,8 +63,8 @@ func (e *entry) with(n next) (to []next, ok bool) {
 // is reports whether a next is that of the move.
 func (m *tagMove) is(n next) bool { return n.Nonce == m.next.Nonce }
 
-// putTag writes a tag on the condition that it is as e says, and returns it as it is then. to.Moved is
-// added to what e says. If to.Led is nil, that of e stays.
+// putTag writes a tag on the condition that it is as e says, and returns it as it is then. to.Moved
+// is added to what e says. If to.Led is nil, that of e stays.
 //
 // Errors: ErrExist or ErrChanged if it is not; then what it is, if the write has found out, or nil.
 func (s *Store) putTag(ctx context.Context, repo, tag string, e *entry, to entry) (*entry, error) {
@@ -87,8 +89,9 @@ func (s *Store) putTag(ctx context.Context, repo, tag string, e *entry, to entry
 	return nil, err
 }
 
-// tag points a tag that is not there, or points at the manifest already, at the manifest, and says of one that points elsewhere that it is about
-// to do so. One that is not known to be there is taken not to be, as the write finds out if it is.
+// tag points a tag that is not there, or points at the manifest already, at the manifest, and says
+// of one that points elsewhere that it is about to do so. One that is not known to be there is
+// taken not to be, as the write finds out if it is.
 //
 // Errors: registry.ErrTagExists if it is IfAbsent and points at another one;
 // registry.ErrPreconditionFailed; errUnknown.
@@ -141,7 +144,8 @@ func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 			}
 			return wire(err)
 		}
-		// One that points at it is written again, as a delete may be about to remove it in the version that is there. That is no event.
+		// One that points at it is written again, as a delete may be about to remove it in the
+		// version that is there. That is no event.
 		var b *begun
 		if d == "" {
 			if b, err = p.s.begin(ctx, p.repo, eventTag, put.Name, event{By: p.by, After: &desc}); err != nil {
@@ -168,7 +172,8 @@ func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 	return errContended
 }
 
-// create notes a tag that was not there before this push, which may have written it in the version before.
+// create notes a tag that was not there before this push, which may have written it in the version
+// before.
 func (p *manifestPut) create(info Info, absent bool, before string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -177,8 +182,8 @@ func (p *manifestPut) create(info Info, absent bool, before string) {
 	}
 }
 
-// untag removes the tags that this push has created, which is refused. One that somebody has written
-// again stays, and p.unclean reports it.
+// untag removes the tags that this push has created, which is refused. One that somebody has
+// written again stays, and p.unclean reports it.
 func (p *manifestPut) untag(ctx context.Context) error {
 	desc, created := p.descriptor(), p.created
 	p.created = nil
@@ -208,7 +213,8 @@ func (p *manifestPut) untag(ctx context.Context) error {
 	return err
 }
 
-// move points the tags at the manifest that are about to; done is false if one is not any more, and the push must begin again.
+// move points the tags at the manifest that are about to; done is false if one is not any more, and
+// the push must begin again.
 func (p *manifestPut) move(ctx context.Context) (done bool, err error) {
 	if p.conditional() {
 		return p.moveInOrder(ctx)
@@ -221,8 +227,9 @@ func (p *manifestPut) move(ctx context.Context) (done bool, err error) {
 	return err == nil && !slices.Contains(moved, false), err
 }
 
-// moveTag points a tag at the manifest, and writes that into the history, unless somebody has taken back that it is about to: a collector to whom the
-// push seemed to have died, a delete of the tag or of the manifest, or too many others.
+// moveTag points a tag at the manifest, and writes that into the history, unless somebody has taken
+// back that it is about to: a collector to whom the push seemed to have died, a delete of the tag
+// or of the manifest, or too many others.
 //
 // Errors: registry.ErrPreconditionFailed, errUnknown; errHalfWay if another push is to come first.
 func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err error) {
@@ -260,13 +267,15 @@ func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err 
 		}
 		var b *begun
 		if before.Digest != p.digest {
-			if b, err = p.s.begin(ctx, p.repo, eventTag, m.put.Name, event{By: p.by, Before: &before, After: &desc}); err != nil {
+			if b, err = p.s.begin(ctx, p.repo, eventTag, m.put.Name, event{By: p.by, Before: &before,
+				After: &desc}); err != nil {
 				return false, err
 			}
 		}
 		written, err := p.s.putTag(ctx, p.repo, m.put.Name, e, to)
 		if changed(err) {
-			// Where it is not about to move any more, it may have moved, the answer was lost, and others have moved it on.
+			// Where it is not about to move any more, it may have moved, the answer was lost, and
+			// others have moved it on.
 			p.missed(m.put, m.now)
 			switch {
 			case written == nil:
@@ -290,7 +299,8 @@ func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err 
 	return false, errContended
 }
 
-// stay takes back that tags are about to be pointed at the manifest. One that changes meanwhile is left to the collector.
+// stay takes back that tags are about to be pointed at the manifest. One that changes meanwhile is
+// left to the collector.
 func (p *manifestPut) stay(ctx context.Context) error {
 	return inParallel(len(p.moves), func(i int) error {
 		m := p.moves[i]
@@ -305,8 +315,8 @@ func (p *manifestPut) stay(ctx context.Context) error {
 	})
 }
 
-// takeBack takes out of a tag, which is as e says, what remove says yes to of where it is about to point, and returns the tag as it is then. A push
-// that was about to point it there begins again.
+// takeBack takes out of a tag, which is as e says, what remove says yes to of where it is about to
+// point, and returns the tag as it is then. A push that was about to point it there begins again.
 //
 // Errors: ErrChanged if the tag is not as e says.
 func (s *Store) takeBack(ctx context.Context, repo, tag string, e *entry, remove func(next) bool) (*entry, error) {

@@ -21,7 +21,8 @@ import (
 	"github.com/registrykit/registry/storage/storagetest"
 )
 
-// tagOf returns the digest that a tag points at, "" if it is not there, and demands that what it points at is whole.
+// tagOf returns the digest that a tag points at, "" if it is not there, and demands that what it
+// points at is whole.
 func tagOf(t *testing.T, s *storage.Store, blobs map[digest.Digest][]ocispec.Descriptor) digest.Digest {
 	t.Helper()
 	m, err := s.GetManifest(t.Context(), "r", byTag("t"))
@@ -59,8 +60,9 @@ func (m *movingTag) move(ctx context.Context, s *storage.Store) error {
 	return err
 }
 
-// TestTagStaysWhenItsMoveIsRefused removes the manifest that a tag is about to be pointed at, with what that names, right before each call of the push
-// in turn. A push that is refused leaves the tag as it was, and one that is not has moved it.
+// TestTagStaysWhenItsMoveIsRefused removes the manifest that a tag is about to be pointed at, with
+// what that names, right before each call of the push in turn. A push that is refused leaves the
+// tag as it was, and one that is not has moved it.
 func TestTagStaysWhenItsMoveIsRefused(t *testing.T) {
 	for name, remove := range map[string]func(m *movingTag, s *storage.Store){
 		"delete": func(m *movingTag, s *storage.Store) {
@@ -126,8 +128,8 @@ func contentOf(t *testing.T, d storage.Driver, key string) string {
 	return string(b)
 }
 
-// TestTagWhoseMoveDied lets a push die after each of its writes. The tag is where it was or where it was to be, and a collection leaves nothing of the
-// push behind.
+// TestTagWhoseMoveDied lets a push die after each of its writes. The tag is where it was or where
+// it was to be, and a collection leaves nothing of the push behind.
 func TestTagWhoseMoveDied(t *testing.T) {
 	for n := 0; ; n++ {
 		driver := newMemory(t)
@@ -152,7 +154,8 @@ func TestTagWhoseMoveDied(t *testing.T) {
 	}
 }
 
-// TestBusyTagWhoseMoveDied: what a push was about to point a tag at that has died goes after the grace, although others move the tag all the time.
+// TestBusyTagWhoseMoveDied: what a push was about to point a tag at that has died goes after the
+// grace, although others move the tag all the time.
 func TestBusyTagWhoseMoveDied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		driver := newMemory(t)
@@ -176,7 +179,8 @@ func TestBusyTagWhoseMoveDied(t *testing.T) {
 	})
 }
 
-// TestTagMovedByMany moves one tag from many sides, on two replicas. All of them succeed, and nothing is left of who was first.
+// TestTagMovedByMany moves one tag from many sides, on two replicas. All of them succeed, and
+// nothing is left of who was first.
 func TestTagMovedByMany(t *testing.T) {
 	driver := newMemory(t)
 	replicas := []*storage.Store{newStore(t, driver, nil), newStore(t, driver, nil)}
@@ -199,15 +203,16 @@ func TestTagMovedByMany(t *testing.T) {
 	require.NotEmpty(t, tagOf(t, replicas[0], nil))
 }
 
-// TestTagOfDeadPush: a tag whose push has died, and whose manifest is gone, goes, although a manifest that it pointed at before has still a back
-// reference to it.
+// TestTagOfDeadPush: a tag whose push has died, and whose manifest is gone, goes, although a
+// manifest that it pointed at before has still a back reference to it.
 func TestTagOfDeadPush(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
 	m := newMovingTag(t, s)
 	require.NoError(t, s.DeleteManifest(t.Context(), "r", byTag("t"), nil))
 	require.NoError(t, m.move(t.Context(), s))
-	for _, prefix := range []string{"r/r/m/", "r/r/x/"} { // as if the push had died, and its manifest had been collected meanwhile
+	// as if the push had died, and its manifest had been collected meanwhile
+	for _, prefix := range []string{"r/r/m/", "r/r/x/"} {
 		for _, key := range keys(t, driver, prefix) {
 			if strings.Contains(key, m.to.Encoded()) {
 				require.NoError(t, driver.Delete(t.Context(), key, ""))
@@ -219,7 +224,8 @@ func TestTagOfDeadPush(t *testing.T) {
 	require.Empty(t, keys(t, driver, "r/r/x/"))
 }
 
-// TestRefusedPushIsKept: what a push is told to send again is there for the next, whatever is collected meanwhile; but only for a minute.
+// TestRefusedPushIsKept: what a push is told to send again is there for the next, whatever is
+// collected meanwhile; but only for a minute.
 func TestRefusedPushIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		driver := newMemory(t)
@@ -237,7 +243,8 @@ func TestRefusedPushIsKept(t *testing.T) {
 		require.ErrorIs(t, put(), registry.ErrManifestBlobUnknown)
 		_, err := s.GetManifest(t.Context(), "r", byDigest(digest.FromBytes(content)))
 		require.ErrorIs(t, err, registry.ErrManifestUnknown)
-		require.ErrorIs(t, s.DeleteManifest(t.Context(), "r", byDigest(digest.FromBytes(content)), nil), registry.ErrManifestUnknown)
+		require.ErrorIs(t, s.DeleteManifest(t.Context(), "r", byDigest(digest.FromBytes(content)), nil),
+			registry.ErrManifestUnknown)
 		require.Empty(t, collect(t, s.Repositories(t.Context(), nil)))
 		clean()
 		pushBlob(t, s, "r", layer)
@@ -256,7 +263,8 @@ func TestRefusedPushIsKept(t *testing.T) {
 	})
 }
 
-// TestDeleteOfWhatWasRefused: a refused push does not keep a repository from being deleted, and makes none.
+// TestDeleteOfWhatWasRefused: a refused push does not keep a repository from being deleted, and
+// makes none.
 func TestDeleteOfWhatWasRefused(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)

@@ -13,16 +13,20 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// token is what the id of an upload says: enough to begin one without writing anything. The id is signed together with the name of
-// the repository and of the owner, so it works for nobody else and nowhere else.
+// token is what the id of an upload says: enough to begin one without writing anything. The id is
+// signed together with the name of the repository and of the owner, so it works for nobody else and
+// nowhere else.
 type token struct {
 	id      [16]byte
 	created time.Time // to the second
 	sha512  bool      // the algorithm that was announced; else sha256
-	seq     uint32    // uploadRecord.Seq of the record its holder knows of; 0 is none. If there is none later, the upload has ended.
+	// uploadRecord.Seq of the record its holder knows of; 0 is none. If there is none later, the
+	// upload has ended.
+	seq uint32
 
-	// unsure says that its holder has gone on without an answer to the first bytes. Their record may yet be written again where the storage did not answer
-	// either: it is written on the condition that there is none.
+	// unsure says that its holder has gone on without an answer to the first bytes. Their record
+	// may yet be written again where the storage did not answer either: it is written on the
+	// condition that there is none.
 	unsure bool
 }
 

@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FuzzUploadID sends anything as the id of an upload: only what was signed for the same repository and owner is one.
+// FuzzUploadID sends anything as the id of an upload: only what was signed for the same repository
+// and owner is one.
 func FuzzUploadID(f *testing.F) {
 	s := &Store{secret: make([]byte, 32)}
 	t := token{id: [16]byte{1, 2, 3}, created: time.Unix(1_700_000_000, 0)} // the same in each process of the fuzzer

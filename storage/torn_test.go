@@ -14,8 +14,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// TestTornObjects cuts short each object in turn, as a loss of power does to what nobody has been promised yet. It is never served as
-// if it were whole, and pushing again mends it.
+// TestTornObjects cuts short each object in turn, as a loss of power does to what nobody has been
+// promised yet. It is never served as if it were whole, and pushing again mends it.
 func TestTornObjects(t *testing.T) {
 	small, big := []byte("{}"), random(1, 40_000)
 	push := func(s *storage.Store) []byte {
@@ -27,7 +27,8 @@ func TestTornObjects(t *testing.T) {
 	content := push(newStore(t, prototype, nil))
 	for info, err := range prototype.List(t.Context(), "", nil) {
 		require.NoError(t, err)
-		if info.Key == "layout" || strings.HasPrefix(info.Key, "keys/") || strings.HasPrefix(info.Key, "data/") || info.Size == 0 {
+		if info.Key == "layout" || strings.HasPrefix(info.Key, "keys/") || strings.HasPrefix(info.Key, "data/") ||
+			info.Size == 0 {
 			continue // synced before anything else, or, for data, before a link is live
 		}
 		for _, size := range []int64{0, 1, info.Size / 2, info.Size - 1} {
@@ -91,7 +92,8 @@ func TestTornData(t *testing.T) {
 	}
 }
 
-// TestDiskFull fills the storage. Pushes are refused with the error that says so; what is there stays, and there is room again after a delete.
+// TestDiskFull fills the storage. Pushes are refused with the error that says so; what is there
+// stays, and there is room again after a delete.
 func TestDiskFull(t *testing.T) {
 	for _, n := range []int64{1, 200, 10_000, 60_000, 90_000} {
 		driver := newBounded(t, 100_000)
@@ -101,7 +103,8 @@ func TestDiskFull(t *testing.T) {
 		require.NoError(t, err)
 		_, err = tryBlob(t.Context(), s, "r", random(2, 95_000))
 		require.ErrorIs(t, err, registry.ErrNoSpace)
-		_, err = s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest, image(strings.Repeat("x", int(n)), nil, kept), tags("v1"))
+		_, err = s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest,
+			image(strings.Repeat("x", int(n)), nil, kept), tags("v1"))
 		require.ErrorIs(t, err, registry.ErrNoSpace)
 		got, err := readBlob(t.Context(), s, "r", kept.Digest)
 		require.NoError(t, err)

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// turns lets those of one process who have got in each other's way at a key go on one after the other. Nothing is decided by it: other
-// processes know nothing of it.
+// turns lets those of one process who have got in each other's way at a key go on one after the
+// other. Nothing is decided by it: other processes know nothing of it.
 type turns struct {
 	mu   sync.Mutex
 	keys map[string]*turn

@@ -26,7 +26,8 @@ type fetches struct {
 	bytes atomic.Int64
 }
 
-func (d *fetches) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
+func (d *fetches) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info,
+	error) {
 	r, info, err := d.Driver.Open(ctx, key, opts)
 	if err == nil {
 		n := info.Size

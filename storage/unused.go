@@ -47,7 +47,8 @@ func (s *Store) refuseUsed(ctx context.Context, repo string, d digest.Digest) er
 	return flush()
 }
 
-// refuseUsedBy returns an error if a manifest names a blob. A manifest whose push was refused is not there.
+// refuseUsedBy returns an error if a manifest names a blob. A manifest whose push was refused is
+// not there.
 //
 // Errors: registry.ErrDenied.
 func (s *Store) refuseUsedBy(ctx context.Context, repo string, d, by digest.Digest) error {

@@ -66,7 +66,8 @@ func TestDeleteIfUnusedLeavesNoMark(t *testing.T) {
 	s := newStore(t, driver, nil)
 	blob := pushBlob(t, s, "r", []byte("{}"))
 	putImage(t, s, "r", image("", nil, blob), nil)
-	require.ErrorIs(t, s.DeleteBlob(t.Context(), "r", blob.Digest, &registry.DeleteOptions{IfUnused: true}), registry.ErrDenied)
+	require.ErrorIs(t, s.DeleteBlob(t.Context(), "r", blob.Digest, &registry.DeleteOptions{IfUnused: true}),
+		registry.ErrDenied)
 	for _, key := range keys(t, driver, "r/r/b/") {
 		r, _, err := driver.Open(t.Context(), key, nil)
 		require.NoError(t, err)

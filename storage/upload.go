@@ -13,8 +13,9 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// uploadRecord is how far an upload has come. There is none before the first byte. Each change is made on the condition of the
-// version before it: of several requests at one offset, exactly one succeeds.
+// uploadRecord is how far an upload has come. There is none before the first byte. Each change is
+// made on the condition of the version before it: of several requests at one offset, exactly one
+// succeeds.
 type uploadRecord struct {
 	State      uploadState      `json:"state"`
 	Seq        uint32           `json:"seq"` // the number of changes, this one included
@@ -45,7 +46,8 @@ type upload struct {
 	owner string
 	token token
 	rec   uploadRecord
-	// assumed says that rec is what this process knows of the upload, and not what the storage has just said.
+	// assumed says that rec is what this process knows of the upload, and not what the storage has
+	// just said.
 	assumed bool
 }
 
@@ -84,9 +86,11 @@ func (s *Store) CreateUpload(ctx context.Context, repo string, opts *registry.Up
 	return u, nil
 }
 
-// ResumeUpload implements [registry.Writer]. With Continue, the record is not read if the id is of the state in which this process has left
-// the upload: then nobody but who does not know that id can have added to it. That somebody did is found out when the record is changed.
-func (s *Store) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload, error) {
+// ResumeUpload implements [registry.Writer]. With Continue, the record is not read if the id is of
+// the state in which this process has left the upload: then nobody but who does not know that id
+// can have added to it. That somebody did is found out when the record is changed.
+func (s *Store) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload,
+	error) {
 	if err := checkName(repo); err != nil {
 		return nil, err
 	}
@@ -111,8 +115,8 @@ func (s *Store) ResumeUpload(ctx context.Context, repo, id string, opts *registr
 // ID implements [registry.Upload].
 func (u *upload) ID() string { return u.s.sign(u.token, u.repo, u.owner) }
 
-// Name implements [registry.Upload]. It is the ID that the upload had before the first byte, so that a
-// client that builds URLs of it can go on with the upload.
+// Name implements [registry.Upload]. It is the ID that the upload had before the first byte, so
+// that a client that builds URLs of it can go on with the upload.
 func (u *upload) Name() string {
 	first := token{id: u.token.id, created: u.token.created, sha512: u.token.sha512}
 	return u.s.sign(first, u.repo, u.owner)
@@ -155,8 +159,9 @@ func (u *upload) ended() bool {
 	return ended || u.token.seq == 0 && time.Since(u.token.created) > u.s.opts.UploadTTL
 }
 
-// forget notes that the upload has ended. An upload that has ended has no record, and neither has one that has not received anything:
-// this tells them apart, for as long as anybody may ask. Where it does not, the id of the latter begins a new upload.
+// forget notes that the upload has ended. An upload that has ended has no record, and neither has
+// one that has not received anything: this tells them apart, for as long as anybody may ask. Where
+// it does not, the id of the latter begins a new upload.
 func (u *upload) forget() {
 	u.s.ended.add(u.token.id, struct{}{}, 1)
 	u.s.known.remove(u.token.id)
@@ -262,7 +267,8 @@ func (u *upload) end(ctx context.Context) error {
 	return nil
 }
 
-// drop deletes segments that no key names any more. What remains for an error is left to the collector.
+// drop deletes segments that no key names any more. What remains for an error is left to the
+// collector.
 func (s *Store) drop(ctx context.Context, segments []segment) {
 	_ = inParallel(len(segments), func(i int) error {
 		return s.driver.Delete(ctx, dataKey(segments[i].Name), "")

@@ -17,9 +17,11 @@ const (
 	// beginning is how long an upload counts that has received nothing. It holds nothing in the
 	// storage, and another process may have ended it.
 	beginning = 10 * time.Second
-	// checkedAtOnce is how many uploads of an owner at the limit are looked at to find one that has ended elsewhere.
+	// checkedAtOnce is how many uploads of an owner at the limit are looked at to find one that has
+	// ended elsewhere.
 	checkedAtOnce = parallelism
-	// checkedAgain is how long it takes until the same upload is looked at again: refusals must not be expensive.
+	// checkedAgain is how long it takes until the same upload is looked at again: refusals must not
+	// be expensive.
 	checkedAgain = 10 * time.Second
 	// maxCounted is how many uploads of all owners are counted.
 	maxCounted = 200_000

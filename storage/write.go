@@ -20,7 +20,8 @@ import (
 // the repository. What a manifest names that is visible already is only looked at if something has
 // been deleted, see epoch.go. Tags and its entry with its subject come after it, since whatever is
 // visible is whole; and all is durable before the call returns.
-func (s *Store) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *registry.PutOptions) (registry.PutResult, error) {
+func (s *Store) PutManifest(ctx context.Context, repo, mediaType string, content []byte,
+	opts *registry.PutOptions) (registry.PutResult, error) {
 	p, err := s.newManifestPut(repo, mediaType, content, opts)
 	if err != nil {
 		return registry.PutResult{}, err
@@ -67,7 +68,8 @@ func (p *manifestPut) refusal(ctx context.Context, err error) error {
 	return errors.Join(err, uerr)
 }
 
-// refusesTags reports whether a push that fails with err must leave none of the tags that it has created.
+// refusesTags reports whether a push that fails with err must leave none of the tags that it has
+// created.
 func refusesTags(err error) bool {
 	return errors.Is(err, registry.ErrTagExists) || errors.Is(err, registry.ErrPreconditionFailed) ||
 		errors.Is(err, registry.ErrManifestBlobUnknown) || errors.Is(err, errTyped)
@@ -93,8 +95,9 @@ type manifestPut struct {
 
 	spared bool // the repository was about to be deleted
 
-	repository *repositoryRecord // what the catalogue said when the manifest was visible already; nil if that was not asked
-	epochs     epochs            // see manifestRecord.Epochs
+	// what the catalogue said when the manifest was visible already; nil if that was not asked
+	repository *repositoryRecord
+	epochs     epochs // see manifestRecord.Epochs
 
 	asked bool            // whether the manifest is there, or that was not worth it
 	known *manifestRecord // what the manifest was found to be by a write that came too late; nil if not known
@@ -114,7 +117,8 @@ type manifestPut struct {
 	moves   []*tagMove // tags that are about to be pointed at it
 }
 
-func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *registry.PutOptions) (*manifestPut, error) {
+func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *registry.PutOptions) (*manifestPut,
+	error) {
 	var o registry.PutOptions
 	if opts != nil {
 		o = *opts
@@ -150,7 +154,8 @@ func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *reg
 	return p, nil
 }
 
-// try goes once through the steps; done is false if somebody else was in the way and it must begin again.
+// try goes once through the steps; done is false if somebody else was in the way and it must begin
+// again.
 func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 	m, err := p.now(ctx)
 	if err != nil {
@@ -192,8 +197,9 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 	if len(p.tags) == 0 && p.parsed.Subject == nil && !p.spared {
 		return true, nil
 	}
-	// A delete that began before the tags and entries were written, or before the repository was spared, may not have seen it: then they lead nowhere.
-	// Or it has, and another push has kept it from its end: then the version is another one.
+	// A delete that began before the tags and entries were written, or before the repository was
+	// spared, may not have seen it: then they lead nowhere. Or it has, and another push has kept it
+	// from its end: then the version is another one.
 	info, err := p.s.driver.Stat(ctx, manifestKey(p.repo, p.digest))
 	if errors.Is(err, ErrNotExist) {
 		return false, nil
@@ -204,8 +210,9 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 	return p.move(ctx)
 }
 
-// now returns the manifest as it is. One that is probably new is not asked for, as the first write finds out if it is not: one that this process
-// has not seen there, and that comes without a tag or names a blob which this process has just put into the repository.
+// now returns the manifest as it is. One that is probably new is not asked for, as the first write
+// finds out if it is not: one that this process has not seen there, and that comes without a tag or
+// names a blob which this process has just put into the repository.
 func (p *manifestPut) now(ctx context.Context) (*manifestRecord, error) {
 	p.repository, p.epochs = nil, firstEpochs()
 	if m := p.known; m != nil {
@@ -215,10 +222,11 @@ func (p *manifestPut) now(ctx context.Context) (*manifestRecord, error) {
 	_, seen := p.s.fresh.get(manifestKey(p.repo, p.digest))
 	if !p.asked {
 		p.asked = true
-		if !seen && p.cond.IsZero() && (len(p.tags) == 0 || slices.ContainsFunc(p.parsed.References, func(r manifest.Reference) bool {
-			_, fresh := p.s.fresh.get(linkKey(p.repo, r.Digest))
-			return fresh
-		})) {
+		if !seen && p.cond.IsZero() && (len(p.tags) == 0 || slices.ContainsFunc(p.parsed.References,
+			func(r manifest.Reference) bool {
+				_, fresh := p.s.fresh.get(linkKey(p.repo, r.Digest))
+				return fresh
+			})) {
 			return &manifestRecord{}, nil
 		}
 	}
@@ -238,7 +246,8 @@ func (p *manifestPut) now(ctx context.Context) (*manifestRecord, error) {
 	return m, err
 }
 
-// overtaken reports whether err is that the manifest is another than it was taken for, and keeps what it is.
+// overtaken reports whether err is that the manifest is another than it was taken for, and keeps
+// what it is.
 func (p *manifestPut) overtaken(err error) bool {
 	if !changed(err) {
 		return false
@@ -259,8 +268,8 @@ func (p *manifestPut) add(ctx context.Context, m *manifestRecord) (*manifestReco
 			return nil, err
 		}
 	}
-	// A manifest that is pending already with the same type, by another push of it, serves as well as one's own. One that is being
-	// deleted is a root as it is.
+	// A manifest that is pending already with the same type, by another push of it, serves as well
+	// as one's own. One that is being deleted is a root as it is.
 	var err error
 	mine := m.State != deleting && (m.State != pending || m.MediaType != p.parsed.MediaType)
 	if mine {
@@ -268,8 +277,8 @@ func (p *manifestPut) add(ctx context.Context, m *manifestRecord) (*manifestReco
 			return nil, wire(err)
 		}
 	}
-	// The back references lead to nothing yet, but a delete that is on its way to the end may remove them. Of one that is pending there is
-	// none.
+	// The back references lead to nothing yet, but a delete that is on its way to the end may
+	// remove them. Of one that is pending there is none.
 	early := p.tags
 	if m.State == deleting {
 		early = nil
@@ -316,8 +325,10 @@ func (p *manifestPut) set(ctx context.Context, m *manifestRecord, to state) (*ma
 	return n, err
 }
 
-// point writes what leads to the manifest: the entry with its subject, the repository in the catalogue, and the tags, or that they are about to
-// move, each after its back reference unless that is there. An earlier push may have died before it wrote them, so they are written although the manifest is known.
+// point writes what leads to the manifest: the entry with its subject, the repository in the
+// catalogue, and the tags, or that they are about to move, each after its back reference unless
+// that is there. An earlier push may have died before it wrote them, so they are written although
+// the manifest is known.
 func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
 	if err := p.stay(ctx); err != nil { // of an attempt before
 		return err
@@ -361,8 +372,9 @@ func (p *manifestPut) lead(info Info, err error) error {
 	return wire(err)
 }
 
-// unpoint takes back that tags are about to move, and removes what the push has written that leads to the manifest, if that is not there: it was
-// deleted meanwhile, and what it names as well, so that it could not be put again. What leads to one that another push has pending may be its.
+// unpoint takes back that tags are about to move, and removes what the push has written that leads
+// to the manifest, if that is not there: it was deleted meanwhile, and what it names as well, so
+// that it could not be put again. What leads to one that another push has pending may be its.
 func (p *manifestPut) unpoint(ctx context.Context) error {
 	if err := p.stay(ctx); err != nil || len(p.pointed) == 0 {
 		return err

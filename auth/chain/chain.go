@@ -1,16 +1,19 @@
-// Package chain asks several Authenticators, one after the other: client certificates for machines and passwords for people, or the keys of a
-// program beside a password file.
+// Package chain asks several Authenticators, one after the other: client certificates for machines
+// and passwords for people, or the keys of a program beside a password file.
 //
-// The first that knows the caller decides. One that refuses, or that a limit keeps from looking, is not the end: a later one may know the same
-// kind of credentials. But a request that has shown credentials, and nobody who accepted them, is refused, and never served as that of an anonymous
+// The first that knows the caller decides. One that refuses, or that a limit keeps from looking, is
+// not the end: a later one may know the same kind of credentials. But a request that has shown
+// credentials, and nobody who accepted them, is refused, and never served as that of an anonymous
 // caller: `docker login` with a wrong password must fail.
 //
 // # Challenges
 //
-// A 401 has one challenge. Several in one header are within RFC 9110, but docker, containerd and others take all after the first for its parameters,
-// or see none at all. The one that is sent is that of the scheme by which the caller has come, so that a token that is too narrow is
-// answered with the scope that is needed; otherwise the first for Basic or Bearer; otherwise the first. Clients
-// that could answer another have to do so unasked, as with certificates and API keys they do.
+// A 401 has one challenge. Several in one header are within RFC 9110, but docker, containerd and
+// others take all after the first for its parameters, or see none at all. The one that is sent is
+// that of the scheme by which the caller has come, so that a token that is too narrow is answered
+// with the scope that is needed; otherwise the first for Basic or Bearer; otherwise the first.
+// Clients that could answer another have to do so unasked, as with certificates and API keys they
+// do.
 package chain
 
 import (
@@ -30,8 +33,9 @@ type Chain struct {
 
 var _ auth.Authenticator = (*Chain)(nil)
 
-// New returns authenticators as one. Whoever is cheap to ask should come before who counts failures or takes time over a wrong password, such as
-// [github.com/registrykit/registry/auth/htpasswd], for whom a password that a later one knows is wrong.
+// New returns authenticators as one. Whoever is cheap to ask should come before who counts failures
+// or takes time over a wrong password, such as [github.com/registrykit/registry/auth/htpasswd], for
+// whom a password that a later one knows is wrong.
 //
 // It fails if there are none, or one of them is nil.
 func New(authenticators ...auth.Authenticator) (*Chain, error) {
@@ -41,10 +45,12 @@ func New(authenticators ...auth.Authenticator) (*Chain, error) {
 	return &Chain{links: slices.Clone(authenticators)}, nil
 }
 
-// Authenticate implements [auth.Authenticator]. An identity that is anonymous and has claims decides as well: its bearer has shown credentials.
+// Authenticate implements [auth.Authenticator]. An identity that is anonymous and has claims
+// decides as well: its bearer has shown credentials.
 //
-// Errors: auth.ErrCredentials if somebody refused, or there is an Authorization header that nobody has looked at; *auth.LimitError if the
-// credentials may be right for somebody who did not look; any other error at once, since who has it might have known the caller.
+// Errors: auth.ErrCredentials if somebody refused, or there is an Authorization header that nobody
+// has looked at; *auth.LimitError if the credentials may be right for somebody who did not look;
+// any other error at once, since who has it might have known the caller.
 func (c *Chain) Authenticate(r *http.Request) (auth.Identity, error) {
 	var limited, refused error
 	for _, a := range c.links {

@@ -93,7 +93,8 @@ func is(who auth.Identity) auth.Authenticator {
 func TestOrder(t *testing.T) {
 	unavailable := errors.New("no answer")
 	limit := &auth.LimitError{RetryAfter: time.Second}
-	wrong, nobody, ann, bob := failing(auth.ErrCredentials), is(auth.Identity{}), is(auth.Identity{Name: "ann"}), is(auth.Identity{Name: "bob"})
+	wrong, nobody, ann, bob := failing(auth.ErrCredentials), is(auth.Identity{}), is(auth.Identity{Name: "ann"}),
+		is(auth.Identity{Name: "bob"})
 	guest := auth.Identity{Claims: map[string]any{"token": true}}
 	for name, c := range map[string]struct {
 		links []auth.Authenticator
@@ -105,11 +106,13 @@ func TestOrder(t *testing.T) {
 		"refused by one, known to later": {[]auth.Authenticator{wrong, ann}, auth.Identity{Name: "ann"}, nil},
 		"refused by one":                 {[]auth.Authenticator{nobody, wrong, nobody}, auth.Identity{}, auth.ErrCredentials},
 		"refused by the last":            {[]auth.Authenticator{nobody, wrong}, auth.Identity{}, auth.ErrCredentials},
-		"one fails":                      {[]auth.Authenticator{wrong, failing(unavailable), ann}, auth.Identity{}, unavailable},
-		"one fails that is not asked":    {[]auth.Authenticator{ann, failing(unavailable)}, auth.Identity{Name: "ann"}, nil},
-		"one is limited, a later knows":  {[]auth.Authenticator{failing(limit), ann}, auth.Identity{Name: "ann"}, nil},
-		"one is limited":                 {[]auth.Authenticator{wrong, failing(limit), wrong, nobody}, auth.Identity{}, limit},
-		"an anonymous token":             {[]auth.Authenticator{wrong, is(guest), ann}, guest, nil},
+		"one fails": {[]auth.Authenticator{wrong, failing(unavailable), ann}, auth.Identity{},
+			unavailable},
+		"one fails that is not asked":   {[]auth.Authenticator{ann, failing(unavailable)}, auth.Identity{Name: "ann"}, nil},
+		"one is limited, a later knows": {[]auth.Authenticator{failing(limit), ann}, auth.Identity{Name: "ann"}, nil},
+		"one is limited": {[]auth.Authenticator{wrong, failing(limit), wrong, nobody}, auth.Identity{},
+			limit},
+		"an anonymous token": {[]auth.Authenticator{wrong, is(guest), ann}, guest, nil},
 	} {
 		who, err := newChain(t, c.links...).Authenticate(request("", ""))
 		require.Equal(t, c.who, who, name)
@@ -127,10 +130,12 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestRegistry: whatever is wrong is a 401 over HTTP too, also where anonymous callers may do everything.
+// TestRegistry: whatever is wrong is a 401 over HTTP too, also where anonymous callers may do
+// everything.
 func TestRegistry(t *testing.T) {
 	all := auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil })
-	s := registrytest.NewServer(t, &registry.Options{Authenticator: newChain(t, apiKey, users(t, "ann"), users(t, "bob")), Authorizer: all})
+	s := registrytest.NewServer(t, &registry.Options{Authenticator: newChain(t, apiKey, users(t, "ann"),
+		users(t, "bob")), Authorizer: all})
 	for _, c := range []struct {
 		name, password, key string
 		status              int
@@ -166,7 +171,8 @@ func TestChallenge(t *testing.T) {
 	asks := func(challenge string) auth.Authenticator {
 		return auth.AuthenticatorFunc(apiKey).WithChallenge(challenge)
 	}
-	silent, negotiate, basic, bearer := asks(""), asks("Negotiate"), asks(`Basic realm="a"`), asks(`Bearer realm="https://b",scope="x",error="insufficient_scope"`)
+	silent, negotiate, basic, bearer := asks(""), asks("Negotiate"), asks(`Basic realm="a"`),
+		asks(`Bearer realm="https://b",scope="x",error="insufficient_scope"`)
 	for _, c := range []struct {
 		links []auth.Authenticator
 		came  string
@@ -190,7 +196,8 @@ func TestChallenge(t *testing.T) {
 	}
 }
 
-// TestToken: with tokens beside passwords, a token that is too narrow is answered with the scope that is needed.
+// TestToken: with tokens beside passwords, a token that is too narrow is answered with the scope
+// that is needed.
 func TestToken(t *testing.T) {
 	all := auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil })
 	logins, err := token.New(registrytest.NewStore(t), users(t, "ann"), all, nil)

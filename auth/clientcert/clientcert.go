@@ -1,10 +1,13 @@
 // Package clientcert authenticates callers by the certificates of their TLS connections.
 //
-// Only certificates count that the TLS server of the host has verified: it must have the CA in tls.Config.ClientCAs, and
-// VerifyClientCertIfGiven or RequireAndVerifyClientCert in ClientAuth. One that was shown and not verified is nothing at all: its caller is
-// anonymous. If a proxy ends TLS, the certificate ends there; an [auth.AuthenticatorFunc] may read the header in which the proxy passes it on.
+// Only certificates count that the TLS server of the host has verified: it must have the CA in
+// tls.Config.ClientCAs, and VerifyClientCertIfGiven or RequireAndVerifyClientCert in ClientAuth.
+// One that was shown and not verified is nothing at all: its caller is anonymous. If a proxy ends
+// TLS, the certificate ends there; an [auth.AuthenticatorFunc] may read the header in which the
+// proxy passes it on.
 //
-// Certificates are not looked up in lists of those that were revoked; let them be short-lived, or do so in tls.Config.VerifyConnection.
+// Certificates are not looked up in lists of those that were revoked; let them be short-lived, or
+// do so in tls.Config.VerifyConnection.
 package clientcert
 
 import (
@@ -37,10 +40,12 @@ const (
 type Options struct {
 	// Name is what the name of the identity is taken from. Default: CommonName.
 	Name Source
-	// Groups returns the groups of a certificate's holder, such as [OrganizationalUnits]. Default: none.
+	// Groups returns the groups of a certificate's holder, such as [OrganizationalUnits]. Default:
+	// none.
 	Groups func(cert *x509.Certificate) []string
-	// Identity is asked in place of Name and Groups, for certificates that have to be looked up. It returns auth.ErrCredentials for those that it
-	// does not know, as for one whose identity it returns without a name. Default: Name and Groups.
+	// Identity is asked in place of Name and Groups, for certificates that have to be looked up. It
+	// returns auth.ErrCredentials for those that it does not know, as for one whose identity it
+	// returns without a name. Default: Name and Groups.
 	Identity func(cert *x509.Certificate) (auth.Identity, error)
 }
 
@@ -69,17 +74,21 @@ func New(opts *Options) (*Certificates, error) {
 	return c, nil
 }
 
-// OrganizationalUnits returns the OUs of the subject, for Options.Groups: where the CA sees to it who may have which.
+// OrganizationalUnits returns the OUs of the subject, for Options.Groups: where the CA sees to it
+// who may have which.
 func OrganizationalUnits(cert *x509.Certificate) []string {
 	return slices.Clone(cert.Subject.OrganizationalUnit)
 }
 
-// Authenticate implements [auth.Authenticator]. A connection that outlives its certificate is refused from then on.
+// Authenticate implements [auth.Authenticator]. A connection that outlives its certificate is
+// refused from then on.
 //
-// What the caller says in an Authorization header goes before what the connection says, and is nothing that a certificate answers:
-// `docker login` with a wrong password must fail. In a chain the next one is asked.
+// What the caller says in an Authorization header goes before what the connection says, and is
+// nothing that a certificate answers: `docker login` with a wrong password must fail. In a chain
+// the next one is asked.
 //
-// Errors: auth.ErrCredentials, also for a verified certificate that does not name one holder; that of Options.Identity.
+// Errors: auth.ErrCredentials, also for a verified certificate that does not name one holder; that
+// of Options.Identity.
 func (c *Certificates) Authenticate(r *http.Request) (auth.Identity, error) {
 	if len(r.Header["Authorization"]) > 0 {
 		return auth.Identity{}, refused("a certificate does not answer an Authorization header")
@@ -134,5 +143,6 @@ func (c *Certificates) identity(cert *x509.Certificate) (auth.Identity, error) {
 
 func refused(reason string) error { return fmt.Errorf("%s: %w", reason, auth.ErrCredentials) }
 
-// Challenge returns "": HTTP has none for certificates. An answer to /v2/ of whom has none is therefore no 401.
+// Challenge returns "": HTTP has none for certificates. An answer to /v2/ of whom has none is
+// therefore no 401.
 func (*Certificates) Challenge(*http.Request, []auth.Access) string { return "" }

@@ -37,10 +37,12 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// The server of a program has: TLSConfig: &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: ours}
+	// The server of a program has: TLSConfig: &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven,
+	// ClientCAs: ours}
 	r := httptest.NewRequest("GET", "https://registry.example/v2/", nil)
 	cert := &x509.Certificate{
-		Subject: pkix.Name{OrganizationalUnit: []string{"build"}}, URIs: []*url.URL{{Scheme: "spiffe", Host: "example", Path: "/ci"}},
+		Subject:   pkix.Name{OrganizationalUnit: []string{"build"}},
+		URIs:      []*url.URL{{Scheme: "spiffe", Host: "example", Path: "/ci"}},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
 	r.TLS.PeerCertificates = []*x509.Certificate{cert}
@@ -63,8 +65,9 @@ func newAuthority(t testing.TB, name string) *authority {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA:     true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	require.NoError(t, err)
@@ -78,7 +81,8 @@ func (a *authority) issue(change func(*x509.Certificate)) *tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(a.t, err)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "ann"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "ann"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	if change != nil {
@@ -89,7 +93,8 @@ func (a *authority) issue(change func(*x509.Certificate)) *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key}
 }
 
-// site is a registry that listens by TLS. What it answers to a list of tags is 404 for those who are known, and 401 for others.
+// site is a registry that listens by TLS. What it answers to a list of tags is 404 for those who
+// are known, and 401 for others.
 type site struct {
 	t      testing.TB
 	server *httptest.Server
@@ -103,7 +108,8 @@ var known = auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, _ []a
 })
 
 func newSite(t testing.TB, a auth.Authenticator, kind tls.ClientAuthType, ca *authority, audit auth.AuditFunc) *site {
-	reg, err := registry.New(registrytest.NewStore(t), &registry.Options{Authenticator: a, Authorizer: known, Audit: audit})
+	reg, err := registry.New(registrytest.NewStore(t), &registry.Options{Authenticator: a, Authorizer: known,
+		Audit: audit})
 	require.NoError(t, err)
 	s := httptest.NewUnstartedServer(reg)
 	s.Config.ErrorLog = log.New(t.Output(), "", 0)
@@ -115,13 +121,18 @@ func newSite(t testing.TB, a auth.Authenticator, kind tls.ClientAuthType, ca *au
 	return &site{t, s}
 }
 
-// client has a certificate, unless that is nil, and shows it to whoever asks, whatever CA they name.
+// client has a certificate, unless that is nil, and shows it to whoever asks, whatever CA they
+// name.
 func (s *site) client(cert *tls.Certificate) *http.Client {
 	pool := x509.NewCertPool()
 	pool.AddCert(s.server.Certificate())
-	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "example.com", ClientSessionCache: tls.NewLRUClientSessionCache(9)}}
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "example.com",
+		ClientSessionCache: tls.NewLRUClientSessionCache(9)}}
 	if cert != nil {
-		tr.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
+		tr.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return cert,
+				nil
+		}
 	}
 	s.t.Cleanup(tr.CloseIdleConnections)
 	return &http.Client{Transport: tr}
@@ -155,7 +166,8 @@ func newCertificates(t testing.TB, opts *clientcert.Options) *clientcert.Certifi
 	return c
 }
 
-// TestVerified: who has a certificate of the CA is who it says, by TLS all the way; sessions that are resumed are the same.
+// TestVerified: who has a certificate of the CA is who it says, by TLS all the way; sessions that
+// are resumed are the same.
 func TestVerified(t *testing.T) {
 	ca := newAuthority(t, "ours")
 	var who []string
@@ -171,7 +183,8 @@ func TestVerified(t *testing.T) {
 	require.Equal(t, "", who[3])
 }
 
-// TestUnverified: a certificate that the server has asked for and not verified is nobody's, whoever has issued it.
+// TestUnverified: a certificate that the server has asked for and not verified is nobody's, whoever
+// has issued it.
 func TestUnverified(t *testing.T) {
 	ca, other := newAuthority(t, "ours"), newAuthority(t, "ours")
 	for _, kind := range []tls.ClientAuthType{tls.NoClientCert, tls.RequestClientCert, tls.RequireAnyClientCert} {
@@ -182,7 +195,8 @@ func TestUnverified(t *testing.T) {
 	}
 }
 
-// TestForeign: what the CA has not issued, not for now or not for clients, does not get as far as HTTP.
+// TestForeign: what the CA has not issued, not for now or not for clients, does not get as far as
+// HTTP.
 func TestForeign(t *testing.T) {
 	ca, other := newAuthority(t, "ours"), newAuthority(t, "ours")
 	for _, kind := range []tls.ClientAuthType{tls.VerifyClientCertIfGiven, tls.RequireAndVerifyClientCert} {
@@ -192,7 +206,8 @@ func TestForeign(t *testing.T) {
 			"another CA of the same name": other.issue(nil),
 			"expired":                     ca.issue(func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }),
 			"not yet":                     ca.issue(func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }),
-			"of a server":                 ca.issue(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }),
+			"of a server": ca.issue(
+				func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }),
 		} {
 			_, err := s.status(s.client(cert), "", "")
 			require.Error(t, err, name)
@@ -214,7 +229,8 @@ func TestExpiry(t *testing.T) {
 	s.want(401, c, "", "")
 }
 
-// TestPassword: an Authorization header goes before the certificate, so that a login with a wrong password fails.
+// TestPassword: an Authorization header goes before the certificate, so that a login with a wrong
+// password fails.
 func TestPassword(t *testing.T) {
 	ca := newAuthority(t, "ours")
 	people, err := static.New(map[string]static.User{"bob": {Secret: "secret"}}, nil)
@@ -224,7 +240,10 @@ func TestPassword(t *testing.T) {
 		both, err := chain.New(links...)
 		require.NoError(t, err)
 		var who string
-		s := newSite(t, both, tls.VerifyClientCertIfGiven, ca, func(_ context.Context, d auth.Decision) { who = d.Identity.Name })
+		s := newSite(t, both, tls.VerifyClientCertIfGiven, ca, func(_ context.Context,
+			d auth.Decision) {
+			who = d.Identity.Name
+		})
 		with, without := s.client(ca.issue(nil)), s.client(nil)
 		s.want(404, with, "", "")
 		require.Equal(t, "ann", who)
@@ -252,7 +271,8 @@ func TestMapping(t *testing.T) {
 	ca := newAuthority(t, "ours")
 	full := func(c *x509.Certificate) {
 		c.Subject.OrganizationalUnit = []string{"build", "release"}
-		c.DNSNames, c.EmailAddresses, c.URIs = []string{"ci.example"}, []string{"ann@example.com"}, []*url.URL{uri(t, "spiffe://example/ns/ci")}
+		c.DNSNames, c.EmailAddresses, c.URIs = []string{"ci.example"}, []string{"ann@example.com"}, []*url.URL{uri(t,
+			"spiffe://example/ns/ci")}
 	}
 	broken := errors.New("no answer")
 	for name, c := range map[string]struct {
@@ -261,17 +281,21 @@ func TestMapping(t *testing.T) {
 		who    auth.Identity
 		err    error
 	}{
-		"common name":      {nil, full, auth.Identity{Name: "ann"}, nil},
-		"DNS name":         {&clientcert.Options{Name: clientcert.DNS}, full, auth.Identity{Name: "ci.example"}, nil},
-		"email address":    {&clientcert.Options{Name: clientcert.Email}, full, auth.Identity{Name: "ann@example.com"}, nil},
-		"URI":              {&clientcert.Options{Name: clientcert.URI}, full, auth.Identity{Name: "spiffe://example/ns/ci"}, nil},
-		"groups":           {&clientcert.Options{Groups: clientcert.OrganizationalUnits}, full, auth.Identity{Name: "ann", Groups: []string{"build", "release"}}, nil},
+		"common name":   {nil, full, auth.Identity{Name: "ann"}, nil},
+		"DNS name":      {&clientcert.Options{Name: clientcert.DNS}, full, auth.Identity{Name: "ci.example"}, nil},
+		"email address": {&clientcert.Options{Name: clientcert.Email}, full, auth.Identity{Name: "ann@example.com"}, nil},
+		"URI": {&clientcert.Options{Name: clientcert.URI}, full, auth.Identity{Name: "spiffe://example/ns/ci"},
+			nil},
+		"groups": {&clientcert.Options{Groups: clientcert.OrganizationalUnits}, full,
+			auth.Identity{Name: "ann", Groups: []string{"build", "release"}}, nil},
 		"no DNS name":      {&clientcert.Options{Name: clientcert.DNS}, nil, auth.Identity{}, auth.ErrCredentials},
 		"no email address": {&clientcert.Options{Name: clientcert.Email}, nil, auth.Identity{}, auth.ErrCredentials},
 		"no URI":           {&clientcert.Options{Name: clientcert.URI}, nil, auth.Identity{}, auth.ErrCredentials},
-		"two DNS names": {&clientcert.Options{Name: clientcert.DNS}, func(c *x509.Certificate) { c.DNSNames = []string{"a.example", "b.example"} },
+		"two DNS names": {&clientcert.Options{Name: clientcert.DNS},
+			func(c *x509.Certificate) { c.DNSNames = []string{"a.example", "b.example"} },
 			auth.Identity{}, auth.ErrCredentials},
-		"no common name": {nil, func(c *x509.Certificate) { c.Subject.CommonName = "" }, auth.Identity{}, auth.ErrCredentials},
+		"no common name": {nil, func(c *x509.Certificate) { c.Subject.CommonName = "" }, auth.Identity{},
+			auth.ErrCredentials},
 		"control characters": {nil, func(c *x509.Certificate) { c.Subject.CommonName = "ann\x00.example" },
 			auth.Identity{}, auth.ErrCredentials},
 		"host's own": {&clientcert.Options{Identity: func(c *x509.Certificate) (auth.Identity, error) {
@@ -302,7 +326,8 @@ func TestMapping(t *testing.T) {
 func TestNew(t *testing.T) {
 	own := func(*x509.Certificate) (auth.Identity, error) { return auth.Identity{}, nil }
 	for _, o := range []*clientcert.Options{
-		{Name: -1}, {Name: clientcert.URI + 1}, {Identity: own, Groups: clientcert.OrganizationalUnits}, {Identity: own, Name: clientcert.DNS},
+		{Name: -1}, {Name: clientcert.URI + 1}, {Identity: own, Groups: clientcert.OrganizationalUnits},
+		{Identity: own, Name: clientcert.DNS},
 	} {
 		_, err := clientcert.New(o)
 		require.Error(t, err)

@@ -30,7 +30,8 @@ func (f *File) Before(call func(cost int)) {
 	}
 }
 
-// Remembered is how much memory callers have filled: credentials, names with addresses, addresses, and what is under way.
+// Remembered is how much memory callers have filled: credentials, names with addresses, addresses,
+// and what is under way.
 func (f *File) Remembered() (proven, logins, addresses, flights int) {
 	f.proven.mu.Lock()
 	defer f.proven.mu.Unlock()

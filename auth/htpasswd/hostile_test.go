@@ -15,17 +15,26 @@ import (
 	"github.com/registrykit/registry/auth/htpasswd"
 )
 
-// TestBruteForce: a thousand passwords are tried, one after the other or at once, of one name or of many, and few are looked at.
+// TestBruteForce: a thousand passwords are tried, one after the other or at once, of one name or of
+// many, and few are looked at.
 func TestBruteForce(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		attempt func(i int) (address, name, password string)
 		checks  int64
 	}{
-		{"one name", func(i int) (string, string, string) { return "192.0.2.66", "ann", fmt.Sprint("guess", i) }, htpasswd.DefaultFailures},
-		{"one name that is not there", func(i int) (string, string, string) { return "192.0.2.66", "eve", fmt.Sprint("guess", i) }, htpasswd.DefaultFailures},
-		{"the same wrong password", func(int) (string, string, string) { return "192.0.2.66", "ann", "guess" }, htpasswd.DefaultFailures},
-		{"one password, many names", func(i int) (string, string, string) { return "192.0.2.66", fmt.Sprint("name", i), "guess" }, htpasswd.DefaultAddressFailures},
+		{"one name", func(i int) (string, string, string) { return "192.0.2.66", "ann", fmt.Sprint("guess", i) },
+			htpasswd.DefaultFailures},
+		{"one name that is not there", func(i int) (string, string, string) {
+			return "192.0.2.66", "eve",
+				fmt.Sprint("guess", i)
+		}, htpasswd.DefaultFailures},
+		{"the same wrong password", func(int) (string, string, string) { return "192.0.2.66", "ann", "guess" },
+			htpasswd.DefaultFailures},
+		{"one password, many names", func(i int) (string, string, string) {
+			return "192.0.2.66", fmt.Sprint("name", i),
+				"guess"
+		}, htpasswd.DefaultAddressFailures},
 		{"addresses of one network", func(i int) (string, string, string) {
 			return fmt.Sprintf("[2001:db8::%x]", i), "ann", fmt.Sprint("guess", i)
 		}, htpasswd.DefaultFailures},
@@ -65,8 +74,9 @@ func TestBruteForce(t *testing.T) {
 				require.EqualValues(t, 1000-c.checks, wait, c.name)
 			}
 
-			// Who knows the password is not locked out: neither where it was right before, nor elsewhere. Where guesses came from, the right one is
-			// not looked at either; the same guess many times at once was one.
+			// Who knows the password is not locked out: neither where it was right before, nor
+			// elsewhere. Where guesses came from, the right one is not looked at either; the same
+			// guess many times at once was one.
 			s.accepted("ann", "secret")
 			require.NoError(t, s.login("198.51.100.1", "ann", "secret"))
 			if address, name, _ := c.attempt(0); wait > 0 {
@@ -79,8 +89,8 @@ func TestBruteForce(t *testing.T) {
 	}
 }
 
-// TestKnownElsewhere: that a password was right at one address does not tell another one, whose guesses are not looked at any more, that
-// it has found it.
+// TestKnownElsewhere: that a password was right at one address does not tell another one, whose
+// guesses are not looked at any more, that it has found it.
 func TestKnownElsewhere(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
 	s.accepted("ann", "secret")
@@ -129,9 +139,11 @@ func TestRightIsNoFailure(t *testing.T) {
 	require.ErrorIs(t, s.login("192.0.2.2", "user0", "wrong"), auth.ErrCredentials)
 }
 
-// TestForwarded: X-Forwarded-For counts only from a proxy that is listed; nobody gets round the limit, or locks others out, by making one up.
+// TestForwarded: X-Forwarded-For counts only from a proxy that is listed; nobody gets round the
+// limit, or locks others out, by making one up.
 func TestForwarded(t *testing.T) {
-	s := newSite(t, line(t, "ann", "secret", 4), "", &htpasswd.Options{Failures: 3, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	s := newSite(t, line(t, "ann", "secret", 4), "", &htpasswd.Options{Failures: 3,
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
 	try := func(peer, forwarded string) error {
 		r := request(peer, "ann", "wrong")
 		r.Header.Set("X-Forwarded-For", forwarded)
@@ -164,7 +176,8 @@ func TestBounded(t *testing.T) {
 		_ = s.login("192.0.2.1", fmt.Sprint("name", i), "x")
 	}
 	_, logins, addresses, flights := s.file.Remembered()
-	require.Equal(t, htpasswd.DefaultAddressFailures, logins, "who may not try does not fill the table, and so does not empty it of others")
+	require.Equal(t, htpasswd.DefaultAddressFailures, logins,
+		"who may not try does not fill the table, and so does not empty it of others")
 	require.Equal(t, 1, addresses)
 	require.Zero(t, flights)
 }
@@ -210,7 +223,8 @@ func TestPilotGone(t *testing.T) {
 		_, err := s.file.Authenticate(request("192.0.2.1", "ann", "secret").WithContext(ctx))
 		require.ErrorIs(t, err, context.Canceled)
 	})
-	require.Eventually(t, func() bool { _, _, _, flights := s.file.Remembered(); return flights == 2 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { _, _, _, flights := s.file.Remembered(); return flights == 2 }, 5*time.Second,
+		time.Millisecond)
 	for range 10 {
 		wg.Go(func() { require.NoError(t, s.login("192.0.2.1", "ann", "secret")) })
 	}

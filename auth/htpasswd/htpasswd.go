@@ -39,22 +39,24 @@ const (
 
 // Options are the options of [New]. nil is the zero Options.
 type Options struct {
-	// Groups is the path of a file that says who is in which group, in the form of Apache's AuthGroupFile: lines "GROUP: USER USER". It is
-	// looked at as the password file is. Default: there are no groups.
+	// Groups is the path of a file that says who is in which group, in the form of Apache's
+	// AuthGroupFile: lines "GROUP: USER USER". It is looked at as the password file is. Default:
+	// there are no groups.
 	Groups string
 	// Realm is what clients are told that they log in to: printable ASCII. Default: "registry".
 	Realm string
 	// TrustedProxies are the addresses of proxies whose X-Forwarded-For is believed. Default: none.
 	TrustedProxies []netip.Prefix
-	// Failures is how many logins to one name from one address may fail within ten minutes; after that, one in each such share of ten minutes.
-	// Default: DefaultFailures.
+	// Failures is how many logins to one name from one address may fail within ten minutes; after
+	// that, one in each such share of ten minutes. Default: DefaultFailures.
 	Failures int
-	// AddressFailures is the same for all names together. An address of IPv6 is counted with the other 2⁶⁴ of its network.
-	// Default: DefaultAddressFailures.
+	// AddressFailures is the same for all names together. An address of IPv6 is counted with the
+	// other 2⁶⁴ of its network. Default: DefaultAddressFailures.
 	AddressFailures int
 	// Parallel is how many passwords are checked at a time. Default: runtime.GOMAXPROCS.
 	Parallel int
-	// Error is told why a file that has changed was not taken; ctx is that of the request that noticed. nil: nobody is.
+	// Error is told why a file that has changed was not taken; ctx is that of the request that
+	// noticed. nil: nobody is.
 	Error func(ctx context.Context, err error)
 }
 
@@ -77,9 +79,11 @@ type File struct {
 
 var _ auth.Authenticator = (*File)(nil)
 
-// New returns an Authenticator for the users of the file at path. It starts nothing. opts may be nil.
+// New returns an Authenticator for the users of the file at path. It starts nothing. opts may be
+// nil.
 //
-// It fails if a file cannot be read or is broken, with the number of the line, or an option makes no sense.
+// It fails if a file cannot be read or is broken, with the number of the line, or an option makes
+// no sense.
 func New(path string, opts *Options) (*File, error) {
 	f := &File{key: make([]byte, sha256.Size), compare: bcrypt.CompareHashAndPassword, now: time.Now}
 	if opts != nil {
@@ -118,7 +122,8 @@ func New(path string, opts *Options) (*File, error) {
 		return nil, fmt.Errorf("htpasswd: %w", err)
 	}
 	if o.Groups != "" {
-		f.groups = &reload.File[map[string][]string]{Path: o.Groups, Max: maxFile, Parse: in(o.Groups, parseGroups), Fail: f.fail, Now: clock}
+		f.groups = &reload.File[map[string][]string]{Path: o.Groups, Max: maxFile, Parse: in(o.Groups, parseGroups),
+			Fail: f.fail, Now: clock}
 		if err := f.groups.Read(); err != nil {
 			return nil, fmt.Errorf("htpasswd: %w", err)
 		}
@@ -146,9 +151,11 @@ func (f *File) fail(ctx context.Context, err error) {
 // Challenge implements [auth.Authenticator]: it asks for Basic.
 func (f *File) Challenge(*http.Request, []auth.Access) string { return f.challenge }
 
-// Authenticate implements [auth.Authenticator]. The identity has the name of the user, and its groups.
+// Authenticate implements [auth.Authenticator]. The identity has the name of the user, and its
+// groups.
 //
-// Errors: auth.ErrCredentials; *auth.LimitError after too many failures, or if too many passwords wait to be checked; that of the context.
+// Errors: auth.ErrCredentials; *auth.LimitError after too many failures, or if too many passwords
+// wait to be checked; that of the context.
 func (f *File) Authenticate(r *http.Request) (auth.Identity, error) {
 	login, err := basic.Parse(r)
 	if err != nil || login == nil {
@@ -189,14 +196,16 @@ type check struct {
 	mac     mac
 }
 
-// prove checks a password that is not remembered: once for all who bring it from an address at the moment, and not if too many before were wrong.
+// prove checks a password that is not remembered: once for all who bring it from an address at the
+// moment, and not if too many before were wrong.
 func (f *File) prove(ctx context.Context, c *check) error {
 	byAddress, byLogin := limit.Key(f.mac("address", c.address)), limit.Key(f.mac("login", c.address, c.login.User))
 	return f.flights.do(ctx, c.mac, func(ctx context.Context) error {
 		if c.known && f.proven.has(c.mac) {
 			return nil
 		}
-		if wait := f.addresses.Begin(byAddress); wait > 0 { // first, so that names that are made up do not fill the other table
+		// first, so that names that are made up do not fill the other table
+		if wait := f.addresses.Begin(byAddress); wait > 0 {
 			return &auth.LimitError{RetryAfter: wait}
 		}
 		if wait := f.logins.Begin(byLogin); wait > 0 {
@@ -233,7 +242,8 @@ func (f *File) inTurn(ctx context.Context, work func() error) error {
 	return work()
 }
 
-// bcrypt compares, and makes up for what a wrong password has cost less than the highest cost of all: costs of c, c, c+1, … n-1 are one of n.
+// bcrypt compares, and makes up for what a wrong password has cost less than the highest cost of
+// all: costs of c, c, c+1, … n-1 are one of n.
 func (f *File) bcrypt(c *check) error {
 	password := []byte(c.login.Password)
 	if err := f.compare([]byte(c.hash), password); err == nil && c.known {

@@ -107,7 +107,8 @@ func TestRegistry(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// TestToken: in front of tokens a wrong password is a 401 and too many are a 429, so that docker login fails, while anonymous callers pull.
+// TestToken: in front of tokens a wrong password is a 401 and too many are a 429, so that docker
+// login fails, while anonymous callers pull.
 func TestToken(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
 	all := auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil })
@@ -131,7 +132,8 @@ func TestToken(t *testing.T) {
 	require.Equal(t, 200, get("ann", "secret"))
 }
 
-// TestOneBcrypt: credentials cost one bcrypt at each address, however often and by however many at once they are shown.
+// TestOneBcrypt: credentials cost one bcrypt at each address, however often and by however many at
+// once they are shown.
 func TestOneBcrypt(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 7), "", nil)
 	var wg sync.WaitGroup
@@ -156,7 +158,8 @@ func TestOneBcrypt(t *testing.T) {
 	require.Zero(t, flights)
 }
 
-// TestSameCost: neither time nor answer tells which names there are, whatever the cost of their lines.
+// TestSameCost: neither time nor answer tells which names there are, whatever the cost of their
+// lines.
 func TestSameCost(t *testing.T) {
 	s := newSite(t, line(t, "low", "secret", 4)+line(t, "middle", "secret", 6)+line(t, "high", "secret", 8), "", nil)
 	answers := map[string]bool{}
@@ -176,7 +179,8 @@ func TestSameCost(t *testing.T) {
 	require.EqualValues(t, 1<<10, empty.work.Load())
 }
 
-// TestPasswords: those that bcrypt would cut short or not see whole are refused, for whoever, without one.
+// TestPasswords: those that bcrypt would cut short or not see whole are refused, for whoever,
+// without one.
 func TestPasswords(t *testing.T) {
 	long := strings.Repeat("x", htpasswd.MaxPassword)
 	s := newSite(t, line(t, "ann", long, 4)+line(t, "empty", "", 4), "", nil)
@@ -187,7 +191,8 @@ func TestPasswords(t *testing.T) {
 			s.refused(name, password)
 		}
 	}
-	for _, values := range [][]string{{"Bearer x"}, {"Basic x"}, {""}, {"Basic Og=="}, {"Basic " + strings.Repeat("A", 9<<10)}, {"Basic YTpi", "Basic YTpi"}} {
+	for _, values := range [][]string{{"Bearer x"}, {"Basic x"}, {""}, {"Basic Og=="},
+		{"Basic " + strings.Repeat("A", 9<<10)}, {"Basic YTpi", "Basic YTpi"}} {
 		who, err := s.file.Authenticate(&http.Request{Header: http.Header{"Authorization": values}})
 		require.ErrorIs(t, err, auth.ErrCredentials)
 		require.Zero(t, who)
@@ -211,7 +216,8 @@ func TestNew(t *testing.T) {
 	_, err = htpasswd.New(path, nil)
 	require.ErrorContains(t, err, path+": line 2: ")
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
-	for _, o := range []*htpasswd.Options{{Failures: -1}, {AddressFailures: -1}, {Parallel: -1}, {Realm: "\n"}, {Groups: path + "x"}} {
+	for _, o := range []*htpasswd.Options{{Failures: -1}, {AddressFailures: -1}, {Parallel: -1}, {Realm: "\n"},
+		{Groups: path + "x"}} {
 		_, err = htpasswd.New(path, o)
 		require.Error(t, err)
 	}

@@ -17,7 +17,8 @@ import (
 // maxCost is the highest cost that is accepted: a check takes seconds, and cannot be broken off.
 const maxCost = 17
 
-// hashes are a version that is only another name of the one that package bcrypt implements, cost, salt and hash.
+// hashes are a version that is only another name of the one that package bcrypt implements, cost,
+// salt and hash.
 var hashes = regexp.MustCompile(`^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
 
 // users are the lines of a password file.
@@ -78,7 +79,8 @@ func checkLine(name, hash string, ok bool) error {
 	return nil
 }
 
-// parseGroups reads a file of groups, in the form of Apache's AuthGroupFile. It returns the groups by user, in the order of the file.
+// parseGroups reads a file of groups, in the form of Apache's AuthGroupFile. It returns the groups
+// by user, in the order of the file.
 func parseGroups(content []byte) (map[string][]string, error) {
 	groups := make(map[string][]string)
 	for n, line := range lines(content) {

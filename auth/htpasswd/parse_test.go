@@ -70,7 +70,8 @@ func TestGroups(t *testing.T) {
 	require.Equal(t, map[string][]string{
 		"ann": {"pushers", "readers"}, "bob": {"pushers", "two words"}, "eve": {"pushers"},
 	}, groups)
-	for _, content := range []string{"pushers", "\n: ann", "a\x00: ann", "pushers: a\x00", "pushers: a:b", "pushers: ann:"} {
+	for _, content := range []string{"pushers", "\n: ann", "a\x00: ann", "pushers: a\x00", "pushers: a:b",
+		"pushers: ann:"} {
 		_, err := htpasswd.ParseGroups(content)
 		require.ErrorContains(t, err, "line ", "%q", content)
 	}

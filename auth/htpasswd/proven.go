@@ -9,10 +9,12 @@ import (
 // maxProven is how many credentials are remembered, in each of two halves.
 const maxProven = 10_000
 
-// mac is an HMAC of credentials, of the address they came from, and of the line they were checked against.
+// mac is an HMAC of credentials, of the address they came from, and of the line they were checked
+// against.
 type mac [32]byte
 
-// proven remembers credentials that were right. When the younger half is full, the older is forgotten: what is used comes back into the younger.
+// proven remembers credentials that were right. When the younger half is full, the older is
+// forgotten: what is used comes back into the younger.
 type proven struct {
 	mu         sync.Mutex
 	young, old map[mac]struct{}
@@ -47,8 +49,8 @@ func (p *proven) put(m mac) {
 	p.young[m] = struct{}{}
 }
 
-// flights makes one of what many ask for at once. It is no singleflight.Group, as there those who wait cannot give up, or the work goes on in
-// a goroutine that outlives the request.
+// flights makes one of what many ask for at once. It is no singleflight.Group, as there those who
+// wait cannot give up, or the work goes on in a goroutine that outlives the request.
 type flights struct {
 	mu     sync.Mutex
 	flying map[mac]*flight
@@ -62,7 +64,8 @@ type flight struct {
 // errGivenUp is the error of a flight whose pilot's client has gone.
 var errGivenUp = errors.New("htpasswd: the request was given up")
 
-// do returns what work returns, called by this caller or another who is in it at the moment. If that one gives up, the work is begun anew.
+// do returns what work returns, called by this caller or another who is in it at the moment. If
+// that one gives up, the work is begun anew.
 func (f *flights) do(ctx context.Context, m mac, work func(ctx context.Context) error) error {
 	for {
 		f.mu.Lock()

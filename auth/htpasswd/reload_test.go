@@ -14,7 +14,8 @@ import (
 	"github.com/registrykit/registry/auth/htpasswd"
 )
 
-// TestReload: what changes in the file counts from the next look at it, also for credentials that are remembered; the others stay so.
+// TestReload: what changes in the file counts from the next look at it, also for credentials that
+// are remembered; the others stay so.
 func TestReload(t *testing.T) {
 	ann, bob := line(t, "ann", "secret", 4), line(t, "bob", "other", 4)
 	s := newSite(t, ann+bob, "", nil)
@@ -45,7 +46,8 @@ func TestReload(t *testing.T) {
 	require.Empty(t, s.failed())
 }
 
-// TestInPlace: a file is written in place, to the same length and within one tick of the clock of the filesystem.
+// TestInPlace: a file is written in place, to the same length and within one tick of the clock of
+// the filesystem.
 func TestInPlace(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
 	info, err := os.Stat(s.path)
@@ -149,7 +151,8 @@ func TestReloadGroups(t *testing.T) {
 	require.EqualValues(t, 1, s.checks.Load())
 }
 
-// TestChangedMeanwhile: a user who is removed, or has another password, while the old one is checked is not let in by it.
+// TestChangedMeanwhile: a user who is removed, or has another password, while the old one is
+// checked is not let in by it.
 func TestChangedMeanwhile(t *testing.T) {
 	for _, lines := range []string{"", line(t, "ann", "changed", 4), line(t, "ann", "secret", 4)} {
 		s := newSite(t, line(t, "ann", "secret", 4), "", nil)
@@ -162,7 +165,8 @@ func TestChangedMeanwhile(t *testing.T) {
 	}
 }
 
-// TestReloadRace: requests while the file changes all the time get the one answer or the other, and what was never right is never let in.
+// TestReloadRace: requests while the file changes all the time get the one answer or the other, and
+// what was never right is never let in.
 func TestReloadRace(t *testing.T) {
 	versions := []string{line(t, "ann", "one", 4), line(t, "ann", "two", 4) + line(t, "bob", "other", 4), "broken\n"}
 	s := newSite(t, versions[0], "pushers: ann\n", &htpasswd.Options{Failures: 1 << 20, AddressFailures: 1 << 20})

@@ -20,7 +20,8 @@ func thousand() map[string][]rules.Rule {
 			r.Actions = []auth.Action{auth.Pull, auth.Push, auth.Overwrite}
 			all[name] = append(all[name], r)
 		}
-		last := rules.Rule{Who: rules.Who{Everyone: true}, Repositories: []string{"**"}, Actions: []auth.Action{auth.Push}, Tags: []string{"v*"}}
+		last := rules.Rule{Who: rules.Who{Everyone: true}, Repositories: []string{"**"}, Actions: []auth.Action{auth.Push},
+			Tags: []string{"v*"}}
 		all[name] = append(all[name], last)
 	}
 	everyone := rules.Who{Everyone: true}
@@ -29,14 +30,17 @@ func thousand() map[string][]rules.Rule {
 		return rules.Rule{Who: rules.Who{Users: []string{user}}, Repositories: []string{user + "/**"}}
 	})
 	add("groups", func(i int) rules.Rule {
-		return rules.Rule{Who: rules.Who{Groups: []string{fmt.Sprintf("team%d", i)}}, Repositories: []string{fmt.Sprintf("team%d/**", i), "shared/**"}}
+		return rules.Rule{Who: rules.Who{Groups: []string{fmt.Sprintf("team%d", i)}},
+			Repositories: []string{fmt.Sprintf("team%d/**", i), "shared/**"}}
 	})
 	add("claims", func(i int) rules.Rule {
 		claim := map[string]string{"repository": fmt.Sprintf("acme/project%d", i), "ref": "refs/heads/*"}
-		return rules.Rule{Who: rules.Who{Claims: []map[string]string{claim}}, Repositories: []string{fmt.Sprintf("project%d/**", i)}}
+		return rules.Rule{Who: rules.Who{Claims: []map[string]string{claim}},
+			Repositories: []string{fmt.Sprintf("project%d/**", i)}}
 	})
 	add("claims-anywhere", func(i int) rules.Rule {
-		return rules.Rule{Who: rules.Who{Claims: []map[string]string{{"ref": fmt.Sprintf("refs/heads/*-%d", i)}}}, Repositories: []string{"**"}}
+		return rules.Rule{Who: rules.Who{Claims: []map[string]string{{"ref": fmt.Sprintf("refs/heads/*-%d", i)}}},
+			Repositories: []string{"**"}}
 	})
 	add("user", func(i int) rules.Rule {
 		return rules.Rule{Who: everyone, Repositories: []string{fmt.Sprintf("{user}/project%d/**", i)}}
@@ -51,18 +55,21 @@ func thousand() map[string][]rules.Rule {
 		return rules.Rule{Who: everyone, Repositories: []string{fmt.Sprintf("*/p%d/**", i)}}
 	})
 	add("tags", func(i int) rules.Rule {
-		return rules.Rule{Who: everyone, Repositories: []string{"**"}, Tags: []string{fmt.Sprintf("release-%d-*", i)}, Effect: rules.Deny}
+		return rules.Rule{Who: everyone, Repositories: []string{"**"}, Tags: []string{fmt.Sprintf("release-%d-*", i)},
+			Effect: rules.Deny}
 	})
 	return all
 }
 
 // asked is who asks for what of thousand.
 func asked() (auth.Identity, []auth.Access) {
-	who := auth.Identity{Name: "ann", Groups: make([]string, 100), Claims: map[string]any{"repository": "acme/shop", "ref": "refs/heads/main"}}
+	who := auth.Identity{Name: "ann", Groups: make([]string, 100),
+		Claims: map[string]any{"repository": "acme/shop", "ref": "refs/heads/main"}}
 	for i := range who.Groups {
 		who.Groups[i] = fmt.Sprintf("directory-group-%d", i)
 	}
-	return who, []auth.Access{{Type: auth.TypeRepository, Name: "ann/ann/customer/application", Action: auth.Push, Tag: "v1.2.3"}}
+	return who, []auth.Access{{Type: auth.TypeRepository, Name: "ann/ann/customer/application", Action: auth.Push,
+		Tag: "v1.2.3"}}
 }
 
 func BenchmarkThousand(b *testing.B) {
@@ -95,7 +102,8 @@ func BenchmarkFew(b *testing.B) {
 	}
 }
 
-// TestThousand: a decision over a thousand rules takes 50 µs and allocates nothing. The time is the best of many, as others use the machine as well.
+// TestThousand: a decision over a thousand rules takes 50 µs and allocates nothing. The time is the
+// best of many, as others use the machine as well.
 func TestThousand(t *testing.T) {
 	const limit = 50 * time.Microsecond
 	who, accesses := asked()

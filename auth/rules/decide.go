@@ -128,7 +128,8 @@ type question struct {
 	some bool
 }
 
-// ask makes the question of an access, for somebody whose name is user; false if no rule can be about it.
+// ask makes the question of an access, for somebody whose name is user; false if no rule can be
+// about it.
 func ask(a *auth.Access, user string, some bool) (question, bool) {
 	q := question{some: some}
 	if a.Type == auth.TypeRegistry {

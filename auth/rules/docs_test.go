@@ -40,7 +40,8 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// caller reads who it is: anonymous, `NAME`, `NAME` in `GROUP`, `NAME` with `KEY=VALUE` `KEY=VALUE`.
+// caller reads who it is: anonymous, `NAME`, `NAME` in `GROUP`, `NAME` with `KEY=VALUE`
+// `KEY=VALUE`.
 func caller(t *testing.T, cell string) auth.Identity {
 	if cell == "anonymous" {
 		return auth.Identity{}

@@ -55,8 +55,10 @@ func ExampleParse_errors() {
 // Everybody has a namespace of their own, but nobody overwrites releases.
 func ExampleNew() {
 	r, err := rules.New([]rules.Rule{
-		{Who: rules.Who{Everyone: true}, Repositories: []string{"**"}, Actions: []auth.Action{auth.Overwrite}, Tags: []string{"v*"}, Effect: rules.Deny},
-		{Name: "own", Who: rules.Who{Authenticated: true}, Repositories: []string{"users/{user}/**"}, Actions: []auth.Action{auth.All}},
+		{Who: rules.Who{Everyone: true}, Repositories: []string{"**"}, Actions: []auth.Action{auth.Overwrite},
+			Tags: []string{"v*"}, Effect: rules.Deny},
+		{Name: "own", Who: rules.Who{Authenticated: true}, Repositories: []string{"users/{user}/**"},
+			Actions: []auth.Action{auth.All}},
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -87,7 +89,10 @@ func ExampleLoad() {
 		fmt.Println(err)
 		return
 	}
-	r, err := rules.Load(path, &rules.Options{Error: func(_ context.Context, err error) { fmt.Println("the old rules stay:", err) }})
+	r, err := rules.Load(path, &rules.Options{Error: func(_ context.Context,
+		err error) {
+		fmt.Println("the old rules stay:", err)
+	}})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -100,7 +105,8 @@ func ExampleLoad() {
 // A token has no tags in it, so it is given to who may delete some.
 func ExampleRules_Scope() {
 	r, err := rules.New([]rules.Rule{
-		{Who: rules.Who{Users: []string{"janitor"}}, Repositories: []string{"**"}, Actions: []auth.Action{auth.Delete}, Tags: []string{"nightly-*"}},
+		{Who: rules.Who{Users: []string{"janitor"}}, Repositories: []string{"**"}, Actions: []auth.Action{auth.Delete},
+			Tags: []string{"nightly-*"}},
 	})
 	if err != nil {
 		fmt.Println(err)

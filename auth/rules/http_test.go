@@ -75,7 +75,8 @@ func eachWay(t *testing.T, who people, text string, test func(t *testing.T, s *s
 
 var challenged = regexp.MustCompile(`^Bearer realm="([^"]*)",service="([^"]*)"(?:,scope="([^"]*)")?`)
 
-// do sends a request as somebody, "" for nobody, and returns the status of the answer to the credentials that were asked for.
+// do sends a request as somebody, "" for nobody, and returns the status of the answer to the
+// credentials that were asked for.
 func (s *site) do(as, method, path string, body []byte, mediaType string) int {
 	s.t.Helper()
 	res := s.send(method, s.url+path, body, mediaType, "")
@@ -125,7 +126,8 @@ func (s *site) push(as, repo, ref string, img *registrytest.Content) int {
 	s.t.Helper()
 	for _, blob := range img.Blobs {
 		d := string(digest.FromBytes(blob))
-		if status := s.do(as, "POST", "/v2/"+repo+"/blobs/uploads/?digest="+d, blob, "application/octet-stream"); status != http.StatusCreated {
+		if status := s.do(as, "POST", "/v2/"+repo+"/blobs/uploads/?digest="+d, blob,
+			"application/octet-stream"); status != http.StatusCreated {
 			return status
 		}
 	}
@@ -183,7 +185,8 @@ rules:
 			refused(t, s.pull(who, "customers/acme/shop", "v1"))
 			refused(t, s.push(who, "customers/acme/shop", "v1", img))
 		}
-		for who, want := range map[string]string{"acme": `["customers/acme","customers/acme/shop"]`, "acme-2": `["customers/acme-2/shop"]`} {
+		for who, want := range map[string]string{"acme": `["customers/acme","customers/acme/shop"]`,
+			"acme-2": `["customers/acme-2/shop"]`} {
 			require.Equal(t, 200, s.do(who, "GET", "/v2/_catalog", nil, ""))
 			require.JSONEq(t, `{"repositories":`+want+`}`, s.last)
 			require.NotContains(t, s.last, "other")
@@ -192,18 +195,22 @@ rules:
 		require.JSONEq(t, `{"repositories":[]}`, s.last)
 		refused(t, s.do("", "GET", "/v2/_catalog", nil, ""))
 		// The content of another is as unknown as any: a mount becomes an upload.
-		mount := "/v2/customers/acme-2/shop/blobs/uploads/?from=customers/acme/shop&mount=" + string(digest.FromBytes(img.Blobs[0]))
+		mount := "/v2/customers/acme-2/shop/blobs/uploads/?from=customers/acme/shop&mount=" +
+			string(digest.FromBytes(img.Blobs[0]))
 		require.Equal(t, 202, s.do("acme-2", "POST", mount, nil, ""))
-		require.Equal(t, 202, s.do("acme", "DELETE", "/v2/customers/acme/shop/manifests/"+string(img.Descriptor.Digest), nil, ""))
+		require.Equal(t, 202, s.do("acme", "DELETE", "/v2/customers/acme/shop/manifests/"+string(img.Descriptor.Digest),
+			nil, ""))
 	})
 }
 
 func TestCIPushesOverHTTP(t *testing.T) {
 	runner := func(repository, ref string, protected bool) auth.Identity {
-		return auth.Identity{Claims: map[string]any{"repository": repository, "ref": ref, "protected": protected, "attempt": 3, "roles": []string{"x", "builder"}}}
+		return auth.Identity{Claims: map[string]any{"repository": repository, "ref": ref, "protected": protected,
+			"attempt": 3, "roles": []string{"x", "builder"}}}
 	}
 	eachWay(t, people{
-		"main": runner("acme/shop", "refs/heads/main", true), "fix": runner("acme/shop", "refs/heads/fix", true), "evil": runner("evil/shop", "refs/heads/main", true),
+		"main": runner("acme/shop", "refs/heads/main", true), "fix": runner("acme/shop", "refs/heads/fix", true),
+		"evil": runner("evil/shop", "refs/heads/main", true),
 		"open": runner("acme/shop", "refs/heads/main", false), "ann": {},
 	}, `
 rules:

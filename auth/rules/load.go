@@ -11,12 +11,13 @@ import (
 
 // Options are the options of [Load]. nil is the zero Options.
 type Options struct {
-	// Error is told, once for each change of the file, why its new rules do not count. The old ones do. Default: nobody is told.
+	// Error is told, once for each change of the file, why its new rules do not count. The old ones
+	// do. Default: nobody is told.
 	Error func(ctx context.Context, err error)
 }
 
-// Load makes rules of a YAML file, and makes them anew when it changes: see Files in the package comment. Explain calls a rule by file and line:
-// "rules.yaml:12: NAME". opts may be nil.
+// Load makes rules of a YAML file, and makes them anew when it changes: see Files in the package
+// comment. Explain calls a rule by file and line: "rules.yaml:12: NAME". opts may be nil.
 //
 // Errors: those of [Parse], with the file, and that it cannot be read.
 func Load(path string, opts *Options) (*Rules, error) {

@@ -19,7 +19,8 @@ import (
 
 // text is a file of one rule, which lets a user pull.
 func text(user string) string {
-	return fmt.Sprintf("rules:\n  - name: only %s\n    who: {user: %s}\n    repositories: \"**\"\n    actions: pull\n", user, user)
+	return fmt.Sprintf("rules:\n  - name: only %s\n    who: {user: %s}\n    repositories: \"**\"\n    actions: pull\n",
+		user, user)
 }
 
 // replace puts another file in the place of path.
@@ -39,13 +40,17 @@ func TestLoad(t *testing.T) {
 
 	var told []string
 	replace(t, path, text("ann"))
-	r, err := rules.Load(path, &rules.Options{Error: func(_ context.Context, err error) { told = append(told, err.Error()) }})
+	r, err := rules.Load(path, &rules.Options{Error: func(_ context.Context,
+		err error) {
+		told = append(told, err.Error())
+	}})
 	require.NoError(t, err)
 	clock := time.Now()
 	r.SetNow(func() time.Time { return clock })
 	who := func() string {
 		for _, name := range []string{"ann", "bob", "eve"} {
-			rule, err := r.Explain(t.Context(), auth.Identity{Name: name}, []auth.Access{{Type: auth.TypeRepository, Name: "a", Action: auth.Pull}})
+			rule, err := r.Explain(t.Context(), auth.Identity{Name: name},
+				[]auth.Access{{Type: auth.TypeRepository, Name: "a", Action: auth.Pull}})
 			if err == nil {
 				require.Equal(t, "rules.yaml:2: only "+name, rule)
 				return name
@@ -155,5 +160,6 @@ func TestLoadConcurrent(t *testing.T) {
 	cancel()
 	group.Wait()
 	clock = clock.Add(time.Second)
-	require.NoError(t, r.Authorize(t.Context(), auth.Identity{Name: "bob"}, []auth.Access{{Type: auth.TypeRepository, Name: "a", Action: auth.Pull}}))
+	require.NoError(t, r.Authorize(t.Context(), auth.Identity{Name: "bob"},
+		[]auth.Access{{Type: auth.TypeRepository, Name: "a", Action: auth.Pull}}))
 }

@@ -203,7 +203,8 @@ func (k kind) check(text string) error {
 	return nil
 }
 
-// closed adds the slash to the classes of what a byte is not: they take it no more than a star does.
+// closed adds the slash to the classes of what a byte is not: they take it no more than a star
+// does.
 func closed(text string) string {
 	var b strings.Builder
 	for {
@@ -231,7 +232,8 @@ func slashIn(class string) bool {
 	return false
 }
 
-// expand returns the texts that the alternatives in braces come to. The caller's name stays as it is.
+// expand returns the texts that the alternatives in braces come to. The caller's name stays as it
+// is.
 func expand(text string) ([]string, error) {
 	open, commas, depth, class := -1, []int(nil), 0, false
 	for i := 0; i < len(text); i++ {
@@ -279,7 +281,8 @@ func expand(text string) ([]string, error) {
 	return []string{text}, nil
 }
 
-// literalHead is what all that match begin with. A slash before "**" is not part of it: "a/**" matches "a".
+// literalHead is what all that match begin with. A slash before "**" is not part of it: "a/**"
+// matches "a".
 func literalHead(glob string) string {
 	i := strings.IndexAny(glob, "*?[")
 	if i < 0 {
@@ -340,7 +343,8 @@ func newSubject(name, user string) subject {
 
 func (p *pattern) match(s *subject) bool {
 	switch {
-	case p.slashes >= 0 && p.slashes != s.slashes, !strings.HasPrefix(s.name, p.prefix), !strings.HasSuffix(s.name, p.suffix):
+	case p.slashes >= 0 && p.slashes != s.slashes, !strings.HasPrefix(s.name, p.prefix),
+		!strings.HasSuffix(s.name, p.suffix):
 		return false
 	case p.user:
 		return s.user != "" && p.matchUser(s)
@@ -350,8 +354,9 @@ func (p *pattern) match(s *subject) bool {
 	return strings.Contains(s.name, p.part) && doublestar.MatchUnvalidated(p.glob, s.name)
 }
 
-// matchUser looks for the caller's name where it can be: before it and after it is what the two globs match. Each has one "?" for a byte of the name, so
-// that they see what they would in the whole.
+// matchUser looks for the caller's name where it can be: before it and after it is what the two
+// globs match. Each has one "?" for a byte of the name, so that they see what they would in the
+// whole.
 func (p *pattern) matchUser(s *subject) bool {
 	from := len(p.prefix)
 	if p.fixed {

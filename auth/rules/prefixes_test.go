@@ -21,8 +21,10 @@ func TestPrefixes(t *testing.T) {
 		{`{who: everyone, repositories: "**", actions: pull}`, []string{""}, []string{""}, []string{""}, true},
 		{`{who: everyone, repositories: "a/**", actions: pull}`, []string{"a"}, []string{"a"}, []string{"a"}, true},
 		{`{who: everyone, repositories: "{user}/**", actions: pull}`, nil, []string{"ann"}, nil, false},
-		{`{who: everyone, repositories: ["x/{user}-*/b", "y/*/{user}"], actions: pull}`, nil, []string{"x/ann", "y/"}, nil, false},
-		{`{who: {group: ops}, repositories: ["b/{c,d}/*", "b/c/x*", b/c/**], actions: push}`, nil, nil, []string{"b/c", "b/c/", "b/c/x", "b/d/"}, false},
+		{`{who: everyone, repositories: ["x/{user}-*/b", "y/*/{user}"], actions: pull}`, nil, []string{"x/ann", "y/"}, nil,
+			false},
+		{`{who: {group: ops}, repositories: ["b/{c,d}/*", "b/c/x*", b/c/**], actions: push}`, nil, nil,
+			[]string{"b/c", "b/c/", "b/c/x", "b/d/"}, false},
 		{`{who: authenticated, actions: catalog}`, nil, nil, nil, false},
 		{`{who: anonymous, actions: catalog}`, nil, nil, nil, true},
 		// What is denied everywhere is nowhere allowed below.
@@ -50,7 +52,8 @@ func TestManyGroups(t *testing.T) {
 	r, err := rules.New(list)
 	require.NoError(t, err)
 	who := auth.Identity{Name: "ann", Groups: []string{"none", "g2999", "g63"}}
-	for repo, want := range map[string]error{"r2999": nil, "r63": nil, "r64": auth.ErrDenied, "r0": auth.ErrDenied, "r2935": auth.ErrDenied} {
+	for repo, want := range map[string]error{"r2999": nil, "r63": nil, "r64": auth.ErrDenied, "r0": auth.ErrDenied,
+		"r2935": auth.ErrDenied} {
 		require.Equal(t, want, r.Authorize(t.Context(), who, access(auth.Pull, repo, "")), repo)
 	}
 	require.Equal(t, []string{"r2999", "r63"}, r.Prefixes(t.Context(), who))
@@ -62,15 +65,18 @@ func TestUserIsLiteral(t *testing.T) {
 	require.NoError(t, err)
 	repos := []string{"ann/app", "ann", "x/ann", "y-ann", "a/ann/z", "b/b", "x/b"}
 	for _, name := range []string{
-		"", "*", "**", "?", "???", "[a-z]", "[!x]nn", "{ann,bob}", "a*", "*n", "{user}", "!bob", "ann/", "/ann", "ann/app", "ann/**", "Ann", "ANN", "ann ", " ann", "ann\x00", "../ann", "..", ".",
+		"", "*", "**", "?", "???", "[a-z]", "[!x]nn", "{ann,bob}", "a*", "*n", "{user}", "!bob", "ann/", "/ann", "ann/app",
+		"ann/**", "Ann", "ANN", "ann ", " ann", "ann\x00", "../ann", "..", ".",
 		"a\\nn", "ann@example.com", "ann:", "-ann", "ann-", "a..nn", "a___b", "ａnn", "x/ann", "y-ann/..",
 	} {
 		for _, repo := range repos {
-			require.Equal(t, auth.ErrDenied, r.Authorize(t.Context(), auth.Identity{Name: name}, access(auth.Pull, repo, "")), "%q %s", name, repo)
+			require.Equal(t, auth.ErrDenied, r.Authorize(t.Context(), auth.Identity{Name: name}, access(auth.Pull, repo, "")),
+				"%q %s", name, repo)
 		}
 		require.Empty(t, r.Prefixes(t.Context(), auth.Identity{Name: name}))
 	}
 	for i, repo := range repos {
-		require.Equal(t, i < 5, r.Authorize(t.Context(), auth.Identity{Name: "ann"}, access(auth.Pull, repo, "")) == nil, repo)
+		require.Equal(t, i < 5, r.Authorize(t.Context(), auth.Identity{Name: "ann"}, access(auth.Pull, repo, "")) == nil,
+			repo)
 	}
 }

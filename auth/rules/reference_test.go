@@ -15,7 +15,8 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// naive decides by the words of the package comment, one after the other: the index of the rule, -1 if none, and whether it allows.
+// naive decides by the words of the package comment, one after the other: the index of the rule, -1
+// if none, and whether it allows.
 func naive(list []rules.Rule, who auth.Identity, a auth.Access) (int, bool) {
 	for i, r := range list {
 		if naiveWho(r.Who, who) && naiveAbout(r, who, a) {
@@ -130,18 +131,22 @@ func naiveAbout(r rules.Rule, who auth.Identity, a auth.Access) bool {
 
 var (
 	somePatterns = []string{
-		"**", "*", "a/**", "a/*", "**/app", "a/b", "a", "{user}/**", "{user}", "u/{user}/**", "*/{user}", "**/{user}/**", "x-{user}", "a/{user}-*/b", "{a,b}/**",
+		"**", "*", "a/**", "a/*", "**/app", "a/b", "a", "{user}/**", "{user}", "u/{user}/**", "*/{user}", "**/{user}/**",
+		"x-{user}", "a/{user}-*/b", "{a,b}/**",
 		"[a-b]/app", "[!a]/app", "{user}/{app,b*}", "a/**/b", "?/*", "**/{user}*", "a*", "{a/b,b}/*", "*{user}/*",
 	}
 	someNames = []string{
-		"a", "b", "a/b", "a/app", "b/app", "a/b/app", "ann", "ann/app", "u/ann/app", "u/ann", "a/ann", "x-ann", "a/ann-dev/b", "a/a/b", "a/x/y/b", "ann/ann/ann", "annann/b",
+		"a", "b", "a/b", "a/app", "b/app", "a/b/app", "ann", "ann/app", "u/ann/app", "u/ann", "a/ann", "x-ann",
+		"a/ann-dev/b", "a/a/b", "a/x/y/b", "ann/ann/ann", "annann/b",
 		"a-b", "ab", "b/b", "a/a", "a/a/a", "bob/b", "xann/ann/b",
 	}
 	someTags  = []string{"", "v1", "v0.1", "latest", "dev-1"}
 	tagGlobs  = []string{"v*", "v0*", "latest", "*", "{dev-*,v1}", "**", "[a-v]*"}
 	someUsers = []auth.Identity{
-		{}, {Name: "ann"}, {Name: "a"}, {Name: "bob", Groups: []string{"devs"}}, {Name: "Ann", Groups: []string{"ops", "devs"}}, {Name: "*"}, {Name: "a/b"}, {Name: "{a,b}"},
-		{Name: "ci", Claims: map[string]any{"ref": "refs/heads/main", "n": 3}}, {Claims: map[string]any{"ref": "refs/tags/v1"}}, {Name: "**", Groups: []string{""}}, {Name: ".."},
+		{}, {Name: "ann"}, {Name: "a"}, {Name: "bob", Groups: []string{"devs"}},
+		{Name: "Ann", Groups: []string{"ops", "devs"}}, {Name: "*"}, {Name: "a/b"}, {Name: "{a,b}"},
+		{Name: "ci", Claims: map[string]any{"ref": "refs/heads/main", "n": 3}},
+		{Claims: map[string]any{"ref": "refs/tags/v1"}}, {Name: "**", Groups: []string{""}}, {Name: ".."},
 		{Name: "[a-z]"}, {Name: "ann-dev"},
 	}
 	someActions = []auth.Action{auth.Pull, auth.Push, auth.Overwrite, auth.Delete, auth.All, rules.Catalog}
@@ -171,7 +176,8 @@ func someRule(r *rand.Rand) rules.Rule {
 	case 4:
 		rule.Who.Groups = []string{pick(r, []string{"devs", "ops"}), "none"}
 	case 5:
-		rule.Who.Claims = []map[string]string{{"ref": pick(r, []string{"refs/heads/*", "refs/**", "main"}), "n": "[1-3]"}, {"ref": "refs/tags/*"}}
+		rule.Who.Claims = []map[string]string{{"ref": pick(r, []string{"refs/heads/*", "refs/**", "main"}), "n": "[1-3]"},
+			{"ref": "refs/tags/*"}}
 	case 6:
 		rule.Who = rules.Who{Users: []string{"ann", "a"}, Groups: []string{"ops"}}
 	}
@@ -189,8 +195,9 @@ func someRule(r *rand.Rand) rules.Rule {
 	return rule
 }
 
-// TestReference: whatever the rules and whoever asks, the decision is that of an evaluator that goes by the words; nothing is allowed below no prefix, and a scope covers
-// what is allowed with whichever tag.
+// TestReference: whatever the rules and whoever asks, the decision is that of an evaluator that
+// goes by the words; nothing is allowed below no prefix, and a scope covers what is allowed with
+// whichever tag.
 func TestReference(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	allowed, denied := 0, 0
@@ -203,7 +210,8 @@ func TestReference(t *testing.T) {
 		require.NoError(t, err, "%+v", list)
 		for range 60 {
 			who := pick(r, someUsers)
-			a := auth.Access{Type: auth.TypeRepository, Name: pick(r, someNames), Action: pick(r, someActions[:5]), Tag: pick(r, someTags)}
+			a := auth.Access{Type: auth.TypeRepository, Name: pick(r, someNames), Action: pick(r, someActions[:5]),
+				Tag: pick(r, someTags)}
 			if a.Action == auth.All {
 				a.Tag = ""
 			}
@@ -250,7 +258,8 @@ func below(prefixes []string, name string) bool {
 	return false
 }
 
-// FuzzPattern: a pattern that is taken matches what doublestar says of it once the caller's name stands in it.
+// FuzzPattern: a pattern that is taken matches what doublestar says of it once the caller's name
+// stands in it.
 func FuzzPattern(f *testing.F) {
 	for _, p := range somePatterns {
 		for _, n := range someNames {
@@ -258,10 +267,12 @@ func FuzzPattern(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, pattern, user, name string) {
-		if reference.CheckName(name) != nil || strings.ContainsAny(pattern, "[!") { // a class takes a slash with doublestar, and not here
+		// a class takes a slash with doublestar, and not here
+		if reference.CheckName(name) != nil || strings.ContainsAny(pattern, "[!") {
 			return
 		}
-		r, err := rules.New([]rules.Rule{{Who: rules.Who{Everyone: true}, Repositories: []string{pattern}, Actions: []auth.Action{auth.Pull}}})
+		r, err := rules.New([]rules.Rule{{Who: rules.Who{Everyone: true}, Repositories: []string{pattern},
+			Actions: []auth.Action{auth.Pull}}})
 		if err != nil {
 			return
 		}

@@ -14,7 +14,8 @@ const (
 	Deny Effect = "deny"
 )
 
-// Catalog is the action, in [Rule].Actions, of listing the repositories. The list shows only what the caller may pull from.
+// Catalog is the action, in [Rule].Actions, of listing the repositories. The list shows only what
+// the caller may pull from.
 const Catalog auth.Action = auth.NameCatalog
 
 // Rule is one rule. The package comment says what its parts mean.
@@ -23,9 +24,11 @@ type Rule struct {
 	Name string
 	// Who is whom the rule is about: at least somebody.
 	Who Who
-	// Repositories are patterns of repository names. At least one, and not only exceptions; none at all if Catalog is the only action.
+	// Repositories are patterns of repository names. At least one, and not only exceptions; none at
+	// all if Catalog is the only action.
 	Repositories []string
-	// Actions is what the rule is about: auth.Pull, auth.Push, auth.Overwrite, auth.Delete, Catalog, auth.All. At least one.
+	// Actions is what the rule is about: auth.Pull, auth.Push, auth.Overwrite, auth.Delete,
+	// Catalog, auth.All. At least one.
 	Actions []auth.Action
 	// Tags are patterns of tags. None: the rule is about every tag, and what is not about tags.
 	Tags []string

@@ -11,7 +11,8 @@ import (
 	"github.com/registrykit/registry/auth/internal/reload"
 )
 
-// Rules is rules as an [auth.Authorizer], made by [New], [Parse] or [Load]. It is safe for concurrent use.
+// Rules is rules as an [auth.Authorizer], made by [New], [Parse] or [Load]. It is safe for
+// concurrent use.
 type Rules struct {
 	fixed *table
 	file  *reload.File[*table] // nil: they do not change
@@ -24,7 +25,8 @@ var (
 	_ auth.Scoper     = (*Rules)(nil)
 )
 
-// New makes rules ready. Of none, nobody may do anything. Explain calls a rule by its index: "rule 0: NAME".
+// New makes rules ready. Of none, nobody may do anything. Explain calls a rule by its index: "rule
+// 0: NAME".
 //
 // Errors: what is wrong with the first rule that is, and its index.
 func New(rules []Rule) (*Rules, error) {
@@ -65,22 +67,25 @@ func (r *Rules) Authorize(ctx context.Context, identity auth.Identity, accesses 
 	return nil
 }
 
-// Explain implements [auth.Explainer]. It says which rule denied the first access that is denied, "" if none is about it; or which rules allowed the accesses, such as
-// "rules.yaml:12: the team pushes".
+// Explain implements [auth.Explainer]. It says which rule denied the first access that is denied,
+// "" if none is about it; or which rules allowed the accesses, such as "rules.yaml:12: the team
+// pushes".
 //
 // Errors: auth.ErrDenied.
 func (r *Rules) Explain(ctx context.Context, identity auth.Identity, accesses []auth.Access) (string, error) {
 	return r.explain(ctx, identity, accesses, false)
 }
 
-// Scope implements [auth.Scoper]. An access without a tag is allowed if it is, or if there may be a tag for which it is.
+// Scope implements [auth.Scoper]. An access without a tag is allowed if it is, or if there may be a
+// tag for which it is.
 //
 // Errors: auth.ErrDenied.
 func (r *Rules) Scope(ctx context.Context, identity auth.Identity, accesses []auth.Access) (string, error) {
 	return r.explain(ctx, identity, accesses, true)
 }
 
-func (r *Rules) explain(ctx context.Context, identity auth.Identity, accesses []auth.Access, some bool) (string, error) {
+func (r *Rules) explain(ctx context.Context, identity auth.Identity, accesses []auth.Access, some bool) (string,
+	error) {
 	t := r.table(ctx)
 	var c caller
 	t.prepare(&c, identity)
@@ -117,7 +122,8 @@ func (r *Rules) Prefixes(ctx context.Context, identity auth.Identity) []string {
 func (r *Rules) GrantsAnonymous() bool {
 	ctx := context.Background()
 	catalog := []auth.Access{{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}}
-	return len(r.Prefixes(ctx, auth.Identity{})) > 0 || !errors.Is(r.Authorize(ctx, auth.Identity{}, catalog), auth.ErrDenied)
+	return len(r.Prefixes(ctx, auth.Identity{})) > 0 || !errors.Is(r.Authorize(ctx, auth.Identity{}, catalog),
+		auth.ErrDenied)
 }
 
 // prefixes returns what the names begin with in which the identity may do something.

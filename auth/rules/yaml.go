@@ -17,8 +17,8 @@ const MaxSize = 1 << 20
 
 // Parse makes rules of YAML in UTF-8. Explain calls a rule by its line: "line 12: NAME".
 //
-// Errors: what is wrong first, and its line. That is also what is not known, what is there twice, and what is empty; anchors, aliases and tags of YAML; a second
-// document; more than MaxSize.
+// Errors: what is wrong first, and its line. That is also what is not known, what is there twice,
+// and what is empty; anchors, aliases and tags of YAML; a second document; more than MaxSize.
 func Parse(content []byte) (*Rules, error) {
 	t, err := parse(content, "line ", "line ")
 	if err != nil {
@@ -27,7 +27,8 @@ func Parse(content []byte) (*Rules, error) {
 	return of(t), nil
 }
 
-// parse makes rules of YAML. What stands before the number of a line is told apart in rules and in errors.
+// parse makes rules of YAML. What stands before the number of a line is told apart in rules and in
+// errors.
 func parse(content []byte, inRules, inErrors string) (*table, error) {
 	p := &parser{prefix: inErrors}
 	root, err := p.load(content)
@@ -109,7 +110,8 @@ func (p *parser) syntax(err error) error {
 	return p.errorf(&yaml.Node{}, "%w", err)
 }
 
-// maxDepth is how deep what rules are made of may be nested: there is nothing deeper than a claim in a list.
+// maxDepth is how deep what rules are made of may be nested: there is nothing deeper than a claim
+// in a list.
 const maxDepth = 16
 
 // plain refuses what YAML has and rules do not need.
@@ -160,7 +162,8 @@ func contains(known []string, key *yaml.Node) bool {
 	return false
 }
 
-// text returns a scalar as it is written. YAML's own idea of what kind of value it is does not matter, but for null.
+// text returns a scalar as it is written. YAML's own idea of what kind of value it is does not
+// matter, but for null.
 func (p *parser) text(n *yaml.Node) (string, error) {
 	switch {
 	case n.Kind != yaml.ScalarNode:
@@ -266,7 +269,8 @@ func (p *parser) word(n *yaml.Node, w *Who) error {
 	return nil
 }
 
-// named reads one of {user: …}, {group: …} and {claim: …}. It is not more than one, lest anybody take any for all.
+// named reads one of {user: …}, {group: …} and {claim: …}. It is not more than one, lest anybody
+// take any for all.
 func (p *parser) named(n *yaml.Node, w *Who, lines map[string][]int) error {
 	fields, err := p.mapping(n, "user", "group", "claim")
 	if err != nil {

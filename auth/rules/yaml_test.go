@@ -49,7 +49,8 @@ func TestParse(t *testing.T) {
 		{auth.Identity{Name: "7"}, "repository:b:push", "", false},
 		{auth.Identity{Name: "x", Groups: []string{"a", "ops"}}, "repository:b:push", "line 9", true},
 		{auth.Identity{Name: "x", Claims: ci}, "repository:b:push", "line 9", true},
-		{auth.Identity{Name: "x", Claims: map[string]any{"repository": "acme/shop", "level": 3}}, "repository:b:push", "", false},
+		{auth.Identity{Name: "x", Claims: map[string]any{"repository": "acme/shop", "level": 3}}, "repository:b:push", "",
+			false},
 		{auth.Identity{}, "repository:b:pull", "line 13", true},
 		{auth.Identity{}, "registry:catalog:*", "line 13", true},
 		{auth.Identity{}, "registry:other:*", "", false},
@@ -63,12 +64,14 @@ func TestParse(t *testing.T) {
 		require.Equal(t, c.rule, rule, "%v %v", c.who, c.access)
 	}
 	both := []auth.Access{
-		{Type: auth.TypeRepository, Name: "b", Action: auth.Push}, {Type: auth.TypeRepository, Name: "b", Action: auth.Push, Tag: "v1"},
+		{Type: auth.TypeRepository, Name: "b", Action: auth.Push},
+		{Type: auth.TypeRepository, Name: "b", Action: auth.Push, Tag: "v1"},
 	}
 	rule, err := r.Explain(t.Context(), auth.Identity{Name: "ann"}, both)
 	require.NoError(t, err)
 	require.Equal(t, "line 9", rule)
-	rule, err = r.Explain(t.Context(), auth.Identity{Name: "ann"}, append(both, auth.Access{Type: auth.TypeRepository, Name: "apps/a", Action: auth.Delete}))
+	rule, err = r.Explain(t.Context(), auth.Identity{Name: "ann"},
+		append(both, auth.Access{Type: auth.TypeRepository, Name: "apps/a", Action: auth.Delete}))
 	require.ErrorIs(t, err, auth.ErrDenied)
 	require.Equal(t, "line 3: nobody touches releases", rule)
 
@@ -101,36 +104,61 @@ func TestParseErrors(t *testing.T) {
 		line int
 		want string
 	}{
-		{"", 1, "empty"}, {"# nothing\n", 1, "empty"}, {"rules:\n", 1, "no list"}, {"rules: {}\n", 1, "no list"}, {"- x\n", 1, "fields"}, {"x: []\n", 1, `"x" is none of`},
-		{"rules: []\nrules: []\n", 2, "twice"}, {"rules: []\n---\nrules: []\n", 2, "second document"}, {"rules: []\n\xff", 2, "UTF-8"}, {"rules:\n\n- \x00", 3, "UTF-8"},
+		{"", 1, "empty"}, {"# nothing\n", 1, "empty"}, {"rules:\n", 1, "no list"}, {"rules: {}\n", 1, "no list"},
+		{"- x\n", 1, "fields"}, {"x: []\n", 1, `"x" is none of`},
+		{"rules: []\nrules: []\n", 2, "twice"}, {"rules: []\n---\nrules: []\n", 2, "second document"},
+		{"rules: []\n\xff", 2, "UTF-8"}, {"rules:\n\n- \x00", 3, "UTF-8"},
 		{"rules:\n- x\n", 2, "fields"}, {"rules:\n- {}\n", 2, "without who"}, {"rules:\n-\n", 2, "fields"},
-		{"\n\nrules:\n  - who: x\n   actions: y\n", 5, "did not find"}, {"rules:\n- who: [x\n\n", 4, "did not find"}, {"rules:\n\t- x\n", 2, "cannot start"},
+		{"\n\nrules:\n  - who: x\n   actions: y\n", 5, "did not find"}, {"rules:\n- who: [x\n\n", 4, "did not find"},
+		{"rules:\n\t- x\n", 2, "cannot start"},
 		{rule("what: x"), 8, `"what" is none of`}, {rule("name: y"), 8, "twice"}, {rule("name:\n  - a"), 8, "twice"},
 		{"rules:\n- name: [x]\n  who: everyone\n", 2, "text"},
-		{rule("who: nobody"), 3, `"nobody" is none of`}, {rule("who: []"), 3, "nobody"}, {rule("who:"), 3, "empty"}, {rule("who: {}"), 3, "one of user"}, {rule("who: [[everyone]]"), 3, "text"},
-		{rule("who: {user: ann, group: devs}"), 3, "any is meant"}, {rule("who: {role: x}"), 3, `"role" is none of`}, {rule("who: {user: }"), 3, "empty"},
-		{rule("who: {user: []}"), 3, "empty"}, {rule("who: {user: ''}"), 3, "empty"}, {rule("who:\n  - everyone\n  - user:\n    - ann\n    - 'b*'"), 7, "no patterns"},
-		{rule("who: {user: '!ann'}"), 3, "no exceptions"}, {rule("who: {group: 'a*'}"), 3, "no patterns"}, {rule("who: {claim: {}}"), 3, "none"}, {rule("who: {claim: x}"), 3, "fields"},
-		{rule("who: {claim: {a: }}"), 3, "empty"}, {rule("who: {claim: {a: [b]}}"), 3, "text"}, {rule("who: {claim: {a: '[b'}}"), 3, "class"}, {rule("who: {claim: {a: b, a: c}}"), 3, "twice"},
-		{rule("who: {claim: {'': b}}"), 3, "empty"}, {rule("who: {claim: {a: '{user}'}}"), 3, "for repositories"}, {rule("who: {claim: {a: 'repo:**'}}"), 3, "whole components"},
-		{rule("repositories: []"), 4, "empty"}, {rule("repositories:"), 4, "empty"}, {rule("repositories: ''"), 4, "empty"}, {rule("repositories: {a: b}"), 4, "text"},
-		{rule("repositories:\n  - a\n  - b[\n"), 6, "class"}, {rule("repositories: 'a/'"), 4, "component is empty"}, {rule("repositories: /a"), 4, "component is empty"},
-		{rule("repositories: a//b"), 4, "component is empty"}, {rule("repositories: A/b"), 4, "'A' cannot be"}, {rule("repositories: 'a:v*'"), 4, "':' cannot be"},
-		{rule("repositories: 'team**'"), 4, "whole components"}, {rule("repositories: '{group}/**'"), 4, "stands for nothing"},
+		{rule("who: nobody"), 3, `"nobody" is none of`}, {rule("who: []"), 3, "nobody"}, {rule("who:"), 3, "empty"},
+		{rule("who: {}"), 3, "one of user"}, {rule("who: [[everyone]]"), 3, "text"},
+		{rule("who: {user: ann, group: devs}"), 3, "any is meant"}, {rule("who: {role: x}"), 3, `"role" is none of`},
+		{rule("who: {user: }"), 3, "empty"},
+		{rule("who: {user: []}"), 3, "empty"}, {rule("who: {user: ''}"), 3, "empty"},
+		{rule("who:\n  - everyone\n  - user:\n    - ann\n    - 'b*'"), 7, "no patterns"},
+		{rule("who: {user: '!ann'}"), 3, "no exceptions"}, {rule("who: {group: 'a*'}"), 3, "no patterns"},
+		{rule("who: {claim: {}}"), 3, "none"}, {rule("who: {claim: x}"), 3, "fields"},
+		{rule("who: {claim: {a: }}"), 3, "empty"}, {rule("who: {claim: {a: [b]}}"), 3, "text"},
+		{rule("who: {claim: {a: '[b'}}"), 3, "class"}, {rule("who: {claim: {a: b, a: c}}"), 3, "twice"},
+		{rule("who: {claim: {'': b}}"), 3, "empty"}, {rule("who: {claim: {a: '{user}'}}"), 3, "for repositories"},
+		{rule("who: {claim: {a: 'repo:**'}}"), 3, "whole components"},
+		{rule("repositories: []"), 4, "empty"}, {rule("repositories:"), 4, "empty"}, {rule("repositories: ''"), 4, "empty"},
+		{rule("repositories: {a: b}"), 4, "text"},
+		{rule("repositories:\n  - a\n  - b[\n"), 6, "class"}, {rule("repositories: 'a/'"), 4, "component is empty"},
+		{rule("repositories: /a"), 4, "component is empty"},
+		{rule("repositories: a//b"), 4, "component is empty"}, {rule("repositories: A/b"), 4, "'A' cannot be"},
+		{rule("repositories: 'a:v*'"), 4, "':' cannot be"},
+		{rule("repositories: 'team**'"), 4, "whole components"}, {rule("repositories: '{group}/**'"), 4,
+			"stands for nothing"},
 		{rule("repositories: '{a,{user}}/**'"), 4, "within other braces"},
-		{rule("repositories: '{user}/{user}'"), 4, "more than once"}, {rule("repositories: '[{user}]'"), 4, "malformed"}, {rule("repositories: '{a,b'"), 4, "without an end"},
-		{rule("repositories: 'a}'"), 4, "without a beginning"}, {rule("repositories: 'a\\*'"), 4, "backslash"}, {rule("repositories: '[]'"), 4, "malformed"},
+		{rule("repositories: '{user}/{user}'"), 4, "more than once"}, {rule("repositories: '[{user}]'"), 4, "malformed"},
+		{rule("repositories: '{a,b'"), 4, "without an end"},
+		{rule("repositories: 'a}'"), 4, "without a beginning"}, {rule("repositories: 'a\\*'"), 4, "backslash"},
+		{rule("repositories: '[]'"), 4, "malformed"},
 		{rule("repositories: '[.-0]'"), 4, "with a slash"}, {rule("repositories: 'a[/]b'"), 4, "with a slash"},
-		{rule("repositories: '" + strings.Repeat("{a,b}", 7) + "'"), 4, "alternatives"}, {rule("repositories: '" + strings.Repeat("{a,b}", 100) + "'"), 4, "alternatives"},
-		{rule("repositories: " + strings.Repeat("a", 513)), 4, "longer"}, {rule("repositories: '!a'"), 4, "exceptions"}, {rule("repositories: '!'"), 4, "empty"},
-		{rule("actions: []"), 5, "empty"}, {rule("actions:"), 5, "empty"}, {rule("actions: read"), 5, `"read" is none`}, {rule("actions:\n  - pull\n  - Push"), 7, `"Push" is none`},
-		{rule("actions: catalog"), 4, "what the caller may pull"}, {"rules:\n- who: everyone\n  actions: catalog\n  tags: v1\n", 4, "has none"},
-		{"rules:\n- who: everyone\n  actions: pull\n", 2, "repositories: none"}, {"rules:\n- who: everyone\n  repositories: a\n", 2, "actions: none"},
-		{rule("tags: []"), 6, "empty"}, {rule("tags: '!v*'"), 6, "exceptions"}, {rule("tags: '{user}'"), 6, "for repositories"}, {rule("tags: a/b"), 6, "'/' cannot be"},
-		{rule("tags: 'v['"), 6, "class"}, {rule("effect: permit"), 7, "neither"}, {rule("effect: ''"), 7, "empty"}, {rule("effect: [deny]"), 7, "text"},
-		{rule("tags: *"), 6, "did not find"}, {rule("tags: *v"), 6, "unknown anchor"}, {rule("tags: !v0*"), 6, "tag of YAML"}, {rule("tags: &a v1"), 6, "anchor"},
-		{"a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nrules: *c\n", 1, "anchor"}, {"rules:\n- <<: {who: everyone}\n", 2, `"<<" is none of`},
-		{"rules: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), 1, "nested"}, {"rules: " + strings.Repeat("[", 50000), 1, "depth"},
+		{rule("repositories: '" + strings.Repeat("{a,b}", 7) + "'"), 4, "alternatives"},
+		{rule("repositories: '" + strings.Repeat("{a,b}", 100) + "'"), 4, "alternatives"},
+		{rule("repositories: " + strings.Repeat("a", 513)), 4, "longer"}, {rule("repositories: '!a'"), 4, "exceptions"},
+		{rule("repositories: '!'"), 4, "empty"},
+		{rule("actions: []"), 5, "empty"}, {rule("actions:"), 5, "empty"}, {rule("actions: read"), 5, `"read" is none`},
+		{rule("actions:\n  - pull\n  - Push"), 7, `"Push" is none`},
+		{rule("actions: catalog"), 4, "what the caller may pull"},
+		{"rules:\n- who: everyone\n  actions: catalog\n  tags: v1\n", 4, "has none"},
+		{"rules:\n- who: everyone\n  actions: pull\n", 2, "repositories: none"},
+		{"rules:\n- who: everyone\n  repositories: a\n", 2, "actions: none"},
+		{rule("tags: []"), 6, "empty"}, {rule("tags: '!v*'"), 6, "exceptions"},
+		{rule("tags: '{user}'"), 6, "for repositories"}, {rule("tags: a/b"), 6, "'/' cannot be"},
+		{rule("tags: 'v['"), 6, "class"}, {rule("effect: permit"), 7, "neither"}, {rule("effect: ''"), 7, "empty"},
+		{rule("effect: [deny]"), 7, "text"},
+		{rule("tags: *"), 6, "did not find"}, {rule("tags: *v"), 6, "unknown anchor"},
+		{rule("tags: !v0*"), 6, "tag of YAML"}, {rule("tags: &a v1"), 6, "anchor"},
+		{"a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nrules: *c\n", 1, "anchor"},
+		{"rules:\n- <<: {who: everyone}\n", 2, `"<<" is none of`},
+		{"rules: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), 1, "nested"},
+		{"rules: " + strings.Repeat("[", 50000), 1, "depth"},
 		{strings.Repeat("#\n", rules.MaxSize/2+1), rules.MaxSize/2 + 1, "more than 1048576 bytes"},
 	} {
 		_, err := rules.Parse([]byte(c.text))
@@ -189,7 +217,8 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, who := range []auth.Identity{{}, {Name: "ann", Groups: []string{"ops"}}} {
 			for _, a := range []auth.Action{auth.Pull, auth.Delete} {
-				err := r.Authorize(context.Background(), who, []auth.Access{{Type: auth.TypeRepository, Name: "ann/a", Action: a, Tag: "v1"}})
+				err := r.Authorize(context.Background(), who,
+					[]auth.Access{{Type: auth.TypeRepository, Name: "ann/a", Action: a, Tag: "v1"}})
 				if err == nil && !below(r.Prefixes(context.Background(), who), "ann/a") {
 					t.Fatal("allowed below no prefix")
 				}

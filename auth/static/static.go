@@ -1,7 +1,9 @@
-// Package static authenticates users whom a program names: a few machines, or the one user of a test. They log in by Basic.
+// Package static authenticates users whom a program names: a few machines, or the one user of a
+// test. They log in by Basic.
 //
-// Secrets are compared by a fast hash and guesses are not slowed. They must be long and random, as crypto/rand.Text makes them; what people think up
-// belongs in [github.com/registrykit/registry/auth/htpasswd].
+// Secrets are compared by a fast hash and guesses are not slowed. They must be long and random, as
+// crypto/rand.Text makes them; what people think up belongs in
+// [github.com/registrykit/registry/auth/htpasswd].
 package static
 
 import (
@@ -50,9 +52,11 @@ type record struct {
 
 var _ auth.Authenticator = (*Users)(nil)
 
-// New returns an Authenticator for users, by their names. A request is compared with each of them: it is for some hundreds at most. opts may be nil.
+// New returns an Authenticator for users, by their names. A request is compared with each of them:
+// it is for some hundreds at most. opts may be nil.
 //
-// It fails if a name is not one that Basic can carry, a secret is empty, or an option makes no sense.
+// It fails if a name is not one that Basic can carry, a secret is empty, or an option makes no
+// sense.
 func New(users map[string]User, opts *Options) (*Users, error) {
 	var o Options
 	if opts != nil {
@@ -80,8 +84,8 @@ func New(users map[string]User, opts *Options) (*Users, error) {
 	return u, nil
 }
 
-// Authenticate implements [auth.Authenticator]. How long it takes depends on how many users there are, and neither on who is asked for nor on what
-// is wrong.
+// Authenticate implements [auth.Authenticator]. How long it takes depends on how many users there
+// are, and neither on who is asked for nor on what is wrong.
 //
 // Errors: auth.ErrCredentials.
 func (u *Users) Authenticate(r *http.Request) (auth.Identity, error) {
@@ -92,7 +96,8 @@ func (u *Users) Authenticate(r *http.Request) (auth.Identity, error) {
 	name, secret := u.mac(login.User), u.mac(login.Password)
 	found := -1
 	for i := range u.list {
-		same := subtle.ConstantTimeCompare(u.list[i].name[:], name[:]) & subtle.ConstantTimeCompare(u.list[i].secret[:], secret[:])
+		same := subtle.ConstantTimeCompare(u.list[i].name[:], name[:]) & subtle.ConstantTimeCompare(u.list[i].secret[:],
+			secret[:])
 		found = subtle.ConstantTimeSelect(same, i, found)
 	}
 	if found < 0 {

@@ -56,7 +56,8 @@ var pushers = auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, acc
 
 // TestRegistry goes all the way, by HTTP.
 func TestRegistry(t *testing.T) {
-	users, err := static.New(map[string]static.User{"ci": {Secret: "word", Groups: []string{"pushers"}}, "deploy": {Secret: "other"}}, nil)
+	users, err := static.New(map[string]static.User{"ci": {Secret: "word", Groups: []string{"pushers"}},
+		"deploy": {Secret: "other"}}, nil)
 	require.NoError(t, err)
 	s := registrytest.NewServer(t, &registry.Options{Authenticator: users, Authorizer: pushers})
 	for _, c := range []struct {
@@ -147,7 +148,8 @@ func TestHostile(t *testing.T) {
 	require.NoError(t, err)
 	good := "Basic Y2k6d29yZA=="
 	for _, values := range [][]string{
-		{"Bearer x"}, {good, good}, {"Basic x"}, {"Basic " + strings.Repeat("A", 9<<10)}, {""}, {"Basic Y2k="}, {"Basic Y2k6AA=="}, {"Basic OndvcmQ="},
+		{"Bearer x"}, {good, good}, {"Basic x"}, {"Basic " + strings.Repeat("A", 9<<10)}, {""}, {"Basic Y2k="},
+		{"Basic Y2k6AA=="}, {"Basic OndvcmQ="},
 	} {
 		r := &http.Request{Header: http.Header{"Authorization": values}}
 		who, err := users.Authenticate(r)
@@ -157,7 +159,8 @@ func TestHostile(t *testing.T) {
 	who, err := users.Authenticate(&http.Request{Header: http.Header{"Authorization": {good}}})
 	require.NoError(t, err)
 	require.Equal(t, "ci", who.Name)
-	who, err = users.Authenticate(&http.Request{Header: http.Header{"Cookie": {"a=" + good}, "Proxy-Authorization": {good}}})
+	who, err = users.Authenticate(&http.Request{Header: http.Header{"Cookie": {"a=" + good},
+		"Proxy-Authorization": {good}}})
 	require.NoError(t, err)
 	require.True(t, who.Anonymous())
 }

@@ -58,7 +58,8 @@ func head(b *testing.B, h http.Handler, authorization string) {
 	b.ReportMetric(float64(processor(b)-start)/float64(b.N), "cpu-ns/op")
 }
 
-// processor is the processor time of this process: on a machine that has other work, the only figure that means something.
+// processor is the processor time of this process: on a machine that has other work, the only
+// figure that means something.
 func processor(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -67,7 +68,8 @@ func processor(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkHead is what authentication and authorisation add to a HEAD: compare open with the others.
+// BenchmarkHead is what authentication and authorisation add to a HEAD: compare open with the
+// others.
 func BenchmarkHead(b *testing.B) {
 	store := registrytest.NewStore(b)
 	require.NoError(b, registrytest.RandomImage(1, 1, 10).Push(b.Context(), store, "a", "v1"))
@@ -88,7 +90,8 @@ func BenchmarkHead(b *testing.B) {
 	require.NoError(b, os.WriteFile(path, append([]byte("ann:"), hash...), 0o600))
 	file, err := htpasswd.New(path, nil)
 	require.NoError(b, err)
-	passwords, err := registry.New(store, &registry.Options{Authenticator: file, Authorizer: allow("ann repository:a:pull")})
+	passwords, err := registry.New(store, &registry.Options{Authenticator: file,
+		Authorizer: allow("ann repository:a:pull")})
 	require.NoError(b, err)
 	b.Run("basic", func(b *testing.B) { head(b, passwords, basic("ann", "secret")) })
 	b.Run("bearer", func(b *testing.B) { head(b, reg, "Bearer "+tok) })

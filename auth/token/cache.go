@@ -19,7 +19,8 @@ type verified struct {
 	expires  time.Time
 }
 
-// cache remembers tokens by their hash. When the younger half is full, the older is forgotten: what is used comes back into the younger.
+// cache remembers tokens by their hash. When the younger half is full, the older is forgotten: what
+// is used comes back into the younger.
 type cache struct {
 	mu         sync.Mutex
 	young, old map[[sha256.Size]byte]*verified

@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestCacheBounded: who fetches and uses token after token does not fill the memory, and what is used all the time is not forgotten.
+// TestCacheBounded: who fetches and uses token after token does not fill the memory, and what is
+// used all the time is not forgotten.
 func TestCacheBounded(t *testing.T) {
 	var c cache
 	key := func(i int) (k [sha256.Size]byte) {

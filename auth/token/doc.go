@@ -1,15 +1,17 @@
-// Package token is Docker's token protocol: clients that are asked for a Bearer token fetch one, with a password or without, from an
-// endpoint, and then bring it along. It is how a registry lets anonymous callers pull and others log in: docker learns that there is a login
-// only from a 401 of /v2/, and with Basic it never asks for anything without a password.
+// Package token is Docker's token protocol: clients that are asked for a Bearer token fetch one,
+// with a password or without, from an endpoint, and then bring it along. It is how a registry lets
+// anonymous callers pull and others log in: docker learns that there is a login only from a 401 of
+// /v2/, and with Basic it never asks for anything without a password.
 //
-// [New] is the whole of it, in front of any [auth.Authenticator] and any [auth.Authorizer]. What it returns is the endpoint and the two
-// for [github.com/registrykit/registry.Options]:
+// [New] is the whole of it, in front of any [auth.Authenticator] and any [auth.Authorizer]. What it
+// returns is the endpoint and the two for [github.com/registrykit/registry.Options]:
 //
 //	logins, err := token.New(store, users, rules, nil)
 //	reg, err := registry.New(store, &registry.Options{Authenticator: logins, Authorizer: logins})
 //	mux.Handle("/v2/", logins.Handler(reg))
 //
-// If nobody may do anything without credentials, [Logins.Challenge] asks for those directly, and tokens are not needed.
+// If nobody may do anything without credentials, [Logins.Challenge] asks for those directly, and
+// tokens are not needed.
 //
 // # What a token is
 //
@@ -20,11 +22,13 @@
 // would not fit, the token has hashes of them; some clients ask for every repository that they have
 // touched. A token is for the last 512 repositories of a request.
 //
-// Scopes only narrow. A request that comes with a token needs a scope of the token *and* the Authorizer's word at that moment, with the tag in
-// question: scopes do not know tags, so a token for pushes cannot reach a tag that a rule protects, and what a rule forbids
-// is forbidden at once, not when the token has expired. Who the bearer is, with groups and claims, is what it was at the login: who is removed, has a new
-// password or leaves a group keeps what the rules give to the name and groups until the token expires. Docker has no word for overwriting; the scope push covers it as far as the
-// Authorizer allows it.
+// Scopes only narrow. A request that comes with a token needs a scope of the token *and* the
+// Authorizer's word at that moment, with the tag in question: scopes do not know tags, so a token
+// for pushes cannot reach a tag that a rule protects, and what a rule forbids is forbidden at once,
+// not when the token has expired. Who the bearer is, with groups and claims, is what it was at the
+// login: who is removed, has a new password or leaves a group keeps what the rules give to the name
+// and groups until the token expires. Docker has no word for overwriting; the scope push covers it
+// as far as the Authorizer allows it.
 //
 // # Safety
 //

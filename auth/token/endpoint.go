@@ -33,9 +33,10 @@ func (l *Logins) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// ServeHTTP is the endpoint, wherever it is mounted: GET with the parameters service and scope. It gives a token for the allowed part of what was
-// asked, which may be nothing. Credentials that are wrong are a 401, so that a login with them fails, and so are those that the Authenticator did
-// not look at.
+// ServeHTTP is the endpoint, wherever it is mounted: GET with the parameters service and scope. It
+// gives a token for the allowed part of what was asked, which may be nothing. Credentials that are
+// wrong are a 401, so that a login with them fails, and so are those that the Authenticator did not
+// look at.
 //
 // POST, by which OAuth 2 would ask, is a 404: that is what clients take for "use GET".
 func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -96,7 +97,8 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // issue authenticates the caller and makes a token.
 //
-// Errors: auth.ErrCredentials, *auth.LimitError, errTooLong; those of the Authenticator, the Authorizer and the secrets.
+// Errors: auth.ErrCredentials, *auth.LimitError, errTooLong; those of the Authenticator, the
+// Authorizer and the secrets.
 func (l *Logins) issue(r *http.Request, scopes []scope) (*answer, error) {
 	identity, err := l.users.Authenticate(r)
 	if err == nil && identity.Anonymous() && len(r.Header["Authorization"]) > 0 {

@@ -10,10 +10,12 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// FuzzScopes: whatever a client asks for, what is looked at is bounded, valid, and something that was asked for.
+// FuzzScopes: whatever a client asks for, what is looked at is bounded, valid, and something that
+// was asked for.
 func FuzzScopes(f *testing.F) {
 	for _, s := range []string{
-		"repository:a/b:pull,push", "repository:host:5000/a:*", "repository(plugin):a:pull", "registry:catalog:*", "a:b:c d:e:f", "::", ":a:", "(:):", "",
+		"repository:a/b:pull,push", "repository:host:5000/a:*", "repository(plugin):a:pull", "registry:catalog:*",
+		"a:b:c d:e:f", "::", ":a:", "(:):", "",
 		"repository:a:pull,pull,,push,overwrite,delete",
 	} {
 		f.Add(s)
@@ -30,7 +32,8 @@ func FuzzScopes(f *testing.F) {
 			for _, a := range scope.accesses() {
 				switch {
 				case a.Type == auth.TypeRepository && reference.CheckName(a.Name) != nil,
-					a.Type != auth.TypeRepository && a != auth.Access{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All},
+					a.Type != auth.TypeRepository && a != auth.Access{Type: auth.TypeRegistry, Name: auth.NameCatalog,
+						Action: auth.All},
 					!strings.Contains(s, ":"+a.Name+":"),
 					!slices.Contains(scope.actions, string(a.Action)) && !slices.Contains(scope.actions, "*"):
 					t.Fatal(a)

@@ -42,8 +42,8 @@ func (u users) Authenticate(r *http.Request) (auth.Identity, error) {
 
 func (users) Challenge(*http.Request, []auth.Access) string { return `Basic realm="test"` }
 
-// rules are what callers may do: "ann repository:a:push"; a tag follows a further colon, and then the access is for that tag only, and for none.
-// They can be changed.
+// rules are what callers may do: "ann repository:a:push"; a tag follows a further colon, and then
+// the access is for that tag only, and for none. They can be changed.
 type rules struct {
 	mu      sync.Mutex
 	allowed []string
@@ -88,7 +88,8 @@ func newSite(t *testing.T, u auth.Authenticator, r auth.Authorizer, opts *token.
 	return newReplica(t, registrytest.NewStore(t), u, r, opts)
 }
 
-func newReplica(t *testing.T, store *storage.Store, u auth.Authenticator, r auth.Authorizer, opts *token.Options) *site {
+func newReplica(t *testing.T, store *storage.Store, u auth.Authenticator, r auth.Authorizer,
+	opts *token.Options) *site {
 	t.Helper()
 	logins, err := token.New(store, u, r, opts)
 	require.NoError(t, err)
@@ -111,7 +112,8 @@ type response struct {
 // do sends a request with an Authorization header, unless that is "".
 func (s *site) do(method, path, authorization string) *response {
 	s.t.Helper()
-	return s.send(method, path, "", http.Header{"Authorization": slices.DeleteFunc([]string{authorization}, func(a string) bool { return a == "" })})
+	return s.send(method, path, "", http.Header{"Authorization": slices.DeleteFunc([]string{authorization},
+		func(a string) bool { return a == "" })})
 }
 
 func (s *site) send(method, path, body string, header http.Header) *response {
@@ -137,7 +139,8 @@ func basic(name, password string) string {
 // token fetches a token, as the one who authorization says, for scopes.
 func (s *site) token(authorization string, scopes ...string) string {
 	s.t.Helper()
-	res := s.do("GET", token.DefaultPath+"?"+url.Values{"service": {token.DefaultService}, "scope": scopes}.Encode(), authorization)
+	res := s.do("GET", token.DefaultPath+"?"+url.Values{"service": {token.DefaultService}, "scope": scopes}.Encode(),
+		authorization)
 	require.Equal(s.t, 200, res.StatusCode, res.body)
 	var a struct {
 		Token       string

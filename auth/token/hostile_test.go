@@ -32,7 +32,8 @@ import (
 
 var all = auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil })
 
-// keyOf is the key that a site signs with, made as the documentation of nobody says: only a test of this repository knows how.
+// keyOf is the key that a site signs with, made as the documentation of nobody says: only a test of
+// this repository knows how.
 func keyOf(t *testing.T, s *site) ed25519.PrivateKey {
 	secret, err := s.store.SharedSecret(t.Context(), "token")
 	require.NoError(t, err)
@@ -40,7 +41,8 @@ func keyOf(t *testing.T, s *site) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed[:])
 }
 
-// TestHostileTokens: whatever is not a token of this registry, as it was made, for now, is refused with 401, and says nothing about why.
+// TestHostileTokens: whatever is not a token of this registry, as it was made, for now, is refused
+// with 401, and says nothing about why.
 func TestHostileTokens(t *testing.T) {
 	s := newSite(t, ann, all, nil)
 	good := s.token(basic("ann", "secret"), "repository:a:pull")
@@ -58,7 +60,8 @@ func TestHostileTokens(t *testing.T) {
 
 	make := func(method jwt.SigningMethod, key any, headers map[string]any, change func(jwt.MapClaims)) string {
 		c := jwt.MapClaims{
-			"iss": "registry", "aud": "registry", "sub": "admin", "iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(time.Minute).Unix(),
+			"iss": "registry", "aud": "registry", "sub": "admin", "iat": now.Unix(), "nbf": now.Unix(),
+			"exp":    now.Add(time.Minute).Unix(),
 			"access": []map[string]any{{"type": "repository", "name": "a", "actions": []string{"pull"}}},
 		}
 		if change != nil {
@@ -80,46 +83,54 @@ func TestHostileTokens(t *testing.T) {
 	parts := strings.Split(good, ".")
 	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"JWT","kid":"` + header.Kid + `"}`))
 
-	require.Equal(t, 200, s.do("GET", "/v2/", "Bearer "+ours(nil)).StatusCode, "the forger's tool works with the right key")
+	require.Equal(t, 200, s.do("GET", "/v2/", "Bearer "+ours(nil)).StatusCode,
+		"the forger's tool works with the right key")
 	for name, tok := range map[string]string{
-		"another key, kid matches":            make(jwt.SigningMethodEdDSA, foreign, nil, nil),
-		"another key in jwk":                  make(jwt.SigningMethodEdDSA, foreign, map[string]any{"jwk": map[string]any{"kty": "OKP", "crv": "Ed25519", "x": x}}, nil),
-		"another key in jwk, named by it":     make(jwt.SigningMethodEdDSA, foreign, map[string]any{"kid": x, "jwk": map[string]any{"kty": "OKP", "crv": "Ed25519", "x": x, "kid": x}}, nil),
-		"another key in x5c":                  make(jwt.SigningMethodEdDSA, foreign, map[string]any{"x5c": []string{x}}, nil),
-		"another key at jku":                  make(jwt.SigningMethodEdDSA, foreign, map[string]any{"jku": s.url + "/keys", "x5u": s.url + "/keys"}, nil),
-		"kid unknown":                         make(jwt.SigningMethodEdDSA, key, map[string]any{"kid": "other"}, nil),
-		"kid of another type":                 make(jwt.SigningMethodEdDSA, key, map[string]any{"kid": []string{header.Kid}}, nil),
-		"kid empty":                           make(jwt.SigningMethodEdDSA, key, map[string]any{"kid": ""}, nil),
-		"alg none":                            none + "." + parts[1] + ".",
-		"alg none, signature kept":            none + "." + parts[1] + "." + parts[2],
-		"HS256 with the public key as secret": make(jwt.SigningMethodHS256, []byte(key.Public().(ed25519.PublicKey)), nil, nil),
-		"RS256":                               make(jwt.SigningMethodRS256, rsaKey, nil, nil),
-		"ES256":                               make(jwt.SigningMethodES256, ecKey, nil, nil),
-		"signature of another token":          strings.Join([]string{parts[0], strings.Split(ours(nil), ".")[1], parts[2]}, "."),
-		"signature cut short":                 good[:len(good)-2],
-		"no signature":                        parts[0] + "." + parts[1] + ".",
-		"two parts":                           parts[0] + "." + parts[1],
-		"four parts":                          good + ".x",
-		"padding":                             good + "==",
-		"empty":                               "",
-		"a space within":                      good[:20] + " " + good[20:],
-		"too long":                            strings.Repeat("a", token.MaxToken+1),
-		"other issuer":                        ours(set("iss", "other")),
-		"no issuer":                           ours(without("iss")),
-		"other audience":                      ours(set("aud", "other")),
-		"no audience":                         ours(without("aud")),
-		"expired":                             ours(set("exp", now.Add(-2*token.Leeway).Unix())),
-		"no exp":                              ours(without("exp")),
-		"exp null":                            ours(set("exp", nil)),
-		"exp a word":                          ours(set("exp", "never")),
-		"not yet":                             ours(set("nbf", now.Add(2*token.Leeway).Unix())),
-		"no nbf":                              ours(without("nbf")),
-		"issued in the future":                ours(set("iat", now.Add(2*token.Leeway).Unix())),
-		"access of another shape":             ours(set("access", "all")),
+		"another key, kid matches": make(jwt.SigningMethodEdDSA, foreign, nil, nil),
+		"another key in jwk": make(jwt.SigningMethodEdDSA, foreign,
+			map[string]any{"jwk": map[string]any{"kty": "OKP", "crv": "Ed25519", "x": x}}, nil),
+		"another key in jwk, named by it": make(jwt.SigningMethodEdDSA, foreign,
+			map[string]any{"kid": x, "jwk": map[string]any{"kty": "OKP", "crv": "Ed25519", "x": x, "kid": x}}, nil),
+		"another key in x5c": make(jwt.SigningMethodEdDSA, foreign, map[string]any{"x5c": []string{x}}, nil),
+		"another key at jku": make(jwt.SigningMethodEdDSA, foreign,
+			map[string]any{"jku": s.url + "/keys", "x5u": s.url + "/keys"}, nil),
+		"kid unknown": make(jwt.SigningMethodEdDSA, key, map[string]any{"kid": "other"}, nil),
+		"kid of another type": make(jwt.SigningMethodEdDSA, key,
+			map[string]any{"kid": []string{header.Kid}}, nil),
+		"kid empty":                make(jwt.SigningMethodEdDSA, key, map[string]any{"kid": ""}, nil),
+		"alg none":                 none + "." + parts[1] + ".",
+		"alg none, signature kept": none + "." + parts[1] + "." + parts[2],
+		"HS256 with the public key as secret": make(jwt.SigningMethodHS256, []byte(key.Public().(ed25519.PublicKey)), nil,
+			nil),
+		"RS256": make(jwt.SigningMethodRS256, rsaKey, nil, nil),
+		"ES256": make(jwt.SigningMethodES256, ecKey, nil, nil),
+		"signature of another token": strings.Join([]string{parts[0], strings.Split(ours(nil), ".")[1], parts[2]},
+			"."),
+		"signature cut short":     good[:len(good)-2],
+		"no signature":            parts[0] + "." + parts[1] + ".",
+		"two parts":               parts[0] + "." + parts[1],
+		"four parts":              good + ".x",
+		"padding":                 good + "==",
+		"empty":                   "",
+		"a space within":          good[:20] + " " + good[20:],
+		"too long":                strings.Repeat("a", token.MaxToken+1),
+		"other issuer":            ours(set("iss", "other")),
+		"no issuer":               ours(without("iss")),
+		"other audience":          ours(set("aud", "other")),
+		"no audience":             ours(without("aud")),
+		"expired":                 ours(set("exp", now.Add(-2*token.Leeway).Unix())),
+		"no exp":                  ours(without("exp")),
+		"exp null":                ours(set("exp", nil)),
+		"exp a word":              ours(set("exp", "never")),
+		"not yet":                 ours(set("nbf", now.Add(2*token.Leeway).Unix())),
+		"no nbf":                  ours(without("nbf")),
+		"issued in the future":    ours(set("iat", now.Add(2*token.Leeway).Unix())),
+		"access of another shape": ours(set("access", "all")),
 	} {
 		res := s.do("GET", "/v2/a/manifests/v1", "Bearer "+tok)
 		require.Equal(t, 401, res.StatusCode, name)
-		require.True(t, strings.HasSuffix(res.Header.Get("WWW-Authenticate"), `scope="repository:a:pull",error="invalid_token"`), name)
+		require.True(t, strings.HasSuffix(res.Header.Get("WWW-Authenticate"),
+			`scope="repository:a:pull",error="invalid_token"`), name)
 		require.Contains(t, res.body, "invalid credentials", name)
 		require.Equal(t, 401, s.do("GET", "/v2/", "Bearer "+tok).StatusCode, name)
 	}
@@ -132,7 +143,8 @@ func TestHostileTokens(t *testing.T) {
 	require.Equal(t, 401, s.do("GET", "/v2/b/manifests/v1", "Bearer "+forged).StatusCode)
 }
 
-// TestExpiry: a token counts as long as it says, whether it is remembered or not, and a little longer for clocks that differ.
+// TestExpiry: a token counts as long as it says, whether it is remembered or not, and a little
+// longer for clocks that differ.
 func TestExpiry(t *testing.T) {
 	for _, use := range []bool{false, true} {
 		s := newSite(t, ann, all, nil)
@@ -167,14 +179,16 @@ func TestLeewayBetweenReplicas(t *testing.T) {
 	}
 }
 
-// TestKeys: replicas accept each other's tokens, also while a key is changed, and none of a key that was removed.
+// TestKeys: replicas accept each other's tokens, also while a key is changed, and none of a key
+// that was removed.
 func TestKeys(t *testing.T) {
 	store, other := registrytest.NewStore(t), registrytest.NewStore(t)
 	a, b := newReplica(t, store, ann, all, nil), newReplica(t, store, ann, all, nil)
 	tok := "Bearer " + a.token(basic("ann", "secret"))
 	require.Equal(t, 200, b.do("GET", "/v2/", tok).StatusCode)
 	require.Equal(t, 401, newReplica(t, other, ann, all, nil).do("GET", "/v2/", tok).StatusCode)
-	require.Equal(t, 401, newReplica(t, store, ann, all, &token.Options{Service: "other"}).do("GET", "/v2/", tok).StatusCode)
+	require.Equal(t, 401, newReplica(t, store, ann, all, &token.Options{Service: "other"}).do("GET", "/v2/",
+		tok).StatusCode)
 
 	added := newReplica(t, store, ann, all, &token.Options{Keys: []string{"token", "token-2"}})
 	moved := newReplica(t, store, ann, all, &token.Options{Keys: []string{"token-2", "token"}})
@@ -212,7 +226,8 @@ func (f *flaky) SharedSecret(ctx context.Context, name string) ([]byte, error) {
 	return f.Secrets.SharedSecret(ctx, name)
 }
 
-// TestKeysFail: while the storage does not answer, keys count a few minutes more, and then nothing does.
+// TestKeysFail: while the storage does not answer, keys count a few minutes more, and then nothing
+// does.
 func TestKeysFail(t *testing.T) {
 	secrets := &flaky{Secrets: registrytest.NewStore(t)}
 	logins, err := token.New(secrets, ann, all, nil)
@@ -244,7 +259,8 @@ func TestKeysFail(t *testing.T) {
 	require.ErrorIs(t, authenticate("x"), auth.ErrCredentials)
 }
 
-// TestSecretsNotTold: passwords and tokens, good or bad, are in no log, no decision and no answer but the one that gives a token.
+// TestSecretsNotTold: passwords and tokens, good or bad, are in no log, no decision and no answer
+// but the one that gives a token.
 func TestSecretsNotTold(t *testing.T) {
 	var told bytes.Buffer
 	tell := func(_ context.Context, d auth.Decision) { fmt.Fprintf(&told, "%+v %v\n", d, d.Err) }
@@ -265,7 +281,8 @@ func TestSecretsNotTold(t *testing.T) {
 	parts := strings.Split(good, ".")
 	hidden := []string{parts[1], parts[2], "secret", "hush", base64.StdEncoding.EncodeToString([]byte("ann:hush"))}
 	for _, a := range []string{
-		"Bearer " + good, "Bearer " + good + "x", "Bearer " + parts[0] + "." + parts[2] + "." + parts[1], "Bearer hush", "Bearer hush.hush.hush",
+		"Bearer " + good, "Bearer " + good + "x", "Bearer " + parts[0] + "." + parts[2] + "." + parts[1], "Bearer hush",
+		"Bearer hush.hush.hush",
 		basic("ann", "secret"), basic("ann", "hush"), "hush",
 	} {
 		for _, path := range []string{"/v2/", "/v2/a/manifests/v1", "/v2/b/manifests/v1?access_token=hush"} {
@@ -282,7 +299,8 @@ func TestSecretsNotTold(t *testing.T) {
 	}
 }
 
-// TestStalledBody: a body that does not come holds up neither the answer nor the connection, and one that does come breaks nothing.
+// TestStalledBody: a body that does not come holds up neither the answer nor the connection, and
+// one that does come breaks nothing.
 func TestStalledBody(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, ann, all, nil)

@@ -20,12 +20,13 @@ const (
 	// leeway is how far the clocks of two replicas may be apart. A token is accepted that much
 	// before and after the times it states. A minute is what other implementations allow, too.
 	leeway = time.Minute
-	// scopesClaim is where the identity of a request with a token has the grants of the token. It holds a *verified, which nobody outside this package
-	// can make.
+	// scopesClaim is where the identity of a request with a token has the grants of the token. It
+	// holds a *verified, which nobody outside this package can make.
 	scopesClaim = "registrykit.io/token"
 )
 
-// claims are what a token says, in the form of the CNCF registry's tokens, and below it the identity.
+// claims are what a token says, in the form of the CNCF registry's tokens, and below it the
+// identity.
 type claims struct {
 	jwt.RegisteredClaims
 	Access []grant        `json:"access"`
@@ -109,8 +110,8 @@ func (l *Logins) verify(ctx context.Context, token string) (*verified, error) {
 	return v, nil
 }
 
-// parse checks a token that is not known yet. Of its header, only kid is looked at, to choose among the keys that are here, and alg, which must
-// be the one.
+// parse checks a token that is not known yet. Of its header, only kid is looked at, to choose among
+// the keys that are here, and alg, which must be the one.
 func (l *Logins) parse(token string, k *keys) (*verified, error) {
 	var c claims
 	t, err := l.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {

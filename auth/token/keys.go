@@ -11,14 +11,17 @@ import (
 	"time"
 )
 
-// Secrets is where the replicas of a registry keep secrets in common; [github.com/registrykit/registry/storage.Store] is one.
+// Secrets is where the replicas of a registry keep secrets in common;
+// [github.com/registrykit/registry/storage.Store] is one.
 type Secrets interface {
-	// SharedSecret returns at least 32 random bytes: the same for a name in every replica, until somebody removes them.
+	// SharedSecret returns at least 32 random bytes: the same for a name in every replica, until
+	// somebody removes them.
 	SharedSecret(ctx context.Context, name string) ([]byte, error)
 }
 
 const (
-	// refresh is after how long the secrets are read again, which is how long a removed one is honoured.
+	// refresh is after how long the secrets are read again, which is how long a removed one is
+	// honoured.
 	refresh = time.Minute
 	// stale is after how long keys are not used any more that could not be read again.
 	stale = 10 * refresh
@@ -28,8 +31,9 @@ const (
 	patience = 10 * time.Second
 )
 
-// keyring holds the keys that are made from the shared secrets of some names. It reads them when they are needed, and again from time to
-// time, so that one that was removed or replaced stops to count.
+// keyring holds the keys that are made from the shared secrets of some names. It reads them when
+// they are needed, and again from time to time, so that one that was removed or replaced stops to
+// count.
 type keyring struct {
 	secrets Secrets
 	names   []string
@@ -49,8 +53,8 @@ type keys struct {
 	byID map[string]ed25519.PublicKey
 }
 
-// get returns the keys as they were at most a minute ago, or, while the secrets cannot be read, a few minutes ago. One caller reads them anew; the
-// others go on with what there is.
+// get returns the keys as they were at most a minute ago, or, while the secrets cannot be read, a
+// few minutes ago. One caller reads them anew; the others go on with what there is.
 func (r *keyring) get(ctx context.Context) (*keys, error) {
 	k := r.current.Load()
 	if k != nil && r.now().Sub(k.read) < refresh {

@@ -42,7 +42,8 @@ func (l *Logins) realm(r *http.Request) string {
 	return scheme + "://" + host + l.opts.Path
 }
 
-// trusted reports whether the peer of the connection is a proxy that the host of this package has listed.
+// trusted reports whether the peer of the connection is a proxy that the host of this package has
+// listed.
 func (l *Logins) trusted(r *http.Request) bool {
 	addr, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -52,13 +53,15 @@ func (l *Logins) trusted(r *http.Request) bool {
 	return slices.ContainsFunc(l.opts.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// firstOf is the first element of the list in a header, which the proxy nearest to the client has set.
+// firstOf is the first element of the list in a header, which the proxy nearest to the client has
+// set.
 func firstOf(h http.Header, key string) string {
 	first, _, _ := strings.Cut(h.Get(key), ",")
 	return strings.TrimSpace(first)
 }
 
-// validHost reports whether host is a name or address, with a port perhaps, that can stand in a URL and in quotes.
+// validHost reports whether host is a name or address, with a port perhaps, that can stand in a URL
+// and in quotes.
 func validHost(host string) bool {
 	if host == "" || len(host) > 300 {
 		return false

@@ -64,8 +64,8 @@ func (s *scope) merge(earlier scope) {
 	}
 }
 
-// parseScope reads one scope. The name is all between the first colon and the last: it may begin with a host and its port. The type
-// may have a class, as in "repository(plugin)".
+// parseScope reads one scope. The name is all between the first colon and the last: it may begin
+// with a host and its port. The type may have a class, as in "repository(plugin)".
 func parseScope(s string) (scope, error) {
 	first, last := strings.IndexByte(s, ':'), strings.LastIndexByte(s, ':')
 	if len(s) > maxScope || first <= 0 || last <= first+1 {
@@ -89,7 +89,8 @@ func parseScope(s string) (scope, error) {
 	return p, nil
 }
 
-// accesses are what the scope could mean here, one by one. What this registry does not have is left out, as if it was not allowed.
+// accesses are what the scope could mean here, one by one. What this registry does not have is left
+// out, as if it was not allowed.
 func (s scope) accesses() []auth.Access {
 	var actions []auth.Action
 	switch s.kind {
@@ -114,8 +115,8 @@ func (s scope) accesses() []auth.Access {
 	return list
 }
 
-// challengeScope is the accesses as the scope of a challenge: one for each thing, with what is needed of it. Who pushes will pull as well:
-// clients look for what is there already.
+// challengeScope is the accesses as the scope of a challenge: one for each thing, with what is
+// needed of it. Who pushes will pull as well: clients look for what is there already.
 func challengeScope(accesses []auth.Access) string {
 	var order []auth.Access
 	actions := make(map[auth.Access][]string)

@@ -39,7 +39,8 @@ func statuses(s *site, tok string, scopes []string) []int {
 		r.Header.Set("Authorization", "Bearer "+tok)
 		who, err := s.logins.Authenticate(r)
 		if err == nil {
-			err = s.logins.Authorize(r.Context(), who, []auth.Access{{Type: "repository", Name: strings.Split(scope, ":")[1], Action: auth.Pull}})
+			err = s.logins.Authorize(r.Context(), who,
+				[]auth.Access{{Type: "repository", Name: strings.Split(scope, ":")[1], Action: auth.Pull}})
 		}
 		if list[i] = 200; err != nil {
 			list[i] = 401
@@ -66,11 +67,13 @@ func TestScopesMany(t *testing.T) {
 // were asked for, as a token for few.
 func TestScopesManyNarrow(t *testing.T) {
 	s := newSite(t, ann, all, nil)
-	scopes := append(manyScopes(120, 60), "repository:only/pull:pull", "repository:only/push:push", "repository:only/delete:delete", "registry:catalog:*")
+	scopes := append(manyScopes(120, 60), "repository:only/pull:pull", "repository:only/push:push",
+		"repository:only/delete:delete", "registry:catalog:*")
 	tok := s.token(basic("ann", "secret"), scopes...)
 	require.Empty(t, granted(t, tok), "they would not fit as names")
 	for action, path := range map[string]string{
-		"pull": "/v2/only/%s/tags/list", "push": "/v2/only/%s/blobs/uploads/", "delete": "/v2/only/%s/manifests/v1", "": "/v2/other/%s/tags/list",
+		"pull": "/v2/only/%s/tags/list", "push": "/v2/only/%s/blobs/uploads/", "delete": "/v2/only/%s/manifests/v1",
+		"": "/v2/other/%s/tags/list",
 	} {
 		for _, repo := range []string{"pull", "push", "delete"} {
 			method := map[string]string{"push": "POST", "delete": "DELETE"}[action]
@@ -137,7 +140,11 @@ func TestIdentityTooLong(t *testing.T) {
 // TestScopesAsked: what is asked of the Authorizer for one request is bounded, and each thing once.
 func TestScopesAsked(t *testing.T) {
 	asked := 0
-	count := auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { asked++; return auth.ErrDenied })
+	count := auth.AuthorizerFunc(func(context.Context, auth.Identity,
+		[]auth.Access) error {
+		asked++
+		return auth.ErrDenied
+	})
 	logins, err := token.New(registrytest.NewStore(t), ann, count, nil)
 	require.NoError(t, err)
 	ask := func(scopes ...string) int {
@@ -149,5 +156,6 @@ func TestScopesAsked(t *testing.T) {
 	}
 	require.Equal(t, 2, ask("repository:a:pull,x", "repository:a:push,y repository:a:pull,push"))
 	require.Equal(t, 2*token.MaxScopes, ask(manyScopes(5000, 1)...))
-	require.Equal(t, 1, ask("repository:a:pull", "repository:a:"+strings.Join([]string{"1", "2", "3", "4", "5", "6", "7", "8"}, ","), "repository:a:9"))
+	require.Equal(t, 1, ask("repository:a:pull",
+		"repository:a:"+strings.Join([]string{"1", "2", "3", "4", "5", "6", "7", "8"}, ","), "repository:a:9"))
 }

@@ -20,7 +20,8 @@ const (
 	DefaultPath     = "/v2/token"
 	DefaultService  = "registry"
 	DefaultLifetime = 5 * time.Minute
-	// MinLifetime is the least Lifetime: clients take a token for good for a minute, whatever it says.
+	// MinLifetime is the least Lifetime: clients take a token for good for a minute, whatever it
+	// says.
 	MinLifetime = time.Minute
 	// MaxLifetime is the greatest Lifetime.
 	MaxLifetime = time.Hour
@@ -28,7 +29,8 @@ const (
 
 // Options are the options of [New]. nil is the zero Options.
 type Options struct {
-	// Path is the URL path of the endpoint. It must be one that no repository can have. Default: DefaultPath.
+	// Path is the URL path of the endpoint. It must be one that no repository can have. Default:
+	// DefaultPath.
 	Path string
 	// Realm is the whole URL of the endpoint, as clients reach it. They send passwords there: http
 	// only where these may travel in the clear. Default: Path below ExternalURL.
@@ -42,21 +44,25 @@ type Options struct {
 	// TLS. Clients then send passwords and tokens in the clear. Without it, such clients are sent
 	// to an https URL, and cannot log in if nothing answers there.
 	PlainHTTP bool
-	// TrustedProxies are the addresses of proxies whose X-Forwarded-Host and X-Forwarded-Proto are believed. Default: none.
+	// TrustedProxies are the addresses of proxies whose X-Forwarded-Host and X-Forwarded-Proto are
+	// believed. Default: none.
 	TrustedProxies []netip.Prefix
-	// Service names the registry: audience and issuer of its tokens. Registries that share secrets but not users must differ in it.
-	// Default: DefaultService.
+	// Service names the registry: audience and issuer of its tokens. Registries that share secrets
+	// but not users must differ in it. Default: DefaultService.
 	Service string
-	// Lifetime is how long a token counts, from MinLifetime to MaxLifetime. Default: DefaultLifetime.
+	// Lifetime is how long a token counts, from MinLifetime to MaxLifetime. Default:
+	// DefaultLifetime.
 	Lifetime time.Duration
-	// Keys are the names of the shared secrets that keys are made from. Tokens are signed with the first, and accepted of all. Default: "token".
+	// Keys are the names of the shared secrets that keys are made from. Tokens are signed with the
+	// first, and accepted of all. Default: "token".
 	//
-	// To change the key without refusing anybody, add a name at the end in all replicas, then move it to the front, and after a
-	// Lifetime drop the old one and remove its secret. To refuse all tokens that are out, remove the secret: each replica notices within a
-	// minute.
+	// To change the key without refusing anybody, add a name at the end in all replicas, then move
+	// it to the front, and after a Lifetime drop the old one and remove its secret. To refuse all
+	// tokens that are out, remove the secret: each replica notices within a minute.
 	Keys []string
-	// Claims chooses what of identity.Claims a token carries, as JSON; its bearer can read it. It must be what the Authorizer needs. Numbers
-	// come back as float64, lists as []any. Default: strings, numbers, booleans, and lists of strings; what else there is, such as the host's
+	// Claims chooses what of identity.Claims a token carries, as JSON; its bearer can read it. It
+	// must be what the Authorizer needs. Numbers come back as float64, lists as []any. Default:
+	// strings, numbers, booleans, and lists of strings; what else there is, such as the host's
 	// record of the user, does not leave the process.
 	Claims func(identity auth.Identity) map[string]any
 	// Always asks for tokens also if nobody may do anything without credentials.
@@ -67,8 +73,8 @@ type Options struct {
 	Error func(ctx context.Context, err error)
 }
 
-// Logins is the endpoint that hands out tokens, the [auth.Authenticator] that knows them again, and the [auth.Authorizer] that holds
-// their bearers to the scopes. It is safe for concurrent use.
+// Logins is the endpoint that hands out tokens, the [auth.Authenticator] that knows them again, and
+// the [auth.Authorizer] that holds their bearers to the scopes. It is safe for concurrent use.
 type Logins struct {
 	users  auth.Authenticator
 	rules  auth.Authorizer
@@ -87,8 +93,9 @@ var (
 	_ http.Handler       = (*Logins)(nil)
 )
 
-// New returns tokens for the callers that users knows, and for the anonymous, over what rules allows them. It starts nothing, and asks secrets not
-// before there is a token to sign or to verify. opts may be nil.
+// New returns tokens for the callers that users knows, and for the anonymous, over what rules
+// allows them. It starts nothing, and asks secrets not before there is a token to sign or to
+// verify. opts may be nil.
 //
 // It fails if one of the others is nil or an option makes no sense.
 func New(secrets Secrets, users auth.Authenticator, rules auth.Authorizer, opts *Options) (*Logins, error) {
@@ -146,8 +153,8 @@ func plainClaims(identity auth.Identity) map[string]any {
 	return plain
 }
 
-// Authenticate implements [auth.Authenticator]: a Bearer token is one of the endpoint's, and everything else is for the
-// Authenticator in front.
+// Authenticate implements [auth.Authenticator]: a Bearer token is one of the endpoint's, and
+// everything else is for the Authenticator in front.
 func (l *Logins) Authenticate(r *http.Request) (auth.Identity, error) {
 	token, ok := bearer(r)
 	if !ok {
@@ -160,8 +167,8 @@ func (l *Logins) Authenticate(r *http.Request) (auth.Identity, error) {
 	return v.identity, nil
 }
 
-// Challenge implements [auth.Authenticator]. It asks for a token, or, as long as nobody may do anything without credentials, for what
-// the Authenticator in front asks for.
+// Challenge implements [auth.Authenticator]. It asks for a token, or, as long as nobody may do
+// anything without credentials, for what the Authenticator in front asks for.
 func (l *Logins) Challenge(r *http.Request, accesses []auth.Access) string {
 	token, ok := bearer(r)
 	if !ok && !l.wanted(r.Context()) {
@@ -185,8 +192,8 @@ func (l *Logins) Challenge(r *http.Request, accesses []auth.Access) string {
 	return challenge
 }
 
-// Authorize implements [auth.Authorizer]: what the Authorizer behind allows, and, if the caller has come with a token, one of its
-// scopes covers.
+// Authorize implements [auth.Authorizer]: what the Authorizer behind allows, and, if the caller has
+// come with a token, one of its scopes covers.
 func (l *Logins) Authorize(ctx context.Context, identity auth.Identity, accesses []auth.Access) error {
 	if err := l.rules.Authorize(ctx, identity, accesses); err != nil {
 		return err
@@ -194,8 +201,9 @@ func (l *Logins) Authorize(ctx context.Context, identity auth.Identity, accesses
 	return inScope(identity, accesses)
 }
 
-// inScope returns auth.ErrScope if the identity is that of a token which does not cover the accesses. One for the catalogue covers pulls that are asked for
-// together with the catalogue: then it is about the name in the list.
+// inScope returns auth.ErrScope if the identity is that of a token which does not cover the
+// accesses. One for the catalogue covers pulls that are asked for together with the catalogue: then
+// it is about the name in the list.
 func inScope(identity auth.Identity, accesses []auth.Access) error {
 	v, ok := identity.Claims[scopesClaim].(*verified)
 	if !ok {
@@ -227,14 +235,16 @@ func (l *Logins) Prefixes(ctx context.Context, identity auth.Identity) []string 
 	return auth.Prefixes(ctx, l.rules, identity)
 }
 
-// wanted reports whether clients shall be asked for tokens: somebody without credentials may do something, or perhaps may. It is looked at
-// anew for each challenge, as rules change.
+// wanted reports whether clients shall be asked for tokens: somebody without credentials may do
+// something, or perhaps may. It is looked at anew for each challenge, as rules change.
 func (l *Logins) wanted(ctx context.Context) bool {
 	return l.opts.Always || len(auth.Prefixes(ctx, l.rules, auth.Identity{})) > 0 ||
-		l.rules.Authorize(ctx, auth.Identity{}, []auth.Access{{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}}) == nil
+		l.rules.Authorize(ctx, auth.Identity{}, []auth.Access{{Type: auth.TypeRegistry, Name: auth.NameCatalog,
+			Action: auth.All}}) == nil
 }
 
-// bearer returns the token of a request, and whether it has one. Of two Authorization headers it is nobody's guess which counts.
+// bearer returns the token of a request, and whether it has one. Of two Authorization headers it is
+// nobody's guess which counts.
 func bearer(r *http.Request) (string, bool) {
 	values := r.Header["Authorization"]
 	if len(values) == 0 {

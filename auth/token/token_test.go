@@ -30,9 +30,11 @@ func part(t *testing.T, tok string, i int, v any) {
 
 var ann = users{"ann": "secret"}
 
-// TestMixed: anonymous callers pull, ann logs in and pushes, a wrong password fails, and each refusal tells clients what to do about it.
+// TestMixed: anonymous callers pull, ann logs in and pushes, a wrong password fails, and each
+// refusal tells clients what to do about it.
 func TestMixed(t *testing.T) {
-	s := newSite(t, ann, allow(" repository:open:pull", "ann repository:open:pull", "ann repository:open:push", "ann repository:closed:pull"), nil)
+	s := newSite(t, ann, allow(" repository:open:pull", "ann repository:open:pull", "ann repository:open:push",
+		"ann repository:closed:pull"), nil)
 	img := registrytest.RandomImage(1, 1, 10)
 	for _, repo := range []string{"open", "closed", "hidden"} {
 		require.NoError(t, img.Push(t.Context(), s.store, repo, "v1"))
@@ -43,7 +45,8 @@ func TestMixed(t *testing.T) {
 	require.Equal(t, realm, s.do("GET", "/v2/", "").Header.Get("WWW-Authenticate"))
 	require.Equal(t, 401, s.do("GET", "/v2/", "").StatusCode)
 	require.Equal(t, 401, s.do("GET", "/v2/", basic("ann", "wrong")).StatusCode)
-	for _, wrong := range []string{basic("ann", "wrong"), basic("bob", "secret"), basic("", ""), "Basic !", "Digest x", "Bearer x"} {
+	for _, wrong := range []string{basic("ann", "wrong"), basic("bob", "secret"), basic("", ""), "Basic !", "Digest x",
+		"Bearer x"} {
 		res := s.do("GET", "/v2/token?service=registry&account=ann&client_id=docker&offline_token=true", wrong)
 		require.Equal(t, 401, res.StatusCode, wrong)
 		require.Equal(t, `Basic realm="test"`, res.Header.Get("WWW-Authenticate"))
@@ -64,16 +67,19 @@ func TestMixed(t *testing.T) {
 		require.Equal(t, realm+`,scope="repository:`+repo+`:pull"`, res.Header.Get("WWW-Authenticate"))
 		res = s.do("GET", "/v2/"+repo+"/manifests/v1", "Bearer "+guest)
 		require.Equal(t, 401, res.StatusCode)
-		require.Equal(t, realm+`,scope="repository:`+repo+`:pull",error="insufficient_scope"`, res.Header.Get("WWW-Authenticate"))
+		require.Equal(t, realm+`,scope="repository:`+repo+`:pull",error="insufficient_scope"`,
+			res.Header.Get("WWW-Authenticate"))
 	}
 
-	// Pushes. A token that is for less than its bearer may do is asked to be a wider one; what ann may not do is denied.
+	// Pushes. A token that is for less than its bearer may do is asked to be a wider one; what ann
+	// may not do is denied.
 	res := s.do("POST", "/v2/open/blobs/uploads/", "")
 	require.Equal(t, realm+`,scope="repository:open:pull,push"`, res.Header.Get("WWW-Authenticate"))
 	narrow := s.token(basic("ann", "secret"), "repository:open:pull")
 	res = s.do("POST", "/v2/open/blobs/uploads/", "Bearer "+narrow)
 	require.Equal(t, 401, res.StatusCode)
-	require.Equal(t, realm+`,scope="repository:open:pull,push",error="insufficient_scope"`, res.Header.Get("WWW-Authenticate"))
+	require.Equal(t, realm+`,scope="repository:open:pull,push",error="insufficient_scope"`,
+		res.Header.Get("WWW-Authenticate"))
 	wide := s.token(basic("ann", "secret"), "repository:open:pull,push")
 	require.Equal(t, 202, s.do("POST", "/v2/open/blobs/uploads/", "Bearer "+wide).StatusCode)
 	require.Equal(t, 202, s.do("POST", "/v2/open/blobs/uploads/", basic("ann", "secret")).StatusCode)
@@ -117,7 +123,8 @@ func TestNarrow(t *testing.T) {
 	r.set("ann repository:a:push", "ann repository:a:pull", "ann repository:a:delete", "ann registry:catalog:*")
 	require.Equal(t, 401, s.do("DELETE", "/v2/a/manifests/dev", "Bearer "+push).StatusCode, "push is not delete")
 	require.Equal(t, 401, s.do("GET", "/v2/_catalog", "Bearer "+push).StatusCode)
-	all := s.token(basic("ann", "secret"), "repository:a:*", "registry:catalog:*", "registry:other:*", "repository:b:*", "repository(plugin):a:pull", "x:y:z")
+	all := s.token(basic("ann", "secret"), "repository:a:*", "registry:catalog:*", "registry:other:*", "repository:b:*",
+		"repository(plugin):a:pull", "x:y:z")
 	require.Equal(t, []string{"repository:a:pull,push,delete", "registry:catalog:*", "repository:a:pull"}, granted(t, all))
 	require.Equal(t, 200, s.do("GET", "/v2/_catalog", "Bearer "+all).StatusCode)
 	require.Equal(t, 202, s.do("DELETE", "/v2/a/manifests/dev", "Bearer "+all).StatusCode)
@@ -134,13 +141,15 @@ func (c claimed) Authenticate(r *http.Request) (auth.Identity, error) {
 	if err == nil && !identity.Anonymous() {
 		identity.Claims = map[string]any{
 			"level": 3, "mail": "ann@example.test", "admin": true, "teams": []string{"a", "b"}, "none": nil,
-			"user": &record{"hush"}, "copy": record{"hush"}, "map": map[string]string{"a": "hush"}, "any": []any{record{"hush"}}, "bytes": []byte("hush"),
+			"user": &record{"hush"}, "copy": record{"hush"}, "map": map[string]string{"a": "hush"},
+			"any": []any{record{"hush"}}, "bytes": []byte("hush"),
 		}
 	}
 	return identity, err
 }
 
-// TestIdentity: the Authorizer sees behind a token who got it, and the token holds no more of the host's own than that.
+// TestIdentity: the Authorizer sees behind a token who got it, and the token holds no more of the
+// host's own than that.
 func TestIdentity(t *testing.T) {
 	var seen auth.Identity
 	see := auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, _ []auth.Access) error {
@@ -155,15 +164,20 @@ func TestIdentity(t *testing.T) {
 		delete(seen.Claims, "registrykit.io/token")
 		return seen.Claims
 	}
-	require.Equal(t, map[string]any{"level": 3., "mail": "ann@example.test", "admin": true, "teams": []any{"a", "b"}}, use(nil))
-	require.Equal(t, map[string]any{"x": "y"}, use(&token.Options{Claims: func(auth.Identity) map[string]any { return map[string]any{"x": "y"} }}))
+	require.Equal(t, map[string]any{"level": 3., "mail": "ann@example.test", "admin": true, "teams": []any{"a", "b"}},
+		use(nil))
+	require.Equal(t, map[string]any{"x": "y"},
+		use(&token.Options{Claims: func(auth.Identity) map[string]any { return map[string]any{"x": "y"} }}))
 }
 
-// TestUploadOwner: an upload is gone on with by other tokens of the same caller, and of nobody else.
+// TestUploadOwner: an upload is gone on with by other tokens of the same caller, and of nobody
+// else.
 func TestUploadOwner(t *testing.T) {
-	s := newSite(t, users{"ann": "secret", "eve": "secret"}, auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil }), nil)
+	s := newSite(t, users{"ann": "secret", "eve": "secret"},
+		auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil }), nil)
 	scope := "repository:a:pull,push"
-	location := s.do("POST", "/v2/a/blobs/uploads/", "Bearer "+s.token(basic("ann", "secret"), scope)).Header.Get("Location")
+	location := s.do("POST", "/v2/a/blobs/uploads/", "Bearer "+s.token(basic("ann", "secret"),
+		scope)).Header.Get("Location")
 	require.Equal(t, 204, s.do("GET", location, "Bearer "+s.token(basic("ann", "secret"), scope)).StatusCode)
 	require.Equal(t, 404, s.do("GET", location, "Bearer "+s.token(basic("eve", "secret"), scope)).StatusCode)
 	require.Equal(t, 404, s.do("GET", location, "Bearer "+s.token("", scope)).StatusCode)
@@ -171,7 +185,8 @@ func TestUploadOwner(t *testing.T) {
 
 func TestEndpoint(t *testing.T) {
 	var told []auth.Decision
-	s := newSite(t, ann, allow("ann repository:a:pull"), &token.Options{Audit: func(_ context.Context, d auth.Decision) { told = append(told, d) }})
+	s := newSite(t, ann, allow("ann repository:a:pull"),
+		&token.Options{Audit: func(_ context.Context, d auth.Decision) { told = append(told, d) }})
 	for query, want := range map[string]int{
 		"":                                      200,
 		"?service=registry":                     200,
@@ -240,7 +255,8 @@ func TestFailing(t *testing.T) {
 		require.ErrorIs(t, told, f.err)
 	}
 	for _, opts := range []token.Options{
-		{Path: "token"}, {Path: `/a"b`}, {Service: "a b"}, {Service: `a"`}, {Lifetime: time.Second}, {Lifetime: 2 * time.Hour}, {Lifetime: -1},
+		{Path: "token"}, {Path: `/a"b`}, {Service: "a b"}, {Service: `a"`}, {Lifetime: time.Second},
+		{Lifetime: 2 * time.Hour}, {Lifetime: -1},
 		{Realm: "/token"}, {Realm: "ftp://a/token"}, {Realm: `https://a/"`}, {Realm: "https://u:p@a/token"},
 		{ExternalURL: "registry.example"}, {ExternalURL: "ftp://a"}, {ExternalURL: "https://"}, {ExternalURL: "https://a?b=c"}, {ExternalURL: "https://a?"},
 		{ExternalURL: "https://a#"}, {ExternalURL: "https://u:p@a"}, {ExternalURL: `https://a/",b="`}, {ExternalURL: "https://a b"},
@@ -340,8 +356,8 @@ func (p prefixed) Prefixes(_ context.Context, who auth.Identity) []string {
 	return list
 }
 
-// TestWithoutAnonymous: as long as nobody may do anything without credentials, clients are asked for these; the moment that rules allow
-// the anonymous anything, for tokens.
+// TestWithoutAnonymous: as long as nobody may do anything without credentials, clients are asked
+// for these; the moment that rules allow the anonymous anything, for tokens.
 func TestWithoutAnonymous(t *testing.T) {
 	r := prefixed{allow("ann repository:a:pull")}
 	s := newSite(t, ann, r, nil)

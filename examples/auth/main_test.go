@@ -17,7 +17,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestAuth: over TLS, everybody pulls, ann pushes, a wrong password fails, and a change of the rules counts.
+// TestAuth: over TLS, everybody pulls, ann pushes, a wrong password fails, and a change of the
+// rules counts.
 func TestAuth(t *testing.T) {
 	dir := t.TempDir()
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)

@@ -1,10 +1,12 @@
-// Cloud is a registry on a bucket, as one program. It takes the flags of examples/server, but that -storage is a URL:
+// Cloud is a registry on a bucket, as one program. It takes the flags of examples/server, but that
+// -storage is a URL:
 //
 //	go run ./examples/cloud -storage 's3://BUCKET?region=eu-central-1'
 //	go run ./examples/cloud -storage 'gs://BUCKET?prefix=registry/'
 //	go run ./examples/cloud -storage 'azblob://CONTAINER'
 //
-// Credentials come from where each cloud's own tools look for them; see docs/storage-*.md. Any number of these processes may serve one bucket.
+// Credentials come from where each cloud's own tools look for them; see docs/storage-*.md. Any
+// number of these processes may serve one bucket.
 package main
 
 import (
@@ -31,8 +33,10 @@ import (
 )
 
 func main() {
-	size := flag.Int64("part-size", gocloud.DefaultPartSize>>20, "size of the parts of an upload in `MiB`, 5 to 4000; each upload holds one in memory")
-	most := flag.Int("max-parts", gocloud.DefaultMaxParts, "maximum `number` of parts of an object, where the store takes fewer; a larger blob goes on in a further object")
+	size := flag.Int64("part-size", gocloud.DefaultPartSize>>20,
+		"size of the parts of an upload in `MiB`, 5 to 4000; each upload holds one in memory")
+	most := flag.Int("max-parts", gocloud.DefaultMaxParts,
+		"maximum `number` of parts of an object, where the store takes fewer; a larger blob goes on in a further object")
 	serve.Main(serve.Storage{
 		Usage: "`URL` of the bucket: s3://, gs://, azblob://, file:// or mem://, with the parameters that gocloud.dev knows, and prefix=",
 		Open: func(ctx context.Context, name string) (storage.Driver, error) {
@@ -50,8 +54,8 @@ func main() {
 // checksums is a parameter of s3blob.
 const checksums = "response_checksum_validation"
 
-// open returns a driver on the bucket at a URL. The prefix is the driver's affair and not gocloud.dev's: conditional writes are asked for by
-// whole names.
+// open returns a driver on the bucket at a URL. The prefix is the driver's affair and not
+// gocloud.dev's: conditional writes are asked for by whole names.
 func open(ctx context.Context, name string, parts gocloud.Parts) (storage.Driver, error) {
 	u, err := url.Parse(name)
 	if err != nil {
@@ -59,12 +63,14 @@ func open(ctx context.Context, name string, parts gocloud.Parts) (storage.Driver
 	}
 	// gocloud.dev ignores the path, and whoever gives one expects the registry below it.
 	if path := strings.Trim(u.Path, "/"); path != "" && u.Scheme != "file" {
-		return nil, fmt.Errorf("-storage: the path %q is not part of the name of a bucket; did you mean prefix=%s/?", u.Path, path)
+		return nil, fmt.Errorf("-storage: the path %q is not part of the name of a bucket; did you mean prefix=%s/?",
+			u.Path, path)
 	}
 	q := u.Query()
 	prefix := q.Get("prefix")
 	q.Del("prefix")
-	// Else the SDK writes a warning to stderr for each read of an object of several parts, whose checksum it cannot compare. Clients compare digests.
+	// Else the SDK writes a warning to stderr for each read of an object of several parts, whose
+	// checksum it cannot compare. Clients compare digests.
 	if u.Scheme == "s3" && !q.Has(checksums) {
 		q.Set(checksums, "when_required")
 	}

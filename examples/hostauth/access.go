@@ -8,8 +8,9 @@ import (
 	"github.com/registrykit/registry/auth"
 )
 
-// keys authenticates by the keys that users of the program have made: clients send them as the password of Basic. The cookie of the session does not count
-// here: no page of another site can have a browser push.
+// keys authenticates by the keys that users of the program have made: clients send them as the
+// password of Basic. The cookie of the session does not count here: no page of another site can
+// have a browser push.
 type keys struct{ app *app }
 
 func (k keys) Authenticate(r *http.Request) (auth.Identity, error) {

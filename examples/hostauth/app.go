@@ -10,7 +10,8 @@ import (
 	"sync"
 )
 
-// app stands for a program that knows its users: it has sessions by cookie, and keys for what is no browser.
+// app stands for a program that knows its users: it has sessions by cookie, and keys for what is no
+// browser.
 type app struct {
 	users []string
 

@@ -1,5 +1,6 @@
-// Hostauth is a program with users and sessions of its own, and a registry beside it that asks them: each user owns the repositories below their
-// name, and everybody pulls what is below a name that ends in "/public".
+// Hostauth is a program with users and sessions of its own, and a registry beside it that asks
+// them: each user owns the repositories below their name, and everybody pulls what is below a name
+// that ends in "/public".
 //
 //	go run ./examples/hostauth
 //	curl -c jar -d name=ann http://127.0.0.1:5000/login     # the program's own way to begin a session

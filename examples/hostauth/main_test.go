@@ -33,7 +33,8 @@ func TestHostauth(t *testing.T) {
 	as := func(name, key string) func(*http.Request) {
 		return func(r *http.Request) { r.SetBasicAuth(name, key) }
 	}
-	require.Contains(t, send("GET", "/v2/", "", nil).Header().Get("WWW-Authenticate"), `Bearer realm="http://127.0.0.1/v2/token"`)
+	require.Contains(t, send("GET", "/v2/", "", nil).Header().Get("WWW-Authenticate"),
+		`Bearer realm="http://127.0.0.1/v2/token"`)
 	require.Equal(t, 401, send("GET", "/v2/token", "", as("ann", "wrong")).Code)
 	require.Equal(t, 401, send("GET", "/v2/token", "", as("bob", "")).Code, "who has no key has no empty one")
 	require.Equal(t, 200, send("GET", "/v2/token?scope=repository:ann/app:pull,push", "", as("ann", key)).Code)
@@ -41,10 +42,12 @@ func TestHostauth(t *testing.T) {
 	require.Equal(t, 403, send("POST", "/v2/bob/app/blobs/uploads/", "", as("ann", key)).Code)
 	require.Equal(t, 403, send("POST", "/v2/ann/blobs/uploads/", "", as("ann", key)).Code)
 	require.Equal(t, 401, send("GET", "/v2/ann/app/tags/list", "", nil).Code)
-	require.Equal(t, 401, send("GET", "/v2/ann/app/tags/list", "", func(r *http.Request) { r.AddCookie(session) }).Code, "no cookies on /v2/")
+	require.Equal(t, 401, send("GET", "/v2/ann/app/tags/list", "", func(r *http.Request) { r.AddCookie(session) }).Code,
+		"no cookies on /v2/")
 	require.Equal(t, 404, send("GET", "/v2/ann/public/app/tags/list", "", nil).Code)
 	for _, wrong := range []string{"", "Digest x", "Basic !", "Bearer x"} {
-		require.Equal(t, 401, send("GET", "/v2/ann/public/app/tags/list", "", func(r *http.Request) { r.Header.Set("Authorization", wrong) }).Code, wrong)
+		require.Equal(t, 401, send("GET", "/v2/ann/public/app/tags/list", "",
+			func(r *http.Request) { r.Header.Set("Authorization", wrong) }).Code, wrong)
 	}
 	require.Equal(t, 200, send("GET", "/v2/_catalog", "", as("ann", key)).Code)
 }

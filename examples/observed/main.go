@@ -1,5 +1,6 @@
-// Observed is a registry in memory with the host's tracing and metrics around it: each request is a span of OpenTelemetry, each operation of the
-// registry a span below it and a row of Prometheus metrics.
+// Observed is a registry in memory with the host's tracing and metrics around it: each request is a
+// span of OpenTelemetry, each operation of the registry a span below it and a row of Prometheus
+// metrics.
 //
 //	go run ./examples/observed
 //	curl http://127.0.0.1:5000/metrics

@@ -21,7 +21,8 @@ func TestObserved(t *testing.T) {
 	defer server.Close()
 
 	const digest = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
-	resp, err := http.Post(server.URL+"/v2/r/blobs/uploads/?digest="+digest, "application/octet-stream", strings.NewReader("hello"))
+	resp, err := http.Post(server.URL+"/v2/r/blobs/uploads/?digest="+digest, "application/octet-stream",
+		strings.NewReader("hello"))
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, http.StatusCreated, resp.StatusCode)

@@ -13,8 +13,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// newObserver returns an interceptor that counts operations, measures how long they take, and makes each a span. Repositories are no label of the
-// metrics: there may be a million.
+// newObserver returns an interceptor that counts operations, measures how long they take, and makes
+// each a span. Repositories are no label of the metrics: there may be a million.
 func newObserver(metrics prometheus.Registerer, spans *trace.TracerProvider) (registry.Interceptor, error) {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "registry_operation_seconds",

@@ -6,10 +6,12 @@ const (
 	maxAlternatives = 64  // that the braces of one part of a pattern come to
 )
 
-// alternatives returns how many patterns without braces a valid pattern stands for; of more than maxAlternatives it
-// returns some greater number. doublestar tries them one after the other. Classes must be plain.
+// alternatives returns how many patterns without braces a valid pattern stands for; of more than
+// maxAlternatives it returns some greater number. doublestar tries them one after the other.
+// Classes must be plain.
 func alternatives(pattern string) int {
-	// sum is the number of alternatives of the innermost group up to the last comma, product that of the present one.
+	// sum is the number of alternatives of the innermost group up to the last comma, product that
+	// of the present one.
 	type group struct{ sum, product int }
 	var outer []group
 	now := group{product: 1}
@@ -32,8 +34,8 @@ func alternatives(pattern string) int {
 	return now.product
 }
 
-// plainClasses reports whether no class of a valid pattern has a brace or a comma in it, as no name does. doublestar
-// takes them for those of a group in some places and not in others.
+// plainClasses reports whether no class of a valid pattern has a brace or a comma in it, as no name
+// does. doublestar takes them for those of a group in some places and not in others.
 func plainClasses(pattern string) bool {
 	class := false
 	for i := 0; i < len(pattern); i++ {

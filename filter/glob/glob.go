@@ -1,5 +1,5 @@
-// Package glob makes patterns of repositories and tags into functions that filters ask. It is a package of its own so that filter depends on
-// no other library.
+// Package glob makes patterns of repositories and tags into functions that filters ask. It is a
+// package of its own so that filter depends on no other library.
 package glob
 
 import (
@@ -10,12 +10,14 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// Tags returns a function that says which tags of a repository match one of the patterns and none of the exceptions; of a repository in which
-// no tag can, it returns nil. It is what filter.ImmutableOptions.Protects wants.
+// Tags returns a function that says which tags of a repository match one of the patterns and none
+// of the exceptions; of a repository in which no tag can, it returns nil. It is what
+// filter.ImmutableOptions.Protects wants.
 //
-// A pattern is one for the repository, or two with a colon between them, the second for the tag: "library/**", "library/*:v*". An exception
-// begins with "!". Their order does not matter. The syntax is that of doublestar: "*" matches anything but "/", "**" as
-// a component any number of components, "?" one character, "[a-z]" and "{a,b}" one of several.
+// A pattern is one for the repository, or two with a colon between them, the second for the tag:
+// "library/**", "library/*:v*". An exception begins with "!". Their order does not matter. The
+// syntax is that of doublestar: "*" matches anything but "/", "**" as a component any number of
+// components, "?" one character, "[a-z]" and "{a,b}" one of several.
 //
 // It fails if a pattern is malformed or empty, or its part for tags has a colon or slash, as no tag
 // has: "localhost:5000/app:v*" would protect nothing. It also fails if a pattern is longer than 512
@@ -54,7 +56,8 @@ func parse(text string) (pattern, error) {
 	if !found {
 		tag = "*"
 	}
-	if repo == "" || tag == "" || strings.ContainsAny(tag, ":/") || !doublestar.ValidatePattern(repo) || !doublestar.ValidatePattern(tag) {
+	if repo == "" || tag == "" || strings.ContainsAny(tag, ":/") || !doublestar.ValidatePattern(repo) ||
+		!doublestar.ValidatePattern(tag) {
 		return pattern{}, errors.New("it is malformed")
 	}
 	if !plainClasses(text) {

@@ -22,7 +22,8 @@ func TestTags(t *testing.T) {
 		{[]string{"**:v*"}, []string{"a/b:v1", "a:v"}, []string{"a:1v", "v1:latest"}},
 		{[]string{"**:{v*,release-[0-9]}"}, []string{"a:v2", "a:release-7"}, []string{"a:release-x"}},
 		{[]string{"!**:latest", "**"}, []string{"a:v1"}, []string{"a:latest"}},
-		{[]string{"lib/*:v*", "!lib/scratch", "app:*", "!**:v0.*"}, []string{"lib/a:v1", "app:x"}, []string{"lib/scratch:v1", "lib/a:v0.1", "app:v0.1", "b:v1"}},
+		{[]string{"lib/*:v*", "!lib/scratch", "app:*", "!**:v0.*"}, []string{"lib/a:v1", "app:x"},
+			[]string{"lib/scratch:v1", "lib/a:v0.1", "app:v0.1", "b:v1"}},
 		{nil, nil, []string{"a:b"}},
 	} {
 		protects, err := glob.Tags(c.patterns...)
@@ -47,7 +48,8 @@ func TestTags(t *testing.T) {
 	protects, err := glob.Tags("a/*:v*")
 	require.NoError(t, err)
 	require.Nil(t, protects("b"), "nothing to look at in that repository")
-	for _, p := range []string{"", "!", ":v1", "a:", "a[:b", "a:{b", "!a:[", "localhost:5000/a", "localhost:5000/a:v*", "a:v1:v2", "!a:b/c"} {
+	for _, p := range []string{"", "!", ":v1", "a:", "a[:b", "a:{b", "!a:[", "localhost:5000/a", "localhost:5000/a:v*",
+		"a:v1:v2", "!a:b/c"} {
 		_, err := glob.Tags("ok", p)
 		require.Error(t, err, "%q", p)
 	}

@@ -28,8 +28,9 @@ func readDescriptor(r *strictjson.Reader) (*Reference, error) {
 	return ref, nil
 }
 
-// readMembers reads what a descriptor has; Size is negative if it has none. "data" and "urls" are checked but not used:
-// content that is embedded must be in the registry all the same, and nothing is fetched from elsewhere.
+// readMembers reads what a descriptor has; Size is negative if it has none. "data" and "urls" are
+// checked but not used: content that is embedded must be in the registry all the same, and nothing
+// is fetched from elsewhere.
 func readMembers(r *strictjson.Reader) (*Reference, error) {
 	known := []string{"mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType"}
 	ref := &Reference{Size: -1}
@@ -59,7 +60,8 @@ func readMembers(r *strictjson.Reader) (*Reference, error) {
 		return nil, err
 	}
 	if data != nil && !ref.has(data) {
-		return nil, strictjson.In("data", strictjson.Invalid("it is not the content with the digest and size of the descriptor"))
+		return nil, strictjson.In("data", strictjson.Invalid(
+			"it is not the content with the digest and size of the descriptor"))
 	}
 	return ref, nil
 }
@@ -69,8 +71,8 @@ func (ref *Reference) has(content []byte) bool {
 	return ref.Digest != "" && ref.Size == int64(len(content)) && ref.Digest.Algorithm().FromBytes(content) == ref.Digest
 }
 
-// readDetail checks a field of a descriptor that Reference does not have. It returns the content that "data" embeds,
-// and data for every other field.
+// readDetail checks a field of a descriptor that Reference does not have. It returns the content
+// that "data" embeds, and data for every other field.
 func readDetail(r *strictjson.Reader, key string, data []byte) ([]byte, error) {
 	var err error
 	switch key {
@@ -88,8 +90,8 @@ func readDetail(r *strictjson.Reader, key string, data []byte) ([]byte, error) {
 	return data, err
 }
 
-// checkPlatform checks the platform of a descriptor (image-spec, "Image Index Property Descriptions"). Docker's lists
-// have "features" besides.
+// checkPlatform checks the platform of a descriptor (image-spec, "Image Index Property
+// Descriptions"). Docker's lists have "features" besides.
 func checkPlatform(r *strictjson.Reader) error {
 	known := []string{"architecture", "os", "variant", "os.version", "os.features", "features"}
 	_, err := r.Object(known, func(key string) (err error) {
@@ -111,8 +113,9 @@ func checkTexts(r *strictjson.Reader) error {
 	})
 }
 
-// readData returns the content that a descriptor embeds, nil if that is null. RFC 4648 has decoders refuse line breaks
-// and stray bits, which encoding/base64 accepts by default and other decoders do not.
+// readData returns the content that a descriptor embeds, nil if that is null. RFC 4648 has decoders
+// refuse line breaks and stray bits, which encoding/base64 accepts by default and other decoders do
+// not.
 func readData(r *strictjson.Reader) ([]byte, error) {
 	if r.Null() {
 		return nil, nil

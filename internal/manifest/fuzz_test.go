@@ -15,8 +15,9 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// FuzzParse checks that nothing makes Parse panic, that errors are fit to be sent, and that what Parse says of a
-// manifest that it accepts is what every client sees: one that decodes it by encoding/json and one that is strict.
+// FuzzParse checks that nothing makes Parse panic, that errors are fit to be sent, and that what
+// Parse says of a manifest that it accepts is what every client sees: one that decodes it by
+// encoding/json and one that is strict.
 func FuzzParse(f *testing.F) {
 	for _, test := range accepted {
 		f.Add(test.contentType, []byte(test.content))
@@ -114,7 +115,8 @@ func compareWithJSON(t *testing.T, m *manifest.Manifest, content []byte) {
 func BenchmarkParseIndex(b *testing.B) {
 	var children []string
 	for i := range 10 {
-		children = append(children, desc(typeImage, digest.FromString(fmt.Sprint("child", i)), 1234, `"platform":{"architecture":"amd64","os":"linux"}`,
+		children = append(children, desc(typeImage, digest.FromString(fmt.Sprint("child", i)), 1234,
+			`"platform":{"architecture":"amd64","os":"linux"}`,
 			`"annotations":{"vnd.docker.reference.digest":"`+string(d1)+`","vnd.docker.reference.type":"attestation-manifest"}`))
 	}
 	content := []byte(doc(`"mediaType":"`+typeIndex+`"`, `"manifests":[`+strings.Join(children, ",")+`]`))
@@ -133,7 +135,8 @@ func BenchmarkParse(b *testing.B) {
 	for i := range 10 {
 		layers = append(layers, desc(typeLayer, digest.FromString(fmt.Sprint("layer", i)), 12345678))
 	}
-	content := []byte(doc(`"mediaType":"`+typeImage+`"`, `"config":`+desc(typeConfig, d1, 1), `"layers":[`+strings.Join(layers, ",")+`]`,
+	content := []byte(doc(`"mediaType":"`+typeImage+`"`, `"config":`+desc(typeConfig, d1, 1),
+		`"layers":[`+strings.Join(layers, ",")+`]`,
 		`"annotations":{"`+ocispec.AnnotationCreated+`":"2024-01-01T00:00:00Z"}`))
 	b.SetBytes(int64(len(content)))
 	b.ReportAllocs()

@@ -14,16 +14,17 @@ import (
 type Facts struct {
 	// MediaType is that of the Content-Type without parameters, else "mediaType".
 	MediaType string
-	// Subject is the manifest that this one refers to, or nil. Only MediaType, Digest and Size are set.
+	// Subject is the manifest that this one refers to, or nil. Only MediaType, Digest and Size are
+	// set.
 	Subject *ocispec.Descriptor
 }
 
-// Inspect reads a manifest that another registry has sent. contentType is the value of the header Content-Type, or ""
-// if there was none.
+// Inspect reads a manifest that another registry has sent. contentType is the value of the header
+// Content-Type, or "" if there was none.
 //
-// It returns an [Error] for what clients could understand in different ways or could not read, as [Parse] does. It asks
-// for nothing more: the media type may be any, with any "schemaVersion", and a manifest of an unknown type need not
-// refer to anything.
+// It returns an [Error] for what clients could understand in different ways or could not read, as
+// [Parse] does. It asks for nothing more: the media type may be any, with any "schemaVersion", and
+// a manifest of an unknown type need not refer to anything.
 func Inspect(contentType string, content []byte) (*Facts, error) {
 	r, err := strictjson.NewReader(content)
 	if err != nil {

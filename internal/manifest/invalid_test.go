@@ -20,8 +20,8 @@ var (
 	long         = strings.Repeat("x", 100_000)
 )
 
-// refused are manifests by the reason to refuse them. A contentType of "" stands for that of an OCI image, "none" for no
-// Content-Type.
+// refused are manifests by the reason to refuse them. A contentType of "" stands for that of an OCI
+// image, "none" for no Content-Type.
 var refused = []struct {
 	name, contentType, content, want string
 }{
@@ -64,7 +64,8 @@ var refused = []struct {
 	{"mediaType with line break", "none", image(`"mediaType":"application/json\r\nX: y"`), "is not a media type"},
 	{"mediaType with spaces", "none", image(`"mediaType":" ` + typeImage + `"`), "is not a media type"},
 	{"mediaType in another case", "", image(`"mediaType":"application/vnd.oci.image.Manifest.v1+json"`), "differs from"},
-	{"mediaType in another case alone", "none", image(`"mediaType":"application/vnd.oci.image.Manifest.v1+json"`), "differs from"},
+	{"mediaType in another case alone", "none", image(`"mediaType":"application/vnd.oci.image.Manifest.v1+json"`),
+		"differs from"},
 	{"mediaType not a string", "", image(`"mediaType":[]`), "mediaType: it must be a string"},
 	{"HTML", "text/html", image(), "is not a JSON media type"},
 	{"HTML by mediaType", "none", image(`"mediaType":"text/html"`), "is not a JSON media type"},
@@ -75,7 +76,8 @@ var refused = []struct {
 	{"schema 1", "application/vnd.docker.distribution.manifest.v1+json", `{"schemaVersion":1}`, "schema 1"},
 	{"schema 1, signed", "application/vnd.docker.distribution.manifest.v1+prettyjws", `{"schemaVersion":1}`, "schema 1"},
 	{"schema 1, type in upper case", "APPLICATION/VND.DOCKER.DISTRIBUTION.MANIFEST.V1+JSON", image(), "schema 1"},
-	{"schema 1 by mediaType", "none", image(`"mediaType":"application/vnd.docker.distribution.manifest.v1+json"`), "schema 1"},
+	{"schema 1 by mediaType", "none", image(`"mediaType":"application/vnd.docker.distribution.manifest.v1+json"`),
+		"schema 1"},
 	{"schema 1 by version", "application/json", `{"schemaVersion":1,` + config + `}`, "schema 1"},
 	{"schema 1 by fsLayers", "", image(`"fsLayers":[]`), "schema 1"},
 
@@ -109,7 +111,8 @@ var refused = []struct {
 	{"duplicate layers", "", image(layers, layers), `duplicate key "layers"`},
 	{"duplicate layers, one escaped", "", image(layers, `"\u006Cayers":[]`), `duplicate key "layers"`},
 	{"duplicate null", "", image(`"subject":null`, `"subject":null`), `duplicate key "subject"`},
-	{"duplicate mediaType", "", image(`"mediaType":"`+typeImage+`"`, `"mediaType":"`+typeIndex+`"`), `duplicate key "mediaType"`},
+	{"duplicate mediaType", "", image(`"mediaType":"`+typeImage+`"`, `"mediaType":"`+typeIndex+`"`),
+		`duplicate key "mediaType"`},
 	{"duplicate schemaVersion", "", image(`"schemaVersion":1`), `duplicate key "schemaVersion"`},
 	{"duplicate digest", "", layer(desc(typeLayer, d1, 1, `"digest":`+quotedDigest)), `layers[0]: duplicate key "digest"`},
 	{"duplicate annotation", "", image(`"annotations":{"a":"b","a":"b"}`), `annotations: duplicate key "a"`},
@@ -126,7 +129,8 @@ var refused = []struct {
 	{"layers a string", "", image(`"layers":"x"`), "layers: it must be an array"},
 	{"null layer", "", layer("null"), "layers[0]: it must be an object"},
 	{"layer a string", "", layer(quotedDigest), "layers[0]: it must be an object"},
-	{"null child", typeIndex, doc(`"manifests":[` + desc(typeImage, d1, 1) + `,null]`), "manifests[1]: it must be an object"},
+	{"null child", typeIndex, doc(`"manifests":[` + desc(typeImage, d1, 1) + `,null]`),
+		"manifests[1]: it must be an object"},
 	{"subject a string", "", image(`"subject":` + quotedDigest), "subject: it must be an object"},
 	{"empty subject", "", image(`"subject":{}`), "subject.mediaType: a descriptor must have it"},
 	{"artifactType a number", "", image(`"artifactType":1`), "artifactType: it must be a string"},
@@ -138,31 +142,47 @@ var refused = []struct {
 	{"annotation an object", "", image(`"annotations":{"` + long + `":{}}`), "must be a string"},
 
 	// descriptors
-	{"no mediaType", "", layer(`{"digest":` + quotedDigest + `,"size":1}`), "layers[0].mediaType: a descriptor must have it"},
+	{"no mediaType", "", layer(`{"digest":` + quotedDigest + `,"size":1}`),
+		"layers[0].mediaType: a descriptor must have it"},
 	{"empty mediaType", "", layer(desc("", d2, 1)), "layers[0].mediaType: a descriptor must have it"},
 	{"mediaType too long", "", layer(desc(long, d2, 1)), "layers[0].mediaType: it is longer than"},
-	{"mediaType with NUL", "", layer(`{"mediaType":"a/b\u0000","digest":` + quotedDigest + `,"size":1}`), "layers[0].mediaType: "},
-	{"mediaType with C1", "", layer(`{"mediaType":"a/b\u0085","digest":` + quotedDigest + `,"size":1}`), "layers[0].mediaType: "},
+	{"mediaType with NUL", "", layer(`{"mediaType":"a/b\u0000","digest":` + quotedDigest + `,"size":1}`),
+		"layers[0].mediaType: "},
+	{"mediaType with C1", "", layer(`{"mediaType":"a/b\u0085","digest":` + quotedDigest + `,"size":1}`),
+		"layers[0].mediaType: "},
 	{"no digest", "", layer(`{"mediaType":"a/b","size":1}`), "layers[0].digest: a descriptor must have it"},
 	{"digest null", "", layer(`{"mediaType":"a/b","digest":null,"size":1}`), "layers[0].digest: invalid digest"},
 	{"digest a number", "", layer(`{"mediaType":"a/b","digest":1,"size":1}`), "layers[0].digest: it must be a string"},
 	{"digest too short", "", layer(desc("a/b", d2[:70], 1)), "layers[0].digest: invalid digest"},
-	{"digest in upper case", "", layer(`{"mediaType":"a/b","digest":` + strings.ToUpper(quotedDigest) + `,"size":1}`), "layers[0].digest: invalid digest"},
-	{"digest as a path", "", layer(`{"mediaType":"a/b","digest":"sha256:../../x","size":1}`), "layers[0].digest: invalid digest"},
-	{"digest endless", "", layer(`{"mediaType":"a/b","digest":"` + long + `","size":1}`), "layers[0].digest: invalid digest"},
-	{"digest unsupported", typeIndex, doc(`"manifests":[` + desc(typeImage, "blake3:00", 1) + `]`), "manifests[0].digest: invalid digest: unsupported"},
-	{"no size", "", layer(`{"mediaType":"a/b","digest":` + quotedDigest + `}`), "layers[0].size: a descriptor must have it"},
+	{"digest in upper case", "", layer(`{"mediaType":"a/b","digest":` + strings.ToUpper(quotedDigest) + `,"size":1}`),
+		"layers[0].digest: invalid digest"},
+	{"digest as a path", "", layer(`{"mediaType":"a/b","digest":"sha256:../../x","size":1}`),
+		"layers[0].digest: invalid digest"},
+	{"digest endless", "", layer(`{"mediaType":"a/b","digest":"` + long + `","size":1}`),
+		"layers[0].digest: invalid digest"},
+	{"digest unsupported", typeIndex, doc(`"manifests":[` + desc(typeImage, "blake3:00", 1) + `]`),
+		"manifests[0].digest: invalid digest: unsupported"},
+	{"no size", "", layer(`{"mediaType":"a/b","digest":` + quotedDigest + `}`),
+		"layers[0].size: a descriptor must have it"},
 	{"size negative", "", layer(desc("a/b", d2, -1)), "layers[0].size: it must not be negative"},
-	{"size null", "", layer(`{"mediaType":"a/b","digest":` + quotedDigest + `,"size":null}`), "layers[0].size: it must be a number"},
-	{"size a string", "", layer(`{"mediaType":"a/b","digest":` + quotedDigest + `,"size":"1"}`), "layers[0].size: it must be a number"},
-	{"size with fraction", "", layer(`{"mediaType":"a/b","digest":` + quotedDigest + `,"size":1.0}`), "layers[0].size: \"1.0\" is not an integer"},
+	{"size null", "", layer(`{"mediaType":"a/b","digest":` + quotedDigest + `,"size":null}`),
+		"layers[0].size: it must be a number"},
+	{"size a string", "", layer(`{"mediaType":"a/b","digest":` + quotedDigest + `,"size":"1"}`),
+		"layers[0].size: it must be a number"},
+	{"size with fraction", "", layer(`{"mediaType":"a/b","digest":` + quotedDigest + `,"size":1.0}`),
+		"layers[0].size: \"1.0\" is not an integer"},
 	{"size with exponent", "", layer(`{"mediaType":"a/b","digest":` + quotedDigest + `,"size":1e3}`), "is not an integer"},
-	{"size too great", "", layer(`{"mediaType":"a/b","digest":` + quotedDigest + `,"size":9223372036854775808}`), "is not an integer of 64 bits"},
-	{"size endless", "", layer(`{"mediaType":"a/b","digest":` + quotedDigest + `,"size":1` + strings.Repeat("0", 100_000) + `}`), "is not an integer of 64 bits"},
-	{"sizes that differ", "", layer(desc("a/b", d2, 1) + "," + desc("a/b", d2, 2)), string(d2) + ": it is given different sizes"},
+	{"size too great", "", layer(`{"mediaType":"a/b","digest":` + quotedDigest + `,"size":9223372036854775808}`),
+		"is not an integer of 64 bits"},
+	{"size endless", "", layer(`{"mediaType":"a/b","digest":` + quotedDigest + `,"size":1` +
+		strings.Repeat("0", 100_000) + `}`), "is not an integer of 64 bits"},
+	{"sizes that differ", "", layer(desc("a/b", d2, 1) + "," + desc("a/b", d2, 2)),
+		string(d2) + ": it is given different sizes"},
 	{"urls a string", "", layer(desc("a/b", d2, 1, `"urls":"x"`)), "layers[0].urls: it must be an array"},
-	{"annotations of a layer a string", "", layer(desc("a/b", d2, 1, `"annotations":"x"`)), "layers[0].annotations: it must be an object"},
-	{"platform a string", typeIndex, doc(`"manifests":[` + desc(typeImage, d2, 1, `"platform":"x"`) + `]`), "manifests[0].platform: it must be an object"},
+	{"annotations of a layer a string", "", layer(desc("a/b", d2, 1, `"annotations":"x"`)),
+		"layers[0].annotations: it must be an object"},
+	{"platform a string", typeIndex, doc(`"manifests":[` + desc(typeImage, d2, 1, `"platform":"x"`) + `]`),
+		"manifests[0].platform: it must be an object"},
 	{"data a number", "", layer(desc("a/b", d2, 1, `"data":1`)), "layers[0].data: it must be a string"},
 
 	// strings
@@ -173,10 +193,12 @@ var refused = []struct {
 
 	// unknown keys
 	{"duplicate unknown key", "", image(`"x":1`, `"x":2`), `duplicate key "x"`},
-	{"duplicate unknown key in a descriptor", "", layer(desc("a/b", d2, 1, `"x":1`, `"\u0078":2`)), `layers[0]: duplicate key "x"`},
+	{"duplicate unknown key in a descriptor", "", layer(desc("a/b", d2, 1, `"x":1`, `"\u0078":2`)),
+		`layers[0]: duplicate key "x"`},
 }
 
-// details are members of a descriptor that are refused, whatever it describes, and what is said of them.
+// details are members of a descriptor that are refused, whatever it describes, and what is said of
+// them.
 var details = []struct{ member, want string }{
 	{`"mediaType":"a/b"`, `: duplicate key "mediaType"`},
 	{`"annotations":{},"annotations":{}`, `: duplicate key "annotations"`},
@@ -194,7 +216,8 @@ var details = []struct{ member, want string }{
 	{`"annotation\u017f":{}`, `differs from "annotations"`},
 	{`"artifacttype":""`, `: the key "artifacttype" differs`},
 
-	{`"platform":{"os":"linux","Architecture":"arm64"}`, `.platform: the key "Architecture" differs from "architecture" in case`},
+	{`"platform":{"os":"linux","Architecture":"arm64"}`,
+		`.platform: the key "Architecture" differs from "architecture" in case`},
 	{`"platform":{"os":"linux","o\u017f":"windows"}`, `.platform: the key "o\u017f" differs from "os" in case`},
 	{`"platform":{"os":"linux","oſ":"windows"}`, `.platform: the key "o\u017f" differs from "os" in case`},
 	{`"platform":{"OS":"windows"}`, `.platform: the key "OS" differs`},
@@ -248,7 +271,8 @@ func TestParseRefusesDetails(t *testing.T) {
 			"subject":      {typeImage, image(`"subject":` + d)},
 			"manifests[0]": {typeIndex, doc(`"manifests":[` + d + `]`)},
 			"manifests[1]": {manifest.MediaTypeDockerManifestList,
-				doc(docker(manifest.MediaTypeDockerManifestList), `"manifests":[`+desc(manifest.MediaTypeDockerManifest, d1, 1)+`,`+d+`]`)},
+				doc(docker(manifest.MediaTypeDockerManifestList), `"manifests":[`+desc(manifest.MediaTypeDockerManifest, d1,
+					1)+`,`+d+`]`)},
 			"layers[1]": {manifest.MediaTypeDockerManifest,
 				doc(docker(manifest.MediaTypeDockerManifest), config, `"layers":[`+desc("a/c", d1, 1)+`,`+d+`]`)},
 			"blobs[0]": {manifest.MediaTypeArtifactManifest, `{"blobs":[` + d + `]}`},
@@ -266,7 +290,8 @@ func TestParseRefusesDetails(t *testing.T) {
 	}
 }
 
-// TestParseStored reads what an earlier version accepted: a collector that fails on it would collect nothing any more.
+// TestParseStored reads what an earlier version accepted: a collector that fails on it would
+// collect nothing any more.
 func TestParseStored(t *testing.T) {
 	for _, content := range []string{
 		image(`"x":1`, `"x":2`, `"y":"\ud83d"`),

@@ -15,7 +15,8 @@ const (
 	MediaTypeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 	// MediaTypeDockerManifestList is that of a Docker manifest list.
 	MediaTypeDockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json"
-	// MediaTypeArtifactManifest is that of the OCI artifact manifest, which was retired before image-spec 1.1.
+	// MediaTypeArtifactManifest is that of the OCI artifact manifest, which was retired before
+	// image-spec 1.1.
 	MediaTypeArtifactManifest = "application/vnd.oci.artifact.manifest.v1+json"
 
 	mediaTypeSchema1       = "application/vnd.docker.distribution.manifest.v1+json"
@@ -24,7 +25,8 @@ const (
 
 const maxMediaTypeLength = 255
 
-// shape is which fields of a manifest hold its references. It is named in messages by the field that decides.
+// shape is which fields of a manifest hold its references. It is named in messages by the field
+// that decides.
 type shape string
 
 const (
@@ -34,7 +36,8 @@ const (
 	shapeArtifact shape = "blobs"
 )
 
-// shapeOf returns the shape that manifests of mediaType have, shapeNone if the type does not determine it.
+// shapeOf returns the shape that manifests of mediaType have, shapeNone if the type does not
+// determine it.
 func shapeOf(mediaType string) shape {
 	switch mediaType {
 	case ocispec.MediaTypeImageManifest, MediaTypeDockerManifest:
@@ -47,8 +50,8 @@ func shapeOf(mediaType string) shape {
 	return shapeNone
 }
 
-// resolveMediaType returns the media type of a manifest from the header Content-Type and its field "mediaType". Either
-// may be empty, but not both; if both are there, they must be equal.
+// resolveMediaType returns the media type of a manifest from the header Content-Type and its field
+// "mediaType". Either may be empty, but not both; if both are there, they must be equal.
 func resolveMediaType(contentType, field string) (string, error) {
 	header, _, _ := strings.Cut(contentType, ";") // parameters mean nothing for JSON
 	header = strings.Trim(header, " \t")
@@ -62,7 +65,8 @@ func resolveMediaType(contentType, field string) (string, error) {
 		return field, strictjson.In("mediaType", checkManifestType(field))
 	}
 	if IsMediaType(header) {
-		// The case of a header is not always the client's choice: HTTP libraries and proxies may change it.
+		// The case of a header is not always the client's choice: HTTP libraries and proxies may
+		// change it.
 		header = knownSpelling(header)
 	}
 	if err := checkManifestType(header); err != nil {
@@ -72,12 +76,14 @@ func resolveMediaType(contentType, field string) (string, error) {
 		return header, nil
 	}
 	if !strings.EqualFold(header, field) {
-		return "", strictjson.In("mediaType", strictjson.Invalid("it is %s, but the Content-Type is %s", reference.Quote(field), reference.Quote(header)))
+		return "", strictjson.In("mediaType", strictjson.Invalid("it is %s, but the Content-Type is %s",
+			reference.Quote(field), reference.Quote(header)))
 	}
 	return field, strictjson.In("mediaType", checkManifestType(field))
 }
 
-// checkManifestType tells whether mediaType may be stored and sent back as the Content-Type of a manifest.
+// checkManifestType tells whether mediaType may be stored and sent back as the Content-Type of a
+// manifest.
 func checkManifestType(mediaType string) error {
 	if !IsMediaType(mediaType) {
 		return strictjson.Invalid("%s is not a media type", reference.Quote(mediaType))
@@ -94,7 +100,8 @@ func checkManifestType(mediaType string) error {
 	return nil
 }
 
-// knownSpelling returns the media type of a manifest that mediaType is but for case, or mediaType itself.
+// knownSpelling returns the media type of a manifest that mediaType is but for case, or mediaType
+// itself.
 func knownSpelling(mediaType string) string {
 	for _, known := range [...]string{
 		ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, MediaTypeDockerManifest, MediaTypeDockerManifestList,
@@ -107,7 +114,8 @@ func knownSpelling(mediaType string) string {
 	return mediaType
 }
 
-// IsMediaType reports whether s is type "/" subtype, both restricted names by RFC 6838, section 4.2.
+// IsMediaType reports whether s is type "/" subtype, both restricted names by RFC 6838, section
+// 4.2.
 func IsMediaType(s string) bool {
 	typ, subtype, found := strings.Cut(s, "/")
 	return found && len(s) <= maxMediaTypeLength && isRestrictedName(typ) && isRestrictedName(subtype)
@@ -128,9 +136,10 @@ func isRestrictedName(s string) bool {
 	return true
 }
 
-// checkContentType tells whether s will do as the media type or artifact type of content that is not served under it.
-// The specification asks for a media type by RFC 6838 here too, but clients put parameters and other words there, and
-// registries have always let them: it goes nowhere but into JSON.
+// checkContentType tells whether s will do as the media type or artifact type of content that is
+// not served under it. The specification asks for a media type by RFC 6838 here too, but clients
+// put parameters and other words there, and registries have always let them: it goes nowhere but
+// into JSON.
 func checkContentType(s string) error {
 	if len(s) > maxMediaTypeLength {
 		return strictjson.Invalid("it is longer than %d bytes", maxMediaTypeLength)
@@ -143,8 +152,8 @@ func checkContentType(s string) error {
 	return nil
 }
 
-// isNonDistributable tells whether a registry may lack a layer of mediaType: the deprecated "non-distributable" ones of
-// OCI and the "foreign" ones of Docker.
+// isNonDistributable tells whether a registry may lack a layer of mediaType: the deprecated
+// "non-distributable" ones of OCI and the "foreign" ones of Docker.
 func isNonDistributable(mediaType string) bool {
 	return strings.HasPrefix(mediaType, "application/vnd.oci.image.layer.nondistributable.") ||
 		strings.HasPrefix(mediaType, "application/vnd.docker.image.rootfs.foreign.")

@@ -23,7 +23,8 @@ type artifactManifest struct {
 	Annotations  map[string]string    `json:"annotations,omitempty"`
 }
 
-// anyManifest has the fields of all shapes. "schemaVersion" means nothing for media types that nobody knows.
+// anyManifest has the fields of all shapes. "schemaVersion" means nothing for media types that
+// nobody knows.
 type anyManifest struct {
 	MediaType    string               `json:"mediaType"`
 	ArtifactType string               `json:"artifactType"`
@@ -35,8 +36,8 @@ type anyManifest struct {
 	Annotations  map[string]string    `json:"annotations"`
 }
 
-// requireSameAsJSON fails unless encoding/json decodes content into the Go types of image-spec, and finds there what a
-// strict decoder does.
+// requireSameAsJSON fails unless encoding/json decodes content into the Go types of image-spec, and
+// finds there what a strict decoder does.
 func requireSameAsJSON(t *testing.T, m *manifest.Manifest, content []byte) {
 	t.Helper()
 	types := []any{anyManifest{}}
@@ -53,7 +54,8 @@ func requireSameAsJSON(t *testing.T, m *manifest.Manifest, content []byte) {
 	}
 }
 
-// requireSameDecoded fails unless encoding/json and a strict decoder find the same in content for the type of v.
+// requireSameDecoded fails unless encoding/json and a strict decoder find the same in content for
+// the type of v.
 func requireSameDecoded(t *testing.T, content []byte, v any) {
 	t.Helper()
 	lenient, strict := reflect.New(reflect.TypeOf(v)), reflect.New(reflect.TypeOf(v))
@@ -62,8 +64,8 @@ func requireSameDecoded(t *testing.T, content []byte, v any) {
 	require.Equal(t, strict.Interface(), lenient.Interface())
 }
 
-// decodeStrictly decodes one JSON value into v. It knows keys by their exact spelling only, and fails on duplicates, on
-// null within arrays and maps, and on base64 that RFC 4648 does not allow.
+// decodeStrictly decodes one JSON value into v. It knows keys by their exact spelling only, and
+// fails on duplicates, on null within arrays and maps, and on base64 that RFC 4648 does not allow.
 func decodeStrictly(t *testing.T, text []byte, v reflect.Value) {
 	t.Helper()
 	if string(text) == "null" {

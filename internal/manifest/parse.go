@@ -9,8 +9,9 @@ import (
 	"github.com/registrykit/registry/internal/strictjson"
 )
 
-// Parse reads one manifest as a client pushed it. contentType is the value of the header Content-Type, or "" if there
-// was none. The error is an *[Error]. The time is linear in len(content), which the caller bounds.
+// Parse reads one manifest as a client pushed it. contentType is the value of the header
+// Content-Type, or "" if there was none. The error is an *[Error]. The time is linear in
+// len(content), which the caller bounds.
 func Parse(contentType string, content []byte) (*Manifest, error) {
 	r, err := strictjson.NewReader(content)
 	if err != nil {
@@ -19,8 +20,9 @@ func Parse(contentType string, content []byte) (*Manifest, error) {
 	return parse(contentType, r)
 }
 
-// ParseStored reads a manifest that was accepted when it was stored, perhaps by a version of this package that looked
-// less closely: it overlooks defects of fields that Manifest does not have. mediaType is what it was stored as.
+// ParseStored reads a manifest that was accepted when it was stored, perhaps by a version of this
+// package that looked less closely: it overlooks defects of fields that Manifest does not have.
+// mediaType is what it was stored as.
 func ParseStored(mediaType string, content []byte) (*Manifest, error) {
 	r, err := strictjson.NewLaxReader(content)
 	if err != nil {
@@ -202,8 +204,8 @@ func (doc *document) shape() (shape, error) {
 	return found, nil
 }
 
-// readSchemaVersion returns the number as it is written; "other" stands for what cannot be a version of interest. Only
-// some media types give the field a meaning, so that is not an error yet.
+// readSchemaVersion returns the number as it is written; "other" stands for what cannot be a
+// version of interest. Only some media types give the field a meaning, so that is not an error yet.
 func readSchemaVersion(r *strictjson.Reader) string {
 	raw := r.Skip()
 	if len(raw) > 1 {
@@ -212,8 +214,9 @@ func readSchemaVersion(r *strictjson.Reader) string {
 	return string(raw)
 }
 
-// merge leaves one reference to each digest, the first, which takes the stricter demands of all: images repeat empty
-// layers, and a config and a layer may both be "{}". Sizes that differ for one digest cannot both be right.
+// merge leaves one reference to each digest, the first, which takes the stricter demands of all:
+// images repeat empty layers, and a config and a layer may both be "{}". Sizes that differ for one
+// digest cannot both be right.
 func merge(references []Reference) ([]Reference, error) {
 	index := make(map[digest.Digest]int, len(references))
 	merged := references[:0]

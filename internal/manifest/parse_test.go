@@ -54,7 +54,8 @@ var (
 	imageRefs = append([]manifest.Reference{configRef}, layerRefs...)
 )
 
-// accepted are manifests by what clients push them for. The Content-Type is that of want unless stated.
+// accepted are manifests by what clients push them for. The Content-Type is that of want unless
+// stated.
 var accepted = []struct {
 	name        string
 	contentType string
@@ -73,18 +74,23 @@ var accepted = []struct {
 		want: manifest.Manifest{MediaType: typeImage, References: imageRefs, ArtifactType: typeConfig}},
 	{name: "no layers", content: doc(config, `"layers":[]`),
 		want: manifest.Manifest{MediaType: typeImage, References: imageRefs[:1], ArtifactType: typeConfig}},
-	{name: "null layers, a nil slice of Go", content: doc(config, `"layers":null`, `"subject":null`, `"annotations":null`, `"artifactType":null`, `"mediaType":null`),
+	{name: "null layers, a nil slice of Go", content: doc(config, `"layers":null`, `"subject":null`,
+		`"annotations":null`, `"artifactType":null`, `"mediaType":null`),
 		want: manifest.Manifest{MediaType: typeImage, References: imageRefs[:1], ArtifactType: typeConfig}},
 	{name: "layers absent", content: doc(config),
 		want: manifest.Manifest{MediaType: typeImage, References: imageRefs[:1], ArtifactType: typeConfig}},
-	{name: "custom fields", content: doc(config, layers, `"org.example":"x"`, `"x":{"Layers":[{"layers":null,"layers":1}]}`),
+	{name: "custom fields", content: doc(config, layers, `"org.example":"x"`,
+		`"x":{"Layers":[{"layers":null,"layers":1}]}`),
 		want: manifest.Manifest{MediaType: typeImage, References: imageRefs, ArtifactType: typeConfig}},
 	{name: "data, platform, urls, custom fields in descriptors",
-		content: doc(`"config":`+desc(typeConfig, d1, 1, `"data":"MQ=="`, `"platform":{"os":"linux"}`, `"annotations":{"a":"b"}`, `"artifactType":"a/b"`, `"x":[{}]`, `"urls":["http://127.0.0.1/"]`), layers),
-		want:    manifest.Manifest{MediaType: typeImage, References: imageRefs, ArtifactType: typeConfig}},
+		content: doc(`"config":`+desc(typeConfig, d1, 1, `"data":"MQ=="`, `"platform":{"os":"linux"}`,
+			`"annotations":{"a":"b"}`, `"artifactType":"a/b"`, `"x":[{}]`, `"urls":["http://127.0.0.1/"]`), layers),
+		want: manifest.Manifest{MediaType: typeImage, References: imageRefs, ArtifactType: typeConfig}},
 	{name: "Docker image", content: doc(`"mediaType":"`+manifest.MediaTypeDockerManifest+`"`,
-		`"config":`+desc("application/vnd.docker.container.image.v1+json", d1, 1), `"layers":[`+desc("application/vnd.docker.image.rootfs.diff.tar.gzip", d2, 2)+`]`),
-		want: manifest.Manifest{MediaType: manifest.MediaTypeDockerManifest, ArtifactType: "application/vnd.docker.container.image.v1+json",
+		`"config":`+desc("application/vnd.docker.container.image.v1+json", d1, 1),
+		`"layers":[`+desc("application/vnd.docker.image.rootfs.diff.tar.gzip", d2, 2)+`]`),
+		want: manifest.Manifest{MediaType: manifest.MediaTypeDockerManifest,
+			ArtifactType: "application/vnd.docker.container.image.v1+json",
 			References: []manifest.Reference{
 				{Kind: manifest.KindConfig, MediaType: "application/vnd.docker.container.image.v1+json", Digest: d1, Size: 1},
 				{Kind: manifest.KindLayer, MediaType: "application/vnd.docker.image.rootfs.diff.tar.gzip", Digest: d2, Size: 2}}}},
@@ -92,44 +98,69 @@ var accepted = []struct {
 		desc("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", d2, 2, `"urls":["https://example.com/"]`)+`,`+
 		desc("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", d3, 3)+`]`),
 		want: manifest.Manifest{MediaType: typeImage, ArtifactType: typeConfig, References: []manifest.Reference{configRef,
-			{Kind: manifest.KindLayer, NonDistributable: true, MediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", Digest: d2, Size: 2},
-			{Kind: manifest.KindLayer, NonDistributable: true, MediaType: "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", Digest: d3, Size: 3}}}},
-	{name: "a config is always to be there", content: doc(`"config":` + desc("application/vnd.oci.image.layer.nondistributable.v1.tar", d1, 1)),
-		want: manifest.Manifest{MediaType: typeImage, ArtifactType: "application/vnd.oci.image.layer.nondistributable.v1.tar", References: []manifest.Reference{
-			{Kind: manifest.KindConfig, MediaType: "application/vnd.oci.image.layer.nondistributable.v1.tar", Digest: d1, Size: 1}}}},
-	{name: "repeated layers", content: doc(`"config":`+desc(ocispec.MediaTypeEmptyJSON, d1, 2), `"layers":[`+desc(ocispec.MediaTypeEmptyJSON, d1, 2)+`,`+
-		desc("application/vnd.docker.image.rootfs.foreign.diff.tar", d2, 0)+`,`+desc(typeLayer, d2, 0)+`]`),
-		want: manifest.Manifest{MediaType: typeImage, ArtifactType: ocispec.MediaTypeEmptyJSON, References: []manifest.Reference{
-			{Kind: manifest.KindConfig, MediaType: ocispec.MediaTypeEmptyJSON, Digest: d1, Size: 2},
-			{Kind: manifest.KindLayer, MediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar", Digest: d2}}}},
-	{name: "Helm chart", content: doc(`"config":`+desc("application/vnd.cncf.helm.config.v1+json", d1, 1), `"layers":[`+desc("application/vnd.cncf.helm.chart.content.v1.tar+gzip", d2, 2)+`]`, `"annotations":{"a":"b","B":"\u00e9"}`),
-		want: manifest.Manifest{MediaType: typeImage, ArtifactType: "application/vnd.cncf.helm.config.v1+json", Annotations: map[string]string{"a": "b", "B": "é"},
+			{Kind: manifest.KindLayer, NonDistributable: true,
+				MediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", Digest: d2, Size: 2},
+			{Kind: manifest.KindLayer, NonDistributable: true,
+				MediaType: "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", Digest: d3, Size: 3}}}},
+	{name: "a config is always to be there",
+		content: doc(`"config":` + desc("application/vnd.oci.image.layer.nondistributable.v1.tar", d1, 1)),
+		want: manifest.Manifest{MediaType: typeImage,
+			ArtifactType: "application/vnd.oci.image.layer.nondistributable.v1.tar", References: []manifest.Reference{
+				{Kind: manifest.KindConfig, MediaType: "application/vnd.oci.image.layer.nondistributable.v1.tar", Digest: d1,
+					Size: 1}}}},
+	{name: "repeated layers", content: doc(`"config":`+desc(ocispec.MediaTypeEmptyJSON, d1, 2),
+		`"layers":[`+desc(ocispec.MediaTypeEmptyJSON, d1, 2)+`,`+
+			desc("application/vnd.docker.image.rootfs.foreign.diff.tar", d2, 0)+`,`+desc(typeLayer, d2, 0)+`]`),
+		want: manifest.Manifest{MediaType: typeImage, ArtifactType: ocispec.MediaTypeEmptyJSON,
+			References: []manifest.Reference{
+				{Kind: manifest.KindConfig, MediaType: ocispec.MediaTypeEmptyJSON, Digest: d1, Size: 2},
+				{Kind: manifest.KindLayer, MediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar", Digest: d2}}}},
+	{name: "Helm chart", content: doc(`"config":`+desc("application/vnd.cncf.helm.config.v1+json", d1, 1),
+		`"layers":[`+desc("application/vnd.cncf.helm.chart.content.v1.tar+gzip", d2, 2)+`]`,
+		`"annotations":{"a":"b","B":"\u00e9"}`),
+		want: manifest.Manifest{MediaType: typeImage, ArtifactType: "application/vnd.cncf.helm.config.v1+json",
+			Annotations: map[string]string{"a": "b", "B": "é"},
 			References: []manifest.Reference{
 				{Kind: manifest.KindConfig, MediaType: "application/vnd.cncf.helm.config.v1+json", Digest: d1, Size: 1},
-				{Kind: manifest.KindLayer, MediaType: "application/vnd.cncf.helm.chart.content.v1.tar+gzip", Digest: d2, Size: 2}}}},
-	{name: "descriptor types that are no media types", content: doc(`"config":`+desc("sbom", d1, 1), `"layers":[`+desc("text/plain; charset=utf-8", d2, 2)+`]`),
+				{Kind: manifest.KindLayer, MediaType: "application/vnd.cncf.helm.chart.content.v1.tar+gzip", Digest: d2,
+					Size: 2}}}},
+	{name: "descriptor types that are no media types", content: doc(`"config":`+desc("sbom", d1, 1),
+		`"layers":[`+desc("text/plain; charset=utf-8", d2, 2)+`]`),
 		want: manifest.Manifest{MediaType: typeImage, ArtifactType: "sbom", References: []manifest.Reference{
 			{Kind: manifest.KindConfig, MediaType: "sbom", Digest: d1, Size: 1},
 			{Kind: manifest.KindLayer, MediaType: "text/plain; charset=utf-8", Digest: d2, Size: 2}}}},
-	{name: "artifact with subject", content: doc(config, layers, `"artifactType":"`+typeOther+`"`, `"subject":`+desc(typeIndex, d3, 123, `"annotations":{}`), `"annotations":{}`),
+	{name: "artifact with subject", content: doc(config, layers, `"artifactType":"`+typeOther+`"`,
+		`"subject":`+desc(typeIndex, d3, 123, `"annotations":{}`), `"annotations":{}`),
 		want: manifest.Manifest{MediaType: typeImage, References: imageRefs, ArtifactType: typeOther,
 			Subject: &ocispec.Descriptor{MediaType: typeIndex, Digest: d3, Size: 123}}},
-	{name: "OCI index, nested", content: doc(`"mediaType":"`+typeIndex+`"`, `"manifests":[`+desc(typeImage, d1, 1, `"platform":{"architecture":"amd64","os":"linux"}`)+`,`+desc(typeIndex, d2, 2)+`]`),
+	{name: "OCI index, nested", content: doc(`"mediaType":"`+typeIndex+`"`,
+		`"manifests":[`+desc(typeImage, d1, 1, `"platform":{"architecture":"amd64","os":"linux"}`)+`,`+desc(typeIndex, d2,
+			2)+`]`),
 		want: manifest.Manifest{MediaType: typeIndex, References: []manifest.Reference{
-			{Kind: manifest.KindManifest, MediaType: typeImage, Digest: d1, Size: 1}, {Kind: manifest.KindManifest, MediaType: typeIndex, Digest: d2, Size: 2}}}},
-	{name: "cache of BuildKit", content: doc(`"manifests":[` + desc(typeLayer, d1, 1) + `,` + desc("application/vnd.buildkit.cacheconfig.v0", d2, 2) + `]`),
+			{Kind: manifest.KindManifest, MediaType: typeImage, Digest: d1, Size: 1},
+			{Kind: manifest.KindManifest, MediaType: typeIndex, Digest: d2, Size: 2}}}},
+	{name: "cache of BuildKit", content: doc(`"manifests":[` + desc(typeLayer, d1, 1) + `,` +
+		desc("application/vnd.buildkit.cacheconfig.v0", d2, 2) + `]`),
 		want: manifest.Manifest{MediaType: typeIndex, References: []manifest.Reference{
-			{Kind: manifest.KindAny, MediaType: typeLayer, Digest: d1, Size: 1}, {Kind: manifest.KindAny, MediaType: "application/vnd.buildkit.cacheconfig.v0", Digest: d2, Size: 2}}}},
-	{name: "a child that is surely a manifest, once", content: doc(`"manifests":[` + desc(typeCustom, d1, 1) + `,` + desc(typeImage, d1, 1) + `,` + desc(typeCustom, d1, 1) + `]`),
-		want: manifest.Manifest{MediaType: typeIndex, References: []manifest.Reference{{Kind: manifest.KindManifest, MediaType: typeImage, Digest: d1, Size: 1}}}},
-	{name: "index without children, with subject", content: doc(`"manifests":[]`, `"artifactType":"`+typeOther+`"`, `"subject":`+desc(typeImage, d3, 123), `"annotations":{"a":"b"}`),
+			{Kind: manifest.KindAny, MediaType: typeLayer, Digest: d1, Size: 1},
+			{Kind: manifest.KindAny, MediaType: "application/vnd.buildkit.cacheconfig.v0", Digest: d2, Size: 2}}}},
+	{name: "a child that is surely a manifest, once",
+		content: doc(`"manifests":[` + desc(typeCustom, d1, 1) + `,` + desc(typeImage, d1, 1) + `,` +
+			desc(typeCustom, d1, 1) + `]`),
+		want: manifest.Manifest{MediaType: typeIndex,
+			References: []manifest.Reference{{Kind: manifest.KindManifest, MediaType: typeImage, Digest: d1, Size: 1}}}},
+	{name: "index without children, with subject", content: doc(`"manifests":[]`, `"artifactType":"`+typeOther+`"`,
+		`"subject":`+desc(typeImage, d3, 123), `"annotations":{"a":"b"}`),
 		want: manifest.Manifest{MediaType: typeIndex, ArtifactType: typeOther, Annotations: map[string]string{"a": "b"},
 			Subject: &ocispec.Descriptor{MediaType: typeImage, Digest: d3, Size: 123}}},
 	{name: "null children", content: doc(`"manifests":null`), want: manifest.Manifest{MediaType: typeIndex}},
-	{name: "Docker list", content: doc(`"mediaType":"`+manifest.MediaTypeDockerManifestList+`"`, `"manifests":[`+desc(manifest.MediaTypeDockerManifest, d1, 1)+`]`),
+	{name: "Docker list", content: doc(`"mediaType":"`+manifest.MediaTypeDockerManifestList+`"`,
+		`"manifests":[`+desc(manifest.MediaTypeDockerManifest, d1, 1)+`]`),
 		want: manifest.Manifest{MediaType: manifest.MediaTypeDockerManifestList, References: []manifest.Reference{
 			{Kind: manifest.KindManifest, MediaType: manifest.MediaTypeDockerManifest, Digest: d1, Size: 1}}}},
-	{name: "OCI artifact manifest", content: `{"mediaType":"` + manifest.MediaTypeArtifactManifest + `","artifactType":"` + typeOther + `","blobs":[` + desc(typeOther, d1, 1) + `],"subject":` + desc(typeImage, d2, 2) + `}`,
+	{name: "OCI artifact manifest", content: `{"mediaType":"` + manifest.MediaTypeArtifactManifest +
+		`","artifactType":"` + typeOther + `","blobs":[` + desc(typeOther, d1, 1) + `],"subject":` +
+		desc(typeImage, d2, 2) + `}`,
 		want: manifest.Manifest{MediaType: manifest.MediaTypeArtifactManifest, ArtifactType: typeOther,
 			References: []manifest.Reference{{Kind: manifest.KindBlob, MediaType: typeOther, Digest: d1, Size: 1}},
 			Subject:    &ocispec.Descriptor{MediaType: typeImage, Digest: d2, Size: 2}}},
@@ -140,12 +171,16 @@ var accepted = []struct {
 	{name: "other type, layers only", content: `{` + layers + `,"mediaType":"` + typeCustom + `"}`,
 		want: manifest.Manifest{MediaType: typeCustom, References: layerRefs}},
 	{name: "other type, shape of an index", content: `{"manifests":[` + desc(typeImage, d1, 1) + `]}`,
-		want: manifest.Manifest{MediaType: typeCustom, References: []manifest.Reference{{Kind: manifest.KindManifest, MediaType: typeImage, Digest: d1, Size: 1}}}},
-	{name: "plain JSON type", content: doc(config), want: manifest.Manifest{MediaType: "application/json", ArtifactType: typeConfig, References: imageRefs[:1]}},
-	{name: "Content-Type with parameters and in another case", contentType: " Application/VND.oci.image.manifest.v1+JSON\t; charset=utf-8; x=;", content: doc(config),
+		want: manifest.Manifest{MediaType: typeCustom,
+			References: []manifest.Reference{{Kind: manifest.KindManifest, MediaType: typeImage, Digest: d1, Size: 1}}}},
+	{name: "plain JSON type", content: doc(config), want: manifest.Manifest{MediaType: "application/json",
+		ArtifactType: typeConfig, References: imageRefs[:1]}},
+	{name: "Content-Type with parameters and in another case",
+		contentType: " Application/VND.oci.image.manifest.v1+JSON\t; charset=utf-8; x=;", content: doc(config),
 		want: manifest.Manifest{MediaType: typeImage, ArtifactType: typeConfig, References: imageRefs[:1]}},
-	{name: "mediaType in another case than the Content-Type", contentType: "application/vnd.ACME.thing.v1+JSON", content: doc(config, `"mediaType":"`+typeCustom+`"`),
-		want: manifest.Manifest{MediaType: typeCustom, ArtifactType: typeConfig, References: imageRefs[:1]}},
+	{name: "mediaType in another case than the Content-Type", contentType: "application/vnd.ACME.thing.v1+JSON",
+		content: doc(config, `"mediaType":"`+typeCustom+`"`),
+		want:    manifest.Manifest{MediaType: typeCustom, ArtifactType: typeConfig, References: imageRefs[:1]}},
 	{name: "no Content-Type", contentType: "none", content: doc(config, `"mediaType":"`+typeImage+`"`),
 		want: manifest.Manifest{MediaType: typeImage, ArtifactType: typeConfig, References: imageRefs[:1]}},
 }
@@ -173,18 +208,24 @@ func TestParse(t *testing.T) {
 // TestParseStructs parses what the Go types of image-spec write, with all fields set.
 func TestParseStructs(t *testing.T) {
 	full := func(mediaType, data string) ocispec.Descriptor {
-		return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromString(data), Size: int64(len(data)), Data: []byte(data),
+		return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromString(data), Size: int64(len(data)),
+			Data:        []byte(data),
 			URLs:        []string{"https://example.com/"},
 			Annotations: map[string]string{"a": "b"}, ArtifactType: typeOther,
-			Platform: &ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v8", OSFeatures: []string{"x"}, OSVersion: "1"}}
+			Platform: &ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v8", OSFeatures: []string{"x"},
+				OSVersion: "1"}}
 	}
 	subject := full(typeImage, "subject")
 	for _, v := range []any{
-		ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: typeImage, ArtifactType: typeOther, Subject: &subject,
-			Config: ocispec.DescriptorEmptyJSON, Layers: []ocispec.Descriptor{full(typeLayer, "2")}, Annotations: map[string]string{"a": "b"}},
+		ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: typeImage, ArtifactType: typeOther,
+			Subject: &subject,
+			Config:  ocispec.DescriptorEmptyJSON, Layers: []ocispec.Descriptor{full(typeLayer, "2")},
+			Annotations: map[string]string{"a": "b"}},
 		ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: typeImage, Config: full(typeConfig, "1")},
-		ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: typeIndex, ArtifactType: typeOther, Subject: &subject,
-			Manifests: []ocispec.Descriptor{full(typeImage, "1"), full(typeLayer, "2")}, Annotations: map[string]string{"a": "b"}},
+		ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: typeIndex, ArtifactType: typeOther,
+			Subject:     &subject,
+			Manifests:   []ocispec.Descriptor{full(typeImage, "1"), full(typeLayer, "2")},
+			Annotations: map[string]string{"a": "b"}},
 		ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: typeIndex},
 	} {
 		content, err := json.Marshal(v)
@@ -195,7 +236,8 @@ func TestParseStructs(t *testing.T) {
 }
 
 func TestDescriptor(t *testing.T) {
-	m, err := manifest.Parse(typeImage, []byte(doc(config, `"subject":`+desc(typeImage, d2, 2), `"annotations":{"a":"b"}`)))
+	m, err := manifest.Parse(typeImage, []byte(doc(config, `"subject":`+desc(typeImage, d2, 2),
+		`"annotations":{"a":"b"}`)))
 	require.NoError(t, err)
 	require.Equal(t, ocispec.Descriptor{MediaType: typeImage, Digest: d3, Size: 99, ArtifactType: typeConfig,
 		Annotations: map[string]string{"a": "b"}}, m.Descriptor(d3, 99))
@@ -206,7 +248,8 @@ func TestDescriptor(t *testing.T) {
 }
 
 func TestKindString(t *testing.T) {
-	for kind, want := range map[manifest.Kind]string{manifest.KindConfig: "config", manifest.KindLayer: "layer", manifest.KindBlob: "blob",
+	for kind, want := range map[manifest.Kind]string{manifest.KindConfig: "config", manifest.KindLayer: "layer",
+		manifest.KindBlob:     "blob",
 		manifest.KindManifest: "manifest", manifest.KindAny: "manifest or blob", 0: "unknown"} {
 		require.Equal(t, want, kind.String())
 	}
@@ -229,8 +272,8 @@ func TestMaxReferences(t *testing.T) {
 	}
 }
 
-// TestLinearTime gives Parse 1 MiB of what is expensive for parsers that are not careful. A quadratic one would need
-// minutes.
+// TestLinearTime gives Parse 1 MiB of what is expensive for parsers that are not careful. A
+// quadratic one would need minutes.
 func TestLinearTime(t *testing.T) {
 	const size = 1 << 20
 	fill := func(s string) string { return strings.Repeat(s, size/len(s)) }
@@ -239,9 +282,10 @@ func TestLinearTime(t *testing.T) {
 		fmt.Fprintf(&keys, `"%d":"",`, i)
 	}
 	for name, content := range map[string]string{
-		"arrays":        fill("["),
-		"objects":       fill(`{"a":`),
-		"nested":        `{"x":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `,` + fill(" ") + `"schemaVersion":2,` + config + `}`,
+		"arrays":  fill("["),
+		"objects": fill(`{"a":`),
+		"nested": `{"x":` + strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + `,` + fill(" ") +
+			`"schemaVersion":2,` + config + `}`,
 		"unknown keys":  doc(config, keys.String()+`"z":0`),
 		"annotations":   doc(config, `"annotations":{`+keys.String()+`"z":""}`),
 		"long key":      doc(config, `"`+fill("l")+`":0`),

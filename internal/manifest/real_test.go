@@ -16,8 +16,8 @@ const (
 	hexC = "7c9d20b9b6cda1c58bc4f9d6c401386786f584437abbe87e58910f8a9a15386b"
 )
 
-// realManifests are what programs write, shortened to one element of each kind, with the fields that they add to the
-// specification.
+// realManifests are what programs write, shortened to one element of each kind, with the fields
+// that they add to the specification.
 var realManifests = []struct{ name, mediaType, content string }{
 	{"docker push", manifest.MediaTypeDockerManifest, `{
    "schemaVersion": 2,

@@ -12,8 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSizes builds the smallest host of each kind and fails when it has grown: in bytes, without symbols; in packages that are not the
-// standard library's; and in modules, the program's own not counted.
+// TestSizes builds the smallest host of each kind and fails when it has grown: in bytes, without
+// symbols; in packages that are not the standard library's; and in modules, the program's own not
+// counted.
 func TestSizes(t *testing.T) {
 	for _, c := range []struct {
 		host              string
@@ -29,8 +30,10 @@ func TestSizes(t *testing.T) {
 			run(t, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./"+c.host)
 			fi, err := os.Stat(program)
 			require.NoError(t, err)
-			packages := strings.Fields(run(t, "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./"+c.host))
-			modules := strings.Fields(run(t, "go", "list", "-deps", "-f", "{{if not .Standard}}{{.Module.Path}}{{end}}", "./"+c.host))
+			packages := strings.Fields(run(t, "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}",
+				"./"+c.host))
+			modules := strings.Fields(run(t, "go", "list", "-deps", "-f", "{{if not .Standard}}{{.Module.Path}}{{end}}",
+				"./"+c.host))
 			slices.Sort(modules)
 			modules = slices.Compact(modules)
 			t.Logf("%s: %d bytes, %d packages, %d modules", c.host, fi.Size(), len(packages), len(modules))

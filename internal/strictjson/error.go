@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// Error is the type of every error of this package. Its text may be sent to a client: it is printable, quotes little of
-// the input, and is short however the input looks.
+// Error is the type of every error of this package. Its text may be sent to a client: it is
+// printable, quotes little of the input, and is short however the input looks.
 type Error struct {
 	// Field is where the defect is, such as "layers[3].digest", or "" for the whole content.
 	Field string
 	// Problem says what is wrong.
 	Problem string
-	// Err is the cause that Problem describes if another package found it, such as an error that wraps
-	// reference.ErrDigest; else nil.
+	// Err is the cause that Problem describes if another package found it, such as an error that
+	// wraps reference.ErrDigest; else nil.
 	Err error
 }
 

@@ -16,10 +16,12 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// Reader walks over one JSON value. The caller reads exactly one value wherever one stands: with Object, Array, Text,
-// Integer, StringMap or Skip. After an error the Reader must not be used any more.
+// Reader walks over one JSON value. The caller reads exactly one value wherever one stands: with
+// Object, Array, Text, Integer, StringMap or Skip. After an error the Reader must not be used any
+// more.
 //
-// The syntax is checked once by [NewReader], so that the methods need not expect an end or a wrong delimiter.
+// The syntax is checked once by [NewReader], so that the methods need not expect an end or a wrong
+// delimiter.
 type Reader struct {
 	data []byte
 	pos  int
@@ -28,8 +30,8 @@ type Reader struct {
 
 // NewReader returns a reader of content, which it does not copy.
 //
-// It returns an [Error] if content is not one JSON value in UTF-8, is nested more deeply than encoding/json reads, or
-// has a string with half of a surrogate pair.
+// It returns an [Error] if content is not one JSON value in UTF-8, is nested more deeply than
+// encoding/json reads, or has a string with half of a surrogate pair.
 func NewReader(content []byte) (*Reader, error) {
 	if err := check(content); err != nil {
 		return nil, err
@@ -40,8 +42,8 @@ func NewReader(content []byte) (*Reader, error) {
 	return &Reader{data: content}, nil
 }
 
-// NewLaxReader is [NewReader] for content that was checked by weaker rules when it was stored. It accepts duplicates
-// of unknown keys, and half of a surrogate pair.
+// NewLaxReader is [NewReader] for content that was checked by weaker rules when it was stored. It
+// accepts duplicates of unknown keys, and half of a surrogate pair.
 func NewLaxReader(content []byte) (*Reader, error) {
 	if err := check(content); err != nil {
 		return nil, err
@@ -73,8 +75,8 @@ func (r *Reader) Null() bool {
 	return true
 }
 
-// more moves to the next member or element of an object or array, and reports whether there is one. It moves past end
-// if there is none.
+// more moves to the next member or element of an object or array, and reports whether there is one.
+// It moves past end if there is none.
 func (r *Reader) more(end byte, first bool) bool {
 	c := r.peek()
 	if c == end || !first { // the end, or a comma
@@ -83,8 +85,9 @@ func (r *Reader) more(end byte, first bool) bool {
 	return c != end
 }
 
-// Object reads an object or null, and reports whether it was an object. It calls field for each member whose key is
-// among known, to read the value, and passes over the others. known has at most 64 keys.
+// Object reads an object or null, and reports whether it was an object. It calls field for each
+// member whose key is among known, to read the value, and passes over the others. known has at most
+// 64 keys.
 //
 // It is an error if a key occurs twice, or differs from a known one in case only.
 func (r *Reader) Object(known []string, field func(key string) error) (bool, error) {
@@ -133,7 +136,8 @@ func index(known []string, key []byte) int {
 	return -1
 }
 
-// checkCase returns an error if key differs from one of known in case only. The folding is that of encoding/json.
+// checkCase returns an error if key differs from one of known in case only. The folding is that of
+// encoding/json.
 func checkCase(known []string, key []byte) error {
 	for _, k := range known {
 		if strings.EqualFold(k, string(key)) {
@@ -152,8 +156,8 @@ func (r *Reader) key() []byte {
 	return key
 }
 
-// Array reads an array or null, which counts as an empty one: Go writes an empty slice in this way. It calls element to
-// read each element.
+// Array reads an array or null, which counts as an empty one: Go writes an empty slice in this way.
+// It calls element to read each element.
 func (r *Reader) Array(element func() error) error {
 	if r.Null() {
 		return nil
@@ -207,7 +211,8 @@ func (r *Reader) Text() (string, error) {
 	return string(r.unquote()), nil
 }
 
-// Element reads a string, and refuses null: an array of strings with a null is one of "" to some parsers.
+// Element reads a string, and refuses null: an array of strings with a null is one of "" to some
+// parsers.
 func (r *Reader) Element() (string, error) {
 	if r.peek() != '"' {
 		return "", Invalid("it must be a string")

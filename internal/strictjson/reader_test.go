@@ -17,25 +17,26 @@ func TestReaderReadsEachKind(t *testing.T) {
 	var n int64
 	var m map[string]string
 	var list []string
-	present, err := r.Object([]string{"text", "int", "map", "list", "none", "empty", "skip"}, func(key string) (err error) {
-		switch key {
-		case "text":
-			text, err = r.Text()
-		case "int":
-			n, err = r.Integer()
-		case "map":
-			m, err = r.StringMap()
-		case "skip":
-			skipped = string(r.Skip())
-		default:
-			err = r.Array(func() error {
-				s, err := r.Element()
-				list = append(list, s)
-				return err
-			})
-		}
-		return err
-	})
+	present, err := r.Object([]string{"text", "int", "map", "list", "none", "empty", "skip"},
+		func(key string) (err error) {
+			switch key {
+			case "text":
+				text, err = r.Text()
+			case "int":
+				n, err = r.Integer()
+			case "map":
+				m, err = r.StringMap()
+			case "skip":
+				skipped = string(r.Skip())
+			default:
+				err = r.Array(func() error {
+					s, err := r.Element()
+					list = append(list, s)
+					return err
+				})
+			}
+			return err
+		})
 	require.NoError(t, err)
 	require.True(t, present)
 	require.Equal(t, "😀 \"é\\", text)

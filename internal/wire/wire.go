@@ -37,8 +37,8 @@ func Refuse(w http.ResponseWriter, r *http.Request, status int, code, message st
 // for ever. Call it right before each step that may answer: the time runs from the call.
 func Bound(w http.ResponseWriter, r *http.Request) { bound(w, r, drainTimeout, takeTimeout) }
 
-// bound does it by deadlines. A ResponseWriter without deadlines cannot be helped. After the answer,
-// net/http itself removes the deadline for writes.
+// bound does it by deadlines. A ResponseWriter without deadlines cannot be helped. After the
+// answer, net/http itself removes the deadline for writes.
 func bound(w http.ResponseWriter, r *http.Request, drain, take time.Duration) {
 	rc := http.NewResponseController(w)
 	if r.ProtoMajor == 1 && r.Body != nil && r.Body != http.NoBody {

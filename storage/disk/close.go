@@ -20,7 +20,8 @@ var errClosed = &classified{storage.ErrUnavailable, fs.ErrClosed}
 // later calls fail with an error that wraps [fs.ErrClosed] and [storage.ErrUnavailable]. A second
 // Close does nothing.
 //
-// A program that ends, or is killed, need not call it: the next New on the directory removes what was left in tmp/.
+// A program that ends, or is killed, need not call it: the next New on the directory removes what
+// was left in tmp/.
 func (d *Driver) Close() error {
 	if d.closed.Swap(true) {
 		return nil

@@ -102,7 +102,8 @@ func TestClose(t *testing.T) {
 	require.NoError(t, other.Close())
 }
 
-// TestCloseDuringPut: a Put that is still running ends, whole or with an error, and leaves nothing behind.
+// TestCloseDuringPut: a Put that is still running ends, whole or with an error, and leaves nothing
+// behind.
 func TestCloseDuringPut(t *testing.T) {
 	dir := t.TempDir()
 	d, err := New(dir, nil)

@@ -11,7 +11,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// Delete implements [storage.Driver]. Directories that become empty are removed, but for the two uppermost levels.
+// Delete implements [storage.Driver]. Directories that become empty are removed, but for the two
+// uppermost levels.
 func (d *Driver) Delete(ctx context.Context, key, ifVersion string) error {
 	if err := d.check(ctx, "delete", key); err != nil {
 		return err

@@ -12,16 +12,17 @@ import (
 // direntBuffers hold what one getdents64(2) returns. A large one takes the fewest system calls.
 var direntBuffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 
-// Layout of struct linux_dirent64: inode, offset, length of the record, type, name ended by a zero byte.
+// Layout of struct linux_dirent64: inode, offset, length of the record, type, name ended by a zero
+// byte.
 const (
 	direntLength = 16
 	direntType   = 18
 	direntName   = 19
 )
 
-// readEntries calls add for each regular file and directory in the open directory f. It takes one allocation for the names that
-// one system call returns, where os.File.ReadDir takes two or three for each name, which is most of the time that a
-// large directory takes.
+// readEntries calls add for each regular file and directory in the open directory f. It takes one
+// allocation for the names that one system call returns, where os.File.ReadDir takes two or three
+// for each name, which is most of the time that a large directory takes.
 func readEntries(f *os.File, add func(name string, isDir bool)) error {
 	buf := direntBuffers.Get().(*[128 << 10]byte)
 	defer direntBuffers.Put(buf)

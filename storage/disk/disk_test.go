@@ -17,7 +17,8 @@ import (
 	"github.com/registrykit/registry/storage/storagetest"
 )
 
-// childVariable names what a process is to do that a test started from the test binary, see process_test.go.
+// childVariable names what a process is to do that a test started from the test binary, see
+// process_test.go.
 const childVariable = "REGISTRYKIT_DISK_CHILD"
 
 func TestMain(m *testing.M) {
@@ -98,7 +99,8 @@ func TestOpenIsAFile(t *testing.T) {
 	require.NoError(t, r.Close())
 }
 
-// TestLeavesNoTemporaryFiles: neither what succeeds nor what fails leaves anything, and what a dead process left is removed.
+// TestLeavesNoTemporaryFiles: neither what succeeds nor what fails leaves anything, and what a dead
+// process left is removed.
 func TestLeavesNoTemporaryFiles(t *testing.T) {
 	dir := t.TempDir()
 	d := newDriver(t, dir, nil)
@@ -170,7 +172,8 @@ func TestSymbolicLinksAreNoObjects(t *testing.T) {
 	require.Equal(t, []string{"a/b"}, keys(t, d, "", nil))
 }
 
-// TestKeyThatIsADirectory: the second of two keys, one of which is a directory of the other, is refused.
+// TestKeyThatIsADirectory: the second of two keys, one of which is a directory of the other, is
+// refused.
 func TestKeyThatIsADirectory(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	put(t, d, "a/b", "", nil)

@@ -1,13 +1,14 @@
-// Package disk is a [storage.Driver] on a directory of a local file system, for Linux and macOS, with nothing but the
-// standard library. Any number of processes of one machine may use the same directory at the same time.
+// Package disk is a [storage.Driver] on a directory of a local file system, for Linux and macOS,
+// with nothing but the standard library. Any number of processes of one machine may use the same
+// directory at the same time.
 //
 // # Files
 //
-// Below the directory given to [New], objects/ holds one file for each object, at a path that is the key with upper-case
-// letters and very long components encoded; tmp/ holds what is being written, and locks/ the files that processes lock.
-// A file in objects/ is never written to: it is made in tmp/ and then renamed to its name, so a
-// reader never sees a part, and a kill at any moment leaves a whole store.
-// A copy of objects/ is a copy of everything.
+// Below the directory given to [New], objects/ holds one file for each object, at a path that is
+// the key with upper-case letters and very long components encoded; tmp/ holds what is being
+// written, and locks/ the files that processes lock. A file in objects/ is never written to: it is
+// made in tmp/ and then renamed to its name, so a reader never sees a part, and a kill at any
+// moment leaves a whole store. A copy of objects/ is a copy of everything.
 //
 // # Between processes
 //
@@ -19,17 +20,19 @@
 // removed while a process uses them. A process has one of them open only while it holds the lock,
 // and one file in tmp/ open until Driver.Close.
 //
-// Others may write to objects/ too (a restore, an rsync), by renaming whole files into place; what they change is seen
-// at once, but their changes and ours are not atomic together.
+// Others may write to objects/ too (a restore, an rsync), by renaming whole files into place; what
+// they change is seen at once, but their changes and ours are not atomic together.
 //
 // # What the file system must be able to do
 //
-// Nanoseconds in modification times and flock: New tries them and refuses to work without. ext4, xfs, btrfs, zfs,
-// tmpfs and APFS do. Network file systems may pass the test, but between machines they keep attributes in caches, and
-// then neither conditions nor lists can be relied upon: use one machine, or an object store.
+// Nanoseconds in modification times and flock: New tries them and refuses to work without. ext4,
+// xfs, btrfs, zfs, tmpfs and APFS do. Network file systems may pass the test, but between machines
+// they keep attributes in caches, and then neither conditions nor lists can be relied upon: use one
+// machine, or an object store.
 //
-// A path may be as long as the system allows. That is more than enough on Linux; on macOS it is 1024 bytes, so a long
-// directory name together with a key near storage.MaxKeyLength is refused there with ENAMETOOLONG.
+// A path may be as long as the system allows. That is more than enough on Linux; on macOS it is
+// 1024 bytes, so a long directory name together with a key near storage.MaxKeyLength is refused
+// there with ENAMETOOLONG.
 //
 // # Security
 //

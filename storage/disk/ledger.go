@@ -8,7 +8,8 @@ import (
 	"syscall"
 )
 
-// maxKnown bounds each generation of each set of the ledger. What is forgotten is synced once more than needed.
+// maxKnown bounds each generation of each set of the ledger. What is forgotten is synced once more
+// than needed.
 const maxKnown = 8192
 
 // safety is what is known to survive a loss of power of the file with a certain stamp.
@@ -20,12 +21,13 @@ const (
 	wholeSafe          // its name and all directories above it, too: nothing is left to sync while it has this stamp
 )
 
-// ledger is what this process knows to be durable, of files and of directories. It needs not know what any process
-// has left undone: what is not in it is synced.
+// ledger is what this process knows to be durable, of files and of directories. It needs not know
+// what any process has left undone: what is not in it is synced.
 //
-// A file with a known stamp is the very file that was synced, whoever else writes here. A directory has no such mark of its own: another
-// process may have removed it and made it again, which nobody has synced. So whoever removes a directory first changes
-// the modification time of the file locks/prune, and knowledge of directories holds for as long as that stays the same.
+// A file with a known stamp is the very file that was synced, whoever else writes here. A directory
+// has no such mark of its own: another process may have removed it and made it again, which nobody
+// has synced. So whoever removes a directory first changes the modification time of the file
+// locks/prune, and knowledge of directories holds for as long as that stays the same.
 type ledger struct {
 	mu    sync.Mutex
 	files recent[stamp, safety]
@@ -46,7 +48,8 @@ func (l *ledger) add(s stamp, v safety) {
 	l.files.set(s, v)
 }
 
-// enter makes epoch the current one, unless a later one is: all knowledge of directories from an earlier one is dropped.
+// enter makes epoch the current one, unless a later one is: all knowledge of directories from an
+// earlier one is dropped.
 func (l *ledger) enter(epoch int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,7 +58,8 @@ func (l *ledger) enter(epoch int64) {
 	}
 }
 
-// dir reports whether the directory at path, found in the given epoch, and all above it are durable.
+// dir reports whether the directory at path, found in the given epoch, and all above it are
+// durable.
 func (l *ledger) dir(epoch int64, path string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -89,7 +93,8 @@ func (d *Driver) epoch() (int64, error) {
 	return e, nil
 }
 
-// forgetDir begins a new epoch, in which the directory at path is not known any more. It is called under the lock d.pruning.
+// forgetDir begins a new epoch, in which the directory at path is not known any more. It is called
+// under the lock d.pruning.
 func (d *Driver) forgetDir(path string) error {
 	old, err := d.epoch()
 	if err != nil {

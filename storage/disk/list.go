@@ -14,8 +14,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// List implements [storage.Driver]: it walks the directories in order and goes straight to opts.After. The names of
-// a directory are read at once, so memory follows the largest directory.
+// List implements [storage.Driver]: it walks the directories in order and goes straight to
+// opts.After. The names of a directory are read at once, so memory follows the largest directory.
 func (d *Driver) List(ctx context.Context, prefix string, opts *storage.ListOptions) iter.Seq2[storage.Info, error] {
 	if opts == nil {
 		opts = &storage.ListOptions{}
@@ -46,8 +46,8 @@ type walk struct {
 	yield    func(storage.Info, error) bool
 }
 
-// dir yields what is in the directory at path, all of which begins with the encoded key prefix. It reports whether
-// the consumer wants more.
+// dir yields what is in the directory at path, all of which begins with the encoded key prefix. It
+// reports whether the consumer wants more.
 func (w *walk) dir(path, prefix string) (more bool, err error) {
 	rest, past := w.rest(prefix)
 	if past {
@@ -78,7 +78,8 @@ func (w *walk) dir(path, prefix string) (more bool, err error) {
 	return true, nil
 }
 
-// rest returns what of the key to begin after is below prefix, or that everything there lies before it.
+// rest returns what of the key to begin after is below prefix, or that everything there lies before
+// it.
 func (w *walk) rest(prefix string) (rest string, past bool) {
 	if rest, ok := strings.CutPrefix(w.after, prefix); ok {
 		return rest, false
@@ -86,7 +87,8 @@ func (w *walk) rest(prefix string) (rest string, past bool) {
 	return "", w.after > prefix
 }
 
-// seek returns the position of the first entry that is greater than rest or has keys below it that are.
+// seek returns the position of the first entry that is greater than rest or has keys below it that
+// are.
 func (n *names) seek(rest string, remainders bool) (c, i int) {
 	if rest == "" {
 		return 0, 0
@@ -128,8 +130,9 @@ func (w *walk) file(path, enc string) (more bool, err error) {
 
 // names returns the entries of the directory at path, nil if there is no such directory.
 //
-// A directory that changes while it is read may show an entry twice or, on some file systems, not at all that was renamed over. So it
-// is read until its time has not changed meanwhile, at last under its lock.
+// A directory that changes while it is read may show an entry twice or, on some file systems, not
+// at all that was renamed over. So it is read until its time has not changed meanwhile, at last
+// under its lock.
 func (d *Driver) names(ctx context.Context, path string) (*names, error) {
 	if d.lists.has(path) {
 		var st syscall.Stat_t
@@ -154,7 +157,8 @@ func (d *Driver) names(ctx context.Context, path string) (*names, error) {
 	return n, err
 }
 
-// readNames reads the entries of the directory at path, and reports whether it did not change meanwhile; then it keeps them.
+// readNames reads the entries of the directory at path, and reports whether it did not change
+// meanwhile; then it keeps them.
 func (d *Driver) readNames(ctx context.Context, path string) (n *names, exact bool, err error) {
 	f, err := openFile(d.objects+path, syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if err != nil {
@@ -195,7 +199,8 @@ func (d *Driver) readNames(ctx context.Context, path string) (n *names, exact bo
 	return n, exact, nil
 }
 
-// directoryState returns the stamp of an open directory, and whether it is certain that another state gets another stamp.
+// directoryState returns the stamp of an open directory, and whether it is certain that another
+// state gets another stamp.
 func (d *Driver) directoryState(f *os.File) (s stamp, certain bool, err error) {
 	var st syscall.Stat_t
 	if err := fstat(int(f.Fd()), &st); err != nil {

@@ -56,8 +56,8 @@ func cached(t *testing.T, d *Driver, path string) *names {
 	return d.lists.get(path, stampOf(&st))
 }
 
-// TestListCacheFollows: what this process changes in a large directory does not make it read the directory again; what
-// another one changes does.
+// TestListCacheFollows: what this process changes in a large directory does not make it read the
+// directory again; what another one changes does.
 func TestListCacheFollows(t *testing.T) {
 	dir := t.TempDir()
 	d, other := newDriver(t, dir, nil), newDriver(t, dir, nil)
@@ -90,7 +90,8 @@ func TestListCacheFollows(t *testing.T) {
 	require.NotNil(t, cached(t, d, "a/b"))
 }
 
-// TestForeignWriters: what others rename into place or remove is in the next list, however soon it comes.
+// TestForeignWriters: what others rename into place or remove is in the next list, however soon it
+// comes.
 func TestForeignWriters(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	want := []string{}
@@ -145,11 +146,13 @@ func TestListCacheIsBounded(t *testing.T) {
 	require.Empty(t, d.lists.dirs)
 }
 
-// TestForeignFilesAreNotListed: what no key is encoded as is not there, and does not get in the way.
+// TestForeignFilesAreNotListed: what no key is encoded as is not there, and does not get in the
+// way.
 func TestForeignFilesAreNotListed(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	put(t, d, "a/b", "", nil)
-	for _, name := range []string{"a/B", "a/.DS_Store", "a/x y", "a/^", "a/^1", "a/+", "a/c+", "a/" + strings.Repeat("z", 210), "lost+found"} {
+	for _, name := range []string{"a/B", "a/.DS_Store", "a/x y", "a/^", "a/^1", "a/+", "a/c+",
+		"a/" + strings.Repeat("z", 210), "lost+found"} {
 		require.NoError(t, os.WriteFile(d.objects+name, nil, 0o600))
 	}
 	require.NoError(t, os.MkdirAll(d.objects+"UPPER/dir", 0o700))

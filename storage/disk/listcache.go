@@ -15,8 +15,9 @@ const (
 	entryBytes = 32  // what an entry takes besides its bytes, about
 )
 
-// names are the sorted entries of a directory, in chunks, none of them empty. They never change: with and without return
-// new ones that share all chunks but one, so a change costs little and a list goes on with the names it began with.
+// names are the sorted entries of a directory, in chunks, none of them empty. They never change:
+// with and without return new ones that share all chunks but one, so a change costs little and a
+// list goes on with the names it began with.
 type names struct {
 	chunks [][]string
 	count  int
@@ -37,7 +38,8 @@ func newNames(entries []string) *names {
 	return n
 }
 
-// search returns where e is or belongs, as a chunk and a position in it, which may be the end of the chunk.
+// search returns where e is or belongs, as a chunk and a position in it, which may be the end of
+// the chunk.
 func (n *names) search(e string) (c, i int, ok bool) {
 	c = max(sort.Search(len(n.chunks), func(j int) bool { return n.chunks[j][0] > e })-1, 0)
 	if c < len(n.chunks) {
@@ -80,8 +82,8 @@ func (n *names) replace(c int, parts [][]string) [][]string {
 	return slices.Concat(n.chunks[:c], parts, n.chunks[c+1:])
 }
 
-// listCache keeps the names of directories, each with the stamp that the directory had when it had these names and no
-// others. Those used last stay. A negative limit keeps none.
+// listCache keeps the names of directories, each with the stamp that the directory had when it had
+// these names and no others. Those used last stay. A negative limit keeps none.
 type listCache struct {
 	limit int64
 
@@ -104,7 +106,8 @@ func (l *listCache) has(path string) bool {
 	return l.dirs[path] != nil
 }
 
-// get returns the names of the directory at path, or nil if they are not known for its present stamp.
+// get returns the names of the directory at path, or nil if they are not known for its present
+// stamp.
 func (l *listCache) get(path string, s stamp) *names {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -139,8 +142,8 @@ func (l *listCache) put(path string, s stamp, n *names) {
 	}
 }
 
-// change follows a change of the directory at path from one stamp to another, under its lock. What was not known before is not
-// known after.
+// change follows a change of the directory at path from one stamp to another, under its lock. What
+// was not known before is not known after.
 func (l *listCache) change(path string, before, after stamp, do edit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -76,7 +76,8 @@ func (d *Driver) makeLocks(dir string) error {
 	return nil
 }
 
-// lockOf returns the lock of the directory at path. No two of them are ever held at once, since they may be the same.
+// lockOf returns the lock of the directory at path. No two of them are ever held at once, since
+// they may be the same.
 func (d *Driver) lockOf(path string) *fileLock {
 	h := uint32(2166136261) // FNV-1a, which must be the same in all processes
 	for i := range len(path) {

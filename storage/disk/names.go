@@ -6,23 +6,25 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// A key becomes a path in two steps, each of which keeps the byte order of keys, so that walking sorted directories yields sorted keys.
+// A key becomes a path in two steps, each of which keeps the byte order of keys, so that walking
+// sorted directories yields sorted keys.
 //
 //  1. Case: an upper-case letter becomes caseMark and its lower-case twin, so that names differ also where the file system
 //     ignores case. caseMark sorts between the digits and "_", as upper-case letters do.
 //  2. Length: a component of maxPart bytes or more is cut. Its first maxPart bytes and partMark name a directory, and
 //     what remains, possibly nothing, is a name in it that begins with partMark and is itself cut if it is still too long.
 //
-// The result of the first step is called an encoded key; that of the second, relative to objects/, a path.
+// The result of the first step is called an encoded key; that of the second, relative to objects/,
+// a path.
 const (
 	caseMark = '^'
 	partMark = '+'
 	maxPart  = 199
 )
 
-// encode returns the encoded key. It accepts any string, and for every valid key k and any string s, k > s if and
-// only if encode(k) > encode(s): bytes that are no part of a valid key and sort among the upper-case letters' neighbours
-// are put where they belong.
+// encode returns the encoded key. It accepts any string, and for every valid key k and any string
+// s, k > s if and only if encode(k) > encode(s): bytes that are no part of a valid key and sort
+// among the upper-case letters' neighbours are put where they belong.
 func encode(s string) string {
 	n := 0
 	for i := range len(s) {
@@ -114,12 +116,12 @@ func parent(path string) string {
 // base returns the last component of a path.
 func base(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
-// An entry is the name of a file or directory as lists sort it: that of a directory ends in "/", unless it is one that
-// holds the remainders of cut components, which ends in partMark as it does on disk. Sorted like this, entries are in the order of
-// the keys below them.
+// An entry is the name of a file or directory as lists sort it: that of a directory ends in "/",
+// unless it is one that holds the remainders of cut components, which ends in partMark as it does
+// on disk. Sorted like this, entries are in the order of the keys below them.
 
-// entry returns the entry for a name in a directory, which is one of remainders or not; ok is false for names that are
-// not of our making.
+// entry returns the entry for a name in a directory, which is one of remainders or not; ok is false
+// for names that are not of our making.
 func entry(name string, isDir, remainders bool) (e string, ok bool) {
 	rest := name
 	if remainders != (name[0] == partMark) {
@@ -165,7 +167,8 @@ func dirEntry(path string) string {
 	}
 }
 
-// piece returns what an entry contributes to encoded keys, given whether it is in a directory of remainders.
+// piece returns what an entry contributes to encoded keys, given whether it is in a directory of
+// remainders.
 func piece(e string, remainders bool) string {
 	end := len(e)
 	if isCut(e) {

@@ -48,10 +48,12 @@ var (
 	_ io.Closer      = (*Driver)(nil)
 )
 
-// New returns a Driver on the directory dir, which is created if it is missing. opts may be nil. It tries the file
-// system, removes what killed processes left in tmp/, and starts nothing. Close ends the use of the Driver.
+// New returns a Driver on the directory dir, which is created if it is missing. opts may be nil. It
+// tries the file system, removes what killed processes left in tmp/, and starts nothing. Close ends
+// the use of the Driver.
 //
-// Errors: errors.ErrUnsupported if the file system lacks what the package needs, unless it is so full that this cannot be tried.
+// Errors: errors.ErrUnsupported if the file system lacks what the package needs, unless it is so
+// full that this cannot be tried.
 func New(dir string, opts *Options) (*Driver, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -134,8 +136,8 @@ func (d *Driver) syncDirectory(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-// probe tries what the driver relies on, with a new file. On a file system that is full there can be none: it is opened all the same, so that what is there
-// can be read, and removed.
+// probe tries what the driver relies on, with a new file. On a file system that is full there can
+// be none: it is opened all the same, so that what is there can be read, and removed.
 func (d *Driver) probe(create func() (*os.File, error)) error {
 	f, err := create()
 	if isFull(err) {
@@ -170,7 +172,8 @@ func (d *Driver) probe(create func() (*os.File, error)) error {
 		return err
 	}
 	if stampOf(&st) != stampOf(&after) {
-		return fmt.Errorf("the file system does not keep the inode and the time of a file that is renamed: %w", errors.ErrUnsupported)
+		return fmt.Errorf("the file system does not keep the inode and the time of a file that is renamed: %w",
+			errors.ErrUnsupported)
 	}
 	if err := flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("the file system has no flock: %w (%w)", err, errors.ErrUnsupported)

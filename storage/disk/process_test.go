@@ -63,7 +63,8 @@ const (
 	listed     = 300
 )
 
-// contend is what each of several processes does at the same time. It returns how many contests it won.
+// contend is what each of several processes does at the same time. It returns how many contests it
+// won.
 func contend(ctx context.Context, d *Driver, name string) (wins int, err error) {
 	relaxed := storage.PutOptions{Durability: storage.Relaxed}
 	absent := storage.PutOptions{Durability: storage.Relaxed, IfAbsent: true}
@@ -150,8 +151,8 @@ func count(ctx context.Context, d *Driver) error {
 	return nil
 }
 
-// TestProcesses: conditions hold between processes, and each sees at once what it and the others did, although all keep lists in
-// memory.
+// TestProcesses: conditions hold between processes, and each sees at once what it and the others
+// did, although all keep lists in memory.
 func TestProcesses(t *testing.T) {
 	dir := t.TempDir()
 	d := newDriver(t, dir, nil)
@@ -261,8 +262,8 @@ func TestKill(t *testing.T) {
 		}
 		for key, i := range acknowledged {
 			if i > 0 && there[key] == 0 {
-				// The next thing the writer did with the key may be a delete that it could not tell of, which is one of a number of
-				// its own: it was put, and then deleted.
+				// The next thing the writer did with the key may be a delete that it could not tell
+				// of, which is one of a number of its own: it was put, and then deleted.
 				require.Zero(t, i%7, "%s number %d is lost", key, i)
 				delete(acknowledged, key)
 				continue

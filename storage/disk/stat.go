@@ -13,8 +13,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// stamp tells states of a file or directory apart. The driver gives what it writes modification times that it never
-// uses twice, and those of other processes are at least in other files.
+// stamp tells states of a file or directory apart. The driver gives what it writes modification
+// times that it never uses twice, and those of other processes are at least in other files.
 type stamp struct {
 	mtime int64
 	inode uint64
@@ -31,7 +31,8 @@ func lstat(path string, st *syscall.Stat_t) error {
 	}
 }
 
-// openFd is open(2). For regular files it spares the half dozen calls by which os.OpenFile finds that they cannot be polled.
+// openFd is open(2). For regular files it spares the half dozen calls by which os.OpenFile finds
+// that they cannot be polled.
 func openFd(path string, flags int, mode uint32) (int, error) {
 	for {
 		fd, err := syscall.Open(path, flags|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, mode)
@@ -117,8 +118,8 @@ func info(key string, st *syscall.Stat_t) storage.Info {
 	return storage.Info{Key: key, Size: st.Size, ModTime: time.Unix(0, ns), Version: version(st)}
 }
 
-// version returns the version of the object that a file with the attributes st is. What changes when a file is renamed
-// (ctime) is no part of it.
+// version returns the version of the object that a file with the attributes st is. What changes
+// when a file is renamed (ctime) is no part of it.
 func version(st *syscall.Stat_t) string {
 	var buf [64]byte
 	b := strconv.AppendInt(buf[:0], mtime(st), 36)
@@ -139,7 +140,8 @@ func (d *Driver) now() int64 {
 	}
 }
 
-// failure makes err one of this package's: it names the key instead of a path and wraps the errors of package storage.
+// failure makes err one of this package's: it names the key instead of a path and wraps the errors
+// of package storage.
 func failure(op, key string, err error) error {
 	var class error
 	switch {

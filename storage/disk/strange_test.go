@@ -19,7 +19,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// within fails the test if f does not return. An open(2) that waits cannot be ended, so it is left behind.
+// within fails the test if f does not return. An open(2) that waits cannot be ended, so it is left
+// behind.
 func within(t *testing.T, what string, f func() error) error {
 	t.Helper()
 	done := make(chan error, 1)
@@ -82,7 +83,8 @@ func TestStrangeFilesAreNoObjects(t *testing.T) {
 			for _, key := range []string{"a/key", "a/key/below"} {
 				require.ErrorIs(t, within(t, "Stat", func() error { _, err := d.Stat(ctx, key); return err }), storage.ErrNotExist)
 				for _, opts := range []*storage.OpenOptions{nil, {IfNotVersion: "x"}, {Offset: 1, Length: 1}} {
-					require.ErrorIs(t, within(t, "Open", func() error { _, _, err := d.Open(ctx, key, opts); return err }), storage.ErrNotExist)
+					require.ErrorIs(t, within(t, "Open", func() error { _, _, err := d.Open(ctx, key, opts); return err }),
+						storage.ErrNotExist)
 				}
 				require.ErrorIs(t, within(t, "Delete", func() error { return d.Delete(ctx, key, "") }), storage.ErrNotExist)
 				require.NoError(t, within(t, "Sync", func() error { return d.Sync(ctx, key) }))

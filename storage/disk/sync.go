@@ -12,14 +12,16 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// maxParallel is how many files and directories one call syncs at the same time. File systems commit them together.
+// maxParallel is how many files and directories one call syncs at the same time. File systems
+// commit them together.
 const maxParallel = 16
 
-// Sync implements [storage.Driver]. Each file not known to be safe is synced, and each of their directories once,
-// with those above it that this process has not seen synced before. Concurrent calls share the syncs of directories.
+// Sync implements [storage.Driver]. Each file not known to be safe is synced, and each of their
+// directories once, with those above it that this process has not seen synced before. Concurrent
+// calls share the syncs of directories.
 //
-// After an error it is not certain that the same keys can ever be made safe: systems report the loss of a write once, and a
-// later sync succeeds. Put the objects again.
+// After an error it is not certain that the same keys can ever be made safe: systems report the
+// loss of a write once, and a later sync succeeds. Put the objects again.
 func (d *Driver) Sync(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		if err := d.check(ctx, "sync", key); err != nil {
@@ -69,7 +71,8 @@ type batch struct {
 	mu    sync.Mutex       // guards done while it runs
 }
 
-// newBatch must be called before anything is looked at, so that what is seen belongs to its epoch or a later one.
+// newBatch must be called before anything is looked at, so that what is seen belongs to its epoch
+// or a later one.
 func (d *Driver) newBatch() (*batch, error) {
 	epoch, err := d.epoch()
 	if err != nil {
@@ -81,7 +84,8 @@ func (d *Driver) newBatch() (*batch, error) {
 	}, nil
 }
 
-// addKey adds the object at path, or that there is none, which the nearest directory above it that exists tells.
+// addKey adds the object at path, or that there is none, which the nearest directory above it that
+// exists tells.
 func (b *batch) addKey(path string) error {
 	var st syscall.Stat_t
 	switch err := b.d.object(path, &st); {
@@ -136,9 +140,9 @@ func (b *batch) run(ctx context.Context) error {
 	return nil
 }
 
-// syncObject syncs the file at path. If it is another one by now than the one that was seen, or none, the directory is
-// synced once more: it may have been synced before that change, and then holds on disk the name of a file that nobody
-// has synced.
+// syncObject syncs the file at path. If it is another one by now than the one that was seen, or
+// none, the directory is synced once more: it may have been synced before that change, and then
+// holds on disk the name of a file that nobody has synced.
 func (b *batch) syncObject(path string, seen stamp) error {
 	s, err := b.syncContent(path)
 	if err == nil && s != seen {
@@ -168,8 +172,8 @@ func (b *batch) syncContent(path string) (stamp, error) {
 	return stampOf(&st), b.d.fsync(f)
 }
 
-// syncDir syncs the directory at path. One that is gone has been removed together with what was in it, which the
-// nearest one above that is there knows.
+// syncDir syncs the directory at path. One that is gone has been removed together with what was in
+// it, which the nearest one above that is there knows.
 func (d *Driver) syncDir(path string) error {
 	for {
 		err := d.syncDirectory(d.objects + path)
@@ -180,8 +184,8 @@ func (d *Driver) syncDir(path string) error {
 	}
 }
 
-// parallel runs jobs, as many as maxParallel at a time, and returns when none is running any more. No job
-// begins after one has failed or the context has ended.
+// parallel runs jobs, as many as maxParallel at a time, and returns when none is running any more.
+// No job begins after one has failed or the context has ended.
 func parallel(ctx context.Context, jobs []func() error) error {
 	if err := ctx.Err(); err != nil || len(jobs) == 0 {
 		return err
@@ -213,8 +217,8 @@ func parallel(ctx context.Context, jobs []func() error) error {
 	return context.Cause(ctx)
 }
 
-// flights lets those share one sync of a directory who ask for it before it begins: what they have changed
-// is covered, which is not certain of one that has begun already.
+// flights lets those share one sync of a directory who ask for it before it begins: what they have
+// changed is covered, which is not certain of one that has begun already.
 type flights struct {
 	mu      sync.Mutex
 	running map[string]*flight

@@ -59,7 +59,8 @@ var (
 	relaxed  = &storage.PutOptions{Durability: storage.Relaxed}
 )
 
-// TestSyncs pins what each operation syncs: not less than it must, and not more. The root of objects/ is "".
+// TestSyncs pins what each operation syncs: not less than it must, and not more. The root of
+// objects/ is "".
 func TestSyncs(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	r := record(d)
@@ -87,7 +88,8 @@ func TestSyncs(t *testing.T) {
 			put(t, d, "a/b/l", "1", deferred)
 			put(t, d, "a/e/m", "1", deferred)
 		}, nil},
-		{"sync of many", func() { sync("a/b/g", "a/b/k", "a/b/l", "a/e/m", "a/b/c", "a/b/g") }, []string{"a/b", "a/b/g", "a/b/k", "a/b/l", "a/e", "a/e/m"}},
+		{"sync of many", func() { sync("a/b/g", "a/b/k", "a/b/l", "a/e/m", "a/b/c", "a/b/g") },
+			[]string{"a/b", "a/b/g", "a/b/k", "a/b/l", "a/e", "a/e/m"}},
 		{"delete", func() { require.NoError(t, d.Delete(t.Context(), "a/b/l", "")) }, nil},
 		{"sync of what is deleted", func() { sync("a/b/l") }, []string{"a/b"}},
 		{"delete with the directory", func() { require.NoError(t, d.Delete(t.Context(), "a/h/i/j", "")) }, nil},
@@ -105,7 +107,8 @@ func TestSyncs(t *testing.T) {
 	}
 }
 
-// TestSyncOfOthersWrites: what another process has put, and the directories it has made, are synced without being known.
+// TestSyncOfOthersWrites: what another process has put, and the directories it has made, are synced
+// without being known.
 func TestSyncOfOthersWrites(t *testing.T) {
 	dir := t.TempDir()
 	d, other := newDriver(t, dir, nil), newDriver(t, dir, nil)
@@ -116,7 +119,8 @@ func TestSyncOfOthersWrites(t *testing.T) {
 	require.NoError(t, d.Sync(t.Context(), "a/b/c/two"))
 	require.Equal(t, []string{"a/b/c", "a/b/c/two"}, r.take())
 
-	// The other one removes a directory that is known here, and makes it again, perhaps with the same inode.
+	// The other one removes a directory that is known here, and makes it again, perhaps with the
+	// same inode.
 	require.NoError(t, other.Delete(t.Context(), "a/b/c/one", ""))
 	require.NoError(t, other.Delete(t.Context(), "a/b/c/two", ""))
 	require.NoDirExists(t, d.objects+"a/b/c")
@@ -136,8 +140,8 @@ func TestNoSync(t *testing.T) {
 	require.NoError(t, d.Sync(t.Context(), "a/b", "a/c"))
 }
 
-// TestSyncsAreShared: those who wait for a sync of the same directory share the next one, and none is content with one that
-// had begun before.
+// TestSyncsAreShared: those who wait for a sync of the same directory share the next one, and none
+// is content with one that had begun before.
 func TestSyncsAreShared(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	put(t, d, "a/b/first", "1", nil)
@@ -161,7 +165,8 @@ func TestSyncsAreShared(t *testing.T) {
 	for i := 1; i < n; i++ {
 		begin(i)
 	}
-	require.Eventually(t, func() bool { // all have synced their files, and all but one wait for the next sync of the directory
+	// all have synced their files, and all but one wait for the next sync of the directory
+	require.Eventually(t, func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return len(r.paths) == n+1
@@ -181,7 +186,8 @@ func TestSyncsAreShared(t *testing.T) {
 	require.GreaterOrEqual(t, count, 2)
 }
 
-// TestSyncFails: an object whose content could not be synced is not published, and what failed is not known to be durable.
+// TestSyncFails: an object whose content could not be synced is not published, and what failed is
+// not known to be durable.
 func TestSyncFails(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	put(t, d, "a/b", "old", nil)

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// openTemp makes a directory for the temporary files of this Driver alone and holds an flock on it for as long as the
-// process lives: that is how others know that its files are not left over.
+// openTemp makes a directory for the temporary files of this Driver alone and holds an flock on it
+// for as long as the process lives: that is how others know that its files are not left over.
 func (d *Driver) openTemp(dir string) error {
 	for {
 		path := filepath.Join(dir, strconv.FormatUint(rand.Uint64(), 36))

@@ -10,7 +10,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// Driver exists on Linux and macOS only. Elsewhere the package compiles, and New says that it does not work.
+// Driver exists on Linux and macOS only. Elsewhere the package compiles, and New says that it does
+// not work.
 type Driver struct{ storage.Driver }
 
 // Close does nothing.

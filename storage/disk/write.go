@@ -21,10 +21,12 @@ const (
 	maxAttempts = 100       // to publish while others remove the directory again and again
 )
 
-// errUnsynced: the object that a deferred Put is about to replace may only be lost to one that is itself safe.
+// errUnsynced: the object that a deferred Put is about to replace may only be lost to one that is
+// itself safe.
 var errUnsynced = errors.New("content is not synced")
 
-// Put implements [storage.Driver]. Nothing is locked and nothing is visible until the whole object is written.
+// Put implements [storage.Driver]. Nothing is locked and nothing is visible until the whole object
+// is written.
 func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
 	if opts == nil {
 		opts = &storage.PutOptions{}
@@ -54,7 +56,8 @@ type writing struct {
 
 func (w *writing) run(ctx context.Context, body io.Reader) error {
 	if w.opts.IfAbsent || w.opts.IfVersion != "" {
-		// Most who lose a condition lose it here, before their body is read. The decision is the one in publish.
+		// Most who lose a condition lose it here, before their body is read. The decision is the
+		// one in publish.
 		if _, err := w.allowed(); err != nil {
 			return err
 		}
@@ -90,7 +93,8 @@ func (w *writing) run(ctx context.Context, body io.Reader) error {
 	return w.d.syncWritten(w.path, stampOf(&w.st))
 }
 
-// seal gives the temporary file its time, and so its version, and syncs it if it must be safe before it is published.
+// seal gives the temporary file its time, and so its version, and syncs it if it must be safe
+// before it is published.
 func (w *writing) seal() error {
 	t := w.d.now()
 	if err := setTimes(w.file.Name(), t, t); err != nil {
@@ -172,7 +176,8 @@ func (w *writing) publish() error {
 	}
 }
 
-// taken says what it means that a directory is where the object, or a file where one of its directories, should be.
+// taken says what it means that a directory is where the object, or a file where one of its
+// directories, should be.
 func taken(err error) error {
 	for _, e := range []syscall.Errno{syscall.ENOTDIR, syscall.EISDIR, syscall.ENOTEMPTY} {
 		if errors.Is(err, e) {

@@ -9,8 +9,9 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// errUndescribed is that an answer lacks what every answer of the store has. Whoever stands before it may have answered. Without a version, what
-// is done on the condition of it is done on none; without a time, an object is as old as can be.
+// errUndescribed is that an answer lacks what every answer of the store has. Whoever stands before
+// it may have answered. Without a version, what is done on the condition of it is done on none;
+// without a time, an object is as old as can be.
 var errUndescribed = fmt.Errorf("gocloud: the answer does not describe the object: %w", storage.ErrUnavailable)
 
 // described returns errUndescribed for what the store has not said.
@@ -24,7 +25,8 @@ func described(info storage.Info) error {
 // errRange is that other bytes have come than were asked for.
 var errRange = fmt.Errorf("gocloud: the answer has not the bytes that were asked for: %w", storage.ErrUnavailable)
 
-// covers reports whether an answer begins where it should and goes as far, given its Content-Range and the size of the object.
+// covers reports whether an answer begins where it should and goes as far, given its Content-Range
+// and the size of the object.
 func covers(contentRange string, size int64, opts *storage.OpenOptions) bool {
 	first, last, end := int64(0), size-1, size
 	if contentRange != "" {
@@ -38,7 +40,8 @@ func covers(contentRange string, size int64, opts *storage.OpenOptions) bool {
 	return first == opts.Offset && last >= end-1
 }
 
-// caught makes a panic of the driver of the bucket an error: azureblob takes it for granted that an answer has all that the service's have.
+// caught makes a panic of the driver of the bucket an error: azureblob takes it for granted that an
+// answer has all that the service's have.
 func caught(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("%w: %v", errUndescribed, p)
@@ -50,7 +53,8 @@ func (m *remote) attributes(ctx context.Context, key string) (_ *blob.Attributes
 	return m.bucket.Attributes(ctx, m.name(key))
 }
 
-func (m *remote) reader(ctx context.Context, key string, offset, length int64, opts *blob.ReaderOptions) (_ *blob.Reader, err error) {
+func (m *remote) reader(ctx context.Context, key string, offset, length int64,
+	opts *blob.ReaderOptions) (_ *blob.Reader, err error) {
 	defer caught(&err)
 	return m.bucket.NewRangeReader(ctx, m.name(key), offset, length, opts)
 }

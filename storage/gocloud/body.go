@@ -7,15 +7,19 @@ import (
 	"sync"
 )
 
-// body is what is given to gocloud.dev to write. Closing a writer there commits what it has been given, also after its body failed, so
-// a body that fails cancels the context of the write and only then says so; gocloud.dev looks at the context before it commits.
+// body is what is given to gocloud.dev to write. Closing a writer there commits what it has been
+// given, also after its body failed, so a body that fails cancels the context of the write and only
+// then says so; gocloud.dev looks at the context before it commits.
 //
-// It ends in a Read of its own that yields no bytes. By then all before have been written, as far as whoever reads writes in step.
+// It ends in a Read of its own that yields no bytes. By then all before have been written, as far
+// as whoever reads writes in step.
 type body struct {
 	ctx    context.Context
 	cancel context.CancelFunc // of the context of the write
 	from   io.Reader          // nil is empty
-	end    func() error       // unless nil, is called once when from has ended, before whoever reads is told; may still refuse
+	// unless nil, is called once when from has ended, before whoever reads is told; may still
+	// refuse
+	end func() error
 
 	size  int64 // bytes read so far
 	ended bool
@@ -63,7 +67,8 @@ func (b *body) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// errAborted is what whoever reads a body gets instead of the reason, which it might take for the end.
+// errAborted is what whoever reads a body gets instead of the reason, which it might take for the
+// end.
 var errAborted = errors.New("gocloud: the write is aborted")
 
 func (b *body) fail(err error) error {
@@ -101,7 +106,8 @@ const copyBufferSize = 64 << 10
 // copyBuffers holds no state, only memory to use again.
 var copyBuffers = sync.Pool{New: func() any { return new([copyBufferSize]byte) }}
 
-// finish returns the outcome of the write, given what the writer returned: what the body knows of it comes first. The write is over.
+// finish returns the outcome of the write, given what the writer returned: what the body knows of
+// it comes first. The write is over.
 func (b *body) finish(err error) error {
 	defer b.cancel()
 	if b.err != nil {

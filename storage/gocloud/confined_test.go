@@ -13,7 +13,8 @@ import (
 
 // TestConfined: a bucket on files is not collected beside other processes, one in memory is.
 func TestConfined(t *testing.T) {
-	files, err := fileblob.OpenBucket(t.TempDir(), &fileblob.Options{NoTempDir: true, Metadata: fileblob.MetadataDontWrite})
+	files, err := fileblob.OpenBucket(t.TempDir(), &fileblob.Options{NoTempDir: true,
+		Metadata: fileblob.MetadataDontWrite})
 	require.NoError(t, err)
 	d, err := gocloud.New(t.Context(), files, nil)
 	require.NoError(t, err)

@@ -12,7 +12,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// failure returns err with the operation and the key, and with the error of the package storage that it amounts to; nil for nil.
+// failure returns err with the operation and the key, and with the error of the package storage
+// that it amounts to; nil for nil.
 func (d *Driver) failure(op, key string, err error) error {
 	if err == nil {
 		return nil
@@ -39,7 +40,8 @@ func sorted(err error) bool {
 // meaning returns err as one that is also an error of the package storage; the cause is kept.
 func meaning(known, err error) error { return fmt.Errorf("%w: %w", known, err) }
 
-// portable sorts an error by its code. A precondition that failed is not among them: what it means depends on the operation.
+// portable sorts an error by its code. A precondition that failed is not among them: what it means
+// depends on the operation.
 func portable(err error) error {
 	var failed *bodyError
 	if errors.As(err, &failed) {

@@ -41,7 +41,8 @@ func TestFactFileblobHidesUnreadableDirectories(t *testing.T) {
 	})
 }
 
-// unprivileged calls f on a thread for which permissions of files hold, also if the test runs as root.
+// unprivileged calls f on a thread for which permissions of files hold, also if the test runs as
+// root.
 func unprivileged(t *testing.T, f func()) {
 	if os.Getuid() != 0 {
 		f()

@@ -25,8 +25,8 @@ import (
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
-// Each test here begins with what gocloud.dev does that would harm a registry, and then shows that it does not harm this one. If the
-// first half fails after an upgrade, gocloud.dev has changed.
+// Each test here begins with what gocloud.dev does that would harm a registry, and then shows that
+// it does not harm this one. If the first half fails after an upgrade, gocloud.dev has changed.
 
 var errBody = errors.New("the body is broken")
 
@@ -48,7 +48,8 @@ func TestFactTruncatedBodiesAreCommitted(t *testing.T) {
 			_, err = io.Copy(w, truncated())
 			require.ErrorIs(t, err, errBody)
 			require.NoError(t, w.Close())
-			require.ErrorIs(t, raw.Upload(t.Context(), "uploaded", truncated(), &blob.WriterOptions{ContentType: "a/b"}), errBody)
+			require.ErrorIs(t, raw.Upload(t.Context(), "uploaded", truncated(), &blob.WriterOptions{ContentType: "a/b"}),
+				errBody)
 			for _, name := range []string{"copied", "uploaded"} {
 				there, err := raw.Exists(t.Context(), name)
 				require.NoError(t, err)
@@ -64,7 +65,8 @@ func TestFactTruncatedBodiesAreCommitted(t *testing.T) {
 		_, err = d.Put(ctx, "key", readerFunc(func(p []byte) (int, error) { cancel(); return copy(p, "x"), nil }), nil)
 		require.ErrorIs(t, err, context.Canceled)
 		// An error that looks like the end is none.
-		_, err = d.Put(t.Context(), "key", readerFunc(func([]byte) (int, error) { return 0, errors.Join(io.EOF, errBody) }), nil)
+		_, err = d.Put(t.Context(), "key", readerFunc(func([]byte) (int, error) { return 0, errors.Join(io.EOF, errBody) }),
+			nil)
 		require.ErrorIs(t, err, errBody)
 		// A condition that fails at the end leaves nothing either.
 		_, err = d.Put(t.Context(), "key", strings.NewReader("new"), &storage.PutOptions{IfVersion: "1"})
@@ -189,7 +191,8 @@ func TestFactMD5(t *testing.T) {
 	}
 }
 
-// TestManyPages: memblob looks at all keys for each page, and at more of them the further back a page is.
+// TestManyPages: memblob looks at all keys for each page, and at more of them the further back a
+// page is.
 func TestManyPages(t *testing.T) {
 	d := buckets[0].driver(t)
 	want := make([]string, 5000)
@@ -219,7 +222,8 @@ func TestManyPages(t *testing.T) {
 	}
 }
 
-// TestDirectoryGone: a bucket that is no longer there is not an empty one: who collects what nothing names must not be told so.
+// TestDirectoryGone: a bucket that is no longer there is not an empty one: who collects what
+// nothing names must not be told so.
 func TestDirectoryGone(t *testing.T) {
 	for _, prefix := range []string{"", "Registry/v1/"} {
 		dir := filepath.Join(t.TempDir(), "bucket")
@@ -407,7 +411,8 @@ func TestNewRefuses(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestNeighbours: drivers with prefixes of one bucket, and other objects in it, do not see each other.
+// TestNeighbours: drivers with prefixes of one bucket, and other objects in it, do not see each
+// other.
 func TestNeighbours(t *testing.T) {
 	onBuckets(t, func(t *testing.T, b bucket) {
 		raw := b.open(t)

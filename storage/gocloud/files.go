@@ -16,8 +16,9 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// files lists the objects of fileblob. Its own lists leave out directories that cannot be read, and say nothing: too many open files
-// would look like an empty registry. They fail when a file goes away, are out of order, and walk all files for each page.
+// files lists the objects of fileblob. Its own lists leave out directories that cannot be read, and
+// say nothing: too many open files would look like an empty registry. They fail when a file goes
+// away, are out of order, and walk all files for each page.
 type files struct {
 	root   string // directory of the bucket
 	prefix string // of the names
@@ -30,7 +31,8 @@ func fileRoot(ctx context.Context, bucket *blob.Bucket) (string, error) {
 	_, err := bucket.Attributes(ctx, name)
 	var failed *os.PathError
 	if err == nil || !bucket.ErrorAs(err, &failed) {
-		return "", fmt.Errorf("gocloud: fileblob does not tell the directory of the bucket: %w", errors.Join(errors.ErrUnsupported, err))
+		return "", fmt.Errorf("gocloud: fileblob does not tell the directory of the bucket: %w",
+			errors.Join(errors.ErrUnsupported, err))
 	}
 	if prefix, ok := strings.CutSuffix(filepath.Base(failed.Path), name); !ok || prefix != "" {
 		return "", fmt.Errorf("gocloud: the prefix of a blob.PrefixedBucket over fileblob must end in %q, as that of Options.Prefix, but ends in %q: %w",
@@ -42,7 +44,8 @@ func fileRoot(ctx context.Context, bucket *blob.Bucket) (string, error) {
 // probe reports whether an object that was written is where it is looked for.
 func (f *files) probe(name string) error {
 	if _, err := os.Lstat(f.path(name)); err != nil {
-		return fmt.Errorf("gocloud: the bucket does not keep its objects in %s: %w", f.root, errors.Join(errors.ErrUnsupported, err))
+		return fmt.Errorf("gocloud: the bucket does not keep its objects in %s: %w", f.root,
+			errors.Join(errors.ErrUnsupported, err))
 	}
 	return nil
 }
@@ -65,7 +68,8 @@ func (f *files) regular(name string) error {
 	return err
 }
 
-func (f *files) list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error {
+func (f *files) list(ctx context.Context, prefix string, opts *storage.ListOptions,
+	yield func(storage.Info) bool) error {
 	w := walk{f: f, ctx: ctx, opts: opts, yield: yield}
 	dir := f.prefix
 	if prefix != "" {
@@ -83,8 +87,9 @@ type walk struct {
 	yield func(storage.Info) bool
 }
 
-// directory yields what is in a directory, all of whose keys begin with prefix, which has been read up to cut, what remains of it if it ends in the
-// middle of a component. It reports whether the consumer wants more.
+// directory yields what is in a directory, all of whose keys begin with prefix, which has been read
+// up to cut, what remains of it if it ends in the middle of a component. It reports whether the
+// consumer wants more.
 func (w *walk) directory(path, prefix, cut string) (more bool, err error) {
 	entries, err := w.read(path)
 	if err != nil {
@@ -123,7 +128,8 @@ func (w *walk) directory(path, prefix, cut string) (more bool, err error) {
 	return true, nil
 }
 
-// read returns the entries of a directory, sorted; none if it is not there, but the one of the driver is.
+// read returns the entries of a directory, sorted; none if it is not there, but the one of the
+// driver is.
 func (w *walk) read(path string) ([]fs.DirEntry, error) {
 	w.f.locks.names.Lock()
 	defer w.f.locks.names.Unlock()
@@ -134,11 +140,12 @@ func (w *walk) read(path string) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
-// present fails if the directory that New wrote to is gone, say because its file system is no longer mounted. Then everything seems
-// to have been removed, which a list must not say.
+// present fails if the directory that New wrote to is gone, say because its file system is no
+// longer mounted. Then everything seems to have been removed, which a list must not say.
 func (f *files) present() error {
 	if _, err := os.Stat(f.path(f.prefix)); err != nil {
-		return fmt.Errorf("%w: the directory of the bucket: %v", storage.ErrUnavailable, err) //nolint:errorlint // not that an object is missing
+		return fmt.Errorf("%w: the directory of the bucket: %v", storage.ErrUnavailable,
+			err) //nolint:errorlint // not that an object is missing
 	}
 	return nil
 }

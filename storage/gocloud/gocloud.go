@@ -19,19 +19,23 @@ import (
 
 // Options are the options of [New]. The zero value is ready to use on a local bucket.
 type Options struct {
-	// Prefix begins the names of all objects: what several registries in one bucket are told apart by. It is empty or ends in "/",
-	// its parts are as those of keys, and neither ".." nor "__" is in it. No prefix may begin with another, nor be empty beside another.
-	// Default: none.
+	// Prefix begins the names of all objects: what several registries in one bucket are told apart
+	// by. It is empty or ends in "/", its parts are as those of keys, and neither ".." nor "__" is
+	// in it. No prefix may begin with another, nor be empty beside another. Default: none.
 	Prefix string
-	// Providers are asked in turn whether they know the bucket. Default: none, which is for local buckets.
+	// Providers are asked in turn whether they know the bucket. Default: none, which is for local
+	// buckets.
 	Providers []Provider
-	// Locks are those of a local bucket. Drivers on the same objects must be given the same. Default: Locks of their own.
+	// Locks are those of a local bucket. Drivers on the same objects must be given the same.
+	// Default: Locks of their own.
 	Locks *Locks
-	// Parts say how a Provider divides what it uploads. Default: the zero Parts, with their defaults.
+	// Parts say how a Provider divides what it uploads. Default: the zero Parts, with their
+	// defaults.
 	Parts Parts
-	// StallTimeout is how long a request to a store on the network may make no progress before it fails with storage.ErrUnavailable. A body
-	// that does not arrive is not the store's doing and does not count. A part of an upload is one step, so the largest must go through in
-	// this time. Default: DefaultStallTimeout; negative: for ever.
+	// StallTimeout is how long a request to a store on the network may make no progress before it
+	// fails with storage.ErrUnavailable. A body that does not arrive is not the store's doing and
+	// does not count. A part of an upload is one step, so the largest must go through in this time.
+	// Default: DefaultStallTimeout; negative: for ever.
 	StallTimeout time.Duration
 }
 
@@ -47,7 +51,8 @@ var (
 	_ storage.Sweeper   = (*Driver)(nil)
 )
 
-// engine does what a Driver does, with options that are not nil and keys that are valid. Its errors are not yet sorted.
+// engine does what a Driver does, with options that are not nil and keys that are valid. Its errors
+// are not yet sorted.
 type engine interface {
 	name(key string) string
 	open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error)
@@ -59,10 +64,11 @@ type engine interface {
 	failure(err error) error
 }
 
-// New returns a Driver on bucket, which stays the caller's. opts may be nil. On a local bucket it writes and removes an object, to see
-// whether versions can be told apart there.
+// New returns a Driver on bucket, which stays the caller's. opts may be nil. On a local bucket it
+// writes and removes an object, to see whether versions can be told apart there.
 //
-// Errors: [errors.ErrUnsupported] if conditions cannot be kept on the bucket: it needs a Provider, or another file system.
+// Errors: [errors.ErrUnsupported] if conditions cannot be kept on the bucket: it needs a Provider,
+// or another file system.
 func New(ctx context.Context, bucket *blob.Bucket, opts *Options) (*Driver, error) {
 	var o Options
 	if opts != nil {
@@ -73,7 +79,8 @@ func New(ctx context.Context, bucket *blob.Bucket, opts *Options) (*Driver, erro
 	}
 	if p := strings.TrimSuffix(o.Prefix, "/"); o.Prefix != "" &&
 		(p == o.Prefix || !storage.ValidKey(p) || strings.Contains(p, "..") || strings.Contains(p, "__")) {
-		return nil, fmt.Errorf("gocloud: the prefix %q does not end in \"/\", or has a part that no key has: %w", o.Prefix, storage.ErrKey)
+		return nil, fmt.Errorf("gocloud: the prefix %q does not end in \"/\", or has a part that no key has: %w", o.Prefix,
+			storage.ErrKey)
 	}
 	if err := o.Parts.check(); err != nil {
 		return nil, err
@@ -92,7 +99,8 @@ func New(ctx context.Context, bucket *blob.Bucket, opts *Options) (*Driver, erro
 					return nil, fmt.Errorf("gocloud: %w", err)
 				}
 			}
-			return &Driver{bucket, &remote{bucket: bucket, prefix: o.Prefix, store: store, parts: o.Parts, stall: o.StallTimeout, tombs: newTombs(store)}}, nil
+			return &Driver{bucket, &remote{bucket: bucket, prefix: o.Prefix, store: store, parts: o.Parts,
+				stall: o.StallTimeout, tombs: newTombs(store)}}, nil
 		}
 	}
 	if o.Locks == nil {
@@ -189,7 +197,8 @@ func (d *Driver) List(ctx context.Context, prefix string, opts *storage.ListOpti
 // MaxObjectSize implements [storage.Driver].
 func (d *Driver) MaxObjectSize() int64 { return d.engine.maxObjectSize() }
 
-// Sync implements [storage.Driver]: a store on the network has made durable what it has acknowledged, and a local bucket never does.
+// Sync implements [storage.Driver]: a store on the network has made durable what it has
+// acknowledged, and a local bucket never does.
 func (d *Driver) Sync(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		if err := check(ctx, key); err != nil {

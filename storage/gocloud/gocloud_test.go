@@ -72,7 +72,8 @@ func (b bucket) on(t testing.TB, on *blob.Bucket, locks *gocloud.Locks) *gocloud
 	return d
 }
 
-// TestDriver runs the kit. Where a driver is opened again, it is on the same bucket with the same locks.
+// TestDriver runs the kit. Where a driver is opened again, it is on the same bucket with the same
+// locks.
 func TestDriver(t *testing.T) {
 	onBuckets(t, func(t *testing.T, b bucket) {
 		if testing.Short() && b.prefix != "" && b.providers == nil {

@@ -27,7 +27,8 @@ type pager struct {
 	info   func(key string, o *blob.ListObject) storage.Info
 }
 
-func (p *pager) list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error {
+func (p *pager) list(ctx context.Context, prefix string, opts *storage.ListOptions,
+	yield func(storage.Info) bool) error {
 	list := &blob.ListOptions{Prefix: p.prefix + objectName(prefix)}
 	if p.before != nil {
 		after := p.prefix + objectName(validPart(opts.After))
@@ -74,7 +75,8 @@ func (p *pager) list(ctx context.Context, prefix string, opts *storage.ListOptio
 }
 
 // page reads one page.
-func (p *pager) page(ctx context.Context, token []byte, size int, list *blob.ListOptions) (page []*blob.ListObject, next []byte, err error) {
+func (p *pager) page(ctx context.Context, token []byte, size int, list *blob.ListOptions) (page []*blob.ListObject,
+	next []byte, err error) {
 	defer caught(&err)
 	ctx, _, stop := newWatch(ctx, p.stall)
 	defer stop()
@@ -82,8 +84,8 @@ func (p *pager) page(ctx context.Context, token []byte, size int, list *blob.Lis
 	return page, next, stalled(ctx, err)
 }
 
-// validPart returns the beginning of s up to the first byte that no key has there, or component that is "." or "..", which some stores refuse. Keys
-// greater than s are greater than it, too.
+// validPart returns the beginning of s up to the first byte that no key has there, or component
+// that is "." or "..", which some stores refuse. Keys greater than s are greater than it, too.
 func validPart(s string) string {
 	start := 0 // of the component
 	for i := 0; i <= len(s); i++ {

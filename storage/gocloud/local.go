@@ -45,8 +45,9 @@ func localInfo(key string, t time.Time, size int64) storage.Info {
 	return storage.Info{Key: key, Size: size, ModTime: t, Version: version}
 }
 
-// steady calls read once more, under the lock of the name, if it failed otherwise than because nothing is there: fileblob
-// replaces an object and the file that holds its metadata one after the other.
+// steady calls read once more, under the lock of the name, if it failed otherwise than because
+// nothing is there: fileblob replaces an object and the file that holds its metadata one after the
+// other.
 func (l *local) steady(name string, read func() error) error {
 	err := read()
 	if err == nil || l.files == nil || missing(err) {
@@ -84,7 +85,8 @@ func (l *local) look(ctx context.Context, key, name string) (storage.Info, error
 	return localInfo(key, a.ModTime, a.Size), nil
 }
 
-func (l *local) open(ctx context.Context, key string, opts *storage.OpenOptions) (body io.ReadCloser, info storage.Info, err error) {
+func (l *local) open(ctx context.Context, key string, opts *storage.OpenOptions) (body io.ReadCloser,
+	info storage.Info, err error) {
 	length := int64(-1)
 	if opts.Length > 0 && l.files == nil {
 		length = opts.Length
@@ -106,7 +108,8 @@ func (l *local) open(ctx context.Context, key string, opts *storage.OpenOptions)
 	if l.files == nil {
 		return reader{r}, localInfo(key, r.ModTime(), r.Size()), nil
 	}
-	// What fileblob tells of the object it looked up before it opened the file, which may be another one.
+	// What fileblob tells of the object it looked up before it opened the file, which may be
+	// another one.
 	var source io.Reader
 	_ = r.As(&source)
 	f, ok := source.(*os.File)
@@ -120,7 +123,8 @@ func (l *local) open(ctx context.Context, key string, opts *storage.OpenOptions)
 	return &file{f, r}, localInfo(key, st.ModTime(), st.Size()), nil
 }
 
-// reader hides that a blob.Reader is an io.WriterTo, which allocates 1 MiB, and an io.Seeker, which may read on in another object.
+// reader hides that a blob.Reader is an io.WriterTo, which allocates 1 MiB, and an io.Seeker, which
+// may read on in another object.
 type reader struct{ r *blob.Reader }
 
 func (r reader) Read(p []byte) (int, error) { return r.r.Read(p) }
@@ -137,7 +141,8 @@ type file struct {
 func (f *file) Close() error { return f.r.Close() }
 
 func (l *local) put(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions) (storage.Info, error) {
-	// Most who lose a condition lose it here, before their body is read. The decision is the one in write.
+	// Most who lose a condition lose it here, before their body is read. The decision is the one in
+	// write.
 	if err := allowed(opts, func() (storage.Info, error) { return l.stat(ctx, key) }); err != nil {
 		return storage.Info{}, err
 	}
@@ -165,9 +170,10 @@ func allowed(opts *storage.PutOptions, stat func() (storage.Info, error)) error 
 	return nil
 }
 
-// write stores what from holds, if allowed says so once it has been read. From then on until it is stored the name is locked. What
-// writes to memblob and fileblob does it in step with reading.
-func (l *local) write(ctx context.Context, key, name string, from io.Reader, allowed func() error) (info storage.Info, err error) {
+// write stores what from holds, if allowed says so once it has been read. From then on until it is
+// stored the name is locked. What writes to memblob and fileblob does it in step with reading.
+func (l *local) write(ctx context.Context, key, name string, from io.Reader, allowed func() error) (info storage.Info,
+	err error) {
 	var lock *shard
 	defer func() {
 		if lock != nil {
@@ -224,7 +230,8 @@ func (l *local) remove(ctx context.Context, key, ifVersion string) error {
 	return l.bucket.Delete(ctx, name)
 }
 
-func (l *local) list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error {
+func (l *local) list(ctx context.Context, prefix string, opts *storage.ListOptions,
+	yield func(storage.Info) bool) error {
 	if l.files != nil {
 		return l.files.list(ctx, prefix, opts, yield)
 	}
@@ -235,8 +242,9 @@ func (l *local) list(ctx context.Context, prefix string, opts *storage.ListOptio
 	return p.list(ctx, prefix, opts, yield)
 }
 
-// probe finds out whether the times of objects tell versions apart: those of memblob are of the clock of this process, to the nanosecond,
-// and those of fileblob are the ones it is told. A store on the network has neither.
+// probe finds out whether the times of objects tell versions apart: those of memblob are of the
+// clock of this process, to the nanosecond, and those of fileblob are the ones it is told. A store
+// on the network has neither.
 func (l *local) probe(ctx context.Context) (err error) {
 	// No key has a name like this, so it is in no list.
 	name := l.prefix + "=probe=" + strings.ToLower(rand.Text())

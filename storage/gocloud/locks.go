@@ -5,11 +5,12 @@ import (
 	"time"
 )
 
-// Locks keep the conditions of Drivers on a local bucket. Drivers on the same objects must share them; those on different objects
-// may. Each is held for the check of a condition and the change that follows, never while a body is read.
+// Locks keep the conditions of Drivers on a local bucket. Drivers on the same objects must share
+// them; those on different objects may. Each is held for the check of a condition and the change
+// that follows, never while a body is read.
 type Locks struct {
-	// names is held for writing while the names in a directory are read, and for reading while one changes: a file system may leave
-	// out of a directory that is being read what is renamed over.
+	// names is held for writing while the names in a directory are read, and for reading while one
+	// changes: a file system may leave out of a directory that is being read what is renamed over.
 	names  sync.RWMutex
 	shards [shards]shard
 }
@@ -45,7 +46,8 @@ func (l *Locks) unlock(s *shard) {
 // tick is what times are multiples of: Windows keeps no finer ones.
 const tick = 100
 
-// stamp returns a time for the next object. No two are the same as long as the process runs; later ones are told apart by the clock.
+// stamp returns a time for the next object. No two are the same as long as the process runs; later
+// ones are told apart by the clock.
 func (s *shard) stamp() time.Time {
 	now := time.Now().UnixNano() / tick * tick
 	s.last = max(now, s.last+tick)

@@ -6,13 +6,16 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// objectName returns the name of an object, without the prefix of the driver, on everything but fileblob. The drivers of gocloud.dev
-// escape "../" as "..__0x2f__", and in lists undo this also where they have not done it. So the name has neither ".." nor "__": after a
-// dot "-" becomes "," and "." becomes "-", and after an underscore "_" becomes "^". What a byte becomes depends on the byte before it
-// alone, and both keep their place among the bytes that may be there, so the names are in the order of the keys.
+// objectName returns the name of an object, without the prefix of the driver, on everything but
+// fileblob. The drivers of gocloud.dev escape "../" as "..__0x2f__", and in lists undo this also
+// where they have not done it. So the name has neither ".." nor "__": after a dot "-" becomes ","
+// and "." becomes "-", and after an underscore "_" becomes "^". What a byte becomes depends on the
+// byte before it alone, and both keep their place among the bytes that may be there, so the names
+// are in the order of the keys.
 //
-// Stores on a file system have no names with components of more than 255 bytes. A component of maxComponent bytes or more is cut there, and what
-// remains, possibly nothing, is a component that begins with cutLetter.
+// Stores on a file system have no names with components of more than 255 bytes. A component of
+// maxComponent bytes or more is cut there, and what remains, possibly nothing, is a component that
+// begins with cutLetter.
 func objectName(key string) string {
 	key = cutComponents(key)
 	if !strings.Contains(key, "..") && !strings.Contains(key, "__") && !strings.Contains(key, ".-") {
@@ -98,11 +101,13 @@ func joinComponents(name string) string {
 	return b.String()
 }
 
-// On fileblob each byte of a key becomes one or two of a file name, so that walking sorted directories yields sorted keys: directories
-// end in a byte that sorts where "/" does among those that a name can go on with.
+// On fileblob each byte of a key becomes one or two of a file name, so that walking sorted
+// directories yields sorted keys: directories end in a byte that sorts where "/" does among those
+// that a name can go on with.
 //
-// A component of maxPart bytes or more is cut: its first maxPart bytes name a directory, and what remains, possibly nothing, is a name
-// in it that begins with partMark and is cut itself if it is still too long. fileblob appends up to 21 bytes to a name.
+// A component of maxPart bytes or more is cut: its first maxPart bytes name a directory, and what
+// remains, possibly nothing, is a name in it that begins with partMark and is cut itself if it is
+// still too long. fileblob appends up to 21 bytes to a name.
 const (
 	slashMark = '-'
 	cutMark   = "--"
@@ -158,7 +163,8 @@ const (
 	remainder             // of the rest of cut components
 )
 
-// keyPart returns what a name in a directory contributes to keys. within is the name of the directory if it holds remainders, else "".
+// keyPart returns what a name in a directory contributes to keys. within is the name of the
+// directory if it holds remainders, else "".
 func keyPart(name string, isDir bool, within string) (part string, k kind) {
 	rest, k, most := name, object, maxPart-1
 	if isDir {

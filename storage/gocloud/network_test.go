@@ -22,8 +22,9 @@ import (
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
-// networkBucket is a bucket as stores on the network are: times are whole seconds, ranges of empty objects
-// are refused, "../" in names is escaped, and lists undo escapes that nobody made. Its client is itself, conditions are in what its hooks show.
+// networkBucket is a bucket as stores on the network are: times are whole seconds, ranges of empty
+// objects are refused, "../" in names is escaped, and lists undo escapes that nobody made. Its
+// client is itself, conditions are in what its hooks show.
 type networkBucket struct {
 	mu      sync.Mutex
 	objects map[string]networkObject
@@ -138,7 +139,8 @@ func (o networkObject) as(i any) bool {
 	return ok
 }
 
-func (n *networkBucket) NewRangeReader(_ context.Context, name string, offset, length int64, opts *driver.ReaderOptions) (driver.Reader, error) {
+func (n *networkBucket) NewRangeReader(_ context.Context, name string, offset, length int64,
+	opts *driver.ReaderOptions) (driver.Reader, error) {
 	var in readInput
 	if opts.BeforeRead != nil {
 		if err := opts.BeforeRead(func(i any) bool {
@@ -219,7 +221,8 @@ func (n *networkBucket) ListPaged(_ context.Context, opts *driver.ListOptions) (
 	return page, nil
 }
 
-func (n *networkBucket) NewTypedWriter(ctx context.Context, name, _ string, opts *driver.WriterOptions) (driver.Writer, error) {
+func (n *networkBucket) NewTypedWriter(ctx context.Context, name, _ string,
+	opts *driver.WriterOptions) (driver.Writer, error) {
 	w := &networkWriter{n: n, ctx: ctx, name: name, in: &writeInput{}}
 	if opts.BeforeWrite != nil {
 		if err := opts.BeforeWrite(func(i any) bool {
@@ -315,7 +318,8 @@ func (s networkStore) BeforeList(as func(any) bool, after string) error {
 	return nil
 }
 
-func (s networkStore) Put(ctx context.Context, name string, body io.Reader, opts *gocloud.PutOptions) (gocloud.Written, error) {
+func (s networkStore) Put(ctx context.Context, name string, body io.Reader,
+	opts *gocloud.PutOptions) (gocloud.Written, error) {
 	var in *writeInput
 	err := s.bucket.Upload(ctx, name, body, &blob.WriterOptions{
 		ContentType: opts.ContentType,

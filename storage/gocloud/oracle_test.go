@@ -16,7 +16,8 @@ import (
 
 // pieces are what the fuzzer makes keys of.
 var pieces = []string{
-	"a", "A", "b", "-", ".", "..", "_", "__", "~", "/", "/", "0", "0x2f", "0x41__", ".attrs", ".tmp", "+", "^", "=", "\xff",
+	"a", "A", "b", "-", ".", "..", "_", "__", "~", "/", "/", "0", "0x2f", "0x41__", ".attrs", ".tmp", "+", "^", "=",
+	"\xff",
 	strings.Repeat("l", 198), strings.Repeat("M", 99), "z/", "x-",
 }
 
@@ -40,7 +41,8 @@ func (s *source) string() string {
 	return b.String()
 }
 
-// FuzzLikeMemory does the same on the memory driver and on each kind of bucket: the answers are the same.
+// FuzzLikeMemory does the same on the memory driver and on each kind of bucket: the answers are the
+// same.
 func FuzzLikeMemory(f *testing.F) {
 	f.Add([]byte("a short program"))
 	for i := range 40 {
@@ -93,11 +95,14 @@ func program(t *testing.T, s *source, name string, want, got storage.Driver) {
 		case 0, 1:
 			content := strings.Repeat("x", s.next(20))
 			ifAbsent := versions[0] == "" && s.next(2) == 0
-			w, werr := want.Put(ctx, k, strings.NewReader(content), &storage.PutOptions{IfAbsent: ifAbsent, IfVersion: versions[0]})
-			g, gerr := got.Put(ctx, k, strings.NewReader(content), &storage.PutOptions{IfAbsent: ifAbsent, IfVersion: versions[1]})
+			w, werr := want.Put(ctx, k, strings.NewReader(content), &storage.PutOptions{IfAbsent: ifAbsent,
+				IfVersion: versions[0]})
+			g, gerr := got.Put(ctx, k, strings.NewReader(content), &storage.PutOptions{IfAbsent: ifAbsent,
+				IfVersion: versions[1]})
 			same(t, what+": put "+k, w, g, werr, gerr)
 		case 2:
-			same(t, what+": delete "+k, storage.Info{}, storage.Info{}, want.Delete(ctx, k, versions[0]), got.Delete(ctx, k, versions[1]))
+			same(t, what+": delete "+k, storage.Info{}, storage.Info{}, want.Delete(ctx, k, versions[0]),
+				got.Delete(ctx, k, versions[1]))
 		case 3:
 			opts := storage.OpenOptions{Offset: int64(s.next(25)), Length: int64(s.next(25))}
 			wantContent, w, werr := fetch(ctx, want, k, opts)

@@ -11,10 +11,12 @@ const (
 )
 
 const (
-	// minPartSize and maxPartSize are the bounds of Parts.Size, in bytes: S3 takes no smaller part, Azure no larger block.
+	// minPartSize and maxPartSize are the bounds of Parts.Size, in bytes: S3 takes no smaller part,
+	// Azure no larger block.
 	minPartSize = 5 << 20
 	maxPartSize = 4000 << 20
-	// maxObjectSize bounds the size of an object that has parts, in bytes. S3 allows 5 TiB, others a little less.
+	// maxObjectSize bounds the size of an object that has parts, in bytes. S3 allows 5 TiB, others
+	// a little less.
 	maxObjectSize = 4 << 40
 )
 

@@ -28,8 +28,8 @@ func (m *remote) name(key string) string { return m.prefix + objectName(key) }
 // seconds returns a time as headers of answers have it: lists tell it more exactly than reads.
 func seconds(t time.Time) time.Time { return t.Truncate(time.Second) }
 
-// failure sorts an error as the Store does. The codes of gocloud.dev are not asked: s3blob takes any error for NotFound whose text has "301" in it,
-// be it in the id of a request.
+// failure sorts an error as the Store does. The codes of gocloud.dev are not asked: s3blob takes
+// any error for NotFound whose text has "301" in it, be it in the id of a request.
 func (m *remote) failure(err error) error {
 	if sorted(err) {
 		return err
@@ -72,7 +72,10 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 	}
 	var before *blob.ReaderOptions
 	if opts.IfNotVersion != "" {
-		before = &blob.ReaderOptions{BeforeRead: func(as func(any) bool) error { return m.store.BeforeRead(as, opts.IfNotVersion) }}
+		before = &blob.ReaderOptions{BeforeRead: func(as func(any) bool) error {
+			return m.store.BeforeRead(as,
+				opts.IfNotVersion)
+		}}
 	}
 	rctx, w, stop := newWatch(ctx, m.stall)
 	r, err := m.reader(rctx, key, opts.Offset, length, before)
@@ -98,12 +101,14 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 	stop()
 	modified := !errors.Is(err, storage.ErrNotModified)
 	if !modified && opts.IfNotVersion == "" {
-		return nil, storage.Info{}, fmt.Errorf("%w: an answer to a condition that was not asked: %s", storage.ErrUnavailable, err.Error())
+		return nil, storage.Info{}, fmt.Errorf("%w: an answer to a condition that was not asked: %s",
+			storage.ErrUnavailable, err.Error())
 	}
 	if modified && (opts.Offset == 0 && length < 0 || sorted(err)) {
 		return nil, storage.Info{}, err
 	}
-	// A range that begins at the end or behind it is refused, and what has not been modified is not described.
+	// A range that begins at the end or behind it is refused, and what has not been modified is not
+	// described.
 	info, serr := m.stat(ctx, key)
 	switch {
 	case serr != nil:
@@ -124,8 +129,9 @@ func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *stor
 	if m.tombs == nil || !opts.IfAbsent {
 		return m.write(ctx, key, from, opts)
 	}
-	// Where there is a tombstone there is nothing, but to the store it is an object. What is small is written first and tried again in its place;
-	// the body of what is not can be read only once, so it is asked before.
+	// Where there is a tombstone there is nothing, but to the store it is an object. What is small
+	// is written first and tried again in its place; the body of what is not can be read only once,
+	// so it is asked before.
 	if from == nil || opts.Size > 0 && opts.Size <= maxReplay {
 		if from == nil {
 			from = bytes.NewReader(nil)
@@ -158,7 +164,8 @@ func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *stor
 }
 
 // replace writes in the place of a tombstone, if it is still one.
-func (m *remote) replace(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions, version string) (storage.Info, error) {
+func (m *remote) replace(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions,
+	version string) (storage.Info, error) {
 	o := *opts
 	o.IfAbsent, o.IfVersion = false, version
 	info, err := m.write(ctx, key, from, &o)
@@ -169,7 +176,8 @@ func (m *remote) replace(ctx context.Context, key string, from io.Reader, opts *
 }
 
 // write writes an object, on the conditions that the store checks.
-func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions) (storage.Info,
+	error) {
 	sctx, w, stop := newWatch(ctx, m.stall)
 	defer stop()
 	if from != nil {
@@ -188,9 +196,12 @@ func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *st
 	return storage.Info{Key: key, Size: b.size, ModTime: seconds(written.ModTime), Version: written.Version}, nil
 }
 
-// buriedBody is buried for an object that is being read: as opts say, from body. What it reads of that is lost only if it is a tombstone.
-func (m *remote) buriedBody(ctx context.Context, info storage.Info, opts *storage.OpenOptions, body *watchedReader) (bool, error) {
-	if m.tombs == nil || m.tombs.version != "" || info.Size != int64(len(m.tombs.content)) || opts.Offset > 0 || opts.Length > 0 {
+// buriedBody is buried for an object that is being read: as opts say, from body. What it reads of
+// that is lost only if it is a tombstone.
+func (m *remote) buriedBody(ctx context.Context, info storage.Info, opts *storage.OpenOptions,
+	body *watchedReader) (bool, error) {
+	if m.tombs == nil || m.tombs.version != "" || info.Size != int64(len(m.tombs.content)) || opts.Offset > 0 ||
+		opts.Length > 0 {
 		return m.buried(ctx, info)
 	}
 	content, err := io.ReadAll(body)
@@ -219,7 +230,8 @@ func conditionFailed(err error, ifAbsent, ifVersion bool) error {
 	return err
 }
 
-// lost is the failure of a condition. The cause is kept for the log, but is no longer what the error is.
+// lost is the failure of a condition. The cause is kept for the log, but is no longer what the
+// error is.
 type lost struct{ is, cause error }
 
 func (e *lost) Error() string { return e.is.Error() + ": " + e.cause.Error() }
@@ -255,7 +267,8 @@ func (m *remote) pager() *pager {
 	}
 }
 
-func (m *remote) list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error {
+func (m *remote) list(ctx context.Context, prefix string, opts *storage.ListOptions,
+	yield func(storage.Info) bool) error {
 	p := m.pager()
 	if m.tombs == nil {
 		return p.list(ctx, prefix, opts, yield)

@@ -12,7 +12,8 @@ import (
 // DefaultStallTimeout is the value of Options.StallTimeout if that is zero.
 const DefaultStallTimeout = 2 * time.Minute
 
-// watch ends the context of a request when the store makes no progress for a while. It stands still while nobody waits for the store.
+// watch ends the context of a request when the store makes no progress for a while. It stands still
+// while nobody waits for the store.
 type watch struct {
 	timer *time.Timer // nil: for ever
 	limit time.Duration

@@ -72,7 +72,8 @@ func push(ctx context.Context, b registry.Backend, repo, tag string, img image, 
 			return err
 		}
 	}
-	_, err := b.PutManifest(ctx, repo, ocispec.MediaTypeImageManifest, img.manifest, &registry.PutOptions{Tags: []registry.TagPut{{Name: tag}}})
+	_, err := b.PutManifest(ctx, repo, ocispec.MediaTypeImageManifest, img.manifest,
+		&registry.PutOptions{Tags: []registry.TagPut{{Name: tag}}})
 	return err
 }
 
@@ -102,7 +103,8 @@ func pull(ctx context.Context, b registry.Backend, repo string, ref reference.Re
 	return m.Content, nil
 }
 
-// replicas returns Stores on a bucket, each on a driver of its own; on a local bucket these share their locks.
+// replicas returns Stores on a bucket, each on a driver of its own; on a local bucket these share
+// their locks.
 func (b bucket) replicas(t *testing.T, n int) []*storage.Store { return b.replicasWith(t, n, nil) }
 
 func (b bucket) replicasWith(t *testing.T, n int, opts *storage.Options) (stores []*storage.Store) {
@@ -116,7 +118,8 @@ func (b bucket) replicasWith(t *testing.T, n int, opts *storage.Options) (stores
 	return stores
 }
 
-// TestBackend runs the kit for Backends on the kinds of buckets that differ. Where a Store is opened again, it is on a driver of its own.
+// TestBackend runs the kit for Backends on the kinds of buckets that differ. Where a Store is
+// opened again, it is on a driver of its own.
 func TestBackend(t *testing.T) {
 	for _, kind := range []struct {
 		name    string
@@ -157,7 +160,8 @@ func TestStore(t *testing.T) {
 			tags = append(tags, tag)
 		}
 		require.Equal(t, []string{"Latest", "a__0x41__b", "v1.0.."}, tags)
-		require.NoError(t, s[0].DeleteManifest(ctx, "library/a__b.c", reference.Ref{Digest: digest.FromBytes(img.manifest)}, nil))
+		require.NoError(t, s[0].DeleteManifest(ctx, "library/a__b.c", reference.Ref{Digest: digest.FromBytes(img.manifest)},
+			nil))
 		_, err := pull(ctx, s[1], "library/a__b.c", reference.Ref{Tag: "Latest"})
 		require.ErrorIs(t, err, registry.ErrManifestUnknown)
 		require.NoError(t, s[1].DeleteRepository(ctx, "library/a__b.c", nil))
@@ -167,7 +171,8 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// TestPushBesideDelete: what is visible is whole, while two replicas push and delete the same images.
+// TestPushBesideDelete: what is visible is whole, while two replicas push and delete the same
+// images.
 func TestPushBesideDelete(t *testing.T) {
 	onBuckets(t, func(t *testing.T, b bucket) {
 		s := b.replicas(t, 2)
@@ -245,7 +250,8 @@ func TestServe(t *testing.T) {
 		require.NoError(t, err)
 		server := httptest.NewServer(r)
 		defer server.Close()
-		req := httptest.NewRequestWithContext(t.Context(), "GET", server.URL+"/v2/r/blobs/"+digest.FromBytes(img.blobs[1]).String(), nil)
+		req := httptest.NewRequestWithContext(t.Context(), "GET",
+			server.URL+"/v2/r/blobs/"+digest.FromBytes(img.blobs[1]).String(), nil)
 		req.RequestURI = ""
 		for _, c := range []struct {
 			ranges string

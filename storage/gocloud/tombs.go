@@ -11,8 +11,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// maxReplay is the size in bytes up to which the body of a Put is held, so that it can be written once more in the place of a tombstone. Whatever
-// may be removed and put again is smaller.
+// maxReplay is the size in bytes up to which the body of a Put is held, so that it can be written
+// once more in the place of a tombstone. Whatever may be removed and put again is smaller.
 const maxReplay = 64 << 10
 
 // tombs are the tombstones of a [Burier].
@@ -36,7 +36,8 @@ func newTombs(s Store) *tombs {
 // errBuried is that an object is a tombstone.
 var errBuried = fmt.Errorf("gocloud: there is a tombstone: %w", storage.ErrNotExist)
 
-// buried reports whether an object is a tombstone. It is read only if that cannot be told otherwise.
+// buried reports whether an object is a tombstone. It is read only if that cannot be told
+// otherwise.
 func (m *remote) buried(ctx context.Context, info storage.Info) (bool, error) {
 	if m.tombs == nil || info.Size != int64(len(m.tombs.content)) {
 		return false, nil
@@ -79,14 +80,16 @@ func (m *remote) tombstone(ctx context.Context, key string) (string, error) {
 // bury is remove where no DELETE is conditional.
 func (m *remote) bury(ctx context.Context, key, ifVersion string) error {
 	if ifVersion == "" {
-		// No tombstone is left where none is needed. That one which is there already goes as well does not harm: the caller says that nobody
-		// else is at work on this key, or that it does not matter.
+		// No tombstone is left where none is needed. That one which is there already goes as well
+		// does not harm: the caller says that nobody else is at work on this key, or that it does
+		// not matter.
 		return m.erase(ctx, key)
 	}
 	if ifVersion == m.tombs.version {
 		return storage.ErrChanged
 	}
-	_, err := m.write(ctx, key, strings.NewReader(m.tombs.content), &storage.PutOptions{IfVersion: ifVersion, Size: int64(len(m.tombs.content))})
+	_, err := m.write(ctx, key, strings.NewReader(m.tombs.content),
+		&storage.PutOptions{IfVersion: ifVersion, Size: int64(len(m.tombs.content))})
 	return err
 }
 

@@ -16,8 +16,9 @@ const (
 
 var errTooLarge = errors.New("larger than Options.MaxObjectSize")
 
-// read returns what body holds. Its bytes are accounted for as they come, so that bodies being read at the same time
-// cannot go beyond the bound together; the caller releases as many as it was given if it does not keep them, also on an error.
+// read returns what body holds. Its bytes are accounted for as they come, so that bodies being read
+// at the same time cannot go beyond the bound together; the caller releases as many as it was given
+// if it does not keep them, also on an error.
 func (d *Driver) read(ctx context.Context, body io.Reader, hint int64) ([]byte, error) {
 	if body == nil {
 		return nil, nil

@@ -8,8 +8,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// maxChunk is the number of objects a chunk of the index holds at most: few enough to move them for one insertion,
-// and many enough that a list of the chunks of millions of objects is short.
+// maxChunk is the number of objects a chunk of the index holds at most: few enough to move them for
+// one insertion, and many enough that a list of the chunks of millions of objects is short.
 const maxChunk = 512
 
 // object is one object. It is never changed.
@@ -18,8 +18,8 @@ type object struct {
 	data []byte
 }
 
-// index holds objects in the order of their keys: a sorted list of sorted chunks, none of them empty. Finding costs two binary
-// searches; inserting and removing move a part of one chunk.
+// index holds objects in the order of their keys: a sorted list of sorted chunks, none of them
+// empty. Finding costs two binary searches; inserting and removing move a part of one chunk.
 type index struct {
 	chunks [][]*object
 }
@@ -30,7 +30,10 @@ func (x *index) find(key string) (c, i int, ok bool) {
 	if c < 0 {
 		return 0, 0, false
 	}
-	i, ok = slices.BinarySearchFunc(x.chunks[c], key, func(o *object, key string) int { return strings.Compare(o.Key, key) })
+	i, ok = slices.BinarySearchFunc(x.chunks[c], key, func(o *object,
+		key string) int {
+		return strings.Compare(o.Key, key)
+	})
 	return c, i, ok
 }
 

@@ -17,15 +17,17 @@ import (
 
 // Options are the options of [New]. The zero value is ready to use.
 type Options struct {
-	// MaxBytes bounds the bytes of all objects together, those included that a Put is still reading; a Put that
-	// would go beyond fails with [storage.ErrNoSpace]. Keys and the index are not counted. 0 means no bound.
+	// MaxBytes bounds the bytes of all objects together, those included that a Put is still
+	// reading; a Put that would go beyond fails with [storage.ErrNoSpace]. Keys and the index are
+	// not counted. 0 means no bound.
 	MaxBytes int64
-	// MaxObjectSize is the maximum size of one object in bytes, at least [storage.MinObjectSize]. Default: 0, no maximum.
+	// MaxObjectSize is the maximum size of one object in bytes, at least [storage.MinObjectSize].
+	// Default: 0, no maximum.
 	MaxObjectSize int64
 }
 
-// Driver is a [storage.Driver] in memory. The readers that Open returns also implement [io.Seeker] and
-// [io.WriterTo].
+// Driver is a [storage.Driver] in memory. The readers that Open returns also implement [io.Seeker]
+// and [io.WriterTo].
 type Driver struct {
 	max       int64
 	maxObject int64
@@ -107,7 +109,8 @@ func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *stor
 	if opts.IfAbsent && opts.IfVersion != "" {
 		return storage.Info{}, failure("put", key, fs.ErrInvalid)
 	}
-	// Most who lose a condition lose it here, before their body is read. The decision is the one in store.
+	// Most who lose a condition lose it here, before their body is read. The decision is the one in
+	// store.
 	d.mu.RLock()
 	err := allowed(d.index.get(key), opts)
 	d.mu.RUnlock()
@@ -184,11 +187,13 @@ func (d *Driver) List(ctx context.Context, prefix string, opts *storage.ListOpti
 		opts = &storage.ListOptions{}
 	}
 	return func(yield func(storage.Info, error) bool) {
-		if prefix != "" && !storage.ValidKey(strings.TrimSuffix(prefix, "/")) || prefix != "" && prefix[len(prefix)-1] != '/' {
+		if prefix != "" && !storage.ValidKey(strings.TrimSuffix(prefix, "/")) ||
+			prefix != "" && prefix[len(prefix)-1] != '/' {
 			yield(storage.Info{}, failure("list", prefix, storage.ErrKey))
 			return
 		}
-		// A page is taken under the lock and yielded without it, so the consumer may call what it likes.
+		// A page is taken under the lock and yielded without it, so the consumer may call what it
+		// likes.
 		page := make([]*object, 0, pageSize(opts.PageHint))
 		after := opts.After
 		for {

@@ -46,7 +46,8 @@ func TestNewRefuses(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestMaxBytes: the bound holds for all objects and all bodies being read together, and what fails or goes away is given back.
+// TestMaxBytes: the bound holds for all objects and all bodies being read together, and what fails
+// or goes away is given back.
 func TestMaxBytes(t *testing.T) {
 	d := newDriver(t, &memory.Options{MaxBytes: 1000})
 	put := func(key string, size int, opts *storage.PutOptions) error {

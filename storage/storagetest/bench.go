@@ -45,7 +45,8 @@ func benchFill(b *testing.B, d storage.Driver, n int, size int, format string) {
 	b.Helper()
 	content := bytes.Repeat([]byte("x"), size)
 	for i := range n {
-		_, err := d.Put(b.Context(), fmt.Sprintf(format, i), bytes.NewReader(content), &storage.PutOptions{Durability: storage.Relaxed})
+		_, err := d.Put(b.Context(), fmt.Sprintf(format, i), bytes.NewReader(content),
+			&storage.PutOptions{Durability: storage.Relaxed})
 		require.NoError(b, err)
 	}
 }
@@ -147,7 +148,8 @@ func benchPutSync(b *testing.B, d storage.Driver) {
 func benchReplace(b *testing.B, d storage.Driver) {
 	content := bytes.Repeat([]byte("x"), 500)
 	for b.Loop() {
-		if _, err := d.Put(b.Context(), "dir/key", bytes.NewReader(content), &storage.PutOptions{Durability: storage.Relaxed}); err != nil {
+		if _, err := d.Put(b.Context(), "dir/key", bytes.NewReader(content),
+			&storage.PutOptions{Durability: storage.Relaxed}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -162,7 +164,8 @@ func benchList(puts int, keysOnly bool) func(b *testing.B, d storage.Driver) {
 		for i := 0; b.Loop(); i++ {
 			after := fmt.Sprintf("r/library/t/v%06d", i*7919%99_000)
 			for range puts {
-				if _, err := d.Put(b.Context(), fmt.Sprintf("%s-%d", after, i), nil, &storage.PutOptions{Durability: storage.Relaxed}); err != nil {
+				if _, err := d.Put(b.Context(), fmt.Sprintf("%s-%d", after, i), nil,
+					&storage.PutOptions{Durability: storage.Relaxed}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -86,8 +86,8 @@ func (s *suite) deleteIfVersion(t *testing.T) {
 	require.True(t, errors.Is(err, storage.ErrNotExist) || errors.Is(err, storage.ErrChanged), "got %v", err)
 }
 
-// outcome sorts the errors of a race: it returns the index of the only one who won; all others must have lost with
-// one of the errors given.
+// outcome sorts the errors of a race: it returns the index of the only one who won; all others must
+// have lost with one of the errors given.
 func outcome(t *testing.T, errs []error, lost ...error) int {
 	t.Helper()
 	winner := -1
@@ -107,8 +107,9 @@ func outcome(t *testing.T, errs []error, lost ...error) int {
 	return winner
 }
 
-// raceOver races conditional Puts of different bytes through the drivers given, which share their storage. They are no bytes that an earlier race has left
-// either: where a version is a hash of the content, to write them once more would leave the version as it is.
+// raceOver races conditional Puts of different bytes through the drivers given, which share their
+// storage. They are no bytes that an earlier race has left either: where a version is a hash of the
+// content, to write them once more would leave the version as it is.
 func (s *suite) raceOver(t *testing.T, ds []storage.Driver, key string, opts *storage.PutOptions, lost error) {
 	t.Helper()
 	by := func(i int) string { return fmt.Sprintf("by %d over %q", i, opts.IfVersion) }
@@ -125,7 +126,8 @@ func (s *suite) raceOver(t *testing.T, ds []storage.Driver, key string, opts *st
 func (s *suite) raceIfAbsent(t *testing.T) {
 	d := s.new(t)
 	for round := range 10 {
-		s.raceOver(t, []storage.Driver{d}, fmt.Sprintf("r%d/x/key", round), &storage.PutOptions{IfAbsent: true}, storage.ErrExist)
+		s.raceOver(t, []storage.Driver{d}, fmt.Sprintf("r%d/x/key", round), &storage.PutOptions{IfAbsent: true},
+			storage.ErrExist)
 	}
 }
 
@@ -142,7 +144,8 @@ func (s *suite) counter(t *testing.T) {
 	count(t, []storage.Driver{d}, 16, 20)
 }
 
-// count increments a counter by compare-and-swap, in goroutines that share the drivers, and requires the right sum.
+// count increments a counter by compare-and-swap, in goroutines that share the drivers, and
+// requires the right sum.
 func count(t *testing.T, ds []storage.Driver, goroutines, increments int) {
 	t.Helper()
 	put(t, ds[0], "counter", "0", nil)
@@ -168,7 +171,8 @@ func increment(ctx context.Context, d storage.Driver, key string) error {
 			return err
 		}
 		opts := &storage.PutOptions{IfVersion: info.Version, Durability: storage.Relaxed}
-		if _, err = d.Put(ctx, key, strings.NewReader(strconv.Itoa(n+1)), opts); err == nil || !errors.Is(err, storage.ErrChanged) {
+		if _, err = d.Put(ctx, key, strings.NewReader(strconv.Itoa(n+1)), opts); err == nil ||
+			!errors.Is(err, storage.ErrChanged) {
 			return err
 		}
 	}

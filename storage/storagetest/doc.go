@@ -1,6 +1,8 @@
-// Package storagetest checks that a [storage.Driver] keeps its contract, measures it, and makes one fail on purpose.
+// Package storagetest checks that a [storage.Driver] keeps its contract, measures it, and makes one
+// fail on purpose.
 //
-// The author of a driver calls [TestDriver] from a test of the driver's package, with a function that makes an empty one:
+// The author of a driver calls [TestDriver] from a test of the driver's package, with a function
+// that makes an empty one:
 //
 //	func TestDriver(t *testing.T) {
 //		storagetest.TestDriver(t, func(t *testing.T) storage.Driver {
@@ -10,6 +12,6 @@
 //		}, nil)
 //	}
 //
-// and [BenchmarkDriver] from a benchmark. [Faulty] wraps a driver for the tests of what is built on top of one: it can
-// fail, delay and count operations, and stop as a killed process does.
+// and [BenchmarkDriver] from a benchmark. [Faulty] wraps a driver for the tests of what is built on
+// top of one: it can fail, delay and count operations, and stop as a killed process does.
 package storagetest

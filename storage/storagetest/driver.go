@@ -9,16 +9,18 @@ import (
 // DefaultLargeSize is the value of Options.LargeSize if that is zero, in bytes.
 const DefaultLargeSize = 64 << 20
 
-// Options are the options of [TestDriver]. The zero value tests the whole contract of a driver on storage that cannot be
-// opened twice.
+// Options are the options of [TestDriver]. The zero value tests the whole contract of a driver on
+// storage that cannot be opened twice.
 type Options struct {
-	// Reopen, unless nil, returns another driver on the storage of d, which stays in use. Then it is tested that
-	// contents and versions survive, and that both see each other's writes at once. Default: nil.
+	// Reopen, unless nil, returns another driver on the storage of d, which stays in use. Then it
+	// is tested that contents and versions survive, and that both see each other's writes at once.
+	// Default: nil.
 	Reopen func(t *testing.T, d storage.Driver) storage.Driver
-	// ContentVersions says that versions are hashes of the content, so that the same bytes put again may have
-	// the same version. Default: false.
+	// ContentVersions says that versions are hashes of the content, so that the same bytes put
+	// again may have the same version. Default: false.
 	ContentVersions bool
-	// BlindDelete says that a Delete without a version does not tell whether there was an object: it returns nil. Default: false.
+	// BlindDelete says that a Delete without a version does not tell whether there was an object:
+	// it returns nil. Default: false.
 	BlindDelete bool
 	// LargeSize is the size of the large object that is streamed, in bytes. A maximum size of
 	// objects is only tested if it is not larger. Default: DefaultLargeSize.
@@ -33,8 +35,9 @@ type suite struct {
 	new func(t *testing.T) storage.Driver
 }
 
-// TestDriver checks that the drivers newDriver returns keep the contract of [storage.Driver]. newDriver is called once or
-// more for each part, with the test of that part, and returns a driver on empty storage of its own. opts may be nil.
+// TestDriver checks that the drivers newDriver returns keep the contract of [storage.Driver].
+// newDriver is called once or more for each part, with the test of that part, and returns a driver
+// on empty storage of its own. opts may be nil.
 func TestDriver(t *testing.T, newDriver func(t *testing.T) storage.Driver, opts *Options) {
 	t.Helper()
 	s := &suite{new: newDriver}

@@ -10,7 +10,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// Errors that [Faulty] makes up. They are none of package storage's, so nothing may be concluded from them.
+// Errors that [Faulty] makes up. They are none of package storage's, so nothing may be concluded
+// from them.
 var (
 	// ErrCut: the driver has been cut off, see [Faulty.CutAfter].
 	ErrCut = errors.New("storagetest: cut off")
@@ -30,20 +31,23 @@ type Call struct {
 	Write int
 }
 
-// FaultyOptions are the options of [NewFaulty]. Both functions may be called concurrently, hold no lock, and may block in order to delay.
+// FaultyOptions are the options of [NewFaulty]. Both functions may be called concurrently, hold no
+// lock, and may block in order to delay.
 type FaultyOptions struct {
-	// Before is called before an operation. If it returns an error, the operation is not performed and fails with it.
+	// Before is called before an operation. If it returns an error, the operation is not performed
+	// and fails with it.
 	Before func(ctx context.Context, c Call) error
-	// After is called after an operation with its error, which may be nil, and returns the error the caller gets. For a List
-	// this is its end: the error it broke off with.
+	// After is called after an operation with its error, which may be nil, and returns the error
+	// the caller gets. For a List this is its end: the error it broke off with.
 	After func(ctx context.Context, c Call, err error) error
 }
 
-// Faulty is a [storage.Driver] that passes everything on to another one, except what it was told to let fail. It has
-// no optional abilities. Tests keep the driver below at hand, to see what is stored in truth.
+// Faulty is a [storage.Driver] that passes everything on to another one, except what it was told to
+// let fail. It has no optional abilities. Tests keep the driver below at hand, to see what is
+// stored in truth.
 //
-// A test that wants to see every possible crash of some operation runs it once for each n with CutAfter(n), until Cut reports
-// false, and each time looks at what is left.
+// A test that wants to see every possible crash of some operation runs it once for each n with
+// CutAfter(n), until Cut reports false, and each time looks at what is left.
 type Faulty struct {
 	below storage.Driver
 	opts  FaultyOptions
@@ -77,8 +81,9 @@ func NewFaulty(d storage.Driver, opts *FaultyOptions) *Faulty {
 	return f
 }
 
-// CutAfter lets n more writes pass and then all operations fail with [ErrCut] and do nothing, as if the process
-// had been killed right after the last of these writes. A write that is not admitted leaves no trace.
+// CutAfter lets n more writes pass and then all operations fail with [ErrCut] and do nothing, as if
+// the process had been killed right after the last of these writes. A write that is not admitted
+// leaves no trace.
 func (f *Faulty) CutAfter(n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -92,10 +97,12 @@ func (f *Faulty) Cut() bool {
 	return f.cut
 }
 
-// FailWrite lets the write number n from now on, counted from 1, fail with [ErrInjected] without being performed.
+// FailWrite lets the write number n from now on, counted from 1, fail with [ErrInjected] without
+// being performed.
 func (f *Faulty) FailWrite(n int) { f.arrange(n, notPerformed) }
 
-// LoseAnswer lets the write number n from now on, counted from 1, be performed and yet answers [ErrInjected].
+// LoseAnswer lets the write number n from now on, counted from 1, be performed and yet answers
+// [ErrInjected].
 func (f *Faulty) LoseAnswer(n int) { f.arrange(n, noAnswer) }
 
 func (f *Faulty) arrange(n int, p plan) {
@@ -181,7 +188,8 @@ func (f *Faulty) run(ctx context.Context, op, key string, do func() error) error
 }
 
 // Open implements [storage.Driver].
-func (f *Faulty) Open(ctx context.Context, key string, opts *storage.OpenOptions) (r io.ReadCloser, info storage.Info, err error) {
+func (f *Faulty) Open(ctx context.Context, key string, opts *storage.OpenOptions) (r io.ReadCloser, info storage.Info,
+	err error) {
 	err = f.run(ctx, "Open", key, func() (err error) {
 		r, info, err = f.below.Open(ctx, key, opts)
 		return err
@@ -203,7 +211,8 @@ func (f *Faulty) Stat(ctx context.Context, key string) (info storage.Info, err e
 }
 
 // Put implements [storage.Driver].
-func (f *Faulty) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (info storage.Info, err error) {
+func (f *Faulty) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (info storage.Info,
+	err error) {
 	err = f.run(ctx, "Put", key, func() (err error) {
 		info, err = f.below.Put(ctx, key, body, opts)
 		return err

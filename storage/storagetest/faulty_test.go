@@ -140,7 +140,8 @@ func TestHooks(t *testing.T) {
 	}, calls)
 }
 
-// ExampleFaulty_CutAfter looks at every state that a crash of an operation of three writes can leave.
+// ExampleFaulty_CutAfter looks at every state that a crash of an operation of three writes can
+// leave.
 func ExampleFaulty_CutAfter() {
 	operation := func(d storage.Driver) error {
 		for _, key := range []string{"blob", "manifest", "tag"} {

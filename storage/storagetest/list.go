@@ -45,7 +45,10 @@ func (s *suite) listOrder(t *testing.T) {
 	require.Empty(t, list(t, d, "nothing/here/", nil))
 	keys := awkward()
 	shuffled := slices.Clone(keys)
-	rand.New(rand.NewPCG(1, 2)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(shuffled), func(i, j int) {
+		shuffled[i], shuffled[j] = shuffled[j],
+			shuffled[i]
+	})
 	fill(t, d, shuffled)
 	requireKeys(t, keys, list(t, d, "", nil))
 }
@@ -86,12 +89,15 @@ func (s *suite) listAfter(t *testing.T) {
 	keys := shallow(awkward())
 	fill(t, d, keys)
 	afters := []string{
-		"\x00", "!", "/", "//", "a/", "a//", "a/b/", "a/b\x00", "a!", "a^", "a[", "a`", "a/^", "a/b^", "^", "[", "]", "@", ":", "`", "{", "\x7f", "\xff", "ä", "+",
-		"Z", "Zz", "a+", "a,", "x/U^", "x/U", "x/u", "x/upper", "x/upper/", "x/upper/y!", "x/upper0", "x/UPPER/z", ".", "..", "../x", "d", "e/",
+		"\x00", "!", "/", "//", "a/", "a//", "a/b/", "a/b\x00", "a!", "a^", "a[", "a`", "a/^", "a/b^", "^", "[", "]", "@",
+		":", "`", "{", "\x7f", "\xff", "ä", "+",
+		"Z", "Zz", "a+", "a,", "x/U^", "x/U", "x/u", "x/upper", "x/upper/", "x/upper/y!", "x/upper0", "x/UPPER/z", ".",
+		"..", "../x", "d", "e/",
 	}
 	for _, n := range []int{1, 198, 199, 200, 201, 398, 399, 500} {
 		l := strings.Repeat("l", n)
-		afters = append(afters, l+"+", l+"^", l+"/", "d/"+l+"!", "e/"+l, "e/"+l+"/", "e/"+l+"/j", "e/"+l+"-", "f/"+l+"/k/", "g/"+l+"-", strings.ToUpper(l)+"^", l[1:]+"M")
+		afters = append(afters, l+"+", l+"^", l+"/", "d/"+l+"!", "e/"+l, "e/"+l+"/", "e/"+l+"/j", "e/"+l+"-", "f/"+l+"/k/",
+			"g/"+l+"-", strings.ToUpper(l)+"^", l[1:]+"M")
 	}
 	for _, key := range keys {
 		afters = append(afters, key, key+"\x00", key+"/", key+"-", key[:len(key)/2], key[:len(key)-1])
@@ -109,7 +115,8 @@ func (s *suite) listPrefix(t *testing.T) {
 	d := s.new(t)
 	keys := shallow(awkward())
 	fill(t, d, keys)
-	prefixes := map[string]bool{"": true, "nothing/": true, "a/b/": true, "A/": true, "X/Upper/": true, "x/upper/y/z/": true}
+	prefixes := map[string]bool{"": true, "nothing/": true, "a/b/": true, "A/": true, "X/Upper/": true,
+		"x/upper/y/z/": true}
 	for _, key := range keys {
 		for i := range key {
 			if key[i] == '/' && len(prefixes) < 300 {
@@ -119,14 +126,16 @@ func (s *suite) listPrefix(t *testing.T) {
 	}
 	for prefix := range prefixes {
 		requireKeys(t, expect(keys, prefix, ""), list(t, d, prefix, nil), "prefix %q", prefix)
-		for _, after := range []string{prefix, strings.TrimSuffix(prefix, "/"), prefix + "\xff", "\x00", "\xff", "k", "x/upper"} {
+		for _, after := range []string{prefix, strings.TrimSuffix(prefix, "/"), prefix + "\xff", "\x00", "\xff", "k",
+			"x/upper"} {
 			got := list(t, d, prefix, &storage.ListOptions{After: after})
 			requireKeys(t, expect(keys, prefix, after), got, "prefix %q after %q", prefix, after)
 		}
 	}
 }
 
-// listMany: more than a page of any storage, in one directory and in many, and changed between two pages.
+// listMany: more than a page of any storage, in one directory and in many, and changed between two
+// pages.
 func (s *suite) listMany(t *testing.T) {
 	d := s.new(t)
 	var keys []string
@@ -158,7 +167,8 @@ func (s *suite) listMany(t *testing.T) {
 	requireKeys(t, keys, list(t, d, "", nil))
 }
 
-// listWhileChanging: what is there all the time is yielded exactly once, while other keys come and go and some of these are replaced.
+// listWhileChanging: what is there all the time is yielded exactly once, while other keys come and
+// go and some of these are replaced.
 func (s *suite) listWhileChanging(t *testing.T) {
 	d := s.new(t)
 	ctx := t.Context()
@@ -197,7 +207,8 @@ func (s *suite) listWhileChanging(t *testing.T) {
 			case 0:
 				key = fmt.Sprintf("tree/%02d/x%d/moving", n%60, i)
 			case 1: // replaces a stable one, which is there all the same
-				if _, err := d.Put(ctx, stable[n], strings.NewReader("new"), &storage.PutOptions{Durability: storage.Relaxed}); err != nil {
+				if _, err := d.Put(ctx, stable[n], strings.NewReader("new"),
+					&storage.PutOptions{Durability: storage.Relaxed}); err != nil {
 					return err
 				}
 			}
@@ -232,7 +243,8 @@ func (s *suite) listConsumer(t *testing.T) {
 			if len(got)%10 != 0 {
 				continue
 			}
-			if _, err := d.Put(t.Context(), info.Key, strings.NewReader("again"), &storage.PutOptions{Durability: storage.Relaxed}); err != nil {
+			if _, err := d.Put(t.Context(), info.Key, strings.NewReader("again"),
+				&storage.PutOptions{Durability: storage.Relaxed}); err != nil {
 				return err
 			}
 			if _, err := listKeys(t.Context(), d, "d1/", nil, 3); err != nil {

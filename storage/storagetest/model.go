@@ -21,7 +21,8 @@ func (s *suite) model(t *testing.T) {
 	there := map[string]state{}
 	var keys []string
 	for i := range 12 {
-		keys = append(keys, fmt.Sprintf("%c/%d/key", 'a'+i%3, i), fmt.Sprintf("%c/%d-", 'a'+i%3, i), strings.Repeat("L", 90+i))
+		keys = append(keys, fmt.Sprintf("%c/%d/key", 'a'+i%3, i), fmt.Sprintf("%c/%d-", 'a'+i%3, i),
+			strings.Repeat("L", 90+i))
 	}
 	stale := "stale"
 	for step := range 1500 {

@@ -11,9 +11,10 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// Power is a storage.Driver that passes everything on to another one and keeps account of what a loss of power would leave, taking the
-// durability that was asked for at its word: what was neither stored with storage.Durable nor given to Sync is lost, a delete that was
-// not given to Sync has not happened, and an object that was replaced with storage.Relaxed is gone with its successor.
+// Power is a storage.Driver that passes everything on to another one and keeps account of what a
+// loss of power would leave, taking the durability that was asked for at its word: what was neither
+// stored with storage.Durable nor given to Sync is lost, a delete that was not given to Sync has
+// not happened, and an object that was replaced with storage.Relaxed is gone with its successor.
 type Power struct {
 	storage.Driver
 

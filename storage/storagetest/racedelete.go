@@ -22,9 +22,11 @@ const (
 	raceFew    = 20                     // rounds are made of a half, however slow
 )
 
-// raceDelete: of Deletes of the same version and Puts on it one wins, and a Delete removes that version and no other. A driver that
-// checks and then acts shows only if somebody comes in between. So there are many rounds of few, who come in any order and a little
-// apart; and half of them beside lists, as whoever has to wait for a lock then gets in between where it is given up for a moment.
+// raceDelete: of Deletes of the same version and Puts on it one wins, and a Delete removes that
+// version and no other. A driver that checks and then acts shows only if somebody comes in between.
+// So there are many rounds of few, who come in any order and a little apart; and half of them
+// beside lists, as whoever has to wait for a lock then gets in between where it is given up for a
+// moment.
 func (s *suite) raceDelete(t *testing.T) {
 	t.Run("Alone", func(t *testing.T) { s.raceDeletes(t, 0) })
 	t.Run("BesideLists", func(t *testing.T) { s.raceDeletes(t, 2) })
@@ -70,7 +72,8 @@ const (
 	overrides                  // it, whatever it is
 )
 
-// raceDeleteOnce lets two to four race: at least one Delete, with others, with Puts on the version, or with one Put without a condition.
+// raceDeleteOnce lets two to four race: at least one Delete, with others, with Puts on the version,
+// or with one Put without a condition.
 func raceDeleteOnce(t *testing.T, d storage.Driver, rnd *rand.Rand, key string) {
 	t.Helper()
 	relaxed := &storage.PutOptions{Durability: storage.Relaxed}
@@ -125,7 +128,8 @@ func raceDeleteOnce(t *testing.T, d storage.Driver, rnd *rand.Rand, key string) 
 	require.ErrorIs(t, err, storage.ErrNotExist, "a Delete has won")
 }
 
-// requireOverridden requires that a Put without a condition stands, whether it came before or after a Delete of another version.
+// requireOverridden requires that a Put without a condition stands, whether it came before or after
+// a Delete of another version.
 func requireOverridden(t *testing.T, d storage.Driver, key string, who []contender, errs []error) {
 	t.Helper()
 	won := 0

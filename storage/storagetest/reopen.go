@@ -42,7 +42,8 @@ func (s *suite) reopen(t *testing.T) {
 	put(t, again, "replaced/key", "new", &storage.PutOptions{IfVersion: replaced.Version})
 }
 
-// twoInstances: two drivers on the same storage see each other's writes at once, and conditions hold between them.
+// twoInstances: two drivers on the same storage see each other's writes at once, and conditions
+// hold between them.
 func (s *suite) twoInstances(t *testing.T) {
 	a := s.new(t)
 	ds := []storage.Driver{a, s.again(t, a)}

@@ -80,7 +80,8 @@ func list(t *testing.T, d storage.Driver, prefix string, opts *storage.ListOptio
 }
 
 // listKeys returns up to limit keys of a list; -1 means all. Keys out of order are an error.
-func listKeys(ctx context.Context, d storage.Driver, prefix string, opts *storage.ListOptions, limit int) ([]string, error) {
+func listKeys(ctx context.Context, d storage.Driver, prefix string, opts *storage.ListOptions, limit int) ([]string,
+	error) {
 	keys := []string{}
 	for info, err := range d.List(ctx, prefix, opts) {
 		if err != nil {

@@ -37,7 +37,8 @@ func (s *suite) invalidKeys(t *testing.T) {
 	d := s.new(t)
 	ctx := t.Context()
 	for _, key := range []string{
-		"", "/", "a/", "/a", "a//b", ".", "..", "a/.", "a/..", "../a", "a/../b", "a/./b", "a b", "a\x00b", "a\nb", "ä", "a\\b", "a%b",
+		"", "/", "a/", "/a", "a//b", ".", "..", "a/.", "a/..", "../a", "a/../b", "a/./b", "a b", "a\x00b", "a\nb", "ä",
+		"a\\b", "a%b",
 		"a+b", "a^b", "a:b", "a@b", "a*b", "a\xff", strings.Repeat("a", storage.MaxKeyLength+1),
 	} {
 		_, err := d.Put(ctx, key, strings.NewReader("x"), nil)
@@ -52,18 +53,23 @@ func (s *suite) invalidKeys(t *testing.T) {
 	require.Empty(t, list(t, d, "", nil))
 }
 
-// awkward are keys that file systems and object stores confuse or refuse. None is a directory of another.
+// awkward are keys that file systems and object stores confuse or refuse. None is a directory of
+// another.
 func awkward() []string {
 	keys := []string{
-		"a/b", "a-b", "a.b", "a.~b", "a~b", "A", "aa", "a0", "a_", "a-", "a.", "aB", "ab", "Ab", "AB", "b", "B", "0", "9", "_", "~", "-",
+		"a/b", "a-b", "a.b", "a.~b", "a~b", "A", "aa", "a0", "a_", "a-", "a.", "aB", "ab", "Ab", "AB", "b", "B", "0", "9",
+		"_", "~", "-",
 		"...", "..a", ".a", "-a", "~a", "a..b", "x/Upper/y", "x/upper/y", "x/UPPER/y", "x/upper-y", "X/upper/y", "x/Y", "x/y",
-		"con", "nul/aux", "z.attrs", "z.tmp", "tmp", "objects/tmp", "locks/0", "z.lock", "z.meta", "z.json", ".nfs0", ".git/config",
+		"con", "nul/aux", "z.attrs", "z.tmp", "tmp", "objects/tmp", "locks/0", "z.lock", "z.meta", "z.json", ".nfs0",
+		".git/config",
 		strings.Repeat("m", storage.MaxKeyLength), strings.Repeat("M", storage.MaxKeyLength),
 		strings.Repeat("n/", storage.MaxKeyLength/2-1) + "nn", strings.Repeat("q~", storage.MaxKeyLength/2),
 	}
-	for _, n := range []int{99, 100, 101, 126, 127, 128, 129, 197, 198, 199, 200, 201, 254, 255, 256, 257, 397, 398, 399, 400, 600} {
+	for _, n := range []int{99, 100, 101, 126, 127, 128, 129, 197, 198, 199, 200, 201, 254, 255, 256, 257, 397, 398, 399,
+		400, 600} {
 		l := strings.Repeat("l", n)
-		keys = append(keys, l, l[1:]+"-", l[1:]+"L", strings.ToUpper(l), "d/"+l, "e/"+l+"/k", "f/"+l+"/k/"+l[:n/3], "g/"+l+"-/k", "h/"+l+".", "i/"+l+"/.k")
+		keys = append(keys, l, l[1:]+"-", l[1:]+"L", strings.ToUpper(l), "d/"+l, "e/"+l+"/k", "f/"+l+"/k/"+l[:n/3],
+			"g/"+l+"-/k", "h/"+l+".", "i/"+l+"/.k")
 	}
 	keys = slices.DeleteFunc(keys, func(key string) bool { return !storage.ValidKey(key) })
 	slices.Sort(keys)
@@ -109,7 +115,8 @@ func (s *suite) sizeHint(t *testing.T) {
 	}
 }
 
-// maxObjectSize: an object can have as many bytes as the driver says, and no more, whatever was declared.
+// maxObjectSize: an object can have as many bytes as the driver says, and no more, whatever was
+// declared.
 func (s *suite) maxObjectSize(t *testing.T) {
 	d := s.new(t)
 	ctx := t.Context()
@@ -147,7 +154,8 @@ func (s *suite) durabilities(t *testing.T) {
 		requireContent(t, d, key, "first")
 		put(t, d, key, "second", &storage.PutOptions{Durability: durability, IfVersion: first.Version})
 		requireContent(t, d, key, "second")
-		_, err := d.Put(t.Context(), key, strings.NewReader("third"), &storage.PutOptions{Durability: durability, IfAbsent: true})
+		_, err := d.Put(t.Context(), key, strings.NewReader("third"),
+			&storage.PutOptions{Durability: durability, IfAbsent: true})
 		require.ErrorIs(t, err, storage.ErrExist)
 		put(t, d, key, "fourth", opts)
 		require.NoError(t, d.Sync(t.Context(), key))
@@ -195,7 +203,8 @@ func (s *suite) sync(t *testing.T) {
 	require.NoError(t, d.Delete(ctx, keys[0], ""))
 	require.NoError(t, d.Sync(ctx, keys...))
 	require.NoError(t, errors.Join(race(20, func(i int) error {
-		if _, err := d.Put(ctx, keys[i], strings.NewReader("new"), &storage.PutOptions{Durability: storage.Deferred}); err != nil {
+		if _, err := d.Put(ctx, keys[i], strings.NewReader("new"),
+			&storage.PutOptions{Durability: storage.Deferred}); err != nil {
 			return err
 		}
 		return d.Sync(ctx, keys[i], keys[i+1])
@@ -254,7 +263,8 @@ func (s *suite) cancelled(t *testing.T) {
 	require.Equal(t, old.Version, info.Version)
 }
 
-// cancelling is a body that cancels the context of its Put in the Read number at, and ends some time later.
+// cancelling is a body that cancels the context of its Put in the Read number at, and ends some
+// time later.
 type cancelling struct {
 	cancel func()
 	at, n  int
@@ -309,7 +319,8 @@ func (s *suite) slowBody(t *testing.T) {
 	}
 }
 
-// wholeOrNothing: readers beside writers see whole objects only, and the Info that belongs to the bytes.
+// wholeOrNothing: readers beside writers see whole objects only, and the Info that belongs to the
+// bytes.
 func (s *suite) wholeOrNothing(t *testing.T) {
 	d := s.new(t)
 	ctx := t.Context()

@@ -1,4 +1,5 @@
-// Package basic is Basic authentication (RFC 7617) as servers see it, for the Authenticators that know passwords.
+// Package basic is Basic authentication (RFC 7617) as servers see it, for the Authenticators that
+// know passwords.
 package basic
 
 import (
@@ -27,10 +28,11 @@ type Login struct {
 	User, Password string
 }
 
-// Parse returns what the Authorization header of a request says; nil if it has none. Nothing else of the request is looked at.
+// Parse returns what the Authorization header of a request says; nil if it has none. Nothing else
+// of the request is looked at.
 //
-// Errors: auth.ErrCredentials, wrapped with a reason that has nothing of the credentials in it, for everything that is not the name and the
-// password of somebody, once.
+// Errors: auth.ErrCredentials, wrapped with a reason that has nothing of the credentials in it, for
+// everything that is not the name and the password of somebody, once.
 func Parse(r *http.Request) (*Login, error) {
 	values := r.Header["Authorization"]
 	switch {
@@ -63,13 +65,15 @@ func Parse(r *http.Request) (*Login, error) {
 
 func refused(reason string) error { return fmt.Errorf("%s: %w", reason, auth.ErrCredentials) }
 
-// ValidName reports whether a user can have the name: up to MaxName bytes of UTF-8, printable, and without spaces around it.
+// ValidName reports whether a user can have the name: up to MaxName bytes of UTF-8, printable, and
+// without spaces around it.
 func ValidName(name string) bool {
 	return name != "" && len(name) <= MaxName && utf8.ValidString(name) && strings.TrimSpace(name) == name &&
 		!strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) })
 }
 
-// Challenge returns the value of the WWW-Authenticate header that asks for Basic; realm "" is DefaultRealm.
+// Challenge returns the value of the WWW-Authenticate header that asks for Basic; realm "" is
+// DefaultRealm.
 //
 // It fails if a realm cannot stand in a header: it must be printable ASCII.
 func Challenge(realm string) (string, error) {

@@ -35,7 +35,8 @@ func TestParse(t *testing.T) {
 	login, err := basic.Parse(request())
 	require.NoError(t, err)
 	require.Nil(t, login)
-	login, err = basic.Parse(&http.Request{Header: http.Header{"Cookie": {"Authorization=Basic " + encoded("ann:secret")}}})
+	login, err = basic.Parse(&http.Request{Header: http.Header{"Cookie": {"Authorization=Basic " +
+		encoded("ann:secret")}}})
 	require.NoError(t, err)
 	require.Nil(t, login, "cookies are not looked at")
 }
@@ -43,15 +44,20 @@ func TestParse(t *testing.T) {
 func TestRefused(t *testing.T) {
 	good := "Basic " + encoded("ann:secret")
 	for _, values := range [][]string{
-		{good, good}, {good, ""}, {"", good}, {""}, {"Basic"}, {"Basic "}, {"Basic :"}, {"Basic !"}, {"Basic\t" + encoded("ann:secret")},
+		{good, good}, {good, ""}, {"", good}, {""}, {"Basic"}, {"Basic "}, {"Basic :"}, {"Basic !"},
+		{"Basic\t" + encoded("ann:secret")},
 		{"Bearer x"}, {"Basi"}, {"BasicX " + encoded("ann:secret")}, {encoded("ann:secret")},
-		{good + "=="}, {strings.TrimRight("Basic "+encoded("ann:secr"), "=")}, {good + " " + good}, {good + ", " + good}, {good[:10] + "\n" + good[10:]},
+		{good + "=="}, {strings.TrimRight("Basic "+encoded("ann:secr"), "=")}, {good + " " + good}, {good + ", " + good},
+		{good[:10] + "\n" + good[10:]},
 		{"Basic " + base64.URLEncoding.EncodeToString([]byte("ann:???>>>"))},
 		{"Basic YW5uOnNlY3J="}, // bits that mean nothing are set
 		{"Basic " + encoded("ann")}, {"Basic " + encoded(":secret")}, {"Basic " + encoded(":")}, {"Basic " + encoded("")},
-		{"Basic " + encoded("a\x00nn:secret")}, {"Basic " + encoded("ann\n:secret")}, {"Basic " + encoded("ann:sec\x00ret")}, {"Basic " + encoded("ann:secret\x7f")},
-		{"Basic " + encoded("ann:secret\r\n")}, {"Basic " + encoded(" ann:secret")}, {"Basic " + encoded("ann :secret")}, {"Basic " + encoded(" :secret")},
-		{"Basic " + encoded("a\xffn:secret")}, {"Basic " + encoded("\u202eann:secret")}, {"Basic " + encoded("\ufeffann:secret")},
+		{"Basic " + encoded("a\x00nn:secret")}, {"Basic " + encoded("ann\n:secret")},
+		{"Basic " + encoded("ann:sec\x00ret")}, {"Basic " + encoded("ann:secret\x7f")},
+		{"Basic " + encoded("ann:secret\r\n")}, {"Basic " + encoded(" ann:secret")}, {"Basic " + encoded("ann :secret")},
+		{"Basic " + encoded(" :secret")},
+		{"Basic " + encoded("a\xffn:secret")}, {"Basic " + encoded("\u202eann:secret")},
+		{"Basic " + encoded("\ufeffann:secret")},
 		{"Basic " + encoded(strings.Repeat("a", basic.MaxName+1)+":secret")},
 		{"Basic " + encoded("ann:"+strings.Repeat("a", basic.MaxHeader))},
 	} {

@@ -10,12 +10,13 @@ import (
 // maxHops is how many addresses of X-Forwarded-For are looked at.
 const maxHops = 16
 
-// Address is where a request comes from: the peer of the connection, and if that is one of the trusted proxies, who it says the peer of its own
-// is. It is a network as small as one subscriber has: an address of IPv4, 64 bits of IPv6. The zero Prefix is a peer without an address, such as that
-// of a Unix socket.
+// Address is where a request comes from: the peer of the connection, and if that is one of the
+// trusted proxies, who it says the peer of its own is. It is a network as small as one subscriber
+// has: an address of IPv4, 64 bits of IPv6. The zero Prefix is a peer without an address, such as
+// that of a Unix socket.
 //
-// X-Forwarded-For is read from its end, where the nearest proxy writes; what stands before the first address that is not a trusted proxy
-// may have been made up.
+// X-Forwarded-For is read from its end, where the nearest proxy writes; what stands before the
+// first address that is not a trusted proxy may have been made up.
 func Address(r *http.Request, trusted []netip.Prefix) netip.Prefix {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {

@@ -15,8 +15,9 @@ const MaxKeys = 10_000
 // Key is what failures are counted by: a hash.
 type Key [32]byte
 
-// Limiter allows a number of failures at once by each key, and when these are used up one more each time that a share of the Period has passed. Its
-// memory is bounded: when there are too many keys, those are forgotten that have not failed for the longest time.
+// Limiter allows a number of failures at once by each key, and when these are used up one more each
+// time that a share of the Period has passed. Its memory is bounded: when there are too many keys,
+// those are forgotten that have not failed for the longest time.
 type Limiter struct {
 	share, period time.Duration
 	now           func() time.Time
@@ -31,8 +32,9 @@ func New(n int, now func() time.Time) *Limiter {
 	return &Limiter{share: share, period: share * time.Duration(n), now: now}
 }
 
-// Begin counts an attempt as a failure before it is known to be one, so that many at the same time do not pass together. It returns 0, or how
-// long to wait before the attempt may be made; that one is not counted.
+// Begin counts an attempt as a failure before it is known to be one, so that many at the same time
+// do not pass together. It returns 0, or how long to wait before the attempt may be made; that one
+// is not counted.
 func (l *Limiter) Begin(k Key) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()

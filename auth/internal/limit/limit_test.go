@@ -27,7 +27,8 @@ func TestLimiter(t *testing.T) {
 		require.Zero(t, l.Begin(key(1)))
 	}
 	for range 100 {
-		require.Equal(t, limit.Period/10, l.Begin(key(1)), "who is told to wait does not have to wait longer for asking again")
+		require.Equal(t, limit.Period/10, l.Begin(key(1)),
+			"who is told to wait does not have to wait longer for asking again")
 	}
 	require.Zero(t, l.Begin(key(2)))
 	clock = clock.Add(limit.Period/10 - 1)
@@ -78,7 +79,8 @@ func TestAtOnce(t *testing.T) {
 	require.EqualValues(t, 7, passed.Load())
 }
 
-// TestBounded: failures by ever new keys do not fill the memory, and who goes on failing is not forgotten.
+// TestBounded: failures by ever new keys do not fill the memory, and who goes on failing is not
+// forgotten.
 func TestBounded(t *testing.T) {
 	clock := time.Now()
 	l := limit.New(1000, func() time.Time { return clock })
@@ -115,7 +117,8 @@ func TestAddress(t *testing.T) {
 		{"10.0.0.1:99", []string{"198.51.100.7, 10.9.9.9, _x"}, "10.0.0.1/32"},
 		{"10.0.0.1:99", []string{""}, "10.0.0.1/32"},
 		{"10.0.0.1:99", []string{"10.1.1.1,10.2.2.2"}, "10.1.1.1/32"},
-		{"10.0.0.1:99", []string{strings.Repeat("198.51.100.7,", 9) + strings.Repeat("10.0.0.9,", 99) + "10.0.0.9"}, "10.0.0.9/32"},
+		{"10.0.0.1:99", []string{strings.Repeat("198.51.100.7,", 9) + strings.Repeat("10.0.0.9,", 99) + "10.0.0.9"},
+			"10.0.0.9/32"},
 		{"[::ffff:10.0.0.1]:99", []string{"::ffff:198.51.100.7"}, "198.51.100.7/32"},
 		{"[2001:db8:1:2:3:4:5:6]:99", nil, "2001:db8:1:2::/64"},
 		{"[fe80::1%eth0]:99", nil, "fe80::/64"},

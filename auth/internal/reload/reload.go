@@ -1,4 +1,5 @@
-// Package reload keeps what a file says up to date, for Authenticators and Authorizers that may be changed while they are in use.
+// Package reload keeps what a file says up to date, for Authenticators and Authorizers that may be
+// changed while they are in use.
 package reload
 
 import (
@@ -15,7 +16,8 @@ import (
 const (
 	// Interval is how often a file is looked at, at most.
 	Interval = time.Second
-	// settled is how old a change must be for the next one to be seen by its time: some filesystems count in seconds.
+	// settled is how old a change must be for the next one to be seen by its time: some filesystems
+	// count in seconds.
 	settled = 2 * time.Second
 )
 
@@ -38,7 +40,8 @@ type File[T any] struct {
 	failed  string       // what was wrong then
 }
 
-// Get returns what the file says, or said before it was broken. One caller at a time looks at the file; the others do not wait.
+// Get returns what the file says, or said before it was broken. One caller at a time looks at the
+// file; the others do not wait.
 func (f *File[T]) Get(ctx context.Context) T {
 	if f.due() && f.mu.TryLock() {
 		if f.due() {

@@ -29,9 +29,11 @@ type access struct {
 }
 
 func (a *access) flags() {
-	flag.StringVar(&a.tlsCert, "tls-cert", "", "`file` of the certificate, in PEM; without it, the server speaks plain HTTP")
+	flag.StringVar(&a.tlsCert, "tls-cert", "",
+		"`file` of the certificate, in PEM; without it, the server speaks plain HTTP")
 	flag.StringVar(&a.tlsKey, "tls-key", "", "`file` of the key of the certificate")
-	flag.StringVar(&a.htpasswd, "htpasswd", "", "`file` of users and bcrypt hashes of their passwords; without -rules, each of them may do everything")
+	flag.StringVar(&a.htpasswd, "htpasswd", "",
+		"`file` of users and bcrypt hashes of their passwords; without -rules, each of them may do everything")
 	flag.StringVar(&a.groups, "groups", "", "`file` of lines \"GROUP: USER USER\", for -htpasswd")
 	flag.StringVar(&a.rules, "rules", "", "`file` of rules of who may do what, in YAML; see docs/access.md")
 	flag.Func("trusted-proxy", "`address` or network of a proxy that passes the addresses of clients on, and speaks TLS for the server; may be repeated", a.addProxy)
@@ -80,7 +82,8 @@ func (a *access) check(addr string) error {
 // externalHost returns the host name of -external-url, "" if it is not given.
 func (a *access) externalHost() (string, error) {
 	u, err := url.Parse(a.externalURL)
-	if a.externalURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil) {
+	if a.externalURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
+		u.RawQuery != "" || u.Fragment != "" || u.User != nil) {
 		return "", fmt.Errorf("-external-url %s: not a URL such as https://registry.example", a.externalURL)
 	}
 	return u.Hostname(), nil
@@ -90,9 +93,11 @@ func (a *access) externalHost() (string, error) {
 // HTTP: there are no passwords, or -insecure-open permits that they travel in the clear.
 func (a *access) plainHTTP() bool { return a.insecureOpen || a.htpasswd == "" }
 
-// set sees to it that opts hold what the flags say, and returns what answers besides the registry: the token endpoint. Tokens and the places where
-// pages of lists end are good for all that share the secrets.
-func (a *access) set(ctx context.Context, opts *registry.Options, secrets token.Secrets, log *slog.Logger) (func(http.Handler) http.Handler, error) {
+// set sees to it that opts hold what the flags say, and returns what answers besides the registry:
+// the token endpoint. Tokens and the places where pages of lists end are good for all that share
+// the secrets.
+func (a *access) set(ctx context.Context, opts *registry.Options, secrets token.Secrets,
+	log *slog.Logger) (func(http.Handler) http.Handler, error) {
 	if a.audit {
 		opts.Audit = audit(log)
 	}
@@ -108,7 +113,8 @@ func (a *access) set(ctx context.Context, opts *registry.Options, secrets token.
 		}
 		users = file
 	}
-	access, err := rules.New([]rules.Rule{{Who: rules.Who{Authenticated: true}, Repositories: []string{"**"}, Actions: []auth.Action{auth.All}}})
+	access, err := rules.New([]rules.Rule{{Who: rules.Who{Authenticated: true}, Repositories: []string{"**"},
+		Actions: []auth.Action{auth.All}}})
 	if a.rules != "" {
 		access, err = rules.Load(a.rules, &rules.Options{Error: report})
 	}
@@ -146,7 +152,8 @@ func audit(log *slog.Logger) auth.AuditFunc {
 				accesses[i] += " tag " + a.Tag
 			}
 		}
-		log.InfoContext(ctx, "access", "allowed", d.Allowed, "who", d.Identity.Name, "what", accesses, "rule", d.Rule, "why", d.Err,
+		log.InfoContext(ctx, "access", "allowed", d.Allowed, "who", d.Identity.Name, "what", accesses, "rule", d.Rule,
+			"why", d.Err,
 			"method", d.Method, "path", d.Path, "remote", d.RemoteAddr)
 	}
 }

@@ -118,11 +118,13 @@ func TestAccessSet(t *testing.T) {
 	require.Error(t, (&access{}).addProxy("proxy"))
 }
 
-// TestAccessLog: what is logged of a request is nothing by which another could go on with its upload.
+// TestAccessLog: what is logged of a request is nothing by which another could go on with its
+// upload.
 func TestAccessLog(t *testing.T) {
 	var out strings.Builder
 	h := accessLog(slog.New(slog.NewTextHandler(&out, nil)), http.NotFoundHandler())
-	for _, path := range []string{"/v2/app/blobs/uploads/AgAAid?digest=sha256:ab", "/v2/app/blobs/uploads/", "/v2/token?account=ann&scope=x"} {
+	for _, path := range []string{"/v2/app/blobs/uploads/AgAAid?digest=sha256:ab", "/v2/app/blobs/uploads/",
+		"/v2/token?account=ann&scope=x"} {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))
 	}
 	require.Contains(t, out.String(), "path=/v2/app/blobs/uploads/<id> ")

@@ -18,10 +18,13 @@ type collect struct {
 }
 
 func (c *collect) flags() {
-	flag.DurationVar(&c.every, "collect-every", 24*time.Hour, "`time` between two collections of what nothing needs; 0 collects nothing")
+	flag.DurationVar(&c.every, "collect-every", 24*time.Hour,
+		"`time` between two collections of what nothing needs; 0 collects nothing")
 	flag.DurationVar(&c.grace, "collect-grace", storage.DefaultGrace, "how old it must be; at least twice the `time` of the longest push. With 0, nothing is lost, but pushes may have to be repeated")
-	flag.BoolVar(&c.untagged, "collect-untagged", false, "collect manifests, too, that no tag and no other manifest leads to")
-	flag.BoolVar(&c.exclusive, "collect-exclusive", false, "collect a storage that is not safe to be collected beside other processes: there are none")
+	flag.BoolVar(&c.untagged, "collect-untagged", false,
+		"collect manifests, too, that no tag and no other manifest leads to")
+	flag.BoolVar(&c.exclusive, "collect-exclusive", false,
+		"collect a storage that is not safe to be collected beside other processes: there are none")
 }
 
 func (c *collect) check() error {

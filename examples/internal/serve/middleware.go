@@ -11,8 +11,9 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// health answers /healthz while the process runs, and /readyz while the storage answers. The rest is the registry's. There is no
-// http.ServeMux: it would redirect paths with "//" or "..", which the registry refuses.
+// health answers /healthz while the process runs, and /readyz while the storage answers. The rest
+// is the registry's. There is no http.ServeMux: it would redirect paths with "//" or "..", which
+// the registry refuses.
 func health(driver storage.Driver, reg http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -51,7 +52,8 @@ func accessLog(log *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
-// logPath is a path without the id of an upload: who knows one goes on with it, where callers have no names.
+// logPath is a path without the id of an upload: who knows one goes on with it, where callers have
+// no names.
 func logPath(path string) string {
 	const uploads = "/blobs/uploads/"
 	if before, id, ok := strings.Cut(path, uploads); ok && id != "" {
@@ -60,7 +62,8 @@ func logPath(path string) string {
 	return path
 }
 
-// recorder notes what is answered. It passes ReadFrom on, so that files still go out by sendfile(2).
+// recorder notes what is answered. It passes ReadFrom on, so that files still go out by
+// sendfile(2).
 type recorder struct {
 	http.ResponseWriter
 	status int

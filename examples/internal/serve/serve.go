@@ -1,4 +1,5 @@
-// Package serve is what the programs examples/server and examples/cloud have in common: all but the storage.
+// Package serve is what the programs examples/server and examples/cloud have in common: all but the
+// storage.
 package serve
 
 import (
@@ -58,10 +59,13 @@ func Main(s Storage) {
 	flag.StringVar(&c.addr, "addr", "127.0.0.1:5000", "`address` to listen on")
 	flag.StringVar(&c.storage, "storage", s.Default, s.Usage)
 	flag.BoolVar(&c.sparse, "sparse", false, "accept manifests that name content which is not there")
-	flag.BoolVar(&c.anySize, "accept-wrong-sizes", false, "accept indexes that state another size for a manifest than it has, as docker before 18.09 wrote them")
+	flag.BoolVar(&c.anySize, "accept-wrong-sizes", false,
+		"accept indexes that state another size for a manifest than it has, as docker before 18.09 wrote them")
 	flag.BoolVar(&c.delete, "delete", true, "allow deletes")
-	flag.BoolVar(&c.keepUsed, "keep-used-blobs", false, "refuse to delete a blob while a manifest of its repository names it")
-	flag.BoolVar(&c.redirect, "redirect", false, "have clients fetch large blobs from the storage itself, where it can sign URLs")
+	flag.BoolVar(&c.keepUsed, "keep-used-blobs", false,
+		"refuse to delete a blob while a manifest of its repository names it")
+	flag.BoolVar(&c.redirect, "redirect", false,
+		"have clients fetch large blobs from the storage itself, where it can sign URLs")
 	flag.Func("immutable", "`pattern` of tags that are set once and stay, such as \"apps/**:v*\" or \"**\"; \"!apps/test:*\" is an exception; may be repeated",
 		func(pattern string) error {
 			c.immutable = append(c.immutable, pattern)
@@ -71,9 +75,12 @@ func Main(s Storage) {
 	c.access.flags()
 	c.pages.flags()
 	c.collect.flags()
-	flag.DurationVar(&c.uploadTTL, "upload-ttl", storage.DefaultUploadTTL, "`time` after which an upload ends that has had no request")
-	flag.IntVar(&c.maxUploads, "max-uploads", storage.DefaultMaxUploads, "`number` of unfinished uploads of one caller, all anonymous ones being one; negative: no limit")
-	flag.Int64Var(&c.minRate, "min-rate", registry.DefaultMinRate, "`bytes` per second that a client must send or read at least, on average")
+	flag.DurationVar(&c.uploadTTL, "upload-ttl", storage.DefaultUploadTTL,
+		"`time` after which an upload ends that has had no request")
+	flag.IntVar(&c.maxUploads, "max-uploads", storage.DefaultMaxUploads,
+		"`number` of unfinished uploads of one caller, all anonymous ones being one; negative: no limit")
+	flag.Int64Var(&c.minRate, "min-rate", registry.DefaultMinRate,
+		"`bytes` per second that a client must send or read at least, on average")
 	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error; info logs each request")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -105,11 +112,13 @@ func (c *config) check() error {
 	if c.h2c && c.access.tlsCert != "" {
 		err = errors.New("-h2c is HTTP/2 without TLS; with -tls-cert, clients get HTTP/2 anyway")
 	}
-	return errors.Join(err, c.access.check(c.addr), c.pages.check(), c.collect.check(), positive("-upload-ttl", c.uploadTTL), positive("-min-rate", c.minRate))
+	return errors.Join(err, c.access.check(c.addr), c.pages.check(), c.collect.check(),
+		positive("-upload-ttl", c.uploadTTL), positive("-min-rate", c.minRate))
 }
 
 // run serves until ctx ends, and then lets requests in flight come to their end.
-func run(ctx context.Context, c config, open func(context.Context, string) (storage.Driver, error), log *slog.Logger) (err error) {
+func run(ctx context.Context, c config, open func(context.Context, string) (storage.Driver, error),
+	log *slog.Logger) (err error) {
 	driver, err := open(ctx, c.storage)
 	if err != nil {
 		return err
@@ -117,7 +126,8 @@ func run(ctx context.Context, c config, open func(context.Context, string) (stor
 	if closer, ok := driver.(io.Closer); ok {
 		defer func() { err = errors.Join(err, closer.Close()) }()
 	}
-	storeOpts := &storage.Options{Sparse: c.sparse, AcceptWrongSizes: c.anySize, UploadTTL: c.uploadTTL, MaxUploads: c.maxUploads, Grace: c.collect.storeGrace()}
+	storeOpts := &storage.Options{Sparse: c.sparse, AcceptWrongSizes: c.anySize, UploadTTL: c.uploadTTL,
+		MaxUploads: c.maxUploads, Grace: c.collect.storeGrace()}
 	if c.redirect {
 		storeOpts.Redirect = &storage.RedirectOptions{}
 	}
@@ -182,7 +192,8 @@ func newServer(c config, handler http.Handler, log *slog.Logger) (*http.Server, 
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 30 * time.Second,
-		// net/http would answer "OPTIONS *" itself, and a client that does not read that would stay for ever.
+		// net/http would answer "OPTIONS *" itself, and a client that does not read that would stay
+		// for ever.
 		DisableGeneralOptionsHandler: true,
 		MaxHeaderBytes:               128 << 10, // a token request names hundreds of repositories
 		IdleTimeout:                  2 * time.Minute,

@@ -94,7 +94,8 @@ func TestBasic(t *testing.T) {
 	})
 }
 
-// TestExpiry has a token expire in the middle of a push, between a layer and the manifest: the client fetches another and goes on.
+// TestExpiry has a token expire in the middle of a push, between a layer and the manifest: the
+// client fetches another and goes on.
 func TestExpiry(t *testing.T) {
 	each(t, func(t *testing.T, connect func(t *testing.T, addr string) *client) {
 		s := newSite(t, open)

@@ -8,7 +8,8 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// client is a program that speaks to a registry. Each method returns the error and what the program said.
+// client is a program that speaks to a registry. Each method returns the error and what the program
+// said.
 type client struct {
 	// login may be nil: the program knows of none, and credentials go with each command.
 	login  func(t *testing.T, user, password string) (string, error)

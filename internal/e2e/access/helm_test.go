@@ -20,7 +20,8 @@ func helm(t *testing.T, addr string) *client {
 	chart := func(t *testing.T, name string) string {
 		dir := filepath.Join(t.TempDir(), name)
 		require.NoError(t, os.MkdirAll(dir, 0o755))
-		require.NoError(t, os.WriteFile(filepath.Join(dir, "Chart.yaml"), []byte("apiVersion: v2\nname: "+name+"\nversion: 0.1.0\n"), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "Chart.yaml"),
+			[]byte("apiVersion: v2\nname: "+name+"\nversion: 0.1.0\n"), 0o644))
 		out := t.TempDir()
 		h.Run(t, "package", "--destination", out, dir)
 		return filepath.Join(out, name+"-0.1.0.tgz")

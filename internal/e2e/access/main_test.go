@@ -1,5 +1,6 @@
-// Package access has the programs that people use log in, pull and push where some may and others may not, by a password file and rules:
-// anonymous callers pull what is open, ann pulls everything and pushes below her name. All of it goes through the token endpoint.
+// Package access has the programs that people use log in, pull and push where some may and others
+// may not, by a password file and rules: anonymous callers pull what is open, ann pulls everything
+// and pushes below her name. All of it goes through the token endpoint.
 package access
 
 import (
@@ -27,8 +28,8 @@ import (
 
 const user, password = "ann", "correct-horse"
 
-// open are rules by which everybody pulls what is open, and ann pulls everything and does what she likes below her name. The seeder sees to it
-// that there is something to pull.
+// open are rules by which everybody pulls what is open, and ann pulls everything and does what she
+// likes below her name. The seeder sees to it that there is something to pull.
 const open = `
 rules:
   - {who: {user: seeder}, repositories: "**", actions: "*"}
@@ -37,7 +38,8 @@ rules:
   - {who: authenticated, repositories: "{user}/**", actions: "*"}
 `
 
-// closed are the same rules, but that nobody does anything without a login: clients are asked for their password directly.
+// closed are the same rules, but that nobody does anything without a login: clients are asked for
+// their password directly.
 const closed = `
 rules:
   - {who: anonymous, repositories: "**", actions: "*", effect: deny}
@@ -86,7 +88,8 @@ func newSite(t *testing.T, policy string) *site {
 	return s
 }
 
-// record writes requests down. If there is hold, the first blob that is finished is answered that much later.
+// record writes requests down. If there is hold, the first blob that is finished is answered that
+// much later.
 func (s *site) record(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}

@@ -17,7 +17,8 @@ func TestDocker(t *testing.T) {
 
 	d.Run(t, "push", image)
 	d.Run(t, "push", other)
-	require.Equal(t, 2, seen.Count(`^POST /v2/docker/other/blobs/uploads/\?.*mount=.* 201$`), "two layers are mounted:\n%s", seen)
+	require.Equal(t, 2, seen.Count(`^POST /v2/docker/other/blobs/uploads/\?.*mount=.* 201$`),
+		"two layers are mounted:\n%s", seen)
 
 	repoDigest := strings.TrimSpace(d.Run(t, "inspect", "-f", "{{index .RepoDigests 0}}", image))
 	_, digest, _ := strings.Cut(repoDigest, "@")

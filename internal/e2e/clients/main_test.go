@@ -18,7 +18,8 @@ func TestMain(m *testing.M) { os.Exit(harness.Suite(m, &registry)) }
 // gone demands that a tag or digest is not there.
 func gone(t *testing.T, repo, ref string) {
 	t.Helper()
-	_, err := harness.NewClient(registry.URL()).Do(t.Context(), 404, "HEAD", "/v2/"+repo+"/manifests/"+ref, harness.Accept(), nil)
+	_, err := harness.NewClient(registry.URL()).Do(t.Context(), 404, "HEAD", "/v2/"+repo+"/manifests/"+ref,
+		harness.Accept(), nil)
 	require.NoError(t, err)
 }
 

@@ -36,7 +36,8 @@ func TestOrasArtifact(t *testing.T) {
 	gone(t, "oras/artifact", "v2")
 }
 
-// TestOrasReferrers attaches signatures and a list of parts to an image, finds them, and copies the whole graph.
+// TestOrasReferrers attaches signatures and a list of parts to an image, finds them, and copies the
+// whole graph.
 func TestOrasReferrers(t *testing.T) {
 	o, ref, dir := harness.NewProgram(t, "oras"), registry.Addr+"/oras/subject", t.TempDir()
 	t.Chdir(dir)

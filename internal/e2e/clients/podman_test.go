@@ -31,7 +31,8 @@ func TestPodmanManifest(t *testing.T) {
 	p, ref := harness.Podman(t), registry.Addr+"/podman/index:all"
 	p.Run(t, "manifest", "create", "both")
 	for _, arch := range []string{"amd64", "arm64"} {
-		p.Run(t, "build", "-q", "--isolation", "chroot", "--arch", arch, "--manifest", "both", harness.BuildContext(t, t.Name()+arch, ""))
+		p.Run(t, "build", "-q", "--isolation", "chroot", "--arch", arch, "--manifest", "both",
+			harness.BuildContext(t, t.Name()+arch, ""))
 	}
 	p.Run(t, "manifest", "push", "--all", "--tls-verify=false", "both", "docker://"+ref)
 	p.Run(t, "manifest", "rm", "both")

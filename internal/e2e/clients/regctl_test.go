@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// regctl returns a regctl that speaks plain HTTP to a registry; flags are those of "regctl registry set".
+// regctl returns a regctl that speaks plain HTTP to a registry; flags are those of "regctl registry
+// set".
 func regctl(t *testing.T, addr string, flags ...string) *harness.Program {
 	t.Helper()
 	r := harness.NewProgram(t, "regctl")

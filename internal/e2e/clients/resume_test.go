@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestResume hangs up in the middle of a PATCH, three times, asks what arrived and goes on from there.
+// TestResume hangs up in the middle of a PATCH, three times, asks what arrived and goes on from
+// there.
 func TestResume(t *testing.T) {
 	const size = 32 << 20
 	content := harness.RandomBytes(4, size)
@@ -44,7 +45,8 @@ func TestResume(t *testing.T) {
 	require.NoError(t, c.PullBlob(t.Context(), "resume/patch", d))
 }
 
-// hangUp sends a chunked PATCH whose body never ends, and cuts the connection when everything was sent.
+// hangUp sends a chunked PATCH whose body never ends, and cuts the connection when everything was
+// sent.
 func hangUp(t *testing.T, location string, chunk []byte) {
 	t.Helper()
 	cancelled, cancel := context.WithCancel(t.Context())

@@ -38,7 +38,8 @@ func TestSkopeoImage(t *testing.T) {
 func TestSkopeoIndex(t *testing.T) {
 	s, ref := skopeo(t), "docker://"+registry.Addr+"/skopeo/index:all"
 	// skopeo writes an index in its own form once; copied from there it must stay as it is.
-	s.Run(t, "copy", "--all", "--dest-tls-verify=false", "oci:"+harness.Layout(t, harness.Index(t, t.Name()))+":latest", ref)
+	s.Run(t, "copy", "--all", "--dest-tls-verify=false", "oci:"+harness.Layout(t, harness.Index(t, t.Name()))+":latest",
+		ref)
 	s.Run(t, "copy", "--all", "--src-tls-verify=false", "--dest-tls-verify=false", ref, ref+"-again")
 	require.Equal(t, registry.DigestOf(t, "skopeo/index", "all"), registry.DigestOf(t, "skopeo/index", "all-again"))
 
@@ -65,7 +66,8 @@ func TestSkopeoFormats(t *testing.T) {
 		t.Run(c.tag, func(t *testing.T) {
 			ref := "docker://" + registry.Addr + "/skopeo/formats:" + c.tag
 			s.Run(t, append(append([]string{"copy", "--dest-tls-verify=false"}, c.args...), src, ref)...)
-			r, err := harness.NewClient(registry.URL()).Do(t.Context(), 200, "GET", "/v2/skopeo/formats/manifests/"+c.tag, harness.Accept(), nil)
+			r, err := harness.NewClient(registry.URL()).Do(t.Context(), 200, "GET", "/v2/skopeo/formats/manifests/"+c.tag,
+				harness.Accept(), nil)
 			require.NoError(t, err)
 			require.Equal(t, c.mediaType, r.Header.Get("Content-Type"))
 			s.Run(t, "copy", "--src-tls-verify=false", ref, "dir:"+t.TempDir())

@@ -29,7 +29,8 @@ func TestAzurite(t *testing.T) { azurePlace(t, harness.NewAzurite(t)).Run(t) }
 func TestAzuriteNoContainer(t *testing.T) {
 	a := harness.NewAzurite(t)
 	kits.Setenv(t, a.Env())
-	d, err := gocloud.New(t.Context(), kits.OpenBucket(t, a.URL("absent", "")), &gocloud.Options{Providers: []gocloud.Provider{azure.Provider(nil)}})
+	d, err := gocloud.New(t.Context(), kits.OpenBucket(t, a.URL("absent", "")),
+		&gocloud.Options{Providers: []gocloud.Provider{azure.Provider(nil)}})
 	require.NoError(t, err)
 	_, _, err = d.Open(t.Context(), "key", nil)
 	kits.RequireUnavailable(t, err)

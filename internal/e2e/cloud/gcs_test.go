@@ -42,7 +42,8 @@ func newGCS(t *testing.T) *gcsServer { return &gcsServer{FakeGCS: harness.NewFak
 
 func (s *gcsServer) client(t *testing.T) *googlestorage.Client {
 	t.Helper()
-	client, err := googlestorage.NewClient(t.Context(), option.WithoutAuthentication(), option.WithEndpoint("http://"+s.Addr+"/storage/v1/"))
+	client, err := googlestorage.NewClient(t.Context(), option.WithoutAuthentication(),
+		option.WithEndpoint("http://"+s.Addr+"/storage/v1/"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, client.Close()) })
 	return client
@@ -72,7 +73,8 @@ func (s *gcsServer) open(t *testing.T, name string, opts *gcsblob.Options) *blob
 
 func gcsDriver(t *testing.T, bucket *blob.Bucket, prefix string, opts *gcs.Options) *gocloud.Driver {
 	t.Helper()
-	d, err := gocloud.New(t.Context(), bucket, &gocloud.Options{Prefix: prefix, Providers: []gocloud.Provider{gcs.Provider(opts)}})
+	d, err := gocloud.New(t.Context(), bucket, &gocloud.Options{Prefix: prefix,
+		Providers: []gocloud.Provider{gcs.Provider(opts)}})
 	require.NoError(t, err)
 	return d
 }
@@ -146,9 +148,11 @@ func TestGCSRequests(t *testing.T) {
 	one := func(key string, opts *storage.PutOptions) { info = gcsPut(t, d, key, "content", opts) }
 
 	counts("put", func() { one("dir/key", nil) }, "POST multipart")
-	counts("put if absent", func() { one("dir/new", &storage.PutOptions{IfAbsent: true}) }, "POST multipart ifGenerationMatch=0")
+	counts("put if absent", func() { one("dir/new", &storage.PutOptions{IfAbsent: true}) },
+		"POST multipart ifGenerationMatch=0")
 	before := info.Version
-	counts("put if version", func() { one("dir/new", &storage.PutOptions{IfVersion: before}) }, "POST multipart ifGenerationMatch="+before)
+	counts("put if version", func() { one("dir/new", &storage.PutOptions{IfVersion: before}) },
+		"POST multipart ifGenerationMatch="+before)
 	counts("put if a version that is gone", func() {
 		_, err := d.Put(t.Context(), "dir/new", nil, &storage.PutOptions{IfVersion: before})
 		require.ErrorIs(t, err, storage.ErrChanged)
@@ -161,7 +165,8 @@ func TestGCSRequests(t *testing.T) {
 			}, "POST multipart")
 		}
 	}
-	counts("put 8 MiB, known", func() { gcsPut(t, d, "size", large[:8<<20], &storage.PutOptions{Size: 8 << 20}) }, "POST multipart")
+	counts("put 8 MiB, known", func() { gcsPut(t, d, "size", large[:8<<20], &storage.PutOptions{Size: 8 << 20}) },
+		"POST multipart")
 	counts("put 20 MiB", func() { gcsPut(t, d, "size", large, &storage.PutOptions{IfAbsent: false}) },
 		"POST resumable", "POST part", "POST part", "POST part")
 	counts("put 16 MiB, known", func() { gcsPut(t, d, "size", large[:16<<20], &storage.PutOptions{Size: 16 << 20}) },
@@ -176,7 +181,10 @@ func TestGCSRequests(t *testing.T) {
 	counts("open from the end", func() { open(&storage.OpenOptions{Offset: 100}, nil) }, "GET read", "GET object")
 	current, err := d.Stat(t.Context(), "dir/key")
 	require.NoError(t, err)
-	counts("open what is known", func() { open(&storage.OpenOptions{IfNotVersion: current.Version}, storage.ErrNotModified) }, "GET read")
+	counts("open what is known", func() {
+		open(&storage.OpenOptions{IfNotVersion: current.Version},
+			storage.ErrNotModified)
+	}, "GET read")
 	counts("open what has changed", func() { open(&storage.OpenOptions{IfNotVersion: info.Version}, nil) }, "GET read")
 	counts("stat", func() {
 		_, err := d.Stat(t.Context(), "dir/key")
@@ -209,7 +217,8 @@ func TestGCSRequests(t *testing.T) {
 	}, []string(nil)...)
 }
 
-// TestGCSCutOff: an upload whose body fails, or whose context ends, stores nothing, wherever it is cut.
+// TestGCSCutOff: an upload whose body fails, or whose context ends, stores nothing, wherever it is
+// cut.
 func TestGCSCutOff(t *testing.T) {
 	s := newGCS(t)
 	d := s.driver(t)
@@ -321,7 +330,10 @@ func TestGCSPassingFailures(t *testing.T) {
 	}
 	// The second part of an upload.
 	var parts atomic.Int64
-	s.Fail(faulty(harness.Status503, 2, func(r *http.Request) bool { return r.URL.Query().Has("upload_id") && parts.Add(1) > 1 }))
+	s.Fail(faulty(harness.Status503, 2, func(r *http.Request) bool {
+		return r.URL.Query().Has("upload_id") &&
+			parts.Add(1) > 1
+	}))
 	gcsPut(t, d, "parts", large, nil)
 	s.Fail(nil)
 }
@@ -337,7 +349,8 @@ func TestGCSLostAnswers(t *testing.T) {
 	}
 	lost()
 	created := gcsPut(t, d, "key", "one", &storage.PutOptions{IfAbsent: true})
-	require.Equal(t, []string{"POST multipart ifGenerationMatch=0", "POST multipart ifGenerationMatch=0", "GET object"}, s.Requests())
+	require.Equal(t, []string{"POST multipart ifGenerationMatch=0", "POST multipart ifGenerationMatch=0", "GET object"},
+		s.Requests())
 	lost()
 	changed := gcsPut(t, d, "key", "two", &storage.PutOptions{IfVersion: created.Version})
 	info, err := d.Stat(t.Context(), "key")
@@ -393,7 +406,8 @@ func TestGCSNoBucket(t *testing.T) {
 
 // TestGCSNowhere: nobody listens.
 func TestGCSNowhere(t *testing.T) {
-	client, err := googlestorage.NewClient(t.Context(), option.WithoutAuthentication(), option.WithEndpoint("http://127.0.0.1:1/storage/v1/"))
+	client, err := googlestorage.NewClient(t.Context(), option.WithoutAuthentication(),
+		option.WithEndpoint("http://127.0.0.1:1/storage/v1/"))
 	require.NoError(t, err)
 	defer client.Close()
 	bucket, err := gcsblob.OpenBucket(t.Context(), nil, "bucket", &gcsblob.Options{Client: client})
@@ -469,7 +483,10 @@ func TestGCSSignedURL(t *testing.T) {
 		GoogleAccessID: "signer@project.iam.example",
 		PrivateKey:     pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}),
 	})
-	d := gcsDriver(t, bucket, "in/", &gcs.Options{Sign: func(o *googlestorage.SignedURLOptions) { o.Insecure, o.Hostname = true, s.Addr }})
+	d := gcsDriver(t, bucket, "in/", &gcs.Options{Sign: func(o *googlestorage.SignedURLOptions) {
+		o.Insecure,
+			o.Hostname = true, s.Addr
+	}})
 	gcsPut(t, d, "dir/key", "0123456789", nil)
 	s.Requests()
 	signed, err := d.SignedURL(t.Context(), "dir/key", 10*time.Minute)

@@ -25,15 +25,18 @@ import (
 
 func TestMinIO(t *testing.T) { kits.S3(t, harness.NewMinIO(t)).Run(t) }
 
-func s3Driver(t *testing.T, o *harness.ObjectStore, parts gocloud.Parts, opts *s3.Options, params ...string) *gocloud.Driver {
+func s3Driver(t *testing.T, o *harness.ObjectStore, parts gocloud.Parts, opts *s3.Options,
+	params ...string) *gocloud.Driver {
 	t.Helper()
 	kits.Setenv(t, o.Env())
-	d, err := gocloud.New(t.Context(), kits.OpenBucket(t, o.URL("")+strings.Join(params, "")), &gocloud.Options{Parts: parts, Providers: []gocloud.Provider{s3.Provider(opts)}})
+	d, err := gocloud.New(t.Context(), kits.OpenBucket(t, o.URL("")+strings.Join(params, "")),
+		&gocloud.Options{Parts: parts, Providers: []gocloud.Provider{s3.Provider(opts)}})
 	require.NoError(t, err)
 	return d
 }
 
-// TestMinIOAborts: of an upload that fails in the middle, for whatever reason, neither an object nor a part is left.
+// TestMinIOAborts: of an upload that fails in the middle, for whatever reason, neither an object
+// nor a part is left.
 func TestMinIOAborts(t *testing.T) {
 	o := harness.NewMinIO(t)
 	d := s3Driver(t, o, gocloud.Parts{}, nil)
@@ -55,7 +58,8 @@ func TestMinIOAborts(t *testing.T) {
 	_, err = d.Put(t.Context(), "data/there", harness.Random(3, 30<<20), &storage.PutOptions{IfAbsent: true})
 	require.ErrorIs(t, err, storage.ErrExist)
 	for _, key := range []string{"data/body", "data/cancelled", "data/there"} {
-		uploads, err := o.Client("").ListMultipartUploads(t.Context(), &awss3.ListMultipartUploadsInput{Bucket: &o.Bucket, Prefix: &key})
+		uploads, err := o.Client("").ListMultipartUploads(t.Context(),
+			&awss3.ListMultipartUploadsInput{Bucket: &o.Bucket, Prefix: &key})
 		require.NoError(t, err)
 		require.Empty(t, uploads.Uploads)
 	}
@@ -64,9 +68,11 @@ func TestMinIOAborts(t *testing.T) {
 		require.ErrorIs(t, err, storage.ErrNotExist)
 	}
 	// The count above sees them, where there are any.
-	_, err = o.Client("").CreateMultipartUpload(t.Context(), &awss3.CreateMultipartUploadInput{Bucket: &o.Bucket, Key: aws.String("data/left")})
+	_, err = o.Client("").CreateMultipartUpload(t.Context(), &awss3.CreateMultipartUploadInput{Bucket: &o.Bucket,
+		Key: aws.String("data/left")})
 	require.NoError(t, err)
-	left, err := o.Client("").ListMultipartUploads(t.Context(), &awss3.ListMultipartUploadsInput{Bucket: &o.Bucket, Prefix: aws.String("data/left")})
+	left, err := o.Client("").ListMultipartUploads(t.Context(),
+		&awss3.ListMultipartUploadsInput{Bucket: &o.Bucket, Prefix: aws.String("data/left")})
 	require.NoError(t, err)
 	require.Len(t, left.Uploads, 1)
 }
@@ -84,7 +90,8 @@ func TestMinIOParts(t *testing.T) {
 	want, err := harness.Digest(harness.Random(4, size))
 	require.NoError(t, err)
 	for i, hint := range []int64{0, size, 1, 40 << 30} {
-		_, err = []*gocloud.Driver{d, plain}[i%2].Put(t.Context(), "data/large", harness.Random(4, size), &storage.PutOptions{Size: hint})
+		_, err = []*gocloud.Driver{d, plain}[i%2].Put(t.Context(), "data/large", harness.Random(4, size),
+			&storage.PutOptions{Size: hint})
 		require.NoError(t, err)
 		r, info, err := d.Open(t.Context(), "data/large", nil)
 		require.NoError(t, err)
@@ -96,7 +103,8 @@ func TestMinIOParts(t *testing.T) {
 	}
 }
 
-// TestMinIOHooks has storage class and tags reach the store, for objects of one part and of several.
+// TestMinIOHooks has storage class and tags reach the store, for objects of one part and of
+// several.
 func TestMinIOHooks(t *testing.T) {
 	o := harness.NewMinIO(t)
 	d := s3Driver(t, o, gocloud.Parts{}, &s3.Options{BeforeWrite: func(as func(any) bool) error {

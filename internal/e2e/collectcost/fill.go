@@ -43,7 +43,8 @@ func fillImage(ctx context.Context, d storage.Driver, repo string, image int) er
 		sum := sha256.Sum256(append(seed[:], "data"...))
 		name := hex.EncodeToString(sum[:16]) + "." + hex.EncodeToString(sum[16:24])
 		link := map[string]any{
-			"state": "live", "nonce": name, "size": blobSize, "sum": 0, "segments": []map[string]any{{"name": name, "size": blobSize}},
+			"state": "live", "nonce": name, "size": blobSize, "sum": 0,
+			"segments": []map[string]any{{"name": name, "size": blobSize}},
 		}
 		for key, record := range map[string]any{
 			"data/" + name[:2] + "/" + name:                                      nil,
@@ -73,7 +74,8 @@ func fillImage(ctx context.Context, d storage.Driver, repo string, image int) er
 		"sum": crc32.Checksum(content, crc32.MakeTable(crc32.Castagnoli)),
 	}
 	tag := fmt.Sprintf("v%d", image%perRepo)
-	entry := map[string]any{"nonce": tag, "descriptor": ocispec.Descriptor{MediaType: m.MediaType, Digest: dgst, Size: int64(len(content))}}
+	entry := map[string]any{"nonce": tag, "descriptor": ocispec.Descriptor{MediaType: m.MediaType, Digest: dgst,
+		Size: int64(len(content))}}
 	for _, o := range []struct {
 		key     string
 		record  any

@@ -1,5 +1,6 @@
-// Command collectcost measures what a collection costs: its time, its requests to the storage, and its memory, over repositories of images that it
-// makes up, a tenth of whose blobs nothing needs. It writes them as storage.Store would, but with data of a few bytes.
+// Command collectcost measures what a collection costs: its time, its requests to the storage, and
+// its memory, over repositories of images that it makes up, a tenth of whose blobs nothing needs.
+// It writes them as storage.Store would, but with data of a few bytes.
 //
 //	go run ./collectcost -storage mem -blobs 1000000
 //	go run ./collectcost -storage disk -blobs 100000
@@ -53,7 +54,8 @@ func run(ctx context.Context, kind string, blobs int) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("| %s | %s | %d | %d MiB | %d | %d | %d | %d |\n", name, r.Duration.Round(time.Millisecond), r.Requests, peak()>>20,
+		fmt.Printf("| %s | %s | %d | %d MiB | %d | %d | %d | %d |\n", name, r.Duration.Round(time.Millisecond), r.Requests,
+			peak()>>20,
 			r.Blobs, r.Data, r.Removed.Blobs, r.Removed.Data)
 	}
 	return nil

@@ -1,9 +1,10 @@
-// Command compare measures this registry against its peer, side by side: one client, the same load, in turns. It prints
-// a table of server processor time and wall time per operation.
+// Command compare measures this registry against its peer, side by side: one client, the same load,
+// in turns. It prints a table of server processor time and wall time per operation.
 //
 //	go run ./compare [-check] [-rounds 5] [-only REGEXP] [-places tmpfs,disk] [-base PROGRAM]
 //
-// With -base, the other side is an earlier build of examples/server instead of the peer: what a change costs.
+// With -base, the other side is an earlier build of examples/server instead of the peer: what a
+// change costs.
 package main
 
 import (
@@ -59,7 +60,8 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-// measure runs all rows in one place, prints their table and returns how many are slower than the peer.
+// measure runs all rows in one place, prints their table and returns how many are slower than the
+// peer.
 func measure(ctx context.Context, c config, place, parent string) (int, error) {
 	dir, err := os.MkdirTemp(parent, "compare-")
 	if err != nil {

@@ -87,7 +87,8 @@ type row struct {
 	before func(ctx context.Context, s *side, round int) error
 	// op is one operation; n counts from 0 in each round.
 	op func(ctx context.Context, s *side, round, n int) error
-	// after runs after each measured operation and is not measured itself. A row that has it runs one operation at a time.
+	// after runs after each measured operation and is not measured itself. A row that has it runs
+	// one operation at a time.
 	after func(ctx context.Context, s *side, round, n int) error
 }
 
@@ -99,8 +100,8 @@ type result struct {
 	ours, peer []sample // one a round
 }
 
-// compare runs the rounds of a row: one side, then the other, and the other one first in the next round, so that what
-// else the machine does meets both.
+// compare runs the rounds of a row: one side, then the other, and the other one first in the next
+// round, so that what else the machine does meets both.
 func (p *pair) compare(ctx context.Context, rounds int, r row) (result, error) {
 	res := result{name: r.name}
 	for round := -1; round < rounds; round++ { // round -1 warms up

@@ -11,7 +11,8 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// smallRows are the operations on small things: manifests, small blobs, ranges, whole small images, mounts.
+// smallRows are the operations on small things: manifests, small blobs, ranges, whole small images,
+// mounts.
 func smallRows(ctx context.Context, c config, p *pair) ([]row, error) {
 	const repo = "compare/small"
 	blob, large := harness.RandomBytes(1, 4<<10), harness.RandomBytes(2, 1<<20)
@@ -47,8 +48,9 @@ func smallRows(ctx context.Context, c config, p *pair) ([]row, error) {
 			return pullImage(ctx, s, fmt.Sprintf("compare/push-%d", n%4), n%4)
 		}},
 		{name: "mount", ops: 200, op: func(ctx context.Context, s *side, round, n int) error {
-			_, err := s.c.Do(ctx, http.StatusCreated, http.MethodPost, fmt.Sprintf("/v2/compare/mount-%d-%d/blobs/uploads/?mount=%s&from=%s",
-				round+1, n, digest.FromBytes(large), repo), nil, nil)
+			_, err := s.c.Do(ctx, http.StatusCreated, http.MethodPost,
+				fmt.Sprintf("/v2/compare/mount-%d-%d/blobs/uploads/?mount=%s&from=%s",
+					round+1, n, digest.FromBytes(large), repo), nil, nil)
 			return err
 		}},
 	}
@@ -79,15 +81,18 @@ func get(name, method, path string, header http.Header, status, size int) row {
 // small returns the blobs of the image with a number: a config and two layers.
 func small(n int) [][]byte {
 	seed := uint64(n+5000) * 10
-	return [][]byte{harness.RandomBytes(seed, 1500), harness.RandomBytes(seed+1, 3000), harness.RandomBytes(seed+2, 100_000)}
+	return [][]byte{harness.RandomBytes(seed, 1500), harness.RandomBytes(seed+1, 3000),
+		harness.RandomBytes(seed+2, 100_000)}
 }
 
-// pushImage does what docker does: for each blob HEAD, POST, PATCH, PUT, then HEAD and PUT of the manifest.
+// pushImage does what docker does: for each blob HEAD, POST, PATCH, PUT, then HEAD and PUT of the
+// manifest.
 func pushImage(ctx context.Context, s *side, repo string, n int) error {
 	blobs := small(n)
 	for _, b := range blobs {
 		d := digest.FromBytes(b)
-		if _, err := s.c.Do(ctx, http.StatusNotFound, http.MethodHead, "/v2/"+repo+"/blobs/"+d.String(), nil, nil); err != nil {
+		if _, err := s.c.Do(ctx, http.StatusNotFound, http.MethodHead, "/v2/"+repo+"/blobs/"+d.String(), nil,
+			nil); err != nil {
 			return err
 		}
 		if err := s.c.PushAsDocker(ctx, repo, d, bytes.NewReader(b)); err != nil {
@@ -102,9 +107,11 @@ func pushImage(ctx context.Context, s *side, repo string, n int) error {
 	return s.c.PutManifest(ctx, repo, fmt.Sprintf("tag-%d", n), imagespec.MediaTypeImageManifest, m)
 }
 
-// pullImage does what docker does with an image it does not have: the tag's digest, the manifest, the blobs.
+// pullImage does what docker does with an image it does not have: the tag's digest, the manifest,
+// the blobs.
 func pullImage(ctx context.Context, s *side, repo string, n int) error {
-	r, err := s.c.Do(ctx, http.StatusOK, http.MethodHead, fmt.Sprintf("/v2/%s/manifests/tag-%d", repo, n), harness.Accept(), nil)
+	r, err := s.c.Do(ctx, http.StatusOK, http.MethodHead, fmt.Sprintf("/v2/%s/manifests/tag-%d", repo, n),
+		harness.Accept(), nil)
 	if err != nil {
 		return err
 	}

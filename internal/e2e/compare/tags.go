@@ -16,7 +16,8 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// tagRows read a page of 100 tags out of few and many: warm, right after a restart, and with a push between pages.
+// tagRows read a page of 100 tags out of few and many: warm, right after a restart, and with a push
+// between pages.
 func tagRows(ctx context.Context, c config, p *pair) ([]row, error) {
 	var rows []row
 	for _, total := range []int{100, 10_000, 100_000} {
@@ -94,7 +95,8 @@ func (s *side) makeTags(ctx context.Context, repo string, total int) error {
 				for n := first; n < min(first+each, total); n++ {
 					q.Add("tag", tagName(n))
 				}
-				if err := s.c.PutManifest(ctx, repo, d.String()+"?"+q.Encode(), imagespec.MediaTypeImageManifest, tagged); err != nil {
+				if err := s.c.PutManifest(ctx, repo, d.String()+"?"+q.Encode(), imagespec.MediaTypeImageManifest,
+					tagged); err != nil {
 					errs <- err
 					return
 				}
@@ -106,7 +108,8 @@ func (s *side) makeTags(ctx context.Context, repo string, total int) error {
 	return <-errs
 }
 
-// peerTags writes the peer's own files: a tag is a folder with a link. Pushing 100,000 would take it far too long.
+// peerTags writes the peer's own files: a tag is a folder with a link. Pushing 100,000 would take
+// it far too long.
 func peerTags(dir string, d digest.Digest, total int) error {
 	for n := range total {
 		current := filepath.Join(dir, tagName(n), "current")

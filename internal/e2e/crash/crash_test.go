@@ -1,5 +1,5 @@
-// Package crash kills the real server with SIGKILL in the middle of pushes, starts it again on the same folder, and
-// checks that everything it acknowledged is there and whole.
+// Package crash kills the real server with SIGKILL in the middle of pushes, starts it again on the
+// same folder, and checks that everything it acknowledged is there and whole.
 package crash
 
 import (
@@ -28,7 +28,8 @@ func TestKill(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 
-	server := harness.New(t, harness.Options{Storage: filepath.Join(dir, "data"), Log: log, Args: []string{"-log-level", "error"}})
+	server := harness.New(t, harness.Options{Storage: filepath.Join(dir, "data"), Log: log,
+		Args: []string{"-log-level", "error"}})
 	addr := server.Addr
 	all := newLedger()
 	var resumed int
@@ -55,7 +56,8 @@ func TestKill(t *testing.T) {
 }
 
 // push lets workers push until the server is killed under them.
-func push(t *testing.T, base string, round int, seed uint64, all *ledger, killAt time.Duration, server *harness.Server) {
+func push(t *testing.T, base string, round int, seed uint64, all *ledger, killAt time.Duration,
+	server *harness.Server) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()

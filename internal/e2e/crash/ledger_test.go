@@ -8,8 +8,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// ledger is what the server acknowledged. Something that was asked for but not acknowledged may be there or not, so
-// it is taken out before the request is sent and put in when the answer has come.
+// ledger is what the server acknowledged. Something that was asked for but not acknowledged may be
+// there or not, so it is taken out before the request is sent and put in when the answer has come.
 type ledger struct {
 	mu        sync.Mutex
 	blobs     map[key]int    // the round in which it was acknowledged
@@ -26,7 +26,8 @@ type key struct {
 
 type tag struct{ repo, name string }
 
-// target is what a tag may name: a move that was not acknowledged leaves the old or the new manifest.
+// target is what a tag may name: a move that was not acknowledged leaves the old or the new
+// manifest.
 type target struct {
 	round   int
 	digests []digest.Digest

@@ -16,7 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// newFleet starts servers for a test, which ends them; a test that fails prints the end of their log.
+// newFleet starts servers for a test, which ends them; a test that fails prints the end of their
+// log.
 func newFleet(t *testing.T, n int, o harness.Options) *harness.Fleet {
 	t.Helper()
 	f, err := harness.StartFleet(n, o)
@@ -33,16 +34,19 @@ func newFleet(t *testing.T, n int, o harness.Options) *harness.Fleet {
 // TestReplicasOnDisk has three servers share a directory.
 func TestReplicasOnDisk(t *testing.T) {
 	dir := t.TempDir()
-	replicas(t, 3, 12, time.Second, harness.Options{Storage: filepath.Join(dir, "data"), Log: filepath.Join(dir, "log"), Args: []string{"-log-level", "error"}})
+	replicas(t, 3, 12, time.Second, harness.Options{Storage: filepath.Join(dir, "data"), Log: filepath.Join(dir, "log"),
+		Args: []string{"-log-level", "error"}})
 }
 
 // TestReplicasOnS3 has three servers share a bucket.
 func TestReplicasOnS3(t *testing.T) {
-	replicas(t, 3, 8, 4*time.Second, harness.Options{Bucket: harness.NewMinIO(t), Log: filepath.Join(t.TempDir(), "log"), Args: []string{"-log-level", "error"}})
+	replicas(t, 3, 8, 4*time.Second, harness.Options{Bucket: harness.NewMinIO(t), Log: filepath.Join(t.TempDir(), "log"),
+		Args: []string{"-log-level", "error"}})
 }
 
-// replicas routes every single request at random to one of n servers, those of uploads included, and kills one of them in each round, at any
-// moment of it. The others go on until its end, and lose nothing.
+// replicas routes every single request at random to one of n servers, those of uploads included,
+// and kills one of them in each round, at any moment of it. The others go on until its end, and
+// lose nothing.
 func replicas(t *testing.T, n, rounds int, span time.Duration, o harness.Options) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -79,8 +83,8 @@ func replicas(t *testing.T, n, rounds int, span time.Duration, o harness.Options
 	race(t, f)
 }
 
-// race pushes the same blobs and manifests, and different manifests under one tag, through all servers at once: each push succeeds, and the
-// tag names one of them, wherever it is asked for.
+// race pushes the same blobs and manifests, and different manifests under one tag, through all
+// servers at once: each push succeeds, and the tag names one of them, wherever it is asked for.
 func race(t *testing.T, f *harness.Fleet) {
 	const repo, pushers = "crash/race", 8
 	shared := [][]byte{harness.RandomBytes(7, 2000), harness.RandomBytes(8, 300_000)}

@@ -11,8 +11,9 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// worker pushes at random until a request fails, as it does when the server is killed, or, if there are others, until its time is up. Each worker has repositories
-// of its own, so that it alone decides what is in them; some content is in many.
+// worker pushes at random until a request fails, as it does when the server is killed, or, if there
+// are others, until its time is up. Each worker has repositories of its own, so that it alone
+// decides what is in them; some content is in many.
 type worker struct {
 	c     *harness.Client
 	all   *ledger
@@ -58,7 +59,8 @@ func (w *worker) blob(ctx context.Context, repo string, content []byte) error {
 	return nil
 }
 
-// image pushes a config, two layers and a manifest, under a tag that other images of the repository had before.
+// image pushes a config, two layers and a manifest, under a tag that other images of the repository
+// had before.
 func (w *worker) image(ctx context.Context, repo string) error {
 	for range 1 + w.rng.IntN(3) {
 		if _, err := w.tagged(ctx, repo, "latest"); err != nil {

@@ -29,7 +29,10 @@ func TestChi(t *testing.T) {
 	})
 	app.Get("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "the application") })
 	app.Route("/api", func(api chi.Router) {
-		api.Get("/users/{name}", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "user ", chi.URLParam(r, "name")) })
+		api.Get("/users/{name}", func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, "user ",
+				chi.URLParam(r, "name"))
+		})
 	})
 	app.Mount("/v2", newRegistry(t, nil, nil))
 
@@ -42,7 +45,8 @@ func TestChi(t *testing.T) {
 	require.Greater(t, requests.Load(), before+10)
 }
 
-// TestChiPassword puts the registry behind the password that protects a part of the application already.
+// TestChiPassword puts the registry behind the password that protects a part of the application
+// already.
 func TestChiPassword(t *testing.T) {
 	app := chi.NewRouter()
 	app.Group(func(inner chi.Router) {

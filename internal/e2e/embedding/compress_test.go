@@ -76,7 +76,8 @@ func (w *ginGzipWriter) WriteHeader(status int) {
 // half is a backend of which every blob breaks off in its middle.
 type half struct{ registry.Backend }
 
-func (h half) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.OpenOptions) (*registry.Blob, error) {
+func (h half) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.OpenOptions) (*registry.Blob,
+	error) {
 	b, err := h.Backend.OpenBlob(ctx, repo, d, opts)
 	if err == nil {
 		b.Body = &halfBody{ReadSeekCloser: b.Body, left: b.Descriptor.Size / 2}
@@ -109,7 +110,8 @@ func TestCompressing(t *testing.T) {
 	d := digest.FromBytes(content)
 	u, err := store.CreateUpload(t.Context(), "team/text", nil)
 	require.NoError(t, err)
-	_, err = u.Commit(t.Context(), d, &registry.Chunk{Length: int64(len(content)), Body: strings.NewReader(string(content))})
+	_, err = u.Commit(t.Context(), d, &registry.Chunk{Length: int64(len(content)),
+		Body: strings.NewReader(string(content))})
 	require.NoError(t, err)
 
 	for app, handler := range compressing(newRegistry(t, store, nil)) {
@@ -145,7 +147,8 @@ func TestCompressing(t *testing.T) {
 }
 
 // fetch gets a blob, expands it if it came compressed, and compares nothing.
-func fetch(t *testing.T, transport http.RoundTripper, base, repo string, d digest.Digest, encoding string) ([]byte, error) {
+func fetch(t *testing.T, transport http.RoundTripper, base, repo string, d digest.Digest, encoding string) ([]byte,
+	error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/v2/"+repo+"/blobs/"+d.String(), nil)
 	require.NoError(t, err)

@@ -12,11 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestHosts has two registries in one process, told apart by the name of the host. Neither knows of what is in the other.
+// TestHosts has two registries in one process, told apart by the name of the host. Neither knows of
+// what is in the other.
 func TestHosts(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("one.example.test/v2/", newRegistry(t, nil, nil))
-	mux.Handle("two.example.test/v2/", newRegistry(t, nil, &registry.Options{NoDelete: registry.NoDelete{Manifests: true}}))
+	mux.Handle("two.example.test/v2/", newRegistry(t, nil,
+		&registry.Options{NoDelete: registry.NoDelete{Manifests: true}}))
 	addr := serve(t, mux)
 
 	// As a resolver would that knows both names.

@@ -64,7 +64,8 @@ func TestHTTP2(t *testing.T) {
 				}
 				reg.ServeHTTP(rw, r)
 			}))
-			// The library takes loopback addresses for plain HTTP, so the registry has a name, which is in the certificate.
+			// The library takes loopback addresses for plain HTTP, so the registry has a name,
+			// which is in the certificate.
 			transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
 			}

@@ -1,5 +1,6 @@
-// Package embedding puts a registry into applications as they are found in the wild, and pushes to it and pulls from it with a
-// client library, which follows the Locations and Links that the registry tells.
+// Package embedding puts a registry into applications as they are found in the wild, and pushes to
+// it and pulls from it with a client library, which follows the Locations and Links that the
+// registry tells.
 package embedding
 
 import (
@@ -94,8 +95,8 @@ func pull(t *testing.T, ref name.Reference, pushed v1.Image, opts ...remote.Opti
 	require.NoError(t, validate.Image(img))
 }
 
-// roundTrip pushes an image to two repositories, the second time by mounts, under two tags, lists the tags page by page,
-// pulls, and deletes.
+// roundTrip pushes an image to two repositories, the second time by mounts, under two tags, lists
+// the tags page by page, pulls, and deletes.
 func roundTrip(t *testing.T, host string, opts ...remote.Option) {
 	t.Helper()
 	img := randomImage(t)

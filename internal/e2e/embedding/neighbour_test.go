@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// moduleProxy is another protocol that an application serves: Go modules, here one of them, as files.
+// moduleProxy is another protocol that an application serves: Go modules, here one of them, as
+// files.
 func moduleProxy(t *testing.T) http.Handler {
 	t.Helper()
 	dir := t.TempDir()

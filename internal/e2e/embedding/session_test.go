@@ -15,13 +15,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sessions is what an application has already: middleware that finds out whose session a request belongs to, and tells those behind
-// it by the context. It is the registry's Authenticator and Authorizer too.
+// sessions is what an application has already: middleware that finds out whose session a request
+// belongs to, and tells those behind it by the context. It is the registry's Authenticator and
+// Authorizer too.
 type sessions map[string]string // token to user
 
 type sessionKey struct{}
 
-// middleware takes the token as a cookie from browsers, and as a password from clients of the registry.
+// middleware takes the token as a cookie from browsers, and as a password from clients of the
+// registry.
 func (s sessions) middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, token, _ := r.BasicAuth()
@@ -57,12 +59,14 @@ func (s sessions) Authorize(_ context.Context, who auth.Identity, accesses []aut
 	return nil
 }
 
-// TestMuxWithSessions mounts the registry on a plain mux behind the middleware of the application. The context that the middleware
-// made reaches the backend with every operation, also with writes, which do not end when the request does.
+// TestMuxWithSessions mounts the registry on a plain mux behind the middleware of the application.
+// The context that the middleware made reaches the backend with every operation, also with writes,
+// which do not end when the request does.
 func TestMuxWithSessions(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[registry.Kind]string{}
-	backend := registry.Intercept(openStore(t, t.TempDir()), func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
+	backend := registry.Intercept(openStore(t, t.TempDir()), func(ctx context.Context, op *registry.Op,
+		next func(context.Context) error) error {
 		mu.Lock()
 		seen[op.Kind] = userOf(ctx)
 		mu.Unlock()
@@ -75,7 +79,10 @@ func TestMuxWithSessions(t *testing.T) {
 	}
 	s := sessions{"token-of-team": "team", "token-of-bert": "bert"}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "user=%q", userOf(r.Context())) })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "user=%q",
+			userOf(r.Context()))
+	})
 	mux.Handle("/v2/", newRegistry(t, backend, &registry.Options{Authenticator: s, Authorizer: s}))
 	host := serve(t, s.middleware(mux))
 	get(t, "http://"+host+"/", `user=""`)

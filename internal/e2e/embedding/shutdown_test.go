@@ -43,7 +43,8 @@ func (s *slow) start(t *testing.T) (*http.Server, *harness.Client) {
 	return server.Config, client
 }
 
-// patch sends the content chunk by chunk through a pipe, and returns the pipe and the answer to come.
+// patch sends the content chunk by chunk through a pipe, and returns the pipe and the answer to
+// come.
 func (s *slow) patch(t *testing.T, c *harness.Client, location string) (*io.PipeWriter, chan int) {
 	t.Helper()
 	body, w := io.Pipe()
@@ -95,8 +96,8 @@ func (s *slow) finish(t *testing.T, c *harness.Client, location string) {
 	require.NoError(t, c.PullBlob(t.Context(), "team/app", d))
 }
 
-// TestShutdown asks the server to stop in the middle of a layer. The request in flight comes to its end, no other is let in,
-// and the successor, over the same directory, takes the rest of the push.
+// TestShutdown asks the server to stop in the middle of a layer. The request in flight comes to its
+// end, no other is let in, and the successor, over the same directory, takes the rest of the push.
 func TestShutdown(t *testing.T) {
 	onEachWire(t, func(t *testing.T, s *slow) {
 		server, c := s.start(t)
@@ -137,8 +138,8 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
-// TestShutdownOfStuckPush gives a client that sends no more as long as the application wants to wait. What has come of the
-// layer is kept: the client goes on from there.
+// TestShutdownOfStuckPush gives a client that sends no more as long as the application wants to
+// wait. What has come of the layer is kept: the client goes on from there.
 func TestShutdownOfStuckPush(t *testing.T) {
 	onEachWire(t, func(t *testing.T, s *slow) {
 		server, c := s.start(t)
@@ -153,7 +154,8 @@ func TestShutdownOfStuckPush(t *testing.T) {
 		defer cancel()
 		require.ErrorIs(t, server.Shutdown(ctx), context.DeadlineExceeded)
 		require.NoError(t, server.Close())
-		require.NoError(t, w.CloseWithError(io.ErrUnexpectedEOF)) // the transport waits for its body even if the connection is gone
+		// the transport waits for its body even if the connection is gone
+		require.NoError(t, w.CloseWithError(io.ErrUnexpectedEOF))
 		require.NotEqual(t, http.StatusAccepted, <-status)
 
 		_, next := s.start(t)

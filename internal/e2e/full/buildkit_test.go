@@ -24,11 +24,13 @@ func buildkit(t *testing.T) *harness.Program {
 	return b
 }
 
-// build builds a context with the Dockerfile frontend, which is part of buildkitd, and returns the progress.
+// build builds a context with the Dockerfile frontend, which is part of buildkitd, and returns the
+// progress.
 func build(t *testing.T, b *harness.Program, context string, args ...string) string {
 	t.Helper()
 	all := append([]string{
-		"build", "--progress=plain", "--frontend=dockerfile.v0", "--local", "context=" + context, "--local", "dockerfile=" + context,
+		"build", "--progress=plain", "--frontend=dockerfile.v0", "--local", "context=" + context, "--local",
+		"dockerfile=" + context,
 	}, args...)
 	stdout, stderr, err := b.Try(t, all...)
 	require.NoError(t, err, "buildctl %q\n%s%s", all, stdout, stderr)
@@ -37,10 +39,12 @@ func build(t *testing.T, b *harness.Program, context string, args ...string) str
 
 func output(ref string, more string) string { return "type=image,push=true,name=" + ref + more }
 
-// TestBuildkitCache exports the cache of a build to the registry, forgets it, and builds again from what it imports. It does so with
-// the cache as an image manifest, and as an index that is none of images, which is how older versions write it.
+// TestBuildkitCache exports the cache of a build to the registry, forgets it, and builds again from
+// what it imports. It does so with the cache as an image manifest, and as an index that is none of
+// images, which is how older versions write it.
 func TestBuildkitCache(t *testing.T) {
-	for kind, mediaType := range map[string]string{"true": imagespec.MediaTypeImageManifest, "false": imagespec.MediaTypeImageIndex} {
+	for kind, mediaType := range map[string]string{"true": imagespec.MediaTypeImageManifest,
+		"false": imagespec.MediaTypeImageIndex} {
 		t.Run("image-manifest="+kind, func(t *testing.T) {
 			b, context := buildkit(t), harness.BuildContext(t, t.Name(), "RUN [\"/bin/busybox\", \"touch\", \"/ran\"]\n")
 			repo := "buildkit/cache-" + kind
@@ -51,7 +55,8 @@ func TestBuildkitCache(t *testing.T) {
 			require.Contains(t, string(registry.ManifestOf(t, repo, "cache")), `"mediaType":"`+mediaType+`"`)
 
 			fresh := buildkit(t)
-			second := build(t, fresh, context, "--output", output(ref+":two", ""), "--import-cache", "type=registry,ref="+ref+":cache")
+			second := build(t, fresh, context, "--output", output(ref+":two", ""), "--import-cache",
+				"type=registry,ref="+ref+":cache")
 			require.Equal(t, 3, strings.Count(second, "CACHED"), "two COPY and a RUN:\n%s", second)
 			require.Equal(t, manifestOf(t, repo, "one").Layers, manifestOf(t, repo, "two").Layers)
 			harness.NewProgram(t, "crane").Run(t, "validate", "--remote", ref+":two")
@@ -63,7 +68,8 @@ func TestBuildkitCache(t *testing.T) {
 func TestBuildkitInline(t *testing.T) {
 	b, context, ref := buildkit(t), harness.BuildContext(t, t.Name(), ""), registry.Addr+"/buildkit/inline:latest"
 	build(t, b, context, "--output", output(ref, ""), "--export-cache", "type=inline")
-	again := build(t, buildkit(t), context, "--output", output(ref+"-again", ""), "--import-cache", "type=registry,ref="+ref)
+	again := build(t, buildkit(t), context, "--output", output(ref+"-again", ""), "--import-cache",
+		"type=registry,ref="+ref)
 	require.Contains(t, again, "CACHED")
 }
 
@@ -82,11 +88,13 @@ func TestBuildkitZstd(t *testing.T) {
 	require.Contains(t, build(t, b, onTop, "--output", output(ref+"-top", "")), t.Name())
 }
 
-// TestBuildkitIndex pushes what "docker buildx build --platform --provenance" pushes: an index of images and of attestations.
+// TestBuildkitIndex pushes what "docker buildx build --platform --provenance" pushes: an index of
+// images and of attestations.
 func TestBuildkitIndex(t *testing.T) {
 	b, context, repo := buildkit(t), harness.BuildContext(t, t.Name(), ""), "buildkit/index"
 	ref := registry.Addr + "/" + repo + ":all"
-	build(t, b, context, "--opt", "platform=linux/amd64,linux/arm64", "--opt", "attest:provenance=mode=max", "--output", output(ref, ""))
+	build(t, b, context, "--opt", "platform=linux/amd64,linux/arm64", "--opt", "attest:provenance=mode=max", "--output",
+		output(ref, ""))
 
 	images, attestations := map[string]string{}, 0
 	for _, m := range indexOf(t, repo, "all").Manifests {

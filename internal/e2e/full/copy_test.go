@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// filled makes a repository of 25 images and an index, each with a tag, with a referrer of one of them, and returns the
-// digest of that one.
+// filled makes a repository of 25 images and an index, each with a tag, with a referrer of one of
+// them, and returns the digest of that one.
 func filled(t *testing.T, repo string) (subject string) {
 	t.Helper()
 	ref := registry.Addr + "/" + repo
@@ -19,7 +19,8 @@ func filled(t *testing.T, repo string) (subject string) {
 	}
 	r, note := regctl(t), write(t, t.TempDir(), "note", "a note")
 	r.Run(t, "image", "copy", "ocidir://"+harness.Layout(t, harness.Index(t, repo))+":latest", ref+":index")
-	r.Run(t, "artifact", "put", "--subject", ref+"@"+subject, "--artifact-type", "application/vnd.example.note", "-f", note)
+	r.Run(t, "artifact", "put", "--subject", ref+"@"+subject, "--artifact-type", "application/vnd.example.note", "-f",
+		note)
 	return subject
 }
 
@@ -54,14 +55,16 @@ func TestCraneRepository(t *testing.T) {
 func TestRegctlRepository(t *testing.T) {
 	subject, r := filled(t, "regctl/whole"), regctl(t)
 	for _, tag := range strings.Fields(r.Run(t, "tag", "ls", registry.Addr+"/regctl/whole")) {
-		r.Run(t, "image", "copy", "--referrers", "--digest-tags", registry.Addr+"/regctl/whole:"+tag, registry.Addr+"/regctl/copied:"+tag)
+		r.Run(t, "image", "copy", "--referrers", "--digest-tags", registry.Addr+"/regctl/whole:"+tag,
+			registry.Addr+"/regctl/copied:"+tag)
 	}
 	requireSame(t, "regctl/whole", "regctl/copied")
 	require.Equal(t, []string{"application/vnd.example.note"}, referrersOf(t, "regctl/copied", subject))
 }
 
-// TestSkopeoRepository copies all tags with one command, from registry to registry and to a directory. skopeo writes an index in its own
-// form, so it is the second copy that must be like the first.
+// TestSkopeoRepository copies all tags with one command, from registry to registry and to a
+// directory. skopeo writes an index in its own form, so it is the second copy that must be like the
+// first.
 func TestSkopeoRepository(t *testing.T) {
 	filled(t, "skopeo/whole")
 	s, dir := harness.NewProgram(t, "skopeo"), t.TempDir()
@@ -73,5 +76,6 @@ func TestSkopeoRepository(t *testing.T) {
 	sync("/skopeo/copied/whole", "/skopeo/again")
 	requireSame(t, "skopeo/copied/whole", "skopeo/again/whole")
 	require.Equal(t, registry.TagsOf(t, "skopeo/whole"), registry.TagsOf(t, "skopeo/again/whole"))
-	s.Run(t, "sync", "--all", "--src", "docker", "--dest", "dir", "--src-tls-verify=false", registry.Addr+"/skopeo/whole", dir)
+	s.Run(t, "sync", "--all", "--src", "docker", "--dest", "dir", "--src-tls-verify=false",
+		registry.Addr+"/skopeo/whole", dir)
 }

@@ -20,16 +20,18 @@ func cosign(t *testing.T) *harness.Program {
 
 // Without a network there is no log of signatures to write to or to look at.
 var (
-	signing   = []string{"--key", "cosign.key", "--tlog-upload=false", "--use-signing-config=false", "-y", "--allow-http-registry"}
-	verifying = []string{"--key", "cosign.pub", "--insecure-ignore-tlog", "--private-infrastructure", "--allow-http-registry"}
+	signing = []string{"--key", "cosign.key", "--tlog-upload=false", "--use-signing-config=false", "-y",
+		"--allow-http-registry"}
+	verifying = []string{"--key", "cosign.pub", "--insecure-ignore-tlog", "--private-infrastructure",
+		"--allow-http-registry"}
 )
 
 func with(command string, flags []string, more ...string) []string {
 	return append(append([]string{command}, flags...), more...)
 }
 
-// TestCosign signs an image and attests something of it, in the format that keeps tags beside the image, and in the one that uses
-// referrers, and verifies both.
+// TestCosign signs an image and attests something of it, in the format that keeps tags beside the
+// image, and in the one that uses referrers, and verifies both.
 func TestCosign(t *testing.T) {
 	for _, format := range []struct {
 		repo, flag string
@@ -63,9 +65,11 @@ func TestCosign(t *testing.T) {
 			}
 			require.Contains(t, c.Run(t, "tree", "--allow-http-registry", image), digest)
 
-			// A copy takes the signatures along. cosign's own, which it calls deprecated, knows the tags only.
+			// A copy takes the signatures along. cosign's own, which it calls deprecated, knows the
+			// tags only.
 			if format.referrers {
-				harness.NewProgram(t, "oras").Run(t, "cp", "--recursive", "--from-plain-http", "--to-plain-http", image, ref+"-copy:latest")
+				harness.NewProgram(t, "oras").Run(t, "cp", "--recursive", "--from-plain-http", "--to-plain-http", image,
+					ref+"-copy:latest")
 			} else {
 				c.Run(t, "copy", "--allow-http-registry", image, ref+"-copy:latest")
 			}

@@ -31,9 +31,11 @@ func TestHelm(t *testing.T) {
 	h.Run(t, "push", "--plain-http", chart(t, h, "hello", "0.2.0+build.1", ""), charts)
 
 	require.Contains(t, h.Run(t, "show", "chart", "--plain-http", charts+"/hello", "--version", "0.1.0"), "version: 0.1.0")
-	require.Contains(t, h.Run(t, "show", "values", "--plain-http", charts+"/hello", "--version", "0.1.0"), "greeting: hello")
+	require.Contains(t, h.Run(t, "show", "values", "--plain-http", charts+"/hello", "--version", "0.1.0"),
+		"greeting: hello")
 	require.Contains(t, h.Run(t, "template", "released", "--plain-http", charts+"/hello"), "name: released")
-	// Without a version helm lists the tags and takes the greatest; "+" is no character of a tag, so helm writes "_".
+	// Without a version helm lists the tags and takes the greatest; "+" is no character of a tag,
+	// so helm writes "_".
 	require.Contains(t, h.Run(t, "show", "chart", "--plain-http", charts+"/hello"), "version: 0.2.0+build.1")
 	require.Equal(t, []string{"0.1.0", "0.2.0_build.1"}, registry.TagsOf(t, "charts/hello"))
 
@@ -44,7 +46,8 @@ func TestHelm(t *testing.T) {
 	got, err := os.ReadFile(filepath.Join(dir, "hello-0.1.0.tgz"))
 	require.NoError(t, err)
 	require.Equal(t, want, got)
-	h.Run(t, "pull", "--plain-http", "--destination", t.TempDir(), charts+"/hello@"+registry.DigestOf(t, "charts/hello", "0.1.0"))
+	h.Run(t, "pull", "--plain-http", "--destination", t.TempDir(),
+		charts+"/hello@"+registry.DigestOf(t, "charts/hello", "0.1.0"))
 
 	_, stderr, err := h.Try(t, "pull", "--plain-http", "--destination", dir, charts+"/hello", "--version", "9.9.9")
 	require.Error(t, err)
@@ -57,5 +60,6 @@ func TestHelmDependency(t *testing.T) {
 	h.Run(t, "push", "--plain-http", chart(t, h, "part", "1.2.3", ""), charts)
 	h.Run(t, "push", "--plain-http", chart(t, h, "whole", "1.0.0",
 		"dependencies: [{name: part, version: ^1.0.0, repository: \""+charts+"\"}]\n"), charts)
-	require.Contains(t, h.Run(t, "template", "released", "--plain-http", charts+"/whole"), "whole/charts/part/templates/config.yaml")
+	require.Contains(t, h.Run(t, "template", "released", "--plain-http", charts+"/whole"),
+		"whole/charts/part/templates/config.yaml")
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// front starts nginx, and demands at the end of the test that requests came through it, and with none of them a failure of a server.
+// front starts nginx, and demands at the end of the test that requests came through it, and with
+// none of them a failure of a server.
 func front(t *testing.T) *harness.Front {
 	t.Helper()
 	f := harness.NewFront(t, registry)
@@ -40,7 +41,8 @@ func TestNginxDocker(t *testing.T) {
 	require.Equal(t, id, d.Run(t, "inspect", "-f", "{{.Id}}", ref))
 }
 
-// TestNginxContainers is podman, buildah and skopeo, which take the authority from a folder of certificates.
+// TestNginxContainers is podman, buildah and skopeo, which take the authority from a folder of
+// certificates.
 func TestNginxContainers(t *testing.T) {
 	f := front(t)
 	certs := "--cert-dir=" + filepath.Dir(f.CA)
@@ -53,7 +55,8 @@ func TestNginxContainers(t *testing.T) {
 	require.Equal(t, id, p.Run(t, "inspect", "-f", "{{.Id}}", ref))
 
 	s := harness.NewProgram(t, "skopeo")
-	s.Run(t, "copy", "--src-cert-dir="+filepath.Dir(f.CA), "--dest-cert-dir="+filepath.Dir(f.CA), "docker://"+ref, "docker://"+f.Host+"/nginx/skopeo:latest")
+	s.Run(t, "copy", "--src-cert-dir="+filepath.Dir(f.CA), "--dest-cert-dir="+filepath.Dir(f.CA), "docker://"+ref,
+		"docker://"+f.Host+"/nginx/skopeo:latest")
 	_, _, err := s.Try(t, "inspect", "docker://"+ref)
 	require.Error(t, err, "who does not know the authority must be refused")
 
@@ -71,10 +74,12 @@ func TestNginxContainerd(t *testing.T) {
 	c, ref := harness.Containerd(t), f.Host+"/nginx/containerd:latest"
 	c.Run(t, "images", "pull", "--tlscacert", f.CA, "--snapshotter", "native", ref)
 	c.Run(t, "images", "push", "--tlscacert", f.CA, f.Host+"/nginx/containerd-again:latest", ref)
-	require.Equal(t, registry.DigestOf(t, "nginx/containerd", "latest"), registry.DigestOf(t, "nginx/containerd-again", "latest"))
+	require.Equal(t, registry.DigestOf(t, "nginx/containerd", "latest"),
+		registry.DigestOf(t, "nginx/containerd-again", "latest"))
 }
 
-// TestNginxGo is the clients whose connections are HTTP/2: nginx speaks it to them, and HTTP/1.1 to the registry.
+// TestNginxGo is the clients whose connections are HTTP/2: nginx speaks it to them, and HTTP/1.1 to
+// the registry.
 func TestNginxGo(t *testing.T) {
 	f := front(t)
 	t.Chdir(t.TempDir())
@@ -87,7 +92,8 @@ func TestNginxGo(t *testing.T) {
 	c.Run(t, "copy", f.Host+"/nginx/crane:latest", f.Host+"/nginx/mounted:latest")
 
 	r := harness.NewProgram(t, "regctl")
-	other := harness.Layout(t, harness.BigImage(t, t.TempDir(), 10, 50_000_000)) // else regctl mounts what crane has pushed
+	// else regctl mounts what crane has pushed
+	other := harness.Layout(t, harness.BigImage(t, t.TempDir(), 10, 50_000_000))
 	ca, err := os.ReadFile(f.CA)
 	require.NoError(t, err)
 	r.Run(t, "registry", "set", "--cacert", string(ca), "--blob-chunk", "10000000", "--blob-max", "1", f.Host)
@@ -97,8 +103,10 @@ func TestNginxGo(t *testing.T) {
 	o := harness.NewProgram(t, "oras")
 	write(t, ".", "hello.txt", "hello")
 	o.Run(t, "push", "--ca-file", f.CA, f.Host+"/nginx/oras:latest", "hello.txt")
-	o.Run(t, "attach", "--ca-file", f.CA, "--artifact-type", "application/vnd.example.note", f.Host+"/nginx/oras:latest", "hello.txt")
-	require.Contains(t, o.Run(t, "discover", "--ca-file", f.CA, f.Host+"/nginx/oras:latest"), "application/vnd.example.note")
+	o.Run(t, "attach", "--ca-file", f.CA, "--artifact-type", "application/vnd.example.note", f.Host+"/nginx/oras:latest",
+		"hello.txt")
+	require.Contains(t, o.Run(t, "discover", "--ca-file", f.CA, f.Host+"/nginx/oras:latest"),
+		"application/vnd.example.note")
 
 	h := harness.NewProgram(t, "helm")
 	h.Run(t, "push", "--ca-file", f.CA, chart(t, h, "hello", "0.1.0", ""), "oci://"+f.Host+"/nginx/charts")
@@ -106,8 +114,10 @@ func TestNginxGo(t *testing.T) {
 
 	image := f.Host + "/nginx/crane@" + registry.DigestOf(t, "nginx/crane", "latest")
 	s := cosign(t)
-	s.Run(t, "sign", "--key", "cosign.key", "--tlog-upload=false", "--use-signing-config=false", "-y", "--registry-cacert", f.CA, image)
-	s.Run(t, "verify", "--key", "cosign.pub", "--insecure-ignore-tlog", "--private-infrastructure", "--registry-cacert", f.CA, image)
+	s.Run(t, "sign", "--key", "cosign.key", "--tlog-upload=false", "--use-signing-config=false", "-y",
+		"--registry-cacert", f.CA, image)
+	s.Run(t, "verify", "--key", "cosign.pub", "--insecure-ignore-tlog", "--private-infrastructure", "--registry-cacert",
+		f.CA, image)
 
 	b, err := os.ReadFile(f.Log)
 	require.NoError(t, err)

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOras attaches to an image and to what is attached, finds the graph, and moves it: to another repository, and by
-// way of an archive.
+// TestOras attaches to an image and to what is attached, finds the graph, and moves it: to another
+// repository, and by way of an archive.
 func TestOras(t *testing.T) {
 	o, ref := harness.NewProgram(t, "oras"), registry.Addr+"/oras/graph"
 	t.Chdir(t.TempDir())
@@ -32,10 +32,13 @@ func TestOras(t *testing.T) {
 	tree := discover(ref + ":latest")
 	require.Equal(t, 2, count(tree, "application/vnd.example.signature"), tree)
 	require.Equal(t, 1, count(tree, "application/vnd.example.parts"), tree)
-	require.NotContains(t, discover(ref+":latest", "--artifact-type", "application/vnd.example.signature"), "example.parts")
-	require.ElementsMatch(t, []string{"application/vnd.example.parts", "application/vnd.example.signature"}, referrersOf(t, "oras/graph", digest))
+	require.NotContains(t, discover(ref+":latest", "--artifact-type", "application/vnd.example.signature"),
+		"example.parts")
+	require.ElementsMatch(t, []string{"application/vnd.example.parts", "application/vnd.example.signature"},
+		referrersOf(t, "oras/graph", digest))
 
-	o.Run(t, "cp", "--recursive", "--from-plain-http", "--to-plain-http", ref+":latest", registry.Addr+"/oras/copied:latest")
+	o.Run(t, "cp", "--recursive", "--from-plain-http", "--to-plain-http", ref+":latest",
+		registry.Addr+"/oras/copied:latest")
 	require.Len(t, referrersOf(t, "oras/copied", digest), 2)
 	require.Len(t, referrersOf(t, "oras/copied", parts), 1)
 

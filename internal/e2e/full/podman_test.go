@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPodmanChunked pushes layers of zstd:chunked, which clients may read by ranges, and pulls them.
+// TestPodmanChunked pushes layers of zstd:chunked, which clients may read by ranges, and pulls
+// them.
 func TestPodmanChunked(t *testing.T) {
 	for _, format := range []string{"zstd", "zstd:chunked"} {
 		t.Run(format, func(t *testing.T) {
@@ -24,14 +25,17 @@ func TestPodmanChunked(t *testing.T) {
 			for _, layer := range layers {
 				require.Equal(t, "application/vnd.oci.image.layer.v1.tar+zstd", layer.MediaType)
 				if format == "zstd:chunked" {
-					// Its prefix is "io.containers" in old versions and "io.github.containers" in new ones.
-					require.Contains(t, strings.Join(slices.Collect(maps.Keys(layer.Annotations)), " "), "containers.zstd-chunked.manifest-checksum")
+					// Its prefix is "io.containers" in old versions and "io.github.containers" in
+					// new ones.
+					require.Contains(t, strings.Join(slices.Collect(maps.Keys(layer.Annotations)), " "),
+						"containers.zstd-chunked.manifest-checksum")
 				}
 			}
 			p.Run(t, "rmi", ref)
 			p.Run(t, "pull", "--tls-verify=false", ref)
 			require.Equal(t, id, p.Run(t, "inspect", "-f", "{{.Id}}", ref))
-			harness.NewProgram(t, "skopeo").Run(t, "copy", "--src-tls-verify=false", "docker://"+ref, "oci:"+t.TempDir()+":latest")
+			harness.NewProgram(t, "skopeo").Run(t, "copy", "--src-tls-verify=false", "docker://"+ref,
+				"oci:"+t.TempDir()+":latest")
 		})
 	}
 }

@@ -7,7 +7,8 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// TestVersityGW runs the kits and the conformance suite on another store that speaks S3, over a file system.
+// TestVersityGW runs the kits and the conformance suite on another store that speaks S3, over a
+// file system.
 func TestVersityGW(t *testing.T) {
 	o := harness.NewVersityGW(t)
 	t.Run("kits", func(t *testing.T) { kits.S3(t, o).Run(t) })

@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Azurite is the storage server of that name, which speaks the protocol of Azure Blob Storage and keeps its objects in memory.
+// Azurite is the storage server of that name, which speaks the protocol of Azure Blob Storage and
+// keeps its objects in memory.
 type Azurite struct {
 	Addr    string // host:port
 	Account string
@@ -53,7 +54,8 @@ func (a *Azurite) Create(t *testing.T, container string) {
 	require.NoError(t, err)
 }
 
-// URL is that of a container for gocloud.dev, by way of what stands in front of the server at an address; "" is the server itself.
+// URL is that of a container for gocloud.dev, by way of what stands in front of the server at an
+// address; "" is the server itself.
 func (a *Azurite) URL(container, addr string) string {
 	if addr == "" {
 		addr = a.Addr

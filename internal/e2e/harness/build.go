@@ -38,7 +38,8 @@ func Root() string {
 	return filepath.Join(filepath.Dir(file), "..", "..", "..")
 }
 
-// peerConfig writes the configuration of the peer beside its log: what an operator who wants speed and deletes would write.
+// peerConfig writes the configuration of the peer beside its log: what an operator who wants speed
+// and deletes would write.
 func peerConfig(o Options) (string, error) {
 	storage := "filesystem: {rootdirectory: '" + o.Storage + "'}"
 	switch {

@@ -15,7 +15,8 @@ import (
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Client sends the requests of the distribution spec one by one, so that a test decides their order and what goes wrong.
+// Client sends the requests of the distribution spec one by one, so that a test decides their order
+// and what goes wrong.
 type Client struct {
 	Base  string        // without a path
 	Route func() string // unless nil, chooses the base of each request anew, as a load balancer does
@@ -30,7 +31,8 @@ func NewClient(base string) *Client {
 	}}
 }
 
-// Accept is the header that names every type of manifest: some registries answer 404, or convert, without it.
+// Accept is the header that names every type of manifest: some registries answer 404, or convert,
+// without it.
 func Accept() http.Header {
 	return http.Header{"Accept": {strings.Join([]string{
 		"application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json",
@@ -58,8 +60,10 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s %s: %d %.300s", e.Method, e.URL, e.Response.Status, e.Response.Body)
 }
 
-// Send sends a request to a path of the registry, or to an absolute URL. length -1 is chunked encoding.
-func (c *Client) Send(ctx context.Context, method, target string, header http.Header, body io.Reader, length int64) (*http.Response, error) {
+// Send sends a request to a path of the registry, or to an absolute URL. length -1 is chunked
+// encoding.
+func (c *Client) Send(ctx context.Context, method, target string, header http.Header, body io.Reader,
+	length int64) (*http.Response, error) {
 	if strings.HasPrefix(target, "/") {
 		base := c.Base
 		if c.Route != nil {
@@ -80,8 +84,10 @@ func (c *Client) Send(ctx context.Context, method, target string, header http.He
 	return c.HTTP.Do(req)
 }
 
-// Do is Send for small answers. An answer with another status than want is an *Error, and is returned too.
-func (c *Client) Do(ctx context.Context, want int, method, target string, header http.Header, body []byte) (*Response, error) {
+// Do is Send for small answers. An answer with another status than want is an *Error, and is
+// returned too.
+func (c *Client) Do(ctx context.Context, want int, method, target string, header http.Header, body []byte) (*Response,
+	error) {
 	resp, err := c.Send(ctx, method, target, header, bytes.NewReader(body), int64(len(body)))
 	if err != nil {
 		return nil, err
@@ -160,7 +166,8 @@ func (c *Client) PushBlob(ctx context.Context, repo string, content []byte) (dig
 	return d, c.PushStream(ctx, repo, d, bytes.NewReader(content), int64(len(content)))
 }
 
-// PushAsDocker pushes what the reader gives as docker does: POST, one PATCH of unknown length, and an empty PUT.
+// PushAsDocker pushes what the reader gives as docker does: POST, one PATCH of unknown length, and
+// an empty PUT.
 func (c *Client) PushAsDocker(ctx context.Context, repo string, d digest.Digest, r io.Reader) error {
 	location, err := c.Begin(ctx, repo)
 	if err != nil {
@@ -239,9 +246,11 @@ func (c *Client) Delete(ctx context.Context, target string) error {
 	return err
 }
 
-// Mount mounts a blob of the repository from. If that does not have it, it returns the location of an upload.
+// Mount mounts a blob of the repository from. If that does not have it, it returns the location of
+// an upload.
 func (c *Client) Mount(ctx context.Context, repo string, d digest.Digest, from string) (string, error) {
-	r, err := c.Do(ctx, http.StatusCreated, http.MethodPost, "/v2/"+repo+"/blobs/uploads/?mount="+d.String()+"&from="+from, nil, nil)
+	r, err := c.Do(ctx, http.StatusCreated, http.MethodPost,
+		"/v2/"+repo+"/blobs/uploads/?mount="+d.String()+"&from="+from, nil, nil)
 	if r != nil && r.Status == http.StatusAccepted {
 		return r.Location(), nil
 	}

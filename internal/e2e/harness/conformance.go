@@ -27,8 +27,8 @@ type junit struct {
 	} `xml:"testsuite"`
 }
 
-// Conformance runs the OCI conformance suites against a registry, the current one and that of the 1.x
-// releases, and demands that each passes whole.
+// Conformance runs the OCI conformance suites against a registry, the current one and that of the
+// 1.x releases, and demands that each passes whole.
 func Conformance(t *testing.T, o Options) {
 	t.Helper()
 	o.Args = []string{"-sparse", "-log-level", "error"}
@@ -66,8 +66,9 @@ func conformance(t *testing.T, server *Server) {
 	require.Greater(t, passed, 1000, "the suite has lost tests")
 }
 
-// alternatives are the tests of the 1.x suite that are skipped where their alternatives run: those for a
-// registry that takes no pushes, and for one that does not mount, or not without the name of a source.
+// alternatives are the tests of the 1.x suite that are skipped where their alternatives run: those
+// for a registry that takes no pushes, and for one that does not mount, or not without the name of
+// a source.
 var alternatives = []string{
 	"Pull Setup Get tag name from environment",
 	"Content Discovery Setup Populate registry with test tags (no push)",

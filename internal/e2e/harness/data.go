@@ -12,7 +12,8 @@ import (
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Random returns size bytes that depend on seed only and do not compress. Nothing is held, so size may be anything.
+// Random returns size bytes that depend on seed only and do not compress. Nothing is held, so size
+// may be anything.
 func Random(seed uint64, size int64) io.Reader {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)
@@ -40,7 +41,8 @@ func Referrer(annotation string, subject []byte, blobs ...[]byte) []byte {
 	return ManifestOf(annotation, &d, describe(blobs)...)
 }
 
-// ManifestOf returns an OCI image manifest over blobs, the first of which is the config, whatever their media types.
+// ManifestOf returns an OCI image manifest over blobs, the first of which is the config, whatever
+// their media types.
 func ManifestOf(annotation string, subject *imagespec.Descriptor, blobs ...imagespec.Descriptor) []byte {
 	m := imagespec.Manifest{
 		Versioned:   specs.Versioned{SchemaVersion: 2},

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ShortDir is a temporary folder for a program whose socket is in it: the path of a socket may have 108 bytes, which t.TempDir
-// with the name of a test may not leave.
+// ShortDir is a temporary folder for a program whose socket is in it: the path of a socket may have
+// 108 bytes, which t.TempDir with the name of a test may not leave.
 func ShortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "e2e-")
@@ -19,8 +19,9 @@ func ShortDir(t *testing.T) string {
 	return dir
 }
 
-// Docker starts a Docker engine whose data, socket and state are below a temporary folder, and returns its client. The engine has
-// no network of its own, and takes plain HTTP from loopback addresses only.
+// Docker starts a Docker engine whose data, socket and state are below a temporary folder, and
+// returns its client. The engine has no network of its own, and takes plain HTTP from loopback
+// addresses only.
 func Docker(t *testing.T) *Program {
 	t.Helper()
 	dir := ShortDir(t)
@@ -68,7 +69,8 @@ pull_options = {enable_partial_images = "true", use_hard_links = "false", ostree
 	return p
 }
 
-// Containerd starts a containerd below a temporary folder, without its Kubernetes part, and returns its client.
+// Containerd starts a containerd below a temporary folder, without its Kubernetes part, and returns
+// its client.
 func Containerd(t *testing.T) *Program {
 	t.Helper()
 	dir := ShortDir(t)
@@ -87,7 +89,8 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 	return c
 }
 
-// BuildContext writes a build context: busybox, a file of its own, and a Dockerfile with further instructions at its end.
+// BuildContext writes a build context: busybox, a file of its own, and a Dockerfile with further
+// instructions at its end.
 func BuildContext(t *testing.T, unique, instructions string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -17,9 +17,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FakeGCS is fake-gcs-server, which keeps its objects in memory, behind a front that counts requests and mends one thing.
+// FakeGCS is fake-gcs-server, which keeps its objects in memory, behind a front that counts
+// requests and mends one thing.
 //
-// The server checks ifGenerationMatch of uploads, in the step that stores, and lists from startOffset. What it does not do:
+// The server checks ifGenerationMatch of uploads, in the step that stores, and lists from
+// startOffset. What it does not do:
 //
 //   - It ignores ifGenerationMatch of deletes and removes whatever is there. The front asks it for a delete of that generation
 //     instead, which the server does in one step; where no old generations are kept, as here, that is the same. What Cloud Storage answers
@@ -71,7 +73,8 @@ func NewFakeGCS(t *testing.T) *FakeGCS {
 			resp.Body.Close()
 		}
 		return err
-	}, "fake-gcs-server", "-scheme", "http", "-host", "127.0.0.1", "-port", port, "-public-host", g.Addr, "-external-url", front.URL,
+	}, "fake-gcs-server", "-scheme", "http", "-host", "127.0.0.1", "-port", port, "-public-host", g.Addr,
+		"-external-url", front.URL,
 		"-backend", "memory", "-log-level", "warn")
 	return g
 }
@@ -79,7 +82,8 @@ func NewFakeGCS(t *testing.T) *FakeGCS {
 // Create makes an empty bucket.
 func (g *FakeGCS) Create(t *testing.T, bucket string) {
 	t.Helper()
-	resp, err := http.Post("http://"+g.Addr+"/storage/v1/b?project=test", "application/json", strings.NewReader(fmt.Sprintf(`{"name":%q}`, bucket)))
+	resp, err := http.Post("http://"+g.Addr+"/storage/v1/b?project=test", "application/json",
+		strings.NewReader(fmt.Sprintf(`{"name":%q}`, bucket)))
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, http.StatusOK, resp.StatusCode)
@@ -160,7 +164,8 @@ func kind(r *http.Request) string {
 	return what
 }
 
-// Fail lets f decide for each request from now on; nil ends that. f is called by many goroutines, and may use the server itself.
+// Fail lets f decide for each request from now on; nil ends that. f is called by many goroutines,
+// and may use the server itself.
 func (g *FakeGCS) Fail(f func(*http.Request) Fault) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -58,7 +58,8 @@ func (f *Fleet) Client() *Client {
 	return c
 }
 
-// Kill kills the server that has been in the fleet for the longest, sends nothing more to it, and returns its address.
+// Kill kills the server that has been in the fleet for the longest, sends nothing more to it, and
+// returns its address.
 func (f *Fleet) Kill() (string, error) {
 	victim := f.Servers()[0]
 	err := victim.Kill()

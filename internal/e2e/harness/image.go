@@ -25,7 +25,8 @@ func Busybox(t *testing.T) string {
 	return path
 }
 
-// Image builds a runnable OCI image of two layers: busybox, and a file that makes it unlike all others.
+// Image builds a runnable OCI image of two layers: busybox, and a file that makes it unlike all
+// others.
 func Image(t *testing.T, arch, unique string) v1.Image {
 	t.Helper()
 	busybox, err := os.ReadFile(Busybox(t))
@@ -35,7 +36,8 @@ func Image(t *testing.T, arch, unique string) v1.Image {
 		layer(t, tarOf(t, "unique", 0o644, int64(len(unique)), bytes.NewReader([]byte(unique)))))
 }
 
-// BigImage builds an image with one layer of a given size that does not compress. The layer is a file in dir.
+// BigImage builds an image with one layer of a given size that does not compress. The layer is a
+// file in dir.
 func BigImage(t *testing.T, dir string, seed uint64, size int64) v1.Image {
 	t.Helper()
 	path := filepath.Join(dir, "layer.tar")
@@ -44,7 +46,8 @@ func BigImage(t *testing.T, dir string, seed uint64, size int64) v1.Image {
 	defer f.Close()
 	writeTar(t, f, "big", 0o644, size, Random(seed, size))
 	require.NoError(t, f.Close())
-	l, err := tarball.LayerFromFile(path, tarball.WithMediaType(types.OCIUncompressedLayer), tarball.WithCompressionLevel(0))
+	l, err := tarball.LayerFromFile(path, tarball.WithMediaType(types.OCIUncompressedLayer),
+		tarball.WithCompressionLevel(0))
 	require.NoError(t, err)
 	return image(t, "amd64", l)
 }

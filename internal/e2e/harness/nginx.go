@@ -54,9 +54,10 @@ http {
 }
 `
 
-// NewFront starts nginx in front of a registry, and lets the programs that the test starts find it under its name: they are told, as
-// in a company, of a proxy for HTTPS, whose only connections are to this nginx. So names and certificates are checked as
-// they would be, and no file of the system needs a change.
+// NewFront starts nginx in front of a registry, and lets the programs that the test starts find it
+// under its name: they are told, as in a company, of a proxy for HTTPS, whose only connections are
+// to this nginx. So names and certificates are checked as they would be, and no file of the system
+// needs a change.
 func NewFront(t *testing.T, s *Server) *Front {
 	t.Helper()
 	dir := ShortDir(t)

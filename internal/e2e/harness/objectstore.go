@@ -40,11 +40,13 @@ func StartMinIO(dir string) (*ObjectStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o, o.start("minio", []string{"MINIO_ROOT_USER=" + o.User, "MINIO_ROOT_PASSWORD=" + o.Secret, "MINIO_UPDATE=off"},
+	return o, o.start("minio", []string{"MINIO_ROOT_USER=" + o.User, "MINIO_ROOT_PASSWORD=" + o.Secret,
+		"MINIO_UPDATE=off"},
 		"server", "--quiet", "--address", o.Addr, "--console-address", console, filepath.Join(dir, "data"))
 }
 
-// StartVersityGW starts versitygw over a folder and waits until it answers. The caller ends it with Stop.
+// StartVersityGW starts versitygw over a folder and waits until it answers. The caller ends it with
+// Stop.
 func StartVersityGW(dir string) (*ObjectStore, error) {
 	o, err := newObjectStore(dir)
 	if err != nil {
@@ -79,7 +81,8 @@ func newObjectStore(dir string) (*ObjectStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ObjectStore{Addr: addr, Bucket: "registry", User: "test-user", Secret: "test-secret", Log: filepath.Join(dir, "log"), done: make(chan struct{})},
+	return &ObjectStore{Addr: addr, Bucket: "registry", User: "test-user", Secret: "test-secret",
+			Log: filepath.Join(dir, "log"), done: make(chan struct{})},
 		os.MkdirAll(filepath.Join(dir, "data"), 0o755)
 }
 
@@ -136,7 +139,8 @@ func (o *ObjectStore) Client(addr string) *s3.Client {
 	})
 }
 
-// URL is that of the bucket for gocloud.dev, by way of what stands in front of the store at an address; "" is the store itself.
+// URL is that of the bucket for gocloud.dev, by way of what stands in front of the store at an
+// address; "" is the store itself.
 func (o *ObjectStore) URL(addr string) string {
 	if addr == "" {
 		addr = o.Addr

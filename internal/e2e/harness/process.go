@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// CPU returns the processor time that a process has used so far, user and system: the scheduler's own count in
-// nanoseconds, of all threads. utime and stime count the same in ticks of 10 ms, too coarse for a round of requests.
-// A thread that has ended takes its time with it; the Go runtime keeps its threads.
+// CPU returns the processor time that a process has used so far, user and system: the scheduler's
+// own count in nanoseconds, of all threads. utime and stime count the same in ticks of 10 ms, too
+// coarse for a round of requests. A thread that has ended takes its time with it; the Go runtime
+// keeps its threads.
 func CPU(pid int) (time.Duration, error) {
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {

@@ -35,7 +35,8 @@ func Cache() (string, error) {
 	return filepath.Join(home, ".cache", "registrykit"), err
 }
 
-// Tool returns the path of a program of programs.txt. The error of a missing program says how to install it.
+// Tool returns the path of a program of programs.txt. The error of a missing program says how to
+// install it.
 func Tool(name string) (string, error) {
 	set, err := programSet(name)
 	if err != nil {

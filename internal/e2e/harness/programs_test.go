@@ -43,8 +43,8 @@ func TestToolRefusesProgramsThatCIDoesNotInstall(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestProgramsAreListed finds programs that code of this repository runs by name, and so without Tool: they must be in
-// the list, and CI must install them.
+// TestProgramsAreListed finds programs that code of this repository runs by name, and so without
+// Tool: they must be in the list, and CI must install them.
 func TestProgramsAreListed(t *testing.T) {
 	found := 0
 	for path, names := range programNames(t) {
@@ -58,7 +58,8 @@ func TestProgramsAreListed(t *testing.T) {
 	require.NotZero(t, found, "the search finds none, although some tests run the go command")
 }
 
-// programNames returns the string literals that each Go file passes to functions of os/exec as the name of a program.
+// programNames returns the string literals that each Go file passes to functions of os/exec as the
+// name of a program.
 func programNames(t *testing.T) map[string][]string {
 	t.Helper()
 	argument := map[string]int{"Command": 0, "LookPath": 0, "CommandContext": 1}
@@ -96,9 +97,11 @@ func programNames(t *testing.T) map[string][]string {
 	return names
 }
 
-// TestProgramsListIsWellFormed demands a known set and way of installation in each line, and no program twice.
+// TestProgramsListIsWellFormed demands a known set and way of installation in each line, and no
+// program twice.
 func TestProgramsListIsWellFormed(t *testing.T) {
-	arguments := map[string]int{"system": 0, "apt": 1, "tool": 0, "go": 1, "npm": 1, "conformance1": 0, "toxiproxy": 1, "buildkit": 2}
+	arguments := map[string]int{"system": 0, "apt": 1, "tool": 0, "go": 1, "npm": 1, "conformance1": 0, "toxiproxy": 1,
+		"buildkit": 2}
 	seen := map[string]bool{}
 	for line := range strings.Lines(programsText) {
 		f := strings.Fields(line)

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Recorder stands in front of a registry and writes down requests, so that a test sees that a client really
-// mounted, resumed or sent chunks, and did not fall back to something else.
+// Recorder stands in front of a registry and writes down requests, so that a test sees that a
+// client really mounted, resumed or sent chunks, and did not fall back to something else.
 type Recorder struct {
 	Addr string
 

@@ -1,5 +1,5 @@
-// Package harness starts registries as real processes and speaks to them as clients do. Tests, the comparison and the
-// memory check share it.
+// Package harness starts registries as real processes and speaks to them as clients do. Tests, the
+// comparison and the memory check share it.
 package harness
 
 import (
@@ -26,7 +26,8 @@ const (
 	Peer Kind = "peer"     // the CNCF registry, see install.sh for its version
 )
 
-// Default is Ours, unless E2E_SERVER=peer: running the same tests against another registry shows that they are fair.
+// Default is Ours, unless E2E_SERVER=peer: running the same tests against another registry shows
+// that they are fair.
 func Default() Kind {
 	if os.Getenv("E2E_SERVER") == string(Peer) {
 		return Peer
@@ -156,7 +157,8 @@ func trusting(ca string) (*http.Client, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}, nil
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots},
+		DisableKeepAlives: true}}, nil
 }
 
 // wait asks until the registry is ready, at most 30 s.
@@ -201,7 +203,8 @@ func (s *Server) Running() bool {
 	}
 }
 
-// Stop ends the process as an operator would, and kills it after 20 s. An exit code other than 0 is an error.
+// Stop ends the process as an operator would, and kills it after 20 s. An exit code other than 0 is
+// an error.
 func (s *Server) Stop() error {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err

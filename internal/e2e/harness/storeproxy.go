@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// StoreProxy is a proxy in front of a storage server that counts the requests that a registry sends to it, and may hold each of them up.
+// StoreProxy is a proxy in front of a storage server that counts the requests that a registry sends
+// to it, and may hold each of them up.
 type StoreProxy struct {
 	Addr string // where it listens
 
@@ -43,38 +44,43 @@ func NewStoreProxy(addr string) (*StoreProxy, error) {
 	p := &StoreProxy{Addr: listener.Addr().String()}
 	forward := &httputil.ReverseProxy{
 		// The Host header stays as it is: signatures cover it.
-		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: addr}); r.Out.Host = r.In.Host },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: "http",
+				Host: addr})
+			r.Out.Host = r.In.Host
+		},
 		FlushInterval: -1,
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
 	}
-	p.server = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.open.Add(1)
-		defer p.open.Done()
-		p.mu.Lock()
-		delay, fault := p.delay, p.fault
-		p.mu.Unlock()
-		q := r.URL.Query()
-		record := StoreRequest{
-			Method: r.Method, URL: r.URL.String(), Start: time.Now(),
-			Copy: r.Header.Get("X-Amz-Copy-Source")+r.Header.Get("X-Ms-Copy-Source") != "",
-			Part: r.Method == http.MethodPut && (q.Has("partNumber") || q.Get("comp") == "block"),
-		}
-		time.Sleep(delay)
-		answer := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-		defer func() { // also if the proxy gives the answer up
-			record.Status, record.End = answer.status, time.Now()
+	p.server = &http.Server{ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			p.open.Add(1)
+			defer p.open.Done()
 			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.requests = append(p.requests, record)
-		}()
-		if fault != nil {
-			if status := fault(r); status != 0 {
-				refuse(answer, r, status)
-				return
+			delay, fault := p.delay, p.fault
+			p.mu.Unlock()
+			q := r.URL.Query()
+			record := StoreRequest{
+				Method: r.Method, URL: r.URL.String(), Start: time.Now(),
+				Copy: r.Header.Get("X-Amz-Copy-Source")+r.Header.Get("X-Ms-Copy-Source") != "",
+				Part: r.Method == http.MethodPut && (q.Has("partNumber") || q.Get("comp") == "block"),
 			}
-		}
-		forward.ServeHTTP(answer, r)
-	})}
+			time.Sleep(delay)
+			answer := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+			defer func() { // also if the proxy gives the answer up
+				record.Status, record.End = answer.status, time.Now()
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				p.requests = append(p.requests, record)
+			}()
+			if fault != nil {
+				if status := fault(r); status != 0 {
+					refuse(answer, r, status)
+					return
+				}
+			}
+			forward.ServeHTTP(answer, r)
+		})}
 	go func() { _ = p.server.Serve(listener) }()
 	return p, nil
 }
@@ -114,15 +120,17 @@ func (p *StoreProxy) SetDelay(d time.Duration) {
 	p.delay = d
 }
 
-// SetFault lets f decide from now on with which status the proxy itself answers a request: 503 (SlowDown), 403 (AccessDenied) or another; 0
-// passes it on. nil ends that. f is called by many goroutines.
+// SetFault lets f decide from now on with which status the proxy itself answers a request: 503
+// (SlowDown), 403 (AccessDenied) or another; 0 passes it on. nil ends that. f is called by many
+// goroutines.
 func (p *StoreProxy) SetFault(f func(*http.Request) int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fault = f
 }
 
-// Take returns the requests since the last Take, in the order of their beginning. It waits for those under way; nobody may begin one meanwhile.
+// Take returns the requests since the last Take, in the order of their beginning. It waits for
+// those under way; nobody may begin one meanwhile.
 func (p *StoreProxy) Take() StoreRequests {
 	p.open.Wait()
 	p.mu.Lock()
@@ -146,8 +154,8 @@ func (rs StoreRequests) Copies() int {
 	return len(slices.DeleteFunc(slices.Clone(rs), func(r StoreRequest) bool { return !r.Copy }))
 }
 
-// Chain returns the greatest number of requests each of which began only after the one before had ended: what a longer way to the store
-// multiplies.
+// Chain returns the greatest number of requests each of which began only after the one before had
+// ended: what a longer way to the store multiplies.
 func (rs StoreRequests) Chain() int {
 	byEnd := slices.SortedFunc(slices.Values(rs), func(a, b StoreRequest) int { return a.End.Compare(b.End) })
 	n, last := 0, time.Time{}

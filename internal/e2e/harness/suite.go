@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Suite runs the tests of a package against one registry on disk, which it stores in server, and returns the code to exit with.
+// Suite runs the tests of a package against one registry on disk, which it stores in server, and
+// returns the code to exit with.
 func Suite(m *testing.M, server **Server) int {
 	dir, err := os.MkdirTemp("", "registry-suite-")
 	if err != nil {
@@ -38,7 +39,8 @@ func Suite(m *testing.M, server **Server) int {
 // DigestOf asks the registry itself which digest a tag has.
 func (s *Server) DigestOf(t *testing.T, repo, ref string) string {
 	t.Helper()
-	r, err := NewClient(s.URL()).Do(t.Context(), http.StatusOK, http.MethodHead, "/v2/"+repo+"/manifests/"+ref, Accept(), nil)
+	r, err := NewClient(s.URL()).Do(t.Context(), http.StatusOK, http.MethodHead, "/v2/"+repo+"/manifests/"+ref, Accept(),
+		nil)
 	require.NoError(t, err)
 	return r.Header.Get("Docker-Content-Digest")
 }
@@ -46,7 +48,8 @@ func (s *Server) DigestOf(t *testing.T, repo, ref string) string {
 // ManifestOf asks the registry itself for a manifest.
 func (s *Server) ManifestOf(t *testing.T, repo, ref string) []byte {
 	t.Helper()
-	r, err := NewClient(s.URL()).Do(t.Context(), http.StatusOK, http.MethodGet, "/v2/"+repo+"/manifests/"+ref, Accept(), nil)
+	r, err := NewClient(s.URL()).Do(t.Context(), http.StatusOK, http.MethodGet, "/v2/"+repo+"/manifests/"+ref, Accept(),
+		nil)
 	require.NoError(t, err)
 	return r.Body
 }

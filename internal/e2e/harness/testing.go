@@ -44,7 +44,8 @@ func NewProgram(t *testing.T, name string, args ...string) *Program {
 	path, err := Tool(name)
 	require.NoError(t, err)
 	home := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(home, "auth.json"), []byte("{}"), 0o600)) // podman demands that it is there
+	// podman demands that it is there
+	require.NoError(t, os.WriteFile(filepath.Join(home, "auth.json"), []byte("{}"), 0o600))
 	return &Program{Path: path, Args: args, Env: []string{
 		"HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_RUNTIME_DIR=" + home, "DOCKER_CONFIG=" + home,
 		"REGCTL_CONFIG=" + filepath.Join(home, "regctl.json"), "REGISTRY_AUTH_FILE=" + filepath.Join(home, "auth.json"),

@@ -66,7 +66,8 @@ func requireStatus(t *testing.T, err error, status int) {
 	require.Equal(t, status, answer.StatusCode)
 }
 
-// TestContainerRegistryMount copies between repositories: the library mounts what it knows to be in the registry already.
+// TestContainerRegistryMount copies between repositories: the library mounts what it knows to be in
+// the registry already.
 func TestContainerRegistryMount(t *testing.T) {
 	each(t, func(t *testing.T, r *embedded) {
 		img, err := random.Image(10_000, 3)

@@ -1,4 +1,5 @@
-// Package libraries lets the libraries that Go programs push and pull with work against a registry in their own process.
+// Package libraries lets the libraries that Go programs push and pull with work against a registry
+// in their own process.
 package libraries
 
 import (
@@ -23,7 +24,8 @@ type embedded struct {
 	done map[registry.Kind]int
 }
 
-// each runs a test twice: against the registry in memory that other projects' tests start in one line, and against one on disk.
+// each runs a test twice: against the registry in memory that other projects' tests start in one
+// line, and against one on disk.
 func each(t *testing.T, test func(t *testing.T, r *embedded)) {
 	t.Run("memory", func(t *testing.T) {
 		r := &embedded{done: map[registry.Kind]int{}}
@@ -45,8 +47,8 @@ func each(t *testing.T, test func(t *testing.T, r *embedded)) {
 	})
 }
 
-// count notes the operations that succeeded, so that a test sees that a library really mounted, or asked for referrers, and did not
-// fall back to something else.
+// count notes the operations that succeeded, so that a test sees that a library really mounted, or
+// asked for referrers, and did not fall back to something else.
 func (r *embedded) count(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
 	err := next(ctx)
 	if err == nil {

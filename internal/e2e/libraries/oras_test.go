@@ -67,7 +67,8 @@ func TestOrasCopy(t *testing.T) {
 	})
 }
 
-// TestOrasReferrers attaches to an artifact, and to what is attached, and copies the whole graph to another repository.
+// TestOrasReferrers attaches to an artifact, and to what is attached, and copies the whole graph to
+// another repository.
 func TestOrasReferrers(t *testing.T) {
 	each(t, func(t *testing.T, r *embedded) {
 		repo := repository(t, r.Host+"/oras/subject")

@@ -87,7 +87,8 @@ func TestRegclientChunks(t *testing.T) {
 func TestRegclientReferrers(t *testing.T) {
 	each(t, func(t *testing.T, r *embedded) {
 		rc, repo := regclientFor(r), parseRef(t, r.Host+"/reg/subject:latest")
-		require.NoError(t, rc.ImageCopy(t.Context(), parseRef(t, "ocidir://"+harness.Layout(t, harness.Image(t, "amd64", t.Name()))+":latest"), repo))
+		require.NoError(t, rc.ImageCopy(t.Context(),
+			parseRef(t, "ocidir://"+harness.Layout(t, harness.Image(t, "amd64", t.Name()))+":latest"), repo))
 		subject, err := rc.ManifestHead(t.Context(), repo)
 		require.NoError(t, err)
 		subjectDescriptor := subject.GetDescriptor()
@@ -103,7 +104,8 @@ func TestRegclientReferrers(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, rc.ManifestPut(t.Context(), repo.SetDigest(note.GetDescriptor().Digest.String()), note))
 
-		list, err := rc.ReferrerList(t.Context(), repo, scheme.WithReferrerMatchOpt(descriptor.MatchOpt{ArtifactType: "application/vnd.example.note"}))
+		list, err := rc.ReferrerList(t.Context(), repo,
+			scheme.WithReferrerMatchOpt(descriptor.MatchOpt{ArtifactType: "application/vnd.example.note"}))
 		require.NoError(t, err)
 		require.Len(t, list.Descriptors, 1)
 		require.Equal(t, note.GetDescriptor().Digest, list.Descriptors[0].Digest)

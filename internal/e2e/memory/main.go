@@ -1,5 +1,6 @@
-// Command memory shows that the server's memory does not depend on the size of blobs: clients push and pull blobs of
-// 1 GiB at once, then one of 10 GiB, and the process may grow by less than 64 MiB. Blobs are generated, never held.
+// Command memory shows that the server's memory does not depend on the size of blobs: clients push
+// and pull blobs of 1 GiB at once, then one of 10 GiB, and the process may grow by less than 64
+// MiB. Blobs are generated, never held.
 //
 // With -s3 the blobs go to MinIO: 32 clients push 64 MiB each at once, then one 4 GiB, and then 32
 // declare 5 TiB each, send 48 MiB and fall silent. What an upload takes there is a part, so the
@@ -79,7 +80,8 @@ func run(parent string, s3 bool, clients int, each, one int64) (err error) {
 		allowed = limitS3
 	}
 
-	if err := step(ctx, server, base, allowed, fmt.Sprintf("%d clients, %d MiB each", clients, each>>20), clients, each); err != nil {
+	if err := step(ctx, server, base, allowed, fmt.Sprintf("%d clients, %d MiB each", clients, each>>20), clients,
+		each); err != nil {
 		return err
 	}
 	if err := step(ctx, server, base, allowed, fmt.Sprintf("1 client, %d MiB", one>>20), 1, one); err != nil || !s3 {
@@ -89,7 +91,8 @@ func run(parent string, s3 bool, clients int, each, one int64) (err error) {
 }
 
 // step lets clients push and pull at once and compares the peak of the process with its base.
-func step(ctx context.Context, server *harness.Server, base, allowed int64, name string, clients int, size int64) error {
+func step(ctx context.Context, server *harness.Server, base, allowed int64, name string, clients int,
+	size int64) error {
 	start := time.Now()
 	errs := make([]error, clients)
 	var wg sync.WaitGroup
@@ -108,7 +111,8 @@ func step(ctx context.Context, server *harness.Server, base, allowed int64, name
 
 // peak compares the peak of the process with what is allowed.
 func peak(server *harness.Server, base, allowed int64, start time.Time, name string) error {
-	// VmHWM is the kernel's own record of the highest VmRSS, so that nothing between two samples is missed.
+	// VmHWM is the kernel's own record of the highest VmRSS, so that nothing between two samples is
+	// missed.
 	most, err := harness.Memory(server.PID(), "VmHWM")
 	if err != nil {
 		return err
@@ -133,7 +137,8 @@ func pushPull(ctx context.Context, c *harness.Client, repo string, seed uint64, 
 	}
 	digester := digest.SHA256.Digester()
 	body := io.TeeReader(harness.Random(seed, size), digester.Hash())
-	resp, err := c.Send(ctx, http.MethodPatch, location, http.Header{"Content-Type": {"application/octet-stream"}}, io.NopCloser(body), size)
+	resp, err := c.Send(ctx, http.MethodPatch, location, http.Header{"Content-Type": {"application/octet-stream"}},
+		io.NopCloser(body), size)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,8 @@ func silence(ctx context.Context, server *harness.Server, base, allowed int64, c
 		})
 	}
 	all.Wait()
-	err := peak(server, base, allowed, start, fmt.Sprintf("%d clients that declare %d TiB and stop after %d MiB", clients, declared>>40, sent>>20))
+	err := peak(server, base, allowed, start, fmt.Sprintf("%d clients that declare %d TiB and stop after %d MiB",
+		clients, declared>>40, sent>>20))
 	cancel()
 	ended.Wait()
 	return err

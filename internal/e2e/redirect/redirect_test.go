@@ -1,4 +1,5 @@
-// Package redirect has clients fetch layers from the storage itself, by URLs that the registry tells them.
+// Package redirect has clients fetch layers from the storage itself, by URLs that the registry
+// tells them.
 package redirect
 
 import (
@@ -21,7 +22,8 @@ func TestAzure(t *testing.T) {
 	pulls(t, harness.Options{Storage: a.URL("redirect", ""), Env: a.Env()})
 }
 
-// pulls pushes an image with a layer of 3 MiB and pulls it by each client, which must follow the redirect.
+// pulls pushes an image with a layer of 3 MiB and pulls it by each client, which must follow the
+// redirect.
 func pulls(t *testing.T, o harness.Options) {
 	o.Args = []string{"-redirect", "-log-level", "error"}
 	server := harness.New(t, o)
@@ -29,7 +31,8 @@ func pulls(t *testing.T, o harness.Options) {
 	img := harness.BigImage(t, t.TempDir(), 1, 3<<20)
 	layout := harness.Layout(t, img)
 	skopeo := harness.NewProgram(t, "skopeo")
-	skopeo.Run(t, "copy", "--dest-tls-verify=false", "--preserve-digests", "oci:"+layout+":latest", "docker://"+seen.Addr+"/redirect/image:one")
+	skopeo.Run(t, "copy", "--dest-tls-verify=false", "--preserve-digests", "oci:"+layout+":latest",
+		"docker://"+seen.Addr+"/redirect/image:one")
 	require.Zero(t, seen.Count(` 307$`))
 	layers, err := img.Layers()
 	require.NoError(t, err)
@@ -73,7 +76,8 @@ func pulls(t *testing.T, o harness.Options) {
 	require.Equal(t, r.Location(), again.Location(), "one URL for all, for a while")
 	_, err = c.Do(t.Context(), http.StatusOK, http.MethodHead, path, nil, nil)
 	require.NoError(t, err)
-	part, err := harness.NewClient("").Do(t.Context(), http.StatusPartialContent, http.MethodGet, r.Location(), http.Header{"Range": {"bytes=1000-1999"}}, nil)
+	part, err := harness.NewClient("").Do(t.Context(), http.StatusPartialContent, http.MethodGet, r.Location(),
+		http.Header{"Range": {"bytes=1000-1999"}}, nil)
 	require.NoError(t, err)
 	require.Len(t, part.Body, 1000)
 	other, err := harness.NewClient("").Do(t.Context(), http.StatusOK, http.MethodGet, forged(r.Location()), nil, nil)

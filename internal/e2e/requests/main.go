@@ -1,5 +1,6 @@
-// Command requests counts what the operations of a registry cost on S3, beside its peer, and shows what they take when each request to the store
-// is held up. Both run over MinIO, each on a bucket server of its own, behind a proxy that counts.
+// Command requests counts what the operations of a registry cost on S3, beside its peer, and shows
+// what they take when each request to the store is held up. Both run over MinIO, each on a bucket
+// server of its own, behind a proxy that counts.
 //
 //	go run ./requests [-delay 30ms]
 package main
@@ -16,7 +17,8 @@ import (
 )
 
 func main() {
-	delay := flag.Duration("delay", 30*time.Millisecond, "what each request to the store is held up by in the second table")
+	delay := flag.Duration("delay", 30*time.Millisecond,
+		"what each request to the store is held up by in the second table")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
 	defer cancel()
@@ -45,7 +47,8 @@ func run(ctx context.Context, delay time.Duration) error {
 	fmt.Println("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
 	for i, op := range operations() {
 		ours, late := counts[0][i], held[0][i]
-		fmt.Printf("| %s | %d | %d | %d | %d | %s |", op.name, ours.requests, op.limit, ours.copies, late.chain, show(late.wall))
+		fmt.Printf("| %s | %d | %d | %d | %d | %s |", op.name, ours.requests, op.limit, ours.copies, late.chain,
+			show(late.wall))
 		if op.ours {
 			fmt.Println(" | | |")
 			continue
@@ -78,7 +81,8 @@ func measure(ctx context.Context, kind harness.Kind, dir string, delay time.Dura
 	defer func() { err = stop(err, proxy.Close) }()
 	start := func() (*harness.Server, error) {
 		return harness.Start(harness.Options{
-			Kind: kind, Bucket: store, BucketAddr: proxy.Addr, Log: filepath.Join(dir, "registry.log"), Args: []string{"-log-level", "error"},
+			Kind: kind, Bucket: store, BucketAddr: proxy.Addr, Log: filepath.Join(dir, "registry.log"),
+			Args: []string{"-log-level", "error"},
 		})
 	}
 	server, err := start()
@@ -119,7 +123,8 @@ func measure(ctx context.Context, kind harness.Kind, dir string, delay time.Dura
 		}
 		requests, n := proxy.Take(), max(op.times, 1)
 		results = append(results, result{
-			requests: (requests.Besides() + n - 1) / n, copies: requests.Copies(), chain: (requests.Chain() + n - 1) / n, wall: wall / time.Duration(n), all: requests,
+			requests: (requests.Besides() + n - 1) / n, copies: requests.Copies(), chain: (requests.Chain() + n - 1) / n,
+			wall: wall / time.Duration(n), all: requests,
 		})
 	}
 	return results, nil

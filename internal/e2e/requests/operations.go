@@ -69,7 +69,8 @@ func (i *image) push(ctx context.Context, c *harness.Client) error {
 
 // pull fetches the image as containerd does.
 func (i *image) pull(ctx context.Context, c *harness.Client) error {
-	if _, err := c.Do(ctx, http.StatusOK, http.MethodHead, "/v2/"+i.repo+"/manifests/latest", harness.Accept(), nil); err != nil {
+	if _, err := c.Do(ctx, http.StatusOK, http.MethodHead, "/v2/"+i.repo+"/manifests/latest", harness.Accept(),
+		nil); err != nil {
 		return err
 	}
 	d := digest.FromBytes(i.manifest)
@@ -91,10 +92,11 @@ const (
 	referrers = 50
 )
 
-// operations returns what is measured, in its order: later ones use what earlier ones have pushed. The limits are those that the table in
-// docs/storage-s3.md promises.
+// operations returns what is measured, in its order: later ones use what earlier ones have pushed.
+// The limits are those that the table in docs/storage-s3.md promises.
 func operations() []operation {
-	img, layer, chunked := newImage("requests/image", 1), harness.RandomBytes(2, layerSize), harness.RandomBytes(3, layerSize)
+	img, layer, chunked := newImage("requests/image", 1), harness.RandomBytes(2, layerSize),
+		harness.RandomBytes(3, layerSize)
 	tagged, subject := newImage("requests/tagged", 4), newImage("requests/subject", 5)
 	repo, unused := img.repo, harness.RandomBytes(6, 4<<10)
 	other := &image{repo: repo, blobs: img.blobs, manifest: harness.Manifest("another", img.blobs...)}
@@ -110,14 +112,17 @@ func operations() []operation {
 		return nil
 	}
 	attach := func(ctx context.Context, c *harness.Client, n int) error {
-		return c.PutManifest(ctx, subject.repo, digest.FromBytes(referrer(subject, n)).String(), imagespec.MediaTypeImageManifest, referrer(subject, n))
+		return c.PutManifest(ctx, subject.repo, digest.FromBytes(referrer(subject, n)).String(),
+			imagespec.MediaTypeImageManifest, referrer(subject, n))
 	}
 	list := func(ctx context.Context, c *harness.Client) error {
-		_, err := c.Do(ctx, http.StatusOK, http.MethodGet, "/v2/"+subject.repo+"/referrers/"+digest.FromBytes(subject.manifest).String(), nil, nil)
+		_, err := c.Do(ctx, http.StatusOK, http.MethodGet,
+			"/v2/"+subject.repo+"/referrers/"+digest.FromBytes(subject.manifest).String(), nil, nil)
 		return err
 	}
 	listOthers := func(ctx context.Context, c *harness.Client) error {
-		path := "/v2/" + subject.repo + "/referrers/" + digest.FromBytes(subject.manifest).String() + "?artifactType=none/such"
+		path := "/v2/" + subject.repo + "/referrers/" + digest.FromBytes(subject.manifest).String() +
+			"?artifactType=none/such"
 		_, err := c.Do(ctx, http.StatusOK, http.MethodGet, path, nil, nil)
 		return err
 	}
@@ -144,74 +149,89 @@ func operations() []operation {
 		}},
 		{name: "pull of that image, cold", limit: 10, cold: true, do: img.pull},
 		{name: "pull of that image, warm", limit: 6, do: img.pull},
-		{name: "64 MiB blob by POST, PATCH, PUT, besides its parts", limit: 11, do: func(ctx context.Context, c *harness.Client) error {
-			return upload(ctx, c, repo, layer)
-		}},
+		{name: "64 MiB blob by POST, PATCH, PUT, besides its parts", limit: 11,
+			do: func(ctx context.Context, c *harness.Client) error {
+				return upload(ctx, c, repo, layer)
+			}},
 		{name: "GET of a range of it", limit: 2, do: func(ctx context.Context, c *harness.Client) error {
-			_, err := c.Do(ctx, http.StatusPartialContent, http.MethodGet, "/v2/"+repo+"/blobs/"+digest.FromBytes(layer).String(),
+			_, err := c.Do(ctx, http.StatusPartialContent, http.MethodGet,
+				"/v2/"+repo+"/blobs/"+digest.FromBytes(layer).String(),
 				http.Header{"Range": {"bytes=5000000-5004095"}}, nil)
 			return err
 		}},
-		{name: "PATCH of 8 MiB, each of eight", limit: 3, times: layerSize / chunkSize, before: func(ctx context.Context, c *harness.Client) (err error) {
-			offset = 0
-			location, err = c.Begin(ctx, repo)
-			return err
-		}, do: patch},
+		{name: "PATCH of 8 MiB, each of eight", limit: 3, times: layerSize / chunkSize,
+			before: func(ctx context.Context, c *harness.Client) (err error) {
+				offset = 0
+				location, err = c.Begin(ctx, repo)
+				return err
+			}, do: patch},
 		{name: "mount", limit: 6, do: mount(layer)},
 		{name: "mount of a small blob", limit: 4, do: mount(img.blobs[0])},
-		{name: "one more tag on a known manifest", limit: 5, cold: true, do: func(ctx context.Context, c *harness.Client) error {
-			return img.tag(ctx, c, "third")
-		}},
-		{name: "move of a tag to another known manifest", limit: 9, cold: true, before: func(ctx context.Context, c *harness.Client) error {
-			return other.tag(ctx, c, digest.FromBytes(other.manifest).String())
-		}, do: func(ctx context.Context, c *harness.Client) error {
-			return other.tag(ctx, c, "third")
-		}},
-		{name: "page of 100 tags from the middle of 300", limit: 1, before: func(ctx context.Context, c *harness.Client) error {
-			if err := tagged.push(ctx, c); err != nil {
-				return err
-			}
-			one := *tagged
-			one.manifest = harness.Manifest("one of many", tagged.blobs...)
-			for n := range manyTags {
-				if err := one.tag(ctx, c, fmt.Sprintf("t%03d", n)); err != nil {
+		{name: "one more tag on a known manifest", limit: 5, cold: true,
+			do: func(ctx context.Context, c *harness.Client) error {
+				return img.tag(ctx, c, "third")
+			}},
+		{name: "move of a tag to another known manifest", limit: 9, cold: true,
+			before: func(ctx context.Context, c *harness.Client) error {
+				return other.tag(ctx, c, digest.FromBytes(other.manifest).String())
+			}, do: func(ctx context.Context, c *harness.Client) error {
+				return other.tag(ctx, c, "third")
+			}},
+		{name: "page of 100 tags from the middle of 300", limit: 1,
+			before: func(ctx context.Context, c *harness.Client) error {
+				if err := tagged.push(ctx, c); err != nil {
 					return err
 				}
-			}
-			return nil
-		}, do: func(ctx context.Context, c *harness.Client) error {
-			r, err := c.Do(ctx, http.StatusOK, http.MethodGet, "/v2/"+tagged.repo+"/tags/list?n=100&last=t100", nil, nil)
-			if err == nil && bytes.Count(r.Body, []byte(`"t`)) < 100 {
-				err = fmt.Errorf("not a page of 100 tags: %.200s", r.Body)
-			}
-			return err
-		}},
-		{name: "delete of a manifest with one tag among 300", limit: 12, do: func(ctx context.Context, c *harness.Client) error {
-			_, err := c.Do(ctx, http.StatusAccepted, http.MethodDelete, "/v2/"+tagged.repo+"/manifests/"+digest.FromBytes(tagged.manifest).String(), nil, nil)
-			return err
-		}},
+				one := *tagged
+				one.manifest = harness.Manifest("one of many", tagged.blobs...)
+				for n := range manyTags {
+					if err := one.tag(ctx, c, fmt.Sprintf("t%03d", n)); err != nil {
+						return err
+					}
+				}
+				return nil
+			}, do: func(ctx context.Context, c *harness.Client) error {
+				r, err := c.Do(ctx, http.StatusOK, http.MethodGet, "/v2/"+tagged.repo+"/tags/list?n=100&last=t100", nil, nil)
+				if err == nil && bytes.Count(r.Body, []byte(`"t`)) < 100 {
+					err = fmt.Errorf("not a page of 100 tags: %.200s", r.Body)
+				}
+				return err
+			}},
+		{name: "delete of a manifest with one tag among 300", limit: 12,
+			do: func(ctx context.Context, c *harness.Client) error {
+				_, err := c.Do(ctx, http.StatusAccepted, http.MethodDelete,
+					"/v2/"+tagged.repo+"/manifests/"+digest.FromBytes(tagged.manifest).String(), nil, nil)
+				return err
+			}},
 		{name: "push of a referrer", limit: 8, before: subject.push, do: func(ctx context.Context, c *harness.Client) error {
 			return attach(ctx, c, 0)
 		}},
-		{name: "referrers of 50, cold", limit: 1 + referrers, ours: true, cold: true, before: func(ctx context.Context, c *harness.Client) error {
-			for n := range referrers {
-				if err := attach(ctx, c, n); err != nil {
-					return err
+		{name: "referrers of 50, cold", limit: 1 + referrers, ours: true, cold: true,
+			before: func(ctx context.Context, c *harness.Client) error {
+				for n := range referrers {
+					if err := attach(ctx, c, n); err != nil {
+						return err
+					}
 				}
-			}
-			return nil
-		}, do: list},
+				return nil
+			}, do: list},
 		{name: "referrers of 50, warm", limit: 1, ours: true, do: list},
 		{name: "referrers of 50, of another type, cold", limit: 2, ours: true, cold: true, do: listOthers},
-		{name: "delete of a blob", limit: 6, ours: true, cold: true, before: func(ctx context.Context, c *harness.Client) error {
-			return upload(ctx, c, repo, unused)
-		}, do: func(ctx context.Context, c *harness.Client) error {
-			_, err := c.Do(ctx, http.StatusAccepted, http.MethodDelete, "/v2/"+repo+"/blobs/"+digest.FromBytes(unused).String(), nil, nil)
-			return err
+		{name: "delete of a blob", limit: 6, ours: true, cold: true,
+			before: func(ctx context.Context, c *harness.Client) error {
+				return upload(ctx, c, repo, unused)
+			}, do: func(ctx context.Context, c *harness.Client) error {
+				_, err := c.Do(ctx, http.StatusAccepted, http.MethodDelete,
+					"/v2/"+repo+"/blobs/"+digest.FromBytes(unused).String(), nil, nil)
+				return err
+			}},
+		{name: "one more tag on a known image of 4 blobs, the first after a delete of a blob", limit: 11, ours: true,
+			cold: true,
+			do:   func(ctx context.Context, c *harness.Client) error { return img.tag(ctx, c, "fourth") }},
+		{name: "the next", limit: 5, ours: true, cold: true, do: func(ctx context.Context,
+			c *harness.Client) error {
+			return img.tag(ctx, c, "fifth")
 		}},
-		{name: "one more tag on a known image of 4 blobs, the first after a delete of a blob", limit: 11, ours: true, cold: true,
-			do: func(ctx context.Context, c *harness.Client) error { return img.tag(ctx, c, "fourth") }},
-		{name: "the next", limit: 5, ours: true, cold: true, do: func(ctx context.Context, c *harness.Client) error { return img.tag(ctx, c, "fifth") }},
 	}
 }
 

@@ -48,7 +48,8 @@ func TestPlainHTTPLogin(t *testing.T) {
 		c.Run(t, "push", "--insecure", layout, host+"/team/crane")
 		c.Run(t, "pull", "--insecure", host+"/team/crane", filepath.Join(t.TempDir(), "image.tar"))
 		c.Run(t, "push", "--insecure", layout, host+"/open/app")
-		harness.NewProgram(t, "crane").Run(t, "pull", "--insecure", host+"/open/app", filepath.Join(t.TempDir(), "anonymous.tar"))
+		harness.NewProgram(t, "crane").Run(t, "pull", "--insecure", host+"/open/app",
+			filepath.Join(t.TempDir(), "anonymous.tar"))
 	})
 	t.Run("skopeo", func(t *testing.T) {
 		c := harness.NewProgram(t, "skopeo")
@@ -73,7 +74,8 @@ func TestPlainHTTPLogin(t *testing.T) {
 // TestExternalURL: what the operator says of the name counts, whatever a request says.
 func TestExternalURL(t *testing.T) {
 	rules := filepath.Join(t.TempDir(), "rules.yaml")
-	require.NoError(t, os.WriteFile(rules, []byte("rules:\n- {who: everyone, repositories: \"**\", actions: pull}\n"), 0o600))
+	require.NoError(t, os.WriteFile(rules, []byte("rules:\n- {who: everyone, repositories: \"**\", actions: pull}\n"),
+		0o600))
 	for flag, want := range map[string]string{
 		"":                          "http://other.example/v2/token",
 		"https://registry.example":  "https://registry.example/v2/token",

@@ -31,10 +31,12 @@ func TestOptionsOfTheServer(t *testing.T) {
 	require.Equal(t, "application/json", res.Header.Get("Content-Type"))
 }
 
-// TestTokenOfManyLongNames: the header of a token request for hundreds of repositories is not too large.
+// TestTokenOfManyLongNames: the header of a token request for hundreds of repositories is not too
+// large.
 func TestTokenOfManyLongNames(t *testing.T) {
 	rules := filepath.Join(t.TempDir(), "rules.yaml")
-	require.NoError(t, os.WriteFile(rules, []byte("rules:\n- {who: everyone, repositories: \"**\", actions: pull}\n"), 0o600))
+	require.NoError(t, os.WriteFile(rules, []byte("rules:\n- {who: everyone, repositories: \"**\", actions: pull}\n"),
+		0o600))
 	s := start(t, "-rules", rules)
 	q := url.Values{}
 	for i := range 500 {

@@ -39,7 +39,8 @@ func TestCertificateRenewed(t *testing.T) {
 		require.Equal(t, renewed, served())
 		return strings.Contains(s.Tail(), "the certificate cannot be renewed")
 	}, time.Minute, 100*time.Millisecond)
-	_, err := tls.Dial("tcp", s.Addr, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
+	_, err := tls.Dial("tcp", s.Addr, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10,
+		MaxVersion: tls.VersionTLS11})
 	require.Error(t, err)
 }
 
@@ -67,13 +68,15 @@ func TestSecondInterrupt(t *testing.T) {
 			process, err := os.FindProcess(s.PID())
 			require.NoError(t, err)
 			require.NoError(t, process.Signal(signal))
-			require.Eventually(t, func() bool { return strings.Contains(s.Tail(), "stopping") }, time.Minute, 10*time.Millisecond)
+			require.Eventually(t, func() bool { return strings.Contains(s.Tail(), "stopping") }, time.Minute,
+				10*time.Millisecond)
 			require.True(t, s.Running(), "it waits for the request")
 			start := time.Now()
 			require.NoError(t, process.Signal(signal))
 			require.Eventually(t, func() bool { return !s.Running() }, time.Minute, 10*time.Millisecond)
 			require.Less(t, time.Since(start), 25*time.Second, "it waited for the request")
-			require.NoError(t, w.CloseWithError(io.ErrUnexpectedEOF)) // the transport waits for its body even if the connection is gone
+			// the transport waits for its body even if the connection is gone
+			require.NoError(t, w.CloseWithError(io.ErrUnexpectedEOF))
 			<-ended
 		})
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// collectBeside collects in this process, too, which does not ask for the servers' lease: two collections at once are safe. Some of them are
-// broken off.
+// collectBeside collects in this process, too, which does not ask for the servers' lease: two
+// collections at once are safe. Some of them are broken off.
 func (s *soaker) collectBeside(ctx context.Context) {
 	rng := rand.New(rand.NewPCG(s.config.seed, 1<<32))
 	for ctx.Err() == nil {
@@ -76,11 +76,12 @@ func (s *soaker) collected(r *storage.CollectReport) {
 	}
 }
 
-// collections at the end. The first may find that others are half done; then an index goes with one, its children with the next, their referrers and
-// the blobs of all of them with two more.
+// collections at the end. The first may find that others are half done; then an index goes with
+// one, its children with the next, their referrers and the blobs of all of them with two more.
 const collections = 5
 
-// collectAll collects without a grace, until nothing is left that nothing needs. Uploads have ended.
+// collectAll collects without a grace, until nothing is left that nothing needs. Uploads have
+// ended.
 func (s *soaker) collectAll(ctx context.Context) error {
 	store, err := s.place.store(ctx, 0, time.Millisecond)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// deleteSome deletes one of the worker's images. The children of an index go with it, but for some, which stay on their own.
+// deleteSome deletes one of the worker's images. The children of an index go with it, but for some,
+// which stay on their own.
 func (w *worker) deleteSome(ctx context.Context) error {
 	img := w.some(func(*image) bool { return true })
 	if img == nil {
@@ -54,8 +55,8 @@ func (w *worker) deleteImage(ctx context.Context, img *image) error {
 	return w.deleted(ctx, img)
 }
 
-// resolveDelete finds out what has become of a delete that was cut off. Either outcome is fine; back says that the image is still there. Some of
-// its tags may be gone then.
+// resolveDelete finds out what has become of a delete that was cut off. Either outcome is fine;
+// back says that the image is still there. Some of its tags may be gone then.
 func (w *worker) resolveDelete(ctx context.Context, img *image) (back bool, err error) {
 	w.s.report.event("outcomes looked up", 1)
 	_, err = w.again(ctx, func() error {
@@ -146,7 +147,8 @@ func (w *worker) deleteTag(ctx context.Context) error {
 	return err
 }
 
-// deleteBlob pushes a blob that no manifest names, and deletes it. An image in another repository that has it by a mount keeps it.
+// deleteBlob pushes a blob that no manifest names, and deletes it. An image in another repository
+// that has it by a mount keeps it.
 func (w *worker) deleteBlob(ctx context.Context) error {
 	l := newLayer(w.rng.Uint64(), someSize(w.rng))
 	repo, other := w.ownRepo(), w.repo()
@@ -178,7 +180,8 @@ func (w *worker) deleteBlob(ctx context.Context) error {
 	return err
 }
 
-// deleteRepository deletes the worker's own repository. There is no request for it, so it is this process that does it, on the same storage.
+// deleteRepository deletes the worker's own repository. There is no request for it, so it is this
+// process that does it, on the same storage.
 func (w *worker) deleteRepository(ctx context.Context) error {
 	repo := w.ownRepo()
 	var in []*image

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// finish checks all that has to be there, deletes all but a few images, collects, and compares what is left.
+// finish checks all that has to be there, deletes all but a few images, collects, and compares what
+// is left.
 func (s *soaker) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
@@ -29,7 +30,8 @@ func (s *soaker) finish(ctx context.Context) error {
 	if _, err := s.measure(ctx, "all but a few deleted"); err != nil {
 		return err
 	}
-	// Servers that are told to end leave their collection as it is. Nobody else collects from here on.
+	// Servers that are told to end leave their collection as it is. Nobody else collects from here
+	// on.
 	if err := s.restart(); err != nil {
 		return err
 	}
@@ -69,8 +71,8 @@ func (s *soaker) restart() (err error) {
 	return nil
 }
 
-// waitForRefused waits until no manifest is left that collectors keep for a while, whatever the grace: one whose push was refused, or was before.
-// There is no wait if there are none.
+// waitForRefused waits until no manifest is left that collectors keep for a while, whatever the
+// grace: one whose push was refused, or was before. There is no wait if there are none.
 func (s *soaker) waitForRefused(ctx context.Context) error {
 	for info, err := range s.place.driver.List(ctx, "r/", nil) {
 		if err != nil {
@@ -96,8 +98,8 @@ func (s *soaker) waitForRefused(ctx context.Context) error {
 	return nil
 }
 
-// isKeptForAWhile reports whether a collector that would remove a manifest waits, as its record says. One that is visible is only removed with
-// config.untagged.
+// isKeptForAWhile reports whether a collector that would remove a manifest waits, as its record
+// says. One that is visible is only removed with config.untagged.
 func (s *soaker) isKeptForAWhile(ctx context.Context, key string) (bool, error) {
 	r, _, err := s.place.driver.Open(ctx, key, nil)
 	if err != nil {
@@ -125,8 +127,8 @@ func (s *soaker) all(ctx context.Context, what string, f func(*worker, context.C
 	wg.Wait()
 }
 
-// keep chooses the images that remain: an image, an index with its children, and a referrer with its subject, none of them in a worker's own
-// repository.
+// keep chooses the images that remain: an image, an index with its children, and a referrer with
+// its subject, none of them in a worker's own repository.
 func (s *soaker) keep() []*image {
 	var kept []*image
 	shared := func(img *image) bool { return strings.HasPrefix(img.repo, "soak/shared-") }
@@ -155,7 +157,8 @@ func (s *soaker) keep() []*image {
 	return kept
 }
 
-// deleteAllBut deletes what the worker has but what is kept: its own repository as a whole, and the rest one by one.
+// deleteAllBut deletes what the worker has but what is kept: its own repository as a whole, and the
+// rest one by one.
 func (w *worker) deleteAllBut(ctx context.Context, kept []*image) error {
 	if err := w.deleteRepository(ctx); err != nil {
 		return err

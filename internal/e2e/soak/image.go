@@ -51,7 +51,8 @@ func someSize(rng *rand.Rand) int {
 	return 200<<10 + rng.IntN(800<<10)
 }
 
-// image is a manifest, or an index, that was pushed by one worker. Only that worker changes and deletes it, so that it knows what has to be there.
+// image is a manifest, or an index, that was pushed by one worker. Only that worker changes and
+// deletes it, so that it knows what has to be there.
 type image struct {
 	repo     string
 	desc     imagespec.Descriptor
@@ -66,7 +67,8 @@ type image struct {
 	parent    *image // the index
 	referrers []*image
 
-	// mu is held by who reads the image while it has to be there, and by the worker while that ends.
+	// mu is held by who reads the image while it has to be there, and by the worker while that
+	// ends.
 	mu    sync.RWMutex
 	there bool
 }

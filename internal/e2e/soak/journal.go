@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// journal is a file with a line for each request and each event, to be looked into when something is wrong.
+// journal is a file with a line for each request and each event, to be looked into when something
+// is wrong.
 type journal struct {
 	mu    sync.Mutex
 	file  *os.File

@@ -20,8 +20,8 @@ import (
 	gocloudS3 "github.com/registrykit/registry/storage/gocloud/s3"
 )
 
-// place is the storage that the servers share. This process uses it as well, as one more replica: for what there is no request for, and to
-// look at it at the end.
+// place is the storage that the servers share. This process uses it as well, as one more replica:
+// for what there is no request for, and to look at it at the end.
 type place struct {
 	options harness.Options
 	driver  storage.Driver
@@ -50,7 +50,8 @@ func openPlace(ctx context.Context, c config) (_ *place, err error) {
 			err = errors.Join(err, p.close())
 		}
 	}()
-	p.options = harness.Options{Kind: harness.Ours, Storage: filepath.Join(p.dir, "data"), Log: filepath.Join(p.dir, "log")}
+	p.options = harness.Options{Kind: harness.Ours, Storage: filepath.Join(p.dir, "data"),
+		Log: filepath.Join(p.dir, "log")}
 	if c.storage != "s3" {
 		p.driver, err = disk.New(p.options.Storage, nil)
 		return p, err
@@ -73,10 +74,12 @@ func (p *place) store(ctx context.Context, grace, uploadTTL time.Duration) (*sto
 	return storage.New(ctx, p.driver, &storage.Options{Grace: grace, UploadTTL: uploadTTL})
 }
 
-// raw counts the files of a directory, or the objects of a bucket, and their bytes, whatever they are.
+// raw counts the files of a directory, or the objects of a bucket, and their bytes, whatever they
+// are.
 func (p *place) raw(ctx context.Context) (objects int, bytes int64, err error) {
 	if p.options.Bucket != nil {
-		pages := s3.NewListObjectsV2Paginator(p.options.Bucket.Client(""), &s3.ListObjectsV2Input{Bucket: &p.options.Bucket.Bucket})
+		pages := s3.NewListObjectsV2Paginator(p.options.Bucket.Client(""),
+			&s3.ListObjectsV2Input{Bucket: &p.options.Bucket.Bucket})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(ctx)
 			if err != nil {

@@ -67,7 +67,8 @@ func (w *worker) pushReferrer(ctx context.Context) error {
 
 // pushCommon pushes one of a few images that everybody pushes, under a tag of the worker.
 func (w *worker) pushCommon(ctx context.Context) error {
-	img := newImage(commonRepo, "common", nil, w.s.pool[w.rng.IntN(commonImages)], w.s.pool[commonImages], w.s.pool[commonImages+1])
+	img := newImage(commonRepo, "common", nil, w.s.pool[w.rng.IntN(commonImages)], w.s.pool[commonImages],
+		w.s.pool[commonImages+1])
 	img.common = true
 	return w.push(ctx, img, w.tag())
 }
@@ -121,11 +122,13 @@ func (w *worker) sendChild(ctx context.Context, c *image, look bool) error {
 	})
 }
 
-// remembered is for how long collectors leave alone what a refused push names: package storage has it as a constant that is not exported. What is
-// sent again in this time is there for the next attempt.
+// remembered is for how long collectors leave alone what a refused push names: package storage has
+// it as a constant that is not exported. What is sent again in this time is there for the next
+// attempt.
 const remembered = time.Minute
 
-// put pushes a manifest by f. If that is refused, it sends again what is missing, and the manifest once more, which must do.
+// put pushes a manifest by f. If that is refused, it sends again what is missing, and the manifest
+// once more, which must do.
 func (w *worker) put(ctx context.Context, img *image, f func() error) error {
 	var before time.Time // when the push that was refused before has begun
 	for n := 0; ; n++ {
@@ -196,8 +199,8 @@ func refusal(err error) (missing []digest.Digest, refused bool) {
 	return missing, len(missing) > 0
 }
 
-// refused counts that something is to be sent again, after n times in a row. With a grace it must not be, if the push does not take longer
-// than half of that, which is what the grace is for.
+// refused counts that something is to be sent again, after n times in a row. With a grace it must
+// not be, if the push does not take longer than half of that, which is what the grace is for.
 func (w *worker) refused(n int, err error) error {
 	w.s.journal.note("w%d refused: %v", w.id, err)
 	slow := time.Since(w.began) > w.s.config.grace/2
@@ -215,7 +218,8 @@ func (w *worker) refused(n int, err error) error {
 	return nil
 }
 
-// trySendLayer pushes a layer, in one of the ways there are to do so. If it shall look, only what is not there, which it tries to mount first.
+// trySendLayer pushes a layer, in one of the ways there are to do so. If it shall look, only what
+// is not there, which it tries to mount first.
 func (w *worker) trySendLayer(ctx context.Context, repo string, l *layer, look bool) error {
 	d := l.desc.Digest
 	location := ""
@@ -259,7 +263,8 @@ func (w *worker) trySendLayer(ctx context.Context, repo string, l *layer, look b
 	return w.c.Commit(ctx, location, d, bytes.NewReader(rest), int64(len(rest)))
 }
 
-// putManifest pushes the manifest of an image, all of which has been sent, and notes what is there then.
+// putManifest pushes the manifest of an image, all of which has been sent, and notes what is there
+// then.
 func (w *worker) putManifest(ctx context.Context, img *image, tag string) error {
 	ref := tag
 	if tag == "" {
@@ -306,7 +311,8 @@ func (w *worker) named(img *image, tag string, before *image) {
 	img.tags = append(img.tags, tag)
 }
 
-// resolvePut finds out what has become of a push that was cut off. Either outcome is fine, but what is visible is whole.
+// resolvePut finds out what has become of a push that was cut off. Either outcome is fine, but what
+// is visible is whole.
 func (w *worker) resolvePut(ctx context.Context, img *image, tag string, before *image) error {
 	w.s.report.event("outcomes looked up", 1)
 	_, err := w.again(ctx, func() error {
@@ -348,7 +354,8 @@ func (w *worker) abandonUpload(ctx context.Context) error {
 	return w.uploadOnly(ctx, func() error { _, err := w.beginUpload(ctx); return err })
 }
 
-// uploadOnly calls f, which begins an upload that ends without a blob. It may be refused once it has taken too long.
+// uploadOnly calls f, which begins an upload that ends without a blob. It may be refused once it
+// has taken too long.
 func (w *worker) uploadOnly(ctx context.Context, f func() error) error {
 	_, err := w.again(ctx, f)
 	if _, no := refusal(err); no {

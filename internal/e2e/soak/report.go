@@ -34,7 +34,8 @@ const (
 	stuck = "stuck"
 	wrong = "wrong answers"
 	left  = "left in storage"
-	// refused is that a push was told to send something again: this may happen without a grace. refusedTwice is that this was in vain.
+	// refused is that a push was told to send something again: this may happen without a grace.
+	// refusedTwice is that this was in vain.
 	refused      = "pushes refused"
 	refusedTwice = "pushes refused twice in a row"
 )
@@ -90,7 +91,8 @@ func (r *report) String() string {
 	defer r.mu.Unlock()
 	var b strings.Builder
 	fmt.Fprintf(&b, "soak: %s, seed %d, grace %v, untagged %v, %d workers: %d operations in %.0f s, %.0f/s; longest push %.1f s\n", r.config.storage, r.config.seed,
-		r.config.grace, r.config.untagged, r.config.workers, r.ops, r.took.Seconds(), float64(r.ops)/r.took.Seconds(), r.longest.Seconds())
+		r.config.grace, r.config.untagged, r.config.workers, r.ops, r.took.Seconds(), float64(r.ops)/r.took.Seconds(),
+		r.longest.Seconds())
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, kind := range slices.Sorted(maps.Keys(r.counts)) {
 		fmt.Fprintf(w, "  %s\t%d\t\n", kind, r.counts[kind])

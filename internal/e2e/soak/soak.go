@@ -80,7 +80,8 @@ func soak(ctx context.Context, c config) (_ *report, err error) {
 // start starts the servers, which collect every so often; 0 is never.
 func (s *soaker) start(every time.Duration) (*harness.Fleet, error) {
 	o := s.place.options
-	o.Args = append(o.Args, "-log-level", "warn", "-collect-every", every.String(), "-collect-grace", s.config.grace.String(),
+	o.Args = append(o.Args, "-log-level", "warn", "-collect-every", every.String(), "-collect-grace",
+		s.config.grace.String(),
 		"-upload-ttl", s.config.uploadTTL().String())
 	if s.config.untagged {
 		o.Args = append(o.Args, "-collect-untagged")
@@ -88,7 +89,8 @@ func (s *soaker) start(every time.Duration) (*harness.Fleet, error) {
 	return harness.StartFleet(servers, o)
 }
 
-// warnings counts what the servers have logged as a warning or an error. That a collection has failed is one.
+// warnings counts what the servers have logged as a warning or an error. That a collection has
+// failed is one.
 func (s *soaker) warnings() error {
 	b, err := os.ReadFile(s.place.options.Log)
 	if err != nil {
@@ -117,7 +119,8 @@ func (s *soaker) run(ctx context.Context) {
 		defer cancel()
 	}
 	for id := range s.config.workers {
-		w := &worker{s: s, id: id, c: s.fleet.Client(), rng: rand.New(rand.NewPCG(s.config.seed, uint64(id)+2)), tags: map[string]*image{}}
+		w := &worker{s: s, id: id, c: s.fleet.Client(), rng: rand.New(rand.NewPCG(s.config.seed, uint64(id)+2)),
+			tags: map[string]*image{}}
 		w.c.HTTP.Transport = &transport{w.c.HTTP.Transport, s.journal, id}
 		s.workers = append(s.workers, w)
 	}
@@ -167,7 +170,8 @@ func (s *soaker) kill(ctx context.Context) {
 	}
 }
 
-// cutOff reports whether a request that was sent after a moment has failed because a server was down.
+// cutOff reports whether a request that was sent after a moment has failed because a server was
+// down.
 func (s *soaker) cutOff(since time.Time, err error) bool {
 	return (isNetwork(err) || status(err) >= 500) && (s.down.Load() > 0 || s.up.Load() > since.UnixNano())
 }

@@ -24,7 +24,8 @@ func TestWithGrace(t *testing.T) {
 
 // defaults store in memory, where the system has a folder for that.
 func defaults(t *testing.T) config {
-	c := config{storage: "tmpfs", dir: memory, seed: uint64(time.Now().UnixNano()), every: 2 * time.Second, killEvery: 10 * time.Second, workers: 8}
+	c := config{storage: "tmpfs", dir: memory, seed: uint64(time.Now().UnixNano()), every: 2 * time.Second,
+		killEvery: 10 * time.Second, workers: 8}
 	if _, err := os.Stat(memory); err != nil {
 		c.storage, c.dir = "disk", t.TempDir()
 	}

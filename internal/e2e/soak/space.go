@@ -12,7 +12,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// prefixes are the kinds of keys that are counted, see storage/layout.go; those below r/<R>/ without the repository.
+// prefixes are the kinds of keys that are counted, see storage/layout.go; those below r/<R>/
+// without the repository.
 var prefixes = []string{"data/", "dead/", "u/", "r/b/", "r/m/", "r/t/", "r/x/", "r/f/", "b/", "c/", "h/"}
 
 // space is what the storage holds.
@@ -95,7 +96,8 @@ func (s *soaker) compare(ctx context.Context, keys map[string]int64, images []*i
 		for name, size := range segments {
 			data := "data/" + name[:2] + "/" + name
 			must[data] = true
-			// A collection that was overtaken by who shares the data leaves its mark, for as long as there are data.
+			// A collection that was overtaken by who shares the data leaves its mark, for as long
+			// as there are data.
 			mark := "dead" + strings.TrimPrefix(data, "data")
 			if _, ok := keys[mark]; ok {
 				may[mark] = true

@@ -15,8 +15,8 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// worker is one client. It alone decides what becomes of the images that it has pushed, and of its tags, whose names nobody else uses; layers are
-// everybody's.
+// worker is one client. It alone decides what becomes of the images that it has pushed, and of its
+// tags, whose names nobody else uses; layers are everybody's.
 type worker struct {
 	s   *soaker
 	id  int
@@ -33,7 +33,8 @@ type worker struct {
 const (
 	// opDeadline is when an operation is stuck.
 	opDeadline = time.Minute
-	// most images of a worker, beyond which it deletes instead of pushing, and most that it remembers to have deleted.
+	// most images of a worker, beyond which it deletes instead of pushing, and most that it
+	// remembers to have deleted.
 	most, mostGone = 30, 12
 	sharedRepos    = 5
 	tagsPerRepo    = 5
@@ -69,7 +70,8 @@ func operations() []operation {
 	}
 }
 
-// run does one operation after the other until there are enough or ctx ends. None is left half done then.
+// run does one operation after the other until there are enough or ctx ends. None is left half done
+// then.
 func (w *worker) run(ctx context.Context) {
 	all := operations()
 	sum := 0
@@ -140,7 +142,8 @@ func status(err error) int {
 	return 0
 }
 
-// again calls f, whose request may be cut off by a kill, until it is not. cut says that it was, so that what f asks for may have been done before.
+// again calls f, whose request may be cut off by a kill, until it is not. cut says that it was, so
+// that what f asks for may have been done before.
 func (w *worker) again(ctx context.Context, f func() error) (cut bool, err error) {
 	for n := 0; ; n++ {
 		start := time.Now()
@@ -163,7 +166,8 @@ func (w *worker) once(ctx context.Context, f func() error) (cut bool, err error)
 	return false, err
 }
 
-// waitOut waits until nothing that a killed server had asked of the storage can come to an effect any more.
+// waitOut waits until nothing that a killed server had asked of the storage can come to an effect
+// any more.
 func (w *worker) waitOut(ctx context.Context) error {
 	w.s.report.event("requests cut off by a kill", 1)
 	select {
@@ -174,8 +178,8 @@ func (w *worker) waitOut(ctx context.Context) error {
 	}
 }
 
-// coin falls on either side. What is unknown is left so, half of the times; where collections take what has no tag, never, since it is the
-// tag then that says what has to be there.
+// coin falls on either side. What is unknown is left so, half of the times; where collections take
+// what has no tag, never, since it is the tag then that says what has to be there.
 func (w *worker) coin() bool { return !w.s.config.untagged && w.rng.IntN(2) == 0 }
 
 // repo returns the worker's own repository or one that is everybody's.
@@ -248,8 +252,9 @@ func (w *worker) drop(img *image) {
 	w.mine = slices.DeleteFunc(w.mine, func(i *image) bool { return i == img })
 }
 
-// free is called when an image has lost what kept it: a tag, its index or its subject. Where collections take what nothing keeps, it may be gone
-// soon, and what it has kept as well; else its children are on their own.
+// free is called when an image has lost what kept it: a tag, its index or its subject. Where
+// collections take what nothing keeps, it may be gone soon, and what it has kept as well; else its
+// children are on their own.
 func (w *worker) free(img *image) {
 	if !w.s.config.untagged {
 		if img.parent == nil && img.there && !slices.Contains(w.mine, img) {

@@ -1,4 +1,5 @@
-// Package unwell has a registry work on a store that is slow, throttles, loses connections, stalls or is not there.
+// Package unwell has a registry work on a store that is slow, throttles, loses connections, stalls
+// or is not there.
 package unwell
 
 import (
@@ -43,7 +44,8 @@ func serve(t *testing.T, o *harness.ObjectStore, addr string) *harness.Client {
 	bucket, err := blob.OpenBucket(t.Context(), o.URL(addr))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, bucket.Close()) })
-	d, err := gocloud.New(t.Context(), bucket, &gocloud.Options{Providers: []gocloud.Provider{s3.Provider(nil)}, StallTimeout: stall})
+	d, err := gocloud.New(t.Context(), bucket, &gocloud.Options{Providers: []gocloud.Provider{s3.Provider(nil)},
+		StallTimeout: stall})
 	require.NoError(t, err)
 	store, err := storage.New(t.Context(), d, nil)
 	require.NoError(t, err)
@@ -105,7 +107,8 @@ func TestToxics(t *testing.T) {
 	})
 
 	t.Run("connections end in the middle", func(t *testing.T) {
-		// Each connection breaks after 3 MiB, so a blob of 24 MiB needs some of them, and so does one of several parts.
+		// Each connection breaks after 3 MiB, so a blob of 24 MiB needs some of them, and so does
+		// one of several parts.
 		defer toxic(t, "limit_data", "downstream", toxiproxy.Attributes{"bytes": 3 << 20})()
 		for range 3 {
 			require.NoError(t, was.pull(t, c, "unwell/image"))
@@ -123,18 +126,22 @@ func TestToxics(t *testing.T) {
 
 		require.NoError(t, proxy.Disable())
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
-			for _, path := range []string{"/manifests/latest", "/manifests/none", "/blobs/" + digest.FromBytes(was.blob).String(), "/blobs/" + digest.FromString("x").String()} {
+			for _, path := range []string{"/manifests/latest", "/manifests/none",
+				"/blobs/" + digest.FromBytes(was.blob).String(), "/blobs/" + digest.FromString("x").String()} {
 				r, err := c.Do(t.Context(), http.StatusOK, method, "/v2/unwell/image"+path, harness.Accept(), nil)
 				unavailable(t, r, err)
 			}
 		}
-		for _, path := range []string{"/v2/unwell/image/tags/list", "/v2/_catalog", "/v2/unwell/image/referrers/" + digest.FromBytes(was.manifest).String()} {
+		for _, path := range []string{"/v2/unwell/image/tags/list", "/v2/_catalog",
+			"/v2/unwell/image/referrers/" + digest.FromBytes(was.manifest).String()} {
 			r, err := c.Do(t.Context(), http.StatusOK, http.MethodGet, path, nil, nil)
 			unavailable(t, r, err)
 		}
-		r, err := c.Do(t.Context(), http.StatusCreated, http.MethodPut, "/v2/unwell/image/manifests/new", http.Header{"Content-Type": {imagespec.MediaTypeImageManifest}}, was.manifest)
+		r, err := c.Do(t.Context(), http.StatusCreated, http.MethodPut, "/v2/unwell/image/manifests/new",
+			http.Header{"Content-Type": {imagespec.MediaTypeImageManifest}}, was.manifest)
 		unavailable(t, r, err)
-		r, err = c.Do(t.Context(), http.StatusAccepted, http.MethodPatch, location, http.Header{"Content-Range": {"100000-199999"}}, whole[100_000:])
+		r, err = c.Do(t.Context(), http.StatusAccepted, http.MethodPatch, location,
+			http.Header{"Content-Range": {"100000-199999"}}, whole[100_000:])
 		unavailable(t, r, err)
 		r, err = c.Do(t.Context(), http.StatusAccepted, http.MethodDelete, "/v2/unwell/image/manifests/latest", nil, nil)
 		unavailable(t, r, err)
@@ -144,13 +151,15 @@ func TestToxics(t *testing.T) {
 		offset, location, err := c.Offset(t.Context(), location)
 		require.NoError(t, err)
 		require.EqualValues(t, 100_000, offset, "the upload goes on where it was")
-		require.NoError(t, c.Commit(t.Context(), location, digest.FromBytes(whole), bytes.NewReader(whole[offset:]), int64(len(whole))-offset))
+		require.NoError(t, c.Commit(t.Context(), location, digest.FromBytes(whole), bytes.NewReader(whole[offset:]),
+			int64(len(whole))-offset))
 		require.NoError(t, c.PullBlob(t.Context(), "unwell/resumed", digest.FromBytes(whole)))
 	})
 
 	t.Run("stalls", func(t *testing.T) {
 		before := runtime.NumGoroutine()
-		remove := toxic(t, "timeout", "downstream", toxiproxy.Attributes{"timeout": 0}) // nothing comes back, and nothing ends
+		// nothing comes back, and nothing ends
+		remove := toxic(t, "timeout", "downstream", toxiproxy.Attributes{"timeout": 0})
 		var wg sync.WaitGroup
 		start := time.Now()
 		for i := range 50 {
@@ -158,7 +167,8 @@ func TestToxics(t *testing.T) {
 				own := harness.NewClient(c.Base)
 				defer own.HTTP.CloseIdleConnections()
 				if i%2 == 0 {
-					r, err := own.Do(t.Context(), http.StatusOK, http.MethodGet, "/v2/unwell/image/manifests/latest", harness.Accept(), nil)
+					r, err := own.Do(t.Context(), http.StatusOK, http.MethodGet, "/v2/unwell/image/manifests/latest",
+						harness.Accept(), nil)
 					if err == nil || r == nil || r.Status != http.StatusServiceUnavailable {
 						t.Errorf("GET: %v", err)
 					}
@@ -227,7 +237,8 @@ func TestAnswers(t *testing.T) {
 	t.Run("refuses", func(t *testing.T) {
 		proxy.SetFault(func(*http.Request) int { return http.StatusForbidden })
 		defer proxy.SetFault(nil)
-		for _, path := range []string{"/manifests/latest", "/manifests/none", "/blobs/" + digest.FromBytes(was.blob).String(), "/tags/list"} {
+		for _, path := range []string{"/manifests/latest", "/manifests/none",
+			"/blobs/" + digest.FromBytes(was.blob).String(), "/tags/list"} {
 			r, err := c.Do(t.Context(), http.StatusOK, http.MethodGet, "/v2/unwell/image"+path, harness.Accept(), nil)
 			unavailable(t, r, err)
 		}
@@ -242,11 +253,13 @@ func TestAnswers(t *testing.T) {
 			return 0
 		})
 		defer proxy.SetFault(nil)
-		resp, err := c.Send(t.Context(), http.MethodGet, "/v2/unwell/large/blobs/"+digest.FromBytes(large.blob).String(), nil, nil, 0)
+		resp, err := c.Send(t.Context(), http.MethodGet, "/v2/unwell/large/blobs/"+digest.FromBytes(large.blob).String(),
+			nil, nil, 0)
 		require.NoError(t, err)
 		defer resp.Body.Close()
 		_, _ = io.Copy(io.Discard, resp.Body)
-		require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode, "nothing has been sent yet, so there is still an answer")
+		require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode,
+			"nothing has been sent yet, so there is still an answer")
 	})
 }
 
@@ -257,8 +270,9 @@ func TestNoBucket(t *testing.T) {
 	was := push(t, c, "unwell/image", 1, 100_000)
 	data := filepath.Join(filepath.Dir(store.Log), "data", store.Bucket)
 	require.NoError(t, os.Rename(data, data+".away"))
-	// do asks while there is no bucket. MinIO heals the buckets that it knows: it may make this one anew, empty, and what is
-	// absent from that is absent. Then it goes away again, and the request is sent again.
+	// do asks while there is no bucket. MinIO heals the buckets that it knows: it may make this one
+	// anew, empty, and what is absent from that is absent. Then it goes away again, and the request
+	// is sent again.
 	do := func(want int, method, path string) (*harness.Response, error) {
 		for range 10 {
 			r, err := c.Do(t.Context(), want, method, "/v2/unwell/image"+path, harness.Accept(), nil)
@@ -271,7 +285,8 @@ func TestNoBucket(t *testing.T) {
 		t.Fatal("the bucket comes back again and again")
 		return nil, nil
 	}
-	for _, path := range []string{"/manifests/latest", "/manifests/none", "/blobs/" + digest.FromBytes(was.blob).String(), "/tags/list"} {
+	for _, path := range []string{"/manifests/latest", "/manifests/none",
+		"/blobs/" + digest.FromBytes(was.blob).String(), "/tags/list"} {
 		r, err := do(http.StatusOK, http.MethodGet, path)
 		unavailable(t, r, err)
 	}

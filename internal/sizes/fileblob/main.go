@@ -1,4 +1,5 @@
-// Fileblob is the smallest host of a registry on a bucket of gocloud.dev/blob/fileblob, to be measured.
+// Fileblob is the smallest host of a registry on a bucket of gocloud.dev/blob/fileblob, to be
+// measured.
 package main
 
 import (

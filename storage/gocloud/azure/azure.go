@@ -1,12 +1,15 @@
-// Package azure lets [gocloud.Driver] work on a container of gocloud.dev/blob/azureblob: Azure Blob Storage.
+// Package azure lets [gocloud.Driver] work on a container of gocloud.dev/blob/azureblob: Azure Blob
+// Storage.
 //
-// The container is opened as gocloud.dev says; the provider then goes to the service through the same client:
+// The container is opened as gocloud.dev says; the provider then goes to the service through the
+// same client:
 //
 //	bucket, err := blob.OpenBucket(ctx, "azblob://my-container")
 //	driver, err := gocloud.New(ctx, bucket, &gocloud.Options{Providers: []gocloud.Provider{azure.Provider(nil)}})
 //
-// The version of an object is its ETag, which no two states of it share. Conditions are If-Match and If-None-Match, which the service checks in the
-// step that changes the blob. Credentials need to read, write, delete and list blobs (the role Storage Blob Data Contributor has that).
+// The version of an object is its ETag, which no two states of it share. Conditions are If-Match
+// and If-None-Match, which the service checks in the step that changes the blob. Credentials need
+// to read, write, delete and list blobs (the role Storage Blob Data Contributor has that).
 //
 // # Writes
 //
@@ -20,8 +23,9 @@
 // larger. What has been filled is sent while the next is filled, as far as Options.ReadAhead allows
 // buffers for that; an upload that gets none waits.
 //
-// A request that fails with what may pass is sent again by the client, as often as its own options say. Where the answer to a conditional write was
-// lost, the second attempt fails the condition; [storage.Store] sees by a nonce that what is there is its own.
+// A request that fails with what may pass is sent again by the client, as often as its own options
+// say. Where the answer to a conditional write was lost, the second attempt fails the condition;
+// [storage.Store] sees by a nonce that what is there is its own.
 //
 // [storage.Store]: https://pkg.go.dev/github.com/registrykit/registry/storage#Store
 package azure
@@ -46,17 +50,18 @@ const DefaultReadAhead = 64 << 20
 
 // Options are the options of [Provider]. nil is the zero Options.
 type Options struct {
-	// ReadAhead is how many bytes of parts may be on their way to the service while the next are filled, of all uploads together. Default:
-	// DefaultReadAhead; negative: none.
+	// ReadAhead is how many bytes of parts may be on their way to the service while the next are
+	// filled, of all uploads together. Default: DefaultReadAhead; negative: none.
 	ReadAhead int64
-	// BeforeWrite, unless nil, is called before each request that creates an object, and may change it: access tier, encryption scope,
-	// metadata, tags. as gives the options of the request, a *blockblob.UploadOptions or a *blockblob.CommitBlockListOptions of the SDK, to the
-	// pointer that fits; AccessConditions must be left alone. An error fails the write.
+	// BeforeWrite, unless nil, is called before each request that creates an object, and may change
+	// it: access tier, encryption scope, metadata, tags. as gives the options of the request, a
+	// *blockblob.UploadOptions or a *blockblob.CommitBlockListOptions of the SDK, to the pointer
+	// that fits; AccessConditions must be left alone. An error fails the write.
 	BeforeWrite func(as func(any) bool) error
 }
 
-// Provider returns a [gocloud.Provider] for containers of azureblob. opts may be nil. It may be used for several containers, which then
-// share Options.ReadAhead.
+// Provider returns a [gocloud.Provider] for containers of azureblob. opts may be nil. It may be
+// used for several containers, which then share Options.ReadAhead.
 func Provider(opts *Options) gocloud.Provider {
 	var o Options
 	if opts != nil {
@@ -137,11 +142,12 @@ func (s *store) ContentRange(as func(any) bool) string {
 	return *get.ContentRange
 }
 
-// BeforeRead implements [gocloud.Store]. It sets no condition: azureblob v0.46.0 panics on the answer 304. The Driver compares, and what is
-// read with a version is small.
+// BeforeRead implements [gocloud.Store]. It sets no condition: azureblob v0.46.0 panics on the
+// answer 304. The Driver compares, and what is read with a version is small.
 func (s *store) BeforeRead(func(any) bool, string) error { return nil }
 
-// BeforeList implements [gocloud.Store]. A service that does not know startFrom, which is inclusive, lists from the beginning.
+// BeforeList implements [gocloud.Store]. A service that does not know startFrom, which is
+// inclusive, lists from the beginning.
 func (s *store) BeforeList(as func(any) bool, after string) error {
 	var opts *container.ListBlobsHierarchyOptions
 	if as(&opts) && opts.Marker == nil && after != "" {
@@ -155,7 +161,8 @@ var errForeign = fmt.Errorf("azure: this is no answer of the service: %w", stora
 
 // Delete implements [gocloud.Store], in one request.
 func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
-	out, err := s.client.NewBlobClient(name).Delete(ctx, &blob.DeleteOptions{AccessConditions: conditions(false, ifVersion)})
+	out, err := s.client.NewBlobClient(name).Delete(ctx,
+		&blob.DeleteOptions{AccessConditions: conditions(false, ifVersion)})
 	if err == nil && out.RequestID == nil {
 		return errForeign
 	}
@@ -166,7 +173,8 @@ func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
 func (s *store) MaxObjectSize(p gocloud.Parts) int64 { return p.ObjectSize() }
 
 // Put implements [gocloud.Store].
-func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocloud.PutOptions) (gocloud.Written, error) {
+func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocloud.PutOptions) (gocloud.Written,
+	error) {
 	u := newUpload(s, name, opts)
 	version, err := parts.Upload(ctx, s.memory, body, opts.Parts.PartSize(), opts.Size, u)
 	return gocloud.Written{Version: version, ModTime: u.modified}, err

@@ -14,8 +14,9 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// Failure implements [gocloud.Store]. That an object is not there, or a condition failed, is only what the service has said of the blob, by a code: also
-// an answer to a HEAD has it, and that of a proxy has none. A refusal tells nothing of the blob, nor does a container that is not there: the
+// Failure implements [gocloud.Store]. That an object is not there, or a condition failed, is only
+// what the service has said of the blob, by a code: also an answer to a HEAD has it, and that of a
+// proxy has none. A refusal tells nothing of the blob, nor does a container that is not there: the
 // service cannot be used, which is the operator's affair.
 func (s *store) Failure(err error) error {
 	known := kind(err)
@@ -30,7 +31,8 @@ func kind(err error) error {
 	var answer *azcore.ResponseError
 	if errors.As(err, &answer) {
 		switch code := bloberror.Code(answer.ErrorCode); code {
-		case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled, bloberror.ResourceNotFound:
+		case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled,
+			bloberror.ResourceNotFound:
 			return storage.ErrUnavailable
 		case bloberror.BlobNotFound:
 			return storage.ErrNotExist
@@ -53,7 +55,8 @@ func kind(err error) error {
 		return nil
 	}
 	var network net.Error
-	if errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+	if errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE) {
 		return storage.ErrUnavailable
 	}
 	return nil

@@ -34,7 +34,8 @@ func open(t *testing.T, answer http.HandlerFunc) *gocloud.Driver {
 	return d
 }
 
-// TestPanics: azureblob takes it for granted that an answer has all that those of the service have. Whoever has asked gets an error.
+// TestPanics: azureblob takes it for granted that an answer has all that those of the service have.
+// Whoever has asked gets an error.
 func TestPanics(t *testing.T) {
 	for _, status := range []int{200, 206, 304} {
 		d := open(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
@@ -48,7 +49,8 @@ func TestPanics(t *testing.T) {
 	}
 }
 
-// TestForeign: only the service can say that a blob is not there, that a condition has failed, or that something was done.
+// TestForeign: only the service can say that a blob is not there, that a condition has failed, or
+// that something was done.
 func TestForeign(t *testing.T) {
 	for _, status := range []int{200, 201, 202, 204, 206, 301, 302, 304, 400, 404, 412, 416} {
 		for _, body := range []string{

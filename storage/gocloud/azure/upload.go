@@ -53,7 +53,8 @@ func hook[T any](s *store, opts T) error {
 }
 
 func (u *upload) Single(ctx context.Context, content []byte) (string, error) {
-	opts := &blockblob.UploadOptions{HTTPHeaders: u.headers(), AccessConditions: conditions(u.opts.IfAbsent, u.opts.IfVersion)}
+	opts := &blockblob.UploadOptions{HTTPHeaders: u.headers(), AccessConditions: conditions(u.opts.IfAbsent,
+		u.opts.IfVersion)}
 	if err := hook(u.s, opts); err != nil {
 		return "", err
 	}
@@ -84,7 +85,8 @@ func (u *upload) Complete(ctx context.Context, parts int) (string, error) {
 	for i := range ids {
 		ids[i] = u.block(i)
 	}
-	opts := &blockblob.CommitBlockListOptions{HTTPHeaders: u.headers(), AccessConditions: conditions(u.opts.IfAbsent, u.opts.IfVersion)}
+	opts := &blockblob.CommitBlockListOptions{HTTPHeaders: u.headers(),
+		AccessConditions: conditions(u.opts.IfAbsent, u.opts.IfVersion)}
 	if err := hook(u.s, opts); err != nil {
 		return "", err
 	}

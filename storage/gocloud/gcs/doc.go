@@ -5,8 +5,9 @@
 //
 // # What it does
 //
-// The version of an object is its generation. Conditions are preconditions of Cloud Storage (ifGenerationMatch), which checks them in the
-// step that changes the object, also between processes. Reads, lists and writes are strongly consistent there.
+// The version of an object is its generation. Conditions are preconditions of Cloud Storage
+// (ifGenerationMatch), which checks them in the step that changes the object, also between
+// processes. Reads, lists and writes are strongly consistent there.
 //
 // Requests of each operation of the Driver:
 //
@@ -24,25 +25,29 @@
 //
 // # Failures
 //
-// A request that fails with what may pass (408, 429, 5xx, a lost connection) is repeated with growing pauses, see [Options].Attempts, if
-// that cannot do anything twice: reads, parts, and writes and deletes with a condition. If then the condition fails, the
-// request before may have been what changed the object. Each object is stored with a name of its write in its metadata, so that a Put finds out
-// with one more request; where that does not tell, the outcome is unknown and the error is storage.ErrUnavailable.
+// A request that fails with what may pass (408, 429, 5xx, a lost connection) is repeated with
+// growing pauses, see [Options].Attempts, if that cannot do anything twice: reads, parts, and
+// writes and deletes with a condition. If then the condition fails, the request before may have
+// been what changed the object. Each object is stored with a name of its write in its metadata, so
+// that a Put finds out with one more request; where that does not tell, the outcome is unknown and
+// the error is storage.ErrUnavailable.
 //
-// Cloud Storage takes about one write a second of each object, more for a moment, and then answers 429. A tag that is moved all the time
-// meets that limit; the attempts bridge some seconds of it.
+// Cloud Storage takes about one write a second of each object, more for a moment, and then answers
+// 429. A tag that is moved all the time meets that limit; the attempts bridge some seconds of it.
 //
-// Nothing may answer in the place of Cloud Storage: the client does not show the body of a 404 to a read, nor the answer to a list or a delete, so a proxy
-// that answers itself would be believed.
+// Nothing may answer in the place of Cloud Storage: the client does not show the body of a 404 to a
+// read, nor the answer to a list or a delete, so a proxy that answers itself would be believed.
 //
 // # What it needs
 //
-// The permissions storage.objects.create, get, list and delete (the role Storage Object User has them). Objects must not be public: Cloud Storage
-// caches what is public for an hour, and shows what has been replaced; also not beside them, with a lifecycle rule, anything that removes or rewrites
-// objects. Object versioning and soft delete are not used and only cost. The client must not be made with [storage.WithJSONReads], with
-// which reads do not tell when an object was stored.
+// The permissions storage.objects.create, get, list and delete (the role Storage Object User has
+// them). Objects must not be public: Cloud Storage caches what is public for an hour, and shows
+// what has been replaced; also not beside them, with a lifecycle rule, anything that removes or
+// rewrites objects. Object versioning and soft delete are not used and only cost. The client must
+// not be made with [storage.WithJSONReads], with which reads do not tell when an object was stored.
 //
-// Signed URLs need a key, or the permission to sign, see gcsblob.Options. They are of version 4, which ends after 7 days at most.
+// Signed URLs need a key, or the permission to sign, see gcsblob.Options. They are of version 4,
+// which ends after 7 days at most.
 //
 // [storage.WithJSONReads]: https://pkg.go.dev/cloud.google.com/go/storage#WithJSONReads
 package gcs

@@ -17,7 +17,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// noBucket is in the message of a 404 that is about the bucket. No name of an object or a bucket has spaces.
+// noBucket is in the message of a 404 that is about the bucket. No name of an object or a bucket
+// has spaces.
 const noBucket = "specified bucket does not exist"
 
 const (
@@ -34,9 +35,10 @@ func code(err error) int {
 	return 0
 }
 
-// Failure implements [gocloud.Store]. A 404 or 412 of the JSON API has a message: without one something else has answered, such as a proxy. A refusal,
-// which gcsblob takes for the absence of the object, tells nothing of it, nor does a bucket that is not there: the store cannot be used, which is the
-// operator's affair.
+// Failure implements [gocloud.Store]. A 404 or 412 of the JSON API has a message: without one
+// something else has answered, such as a proxy. A refusal, which gcsblob takes for the absence of
+// the object, tells nothing of it, nor does a bucket that is not there: the store cannot be used,
+// which is the operator's affair.
 func (s *store) Failure(err error) error {
 	var answer *googleapi.Error
 	switch {
@@ -67,7 +69,8 @@ func (s *store) Failure(err error) error {
 
 func meaning(known, err error) error { return fmt.Errorf("%w: %w", known, err) }
 
-// unknown is the error of a change of which nobody can tell whether it was made. The cause is for the log, and not what the error is.
+// unknown is the error of a change of which nobody can tell whether it was made. The cause is for
+// the log, and not what the error is.
 func unknown(cause error) error {
 	return fmt.Errorf("%w: an answer was lost, and then: %s", storage.ErrUnavailable, cause.Error())
 }
@@ -92,8 +95,8 @@ func unreachable(err error) bool {
 // backoff are the pauses between attempts; each is random, up to what is here.
 var backoff = gax.Backoff{Initial: 200 * time.Millisecond, Max: 5 * time.Second, Multiplier: 2}
 
-// tries bounds the attempts of an operation, and remembers whether one that failed may have had an effect. The client asks it after each
-// failure, from one goroutine at a time.
+// tries bounds the attempts of an operation, and remembers whether one that failed may have had an
+// effect. The client asks it after each failure, from one goroutine at a time.
 type tries struct {
 	most, failed int
 	unsure       bool

@@ -60,7 +60,8 @@ func TestFill(t *testing.T) {
 		ended   bool
 	}{{0, 0, true}, {9, 9, true}, {10, 10, false}, {11, 10, false}} {
 		body := strings.Repeat("x", c.size)
-		for _, r := range []io.Reader{strings.NewReader(body), iotest.OneByteReader(strings.NewReader(body)), iotest.DataErrReader(strings.NewReader(body))} {
+		for _, r := range []io.Reader{strings.NewReader(body), iotest.OneByteReader(strings.NewReader(body)),
+			iotest.DataErrReader(strings.NewReader(body))} {
 			n, ended, err := fill(p, r)
 			require.NoError(t, err)
 			require.Equal(t, c.n, n, "%+v", c)
@@ -101,12 +102,14 @@ func TestFailure(t *testing.T) {
 		{unknown(answer(412, "")), storage.ErrUnavailable},
 	} {
 		got := s.Failure(c.err)
-		for _, known := range []error{storage.ErrNotExist, storage.ErrChanged, storage.ErrNotModified, storage.ErrUnavailable} {
+		for _, known := range []error{storage.ErrNotExist, storage.ErrChanged, storage.ErrNotModified,
+			storage.ErrUnavailable} {
 			if got == nil {
 				require.ErrorIs(t, c.err, c.want)
 				break
 			}
-			require.Equal(t, c.want == known, errors.Is(got, known), "%v is %v", c.err, got) //nolint:errorlint // they are what they are
+			require.Equal(t, c.want == known, errors.Is(got, known), "%v is %v", c.err,
+				got) //nolint:errorlint // they are what they are
 		}
 	}
 	require.Nil(t, s.Failure(errors.New("what is this?")))

@@ -27,13 +27,15 @@ func open(t *testing.T, answer http.HandlerFunc) *gocloud.Driver {
 	bucket, err := gcsblob.OpenBucket(t.Context(), nil, "bucket", &gcsblob.Options{Client: client})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, bucket.Close()) })
-	d, err := gocloud.New(t.Context(), bucket, &gocloud.Options{Providers: []gocloud.Provider{gcs.Provider(&gcs.Options{Attempts: 1})}})
+	d, err := gocloud.New(t.Context(), bucket,
+		&gocloud.Options{Providers: []gocloud.Provider{gcs.Provider(&gcs.Options{Attempts: 1})}})
 	require.NoError(t, err)
 	return d
 }
 
-// TestForeign: only the store can say that an object is not there or that a condition has failed. What a proxy answers to a read with 404 (the client
-// of the XML API does not look at the body), to a list with 204 and to a DELETE with 200 nobody can tell from an answer of the store.
+// TestForeign: only the store can say that an object is not there or that a condition has failed.
+// What a proxy answers to a read with 404 (the client of the XML API does not look at the body), to
+// a list with 204 and to a DELETE with 200 nobody can tell from an answer of the store.
 func TestForeign(t *testing.T) {
 	for _, status := range []int{200, 206, 301, 302, 400, 404, 412, 416} {
 		for _, body := range []string{"", "404 page not found", "<html><body>welcome</body></html>"} {

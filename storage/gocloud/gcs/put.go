@@ -13,24 +13,29 @@ import (
 )
 
 const (
-	// granule is what sizes of parts are multiples of, in bytes: Cloud Storage demands it, the client rounds up.
+	// granule is what sizes of parts are multiples of, in bytes: Cloud Storage demands it, the
+	// client rounds up.
 	granule = 256 << 10
 	// maxObjectSize is the size that Cloud Storage allows an object, in bytes.
 	maxObjectSize = 5 << 40
-	// leastPart is the size that a hint makes parts have at least, in bytes, so that a wrong one costs no thousands of requests.
+	// leastPart is the size that a hint makes parts have at least, in bytes, so that a wrong one
+	// costs no thousands of requests.
 	leastPart = 1 << 20
-	// writeKey is the key in the metadata of an object whose value is the name of the write that stored it.
+	// writeKey is the key in the metadata of an object whose value is the name of the write that
+	// stored it.
 	writeKey = "write"
 )
 
-// heads holds no state, only memory to use again. A head is the beginning of a body: one that ends in it costs no part.
+// heads holds no state, only memory to use again. A head is the beginning of a body: one that ends
+// in it costs no part.
 var heads = sync.Pool{New: func() any { return new([granule]byte) }}
 
 // MaxObjectSize implements [gocloud.Store]. A resumable upload may have any number of parts.
 func (s *store) MaxObjectSize(gocloud.Parts) int64 { return maxObjectSize }
 
 // Put implements [gocloud.Store].
-func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocloud.PutOptions) (gocloud.Written, error) {
+func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocloud.PutOptions) (gocloud.Written,
+	error) {
 	t, o := s.tries(), s.object(name)
 	switch {
 	case opts.IfAbsent:
@@ -67,7 +72,8 @@ func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocl
 		_, err = io.CopyBuffer(w, body, head[:])
 	}
 	if err != nil {
-		// Close ends the body, as if it had ended well. What is sent from then on is not: the context has ended before.
+		// Close ends the body, as if it had ended well. What is sent from then on is not: the
+		// context has ended before.
 		cancel()
 		_ = w.Close() // err is the reason
 	} else {
@@ -86,7 +92,8 @@ func written(a *cloud.ObjectAttrs) gocloud.Written {
 	return gocloud.Written{Version: version(a.Generation), ModTime: a.Updated}
 }
 
-// whose is asked when a condition fails that may have failed because an earlier attempt was successful, although nobody said so.
+// whose is asked when a condition fails that may have failed because an earlier attempt was
+// successful, although nobody said so.
 func (s *store) whose(ctx context.Context, name, id string, cause error) (gocloud.Written, error) {
 	attrs, err := s.object(name).Attrs(ctx)
 	if err != nil || attrs.Metadata[writeKey] != id {

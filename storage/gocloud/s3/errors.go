@@ -18,11 +18,13 @@ import (
 // errForeign is that something else has answered, such as a proxy.
 var errForeign = fmt.Errorf("s3: this is no answer of the store: %w", storage.ErrUnavailable)
 
-// requestID is the header with which stores sign their answers. A HEAD has no body that says whose it is.
+// requestID is the header with which stores sign their answers. A HEAD has no body that says whose
+// it is.
 const requestID = "X-Amz-Request-Id"
 
-// Failure implements [gocloud.Store]. That an object is not there is only what the store has said with 404, by a code of its own. A refusal tells
-// nothing of the object, nor does a bucket that is not there: the store cannot be used, which is the operator's affair.
+// Failure implements [gocloud.Store]. That an object is not there is only what the store has said
+// with 404, by a code of its own. A refusal tells nothing of the object, nor does a bucket that is
+// not there: the store cannot be used, which is the operator's affair.
 func (s *store) Failure(err error) error {
 	known := kind(err)
 	if foreign(err) || noBucket(err) || s.signs && unsigned(err) {
@@ -56,7 +58,8 @@ func kind(err error) error {
 			return storage.ErrChanged
 		case http.StatusInsufficientStorage:
 			return storage.ErrNoSpace
-		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
+		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusConflict,
+			http.StatusTooManyRequests:
 			return storage.ErrUnavailable
 		default:
 			if status >= 500 || status < 300 { // it is good, but could not be read
@@ -74,20 +77,24 @@ func kind(err error) error {
 	return nil
 }
 
-// foreign reports whether err is a 404 that is not the store's: with a body that does not have its code. The client makes a code of the status.
+// foreign reports whether err is a 404 that is not the store's: with a body that does not have its
+// code. The client makes a code of the status.
 func foreign(err error) bool {
 	var operation *smithy.OperationError
 	return status(err) == http.StatusNotFound && !strings.HasPrefix(code(err), "NoSuch") &&
 		errors.As(err, &operation) && operation.OperationName != "HeadObject"
 }
 
-// noBucket reports whether err is a 404 to a HEAD of which MinIO says in a header that it is about the bucket.
+// noBucket reports whether err is a 404 to a HEAD of which MinIO says in a header that it is about
+// the bucket.
 func noBucket(err error) bool {
 	var answer *smithyhttp.ResponseError
-	return status(err) == http.StatusNotFound && errors.As(err, &answer) && answer.Response.Header.Get("X-Minio-Error-Code") == "NoSuchBucket"
+	return status(err) == http.StatusNotFound && errors.As(err, &answer) &&
+		answer.Response.Header.Get("X-Minio-Error-Code") == "NoSuchBucket"
 }
 
-// unsigned reports whether err is an answer from which something follows, without the header that those of the store have.
+// unsigned reports whether err is an answer from which something follows, without the header that
+// those of the store have.
 func unsigned(err error) bool {
 	var answer *smithyhttp.ResponseError
 	return (status(err) == http.StatusNotFound || status(err) == http.StatusPreconditionFailed) &&
@@ -111,5 +118,6 @@ func code(err error) string {
 	return ""
 }
 
-// isConflict reports whether a write was not decided, because another was at work at the same moment.
+// isConflict reports whether a write was not decided, because another was at work at the same
+// moment.
 func isConflict(err error) bool { return status(err) == http.StatusConflict }

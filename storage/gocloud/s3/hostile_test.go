@@ -30,7 +30,8 @@ func listed(t *testing.T, d *gocloud.Driver) (keys []string, err error) {
 	return keys, nil
 }
 
-// TestListCut: the error of a connection that ends before the answer is io.EOF, and not the end of the list.
+// TestListCut: the error of a connection that ends before the answer is io.EOF, and not the end of
+// the list.
 func TestListCut(t *testing.T) {
 	s, d := openServer(t)
 	put(t, d, "a", nil)
@@ -59,7 +60,8 @@ func TestListForeign(t *testing.T) {
 		return "<ListBucketResult><IsTruncated>false</IsTruncated><Contents>" + of + "</Contents></ListBucketResult>"
 	}
 	for _, body := range []string{
-		"", "welcome", "<html><body>welcome</body></html>", "<Error><Code>InternalError</Code></Error>", "<ListBucketResult/>",
+		"", "welcome", "<html><body>welcome</body></html>", "<Error><Code>InternalError</Code></Error>",
+		"<ListBucketResult/>",
 		"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
 		"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken></NextContinuationToken></ListBucketResult>",
 		"<ListBucketResult><IsTruncated>false</IsTruncated>",
@@ -74,7 +76,8 @@ func TestListForeign(t *testing.T) {
 	}
 }
 
-// TestUndescribed: an object without a version could only be changed without a condition, and one without a time is old enough to be collected.
+// TestUndescribed: an object without a version could only be changed without a condition, and one
+// without a time is old enough to be collected.
 func TestUndescribed(t *testing.T) {
 	s, d := openServer(t)
 	version := put(t, d, "a", nil).Version
@@ -105,7 +108,8 @@ func TestUndescribed(t *testing.T) {
 	}
 }
 
-// TestForeign: only the store can say that an object is not there, that a condition has failed, or that something was done.
+// TestForeign: only the store can say that an object is not there, that a condition has failed, or
+// that something was done.
 func TestForeign(t *testing.T) {
 	s, d := openServer(t)
 	version := put(t, d, "a", nil).Version
@@ -161,7 +165,8 @@ func TestNoBucket(t *testing.T) {
 	require.NotErrorIs(t, err, storage.ErrNotExist)
 }
 
-// TestWrongRange: a server may answer a range with the whole; the bytes are those that were asked for, or none.
+// TestWrongRange: a server may answer a range with the whole; the bytes are those that were asked
+// for, or none.
 func TestWrongRange(t *testing.T) {
 	s, d := openServer(t)
 	put(t, d, "a", nil)
@@ -211,7 +216,8 @@ func TestWrongRange(t *testing.T) {
 	}
 }
 
-// TestNotAsked: an answer to a condition that was not asked is none; it was asked for again and again.
+// TestNotAsked: an answer to a condition that was not asked is none; it was asked for again and
+// again.
 func TestNotAsked(t *testing.T) {
 	s, d := openServer(t)
 	version := put(t, d, "a", nil).Version
@@ -234,7 +240,8 @@ func TestNotAsked(t *testing.T) {
 	require.Equal(t, version, info.Version)
 }
 
-// TestCutAnywhere cuts each answer of the store at each of its bytes. What was cut off must be missed.
+// TestCutAnywhere cuts each answer of the store at each of its bytes. What was cut off must be
+// missed.
 func TestCutAnywhere(t *testing.T) {
 	s, d := openServer(t)
 	for _, key := range []string{"a", "b"} {
@@ -335,7 +342,8 @@ func TestCutAnywhere(t *testing.T) {
 	}
 }
 
-// TestMultipartForeign: what completes an upload answers 200 before it knows, and may say an error then.
+// TestMultipartForeign: what completes an upload answers 200 before it knows, and may say an error
+// then.
 func TestMultipartForeign(t *testing.T) {
 	s, d := openServer(t)
 	for _, c := range []struct{ begin, complete string }{

@@ -12,7 +12,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// BeforeList implements [gocloud.Store]. Errors: [errors.ErrUnsupported] with s3blob.Options.UseLegacyList, whose answers cannot be checked.
+// BeforeList implements [gocloud.Store]. Errors: [errors.ErrUnsupported] with
+// s3blob.Options.UseLegacyList, whose answers cannot be checked.
 func (s *store) BeforeList(as func(any) bool, after string) error {
 	var in *awss3.ListObjectsV2Input
 	var options *[]func(*awss3.Options)
@@ -28,7 +29,8 @@ func (s *store) BeforeList(as func(any) bool, after string) error {
 	return nil
 }
 
-// checkList has a list fail whose answer is none. To the client any XML is a list, and so is an answer without a body: one that is empty.
+// checkList has a list fail whose answer is none. To the client any XML is a list, and so is an
+// answer without a body: one that is empty.
 func checkList(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (
 	middleware.InitializeOutput, middleware.Metadata, error,
 ) {
@@ -39,7 +41,8 @@ func checkList(ctx context.Context, in middleware.InitializeInput, next middlewa
 	return out, metadata, err
 }
 
-// isWhole reports whether an answer says of all that it lists what it is, and whether and where the list goes on.
+// isWhole reports whether an answer says of all that it lists what it is, and whether and where the
+// list goes on.
 func isWhole(list *awss3.ListObjectsV2Output) bool {
 	if list.IsTruncated == nil || *list.IsTruncated && aws.ToString(list.NextContinuationToken) == "" {
 		return false

@@ -108,7 +108,8 @@ func (s *server) complete(w http.ResponseWriter, r *http.Request, name string, u
 	}
 	s.sizes = append(s.sizes, size)
 	s.parts += len(list.Part)
-	fmt.Fprintf(w, "<CompleteMultipartUploadResult><ETag>%s</ETag></CompleteMultipartUploadResult>", strings.ReplaceAll(etag(content), `"`, "&quot;"))
+	fmt.Fprintf(w, "<CompleteMultipartUploadResult><ETag>%s</ETag></CompleteMultipartUploadResult>",
+		strings.ReplaceAll(etag(content), `"`, "&quot;"))
 }
 
 // simulated is a client of a server that does not read the bytes of parts, only how many they are.

@@ -18,10 +18,12 @@ import (
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
-// tombstone is the content of an object that stands for one that was removed. No object of a registry is the same.
+// tombstone is the content of an object that stands for one that was removed. No object of a
+// registry is the same.
 const tombstone = "registry: this object has been removed\x00\n"
 
-// Probe implements [gocloud.Prober]: it writes, replaces and removes an object whose name begins with prefix, and asks for one that is not there.
+// Probe implements [gocloud.Prober]: it writes, replaces and removes an object whose name begins
+// with prefix, and asks for one that is not there.
 func (s *store) Probe(ctx context.Context, prefix string) (err error) {
 	name := prefix + "=probe=" + strings.ToLower(rand.Text()) // no key has a name like this
 	defer func() {
@@ -52,17 +54,20 @@ func (s *store) Probe(ctx context.Context, prefix string) (err error) {
 	}
 	_, herr := s.client.HeadObject(ctx, &awss3.HeadObjectInput{Bucket: &s.bucket, Key: aws.String(name + "=none")})
 	if status(herr) != http.StatusNotFound {
-		return fmt.Errorf("s3: asking for an object that is not there, which needs s3:ListBucket: %w", cmp.Or(herr, errForeign))
+		return fmt.Errorf("s3: asking for an object that is not there, which needs s3:ListBucket: %w",
+			cmp.Or(herr, errForeign))
 	}
 	s.signs = !unsigned(herr)
-	if sum := md5.Sum([]byte(tombstone)); s.bury && second == `"`+hex.EncodeToString(sum[:])+`"` { //nolint:gosec // see above
+	if sum := md5.Sum([]byte(tombstone)); s.bury &&
+		second == `"`+hex.EncodeToString(sum[:])+`"` { //nolint:gosec // see above
 		s.tombVersion = second
 	}
 	return nil
 }
 
-// deletesUnseen reports whether a DELETE with If-Match does not do what it should: remove the object with that version, and fail if there is
-// another one, or none. Two who remove the same must not both be told that they have done it.
+// deletesUnseen reports whether a DELETE with If-Match does not do what it should: remove the
+// object with that version, and fail if there is another one, or none. Two who remove the same must
+// not both be told that they have done it.
 func (s *store) deletesUnseen(ctx context.Context, name, other, version string) (bool, error) {
 	for _, step := range []struct {
 		version string
@@ -87,7 +92,8 @@ func (s *store) deletesUnseen(ctx context.Context, name, other, version string) 
 
 func (s *store) refused(err error) bool { return errors.Is(s.Failure(err), storage.ErrChanged) }
 
-// unsupported is why a bucket is refused, whether the store failed a request or ignored a condition of it.
+// unsupported is why a bucket is refused, whether the store failed a request or ignored a condition
+// of it.
 func unsupported(what string, err error) error {
 	if err != nil {
 		return fmt.Errorf("s3: %s: %w", what, err)

@@ -1,26 +1,31 @@
-// Package s3 lets [gocloud.Driver] work on a bucket of gocloud.dev/blob/s3blob: Amazon S3, and whatever speaks its protocol with
-// conditional writes.
+// Package s3 lets [gocloud.Driver] work on a bucket of gocloud.dev/blob/s3blob: Amazon S3, and
+// whatever speaks its protocol with conditional writes.
 //
-// The bucket is opened as gocloud.dev says; the provider then goes to the store through the same client:
+// The bucket is opened as gocloud.dev says; the provider then goes to the store through the same
+// client:
 //
 //	bucket, err := blob.OpenBucket(ctx, "s3://my-bucket?region=eu-central-1")
 //	driver, err := gocloud.New(ctx, bucket, &gocloud.Options{Providers: []gocloud.Provider{s3.Provider(nil)}})
 //
 // # What is asked of the store
 //
-// [gocloud.New] tries out, on an object of its own, whether the store honours If-None-Match and If-Match of a PUT, without which it refuses the
-// bucket, and If-Match of a DELETE. A store that ignores the latter (MinIO does) would remove whatever is there, and one that reports success where
-// there is nothing (versitygw does) would tell two callers that each has removed the object. On such stores a removal that depends on a version
-// writes a tombstone instead, see [gocloud.Burier].
+// [gocloud.New] tries out, on an object of its own, whether the store honours If-None-Match and
+// If-Match of a PUT, without which it refuses the bucket, and If-Match of a DELETE. A store that
+// ignores the latter (MinIO does) would remove whatever is there, and one that reports success
+// where there is nothing (versitygw does) would tell two callers that each has removed the object.
+// On such stores a removal that depends on a version writes a tombstone instead, see
+// [gocloud.Burier].
 //
-// It also asks for an object that is not there: if the answer to a HEAD has the header X-Amz-Request-Id, one without it is not the store's, but of a
-// proxy that has lost it. Lists need ListObjectsV2, so not UseLegacyList of s3blob.
+// It also asks for an object that is not there: if the answer to a HEAD has the header
+// X-Amz-Request-Id, one without it is not the store's, but of a proxy that has lost it. Lists need
+// ListObjectsV2, so not UseLegacyList of s3blob.
 //
-// Credentials need s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload on the objects, and s3:ListBucket on the bucket: without
-// that S3 answers 403 for an object that is not there, and nobody can tell that from a refusal.
+// Credentials need s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload on the
+// objects, and s3:ListBucket on the bucket: without that S3 answers 403 for an object that is not
+// there, and nobody can tell that from a refusal.
 //
-// The version of an object is its ETag. In a bucket that keeps versions, each change leaves one behind; a lifecycle rule has to remove
-// noncurrent versions, and delete markers that are alone.
+// The version of an object is its ETag. In a bucket that keeps versions, each change leaves one
+// behind; a lifecycle rule has to remove noncurrent versions, and delete markers that are alone.
 //
 // # Writes
 //
@@ -59,17 +64,18 @@ const DefaultReadAhead = 64 << 20
 
 // Options are the options of [Provider]. nil is the zero Options.
 type Options struct {
-	// ReadAhead is how many bytes of parts may be on their way to the store while the next are filled, of all uploads together. Default:
-	// DefaultReadAhead; negative: none.
+	// ReadAhead is how many bytes of parts may be on their way to the store while the next are
+	// filled, of all uploads together. Default: DefaultReadAhead; negative: none.
 	ReadAhead int64
-	// BeforeWrite, unless nil, is called before each request that creates an object, and may change it: storage class, server-side encryption,
-	// tags. as gives the request, a *s3.PutObjectInput or a *s3.CreateMultipartUploadInput of the SDK, to the pointer that fits. An error
-	// fails the write.
+	// BeforeWrite, unless nil, is called before each request that creates an object, and may change
+	// it: storage class, server-side encryption, tags. as gives the request, a *s3.PutObjectInput
+	// or a *s3.CreateMultipartUploadInput of the SDK, to the pointer that fits. An error fails the
+	// write.
 	BeforeWrite func(as func(any) bool) error
 }
 
-// Provider returns a [gocloud.Provider] for buckets of s3blob. opts may be nil. It may be used for several buckets, which then share
-// Options.ReadAhead.
+// Provider returns a [gocloud.Provider] for buckets of s3blob. opts may be nil. It may be used for
+// several buckets, which then share Options.ReadAhead.
 func Provider(opts *Options) gocloud.Provider {
 	var o Options
 	if opts != nil {
@@ -176,7 +182,8 @@ func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
 	if err != nil {
 		return err
 	}
-	if answer, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response); !ok || answer.StatusCode != http.StatusNoContent {
+	if answer, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response); !ok ||
+		answer.StatusCode != http.StatusNoContent {
 		return errForeign
 	}
 	return nil
@@ -197,8 +204,10 @@ func conditions(opts *gocloud.PutOptions) (ifMatch, ifNoneMatch *string) {
 func (s *store) MaxObjectSize(p gocloud.Parts) int64 { return p.ObjectSize() }
 
 // Put implements [gocloud.Store].
-func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocloud.PutOptions) (gocloud.Written, error) {
-	version, err := parts.Upload(ctx, s.memory, body, opts.Parts.PartSize(), opts.Size, &upload{s: s, name: name, opts: opts})
+func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocloud.PutOptions) (gocloud.Written,
+	error) {
+	version, err := parts.Upload(ctx, s.memory, body, opts.Parts.PartSize(), opts.Size,
+		&upload{s: s, name: name, opts: opts})
 	return gocloud.Written{Version: version}, err
 }
 

@@ -155,7 +155,8 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 				name, etag(s.objects[name]), len(s.objects[name]))
 		}
 	}
-	fmt.Fprintf(w, "<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated>%s</ListBucketResult>", b.String())
+	fmt.Fprintf(w, "<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated>%s</ListBucketResult>",
+		b.String())
 }
 
 func put(t *testing.T, d *gocloud.Driver, key string, opts *storage.PutOptions) storage.Info {

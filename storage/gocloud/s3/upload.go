@@ -16,7 +16,8 @@ import (
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
-// conflicts is how often a write is tried again that the store could not decide because of another at the same moment.
+// conflicts is how often a write is tried again that the store could not decide because of another
+// at the same moment.
 const conflicts = 5
 
 // upload is one write of an object, a parts.Target.
@@ -68,7 +69,8 @@ func (u *upload) Begin(ctx context.Context) error {
 	return err
 }
 
-// checksum is what the client sends with each part, and must be announced before the first; none if it was told to send only what it must.
+// checksum is what the client sends with each part, and must be announced before the first; none if
+// it was told to send only what it must.
 func (u *upload) checksum() types.ChecksumAlgorithm {
 	if u.s.client.Options().RequestChecksumCalculation == aws.RequestChecksumCalculationWhenRequired {
 		return ""
@@ -106,7 +108,8 @@ func (u *upload) Complete(ctx context.Context, _ int) (string, error) {
 }
 
 func (u *upload) Abort(ctx context.Context) error {
-	_, err := u.s.client.AbortMultipartUpload(ctx, &awss3.AbortMultipartUploadInput{Bucket: &u.s.bucket, Key: &u.name, UploadId: u.id})
+	_, err := u.s.client.AbortMultipartUpload(ctx, &awss3.AbortMultipartUploadInput{Bucket: &u.s.bucket, Key: &u.name,
+		UploadId: u.id})
 	var gone *types.NoSuchUpload
 	if errors.As(err, &gone) {
 		return nil

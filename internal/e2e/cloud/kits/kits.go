@@ -67,12 +67,13 @@ func (p *Place) Run(t *testing.T) {
 			drivers[s] = d
 			return s
 		}
-		registrytest.TestBackend(t, func(t *testing.T) registry.Backend { return newBackend(t, newDriver(t)) }, &registrytest.Options{
-			Reopen: func(t *testing.T, b registry.Backend) registry.Backend {
-				return newBackend(t, p.driver(t, prefixes[drivers[b]]))
-			},
-			LargeSize: 20 << 20,
-			Appends:   200,
-		})
+		registrytest.TestBackend(t, func(t *testing.T) registry.Backend { return newBackend(t, newDriver(t)) },
+			&registrytest.Options{
+				Reopen: func(t *testing.T, b registry.Backend) registry.Backend {
+					return newBackend(t, p.driver(t, prefixes[drivers[b]]))
+				},
+				LargeSize: 20 << 20,
+				Appends:   200,
+			})
 	})
 }

@@ -21,7 +21,10 @@ import (
 func LostBackend(t *testing.T, o *harness.ObjectStore) {
 	Setenv(t, o.Env())
 	var lost atomic.Bool
-	through := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", o.Addr }}
+	through := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.Out.URL.Scheme,
+			r.Out.URL.Host = "http", o.Addr
+	}}
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if lost.Load() {
 			http.NotFound(w, r)
@@ -55,7 +58,8 @@ func LostBackend(t *testing.T, o *harness.ObjectStore) {
 	require.ErrorIs(t, err, storage.ErrNotExist)
 }
 
-// RequireUnavailable demands that err says nothing of an object: neither its absence nor that it has changed.
+// RequireUnavailable demands that err says nothing of an object: neither its absence nor that it
+// has changed.
 func RequireUnavailable(t *testing.T, err error) {
 	t.Helper()
 	require.ErrorIs(t, err, storage.ErrUnavailable)

@@ -32,7 +32,8 @@ var clients = []client{
 	}},
 	{"buildkit", built("buildkitd"), []claim{
 		shown("push, pull as base; layers of zstd", "full.TestBuildkitZstd"),
-		shown("registry cache with `image-manifest` true and false, inline cache", "full.TestBuildkitCache", "full.TestBuildkitInline"),
+		shown("registry cache with `image-manifest` true and false, inline cache", "full.TestBuildkitCache",
+			"full.TestBuildkitInline"),
 		shown("index of platforms with attestations, as of buildx", "full.TestBuildkitIndex"),
 	}},
 	{"containerd (ctr)", printed("containerd", "--version"), []claim{

@@ -1,8 +1,10 @@
-// Table runs the tests of the clients and writes what they have shown as a table of Markdown, for the README:
+// Table runs the tests of the clients and writes what they have shown as a table of Markdown, for
+// the README:
 //
 //	go run ./full/table -o clients.md
 //
-// Only tests that passed become a line. A test that failed, or that the table names and that did not run, ends it with an error.
+// Only tests that passed become a line. A test that failed, or that the table names and that did
+// not run, ends it with an error.
 package main
 
 import (
@@ -50,10 +52,13 @@ type event struct {
 	Action, Package, Test, Output string
 }
 
-// test runs the tests of packages, shows what they print, and returns the results: "full.TestHelm" is "pass", "fail" or "skip".
+// test runs the tests of packages, shows what they print, and returns the results: "full.TestHelm"
+// is "pass", "fail" or "skip".
 func test(packages ...string) (map[string]string, error) {
-	// -p 1: the tests start servers and clients that want the machine. -count=1: the server is another module's program.
-	cmd := exec.Command("go", append([]string{"test", "-json", "-tags", "full", "-p", "1", "-parallel", "16", "-count=1", "-timeout", "15m"}, packages...)...)
+	// -p 1: the tests start servers and clients that want the machine. -count=1: the server is
+	// another module's program.
+	cmd := exec.Command("go", append([]string{"test", "-json", "-tags", "full", "-p", "1", "-parallel", "16", "-count=1",
+		"-timeout", "15m"}, packages...)...)
 	cmd.Dir = filepath.Join(harness.Root(), "internal", "e2e")
 	cmd.Stderr = os.Stderr
 	pipe, err := cmd.StdoutPipe()

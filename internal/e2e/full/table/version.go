@@ -32,7 +32,8 @@ func printed(name string, args ...string) func() (string, error) {
 	}
 }
 
-// built is the version of the module that a Go program was built from: not all of those that were built from source know what to print.
+// built is the version of the module that a Go program was built from: not all of those that were
+// built from source know what to print.
 func built(name string) func() (string, error) {
 	return func() (string, error) {
 		program, err := harness.Tool(name)

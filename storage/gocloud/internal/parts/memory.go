@@ -1,10 +1,12 @@
-// Package parts uploads what is read from a body in parts, with bounded memory. The providers for S3 and Azure share it.
+// Package parts uploads what is read from a body in parts, with bounded memory. The providers for
+// S3 and Azure share it.
 package parts
 
 import "sync"
 
 const (
-	// unpooled is the size up to which a buffer is not lent again, in bytes: it costs next to nothing.
+	// unpooled is the size up to which a buffer is not lent again, in bytes: it costs next to
+	// nothing.
 	unpooled = 512 << 10
 	// unit is what the capacities of larger ones are multiples of, so that few are different.
 	unit = 1 << 20
@@ -12,15 +14,17 @@ const (
 	maxSizes = 32
 )
 
-// Memory lends buffers for parts, and counts what is on its way to the store beside what is being filled. Uploads share it. A buffer that
-// comes back is lent again, to whoever needs that size, until the garbage collector takes it.
+// Memory lends buffers for parts, and counts what is on its way to the store beside what is being
+// filled. Uploads share it. A buffer that comes back is lent again, to whoever needs that size,
+// until the garbage collector takes it.
 type Memory struct {
 	mu   sync.Mutex
 	left int64                // may still be on its way
 	free map[int64]*sync.Pool // by capacity
 }
 
-// NewMemory returns a Memory that allows readAhead bytes to be on their way while the next are filled.
+// NewMemory returns a Memory that allows readAhead bytes to be on their way while the next are
+// filled.
 func NewMemory(readAhead int64) *Memory {
 	return &Memory{left: max(readAhead, 0), free: map[int64]*sync.Pool{}}
 }
@@ -58,7 +62,8 @@ func (m *Memory) pool(capacity int64) *sync.Pool {
 	return p
 }
 
-// ahead reserves memory for a part that is sent while the next is filled, and reports whether there is any.
+// ahead reserves memory for a part that is sent while the next is filled, and reports whether there
+// is any.
 func (m *Memory) ahead(size int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

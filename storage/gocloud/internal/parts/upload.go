@@ -14,7 +14,8 @@ const abortTimeout = 30 * time.Second
 type Target interface {
 	// Single stores what is one part only, and returns the version of the object.
 	Single(ctx context.Context, content []byte) (version string, err error)
-	// Begin begins what has several parts. From then on there is one call of Complete or Abort, or both.
+	// Begin begins what has several parts. From then on there is one call of Complete or Abort, or
+	// both.
 	Begin(ctx context.Context) error
 	// Part stores a part, counted from 0. It may be called concurrently.
 	Part(ctx context.Context, number int, content []byte) error
@@ -28,7 +29,8 @@ type Target interface {
 // partSize bytes. Upload holds one part, and others as far as the memory allows. hint is the number
 // of bytes that somebody has declared, 0 if nobody has; it never makes the memory larger. When
 // Upload returns, nothing is on its way any more.
-func Upload(ctx context.Context, m *Memory, body io.Reader, partSize, hint int64, t Target) (version string, err error) {
+func Upload(ctx context.Context, m *Memory, body io.Reader, partSize, hint int64, t Target) (version string,
+	err error) {
 	f := newFiller(m, body, partSize, hint)
 	part, more, err := f.fill()
 	if err != nil {
@@ -47,7 +49,8 @@ func Upload(ctx context.Context, m *Memory, body io.Reader, partSize, hint int64
 		version, err = t.Complete(ctx, n)
 	}
 	if err != nil {
-		// Nobody sees the parts, and they would cost their space. The reason may be that ctx has ended.
+		// Nobody sees the parts, and they would cost their space. The reason may be that ctx has
+		// ended.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 		defer cancel()
 		if aerr := t.Abort(ctx); aerr != nil {
@@ -98,7 +101,8 @@ func send(ctx context.Context, f *filler, t Target, part []byte) (int, error) {
 		}
 		var err error
 		if part, more, err = f.fill(); err != nil {
-			// The body's own error comes first: it has cancelled the context, if that is how it says so.
+			// The body's own error comes first: it has cancelled the context, if that is how it
+			// says so.
 			cancel(err)
 			return number, err
 		}

@@ -67,11 +67,13 @@ func pattern(n int) []byte {
 	return b
 }
 
-// TestUpload stores bodies of all sizes around those of the buffers, whatever the hint and whatever may be sent ahead.
+// TestUpload stores bodies of all sizes around those of the buffers, whatever the hint and whatever
+// may be sent ahead.
 func TestUpload(t *testing.T) {
 	const part = 700 << 10
 	for _, n := range []int{
-		0, 1, firstBuffer - 1, firstBuffer, firstBuffer + 1, growth * firstBuffer, growth*firstBuffer + 1, unpooled, unpooled + 1,
+		0, 1, firstBuffer - 1, firstBuffer, firstBuffer + 1, growth * firstBuffer, growth*firstBuffer + 1, unpooled,
+		unpooled + 1,
 		part - 1, part, part + 1, 2*part - 1, 2 * part, 5*part + 3,
 	} {
 		content := pattern(n)
@@ -113,7 +115,8 @@ func TestUploadTakesMemoryForWhatComes(t *testing.T) {
 		var before, after runtime.MemStats
 		content := pattern(n)
 		runtime.ReadMemStats(&before)
-		_, err := Upload(t.Context(), NewMemory(0), io.MultiReader(bytes.NewReader(content), iotest.ErrReader(broken)), part, 5<<40, tg)
+		_, err := Upload(t.Context(), NewMemory(0), io.MultiReader(bytes.NewReader(content), iotest.ErrReader(broken)),
+			part, 5<<40, tg)
 		require.ErrorIs(t, err, broken)
 		runtime.ReadMemStats(&after)
 		// All buffers together: the last one, and a third of it before.
@@ -121,7 +124,8 @@ func TestUploadTakesMemoryForWhatComes(t *testing.T) {
 	}
 }
 
-// untouched is a body of so many bytes that nobody writes anywhere: what is simulated is only how they are divided.
+// untouched is a body of so many bytes that nobody writes anywhere: what is simulated is only how
+// they are divided.
 type untouched struct{ left int64 }
 
 func (u *untouched) Read(p []byte) (int, error) {
@@ -160,7 +164,8 @@ func (c *counted) Complete(_ context.Context, parts int) (string, error) {
 // TestUploadKeepsThePartSize: parts do not grow, however many there are and whatever was declared.
 func TestUploadKeepsThePartSize(t *testing.T) {
 	const part = 8 << 20
-	for _, size := range []int64{part + 1, 500 * part, min(10_000*part-1, maxTested-1), min(10_000*part, maxTested+part), maxTested} {
+	for _, size := range []int64{part + 1, 500 * part, min(10_000*part-1, maxTested-1), min(10_000*part, maxTested+part),
+		maxTested} {
 		for _, hint := range []int64{1, 5 << 40} {
 			c := &counted{target: target{fail: -1}, sizes: map[int]int64{}}
 			_, err := Upload(t.Context(), NewMemory(0), &untouched{size}, part, hint, c)
@@ -190,7 +195,8 @@ func TestUploadFails(t *testing.T) {
 		}
 		m, tg := NewMemory(ahead), &target{fail: -1, parts: map[int][]byte{}}
 		errBody := errors.New("body")
-		_, err := Upload(t.Context(), m, io.MultiReader(bytes.NewReader(pattern(2*part+5)), iotest.ErrReader(errBody)), part, 0, tg)
+		_, err := Upload(t.Context(), m, io.MultiReader(bytes.NewReader(pattern(2*part+5)), iotest.ErrReader(errBody)),
+			part, 0, tg)
 		require.ErrorIs(t, err, errBody)
 		require.True(t, tg.aborted)
 		tg = &target{fail: -1, parts: map[int][]byte{}}
