@@ -21,6 +21,7 @@ import (
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/memory"
 )
 
@@ -50,7 +51,7 @@ func onStorages(b *testing.B, run func(b *bench)) {
 	}
 }
 
-func openDriver(b *testing.B, name string) (storage.Driver, error) {
+func openDriver(b *testing.B, name string) (driver.Driver, error) {
 	if name == "memory" {
 		return memory.New(nil)
 	}

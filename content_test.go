@@ -27,6 +27,7 @@ import (
 	"github.com/registrykit/registry/registrytest"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/memory"
 )
 
@@ -285,11 +286,11 @@ func TestHangUpWhileReading(t *testing.T) {
 // TestStalledReader: a client that does not read what it has asked for is given up, and one that
 // reads slowly is not.
 func TestStalledReader(t *testing.T) {
-	for _, driver := range []string{"disk", "memory"} {
-		t.Run(driver, func(t *testing.T) {
-			var d storage.Driver
+	for _, kind := range []string{"disk", "memory"} {
+		t.Run(kind, func(t *testing.T) {
+			var d driver.Driver
 			var err error
-			if driver == "disk" {
+			if kind == "disk" {
 				d, err = disk.New(t.TempDir(), nil)
 			} else {
 				d, err = memory.New(nil)

@@ -27,7 +27,7 @@
 //   - storage: Store, the standard Backend, and Driver, what it stands on
 //   - storage/disk, storage/memory: drivers, with the standard library only
 //   - storage/gocloud: a driver on any bucket of gocloud.dev/blob
-//   - storage/storagetest: the test kit for drivers
+//   - storage/drivertest: the test kit for drivers
 //   - filter: Backends that change what another one does: read-only, under a prefix and the like
 //   - client: a Backend that is another registry, over HTTP
 //   - middleware: handlers that protect a registry from web pages, or open it to some: host names, origins, CORS

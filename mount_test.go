@@ -17,8 +17,8 @@ import (
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/registrytest"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 	"github.com/registrykit/registry/storage/memory"
-	"github.com/registrykit/registry/storage/storagetest"
 )
 
 // mayUse lets everybody do everything in repositories with some prefixes, each decision taking some
@@ -59,8 +59,8 @@ func newSearched(t *testing.T, n int) *searched {
 	require.NoError(t, err)
 	content := registrytest.RandomBytes(1, 10)
 	s := &searched{t: t, digest: digest.FromBytes(content)}
-	s.store, err = storage.New(t.Context(), storagetest.NewFaulty(d, &storagetest.FaultyOptions{
-		Before: func(_ context.Context, c storagetest.Call) error {
+	s.store, err = storage.New(t.Context(), drivertest.NewFaulty(d, &drivertest.FaultyOptions{
+		Before: func(_ context.Context, c drivertest.Call) error {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.calls = append(s.calls, c.Op+" "+c.Key)

@@ -19,14 +19,15 @@ import (
 	"github.com/registrykit/registry/registrytest"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/memory"
 )
 
 // pacedHost serves a blob of 3 MiB with small buffers, from a file or from memory.
-func pacedHost(t *testing.T, driver string, opts *registry.Options) (host, path string) {
-	var d storage.Driver
+func pacedHost(t *testing.T, kind string, opts *registry.Options) (host, path string) {
+	var d driver.Driver
 	var err error
-	if driver == "disk" {
+	if kind == "disk" {
 		d, err = disk.New(t.TempDir(), nil)
 	} else {
 		d, err = memory.New(nil)
@@ -43,11 +44,11 @@ func pacedHost(t *testing.T, driver string, opts *registry.Options) (host, path 
 // TestSteadySlowReader: a client that reads slowly, but faster than Options.MinRate, gets its blob,
 // although a MiB of it takes much longer than Options.BodyTimeout.
 func TestSteadySlowReader(t *testing.T) {
-	for _, driver := range []string{"disk", "memory"} {
+	for _, kind := range []string{"disk", "memory"} {
 		for _, http2 := range []bool{false, true} {
-			t.Run(fmt.Sprint(driver, " HTTP/2: ", http2), func(t *testing.T) {
+			t.Run(fmt.Sprint(kind, " HTTP/2: ", http2), func(t *testing.T) {
 				t.Parallel()
-				host, path := pacedHost(t, driver, &registry.Options{BodyTimeout: 300 * time.Millisecond, MinRate: 8 << 10})
+				host, path := pacedHost(t, kind, &registry.Options{BodyTimeout: 300 * time.Millisecond, MinRate: 8 << 10})
 				tr := &http.Transport{Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 16 << 10}}
 				tr.Protocols.SetUnencryptedHTTP2(http2)
 				tr.Protocols.SetHTTP1(!http2)
@@ -68,10 +69,10 @@ func TestSteadySlowReader(t *testing.T) {
 
 // TestReaderBelowMinRate: a client that reads a little now and then is given up all the same.
 func TestReaderBelowMinRate(t *testing.T) {
-	for _, driver := range []string{"disk", "memory"} {
-		t.Run(driver, func(t *testing.T) {
+	for _, kind := range []string{"disk", "memory"} {
+		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			host, path := pacedHost(t, driver, &registry.Options{BodyTimeout: time.Second, MinRate: 1 << 30})
+			host, path := pacedHost(t, kind, &registry.Options{BodyTimeout: time.Second, MinRate: 1 << 30})
 			conn := dialSmall(t, host)
 			_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
 			require.NoError(t, err)

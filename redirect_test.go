@@ -9,11 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/memory"
 )
 
 // signing is a driver whose objects clients can fetch elsewhere.
-type signing struct{ storage.Driver }
+type signing struct{ driver.Driver }
 
 func (signing) SignedURL(context.Context, string, time.Duration) (string, error) {
 	return "https://bucket.example/object", nil

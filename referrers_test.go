@@ -19,8 +19,9 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/registrytest"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 	"github.com/registrykit/registry/storage/memory"
-	"github.com/registrykit/registry/storage/storagetest"
 )
 
 // TestReferrersTypes: several types are a union, in which each page goes on, and a plus may be
@@ -62,7 +63,7 @@ func TestReferrersTypes(t *testing.T) {
 }
 
 // largeReferrers is a memory driver with n referrers of about size bytes in the repository a.
-func largeReferrers(t *testing.T, n, size int) (storage.Driver, ocispec.Descriptor) {
+func largeReferrers(t *testing.T, n, size int) (driver.Driver, ocispec.Descriptor) {
 	d, err := memory.New(nil)
 	require.NoError(t, err)
 	s, err := storage.New(t.Context(), d, nil)
@@ -77,7 +78,7 @@ func largeReferrers(t *testing.T, n, size int) (storage.Driver, ocispec.Descript
 }
 
 // atOnce sends n GETs at once to a registry over the driver that remembers nothing.
-func atOnce(t *testing.T, d storage.Driver, path string, n int) {
+func atOnce(t *testing.T, d driver.Driver, path string, n int) {
 	s, err := storage.New(t.Context(), d, nil)
 	require.NoError(t, err)
 	c := serve(t, s, nil)
@@ -113,7 +114,7 @@ func TestReferrersReadAtOnceAreBounded(t *testing.T) {
 	d, subject := largeReferrers(t, 20, size)
 	var mu sync.Mutex
 	reading, most := 0, 0
-	slow := storagetest.NewFaulty(d, &storagetest.FaultyOptions{Before: func(_ context.Context, c storagetest.Call) error {
+	slow := drivertest.NewFaulty(d, &drivertest.FaultyOptions{Before: func(_ context.Context, c drivertest.Call) error {
 		if c.Op != "Open" || !strings.Contains(c.Key, "/f/") {
 			return nil
 		}
@@ -137,8 +138,8 @@ func TestReferrersSlowStorageEndsPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, subject := largeReferrers(t, 200, 1)
 		for _, types := range []string{"", "?artifactType=" + url.QueryEscape("a/large"), "?artifactType=none"} {
-			s, err := storage.New(t.Context(), storagetest.NewFaulty(d, &storagetest.FaultyOptions{
-				Before: func(_ context.Context, c storagetest.Call) error {
+			s, err := storage.New(t.Context(), drivertest.NewFaulty(d, &drivertest.FaultyOptions{
+				Before: func(_ context.Context, c drivertest.Call) error {
 					if c.Op == "Open" && strings.Contains(c.Key, "/f/") {
 						time.Sleep(time.Second)
 					}

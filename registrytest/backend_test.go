@@ -11,14 +11,15 @@ import (
 	"github.com/registrykit/registry/registrytest"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/memory"
 )
 
 // reopened returns a function that keeps the driver of each store, and one that opens a second
 // store on it.
-func storesOn(newDriver func(t *testing.T) storage.Driver, opts *storage.Options) (open,
+func storesOn(newDriver func(t *testing.T) driver.Driver, opts *storage.Options) (open,
 	reopen func(t *testing.T) registry.Backend) {
-	var last storage.Driver
+	var last driver.Driver
 	on := func(t *testing.T) registry.Backend {
 		s, err := storage.New(t.Context(), last, opts)
 		require.NoError(t, err)
@@ -30,7 +31,7 @@ func storesOn(newDriver func(t *testing.T) storage.Driver, opts *storage.Options
 	}, on
 }
 
-func testStore(t *testing.T, newDriver func(t *testing.T) storage.Driver, store *storage.Options,
+func testStore(t *testing.T, newDriver func(t *testing.T) driver.Driver, store *storage.Options,
 	opts registrytest.Options) {
 	open, reopen := storesOn(newDriver, store)
 	opts.Reopen = func(t *testing.T, _ registry.Backend) registry.Backend { return reopen(t) }
@@ -44,7 +45,7 @@ func TestStoreInMemory(t *testing.T) {
 // TestStoreOnSmallObjects: a store whose driver cannot keep a large blob in one object does all
 // that another one does.
 func TestStoreOnSmallObjects(t *testing.T) {
-	testStore(t, func(t *testing.T) storage.Driver {
+	testStore(t, func(t *testing.T) driver.Driver {
 		d, err := memory.New(&memory.Options{MaxObjectSize: 5 << 20})
 		require.NoError(t, err)
 		return d
@@ -57,7 +58,7 @@ func TestStoreSparse(t *testing.T) {
 }
 
 func TestStoreOnDisk(t *testing.T) {
-	testStore(t, func(t *testing.T) storage.Driver {
+	testStore(t, func(t *testing.T) driver.Driver {
 		d, err := disk.New(t.TempDir(), &disk.Options{NoSync: true})
 		require.NoError(t, err)
 		return d
@@ -70,7 +71,7 @@ func TestStoreWithHistory(t *testing.T) {
 	kit := registrytest.Options{History: true, LargeSize: 1 << 20, Appends: 100}
 	t.Run("memory", func(t *testing.T) { testStore(t, newMemory, opts, kit) })
 	t.Run("disk", func(t *testing.T) {
-		testStore(t, func(t *testing.T) storage.Driver {
+		testStore(t, func(t *testing.T) driver.Driver {
 			d, err := disk.New(t.TempDir(), &disk.Options{NoSync: true})
 			require.NoError(t, err)
 			return d

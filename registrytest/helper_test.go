@@ -8,13 +8,13 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/registrykit/registry/auth"
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/memory"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func newMemory(t *testing.T) storage.Driver {
+func newMemory(t *testing.T) driver.Driver {
 	d, err := memory.New(nil)
 	require.NoError(t, err)
 	return d

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 const (
@@ -155,8 +156,8 @@ func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, wri
 	}
 	// Nobody else has the name, so there is no condition: where a lost answer has a driver send it
 	// again, it writes the same.
-	info, err := u.s.driver.Put(ctx, dataKey(seg.Name), from, &PutOptions{Durability: Relaxed, Size: hint})
-	if errors.Is(err, ErrNotExist) {
+	info, err := u.s.driver.Put(ctx, dataKey(seg.Name), from, &driver.PutOptions{Durability: driver.Relaxed, Size: hint})
+	if errors.Is(err, driver.ErrNotExist) {
 		// Somebody else was first, and has merged the segments that this one was to absorb.
 		if err := u.load(ctx); err != nil {
 			return next, nil, nil, err

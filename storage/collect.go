@@ -10,6 +10,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // A collection runs beside pushes, deletes and other collections, on any replica, without a lock.
@@ -42,7 +43,7 @@ type CollectOptions struct {
 	// is not counted.
 	DryRun bool
 	// Exclusive collects a storage that must not be collected beside other processes, see
-	// [Confined]: the caller knows that there are none.
+	// [driver.SingleProcess]: the caller knows that there are none.
 	Exclusive bool
 	// Parallel is how many requests to the storage are made at once. Default: 16.
 	Parallel int
@@ -92,16 +93,16 @@ type CollectCounts struct {
 	Repositories int64
 }
 
-// ErrConfined is what Collect returns, wrapped with the reason, on a storage that must not be
+// ErrSingleProcess is what Collect returns, wrapped with the reason, on a storage that must not be
 // collected beside other processes.
-var ErrConfined = errors.New("storage: cannot be collected beside other processes")
+var ErrSingleProcess = errors.New("storage: cannot be collected beside other processes")
 
 // Collect removes what nothing needs: blobs that no manifest of their repository names, bytes that
 // no repository has, and what pushes, uploads and deletes have left that died. It may run beside
 // anything, also beside other collections, on any replica, and be ended by ctx at any time. opts
 // may be nil. What was done until an error is in the report.
 //
-// Errors: ErrConfined; any error of reading, as nothing is removed on doubt.
+// Errors: ErrSingleProcess; any error of reading, as nothing is removed on doubt.
 func (s *Store) Collect(ctx context.Context, opts *CollectOptions) (*CollectReport, error) {
 	c, err := s.newCollector(opts)
 	if err != nil {
@@ -136,9 +137,9 @@ func (s *Store) newCollector(opts *CollectOptions) (*collector, error) {
 	if opts != nil {
 		o = *opts
 	}
-	if c, ok := s.driver.(Confined); ok && !o.Exclusive {
-		if reason := c.Confined(); reason != "" {
-			return nil, fmt.Errorf("%w: %s", ErrConfined, reason)
+	if c, ok := s.driver.(driver.SingleProcess); ok && !o.Exclusive {
+		if reason := c.SingleProcess(); reason != "" {
+			return nil, fmt.Errorf("%w: %s", ErrSingleProcess, reason)
 		}
 	}
 	if o.Grace == 0 {
@@ -238,7 +239,7 @@ func (c *collector) eachRepository(ctx context.Context, f func(ctx context.Conte
 	after := ""
 	for {
 		name := ""
-		for info, err := range c.s.driver.List(ctx, contents, &ListOptions{After: after, KeysOnly: true, PageHint: 1}) {
+		for info, err := range c.s.driver.List(ctx, contents, &driver.ListOptions{After: after, KeysOnly: true, PageHint: 1}) {
 			if err != nil {
 				return wire(err)
 			}
@@ -326,7 +327,7 @@ func (c *collector) repositories(ctx context.Context) error {
 
 // isFilled reports whether anything is below the key of the repository.
 func (c *collector) isFilled(ctx context.Context, repo string) (bool, error) {
-	for _, err := range c.s.driver.List(ctx, repoPrefix(repo), &ListOptions{KeysOnly: true, PageHint: 1}) {
+	for _, err := range c.s.driver.List(ctx, repoPrefix(repo), &driver.ListOptions{KeysOnly: true, PageHint: 1}) {
 		return err == nil, wire(err)
 	}
 	return false, nil

@@ -18,7 +18,8 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // noGrace collects whatever nothing needs at the moment.
@@ -26,11 +27,11 @@ var noGrace = &storage.CollectOptions{Grace: -1}
 
 // beforeCall returns a Store whose driver calls f right before its call number n, the first being
 // 1.
-func beforeCall(t *testing.T, driver storage.Driver, opts *storage.Options, n int,
+func beforeCall(t *testing.T, driver driver.Driver, opts *storage.Options, n int,
 	f func(s *storage.Store)) *storage.Store {
 	var calls atomic.Int64
-	return newStore(t, storagetest.NewFaulty(driver,
-		&storagetest.FaultyOptions{Before: func(context.Context, storagetest.Call) error {
+	return newStore(t, drivertest.NewFaulty(driver,
+		&drivertest.FaultyOptions{Before: func(context.Context, drivertest.Call) error {
 			if calls.Add(1) == int64(n) {
 				f(newStore(t, driver, opts))
 			}
@@ -81,7 +82,7 @@ func TestDryRunCountsUploads(t *testing.T) {
 // TestCollectLeavesNothing runs the script of TestCrashAfterEachWrite, collects, deletes all, and
 // collects again.
 func TestCollectLeavesNothing(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
 		w := newWorkload(t.Context(), s)
 		require.NoError(t, w.run())
@@ -246,7 +247,7 @@ func TestCollectCutOff(t *testing.T) {
 	for name, powerLoss := range map[string]bool{"kill": false, "power": true} {
 		t.Run(name, func(t *testing.T) {
 			for n := 0; ; n++ {
-				power := storagetest.NewPower(newMemory(t))
+				power := drivertest.NewPower(newMemory(t))
 				s := newStore(t, power, nil)
 				w := newWorkload(t.Context(), s)
 				require.NoError(t, w.run())
@@ -258,11 +259,11 @@ func TestCollectCutOff(t *testing.T) {
 				putImage(t, s, "a/b", image("moved", nil, config), tags("moved"))
 				putImage(t, s, "a/b", image("moved on", nil, config), tags("moved"))
 				putImage(t, s, "e", image("untagged", nil, pushBlob(t, s, "e", []byte("{}"))), nil)
-				faulty := storagetest.NewFaulty(power, nil)
+				faulty := drivertest.NewFaulty(power, nil)
 				cut := newStore(t, faulty, nil)
 				faulty.CutAfter(n)
 				_, err := cut.Collect(t.Context(), &storage.CollectOptions{Grace: -1, Untagged: true})
-				var left storage.Driver = power
+				var left driver.Driver = power
 				if powerLoss {
 					left = newMemory(t)
 					for key, b := range power.After() {
@@ -311,8 +312,8 @@ func TestCollectBesideEachStep(t *testing.T) {
 			opts := &storage.Options{History: history}
 			collector := newStore(t, driver, opts)
 			var calls atomic.Int64
-			faulty := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(context.Context,
-				storagetest.Call) error {
+			faulty := drivertest.NewFaulty(driver, &drivertest.FaultyOptions{Before: func(context.Context,
+				drivertest.Call) error {
 				if calls.Add(1) == int64(n) {
 					collected(t, collector, noGrace)
 				}
@@ -359,15 +360,15 @@ func TestCollectEndsWithItsContext(t *testing.T) {
 func TestCollectConfined(t *testing.T) {
 	s := newStore(t, confined{newMemory(t)}, nil)
 	_, err := s.Collect(t.Context(), nil)
-	require.ErrorIs(t, err, storage.ErrConfined)
+	require.ErrorIs(t, err, storage.ErrSingleProcess)
 	require.ErrorContains(t, err, "locks of this process")
 	_, err = s.Collect(t.Context(), &storage.CollectOptions{Exclusive: true})
 	require.NoError(t, err)
 }
 
-type confined struct{ storage.Driver }
+type confined struct{ driver.Driver }
 
-func (confined) Confined() string { return "its conditions are locks of this process" }
+func (confined) SingleProcess() string { return "its conditions are locks of this process" }
 
 // TestCollectFinishesDeletes cuts a delete of a repository off after each of its writes. The next
 // collection finishes it, unless something was pushed meanwhile: that stays whole.
@@ -378,7 +379,7 @@ func TestCollectFinishesDeletes(t *testing.T) {
 			s := newStore(t, d, nil)
 			w := newWorkload(t.Context(), s)
 			require.NoError(t, w.run())
-			faulty := storagetest.NewFaulty(d, nil)
+			faulty := drivertest.NewFaulty(d, nil)
 			cut := newStore(t, faulty, nil)
 			faulty.CutAfter(n)
 			err := cut.DeleteRepository(t.Context(), "a/b", nil)
@@ -419,7 +420,7 @@ func TestBlobsPushedBeforeCollectionFinishesDelete(t *testing.T) {
 		s := newStore(t, driver, opts)
 		old := pushBlob(t, s, "r", random(1, 50_000))
 		putImage(t, s, "r", image("old", nil, old), tags("t"))
-		faulty := storagetest.NewFaulty(driver, nil)
+		faulty := drivertest.NewFaulty(driver, nil)
 		dying := newStore(t, faulty, opts)
 		faulty.CutAfter(3)
 		require.Error(t, dying.DeleteRepository(t.Context(), "r", nil))
@@ -481,7 +482,7 @@ func TestPushWhileCollectionFinishesDelete(t *testing.T) {
 				s := newStore(t, driver, nil)
 				config := pushBlob(t, s, "r", []byte("{}"))
 				putImage(t, s, "r", image("old", nil, config), tags("t"))
-				faulty := storagetest.NewFaulty(driver, nil)
+				faulty := drivertest.NewFaulty(driver, nil)
 				dying := newStore(t, faulty, nil)
 				faulty.CutAfter(1)
 				require.Error(t, dying.DeleteRepository(t.Context(), "r", nil))

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // dataAtOnce is how many data objects are condemned before it is looked again who names them.
@@ -13,7 +15,7 @@ const dataAtOnce = 1 << 16
 
 // data removes the bytes that nothing names.
 func (c *collector) data(ctx context.Context) error {
-	var batch []Info
+	var batch []driver.Info
 	for info, err := range c.s.driver.List(ctx, segments, nil) {
 		if err != nil {
 			return wire(err)
@@ -24,7 +26,7 @@ func (c *collector) data(ctx context.Context) error {
 		if !c.old(info.ModTime) || info.ModTime.After(c.report.Started) || c.named.has(base(info.Key)) {
 			continue
 		}
-		if batch = append(batch, Info{Key: info.Key, Size: info.Size}); len(batch) == dataAtOnce {
+		if batch = append(batch, driver.Info{Key: info.Key, Size: info.Size}); len(batch) == dataAtOnce {
 			if err := c.settleData(ctx, batch); err != nil {
 				return err
 			}
@@ -37,7 +39,7 @@ func (c *collector) data(ctx context.Context) error {
 // settleData marks data as condemned, then looks who names them, records of uploads first and links
 // after, and then removes those that nobody does. The mark is never taken back as long as the data
 // are there: others may rely on it.
-func (c *collector) settleData(ctx context.Context, batch []Info) error {
+func (c *collector) settleData(ctx context.Context, batch []driver.Info) error {
 	// A mark on data of an upload in progress would only make that fail.
 	batch, err := c.notUploading(ctx, batch)
 	if err != nil || len(batch) == 0 {
@@ -66,7 +68,7 @@ func (c *collector) settleData(ctx context.Context, batch []Info) error {
 }
 
 // removeData removes those of a batch, which is marked, that nobody names.
-func (c *collector) removeData(ctx context.Context, batch []Info) error {
+func (c *collector) removeData(ctx context.Context, batch []driver.Info) error {
 	free, err := c.notUploading(ctx, batch)
 	if err != nil {
 		return err
@@ -74,7 +76,7 @@ func (c *collector) removeData(ctx context.Context, batch []Info) error {
 	if err := c.nameLinks(ctx); err != nil {
 		return err
 	}
-	free = slices.DeleteFunc(free, func(info Info) bool { return c.named.has(base(info.Key)) })
+	free = slices.DeleteFunc(free, func(info driver.Info) bool { return c.named.has(base(info.Key)) })
 	err = c.parallel(len(free), func(i int) error {
 		if err := c.s.remove(ctx, free[i].Key, ""); err != nil {
 			return wire(err)
@@ -97,7 +99,7 @@ func (c *collector) removeData(ctx context.Context, batch []Info) error {
 
 // condemnData marks data as condemned, durably. Where the storage is full, there may be no room for
 // all the marks: rest is left for when the data that are marked have made some.
-func (c *collector) condemnData(ctx context.Context, batch []Info) (marked, rest []Info, err error) {
+func (c *collector) condemnData(ctx context.Context, batch []driver.Info) (marked, rest []driver.Info, err error) {
 	var full atomic.Bool
 	errs := make([]error, len(batch))
 	err = c.parallel(len(batch), func(i int) error {
@@ -105,16 +107,16 @@ func (c *collector) condemnData(ctx context.Context, batch []Info) (marked, rest
 		var err error
 		if full.Load() {
 			// One that an earlier collection has marked serves as well.
-			if _, err = c.s.driver.Stat(ctx, key); errors.Is(err, ErrNotExist) {
-				err = ErrNoSpace
+			if _, err = c.s.driver.Stat(ctx, key); errors.Is(err, driver.ErrNotExist) {
+				err = driver.ErrNoSpace
 			}
 		} else {
-			_, err = c.s.driver.Put(ctx, key, nil, &PutOptions{IfAbsent: true, Durability: Deferred})
+			_, err = c.s.driver.Put(ctx, key, nil, &driver.PutOptions{IfAbsent: true, Durability: driver.Deferred})
 		}
 		switch {
-		case errors.Is(err, ErrExist):
+		case errors.Is(err, driver.ErrExist):
 			return nil
-		case errors.Is(err, ErrNoSpace):
+		case errors.Is(err, driver.ErrNoSpace):
 			full.Store(true)
 			errs[i] = err
 			return nil
@@ -151,7 +153,7 @@ func uploadOf(name string) string {
 }
 
 // notUploading returns those of a batch whose uploads are not in progress.
-func (c *collector) notUploading(ctx context.Context, batch []Info) ([]Info, error) {
+func (c *collector) notUploading(ctx context.Context, batch []driver.Info) ([]driver.Info, error) {
 	if len(batch) == 0 {
 		return nil, nil
 	}
@@ -159,7 +161,7 @@ func (c *collector) notUploading(ctx context.Context, batch []Info) ([]Info, err
 	for _, info := range batch {
 		inProgress[uploadOf(base(info.Key))] = false
 	}
-	for info, err := range c.s.driver.List(ctx, uploads, &ListOptions{KeysOnly: true}) {
+	for info, err := range c.s.driver.List(ctx, uploads, &driver.ListOptions{KeysOnly: true}) {
 		if err != nil {
 			return nil, wire(err)
 		}
@@ -167,7 +169,7 @@ func (c *collector) notUploading(ctx context.Context, batch []Info) ([]Info, err
 			inProgress[base(info.Key)] = true
 		}
 	}
-	var rest []Info
+	var rest []driver.Info
 	for _, info := range batch {
 		if !inProgress[uploadOf(base(info.Key))] {
 			rest = append(rest, info)
@@ -199,9 +201,9 @@ const someBytes = 16 << 20
 
 // some calls f for the elements of a list, many at once, and now and then, and at the end, rest,
 // unless it is nil.
-func (c *collector) some(ctx context.Context, prefix string, opts *ListOptions, f func(Info) error,
+func (c *collector) some(ctx context.Context, prefix string, opts *driver.ListOptions, f func(driver.Info) error,
 	rest func() error) error {
-	var batch []Info
+	var batch []driver.Info
 	size := int64(0)
 	flush := func() error {
 		err := c.parallel(len(batch), func(i int) error { return f(batch[i]) })
@@ -230,10 +232,10 @@ func (c *collector) marks(ctx context.Context) error {
 	if c.opts.DryRun {
 		return nil
 	}
-	return c.some(ctx, marks, &ListOptions{KeysOnly: true}, func(info Info) error {
+	return c.some(ctx, marks, &driver.ListOptions{KeysOnly: true}, func(info driver.Info) error {
 		name := base(info.Key)
 		_, err := c.s.driver.Stat(ctx, dataKey(name))
-		if errors.Is(err, ErrNotExist) {
+		if errors.Is(err, driver.ErrNotExist) {
 			return c.unmark(ctx, name)
 		}
 		return wire(err)
@@ -243,7 +245,7 @@ func (c *collector) marks(ctx context.Context) error {
 // index removes entries of the index for links that are not there. They are hints: that one is
 // removed although its link is just being written only costs a copy of the bytes some day.
 func (c *collector) index(ctx context.Context) error {
-	return c.some(ctx, indexes, &ListOptions{KeysOnly: true}, func(info Info) error {
+	return c.some(ctx, indexes, &driver.ListOptions{KeysOnly: true}, func(info driver.Info) error {
 		repo, d, ok := indexed(info.Key)
 		if !ok {
 			return nil
@@ -253,7 +255,7 @@ func (c *collector) index(ctx context.Context) error {
 			return nil
 		}
 		_, err := c.s.driver.Stat(ctx, key)
-		if !errors.Is(err, ErrNotExist) {
+		if !errors.Is(err, driver.ErrNotExist) {
 			return wire(err)
 		}
 		if err := c.drop(ctx, info.Key, ""); err != nil {

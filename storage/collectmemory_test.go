@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // TestCollectLargeManifests: of large manifests that go, some are in mind at once, not all.
@@ -21,7 +21,7 @@ func TestCollectLargeManifests(t *testing.T) {
 		putImage(t, s, "r", image(fmt.Sprint(i, strings.Repeat(" ", 4<<20)), nil, config), nil)
 	}
 	var marked, most atomic.Int64
-	f := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{After: func(_ context.Context, c storagetest.Call,
+	f := drivertest.NewFaulty(driver, &drivertest.FaultyOptions{After: func(_ context.Context, c drivertest.Call,
 		err error) error {
 		switch {
 		case !strings.HasPrefix(c.Key, "r/r/m/"):

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // pointerCollector removes what leads nowhere: tags, back references and entries of referrers whose
@@ -26,7 +28,7 @@ type pointerCollector struct {
 
 // staleRef is a back reference of a tag that points elsewhere.
 type staleRef struct {
-	Info
+	driver.Info
 	digest digest.Digest
 	tag    string
 }
@@ -37,7 +39,7 @@ func (r *repoCollector) collectPointers(ctx context.Context) error {
 	p := &pointerCollector{repoCollector: r, backrefs: newBloom(limit), led: newBloom(limit), hinted: newBloom(limit)}
 	steps := []struct {
 		prefix string
-		f      func(context.Context, Info) error
+		f      func(context.Context, driver.Info) error
 		rest   func() error
 	}{
 		{backrefsPrefix(r.repo), p.backref, nil},
@@ -47,7 +49,7 @@ func (r *repoCollector) collectPointers(ctx context.Context) error {
 		{referrersPrefix(r.repo), p.referrer, nil},
 	}
 	for _, step := range steps {
-		err := r.some(ctx, step.prefix, nil, func(info Info) error { return step.f(ctx, info) }, step.rest)
+		err := r.some(ctx, step.prefix, nil, func(info driver.Info) error { return step.f(ctx, info) }, step.rest)
 		if err != nil {
 			return err
 		}
@@ -56,7 +58,7 @@ func (r *repoCollector) collectPointers(ctx context.Context) error {
 }
 
 // hint notes that a referrer has a hint, or removes the hint of one that is not there.
-func (p *pointerCollector) hint(ctx context.Context, info Info) error {
+func (p *pointerCollector) hint(ctx context.Context, info driver.Info) error {
 	entry, ok := hintedEntry(p.repo, info.Key)
 	if !ok {
 		return nil
@@ -70,7 +72,7 @@ func (p *pointerCollector) hint(ctx context.Context, info Info) error {
 
 // referrer removes an entry of a referrer that is not there. It adds the hint of an entry that an
 // older version has written.
-func (p *pointerCollector) referrer(ctx context.Context, info Info) error {
+func (p *pointerCollector) referrer(ctx context.Context, info driver.Info) error {
 	d := pathDigest(info.Key)
 	if gone, err := p.orphan(ctx, info, d); gone || err != nil {
 		return err
@@ -88,7 +90,7 @@ func (p *pointerCollector) referrer(ctx context.Context, info Info) error {
 }
 
 // orphan removes a pointer to a manifest that is not there, and reports whether it is one.
-func (p *pointerCollector) orphan(ctx context.Context, info Info, d digest.Digest) (bool, error) {
+func (p *pointerCollector) orphan(ctx context.Context, info driver.Info, d digest.Digest) (bool, error) {
 	if d == "" || p.there.has(string(d)) {
 		return false, nil
 	}
@@ -106,7 +108,7 @@ func (p *pointerCollector) orphan(ctx context.Context, info Info, d digest.Diges
 }
 
 // backref notes a back reference, or removes it if its manifest is not there.
-func (p *pointerCollector) backref(ctx context.Context, info Info) error {
+func (p *pointerCollector) backref(ctx context.Context, info driver.Info) error {
 	if gone, err := p.orphan(ctx, info, pathDigest(dir(info.Key))); gone || err != nil {
 		return err
 	}
@@ -116,7 +118,7 @@ func (p *pointerCollector) backref(ctx context.Context, info Info) error {
 
 // tag removes a tag that points nowhere, and takes back that it is about to be moved by a push that
 // has died. It gives it the back reference that it needs if there is none, and notes it.
-func (p *pointerCollector) tag(ctx context.Context, info Info) error {
+func (p *pointerCollector) tag(ctx context.Context, info driver.Info) error {
 	tag := base(info.Key)
 	t, err := p.s.readEntry(ctx, info.Key)
 	if err != nil || t.version == "" {
@@ -129,7 +131,7 @@ func (p *pointerCollector) tag(ctx context.Context, info Info) error {
 		}
 		return nil
 	}
-	if gone, err := p.orphan(ctx, Info{Key: info.Key, Version: t.version}, d); gone || err != nil {
+	if gone, err := p.orphan(ctx, driver.Info{Key: info.Key, Version: t.version}, d); gone || err != nil {
 		return err
 	}
 	// A tag that others move all the time is never old.
@@ -160,7 +162,7 @@ func (p *pointerCollector) tag(ctx context.Context, info Info) error {
 }
 
 // moved notes a back reference of a tag that points elsewhere, or is not there.
-func (p *pointerCollector) moved(ctx context.Context, info Info) error {
+func (p *pointerCollector) moved(ctx context.Context, info driver.Info) error {
 	tag, d := base(info.Key), pathDigest(dir(info.Key))
 	if d == "" {
 		return nil

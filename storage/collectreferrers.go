@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // A referrer whose subject is not there is collected as any manifest is that nothing leads to. That
@@ -70,7 +72,7 @@ func (r *repoCollector) await(ctx context.Context, d digest.Digest) (version str
 		// One that is there already is written again: who has found it may have taken the marks off
 		// before there were these.
 		m := &manifestRecord{State: awaited, Nonce: nonce(), Sum: checksum(nil)}
-		if version, err = r.s.put(ctx, manifestKey(r.repo, d), at.version, m, nil, Relaxed); !changed(err) {
+		if version, err = r.s.put(ctx, manifestKey(r.repo, d), at.version, m, nil, driver.Relaxed); !changed(err) {
 			return version, wire(err)
 		}
 	}
@@ -103,7 +105,7 @@ func (r *repoCollector) endWait(ctx context.Context, subject digest.Digest, vers
 // release takes the marks of collectors off the referrers of a manifest that is awaited, and
 // removes the entries of those that are gone.
 func (s *Store) release(ctx context.Context, repo string, subject digest.Digest) error {
-	var found []Info
+	var found []driver.Info
 	flush := func() error {
 		err := inParallel(len(found), func(i int) error { return s.releaseReferrer(ctx, repo, found[i]) })
 		found = found[:0]
@@ -123,7 +125,7 @@ func (s *Store) release(ctx context.Context, repo string, subject digest.Digest)
 }
 
 // releaseReferrer is release for the referrer of an entry.
-func (s *Store) releaseReferrer(ctx context.Context, repo string, entry Info) error {
+func (s *Store) releaseReferrer(ctx context.Context, repo string, entry driver.Info) error {
 	d := pathDigest(entry.Key)
 	if d == "" {
 		return nil

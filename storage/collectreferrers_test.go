@@ -16,7 +16,8 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // untagged collects manifests without tags, whatever their age.
@@ -25,7 +26,7 @@ var untagged = &storage.CollectOptions{Grace: -1, Untagged: true}
 // referrers is a storage with two referrers of a manifest that is not there.
 type referrers struct {
 	t       *testing.T
-	driver  storage.Driver
+	driver  driver.Driver
 	store   *storage.Store
 	config  ocispec.Descriptor
 	subject []byte
@@ -54,8 +55,8 @@ func (r *referrers) before(n int, opts *storage.Options, f func()) (s *storage.S
 	made = new(int)
 	armed := false
 	var mu sync.Mutex
-	s = newStore(r.t, storagetest.NewFaulty(r.driver, &storagetest.FaultyOptions{
-		Before: func(context.Context, storagetest.Call) error {
+	s = newStore(r.t, drivertest.NewFaulty(r.driver, &drivertest.FaultyOptions{
+		Before: func(context.Context, drivertest.Call) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if armed {
@@ -88,7 +89,7 @@ func (r *referrers) states() (states [3]string) {
 	for i, d := range []digest.Digest{digest.FromBytes(r.refer[0]), digest.FromBytes(r.refer[1]), r.of.Digest} {
 		body, _, err := r.driver.Open(r.t.Context(), "r/r/m/"+pathOf(d), nil)
 		if err != nil {
-			require.ErrorIs(r.t, err, storage.ErrNotExist)
+			require.ErrorIs(r.t, err, driver.ErrNotExist)
 			continue
 		}
 		b, err := io.ReadAll(body)
@@ -122,7 +123,7 @@ func (r *referrers) isThere(i int, at ...any) bool {
 
 // TestCollectReferrersOfNothing: they go, with their entries, and what awaited their subject.
 func TestCollectReferrersOfNothing(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
 		config := pushBlob(t, s, "r", []byte("{}"))
 		subject := image("subject", nil, config)
@@ -217,7 +218,7 @@ func TestCollectReferrerThatDied(t *testing.T) {
 		waited := 0
 		for n := 0; ; n++ {
 			r := newReferrers(t, nil)
-			faulty := storagetest.NewFaulty(r.driver, nil)
+			faulty := drivertest.NewFaulty(r.driver, nil)
 			dying := newStore(t, faulty, nil)
 			faulty.CutAfter(n)
 			_, err := dying.Collect(t.Context(), &storage.CollectOptions{Grace: -1, Untagged: true, Parallel: 1})
@@ -332,8 +333,8 @@ type interruption struct {
 // many there are still.
 func (r *referrers) along(steps ...interruption) (s *storage.Store, left func() int) {
 	var mu sync.Mutex
-	return newStore(r.t, storagetest.NewFaulty(r.driver, &storagetest.FaultyOptions{
-		Before: func(_ context.Context, c storagetest.Call) error {
+	return newStore(r.t, drivertest.NewFaulty(r.driver, &drivertest.FaultyOptions{
+		Before: func(_ context.Context, c drivertest.Call) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if len(steps) > 0 && steps[0].match(c.Op, c.Key) {
@@ -399,7 +400,7 @@ func TestAwaitedIsAbsent(t *testing.T) {
 	awaited := func(t *testing.T, opts *storage.Options) *referrers {
 		for n := 0; ; n++ {
 			r := newReferrers(t, opts)
-			faulty := storagetest.NewFaulty(r.driver, nil)
+			faulty := drivertest.NewFaulty(r.driver, nil)
 			dying := newStore(t, faulty, opts)
 			faulty.CutAfter(n)
 			_, err := dying.Collect(t.Context(), &storage.CollectOptions{Grace: -1, Untagged: true, Parallel: 1})

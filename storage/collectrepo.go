@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // repoCollector collects one repository.
@@ -159,17 +160,17 @@ func (r *repoCollector) needs(d digest.Digest, mediaType string, content []byte)
 }
 
 // eventList lists the events of the history. What an event tells of roots never changes.
-func (r *repoCollector) eventList(ctx context.Context) iter.Seq2[Info, error] {
-	return func(yield func(Info, error) bool) {
+func (r *repoCollector) eventList(ctx context.Context) iter.Seq2[driver.Info, error] {
+	return func(yield func(driver.Info, error) bool) {
 		if r.s.opts.History == 0 {
 			return
 		}
 		for e, err := range r.s.events(ctx, r.repo, nil) {
 			if err != nil {
-				yield(Info{}, err)
+				yield(driver.Info{}, err)
 				return
 			}
-			if !yield(Info{Key: eventKey(r.repo, e.id)}, nil) {
+			if !yield(driver.Info{Key: eventKey(r.repo, e.id)}, nil) {
 				return
 			}
 		}

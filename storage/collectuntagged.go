@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // garbageManifest is a manifest that nothing was found to lead to.
@@ -24,7 +26,7 @@ const untaggedAtOnce = 256
 // They are marked as by a delete; a push that names or tags one takes the mark off, and so does a
 // push of its subject, see awaitSubjects.
 func (r *repoCollector) collectUntagged(ctx context.Context) error {
-	return r.some(ctx, manifestPrefix(r.repo), nil, func(info Info) error { return r.sortManifest(ctx, info) },
+	return r.some(ctx, manifestPrefix(r.repo), nil, func(info driver.Info) error { return r.sortManifest(ctx, info) },
 		func() error {
 			some := r.untagged
 			r.untagged = nil
@@ -38,7 +40,7 @@ func (r *repoCollector) collectUntagged(ctx context.Context) error {
 }
 
 // sortManifest decides whether a manifest is to be removed.
-func (r *repoCollector) sortManifest(ctx context.Context, info Info) error {
+func (r *repoCollector) sortManifest(ctx context.Context, info driver.Info) error {
 	d := pathDigest(info.Key)
 	if d == "" || !r.old(info.ModTime) || r.isKept(d, "") || r.tagged.has(string(d)) {
 		return nil
@@ -93,7 +95,7 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 		mark := *g.mark
 		mark.State, mark.Nonce, mark.Collected = deleting, nonce(), true
 		var err error
-		mark.version, err = r.s.put(ctx, manifestKey(r.repo, g.digest), g.mark.version, &mark, g.mark.content, Deferred)
+		mark.version, err = r.s.put(ctx, manifestKey(r.repo, g.digest), g.mark.version, &mark, g.mark.content, driver.Deferred)
 		if g.mark = &mark; changed(err) {
 			g.mark = nil
 			return nil

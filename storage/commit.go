@@ -12,6 +12,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // Commit implements [registry.Upload].
@@ -141,7 +142,7 @@ func (u *upload) conclude(ctx context.Context, segments []segment, named bool) e
 	switch {
 	case err == nil && !named:
 		u.s.drop(ctx, segments)
-	case assumed && errors.Is(err, ErrChanged):
+	case assumed && errors.Is(err, driver.ErrChanged):
 		b, _, err := u.s.read(ctx, u.key())
 		var r uploadRecord
 		if _, ok := decode(b, &r); err == nil && ok && r.State == cancelled {

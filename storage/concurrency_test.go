@@ -15,12 +15,13 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // Two Stores on one Driver stand for two replicas in these tests.
 
 func TestSameManifestByMany(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		replicas := []*storage.Store{newStore(t, d, nil), newStore(t, d, nil)}
 		config := pushBlob(t, replicas[0], "r", []byte("{}"))
 		content := image("", nil, config)
@@ -40,7 +41,7 @@ func TestSameManifestByMany(t *testing.T) {
 }
 
 func TestSameBlobByMany(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		replicas := []*storage.Store{newStore(t, d, nil), newStore(t, d, nil)}
 		content := random(9, 50_000)
 		var wg sync.WaitGroup
@@ -64,7 +65,7 @@ func TestSameBlobByMany(t *testing.T) {
 // and the whole repository. What has been acknowledged to a pusher may have been deleted since, but
 // what is visible is whole, and a tag leads to a manifest.
 func TestPushBesideDelete(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		replicas := []*storage.Store{newStore(t, d, nil), newStore(t, d, nil)}
 		const repo = "a/b"
 		blobs := [][]byte{[]byte("{}"), random(1, 20_000), random(2, 100)}

@@ -19,7 +19,8 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 func expects(d digest.Digest) *registry.Condition {
@@ -74,10 +75,10 @@ func (c *conditional) at(s *storage.Store, tag string, names ...string) string {
 }
 
 // memoryAndDisk returns functions that make a driver of each kind.
-func memoryAndDisk(t *testing.T) map[string]func() storage.Driver {
-	return map[string]func() storage.Driver{
-		"memory": func() storage.Driver { return newMemory(t) },
-		"disk": func() storage.Driver {
+func memoryAndDisk(t *testing.T) map[string]func() driver.Driver {
+	return map[string]func() driver.Driver{
+		"memory": func() driver.Driver { return newMemory(t) },
+		"disk": func() driver.Driver {
 			d, err := disk.New(t.TempDir(), &disk.Options{NoSync: true})
 			require.NoError(t, err)
 			return d
@@ -268,8 +269,8 @@ func TestRefusedConditionWritesNothing(t *testing.T) {
 	c := newConditional(t, s)
 	require.NoError(t, c.put(t.Context(), s, "old", tags("t", "u")))
 	writes := 0
-	watched := newStore(t, storagetest.NewFaulty(driver,
-		&storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
+	watched := newStore(t, drivertest.NewFaulty(driver,
+		&drivertest.FaultyOptions{Before: func(_ context.Context, call drivertest.Call) error {
 			if call.Op == "Put" || call.Op == "Delete" {
 				writes++
 			}
@@ -347,7 +348,7 @@ func TestConditionalPushDies(t *testing.T) {
 							require.NoError(t, c.put(t.Context(), s, "old", tags(names...)))
 							expected = expects(c.digest("old"))
 						}
-						faulty := storagetest.NewFaulty(driver, nil)
+						faulty := drivertest.NewFaulty(driver, nil)
 						dying := newStore(t, faulty, nil)
 						faulty.CutAfter(n)
 						if c.put(t.Context(), dying, "new", taggedIf("", expected, names...)) == nil {
@@ -389,7 +390,7 @@ func TestCollectorsLeaveDecidedPushes(t *testing.T) {
 			c := newConditional(t, s)
 			require.NoError(t, c.put(t.Context(), s, "old", tags("s", "t")))
 			old := expects(c.digest("old"))
-			faulty := storagetest.NewFaulty(driver, nil)
+			faulty := drivertest.NewFaulty(driver, nil)
 			dying := newStore(t, faulty, nil)
 			faulty.CutAfter(n)
 			if c.put(t.Context(), dying, "new", taggedIf("", old, "s", "t")) == nil {
@@ -466,8 +467,8 @@ func TestConditionsOfSeveralTagsOnSlowStorage(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			rnd := seededDelays(seed)
 			driver := newMemory(t)
-			slow := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(context.Context,
-				storagetest.Call) error {
+			slow := drivertest.NewFaulty(driver, &drivertest.FaultyOptions{Before: func(context.Context,
+				drivertest.Call) error {
 				time.Sleep(rnd())
 				return nil
 			}})

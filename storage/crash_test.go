@@ -15,7 +15,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // workload is a script of everything that writes. Each step says what holds once it has been
@@ -271,7 +271,7 @@ func TestCrashAfterEachWrite(t *testing.T) {
 	for ; ; n++ {
 		driver := newMemory(t)
 		newStore(t, driver, nil)
-		faulty := storagetest.NewFaulty(driver, nil)
+		faulty := drivertest.NewFaulty(driver, nil)
 		w := newWorkload(t.Context(), newStore(t, faulty, nil))
 		faulty.CutAfter(n)
 		err := w.run()
@@ -300,15 +300,15 @@ func TestCrashAfterEachWrite(t *testing.T) {
 // TestFailureAtEachWrite lets each write of the script in turn fail, or succeed with its answer
 // lost. The client is told; what was acknowledged stays, and pushing again mends the rest.
 func TestFailureAtEachWrite(t *testing.T) {
-	for name, fail := range map[string]func(f *storagetest.Faulty, n int){
-		"not done":    (*storagetest.Faulty).FailWrite,
-		"answer lost": (*storagetest.Faulty).LoseAnswer,
+	for name, fail := range map[string]func(f *drivertest.Faulty, n int){
+		"not done":    (*drivertest.Faulty).FailWrite,
+		"answer lost": (*drivertest.Faulty).LoseAnswer,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for n := 1; ; n++ {
 				driver := newMemory(t)
 				newStore(t, driver, nil)
-				faulty := storagetest.NewFaulty(driver, nil)
+				faulty := drivertest.NewFaulty(driver, nil)
 				store := newStore(t, faulty, nil)
 				w := newWorkload(t.Context(), store)
 				before := faulty.Writes()
@@ -336,7 +336,7 @@ func TestCrashOfDelete(t *testing.T) {
 		driver := newMemory(t)
 		store := newStore(t, driver, nil)
 		desc := putImage(t, store, "r", image("r", nil, pushBlob(t, store, "r", []byte("{}"))), tags(names...))
-		faulty := storagetest.NewFaulty(driver, nil)
+		faulty := drivertest.NewFaulty(driver, nil)
 		dying := newStore(t, faulty, nil)
 		faulty.CutAfter(n)
 		err := dying.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), nil)
@@ -360,9 +360,9 @@ func TestCrashOfDelete(t *testing.T) {
 // made durable is left.
 func TestPowerLossAfterEachWrite(t *testing.T) {
 	for n := 0; ; n++ {
-		power := storagetest.NewPower(newMemory(t))
+		power := drivertest.NewPower(newMemory(t))
 		newStore(t, power, nil)
-		faulty := storagetest.NewFaulty(power, nil)
+		faulty := drivertest.NewFaulty(power, nil)
 		w := newWorkload(t.Context(), newStore(t, faulty, nil))
 		faulty.CutAfter(n)
 		err := w.run()

@@ -12,6 +12,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
 	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // DeleteBlob implements [registry.Deleter]. The bytes remain where they are until they are
@@ -93,7 +94,7 @@ func (s *Store) removeLink(ctx context.Context, repo string, d digest.Digest, l 
 // Errors: ErrChanged if it has not the version given.
 func (s *Store) remove(ctx context.Context, key, version string) error {
 	err := s.driver.Delete(ctx, key, version)
-	if errors.Is(err, ErrNotExist) {
+	if errors.Is(err, driver.ErrNotExist) {
 		return nil
 	}
 	return err
@@ -177,10 +178,10 @@ func (s *Store) deleteTag(ctx context.Context, repo, tag string, del *deletion) 
 		err = s.driver.Delete(ctx, tagKey(repo, tag), t.version)
 		if err == nil {
 			b.end(ctx, true)
-		} else if errors.Is(err, ErrNotExist) || changed(err) {
+		} else if errors.Is(err, driver.ErrNotExist) || changed(err) {
 			b.overtaken(ctx, tagKey(repo, tag))
 		}
-		if errors.Is(err, ErrNotExist) {
+		if errors.Is(err, driver.ErrNotExist) {
 			return manifestUnknown(reference.Ref{Tag: tag})
 		}
 		if !changed(err) {
@@ -218,7 +219,7 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 		if mark.Delete == "" {
 			mark.Delete = mark.Nonce
 		}
-		if mark.version, err = s.put(ctx, key, m.version, &mark, m.content, Deferred); changed(err) {
+		if mark.version, err = s.put(ctx, key, m.version, &mark, m.content, driver.Deferred); changed(err) {
 			continue
 		} else if err != nil {
 			return wire(err)
@@ -356,10 +357,10 @@ func (s *Store) removeSeen(ctx context.Context, key, version string) error {
 
 // pointers are what leads to a manifest.
 type pointers struct {
-	tags     []Info            // that point at it
+	tags     []driver.Info     // that point at it
 	moves    map[string]*entry // tags that are about to be pointed at it, by name
-	backrefs []Info            // of tags
-	entry    []Info            // the one with its subject, if it is there
+	backrefs []driver.Info     // of tags
+	entry    []driver.Info     // the one with its subject, if it is there
 	hint     string            // the key of the hint of that, "" if there is no entry
 }
 
@@ -395,18 +396,18 @@ func (s *Store) pointers(ctx context.Context, repo string, d digest.Digest, m *m
 			p.moves[name] = t
 		}
 		if t.Descriptor.Digest == d {
-			p.tags = append(p.tags, Info{Key: tagKey(repo, name), Version: t.version})
+			p.tags = append(p.tags, driver.Info{Key: tagKey(repo, name), Version: t.version})
 		}
 	}
 	if m.Subject != "" {
 		info, err := s.driver.Stat(ctx, referrerKey(repo, m.Subject, d))
 		switch {
 		case err == nil:
-			p.entry = []Info{info}
+			p.entry = []driver.Info{info}
 			if parsed, err := manifest.ParseStored(m.MediaType, m.content); err == nil {
 				p.hint = typeKey(repo, m.Subject, d, parsed.ArtifactType)
 			}
-		case !errors.Is(err, ErrNotExist):
+		case !errors.Is(err, driver.ErrNotExist):
 			return nil, wire(err)
 		}
 	}

@@ -14,7 +14,8 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // TestDeletesOfOneManifest: when two delete the same manifest, or one has died half-way and another
@@ -51,8 +52,8 @@ func TestDeletesOfOneManifest(t *testing.T) {
 							return s.DeleteManifest(t.Context(), "r", ref, nil)
 						}
 						reached := false
-						f := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{Before: func(_ context.Context,
-							c storagetest.Call) error {
+						f := drivertest.NewFaulty(driver, &drivertest.FaultyOptions{Before: func(_ context.Context,
+							c drivertest.Call) error {
 							if c.Number == n+1 { // the first is that of New
 								reached = true
 								if !cut {
@@ -127,13 +128,13 @@ func TestDeletesOfOneRepository(t *testing.T) {
 func TestDeleteOvertakenByOneGivenUp(t *testing.T) {
 	var desc ocispec.Descriptor
 	for name, c := range map[string]struct {
-		scene  func(t *testing.T, driver storage.Driver)
+		scene  func(t *testing.T, driver driver.Driver)
 		giveUp func(s *storage.Store) error
 		del    func(s *storage.Store) error
 	}{
 		"collector": {
-			scene: func(t *testing.T, driver storage.Driver) {
-				f := storagetest.NewFaulty(driver, nil)
+			scene: func(t *testing.T, driver driver.Driver) {
+				f := drivertest.NewFaulty(driver, nil)
 				dying := newStore(t, f, nil)
 				f.CutAfter(1) // that it has begun
 				require.Error(t, dying.DeleteRepository(t.Context(), "r", nil))
@@ -145,7 +146,7 @@ func TestDeleteOvertakenByOneGivenUp(t *testing.T) {
 			del: func(s *storage.Store) error { return s.DeleteRepository(t.Context(), "r", nil) },
 		},
 		"kept": {
-			scene: func(*testing.T, storage.Driver) {},
+			scene: func(*testing.T, driver.Driver) {},
 			giveUp: func(s *storage.Store) error {
 				err := s.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), keepAll)
 				if errors.Is(err, registry.ErrDenied) {
@@ -162,8 +163,8 @@ func TestDeleteOvertakenByOneGivenUp(t *testing.T) {
 			desc = putImage(t, s, "r", image("", nil, pushBlob(t, s, "r", []byte("{}"))), tags("v1"))
 			c.scene(t, driver)
 			marked, givenUp, deleted := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-			other := newStore(t, storagetest.NewFaulty(driver,
-				&storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
+			other := newStore(t, drivertest.NewFaulty(driver,
+				&drivertest.FaultyOptions{Before: func(_ context.Context, call drivertest.Call) error {
 					if call.Op == "Delete" && call.Key == "r/r/t/v1" {
 						close(marked)
 						<-givenUp
@@ -171,8 +172,8 @@ func TestDeleteOvertakenByOneGivenUp(t *testing.T) {
 					return nil
 				}}), nil)
 			begun := false
-			first := newStore(t, storagetest.NewFaulty(driver,
-				&storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
+			first := newStore(t, drivertest.NewFaulty(driver,
+				&drivertest.FaultyOptions{Before: func(_ context.Context, call drivertest.Call) error {
 					if call.Op == "Open" && strings.HasPrefix(call.Key, "r/r/m/") && !begun {
 						begun = true
 						go func() { deleted <- c.del(other) }()
@@ -201,15 +202,15 @@ func TestCollectFinishingDeletesEnds(t *testing.T) {
 		for i := range 20 {
 			putImage(t, s, "r", image(fmt.Sprint(i), nil, config), tags(fmt.Sprint("v", i)))
 		}
-		faulty := storagetest.NewFaulty(driver, nil)
+		faulty := drivertest.NewFaulty(driver, nil)
 		dying := newStore(t, faulty, opts)
 		faulty.CutAfter(3)
 		require.Error(t, dying.DeleteRepository(t.Context(), "r", nil))
 		for range 3 {
 			ctx, cancel := context.WithCancel(t.Context())
 			removed := 0
-			_, err := newStore(t, storagetest.NewFaulty(driver,
-				&storagetest.FaultyOptions{After: func(_ context.Context, c storagetest.Call, err error) error {
+			_, err := newStore(t, drivertest.NewFaulty(driver,
+				&drivertest.FaultyOptions{After: func(_ context.Context, c drivertest.Call, err error) error {
 					if c.Op == "Delete" && strings.HasPrefix(c.Key, "r/r/m/") && err == nil {
 						removed++
 						cancel()
@@ -243,12 +244,12 @@ func TestFinishedDeleteHidesAll(t *testing.T) {
 				s := newStore(t, driver, withHistory)
 				config, layer := pushBlob(t, s, "r", []byte("{}")), pushBlob(t, s, "r", random(1, 50_000))
 				putImage(t, s, "r", image("", nil, config, layer), tags("v1"))
-				faulty := storagetest.NewFaulty(driver, nil)
+				faulty := drivertest.NewFaulty(driver, nil)
 				dying := newStore(t, faulty, withHistory)
 				faulty.CutAfter(n)
 				_ = dying.DeleteRepository(t.Context(), "r", nil)
 				cut = faulty.Cut()
-				faulty = storagetest.NewFaulty(driver, nil)
+				faulty = drivertest.NewFaulty(driver, nil)
 				dying = newStore(t, faulty, withHistory)
 				faulty.CutAfter(k)
 				_, _ = dying.Collect(t.Context(), opts)
@@ -288,7 +289,7 @@ func TestDeleteOfLargeRepository(t *testing.T) {
 	}
 	var mu sync.Mutex
 	marked, most := 0, 0
-	f := storagetest.NewFaulty(driver, &storagetest.FaultyOptions{After: func(_ context.Context, c storagetest.Call,
+	f := drivertest.NewFaulty(driver, &drivertest.FaultyOptions{After: func(_ context.Context, c drivertest.Call,
 		err error) error {
 		mu.Lock()
 		defer mu.Unlock()

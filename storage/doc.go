@@ -1,4 +1,4 @@
-// Package storage has [Store], the standard Backend of a registry, and [Driver], the contract of
+// Package storage has [Store], the standard Backend of a registry, and [driver.Driver], the contract of
 // the storage it stands on.
 //
 // A Store keeps everything in its Driver and nothing in memory that matters: any number of Stores
@@ -21,5 +21,5 @@
 //
 // When an operation returns, what it has done survives loss of power, except the bytes of an upload
 // in progress, which survive the end or kill of the process. The Store says which objects must be
-// durable together, by [Driver].Sync; how is the driver's affair.
+// durable together, by [driver.Driver].Sync; how is the driver's affair.
 package storage

@@ -6,6 +6,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // A push of a manifest that is in the repository already does not look at all that the manifest
@@ -80,7 +81,7 @@ func (s *Store) endEpoch(ctx context.Context, repo string, d digest.Digest, what
 			}
 		}
 		next.Nonce = nonce()
-		next.version, err = s.put(ctx, repositoryKey(repo), c.version, &next, nil, Durable)
+		next.version, err = s.put(ctx, repositoryKey(repo), c.version, &next, nil, driver.Durable)
 		if changed(err) {
 			continue
 		}
@@ -168,7 +169,7 @@ func (p *manifestPut) beginEpoch(ctx context.Context) error {
 		}
 		if next.Epochs != c.Epochs {
 			next.Nonce = nonce()
-			next.version, err = p.s.put(ctx, repositoryKey(p.repo), c.version, &next, nil, Deferred)
+			next.version, err = p.s.put(ctx, repositoryKey(p.repo), c.version, &next, nil, driver.Deferred)
 			if changed(err) {
 				continue
 			} else if err != nil {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // epochScene is a repository with an index, of an image, that is known to its Stores.
@@ -78,7 +78,7 @@ func TestKnownManifestBesideDelete(t *testing.T) {
 					outer, inner = remove, push
 				}
 				calls, armed, nested := 0, false, false
-				s := once(t, func(storagetest.Call) bool {
+				s := once(t, func(drivertest.Call) bool {
 					if armed {
 						calls++
 					}
@@ -121,7 +121,7 @@ func TestKnownManifestAfterDeleteThatDied(t *testing.T) {
 				driver := newMemory(t)
 				s := newStore(t, driver, nil)
 				e := newEpochScene(t, s)
-				faulty := storagetest.NewFaulty(driver, nil)
+				faulty := drivertest.NewFaulty(driver, nil)
 				dying := newStore(t, faulty, nil)
 				faulty.CutAfter(n)
 				err := c.remove(e, t, dying)
@@ -146,8 +146,8 @@ func TestKnownManifestAfterDeleteThatDied(t *testing.T) {
 func TestKnownManifestCostsOneRead(t *testing.T) {
 	driver := newMemory(t)
 	looks := 0
-	counting := newStore(t, storagetest.NewFaulty(driver,
-		&storagetest.FaultyOptions{Before: func(_ context.Context, c storagetest.Call) error {
+	counting := newStore(t, drivertest.NewFaulty(driver,
+		&drivertest.FaultyOptions{Before: func(_ context.Context, c drivertest.Call) error {
 			if c.Op == "Open" && strings.HasPrefix(c.Key, "r/r/b/") {
 				looks++
 			}

@@ -11,12 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
-	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // withoutEpochs writes all records as versions of this package did that knew no epochs.
-func withoutEpochs(t *testing.T, d storage.Driver) {
+func withoutEpochs(t *testing.T, d driver.Driver) {
 	t.Helper()
 	for _, prefix := range []string{"c/", "r/"} {
 		for info, err := range d.List(t.Context(), prefix, nil) {
@@ -50,8 +50,8 @@ func TestKnownManifestOfEarlierVersion(t *testing.T) {
 			e := newEpochScene(t, newStore(t, d, nil))
 			withoutEpochs(t, d)
 			looks := 0
-			s := newStore(t, storagetest.NewFaulty(d,
-				&storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
+			s := newStore(t, drivertest.NewFaulty(d,
+				&drivertest.FaultyOptions{Before: func(_ context.Context, call drivertest.Call) error {
 					if call.Op == "Open" && (strings.HasPrefix(call.Key, "r/r/b/") ||
 						strings.HasSuffix(call.Key, e.child.Digest.Encoded())) {
 						looks++

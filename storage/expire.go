@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // ExpireUploads ends the uploads that have had no request for Options.UploadTTL, and drops what
@@ -47,7 +49,7 @@ func (s *Store) expireUploads(ctx context.Context, dry bool) (int, error) {
 // UploadTTL, so after twice that nobody writes a record there, unless it stalled for as long on its
 // way: then its upload is lost, as one is that has expired.
 func (s *Store) sweepUploads(ctx context.Context) error {
-	sweeper, ok := s.driver.(Sweeper)
+	sweeper, ok := s.driver.(driver.Sweeper)
 	if !ok {
 		return nil
 	}
@@ -56,9 +58,9 @@ func (s *Store) sweepUploads(ctx context.Context) error {
 }
 
 // expire ends one upload, if it is still as it was listed.
-func (s *Store) expire(ctx context.Context, info Info) (bool, error) {
+func (s *Store) expire(ctx context.Context, info driver.Info) (bool, error) {
 	b, now, err := s.read(ctx, info.Key)
-	if errors.Is(err, ErrNotExist) || err == nil && now.Version != info.Version {
+	if errors.Is(err, driver.ErrNotExist) || err == nil && now.Version != info.Version {
 		return false, nil
 	}
 	if err != nil {
@@ -67,7 +69,7 @@ func (s *Store) expire(ctx context.Context, info Info) (bool, error) {
 	var r uploadRecord
 	_, whole := decode(b, &r)
 	if err := s.driver.Delete(ctx, info.Key, info.Version); err != nil {
-		if errors.Is(err, ErrNotExist) || changed(err) {
+		if errors.Is(err, driver.ErrNotExist) || changed(err) {
 			return false, nil
 		}
 		return false, wire(err)

@@ -17,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // History is one object per event, written before what it tells of is done, and confirmed after. So
@@ -121,7 +122,7 @@ func (s *Store) begin(ctx context.Context, repo, kind, subject string, e event) 
 	now := time.Now()
 	e.Time, e.Nonce, e.Sum, e.id = now.UTC(), nonce(), checksum(e.content), eventID(now, kind, subject)
 	var err error
-	e.version, err = s.put(ctx, eventKey(repo, e.id), "", &e, e.content, Durable)
+	e.version, err = s.put(ctx, eventKey(repo, e.id), "", &e, e.content, driver.Durable)
 	return &begun{s: s, repo: repo, e: &e}, wire(err)
 }
 
@@ -167,7 +168,7 @@ func (b *begun) end(ctx context.Context, happened bool) {
 		return
 	}
 	b.e.Nonce, b.e.Confirmed = nonce(), true
-	_, _ = b.s.put(ctx, key, b.e.version, b.e, b.e.content, Deferred)
+	_, _ = b.s.put(ctx, key, b.e.version, b.e, b.e.content, driver.Deferred)
 }
 
 // overtaken removes the event, of the removal of an object which somebody else was first to change.
@@ -190,7 +191,7 @@ const eventsAtOnce = parallelism
 func (s *Store) events(ctx context.Context, repo string, opts *registry.HistoryOptions) iter.Seq2[*event, error] {
 	return func(yield func(*event, error) bool) {
 		prefix := eventPrefix(repo)
-		list := &ListOptions{KeysOnly: true}
+		list := &driver.ListOptions{KeysOnly: true}
 		if opts != nil {
 			list.PageHint = opts.PageHint
 			if opts.After != "" {
@@ -217,7 +218,7 @@ func (s *Store) events(ctx context.Context, repo string, opts *registry.HistoryO
 // readEvent reads the rest of an event; ok is false if it is gone or cut short.
 func (s *Store) readEvent(ctx context.Context, repo string, e *event) (ok bool, err error) {
 	b, info, err := s.read(ctx, eventKey(repo, e.id))
-	if errors.Is(err, ErrNotExist) {
+	if errors.Is(err, driver.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
@@ -233,7 +234,7 @@ func (s *Store) readEvent(ctx context.Context, repo string, e *event) (ok bool, 
 // manifest is whole, as a loss of power only cuts short.
 func (s *Store) readEventHeader(ctx context.Context, repo string, e *event) (ok bool, err error) {
 	line, info, err := s.readLine(ctx, eventKey(repo, e.id))
-	if errors.Is(err, ErrNotExist) {
+	if errors.Is(err, driver.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
@@ -374,7 +375,7 @@ func (e *event) entry() registry.HistoryEntry {
 func (s *Store) ExpireHistory(ctx context.Context) (int, error) {
 	removed := 0
 	oldest := inverted(time.Now().Add(-s.opts.History))
-	for info, err := range s.driver.List(ctx, history, &ListOptions{KeysOnly: true}) {
+	for info, err := range s.driver.List(ctx, history, &driver.ListOptions{KeysOnly: true}) {
 		if err != nil {
 			return removed, wire(err)
 		}

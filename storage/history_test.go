@@ -16,7 +16,8 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 var withHistory = &storage.Options{History: time.Hour}
@@ -62,17 +63,17 @@ func honest(t *testing.T, s *storage.Store, at string) {
 // that happened, and of what may not have happened says so: after a kill, a failed write, a lost
 // answer, and a loss of power.
 func TestHistoryOfCrashes(t *testing.T) {
-	for name, fail := range map[string]func(f *storagetest.Faulty, n int){
-		"kill":        (*storagetest.Faulty).CutAfter,
-		"not done":    (*storagetest.Faulty).FailWrite,
-		"answer lost": (*storagetest.Faulty).LoseAnswer,
-		"power loss":  (*storagetest.Faulty).CutAfter,
+	for name, fail := range map[string]func(f *drivertest.Faulty, n int){
+		"kill":        (*drivertest.Faulty).CutAfter,
+		"not done":    (*drivertest.Faulty).FailWrite,
+		"answer lost": (*drivertest.Faulty).LoseAnswer,
+		"power loss":  (*drivertest.Faulty).CutAfter,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for n := 1; ; n++ {
-				power := storagetest.NewPower(newMemory(t))
+				power := drivertest.NewPower(newMemory(t))
 				newStore(t, power, nil)
-				faulty := storagetest.NewFaulty(power, nil)
+				faulty := drivertest.NewFaulty(power, nil)
 				w := newWorkload(t.Context(), newStore(t, faulty, withHistory))
 				before := faulty.Writes()
 				fail(faulty, n)
@@ -108,7 +109,7 @@ func TestHistoryOfCrashes(t *testing.T) {
 func TestInterruptedRepositoryDelete(t *testing.T) {
 	for n := 0; ; n++ {
 		driver := newMemory(t)
-		faulty := storagetest.NewFaulty(driver, nil)
+		faulty := drivertest.NewFaulty(driver, nil)
 		s := newStore(t, faulty, withHistory)
 		config, large := pushBlob(t, s, "r", []byte("{}")), pushBlob(t, s, "r", random(1, 50_000))
 		one := image("one", nil, config, large)
@@ -233,7 +234,7 @@ func TestReferrersOfDeletedStay(t *testing.T) {
 
 // TestHistoryListReadsNoManifests: a page of deleted manifests costs what it shows.
 func TestHistoryListReadsNoManifests(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		const n, size = 20, 512 << 10
 		s := newStore(t, d, &storage.Options{History: time.Hour})
 		config := pushBlob(t, s, "r", []byte("{}"))

@@ -11,12 +11,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // mutant is a driver that breaks a rule, as a Store would that left out a condition or a look.
 type mutant struct {
-	storage.Driver
+	driver.Driver
 	unconditionalPut    *regexp.Regexp // keys that are written whatever is there
 	unconditionalDelete *regexp.Regexp // keys that are removed whatever is there
 	unseen              *regexp.Regexp // keys that Stat does not find
@@ -34,7 +34,7 @@ type mutant struct {
 }
 
 // on returns the mutant of a driver.
-func (m mutant) on(below storage.Driver) storage.Driver {
+func (m mutant) on(below driver.Driver) driver.Driver {
 	m.Driver, m.seen = below, &sync.Map{}
 	return &m
 }
@@ -44,7 +44,7 @@ const lateness = 30 * step
 
 func matches(r *regexp.Regexp, key string) bool { return r != nil && r.MatchString(key) }
 
-func (m *mutant) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+func (m *mutant) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	if opts != nil && matches(m.unconditionalPut, key) {
 		o := *opts
 		o.IfAbsent, o.IfVersion = false, ""
@@ -53,7 +53,7 @@ func (m *mutant) Put(ctx context.Context, key string, body io.Reader, opts *stor
 	if m.unawaited && strings.Contains(key, "/m/") {
 		b, err := io.ReadAll(body)
 		if err != nil || strings.HasPrefix(string(b), `{"state":"awaited"`) {
-			return storage.Info{Key: key, Version: "none"}, err
+			return driver.Info{Key: key, Version: "none"}, err
 		}
 		body = bytes.NewReader(b)
 	}
@@ -64,12 +64,12 @@ func (m *mutant) Put(ctx context.Context, key string, body io.Reader, opts *stor
 	return info, err
 }
 
-func (m *mutant) Stat(ctx context.Context, key string) (storage.Info, error) {
+func (m *mutant) Stat(ctx context.Context, key string) (driver.Info, error) {
 	if matches(m.unseen, key) {
-		return storage.Info{}, storage.ErrNotExist
+		return driver.Info{}, driver.ErrNotExist
 	}
 	if info, ok := m.seen.Load(key); ok {
-		return info.(storage.Info), nil
+		return info.(driver.Info), nil
 	}
 	return m.Driver.Stat(ctx, key)
 }
@@ -91,8 +91,8 @@ func (m *mutant) Delete(ctx context.Context, key, ifVersion string) error {
 	return m.Driver.Delete(ctx, key, ifVersion)
 }
 
-func (m *mutant) List(ctx context.Context, prefix string, opts *storage.ListOptions) iter.Seq2[storage.Info, error] {
-	return func(yield func(storage.Info, error) bool) {
+func (m *mutant) List(ctx context.Context, prefix string, opts *driver.ListOptions) iter.Seq2[driver.Info, error] {
+	return func(yield func(driver.Info, error) bool) {
 		for info, err := range m.Driver.List(ctx, prefix, opts) {
 			if err == nil && (matches(m.unlisted, info.Key) || matches(m.late, info.Key) &&
 				time.Since(info.ModTime) < lateness || m.state != "" && m.isInState(ctx, info.Key)) {
@@ -116,7 +116,7 @@ func (m *mutant) isInState(ctx context.Context, key string) bool {
 	return strings.Contains(string(head[:n]), `"`+m.state+`"`)
 }
 
-func (m *mutant) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
+func (m *mutant) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
 	r, info, err := m.Driver.Open(ctx, key, opts)
 	a, ok := ctx.Value(actorKey{}).(*actor)
 	if err != nil || !ok || a.name != m.blind || !tagKeys.MatchString(key) {

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // step is the time by the clock of the bubble from one storage call to the next. It is longer than
@@ -38,7 +38,7 @@ type schedule struct {
 	stick  float64 // the probability that the actor of the last call goes on
 	actors []*actor
 	detail bool // say in the trace what objects hold
-	raw    storage.Driver
+	raw    driver.Driver
 
 	mu     sync.Mutex
 	parked []*call
@@ -87,7 +87,7 @@ type call struct {
 
 type actorKey struct{}
 
-func newSchedule(seed uint64, raw storage.Driver) *schedule {
+func newSchedule(seed uint64, raw driver.Driver) *schedule {
 	rnd := mathrand.New(mathrand.NewPCG(seed, 1))
 	return &schedule{rnd: rnd, raw: raw, stick: []float64{0, 0.5, 0.8, 0.95}[rnd.IntN(4)]}
 }
@@ -340,39 +340,39 @@ func (s *schedule) story() string {
 	return longHex.ReplaceAllString(strings.Join(s.trace, "\n"), "$1")
 }
 
-// scheduled is a storage.Driver whose calls the schedule orders, if their context is that of an
+// scheduled is a driver.Driver whose calls the schedule orders, if their context is that of an
 // actor.
 type scheduled struct {
 	s     *schedule
-	below storage.Driver
+	below driver.Driver
 }
 
-func (d *scheduled) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info,
+func (d *scheduled) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info,
 	error) {
 	done, err := d.s.wait(ctx, "Open", key)
 	if err != nil {
-		return nil, storage.Info{}, err
+		return nil, driver.Info{}, err
 	}
 	r, info, err := d.below.Open(ctx, key, opts)
 	done(err)
 	return r, info, err
 }
 
-func (d *scheduled) Stat(ctx context.Context, key string) (storage.Info, error) {
+func (d *scheduled) Stat(ctx context.Context, key string) (driver.Info, error) {
 	done, err := d.s.wait(ctx, "Stat", key)
 	if err != nil {
-		return storage.Info{}, err
+		return driver.Info{}, err
 	}
 	info, err := d.below.Stat(ctx, key)
 	done(err)
 	return info, err
 }
 
-func (d *scheduled) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info,
+func (d *scheduled) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info,
 	error) {
 	done, err := d.s.wait(ctx, "Put", key)
 	if err != nil {
-		return storage.Info{}, err
+		return driver.Info{}, err
 	}
 	info, err := d.below.Put(ctx, key, body, opts)
 	done(err)
@@ -405,24 +405,24 @@ func (d *scheduled) Sync(ctx context.Context, keys ...string) error {
 }
 
 // List takes as many elements at once as the actor does, each time in a call of its own.
-func (d *scheduled) List(ctx context.Context, prefix string, opts *storage.ListOptions) iter.Seq2[storage.Info, error] {
+func (d *scheduled) List(ctx context.Context, prefix string, opts *driver.ListOptions) iter.Seq2[driver.Info, error] {
 	a, ok := ctx.Value(actorKey{}).(*actor)
 	if !ok {
 		return d.below.List(ctx, prefix, opts)
 	}
-	o := storage.ListOptions{}
+	o := driver.ListOptions{}
 	if opts != nil {
 		o = *opts
 	}
 	o.PageHint = a.page
-	return func(yield func(storage.Info, error) bool) {
+	return func(yield func(driver.Info, error) bool) {
 		for {
 			done, err := d.s.wait(ctx, "List", prefix)
 			if err != nil {
-				yield(storage.Info{}, err)
+				yield(driver.Info{}, err)
 				return
 			}
-			var page []storage.Info
+			var page []driver.Info
 			for info, lerr := range d.below.List(ctx, prefix, &o) {
 				if err = lerr; err != nil {
 					break
@@ -438,7 +438,7 @@ func (d *scheduled) List(ctx context.Context, prefix string, opts *storage.ListO
 				}
 			}
 			if err != nil {
-				yield(storage.Info{}, err)
+				yield(driver.Info{}, err)
 				return
 			}
 			if len(page) < a.page {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // fixture is what the actors of a run push and delete: little, so that they get in each other's
@@ -137,7 +138,7 @@ type op struct {
 type world struct {
 	*fixture
 	s      *schedule
-	raw    storage.Driver
+	raw    driver.Driver
 	stores []*storage.Store // the replicas
 	eyes   *storage.Store   // sees what is stored, between two calls of the actors
 	mode   mode

@@ -11,6 +11,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // Tags that are kept (registry.TagPut.Keep, registry.DeleteOptions.Keep): what such a tag reaches
@@ -73,7 +74,7 @@ const tagsAtOnce = 64
 func (s *Store) keptTags(ctx context.Context, repo string, keep func(string) bool,
 	f func(tag string, desc ocispec.Descriptor) error) error {
 	prefix := tagPrefix(repo)
-	var found []Info
+	var found []driver.Info
 	flush := func() error {
 		entries := make([]*entry, len(found))
 		err := inParallel(len(found), func(i int) (err error) {
@@ -232,7 +233,7 @@ func (s *Store) setVisible(ctx context.Context, repo string, d digest.Digest, m 
 	n := *m
 	n.State, n.Nonce, n.Collected, n.Delete = visible, nonce(), false, ""
 	var err error
-	n.version, err = s.put(ctx, manifestKey(repo, d), m.version, &n, m.content, Deferred)
+	n.version, err = s.put(ctx, manifestKey(repo, d), m.version, &n, m.content, driver.Deferred)
 	return &n, err
 }
 

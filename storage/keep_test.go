@@ -13,7 +13,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 var keepAll = &registry.DeleteOptions{Keep: func(string) bool { return true }}
@@ -80,7 +80,7 @@ func keepOnce(t *testing.T, name string, remove func(k keepScene, s *storage.Sto
 	if !pushFirst {
 		outer, inner = del, push
 	}
-	s := once(t, func(storagetest.Call) bool {
+	s := once(t, func(drivertest.Call) bool {
 		if armed {
 			calls++
 		}

@@ -16,16 +16,17 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/memory"
 )
 
 // slowReads is a driver whose objects take a while to read. It counts how many are read at a time.
 type slowReads struct {
-	storage.Driver
+	driver.Driver
 	now, most atomic.Int64
 }
 
-func (d *slowReads) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info,
+func (d *slowReads) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info,
 	error) {
 	r, info, err := d.Driver.Open(ctx, key, opts)
 	return &slowRead{ReadCloser: r, d: d}, info, err

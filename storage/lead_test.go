@@ -14,17 +14,18 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // beforePut returns a Store that calls f right before the n-th write of a tag, with the tags as
 // they are then. If f returns an error, the Store has died: so do that call and all others.
-func beforePut(t *testing.T, driver storage.Driver, tag string, n int, f func() error) *storage.Store {
+func beforePut(t *testing.T, driver driver.Driver, tag string, n int, f func() error) *storage.Store {
 	var mu sync.Mutex
 	var dead error
 	puts := 0
-	return newStore(t, storagetest.NewFaulty(driver,
-		&storagetest.FaultyOptions{Before: func(_ context.Context, call storagetest.Call) error {
+	return newStore(t, drivertest.NewFaulty(driver,
+		&drivertest.FaultyOptions{Before: func(_ context.Context, call drivertest.Call) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if dead == nil && call.Op == "Put" && call.Key == "r/r/t/"+tag {
@@ -39,7 +40,7 @@ func beforePut(t *testing.T, driver storage.Driver, tag string, n int, f func() 
 var errDead = errors.New("died")
 
 // dead leaves a push half-way: it dies right before the n-th write of a tag.
-func (c *conditional) dead(driver storage.Driver, tag string, n int, name string, opts *registry.PutOptions) {
+func (c *conditional) dead(driver driver.Driver, tag string, n int, name string, opts *registry.PutOptions) {
 	c.t.Helper()
 	s := beforePut(c.t, driver, tag, n, func() error { return errDead })
 	require.ErrorIs(c.t, c.put(c.t.Context(), s, name, opts), errDead)
@@ -55,7 +56,7 @@ func (c *conditional) untagIf(s *storage.Store, tag, name string) error {
 func TestPushThatHasDecided(t *testing.T) {
 	type world struct {
 		*conditional
-		driver storage.Driver
+		driver driver.Driver
 		s      *storage.Store
 	}
 	var ok error
@@ -195,15 +196,15 @@ func TestTagIsSetOnce(t *testing.T) {
 			c := newConditional(t, s)
 			require.NoError(t, c.put(t.Context(), s, "keeps the config", tags("other")))
 			written := 0
-			isTag := func(call storagetest.Call) bool { return call.Op == "Put" && call.Key == "r/r/t/t" }
-			mine := c.put(t.Context(), newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{
-				Before: func(_ context.Context, call storagetest.Call) error {
+			isTag := func(call drivertest.Call) bool { return call.Op == "Put" && call.Key == "r/r/t/t" }
+			mine := c.put(t.Context(), newStore(t, drivertest.NewFaulty(driver, &drivertest.FaultyOptions{
+				Before: func(_ context.Context, call drivertest.Call) error {
 					if isTag(call) && written == 0 && test.before != nil {
 						test.before(c, s)
 					}
 					return nil
 				},
-				After: func(_ context.Context, call storagetest.Call, err error) error {
+				After: func(_ context.Context, call drivertest.Call, err error) error {
 					if isTag(call) {
 						require.NoError(t, err)
 						if written++; written == 1 {

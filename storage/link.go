@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // errCondemned is why a link was withdrawn: a collector had condemned the data it names.
@@ -16,7 +18,7 @@ var errCondemned = errors.New("storage: the data are condemned")
 // gone, and the version to be named by a Put that replaces it.
 func (s *Store) readLink(ctx context.Context, repo string, d digest.Digest) (*link, error) {
 	b, info, err := s.read(ctx, linkKey(repo, d))
-	if errors.Is(err, ErrNotExist) {
+	if errors.Is(err, driver.ErrNotExist) {
 		return &link{}, nil
 	}
 	if err != nil {
@@ -49,16 +51,18 @@ func (s *Store) setLink(ctx context.Context, repo string, d digest.Digest, l *li
 	n.State, n.Nonce, n.Sum, n.modTime = to, nonce(), checksum(l.tail), time.Time{}
 	n.Unproven = to == condemned && (l.State == pending || l.Unproven)
 	var err error
-	durability := Deferred
+	durability := driver.Deferred
 	if l.State == gone || l.State == pending {
-		durability = Relaxed // nobody relies on what is replaced
+		durability = driver.Relaxed // nobody relies on what is replaced
 	}
 	n.version, err = s.put(ctx, linkKey(repo, d), l.version, &n, l.tail, durability)
 	return &n, err
 }
 
 // changed reports whether a conditional write failed because somebody else was first.
-func changed(err error) bool { return errors.Is(err, ErrExist) || errors.Is(err, ErrChanged) }
+func changed(err error) bool {
+	return errors.Is(err, driver.ErrExist) || errors.Is(err, driver.ErrChanged)
+}
 
 // publishing says how a link is published.
 type publishing struct {
@@ -141,7 +145,7 @@ func (s *Store) present(ctx context.Context, l *link) bool {
 // lost reports whether the data of a segment are not there, or cut short.
 func (s *Store) lost(ctx context.Context, seg segment) (bool, error) {
 	info, err := s.driver.Stat(ctx, dataKey(seg.Name))
-	if errors.Is(err, ErrNotExist) {
+	if errors.Is(err, driver.ErrNotExist) {
 		return true, nil
 	}
 	return err == nil && info.Size != seg.Size, wire(err)
@@ -157,7 +161,7 @@ func (s *Store) look(ctx context.Context, l *link) error {
 		if err == nil {
 			return errCondemned
 		}
-		if !errors.Is(err, ErrNotExist) {
+		if !errors.Is(err, driver.ErrNotExist) {
 			return wire(err)
 		}
 		lost, err := s.lost(ctx, seg)
@@ -171,7 +175,7 @@ func (s *Store) look(ctx context.Context, l *link) error {
 // withdraw removes a link that has not become live, if nobody has changed it.
 func (s *Store) withdraw(ctx context.Context, repo string, d digest.Digest, l *link) error {
 	err := s.driver.Delete(ctx, linkKey(repo, d), l.version)
-	if err == nil || errors.Is(err, ErrNotExist) || errors.Is(err, ErrChanged) {
+	if err == nil || errors.Is(err, driver.ErrNotExist) || errors.Is(err, driver.ErrChanged) {
 		return nil
 	}
 	return wire(err)
@@ -180,7 +184,7 @@ func (s *Store) withdraw(ctx context.Context, repo string, d digest.Digest, l *l
 // index notes that a repository has a blob, where mounts and deduplication look. It is a hint: that
 // it fails harms nothing.
 func (s *Store) index(ctx context.Context, repo string, d digest.Digest) {
-	_, _ = s.driver.Put(ctx, indexKey(d, repo), nil, &PutOptions{IfAbsent: true, Durability: Relaxed})
+	_, _ = s.driver.Put(ctx, indexKey(d, repo), nil, &driver.PutOptions{IfAbsent: true, Durability: driver.Relaxed})
 }
 
 // need makes sure that a blob stays in the repository for a manifest that is pending there, and

@@ -7,6 +7,7 @@ import (
 	"maps"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // Repositories implements [registry.Lister].
@@ -28,7 +29,7 @@ func (s *Store) Tags(ctx context.Context, repo string, opts *registry.ListOption
 		}
 		// Only an empty list needs to know whether there is a repository at all.
 		_, err := s.driver.Stat(ctx, repositoryKey(repo))
-		if errors.Is(err, ErrNotExist) {
+		if errors.Is(err, driver.ErrNotExist) {
 			err = registry.ErrNameUnknown.WithDetail(map[string]string{"name": repo})
 		}
 		if err != nil {
@@ -41,7 +42,7 @@ func (s *Store) Tags(ctx context.Context, repo string, opts *registry.ListOption
 // an error.
 func (s *Store) names(ctx context.Context, prefix string, opts *registry.ListOptions,
 	yield func(string, error) bool) (any bool) {
-	o := &ListOptions{KeysOnly: true}
+	o := &driver.ListOptions{KeysOnly: true}
 	if opts != nil {
 		o.PageHint = opts.PageHint
 		if opts.After != "" {
@@ -63,7 +64,7 @@ func (s *Store) names(ctx context.Context, prefix string, opts *registry.ListOpt
 
 // listedEntry is readEntry for an entry that a list has just shown. One that this process has read
 // is not read again, if the list tells that its version is the same.
-func (s *Store) listedEntry(ctx context.Context, info Info) (*entry, error) {
+func (s *Store) listedEntry(ctx context.Context, info driver.Info) (*entry, error) {
 	if info.Version == "" {
 		return s.readEntry(ctx, info.Key)
 	}

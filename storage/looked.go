@@ -5,6 +5,8 @@ import (
 	"hash/maphash"
 	"iter"
 	"sync"
+
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // looked is what lists were like when all that they show was read, so that another look reads only
@@ -34,7 +36,7 @@ func newLooked() *looked {
 
 // found is an object of a list, and the block that it is in.
 type found struct {
-	Info
+	driver.Info
 	block uint64
 }
 
@@ -55,7 +57,7 @@ func (s lookedSum) xor(t lookedSum) lookedSum { return lookedSum{s[0] ^ t[0], s[
 
 // changes yields the objects of a list that are in blocks which are not as they were, some at once,
 // and takes the list for looked at.
-func (l *looked) changes(list iter.Seq2[Info, error]) iter.Seq2[[]found, error] {
+func (l *looked) changes(list iter.Seq2[driver.Info, error]) iter.Seq2[[]found, error] {
 	return func(yield func([]found, error) bool) {
 		var pending []found
 		var sum lookedSum
@@ -116,7 +118,7 @@ func (l *looked) replace(f found, version string) {
 
 // look calls read for each object of a list that is new or changed since the look before, many at
 // once, and then, now and then, rest.
-func (c *collector) look(ctx context.Context, l *looked, list iter.Seq2[Info, error], read func(found) error,
+func (c *collector) look(ctx context.Context, l *looked, list iter.Seq2[driver.Info, error], read func(found) error,
 	rest func() error) error {
 	for some, err := range l.changes(list) {
 		if err == nil {

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // TestBloom: it has all that it was given, and claims little else; beyond its limit it claims more,
@@ -38,10 +40,10 @@ func TestLooked(t *testing.T) {
 	for i := range n {
 		objects[i] = "v"
 	}
-	list := func() iter.Seq2[Info, error] {
-		return func(yield func(Info, error) bool) {
+	list := func() iter.Seq2[driver.Info, error] {
+		return func(yield func(driver.Info, error) bool) {
 			for i := range n + 10 {
-				if v, ok := objects[i]; ok && !yield(Info{Key: fmt.Sprintf("k/%06d", i), Version: v}, nil) {
+				if v, ok := objects[i]; ok && !yield(driver.Info{Key: fmt.Sprintf("k/%06d", i), Version: v}, nil) {
 					return
 				}
 			}
@@ -86,7 +88,7 @@ func TestLooked(t *testing.T) {
 	require.False(t, again)
 
 	broken := errors.New("broken")
-	for _, err := range l.changes(func(yield func(Info, error) bool) { yield(Info{}, broken) }) {
+	for _, err := range l.changes(func(yield func(driver.Info, error) bool) { yield(driver.Info{}, broken) }) {
 		require.ErrorIs(t, err, broken)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 const (
@@ -66,7 +67,7 @@ func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest,
 // sources returns the repositories, at most limit, where a blob may be found.
 func (s *Store) sources(ctx context.Context, d digest.Digest, limit int) ([]string, error) {
 	var found []string
-	for info, err := range s.driver.List(ctx, indexPrefix(d), &ListOptions{KeysOnly: true, PageHint: limit}) {
+	for info, err := range s.driver.List(ctx, indexPrefix(d), &driver.ListOptions{KeysOnly: true, PageHint: limit}) {
 		if err != nil {
 			return nil, wire(err)
 		}
@@ -138,7 +139,7 @@ func (s *Store) candidates(ctx context.Context, d digest.Digest, prefixes []stri
 			if reference.CheckName(start) == nil && !yield(start, nil) {
 				return
 			}
-			opts := &ListOptions{KeysOnly: true, PageHint: hint}
+			opts := &driver.ListOptions{KeysOnly: true, PageHint: hint}
 			if start != "" {
 				opts.After = indexPrefix(d) + escape(start)
 			}

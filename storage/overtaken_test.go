@@ -13,17 +13,17 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // once returns a Store whose driver calls f once, right before the first operation that match
 // accepts.
-func once(t *testing.T, match func(c storagetest.Call) bool, f func(s *storage.Store)) *storage.Store {
+func once(t *testing.T, match func(c drivertest.Call) bool, f func(s *storage.Store)) *storage.Store {
 	driver := newMemory(t)
 	var mu sync.Mutex
 	done := false
-	return newStore(t, storagetest.NewFaulty(driver, &storagetest.FaultyOptions{
-		Before: func(_ context.Context, c storagetest.Call) error {
+	return newStore(t, drivertest.NewFaulty(driver, &drivertest.FaultyOptions{
+		Before: func(_ context.Context, c drivertest.Call) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if !done && match(c) {
@@ -40,7 +40,7 @@ func once(t *testing.T, match func(c storagetest.Call) bool, f func(s *storage.S
 func TestPushOvertakenByDelete(t *testing.T) {
 	var content []byte
 	var config ocispec.Descriptor
-	s := once(t, func(c storagetest.Call) bool { return c.Op == "Put" && strings.Contains(c.Key, "/t/v1") },
+	s := once(t, func(c drivertest.Call) bool { return c.Op == "Put" && strings.Contains(c.Key, "/t/v1") },
 		func(s *storage.Store) {
 			require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(digest.FromBytes(content)), nil))
 			require.NoError(t, s.DeleteBlob(t.Context(), "r", config.Digest, nil))
@@ -61,7 +61,7 @@ func TestDeleteOvertakenByPush(t *testing.T) {
 	for n := 1; ; n++ {
 		calls, armed := 0, false
 		var content []byte
-		s := once(t, func(storagetest.Call) bool {
+		s := once(t, func(drivertest.Call) bool {
 			if armed {
 				calls++
 			}
@@ -140,7 +140,7 @@ func TestDeleteAfterDeleteThatDied(t *testing.T) {
 		config := pushBlob(t, s, "r", []byte("{}"))
 		content := image("", &config, config)
 		desc := putImage(t, s, "r", content, tags("v1", "v2", "v3"))
-		faulty := storagetest.NewFaulty(driver, nil)
+		faulty := drivertest.NewFaulty(driver, nil)
 		dying := newStore(t, faulty, nil)
 		faulty.CutAfter(n)
 		if err := dying.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), nil); err == nil {

@@ -7,12 +7,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // paced is a Driver that counts requests, and spreads them over time. Its writes and deletes may
 // use up the reserve.
 type paced struct {
-	Driver
+	driver.Driver
 	reserve  *reserve
 	gap      time.Duration // between two requests; 0 is none
 	requests atomic.Int64
@@ -41,23 +43,23 @@ func (p *paced) wait(ctx context.Context) error {
 	return sleep(ctx, turn.Sub(now))
 }
 
-func (p *paced) Open(ctx context.Context, key string, opts *OpenOptions) (io.ReadCloser, Info, error) {
+func (p *paced) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
 	if err := p.wait(ctx); err != nil {
-		return nil, Info{}, err
+		return nil, driver.Info{}, err
 	}
 	return p.Driver.Open(ctx, key, opts)
 }
 
-func (p *paced) Stat(ctx context.Context, key string) (Info, error) {
+func (p *paced) Stat(ctx context.Context, key string) (driver.Info, error) {
 	if err := p.wait(ctx); err != nil {
-		return Info{}, err
+		return driver.Info{}, err
 	}
 	return p.Driver.Stat(ctx, key)
 }
 
-func (p *paced) Put(ctx context.Context, key string, body io.Reader, opts *PutOptions) (Info, error) {
+func (p *paced) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	if err := p.wait(ctx); err != nil {
-		return Info{}, err
+		return driver.Info{}, err
 	}
 	return p.reserve.put(ctx, p.Driver, key, body, opts)
 }
@@ -69,11 +71,11 @@ func (p *paced) Delete(ctx context.Context, key, ifVersion string) error {
 	return p.reserve.delete(ctx, p.Driver, key, ifVersion)
 }
 
-func (p *paced) List(ctx context.Context, prefix string, opts *ListOptions) iter.Seq2[Info, error] {
-	return func(yield func(Info, error) bool) {
+func (p *paced) List(ctx context.Context, prefix string, opts *driver.ListOptions) iter.Seq2[driver.Info, error] {
+	return func(yield func(driver.Info, error) bool) {
 		n := 0
 		if err := p.wait(ctx); err != nil {
-			yield(Info{}, err)
+			yield(driver.Info{}, err)
 			return
 		}
 		for info, err := range p.Driver.List(ctx, prefix, opts) {
@@ -87,9 +89,9 @@ func (p *paced) List(ctx context.Context, prefix string, opts *ListOptions) iter
 	}
 }
 
-// Sweep implements [Sweeper], for a driver that is one.
+// Sweep implements [driver.Sweeper], for a driver that is one.
 func (p *paced) Sweep(ctx context.Context, prefix string, before time.Time) (int, error) {
-	sweeper, ok := p.Driver.(Sweeper)
+	sweeper, ok := p.Driver.(driver.Sweeper)
 	if !ok {
 		return 0, nil
 	}

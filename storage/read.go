@@ -12,6 +12,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // blobMediaType is what the descriptor of a blob has: what its bytes are, only those know who name
@@ -136,7 +137,7 @@ func manifestUnknown(ref reference.Ref) error {
 // and the version to be named by a Put that replaces it.
 func (s *Store) readManifest(ctx context.Context, repo string, d digest.Digest) (*manifestRecord, error) {
 	b, info, err := s.read(ctx, manifestKey(repo, d))
-	if errors.Is(err, ErrNotExist) {
+	if errors.Is(err, driver.ErrNotExist) {
 		return &manifestRecord{}, nil
 	}
 	if err != nil {
@@ -146,7 +147,7 @@ func (s *Store) readManifest(ctx context.Context, repo string, d digest.Digest) 
 }
 
 // decodeManifest returns a manifest as the object b tells it.
-func decodeManifest(b []byte, info Info) *manifestRecord {
+func decodeManifest(b []byte, info driver.Info) *manifestRecord {
 	m := &manifestRecord{}
 	content, ok := decode(b, m)
 	if !ok || checksum(content) != m.Sum || int64(len(content)) != m.Size || m.Subject != "" && !isDigest(m.Subject) {
@@ -173,7 +174,7 @@ func (s *Store) readTag(ctx context.Context, repo, tag string) (*entry, error) {
 // readEntry returns an entry; one that is absent or cut short has no digest.
 func (s *Store) readEntry(ctx context.Context, key string) (*entry, error) {
 	b, info, err := s.read(ctx, key)
-	if errors.Is(err, ErrNotExist) {
+	if errors.Is(err, driver.ErrNotExist) {
 		return &entry{}, nil
 	}
 	if err != nil {
@@ -184,7 +185,7 @@ func (s *Store) readEntry(ctx context.Context, key string) (*entry, error) {
 
 // decodeEntry returns an entry as the object b tells it. Only digests make keys, so nothing else is
 // taken from it for one.
-func decodeEntry(b []byte, info Info) *entry {
+func decodeEntry(b []byte, info driver.Info) *entry {
 	e := &entry{}
 	if _, ok := decode(b, e); !ok || !isDigest(e.Descriptor.Digest) {
 		e = &entry{}
@@ -354,7 +355,7 @@ func (b *body) openSegment() error {
 		return nil
 	}
 	err := b.tryOpen()
-	if !errors.Is(err, ErrNotExist) {
+	if !errors.Is(err, driver.ErrNotExist) {
 		return err
 	}
 	l, lerr := b.s.readLink(b.ctx, b.repo, b.d)
@@ -376,7 +377,7 @@ func (b *body) tryOpen() error {
 			continue
 		}
 		end := start + seg.Size
-		opts := &OpenOptions{Offset: b.pos - start}
+		opts := &driver.OpenOptions{Offset: b.pos - start}
 		if b.pos < b.want && b.want < end {
 			end = b.want
 			opts.Length = end - b.pos

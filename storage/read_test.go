@@ -10,19 +10,19 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // flaky is a driver whose readers break off after some bytes, as long as there are breaks left.
 type flaky struct {
-	storage.Driver
+	driver.Driver
 	after  int64
 	breaks atomic.Int64
 }
 
 var errLost = errors.New("connection reset")
 
-func (f *flaky) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
+func (f *flaky) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
 	r, info, err := f.Driver.Open(ctx, key, opts)
 	if err != nil || f.breaks.Add(-1) < 0 {
 		return r, info, err

@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry/internal/handover"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // A record is an object whose first line is JSON and whose rest, if any, is content. Each has a
@@ -197,7 +198,7 @@ func decode(b []byte, header any) (content []byte, ok bool) {
 }
 
 // read returns a small object whole.
-func (s *Store) read(ctx context.Context, key string) ([]byte, Info, error) {
+func (s *Store) read(ctx context.Context, key string) ([]byte, driver.Info, error) {
 	r, info, err := s.driver.Open(ctx, key, nil)
 	if err != nil {
 		return nil, info, err
@@ -213,10 +214,10 @@ func (s *Store) read(ctx context.Context, key string) ([]byte, Info, error) {
 }
 
 // readLine returns the first line of an object with its "\n", or all of an object that has none.
-func (s *Store) readLine(ctx context.Context, key string) (line []byte, info Info, err error) {
+func (s *Store) readLine(ctx context.Context, key string) (line []byte, info driver.Info, err error) {
 	for _, length := range []int64{16 << 10, 0} { // most lines are short
 		var r io.ReadCloser
-		if r, info, err = s.driver.Open(ctx, key, &OpenOptions{Length: length}); err != nil {
+		if r, info, err = s.driver.Open(ctx, key, &driver.OpenOptions{Length: length}); err != nil {
 			return nil, info, err
 		}
 		var part io.Reader = r
@@ -284,7 +285,7 @@ func (s *Store) reserveLarge(ctx context.Context, size int64) (done func(), err 
 type overtaken struct {
 	err     error // ErrExist or ErrChanged
 	content []byte
-	info    Info // Version is "" if there is nothing
+	info    driver.Info // Version is "" if there is nothing
 }
 
 func (o *overtaken) Error() string { return o.err.Error() }
@@ -295,12 +296,12 @@ func (o *overtaken) Unwrap() error { return o.err }
 //
 // Errors: ErrExist or ErrChanged if it has not; usually an *overtaken.
 func (s *Store) put(ctx context.Context, key, version string, header any, content []byte,
-	durability Durability) (string, error) {
+	durability driver.Durability) (string, error) {
 	b, err := encode(header, content)
 	if err != nil {
 		return "", err
 	}
-	info, err := s.driver.Put(ctx, key, bytes.NewReader(b), &PutOptions{
+	info, err := s.driver.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{
 		IfAbsent: version == "", IfVersion: version, Durability: durability, Size: int64(len(b)),
 	})
 	if !changed(err) {
@@ -314,19 +315,19 @@ func (s *Store) put(ctx context.Context, key, version string, header any, conten
 		return info.Version, nil
 	case rerr == nil:
 		return "", &overtaken{err: err, content: there, info: info}
-	case errors.Is(rerr, ErrNotExist):
+	case errors.Is(rerr, driver.ErrNotExist):
 		return "", &overtaken{err: err}
 	}
 	return "", err
 }
 
 // putAlways writes a record whatever is there.
-func (s *Store) putAlways(ctx context.Context, key string, header any) (Info, error) {
+func (s *Store) putAlways(ctx context.Context, key string, header any) (driver.Info, error) {
 	b, err := encode(header, nil)
 	if err != nil {
-		return Info{}, err
+		return driver.Info{}, err
 	}
-	info, err := s.driver.Put(ctx, key, bytes.NewReader(b), &PutOptions{Durability: Deferred, Size: int64(len(b))})
+	info, err := s.driver.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{Durability: driver.Deferred, Size: int64(len(b))})
 	info.Key = key
 	return info, err
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // Defaults of [RedirectOptions].
@@ -50,7 +52,7 @@ func (s *Store) redirect(ctx context.Context, l *link) string {
 	if o == nil || len(l.Segments) != 1 || len(l.tail) > 0 {
 		return ""
 	}
-	signer, ok := s.driver.(URLSigner)
+	signer, ok := s.driver.(driver.URLSigner)
 	minSize, expiry := o.MinSize, o.Expiry
 	if minSize == 0 {
 		minSize = DefaultRedirectSize

@@ -16,11 +16,12 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // signer is a driver that signs, until it fails.
 type signer struct {
-	storage.Driver
+	driver.Driver
 	signed atomic.Int64
 	err    error
 }

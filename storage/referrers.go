@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // The entry of a referrer holds its annotations and may have megabytes. A filter must not read all
@@ -32,7 +33,7 @@ const (
 // putReferrer writes the entry of a referrer with its subject, and its hint. The Info is that of
 // the entry.
 func (s *Store) putReferrer(ctx context.Context, repo string, subject digest.Digest,
-	desc ocispec.Descriptor) (info Info, err error) {
+	desc ocispec.Descriptor) (info driver.Info, err error) {
 	err = inParallel(2, func(i int) (err error) {
 		if i == 0 {
 			info, err = s.putAlways(ctx, referrerKey(repo, subject, desc.Digest), &entry{Nonce: nonce(), Descriptor: desc})
@@ -51,7 +52,7 @@ func (s *Store) hint(ctx context.Context, repo string, subject digest.Digest, de
 		return
 	}
 	key := typeKey(repo, subject, desc.Digest, desc.ArtifactType)
-	_, _ = s.driver.Put(ctx, key, bytes.NewReader(b), &PutOptions{Durability: Relaxed, Size: int64(len(b))})
+	_, _ = s.driver.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{Durability: driver.Relaxed, Size: int64(len(b))})
 }
 
 // typeID stands for an artifact type in a key. Types that have the same are told apart by their
@@ -92,14 +93,14 @@ type referrerList struct {
 	subject digest.Digest
 	yield   func(ocispec.Descriptor, error) bool
 
-	found   []Info // entries to be read
-	size    int64  // of these, in bytes
-	stopped bool   // the caller wants no more
+	found   []driver.Info // entries to be read
+	size    int64         // of these, in bytes
+	stopped bool          // the caller wants no more
 }
 
 func (l *referrerList) list() error {
 	prefix := referrerPrefix(l.repo, l.subject)
-	opts := &ListOptions{PageHint: l.PageHint}
+	opts := &driver.ListOptions{PageHint: l.PageHint}
 	if l.After != "" {
 		opts.After = prefix + digestPath(l.After)
 	}
@@ -160,10 +161,10 @@ func (l *referrerList) flush() error {
 type typeHints struct {
 	wanted map[string]bool // by typeID
 	prefix string
-	next   func() (Info, error, bool)
+	next   func() (driver.Info, error, bool)
 	stop   func()
-	at     Info // the hint that was read last
-	ok     bool // there is one
+	at     driver.Info // the hint that was read last
+	ok     bool        // there is one
 	begun  bool
 }
 
@@ -177,7 +178,7 @@ func (l *referrerList) hints() *typeHints {
 	for _, t := range l.ArtifactTypes {
 		h.wanted[typeID(t)] = true
 	}
-	opts := &ListOptions{KeysOnly: true, PageHint: l.PageHint}
+	opts := &driver.ListOptions{KeysOnly: true, PageHint: l.PageHint}
 	if l.After != "" {
 		opts.After = h.prefix + digestPath(l.After)
 	}

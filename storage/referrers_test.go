@@ -14,7 +14,8 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // typed returns an artifact of a type.
@@ -45,10 +46,10 @@ func typedReferrers(t *testing.T, s *storage.Store, n int) (subject ocispec.Desc
 
 // countReads returns a Store that remembers nothing, and how many entries of referrers it has
 // opened.
-func countReads(t *testing.T, d storage.Driver) (*storage.Store, *atomic.Int64) {
+func countReads(t *testing.T, d driver.Driver) (*storage.Store, *atomic.Int64) {
 	var reads atomic.Int64
-	s := newStore(t, storagetest.NewFaulty(d,
-		&storagetest.FaultyOptions{Before: func(_ context.Context, c storagetest.Call) error {
+	s := newStore(t, drivertest.NewFaulty(d,
+		&drivertest.FaultyOptions{Before: func(_ context.Context, c drivertest.Call) error {
 			if c.Op == "Open" && strings.Contains(c.Key, "/f/") {
 				reads.Add(1)
 			}
@@ -59,7 +60,7 @@ func countReads(t *testing.T, d storage.Driver) (*storage.Store, *atomic.Int64) 
 
 // checkFilters checks what each filter yields, and returns how many entries were read for it that
 // it leaves out.
-func checkFilters(t *testing.T, d storage.Driver, subject ocispec.Descriptor,
+func checkFilters(t *testing.T, d driver.Driver, subject ocispec.Descriptor,
 	pushed []ocispec.Descriptor) (superfluous int) {
 	t.Helper()
 	for _, types := range [][]string{{"a/0"}, {"a/1", "a/2"}, {"a/3"}, {"a/2", "a/0", "a/1"}} {
@@ -86,7 +87,7 @@ func checkFilters(t *testing.T, d storage.Driver, subject ocispec.Descriptor,
 }
 
 func TestReferrersFilterReadsOnlyWhatItYields(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
 		subject, pushed := typedReferrers(t, s, 70)
 		require.Zero(t, checkFilters(t, d, subject, pushed))
@@ -99,7 +100,7 @@ func TestReferrersFilterReadsOnlyWhatItYields(t *testing.T) {
 // TestReferrersFilterWithoutHintsFindsAll: entries of an older version have no hints until a
 // collection. Hints of referrers that an older version has deleted go with the next.
 func TestReferrersFilterWithoutHintsFindsAll(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
 		subject, pushed := typedReferrers(t, s, 30)
 		hints := keys(t, d, "r/r/a/")

@@ -14,7 +14,7 @@ import (
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/filter"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // TestHeadRefreshes: a HEAD puts off the collection of what is old, but only for who may push, and
@@ -97,8 +97,8 @@ func TestHeadOfMarked(t *testing.T) {
 		m := putImage(t, s, "r", image("x", nil, pushBlob(t, s, "r", []byte("{}"))), nil)
 		time.Sleep(grace + 10*time.Millisecond)
 		marked := false
-		collector := newStore(t, storagetest.NewFaulty(d,
-			&storagetest.FaultyOptions{After: func(ctx context.Context, c storagetest.Call, err error) error {
+		collector := newStore(t, drivertest.NewFaulty(d,
+			&drivertest.FaultyOptions{After: func(ctx context.Context, c drivertest.Call, err error) error {
 				if !marked && c.Op == "Put" && strings.HasPrefix(c.Key, "r/r/m/") {
 					marked = true
 					_, err := s.StatManifest(ctx, "r", byDigest(m.Digest),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // missingLayer is a layer that no repository has.
@@ -33,7 +34,7 @@ func refusedOften(t *testing.T, s *storage.Store) {
 // TestRefusedManifestsLeaveNothing: nothing is left of manifests that were refused, where the grace
 // keeps what their next pushes need.
 func TestRefusedManifestsLeaveNothing(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		refusedOften(t, newStore(t, d, nil))
 		require.Empty(t, keys(t, d, "r/r/m/"))
 		require.Empty(t, keys(t, d, "r/r/t/"))

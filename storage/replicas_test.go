@@ -10,12 +10,13 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // TestUploadAcrossStores routes each request of an upload at random to one of three Stores on one
 // storage. What one of them remembers of the upload is never taken for what another has made of it.
 func TestUploadAcrossStores(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		stores := []*storage.Store{newStore(t, d, nil), newStore(t, d, nil), newStore(t, d, nil)}
 		ctx := t.Context()
 		for seed := range uint64(60) {

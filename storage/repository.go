@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // DeleteRepository implements [registry.Deleter]. What is pushed to the repository meanwhile is
@@ -56,7 +57,7 @@ func (s *Store) finishDelete(ctx context.Context, repo string, c *repositoryReco
 		c.Deleting.Since = c.modTime
 	}
 	var err error
-	if c.version, err = s.put(ctx, repositoryKey(repo), c.version, c, nil, Deferred); changed(err) {
+	if c.version, err = s.put(ctx, repositoryKey(repo), c.version, c, nil, driver.Deferred); changed(err) {
 		return errPushed
 	} else if err != nil {
 		return wire(err)
@@ -90,7 +91,7 @@ func (s *Store) unlessPushed(ctx context.Context, repo string, del *deletion) er
 func (s *Store) deleteRepository(ctx context.Context, repo string, c *repositoryRecord, b *begun, del *deletion) error {
 	existed := c.version != ""
 	del.catalogued = c
-	for info, err := range s.driver.List(ctx, manifestPrefix(repo), &ListOptions{KeysOnly: true}) {
+	for info, err := range s.driver.List(ctx, manifestPrefix(repo), &driver.ListOptions{KeysOnly: true}) {
 		if err != nil {
 			return wire(err)
 		}
@@ -147,7 +148,7 @@ func (s *Store) beginDelete(ctx context.Context, repo string, del *deletion) (*r
 			del.group = c.Deleting.Event
 		}
 		c.Nonce, c.Deleting = nonce(), &deletingRecord{By: del.By, Event: del.group}
-		if c.version, err = s.put(ctx, repositoryKey(repo), c.version, c, nil, Deferred); !changed(err) {
+		if c.version, err = s.put(ctx, repositoryKey(repo), c.version, c, nil, driver.Deferred); !changed(err) {
 			return c, wire(err)
 		}
 	}
@@ -158,7 +159,7 @@ func (s *Store) beginDelete(ctx context.Context, repo string, del *deletion) (*r
 // version.
 func (s *Store) readRepository(ctx context.Context, repo string) (*repositoryRecord, error) {
 	b, info, err := s.read(ctx, repositoryKey(repo))
-	if errors.Is(err, ErrNotExist) {
+	if errors.Is(err, driver.ErrNotExist) {
 		return &repositoryRecord{}, nil
 	}
 	if err != nil {
@@ -167,7 +168,7 @@ func (s *Store) readRepository(ctx context.Context, repo string) (*repositoryRec
 	return decodeRepository(b, info), nil
 }
 
-func decodeRepository(b []byte, info Info) *repositoryRecord {
+func decodeRepository(b []byte, info driver.Info) *repositoryRecord {
 	c := &repositoryRecord{}
 	if _, ok := decode(b, c); !ok {
 		c = &repositoryRecord{} // it says enough by being there
@@ -205,7 +206,7 @@ func (s *Store) putRepository(ctx context.Context, repo string, c *repositoryRec
 			case c.version == "":
 				next.Epochs = firstEpochs()
 			}
-			_, err = s.put(ctx, key, c.version, next, nil, Deferred)
+			_, err = s.put(ctx, key, c.version, next, nil, driver.Deferred)
 			var o *overtaken
 			switch {
 			case errors.As(err, &o) && o.info.Version != "":
@@ -227,7 +228,7 @@ func (s *Store) putRepository(ctx context.Context, repo string, c *repositoryRec
 // clear removes the blobs of a repository and what interrupted deletes have left.
 func (s *Store) clear(ctx context.Context, repo string, del *deletion) error {
 	var blobs []digest.Digest
-	for info, err := range s.driver.List(ctx, linkPrefix(repo), &ListOptions{KeysOnly: true}) {
+	for info, err := range s.driver.List(ctx, linkPrefix(repo), &driver.ListOptions{KeysOnly: true}) {
 		if err != nil {
 			return wire(err)
 		}
@@ -348,7 +349,7 @@ func (s *Store) hideLink(ctx context.Context, repo string, d digest.Digest, l *l
 // hasManifest reports whether there is a manifest in the repository, visible or on its way, besides
 // one.
 func (s *Store) hasManifest(ctx context.Context, repo string, besides digest.Digest) (bool, error) {
-	for info, err := range s.driver.List(ctx, manifestPrefix(repo), &ListOptions{KeysOnly: true}) {
+	for info, err := range s.driver.List(ctx, manifestPrefix(repo), &driver.ListOptions{KeysOnly: true}) {
 		if err != nil {
 			return false, wire(err)
 		}

@@ -19,12 +19,13 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // resent is a driver that loses the answer of a write, once, and makes it again, as clients of
 // stores on the network do. In between, others go on.
 type resent struct {
-	storage.Driver
+	driver.Driver
 	which   func(op, key string) bool
 	between func()
 	answer  error // of a delete that is made again; nil is that of the driver
@@ -47,12 +48,12 @@ func (r *resent) again(op, key string, err error) bool {
 	return true
 }
 
-func (r *resent) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+func (r *resent) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	var b []byte
 	if body != nil {
 		var err error
 		if b, err = io.ReadAll(body); err != nil {
-			return storage.Info{}, err
+			return driver.Info{}, err
 		}
 	}
 	info, err := r.Driver.Put(ctx, key, bytes.NewReader(b), opts)
@@ -190,7 +191,7 @@ func TestDeleteWhileAnswerIsLost(t *testing.T) {
 			if name == "tag" && len(tag) == 0 {
 				continue
 			}
-			for _, answer := range []error{storage.ErrNotExist, storage.ErrChanged} {
+			for _, answer := range []error{driver.ErrNotExist, driver.ErrChanged} {
 				t.Run(fmt.Sprint(name, " ", len(tag), " ", answer), func(t *testing.T) {
 					for n := 1; ; n++ {
 						driver, writes := newMemory(t), 0
@@ -344,11 +345,11 @@ func TestUploadIsNotThereAgain(t *testing.T) {
 }
 
 // unindexed is a driver that finds no blobs to share.
-type unindexed struct{ storage.Driver }
+type unindexed struct{ driver.Driver }
 
-func (d unindexed) List(ctx context.Context, prefix string, opts *storage.ListOptions) iter.Seq2[storage.Info, error] {
+func (d unindexed) List(ctx context.Context, prefix string, opts *driver.ListOptions) iter.Seq2[driver.Info, error] {
 	if strings.HasPrefix(prefix, "b/") {
-		return func(func(storage.Info, error) bool) {}
+		return func(func(driver.Info, error) bool) {}
 	}
 	return d.Driver.List(ctx, prefix, opts)
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // The reserve is room that is given up, part by part, when the storage is full: who makes space has
@@ -29,7 +31,7 @@ func reserveKey(part int) string { return fmt.Sprintf("%s%02d", reserves, part) 
 type reserve struct{ mu sync.Mutex }
 
 // put is a Put of who makes space.
-func (r *reserve) put(ctx context.Context, d Driver, key string, body io.Reader, opts *PutOptions) (info Info,
+func (r *reserve) put(ctx context.Context, d driver.Driver, key string, body io.Reader, opts *driver.PutOptions) (info driver.Info,
 	err error) {
 	content, again := body.(io.Seeker)
 	if body != nil && !again {
@@ -49,14 +51,14 @@ func (r *reserve) put(ctx context.Context, d Driver, key string, body io.Reader,
 
 // delete is a Delete of who makes space: where no delete depends on a version, it writes that
 // something has gone.
-func (r *reserve) delete(ctx context.Context, d Driver, key, ifVersion string) error {
+func (r *reserve) delete(ctx context.Context, d driver.Driver, key, ifVersion string) error {
 	return r.spend(ctx, d, func(int) error { return d.Delete(ctx, key, ifVersion) })
 }
 
 // spend calls f, with the number of calls before, until it has room.
-func (r *reserve) spend(ctx context.Context, d Driver, f func(n int) error) error {
+func (r *reserve) spend(ctx context.Context, d driver.Driver, f func(n int) error) error {
 	err := f(0)
-	if !errors.Is(err, ErrNoSpace) {
+	if !errors.Is(err, driver.ErrNoSpace) {
 		return err
 	}
 	r.mu.Lock()
@@ -68,7 +70,7 @@ func (r *reserve) spend(ctx context.Context, d Driver, f func(n int) error) erro
 				return errors.Join(err, gerr)
 			}
 		}
-		if err = f(n + 1); !errors.Is(err, ErrNoSpace) {
+		if err = f(n + 1); !errors.Is(err, driver.ErrNoSpace) {
 			break
 		}
 		if n > 0 && n <= reserveWaits {
@@ -81,12 +83,12 @@ func (r *reserve) spend(ctx context.Context, d Driver, f func(n int) error) erro
 }
 
 // giveUp removes a part of the reserve, and reports whether there was one.
-func giveUp(ctx context.Context, d Driver) (bool, error) {
-	for info, err := range d.List(ctx, reserves, &ListOptions{KeysOnly: true, PageHint: 1}) {
+func giveUp(ctx context.Context, d driver.Driver) (bool, error) {
+	for info, err := range d.List(ctx, reserves, &driver.ListOptions{KeysOnly: true, PageHint: 1}) {
 		if err != nil {
 			return false, err
 		}
-		if err := d.Delete(ctx, info.Key, ""); err != nil && !errors.Is(err, ErrNotExist) {
+		if err := d.Delete(ctx, info.Key, ""); err != nil && !errors.Is(err, driver.ErrNotExist) {
 			return false, err
 		}
 		return true, nil
@@ -96,11 +98,11 @@ func giveUp(ctx context.Context, d Driver) (bool, error) {
 
 // spending is a Driver whose writes and deletes may use up the reserve.
 type spending struct {
-	Driver
+	driver.Driver
 	reserve *reserve
 }
 
-func (d spending) Put(ctx context.Context, key string, body io.Reader, opts *PutOptions) (Info, error) {
+func (d spending) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	return d.reserve.put(ctx, d.Driver, key, body, opts)
 }
 
@@ -108,9 +110,9 @@ func (d spending) Delete(ctx context.Context, key, ifVersion string) error {
 	return d.reserve.delete(ctx, d.Driver, key, ifVersion)
 }
 
-// Sweep implements [Sweeper], for a driver that is one.
+// Sweep implements [driver.Sweeper], for a driver that is one.
 func (d spending) Sweep(ctx context.Context, prefix string, before time.Time) (int, error) {
-	if sweeper, ok := d.Driver.(Sweeper); ok {
+	if sweeper, ok := d.Driver.(driver.Sweeper); ok {
 		return sweeper.Sweep(ctx, prefix, before)
 	}
 	return 0, nil
@@ -137,8 +139,8 @@ func (s *Store) keepReserve(ctx context.Context) {
 			continue
 		}
 		// What is random takes as much room as it says, whatever the storage does to save some.
-		_, err := s.driver.Put(ctx, reserveKey(part), io.LimitReader(rand.Reader, reservePartSize), &PutOptions{
-			Durability: Relaxed, Size: reservePartSize,
+		_, err := s.driver.Put(ctx, reserveKey(part), io.LimitReader(rand.Reader, reservePartSize), &driver.PutOptions{
+			Durability: driver.Relaxed, Size: reservePartSize,
 		})
 		if err != nil {
 			return

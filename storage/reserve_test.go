@@ -18,14 +18,15 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // fill puts objects into a storage until not a byte more has room.
-func fill(t *testing.T, d storage.Driver) {
+func fill(t *testing.T, d driver.Driver) {
 	t.Helper()
 	for n, size := 0, 1<<20; size > 0; n++ {
 		if _, err := d.Put(t.Context(), fmt.Sprint("other/", n), bytes.NewReader(make([]byte, size)), nil); err != nil {
-			require.ErrorIs(t, err, storage.ErrNoSpace)
+			require.ErrorIs(t, err, driver.ErrNoSpace)
 			size /= 2
 		}
 	}
@@ -127,26 +128,26 @@ func TestFullStorageWithoutReserve(t *testing.T) {
 
 // countedOut is a driver that is full with so many objects, as a file system can be.
 type countedOut struct {
-	storage.Driver
+	driver.Driver
 	most int
 	mu   sync.Mutex
 }
 
-func (d *countedOut) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info,
+func (d *countedOut) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info,
 	error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := 0
-	for info, err := range d.List(ctx, "", &storage.ListOptions{KeysOnly: true}) {
+	for info, err := range d.List(ctx, "", &driver.ListOptions{KeysOnly: true}) {
 		if err != nil {
-			return storage.Info{}, err
+			return driver.Info{}, err
 		}
 		if info.Key != key {
 			n++
 		}
 	}
 	if n >= d.most {
-		return storage.Info{}, storage.ErrNoSpace
+		return driver.Info{}, driver.ErrNoSpace
 	}
 	return d.Driver.Put(ctx, key, body, opts)
 }
@@ -171,7 +172,7 @@ func TestFullStorageOfManyGarbage(t *testing.T) {
 			putImage(t, s, "keep", image("keep", nil, keep), tags("v1"))
 			for n := 0; ; n++ {
 				if _, err := d.Put(t.Context(), fmt.Sprint("other/", n), nil, nil); err != nil {
-					require.ErrorIs(t, err, storage.ErrNoSpace)
+					require.ErrorIs(t, err, driver.ErrNoSpace)
 					break
 				}
 			}
@@ -196,7 +197,7 @@ func TestFullStorageOfManyGarbage(t *testing.T) {
 }
 
 // burying is a driver that writes when it deletes on a version.
-type burying struct{ storage.Driver }
+type burying struct{ driver.Driver }
 
 func (d burying) Delete(ctx context.Context, key, ifVersion string) error {
 	if ifVersion != "" {
@@ -251,20 +252,20 @@ func TestFullStorageWithTombstones(t *testing.T) {
 
 // lookingSeldom is a driver that takes the storage for as full as it was, for a second.
 type lookingSeldom struct {
-	storage.Driver
+	driver.Driver
 	mu   sync.Mutex
 	full time.Time
 }
 
-func (d *lookingSeldom) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info,
+func (d *lookingSeldom) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info,
 	error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if time.Since(d.full) < time.Second {
-		return storage.Info{}, storage.ErrNoSpace
+		return driver.Info{}, driver.ErrNoSpace
 	}
 	info, err := d.Driver.Put(ctx, key, body, opts)
-	if errors.Is(err, storage.ErrNoSpace) {
+	if errors.Is(err, driver.ErrNoSpace) {
 		d.full = time.Now()
 	}
 	return info, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // A manifest without a field mediaType has the media type that its push has stated. A push of the
@@ -41,7 +42,7 @@ func (p *manifestPut) retype(ctx context.Context, m *manifestRecord) (*manifestR
 	mark := *m
 	mark.State, mark.Nonce, mark.Collected = deleting, nonce(), true
 	var err error
-	if mark.version, err = p.s.put(ctx, manifestKey(p.repo, p.digest), m.version, &mark, m.content, Deferred); err != nil {
+	if mark.version, err = p.s.put(ctx, manifestKey(p.repo, p.digest), m.version, &mark, m.content, driver.Deferred); err != nil {
 		return nil, wire(err)
 	}
 	err = p.refuseLed(ctx, &mark, refusal)
@@ -65,8 +66,8 @@ func (p *manifestPut) refuseLed(ctx context.Context, m *manifestRecord, refusal 
 	if err != nil {
 		return err
 	}
-	if len(pointers.moves) > 0 || slices.ContainsFunc(pointers.tags, func(tag Info) bool {
-		return !slices.ContainsFunc(p.created, func(own Info) bool {
+	if len(pointers.moves) > 0 || slices.ContainsFunc(pointers.tags, func(tag driver.Info) bool {
+		return !slices.ContainsFunc(p.created, func(own driver.Info) bool {
 			return own.Key == tag.Key &&
 				own.Version == tag.Version
 		})

@@ -11,7 +11,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 const otherType = "application/vnd.example.squatter+json"
@@ -62,7 +62,7 @@ func TestMediaTypeBesidePush(t *testing.T) {
 				return func(s *storage.Store) { errs[tag] = pushAs(t, s, types[tag], content, tags(tag)) }
 			}
 			calls, armed, nested := 0, false, false
-			s := once(t, func(storagetest.Call) bool {
+			s := once(t, func(drivertest.Call) bool {
 				if armed {
 					calls++
 				}
@@ -101,7 +101,7 @@ func TestMediaTypeBesideDelete(t *testing.T) {
 		var content []byte
 		var removed error
 		calls, armed, nested := 0, false, false
-		s := once(t, func(storagetest.Call) bool {
+		s := once(t, func(drivertest.Call) bool {
 			if armed {
 				calls++
 			}
@@ -153,7 +153,7 @@ func TestMediaTypeAfterPushThatDied(t *testing.T) {
 			s := newStore(t, driver, nil)
 			content := typeless(t, pushBlob(t, s, "r", []byte("{}")))
 			require.NoError(t, pushAs(t, s, otherType, content, nil))
-			faulty := storagetest.NewFaulty(driver, nil)
+			faulty := drivertest.NewFaulty(driver, nil)
 			dying := newStore(t, faulty, nil)
 			faulty.CutAfter(n)
 			err := pushAs(t, dying, ocispec.MediaTypeImageManifest, content, tags("v1"))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // leaseRecord is the content of the object leaseKey. It only saves work: two collections at once
@@ -32,7 +33,7 @@ type ScheduleOptions struct {
 // ctx ends. Of all processes that call it on a storage, one collects at a time, under a lease that
 // another takes over soon after its holder has died.
 //
-// Errors: that of ctx; ErrConfined.
+// Errors: that of ctx; ErrSingleProcess.
 func (s *Store) CollectEvery(ctx context.Context, opts ScheduleOptions) error {
 	if opts.Every <= 0 {
 		return errors.New("storage: CollectEvery without a time")
@@ -74,7 +75,7 @@ func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions, waited s
 	version string, err error) {
 	soon := min(opts.Every, maxLease)
 	b, info, err := s.read(ctx, leaseKey)
-	if err != nil && !errors.Is(err, ErrNotExist) {
+	if err != nil && !errors.Is(err, driver.ErrNotExist) {
 		return soon, waited, wire(err)
 	}
 	var l leaseRecord
@@ -147,7 +148,7 @@ func (l *lease) write(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	l.record.Nonce = nonce()
-	version, err := l.s.put(ctx, leaseKey, l.version, &l.record, nil, Deferred)
+	version, err := l.s.put(ctx, leaseKey, l.version, &l.record, nil, driver.Deferred)
 	switch {
 	case err == nil:
 		l.version = version

@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // TestCollectEvery: two replicas collect as often as told, and one goes on when the other has
@@ -50,7 +51,7 @@ func TestCollectEvery(t *testing.T) {
 	require.ErrorIs(t, <-second, context.Canceled)
 
 	require.ErrorIs(t, newStore(t, confined{d}, nil).CollectEvery(t.Context(),
-		storage.ScheduleOptions{Every: time.Hour}), storage.ErrConfined)
+		storage.ScheduleOptions{Every: time.Hour}), storage.ErrSingleProcess)
 	require.Error(t, newStore(t, d, nil).CollectEvery(t.Context(), storage.ScheduleOptions{}))
 }
 
@@ -127,7 +128,7 @@ func TestCollectSoon(t *testing.T) {
 		"done in a far future": {before: func() []byte { return lease(-time.Second, 1000*time.Hour) }, within: every},
 		"held by a far future": {before: func() []byte { return lease(1000*time.Hour, -1000*time.Hour) },
 			within: time.Minute},
-		"no answer": {fail: storage.ErrUnavailable, within: time.Minute},
+		"no answer": {fail: driver.ErrUnavailable, within: time.Minute},
 		"second":    {first: func() []byte { return lease(10*time.Second, -1000*time.Hour) }, within: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -141,8 +142,8 @@ func TestCollectSoon(t *testing.T) {
 					write(row.before())
 				}
 				asked, written := false, false
-				s := newStore(t, storagetest.NewFaulty(d,
-					&storagetest.FaultyOptions{Before: func(_ context.Context, c storagetest.Call) error {
+				s := newStore(t, drivertest.NewFaulty(d,
+					&drivertest.FaultyOptions{Before: func(_ context.Context, c drivertest.Call) error {
 						switch {
 						case c.Key != "lease/collect":
 						case !asked:

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // SharedSecret returns the secret of a name: 32 random bytes that all Stores on the storage share.
@@ -29,7 +31,7 @@ func (s *Store) RemoveSharedSecret(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.driver.Delete(ctx, key, ""); err != nil && !errors.Is(err, ErrNotExist) {
+	if err := s.driver.Delete(ctx, key, ""); err != nil && !errors.Is(err, driver.ErrNotExist) {
 		return wire(err)
 	}
 	return wire(s.driver.Sync(ctx, key))

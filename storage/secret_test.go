@@ -8,12 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // TestSharedSecret: replicas that ask at once get the same; one that was removed comes back as
 // another.
 func TestSharedSecret(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		one, two := newStore(t, d, nil), newStore(t, d, nil)
 		got := make([][]byte, 8)
 		var wg sync.WaitGroup

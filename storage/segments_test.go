@@ -15,19 +15,20 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 	"github.com/registrykit/registry/storage/memory"
-	"github.com/registrykit/registry/storage/storagetest"
 )
 
 // newLimited returns a driver whose objects have so many bytes at most.
-func newLimited(t testing.TB, size int64) storage.Driver {
+func newLimited(t testing.TB, size int64) driver.Driver {
 	d, err := memory.New(&memory.Options{MaxObjectSize: size})
 	require.NoError(t, err)
 	return d
 }
 
 // dataObjects returns the number of data objects, and of the bytes in them.
-func dataObjects(t testing.TB, d storage.Driver) (objects int, size int64) {
+func dataObjects(t testing.TB, d driver.Driver) (objects int, size int64) {
 	for info, err := range d.List(t.Context(), "data/", nil) {
 		require.NoError(t, err)
 		objects++
@@ -38,12 +39,12 @@ func dataObjects(t testing.TB, d storage.Driver) (objects int, size int64) {
 
 // counting is a driver that counts the bytes of bodies that are put below data/.
 type counting struct {
-	storage.Driver
+	driver.Driver
 	mu  sync.Mutex
 	put int64
 }
 
-func (c *counting) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info,
+func (c *counting) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info,
 	error) {
 	info, err := c.Driver.Put(ctx, key, body, opts)
 	if strings.HasPrefix(key, "data/") {
@@ -157,7 +158,7 @@ func TestUploadCutBetweenObjects(t *testing.T) {
 	content := random(4, 3*limit+50_000)
 	for cut := 0; ; cut++ {
 		d := newLimited(t, limit)
-		faulty := storagetest.NewFaulty(d, nil)
+		faulty := drivertest.NewFaulty(d, nil)
 		s := newStore(t, faulty, nil)
 		u, err := s.CreateUpload(t.Context(), "r", nil)
 		require.NoError(t, err)
@@ -169,7 +170,7 @@ func TestUploadCutBetweenObjects(t *testing.T) {
 			require.Equal(t, 8, cut, "an object and a record four times")
 			return
 		}
-		require.ErrorIs(t, err, storagetest.ErrCut)
+		require.ErrorIs(t, err, drivertest.ErrCut)
 		require.EqualValues(t, cut/2*limit, n)
 		again := newStore(t, d, &storage.Options{Grace: -1})
 		u, err = again.ResumeUpload(t.Context(), "r", id, nil)

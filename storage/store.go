@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // Defaults of [Options] and limits of the layout.
@@ -54,11 +55,14 @@ type Options struct {
 	// delete takes about three more requests to the storage then. Default: 0, none is kept.
 	History time.Duration
 	// Redirect, unless nil, has clients fetch large blobs from the storage itself, where the driver
-	// is a [URLSigner]. Default: they never do.
+	// is a [driver.URLSigner]. Default: they never do.
 	Redirect *RedirectOptions
 }
 
-// Store is the standard [registry.Backend], over any [Driver]. All its state is in the driver: any
+// Driver is the storage below a Store: an alias of [driver.Driver], where its contract is.
+type Driver = driver.Driver
+
+// Store is the standard [registry.Backend], over any [driver.Driver]. All its state is in the driver: any
 // number of Stores, in any number of processes, may work on the same storage at once. It owns every
 // rule of the layout and every order of writes.
 //
@@ -66,7 +70,7 @@ type Options struct {
 // from loss of power, as far as the driver's Sync is.
 type Store struct {
 	registry.Unimplemented
-	driver Driver
+	driver driver.Driver
 	opts   Options
 	secret []byte // signs the ids of uploads
 
@@ -93,12 +97,12 @@ var _ registry.Backend = (*Store)(nil)
 // has to be closed, once no request is running any more.
 //
 // It fails if the storage does not answer, or has a layout of a newer version of this package.
-func New(ctx context.Context, driver Driver, opts *Options) (*Store, error) {
-	if driver == nil {
+func New(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
+	if d == nil {
 		return nil, errors.New("storage: no driver")
 	}
 	s := &Store{
-		driver: driver,
+		driver: d,
 		ended:  newRecent[[16]byte, struct{}](maxEnded),
 		known:  newRecent[[16]byte, uploadRecord](maxKnown),
 		fresh:  newRecent[string, struct{}](maxFresh),
@@ -172,14 +176,14 @@ func (s *Store) checkLayout(ctx context.Context) error {
 func (s *Store) readOrCreate(ctx context.Context, key string, content func() ([]byte, error)) ([]byte, error) {
 	for range 3 {
 		b, _, err := s.read(ctx, key)
-		if !errors.Is(err, ErrNotExist) {
+		if !errors.Is(err, driver.ErrNotExist) {
 			return b, err
 		}
 		if b, err = content(); err != nil {
 			return nil, err
 		}
-		_, err = s.driver.Put(ctx, key, bytes.NewReader(b), &PutOptions{IfAbsent: true, Size: int64(len(b))})
-		if !errors.Is(err, ErrExist) {
+		_, err = s.driver.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{IfAbsent: true, Size: int64(len(b))})
+		if !errors.Is(err, driver.ErrExist) {
 			return b, err
 		}
 	}
@@ -262,9 +266,9 @@ func wire(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, ErrNoSpace):
+	case errors.Is(err, driver.ErrNoSpace):
 		return registry.ErrNoSpace.WithCause(err)
-	case errors.Is(err, ErrUnavailable):
+	case errors.Is(err, driver.ErrUnavailable):
 		return registry.ErrUnavailable.WithCause(err)
 	}
 	return err

@@ -22,11 +22,12 @@ import (
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/memory"
 )
 
 // onDrivers runs a test on each native driver.
-func onDrivers(t *testing.T, test func(t *testing.T, d storage.Driver)) {
+func onDrivers(t *testing.T, test func(t *testing.T, d driver.Driver)) {
 	t.Run("memory", func(t *testing.T) { test(t, newMemory(t)) })
 	t.Run("disk", func(t *testing.T) {
 		d, err := disk.New(t.TempDir(), nil)
@@ -35,16 +36,16 @@ func onDrivers(t *testing.T, test func(t *testing.T, d storage.Driver)) {
 	})
 }
 
-func newMemory(t testing.TB) storage.Driver { return newBounded(t, 0) }
+func newMemory(t testing.TB) driver.Driver { return newBounded(t, 0) }
 
 // newBounded returns a driver that is full with so many bytes; 0 is no bound.
-func newBounded(t testing.TB, bytes int64) storage.Driver {
+func newBounded(t testing.TB, bytes int64) driver.Driver {
 	d, err := memory.New(&memory.Options{MaxBytes: bytes})
 	require.NoError(t, err)
 	return d
 }
 
-func newStore(t testing.TB, d storage.Driver, opts *storage.Options) *storage.Store {
+func newStore(t testing.TB, d driver.Driver, opts *storage.Options) *storage.Store {
 	s, err := storage.New(t.Context(), d, opts)
 	require.NoError(t, err)
 	return s
@@ -133,7 +134,7 @@ func collect[T any](t testing.TB, seq iter.Seq2[T, error]) []T {
 }
 
 func TestBlobRoundTrip(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
 		for _, n := range []int{0, 1, storage.InlineSize - 1, storage.InlineSize, storage.InlineSize + 1, 300_000} {
 			content := random(uint64(n), n)
@@ -226,7 +227,7 @@ func TestBlobSeek(t *testing.T) {
 }
 
 func TestSHA512(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
 		for _, announced := range []digest.Algorithm{"", digest.SHA512} {
 			content := random(uint64(len(announced)), 100_000)
@@ -249,7 +250,7 @@ func TestSHA512(t *testing.T) {
 func sum512(b []byte) []byte { h := sha512.Sum512(b); return h[:] }
 
 func TestManifest(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		ctx := t.Context()
 		s := newStore(t, d, nil)
 		config, layer := pushBlob(t, s, "r", []byte("{}")), pushBlob(t, s, "r", random(1, 50_000))
@@ -328,7 +329,7 @@ func TestManifestRefusals(t *testing.T) {
 }
 
 func TestTagIfAbsent(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
 		config := pushBlob(t, s, "r", []byte("{}"))
 		once := &registry.PutOptions{Tags: []registry.TagPut{{Name: "v1", IfAbsent: true}}}
@@ -342,7 +343,7 @@ func TestTagIfAbsent(t *testing.T) {
 }
 
 func TestReferrers(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		ctx := t.Context()
 		s := newStore(t, d, nil)
 		config := pushBlob(t, s, "r", []byte("{}"))
@@ -371,7 +372,7 @@ func TestReferrers(t *testing.T) {
 
 // TestLargeReferrers: whoever wants the first of many large entries does not have all of them read.
 func TestLargeReferrers(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		const n, size = 64, 256 << 10
 		s := newStore(t, d, nil)
 		config := pushBlob(t, s, "r", []byte("{}"))
@@ -393,7 +394,7 @@ func TestLargeReferrers(t *testing.T) {
 }
 
 func TestMount(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		ctx := t.Context()
 		s := newStore(t, d, nil)
 		for _, n := range []int{100, 100_000} {
@@ -429,7 +430,7 @@ func TestMount(t *testing.T) {
 }
 
 func TestDeleteRepository(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		ctx := t.Context()
 		s := newStore(t, d, nil)
 		config := pushBlob(t, s, "a/b", []byte("{}"))
@@ -449,7 +450,7 @@ func TestDeleteRepository(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
 		long := strings.Repeat("a/", 127) + "b"
 		names := []string{"a", "a-b", "a.b", "a/b", "a/b/c", "a/b0", "a0", "a__b", "a_b", "b", strings.Repeat("x", 255), long}

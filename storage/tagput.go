@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // A tag that points elsewhere is moved in two writes, so that a push that is refused, because its
@@ -78,7 +79,7 @@ func (s *Store) putTag(ctx context.Context, repo, tag string, e *entry, to entry
 		to.Born = nonce()
 	}
 	var err error
-	to.version, err = s.put(ctx, tagKey(repo, tag), e.version, &to, nil, Deferred)
+	to.version, err = s.put(ctx, tagKey(repo, tag), e.version, &to, nil, driver.Deferred)
 	var o *overtaken
 	switch {
 	case err == nil:
@@ -165,7 +166,7 @@ func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 		b.end(ctx, true)
 		p.note(put)
 		p.s.fresh.add(key, struct{}{}, 1)
-		info := Info{Key: key, Version: written.version}
+		info := driver.Info{Key: key, Version: written.version}
 		p.create(info, d == "", now.version)
 		return p.lead(info, nil)
 	}
@@ -174,10 +175,10 @@ func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 
 // create notes a tag that was not there before this push, which may have written it in the version
 // before.
-func (p *manifestPut) create(info Info, absent bool, before string) {
+func (p *manifestPut) create(info driver.Info, absent bool, before string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if absent || slices.ContainsFunc(p.created, func(i Info) bool { return i.Key == info.Key && i.Version == before }) {
+	if absent || slices.ContainsFunc(p.created, func(i driver.Info) bool { return i.Key == info.Key && i.Version == before }) {
 		p.created = append(p.created, info)
 	}
 }
@@ -199,7 +200,7 @@ func (p *manifestPut) untag(ctx context.Context) error {
 		case err == nil:
 			b.end(ctx, true)
 			removed[i] = true
-		case errors.Is(err, ErrNotExist) || changed(err):
+		case errors.Is(err, driver.ErrNotExist) || changed(err):
 			b.overtaken(ctx, key)
 			return nil
 		}

@@ -18,7 +18,8 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // tagOf returns the digest that a tag points at, "" if it is not there, and demands that what it
@@ -116,9 +117,9 @@ func TestTagStaysWhenItsMoveIsRefused(t *testing.T) {
 	}
 }
 
-func contentOf(t *testing.T, d storage.Driver, key string) string {
+func contentOf(t *testing.T, d driver.Driver, key string) string {
 	r, _, err := d.Open(t.Context(), key, nil)
-	if errors.Is(err, storage.ErrNotExist) {
+	if errors.Is(err, driver.ErrNotExist) {
 		return ""
 	}
 	require.NoError(t, err)
@@ -135,7 +136,7 @@ func TestTagWhoseMoveDied(t *testing.T) {
 		driver := newMemory(t)
 		s := newStore(t, driver, nil)
 		m := newMovingTag(t, s)
-		faulty := storagetest.NewFaulty(driver, nil)
+		faulty := drivertest.NewFaulty(driver, nil)
 		dying := newStore(t, faulty, nil)
 		faulty.CutAfter(n)
 		if m.move(t.Context(), dying) == nil {
@@ -162,7 +163,7 @@ func TestBusyTagWhoseMoveDied(t *testing.T) {
 		s := newStore(t, driver, nil)
 		m := newMovingTag(t, s)
 		for n := 1; !strings.Contains(contentOf(t, driver, "r/r/t/t"), "next"); n++ {
-			faulty := storagetest.NewFaulty(driver, nil)
+			faulty := drivertest.NewFaulty(driver, nil)
 			dying := newStore(t, faulty, nil)
 			faulty.CutAfter(n)
 			require.Error(t, m.move(t.Context(), dying), n)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // TestTornObjects cuts short each object in turn, as a loss of power does to what nobody has been
@@ -68,7 +69,7 @@ func TestTornObjects(t *testing.T) {
 }
 
 // tear cuts an object to size bytes.
-func tear(t *testing.T, d storage.Driver, key string, size int64) {
+func tear(t *testing.T, d driver.Driver, key string, size int64) {
 	r, _, err := d.Open(t.Context(), key, nil)
 	require.NoError(t, err, key)
 	b, err := io.ReadAll(io.LimitReader(r, size))
@@ -114,7 +115,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-func used(t *testing.T, d storage.Driver) int64 {
+func used(t *testing.T, d driver.Driver) int64 {
 	sum := int64(0)
 	for info, err := range d.List(t.Context(), "", nil) {
 		require.NoError(t, err)

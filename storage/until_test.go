@@ -16,17 +16,18 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/registrytest"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/memory"
 )
 
 // fetches is a driver on which what is opened is fetched, whether or not it is read, as from a
 // bucket. It counts the bytes.
 type fetches struct {
-	storage.Driver
+	driver.Driver
 	bytes atomic.Int64
 }
 
-func (d *fetches) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info,
+func (d *fetches) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info,
 	error) {
 	r, info, err := d.Driver.Open(ctx, key, opts)
 	if err == nil {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // TestDeleteIfUnusedBesidePush lets a whole push of a manifest happen before each operation of a
@@ -29,7 +29,7 @@ func TestDeleteIfUnusedBesidePush(t *testing.T) {
 				outer, inner = remove, push
 			}
 			calls, armed, nested := 0, false, false
-			s := once(t, func(storagetest.Call) bool {
+			s := once(t, func(drivertest.Call) bool {
 				if armed {
 					calls++
 				}

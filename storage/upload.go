@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // uploadRecord is how far an upload has come. There is none before the first byte. Each change is
@@ -173,7 +174,7 @@ func (u *upload) forget() {
 // Errors: registry.ErrUploadUnknown if it has ended.
 func (u *upload) load(ctx context.Context) error {
 	b, info, err := u.s.read(ctx, u.key())
-	if errors.Is(err, ErrNotExist) {
+	if errors.Is(err, driver.ErrNotExist) {
 		if u.token.seq > 0 || u.ended() {
 			u.s.unfinished.remove(u.owner, u.token.id)
 			return registry.ErrUploadUnknown
@@ -212,7 +213,7 @@ func (u *upload) hold(r uploadRecord) {
 // Errors: ErrExist or ErrChanged if it is not.
 func (u *upload) save(ctx context.Context, r uploadRecord) error {
 	r.Seq, r.Nonce, r.Sum = u.rec.Seq+1, nonce(), checksum(r.tail)
-	version, err := u.s.put(ctx, u.key(), u.rec.version, &r, r.tail, Relaxed)
+	version, err := u.s.put(ctx, u.key(), u.rec.version, &r, r.tail, driver.Relaxed)
 	if err != nil {
 		return err
 	}
@@ -250,7 +251,7 @@ func (u *upload) Cancel(ctx context.Context) error {
 func (u *upload) end(ctx context.Context) error {
 	was := u.rec
 	err := u.save(ctx, uploadRecord{State: cancelled, Repository: u.repo})
-	if errors.Is(err, ErrNoSpace) {
+	if errors.Is(err, driver.ErrNoSpace) {
 		// There is no room to write that it has ended. There may be some without it.
 		if was.version != "" {
 			err = u.s.driver.Delete(ctx, u.key(), was.version)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 func TestUploadIsBound(t *testing.T) {
@@ -94,7 +95,7 @@ func TestUploadKeepsWhatArrived(t *testing.T) {
 }
 
 func TestUploadRace(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
 		for _, size := range []int{50, 50_000} {
 			u, err := s.CreateUpload(t.Context(), "r", nil)
@@ -137,7 +138,7 @@ func TestUploadRace(t *testing.T) {
 	})
 }
 
-func keys(t *testing.T, d storage.Driver, prefix string) []string {
+func keys(t *testing.T, d driver.Driver, prefix string) []string {
 	var all []string
 	for info, err := range d.List(t.Context(), prefix, nil) {
 		require.NoError(t, err)
@@ -147,7 +148,7 @@ func keys(t *testing.T, d storage.Driver, prefix string) []string {
 }
 
 func TestUploadEnds(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
 		ctx := t.Context()
 		for _, size := range []int{10, 100_000} {
@@ -186,7 +187,7 @@ func TestUploadEnds(t *testing.T) {
 }
 
 func TestExpireUploads(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		ctx := t.Context()
 		s := newStore(t, d, &storage.Options{UploadTTL: 2 * time.Second})
 		old, err := s.CreateUpload(ctx, "r", nil)

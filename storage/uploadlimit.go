@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // DefaultMaxUploads is the default of Options.MaxUploads.
@@ -72,7 +73,7 @@ func (s *Store) checkUploads(ctx context.Context, owner string) error {
 	some := s.unfinished.longestUnchecked(owner, checkedAtOnce)
 	return inParallel(len(some), func(i int) error {
 		b, _, err := s.read(ctx, uploadKey(token{id: some[i]}.name()))
-		if err != nil && !errors.Is(err, ErrNotExist) {
+		if err != nil && !errors.Is(err, driver.ErrNotExist) {
 			return wire(err)
 		}
 		var r uploadRecord

@@ -11,6 +11,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // uploads makes uploads of one owner in one Store.
@@ -54,7 +55,7 @@ func (u uploads) resume(up registry.Upload) registry.Upload {
 }
 
 func TestMaxUploadsOfOneOwner(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d storage.Driver) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		ctx := t.Context()
 		s := newStore(t, d, &storage.Options{MaxUploads: 3})
 		ann, anonymous := uploads{t, s, "ann"}, uploads{t, s, ""}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // PutManifest implements [registry.Writer].
@@ -112,9 +113,9 @@ type manifestPut struct {
 	unclean  bool                // others have changed a tag that the push created, and was to remove
 
 	mu      sync.Mutex
-	pointed []Info     // what has been written that leads to the manifest
-	created []Info     // those of pointed that are tags which were not there
-	moves   []*tagMove // tags that are about to be pointed at it
+	pointed []driver.Info // what has been written that leads to the manifest
+	created []driver.Info // those of pointed that are tags which were not there
+	moves   []*tagMove    // tags that are about to be pointed at it
 }
 
 func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *registry.PutOptions) (*manifestPut,
@@ -201,7 +202,7 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 	// spared, may not have seen it: then they lead nowhere. Or it has, and another push has kept it
 	// from its end: then the version is another one.
 	info, err := p.s.driver.Stat(ctx, manifestKey(p.repo, p.digest))
-	if errors.Is(err, ErrNotExist) {
+	if errors.Is(err, driver.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil || info.Version != m.version {
@@ -317,9 +318,9 @@ func (p *manifestPut) set(ctx context.Context, m *manifestRecord, to state) (*ma
 		content = nil
 	}
 	var err error
-	durability := Deferred
+	durability := driver.Deferred
 	if !m.readable() {
-		durability = Relaxed // nobody relies on what is replaced
+		durability = driver.Relaxed // nobody relies on what is replaced
 	}
 	n.version, err = p.s.put(ctx, manifestKey(p.repo, p.digest), m.version, n, content, durability)
 	return n, err
@@ -363,7 +364,7 @@ func (p *manifestPut) backref(ctx context.Context, tag string) error {
 }
 
 // lead notes what was written that leads to the manifest.
-func (p *manifestPut) lead(info Info, err error) error {
+func (p *manifestPut) lead(info driver.Info, err error) error {
 	if err == nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()

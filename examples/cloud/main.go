@@ -25,7 +25,7 @@ import (
 	_ "gocloud.dev/blob/s3blob"
 
 	"github.com/registrykit/registry/examples/internal/serve"
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/azure"
 	"github.com/registrykit/registry/storage/gocloud/gcs"
@@ -39,7 +39,7 @@ func main() {
 		"maximum `number` of parts of an object, where the store takes fewer; a larger blob goes on in a further object")
 	serve.Main(serve.Storage{
 		Usage: "`URL` of the bucket: s3://, gs://, azblob://, file:// or mem://, with the parameters that gocloud.dev knows, and prefix=",
-		Open: func(ctx context.Context, name string) (storage.Driver, error) {
+		Open: func(ctx context.Context, name string) (driver.Driver, error) {
 			if *size < 5 || *size > 4000 { // before it overflows
 				return nil, fmt.Errorf("-part-size %d is not between 5 and 4000", *size)
 			}
@@ -56,7 +56,7 @@ const checksums = "response_checksum_validation"
 
 // open returns a driver on the bucket at a URL. The prefix is the driver's affair and not
 // gocloud.dev's: conditional writes are asked for by whole names.
-func open(ctx context.Context, name string, parts gocloud.Parts) (storage.Driver, error) {
+func open(ctx context.Context, name string, parts gocloud.Parts) (driver.Driver, error) {
 	u, err := url.Parse(name)
 	if err != nil {
 		return nil, fmt.Errorf("-storage: %w", err)
@@ -87,13 +87,13 @@ func open(ctx context.Context, name string, parts gocloud.Parts) (storage.Driver
 	if err != nil {
 		return nil, errors.Join(err, bucket.Close())
 	}
-	return driver{d, bucket}, nil
+	return ownedBucket{d, bucket}, nil
 }
 
-// driver is a driver together with its bucket, which is closed with it.
-type driver struct {
+// ownedBucket is a driver together with its bucket, which is closed with it.
+type ownedBucket struct {
 	*gocloud.Driver
 	bucket *blob.Bucket
 }
 
-func (d driver) Close() error { return d.bucket.Close() }
+func (d ownedBucket) Close() error { return d.bucket.Close() }

@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/registrykit/registry/examples/internal/serve"
-	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/memory"
 )
 
@@ -25,7 +25,7 @@ func main() {
 }
 
 // open returns the driver that -storage names.
-func open(_ context.Context, name string) (storage.Driver, error) {
+func open(_ context.Context, name string) (driver.Driver, error) {
 	switch {
 	case name == "mem://":
 		return memory.New(nil)

@@ -8,12 +8,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 func BenchmarkDriver(b *testing.B) {
-	storagetest.BenchmarkDriver(b, func(b *testing.B) storage.Driver { return newDriver(b, b.TempDir(), nil) })
+	drivertest.BenchmarkDriver(b, func(b *testing.B) driver.Driver { return newDriver(b, b.TempDir(), nil) })
 }
 
 // BenchmarkListCold takes a page of 100 among 100,000 keys of which nothing is in memory.
@@ -26,7 +26,7 @@ func BenchmarkListCold(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		n := 0
-		for _, err := range d.List(b.Context(), "t/", &storage.ListOptions{After: "t/v05"}) {
+		for _, err := range d.List(b.Context(), "t/", &driver.ListOptions{After: "t/v05"}) {
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // openBelow returns the files below dir that this process holds open.
@@ -94,9 +94,9 @@ func TestClose(t *testing.T) {
 	require.Len(t, refused, 6)
 	for op, err := range refused {
 		require.ErrorIs(t, err, fs.ErrClosed, op)
-		require.ErrorIs(t, err, storage.ErrUnavailable, op)
+		require.ErrorIs(t, err, driver.ErrUnavailable, op)
 	}
-	_, err = other.Put(t.Context(), "new", strings.NewReader("x"), &storage.PutOptions{IfAbsent: true})
+	_, err = other.Put(t.Context(), "new", strings.NewReader("x"), &driver.PutOptions{IfAbsent: true})
 	require.NoError(t, err)
 	require.NoError(t, other.Delete(t.Context(), "key", ""))
 	require.NoError(t, other.Close())
@@ -125,6 +125,6 @@ func TestCloseDuringPut(t *testing.T) {
 	again, err := New(dir, nil)
 	require.NoError(t, err)
 	_, err = again.Stat(t.Context(), "a/key")
-	require.ErrorIs(t, err, storage.ErrNotExist)
+	require.ErrorIs(t, err, driver.ErrNotExist)
 	require.NoError(t, again.Close())
 }

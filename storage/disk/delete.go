@@ -8,10 +8,10 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
-// Delete implements [storage.Driver]. Directories that become empty are removed, but for the two
+// Delete implements [driver.Driver]. Directories that become empty are removed, but for the two
 // uppermost levels.
 func (d *Driver) Delete(ctx context.Context, key, ifVersion string) error {
 	if err := d.check(ctx, "delete", key); err != nil {
@@ -24,12 +24,12 @@ func (d *Driver) Delete(ctx context.Context, key, ifVersion string) error {
 			return edit{}, err
 		}
 		if ifVersion != "" && ifVersion != version(&st) {
-			return edit{}, storage.ErrChanged
+			return edit{}, driver.ErrChanged
 		}
 		return edit{remove: base(path)}, os.Remove(d.objects + path)
 	})
 	if errors.Is(err, errNoDirectory) || errors.Is(err, syscall.ENOTDIR) {
-		err = storage.ErrNotExist
+		err = driver.ErrNotExist
 	}
 	if err != nil {
 		return failure("delete", key, err)

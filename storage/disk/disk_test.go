@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/storagetest"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // childVariable names what a process is to do that a test started from the test binary, see
@@ -42,13 +42,13 @@ func newDriver(t testing.TB, dir string, opts *Options) *Driver {
 // root returns the directory that d was made with.
 func root(d *Driver) string { return filepath.Dir(filepath.Clean(d.objects)) }
 
-func reopen(opts *Options) func(t *testing.T, d storage.Driver) storage.Driver {
-	return func(t *testing.T, d storage.Driver) storage.Driver { return newDriver(t, root(d.(*Driver)), opts) }
+func reopen(opts *Options) func(t *testing.T, d driver.Driver) driver.Driver {
+	return func(t *testing.T, d driver.Driver) driver.Driver { return newDriver(t, root(d.(*Driver)), opts) }
 }
 
 func TestDriver(t *testing.T) {
-	storagetest.TestDriver(t, func(t *testing.T) storage.Driver { return newDriver(t, t.TempDir(), nil) },
-		&storagetest.Options{Reopen: reopen(nil)})
+	drivertest.TestDriver(t, func(t *testing.T) driver.Driver { return newDriver(t, t.TempDir(), nil) },
+		&drivertest.Options{Reopen: reopen(nil)})
 }
 
 func TestDriverWithoutSyncAndCache(t *testing.T) {
@@ -56,18 +56,18 @@ func TestDriverWithoutSyncAndCache(t *testing.T) {
 		t.Skip("short")
 	}
 	opts := &Options{NoSync: true, ListCache: -1}
-	storagetest.TestDriver(t, func(t *testing.T) storage.Driver { return newDriver(t, t.TempDir(), opts) },
-		&storagetest.Options{Reopen: reopen(opts), LargeSize: 1 << 20})
+	drivertest.TestDriver(t, func(t *testing.T) driver.Driver { return newDriver(t, t.TempDir(), opts) },
+		&drivertest.Options{Reopen: reopen(opts), LargeSize: 1 << 20})
 }
 
-func put(t testing.TB, d storage.Driver, key, content string, opts *storage.PutOptions) storage.Info {
+func put(t testing.TB, d driver.Driver, key, content string, opts *driver.PutOptions) driver.Info {
 	t.Helper()
 	info, err := d.Put(t.Context(), key, strings.NewReader(content), opts)
 	require.NoError(t, err)
 	return info
 }
 
-func keys(t testing.TB, d storage.Driver, prefix string, opts *storage.ListOptions) []string {
+func keys(t testing.TB, d driver.Driver, prefix string, opts *driver.ListOptions) []string {
 	t.Helper()
 	list := []string{}
 	for info, err := range d.List(t.Context(), prefix, opts) {
@@ -89,7 +89,7 @@ func TestNewRefuses(t *testing.T) {
 func TestOpenIsAFile(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	put(t, d, "dir/key", "0123456789", nil)
-	r, _, err := d.Open(t.Context(), "dir/key", &storage.OpenOptions{Offset: 4})
+	r, _, err := d.Open(t.Context(), "dir/key", &driver.OpenOptions{Offset: 4})
 	require.NoError(t, err)
 	f, ok := r.(*os.File)
 	require.True(t, ok, "%T", r)
@@ -106,9 +106,9 @@ func TestLeavesNoTemporaryFiles(t *testing.T) {
 	d := newDriver(t, dir, nil)
 	put(t, d, "a/b", "one", nil)
 	put(t, d, "a/b", "two", nil)
-	put(t, d, "a/c", "one", &storage.PutOptions{IfAbsent: true})
-	_, err := d.Put(t.Context(), "a/c", strings.NewReader("two"), &storage.PutOptions{IfAbsent: true})
-	require.ErrorIs(t, err, storage.ErrExist)
+	put(t, d, "a/c", "one", &driver.PutOptions{IfAbsent: true})
+	_, err := d.Put(t.Context(), "a/c", strings.NewReader("two"), &driver.PutOptions{IfAbsent: true})
+	require.ErrorIs(t, err, driver.ErrExist)
 	_, err = d.Put(t.Context(), "a/d", failing{}, nil)
 	require.ErrorIs(t, err, errBody)
 	left, err := os.ReadDir(d.temp)
@@ -158,7 +158,7 @@ func TestDirectoriesArePruned(t *testing.T) {
 	require.NoError(t, d.Delete(t.Context(), "a/b/f/g", ""))
 	require.DirExists(t, d.objects+"a/b", "the two uppermost levels stay")
 	require.NoDirExists(t, d.objects+"a/b/f")
-	put(t, d, "a/b/f/g", "again", &storage.PutOptions{IfAbsent: true})
+	put(t, d, "a/b/f/g", "again", &driver.PutOptions{IfAbsent: true})
 }
 
 func TestSymbolicLinksAreNoObjects(t *testing.T) {
@@ -166,9 +166,9 @@ func TestSymbolicLinksAreNoObjects(t *testing.T) {
 	put(t, d, "a/b", "content", nil)
 	require.NoError(t, os.Symlink(d.objects+"a/b", d.objects+"a/link"))
 	_, _, err := d.Open(t.Context(), "a/link", nil)
-	require.ErrorIs(t, err, storage.ErrNotExist)
+	require.ErrorIs(t, err, driver.ErrNotExist)
 	_, err = d.Stat(t.Context(), "a/link")
-	require.ErrorIs(t, err, storage.ErrNotExist)
+	require.ErrorIs(t, err, driver.ErrNotExist)
 	require.Equal(t, []string{"a/b"}, keys(t, d, "", nil))
 }
 
@@ -177,11 +177,11 @@ func TestSymbolicLinksAreNoObjects(t *testing.T) {
 func TestKeyThatIsADirectory(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	put(t, d, "a/b", "", nil)
-	for _, opts := range []*storage.PutOptions{nil, {IfAbsent: true}, {Durability: storage.Deferred}} {
+	for _, opts := range []*driver.PutOptions{nil, {IfAbsent: true}, {Durability: driver.Deferred}} {
 		_, err := d.Put(t.Context(), "a", nil, opts)
 		require.Error(t, err)
 		_, err = d.Put(t.Context(), "a/b/c", nil, opts)
-		require.ErrorIs(t, err, storage.ErrKey)
+		require.ErrorIs(t, err, driver.ErrKey)
 	}
 	require.Equal(t, []string{"a/b"}, keys(t, d, "", nil))
 }

@@ -1,4 +1,4 @@
-// Package disk is a [storage.Driver] on a directory of a local file system, for Linux and macOS,
+// Package disk is a [github.com/registrykit/registry/storage/driver.Driver] on a directory of a local file system, for Linux and macOS,
 // with nothing but the standard library. Any number of processes of one machine may use the same
 // directory at the same time.
 //
@@ -31,7 +31,7 @@
 // machine, or an object store.
 //
 // A path may be as long as the system allows. That is more than enough on Linux; on macOS it is
-// 1024 bytes, so a long directory name together with a key near storage.MaxKeyLength is refused
+// 1024 bytes, so a long directory name together with a key near driver.MaxKeyLength is refused
 // there with ENAMETOOLONG.
 //
 // # Security

@@ -10,8 +10,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 func ExampleNew() {
@@ -27,11 +27,11 @@ func ExampleNew() {
 	}
 	defer func() { _ = d.Close() }()
 	ctx := context.Background()
-	info, err := d.Put(ctx, "greetings/Hello", strings.NewReader("hello, world"), &storage.PutOptions{IfAbsent: true})
+	info, err := d.Put(ctx, "greetings/Hello", strings.NewReader("hello, world"), &driver.PutOptions{IfAbsent: true})
 	if err != nil {
 		log.Fatal(err)
 	}
-	body, _, err := d.Open(ctx, info.Key, &storage.OpenOptions{Offset: 7})
+	body, _, err := d.Open(ctx, info.Key, &driver.OpenOptions{Offset: 7})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -11,28 +11,28 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
-// List implements [storage.Driver]: it walks the directories in order and goes straight to
+// List implements [driver.Driver]: it walks the directories in order and goes straight to
 // opts.After. The names of a directory are read at once, so memory follows the largest directory.
-func (d *Driver) List(ctx context.Context, prefix string, opts *storage.ListOptions) iter.Seq2[storage.Info, error] {
+func (d *Driver) List(ctx context.Context, prefix string, opts *driver.ListOptions) iter.Seq2[driver.Info, error] {
 	if opts == nil {
-		opts = &storage.ListOptions{}
+		opts = &driver.ListOptions{}
 	}
-	return func(yield func(storage.Info, error) bool) {
+	return func(yield func(driver.Info, error) bool) {
 		dir := strings.TrimSuffix(prefix, "/")
-		if prefix != "" && (dir == prefix || !storage.ValidKey(dir)) {
-			yield(storage.Info{}, failure("list", prefix, storage.ErrKey))
+		if prefix != "" && (dir == prefix || !driver.ValidKey(dir)) {
+			yield(driver.Info{}, failure("list", prefix, driver.ErrKey))
 			return
 		}
 		if d.closed.Load() {
-			yield(storage.Info{}, failure("list", prefix, errClosed))
+			yield(driver.Info{}, failure("list", prefix, errClosed))
 			return
 		}
 		w := walk{d: d, ctx: ctx, after: encode(opts.After), keysOnly: opts.KeysOnly, yield: yield}
 		if _, err := w.dir(keyPath(dir), encode(prefix)); err != nil {
-			yield(storage.Info{}, failure("list", prefix, err))
+			yield(driver.Info{}, failure("list", prefix, err))
 		}
 	}
 }
@@ -43,7 +43,7 @@ type walk struct {
 	ctx      context.Context
 	after    string // encoded
 	keysOnly bool
-	yield    func(storage.Info, error) bool
+	yield    func(driver.Info, error) bool
 }
 
 // dir yields what is in the directory at path, all of which begins with the encoded key prefix. It
@@ -116,11 +116,11 @@ func (w *walk) file(path, enc string) (more bool, err error) {
 		return true, nil
 	}
 	if w.keysOnly {
-		return w.yield(storage.Info{Key: key}, nil), nil
+		return w.yield(driver.Info{Key: key}, nil), nil
 	}
 	var st syscall.Stat_t
 	switch err := w.d.object(path, &st); {
-	case errors.Is(err, storage.ErrNotExist):
+	case errors.Is(err, driver.ErrNotExist):
 		return true, nil // removed since the names were read
 	case err != nil:
 		return false, err
@@ -162,7 +162,7 @@ func (d *Driver) names(ctx context.Context, path string) (*names, error) {
 func (d *Driver) readNames(ctx context.Context, path string) (n *names, exact bool, err error) {
 	f, err := openFile(d.objects+path, syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if err != nil {
-		if err = openError(err); errors.Is(err, storage.ErrNotExist) {
+		if err = openError(err); errors.Is(err, driver.ErrNotExist) {
 			return nil, true, nil
 		}
 		return nil, false, err

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 func TestNames(t *testing.T) {
@@ -158,7 +158,7 @@ func TestForeignFilesAreNotListed(t *testing.T) {
 	require.NoError(t, os.MkdirAll(d.objects+"UPPER/dir", 0o700))
 	require.NoError(t, syscall.Mkfifo(d.objects+"a/fifo", 0o600))
 	require.Equal(t, []string{"a/b"}, keys(t, d, "", nil))
-	require.Equal(t, []string{"a/b"}, keys(t, d, "", &storage.ListOptions{KeysOnly: true}))
+	require.Equal(t, []string{"a/b"}, keys(t, d, "", &driver.ListOptions{KeysOnly: true}))
 	_, err := d.Stat(t.Context(), "a/fifo")
-	require.ErrorIs(t, err, storage.ErrNotExist)
+	require.ErrorIs(t, err, driver.ErrNotExist)
 }

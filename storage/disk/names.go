@@ -3,7 +3,7 @@ package disk
 import (
 	"strings"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // A key becomes a path in two steps, each of which keeps the byte order of keys, so that walking
@@ -53,7 +53,7 @@ func encode(s string) string {
 func decode(enc string) (key string, ok bool) {
 	i := strings.IndexByte(enc, caseMark)
 	if i < 0 {
-		return enc, storage.ValidKey(enc) && !hasUpper(enc)
+		return enc, driver.ValidKey(enc) && !hasUpper(enc)
 	}
 	b := append(make([]byte, 0, len(enc)), enc[:i]...)
 	for ; i < len(enc); i++ {
@@ -72,7 +72,7 @@ func decode(enc string) (key string, ok bool) {
 		b = append(b, c)
 	}
 	key = string(b)
-	return key, storage.ValidKey(key)
+	return key, driver.ValidKey(key)
 }
 
 func hasUpper(s string) bool {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 func TestKeyPath(t *testing.T) {
@@ -73,7 +73,7 @@ func FuzzNames(f *testing.F) {
 		f.Add(pair[0], pair[1])
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
-		if !storage.ValidKey(a) {
+		if !driver.ValidKey(a) {
 			return
 		}
 		// encode keeps the order even against what is no key.
@@ -83,7 +83,7 @@ func FuzzNames(f *testing.F) {
 		back, ok := decode(logical(t, pa))
 		require.True(t, ok)
 		require.Equal(t, a, back)
-		if !storage.ValidKey(b) || strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/") {
+		if !driver.ValidKey(b) || strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/") {
 			return
 		}
 		pb := keyPath(b)

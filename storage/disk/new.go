@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 const (
@@ -21,7 +21,7 @@ const (
 	fileMode = 0o600
 )
 
-// Driver is a [storage.Driver] on a directory. What Open returns is an [*os.File].
+// Driver is a [driver.Driver] on a directory. What Open returns is an [*os.File].
 //
 // While no method is running it holds one file open, until Close.
 type Driver struct {
@@ -44,8 +44,8 @@ type Driver struct {
 }
 
 var (
-	_ storage.Driver = (*Driver)(nil)
-	_ io.Closer      = (*Driver)(nil)
+	_ driver.Driver = (*Driver)(nil)
+	_ io.Closer     = (*Driver)(nil)
 )
 
 // New returns a Driver on the directory dir, which is created if it is missing. opts may be nil. It

@@ -20,7 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // child is what a process started by startChild does.
@@ -66,15 +66,15 @@ const (
 // contend is what each of several processes does at the same time. It returns how many contests it
 // won.
 func contend(ctx context.Context, d *Driver, name string) (wins int, err error) {
-	relaxed := storage.PutOptions{Durability: storage.Relaxed}
-	absent := storage.PutOptions{Durability: storage.Relaxed, IfAbsent: true}
+	relaxed := driver.PutOptions{Durability: driver.Relaxed}
+	absent := driver.PutOptions{Durability: driver.Relaxed, IfAbsent: true}
 	var mine []string
 	for i := range contests {
 		// One of all creates the object.
 		_, err := d.Put(ctx, fmt.Sprintf("once/%d/x/%d", i%3, i), strings.NewReader(name), &absent)
 		if err == nil {
 			wins++
-		} else if !errors.Is(err, storage.ErrExist) {
+		} else if !errors.Is(err, driver.ErrExist) {
 			return wins, err
 		}
 		// Directories come and go.
@@ -107,7 +107,7 @@ func contend(ctx context.Context, d *Driver, name string) (wins int, err error) 
 func checkList(ctx context.Context, d *Driver, name string, mine []string) error {
 	var got []string
 	base := 0
-	for info, err := range d.List(ctx, "list/", &storage.ListOptions{KeysOnly: true}) {
+	for info, err := range d.List(ctx, "list/", &driver.ListOptions{KeysOnly: true}) {
 		switch {
 		case err != nil:
 			return err
@@ -140,11 +140,11 @@ func count(ctx context.Context, d *Driver) error {
 		if err != nil {
 			return err
 		}
-		opts := &storage.PutOptions{IfVersion: info.Version, Durability: storage.Relaxed}
+		opts := &driver.PutOptions{IfVersion: info.Version, Durability: driver.Relaxed}
 		switch _, err := d.Put(ctx, "counter", strings.NewReader(strconv.Itoa(value+1)), opts); {
 		case err == nil:
 			n++
-		case !errors.Is(err, storage.ErrChanged):
+		case !errors.Is(err, driver.ErrChanged):
 			return err
 		}
 	}
@@ -158,7 +158,7 @@ func TestProcesses(t *testing.T) {
 	d := newDriver(t, dir, nil)
 	put(t, d, "counter", "0", nil)
 	for i := range listed {
-		put(t, d, fmt.Sprintf("list/%04d-base", i), "", &storage.PutOptions{Durability: storage.Relaxed})
+		put(t, d, fmt.Sprintf("list/%04d-base", i), "", &driver.PutOptions{Durability: driver.Relaxed})
 	}
 	one, out1 := startChild(t, "race", dir, "one")
 	two, out2 := startChild(t, "race", dir, "two")
@@ -211,7 +211,7 @@ func writeForEver(d *Driver, i int) error {
 	ctx := context.Background()
 	for ; ; i++ {
 		key := fmt.Sprintf("k/%d/%d/x", i%2, i%30)
-		opts := &storage.PutOptions{Durability: storage.Durability(i % 3)}
+		opts := &driver.PutOptions{Durability: driver.Durability(i % 3)}
 		if _, err := d.Put(ctx, key, strings.NewReader(statement(i)), opts); err != nil {
 			return err
 		}

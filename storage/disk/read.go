@@ -9,28 +9,28 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
-// Open implements [storage.Driver]. The reader is an [*os.File] that stands at the offset.
-func (d *Driver) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
+// Open implements [driver.Driver]. The reader is an [*os.File] that stands at the offset.
+func (d *Driver) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
 	if err := d.check(ctx, "open", key); err != nil {
-		return nil, storage.Info{}, err
+		return nil, driver.Info{}, err
 	}
 	if opts != nil && (opts.Offset < 0 || opts.Length < 0) {
-		return nil, storage.Info{}, failure("open", key, fs.ErrInvalid)
+		return nil, driver.Info{}, failure("open", key, fs.ErrInvalid)
 	}
 	path := keyPath(key)
 	if opts != nil && opts.IfNotVersion != "" { // mostly that is what is there, and then this is all
 		var st syscall.Stat_t
 		if err := d.object(path, &st); err == nil && version(&st) == opts.IfNotVersion {
-			return nil, info(key, &st), storage.ErrNotModified
+			return nil, info(key, &st), driver.ErrNotModified
 		}
 	}
 	var st syscall.Stat_t
 	fd, err := d.openObject(path, &st)
 	if err != nil {
-		return nil, storage.Info{}, failure("open", key, err)
+		return nil, driver.Info{}, failure("open", key, err)
 	}
 	f, i := os.NewFile(uintptr(fd), d.objects+path), info(key, &st)
 	if opts == nil {
@@ -38,36 +38,36 @@ func (d *Driver) Open(ctx context.Context, key string, opts *storage.OpenOptions
 	}
 	if opts.IfNotVersion != "" && opts.IfNotVersion == i.Version {
 		_ = f.Close()
-		return nil, i, storage.ErrNotModified
+		return nil, i, driver.ErrNotModified
 	}
 	if opts.Offset > 0 {
 		if _, err := f.Seek(min(opts.Offset, i.Size), io.SeekStart); err != nil {
 			_ = f.Close()
-			return nil, storage.Info{}, failure("open", key, err)
+			return nil, driver.Info{}, failure("open", key, err)
 		}
 	}
 	return f, i, nil
 }
 
-// Stat implements [storage.Driver].
-func (d *Driver) Stat(ctx context.Context, key string) (storage.Info, error) {
+// Stat implements [driver.Driver].
+func (d *Driver) Stat(ctx context.Context, key string) (driver.Info, error) {
 	if err := d.check(ctx, "stat", key); err != nil {
-		return storage.Info{}, err
+		return driver.Info{}, err
 	}
 	var st syscall.Stat_t
 	if err := d.object(keyPath(key), &st); err != nil {
-		return storage.Info{}, failure("stat", key, err)
+		return driver.Info{}, failure("stat", key, err)
 	}
 	return info(key, &st), nil
 }
 
-// MaxObjectSize implements [storage.Driver]: what a file can hold is the file system's affair.
+// MaxObjectSize implements [driver.Driver]: what a file can hold is the file system's affair.
 func (d *Driver) MaxObjectSize() int64 { return 0 }
 
 // check is what every operation on a key begins with.
 func (d *Driver) check(ctx context.Context, op, key string) error {
-	if !storage.ValidKey(key) {
-		return failure(op, key, storage.ErrKey)
+	if !driver.ValidKey(key) {
+		return failure(op, key, driver.ErrKey)
 	}
 	if d.closed.Load() {
 		return failure(op, key, errClosed)

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // stamp tells states of a file or directory apart. The driver gives what it writes modification
@@ -66,13 +66,13 @@ func isDir(st *syscall.Stat_t) bool { return uint32(st.Mode)&syscall.S_IFMT == s
 // openObject opens the object at a path below objects/ for reading, and fills st with its
 // attributes. It never waits, as open(2) does for somebody to open the other end of a FIFO.
 //
-// Errors: storage.ErrNotExist, also for what is no regular file.
+// Errors: driver.ErrNotExist, also for what is no regular file.
 func (d *Driver) openObject(path string, st *syscall.Stat_t) (fd int, err error) {
 	if fd, err = openFd(d.objects+path, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0); err != nil {
 		return -1, openError(err)
 	}
 	if err = fstat(fd, st); err == nil && !isFile(st) {
-		err = storage.ErrNotExist
+		err = driver.ErrNotExist
 	}
 	if err == nil {
 		err = syscall.SetNonblock(fd, false) // else os.NewFile takes it for what can be polled
@@ -91,7 +91,7 @@ func openError(err error) error {
 		syscall.ENOENT, syscall.ENOTDIR, syscall.ELOOP, syscall.ENXIO, syscall.ENODEV, syscall.EOPNOTSUPP,
 	} {
 		if errors.Is(err, e) {
-			return storage.ErrNotExist
+			return driver.ErrNotExist
 		}
 	}
 	return err
@@ -99,23 +99,23 @@ func openError(err error) error {
 
 // object fills st with the attributes of the object at a path below objects/.
 //
-// Errors: storage.ErrNotExist, also for what is no regular file.
+// Errors: driver.ErrNotExist, also for what is no regular file.
 func (d *Driver) object(path string, st *syscall.Stat_t) error {
 	switch err := lstat(d.objects+path, st); {
 	case errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTDIR):
-		return storage.ErrNotExist
+		return driver.ErrNotExist
 	case err != nil:
 		return err
 	case !isFile(st):
-		return storage.ErrNotExist
+		return driver.ErrNotExist
 	}
 	return nil
 }
 
 // info returns what storage tells of an object with the attributes st.
-func info(key string, st *syscall.Stat_t) storage.Info {
+func info(key string, st *syscall.Stat_t) driver.Info {
 	ns := mtime(st)
-	return storage.Info{Key: key, Size: st.Size, ModTime: time.Unix(0, ns), Version: version(st)}
+	return driver.Info{Key: key, Size: st.Size, ModTime: time.Unix(0, ns), Version: version(st)}
 }
 
 // version returns the version of the object that a file with the attributes st is. What changes
@@ -146,9 +146,9 @@ func failure(op, key string, err error) error {
 	var class error
 	switch {
 	case isFull(err):
-		class = storage.ErrNoSpace
+		class = driver.ErrNoSpace
 	case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
-		class = storage.ErrUnavailable
+		class = driver.ErrUnavailable
 	}
 	if class != nil {
 		err = &classified{class, err}

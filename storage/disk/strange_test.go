@@ -16,7 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // within fails the test if f does not return. An open(2) that waits cannot be ended, so it is left
@@ -81,19 +81,19 @@ func TestStrangeFilesAreNoObjects(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, make(t, filepath.Join(dir, "objects/a/key")))
 			for _, key := range []string{"a/key", "a/key/below"} {
-				require.ErrorIs(t, within(t, "Stat", func() error { _, err := d.Stat(ctx, key); return err }), storage.ErrNotExist)
-				for _, opts := range []*storage.OpenOptions{nil, {IfNotVersion: "x"}, {Offset: 1, Length: 1}} {
+				require.ErrorIs(t, within(t, "Stat", func() error { _, err := d.Stat(ctx, key); return err }), driver.ErrNotExist)
+				for _, opts := range []*driver.OpenOptions{nil, {IfNotVersion: "x"}, {Offset: 1, Length: 1}} {
 					require.ErrorIs(t, within(t, "Open", func() error { _, _, err := d.Open(ctx, key, opts); return err }),
-						storage.ErrNotExist)
+						driver.ErrNotExist)
 				}
-				require.ErrorIs(t, within(t, "Delete", func() error { return d.Delete(ctx, key, "") }), storage.ErrNotExist)
+				require.ErrorIs(t, within(t, "Delete", func() error { return d.Delete(ctx, key, "") }), driver.ErrNotExist)
 				require.NoError(t, within(t, "Sync", func() error { return d.Sync(ctx, key) }))
 				require.ErrorIs(t, within(t, "Put", func() error {
-					_, err := d.Put(ctx, key, strings.NewReader("x"), &storage.PutOptions{IfVersion: "x"})
+					_, err := d.Put(ctx, key, strings.NewReader("x"), &driver.PutOptions{IfVersion: "x"})
 					return err
-				}), storage.ErrChanged)
+				}), driver.ErrChanged)
 			}
-			for _, opts := range []*storage.ListOptions{nil, {KeysOnly: true}} {
+			for _, opts := range []*driver.ListOptions{nil, {KeysOnly: true}} {
 				var keys []string
 				require.NoError(t, within(t, "List", func() error {
 					for _, prefix := range []string{"", "a/key/"} {
@@ -109,11 +109,11 @@ func TestStrangeFilesAreNoObjects(t *testing.T) {
 				require.Equal(t, []string{"a/object"}, keys)
 			}
 			err = within(t, "Put", func() error {
-				_, err := d.Put(ctx, "a/key", strings.NewReader("mine"), &storage.PutOptions{IfAbsent: true})
+				_, err := d.Put(ctx, "a/key", strings.NewReader("mine"), &driver.PutOptions{IfAbsent: true})
 				return err
 			})
 			if name == "directory" {
-				require.ErrorIs(t, err, storage.ErrKey)
+				require.ErrorIs(t, err, driver.ErrKey)
 				return
 			}
 			require.NoError(t, err, "it makes room for an object")

@@ -9,14 +9,14 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // maxParallel is how many files and directories one call syncs at the same time. File systems
 // commit them together.
 const maxParallel = 16
 
-// Sync implements [storage.Driver]. Each file not known to be safe is synced, and each of their
+// Sync implements [driver.Driver]. Each file not known to be safe is synced, and each of their
 // directories once, with those above it that this process has not seen synced before. Concurrent
 // calls share the syncs of directories.
 //
@@ -89,7 +89,7 @@ func (d *Driver) newBatch() (*batch, error) {
 func (b *batch) addKey(path string) error {
 	var st syscall.Stat_t
 	switch err := b.d.object(path, &st); {
-	case errors.Is(err, storage.ErrNotExist):
+	case errors.Is(err, driver.ErrNotExist):
 		for path = parent(path); path != "" && lstat(b.d.objects+path, &st) != nil; {
 			path = parent(path)
 		}
@@ -161,7 +161,7 @@ func (b *batch) syncObject(path string, seen stamp) error {
 func (b *batch) syncContent(path string) (stamp, error) {
 	var st syscall.Stat_t
 	fd, err := b.d.openObject(path, &st)
-	if errors.Is(err, storage.ErrNotExist) {
+	if errors.Is(err, driver.ErrNotExist) {
 		return stamp{}, nil
 	}
 	if err != nil {
@@ -177,7 +177,7 @@ func (b *batch) syncContent(path string) (stamp, error) {
 func (d *Driver) syncDir(path string) error {
 	for {
 		err := d.syncDirectory(d.objects + path)
-		if err == nil || path == "" || !errors.Is(openError(err), storage.ErrNotExist) {
+		if err == nil || path == "" || !errors.Is(openError(err), driver.ErrNotExist) {
 			return err
 		}
 		path = parent(path)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // recorder counts what a driver syncs.
@@ -55,8 +55,8 @@ func (r *recorder) take() []string {
 }
 
 var (
-	deferred = &storage.PutOptions{Durability: storage.Deferred}
-	relaxed  = &storage.PutOptions{Durability: storage.Relaxed}
+	deferred = &driver.PutOptions{Durability: driver.Deferred}
+	relaxed  = &driver.PutOptions{Durability: driver.Relaxed}
 )
 
 // TestSyncs pins what each operation syncs: not less than it must, and not more. The root of

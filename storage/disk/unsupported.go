@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"runtime"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // Driver exists on Linux and macOS only. Elsewhere the package compiles, and New says that it does
 // not work.
-type Driver struct{ storage.Driver }
+type Driver struct{ driver.Driver }
 
 // Close does nothing.
 func (*Driver) Close() error { return nil }

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 const (
@@ -25,21 +25,21 @@ const (
 // itself safe.
 var errUnsynced = errors.New("content is not synced")
 
-// Put implements [storage.Driver]. Nothing is locked and nothing is visible until the whole object
+// Put implements [driver.Driver]. Nothing is locked and nothing is visible until the whole object
 // is written.
-func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	if opts == nil {
-		opts = &storage.PutOptions{}
+		opts = &driver.PutOptions{}
 	}
 	if err := d.check(ctx, "put", key); err != nil {
-		return storage.Info{}, err
+		return driver.Info{}, err
 	}
 	if opts.IfAbsent && opts.IfVersion != "" {
-		return storage.Info{}, failure("put", key, fs.ErrInvalid)
+		return driver.Info{}, failure("put", key, fs.ErrInvalid)
 	}
 	w := &writing{d: d, path: keyPath(key), opts: opts}
 	if err := w.run(ctx, body); err != nil {
-		return storage.Info{}, failure("put", key, err)
+		return driver.Info{}, failure("put", key, err)
 	}
 	return info(key, &w.st), nil
 }
@@ -48,7 +48,7 @@ func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *stor
 type writing struct {
 	d      *Driver
 	path   string // of the object
-	opts   *storage.PutOptions
+	opts   *driver.PutOptions
 	file   *os.File       // the temporary file
 	st     syscall.Stat_t // of the temporary file, which becomes the object
 	synced bool
@@ -86,7 +86,7 @@ func (w *writing) run(ctx context.Context, body io.Reader) error {
 		return err
 	}
 	published = true
-	if w.opts.Durability != storage.Durable {
+	if w.opts.Durability != driver.Durable {
 		return nil
 	}
 	// The object is there now, so the context is no longer asked.
@@ -103,7 +103,7 @@ func (w *writing) seal() error {
 	if err := fstat(int(w.file.Fd()), &w.st); err != nil {
 		return err
 	}
-	if w.opts.Durability == storage.Durable {
+	if w.opts.Durability == driver.Durable {
 		return w.sync()
 	}
 	return nil
@@ -125,18 +125,18 @@ func (w *writing) allowed() (exists bool, err error) {
 	var st syscall.Stat_t
 	switch err := w.d.object(w.path, &st); {
 	case err == nil:
-	case !errors.Is(err, storage.ErrNotExist):
+	case !errors.Is(err, driver.ErrNotExist):
 		return false, err
 	case w.opts.IfVersion != "":
-		return false, storage.ErrChanged
+		return false, driver.ErrChanged
 	default:
 		return false, nil
 	}
 	switch {
 	case w.opts.IfAbsent:
-		return true, storage.ErrExist
+		return true, driver.ErrExist
 	case w.opts.IfVersion != "" && w.opts.IfVersion != version(&st):
-		return true, storage.ErrChanged
+		return true, driver.ErrChanged
 	}
 	return true, nil
 }
@@ -150,7 +150,7 @@ func (w *writing) publish() error {
 			if err != nil {
 				return edit{}, err
 			}
-			if exists && !w.synced && w.opts.Durability == storage.Deferred && w.d.fsync != nil {
+			if exists && !w.synced && w.opts.Durability == driver.Deferred && w.d.fsync != nil {
 				return edit{}, errUnsynced
 			}
 			// Not os.Rename, which looks once more at what is there.
@@ -181,7 +181,7 @@ func (w *writing) publish() error {
 func taken(err error) error {
 	for _, e := range []syscall.Errno{syscall.ENOTDIR, syscall.EISDIR, syscall.ENOTEMPTY} {
 		if errors.Is(err, e) {
-			return &classified{storage.ErrKey, errors.New("another key is a directory of it, or it of another")}
+			return &classified{driver.ErrKey, errors.New("another key is a directory of it, or it of another")}
 		}
 	}
 	return err

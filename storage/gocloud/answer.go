@@ -6,16 +6,16 @@ import (
 
 	"gocloud.dev/blob"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // errUndescribed is that an answer lacks what every answer of the store has. Whoever stands before
 // it may have answered. Without a version, what is done on the condition of it is done on none;
 // without a time, an object is as old as can be.
-var errUndescribed = fmt.Errorf("gocloud: the answer does not describe the object: %w", storage.ErrUnavailable)
+var errUndescribed = fmt.Errorf("gocloud: the answer does not describe the object: %w", driver.ErrUnavailable)
 
 // described returns errUndescribed for what the store has not said.
-func described(info storage.Info) error {
+func described(info driver.Info) error {
 	if info.Version == "" || info.ModTime.IsZero() || info.Size < 0 {
 		return errUndescribed
 	}
@@ -23,11 +23,11 @@ func described(info storage.Info) error {
 }
 
 // errRange is that other bytes have come than were asked for.
-var errRange = fmt.Errorf("gocloud: the answer has not the bytes that were asked for: %w", storage.ErrUnavailable)
+var errRange = fmt.Errorf("gocloud: the answer has not the bytes that were asked for: %w", driver.ErrUnavailable)
 
 // covers reports whether an answer begins where it should and goes as far, given its Content-Range
 // and the size of the object.
-func covers(contentRange string, size int64, opts *storage.OpenOptions) bool {
+func covers(contentRange string, size int64, opts *driver.OpenOptions) bool {
 	first, last, end := int64(0), size-1, size
 	if contentRange != "" {
 		if n, err := fmt.Sscanf(contentRange, "bytes %d-%d/%d", &first, &last, &end); n < 3 || err != nil {

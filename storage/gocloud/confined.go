@@ -1,11 +1,13 @@
 package gocloud
 
-import "github.com/registrykit/registry/storage"
+import (
+	"github.com/registrykit/registry/storage/driver"
+)
 
-var _ storage.Confined = (*Driver)(nil)
+var _ driver.SingleProcess = (*Driver)(nil)
 
-// Confined implements [storage.Confined]. What is in memory no other process can reach.
-func (d *Driver) Confined() string {
+// SingleProcess implements [driver.SingleProcess]. What is in memory no other process can reach.
+func (d *Driver) SingleProcess() string {
 	if l, ok := d.engine.(*local); ok && l.files != nil {
 		return "on files, the conditions of gocloud.dev are kept by locks within one process; storage/disk keeps them between processes"
 	}

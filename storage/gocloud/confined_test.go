@@ -21,7 +21,7 @@ func TestConfined(t *testing.T) {
 	s, err := storage.New(t.Context(), d, nil)
 	require.NoError(t, err)
 	_, err = s.Collect(t.Context(), nil)
-	require.ErrorIs(t, err, storage.ErrConfined)
+	require.ErrorIs(t, err, storage.ErrSingleProcess)
 	_, err = s.Collect(t.Context(), &storage.CollectOptions{Exclusive: true})
 	require.NoError(t, err)
 

@@ -1,4 +1,4 @@
-// Package gocloud is a [storage.Driver] on any bucket of gocloud.dev/blob. The caller opens the
+// Package gocloud is a [github.com/registrykit/registry/storage/driver.Driver] on any bucket of gocloud.dev/blob. The caller opens the
 // bucket and closes it when the Driver is no longer used. A program links the stores it imports,
 // and no others.
 //

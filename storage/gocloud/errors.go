@@ -9,7 +9,7 @@ import (
 
 	"gocloud.dev/gcerrors"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // failure returns err with the operation and the key, and with the error of the package storage
@@ -27,8 +27,8 @@ func (d *Driver) failure(op, key string, err error) error {
 // sorted reports whether an error says already what a Driver has to say.
 func sorted(err error) bool {
 	for _, known := range []error{
-		storage.ErrNotExist, storage.ErrExist, storage.ErrChanged, storage.ErrNotModified, storage.ErrNoSpace, storage.ErrKey,
-		storage.ErrUnavailable, context.Canceled, context.DeadlineExceeded, fs.ErrInvalid, errors.ErrUnsupported,
+		driver.ErrNotExist, driver.ErrExist, driver.ErrChanged, driver.ErrNotModified, driver.ErrNoSpace, driver.ErrKey,
+		driver.ErrUnavailable, context.Canceled, context.DeadlineExceeded, fs.ErrInvalid, errors.ErrUnsupported,
 	} {
 		if errors.Is(err, known) {
 			return true
@@ -48,13 +48,13 @@ func portable(err error) error {
 		return err // the caller's own
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return meaning(storage.ErrNoSpace, err)
+		return meaning(driver.ErrNoSpace, err)
 	}
 	switch gcerrors.Code(err) {
 	case gcerrors.NotFound:
-		return meaning(storage.ErrNotExist, err)
+		return meaning(driver.ErrNotExist, err)
 	case gcerrors.ResourceExhausted, gcerrors.DeadlineExceeded, gcerrors.Internal:
-		return meaning(storage.ErrUnavailable, err)
+		return meaning(driver.ErrUnavailable, err)
 	}
 	return err
 }

@@ -10,7 +10,7 @@ import (
 
 	"gocloud.dev/blob/memblob"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
@@ -23,10 +23,10 @@ func ExampleNew() {
 		log.Fatal(err)
 	}
 	for _, key := range []string{"fruit/pear", "fruit/apple", "fruit/pear"} {
-		_, err := d.Put(ctx, key, strings.NewReader("ripe"), &storage.PutOptions{IfAbsent: true})
-		fmt.Println(key, errors.Is(err, storage.ErrExist))
+		_, err := d.Put(ctx, key, strings.NewReader("ripe"), &driver.PutOptions{IfAbsent: true})
+		fmt.Println(key, errors.Is(err, driver.ErrExist))
 	}
-	r, info, err := d.Open(ctx, "fruit/pear", &storage.OpenOptions{Offset: 2})
+	r, info, err := d.Open(ctx, "fruit/pear", &driver.OpenOptions{Offset: 2})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"gocloud.dev/blob/fileblob"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
@@ -84,7 +84,7 @@ func TestStrangeFilesAreNoObjects(t *testing.T) {
 			}
 			require.Equal(t, []string{"dir/object"}, keys(t, d, "", nil))
 			if name != "directory" {
-				put(t, d, "dir/key", "mine", &storage.PutOptions{IfAbsent: true})
+				put(t, d, "dir/key", "mine", &driver.PutOptions{IfAbsent: true})
 				require.Equal(t, []string{"dir/key", "dir/object"}, keys(t, d, "", nil))
 			}
 		})
@@ -99,16 +99,16 @@ func waiting(f func() error) <-chan error {
 }
 
 // noObject returns an error if any operation finds an object at key.
-func noObject(ctx context.Context, d storage.Driver, key string) error {
+func noObject(ctx context.Context, d driver.Driver, key string) error {
 	_, stat := d.Stat(ctx, key)
 	_, _, open := d.Open(ctx, key, nil)
-	_, changed := d.Put(ctx, key, nil, &storage.PutOptions{IfVersion: "x"})
+	_, changed := d.Put(ctx, key, nil, &driver.PutOptions{IfVersion: "x"})
 	for op, err := range map[string]error{"stat": stat, "open": open, "delete": d.Delete(ctx, key, "")} {
-		if !errors.Is(err, storage.ErrNotExist) {
+		if !errors.Is(err, driver.ErrNotExist) {
 			return fmt.Errorf("%s: %v", op, err) //nolint:errorlint // it is only shown
 		}
 	}
-	if !errors.Is(changed, storage.ErrChanged) {
+	if !errors.Is(changed, driver.ErrChanged) {
 		return fmt.Errorf("put: %v", changed) //nolint:errorlint // it is only shown
 	}
 	return nil

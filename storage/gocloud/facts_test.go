@@ -21,7 +21,7 @@ import (
 	"gocloud.dev/blob/memblob"
 	"gocloud.dev/gcerrors"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
@@ -69,8 +69,8 @@ func TestFactTruncatedBodiesAreCommitted(t *testing.T) {
 			nil)
 		require.ErrorIs(t, err, errBody)
 		// A condition that fails at the end leaves nothing either.
-		_, err = d.Put(t.Context(), "key", strings.NewReader("new"), &storage.PutOptions{IfVersion: "1"})
-		require.ErrorIs(t, err, storage.ErrChanged)
+		_, err = d.Put(t.Context(), "key", strings.NewReader("new"), &driver.PutOptions{IfVersion: "1"})
+		require.ErrorIs(t, err, driver.ErrChanged)
 		require.Empty(t, keys(t, d, "", nil))
 	})
 }
@@ -105,7 +105,7 @@ func TestFactFileblobPagesLoseKeys(t *testing.T) {
 		put(t, d, key, "x", nil)
 	}
 	require.Equal(t, want, keys(t, d, "", nil))
-	require.Equal(t, want[1:], keys(t, d, "", &storage.ListOptions{After: "a-b", PageHint: 1}))
+	require.Equal(t, want[1:], keys(t, d, "", &driver.ListOptions{After: "a-b", PageHint: 1}))
 }
 
 func TestFactFileblobListsTemporaryFiles(t *testing.T) {
@@ -200,10 +200,10 @@ func TestManyPages(t *testing.T) {
 		want[i] = fmt.Sprintf("dir%d/key%04d", i/2000, i)
 		put(t, d, want[i], "", nil)
 	}
-	require.Equal(t, want, keys(t, d, "", &storage.ListOptions{PageHint: 1}), "pages that grow")
+	require.Equal(t, want, keys(t, d, "", &driver.ListOptions{PageHint: 1}), "pages that grow")
 	for _, hint := range []int{100, 1000} {
 		var got []string
-		opts := storage.ListOptions{PageHint: hint}
+		opts := driver.ListOptions{PageHint: hint}
 		for n := 0; ; n = 0 {
 			for info, err := range d.List(t.Context(), "", &opts) {
 				require.NoError(t, err)
@@ -244,10 +244,10 @@ func TestDirectoryGone(t *testing.T) {
 		fails := func(prefix string, keysOnly bool, after int) {
 			t.Helper()
 			n, failed := 0, 0
-			for _, err := range d.List(t.Context(), prefix, &storage.ListOptions{KeysOnly: keysOnly}) {
+			for _, err := range d.List(t.Context(), prefix, &driver.ListOptions{KeysOnly: keysOnly}) {
 				if err != nil {
-					require.ErrorIs(t, err, storage.ErrUnavailable)
-					require.NotErrorIs(t, err, storage.ErrNotExist)
+					require.ErrorIs(t, err, driver.ErrUnavailable)
+					require.NotErrorIs(t, err, driver.ErrNotExist)
 					failed++
 					continue
 				}
@@ -304,7 +304,7 @@ func TestFactCopiesAllocate(t *testing.T) {
 func TestFactFileblobHasFiles(t *testing.T) {
 	d := buckets[2].driver(t)
 	put(t, d, "key", "0123456789", nil)
-	r, _, err := d.Open(t.Context(), "key", &storage.OpenOptions{Offset: 4, Length: 3})
+	r, _, err := d.Open(t.Context(), "key", &driver.OpenOptions{Offset: 4, Length: 3})
 	require.NoError(t, err)
 	require.Implements(t, (*syscall.Conn)(nil), r, "so that it is sent by sendfile(2)")
 	rest := make([]byte, 3)
@@ -331,15 +331,15 @@ func TestFactForbiddenIsNotFound(t *testing.T) {
 	for _, version := range []string{"", "1"} {
 		err := d.Delete(t.Context(), "key", version)
 		require.Error(t, err)
-		require.NotErrorIs(t, err, storage.ErrNotExist)
-		require.NotErrorIs(t, err, storage.ErrChanged)
+		require.NotErrorIs(t, err, driver.ErrNotExist)
+		require.NotErrorIs(t, err, driver.ErrChanged)
 	}
 }
 
 func TestFactEmptyRangesAreRefused(t *testing.T) {
 	d, _ := network(t)
 	want := put(t, d, "key", "", nil)
-	for _, opts := range []storage.OpenOptions{{Length: 5}, {Offset: 1}, {Offset: 1, Length: 5}} {
+	for _, opts := range []driver.OpenOptions{{Length: 5}, {Offset: 1}, {Offset: 1, Length: 5}} {
 		r, info, err := d.Open(t.Context(), "key", &opts)
 		require.NoError(t, err)
 		require.Equal(t, want, info)
@@ -347,8 +347,8 @@ func TestFactEmptyRangesAreRefused(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, b)
 	}
-	_, _, err := d.Open(t.Context(), "none", &storage.OpenOptions{Offset: 1})
-	require.ErrorIs(t, err, storage.ErrNotExist)
+	_, _, err := d.Open(t.Context(), "none", &driver.OpenOptions{Offset: 1})
+	require.ErrorIs(t, err, driver.ErrNotExist)
 }
 
 func TestFactListsBeginAtTheBeginning(t *testing.T) {
@@ -358,7 +358,7 @@ func TestFactListsBeginAtTheBeginning(t *testing.T) {
 	}
 	n.lists = 0
 	count := 0
-	for info, err := range d.List(t.Context(), "t/", &storage.ListOptions{After: "t/2500", PageHint: 100}) {
+	for info, err := range d.List(t.Context(), "t/", &driver.ListOptions{After: "t/2500", PageHint: 100}) {
 		require.NoError(t, err)
 		require.Greater(t, info.Key, "t/2500")
 		if count++; count == 100 {
@@ -373,20 +373,20 @@ func TestUnavailable(t *testing.T) {
 	put(t, d, "key", "x", nil)
 	n.down = true
 	_, _, err := d.Open(t.Context(), "key", nil)
-	require.ErrorIs(t, err, storage.ErrUnavailable)
-	_, _, err = d.Open(t.Context(), "key", &storage.OpenOptions{Offset: 5, IfNotVersion: "1"})
-	require.ErrorIs(t, err, storage.ErrUnavailable)
+	require.ErrorIs(t, err, driver.ErrUnavailable)
+	_, _, err = d.Open(t.Context(), "key", &driver.OpenOptions{Offset: 5, IfNotVersion: "1"})
+	require.ErrorIs(t, err, driver.ErrUnavailable)
 	_, err = d.Stat(t.Context(), "key")
-	require.ErrorIs(t, err, storage.ErrUnavailable)
-	for _, opts := range []storage.PutOptions{{}, {IfAbsent: true}, {IfVersion: "1"}} {
+	require.ErrorIs(t, err, driver.ErrUnavailable)
+	for _, opts := range []driver.PutOptions{{}, {IfAbsent: true}, {IfVersion: "1"}} {
 		_, err = d.Put(t.Context(), "key", nil, &opts)
-		require.ErrorIs(t, err, storage.ErrUnavailable)
-		require.NotErrorIs(t, err, storage.ErrExist)
-		require.NotErrorIs(t, err, storage.ErrChanged)
+		require.ErrorIs(t, err, driver.ErrUnavailable)
+		require.NotErrorIs(t, err, driver.ErrExist)
+		require.NotErrorIs(t, err, driver.ErrChanged)
 	}
-	require.ErrorIs(t, d.Delete(t.Context(), "key", "1"), storage.ErrUnavailable)
+	require.ErrorIs(t, d.Delete(t.Context(), "key", "1"), driver.ErrUnavailable)
 	for _, err := range d.List(t.Context(), "", nil) {
-		require.ErrorIs(t, err, storage.ErrUnavailable)
+		require.ErrorIs(t, err, driver.ErrUnavailable)
 	}
 	require.ErrorIs(t, err, statusError(503), "the cause is kept")
 }
@@ -398,7 +398,7 @@ func TestNewRefuses(t *testing.T) {
 	require.ErrorIs(t, err, errors.ErrUnsupported, "a store on the network needs a provider")
 	for _, prefix := range []string{"a", "/", "/a/", "a//", "a b/", "../", "a../", "a__0x41__b/"} {
 		_, err = gocloud.New(t.Context(), memBucket(t), &gocloud.Options{Prefix: prefix})
-		require.ErrorIs(t, err, storage.ErrKey, prefix)
+		require.ErrorIs(t, err, driver.ErrKey, prefix)
 	}
 	_, err = gocloud.New(t.Context(), memBucket(t), &gocloud.Options{Parts: gocloud.Parts{Size: 1}})
 	require.Error(t, err)
@@ -448,7 +448,7 @@ func TestSignedURL(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "https://bucket.example/v1/a_^b?expires=1m0s", got)
 	_, err = d.SignedURL(t.Context(), "../a", time.Minute)
-	require.ErrorIs(t, err, storage.ErrKey)
+	require.ErrorIs(t, err, driver.ErrKey)
 	_, err = buckets[0].driver(t).SignedURL(t.Context(), "key", time.Minute)
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 

@@ -13,7 +13,7 @@ import (
 
 	"gocloud.dev/blob"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // files lists the objects of fileblob. Its own lists leave out directories that cannot be read, and
@@ -56,20 +56,20 @@ func (f *files) path(name string) string { return filepath.Join(f.root, filepath
 // would follow a symbolic link, read a device, and wait for somebody to open the other end of a
 // FIFO.
 //
-// Errors: storage.ErrNotExist.
+// Errors: driver.ErrNotExist.
 func (f *files) regular(name string) error {
 	info, err := os.Lstat(f.path(name))
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("gocloud: no regular file: %w", storage.ErrNotExist)
+		err = fmt.Errorf("gocloud: no regular file: %w", driver.ErrNotExist)
 	}
 	if errors.Is(err, syscall.ENOTDIR) {
-		err = meaning(storage.ErrNotExist, err)
+		err = meaning(driver.ErrNotExist, err)
 	}
 	return err
 }
 
-func (f *files) list(ctx context.Context, prefix string, opts *storage.ListOptions,
-	yield func(storage.Info) bool) error {
+func (f *files) list(ctx context.Context, prefix string, opts *driver.ListOptions,
+	yield func(driver.Info) bool) error {
 	w := walk{f: f, ctx: ctx, opts: opts, yield: yield}
 	dir := f.prefix
 	if prefix != "" {
@@ -83,8 +83,8 @@ func (f *files) list(ctx context.Context, prefix string, opts *storage.ListOptio
 type walk struct {
 	f     *files
 	ctx   context.Context
-	opts  *storage.ListOptions
-	yield func(storage.Info) bool
+	opts  *driver.ListOptions
+	yield func(driver.Info) bool
 }
 
 // directory yields what is in a directory, all of whose keys begin with prefix, which has been read
@@ -144,7 +144,7 @@ func (w *walk) read(path string) ([]fs.DirEntry, error) {
 // longer mounted. Then everything seems to have been removed, which a list must not say.
 func (f *files) present() error {
 	if _, err := os.Stat(f.path(f.prefix)); err != nil {
-		return fmt.Errorf("%w: the directory of the bucket: %v", storage.ErrUnavailable,
+		return fmt.Errorf("%w: the directory of the bucket: %v", driver.ErrUnavailable,
 			err) //nolint:errorlint // not that an object is missing
 	}
 	return nil
@@ -152,11 +152,11 @@ func (f *files) present() error {
 
 // file yields an object.
 func (w *walk) file(e fs.DirEntry, key string) (more bool, err error) {
-	if !storage.ValidKey(key) || key <= w.opts.After {
+	if !driver.ValidKey(key) || key <= w.opts.After {
 		return true, nil
 	}
 	if w.opts.KeysOnly {
-		return w.yield(storage.Info{Key: key}), nil
+		return w.yield(driver.Info{Key: key}), nil
 	}
 	info, err := e.Info()
 	if errors.Is(err, fs.ErrNotExist) {

@@ -14,7 +14,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // Options are the options of [New]. The zero value is ready to use on a local bucket.
@@ -33,33 +33,33 @@ type Options struct {
 	// defaults.
 	Parts Parts
 	// StallTimeout is how long a request to a store on the network may make no progress before it
-	// fails with storage.ErrUnavailable. A body that does not arrive is not the store's doing and
+	// fails with driver.ErrUnavailable. A body that does not arrive is not the store's doing and
 	// does not count. A part of an upload is one step, so the largest must go through in this time.
 	// Default: DefaultStallTimeout; negative: for ever.
 	StallTimeout time.Duration
 }
 
-// Driver is a [storage.Driver] on a bucket.
+// Driver is a [driver.Driver] on a bucket.
 type Driver struct {
 	bucket *blob.Bucket
 	engine engine
 }
 
 var (
-	_ storage.Driver    = (*Driver)(nil)
-	_ storage.URLSigner = (*Driver)(nil)
-	_ storage.Sweeper   = (*Driver)(nil)
+	_ driver.Driver    = (*Driver)(nil)
+	_ driver.URLSigner = (*Driver)(nil)
+	_ driver.Sweeper   = (*Driver)(nil)
 )
 
 // engine does what a Driver does, with options that are not nil and keys that are valid. Its errors
 // are not yet sorted.
 type engine interface {
 	name(key string) string
-	open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error)
-	stat(ctx context.Context, key string) (storage.Info, error)
-	put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error)
+	open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error)
+	stat(ctx context.Context, key string) (driver.Info, error)
+	put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error)
 	remove(ctx context.Context, key, ifVersion string) error
-	list(ctx context.Context, prefix string, opts *storage.ListOptions, yield func(storage.Info) bool) error
+	list(ctx context.Context, prefix string, opts *driver.ListOptions, yield func(driver.Info) bool) error
 	maxObjectSize() int64
 	failure(err error) error
 }
@@ -78,9 +78,9 @@ func New(ctx context.Context, bucket *blob.Bucket, opts *Options) (*Driver, erro
 		return nil, errors.New("gocloud: no bucket")
 	}
 	if p := strings.TrimSuffix(o.Prefix, "/"); o.Prefix != "" &&
-		(p == o.Prefix || !storage.ValidKey(p) || strings.Contains(p, "..") || strings.Contains(p, "__")) {
+		(p == o.Prefix || !driver.ValidKey(p) || strings.Contains(p, "..") || strings.Contains(p, "__")) {
 		return nil, fmt.Errorf("gocloud: the prefix %q does not end in \"/\", or has a part that no key has: %w", o.Prefix,
-			storage.ErrKey)
+			driver.ErrKey)
 	}
 	if err := o.Parts.check(); err != nil {
 		return nil, err
@@ -121,16 +121,16 @@ func New(ctx context.Context, bucket *blob.Bucket, opts *Options) (*Driver, erro
 	return &Driver{bucket, l}, nil
 }
 
-// Open implements [storage.Driver]. On fileblob the reader embeds an [os.File].
-func (d *Driver) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
+// Open implements [driver.Driver]. On fileblob the reader embeds an [os.File].
+func (d *Driver) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
 	if opts == nil {
-		opts = &storage.OpenOptions{}
+		opts = &driver.OpenOptions{}
 	}
 	if err := check(ctx, key); err != nil {
-		return nil, storage.Info{}, d.failure("open", key, err)
+		return nil, driver.Info{}, d.failure("open", key, err)
 	}
 	if opts.Offset < 0 || opts.Length < 0 {
-		return nil, storage.Info{}, d.failure("open", key, fs.ErrInvalid)
+		return nil, driver.Info{}, d.failure("open", key, fs.ErrInvalid)
 	}
 	r, info, err := d.engine.open(ctx, key, opts)
 	if err != nil {
@@ -138,36 +138,36 @@ func (d *Driver) Open(ctx context.Context, key string, opts *storage.OpenOptions
 	}
 	if opts.IfNotVersion != "" && opts.IfNotVersion == info.Version {
 		_ = r.Close() // nothing was read
-		return nil, info, d.failure("open", key, storage.ErrNotModified)
+		return nil, info, d.failure("open", key, driver.ErrNotModified)
 	}
 	return r, info, nil
 }
 
-// Stat implements [storage.Driver].
-func (d *Driver) Stat(ctx context.Context, key string) (storage.Info, error) {
+// Stat implements [driver.Driver].
+func (d *Driver) Stat(ctx context.Context, key string) (driver.Info, error) {
 	if err := check(ctx, key); err != nil {
-		return storage.Info{}, d.failure("stat", key, err)
+		return driver.Info{}, d.failure("stat", key, err)
 	}
 	info, err := d.engine.stat(ctx, key)
 	return info, d.failure("stat", key, err)
 }
 
-// Put implements [storage.Driver]. The durability asked for makes no difference.
-func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+// Put implements [driver.Driver]. The durability asked for makes no difference.
+func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	if opts == nil {
-		opts = &storage.PutOptions{}
+		opts = &driver.PutOptions{}
 	}
 	if err := check(ctx, key); err != nil {
-		return storage.Info{}, d.failure("put", key, err)
+		return driver.Info{}, d.failure("put", key, err)
 	}
 	if opts.IfAbsent && opts.IfVersion != "" {
-		return storage.Info{}, d.failure("put", key, fs.ErrInvalid)
+		return driver.Info{}, d.failure("put", key, fs.ErrInvalid)
 	}
 	info, err := d.engine.put(ctx, key, body, opts)
 	return info, d.failure("put", key, err)
 }
 
-// Delete implements [storage.Driver].
+// Delete implements [driver.Driver].
 func (d *Driver) Delete(ctx context.Context, key, ifVersion string) error {
 	if err := check(ctx, key); err != nil {
 		return d.failure("delete", key, err)
@@ -175,29 +175,29 @@ func (d *Driver) Delete(ctx context.Context, key, ifVersion string) error {
 	return d.failure("delete", key, d.engine.remove(ctx, key, ifVersion))
 }
 
-// List implements [storage.Driver].
-func (d *Driver) List(ctx context.Context, prefix string, opts *storage.ListOptions) iter.Seq2[storage.Info, error] {
+// List implements [driver.Driver].
+func (d *Driver) List(ctx context.Context, prefix string, opts *driver.ListOptions) iter.Seq2[driver.Info, error] {
 	if opts == nil {
-		opts = &storage.ListOptions{}
+		opts = &driver.ListOptions{}
 	}
-	return func(yield func(storage.Info, error) bool) {
+	return func(yield func(driver.Info, error) bool) {
 		err := ctx.Err()
-		if p := strings.TrimSuffix(prefix, "/"); prefix != "" && (p == prefix || !storage.ValidKey(p)) {
-			err = storage.ErrKey
+		if p := strings.TrimSuffix(prefix, "/"); prefix != "" && (p == prefix || !driver.ValidKey(p)) {
+			err = driver.ErrKey
 		}
 		if err == nil {
-			err = d.engine.list(ctx, prefix, opts, func(info storage.Info) bool { return yield(info, nil) })
+			err = d.engine.list(ctx, prefix, opts, func(info driver.Info) bool { return yield(info, nil) })
 		}
 		if err != nil {
-			yield(storage.Info{}, d.failure("list", prefix, err))
+			yield(driver.Info{}, d.failure("list", prefix, err))
 		}
 	}
 }
 
-// MaxObjectSize implements [storage.Driver].
+// MaxObjectSize implements [driver.Driver].
 func (d *Driver) MaxObjectSize() int64 { return d.engine.maxObjectSize() }
 
-// Sync implements [storage.Driver]: a store on the network has made durable what it has
+// Sync implements [driver.Driver]: a store on the network has made durable what it has
 // acknowledged, and a local bucket never does.
 func (d *Driver) Sync(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
@@ -208,7 +208,7 @@ func (d *Driver) Sync(ctx context.Context, keys ...string) error {
 	return ctx.Err()
 }
 
-// SignedURL implements [storage.URLSigner], if the bucket can.
+// SignedURL implements [driver.URLSigner], if the bucket can.
 func (d *Driver) SignedURL(ctx context.Context, key string, expiry time.Duration) (string, error) {
 	if err := check(ctx, key); err != nil {
 		return "", d.failure("sign", key, err)
@@ -230,8 +230,8 @@ func (d *Driver) SignedURL(ctx context.Context, key string, expiry time.Duration
 }
 
 func check(ctx context.Context, key string) error {
-	if !storage.ValidKey(key) {
-		return storage.ErrKey
+	if !driver.ValidKey(key) {
+		return driver.ErrKey
 	}
 	return ctx.Err()
 }

@@ -11,9 +11,9 @@ import (
 	"gocloud.dev/blob/fileblob"
 	"gocloud.dev/blob/memblob"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 	"github.com/registrykit/registry/storage/gocloud"
-	"github.com/registrykit/registry/storage/storagetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -80,17 +80,17 @@ func TestDriver(t *testing.T) {
 			t.Skip("short")
 		}
 		t.Parallel() // they wait for the file system
-		opened := map[storage.Driver]func(t *testing.T) storage.Driver{}
-		storagetest.TestDriver(t, func(t *testing.T) storage.Driver {
+		opened := map[driver.Driver]func(t *testing.T) driver.Driver{}
+		drivertest.TestDriver(t, func(t *testing.T) driver.Driver {
 			on, locks := b.open(t), gocloud.NewLocks()
 			t.Cleanup(func() { require.NoError(t, on.Close()) })
 			d := b.on(t, on, locks)
-			opened[d] = func(t *testing.T) storage.Driver { return b.on(t, on, locks) }
+			opened[d] = func(t *testing.T) driver.Driver { return b.on(t, on, locks) }
 			return d
-		}, &storagetest.Options{
+		}, &drivertest.Options{
 			LargeSize:  12 << 20, // more than a part
 			Goroutines: 32,
-			Reopen:     func(t *testing.T, d storage.Driver) storage.Driver { return opened[d](t) },
+			Reopen:     func(t *testing.T, d driver.Driver) driver.Driver { return opened[d](t) },
 		})
 	})
 }
@@ -101,19 +101,19 @@ func BenchmarkDriver(b *testing.B) {
 			continue
 		}
 		b.Run(kind.name, func(b *testing.B) {
-			storagetest.BenchmarkDriver(b, func(b *testing.B) storage.Driver { return kind.driver(b) })
+			drivertest.BenchmarkDriver(b, func(b *testing.B) driver.Driver { return kind.driver(b) })
 		})
 	}
 }
 
-func put(t testing.TB, d storage.Driver, key, content string, opts *storage.PutOptions) storage.Info {
+func put(t testing.TB, d driver.Driver, key, content string, opts *driver.PutOptions) driver.Info {
 	t.Helper()
 	info, err := d.Put(t.Context(), key, strings.NewReader(content), opts)
 	require.NoError(t, err)
 	return info
 }
 
-func keys(t testing.TB, d storage.Driver, prefix string, opts *storage.ListOptions) []string {
+func keys(t testing.TB, d driver.Driver, prefix string, opts *driver.ListOptions) []string {
 	t.Helper()
 	list := []string{}
 	for info, err := range d.List(t.Context(), prefix, opts) {

@@ -8,7 +8,7 @@ import (
 
 	"gocloud.dev/blob"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 const (
@@ -24,11 +24,11 @@ type pager struct {
 	before func(as func(any) bool, a string) error // see Store.BeforeList; may be nil
 	most   int                                     // per page
 	stall  time.Duration                           // see Options.StallTimeout
-	info   func(key string, o *blob.ListObject) storage.Info
+	info   func(key string, o *blob.ListObject) driver.Info
 }
 
-func (p *pager) list(ctx context.Context, prefix string, opts *storage.ListOptions,
-	yield func(storage.Info) bool) error {
+func (p *pager) list(ctx context.Context, prefix string, opts *driver.ListOptions,
+	yield func(driver.Info) bool) error {
 	list := &blob.ListOptions{Prefix: p.prefix + objectName(prefix)}
 	if p.before != nil {
 		after := p.prefix + objectName(validPart(opts.After))
@@ -90,7 +90,7 @@ func validPart(s string) string {
 	start := 0 // of the component
 	for i := 0; i <= len(s); i++ {
 		if i < len(s) && s[i] != '/' {
-			if !storage.ValidKey("x" + s[i:i+1]) {
+			if !driver.ValidKey("x" + s[i:i+1]) {
 				return s[:i]
 			}
 			continue

@@ -14,7 +14,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // local is the engine for a bucket of this process: memblob or, if files is not nil, fileblob.
@@ -40,9 +40,9 @@ func (l *local) maxObjectSize() int64 { return 0 }
 func (l *local) failure(err error) error { return portable(err) }
 
 // localInfo returns the Info of an object. Its version is its time and its size, see Locks.
-func localInfo(key string, t time.Time, size int64) storage.Info {
+func localInfo(key string, t time.Time, size int64) driver.Info {
 	version := strconv.FormatInt(t.UnixNano(), 36) + "-" + strconv.FormatInt(size, 36)
-	return storage.Info{Key: key, Size: size, ModTime: t, Version: version}
+	return driver.Info{Key: key, Size: size, ModTime: t, Version: version}
 }
 
 // steady calls read once more, under the lock of the name, if it failed otherwise than because
@@ -59,10 +59,10 @@ func (l *local) steady(name string, read func() error) error {
 
 // missing reports whether an error says that there is no object.
 func missing(err error) bool {
-	return errors.Is(err, storage.ErrNotExist) || gcerrors.Code(err) == gcerrors.NotFound
+	return errors.Is(err, driver.ErrNotExist) || gcerrors.Code(err) == gcerrors.NotFound
 }
 
-func (l *local) stat(ctx context.Context, key string) (info storage.Info, err error) {
+func (l *local) stat(ctx context.Context, key string) (info driver.Info, err error) {
 	name := l.name(key)
 	err = l.steady(name, func() error {
 		info, err = l.look(ctx, key, name)
@@ -72,21 +72,21 @@ func (l *local) stat(ctx context.Context, key string) (info storage.Info, err er
 }
 
 // look is stat of a name, for callers that hold its lock.
-func (l *local) look(ctx context.Context, key, name string) (storage.Info, error) {
+func (l *local) look(ctx context.Context, key, name string) (driver.Info, error) {
 	if l.files != nil {
 		if err := l.files.regular(name); err != nil {
-			return storage.Info{}, err
+			return driver.Info{}, err
 		}
 	}
 	a, err := l.bucket.Attributes(ctx, name)
 	if err != nil {
-		return storage.Info{}, err
+		return driver.Info{}, err
 	}
 	return localInfo(key, a.ModTime, a.Size), nil
 }
 
-func (l *local) open(ctx context.Context, key string, opts *storage.OpenOptions) (body io.ReadCloser,
-	info storage.Info, err error) {
+func (l *local) open(ctx context.Context, key string, opts *driver.OpenOptions) (body io.ReadCloser,
+	info driver.Info, err error) {
 	length := int64(-1)
 	if opts.Length > 0 && l.files == nil {
 		length = opts.Length
@@ -140,20 +140,20 @@ type file struct {
 // Close closes the reader, and the file with it.
 func (f *file) Close() error { return f.r.Close() }
 
-func (l *local) put(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+func (l *local) put(ctx context.Context, key string, from io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	// Most who lose a condition lose it here, before their body is read. The decision is the one in
 	// write.
-	if err := allowed(opts, func() (storage.Info, error) { return l.stat(ctx, key) }); err != nil {
-		return storage.Info{}, err
+	if err := allowed(opts, func() (driver.Info, error) { return l.stat(ctx, key) }); err != nil {
+		return driver.Info{}, err
 	}
 	name := l.name(key)
 	return l.write(ctx, key, name, from, func() error {
-		return allowed(opts, func() (storage.Info, error) { return l.look(ctx, key, name) })
+		return allowed(opts, func() (driver.Info, error) { return l.look(ctx, key, name) })
 	})
 }
 
 // allowed checks the conditions of opts on the object that stat tells of.
-func allowed(opts *storage.PutOptions, stat func() (storage.Info, error)) error {
+func allowed(opts *driver.PutOptions, stat func() (driver.Info, error)) error {
 	if !opts.IfAbsent && opts.IfVersion == "" {
 		return nil
 	}
@@ -163,16 +163,16 @@ func allowed(opts *storage.PutOptions, stat func() (storage.Info, error)) error 
 	case err != nil && !absent:
 		return err
 	case opts.IfAbsent && !absent:
-		return storage.ErrExist
+		return driver.ErrExist
 	case opts.IfVersion != "" && (absent || info.Version != opts.IfVersion):
-		return storage.ErrChanged
+		return driver.ErrChanged
 	}
 	return nil
 }
 
 // write stores what from holds, if allowed says so once it has been read. From then on until it is
 // stored the name is locked. What writes to memblob and fileblob does it in step with reading.
-func (l *local) write(ctx context.Context, key, name string, from io.Reader, allowed func() error) (info storage.Info,
+func (l *local) write(ctx context.Context, key, name string, from io.Reader, allowed func() error) (info driver.Info,
 	err error) {
 	var lock *shard
 	defer func() {
@@ -204,13 +204,13 @@ func (l *local) write(ctx context.Context, key, name string, from io.Reader, all
 		},
 	}))
 	if err != nil {
-		return storage.Info{}, err
+		return driver.Info{}, err
 	}
 	if l.files != nil {
 		return localInfo(key, stamp, b.size), nil
 	}
 	if info, err = l.look(ctx, key, name); err != nil {
-		return storage.Info{}, err
+		return driver.Info{}, err
 	}
 	lock.last = info.ModTime.UnixNano()
 	return info, nil
@@ -225,19 +225,19 @@ func (l *local) remove(ctx context.Context, key, ifVersion string) error {
 		return err
 	}
 	if ifVersion != "" && info.Version != ifVersion {
-		return storage.ErrChanged
+		return driver.ErrChanged
 	}
 	return l.bucket.Delete(ctx, name)
 }
 
-func (l *local) list(ctx context.Context, prefix string, opts *storage.ListOptions,
-	yield func(storage.Info) bool) error {
+func (l *local) list(ctx context.Context, prefix string, opts *driver.ListOptions,
+	yield func(driver.Info) bool) error {
 	if l.files != nil {
 		return l.files.list(ctx, prefix, opts, yield)
 	}
 	p := pager{
 		bucket: l.bucket, prefix: l.prefix, most: mostLocal, stall: -1,
-		info: func(key string, o *blob.ListObject) storage.Info { return localInfo(key, o.ModTime, o.Size) },
+		info: func(key string, o *blob.ListObject) driver.Info { return localInfo(key, o.ModTime, o.Size) },
 	}
 	return p.list(ctx, prefix, opts, yield)
 }

@@ -3,7 +3,7 @@ package gocloud
 import (
 	"strings"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // objectName returns the name of an object, without the prefix of the driver, on everything but
@@ -49,7 +49,7 @@ func objectKey(name string) (key string, ok bool) {
 		}
 	}
 	key = joinComponents(string(b))
-	return key, storage.ValidKey(key) && objectName(key) == name
+	return key, driver.ValidKey(key) && objectName(key) == name
 }
 
 const (

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // fileKey is the inverse of fileName, as walk does it.
@@ -44,7 +44,7 @@ func FuzzNames(f *testing.F) {
 		f.Add(l+"A/x", l+"0")
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
-		if !storage.ValidKey(a) || !storage.ValidKey(b) {
+		if !driver.ValidKey(a) || !driver.ValidKey(b) {
 			return
 		}
 		for _, key := range []string{a, b} {
@@ -99,7 +99,7 @@ func FuzzForeignNames(f *testing.F) {
 				return
 			}
 		}
-		if key, ok := fileKey(name); ok && storage.ValidKey(key) {
+		if key, ok := fileKey(name); ok && driver.ValidKey(key) {
 			require.Equal(t, name, fileName(key))
 		}
 	})

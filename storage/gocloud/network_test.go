@@ -15,10 +15,10 @@ import (
 	"time"
 
 	"gocloud.dev/blob"
-	"gocloud.dev/blob/driver"
+	blobdriver "gocloud.dev/blob/driver"
 	"gocloud.dev/gcerrors"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
@@ -123,12 +123,12 @@ func (n *networkBucket) ErrorCode(err error) gcerrors.ErrorCode {
 	return gcerrors.Unknown
 }
 
-func (n *networkBucket) Attributes(_ context.Context, name string) (*driver.Attributes, error) {
+func (n *networkBucket) Attributes(_ context.Context, name string) (*blobdriver.Attributes, error) {
 	o, err := n.get(name)
 	if err != nil {
 		return nil, err
 	}
-	return &driver.Attributes{Size: int64(len(o.content)), ModTime: o.time, ETag: o.etag, AsFunc: o.as}, nil
+	return &blobdriver.Attributes{Size: int64(len(o.content)), ModTime: o.time, ETag: o.etag, AsFunc: o.as}, nil
 }
 
 func (o networkObject) as(i any) bool {
@@ -140,7 +140,7 @@ func (o networkObject) as(i any) bool {
 }
 
 func (n *networkBucket) NewRangeReader(_ context.Context, name string, offset, length int64,
-	opts *driver.ReaderOptions) (driver.Reader, error) {
+	opts *blobdriver.ReaderOptions) (blobdriver.Reader, error) {
 	var in readInput
 	if opts.BeforeRead != nil {
 		if err := opts.BeforeRead(func(i any) bool {
@@ -179,13 +179,13 @@ type networkReader struct {
 
 func (r *networkReader) Close() error { return nil }
 
-func (r *networkReader) Attributes() *driver.ReaderAttributes {
-	return &driver.ReaderAttributes{Size: int64(len(r.o.content)), ModTime: r.o.time}
+func (r *networkReader) Attributes() *blobdriver.ReaderAttributes {
+	return &blobdriver.ReaderAttributes{Size: int64(len(r.o.content)), ModTime: r.o.time}
 }
 
 func (r *networkReader) As(i any) bool { return r.o.as(i) }
 
-func (n *networkBucket) ListPaged(_ context.Context, opts *driver.ListOptions) (*driver.ListPage, error) {
+func (n *networkBucket) ListPaged(_ context.Context, opts *blobdriver.ListOptions) (*blobdriver.ListPage, error) {
 	var in listInput
 	if opts.BeforeList != nil {
 		if err := opts.BeforeList(func(i any) bool {
@@ -204,7 +204,7 @@ func (n *networkBucket) ListPaged(_ context.Context, opts *driver.ListOptions) (
 	defer n.mu.Unlock()
 	n.lists++
 	after := escape(max(in.startAfter, string(opts.PageToken)))
-	page := &driver.ListPage{}
+	page := &blobdriver.ListPage{}
 	for _, name := range slices.Sorted(maps.Keys(n.objects)) {
 		if !strings.HasPrefix(name, escape(opts.Prefix)) || name <= after {
 			continue
@@ -214,7 +214,7 @@ func (n *networkBucket) ListPaged(_ context.Context, opts *driver.ListOptions) (
 			break
 		}
 		o := n.objects[name]
-		page.Objects = append(page.Objects, &driver.ListObject{
+		page.Objects = append(page.Objects, &blobdriver.ListObject{
 			Key: unescape(name), Size: int64(len(o.content)), ModTime: o.time, AsFunc: o.as,
 		})
 	}
@@ -222,7 +222,7 @@ func (n *networkBucket) ListPaged(_ context.Context, opts *driver.ListOptions) (
 }
 
 func (n *networkBucket) NewTypedWriter(ctx context.Context, name, _ string,
-	opts *driver.WriterOptions) (driver.Writer, error) {
+	opts *blobdriver.WriterOptions) (blobdriver.Writer, error) {
 	w := &networkWriter{n: n, ctx: ctx, name: name, in: &writeInput{}}
 	if opts.BeforeWrite != nil {
 		if err := opts.BeforeWrite(func(i any) bool {
@@ -254,7 +254,7 @@ func (w *networkWriter) Close() (err error) {
 	return err
 }
 
-func (n *networkBucket) Copy(context.Context, string, string, *driver.CopyOptions) error {
+func (n *networkBucket) Copy(context.Context, string, string, *blobdriver.CopyOptions) error {
 	return statusError(501)
 }
 
@@ -277,7 +277,7 @@ func (n *networkBucket) remove(name, etag string) error {
 	return nil
 }
 
-func (n *networkBucket) SignedURL(_ context.Context, name string, opts *driver.SignedURLOptions) (string, error) {
+func (n *networkBucket) SignedURL(_ context.Context, name string, opts *blobdriver.SignedURLOptions) (string, error) {
 	return "https://bucket.example/" + name + "?expires=" + opts.Expiry.String(), nil
 }
 
@@ -348,13 +348,13 @@ func (s networkStore) Failure(err error) error {
 	}
 	switch status {
 	case 304:
-		return fmt.Errorf("%w: %w", storage.ErrNotModified, err)
+		return fmt.Errorf("%w: %w", driver.ErrNotModified, err)
 	case 404:
-		return fmt.Errorf("%w: %w", storage.ErrNotExist, err)
+		return fmt.Errorf("%w: %w", driver.ErrNotExist, err)
 	case 412:
-		return fmt.Errorf("%w: %w", storage.ErrChanged, err)
+		return fmt.Errorf("%w: %w", driver.ErrChanged, err)
 	case 503:
-		return fmt.Errorf("%w: %w", storage.ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", driver.ErrUnavailable, err)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/memory"
 )
 
@@ -67,7 +67,7 @@ func FuzzLikeMemory(f *testing.F) {
 	})
 }
 
-func program(t *testing.T, s *source, name string, want, got storage.Driver) {
+func program(t *testing.T, s *source, name string, want, got driver.Driver) {
 	ctx := t.Context()
 	used := []string{"a"}
 	stale := [2]string{"stale", "stale"}
@@ -83,7 +83,7 @@ func program(t *testing.T, s *source, name string, want, got storage.Driver) {
 		k := key()
 		var versions [2]string // of the object as it is, in each driver
 		if s.next(2) == 0 {
-			for i, d := range []storage.Driver{want, got} {
+			for i, d := range []driver.Driver{want, got} {
 				info, _ := d.Stat(ctx, k)
 				versions[i] = info.Version
 			}
@@ -95,16 +95,16 @@ func program(t *testing.T, s *source, name string, want, got storage.Driver) {
 		case 0, 1:
 			content := strings.Repeat("x", s.next(20))
 			ifAbsent := versions[0] == "" && s.next(2) == 0
-			w, werr := want.Put(ctx, k, strings.NewReader(content), &storage.PutOptions{IfAbsent: ifAbsent,
+			w, werr := want.Put(ctx, k, strings.NewReader(content), &driver.PutOptions{IfAbsent: ifAbsent,
 				IfVersion: versions[0]})
-			g, gerr := got.Put(ctx, k, strings.NewReader(content), &storage.PutOptions{IfAbsent: ifAbsent,
+			g, gerr := got.Put(ctx, k, strings.NewReader(content), &driver.PutOptions{IfAbsent: ifAbsent,
 				IfVersion: versions[1]})
 			same(t, what+": put "+k, w, g, werr, gerr)
 		case 2:
-			same(t, what+": delete "+k, storage.Info{}, storage.Info{}, want.Delete(ctx, k, versions[0]),
+			same(t, what+": delete "+k, driver.Info{}, driver.Info{}, want.Delete(ctx, k, versions[0]),
 				got.Delete(ctx, k, versions[1]))
 		case 3:
-			opts := storage.OpenOptions{Offset: int64(s.next(25)), Length: int64(s.next(25))}
+			opts := driver.OpenOptions{Offset: int64(s.next(25)), Length: int64(s.next(25))}
 			wantContent, w, werr := fetch(ctx, want, k, opts)
 			gotContent, g, gerr := fetch(ctx, got, k, opts)
 			same(t, what+": open "+k, w, g, werr, gerr)
@@ -114,23 +114,23 @@ func program(t *testing.T, s *source, name string, want, got storage.Driver) {
 			if i := strings.LastIndexByte(k, '/'); i >= 0 && s.next(2) == 0 {
 				prefix = k[:i+1]
 			}
-			opts := &storage.ListOptions{After: used[s.next(len(used))], PageHint: s.next(4)}
+			opts := &driver.ListOptions{After: used[s.next(len(used))], PageHint: s.next(4)}
 			wantInfos, werr := infos(ctx, want, prefix, opts)
 			gotInfos, gerr := infos(ctx, got, prefix, opts)
-			same(t, what+": list "+prefix, storage.Info{}, storage.Info{}, werr, gerr)
+			same(t, what+": list "+prefix, driver.Info{}, driver.Info{}, werr, gerr)
 			require.Equal(t, wantInfos, gotInfos, "%s: list %q after %q", what, prefix, opts.After)
 		}
 	}
 }
 
 // same requires two answers to be the same but for versions and times.
-func same(t *testing.T, what string, want, got storage.Info, werr, gerr error) {
+func same(t *testing.T, what string, want, got driver.Info, werr, gerr error) {
 	t.Helper()
-	if (errors.Is(werr, storage.ErrChanged) || errors.Is(werr, storage.ErrNotExist)) &&
-		(errors.Is(gerr, storage.ErrChanged) || errors.Is(gerr, storage.ErrNotExist)) && strings.Contains(what, "delete") {
+	if (errors.Is(werr, driver.ErrChanged) || errors.Is(werr, driver.ErrNotExist)) &&
+		(errors.Is(gerr, driver.ErrChanged) || errors.Is(gerr, driver.ErrNotExist)) && strings.Contains(what, "delete") {
 		return // either, if there is no object
 	}
-	for _, err := range []error{storage.ErrNotExist, storage.ErrExist, storage.ErrChanged, storage.ErrKey} {
+	for _, err := range []error{driver.ErrNotExist, driver.ErrExist, driver.ErrChanged, driver.ErrKey} {
 		require.Equal(t, errors.Is(werr, err), errors.Is(gerr, err), "%s: %v instead of %v", what, gerr, werr)
 	}
 	require.Equal(t, werr == nil, gerr == nil, "%s: %v instead of %v", what, gerr, werr)
@@ -139,7 +139,7 @@ func same(t *testing.T, what string, want, got storage.Info, werr, gerr error) {
 	require.Equal(t, want.Version == "", got.Version == "", what)
 }
 
-func fetch(ctx context.Context, d storage.Driver, key string, opts storage.OpenOptions) (string, storage.Info, error) {
+func fetch(ctx context.Context, d driver.Driver, key string, opts driver.OpenOptions) (string, driver.Info, error) {
 	r, info, err := d.Open(ctx, key, &opts)
 	if err != nil {
 		return "", info, err
@@ -152,7 +152,7 @@ func fetch(ctx context.Context, d storage.Driver, key string, opts storage.OpenO
 	return string(content), info, errors.Join(err, r.Close())
 }
 
-func infos(ctx context.Context, d storage.Driver, prefix string, opts *storage.ListOptions) (list []string, err error) {
+func infos(ctx context.Context, d driver.Driver, prefix string, opts *driver.ListOptions) (list []string, err error) {
 	for info, err := range d.List(ctx, prefix, opts) {
 		if err != nil {
 			return list, err

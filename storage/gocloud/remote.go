@@ -10,7 +10,7 @@ import (
 
 	"gocloud.dev/blob"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // remote is the engine for a bucket that a Provider knows.
@@ -46,26 +46,26 @@ func (m *remote) failure(err error) error {
 
 func (m *remote) maxObjectSize() int64 { return m.store.MaxObjectSize(m.parts) }
 
-func (m *remote) stat(ctx context.Context, key string) (storage.Info, error) {
+func (m *remote) stat(ctx context.Context, key string) (driver.Info, error) {
 	ctx, _, stop := newWatch(ctx, m.stall)
 	defer stop()
 	a, err := m.attributes(ctx, key)
 	if err != nil {
-		return storage.Info{}, stalled(ctx, err)
+		return driver.Info{}, stalled(ctx, err)
 	}
-	info := storage.Info{Key: key, Size: a.Size, ModTime: seconds(a.ModTime), Version: m.store.Version(a.As)}
+	info := driver.Info{Key: key, Size: a.Size, ModTime: seconds(a.ModTime), Version: m.store.Version(a.As)}
 	if err := described(info); err != nil {
-		return storage.Info{}, err
+		return driver.Info{}, err
 	}
 	if buried, err := m.buried(ctx, info); err != nil {
-		return storage.Info{}, err
+		return driver.Info{}, err
 	} else if buried {
-		return storage.Info{}, errBuried
+		return driver.Info{}, errBuried
 	}
 	return info, nil
 }
 
-func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
+func (m *remote) open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
 	length := int64(-1)
 	if opts.Length > 0 {
 		length = opts.Length
@@ -81,40 +81,40 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 	r, err := m.reader(rctx, key, opts.Offset, length, before)
 	w.pause()
 	if err == nil {
-		info := storage.Info{Key: key, Size: r.Size(), ModTime: seconds(r.ModTime()), Version: m.store.Version(r.As)}
+		info := driver.Info{Key: key, Size: r.Size(), ModTime: seconds(r.ModTime()), Version: m.store.Version(r.As)}
 		body := &watchedReader{reader{r}, rctx, w, stop, m.failure}
 		err := described(info)
 		if ranger, ok := m.store.(Ranger); ok && err == nil && !covers(ranger.ContentRange(r.As), info.Size, opts) {
 			err = errRange
 		}
 		if err != nil {
-			return nil, storage.Info{}, errors.Join(err, body.Close())
+			return nil, driver.Info{}, errors.Join(err, body.Close())
 		}
 		if buried, err := m.buriedBody(ctx, info, opts, body); err != nil {
-			return nil, storage.Info{}, errors.Join(err, body.Close())
+			return nil, driver.Info{}, errors.Join(err, body.Close())
 		} else if buried {
-			return nil, storage.Info{}, errors.Join(errBuried, body.Close())
+			return nil, driver.Info{}, errors.Join(errBuried, body.Close())
 		}
 		return body, info, nil
 	}
 	err = m.failure(stalled(rctx, err))
 	stop()
-	modified := !errors.Is(err, storage.ErrNotModified)
+	modified := !errors.Is(err, driver.ErrNotModified)
 	if !modified && opts.IfNotVersion == "" {
-		return nil, storage.Info{}, fmt.Errorf("%w: an answer to a condition that was not asked: %s",
-			storage.ErrUnavailable, err.Error())
+		return nil, driver.Info{}, fmt.Errorf("%w: an answer to a condition that was not asked: %s",
+			driver.ErrUnavailable, err.Error())
 	}
 	if modified && (opts.Offset == 0 && length < 0 || sorted(err)) {
-		return nil, storage.Info{}, err
+		return nil, driver.Info{}, err
 	}
 	// A range that begins at the end or behind it is refused, and what has not been modified is not
 	// described.
 	info, serr := m.stat(ctx, key)
 	switch {
 	case serr != nil:
-		return nil, storage.Info{}, serr
+		return nil, driver.Info{}, serr
 	case !modified && info.Version == opts.IfNotVersion:
-		return nil, info, storage.ErrNotModified
+		return nil, info, driver.ErrNotModified
 	case !modified: // it has been meanwhile
 		unconditional := *opts
 		unconditional.IfNotVersion = ""
@@ -122,10 +122,10 @@ func (m *remote) open(ctx context.Context, key string, opts *storage.OpenOptions
 	case opts.Offset >= info.Size:
 		return io.NopCloser(bytes.NewReader(nil)), info, nil
 	}
-	return nil, storage.Info{}, err
+	return nil, driver.Info{}, err
 }
 
-func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	if m.tombs == nil || !opts.IfAbsent {
 		return m.write(ctx, key, from, opts)
 	}
@@ -138,11 +138,11 @@ func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *stor
 		}
 		content, err := io.ReadAll(io.LimitReader(from, maxReplay+1))
 		if err != nil {
-			return storage.Info{}, &bodyError{err}
+			return driver.Info{}, &bodyError{err}
 		}
 		if len(content) <= maxReplay {
 			info, err := m.write(ctx, key, bytes.NewReader(content), opts)
-			if !errors.Is(err, storage.ErrExist) {
+			if !errors.Is(err, driver.ErrExist) {
 				return info, err
 			}
 			version, berr := m.tombstone(ctx, key)
@@ -155,7 +155,7 @@ func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *stor
 	}
 	version, err := m.tombstone(ctx, key)
 	if err != nil {
-		return storage.Info{}, err
+		return driver.Info{}, err
 	}
 	if version != "" {
 		return m.replace(ctx, key, from, opts, version)
@@ -164,19 +164,19 @@ func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *stor
 }
 
 // replace writes in the place of a tombstone, if it is still one.
-func (m *remote) replace(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions,
-	version string) (storage.Info, error) {
+func (m *remote) replace(ctx context.Context, key string, from io.Reader, opts *driver.PutOptions,
+	version string) (driver.Info, error) {
 	o := *opts
 	o.IfAbsent, o.IfVersion = false, version
 	info, err := m.write(ctx, key, from, &o)
-	if errors.Is(err, storage.ErrChanged) {
-		err = &lost{storage.ErrExist, err}
+	if errors.Is(err, driver.ErrChanged) {
+		err = &lost{driver.ErrExist, err}
 	}
 	return info, err
 }
 
 // write writes an object, on the conditions that the store checks.
-func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *storage.PutOptions) (storage.Info,
+func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *driver.PutOptions) (driver.Info,
 	error) {
 	sctx, w, stop := newWatch(ctx, m.stall)
 	defer stop()
@@ -188,17 +188,17 @@ func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *st
 		IfAbsent: opts.IfAbsent, IfVersion: opts.IfVersion, Size: max(opts.Size, 0), Parts: m.parts, ContentType: contentType,
 	})
 	if err = stalled(sctx, b.finish(err)); err != nil {
-		return storage.Info{}, conditionFailed(m.failure(err), opts.IfAbsent, opts.IfVersion != "")
+		return driver.Info{}, conditionFailed(m.failure(err), opts.IfAbsent, opts.IfVersion != "")
 	}
 	if written.Version == "" {
-		return storage.Info{}, errUndescribed
+		return driver.Info{}, errUndescribed
 	}
-	return storage.Info{Key: key, Size: b.size, ModTime: seconds(written.ModTime), Version: written.Version}, nil
+	return driver.Info{Key: key, Size: b.size, ModTime: seconds(written.ModTime), Version: written.Version}, nil
 }
 
 // buriedBody is buried for an object that is being read: as opts say, from body. What it reads of
 // that is lost only if it is a tombstone.
-func (m *remote) buriedBody(ctx context.Context, info storage.Info, opts *storage.OpenOptions,
+func (m *remote) buriedBody(ctx context.Context, info driver.Info, opts *driver.OpenOptions,
 	body *watchedReader) (bool, error) {
 	if m.tombs == nil || m.tombs.version != "" || info.Size != int64(len(m.tombs.content)) || opts.Offset > 0 ||
 		opts.Length > 0 {
@@ -220,12 +220,12 @@ type readCloser struct {
 
 // conditionFailed gives the failure of a condition the name it has for a Put.
 func conditionFailed(err error, ifAbsent, ifVersion bool) error {
-	failed := errors.Is(err, storage.ErrChanged)
+	failed := errors.Is(err, driver.ErrChanged)
 	switch {
 	case ifAbsent && failed:
-		return &lost{storage.ErrExist, err}
-	case ifVersion && (failed || errors.Is(err, storage.ErrNotExist)):
-		return &lost{storage.ErrChanged, err}
+		return &lost{driver.ErrExist, err}
+	case ifVersion && (failed || errors.Is(err, driver.ErrNotExist)):
+		return &lost{driver.ErrChanged, err}
 	}
 	return err
 }
@@ -261,20 +261,20 @@ func (m *remote) erase(ctx context.Context, key string) error {
 func (m *remote) pager() *pager {
 	return &pager{
 		bucket: m.bucket, prefix: m.prefix, most: perPage, before: m.store.BeforeList, stall: m.stall,
-		info: func(key string, o *blob.ListObject) storage.Info {
-			return storage.Info{Key: key, Size: o.Size, ModTime: seconds(o.ModTime), Version: m.store.Version(o.As)}
+		info: func(key string, o *blob.ListObject) driver.Info {
+			return driver.Info{Key: key, Size: o.Size, ModTime: seconds(o.ModTime), Version: m.store.Version(o.As)}
 		},
 	}
 }
 
-func (m *remote) list(ctx context.Context, prefix string, opts *storage.ListOptions,
-	yield func(storage.Info) bool) error {
+func (m *remote) list(ctx context.Context, prefix string, opts *driver.ListOptions,
+	yield func(driver.Info) bool) error {
 	p := m.pager()
 	if m.tombs == nil {
 		return p.list(ctx, prefix, opts, yield)
 	}
 	var failed error
-	err := p.list(ctx, prefix, opts, func(info storage.Info) bool {
+	err := p.list(ctx, prefix, opts, func(info driver.Info) bool {
 		buried, err := m.buried(ctx, info)
 		if err != nil {
 			failed = err

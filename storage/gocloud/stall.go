@@ -6,7 +6,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // DefaultStallTimeout is the value of Options.StallTimeout if that is zero.
@@ -20,7 +20,7 @@ type watch struct {
 }
 
 // errStalled is why a watch has ended a context.
-var errStalled = fmt.Errorf("gocloud: the store makes no progress: %w", storage.ErrUnavailable)
+var errStalled = fmt.Errorf("gocloud: the store makes no progress: %w", driver.ErrUnavailable)
 
 // newWatch returns a watch that runs, and the context that it ends. stop must be called.
 func newWatch(ctx context.Context, limit time.Duration) (_ context.Context, w *watch, stop func()) {

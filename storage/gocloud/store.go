@@ -20,13 +20,13 @@ type Provider func(ctx context.Context, bucket *blob.Bucket) (Store, error)
 // Errors are passed on as they come; Failure sorts them.
 type Store interface {
 	// Version returns the version of an object, which as tells of: of a blob.Reader, of
-	// blob.Attributes or of a blob.ListObject. It is as [storage.Driver] says of versions, and ""
+	// blob.Attributes or of a blob.ListObject. It is as [driver.Driver] says of versions, and ""
 	// if the answer has left out the version or the size.
 	Version(as func(any) bool) string
 
 	// BeforeRead is called before a read, with what blob.ReaderOptions.BeforeRead gets. The read
 	// shall fail if the object has the version ifNotVersion, with what Failure calls
-	// [storage.ErrNotModified].
+	// [driver.ErrNotModified].
 	BeforeRead(as func(any) bool, ifNotVersion string) error
 
 	// BeforeList is called before each request of a list, with what blob.ListOptions.BeforeList
@@ -39,13 +39,13 @@ type Store interface {
 	MaxObjectSize(p Parts) int64
 
 	// Put stores what body holds, if the conditions hold, which the store decides in the same step;
-	// else it fails with what Failure calls [storage.ErrChanged]. If reading body fails, nothing is
+	// else it fails with what Failure calls [driver.ErrChanged]. If reading body fails, nothing is
 	// stored; ctx has been cancelled by then.
 	Put(ctx context.Context, name string, body io.Reader, opts *PutOptions) (Written, error)
 
 	// Delete removes an object, if it has the version ifVersion, which the store decides in the
 	// same step; "" means whatever version it has. It fails with what Failure calls
-	// [storage.ErrChanged] or [storage.ErrNotExist].
+	// [driver.ErrChanged] or [driver.ErrNotExist].
 	Delete(ctx context.Context, name, ifVersion string) error
 
 	// Failure returns an error that is also the one of the package storage that err amounts to, or

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // maxReplay is the size in bytes up to which the body of a Put is held, so that it can be written
@@ -34,11 +34,11 @@ func newTombs(s Store) *tombs {
 }
 
 // errBuried is that an object is a tombstone.
-var errBuried = fmt.Errorf("gocloud: there is a tombstone: %w", storage.ErrNotExist)
+var errBuried = fmt.Errorf("gocloud: there is a tombstone: %w", driver.ErrNotExist)
 
 // buried reports whether an object is a tombstone. It is read only if that cannot be told
 // otherwise.
-func (m *remote) buried(ctx context.Context, info storage.Info) (bool, error) {
+func (m *remote) buried(ctx context.Context, info driver.Info) (bool, error) {
 	if m.tombs == nil || info.Size != int64(len(m.tombs.content)) {
 		return false, nil
 	}
@@ -47,7 +47,7 @@ func (m *remote) buried(ctx context.Context, info storage.Info) (bool, error) {
 	}
 	r, err := m.reader(ctx, info.Key, 0, -1, nil)
 	if err != nil {
-		if err = m.failure(err); errors.Is(err, storage.ErrNotExist) {
+		if err = m.failure(err); errors.Is(err, driver.ErrNotExist) {
 			return true, nil // it has gone meanwhile
 		}
 		return false, err
@@ -65,12 +65,12 @@ func (m *remote) tombstone(ctx context.Context, key string) (string, error) {
 	defer stop()
 	a, err := m.attributes(actx, key)
 	if err != nil {
-		if err = m.failure(stalled(actx, err)); errors.Is(err, storage.ErrNotExist) {
+		if err = m.failure(stalled(actx, err)); errors.Is(err, driver.ErrNotExist) {
 			err = nil
 		}
 		return "", err
 	}
-	info := storage.Info{Key: key, Size: a.Size, Version: m.store.Version(a.As)}
+	info := driver.Info{Key: key, Size: a.Size, Version: m.store.Version(a.As)}
 	if buried, err := m.buried(ctx, info); err != nil || !buried {
 		return "", err
 	}
@@ -86,14 +86,14 @@ func (m *remote) bury(ctx context.Context, key, ifVersion string) error {
 		return m.erase(ctx, key)
 	}
 	if ifVersion == m.tombs.version {
-		return storage.ErrChanged
+		return driver.ErrChanged
 	}
 	_, err := m.write(ctx, key, strings.NewReader(m.tombs.content),
-		&storage.PutOptions{IfVersion: ifVersion, Size: int64(len(m.tombs.content))})
+		&driver.PutOptions{IfVersion: ifVersion, Size: int64(len(m.tombs.content))})
 	return err
 }
 
-// Sweep implements [storage.Sweeper].
+// Sweep implements [driver.Sweeper].
 func (d *Driver) Sweep(ctx context.Context, prefix string, before time.Time) (int, error) {
 	m, ok := d.engine.(*remote)
 	if !ok || m.tombs == nil {
@@ -102,7 +102,7 @@ func (d *Driver) Sweep(ctx context.Context, prefix string, before time.Time) (in
 	n := 0
 	var failed error
 	p := m.pager()
-	err := p.list(ctx, prefix, &storage.ListOptions{}, func(info storage.Info) bool {
+	err := p.list(ctx, prefix, &driver.ListOptions{}, func(info driver.Info) bool {
 		if !info.ModTime.Before(before) {
 			return true
 		}

@@ -6,7 +6,7 @@ import (
 	"io"
 	"slices"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 const (
@@ -38,7 +38,7 @@ func (d *Driver) read(ctx context.Context, body io.Reader, hint int64) ([]byte, 
 		n, err := body.Read(data[len(data):cap(data)])
 		if n > 0 {
 			if !d.reserve(int64(n)) {
-				return data, storage.ErrNoSpace
+				return data, driver.ErrNoSpace
 			}
 			data = data[:len(data)+n]
 			if d.maxObject > 0 && int64(len(data)) > d.maxObject {

@@ -1,4 +1,4 @@
-// Package memory is a [storage.Driver] that keeps everything in the memory of the process: for
+// Package memory is a [github.com/registrykit/registry/storage/driver.Driver] that keeps everything in the memory of the process: for
 // tests, for caches and for registries that may forget. Its contents end with the process.
 //
 // Objects are immutable once stored, so readers are never blocked by writers for longer than it

@@ -7,7 +7,7 @@ import (
 	"log"
 	"strings"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/memory"
 )
 
@@ -19,7 +19,7 @@ func ExampleNew() {
 	ctx := context.Background()
 	for _, key := range []string{"fruit/pear", "fruit/apple", "fruit/plum"} {
 		_, err := d.Put(ctx, key, strings.NewReader("ten bytes."), nil)
-		fmt.Println(key, err == nil, errors.Is(err, storage.ErrNoSpace))
+		fmt.Println(key, err == nil, errors.Is(err, driver.ErrNoSpace))
 	}
 	for info, err := range d.List(ctx, "fruit/", nil) {
 		if err != nil {

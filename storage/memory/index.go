@@ -5,7 +5,7 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // maxChunk is the number of objects a chunk of the index holds at most: few enough to move them for
@@ -14,7 +14,7 @@ const maxChunk = 512
 
 // object is one object. It is never changed.
 type object struct {
-	storage.Info
+	driver.Info
 	data []byte
 }
 

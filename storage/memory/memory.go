@@ -12,21 +12,21 @@ import (
 	"sync"
 	"time"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // Options are the options of [New]. The zero value is ready to use.
 type Options struct {
 	// MaxBytes bounds the bytes of all objects together, those included that a Put is still
-	// reading; a Put that would go beyond fails with [storage.ErrNoSpace]. Keys and the index are
+	// reading; a Put that would go beyond fails with [driver.ErrNoSpace]. Keys and the index are
 	// not counted. 0 means no bound.
 	MaxBytes int64
-	// MaxObjectSize is the maximum size of one object in bytes, at least [storage.MinObjectSize].
+	// MaxObjectSize is the maximum size of one object in bytes, at least [driver.MinObjectSize].
 	// Default: 0, no maximum.
 	MaxObjectSize int64
 }
 
-// Driver is a [storage.Driver] in memory. The readers that Open returns also implement [io.Seeker]
+// Driver is a [driver.Driver] in memory. The readers that Open returns also implement [io.Seeker]
 // and [io.WriterTo].
 type Driver struct {
 	max       int64
@@ -38,7 +38,7 @@ type Driver struct {
 	last  uint64 // the counter that versions are taken from
 }
 
-var _ storage.Driver = (*Driver)(nil)
+var _ driver.Driver = (*Driver)(nil)
 
 // New returns an empty Driver. opts may be nil.
 func New(opts *Options) (*Driver, error) {
@@ -48,26 +48,26 @@ func New(opts *Options) (*Driver, error) {
 	if opts.MaxBytes < 0 {
 		return nil, fmt.Errorf("memory: MaxBytes is negative: %d", opts.MaxBytes)
 	}
-	if opts.MaxObjectSize != 0 && opts.MaxObjectSize < storage.MinObjectSize {
-		return nil, fmt.Errorf("memory: MaxObjectSize is less than %d: %d", storage.MinObjectSize, opts.MaxObjectSize)
+	if opts.MaxObjectSize != 0 && opts.MaxObjectSize < driver.MinObjectSize {
+		return nil, fmt.Errorf("memory: MaxObjectSize is less than %d: %d", driver.MinObjectSize, opts.MaxObjectSize)
 	}
 	return &Driver{max: opts.MaxBytes, maxObject: opts.MaxObjectSize}, nil
 }
 
-// Open implements [storage.Driver].
-func (d *Driver) Open(ctx context.Context, key string, opts *storage.OpenOptions) (io.ReadCloser, storage.Info, error) {
+// Open implements [driver.Driver].
+func (d *Driver) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
 	if opts == nil {
-		opts = &storage.OpenOptions{}
+		opts = &driver.OpenOptions{}
 	}
 	if opts.Offset < 0 || opts.Length < 0 {
-		return nil, storage.Info{}, failure("open", key, fs.ErrInvalid)
+		return nil, driver.Info{}, failure("open", key, fs.ErrInvalid)
 	}
 	o, err := d.get(ctx, "open", key)
 	if err != nil {
-		return nil, storage.Info{}, err
+		return nil, driver.Info{}, err
 	}
 	if opts.IfNotVersion != "" && opts.IfNotVersion == o.Version {
-		return nil, o.Info, storage.ErrNotModified
+		return nil, o.Info, driver.ErrNotModified
 	}
 	data := o.data[min(opts.Offset, o.Size):]
 	if opts.Length > 0 && opts.Length < int64(len(data)) {
@@ -76,11 +76,11 @@ func (d *Driver) Open(ctx context.Context, key string, opts *storage.OpenOptions
 	return reader{bytes.NewReader(data)}, o.Info, nil
 }
 
-// Stat implements [storage.Driver].
-func (d *Driver) Stat(ctx context.Context, key string) (storage.Info, error) {
+// Stat implements [driver.Driver].
+func (d *Driver) Stat(ctx context.Context, key string) (driver.Info, error) {
 	o, err := d.get(ctx, "stat", key)
 	if err != nil {
-		return storage.Info{}, err
+		return driver.Info{}, err
 	}
 	return o.Info, nil
 }
@@ -93,21 +93,21 @@ func (d *Driver) get(ctx context.Context, op, key string) (*object, error) {
 	defer d.mu.RUnlock()
 	o := d.index.get(key)
 	if o == nil {
-		return nil, failure(op, key, storage.ErrNotExist)
+		return nil, failure(op, key, driver.ErrNotExist)
 	}
 	return o, nil
 }
 
-// Put implements [storage.Driver]. The durability asked for makes no difference.
-func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+// Put implements [driver.Driver]. The durability asked for makes no difference.
+func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	if opts == nil {
-		opts = &storage.PutOptions{}
+		opts = &driver.PutOptions{}
 	}
 	if err := check(ctx, "put", key); err != nil {
-		return storage.Info{}, err
+		return driver.Info{}, err
 	}
 	if opts.IfAbsent && opts.IfVersion != "" {
-		return storage.Info{}, failure("put", key, fs.ErrInvalid)
+		return driver.Info{}, failure("put", key, fs.ErrInvalid)
 	}
 	// Most who lose a condition lose it here, before their body is read. The decision is the one in
 	// store.
@@ -115,32 +115,32 @@ func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *stor
 	err := allowed(d.index.get(key), opts)
 	d.mu.RUnlock()
 	if err != nil {
-		return storage.Info{}, failure("put", key, err)
+		return driver.Info{}, failure("put", key, err)
 	}
 	data, err := d.read(ctx, body, opts.Size)
 	if err == nil {
 		err = ctx.Err()
 	}
 	if err == nil {
-		var info storage.Info
+		var info driver.Info
 		if info, err = d.store(key, data, opts); err == nil {
 			return info, nil
 		}
 	}
 	d.release(int64(len(data)))
-	return storage.Info{}, failure("put", key, err)
+	return driver.Info{}, failure("put", key, err)
 }
 
 // store makes data, which are accounted for, the object at key.
-func (d *Driver) store(key string, data []byte, opts *storage.PutOptions) (storage.Info, error) {
+func (d *Driver) store(key string, data []byte, opts *driver.PutOptions) (driver.Info, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := allowed(d.index.get(key), opts); err != nil {
-		return storage.Info{}, err
+		return driver.Info{}, err
 	}
 	d.last++
 	o := &object{
-		Info: storage.Info{
+		Info: driver.Info{
 			Key: strings.Clone(key), Size: int64(len(data)), ModTime: time.Now(), Version: strconv.FormatUint(d.last, 36),
 		},
 		data: data,
@@ -152,17 +152,17 @@ func (d *Driver) store(key string, data []byte, opts *storage.PutOptions) (stora
 }
 
 // allowed checks the conditions of opts on the object that is there, which is nil if there is none.
-func allowed(o *object, opts *storage.PutOptions) error {
+func allowed(o *object, opts *driver.PutOptions) error {
 	switch {
 	case opts.IfAbsent && o != nil:
-		return storage.ErrExist
+		return driver.ErrExist
 	case opts.IfVersion != "" && (o == nil || o.Version != opts.IfVersion):
-		return storage.ErrChanged
+		return driver.ErrChanged
 	}
 	return nil
 }
 
-// Delete implements [storage.Driver].
+// Delete implements [driver.Driver].
 func (d *Driver) Delete(ctx context.Context, key, ifVersion string) error {
 	if err := check(ctx, "delete", key); err != nil {
 		return err
@@ -171,25 +171,25 @@ func (d *Driver) Delete(ctx context.Context, key, ifVersion string) error {
 	defer d.mu.Unlock()
 	o := d.index.get(key)
 	if o == nil {
-		return failure("delete", key, storage.ErrNotExist)
+		return failure("delete", key, driver.ErrNotExist)
 	}
 	if ifVersion != "" && o.Version != ifVersion {
-		return failure("delete", key, storage.ErrChanged)
+		return failure("delete", key, driver.ErrChanged)
 	}
 	d.index.remove(key)
 	d.used -= o.Size
 	return nil
 }
 
-// List implements [storage.Driver].
-func (d *Driver) List(ctx context.Context, prefix string, opts *storage.ListOptions) iter.Seq2[storage.Info, error] {
+// List implements [driver.Driver].
+func (d *Driver) List(ctx context.Context, prefix string, opts *driver.ListOptions) iter.Seq2[driver.Info, error] {
 	if opts == nil {
-		opts = &storage.ListOptions{}
+		opts = &driver.ListOptions{}
 	}
-	return func(yield func(storage.Info, error) bool) {
-		if prefix != "" && !storage.ValidKey(strings.TrimSuffix(prefix, "/")) ||
+	return func(yield func(driver.Info, error) bool) {
+		if prefix != "" && !driver.ValidKey(strings.TrimSuffix(prefix, "/")) ||
 			prefix != "" && prefix[len(prefix)-1] != '/' {
-			yield(storage.Info{}, failure("list", prefix, storage.ErrKey))
+			yield(driver.Info{}, failure("list", prefix, driver.ErrKey))
 			return
 		}
 		// A page is taken under the lock and yielded without it, so the consumer may call what it
@@ -198,7 +198,7 @@ func (d *Driver) List(ctx context.Context, prefix string, opts *storage.ListOpti
 		after := opts.After
 		for {
 			if err := ctx.Err(); err != nil {
-				yield(storage.Info{}, err)
+				yield(driver.Info{}, err)
 				return
 			}
 			d.mu.RLock()
@@ -225,10 +225,10 @@ func pageSize(hint int) int {
 	return min(hint+1, 1024)
 }
 
-// MaxObjectSize implements [storage.Driver].
+// MaxObjectSize implements [driver.Driver].
 func (d *Driver) MaxObjectSize() int64 { return d.maxObject }
 
-// Sync implements [storage.Driver]: there is nothing to do, and nothing survives a loss of power.
+// Sync implements [driver.Driver]: there is nothing to do, and nothing survives a loss of power.
 func (d *Driver) Sync(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		if err := check(ctx, "sync", key); err != nil {
@@ -239,8 +239,8 @@ func (d *Driver) Sync(ctx context.Context, keys ...string) error {
 }
 
 func check(ctx context.Context, op, key string) error {
-	if !storage.ValidKey(key) {
-		return failure(op, key, storage.ErrKey)
+	if !driver.ValidKey(key) {
+		return failure(op, key, driver.ErrKey)
 	}
 	return ctx.Err()
 }

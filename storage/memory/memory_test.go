@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 	"github.com/registrykit/registry/storage/memory"
-	"github.com/registrykit/registry/storage/storagetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,24 +25,24 @@ func newDriver(t testing.TB, opts *memory.Options) *memory.Driver {
 }
 
 func TestDriver(t *testing.T) {
-	storagetest.TestDriver(t, func(t *testing.T) storage.Driver { return newDriver(t, nil) }, nil)
+	drivertest.TestDriver(t, func(t *testing.T) driver.Driver { return newDriver(t, nil) }, nil)
 }
 
 // TestDriverWithSmallObjects: a driver whose objects have a maximum size keeps the contract.
 func TestDriverWithSmallObjects(t *testing.T) {
-	storagetest.TestDriver(t, func(t *testing.T) storage.Driver {
+	drivertest.TestDriver(t, func(t *testing.T) driver.Driver {
 		return newDriver(t, &memory.Options{MaxObjectSize: 5 << 20})
-	}, &storagetest.Options{LargeSize: 5 << 20})
+	}, &drivertest.Options{LargeSize: 5 << 20})
 }
 
 func BenchmarkDriver(b *testing.B) {
-	storagetest.BenchmarkDriver(b, func(b *testing.B) storage.Driver { return newDriver(b, nil) })
+	drivertest.BenchmarkDriver(b, func(b *testing.B) driver.Driver { return newDriver(b, nil) })
 }
 
 func TestNewRefuses(t *testing.T) {
 	_, err := memory.New(&memory.Options{MaxBytes: -1})
 	require.Error(t, err)
-	_, err = memory.New(&memory.Options{MaxObjectSize: storage.MinObjectSize - 1})
+	_, err = memory.New(&memory.Options{MaxObjectSize: driver.MinObjectSize - 1})
 	require.Error(t, err)
 }
 
@@ -50,20 +50,20 @@ func TestNewRefuses(t *testing.T) {
 // or goes away is given back.
 func TestMaxBytes(t *testing.T) {
 	d := newDriver(t, &memory.Options{MaxBytes: 1000})
-	put := func(key string, size int, opts *storage.PutOptions) error {
+	put := func(key string, size int, opts *driver.PutOptions) error {
 		_, err := d.Put(t.Context(), key, strings.NewReader(strings.Repeat("x", size)), opts)
 		return err
 	}
 	require.NoError(t, put("a", 600, nil))
-	require.ErrorIs(t, put("b", 401, nil), storage.ErrNoSpace)
+	require.ErrorIs(t, put("b", 401, nil), driver.ErrNoSpace)
 	require.NoError(t, put("b", 400, nil))
-	require.ErrorIs(t, put("c", 1, nil), storage.ErrNoSpace)
+	require.ErrorIs(t, put("c", 1, nil), driver.ErrNoSpace)
 	require.NoError(t, put("c", 0, nil))
 	require.NoError(t, d.Delete(t.Context(), "a", ""))
 	for range 10 {
 		require.NoError(t, put("b", 500, nil), "replacing gives back")
-		require.ErrorIs(t, put("b", 500, &storage.PutOptions{IfAbsent: true}), storage.ErrExist)
-		require.ErrorIs(t, put("b", 500, &storage.PutOptions{IfVersion: "x"}), storage.ErrChanged)
+		require.ErrorIs(t, put("b", 500, &driver.PutOptions{IfAbsent: true}), driver.ErrExist)
+		require.ErrorIs(t, put("b", 500, &driver.PutOptions{IfVersion: "x"}), driver.ErrChanged)
 		_, err := d.Put(t.Context(), "d", io.MultiReader(strings.NewReader("some"), broken{}), nil)
 		require.ErrorIs(t, err, errBroken)
 	}
@@ -102,7 +102,7 @@ func BenchmarkMillion(b *testing.B) {
 	b.Run("List100", func(b *testing.B) {
 		for i := 0; b.Loop(); i++ {
 			n := 0
-			for range d.List(b.Context(), "r/library/t/", &storage.ListOptions{After: key(i % 1000), PageHint: 100}) {
+			for range d.List(b.Context(), "r/library/t/", &driver.ListOptions{After: key(i % 1000), PageHint: 100}) {
 				if n++; n == 100 {
 					break
 				}

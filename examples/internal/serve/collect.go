@@ -67,7 +67,7 @@ func (c *collect) run(ctx context.Context, store *storage.Store, log *slog.Logge
 			}
 		},
 	})
-	if errors.Is(err, storage.ErrConfined) {
+	if errors.Is(err, storage.ErrSingleProcess) {
 		log.Warn("nothing is collected without -collect-exclusive", "why", err)
 	} else if ctx.Err() == nil {
 		log.Error("nothing is collected", "error", err)

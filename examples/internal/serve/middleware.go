@@ -8,13 +8,13 @@ import (
 	"time"
 
 	"github.com/registrykit/registry/internal/wire"
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // health answers /healthz while the process runs, and /readyz while the storage answers. The rest
 // is the registry's. There is no http.ServeMux: it would redirect paths with "//" or "..", which
 // the registry refuses.
-func health(driver storage.Driver, reg http.Handler) http.Handler {
+func health(driver driver.Driver, reg http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/healthz":

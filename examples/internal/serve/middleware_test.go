@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // deadlines is a ResponseWriter that notes its deadline for writes.
@@ -25,14 +25,14 @@ func (d *deadlines) SetWriteDeadline(t time.Time) error {
 
 // slowStorage is a driver that answers at a certain time.
 type slowStorage struct {
-	storage.Driver
+	driver.Driver
 	answered time.Time
 }
 
-func (d *slowStorage) Stat(context.Context, string) (storage.Info, error) {
+func (d *slowStorage) Stat(context.Context, string) (driver.Info, error) {
 	time.Sleep(10 * time.Millisecond)
 	d.answered = time.Now()
-	return storage.Info{}, nil
+	return driver.Info{}, nil
 }
 
 // TestHealthDeadline: a client that does not read the answer does not keep its connection. Its time

@@ -19,6 +19,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/certfile"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // Storage is the storage that a program offers.
@@ -29,7 +30,7 @@ type Storage struct {
 	Default string
 	// Open opens what the flag -storage names. It may have registered flags of its own. A driver
 	// that is an io.Closer is closed at the end.
-	Open func(ctx context.Context, name string) (storage.Driver, error)
+	Open func(ctx context.Context, name string) (driver.Driver, error)
 }
 
 // config is what the flags say.
@@ -117,7 +118,7 @@ func (c *config) check() error {
 }
 
 // run serves until ctx ends, and then lets requests in flight come to their end.
-func run(ctx context.Context, c config, open func(context.Context, string) (storage.Driver, error),
+func run(ctx context.Context, c config, open func(context.Context, string) (driver.Driver, error),
 	log *slog.Logger) (err error) {
 	driver, err := open(ctx, c.storage)
 	if err != nil {

@@ -27,9 +27,10 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 	"github.com/registrykit/registry/registrytest"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/gcs"
-	"github.com/registrykit/registry/storage/storagetest"
 )
 
 // gcsServer is fake-gcs-server with buckets for tests.
@@ -87,15 +88,15 @@ func (s *gcsServer) driver(t *testing.T) *gocloud.Driver {
 func TestGCSDriver(t *testing.T) {
 	s := newGCS(t)
 	const prefix = "Registry/v1/"
-	names := map[storage.Driver]string{}
-	storagetest.TestDriver(t, func(t *testing.T) storage.Driver {
+	names := map[driver.Driver]string{}
+	drivertest.TestDriver(t, func(t *testing.T) driver.Driver {
 		name := s.create(t)
 		d := gcsDriver(t, s.open(t, name, nil), prefix, nil)
 		names[d] = name
 		return d
-	}, &storagetest.Options{
+	}, &drivertest.Options{
 		LargeSize: 20 << 20, // parts
-		Reopen: func(t *testing.T, d storage.Driver) storage.Driver {
+		Reopen: func(t *testing.T, d driver.Driver) driver.Driver {
 			return gcsDriver(t, s.open(t, names[d], nil), prefix, nil)
 		},
 	})
@@ -116,7 +117,7 @@ func TestGCSBackend(t *testing.T) {
 	})
 }
 
-func gcsPut(t *testing.T, d storage.Driver, key, content string, opts *storage.PutOptions) storage.Info {
+func gcsPut(t *testing.T, d driver.Driver, key, content string, opts *driver.PutOptions) driver.Info {
 	t.Helper()
 	info, err := d.Put(t.Context(), key, strings.NewReader(content), opts)
 	require.NoError(t, err)
@@ -136,7 +137,7 @@ func TestGCSRequests(t *testing.T) {
 		f()
 		require.Equal(t, want, s.Requests(), what)
 	}
-	open := func(opts *storage.OpenOptions, want error) {
+	open := func(opts *driver.OpenOptions, want error) {
 		r, _, err := d.Open(t.Context(), "dir/key", opts)
 		require.ErrorIs(t, err, want)
 		if err == nil {
@@ -145,47 +146,47 @@ func TestGCSRequests(t *testing.T) {
 			require.NoError(t, r.Close())
 		}
 	}
-	one := func(key string, opts *storage.PutOptions) { info = gcsPut(t, d, key, "content", opts) }
+	one := func(key string, opts *driver.PutOptions) { info = gcsPut(t, d, key, "content", opts) }
 
 	counts("put", func() { one("dir/key", nil) }, "POST multipart")
-	counts("put if absent", func() { one("dir/new", &storage.PutOptions{IfAbsent: true}) },
+	counts("put if absent", func() { one("dir/new", &driver.PutOptions{IfAbsent: true}) },
 		"POST multipart ifGenerationMatch=0")
 	before := info.Version
-	counts("put if version", func() { one("dir/new", &storage.PutOptions{IfVersion: before}) },
+	counts("put if version", func() { one("dir/new", &driver.PutOptions{IfVersion: before}) },
 		"POST multipart ifGenerationMatch="+before)
 	counts("put if a version that is gone", func() {
-		_, err := d.Put(t.Context(), "dir/new", nil, &storage.PutOptions{IfVersion: before})
-		require.ErrorIs(t, err, storage.ErrChanged)
+		_, err := d.Put(t.Context(), "dir/new", nil, &driver.PutOptions{IfVersion: before})
+		require.ErrorIs(t, err, driver.ErrChanged)
 	}, "POST multipart ifGenerationMatch="+before)
 	for _, size := range []int{0, 1, 256<<10 - 1, 256 << 10, 256<<10 + 1, 8<<20 - 1} {
 		for _, hint := range []int64{0, int64(size), 1, 100 << 20} {
 			counts(fmt.Sprint("put ", size, " hint ", hint), func() {
-				got := gcsPut(t, d, "size", large[:size], &storage.PutOptions{Size: hint})
+				got := gcsPut(t, d, "size", large[:size], &driver.PutOptions{Size: hint})
 				require.EqualValues(t, size, got.Size)
 			}, "POST multipart")
 		}
 	}
-	counts("put 8 MiB, known", func() { gcsPut(t, d, "size", large[:8<<20], &storage.PutOptions{Size: 8 << 20}) },
+	counts("put 8 MiB, known", func() { gcsPut(t, d, "size", large[:8<<20], &driver.PutOptions{Size: 8 << 20}) },
 		"POST multipart")
-	counts("put 20 MiB", func() { gcsPut(t, d, "size", large, &storage.PutOptions{IfAbsent: false}) },
+	counts("put 20 MiB", func() { gcsPut(t, d, "size", large, &driver.PutOptions{IfAbsent: false}) },
 		"POST resumable", "POST part", "POST part", "POST part")
-	counts("put 16 MiB, known", func() { gcsPut(t, d, "size", large[:16<<20], &storage.PutOptions{Size: 16 << 20}) },
+	counts("put 16 MiB, known", func() { gcsPut(t, d, "size", large[:16<<20], &driver.PutOptions{Size: 16 << 20}) },
 		"POST resumable", "POST part", "POST part")
 	counts("put 20 MiB if absent", func() {
-		_, err := d.Put(t.Context(), "dir/new", strings.NewReader(large), &storage.PutOptions{IfAbsent: true})
-		require.ErrorIs(t, err, storage.ErrExist)
+		_, err := d.Put(t.Context(), "dir/new", strings.NewReader(large), &driver.PutOptions{IfAbsent: true})
+		require.ErrorIs(t, err, driver.ErrExist)
 	}, "POST resumable ifGenerationMatch=0", "POST part", "POST part", "POST part")
 
 	counts("open", func() { open(nil, nil) }, "GET read")
-	counts("open a range", func() { open(&storage.OpenOptions{Offset: 2, Length: 3}, nil) }, "GET read")
-	counts("open from the end", func() { open(&storage.OpenOptions{Offset: 100}, nil) }, "GET read", "GET object")
+	counts("open a range", func() { open(&driver.OpenOptions{Offset: 2, Length: 3}, nil) }, "GET read")
+	counts("open from the end", func() { open(&driver.OpenOptions{Offset: 100}, nil) }, "GET read", "GET object")
 	current, err := d.Stat(t.Context(), "dir/key")
 	require.NoError(t, err)
 	counts("open what is known", func() {
-		open(&storage.OpenOptions{IfNotVersion: current.Version},
-			storage.ErrNotModified)
+		open(&driver.OpenOptions{IfNotVersion: current.Version},
+			driver.ErrNotModified)
 	}, "GET read")
-	counts("open what has changed", func() { open(&storage.OpenOptions{IfNotVersion: info.Version}, nil) }, "GET read")
+	counts("open what has changed", func() { open(&driver.OpenOptions{IfNotVersion: info.Version}, nil) }, "GET read")
 	counts("stat", func() {
 		_, err := d.Stat(t.Context(), "dir/key")
 		require.NoError(t, err)
@@ -197,7 +198,7 @@ func TestGCSRequests(t *testing.T) {
 	}, "GET list")
 	counts("list from the middle", func() {
 		n := 0
-		for info, err := range d.List(t.Context(), "dir/", &storage.ListOptions{After: "dir/key"}) {
+		for info, err := range d.List(t.Context(), "dir/", &driver.ListOptions{After: "dir/key"}) {
 			require.NoError(t, err)
 			require.Equal(t, "dir/new", info.Key)
 			n++
@@ -206,14 +207,14 @@ func TestGCSRequests(t *testing.T) {
 	}, "GET list startOffset=dir/key")
 	counts("delete", func() { require.NoError(t, d.Delete(t.Context(), "dir/key", "")) }, "DELETE object")
 	counts("delete if a version that is gone", func() {
-		require.ErrorIs(t, d.Delete(t.Context(), "dir/new", before), storage.ErrChanged)
+		require.ErrorIs(t, d.Delete(t.Context(), "dir/new", before), driver.ErrChanged)
 	}, "DELETE object ifGenerationMatch="+before)
 	counts("delete if version", func() { require.NoError(t, d.Delete(t.Context(), "dir/new", info.Version)) },
 		"DELETE object ifGenerationMatch="+info.Version)
 	counts("a version of another store", func() {
-		require.ErrorIs(t, d.Delete(t.Context(), "size", "etag"), storage.ErrChanged)
-		_, err := d.Put(t.Context(), "size", nil, &storage.PutOptions{IfVersion: "etag"})
-		require.ErrorIs(t, err, storage.ErrChanged)
+		require.ErrorIs(t, d.Delete(t.Context(), "size", "etag"), driver.ErrChanged)
+		_, err := d.Put(t.Context(), "size", nil, &driver.PutOptions{IfVersion: "etag"})
+		require.ErrorIs(t, err, driver.ErrChanged)
 	}, []string(nil)...)
 }
 
@@ -226,14 +227,14 @@ func TestGCSCutOff(t *testing.T) {
 	for _, size := range []int{0, 10, 256 << 10, 300 << 10, 8 << 20, 8<<20 + 10, 20 << 20} {
 		for _, hint := range []int64{0, int64(size)} {
 			head := bytes.NewReader(make([]byte, size))
-			_, err := d.Put(t.Context(), "key", io.MultiReader(head, iotest.ErrReader(broken)), &storage.PutOptions{Size: hint})
+			_, err := d.Put(t.Context(), "key", io.MultiReader(head, iotest.ErrReader(broken)), &driver.PutOptions{Size: hint})
 			require.ErrorIs(t, err, broken, "%d", size)
 			ctx, cancel := context.WithCancel(t.Context())
 			head = bytes.NewReader(make([]byte, size))
-			_, err = d.Put(ctx, "key", io.MultiReader(head, cancels{cancel}), &storage.PutOptions{Size: hint})
+			_, err = d.Put(ctx, "key", io.MultiReader(head, cancels{cancel}), &driver.PutOptions{Size: hint})
 			require.ErrorIs(t, err, context.Canceled, "%d", size)
 			_, err = d.Stat(t.Context(), "key")
-			require.ErrorIs(t, err, storage.ErrNotExist, "%d", size)
+			require.ErrorIs(t, err, driver.ErrNotExist, "%d", size)
 		}
 	}
 	time.Sleep(200 * time.Millisecond) // what a server may still be doing
@@ -270,41 +271,41 @@ func TestGCSPassingFailures(t *testing.T) {
 	d := gcsDriver(t, s.open(t, s.create(t), nil), "", &gcs.Options{Attempts: 3})
 	first := gcsPut(t, d, "key", "content", nil)
 	large := strings.Repeat("x", 9<<20)
-	versioned := func() *storage.PutOptions {
+	versioned := func() *driver.PutOptions {
 		info, err := d.Stat(t.Context(), "key")
 		require.NoError(t, err)
-		return &storage.PutOptions{IfVersion: info.Version}
+		return &driver.PutOptions{IfVersion: info.Version}
 	}
 	n := 0
-	for name, f := range map[string]func(opts *storage.PutOptions) error{
-		"open": func(*storage.PutOptions) error {
+	for name, f := range map[string]func(opts *driver.PutOptions) error{
+		"open": func(*driver.PutOptions) error {
 			r, _, err := d.Open(t.Context(), "key", nil)
 			if err == nil {
 				err = r.Close()
 			}
 			return err
 		},
-		"stat": func(*storage.PutOptions) error {
+		"stat": func(*driver.PutOptions) error {
 			_, err := d.Stat(t.Context(), "key")
 			return err
 		},
-		"list": func(*storage.PutOptions) error {
+		"list": func(*driver.PutOptions) error {
 			for _, err := range d.List(t.Context(), "", nil) {
 				return err
 			}
 			return nil
 		},
-		"put": func(opts *storage.PutOptions) error {
+		"put": func(opts *driver.PutOptions) error {
 			_, err := d.Put(t.Context(), "key", strings.NewReader("other"), opts)
 			return err
 		},
-		"put of parts": func(opts *storage.PutOptions) error {
+		"put of parts": func(opts *driver.PutOptions) error {
 			_, err := d.Put(t.Context(), "key", strings.NewReader(large), opts)
 			return err
 		},
-		"put if absent": func(*storage.PutOptions) error {
+		"put if absent": func(*driver.PutOptions) error {
 			n++
-			_, err := d.Put(t.Context(), fmt.Sprint("new", n), strings.NewReader("content"), &storage.PutOptions{IfAbsent: true})
+			_, err := d.Put(t.Context(), fmt.Sprint("new", n), strings.NewReader("content"), &driver.PutOptions{IfAbsent: true})
 			return err
 		},
 	} {
@@ -314,15 +315,15 @@ func TestGCSPassingFailures(t *testing.T) {
 			require.NoError(t, f(opts), name)
 			s.Fail(faulty(fault, 1000, always))
 			s.Requests()
-			require.ErrorIs(t, f(opts), storage.ErrUnavailable, name)
+			require.ErrorIs(t, f(opts), driver.ErrUnavailable, name)
 			require.Len(t, s.Requests(), 3, name)
 			s.Fail(nil)
 		}
 		s.Fail(faulty(harness.Status403, 1000, always))
 		s.Requests()
-		err := f(&storage.PutOptions{IfVersion: first.Version})
-		require.ErrorIs(t, err, storage.ErrUnavailable, name)
-		for _, not := range []error{storage.ErrNotExist, storage.ErrExist, storage.ErrChanged} {
+		err := f(&driver.PutOptions{IfVersion: first.Version})
+		require.ErrorIs(t, err, driver.ErrUnavailable, name)
+		for _, not := range []error{driver.ErrNotExist, driver.ErrExist, driver.ErrChanged} {
 			require.NotErrorIs(t, err, not, name)
 		}
 		require.Len(t, s.Requests(), 1, name)
@@ -348,11 +349,11 @@ func TestGCSLostAnswers(t *testing.T) {
 		s.Fail(faulty(harness.LoseAnswer, 1, writes))
 	}
 	lost()
-	created := gcsPut(t, d, "key", "one", &storage.PutOptions{IfAbsent: true})
+	created := gcsPut(t, d, "key", "one", &driver.PutOptions{IfAbsent: true})
 	require.Equal(t, []string{"POST multipart ifGenerationMatch=0", "POST multipart ifGenerationMatch=0", "GET object"},
 		s.Requests())
 	lost()
-	changed := gcsPut(t, d, "key", "two", &storage.PutOptions{IfVersion: created.Version})
+	changed := gcsPut(t, d, "key", "two", &driver.PutOptions{IfVersion: created.Version})
 	info, err := d.Stat(t.Context(), "key")
 	require.NoError(t, err)
 	require.Equal(t, changed.Version, info.Version)
@@ -368,29 +369,29 @@ func TestGCSLostAnswers(t *testing.T) {
 		}
 		info, err := d.Stat(context.Background(), "key")
 		if err == nil {
-			_, err = d.Put(context.Background(), "key", strings.NewReader("four"), &storage.PutOptions{IfVersion: info.Version})
+			_, err = d.Put(context.Background(), "key", strings.NewReader("four"), &driver.PutOptions{IfVersion: info.Version})
 		}
 		if err != nil {
 			return harness.Status403
 		}
 		return harness.NoFault
 	})
-	_, err = d.Put(t.Context(), "key", strings.NewReader("three"), &storage.PutOptions{IfVersion: changed.Version})
-	require.ErrorIs(t, err, storage.ErrUnavailable)
-	require.NotErrorIs(t, err, storage.ErrChanged)
+	_, err = d.Put(t.Context(), "key", strings.NewReader("three"), &driver.PutOptions{IfVersion: changed.Version})
+	require.ErrorIs(t, err, driver.ErrUnavailable)
+	require.NotErrorIs(t, err, driver.ErrChanged)
 	s.Fail(nil)
 
 	info, err = d.Stat(t.Context(), "key")
 	require.NoError(t, err)
 	lost()
 	err = d.Delete(t.Context(), "key", info.Version)
-	require.ErrorIs(t, err, storage.ErrUnavailable)
-	require.NotErrorIs(t, err, storage.ErrChanged)
+	require.ErrorIs(t, err, driver.ErrUnavailable)
+	require.NotErrorIs(t, err, driver.ErrChanged)
 
 	// Without a condition nothing is tried again.
 	lost()
 	_, err = d.Put(t.Context(), "key", strings.NewReader("five"), nil)
-	require.ErrorIs(t, err, storage.ErrUnavailable)
+	require.ErrorIs(t, err, driver.ErrUnavailable)
 	require.Equal(t, []string{"POST multipart"}, s.Requests())
 }
 
@@ -400,7 +401,7 @@ func TestGCSNoBucket(t *testing.T) {
 	d := gcsDriver(t, s.open(t, "absent", nil), "", nil)
 	for _, err := range d.List(t.Context(), "", nil) {
 		require.Error(t, err)
-		require.NotErrorIs(t, err, storage.ErrNotExist)
+		require.NotErrorIs(t, err, driver.ErrNotExist)
 	}
 }
 
@@ -415,12 +416,12 @@ func TestGCSNowhere(t *testing.T) {
 	defer bucket.Close()
 	d := gcsDriver(t, bucket, "", &gcs.Options{Attempts: 2})
 	_, err = d.Stat(t.Context(), "key")
-	require.ErrorIs(t, err, storage.ErrUnavailable)
+	require.ErrorIs(t, err, driver.ErrUnavailable)
 	_, _, err = d.Open(t.Context(), "key", nil)
-	require.ErrorIs(t, err, storage.ErrUnavailable)
-	_, err = d.Put(t.Context(), "key", nil, &storage.PutOptions{IfAbsent: true})
-	require.ErrorIs(t, err, storage.ErrUnavailable)
-	require.ErrorIs(t, d.Delete(t.Context(), "key", ""), storage.ErrUnavailable)
+	require.ErrorIs(t, err, driver.ErrUnavailable)
+	_, err = d.Put(t.Context(), "key", nil, &driver.PutOptions{IfAbsent: true})
+	require.ErrorIs(t, err, driver.ErrUnavailable)
+	require.ErrorIs(t, d.Delete(t.Context(), "key", ""), driver.ErrUnavailable)
 }
 
 // TestGCSPrefixedBucket: a bucket that is a part of another.
@@ -439,7 +440,7 @@ func TestGCSPrefixedBucket(t *testing.T) {
 	}
 	s.Requests()
 	n := 0
-	for _, err := range d.List(t.Context(), "", &storage.ListOptions{After: "b"}) {
+	for _, err := range d.List(t.Context(), "", &driver.ListOptions{After: "b"}) {
 		require.NoError(t, err)
 		n++
 	}

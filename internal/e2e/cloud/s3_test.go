@@ -18,7 +18,7 @@ import (
 
 	"github.com/registrykit/registry/internal/e2e/cloud/kits"
 	"github.com/registrykit/registry/internal/e2e/harness"
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/s3"
 )
@@ -55,8 +55,8 @@ func TestMinIOAborts(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = d.Put(t.Context(), "data/there", bytes.NewReader([]byte("x")), nil)
 	require.NoError(t, err)
-	_, err = d.Put(t.Context(), "data/there", harness.Random(3, 30<<20), &storage.PutOptions{IfAbsent: true})
-	require.ErrorIs(t, err, storage.ErrExist)
+	_, err = d.Put(t.Context(), "data/there", harness.Random(3, 30<<20), &driver.PutOptions{IfAbsent: true})
+	require.ErrorIs(t, err, driver.ErrExist)
 	for _, key := range []string{"data/body", "data/cancelled", "data/there"} {
 		uploads, err := o.Client("").ListMultipartUploads(t.Context(),
 			&awss3.ListMultipartUploadsInput{Bucket: &o.Bucket, Prefix: &key})
@@ -65,7 +65,7 @@ func TestMinIOAborts(t *testing.T) {
 	}
 	for _, key := range []string{"data/body", "data/cancelled"} {
 		_, err = d.Stat(t.Context(), key)
-		require.ErrorIs(t, err, storage.ErrNotExist)
+		require.ErrorIs(t, err, driver.ErrNotExist)
 	}
 	// The count above sees them, where there are any.
 	_, err = o.Client("").CreateMultipartUpload(t.Context(), &awss3.CreateMultipartUploadInput{Bucket: &o.Bucket,
@@ -91,7 +91,7 @@ func TestMinIOParts(t *testing.T) {
 	require.NoError(t, err)
 	for i, hint := range []int64{0, size, 1, 40 << 30} {
 		_, err = []*gocloud.Driver{d, plain}[i%2].Put(t.Context(), "data/large", harness.Random(4, size),
-			&storage.PutOptions{Size: hint})
+			&driver.PutOptions{Size: hint})
 		require.NoError(t, err)
 		r, info, err := d.Open(t.Context(), "data/large", nil)
 		require.NoError(t, err)

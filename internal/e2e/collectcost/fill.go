@@ -15,7 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 const (
@@ -25,7 +25,7 @@ const (
 )
 
 // fill writes so many blobs, in images of repositories.
-func fill(ctx context.Context, d storage.Driver, blobs int) error {
+func fill(ctx context.Context, d driver.Driver, blobs int) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(32)
 	for image := range blobs / perImage {
@@ -34,7 +34,7 @@ func fill(ctx context.Context, d storage.Driver, blobs int) error {
 	return g.Wait()
 }
 
-func fillImage(ctx context.Context, d storage.Driver, repo string, image int) error {
+func fillImage(ctx context.Context, d driver.Driver, repo string, image int) error {
 	m := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest}
 	for i := range perImage {
 		var seed [8]byte
@@ -94,7 +94,7 @@ func fillImage(ctx context.Context, d storage.Driver, repo string, image int) er
 }
 
 // put writes a record: a line of JSON, then the content.
-func put(ctx context.Context, d storage.Driver, key string, record any, content []byte) error {
+func put(ctx context.Context, d driver.Driver, key string, record any, content []byte) error {
 	var b []byte
 	if record != nil {
 		var err error
@@ -103,6 +103,6 @@ func put(ctx context.Context, d storage.Driver, key string, record any, content 
 		}
 		b = append(append(b, '\n'), content...)
 	}
-	_, err := d.Put(ctx, key, bytes.NewReader(b), &storage.PutOptions{Durability: storage.Relaxed, Size: int64(len(b))})
+	_, err := d.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{Durability: driver.Relaxed, Size: int64(len(b))})
 	return err
 }

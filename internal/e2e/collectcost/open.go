@@ -10,15 +10,15 @@ import (
 	_ "gocloud.dev/blob/s3blob"
 
 	"github.com/registrykit/registry/internal/e2e/harness"
-	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/s3"
 	"github.com/registrykit/registry/storage/memory"
 )
 
 // open returns an empty storage, and what ends it.
-func open(ctx context.Context, kind string) (storage.Driver, func(), error) {
+func open(ctx context.Context, kind string) (driver.Driver, func(), error) {
 	if kind == "mem" {
 		d, err := memory.New(nil)
 		return d, func() {}, err

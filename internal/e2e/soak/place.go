@@ -16,6 +16,7 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 	gocloudS3 "github.com/registrykit/registry/storage/gocloud/s3"
 )
@@ -24,7 +25,7 @@ import (
 // for what there is no request for, and to look at it at the end.
 type place struct {
 	options harness.Options
-	driver  storage.Driver
+	driver  driver.Driver
 	bucket  *blob.Bucket
 	dir     string
 }

@@ -40,7 +40,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	cloudblob "gocloud.dev/blob"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/internal/parts"
 )
@@ -157,7 +157,7 @@ func (s *store) BeforeList(as func(any) bool, after string) error {
 }
 
 // errForeign is that something else has answered, such as a proxy.
-var errForeign = fmt.Errorf("azure: this is no answer of the service: %w", storage.ErrUnavailable)
+var errForeign = fmt.Errorf("azure: this is no answer of the service: %w", driver.ErrUnavailable)
 
 // Delete implements [gocloud.Store], in one request.
 func (s *store) Delete(ctx context.Context, name, ifVersion string) error {

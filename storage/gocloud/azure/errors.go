@@ -11,7 +11,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // Failure implements [gocloud.Store]. That an object is not there, or a condition failed, is only
@@ -33,23 +33,23 @@ func kind(err error) error {
 		switch code := bloberror.Code(answer.ErrorCode); code {
 		case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled,
 			bloberror.ResourceNotFound:
-			return storage.ErrUnavailable
+			return driver.ErrUnavailable
 		case bloberror.BlobNotFound:
-			return storage.ErrNotExist
+			return driver.ErrNotExist
 		case bloberror.BlobAlreadyExists, bloberror.ConditionNotMet, bloberror.TargetConditionNotMet:
-			return storage.ErrChanged
+			return driver.ErrChanged
 		case bloberror.ServerBusy, bloberror.OperationTimedOut, bloberror.InternalError, bloberror.InvalidBlockList:
-			return storage.ErrUnavailable
+			return driver.ErrUnavailable
 		}
 		switch status := answer.StatusCode; status {
 		case http.StatusInsufficientStorage:
-			return storage.ErrNoSpace
+			return driver.ErrNoSpace
 		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests,
 			http.StatusNotFound, http.StatusPreconditionFailed:
-			return storage.ErrUnavailable
+			return driver.ErrUnavailable
 		default:
 			if status >= 500 {
-				return storage.ErrUnavailable
+				return driver.ErrUnavailable
 			}
 		}
 		return nil
@@ -57,7 +57,7 @@ func kind(err error) error {
 	var network net.Error
 	if errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
 		errors.Is(err, syscall.EPIPE) {
-		return storage.ErrUnavailable
+		return driver.ErrUnavailable
 	}
 	return nil
 }

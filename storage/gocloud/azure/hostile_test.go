@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"gocloud.dev/blob/azureblob"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/azure"
 )
@@ -45,7 +45,7 @@ func TestPanics(t *testing.T) {
 		_, err := d.Stat(t.Context(), "a")
 		require.Error(t, err)
 		_, _, err = d.Open(t.Context(), "a", nil)
-		require.ErrorIs(t, err, storage.ErrUnavailable)
+		require.ErrorIs(t, err, driver.ErrUnavailable)
 	}
 }
 
@@ -67,15 +67,15 @@ func TestForeign(t *testing.T) {
 			}
 			_, errs["stat"] = d.Stat(t.Context(), "a")
 			_, _, errs["open"] = d.Open(t.Context(), "a", nil)
-			_, _, errs["range"] = d.Open(t.Context(), "a", &storage.OpenOptions{Offset: 1})
+			_, _, errs["range"] = d.Open(t.Context(), "a", &driver.OpenOptions{Offset: 1})
 			_, errs["put"] = d.Put(t.Context(), "a", strings.NewReader("x"), nil)
-			_, errs["create"] = d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfAbsent: true})
-			_, errs["replace"] = d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfVersion: `"x"`})
+			_, errs["create"] = d.Put(t.Context(), "a", strings.NewReader("x"), &driver.PutOptions{IfAbsent: true})
+			_, errs["replace"] = d.Put(t.Context(), "a", strings.NewReader("x"), &driver.PutOptions{IfVersion: `"x"`})
 			errs["delete"] = d.Delete(t.Context(), "a", `"x"`)
 			require.Len(t, errs, 8)
 			for what, err := range errs {
 				require.Error(t, err, "%s: %d %q", what, status, body)
-				for _, known := range []error{storage.ErrNotExist, storage.ErrExist, storage.ErrChanged, storage.ErrNotModified} {
+				for _, known := range []error{driver.ErrNotExist, driver.ErrExist, driver.ErrChanged, driver.ErrNotModified} {
 					require.NotErrorIs(t, err, known, "%s: %d %q", what, status, body)
 				}
 			}
@@ -90,10 +90,10 @@ func TestCodes(t *testing.T) {
 		code   string
 		is     error
 	}{
-		{404, "BlobNotFound", storage.ErrNotExist},
-		{404, "ContainerNotFound", storage.ErrUnavailable},
-		{412, "ConditionNotMet", storage.ErrChanged},
-		{412, "LeaseIdMissing", storage.ErrUnavailable},
+		{404, "BlobNotFound", driver.ErrNotExist},
+		{404, "ContainerNotFound", driver.ErrUnavailable},
+		{412, "ConditionNotMet", driver.ErrChanged},
+		{412, "LeaseIdMissing", driver.ErrUnavailable},
 	} {
 		d := open(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Ms-Error-Code", c.code)

@@ -30,7 +30,7 @@
 // writes and deletes with a condition. If then the condition fails, the request before may have
 // been what changed the object. Each object is stored with a name of its write in its metadata, so
 // that a Put finds out with one more request; where that does not tell, the outcome is unknown and
-// the error is storage.ErrUnavailable.
+// the error is driver.ErrUnavailable.
 //
 // Cloud Storage takes about one write a second of each object, more for a moment, and then answers
 // 429. A tag that is moved all the time meets that limit; the attempts bridge some seconds of it.

@@ -14,7 +14,7 @@ import (
 	"github.com/googleapis/gax-go/v2"
 	"google.golang.org/api/googleapi"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // noBucket is in the message of a 404 that is about the bucket. No name of an object or a bucket
@@ -43,26 +43,26 @@ func (s *store) Failure(err error) error {
 	var answer *googleapi.Error
 	switch {
 	case errors.Is(err, cloud.ErrBucketNotExist):
-		return meaning(storage.ErrUnavailable, err)
+		return meaning(driver.ErrUnavailable, err)
 	case errors.As(err, &answer):
 		switch {
 		case answer.Code == http.StatusNotModified:
-			return meaning(storage.ErrNotModified, err)
+			return meaning(driver.ErrNotModified, err)
 		case answer.Code == codeNotFound && strings.Contains(answer.Message, noBucket),
 			(answer.Code == codeNotFound || answer.Code == codeCondition) && answer.Message == "":
-			return meaning(storage.ErrUnavailable, err)
+			return meaning(driver.ErrUnavailable, err)
 		case answer.Code == codeNotFound:
-			return meaning(storage.ErrNotExist, err)
+			return meaning(driver.ErrNotExist, err)
 		case answer.Code == codeCondition:
-			return meaning(storage.ErrChanged, err)
+			return meaning(driver.ErrChanged, err)
 		case passing(answer.Code), answer.Code == http.StatusUnauthorized, answer.Code == http.StatusForbidden:
-			return meaning(storage.ErrUnavailable, err)
+			return meaning(driver.ErrUnavailable, err)
 		}
 		return err
 	case errors.Is(err, cloud.ErrObjectNotExist):
-		return meaning(storage.ErrNotExist, err)
+		return meaning(driver.ErrNotExist, err)
 	case unreachable(err):
-		return meaning(storage.ErrUnavailable, err)
+		return meaning(driver.ErrUnavailable, err)
 	}
 	return nil
 }
@@ -72,7 +72,7 @@ func meaning(known, err error) error { return fmt.Errorf("%w: %w", known, err) }
 // unknown is the error of a change of which nobody can tell whether it was made. The cause is for
 // the log, and not what the error is.
 func unknown(cause error) error {
-	return fmt.Errorf("%w: an answer was lost, and then: %s", storage.ErrUnavailable, cause.Error())
+	return fmt.Errorf("%w: an answer was lost, and then: %s", driver.ErrUnavailable, cause.Error())
 }
 
 // passing reports whether another attempt may give another answer.

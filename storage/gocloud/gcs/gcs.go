@@ -10,7 +10,7 @@ import (
 	cloud "cloud.google.com/go/storage"
 	"gocloud.dev/blob"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
@@ -108,11 +108,11 @@ func version(generation int64) string {
 	return strconv.FormatInt(generation, 10)
 }
 
-// generation is the inverse of version. Errors: storage.ErrChanged if no object has the version.
+// generation is the inverse of version. Errors: driver.ErrChanged if no object has the version.
 func generation(version string) (int64, error) {
 	n, err := strconv.ParseInt(version, 10, 64)
 	if err != nil || n <= 0 {
-		return 0, fmt.Errorf("%w: no generation: %q", storage.ErrChanged, version)
+		return 0, fmt.Errorf("%w: no generation: %q", driver.ErrChanged, version)
 	}
 	return n, nil
 }

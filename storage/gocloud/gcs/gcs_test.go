@@ -15,7 +15,7 @@ import (
 	"gocloud.dev/blob/memblob"
 	"google.golang.org/api/googleapi"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
@@ -80,30 +80,30 @@ func TestFailure(t *testing.T) {
 		return fmt.Errorf("wrapped: %w", &googleapi.Error{Code: code, Message: message})
 	}
 	for _, c := range []struct{ err, want error }{
-		{answer(404, "No such object: bucket/x"), storage.ErrNotExist},
-		{answer(404, "Not Found"), storage.ErrNotExist},
-		{answer(404, "The specified bucket does not exist."), storage.ErrUnavailable},
-		{cloud.ErrObjectNotExist, storage.ErrNotExist},
-		{cloud.ErrBucketNotExist, storage.ErrUnavailable},
-		{answer(401, ""), storage.ErrUnavailable},
-		{answer(403, "denied, or it does not exist"), storage.ErrUnavailable},
-		{answer(304, ""), storage.ErrNotModified},
-		{answer(404, ""), storage.ErrUnavailable},
-		{answer(412, "Precondition Failed"), storage.ErrChanged},
-		{answer(412, ""), storage.ErrUnavailable},
+		{answer(404, "No such object: bucket/x"), driver.ErrNotExist},
+		{answer(404, "Not Found"), driver.ErrNotExist},
+		{answer(404, "The specified bucket does not exist."), driver.ErrUnavailable},
+		{cloud.ErrObjectNotExist, driver.ErrNotExist},
+		{cloud.ErrBucketNotExist, driver.ErrUnavailable},
+		{answer(401, ""), driver.ErrUnavailable},
+		{answer(403, "denied, or it does not exist"), driver.ErrUnavailable},
+		{answer(304, ""), driver.ErrNotModified},
+		{answer(404, ""), driver.ErrUnavailable},
+		{answer(412, "Precondition Failed"), driver.ErrChanged},
+		{answer(412, ""), driver.ErrUnavailable},
 		{answer(416, ""), nil},
-		{answer(408, ""), storage.ErrUnavailable},
-		{answer(429, ""), storage.ErrUnavailable},
-		{answer(500, ""), storage.ErrUnavailable},
-		{answer(503, ""), storage.ErrUnavailable},
-		{io.ErrUnexpectedEOF, storage.ErrUnavailable},
-		{&url.Error{Op: "Get", URL: "/", Err: io.EOF}, storage.ErrUnavailable},
-		{&net.OpError{Op: "dial", Err: errors.New("no route")}, storage.ErrUnavailable},
-		{unknown(answer(412, "")), storage.ErrUnavailable},
+		{answer(408, ""), driver.ErrUnavailable},
+		{answer(429, ""), driver.ErrUnavailable},
+		{answer(500, ""), driver.ErrUnavailable},
+		{answer(503, ""), driver.ErrUnavailable},
+		{io.ErrUnexpectedEOF, driver.ErrUnavailable},
+		{&url.Error{Op: "Get", URL: "/", Err: io.EOF}, driver.ErrUnavailable},
+		{&net.OpError{Op: "dial", Err: errors.New("no route")}, driver.ErrUnavailable},
+		{unknown(answer(412, "")), driver.ErrUnavailable},
 	} {
 		got := s.Failure(c.err)
-		for _, known := range []error{storage.ErrNotExist, storage.ErrChanged, storage.ErrNotModified,
-			storage.ErrUnavailable} {
+		for _, known := range []error{driver.ErrNotExist, driver.ErrChanged, driver.ErrNotModified,
+			driver.ErrUnavailable} {
 			if got == nil {
 				require.ErrorIs(t, c.err, c.want)
 				break

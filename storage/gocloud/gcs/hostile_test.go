@@ -12,7 +12,7 @@ import (
 	"gocloud.dev/blob/gcsblob"
 	"google.golang.org/api/option"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/gcs"
 )
@@ -53,19 +53,19 @@ func TestForeign(t *testing.T) {
 			}
 			_, errs["stat"] = d.Stat(t.Context(), "a")
 			_, errs["put"] = d.Put(t.Context(), "a", strings.NewReader("x"), nil)
-			_, errs["create"] = d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfAbsent: true})
-			_, errs["replace"] = d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfVersion: "1"})
+			_, errs["create"] = d.Put(t.Context(), "a", strings.NewReader("x"), &driver.PutOptions{IfAbsent: true})
+			_, errs["replace"] = d.Put(t.Context(), "a", strings.NewReader("x"), &driver.PutOptions{IfVersion: "1"})
 			require.Len(t, errs, 5)
 			if status != http.StatusNotFound {
 				_, _, errs["open"] = d.Open(t.Context(), "a", nil)
-				_, _, errs["range"] = d.Open(t.Context(), "a", &storage.OpenOptions{Offset: 1})
+				_, _, errs["range"] = d.Open(t.Context(), "a", &driver.OpenOptions{Offset: 1})
 			}
 			if status >= 400 {
 				errs["delete"] = d.Delete(t.Context(), "a", "1")
 			}
 			for what, err := range errs {
 				require.Error(t, err, "%s: %d %q", what, status, body)
-				for _, known := range []error{storage.ErrNotExist, storage.ErrExist, storage.ErrChanged, storage.ErrNotModified} {
+				for _, known := range []error{driver.ErrNotExist, driver.ErrExist, driver.ErrChanged, driver.ErrNotModified} {
 					require.NotErrorIs(t, err, known, "%s: %d %q", what, status, body)
 				}
 			}

@@ -12,11 +12,11 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // errForeign is that something else has answered, such as a proxy.
-var errForeign = fmt.Errorf("s3: this is no answer of the store: %w", storage.ErrUnavailable)
+var errForeign = fmt.Errorf("s3: this is no answer of the store: %w", driver.ErrUnavailable)
 
 // requestID is the header with which stores sign their answers. A HEAD has no body that says whose
 // it is.
@@ -28,7 +28,7 @@ const requestID = "X-Amz-Request-Id"
 func (s *store) Failure(err error) error {
 	known := kind(err)
 	if foreign(err) || noBucket(err) || s.signs && unsigned(err) {
-		known = storage.ErrUnavailable
+		known = driver.ErrUnavailable
 	}
 	if known == nil {
 		return nil
@@ -43,27 +43,27 @@ func kind(err error) error {
 	}
 	switch code(err) {
 	case "XMinioStorageFull", "QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "InsufficientCapacity":
-		return storage.ErrNoSpace
+		return driver.ErrNoSpace
 	case "NoSuchBucket", "NoSuchUpload", "RequestTimeout", "SlowDown", "Throttling", "ThrottlingException",
 		"ExpiredToken", "InvalidToken", "TokenRefreshRequired": // S3 answers the last three with 400
-		return storage.ErrUnavailable
+		return driver.ErrUnavailable
 	}
 	if status := status(err); status != 0 {
 		switch status {
 		case http.StatusNotModified:
-			return storage.ErrNotModified
+			return driver.ErrNotModified
 		case http.StatusNotFound:
-			return storage.ErrNotExist
+			return driver.ErrNotExist
 		case http.StatusPreconditionFailed:
-			return storage.ErrChanged
+			return driver.ErrChanged
 		case http.StatusInsufficientStorage:
-			return storage.ErrNoSpace
+			return driver.ErrNoSpace
 		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusConflict,
 			http.StatusTooManyRequests:
-			return storage.ErrUnavailable
+			return driver.ErrUnavailable
 		default:
 			if status >= 500 || status < 300 { // it is good, but could not be read
-				return storage.ErrUnavailable
+				return driver.ErrUnavailable
 			}
 		}
 		return nil
@@ -72,7 +72,7 @@ func kind(err error) error {
 	var network net.Error
 	if errors.As(err, &send) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
-		return storage.ErrUnavailable
+		return driver.ErrUnavailable
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // TestKind: absence is only what the store said of the object.
@@ -21,19 +21,19 @@ func TestKind(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ err, want error }{
-		{answer(404, "NoSuchKey"), storage.ErrNotExist},
-		{answer(404, "NotFound"), storage.ErrNotExist}, // HEAD
-		{answer(404, "NoSuchBucket"), storage.ErrUnavailable},
-		{answer(404, "NoSuchUpload"), storage.ErrUnavailable},
-		{answer(400, "ExpiredToken"), storage.ErrUnavailable},
-		{answer(400, "RequestTimeout"), storage.ErrUnavailable},
-		{answer(401, ""), storage.ErrUnavailable},
-		{answer(403, "AccessDenied"), storage.ErrUnavailable},
-		{answer(409, "ConditionalRequestConflict"), storage.ErrUnavailable},
-		{answer(412, "PreconditionFailed"), storage.ErrChanged},
-		{answer(503, "SlowDown"), storage.ErrUnavailable},
-		{answer(507, "XMinioStorageFull"), storage.ErrNoSpace},
-		{answer(200, ""), storage.ErrUnavailable}, // it breaks off
+		{answer(404, "NoSuchKey"), driver.ErrNotExist},
+		{answer(404, "NotFound"), driver.ErrNotExist}, // HEAD
+		{answer(404, "NoSuchBucket"), driver.ErrUnavailable},
+		{answer(404, "NoSuchUpload"), driver.ErrUnavailable},
+		{answer(400, "ExpiredToken"), driver.ErrUnavailable},
+		{answer(400, "RequestTimeout"), driver.ErrUnavailable},
+		{answer(401, ""), driver.ErrUnavailable},
+		{answer(403, "AccessDenied"), driver.ErrUnavailable},
+		{answer(409, "ConditionalRequestConflict"), driver.ErrUnavailable},
+		{answer(412, "PreconditionFailed"), driver.ErrChanged},
+		{answer(503, "SlowDown"), driver.ErrUnavailable},
+		{answer(507, "XMinioStorageFull"), driver.ErrNoSpace},
+		{answer(200, ""), driver.ErrUnavailable}, // it breaks off
 		{answer(400, "InvalidArgument"), nil},
 		{answer(416, "InvalidRange"), nil},
 		{errors.New("what is this?"), nil},

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
@@ -37,7 +37,7 @@ func TestListCut(t *testing.T) {
 	put(t, d, "a", nil)
 	s.answer(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	_, err := listed(t, d)
-	require.ErrorIs(t, err, storage.ErrUnavailable)
+	require.ErrorIs(t, err, driver.ErrUnavailable)
 }
 
 // answer answers everything with a status and a body.
@@ -93,17 +93,17 @@ func TestUndescribed(t *testing.T) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n"+header+"Connection: close\r\n\r\nabc")
 		})
 		_, err := d.Stat(t.Context(), "a")
-		require.ErrorIs(t, err, storage.ErrUnavailable, header)
-		for _, opts := range []*storage.OpenOptions{nil, {IfNotVersion: version}, {Offset: 1, Length: 2}} {
+		require.ErrorIs(t, err, driver.ErrUnavailable, header)
+		for _, opts := range []*driver.OpenOptions{nil, {IfNotVersion: version}, {Offset: 1, Length: 2}} {
 			_, _, err = d.Open(t.Context(), "a", opts)
-			require.ErrorIs(t, err, storage.ErrUnavailable, header)
+			require.ErrorIs(t, err, driver.ErrUnavailable, header)
 		}
 		if strings.Contains(header, tag) {
 			continue
 		}
-		for _, opts := range []*storage.PutOptions{nil, {IfAbsent: true}, {IfVersion: version}} {
+		for _, opts := range []*driver.PutOptions{nil, {IfAbsent: true}, {IfVersion: version}} {
 			_, err = d.Put(t.Context(), "a", strings.NewReader("another"), opts)
-			require.ErrorIs(t, err, storage.ErrUnavailable, header)
+			require.ErrorIs(t, err, driver.ErrUnavailable, header)
 		}
 	}
 }
@@ -123,15 +123,15 @@ func TestForeign(t *testing.T) {
 			_, errs["list"] = listed(t, d)
 			_, errs["stat"] = d.Stat(t.Context(), "a")
 			_, _, errs["open"] = d.Open(t.Context(), "a", nil)
-			_, _, errs["range"] = d.Open(t.Context(), "a", &storage.OpenOptions{Offset: 1})
+			_, _, errs["range"] = d.Open(t.Context(), "a", &driver.OpenOptions{Offset: 1})
 			_, errs["put"] = d.Put(t.Context(), "a", strings.NewReader("x"), nil)
-			_, errs["create"] = d.Put(t.Context(), "b", strings.NewReader("x"), &storage.PutOptions{IfAbsent: true})
-			_, errs["replace"] = d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfVersion: version})
+			_, errs["create"] = d.Put(t.Context(), "b", strings.NewReader("x"), &driver.PutOptions{IfAbsent: true})
+			_, errs["replace"] = d.Put(t.Context(), "a", strings.NewReader("x"), &driver.PutOptions{IfVersion: version})
 			errs["delete"] = d.Delete(t.Context(), "a", version)
 			errs["delete any"] = d.Delete(t.Context(), "a", "")
 			for what, err := range errs {
 				require.Error(t, err, "%s: %d %q", what, status, body)
-				for _, known := range []error{storage.ErrNotExist, storage.ErrExist, storage.ErrChanged, storage.ErrNotModified} {
+				for _, known := range []error{driver.ErrNotExist, driver.ErrExist, driver.ErrChanged, driver.ErrNotModified} {
 					require.NotErrorIs(t, err, known, "%s: %d %q", what, status, body)
 				}
 			}
@@ -139,13 +139,13 @@ func TestForeign(t *testing.T) {
 	}
 	s.answer(nil)
 	_, err := d.Stat(t.Context(), "b")
-	require.ErrorIs(t, err, storage.ErrNotExist)
+	require.ErrorIs(t, err, driver.ErrNotExist)
 	_, _, err = d.Open(t.Context(), "b", nil)
-	require.ErrorIs(t, err, storage.ErrNotExist)
-	_, err = d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfAbsent: true})
-	require.ErrorIs(t, err, storage.ErrExist)
-	_, err = d.Put(t.Context(), "b", strings.NewReader("x"), &storage.PutOptions{IfVersion: version})
-	require.ErrorIs(t, err, storage.ErrChanged)
+	require.ErrorIs(t, err, driver.ErrNotExist)
+	_, err = d.Put(t.Context(), "a", strings.NewReader("x"), &driver.PutOptions{IfAbsent: true})
+	require.ErrorIs(t, err, driver.ErrExist)
+	_, err = d.Put(t.Context(), "b", strings.NewReader("x"), &driver.PutOptions{IfVersion: version})
+	require.ErrorIs(t, err, driver.ErrChanged)
 	require.NoError(t, d.Delete(t.Context(), "a", version))
 }
 
@@ -158,11 +158,11 @@ func TestNoBucket(t *testing.T) {
 		refuse(w, http.StatusNotFound, "NoSuchBucket")
 	})
 	_, err := d.Stat(t.Context(), "a")
-	require.ErrorIs(t, err, storage.ErrUnavailable)
-	require.NotErrorIs(t, err, storage.ErrNotExist)
+	require.ErrorIs(t, err, driver.ErrUnavailable)
+	require.NotErrorIs(t, err, driver.ErrNotExist)
 	_, _, err = d.Open(t.Context(), "a", nil)
-	require.ErrorIs(t, err, storage.ErrUnavailable)
-	require.NotErrorIs(t, err, storage.ErrNotExist)
+	require.ErrorIs(t, err, driver.ErrUnavailable)
+	require.NotErrorIs(t, err, driver.ErrNotExist)
 }
 
 // TestWrongRange: a server may answer a range with the whole; the bytes are those that were asked
@@ -173,25 +173,25 @@ func TestWrongRange(t *testing.T) {
 	for _, c := range []struct {
 		status      int
 		is, content string
-		asked       storage.OpenOptions
+		asked       driver.OpenOptions
 		ok          bool
 	}{
-		{200, "", "content", storage.OpenOptions{}, true},
-		{200, "", "content", storage.OpenOptions{Length: 3}, true},
-		{206, "bytes 0-2/7", "con", storage.OpenOptions{Length: 3}, true},
-		{206, "bytes 0-6/7", "content", storage.OpenOptions{Length: 9}, true},
-		{206, "bytes 2-6/7", "ntent", storage.OpenOptions{Offset: 2}, true},
-		{206, "bytes 2-6/7", "ntent", storage.OpenOptions{Offset: 2, Length: math.MaxInt64}, true},
-		{206, "bytes 2-3/7", "nt", storage.OpenOptions{Offset: 2, Length: 2}, true},
-		{200, "", "content", storage.OpenOptions{Offset: 2}, false},
-		{200, "", "content", storage.OpenOptions{Offset: 2, Length: 2}, false},
-		{206, "bytes 1-6/7", "ontent", storage.OpenOptions{Offset: 2}, false},
-		{206, "bytes 2-3/7", "nt", storage.OpenOptions{Offset: 2}, false},
-		{206, "bytes 2-2/7", "n", storage.OpenOptions{Offset: 2, Length: 2}, false},
-		{206, "bytes 2-6/*", "ntent", storage.OpenOptions{Offset: 2}, false},
-		{206, "bytes 2-6/7", "ntent", storage.OpenOptions{}, false},
-		{206, "", "ntent", storage.OpenOptions{Offset: 2}, false},
-		{206, "items 2-6/7", "ntent", storage.OpenOptions{Offset: 2}, false},
+		{200, "", "content", driver.OpenOptions{}, true},
+		{200, "", "content", driver.OpenOptions{Length: 3}, true},
+		{206, "bytes 0-2/7", "con", driver.OpenOptions{Length: 3}, true},
+		{206, "bytes 0-6/7", "content", driver.OpenOptions{Length: 9}, true},
+		{206, "bytes 2-6/7", "ntent", driver.OpenOptions{Offset: 2}, true},
+		{206, "bytes 2-6/7", "ntent", driver.OpenOptions{Offset: 2, Length: math.MaxInt64}, true},
+		{206, "bytes 2-3/7", "nt", driver.OpenOptions{Offset: 2, Length: 2}, true},
+		{200, "", "content", driver.OpenOptions{Offset: 2}, false},
+		{200, "", "content", driver.OpenOptions{Offset: 2, Length: 2}, false},
+		{206, "bytes 1-6/7", "ontent", driver.OpenOptions{Offset: 2}, false},
+		{206, "bytes 2-3/7", "nt", driver.OpenOptions{Offset: 2}, false},
+		{206, "bytes 2-2/7", "n", driver.OpenOptions{Offset: 2, Length: 2}, false},
+		{206, "bytes 2-6/*", "ntent", driver.OpenOptions{Offset: 2}, false},
+		{206, "bytes 2-6/7", "ntent", driver.OpenOptions{}, false},
+		{206, "", "ntent", driver.OpenOptions{Offset: 2}, false},
+		{206, "items 2-6/7", "ntent", driver.OpenOptions{Offset: 2}, false},
 	} {
 		s.answer(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("ETag", "x")
@@ -204,7 +204,7 @@ func TestWrongRange(t *testing.T) {
 		})
 		r, info, err := d.Open(t.Context(), "a", &c.asked)
 		if !c.ok {
-			require.ErrorIs(t, err, storage.ErrUnavailable, "%+v", c)
+			require.ErrorIs(t, err, driver.ErrUnavailable, "%+v", c)
 			continue
 		}
 		require.NoError(t, err, "%+v", c)
@@ -230,13 +230,13 @@ func TestNotAsked(t *testing.T) {
 		w.Header().Set("Last-Modified", modified)
 		w.Header().Set("Content-Length", "7")
 	})
-	for _, opts := range []*storage.OpenOptions{nil, {Offset: 1}, {IfNotVersion: "another"}} {
+	for _, opts := range []*driver.OpenOptions{nil, {Offset: 1}, {IfNotVersion: "another"}} {
 		_, _, err := d.Open(t.Context(), "a", opts)
-		require.ErrorIs(t, err, storage.ErrUnavailable)
-		require.NotErrorIs(t, err, storage.ErrNotModified)
+		require.ErrorIs(t, err, driver.ErrUnavailable)
+		require.NotErrorIs(t, err, driver.ErrNotModified)
 	}
-	_, info, err := d.Open(t.Context(), "a", &storage.OpenOptions{IfNotVersion: version})
-	require.ErrorIs(t, err, storage.ErrNotModified)
+	_, info, err := d.Open(t.Context(), "a", &driver.OpenOptions{IfNotVersion: version})
+	require.ErrorIs(t, err, driver.ErrNotModified)
 	require.Equal(t, version, info.Version)
 }
 
@@ -270,7 +270,7 @@ func TestCutAnywhere(t *testing.T) {
 		defer c.Close()
 		_, _ = io.CopyN(c, &wire, at.Load())
 	})
-	opened := func(opts *storage.OpenOptions, want string) error {
+	opened := func(opts *driver.OpenOptions, want string) error {
 		r, info, err := d.Open(t.Context(), "a", opts)
 		if err != nil {
 			return err
@@ -300,7 +300,7 @@ func TestCutAnywhere(t *testing.T) {
 			return err
 		},
 		"open":  func() error { return opened(nil, "content") },
-		"range": func() error { return opened(&storage.OpenOptions{Offset: 2, Length: 3}, "nte") },
+		"range": func() error { return opened(&driver.OpenOptions{Offset: 2, Length: 3}, "nte") },
 		"put": func() error {
 			info, err := d.Put(t.Context(), "a", strings.NewReader("content"), nil)
 			if err == nil {
@@ -309,8 +309,8 @@ func TestCutAnywhere(t *testing.T) {
 			return err
 		},
 		"create": func() error {
-			_, err := d.Put(t.Context(), "a", strings.NewReader("x"), &storage.PutOptions{IfAbsent: true})
-			if errors.Is(err, storage.ErrExist) {
+			_, err := d.Put(t.Context(), "a", strings.NewReader("x"), &driver.PutOptions{IfAbsent: true})
+			if errors.Is(err, driver.ErrExist) {
 				return nil
 			}
 			require.Error(t, err)
@@ -318,7 +318,7 @@ func TestCutAnywhere(t *testing.T) {
 		},
 		"absent": func() error {
 			_, _, err := d.Open(t.Context(), "none", nil)
-			if errors.Is(err, storage.ErrNotExist) {
+			if errors.Is(err, driver.ErrNotExist) {
 				return nil
 			}
 			require.Error(t, err)
@@ -333,8 +333,8 @@ func TestCutAnywhere(t *testing.T) {
 				done++
 				continue
 			}
-			require.ErrorIs(t, err, storage.ErrUnavailable, "%s cut after %d bytes", what, at.Load())
-			for _, known := range []error{storage.ErrNotExist, storage.ErrExist, storage.ErrChanged, storage.ErrNotModified} {
+			require.ErrorIs(t, err, driver.ErrUnavailable, "%s cut after %d bytes", what, at.Load())
+			for _, known := range []error{driver.ErrNotExist, driver.ErrExist, driver.ErrChanged, driver.ErrNotModified} {
 				require.NotErrorIs(t, err, known, "%s cut after %d bytes", what, at.Load())
 			}
 		}
@@ -367,13 +367,13 @@ func TestMultipartForeign(t *testing.T) {
 				w.WriteHeader(http.StatusNoContent)
 			}
 		})
-		info, err := d.Put(t.Context(), "large", bytes.NewReader(make([]byte, 9<<20)), &storage.PutOptions{IfAbsent: true})
+		info, err := d.Put(t.Context(), "large", bytes.NewReader(make([]byte, 9<<20)), &driver.PutOptions{IfAbsent: true})
 		if strings.HasPrefix(c.complete, "<R>") && strings.HasPrefix(c.begin, "<R>") {
 			require.NoError(t, err)
 			require.Equal(t, "x", info.Version)
 			continue
 		}
 		require.Error(t, err, "%+v", c)
-		require.NotErrorIs(t, err, storage.ErrExist, "%+v", c)
+		require.NotErrorIs(t, err, driver.ErrExist, "%+v", c)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/middleware"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // BeforeList implements [gocloud.Store]. Errors: [errors.ErrUnsupported] with
@@ -36,7 +36,7 @@ func checkList(ctx context.Context, in middleware.InitializeInput, next middlewa
 ) {
 	out, metadata, err := next.HandleInitialize(ctx, in)
 	if list, ok := out.Result.(*awss3.ListObjectsV2Output); ok && err == nil && !isWhole(list) {
-		err = fmt.Errorf("%w: the answer to a list is none, or not whole", storage.ErrUnavailable)
+		err = fmt.Errorf("%w: the answer to a list is none, or not whole", driver.ErrUnavailable)
 	}
 	return out, metadata, err
 }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/s3"
 )
@@ -157,7 +158,7 @@ func TestPutOfAllPartsThereCanBe(t *testing.T) {
 	require.EqualValues(t, full, d.MaxObjectSize())
 	body := &untouched{full + gocloud.DefaultPartSize + 1}
 	for n := 0; body.left > 0; n++ {
-		_, err := d.Put(t.Context(), fmt.Sprint("data/", n), io.LimitReader(body, full), &storage.PutOptions{Size: 5 * tib})
+		_, err := d.Put(t.Context(), fmt.Sprint("data/", n), io.LimitReader(body, full), &driver.PutOptions{Size: 5 * tib})
 		require.NoError(t, err)
 	}
 	require.Equal(t, []int64{full, gocloud.DefaultPartSize + 1}, s.sizes)
@@ -171,9 +172,9 @@ func TestPutOfTooManyParts(t *testing.T) {
 	d := openSimulated(t, s, gocloud.Parts{Max: 3})
 	const full = 3 * gocloud.DefaultPartSize
 	for _, hint := range []int64{0, 1, full, full + 1, 5 * tib} {
-		_, err := d.Put(t.Context(), "data", &untouched{full}, &storage.PutOptions{Size: hint})
+		_, err := d.Put(t.Context(), "data", &untouched{full}, &driver.PutOptions{Size: hint})
 		require.NoError(t, err)
-		_, err = d.Put(t.Context(), "data", &untouched{full + 1}, &storage.PutOptions{Size: hint})
+		_, err = d.Put(t.Context(), "data", &untouched{full + 1}, &driver.PutOptions{Size: hint})
 		require.ErrorContains(t, err, "larger than an object can be")
 		require.Empty(t, s.uploads)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
@@ -74,7 +74,7 @@ func (s *store) deletesUnseen(ctx context.Context, name, other, version string) 
 		refused bool
 	}{{other, true}, {version, false}, {version, true}} {
 		err := s.Delete(ctx, name, step.version)
-		if known := s.Failure(err); errors.Is(known, storage.ErrChanged) || errors.Is(known, storage.ErrNotExist) {
+		if known := s.Failure(err); errors.Is(known, driver.ErrChanged) || errors.Is(known, driver.ErrNotExist) {
 			if !step.refused {
 				return true, nil
 			}
@@ -90,7 +90,7 @@ func (s *store) deletesUnseen(ctx context.Context, name, other, version string) 
 	return false, nil
 }
 
-func (s *store) refused(err error) bool { return errors.Is(s.Failure(err), storage.ErrChanged) }
+func (s *store) refused(err error) bool { return errors.Is(s.Failure(err), driver.ErrChanged) }
 
 // unsupported is why a bucket is refused, whether the store failed a request or ignored a condition
 // of it.

@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"gocloud.dev/blob/s3blob"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/s3"
 )
@@ -159,7 +159,7 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 		b.String())
 }
 
-func put(t *testing.T, d *gocloud.Driver, key string, opts *storage.PutOptions) storage.Info {
+func put(t *testing.T, d *gocloud.Driver, key string, opts *driver.PutOptions) driver.Info {
 	t.Helper()
 	info, err := d.Put(t.Context(), key, strings.NewReader("content"), opts)
 	require.NoError(t, err)

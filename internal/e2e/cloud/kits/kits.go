@@ -11,8 +11,9 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/registrytest"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 	"github.com/registrykit/registry/storage/gocloud"
-	"github.com/registrykit/registry/storage/storagetest"
 )
 
 // Place is a bucket of a storage server, and how a driver is made on it.
@@ -22,7 +23,7 @@ type Place struct {
 	// Provider is that of the store.
 	Provider func() gocloud.Provider
 	// Options say how the store differs.
-	Options storagetest.Options
+	Options drivertest.Options
 
 	prefixes int
 }
@@ -33,7 +34,7 @@ func (p *Place) prefix() string {
 	return fmt.Sprintf("kit-%03d/", p.prefixes)
 }
 
-func (p *Place) driver(t *testing.T, prefix string) storage.Driver {
+func (p *Place) driver(t *testing.T, prefix string) driver.Driver {
 	t.Helper()
 	d, err := gocloud.New(t.Context(), p.Open(t), &gocloud.Options{
 		Prefix: prefix, Providers: []gocloud.Provider{p.Provider()},
@@ -45,8 +46,8 @@ func (p *Place) driver(t *testing.T, prefix string) storage.Driver {
 
 // Run runs both test kits.
 func (p *Place) Run(t *testing.T) {
-	prefixes := map[storage.Driver]string{}
-	newDriver := func(t *testing.T) storage.Driver {
+	prefixes := map[driver.Driver]string{}
+	newDriver := func(t *testing.T) driver.Driver {
 		prefix := p.prefix()
 		d := p.driver(t, prefix)
 		prefixes[d] = prefix
@@ -54,14 +55,14 @@ func (p *Place) Run(t *testing.T) {
 	}
 	t.Run("driver", func(t *testing.T) {
 		o := p.Options
-		o.Reopen = func(t *testing.T, d storage.Driver) storage.Driver { return p.driver(t, prefixes[d]) }
+		o.Reopen = func(t *testing.T, d driver.Driver) driver.Driver { return p.driver(t, prefixes[d]) }
 		o.LargeSize = 20 << 20
 		o.Goroutines = 32
-		storagetest.TestDriver(t, newDriver, &o)
+		drivertest.TestDriver(t, newDriver, &o)
 	})
 	t.Run("backend", func(t *testing.T) {
-		drivers := map[registry.Backend]storage.Driver{}
-		newBackend := func(t *testing.T, d storage.Driver) registry.Backend {
+		drivers := map[registry.Backend]driver.Driver{}
+		newBackend := func(t *testing.T, d driver.Driver) registry.Backend {
 			s, err := storage.New(t.Context(), d, nil)
 			require.NoError(t, err)
 			drivers[s] = d

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry/internal/e2e/harness"
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/s3"
 )
@@ -39,7 +39,7 @@ func LostBackend(t *testing.T, o *harness.ObjectStore) {
 	info, err := d.Put(t.Context(), "key", strings.NewReader("content"), nil)
 	require.NoError(t, err)
 	_, err = d.Stat(t.Context(), "none")
-	require.ErrorIs(t, err, storage.ErrNotExist)
+	require.ErrorIs(t, err, driver.ErrNotExist)
 	lost.Store(true)
 	_, err = d.Stat(t.Context(), "key")
 	RequireUnavailable(t, err)
@@ -55,13 +55,13 @@ func LostBackend(t *testing.T, o *harness.ObjectStore) {
 	require.Equal(t, info.Version, got.Version)
 	require.NoError(t, d.Delete(t.Context(), "key", info.Version))
 	_, err = d.Stat(t.Context(), "key")
-	require.ErrorIs(t, err, storage.ErrNotExist)
+	require.ErrorIs(t, err, driver.ErrNotExist)
 }
 
 // RequireUnavailable demands that err says nothing of an object: neither its absence nor that it
 // has changed.
 func RequireUnavailable(t *testing.T, err error) {
 	t.Helper()
-	require.ErrorIs(t, err, storage.ErrUnavailable)
-	require.NotErrorIs(t, err, storage.ErrNotExist)
+	require.ErrorIs(t, err, driver.ErrUnavailable)
+	require.NotErrorIs(t, err, driver.ErrNotExist)
 }

@@ -9,9 +9,9 @@ import (
 	_ "gocloud.dev/blob/s3blob" // the scheme of the URL
 
 	"github.com/registrykit/registry/internal/e2e/harness"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/s3"
-	"github.com/registrykit/registry/storage/storagetest"
 )
 
 // Setenv gives this process access to a server.
@@ -38,6 +38,6 @@ func S3(t *testing.T, o *harness.ObjectStore) *Place {
 	return &Place{
 		Open:     func(t *testing.T) *blob.Bucket { return OpenBucket(t, o.URL("")) },
 		Provider: func() gocloud.Provider { return s3.Provider(nil) },
-		Options:  storagetest.Options{ContentVersions: true, BlindDelete: true},
+		Options:  drivertest.Options{ContentVersions: true, BlindDelete: true},
 	}
 }

@@ -1,4 +1,4 @@
-package storagetest
+package drivertest
 
 import (
 	"bytes"
@@ -8,37 +8,37 @@ import (
 	"iter"
 	"sync"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
-// Power is a storage.Driver that passes everything on to another one and keeps account of what a
+// Power is a driver.Driver that passes everything on to another one and keeps account of what a
 // loss of power would leave, taking the durability that was asked for at its word: what was neither
-// stored with storage.Durable nor given to Sync is lost, a delete that was not given to Sync has
-// not happened, and an object that was replaced with storage.Relaxed is gone with its successor.
+// stored with driver.Durable nor given to Sync is lost, a delete that was not given to Sync has
+// not happened, and an object that was replaced with driver.Relaxed is gone with its successor.
 type Power struct {
-	storage.Driver
+	driver.Driver
 
 	mu      sync.Mutex
 	durable map[string][]byte
 }
 
-var _ storage.Driver = (*Power)(nil)
+var _ driver.Driver = (*Power)(nil)
 
 // NewPower returns a Power on an empty driver.
-func NewPower(d storage.Driver) *Power {
+func NewPower(d driver.Driver) *Power {
 	return &Power{Driver: d, durable: make(map[string][]byte)}
 }
 
-// Put implements storage.Driver.
-func (p *Power) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (storage.Info, error) {
+// Put implements driver.Driver.
+func (p *Power) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	info, err := p.Driver.Put(ctx, key, body, opts)
 	if err != nil {
 		return info, err
 	}
 	switch {
-	case opts == nil || opts.Durability == storage.Durable:
+	case opts == nil || opts.Durability == driver.Durable:
 		err = p.Sync(ctx, key)
-	case opts.Durability == storage.Relaxed:
+	case opts.Durability == driver.Relaxed:
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		delete(p.durable, key)
@@ -46,11 +46,11 @@ func (p *Power) Put(ctx context.Context, key string, body io.Reader, opts *stora
 	return info, err
 }
 
-// Sync implements storage.Driver.
+// Sync implements driver.Driver.
 func (p *Power) Sync(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		r, _, err := p.Open(ctx, key, nil)
-		if errors.Is(err, storage.ErrNotExist) {
+		if errors.Is(err, driver.ErrNotExist) {
 			p.mu.Lock()
 			delete(p.durable, key)
 			p.mu.Unlock()

@@ -1,4 +1,4 @@
-package storagetest
+package drivertest
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // Bounds of raceDelete.
@@ -39,7 +39,7 @@ func (s *suite) raceDeletes(t *testing.T, listers int) {
 	listed := make(chan error, listers)
 	if listers > 0 {
 		for i := range 500 {
-			put(t, d, fmt.Sprintf("more/%03d", i), "", &storage.PutOptions{Durability: storage.Relaxed})
+			put(t, d, fmt.Sprintf("more/%03d", i), "", &driver.PutOptions{Durability: driver.Relaxed})
 		}
 	}
 	for range listers {
@@ -74,9 +74,9 @@ const (
 
 // raceDeleteOnce lets two to four race: at least one Delete, with others, with Puts on the version,
 // or with one Put without a condition.
-func raceDeleteOnce(t *testing.T, d storage.Driver, rnd *rand.Rand, key string) {
+func raceDeleteOnce(t *testing.T, d driver.Driver, rnd *rand.Rand, key string) {
 	t.Helper()
-	relaxed := &storage.PutOptions{Durability: storage.Relaxed}
+	relaxed := &driver.PutOptions{Durability: driver.Relaxed}
 	info := put(t, d, key, "first", relaxed)
 	who := make([]contender, 2+rnd.IntN(3))
 	override := rnd.IntN(3) == 0
@@ -108,7 +108,7 @@ func raceDeleteOnce(t *testing.T, d storage.Driver, rnd *rand.Rand, key string) 
 		case deletes:
 			return d.Delete(t.Context(), key, info.Version)
 		case puts:
-			opts := &storage.PutOptions{IfVersion: info.Version, Durability: storage.Relaxed}
+			opts := &driver.PutOptions{IfVersion: info.Version, Durability: driver.Relaxed}
 			_, err := d.Put(t.Context(), key, strings.NewReader(fmt.Sprint("by ", i)), opts)
 			return err
 		}
@@ -119,18 +119,18 @@ func raceDeleteOnce(t *testing.T, d storage.Driver, rnd *rand.Rand, key string) 
 		requireOverridden(t, d, key, who, errs)
 		return
 	}
-	winner := outcome(t, errs, storage.ErrChanged, storage.ErrNotExist)
+	winner := outcome(t, errs, driver.ErrChanged, driver.ErrNotExist)
 	if who[winner] == puts {
 		requireContent(t, d, key, fmt.Sprint("by ", winner))
 		return
 	}
 	_, err := d.Stat(t.Context(), key)
-	require.ErrorIs(t, err, storage.ErrNotExist, "a Delete has won")
+	require.ErrorIs(t, err, driver.ErrNotExist, "a Delete has won")
 }
 
 // requireOverridden requires that a Put without a condition stands, whether it came before or after
 // a Delete of another version.
-func requireOverridden(t *testing.T, d storage.Driver, key string, who []contender, errs []error) {
+func requireOverridden(t *testing.T, d driver.Driver, key string, who []contender, errs []error) {
 	t.Helper()
 	won := 0
 	for i, err := range errs {
@@ -140,7 +140,7 @@ func requireOverridden(t *testing.T, d storage.Driver, key string, who []contend
 		case err != nil && who[i] == overrides:
 			require.NoError(t, err)
 		case err != nil:
-			require.True(t, errors.Is(err, storage.ErrChanged) || errors.Is(err, storage.ErrNotExist), "got %v", err)
+			require.True(t, errors.Is(err, driver.ErrChanged) || errors.Is(err, driver.ErrNotExist), "got %v", err)
 		}
 	}
 	require.LessOrEqual(t, won, 1, "two win")

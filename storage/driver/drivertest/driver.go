@@ -1,9 +1,9 @@
-package storagetest
+package drivertest
 
 import (
 	"testing"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // DefaultLargeSize is the value of Options.LargeSize if that is zero, in bytes.
@@ -15,7 +15,7 @@ type Options struct {
 	// Reopen, unless nil, returns another driver on the storage of d, which stays in use. Then it
 	// is tested that contents and versions survive, and that both see each other's writes at once.
 	// Default: nil.
-	Reopen func(t *testing.T, d storage.Driver) storage.Driver
+	Reopen func(t *testing.T, d driver.Driver) driver.Driver
 	// ContentVersions says that versions are hashes of the content, so that the same bytes put
 	// again may have the same version. Default: false.
 	ContentVersions bool
@@ -32,13 +32,13 @@ type Options struct {
 // suite is one run of TestDriver.
 type suite struct {
 	Options
-	new func(t *testing.T) storage.Driver
+	new func(t *testing.T) driver.Driver
 }
 
-// TestDriver checks that the drivers newDriver returns keep the contract of [storage.Driver].
+// TestDriver checks that the drivers newDriver returns keep the contract of [driver.Driver].
 // newDriver is called once or more for each part, with the test of that part, and returns a driver
 // on empty storage of its own. opts may be nil.
-func TestDriver(t *testing.T, newDriver func(t *testing.T) storage.Driver, opts *Options) {
+func TestDriver(t *testing.T, newDriver func(t *testing.T) driver.Driver, opts *Options) {
 	t.Helper()
 	s := &suite{new: newDriver}
 	if opts != nil {

@@ -1,4 +1,4 @@
-package storagetest
+package drivertest
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 func (s *suite) readAfterWrite(t *testing.T) {
@@ -51,7 +51,7 @@ func (s *suite) ranges(t *testing.T) {
 		{0, 0, content}, {0, 4, "0123"}, {3, 0, "3456789"}, {3, 4, "3456"}, {9, 1, "9"}, {9, 100, "9"},
 		{0, 10, content}, {0, 11, content}, {10, 0, ""}, {10, 5, ""}, {11, 0, ""}, {1 << 40, 1, ""}, {1 << 40, 0, ""},
 	} {
-		r, info, err := d.Open(t.Context(), "key", &storage.OpenOptions{Offset: c.offset, Length: c.length})
+		r, info, err := d.Open(t.Context(), "key", &driver.OpenOptions{Offset: c.offset, Length: c.length})
 		require.NoError(t, err, "%+v", c)
 		require.Equal(t, want.Version, info.Version)
 		require.EqualValues(t, len(content), info.Size, "the Info is of the whole object")
@@ -69,8 +69,8 @@ func (s *suite) ranges(t *testing.T) {
 func (s *suite) ifNotVersion(t *testing.T) {
 	d := s.new(t)
 	first := put(t, d, "key", "first", nil)
-	open := func(version string) (string, storage.Info, error) {
-		r, info, err := d.Open(t.Context(), "key", &storage.OpenOptions{IfNotVersion: version})
+	open := func(version string) (string, driver.Info, error) {
+		r, info, err := d.Open(t.Context(), "key", &driver.OpenOptions{IfNotVersion: version})
 		if err != nil {
 			return "", info, err
 		}
@@ -79,7 +79,7 @@ func (s *suite) ifNotVersion(t *testing.T) {
 		return string(content), info, r.Close()
 	}
 	_, info, err := open(first.Version)
-	require.ErrorIs(t, err, storage.ErrNotModified)
+	require.ErrorIs(t, err, driver.ErrNotModified)
 	require.Equal(t, first.Version, info.Version, "ErrNotModified comes with the Info")
 	require.Equal(t, first.Size, info.Size)
 
@@ -91,7 +91,7 @@ func (s *suite) ifNotVersion(t *testing.T) {
 
 	require.NoError(t, d.Delete(t.Context(), "key", ""))
 	_, _, err = open(second.Version)
-	require.ErrorIs(t, err, storage.ErrNotExist)
+	require.ErrorIs(t, err, driver.ErrNotExist)
 }
 
 func (s *suite) empty(t *testing.T) {
@@ -119,7 +119,7 @@ func (s *suite) large(t *testing.T) {
 	}
 	want := sha256.New()
 	body := io.TeeReader(&generator{seed: 1, left: size}, want)
-	info, err := d.Put(t.Context(), "large", body, &storage.PutOptions{Size: size})
+	info, err := d.Put(t.Context(), "large", body, &driver.PutOptions{Size: size})
 	require.NoError(t, err)
 	require.Equal(t, size, info.Size)
 
@@ -175,8 +175,8 @@ func (s *suite) infoAgrees(t *testing.T) {
 	stat, err := d.Stat(t.Context(), "a/key")
 	require.NoError(t, err)
 	_, opened := get(t, d, "a/key")
-	infos := []storage.Info{stat, opened}
-	for _, opts := range []*storage.ListOptions{nil, {}, {PageHint: 1}, {After: "a/"}} {
+	infos := []driver.Info{stat, opened}
+	for _, opts := range []*driver.ListOptions{nil, {}, {PageHint: 1}, {After: "a/"}} {
 		for info, err := range d.List(t.Context(), "a/", opts) {
 			require.NoError(t, err)
 			infos = append(infos, info)

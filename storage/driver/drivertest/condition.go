@@ -1,4 +1,4 @@
-package storagetest
+package drivertest
 
 import (
 	"context"
@@ -10,16 +10,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 func (s *suite) putIfAbsent(t *testing.T) {
 	d := s.new(t)
-	absent := &storage.PutOptions{IfAbsent: true}
+	absent := &driver.PutOptions{IfAbsent: true}
 	put(t, d, "a/key", "first", absent)
 	_, err := d.Put(t.Context(), "a/key", strings.NewReader("second"), absent)
-	require.ErrorIs(t, err, storage.ErrExist)
-	require.NotErrorIs(t, err, storage.ErrChanged)
+	require.ErrorIs(t, err, driver.ErrExist)
+	require.NotErrorIs(t, err, driver.ErrChanged)
 	requireContent(t, d, "a/key", "first")
 	put(t, d, "a/kez", "neighbour", absent)
 	require.NoError(t, d.Delete(t.Context(), "a/key", ""))
@@ -29,7 +29,7 @@ func (s *suite) putIfAbsent(t *testing.T) {
 	// The decision falls when the object is stored, not when the Put begins.
 	require.NoError(t, d.Delete(t.Context(), "a/key", ""))
 	_, err = d.Put(t.Context(), "a/key", &meddling{do: func() { put(t, d, "a/key", "meddler", nil) }}, absent)
-	require.ErrorIs(t, err, storage.ErrExist)
+	require.ErrorIs(t, err, driver.ErrExist)
 	requireContent(t, d, "a/key", "meddler")
 }
 
@@ -51,26 +51,26 @@ func (m *meddling) Read(p []byte) (int, error) {
 func (s *suite) putIfVersion(t *testing.T) {
 	d := s.new(t)
 	try := func(version string) error {
-		_, err := d.Put(t.Context(), "key", strings.NewReader("new "+version), &storage.PutOptions{IfVersion: version})
+		_, err := d.Put(t.Context(), "key", strings.NewReader("new "+version), &driver.PutOptions{IfVersion: version})
 		return err
 	}
-	require.ErrorIs(t, try("some-version"), storage.ErrChanged, "a missing object has changed")
+	require.ErrorIs(t, try("some-version"), driver.ErrChanged, "a missing object has changed")
 	requireAbsent(t, d, "key")
 	first := put(t, d, "key", "first", nil)
-	second := put(t, d, "key", "second", &storage.PutOptions{IfVersion: first.Version})
+	second := put(t, d, "key", "second", &driver.PutOptions{IfVersion: first.Version})
 	require.NotEqual(t, first.Version, second.Version)
-	require.ErrorIs(t, try(first.Version), storage.ErrChanged)
-	require.ErrorIs(t, try("some-version"), storage.ErrChanged)
+	require.ErrorIs(t, try(first.Version), driver.ErrChanged)
+	require.ErrorIs(t, try("some-version"), driver.ErrChanged)
 	requireContent(t, d, "key", "second")
 
 	meddler := &meddling{do: func() { put(t, d, "key", "meddler", nil) }}
-	_, err := d.Put(t.Context(), "key", meddler, &storage.PutOptions{IfVersion: second.Version})
-	require.ErrorIs(t, err, storage.ErrChanged)
+	_, err := d.Put(t.Context(), "key", meddler, &driver.PutOptions{IfVersion: second.Version})
+	require.ErrorIs(t, err, driver.ErrChanged)
 	requireContent(t, d, "key", "meddler")
 
 	_, info := get(t, d, "key")
 	require.NoError(t, d.Delete(t.Context(), "key", ""))
-	require.ErrorIs(t, try(info.Version), storage.ErrChanged, "a missing object has changed")
+	require.ErrorIs(t, try(info.Version), driver.ErrChanged, "a missing object has changed")
 	requireAbsent(t, d, "key")
 }
 
@@ -78,12 +78,12 @@ func (s *suite) deleteIfVersion(t *testing.T) {
 	d := s.new(t)
 	first := put(t, d, "key", "first", nil)
 	second := put(t, d, "key", "second", nil)
-	require.ErrorIs(t, d.Delete(t.Context(), "key", first.Version), storage.ErrChanged)
+	require.ErrorIs(t, d.Delete(t.Context(), "key", first.Version), driver.ErrChanged)
 	requireContent(t, d, "key", "second")
 	require.NoError(t, d.Delete(t.Context(), "key", second.Version))
 	requireAbsent(t, d, "key")
 	err := d.Delete(t.Context(), "key", second.Version)
-	require.True(t, errors.Is(err, storage.ErrNotExist) || errors.Is(err, storage.ErrChanged), "got %v", err)
+	require.True(t, errors.Is(err, driver.ErrNotExist) || errors.Is(err, driver.ErrChanged), "got %v", err)
 }
 
 // outcome sorts the errors of a race: it returns the index of the only one who won; all others must
@@ -110,7 +110,7 @@ func outcome(t *testing.T, errs []error, lost ...error) int {
 // raceOver races conditional Puts of different bytes through the drivers given, which share their
 // storage. They are no bytes that an earlier race has left either: where a version is a hash of the
 // content, to write them once more would leave the version as it is.
-func (s *suite) raceOver(t *testing.T, ds []storage.Driver, key string, opts *storage.PutOptions, lost error) {
+func (s *suite) raceOver(t *testing.T, ds []driver.Driver, key string, opts *driver.PutOptions, lost error) {
 	t.Helper()
 	by := func(i int) string { return fmt.Sprintf("by %d over %q", i, opts.IfVersion) }
 	errs := race(s.Goroutines, func(i int) error {
@@ -126,8 +126,8 @@ func (s *suite) raceOver(t *testing.T, ds []storage.Driver, key string, opts *st
 func (s *suite) raceIfAbsent(t *testing.T) {
 	d := s.new(t)
 	for round := range 10 {
-		s.raceOver(t, []storage.Driver{d}, fmt.Sprintf("r%d/x/key", round), &storage.PutOptions{IfAbsent: true},
-			storage.ErrExist)
+		s.raceOver(t, []driver.Driver{d}, fmt.Sprintf("r%d/x/key", round), &driver.PutOptions{IfAbsent: true},
+			driver.ErrExist)
 	}
 }
 
@@ -135,18 +135,18 @@ func (s *suite) raceIfVersion(t *testing.T) {
 	d := s.new(t)
 	for round := range 10 {
 		info := put(t, d, "key", fmt.Sprint("round ", round), nil)
-		s.raceOver(t, []storage.Driver{d}, "key", &storage.PutOptions{IfVersion: info.Version}, storage.ErrChanged)
+		s.raceOver(t, []driver.Driver{d}, "key", &driver.PutOptions{IfVersion: info.Version}, driver.ErrChanged)
 	}
 }
 
 func (s *suite) counter(t *testing.T) {
 	d := s.new(t)
-	count(t, []storage.Driver{d}, 16, 20)
+	count(t, []driver.Driver{d}, 16, 20)
 }
 
 // count increments a counter by compare-and-swap, in goroutines that share the drivers, and
 // requires the right sum.
-func count(t *testing.T, ds []storage.Driver, goroutines, increments int) {
+func count(t *testing.T, ds []driver.Driver, goroutines, increments int) {
 	t.Helper()
 	put(t, ds[0], "counter", "0", nil)
 	require.NoError(t, errors.Join(race(goroutines, func(i int) error {
@@ -160,7 +160,7 @@ func count(t *testing.T, ds []storage.Driver, goroutines, increments int) {
 	requireContent(t, ds[0], "counter", strconv.Itoa(goroutines*increments))
 }
 
-func increment(ctx context.Context, d storage.Driver, key string) error {
+func increment(ctx context.Context, d driver.Driver, key string) error {
 	for {
 		content, info, err := fetch(ctx, d, key)
 		if err != nil {
@@ -170,9 +170,9 @@ func increment(ctx context.Context, d storage.Driver, key string) error {
 		if err != nil {
 			return err
 		}
-		opts := &storage.PutOptions{IfVersion: info.Version, Durability: storage.Relaxed}
+		opts := &driver.PutOptions{IfVersion: info.Version, Durability: driver.Relaxed}
 		if _, err = d.Put(ctx, key, strings.NewReader(strconv.Itoa(n+1)), opts); err == nil ||
-			!errors.Is(err, storage.ErrChanged) {
+			!errors.Is(err, driver.ErrChanged) {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package storage
+package driver
 
 import (
 	"context"
@@ -193,12 +193,12 @@ type Sweeper interface {
 	Sweep(ctx context.Context, prefix string, before time.Time) (int, error)
 }
 
-// Confined is an optional ability of a [Driver] whose conditions may hold less far than the storage
+// SingleProcess is an optional ability of a [Driver] whose conditions may hold less far than the storage
 // can be reached.
-type Confined interface {
-	// Confined returns why the conditions of Put and Delete do not hold against other processes on
+type SingleProcess interface {
+	// SingleProcess returns why the conditions of Put and Delete do not hold against other processes on
 	// the same storage; "" if they do.
-	Confined() string
+	SingleProcess() string
 }
 
 // MaxKeyLength is the number of bytes a key has at most. The longest key of the layout, that of the

@@ -1,4 +1,4 @@
-package storagetest
+package drivertest
 
 import (
 	"bytes"
@@ -9,24 +9,24 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // BenchmarkDriver measures what a registry does most. newDriver returns a driver on empty storage.
-func BenchmarkDriver(b *testing.B, newDriver func(b *testing.B) storage.Driver) {
+func BenchmarkDriver(b *testing.B, newDriver func(b *testing.B) driver.Driver) {
 	b.Helper()
 	for _, c := range []struct {
 		name string
-		run  func(b *testing.B, d storage.Driver)
+		run  func(b *testing.B, d driver.Driver)
 	}{
 		{"Open500", benchOpen(500)},
 		{"Open1MiB", benchOpen(1 << 20)},
 		{"OpenNotModified", benchNotModified},
 		{"Stat", benchStat},
 		{"StatMissing", benchMissing},
-		{"PutDurable500", benchPut(500, storage.Durable)},
-		{"PutDeferred500", benchPut(500, storage.Deferred)},
-		{"PutDeferred1MiB", benchPut(1<<20, storage.Deferred)},
+		{"PutDurable500", benchPut(500, driver.Durable)},
+		{"PutDeferred500", benchPut(500, driver.Deferred)},
+		{"PutDeferred1MiB", benchPut(1<<20, driver.Deferred)},
 		{"PutIfAbsent500", benchPutIfAbsent},
 		{"PutSync500", benchPutSync},
 		{"Replace500", benchReplace},
@@ -41,18 +41,18 @@ func BenchmarkDriver(b *testing.B, newDriver func(b *testing.B) storage.Driver) 
 	}
 }
 
-func benchFill(b *testing.B, d storage.Driver, n int, size int, format string) {
+func benchFill(b *testing.B, d driver.Driver, n int, size int, format string) {
 	b.Helper()
 	content := bytes.Repeat([]byte("x"), size)
 	for i := range n {
 		_, err := d.Put(b.Context(), fmt.Sprintf(format, i), bytes.NewReader(content),
-			&storage.PutOptions{Durability: storage.Relaxed})
+			&driver.PutOptions{Durability: driver.Relaxed})
 		require.NoError(b, err)
 	}
 }
 
-func benchOpen(size int) func(b *testing.B, d storage.Driver) {
-	return func(b *testing.B, d storage.Driver) {
+func benchOpen(size int) func(b *testing.B, d driver.Driver) {
+	return func(b *testing.B, d driver.Driver) {
 		benchFill(b, d, 100, size, "r/library/m/sha256/%064d")
 		keys := benchKeys(100, "r/library/m/sha256/%064d")
 		buf := make([]byte, size)
@@ -80,10 +80,10 @@ func benchKeys(n int, format string) []string {
 	return keys
 }
 
-func benchNotModified(b *testing.B, d storage.Driver) {
+func benchNotModified(b *testing.B, d driver.Driver) {
 	info, err := d.Put(b.Context(), "dir/key", nil, nil)
 	require.NoError(b, err)
-	opts := &storage.OpenOptions{IfNotVersion: info.Version}
+	opts := &driver.OpenOptions{IfNotVersion: info.Version}
 	for b.Loop() {
 		if _, _, err := d.Open(b.Context(), "dir/key", opts); err == nil {
 			b.Fatal("modified")
@@ -91,7 +91,7 @@ func benchNotModified(b *testing.B, d storage.Driver) {
 	}
 }
 
-func benchStat(b *testing.B, d storage.Driver) {
+func benchStat(b *testing.B, d driver.Driver) {
 	benchFill(b, d, 1, 500, "dir/key%d")
 	for b.Loop() {
 		if _, err := d.Stat(b.Context(), "dir/key0"); err != nil {
@@ -100,7 +100,7 @@ func benchStat(b *testing.B, d storage.Driver) {
 	}
 }
 
-func benchMissing(b *testing.B, d storage.Driver) {
+func benchMissing(b *testing.B, d driver.Driver) {
 	benchFill(b, d, 1, 500, "dir/key%d")
 	for b.Loop() {
 		if _, err := d.Stat(b.Context(), "dir/none"); err == nil {
@@ -120,44 +120,44 @@ func benchEach(b *testing.B, size int, put func(ctx context.Context, key string,
 	}
 }
 
-func benchPut(size int, durability storage.Durability) func(b *testing.B, d storage.Driver) {
-	return func(b *testing.B, d storage.Driver) {
+func benchPut(size int, durability driver.Durability) func(b *testing.B, d driver.Driver) {
+	return func(b *testing.B, d driver.Driver) {
 		benchEach(b, size, func(ctx context.Context, key string, body io.Reader) error {
-			_, err := d.Put(ctx, key, body, &storage.PutOptions{Durability: durability})
+			_, err := d.Put(ctx, key, body, &driver.PutOptions{Durability: durability})
 			return err
 		})
 	}
 }
 
-func benchPutIfAbsent(b *testing.B, d storage.Driver) {
+func benchPutIfAbsent(b *testing.B, d driver.Driver) {
 	benchEach(b, 500, func(ctx context.Context, key string, body io.Reader) error {
-		_, err := d.Put(ctx, key, body, &storage.PutOptions{IfAbsent: true, Durability: storage.Deferred})
+		_, err := d.Put(ctx, key, body, &driver.PutOptions{IfAbsent: true, Durability: driver.Deferred})
 		return err
 	})
 }
 
-func benchPutSync(b *testing.B, d storage.Driver) {
+func benchPutSync(b *testing.B, d driver.Driver) {
 	benchEach(b, 500, func(ctx context.Context, key string, body io.Reader) error {
-		if _, err := d.Put(ctx, key, body, &storage.PutOptions{Durability: storage.Deferred}); err != nil {
+		if _, err := d.Put(ctx, key, body, &driver.PutOptions{Durability: driver.Deferred}); err != nil {
 			return err
 		}
 		return d.Sync(ctx, key)
 	})
 }
 
-func benchReplace(b *testing.B, d storage.Driver) {
+func benchReplace(b *testing.B, d driver.Driver) {
 	content := bytes.Repeat([]byte("x"), 500)
 	for b.Loop() {
 		if _, err := d.Put(b.Context(), "dir/key", bytes.NewReader(content),
-			&storage.PutOptions{Durability: storage.Relaxed}); err != nil {
+			&driver.PutOptions{Durability: driver.Relaxed}); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 // benchList takes pages of 100 somewhere in 100,000 keys, after each of so many Puts among them.
-func benchList(puts int, keysOnly bool) func(b *testing.B, d storage.Driver) {
-	return func(b *testing.B, d storage.Driver) {
+func benchList(puts int, keysOnly bool) func(b *testing.B, d driver.Driver) {
+	return func(b *testing.B, d driver.Driver) {
 		benchFill(b, d, 100_000, 10, "r/library/t/v%06d")
 		_, err := listKeys(b.Context(), d, "r/library/t/", nil, 1)
 		require.NoError(b, err)
@@ -165,11 +165,11 @@ func benchList(puts int, keysOnly bool) func(b *testing.B, d storage.Driver) {
 			after := fmt.Sprintf("r/library/t/v%06d", i*7919%99_000)
 			for range puts {
 				if _, err := d.Put(b.Context(), fmt.Sprintf("%s-%d", after, i), nil,
-					&storage.PutOptions{Durability: storage.Relaxed}); err != nil {
+					&driver.PutOptions{Durability: driver.Relaxed}); err != nil {
 					b.Fatal(err)
 				}
 			}
-			opts := &storage.ListOptions{After: after, PageHint: 100, KeysOnly: keysOnly}
+			opts := &driver.ListOptions{After: after, PageHint: 100, KeysOnly: keysOnly}
 			keys, err := listKeys(b.Context(), d, "r/library/t/", opts, 100)
 			if err != nil || len(keys) != 100 {
 				b.Fatal(len(keys), err)

@@ -1,4 +1,4 @@
-package storagetest
+package drivertest
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // versions: a key never has a version twice, whatever happens in between.
@@ -24,7 +24,7 @@ func (s *suite) versions(t *testing.T) {
 		if s.ContentVersions {
 			content = fmt.Sprint(i)
 		}
-		info := put(t, d, "key", content, &storage.PutOptions{Durability: storage.Durability(i % 3)})
+		info := put(t, d, "key", content, &driver.PutOptions{Durability: driver.Durability(i % 3)})
 		require.False(t, seen[info.Version], "version %q comes twice", info.Version)
 		seen[info.Version] = true
 		if i%5 == 4 {
@@ -39,16 +39,16 @@ func (s *suite) invalidKeys(t *testing.T) {
 	for _, key := range []string{
 		"", "/", "a/", "/a", "a//b", ".", "..", "a/.", "a/..", "../a", "a/../b", "a/./b", "a b", "a\x00b", "a\nb", "ä",
 		"a\\b", "a%b",
-		"a+b", "a^b", "a:b", "a@b", "a*b", "a\xff", strings.Repeat("a", storage.MaxKeyLength+1),
+		"a+b", "a^b", "a:b", "a@b", "a*b", "a\xff", strings.Repeat("a", driver.MaxKeyLength+1),
 	} {
 		_, err := d.Put(ctx, key, strings.NewReader("x"), nil)
-		require.ErrorIs(t, err, storage.ErrKey, "put %q", key)
+		require.ErrorIs(t, err, driver.ErrKey, "put %q", key)
 		_, _, err = d.Open(ctx, key, nil)
-		require.ErrorIs(t, err, storage.ErrKey, "open %q", key)
+		require.ErrorIs(t, err, driver.ErrKey, "open %q", key)
 		_, err = d.Stat(ctx, key)
-		require.ErrorIs(t, err, storage.ErrKey, "stat %q", key)
-		require.ErrorIs(t, d.Delete(ctx, key, ""), storage.ErrKey, "delete %q", key)
-		require.ErrorIs(t, d.Sync(ctx, key), storage.ErrKey, "sync %q", key)
+		require.ErrorIs(t, err, driver.ErrKey, "stat %q", key)
+		require.ErrorIs(t, d.Delete(ctx, key, ""), driver.ErrKey, "delete %q", key)
+		require.ErrorIs(t, d.Sync(ctx, key), driver.ErrKey, "sync %q", key)
 	}
 	require.Empty(t, list(t, d, "", nil))
 }
@@ -62,8 +62,8 @@ func awkward() []string {
 		"...", "..a", ".a", "-a", "~a", "a..b", "x/Upper/y", "x/upper/y", "x/UPPER/y", "x/upper-y", "X/upper/y", "x/Y", "x/y",
 		"con", "nul/aux", "z.attrs", "z.tmp", "tmp", "objects/tmp", "locks/0", "z.lock", "z.meta", "z.json", ".nfs0",
 		".git/config",
-		strings.Repeat("m", storage.MaxKeyLength), strings.Repeat("M", storage.MaxKeyLength),
-		strings.Repeat("n/", storage.MaxKeyLength/2-1) + "nn", strings.Repeat("q~", storage.MaxKeyLength/2),
+		strings.Repeat("m", driver.MaxKeyLength), strings.Repeat("M", driver.MaxKeyLength),
+		strings.Repeat("n/", driver.MaxKeyLength/2-1) + "nn", strings.Repeat("q~", driver.MaxKeyLength/2),
 	}
 	for _, n := range []int{99, 100, 101, 126, 127, 128, 129, 197, 198, 199, 200, 201, 254, 255, 256, 257, 397, 398, 399,
 		400, 600} {
@@ -71,7 +71,7 @@ func awkward() []string {
 		keys = append(keys, l, l[1:]+"-", l[1:]+"L", strings.ToUpper(l), "d/"+l, "e/"+l+"/k", "f/"+l+"/k/"+l[:n/3],
 			"g/"+l+"-/k", "h/"+l+".", "i/"+l+"/.k")
 	}
-	keys = slices.DeleteFunc(keys, func(key string) bool { return !storage.ValidKey(key) })
+	keys = slices.DeleteFunc(keys, func(key string) bool { return !driver.ValidKey(key) })
 	slices.Sort(keys)
 	return slices.Compact(keys)
 }
@@ -80,13 +80,13 @@ func (s *suite) awkwardKeys(t *testing.T) {
 	d := s.new(t)
 	keys := awkward()
 	for i, key := range keys {
-		put(t, d, key, fmt.Sprint(i), &storage.PutOptions{IfAbsent: true, Durability: storage.Relaxed})
+		put(t, d, key, fmt.Sprint(i), &driver.PutOptions{IfAbsent: true, Durability: driver.Relaxed})
 	}
 	for i, key := range keys {
 		requireContent(t, d, key, fmt.Sprint(i))
 	}
 	requireKeys(t, keys, list(t, d, "", nil))
-	requireKeys(t, keys, list(t, d, "", &storage.ListOptions{KeysOnly: true}))
+	requireKeys(t, keys, list(t, d, "", &driver.ListOptions{KeysOnly: true}))
 	for i, key := range keys {
 		if i%2 == 0 {
 			require.NoError(t, d.Delete(t.Context(), key, ""))
@@ -95,7 +95,7 @@ func (s *suite) awkwardKeys(t *testing.T) {
 	for i, key := range keys {
 		_, err := d.Stat(t.Context(), key)
 		if i%2 == 0 {
-			require.ErrorIs(t, err, storage.ErrNotExist, key)
+			require.ErrorIs(t, err, driver.ErrNotExist, key)
 		} else {
 			require.NoError(t, err, key)
 		}
@@ -105,9 +105,9 @@ func (s *suite) awkwardKeys(t *testing.T) {
 func (s *suite) sizeHint(t *testing.T) {
 	d := s.new(t)
 	for _, hint := range []int64{1, 5, 7, 8, 1000, 1 << 62, -1} {
-		put(t, d, "key", "content", &storage.PutOptions{Size: hint})
+		put(t, d, "key", "content", &driver.PutOptions{Size: hint})
 		requireContent(t, d, "key", "content")
-		_, err := d.Put(t.Context(), "key", &generator{left: 100_000, chunk: 999}, &storage.PutOptions{Size: hint})
+		_, err := d.Put(t.Context(), "key", &generator{left: 100_000, chunk: 999}, &driver.PutOptions{Size: hint})
 		require.NoError(t, err)
 		info, err := d.Stat(t.Context(), "key")
 		require.NoError(t, err)
@@ -122,15 +122,15 @@ func (s *suite) maxObjectSize(t *testing.T) {
 	ctx := t.Context()
 	limit := d.MaxObjectSize()
 	if limit == 0 || limit > s.LargeSize {
-		require.True(t, limit == 0 || limit >= storage.MinObjectSize)
+		require.True(t, limit == 0 || limit >= driver.MinObjectSize)
 		t.Skip("the largest object is larger than Options.LargeSize")
 	}
-	require.GreaterOrEqual(t, limit, int64(storage.MinObjectSize))
+	require.GreaterOrEqual(t, limit, int64(driver.MinObjectSize))
 	for _, size := range []int64{0, 1, limit, limit + 1} {
-		info, err := d.Put(ctx, "full", &generator{left: limit}, &storage.PutOptions{Size: size})
+		info, err := d.Put(ctx, "full", &generator{left: limit}, &driver.PutOptions{Size: size})
 		require.NoError(t, err)
 		require.Equal(t, limit, info.Size)
-		for key, opts := range map[string]*storage.PutOptions{
+		for key, opts := range map[string]*driver.PutOptions{
 			"full": {Size: size, IfVersion: info.Version}, "new": {Size: size, IfAbsent: true}, "other": {Size: size},
 		} {
 			_, err = d.Put(ctx, key, &generator{left: limit + 1}, opts)
@@ -147,16 +147,16 @@ func (s *suite) maxObjectSize(t *testing.T) {
 
 func (s *suite) durabilities(t *testing.T) {
 	d := s.new(t)
-	for _, durability := range []storage.Durability{storage.Durable, storage.Deferred, storage.Relaxed} {
+	for _, durability := range []driver.Durability{driver.Durable, driver.Deferred, driver.Relaxed} {
 		key := fmt.Sprintf("d%d/key", durability)
-		opts := &storage.PutOptions{Durability: durability}
+		opts := &driver.PutOptions{Durability: durability}
 		first := put(t, d, key, "first", opts)
 		requireContent(t, d, key, "first")
-		put(t, d, key, "second", &storage.PutOptions{Durability: durability, IfVersion: first.Version})
+		put(t, d, key, "second", &driver.PutOptions{Durability: durability, IfVersion: first.Version})
 		requireContent(t, d, key, "second")
 		_, err := d.Put(t.Context(), key, strings.NewReader("third"),
-			&storage.PutOptions{Durability: durability, IfAbsent: true})
-		require.ErrorIs(t, err, storage.ErrExist)
+			&driver.PutOptions{Durability: durability, IfAbsent: true})
+		require.ErrorIs(t, err, driver.ErrExist)
 		put(t, d, key, "fourth", opts)
 		require.NoError(t, d.Sync(t.Context(), key))
 		requireContent(t, d, key, "fourth")
@@ -171,20 +171,20 @@ func (s *suite) delete(t *testing.T) {
 	requireAbsent(t, d, "a/b/c/d")
 	s.requireNothingToDelete(t, d, "a/b/c/d")
 	requireContent(t, d, "a/b/e", "stays")
-	put(t, d, "a/b/c/d", "again", &storage.PutOptions{IfAbsent: true})
+	put(t, d, "a/b/c/d", "again", &driver.PutOptions{IfAbsent: true})
 	requireContent(t, d, "a/b/c/d", "again")
 	require.NoError(t, d.Sync(t.Context(), "a/b/c/d", "a/b/e"))
 }
 
 // requireNothingToDelete deletes an object that is not there.
-func (s *suite) requireNothingToDelete(t *testing.T, d storage.Driver, key string) {
+func (s *suite) requireNothingToDelete(t *testing.T, d driver.Driver, key string) {
 	t.Helper()
 	err := d.Delete(t.Context(), key, "")
 	if s.BlindDelete {
 		require.NoError(t, err)
 		return
 	}
-	require.ErrorIs(t, err, storage.ErrNotExist)
+	require.ErrorIs(t, err, driver.ErrNotExist)
 }
 
 func (s *suite) sync(t *testing.T) {
@@ -196,7 +196,7 @@ func (s *suite) sync(t *testing.T) {
 	for i := range 50 {
 		key := fmt.Sprintf("dir%d/sub/key%d", i%7, i)
 		keys = append(keys, key)
-		put(t, d, key, key, &storage.PutOptions{Durability: storage.Durability(i % 3)})
+		put(t, d, key, key, &driver.PutOptions{Durability: driver.Durability(i % 3)})
 	}
 	require.NoError(t, d.Sync(ctx, keys...))
 	require.NoError(t, d.Sync(ctx, append(keys, "absent", "dir1/sub/absent")...))
@@ -204,7 +204,7 @@ func (s *suite) sync(t *testing.T) {
 	require.NoError(t, d.Sync(ctx, keys...))
 	require.NoError(t, errors.Join(race(20, func(i int) error {
 		if _, err := d.Put(ctx, keys[i], strings.NewReader("new"),
-			&storage.PutOptions{Durability: storage.Deferred}); err != nil {
+			&driver.PutOptions{Durability: driver.Deferred}); err != nil {
 			return err
 		}
 		return d.Sync(ctx, keys[i], keys[i+1])
@@ -223,12 +223,12 @@ func (s *suite) bodyError(t *testing.T) {
 	failed := errors.New("the body is broken")
 	for _, size := range []int{0, 1, 1000, 1 << 20} {
 		for _, err := range []error{failed, io.ErrUnexpectedEOF} {
-			for _, durability := range []storage.Durability{storage.Durable, storage.Deferred, storage.Relaxed} {
-				_, got := d.Put(t.Context(), "dir/new", &brokenBody{size, err}, &storage.PutOptions{Durability: durability})
+			for _, durability := range []driver.Durability{driver.Durable, driver.Deferred, driver.Relaxed} {
+				_, got := d.Put(t.Context(), "dir/new", &brokenBody{size, err}, &driver.PutOptions{Durability: durability})
 				require.ErrorIs(t, got, err, "the error of the body is in the error")
 				requireAbsent(t, d, "dir/new")
 				old := put(t, d, "dir/old", "old", nil)
-				_, got = d.Put(t.Context(), "dir/old", &brokenBody{size, err}, &storage.PutOptions{Durability: durability})
+				_, got = d.Put(t.Context(), "dir/old", &brokenBody{size, err}, &driver.PutOptions{Durability: durability})
 				require.ErrorIs(t, got, err)
 				content, info := get(t, d, "dir/old")
 				require.Equal(t, "old", content)
@@ -285,7 +285,7 @@ func (s *suite) slowBody(t *testing.T) {
 	d := s.new(t)
 	ctx := t.Context()
 	put(t, d, "dir/key", "old", nil)
-	for _, opts := range []*storage.PutOptions{nil, {Durability: storage.Deferred}} {
+	for _, opts := range []*driver.PutOptions{nil, {Durability: driver.Deferred}} {
 		r, w := io.Pipe()
 		done := make(chan error, 1)
 		go func() {
@@ -326,7 +326,7 @@ func (s *suite) wholeOrNothing(t *testing.T) {
 	ctx := t.Context()
 	write := func(i int) error {
 		content := strings.Repeat(string(rune('a'+i%26)), 1000*(1+i%26))
-		_, err := d.Put(ctx, "key", strings.NewReader(content), &storage.PutOptions{Durability: storage.Relaxed})
+		_, err := d.Put(ctx, "key", strings.NewReader(content), &driver.PutOptions{Durability: driver.Relaxed})
 		return err
 	}
 	require.NoError(t, write(0))

@@ -1,4 +1,4 @@
-package storagetest_test
+package drivertest_test
 
 import (
 	"context"
@@ -10,9 +10,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 	"github.com/registrykit/registry/storage/memory"
-	"github.com/registrykit/registry/storage/storagetest"
 )
 
 func newMemory(t testing.TB) *memory.Driver {
@@ -24,18 +24,18 @@ func newMemory(t testing.TB) *memory.Driver {
 
 // TestFaultyIsADriver: what is not told to fail keeps the whole contract.
 func TestFaultyIsADriver(t *testing.T) {
-	storagetest.TestDriver(t, func(t *testing.T) storage.Driver {
-		return storagetest.NewFaulty(newMemory(t), nil)
-	}, &storagetest.Options{LargeSize: 1 << 20})
+	drivertest.TestDriver(t, func(t *testing.T) driver.Driver {
+		return drivertest.NewFaulty(newMemory(t), nil)
+	}, &drivertest.Options{LargeSize: 1 << 20})
 }
 
-func put(t *testing.T, d storage.Driver, key string) error {
+func put(t *testing.T, d driver.Driver, key string) error {
 	t.Helper()
 	_, err := d.Put(t.Context(), key, strings.NewReader(key), nil)
 	return err
 }
 
-func keys(t *testing.T, d storage.Driver) (list []string, err error) {
+func keys(t *testing.T, d driver.Driver) (list []string, err error) {
 	t.Helper()
 	for info, err := range d.List(t.Context(), "", nil) {
 		if err != nil {
@@ -49,7 +49,7 @@ func keys(t *testing.T, d storage.Driver) (list []string, err error) {
 func TestCutAfter(t *testing.T) {
 	for n := range 5 {
 		below := newMemory(t)
-		f := storagetest.NewFaulty(below, nil)
+		f := drivertest.NewFaulty(below, nil)
 		require.NoError(t, put(t, f, "0"))
 		f.CutAfter(n)
 		for i := 1; i <= 4; i++ {
@@ -60,18 +60,18 @@ func TestCutAfter(t *testing.T) {
 			if i <= n {
 				require.NoError(t, err)
 			} else {
-				require.ErrorIs(t, err, storagetest.ErrCut)
+				require.ErrorIs(t, err, drivertest.ErrCut)
 			}
 		}
 		list, err := keys(t, below)
 		require.NoError(t, err)
 		require.Len(t, list, 1+n)
 		_, err = keys(t, f)
-		require.ErrorIs(t, err, storagetest.ErrCut)
+		require.ErrorIs(t, err, drivertest.ErrCut)
 		_, err = f.Stat(t.Context(), "0")
-		require.ErrorIs(t, err, storagetest.ErrCut)
-		require.ErrorIs(t, f.Delete(t.Context(), "0", ""), storagetest.ErrCut)
-		require.ErrorIs(t, f.Sync(t.Context(), "0"), storagetest.ErrCut)
+		require.ErrorIs(t, err, drivertest.ErrCut)
+		require.ErrorIs(t, f.Delete(t.Context(), "0", ""), drivertest.ErrCut)
+		require.ErrorIs(t, f.Sync(t.Context(), "0"), drivertest.ErrCut)
 		require.True(t, f.Cut())
 		f.Heal()
 		require.NoError(t, put(t, f, "again"))
@@ -81,12 +81,12 @@ func TestCutAfter(t *testing.T) {
 
 func TestFailWriteAndLoseAnswer(t *testing.T) {
 	below := newMemory(t)
-	f := storagetest.NewFaulty(below, nil)
+	f := drivertest.NewFaulty(below, nil)
 	f.FailWrite(2)
 	f.LoseAnswer(3)
 	require.NoError(t, put(t, f, "1"))
-	require.ErrorIs(t, put(t, f, "2"), storagetest.ErrInjected)
-	require.ErrorIs(t, put(t, f, "3"), storagetest.ErrInjected)
+	require.ErrorIs(t, put(t, f, "2"), drivertest.ErrInjected)
+	require.ErrorIs(t, put(t, f, "3"), drivertest.ErrInjected)
 	require.NoError(t, put(t, f, "4"))
 	list, err := keys(t, f)
 	require.NoError(t, err)
@@ -95,16 +95,16 @@ func TestFailWriteAndLoseAnswer(t *testing.T) {
 	require.Equal(t, 1, f.Count("List"))
 	require.Equal(t, 5, f.Count(""))
 	f.LoseAnswer(1)
-	require.ErrorIs(t, f.Delete(t.Context(), "1", ""), storagetest.ErrInjected)
+	require.ErrorIs(t, f.Delete(t.Context(), "1", ""), drivertest.ErrInjected)
 	_, err = below.Stat(t.Context(), "1")
-	require.ErrorIs(t, err, storage.ErrNotExist)
+	require.ErrorIs(t, err, driver.ErrNotExist)
 }
 
 func TestHooks(t *testing.T) {
 	busy, lost := errors.New("busy"), errors.New("lost")
-	var calls []storagetest.Call
-	f := storagetest.NewFaulty(newMemory(t), &storagetest.FaultyOptions{
-		Before: func(ctx context.Context, c storagetest.Call) error {
+	var calls []drivertest.Call
+	f := drivertest.NewFaulty(newMemory(t), &drivertest.FaultyOptions{
+		Before: func(ctx context.Context, c drivertest.Call) error {
 			calls = append(calls, c)
 			if c.Key == "slow" {
 				select {
@@ -118,7 +118,7 @@ func TestHooks(t *testing.T) {
 			}
 			return nil
 		},
-		After: func(_ context.Context, c storagetest.Call, err error) error {
+		After: func(_ context.Context, c drivertest.Call, err error) error {
 			if c.Op == "Open" {
 				return lost
 			}
@@ -134,7 +134,7 @@ func TestHooks(t *testing.T) {
 	defer cancel()
 	_, err = f.Stat(ctx, "slow")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.Equal(t, []storagetest.Call{
+	require.Equal(t, []drivertest.Call{
 		{Op: "Put", Key: "busy", Number: 1, Write: 1}, {Op: "Put", Key: "key", Number: 2, Write: 2},
 		{Op: "Open", Key: "key", Number: 3}, {Op: "Stat", Key: "slow", Number: 4},
 	}, calls)
@@ -143,7 +143,7 @@ func TestHooks(t *testing.T) {
 // ExampleFaulty_CutAfter looks at every state that a crash of an operation of three writes can
 // leave.
 func ExampleFaulty_CutAfter() {
-	operation := func(d storage.Driver) error {
+	operation := func(d driver.Driver) error {
 		for _, key := range []string{"blob", "manifest", "tag"} {
 			if _, err := d.Put(context.Background(), key, nil, nil); err != nil {
 				return err
@@ -156,7 +156,7 @@ func ExampleFaulty_CutAfter() {
 		if err != nil {
 			panic(err)
 		}
-		f := storagetest.NewFaulty(d, nil)
+		f := drivertest.NewFaulty(d, nil)
 		f.CutAfter(n)
 		err = operation(f)
 		cut = f.Cut()
@@ -167,8 +167,8 @@ func ExampleFaulty_CutAfter() {
 		fmt.Println(left, "stored,", err)
 	}
 	// Output:
-	// 0 stored, storagetest: cut off
-	// 1 stored, storagetest: cut off
-	// 2 stored, storagetest: cut off
+	// 0 stored, drivertest: cut off
+	// 1 stored, drivertest: cut off
+	// 2 stored, drivertest: cut off
 	// 3 stored, <nil>
 }

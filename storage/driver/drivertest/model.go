@@ -1,4 +1,4 @@
-package storagetest
+package drivertest
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // model does random operations on few keys and compares each answer with that of a map.
@@ -29,7 +29,7 @@ func (s *suite) model(t *testing.T) {
 		key := keys[rnd.IntN(len(keys))]
 		now, exists := there[key]
 		version := []string{"", now.version, stale}[rnd.IntN(3)]
-		opts := &storage.PutOptions{Durability: storage.Durability(rnd.IntN(3)), IfVersion: version}
+		opts := &driver.PutOptions{Durability: driver.Durability(rnd.IntN(3)), IfVersion: version}
 		opts.IfAbsent = version == "" && rnd.IntN(2) == 0
 		switch rnd.IntN(5) {
 		case 0, 1:
@@ -37,9 +37,9 @@ func (s *suite) model(t *testing.T) {
 			info, err := d.Put(t.Context(), key, strings.NewReader(content), opts)
 			switch {
 			case opts.IfAbsent && exists:
-				require.ErrorIs(t, err, storage.ErrExist)
+				require.ErrorIs(t, err, driver.ErrExist)
 			case version != "" && version != now.version:
-				require.ErrorIs(t, err, storage.ErrChanged)
+				require.ErrorIs(t, err, driver.ErrChanged)
 			default:
 				require.NoError(t, err)
 				if exists {
@@ -55,7 +55,7 @@ func (s *suite) model(t *testing.T) {
 			case !exists:
 				require.Error(t, err)
 			case version != "" && version != now.version:
-				require.ErrorIs(t, err, storage.ErrChanged)
+				require.ErrorIs(t, err, driver.ErrChanged)
 			default:
 				require.NoError(t, err)
 				stale = now.version
@@ -64,7 +64,7 @@ func (s *suite) model(t *testing.T) {
 		case 3:
 			content, info, err := fetch(t.Context(), d, key)
 			if !exists {
-				require.ErrorIs(t, err, storage.ErrNotExist)
+				require.ErrorIs(t, err, driver.ErrNotExist)
 				break
 			}
 			require.NoError(t, err)
@@ -72,7 +72,7 @@ func (s *suite) model(t *testing.T) {
 		case 4:
 			prefix := []string{"", "a/", "b/", "c/5/"}[rnd.IntN(4)]
 			want := expect(slices.Sorted(maps.Keys(there)), prefix, key)
-			requireKeys(t, want, list(t, d, prefix, &storage.ListOptions{After: key}))
+			requireKeys(t, want, list(t, d, prefix, &driver.ListOptions{After: key}))
 			require.NoError(t, d.Sync(t.Context(), key))
 		}
 	}

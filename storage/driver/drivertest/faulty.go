@@ -1,4 +1,4 @@
-package storagetest
+package drivertest
 
 import (
 	"context"
@@ -7,16 +7,16 @@ import (
 	"iter"
 	"sync"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // Errors that [Faulty] makes up. They are none of package storage's, so nothing may be concluded
 // from them.
 var (
 	// ErrCut: the driver has been cut off, see [Faulty.CutAfter].
-	ErrCut = errors.New("storagetest: cut off")
+	ErrCut = errors.New("drivertest: cut off")
 	// ErrInjected: an operation fails because it was asked to.
-	ErrInjected = errors.New("storagetest: injected failure")
+	ErrInjected = errors.New("drivertest: injected failure")
 )
 
 // Call is one call of an operation of a [Faulty].
@@ -42,14 +42,14 @@ type FaultyOptions struct {
 	After func(ctx context.Context, c Call, err error) error
 }
 
-// Faulty is a [storage.Driver] that passes everything on to another one, except what it was told to
+// Faulty is a [driver.Driver] that passes everything on to another one, except what it was told to
 // let fail. It has no optional abilities. Tests keep the driver below at hand, to see what is
 // stored in truth.
 //
 // A test that wants to see every possible crash of some operation runs it once for each n with
 // CutAfter(n), until Cut reports false, and each time looks at what is left.
 type Faulty struct {
-	below storage.Driver
+	below driver.Driver
 	opts  FaultyOptions
 
 	mu       sync.Mutex
@@ -70,10 +70,10 @@ const (
 	noAnswer
 )
 
-var _ storage.Driver = (*Faulty)(nil)
+var _ driver.Driver = (*Faulty)(nil)
 
 // NewFaulty returns a Faulty on d that lets nothing fail yet. opts may be nil.
-func NewFaulty(d storage.Driver, opts *FaultyOptions) *Faulty {
+func NewFaulty(d driver.Driver, opts *FaultyOptions) *Faulty {
 	f := &Faulty{below: d, counts: make(map[string]int), limit: -1, plan: make(map[int]plan)}
 	if opts != nil {
 		f.opts = *opts
@@ -187,8 +187,8 @@ func (f *Faulty) run(ctx context.Context, op, key string, do func() error) error
 	return err
 }
 
-// Open implements [storage.Driver].
-func (f *Faulty) Open(ctx context.Context, key string, opts *storage.OpenOptions) (r io.ReadCloser, info storage.Info,
+// Open implements [driver.Driver].
+func (f *Faulty) Open(ctx context.Context, key string, opts *driver.OpenOptions) (r io.ReadCloser, info driver.Info,
 	err error) {
 	err = f.run(ctx, "Open", key, func() (err error) {
 		r, info, err = f.below.Open(ctx, key, opts)
@@ -201,8 +201,8 @@ func (f *Faulty) Open(ctx context.Context, key string, opts *storage.OpenOptions
 	return r, info, err
 }
 
-// Stat implements [storage.Driver].
-func (f *Faulty) Stat(ctx context.Context, key string) (info storage.Info, err error) {
+// Stat implements [driver.Driver].
+func (f *Faulty) Stat(ctx context.Context, key string) (info driver.Info, err error) {
 	err = f.run(ctx, "Stat", key, func() (err error) {
 		info, err = f.below.Stat(ctx, key)
 		return err
@@ -210,27 +210,27 @@ func (f *Faulty) Stat(ctx context.Context, key string) (info storage.Info, err e
 	return info, err
 }
 
-// Put implements [storage.Driver].
-func (f *Faulty) Put(ctx context.Context, key string, body io.Reader, opts *storage.PutOptions) (info storage.Info,
+// Put implements [driver.Driver].
+func (f *Faulty) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (info driver.Info,
 	err error) {
 	err = f.run(ctx, "Put", key, func() (err error) {
 		info, err = f.below.Put(ctx, key, body, opts)
 		return err
 	})
 	if err != nil {
-		info = storage.Info{}
+		info = driver.Info{}
 	}
 	return info, err
 }
 
-// Delete implements [storage.Driver].
+// Delete implements [driver.Driver].
 func (f *Faulty) Delete(ctx context.Context, key, ifVersion string) error {
 	return f.run(ctx, "Delete", key, func() error { return f.below.Delete(ctx, key, ifVersion) })
 }
 
-// List implements [storage.Driver].
-func (f *Faulty) List(ctx context.Context, prefix string, opts *storage.ListOptions) iter.Seq2[storage.Info, error] {
-	return func(yield func(storage.Info, error) bool) {
+// List implements [driver.Driver].
+func (f *Faulty) List(ctx context.Context, prefix string, opts *driver.ListOptions) iter.Seq2[driver.Info, error] {
+	return func(yield func(driver.Info, error) bool) {
 		more := true
 		err := f.run(ctx, "List", prefix, func() error {
 			for info, err := range f.below.List(ctx, prefix, opts) {
@@ -247,7 +247,7 @@ func (f *Faulty) List(ctx context.Context, prefix string, opts *storage.ListOpti
 			return nil
 		})
 		if err != nil && more {
-			yield(storage.Info{}, err)
+			yield(driver.Info{}, err)
 		}
 	}
 }
@@ -263,10 +263,10 @@ func (f *Faulty) alive() error {
 	return nil
 }
 
-// MaxObjectSize implements [storage.Driver].
+// MaxObjectSize implements [driver.Driver].
 func (f *Faulty) MaxObjectSize() int64 { return f.below.MaxObjectSize() }
 
-// Sync implements [storage.Driver].
+// Sync implements [driver.Driver].
 func (f *Faulty) Sync(ctx context.Context, keys ...string) error {
 	key := ""
 	if len(keys) > 0 {

@@ -1,4 +1,4 @@
-package storagetest
+package drivertest
 
 import (
 	"errors"
@@ -12,14 +12,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // fill puts an object at each key.
-func fill(t *testing.T, d storage.Driver, keys []string) {
+func fill(t *testing.T, d driver.Driver, keys []string) {
 	t.Helper()
 	for _, key := range keys {
-		put(t, d, key, key[:min(len(key), 10)], &storage.PutOptions{Durability: storage.Relaxed})
+		put(t, d, key, key[:min(len(key), 10)], &driver.PutOptions{Durability: driver.Relaxed})
 	}
 }
 
@@ -54,7 +54,7 @@ func (s *suite) listOrder(t *testing.T) {
 }
 
 // pages returns a list taken in pages of n.
-func pages(t *testing.T, d storage.Driver, prefix string, n int, opts storage.ListOptions) []string {
+func pages(t *testing.T, d driver.Driver, prefix string, n int, opts driver.ListOptions) []string {
 	t.Helper()
 	all := []string{}
 	for {
@@ -76,11 +76,11 @@ func (s *suite) listPaging(t *testing.T) {
 	keys := awkward()
 	fill(t, d, keys)
 	for _, n := range []int{1, 2, 3, 7, 100, len(keys), len(keys) + 1} {
-		requireKeys(t, keys, pages(t, d, "", n, storage.ListOptions{PageHint: n}), "pages of %d", n)
-		requireKeys(t, keys, pages(t, d, "", n, storage.ListOptions{KeysOnly: true}), "pages of %d", n)
+		requireKeys(t, keys, pages(t, d, "", n, driver.ListOptions{PageHint: n}), "pages of %d", n)
+		requireKeys(t, keys, pages(t, d, "", n, driver.ListOptions{KeysOnly: true}), "pages of %d", n)
 	}
-	requireKeys(t, expect(keys, "x/", ""), pages(t, d, "x/", 2, storage.ListOptions{}))
-	requireKeys(t, keys, pages(t, d, "", 7, storage.ListOptions{PageHint: 1 << 30}), "the hint may be wrong")
+	requireKeys(t, expect(keys, "x/", ""), pages(t, d, "x/", 2, driver.ListOptions{}))
+	requireKeys(t, keys, pages(t, d, "", 7, driver.ListOptions{PageHint: 1 << 30}), "the hint may be wrong")
 }
 
 // listAfter: After may be anything.
@@ -103,10 +103,10 @@ func (s *suite) listAfter(t *testing.T) {
 		afters = append(afters, key, key+"\x00", key+"/", key+"-", key[:len(key)/2], key[:len(key)-1])
 	}
 	for i, after := range afters {
-		got := list(t, d, "", &storage.ListOptions{After: after, KeysOnly: true})
+		got := list(t, d, "", &driver.ListOptions{After: after, KeysOnly: true})
 		requireKeys(t, expect(keys, "", after), got, "after %q", after)
 		prefix := []string{"a/", "x/", "x/upper/", "d/", "e/"}[i%5]
-		got = list(t, d, prefix, &storage.ListOptions{After: after, KeysOnly: true})
+		got = list(t, d, prefix, &driver.ListOptions{After: after, KeysOnly: true})
 		requireKeys(t, expect(keys, prefix, after), got, "prefix %q after %q", prefix, after)
 	}
 }
@@ -128,7 +128,7 @@ func (s *suite) listPrefix(t *testing.T) {
 		requireKeys(t, expect(keys, prefix, ""), list(t, d, prefix, nil), "prefix %q", prefix)
 		for _, after := range []string{prefix, strings.TrimSuffix(prefix, "/"), prefix + "\xff", "\x00", "\xff", "k",
 			"x/upper"} {
-			got := list(t, d, prefix, &storage.ListOptions{After: after})
+			got := list(t, d, prefix, &driver.ListOptions{After: after})
 			requireKeys(t, expect(keys, prefix, after), got, "prefix %q after %q", prefix, after)
 		}
 	}
@@ -148,11 +148,11 @@ func (s *suite) listMany(t *testing.T) {
 	fill(t, d, keys)
 	slices.Sort(keys)
 	requireKeys(t, keys, list(t, d, "", nil))
-	requireKeys(t, keys, pages(t, d, "", 100, storage.ListOptions{PageHint: 100}))
+	requireKeys(t, keys, pages(t, d, "", 100, driver.ListOptions{PageHint: 100}))
 
 	after := ""
 	for i := range 40 {
-		page, err := listKeys(t.Context(), d, "many/", &storage.ListOptions{After: after, PageHint: 20}, 20)
+		page, err := listKeys(t.Context(), d, "many/", &driver.ListOptions{After: after, PageHint: 20}, 20)
 		require.NoError(t, err)
 		requireKeys(t, expect(keys, "many/", after)[:20], page)
 		after = page[len(page)-1]
@@ -188,7 +188,7 @@ func (s *suite) listWhileChanging(t *testing.T) {
 			defer stop.Store(true)
 			// Where a list takes long much changes during each, so fewer will do.
 			for n := 0; n < 15 && (n < 3 || time.Since(begin) < 2*time.Second); n++ {
-				got, err := listKeys(ctx, d, "", &storage.ListOptions{KeysOnly: i == 0, PageHint: 10}, -1)
+				got, err := listKeys(ctx, d, "", &driver.ListOptions{KeysOnly: i == 0, PageHint: 10}, -1)
 				if err != nil {
 					return err
 				}
@@ -208,11 +208,11 @@ func (s *suite) listWhileChanging(t *testing.T) {
 				key = fmt.Sprintf("tree/%02d/x%d/moving", n%60, i)
 			case 1: // replaces a stable one, which is there all the same
 				if _, err := d.Put(ctx, stable[n], strings.NewReader("new"),
-					&storage.PutOptions{Durability: storage.Relaxed}); err != nil {
+					&driver.PutOptions{Durability: driver.Relaxed}); err != nil {
 					return err
 				}
 			}
-			if _, err := d.Put(ctx, key, nil, &storage.PutOptions{Durability: storage.Relaxed}); err != nil {
+			if _, err := d.Put(ctx, key, nil, &driver.PutOptions{Durability: driver.Relaxed}); err != nil {
 				return err
 			}
 			if err := d.Delete(ctx, key, ""); err != nil {
@@ -244,7 +244,7 @@ func (s *suite) listConsumer(t *testing.T) {
 				continue
 			}
 			if _, err := d.Put(t.Context(), info.Key, strings.NewReader("again"),
-				&storage.PutOptions{Durability: storage.Relaxed}); err != nil {
+				&driver.PutOptions{Durability: driver.Relaxed}); err != nil {
 				return err
 			}
 			if _, err := listKeys(t.Context(), d, "d1/", nil, 3); err != nil {
@@ -271,11 +271,11 @@ func (s *suite) listSees(t *testing.T) {
 	errs := race(8, func(i int) error {
 		for j := range 30 {
 			key := fmt.Sprintf("dir/%03d-%d-%d", j, i, j)
-			opts := &storage.ListOptions{After: key[:len("dir/000")], KeysOnly: j%2 == 0}
+			opts := &driver.ListOptions{After: key[:len("dir/000")], KeysOnly: j%2 == 0}
 			for _, want := range []bool{true, false} {
 				var err error
 				if want {
-					_, err = d.Put(t.Context(), key, nil, &storage.PutOptions{Durability: storage.Relaxed})
+					_, err = d.Put(t.Context(), key, nil, &driver.PutOptions{Durability: driver.Relaxed})
 				} else {
 					err = d.Delete(t.Context(), key, "")
 				}

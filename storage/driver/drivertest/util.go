@@ -1,4 +1,4 @@
-package storagetest
+package drivertest
 
 import (
 	"bytes"
@@ -11,14 +11,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // patience is how long the kit waits for what must not take long.
 const patience = 30 * time.Second
 
 // put stores content and returns the Info, which must be right.
-func put(t *testing.T, d storage.Driver, key, content string, opts *storage.PutOptions) storage.Info {
+func put(t *testing.T, d driver.Driver, key, content string, opts *driver.PutOptions) driver.Info {
 	t.Helper()
 	info, err := d.Put(t.Context(), key, bytes.NewReader([]byte(content)), opts)
 	require.NoError(t, err, "put %s", key)
@@ -31,7 +31,7 @@ func put(t *testing.T, d storage.Driver, key, content string, opts *storage.PutO
 }
 
 // get returns the content and the Info of an object, which must be there.
-func get(t *testing.T, d storage.Driver, key string) (string, storage.Info) {
+func get(t *testing.T, d driver.Driver, key string) (string, driver.Info) {
 	t.Helper()
 	content, info, err := fetch(t.Context(), d, key)
 	require.NoError(t, err, "open %s", key)
@@ -39,7 +39,7 @@ func get(t *testing.T, d storage.Driver, key string) (string, storage.Info) {
 }
 
 // fetch is get for goroutines other than the test's.
-func fetch(ctx context.Context, d storage.Driver, key string) (string, storage.Info, error) {
+func fetch(ctx context.Context, d driver.Driver, key string) (string, driver.Info, error) {
 	r, info, err := d.Open(ctx, key, nil)
 	if err != nil {
 		return "", info, err
@@ -55,24 +55,24 @@ func fetch(ctx context.Context, d storage.Driver, key string) (string, storage.I
 }
 
 // requireContent requires that key holds content.
-func requireContent(t *testing.T, d storage.Driver, key, content string) {
+func requireContent(t *testing.T, d driver.Driver, key, content string) {
 	t.Helper()
 	got, _ := get(t, d, key)
 	require.Equal(t, content, got, "content of %s", key)
 }
 
 // requireAbsent requires that no operation finds key.
-func requireAbsent(t *testing.T, d storage.Driver, key string) {
+func requireAbsent(t *testing.T, d driver.Driver, key string) {
 	t.Helper()
 	_, err := d.Stat(t.Context(), key)
-	require.ErrorIs(t, err, storage.ErrNotExist, "stat %s", key)
+	require.ErrorIs(t, err, driver.ErrNotExist, "stat %s", key)
 	_, _, err = d.Open(t.Context(), key, nil)
-	require.ErrorIs(t, err, storage.ErrNotExist, "open %s", key)
+	require.ErrorIs(t, err, driver.ErrNotExist, "open %s", key)
 	require.NotContains(t, list(t, d, "", nil), key)
 }
 
 // list returns the keys of a list, which must be in order.
-func list(t *testing.T, d storage.Driver, prefix string, opts *storage.ListOptions) []string {
+func list(t *testing.T, d driver.Driver, prefix string, opts *driver.ListOptions) []string {
 	t.Helper()
 	keys, err := listKeys(t.Context(), d, prefix, opts, -1)
 	require.NoError(t, err, "list %q", prefix)
@@ -80,7 +80,7 @@ func list(t *testing.T, d storage.Driver, prefix string, opts *storage.ListOptio
 }
 
 // listKeys returns up to limit keys of a list; -1 means all. Keys out of order are an error.
-func listKeys(ctx context.Context, d storage.Driver, prefix string, opts *storage.ListOptions, limit int) ([]string,
+func listKeys(ctx context.Context, d driver.Driver, prefix string, opts *driver.ListOptions, limit int) ([]string,
 	error) {
 	keys := []string{}
 	for info, err := range d.List(ctx, prefix, opts) {

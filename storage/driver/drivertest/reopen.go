@@ -1,4 +1,4 @@
-package storagetest
+package drivertest
 
 import (
 	"fmt"
@@ -6,11 +6,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // again returns another driver on the storage of d, or skips the test.
-func (s *suite) again(t *testing.T, d storage.Driver) storage.Driver {
+func (s *suite) again(t *testing.T, d driver.Driver) driver.Driver {
 	t.Helper()
 	if s.Reopen == nil {
 		t.Skip("Options.Reopen is not given")
@@ -24,7 +24,7 @@ func (s *suite) reopen(t *testing.T) {
 	keys := awkward()
 	fill(t, d, keys)
 	replaced := put(t, d, "replaced/key", "old", nil)
-	infos := map[string]storage.Info{}
+	infos := map[string]driver.Info{}
 	for info, err := range d.List(t.Context(), "", nil) {
 		require.NoError(t, err)
 		infos[info.Key] = info
@@ -39,32 +39,32 @@ func (s *suite) reopen(t *testing.T) {
 	require.Equal(t, len(infos), n)
 	requireContent(t, again, "replaced/key", "old")
 	require.NoError(t, again.Sync(t.Context(), keys...))
-	put(t, again, "replaced/key", "new", &storage.PutOptions{IfVersion: replaced.Version})
+	put(t, again, "replaced/key", "new", &driver.PutOptions{IfVersion: replaced.Version})
 }
 
 // twoInstances: two drivers on the same storage see each other's writes at once, and conditions
 // hold between them.
 func (s *suite) twoInstances(t *testing.T) {
 	a := s.new(t)
-	ds := []storage.Driver{a, s.again(t, a)}
+	ds := []driver.Driver{a, s.again(t, a)}
 	want := []string{}
 	for i := range 400 { // enough to make any cache of lists worthwhile
 		key := fmt.Sprintf("dir/%04d", i)
-		put(t, ds[0], key, key, &storage.PutOptions{Durability: storage.Relaxed})
+		put(t, ds[0], key, key, &driver.PutOptions{Durability: driver.Relaxed})
 		want = append(want, key)
 	}
 	for i := range 60 {
 		mine, other := ds[i%2], ds[1-i%2]
-		requireKeys(t, want, list(t, other, "dir/", &storage.ListOptions{KeysOnly: true}))
+		requireKeys(t, want, list(t, other, "dir/", &driver.ListOptions{KeysOnly: true}))
 		key := fmt.Sprintf("dir/%04d", 400+i)
-		info := put(t, mine, key, "first", &storage.PutOptions{IfAbsent: true, Durability: storage.Relaxed})
+		info := put(t, mine, key, "first", &driver.PutOptions{IfAbsent: true, Durability: driver.Relaxed})
 		want = append(want, key)
 		requireKeys(t, want, list(t, other, "dir/", nil))
 		requireContent(t, other, key, "first")
-		put(t, other, key, "second", &storage.PutOptions{IfVersion: info.Version, Durability: storage.Relaxed})
+		put(t, other, key, "second", &driver.PutOptions{IfVersion: info.Version, Durability: driver.Relaxed})
 		requireContent(t, mine, key, "second")
-		_, err := mine.Put(t.Context(), key, nil, &storage.PutOptions{IfVersion: info.Version})
-		require.ErrorIs(t, err, storage.ErrChanged)
+		_, err := mine.Put(t.Context(), key, nil, &driver.PutOptions{IfVersion: info.Version})
+		require.ErrorIs(t, err, driver.ErrChanged)
 		if i%3 == 0 {
 			require.NoError(t, other.Delete(t.Context(), key, ""))
 			want = want[:len(want)-1]
@@ -73,10 +73,10 @@ func (s *suite) twoInstances(t *testing.T) {
 		require.NoError(t, mine.Sync(t.Context(), key))
 	}
 	for round := range 10 {
-		s.raceOver(t, ds, fmt.Sprintf("race/%d/key", round), &storage.PutOptions{IfAbsent: true}, storage.ErrExist)
+		s.raceOver(t, ds, fmt.Sprintf("race/%d/key", round), &driver.PutOptions{IfAbsent: true}, driver.ErrExist)
 		info, err := ds[0].Stat(t.Context(), fmt.Sprintf("race/%d/key", round))
 		require.NoError(t, err)
-		s.raceOver(t, ds, info.Key, &storage.PutOptions{IfVersion: info.Version}, storage.ErrChanged)
+		s.raceOver(t, ds, info.Key, &driver.PutOptions{IfVersion: info.Version}, driver.ErrChanged)
 	}
 	count(t, ds, 16, 15)
 }
