@@ -56,9 +56,9 @@ func ExampleNew() {
 		fmt.Println(res.StatusCode, string(body))
 	}
 	// Output:
-	// 200 the rest of the program 200 {} 404
-	// {"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to
-	// registry","detail":{"name":"library/busybox"}}]}
+	// 200 the rest of the program
+	// 200 {}
+	// 404 {"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry","detail":{"name":"library/busybox"}}]}
 }
 
 // newMemory is a store for the examples below.

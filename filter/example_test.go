@@ -126,8 +126,8 @@ func ExampleLog() {
 		fmt.Println(err)
 	}
 	// Output:
-	// level=WARN msg=registry op=Tags repository=a error="NAME_UNKNOWN: repository name not known
-	// to registry" NAME_UNKNOWN: repository name not known to registry
+	// level=WARN msg=registry op=Tags repository=a error="NAME_UNKNOWN: repository name not known to registry"
+	// NAME_UNKNOWN: repository name not known to registry
 }
 
 // officeHours is a filter of one's own: at night, tags stay where they are. It decides by what an

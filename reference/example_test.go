@@ -27,9 +27,10 @@ func ExampleParseRef() {
 		}
 	}
 	// Output:
-	// tag v1.2 digest by sha256 error: invalid tag: "v1/2": character not allowed: "/" at byte 2
-	// unsupported: invalid digest: unsupported algorithm: "md5:d41d8cd98f00b204e9800998ecf8427e":
-	// only sha256 and sha512 are
+	// tag v1.2
+	// digest by sha256
+	// error: invalid tag: "v1/2": character not allowed: "/" at byte 2
+	// unsupported: invalid digest: unsupported algorithm: "md5:d41d8cd98f00b204e9800998ecf8427e": only sha256 and sha512 are
 }
 
 func ExampleCheckName() {

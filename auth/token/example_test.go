@@ -47,6 +47,5 @@ func ExampleNew() {
 	mux.ServeHTTP(w, httptest.NewRequest("POST", "https://registry.example/v2/app/blobs/uploads/", nil))
 	fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"))
 	// Output:
-	// 401 Bearer
-	// realm="https://registry.example/v2/token",service="registry",scope="repository:app:pull,push"
+	// 401 Bearer realm="https://registry.example/v2/token",service="registry",scope="repository:app:pull,push"
 }

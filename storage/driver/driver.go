@@ -32,7 +32,7 @@ var (
 
 // Driver keeps bytes by key. It knows nothing of registries and decides nothing: every rule of the
 // layout and every order of writes is the [Store]'s. What follows is the whole contract;
-// storagetest.TestDriver checks it.
+// drivertest.TestDriver checks it.
 //
 // # Keys
 //
