@@ -65,7 +65,7 @@ func seesSome(names ...string) auth.AuthorizerFunc {
 func TestCatalogBounded(t *testing.T) {
 	m := &many{n: 1_000_000}
 	want := []string{m.name(3), m.name(499_999), m.name(999_998)}
-	opts := &registry.Options{Authorizer: seesSome(want...), Secret: []byte("0123456789abcdef")}
+	opts := &registry.Options{Authorizer: seesSome(want...), PageKey: []byte("0123456789abcdef")}
 	c := serve(t, m, opts)
 	replica := serve(t, m, opts)
 	stranger := serve(t, m, &registry.Options{Authorizer: seesSome(want...)})

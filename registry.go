@@ -68,11 +68,11 @@ type Options struct {
 	// rate. Default: DefaultMinRate.
 	MinRate int64
 
-	// Secret, of at least 16 random bytes, hides the places in the catalogue where pages of callers
+	// PageKey, of at least 16 random bytes, hides the places in the catalogue where pages of callers
 	// end who may not see all of it. Registries behind one address need the same:
 	// [github.com/registrykit/registry/storage.Store] has secrets to share. Default: one of this
 	// Registry's own.
-	Secret []byte
+	PageKey []byte
 
 	// NoDelete switches deletes off, by HTTP and by Registry.Backend alike: but for UsedBlobs, they
 	// return ErrUnsupported.
@@ -138,15 +138,15 @@ func New(backend Backend, opts *Options) (*Registry, error) {
 	if o.MinRate == 0 {
 		o.MinRate = DefaultMinRate
 	}
-	if o.Secret == nil {
-		o.Secret = make([]byte, 32)
-		rand.Read(o.Secret)
+	if o.PageKey == nil {
+		o.PageKey = make([]byte, 32)
+		rand.Read(o.PageKey)
 	}
-	if len(o.Secret) < 16 {
-		return nil, errors.New("registry: Options.Secret is too short")
+	if len(o.PageKey) < 16 {
+		return nil, errors.New("registry: Options.PageKey is shorter than 16 bytes")
 	}
 	var err error
-	if r.cursors, err = newCursors(o.Secret); err != nil {
+	if r.cursors, err = newCursors(o.PageKey); err != nil {
 		return nil, err
 	}
 	if o.Logger != nil {

@@ -128,7 +128,7 @@ func (a *access) set(ctx context.Context, opts *registry.Options, secrets token.
 	if err != nil {
 		return nil, err
 	}
-	if opts.Secret, err = secrets.SharedSecret(ctx, "cursor"); err != nil {
+	if opts.PageKey, err = secrets.SharedSecret(ctx, "cursor"); err != nil {
 		return nil, err
 	}
 	opts.Authenticator, opts.Authorizer = logins, logins

@@ -93,7 +93,7 @@ func TestAccessSet(t *testing.T) {
 		if row.access.restricted() {
 			shared, err := store.SharedSecret(t.Context(), "cursor")
 			require.NoError(t, err)
-			require.Equal(t, shared, opts.Secret, "a replica goes on with the list of another")
+			require.Equal(t, shared, opts.PageKey, "a replica goes on with the list of another")
 		}
 		reg, err := registry.New(store, opts)
 		require.NoError(t, err)
