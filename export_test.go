@@ -11,7 +11,7 @@ import (
 // RouteInfo is a route as the tests of this package's users' side see it.
 type RouteInfo struct {
 	Method, Path string
-	Kind         Kind
+	Kind         OpKind
 }
 
 // Routes returns all routes with the URL that asks for the repository, tag or digest, and upload.

@@ -291,7 +291,7 @@ func (u *interceptedUpload) ID() string   { return u.u.ID() }
 func (u *interceptedUpload) Name() string { return u.u.Name() }
 func (u *interceptedUpload) Size() int64  { return u.u.Size() }
 
-func (u *interceptedUpload) op(kind Kind) *Op {
+func (u *interceptedUpload) op(kind OpKind) *Op {
 	return &Op{Kind: kind, Repository: u.repo, UploadID: u.ID()}
 }
 

@@ -8,39 +8,39 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// Kind is one operation of a [Backend], or of an [Upload].
-type Kind string
+// OpKind is one operation of a [Backend], or of an [Upload].
+type OpKind string
 
 // The operations. Those of Upload are operations of their own: a request of a client is often two
 // or three.
 const (
-	OpOpenBlob         Kind = "OpenBlob"
-	OpStatBlob         Kind = "StatBlob"
-	OpGetManifest      Kind = "GetManifest"
-	OpStatManifest     Kind = "StatManifest"
-	OpCreateUpload     Kind = "CreateUpload"
-	OpResumeUpload     Kind = "ResumeUpload"
-	OpAppend           Kind = "Append"
-	OpCommit           Kind = "Commit"
-	OpCancel           Kind = "Cancel"
-	OpMountBlob        Kind = "MountBlob"
-	OpPutManifest      Kind = "PutManifest"
-	OpDeleteBlob       Kind = "DeleteBlob"
-	OpDeleteManifest   Kind = "DeleteManifest"
-	OpDeleteTag        Kind = "DeleteTag" // DeleteManifest with a tag
-	OpDeleteRepository Kind = "DeleteRepository"
-	OpRepositories     Kind = "Repositories"
-	OpTags             Kind = "Tags"
-	OpReferrers        Kind = "Referrers"
-	OpHistory          Kind = "History"
-	OpRefresh          Kind = "Refresh" // a part of StatBlob or StatManifest that writes, see StatOptions
-	OpRestore          Kind = "Restore"
+	OpOpenBlob         OpKind = "OpenBlob"
+	OpStatBlob         OpKind = "StatBlob"
+	OpGetManifest      OpKind = "GetManifest"
+	OpStatManifest     OpKind = "StatManifest"
+	OpCreateUpload     OpKind = "CreateUpload"
+	OpResumeUpload     OpKind = "ResumeUpload"
+	OpAppend           OpKind = "Append"
+	OpCommit           OpKind = "Commit"
+	OpCancel           OpKind = "Cancel"
+	OpMountBlob        OpKind = "MountBlob"
+	OpPutManifest      OpKind = "PutManifest"
+	OpDeleteBlob       OpKind = "DeleteBlob"
+	OpDeleteManifest   OpKind = "DeleteManifest"
+	OpDeleteTag        OpKind = "DeleteTag" // DeleteManifest with a tag
+	OpDeleteRepository OpKind = "DeleteRepository"
+	OpRepositories     OpKind = "Repositories"
+	OpTags             OpKind = "Tags"
+	OpReferrers        OpKind = "Referrers"
+	OpHistory          OpKind = "History"
+	OpRefresh          OpKind = "Refresh" // a part of StatBlob or StatManifest that writes, see StatOptions
+	OpRestore          OpKind = "Restore"
 )
 
 // Op is one call of an operation: what an authorizer, an interceptor or a log needs to know of it.
 type Op struct {
 	// Kind is the operation.
-	Kind Kind
+	Kind OpKind
 	// Repository is the repository it is about; "" for Repositories.
 	Repository string
 	// Ref is the tag or digest it names, if it names one.

@@ -239,7 +239,7 @@ func newRoutes() routes {
 }
 
 // opOf returns operations that the path says all of.
-func opOf(kind Kind) opFunc {
+func opOf(kind OpKind) opFunc {
 	return func(t target, _ url.Values) (*Op, error) {
 		return &Op{Kind: kind, Repository: t.repo, Ref: t.ref, UploadID: t.uploadID}, nil
 	}

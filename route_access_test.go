@@ -78,9 +78,9 @@ var (
 	deleters = []string{"deleter", "admin"}
 )
 
-// access is the one table of who may do what in the repository a. Every Kind must be here, and call
+// access is the one table of who may do what in the repository a. Every OpKind must be here, and call
 // it on a Backend; the routes are found by their Kind.
-var access = map[registry.Kind]struct {
+var access = map[registry.OpKind]struct {
 	allowed []string
 	call    func(ctx context.Context, b registry.Backend, img *registrytest.Content) error
 }{
@@ -201,7 +201,7 @@ func (u *untouchable) Read([]byte) (int, error) { u.read.Store(true); return 0, 
 // calls records the operations that come to the backend.
 type calls struct {
 	mu   sync.Mutex
-	made []registry.Kind
+	made []registry.OpKind
 }
 
 func (c *calls) intercept(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
@@ -211,7 +211,7 @@ func (c *calls) intercept(ctx context.Context, op *registry.Op, next func(contex
 	return next(ctx)
 }
 
-func (c *calls) take() []registry.Kind {
+func (c *calls) take() []registry.OpKind {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	made := c.made
@@ -219,8 +219,8 @@ func (c *calls) take() []registry.Kind {
 	return made
 }
 
-// TestAccessTable: the table has every Kind of op.go, every method of Backend and Upload is a Kind,
-// and every Kind of a route is in the table.
+// TestAccessTable: the table has every OpKind of op.go, every method of Backend and Upload is an OpKind,
+// and every OpKind of a route is in the table.
 func TestAccessTable(t *testing.T) {
 	f, err := parser.ParseFile(token.NewFileSet(), "op.go", nil, 0)
 	require.NoError(t, err)
@@ -230,7 +230,7 @@ func TestAccessTable(t *testing.T) {
 		if ok && len(spec.Values) == 1 {
 			if lit, ok := spec.Values[0].(*ast.BasicLit); ok && lit.Kind == token.STRING {
 				kinds++
-				require.Contains(t, access, registry.Kind(strings.Trim(lit.Value, `"`)))
+				require.Contains(t, access, registry.OpKind(strings.Trim(lit.Value, `"`)))
 			}
 		}
 		return true
@@ -239,7 +239,7 @@ func TestAccessTable(t *testing.T) {
 	for _, of := range []reflect.Type{reflect.TypeFor[registry.Backend](), reflect.TypeFor[registry.Upload]()} {
 		for i := range of.NumMethod() {
 			if name := of.Method(i).Name; name != "ID" && name != "Name" && name != "Size" && name != "backend" {
-				require.Contains(t, access, registry.Kind(name))
+				require.Contains(t, access, registry.OpKind(name))
 			}
 		}
 	}

@@ -126,7 +126,7 @@ func TestEncodedSlash(t *testing.T) {
 // TestRoutes: each route names an operation, of the repository in the path, that asks for
 // something.
 func TestRoutes(t *testing.T) {
-	kinds := map[Kind]bool{}
+	kinds := map[OpKind]bool{}
 	for e, m := range newRoutes() {
 		if endpoint(e) == endpointBase {
 			require.Empty(t, m.byMethod)

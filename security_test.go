@@ -228,7 +228,7 @@ func testForwarded(t *testing.T) {
 
 func testReadsDoNotWrite(t *testing.T) {
 	var mu sync.Mutex
-	var wrote []registry.Kind
+	var wrote []registry.OpKind
 	s := registrytest.NewServer(t, &registry.Options{Interceptors: []registry.Interceptor{
 		func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
 			if op.Write() && op.Kind != registry.OpResumeUpload { // looks up an upload

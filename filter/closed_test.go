@@ -12,7 +12,7 @@ import (
 )
 
 // kindOfTomorrow is an operation that this version does not know.
-const kindOfTomorrow registry.Kind = "Tomorrow"
+const kindOfTomorrow registry.OpKind = "Tomorrow"
 
 // TestUnknownOperation: what nobody has decided about is refused.
 func TestUnknownOperation(t *testing.T) {

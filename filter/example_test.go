@@ -75,7 +75,7 @@ func ExampleSub() {
 
 // How often what was done, and how long it took.
 func ExampleObserve() {
-	counts := map[registry.Kind]int{} // in a server, behind a lock
+	counts := map[registry.OpKind]int{} // in a server, behind a lock
 	b := filter.Observe(newStore(), func(_ context.Context, op *registry.Op, took time.Duration, err error) {
 		if err == nil && took < time.Minute {
 			counts[op.Kind]++

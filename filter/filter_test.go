@@ -190,7 +190,7 @@ func first(list func(yield func(string, error) bool)) (err error) {
 
 func TestObserved(t *testing.T) {
 	type seen struct {
-		kind   registry.Kind
+		kind   registry.OpKind
 		repo   string
 		result digest.Digest
 		err    error

@@ -21,7 +21,7 @@ import (
 type Faults struct {
 	mu     sync.Mutex
 	rules  []*rule
-	counts map[registry.Kind]int
+	counts map[registry.OpKind]int
 	total  int
 }
 
@@ -30,7 +30,7 @@ var _ registry.Interceptor = (*Faults)(nil).Intercept
 // rule is what becomes of the next left operations of some kinds; of all that follow if left is
 // negative.
 type rule struct {
-	kinds   []registry.Kind
+	kinds   []registry.OpKind
 	left    int
 	err     error
 	perform bool
@@ -39,19 +39,19 @@ type rule struct {
 
 // Fail lets the next n operations of the kinds fail with err and do nothing; a negative n means all
 // from now on.
-func (f *Faults) Fail(n int, err error, kinds ...registry.Kind) {
+func (f *Faults) Fail(n int, err error, kinds ...registry.OpKind) {
 	f.add(&rule{kinds: kinds, left: n, err: err})
 }
 
 // LoseAnswer lets the next n operations of the kinds be performed and yet fail with err; a negative
 // n means all from now on.
-func (f *Faults) LoseAnswer(n int, err error, kinds ...registry.Kind) {
+func (f *Faults) LoseAnswer(n int, err error, kinds ...registry.OpKind) {
 	f.add(&rule{kinds: kinds, left: n, err: err, perform: true})
 }
 
 // Delay lets all operations of the kinds begin only after d, or fail when their context ends
 // before.
-func (f *Faults) Delay(d time.Duration, kinds ...registry.Kind) {
+func (f *Faults) Delay(d time.Duration, kinds ...registry.OpKind) {
 	f.add(&rule{kinds: kinds, left: -1, perform: true, wait: func(ctx context.Context) error {
 		timer := time.NewTimer(d)
 		defer timer.Stop()
@@ -61,7 +61,7 @@ func (f *Faults) Delay(d time.Duration, kinds ...registry.Kind) {
 
 // Block lets the next operation of the kinds wait. It returns a channel that is closed when one has
 // come so far, and a function, to be called once, that lets it go on.
-func (f *Faults) Block(kinds ...registry.Kind) (arrived <-chan struct{}, release func()) {
+func (f *Faults) Block(kinds ...registry.OpKind) (arrived <-chan struct{}, release func()) {
 	in, out := make(chan struct{}), make(chan struct{})
 	f.add(&rule{kinds: kinds, left: 1, perform: true, wait: func(ctx context.Context) error {
 		close(in)
@@ -80,7 +80,7 @@ func waitFor[T any](ctx context.Context, c <-chan T) error {
 }
 
 // Count returns how many operations of the kinds have begun, those that failed included.
-func (f *Faults) Count(kinds ...registry.Kind) int {
+func (f *Faults) Count(kinds ...registry.OpKind) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(kinds) == 0 {
@@ -107,11 +107,11 @@ func (f *Faults) add(r *rule) {
 }
 
 // admit counts an operation and returns the rules that apply to it.
-func (f *Faults) admit(kind registry.Kind) (apply []*rule) {
+func (f *Faults) admit(kind registry.OpKind) (apply []*rule) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.counts == nil {
-		f.counts = make(map[registry.Kind]int)
+		f.counts = make(map[registry.OpKind]int)
 	}
 	f.counts[kind]++
 	f.total++

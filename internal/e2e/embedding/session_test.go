@@ -64,7 +64,7 @@ func (s sessions) Authorize(_ context.Context, who auth.Identity, accesses []aut
 // which do not end when the request does.
 func TestMuxWithSessions(t *testing.T) {
 	var mu sync.Mutex
-	seen := map[registry.Kind]string{}
+	seen := map[registry.OpKind]string{}
 	backend := registry.Intercept(openStore(t, t.TempDir()), func(ctx context.Context, op *registry.Op,
 		next func(context.Context) error) error {
 		mu.Lock()
@@ -72,7 +72,7 @@ func TestMuxWithSessions(t *testing.T) {
 		mu.Unlock()
 		return next(ctx)
 	})
-	whose := func(kind registry.Kind) string {
+	whose := func(kind registry.OpKind) string {
 		mu.Lock()
 		defer mu.Unlock()
 		return seen[kind]
@@ -90,7 +90,7 @@ func TestMuxWithSessions(t *testing.T) {
 	team := remote.WithAuth(&authn.Basic{Username: "team", Password: "token-of-team"})
 	bert := remote.WithAuth(&authn.Basic{Username: "bert", Password: "token-of-bert"})
 	roundTrip(t, host, team)
-	for _, kind := range []registry.Kind{
+	for _, kind := range []registry.OpKind{
 		registry.OpCreateUpload, registry.OpAppend, registry.OpCommit, registry.OpMountBlob, registry.OpPutManifest,
 		registry.OpGetManifest, registry.OpOpenBlob, registry.OpTags, registry.OpDeleteTag,
 	} {

@@ -21,19 +21,19 @@ type embedded struct {
 	Host string // what the names of its images begin with
 
 	mu   sync.Mutex
-	done map[registry.Kind]int
+	done map[registry.OpKind]int
 }
 
 // each runs a test twice: against the registry in memory that other projects' tests start in one
 // line, and against one on disk.
 func each(t *testing.T, test func(t *testing.T, r *embedded)) {
 	t.Run("memory", func(t *testing.T) {
-		r := &embedded{done: map[registry.Kind]int{}}
+		r := &embedded{done: map[registry.OpKind]int{}}
 		r.Host = registrytest.NewServer(t, &registry.Options{Interceptors: []registry.Interceptor{r.count}}).Host
 		test(t, r)
 	})
 	t.Run("disk", func(t *testing.T) {
-		r := &embedded{done: map[registry.Kind]int{}}
+		r := &embedded{done: map[registry.OpKind]int{}}
 		driver, err := disk.New(t.TempDir(), nil)
 		require.NoError(t, err)
 		store, err := storage.New(t.Context(), driver, nil)
@@ -60,7 +60,7 @@ func (r *embedded) count(ctx context.Context, op *registry.Op, next func(context
 }
 
 // Done is how many operations of a kind have succeeded.
-func (r *embedded) Done(kind registry.Kind) int {
+func (r *embedded) Done(kind registry.OpKind) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.done[kind]
