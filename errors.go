@@ -101,8 +101,8 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Kind is the Err… value that e is, or is a copy of.
-func (e *Error) Kind() *Error { return e.base() }
+// Sentinel is the Err… value that e is, or is a copy of.
+func (e *Error) Sentinel() *Error { return e.base() }
 
 // Code is the code on the wire, such as BLOB_UNKNOWN.
 func (e *Error) Code() string { return e.code }

@@ -29,9 +29,9 @@ func (h hiding) error(err error, repo string) error {
 	case !errors.As(err, &e):
 		return err // nobody reads it but the host
 	case repo != "" && errors.Is(e, registry.ErrNameUnknown):
-		return e.WithMessage(e.Kind().Message()).WithDetail(map[string]string{"name": repo}).WithCause(err)
-	case e.Message() != e.Kind().Message() && h.in(e.Message()) || h.in(text(e.Detail())):
-		return e.WithMessage(e.Kind().Message()).WithDetail(nil).WithCause(err)
+		return e.WithMessage(e.Sentinel().Message()).WithDetail(map[string]string{"name": repo}).WithCause(err)
+	case e.Message() != e.Sentinel().Message() && h.in(e.Message()) || h.in(text(e.Detail())):
+		return e.WithMessage(e.Sentinel().Message()).WithDetail(nil).WithCause(err)
 	}
 	return err
 }
