@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"log/slog"
@@ -163,7 +162,3 @@ func New(backend Backend, opts *Options) (*Registry, error) {
 func (r *Registry) Backend(identity auth.Identity) Backend {
 	return &guard{r: r, identity: identity, asked: auth.Decision{Identity: identity}}
 }
-
-// Close releases what the registry holds. The backend and the options remain their owner's to
-// close; requests in flight are the http.Server's to drain.
-func (r *Registry) Close(context.Context) error { return nil }

@@ -35,12 +35,7 @@ func NewServer(t testing.TB, opts *registry.Options) *Server {
 		t.Fatal(err)
 	}
 	s := httptest.NewServer(reg)
-	t.Cleanup(func() {
-		s.Close()
-		if err := reg.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(s.Close)
 	return &Server{URL: s.URL, Host: strings.TrimPrefix(s.URL, "http://"), Registry: reg, Store: store}
 }
 

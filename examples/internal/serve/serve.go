@@ -184,7 +184,7 @@ func run(ctx context.Context, c config, open func(context.Context, string) (driv
 	log.Info("stopping: requests in flight have 30 seconds; a second interrupt ends them")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	return errors.Join(server.Shutdown(grace), reg.Close(grace))
+	return server.Shutdown(grace)
 }
 
 // newServer returns the server for a handler: with TLS if there is a certificate, and with limits

@@ -43,7 +43,6 @@ func newRegistry(t *testing.T, backend registry.Backend, opts *registry.Options)
 	}
 	reg, err := registry.New(backend, opts)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, reg.Close(t.Context())) })
 	return reg
 }
 
