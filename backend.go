@@ -143,11 +143,11 @@ type Blob struct {
 
 // StatOptions are the options of [Reader].StatBlob and StatManifest.
 type StatOptions struct {
-	// Refresh, unless nil, says whether the caller may rely on the content that is there, and leave
+	// Renew, unless nil, says whether the caller may rely on the content that is there, and leave
 	// out sending it: who may push. It is only asked about content that is old and that a
 	// collection may be about to take away; if it says yes, that is put off. For an Interceptor
-	// this is an operation of its own, OpRefresh.
-	Refresh func(ctx context.Context) bool
+	// this is an operation of its own, OpRenew.
+	Renew func(ctx context.Context) bool
 }
 
 // OpenOptions are the options of [Reader].OpenBlob.

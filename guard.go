@@ -147,7 +147,7 @@ func (g *guard) StatBlob(ctx context.Context, repo string, d digest.Digest, opts
 	if err := g.authorize(ctx, op); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return g.r.backend.StatBlob(ctx, repo, d, g.refresh(op, opts))
+	return g.r.backend.StatBlob(ctx, repo, d, g.renew(op, opts))
 }
 
 func (g *guard) GetManifest(ctx context.Context, repo string, ref reference.Ref) (*Manifest, error) {
@@ -168,17 +168,17 @@ func (g *guard) StatManifest(ctx context.Context, repo string, ref reference.Ref
 	if err := g.authorize(ctx, op); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return g.r.backend.StatManifest(ctx, repo, ref, g.refresh(op, opts))
+	return g.r.backend.StatManifest(ctx, repo, ref, g.renew(op, opts))
 }
 
-// refresh makes options say no where the caller may not push. Nobody is told of the question.
-func (g *guard) refresh(op *Op, opts *StatOptions) *StatOptions {
-	if opts == nil || opts.Refresh == nil {
+// renew makes options say no where the caller may not push. Nobody is told of the question.
+func (g *guard) renew(op *Op, opts *StatOptions) *StatOptions {
+	if opts == nil || opts.Renew == nil {
 		return nil
 	}
-	return &StatOptions{Refresh: func(ctx context.Context) bool {
-		seen, err := g.sees(ctx, &Op{Kind: OpRefresh, Repository: op.Repository, Ref: op.Ref})
-		return err == nil && seen && opts.Refresh(ctx)
+	return &StatOptions{Renew: func(ctx context.Context) bool {
+		seen, err := g.sees(ctx, &Op{Kind: OpRenew, Repository: op.Repository, Ref: op.Ref})
+		return err == nil && seen && opts.Renew(ctx)
 	}}
 }
 

@@ -63,7 +63,7 @@ func (i *intercepted) StatBlob(ctx context.Context, repo string, d digest.Digest
 	opts *StatOptions) (ocispec.Descriptor, error) {
 	op := &Op{Kind: OpStatBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
 	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) {
-		return i.b.StatBlob(ctx, repo, d, i.refresh(op, opts))
+		return i.b.StatBlob(ctx, repo, d, i.renew(op, opts))
 	})
 }
 
@@ -85,18 +85,18 @@ func (i *intercepted) StatManifest(ctx context.Context, repo string, ref referen
 	opts *StatOptions) (ocispec.Descriptor, error) {
 	op := &Op{Kind: OpStatManifest, Repository: repo, Ref: ref}
 	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) {
-		return i.b.StatManifest(ctx, repo, ref, i.refresh(op, opts))
+		return i.b.StatManifest(ctx, repo, ref, i.renew(op, opts))
 	})
 }
 
-// refresh makes the refreshing of what is looked at an operation of its own.
-func (i *intercepted) refresh(of *Op, opts *StatOptions) *StatOptions {
-	if opts == nil || opts.Refresh == nil {
+// renew makes the refreshing of what is looked at an operation of its own.
+func (i *intercepted) renew(of *Op, opts *StatOptions) *StatOptions {
+	if opts == nil || opts.Renew == nil {
 		return nil
 	}
-	return &StatOptions{Refresh: func(ctx context.Context) bool {
+	return &StatOptions{Renew: func(ctx context.Context) bool {
 		// Who is further out has been asked whether the caller may look, and so is asked first.
-		return opts.Refresh(ctx) && i.f(ctx, &Op{Kind: OpRefresh, Repository: of.Repository, Ref: of.Ref},
+		return opts.Renew(ctx) && i.f(ctx, &Op{Kind: OpRenew, Repository: of.Repository, Ref: of.Ref},
 			func(context.Context) error { return nil }) == nil
 	}}
 }

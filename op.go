@@ -33,7 +33,7 @@ const (
 	OpTags             OpKind = "Tags"
 	OpReferrers        OpKind = "Referrers"
 	OpHistory          OpKind = "History"
-	OpRefresh          OpKind = "Refresh" // a part of StatBlob or StatManifest that writes, see StatOptions
+	OpRenew            OpKind = "Renew" // a part of StatBlob or StatManifest that writes, see StatOptions
 	OpRestore          OpKind = "Restore"
 )
 
@@ -84,7 +84,7 @@ func (op *Op) Access() []auth.Access {
 		return []auth.Access{repo(auth.Pull, "")}
 	case OpGetManifest, OpStatManifest, OpHistory:
 		return []auth.Access{repo(auth.Pull, op.Ref.Tag)}
-	case OpCreateUpload, OpResumeUpload, OpAppend, OpCommit, OpCancel, OpMountBlob, OpRefresh:
+	case OpCreateUpload, OpResumeUpload, OpAppend, OpCommit, OpCancel, OpMountBlob, OpRenew:
 		return []auth.Access{repo(auth.Push, "")}
 	case OpPutManifest, OpRestore:
 		accesses := []auth.Access{repo(auth.Push, "")}

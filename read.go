@@ -43,7 +43,7 @@ func (c *call) getManifest() error {
 }
 
 func (c *call) headManifest() error {
-	desc, err := c.backend.StatManifest(c.req.Context(), c.op.Repository, c.op.Ref, refresh())
+	desc, err := c.backend.StatManifest(c.req.Context(), c.op.Repository, c.op.Ref, renew())
 	if err != nil {
 		return err
 	}
@@ -70,13 +70,13 @@ func (c *call) writeManifest(desc ocispec.Descriptor, content []byte) error {
 	return nil
 }
 
-// refresh are the options of a HEAD: clients do not send what it finds.
-func refresh() *StatOptions {
-	return &StatOptions{Refresh: func(context.Context) bool { return true }}
+// renew are the options of a HEAD: clients do not send what it finds.
+func renew() *StatOptions {
+	return &StatOptions{Renew: func(context.Context) bool { return true }}
 }
 
 func (c *call) headBlob() error {
-	desc, err := c.backend.StatBlob(c.req.Context(), c.op.Repository, c.op.Ref.Digest, refresh())
+	desc, err := c.backend.StatBlob(c.req.Context(), c.op.Repository, c.op.Ref.Digest, renew())
 	if err != nil {
 		return err
 	}

@@ -103,9 +103,9 @@ var access = map[registry.OpKind]struct {
 		_, err := b.StatBlob(ctx, "a", digest.FromBytes(img.Blobs[0]), nil)
 		return err
 	}},
-	registry.OpRefresh: {writers, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
+	registry.OpRenew: {writers, func(ctx context.Context, b registry.Backend, img *registrytest.Content) error {
 		err := error(registry.ErrDenied)
-		opts := &registry.StatOptions{Refresh: func(context.Context) bool { err = nil; return true }}
+		opts := &registry.StatOptions{Renew: func(context.Context) bool { err = nil; return true }}
 		if _, serr := b.StatBlob(ctx, "a", digest.FromBytes(img.Blobs[0]), opts); serr != nil {
 			return serr
 		}

@@ -415,7 +415,7 @@ func TestAwaitedIsAbsent(t *testing.T) {
 	s, subject := r.store, byDigest(r.of.Digest)
 	_, err := s.GetManifest(ctx, "r", subject)
 	require.ErrorIs(t, err, registry.ErrManifestUnknown)
-	_, err = s.StatManifest(ctx, "r", subject, &registry.StatOptions{Refresh: func(context.Context) bool { return true }})
+	_, err = s.StatManifest(ctx, "r", subject, &registry.StatOptions{Renew: func(context.Context) bool { return true }})
 	require.ErrorIs(t, err, registry.ErrManifestUnknown)
 	_, err = s.OpenBlob(ctx, "r", r.of.Digest, nil)
 	require.ErrorIs(t, err, registry.ErrBlobUnknown)

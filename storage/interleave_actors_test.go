@@ -196,7 +196,7 @@ func (c *client) put(ctx context.Context, repo string, m int, tag string, ensure
 
 // looks are the options of a look at what a push may rely on: by somebody who may push, most often.
 func (c *client) looks() *registry.StatOptions {
-	return &registry.StatOptions{Refresh: func(context.Context) bool { return c.rnd.IntN(4) > 0 }}
+	return &registry.StatOptions{Renew: func(context.Context) bool { return c.rnd.IntN(4) > 0 }}
 }
 
 // ensureBlob sees to it that the repository has a blob: it looks, mounts or uploads.

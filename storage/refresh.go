@@ -22,7 +22,7 @@ func (s *Store) stale(t time.Time) bool {
 
 // mayRefresh reports whether the caller of a Stat wants what is old refreshed, and may.
 func mayRefresh(ctx context.Context, opts *registry.StatOptions, old bool) bool {
-	return old && opts != nil && opts.Refresh != nil && opts.Refresh(ctx)
+	return old && opts != nil && opts.Renew != nil && opts.Renew(ctx)
 }
 
 // refreshLink writes a link again, which takes the mark of a collector off, and returns it as it is

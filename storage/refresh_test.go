@@ -102,7 +102,7 @@ func TestHeadOfMarked(t *testing.T) {
 				if !marked && c.Op == "Put" && strings.HasPrefix(c.Key, "r/r/m/") {
 					marked = true
 					_, err := s.StatManifest(ctx, "r", byDigest(m.Digest),
-						&registry.StatOptions{Refresh: func(context.Context) bool { return refresh }})
+						&registry.StatOptions{Renew: func(context.Context) bool { return refresh }})
 					require.NoError(t, err)
 				}
 				return err
