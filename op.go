@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry/auth"
@@ -59,9 +58,6 @@ type Op struct {
 	// succeeded. For Append, Size is the number of bytes added.
 	Result ocispec.Descriptor
 }
-
-// Digest is the digest the operation names, "" if none.
-func (op *Op) Digest() digest.Digest { return op.Ref.Digest }
 
 // Write reports whether the operation changes anything. One that is not known counts as a write.
 func (op *Op) Write() bool {
