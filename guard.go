@@ -76,58 +76,6 @@ type challenge struct {
 func (c *challenge) Error() string { return c.err.Error() }
 func (c *challenge) Unwrap() error { return c.err }
 
-// check refuses names, tags and digests that cannot be.
-func (op *Op) check() error {
-	if op.Kind != OpRepositories {
-		if err := reference.CheckName(op.Repository); err != nil {
-			return ErrNameInvalid.WithMessage(err.Error())
-		}
-	}
-	if op.From != "" {
-		if err := reference.CheckName(op.From); err != nil {
-			return ErrNameInvalid.WithMessage(err.Error())
-		}
-	}
-	if op.Ref.Tag != "" {
-		if err := reference.CheckTag(op.Ref.Tag); err != nil {
-			return ErrTagInvalid.WithMessage(err.Error())
-		}
-	}
-	if op.Ref.Digest != "" {
-		if err := reference.CheckDigest(string(op.Ref.Digest)); err != nil {
-			return ErrDigestInvalid.WithMessage(err.Error())
-		}
-	}
-	for _, t := range op.Tags {
-		if err := reference.CheckTag(t.Name); err != nil {
-			return ErrTagInvalid.WithMessage(err.Error())
-		}
-	}
-	switch op.Kind {
-	case OpOpenBlob, OpStatBlob, OpMountBlob, OpDeleteBlob, OpReferrers, OpCommit:
-		if op.Ref.Digest == "" {
-			return ErrDigestInvalid.WithMessage("no digest")
-		}
-	}
-	return nil
-}
-
-// checkOneRef refuses an operation on one manifest that names none, or names it twice.
-func (op *Op) checkOneRef() error {
-	switch op.Kind {
-	case OpGetManifest, OpStatManifest, OpDeleteManifest, OpDeleteTag, OpRestore:
-	default:
-		return nil
-	}
-	switch {
-	case op.Ref.Digest != "" && op.Ref.Tag != "":
-		return ErrManifestUnknown.WithMessage("both a tag and a digest")
-	case op.Ref == reference.Ref{} && op.Kind != OpRestore:
-		return ErrManifestUnknown.WithMessage("neither a tag nor a digest")
-	}
-	return nil
-}
-
 func (g *guard) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *OpenOptions) (*Blob, error) {
 	op := &Op{Kind: OpOpenBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
 	if err := g.authorize(ctx, op); err != nil {
@@ -416,8 +364,8 @@ func (g *guard) Restore(ctx context.Context, repo string, ref reference.Ref, opt
 		o = *opts
 	}
 	if o.To != "" {
-		if err := reference.CheckDigest(string(o.To)); err != nil {
-			return RestoreResult{}, ErrDigestInvalid.WithMessage(err.Error())
+		if err := CheckDigest(o.To); err != nil {
+			return RestoreResult{}, err
 		}
 	}
 	o.By = g.identity.Name

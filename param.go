@@ -36,11 +36,10 @@ func digestParam(q url.Values, key string) (digest.Digest, error) {
 	if s == "" {
 		return "", ErrDigestInvalid.WithMessage("the parameter " + key + " is missing")
 	}
-	d, err := reference.ParseDigest(s)
-	if err != nil {
-		return "", ErrDigestInvalid.WithMessage(err.Error())
+	if err := CheckDigest(digest.Digest(s)); err != nil {
+		return "", err
 	}
-	return d, nil
+	return digest.Digest(s), nil
 }
 
 // digestsParam returns the digests in the parameter digest, of which there must be one: that by
@@ -52,9 +51,9 @@ func digestsParam(q url.Values) (d digest.Digest, also []digest.Digest, err erro
 	}
 	byAlgorithm := map[digest.Algorithm]digest.Digest{}
 	for _, s := range q["digest"] {
-		next, err := reference.ParseDigest(s)
-		if err != nil {
-			return "", nil, ErrDigestInvalid.WithMessage(err.Error())
+		next := digest.Digest(s)
+		if err := CheckDigest(next); err != nil {
+			return "", nil, err
 		}
 		switch before := byAlgorithm[next.Algorithm()]; {
 		case before == next:

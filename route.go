@@ -34,7 +34,7 @@ type target struct {
 	uploadID string
 	// badTag is the error for a manifest whose reference can be neither a tag nor a digest; ref is
 	// empty then. Reads answer it like an unknown tag, after authorisation; writes return it.
-	badTag *Error
+	badTag error
 }
 
 // parseURL returns what the path of u names. A slash that was sent as %2F is no separator, so it
@@ -92,16 +92,16 @@ func parsePath(path string) (target, error) {
 	case reference.CheckName(name) != nil:
 		return target{}.in(name) // the name comes first in the path
 	case t.endpoint == endpointManifest && !strings.Contains(last, ":"):
-		t.badTag = ErrTagInvalid.WithMessage(err.Error())
+		t.badTag = invalid(err)
 		return t.in(name)
 	}
-	return target{}, ErrDigestInvalid.WithMessage(err.Error())
+	return target{}, invalid(err)
 }
 
 // in returns t in the repository name.
 func (t target) in(name string) (target, error) {
-	if err := reference.CheckName(name); err != nil {
-		return target{}, ErrNameInvalid.WithMessage(err.Error())
+	if err := CheckName(name); err != nil {
+		return target{}, err
 	}
 	if t.endpoint == endpointUpload && !validUploadID(t.uploadID) {
 		return target{}, ErrUploadUnknown
@@ -276,8 +276,8 @@ func opPutManifest(t target, q url.Values) (*Op, error) {
 	}
 	seen := make(map[string]bool, len(tags))
 	for _, tag := range tags {
-		if err := reference.CheckTag(tag); err != nil {
-			return nil, ErrTagInvalid.WithMessage(err.Error())
+		if err := CheckTag(tag); err != nil {
+			return nil, err
 		}
 		if !seen[tag] {
 			seen[tag] = true

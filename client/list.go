@@ -42,7 +42,7 @@ func (c *Client) Repositories(ctx context.Context, opts *registry.ListOptions) i
 
 // Tags implements [registry.Lister]. The registry must have its list in order.
 func (c *Client) Tags(ctx context.Context, repo string, opts *registry.ListOptions) iter.Seq2[string, error] {
-	if err := checkName(repo); err != nil {
+	if err := registry.CheckName(repo); err != nil {
 		return func(yield func(string, error) bool) { yield("", err) }
 	}
 	return c.names(ctx, list{path: repo + "/tags/list", key: "tags", notFound: registry.ErrNameUnknown}, opts,
@@ -198,7 +198,7 @@ func referrer(dec *json.Decoder) (desc ocispec.Descriptor, err error) {
 	if err := json.Unmarshal(text, &desc); err != nil {
 		return desc, fmt.Errorf("%w: %w", ErrContent, err)
 	}
-	if err := checkDigest(desc.Digest); err != nil {
+	if err := registry.CheckDigest(desc.Digest); err != nil {
 		return desc, fmt.Errorf("%w: %w", ErrContent, err)
 	}
 	return desc, nil

@@ -34,7 +34,7 @@ type upload struct {
 
 // CreateUpload implements [registry.Writer].
 func (c *Client) CreateUpload(ctx context.Context, repo string, opts *registry.UploadOptions) (registry.Upload, error) {
-	if err := checkName(repo); err != nil {
+	if err := registry.CheckName(repo); err != nil {
 		return nil, err
 	}
 	var o registry.UploadOptions
@@ -68,7 +68,7 @@ func (c *Client) CreateUpload(ctx context.Context, repo string, opts *registry.U
 // ResumeUpload implements [registry.Writer]. It always asks how far the upload has come.
 func (c *Client) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload,
 	error) {
-	if err := checkName(repo); err != nil {
+	if err := registry.CheckName(repo); err != nil {
 		return nil, err
 	}
 	u := &upload{c: c, repo: repo, chunk: c.opts.ChunkSize}
@@ -246,7 +246,7 @@ func (u *upload) find(ctx context.Context, something bool) {
 func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chunk,
 	also ...digest.Digest) (ocispec.Descriptor, error) {
 	for _, d := range append([]digest.Digest{d}, also...) {
-		if err := checkDigest(d); err != nil {
+		if err := registry.CheckDigest(d); err != nil {
 			return ocispec.Descriptor{}, err
 		}
 	}

@@ -31,7 +31,7 @@ func (c *Client) MountBlob(ctx context.Context, repo string, d digest.Digest,
 	q := url.Values{"mount": {string(d)}}
 	switch {
 	case o.From != "":
-		if err := checkName(o.From); err != nil {
+		if err := registry.CheckName(o.From); err != nil {
 			return ocispec.Descriptor{}, err
 		}
 		if o.Allow != nil {
@@ -113,7 +113,7 @@ func checkPut(repo, mediaType string, content []byte, o *registry.PutOptions) er
 		return err
 	}
 	for _, t := range o.Tags {
-		if err := checkTag(t.Name); err != nil {
+		if err := registry.CheckTag(t.Name); err != nil {
 			return err
 		}
 		if t.IfAbsent || t.Keep {

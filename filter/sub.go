@@ -43,8 +43,8 @@ func Sub(b registry.Backend, prefix string) (registry.Backend, error) {
 //
 // Errors: ErrNameInvalid.
 func (s *sub) in(repo string) (string, error) {
-	if err := reference.CheckName(repo); err != nil {
-		return "", registry.ErrNameInvalid.WithMessage(err.Error())
+	if err := registry.CheckName(repo); err != nil {
+		return "", err
 	}
 	if len(s.prefix)+len(repo) > reference.MaxNameLength {
 		return "", registry.ErrNameInvalid.WithMessage("the name is too long here")
