@@ -92,6 +92,30 @@ var (
 	ErrInternal = &Error{code: "UNKNOWN", status: http.StatusInternalServerError, message: "internal error"}
 )
 
+// NewError returns an error that a host defines, such as an exceeded quota or a missing licence. A
+// [Backend] or an [Interceptor] returns it like an Err… value: by HTTP the client gets the status,
+// the code and the message.
+//
+// The code consists of upper-case letters and underscores; an empty code becomes UNKNOWN. A status
+// outside 400 to 599 becomes 500. An empty message becomes the text of the status.
+//
+// Keep the result in a variable: it is a kind of error of its own, which [errors.Is] finds in the
+// copies that its With… methods return. [Error.WithMessage], [Error.WithDetail] and
+// [Error.WithRetryAfter] change what the client sees, [Error.WithCause] what the log shows. Errors
+// with a status of 500 or more are logged.
+func NewError(code string, status int, message string) *Error {
+	if status < 400 || status > 599 {
+		status = http.StatusInternalServerError
+	}
+	if code == "" {
+		code = ErrInternal.code
+	}
+	if message == "" {
+		message = http.StatusText(status)
+	}
+	return &Error{code: code, status: status, message: message}
+}
+
 // Error returns code and message, and the cause if there is one.
 func (e *Error) Error() string {
 	s := e.code + ": " + e.message

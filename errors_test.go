@@ -1,0 +1,51 @@
+package registry_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/registrytest"
+)
+
+// TestNewErrorReachesTheClient sends an error that a host defines through Go code and HTTP.
+func TestNewErrorReachesTheClient(t *testing.T) {
+	quota := registry.NewError("QUOTA_EXCEEDED", http.StatusForbidden, "the quota is used up")
+	reg, err := registry.New(registrytest.NewStore(t), &registry.Options{Interceptors: []registry.Interceptor{
+		func(context.Context, *registry.Op, func(context.Context) error) error {
+			return quota.WithMessage("the quota of team a is used up").WithRetryAfter(time.Minute).WithCause(errors.New("secret"))
+		},
+	}})
+	require.NoError(t, err)
+	w := httptest.NewRecorder()
+	reg.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v2/a/tags/list", nil))
+	require.Equal(t, http.StatusForbidden, w.Code)
+	require.Equal(t, "60", w.Header().Get("Retry-After"))
+	require.JSONEq(t, `{"errors":[{"code":"QUOTA_EXCEEDED","message":"the quota of team a is used up"}]}`, w.Body.String())
+
+	copied := quota.WithCause(context.Canceled)
+	require.ErrorIs(t, copied, quota)
+	require.ErrorIs(t, copied, context.Canceled)
+	require.Same(t, quota, copied.Sentinel())
+	same := registry.NewError("QUOTA_EXCEEDED", http.StatusForbidden, "the quota is used up")
+	require.NotErrorIs(t, copied, same)
+	require.NotErrorIs(t, copied, registry.ErrDenied)
+}
+
+// TestNewErrorReplacesWhatCannotBeSent checks the values that stand for invalid arguments.
+func TestNewErrorReplacesWhatCannotBeSent(t *testing.T) {
+	for status, want := range map[int]int{
+		-1: 500, 0: 500, 100: 500, 200: 500, 399: 500, 400: 400, 451: 451, 599: 599, 600: 500,
+	} {
+		require.Equal(t, want, registry.NewError("X", status, "x").Status())
+	}
+	e := registry.NewError("", http.StatusUnavailableForLegalReasons, "")
+	require.Equal(t, "UNKNOWN", e.Code())
+	require.Equal(t, "Unavailable For Legal Reasons", e.Message())
+}
