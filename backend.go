@@ -129,16 +129,27 @@ type Lister interface {
 type Blob struct {
 	// Descriptor has the digest and size of the blob.
 	Descriptor ocispec.Descriptor
-	// Body reads the bytes; nothing is opened before the first Read. It may have a method Source()
-	// (io.Reader, error), which returns the reader that the next Read would read from, at the
-	// present position and perhaps reaching beyond the end; a server uses it to send files without
-	// copying. It may have a method Until(end int64), which says that the caller reads from the
-	// present position up to end and then seeks, so that a storage on the network need not fetch
-	// more. It is nil if URL is set.
+	// Body reads the bytes, and must be closed. It opens nothing before the first Read. It is nil if
+	// URL is set.
+	//
+	// A Body may implement [FileSource]. It may also have a method Until(end int64): the caller then
+	// announces that it reads from the current position up to end and seeks afterwards, so that a
+	// storage on the network need not fetch more.
 	Body io.ReadSeekCloser
 	// URL, if not "", is where the client itself can fetch the bytes for a while. Only if
 	// OpenOptions.AllowURL.
 	URL string
+}
+
+// FileSource is an optional interface of [Blob].Body, for bytes that come from a file. A server uses
+// it to send the file without copying it through the process (sendfile).
+//
+// A wrapper that reads, counts or changes the bytes must not have this method, because the server
+// then bypasses its Read.
+type FileSource interface {
+	// Source returns the reader that the next Read would use, at the current position. It may reach
+	// beyond the end of the blob, so the caller must limit what it reads. Closing the Body closes it.
+	Source() (io.Reader, error)
 }
 
 // StatOptions are the options of [Reader].StatBlob and StatManifest.

@@ -91,7 +91,7 @@ func (b *content) fail(err error) error {
 func (b *content) sendTo(w *contentWriter, to io.ReaderFrom, n int64) (sent int64, ok bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s, ok := b.from.(interface{ Source() (io.Reader, error) })
+	s, ok := b.from.(FileSource)
 	if !ok {
 		return 0, false, nil
 	}

@@ -76,7 +76,7 @@ func text(detail any) string {
 // body returns b with the prefix hidden in what its Read fails with. One that is read straight from
 // its file is left as it is: no other registry speaks from it.
 func (h hiding) body(b io.ReadSeekCloser) io.ReadSeekCloser {
-	if _, ok := b.(interface{ Source() (io.Reader, error) }); ok {
+	if _, ok := b.(registry.FileSource); ok {
 		return b
 	}
 	return &hidingBody{ReadSeekCloser: b, hiding: h}
