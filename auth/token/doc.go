@@ -10,7 +10,7 @@
 //	reg, err := registry.New(store, &registry.Options{Authenticator: logins, Authorizer: logins})
 //	mux.Handle("/v2/", logins.Handler(reg))
 //
-// If nobody may do anything without credentials, [Logins.Challenge] asks for those directly, and
+// If nobody may do anything without credentials, [Service.Challenge] asks for those directly, and
 // tokens are not needed.
 //
 // # What a token is

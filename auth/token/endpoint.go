@@ -23,10 +23,10 @@ type answer struct {
 }
 
 // Handler returns a handler that answers the path of the endpoint and leaves the rest to next.
-func (l *Logins) Handler(next http.Handler) http.Handler {
+func (s *Service) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == l.opts.Path {
-			l.ServeHTTP(w, r)
+		if r.URL.Path == s.opts.Path {
+			s.ServeHTTP(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -39,7 +39,7 @@ func (l *Logins) Handler(next http.Handler) http.Handler {
 // look at.
 //
 // POST, by which OAuth 2 would ask, is a 404: that is what clients take for "use GET".
-func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -59,7 +59,7 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "invalid query string")
 		return
 	}
-	if services := q["service"]; len(services) > 1 || len(services) == 1 && services[0] != l.opts.Service {
+	if services := q["service"]; len(services) > 1 || len(services) == 1 && services[0] != s.opts.Service {
 		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "tokens for another service")
 		return
 	}
@@ -68,7 +68,7 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "malformed scope")
 		return
 	}
-	a, err := l.issue(r, scopes)
+	a, err := s.issue(r, scopes)
 	wire.Bound(w, r)
 	var limit *auth.LimitError
 	switch {
@@ -78,7 +78,7 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Length", strconv.Itoa(len(content)))
 		_, _ = w.Write(content)
 	case errors.Is(err, auth.ErrCredentials):
-		if challenge := l.users.Challenge(r, nil); challenge != "" {
+		if challenge := s.users.Challenge(r, nil); challenge != "" {
 			h.Set("WWW-Authenticate", challenge)
 		}
 		wire.Refuse(w, r, http.StatusUnauthorized, "UNAUTHORIZED", "invalid credentials")
@@ -88,8 +88,8 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, errTooLong):
 		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "the token would be too long")
 	default:
-		if l.opts.Error != nil {
-			l.opts.Error(r.Context(), err)
+		if s.opts.Error != nil {
+			s.opts.Error(r.Context(), err)
 		}
 		wire.Refuse(w, r, http.StatusInternalServerError, "UNKNOWN", "internal error")
 	}
@@ -99,22 +99,22 @@ func (l *Logins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 //
 // Errors: auth.ErrCredentials, *auth.LimitError, errTooLong; those of the Authenticator, the
 // Authorizer and the secrets.
-func (l *Logins) issue(r *http.Request, scopes []scope) (*answer, error) {
-	identity, err := l.users.Authenticate(r)
+func (s *Service) issue(r *http.Request, scopes []scope) (*answer, error) {
+	identity, err := s.users.Authenticate(r)
 	if err == nil && identity.Anonymous() && len(r.Header["Authorization"]) > 0 {
 		err = auth.ErrCredentials
 	}
 	if err != nil || len(scopes) == 0 {
-		l.audit(r, auth.Decision{Identity: identity, Allowed: err == nil, Err: err})
+		s.audit(r, auth.Decision{Identity: identity, Allowed: err == nil, Err: err})
 	}
 	if err != nil {
 		return nil, err
 	}
 	list := []grant{}
-	for _, s := range scopes {
-		g := grant{Type: s.kind, Class: s.class, Name: s.name}
-		for _, a := range s.accesses() {
-			ok, err := l.allowed(r, identity, a)
+	for _, asked := range scopes {
+		g := grant{Type: asked.kind, Class: asked.class, Name: asked.name}
+		for _, a := range asked.accesses() {
+			ok, err := s.allowed(r, identity, a)
 			if err != nil {
 				return nil, err
 			}
@@ -126,32 +126,32 @@ func (l *Logins) issue(r *http.Request, scopes []scope) (*answer, error) {
 			list = append(list, g)
 		}
 	}
-	now := l.now().Truncate(time.Second)
-	token, err := l.sign(r.Context(), identity, list, now)
+	now := s.now().Truncate(time.Second)
+	token, err := s.sign(r.Context(), identity, list, now)
 	if err != nil {
 		return nil, err
 	}
 	return &answer{
 		Token: token, AccessToken: token,
-		ExpiresIn: int(l.opts.Lifetime / time.Second), IssuedAt: now.UTC().Format(time.RFC3339),
+		ExpiresIn: int(s.opts.Lifetime / time.Second), IssuedAt: now.UTC().Format(time.RFC3339),
 	}, nil
 }
 
 // allowed asks for one access, under whatever tag it will be.
-func (l *Logins) allowed(r *http.Request, identity auth.Identity, a auth.Access) (bool, error) {
+func (s *Service) allowed(r *http.Request, identity auth.Identity, a auth.Access) (bool, error) {
 	accesses := []auth.Access{a}
-	rule, err := auth.Scope(r.Context(), l.rules, identity, accesses)
-	l.audit(r, auth.Decision{Identity: identity, Accesses: accesses, Allowed: err == nil, Rule: rule, Err: err})
+	rule, err := auth.Scope(r.Context(), s.rules, identity, accesses)
+	s.audit(r, auth.Decision{Identity: identity, Accesses: accesses, Allowed: err == nil, Rule: rule, Err: err})
 	if errors.Is(err, auth.ErrDenied) || errors.Is(err, auth.ErrScope) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-func (l *Logins) audit(r *http.Request, d auth.Decision) {
-	if l.opts.Audit == nil {
+func (s *Service) audit(r *http.Request, d auth.Decision) {
+	if s.opts.Audit == nil {
 		return
 	}
 	d.Method, d.Path, d.RemoteAddr, d.UserAgent = r.Method, r.URL.Path, r.RemoteAddr, r.UserAgent()
-	l.opts.Audit(context.WithoutCancel(r.Context()), d)
+	s.opts.Audit(context.WithoutCancel(r.Context()), d)
 }

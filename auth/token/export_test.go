@@ -8,7 +8,7 @@ import (
 )
 
 // SetNow sets the clock.
-func (l *Logins) SetNow(now func() time.Time) { l.now = now }
+func (s *Service) SetNow(now func() time.Time) { s.now = now }
 
 // The limits.
 const (
@@ -21,16 +21,16 @@ const (
 )
 
 // Issue fetches a token from the endpoint.
-func (l *Logins) Issue(t testing.TB, authorization, scope string) (string, error) {
+func (s *Service) Issue(t testing.TB, authorization, scope string) (string, error) {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v2/token", nil)
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
 	}
-	s, err := parseScope(scope)
+	asked, err := parseScope(scope)
 	if err != nil {
 		return "", err
 	}
-	a, err := l.issue(r, []scopeOf{s})
+	a, err := s.issue(r, []scopeOf{asked})
 	if err != nil {
 		return "", err
 	}

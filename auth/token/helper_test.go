@@ -79,7 +79,7 @@ type site struct {
 	t      *testing.T
 	url    string
 	store  *storage.Store
-	logins *token.Logins
+	logins *token.Service
 	clock  time.Time
 }
 

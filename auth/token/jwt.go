@@ -42,36 +42,36 @@ var errTooLong = errors.New("token: too long")
 // and the token is never longer than headers may be.
 //
 // Errors: errTooLong, if there is too much to say of the identity alone; those of the secrets.
-func (l *Logins) sign(ctx context.Context, identity auth.Identity, list []grant, now time.Time) (string, error) {
-	k, err := l.keys.get(ctx)
+func (s *Service) sign(ctx context.Context, identity auth.Identity, list []grant, now time.Time) (string, error) {
+	k, err := s.keys.get(ctx)
 	if err != nil {
 		return "", err
 	}
 	c := &claims{
 		RegisteredClaims: jwt.RegisteredClaims{
 			ID:        rand.Text(),
-			Issuer:    l.opts.Service,
+			Issuer:    s.opts.Service,
 			Subject:   identity.Name,
-			Audience:  jwt.ClaimStrings{l.opts.Service},
+			Audience:  jwt.ClaimStrings{s.opts.Service},
 			IssuedAt:  jwt.NewNumericDate(now),
 			NotBefore: jwt.NewNumericDate(now),
-			ExpiresAt: jwt.NewNumericDate(now.Add(l.opts.Lifetime)),
+			ExpiresAt: jwt.NewNumericDate(now.Add(s.opts.Lifetime)),
 		},
 		Access: list,
 		Groups: identity.Groups,
-		Claims: l.opts.Claims(identity),
+		Claims: s.opts.Claims(identity),
 	}
 	t := jwt.NewWithClaims(jwt.SigningMethodEdDSA, c)
 	t.Header["kid"] = k.kid
 	for {
-		s, err := t.SignedString(k.sign)
+		signed, err := t.SignedString(k.sign)
 		if err != nil {
 			return "", fmt.Errorf("token: %w", err)
 		}
-		excess := len(s) - maxToken
+		excess := len(signed) - maxToken
 		switch {
 		case excess <= 0:
-			return s, nil
+			return signed, nil
 		case len(list) == 0:
 			return "", errTooLong
 		case c.Hashes != nil:
@@ -84,37 +84,37 @@ func (l *Logins) sign(ctx context.Context, identity auth.Identity, list []grant,
 // verify returns what a token says.
 //
 // Errors: auth.ErrCredentials; those of the secrets.
-func (l *Logins) verify(ctx context.Context, token string) (*verified, error) {
+func (s *Service) verify(ctx context.Context, token string) (*verified, error) {
 	if len(token) > maxToken {
 		return nil, fmt.Errorf("%w: %w", auth.ErrCredentials, errTooLong)
 	}
-	k, err := l.keys.get(ctx)
+	k, err := s.keys.get(ctx)
 	if err != nil {
 		return nil, err
 	}
 	hash := sha256.Sum256([]byte(token))
-	if v := l.cache.get(hash); v != nil {
+	if v := s.cache.get(hash); v != nil {
 		switch {
-		case !l.now().Before(v.expires):
+		case !s.now().Before(v.expires):
 			return nil, fmt.Errorf("%w: the token has expired", auth.ErrCredentials)
 		case k.byID[v.kid] == nil:
 			return nil, fmt.Errorf("%w: the key of the token was removed", auth.ErrCredentials)
 		}
 		return v, nil
 	}
-	v, err := l.parse(token, k)
+	v, err := s.parse(token, k)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", auth.ErrCredentials, err)
 	}
-	l.cache.add(hash, v)
+	s.cache.add(hash, v)
 	return v, nil
 }
 
 // parse checks a token that is not known yet. Of its header, only kid is looked at, to choose among
 // the keys that are here, and alg, which must be the one.
-func (l *Logins) parse(token string, k *keys) (*verified, error) {
+func (s *Service) parse(token string, k *keys) (*verified, error) {
 	var c claims
-	t, err := l.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
+	t, err := s.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
 		kid, _ := t.Header["kid"].(string)
 		if public := k.byID[kid]; public != nil {
 			return public, nil

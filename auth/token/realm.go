@@ -19,12 +19,12 @@ import (
 // may end in a proxy that is not listed as trusted, and then a realm with http would have clients
 // send passwords in the clear. Headers with another name or scheme count only if a trusted proxy
 // sent them.
-func (l *Logins) realm(r *http.Request) string {
-	if l.opts.Realm != "" {
-		return l.opts.Realm
+func (s *Service) realm(r *http.Request) string {
+	if s.opts.Realm != "" {
+		return s.opts.Realm
 	}
 	host, plain := r.Host, r.TLS == nil
-	if l.trusted(r) {
+	if s.trusted(r) {
 		if h := firstOf(r.Header, "X-Forwarded-Host"); h != "" {
 			host = h
 		}
@@ -36,21 +36,21 @@ func (l *Logins) realm(r *http.Request) string {
 		return ""
 	}
 	scheme := "https"
-	if plain && (l.opts.PlainHTTP || hostname.Loopback(host)) {
+	if plain && (s.opts.PlainHTTP || hostname.Loopback(host)) {
 		scheme = "http"
 	}
-	return scheme + "://" + host + l.opts.Path
+	return scheme + "://" + host + s.opts.Path
 }
 
 // trusted reports whether the peer of the connection is a proxy that the host of this package has
 // listed.
-func (l *Logins) trusted(r *http.Request) bool {
+func (s *Service) trusted(r *http.Request) bool {
 	addr, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return false
 	}
 	ip := addr.Addr().Unmap().WithZone("")
-	return slices.ContainsFunc(l.opts.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip) })
+	return slices.ContainsFunc(s.opts.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // firstOf is the first element of the list in a header, which the proxy nearest to the client has

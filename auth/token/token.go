@@ -73,9 +73,9 @@ type Options struct {
 	Error func(ctx context.Context, err error)
 }
 
-// Logins is the endpoint that hands out tokens, the [auth.Authenticator] that knows them again, and
+// Service is the endpoint that hands out tokens, the [auth.Authenticator] that knows them again, and
 // the [auth.Authorizer] that holds their bearers to the scopes. It is safe for concurrent use.
-type Logins struct {
+type Service struct {
 	users  auth.Authenticator
 	rules  auth.Authorizer
 	opts   Options
@@ -86,11 +86,11 @@ type Logins struct {
 }
 
 var (
-	_ auth.Authenticator = (*Logins)(nil)
-	_ auth.Authorizer    = (*Logins)(nil)
-	_ auth.Explainer     = (*Logins)(nil)
-	_ auth.Prefixer      = (*Logins)(nil)
-	_ http.Handler       = (*Logins)(nil)
+	_ auth.Authenticator = (*Service)(nil)
+	_ auth.Authorizer    = (*Service)(nil)
+	_ auth.Explainer     = (*Service)(nil)
+	_ auth.Prefixer      = (*Service)(nil)
+	_ http.Handler       = (*Service)(nil)
 )
 
 // New returns tokens for the callers that users knows, and for the anonymous, over what rules
@@ -98,15 +98,15 @@ var (
 // verify. opts may be nil.
 //
 // It fails if one of the others is nil or an option makes no sense.
-func New(secrets Secrets, users auth.Authenticator, rules auth.Authorizer, opts *Options) (*Logins, error) {
+func New(secrets Secrets, users auth.Authenticator, rules auth.Authorizer, opts *Options) (*Service, error) {
 	if secrets == nil || users == nil || rules == nil {
 		return nil, errors.New("token: secrets, users and rules are needed")
 	}
-	l := &Logins{users: users, rules: rules, now: time.Now}
+	s := &Service{users: users, rules: rules, now: time.Now}
 	if opts != nil {
-		l.opts = *opts
+		s.opts = *opts
 	}
-	o := &l.opts
+	o := &s.opts
 	if o.Path == "" {
 		o.Path = DefaultPath
 	}
@@ -133,10 +133,10 @@ func New(secrets Secrets, users auth.Authenticator, rules auth.Authorizer, opts 
 	if err := o.setRealm(); err != nil {
 		return nil, err
 	}
-	now := func() time.Time { return l.now() }
-	l.keys = keyring{secrets: secrets, names: o.Keys, now: now}
-	l.parser = newParser(o.Service, now)
-	return l, nil
+	now := func() time.Time { return s.now() }
+	s.keys = keyring{secrets: secrets, names: o.Keys, now: now}
+	s.parser = newParser(o.Service, now)
+	return s, nil
 }
 
 // plainClaims is the default of Options.Claims.
@@ -155,12 +155,12 @@ func plainClaims(identity auth.Identity) map[string]any {
 
 // Authenticate implements [auth.Authenticator]: a Bearer token is one of the endpoint's, and
 // everything else is for the Authenticator in front.
-func (l *Logins) Authenticate(r *http.Request) (auth.Identity, error) {
+func (s *Service) Authenticate(r *http.Request) (auth.Identity, error) {
 	token, ok := bearer(r)
 	if !ok {
-		return l.users.Authenticate(r)
+		return s.users.Authenticate(r)
 	}
-	v, err := l.verify(r.Context(), token)
+	v, err := s.verify(r.Context(), token)
 	if err != nil {
 		return auth.Identity{}, err
 	}
@@ -169,21 +169,21 @@ func (l *Logins) Authenticate(r *http.Request) (auth.Identity, error) {
 
 // Challenge implements [auth.Authenticator]. It asks for a token, or, as long as nobody may do
 // anything without credentials, for what the Authenticator in front asks for.
-func (l *Logins) Challenge(r *http.Request, accesses []auth.Access) string {
+func (s *Service) Challenge(r *http.Request, accesses []auth.Access) string {
 	token, ok := bearer(r)
-	if !ok && !l.wanted(r.Context()) {
-		return l.users.Challenge(r, accesses)
+	if !ok && !s.wanted(r.Context()) {
+		return s.users.Challenge(r, accesses)
 	}
-	realm := l.realm(r)
+	realm := s.realm(r)
 	if realm == "" {
 		return ""
 	}
-	challenge := `Bearer realm="` + realm + `",service="` + l.opts.Service + `"`
+	challenge := `Bearer realm="` + realm + `",service="` + s.opts.Service + `"`
 	if scope := challengeScope(accesses); scope != "" {
 		challenge += `,scope="` + scope + `"`
 	}
 	if ok {
-		if _, err := l.verify(r.Context(), token); err != nil {
+		if _, err := s.verify(r.Context(), token); err != nil {
 			challenge += `,error="invalid_token"`
 		} else {
 			challenge += `,error="insufficient_scope"`
@@ -194,8 +194,8 @@ func (l *Logins) Challenge(r *http.Request, accesses []auth.Access) string {
 
 // Authorize implements [auth.Authorizer]: what the Authorizer behind allows, and, if the caller has
 // come with a token, one of its scopes covers.
-func (l *Logins) Authorize(ctx context.Context, identity auth.Identity, accesses []auth.Access) error {
-	if err := l.rules.Authorize(ctx, identity, accesses); err != nil {
+func (s *Service) Authorize(ctx context.Context, identity auth.Identity, accesses []auth.Access) error {
+	if err := s.rules.Authorize(ctx, identity, accesses); err != nil {
 		return err
 	}
 	return inScope(identity, accesses)
@@ -220,8 +220,8 @@ func inScope(identity auth.Identity, accesses []auth.Access) error {
 }
 
 // Explain implements [auth.Explainer].
-func (l *Logins) Explain(ctx context.Context, identity auth.Identity, accesses []auth.Access) (rule string, err error) {
-	if rule, err = auth.Explain(ctx, l.rules, identity, accesses); err != nil {
+func (s *Service) Explain(ctx context.Context, identity auth.Identity, accesses []auth.Access) (rule string, err error) {
+	if rule, err = auth.Explain(ctx, s.rules, identity, accesses); err != nil {
 		return rule, err
 	}
 	if err = inScope(identity, accesses); err != nil {
@@ -231,15 +231,15 @@ func (l *Logins) Explain(ctx context.Context, identity auth.Identity, accesses [
 }
 
 // Prefixes implements [auth.Prefixer].
-func (l *Logins) Prefixes(ctx context.Context, identity auth.Identity) []string {
-	return auth.Prefixes(ctx, l.rules, identity)
+func (s *Service) Prefixes(ctx context.Context, identity auth.Identity) []string {
+	return auth.Prefixes(ctx, s.rules, identity)
 }
 
 // wanted reports whether clients shall be asked for tokens: somebody without credentials may do
 // something, or perhaps may. It is looked at anew for each challenge, as rules change.
-func (l *Logins) wanted(ctx context.Context) bool {
-	return l.opts.Always || len(auth.Prefixes(ctx, l.rules, auth.Identity{})) > 0 ||
-		l.rules.Authorize(ctx, auth.Identity{}, []auth.Access{{Type: auth.TypeRegistry, Name: auth.NameCatalog,
+func (s *Service) wanted(ctx context.Context) bool {
+	return s.opts.Always || len(auth.Prefixes(ctx, s.rules, auth.Identity{})) > 0 ||
+		s.rules.Authorize(ctx, auth.Identity{}, []auth.Access{{Type: auth.TypeRegistry, Name: auth.NameCatalog,
 			Action: auth.All}}) == nil
 }
 

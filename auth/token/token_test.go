@@ -240,10 +240,10 @@ func (f failing) SharedSecret(context.Context, string) ([]byte, error)          
 // TestFailing: what does not work refuses, and tells clients nothing.
 func TestFailing(t *testing.T) {
 	f, store := failing{errors.New("hush")}, registrytest.NewStore(t)
-	for name, build := range map[string]func(*token.Options) (*token.Logins, error){
-		"users":   func(o *token.Options) (*token.Logins, error) { return token.New(store, f, allow(), o) },
-		"rules":   func(o *token.Options) (*token.Logins, error) { return token.New(store, ann, f, o) },
-		"secrets": func(o *token.Options) (*token.Logins, error) { return token.New(f, ann, allow(), o) },
+	for name, build := range map[string]func(*token.Options) (*token.Service, error){
+		"users":   func(o *token.Options) (*token.Service, error) { return token.New(store, f, allow(), o) },
+		"rules":   func(o *token.Options) (*token.Service, error) { return token.New(store, ann, f, o) },
+		"secrets": func(o *token.Options) (*token.Service, error) { return token.New(f, ann, allow(), o) },
 	} {
 		var told error
 		logins, err := build(&token.Options{Error: func(_ context.Context, err error) { told = err }})
