@@ -58,7 +58,7 @@ func TestLimitError(t *testing.T) {
 		return auth.Identity{}, fmt.Errorf("wrapped: %w", &auth.LimitError{RetryAfter: 1500 * time.Millisecond})
 	}).WithChallenge(`Basic realm="registry"`)
 	store := registrytest.NewStore(t)
-	logins, err := token.New(store, limited, open, nil)
+	tokens, err := token.New(store, limited, open, nil)
 	require.NoError(t, err)
 	var told []auth.Decision
 	reg, err := registry.New(store, &registry.Options{Authenticator: limited,
@@ -66,7 +66,7 @@ func TestLimitError(t *testing.T) {
 	require.NoError(t, err)
 	for _, path := range []string{"/v2/", "/v2/a/tags/list", "/v2/token"} {
 		w := httptest.NewRecorder()
-		logins.Handler(reg).ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		tokens.Handler(reg).ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 		require.Equal(t, 429, w.Code, path)
 		require.Equal(t, "2", w.Header().Get("Retry-After"), path)
 		require.Contains(t, w.Body.String(), "TOOMANYREQUESTS", path)

@@ -200,9 +200,9 @@ func TestChallenge(t *testing.T) {
 // that is needed.
 func TestToken(t *testing.T) {
 	all := auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil })
-	logins, err := token.New(registrytest.NewStore(t), users(t, "ann"), all, nil)
+	tokens, err := token.New(registrytest.NewStore(t), users(t, "ann"), all, nil)
 	require.NoError(t, err)
-	c := newChain(t, apiKey, users(t, "bob"), logins)
+	c := newChain(t, apiKey, users(t, "bob"), tokens)
 	require.Equal(t, `Basic realm="registry"`, c.Challenge(request("", ""), nil))
 	r := request("", "")
 	r.Header.Set("Authorization", "Bearer x")

@@ -112,7 +112,7 @@ func TestRegistry(t *testing.T) {
 func TestToken(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
 	all := auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil })
-	logins, err := token.New(registrytest.NewStore(t), s.file, all, nil)
+	tokens, err := token.New(registrytest.NewStore(t), s.file, all, nil)
 	require.NoError(t, err)
 	get := func(name, password string) int {
 		r := httptest.NewRequest("GET", "/v2/token?service=registry", nil)
@@ -120,7 +120,7 @@ func TestToken(t *testing.T) {
 			r.SetBasicAuth(name, password)
 		}
 		w := httptest.NewRecorder()
-		logins.ServeHTTP(w, r)
+		tokens.ServeHTTP(w, r)
 		return w.Code
 	}
 	require.Equal(t, 200, get("", ""))

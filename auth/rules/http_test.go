@@ -59,9 +59,9 @@ func eachWay(t *testing.T, who people, text string, test func(t *testing.T, s *s
 			opts := &registry.Options{Authenticator: who, Authorizer: access}
 			wrap := func(h http.Handler) http.Handler { return h }
 			if tokens {
-				logins, err := token.New(s.store, who, access, &token.Options{Always: true})
+				tokens, err := token.New(s.store, who, access, &token.Options{Always: true})
 				require.NoError(t, err)
-				opts.Authenticator, opts.Authorizer, wrap = logins, logins, logins.Handler
+				opts.Authenticator, opts.Authorizer, wrap = tokens, tokens, tokens.Handler
 			}
 			reg, err := registry.New(s.store, opts)
 			require.NoError(t, err)

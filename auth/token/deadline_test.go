@@ -30,12 +30,12 @@ func (d *deadlines) Write(p []byte) (int, error) {
 // TestAnswersHaveADeadline: a client that does not read its answers, whether tokens or errors, does
 // not hold its connection for ever.
 func TestAnswersHaveADeadline(t *testing.T) {
-	logins := newSite(t, ann, all, nil).logins
+	tokens := newSite(t, ann, all, nil).tokens
 	for _, request := range [][2]string{
 		{"GET", ""}, {"GET", "?scope=x"}, {"GET", "?;"}, {"GET", "?service=other"}, {"POST", ""}, {"PUT", ""},
 	} {
 		w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
-		logins.ServeHTTP(w, httptest.NewRequest(request[0], "/v2/token"+request[1], nil))
+		tokens.ServeHTTP(w, httptest.NewRequest(request[0], "/v2/token"+request[1], nil))
 		require.WithinRange(t, w.sent, time.Now(), time.Now().Add(2*time.Minute), "%q", request)
 	}
 }

@@ -6,9 +6,9 @@
 // [New] is the whole of it, in front of any [auth.Authenticator] and any [auth.Authorizer]. What it
 // returns is the endpoint and the two for [github.com/registrykit/registry.Options]:
 //
-//	logins, err := token.New(store, users, rules, nil)
-//	reg, err := registry.New(store, &registry.Options{Authenticator: logins, Authorizer: logins})
-//	mux.Handle("/v2/", logins.Handler(reg))
+//	tokens, err := token.New(store, users, rules, nil)
+//	reg, err := registry.New(store, &registry.Options{Authenticator: tokens, Authorizer: tokens})
+//	mux.Handle("/v2/", tokens.Handler(reg))
 //
 // If nobody may do anything without credentials, [Service.Challenge] asks for those directly, and
 // tokens are not needed.

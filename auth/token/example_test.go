@@ -32,16 +32,16 @@ func ExampleNew() {
 		}
 		return nil
 	})
-	logins, err := token.New(store, users{"ann": "secret"}, authorizer, nil)
+	tokens, err := token.New(store, users{"ann": "secret"}, authorizer, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	reg, err := registry.New(store, &registry.Options{Authenticator: logins, Authorizer: logins})
+	reg, err := registry.New(store, &registry.Options{Authenticator: tokens, Authorizer: tokens})
 	if err != nil {
 		log.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/v2/", logins.Handler(reg))
+	mux.Handle("/v2/", tokens.Handler(reg))
 
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, httptest.NewRequest("POST", "https://registry.example/v2/app/blobs/uploads/", nil))

@@ -79,7 +79,7 @@ type site struct {
 	t      *testing.T
 	url    string
 	store  *storage.Store
-	logins *token.Service
+	tokens *token.Service
 	clock  time.Time
 }
 
@@ -91,13 +91,13 @@ func newSite(t *testing.T, u auth.Authenticator, r auth.Authorizer, opts *token.
 func newReplica(t *testing.T, store *storage.Store, u auth.Authenticator, r auth.Authorizer,
 	opts *token.Options) *site {
 	t.Helper()
-	logins, err := token.New(store, u, r, opts)
+	tokens, err := token.New(store, u, r, opts)
 	require.NoError(t, err)
-	s := &site{t: t, store: store, logins: logins, clock: time.Now()}
-	logins.SetNow(func() time.Time { return s.clock })
-	reg, err := registry.New(store, &registry.Options{Authenticator: logins, Authorizer: logins})
+	s := &site{t: t, store: store, tokens: tokens, clock: time.Now()}
+	tokens.SetNow(func() time.Time { return s.clock })
+	reg, err := registry.New(store, &registry.Options{Authenticator: tokens, Authorizer: tokens})
 	require.NoError(t, err)
-	server := httptest.NewServer(logins.Handler(reg))
+	server := httptest.NewServer(tokens.Handler(reg))
 	t.Cleanup(server.Close)
 	s.url = server.URL
 	return s

@@ -230,15 +230,15 @@ func (f *flaky) SharedSecret(ctx context.Context, name string) ([]byte, error) {
 // does.
 func TestKeysFail(t *testing.T) {
 	secrets := &flaky{Secrets: registrytest.NewStore(t)}
-	logins, err := token.New(secrets, ann, all, nil)
+	tokens, err := token.New(secrets, ann, all, nil)
 	require.NoError(t, err)
-	s := &site{t: t, logins: logins, clock: time.Now()}
-	logins.SetNow(func() time.Time { return s.clock })
+	s := &site{t: t, tokens: tokens, clock: time.Now()}
+	tokens.SetNow(func() time.Time { return s.clock })
 	authenticate := func(tok string) error {
 		r, err := http.NewRequest("GET", "/v2/", nil)
 		require.NoError(t, err)
 		r.Header.Set("Authorization", "Bearer "+tok)
-		_, err = logins.Authenticate(r)
+		_, err = tokens.Authenticate(r)
 		return err
 	}
 	require.ErrorIs(t, authenticate("x"), auth.ErrCredentials)
@@ -265,15 +265,15 @@ func TestSecretsNotTold(t *testing.T) {
 	var told bytes.Buffer
 	tell := func(_ context.Context, d auth.Decision) { fmt.Fprintf(&told, "%+v %v\n", d, d.Err) }
 	store := registrytest.NewStore(t)
-	logins, err := token.New(store, ann, allow("ann repository:a:pull"), &token.Options{
+	tokens, err := token.New(store, ann, allow("ann repository:a:pull"), &token.Options{
 		Audit: tell, Error: func(_ context.Context, err error) { fmt.Fprintln(&told, err) },
 	})
 	require.NoError(t, err)
 	log := slog.New(slog.NewTextHandler(&told, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	reg, err := registry.New(store, &registry.Options{Authenticator: logins, Authorizer: logins, Audit: tell, Logger: log})
+	reg, err := registry.New(store, &registry.Options{Authenticator: tokens, Authorizer: tokens, Audit: tell, Logger: log})
 	require.NoError(t, err)
-	s := &site{t: t, store: store, logins: logins}
-	server := httptest.NewServer(logins.Handler(reg))
+	s := &site{t: t, store: store, tokens: tokens}
+	server := httptest.NewServer(tokens.Handler(reg))
 	t.Cleanup(server.Close)
 	s.url = server.URL
 
@@ -312,7 +312,7 @@ func TestStalledBody(t *testing.T) {
 	} {
 		t.Run(c.request, func(t *testing.T) {
 			t.Parallel()
-			server := httptest.NewServer(s.logins)
+			server := httptest.NewServer(s.tokens)
 			defer server.Close()
 			conn, err := net.Dial("tcp", server.Listener.Addr().String())
 			require.NoError(t, err)

@@ -37,9 +37,9 @@ func statuses(s *site, tok string, scopes []string) []int {
 	for i, scope := range scopes {
 		r := httptest.NewRequest("GET", "/v2/", nil)
 		r.Header.Set("Authorization", "Bearer "+tok)
-		who, err := s.logins.Authenticate(r)
+		who, err := s.tokens.Authenticate(r)
 		if err == nil {
-			err = s.logins.Authorize(r.Context(), who,
+			err = s.tokens.Authorize(r.Context(), who,
 				[]auth.Access{{Type: "repository", Name: strings.Split(scope, ":")[1], Action: auth.Pull}})
 		}
 		if list[i] = 200; err != nil {
@@ -145,12 +145,12 @@ func TestScopesAsked(t *testing.T) {
 		asked++
 		return auth.ErrDenied
 	})
-	logins, err := token.New(registrytest.NewStore(t), ann, count, nil)
+	tokens, err := token.New(registrytest.NewStore(t), ann, count, nil)
 	require.NoError(t, err)
 	ask := func(scopes ...string) int {
 		asked = 0
 		w := httptest.NewRecorder()
-		logins.ServeHTTP(w, httptest.NewRequest("GET", "/v2/token?"+url.Values{"scope": scopes}.Encode(), nil))
+		tokens.ServeHTTP(w, httptest.NewRequest("GET", "/v2/token?"+url.Values{"scope": scopes}.Encode(), nil))
 		require.Equal(t, 200, w.Code)
 		return asked
 	}

@@ -246,10 +246,10 @@ func TestFailing(t *testing.T) {
 		"secrets": func(o *token.Options) (*token.Service, error) { return token.New(f, ann, allow(), o) },
 	} {
 		var told error
-		logins, err := build(&token.Options{Error: func(_ context.Context, err error) { told = err }})
+		tokens, err := build(&token.Options{Error: func(_ context.Context, err error) { told = err }})
 		require.NoError(t, err)
 		w := httptest.NewRecorder()
-		logins.ServeHTTP(w, httptest.NewRequest("GET", "/v2/token?scope=repository:a:pull", nil))
+		tokens.ServeHTTP(w, httptest.NewRequest("GET", "/v2/token?scope=repository:a:pull", nil))
 		require.Equal(t, 500, w.Code, name)
 		require.NotContains(t, w.Body.String(), "hush")
 		require.ErrorIs(t, told, f.err)
@@ -318,7 +318,7 @@ func TestRealm(t *testing.T) {
 		{plain: true, host: "user@evil.example", want: ""},
 		{plain: true, host: "", want: ""},
 	} {
-		logins, err := token.New(registrytest.NewStore(t), ann, allow(), &token.Options{
+		tokens, err := token.New(registrytest.NewStore(t), ann, allow(), &token.Options{
 			Realm: row.set, ExternalURL: row.external, PlainHTTP: row.plain, TrustedProxies: proxies, Always: true,
 		})
 		require.NoError(t, err)
@@ -338,7 +338,7 @@ func TestRealm(t *testing.T) {
 		if row.want != "" {
 			want = `Bearer realm="` + row.want + `",service="registry"`
 		}
-		require.Equal(t, want, logins.Challenge(r, nil), "%+v", row)
+		require.Equal(t, want, tokens.Challenge(r, nil), "%+v", row)
 	}
 }
 
