@@ -10,9 +10,9 @@ import (
 
 // The limits.
 const (
-	Interval  = reload.Interval
-	MaxProven = maxProven
-	MaxCost   = maxCost
+	Interval    = reload.Interval
+	MaxVerified = maxVerified
+	MaxCost     = maxCost
 )
 
 // SetNow sets the clock.
@@ -32,18 +32,18 @@ func (f *File) Before(call func(cost int)) {
 
 // Remembered is how much memory callers have filled: credentials, names with addresses, addresses,
 // and what is under way.
-func (f *File) Remembered() (proven, logins, addresses, flights int) {
-	f.proven.mu.Lock()
-	defer f.proven.mu.Unlock()
+func (f *File) Remembered() (verified, logins, addresses, flights int) {
+	f.verified.mu.Lock()
+	defer f.verified.mu.Unlock()
 	f.flights.mu.Lock()
 	defer f.flights.mu.Unlock()
-	return len(f.proven.young) + len(f.proven.old), f.logins.Len(), f.addresses.Len(), len(f.flights.flying)
+	return len(f.verified.young) + len(f.verified.old), f.logins.Len(), f.addresses.Len(), len(f.flights.flying)
 }
 
-// Prove remembers n credentials that nobody has.
-func (f *File) Prove(n int) {
+// AddVerified remembers n credentials that nobody has.
+func (f *File) AddVerified(n int) {
 	for i := range n {
-		f.proven.add(f.mac("test", string(rune(i))))
+		f.verified.add(f.mac("test", string(rune(i))))
 	}
 }
 

@@ -31,10 +31,10 @@ const (
 
 	// maxFile is how many bytes a file has at most.
 	maxFile = 16 << 20
-	// patience is how long a request waits for its turn.
-	patience = 10 * time.Second
+	// slotTimeout is how long a request waits for its turn.
+	slotTimeout = 10 * time.Second
 	// busy is when to come again if it does not come.
-	busy = 5 * time.Second
+	busyRetry = 5 * time.Second
 )
 
 // Options are the options of [New]. nil is the zero Options.
@@ -67,10 +67,10 @@ type File struct {
 	users     reload.File[*users]
 	groups    *reload.File[map[string][]string] // nil: there are none
 	key       []byte                            // of the MACs, random
-	nobody    string                            // salt and hash of a password that nobody knows
-	proven    proven
+	dummyHash string                            // salt and hash of a password that nobody knows
+	verified  verified
 	flights   flights
-	turns     chan struct{} // as many as passwords are checked at a time
+	slots     chan struct{} // as many as passwords are checked at a time
 	addresses *limit.Limiter
 	logins    *limit.Limiter // by name and address
 	compare   func(hash, password []byte) error
@@ -112,17 +112,17 @@ func New(path string, opts *Options) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("htpasswd: %w", err)
 	}
-	f.nobody = string(unknown[len("$2a$04$"):])
-	f.turns = make(chan struct{}, o.Parallel)
+	f.dummyHash = string(unknown[len("$2a$04$"):])
+	f.slots = make(chan struct{}, o.Parallel)
 	clock := func() time.Time { return f.now() }
 	f.addresses, f.logins = limit.New(o.AddressFailures, clock), limit.New(o.Failures, clock)
 
-	f.users = reload.File[*users]{Path: path, Max: maxFile, Parse: in(path, parseUsers), Fail: f.fail, Now: clock}
+	f.users = reload.File[*users]{Path: path, Max: maxFile, Parse: withPath(path, parseUsers), Fail: f.fail, Now: clock}
 	if err := f.users.Read(); err != nil {
 		return nil, fmt.Errorf("htpasswd: %w", err)
 	}
 	if o.Groups != "" {
-		f.groups = &reload.File[map[string][]string]{Path: o.Groups, Max: maxFile, Parse: in(o.Groups, parseGroups),
+		f.groups = &reload.File[map[string][]string]{Path: o.Groups, Max: maxFile, Parse: withPath(o.Groups, parseGroups),
 			Fail: f.fail, Now: clock}
 		if err := f.groups.Read(); err != nil {
 			return nil, fmt.Errorf("htpasswd: %w", err)
@@ -131,8 +131,8 @@ func New(path string, opts *Options) (*File, error) {
 	return f, nil
 }
 
-// in has errors of parse name the file.
-func in[T any](path string, parse func([]byte) (T, error)) func([]byte) (T, error) {
+// withPath has errors of parse name the file.
+func withPath[T any](path string, parse func([]byte) (T, error)) func([]byte) (T, error) {
 	return func(content []byte) (T, error) {
 		v, err := parse(content)
 		if err != nil {
@@ -168,11 +168,11 @@ func (f *File) Authenticate(r *http.Request) (auth.Identity, error) {
 	c := check{login: login, users: f.users.Get(ctx), address: limit.Address(r, f.opts.TrustedProxies).String()}
 	c.hash, c.known = c.users.hash[login.User]
 	if !c.known {
-		c.hash = f.dummy(c.users.cost)
+		c.hash = f.dummyOfCost(c.users.cost)
 	}
 	c.mac = f.mac("credentials", c.address, login.User, login.Password, c.hash)
-	if !c.known || !f.proven.has(c.mac) {
-		if err := f.prove(ctx, &c); err != nil {
+	if !c.known || !f.verified.has(c.mac) {
+		if err := f.verify(ctx, &c); err != nil {
 			return auth.Identity{}, err
 		}
 		if f.users.Get(ctx).hash[login.User] != c.hash {
@@ -196,12 +196,12 @@ type check struct {
 	mac     mac
 }
 
-// prove checks a password that is not remembered: once for all who bring it from an address at the
+// verify checks a password that is not remembered: once for all who bring it from an address at the
 // moment, and not if too many before were wrong.
-func (f *File) prove(ctx context.Context, c *check) error {
+func (f *File) verify(ctx context.Context, c *check) error {
 	byAddress, byLogin := limit.Key(f.mac("address", c.address)), limit.Key(f.mac("login", c.address, c.login.User))
 	return f.flights.do(ctx, c.mac, func(ctx context.Context) error {
-		if c.known && f.proven.has(c.mac) {
+		if c.known && f.verified.has(c.mac) {
 			return nil
 		}
 		// first, so that names that are made up do not fill the other table
@@ -212,52 +212,52 @@ func (f *File) prove(ctx context.Context, c *check) error {
 			f.addresses.Undo(byAddress)
 			return &auth.LimitError{RetryAfter: wait}
 		}
-		err := f.inTurn(ctx, func() error { return f.bcrypt(c) })
+		err := f.withSlot(ctx, func() error { return f.checkPassword(c) })
 		if !errors.Is(err, auth.ErrCredentials) {
 			f.logins.Undo(byLogin)
 			f.addresses.Undo(byAddress)
 		}
 		if err == nil {
-			f.proven.add(c.mac)
+			f.verified.add(c.mac)
 		}
 		return err
 	})
 }
 
-// inTurn calls work when it is its turn.
-func (f *File) inTurn(ctx context.Context, work func() error) error {
-	timer := time.NewTimer(patience)
+// withSlot calls work when it is its turn.
+func (f *File) withSlot(ctx context.Context, work func() error) error {
+	timer := time.NewTimer(slotTimeout)
 	defer timer.Stop()
 	select {
-	case f.turns <- struct{}{}:
+	case f.slots <- struct{}{}:
 	case <-timer.C:
-		return &auth.LimitError{RetryAfter: busy}
+		return &auth.LimitError{RetryAfter: busyRetry}
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-f.turns }()
+	defer func() { <-f.slots }()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	return work()
 }
 
-// bcrypt compares, and makes up for what a wrong password has cost less than the highest cost of
+// checkPassword compares, and makes up for what a wrong password has cost less than the highest cost of
 // all: costs of c, c, c+1, … n-1 are one of n.
-func (f *File) bcrypt(c *check) error {
+func (f *File) checkPassword(c *check) error {
 	password := []byte(c.login.Password)
 	if err := f.compare([]byte(c.hash), password); err == nil && c.known {
 		return nil
 	}
 	cost, _ := bcrypt.Cost([]byte(c.hash)) // it has been parsed
 	for ; cost < c.users.cost; cost++ {
-		_ = f.compare([]byte(f.dummy(cost)), password)
+		_ = f.compare([]byte(f.dummyOfCost(cost)), password)
 	}
 	return auth.ErrCredentials
 }
 
-// dummy is a hash of a cost, which no password has.
-func (f *File) dummy(cost int) string { return fmt.Sprintf("$2a$%02d$%s", cost, f.nobody) }
+// dummyOfCost is a hash of a cost, which no password has.
+func (f *File) dummyOfCost(cost int) string { return fmt.Sprintf("$2a$%02d$%s", cost, f.dummyHash) }
 
 // mac is an HMAC of parts, which have no NUL in them, but for the last.
 func (f *File) mac(parts ...string) (m mac) {

@@ -6,47 +6,47 @@ import (
 	"sync"
 )
 
-// maxProven is how many credentials are remembered, in each of two halves.
-const maxProven = 10_000
+// maxVerified is how many credentials are remembered, in each of two halves.
+const maxVerified = 10_000
 
 // mac is an HMAC of credentials, of the address they came from, and of the line they were checked
 // against.
 type mac [32]byte
 
-// proven remembers credentials that were right. When the younger half is full, the older is
+// verified remembers credentials that were right. When the younger half is full, the older is
 // forgotten: what is used comes back into the younger.
-type proven struct {
+type verified struct {
 	mu         sync.Mutex
 	young, old map[mac]struct{}
 }
 
-func (p *proven) has(m mac) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if _, ok := p.young[m]; ok {
+func (v *verified) has(m mac) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if _, ok := v.young[m]; ok {
 		return true
 	}
-	_, ok := p.old[m]
+	_, ok := v.old[m]
 	if ok {
-		p.put(m)
+		v.put(m)
 	}
 	return ok
 }
 
-func (p *proven) add(m mac) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.put(m)
+func (v *verified) add(m mac) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.put(m)
 }
 
-func (p *proven) put(m mac) {
-	if len(p.young) >= maxProven {
-		p.old, p.young = p.young, nil
+func (v *verified) put(m mac) {
+	if len(v.young) >= maxVerified {
+		v.old, v.young = v.young, nil
 	}
-	if p.young == nil {
-		p.young = make(map[mac]struct{})
+	if v.young == nil {
+		v.young = make(map[mac]struct{})
 	}
-	p.young[m] = struct{}{}
+	v.young[m] = struct{}{}
 }
 
 // flights makes one of what many ask for at once. It is no singleflight.Group, as there those who
@@ -61,8 +61,8 @@ type flight struct {
 	err  error // once done is closed
 }
 
-// errGivenUp is the error of a flight whose pilot's client has gone.
-var errGivenUp = errors.New("htpasswd: the request was given up")
+// errAbandoned is the error of a flight whose pilot's client has gone.
+var errAbandoned = errors.New("htpasswd: the request was given up")
 
 // do returns what work returns, called by this caller or another who is in it at the moment. If
 // that one gives up, the work is begun anew.
@@ -71,7 +71,7 @@ func (f *flights) do(ctx context.Context, m mac, work func(ctx context.Context) 
 		f.mu.Lock()
 		other := f.flying[m]
 		if other == nil {
-			own := &flight{done: make(chan struct{}), err: errGivenUp}
+			own := &flight{done: make(chan struct{}), err: errAbandoned}
 			if f.flying == nil {
 				f.flying = make(map[mac]*flight)
 			}
@@ -82,7 +82,7 @@ func (f *flights) do(ctx context.Context, m mac, work func(ctx context.Context) 
 		f.mu.Unlock()
 		select {
 		case <-other.done:
-			if !errors.Is(other.err, errGivenUp) {
+			if !errors.Is(other.err, errAbandoned) {
 				return other.err
 			}
 		case <-ctx.Done():
