@@ -33,17 +33,15 @@ func (f *File) Before(call func(cost int)) {
 // Remembered is how much memory callers have filled: credentials, names with addresses, addresses,
 // and what is under way.
 func (f *File) Remembered() (verified, logins, addresses, flights int) {
-	f.verified.mu.Lock()
-	defer f.verified.mu.Unlock()
 	f.flights.mu.Lock()
 	defer f.flights.mu.Unlock()
-	return len(f.verified.young) + len(f.verified.old), f.logins.Len(), f.addresses.Len(), len(f.flights.flying)
+	return f.verified.Len(), f.logins.Len(), f.addresses.Len(), len(f.flights.flying)
 }
 
 // AddVerified remembers n credentials that nobody has.
 func (f *File) AddVerified(n int) {
 	for i := range n {
-		f.verified.add(f.mac("test", string(rune(i))))
+		f.verified.Add(f.mac("test", string(rune(i))), struct{}{}, 1)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/registrykit/registry/auth/internal/basic"
 	"github.com/registrykit/registry/auth/internal/limit"
 	"github.com/registrykit/registry/auth/internal/reload"
+	"github.com/registrykit/registry/internal/lru"
 )
 
 const (
@@ -68,7 +69,7 @@ type File struct {
 	groups    *reload.File[map[string][]string] // nil: there are none
 	key       []byte                            // of the MACs, random
 	dummyHash string                            // salt and hash of a password that nobody knows
-	verified  verified
+	verified  *lru.Cache[mac, struct{}]
 	flights   flights
 	slots     chan struct{} // as many as passwords are checked at a time
 	addresses *limit.Limiter
@@ -85,7 +86,10 @@ var _ auth.Authenticator = (*File)(nil)
 // It fails if a file cannot be read or is broken, with the number of the line, or an option makes
 // no sense.
 func New(path string, opts *Options) (*File, error) {
-	f := &File{key: make([]byte, sha256.Size), compare: bcrypt.CompareHashAndPassword, now: time.Now}
+	f := &File{
+		key: make([]byte, sha256.Size), verified: lru.New[mac, struct{}](maxVerified),
+		compare: bcrypt.CompareHashAndPassword, now: time.Now,
+	}
 	if opts != nil {
 		f.opts = *opts
 	}
@@ -171,7 +175,7 @@ func (f *File) Authenticate(r *http.Request) (auth.Identity, error) {
 		c.hash = f.dummyOfCost(c.users.cost)
 	}
 	c.mac = f.mac("credentials", c.address, login.User, login.Password, c.hash)
-	if !c.known || !f.verified.has(c.mac) {
+	if !c.known || !f.isVerified(c.mac) {
 		if err := f.verify(ctx, &c); err != nil {
 			return auth.Identity{}, err
 		}
@@ -201,7 +205,7 @@ type check struct {
 func (f *File) verify(ctx context.Context, c *check) error {
 	byAddress, byLogin := limit.Key(f.mac("address", c.address)), limit.Key(f.mac("login", c.address, c.login.User))
 	return f.flights.do(ctx, c.mac, func(ctx context.Context) error {
-		if c.known && f.verified.has(c.mac) {
+		if c.known && f.isVerified(c.mac) {
 			return nil
 		}
 		// first, so that names that are made up do not fill the other table
@@ -218,7 +222,7 @@ func (f *File) verify(ctx context.Context, c *check) error {
 			f.addresses.Undo(byAddress)
 		}
 		if err == nil {
-			f.verified.add(c.mac)
+			f.verified.Add(c.mac, struct{}{}, 1)
 		}
 		return err
 	})

@@ -2,16 +2,16 @@ package token
 
 import (
 	"crypto/sha256"
-	"sync"
 	"time"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/internal/lru"
 )
 
-// maxVerified is how many tokens are remembered, in each of two halves.
-const maxVerified = 10_000
+// maxVerified is the maximum number of verified tokens that a Service remembers.
+const maxVerified = 20_000
 
-// verified is what a token says that has been verified.
+// verified is the content of a token whose signature and times have been verified.
 type verified struct {
 	identity auth.Identity
 	grants   grants
@@ -19,38 +19,7 @@ type verified struct {
 	expires  time.Time
 }
 
-// cache remembers tokens by their hash. When the younger half is full, the older is forgotten: what
-// is used comes back into the younger.
-type cache struct {
-	mu         sync.Mutex
-	young, old map[[sha256.Size]byte]*verified
-}
+// cache holds verified tokens by the SHA-256 of the token, so that it does not hold the tokens.
+type cache = lru.Cache[[sha256.Size]byte, *verified]
 
-func (c *cache) get(key [sha256.Size]byte) *verified {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if v := c.young[key]; v != nil {
-		return v
-	}
-	v := c.old[key]
-	if v != nil {
-		c.put(key, v)
-	}
-	return v
-}
-
-func (c *cache) add(key [sha256.Size]byte, v *verified) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.put(key, v)
-}
-
-func (c *cache) put(key [sha256.Size]byte, v *verified) {
-	if len(c.young) >= maxVerified {
-		c.old, c.young = c.young, nil
-	}
-	if c.young == nil {
-		c.young = make(map[[sha256.Size]byte]*verified)
-	}
-	c.young[key] = v
-}
+func newCache() *cache { return lru.New[[sha256.Size]byte, *verified](maxVerified) }

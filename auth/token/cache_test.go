@@ -8,18 +8,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestCacheBounded: who fetches and uses token after token does not fill the memory, and what is
-// used all the time is not forgotten.
+// TestCacheBounded adds more tokens than the cache may hold. Its size stays within the limit, and a
+// token that is in use is not forgotten.
 func TestCacheBounded(t *testing.T) {
-	var c cache
+	c := newCache()
 	key := func(i int) (k [sha256.Size]byte) {
 		binary.BigEndian.PutUint64(k[:], uint64(i))
 		return k
 	}
-	for i := range 5 * maxVerified {
-		c.add(key(i), &verified{})
-		require.NotNil(t, c.get(key(0)))
-		require.LessOrEqual(t, len(c.young)+len(c.old), 2*maxVerified)
+	for i := range 5 * maxVerified / 2 {
+		c.Add(key(i), &verified{}, 1)
+		_, ok := c.Get(key(0))
+		require.True(t, ok)
+		require.LessOrEqual(t, c.Len(), maxVerified)
 	}
-	require.Nil(t, c.get(key(1)))
+	_, ok := c.Get(key(1))
+	require.False(t, ok)
 }

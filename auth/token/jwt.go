@@ -93,7 +93,7 @@ func (s *Service) verify(ctx context.Context, token string) (*verified, error) {
 		return nil, err
 	}
 	hash := sha256.Sum256([]byte(token))
-	if v := s.cache.get(hash); v != nil {
+	if v, ok := s.cache.Get(hash); ok {
 		switch {
 		case !s.now().Before(v.expires):
 			return nil, fmt.Errorf("%w: the token has expired", auth.ErrCredentials)
@@ -106,7 +106,7 @@ func (s *Service) verify(ctx context.Context, token string) (*verified, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", auth.ErrCredentials, err)
 	}
-	s.cache.add(hash, v)
+	s.cache.Add(hash, v, 1)
 	return v, nil
 }
 

@@ -80,7 +80,7 @@ type Service struct {
 	rules  auth.Authorizer
 	opts   Options
 	keys   keyring
-	cache  cache
+	cache  *cache
 	parser *jwt.Parser
 	now    func() time.Time
 }
@@ -102,7 +102,7 @@ func New(secrets Secrets, users auth.Authenticator, rules auth.Authorizer, opts 
 	if secrets == nil || users == nil || rules == nil {
 		return nil, errors.New("token: secrets, users and rules are needed")
 	}
-	s := &Service{users: users, rules: rules, now: time.Now}
+	s := &Service{users: users, rules: rules, cache: newCache(), now: time.Now}
 	if opts != nil {
 		s.opts = *opts
 	}

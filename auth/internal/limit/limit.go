@@ -4,13 +4,15 @@ package limit
 import (
 	"sync"
 	"time"
+
+	"github.com/registrykit/registry/internal/lru"
 )
 
 // Period is within how long a Limiter allows its number of failures.
 const Period = 10 * time.Minute
 
-// MaxKeys is how many keys a Limiter remembers, in each of two halves.
-const MaxKeys = 10_000
+// MaxKeys is the maximum number of keys that a Limiter remembers.
+const MaxKeys = 20_000
 
 // Key is what failures are counted by: a hash.
 type Key [32]byte
@@ -22,14 +24,16 @@ type Limiter struct {
 	share, period time.Duration
 	now           func() time.Time
 
-	mu         sync.Mutex
-	young, old map[Key]time.Time // when all failures of the key will be forgiven
+	mu    sync.Mutex                 // held from reading a time to writing it
+	until *lru.Cache[Key, time.Time] // when all failures of the key will be forgiven
 }
 
 // New returns a Limiter of n failures, at least 1, by the clock now.
 func New(n int, now func() time.Time) *Limiter {
 	share := Period / time.Duration(n)
-	return &Limiter{share: share, period: share * time.Duration(n), now: now}
+	return &Limiter{
+		share: share, period: share * time.Duration(n), now: now, until: lru.New[Key, time.Time](MaxKeys),
+	}
 }
 
 // Begin counts an attempt as a failure before it is known to be one, so that many at the same time
@@ -39,7 +43,7 @@ func (l *Limiter) Begin(k Key) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	until := l.get(k)
+	until, _ := l.until.Get(k)
 	if until.Before(now) {
 		until = now
 	}
@@ -47,7 +51,7 @@ func (l *Limiter) Begin(k Key) time.Duration {
 	if wait := until.Sub(now) - l.period; wait > 0 {
 		return wait
 	}
-	l.put(k, until)
+	l.until.Add(k, until, 1)
 	return 0
 }
 
@@ -55,34 +59,15 @@ func (l *Limiter) Begin(k Key) time.Duration {
 func (l *Limiter) Undo(k Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if until := l.get(k).Add(-l.share); until.After(l.now()) {
-		l.put(k, until)
+	until, _ := l.until.Get(k)
+	if until = until.Add(-l.share); until.After(l.now()) {
+		l.until.Add(k, until, 1)
 		return
 	}
-	delete(l.young, k)
-	delete(l.old, k)
+	l.until.Remove(k)
 }
 
 // Len is how many keys are remembered.
 func (l *Limiter) Len() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.young) + len(l.old)
-}
-
-func (l *Limiter) get(k Key) time.Time {
-	if until, ok := l.young[k]; ok {
-		return until
-	}
-	return l.old[k]
-}
-
-func (l *Limiter) put(k Key, until time.Time) {
-	if _, ok := l.young[k]; !ok && len(l.young) >= MaxKeys {
-		l.old, l.young = l.young, nil
-	}
-	if l.young == nil {
-		l.young = make(map[Key]time.Time)
-	}
-	l.young[k] = until
+	return l.until.Len()
 }
