@@ -8,6 +8,8 @@ import (
 
 // Errors that the functions of this package wrap, to be tested for with [errors.Is].
 var (
+	// ErrHost is wrapped when the host of an [Image] is malformed.
+	ErrHost = errors.New("invalid host")
 	// ErrName: the text is not a repository name.
 	ErrName = errors.New("invalid repository name")
 	// ErrTag: the text is not a tag.

@@ -33,6 +33,26 @@ func ExampleParseRef() {
 	// unsupported: invalid digest: unsupported algorithm: "md5:d41d8cd9": only sha256 and sha512 are
 }
 
+func ExampleParse() {
+	for _, s := range []string{
+		"ubuntu", "jwilder/nginx-proxy:1.0", "localhost/x", "registry.example:5000/a/b:v1", "localhost:5000", "Ubuntu",
+	} {
+		image, err := reference.Parse(s)
+		if err != nil {
+			fmt.Println("error:", err)
+			continue
+		}
+		fmt.Println(image.Host, image.Repository, image.Ref)
+	}
+	// Output:
+	// docker.io library/ubuntu latest
+	// docker.io jwilder/nginx-proxy 1.0
+	// localhost x latest
+	// registry.example:5000 a/b v1
+	// docker.io library/localhost 5000
+	// error: invalid repository name: "Ubuntu": upper-case letter "U" at byte 0
+}
+
 func ExampleCheckName() {
 	fmt.Println(reference.CheckName("library/busybox"))
 	fmt.Println(reference.CheckName("library/../busybox"))
