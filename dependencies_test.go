@@ -38,7 +38,8 @@ func TestBatteries(t *testing.T) {
 	} {
 		allowed = append(allowed, "github.com/opencontainers/go-digest", "github.com/distribution/reference",
 			"github.com/registrykit/registry/auth", "github.com/registrykit/registry/reference",
-			"github.com/registrykit/registry/internal/hostname", "github.com/registrykit/registry/internal/wire")
+			"github.com/registrykit/registry/internal/hostname", "github.com/registrykit/registry/internal/lru",
+			"github.com/registrykit/registry/internal/wire")
 		for _, dep := range dependencies(t, pkg) {
 			require.True(t, within(dep, allowed), "%s depends on %s", pkg, dep)
 		}
