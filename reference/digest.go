@@ -1,16 +1,17 @@
 package reference
 
 import (
-	_ "crypto/sha256" // go-digest can only compute and verify what is linked in;
-	_ "crypto/sha512" // a digest that was accepted here must never fail there.
+	_ "crypto/sha256" // go-digest only verifies digests of linked algorithms:
+	_ "crypto/sha512" // every digest that this package accepts must be verifiable
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 )
 
-// CheckDigest tells whether s is a digest of one of the algorithms that the specification
-// registers: "sha256:" and 64 or "sha512:" and 128 lower-case hexadecimal digits. The error wraps
-// [ErrDigest], and [ErrDigestUnsupported] if s is a well-formed digest of another algorithm.
+// CheckDigest returns an error unless s is a digest of an algorithm that the specification
+// registers: "sha256:" and 64, or "sha512:" and 128 lower-case hexadecimal digits. The error wraps
+// [ErrDigest]. It also wraps [ErrDigestUnsupported] if s is a well-formed digest of another
+// algorithm.
 func CheckDigest(s string) error {
 	algorithm, encoded, found := strings.Cut(s, ":")
 	if !found {
@@ -36,7 +37,7 @@ func CheckDigest(s string) error {
 	return nil
 }
 
-// ParseDigest returns s as a digest if [CheckDigest] accepts it, and its error otherwise.
+// ParseDigest returns s as a digest, or the error of [CheckDigest].
 func ParseDigest(s string) (digest.Digest, error) {
 	if err := CheckDigest(s); err != nil {
 		return "", err
@@ -44,8 +45,8 @@ func ParseDigest(s string) (digest.Digest, error) {
 	return digest.Digest(s), nil
 }
 
-// checkForeign returns the error for a digest of an algorithm that is not supported. Which error
-// depends on whether s follows the grammar of digests in the image specification:
+// checkForeign returns the error for a text whose algorithm is not supported. The error wraps
+// ErrDigestUnsupported only if s follows the grammar of digests in the image specification:
 //
 //	[a-z0-9]+([.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+
 func checkForeign(s, algorithm, encoded string) error {

@@ -23,14 +23,13 @@ func FuzzName(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name string) {
 		err := reference.CheckName(name)
 
-		// WithName takes a first component for the host of a registry if it looks like one, and is
-		// then laxer with it: upper case, a port, an IPv6 address. Nor does it count that
-		// component. Behind a host every component is one of the name, so there the two rules are
-		// the same.
+		// WithName takes a first component that looks like a host for a host. It then permits upper
+		// case, a port and an IPv6 address there, and does not count its length. Behind a host,
+		// every component belongs to the name, so the two rules are the same.
 		_, want := distribution.WithName("registry.example/" + name)
 		require.Equal(t, want == nil, err == nil, "%q: got %v, want %v", name, err, want)
 
-		// Alone, what we accept must be accepted; the reverse does not hold, as said.
+		// Without a host, WithName must accept every name that CheckName accepts.
 		if err == nil {
 			_, want := distribution.WithName(name)
 			require.NoError(t, want, "%q", name)
@@ -78,8 +77,8 @@ func FuzzDigest(f *testing.F) {
 			}
 		case strings.HasPrefix(s, "sha256:"), strings.HasPrefix(s, "sha512:"):
 		default:
-			// For an algorithm that it does not know, go-digest tells format and support apart as
-			// we do.
+			// For an unknown algorithm, go-digest distinguishes malformed from unsupported digests
+			// as ParseDigest does.
 			require.Error(t, want)
 		}
 		require.Equal(t, want == nil, err == nil, "%q: got %v, want %v", s, err, want)
@@ -94,7 +93,7 @@ func FuzzDigest(f *testing.F) {
 	})
 }
 
-// FuzzRef checks that what ParseRef accepts is one thing, and is written back as it was.
+// FuzzRef checks that ParseRef returns a tag or a digest whose String is the input.
 func FuzzRef(f *testing.F) {
 	for _, s := range []string{"", "latest", "sha256:" + hex64, "sha256:x", "md5:0", "a@b", "sha256-" + hex64} {
 		f.Add(s)

@@ -1,17 +1,17 @@
 package reference
 
-// MaxNameLength is the greatest length of a repository name, in bytes. The specification sets no
-// limit but warns that clients have one of 255 for host and name together; distribution/reference
-// has one of 255 for the name.
+// MaxNameLength is the maximum length of a repository name, in bytes. The specification sets no
+// limit, but warns that clients limit host and name together to 255. distribution/reference limits
+// the name to 255.
 const MaxNameLength = 255
 
-// CheckName tells whether name is a repository name: components of lower-case letters and digits,
-// joined by "/". Inside a component they may be separated by one ".", one or two "_", or any number
-// of "-":
+// CheckName returns an error unless name is a repository name: components of lower-case letters and
+// digits, joined by "/". Inside a component, one ".", one or two "_", or any number of "-" may
+// separate letters and digits:
 //
 //	[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*
 //
-// Hence a name has no empty, "." or ".." component. The error wraps [ErrName].
+// So a name has no empty, "." or ".." component. The error wraps [ErrName].
 func CheckName(name string) error {
 	switch {
 	case name == "":

@@ -6,7 +6,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Ref names a manifest within a repository, by tag or by digest: the <reference> of the
+// Ref names a manifest in a repository by tag or by digest. It is the <reference> of the
 // specification. Exactly one of the fields is set.
 type Ref struct {
 	// Tag is the tag, or "".
@@ -15,8 +15,8 @@ type Ref struct {
 	Digest digest.Digest
 }
 
-// ParseRef reads a tag or a digest. Only digests contain ":", so the two cannot be confused. The
-// error wraps [ErrTag] or [ErrDigest].
+// ParseRef reads a tag or a digest. A text with ":" is a digest, as no tag contains one. The error
+// wraps [ErrTag] or [ErrDigest].
 func ParseRef(s string) (Ref, error) {
 	if strings.IndexByte(s, ':') < 0 {
 		if err := CheckTag(s); err != nil {
@@ -31,8 +31,8 @@ func ParseRef(s string) (Ref, error) {
 	return Ref{Digest: d}, nil
 }
 
-// Check tells whether r is what [ParseRef] could have returned. It is for a Ref that Go code filled
-// in. The error wraps [ErrTag] or [ErrDigest].
+// Check returns an error unless [ParseRef] could have returned r. It is for a Ref that Go code has
+// filled in. The error wraps [ErrTag] or [ErrDigest].
 func (r Ref) Check() error {
 	if r.Digest == "" {
 		return CheckTag(r.Tag)
@@ -43,7 +43,7 @@ func (r Ref) Check() error {
 	return CheckDigest(string(r.Digest))
 }
 
-// String returns the tag or the digest as it stands in a URL.
+// String returns the tag or the digest, as in a URL.
 func (r Ref) String() string {
 	if r.Digest != "" {
 		return string(r.Digest)

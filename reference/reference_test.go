@@ -182,8 +182,8 @@ func TestAllocations(t *testing.T) {
 	}))
 }
 
-// checkError fails unless err is of the kind and is fit to be shown: it contains want, is printable
-// ASCII on one line, and is short.
+// checkError fails unless err wraps kind, contains want, is short, and is printable ASCII on one
+// line.
 func checkError(t *testing.T, err, kind error, want string) {
 	t.Helper()
 	require.ErrorIs(t, err, kind)

@@ -1,13 +1,13 @@
 package reference
 
-// MaxTagLength is the greatest length of a tag, in bytes.
+// MaxTagLength is the maximum length of a tag, in bytes.
 const MaxTagLength = 128
 
-// CheckTag tells whether tag is a tag:
+// CheckTag returns an error unless tag is a tag:
 //
 //	[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}
 //
-// Upper and lower case are different tags. The error wraps [ErrTag].
+// Tags that differ in upper and lower case are different tags. The error wraps [ErrTag].
 func CheckTag(tag string) error {
 	switch {
 	case tag == "":
