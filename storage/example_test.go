@@ -167,7 +167,7 @@ func ExampleStore_CollectEvery() {
 	if err != nil {
 		panic(err)
 	}
-	err = store.CollectEvery(ctx, storage.ScheduleOptions{Every: 24 * time.Hour,
+	err = store.CollectEvery(ctx, &storage.ScheduleOptions{Every: 24 * time.Hour,
 		Done: func(r *storage.CollectReport, err error) {
 			fmt.Println(r.Removed.Blobs, err)
 			stop()

@@ -61,7 +61,7 @@ func TestFullStorage(t *testing.T) {
 					ctx, cancel := context.WithCancel(t.Context())
 					ended := make(chan error)
 					go func() {
-						ended <- s.CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Collect: *untagged})
+						ended <- s.CollectEvery(ctx, &storage.ScheduleOptions{Every: time.Hour, Collect: *untagged})
 					}()
 					synctest.Wait()
 					require.Len(t, keys(t, d, "reserve/"), 64)
@@ -107,7 +107,7 @@ func TestReserveIsMadeWhole(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := func(*storage.CollectReport, error) { cancel() }
-	require.ErrorIs(t, newStore(t, d, nil).CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Done: done}),
+	require.ErrorIs(t, newStore(t, d, nil).CollectEvery(ctx, &storage.ScheduleOptions{Every: time.Hour, Done: done}),
 		context.Canceled)
 	require.Len(t, keys(t, d, "reserve/"), 64)
 	for info, err := range d.List(t.Context(), "reserve/", nil) {
@@ -161,7 +161,7 @@ func TestFullStorageOfManyGarbage(t *testing.T) {
 			s := newStore(t, d, nil)
 			ctx, cancel := context.WithCancel(t.Context())
 			done := func(*storage.CollectReport, error) { cancel() }
-			require.ErrorIs(t, s.CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Collect: *noGrace, Done: done}),
+			require.ErrorIs(t, s.CollectEvery(ctx, &storage.ScheduleOptions{Every: time.Hour, Collect: *noGrace, Done: done}),
 				context.Canceled)
 			for i := range 200 {
 				m := pushBlob(t, s, "r", random(uint64(10+i), 20_000))
@@ -237,7 +237,7 @@ func TestFullStorageWithTombstones(t *testing.T) {
 				putImage(t, s, "r", image("r", nil, blob), tags("v1"))
 				ctx, cancel := context.WithCancel(t.Context())
 				done := func(*storage.CollectReport, error) { cancel() }
-				require.ErrorIs(t, s.CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Done: done}), context.Canceled)
+				require.ErrorIs(t, s.CollectEvery(ctx, &storage.ScheduleOptions{Every: time.Hour, Done: done}), context.Canceled)
 				u, err := s.CreateUpload(t.Context(), "r", nil)
 				require.NoError(t, err)
 				_, err = u.Append(t.Context(), 0, -1, bytes.NewReader(random(2, 100)))
@@ -279,7 +279,7 @@ func TestReserveIsNotGivenUpAtOnce(t *testing.T) {
 		m := putImage(t, s, "r", image("r", nil, pushBlob(t, s, "r", random(1, 100_000))), tags("v1"))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := func(*storage.CollectReport, error) { cancel() }
-		require.ErrorIs(t, s.CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour, Done: done}), context.Canceled)
+		require.ErrorIs(t, s.CollectEvery(ctx, &storage.ScheduleOptions{Every: time.Hour, Done: done}), context.Canceled)
 		fill(t, memory)
 		require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(m.Digest), nil))
 		require.GreaterOrEqual(t, len(keys(t, memory, "reserve/")), 50)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
-	"github.com/registrykit/registry/storage/driver"
 )
 
 // leaseRecord is the content of the object leaseKey. It only saves work: two collections at once
@@ -18,38 +17,51 @@ type leaseRecord struct {
 	Done  time.Time `json:"done"`  // when the last collection ended
 }
 
-// ScheduleOptions are the options of [Store.CollectEvery].
+// defaultEvery is the time between two collections that are scheduled without a time.
+const defaultEvery = 24 * time.Hour
+
+// ScheduleOptions are the options of [Store.CollectEvery]. The zero value is valid.
 type ScheduleOptions struct {
-	// Every is the time from the end of a collection to the beginning of the next.
+	// Every is the time from the end of one collection to the start of the next. Default: 24 hours.
 	Every time.Duration
 	// Collect are the options of each collection.
 	Collect CollectOptions
-	// Done, unless nil, is called after each collection of this process, with its report, nil if it
-	// has not begun, and its error.
+	// Done, if not nil, is called after each collection of this process with its report and its
+	// error. The report is nil if the collection did not start. Default: the results are discarded.
 	Done func(*CollectReport, error)
 }
 
-// CollectEvery collects again and again, and ends history that is older than Options.History, until
-// ctx ends. Of all processes that call it on a storage, one collects at a time, under a lease that
-// another takes over soon after its holder has died.
+// CollectEvery runs garbage collection periodically until ctx ends, and removes history that is
+// older than Options.History. opts may be nil. Start it in a goroutine on every replica: processes
+// that share a storage take turns under a lease, and only its holder collects. When the holder
+// dies, another process takes over soon.
 //
-// Errors: that of ctx; ErrSingleProcess.
-func (s *Store) CollectEvery(ctx context.Context, opts ScheduleOptions) error {
-	if opts.Every <= 0 {
-		return errors.New("storage: CollectEvery without a time")
+// A collection that fails is reported to ScheduleOptions.Done, and CollectEvery tries again later.
+//
+// Errors: that of ctx; at once, ErrSingleProcess, and an error for an option that is not valid.
+func (s *Store) CollectEvery(ctx context.Context, opts *ScheduleOptions) error {
+	var o ScheduleOptions
+	if opts != nil {
+		o = *opts
 	}
-	if opts.Done == nil {
-		opts.Done = func(*CollectReport, error) {}
+	if o.Every < 0 {
+		return errors.New("storage: ScheduleOptions.Every is negative")
 	}
-	if _, err := s.newCollector(&opts.Collect); err != nil {
+	if o.Every == 0 {
+		o.Every = defaultEvery
+	}
+	if o.Done == nil {
+		o.Done = func(*CollectReport, error) {}
+	}
+	if _, err := s.newCollector(&o.Collect); err != nil {
 		return err
 	}
 	waited := "" // the version of the lease that has been waited for
 	for {
-		wait, version, err := s.collectIfDue(ctx, opts, waited)
+		wait, version, err := s.collectIfDue(ctx, o, waited)
 		waited = version
 		if err != nil && ctx.Err() == nil {
-			opts.Done(nil, err)
+			o.Done(nil, err)
 		}
 		t := time.NewTimer(wait)
 		select {
@@ -75,7 +87,7 @@ func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions, waited s
 	version string, err error) {
 	soon := min(opts.Every, maxLease)
 	b, info, err := s.read(ctx, leaseKey)
-	if err != nil && !errors.Is(err, driver.ErrNotExist) {
+	if err != nil && !errors.Is(err, ErrNotExist) {
 		return soon, waited, wire(err)
 	}
 	var l leaseRecord
@@ -148,7 +160,7 @@ func (l *lease) write(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	l.record.Nonce = nonce()
-	version, err := l.s.put(ctx, leaseKey, l.version, &l.record, nil, driver.Deferred)
+	version, err := l.s.put(ctx, leaseKey, l.version, &l.record, nil, Deferred)
 	switch {
 	case err == nil:
 		l.version = version

@@ -12,8 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/driver"
-	"github.com/registrykit/registry/storage/driver/drivertest"
+	"github.com/registrykit/registry/storage/drivertest"
 )
 
 // TestCollectEvery: two replicas collect as often as told, and one goes on when the other has
@@ -25,7 +24,7 @@ func TestCollectEvery(t *testing.T) {
 		s := newStore(t, d, nil)
 		ended := make(chan error, 1)
 		go func() {
-			ended <- s.CollectEvery(ctx, storage.ScheduleOptions{
+			ended <- s.CollectEvery(ctx, &storage.ScheduleOptions{
 				Every:   20 * time.Millisecond,
 				Collect: storage.CollectOptions{Grace: -1},
 				Done: func(r *storage.CollectReport, err error) {
@@ -51,8 +50,30 @@ func TestCollectEvery(t *testing.T) {
 	require.ErrorIs(t, <-second, context.Canceled)
 
 	require.ErrorIs(t, newStore(t, confined{d}, nil).CollectEvery(t.Context(),
-		storage.ScheduleOptions{Every: time.Hour}), storage.ErrSingleProcess)
-	require.Error(t, newStore(t, d, nil).CollectEvery(t.Context(), storage.ScheduleOptions{}))
+		&storage.ScheduleOptions{Every: time.Hour}), storage.ErrSingleProcess)
+	require.Error(t, newStore(t, d, nil).CollectEvery(t.Context(), &storage.ScheduleOptions{Every: -1}))
+}
+
+// TestCollectEveryDefaults checks that no options mean one collection at the start and one a day.
+func TestCollectEveryDefaults(t *testing.T) {
+	for name, opts := range map[string]*storage.ScheduleOptions{"nil": nil, "zero": {}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				leases := 0
+				s := newStore(t, drivertest.NewFaulty(newMemory(t),
+					&drivertest.FaultyOptions{Before: func(_ context.Context, c drivertest.Call) error {
+						if c.Key == "lease/collect" && c.Op == "Put" {
+							leases++
+						}
+						return nil
+					}}), nil)
+				ctx, cancel := context.WithTimeout(t.Context(), 25*time.Hour)
+				defer cancel()
+				require.ErrorIs(t, s.CollectEvery(ctx, opts), context.DeadlineExceeded)
+				require.Equal(t, 2*2, leases, "two collections take a lease and release it")
+			})
+		})
+	}
 }
 
 // TestCollectLease: while somebody holds the lease nobody else collects; that of one who has died
@@ -77,7 +98,7 @@ func TestCollectLease(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()
 			n := 0
-			err = newStore(t, d, nil).CollectEvery(ctx, storage.ScheduleOptions{Every: time.Hour,
+			err = newStore(t, d, nil).CollectEvery(ctx, &storage.ScheduleOptions{Every: time.Hour,
 				Done: func(_ *storage.CollectReport, err error) {
 					require.NoError(t, err)
 					n++
@@ -128,7 +149,7 @@ func TestCollectSoon(t *testing.T) {
 		"done in a far future": {before: func() []byte { return lease(-time.Second, 1000*time.Hour) }, within: every},
 		"held by a far future": {before: func() []byte { return lease(1000*time.Hour, -1000*time.Hour) },
 			within: time.Minute},
-		"no answer": {fail: driver.ErrUnavailable, within: time.Minute},
+		"no answer": {fail: storage.ErrUnavailable, within: time.Minute},
 		"second":    {first: func() []byte { return lease(10*time.Second, -1000*time.Hour) }, within: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,7 +179,7 @@ func TestCollectSoon(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), row.within+time.Second)
 				defer cancel()
 				n := 0
-				err := s.CollectEvery(ctx, storage.ScheduleOptions{Every: every, Done: func(r *storage.CollectReport, err error) {
+				err := s.CollectEvery(ctx, &storage.ScheduleOptions{Every: every, Done: func(r *storage.CollectReport, err error) {
 					if row.fail == nil {
 						require.NoError(t, err)
 					}

@@ -92,11 +92,13 @@ type Store struct {
 
 var _ registry.Backend = (*Store)(nil)
 
-// New returns the Store on a storage, which it prepares if it is empty. opts may be nil. It starts
-// nothing, and the Store need not be closed. The driver remains the caller's, who closes it if it
-// has to be closed, once no request is running any more.
+// New returns a Store on driver d, and prepares an empty storage. opts may be nil. New starts nothing:
+// no space is freed unless the caller runs [Store.CollectEvery] or [Store.Collect]. The Store need
+// not be closed. The caller keeps ownership of d, and closes it, if it has to be closed, when no
+// request is running any more.
 //
-// It fails if the storage does not answer, or has a layout of a newer version of this package.
+// New fails if the storage does not respond, or if its layout is of a newer version of this
+// package.
 func New(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	if d == nil {
 		return nil, errors.New("storage: no driver")

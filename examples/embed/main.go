@@ -15,6 +15,7 @@ import (
 )
 
 func main() {
+	ctx := context.Background()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "my application") })
 
@@ -22,10 +23,11 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	store, err := storage.New(context.Background(), driver, nil)
+	store, err := storage.New(ctx, driver, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
+	go store.CollectEvery(ctx, nil)
 	reg, err := registry.New(store, nil)
 	if err != nil {
 		log.Fatal(err)
@@ -37,5 +39,8 @@ func main() {
 		ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 128 << 10,
 		DisableGeneralOptionsHandler: true,
 	}
+	log.Print("A registry at http://127.0.0.1:5000. Try:\n",
+		"  docker tag busybox 127.0.0.1:5000/busybox && docker push 127.0.0.1:5000/busybox\n",
+		"  docker pull 127.0.0.1:5000/busybox")
 	log.Fatal(server.ListenAndServe())
 }

@@ -55,7 +55,7 @@ func (c *collect) run(ctx context.Context, store *storage.Store, log *slog.Logge
 	if c.every == 0 {
 		return
 	}
-	err := store.CollectEvery(ctx, storage.ScheduleOptions{
+	err := store.CollectEvery(ctx, &storage.ScheduleOptions{
 		Every:   c.every,
 		Collect: storage.CollectOptions{Untagged: c.untagged, Exclusive: c.exclusive},
 		Done: func(r *storage.CollectReport, err error) {
