@@ -16,7 +16,7 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestGetManifestAmbiguousRefused: a manifest that two clients understand differently is not
+// TestGetManifestAmbiguousRefused checks that a manifest that two parsers read differently is not
 // returned, even if it has the digest.
 func TestGetManifestAmbiguousRefused(t *testing.T) {
 	const image, index = ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex
@@ -61,8 +61,8 @@ func TestGetManifestAmbiguousRefused(t *testing.T) {
 	}
 }
 
-// TestGetManifestOtherTypesReturned: what is not ambiguous is returned, whether or not a registry
-// of this module would store it.
+// TestGetManifestOtherTypesReturned checks that an unambiguous manifest is returned, whether or not
+// a registry of this module would store it.
 func TestGetManifestOtherTypesReturned(t *testing.T) {
 	for mediaType, content := range map[string]string{
 		"application/vnd.docker.distribution.manifest.v1+prettyjws": `{"schemaVersion":1,"name":"a","tag":"v1","fsLayers":[{"blobSum":"sha256:x"}],"history":[],"signatures":[]}`,
@@ -80,7 +80,8 @@ func TestGetManifestOtherTypesReturned(t *testing.T) {
 	}
 }
 
-// TestListsAmbiguousRefused: a page in which two readers would find different elements is no page.
+// TestListsAmbiguousRefused checks that a page is rejected if two parsers could find different
+// elements in it.
 func TestListsAmbiguousRefused(t *testing.T) {
 	d := string(digest.FromString("2"))
 	desc := func(more string) string { return `{"mediaType":"a/b","digest":"` + d + `","size":1` + more + `}` }
@@ -126,21 +127,21 @@ func TestListsAmbiguousRefused(t *testing.T) {
 		}
 		require.Equal(t, 1, n, body)
 	}
-	// What nobody looks for may be anything.
+	// Members that the client does not use may have any value.
 	body = `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex +
 		`","x":1,"x":[2],"annotations":{"a":"b"},"manifests":[` + desc(`,"data":"Mg==","x":{}`) + `]}`
 	for desc, err := range c.Referrers(t.Context(), "a", digest.FromString("x"), nil) {
 		require.NoError(t, err)
 		require.Equal(t, "2", string(desc.Data))
 	}
-	body = `{"name":"a","child":[],"manifest":{"sha256:x":{"tag":["latest"]}},"tags":["latest"]}` // one of Google's
+	body = `{"name":"a","child":[],"manifest":{"sha256:x":{"tag":["latest"]}},"tags":["latest"]}` // from Google's registry
 	tags, err := collect(c.Tags(t.Context(), "a", nil))
 	require.NoError(t, err)
 	require.Equal(t, []string{"latest"}, tags)
 }
 
-// TestErrorsAmbiguousSayNothing: of the body of an error that two readers understand differently,
-// neither code nor message is believed.
+// TestErrorsAmbiguousSayNothing checks that neither code nor message of an error is used if two
+// parsers read its body differently.
 func TestErrorsAmbiguousSayNothing(t *testing.T) {
 	const code = `"code":"NAME_INVALID","message":"for people"`
 	var body string

@@ -17,9 +17,9 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// body reads a blob by GET, from the position where the first Read after a Seek stands. When it is
-// read from start to end, the digest is checked before the last bytes are returned, so that nobody
-// takes for whole what is not.
+// body reads a blob with GET requests. The first Read, and the first Read after a Seek, sends a
+// request that starts at the current position. When a blob is read from start to end, the digest is
+// checked before the last bytes are returned, so that no caller accepts wrong content as complete.
 type body struct {
 	c    *Client
 	ctx  context.Context
@@ -27,20 +27,20 @@ type body struct {
 	desc ocispec.Descriptor
 	pos  int64
 
-	open   io.ReadCloser // stands at pos; nil if none is open
-	h      hash.Hash     // of the first hashed bytes
+	open   io.ReadCloser // the response being read, at position pos; or nil
+	h      hash.Hash     // the digest of the first hashed bytes
 	hashed int64
 	closed bool
-	err    error // what all Reads fail with, once content was wrong
+	err    error // the error of all later Reads, set when the content was wrong
 }
 
 var errClosed = errors.New("client: blob is closed")
 
 // Read implements [io.Reader].
 //
-// Errors: ErrContent; registry.ErrBlobUnknown if the blob was deleted meanwhile;
-// registry.ErrUnavailable. Once it has failed with ErrContent, it always does.
-// registry.ErrUnsupported if the registry knows no ranges and would have to send much in vain.
+// Errors: ErrContent, after which every Read fails; registry.ErrBlobUnknown if the blob has been
+// deleted since; registry.ErrUnavailable; registry.ErrUnsupported if the registry does not support
+// ranges and more than maxSkip bytes would have to be skipped.
 func (b *body) Read(p []byte) (int, error) {
 	if b.err != nil && !b.closed {
 		return 0, b.err
@@ -78,7 +78,7 @@ func (b *body) read(p []byte) (int, error) {
 	b.pos += int64(n)
 	switch {
 	case b.pos == b.desc.Size:
-		_ = b.stop() // all has arrived, and is right
+		_ = b.stop() // the content is complete and verified
 		return n, nil
 	case errors.Is(err, io.EOF):
 		err = io.ErrUnexpectedEOF
@@ -90,8 +90,8 @@ func (b *body) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// verify takes the next bytes into account, if all before them have been. With the last ones it
-// returns ErrContent if all together have not the digest.
+// verify adds the next bytes to the hash, if all bytes before them were hashed. After the last
+// bytes, it returns ErrContent if the digest does not match.
 func (b *body) verify(p []byte) error {
 	if b.pos == 0 {
 		b.h, b.hashed = b.desc.Digest.Algorithm().Hash(), 0
@@ -103,7 +103,7 @@ func (b *body) verify(p []byte) error {
 	b.hashed += int64(len(p))
 	if b.hashed == b.desc.Size && digest.NewDigest(b.desc.Digest.Algorithm(), b.h) != b.desc.Digest {
 		b.h = nil
-		return fmt.Errorf("%s: %w: another digest", b.request(), ErrContent)
+		return fmt.Errorf("%s: %w: wrong digest", b.request(), ErrContent)
 	}
 	return nil
 }
@@ -112,10 +112,11 @@ func (b *body) request() *request {
 	return &request{method: http.MethodGet, url: b.url, header: http.Header{}}
 }
 
-// maxSkip is how many bytes are read in vain of a registry that knows no ranges.
+// maxSkip is the maximum number of bytes that are read and discarded to reach a position in a blob
+// when the registry does not support ranges.
 const maxSkip = 64 << 20
 
-// get opens the blob at the position.
+// get requests the blob from the current position.
 func (b *body) get() error {
 	r := b.request()
 	if b.pos > 0 {
@@ -127,18 +128,18 @@ func (b *body) get() error {
 	}
 	skip, rest := int64(0), b.desc.Size-b.pos
 	if res.StatusCode == http.StatusOK {
-		skip, rest = b.pos, b.desc.Size // whoever knows no ranges sends all
+		skip, rest = b.pos, b.desc.Size // without support for ranges, the whole blob comes
 	} else if !strings.HasPrefix(res.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-%d/", b.pos, b.desc.Size-1)) {
 		_ = res.Body.Close()
-		return fmt.Errorf("%s: %w: another range", r, ErrContent)
+		return fmt.Errorf("%s: %w: wrong range", r, ErrContent)
 	}
 	if res.ContentLength >= 0 && res.ContentLength != rest {
 		_ = res.Body.Close()
-		return fmt.Errorf("%s: %w: another length", r, ErrContent)
+		return fmt.Errorf("%s: %w: wrong length", r, ErrContent)
 	}
 	if skip > maxSkip {
 		_ = res.Body.Close()
-		return registry.ErrUnsupported.WithMessage("the registry sends no part of a blob without what comes before it")
+		return registry.ErrUnsupported.WithMessage("the registry does not support ranges")
 	}
 	if _, err := io.CopyN(io.Discard, res.Body, skip); err != nil {
 		_ = res.Body.Close()
@@ -157,7 +158,7 @@ func (b *body) stop() error {
 	return err
 }
 
-// Seek implements [io.Seeker]; nothing is asked for.
+// Seek implements [io.Seeker]. It sends no request.
 func (b *body) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
@@ -166,11 +167,11 @@ func (b *body) Seek(offset int64, whence int) (int64, error) {
 		offset += b.desc.Size
 	}
 	if offset < 0 {
-		return b.pos, errors.New("client: seek before the beginning of a blob")
+		return b.pos, errors.New("client: seek before the start of a blob")
 	}
 	if offset != b.pos {
 		b.pos = offset
-		_ = b.stop() // what it has to say is of no interest any more
+		_ = b.stop() // the rest of that response is not needed
 	}
 	return offset, nil
 }

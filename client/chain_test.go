@@ -16,10 +16,10 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// seen records the requests that a server got, and which of them had credentials.
+// seen records the requests that a server received, and which of them had credentials.
 type seen struct {
 	mu   sync.Mutex
-	with map[string]bool // by method, path and query
+	with map[string]bool // key: method, path and query
 }
 
 func (s *seen) add(r *http.Request) {
@@ -31,8 +31,9 @@ func (s *seen) add(r *http.Request) {
 	s.with[r.Method+" "+r.URL.RequestURI()] = hasSecret(r)
 }
 
-// TestCredentialsEndAtForeignHost: once a redirect has led to another host, that host cannot send
-// the credentials to a path of its choice at the registry, by redirects or by links to next pages.
+// TestCredentialsEndAtForeignHost checks that a host that a redirect leads to cannot send the
+// credentials to a path of its choice at the registry, neither with a redirect nor with a next
+// link.
 func TestCredentialsEndAtForeignHost(t *testing.T) {
 	var home, foreign string
 	var got seen
@@ -42,7 +43,7 @@ func TestCredentialsEndAtForeignHost(t *testing.T) {
 			http.Redirect(w, r, home+"/v2/victim/blobs/chosen", http.StatusTemporaryRedirect)
 			return
 		}
-		// A page whose next one is at the registry, with a query that this host chooses.
+		// The next page is at the registry, with a query that this host chooses.
 		w.Header().Set("Link", `<`+home+`/v2/a/tags/list?chosen=1>; rel="next"`)
 		_, _ = io.WriteString(w, `{"tags":["a"]}`)
 	})
@@ -82,8 +83,8 @@ func TestCredentialsEndAtForeignHost(t *testing.T) {
 	}, got.with)
 }
 
-// TestUploadForeignHostNotAsked: where an upload is and how much it has is for the registry alone
-// to say. Another host could move it to a path of its choice.
+// TestUploadForeignHostNotAsked checks that only the registry itself states the location and size
+// of an upload. Another host could move it to a path of its choice.
 func TestUploadForeignHostNotAsked(t *testing.T) {
 	var home string
 	var got seen
@@ -119,8 +120,8 @@ func TestUploadForeignHostNotAsked(t *testing.T) {
 	}
 }
 
-// TestAppendNeverMoreThanSent: whatever a registry says that it has, Append returns no more than it
-// has read.
+// TestAppendNeverMoreThanSent checks that Append returns at most the number of bytes that it read,
+// even if the registry reports more.
 func TestAppendNeverMoreThanSent(t *testing.T) {
 	for _, last := range []int64{1<<60 - 2, 1 << 40, 5, 4, 2} {
 		c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -142,8 +143,8 @@ func TestAppendNeverMoreThanSent(t *testing.T) {
 	}
 }
 
-// TestUploadLocationTooLongRefused: a Location that no id could hold is refused before anything is
-// sent there.
+// TestUploadLocationTooLongRefused checks that a Location that does not fit into an id is rejected
+// before anything is sent there.
 func TestUploadLocationTooLongRefused(t *testing.T) {
 	for length, want := range map[int]string{6000: "", 7000: "too long", 500_000: "too long"} {
 		c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -161,8 +162,8 @@ func TestUploadLocationTooLongRefused(t *testing.T) {
 	}
 }
 
-// TestStatManifestImplausibleRefused: a size that no manifest may have is not passed on to callers
-// that rely on it, and a type that is none is looked up in the content.
+// TestStatManifestImplausibleRefused checks that an implausible size is not passed on, and that a
+// malformed type is replaced by that of the content.
 func TestStatManifestImplausibleRefused(t *testing.T) {
 	d := digest.FromString("x")
 	mediaType, size := "application/json", "4194305"
@@ -181,7 +182,7 @@ func TestStatManifestImplausibleRefused(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestListsPaddingCounts: MaxListSize is for all that a registry sends, not only for what counts.
+// TestListsPaddingCounts checks that MaxListSize covers all bytes of a response, not only elements.
 func TestListsPaddingCounts(t *testing.T) {
 	padding := strings.Repeat(" ", 300)
 	for name, page := range map[string]string{
@@ -206,7 +207,7 @@ func TestListsPaddingCounts(t *testing.T) {
 		}
 		require.LessOrEqual(t, asked, 4, name)
 
-		// Empty pages count together, until there is a name.
+		// Consecutive empty pages count together, until a page has a name.
 		for _, list := range []string{"tags", "repositories"} {
 			asked = 0
 			elements = func(n int) string {
@@ -225,7 +226,7 @@ func TestListsPaddingCounts(t *testing.T) {
 			require.LessOrEqual(t, asked, 7, name)
 		}
 
-		// A long list of small pages has no such limit.
+		// The limit does not apply to the sum of pages with names.
 		asked = 0
 		elements = func(n int) string { return fmt.Sprintf(`"tags":["%04d"]`, n) }
 		n := 0

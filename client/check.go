@@ -7,7 +7,7 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// What cannot be a name, a tag or a digest is never sent: it could become another URL.
+// Malformed names, tags and digests are never sent, because they could change the path of the URL.
 
 func checkBlob(repo string, d digest.Digest) error {
 	if err := registry.CheckName(repo); err != nil {
@@ -17,7 +17,17 @@ func checkBlob(repo string, d digest.Digest) error {
 }
 
 func checkRef(repo string, ref reference.Ref) error {
+<<<<<<< HEAD
 	if err := registry.CheckName(repo); err != nil {
+=======
+	switch {
+	case ref.Tag == "":
+		return checkBlob(repo, ref.Digest)
+	case ref.Digest != "":
+		return registry.ErrManifestUnknown.WithMessage("reference has both a tag and a digest")
+	}
+	if err := checkName(repo); err != nil {
+>>>>>>> d73930f (client: say comments and errors in plain English)
 		return err
 	}
 	return registry.CheckRef(ref)

@@ -1,28 +1,43 @@
-// Package client is a [registry.Backend] over HTTP to another registry: what one can be asked by
-// the OCI distribution spec, in the types of this module. It is what mirrors and tests are built
-// on.
+// Package client provides a [registry.Backend] that talks to another registry over HTTP. It offers
+// the operations of the OCI distribution spec in the types of this module. Mirrors, copies between
+// registries and tests are built on it.
 //
-// What a registry sends is not trusted. Manifests are returned only if they have the digest that
-// was asked for, and if all clients understand them in the same way: no key twice or in another
-// case, no field of another type than the image spec has. The same holds for referrers and the
-// pages of lists; an error whose JSON is ambiguous counts by its status alone. The last bytes of a
-// blob that is read from start to end are returned only if all of it has its digest. Every response
-// is read up to a limit.
+// # Trust
 //
-// Credentials, which Options.Authorize adds, go to the scheme and host of the base URL and nowhere
-// else. A GET or HEAD is followed to other hosts without them, never from https to http; other
-// requests are not redirected. Once another host has answered, the requests that its answers lead
-// to have no credentials, even if they are to the registry: neither those of further redirects nor
-// those of the next pages of a list. An upload whose Location is elsewhere is refused, and so are a
-// page of a list, and another host that speaks for an upload.
+// The client does not trust what the registry sends:
 //
-// What the wire cannot say is not supported: the conditions TagPut.IfAbsent, TagPut.Keep,
-// DeleteOptions.Keep and DeleteOptions.IfUnused, DeleteRepository, History and Restore, and a mount
-// that names no source while its Allow is to be asked. The owner of an upload is told to nobody,
-// but its ids work for nobody else.
+//   - A manifest is returned only if it has the requested digest and if all parsers read it alike:
+//     no key occurs twice or in another case, and each field has the type of the image spec.
+//   - The same rules hold for referrers and for the pages of lists. If the JSON of an error
+//     response is ambiguous, only its status counts.
+//   - When a blob is read from start to end, the last bytes are returned only if the whole blob has
+//     its digest.
+//   - Every response is read up to a limit.
 //
-// A [registry.Condition] is sent as If-Match and If-None-Match, and only if Options.Conditional
-// says that the registry honours them: others ignore these headers and write all the same.
+// # Credentials
+//
+// Options.Authorize adds credentials to requests for the scheme and host of the base URL, and to no
+// others. The client follows redirects of GET and HEAD to other hosts without credentials, and
+// never from https to http. It rejects redirects of other methods. After another host has
+// responded, no later request that this response leads to carries credentials, not even one to the
+// registry itself: this covers further redirects and the next pages of a list. The client rejects
+// an upload whose Location is at another host, a next page at another host, and a redirect of an
+// upload request to another host.
+//
+// # Unsupported operations
+//
+// HTTP cannot express some operations of a Backend. These return ErrUnsupported:
+//
+//   - the conditions TagPut.IfAbsent, TagPut.Keep, DeleteOptions.Keep and DeleteOptions.IfUnused
+//   - DeleteRepository, History and Restore
+//   - a mount with MountOptions.Allow and without MountOptions.From
+//
+// The registry does not learn the owner of an upload. The client itself binds each upload id to its
+// owner, so that an id is of no use to other owners.
+//
+// The client sends a [registry.Condition] as If-Match and If-None-Match, and only if
+// Options.Conditional is set: a registry without support for these headers ignores them and writes
+// anyway.
 package client
 
 import (
@@ -43,39 +58,39 @@ const (
 	DefaultChunkSize       = 8 << 20
 )
 
-// Options are the options of [New]. nil is the zero Options.
+// Options are the options of [New]. The zero value is valid.
 type Options struct {
-	// HTTPClient sends the requests. Of it, CheckRedirect and Jar are not used. A Transport that
-	// adds credentials of its own adds them for all hosts: use Authorize. Default: an http.Client
-	// without a timeout.
+	// HTTPClient sends the requests. Its CheckRedirect and Jar are not used. A Transport that adds
+	// credentials adds them for all hosts; use Authorize instead. Default: an http.Client without a
+	// timeout.
 	HTTPClient *http.Client
-	// Authorize, unless nil, adds credentials to a request to the registry, or fails it. It must
-	// not read the body.
+	// Authorize, if not nil, adds credentials to a request to the registry. An error fails the
+	// request. Authorize must not read the body. Default: no credentials.
 	Authorize func(*http.Request) error
-	// UserAgent is sent as the header of that name. Default: "registrykit".
+	// UserAgent is the User-Agent header of each request. Default: "registrykit".
 	UserAgent string
 
-	// MaxManifestSize is how many bytes a manifest has at most. Default: DefaultMaxManifestSize.
+	// MaxManifestSize is the maximum size of a manifest, in bytes. Default: DefaultMaxManifestSize.
 	MaxManifestSize int64
-	// MaxListSize is the maximum size, in bytes, of a page of names together with the empty pages
-	// before it, and of all pages of the referrers of a subject together. Everything that the
-	// registry sends counts. Default: DefaultMaxListSize.
+	// MaxListSize is the maximum size of a list response, in bytes. For tags and repositories, it
+	// bounds a page together with the empty pages before it. For referrers, it bounds all pages of
+	// a subject together. All bytes that the registry sends count. Default: DefaultMaxListSize.
 	MaxListSize int64
-	// ChunkSize is how many bytes of an upload are held in memory and sent in one request if it is
-	// not known how many will come. The registry's OCI-Chunk-Min-Length raises it, up to eight
-	// times. Default: DefaultChunkSize.
+	// ChunkSize is the size of a chunk, in bytes, when the length of an upload is unknown. The
+	// client holds each chunk in memory and sends it in one request. The registry's
+	// OCI-Chunk-Min-Length raises it up to eightfold. Default: DefaultChunkSize.
 	ChunkSize int64
-	// Conditional says that the registry honours If-Match and If-None-Match of PUT and DELETE, as a
-	// [registry.Registry] does. Without it, a write or delete with a condition returns
+	// Conditional states that the registry honors If-Match and If-None-Match of PUT and DELETE, as
+	// a [registry.Registry] does. Without it, a write or delete with a condition returns
 	// ErrUnsupported and is not sent. Default: false.
 	Conditional bool
-	// UploadKey authenticates the ids of uploads. Clients of the same registry that have the same
-	// key go on with each other's uploads. Default: random, so that only the client itself does.
+	// UploadKey authenticates upload ids. Clients of the same registry that share the key can
+	// resume each other's uploads. Default: a random key, so that only this client can resume them.
 	UploadKey []byte
 }
 
-// Client is a [registry.Backend] that asks another registry. It is safe for concurrent use, and
-// holds nothing but what its http.Client does.
+// Client is a [registry.Backend] for another registry. It is safe for concurrent use. It needs no
+// Close: the only resources that it holds are those of its http.Client.
 type Client struct {
 	registry.Unimplemented
 	base *url.URL // without a slash at the end
@@ -85,11 +100,11 @@ type Client struct {
 
 var _ registry.Backend = (*Client)(nil)
 
-// New returns a client of the registry whose API is at baseURL + "/v2/". It asks nothing yet. opts
+// New returns a client of the registry whose API is at baseURL + "/v2/". It sends no request. opts
 // may be nil.
 //
-// It fails if baseURL is not an http or https URL of a host and perhaps a path, or an option makes
-// no sense.
+// New returns an error if baseURL is not an http or https URL of a host and an optional path, or if
+// a size in opts is negative.
 func New(baseURL string, opts *Options) (*Client, error) {
 	u, err := url.Parse(baseURL)
 	switch {
@@ -98,7 +113,7 @@ func New(baseURL string, opts *Options) (*Client, error) {
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "", u.Opaque != "":
 		return nil, fmt.Errorf("client: %q is not an http or https URL", u.Redacted())
 	case u.User != nil, u.RawQuery != "", u.ForceQuery, u.Fragment != "":
-		return nil, fmt.Errorf("client: %q has more than a host and a path", u.Redacted())
+		return nil, fmt.Errorf("client: %q has more than a scheme, host and path", u.Redacted())
 	}
 	u = u.JoinPath()
 	u.Path = strings.TrimSuffix(u.Path, "/")
@@ -109,7 +124,7 @@ func New(baseURL string, opts *Options) (*Client, error) {
 	}
 	o := &c.opts
 	if o.MaxManifestSize < 0 || o.MaxListSize < 0 || o.ChunkSize < 0 {
-		return nil, errors.New("client: a size in Options is negative")
+		return nil, errors.New("client: negative size in Options")
 	}
 	if o.HTTPClient != nil {
 		c.http = *o.HTTPClient

@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newClient returns a client with connections of its own.
+// newClient returns a client with its own connections.
 func newClient(t testing.TB, baseURL string, opts *client.Options) *client.Client {
 	t.Helper()
 	var o client.Options
@@ -29,7 +29,7 @@ func newClient(t testing.TB, baseURL string, opts *client.Options) *client.Clien
 	return c
 }
 
-// what the wire cannot say.
+// remote lists what the client cannot express over HTTP.
 var remote = registrytest.Options{NoDeleteRepository: true, NoMountSearch: true, NoIfAbsent: true, Remote: true}
 
 func TestBackend(t *testing.T) {
@@ -45,8 +45,7 @@ func TestBackend(t *testing.T) {
 	}, &opts)
 }
 
-// TestBackendSmallPages: pages and chunks that are much smaller than what is asked for change
-// nothing.
+// TestBackendSmallPages runs the kit with pages and chunks far smaller than requested.
 func TestBackendSmallPages(t *testing.T) {
 	opts := remote
 	opts.LargeSize, opts.Appends, opts.NoConditions = 1<<20, 100, true

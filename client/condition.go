@@ -10,17 +10,17 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// checkCondition refuses a condition that the registry might ignore.
+// checkCondition rejects a condition that the registry might ignore.
 //
 // Errors: registry.ErrUnsupported.
 func (c *Client) checkCondition(cond *registry.Condition) error {
 	if cond.IsZero() || c.opts.Conditional {
 		return nil
 	}
-	return registry.ErrUnsupported.WithMessage("it is not known whether the registry honours conditions")
+	return registry.ErrUnsupported.WithMessage("the registry may ignore conditions")
 }
 
-// setCondition adds a condition to the headers of a request.
+// setCondition adds cond to the headers of a request.
 func setCondition(h http.Header, cond *registry.Condition) {
 	if cond.IsZero() {
 		return
@@ -37,8 +37,8 @@ func setCondition(h http.Header, cond *registry.Condition) {
 	add("If-None-Match", cond.NoneMatch)
 }
 
-// entityTag is the entity tag of what has a digest. What is no digest matches nothing, as no
-// manifest or blob has the empty entity tag.
+// entityTag returns the entity tag of the content with digest d. For a malformed digest it returns
+// the empty entity tag, which no manifest or blob has, so that the condition matches nothing.
 func entityTag(d digest.Digest) string {
 	switch {
 	case d == registry.AnyDigest:
@@ -49,10 +49,10 @@ func entityTag(d digest.Digest) string {
 	return `"` + string(d) + `"`
 }
 
-// conditionOf returns the one condition that a push sends: that on the manifest if it has no tags,
-// or that of all its tags.
+// conditionOf returns the single condition that a push sends: that of the manifest if there are no
+// tags, or else that of all tags.
 //
-// Errors: registry.ErrUnsupported if a request cannot say it.
+// Errors: registry.ErrUnsupported if the conditions do not fit into one request.
 func conditionOf(o *registry.PutOptions) (*registry.Condition, error) {
 	if len(o.Tags) == 0 {
 		return o.If, nil
@@ -65,7 +65,7 @@ func conditionOf(o *registry.PutOptions) (*registry.Condition, error) {
 		return slices.Equal(t.If.Match, cond.Match) && slices.Equal(t.If.NoneMatch, cond.NoneMatch)
 	}
 	if !o.If.IsZero() || slices.ContainsFunc(o.Tags, func(t registry.TagPut) bool { return !same(t) }) {
-		return nil, registry.ErrUnsupported.WithMessage("a push has one condition for all its tags")
+		return nil, registry.ErrUnsupported.WithMessage("all tags of a push must have the same condition")
 	}
 	return cond, nil
 }

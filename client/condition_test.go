@@ -13,7 +13,7 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestConditionIsSent looks at the headers of writes with a condition.
+// TestConditionIsSent checks the headers of writes with a condition.
 func TestConditionIsSent(t *testing.T) {
 	var got []http.Header
 	answer := http.StatusCreated
@@ -87,8 +87,8 @@ func TestConditionIsSent(t *testing.T) {
 	require.Empty(t, got, "a registry that might ignore the condition is not asked")
 }
 
-// TestConditionOfTagsIsOneRequest: a registry that does not set several tags at once is not sent
-// them one by one.
+// TestConditionOfTagsIsOneRequest checks that conditional tags are not sent one by one to a
+// registry that does not set several tags at once.
 func TestConditionOfTagsIsOneRequest(t *testing.T) {
 	requests := 0
 	c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -22,8 +22,8 @@ func (c *Client) DeleteBlob(ctx context.Context, repo string, d digest.Digest, o
 	return c.delete(ctx, blobURL(repo, d), cond, registry.ErrBlobUnknown)
 }
 
-// DeleteManifest implements [registry.Deleter]. Registries differ in what a delete by tag deletes;
-// by the spec, only the tag.
+// DeleteManifest implements [registry.Deleter]. By the spec, a delete by tag deletes only the tag.
+// Some registries delete the manifest, too.
 func (c *Client) DeleteManifest(ctx context.Context, repo string, ref reference.Ref,
 	opts *registry.DeleteOptions) error {
 	cond, err := c.checkDelete(opts)
@@ -36,15 +36,17 @@ func (c *Client) DeleteManifest(ctx context.Context, repo string, ref reference.
 	return c.delete(ctx, manifestURL(repo, ref), cond, registry.ErrManifestUnknown)
 }
 
-// checkDelete returns the condition of a delete, and refuses what cannot be said by HTTP.
+// checkDelete returns the condition of a delete.
+//
+// Errors: registry.ErrUnsupported for options that HTTP cannot express.
 func (c *Client) checkDelete(opts *registry.DeleteOptions) (*registry.Condition, error) {
 	switch {
 	case opts == nil:
 		return nil, nil
 	case opts.Keep != nil:
-		return nil, registry.ErrUnsupported.WithMessage("the registry cannot be told which tags to keep")
+		return nil, registry.ErrUnsupported.WithMessage("HTTP cannot express which tags to keep")
 	case opts.IfUnused:
-		return nil, registry.ErrUnsupported.WithMessage("the registry cannot be told to keep blobs that manifests name")
+		return nil, registry.ErrUnsupported.WithMessage("HTTP cannot express a delete of unused blobs only")
 	}
 	return opts.If, c.checkCondition(opts.If)
 }

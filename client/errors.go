@@ -21,42 +21,41 @@ import (
 )
 
 var (
-	// ErrContent is what a read fails with, or wraps, if the registry has sent something else than
-	// what it was asked for.
-	ErrContent = errors.New("client: the registry has sent other content than was asked for")
-	// ErrTooLarge is what a read fails with, or wraps, if the registry has sent more than a limit
-	// in [Options].
-	ErrTooLarge = errors.New("client: the registry has sent too much")
+	// ErrContent is returned when the registry sent other content than requested. It may be
+	// wrapped.
+	ErrContent = errors.New("client: the registry sent other content than requested")
+	// ErrTooLarge is returned when a response exceeds a limit of [Options]. It may be wrapped.
+	ErrTooLarge = errors.New("client: the registry sent too much")
 )
 
-// Error is what a registry has answered instead of what it was asked for. It is returned as such if
-// it has no counterpart among the errors of package registry, and is the cause of that one
-// otherwise.
+// Error is an error response of the registry. If an error of package registry corresponds to the
+// response, the client returns that one, with Error as its cause. Otherwise it returns Error
+// itself.
 type Error struct {
 	// Status is the HTTP status.
 	Status int
-	// Code is the code of the distribution spec, "" if the registry has sent none.
+	// Code is the error code of the distribution spec, or "" if the registry sent none.
 	Code string
-	// Message is the text for people in one line, "" if the registry has sent none.
+	// Message is the human-readable message on one line, or "" if the registry sent none.
 	Message string
 
 	request string
 }
 
-// Error tells the request, but for its query, and the answer.
+// Error returns the request, without its query, and the response.
 func (e *Error) Error() string {
 	return fmt.Sprintf("client: %s: status %d, code %s, message %q", e.request, e.Status, reference.Quote(e.Code),
 		e.Message)
 }
 
 const (
-	maxErrorSize   = 64 << 10 // bytes of the body of an answer that is an error
+	maxErrorSize   = 64 << 10 // bytes of the body of an error response
 	maxMessageSize = 1 << 10
 	maxCodeSize    = 64
 	maxRetryAfter  = 24 * time.Hour
 )
 
-// known are the errors that an answer may be.
+// known lists the errors that a response can mean.
 var known = []*registry.Error{
 	registry.ErrBlobUnknown, registry.ErrUploadUnknown, registry.ErrUploadInvalid, registry.ErrRangeInvalid,
 	registry.ErrBlobTooLarge,
@@ -76,8 +75,8 @@ type wireError struct {
 	detail  json.RawMessage
 }
 
-// wireErrors returns the errors that the body of a response tells. A body that is something else,
-// or that parsers could understand in different ways, tells nothing.
+// wireErrors returns the errors in the body of a response. It returns none if the body is
+// malformed, or if parsers could read it differently.
 func wireErrors(body []byte) []wireError {
 	r, err := strictjson.NewReader(body)
 	if err != nil {
@@ -108,7 +107,7 @@ func wireErrors(body []byte) []wireError {
 	return all
 }
 
-// digestOf returns the digest that the detail of an error names, "" if it names none.
+// digestOf returns the digest in the detail of an error, or "" if there is none.
 func digestOf(detail json.RawMessage) digest.Digest {
 	r, err := strictjson.NewReader(detail)
 	if err != nil {
@@ -125,7 +124,7 @@ func digestOf(detail json.RawMessage) digest.Digest {
 	return digest.Digest(d)
 }
 
-// failure returns what an answer means that is none of those expected.
+// failure returns the error that an unexpected response means. A status of 404 means notFound.
 func (c *Client) failure(ctx context.Context, r *request, res *http.Response, notFound *registry.Error) error {
 	defer giveUp(res, cleanupTimeout)()
 	var errs []wireError
@@ -158,15 +157,14 @@ func (c *Client) failure(ctx context.Context, r *request, res *http.Response, no
 	return err
 }
 
-// tells reports whether a text of the registry tells the id of the upload that the request is
-// about.
+// tells reports whether a text from the registry contains the id of the upload of this request.
+// Knowing the id is enough to continue the upload, so errors must not contain it.
 func (r *request) tells(text string) bool {
 	id := path.Base(r.url.Path)
 	return r.shown != "" && (strings.Contains(text, id) || r.url.RawQuery != "" && strings.Contains(text, r.url.RawQuery))
 }
 
-// clean returns what somebody else has written as one line of at most size bytes, for messages and
-// logs.
+// clean returns a text from outside as one line of at most size bytes, for messages and logs.
 func clean(s string, size int) string {
 	s = strings.ToValidUTF8(s[:min(len(s), size)], "")
 	return strings.Map(func(r rune) rune {
@@ -177,17 +175,17 @@ func clean(s string, size int) string {
 	}, s)
 }
 
-// cleanError is an error whose text may be of somebody else.
+// cleanError wraps an error whose text may come from outside.
 type cleanError struct{ err error }
 
-// Error returns one line of bounded length.
+// Error returns the text on one line of bounded length.
 func (e *cleanError) Error() string { return clean(e.err.Error(), maxMessageSize) }
 
-// Unwrap returns the error as it was.
+// Unwrap returns the original error.
 func (e *cleanError) Unwrap() error { return e.err }
 
-// kindOf returns the error of package registry that an answer is: the one with this status and
-// code, or with this code, or what the status alone means. It is nil if there is none.
+// kindOf returns the error of package registry for a response: the one with this status and code,
+// else the one for this status, else the one with this code. It returns nil if there is none.
 func kindOf(status int, code string, notFound *registry.Error) *registry.Error {
 	if status == http.StatusNotFound && code != registry.ErrManifestBlobUnknown.Code() {
 		return notFound
@@ -226,8 +224,8 @@ func kindOf(status int, code string, notFound *registry.Error) *registry.Error {
 	return nil
 }
 
-// detailOf is the detail of an error of a kind. Of what a manifest misses, it is all the digests,
-// as a Store would have it.
+// detailOf returns the detail of an error of a kind. For ErrManifestBlobUnknown, it is a list of
+// all missing digests, as a Store returns it.
 func detailOf(kind *registry.Error, errs []wireError) any {
 	if kind != registry.ErrManifestBlobUnknown {
 		if len(errs) == 0 || len(errs[0].detail) == 0 || string(errs[0].detail) == "null" {

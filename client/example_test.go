@@ -14,7 +14,7 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// What is said to a registry in this process is said in the same way to one elsewhere.
+// A client offers the same operations on a remote registry as a Backend in this process.
 func ExampleNew() {
 	driver, err := memory.New(nil)
 	if err != nil {

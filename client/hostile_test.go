@@ -24,7 +24,7 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// serve returns the URL of a server that answers all requests by f.
+// serve returns the URL of a server that responds with f.
 func serve(t *testing.T, f http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewServer(f)
@@ -32,8 +32,7 @@ func serve(t *testing.T, f http.HandlerFunc) string {
 	return s.URL
 }
 
-// secret is the authorisation by a header that is no standard one, which a http.Client would send
-// to everybody.
+// secret adds credentials in a header of its own, which an http.Client would forward to every host.
 func secret(r *http.Request) error {
 	r.Header.Set("Authorization", "Bearer secret")
 	r.Header.Set("X-Secret", "secret")
@@ -44,8 +43,8 @@ func hasSecret(r *http.Request) bool {
 	return r.Header.Get("Authorization") != "" || r.Header.Get("X-Secret") != "" || r.Header.Get("Cookie") != ""
 }
 
-// TestCredentialsStayHome: whoever the registry redirects to does not get the credentials, also if
-// it is only another port.
+// TestCredentialsStayHome checks that redirects to another host, or only to another port, carry no
+// credentials.
 func TestCredentialsStayHome(t *testing.T) {
 	content := []byte("content")
 	d := digest.FromBytes(content)
@@ -77,7 +76,7 @@ func TestCredentialsStayHome(t *testing.T) {
 	require.EqualValues(t, 2, asked.Load())
 	require.Zero(t, leaked.Load())
 
-	// What writes is not sent to where the registry says, with or without credentials.
+	// Writes are not redirected at all.
 	_, err = registry.PushBlob(t.Context(), c, "a", d, bytes.NewReader(content))
 	require.ErrorContains(t, err, "redirect")
 	_, err = c.PutManifest(t.Context(), "a", "", content, nil)
@@ -85,7 +84,7 @@ func TestCredentialsStayHome(t *testing.T) {
 	require.EqualValues(t, 2, asked.Load())
 }
 
-// TestNoDowngrade: https is not left.
+// TestNoDowngrade checks that redirects from https to http are rejected.
 func TestNoDowngrade(t *testing.T) {
 	var asked atomic.Int32
 	plain := serve(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
@@ -98,7 +97,7 @@ func TestNoDowngrade(t *testing.T) {
 	c, err := client.New(s.URL, &client.Options{HTTPClient: &http.Client{Transport: tr}})
 	require.NoError(t, err)
 	_, err = c.StatManifest(t.Context(), "a", reference.Ref{Tag: "v1"}, nil)
-	require.ErrorContains(t, err, "a redirect to http://")
+	require.ErrorContains(t, err, "redirect to http://")
 	require.Zero(t, asked.Load())
 }
 
@@ -117,11 +116,11 @@ func TestRedirectsEnd(t *testing.T) {
 			w.WriteHeader(http.StatusFound)
 		}), nil)
 		_, err := c.GetManifest(t.Context(), "a", reference.Ref{Tag: "v1"})
-		require.ErrorContains(t, err, "a redirect to", "%q", location)
+		require.ErrorContains(t, err, "redirect to", "%q", location)
 	}
 }
 
-// TestUploadsStayHome: where the registry says that an upload is, must be at the registry.
+// TestUploadsStayHome checks that the Location of an upload must be at the registry.
 func TestUploadsStayHome(t *testing.T) {
 	var asked atomic.Int32
 	elsewhere := serve(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
@@ -146,8 +145,8 @@ func TestUploadsStayHome(t *testing.T) {
 	require.Zero(t, asked.Load())
 }
 
-// TestUploadIDs: an id is of use only to the owner, in the repository, and to clients with the same
-// key.
+// TestUploadIDs checks that an id works only for its owner, in its repository, and for clients with
+// the same key.
 func TestUploadIDs(t *testing.T) {
 	s := registrytest.NewServer(t, nil)
 	key := []byte("key")
@@ -162,7 +161,7 @@ func TestUploadIDs(t *testing.T) {
 		_, err = other.ResumeUpload(t.Context(), "a", u.ID(), &registry.ResumeOptions{Owner: "alice"})
 		require.ErrorIs(t, err, registry.ErrUploadUnknown)
 	}
-	// A forged id sends no request anywhere.
+	// A forged id causes no request.
 	n := 0
 	c = newClient(t, serve(t, func(http.ResponseWriter, *http.Request) { n++ }), nil)
 	for _, payload := range []string{"\x00s1", "\x00w/v2/a/blobs/uploads/1", "\x00whttp://example.com/"} {
@@ -174,7 +173,7 @@ func TestUploadIDs(t *testing.T) {
 	require.Zero(t, n)
 }
 
-// TestPagesStayHome: the next page of a list is of the same list.
+// TestPagesStayHome checks that the next page must be a page of the same list.
 func TestPagesStayHome(t *testing.T) {
 	for _, link := range []string{
 		"<http://example.com/v2/a/tags/list>; rel=next", "</v2/b/tags/list>; rel=next", "</v2/_catalog>; rel=\"next\"",
@@ -186,11 +185,11 @@ func TestPagesStayHome(t *testing.T) {
 		}), nil)
 		tags, err := collect(c.Tags(t.Context(), "a", nil))
 		require.Equal(t, []string{"v1"}, tags)
-		require.ErrorContains(t, err, "not of the list", link)
+		require.ErrorContains(t, err, "the link to the next page leads elsewhere", link)
 	}
 }
 
-// TestPagesEnd: a list whose pages lead nowhere ends.
+// TestPagesEnd checks that endless pages end with an error.
 func TestPagesEnd(t *testing.T) {
 	n := 0
 	c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -199,7 +198,7 @@ func TestPagesEnd(t *testing.T) {
 		_, _ = io.WriteString(w, `{"tags":[]}`)
 	}), nil)
 	_, err := collect(c.Tags(t.Context(), "a", nil))
-	require.ErrorContains(t, err, "no end")
+	require.ErrorContains(t, err, "do not end")
 	require.LessOrEqual(t, n, 300, "a catalogue may have some empty pages: nothing on them is the caller's")
 }
 
@@ -213,13 +212,12 @@ func collect(list func(func(string, error) bool)) (all []string, err error) {
 	return all, nil
 }
 
-// TestListsAreChecked: names that cannot be are not passed on, and pages that are not in order are
-// no list.
+// TestListsAreChecked checks that malformed names and unordered pages are rejected.
 func TestListsAreChecked(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"tags":["a","../b"]}`: "other content", `{"tags":["b","a"]}`: "not in order",
-		`{"tags":["a","a"]}`: "not in order", `{"tags":"a"}`: "not the JSON", `{"tags":[1]}`: "cannot unmarshal",
-		`[]`: "not the JSON", ``: "unexpected EOF", `{"tags":["a"]`: "unexpected EOF", `{"tags":["a"]} {`: "not the JSON",
+		`{"tags":["a","a"]}`: "not in order", `{"tags":"a"}`: "malformed list", `{"tags":[1]}`: "cannot unmarshal",
+		`[]`: "malformed list", ``: "unexpected EOF", `{"tags":["a"]`: "unexpected EOF", `{"tags":["a"]} {`: "malformed list",
 		`{"tags":["a"}`: "invalid character", `{"tags":["a` + strings.Repeat("x", 2000): "too much",
 	} {
 		c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }), &client.Options{MaxListSize: 1000})
@@ -227,7 +225,7 @@ func TestListsAreChecked(t *testing.T) {
 		require.ErrorContains(t, err, want, body)
 		_, err = collect(c.Repositories(t.Context(), nil))
 		if strings.HasPrefix(body, `{"tags":`) {
-			continue // what is not of the list is not looked at
+			continue // members other than the list are not checked
 		}
 		require.Error(t, err)
 	}
@@ -239,7 +237,7 @@ func TestListsAreChecked(t *testing.T) {
 	}
 }
 
-// TestWrongManifests: what has not the digest or is not clearly of one type is not returned.
+// TestWrongManifests checks that a manifest with another digest or an ambiguous type is rejected.
 func TestWrongManifests(t *testing.T) {
 	img := registrytest.RandomImage(1, 1, 10)
 	right, other := img.Descriptor.Digest, digest.FromString("another")
@@ -267,7 +265,7 @@ func TestWrongManifests(t *testing.T) {
 			require.ErrorIs(t, err, client.ErrContent)
 		}
 	}
-	// By tag, the header is all there is to compare with.
+	// By tag, only the header states a digest to compare.
 	c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Docker-Content-Digest", string(other))
 		w.Header().Set("Content-Type", img.Descriptor.MediaType)
@@ -283,7 +281,7 @@ func TestWrongManifests(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestWrongBlobs: nobody reads to the end of a blob that is not what was asked for.
+// TestWrongBlobs checks that reading a blob with wrong content never succeeds to its end.
 func TestWrongBlobs(t *testing.T) {
 	content := registrytest.RandomBytes(1, 100_000)
 	d := digest.FromBytes(content)
@@ -339,7 +337,7 @@ func TestNewRefuses(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestNamesAreChecked: what could become another URL is not sent.
+// TestNamesAreChecked checks that names that could change the URL are not sent.
 func TestNamesAreChecked(t *testing.T) {
 	n := 0
 	c := newClient(t, serve(t, func(http.ResponseWriter, *http.Request) { n++ }), nil)
@@ -358,8 +356,8 @@ func TestNamesAreChecked(t *testing.T) {
 	require.Zero(t, n)
 }
 
-// TestSecretsStayOutOfErrors: neither the query of a signed URL nor credentials are in what is
-// logged.
+// TestSecretsStayOutOfErrors checks that errors contain neither the query of a signed URL nor
+// credentials.
 func TestSecretsStayOutOfErrors(t *testing.T) {
 	gone := serve(t, func(http.ResponseWriter, *http.Request) {})
 	u, err := url.Parse(gone)

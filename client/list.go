@@ -20,27 +20,26 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// pageSize is how many names are asked for at once by a caller who does not know how many it will
-// take.
+// pageSize is the number of names to request at once when the caller gives no hint.
 const pageSize = 1000
 
-// maxReferrersPages is how many pages the referrers of one subject have at most.
+// maxReferrersPages is the maximum number of pages of the referrers of one subject.
 const maxReferrersPages = 10_000
 
 var (
-	errOrder   = errors.New("client: a list of the registry is not in order")
-	errStopped = errors.New("client: no more is wanted")
+	errOrder   = errors.New("client: the list of the registry is not in order")
+	errStopped = errors.New("client: iteration stopped")
 )
 
-// Repositories implements [registry.Lister]. The registry must have its list in order.
+// Repositories implements [registry.Lister]. The registry must list the names in order.
 //
-// Errors: registry.ErrUnsupported if the registry has no catalogue.
+// Errors: registry.ErrUnsupported if the registry has no catalog.
 func (c *Client) Repositories(ctx context.Context, opts *registry.ListOptions) iter.Seq2[string, error] {
 	return c.names(ctx, list{path: "_catalog", key: "repositories", notFound: registry.ErrUnsupported}, opts,
 		reference.CheckName)
 }
 
-// Tags implements [registry.Lister]. The registry must have its list in order.
+// Tags implements [registry.Lister]. The registry must list the tags in order.
 func (c *Client) Tags(ctx context.Context, repo string, opts *registry.ListOptions) iter.Seq2[string, error] {
 	if err := registry.CheckName(repo); err != nil {
 		return func(yield func(string, error) bool) { yield("", err) }
@@ -73,13 +72,13 @@ func (c *Client) names(ctx context.Context, l list, opts *registry.ListOptions,
 		return name, nil
 	}
 	return func(yield func(string, error) bool) {
-		last := "" // of all names up to now
+		last := "" // the last name of all pages so far
 		err := pages(ctx, c, l, q, decode, func(names []string) error {
 			if !slices.IsSorted(names) || len(slices.Compact(slices.Clone(names))) < len(names) {
 				return errOrder
 			}
 			if len(names) > 0 && names[len(names)-1] <= last {
-				return errPages // nothing is new
+				return errPages // the page contains no new name
 			}
 			for _, name := range names {
 				if name <= last {
@@ -87,7 +86,7 @@ func (c *Client) names(ctx context.Context, l list, opts *registry.ListOptions,
 				}
 				last = name
 				if name <= o.After {
-					continue // the registry knows no "last"
+					continue // the registry ignores the parameter "last"
 				}
 				if !yield(name, nil) {
 					return errStopped
@@ -101,10 +100,10 @@ func (c *Client) names(ctx context.Context, l list, opts *registry.ListOptions,
 	}
 }
 
-// Referrers implements [registry.Lister]. Registries have them in no order, so that all are read,
-// together up to Options.MaxListSize bytes, before the first is yielded. Of a registry that has no
-// such list, it is the one that clients keep under a tag made of the digest (distribution spec,
-// section "Referrers Tag Schema").
+// Referrers implements [registry.Lister]. Registries return referrers in no particular order.
+// Therefore all pages, up to Options.MaxListSize bytes together, are read before the first referrer
+// is yielded. If the registry has no referrers API, the list is read from the tag under which
+// clients keep it (distribution spec, section "Referrers Tag Schema").
 //
 // Errors: ErrTooLarge.
 func (c *Client) Referrers(ctx context.Context, repo string, d digest.Digest,
@@ -133,7 +132,7 @@ func (c *Client) referrers(ctx context.Context, repo string, d digest.Digest,
 	}
 	q := url.Values{}
 	if len(o.ArtifactTypes) == 1 {
-		q.Set("artifactType", o.ArtifactTypes[0]) // of several, many registries take only the first
+		q.Set("artifactType", o.ArtifactTypes[0]) // many registries use only the first of several
 	}
 	if o.After != "" {
 		q.Set("last", string(o.After))
@@ -181,12 +180,12 @@ func (c *Client) referrersByTag(ctx context.Context, repo string, d digest.Diges
 	return elements(ctx, bytes.NewReader(m.Content), referrersList(), referrer)
 }
 
-// referrersList returns what all lists of referrers have in common.
+// referrersList returns the parameters that all lists of referrers share.
 func referrersList() list {
 	return list{key: "manifests", notFound: registry.ErrNotFound, index: true, bounded: true}
 }
 
-// referrer decodes a referrer that all clients understand in the same way.
+// referrer decodes a referrer, and rejects one that parsers could read differently.
 func referrer(dec *json.Decoder) (desc ocispec.Descriptor, err error) {
 	var text json.RawMessage
 	if err := dec.Decode(&text); err != nil {

@@ -18,28 +18,28 @@ import (
 )
 
 const (
-	// maxEmptyPages is how many pages in a row may be empty.
+	// maxEmptyPages is the maximum number of consecutive empty pages.
 	maxEmptyPages = 256
-	// maxElements is how many elements a page has at most. A registry that knows no pages sends all
-	// at once.
+	// maxElements is the maximum number of elements of a page. A registry without pagination sends
+	// all elements in one page.
 	maxElements = 100_000
 )
 
-var errPages = errors.New("client: the pages of a list of the registry have no end")
+var errPages = errors.New("client: the pages of the list do not end")
 
-// list is one list of the registry.
+// list describes one list of the registry.
 type list struct {
 	path     string
-	key      string          // of the array in the JSON object that is a page
-	notFound *registry.Error // if there is no such list
-	index    bool            // a page is an image index
-	bounded  bool            // Options.MaxListSize is for all pages together
+	key      string          // the key of the array in the JSON object of a page
+	notFound *registry.Error // the error for status 404
+	index    bool            // whether a page is an image index
+	bounded  bool            // whether Options.MaxListSize bounds all pages together
 }
 
-// pages gets the pages of a list one after the other, and calls each with each, once it has arrived
-// as a whole: nobody holds a connection while the caller does something else. Whatever else is in a
-// page counts towards Options.MaxListSize as the elements do, and so do the empty pages before a
-// page that has elements.
+// pages reads the pages of a list in order and calls each with the elements of each page. A page is
+// read completely before the call, so that no connection stays open while the caller works. Other
+// members of a page count towards Options.MaxListSize as the elements do. So do empty pages that
+// precede a page with elements.
 func pages[T any](ctx context.Context, c *Client, l list, query url.Values, decode func(*json.Decoder) (T, error),
 	each func([]T) error) error {
 	u, empty, left, foreign := c.url(l.path, query), 0, c.opts.MaxListSize, false
@@ -49,7 +49,7 @@ func pages[T any](ctx context.Context, c *Client, l list, query url.Values, deco
 		if err != nil {
 			return err
 		}
-		foreign = r.foreign // then another host has chosen the next page
+		foreign = r.foreign // if true, another host has chosen the next page
 		body := limit(ctx, r, res, left)
 		page, err := elements(ctx, body, l, decode)
 		drop(res)
@@ -72,7 +72,7 @@ func pages[T any](ctx context.Context, c *Client, l list, query url.Values, deco
 		to, err := u.Parse(next)
 		switch {
 		case err != nil, !c.ours(to), to.Path != u.Path:
-			return fmt.Errorf("client: %s: the next page is not of the list", r)
+			return fmt.Errorf("client: %s: the link to the next page leads elsewhere", r)
 		case *to == *u, empty > maxEmptyPages:
 			return errPages
 		}
@@ -80,12 +80,12 @@ func pages[T any](ctx context.Context, c *Client, l list, query url.Values, deco
 	}
 }
 
-// elements returns the elements of the array under the key of l in the JSON object that r holds;
-// none if there is no such key or it is null. They are decoded one by one, so that nothing is read
-// after the first that is not as it should be.
+// elements reads a JSON object from r and returns the elements of the array under the key of l. It
+// returns none if the key is missing or the value is null. It decodes the elements one by one, so
+// that nothing after the first invalid element is read.
 //
-// Errors: ErrContent if two readers could find different elements; ErrTooLarge if there are too
-// many; that of ctx; those of decode and r.
+// Errors: ErrContent if two parsers could find different elements; ErrTooLarge for too many
+// elements; that of ctx; those of decode and r.
 func elements[T any](ctx context.Context, r io.Reader, l list, decode func(*json.Decoder) (T, error)) (all []T,
 	err error) {
 	dec, p := json.NewDecoder(r), pageObject{list: l}
@@ -136,21 +136,20 @@ func elements[T any](ctx context.Context, r io.Reader, l list, decode func(*json
 	return all, p.check()
 }
 
-// maxRest is how many bytes the members of an index besides its elements have at most.
+// maxRest is the maximum size, in bytes, of the members of an index other than its elements.
 const maxRest = 1 << 20
 
-// pageObject holds the object that is a page to its rules while its members are read: no key that
-// the client looks for occurs twice, or in another case.
+// pageObject checks the members of the JSON object of a page while they are read: no key that the
+// client uses may occur twice or in another case.
 type pageObject struct {
 	list
-	seen bool   // the key of the list
-	rest []byte // the other members of an index, with a comma before each
+	seen bool   // whether the key of the list has been read
+	rest []byte // the other members of an index, each preceded by a comma
 }
 
-// member reads the value under a key, unless that is the key of the list, and reports whether it
-// is.
+// member reports whether token is the key of the list. If not, it reads the value of the key.
 func (p *pageObject) member(dec *json.Decoder, token json.Token) (bool, error) {
-	key, _ := token.(string) // the decoder takes nothing else
+	key, _ := token.(string) // the decoder accepts only strings as keys
 	switch {
 	case key == p.key && !p.seen:
 		p.seen = true
@@ -172,7 +171,7 @@ func (p *pageObject) member(dec *json.Decoder, token json.Token) (bool, error) {
 	return false, err
 }
 
-// check checks the members of an index besides its elements.
+// check checks the members of an index other than its elements.
 func (p *pageObject) check() error {
 	if !p.index {
 		return nil
@@ -184,15 +183,17 @@ func (p *pageObject) check() error {
 	return nil
 }
 
-var errJSON = fmt.Errorf("%w: not the JSON of a list", ErrContent)
+var errJSON = fmt.Errorf("%w: malformed list", ErrContent)
 
-// ignored is a JSON value that is of no interest, and not held.
+// ignored discards a JSON value.
 type ignored struct{}
 
 // UnmarshalJSON implements [json.Unmarshaler].
 func (*ignored) UnmarshalJSON([]byte) error { return nil }
 
-// expectDelim reads a delimiter.
+// expectDelim reads the delimiter want.
+//
+// Errors: ErrContent for another token; io.ErrUnexpectedEOF; those of the reader.
 func expectDelim(dec *json.Decoder, want json.Delim) error {
 	got, err := dec.Token()
 	switch {
@@ -204,8 +205,8 @@ func expectDelim(dec *json.Decoder, want json.Delim) error {
 	return nil
 }
 
-// cut is the error of a decoder that has not read all it wanted: ErrContent if what it read is not
-// the JSON that it must be.
+// cut maps an error of a decoder: malformed JSON becomes ErrContent, an early end becomes
+// io.ErrUnexpectedEOF, and other errors stay as they are.
 func cut(err error) error {
 	var syntax *json.SyntaxError
 	var mistyped *json.UnmarshalTypeError
@@ -218,7 +219,7 @@ func cut(err error) error {
 	return err
 }
 
-// nextPage is the URL of the link to the next page (RFC 8288), "" if there is none.
+// nextPage returns the target of the link to the next page (RFC 8288), or "" if there is none.
 func nextPage(h http.Header) string {
 	for _, value := range h.Values("Link") {
 		for {

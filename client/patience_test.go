@@ -24,12 +24,12 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// answer is a response without a body.
+// answer returns a response without a body.
 func answer(r *http.Request, status int, header http.Header) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: header, Body: http.NoBody, Request: r}, nil
 }
 
-// TestCleaningUpEnds: what is asked for after the caller's context has ended has an end of its own.
+// TestCleaningUpEnds checks that cleanup after the end of the caller's context has a timeout.
 func TestCleaningUpEnds(t *testing.T) {
 	deletes := 0
 	tr := roundTripper(func(r *http.Request) (*http.Response, error) {
@@ -54,7 +54,7 @@ func TestCleaningUpEnds(t *testing.T) {
 	require.Equal(t, 2, deletes)
 }
 
-// TestRepeatedPages: a page in which nothing is new is the last that is asked for.
+// TestRepeatedPages checks that no page is requested after one without a new name.
 func TestRepeatedPages(t *testing.T) {
 	n := 0
 	c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -64,18 +64,17 @@ func TestRepeatedPages(t *testing.T) {
 			digest.FromString("x"))+`"}]}`)
 	}), nil)
 	tags, err := collect(c.Tags(t.Context(), "a", nil))
-	require.ErrorContains(t, err, "no end")
+	require.ErrorContains(t, err, "do not end")
 	require.Equal(t, []string{"same"}, tags)
 	_, err = collect(c.Repositories(t.Context(), &registry.ListOptions{After: "z"}))
-	require.ErrorContains(t, err, "no end")
+	require.ErrorContains(t, err, "do not end")
 	for _, err := range c.Referrers(t.Context(), "a", digest.FromString("x"), nil) {
-		require.ErrorContains(t, err, "no end")
+		require.ErrorContains(t, err, "do not end")
 	}
 	require.Equal(t, 6, n)
 }
 
-// TestListsStayOut: of a list in which nothing is right, no more is taken in than the first
-// element.
+// TestListsStayOut checks that nothing after the first invalid element of a list is read.
 func TestListsStayOut(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -106,7 +105,7 @@ func TestListsStayOut(t *testing.T) {
 	require.ErrorIs(t, err, client.ErrTooLarge)
 }
 
-// TestWrongForGood: who reads on after ErrContent gets nothing.
+// TestWrongForGood checks that every Read after ErrContent fails.
 func TestWrongForGood(t *testing.T) {
 	c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hellO") }), nil)
 	blob, err := c.OpenBlob(t.Context(), "a", digest.FromString("hello"), nil)
@@ -122,7 +121,7 @@ func TestWrongForGood(t *testing.T) {
 	}
 }
 
-// TestNoRanges: of a registry that knows no ranges, not all of a large blob is read for its end.
+// TestNoRanges checks that the end of a large blob is not read by skipping all that precedes it.
 func TestNoRanges(t *testing.T) {
 	c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", fmt.Sprint(int64(1)<<62))
@@ -136,7 +135,7 @@ func TestNoRanges(t *testing.T) {
 	require.ErrorIs(t, err, registry.ErrUnsupported)
 }
 
-// TestReceivedTooMuch: a registry that says it has more than can be is not believed.
+// TestReceivedTooMuch checks that an implausible size of an upload is ignored.
 func TestReceivedTooMuch(t *testing.T) {
 	for _, last := range []string{"9223372036854775807", "9223372036854775806", "-5"} {
 		c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -155,8 +154,8 @@ func TestReceivedTooMuch(t *testing.T) {
 	}
 }
 
-// TestTrickle: nobody waits for the rest of a response that is of no interest, and the end of a
-// context stays what it is.
+// TestTrickle checks that the client does not wait for the rest of a response that it does not
+// need, and that the error of an ended context stays that of the context.
 func TestTrickle(t *testing.T) {
 	trickle := func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
@@ -199,7 +198,8 @@ func TestTrickle(t *testing.T) {
 	}
 }
 
-// TestForeignTexts: what a registry writes is one short line, and does not tell where an upload is.
+// TestForeignTexts checks that texts of the registry become one short line without the upload's
+// location.
 func TestForeignTexts(t *testing.T) {
 	const id = "0123456789abcdef"
 	text := `a\u001b[31m\nlevel=INFO forged\u202e` + strings.Repeat("x", 5000)

@@ -14,7 +14,7 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// blobMediaType is what the descriptor of a blob has.
+// blobMediaType is the media type in the descriptors of blobs.
 const blobMediaType = "application/octet-stream"
 
 func blobURL(repo string, d digest.Digest) string { return repo + "/blobs/" + string(d) }
@@ -39,8 +39,8 @@ func (c *Client) StatBlob(ctx context.Context, repo string, d digest.Digest,
 	return ocispec.Descriptor{MediaType: blobMediaType, Digest: d, Size: res.ContentLength}, nil
 }
 
-// OpenBlob implements [registry.Reader]. It asks for the size; the bytes are asked for by the first
-// Read, and again after a Seek.
+// OpenBlob implements [registry.Reader]. It requests only the size. The first Read of the body, and
+// the first Read after a Seek, request the content.
 func (c *Client) OpenBlob(ctx context.Context, repo string, d digest.Digest, _ *registry.OpenOptions) (*registry.Blob,
 	error) {
 	desc, err := c.StatBlob(ctx, repo, d, nil)
@@ -51,8 +51,7 @@ func (c *Client) OpenBlob(ctx context.Context, repo string, d digest.Digest, _ *
 		nil
 }
 
-// accept are the types of manifests that registries shall send as they are, and not convert to
-// older ones.
+// accept lists the media types of manifests that the registry must not convert to older types.
 var accept = strings.Join([]string{
 	ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex,
 	"application/vnd.docker.distribution.manifest.v2+json", "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -85,10 +84,10 @@ func (c *Client) GetManifest(ctx context.Context, repo string, ref reference.Ref
 		d = digest.FromBytes(content)
 	}
 	if d.Algorithm().FromBytes(content) != d {
-		return nil, fmt.Errorf("%s: %w: another digest", r, ErrContent)
+		return nil, fmt.Errorf("%s: %w: wrong digest", r, ErrContent)
 	}
-	// A manifest must not be one thing to clients that go by the header and another to those that
-	// go by the content (CVE-2021-41190).
+	// A manifest must not mean one thing to clients that use the header and another to clients that
+	// use the content (CVE-2021-41190).
 	facts, err := manifest.Inspect(res.Header.Get("Content-Type"), content)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", r, ErrContent, err)
@@ -112,7 +111,7 @@ func (c *Client) StatManifest(ctx context.Context, repo string, ref reference.Re
 	desc := ocispec.Descriptor{MediaType: contentType(res.Header), Digest: sentDigest(res.Header), Size: res.ContentLength}
 	if ref.Digest != "" && desc.Digest != "" && desc.Digest.Algorithm() == ref.Digest.Algorithm() &&
 		desc.Digest != ref.Digest {
-		return ocispec.Descriptor{}, fmt.Errorf("%s: %w: another digest", r, ErrContent)
+		return ocispec.Descriptor{}, fmt.Errorf("%s: %w: wrong digest", r, ErrContent)
 	}
 	if ref.Digest != "" {
 		desc.Digest = ref.Digest
@@ -121,7 +120,7 @@ func (c *Client) StatManifest(ctx context.Context, repo string, ref reference.Re
 		return ocispec.Descriptor{}, fmt.Errorf("%s: %w", r, ErrTooLarge)
 	}
 	if desc.MediaType == "" || desc.Digest == "" || desc.Size < 0 {
-		// Some registries do not say all of it without the content.
+		// Some registries send all headers only together with the content.
 		m, err := c.GetManifest(ctx, repo, ref)
 		if err != nil {
 			return ocispec.Descriptor{}, err
@@ -131,8 +130,8 @@ func (c *Client) StatManifest(ctx context.Context, repo string, ref reference.Re
 	return desc, nil
 }
 
-// sentDigest is the digest that a registry says the content has, "" if it says none that can be
-// checked.
+// sentDigest returns the digest in the Docker-Content-Digest header, or "" if there is none that
+// can be checked.
 func sentDigest(h http.Header) digest.Digest {
 	d, err := reference.ParseDigest(h.Get("Docker-Content-Digest"))
 	if err != nil {
@@ -141,7 +140,7 @@ func sentDigest(h http.Header) digest.Digest {
 	return d
 }
 
-// contentType is the media type without parameters, "" if there is none.
+// contentType returns the media type without parameters, or "" if there is none.
 func contentType(h http.Header) string {
 	mediaType, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 	if mediaType = strings.TrimSpace(mediaType); !manifest.IsMediaType(mediaType) {

@@ -15,30 +15,30 @@ import (
 )
 
 const (
-	// maxRedirects is how many redirects of one request are followed.
+	// maxRedirects is the maximum number of redirects of one request.
 	maxRedirects = 5
-	// dropTimeout is how long is waited for the rest of a response that nobody reads.
+	// dropTimeout is the maximum time to drain a response that is not needed.
 	dropTimeout = 100 * time.Millisecond
-	// cleanupTimeout is how long is waited for what is to be found out or cleaned up after a
-	// failure, also if that was the end of the context.
+	// cleanupTimeout is the maximum time for requests that clean up, or find out the state, after a
+	// failure. It applies even if the context has ended.
 	cleanupTimeout = 10 * time.Second
 )
 
-// request is one request, and those that redirects make of it.
+// request is a request together with the requests that its redirects cause.
 type request struct {
 	method string
 	url    *url.URL
 	header http.Header // without credentials
 
-	shown   string    // the path that errors show instead of that of the URL, unless ""
-	stay    bool      // a redirect to another host is an error
-	foreign bool      // a redirect has led to another host, so that no more credentials are sent
-	content []byte    // the body, or
-	body    io.Reader // the body, which is not closed,
-	length  int64     // and its length
+	shown   string    // the path to show in errors instead of that of url, if not ""
+	stay    bool      // if true, a redirect to another host is an error
+	foreign bool      // set after a redirect to another host: no more credentials are sent
+	content []byte    // the body; or else
+	body    io.Reader // the body, which the request does not close,
+	length  int64     // and its length in bytes
 }
 
-// url returns the URL of an endpoint. Names, tags and digests need no escape.
+// url returns the URL of an endpoint. Valid names, tags and digests need no escaping.
 func (c *Client) url(path string, query url.Values) *url.URL {
 	u := *c.base
 	u.Path += "/v2/" + path
@@ -46,12 +46,12 @@ func (c *Client) url(path string, query url.Values) *url.URL {
 	return &u
 }
 
-// ours reports whether a URL is of the registry itself.
+// ours reports whether u is at the scheme and host of the registry.
 func (c *Client) ours(u *url.URL) bool {
 	return u.Scheme == c.base.Scheme && u.User == nil && origin(u) == origin(c.base)
 }
 
-// origin is the host of a URL in one spelling.
+// origin returns the host and port of u in normalized form.
 func origin(u *url.URL) string {
 	port := u.Port()
 	if port == "" {
@@ -60,9 +60,9 @@ func origin(u *url.URL) string {
 	return strings.ToLower(u.Hostname()) + " " + port
 }
 
-// send sends a request and returns the response, whatever its status, except that redirects are
-// followed. Once a redirect has led to another host, that host chooses what comes next: no later
-// request of the chain has credentials, also if it is to the registry again.
+// send sends a request, follows redirects, and returns the response whatever its status. Once a
+// redirect has led to another host, that host controls the rest of the chain. Therefore no later
+// request of the chain carries credentials, not even one to the registry.
 //
 // Errors: that of ctx; registry.ErrUnavailable.
 func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
@@ -83,11 +83,11 @@ func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 		next, err := u.Parse(location)
 		switch {
 		case location == "", err != nil:
-			return nil, fmt.Errorf("client: %s: a redirect to nowhere", r.at(u))
+			return nil, fmt.Errorf("client: %s: redirect to an invalid Location", r.at(u))
 		case r.method != http.MethodGet && r.method != http.MethodHead:
-			return nil, fmt.Errorf("client: %s: a redirect of a request that is not repeated", r.at(u))
+			return nil, fmt.Errorf("client: %s: redirect of a request that is neither GET nor HEAD", r.at(u))
 		case next.Scheme != "https" && (next.Scheme != "http" || u.Scheme != "http"), next.Host == "", next.User != nil:
-			return nil, fmt.Errorf("client: %s: a redirect to %s://%s", r.at(u), next.Scheme, clean(next.Host, maxCodeSize))
+			return nil, fmt.Errorf("client: %s: redirect to %s://%s is not followed", r.at(u), next.Scheme, clean(next.Host, maxCodeSize))
 		}
 		next.Fragment = ""
 		u = next
@@ -95,14 +95,14 @@ func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 			r.foreign = true
 		}
 		if r.foreign && r.stay {
-			return nil, fmt.Errorf("client: %s: a redirect of an upload to another host", r)
+			return nil, fmt.Errorf("client: %s: redirect of an upload to another host", r)
 		}
 	}
 	return nil, fmt.Errorf("client: %s: too many redirects", r)
 }
 
-// sendOnce sends a request to u, with credentials if u is of the registry and no other host has led
-// there.
+// sendOnce sends a request to u. The request carries credentials if u is at the registry and no
+// other host is part of the chain.
 func (c *Client) sendOnce(ctx context.Context, r *request, u *url.URL) (*http.Response, error) {
 	within, cancel := context.WithCancel(ctx)
 	req, err := http.NewRequestWithContext(within, r.method, u.String(), nil)
@@ -115,7 +115,7 @@ func (c *Client) sendOnce(ctx context.Context, r *request, u *url.URL) (*http.Re
 	}
 	switch {
 	case len(r.content) > 0:
-		// It may be sent again, over another connection, if nothing of it was sent over the first.
+		// If a connection breaks before anything is sent, net/http sends the body over another one.
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(r.content)), nil }
 		req.Body, _ = req.GetBody()
 		req.ContentLength = int64(len(r.content))
@@ -123,11 +123,11 @@ func (c *Client) sendOnce(ctx context.Context, r *request, u *url.URL) (*http.Re
 		req.Body, req.ContentLength = io.NopCloser(r.body), r.length
 	}
 	req.Header.Set("User-Agent", c.opts.UserAgent)
-	req.Header.Set("Accept-Encoding", "identity") // the digest is that of the bytes as they are
+	req.Header.Set("Accept-Encoding", "identity") // the digest is that of the unencoded bytes
 	if c.opts.Authorize != nil && c.ours(u) && !r.foreign {
 		if err := c.opts.Authorize(req); err != nil {
 			cancel()
-			return nil, fmt.Errorf("client: credentials: %w", err)
+			return nil, fmt.Errorf("client: adding credentials: %w", err)
 		}
 	}
 	res, err := c.http.Do(req)
@@ -139,7 +139,7 @@ func (c *Client) sendOnce(ctx context.Context, r *request, u *url.URL) (*http.Re
 	return res, nil
 }
 
-// responseBody is the body of a response, whose request can be given up while it is read.
+// responseBody is the body of a response. Its cancel ends the request while the body is being read.
 type responseBody struct {
 	io.ReadCloser
 	cancel context.CancelFunc
@@ -151,15 +151,16 @@ func (b *responseBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// giveUp gives up a response that is not closed within d. The caller calls stop when it is.
+// giveUp cancels a response that is not closed within d. The caller must call stop after closing
+// it.
 func giveUp(res *http.Response, d time.Duration) (stop func() bool) {
 	return time.AfterFunc(d, res.Body.(*responseBody).cancel).Stop
 }
 
-// String names the request without its query, which may be a secret.
+// String returns the method and URL of the request without its query, which may be secret.
 func (r *request) String() string { return r.at(r.url) }
 
-// at names the request as it is sent to u.
+// at is String for a request that was redirected to u.
 func (r *request) at(u *url.URL) string {
 	path := u.EscapedPath()
 	if r.shown != "" {
@@ -168,7 +169,7 @@ func (r *request) at(u *url.URL) string {
 	return r.method + " " + u.Host + clean(path, maxMessageSize)
 }
 
-// broken is the error for a request, or the response to it, that has failed with err on its way.
+// broken returns the error for a request or response that failed in transit with err.
 //
 // Errors: that of ctx; registry.ErrUnavailable.
 func broken(ctx context.Context, request string, err error) error {
@@ -178,7 +179,7 @@ func broken(ctx context.Context, request string, err error) error {
 	return registry.ErrUnavailable.WithCause(fmt.Errorf("client: %s: %w", request, &cleanError{bare(err)}))
 }
 
-// bare is err without the URL that package net/http puts around it.
+// bare removes the URL that package net/http adds to an error.
 func bare(err error) error {
 	var e *url.Error
 	if errors.As(err, &e) {
@@ -187,8 +188,8 @@ func bare(err error) error {
 	return err
 }
 
-// expect sends a request and returns the response if it has one of the statuses. Otherwise it is an
-// error; notFound is the one that status 404 means.
+// expect sends a request and returns the response if it has one of the statuses. Any other status
+// is an error. A status of 404 means notFound.
 func (c *Client) expect(ctx context.Context, r *request, notFound *registry.Error, statuses ...int) (*http.Response,
 	error) {
 	res, err := c.send(ctx, r)
@@ -204,7 +205,7 @@ func (c *Client) expect(ctx context.Context, r *request, notFound *registry.Erro
 	return nil, c.failure(ctx, r, res, notFound)
 }
 
-// call is expect for those who do not read the body.
+// call is like expect, for callers that do not need the body.
 func (c *Client) call(ctx context.Context, r *request, notFound *registry.Error, statuses ...int) (http.Header, error) {
 	res, err := c.expect(ctx, r, notFound, statuses...)
 	if err != nil {
@@ -214,23 +215,23 @@ func (c *Client) call(ctx context.Context, r *request, notFound *registry.Error,
 	return res.Header, nil
 }
 
-// drop closes a response that is of no interest any more. A little of it is read, for a little
-// while, so that the connection can be used again.
+// drop closes a response that is not needed. It first drains a few bytes for a short time, so that
+// the connection can be reused.
 func drop(res *http.Response) {
 	defer giveUp(res, dropTimeout)()
 	_, _ = io.CopyN(io.Discard, res.Body, 4<<10)
 	_ = res.Body.Close()
 }
 
-// limited reads what may be read of a response.
+// limited reads up to left bytes of a response.
 type limited struct {
 	ctx     context.Context
 	request string
 	r       io.Reader
-	left    int64 // bytes
+	left    int64 // in bytes; negative if the response was too large
 }
 
-// limit returns the body of the response to r, of which up to n bytes may be read.
+// limit returns a reader of up to n bytes of the response to r.
 func limit(ctx context.Context, r *request, res *http.Response, n int64) *limited {
 	return &limited{ctx: ctx, request: r.String(), r: res.Body, left: n}
 }
@@ -263,24 +264,26 @@ func readAll(ctx context.Context, r *request, res *http.Response, n int64) ([]by
 	return io.ReadAll(limit(ctx, r, res, n))
 }
 
-// location returns the Location of an upload, which must be of the registry.
+// location returns the Location of an upload.
+//
+// Errors: one if the URL is missing, not at the registry, or too long for an upload id.
 func (c *Client) location(from *url.URL, h http.Header) (*url.URL, error) {
 	u, err := from.Parse(h.Get("Location"))
 	switch {
 	case err != nil || h.Get("Location") == "" || !c.mayBeUpload(u):
-		return nil, errors.New("client: an upload has no Location at the registry")
+		return nil, errors.New("client: the upload has no Location at the registry")
 	case len(u.RequestURI()) > maxLocation:
-		return nil, errors.New("client: the Location of an upload is too long")
+		return nil, errors.New("client: the Location of the upload is too long")
 	}
 	u.Fragment, u.RawFragment = "", ""
 	return u, nil
 }
 
-// mayBeUpload reports whether a URL is of the registry and below its path, also for a server that
-// decodes the path before it looks for what climbs.
+// mayBeUpload reports whether u is at the registry and below its path. It decodes the path
+// repeatedly, because a server may do so before it resolves "..".
 func (c *Client) mayBeUpload(u *url.URL) bool {
 	path := u.Path
-	for range 3 { // %252e is %2e to whoever decodes twice
+	for range 3 { // %252e becomes %2e, then "."
 		for part := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' || r == '\\' }) {
 			if part == "." || part == ".." {
 				return false

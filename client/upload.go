@@ -20,8 +20,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// upload implements [registry.Upload]. All that is known of it is where it is and how far it has
-// come.
+// upload implements [registry.Upload]. It knows only the location of the upload and the number of
+// bytes received.
 type upload struct {
 	c     *Client
 	repo  string
@@ -65,7 +65,8 @@ func (c *Client) CreateUpload(ctx context.Context, repo string, opts *registry.U
 	return u, nil
 }
 
-// ResumeUpload implements [registry.Writer]. It always asks how far the upload has come.
+// ResumeUpload implements [registry.Writer]. It always asks the registry for the size of the
+// upload.
 func (c *Client) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload,
 	error) {
 	if err := registry.CheckName(repo); err != nil {
@@ -87,13 +88,13 @@ func (c *Client) ResumeUpload(ctx context.Context, repo, id string, opts *regist
 // Size implements [registry.Upload].
 func (u *upload) Size() int64 { return u.size }
 
-// request is a request about the upload. Errors do not show where it is, since who knows that may
-// go on with it.
+// request returns a request about the upload. Errors do not show its URL, because knowing the URL
+// is enough to continue the upload.
 func (u *upload) request(method string, at *url.URL) *request {
 	return &request{method: method, url: at, shown: u.uploadsPath() + "<id>", stay: true}
 }
 
-// refresh asks how far the upload has come.
+// refresh asks the registry for the size of the upload.
 func (u *upload) refresh(ctx context.Context) error {
 	r := u.request(http.MethodGet, u.loc)
 	h, err := u.c.call(ctx, r, registry.ErrUploadUnknown, http.StatusNoContent, http.StatusOK)
@@ -106,7 +107,7 @@ func (u *upload) refresh(ctx context.Context) error {
 	return u.moved(r, h)
 }
 
-// moved takes over the Location of an answer, if it has one.
+// moved adopts the Location of a response, if there is one.
 func (u *upload) moved(r *request, h http.Header) error {
 	if h.Get("Location") == "" {
 		return nil
@@ -118,11 +119,12 @@ func (u *upload) moved(r *request, h http.Header) error {
 	return err
 }
 
-// maxUpload is how many bytes no upload has. A registry that says so is not believed.
+// maxUpload is an upper bound for the size of an upload, in bytes. A response that states more is
+// ignored.
 const maxUpload = 1 << 60
 
-// receivedOf is how many bytes of an upload the registry says that it has. It says the same of none
-// as of one: started is what is known besides.
+// receivedOf returns how many bytes the registry has received according to a response. The response
+// is the same for no byte and for one byte; started tells them apart.
 func receivedOf(h http.Header, started bool) (int64, bool) {
 	first, last, ok := strings.Cut(strings.TrimPrefix(h.Get("Range"), "bytes="), "-")
 	n, err := strconv.ParseInt(last, 10, 64)
@@ -135,9 +137,9 @@ func receivedOf(h http.Header, started bool) (int64, bool) {
 	return n + 1, true
 }
 
-// Append implements [registry.Upload]. What has a length is sent in one request; no more of r is
-// read. What has none is sent in chunks that are held in memory, since where a request adds, the
-// registry checks only if it is told where it ends.
+// Append implements [registry.Upload]. If length is known, one request sends exactly that many
+// bytes of r. Otherwise Append sends chunks, each of which it holds in memory: a registry checks
+// the offset of a request only if the request also states its end.
 func (u *upload) Append(ctx context.Context, offset, length int64, r io.Reader) (int64, error) {
 	if offset != u.size {
 		return 0, registry.ErrRangeInvalid
@@ -149,15 +151,15 @@ func (u *upload) Append(ctx context.Context, offset, length int64, r io.Reader) 
 	} else {
 		err = u.chunks(ctx, src)
 	}
-	// What the reader failed with matters more than what came of it.
+	// An error of the reader takes precedence over the failure that it caused.
 	sent, failure := src.stop()
 	if failure != nil {
-		err = fmt.Errorf("client: receiving a blob: %w", failure)
+		err = fmt.Errorf("client: reading the content of a blob: %w", failure)
 	}
-	return min(max(u.size-offset, 0), sent), err // whatever the registry says that it has
+	return min(max(u.size-offset, 0), sent), err // at most what was sent, even if the registry reports more
 }
 
-// chunks sends all of src.
+// chunks sends all bytes of src.
 func (u *upload) chunks(ctx context.Context, src *source) error {
 	var buf bytes.Buffer
 	for {
@@ -169,12 +171,12 @@ func (u *upload) chunks(ctx context.Context, src *source) error {
 			}
 		}
 		if rerr != nil {
-			return nil // the end, or what src remembers
+			return nil // the end of src, or an error that src keeps
 		}
 	}
 }
 
-// patch adds length bytes at the end: content, or if that is nil, those of src.
+// patch appends length bytes: content or, if content is nil, the next bytes of src.
 func (u *upload) patch(ctx context.Context, src *source, content []byte, length int64) error {
 	if length == 0 {
 		return nil
@@ -203,7 +205,7 @@ func (u *upload) patch(ctx context.Context, src *source, content []byte, length 
 		u.size = offset + length
 		if size, ok := receivedOf(h, true); ok && size != u.size {
 			u.size = size
-			return registry.ErrRangeInvalid.WithMessage("the registry has other bytes than it was sent")
+			return registry.ErrRangeInvalid.WithMessage("the registry received another number of bytes than was sent")
 		}
 		return nil
 	}
@@ -216,17 +218,17 @@ func (u *upload) patch(ctx context.Context, src *source, content []byte, length 
 	case short:
 		return registry.ErrSizeInvalid.WithCause(err)
 	case outOfOrder && offset == 0 && u.size == 0:
-		u.size = 1 // had it none, this would have been in order
+		u.size = 1 // an empty upload would have accepted offset 0
 	}
 	return err
 }
 
-// findTries is how often find asks.
+// findTries is the maximum number of requests of find.
 const findTries = 8
 
-// find asks how far the upload has come after a request has failed, also if that was because ctx
-// has ended. If something shall have arrived, it gives the registry a moment to notice that no more
-// will come. What cannot be found out stays as it was.
+// find asks for the size of the upload after a request has failed, even if the context has ended.
+// If something may have arrived, it asks repeatedly, because the registry may need a moment to
+// notice the end of the broken request. If find fails, the size stays as it was.
 func (u *upload) find(ctx context.Context, something bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
@@ -239,10 +241,10 @@ func (u *upload) find(ctx context.Context, something bool) {
 	}
 }
 
-// Commit implements [registry.Upload]. The last chunk is sent in requests of its own, as by Append;
-// that somebody else has added to the upload after it shows by the digest. Registries know of one
-// digest only, so the blob is read back to check others: if one is wrong, the blob stays, by the
-// digest that it has.
+// Commit implements [registry.Upload]. The last chunk is sent with requests of its own, as by
+// Append. If another client appends after it, the digest does not match. A registry checks only one
+// digest, so Commit reads the blob back to check the others. If one of those is wrong, the blob
+// remains under d.
 func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chunk,
 	also ...digest.Digest) (ocispec.Descriptor, error) {
 	for _, d := range append([]digest.Digest{d}, also...) {
@@ -263,7 +265,7 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 		return ocispec.Descriptor{}, err
 	}
 	if got := sentDigest(h); got != "" && got.Algorithm() == d.Algorithm() && got != d {
-		return ocispec.Descriptor{}, fmt.Errorf("%s: %w: another digest", r, ErrContent)
+		return ocispec.Descriptor{}, fmt.Errorf("%s: %w: wrong digest", r, ErrContent)
 	}
 	if err := u.verify(ctx, d, also); err != nil {
 		return ocispec.Descriptor{}, err
@@ -271,7 +273,7 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 	return ocispec.Descriptor{MediaType: blobMediaType, Digest: d, Size: u.size}, nil
 }
 
-// verify reads the blob d and checks that it has other digests, too.
+// verify reads the blob d and checks that it also has the other digests.
 func (u *upload) verify(ctx context.Context, d digest.Digest, also []digest.Digest) error {
 	if len(also) == 0 {
 		return nil
@@ -307,19 +309,19 @@ func (u *upload) Cancel(ctx context.Context) error {
 	return err
 }
 
-// source is the reader of an Append as the body of requests. A transport may go on reading it after
-// the request is over: then it gets nothing.
+// source is the reader of an Append, used as the body of requests. A transport may continue to read
+// a body after its request has ended; source then returns io.EOF.
 type source struct {
 	mu   sync.Mutex
 	r    io.Reader
-	left int64 // bytes that the present request may read; without one, ignored
-	n    int64 // bytes read
-	err  error // of r
-	end  bool  // of r
+	left int64 // bytes that the current request may read; unused if 0
+	n    int64 // bytes read so far
+	err  error // the error of r
+	end  bool  // whether r has ended
 	over bool
 }
 
-// Read implements [io.Reader]. In a request it yields no more bytes than that has.
+// Read implements [io.Reader]. It returns at most left bytes.
 func (s *source) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -343,8 +345,8 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// pause ends the present request and returns how many bytes it has read, and whether there are no
-// more although it should have had more.
+// pause ends the current request. It returns the number of bytes that the request has read, and
+// whether r ended before the length of the request.
 func (s *source) pause() (read int64, short bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -352,8 +354,7 @@ func (s *source) pause() (read int64, short bool) {
 	return s.n, s.end && s.n < s.left
 }
 
-// stop keeps everybody from reading on, and returns how many bytes have been read and what r failed
-// with.
+// stop ends all reading. It returns the number of bytes read and the error of r.
 func (s *source) stop() (read int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

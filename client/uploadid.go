@@ -11,14 +11,15 @@ import (
 	"strings"
 )
 
-// The id of an upload is its Location at the registry, authenticated together with the repository
-// and the owner: the registry itself knows of no owner but the client's own. So nobody can use the
-// id of another, or have the client send requests to URLs of their choice. It consists of
+// An upload id contains the upload's Location at the registry and a MAC over the Location, the
+// repository and the owner, because the registry knows only the client itself as owner. So no
+// caller can use the id of another owner, or make the client send requests to a URL of their
+// choice. An id consists of
 //
 //	16 bytes   MAC
-//	 8 bytes   random: the name of the upload, since the Location, and what the registry calls it, may change
-//	 1 byte    1 if anything has been received: registries say the same of an upload that has nothing and of one that has one byte
-//	 1 byte    how the Location is written: shortened by the URL of the uploads of the repository, or as path and query
+//	 8 bytes   random: the name of the upload, because the Location and the registry's own id may change
+//	 1 byte    1 if any byte was received: the registry's response is the same for no byte and one byte
+//	 1 byte    form of the Location: shortened by the URL of the repository's uploads, or path and query
 //	           the Location
 const (
 	macSize    = 16
@@ -30,19 +31,20 @@ const (
 	wholeForm  = 'w'
 	maxIDBytes = 8 << 10
 
-	// maxLocation is how many bytes the path and query of a Location may have, so that an id holds
-	// them.
+	// maxLocation is the maximum length, in bytes, of the path and query of a Location that fits
+	// into an id.
 	maxLocation = maxIDBytes/4*3 - headSize
 )
 
 var errID = errors.New("client: not an upload id")
 
-// uploadsPath is the path below which registries that follow the examples of the spec have the
-// uploads of a repository.
+// uploadsPath returns the path of a repository's uploads at registries that follow the examples of
+// the spec.
 func (u *upload) uploadsPath() string { return u.c.base.Path + "/v2/" + u.repo + "/blobs/uploads/" }
 
-// ID implements [registry.Upload]. Of a registry with long Locations it is longer than 255
-// characters, and can be resumed here but not by HTTP from a registry in front of this client.
+// ID implements [registry.Upload]. If the registry's Locations are long, the id is longer than 255
+// characters. Such an id can be resumed here, but not over HTTP through a registry in front of this
+// client.
 func (u *upload) ID() string {
 	b := make([]byte, headSize, 128)
 	copy(b[macSize:], u.name[:])
@@ -62,7 +64,7 @@ func (u *upload) ID() string {
 // Name implements [registry.Upload].
 func (u *upload) Name() string { return hex.EncodeToString(u.name[:]) }
 
-// restore sets where the upload with an id is.
+// restore sets the location, size and name of the upload from its id.
 //
 // Errors: errID if the id was not made by ID for the same repository and owner.
 func (u *upload) restore(id string) error {
@@ -93,7 +95,7 @@ func (u *upload) restore(id string) error {
 func (u *upload) mac(payload []byte) []byte {
 	h := hmac.New(sha256.New, u.c.opts.UploadKey)
 	for _, part := range []string{u.c.base.String(), u.repo, u.owner, string(payload)} {
-		_ = binary.Write(h, binary.BigEndian, uint64(len(part))) // a hash takes everything
+		_ = binary.Write(h, binary.BigEndian, uint64(len(part))) // writing to a hash never fails
 		h.Write([]byte(part))
 	}
 	return h.Sum(nil)[:macSize]

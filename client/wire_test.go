@@ -17,12 +17,12 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestErrors: an answer becomes the error that it is in this module, or stays what it is.
+// TestErrors checks which error of this module each response becomes.
 func TestErrors(t *testing.T) {
 	for _, a := range []struct {
 		status int
 		code   string
-		want   *registry.Error // nil: stays a *client.Error
+		want   *registry.Error // nil: a *client.Error
 	}{
 		{404, "MANIFEST_UNKNOWN", registry.ErrManifestUnknown},
 		{404, "NAME_UNKNOWN", registry.ErrManifestUnknown},
@@ -78,7 +78,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestErrorsAreBounded: whatever the body of an error is, little of it is read, and less is kept.
+// TestErrorsAreBounded checks that only a little of an error body is read, and less is kept.
 func TestErrorsAreBounded(t *testing.T) {
 	for _, body := range []string{
 		strings.Repeat("x", 10<<20), `{"errors":[{"code":"DENIED","message":"` + strings.Repeat("m", 50_000) + `"}]}`, "{",
@@ -94,7 +94,7 @@ func TestErrorsAreBounded(t *testing.T) {
 	}
 }
 
-// TestRangesUnknown: a registry that knows no ranges sends all, of which the beginning is skipped.
+// TestRangesUnknown checks that the start of a blob is skipped if the registry ignores ranges.
 func TestRangesUnknown(t *testing.T) {
 	content := registrytest.RandomBytes(1, 10_000)
 	c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -111,7 +111,7 @@ func TestRangesUnknown(t *testing.T) {
 	require.Equal(t, content[9990:], got)
 }
 
-// TestReferrersByTag: of a registry without the API, the list that clients keep.
+// TestReferrersByTag checks that referrers come from the tag if the registry has no referrers API.
 func TestReferrersByTag(t *testing.T) {
 	subject := registrytest.RandomImage(1, 1, 10).Descriptor
 	art := registrytest.Artifact("application/x.test", subject, nil)
@@ -136,8 +136,7 @@ func TestReferrersByTag(t *testing.T) {
 	}
 }
 
-// TestTagsOneByOne: a registry that does not know the parameter tag gets the tags one after the
-// other.
+// TestTagsOneByOne checks that tags are set one by one if the registry ignores the parameter tag.
 func TestTagsOneByOne(t *testing.T) {
 	s := registrytest.NewServer(t, nil)
 	var paths []string
@@ -158,8 +157,7 @@ func TestTagsOneByOne(t *testing.T) {
 	require.ErrorIs(t, err, registry.ErrUnsupported)
 }
 
-// TestTagsInOneLine: a registry may name the tags that it has set in one header line (RFC 9110,
-// section 5.3).
+// TestTagsInOneLine checks that one header line may name several tags (RFC 9110, section 5.3).
 func TestTagsInOneLine(t *testing.T) {
 	img := registrytest.RandomImage(1, 1, 10)
 	n := 0
@@ -175,7 +173,7 @@ func TestTagsInOneLine(t *testing.T) {
 	require.Equal(t, 1, n, "no tag is sent again")
 }
 
-// TestHeadSaysLittle: what HEAD does not tell, GET does.
+// TestHeadSaysLittle checks that StatManifest falls back to GET if HEAD lacks headers.
 func TestHeadSaysLittle(t *testing.T) {
 	img := registrytest.RandomImage(1, 1, 10)
 	c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -189,7 +187,7 @@ func TestHeadSaysLittle(t *testing.T) {
 	require.Equal(t, img.Descriptor, desc)
 }
 
-// TestUnderPrefix: a registry may be mounted anywhere.
+// TestUnderPrefix checks a base URL with a path.
 func TestUnderPrefix(t *testing.T) {
 	s := registrytest.NewServer(t, nil)
 	u := serve(t, http.StripPrefix("/some/where", s.Registry).ServeHTTP)
@@ -204,7 +202,8 @@ func TestUnderPrefix(t *testing.T) {
 	}
 }
 
-// TestCredentialsOfEachRequest: Authorize sees each request, and its failure sends none.
+// TestCredentialsOfEachRequest checks that Authorize is called for each request, and that its error
+// prevents the request.
 func TestCredentialsOfEachRequest(t *testing.T) {
 	n, sent := 0, 0
 	stop := errors.New("no credentials")

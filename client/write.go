@@ -16,9 +16,9 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// MountBlob implements [registry.Writer]. Which repository the registry would take if none is
-// named, it does not say before it has done so: then Allow cannot be asked, and if there is one,
-// nothing is mounted.
+// MountBlob implements [registry.Writer]. Without MountOptions.From the registry chooses the
+// source, and reports it only after the mount. Allow cannot be called in time then, so a mount with
+// Allow and without From returns ErrUnsupported.
 func (c *Client) MountBlob(ctx context.Context, repo string, d digest.Digest,
 	opts *registry.MountOptions) (ocispec.Descriptor, error) {
 	if err := checkBlob(repo, d); err != nil {
@@ -41,7 +41,7 @@ func (c *Client) MountBlob(ctx context.Context, repo string, d digest.Digest,
 		}
 		q.Set("from", o.From)
 	case o.Allow != nil:
-		return ocispec.Descriptor{}, registry.ErrUnsupported.WithMessage("a mount from any repository that is allowed")
+		return ocispec.Descriptor{}, registry.ErrUnsupported.WithMessage("a mount with Allow must name its source")
 	}
 	r := &request{method: http.MethodPost, url: c.url(repo+"/blobs/uploads/", q)}
 	res, err := c.expect(ctx, r, registry.ErrBlobUnknown, http.StatusCreated, http.StatusAccepted)
@@ -52,18 +52,18 @@ func (c *Client) MountBlob(ctx context.Context, repo string, d digest.Digest,
 	if res.StatusCode == http.StatusCreated {
 		return c.StatBlob(ctx, repo, d, nil)
 	}
-	// The registry has begun an upload instead, which is the caller's to begin.
+	// The registry has started an upload instead. Creating an upload is up to the caller.
 	if loc, err := c.location(r.url, res.Header); err == nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 		defer cancel()
-		_ = (&upload{c: c, repo: repo, loc: loc}).Cancel(ctx) // if this fails, it expires
+		_ = (&upload{c: c, repo: repo, loc: loc}).Cancel(ctx) // if this fails, the upload expires
 	}
 	return ocispec.Descriptor{}, registry.ErrBlobUnknown.WithDetail(map[string]string{"digest": string(d)})
 }
 
-// PutManifest implements [registry.Writer]. With one tag or none it is what all registries know;
-// several tags, or one for a digest by sha512, are set by the parameter tag of the spec (end-7b),
-// or one by one if the registry does not know that.
+// PutManifest implements [registry.Writer]. With at most one tag it uses the request that every
+// registry supports. Several tags, or a tag for a sha512 digest, are set with the parameter tag of
+// the spec (end-7b). If the registry does not support that parameter, the tags are set one by one.
 func (c *Client) PutManifest(ctx context.Context, repo, mediaType string, content []byte,
 	opts *registry.PutOptions) (registry.PutResult, error) {
 	var o registry.PutOptions
@@ -88,7 +88,7 @@ func (c *Client) PutManifest(ctx context.Context, repo, mediaType string, conten
 		p.tags = append(p.tags, t.Name)
 	}
 	known, err := manifest.Inspect(mediaType, content)
-	if err != nil { // the registry takes it for what it is, or refuses it
+	if err != nil { // the registry may know the type, or reject it
 		known = &manifest.Facts{}
 		known.MediaType, _, _ = strings.Cut(mediaType, ";")
 	}
@@ -117,7 +117,7 @@ func checkPut(repo, mediaType string, content []byte, o *registry.PutOptions) er
 			return err
 		}
 		if t.IfAbsent || t.Keep {
-			return registry.ErrUnsupported.WithMessage("the registry cannot be told to keep a tag that exists")
+			return registry.ErrUnsupported.WithMessage("HTTP cannot express IfAbsent and Keep")
 		}
 	}
 	if o.Digest.Algorithm().FromBytes(content) != o.Digest {
@@ -129,8 +129,8 @@ func checkPut(repo, mediaType string, content []byte, o *registry.PutOptions) er
 	return nil
 }
 
-// maxTagsAtOnce is how many tags one request sets. Registries refuse too many with 414, and no tag
-// of the request is set then.
+// maxTagsAtOnce is the maximum number of tags that one request sets. A registry rejects too many
+// with 414 and then sets none of them.
 const maxTagsAtOnce = 10
 
 // manifestPut is one push of a manifest.
@@ -144,16 +144,16 @@ type manifestPut struct {
 	cond      *registry.Condition
 }
 
-// put pushes the manifest with its tags and returns the subject that the registry has seen in it.
+// put pushes the manifest with its tags and returns the subject that the registry reports.
 func (p *manifestPut) put(ctx context.Context) (subject string, err error) {
-	byTag := p.digest.Algorithm() == digest.SHA256 // under which a registry stores what is pushed by tag
+	byTag := p.digest.Algorithm() == digest.SHA256 // registries store a push by tag under sha256
 	if len(p.tags) == 1 && byTag {
 		h, err := p.send(ctx, reference.Ref{Tag: p.tags[0]}, nil)
 		return h.Get("OCI-Subject"), err
 	}
 	most := maxTagsAtOnce
 	if !p.cond.IsZero() {
-		most = len(p.tags) // in several requests, they would not be set all or none
+		most = len(p.tags) // several requests would not be atomic
 	}
 	for tags := p.tags; ; {
 		n := min(len(tags), most)
@@ -182,7 +182,7 @@ func (p *manifestPut) put(ctx context.Context) (subject string, err error) {
 	}
 }
 
-// setTags returns the tags that an answer says are set. A line may name several.
+// setTags returns the tags that a response reports as set. One header line may name several.
 func setTags(h http.Header) []string {
 	var tags []string
 	for _, line := range h.Values("OCI-Tag") {
@@ -207,7 +207,7 @@ func (p *manifestPut) send(ctx context.Context, ref reference.Ref, tags []string
 		return nil, err
 	}
 	if got := sentDigest(h); got != "" && got != p.digest {
-		return nil, fmt.Errorf("%s: %w: another digest", r, ErrContent)
+		return nil, fmt.Errorf("%s: %w: wrong digest", r, ErrContent)
 	}
 	return h, nil
 }

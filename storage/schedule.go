@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // leaseRecord is the content of the object leaseKey. It only saves work: two collections at once
@@ -87,7 +88,7 @@ func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions, waited s
 	version string, err error) {
 	soon := min(opts.Every, maxLease)
 	b, info, err := s.read(ctx, leaseKey)
-	if err != nil && !errors.Is(err, ErrNotExist) {
+	if err != nil && !errors.Is(err, driver.ErrNotExist) {
 		return soon, waited, wire(err)
 	}
 	var l leaseRecord
@@ -160,7 +161,7 @@ func (l *lease) write(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	l.record.Nonce = nonce()
-	version, err := l.s.put(ctx, leaseKey, l.version, &l.record, nil, Deferred)
+	version, err := l.s.put(ctx, leaseKey, l.version, &l.record, nil, driver.Deferred)
 	switch {
 	case err == nil:
 		l.version = version

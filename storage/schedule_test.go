@@ -13,6 +13,7 @@ import (
 
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/drivertest"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // TestCollectEvery: two replicas collect as often as told, and one goes on when the other has
@@ -149,7 +150,7 @@ func TestCollectSoon(t *testing.T) {
 		"done in a far future": {before: func() []byte { return lease(-time.Second, 1000*time.Hour) }, within: every},
 		"held by a far future": {before: func() []byte { return lease(1000*time.Hour, -1000*time.Hour) },
 			within: time.Minute},
-		"no answer": {fail: storage.ErrUnavailable, within: time.Minute},
+		"no answer": {fail: driver.ErrUnavailable, within: time.Minute},
 		"second":    {first: func() []byte { return lease(10*time.Second, -1000*time.Hour) }, within: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
