@@ -17,17 +17,7 @@ func checkBlob(repo string, d digest.Digest) error {
 }
 
 func checkRef(repo string, ref reference.Ref) error {
-<<<<<<< HEAD
 	if err := registry.CheckName(repo); err != nil {
-=======
-	switch {
-	case ref.Tag == "":
-		return checkBlob(repo, ref.Digest)
-	case ref.Digest != "":
-		return registry.ErrManifestUnknown.WithMessage("reference has both a tag and a digest")
-	}
-	if err := checkName(repo); err != nil {
->>>>>>> d73930f (client: say comments and errors in plain English)
 		return err
 	}
 	return registry.CheckRef(ref)

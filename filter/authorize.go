@@ -8,12 +8,13 @@ import (
 	"github.com/registrykit/registry/auth"
 )
 
-// Authorize returns b as one identity may use it. It is the choke point of [registry.Registry] in
-// front of b: the same operations ask for the same accesses, mounts only take from what may be
-// pulled, tags are overwritten only by who may, and the catalogue shows only what may be pulled. An
-// operation of which it is not known what it needs asks for everything.
+// Authorize returns b restricted to what a allows identity to do. It applies the guard that
+// [registry.Registry] applies to HTTP requests: each operation asks for the same access, a mount
+// reads only from repositories that identity may pull from, overwriting a tag needs its own
+// permission, and the catalog lists only repositories that identity may pull from. An unknown
+// operation needs every access.
 //
-// It fails if b or a is nil: that nobody decides shall not mean that everything is allowed.
+// Authorize returns an error if b or a is nil: without an Authorizer, everything would be allowed.
 func Authorize(b registry.Backend, a auth.Authorizer, identity auth.Identity) (registry.Backend, error) {
 	if a == nil {
 		return nil, errors.New("filter: no authorizer")

@@ -14,7 +14,7 @@ import (
 // kindOfTomorrow is an operation that this version does not know.
 const kindOfTomorrow registry.OpKind = "Tomorrow"
 
-// TestUnknownOperation: what nobody has decided about is refused.
+// TestUnknownOperation checks that filters reject an operation that they do not know.
 func TestUnknownOperation(t *testing.T) {
 	op := &registry.Op{Kind: kindOfTomorrow, Repository: "a"}
 	err := readOnly(t.Context(), op, func(context.Context) error {
@@ -28,8 +28,8 @@ func TestUnknownOperation(t *testing.T) {
 	}, op.Access(), "what Authorize asks for")
 }
 
-// TestUnknownMethod: a method that comes to Backend later is that of Unimplemented in every filter,
-// as none embeds the Backend below it.
+// TestUnknownMethod checks that a method added to Backend later is that of Unimplemented in every
+// filter, because no filter embeds the Backend that it wraps.
 func TestUnknownMethod(t *testing.T) {
 	allow := auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil })
 	below := struct{ registry.Unimplemented }{}

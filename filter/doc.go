@@ -1,7 +1,10 @@
-// Package filter has Backends that wrap a Backend: what a registry shall do differently from the
-// one below it, each in a few lines. They can be put around each other in any order.
+// Package filter provides Backends that wrap a Backend and change what it does: reject writes,
+// protect tags, show a tenant its own repositories, authorize, observe or log operations. Filters
+// can wrap each other in any order.
 //
-// Whatever comes to [registry.Backend] in a later version of this module is refused by a filter
-// that does not know of it. What a filter of one's own takes is shown by the example of the
-// package.
+// Each filter rejects operations that it does not know, so that a method added to
+// [registry.Backend] in a later version of this module does not bypass it.
+//
+// To write a filter of your own, start with [registry.Intercept]; see the example of this package.
+// For a filter that changes arguments or results, see the example of a wrapped Backend.
 package filter

@@ -18,7 +18,7 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// newStore is a store for the examples.
+// newStore returns a store for the examples.
 func newStore() registry.Backend {
 	driver, err := memory.New(nil)
 	if err != nil {
@@ -31,13 +31,13 @@ func newStore() registry.Backend {
 	return store
 }
 
-// push pushes a blob and prints how that went.
+// push pushes a blob and prints the result.
 func push(b registry.Backend, repo string) {
 	desc, err := registry.PushBlob(context.Background(), b, repo, "", strings.NewReader("hello, "+repo))
 	fmt.Println(repo, desc.Size, err)
 }
 
-// A registry that is closed for new content.
+// A registry that accepts no new content.
 func ExampleReadOnly() {
 	store := newStore()
 	push(store, "a")
@@ -47,7 +47,7 @@ func ExampleReadOnly() {
 	// b 0 UNSUPPORTED: the registry is read-only
 }
 
-// One store for many tenants, each with names of their own.
+// One store for many tenants, each with its own names.
 func ExampleSub() {
 	store := newStore()
 	index := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)
@@ -73,9 +73,9 @@ func ExampleSub() {
 	// the store has tenants/initech/initech-app <nil>
 }
 
-// How often what was done, and how long it took.
+// Count operations and measure how long they take.
 func ExampleObserve() {
-	counts := map[registry.OpKind]int{} // in a server, behind a lock
+	counts := map[registry.OpKind]int{} // a server needs a lock
 	b := filter.Observe(newStore(), func(_ context.Context, op *registry.Op, took time.Duration, err error) {
 		if err == nil && took < time.Minute {
 			counts[op.Kind]++
@@ -90,7 +90,7 @@ func ExampleObserve() {
 	// map[Append:2 Commit:2 CreateUpload:2]
 }
 
-// What one user may do: push below their own name, and pull everything.
+// Restrict a Backend to one user, who may push below their own name and pull everything.
 func ExampleAuthorize() {
 	own := auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, accesses []auth.Access) error {
 		for _, a := range accesses {
@@ -111,12 +111,12 @@ func ExampleAuthorize() {
 	// bob/app 0 DENIED: requested access to the resource is denied: auth: access denied
 }
 
-// A line for each operation.
+// Log one line per operation.
 func ExampleLog() {
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey || a.Key == "took" {
-				return slog.Attr{} // for the example, what is different each time is left out
+				return slog.Attr{} // the example omits what varies
 			}
 			return a
 		},
@@ -130,8 +130,8 @@ func ExampleLog() {
 	// NAME_UNKNOWN: repository name not known to registry
 }
 
-// officeHours is a filter of one's own: at night, tags stay where they are. It decides by what an
-// operation is, and says no to a write that it does not know.
+// officeHours is a filter that keeps tags unchanged at night. It decides by the kind of an
+// operation, and rejects every unknown write.
 func officeHours(b registry.Backend, now func() time.Time) registry.Backend {
 	return registry.Intercept(b, func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
 		hour := now().Hour()
@@ -142,7 +142,7 @@ func officeHours(b registry.Backend, now func() time.Time) registry.Backend {
 	})
 }
 
-// A filter of the host's own takes a dozen lines.
+// A filter of your own takes a dozen lines.
 func Example() {
 	clock := time.Date(2030, 1, 1, 16, 59, 0, 0, time.UTC)
 	b := officeHours(newStore(), func() time.Time { return clock })
@@ -154,7 +154,7 @@ func Example() {
 	// b 0 DENIED: come back between 9 and 17
 }
 
-// Releases are set once, and stay.
+// Release tags are set once and stay.
 func ExampleImmutable() {
 	protects, err := glob.Tags("**:v*")
 	if err != nil {
@@ -178,7 +178,7 @@ func ExampleImmutable() {
 	// DENIED: the tag v1 keeps it from being deleted
 }
 
-// A registry that takes no writes for a while.
+// A registry that rejects writes for a while.
 func ExampleSwitch() {
 	var maintenance filter.Switch
 	b := maintenance.ReadOnly(newStore())

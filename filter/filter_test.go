@@ -27,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// kit runs the kit for backends on a filter of stores in memory.
+// kit runs the backend kit on a filter around stores in memory.
 func kit(t *testing.T, wrap func(t *testing.T, b registry.Backend) registry.Backend, opts registrytest.Options) {
 	opts.LargeSize, opts.Appends = 1<<20, 100
 	registrytest.TestBackend(t, func(t *testing.T) registry.Backend { return wrap(t, registrytest.NewStore(t)) }, &opts)
@@ -43,7 +43,7 @@ func TestReadOnly(t *testing.T) {
 
 func TestSub(t *testing.T) {
 	kit(t, func(t *testing.T, b registry.Backend) registry.Backend {
-		// Others have what the kit pushes, too, under names that are close.
+		// Other tenants with similar names have the same content.
 		for _, repo := range []string{"tenant", "tenant-a/b", "tenant.zz/b", "tenan/t", "tenant0/a", "zzz/a", "a/b"} {
 			require.NoError(t, registrytest.RandomImage(1, 1, 100).Push(t.Context(), b, repo, "v1"))
 		}
@@ -84,7 +84,7 @@ func TestAuthorize(t *testing.T) {
 	}, registrytest.Options{FillsOwner: true})
 }
 
-// TestAll: filters around filters.
+// TestAll runs the kit on filters around filters.
 func TestAll(t *testing.T) {
 	var store registry.Backend
 	kit(t, func(t *testing.T, b registry.Backend) registry.Backend {
@@ -95,7 +95,7 @@ func TestAll(t *testing.T) {
 			accesses []auth.Access) error {
 			for _, access := range accesses {
 				if strings.Contains(access.Name, "tenant") {
-					return auth.ErrDenied // inside, nobody hears of the prefix
+					return auth.ErrDenied // filters inside Sub see names without the prefix
 				}
 			}
 			return nil
@@ -125,7 +125,7 @@ func TestRefused(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestSubMounts: nothing is taken from others, and nobody is asked about them.
+// TestSubMounts checks that a mount neither reads from other tenants nor asks about them.
 func TestSubMounts(t *testing.T) {
 	b := registrytest.NewStore(t)
 	content := []byte("secret")
@@ -162,7 +162,7 @@ func TestSubMounts(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestSubTellsNoPrefix: what a tenant is told of errors has only their own names.
+// TestSubTellsNoPrefix checks that errors contain only the tenant's own names.
 func TestSubTellsNoPrefix(t *testing.T) {
 	s, err := filter.Sub(registrytest.NewStore(t), "tenant")
 	require.NoError(t, err)
@@ -180,7 +180,7 @@ func TestSubTellsNoPrefix(t *testing.T) {
 	}
 }
 
-// first is the error of a list.
+// first returns the error of a list.
 func first(list func(yield func(string, error) bool)) (err error) {
 	for _, err = range list {
 		break
@@ -248,7 +248,7 @@ level=ERROR msg=registry op=StatManifest repository=a reference=v1 error="disk o
 `, buf.String())
 }
 
-// TestAuthorized: each operation asks for what it needs, before anything is looked at.
+// TestAuthorized checks that each operation asks for its access before anything is looked up.
 func TestAuthorized(t *testing.T) {
 	store := registrytest.NewStore(t)
 	img := registrytest.RandomImage(1, 1, 10)
@@ -290,7 +290,8 @@ func TestAuthorized(t *testing.T) {
 		"bob may not overwrite")
 }
 
-// TestNil: a filter of nothing is refused by every operation, and nobody to tell is told nothing.
+// TestNil checks that every operation of a filter around nil fails, and that nil observers are
+// fine.
 func TestNil(t *testing.T) {
 	store := registrytest.NewStore(t)
 	for name, b := range map[string]registry.Backend{"ReadOnly": filter.ReadOnly(nil),
@@ -304,8 +305,7 @@ func TestNil(t *testing.T) {
 	}
 }
 
-// TestSubHides: whatever another registry says, a tenant does not hear its prefix, and the log
-// does.
+// TestSubHides checks that the prefix in an error of another registry reaches the log only.
 func TestSubHides(t *testing.T) {
 	answers := map[string]string{
 		"message":  `"message":"no access to /v2/tenants/acme/x"`,

@@ -13,21 +13,22 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// hiding takes the prefix of [Sub] out of errors. The texts of a Backend may be anything, such as
-// those of another registry.
+// hiding removes the prefix of [Sub] from errors. Error texts can contain anything, such as the
+// text of an error from another registry.
 type hiding struct{ prefix string }
 
 func (h hiding) intercept(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
 	return h.error(next(ctx), strings.TrimPrefix(op.Repository, h.prefix+"/"))
 }
 
-// error returns err, or if a client would read the prefix in it, an error of the same kind with the
-// kind's own message and no detail. A name that is not known is that of the repository here.
+// error returns err if a client cannot see the prefix in it. Otherwise it returns an error of the
+// same kind with the default message and no detail. For an unknown name, the detail names repo,
+// which is the name without the prefix.
 func (h hiding) error(err error, repo string) error {
 	var e *registry.Error
 	switch {
 	case !errors.As(err, &e):
-		return err // nobody reads it but the host
+		return err // such an error reaches only the host's log
 	case repo != "" && errors.Is(e, registry.ErrNameUnknown):
 		return e.WithMessage(e.Sentinel().Message()).WithDetail(map[string]string{"name": repo}).WithCause(err)
 	case e.Message() != e.Sentinel().Message() && h.in(e.Message()) || h.in(text(e.Detail())):
@@ -36,7 +37,7 @@ func (h hiding) error(err error, repo string) error {
 	return err
 }
 
-// in reports whether the prefix is in a text, and not only as a part of a longer word.
+// in reports whether s contains the prefix other than as part of a longer word.
 func (h hiding) in(s string) bool {
 	s = strings.ReplaceAll(strings.ToLower(s), "%2f", "/")
 	word := func(i int) bool {
@@ -54,7 +55,8 @@ func (h hiding) in(s string) bool {
 	}
 }
 
-// text is a detail as JSON, without escapes that are needless; "" of digests, which are no names.
+// text returns detail as JSON without needless escapes. It returns "" for digests, which contain no
+// names.
 func text(detail any) string {
 	switch detail.(type) {
 	case nil, []digest.Digest:
@@ -73,8 +75,8 @@ func text(detail any) string {
 	return string(b)
 }
 
-// body returns b with the prefix hidden in what its Read fails with. One that is read straight from
-// its file is left as it is: no other registry speaks from it.
+// body returns b with the prefix removed from the errors of Read. A body that is read directly from
+// a file stays as it is: its errors come from this process, not from another registry.
 func (h hiding) body(b io.ReadSeekCloser) io.ReadSeekCloser {
 	if _, ok := b.(registry.FileSource); ok {
 		return b

@@ -15,25 +15,28 @@ import (
 
 // ImmutableOptions are the options of [Immutable].
 type ImmutableOptions struct {
-	// Protects returns which tags of a repository are immutable: a function of the name of the tag
-	// alone, or nil if none can be. Package glob makes one of patterns. Default: all tags of all
-	// repositories.
+	// Protects returns a function that reports whether a tag of repo is immutable. It returns nil
+	// if no tag of repo is. The result must depend only on the names. Package glob makes Protects
+	// from patterns. Default: all tags of all repositories are immutable.
 	Protects func(repo string) (protected func(tag string) bool)
 }
 
-// Immutable returns b with tags that are set once. A protected tag may be set while it is not
-// there, and again to the manifest it points at; it is not deleted, and neither is what its
-// manifest reaches: children of an index, blobs; nor a repository that has one. Restores do not
-// move it. The subject of a manifest is not part of what a tag reaches, and can be deleted: a
-// manifest is whole without its subject, and otherwise whoever may push a protected tag could keep
-// any manifest of the repository from being deleted. It does not matter how a tag comes to be set,
-// as b decides all this inside its writes and deletes ([registry.TagPut],
-// [registry.DeleteOptions]): it holds for any number of replicas, as long as each has this filter
-// with the same options. A b that knows no such conditions, such as a client, returns
+// Immutable returns b with tags that can be set only once. A protected tag can be created, and set
+// again to the manifest that it already points at. It can be neither moved nor deleted, also not by
+// a restore. What it reaches cannot be deleted either: its manifest, the children of an index,
+// their blobs, and the repository.
+//
+// The subject of a manifest is not protected. A manifest is complete without its subject. Otherwise
+// a caller who may push a protected tag could keep any manifest of the repository from being
+// deleted.
+//
+// b enforces the protection within its writes and deletes, by the conditions of [registry.TagPut]
+// and [registry.DeleteOptions]. So it holds for any number of replicas, if each has this filter
+// with the same options. A Backend without these conditions, such as a client, returns
 // ErrUnsupported.
 //
-// An attempt to move a tag ends with ErrTagExists, one to delete with ErrDenied; both name the tag.
-// A nil b has no operations.
+// Moving a protected tag returns ErrTagExists. Deleting protected content returns ErrDenied. Both
+// errors name the tag. If b is nil, every operation returns ErrUnsupported.
 func Immutable(b registry.Backend, opts *ImmutableOptions) registry.Backend {
 	i := &immutable{b: orNone(b), protects: func(string) func(string) bool { return func(string) bool { return true } }}
 	if opts != nil && opts.Protects != nil {
@@ -48,14 +51,14 @@ type immutable struct {
 	protects func(repo string) func(tag string) bool
 }
 
-// protect adds the conditions of a tag that is protected.
+// protect adds the conditions for a tag if it is protected.
 func protect(t *registry.TagPut, protected func(string) bool) {
 	if protected != nil && protected(t.Name) {
 		t.IfAbsent, t.Keep = true, true
 	}
 }
 
-// deleting returns opts with the tags that are to be kept.
+// deleting returns opts with a condition that keeps the protected tags.
 func (i *immutable) deleting(repo string, opts *registry.DeleteOptions) *registry.DeleteOptions {
 	protected := i.protects(repo)
 	if protected == nil {
@@ -86,7 +89,7 @@ func (i *immutable) PutManifest(ctx context.Context, repo, mediaType string, con
 	return res, explain(err)
 }
 
-// explain says of a tag that exists that it is immutable.
+// explain adds to ErrTagExists that the tag is immutable.
 func explain(err error) error {
 	var e *registry.Error
 	if !errors.Is(err, registry.ErrTagExists) || !errors.As(err, &e) {
@@ -103,7 +106,7 @@ func (i *immutable) DeleteBlob(ctx context.Context, repo string, d digest.Digest
 	return i.b.DeleteBlob(ctx, repo, d, i.deleting(repo, opts))
 }
 
-// DeleteManifest implements [registry.Deleter]. A tag is told by its name.
+// DeleteManifest implements [registry.Deleter]. For a tag, its name alone decides.
 func (i *immutable) DeleteManifest(ctx context.Context, repo string, ref reference.Ref,
 	opts *registry.DeleteOptions) error {
 	if ref.Tag == "" {
@@ -143,8 +146,8 @@ func (i *immutable) Restore(ctx context.Context, repo string, ref reference.Ref,
 	return res, explain(err)
 }
 
-// The rest is as in b. It is written out, so that an operation that comes to Backend later is
-// unsupported until somebody has thought of it here.
+// The other operations pass to b. They are written out instead of embedding b, so that an operation
+// added to Backend later is unsupported here until somebody has decided about it.
 
 func (i *immutable) OpenBlob(ctx context.Context, repo string, d digest.Digest,
 	opts *registry.OpenOptions) (*registry.Blob, error) {

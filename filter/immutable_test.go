@@ -26,7 +26,7 @@ func immutable(t *testing.T, b registry.Backend, patterns ...string) registry.Ba
 	return filter.Immutable(b, &filter.ImmutableOptions{Protects: protects})
 }
 
-// stores returns stores on one storage, as replicas have them, that keep a history.
+// stores returns n stores on one storage, as replicas have them, with a history.
 func stores(t *testing.T, n int) (all []registry.Backend) {
 	d, err := memory.New(nil)
 	require.NoError(t, err)
@@ -38,16 +38,16 @@ func stores(t *testing.T, n int) (all []registry.Backend) {
 	return all
 }
 
-// TestImmutable: what is not protected is as without the filter, conditions of the caller's own
-// included.
+// TestImmutable checks that unprotected content behaves as without the filter, including the
+// caller's own conditions.
 func TestImmutable(t *testing.T) {
 	kit(t, func(t *testing.T, b registry.Backend) registry.Backend {
 		return immutable(t, b, "**:release-*", "never/**")
 	}, registrytest.Options{})
 }
 
-// TestImmutableTags: a protected tag is set once, by whatever means, and what it reaches is not
-// deleted.
+// TestImmutableTags checks that a protected tag is set once, by whatever operation, and that what
+// it reaches is not deleted.
 func TestImmutableTags(t *testing.T) {
 	below := stores(t, 1)[0]
 	b := immutable(t, below, "apps/*:v*", "!apps/*:v0*", "!apps/scratch")
@@ -80,8 +80,8 @@ func TestImmutableTags(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, index.Manifest, m.Content)
 
-	// Who has the backend below may do it, and undo it; a restore through the filter moves no
-	// protected tag.
+	// A caller of the wrapped backend can move the tag and move it back; a restore through the
+	// filter cannot.
 	require.NoError(t, other.Push(ctx, below, "apps/a", "v1"))
 	_, err = b.Restore(ctx, "apps/a", reference.Ref{Tag: "v1"}, nil)
 	require.ErrorIs(t, err, registry.ErrTagExists)
@@ -94,8 +94,8 @@ func TestImmutableTags(t *testing.T) {
 	require.ErrorIs(t, b.DeleteRepository(ctx, "apps/a", nil), registry.ErrDenied)
 }
 
-// TestImmutableLeavesSubject: the subject of what a protected tag points at can be deleted, and
-// what the tag reaches stays.
+// TestImmutableLeavesSubject checks that the subject of a protected manifest can be deleted, and
+// that what the tag reaches stays.
 func TestImmutableLeavesSubject(t *testing.T) {
 	b := immutable(t, registrytest.NewStore(t), "a:v*")
 	ctx, subject := t.Context(), registrytest.RandomImage(1, 1, 100)
@@ -108,14 +108,14 @@ func TestImmutableLeavesSubject(t *testing.T) {
 	require.Equal(t, art.Manifest, m.Content)
 	require.ErrorIs(t, b.DeleteManifest(ctx, "a", reference.Ref{Digest: art.Descriptor.Digest}, nil), registry.ErrDenied)
 
-	// Whoever wants to keep both sets a protected tag on the subject.
+	// A protected tag on the subject keeps both.
 	require.NoError(t, subject.Push(ctx, b, "a", "v0"))
 	require.ErrorIs(t, b.DeleteManifest(ctx, "a", reference.Ref{Digest: subject.Descriptor.Digest}, nil),
 		registry.ErrDenied)
 }
 
-// TestImmutableRace: of 100 that set a protected tag on two replicas, each behind a filter of its
-// own, exactly one does.
+// TestImmutableRace checks that of 100 callers that set a protected tag on two replicas, each with
+// its own filter, exactly one succeeds.
 func TestImmutableRace(t *testing.T) {
 	var replicas []registry.Backend
 	for _, s := range stores(t, 2) {
@@ -140,7 +140,7 @@ func TestImmutableRace(t *testing.T) {
 	require.Equal(t, 1, won)
 }
 
-// TestImmutableClient: a backend to which the conditions cannot be told changes nothing that is
+// TestImmutableClient checks that a backend without the conditions changes nothing that is
 // protected.
 func TestImmutableClient(t *testing.T) {
 	s := registrytest.NewServer(t, nil)
@@ -154,7 +154,7 @@ func TestImmutableClient(t *testing.T) {
 	require.NoError(t, b.DeleteManifest(t.Context(), "a", reference.Ref{Tag: "latest"}, nil))
 }
 
-// TestImmutableAll: without options, all tags are.
+// TestImmutableAll checks that without options all tags are protected.
 func TestImmutableAll(t *testing.T) {
 	b := filter.Immutable(registrytest.NewStore(t), nil)
 	require.NoError(t, registrytest.Index().Push(t.Context(), b, "a", "latest"))
@@ -162,8 +162,8 @@ func TestImmutableAll(t *testing.T) {
 	require.ErrorIs(t, filter.Immutable(nil, nil).DeleteRepository(t.Context(), "a", nil), registry.ErrUnsupported)
 }
 
-// TestSwitch: writes are refused with the message while it is on, by whatever shares it, and begun
-// uploads go on afterwards.
+// TestSwitch checks that all backends of a Switch reject writes with the message while it is on,
+// and that unfinished uploads continue afterwards.
 func TestSwitch(t *testing.T) {
 	var sw filter.Switch
 	store := registrytest.NewStore(t)
@@ -197,7 +197,7 @@ func TestSwitch(t *testing.T) {
 	require.NoError(t, u.Cancel(ctx))
 	require.NoError(t, img.Push(ctx, two, "b", "v1"))
 
-	// On and off while others push: each push is either refused or done.
+	// While the switch toggles, each concurrent push either succeeds or is rejected.
 	var wg sync.WaitGroup
 	errs := make([]error, 50)
 	for i := range errs {

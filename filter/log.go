@@ -9,10 +9,10 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// Log returns b, and logs each operation as it ends: at level Info if it went well, Warn if it was
-// refused, and Error if it failed for a reason that is no client's. Ids of uploads are not logged,
-// since who knows one may be taken for its owner. A nil logger logs nothing; a nil b has no
-// operations.
+// Log returns b, and logs each operation when it ends: at level Info if it succeeds, at Warn if it
+// fails with a 4xx status, and at Error otherwise. It does not log upload ids, because knowing an
+// id may be enough to continue an upload. If logger is nil, nothing is logged. If b is nil, every
+// operation returns ErrUnsupported.
 func Log(b registry.Backend, logger *slog.Logger) registry.Backend {
 	if logger == nil {
 		return Observe(b, nil)
@@ -32,7 +32,7 @@ func Log(b registry.Backend, logger *slog.Logger) registry.Backend {
 	})
 }
 
-// attributes are what there is to say of an operation.
+// attributes returns the attributes of the log line of an operation.
 func attributes(op *registry.Op, took time.Duration, err error) []slog.Attr {
 	attrs := []slog.Attr{slog.String("op", string(op.Kind)), slog.Duration("took", took)}
 	add := func(key, value string) {

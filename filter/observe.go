@@ -7,14 +7,14 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// Observer is told of an operation that has ended: how long it took, and with which error, if any.
-// The time of OpenBlob is that of opening; the bytes are read afterwards. The time of a list
-// includes what the caller did with its elements. It must not change op, is called by many
-// goroutines at once, and the operation waits for it.
+// Observer is called when an operation has ended, with its duration and its error, if any. The
+// duration of OpenBlob is that of opening; the content is read afterwards. The duration of a list
+// includes the time that the caller spends on its elements. An Observer must not change op. It is
+// called concurrently, and the operation waits for it.
 type Observer func(ctx context.Context, op *registry.Op, took time.Duration, err error)
 
-// Observe returns b, and has observe, unless nil, told of each operation. A nil b has no
-// operations.
+// Observe returns b, and calls observe after each operation. If observe is nil, it is not called. If
+// b is nil, every operation returns ErrUnsupported.
 func Observe(b registry.Backend, observe Observer) registry.Backend {
 	b = orNone(b)
 	if observe == nil {

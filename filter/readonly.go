@@ -7,11 +7,11 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// ReadOnly returns b without its writes and deletes. They return ErrUnsupported, as does any
-// operation of which it is not known that it only reads. A nil b has no operations.
+// ReadOnly returns b without writes and deletes, which return ErrUnsupported. So does every operation
+// that is not known to be a read. If b is nil, every operation returns ErrUnsupported.
 func ReadOnly(b registry.Backend) registry.Backend { return registry.Intercept(orNone(b), readOnly) }
 
-// orNone returns b, or a Backend that can do nothing if b is nil.
+// orNone returns b, or a Backend without operations if b is nil.
 func orNone(b registry.Backend) registry.Backend {
 	if b == nil {
 		return registry.Unimplemented{}
@@ -19,7 +19,7 @@ func orNone(b registry.Backend) registry.Backend {
 	return b
 }
 
-// readOnlyMessage is what clients are told unless there is something better to tell them.
+// readOnlyMessage is the default message of ReadOnly and Switch.
 const readOnlyMessage = "the registry is read-only"
 
 func readOnly(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
@@ -29,16 +29,15 @@ func readOnly(ctx context.Context, op *registry.Op, next func(context.Context) e
 	return next(ctx)
 }
 
-// Switch makes registries read-only, and writable again, while they run. The zero Switch is off:
-// writes pass. Its method ReadOnly puts it in front of a Backend; any number may share it. It is
-// safe for concurrent use, and is that of one process: replicas have one each.
+// Switch makes Backends read-only, and writable again, while they are in use. The zero Switch is
+// off: writes pass. [Switch.ReadOnly] wraps a Backend; any number of Backends may share a Switch.
+// It is safe for concurrent use. It works within one process: each replica needs its own.
 type Switch struct{ message atomic.Pointer[string] }
 
-// On refuses all writes and deletes that begin from now on, as [ReadOnly] does, and lets those in
-// flight come to their end; but an upload takes a request or two more than it has made by then,
-// which are refused as well. Clients are answered 405 UNSUPPORTED with the message, or with one of
-// this package if it is "". They show it at once; after a 503, some try again first, and some show
-// no message.
+// On rejects all writes and deletes that start from now on, as [ReadOnly] does, with message. If
+// message is "", it is a default of this package. Operations in flight complete. An upload in
+// progress fails at its next request. Clients receive status 405 with code UNSUPPORTED and show the
+// message at once. After a 503, some would retry first, and some show no message.
 func (s *Switch) On(message string) {
 	if message == "" {
 		message = readOnlyMessage
@@ -49,7 +48,7 @@ func (s *Switch) On(message string) {
 // Off lets writes pass again.
 func (s *Switch) Off() { s.message.Store(nil) }
 
-// Get reports whether it is on, and with which message.
+// Get reports whether the Switch is on, and its message.
 func (s *Switch) Get() (message string, on bool) {
 	if m := s.message.Load(); m != nil {
 		return *m, true
@@ -57,7 +56,8 @@ func (s *Switch) Get() (message string, on bool) {
 	return "", false
 }
 
-// ReadOnly returns b, which is read-only while the Switch is on. A nil b has no operations.
+// ReadOnly returns b, which is read-only while the Switch is on. If b is nil, every operation
+// returns ErrUnsupported.
 func (s *Switch) ReadOnly(b registry.Backend) registry.Backend {
 	return registry.Intercept(orNone(b), func(ctx context.Context, op *registry.Op,
 		next func(context.Context) error) error {

@@ -14,20 +14,22 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// sub is the part of b below prefix.
+// sub exposes the repositories of b below prefix.
 type sub struct {
 	registry.Unimplemented
 	b      registry.Backend
-	prefix string // with a slash at the end
+	prefix string // ends with a slash
 	hiding hiding
 }
 
-// Sub returns the repositories of b whose names begin with prefix and a slash, under what follows
-// in their names: one tenant of many, who sees nothing of the others. The repository prefix itself
-// is not among them. Mounts take from below the prefix only. Uploads remain those of b: their ids
-// are the same. What errors of b say of names that begin with prefix is in their causes only.
+// Sub returns the repositories of b whose names start with prefix and a slash, under the rest of
+// their names. It gives one of many tenants a view of b in which no other tenant is visible. The
+// repository named prefix is not part of it. Mounts read only from repositories below the prefix.
+// Upload ids are those of b. Errors do not show the prefix to clients; it remains in their causes,
+// for the log.
 //
-// It fails if prefix is no name of a repository, or too long for one to have a name below it.
+// Sub returns an error if b is nil, or if prefix is not a repository name or too long for a name
+// below it.
 func Sub(b registry.Backend, prefix string) (registry.Backend, error) {
 	if b == nil {
 		return nil, errors.New("filter: no backend")
@@ -39,7 +41,7 @@ func Sub(b registry.Backend, prefix string) (registry.Backend, error) {
 	return &sub{b: registry.Intercept(b, h.intercept), prefix: prefix + "/", hiding: h}, nil
 }
 
-// in returns the name in b of a repository here.
+// in returns the name in b of repo.
 //
 // Errors: ErrNameInvalid.
 func (s *sub) in(repo string) (string, error) {
@@ -47,12 +49,12 @@ func (s *sub) in(repo string) (string, error) {
 		return "", err
 	}
 	if len(s.prefix)+len(repo) > reference.MaxNameLength {
-		return "", registry.ErrNameInvalid.WithMessage("the name is too long here")
+		return "", registry.ErrNameInvalid.WithMessage("the name is too long")
 	}
 	return s.prefix + repo, nil
 }
 
-// within calls f with the name in b of a repository here.
+// within calls f with the name in b of repo.
 func within[T any](s *sub, repo string, f func(repo string) (T, error)) (T, error) {
 	name, err := s.in(repo)
 	if err != nil {
@@ -79,7 +81,7 @@ func listed[T any](s *sub, repo string, f func(repo string) iter.Seq2[T, error])
 	}
 }
 
-// nothing is the result of what returns only an error.
+// nothing is the result of a function that returns only an error.
 type nothing = struct{}
 
 func (s *sub) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.OpenOptions) (*registry.Blob,
@@ -178,8 +180,8 @@ func (s *sub) DeleteRepository(ctx context.Context, repo string, opts *registry.
 	return err
 }
 
-// Repositories yields the names below the prefix. These are in one piece in the list of b, whose
-// part before it is left out.
+// Repositories implements [registry.Lister]. The names below the prefix are consecutive in the list
+// of b, which is read from the first of them.
 func (s *sub) Repositories(ctx context.Context, opts *registry.ListOptions) iter.Seq2[string, error] {
 	var o registry.ListOptions
 	if opts != nil {
@@ -206,9 +208,9 @@ func (s *sub) Repositories(ctx context.Context, opts *registry.ListOptions) iter
 	}
 }
 
-// after is the After of the list of b for the one here. It is a name that a repository could have,
-// as some backends ask for one: for the start, the last that comes before prefix, "tenant.zzz…" for
-// "tenant/".
+// after returns ListOptions.After for the list of b. It is always a valid name, because some
+// backends require one. For the start of the list it is the last name before prefix: "tenant.zzz…"
+// for "tenant/".
 func (s *sub) after(after string) string {
 	if after == "" {
 		after = strings.TrimSuffix(s.prefix, "/") + "." + strings.Repeat("z", reference.MaxNameLength)

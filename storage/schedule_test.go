@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/drivertest"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // TestCollectEvery: two replicas collect as often as told, and one goes on when the other has

@@ -1,17 +1,17 @@
 package glob
 
-// Limits of patterns, the same as those of auth/rules.
+// Limits of patterns. They equal those of auth/rules.
 const (
-	maxPattern      = 512 // bytes
-	maxAlternatives = 64  // that the braces of one part of a pattern come to
+	maxPattern      = 512 // in bytes
+	maxAlternatives = 64  // per part of a pattern, after expansion of its braces
 )
 
-// alternatives returns how many patterns without braces a valid pattern stands for; of more than
-// maxAlternatives it returns some greater number. doublestar tries them one after the other.
-// Classes must be plain.
+// alternatives returns the number of patterns without braces that a valid pattern expands to.
+// doublestar tries them one after the other. Beyond maxAlternatives the result is some greater
+// number. Classes must be plain.
 func alternatives(pattern string) int {
-	// sum is the number of alternatives of the innermost group up to the last comma, product that
-	// of the present one.
+	// sum counts the alternatives of the innermost group up to the last comma; product counts those
+	// of the current alternative.
 	type group struct{ sum, product int }
 	var outer []group
 	now := group{product: 1}
@@ -34,8 +34,8 @@ func alternatives(pattern string) int {
 	return now.product
 }
 
-// plainClasses reports whether no class of a valid pattern has a brace or a comma in it, as no name
-// does. doublestar takes them for those of a group in some places and not in others.
+// plainClasses reports whether no class of a valid pattern contains a brace or a comma. No name
+// contains them, and doublestar treats them inconsistently.
 func plainClasses(pattern string) bool {
 	class := false
 	for i := 0; i < len(pattern); i++ {

@@ -1,5 +1,5 @@
-// Package glob makes patterns of repositories and tags into functions that filters ask. It is a
-// package of its own so that filter depends on no other library.
+// Package glob compiles patterns of repositories and tags into functions for the filters of package
+// filter. It is a separate package so that package filter has no further dependencies.
 package glob
 
 import (
@@ -10,19 +10,20 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// Tags returns a function that says which tags of a repository match one of the patterns and none
-// of the exceptions; of a repository in which no tag can, it returns nil. It is what
-// filter.ImmutableOptions.Protects wants.
+// Tags returns a function for filter.ImmutableOptions.Protects. For a repository, it returns a
+// function that reports whether a tag matches one of the patterns and none of the exceptions. It
+// returns nil for a repository in which no tag can match.
 //
-// A pattern is one for the repository, or two with a colon between them, the second for the tag:
-// "library/**", "library/*:v*". An exception begins with "!". Their order does not matter. The
-// syntax is that of doublestar: "*" matches anything but "/", "**" as a component any number of
-// components, "?" one character, "[a-z]" and "{a,b}" one of several.
+// A pattern has the form "repository" or "repository:tag", such as "library/**" or "library/*:v*".
+// Without a tag it matches all tags. An exception starts with "!". The order does not matter. The
+// syntax is that of doublestar: "*" matches any characters but "/", "**" as a whole component
+// matches any number of components, "?" matches one character, and "[a-z]" and "{a,b}" match one of
+// several.
 //
-// It fails if a pattern is malformed or empty, or its part for tags has a colon or slash, as no tag
-// has: "localhost:5000/app:v*" would protect nothing. It also fails if a pattern is longer than 512
-// bytes or one of its parts comes to more than 64 alternatives: each group of braces multiplies the
-// time that a name takes.
+// Tags returns an error if a pattern is empty or malformed, or if its tag contains a colon or
+// slash: no tag does, and "localhost:5000/app:v*" would protect nothing. It also returns an error
+// if a pattern is longer than 512 bytes, or if the braces in its repository or tag expand to more
+// than 64 alternatives: each group of braces multiplies the time to match a name.
 func Tags(patterns ...string) (func(repo string) func(tag string) bool, error) {
 	var in, out []pattern
 	for _, s := range patterns {
@@ -50,7 +51,7 @@ type pattern struct{ repo, tag string }
 
 func parse(text string) (pattern, error) {
 	if len(text) > maxPattern {
-		return pattern{}, fmt.Errorf("it is longer than %d bytes", maxPattern)
+		return pattern{}, fmt.Errorf("longer than %d bytes", maxPattern)
 	}
 	repo, tag, found := strings.Cut(text, ":")
 	if !found {
@@ -58,18 +59,18 @@ func parse(text string) (pattern, error) {
 	}
 	if repo == "" || tag == "" || strings.ContainsAny(tag, ":/") || !doublestar.ValidatePattern(repo) ||
 		!doublestar.ValidatePattern(tag) {
-		return pattern{}, errors.New("it is malformed")
+		return pattern{}, errors.New("malformed")
 	}
 	if !plainClasses(text) {
-		return pattern{}, errors.New("a class with a brace or a comma")
+		return pattern{}, errors.New("class contains a brace or a comma")
 	}
 	if alternatives(repo) > maxAlternatives || alternatives(tag) > maxAlternatives {
-		return pattern{}, fmt.Errorf("its braces come to more than %d alternatives", maxAlternatives)
+		return pattern{}, fmt.Errorf("braces expand to more than %d alternatives", maxAlternatives)
 	}
 	return pattern{repo: repo, tag: tag}, nil
 }
 
-// of returns the patterns for tags of those whose pattern for repositories matches.
+// of returns the tag patterns of those patterns that match repo.
 func of(repo string, patterns []pattern) (tags []string) {
 	for _, p := range patterns {
 		if doublestar.MatchUnvalidated(p.repo, repo) {

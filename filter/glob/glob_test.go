@@ -55,7 +55,8 @@ func TestTags(t *testing.T) {
 	}
 }
 
-// TestTagsPatternTooCostlyRefused: braces multiply, and so does the time that a name takes.
+// TestTagsPatternTooCostlyRefused checks that patterns with too many alternatives are rejected,
+// because groups of braces multiply the time to match.
 func TestTagsPatternTooCostlyRefused(t *testing.T) {
 	groups := func(n int) string { return strings.Repeat("{a,b}", n) }
 	for pattern, want := range map[string]string{
@@ -69,9 +70,9 @@ func TestTagsPatternTooCostlyRefused(t *testing.T) {
 		"{" + strings.Repeat("a,", 64) + "}": "more than 64 alternatives",
 		strings.Repeat("a", 513):             "longer than 512 bytes",
 		strings.Repeat("{", 1_000_000):       "longer than 512 bytes",
-		`[{]` + groups(2) + "," + groups(2):  "a class with a brace or a comma",
-		`a:{[a,b],c}`:                        "a class with a brace or a comma",
-		`[\]{]`:                              "a class with a brace or a comma",
+		`[{]` + groups(2) + "," + groups(2):  "class contains a brace or a comma",
+		`a:{[a,b],c}`:                        "class contains a brace or a comma",
+		`[\]{]`:                              "class contains a brace or a comma",
 	} {
 		_, err := glob.Tags("ok", pattern)
 		require.ErrorContains(t, err, want, pattern[:min(100, len(pattern))])
@@ -91,7 +92,7 @@ func TestTagsPatternTooCostlyRefused(t *testing.T) {
 	}
 }
 
-// Releases are protected, but for those of one repository.
+// All release tags are protected, except those of one repository.
 func ExampleTags() {
 	protects, err := glob.Tags("apps/**:v*", "!apps/scratch")
 	if err != nil {
