@@ -346,5 +346,5 @@ func (c *collector) catalogue(ctx context.Context, repo string) error {
 	if _, err = c.s.putRepository(ctx, repo, nil, false); err != nil {
 		return err
 	}
-	return c.s.endEpoch(ctx, repo, "", anythingDeleted, newDeletion(nil)) // what has been deleted is not known any more
+	return c.s.endEpoch(ctx, repo, "", anythingDeleted, nil) // what has been deleted is not known any more
 }

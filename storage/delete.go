@@ -44,7 +44,7 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 		} else if err != nil {
 			return err
 		}
-		if err := s.endEpoch(ctx, repo, "", blobDeleted, del); err != nil {
+		if err := s.endEpoch(ctx, repo, "", blobDeleted, del.catalogued); err != nil {
 			return err
 		}
 		if err := s.removeLink(ctx, repo, d, l); !changed(err) {
@@ -237,7 +237,7 @@ func (s *Store) deleteManifest(ctx context.Context, repo string, d digest.Digest
 			}
 			return err
 		}
-		if err := s.endEpoch(ctx, repo, d, manifestDeleted, del); err != nil {
+		if err := s.endEpoch(ctx, repo, d, manifestDeleted, del.catalogued); err != nil {
 			return err
 		}
 		pointers, err := s.pointers(ctx, repo, d, m)

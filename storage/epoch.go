@@ -61,7 +61,7 @@ func anythingDeleted(e *epochs) {
 // endEpoch ends an epoch of a repository, before d is removed, which is marked. Where the
 // repository is being deleted, all epochs are over. Where it is not in the catalogue, there is no
 // epoch to end, unless a manifest is on its way that may have been looked at already.
-func (s *Store) endEpoch(ctx context.Context, repo string, d digest.Digest, what func(*epochs), del *deletion) error {
+func (s *Store) endEpoch(ctx context.Context, repo string, d digest.Digest, what func(*epochs), catalogued *repositoryRecord) error {
 	for n := range attempts {
 		if err := pause(ctx, n); err != nil {
 			return err
@@ -85,8 +85,8 @@ func (s *Store) endEpoch(ctx context.Context, repo string, d digest.Digest, what
 		if changed(err) {
 			continue
 		}
-		if err == nil && del.catalogued != nil && del.catalogued.version == c.version {
-			*del.catalogued = next
+		if err == nil && catalogued != nil && catalogued.version == c.version {
+			*catalogued = next
 		}
 		return wire(err)
 	}

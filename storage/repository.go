@@ -120,7 +120,7 @@ func (s *Store) deleteRepository(ctx context.Context, repo string, c *repository
 		if _, err := s.putRepository(ctx, repo, nil, false); err != nil {
 			return err
 		}
-		if err := s.endEpoch(ctx, repo, "", anythingDeleted, del); err != nil {
+		if err := s.endEpoch(ctx, repo, "", anythingDeleted, del.catalogued); err != nil {
 			return err
 		}
 	}
