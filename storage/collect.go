@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
 )
@@ -193,7 +194,7 @@ func (c *collector) run(ctx context.Context) error {
 func (c *collector) old(t time.Time) bool { return c.opts.Grace < 0 || time.Since(t) >= c.opts.Grace }
 
 func (c *collector) parallel(n int, f func(i int) error) error {
-	return inParallelBy(c.opts.Parallel, n, f)
+	return parallel.Each(c.opts.Parallel, n, f)
 }
 
 func (c *collector) count(f func(*CollectReport)) {

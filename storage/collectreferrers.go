@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -107,7 +108,7 @@ func (r *repoCollector) endWait(ctx context.Context, subject digest.Digest, vers
 func (s *Store) release(ctx context.Context, repo string, subject digest.Digest) error {
 	var found []driver.Info
 	flush := func() error {
-		err := inParallel(len(found), func(i int) error { return s.releaseReferrer(ctx, repo, found[i]) })
+		err := parallel.Each(parallelism, len(found), func(i int) error { return s.releaseReferrer(ctx, repo, found[i]) })
 		found = found[:0]
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
 )
@@ -174,7 +175,7 @@ func (u *upload) publish(ctx context.Context, d digest.Digest, l *link, claim bo
 	// Who has the content already can be looked up meanwhile: nothing is done with it before the
 	// claim.
 	var sources []string
-	err = inParallel(2, func(i int) (err error) {
+	err = parallel.Each(parallelism, 2, func(i int) (err error) {
 		if i == 0 {
 			sources, err = u.s.sources(ctx, d, shareSearch)
 		} else if claim {

@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -87,7 +88,7 @@ func (p *manifestPut) foresee(ctx context.Context) error {
 		return nil
 	}
 	found := make([]*entry, len(p.tags))
-	err := inParallel(len(p.tags), func(i int) (err error) {
+	err := parallel.Each(parallelism, len(p.tags), func(i int) (err error) {
 		t := p.tags[i]
 		if t.If.IsZero() {
 			return nil
@@ -223,7 +224,7 @@ func (p *manifestPut) moved(put registry.TagPut) []string {
 // first, so that of two pushes that get in each other's way at several tags one gets all.
 func (p *manifestPut) inOrder(f func(put registry.TagPut) error) error {
 	if !p.conditional() {
-		return inParallel(len(p.tags), func(i int) error { return f(p.tags[i]) })
+		return parallel.Each(parallelism, len(p.tags), func(i int) error { return f(p.tags[i]) })
 	}
 	tags := slices.Clone(p.tags)
 	slices.SortStableFunc(tags, func(a, b registry.TagPut) int {

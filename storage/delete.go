@@ -11,6 +11,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
 )
@@ -324,7 +325,7 @@ func (s *Store) takeMovesBack(ctx context.Context, repo string, d digest.Digest,
 //
 // Errors: ErrChanged if one of the tags has changed.
 func (s *Store) removePointers(ctx context.Context, p *pointers) error {
-	err := inParallel(len(p.tags)+len(p.entry), func(i int) error {
+	err := parallel.Each(parallelism, len(p.tags)+len(p.entry), func(i int) error {
 		if i < len(p.tags) {
 			return s.remove(ctx, p.tags[i].Key, p.tags[i].Version)
 		}
@@ -336,7 +337,7 @@ func (s *Store) removePointers(ctx context.Context, p *pointers) error {
 	if err != nil {
 		return wire(err)
 	}
-	return inParallel(len(p.backrefs), func(i int) error {
+	return parallel.Each(parallelism, len(p.backrefs), func(i int) error {
 		return s.removeSeen(ctx, p.backrefs[i].Key,
 			p.backrefs[i].Version)
 	})
@@ -383,7 +384,7 @@ func (s *Store) pointers(ctx context.Context, repo string, d digest.Digest, m *m
 		p.backrefs = append(p.backrefs, info)
 	}
 	tags := make([]*entry, len(p.backrefs))
-	err := inParallel(len(tags), func(i int) (err error) {
+	err := parallel.Each(parallelism, len(tags), func(i int) (err error) {
 		tags[i], err = s.readEntry(ctx, tagKey(repo, base(p.backrefs[i].Key)))
 		return err
 	})

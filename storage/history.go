@@ -17,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -257,7 +258,7 @@ func (s *Store) readEvents(ctx context.Context, repo string, list iter.Seq2[*eve
 		var batch []*event
 		flush := func() bool {
 			ok := make([]bool, len(batch))
-			err := inParallel(len(batch), func(i int) (err error) {
+			err := parallel.Each(parallelism, len(batch), func(i int) (err error) {
 				ok[i], err = s.readEventHeader(ctx, repo, batch[i])
 				return err
 			})
@@ -343,11 +344,11 @@ func (s *Store) History(ctx context.Context, repo string,
 }
 
 func (s *Store) checkHistory(repo string, opts *registry.HistoryOptions) error {
-	if err := checkName(repo); err != nil {
+	if err := registry.CheckName(repo); err != nil {
 		return err
 	}
 	if opts != nil && opts.Tag != "" {
-		if err := checkTag(opts.Tag); err != nil {
+		if err := registry.CheckTag(opts.Tag); err != nil {
 			return err
 		}
 	}

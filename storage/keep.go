@@ -11,6 +11,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -77,7 +78,7 @@ func (s *Store) keptTags(ctx context.Context, repo string, keep func(string) boo
 	var found []driver.Info
 	flush := func() error {
 		entries := make([]*entry, len(found))
-		err := inParallel(len(found), func(i int) (err error) {
+		err := parallel.Each(parallelism, len(found), func(i int) (err error) {
 			entries[i], err = s.listedEntry(ctx, found[i])
 			return err
 		})
@@ -150,7 +151,7 @@ func (w *walk) reaches(ctx context.Context, from manifest.Reference) (bool, erro
 			look = append(look, ref)
 		}
 		below := make([][]manifest.Reference, len(look))
-		err := inParallel(len(look), func(i int) error {
+		err := parallel.Each(parallelism, len(look), func(i int) error {
 			m, err := w.s.readManifest(ctx, w.repo, look[i].Digest)
 			if err != nil || m.absent() {
 				return err
@@ -251,7 +252,7 @@ func (p *manifestPut) hold(ctx context.Context) error {
 	seen := map[digest.Digest]bool{}
 	for level := p.parsed.References; len(level) > 0; {
 		below := make([][]manifest.Reference, len(level))
-		err := inParallel(len(level), func(i int) error {
+		err := parallel.Each(parallelism, len(level), func(i int) error {
 			found, err := p.find(ctx, level[i])
 			if errors.Is(err, errMissing) && !p.s.opts.Sparse && !level[i].NonDistributable {
 				mu.Lock()

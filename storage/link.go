@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -113,7 +114,7 @@ func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want 
 		}
 		named = len(l.Segments) > 0
 		// The entry in the index is a hint, so it may as well be there before the link.
-		_ = inParallel(2, func(i int) error {
+		_ = parallel.Each(parallelism, 2, func(i int) error {
 			if i == 0 {
 				_, err = s.setLink(ctx, repo, d, l, live)
 			} else {
@@ -126,7 +127,7 @@ func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want 
 		} else if err != nil {
 			return named, wire(err)
 		}
-		s.fresh.add(linkKey(repo, d), struct{}{}, 1)
+		s.fresh.Add(linkKey(repo, d), struct{}{}, 1)
 		return named, nil
 	}
 	return named, errContended
@@ -134,7 +135,7 @@ func (s *Store) publish(ctx context.Context, repo string, d digest.Digest, want 
 
 // present reports whether the data of a link are there, as far as can be known.
 func (s *Store) present(ctx context.Context, l *link) bool {
-	return inParallel(len(l.Segments), func(i int) error {
+	return parallel.Each(parallelism, len(l.Segments), func(i int) error {
 		if lost, _ := s.lost(ctx, l.Segments[i]); lost {
 			return errMissing
 		}
@@ -155,7 +156,7 @@ func (s *Store) lost(ctx context.Context, seg segment) (bool, error) {
 // pending: a mark is looked for, and then the data themselves, since the mark is gone again once
 // they are. The other way round, both could go between the two looks.
 func (s *Store) look(ctx context.Context, l *link) error {
-	return inParallel(len(l.Segments), func(i int) error {
+	return parallel.Each(parallelism, len(l.Segments), func(i int) error {
 		seg := l.Segments[i]
 		_, err := s.driver.Stat(ctx, deadKey(seg.Name))
 		if err == nil {

@@ -20,7 +20,7 @@ func (s *Store) Repositories(ctx context.Context, opts *registry.ListOptions) it
 // Tags implements [registry.Lister].
 func (s *Store) Tags(ctx context.Context, repo string, opts *registry.ListOptions) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		if err := checkName(repo); err != nil {
+		if err := registry.CheckName(repo); err != nil {
 			yield("", err)
 			return
 		}
@@ -68,7 +68,7 @@ func (s *Store) listedEntry(ctx context.Context, info driver.Info) (*entry, erro
 	if info.Version == "" {
 		return s.readEntry(ctx, info.Key)
 	}
-	if e, ok := s.entries.get(info.Key); ok && e.version == info.Version {
+	if e, ok := s.entries.Get(info.Key); ok && e.version == info.Version {
 		own := *e
 		own.Descriptor.Annotations = maps.Clone(e.Descriptor.Annotations) // the caller's to change
 		return &own, nil
@@ -82,7 +82,7 @@ func (s *Store) listedEntry(ctx context.Context, info driver.Info) (*entry, erro
 		}
 		kept := *e
 		kept.Descriptor.Annotations = maps.Clone(e.Descriptor.Annotations)
-		s.entries.add(info.Key, &kept, weight)
+		s.entries.Add(info.Key, &kept, weight)
 	}
 	return e, err
 }

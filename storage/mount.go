@@ -47,7 +47,7 @@ func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest,
 	if o.From == "" {
 		l, err = s.searchMount(ctx, repo, d, &o)
 	} else {
-		if err := checkName(o.From); err != nil {
+		if err := registry.CheckName(o.From); err != nil {
 			return ocispec.Descriptor{}, err
 		}
 		l, err = s.shareFrom(ctx, repo, d, o.From, o.Allow, false)

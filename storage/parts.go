@@ -12,6 +12,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/internal/parallel"
 )
 
 // check looks whether all that the manifest names is in the repository, and stays there.
@@ -23,7 +24,7 @@ func (p *manifestPut) check(ctx context.Context) error {
 	parts := make([]part, len(refs))
 	absent := make([]bool, len(refs))
 	mistyped := make([]bool, len(refs))
-	err := inParallel(len(refs), func(i int) (err error) {
+	err := parallel.Each(parallelism, len(refs), func(i int) (err error) {
 		parts[i], err = p.find(ctx, refs[i])
 		m, size := parts[i].manifest, parts[i].size()
 		mistyped[i] = isImage(refs[i].MediaType) && (m == nil || !isImage(m.MediaType))

@@ -26,6 +26,9 @@ func blobDescriptor(d digest.Digest, size int64) ocispec.Descriptor {
 // OpenBlob implements [registry.Reader].
 func (s *Store) OpenBlob(ctx context.Context, repo string, d digest.Digest,
 	opts *registry.OpenOptions) (*registry.Blob, error) {
+	if err := checkBlob(repo, d); err != nil {
+		return nil, err
+	}
 	l, err := s.readableLink(ctx, repo, d)
 	if err != nil {
 		return nil, err
@@ -41,6 +44,9 @@ func (s *Store) OpenBlob(ctx context.Context, repo string, d digest.Digest,
 // StatBlob implements [registry.Reader].
 func (s *Store) StatBlob(ctx context.Context, repo string, d digest.Digest,
 	opts *registry.StatOptions) (ocispec.Descriptor, error) {
+	if err := checkBlob(repo, d); err != nil {
+		return ocispec.Descriptor{}, err
+	}
 	l, err := s.readableLink(ctx, repo, d)
 	if err == nil && mayRefresh(ctx, opts, l.State == condemned || s.stale(l.modTime)) {
 		l, err = s.refreshLink(ctx, repo, d, l)
@@ -53,9 +59,6 @@ func (s *Store) StatBlob(ctx context.Context, repo string, d digest.Digest,
 
 // readableLink returns the link of a blob that may be read.
 func (s *Store) readableLink(ctx context.Context, repo string, d digest.Digest) (*link, error) {
-	if err := checkBlob(repo, d); err != nil {
-		return nil, err
-	}
 	l, err := s.readLink(ctx, repo, d)
 	if err != nil {
 		return nil, err
@@ -197,43 +200,21 @@ func decodeEntry(b []byte, info driver.Info) *entry {
 
 func isDigest(d digest.Digest) bool { return reference.CheckDigest(string(d)) == nil }
 
-// checkBlob refuses what cannot be the name and the digest of a blob. Callers by HTTP have been
-// checked; this is for Go code.
+// checkBlob refuses what cannot be the name of a repository and the digest of a blob. The HTTP handler
+// has checked both; this is for Go callers.
 func checkBlob(repo string, d digest.Digest) error {
-	if err := checkName(repo); err != nil {
+	if err := registry.CheckName(repo); err != nil {
 		return err
 	}
-	if err := reference.CheckDigest(string(d)); err != nil {
-		return registry.ErrDigestInvalid.WithMessage(err.Error())
-	}
-	return nil
+	return registry.CheckDigest(d)
 }
 
-func checkName(repo string) error {
-	if err := reference.CheckName(repo); err != nil {
-		return registry.ErrNameInvalid.WithMessage(err.Error())
-	}
-	return nil
-}
-
-func checkTag(tag string) error {
-	if err := reference.CheckTag(tag); err != nil {
-		return registry.ErrTagInvalid.WithMessage(err.Error())
-	}
-	return nil
-}
-
+// checkRef refuses what cannot be the name of a repository and a reference to a manifest.
 func checkRef(repo string, ref reference.Ref) error {
-	if ref.Tag == "" {
-		return checkBlob(repo, ref.Digest)
-	}
-	if ref.Digest != "" {
-		return registry.ErrManifestUnknown.WithMessage("both a tag and a digest")
-	}
-	if err := checkName(repo); err != nil {
+	if err := registry.CheckName(repo); err != nil {
 		return err
 	}
-	return checkTag(ref.Tag)
+	return registry.CheckRef(ref)
 }
 
 // body reads a blob: the segments of its link, then the content of the link. It holds at most one

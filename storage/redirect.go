@@ -65,7 +65,7 @@ func (s *Store) redirect(ctx context.Context, l *link) string {
 	}
 	key := dataKey(l.Segments[0].Name)
 	now := time.Now()
-	if u, ok := s.signed.get(key); ok && now.Before(u.until) {
+	if u, ok := s.signed.Get(key); ok && now.Before(u.until) {
 		return u.url
 	}
 	url, err := signer.SignedURL(ctx, key, expiry)
@@ -75,6 +75,6 @@ func (s *Store) redirect(ctx context.Context, l *link) string {
 	if err != nil || url == "" {
 		return ""
 	}
-	s.signed.add(key, signedURL{url, now.Add(expiry / 2)}, len(key)+len(url)+100)
+	s.signed.Add(key, signedURL{url, now.Add(expiry / 2)}, len(key)+len(url)+100)
 	return url
 }

@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -34,7 +35,7 @@ const (
 // the entry.
 func (s *Store) putReferrer(ctx context.Context, repo string, subject digest.Digest,
 	desc ocispec.Descriptor) (info driver.Info, err error) {
-	err = inParallel(2, func(i int) (err error) {
+	err = parallel.Each(parallelism, 2, func(i int) (err error) {
 		if i == 0 {
 			info, err = s.putAlways(ctx, referrerKey(repo, subject, desc.Digest), &entry{Nonce: nonce(), Descriptor: desc})
 		} else {
@@ -136,7 +137,7 @@ func (l *referrerList) list() error {
 // flush reads the entries that were found, and yields those that are wanted.
 func (l *referrerList) flush() error {
 	entries := make([]*entry, len(l.found))
-	err := inParallel(len(l.found), func(i int) (err error) {
+	err := parallel.Each(parallelism, len(l.found), func(i int) (err error) {
 		entries[i], err = l.s.listedEntry(l.ctx, l.found[i])
 		return err
 	})

@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/parallel"
 )
 
 // A push is refused if something that its manifest names is missing. The client then sends what is
@@ -44,7 +45,7 @@ func (p *manifestPut) refuse(ctx context.Context, m *manifestRecord, mine bool, 
 // refreshParts refreshes what the manifest names and the last check has found, as a HEAD of it
 // would. If that fails, the next push may be refused again, and its client sends more.
 func (p *manifestPut) refreshParts(ctx context.Context) {
-	_ = inParallel(len(p.parts), func(i int) error {
+	_ = parallel.Each(parallelism, len(p.parts), func(i int) error {
 		part, d := p.parts[i], p.parsed.References[i].Digest
 		switch {
 		case part.manifest != nil && p.s.isWaning(part.manifest):

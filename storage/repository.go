@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -14,7 +15,7 @@ import (
 // either deleted as well or stays whole. If it is interrupted, it may be called again; unless
 // something has been pushed since, or opts.Keep is set, the next collection finishes it.
 func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registry.DeleteOptions) error {
-	if err := checkName(repo); err != nil {
+	if err := registry.CheckName(repo); err != nil {
 		return err
 	}
 	s = s.makingSpace()
@@ -187,7 +188,7 @@ func (s *Store) putRepository(ctx context.Context, repo string, c *repositoryRec
 	look := false
 	if c == nil {
 		c = &repositoryRecord{}
-		_, seen := s.fresh.get(key)
+		_, seen := s.fresh.Get(key)
 		look = seen || probably
 	}
 	for n := range attempts {
@@ -219,7 +220,7 @@ func (s *Store) putRepository(ctx context.Context, repo string, c *repositoryRec
 				return false, wire(err)
 			}
 		}
-		s.fresh.add(key, struct{}{}, 1)
+		s.fresh.Add(key, struct{}{}, 1)
 		return c.Deleting != nil || c.Spared, nil
 	}
 	return false, errContended
@@ -275,7 +276,7 @@ func (s *Store) clearLinks(ctx context.Context, repo string, blobs []digest.Dige
 	del *deletion) (again []digest.Digest, err error) {
 	links := make([]*link, len(blobs)) // nil is one that is gone, or nobody reads, or that has been pushed since
 	changes := make([]bool, len(blobs))
-	err = inParallel(len(blobs), func(i int) error {
+	err = parallel.Each(parallelism, len(blobs), func(i int) error {
 		l, err := s.readLink(ctx, repo, blobs[i])
 		if err != nil || !l.readable() {
 			return err
@@ -319,7 +320,7 @@ func (s *Store) clearLinks(ctx context.Context, repo string, blobs []digest.Dige
 	case s.opts.History > 0:
 		settle = s.hideLink
 	}
-	err = inParallel(len(blobs), func(i int) error {
+	err = parallel.Each(parallelism, len(blobs), func(i int) error {
 		if links[i] == nil {
 			return nil
 		}

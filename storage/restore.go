@@ -52,7 +52,7 @@ type restore struct {
 }
 
 func (r *restore) check(ref reference.Ref) error {
-	if err := checkName(r.repo); err != nil {
+	if err := registry.CheckName(r.repo); err != nil {
 		return err
 	}
 	if ref != (reference.Ref{}) {

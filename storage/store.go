@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/lru"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -76,18 +76,18 @@ type Store struct {
 
 	// What this process remembers, so as to ask the storage less. None of it decides who may do
 	// what.
-	ended *recent[[16]byte, struct{}]     // uploads that have ended here
-	known *recent[[16]byte, uploadRecord] // uploads as they were left here
-	fresh *recent[string, struct{}]       // keys of links, manifests, tags and repositories that have been written here
-	turns *turns                          // at tags that many move
+	ended *lru.Cache[[16]byte, struct{}]     // uploads that have ended here
+	known *lru.Cache[[16]byte, uploadRecord] // uploads as they were left here
+	fresh *lru.Cache[string, struct{}]       // keys of links, manifests, tags and repositories that have been written here
+	turns *turns                             // at tags that many move
 
 	unfinished *unfinished
 	large      *semaphore.Weighted // bounds the bytes of large records, see largeMemory
 
 	reserve *reserve
 
-	entries *recent[string, *entry]    // entries of referrers, by key
-	signed  *recent[string, signedURL] // URLs of data, by key
+	entries *lru.Cache[string, *entry]    // entries of referrers, by key
+	signed  *lru.Cache[string, signedURL] // URLs of data, by key
 }
 
 var _ registry.Backend = (*Store)(nil)
@@ -105,17 +105,17 @@ func New(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	}
 	s := &Store{
 		driver: d,
-		ended:  newRecent[[16]byte, struct{}](maxEnded),
-		known:  newRecent[[16]byte, uploadRecord](maxKnown),
-		fresh:  newRecent[string, struct{}](maxFresh),
+		ended:  lru.New[[16]byte, struct{}](maxEnded),
+		known:  lru.New[[16]byte, uploadRecord](maxKnown),
+		fresh:  lru.New[string, struct{}](maxFresh),
 		turns:  &turns{keys: map[string]*turn{}},
 
 		large: semaphore.NewWeighted(largeMemory),
 
 		reserve: &reserve{},
 
-		entries: newRecent[string, *entry](maxEntries),
-		signed:  newRecent[string, signedURL](maxSigned),
+		entries: lru.New[string, *entry](maxEntries),
+		signed:  lru.New[string, signedURL](maxSigned),
 	}
 	if opts != nil {
 		s.opts = *opts
@@ -230,37 +230,6 @@ var errContended = registry.ErrUnavailable.WithCause(errors.New("storage: others
 
 // parallelism is how many requests of one operation are made at once.
 const parallelism = 16
-
-// inParallel calls f for each of 0 to n-1, some at once, and returns the first error by index.
-func inParallel(n int, f func(i int) error) error { return inParallelBy(parallelism, n, f) }
-
-// inParallelBy is inParallel with a number of calls at once.
-func inParallelBy(width, n int, f func(i int) error) error {
-	if n == 1 {
-		return f(0)
-	}
-	errs := make([]error, n)
-	var wg sync.WaitGroup
-	next := make(chan int)
-	for range min(n, width) {
-		wg.Go(func() {
-			for i := range next {
-				errs[i] = f(i)
-			}
-		})
-	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // wire returns an error of the driver as one of the registry. What has no kind there stays as it
 // is.

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -98,7 +99,7 @@ func (s *Store) putTag(ctx context.Context, repo, tag string, e *entry, to entry
 // registry.ErrPreconditionFailed; errUnknown.
 func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 	key, desc := tagKey(p.repo, put.Name), p.descriptor()
-	_, seen := p.s.fresh.get(key)
+	_, seen := p.s.fresh.Get(key)
 	now := &entry{}
 	if seen || p.s.opts.History > 0 || !put.If.IsZero() {
 		now = p.foreseen[put.Name]
@@ -165,7 +166,7 @@ func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 		}
 		b.end(ctx, true)
 		p.note(put)
-		p.s.fresh.add(key, struct{}{}, 1)
+		p.s.fresh.Add(key, struct{}{}, 1)
 		info := driver.Info{Key: key, Version: written.version}
 		p.create(info, d == "", now.version)
 		return p.lead(info, nil)
@@ -189,7 +190,7 @@ func (p *manifestPut) untag(ctx context.Context) error {
 	desc, created := p.descriptor(), p.created
 	p.created = nil
 	removed := make([]bool, len(created))
-	err := inParallel(len(created), func(i int) error {
+	err := parallel.Each(parallelism, len(created), func(i int) error {
 		key := created[i].Key
 		b, err := p.s.begin(ctx, p.repo, eventUntag, base(key), event{By: p.by, Before: &desc})
 		if err != nil {
@@ -221,7 +222,7 @@ func (p *manifestPut) move(ctx context.Context) (done bool, err error) {
 		return p.moveInOrder(ctx)
 	}
 	moved := make([]bool, len(p.moves))
-	err = inParallel(len(p.moves), func(i int) (err error) {
+	err = parallel.Each(parallelism, len(p.moves), func(i int) (err error) {
 		moved[i], err = p.moveTag(ctx, p.moves[i])
 		return err
 	})
@@ -294,7 +295,7 @@ func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err 
 		b.end(ctx, true)
 		p.noteMove(m.put)
 		m.now = written
-		p.s.fresh.add(key, struct{}{}, 1)
+		p.s.fresh.Add(key, struct{}{}, 1)
 		return true, nil
 	}
 	return false, errContended
@@ -303,7 +304,7 @@ func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err 
 // stay takes back that tags are about to be pointed at the manifest. One that changes meanwhile is
 // left to the collector.
 func (p *manifestPut) stay(ctx context.Context) error {
-	return inParallel(len(p.moves), func(i int) error {
+	return parallel.Each(parallelism, len(p.moves), func(i int) error {
 		m := p.moves[i]
 		e, err := p.s.readEntry(ctx, tagKey(p.repo, m.put.Name))
 		if err != nil || !slices.ContainsFunc(e.Next, m.is) {

@@ -6,6 +6,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/parallel"
 )
 
 // Blobs that are deleted only if no manifest names them (registry.DeleteOptions.IfUnused). The
@@ -25,7 +26,7 @@ func (s *Store) refuseUsed(ctx context.Context, repo string, d digest.Digest) er
 	var batch []digest.Digest
 	size := int64(0)
 	flush := func() error {
-		err := inParallel(len(batch), func(i int) error { return s.refuseUsedBy(ctx, repo, d, batch[i]) })
+		err := parallel.Each(parallelism, len(batch), func(i int) error { return s.refuseUsedBy(ctx, repo, d, batch[i]) })
 		batch, size = batch[:0], 0
 		return err
 	}

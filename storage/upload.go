@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -64,7 +65,7 @@ const (
 //
 // Errors: registry.ErrTooManyRequests if the owner has Options.MaxUploads unfinished uploads.
 func (s *Store) CreateUpload(ctx context.Context, repo string, opts *registry.UploadOptions) (registry.Upload, error) {
-	if err := checkName(repo); err != nil {
+	if err := registry.CheckName(repo); err != nil {
 		return nil, err
 	}
 	var o registry.UploadOptions
@@ -92,7 +93,7 @@ func (s *Store) CreateUpload(ctx context.Context, repo string, opts *registry.Up
 // can have added to it. That somebody did is found out when the record is changed.
 func (s *Store) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload,
 	error) {
-	if err := checkName(repo); err != nil {
+	if err := registry.CheckName(repo); err != nil {
 		return nil, err
 	}
 	var o registry.ResumeOptions
@@ -136,7 +137,7 @@ func (u *upload) reset() {
 
 // recall makes u what this process knows of the upload, if that is what its id speaks of.
 func (u *upload) recall() bool {
-	r, ok := u.s.known.get(u.token.id)
+	r, ok := u.s.known.Get(u.token.id)
 	if !ok || r.Seq != u.token.seq || u.ended() {
 		return false
 	}
@@ -147,16 +148,16 @@ func (u *upload) recall() bool {
 // remember keeps the state of the upload for recall.
 func (u *upload) remember() {
 	if u.rec.State != receiving {
-		u.s.known.remove(u.token.id)
+		u.s.known.Remove(u.token.id)
 		return
 	}
 	const overhead = 400 // of a record and its place in a map, in bytes
-	u.s.known.add(u.token.id, u.rec, overhead+len(u.rec.tail)+len(u.rec.Hash)+80*len(u.rec.Segments))
+	u.s.known.Add(u.token.id, u.rec, overhead+len(u.rec.tail)+len(u.rec.Hash)+80*len(u.rec.Segments))
 }
 
 // ended reports whether an upload that has no record has ended, as far as this process knows.
 func (u *upload) ended() bool {
-	_, ended := u.s.ended.get(u.token.id)
+	_, ended := u.s.ended.Get(u.token.id)
 	return ended || u.token.seq == 0 && time.Since(u.token.created) > u.s.opts.UploadTTL
 }
 
@@ -164,8 +165,8 @@ func (u *upload) ended() bool {
 // one that has not received anything: this tells them apart, for as long as anybody may ask. Where
 // it does not, the id of the latter begins a new upload.
 func (u *upload) forget() {
-	u.s.ended.add(u.token.id, struct{}{}, 1)
-	u.s.known.remove(u.token.id)
+	u.s.ended.Add(u.token.id, struct{}{}, 1)
+	u.s.known.Remove(u.token.id)
 	u.s.unfinished.remove(u.owner, u.token.id)
 }
 
@@ -217,7 +218,7 @@ func (u *upload) save(ctx context.Context, r uploadRecord) error {
 	if err != nil {
 		return err
 	}
-	if _, ended := u.s.ended.get(u.token.id); ended && u.rec.version == "" {
+	if _, ended := u.s.ended.Get(u.token.id); ended && u.rec.version == "" {
 		// It was not that nothing had been received yet: it had ended, and its record was gone.
 		return errors.Join(registry.ErrUploadUnknown, u.s.remove(ctx, u.key(), version))
 	}
@@ -271,7 +272,7 @@ func (u *upload) end(ctx context.Context) error {
 // drop deletes segments that no key names any more. What remains for an error is left to the
 // collector.
 func (s *Store) drop(ctx context.Context, segments []segment) {
-	_ = inParallel(len(segments), func(i int) error {
+	_ = parallel.Each(parallelism, len(segments), func(i int) error {
 		return s.driver.Delete(ctx, dataKey(segments[i].Name), "")
 	})
 }

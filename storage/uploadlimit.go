@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -71,7 +72,7 @@ func (s *Store) admitUpload(ctx context.Context, owner string, id [16]byte) erro
 // that were looked at longest ago come first, so that all have their turn.
 func (s *Store) checkUploads(ctx context.Context, owner string) error {
 	some := s.unfinished.longestUnchecked(owner, checkedAtOnce)
-	return inParallel(len(some), func(i int) error {
+	return parallel.Each(parallelism, len(some), func(i int) error {
 		b, _, err := s.read(ctx, uploadKey(token{id: some[i]}.name()))
 		if err != nil && !errors.Is(err, driver.ErrNotExist) {
 			return wire(err)

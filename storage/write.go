@@ -11,6 +11,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -131,7 +132,7 @@ func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *reg
 		return nil, err
 	}
 	for _, t := range o.Tags {
-		if err := checkTag(t.Name); err != nil {
+		if err := registry.CheckTag(t.Name); err != nil {
 			return nil, err
 		}
 	}
@@ -191,7 +192,7 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 	if err := p.point(ctx, backrefs); err != nil {
 		return false, err
 	}
-	p.s.fresh.add(manifestKey(p.repo, p.digest), struct{}{}, 1)
+	p.s.fresh.Add(manifestKey(p.repo, p.digest), struct{}{}, 1)
 	if err := p.hold(ctx); err != nil {
 		return false, err
 	}
@@ -220,12 +221,12 @@ func (p *manifestPut) now(ctx context.Context) (*manifestRecord, error) {
 		p.known = nil
 		return m, nil
 	}
-	_, seen := p.s.fresh.get(manifestKey(p.repo, p.digest))
+	_, seen := p.s.fresh.Get(manifestKey(p.repo, p.digest))
 	if !p.asked {
 		p.asked = true
 		if !seen && p.cond.IsZero() && (len(p.tags) == 0 || slices.ContainsFunc(p.parsed.References,
 			func(r manifest.Reference) bool {
-				_, fresh := p.s.fresh.get(linkKey(p.repo, r.Digest))
+				_, fresh := p.s.fresh.Get(linkKey(p.repo, r.Digest))
 				return fresh
 			})) {
 			return &manifestRecord{}, nil
@@ -236,7 +237,7 @@ func (p *manifestPut) now(ctx context.Context) (*manifestRecord, error) {
 	}
 	// It most likely is there, so that both are needed.
 	var m *manifestRecord
-	err := inParallel(2, func(i int) (err error) {
+	err := parallel.Each(parallelism, 2, func(i int) (err error) {
 		if i == 0 {
 			m, err = p.s.readManifest(ctx, p.repo, p.digest)
 		} else {
@@ -284,7 +285,7 @@ func (p *manifestPut) add(ctx context.Context, m *manifestRecord) (*manifestReco
 	if m.State == deleting {
 		early = nil
 	}
-	err = inParallel(1+len(early), func(i int) error {
+	err = parallel.Each(parallelism, 1+len(early), func(i int) error {
 		if i == 0 {
 			return p.check(ctx)
 		}
@@ -355,7 +356,7 @@ func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
 			return p.tag(ctx, t)
 		})
 	})
-	return inParallel(len(steps), func(i int) error { return steps[i]() })
+	return parallel.Each(parallelism, len(steps), func(i int) error { return steps[i]() })
 }
 
 // backref writes the back reference of a tag.
@@ -384,7 +385,7 @@ func (p *manifestPut) unpoint(ctx context.Context) error {
 	if err != nil || !m.absent() {
 		return err
 	}
-	return inParallel(len(p.pointed), func(i int) error {
+	return parallel.Each(parallelism, len(p.pointed), func(i int) error {
 		return p.s.removeSeen(ctx, p.pointed[i].Key, p.pointed[i].Version)
 	})
 }
