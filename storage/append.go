@@ -14,6 +14,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 const (
@@ -46,7 +47,7 @@ func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to 
 	}
 	if u.rec.version == "" {
 		// It has been counted by CreateUpload, perhaps in another process, or too long ago.
-		if err := u.s.admitUpload(ctx, u.owner, u.token.id); err != nil {
+		if err := u.repo.store.admitUpload(ctx, u.owner, u.token.id); err != nil {
 			return 0, err
 		}
 	}
@@ -91,21 +92,21 @@ func (u *upload) addSegment(ctx context.Context, in *input, to uploadState) erro
 	}
 	if err := u.advance(ctx, next, in.h); err != nil {
 		if u.isUnnamed(written, err) {
-			u.s.drop(ctx, written)
+			u.repo.DropSegments(ctx, written)
 		}
 		if to == committing && u.rec.State == committing && u.names(written) {
 			return errTaken
 		}
 		return err
 	}
-	u.s.drop(ctx, absorbed)
+	u.repo.DropSegments(ctx, absorbed)
 	return nil
 }
 
 // isUnnamed reports whether nothing names segments that the record was to name, whose write has
 // failed with err. One that was refused may have been done all the same: its answer was lost, it
 // was made again, and meanwhile others have gone on, or even committed.
-func (u *upload) isUnnamed(written []segment, err error) bool {
+func (u *upload) isUnnamed(written []object.Segment, err error) bool {
 	if errors.Is(err, registry.ErrRangeInvalid) && u.rec.version != "" {
 		return !u.names(written)
 	}
@@ -113,8 +114,8 @@ func (u *upload) isUnnamed(written []segment, err error) bool {
 }
 
 // names reports whether the record names any of some segments.
-func (u *upload) names(written []segment) bool {
-	return slices.ContainsFunc(u.rec.Segments, func(seg segment) bool { return slices.Contains(written, seg) })
+func (u *upload) names(written []object.Segment) bool {
+	return slices.ContainsFunc(u.rec.Segments, func(seg object.Segment) bool { return slices.Contains(written, seg) })
 }
 
 // errTaken is that the record, whose answer was lost, has been written as it was to be, and others
@@ -123,7 +124,7 @@ var errTaken = errors.New("storage: others have committed it")
 
 // receive reads in up to its end, or until a segment is as large as an object can be. It returns
 // the record as it becomes with that, the segment written, if any, and those that it has absorbed.
-func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, written, absorbed []segment, err error) {
+func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, written, absorbed []object.Segment, err error) {
 	next = u.rec
 	before := in.n
 	head := heads.Get().(*[InlineSize]byte)
@@ -137,12 +138,12 @@ func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, wri
 	}
 	keep := len(u.rec.Segments) - u.mergeable()
 	absorbed = u.rec.Segments[keep:]
-	body := &concat{s: u.s, ctx: ctx, segments: absorbed,
+	body := &concat{objects: u.repo.Store, ctx: ctx, segments: absorbed,
 		rest: io.MultiReader(bytes.NewReader(u.rec.tail), bytes.NewReader(head[:n]), in)}
 	defer body.close()
 	var random [8]byte
 	rand.Read(random[:])
-	seg := segment{Name: fmt.Sprintf("%s.%x", u.token.name(), random)}
+	seg := object.Segment{Name: fmt.Sprintf("%s.%x", u.token.name(), random)}
 	hint := int64(0)
 	if in.left > 0 {
 		for _, a := range absorbed {
@@ -151,12 +152,12 @@ func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, wri
 		hint += int64(len(u.rec.tail)) + int64(n) + in.left
 	}
 	var from io.Reader = body
-	if limit := u.s.driver.MaxObjectSize(); limit > 0 {
+	if limit := u.repo.Driver.MaxObjectSize(); limit > 0 {
 		from, hint = io.LimitReader(body, limit), min(hint, limit)
 	}
 	// Nobody else has the name, so there is no condition: where a lost answer has a driver send it
 	// again, it writes the same.
-	info, err := u.s.driver.Put(ctx, dataKey(seg.Name), from, &driver.PutOptions{Durability: driver.Relaxed, Size: hint})
+	info, err := u.repo.Driver.Put(ctx, object.DataKey(seg.Name), from, &driver.PutOptions{Durability: driver.Relaxed, Size: hint})
 	if errors.Is(err, driver.ErrNotExist) {
 		// Somebody else was first, and has merged the segments that this one was to absorb.
 		if err := u.load(ctx); err != nil {
@@ -165,13 +166,13 @@ func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, wri
 		return next, nil, nil, registry.ErrRangeInvalid.WithCause(err)
 	}
 	if err != nil {
-		return next, nil, nil, wire(err)
+		return next, nil, nil, object.RegistryError(err)
 	}
 	seg.Size = info.Size
 	next.Segments = append(slices.Clone(u.rec.Segments[:keep]), seg)
 	next.tail = nil
 	next.Size += in.n - before
-	return next, []segment{seg}, absorbed, nil
+	return next, []object.Segment{seg}, absorbed, nil
 }
 
 // mergeable is how many of the last segments the next one shall absorb: those that are small, and
@@ -183,7 +184,7 @@ func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, wri
 func (u *upload) mergeable() int {
 	small := max(mergeSize, u.rec.Size/maxSegments)
 	most := int64(math.MaxInt64)
-	if limit := u.s.driver.MaxObjectSize(); limit > 0 {
+	if limit := u.repo.Driver.MaxObjectSize(); limit > 0 {
 		most = limit / 2
 	}
 	segments := u.rec.Segments
@@ -212,8 +213,8 @@ func (u *upload) advance(ctx context.Context, next uploadRecord, h hash.Hash) er
 	if next.Hash, err = hashState(h); err != nil {
 		return err
 	}
-	if err = u.save(ctx, next); !changed(err) {
-		return wire(err)
+	if err = u.save(ctx, next); !object.IsConflict(err) {
+		return object.RegistryError(err)
 	}
 	if err := u.load(ctx); err != nil {
 		return err
@@ -269,9 +270,9 @@ func (in *input) Read(p []byte) (int, error) {
 
 // concat reads segments one after the other, and then rest.
 type concat struct {
-	s        *Store
+	objects  *object.Store
 	ctx      context.Context
-	segments []segment
+	segments []object.Segment
 	rest     io.Reader
 	open     io.ReadCloser
 	left     int64
@@ -283,7 +284,7 @@ func (c *concat) Read(p []byte) (int, error) {
 			return c.rest.Read(p)
 		}
 		if c.open == nil {
-			r, _, err := c.s.driver.Open(c.ctx, dataKey(c.segments[0].Name), nil)
+			r, _, err := c.objects.Driver.Open(c.ctx, object.DataKey(c.segments[0].Name), nil)
 			if err != nil {
 				return 0, fmt.Errorf("storage: merging segments: %w", err)
 			}

@@ -4,30 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/registrykit/registry"
-	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/gc"
+	"github.com/registrykit/registry/storage/internal/object"
 )
-
-// A collection runs beside pushes, deletes and other collections, on any replica, without a lock.
-// Whatever it removes it first marks, then looks whether it is needed, and then removes on the
-// version of the mark; whoever needs it names it first, then looks at the mark. So one of the two
-// sees the other, however long either stalls between two steps. The protocol is in internal/model:
-// collect.pml for links and data, keep.pml and tags.pml for manifests, tags and back references,
-// refs.pml for referrers. A first look, which only chooses what to mark, makes sure that what is in
-// use is left alone. If anything cannot be read, the collection ends with the error: nothing is
-// removed on doubt. All that a collection leaves that was killed is what the next finds and
-// finishes.
-//
-// Memory does not grow with what is in the storage, but for about a byte for each link, and for
-// each manifest of one repository: what was read is kept in sums over blocks (looked), what is
-// needed in sets of four bytes each, up to CollectOptions.Memory (bloom), and what is to be removed
-// is removed in batches.
 
 // CollectOptions are the options of [Store.Collect]. nil is the zero CollectOptions.
 type CollectOptions struct {
@@ -105,183 +89,111 @@ var ErrSingleProcess = errors.New("storage: cannot be collected beside other pro
 //
 // Errors: ErrSingleProcess; any error of reading, as nothing is removed on doubt.
 func (s *Store) Collect(ctx context.Context, opts *CollectOptions) (*CollectReport, error) {
-	c, err := s.newCollector(opts)
+	o, err := s.collectOptions(opts)
 	if err != nil {
 		return nil, err
 	}
-	err = c.run(ctx)
-	c.progress(true)
-	r := c.snapshot()
+	c := gc.New(s.objects, o)
+	err = s.collect(ctx, c, o)
+	r := collectReport(c.Finish())
 	return &r, err
 }
 
-// collector is one collection.
-type collector struct {
-	s     *Store // over paced
-	paced *paced
-	opts  CollectOptions
-
-	links  *looked // the links of all repositories
-	named  *bloom  // names of data that links name
-	linked *bloom  // links
-	filled *bloom  // repositories with something in them
-
-	mu     sync.Mutex
-	report CollectReport
-	told   time.Time
-
-	telling sync.Mutex // held while Progress is called
+// collect runs a collection: first the steps that need more than single objects.
+func (s *Store) collect(ctx context.Context, c *gc.Collector, opts gc.Options) error {
+	for info, err := range s.expiredUploads(ctx, c.Objects()) {
+		ended := opts.DryRun
+		if err == nil && !ended {
+			ended, err = s.expire(ctx, c.Objects(), info)
+		}
+		if err != nil {
+			return err
+		}
+		if ended {
+			c.Count(func(r *gc.Report) { r.Removed.Uploads++ })
+		}
+	}
+	if !opts.DryRun {
+		if err := s.sweepUploads(ctx, c.Objects()); err != nil {
+			return err
+		}
+	}
+	if err := s.finishDeletes(ctx, c, opts); err != nil {
+		return err
+	}
+	return c.Run(ctx)
 }
 
-func (s *Store) newCollector(opts *CollectOptions) (*collector, error) {
+// collectOptions returns what opts, which may be nil, means for a collection.
+//
+// Errors: ErrSingleProcess; an error if an option is negative.
+func (s *Store) collectOptions(opts *CollectOptions) (gc.Options, error) {
 	var o CollectOptions
 	if opts != nil {
 		o = *opts
 	}
-	if c, ok := s.driver.(driver.SingleProcess); ok && !o.Exclusive {
+	if c, ok := s.objects.Driver.(driver.SingleProcess); ok && !o.Exclusive {
 		if reason := c.SingleProcess(); reason != "" {
-			return nil, fmt.Errorf("%w: %s", ErrSingleProcess, reason)
+			return gc.Options{}, fmt.Errorf("%w: %s", ErrSingleProcess, reason)
 		}
 	}
 	if o.Grace == 0 {
 		o.Grace = s.opts.Grace
 	}
 	if o.Parallel == 0 {
-		o.Parallel = parallelism
+		o.Parallel = object.Parallelism
 	}
 	if o.Memory == 0 {
-		o.Memory = 64 << 20
+		o.Memory = defaultMemory
 	}
 	if o.Parallel < 0 || o.Rate < 0 || o.Memory < 0 {
-		return nil, errors.New("storage: an option of Collect is negative")
+		return gc.Options{}, errors.New("storage: an option of Collect is negative")
 	}
-	p := &paced{Driver: s.driver, reserve: s.reserve}
-	if o.Rate > 0 {
-		p.gap = time.Second / time.Duration(o.Rate)
+	g := gc.Options{
+		Grace: o.Grace, Untagged: o.Untagged, DryRun: o.DryRun, Parallel: o.Parallel, Rate: o.Rate, Memory: o.Memory,
 	}
-	over := *s
-	over.driver = p
-	now := time.Now()
-	return &collector{
-		s: &over, paced: p, opts: o, links: newLooked(),
-		named: newBloom(o.Memory / 3), linked: newBloom(o.Memory / 3), filled: newBloom(o.Memory / 24),
-		report: CollectReport{DryRun: o.DryRun, Started: now}, told: now,
-	}, nil
+	if o.Progress != nil {
+		g.Progress = func(r gc.Report) { o.Progress(collectReport(r)) }
+	}
+	return g, nil
 }
 
-func (c *collector) run(ctx context.Context) error {
-	n, err := c.s.expireUploads(ctx, c.opts.DryRun)
-	c.count(func(r *CollectReport) { r.Removed.Uploads += int64(n) })
+// defaultMemory is the default of CollectOptions.Memory.
+const defaultMemory = 64 << 20
+
+func collectReport(r gc.Report) CollectReport {
+	return CollectReport{
+		DryRun: r.DryRun, Started: r.Started, Duration: r.Duration, Requests: r.Requests,
+		Repositories: r.Repositories, Manifests: r.Manifests, Blobs: r.Blobs, Data: r.Data, DataBytes: r.DataBytes,
+		Removed: CollectCounts(r.Removed),
+	}
+}
+
+// finishDeletes finishes deletes of whole repositories that were interrupted.
+func (s *Store) finishDeletes(ctx context.Context, c *gc.Collector, opts gc.Options) error {
+	objects := c.Objects()
+	plain, err := object.Encode(&object.Repository{Nonce: object.NewNonce()}, nil)
 	if err != nil {
 		return err
 	}
-	if err := c.finishDeletes(ctx); err != nil {
-		return err
-	}
-	if err := c.eachRepository(ctx, c.repository); err != nil {
-		return err
-	}
-	for _, part := range []func(context.Context) error{c.marks, c.data, c.index, c.repositories} {
-		c.progress(true)
-		if err := part(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// old reports whether the grace is over for what was put at t.
-func (c *collector) old(t time.Time) bool { return c.opts.Grace < 0 || time.Since(t) >= c.opts.Grace }
-
-func (c *collector) parallel(n int, f func(i int) error) error {
-	return parallel.Each(c.opts.Parallel, n, f)
-}
-
-func (c *collector) count(f func(*CollectReport)) {
-	c.mu.Lock()
-	f(&c.report)
-	c.mu.Unlock()
-	c.progress(false)
-}
-
-func (c *collector) snapshot() CollectReport {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r := c.report
-	r.Duration, r.Requests = time.Since(r.Started), c.paced.requests.Load()
-	return r
-}
-
-// progress tells the host how far it has come, if that is due.
-func (c *collector) progress(always bool) {
-	if c.opts.Progress == nil {
-		return
-	}
-	c.mu.Lock()
-	due := always || time.Since(c.told) >= time.Second
-	if due {
-		c.told = time.Now()
-	}
-	c.mu.Unlock()
-	if !due {
-		return
-	}
-	if always {
-		c.telling.Lock()
-	} else if !c.telling.TryLock() {
-		return
-	}
-	defer c.telling.Unlock()
-	c.opts.Progress(c.snapshot())
-}
-
-// eachRepository calls f for each repository that has anything below r/.
-func (c *collector) eachRepository(ctx context.Context, f func(ctx context.Context, repo string) error) error {
-	after := ""
-	for {
-		name := ""
-		for info, err := range c.s.driver.List(ctx, contents, &driver.ListOptions{After: after, KeysOnly: true, PageHint: 1}) {
-			if err != nil {
-				return wire(err)
-			}
-			name, _, _ = strings.Cut(info.Key[len(contents):], "/")
-			break
-		}
-		if name == "" {
-			return nil
-		}
-		if repo := unescape(name); reference.CheckName(repo) == nil {
-			if err := f(ctx, repo); err != nil {
-				return fmt.Errorf("storage: collecting %s: %w", repo, err)
-			}
-		}
-		after = contents + name + "0" // "0" follows "/"
-	}
-}
-
-// finishDeletes brings deletes of whole repositories to their end that have not come to it.
-func (c *collector) finishDeletes(ctx context.Context) error {
-	plain, err := encode(&repositoryRecord{Nonce: nonce()}, nil)
-	if err != nil {
-		return err
-	}
-	for info, err := range c.s.driver.List(ctx, repositories, nil) {
+	for info, err := range objects.Driver.List(ctx, object.RepositoryPrefix, nil) {
 		if err != nil {
-			return wire(err)
+			return object.RegistryError(err)
 		}
-		repo := unescape(info.Key[len(repositories):])
-		if info.Size <= int64(len(plain)) || reference.CheckName(repo) != nil {
+		name := object.Unescape(info.Key[len(object.RepositoryPrefix):])
+		if info.Size <= int64(len(plain)) || reference.CheckName(name) != nil {
 			continue
 		}
-		r, err := c.s.readRepository(ctx, repo)
+		r := repo{Repo: objects.Repo(name), store: s}
+		record, err := r.ReadRepository(ctx)
 		if err != nil {
 			return err
 		}
-		if r.Deleting == nil {
+		if record.Deleting == nil {
 			continue
 		}
-		if !c.opts.DryRun {
-			err := c.s.finishDelete(ctx, repo, r)
+		if !opts.DryRun {
+			err := r.finishDelete(ctx, record)
 			if errors.Is(err, errPushed) {
 				continue
 			}
@@ -289,63 +201,7 @@ func (c *collector) finishDeletes(ctx context.Context) error {
 				return err
 			}
 		}
-		c.count(func(r *CollectReport) { r.Removed.Repositories++ })
+		c.Count(func(r *gc.Report) { r.Removed.Repositories++ })
 	}
 	return nil
-}
-
-// repositories removes those from the catalogue that have nothing in them.
-func (c *collector) repositories(ctx context.Context) error {
-	for info, err := range c.s.driver.List(ctx, repositories, nil) {
-		if err != nil {
-			return wire(err)
-		}
-		repo := unescape(info.Key[len(repositories):])
-		if c.filled.has(repo) || !c.old(info.ModTime) || reference.CheckName(repo) != nil {
-			continue
-		}
-		if filled, err := c.isFilled(ctx, repo); err != nil {
-			return err
-		} else if filled {
-			continue
-		}
-		if !c.opts.DryRun {
-			if err := c.s.removeSeen(ctx, info.Key, info.Version); err != nil {
-				return err
-			}
-			// A push may have found the repository in the catalogue just before it was taken out.
-			if err := c.catalogue(ctx, repo); err != nil {
-				return err
-			}
-			if err := c.s.driver.Sync(ctx, info.Key); err != nil {
-				return wire(err)
-			}
-		}
-		c.count(func(r *CollectReport) { r.Removed.Repositories++ })
-	}
-	return nil
-}
-
-// isFilled reports whether anything is below the key of the repository.
-func (c *collector) isFilled(ctx context.Context, repo string) (bool, error) {
-	for _, err := range c.s.driver.List(ctx, repoPrefix(repo), &driver.ListOptions{KeysOnly: true, PageHint: 1}) {
-		return err == nil, wire(err)
-	}
-	return false, nil
-}
-
-// catalogue sees to it that a repository with a manifest is in the catalogue. A delete of it that
-// is on its way goes on.
-func (c *collector) catalogue(ctx context.Context, repo string) error {
-	if used, err := c.s.hasManifest(ctx, repo, ""); err != nil || !used {
-		return err
-	}
-	r, err := c.s.readRepository(ctx, repo)
-	if err != nil || r.version != "" {
-		return err
-	}
-	if _, err = c.s.putRepository(ctx, repo, nil, false); err != nil {
-		return err
-	}
-	return c.s.endEpoch(ctx, repo, "", anythingDeleted, nil) // what has been deleted is not known any more
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // Commit implements [registry.Upload].
@@ -50,8 +51,8 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 	}
 	if wrong != "" {
 		if !taken {
-			if err := u.end(ctx); err != nil && !changed(err) {
-				return ocispec.Descriptor{}, wire(err)
+			if err := u.end(ctx); err != nil && !object.IsConflict(err) {
+				return ocispec.Descriptor{}, object.RegistryError(err)
 			}
 		}
 		return ocispec.Descriptor{}, registry.ErrDigestInvalid.WithDetail(map[string]string{"digest": string(wrong)})
@@ -83,21 +84,21 @@ func (u *upload) digest(ctx context.Context, alg digest.Algorithm) (digest.Diges
 		}
 		return digest.NewDigest(alg, h), nil
 	}
-	b := u.s.newBody(ctx, u.repo, "", u.link())
+	b := u.repo.newBody(ctx, "", u.link())
 	h := alg.Hash()
 	_, err := io.Copy(h, b)
 	if cerr := b.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
-		return "", fmt.Errorf("storage: reading an upload again: %w", wire(err))
+		return "", fmt.Errorf("storage: reading an upload again: %w", object.RegistryError(err))
 	}
 	return digest.NewDigest(alg, h), nil
 }
 
 // link is the link that the bytes received so far would have.
-func (u *upload) link() *link {
-	return &link{State: live, Size: u.rec.Size, Segments: u.rec.Segments, tail: u.rec.tail}
+func (u *upload) link() *object.Link {
+	return &object.Link{State: object.Live, Size: u.rec.Size, Segments: u.rec.Segments, Tail: u.rec.tail}
 }
 
 // commit makes the bytes received the blob d of the repository. taken says that somebody else has
@@ -107,21 +108,21 @@ func (u *upload) commit(ctx context.Context, d digest.Digest, taken bool) error 
 	var err error
 	named := taken // who takes over does not know whether the other has made the data known
 	if len(l.Segments) == 0 {
-		_, err = u.s.publish(ctx, u.repo, d, l, publishing{verify: true, absent: true})
+		_, err = u.repo.Publish(ctx, d, l, object.Publishing{Verify: true, Absent: true})
 	} else {
 		var now bool
 		now, err = u.publish(ctx, d, l, taken || u.rec.State != committing)
 		named = named || now
 	}
-	if errors.Is(err, errCondemned) {
+	if errors.Is(err, object.ErrCondemned) {
 		// The record had expired, and the bytes went with it.
 		return registry.ErrUploadUnknown.WithCause(err)
 	}
 	if err != nil {
 		return err
 	}
-	if err := u.s.driver.Sync(ctx, linkKey(u.repo, d)); err != nil {
-		return wire(err)
+	if err := u.repo.Driver.Sync(ctx, u.repo.LinkKey(d)); err != nil {
+		return object.RegistryError(err)
 	}
 	return u.conclude(ctx, l.Segments, named)
 }
@@ -133,20 +134,20 @@ func (u *upload) commit(ctx context.Context, d digest.Digest, taken bool) error 
 //
 // Errors: registry.ErrUploadUnknown if it was cancelled elsewhere, while this process still knew it
 // as it was.
-func (u *upload) conclude(ctx context.Context, segments []segment, named bool) error {
+func (u *upload) conclude(ctx context.Context, segments []object.Segment, named bool) error {
 	assumed, version := u.assumed, u.rec.version
 	u.forget()
 	if version == "" || u.token.unsure && len(segments) > 0 {
 		return nil
 	}
-	err := u.s.driver.Delete(ctx, u.key(), version)
+	err := u.repo.Driver.Delete(ctx, u.key(), version)
 	switch {
 	case err == nil && !named:
-		u.s.drop(ctx, segments)
+		u.repo.DropSegments(ctx, segments)
 	case assumed && errors.Is(err, driver.ErrChanged):
-		b, _, err := u.s.read(ctx, u.key())
+		b, _, err := u.repo.Read(ctx, u.key())
 		var r uploadRecord
-		if _, ok := decode(b, &r); err == nil && ok && r.State == cancelled {
+		if _, ok := object.Decode(b, &r); err == nil && ok && r.State == cancelled {
 			return registry.ErrUploadUnknown
 		}
 	}
@@ -159,8 +160,8 @@ func (u *upload) claim(ctx context.Context) error {
 	r := u.rec
 	r.State = committing
 	err := u.save(ctx, r)
-	if !changed(err) {
-		return wire(err)
+	if !object.IsConflict(err) {
+		return object.RegistryError(err)
 	}
 	if err := u.load(ctx); err != nil {
 		return err
@@ -171,13 +172,13 @@ func (u *upload) claim(ctx context.Context) error {
 // publish makes the blob known: with the bytes that a repository has already, if there is one, else
 // with those of the upload, which is claimed first if claim says so. named is false if no key has
 // named these.
-func (u *upload) publish(ctx context.Context, d digest.Digest, l *link, claim bool) (named bool, err error) {
+func (u *upload) publish(ctx context.Context, d digest.Digest, l *object.Link, claim bool) (named bool, err error) {
 	// Who has the content already can be looked up meanwhile: nothing is done with it before the
 	// claim.
 	var sources []string
-	err = parallel.Each(parallelism, 2, func(i int) (err error) {
+	err = parallel.Each(object.Parallelism, 2, func(i int) (err error) {
 		if i == 0 {
-			sources, err = u.s.sources(ctx, d, shareSearch)
+			sources, err = u.repo.store.sources(ctx, d, shareSearch)
 		} else if claim {
 			err = u.claim(ctx)
 		}
@@ -186,20 +187,20 @@ func (u *upload) publish(ctx context.Context, d digest.Digest, l *link, claim bo
 	if err != nil {
 		return false, err
 	}
-	if from, err := u.s.share(ctx, u.repo, d, sources); err == nil {
+	if from, err := u.repo.share(ctx, d, sources); err == nil {
 		// Where the answer to the first record was lost, others may have committed the upload
 		// before that was written again.
 		return slices.Equal(from.Segments, l.Segments), nil
-	} else if !errors.Is(err, errMissing) {
+	} else if !errors.Is(err, object.ErrMissing) {
 		return false, err
 	}
 	keys := make([]string, len(l.Segments))
 	for i, seg := range l.Segments {
-		keys[i] = dataKey(seg.Name)
+		keys[i] = object.DataKey(seg.Name)
 	}
 	// Whoever sees the link live relies on the data: these must be durable first.
-	if err := u.s.driver.Sync(ctx, keys...); err != nil {
-		return false, wire(err)
+	if err := u.repo.Driver.Sync(ctx, keys...); err != nil {
+		return false, object.RegistryError(err)
 	}
-	return u.s.publish(ctx, u.repo, d, l, publishing{verify: true, absent: !slices.Contains(sources, u.repo)})
+	return u.repo.Publish(ctx, d, l, object.Publishing{Verify: true, Absent: !slices.Contains(sources, u.repo.Name)})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // The condition of a tag (registry.TagPut.If) is checked again before each write that depends on
@@ -26,9 +27,6 @@ import (
 // could be the second for one and the same condition. So the push ends with errUnknown.
 //
 // How several tags are set, all or none, is in lead.go.
-
-// maxMoved bounds entry.Moved.
-const maxMoved = 64
 
 // errUnknown is what a conditional push ends with that may have changed something, and cannot tell
 // that it has set all its tags.
@@ -50,14 +48,14 @@ func preconditionFailed(ref reference.Ref) error {
 // reports that the condition holds because of that.
 //
 // Errors: registry.ErrPreconditionFailed.
-func (s *Store) require(ctx context.Context, repo, tag string, c *registry.Condition, e *entry) (dangling bool,
+func (r repo) require(ctx context.Context, tag string, c *registry.Condition, e *object.Entry) (dangling bool,
 	err error) {
 	d := e.Descriptor.Digest
 	if c.Holds(d) {
 		return false, nil
 	}
 	if d != "" && c.Holds("") {
-		if m, err := s.readManifest(ctx, repo, d); err != nil || !m.readable() {
+		if m, err := r.ReadManifest(ctx, d); err != nil || !m.Readable() {
 			return err == nil, err
 		}
 	}
@@ -87,13 +85,13 @@ func (p *manifestPut) foresee(ctx context.Context) error {
 	if !p.conditional() {
 		return nil
 	}
-	found := make([]*entry, len(p.tags))
-	err := parallel.Each(parallelism, len(p.tags), func(i int) (err error) {
+	found := make([]*object.Entry, len(p.tags))
+	err := parallel.Each(object.Parallelism, len(p.tags), func(i int) (err error) {
 		t := p.tags[i]
 		if t.If.IsZero() {
 			return nil
 		}
-		if found[i], err = p.s.readEntry(ctx, tagKey(p.repo, t.Name)); err != nil {
+		if found[i], err = p.repo.ReadEntry(ctx, p.repo.TagKey(t.Name)); err != nil {
 			return err
 		}
 		_, err = p.meets(ctx, t, found[i])
@@ -102,7 +100,7 @@ func (p *manifestPut) foresee(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.foreseen = map[string]*entry{}
+	p.foreseen = map[string]*object.Entry{}
 	for i, t := range p.tags {
 		if found[i] != nil {
 			p.foreseen[t.Name] = found[i]
@@ -113,16 +111,16 @@ func (p *manifestPut) foresee(ctx context.Context) error {
 
 // setting is what a push knows about a tag that it sets on a condition.
 type setting struct {
-	set      bool   // the push has set the tag
-	tried    *entry // the tag before a write that was refused, though it may have been done; or nil
-	dangling bool   // the condition holds because the manifest is gone that the tag points at
+	set      bool          // the push has set the tag
+	tried    *object.Entry // the tag before a write that was refused, though it may have been done; or nil
+	dangling bool          // the condition holds because the manifest is gone that the tag points at
 }
 
 // meets returns an error unless the condition of a tag holds of it as now says. over reports that
 // the push has set the tag, and somebody else has moved it on since, so that nothing is left to do.
 //
 // Errors: registry.ErrPreconditionFailed, errUnknown.
-func (p *manifestPut) meets(ctx context.Context, put registry.TagPut, now *entry) (over bool, err error) {
+func (p *manifestPut) meets(ctx context.Context, put registry.TagPut, now *object.Entry) (over bool, err error) {
 	if put.If.IsZero() {
 		return false, nil
 	}
@@ -137,7 +135,7 @@ func (p *manifestPut) meets(ctx context.Context, put registry.TagPut, now *entry
 // unless the condition of the tag holds.
 //
 // Errors: registry.ErrPreconditionFailed, errUnknown.
-func (p *manifestPut) holds(ctx context.Context, put registry.TagPut, now *entry) (set bool, err error) {
+func (p *manifestPut) holds(ctx context.Context, put registry.TagPut, now *object.Entry) (set bool, err error) {
 	s := p.settings[put.Name]
 	switch {
 	case p.hasSet(put, now):
@@ -145,12 +143,12 @@ func (p *manifestPut) holds(ctx context.Context, put registry.TagPut, now *entry
 	case s.set:
 		return false, errUnknown
 	}
-	s.dangling, err = p.s.require(ctx, p.repo, put.Name, put.If, now)
+	s.dangling, err = p.repo.require(ctx, put.Name, put.If, now)
 	failed := errors.Is(err, registry.ErrPreconditionFailed)
 	if s.tried == nil || err != nil && !failed {
 		return false, err
 	}
-	if now.continues(s.tried) {
+	if now.Continues(s.tried) {
 		s.tried = nil
 		return false, err
 	}
@@ -162,35 +160,20 @@ func (p *manifestPut) holds(ctx context.Context, put registry.TagPut, now *entry
 	return false, err
 }
 
-// continues reports whether e comes from before by changes that are all in e.Moved, as far as they
-// had conditions.
-func (e *entry) continues(before *entry) bool {
-	if e.Descriptor.Digest == "" || before.Descriptor.Digest == "" || e.Born != before.Born {
-		return false
-	}
-	n := len(before.Moved)
-	return len(e.Moved) < maxMoved || n > 0 && slices.Contains(e.Moved, before.Moved[n-1])
-}
-
-// movedBy reports whether a push has set the tag on a condition, as far as the tag can tell.
-func (e *entry) movedBy(push string) bool {
-	return slices.Contains(e.Moved, push) || slices.ContainsFunc(e.Led, func(l led) bool { return l.Push == push })
-}
-
 // meetsManifest returns an error unless the condition on the manifest holds of it as it is. Once
 // this push has made it visible, the condition is met for good.
 //
 // Errors: registry.ErrPreconditionFailed.
-func (p *manifestPut) meetsManifest(m *manifestRecord) error {
-	if p.shown || p.cond.Holds("") && !m.readable() || p.cond.Holds(p.digest) && m.readable() {
+func (p *manifestPut) meetsManifest(m *object.Manifest) error {
+	if p.shown || p.cond.Holds("") && !m.Readable() || p.cond.Holds(p.digest) && m.Readable() {
 		return nil
 	}
 	return preconditionFailed(reference.Ref{Digest: p.digest})
 }
 
 // hasSet reports whether a tag, which may be nil, says that the push has set it.
-func (p *manifestPut) hasSet(put registry.TagPut, now *entry) bool {
-	if put.If.IsZero() || now == nil || !now.movedBy(p.nonce) {
+func (p *manifestPut) hasSet(put registry.TagPut, now *object.Entry) bool {
+	if put.If.IsZero() || now == nil || !now.MovedBy(p.nonce) {
 		return false
 	}
 	p.note(put)
@@ -206,7 +189,7 @@ func (p *manifestPut) note(put registry.TagPut) {
 
 // missed notes that a write which sets a tag was refused, since it is not as before says. It may
 // have been done all the same: if its answer was lost, it was refused because of itself.
-func (p *manifestPut) missed(put registry.TagPut, before *entry) {
+func (p *manifestPut) missed(put registry.TagPut, before *object.Entry) {
 	if s := p.settings[put.Name]; s != nil && s.tried == nil && !put.If.IsZero() {
 		s.tried = before
 	}
@@ -224,7 +207,7 @@ func (p *manifestPut) moved(put registry.TagPut) []string {
 // first, so that of two pushes that get in each other's way at several tags one gets all.
 func (p *manifestPut) inOrder(f func(put registry.TagPut) error) error {
 	if !p.conditional() {
-		return parallel.Each(parallelism, len(p.tags), func(i int) error { return f(p.tags[i]) })
+		return parallel.Each(object.Parallelism, len(p.tags), func(i int) error { return f(p.tags[i]) })
 	}
 	tags := slices.Clone(p.tags)
 	slices.SortStableFunc(tags, func(a, b registry.TagPut) int {

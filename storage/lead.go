@@ -8,6 +8,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // A push that sets several tags on a condition moves all of them or none. The first of its moves
@@ -24,21 +25,14 @@ import (
 // still there, the change had no condition. If it is not, the outcome is unknown: somebody has
 // waited for too long, or has deleted the lead, or the pending move.
 
-// claimTime is for how long conditional changes of a tag wait for a push that has completed its
-// lead and not this tag. A push that takes longer has most probably died.
-const claimTime = time.Minute
-
-// maxLed bounds entry.Led. Leads of further pushes wait for those to end.
-const maxLed = 64
-
 // errHalfWay is returned when another push is on its way to the end, or has just been sent back, so
 // that a conditional change must look again.
 var errHalfWay = errors.New("storage: another push of the tag is half-way")
 
 // pendingMove is what entry.Next says of a move that begins. The first move of a tag with a
 // condition leads the others.
-func (p *manifestPut) pendingMove(put registry.TagPut) next {
-	n := next{Nonce: nonce(), Descriptor: p.descriptor(), Time: time.Now().UTC()}
+func (p *manifestPut) pendingMove(put registry.TagPut) object.PendingMove {
+	n := object.PendingMove{Nonce: object.NewNonce(), Descriptor: p.descriptor(), Time: time.Now().UTC()}
 	if !put.If.IsZero() {
 		n.Push = p.nonce
 		if n.Lead = p.leadTag; n.Lead == "" && len(p.moves) > 0 {
@@ -57,7 +51,7 @@ func (p *manifestPut) mayMove(ctx context.Context, m *tagMove) (over bool, err e
 	if m.put.If.IsZero() {
 		return false, nil
 	}
-	waits := slices.ContainsFunc(m.now.Next, m.is)
+	waits := slices.ContainsFunc(m.now.Pending, m.is)
 	if waits { // so it has not been moved
 		p.settings[m.put.Name].tried = nil
 	}
@@ -72,7 +66,7 @@ func (p *manifestPut) mayMove(ctx context.Context, m *tagMove) (over bool, err e
 		return false, errUnknown
 	}
 	// If the tag changes meanwhile, the pending move is left to the collector.
-	_, _ = p.s.takeBack(ctx, p.repo, m.put.Name, m.now, m.is)
+	_, _ = p.repo.AbortMoves(ctx, m.put.Name, m.now, m.is)
 	return true, nil
 }
 
@@ -90,8 +84,8 @@ func (p *manifestPut) noteMove(put registry.TagPut) {
 // moveInOrder is move for a push that has tags with a condition: the lead goes first. Until it has
 // moved, the push waits for others with its pending moves in place.
 func (p *manifestPut) moveInOrder(ctx context.Context) (done bool, err error) {
-	for n := range attempts {
-		if err := pause(ctx, n); err != nil {
+	for n := range object.MaxAttempts {
+		if err := object.Pause(ctx, n); err != nil {
 			return false, err
 		}
 		if n > 0 {
@@ -103,7 +97,7 @@ func (p *manifestPut) moveInOrder(ctx context.Context) (done bool, err error) {
 			return done, err
 		}
 	}
-	return false, errContended
+	return false, object.ErrContended
 }
 
 // moveEach moves the tags, one after the other.
@@ -132,7 +126,7 @@ func (p *manifestPut) ready(ctx context.Context) (bool, error) {
 		if m.put.If.IsZero() {
 			continue
 		}
-		now, err := p.s.readEntry(ctx, tagKey(p.repo, m.put.Name))
+		now, err := p.repo.ReadEntry(ctx, p.repo.TagKey(m.put.Name))
 		if err != nil {
 			return false, err
 		}
@@ -140,13 +134,13 @@ func (p *manifestPut) ready(ctx context.Context) (bool, error) {
 		if over, err := p.mayMove(ctx, m); over || err != nil {
 			return over, err // the lead has been moved, and the answer was lost
 		}
-		if !slices.ContainsFunc(now.Next, m.is) || time.Since(m.next.Time) > claimTime/2 {
+		if !slices.ContainsFunc(now.Pending, m.is) || time.Since(m.next.Time) > object.ClaimTime/2 {
 			return false, nil
 		}
 	}
 	// A push with the same lead that decides from now on takes the pending move off it.
 	own := claim{push: p.nonce, lead: p.moves[0].put.Name}
-	leads := map[string]*entry{own.lead: p.moves[0].now}
+	leads := map[string]*object.Entry{own.lead: p.moves[0].now}
 	if p.moves[0].put.If.IsZero() { // so are all
 		return true, nil
 	}
@@ -154,7 +148,7 @@ func (p *manifestPut) ready(ctx context.Context) (bool, error) {
 		if m.put.If.IsZero() {
 			continue
 		}
-		if err := p.s.giveWay(ctx, p.repo, m.now, own, leads); err != nil {
+		if err := p.repo.giveWay(ctx, m.now, own, leads); err != nil {
 			return false, err
 		}
 	}
@@ -169,25 +163,25 @@ func (p *manifestPut) mayDecide(ctx context.Context, m *tagMove) (ok bool, err e
 	if p.decided {
 		return true, nil
 	}
-	if len(p.moves) > 1 && time.Since(m.next.Time) > claimTime/2 {
+	if len(p.moves) > 1 && time.Since(m.next.Time) > object.ClaimTime/2 {
 		return false, nil // others would not wait for long
 	}
-	return true, p.s.giveWay(ctx, p.repo, m.now, claim{push: p.nonce}, map[string]*entry{})
+	return true, p.repo.giveWay(ctx, m.now, claim{push: p.nonce}, map[string]*object.Entry{})
 }
 
 // conditionalMove returns what the move of a tag with a condition replaces, and what it writes.
 //
 // Errors: errHalfWay.
-func (p *manifestPut) conditionalMove(ctx context.Context, m *tagMove) (e *entry, to entry, err error) {
+func (p *manifestPut) conditionalMove(ctx context.Context, m *tagMove) (e *object.Entry, to object.Entry, err error) {
 	e = m.now
 	if p.settings[m.put.Name].dangling {
 		// The tag that readers do not find ends here. A push that has set it cannot tell whether it
 		// was there for anybody.
-		e = &entry{version: e.version}
+		e = &object.Entry{Version: e.Version}
 	}
-	to = entry{
+	to = object.Entry{
 		Descriptor: p.descriptor(), Moved: p.moved(m.put),
-		Next: m.now.without(func(n next) bool { return m.is(n) || n.Push != "" && n.Push != p.nonce }),
+		Pending: m.now.PendingWithout(func(n object.PendingMove) bool { return m.is(n) || n.Push != "" && n.Push != p.nonce }),
 	}
 	var others []string
 	for _, o := range p.moves {
@@ -199,7 +193,7 @@ func (p *manifestPut) conditionalMove(ctx context.Context, m *tagMove) (e *entry
 		return e, to, nil
 	}
 	to.Led, err = p.stillLed(ctx, e)
-	to.Led = append(to.Led, led{Push: p.nonce, Time: time.Now().UTC(), Tags: others})
+	to.Led = append(to.Led, object.LedPush{Push: p.nonce, Time: time.Now().UTC(), Tags: others})
 	return e, to, err
 }
 
@@ -207,45 +201,37 @@ func (p *manifestPut) conditionalMove(ctx context.Context, m *tagMove) (e *entry
 // they are known, or have most probably died.
 //
 // Errors: errHalfWay if there are too many.
-func (p *manifestPut) stillLed(ctx context.Context, e *entry) ([]led, error) {
-	seen := map[string]*entry{}
+func (p *manifestPut) stillLed(ctx context.Context, e *object.Entry) ([]object.LedPush, error) {
+	seen := map[string]*object.Entry{}
 	for _, m := range p.moves {
 		if m.now != nil {
 			seen[m.put.Name] = m.now
 		}
 	}
-	left := slices.DeleteFunc(slices.Clone(e.Led), func(l led) bool {
-		return time.Since(l.Time) > 2*claimTime || !l.waits(seen)
+	left := slices.DeleteFunc(slices.Clone(e.Led), func(l object.LedPush) bool {
+		return time.Since(l.Time) > 2*object.ClaimTime || !l.Waits(seen)
 	})
-	if len(left) < maxLed {
+	if len(left) < object.MaxLed {
 		return left, nil
 	}
 	for _, l := range left {
 		for _, tag := range l.Tags {
-			if err := p.s.lookAt(ctx, p.repo, tag, seen); err != nil {
+			if err := p.repo.lookAt(ctx, tag, seen); err != nil {
 				return nil, err
 			}
 		}
 	}
-	left = slices.DeleteFunc(left, func(l led) bool { return !l.waits(seen) })
-	if len(left) >= maxLed {
+	left = slices.DeleteFunc(left, func(l object.LedPush) bool { return !l.Waits(seen) })
+	if len(left) >= object.MaxLed {
 		return nil, errHalfWay
 	}
 	return left, nil
 }
 
-// waits reports whether the push has a pending move, or may have one on a tag that was not seen.
-func (l led) waits(seen map[string]*entry) bool {
-	return slices.ContainsFunc(l.Tags, func(tag string) bool {
-		e := seen[tag]
-		return e == nil || slices.ContainsFunc(e.Next, func(n next) bool { return n.Push == l.Push })
-	})
-}
-
 // lookAt reads a tag, unless seen has it.
-func (s *Store) lookAt(ctx context.Context, repo, tag string, seen map[string]*entry) (err error) {
+func (r repo) lookAt(ctx context.Context, tag string, seen map[string]*object.Entry) (err error) {
 	if seen[tag] == nil && reference.CheckTag(tag) == nil {
-		seen[tag], err = s.readEntry(ctx, tagKey(repo, tag))
+		seen[tag], err = r.ReadEntry(ctx, r.TagKey(tag))
 	}
 	return err
 }
@@ -254,18 +240,18 @@ func (s *Store) lookAt(ctx context.Context, repo, tag string, seen map[string]*e
 // it now would take away how others can tell.
 //
 // Errors: errHalfWay.
-func (s *Store) awaitLed(ctx context.Context, repo string, e *entry) error {
-	seen := map[string]*entry{}
+func (r repo) awaitLed(ctx context.Context, e *object.Entry) error {
+	seen := map[string]*object.Entry{}
 	for _, l := range e.Led {
-		if time.Since(l.Time) >= claimTime {
+		if time.Since(l.Time) >= object.ClaimTime {
 			continue
 		}
 		for _, tag := range l.Tags {
-			if err := s.lookAt(ctx, repo, tag, seen); err != nil {
+			if err := r.lookAt(ctx, tag, seen); err != nil {
 				return err
 			}
 		}
-		if l.waits(seen) {
+		if l.Waits(seen) {
 			return errHalfWay
 		}
 	}
@@ -281,40 +267,30 @@ type claim struct{ push, lead string }
 //
 // Errors: errHalfWay if one of them is on its way to the end, so that the tag is about to be
 // another, or was found to be on its way and sent back.
-func (s *Store) giveWay(ctx context.Context, repo string, e *entry, own claim, leads map[string]*entry) error {
-	for _, n := range e.Next {
+func (r repo) giveWay(ctx context.Context, e *object.Entry, own claim, leads map[string]*object.Entry) error {
+	for _, n := range e.Pending {
 		if n.Push == "" || n.Push == own.push || reference.CheckTag(n.Lead) != nil { // no lead, most often
 			continue
 		}
-		ofPush := func(o next) bool { return o.Push == n.Push }
-		if err := s.lookAt(ctx, repo, n.Lead, leads); err != nil {
+		ofPush := func(o object.PendingMove) bool { return o.Push == n.Push }
+		if err := r.lookAt(ctx, n.Lead, leads); err != nil {
 			return err
 		}
 		lead := leads[n.Lead]
 		switch {
-		case lead.movedBy(n.Push):
-			if time.Since(lead.ledSince(n)) < claimTime {
+		case lead.MovedBy(n.Push):
+			if time.Since(lead.LedSince(n)) < object.ClaimTime {
 				return errHalfWay
 			}
-		case n.Lead != own.lead && slices.ContainsFunc(lead.Next, ofPush):
-			taken, err := s.takeBack(ctx, repo, n.Lead, lead, ofPush)
-			if changed(err) {
+		case n.Lead != own.lead && slices.ContainsFunc(lead.Pending, ofPush):
+			taken, err := r.AbortMoves(ctx, n.Lead, lead, ofPush)
+			if object.IsConflict(err) {
 				return errHalfWay
 			} else if err != nil {
-				return wire(err)
+				return object.RegistryError(err)
 			}
 			leads[n.Lead] = taken
 		}
 	}
 	return nil
-}
-
-// ledSince returns since when others wait for a push that this tag has decided.
-func (e *entry) ledSince(n next) time.Time {
-	for _, l := range e.Led {
-		if l.Push == n.Push && l.Time.After(n.Time) {
-			return l.Time
-		}
-	}
-	return n.Time
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 const (
@@ -42,24 +43,24 @@ func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest,
 	if opts != nil {
 		o = *opts
 	}
-	var l *link
+	var l *object.Link
 	var err error
 	if o.From == "" {
-		l, err = s.searchMount(ctx, repo, d, &o)
+		l, err = s.repo(repo).searchMount(ctx, d, &o)
 	} else {
 		if err := registry.CheckName(o.From); err != nil {
 			return ocispec.Descriptor{}, err
 		}
-		l, err = s.shareFrom(ctx, repo, d, o.From, o.Allow, false)
+		l, err = s.repo(repo).shareFrom(ctx, d, o.From, o.Allow, false)
 	}
-	if errors.Is(err, errMissing) {
+	if errors.Is(err, object.ErrMissing) {
 		return ocispec.Descriptor{}, registry.ErrBlobUnknown.WithCause(err)
 	}
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	if err := s.driver.Sync(ctx, linkKey(repo, d)); err != nil {
-		return ocispec.Descriptor{}, wire(err)
+	if err := s.objects.Driver.Sync(ctx, s.repo(repo).LinkKey(d)); err != nil {
+		return ocispec.Descriptor{}, object.RegistryError(err)
 	}
 	return blobDescriptor(d, l.Size), nil
 }
@@ -67,14 +68,14 @@ func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest,
 // sources returns the repositories, at most limit, where a blob may be found.
 func (s *Store) sources(ctx context.Context, d digest.Digest, limit int) ([]string, error) {
 	var found []string
-	for info, err := range s.driver.List(ctx, indexPrefix(d), &driver.ListOptions{KeysOnly: true, PageHint: limit}) {
+	for info, err := range s.objects.Driver.List(ctx, object.IndexPrefix(d), &driver.ListOptions{KeysOnly: true, PageHint: limit}) {
 		if err != nil {
-			return nil, wire(err)
+			return nil, object.RegistryError(err)
 		}
 		if len(found) == limit {
 			break
 		}
-		found = append(found, unescape(base(info.Key)))
+		found = append(found, object.Unescape(object.Base(info.Key)))
 	}
 	return found, nil
 }
@@ -84,7 +85,7 @@ func (s *Store) sources(ctx context.Context, d digest.Digest, limit int) ([]stri
 // but for the pages of the list.
 //
 // Errors: errMissing.
-func (s *Store) searchMount(ctx context.Context, repo string, d digest.Digest, o *registry.MountOptions) (*link,
+func (r repo) searchMount(ctx context.Context, d digest.Digest, o *registry.MountOptions) (*object.Link,
 	error) {
 	atOnce := mountSearch
 	if o.Allow != nil {
@@ -92,7 +93,7 @@ func (s *Store) searchMount(ctx context.Context, repo string, d digest.Digest, o
 	}
 	started, read := time.Now(), 0
 	var some []string
-	try := func() (*link, error) {
+	try := func() (*object.Link, error) {
 		for _, from := range some {
 			if read == mountSearch || time.Since(started) > mountTime {
 				break
@@ -100,16 +101,16 @@ func (s *Store) searchMount(ctx context.Context, repo string, d digest.Digest, o
 			if o.Allow != nil && o.Allow(from) != nil {
 				continue
 			}
-			if l, err := s.shareFrom(ctx, repo, d, from, nil, false); !errors.Is(err, errMissing) {
+			if l, err := r.shareFrom(ctx, d, from, nil, false); !errors.Is(err, object.ErrMissing) {
 				return l, err
 			}
 			read++
 		}
 		some = some[:0]
-		return nil, errMissing
+		return nil, object.ErrMissing
 	}
 	n := 0
-	for from, err := range s.candidates(ctx, d, o.Prefixes, atOnce) {
+	for from, err := range r.store.candidates(ctx, d, o.Prefixes, atOnce) {
 		if err != nil {
 			return nil, err
 		}
@@ -119,7 +120,7 @@ func (s *Store) searchMount(ctx context.Context, repo string, d digest.Digest, o
 		if some = append(some, from); len(some) < atOnce {
 			continue
 		}
-		if l, err := try(); !errors.Is(err, errMissing) {
+		if l, err := try(); !errors.Is(err, object.ErrMissing) {
 			return l, err
 		}
 	}
@@ -141,14 +142,14 @@ func (s *Store) candidates(ctx context.Context, d digest.Digest, prefixes []stri
 			}
 			opts := &driver.ListOptions{KeysOnly: true, PageHint: hint}
 			if start != "" {
-				opts.After = indexPrefix(d) + escape(start)
+				opts.After = object.IndexPrefix(d) + object.Escape(start)
 			}
-			for info, err := range s.driver.List(ctx, indexPrefix(d), opts) {
+			for info, err := range s.objects.Driver.List(ctx, object.IndexPrefix(d), opts) {
 				if err != nil {
-					yield("", wire(err))
+					yield("", object.RegistryError(err))
 					return
 				}
-				repo := unescape(base(info.Key))
+				repo := object.Unescape(object.Base(info.Key))
 				if !strings.HasPrefix(repo, start) {
 					break // those with the prefix come first
 				}
@@ -168,13 +169,13 @@ func (s *Store) candidates(ctx context.Context, d digest.Digest, prefixes []stri
 // link that is there already is not enough if its data are lost.
 //
 // Errors: errMissing.
-func (s *Store) share(ctx context.Context, repo string, d digest.Digest, sources []string) (*link, error) {
+func (r repo) share(ctx context.Context, d digest.Digest, sources []string) (*object.Link, error) {
 	for _, from := range sources {
-		if l, err := s.shareFrom(ctx, repo, d, from, nil, true); !errors.Is(err, errMissing) {
+		if l, err := r.shareFrom(ctx, d, from, nil, true); !errors.Is(err, object.ErrMissing) {
 			return l, err
 		}
 	}
-	return nil, errMissing
+	return nil, object.ErrMissing
 }
 
 // shareFrom makes a blob of the repository from known in repo, and returns the link there. A source
@@ -182,21 +183,21 @@ func (s *Store) share(ctx context.Context, repo string, d digest.Digest, sources
 // already is not enough if its data are lost.
 //
 // Errors: errMissing.
-func (s *Store) shareFrom(ctx context.Context, repo string, d digest.Digest, from string, allow func(string) error,
-	verify bool) (*link, error) {
+func (r repo) shareFrom(ctx context.Context, d digest.Digest, from string, allow func(string) error,
+	verify bool) (*object.Link, error) {
 	if allow != nil && allow(from) != nil {
-		return nil, errMissing
+		return nil, object.ErrMissing
 	}
-	l, err := s.readLink(ctx, from, d)
+	l, err := r.store.repo(from).ReadLink(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	if !l.readable() {
-		return nil, errMissing
+	if !l.Readable() {
+		return nil, object.ErrMissing
 	}
-	if _, err = s.publish(ctx, repo, d, l, publishing{verify: verify, absent: from != repo}); errors.Is(err,
-		errCondemned) {
-		return nil, errMissing
+	if _, err = r.Publish(ctx, d, l, object.Publishing{Verify: verify, Absent: from != r.Name}); errors.Is(err,
+		object.ErrCondemned) {
+		return nil, object.ErrMissing
 	}
 	return l, err
 }

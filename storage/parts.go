@@ -13,6 +13,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
 	"github.com/registrykit/registry/internal/parallel"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // check looks whether all that the manifest names is in the repository, and stays there.
@@ -24,12 +25,12 @@ func (p *manifestPut) check(ctx context.Context) error {
 	parts := make([]part, len(refs))
 	absent := make([]bool, len(refs))
 	mistyped := make([]bool, len(refs))
-	err := parallel.Each(parallelism, len(refs), func(i int) (err error) {
+	err := parallel.Each(object.Parallelism, len(refs), func(i int) (err error) {
 		parts[i], err = p.find(ctx, refs[i])
 		m, size := parts[i].manifest, parts[i].size()
 		mistyped[i] = isImage(refs[i].MediaType) && (m == nil || !isImage(m.MediaType))
-		if errors.Is(err, errMissing) {
-			absent[i] = !p.s.opts.Sparse && !refs[i].NonDistributable
+		if errors.Is(err, object.ErrMissing) {
+			absent[i] = !p.repo.store.opts.Sparse && !refs[i].NonDistributable
 			return nil
 		}
 		if err == nil && m != nil && !p.accepted && misleads(refs[i], m) {
@@ -70,22 +71,22 @@ func (p *manifestPut) check(ctx context.Context) error {
 // states none. Clients that go by the one could not read what they get with the other. Somebody
 // else may have pushed the content under that type, and the push of the index is where its owner
 // can learn of it.
-func misleads(ref manifest.Reference, m *manifestRecord) bool {
+func misleads(ref manifest.Reference, m *object.Manifest) bool {
 	if ref.Kind != manifest.KindManifest || strings.EqualFold(m.MediaType, ref.MediaType) {
 		return false
 	}
 	var states struct {
 		MediaType string `json:"mediaType"`
 	}
-	return json.Unmarshal(m.content, &states) == nil && states.MediaType == ""
+	return json.Unmarshal(m.Content, &states) == nil && states.MediaType == ""
 }
 
 // part is something that a manifest names, as it is in the repository: a manifest or a link. The
 // zero part is not there.
 type part struct {
 	key      string
-	manifest *manifestRecord
-	link     *link
+	manifest *object.Manifest
+	link     *object.Link
 }
 
 func (p *part) size() int64 {
@@ -104,23 +105,23 @@ func (p *part) size() int64 {
 // Errors: errMissing.
 func (p *manifestPut) find(ctx context.Context, ref manifest.Reference) (part, error) {
 	if ref.Kind == manifest.KindManifest || ref.Kind == manifest.KindAny {
-		m, err := p.s.unmark(ctx, p.repo, ref.Digest)
+		m, err := p.repo.KeepManifest(ctx, ref.Digest)
 		if err != nil {
 			return part{}, err
 		}
-		if m.readable() {
-			return part{key: manifestKey(p.repo, ref.Digest), manifest: m}, nil
+		if m.Readable() {
+			return part{key: p.repo.ManifestKey(ref.Digest), manifest: m}, nil
 		}
 		if ref.Kind == manifest.KindManifest {
-			return part{}, errMissing
+			return part{}, object.ErrMissing
 		}
 	}
-	l, err := p.s.need(ctx, p.repo, ref.Digest)
-	if errors.Is(err, errMissing) && p.unhide {
-		l, err = p.s.unhide(ctx, p.repo, ref.Digest)
+	l, err := p.repo.KeepLink(ctx, ref.Digest)
+	if errors.Is(err, object.ErrMissing) && p.unhide {
+		l, err = p.repo.unhide(ctx, ref.Digest)
 	}
 	if err != nil {
 		return part{}, err
 	}
-	return part{key: linkKey(p.repo, ref.Digest), link: l}, nil
+	return part{key: p.repo.LinkKey(ref.Digest), link: l}, nil
 }

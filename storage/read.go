@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -13,6 +12,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // blobMediaType is what the descriptor of a blob has: what its bytes are, only those know who name
@@ -29,7 +29,7 @@ func (s *Store) OpenBlob(ctx context.Context, repo string, d digest.Digest,
 	if err := checkBlob(repo, d); err != nil {
 		return nil, err
 	}
-	l, err := s.readableLink(ctx, repo, d)
+	l, err := s.repo(repo).ReadableLink(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func (s *Store) OpenBlob(ctx context.Context, repo string, d digest.Digest,
 			return &registry.Blob{Descriptor: blobDescriptor(d, l.Size), URL: url}, nil
 		}
 	}
-	return &registry.Blob{Descriptor: blobDescriptor(d, l.Size), Body: s.newBody(ctx, repo, d, l)}, nil
+	return &registry.Blob{Descriptor: blobDescriptor(d, l.Size), Body: s.repo(repo).newBody(ctx, d, l)}, nil
 }
 
 // StatBlob implements [registry.Reader].
@@ -47,9 +47,9 @@ func (s *Store) StatBlob(ctx context.Context, repo string, d digest.Digest,
 	if err := checkBlob(repo, d); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	l, err := s.readableLink(ctx, repo, d)
-	if err == nil && mayRefresh(ctx, opts, l.State == condemned || s.stale(l.modTime)) {
-		l, err = s.refreshLink(ctx, repo, d, l)
+	l, err := s.repo(repo).ReadableLink(ctx, d)
+	if err == nil && mayRefresh(ctx, opts, l.State == object.Condemned || s.objects.Stale(l.ModTime)) {
+		l, err = s.repo(repo).TouchLink(ctx, d, l)
 	}
 	if err != nil {
 		return ocispec.Descriptor{}, err
@@ -57,47 +57,35 @@ func (s *Store) StatBlob(ctx context.Context, repo string, d digest.Digest,
 	return blobDescriptor(d, l.Size), nil
 }
 
-// readableLink returns the link of a blob that may be read.
-func (s *Store) readableLink(ctx context.Context, repo string, d digest.Digest) (*link, error) {
-	l, err := s.readLink(ctx, repo, d)
-	if err != nil {
-		return nil, err
-	}
-	if !l.readable() {
-		return nil, registry.ErrBlobUnknown.WithDetail(map[string]string{"digest": string(d)})
-	}
-	return l, nil
-}
-
 // GetManifest implements [registry.Reader].
 func (s *Store) GetManifest(ctx context.Context, repo string, ref reference.Ref) (*registry.Manifest, error) {
 	if err := checkRef(repo, ref); err != nil {
 		return nil, err
 	}
-	for range attempts {
+	for range object.MaxAttempts {
 		d, version := ref.Digest, ""
 		if ref.Tag != "" {
-			t, err := s.readTag(ctx, repo, ref.Tag)
+			t, err := s.repo(repo).readTag(ctx, ref.Tag)
 			if err != nil {
 				return nil, err
 			}
-			d, version = t.Descriptor.Digest, t.version
+			d, version = t.Descriptor.Digest, t.Version
 		}
-		m, err := s.readManifest(ctx, repo, d)
+		m, err := s.repo(repo).ReadManifest(ctx, d)
 		if err != nil {
 			return nil, err
 		}
-		if m.readable() {
+		if m.Readable() {
 			return &registry.Manifest{
 				Descriptor: ocispec.Descriptor{MediaType: m.MediaType, Digest: d, Size: m.Size},
-				Content:    m.content,
+				Content:    m.Content,
 			}, nil
 		}
 		// The tag may have been moved, and the manifest deleted, between the two reads.
 		if ref.Tag == "" {
 			break
 		}
-		if t, err := s.readTag(ctx, repo, ref.Tag); err != nil || t.version == version {
+		if t, err := s.repo(repo).readTag(ctx, ref.Tag); err != nil || t.Version == version {
 			break
 		}
 	}
@@ -111,22 +99,22 @@ func (s *Store) StatManifest(ctx context.Context, repo string, ref reference.Ref
 		return ocispec.Descriptor{}, err
 	}
 	if ref.Tag != "" {
-		t, err := s.readTag(ctx, repo, ref.Tag)
+		t, err := s.repo(repo).readTag(ctx, ref.Tag)
 		if err != nil {
 			return ocispec.Descriptor{}, err
 		}
 		return t.Descriptor, nil
 	}
-	m, err := s.readManifest(ctx, repo, ref.Digest)
+	m, err := s.repo(repo).ReadManifest(ctx, ref.Digest)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	if mayRefresh(ctx, opts, s.isWaning(m)) {
-		if m, err = s.refreshManifest(ctx, repo, ref.Digest, m); err != nil {
+	if mayRefresh(ctx, opts, s.objects.ExpiresSoon(m)) {
+		if m, err = s.repo(repo).TouchManifest(ctx, ref.Digest, m); err != nil {
 			return ocispec.Descriptor{}, err
 		}
 	}
-	if !m.readable() {
+	if !m.Readable() {
 		return ocispec.Descriptor{}, manifestUnknown(ref)
 	}
 	return ocispec.Descriptor{MediaType: m.MediaType, Digest: ref.Digest, Size: m.Size}, nil
@@ -136,35 +124,11 @@ func manifestUnknown(ref reference.Ref) error {
 	return registry.ErrManifestUnknown.WithDetail(map[string]string{"reference": ref.String()})
 }
 
-// readManifest returns a manifest as it is now. One that is absent or cut short has the state gone,
-// and the version to be named by a Put that replaces it.
-func (s *Store) readManifest(ctx context.Context, repo string, d digest.Digest) (*manifestRecord, error) {
-	b, info, err := s.read(ctx, manifestKey(repo, d))
-	if errors.Is(err, driver.ErrNotExist) {
-		return &manifestRecord{}, nil
-	}
-	if err != nil {
-		return nil, wire(err)
-	}
-	return decodeManifest(b, info), nil
-}
-
-// decodeManifest returns a manifest as the object b tells it.
-func decodeManifest(b []byte, info driver.Info) *manifestRecord {
-	m := &manifestRecord{}
-	content, ok := decode(b, m)
-	if !ok || checksum(content) != m.Sum || int64(len(content)) != m.Size || m.Subject != "" && !isDigest(m.Subject) {
-		return &manifestRecord{version: info.Version, modTime: info.ModTime}
-	}
-	m.content, m.version, m.modTime = content, info.Version, info.ModTime
-	return m
-}
-
 // readTag returns a tag.
 //
 // Errors: registry.ErrManifestUnknown.
-func (s *Store) readTag(ctx context.Context, repo, tag string) (*entry, error) {
-	e, err := s.readEntry(ctx, tagKey(repo, tag))
+func (r repo) readTag(ctx context.Context, tag string) (*object.Entry, error) {
+	e, err := r.ReadEntry(ctx, r.TagKey(tag))
 	if err != nil {
 		return nil, err
 	}
@@ -173,32 +137,6 @@ func (s *Store) readTag(ctx context.Context, repo, tag string) (*entry, error) {
 	}
 	return e, nil
 }
-
-// readEntry returns an entry; one that is absent or cut short has no digest.
-func (s *Store) readEntry(ctx context.Context, key string) (*entry, error) {
-	b, info, err := s.read(ctx, key)
-	if errors.Is(err, driver.ErrNotExist) {
-		return &entry{}, nil
-	}
-	if err != nil {
-		return nil, wire(err)
-	}
-	return decodeEntry(b, info), nil
-}
-
-// decodeEntry returns an entry as the object b tells it. Only digests make keys, so nothing else is
-// taken from it for one.
-func decodeEntry(b []byte, info driver.Info) *entry {
-	e := &entry{}
-	if _, ok := decode(b, e); !ok || !isDigest(e.Descriptor.Digest) {
-		e = &entry{}
-	}
-	e.Next = slices.DeleteFunc(e.Next, func(n next) bool { return !isDigest(n.Descriptor.Digest) })
-	e.version, e.modTime = info.Version, info.ModTime
-	return e
-}
-
-func isDigest(d digest.Digest) bool { return reference.CheckDigest(string(d)) == nil }
 
 // checkBlob refuses what cannot be the name of a repository and the digest of a blob. The HTTP handler
 // has checked both; this is for Go callers.
@@ -221,10 +159,9 @@ func checkRef(repo string, ref reference.Ref) error {
 // object open, and none before the first Read.
 type body struct {
 	ctx  context.Context
-	s    *Store
-	repo string
+	repo repo
 	d    digest.Digest
-	link *link
+	link *object.Link
 	pos  int64
 	want int64 // where the part ends that the caller reads, see Until; 0 if that is not known
 
@@ -236,8 +173,8 @@ type body struct {
 // maxLost is how many readers of a body may fail one after the other without a byte between them.
 const maxLost = 3
 
-func (s *Store) newBody(ctx context.Context, repo string, d digest.Digest, l *link) *body {
-	return &body{ctx: ctx, s: s, repo: repo, d: d, link: l}
+func (r repo) newBody(ctx context.Context, d digest.Digest, l *object.Link) *body {
+	return &body{ctx: ctx, repo: r, d: d, link: l}
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -247,8 +184,8 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.pos >= b.link.Size {
 		return 0, io.EOF
 	}
-	if at := b.pos - (b.link.Size - int64(len(b.link.tail))); at >= 0 {
-		n := copy(p, b.link.tail[at:])
+	if at := b.pos - (b.link.Size - int64(len(b.link.Tail))); at >= 0 {
+		n := copy(p, b.link.Tail[at:])
 		b.pos += int64(n)
 		return n, nil
 	}
@@ -276,10 +213,10 @@ func (b *body) Read(p []byte) (int, error) {
 	if n > 0 {
 		return n, nil
 	}
-	if b.lost++; b.lost <= maxLost && pause(b.ctx, 2*b.lost) == nil {
+	if b.lost++; b.lost <= maxLost && object.Pause(b.ctx, 2*b.lost) == nil {
 		return b.Read(p)
 	}
-	return n, fmt.Errorf("storage: a segment of %s: %w", b.d, wire(err))
+	return n, fmt.Errorf("storage: a segment of %s: %w", b.d, object.RegistryError(err))
 }
 
 // Seek moves to another position; nothing is opened or checked.
@@ -310,7 +247,7 @@ func (b *body) Close() error { return b.closeSegment() }
 // Source returns the reader of the data object itself, if the blob is one whole object: of a driver
 // on files, the file. Otherwise, or when there is nothing more to read, it returns the body.
 func (b *body) Source() (io.Reader, error) {
-	if len(b.link.Segments) != 1 || len(b.link.tail) > 0 || b.pos >= b.link.Size {
+	if len(b.link.Segments) != 1 || len(b.link.Tail) > 0 || b.pos >= b.link.Size {
 		return struct{ io.Reader }{b}, nil
 	}
 	if err := b.openSegment(); err != nil {
@@ -339,11 +276,11 @@ func (b *body) openSegment() error {
 	if !errors.Is(err, driver.ErrNotExist) {
 		return err
 	}
-	l, lerr := b.s.readLink(b.ctx, b.repo, b.d)
+	l, lerr := b.repo.ReadLink(b.ctx, b.d)
 	if lerr != nil {
 		return lerr
 	}
-	if !l.readable() || l.Size != b.link.Size {
+	if !l.Readable() || l.Size != b.link.Size {
 		return err
 	}
 	b.link = l
@@ -363,9 +300,9 @@ func (b *body) tryOpen() error {
 			end = b.want
 			opts.Length = end - b.pos
 		}
-		r, info, err := b.s.driver.Open(b.ctx, dataKey(seg.Name), opts)
+		r, info, err := b.repo.Driver.Open(b.ctx, object.DataKey(seg.Name), opts)
 		if err != nil {
-			return fmt.Errorf("storage: a segment of %s: %w", b.d, wire(err))
+			return fmt.Errorf("storage: a segment of %s: %w", b.d, object.RegistryError(err))
 		}
 		if info.Size != seg.Size {
 			return errors.Join(fmt.Errorf("storage: a segment of %s has %d bytes and not %d", b.d, info.Size, seg.Size),
@@ -375,4 +312,9 @@ func (b *body) tryOpen() error {
 		return nil
 	}
 	return fmt.Errorf("storage: no segment of %s at %d", b.d, b.pos)
+}
+
+// mayRefresh reports whether the caller of a Stat wants what is old refreshed, and may.
+func mayRefresh(ctx context.Context, opts *registry.StatOptions, old bool) bool {
+	return old && opts != nil && opts.Renew != nil && opts.Renew(ctx)
 }

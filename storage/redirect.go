@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // Defaults of [RedirectOptions].
@@ -47,12 +48,12 @@ type signedURL struct {
 // redirect returns a URL at which the bytes of a blob can be fetched, "" if there is none. A blob
 // of several data objects has none, nor one whose last bytes are in its link. Where the storage
 // cannot sign, or fails to, the blob is served.
-func (s *Store) redirect(ctx context.Context, l *link) string {
+func (s *Store) redirect(ctx context.Context, l *object.Link) string {
 	o := s.opts.Redirect
-	if o == nil || len(l.Segments) != 1 || len(l.tail) > 0 {
+	if o == nil || len(l.Segments) != 1 || len(l.Tail) > 0 {
 		return ""
 	}
-	signer, ok := s.driver.(driver.URLSigner)
+	signer, ok := s.objects.Driver.(driver.URLSigner)
 	minSize, expiry := o.MinSize, o.Expiry
 	if minSize == 0 {
 		minSize = DefaultRedirectSize
@@ -63,7 +64,7 @@ func (s *Store) redirect(ctx context.Context, l *link) string {
 	if !ok || l.Size < minSize {
 		return ""
 	}
-	key := dataKey(l.Segments[0].Name)
+	key := object.DataKey(l.Segments[0].Name)
 	now := time.Now()
 	if u, ok := s.signed.Get(key); ok && now.Before(u.until) {
 		return u.url

@@ -1,10 +1,7 @@
 package storage
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"iter"
 	"slices"
 	"strings"
@@ -15,6 +12,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // The entry of a referrer holds its annotations and may have megabytes. A filter must not read all
@@ -25,43 +23,9 @@ import (
 // that are missing, and removes those of referrers that older versions have deleted.
 
 const (
-	// referrersAtOnce is how many entries of referrers are read before the first of them is used.
-	referrersAtOnce = 64
 	// referrersMemory is how many bytes of entries are read at once, if there is more than one.
 	referrersMemory = 1 << 20
 )
-
-// putReferrer writes the entry of a referrer with its subject, and its hint. The Info is that of
-// the entry.
-func (s *Store) putReferrer(ctx context.Context, repo string, subject digest.Digest,
-	desc ocispec.Descriptor) (info driver.Info, err error) {
-	err = parallel.Each(parallelism, 2, func(i int) (err error) {
-		if i == 0 {
-			info, err = s.putAlways(ctx, referrerKey(repo, subject, desc.Digest), &entry{Nonce: nonce(), Descriptor: desc})
-		} else {
-			s.hint(ctx, repo, subject, desc)
-		}
-		return err
-	})
-	return info, err
-}
-
-// hint writes the hint of a referrer. A filter works without it, so an error harms nothing.
-func (s *Store) hint(ctx context.Context, repo string, subject digest.Digest, desc ocispec.Descriptor) {
-	b, err := encode(&mark{Nonce: nonce()}, nil)
-	if err != nil {
-		return
-	}
-	key := typeKey(repo, subject, desc.Digest, desc.ArtifactType)
-	_, _ = s.driver.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{Durability: driver.Relaxed, Size: int64(len(b))})
-}
-
-// typeID stands for an artifact type in a key. Types that have the same are told apart by their
-// entries.
-func typeID(artifactType string) string {
-	sum := sha256.Sum256([]byte(artifactType))
-	return hex.EncodeToString(sum[:8])
-}
 
 // Referrers implements [registry.Lister].
 func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest,
@@ -71,7 +35,7 @@ func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest,
 		if opts != nil {
 			l.ReferrersOptions = *opts
 		}
-		l.s, l.ctx, l.repo, l.subject, l.yield = s, ctx, repo, d, yield
+		l.repo.store, l.ctx, l.repo.Name, l.subject, l.yield = s, ctx, repo, d, yield
 		err := checkBlob(repo, d)
 		if err == nil && l.After != "" {
 			err = checkBlob(repo, l.After)
@@ -88,9 +52,8 @@ func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest,
 // referrerList is a list of referrers on its way to yield.
 type referrerList struct {
 	registry.ReferrersOptions
-	s       *Store
 	ctx     context.Context
-	repo    string
+	repo    repo
 	subject digest.Digest
 	yield   func(ocispec.Descriptor, error) bool
 
@@ -100,31 +63,31 @@ type referrerList struct {
 }
 
 func (l *referrerList) list() error {
-	prefix := referrerPrefix(l.repo, l.subject)
+	prefix := l.repo.ReferrerPrefix(l.subject)
 	opts := &driver.ListOptions{PageHint: l.PageHint}
 	if l.After != "" {
-		opts.After = prefix + digestPath(l.After)
+		opts.After = prefix + object.DigestPath(l.After)
 	}
 	hints := l.hints()
 	defer hints.stop()
-	for info, err := range l.s.driver.List(l.ctx, prefix, opts) {
+	for info, err := range l.repo.Driver.List(l.ctx, prefix, opts) {
 		if err != nil {
-			return wire(err)
+			return object.RegistryError(err)
 		}
 		unwanted, err := hints.exclude(info.Key[len(prefix):])
 		if err != nil {
-			return wire(err)
+			return object.RegistryError(err)
 		}
 		if unwanted {
 			info.Size = 0
 		}
-		if l.Scan != nil && !l.Scan(pathDigest(info.Key), info.Size) {
+		if l.Scan != nil && !l.Scan(object.PathDigest(info.Key), info.Size) {
 			break
 		}
 		if unwanted {
 			continue
 		}
-		if len(l.found) == referrersAtOnce || l.size+info.Size > referrersMemory {
+		if len(l.found) == object.ReferrersAtOnce || l.size+info.Size > referrersMemory {
 			if err := l.flush(); err != nil || l.stopped {
 				return err
 			}
@@ -136,9 +99,9 @@ func (l *referrerList) list() error {
 
 // flush reads the entries that were found, and yields those that are wanted.
 func (l *referrerList) flush() error {
-	entries := make([]*entry, len(l.found))
-	err := parallel.Each(parallelism, len(l.found), func(i int) (err error) {
-		entries[i], err = l.s.listedEntry(l.ctx, l.found[i])
+	entries := make([]*object.Entry, len(l.found))
+	err := parallel.Each(object.Parallelism, len(l.found), func(i int) (err error) {
+		entries[i], err = l.repo.ListedEntry(l.ctx, l.found[i])
 		return err
 	})
 	l.found, l.size = l.found[:0], 0
@@ -171,19 +134,19 @@ type typeHints struct {
 
 // hints are the hints that a filter needs. Without a filter, nothing is listed.
 func (l *referrerList) hints() *typeHints {
-	h := &typeHints{prefix: typePrefix(l.repo, l.subject), stop: func() {}}
+	h := &typeHints{prefix: l.repo.TypePrefix(l.subject), stop: func() {}}
 	if len(l.ArtifactTypes) == 0 {
 		return h
 	}
 	h.wanted = map[string]bool{}
 	for _, t := range l.ArtifactTypes {
-		h.wanted[typeID(t)] = true
+		h.wanted[object.TypeID(t)] = true
 	}
 	opts := &driver.ListOptions{KeysOnly: true, PageHint: l.PageHint}
 	if l.After != "" {
-		opts.After = h.prefix + digestPath(l.After)
+		opts.After = h.prefix + object.DigestPath(l.After)
 	}
-	h.next, h.stop = iter.Pull2(l.s.driver.List(l.ctx, h.prefix, opts))
+	h.next, h.stop = iter.Pull2(l.repo.Driver.List(l.ctx, h.prefix, opts))
 	return h
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // DeleteRepository implements [registry.Deleter]. What is pushed to the repository meanwhile is
@@ -18,7 +19,7 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	if err := registry.CheckName(repo); err != nil {
 		return err
 	}
-	s = s.makingSpace()
+	r := s.repo(repo).withReserve()
 	del := newDeletion(opts)
 	if !del.If.IsZero() {
 		return registry.ErrUnsupported.WithMessage("a repository cannot be deleted on a condition")
@@ -27,20 +28,20 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 		return errIfUnused
 	}
 	ctx = context.WithoutCancel(ctx)
-	if err := s.refuseRepository(ctx, repo, del.Keep); err != nil {
+	if err := r.refuseRepository(ctx, del.Keep); err != nil {
 		return err
 	}
-	b, err := s.begin(ctx, repo, eventRepository, "", event{By: del.By})
+	b, err := r.BeginEvent(ctx, object.EventRepository, "", object.Event{By: del.By})
 	if err != nil {
 		return err
 	}
-	del.group = b.id()
-	c, err := s.beginDelete(ctx, repo, del)
+	del.group = b.ID()
+	c, err := r.beginDelete(ctx, del)
 	if err != nil {
 		return err
 	}
-	b.join(del.group)
-	return s.deleteRepository(ctx, repo, c, b, del)
+	b.Join(del.group)
+	return r.deleteRepository(ctx, c, b, del)
 }
 
 // errPushed is that something was pushed to a repository whose delete a collector was about to
@@ -51,24 +52,24 @@ var errPushed = errors.New("storage: the repository is not being deleted any mor
 // to it since.
 //
 // Errors: errPushed.
-func (s *Store) finishDelete(ctx context.Context, repo string, c *repositoryRecord) error {
+func (r repo) finishDelete(ctx context.Context, c *object.Repository) error {
 	del := newDeletion(&registry.DeleteOptions{By: c.Deleting.By})
-	c.Nonce = nonce()
+	c.Nonce = object.NewNonce()
 	if c.Deleting.Since.IsZero() {
-		c.Deleting.Since = c.modTime
+		c.Deleting.Since = c.ModTime
 	}
 	var err error
-	if c.version, err = s.put(ctx, repositoryKey(repo), c.version, c, nil, driver.Deferred); changed(err) {
+	if c.Version, err = r.Put(ctx, r.RepositoryKey(), c.Version, c, nil, driver.Deferred); object.IsConflict(err) {
 		return errPushed
 	} else if err != nil {
-		return wire(err)
+		return object.RegistryError(err)
 	}
-	b, err := s.beginAgain(ctx, repo, c.Deleting.Event, event{By: del.By})
+	b, err := r.ResumeEvent(ctx, c.Deleting.Event, object.Event{By: del.By})
 	if err != nil {
 		return err
 	}
-	del.group, del.while, del.since = b.id(), c.version, c.Deleting.Since
-	return s.deleteRepository(ctx, repo, c, b, del)
+	del.group, del.while, del.since = b.ID(), c.Version, c.Deleting.Since
+	return r.deleteRepository(ctx, c, b, del)
 }
 
 // unlessPushed returns an error if a push has taken off the note that the repository is being
@@ -76,12 +77,12 @@ func (s *Store) finishDelete(ctx context.Context, repo string, c *repositoryReco
 // note is there, or was, looks at its manifest after that.
 //
 // Errors: errPushed.
-func (s *Store) unlessPushed(ctx context.Context, repo string, del *deletion) error {
+func (r repo) unlessPushed(ctx context.Context, del *deletion) error {
 	if del.while == "" {
 		return nil
 	}
-	c, err := s.readRepository(ctx, repo)
-	if err == nil && c.version != del.while {
+	c, err := r.ReadRepository(ctx)
+	if err == nil && c.Version != del.while {
 		return errPushed
 	}
 	return err
@@ -89,180 +90,108 @@ func (s *Store) unlessPushed(ctx context.Context, repo string, del *deletion) er
 
 // deleteRepository deletes all that is in a repository, of which the catalogue says c, and the
 // history b.
-func (s *Store) deleteRepository(ctx context.Context, repo string, c *repositoryRecord, b *begun, del *deletion) error {
-	existed := c.version != ""
+func (r repo) deleteRepository(ctx context.Context, c *object.Repository, b *object.OpenEvent, del *deletion) error {
+	existed := c.Version != ""
 	del.catalogued = c
-	for info, err := range s.driver.List(ctx, manifestPrefix(repo), &driver.ListOptions{KeysOnly: true}) {
+	for info, err := range r.Driver.List(ctx, r.ManifestPrefix(), &driver.ListOptions{KeysOnly: true}) {
 		if err != nil {
-			return wire(err)
+			return object.RegistryError(err)
 		}
-		d := pathDigest(info.Key)
+		d := object.PathDigest(info.Key)
 		if d == "" {
 			continue
 		}
-		err := s.deleteManifest(ctx, repo, d, del)
+		err := r.deleteManifest(ctx, d, del)
 		if err != nil && !errors.Is(err, registry.ErrManifestUnknown) {
 			return err
 		}
 		existed = existed || err == nil
 	}
-	if err := s.clear(ctx, repo, del); err != nil {
+	if err := r.clear(ctx, del); err != nil {
 		return err
 	}
 	if existed {
-		if err := s.remove(ctx, repositoryKey(repo), c.version); err != nil && !changed(err) {
-			return wire(err)
+		if err := r.Remove(ctx, r.RepositoryKey(), c.Version); err != nil && !object.IsConflict(err) {
+			return object.RegistryError(err)
 		}
 	}
 	// A push may have found the repository in the catalogue just before it was taken out.
-	if inUse, err := s.hasManifest(ctx, repo, ""); err != nil {
+	if inUse, err := r.HasManifest(ctx, ""); err != nil {
 		return err
 	} else if inUse {
-		if _, err := s.putRepository(ctx, repo, nil, false); err != nil {
+		if _, err := r.PutRepository(ctx, nil, false); err != nil {
 			return err
 		}
-		if err := s.endEpoch(ctx, repo, "", anythingDeleted, del.catalogued); err != nil {
+		if err := r.EndEpoch(ctx, "", object.AnythingDeleted, del.catalogued); err != nil {
 			return err
 		}
 	}
-	b.end(ctx, existed)
+	b.End(ctx, existed)
 	if !existed {
-		return registry.ErrNameUnknown.WithDetail(map[string]string{"name": repo})
+		return registry.ErrNameUnknown.WithDetail(map[string]string{"name": r.Name})
 	}
-	return wire(s.driver.Sync(ctx, repositoryKey(repo)))
+	return object.RegistryError(r.Driver.Sync(ctx, r.RepositoryKey()))
 }
 
 // beginDelete notes in the catalogue that a delete of the repository has begun, so that it is
 // finished by whoever collects, and returns what the catalogue says then; it has no version if the
 // repository is not there. A delete that depends on tags is not noted: only its caller knows on
 // which. One that goes on with another takes its group.
-func (s *Store) beginDelete(ctx context.Context, repo string, del *deletion) (*repositoryRecord, error) {
-	for n := range attempts {
-		if err := pause(ctx, n); err != nil {
+func (r repo) beginDelete(ctx context.Context, del *deletion) (*object.Repository, error) {
+	for n := range object.MaxAttempts {
+		if err := object.Pause(ctx, n); err != nil {
 			return nil, err
 		}
-		c, err := s.readRepository(ctx, repo)
-		if err != nil || c.version == "" || del.Keep != nil {
+		c, err := r.ReadRepository(ctx)
+		if err != nil || c.Version == "" || del.Keep != nil {
 			return c, err
 		}
 		if c.Deleting != nil && c.Deleting.Event != "" && del.group != "" {
 			del.group = c.Deleting.Event
 		}
-		c.Nonce, c.Deleting = nonce(), &deletingRecord{By: del.By, Event: del.group}
-		if c.version, err = s.put(ctx, repositoryKey(repo), c.version, c, nil, driver.Deferred); !changed(err) {
-			return c, wire(err)
+		c.Nonce, c.Deleting = object.NewNonce(), &object.RepositoryDelete{By: del.By, Event: del.group}
+		if c.Version, err = r.Put(ctx, r.RepositoryKey(), c.Version, c, nil, driver.Deferred); !object.IsConflict(err) {
+			return c, object.RegistryError(err)
 		}
 	}
-	return nil, errContended
-}
-
-// readRepository returns what the catalogue says of a repository. One that is not there has no
-// version.
-func (s *Store) readRepository(ctx context.Context, repo string) (*repositoryRecord, error) {
-	b, info, err := s.read(ctx, repositoryKey(repo))
-	if errors.Is(err, driver.ErrNotExist) {
-		return &repositoryRecord{}, nil
-	}
-	if err != nil {
-		return nil, wire(err)
-	}
-	return decodeRepository(b, info), nil
-}
-
-func decodeRepository(b []byte, info driver.Info) *repositoryRecord {
-	c := &repositoryRecord{}
-	if _, ok := decode(b, c); !ok {
-		c = &repositoryRecord{} // it says enough by being there
-	}
-	c.version, c.modTime = info.Version, info.ModTime
-	return c
-}
-
-// putRepository sees to it that the repository is in the catalogue, and not about to be deleted,
-// and reports whether it was at any time since it has been there. c is what the catalogue has just
-// said of it, or nil. Where it probably is in the catalogue, a look comes before the write, which
-// would be in vain.
-func (s *Store) putRepository(ctx context.Context, repo string, c *repositoryRecord, probably bool) (spared bool,
-	err error) {
-	key := repositoryKey(repo)
-	look := false
-	if c == nil {
-		c = &repositoryRecord{}
-		_, seen := s.fresh.Get(key)
-		look = seen || probably
-	}
-	for n := range attempts {
-		err := pause(ctx, n)
-		if err == nil && look {
-			c, err = s.readRepository(ctx, repo)
-		}
-		if err != nil {
-			return false, err
-		}
-		if c.version == "" || c.Deleting != nil {
-			next := &repositoryRecord{Nonce: nonce(), Spared: c.Deleting != nil || c.Spared, Epochs: c.Epochs}
-			switch {
-			case c.Deleting != nil || probably: // what was there may be gone, or what it said
-				anythingDeleted(&next.Epochs)
-			case c.version == "":
-				next.Epochs = firstEpochs()
-			}
-			_, err = s.put(ctx, key, c.version, next, nil, driver.Deferred)
-			var o *overtaken
-			switch {
-			case errors.As(err, &o) && o.info.Version != "":
-				c, look = decodeRepository(o.content, o.info), false
-				continue
-			case changed(err):
-				look = true
-				continue
-			case err != nil:
-				return false, wire(err)
-			}
-		}
-		s.fresh.Add(key, struct{}{}, 1)
-		return c.Deleting != nil || c.Spared, nil
-	}
-	return false, errContended
+	return nil, object.ErrContended
 }
 
 // clear removes the blobs of a repository and what interrupted deletes have left.
-func (s *Store) clear(ctx context.Context, repo string, del *deletion) error {
-	var blobs []digest.Digest
-	for info, err := range s.driver.List(ctx, linkPrefix(repo), &driver.ListOptions{KeysOnly: true}) {
+func (r repo) clear(ctx context.Context, del *deletion) error {
+	for batch, err := range object.Batches(r.Driver.List(ctx, r.LinkPrefix(), &driver.ListOptions{KeysOnly: true}), blobsAtOnce) {
 		if err != nil {
-			return wire(err)
+			return err
 		}
-		d := pathDigest(info.Key)
-		if d == "" {
-			continue
-		}
-		if blobs = append(blobs, d); len(blobs) == linksAtOnce {
-			if err := s.clearBlobs(ctx, repo, blobs, del); err != nil {
-				return err
+		var blobs []digest.Digest
+		for _, info := range batch {
+			if d := object.PathDigest(info.Key); d != "" {
+				blobs = append(blobs, d)
 			}
-			blobs = nil
+		}
+		if err := r.clearBlobs(ctx, blobs, del); err != nil {
+			return err
 		}
 	}
-	if err := s.clearBlobs(ctx, repo, blobs, del); err != nil {
-		return err
-	}
-	return s.removeOrphans(ctx, repo)
+	return r.removeOrphans(ctx)
 }
 
+// blobsAtOnce is the number of links that clear condemns before it looks for manifests that need them.
+const blobsAtOnce = 4096
+
 // clearBlobs removes some blobs of a repository.
-func (s *Store) clearBlobs(ctx context.Context, repo string, blobs []digest.Digest, del *deletion) error {
+func (r repo) clearBlobs(ctx context.Context, blobs []digest.Digest, del *deletion) error {
 	// A link that is another by then has been written by a push, or by a collector, to whom history
 	// seemed to need it live.
 	for n := 0; len(blobs) > 0; n++ {
-		if n == attempts {
-			return errContended
+		if n == object.MaxAttempts {
+			return object.ErrContended
 		}
-		if err := pause(ctx, n); err != nil {
+		if err := object.Pause(ctx, n); err != nil {
 			return err
 		}
 		var err error
-		if blobs, err = s.clearLinks(ctx, repo, blobs, del); err != nil {
+		if blobs, err = r.clearLinks(ctx, blobs, del); err != nil {
 			return err
 		}
 	}
@@ -272,25 +201,25 @@ func (s *Store) clearBlobs(ctx context.Context, repo string, blobs []digest.Dige
 // clearLinks removes links as a collector would: condemned first, then a manifest is looked for
 // that may need them, so that no push is broken that begins meanwhile. It returns those that it has
 // found changed.
-func (s *Store) clearLinks(ctx context.Context, repo string, blobs []digest.Digest,
+func (r repo) clearLinks(ctx context.Context, blobs []digest.Digest,
 	del *deletion) (again []digest.Digest, err error) {
-	links := make([]*link, len(blobs)) // nil is one that is gone, or nobody reads, or that has been pushed since
+	links := make([]*object.Link, len(blobs)) // nil is one that is gone, or nobody reads, or that has been pushed since
 	changes := make([]bool, len(blobs))
-	err = parallel.Each(parallelism, len(blobs), func(i int) error {
-		l, err := s.readLink(ctx, repo, blobs[i])
-		if err != nil || !l.readable() {
+	err = parallel.Each(object.Parallelism, len(blobs), func(i int) error {
+		l, err := r.ReadLink(ctx, blobs[i])
+		if err != nil || !l.Readable() {
 			return err
 		}
 		// One that is condemned was not pushed since: that is its mark.
-		if l.State == live && !del.since.IsZero() && !l.modTime.Before(del.since) {
+		if l.State == object.Live && !del.since.IsZero() && !l.ModTime.Before(del.since) {
 			return nil
 		}
-		if l.State == live {
-			if l, err = s.setLink(ctx, repo, blobs[i], l, condemned); changed(err) {
+		if l.State == object.Live {
+			if l, err = r.SetLink(ctx, blobs[i], l, object.Condemned); object.IsConflict(err) {
 				changes[i] = true
 				return nil
 			} else if err != nil {
-				return wire(err)
+				return object.RegistryError(err)
 			}
 		}
 		links[i] = l
@@ -299,36 +228,36 @@ func (s *Store) clearLinks(ctx context.Context, repo string, blobs []digest.Dige
 	if err != nil {
 		return nil, err
 	}
-	inUse, err := s.hasManifest(ctx, repo, "")
+	inUse, err := r.HasManifest(ctx, "")
 	if err == nil && !inUse {
-		if err = s.unlessPushed(ctx, repo, del); errors.Is(err, errPushed) {
+		if err = r.unlessPushed(ctx, del); errors.Is(err, errPushed) {
 			inUse, err = true, nil // will soon be
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	settle := s.removeLink
+	settle := r.RemoveLink
 	switch {
 	case inUse:
-		settle = func(ctx context.Context, repo string, d digest.Digest, l *link) error {
-			if _, err := s.setLink(ctx, repo, d, l, live); !changed(err) {
+		settle = func(ctx context.Context, d digest.Digest, l *object.Link) error {
+			if _, err := r.SetLink(ctx, d, l, object.Live); !object.IsConflict(err) {
 				return err
 			}
 			return nil
 		}
-	case s.opts.History > 0:
-		settle = s.hideLink
+	case r.store.opts.History > 0:
+		settle = r.hideLink
 	}
-	err = parallel.Each(parallelism, len(blobs), func(i int) error {
+	err = parallel.Each(object.Parallelism, len(blobs), func(i int) error {
 		if links[i] == nil {
 			return nil
 		}
-		err := settle(ctx, repo, blobs[i], links[i])
-		if changes[i] = changed(err); changes[i] {
+		err := settle(ctx, blobs[i], links[i])
+		if changes[i] = object.IsConflict(err); changes[i] {
 			return nil
 		}
-		return wire(err)
+		return object.RegistryError(err)
 	})
 	for i, d := range blobs {
 		if changes[i] && !inUse {
@@ -339,75 +268,53 @@ func (s *Store) clearLinks(ctx context.Context, repo string, blobs []digest.Dige
 }
 
 // hideLink is removeLink for a link that a restore of the repository can have back.
-func (s *Store) hideLink(ctx context.Context, repo string, d digest.Digest, l *link) error {
-	if err := s.remove(ctx, indexKey(d, repo), ""); err != nil {
+func (r repo) hideLink(ctx context.Context, d digest.Digest, l *object.Link) error {
+	if err := r.Remove(ctx, r.IndexKey(d), ""); err != nil {
 		return err
 	}
-	_, err := s.setLink(ctx, repo, d, l, hidden)
+	_, err := r.SetLink(ctx, d, l, object.Hidden)
 	return err
-}
-
-// hasManifest reports whether there is a manifest in the repository, visible or on its way, besides
-// one.
-func (s *Store) hasManifest(ctx context.Context, repo string, besides digest.Digest) (bool, error) {
-	for info, err := range s.driver.List(ctx, manifestPrefix(repo), &driver.ListOptions{KeysOnly: true}) {
-		if err != nil {
-			return false, wire(err)
-		}
-		d := pathDigest(info.Key)
-		if d == "" || d == besides {
-			continue
-		}
-		m, err := s.readManifest(ctx, repo, d)
-		if err != nil {
-			return false, err
-		}
-		if !m.absent() {
-			return true, nil
-		}
-	}
-	return false, nil
 }
 
 // removeOrphans removes tags, back references, referrers and their hints of manifests that are not
 // there. Each is removed as it was seen before its manifest was looked for: what a push has written
 // again since then stays.
-func (s *Store) removeOrphans(ctx context.Context, repo string) error {
+func (r repo) removeOrphans(ctx context.Context) error {
 	orphan := func(key, version string, d digest.Digest) error {
 		if d != "" {
-			m, err := s.readManifest(ctx, repo, d)
+			m, err := r.ReadManifest(ctx, d)
 			if err != nil {
 				return err
 			}
-			if !m.absent() {
+			if !m.Absent() {
 				return nil
 			}
 		}
-		if err := s.remove(ctx, key, version); err != nil && !changed(err) {
-			return wire(err)
+		if err := r.Remove(ctx, key, version); err != nil && !object.IsConflict(err) {
+			return object.RegistryError(err)
 		}
 		return nil
 	}
-	for _, prefix := range []string{tagPrefix(repo), backrefsPrefix(repo), referrersPrefix(repo), typesPrefix(repo)} {
-		for info, err := range s.driver.List(ctx, prefix, nil) {
+	for _, prefix := range []string{r.TagPrefix(), r.BackrefsPrefix(), r.ReferrersPrefix(), r.TypesPrefix()} {
+		for info, err := range r.Driver.List(ctx, prefix, nil) {
 			if err != nil {
-				return wire(err)
+				return object.RegistryError(err)
 			}
 			version, d := info.Version, digest.Digest("")
 			switch prefix {
-			case tagPrefix(repo):
-				t, err := s.readEntry(ctx, info.Key)
+			case r.TagPrefix():
+				t, err := r.ReadEntry(ctx, info.Key)
 				if err != nil {
 					return err
 				}
-				version, d = t.version, t.Descriptor.Digest
-			case backrefsPrefix(repo):
-				d = pathDigest(dir(info.Key))
-			case typesPrefix(repo):
-				e, _ := hintedEntry(repo, info.Key)
-				d = pathDigest(e)
+				version, d = t.Version, t.Descriptor.Digest
+			case r.BackrefsPrefix():
+				d = object.PathDigest(object.Dir(info.Key))
+			case r.TypesPrefix():
+				e, _ := r.HintedEntry(info.Key)
+				d = object.PathDigest(e)
 			default:
-				d = pathDigest(info.Key)
+				d = object.PathDigest(info.Key)
 			}
 			if version == "" {
 				continue

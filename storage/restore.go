@@ -9,12 +9,13 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // Restore implements [registry.Restorer].
 func (s *Store) Restore(ctx context.Context, repo string, ref reference.Ref,
 	opts *registry.RestoreOptions) (registry.RestoreResult, error) {
-	r := &restore{s: s, repo: repo}
+	r := &restore{repo: s.repo(repo)}
 	if opts != nil {
 		r.opts = *opts
 	}
@@ -42,30 +43,29 @@ func (s *Store) Restore(ctx context.Context, repo string, ref reference.Ref,
 
 // restore is one Restore.
 type restore struct {
-	s       *Store
-	repo    string
+	repo    repo
 	opts    registry.RestoreOptions
-	gone    map[digest.Digest][]*event // the deletes of each manifest, the newest first
-	deletes []*event                   // of manifests, the newest first
-	repos   []*event                   // of the repository, the newest first
+	gone    map[digest.Digest][]*object.Event // the deletes of each manifest, the newest first
+	deletes []*object.Event                   // of manifests, the newest first
+	repos   []*object.Event                   // of the repository, the newest first
 	result  registry.RestoreResult
 }
 
 func (r *restore) check(ref reference.Ref) error {
-	if err := registry.CheckName(r.repo); err != nil {
+	if err := registry.CheckName(r.repo.Name); err != nil {
 		return err
 	}
 	if ref != (reference.Ref{}) {
-		if err := checkRef(r.repo, ref); err != nil {
+		if err := checkRef(r.repo.Name, ref); err != nil {
 			return err
 		}
 	}
 	if r.opts.To != "" {
-		if err := checkBlob(r.repo, r.opts.To); err != nil {
+		if err := checkBlob(r.repo.Name, r.opts.To); err != nil {
 			return err
 		}
 	}
-	if r.s.opts.History == 0 {
+	if r.repo.store.opts.History == 0 {
 		return errNoHistory
 	}
 	return nil
@@ -73,16 +73,16 @@ func (r *restore) check(ref reference.Ref) error {
 
 // find lists the deletes.
 func (r *restore) find(ctx context.Context) error {
-	r.gone = map[digest.Digest][]*event{}
-	for e, err := range r.s.events(ctx, r.repo, nil) {
+	r.gone = map[digest.Digest][]*object.Event{}
+	for e, err := range r.repo.Events(ctx, nil) {
 		if err != nil {
 			return err
 		}
-		switch e.kind {
-		case eventDelete:
+		switch e.Kind {
+		case object.EventDelete:
 			r.deletes = append(r.deletes, e)
-			r.gone[e.digest()] = append(r.gone[e.digest()], e)
-		case eventRepository:
+			r.gone[e.Digest()] = append(r.gone[e.Digest()], e)
+		case object.EventRepository:
 			r.repos = append(r.repos, e)
 		}
 	}
@@ -90,7 +90,7 @@ func (r *restore) find(ctx context.Context) error {
 }
 
 // lastGone returns the newest delete of a manifest; nil if there is none.
-func (r *restore) lastGone(d digest.Digest) *event {
+func (r *restore) lastGone(d digest.Digest) *object.Event {
 	if len(r.gone[d]) == 0 {
 		return nil
 	}
@@ -99,17 +99,17 @@ func (r *restore) lastGone(d digest.Digest) *event {
 
 // tagsOf returns the tags that went with the manifest of a delete, whoever of those that have gone
 // on with it has removed them.
-func (r *restore) tagsOf(ctx context.Context, e *event) ([]string, error) {
+func (r *restore) tagsOf(ctx context.Context, e *object.Event) ([]string, error) {
 	tags := slices.Clone(e.Tags)
-	for _, other := range r.gone[e.digest()] {
+	for _, other := range r.gone[e.Digest()] {
 		if other == e || e.Delete == "" {
 			continue
 		}
-		ok, err := r.s.readEvent(ctx, r.repo, other)
+		ok, err := r.repo.ReadEvent(ctx, other)
 		if err != nil {
 			return nil, err
 		}
-		if other.content = nil; ok && other.Delete == e.Delete {
+		if other.Content = nil; ok && other.Delete == e.Delete {
 			tags = append(tags, other.Tags...)
 		}
 	}
@@ -130,22 +130,22 @@ func (r *restore) tag(ctx context.Context, tag string) error {
 			return err
 		}
 	}
-	m, err := r.s.readManifest(ctx, r.repo, to)
+	m, err := r.repo.ReadManifest(ctx, to)
 	if err != nil {
 		return err
 	}
-	mediaType, content := m.MediaType, m.content
-	if !m.readable() {
+	mediaType, content := m.MediaType, m.Content
+	if !m.Readable() {
 		e := r.lastGone(to)
 		if e == nil {
 			return manifestUnknown(reference.Ref{Digest: to})
 		}
-		if ok, err := r.s.readEvent(ctx, r.repo, e); err != nil {
+		if ok, err := r.repo.ReadEvent(ctx, e); err != nil {
 			return err
 		} else if !ok || e.Before == nil {
 			return manifestUnknown(reference.Ref{Digest: to})
 		}
-		mediaType, content = e.Before.MediaType, e.content
+		mediaType, content = e.Before.MediaType, e.Content
 	}
 	res, err := r.push(ctx, to, mediaType, content, t)
 	if err != nil {
@@ -157,11 +157,11 @@ func (r *restore) tag(ctx context.Context, tag string) error {
 
 // before returns what a tag pointed at before it came to be as it is.
 func (r *restore) before(ctx context.Context, tag string) (digest.Digest, error) {
-	now, err := r.s.readEntry(ctx, tagKey(r.repo, tag))
+	now, err := r.repo.ReadEntry(ctx, r.repo.TagKey(tag))
 	if err != nil {
 		return "", err
 	}
-	for e, err := range r.s.tagEvents(ctx, r.repo, tag, nil) {
+	for e, err := range r.repo.TagEvents(ctx, tag, nil) {
 		if err != nil {
 			return "", err
 		}
@@ -182,14 +182,14 @@ func (r *restore) deleted(ctx context.Context, d digest.Digest) error {
 }
 
 // bring brings back the manifest of an event, and its tags where there are none by now.
-func (r *restore) bring(ctx context.Context, e *event) error {
-	d := e.digest()
-	if ok, err := r.s.readEvent(ctx, r.repo, e); err != nil {
+func (r *restore) bring(ctx context.Context, e *object.Event) error {
+	d := e.Digest()
+	if ok, err := r.repo.ReadEvent(ctx, e); err != nil {
 		return err
 	} else if !ok || e.Before == nil {
 		return manifestUnknown(reference.Ref{Digest: d})
 	}
-	res, err := r.push(ctx, d, e.Before.MediaType, e.content)
+	res, err := r.push(ctx, d, e.Before.MediaType, e.Content)
 	if err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (r *restore) bring(ctx context.Context, e *event) error {
 			continue
 		}
 		t.IfAbsent = true
-		_, err := r.push(ctx, d, e.Before.MediaType, e.content, t)
+		_, err := r.push(ctx, d, e.Before.MediaType, e.Content, t)
 		if errors.Is(err, registry.ErrTagExists) || errors.Is(err, registry.ErrPreconditionFailed) {
 			continue
 		}
@@ -235,7 +235,7 @@ func (r *restore) repository(ctx context.Context) error {
 				r.result.Lost)
 		}
 	}
-	return registry.ErrNameUnknown.WithDetail(map[string]string{"name": r.repo})
+	return registry.ErrNameUnknown.WithDetail(map[string]string{"name": r.repo.Name})
 }
 
 // lastDelete takes the last delete of the repository off repos: those before it that died half-way,
@@ -243,15 +243,15 @@ func (r *restore) repository(ctx context.Context) error {
 func (r *restore) lastDelete(ctx context.Context) (groups []string, err error) {
 	for len(r.repos) > 0 {
 		e := r.repos[0]
-		ok, err := r.s.readEvent(ctx, r.repo, e)
+		ok, err := r.repo.ReadEvent(ctx, e)
 		if err != nil {
 			return nil, err
 		}
-		if ok && e.Confirmed && len(groups) > 0 && !slices.Contains(groups, e.id) && !slices.Contains(groups, e.Group) {
+		if ok && e.Confirmed && len(groups) > 0 && !slices.Contains(groups, e.ID) && !slices.Contains(groups, e.Group) {
 			break
 		}
 		if r.repos = r.repos[1:]; ok {
-			groups = append(groups, e.id)
+			groups = append(groups, e.ID)
 			if e.Group != "" {
 				groups = append(groups, e.Group)
 			}
@@ -263,17 +263,17 @@ func (r *restore) lastDelete(ctx context.Context) (groups []string, err error) {
 // groups brings back the manifests that were deleted with some deletes of the repository.
 func (r *restore) groups(ctx context.Context, groups []string) error {
 	for _, e := range r.deletes {
-		if ok, err := r.s.readEvent(ctx, r.repo, e); err != nil {
+		if ok, err := r.repo.ReadEvent(ctx, e); err != nil {
 			return err
 		} else if !ok || !slices.Contains(groups, e.Group) {
-			e.content = nil
+			e.Content = nil
 			continue
 		}
 		err := r.bring(ctx, e)
-		e.content = nil // not all of them at once
+		e.Content = nil // not all of them at once
 		switch {
 		case errors.Is(err, registry.ErrManifestBlobUnknown):
-			r.result.Lost = append(r.result.Lost, e.digest())
+			r.result.Lost = append(r.result.Lost, e.Digest())
 		case err != nil:
 			return err
 		}
@@ -285,7 +285,7 @@ func (r *restore) groups(ctx context.Context, groups []string) error {
 // without their tags.
 func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, content []byte,
 	tags ...registry.TagPut) (registry.PutResult, error) {
-	p, err := r.s.newManifestPut(r.repo, mediaType, content, &registry.PutOptions{Digest: d, Tags: tags, By: r.opts.By})
+	p, err := r.repo.store.newManifestPut(r.repo.Name, mediaType, content, &registry.PutOptions{Digest: d, Tags: tags, By: r.opts.By})
 	if err != nil {
 		return registry.PutResult{}, err
 	}
@@ -301,12 +301,12 @@ func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, c
 		if child == nil {
 			return res, err
 		}
-		if ok, rerr := r.s.readEvent(ctx, r.repo, child); rerr != nil {
+		if ok, rerr := r.repo.ReadEvent(ctx, child); rerr != nil {
 			return res, rerr
 		} else if !ok || child.Before == nil {
 			return res, err
 		}
-		if _, cerr := r.push(ctx, d, child.Before.MediaType, child.content); cerr != nil {
+		if _, cerr := r.push(ctx, d, child.Before.MediaType, child.Content); cerr != nil {
 			return res, cerr
 		}
 	}
@@ -319,28 +319,28 @@ func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, c
 // on them, which stays and means nothing.
 //
 // Errors: errMissing if there is no such link.
-func (s *Store) unhide(ctx context.Context, repo string, d digest.Digest) (*link, error) {
-	for n := range attempts {
-		if err := pause(ctx, n); err != nil {
+func (r repo) unhide(ctx context.Context, d digest.Digest) (*object.Link, error) {
+	for n := range object.MaxAttempts {
+		if err := object.Pause(ctx, n); err != nil {
 			return nil, err
 		}
-		l, err := s.readLink(ctx, repo, d)
+		l, err := r.ReadLink(ctx, d)
 		if err != nil {
 			return nil, err
 		}
 		switch {
-		case l.readable():
-			return s.need(ctx, repo, d)
-		case l.State != hidden:
-			return nil, errMissing
+		case l.Readable():
+			return r.KeepLink(ctx, d)
+		case l.State != object.Hidden:
+			return nil, object.ErrMissing
 		}
-		if l, err = s.setLink(ctx, repo, d, l, live); changed(err) {
+		if l, err = r.SetLink(ctx, d, l, object.Live); object.IsConflict(err) {
 			continue
 		} else if err != nil {
-			return nil, wire(err)
+			return nil, object.RegistryError(err)
 		}
-		s.index(ctx, repo, d)
+		r.IndexBlob(ctx, d)
 		return l, nil
 	}
-	return nil, errContended
+	return nil, object.ErrContended
 }

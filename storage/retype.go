@@ -11,6 +11,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // A manifest without a field mediaType has the media type that its push has stated. A push of the
@@ -29,10 +30,10 @@ var errTyped = errors.New("storage: the media type cannot be changed")
 //
 // Errors: ErrChanged if it is another by now; registry.ErrManifestInvalid, and the manifest is as
 // it was.
-func (p *manifestPut) retype(ctx context.Context, m *manifestRecord) (*manifestRecord, error) {
+func (p *manifestPut) retype(ctx context.Context, m *object.Manifest) (*object.Manifest, error) {
 	refusal := registry.ErrManifestInvalid.WithCause(errTyped).
 		WithMessage("manifest invalid: the same content is in the repository with the media type " + m.MediaType)
-	if len(p.tags) == 0 || m.State == deleting && !m.Collected {
+	if len(p.tags) == 0 || m.State == object.Deleting && !m.Collected {
 		return nil, refusal // the mark is that of a delete, which goes on
 	}
 	if err := p.stay(ctx); err != nil { // of an attempt before
@@ -40,19 +41,19 @@ func (p *manifestPut) retype(ctx context.Context, m *manifestRecord) (*manifestR
 	}
 	p.moves = nil
 	mark := *m
-	mark.State, mark.Nonce, mark.Collected = deleting, nonce(), true
+	mark.State, mark.Nonce, mark.Collected = object.Deleting, object.NewNonce(), true
 	var err error
-	if mark.version, err = p.s.put(ctx, manifestKey(p.repo, p.digest), m.version, &mark, m.content, driver.Deferred); err != nil {
-		return nil, wire(err)
+	if mark.Version, err = p.repo.Put(ctx, p.repo.ManifestKey(p.digest), m.Version, &mark, m.Content, driver.Deferred); err != nil {
+		return nil, object.RegistryError(err)
 	}
 	err = p.refuseLed(ctx, &mark, refusal)
 	if err == nil {
 		p.epochs = m.Epochs
-		m, err = p.set(ctx, &mark, visible)
-		return m, wire(err)
+		m, err = p.set(ctx, &mark, object.Visible)
+		return m, object.RegistryError(err)
 	}
-	if _, back := p.s.setVisible(ctx, p.repo, p.digest, &mark); !changed(back) {
-		err = errors.Join(err, wire(back))
+	if _, back := p.repo.SetVisible(ctx, p.digest, &mark); !object.IsConflict(back) {
+		err = errors.Join(err, object.RegistryError(back))
 	}
 	return nil, err
 }
@@ -61,12 +62,12 @@ func (p *manifestPut) retype(ctx context.Context, m *manifestRecord) (*manifestR
 // is about to, or points at an index that names it at any depth, or leads in one of these ways to
 // its subject: that a signature is there under its type matters to the manifest that is signed.
 // Other referrers, and indexes without a tag, do not count: anybody could push them.
-func (p *manifestPut) refuseLed(ctx context.Context, m *manifestRecord, refusal error) error {
-	pointers, err := p.s.pointers(ctx, p.repo, p.digest, &manifestRecord{})
+func (p *manifestPut) refuseLed(ctx context.Context, m *object.Manifest, refusal error) error {
+	pointers, err := p.repo.FindPointers(ctx, p.digest, &object.Manifest{})
 	if err != nil {
 		return err
 	}
-	if len(pointers.moves) > 0 || slices.ContainsFunc(pointers.tags, func(tag driver.Info) bool {
+	if len(pointers.Moves) > 0 || slices.ContainsFunc(pointers.Tags, func(tag driver.Info) bool {
 		return !slices.ContainsFunc(p.created, func(own driver.Info) bool {
 			return own.Key == tag.Key &&
 				own.Version == tag.Version
@@ -74,13 +75,13 @@ func (p *manifestPut) refuseLed(ctx context.Context, m *manifestRecord, refusal 
 	}) {
 		return refusal
 	}
-	subjects, err := p.s.subjects(ctx, p.repo, m)
+	subjects, err := p.repo.subjects(ctx, m)
 	if err != nil {
 		return err
 	}
-	w := &walk{s: p.s, repo: p.repo, targets: append(subjects, p.digest), seen: map[digest.Digest]bool{}}
+	w := &walk{repo: p.repo, targets: append(subjects, p.digest), seen: map[digest.Digest]bool{}}
 	anyTag := func(string) bool { return true }
-	return p.s.keptTags(ctx, p.repo, anyTag, func(_ string, desc ocispec.Descriptor) error {
+	return p.repo.keptTags(ctx, anyTag, func(_ string, desc ocispec.Descriptor) error {
 		if desc.Digest == p.digest {
 			return nil // known already
 		}
@@ -97,12 +98,12 @@ func (p *manifestPut) refuseLed(ctx context.Context, m *manifestRecord, refusal 
 const maxSubjects = 8
 
 // subjects returns the subject of a manifest, that of its subject, and so on.
-func (s *Store) subjects(ctx context.Context, repo string, m *manifestRecord) ([]digest.Digest, error) {
+func (r repo) subjects(ctx context.Context, m *object.Manifest) ([]digest.Digest, error) {
 	var found []digest.Digest
 	for m.Subject != "" && len(found) < maxSubjects {
 		found = append(found, m.Subject)
 		var err error
-		if m, err = s.readManifest(ctx, repo, m.Subject); err != nil {
+		if m, err = r.ReadManifest(ctx, m.Subject); err != nil {
 			return nil, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // leaseRecord is the content of the object leaseKey. It only saves work: two collections at once
@@ -54,7 +55,7 @@ func (s *Store) CollectEvery(ctx context.Context, opts *ScheduleOptions) error {
 	if o.Done == nil {
 		o.Done = func(*CollectReport, error) {}
 	}
-	if _, err := s.newCollector(&o.Collect); err != nil {
+	if _, err := s.collectOptions(&o.Collect); err != nil {
 		return err
 	}
 	waited := "" // the version of the lease that has been waited for
@@ -87,9 +88,9 @@ func leaseTime(every time.Duration) time.Duration {
 func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions, waited string) (wait time.Duration,
 	version string, err error) {
 	soon := min(opts.Every, maxLease)
-	b, info, err := s.read(ctx, leaseKey)
+	b, info, err := s.objects.Read(ctx, object.LeaseKey)
 	if err != nil && !errors.Is(err, driver.ErrNotExist) {
-		return soon, waited, wire(err)
+		return soon, waited, object.RegistryError(err)
 	}
 	var l leaseRecord
 	if err == nil && json.Unmarshal(b, &l) != nil {
@@ -104,7 +105,7 @@ func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions, waited s
 			return wait, info.Version, nil
 		}
 	}
-	lease := &lease{s: s.makingSpace(), version: info.Version, record: leaseRecord{Done: l.Done},
+	lease := &lease{objects: s.objects.WithReserve(), version: info.Version, record: leaseRecord{Done: l.Done},
 		time: leaseTime(opts.Every)}
 	held, err := lease.prolong(ctx)
 	if errors.Is(err, registry.ErrNoSpace) {
@@ -135,7 +136,7 @@ func (s *Store) collectUnder(ctx context.Context, l *lease, opts ScheduleOptions
 	if err == nil {
 		l.record.Done = time.Now()
 		if !opts.Collect.DryRun {
-			s.keepReserve(ctx)
+			s.objects.KeepReserve(ctx)
 		}
 	}
 	return r, errors.Join(err, l.release(context.WithoutCancel(ctx)))
@@ -143,7 +144,7 @@ func (s *Store) collectUnder(ctx context.Context, l *lease, opts ScheduleOptions
 
 // lease is the object leaseKey in the version that this process has written.
 type lease struct {
-	s       *Store
+	objects *object.Store
 	version string
 	record  leaseRecord
 	time    time.Duration
@@ -160,15 +161,15 @@ func (l *lease) write(ctx context.Context) (bool, error) {
 	if l.lost {
 		return false, nil
 	}
-	l.record.Nonce = nonce()
-	version, err := l.s.put(ctx, leaseKey, l.version, &l.record, nil, driver.Deferred)
+	l.record.Nonce = object.NewNonce()
+	version, err := l.objects.Put(ctx, object.LeaseKey, l.version, &l.record, nil, driver.Deferred)
 	switch {
 	case err == nil:
 		l.version = version
-	case changed(err):
+	case object.IsConflict(err):
 		l.lost = true // somebody else has it: that does no harm
 	default:
-		return false, wire(err)
+		return false, object.RegistryError(err)
 	}
 	return !l.lost, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // SharedSecret returns the secret of a name: 32 random bytes that all Stores on the storage share.
@@ -31,17 +32,17 @@ func (s *Store) RemoveSharedSecret(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.driver.Delete(ctx, key, ""); err != nil && !errors.Is(err, driver.ErrNotExist) {
-		return wire(err)
+	if err := s.objects.Driver.Delete(ctx, key, ""); err != nil && !errors.Is(err, driver.ErrNotExist) {
+		return object.RegistryError(err)
 	}
-	return wire(s.driver.Sync(ctx, key))
+	return object.RegistryError(s.objects.Driver.Sync(ctx, key))
 }
 
 // secretKey is the key of a secret that somebody outside this package names.
 func secretKey(name string) (string, error) {
-	key := secrets + name
+	key := object.SecretPrefix + name
 	if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" ||
-		key == uploadKeyKey {
+		key == object.UploadSecretKey {
 		return "", fmt.Errorf("storage: %q cannot be the name of a secret", name)
 	}
 	return key, nil
@@ -49,7 +50,7 @@ func secretKey(name string) (string, error) {
 
 // sharedSecret returns a random secret that all Stores on the storage share.
 func (s *Store) sharedSecret(ctx context.Context, key string) ([]byte, error) {
-	b, err := s.readOrCreate(ctx, key, func() ([]byte, error) {
+	b, err := s.objects.ReadOrCreate(ctx, key, func() ([]byte, error) {
 		secret := make([]byte, 32)
 		rand.Read(secret)
 		return secret, nil

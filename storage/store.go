@@ -1,19 +1,16 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/lru"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // Defaults of [Options] and limits of the layout.
@@ -70,24 +67,32 @@ type Driver = driver.Driver
 // from loss of power, as far as the driver's Sync is.
 type Store struct {
 	registry.Unimplemented
-	driver driver.Driver
-	opts   Options
-	secret []byte // signs the ids of uploads
+	objects *object.Store
+	opts    Options
+	secret  []byte // signs the ids of uploads
 
 	// What this process remembers, so as to ask the storage less. None of it decides who may do
 	// what.
-	ended *lru.Cache[[16]byte, struct{}]     // uploads that have ended here
-	known *lru.Cache[[16]byte, uploadRecord] // uploads as they were left here
-	fresh *lru.Cache[string, struct{}]       // keys of links, manifests, tags and repositories that have been written here
-	turns *turns                             // at tags that many move
+	ended  *lru.Cache[[16]byte, struct{}]     // uploads that have ended here
+	known  *lru.Cache[[16]byte, uploadRecord] // uploads as they were left here
+	signed *lru.Cache[string, signedURL]      // URLs of data, by key
 
 	unfinished *unfinished
-	large      *semaphore.Weighted // bounds the bytes of large records, see largeMemory
+}
 
-	reserve *reserve
+// repo is one repository of a Store.
+type repo struct {
+	object.Repo
+	store *Store
+}
 
-	entries *lru.Cache[string, *entry]    // entries of referrers, by key
-	signed  *lru.Cache[string, signedURL] // URLs of data, by key
+// repo returns one repository. Its name must be valid.
+func (s *Store) repo(name string) repo { return repo{Repo: s.objects.Repo(name), store: s} }
+
+// withReserve returns the repository for an operation that frees space, see object.Store.WithReserve.
+func (r repo) withReserve() repo {
+	r.Repo.Store = r.Store.WithReserve()
+	return r
 }
 
 var _ registry.Backend = (*Store)(nil)
@@ -104,18 +109,9 @@ func New(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 		return nil, errors.New("storage: no driver")
 	}
 	s := &Store{
-		driver: d,
 		ended:  lru.New[[16]byte, struct{}](maxEnded),
 		known:  lru.New[[16]byte, uploadRecord](maxKnown),
-		fresh:  lru.New[string, struct{}](maxFresh),
-		turns:  &turns{keys: map[string]*turn{}},
-
-		large: semaphore.NewWeighted(largeMemory),
-
-		reserve: &reserve{},
-
-		entries: lru.New[string, *entry](maxEntries),
-		signed:  lru.New[string, signedURL](maxSigned),
+		signed: lru.New[string, signedURL](maxSigned),
 	}
 	if opts != nil {
 		s.opts = *opts
@@ -139,11 +135,12 @@ func New(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	if err := s.opts.Redirect.check(); err != nil {
 		return nil, err
 	}
+	s.objects = object.New(d, s.opts.Grace, s.opts.History)
 	if err := s.checkLayout(ctx); err != nil {
 		return nil, err
 	}
 	var err error
-	if s.secret, err = s.sharedSecret(ctx, uploadKeyKey); err != nil {
+	if s.secret, err = s.sharedSecret(ctx, object.UploadSecretKey); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -157,90 +154,24 @@ type layoutRecord struct {
 // checkLayout refuses a layout that this package does not know, and marks an empty storage as
 // having this one's.
 func (s *Store) checkLayout(ctx context.Context) error {
-	b, err := s.readOrCreate(ctx, layoutKey, func() ([]byte, error) {
-		return json.Marshal(layoutRecord{Version: layoutVersion})
+	b, err := s.objects.ReadOrCreate(ctx, object.LayoutKey, func() ([]byte, error) {
+		return json.Marshal(layoutRecord{Version: object.LayoutVersion})
 	})
 	if err != nil {
 		return err
 	}
 	var l layoutRecord
 	if err := json.Unmarshal(b, &l); err != nil || l.Version < 1 {
-		return fmt.Errorf("storage: the object %q does not tell a layout version", layoutKey)
+		return fmt.Errorf("storage: the object %q does not tell a layout version", object.LayoutKey)
 	}
-	if l.Version > layoutVersion {
+	if l.Version > object.LayoutVersion {
 		return fmt.Errorf("storage: layout version %d is newer than %d, the newest this program knows", l.Version,
-			layoutVersion)
+			object.LayoutVersion)
 	}
 	return nil
 }
 
-// readOrCreate returns an object that whoever comes first creates.
-func (s *Store) readOrCreate(ctx context.Context, key string, content func() ([]byte, error)) ([]byte, error) {
-	for range 3 {
-		b, _, err := s.read(ctx, key)
-		if !errors.Is(err, driver.ErrNotExist) {
-			return b, err
-		}
-		if b, err = content(); err != nil {
-			return nil, err
-		}
-		_, err = s.driver.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{IfAbsent: true, Size: int64(len(b))})
-		if !errors.Is(err, driver.ErrExist) {
-			return b, err
-		}
-	}
-	return nil, fmt.Errorf("storage: the object %q comes and goes", key)
-}
-
 const (
-	// maxFresh is how many keys are remembered that have been written here.
-	maxFresh = 20_000
-	// maxEntries is how many bytes of entries of referrers are remembered.
-	maxEntries = 8 << 20
 	// maxSigned is how many bytes of signed URLs are remembered.
 	maxSigned = 4 << 20
 )
-
-// attempts bounds how often an operation begins again because somebody else was first.
-const attempts = 32
-
-// pause waits before attempt n, the first being 0: not at all at first, then at random and longer
-// each time, so that those who are in each other's way come apart.
-func pause(ctx context.Context, n int) error {
-	if n == 0 {
-		return ctx.Err()
-	}
-	return sleep(ctx, mathrand.N(time.Millisecond<<min(n, 6)))
-}
-
-// sleep waits for a time, or until ctx ends, whose error it then returns.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}
-
-// errContended is what an operation ends with that has begun again too often.
-var errContended = registry.ErrUnavailable.WithCause(errors.New("storage: others were first too often"))
-
-// parallelism is how many requests of one operation are made at once.
-const parallelism = 16
-
-// wire returns an error of the driver as one of the registry. What has no kind there stays as it
-// is.
-func wire(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, driver.ErrNoSpace):
-		return registry.ErrNoSpace.WithCause(err)
-	case errors.Is(err, driver.ErrUnavailable):
-		return registry.ErrUnavailable.WithCause(err)
-	}
-	return err
-}

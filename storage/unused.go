@@ -7,6 +7,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/parallel"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // Blobs that are deleted only if no manifest names them (registry.DeleteOptions.IfUnused). The
@@ -22,42 +23,34 @@ var errIfUnused = registry.ErrUnsupported.WithMessage("only a blob can be delete
 // refuseUsed returns an error if a manifest of the repository names a blob.
 //
 // Errors: registry.ErrDenied.
-func (s *Store) refuseUsed(ctx context.Context, repo string, d digest.Digest) error {
-	var batch []digest.Digest
-	size := int64(0)
-	flush := func() error {
-		err := parallel.Each(parallelism, len(batch), func(i int) error { return s.refuseUsedBy(ctx, repo, d, batch[i]) })
-		batch, size = batch[:0], 0
-		return err
-	}
-	for info, err := range s.driver.List(ctx, manifestPrefix(repo), nil) {
+func (r repo) refuseUsed(ctx context.Context, d digest.Digest) error {
+	for batch, err := range object.BatchesInMemory(r.Driver.List(ctx, r.ManifestPrefix(), nil)) {
 		if err != nil {
-			return wire(err)
+			return err
 		}
-		m := pathDigest(info.Key)
-		if m == "" {
-			continue
-		}
-		batch = append(batch, m)
-		if size += info.Size; len(batch) == readAtOnce || size >= someBytes {
-			if err := flush(); err != nil {
-				return err
+		err := parallel.Each(object.Parallelism, len(batch), func(i int) error {
+			if by := object.PathDigest(batch[i].Key); by != "" {
+				return r.refuseUsedBy(ctx, d, by)
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
-	return flush()
+	return nil
 }
 
 // refuseUsedBy returns an error if a manifest names a blob. A manifest whose push was refused is
 // not there.
 //
 // Errors: registry.ErrDenied.
-func (s *Store) refuseUsedBy(ctx context.Context, repo string, d, by digest.Digest) error {
-	m, err := s.readManifest(ctx, repo, by)
-	if err != nil || m.absent() {
+func (r repo) refuseUsedBy(ctx context.Context, d, by digest.Digest) error {
+	m, err := r.ReadManifest(ctx, by)
+	if err != nil || m.Absent() {
 		return err
 	}
-	refs, err := references(m)
+	refs, err := object.References(m)
 	if err != nil {
 		return err
 	}

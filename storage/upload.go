@@ -11,8 +11,8 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
-	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // uploadRecord is how far an upload has come. There is none before the first byte. Each change is
@@ -26,7 +26,7 @@ type uploadRecord struct {
 	Algorithm  digest.Algorithm `json:"algorithm"`
 	Hash       []byte           `json:"hash,omitempty"` // state of the hash after Size bytes
 	Size       int64            `json:"size"`
-	Segments   []segment        `json:"segments,omitempty"`
+	Segments   []object.Segment `json:"segments,omitempty"`
 	Sum        uint32           `json:"sum"`
 
 	tail    []byte // the bytes after those in the segments
@@ -43,8 +43,7 @@ const (
 
 // upload implements [registry.Upload].
 type upload struct {
-	s     *Store
-	repo  string
+	repo  repo
 	owner string
 	token token
 	rec   uploadRecord
@@ -79,7 +78,7 @@ func (s *Store) CreateUpload(ctx context.Context, repo string, opts *registry.Up
 	default:
 		return nil, registry.ErrDigestInvalid.WithMessage("unsupported digest algorithm")
 	}
-	u := &upload{s: s, repo: repo, owner: o.Owner, token: newToken(o.Algorithm)}
+	u := &upload{repo: s.repo(repo), owner: o.Owner, token: newToken(o.Algorithm)}
 	u.reset()
 	if err := s.admitUpload(ctx, u.owner, u.token.id); err != nil {
 		return nil, err
@@ -104,7 +103,7 @@ func (s *Store) ResumeUpload(ctx context.Context, repo, id string, opts *registr
 	if err != nil {
 		return nil, registry.ErrUploadUnknown
 	}
-	u := &upload{s: s, repo: repo, owner: o.Owner, token: t}
+	u := &upload{repo: s.repo(repo), owner: o.Owner, token: t}
 	if o.Continue && u.recall() {
 		return u, nil
 	}
@@ -115,29 +114,29 @@ func (s *Store) ResumeUpload(ctx context.Context, repo, id string, opts *registr
 }
 
 // ID implements [registry.Upload].
-func (u *upload) ID() string { return u.s.sign(u.token, u.repo, u.owner) }
+func (u *upload) ID() string { return u.repo.store.sign(u.token, u.repo.Name, u.owner) }
 
 // Name implements [registry.Upload]. It is the ID that the upload had before the first byte, so
 // that a client that builds URLs of it can go on with the upload.
 func (u *upload) Name() string {
 	first := token{id: u.token.id, created: u.token.created, sha512: u.token.sha512}
-	return u.s.sign(first, u.repo, u.owner)
+	return u.repo.store.sign(first, u.repo.Name, u.owner)
 }
 
 // Size implements [registry.Upload].
 func (u *upload) Size() int64 { return u.rec.Size }
 
-func (u *upload) key() string { return uploadKey(u.token.name()) }
+func (u *upload) key() string { return object.UploadKey(u.token.name()) }
 
 // reset makes u an upload that nothing has been received of.
 func (u *upload) reset() {
-	u.rec = uploadRecord{State: receiving, Repository: u.repo, Algorithm: u.token.algorithm()}
+	u.rec = uploadRecord{State: receiving, Repository: u.repo.Name, Algorithm: u.token.algorithm()}
 	u.assumed = false
 }
 
 // recall makes u what this process knows of the upload, if that is what its id speaks of.
 func (u *upload) recall() bool {
-	r, ok := u.s.known.Get(u.token.id)
+	r, ok := u.repo.store.known.Get(u.token.id)
 	if !ok || r.Seq != u.token.seq || u.ended() {
 		return false
 	}
@@ -148,52 +147,52 @@ func (u *upload) recall() bool {
 // remember keeps the state of the upload for recall.
 func (u *upload) remember() {
 	if u.rec.State != receiving {
-		u.s.known.Remove(u.token.id)
+		u.repo.store.known.Remove(u.token.id)
 		return
 	}
 	const overhead = 400 // of a record and its place in a map, in bytes
-	u.s.known.Add(u.token.id, u.rec, overhead+len(u.rec.tail)+len(u.rec.Hash)+80*len(u.rec.Segments))
+	u.repo.store.known.Add(u.token.id, u.rec, overhead+len(u.rec.tail)+len(u.rec.Hash)+80*len(u.rec.Segments))
 }
 
 // ended reports whether an upload that has no record has ended, as far as this process knows.
 func (u *upload) ended() bool {
-	_, ended := u.s.ended.Get(u.token.id)
-	return ended || u.token.seq == 0 && time.Since(u.token.created) > u.s.opts.UploadTTL
+	_, ended := u.repo.store.ended.Get(u.token.id)
+	return ended || u.token.seq == 0 && time.Since(u.token.created) > u.repo.store.opts.UploadTTL
 }
 
 // forget notes that the upload has ended. An upload that has ended has no record, and neither has
 // one that has not received anything: this tells them apart, for as long as anybody may ask. Where
 // it does not, the id of the latter begins a new upload.
 func (u *upload) forget() {
-	u.s.ended.Add(u.token.id, struct{}{}, 1)
-	u.s.known.Remove(u.token.id)
-	u.s.unfinished.remove(u.owner, u.token.id)
+	u.repo.store.ended.Add(u.token.id, struct{}{}, 1)
+	u.repo.store.known.Remove(u.token.id)
+	u.repo.store.unfinished.remove(u.owner, u.token.id)
 }
 
 // load reads how far the upload has come.
 //
 // Errors: registry.ErrUploadUnknown if it has ended.
 func (u *upload) load(ctx context.Context) error {
-	b, info, err := u.s.read(ctx, u.key())
+	b, info, err := u.repo.Read(ctx, u.key())
 	if errors.Is(err, driver.ErrNotExist) {
 		if u.token.seq > 0 || u.ended() {
-			u.s.unfinished.remove(u.owner, u.token.id)
+			u.repo.store.unfinished.remove(u.owner, u.token.id)
 			return registry.ErrUploadUnknown
 		}
 		u.reset()
 		return nil
 	}
 	if err != nil {
-		return wire(err)
+		return object.RegistryError(err)
 	}
 	var r uploadRecord
-	tail, ok := decode(b, &r)
-	if !ok || checksum(tail) != r.Sum {
+	tail, ok := object.Decode(b, &r)
+	if !ok || object.Checksum(tail) != r.Sum {
 		// Cut short by a loss of power: what it told is lost, and so is the upload.
 		return registry.ErrUploadUnknown
 	}
-	if r.State == cancelled || r.Repository != u.repo {
-		u.s.unfinished.remove(u.owner, u.token.id)
+	if r.State == cancelled || r.Repository != u.repo.Name {
+		u.repo.store.unfinished.remove(u.owner, u.token.id)
 		return registry.ErrUploadUnknown
 	}
 	r.tail, r.version = tail, info.Version
@@ -206,21 +205,21 @@ func (u *upload) load(ctx context.Context) error {
 func (u *upload) hold(r uploadRecord) {
 	u.rec, u.token.seq, u.assumed = r, r.Seq, false
 	u.remember()
-	u.s.unfinished.note(u.owner, u.token.id)
+	u.repo.store.unfinished.note(u.owner, u.token.id)
 }
 
 // save writes r as the state of the upload, if that is still the one in u.rec.
 //
 // Errors: ErrExist or ErrChanged if it is not.
 func (u *upload) save(ctx context.Context, r uploadRecord) error {
-	r.Seq, r.Nonce, r.Sum = u.rec.Seq+1, nonce(), checksum(r.tail)
-	version, err := u.s.put(ctx, u.key(), u.rec.version, &r, r.tail, driver.Relaxed)
+	r.Seq, r.Nonce, r.Sum = u.rec.Seq+1, object.NewNonce(), object.Checksum(r.tail)
+	version, err := u.repo.Put(ctx, u.key(), u.rec.version, &r, r.tail, driver.Relaxed)
 	if err != nil {
 		return err
 	}
-	if _, ended := u.s.ended.Get(u.token.id); ended && u.rec.version == "" {
+	if _, ended := u.repo.store.ended.Get(u.token.id); ended && u.rec.version == "" {
 		// It was not that nothing had been received yet: it had ended, and its record was gone.
-		return errors.Join(registry.ErrUploadUnknown, u.s.remove(ctx, u.key(), version))
+		return errors.Join(registry.ErrUploadUnknown, u.repo.Remove(ctx, u.key(), version))
 	}
 	r.version = version
 	u.hold(r)
@@ -229,21 +228,21 @@ func (u *upload) save(ctx context.Context, r uploadRecord) error {
 
 // Cancel implements [registry.Upload].
 func (u *upload) Cancel(ctx context.Context) error {
-	for n := range attempts {
-		if err := pause(ctx, n); err != nil {
+	for n := range object.MaxAttempts {
+		if err := object.Pause(ctx, n); err != nil {
 			return err
 		}
 		if u.rec.State != receiving {
 			return registry.ErrUploadUnknown
 		}
-		if err := u.end(ctx); !changed(err) {
-			return wire(err)
+		if err := u.end(ctx); !object.IsConflict(err) {
+			return object.RegistryError(err)
 		}
 		if err := u.load(ctx); err != nil {
 			return err
 		}
 	}
-	return errContended
+	return object.ErrContended
 }
 
 // end ends the upload, if it is still as it is known here, and drops its bytes.
@@ -251,11 +250,11 @@ func (u *upload) Cancel(ctx context.Context) error {
 // Errors: ErrExist or ErrChanged if it is not.
 func (u *upload) end(ctx context.Context) error {
 	was := u.rec
-	err := u.save(ctx, uploadRecord{State: cancelled, Repository: u.repo})
+	err := u.save(ctx, uploadRecord{State: cancelled, Repository: u.repo.Name})
 	if errors.Is(err, driver.ErrNoSpace) {
 		// There is no room to write that it has ended. There may be some without it.
 		if was.version != "" {
-			err = u.s.driver.Delete(ctx, u.key(), was.version)
+			err = u.repo.Driver.Delete(ctx, u.key(), was.version)
 		} else {
 			err = nil
 		}
@@ -265,16 +264,8 @@ func (u *upload) end(ctx context.Context) error {
 		return err
 	}
 	u.forget()
-	u.s.drop(ctx, was.Segments)
+	u.repo.DropSegments(ctx, was.Segments)
 	return nil
-}
-
-// drop deletes segments that no key names any more. What remains for an error is left to the
-// collector.
-func (s *Store) drop(ctx context.Context, segments []segment) {
-	_ = parallel.Each(parallelism, len(segments), func(i int) error {
-		return s.driver.Delete(ctx, dataKey(segments[i].Name), "")
-	})
 }
 
 // restore returns the hash of the bytes received so far.

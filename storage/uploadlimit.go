@@ -10,6 +10,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // DefaultMaxUploads is the default of Options.MaxUploads.
@@ -21,7 +22,7 @@ const (
 	beginning = 10 * time.Second
 	// checkedAtOnce is how many uploads of an owner at the limit are looked at to find one that has
 	// ended elsewhere.
-	checkedAtOnce = parallelism
+	checkedAtOnce = object.Parallelism
 	// checkedAgain is how long it takes until the same upload is looked at again: refusals must not
 	// be expensive.
 	checkedAgain = 10 * time.Second
@@ -72,13 +73,13 @@ func (s *Store) admitUpload(ctx context.Context, owner string, id [16]byte) erro
 // that were looked at longest ago come first, so that all have their turn.
 func (s *Store) checkUploads(ctx context.Context, owner string) error {
 	some := s.unfinished.longestUnchecked(owner, checkedAtOnce)
-	return parallel.Each(parallelism, len(some), func(i int) error {
-		b, _, err := s.read(ctx, uploadKey(token{id: some[i]}.name()))
+	return parallel.Each(object.Parallelism, len(some), func(i int) error {
+		b, _, err := s.objects.Read(ctx, object.UploadKey(token{id: some[i]}.name()))
 		if err != nil && !errors.Is(err, driver.ErrNotExist) {
-			return wire(err)
+			return object.RegistryError(err)
 		}
 		var r uploadRecord
-		if _, ok := decode(b, &r); err != nil || !ok || r.State != receiving {
+		if _, ok := object.Decode(b, &r); err != nil || !ok || r.State != receiving {
 			s.unfinished.remove(owner, some[i])
 		}
 		return nil

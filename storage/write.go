@@ -13,6 +13,7 @@ import (
 	"github.com/registrykit/registry/internal/manifest"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // PutManifest implements [registry.Writer].
@@ -37,8 +38,8 @@ func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
 	if err := p.foresee(ctx); err != nil {
 		return registry.PutResult{}, err
 	}
-	for n := range attempts {
-		if err := pause(ctx, n); err != nil {
+	for n := range object.MaxAttempts {
+		if err := object.Pause(ctx, n); err != nil {
 			return registry.PutResult{}, err
 		}
 		done, err := p.try(ctx)
@@ -51,12 +52,12 @@ func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
 		if !done {
 			continue
 		}
-		if err := p.s.driver.Sync(ctx, p.keys()...); err != nil {
-			return registry.PutResult{}, wire(err)
+		if err := p.repo.Driver.Sync(ctx, p.keys()...); err != nil {
+			return registry.PutResult{}, object.RegistryError(err)
 		}
 		return p.result(), nil
 	}
-	return registry.PutResult{}, errContended
+	return registry.PutResult{}, object.ErrContended
 }
 
 // refusal removes the tags that a push has created which fails with err, and returns the error to
@@ -79,8 +80,7 @@ func refusesTags(err error) bool {
 
 // manifestPut is one push of a manifest.
 type manifestPut struct {
-	s        *Store
-	repo     string
+	repo     repo
 	content  []byte
 	digest   digest.Digest
 	parsed   *manifest.Manifest
@@ -98,16 +98,16 @@ type manifestPut struct {
 	spared bool // the repository was about to be deleted
 
 	// what the catalogue said when the manifest was visible already; nil if that was not asked
-	repository *repositoryRecord
-	epochs     epochs // see manifestRecord.Epochs
+	repository *object.Repository
+	epochs     object.Epochs // see manifestRecord.Epochs
 
-	asked bool            // whether the manifest is there, or that was not worth it
-	known *manifestRecord // what the manifest was found to be by a write that came too late; nil if not known
+	asked bool             // whether the manifest is there, or that was not worth it
+	known *object.Manifest // what the manifest was found to be by a write that came too late; nil if not known
 
-	nonce    string            // names the push in entry.Moved
-	foreseen map[string]*entry // tags with a condition, as they were before the first attempt
-	shown    bool              // this push has made the manifest visible
-	decided  bool              // a tag with a condition has been moved, so the others are, too
+	nonce    string                   // names the push in entry.Moved
+	foreseen map[string]*object.Entry // tags with a condition, as they were before the first attempt
+	shown    bool                     // this push has made the manifest visible
+	decided  bool                     // a tag with a condition has been moved, so the others are, too
 
 	settings map[string]*setting // tags with a condition
 	leadTag  string              // the tag that was moved first
@@ -144,11 +144,11 @@ func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *reg
 		return nil, registry.ErrManifestInvalid.WithMessage("manifest invalid: " + err.Error())
 	}
 	p := &manifestPut{
-		s: s, repo: repo, content: content, digest: o.Digest, parsed: parsed, tags: o.Tags, cond: o.If, by: o.By,
+		repo: s.repo(repo), content: content, digest: o.Digest, parsed: parsed, tags: o.Tags, cond: o.If, by: o.By,
 		anySize: o.AcceptWrongSizes || s.opts.AcceptWrongSizes,
 	}
 	if p.conditional() {
-		p.nonce, p.settings = nonce(), map[string]*setting{}
+		p.nonce, p.settings = object.NewNonce(), map[string]*setting{}
 		for _, t := range p.tags {
 			p.settings[t.Name] = &setting{}
 		}
@@ -166,15 +166,15 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 	if err := p.meetsManifest(m); err != nil {
 		return false, err
 	}
-	if m.readable() && m.MediaType != p.parsed.MediaType {
+	if m.Readable() && m.MediaType != p.parsed.MediaType {
 		if m, err = p.retype(ctx, m); p.overtaken(err) {
 			return false, nil
 		} else if err != nil {
 			return false, err
 		}
 	}
-	backrefs := m.State == deleting || m.State == visible // are to be written yet
-	if m.State == visible {
+	backrefs := m.State == object.Deleting || m.State == object.Visible // are to be written yet
+	if m.State == object.Visible {
 		if m, err = p.confirm(ctx, m); p.overtaken(err) {
 			return false, nil
 		} else if err != nil {
@@ -192,7 +192,7 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 	if err := p.point(ctx, backrefs); err != nil {
 		return false, err
 	}
-	p.s.fresh.Add(manifestKey(p.repo, p.digest), struct{}{}, 1)
+	p.repo.Written.Add(p.repo.ManifestKey(p.digest), struct{}{}, 1)
 	if err := p.hold(ctx); err != nil {
 		return false, err
 	}
@@ -202,12 +202,12 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 	// A delete that began before the tags and entries were written, or before the repository was
 	// spared, may not have seen it: then they lead nowhere. Or it has, and another push has kept it
 	// from its end: then the version is another one.
-	info, err := p.s.driver.Stat(ctx, manifestKey(p.repo, p.digest))
+	info, err := p.repo.Driver.Stat(ctx, p.repo.ManifestKey(p.digest))
 	if errors.Is(err, driver.ErrNotExist) {
 		return false, nil
 	}
-	if err != nil || info.Version != m.version {
-		return false, wire(err)
+	if err != nil || info.Version != m.Version {
+		return false, object.RegistryError(err)
 	}
 	return p.move(ctx)
 }
@@ -215,33 +215,33 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 // now returns the manifest as it is. One that is probably new is not asked for, as the first write
 // finds out if it is not: one that this process has not seen there, and that comes without a tag or
 // names a blob which this process has just put into the repository.
-func (p *manifestPut) now(ctx context.Context) (*manifestRecord, error) {
-	p.repository, p.epochs = nil, firstEpochs()
+func (p *manifestPut) now(ctx context.Context) (*object.Manifest, error) {
+	p.repository, p.epochs = nil, object.FirstEpochs()
 	if m := p.known; m != nil {
 		p.known = nil
 		return m, nil
 	}
-	_, seen := p.s.fresh.Get(manifestKey(p.repo, p.digest))
+	_, seen := p.repo.Written.Get(p.repo.ManifestKey(p.digest))
 	if !p.asked {
 		p.asked = true
 		if !seen && p.cond.IsZero() && (len(p.tags) == 0 || slices.ContainsFunc(p.parsed.References,
 			func(r manifest.Reference) bool {
-				_, fresh := p.s.fresh.Get(linkKey(p.repo, r.Digest))
+				_, fresh := p.repo.Written.Get(p.repo.LinkKey(r.Digest))
 				return fresh
 			})) {
-			return &manifestRecord{}, nil
+			return &object.Manifest{}, nil
 		}
 	}
 	if !seen {
-		return p.s.readManifest(ctx, p.repo, p.digest)
+		return p.repo.ReadManifest(ctx, p.digest)
 	}
 	// It most likely is there, so that both are needed.
-	var m *manifestRecord
-	err := parallel.Each(parallelism, 2, func(i int) (err error) {
+	var m *object.Manifest
+	err := parallel.Each(object.Parallelism, 2, func(i int) (err error) {
 		if i == 0 {
-			m, err = p.s.readManifest(ctx, p.repo, p.digest)
+			m, err = p.repo.ReadManifest(ctx, p.digest)
 		} else {
-			p.repository, err = p.s.readRepository(ctx, p.repo)
+			p.repository, err = p.repo.ReadRepository(ctx)
 		}
 		return err
 	})
@@ -251,12 +251,12 @@ func (p *manifestPut) now(ctx context.Context) (*manifestRecord, error) {
 // overtaken reports whether err is that the manifest is another than it was taken for, and keeps
 // what it is.
 func (p *manifestPut) overtaken(err error) bool {
-	if !changed(err) {
+	if !object.IsConflict(err) {
 		return false
 	}
-	var o *overtaken
-	if errors.As(err, &o) && o.info.Version != "" {
-		p.known = decodeManifest(o.content, o.info)
+	var o *object.Conflict
+	if errors.As(err, &o) && o.Info.Version != "" {
+		p.known = object.DecodeManifest(o.Content, o.Info)
 	}
 	return true
 }
@@ -264,66 +264,66 @@ func (p *manifestPut) overtaken(err error) bool {
 // add makes the manifest visible, which is m so far, and returns it as it is then.
 //
 // Errors: ErrExist or ErrChanged if it is another by now.
-func (p *manifestPut) add(ctx context.Context, m *manifestRecord) (*manifestRecord, error) {
-	if m.State == awaited {
-		if err := p.s.release(ctx, p.repo, p.digest); err != nil {
+func (p *manifestPut) add(ctx context.Context, m *object.Manifest) (*object.Manifest, error) {
+	if m.State == object.Awaited {
+		if err := p.repo.ReleaseReferrers(ctx, p.digest); err != nil {
 			return nil, err
 		}
 	}
 	// A manifest that is pending already with the same type, by another push of it, serves as well
 	// as one's own. One that is being deleted is a root as it is.
 	var err error
-	mine := m.State != deleting && (m.State != pending || m.MediaType != p.parsed.MediaType)
+	mine := m.State != object.Deleting && (m.State != object.Pending || m.MediaType != p.parsed.MediaType)
 	if mine {
-		if m, err = p.set(ctx, m, pending); err != nil {
-			return nil, wire(err)
+		if m, err = p.set(ctx, m, object.Pending); err != nil {
+			return nil, object.RegistryError(err)
 		}
 	}
 	// The back references lead to nothing yet, but a delete that is on its way to the end may
 	// remove them. Of one that is pending there is none.
 	early := p.tags
-	if m.State == deleting {
+	if m.State == object.Deleting {
 		early = nil
 	}
-	err = parallel.Each(parallelism, 1+len(early), func(i int) error {
+	err = parallel.Each(object.Parallelism, 1+len(early), func(i int) error {
 		if i == 0 {
 			return p.check(ctx)
 		}
 		return p.backref(ctx, early[i-1].Name)
 	})
 	if err != nil {
-		if m.State == pending {
+		if m.State == object.Pending {
 			err = p.refuse(ctx, m, mine, err)
 		}
 		return nil, err
 	}
-	m, err = p.set(ctx, m, visible)
-	return m, wire(err)
+	m, err = p.set(ctx, m, object.Visible)
+	return m, object.RegistryError(err)
 }
 
 // set changes the manifest, known as m, to a state.
 //
 // Errors: ErrExist or ErrChanged if it is another by now.
-func (p *manifestPut) set(ctx context.Context, m *manifestRecord, to state) (*manifestRecord, error) {
-	n := &manifestRecord{
-		State: to, Nonce: nonce(), MediaType: p.parsed.MediaType, Size: int64(len(p.content)), Sum: checksum(p.content),
-		Again: m.State == refused || m.Again, Mistyped: m.Mistyped || p.mistyped,
+func (p *manifestPut) set(ctx context.Context, m *object.Manifest, to object.State) (*object.Manifest, error) {
+	n := &object.Manifest{
+		State: to, Nonce: object.NewNonce(), MediaType: p.parsed.MediaType, Size: int64(len(p.content)), Sum: object.Checksum(p.content),
+		Again: m.State == object.Refused || m.Again, Mistyped: m.Mistyped || p.mistyped,
 		Epochs: p.epochs,
 	}
 	if p.parsed.Subject != nil {
 		n.Subject = p.parsed.Subject.Digest
 	}
 	content := p.content
-	if to == refused {
+	if to == object.Refused {
 		p.asRefused(n)
 		content = nil
 	}
 	var err error
 	durability := driver.Deferred
-	if !m.readable() {
+	if !m.Readable() {
 		durability = driver.Relaxed // nobody relies on what is replaced
 	}
-	n.version, err = p.s.put(ctx, manifestKey(p.repo, p.digest), m.version, n, content, durability)
+	n.Version, err = p.repo.Put(ctx, p.repo.ManifestKey(p.digest), m.Version, n, content, durability)
 	return n, err
 }
 
@@ -337,13 +337,13 @@ func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
 	}
 	p.moves = nil
 	steps := []func() error{func() (err error) {
-		p.spared, err = p.s.putRepository(ctx, p.repo, p.repository, backrefs)
+		p.spared, err = p.repo.PutRepository(ctx, p.repository, backrefs)
 		return err
 	}}
 	if p.parsed.Subject != nil {
 		steps = append(steps, func() error {
 			desc := p.parsed.Descriptor(p.digest, int64(len(p.content)))
-			return p.lead(p.s.putReferrer(ctx, p.repo, p.parsed.Subject.Digest, desc))
+			return p.lead(p.repo.PutReferrer(ctx, p.parsed.Subject.Digest, desc))
 		})
 	}
 	steps = append(steps, func() error {
@@ -356,12 +356,12 @@ func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
 			return p.tag(ctx, t)
 		})
 	})
-	return parallel.Each(parallelism, len(steps), func(i int) error { return steps[i]() })
+	return parallel.Each(object.Parallelism, len(steps), func(i int) error { return steps[i]() })
 }
 
 // backref writes the back reference of a tag.
 func (p *manifestPut) backref(ctx context.Context, tag string) error {
-	return p.lead(p.s.putAlways(ctx, backrefKey(p.repo, p.digest, tag), &mark{Nonce: nonce()}))
+	return p.lead(p.repo.Overwrite(ctx, p.repo.BackrefKey(p.digest, tag), &object.Mark{Nonce: object.NewNonce()}))
 }
 
 // lead notes what was written that leads to the manifest.
@@ -371,7 +371,7 @@ func (p *manifestPut) lead(info driver.Info, err error) error {
 		defer p.mu.Unlock()
 		p.pointed = append(p.pointed, info)
 	}
-	return wire(err)
+	return object.RegistryError(err)
 }
 
 // unpoint takes back that tags are about to move, and removes what the push has written that leads
@@ -381,12 +381,12 @@ func (p *manifestPut) unpoint(ctx context.Context) error {
 	if err := p.stay(ctx); err != nil || len(p.pointed) == 0 {
 		return err
 	}
-	m, err := p.s.readManifest(ctx, p.repo, p.digest)
-	if err != nil || !m.absent() {
+	m, err := p.repo.ReadManifest(ctx, p.digest)
+	if err != nil || !m.Absent() {
 		return err
 	}
-	return parallel.Each(parallelism, len(p.pointed), func(i int) error {
-		return p.s.removeSeen(ctx, p.pointed[i].Key, p.pointed[i].Version)
+	return parallel.Each(object.Parallelism, len(p.pointed), func(i int) error {
+		return p.repo.RemoveIfUnchanged(ctx, p.pointed[i].Key, p.pointed[i].Version)
 	})
 }
 
@@ -396,12 +396,12 @@ func (p *manifestPut) descriptor() ocispec.Descriptor {
 
 // keys are all that the push relies on or has written.
 func (p *manifestPut) keys() []string {
-	keys := append(p.found, manifestKey(p.repo, p.digest), repositoryKey(p.repo))
+	keys := append(p.found, p.repo.ManifestKey(p.digest), p.repo.RepositoryKey())
 	if p.parsed.Subject != nil {
-		keys = append(keys, referrerKey(p.repo, p.parsed.Subject.Digest, p.digest))
+		keys = append(keys, p.repo.ReferrerKey(p.parsed.Subject.Digest, p.digest))
 	}
 	for _, t := range p.tags {
-		keys = append(keys, backrefKey(p.repo, p.digest, t.Name), tagKey(p.repo, t.Name))
+		keys = append(keys, p.repo.BackrefKey(p.digest, t.Name), p.repo.TagKey(t.Name))
 	}
 	return keys
 }

@@ -1,4 +1,4 @@
-package storage
+package gc
 
 import (
 	"context"
@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// paced is a Driver that counts requests, and spreads them over time. Its writes and deletes may
+// throttled is a Driver that counts requests, and spreads them over time. Its writes and deletes may
 // use up the reserve.
-type paced struct {
+type throttled struct {
 	driver.Driver
-	reserve  *reserve
 	gap      time.Duration // between two requests; 0 is none
 	requests atomic.Int64
 
@@ -27,7 +27,7 @@ type paced struct {
 const listPage = 1000
 
 // wait counts a request, and waits until it is its turn.
-func (p *paced) wait(ctx context.Context) error {
+func (p *throttled) wait(ctx context.Context) error {
 	p.requests.Add(1)
 	if p.gap == 0 {
 		return ctx.Err()
@@ -40,38 +40,38 @@ func (p *paced) wait(ctx context.Context) error {
 	}
 	p.next = turn.Add(p.gap)
 	p.mu.Unlock()
-	return sleep(ctx, turn.Sub(now))
+	return object.Sleep(ctx, turn.Sub(now))
 }
 
-func (p *paced) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
+func (p *throttled) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
 	if err := p.wait(ctx); err != nil {
 		return nil, driver.Info{}, err
 	}
 	return p.Driver.Open(ctx, key, opts)
 }
 
-func (p *paced) Stat(ctx context.Context, key string) (driver.Info, error) {
+func (p *throttled) Stat(ctx context.Context, key string) (driver.Info, error) {
 	if err := p.wait(ctx); err != nil {
 		return driver.Info{}, err
 	}
 	return p.Driver.Stat(ctx, key)
 }
 
-func (p *paced) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
+func (p *throttled) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	if err := p.wait(ctx); err != nil {
 		return driver.Info{}, err
 	}
-	return p.reserve.put(ctx, p.Driver, key, body, opts)
+	return p.Driver.Put(ctx, key, body, opts)
 }
 
-func (p *paced) Delete(ctx context.Context, key, ifVersion string) error {
+func (p *throttled) Delete(ctx context.Context, key, ifVersion string) error {
 	if err := p.wait(ctx); err != nil {
 		return err
 	}
-	return p.reserve.delete(ctx, p.Driver, key, ifVersion)
+	return p.Driver.Delete(ctx, key, ifVersion)
 }
 
-func (p *paced) List(ctx context.Context, prefix string, opts *driver.ListOptions) iter.Seq2[driver.Info, error] {
+func (p *throttled) List(ctx context.Context, prefix string, opts *driver.ListOptions) iter.Seq2[driver.Info, error] {
 	return func(yield func(driver.Info, error) bool) {
 		n := 0
 		if err := p.wait(ctx); err != nil {
@@ -90,7 +90,7 @@ func (p *paced) List(ctx context.Context, prefix string, opts *driver.ListOption
 }
 
 // Sweep implements [driver.Sweeper], for a driver that is one.
-func (p *paced) Sweep(ctx context.Context, prefix string, before time.Time) (int, error) {
+func (p *throttled) Sweep(ctx context.Context, prefix string, before time.Time) (int, error) {
 	sweeper, ok := p.Driver.(driver.Sweeper)
 	if !ok {
 		return 0, nil

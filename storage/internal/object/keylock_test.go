@@ -1,4 +1,4 @@
-package storage
+package object
 
 import (
 	"context"
@@ -9,14 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTurns(t *testing.T) {
-	turns := &turns{keys: map[string]*turn{}}
+func TestKeyLocks(t *testing.T) {
+	locks := &KeyLocks{keys: map[string]*keyLock{}}
 	var wg sync.WaitGroup
 	counts := map[string]*int{"a": new(int), "b": new(int)} // of which the race detector would see two writers
 	for _, key := range []string{"a", "b", "a", "b", "a"} {
 		wg.Go(func() {
 			for range 100 {
-				giveBack, err := turns.take(t.Context(), key)
+				giveBack, err := locks.Lock(t.Context(), key)
 				assert.NoError(t, err)
 				*counts[key]++
 				giveBack()
@@ -27,12 +27,12 @@ func TestTurns(t *testing.T) {
 	require.Equal(t, 300, *counts["a"])
 	require.Equal(t, 200, *counts["b"])
 
-	giveBack, err := turns.take(t.Context(), "a")
+	giveBack, err := locks.Lock(t.Context(), "a")
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = turns.take(ctx, "a")
+	_, err = locks.Lock(ctx, "a")
 	require.ErrorIs(t, err, context.Canceled)
 	giveBack()
-	require.Empty(t, turns.keys)
+	require.Empty(t, locks.keys)
 }

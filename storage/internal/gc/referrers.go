@@ -1,4 +1,4 @@
-package storage
+package gc
 
 import (
 	"context"
@@ -6,8 +6,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // A referrer whose subject is not there is collected as any manifest is that nothing leads to. That
@@ -19,10 +19,6 @@ import (
 // that its mark is gone, or has removed the referrer before the subject came. A referrer goes
 // before its entry, so that whoever takes marks off finds each that is there. Nobody else takes the
 // record away without taking the marks off first: another collector may rely on it.
-
-// isAwaitable reports whether a collector may put a record of the state awaited in the place of m:
-// there is nothing, nor will there soon be.
-func (m *manifestRecord) isAwaitable() bool { return m.State == gone || m.State == awaited }
 
 // wait is a subject that is awaited, by a record of the version.
 type wait struct {
@@ -58,26 +54,26 @@ func (r *repoCollector) awaitSubjects(ctx context.Context, batch []garbageManife
 // await puts a record of the state awaited in the place of a manifest, and returns its version; ""
 // if the manifest is there, or on its way.
 func (r *repoCollector) await(ctx context.Context, d digest.Digest) (version string, err error) {
-	at := &manifestRecord{} // as it was a moment ago, most likely
-	for n := range attempts {
-		err := pause(ctx, n)
+	at := &object.Manifest{} // as it was a moment ago, most likely
+	for n := range object.MaxAttempts {
+		err := object.Pause(ctx, n)
 		if err == nil && n > 0 {
-			at, err = r.s.readManifest(ctx, r.repo, d)
+			at, err = r.repo.ReadManifest(ctx, d)
 		}
 		if err != nil {
 			return "", err
 		}
-		if !at.isAwaitable() {
+		if !at.IsAwaitable() {
 			return "", nil
 		}
 		// One that is there already is written again: who has found it may have taken the marks off
 		// before there were these.
-		m := &manifestRecord{State: awaited, Nonce: nonce(), Sum: checksum(nil)}
-		if version, err = r.s.put(ctx, manifestKey(r.repo, d), at.version, m, nil, driver.Relaxed); !changed(err) {
-			return version, wire(err)
+		m := &object.Manifest{State: object.Awaited, Nonce: object.NewNonce(), Sum: object.Checksum(nil)}
+		if version, err = r.objects.Put(ctx, r.repo.ManifestKey(d), at.Version, m, nil, driver.Relaxed); !object.IsConflict(err) {
+			return version, object.RegistryError(err)
 		}
 	}
-	return "", errContended
+	return "", object.ErrContended
 }
 
 // removeEntries removes the entries of referrers that were removed, as they were seen.
@@ -86,7 +82,7 @@ func (r *repoCollector) removeEntries(ctx context.Context, batch []garbageManife
 		if !batch[i].removed {
 			return nil
 		}
-		return r.s.removePointers(ctx, &pointers{entry: batch[i].pointers.entry, hint: batch[i].pointers.hint})
+		return r.objects.RemovePointers(ctx, &object.Pointers{Entry: batch[i].pointers.Entry, Hint: batch[i].pointers.Hint})
 	})
 }
 
@@ -97,56 +93,8 @@ func (r *repoCollector) endWaits(ctx context.Context, waits []wait) error {
 // endWait removes the record of a subject that is awaited, if it still has the version that was
 // seen.
 func (r *repoCollector) endWait(ctx context.Context, subject digest.Digest, version string) error {
-	if err := r.s.release(ctx, r.repo, subject); err != nil {
+	if err := r.repo.ReleaseReferrers(ctx, subject); err != nil {
 		return err
 	}
-	return r.s.removeSeen(ctx, manifestKey(r.repo, subject), version)
-}
-
-// release takes the marks of collectors off the referrers of a manifest that is awaited, and
-// removes the entries of those that are gone.
-func (s *Store) release(ctx context.Context, repo string, subject digest.Digest) error {
-	var found []driver.Info
-	flush := func() error {
-		err := parallel.Each(parallelism, len(found), func(i int) error { return s.releaseReferrer(ctx, repo, found[i]) })
-		found = found[:0]
-		return err
-	}
-	for info, err := range s.driver.List(ctx, referrerPrefix(repo, subject), nil) {
-		if err != nil {
-			return wire(err)
-		}
-		if found = append(found, info); len(found) == referrersAtOnce {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return flush()
-}
-
-// releaseReferrer is release for the referrer of an entry.
-func (s *Store) releaseReferrer(ctx context.Context, repo string, entry driver.Info) error {
-	d := pathDigest(entry.Key)
-	if d == "" {
-		return nil
-	}
-	for n := range attempts {
-		if err := pause(ctx, n); err != nil {
-			return err
-		}
-		m, err := s.readManifest(ctx, repo, d)
-		switch {
-		case err != nil:
-			return err
-		case m.absent():
-			return s.removeSeen(ctx, entry.Key, entry.Version)
-		case m.State != deleting || !m.Collected:
-			return nil
-		}
-		if _, err := s.setVisible(ctx, repo, d, m); !changed(err) {
-			return wire(err)
-		}
-	}
-	return errContended
+	return r.objects.RemoveIfUnchanged(ctx, r.repo.ManifestKey(subject), version)
 }

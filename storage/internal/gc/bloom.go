@@ -1,4 +1,4 @@
-package storage
+package gc
 
 import (
 	"hash/maphash"
@@ -34,9 +34,9 @@ func newBloom(limitBytes int) *bloom {
 	return &bloom{seed: maphash.MakeSeed(), limit: limitBytes / 8}
 }
 
-// add adds the string that the parts make together.
-func (b *bloom) add(parts ...string) {
-	h := b.hash(parts)
+// add adds a string.
+func (b *bloom) add(s string) {
+	h := maphash.String(b.seed, s)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.claims(h) {
@@ -66,8 +66,8 @@ func (b *bloom) grow() {
 }
 
 // has reports whether the string was added; it may say so although it was not.
-func (b *bloom) has(parts ...string) bool {
-	h := b.hash(parts)
+func (b *bloom) has(s string) bool {
+	h := maphash.String(b.seed, s)
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.claims(h)
@@ -80,16 +80,6 @@ func (b *bloom) claims(h uint64) bool {
 		}
 	}
 	return false
-}
-
-func (b *bloom) hash(parts []string) uint64 {
-	var h maphash.Hash
-	h.SetSeed(b.seed)
-	for _, p := range parts {
-		h.WriteString(p)
-		h.WriteByte(0)
-	}
-	return h.Sum64()
 }
 
 func (p *bloomPart) has(h uint64) bool {

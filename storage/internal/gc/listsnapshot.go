@@ -1,4 +1,4 @@
-package storage
+package gc
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // looked is what lists were like when all that they show was read, so that another look reads only
@@ -14,34 +15,34 @@ import (
 // that it is cut alike again whatever comes and goes elsewhere; of each block remains a sum over
 // the keys and versions in it. A block of the same sum holds nothing that was not read in the
 // version listed.
-type looked struct {
+type listSnapshot struct {
 	key, version maphash.Seed
 
 	mu   sync.Mutex
-	sums map[uint64]lookedSum // by the hash of the first key
+	sums map[uint64]snapshotSum // by the hash of the first key
 }
 
-type lookedSum [2]uint64
+type snapshotSum [2]uint64
 
 const (
-	// lookedBlock is how many keys a block has on average. A table takes about a byte for each key.
-	lookedBlock = 64
+	// snapshotBlock is how many keys a block has on average. A table takes about a byte for each key.
+	snapshotBlock = 64
 	// readAtOnce is about how many objects are kept in mind to be read.
 	readAtOnce = 1024
 )
 
-func newLooked() *looked {
-	return &looked{key: maphash.MakeSeed(), version: maphash.MakeSeed(), sums: map[uint64]lookedSum{}}
+func newListSnapshot() *listSnapshot {
+	return &listSnapshot{key: maphash.MakeSeed(), version: maphash.MakeSeed(), sums: map[uint64]snapshotSum{}}
 }
 
 // found is an object of a list, and the block that it is in.
-type found struct {
+type listed struct {
 	driver.Info
 	block uint64
 }
 
-func (l *looked) mix(key, version string) lookedSum {
-	var sum lookedSum
+func (l *listSnapshot) mix(key, version string) snapshotSum {
+	var sum snapshotSum
 	for i, seed := range []maphash.Seed{l.key, l.version} {
 		var h maphash.Hash
 		h.SetSeed(seed)
@@ -53,14 +54,14 @@ func (l *looked) mix(key, version string) lookedSum {
 	return sum
 }
 
-func (s lookedSum) xor(t lookedSum) lookedSum { return lookedSum{s[0] ^ t[0], s[1] ^ t[1]} }
+func (s snapshotSum) xor(t snapshotSum) snapshotSum { return snapshotSum{s[0] ^ t[0], s[1] ^ t[1]} }
 
 // changes yields the objects of a list that are in blocks which are not as they were, some at once,
 // and takes the list for looked at.
-func (l *looked) changes(list iter.Seq2[driver.Info, error]) iter.Seq2[[]found, error] {
-	return func(yield func([]found, error) bool) {
-		var pending []found
-		var sum lookedSum
+func (l *listSnapshot) changes(list iter.Seq2[driver.Info, error]) iter.Seq2[[]listed, error] {
+	return func(yield func([]listed, error) bool) {
+		var pending []listed
+		var sum snapshotSum
 		var block uint64
 		start := 0 // of the block, in pending
 		end := func() {
@@ -78,10 +79,10 @@ func (l *looked) changes(list iter.Seq2[driver.Info, error]) iter.Seq2[[]found, 
 		}
 		for info, err := range list {
 			if err != nil {
-				yield(nil, wire(err))
+				yield(nil, object.RegistryError(err))
 				return
 			}
-			if h := maphash.String(l.key, info.Key); start == len(pending) || h%lookedBlock == 0 {
+			if h := maphash.String(l.key, info.Key); start == len(pending) || h%snapshotBlock == 0 {
 				end()
 				if len(pending) >= readAtOnce {
 					if !yield(pending, nil) {
@@ -89,9 +90,9 @@ func (l *looked) changes(list iter.Seq2[driver.Info, error]) iter.Seq2[[]found, 
 					}
 					pending, start = nil, 0
 				}
-				block, sum = h, lookedSum{}
+				block, sum = h, snapshotSum{}
 			}
-			pending = append(pending, found{Info: info, block: block})
+			pending = append(pending, listed{Info: info, block: block})
 			sum = sum.xor(l.mix(info.Key, info.Version))
 		}
 		if end(); len(pending) > 0 {
@@ -102,7 +103,7 @@ func (l *looked) changes(list iter.Seq2[driver.Info, error]) iter.Seq2[[]found, 
 
 // replace notes that an object which was found is in another version, or gone if that is "", by the
 // doing of who looks.
-func (l *looked) replace(f found, version string) {
+func (l *listSnapshot) replace(f listed, version string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	sum, ok := l.sums[f.block]
@@ -118,7 +119,7 @@ func (l *looked) replace(f found, version string) {
 
 // look calls read for each object of a list that is new or changed since the look before, many at
 // once, and then, now and then, rest.
-func (c *collector) look(ctx context.Context, l *looked, list iter.Seq2[driver.Info, error], read func(found) error,
+func (c *Collector) look(ctx context.Context, l *listSnapshot, list iter.Seq2[driver.Info, error], read func(listed) error,
 	rest func() error) error {
 	for some, err := range l.changes(list) {
 		if err == nil {

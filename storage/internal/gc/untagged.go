@@ -1,4 +1,4 @@
-package storage
+package gc
 
 import (
 	"context"
@@ -7,14 +7,15 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // garbageManifest is a manifest that nothing was found to lead to.
 type garbageManifest struct {
 	digest   digest.Digest
-	mark     *manifestRecord // nil if somebody else has changed it
-	led      bool            // something was found after the mark that leads to it
-	pointers *pointers
+	mark     *object.Manifest // nil if somebody else has changed it
+	led      bool             // something was found after the mark that leads to it
+	pointers *object.Pointers
 	removed  bool
 }
 
@@ -26,7 +27,7 @@ const untaggedAtOnce = 256
 // They are marked as by a delete; a push that names or tags one takes the mark off, and so does a
 // push of its subject, see awaitSubjects.
 func (r *repoCollector) collectUntagged(ctx context.Context) error {
-	return r.some(ctx, manifestPrefix(r.repo), nil, func(info driver.Info) error { return r.sortManifest(ctx, info) },
+	return r.some(ctx, r.repo.ManifestPrefix(), nil, func(info driver.Info) error { return r.sortManifest(ctx, info) },
 		func() error {
 			some := r.untagged
 			r.untagged = nil
@@ -41,19 +42,19 @@ func (r *repoCollector) collectUntagged(ctx context.Context) error {
 
 // sortManifest decides whether a manifest is to be removed.
 func (r *repoCollector) sortManifest(ctx context.Context, info driver.Info) error {
-	d := pathDigest(info.Key)
+	d := object.PathDigest(info.Key)
 	if d == "" || !r.old(info.ModTime) || r.isKept(d, "") || r.tagged.has(string(d)) {
 		return nil
 	}
-	m, err := r.s.readManifest(ctx, r.repo, d)
-	if err != nil || !m.readable() || !r.isOver(m) || r.isKept(d, m.Subject) {
+	m, err := r.repo.ReadManifest(ctx, d)
+	if err != nil || !m.Readable() || !r.isOver(m) || r.isKept(d, m.Subject) {
 		return err
 	}
 	if led, _, err := r.isLedTo(ctx, d, m); err != nil || led {
 		return err
 	}
 	if r.opts.DryRun {
-		r.count(func(c *CollectReport) { c.Removed.Untagged++ })
+		r.Count(func(c *Report) { c.Removed.Untagged++ })
 		return nil
 	}
 	r.mu.Lock()
@@ -70,18 +71,18 @@ func (r *repoCollector) isKept(d, subject digest.Digest) bool {
 
 // isLedTo reports whether a tag points at a manifest, or its subject is there, or on its way; if
 // not, it returns what else leads to it.
-func (r *repoCollector) isLedTo(ctx context.Context, d digest.Digest, m *manifestRecord) (bool, *pointers, error) {
+func (r *repoCollector) isLedTo(ctx context.Context, d digest.Digest, m *object.Manifest) (bool, *object.Pointers, error) {
 	if m.Subject != "" {
-		subject, err := r.s.readManifest(ctx, r.repo, m.Subject)
-		if err != nil || !subject.isAwaitable() {
+		subject, err := r.repo.ReadManifest(ctx, m.Subject)
+		if err != nil || !subject.IsAwaitable() {
 			return true, nil, err
 		}
 	}
-	p, err := r.s.pointers(ctx, r.repo, d, m)
+	p, err := r.repo.FindPointers(ctx, d, m)
 	if err != nil {
 		return true, nil, err
 	}
-	return len(p.tags)+len(p.moves) > 0, p, nil
+	return len(p.Tags)+len(p.Moves) > 0, p, nil
 }
 
 // settleManifests marks manifests, then looks again what leads to them, and then takes the mark off
@@ -89,18 +90,18 @@ func (r *repoCollector) isLedTo(ctx context.Context, d digest.Digest, m *manifes
 func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageManifest) error {
 	err := r.parallel(len(batch), func(i int) error {
 		g := &batch[i]
-		if g.mark.State == deleting && !g.mark.Collected {
+		if g.mark.State == object.Deleting && !g.mark.Collected {
 			return nil // by a delete that has died, or has not: its mark does, and is not taken off
 		}
 		mark := *g.mark
-		mark.State, mark.Nonce, mark.Collected = deleting, nonce(), true
+		mark.State, mark.Nonce, mark.Collected = object.Deleting, object.NewNonce(), true
 		var err error
-		mark.version, err = r.s.put(ctx, manifestKey(r.repo, g.digest), g.mark.version, &mark, g.mark.content, driver.Deferred)
-		if g.mark = &mark; changed(err) {
+		mark.Version, err = r.objects.Put(ctx, r.repo.ManifestKey(g.digest), g.mark.Version, &mark, g.mark.Content, driver.Deferred)
+		if g.mark = &mark; object.IsConflict(err) {
 			g.mark = nil
 			return nil
 		}
-		return wire(err)
+		return object.RegistryError(err)
 	})
 	if err != nil {
 		return err
@@ -133,7 +134,7 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 			return nil
 		}
 		if g.removed, err = r.settleManifest(ctx, g); g.removed {
-			removed[i] = manifestKey(r.repo, g.digest)
+			removed[i] = r.repo.ManifestKey(g.digest)
 		}
 		return err
 	})
@@ -156,36 +157,36 @@ func (r *repoCollector) settleManifest(ctx context.Context, g *garbageManifest) 
 		if !g.mark.Collected {
 			return false, nil
 		}
-		if _, err := r.s.setVisible(ctx, r.repo, g.digest, g.mark); !changed(err) {
-			return false, wire(err)
+		if _, err := r.repo.SetVisible(ctx, g.digest, g.mark); !object.IsConflict(err) {
+			return false, object.RegistryError(err)
 		}
 		return false, nil
 	}
 	// What was found was written before this look at the mark; see Store.deleteManifest.
-	if m, err := r.s.readManifest(ctx, r.repo, g.digest); err != nil || m.version != g.mark.version {
+	if m, err := r.repo.ReadManifest(ctx, g.digest); err != nil || m.Version != g.mark.Version {
 		return false, err
 	}
-	var b *begun
+	var b *object.OpenEvent
 	if !g.mark.Collected { // finish the delete, so that it can be undone
-		b, err = r.s.begin(ctx, r.repo, eventDelete, digestSubject(g.digest), event{
-			Before: g.mark.descriptor(g.digest), Delete: g.mark.Delete, content: g.mark.content,
+		b, err = r.repo.BeginEvent(ctx, object.EventDelete, object.DigestSubject(g.digest), object.Event{
+			Before: g.mark.Descriptor(g.digest), Delete: g.mark.Delete, Content: g.mark.Content,
 		})
 		if err != nil {
 			return false, err
 		}
 	}
-	if err := r.s.removePointers(ctx, &pointers{backrefs: g.pointers.backrefs}); err != nil {
+	if err := r.objects.RemovePointers(ctx, &object.Pointers{Backrefs: g.pointers.Backrefs}); err != nil {
 		return false, err
 	}
-	err = r.s.remove(ctx, manifestKey(r.repo, g.digest), g.mark.version)
-	if err != nil && !changed(err) {
-		return false, wire(err)
+	err = r.objects.Remove(ctx, r.repo.ManifestKey(g.digest), g.mark.Version)
+	if err != nil && !object.IsConflict(err) {
+		return false, object.RegistryError(err)
 	}
 	if err != nil {
-		b.overtaken(ctx, manifestKey(r.repo, g.digest))
+		b.DiscardUnlessGone(ctx, r.repo.ManifestKey(g.digest))
 		return false, nil
 	}
-	b.end(ctx, true)
-	r.count(func(c *CollectReport) { c.Removed.Untagged++ })
+	b.End(ctx, true)
+	r.Count(func(c *Report) { c.Removed.Untagged++ })
 	return true, nil
 }

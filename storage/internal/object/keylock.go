@@ -1,4 +1,4 @@
-package storage
+package object
 
 import (
 	"context"
@@ -7,22 +7,22 @@ import (
 
 // turns lets those of one process who have got in each other's way at a key go on one after the
 // other. Nothing is decided by it: other processes know nothing of it.
-type turns struct {
+type KeyLocks struct {
 	mu   sync.Mutex
-	keys map[string]*turn
+	keys map[string]*keyLock
 }
 
-type turn struct {
+type keyLock struct {
 	free    chan struct{} // holds one while nobody has the turn
 	waiting int           // who has it or wants it
 }
 
 // take waits for the turn, and returns how to give it back.
-func (t *turns) take(ctx context.Context, key string) (giveBack func(), err error) {
+func (t *KeyLocks) Lock(ctx context.Context, key string) (giveBack func(), err error) {
 	t.mu.Lock()
 	k := t.keys[key]
 	if k == nil {
-		k = &turn{free: make(chan struct{}, 1)}
+		k = &keyLock{free: make(chan struct{}, 1)}
 		k.free <- struct{}{}
 		t.keys[key] = k
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/parallel"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // A push is refused if something that its manifest names is missing. The client then sends what is
@@ -19,16 +20,16 @@ import (
 // graceCovers reports whether the grace keeps content from collectors until a refused push has been
 // repeated, if it is young, or refreshed. Half of the grace is what is left of it at least to what
 // is not stale.
-func (s *Store) graceCovers() bool { return s.opts.Grace/2 >= sendAgain }
+func (s *Store) graceCovers() bool { return s.opts.Grace/2 >= object.ResendTime }
 
 // refuse ends an attempt whose manifest is pending as m, because of err, and returns err. mine
 // reports whether this push has written m: the record of another push is left to that.
 //
 // Errors: ErrChanged if a collector has removed m, so that it kept nothing meanwhile.
-func (p *manifestPut) refuse(ctx context.Context, m *manifestRecord, mine bool, err error) error {
+func (p *manifestPut) refuse(ctx context.Context, m *object.Manifest, mine bool, err error) error {
 	if errors.Is(err, registry.ErrManifestBlobUnknown) {
-		if !p.s.graceCovers() {
-			if _, rerr := p.set(ctx, m, refused); changed(rerr) {
+		if !p.repo.store.graceCovers() {
+			if _, rerr := p.set(ctx, m, object.Refused); object.IsConflict(rerr) {
 				return rerr
 			}
 			return err
@@ -37,7 +38,7 @@ func (p *manifestPut) refuse(ctx context.Context, m *manifestRecord, mine bool, 
 	}
 	if mine {
 		// else it is collected as that of a push that has died
-		_ = p.s.driver.Delete(ctx, manifestKey(p.repo, p.digest), m.version)
+		_ = p.repo.Driver.Delete(ctx, p.repo.ManifestKey(p.digest), m.Version)
 	}
 	return err
 }
@@ -45,13 +46,13 @@ func (p *manifestPut) refuse(ctx context.Context, m *manifestRecord, mine bool, 
 // refreshParts refreshes what the manifest names and the last check has found, as a HEAD of it
 // would. If that fails, the next push may be refused again, and its client sends more.
 func (p *manifestPut) refreshParts(ctx context.Context) {
-	_ = parallel.Each(parallelism, len(p.parts), func(i int) error {
+	_ = parallel.Each(object.Parallelism, len(p.parts), func(i int) error {
 		part, d := p.parts[i], p.parsed.References[i].Digest
 		switch {
-		case part.manifest != nil && p.s.isWaning(part.manifest):
-			_, _ = p.s.refreshManifest(ctx, p.repo, d, part.manifest)
-		case part.link != nil && p.s.stale(part.link.modTime):
-			_, _ = p.s.refreshLink(ctx, p.repo, d, part.link)
+		case part.manifest != nil && p.repo.ExpiresSoon(part.manifest):
+			_, _ = p.repo.TouchManifest(ctx, d, part.manifest)
+		case part.link != nil && p.repo.Stale(part.link.ModTime):
+			_, _ = p.repo.TouchLink(ctx, d, part.link)
 		}
 		return nil
 	})
@@ -59,8 +60,8 @@ func (p *manifestPut) refreshParts(ctx context.Context) {
 
 // asRefused turns the record of a manifest into that of a refused push: it has no content, only the
 // digests that collectors need.
-func (p *manifestPut) asRefused(n *manifestRecord) {
-	n.State, n.Size, n.Sum = refused, 0, checksum(nil)
+func (p *manifestPut) asRefused(n *object.Manifest) {
+	n.State, n.Size, n.Sum = object.Refused, 0, object.Checksum(nil)
 	n.References = make([]digest.Digest, len(p.parsed.References))
 	for i, ref := range p.parsed.References {
 		n.References[i] = ref.Digest

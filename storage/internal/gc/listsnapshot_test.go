@@ -1,4 +1,4 @@
-package storage
+package gc
 
 import (
 	"errors"
@@ -11,30 +11,9 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// TestBloom: it has all that it was given, and claims little else; beyond its limit it claims more,
-// and still has all.
-func TestBloom(t *testing.T) {
-	for _, c := range []struct{ limit, claims int }{{1 << 20, 20}, {1 << 10, 100_000}} {
-		b := newBloom(c.limit)
-		require.False(t, b.has("x"))
-		for i := range 100_000 {
-			b.add("k", fmt.Sprint(i))
-		}
-		claimed := 0
-		for i := range 100_000 {
-			require.True(t, b.has("k", fmt.Sprint(i)))
-			if b.has("k", fmt.Sprint(-1-i)) || b.has("k"+fmt.Sprint(i)) {
-				claimed++
-			}
-		}
-		require.LessOrEqual(t, claimed, c.claims)
-		require.LessOrEqual(t, 8*b.words, max(c.limit, bloomSmallest*bloomBits/8))
-	}
-}
-
-// TestLooked: another look shows what is new or changed and its neighbours, what was changed by who
+// TestListSnapshot: another look shows what is new or changed and its neighbours, what was changed by who
 // looks not, and what is there always once.
-func TestLooked(t *testing.T) {
+func TestListSnapshot(t *testing.T) {
 	const n = 10_000
 	objects := map[int]string{}
 	for i := range n {
@@ -49,9 +28,9 @@ func TestLooked(t *testing.T) {
 			}
 		}
 	}
-	l := newLooked()
-	look := func() map[string]found {
-		seen := map[string]found{}
+	l := newListSnapshot()
+	look := func() map[string]listed {
+		seen := map[string]listed{}
 		for some, err := range l.changes(list()) {
 			require.NoError(t, err)
 			for _, f := range some {
@@ -64,7 +43,7 @@ func TestLooked(t *testing.T) {
 	first := look()
 	require.Len(t, first, n)
 	require.Empty(t, look())
-	require.Less(t, len(l.sums), n/lookedBlock*2)
+	require.Less(t, len(l.sums), n/snapshotBlock*2)
 
 	objects[5000], objects[n+5] = "w", "new"
 	delete(objects, 7000)

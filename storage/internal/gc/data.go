@@ -1,4 +1,4 @@
-package storage
+package gc
 
 import (
 	"context"
@@ -8,45 +8,42 @@ import (
 	"sync/atomic"
 
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // dataAtOnce is how many data objects are condemned before it is looked again who names them.
 const dataAtOnce = 1 << 16
 
 // data removes the bytes that nothing names.
-func (c *collector) data(ctx context.Context) error {
-	var batch []driver.Info
-	for info, err := range c.s.driver.List(ctx, segments, nil) {
-		if err != nil {
-			return wire(err)
-		}
-		c.count(func(r *CollectReport) { r.Data++; r.DataBytes += info.Size })
+func (c *Collector) data(ctx context.Context) error {
+	garbage := object.Filter(c.objects.Driver.List(ctx, object.DataPrefix, nil), func(info driver.Info) bool {
+		c.Count(func(r *Report) { r.Data++; r.DataBytes += info.Size })
 		// What has come since the first look is most likely named by now; a mark on it would stay,
 		// and keep it from being mounted.
-		if !c.old(info.ModTime) || info.ModTime.After(c.report.Started) || c.named.has(base(info.Key)) {
-			continue
+		return c.old(info.ModTime) && !info.ModTime.After(c.report.Started) && !c.named.has(object.Base(info.Key))
+	})
+	for batch, err := range object.Batches(garbage, dataAtOnce) {
+		if err == nil {
+			err = c.settleData(ctx, batch)
 		}
-		if batch = append(batch, driver.Info{Key: info.Key, Size: info.Size}); len(batch) == dataAtOnce {
-			if err := c.settleData(ctx, batch); err != nil {
-				return err
-			}
-			batch = batch[:0]
+		if err != nil {
+			return err
 		}
 	}
-	return c.settleData(ctx, batch)
+	return nil
 }
 
 // settleData marks data as condemned, then looks who names them, records of uploads first and links
 // after, and then removes those that nobody does. The mark is never taken back as long as the data
 // are there: others may rely on it.
-func (c *collector) settleData(ctx context.Context, batch []driver.Info) error {
+func (c *Collector) settleData(ctx context.Context, batch []driver.Info) error {
 	// A mark on data of an upload in progress would only make that fail.
 	batch, err := c.notUploading(ctx, batch)
 	if err != nil || len(batch) == 0 {
 		return err
 	}
 	if c.opts.DryRun {
-		c.count(func(r *CollectReport) {
+		c.Count(func(r *Report) {
 			for _, info := range batch {
 				r.Removed.Data++
 				r.Removed.DataBytes += info.Size
@@ -68,7 +65,7 @@ func (c *collector) settleData(ctx context.Context, batch []driver.Info) error {
 }
 
 // removeData removes those of a batch, which is marked, that nobody names.
-func (c *collector) removeData(ctx context.Context, batch []driver.Info) error {
+func (c *Collector) removeData(ctx context.Context, batch []driver.Info) error {
 	free, err := c.notUploading(ctx, batch)
 	if err != nil {
 		return err
@@ -76,12 +73,12 @@ func (c *collector) removeData(ctx context.Context, batch []driver.Info) error {
 	if err := c.nameLinks(ctx); err != nil {
 		return err
 	}
-	free = slices.DeleteFunc(free, func(info driver.Info) bool { return c.named.has(base(info.Key)) })
+	free = slices.DeleteFunc(free, func(info driver.Info) bool { return c.named.has(object.Base(info.Key)) })
 	err = c.parallel(len(free), func(i int) error {
-		if err := c.s.remove(ctx, free[i].Key, ""); err != nil {
-			return wire(err)
+		if err := c.objects.Remove(ctx, free[i].Key, ""); err != nil {
+			return object.RegistryError(err)
 		}
-		c.count(func(r *CollectReport) { r.Removed.Data++; r.Removed.DataBytes += free[i].Size })
+		c.Count(func(r *Report) { r.Removed.Data++; r.Removed.DataBytes += free[i].Size })
 		return nil
 	})
 	if err != nil {
@@ -94,24 +91,24 @@ func (c *collector) removeData(ctx context.Context, batch []driver.Info) error {
 	if err := c.syncRemoved(ctx, keys); err != nil {
 		return err
 	}
-	return c.parallel(len(free), func(i int) error { return c.unmark(ctx, base(free[i].Key)) })
+	return c.parallel(len(free), func(i int) error { return c.unmark(ctx, object.Base(free[i].Key)) })
 }
 
 // condemnData marks data as condemned, durably. Where the storage is full, there may be no room for
 // all the marks: rest is left for when the data that are marked have made some.
-func (c *collector) condemnData(ctx context.Context, batch []driver.Info) (marked, rest []driver.Info, err error) {
+func (c *Collector) condemnData(ctx context.Context, batch []driver.Info) (marked, rest []driver.Info, err error) {
 	var full atomic.Bool
 	errs := make([]error, len(batch))
 	err = c.parallel(len(batch), func(i int) error {
-		key := deadKey(base(batch[i].Key))
+		key := object.DeadKey(object.Base(batch[i].Key))
 		var err error
 		if full.Load() {
 			// One that an earlier collection has marked serves as well.
-			if _, err = c.s.driver.Stat(ctx, key); errors.Is(err, driver.ErrNotExist) {
+			if _, err = c.objects.Driver.Stat(ctx, key); errors.Is(err, driver.ErrNotExist) {
 				err = driver.ErrNoSpace
 			}
 		} else {
-			_, err = c.s.driver.Put(ctx, key, nil, &driver.PutOptions{IfAbsent: true, Durability: driver.Deferred})
+			_, err = c.objects.Driver.Put(ctx, key, nil, &driver.PutOptions{IfAbsent: true, Durability: driver.Deferred})
 		}
 		switch {
 		case errors.Is(err, driver.ErrExist):
@@ -121,7 +118,7 @@ func (c *collector) condemnData(ctx context.Context, batch []driver.Info) (marke
 			errs[i] = err
 			return nil
 		}
-		return wire(err)
+		return object.RegistryError(err)
 	})
 	if err != nil {
 		return nil, nil, err
@@ -133,17 +130,17 @@ func (c *collector) condemnData(ctx context.Context, batch []driver.Info) (marke
 			continue
 		}
 		marked = append(marked, info)
-		keys = append(keys, deadKey(base(info.Key)))
+		keys = append(keys, object.DeadKey(object.Base(info.Key)))
 	}
 	if len(marked) == 0 {
-		return nil, nil, wire(errs[0])
+		return nil, nil, object.RegistryError(errs[0])
 	}
 	return marked, rest, c.syncRemoved(ctx, keys)
 }
 
 // unmark removes the mark of data that are gone.
-func (c *collector) unmark(ctx context.Context, name string) error {
-	return wire(c.s.remove(ctx, deadKey(name), ""))
+func (c *Collector) unmark(ctx context.Context, name string) error {
+	return object.RegistryError(c.objects.Remove(ctx, object.DeadKey(name), ""))
 }
 
 // uploadOf is the name of the upload that data come from.
@@ -153,25 +150,25 @@ func uploadOf(name string) string {
 }
 
 // notUploading returns those of a batch whose uploads are not in progress.
-func (c *collector) notUploading(ctx context.Context, batch []driver.Info) ([]driver.Info, error) {
+func (c *Collector) notUploading(ctx context.Context, batch []driver.Info) ([]driver.Info, error) {
 	if len(batch) == 0 {
 		return nil, nil
 	}
 	inProgress := make(map[string]bool, len(batch)) // of those of the batch
 	for _, info := range batch {
-		inProgress[uploadOf(base(info.Key))] = false
+		inProgress[uploadOf(object.Base(info.Key))] = false
 	}
-	for info, err := range c.s.driver.List(ctx, uploads, &driver.ListOptions{KeysOnly: true}) {
+	for info, err := range c.objects.Driver.List(ctx, object.UploadPrefix, &driver.ListOptions{KeysOnly: true}) {
 		if err != nil {
-			return nil, wire(err)
+			return nil, object.RegistryError(err)
 		}
-		if _, asked := inProgress[base(info.Key)]; asked {
-			inProgress[base(info.Key)] = true
+		if _, asked := inProgress[object.Base(info.Key)]; asked {
+			inProgress[object.Base(info.Key)] = true
 		}
 	}
 	var rest []driver.Info
 	for _, info := range batch {
-		if !inProgress[uploadOf(base(info.Key))] {
+		if !inProgress[uploadOf(object.Base(info.Key))] {
 			rest = append(rest, info)
 		}
 	}
@@ -179,14 +176,14 @@ func (c *collector) notUploading(ctx context.Context, batch []driver.Info) ([]dr
 }
 
 // nameLinks notes what links name that are new or changed.
-func (c *collector) nameLinks(ctx context.Context) error {
-	return c.eachRepository(ctx, func(ctx context.Context, repo string) error {
-		return c.look(ctx, c.links, c.s.driver.List(ctx, linkPrefix(repo), nil), func(f found) error {
-			d := pathDigest(f.Key)
+func (c *Collector) nameLinks(ctx context.Context) error {
+	return c.eachRepository(ctx, func(ctx context.Context, repo object.Repo) error {
+		return c.look(ctx, c.links, c.objects.Driver.List(ctx, repo.LinkPrefix(), nil), func(f listed) error {
+			d := object.PathDigest(f.Key)
 			if d == "" {
 				return nil
 			}
-			l, err := c.s.readLink(ctx, repo, d)
+			l, err := repo.ReadLink(ctx, d)
 			if err == nil {
 				c.nameLink(f.Key, l)
 			}
@@ -195,73 +192,59 @@ func (c *collector) nameLinks(ctx context.Context) error {
 	})
 }
 
-// someBytes is about how many bytes the objects have together whose content is kept in mind at
-// once, unless one alone has more.
-const someBytes = 16 << 20
-
 // some calls f for the elements of a list, many at once, and now and then, and at the end, rest,
 // unless it is nil.
-func (c *collector) some(ctx context.Context, prefix string, opts *driver.ListOptions, f func(driver.Info) error,
+func (c *Collector) some(ctx context.Context, prefix string, opts *driver.ListOptions, f func(driver.Info) error,
 	rest func() error) error {
-	var batch []driver.Info
-	size := int64(0)
-	flush := func() error {
-		err := c.parallel(len(batch), func(i int) error { return f(batch[i]) })
-		batch, size = batch[:0], 0
+	for batch, err := range object.BatchesInMemory(c.objects.Driver.List(ctx, prefix, opts)) {
+		if err == nil {
+			err = c.parallel(len(batch), func(i int) error { return f(batch[i]) })
+		}
 		if err == nil && rest != nil {
 			err = rest()
 		}
-		return err
-	}
-	for info, err := range c.s.driver.List(ctx, prefix, opts) {
 		if err != nil {
-			return wire(err)
-		}
-		batch = append(batch, info)
-		if size += info.Size; len(batch) == readAtOnce || size >= someBytes {
-			if err := flush(); err != nil {
-				return err
-			}
+			return err
 		}
 	}
-	return flush()
+	return nil
 }
 
 // marks removes the marks of data that are gone: of a collection that died between the two.
-func (c *collector) marks(ctx context.Context) error {
+func (c *Collector) marks(ctx context.Context) error {
 	if c.opts.DryRun {
 		return nil
 	}
-	return c.some(ctx, marks, &driver.ListOptions{KeysOnly: true}, func(info driver.Info) error {
-		name := base(info.Key)
-		_, err := c.s.driver.Stat(ctx, dataKey(name))
+	return c.some(ctx, object.DeadPrefix, &driver.ListOptions{KeysOnly: true}, func(info driver.Info) error {
+		name := object.Base(info.Key)
+		_, err := c.objects.Driver.Stat(ctx, object.DataKey(name))
 		if errors.Is(err, driver.ErrNotExist) {
 			return c.unmark(ctx, name)
 		}
-		return wire(err)
+		return object.RegistryError(err)
 	}, nil)
 }
 
 // index removes entries of the index for links that are not there. They are hints: that one is
 // removed although its link is just being written only costs a copy of the bytes some day.
-func (c *collector) index(ctx context.Context) error {
-	return c.some(ctx, indexes, &driver.ListOptions{KeysOnly: true}, func(info driver.Info) error {
-		repo, d, ok := indexed(info.Key)
+func (c *Collector) index(ctx context.Context) error {
+	return c.some(ctx, object.IndexesPrefix, &driver.ListOptions{KeysOnly: true}, func(info driver.Info) error {
+		repo, d, ok := object.Indexed(info.Key)
 		if !ok {
 			return nil
 		}
-		key := linkKey(repo, d)
+		key := c.objects.Repo(repo).LinkKey(d)
 		if c.linked.has(key) {
 			return nil
 		}
-		_, err := c.s.driver.Stat(ctx, key)
+		_, err := c.objects.Driver.Stat(ctx, key)
 		if !errors.Is(err, driver.ErrNotExist) {
-			return wire(err)
+			return object.RegistryError(err)
 		}
 		if err := c.drop(ctx, info.Key, ""); err != nil {
-			return wire(err)
+			return object.RegistryError(err)
 		}
-		c.count(func(r *CollectReport) { r.Removed.Pointers++ })
+		c.Count(func(r *Report) { r.Removed.Pointers++ })
 		return nil
 	}, nil)
 }

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"time"
-
-	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // A tag that points elsewhere is moved in two writes, so that a push that is refused, because its
@@ -24,72 +22,12 @@ import (
 // tagMove is a tag that a push is about to point at its manifest.
 type tagMove struct {
 	put  registry.TagPut
-	now  *entry // as it was written or read last
-	next next
-}
-
-// maxNext bounds how many pushes may be about to move a tag. The oldest, which may have died, gives
-// way and begins again, unless it follows a lead: others may have to wait for it.
-const maxNext = 64
-
-// leads reports whether a tag points at a manifest, or is about to.
-func (e *entry) leads(d digest.Digest) bool {
-	return e.Descriptor.Digest == d || e.isNext(d)
-}
-
-func (e *entry) isNext(d digest.Digest) bool {
-	return slices.ContainsFunc(e.Next, func(n next) bool { return n.Descriptor.Digest == d })
-}
-
-// without is Next but for what remove says yes to.
-func (e *entry) without(remove func(next) bool) []next {
-	return slices.DeleteFunc(slices.Clone(e.Next), remove)
-}
-
-// with is Next with one more; ok is false if there are too many for it.
-func (e *entry) with(n next) (to []next, ok bool) {
-	to = slices.Clone(e.Next)
-	if len(to) >= maxNext {
-		i := slices.IndexFunc(to, func(o next) bool { return o.Lead == "" })
-		if i < 0 {
-			i = slices.IndexFunc(to, func(o next) bool { return time.Since(o.Time) >= claimTime })
-		}
-		if i < 0 {
-			return nil, false
-		}
-		to = slices.Delete(to, i, i+1)
-	}
-	return append(to, n), true
+	now  *object.Entry // as it was written or read last
+	next object.PendingMove
 }
 
 // is reports whether a next is that of the move.
-func (m *tagMove) is(n next) bool { return n.Nonce == m.next.Nonce }
-
-// putTag writes a tag on the condition that it is as e says, and returns it as it is then. to.Moved
-// is added to what e says. If to.Led is nil, that of e stays.
-//
-// Errors: ErrExist or ErrChanged if it is not; then what it is, if the write has found out, or nil.
-func (s *Store) putTag(ctx context.Context, repo, tag string, e *entry, to entry) (*entry, error) {
-	to.Nonce = nonce()
-	to.Moved = slices.Concat(e.Moved, to.Moved)
-	to.Moved = to.Moved[max(0, len(to.Moved)-maxMoved):]
-	if to.Led == nil {
-		to.Led = e.Led
-	}
-	if to.Born = e.Born; e.Descriptor.Digest == "" {
-		to.Born = nonce()
-	}
-	var err error
-	to.version, err = s.put(ctx, tagKey(repo, tag), e.version, &to, nil, driver.Deferred)
-	var o *overtaken
-	switch {
-	case err == nil:
-		return &to, nil
-	case errors.As(err, &o) && o.info.Version != "":
-		return decodeEntry(o.content, o.info), err
-	}
-	return nil, err
-}
+func (m *tagMove) is(n object.PendingMove) bool { return n.Nonce == m.next.Nonce }
 
 // tag points a tag that is not there, or points at the manifest already, at the manifest, and says
 // of one that points elsewhere that it is about to do so. One that is not known to be there is
@@ -98,24 +36,24 @@ func (s *Store) putTag(ctx context.Context, repo, tag string, e *entry, to entry
 // Errors: registry.ErrTagExists if it is IfAbsent and points at another one;
 // registry.ErrPreconditionFailed; errUnknown.
 func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
-	key, desc := tagKey(p.repo, put.Name), p.descriptor()
-	_, seen := p.s.fresh.Get(key)
-	now := &entry{}
-	if seen || p.s.opts.History > 0 || !put.If.IsZero() {
+	key, desc := p.repo.TagKey(put.Name), p.descriptor()
+	_, seen := p.repo.Written.Get(key)
+	now := &object.Entry{}
+	if seen || p.repo.store.opts.History > 0 || !put.If.IsZero() {
 		now = p.foreseen[put.Name]
 		delete(p.foreseen, put.Name)
 	}
-	for n := range attempts {
+	for n := range object.MaxAttempts {
 		if n == 1 {
-			giveBack, err := p.s.turns.take(ctx, key)
+			giveBack, err := p.repo.Locks.Lock(ctx, key)
 			if err != nil {
 				return err
 			}
 			defer giveBack()
 		}
-		err := pause(ctx, n)
+		err := object.Pause(ctx, n)
 		if err == nil && now == nil {
-			now, err = p.s.readEntry(ctx, key)
+			now, err = p.repo.ReadEntry(ctx, key)
 		}
 		if err != nil {
 			return err
@@ -129,13 +67,13 @@ func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 				return registry.ErrTagExists.WithDetail(map[string]string{"tag": put.Name})
 			}
 			m := &tagMove{put: put, next: p.pendingMove(put)}
-			to, ok := now.with(m.next)
+			to, ok := now.PendingWith(m.next)
 			if !ok {
 				now = nil
 				continue
 			}
-			m.now, err = p.s.putTag(ctx, p.repo, put.Name, now, entry{Descriptor: now.Descriptor, Next: to})
-			if changed(err) {
+			m.now, err = p.repo.PutTag(ctx, put.Name, now, object.Entry{Descriptor: now.Descriptor, Pending: to})
+			if object.IsConflict(err) {
 				now = m.now
 				continue
 			}
@@ -144,34 +82,34 @@ func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
 				p.moves = append(p.moves, m)
 				p.mu.Unlock()
 			}
-			return wire(err)
+			return object.RegistryError(err)
 		}
 		// One that points at it is written again, as a delete may be about to remove it in the
 		// version that is there. That is no event.
-		var b *begun
+		var b *object.OpenEvent
 		if d == "" {
-			if b, err = p.s.begin(ctx, p.repo, eventTag, put.Name, event{By: p.by, After: &desc}); err != nil {
+			if b, err = p.repo.BeginEvent(ctx, object.EventTag, put.Name, object.Event{By: p.by, After: &desc}); err != nil {
 				return err
 			}
 		}
-		written, err := p.s.putTag(ctx, p.repo, put.Name, now, entry{Descriptor: desc, Next: now.Next, Moved: p.moved(put)})
-		if changed(err) {
-			b.end(ctx, p.hasSet(put, written))
+		written, err := p.repo.PutTag(ctx, put.Name, now, object.Entry{Descriptor: desc, Pending: now.Pending, Moved: p.moved(put)})
+		if object.IsConflict(err) {
+			b.End(ctx, p.hasSet(put, written))
 			p.missed(put, now)
 			now = written
 			continue
 		}
 		if err != nil {
-			return wire(err)
+			return object.RegistryError(err)
 		}
-		b.end(ctx, true)
+		b.End(ctx, true)
 		p.note(put)
-		p.s.fresh.Add(key, struct{}{}, 1)
-		info := driver.Info{Key: key, Version: written.version}
-		p.create(info, d == "", now.version)
+		p.repo.Written.Add(key, struct{}{}, 1)
+		info := driver.Info{Key: key, Version: written.Version}
+		p.create(info, d == "", now.Version)
 		return p.lead(info, nil)
 	}
-	return errContended
+	return object.ErrContended
 }
 
 // create notes a tag that was not there before this push, which may have written it in the version
@@ -190,22 +128,22 @@ func (p *manifestPut) untag(ctx context.Context) error {
 	desc, created := p.descriptor(), p.created
 	p.created = nil
 	removed := make([]bool, len(created))
-	err := parallel.Each(parallelism, len(created), func(i int) error {
+	err := parallel.Each(object.Parallelism, len(created), func(i int) error {
 		key := created[i].Key
-		b, err := p.s.begin(ctx, p.repo, eventUntag, base(key), event{By: p.by, Before: &desc})
+		b, err := p.repo.BeginEvent(ctx, object.EventUntag, object.Base(key), object.Event{By: p.by, Before: &desc})
 		if err != nil {
 			return err
 		}
-		err = p.s.driver.Delete(ctx, key, created[i].Version)
+		err = p.repo.Driver.Delete(ctx, key, created[i].Version)
 		switch {
 		case err == nil:
-			b.end(ctx, true)
+			b.End(ctx, true)
 			removed[i] = true
-		case errors.Is(err, driver.ErrNotExist) || changed(err):
-			b.overtaken(ctx, key)
+		case errors.Is(err, driver.ErrNotExist) || object.IsConflict(err):
+			b.DiscardUnlessGone(ctx, key)
 			return nil
 		}
-		return errors.Join(wire(err), p.s.sync(ctx, err, key))
+		return errors.Join(object.RegistryError(err), p.repo.Sync(ctx, err, key))
 	})
 	done := map[string]bool{} // it may have been written several times
 	for i, info := range created {
@@ -222,7 +160,7 @@ func (p *manifestPut) move(ctx context.Context) (done bool, err error) {
 		return p.moveInOrder(ctx)
 	}
 	moved := make([]bool, len(p.moves))
-	err = parallel.Each(parallelism, len(p.moves), func(i int) (err error) {
+	err = parallel.Each(object.Parallelism, len(p.moves), func(i int) (err error) {
 		moved[i], err = p.moveTag(ctx, p.moves[i])
 		return err
 	})
@@ -235,18 +173,18 @@ func (p *manifestPut) move(ctx context.Context) (done bool, err error) {
 //
 // Errors: registry.ErrPreconditionFailed, errUnknown; errHalfWay if another push is to come first.
 func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err error) {
-	key, desc := tagKey(p.repo, m.put.Name), p.descriptor()
-	for n := range attempts {
+	key, desc := p.repo.TagKey(m.put.Name), p.descriptor()
+	for n := range object.MaxAttempts {
 		if n == 1 {
-			giveBack, err := p.s.turns.take(ctx, key)
+			giveBack, err := p.repo.Locks.Lock(ctx, key)
 			if err != nil {
 				return false, err
 			}
 			defer giveBack()
 		}
-		err := pause(ctx, n)
+		err := object.Pause(ctx, n)
 		if err == nil && m.now == nil {
-			m.now, err = p.s.readEntry(ctx, key)
+			m.now, err = p.repo.ReadEntry(ctx, key)
 		}
 		if err != nil {
 			return false, err
@@ -255,10 +193,10 @@ func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err 
 			return over, err
 		}
 		before := m.now.Descriptor
-		if !slices.ContainsFunc(m.now.Next, m.is) {
+		if !slices.ContainsFunc(m.now.Pending, m.is) {
 			return false, nil
 		}
-		e, to := m.now, entry{Descriptor: desc, Next: m.now.without(m.is)}
+		e, to := m.now, object.Entry{Descriptor: desc, Pending: m.now.PendingWithout(m.is)}
 		if !m.put.If.IsZero() {
 			if ok, err := p.mayDecide(ctx, m); !ok || err != nil {
 				return false, err
@@ -267,60 +205,52 @@ func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err 
 				return false, err
 			}
 		}
-		var b *begun
+		var b *object.OpenEvent
 		if before.Digest != p.digest {
-			if b, err = p.s.begin(ctx, p.repo, eventTag, m.put.Name, event{By: p.by, Before: &before,
+			if b, err = p.repo.BeginEvent(ctx, object.EventTag, m.put.Name, object.Event{By: p.by, Before: &before,
 				After: &desc}); err != nil {
 				return false, err
 			}
 		}
-		written, err := p.s.putTag(ctx, p.repo, m.put.Name, e, to)
-		if changed(err) {
+		written, err := p.repo.PutTag(ctx, m.put.Name, e, to)
+		if object.IsConflict(err) {
 			// Where it is not about to move any more, it may have moved, the answer was lost, and
 			// others have moved it on.
 			p.missed(m.put, m.now)
 			switch {
 			case written == nil:
 			case !m.put.If.IsZero():
-				b.end(ctx, p.hasSet(m.put, written))
-			case slices.ContainsFunc(written.Next, m.is):
-				b.end(ctx, false)
+				b.End(ctx, p.hasSet(m.put, written))
+			case slices.ContainsFunc(written.Pending, m.is):
+				b.End(ctx, false)
 			}
 			m.now = written
 			continue
 		}
 		if err != nil {
-			return false, wire(err)
+			return false, object.RegistryError(err)
 		}
-		b.end(ctx, true)
+		b.End(ctx, true)
 		p.noteMove(m.put)
 		m.now = written
-		p.s.fresh.Add(key, struct{}{}, 1)
+		p.repo.Written.Add(key, struct{}{}, 1)
 		return true, nil
 	}
-	return false, errContended
+	return false, object.ErrContended
 }
 
 // stay takes back that tags are about to be pointed at the manifest. One that changes meanwhile is
 // left to the collector.
 func (p *manifestPut) stay(ctx context.Context) error {
-	return parallel.Each(parallelism, len(p.moves), func(i int) error {
+	return parallel.Each(object.Parallelism, len(p.moves), func(i int) error {
 		m := p.moves[i]
-		e, err := p.s.readEntry(ctx, tagKey(p.repo, m.put.Name))
-		if err != nil || !slices.ContainsFunc(e.Next, m.is) {
+		e, err := p.repo.ReadEntry(ctx, p.repo.TagKey(m.put.Name))
+		if err != nil || !slices.ContainsFunc(e.Pending, m.is) {
 			return err
 		}
-		if _, err := p.s.takeBack(ctx, p.repo, m.put.Name, e, m.is); !changed(err) {
-			return wire(err)
+		if _, err := p.repo.AbortMoves(ctx, m.put.Name, e, m.is); !object.IsConflict(err) {
+			return object.RegistryError(err)
 		}
 		return nil
 	})
-}
-
-// takeBack takes out of a tag, which is as e says, what remove says yes to of where it is about to
-// point, and returns the tag as it is then. A push that was about to point it there begins again.
-//
-// Errors: ErrChanged if the tag is not as e says.
-func (s *Store) takeBack(ctx context.Context, repo, tag string, e *entry, remove func(next) bool) (*entry, error) {
-	return s.putTag(ctx, repo, tag, e, entry{Descriptor: e.Descriptor, Next: e.without(remove)})
 }

@@ -1,4 +1,4 @@
-package storage
+package gc
 
 import (
 	"context"
@@ -11,20 +11,21 @@ import (
 
 	"github.com/registrykit/registry/internal/manifest"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // repoCollector collects one repository.
 type repoCollector struct {
-	*collector
-	repo string
+	*Collector
+	repo object.Repo
 
 	// What the roots are, and what they name. A root is a manifest that is visible, on its way, or
 	// being deleted, and one that history can bring back.
-	needed    *bloom  // digests that roots name
-	there     *bloom  // digests of manifests that are in the repository
-	kept      *bloom  // digests of manifests that history holds on to
-	manifests *looked // what the lists were like that this is from
-	events    *looked
+	needed    *bloom        // digests that roots name
+	there     *bloom        // digests of manifests that are in the repository
+	kept      *bloom        // digests of manifests that history holds on to
+	manifests *listSnapshot // what the lists were like that this is from
+	events    *listSnapshot
 	inUse     bool   // there is a visible manifest
 	tagged    *bloom // digests of manifests that a back reference leads to, filled by collectPointers
 
@@ -34,13 +35,13 @@ type repoCollector struct {
 }
 
 // repository collects the links of a repository, and what leads nowhere in it.
-func (c *collector) repository(ctx context.Context, repo string) error {
+func (c *Collector) repository(ctx context.Context, repo object.Repo) error {
 	limit := c.opts.Memory / 12
 	r := &repoCollector{
-		collector: c, repo: repo, needed: newBloom(limit), there: newBloom(limit), kept: newBloom(limit),
-		tagged: newBloom(limit), manifests: newLooked(), events: newLooked(),
+		Collector: c, repo: repo, needed: newBloom(limit), there: newBloom(limit), kept: newBloom(limit),
+		tagged: newBloom(limit), manifests: newListSnapshot(), events: newListSnapshot(),
 	}
-	c.count(func(r *CollectReport) { r.Repositories++ })
+	c.Count(func(r *Report) { r.Repositories++ })
 	if err := r.roots(ctx, true); err != nil {
 		return err
 	}
@@ -56,7 +57,7 @@ func (c *collector) repository(ctx context.Context, repo string) error {
 	if filled, err := c.isFilled(ctx, repo); err != nil {
 		return err
 	} else if filled {
-		c.filled.add(repo)
+		c.filled.add(repo.Name)
 	}
 	if r.inUse && !c.opts.DryRun {
 		return c.catalogue(ctx, repo)
@@ -68,8 +69,8 @@ func (c *collector) repository(ctx context.Context, repo string) error {
 // the manifest. The first time it reads all, and removes manifests whose push has died; later what
 // has changed.
 func (r *repoCollector) roots(ctx context.Context, first bool) error {
-	list := r.s.driver.List(ctx, manifestPrefix(r.repo), nil)
-	err := r.look(ctx, r.manifests, list, func(f found) error { return r.root(ctx, f, first) }, nil)
+	list := r.objects.Driver.List(ctx, r.repo.ManifestPrefix(), nil)
+	err := r.look(ctx, r.manifests, list, func(f listed) error { return r.root(ctx, f, first) }, nil)
 	if err != nil {
 		return err
 	}
@@ -78,73 +79,69 @@ func (r *repoCollector) roots(ctx context.Context, first bool) error {
 
 // history looks at the events that it has not seen yet.
 func (r *repoCollector) history(ctx context.Context) error {
-	return r.look(ctx, r.events, r.eventList(ctx), func(f found) error { return r.pastRoot(ctx, f.Key) }, nil)
+	return r.look(ctx, r.events, r.eventList(ctx), func(f listed) error { return r.pastRoot(ctx, f.Key) }, nil)
 }
 
 // root takes a manifest for a root.
-func (r *repoCollector) root(ctx context.Context, f found, first bool) error {
-	d := pathDigest(f.Key)
+func (r *repoCollector) root(ctx context.Context, f listed, first bool) error {
+	d := object.PathDigest(f.Key)
 	if d == "" {
 		return nil
 	}
-	m, err := r.s.readManifest(ctx, r.repo, d)
+	m, err := r.repo.ReadManifest(ctx, d)
 	if err != nil {
 		return err
 	}
-	if m.State == awaited {
-		if first && r.old(m.modTime) && !r.opts.DryRun {
-			return r.endWait(ctx, d, m.version) // who wrote it may have died
+	if m.State == object.Awaited {
+		if first && r.old(m.ModTime) && !r.opts.DryRun {
+			return r.endWait(ctx, d, m.Version) // who wrote it may have died
 		}
 		return nil
 	}
-	if first && !m.readable() && m.version != "" && r.isOver(m) {
+	if first && !m.Readable() && m.Version != "" && r.isOver(m) {
 		// Its push has died, or begins again when it finds out.
-		err := r.drop(ctx, f.Key, m.version)
+		err := r.drop(ctx, f.Key, m.Version)
 		if err == nil {
-			r.count(func(c *CollectReport) { c.Removed.Pending++ })
+			r.Count(func(c *Report) { c.Removed.Pending++ })
 			return nil
 		}
-		if !changed(err) {
-			return wire(err)
+		if !object.IsConflict(err) {
+			return object.RegistryError(err)
 		}
-		if m, err = r.s.readManifest(ctx, r.repo, d); err != nil {
+		if m, err = r.repo.ReadManifest(ctx, d); err != nil {
 			return err
 		}
 	}
-	if m.State == gone {
+	if m.State == object.Gone {
 		return nil
 	}
 	if first {
-		r.count(func(c *CollectReport) { c.Manifests++ })
+		r.Count(func(c *Report) { c.Manifests++ })
 	}
-	if m.readable() {
+	if m.Readable() {
 		r.mu.Lock()
 		r.inUse = true
 		r.mu.Unlock()
 	}
-	if !m.absent() {
+	if !m.Absent() {
 		r.there.add(string(d))
 	}
-	if m.State == refused && len(m.content) == 0 {
+	if m.State == object.Refused && len(m.Content) == 0 {
 		for _, d := range m.References {
 			r.needed.add(string(d))
 		}
 		return nil
 	}
-	return r.needs(d, m.MediaType, m.content)
+	return r.needs(d, m.MediaType, m.Content)
 }
 
-// sendAgain is how long what a refused push names is kept from collectors, whatever the grace, so
-// that what its client sends is there for the next; see refuse.go.
-const sendAgain = time.Minute
-
 // isOver reports whether a manifest that nothing leads to has had its time.
-func (r *repoCollector) isOver(m *manifestRecord) bool {
-	again := time.Since(m.modTime) >= sendAgain
-	if m.State == refused {
+func (r *repoCollector) isOver(m *object.Manifest) bool {
+	again := time.Since(m.ModTime) >= object.ResendTime
+	if m.State == object.Refused {
 		return again
 	}
-	return r.old(m.modTime) && (again || !m.Again)
+	return r.old(m.ModTime) && (again || !m.Again)
 }
 
 // needs notes what a manifest names.
@@ -162,15 +159,15 @@ func (r *repoCollector) needs(d digest.Digest, mediaType string, content []byte)
 // eventList lists the events of the history. What an event tells of roots never changes.
 func (r *repoCollector) eventList(ctx context.Context) iter.Seq2[driver.Info, error] {
 	return func(yield func(driver.Info, error) bool) {
-		if r.s.opts.History == 0 {
+		if r.objects.History == 0 {
 			return
 		}
-		for e, err := range r.s.events(ctx, r.repo, nil) {
+		for e, err := range r.repo.Events(ctx, nil) {
 			if err != nil {
 				yield(driver.Info{}, err)
 				return
 			}
-			if !yield(driver.Info{Key: eventKey(r.repo, e.id)}, nil) {
+			if !yield(driver.Info{Key: r.repo.EventKey(e.ID)}, nil) {
 				return
 			}
 		}
@@ -180,26 +177,26 @@ func (r *repoCollector) eventList(ctx context.Context) iter.Seq2[driver.Info, er
 // pastRoot takes for a root what an event can bring back: a deleted manifest, or one that a tag
 // pointed at before.
 func (r *repoCollector) pastRoot(ctx context.Context, key string) error {
-	e := parseEvent(base(key))
+	e := object.ParseEvent(object.Base(key))
 	if e == nil {
 		return nil
 	}
-	if ok, err := r.s.readEvent(ctx, r.repo, e); err != nil || !ok || e.Before == nil {
+	if ok, err := r.repo.ReadEvent(ctx, e); err != nil || !ok || e.Before == nil {
 		return err
 	}
 	r.kept.add(string(e.Before.Digest))
-	if e.kind != eventDelete {
+	if e.Kind != object.EventDelete {
 		return nil // if it is anywhere, it is among the manifests
 	}
-	return r.needs(e.Before.Digest, e.Before.MediaType, e.content)
+	return r.needs(e.Before.Digest, e.Before.MediaType, e.Content)
 }
 
 // drop removes an object on a version, unless nothing is to be removed.
 //
 // Errors: ErrChanged.
-func (c *collector) drop(ctx context.Context, key, version string) error {
+func (c *Collector) drop(ctx context.Context, key, version string) error {
 	if c.opts.DryRun {
 		return nil
 	}
-	return c.s.remove(ctx, key, version)
+	return c.objects.Remove(ctx, key, version)
 }

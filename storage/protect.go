@@ -13,6 +13,7 @@ import (
 	"github.com/registrykit/registry/internal/manifest"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // Tags that are kept (registry.TagPut.Keep, registry.DeleteOptions.Keep): what such a tag reaches
@@ -32,13 +33,13 @@ func denied(tag string) error {
 // reaches it. keep may be nil.
 //
 // Errors: registry.ErrDenied.
-func (s *Store) refuse(ctx context.Context, repo string, target digest.Digest, blob bool,
+func (r repo) refuse(ctx context.Context, target digest.Digest, blob bool,
 	keep func(string) bool) error {
 	if keep == nil {
 		return nil
 	}
-	w := &walk{s: s, repo: repo, targets: []digest.Digest{target}, images: blob, seen: map[digest.Digest]bool{}}
-	return s.keptTags(ctx, repo, keep, func(tag string, desc ocispec.Descriptor) error {
+	w := &walk{repo: r, targets: []digest.Digest{target}, images: blob, seen: map[digest.Digest]bool{}}
+	return r.keptTags(ctx, keep, func(tag string, desc ocispec.Descriptor) error {
 		if found, err := w.reaches(ctx, manifest.Reference{Kind: manifest.KindManifest, MediaType: desc.MediaType,
 			Digest: desc.Digest}); err != nil {
 			return err
@@ -53,13 +54,13 @@ func (s *Store) refuse(ctx context.Context, repo string, target digest.Digest, b
 // not there keeps nothing.
 //
 // Errors: registry.ErrDenied.
-func (s *Store) refuseRepository(ctx context.Context, repo string, keep func(string) bool) error {
+func (r repo) refuseRepository(ctx context.Context, keep func(string) bool) error {
 	if keep == nil {
 		return nil
 	}
-	return s.keptTags(ctx, repo, keep, func(tag string, desc ocispec.Descriptor) error {
-		m, err := s.readManifest(ctx, repo, desc.Digest)
-		if err != nil || !m.readable() {
+	return r.keptTags(ctx, keep, func(tag string, desc ocispec.Descriptor) error {
+		m, err := r.ReadManifest(ctx, desc.Digest)
+		if err != nil || !m.Readable() {
 			return err
 		}
 		return denied(tag)
@@ -69,17 +70,22 @@ func (s *Store) refuseRepository(ctx context.Context, repo string, keep func(str
 // tagsAtOnce is how many tags are read at once.
 const tagsAtOnce = 64
 
-// keptTags calls f for each tag that keep says yes to, and what it points at or is about to, until
-// it returns an error. Tags that this process has read before, in the version that is listed, are
-// not read again.
-func (s *Store) keptTags(ctx context.Context, repo string, keep func(string) bool,
+// keptTags calls f for each tag that keep says yes to, and what it points at or is about to, until it
+// returns an error. Tags that this process has read before, in the version that is listed, are not
+// read again.
+func (r repo) keptTags(ctx context.Context, keep func(string) bool,
 	f func(tag string, desc ocispec.Descriptor) error) error {
-	prefix := tagPrefix(repo)
-	var found []driver.Info
-	flush := func() error {
-		entries := make([]*entry, len(found))
-		err := parallel.Each(parallelism, len(found), func(i int) (err error) {
-			entries[i], err = s.listedEntry(ctx, found[i])
+	prefix := r.TagPrefix()
+	kept := object.Filter(r.Driver.List(ctx, prefix, nil), func(info driver.Info) bool {
+		return keep(info.Key[len(prefix):])
+	})
+	for batch, err := range object.Batches(kept, tagsAtOnce) {
+		if err != nil {
+			return err
+		}
+		entries := make([]*object.Entry, len(batch))
+		err := parallel.Each(object.Parallelism, len(batch), func(i int) (err error) {
+			entries[i], err = r.ListedEntry(ctx, batch[i])
 			return err
 		})
 		if err != nil {
@@ -89,40 +95,24 @@ func (s *Store) keptTags(ctx context.Context, repo string, keep func(string) boo
 			if e.Descriptor.Digest == "" {
 				continue
 			}
-			tag := found[i].Key[len(prefix):]
+			tag := batch[i].Key[len(prefix):]
 			if err := f(tag, e.Descriptor); err != nil {
 				return err
 			}
-			for _, n := range e.Next {
+			for _, n := range e.Pending {
 				if err := f(tag, n.Descriptor); err != nil {
 					return err
 				}
 			}
 		}
-		found = found[:0]
-		return nil
 	}
-	for info, err := range s.driver.List(ctx, prefix, nil) {
-		if err != nil {
-			return wire(err)
-		}
-		if !keep(info.Key[len(prefix):]) {
-			continue
-		}
-		if found = append(found, info); len(found) == tagsAtOnce {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return flush()
+	return nil
 }
 
 // walk looks for a manifest or blob below manifests. What has been looked at once is not looked at
 // again.
 type walk struct {
-	s       *Store
-	repo    string
+	repo    repo
 	targets []digest.Digest
 	images  bool // look into images, too: a blob is looked for
 	seen    map[digest.Digest]bool
@@ -151,12 +141,12 @@ func (w *walk) reaches(ctx context.Context, from manifest.Reference) (bool, erro
 			look = append(look, ref)
 		}
 		below := make([][]manifest.Reference, len(look))
-		err := parallel.Each(parallelism, len(look), func(i int) error {
-			m, err := w.s.readManifest(ctx, w.repo, look[i].Digest)
-			if err != nil || m.absent() {
+		err := parallel.Each(object.Parallelism, len(look), func(i int) error {
+			m, err := w.repo.ReadManifest(ctx, look[i].Digest)
+			if err != nil || m.Absent() {
 				return err
 			}
-			below[i], err = references(m)
+			below[i], err = object.References(m)
 			for j := range below[i] {
 				if m.Mistyped {
 					below[i][j].MediaType = ""
@@ -170,72 +160,6 @@ func (w *walk) reaches(ctx context.Context, from manifest.Reference) (bool, erro
 		level = slices.Concat(below...)
 	}
 	return false, nil
-}
-
-// references returns what a manifest that is stored names.
-func references(m *manifestRecord) ([]manifest.Reference, error) {
-	parsed, err := manifest.ParseStored(m.MediaType, m.content)
-	if err != nil {
-		return nil, err // it could be parsed when it was pushed
-	}
-	return parsed.References, nil
-}
-
-// unmark takes the mark of a delete off a manifest that another one needs, and returns it as it is
-// then: the delete leaves that alone, as one that has been pushed again.
-func (s *Store) unmark(ctx context.Context, repo string, d digest.Digest) (*manifestRecord, error) {
-	for n := range attempts {
-		if err := pause(ctx, n); err != nil {
-			return nil, err
-		}
-		m, err := s.readManifest(ctx, repo, d)
-		if err != nil || m.State != deleting {
-			return m, err
-		}
-		now, err := s.setVisible(ctx, repo, d, m)
-		if changed(err) {
-			continue
-		}
-		if err == nil && !m.Collected {
-			err = s.enter(ctx, repo, d, now)
-		}
-		return now, wire(err)
-	}
-	return nil, errContended
-}
-
-// enter writes the entry of a referrer with its subject again, which a delete may have removed
-// before the mark was taken off. Unless another delete has come meanwhile, whoever looks finds it.
-func (s *Store) enter(ctx context.Context, repo string, d digest.Digest, m *manifestRecord) error {
-	if m.Subject == "" {
-		return nil
-	}
-	parsed, err := manifest.ParseStored(m.MediaType, m.content)
-	if err != nil {
-		return err // it could be parsed when it was pushed
-	}
-	info, err := s.putReferrer(ctx, repo, m.Subject, parsed.Descriptor(d, m.Size))
-	if err != nil {
-		return err
-	}
-	if m, err = s.readManifest(ctx, repo, d); err != nil {
-		return err
-	} else if m.absent() {
-		return s.removeSeen(ctx, info.Key, info.Version)
-	}
-	return s.driver.Sync(ctx, info.Key)
-}
-
-// setVisible makes a manifest visible that is known as m, and returns it as it is then.
-//
-// Errors: ErrChanged if it is another by now.
-func (s *Store) setVisible(ctx context.Context, repo string, d digest.Digest, m *manifestRecord) (*manifestRecord,
-	error) {
-	n := *m
-	n.State, n.Nonce, n.Collected, n.Delete = visible, nonce(), false, ""
-	var err error
-	n.version, err = s.put(ctx, manifestKey(repo, d), m.version, &n, m.content, driver.Deferred)
-	return &n, err
 }
 
 // hold looks, after the tags have been written, at all that the manifest reaches, if one of them is
@@ -252,18 +176,18 @@ func (p *manifestPut) hold(ctx context.Context) error {
 	seen := map[digest.Digest]bool{}
 	for level := p.parsed.References; len(level) > 0; {
 		below := make([][]manifest.Reference, len(level))
-		err := parallel.Each(parallelism, len(level), func(i int) error {
+		err := parallel.Each(object.Parallelism, len(level), func(i int) error {
 			found, err := p.find(ctx, level[i])
-			if errors.Is(err, errMissing) && !p.s.opts.Sparse && !level[i].NonDistributable {
+			if errors.Is(err, object.ErrMissing) && !p.repo.store.opts.Sparse && !level[i].NonDistributable {
 				mu.Lock()
 				defer mu.Unlock()
 				missing = append(missing, level[i].Digest)
 				return nil
 			}
 			if err == nil && found.manifest != nil {
-				below[i], err = references(found.manifest)
+				below[i], err = object.References(found.manifest)
 			}
-			if errors.Is(err, errMissing) {
+			if errors.Is(err, object.ErrMissing) {
 				return nil
 			}
 			return err

@@ -1,4 +1,4 @@
-package storage
+package object
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package storage
+package object
 
 import (
 	"context"
@@ -25,13 +25,13 @@ const (
 	reserveWait  = 10 * time.Millisecond
 )
 
-func reserveKey(part int) string { return fmt.Sprintf("%s%02d", reserves, part) }
+func reserveKey(part int) string { return fmt.Sprintf("%s%02d", ReservePrefix, part) }
 
 // reserve gives parts up for one write after the other.
-type reserve struct{ mu sync.Mutex }
+type Reserve struct{ mu sync.Mutex }
 
 // put is a Put of who makes space.
-func (r *reserve) put(ctx context.Context, d driver.Driver, key string, body io.Reader, opts *driver.PutOptions) (info driver.Info,
+func (r *Reserve) Put(ctx context.Context, d driver.Driver, key string, body io.Reader, opts *driver.PutOptions) (info driver.Info,
 	err error) {
 	content, again := body.(io.Seeker)
 	if body != nil && !again {
@@ -51,12 +51,12 @@ func (r *reserve) put(ctx context.Context, d driver.Driver, key string, body io.
 
 // delete is a Delete of who makes space: where no delete depends on a version, it writes that
 // something has gone.
-func (r *reserve) delete(ctx context.Context, d driver.Driver, key, ifVersion string) error {
+func (r *Reserve) Delete(ctx context.Context, d driver.Driver, key, ifVersion string) error {
 	return r.spend(ctx, d, func(int) error { return d.Delete(ctx, key, ifVersion) })
 }
 
 // spend calls f, with the number of calls before, until it has room.
-func (r *reserve) spend(ctx context.Context, d driver.Driver, f func(n int) error) error {
+func (r *Reserve) spend(ctx context.Context, d driver.Driver, f func(n int) error) error {
 	err := f(0)
 	if !errors.Is(err, driver.ErrNoSpace) {
 		return err
@@ -74,7 +74,7 @@ func (r *reserve) spend(ctx context.Context, d driver.Driver, f func(n int) erro
 			break
 		}
 		if n > 0 && n <= reserveWaits {
-			if werr := sleep(ctx, reserveWait<<n); werr != nil {
+			if werr := Sleep(ctx, reserveWait<<n); werr != nil {
 				return errors.Join(err, werr)
 			}
 		}
@@ -84,7 +84,7 @@ func (r *reserve) spend(ctx context.Context, d driver.Driver, f func(n int) erro
 
 // giveUp removes a part of the reserve, and reports whether there was one.
 func giveUp(ctx context.Context, d driver.Driver) (bool, error) {
-	for info, err := range d.List(ctx, reserves, &driver.ListOptions{KeysOnly: true, PageHint: 1}) {
+	for info, err := range d.List(ctx, ReservePrefix, &driver.ListOptions{KeysOnly: true, PageHint: 1}) {
 		if err != nil {
 			return false, err
 		}
@@ -97,38 +97,31 @@ func giveUp(ctx context.Context, d driver.Driver) (bool, error) {
 }
 
 // spending is a Driver whose writes and deletes may use up the reserve.
-type spending struct {
+type reserveDriver struct {
 	driver.Driver
-	reserve *reserve
+	reserve *Reserve
 }
 
-func (d spending) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
-	return d.reserve.put(ctx, d.Driver, key, body, opts)
+func (d reserveDriver) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
+	return d.reserve.Put(ctx, d.Driver, key, body, opts)
 }
 
-func (d spending) Delete(ctx context.Context, key, ifVersion string) error {
-	return d.reserve.delete(ctx, d.Driver, key, ifVersion)
+func (d reserveDriver) Delete(ctx context.Context, key, ifVersion string) error {
+	return d.reserve.Delete(ctx, d.Driver, key, ifVersion)
 }
 
 // Sweep implements [driver.Sweeper], for a driver that is one.
-func (d spending) Sweep(ctx context.Context, prefix string, before time.Time) (int, error) {
+func (d reserveDriver) Sweep(ctx context.Context, prefix string, before time.Time) (int, error) {
 	if sweeper, ok := d.Driver.(driver.Sweeper); ok {
 		return sweeper.Sweep(ctx, prefix, before)
 	}
 	return 0, nil
 }
 
-// makingSpace is the Store for an operation that makes space.
-func (s *Store) makingSpace() *Store {
-	over := *s
-	over.driver = spending{s.driver, s.reserve}
-	return &over
-}
-
 // keepReserve sees to it that there is a reserve. If that fails, there is none, or less.
-func (s *Store) keepReserve(ctx context.Context) {
+func (s *Store) KeepReserve(ctx context.Context) {
 	there := make(map[string]bool, reserveParts)
-	for info, err := range s.driver.List(ctx, reserves, nil) {
+	for info, err := range s.Driver.List(ctx, ReservePrefix, nil) {
 		if err != nil {
 			return
 		}
@@ -139,7 +132,7 @@ func (s *Store) keepReserve(ctx context.Context) {
 			continue
 		}
 		// What is random takes as much room as it says, whatever the storage does to save some.
-		_, err := s.driver.Put(ctx, reserveKey(part), io.LimitReader(rand.Reader, reservePartSize), &driver.PutOptions{
+		_, err := s.Driver.Put(ctx, reserveKey(part), io.LimitReader(rand.Reader, reservePartSize), &driver.PutOptions{
 			Durability: driver.Relaxed, Size: reservePartSize,
 		})
 		if err != nil {

@@ -1,4 +1,4 @@
-package storage
+package gc
 
 import (
 	"cmp"
@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // pointerCollector removes what leads nowhere: tags, back references and entries of referrers whose
@@ -42,11 +43,11 @@ func (r *repoCollector) collectPointers(ctx context.Context) error {
 		f      func(context.Context, driver.Info) error
 		rest   func() error
 	}{
-		{backrefsPrefix(r.repo), p.backref, nil},
-		{tagPrefix(r.repo), p.tag, nil},
-		{backrefsPrefix(r.repo), p.moved, func() error { return p.settle(ctx) }},
-		{typesPrefix(r.repo), p.hint, nil},
-		{referrersPrefix(r.repo), p.referrer, nil},
+		{r.repo.BackrefsPrefix(), p.backref, nil},
+		{r.repo.TagPrefix(), p.tag, nil},
+		{r.repo.BackrefsPrefix(), p.moved, func() error { return p.settle(ctx) }},
+		{r.repo.TypesPrefix(), p.hint, nil},
+		{r.repo.ReferrersPrefix(), p.referrer, nil},
 	}
 	for _, step := range steps {
 		err := r.some(ctx, step.prefix, nil, func(info driver.Info) error { return step.f(ctx, info) }, step.rest)
@@ -59,11 +60,11 @@ func (r *repoCollector) collectPointers(ctx context.Context) error {
 
 // hint notes that a referrer has a hint, or removes the hint of one that is not there.
 func (p *pointerCollector) hint(ctx context.Context, info driver.Info) error {
-	entry, ok := hintedEntry(p.repo, info.Key)
+	entry, ok := p.repo.HintedEntry(info.Key)
 	if !ok {
 		return nil
 	}
-	if gone, err := p.orphan(ctx, info, pathDigest(entry)); gone || err != nil {
+	if gone, err := p.orphan(ctx, info, object.PathDigest(entry)); gone || err != nil {
 		return err
 	}
 	p.hinted.add(entry)
@@ -73,19 +74,19 @@ func (p *pointerCollector) hint(ctx context.Context, info driver.Info) error {
 // referrer removes an entry of a referrer that is not there. It adds the hint of an entry that an
 // older version has written.
 func (p *pointerCollector) referrer(ctx context.Context, info driver.Info) error {
-	d := pathDigest(info.Key)
+	d := object.PathDigest(info.Key)
 	if gone, err := p.orphan(ctx, info, d); gone || err != nil {
 		return err
 	}
 	if p.opts.DryRun || p.hinted.has(info.Key) || !p.old(info.ModTime) {
 		return nil
 	}
-	e, err := p.s.readEntry(ctx, info.Key)
-	subject := pathDigest(dir(dir(info.Key)))
+	e, err := p.objects.ReadEntry(ctx, info.Key)
+	subject := object.PathDigest(object.Dir(object.Dir(info.Key)))
 	if err != nil || subject == "" || e.Descriptor.Digest != d {
 		return err
 	}
-	p.s.hint(ctx, p.repo, subject, e.Descriptor)
+	p.repo.PutHint(ctx, subject, e.Descriptor)
 	return nil
 }
 
@@ -94,22 +95,22 @@ func (p *pointerCollector) orphan(ctx context.Context, info driver.Info, d diges
 	if d == "" || p.there.has(string(d)) {
 		return false, nil
 	}
-	m, err := p.s.readManifest(ctx, p.repo, d)
-	if err != nil || !m.absent() {
+	m, err := p.repo.ReadManifest(ctx, d)
+	if err != nil || !m.Absent() {
 		return false, err
 	}
-	if err := p.drop(ctx, info.Key, info.Version); changed(err) {
+	if err := p.drop(ctx, info.Key, info.Version); object.IsConflict(err) {
 		return true, nil
 	} else if err != nil {
-		return true, wire(err)
+		return true, object.RegistryError(err)
 	}
-	p.count(func(r *CollectReport) { r.Removed.Pointers++ })
+	p.Count(func(r *Report) { r.Removed.Pointers++ })
 	return true, nil
 }
 
 // backref notes a back reference, or removes it if its manifest is not there.
 func (p *pointerCollector) backref(ctx context.Context, info driver.Info) error {
-	if gone, err := p.orphan(ctx, info, pathDigest(dir(info.Key))); gone || err != nil {
+	if gone, err := p.orphan(ctx, info, object.PathDigest(object.Dir(info.Key))); gone || err != nil {
 		return err
 	}
 	p.backrefs.add(info.Key)
@@ -119,51 +120,51 @@ func (p *pointerCollector) backref(ctx context.Context, info driver.Info) error 
 // tag removes a tag that points nowhere, and takes back that it is about to be moved by a push that
 // has died. It gives it the back reference that it needs if there is none, and notes it.
 func (p *pointerCollector) tag(ctx context.Context, info driver.Info) error {
-	tag := base(info.Key)
-	t, err := p.s.readEntry(ctx, info.Key)
-	if err != nil || t.version == "" {
+	tag := object.Base(info.Key)
+	t, err := p.objects.ReadEntry(ctx, info.Key)
+	if err != nil || t.Version == "" {
 		return err
 	}
 	d := t.Descriptor.Digest
 	if d == "" { // cut short
-		if err := p.drop(ctx, info.Key, t.version); !changed(err) {
-			return wire(err)
+		if err := p.drop(ctx, info.Key, t.Version); !object.IsConflict(err) {
+			return object.RegistryError(err)
 		}
 		return nil
 	}
-	if gone, err := p.orphan(ctx, driver.Info{Key: info.Key, Version: t.version}, d); gone || err != nil {
+	if gone, err := p.orphan(ctx, driver.Info{Key: info.Key, Version: t.Version}, d); gone || err != nil {
 		return err
 	}
 	// A tag that others move all the time is never old.
-	over := func(n next) bool {
-		if n.Lead != "" && time.Since(n.Time) < claimTime {
+	over := func(n object.PendingMove) bool {
+		if n.Lead != "" && time.Since(n.Time) < object.ClaimTime {
 			return false // its push may have completed its lead, and conditional changes wait for it
 		}
-		return p.old(t.modTime) || !n.Time.IsZero() && p.old(n.Time)
+		return p.old(t.ModTime) || !n.Time.IsZero() && p.old(n.Time)
 	}
-	if slices.ContainsFunc(t.Next, over) && !p.opts.DryRun {
-		_, err := p.s.takeBack(ctx, p.repo, tag, t, over)
+	if slices.ContainsFunc(t.Pending, over) && !p.opts.DryRun {
+		_, err := p.repo.AbortMoves(ctx, tag, t, over)
 		if err == nil {
-			t.Next = t.without(over)
-		} else if !changed(err) {
-			return wire(err)
+			t.Pending = t.PendingWithout(over)
+		} else if !object.IsConflict(err) {
+			return object.RegistryError(err)
 		}
 	}
-	for _, n := range t.Next {
-		p.led.add(backrefKey(p.repo, n.Descriptor.Digest, tag))
+	for _, n := range t.Pending {
+		p.led.add(p.repo.BackrefKey(n.Descriptor.Digest, tag))
 	}
-	key := backrefKey(p.repo, d, tag)
+	key := p.repo.BackrefKey(d, tag)
 	p.led.add(key)
 	if p.backrefs.has(key) || p.opts.DryRun {
 		return nil
 	}
-	_, err = p.s.putAlways(ctx, key, &mark{Nonce: nonce()})
-	return wire(err)
+	_, err = p.objects.Overwrite(ctx, key, &object.Mark{Nonce: object.NewNonce()})
+	return object.RegistryError(err)
 }
 
 // moved notes a back reference of a tag that points elsewhere, or is not there.
 func (p *pointerCollector) moved(ctx context.Context, info driver.Info) error {
-	tag, d := base(info.Key), pathDigest(dir(info.Key))
+	tag, d := object.Base(info.Key), object.PathDigest(object.Dir(info.Key))
 	if d == "" {
 		return nil
 	}
@@ -187,8 +188,8 @@ func (p *pointerCollector) moved(ctx context.Context, info driver.Info) error {
 
 // leads reports whether a tag points at a manifest, or is about to.
 func (p *pointerCollector) leads(ctx context.Context, tag string, d digest.Digest) (bool, error) {
-	t, err := p.s.readEntry(ctx, tagKey(p.repo, tag))
-	return err == nil && t.leads(d), err
+	t, err := p.objects.ReadEntry(ctx, p.repo.TagKey(tag))
+	return err == nil && t.LeadsTo(d), err
 }
 
 // settle removes the back references of tags that point elsewhere. A push that has written one may
@@ -218,12 +219,12 @@ func (p *pointerCollector) settle(ctx context.Context) error {
 			if led, err := p.leads(ctx, some[i].tag, d); err != nil || led {
 				return err
 			}
-			if err := p.drop(ctx, some[i].Key, some[i].Version); changed(err) {
+			if err := p.drop(ctx, some[i].Key, some[i].Version); object.IsConflict(err) {
 				return nil
 			} else if err != nil {
-				return wire(err)
+				return object.RegistryError(err)
 			}
-			p.count(func(r *CollectReport) { r.Removed.Pointers++ })
+			p.Count(func(r *Report) { r.Removed.Pointers++ })
 			return nil
 		})
 		if err != nil {
@@ -235,13 +236,13 @@ func (p *pointerCollector) settle(ctx context.Context) error {
 
 // touch gives a manifest another version, if it is not about to have one anyway.
 func (p *pointerCollector) touch(ctx context.Context, d digest.Digest) (bool, error) {
-	m, err := p.s.readManifest(ctx, p.repo, d)
-	if err != nil || m.State != visible {
+	m, err := p.repo.ReadManifest(ctx, d)
+	if err != nil || m.State != object.Visible {
 		return false, err
 	}
-	_, err = p.s.setVisible(ctx, p.repo, d, m)
-	if changed(err) {
+	_, err = p.repo.SetVisible(ctx, d, m)
+	if object.IsConflict(err) {
 		return false, nil
 	}
-	return err == nil, wire(err)
+	return err == nil, object.RegistryError(err)
 }

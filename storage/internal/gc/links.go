@@ -1,17 +1,19 @@
-package storage
+package gc
 
 import (
 	"context"
 	"errors"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // garbageLink is a link that no root was found to need.
 type garbageLink struct {
-	found
+	listed
 	digest digest.Digest
-	link   *link
+	link   *object.Link
 }
 
 // linksAtOnce is how many links are condemned before it is looked again who needs them.
@@ -19,8 +21,8 @@ const linksAtOnce = 4096
 
 // collectLinks removes the links that no root needs, and notes what the others name.
 func (r *repoCollector) collectLinks(ctx context.Context) error {
-	list := r.s.driver.List(ctx, linkPrefix(r.repo), nil)
-	err := r.look(ctx, r.links, list, func(f found) error { return r.sortLink(ctx, f) }, func() error {
+	list := r.objects.Driver.List(ctx, r.repo.LinkPrefix(), nil)
+	err := r.look(ctx, r.links, list, func(f listed) error { return r.sortLink(ctx, f) }, func() error {
 		if len(r.garbage) < linksAtOnce {
 			return nil
 		}
@@ -33,18 +35,18 @@ func (r *repoCollector) collectLinks(ctx context.Context) error {
 }
 
 // sortLink decides whether a link is to be removed.
-func (r *repoCollector) sortLink(ctx context.Context, f found) error {
-	d := pathDigest(f.Key)
+func (r *repoCollector) sortLink(ctx context.Context, f listed) error {
+	d := object.PathDigest(f.Key)
 	if d == "" {
 		return nil
 	}
-	l, err := r.s.readLink(ctx, r.repo, d)
-	if err != nil || l.version == "" {
+	l, err := r.repo.ReadLink(ctx, d)
+	if err != nil || l.Version == "" {
 		return err
 	}
-	r.count(func(c *CollectReport) { c.Blobs++ })
+	r.Count(func(c *Report) { c.Blobs++ })
 	// One that is condemned is taken up whatever it is: whoever condemned it may have died.
-	if l.State != condemned && (r.needed.has(string(d)) || l.State != hidden && !r.old(l.modTime)) {
+	if l.State != object.Condemned && (r.needed.has(string(d)) || l.State != object.Hidden && !r.old(l.ModTime)) {
 		r.nameLink(f.Key, l)
 		return nil
 	}
@@ -55,7 +57,7 @@ func (r *repoCollector) sortLink(ctx context.Context, f found) error {
 }
 
 // nameLink notes a link that stays.
-func (c *collector) nameLink(key string, l *link) {
+func (c *Collector) nameLink(key string, l *object.Link) {
 	c.linked.add(key)
 	for _, seg := range l.Segments {
 		c.named.add(seg.Name)
@@ -72,25 +74,25 @@ func (r *repoCollector) settleLinks(ctx context.Context) error {
 			if r.needed.has(string(l.digest)) {
 				r.nameLink(l.Key, l.link)
 			} else {
-				r.count(func(c *CollectReport) { c.Removed.Blobs++ })
+				r.Count(func(c *Report) { c.Removed.Blobs++ })
 			}
 		}
 		return nil
 	}
 	err := r.parallel(len(links), func(i int) error {
 		l := &links[i]
-		if l.link.State != live && l.link.State != pending {
+		if l.link.State != object.Live && l.link.State != object.Pending {
 			return nil // nobody reads it, or somebody has condemned it
 		}
-		marked, err := r.s.setLink(ctx, r.repo, l.digest, l.link, condemned)
-		if changed(err) {
+		marked, err := r.repo.SetLink(ctx, l.digest, l.link, object.Condemned)
+		if object.IsConflict(err) {
 			l.link = nil
 			return nil
 		}
 		if err == nil {
 			r.moved(l, marked)
 		}
-		return wire(err)
+		return object.RegistryError(err)
 	})
 	if err != nil || len(links) == 0 {
 		return err
@@ -107,17 +109,17 @@ func (r *repoCollector) settleLinks(ctx context.Context) error {
 		if r.needed.has(string(l.digest)) {
 			return r.spareLink(ctx, l)
 		}
-		err := r.s.removeLink(ctx, r.repo, l.digest, l.link)
-		if changed(err) {
-			r.s.index(ctx, r.repo, l.digest) // it goes first
+		err := r.repo.RemoveLink(ctx, l.digest, l.link)
+		if object.IsConflict(err) {
+			r.repo.IndexBlob(ctx, l.digest) // it goes first
 			return nil
 		}
 		if err != nil {
-			return wire(err)
+			return object.RegistryError(err)
 		}
-		r.links.replace(l.found, "")
+		r.links.replace(l.listed, "")
 		removed[i] = l.Key
-		r.count(func(c *CollectReport) { c.Removed.Blobs++ })
+		r.Count(func(c *Report) { c.Removed.Blobs++ })
 		return nil
 	})
 	// Data go after the links that name them, also if power is lost.
@@ -125,27 +127,27 @@ func (r *repoCollector) settleLinks(ctx context.Context) error {
 }
 
 // moved notes that a link is in another version by the doing of this collection.
-func (r *repoCollector) moved(l *garbageLink, now *link) {
-	r.links.replace(l.found, now.version)
-	l.Version, l.link = now.version, now
+func (r *repoCollector) moved(l *garbageLink, now *object.Link) {
+	r.links.replace(l.listed, now.Version)
+	l.Version, l.link = now.Version, now
 }
 
 // spareLink turns a link that is needed back to what it was.
 func (r *repoCollector) spareLink(ctx context.Context, l *garbageLink) error {
-	if l.link.State != condemned {
+	if l.link.State != object.Condemned {
 		r.nameLink(l.Key, l.link)
 		return nil
 	}
-	to := live
+	to := object.Live
 	if l.link.Unproven {
-		to = pending
+		to = object.Pending
 	}
-	back, err := r.s.setLink(ctx, r.repo, l.digest, l.link, to)
-	if changed(err) {
+	back, err := r.repo.SetLink(ctx, l.digest, l.link, to)
+	if object.IsConflict(err) {
 		return nil // it is seen when the links are looked at again
 	}
 	if err != nil {
-		return wire(err)
+		return object.RegistryError(err)
 	}
 	r.moved(l, back)
 	r.nameLink(l.Key, back)
@@ -153,7 +155,7 @@ func (r *repoCollector) spareLink(ctx context.Context, l *garbageLink) error {
 }
 
 // syncRemoved makes removals durable; "" is none.
-func (c *collector) syncRemoved(ctx context.Context, keys []string) error {
+func (c *Collector) syncRemoved(ctx context.Context, keys []string) error {
 	var some []string
 	for _, k := range keys {
 		if k != "" {
@@ -163,5 +165,5 @@ func (c *collector) syncRemoved(ctx context.Context, keys []string) error {
 	if len(some) == 0 {
 		return nil
 	}
-	return wire(c.s.driver.Sync(ctx, some...))
+	return object.RegistryError(c.objects.Driver.Sync(ctx, some...))
 }

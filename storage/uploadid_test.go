@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/registrykit/registry/storage/internal/object"
 	"github.com/stretchr/testify/require"
 )
 
@@ -33,18 +34,18 @@ func FuzzUploadID(f *testing.F) {
 
 // FuzzRecord decodes anything as a record of each kind.
 func FuzzRecord(f *testing.F) {
-	b, err := encode(&link{State: live, Size: 2, Sum: checksum([]byte("{}"))}, []byte("{}"))
+	b, err := object.Encode(&object.Link{State: object.Live, Size: 2, Sum: object.Checksum([]byte("{}"))}, []byte("{}"))
 	require.NoError(f, err)
 	f.Add(b)
 	f.Add([]byte("{}\n"))
 	f.Add([]byte(`{"hash":"AAAA","size":-1,"segments":[{"size":-9}]}` + "\n"))
 	f.Fuzz(func(ft *testing.T, b []byte) {
-		for _, header := range []any{&link{}, &manifestRecord{}, &entry{}, &uploadRecord{}} {
-			content, ok := decode(b, header)
+		for _, header := range []any{&object.Link{}, &object.Manifest{}, &object.Entry{}, &uploadRecord{}} {
+			content, ok := object.Decode(b, header)
 			require.True(ft, ok || content == nil)
 		}
 		var r uploadRecord
-		if _, ok := decode(b, &r); ok && (r.Algorithm == digest.SHA256 || r.Algorithm == digest.SHA512) {
+		if _, ok := object.Decode(b, &r); ok && (r.Algorithm == digest.SHA256 || r.Algorithm == digest.SHA512) {
 			_, _ = r.restore()
 		}
 	})

@@ -1,0 +1,113 @@
+package object
+
+import (
+	"context"
+	"errors"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/internal/parallel"
+	"github.com/registrykit/registry/storage/driver"
+)
+
+// takeMovesBack takes back that tags are about to be pointed at a manifest; some of them may point
+// at it already.
+//
+// Errors: ErrChanged if one of the tags is not as it was seen.
+func (r Repo) WithdrawMoves(ctx context.Context, d digest.Digest, p *Pointers) error {
+	for tag, e := range p.Moves {
+		now, err := r.AbortMoves(ctx, tag, e, func(n PendingMove) bool { return n.Descriptor.Digest == d })
+		if err != nil {
+			return RegistryError(err)
+		}
+		for i := range p.Tags {
+			if p.Tags[i].Key == r.TagKey(tag) {
+				p.Tags[i].Version = now.Version
+			}
+		}
+	}
+	return nil
+}
+
+// removePointers removes what leads to a manifest, as it was seen: the back references last, since
+// another delete of the same manifest that comes to its end before this one finds the tags by them.
+//
+// Errors: ErrChanged if one of the tags has changed.
+func (s *Store) RemovePointers(ctx context.Context, p *Pointers) error {
+	err := parallel.Each(Parallelism, len(p.Tags)+len(p.Entry), func(i int) error {
+		if i < len(p.Tags) {
+			return s.Remove(ctx, p.Tags[i].Key, p.Tags[i].Version)
+		}
+		if p.Hint != "" {
+			_ = s.Driver.Delete(ctx, p.Hint, "") // else a collector does
+		}
+		return s.RemoveIfUnchanged(ctx, p.Entry[i-len(p.Tags)].Key, p.Entry[i-len(p.Tags)].Version)
+	})
+	if err != nil {
+		return RegistryError(err)
+	}
+	return parallel.Each(Parallelism, len(p.Backrefs), func(i int) error {
+		return s.RemoveIfUnchanged(ctx, p.Backrefs[i].Key,
+			p.Backrefs[i].Version)
+	})
+}
+
+// pointers are what leads to a manifest.
+type Pointers struct {
+	Tags     []driver.Info     // that point at it
+	Moves    map[string]*Entry // tags that are about to be pointed at it, by name
+	Backrefs []driver.Info     // of tags
+	Entry    []driver.Info     // the one with its subject, if it is there
+	Hint     string            // the key of the hint of that, "" if there is no entry
+}
+
+// names are the names of the tags.
+func (p *Pointers) Names() []string {
+	var names []string
+	for _, t := range p.Tags {
+		names = append(names, Base(t.Key))
+	}
+	return names
+}
+
+// pointers returns what leads to a manifest, as it is now.
+func (r Repo) FindPointers(ctx context.Context, d digest.Digest, m *Manifest) (*Pointers, error) {
+	p := &Pointers{Moves: map[string]*Entry{}}
+	for info, err := range r.Driver.List(ctx, r.BackrefPrefix(d), nil) {
+		if err != nil {
+			return nil, RegistryError(err)
+		}
+		p.Backrefs = append(p.Backrefs, info)
+	}
+	tags := make([]*Entry, len(p.Backrefs))
+	err := parallel.Each(Parallelism, len(tags), func(i int) (err error) {
+		tags[i], err = r.ReadEntry(ctx, r.TagKey(Base(p.Backrefs[i].Key)))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range tags {
+		name := Base(p.Backrefs[i].Key)
+		if t.IsPending(d) {
+			p.Moves[name] = t
+		}
+		if t.Descriptor.Digest == d {
+			p.Tags = append(p.Tags, driver.Info{Key: r.TagKey(name), Version: t.Version})
+		}
+	}
+	if m.Subject != "" {
+		info, err := r.Driver.Stat(ctx, r.ReferrerKey(m.Subject, d))
+		switch {
+		case err == nil:
+			p.Entry = []driver.Info{info}
+			if parsed, err := manifest.ParseStored(m.MediaType, m.Content); err == nil {
+				p.Hint = r.TypeKey(m.Subject, d, parsed.ArtifactType)
+			}
+		case !errors.Is(err, driver.ErrNotExist):
+			return nil, RegistryError(err)
+		}
+	}
+	return p, nil
+}

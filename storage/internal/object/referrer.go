@@ -1,0 +1,90 @@
+package object
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry/internal/parallel"
+	"github.com/registrykit/registry/storage/driver"
+)
+
+// ReferrersAtOnce is how many entries of referrers are read at the same time.
+const ReferrersAtOnce = 64
+
+// release takes the marks of collectors off the referrers of a manifest that is awaited, and
+// removes the entries of those that are gone.
+func (r Repo) ReleaseReferrers(ctx context.Context, subject digest.Digest) error {
+	for batch, err := range Batches(r.Driver.List(ctx, r.ReferrerPrefix(subject), nil), ReferrersAtOnce) {
+		if err != nil {
+			return err
+		}
+		err := parallel.Each(Parallelism, len(batch), func(i int) error { return r.releaseReferrer(ctx, batch[i]) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// releaseReferrer is release for the referrer of an entry.
+func (r Repo) releaseReferrer(ctx context.Context, entry driver.Info) error {
+	d := PathDigest(entry.Key)
+	if d == "" {
+		return nil
+	}
+	for n := range MaxAttempts {
+		if err := Pause(ctx, n); err != nil {
+			return err
+		}
+		m, err := r.ReadManifest(ctx, d)
+		switch {
+		case err != nil:
+			return err
+		case m.Absent():
+			return r.RemoveIfUnchanged(ctx, entry.Key, entry.Version)
+		case m.State != Deleting || !m.Collected:
+			return nil
+		}
+		if _, err := r.SetVisible(ctx, d, m); !IsConflict(err) {
+			return RegistryError(err)
+		}
+	}
+	return ErrContended
+}
+
+// putReferrer writes the entry of a referrer with its subject, and its hint. The Info is that of
+// the entry.
+func (r Repo) PutReferrer(ctx context.Context, subject digest.Digest,
+	desc ocispec.Descriptor) (info driver.Info, err error) {
+	err = parallel.Each(Parallelism, 2, func(i int) (err error) {
+		if i == 0 {
+			info, err = r.Overwrite(ctx, r.ReferrerKey(subject, desc.Digest), &Entry{Nonce: NewNonce(), Descriptor: desc})
+		} else {
+			r.PutHint(ctx, subject, desc)
+		}
+		return err
+	})
+	return info, err
+}
+
+// hint writes the hint of a referrer. A filter works without it, so an error harms nothing.
+func (r Repo) PutHint(ctx context.Context, subject digest.Digest, desc ocispec.Descriptor) {
+	b, err := Encode(&Mark{Nonce: NewNonce()}, nil)
+	if err != nil {
+		return
+	}
+	key := r.TypeKey(subject, desc.Digest, desc.ArtifactType)
+	_, _ = r.Driver.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{Durability: driver.Relaxed, Size: int64(len(b))})
+}
+
+// typeID stands for an artifact type in a key. Types that have the same are told apart by their
+// entries.
+func TypeID(artifactType string) string {
+	sum := sha256.Sum256([]byte(artifactType))
+	return hex.EncodeToString(sum[:8])
+}
