@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -24,10 +23,8 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 	}
 	r := s.repo(repo).withReserve()
 	del := newDeletion(opts)
-	for n := range object.MaxAttempts {
-		if err := object.Pause(ctx, n); err != nil {
-			return err
-		}
+	var err error
+	for range object.Attempts(ctx, &err) {
 		l, err := r.ReadLink(ctx, d)
 		if err != nil {
 			return err
@@ -50,7 +47,7 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 			return errors.Join(object.RegistryError(err), r.Sync(ctx, err, r.LinkKey(d)))
 		}
 	}
-	return object.ErrContended
+	return err
 }
 
 // condemn marks a link, as a collector would, and looks then whether a tag that is kept needs it,
@@ -64,7 +61,7 @@ func (r repo) condemn(ctx context.Context, d digest.Digest, l *object.Link, del 
 			return nil, object.RegistryError(err)
 		}
 	}
-	err = r.refuse(ctx, d, true, del.Keep)
+	err = r.refuseBlob(ctx, d, del.Keep)
 	if err == nil && del.IfUnused {
 		err = r.refuseUsed(ctx, d)
 	}
@@ -119,10 +116,8 @@ func (r repo) deleteTag(ctx context.Context, tag string, del *deletion) error {
 	if err := keepTag(tag, del.Keep); err != nil {
 		return err
 	}
-	for n := range object.MaxAttempts {
-		if err := object.Pause(ctx, n); err != nil {
-			return err
-		}
+	var err error
+	for range object.Attempts(ctx, &err) {
 		t, err := r.readTag(ctx, tag)
 		if err != nil {
 			return err
@@ -147,7 +142,7 @@ func (r repo) deleteTag(ctx context.Context, tag string, del *deletion) error {
 		}
 		err = r.Driver.Delete(ctx, r.TagKey(tag), t.Version)
 		if err == nil {
-			b.End(ctx, true)
+			b.End(ctx, object.Happened)
 		} else if errors.Is(err, driver.ErrNotExist) || object.IsConflict(err) {
 			b.DiscardUnlessGone(ctx, r.TagKey(tag))
 		}
@@ -158,114 +153,5 @@ func (r repo) deleteTag(ctx context.Context, tag string, del *deletion) error {
 			return errors.Join(object.RegistryError(err), r.Sync(ctx, err, r.TagKey(tag)))
 		}
 	}
-	return object.ErrContended
-}
-
-// deleteManifest marks the manifest, then removes what leads to it, then the manifest itself, so
-// that whatever leads to a manifest leads to one that is there. The mark is taken off again if a
-// tag is kept that needs the manifest, unless it was taken over from another delete: that one takes
-// a manifest without its mark for one that has been pushed again. A push of the same manifest that
-// writes a tag meanwhile either did so before the mark, and its tag is found here, or sees the mark
-// afterwards, takes it off, and writes the tag again. A delete that died half-way is begun again by
-// the next.
-func (r repo) deleteManifest(ctx context.Context, d digest.Digest, del *deletion) error {
-	key := r.ManifestKey(d)
-	for n := range object.MaxAttempts {
-		if err := object.Pause(ctx, n); err != nil {
-			return err
-		}
-		m, err := r.ReadManifest(ctx, d)
-		if err != nil {
-			return err
-		}
-		if !m.Readable() {
-			return manifestUnknown(reference.Ref{Digest: d})
-		}
-		if err := requireDigest(del.If, d); err != nil {
-			return err
-		}
-		mark := *m
-		mark.State, mark.Nonce, mark.Collected = object.Deleting, object.NewNonce(), false
-		if mark.Delete == "" {
-			mark.Delete = mark.Nonce
-		}
-		if mark.Version, err = r.Put(ctx, key, m.Version, &mark, m.Content, driver.Deferred); object.IsConflict(err) {
-			continue
-		} else if err != nil {
-			return object.RegistryError(err)
-		}
-		err = r.refuse(ctx, d, false, del.Keep)
-		if err == nil {
-			err = r.unlessPushed(ctx, del)
-		}
-		if err != nil {
-			if m.State == object.Deleting && !m.Collected {
-				return err // the mark was another delete's, which may be on its way to the end
-			}
-			if _, back := r.SetVisible(ctx, d, &mark); !object.IsConflict(back) {
-				err = errors.Join(err, object.RegistryError(back))
-			}
-			return err
-		}
-		if err := r.EndEpoch(ctx, d, object.ManifestDeleted, del.catalogued); err != nil {
-			return err
-		}
-		pointers, err := r.FindPointers(ctx, d, m)
-		if err != nil {
-			return err
-		}
-		// What is found was written before this look at the mark. Whoever takes the mark off later
-		// writes it again, in a version that the removal below leaves alone.
-		if m, err = r.ReadManifest(ctx, d); err != nil {
-			return err
-		} else if m.Version != mark.Version {
-			continue
-		}
-		// A push that is about to point a tag at the manifest does so without another look at it,
-		// unless that is taken back.
-		if err := r.WithdrawMoves(ctx, d, pointers); object.IsConflict(err) {
-			continue
-		} else if err != nil {
-			return err
-		}
-		b, err := r.BeginEvent(ctx, object.EventDelete, object.DigestSubject(d), object.Event{
-			By: del.By, Group: del.group, Before: m.Descriptor(d), Tags: pointers.Names(), Delete: mark.Delete,
-			Content: m.Content,
-		})
-		if err != nil {
-			return err
-		}
-		keys := []string{key}
-		for _, p := range slices.Concat(pointers.Tags, pointers.Entry, pointers.Backrefs) {
-			keys = append(keys, p.Key)
-		}
-		overtaken := func() {
-			if len(pointers.Tags) == 0 { // else some of them may be gone all the same
-				b.DiscardUnlessGone(ctx, key)
-			}
-		}
-		if err := r.RemovePointers(ctx, pointers); object.IsConflict(err) {
-			overtaken()
-			continue // who has changed a tag does not look at the manifest again
-		} else if err != nil {
-			return err
-		}
-		switch err := r.Remove(ctx, key, mark.Version); {
-		case err == nil:
-			b.End(ctx, true)
-		case !object.IsConflict(err):
-			return object.RegistryError(err)
-		default:
-			// A push has come after the delete. Or another delete has overtaken this one, and may
-			// die.
-			overtaken()
-			if m, err := r.ReadManifest(ctx, d); err != nil {
-				return err
-			} else if m.State == object.Deleting {
-				continue
-			}
-		}
-		return object.RegistryError(r.Driver.Sync(ctx, keys...))
-	}
-	return object.ErrContended
+	return err
 }

@@ -33,7 +33,7 @@ func (p *manifestPut) confirm(ctx context.Context, m *object.Manifest) (*object.
 	if whole && !p.repo.Stale(m.ModTime) {
 		return m, nil
 	}
-	m, err := p.set(ctx, m, object.Visible)
+	m, err := p.setState(ctx, m, object.Visible)
 	return m, object.RegistryError(err)
 }
 
@@ -62,13 +62,12 @@ func (p *manifestPut) names() (blobs, manifests bool) {
 // to putRepository: if something is missing, it stays as it is.
 func (p *manifestPut) beginEpoch(ctx context.Context) error {
 	blobs, manifests := p.names()
-	for n := range object.MaxAttempts {
-		err := object.Pause(ctx, n)
-		if err == nil && n > 0 {
-			p.repository, err = p.repo.ReadRepository(ctx)
-		}
-		if err != nil {
-			return err
+	var err error
+	for n := range object.Attempts(ctx, &err) {
+		if n > 0 {
+			if p.repository, err = p.repo.ReadRepository(ctx); err != nil {
+				return err
+			}
 		}
 		c := p.repository
 		if c.Version == "" || c.Deleting != nil {
@@ -94,5 +93,5 @@ func (p *manifestPut) beginEpoch(ctx context.Context) error {
 		p.repository, p.epochs = &next, next.Epochs.Known()
 		return nil
 	}
-	return object.ErrContended
+	return err
 }

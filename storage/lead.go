@@ -51,7 +51,7 @@ func (p *manifestPut) mayMove(ctx context.Context, m *tagMove) (over bool, err e
 	if m.put.If.IsZero() {
 		return false, nil
 	}
-	waits := slices.ContainsFunc(m.now.Pending, m.is)
+	waits := m.isPending()
 	if waits { // so it has not been moved
 		p.settings[m.put.Name].tried = nil
 	}
@@ -83,34 +83,31 @@ func (p *manifestPut) noteMove(put registry.TagPut) {
 
 // moveInOrder is move for a push that has tags with a condition: the lead goes first. Until it has
 // moved, the push waits for others with its pending moves in place.
-func (p *manifestPut) moveInOrder(ctx context.Context) (done bool, err error) {
-	for n := range object.MaxAttempts {
-		if err := object.Pause(ctx, n); err != nil {
-			return false, err
-		}
+func (p *manifestPut) completeInOrder(ctx context.Context) (done bool, err error) {
+	for n := range object.Attempts(ctx, &err) {
 		if n > 0 {
 			for _, m := range p.moves {
 				m.now = nil
 			}
 		}
-		if done, err = p.moveEach(ctx); !errors.Is(err, errHalfWay) {
+		if done, err = p.completeEach(ctx); !errors.Is(err, errHalfWay) {
 			return done, err
 		}
 	}
-	return false, object.ErrContended
+	return false, err
 }
 
 // moveEach moves the tags, one after the other.
 //
 // Errors: registry.ErrPreconditionFailed, errUnknown, errHalfWay.
-func (p *manifestPut) moveEach(ctx context.Context) (done bool, err error) {
+func (p *manifestPut) completeEach(ctx context.Context) (done bool, err error) {
 	if !p.decided && len(p.moves) > 1 {
 		if ready, err := p.ready(ctx); err != nil || !ready {
 			return false, err
 		}
 	}
 	for _, m := range p.moves {
-		if moved, err := p.moveTag(ctx, m); err != nil || !moved {
+		if moved, err := p.completeMove(ctx, m); err != nil || !moved {
 			return false, err
 		}
 	}
@@ -134,7 +131,7 @@ func (p *manifestPut) ready(ctx context.Context) (bool, error) {
 		if over, err := p.mayMove(ctx, m); over || err != nil {
 			return over, err // the lead has been moved, and the answer was lost
 		}
-		if !slices.ContainsFunc(now.Pending, m.is) || time.Since(m.next.Time) > object.ClaimTime/2 {
+		if !slices.ContainsFunc(now.Pending, m.is) || time.Since(m.pending.Time) > object.ClaimTime/2 {
 			return false, nil
 		}
 	}
@@ -163,7 +160,7 @@ func (p *manifestPut) mayDecide(ctx context.Context, m *tagMove) (ok bool, err e
 	if p.decided {
 		return true, nil
 	}
-	if len(p.moves) > 1 && time.Since(m.next.Time) > object.ClaimTime/2 {
+	if len(p.moves) > 1 && time.Since(m.pending.Time) > object.ClaimTime/2 {
 		return false, nil // others would not wait for long
 	}
 	return true, p.repo.giveWay(ctx, m.now, claim{push: p.nonce}, map[string]*object.Entry{})

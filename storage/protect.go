@@ -29,24 +29,33 @@ func denied(tag string) error {
 		" keeps it from being deleted").WithDetail(map[string]string{"tag": tag})
 }
 
-// refuse returns an error if a tag that is kept points at the target, a manifest or blob, or
-// reaches it. keep may be nil.
+// refuseManifest returns an error if a protected tag points at a manifest or reaches it. keep may be
+// nil.
 //
 // Errors: registry.ErrDenied.
-func (r repo) refuse(ctx context.Context, target digest.Digest, blob bool,
-	keep func(string) bool) error {
+func (r repo) refuseManifest(ctx context.Context, d digest.Digest, keep func(string) bool) error {
+	return r.refuse(ctx, &walk{repo: r, targets: []digest.Digest{d}, seen: map[digest.Digest]bool{}}, keep)
+}
+
+// refuseBlob returns an error if a protected tag reaches a blob. keep may be nil.
+//
+// Errors: registry.ErrDenied.
+func (r repo) refuseBlob(ctx context.Context, d digest.Digest, keep func(string) bool) error {
+	return r.refuse(ctx, &walk{repo: r, targets: []digest.Digest{d}, images: true, seen: map[digest.Digest]bool{}}, keep)
+}
+
+func (r repo) refuse(ctx context.Context, w *walk, keep func(string) bool) error {
 	if keep == nil {
 		return nil
 	}
-	w := &walk{repo: r, targets: []digest.Digest{target}, images: blob, seen: map[digest.Digest]bool{}}
 	return r.keptTags(ctx, keep, func(tag string, desc ocispec.Descriptor) error {
-		if found, err := w.reaches(ctx, manifest.Reference{Kind: manifest.KindManifest, MediaType: desc.MediaType,
-			Digest: desc.Digest}); err != nil {
-			return err
-		} else if found {
-			return denied(tag)
+		found, err := w.reaches(ctx, manifest.Reference{
+			Kind: manifest.KindManifest, MediaType: desc.MediaType, Digest: desc.Digest,
+		})
+		if err == nil && found {
+			err = denied(tag)
 		}
-		return nil
+		return err
 	})
 }
 
@@ -167,7 +176,7 @@ func (w *walk) reaches(ctx context.Context, from manifest.Reference) (bool, erro
 // are removed.
 //
 // Errors: registry.ErrManifestBlobUnknown.
-func (p *manifestPut) hold(ctx context.Context) error {
+func (p *manifestPut) keepReached(ctx context.Context) error {
 	if !slices.ContainsFunc(p.tags, func(t registry.TagPut) bool { return t.Keep }) {
 		return nil
 	}
@@ -204,7 +213,7 @@ func (p *manifestPut) hold(ctx context.Context) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return errors.Join(registry.ErrManifestBlobUnknown.WithDetail(missing), p.untag(ctx))
+	return errors.Join(registry.ErrManifestBlobUnknown.WithDetail(missing), p.removeCreated(ctx))
 }
 
 // keepTag returns the error of a delete of a tag that is kept.

@@ -57,12 +57,15 @@ func (s *Store) StatBlob(ctx context.Context, repo string, d digest.Digest,
 	return blobDescriptor(d, l.Size), nil
 }
 
+// maxLookups is how often GetManifest follows a tag that moves while it reads.
+const maxLookups = 32
+
 // GetManifest implements [registry.Reader].
 func (s *Store) GetManifest(ctx context.Context, repo string, ref reference.Ref) (*registry.Manifest, error) {
 	if err := checkRef(repo, ref); err != nil {
 		return nil, err
 	}
-	for range object.MaxAttempts {
+	for range maxLookups {
 		d, version := ref.Digest, ""
 		if ref.Tag != "" {
 			t, err := s.repo(repo).readTag(ctx, ref.Tag)

@@ -35,7 +35,7 @@ func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest,
 		if opts != nil {
 			l.ReferrersOptions = *opts
 		}
-		l.repo.store, l.ctx, l.repo.Name, l.subject, l.yield = s, ctx, repo, d, yield
+		l.ctx, l.repo, l.subject, l.yield = ctx, s.repo(repo), d, yield
 		err := checkBlob(repo, d)
 		if err == nil && l.After != "" {
 			err = checkBlob(repo, l.After)

@@ -29,7 +29,7 @@ func (s *Store) graceCovers() bool { return s.opts.Grace/2 >= object.ResendTime 
 func (p *manifestPut) refuse(ctx context.Context, m *object.Manifest, mine bool, err error) error {
 	if errors.Is(err, registry.ErrManifestBlobUnknown) {
 		if !p.repo.store.graceCovers() {
-			if _, rerr := p.set(ctx, m, object.Refused); object.IsConflict(rerr) {
+			if _, rerr := p.setState(ctx, m, object.Refused); object.IsConflict(rerr) {
 				return rerr
 			}
 			return err

@@ -119,14 +119,14 @@ func (r repo) deleteRepository(ctx context.Context, c *object.Repository, b *obj
 	if inUse, err := r.HasManifest(ctx, ""); err != nil {
 		return err
 	} else if inUse {
-		if _, err := r.PutRepository(ctx, nil, false); err != nil {
+		if _, err := r.PutRepository(ctx, nil, object.ExpectAbsent); err != nil {
 			return err
 		}
 		if err := r.EndEpoch(ctx, "", object.AnythingDeleted, del.catalogued); err != nil {
 			return err
 		}
 	}
-	b.End(ctx, existed)
+	b.End(ctx, object.OutcomeIf(existed))
 	if !existed {
 		return registry.ErrNameUnknown.WithDetail(map[string]string{"name": r.Name})
 	}
@@ -138,10 +138,8 @@ func (r repo) deleteRepository(ctx context.Context, c *object.Repository, b *obj
 // repository is not there. A delete that depends on tags is not noted: only its caller knows on
 // which. One that goes on with another takes its group.
 func (r repo) beginDelete(ctx context.Context, del *deletion) (*object.Repository, error) {
-	for n := range object.MaxAttempts {
-		if err := object.Pause(ctx, n); err != nil {
-			return nil, err
-		}
+	var err error
+	for range object.Attempts(ctx, &err) {
 		c, err := r.ReadRepository(ctx)
 		if err != nil || c.Version == "" || del.Keep != nil {
 			return c, err
@@ -154,7 +152,7 @@ func (r repo) beginDelete(ctx context.Context, del *deletion) (*object.Repositor
 			return c, object.RegistryError(err)
 		}
 	}
-	return nil, object.ErrContended
+	return nil, err
 }
 
 // clear removes the blobs of a repository and what interrupted deletes have left.
@@ -181,90 +179,108 @@ const blobsAtOnce = 4096
 
 // clearBlobs removes some blobs of a repository.
 func (r repo) clearBlobs(ctx context.Context, blobs []digest.Digest, del *deletion) error {
-	// A link that is another by then has been written by a push, or by a collector, to whom history
-	// seemed to need it live.
-	for n := 0; len(blobs) > 0; n++ {
-		if n == object.MaxAttempts {
-			return object.ErrContended
-		}
-		if err := object.Pause(ctx, n); err != nil {
-			return err
-		}
-		var err error
-		if blobs, err = r.clearLinks(ctx, blobs, del); err != nil {
+	if len(blobs) == 0 {
+		return nil
+	}
+	// A link that has changed was written by a push, or by a collector that found it in the history.
+	var err error
+	for range object.Attempts(ctx, &err) {
+		if blobs, err = r.clearLinks(ctx, blobs, del); err != nil || len(blobs) == 0 {
 			return err
 		}
 	}
-	return nil
+	return err
 }
 
-// clearLinks removes links as a collector would: condemned first, then a manifest is looked for
-// that may need them, so that no push is broken that begins meanwhile. It returns those that it has
-// found changed.
-func (r repo) clearLinks(ctx context.Context, blobs []digest.Digest,
-	del *deletion) (again []digest.Digest, err error) {
-	links := make([]*object.Link, len(blobs)) // nil is one that is gone, or nobody reads, or that has been pushed since
-	changes := make([]bool, len(blobs))
-	err = parallel.Each(object.Parallelism, len(blobs), func(i int) error {
-		l, err := r.ReadLink(ctx, blobs[i])
-		if err != nil || !l.Readable() {
-			return err
-		}
-		// One that is condemned was not pushed since: that is its mark.
-		if l.State == object.Live && !del.since.IsZero() && !l.ModTime.Before(del.since) {
-			return nil
-		}
-		if l.State == object.Live {
-			if l, err = r.SetLink(ctx, blobs[i], l, object.Condemned); object.IsConflict(err) {
-				changes[i] = true
-				return nil
-			} else if err != nil {
-				return object.RegistryError(err)
-			}
-		}
-		links[i] = l
-		return nil
+// clearedLink is a link that a delete of the repository removes.
+type clearedLink struct {
+	digest  digest.Digest
+	link    *object.Link // nil if nothing is to be done: gone, hidden, or pushed since the delete began
+	changed bool         // another writer came first
+}
+
+// clearLinks removes links like a collector: it condemns them, and then looks for a manifest that may
+// need them, so that it breaks no push that begins in between. It returns the blobs whose links were
+// changed by others.
+func (r repo) clearLinks(ctx context.Context, blobs []digest.Digest, del *deletion) (again []digest.Digest, err error) {
+	links := make([]clearedLink, len(blobs))
+	err = parallel.Each(object.Parallelism, len(links), func(i int) error {
+		links[i].digest = blobs[i]
+		return r.condemnCleared(ctx, &links[i], del)
 	})
 	if err != nil {
 		return nil, err
 	}
-	inUse, err := r.HasManifest(ctx, "")
-	if err == nil && !inUse {
-		if err = r.unlessPushed(ctx, del); errors.Is(err, errPushed) {
-			inUse, err = true, nil // will soon be
-		}
-	}
+	inUse, err := r.isInUse(ctx, del)
 	if err != nil {
 		return nil, err
 	}
 	settle := r.RemoveLink
 	switch {
 	case inUse:
-		settle = func(ctx context.Context, d digest.Digest, l *object.Link) error {
-			if _, err := r.SetLink(ctx, d, l, object.Live); !object.IsConflict(err) {
-				return err
-			}
-			return nil
-		}
-	case r.store.opts.History > 0:
+		settle = r.reviveLink
+	case r.History > 0:
 		settle = r.hideLink
 	}
-	err = parallel.Each(object.Parallelism, len(blobs), func(i int) error {
-		if links[i] == nil {
+	err = parallel.Each(object.Parallelism, len(links), func(i int) error {
+		l := &links[i]
+		if l.link == nil {
 			return nil
 		}
-		err := settle(ctx, blobs[i], links[i])
-		if changes[i] = object.IsConflict(err); changes[i] {
+		err := settle(ctx, l.digest, l.link)
+		if l.changed = object.IsConflict(err); l.changed {
 			return nil
 		}
 		return object.RegistryError(err)
 	})
-	for i, d := range blobs {
-		if changes[i] && !inUse {
-			again = append(again, d)
+	for _, l := range links {
+		if l.changed && !inUse {
+			again = append(again, l.digest)
 		}
 	}
 	return again, err
+}
+
+// condemnCleared condemns a link, unless it is not to be removed.
+func (r repo) condemnCleared(ctx context.Context, c *clearedLink, del *deletion) error {
+	l, err := r.ReadLink(ctx, c.digest)
+	if err != nil || !l.Readable() {
+		return err
+	}
+	if l.State == object.Live {
+		if !del.since.IsZero() && !l.ModTime.Before(del.since) {
+			return nil // a condemned link was not pushed since then: a push would have revived it
+		}
+		if l, err = r.SetLink(ctx, c.digest, l, object.Condemned); object.IsConflict(err) {
+			c.changed = true
+			return nil
+		} else if err != nil {
+			return object.RegistryError(err)
+		}
+	}
+	c.link = l
+	return nil
+}
+
+// isInUse reports whether the repository has a manifest, or will soon have one because a push has ended
+// the delete.
+func (r repo) isInUse(ctx context.Context, del *deletion) (bool, error) {
+	inUse, err := r.HasManifest(ctx, "")
+	if err != nil || inUse {
+		return inUse, err
+	}
+	if err = r.unlessPushed(ctx, del); errors.Is(err, errPushed) {
+		return true, nil
+	}
+	return false, err
+}
+
+// reviveLink makes a condemned link live again, unless another writer has changed it.
+func (r repo) reviveLink(ctx context.Context, d digest.Digest, l *object.Link) error {
+	if _, err := r.SetLink(ctx, d, l, object.Live); !object.IsConflict(err) {
+		return err
+	}
+	return nil
 }
 
 // hideLink is removeLink for a link that a restore of the repository can have back.
@@ -276,53 +292,53 @@ func (r repo) hideLink(ctx context.Context, d digest.Digest, l *object.Link) err
 	return err
 }
 
-// removeOrphans removes tags, back references, referrers and their hints of manifests that are not
-// there. Each is removed as it was seen before its manifest was looked for: what a push has written
-// again since then stays.
+// removeOrphans removes tags, back references, referrers and their hints whose manifest is not there.
+// Each is removed in the version that was listed before its manifest was looked for, so what a push has
+// written again since then stays.
 func (r repo) removeOrphans(ctx context.Context) error {
-	orphan := func(key, version string, d digest.Digest) error {
-		if d != "" {
-			m, err := r.ReadManifest(ctx, d)
-			if err != nil {
-				return err
-			}
-			if !m.Absent() {
-				return nil
-			}
-		}
-		if err := r.Remove(ctx, key, version); err != nil && !object.IsConflict(err) {
-			return object.RegistryError(err)
-		}
-		return nil
-	}
 	for _, prefix := range []string{r.TagPrefix(), r.BackrefsPrefix(), r.ReferrersPrefix(), r.TypesPrefix()} {
 		for info, err := range r.Driver.List(ctx, prefix, nil) {
 			if err != nil {
 				return object.RegistryError(err)
 			}
-			version, d := info.Version, digest.Digest("")
-			switch prefix {
-			case r.TagPrefix():
-				t, err := r.ReadEntry(ctx, info.Key)
-				if err != nil {
-					return err
-				}
-				version, d = t.Version, t.Descriptor.Digest
-			case r.BackrefsPrefix():
-				d = object.PathDigest(object.Dir(info.Key))
-			case r.TypesPrefix():
-				e, _ := r.HintedEntry(info.Key)
-				d = object.PathDigest(e)
-			default:
-				d = object.PathDigest(info.Key)
+			d, err := r.pointsAt(ctx, prefix, &info)
+			if err == nil && info.Version != "" {
+				err = r.removeOrphan(ctx, info, d)
 			}
-			if version == "" {
-				continue
-			}
-			if err := orphan(info.Key, version, d); err != nil {
+			if err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// pointsAt returns the manifest that a pointer below a prefix leads to, or "" if it leads to none. For a
+// tag, it sets the version of info to the one that was read.
+func (r repo) pointsAt(ctx context.Context, prefix string, info *driver.Info) (digest.Digest, error) {
+	switch prefix {
+	case r.TagPrefix():
+		t, err := r.ReadEntry(ctx, info.Key)
+		if err != nil {
+			return "", err
+		}
+		info.Version = t.Version
+		return t.Descriptor.Digest, nil
+	case r.BackrefsPrefix():
+		return object.PathDigest(object.Dir(info.Key)), nil
+	case r.TypesPrefix():
+		entry, _ := r.HintedEntry(info.Key)
+		return object.PathDigest(entry), nil
+	}
+	return object.PathDigest(info.Key), nil
+}
+
+// removeOrphan removes a pointer, unless the manifest d that it leads to is there.
+func (r repo) removeOrphan(ctx context.Context, pointer driver.Info, d digest.Digest) error {
+	if d != "" {
+		if m, err := r.ReadManifest(ctx, d); err != nil || !m.Absent() {
+			return err
+		}
+	}
+	return r.RemoveIfUnchanged(ctx, pointer.Key, pointer.Version)
 }

@@ -320,10 +320,8 @@ func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, c
 //
 // Errors: errMissing if there is no such link.
 func (r repo) unhide(ctx context.Context, d digest.Digest) (*object.Link, error) {
-	for n := range object.MaxAttempts {
-		if err := object.Pause(ctx, n); err != nil {
-			return nil, err
-		}
+	var err error
+	for range object.Attempts(ctx, &err) {
 		l, err := r.ReadLink(ctx, d)
 		if err != nil {
 			return nil, err
@@ -342,5 +340,5 @@ func (r repo) unhide(ctx context.Context, d digest.Digest) (*object.Link, error)
 		r.IndexBlob(ctx, d)
 		return l, nil
 	}
-	return nil, object.ErrContended
+	return nil, err
 }

@@ -36,7 +36,7 @@ func (p *manifestPut) retype(ctx context.Context, m *object.Manifest) (*object.M
 	if len(p.tags) == 0 || m.State == object.Deleting && !m.Collected {
 		return nil, refusal // the mark is that of a delete, which goes on
 	}
-	if err := p.stay(ctx); err != nil { // of an attempt before
+	if err := p.abortMoves(ctx); err != nil { // of an attempt before
 		return nil, err
 	}
 	p.moves = nil
@@ -49,7 +49,7 @@ func (p *manifestPut) retype(ctx context.Context, m *object.Manifest) (*object.M
 	err = p.refuseLed(ctx, &mark, refusal)
 	if err == nil {
 		p.epochs = m.Epochs
-		m, err = p.set(ctx, &mark, object.Visible)
+		m, err = p.setState(ctx, &mark, object.Visible)
 		return m, object.RegistryError(err)
 	}
 	if _, back := p.repo.SetVisible(ctx, p.digest, &mark); !object.IsConflict(back) {

@@ -12,119 +12,148 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// A tag that points elsewhere is moved in two writes, so that a push that is refused, because its
-// manifest is deleted or collected meanwhile, leaves it where it was. The first adds the manifest
-// to entry.Next, which holds on to it as the tag itself would. Then it is looked whether the
-// manifest is as it was: if so, whoever marks it from now on finds the tag. The second points the
-// tag at it, on the condition that the push's own next has been there all the time. The model is
-// internal/model/tags.pml.
-
-// tagMove is a tag that a push is about to point at its manifest.
-type tagMove struct {
-	put  registry.TagPut
-	now  *object.Entry // as it was written or read last
-	next object.PendingMove
-}
-
-// is reports whether a next is that of the move.
-func (m *tagMove) is(n object.PendingMove) bool { return n.Nonce == m.next.Nonce }
-
-// tag points a tag that is not there, or points at the manifest already, at the manifest, and says
-// of one that points elsewhere that it is about to do so. One that is not known to be there is
-// taken not to be, as the write finds out if it is.
+// A push sets a tag that is absent, or that points at its manifest already, with one write (setTag). It
+// moves a tag that points at another manifest with two writes, so that a push that is refused, because
+// its manifest was deleted or collected in between, leaves the tag where it was:
 //
-// Errors: registry.ErrTagExists if it is IfAbsent and points at another one;
-// registry.ErrPreconditionFailed; errUnknown.
-func (p *manifestPut) tag(ctx context.Context, put registry.TagPut) error {
-	key, desc := p.repo.TagKey(put.Name), p.descriptor()
-	_, seen := p.repo.Written.Get(key)
-	now := &object.Entry{}
-	if seen || p.repo.store.opts.History > 0 || !put.If.IsZero() {
-		now = p.foreseen[put.Name]
-		delete(p.foreseen, put.Name)
-	}
-	for n := range object.MaxAttempts {
-		if n == 1 {
-			giveBack, err := p.repo.Locks.Lock(ctx, key)
-			if err != nil {
-				return err
-			}
-			defer giveBack()
-		}
-		err := object.Pause(ctx, n)
-		if err == nil && now == nil {
-			now, err = p.repo.ReadEntry(ctx, key)
-		}
-		if err != nil {
-			return err
-		}
-		if over, err := p.meets(ctx, put, now); over || err != nil {
-			return err
-		}
-		d := now.Descriptor.Digest // "" of one that is absent, or cut short
-		if d != "" && d != p.digest {
-			if put.IfAbsent {
-				return registry.ErrTagExists.WithDetail(map[string]string{"tag": put.Name})
-			}
-			m := &tagMove{put: put, next: p.pendingMove(put)}
-			to, ok := now.PendingWith(m.next)
-			if !ok {
-				now = nil
-				continue
-			}
-			m.now, err = p.repo.PutTag(ctx, put.Name, now, object.Entry{Descriptor: now.Descriptor, Pending: to})
-			if object.IsConflict(err) {
-				now = m.now
-				continue
-			}
-			if err == nil {
-				p.mu.Lock()
-				p.moves = append(p.moves, m)
-				p.mu.Unlock()
-			}
-			return object.RegistryError(err)
-		}
-		// One that points at it is written again, as a delete may be about to remove it in the
-		// version that is there. That is no event.
-		var b *object.OpenEvent
-		if d == "" {
-			if b, err = p.repo.BeginEvent(ctx, object.EventTag, put.Name, object.Event{By: p.by, After: &desc}); err != nil {
-				return err
-			}
-		}
-		written, err := p.repo.PutTag(ctx, put.Name, now, object.Entry{Descriptor: desc, Pending: now.Pending, Moved: p.moved(put)})
-		if object.IsConflict(err) {
-			b.End(ctx, p.hasSet(put, written))
-			p.missed(put, now)
-			now = written
-			continue
-		}
-		if err != nil {
-			return object.RegistryError(err)
-		}
-		b.End(ctx, true)
-		p.note(put)
-		p.repo.Written.Add(key, struct{}{}, 1)
-		info := driver.Info{Key: key, Version: written.Version}
-		p.create(info, d == "", now.Version)
-		return p.lead(info, nil)
-	}
-	return object.ErrContended
+//  1. addPendingMove adds the manifest to Entry.Pending. Deletes and collectors treat a pending move as
+//     if the tag pointed at the manifest already.
+//  2. The push checks that its manifest is unchanged (attempt). If it is, whoever marks the manifest from
+//     now on finds the pending move.
+//  3. completeMove points the tag at the manifest, on the condition that this push's pending move has
+//     been there all the time.
+//
+// A collector aborts the pending moves of pushes that seem to have died, and deletes abort those to the
+// manifest or tag that they delete. A push whose move was aborted starts again.
+//
+// The model is internal/model/tags.pml.
+
+// tagMove is a move that the push has made pending.
+type tagMove struct {
+	put     registry.TagPut
+	now     *object.Entry // the tag as it was last read or written; nil if that is not known
+	pending object.PendingMove
 }
 
-// create notes a tag that was not there before this push, which may have written it in the version
-// before.
-func (p *manifestPut) create(info driver.Info, absent bool, before string) {
+// is reports whether a pending move is this one.
+func (m *tagMove) is(n object.PendingMove) bool { return n.Nonce == m.pending.Nonce }
+
+// isPending reports whether the tag still has the pending move, as far as is known.
+func (m *tagMove) isPending() bool { return m.isPending() }
+
+// setTag sets a tag that is absent or points at the manifest, and makes a move pending for a tag that
+// points elsewhere. A tag of which nothing is known is assumed to be absent: if it is not, the
+// conditional write fails and returns it.
+//
+// Errors: registry.ErrTagExists if put is IfAbsent and the tag points elsewhere;
+// registry.ErrPreconditionFailed; errUnknown.
+func (p *manifestPut) setTag(ctx context.Context, put registry.TagPut) error {
+	key := p.repo.TagKey(put.Name)
+	now := p.assumedTag(put)
+	var err error
+	for range p.repo.AttemptsInTurn(ctx, key, &err) {
+		if now == nil {
+			if now, err = p.repo.ReadEntry(ctx, key); err != nil {
+				return err
+			}
+		}
+		if finished, err := p.meets(ctx, put, now); finished || err != nil {
+			return err
+		}
+		var done bool
+		if d := now.Descriptor.Digest; d == "" || d == p.digest {
+			now, done, err = p.writeTag(ctx, put, now)
+		} else if put.IfAbsent {
+			return registry.ErrTagExists.WithDetail(map[string]string{"tag": put.Name})
+		} else {
+			now, done, err = p.addPendingMove(ctx, put, now)
+		}
+		if done || err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// assumedTag returns what setTag takes a tag for before it has read it, or nil if it is to be read.
+func (p *manifestPut) assumedTag(put registry.TagPut) *object.Entry {
+	_, written := p.repo.Written.Get(p.repo.TagKey(put.Name))
+	if !written && p.repo.History == 0 && put.If.IsZero() {
+		return &object.Entry{}
+	}
+	now := p.foreseen[put.Name]
+	delete(p.foreseen, put.Name)
+	return now
+}
+
+// addPendingMove makes a move of the tag, known as now, pending. If another writer came first, done is
+// false and now is the tag as it is, or nil if that is not known.
+func (p *manifestPut) addPendingMove(ctx context.Context, put registry.TagPut,
+	was *object.Entry) (now *object.Entry, done bool, err error) {
+	m := &tagMove{put: put, pending: p.pendingMove(put)}
+	pending, ok := was.PendingWith(m.pending)
+	if !ok {
+		return nil, false, nil
+	}
+	m.now, err = p.repo.PutTag(ctx, put.Name, was, object.Entry{Descriptor: was.Descriptor, Pending: pending})
+	if object.IsConflict(err) {
+		return m.now, false, nil
+	}
+	if err != nil {
+		return nil, false, object.RegistryError(err)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if absent || slices.ContainsFunc(p.created, func(i driver.Info) bool { return i.Key == info.Key && i.Version == before }) {
+	p.moves = append(p.moves, m)
+	return m.now, true, nil
+}
+
+// writeTag writes a tag, known as was, that is absent or points at the manifest already. The latter is
+// written again, because a delete may be about to remove it in the version that is there; that is no
+// event. The results are those of addPendingMove.
+func (p *manifestPut) writeTag(ctx context.Context, put registry.TagPut,
+	was *object.Entry) (now *object.Entry, done bool, err error) {
+	desc, absent := p.descriptor(), was.Descriptor.Digest == ""
+	var b *object.OpenEvent
+	if absent {
+		b, err = p.repo.BeginEvent(ctx, object.EventTag, put.Name, object.Event{By: p.by, After: &desc})
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	now, err = p.repo.PutTag(ctx, put.Name, was, object.Entry{
+		Descriptor: desc, Pending: was.Pending, Moved: p.moved(put),
+	})
+	if object.IsConflict(err) {
+		b.End(ctx, object.OutcomeIf(p.hasSet(put, now)))
+		p.missed(put, was)
+		return now, false, nil
+	}
+	if err != nil {
+		return nil, false, object.RegistryError(err)
+	}
+	b.End(ctx, object.Happened)
+	p.note(put)
+	info := driver.Info{Key: p.repo.TagKey(put.Name), Version: now.Version}
+	p.repo.Written.Add(info.Key, struct{}{}, 1)
+	p.noteCreated(info, absent, was.Version)
+	return now, true, p.notePointer(info, nil)
+}
+
+// noteCreated notes a tag that was absent before this push: it was absent just now, or this push itself
+// wrote the version before.
+func (p *manifestPut) noteCreated(info driver.Info, absent bool, before string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	own := func(i driver.Info) bool { return i.Key == info.Key && i.Version == before }
+	if absent || slices.ContainsFunc(p.created, own) {
 		p.created = append(p.created, info)
 	}
 }
 
-// untag removes the tags that this push has created, which is refused. One that somebody has
-// written again stays, and p.unclean reports it.
-func (p *manifestPut) untag(ctx context.Context) error {
+// removeCreated removes the tags that this push has created, because it is refused. A tag that another
+// writer has changed stays; then p.unclean is set.
+func (p *manifestPut) removeCreated(ctx context.Context) error {
 	desc, created := p.descriptor(), p.created
 	p.created = nil
 	removed := make([]bool, len(created))
@@ -137,7 +166,7 @@ func (p *manifestPut) untag(ctx context.Context) error {
 		err = p.repo.Driver.Delete(ctx, key, created[i].Version)
 		switch {
 		case err == nil:
-			b.End(ctx, true)
+			b.End(ctx, object.Happened)
 			removed[i] = true
 		case errors.Is(err, driver.ErrNotExist) || object.IsConflict(err):
 			b.DiscardUnlessGone(ctx, key)
@@ -145,7 +174,7 @@ func (p *manifestPut) untag(ctx context.Context) error {
 		}
 		return errors.Join(object.RegistryError(err), p.repo.Sync(ctx, err, key))
 	})
-	done := map[string]bool{} // it may have been written several times
+	done := map[string]bool{} // the push may have written a tag several times
 	for i, info := range created {
 		done[info.Key] = done[info.Key] || removed[i]
 	}
@@ -153,95 +182,95 @@ func (p *manifestPut) untag(ctx context.Context) error {
 	return err
 }
 
-// move points the tags at the manifest that are about to; done is false if one is not any more, and
-// the push must begin again.
-func (p *manifestPut) move(ctx context.Context) (done bool, err error) {
+// completeMoves completes the pending moves. done is false if one of them was aborted, so that the push
+// must start again.
+func (p *manifestPut) completeMoves(ctx context.Context) (done bool, err error) {
 	if p.conditional() {
-		return p.moveInOrder(ctx)
+		return p.completeInOrder(ctx)
 	}
 	moved := make([]bool, len(p.moves))
 	err = parallel.Each(object.Parallelism, len(p.moves), func(i int) (err error) {
-		moved[i], err = p.moveTag(ctx, p.moves[i])
+		moved[i], err = p.completeMove(ctx, p.moves[i])
 		return err
 	})
 	return err == nil && !slices.Contains(moved, false), err
 }
 
-// moveTag points a tag at the manifest, and writes that into the history, unless somebody has taken
-// back that it is about to: a collector to whom the push seemed to have died, a delete of the tag
-// or of the manifest, or too many others.
+// completeMove points a tag at the manifest and records that in the history. moved is false if the
+// pending move is gone: a collector that took the push for dead has aborted it, or a delete of the tag
+// or of the manifest, or one of too many other pushes.
 //
-// Errors: registry.ErrPreconditionFailed, errUnknown; errHalfWay if another push is to come first.
-func (p *manifestPut) moveTag(ctx context.Context, m *tagMove) (moved bool, err error) {
-	key, desc := p.repo.TagKey(m.put.Name), p.descriptor()
-	for n := range object.MaxAttempts {
-		if n == 1 {
-			giveBack, err := p.repo.Locks.Lock(ctx, key)
-			if err != nil {
+// Errors: registry.ErrPreconditionFailed, errUnknown; errHalfWay if another push must come first.
+func (p *manifestPut) completeMove(ctx context.Context, m *tagMove) (moved bool, err error) {
+	key := p.repo.TagKey(m.put.Name)
+	for range p.repo.AttemptsInTurn(ctx, key, &err) {
+		if m.now == nil {
+			if m.now, err = p.repo.ReadEntry(ctx, key); err != nil {
 				return false, err
 			}
-			defer giveBack()
 		}
-		err := object.Pause(ctx, n)
-		if err == nil && m.now == nil {
-			m.now, err = p.repo.ReadEntry(ctx, key)
+		if finished, err := p.mayMove(ctx, m); finished || err != nil {
+			return finished, err
 		}
-		if err != nil {
-			return false, err
-		}
-		if over, err := p.mayMove(ctx, m); over || err != nil {
-			return over, err
-		}
-		before := m.now.Descriptor
-		if !slices.ContainsFunc(m.now.Pending, m.is) {
+		if !m.isPending() {
 			return false, nil
 		}
-		e, to := m.now, object.Entry{Descriptor: desc, Pending: m.now.PendingWithout(m.is)}
+		from, to := m.now, object.Entry{Descriptor: p.descriptor(), Pending: m.now.PendingWithout(m.is)}
 		if !m.put.If.IsZero() {
 			if ok, err := p.mayDecide(ctx, m); !ok || err != nil {
 				return false, err
 			}
-			if e, to, err = p.conditionalMove(ctx, m); err != nil {
+			if from, to, err = p.conditionalMove(ctx, m); err != nil {
 				return false, err
 			}
 		}
-		var b *object.OpenEvent
-		if before.Digest != p.digest {
-			if b, err = p.repo.BeginEvent(ctx, object.EventTag, m.put.Name, object.Event{By: p.by, Before: &before,
-				After: &desc}); err != nil {
-				return false, err
-			}
+		if done, err := p.writeMove(ctx, m, from, to); done || err != nil {
+			return done, err
 		}
-		written, err := p.repo.PutTag(ctx, m.put.Name, e, to)
-		if object.IsConflict(err) {
-			// Where it is not about to move any more, it may have moved, the answer was lost, and
-			// others have moved it on.
-			p.missed(m.put, m.now)
-			switch {
-			case written == nil:
-			case !m.put.If.IsZero():
-				b.End(ctx, p.hasSet(m.put, written))
-			case slices.ContainsFunc(written.Pending, m.is):
-				b.End(ctx, false)
-			}
-			m.now = written
-			continue
-		}
-		if err != nil {
-			return false, object.RegistryError(err)
-		}
-		b.End(ctx, true)
-		p.noteMove(m.put)
-		m.now = written
-		p.repo.Written.Add(key, struct{}{}, 1)
-		return true, nil
 	}
-	return false, object.ErrContended
+	return false, err
 }
 
-// stay takes back that tags are about to be pointed at the manifest. One that changes meanwhile is
-// left to the collector.
-func (p *manifestPut) stay(ctx context.Context) error {
+// writeMove replaces the tag, known as from, by to. done is false if another writer came first; then
+// m.now is the tag as it is, or nil.
+func (p *manifestPut) writeMove(ctx context.Context, m *tagMove, from *object.Entry,
+	to object.Entry) (done bool, err error) {
+	before, desc := m.now.Descriptor, p.descriptor()
+	var b *object.OpenEvent
+	if before.Digest != p.digest {
+		b, err = p.repo.BeginEvent(ctx, object.EventTag, m.put.Name, object.Event{By: p.by, Before: &before, After: &desc})
+		if err != nil {
+			return false, err
+		}
+	}
+	written, err := p.repo.PutTag(ctx, m.put.Name, from, to)
+	if object.IsConflict(err) {
+		// If the tag is known and has no such pending move, this write may have happened, its response
+		// was lost, and others have moved the tag on. Then the event stays unconfirmed.
+		p.missed(m.put, m.now)
+		m.now = written
+		switch {
+		case written == nil:
+		case !m.put.If.IsZero():
+			b.End(ctx, object.OutcomeIf(p.hasSet(m.put, written)))
+		case m.isPending():
+			b.End(ctx, object.DidNotHappen)
+		}
+		return false, nil
+	}
+	if err != nil {
+		return false, object.RegistryError(err)
+	}
+	b.End(ctx, object.Happened)
+	p.noteMove(m.put)
+	m.now = written
+	p.repo.Written.Add(p.repo.TagKey(m.put.Name), struct{}{}, 1)
+	return true, nil
+}
+
+// abortMoves removes the pending moves of this push. If a tag changes at the same time, its pending
+// move is left to collectors.
+func (p *manifestPut) abortMoves(ctx context.Context) error {
 	return parallel.Each(object.Parallelism, len(p.moves), func(i int) error {
 		m := p.moves[i]
 		e, err := p.repo.ReadEntry(ctx, p.repo.TagKey(m.put.Name))

@@ -228,10 +228,8 @@ func (u *upload) save(ctx context.Context, r uploadRecord) error {
 
 // Cancel implements [registry.Upload].
 func (u *upload) Cancel(ctx context.Context) error {
-	for n := range object.MaxAttempts {
-		if err := object.Pause(ctx, n); err != nil {
-			return err
-		}
+	var err error
+	for range object.Attempts(ctx, &err) {
 		if u.rec.State != receiving {
 			return registry.ErrUploadUnknown
 		}
@@ -242,7 +240,7 @@ func (u *upload) Cancel(ctx context.Context) error {
 			return err
 		}
 	}
-	return object.ErrContended
+	return err
 }
 
 // end ends the upload, if it is still as it is known here, and drops its bytes.

@@ -5,8 +5,9 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/registrykit/registry/storage/internal/object"
 	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // FuzzUploadID sends anything as the id of an upload: only what was signed for the same repository

@@ -38,16 +38,14 @@ func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
 	if err := p.foresee(ctx); err != nil {
 		return registry.PutResult{}, err
 	}
-	for n := range object.MaxAttempts {
-		if err := object.Pause(ctx, n); err != nil {
-			return registry.PutResult{}, err
-		}
-		done, err := p.try(ctx)
+	var err error
+	for range object.Attempts(ctx, &err) {
+		done, err := p.attempt(ctx)
 		if refusesTags(err) {
 			err = p.refusal(ctx, err)
 		}
 		if err != nil {
-			return registry.PutResult{}, errors.Join(err, p.unpoint(ctx))
+			return registry.PutResult{}, errors.Join(err, p.removePointers(ctx))
 		}
 		if !done {
 			continue
@@ -57,14 +55,14 @@ func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
 		}
 		return p.result(), nil
 	}
-	return registry.PutResult{}, object.ErrContended
+	return registry.PutResult{}, err
 }
 
 // refusal removes the tags that a push has created which fails with err, and returns the error to
 // answer: errUnknown if others have changed one of these tags, or another tag was moved, as the
 // answer that nothing was changed would be wrong. That is for pushes with conditions.
 func (p *manifestPut) refusal(ctx context.Context, err error) error {
-	uerr := p.untag(ctx)
+	uerr := p.removeCreated(ctx)
 	if p.conditional() && (p.decided || p.unclean) {
 		err = errUnknown
 	}
@@ -158,8 +156,8 @@ func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *reg
 
 // try goes once through the steps; done is false if somebody else was in the way and it must begin
 // again.
-func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
-	m, err := p.now(ctx)
+func (p *manifestPut) attempt(ctx context.Context) (done bool, err error) {
+	m, err := p.current(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -167,33 +165,36 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	if m.Readable() && m.MediaType != p.parsed.MediaType {
-		if m, err = p.retype(ctx, m); p.overtaken(err) {
+		if m, err = p.retype(ctx, m); p.isConflict(err) {
 			return false, nil
 		} else if err != nil {
 			return false, err
 		}
 	}
-	backrefs := m.State == object.Deleting || m.State == object.Visible // are to be written yet
+	expect := object.ExpectAbsent // back references are written before a new manifest is visible
+	if m.Readable() {
+		expect = object.ExpectPresent
+	}
 	if m.State == object.Visible {
-		if m, err = p.confirm(ctx, m); p.overtaken(err) {
+		if m, err = p.confirm(ctx, m); p.isConflict(err) {
 			return false, nil
 		} else if err != nil {
 			return false, err
 		}
 	} else {
 		p.repository = nil // what it says counts only after the manifest is there
-		if m, err = p.add(ctx, m); p.overtaken(err) {
+		if m, err = p.show(ctx, m); p.isConflict(err) {
 			return false, nil
 		} else if err != nil {
 			return false, err
 		}
 		p.shown = true
 	}
-	if err := p.point(ctx, backrefs); err != nil {
+	if err := p.writePointers(ctx, expect); err != nil {
 		return false, err
 	}
 	p.repo.Written.Add(p.repo.ManifestKey(p.digest), struct{}{}, 1)
-	if err := p.hold(ctx); err != nil {
+	if err := p.keepReached(ctx); err != nil {
 		return false, err
 	}
 	if len(p.tags) == 0 && p.parsed.Subject == nil && !p.spared {
@@ -209,13 +210,13 @@ func (p *manifestPut) try(ctx context.Context) (done bool, err error) {
 	if err != nil || info.Version != m.Version {
 		return false, object.RegistryError(err)
 	}
-	return p.move(ctx)
+	return p.completeMoves(ctx)
 }
 
 // now returns the manifest as it is. One that is probably new is not asked for, as the first write
 // finds out if it is not: one that this process has not seen there, and that comes without a tag or
 // names a blob which this process has just put into the repository.
-func (p *manifestPut) now(ctx context.Context) (*object.Manifest, error) {
+func (p *manifestPut) current(ctx context.Context) (*object.Manifest, error) {
 	p.repository, p.epochs = nil, object.FirstEpochs()
 	if m := p.known; m != nil {
 		p.known = nil
@@ -250,7 +251,7 @@ func (p *manifestPut) now(ctx context.Context) (*object.Manifest, error) {
 
 // overtaken reports whether err is that the manifest is another than it was taken for, and keeps
 // what it is.
-func (p *manifestPut) overtaken(err error) bool {
+func (p *manifestPut) isConflict(err error) bool {
 	if !object.IsConflict(err) {
 		return false
 	}
@@ -264,7 +265,7 @@ func (p *manifestPut) overtaken(err error) bool {
 // add makes the manifest visible, which is m so far, and returns it as it is then.
 //
 // Errors: ErrExist or ErrChanged if it is another by now.
-func (p *manifestPut) add(ctx context.Context, m *object.Manifest) (*object.Manifest, error) {
+func (p *manifestPut) show(ctx context.Context, m *object.Manifest) (*object.Manifest, error) {
 	if m.State == object.Awaited {
 		if err := p.repo.ReleaseReferrers(ctx, p.digest); err != nil {
 			return nil, err
@@ -275,7 +276,7 @@ func (p *manifestPut) add(ctx context.Context, m *object.Manifest) (*object.Mani
 	var err error
 	mine := m.State != object.Deleting && (m.State != object.Pending || m.MediaType != p.parsed.MediaType)
 	if mine {
-		if m, err = p.set(ctx, m, object.Pending); err != nil {
+		if m, err = p.setState(ctx, m, object.Pending); err != nil {
 			return nil, object.RegistryError(err)
 		}
 	}
@@ -297,14 +298,14 @@ func (p *manifestPut) add(ctx context.Context, m *object.Manifest) (*object.Mani
 		}
 		return nil, err
 	}
-	m, err = p.set(ctx, m, object.Visible)
+	m, err = p.setState(ctx, m, object.Visible)
 	return m, object.RegistryError(err)
 }
 
 // set changes the manifest, known as m, to a state.
 //
 // Errors: ErrExist or ErrChanged if it is another by now.
-func (p *manifestPut) set(ctx context.Context, m *object.Manifest, to object.State) (*object.Manifest, error) {
+func (p *manifestPut) setState(ctx context.Context, m *object.Manifest, to object.State) (*object.Manifest, error) {
 	n := &object.Manifest{
 		State: to, Nonce: object.NewNonce(), MediaType: p.parsed.MediaType, Size: int64(len(p.content)), Sum: object.Checksum(p.content),
 		Again: m.State == object.Refused || m.Again, Mistyped: m.Mistyped || p.mistyped,
@@ -331,29 +332,29 @@ func (p *manifestPut) set(ctx context.Context, m *object.Manifest, to object.Sta
 // catalogue, and the tags, or that they are about to move, each after its back reference unless
 // that is there. An earlier push may have died before it wrote them, so they are written although
 // the manifest is known.
-func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
-	if err := p.stay(ctx); err != nil { // of an attempt before
+func (p *manifestPut) writePointers(ctx context.Context, expect object.Expectation) error {
+	if err := p.abortMoves(ctx); err != nil { // of an attempt before
 		return err
 	}
 	p.moves = nil
 	steps := []func() error{func() (err error) {
-		p.spared, err = p.repo.PutRepository(ctx, p.repository, backrefs)
+		p.spared, err = p.repo.PutRepository(ctx, p.repository, expect)
 		return err
 	}}
 	if p.parsed.Subject != nil {
 		steps = append(steps, func() error {
 			desc := p.parsed.Descriptor(p.digest, int64(len(p.content)))
-			return p.lead(p.repo.PutReferrer(ctx, p.parsed.Subject.Digest, desc))
+			return p.notePointer(p.repo.PutReferrer(ctx, p.parsed.Subject.Digest, desc))
 		})
 	}
 	steps = append(steps, func() error {
 		return p.inOrder(func(t registry.TagPut) error {
-			if backrefs {
+			if expect == object.ExpectPresent {
 				if err := p.backref(ctx, t.Name); err != nil {
 					return err
 				}
 			}
-			return p.tag(ctx, t)
+			return p.setTag(ctx, t)
 		})
 	})
 	return parallel.Each(object.Parallelism, len(steps), func(i int) error { return steps[i]() })
@@ -361,11 +362,11 @@ func (p *manifestPut) point(ctx context.Context, backrefs bool) error {
 
 // backref writes the back reference of a tag.
 func (p *manifestPut) backref(ctx context.Context, tag string) error {
-	return p.lead(p.repo.Overwrite(ctx, p.repo.BackrefKey(p.digest, tag), &object.Mark{Nonce: object.NewNonce()}))
+	return p.notePointer(p.repo.Overwrite(ctx, p.repo.BackrefKey(p.digest, tag), &object.Mark{Nonce: object.NewNonce()}))
 }
 
 // lead notes what was written that leads to the manifest.
-func (p *manifestPut) lead(info driver.Info, err error) error {
+func (p *manifestPut) notePointer(info driver.Info, err error) error {
 	if err == nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -377,8 +378,8 @@ func (p *manifestPut) lead(info driver.Info, err error) error {
 // unpoint takes back that tags are about to move, and removes what the push has written that leads
 // to the manifest, if that is not there: it was deleted meanwhile, and what it names as well, so
 // that it could not be put again. What leads to one that another push has pending may be its.
-func (p *manifestPut) unpoint(ctx context.Context) error {
-	if err := p.stay(ctx); err != nil || len(p.pointed) == 0 {
+func (p *manifestPut) removePointers(ctx context.Context) error {
+	if err := p.abortMoves(ctx); err != nil || len(p.pointed) == 0 {
 		return err
 	}
 	m, err := p.repo.ReadManifest(ctx, p.digest)

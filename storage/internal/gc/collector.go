@@ -240,7 +240,7 @@ func (c *Collector) catalogue(ctx context.Context, repo object.Repo) error {
 	if err != nil || r.Version != "" {
 		return err
 	}
-	if _, err = repo.PutRepository(ctx, nil, false); err != nil {
+	if _, err = repo.PutRepository(ctx, nil, object.ExpectAbsent); err != nil {
 		return err
 	}
 	return repo.EndEpoch(ctx, "", object.AnythingDeleted, nil) // what has been deleted is not known any more

@@ -55,13 +55,11 @@ func (r *repoCollector) awaitSubjects(ctx context.Context, batch []garbageManife
 // if the manifest is there, or on its way.
 func (r *repoCollector) await(ctx context.Context, d digest.Digest) (version string, err error) {
 	at := &object.Manifest{} // as it was a moment ago, most likely
-	for n := range object.MaxAttempts {
-		err := object.Pause(ctx, n)
-		if err == nil && n > 0 {
-			at, err = r.repo.ReadManifest(ctx, d)
-		}
-		if err != nil {
-			return "", err
+	for n := range object.Attempts(ctx, &err) {
+		if n > 0 {
+			if at, err = r.repo.ReadManifest(ctx, d); err != nil {
+				return "", err
+			}
 		}
 		if !at.IsAwaitable() {
 			return "", nil
@@ -73,7 +71,7 @@ func (r *repoCollector) await(ctx context.Context, d digest.Digest) (version str
 			return version, object.RegistryError(err)
 		}
 	}
-	return "", object.ErrContended
+	return "", err
 }
 
 // removeEntries removes the entries of referrers that were removed, as they were seen.

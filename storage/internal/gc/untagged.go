@@ -186,7 +186,7 @@ func (r *repoCollector) settleManifest(ctx context.Context, g *garbageManifest) 
 		b.DiscardUnlessGone(ctx, r.repo.ManifestKey(g.digest))
 		return false, nil
 	}
-	b.End(ctx, true)
+	b.End(ctx, object.Happened)
 	r.Count(func(c *Report) { c.Removed.Untagged++ })
 	return true, nil
 }

@@ -53,10 +53,8 @@ func AnythingDeleted(e *Epochs) {
 // repository is being deleted, all epochs are over. Where it is not in the catalogue, there is no
 // epoch to end, unless a manifest is on its way that may have been looked at already.
 func (r Repo) EndEpoch(ctx context.Context, d digest.Digest, what func(*Epochs), catalogued *Repository) error {
-	for n := range MaxAttempts {
-		if err := Pause(ctx, n); err != nil {
-			return err
-		}
+	var err error
+	for range Attempts(ctx, &err) {
 		c, err := r.ReadRepository(ctx)
 		if err != nil {
 			return err
@@ -81,7 +79,7 @@ func (r Repo) EndEpoch(ctx context.Context, d digest.Digest, what func(*Epochs),
 		}
 		return RegistryError(err)
 	}
-	return ErrContended
+	return err
 }
 
 // A push of a manifest that is in the repository already does not look at all that the manifest

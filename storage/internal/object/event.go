@@ -144,14 +144,30 @@ func (b *OpenEvent) Join(group string) {
 	}
 }
 
-// end confirms the event if it has happened, and removes it otherwise. A failure leaves it
-// unconfirmed.
-func (b *OpenEvent) End(ctx context.Context, happened bool) {
+// Outcome says whether what an event is about has happened.
+type Outcome int
+
+const (
+	DidNotHappen Outcome = iota
+	Happened
+)
+
+// OutcomeIf returns Happened if happened is true, and DidNotHappen otherwise.
+func OutcomeIf(happened bool) Outcome {
+	if happened {
+		return Happened
+	}
+	return DidNotHappen
+}
+
+// End confirms the event if it has happened, and removes it otherwise. If that fails, the event stays
+// unconfirmed. A nil OpenEvent does nothing.
+func (b *OpenEvent) End(ctx context.Context, outcome Outcome) {
 	if b == nil {
 		return
 	}
 	key := b.repo.EventKey(b.event.ID)
-	if !happened {
+	if outcome == DidNotHappen {
 		_ = b.repo.Driver.Delete(ctx, key, b.event.Version)
 		return
 	}
@@ -167,7 +183,7 @@ func (b *OpenEvent) DiscardUnlessGone(ctx context.Context, key string) {
 		return
 	}
 	if _, err := b.repo.Driver.Stat(ctx, key); err == nil {
-		b.End(ctx, false)
+		b.End(ctx, DidNotHappen)
 	}
 }
 

@@ -76,10 +76,7 @@ type Publishing struct {
 // Errors: errCondemned, and the link has been withdrawn.
 func (r Repo) Publish(ctx context.Context, d digest.Digest, want *Link, how Publishing) (named bool,
 	err error) {
-	for n := range MaxAttempts {
-		if err := Pause(ctx, n); err != nil {
-			return named, err
-		}
+	for n := range Attempts(ctx, &err) {
 		cur := &Link{}
 		if n > 0 || !how.Absent {
 			if cur, err = r.ReadLink(ctx, d); err != nil {
@@ -126,7 +123,7 @@ func (r Repo) Publish(ctx context.Context, d digest.Digest, want *Link, how Publ
 		r.Written.Add(r.LinkKey(d), struct{}{}, 1)
 		return named, nil
 	}
-	return named, ErrContended
+	return named, err
 }
 
 // present reports whether the data of a link are there, as far as can be known.
@@ -189,10 +186,8 @@ func (r Repo) IndexBlob(ctx context.Context, d digest.Digest) {
 //
 // Errors: errMissing.
 func (r Repo) KeepLink(ctx context.Context, d digest.Digest) (*Link, error) {
-	for n := range MaxAttempts {
-		if err := Pause(ctx, n); err != nil {
-			return nil, err
-		}
+	var err error
+	for range Attempts(ctx, &err) {
 		l, err := r.ReadLink(ctx, d)
 		if err != nil {
 			return nil, err
@@ -209,7 +204,7 @@ func (r Repo) KeepLink(ctx context.Context, d digest.Digest) (*Link, error) {
 			return nil, RegistryError(err)
 		}
 	}
-	return nil, ErrContended
+	return nil, err
 }
 
 // errMissing is that a manifest names something that the repository does not have.
@@ -250,10 +245,8 @@ func (r Repo) ReadableLink(ctx context.Context, d digest.Digest) (*Link, error) 
 //
 // Errors: registry.ErrBlobUnknown if it is gone by now.
 func (r Repo) TouchLink(ctx context.Context, d digest.Digest, l *Link) (*Link, error) {
-	for n := range MaxAttempts {
-		if err := Pause(ctx, n); err != nil {
-			return nil, err
-		}
+	var err error
+	for range Attempts(ctx, &err) {
 		now, err := r.SetLink(ctx, d, l, Live)
 		if !IsConflict(err) {
 			return now, RegistryError(err)
@@ -265,5 +258,5 @@ func (r Repo) TouchLink(ctx context.Context, d digest.Digest, l *Link) (*Link, e
 			return l, nil
 		}
 	}
-	return nil, ErrContended
+	return nil, err
 }

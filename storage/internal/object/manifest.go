@@ -32,10 +32,8 @@ func References(m *Manifest) ([]manifest.Reference, error) {
 // unmark takes the mark of a delete off a manifest that another one needs, and returns it as it is
 // then: the delete leaves that alone, as one that has been pushed again.
 func (r Repo) KeepManifest(ctx context.Context, d digest.Digest) (*Manifest, error) {
-	for n := range MaxAttempts {
-		if err := Pause(ctx, n); err != nil {
-			return nil, err
-		}
+	var err error
+	for range Attempts(ctx, &err) {
 		m, err := r.ReadManifest(ctx, d)
 		if err != nil || m.State != Deleting {
 			return m, err
@@ -49,7 +47,7 @@ func (r Repo) KeepManifest(ctx context.Context, d digest.Digest) (*Manifest, err
 		}
 		return now, RegistryError(err)
 	}
-	return nil, ErrContended
+	return nil, err
 }
 
 // enter writes the entry of a referrer with its subject again, which a delete may have removed
@@ -119,10 +117,8 @@ func (s *Store) ExpiresSoon(m *Manifest) bool {
 // deleted, is returned as it is.
 func (r Repo) TouchManifest(ctx context.Context, d digest.Digest,
 	m *Manifest) (*Manifest, error) {
-	for n := range MaxAttempts {
-		if err := Pause(ctx, n); err != nil {
-			return nil, err
-		}
+	var err error
+	for range Attempts(ctx, &err) {
 		now, err := r.SetVisible(ctx, d, m)
 		if !IsConflict(err) {
 			return now, RegistryError(err)
@@ -131,5 +127,5 @@ func (r Repo) TouchManifest(ctx context.Context, d digest.Digest,
 			return m, err
 		}
 	}
-	return nil, ErrContended
+	return nil, err
 }

@@ -37,10 +37,8 @@ func (r Repo) releaseReferrer(ctx context.Context, entry driver.Info) error {
 	if d == "" {
 		return nil
 	}
-	for n := range MaxAttempts {
-		if err := Pause(ctx, n); err != nil {
-			return err
-		}
+	var err error
+	for range Attempts(ctx, &err) {
 		m, err := r.ReadManifest(ctx, d)
 		switch {
 		case err != nil:
@@ -54,7 +52,7 @@ func (r Repo) releaseReferrer(ctx context.Context, entry driver.Info) error {
 			return RegistryError(err)
 		}
 	}
-	return ErrContended
+	return err
 }
 
 // putReferrer writes the entry of a referrer with its subject, and its hint. The Info is that of

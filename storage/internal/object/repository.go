@@ -31,36 +31,33 @@ func DecodeRepository(b []byte, info driver.Info) *Repository {
 	return c
 }
 
-// putRepository sees to it that the repository is in the catalogue, and not about to be deleted,
-// and reports whether it was at any time since it has been there. c is what the catalogue has just
-// said of it, or nil. Where it probably is in the catalogue, a look comes before the write, which
-// would be in vain.
-func (r Repo) PutRepository(ctx context.Context, c *Repository, probably bool) (spared bool,
-	err error) {
+// Expectation says what a writer most probably finds where it writes. A wrong one costs a request.
+type Expectation int
+
+const (
+	ExpectAbsent Expectation = iota
+	ExpectPresent
+)
+
+// PutRepository ensures that the repository is in the catalog and not being deleted. It reports whether
+// a delete of the repository had begun at any time since the repository is in the catalog. c is the
+// record as it was just read, or nil.
+func (r Repo) PutRepository(ctx context.Context, c *Repository, expect Expectation) (spared bool, err error) {
 	key := r.RepositoryKey()
-	look := false
+	look := false // read first: the write would be in vain
 	if c == nil {
 		c = &Repository{}
 		_, seen := r.Written.Get(key)
-		look = seen || probably
+		look = seen || expect == ExpectPresent
 	}
-	for n := range MaxAttempts {
-		err := Pause(ctx, n)
-		if err == nil && look {
-			c, err = r.ReadRepository(ctx)
-		}
-		if err != nil {
-			return false, err
+	for range Attempts(ctx, &err) {
+		if look {
+			if c, err = r.ReadRepository(ctx); err != nil {
+				return false, err
+			}
 		}
 		if c.Version == "" || c.Deleting != nil {
-			next := &Repository{Nonce: NewNonce(), Spared: c.Deleting != nil || c.Spared, Epochs: c.Epochs}
-			switch {
-			case c.Deleting != nil || probably: // what was there may be gone, or what it said
-				AnythingDeleted(&next.Epochs)
-			case c.Version == "":
-				next.Epochs = FirstEpochs()
-			}
-			_, err = r.Put(ctx, key, c.Version, next, nil, driver.Deferred)
+			_, err = r.Put(ctx, key, c.Version, c.revived(expect), nil, driver.Deferred)
 			var o *Conflict
 			switch {
 			case errors.As(err, &o) && o.Info.Version != "":
@@ -76,7 +73,19 @@ func (r Repo) PutRepository(ctx context.Context, c *Repository, probably bool) (
 		r.Written.Add(key, struct{}{}, 1)
 		return c.Deleting != nil || c.Spared, nil
 	}
-	return false, ErrContended
+	return false, err
+}
+
+// revived returns the record that PutRepository writes in place of c.
+func (c *Repository) revived(expect Expectation) *Repository {
+	next := &Repository{Nonce: NewNonce(), Spared: c.Deleting != nil || c.Spared, Epochs: c.Epochs}
+	switch {
+	case c.Deleting != nil || expect == ExpectPresent: // the content, or what the record said, may be gone
+		AnythingDeleted(&next.Epochs)
+	case c.Version == "":
+		next.Epochs = FirstEpochs()
+	}
+	return next
 }
 
 // hasManifest reports whether there is a manifest in the repository, visible or on its way, besides
