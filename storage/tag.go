@@ -39,7 +39,7 @@ type tagMove struct {
 func (m *tagMove) is(n object.PendingMove) bool { return n.Nonce == m.pending.Nonce }
 
 // isPending reports whether the tag still has the pending move, as far as is known.
-func (m *tagMove) isPending() bool { return m.isPending() }
+func (m *tagMove) isPending() bool { return slices.ContainsFunc(m.now.Pending, m.is) }
 
 // setTag sets a tag that is absent or points at the manifest, and makes a move pending for a tag that
 // points elsewhere. A tag of which nothing is known is assumed to be absent: if it is not, the
