@@ -57,3 +57,14 @@ func Prefixes(ctx context.Context, a Authorizer, identity Identity) []string {
 	}
 	return []string{""}
 }
+
+// AllowsAnonymous reports whether a allows, or may allow, callers without credentials anything: to
+// do something in a repository or to list the catalog. It returns true for an Authorizer that is no
+// [Prefixer], because such an Authorizer does not say in which repositories it allows nothing.
+func AllowsAnonymous(ctx context.Context, a Authorizer) bool {
+	if len(Prefixes(ctx, a, Identity{})) > 0 {
+		return true
+	}
+	catalog := []Access{{Type: TypeRegistry, Name: NameCatalog, Action: All}}
+	return a.Authorize(ctx, Identity{}, catalog) == nil
+}

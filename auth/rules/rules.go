@@ -2,7 +2,6 @@ package rules
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -118,13 +117,9 @@ func (r *Rules) Prefixes(ctx context.Context, identity auth.Identity) []string {
 	return r.table(ctx).prefixes(identity)
 }
 
-// GrantsAnonymous reports whether callers without credentials may do anything.
-func (r *Rules) GrantsAnonymous() bool {
-	ctx := context.Background()
-	catalog := []auth.Access{{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}}
-	return len(r.Prefixes(ctx, auth.Identity{})) > 0 || !errors.Is(r.Authorize(ctx, auth.Identity{}, catalog),
-		auth.ErrDenied)
-}
+// GrantsAnonymous reports whether callers without credentials may do anything: see
+// [auth.AllowsAnonymous].
+func (r *Rules) GrantsAnonymous() bool { return auth.AllowsAnonymous(context.Background(), r) }
 
 // prefixes returns what the names begin with in which the identity may do something.
 func (t *table) prefixes(identity auth.Identity) []string {

@@ -171,7 +171,7 @@ func (s *Service) Authenticate(r *http.Request) (auth.Identity, error) {
 // anything without credentials, for what the Authenticator in front asks for.
 func (s *Service) Challenge(r *http.Request, accesses []auth.Access) string {
 	token, ok := bearer(r)
-	if !ok && !s.wanted(r.Context()) {
+	if !ok && !s.opts.Always && !auth.AllowsAnonymous(r.Context(), s.rules) {
 		return s.users.Challenge(r, accesses)
 	}
 	realm := s.realm(r)
@@ -233,14 +233,6 @@ func (s *Service) Explain(ctx context.Context, identity auth.Identity, accesses 
 // Prefixes implements [auth.Prefixer].
 func (s *Service) Prefixes(ctx context.Context, identity auth.Identity) []string {
 	return auth.Prefixes(ctx, s.rules, identity)
-}
-
-// wanted reports whether clients shall be asked for tokens: somebody without credentials may do
-// something, or perhaps may. It is looked at anew for each challenge, as rules change.
-func (s *Service) wanted(ctx context.Context) bool {
-	return s.opts.Always || len(auth.Prefixes(ctx, s.rules, auth.Identity{})) > 0 ||
-		s.rules.Authorize(ctx, auth.Identity{}, []auth.Access{{Type: auth.TypeRegistry, Name: auth.NameCatalog,
-			Action: auth.All}}) == nil
 }
 
 // bearer returns the token of a request, and whether it has one. Of two Authorization headers it is
