@@ -48,8 +48,8 @@ func lines(content []byte) iter.Seq2[int, string] {
 func parseUsers(content []byte) (*users, error) {
 	u := &users{hash: make(map[string]string)}
 	for n, line := range lines(content) {
-		name, hash, ok := strings.Cut(line, ":")
-		if err := checkLine(name, hash, ok); err != nil {
+		name, hash, err := parseLine(line)
+		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 		if _, ok := u.hash[name]; ok {
@@ -67,16 +67,17 @@ func parseUsers(content []byte) (*users, error) {
 	return u, nil
 }
 
-func checkLine(name, hash string, ok bool) error {
+func parseLine(line string) (name, hash string, err error) {
+	name, hash, ok := strings.Cut(line, ":")
 	switch {
 	case !ok:
-		return errors.New("not NAME:HASH")
+		return "", "", errors.New("not NAME:HASH")
 	case !basic.ValidName(name):
-		return errors.New("not the name of a user")
+		return "", "", errors.New("not the name of a user")
 	case !hashes.MatchString(hash):
-		return errors.New("not a hash of bcrypt ($2a$, $2b$ or $2y$)")
+		return "", "", errors.New("not a hash of bcrypt ($2a$, $2b$ or $2y$)")
 	}
-	return nil
+	return name, hash, nil
 }
 
 // parseGroups reads a file of groups, in the form of Apache's AuthGroupFile. It returns the groups

@@ -17,14 +17,14 @@ const maxPatterns = 1 << 17
 type actions uint8
 
 const (
-	doesPull actions = 1 << iota
-	doesPush
-	doesOverwrite
-	doesDelete
-	doesElse // what can be done with a repository and has no name here
-	doesCatalog
+	bitPull actions = 1 << iota
+	bitPush
+	bitOverwrite
+	bitDelete
+	bitOther // what can be done with a repository and has no name here
+	bitCatalog
 
-	doesAll = doesPull | doesPush | doesOverwrite | doesDelete | doesElse
+	bitAll = bitPull | bitPush | bitOverwrite | bitDelete | bitOther
 )
 
 // rule is a Rule made ready.
@@ -113,7 +113,7 @@ func (t *table) compile(c *rule, r *Rule, p place) error {
 		}
 		c.actions |= bits
 	}
-	switch onRepositories := c.actions&doesAll != 0; {
+	switch onRepositories := c.actions&bitAll != 0; {
 	case onRepositories && len(r.Repositories) == 0:
 		return fail("repositories", -1, "none")
 	case !onRepositories && len(r.Repositories) > 0:
@@ -123,15 +123,15 @@ func (t *table) compile(c *rule, r *Rule, p place) error {
 	}
 	var i int
 	var err error
-	if c.repos, i, err = ofRepository.compile(r.Repositories); err != nil {
+	if c.repos, i, err = repositoryPattern.compile(r.Repositories); err != nil {
 		return fail("repositories", i, "%w", err)
 	}
-	if c.tags, i, err = ofTag.compile(r.Tags); err != nil {
+	if c.tags, i, err = tagPattern.compile(r.Tags); err != nil {
 		return fail("tags", i, "%w", err)
 	}
 	c.tagged = len(r.Tags) > 0
-	if c.actions&doesAll == doesAll && c.repos.all() && !c.tagged && slices.Contains(r.Actions, auth.All) {
-		c.actions |= doesCatalog
+	if c.actions&bitAll == bitAll && c.repos.all() && !c.tagged && slices.Contains(r.Actions, auth.All) {
+		c.actions |= bitCatalog
 	}
 	for _, list := range [][]pattern{c.repos.in, c.repos.out, c.tags.in, c.tags.out} {
 		t.patterns += len(list)
@@ -146,17 +146,17 @@ func (t *table) compile(c *rule, r *Rule, p place) error {
 func actionsOf(a auth.Action) (actions, error) {
 	switch a {
 	case auth.Pull:
-		return doesPull, nil
+		return bitPull, nil
 	case auth.Push:
-		return doesPush, nil
+		return bitPush, nil
 	case auth.Overwrite:
-		return doesOverwrite, nil
+		return bitOverwrite, nil
 	case auth.Delete:
-		return doesDelete, nil
+		return bitDelete, nil
 	case Catalog:
-		return doesCatalog, nil
+		return bitCatalog, nil
 	case auth.All:
-		return doesAll, nil
+		return bitAll, nil
 	}
 	return 0, fmt.Errorf("%q is none of pull, push, overwrite, delete, catalog and *", string(a))
 }
@@ -203,7 +203,7 @@ func (t *table) compileWho(c *who, w *Who) (field string, i int, err error) {
 			if key == "" {
 				return "claim", i, errors.New("a key is empty")
 			}
-			ps, _, err := ofClaim.compile([]string{value})
+			ps, _, err := claimPattern.compile([]string{value})
 			if err != nil {
 				return "claim", i, fmt.Errorf("%s: %w", key, err)
 			}

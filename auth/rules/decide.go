@@ -65,15 +65,15 @@ func (w *who) includes(c *caller) bool {
 		}
 	}
 	for _, all := range w.claims {
-		if claimed(all, c.identity.Claims) {
+		if matchClaims(all, c.identity.Claims) {
 			return true
 		}
 	}
 	return false
 }
 
-// claimed reports whether all of the claims are there.
-func claimed(all []claim, claims map[string]any) bool {
+// matchClaims reports whether all of the claims are there.
+func matchClaims(all []claim, claims map[string]any) bool {
 	for i := range all {
 		if value, ok := claims[all[i].key]; !ok || !all[i].matches(value) {
 			return false
@@ -124,64 +124,71 @@ type question struct {
 	actions actions // that a rule must have; a rule that denies, one of them
 	// content: without a tag it is about content that tags do not limit.
 	content bool
-	// some: it is asked whether there is a tag for which the access is allowed.
-	some bool
+	tags    tagMode
 }
 
-// ask makes the question of an access, for somebody whose name is user; false if no rule can be
+// tagMode says which tag the question is about if the access names none.
+type tagMode int
+
+const (
+	exactTag tagMode = iota // no tag: the access is not about one
+	anyTag                  // at least one tag for which the access is allowed
+)
+
+// newQuestion makes the question of an access, for somebody whose name is user; false if no rule can be
 // about it.
-func ask(a *auth.Access, user string, some bool) (question, bool) {
-	q := question{some: some}
+func newQuestion(a *auth.Access, user string, mode tagMode) (question, bool) {
+	q := question{tags: mode}
 	if a.Type == auth.TypeRegistry {
-		q.actions = doesCatalog
+		q.actions = bitCatalog
 		return q, a.Name == auth.NameCatalog && a.Action == auth.All
 	}
 	q.repo, q.tag = newSubject(a.Name, user), newSubject(a.Tag, "")
 	switch a.Action {
 	case auth.Pull:
-		q.actions, q.content = doesPull, true
+		q.actions, q.content = bitPull, true
 	case auth.Push:
-		q.actions, q.content = doesPush, true
+		q.actions, q.content = bitPush, true
 	case auth.Overwrite:
-		q.actions = doesOverwrite
+		q.actions = bitOverwrite
 	case auth.Delete:
-		q.actions = doesDelete
+		q.actions = bitDelete
 	case auth.All:
-		q.actions = doesAll
+		q.actions = bitAll
 	default:
-		q.actions = doesElse
+		q.actions = bitOther
 	}
 	return q, a.Type == auth.TypeRepository && a.Name != "" && a.Action != ""
 }
 
 // decide returns the first rule that is about the access; nil if none is.
-func (t *table) decide(c *caller, a *auth.Access, some bool) *rule {
-	q, ok := ask(a, c.user, some)
+func (t *table) decide(c *caller, a *auth.Access, mode tagMode) *rule {
+	q, ok := newQuestion(a, c.user, mode)
 	if !ok {
 		return nil
 	}
 	for i := range t.rules {
 		r := &t.rules[i]
-		if r.about(&q) && (q.actions == doesCatalog || r.repos.match(&q.repo)) && r.who.includes(c) {
+		if r.appliesTo(&q) && (q.actions == bitCatalog || r.repos.match(&q.repo)) && r.who.includes(c) {
 			return r
 		}
 	}
 	return nil
 }
 
-// about reports whether actions and tags of the rule are those of a question.
-func (r *rule) about(q *question) bool {
+// appliesTo reports whether actions and tags of the rule are those of a question.
+func (r *rule) appliesTo(q *question) bool {
 	if r.actions&q.actions == 0 || !r.deny && r.actions&q.actions != q.actions {
 		return false
 	}
 	switch {
-	case !r.tagged || q.actions == doesCatalog:
+	case !r.tagged || q.actions == bitCatalog:
 		return true
 	case q.tag.name != "":
 		return r.tags.match(&q.tag)
 	case q.content:
 		return !r.deny
-	case q.some:
+	case q.tags == anyTag:
 		return !r.deny || r.tags.all()
 	}
 	return r.deny

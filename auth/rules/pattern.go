@@ -21,17 +21,17 @@ const userMark = "{user}"
 type kind int
 
 const (
-	ofRepository kind = iota
-	ofTag
-	ofClaim
+	repositoryPattern kind = iota
+	tagPattern
+	claimPattern
 )
 
-// letters says which bytes a repository, a tag may have.
-func (k kind) letters(c byte) bool {
+// allows says which bytes a repository, a tag may have.
+func (k kind) allows(c byte) bool {
 	switch {
-	case k == ofClaim, 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
+	case k == claimPattern, 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
 		return true
-	case k == ofTag:
+	case k == tagPattern:
 		return 'A' <= c && c <= 'Z'
 	}
 	return c == '/'
@@ -60,7 +60,7 @@ const (
 	anything       // "**", and nothing before it
 )
 
-func tailOf(head, rest string) tail {
+func classifyTail(head, rest string) tail {
 	switch {
 	case rest == "":
 		return nothing
@@ -121,7 +121,7 @@ func (k kind) parse(text string) ([]pattern, error) {
 		return nil, fmt.Errorf("it is longer than %d bytes", maxPattern)
 	case strings.Contains(text, `\`):
 		return nil, errors.New("a backslash; a class of one character, such as [*], takes that literally")
-	case k != ofRepository && strings.Contains(text, userMark):
+	case k != repositoryPattern && strings.Contains(text, userMark):
 		return nil, errors.New("{user} is for repositories")
 	case strings.Count(text, userMark) > 1:
 		return nil, errors.New("{user} stands more than once")
@@ -132,15 +132,15 @@ func (k kind) parse(text string) ([]pattern, error) {
 	}
 	list := make([]pattern, len(texts))
 	for i, t := range texts {
-		if list[i], err = k.plain(t); err != nil {
+		if list[i], err = k.compileOne(t); err != nil {
 			return nil, err
 		}
 	}
 	return list, nil
 }
 
-// plain makes the pattern of a text without braces, but for the caller's name.
-func (k kind) plain(text string) (pattern, error) {
+// compileOne makes the pattern of a text without braces, but for the caller's name.
+func (k kind) compileOne(text string) (pattern, error) {
 	if err := k.check(text); err != nil {
 		return pattern{}, err
 	}
@@ -148,11 +148,11 @@ func (k kind) plain(text string) (pattern, error) {
 	if strings.Contains(text, "**") {
 		p.slashes = -1
 	}
-	text = closed(text)
+	text = excludeSlash(text)
 	if before, after, ok := strings.Cut(text, userMark); ok {
 		p.user, p.before, p.after = true, before+"?", "?"+after
 		p.prefix, p.suffix = literalHead(before), literalTail(after)
-		p.fixed, p.tail = p.prefix == before, tailOf(userMark, after)
+		p.fixed, p.tail = p.prefix == before, classifyTail(userMark, after)
 		if p.fixed {
 			p.part = literalHead(after)
 		}
@@ -165,14 +165,14 @@ func (k kind) plain(text string) (pattern, error) {
 		return pattern{}, errors.New("it is malformed")
 	}
 	p.prefix, p.suffix, p.glob = literalHead(text), literalTail(text), text
-	p.tail = tailOf(p.prefix, text[len(p.prefix):])
+	p.tail = classifyTail(p.prefix, text[len(p.prefix):])
 	p.part = literalPart(text)
 	return p, nil
 }
 
 // check refuses what could never match, or means something else than it looks like.
 func (k kind) check(text string) error {
-	if k == ofRepository && (text == "" || text[0] == '/' || text[len(text)-1] == '/' || strings.Contains(text, "//")) {
+	if k == repositoryPattern && (text == "" || text[0] == '/' || text[len(text)-1] == '/' || strings.Contains(text, "//")) {
 		return errors.New("a component is empty: slashes stand between components only")
 	}
 	if text == "" {
@@ -196,16 +196,16 @@ func (k kind) check(text string) error {
 				return errors.New("a class with a slash")
 			}
 			i += end
-		case !k.letters(c):
+		case !k.allows(c):
 			return fmt.Errorf("%q cannot be in such a name", c)
 		}
 	}
 	return nil
 }
 
-// closed adds the slash to the classes of what a byte is not: they take it no more than a star
+// excludeSlash adds the slash to the classes of what a byte is not: they take it no more than a star
 // does.
-func closed(text string) string {
+func excludeSlash(text string) string {
 	var b strings.Builder
 	for {
 		head, rest, found := strings.Cut(text, "[")
@@ -383,9 +383,9 @@ func (p *pattern) matchUser(s *subject) bool {
 	}
 }
 
-func (ps *patterns) match(s *subject) bool { return anyOf(ps.in, s) && !anyOf(ps.out, s) }
+func (ps *patterns) match(s *subject) bool { return matchAny(ps.in, s) && !matchAny(ps.out, s) }
 
-func anyOf(list []pattern, s *subject) bool {
+func matchAny(list []pattern, s *subject) bool {
 	for i := range list {
 		if list[i].match(s) {
 			return true

@@ -38,10 +38,10 @@ func New(rules []Rule) (*Rules, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
-	return of(t), nil
+	return fromTable(t), nil
 }
 
-func of(t *table) *Rules { return &Rules{fixed: t} }
+func fromTable(t *table) *Rules { return &Rules{fixed: t} }
 
 // table returns the rules as they are now.
 func (r *Rules) table(ctx context.Context) *table {
@@ -59,7 +59,7 @@ func (r *Rules) Authorize(ctx context.Context, identity auth.Identity, accesses 
 	var c caller
 	t.prepare(&c, identity)
 	for i := range accesses {
-		if d := t.decide(&c, &accesses[i], false); d == nil || d.deny {
+		if d := t.decide(&c, &accesses[i], exactTag); d == nil || d.deny {
 			return auth.ErrDenied
 		}
 	}
@@ -72,7 +72,7 @@ func (r *Rules) Authorize(ctx context.Context, identity auth.Identity, accesses 
 //
 // Errors: auth.ErrDenied.
 func (r *Rules) Explain(ctx context.Context, identity auth.Identity, accesses []auth.Access) (string, error) {
-	return r.explain(ctx, identity, accesses, false)
+	return r.explain(ctx, identity, accesses, exactTag)
 }
 
 // Scope implements [auth.Scoper]. An access without a tag is allowed if it is, or if there may be a
@@ -80,18 +80,18 @@ func (r *Rules) Explain(ctx context.Context, identity auth.Identity, accesses []
 //
 // Errors: auth.ErrDenied.
 func (r *Rules) Scope(ctx context.Context, identity auth.Identity, accesses []auth.Access) (string, error) {
-	return r.explain(ctx, identity, accesses, true)
+	return r.explain(ctx, identity, accesses, anyTag)
 }
 
-func (r *Rules) explain(ctx context.Context, identity auth.Identity, accesses []auth.Access, some bool) (string,
-	error) {
+func (r *Rules) explain(ctx context.Context, identity auth.Identity, accesses []auth.Access,
+	mode tagMode) (string, error) {
 	t := r.table(ctx)
 	var c caller
 	t.prepare(&c, identity)
 	var few [4]*rule
 	used := few[:0]
 	for i := range accesses {
-		d := t.decide(&c, &accesses[i], some)
+		d := t.decide(&c, &accesses[i], mode)
 		if d == nil {
 			return "", auth.ErrDenied
 		}
@@ -129,7 +129,7 @@ func (t *table) prefixes(identity auth.Identity) []string {
 	var denied actions // everywhere
 	for i := range t.rules {
 		r := &t.rules[i]
-		if r.actions&doesAll&^denied == 0 || !r.who.includes(&c) {
+		if r.actions&bitAll&^denied == 0 || !r.who.includes(&c) {
 			continue
 		}
 		if r.deny {

@@ -24,7 +24,7 @@ func Parse(content []byte) (*Rules, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
-	return of(t), nil
+	return fromTable(t), nil
 }
 
 // parse makes rules of YAML. What stands before the number of a line is told apart in rules and in
