@@ -1,0 +1,187 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// kind is what a pattern is of.
+type kind int
+
+const (
+	repositoryPattern kind = iota
+	tagPattern
+	claimPattern
+)
+
+// allows says which bytes a repository, a tag may have.
+func (k kind) allows(c byte) bool {
+	switch {
+	case k == claimPattern, 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
+		return true
+	case k == tagPattern:
+		return 'A' <= c && c <= 'Z'
+	}
+	return c == '/'
+}
+
+// check refuses what could never match, or means something else than it looks like.
+func (k kind) check(text string) error {
+	if k == repositoryPattern && (text == "" || text[0] == '/' || text[len(text)-1] == '/' || strings.Contains(text, "//")) {
+		return errors.New("a component is empty: slashes stand between components only")
+	}
+	if text == "" {
+		return errors.New("an alternative is empty")
+	}
+	for part := range strings.SplitSeq(text, "/") {
+		if strings.Contains(part, "**") && part != "**" {
+			return errors.New("** beside something else: it stands for whole components")
+		}
+	}
+	rest := strings.Replace(text, userMark, "", 1)
+	for i := 0; i < len(rest); i++ {
+		switch c := rest[i]; {
+		case c == '*' || c == '?':
+		case c == '[':
+			end := strings.IndexByte(rest[i:], ']')
+			if end < 0 {
+				return errors.New("a class without an end")
+			}
+			if slashIn(rest[i+1 : i+end]) {
+				return errors.New("a class with a slash")
+			}
+			i += end
+		case !k.allows(c):
+			return fmt.Errorf("%q cannot be in such a name", c)
+		}
+	}
+	return nil
+}
+
+// excludeSlash adds the slash to the classes of what a byte is not: they take it no more than a star
+// does.
+func excludeSlash(text string) string {
+	var b strings.Builder
+	for {
+		head, rest, found := strings.Cut(text, "[")
+		b.WriteString(head)
+		if !found {
+			return b.String()
+		}
+		class, tail, _ := strings.Cut(rest, "]")
+		if text = tail; len(class) > 1 && (class[0] == '!' || class[0] == '^') {
+			class = class[:1] + "/" + class[1:]
+		}
+		b.WriteString("[" + class + "]")
+	}
+}
+
+// slashIn reports whether a class names the slash.
+func slashIn(class string) bool {
+	class = strings.TrimLeft(class, "!^")
+	for i := 0; i < len(class); i++ {
+		if class[i] == '/' || i+2 < len(class) && class[i+1] == '-' && class[i] <= '/' && '/' <= class[i+2] {
+			return true
+		}
+	}
+	return false
+}
+
+// expand returns the texts that the alternatives in braces come to. The caller's name stays as it
+// is.
+func expand(text string) ([]string, error) {
+	open, commas, depth, class := -1, []int(nil), 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case class:
+			class = c != ']'
+		case c == '[':
+			class = true
+		case depth == 0 && strings.HasPrefix(text[i:], userMark):
+			i += len(userMark) - 1
+		case strings.HasPrefix(text[i:], userMark):
+			return nil, errors.New("{user} within other braces")
+		case c == '{':
+			if depth++; depth == 1 {
+				open = i
+			}
+		case c == ',' && depth == 1:
+			commas = append(commas, i)
+		case c == '}' && depth == 0:
+			return nil, errors.New("a brace without a beginning")
+		case c == '}':
+			if depth--; depth > 0 {
+				continue
+			}
+			if len(commas) == 0 {
+				return nil, fmt.Errorf("%s stands for nothing: {user} does, and {a,b} for one of several", text[open:i+1])
+			}
+			var all []string
+			from := open + 1
+			for _, to := range append(commas, i) {
+				list, err := expand(text[:open] + text[from:to] + text[i+1:])
+				if err != nil {
+					return nil, err
+				}
+				if all, from = append(all, list...), to+1; len(all) > maxAlternatives {
+					return nil, fmt.Errorf("its braces come to more than %d alternatives", maxAlternatives)
+				}
+			}
+			return all, nil
+		}
+	}
+	if depth > 0 {
+		return nil, errors.New("a brace without an end")
+	}
+	return []string{text}, nil
+}
+
+// literalHead is what all that match begin with. A slash before "**" is not part of it: "a/**"
+// matches "a".
+func literalHead(glob string) string {
+	i := strings.IndexAny(glob, "*?[")
+	if i < 0 {
+		return glob
+	}
+	if i > 0 && glob[i-1] == '/' && strings.HasPrefix(glob[i:], "**") {
+		i--
+	}
+	return glob[:i]
+}
+
+// literalTail is what all that match end with.
+func literalTail(glob string) string {
+	i := strings.LastIndexAny(glob, "*?]") + 1
+	if i > 1 && glob[i-2:i] == "**" && strings.HasPrefix(glob[i:], "/") {
+		i++
+	}
+	return glob[i:]
+}
+
+// literalPart is the longest text that is in all that match. A slash beside "**" may not be.
+func literalPart(glob string) string {
+	longest := ""
+	for glob != "" {
+		i := strings.IndexAny(glob, "*?[")
+		if i < 0 {
+			i = len(glob)
+		}
+		part := glob[:i]
+		if glob = glob[i:]; strings.HasPrefix(glob, "**") {
+			part = strings.TrimSuffix(part, "/")
+		}
+		if len(part) > len(longest) {
+			longest = part
+		}
+		switch {
+		case strings.HasPrefix(glob, "**"):
+			glob = strings.TrimPrefix(glob[2:], "/")
+		case strings.HasPrefix(glob, "["):
+			glob = glob[strings.IndexByte(glob, ']')+1:]
+		case glob != "":
+			glob = glob[1:]
+		}
+	}
+	return longest
+}
