@@ -220,7 +220,8 @@ func inScope(identity auth.Identity, accesses []auth.Access) error {
 }
 
 // Explain implements [auth.Explainer].
-func (s *Service) Explain(ctx context.Context, identity auth.Identity, accesses []auth.Access) (rule string, err error) {
+func (s *Service) Explain(ctx context.Context, identity auth.Identity, accesses []auth.Access) (rule string,
+	err error) {
 	if rule, err = auth.Explain(ctx, s.rules, identity, accesses); err != nil {
 		return rule, err
 	}
