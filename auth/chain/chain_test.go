@@ -207,7 +207,8 @@ func TestToken(t *testing.T) {
 	r := request("", "")
 	r.Header.Set("Authorization", "Bearer x")
 	push := []auth.Access{{Type: auth.TypeRepository, Name: "a", Action: auth.Push}}
-	require.Equal(t, `Bearer realm="https://registry.example/v2/token",service="registry",scope="repository:a:pull,push",error="invalid_token"`, c.Challenge(r, push))
+	require.Equal(t, `Bearer realm="https://registry.example/v2/token",service="registry",`+
+		`scope="repository:a:pull,push",error="invalid_token"`, c.Challenge(r, push))
 	_, err = c.Authenticate(r)
 	require.ErrorIs(t, err, auth.ErrCredentials)
 	who, err := c.Authenticate(request("ann", "secret of ann"))

@@ -65,7 +65,8 @@ func TestBrokenLines(t *testing.T) {
 }
 
 func TestGroups(t *testing.T) {
-	groups, err := htpasswd.ParseGroups("# groups\n\npushers: ann  bob\nreaders:\tann\r\npushers: ann eve\nempty:\n two words : bob\n")
+	groups, err := htpasswd.ParseGroups("# groups\n\npushers: ann  bob\nreaders:\tann\r\n" +
+		"pushers: ann eve\nempty:\n two words : bob\n")
 	require.NoError(t, err)
 	require.Equal(t, map[string][]string{
 		"ann": {"pushers", "readers"}, "bob": {"pushers", "two words"}, "eve": {"pushers"},

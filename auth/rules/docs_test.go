@@ -13,8 +13,9 @@ import (
 )
 
 var (
-	section = regexp.MustCompile("(?s)\n## ([^\n]+)\n\n```yaml\n(.*?)```\n\n\\| who \\| what \\| allowed \\|\n\\|---\\|---\\|---\\|\n(.*?)\n\n")
-	quoted  = regexp.MustCompile("`([^`]+)`")
+	section = regexp.MustCompile("(?s)\n## ([^\n]+)\n\n```yaml\n(.*?)```\n\n" +
+		"\\| who \\| what \\| allowed \\|\n\\|---\\|---\\|---\\|\n(.*?)\n\n")
+	quoted = regexp.MustCompile("`([^`]+)`")
 )
 
 // TestDocs: the rules of docs/access.md do what the tables beside them say.

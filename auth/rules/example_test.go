@@ -85,12 +85,12 @@ func ExampleLoad() {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "rules.yaml")
-	if err := os.WriteFile(path, []byte("rules:\n  - {name: admins, who: {user: ann}, repositories: '**', actions: '*'}\n"), 0o600); err != nil {
+	content := "rules:\n  - {name: admins, who: {user: ann}, repositories: '**', actions: '*'}\n"
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		fmt.Println(err)
 		return
 	}
-	r, err := rules.Load(path, &rules.Options{Error: func(_ context.Context,
-		err error) {
+	r, err := rules.Load(path, &rules.Options{Error: func(_ context.Context, err error) {
 		fmt.Println("the old rules stay:", err)
 	}})
 	if err != nil {

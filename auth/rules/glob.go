@@ -28,7 +28,8 @@ func (k kind) allows(c byte) bool {
 
 // check refuses what could never match, or means something else than it looks like.
 func (k kind) check(text string) error {
-	if k == repositoryPattern && (text == "" || text[0] == '/' || text[len(text)-1] == '/' || strings.Contains(text, "//")) {
+	if k == repositoryPattern &&
+		(text == "" || text[0] == '/' || text[len(text)-1] == '/' || strings.Contains(text, "//")) {
 		return errors.New("a component is empty: slashes stand between components only")
 	}
 	if text == "" {

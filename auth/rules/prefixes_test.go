@@ -28,10 +28,14 @@ func TestPrefixes(t *testing.T) {
 		{`{who: authenticated, actions: catalog}`, nil, nil, nil, false},
 		{`{who: anonymous, actions: catalog}`, nil, nil, nil, true},
 		// What is denied everywhere is nowhere allowed below.
-		{`{who: anonymous, repositories: "**", actions: "*", effect: deny}, {who: everyone, repositories: "a", actions: [pull, catalog]}`, nil, []string{"a"}, []string{"a"}, false},
-		{`{who: anonymous, repositories: "**", actions: [push, delete], effect: deny}, {who: everyone, repositories: "a", actions: push}`, nil, []string{"a"}, []string{"a"}, false},
-		{`{who: anonymous, repositories: ["**", "!a"], actions: "*", effect: deny}, {who: everyone, repositories: "a", actions: push}`, []string{"a"}, []string{"a"}, []string{"a"}, true},
-		{`{who: anonymous, repositories: "**", actions: "*", tags: "*", effect: deny}, {who: everyone, repositories: "a", actions: push}`, []string{"a"}, []string{"a"}, []string{"a"}, true},
+		{`{who: anonymous, repositories: "**", actions: "*", effect: deny},` +
+			`{who: everyone, repositories: "a", actions: [pull, catalog]}`, nil, []string{"a"}, []string{"a"}, false},
+		{`{who: anonymous, repositories: "**", actions: [push, delete], effect: deny},` +
+			`{who: everyone, repositories: "a", actions: push}`, nil, []string{"a"}, []string{"a"}, false},
+		{`{who: anonymous, repositories: ["**", "!a"], actions: "*", effect: deny},` +
+			`{who: everyone, repositories: "a", actions: push}`, []string{"a"}, []string{"a"}, []string{"a"}, true},
+		{`{who: anonymous, repositories: "**", actions: "*", tags: "*", effect: deny},` +
+			`{who: everyone, repositories: "a", actions: push}`, []string{"a"}, []string{"a"}, []string{"a"}, true},
 	} {
 		r, err := rules.Parse([]byte("rules: [" + c.rules + "]"))
 		require.NoError(t, err)
@@ -61,7 +65,8 @@ func TestManyGroups(t *testing.T) {
 
 // TestUserIsLiteral: no name of a caller is ever a pattern.
 func TestUserIsLiteral(t *testing.T) {
-	r, err := rules.Parse([]byte(`rules: [{who: everyone, repositories: ["{user}/**", "x/{user}", "y-{user}", "**/{user}/z"], actions: pull}]`))
+	r, err := rules.Parse([]byte(`rules: [{who: everyone, actions: pull,
+		repositories: ["{user}/**", "x/{user}", "y-{user}", "**/{user}/z"]}]`))
 	require.NoError(t, err)
 	repos := []string{"ann/app", "ann", "x/ann", "y-ann", "a/ann/z", "b/b", "x/b"}
 	for _, name := range []string{

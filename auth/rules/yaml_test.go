@@ -205,7 +205,8 @@ func TestNewErrors(t *testing.T) {
 // FuzzParse: whatever the file, it is refused with a line or makes rules that decide.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(whole))
-	f.Add([]byte("rules: [{who: {user: '{user}'}, repositories: ['{user}/**', '!{a,b}'], actions: ['*'], tags: [a, '!b']}]"))
+	f.Add([]byte("rules: [{who: {user: '{user}'}, repositories: ['{user}/**', '!{a,b}'], " +
+		"actions: ['*'], tags: [a, '!b']}]"))
 	f.Add([]byte("a: &a [*a]\n---\n!!x"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		r, err := rules.Parse(content)

@@ -258,8 +258,10 @@ func TestFailing(t *testing.T) {
 		{Path: "token"}, {Path: `/a"b`}, {Service: "a b"}, {Service: `a"`}, {Lifetime: time.Second},
 		{Lifetime: 2 * time.Hour}, {Lifetime: -1},
 		{Realm: "/token"}, {Realm: "ftp://a/token"}, {Realm: `https://a/"`}, {Realm: "https://u:p@a/token"},
-		{ExternalURL: "registry.example"}, {ExternalURL: "ftp://a"}, {ExternalURL: "https://"}, {ExternalURL: "https://a?b=c"}, {ExternalURL: "https://a?"},
-		{ExternalURL: "https://a#"}, {ExternalURL: "https://u:p@a"}, {ExternalURL: `https://a/",b="`}, {ExternalURL: "https://a b"},
+		{ExternalURL: "registry.example"}, {ExternalURL: "ftp://a"}, {ExternalURL: "https://"},
+		{ExternalURL: "https://a?b=c"}, {ExternalURL: "https://a?"},
+		{ExternalURL: "https://a#"}, {ExternalURL: "https://u:p@a"}, {ExternalURL: `https://a/",b="`},
+		{ExternalURL: "https://a b"},
 	} {
 		_, err := token.New(store, ann, allow(), &opts)
 		require.Error(t, err, "%+v", opts)
@@ -286,9 +288,12 @@ func TestRealm(t *testing.T) {
 		{host: "registry.example", tls: true, want: "https://registry.example/v2/token"},
 		{host: "localhost.evil.example", want: "https://localhost.evil.example/v2/token"},
 		{host: "registry.example", forwarded: "evil.example", proto: "http", want: "https://registry.example/v2/token"},
-		{host: "inner:5000", remote: "10.1.2.3:99", forwarded: "registry.example", proto: "https", want: "https://registry.example/v2/token"},
-		{host: "inner:5000", remote: "[::ffff:10.1.2.3]:99", forwarded: "registry.example, other", want: "https://registry.example/v2/token"},
-		{host: "inner:5000", remote: "10.1.2.3:99", forwarded: "registry.example", proto: "http", want: "https://registry.example/v2/token"},
+		{host: "inner:5000", remote: "10.1.2.3:99", forwarded: "registry.example", proto: "https",
+			want: "https://registry.example/v2/token"},
+		{host: "inner:5000", remote: "[::ffff:10.1.2.3]:99", forwarded: "registry.example, other",
+			want: "https://registry.example/v2/token"},
+		{host: "inner:5000", remote: "10.1.2.3:99", forwarded: "registry.example", proto: "http",
+			want: "https://registry.example/v2/token"},
 		{host: "inner:5000", remote: "11.1.2.3:99", forwarded: "registry.example", want: "https://inner:5000/v2/token"},
 		{host: `a",evil="`, want: ""},
 		{host: "a/b", want: ""},
@@ -299,20 +304,27 @@ func TestRealm(t *testing.T) {
 		{host: "x", external: "https://registry.example", want: "https://registry.example/v2/token"},
 		{host: "x", external: "http://registry.example:5000/", want: "http://registry.example:5000/v2/token"},
 		{host: "x", external: "https://example/registry/", want: "https://example/registry/v2/token"},
-		{host: "x", external: "https://registry.example", set: "https://login.example/registry", want: "https://login.example/registry"},
-		{host: "inner:5000", remote: "10.1.2.3:99", forwarded: "evil.example", proto: "http", external: "https://registry.example", want: "https://registry.example/v2/token"},
+		{host: "x", external: "https://registry.example", set: "https://login.example/registry",
+			want: "https://login.example/registry"},
+		{host: "inner:5000", remote: "10.1.2.3:99", forwarded: "evil.example", proto: "http", external: "https://registry.example",
+			want: "https://registry.example/v2/token"},
 		{host: `a",evil="`, external: "https://registry.example", want: "https://registry.example/v2/token"},
 		// With PlainHTTP, the scheme is that by which the client came.
 		{plain: true, host: "registry.example:5000", want: "http://registry.example:5000/v2/token"},
 		{plain: true, host: "192.0.2.1:5000", want: "http://192.0.2.1:5000/v2/token"},
 		{plain: true, host: "registry.example", tls: true, want: "https://registry.example/v2/token"},
 		{plain: true, host: "registry.example", tls: true, proto: "http", want: "https://registry.example/v2/token"},
-		{plain: true, host: "registry.example", forwarded: "evil.example", proto: "https", want: "http://registry.example/v2/token"},
-		{plain: true, host: "inner:5000", remote: "10.1.2.3:99", forwarded: "registry.example", proto: "https", want: "https://registry.example/v2/token"},
-		{plain: true, host: "inner:5000", remote: "10.1.2.3:99", forwarded: "registry.example", proto: "http", want: "http://registry.example/v2/token"},
-		{plain: true, host: "inner:5000", remote: "10.1.2.3:99", forwarded: "registry.example", proto: `x",a="`, want: "https://registry.example/v2/token"},
+		{plain: true, host: "registry.example", forwarded: "evil.example", proto: "https",
+			want: "http://registry.example/v2/token"},
+		{plain: true, host: "inner:5000", remote: "10.1.2.3:99", forwarded: "registry.example", proto: "https",
+			want: "https://registry.example/v2/token"},
+		{plain: true, host: "inner:5000", remote: "10.1.2.3:99", forwarded: "registry.example", proto: "http",
+			want: "http://registry.example/v2/token"},
+		{plain: true, host: "inner:5000", remote: "10.1.2.3:99", forwarded: "registry.example", proto: `x",a="`,
+			want: "https://registry.example/v2/token"},
 		{plain: true, host: "inner:5000", remote: "10.1.2.3:99", want: "http://inner:5000/v2/token"},
-		{plain: true, host: "registry.example", external: "https://registry.example", want: "https://registry.example/v2/token"},
+		{plain: true, host: "registry.example", external: "https://registry.example",
+			want: "https://registry.example/v2/token"},
 		{plain: true, host: `a",evil="`, want: ""},
 		{plain: true, host: `evil.example/?`, want: ""},
 		{plain: true, host: "user@evil.example", want: ""},
@@ -329,7 +341,9 @@ func TestRealm(t *testing.T) {
 		if r.Host = row.host; row.remote != "" {
 			r.RemoteAddr = row.remote
 		}
-		for key, value := range map[string]string{"X-Forwarded-Host": row.forwarded, "X-Forwarded-Proto": row.proto, "Forwarded": "host=evil.example"} {
+		for key, value := range map[string]string{
+			"X-Forwarded-Host": row.forwarded, "X-Forwarded-Proto": row.proto, "Forwarded": "host=evil.example",
+		} {
 			if value != "" {
 				r.Header.Set(key, value)
 			}
@@ -364,13 +378,16 @@ func TestWithoutAnonymous(t *testing.T) {
 	challenge := func() string { return s.do("GET", "/v2/", "").Header.Get("WWW-Authenticate") }
 	require.Equal(t, `Basic realm="test"`, challenge())
 	require.Equal(t, 200, s.do("GET", "/v2/", basic("ann", "secret")).StatusCode)
-	require.Equal(t, 200, s.do("GET", "/v2/", "Bearer "+s.token(basic("ann", "secret"))).StatusCode, "the endpoint is there")
+	require.Equal(t, 200, s.do("GET", "/v2/", "Bearer "+s.token(basic("ann", "secret"))).StatusCode,
+		"the endpoint is there")
 	for _, rule := range []string{" repository:a:pull", " registry:catalog:*"} {
 		r.set("ann repository:a:pull", rule)
 		require.Contains(t, challenge(), "Bearer realm=")
 	}
 	r.set("ann repository:a:pull")
 	require.Equal(t, `Basic realm="test"`, challenge())
-	require.Contains(t, newSite(t, ann, r, &token.Options{Always: true}).do("GET", "/v2/", "").Header.Get("WWW-Authenticate"), "Bearer realm=")
-	require.Contains(t, newSite(t, ann, allow(), nil).do("GET", "/v2/", "").Header.Get("WWW-Authenticate"), "Bearer realm=", "who knows")
+	always := newSite(t, ann, r, &token.Options{Always: true})
+	require.Contains(t, always.do("GET", "/v2/", "").Header.Get("WWW-Authenticate"), "Bearer realm=")
+	opaque := newSite(t, ann, allow(), nil) // its Authorizer is no Prefixer
+	require.Contains(t, opaque.do("GET", "/v2/", "").Header.Get("WWW-Authenticate"), "Bearer realm=")
 }
