@@ -2,28 +2,30 @@ package auth
 
 import "context"
 
-// Decision is one answer to the question whether a caller may do something. It has no credentials
-// in it, and nothing of the request that could be one.
+// Decision is a record of one decision whether a caller may do something, for an audit log. It
+// contains no credentials, and no part of the request that could be one.
 type Decision struct {
-	// Identity is who asked; the zero Identity if nobody was authenticated.
+	// Identity is the caller. It is the zero Identity if the caller was not authenticated.
 	Identity Identity
-	// Accesses is what was asked for; nil if the request ended because its credentials are wrong.
+	// Accesses are the permissions that the request needs. They are nil if the request ended because
+	// of wrong credentials.
 	Accesses []Access
-	// Allowed is the answer: all of Accesses, or not.
+	// Allowed reports whether all of Accesses are allowed.
 	Allowed bool
-	// Rule is what decided, in the words of the Authorizer; "" if it does not say.
+	// Rule is the rule that decided, as the Authorizer describes it. It is "" if the Authorizer is no
+	// [Explainer].
 	Rule string
-	// Err is why the answer is no; nil if it is yes.
+	// Err is the reason of a refusal. It is nil if Allowed.
 	Err error
-	// Method and Path are those of the HTTP request, Path without the id of an upload; "" for a
-	// call in this process.
+	// Method and Path are those of the HTTP request. Path has no upload id. Both are "" for a call
+	// from Go code.
 	Method, Path string
-	// RemoteAddr is the address of the peer of the connection; "" for a call in this process.
+	// RemoteAddr is the address of the peer of the connection. It is "" for a call from Go code.
 	RemoteAddr string
 	// UserAgent is the User-Agent header.
 	UserAgent string
 }
 
-// AuditFunc is told of each decision before it takes effect, by many goroutines at once. It should
-// return quickly.
+// AuditFunc receives each decision before it takes effect. Many goroutines call it at the same time.
+// It should return quickly, because the request waits for it.
 type AuditFunc func(ctx context.Context, d Decision)

@@ -1,9 +1,14 @@
-// Package auth holds the interfaces by which a registry asks who a caller is and what they may do,
-// and the words in which the two talk to each other. It has no implementation of its own: those are
-// its subpackages, or the host's.
+// Package auth defines how a registry finds out who a caller is and what the caller may do.
 //
-// The vocabulary of [Access] is that of Docker's token protocol (type, name, action), so that what
-// a registry asks, what a token grants and what a rule says are the same words.
+//   - An [Authenticator] returns the [Identity] of the caller who sent a request.
+//   - An [Authorizer] decides whether an identity may do what a request needs: a list of [Access].
+//
+// The package has no implementations. They are in its subpackages, or the host writes its own; see
+// [AuthenticatorFunc] and [AuthorizerFunc]. Both are options of
+// [github.com/registrykit/registry.New].
+//
+// An [Access] has the words of Docker's token protocol: type, name and action. So requests, tokens
+// and rules all use the same words.
 package auth
 
 import (
@@ -13,33 +18,34 @@ import (
 	"strings"
 )
 
-// Identity is who a caller is. The zero Identity is an anonymous caller. One without a name but
-// with Claims is as anonymous, and has shown credentials: a token that anybody gets.
+// Identity is who a caller is. The zero Identity is an anonymous caller. An Identity with Claims and
+// without a Name is anonymous, too, but its caller has shown credentials, such as a token that
+// everybody can get.
 type Identity struct {
-	// Name is unique among all callers of the registry and does not change: uploads belong to it.
-	// "" is anonymous.
+	// Name is unique among all callers of the registry. It must not change, because uploads belong
+	// to a name. Callers without a name are anonymous.
 	Name string
-	// Groups are the groups the caller is in, as the Authenticator knows them.
+	// Groups are the groups that the caller is in, as the Authenticator knows them.
 	Groups []string
-	// Claims is anything else that the Authenticator knows and an Authorizer may want. It must not
-	// be changed.
+	// Claims are other facts that the Authenticator knows and an Authorizer may need. The map and
+	// its values must not be changed.
 	Claims map[string]any
 }
 
-// Anonymous reports whether nobody has been authenticated.
+// Anonymous reports whether the caller has no name.
 func (i Identity) Anonymous() bool { return i.Name == "" }
 
-// Types of what an [Access] is about.
+// The types of an [Access], and the name that goes with TypeRegistry.
 const (
-	// TypeRepository is a repository; Access.Name is its name.
+	// TypeRepository is a repository. Access.Name is its name.
 	TypeRepository = "repository"
-	// TypeRegistry is the registry as a whole; Access.Name is NameCatalog.
+	// TypeRegistry is the registry as a whole. Access.Name is NameCatalog.
 	TypeRegistry = "registry"
-	// NameCatalog is the list of repositories.
+	// NameCatalog is the catalog: the list of repositories.
 	NameCatalog = "catalog"
 )
 
-// Action is what a caller wants to do.
+// Action is what a caller wants to do with a repository or with the catalog.
 type Action string
 
 const (
@@ -47,27 +53,27 @@ const (
 	Pull Action = "pull"
 	// Push adds blobs and manifests to a repository, and tags that do not exist yet.
 	Push Action = "push"
-	// Overwrite points a tag that exists at another manifest. It is asked for besides Push, and
-	// refused only if the tag does exist at the moment of the write.
+	// Overwrite points an existing tag at another manifest. The registry asks for it besides Push. If
+	// it is denied, a push still succeeds unless the tag exists at the moment of the write.
 	Overwrite Action = "overwrite"
 	// Delete removes blobs, manifests, tags or the repository.
 	Delete Action = "delete"
-	// All is any action at all. The catalogue has no other; an operation that this version does not
-	// know asks for it.
+	// All is every action. It is the only action on the catalog. The registry also asks for it when
+	// an operation is unknown to this version.
 	All Action = "*"
 )
 
-// Access is one thing that a request needs to be allowed to do.
+// Access is one permission that a request needs.
 type Access struct {
 	// Type is TypeRepository or TypeRegistry.
 	Type string
 	// Name is the name of the repository, or NameCatalog.
 	Name string
-	// Action is what is to be done with it.
+	// Action is what the request does with it.
 	Action Action
-	// Tag is the tag that is read, written or deleted; "" if the action is not about a tag. A
-	// delete without one takes the tags with it that point at the manifest, whichever these are:
-	// who may delete some tags only may not do that.
+	// Tag is the tag that is read, written or deleted. It is "" if the action is not about a tag. A
+	// delete without a tag also removes every tag that points at the manifest, so an Authorizer must
+	// not allow it to callers who may delete some tags only.
 	Tag string
 }
 
@@ -77,42 +83,42 @@ func (a Access) String() string {
 }
 
 var (
-	// ErrCredentials is what Authenticate returns, or wraps, for credentials that are wrong,
-	// expired or malformed. The answer is 401 with a challenge.
+	// ErrCredentials is returned by Authenticate, possibly wrapped, for wrong, expired or malformed
+	// credentials. The response is 401 with a challenge.
 	ErrCredentials = errors.New("auth: invalid credentials")
-	// ErrDenied is what Authorize returns, or wraps, for what the identity may not do. The answer
-	// is 403, or 401 with a challenge if the identity is anonymous.
+	// ErrDenied is returned by Authorize, possibly wrapped, if the identity may not do what is
+	// asked. The response is 403, or 401 with a challenge if the identity is anonymous.
 	ErrDenied = errors.New("auth: access denied")
-	// ErrScope is what Authorize returns, or wraps, if other credentials of the same caller might
-	// do: a token of too narrow a scope. The answer is 401 with a challenge that names the scope
-	// needed.
+	// ErrScope is returned by Authorize, possibly wrapped, if other credentials of the same caller
+	// could suffice: the scope of the token is too narrow. The response is 401 with a challenge that
+	// names the scope that is needed.
 	ErrScope = errors.New("auth: insufficient scope")
 )
 
-// Authenticator finds out who sent a request.
+// Authenticator finds out who sent a request. It must be safe for concurrent use.
 type Authenticator interface {
-	// Authenticate returns the identity of the caller, the zero Identity if the request carries no
+	// Authenticate returns the identity of the caller, or the zero Identity if the request has no
 	// credentials. It must not read the body.
 	//
-	// Errors: ErrCredentials, *LimitError; any other error is answered with 500 and ends the
-	// request.
+	// Errors: ErrCredentials, *LimitError. Any other error ends the request with 500.
 	Authenticate(r *http.Request) (Identity, error)
 
-	// Challenge returns the value of the WWW-Authenticate header (RFC 9110, section 11.6.1) of a
-	// 401, by which the caller may come to be allowed the accesses. "" sends none.
+	// Challenge returns the value of the WWW-Authenticate header of a 401 (RFC 9110, section
+	// 11.6.1). It tells clients which credentials could permit the accesses. If it returns "", the
+	// response has no such header.
 	Challenge(r *http.Request, accesses []Access) string
 }
 
-// Authorizer decides what an identity may do.
+// Authorizer decides what an identity may do. It must be safe for concurrent use.
 type Authorizer interface {
-	// Authorize returns nil if the identity may do all of accesses. It is asked before anything is
-	// known of whether what they name exists, and must not depend on that.
+	// Authorize returns nil if the identity may do all of accesses. The registry calls it before it
+	// looks up anything, so the decision must not depend on whether a repository exists.
 	//
-	// Errors: ErrDenied, ErrScope; any other error refuses as well, with 500.
+	// Errors: ErrDenied, ErrScope. Any other error also refuses the request, with 500.
 	Authorize(ctx context.Context, identity Identity, accesses []Access) error
 }
 
-// AuthorizerFunc is a function as an [Authorizer].
+// AuthorizerFunc makes a function an [Authorizer].
 type AuthorizerFunc func(ctx context.Context, identity Identity, accesses []Access) error
 
 // Authorize calls f.

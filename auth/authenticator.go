@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// AuthenticatorFunc is a function as an [Authenticator]: a host's sessions, API keys, or a header
-// that its own proxy sets. It gives no challenge, and clients such as docker, which log in only
-// when they are asked to, then never do; see [AuthenticatorFunc.WithChallenge].
+// AuthenticatorFunc makes a function an [Authenticator], for the sessions or API keys of a host, or
+// for a header that its proxy sets. It has no challenge, so clients such as docker, which log in
+// only when they are asked to, never log in; see [AuthenticatorFunc.WithChallenge].
 //
-// A header that a proxy sets counts only if the request has come from that proxy; else anybody can
-// send it. Cookies should not count: a page of another site could have a browser push.
+// The function must accept a header of a proxy only on requests that come from that proxy, because
+// anybody can send the header. It should not accept cookies, because a page of another site could
+// make a browser push.
 type AuthenticatorFunc func(r *http.Request) (Identity, error)
 
 // Authenticate calls f.
@@ -20,8 +21,8 @@ func (f AuthenticatorFunc) Authenticate(r *http.Request) (Identity, error) { ret
 // Challenge returns "".
 func (AuthenticatorFunc) Challenge(*http.Request, []Access) string { return "" }
 
-// WithChallenge returns an [Authenticator] that calls f, and asks for credentials by challenge:
-// `Basic realm="registry"` for whatever a client is to send as the password of Basic.
+// WithChallenge returns an [Authenticator] that calls f and asks for credentials by challenge, such
+// as `Basic realm="registry"`. With Basic, clients send an API key as the password.
 func (f AuthenticatorFunc) WithChallenge(challenge string) Authenticator {
 	return challenger{f, challenge}
 }
@@ -31,17 +32,17 @@ type challenger struct {
 	challenge string
 }
 
-// Challenge returns the challenge, for whatever access.
+// Challenge returns the same challenge for every access.
 func (c challenger) Challenge(*http.Request, []Access) string { return c.challenge }
 
-// LimitError is what Authenticate returns, or wraps, for credentials that it has not looked at,
-// because too many were wrong before. The answer is 429 with a Retry-After header.
+// LimitError is returned by Authenticate, possibly wrapped, for credentials that it has not checked
+// because too many were wrong before. The response is 429 with a Retry-After header.
 type LimitError struct {
-	// RetryAfter is when the caller may try again.
+	// RetryAfter is how long the caller has to wait before the next attempt.
 	RetryAfter time.Duration
 }
 
-// Error says how long to wait.
+// Error implements error. The text says how long to wait.
 func (e *LimitError) Error() string {
 	return fmt.Sprintf("auth: too many failed logins, wait %s", e.RetryAfter)
 }

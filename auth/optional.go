@@ -2,38 +2,41 @@ package auth
 
 import "context"
 
-// Explainer is an [Authorizer] that says which of its rules decided. Whoever wraps an Authorizer
-// passes this on, [Scoper] and [Prefixer].
+// Explainer is an optional ability of an [Authorizer]: it names the rule that decided, for the audit.
+// A type that wraps an Authorizer should implement Explainer, [Scoper] and [Prefixer] by calling
+// [Explain], [Scope] and [Prefixes] on the wrapped one.
 type Explainer interface {
-	// Explain is Authorize, and says besides which rule decided, in words for an operator; "" if
-	// none did.
+	// Explain decides as Authorize does. It also returns the rule that decided, as a text for an
+	// operator, or "" if no rule did.
 	//
 	// Errors: those of Authorize.
 	Explain(ctx context.Context, identity Identity, accesses []Access) (rule string, err error)
 }
 
-// Prefixer is an [Authorizer] that knows where an identity has no business. It only makes lists of
-// repositories faster.
+// Prefixer is an optional ability of an [Authorizer]: it knows in which repositories an identity may
+// do nothing. It only makes lists of repositories faster.
 type Prefixer interface {
-	// Prefixes returns prefixes of names: Authorize allows the identity nothing in a repository
-	// whose name begins with none of them. None at all: nothing in any repository. "" is a prefix
-	// of every name.
+	// Prefixes returns prefixes of repository names. Authorize must deny the identity everything in
+	// a repository whose name begins with none of them. An empty list means every repository. The
+	// prefix "" fits every name.
 	Prefixes(ctx context.Context, identity Identity) []string
 }
 
-// Scoper is an [Authorizer] that knows what an identity may do under some tag at least. Scopes of
-// tokens have no tags in them: they are granted by this, and the Authorizer is asked again, with
-// the tag, when a token is used. Without it, a token for deletes is only given to who may delete
-// without a tag.
+// Scoper is an optional ability of an [Authorizer]: it knows what an identity may do for at least
+// one tag. Scopes of tokens contain no tags, so the token endpoint grants a scope if Scope allows
+// it. The Authorizer is asked again, with the tag, when the token is used. Without a Scoper, a token
+// for deletes is only issued to callers who may delete without a tag.
 type Scoper interface {
-	// Scope is Explain, but that an access without a tag is allowed also if there may be a tag with
-	// which it is.
+	// Scope decides as Explain does, but it also allows an access without a tag if there may be a
+	// tag for which the access is allowed.
 	//
 	// Errors: those of Authorize.
 	Scope(ctx context.Context, identity Identity, accesses []Access) (rule string, err error)
 }
 
-// Explain is a.Authorize. If a is an [Explainer], it says which rule decided.
+// Explain returns the decision of a and, if a is an [Explainer], the rule that decided.
+//
+// Errors: those of a.Authorize.
 func Explain(ctx context.Context, a Authorizer, identity Identity, accesses []Access) (rule string, err error) {
 	if e, ok := a.(Explainer); ok {
 		return e.Explain(ctx, identity, accesses)
@@ -41,7 +44,9 @@ func Explain(ctx context.Context, a Authorizer, identity Identity, accesses []Ac
 	return "", a.Authorize(ctx, identity, accesses)
 }
 
-// Scope is a.Scope, if a is a [Scoper], and otherwise [Explain].
+// Scope returns the result of a.Scope if a is a [Scoper], and otherwise that of [Explain].
+//
+// Errors: those of a.Authorize.
 func Scope(ctx context.Context, a Authorizer, identity Identity, accesses []Access) (rule string, err error) {
 	if s, ok := a.(Scoper); ok {
 		return s.Scope(ctx, identity, accesses)
@@ -49,8 +54,8 @@ func Scope(ctx context.Context, a Authorizer, identity Identity, accesses []Acce
 	return Explain(ctx, a, identity, accesses)
 }
 
-// Prefixes are those of a for the identity, if a is a [Prefixer], and otherwise the one that every
-// name has.
+// Prefixes returns the result of a.Prefixes if a is a [Prefixer], and otherwise the prefix "", which
+// fits every name.
 func Prefixes(ctx context.Context, a Authorizer, identity Identity) []string {
 	if p, ok := a.(Prefixer); ok {
 		return p.Prefixes(ctx, identity)

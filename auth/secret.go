@@ -8,23 +8,23 @@ import (
 	"log/slog"
 )
 
-// Secret is a password, key or token. However it is printed, logged or encoded it is "***"; only
-// [Secret.Value], and a conversion to string, tell. It is read from JSON and the like as any string
-// is.
+// Secret is a password, key or token that is printed, logged and encoded as "***". Only
+// [Secret.Value] and a conversion to string reveal it. JSON and other formats decode it as any
+// string.
 //
-// Package fmt asks no methods of what is in an unexported field of a struct that is printed as a
-// whole: keep a Secret in an exported one, or give the struct a String method. Package
-// encoding/json writes keys of maps as they are: a Secret is for values.
+// Two cases are not covered. Package fmt calls no methods on unexported fields of a struct, so keep
+// a Secret in an exported field or give the struct a String method. Package encoding/json writes
+// the keys of a map as they are, so use a Secret for values only.
 type Secret string
 
-// hidden is what is shown of a Secret.
+// hidden is shown in place of a Secret.
 const hidden = "***"
 
 // Value returns the secret itself.
 func (s Secret) Value() string { return string(s) }
 
-// Equal reports whether given is the secret, in a time that depends on neither but for the length
-// of given. An empty Secret equals nothing: one that was never set lets nobody in.
+// Equal reports whether given is the secret. The time it takes depends only on the lengths of the
+// two. An empty Secret equals nothing, so a Secret that was never set accepts nobody.
 func (s Secret) Equal(given string) bool {
 	want, got := sha256.Sum256([]byte(s)), sha256.Sum256([]byte(given))
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1 && s != ""

@@ -1,19 +1,27 @@
-// Package chain asks several Authenticators, one after the other: client certificates for machines
-// and passwords for people, or the keys of a program beside a password file.
+// Package chain combines several Authenticators into one: client certificates for machines and
+// passwords for people, or the API keys of a program beside a password file.
 //
-// The first that knows the caller decides. One that refuses, or that a limit keeps from looking, is
-// not the end: a later one may know the same kind of credentials. But a request that has shown
-// credentials, and nobody who accepted them, is refused, and never served as that of an anonymous
-// caller: `docker login` with a wrong password must fail.
+// [New] takes the Authenticators in order, and the [Chain] asks one after the other:
+//
+//   - The first that knows the caller decides.
+//   - If one refuses the credentials, or does not check them because of a limit, the next is asked:
+//     it may know the same kind of credentials.
+//   - If the request has credentials and no Authenticator accepts them, the request is refused. It
+//     is never treated as anonymous, because "docker login" with a wrong password must fail.
 //
 // # Challenges
 //
-// A 401 has one challenge. Several in one header are within RFC 9110, but docker, containerd and
-// others take all after the first for its parameters, or see none at all. The one that is sent is
-// that of the scheme by which the caller has come, so that a token that is too narrow is answered
-// with the scope that is needed; otherwise the first for Basic or Bearer; otherwise the first.
-// Clients that could answer another have to do so unasked, as with certificates and API keys they
-// do.
+// A 401 contains one challenge. RFC 9110 permits several in one header, but docker, containerd and
+// other clients read everything after the first one as its parameters, or see none at all. The
+// Chain sends, in this order of preference:
+//
+//  1. The challenge of the scheme that the request used, so that a request with a token of too
+//     narrow a scope learns which scope it needs.
+//  2. The first challenge for Basic or Bearer.
+//  3. The first challenge.
+//
+// Clients that use another scheme must send their credentials without being asked, as clients with
+// certificates and API keys do.
 package chain
 
 import (
@@ -26,31 +34,32 @@ import (
 	"github.com/registrykit/registry/auth"
 )
 
-// Chain is several Authenticators in order. It is safe for concurrent use if these are.
+// Chain asks several Authenticators in order. It is safe for concurrent use if they are.
 type Chain struct {
 	links []auth.Authenticator
 }
 
 var _ auth.Authenticator = (*Chain)(nil)
 
-// New returns authenticators as one. Whoever is cheap to ask should come before who counts failures
-// or takes time over a wrong password, such as [github.com/registrykit/registry/auth/htpasswd], for
-// whom a password that a later one knows is wrong.
+// New returns a Chain that asks authenticators in the given order. Put cheap Authenticators first.
+// [github.com/registrykit/registry/auth/htpasswd] spends a bcrypt and counts a failure for every
+// password that it does not know, including those that a later Authenticator would accept.
 //
-// It fails if there are none, or one of them is nil.
+// New returns an error if authenticators is empty or contains nil.
 func New(authenticators ...auth.Authenticator) (*Chain, error) {
 	if len(authenticators) == 0 || slices.Contains(authenticators, nil) {
-		return nil, errors.New("chain: no Authenticator")
+		return nil, errors.New("chain: an Authenticator is missing")
 	}
 	return &Chain{links: slices.Clone(authenticators)}, nil
 }
 
-// Authenticate implements [auth.Authenticator]. An identity that is anonymous and has claims
-// decides as well: its bearer has shown credentials.
+// Authenticate implements [auth.Authenticator]. The first identity with a name decides. An anonymous
+// identity with claims decides, too, because its bearer has shown credentials.
 //
-// Errors: auth.ErrCredentials if somebody refused, or there is an Authorization header that nobody
-// has looked at; *auth.LimitError if the credentials may be right for somebody who did not look;
-// any other error at once, since who has it might have known the caller.
+// Errors: auth.ErrCredentials if an Authenticator refused, or if no Authenticator recognised the
+// Authorization header; *auth.LimitError if one did not check the credentials because of a limit.
+// Any other error ends the chain at once, since the Authenticator that failed might have known the
+// caller.
 func (c *Chain) Authenticate(r *http.Request) (auth.Identity, error) {
 	var limited, refused error
 	for _, a := range c.links {
@@ -60,7 +69,7 @@ func (c *Chain) Authenticate(r *http.Request) (auth.Identity, error) {
 		case err == nil:
 			return identity, nil
 		case errors.Is(err, auth.ErrCredentials):
-			if refused != nil { // the audit hears of all
+			if refused != nil { // the audit gets every reason
 				err = fmt.Errorf("%w; %w", refused, err)
 			}
 			refused = err
@@ -71,7 +80,7 @@ func (c *Chain) Authenticate(r *http.Request) (auth.Identity, error) {
 		}
 	}
 	if refused == nil && len(r.Header["Authorization"]) > 0 {
-		refused = fmt.Errorf("credentials of an unknown kind: %w", auth.ErrCredentials)
+		refused = fmt.Errorf("unknown kind of credentials: %w", auth.ErrCredentials)
 	}
 	return auth.Identity{}, first(limited, refused)
 }
@@ -83,7 +92,8 @@ func first(a, b error) error {
 	return b
 }
 
-// Challenge implements [auth.Authenticator]: one challenge, see the comment of the package.
+// Challenge implements [auth.Authenticator]. It returns one challenge; the package comment says
+// which.
 func (c *Chain) Challenge(r *http.Request, accesses []auth.Access) string {
 	came := ""
 	if values := r.Header["Authorization"]; len(values) > 0 {
@@ -109,7 +119,7 @@ func (c *Chain) Challenge(r *http.Request, accesses []auth.Access) string {
 	return best
 }
 
-// scheme is the name of the scheme of credentials or a challenge, in lower case.
+// scheme returns the scheme of credentials or of a challenge, in lower case.
 func scheme(s string) string {
 	s, _, _ = strings.Cut(s, " ")
 	return strings.ToLower(s)
