@@ -2,9 +2,9 @@ package auth
 
 import "context"
 
-// Explainer is an optional ability of an [Authorizer]: it names the rule that decided, for the audit.
-// A type that wraps an Authorizer should implement Explainer, [Scoper] and [Prefixer] by calling
-// [Explain], [Scope] and [Prefixes] on the wrapped one.
+// Explainer is an optional ability of an [Authorizer]: it names the rule that decided, for the
+// audit. A type that wraps an Authorizer should implement Explainer, [Scoper] and [Prefixer] by
+// calling [Explain], [Scope] and [Prefixes] on the wrapped one.
 type Explainer interface {
 	// Explain decides as Authorize does. It also returns the rule that decided, as a text for an
 	// operator, or "" if no rule did.
@@ -13,19 +13,19 @@ type Explainer interface {
 	Explain(ctx context.Context, identity Identity, accesses []Access) (rule string, err error)
 }
 
-// Prefixer is an optional ability of an [Authorizer]: it knows in which repositories an identity may
-// do nothing. It only makes lists of repositories faster.
+// Prefixer is an optional ability of an [Authorizer]: it knows in which repositories an identity
+// may do nothing. It only makes lists of repositories faster.
 type Prefixer interface {
 	// Prefixes returns prefixes of repository names. Authorize must deny the identity everything in
-	// a repository whose name begins with none of them. An empty list means every repository. The
-	// prefix "" fits every name.
+	// a repository whose name begins with none of them. If the list is empty, Authorize must deny
+	// the identity everything in every repository. The prefix "" fits every name.
 	Prefixes(ctx context.Context, identity Identity) []string
 }
 
 // Scoper is an optional ability of an [Authorizer]: it knows what an identity may do for at least
 // one tag. Scopes of tokens contain no tags, so the token endpoint grants a scope if Scope allows
-// it. The Authorizer is asked again, with the tag, when the token is used. Without a Scoper, a token
-// for deletes is only issued to callers who may delete without a tag.
+// it. The Authorizer is asked again, with the tag, when the token is used. Without a Scoper, a
+// token for deletes is only issued to callers who may delete without a tag.
 type Scoper interface {
 	// Scope decides as Explain does, but it also allows an access without a tag if there may be a
 	// tag for which the access is allowed.
@@ -54,8 +54,8 @@ func Scope(ctx context.Context, a Authorizer, identity Identity, accesses []Acce
 	return Explain(ctx, a, identity, accesses)
 }
 
-// Prefixes returns the result of a.Prefixes if a is a [Prefixer], and otherwise the prefix "", which
-// fits every name.
+// Prefixes returns the result of a.Prefixes if a is a [Prefixer], and otherwise the prefix "",
+// which fits every name.
 func Prefixes(ctx context.Context, a Authorizer, identity Identity) []string {
 	if p, ok := a.(Prefixer); ok {
 		return p.Prefixes(ctx, identity)

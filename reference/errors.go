@@ -38,7 +38,8 @@ func defect(kind error, s, problem string) error {
 	return fmt.Errorf("%w: %s: %s", kind, Quote(s), problem)
 }
 
-// defectAt returns an error that wraps kind and describes the problem with the byte of s at index i.
+// defectAt returns an error that wraps kind and describes the problem with the byte of s at index
+// i.
 func defectAt(kind error, s string, i int, problem string) error {
 	return fmt.Errorf("%w: %s: %s %s at byte %d", kind, Quote(s), problem, Quote(s[i:i+1]), i)
 }

@@ -25,9 +25,10 @@ const (
 // Image names an image in a registry: what people type after "docker pull". [Parse] makes one from
 // text; [Image.String] is the complete text again.
 type Image struct {
-	// Host is the registry: a host name, an IPv4 address or an IPv6 address in brackets, with ":" and
-	// a port if the text has one. It is written as in the text; only "index.docker.io" becomes
-	// "docker.io". Docker Hub serves its API at registry-1.docker.io, which is not part of the name.
+	// Host is the registry: a host name, an IPv4 address or an IPv6 address in brackets, with ":"
+	// and a port if the text has one. It is written as in the text; only "index.docker.io" becomes
+	// "docker.io". Docker Hub serves its API at registry-1.docker.io, which is not part of the
+	// name.
 	Host string
 	// Repository is the repository name in the registry; [CheckName] accepts it.
 	Repository string

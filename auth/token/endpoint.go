@@ -14,15 +14,17 @@ import (
 	"github.com/registrykit/registry/internal/wire"
 )
 
-// answer is what the endpoint gives: both names of the token are in use.
-type answer struct {
+// tokenResponse is the body of a response of the endpoint. It has the token twice, because some
+// clients read the field token and others access_token.
+type tokenResponse struct {
 	Token       string `json:"token"`
 	AccessToken string `json:"access_token"`
 	ExpiresIn   int    `json:"expires_in"` // seconds
 	IssuedAt    string `json:"issued_at"`
 }
 
-// Handler returns a handler that answers the path of the endpoint and leaves the rest to next.
+// Handler returns a handler that serves the endpoint at Options.Path and passes all other requests
+// to next, which is usually the registry.
 func (s *Service) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == s.opts.Path {
@@ -33,12 +35,11 @@ func (s *Service) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// ServeHTTP is the endpoint, wherever it is mounted: GET with the parameters service and scope. It
-// gives a token for the allowed part of what was asked, which may be nothing. Credentials that are
-// wrong are a 401, so that a login with them fails, and so are those that the Authenticator did not
-// look at.
+// ServeHTTP serves the endpoint, wherever it is mounted. It responds to GET, with the parameters
+// service and scope, with a token for the allowed part of the scopes. That part may be empty.
 //
-// POST, by which OAuth 2 would ask, is a 404: that is what clients take for "use GET".
+// Wrong credentials get 401, so that a login with them fails. So do credentials of a kind that the
+// Authenticator ignores. POST, which OAuth 2 uses, gets 404, because clients then try GET.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
@@ -47,11 +48,11 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet:
 	case http.MethodPost:
-		wire.Refuse(w, r, http.StatusNotFound, "UNSUPPORTED", "tokens are given to GET")
+		wire.Refuse(w, r, http.StatusNotFound, "UNSUPPORTED", "the endpoint supports GET only")
 		return
 	default:
 		h.Set("Allow", http.MethodGet)
-		wire.Refuse(w, r, http.StatusMethodNotAllowed, "UNSUPPORTED", "tokens are given to GET")
+		wire.Refuse(w, r, http.StatusMethodNotAllowed, "UNSUPPORTED", "the endpoint supports GET only")
 		return
 	}
 	q, err := url.ParseQuery(r.URL.RawQuery)
@@ -60,7 +61,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if services := q["service"]; len(services) > 1 || len(services) == 1 && services[0] != s.opts.Service {
-		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "tokens for another service")
+		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "unknown service")
 		return
 	}
 	scopes, err := parseScopes(q)
@@ -95,11 +96,11 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// issue authenticates the caller and makes a token.
+// issue authenticates the caller and returns a token.
 //
 // Errors: auth.ErrCredentials, *auth.LimitError, errTooLong; those of the Authenticator, the
 // Authorizer and the secrets.
-func (s *Service) issue(r *http.Request, scopes []scope) (*answer, error) {
+func (s *Service) issue(r *http.Request, scopes []scope) (*tokenResponse, error) {
 	identity, err := s.users.Authenticate(r)
 	if err == nil && identity.Anonymous() && len(r.Header["Authorization"]) > 0 {
 		err = auth.ErrCredentials
@@ -131,13 +132,13 @@ func (s *Service) issue(r *http.Request, scopes []scope) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &answer{
+	return &tokenResponse{
 		Token: token, AccessToken: token,
 		ExpiresIn: int(s.opts.Lifetime / time.Second), IssuedAt: now.UTC().Format(time.RFC3339),
 	}, nil
 }
 
-// allowed asks for one access, under whatever tag it will be.
+// allowed reports whether the Authorizer allows an access for at least one tag.
 func (s *Service) allowed(r *http.Request, identity auth.Identity, a auth.Access) (bool, error) {
 	accesses := []auth.Access{a}
 	rule, err := auth.Scope(r.Context(), s.rules, identity, accesses)

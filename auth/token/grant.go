@@ -8,7 +8,7 @@ import (
 	"github.com/registrykit/registry/auth"
 )
 
-// grant is a scope in a token, in the form of the CNCF registry's tokens.
+// grant is a scope in a token, in the format of the tokens of the CNCF registry.
 type grant struct {
 	Type    string        `json:"type"`
 	Class   string        `json:"class,omitempty"`
@@ -16,15 +16,15 @@ type grant struct {
 	Actions []auth.Action `json:"actions"`
 }
 
-// grants are the scopes of a token: as a list, or, if that would make the token too long, as
+// grants are the scopes of a token, as a list or, if the list would make the token too long, as
 // hashes.
 type grants struct {
 	list   []grant
 	hashes []byte
 }
 
-// covers reports whether the grants are enough for an access. The Authorizer decides about tags and
-// overwriting: a grant has no tag, and push covers overwrite.
+// covers reports whether the grants suffice for an access. A grant has no tag, and a grant for push
+// covers overwrite: the Authorizer decides about tags and overwriting.
 func (g grants) covers(a auth.Access) bool {
 	action := a.Action
 	if action == auth.Overwrite {
@@ -42,13 +42,13 @@ const (
 	// hashedSize is the number of bytes of a hashed grant: 44 bits of a hash of type and name, and
 	// 4 bits for the actions.
 	hashedSize = 6
-	// hashedInToken is what a hashed grant adds to the length of a token, at least: it is in base64
-	// twice.
+	// hashedInToken is the minimum number of bytes that a hashed grant adds to a token, in which it
+	// is encoded in base64 twice.
 	hashedInToken = hashedSize * 16 / 9
 )
 
-// hashedAction returns the bit of an action in a hashed grant, 0 for an action that no grant can
-// have.
+// hashedAction returns the bit of an action in a hashed grant, or 0 for an action that grants do
+// not have.
 func hashedAction(a auth.Action) uint64 {
 	switch a {
 	case auth.Pull:
@@ -64,8 +64,8 @@ func hashedAction(a auth.Action) uint64 {
 }
 
 // hashGrants returns the grants in a form whose length does not depend on names, so that a token
-// can be for hundreds of repositories. Two names with the same hash harm nobody: grants only narrow
-// what the Authorizer allows.
+// can cover hundreds of repositories. A collision of two hashes is harmless, because grants only
+// narrow what the Authorizer allows.
 func hashGrants(list []grant) []byte {
 	hashes := make([]byte, 0, len(list)*hashedSize)
 	for _, g := range list {
@@ -78,7 +78,7 @@ func hashGrants(list []grant) []byte {
 	return hashes
 }
 
-// coveredByHash reports whether one of the hashed grants is for an action on a thing.
+// coveredByHash reports whether one of the hashed grants covers an action.
 func coveredByHash(hashes []byte, kind, name string, action auth.Action) bool {
 	want, bit := hashThing(kind, name), hashedAction(action)
 	for chunk := range slices.Chunk(hashes, hashedSize) {
@@ -92,7 +92,8 @@ func coveredByHash(hashes []byte, kind, name string, action auth.Action) bool {
 	return false
 }
 
-// hashThing returns 44 bits of the hash of a type and a name, with room for the actions below them.
+// hashThing returns 44 bits of the hash of a type and a name. The four low bits are left to the
+// actions.
 func hashThing(kind, name string) uint64 {
 	sum := sha256.Sum256([]byte(kind + ":" + name))
 	return binary.BigEndian.Uint64(sum[:]) >> 16 &^ 0xf

@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// maxToken is how many bytes a token has at most: proxies often take headers of 8 KiB.
+	// maxToken is the maximum length of a token, in bytes. Proxies often limit headers to 8 KiB.
 	maxToken = 7 << 10
-	// leeway is how far the clocks of two replicas may be apart. A token is accepted that much
-	// before and after the times it states. A minute is what other implementations allow, too.
+	// leeway is the permitted difference between the clocks of two replicas. A token is accepted
+	// that long before and after the times it states. Other implementations also allow a minute.
 	leeway = time.Minute
-	// scopesClaim is where the identity of a request with a token has the grants of the token. It
-	// holds a *verified, which nobody outside this package can make.
+	// scopesClaim is the claim of an identity that holds the *verified of its token. Only this
+	// package can create a *verified, so no other source of claims can forge one.
 	scopesClaim = "registrykit.io/token"
 )
 
-// claims are what a token says, in the form of the CNCF registry's tokens, and below it the
-// identity.
+// claims is the content of a token: the fields of the tokens of the CNCF registry, and then the
+// groups and claims of the identity.
 type claims struct {
 	jwt.RegisteredClaims
 	Access []grant        `json:"access"`
@@ -37,11 +37,11 @@ type claims struct {
 
 var errTooLong = errors.New("token: too long")
 
-// sign makes a token for a list of grants. If the list is too long for a token, it is hashed, and
-// if that is too long as well, only the last grants are in the token: the client needs those now,
-// and the token is never longer than headers may be.
+// sign returns a token for a list of grants. If the list is too long for a token, the token
+// contains hashes. If these are too long, it contains only the last grants, because the client
+// needs those now.
 //
-// Errors: errTooLong, if there is too much to say of the identity alone; those of the secrets.
+// Errors: errTooLong if the identity alone is too long; those of the secrets.
 func (s *Service) sign(ctx context.Context, identity auth.Identity, list []grant, now time.Time) (string, error) {
 	k, err := s.keys.get(ctx)
 	if err != nil {
@@ -81,7 +81,7 @@ func (s *Service) sign(ctx context.Context, identity auth.Identity, list []grant
 	}
 }
 
-// verify returns what a token says.
+// verify returns the content of a token.
 //
 // Errors: auth.ErrCredentials; those of the secrets.
 func (s *Service) verify(ctx context.Context, token string) (*verified, error) {
@@ -110,8 +110,8 @@ func (s *Service) verify(ctx context.Context, token string) (*verified, error) {
 	return v, nil
 }
 
-// parse checks a token that is not known yet. Of its header, only kid is looked at, to choose among
-// the keys that are here, and alg, which must be the one.
+// parse verifies a token that is not in the cache. It uses only two fields of the header: kid,
+// which chooses among the keys of this registry, and alg, which must be EdDSA.
 func (s *Service) parse(token string, k *keys) (*verified, error) {
 	var c claims
 	t, err := s.parser.ParseWithClaims(token, &c, func(t *jwt.Token) (any, error) {
@@ -132,7 +132,7 @@ func (s *Service) parse(token string, k *keys) (*verified, error) {
 	return v, nil
 }
 
-// newParser returns what checks all of a token but the key.
+// newParser returns a parser that checks everything in a token except the key.
 func newParser(service string, now func() time.Time) *jwt.Parser {
 	return jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),

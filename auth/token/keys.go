@@ -11,29 +11,28 @@ import (
 	"time"
 )
 
-// Secrets is where the replicas of a registry keep secrets in common;
-// [github.com/registrykit/registry/storage.Store] is one.
+// Secrets provides the secrets that the replicas of a registry share.
+// [github.com/registrykit/registry/storage.Store] implements it.
 type Secrets interface {
-	// SharedSecret returns at least 32 random bytes: the same for a name in every replica, until
-	// somebody removes them.
+	// SharedSecret returns at least 32 random bytes. Every replica gets the same bytes for a name.
+	// If the secret was removed, all replicas get a new one.
 	SharedSecret(ctx context.Context, name string) ([]byte, error)
 }
 
 const (
-	// refresh is after how long the secrets are read again, which is how long a removed one is
-	// honoured.
+	// refresh is the time after which secrets are read again. A removed secret stays valid for at
+	// most that long.
 	refresh = time.Minute
-	// stale is after how long keys are not used any more that could not be read again.
+	// stale is the time for which keys are used while the secrets cannot be read again.
 	stale = 10 * refresh
-	// retry is how long is waited after secrets could not be read.
+	// retry is the minimum time between two attempts to read the secrets after a failure.
 	retry = 5 * time.Second
-	// patience is how long a request waits for secrets.
-	patience = 10 * time.Second
+	// readTimeout is the maximum time that a request waits for secrets.
+	readTimeout = 10 * time.Second
 )
 
-// keyring holds the keys that are made from the shared secrets of some names. It reads them when
-// they are needed, and again from time to time, so that one that was removed or replaced stops to
-// count.
+// keyring holds the keys that are derived from shared secrets. It reads the secrets when they are
+// needed, and again from time to time, so that a removed or replaced secret stops being valid.
 type keyring struct {
 	secrets Secrets
 	names   []string
@@ -41,11 +40,11 @@ type keyring struct {
 
 	current atomic.Pointer[keys]
 	mu      sync.Mutex // held to read the secrets
-	failed  time.Time  // when that failed last
-	err     error      // and why
+	failed  time.Time  // the time of the last failure to read them
+	err     error      // its error
 }
 
-// keys are the keys of one moment.
+// keys are the keys at one time.
 type keys struct {
 	read time.Time
 	sign ed25519.PrivateKey // of the first name
@@ -53,8 +52,9 @@ type keys struct {
 	byID map[string]ed25519.PublicKey
 }
 
-// get returns the keys as they were at most a minute ago, or, while the secrets cannot be read, a
-// few minutes ago. One caller reads them anew; the others go on with what there is.
+// get returns keys that were read at most refresh ago, or at most stale ago while the secrets
+// cannot be read. One caller at a time reads them; the others use the previous keys if they are not
+// stale.
 func (r *keyring) get(ctx context.Context) (*keys, error) {
 	k := r.current.Load()
 	if k != nil && r.now().Sub(k.read) < refresh {
@@ -76,7 +76,7 @@ func (r *keyring) get(ctx context.Context) (*keys, error) {
 		}
 		return nil, r.err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
 	defer cancel()
 	n, err := r.load(ctx)
 	if err != nil {
@@ -89,7 +89,7 @@ func (r *keyring) get(ctx context.Context) (*keys, error) {
 	return n, nil
 }
 
-// load reads the secrets and makes the keys.
+// load reads the secrets and derives the keys.
 func (r *keyring) load(ctx context.Context) (*keys, error) {
 	k := &keys{read: r.now(), byID: make(map[string]ed25519.PublicKey, len(r.names))}
 	for i, name := range r.names {

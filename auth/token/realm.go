@@ -11,14 +11,13 @@ import (
 	"github.com/registrykit/registry/internal/hostname"
 )
 
-// realm returns the URL of the endpoint for a challenge, "" if the request names no usable host.
-// Clients send their password there.
+// realm returns the URL of the endpoint for a challenge, or "" if the request names no usable host.
+// Clients send their passwords to that URL.
 //
-// Options.Realm and Options.ExternalURL decide first. Otherwise the URL has the host name by which
-// the client came. Its scheme is https unless the name is loopback or Options.PlainHTTP is set: TLS
-// may end in a proxy that is not listed as trusted, and then a realm with http would have clients
-// send passwords in the clear. Headers with another name or scheme count only if a trusted proxy
-// sent them.
+// Options.Realm and Options.ExternalURL take precedence. Otherwise the URL has the host name of the
+// request. Its scheme is https unless the name is loopback or Options.PlainHTTP is set: if TLS ends
+// in a proxy that is not listed as trusted, an http realm would make clients send passwords
+// unencrypted. Headers with another name or scheme count only if a trusted proxy sent them.
 func (s *Service) realm(r *http.Request) string {
 	if s.opts.Realm != "" {
 		return s.opts.Realm
@@ -42,8 +41,7 @@ func (s *Service) realm(r *http.Request) string {
 	return scheme + "://" + host + s.opts.Path
 }
 
-// trusted reports whether the peer of the connection is a proxy that the host of this package has
-// listed.
+// trusted reports whether the peer of the connection is one of Options.TrustedProxies.
 func (s *Service) trusted(r *http.Request) bool {
 	addr, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -53,15 +51,15 @@ func (s *Service) trusted(r *http.Request) bool {
 	return slices.ContainsFunc(s.opts.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
-// firstOf is the first element of the list in a header, which the proxy nearest to the client has
-// set.
+// firstOf returns the first element of the list in a header. The proxy nearest to the client has
+// set it.
 func firstOf(h http.Header, key string) string {
 	first, _, _ := strings.Cut(h.Get(key), ",")
 	return strings.TrimSpace(first)
 }
 
-// validHost reports whether host is a name or address, with a port perhaps, that can stand in a URL
-// and in quotes.
+// validHost reports whether host is a name or an address, with or without a port, that is valid in
+// a URL and in the quotes of a challenge.
 func validHost(host string) bool {
 	if host == "" || len(host) > 300 {
 		return false
@@ -78,8 +76,8 @@ func validHost(host string) bool {
 	return err == nil
 }
 
-// setRealm derives Realm from ExternalURL, and refuses values of either that clients would not
-// understand.
+// setRealm derives Realm from ExternalURL. It returns an error for values of either that clients
+// cannot use.
 func (o *Options) setRealm() error {
 	if o.ExternalURL != "" {
 		if u, ok := parseEndpoint(o.ExternalURL); !ok || u.RawQuery != "" || u.ForceQuery {
@@ -97,8 +95,8 @@ func (o *Options) setRealm() error {
 	return nil
 }
 
-// parseEndpoint parses an http or https URL that can stand in the quotes of a challenge. It reports
-// whether clients can use it.
+// parseEndpoint parses an http or https URL. It reports whether clients can use the URL in the
+// quotes of a challenge.
 func parseEndpoint(s string) (*url.URL, bool) {
 	u, err := url.Parse(s)
 	ok := err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && u.Fragment == "" &&

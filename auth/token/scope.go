@@ -10,14 +10,14 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// Limits of what a request for a token may ask for.
+// Limits of a request for a token.
 const (
 	maxScopes  = 512
 	maxScope   = 1024 // bytes
 	maxActions = 8
 )
 
-// scope is what is asked for of one thing: "repository:library/alpine:pull,push".
+// scope is a requested scope, such as "repository:library/alpine:pull,push".
 type scope struct {
 	kind, class, name string
 	actions           []string
@@ -25,10 +25,10 @@ type scope struct {
 
 var errScope = errors.New("token: malformed scope")
 
-// parseScopes reads the parameters scope: any number of them, each one or more scopes with spaces
-// between. Scopes of the same thing become one, in the place of the last. Clients append scopes to
-// those they have asked for before, so of more than maxScopes the last ones are kept: they include
-// the one that the client needs now.
+// parseScopes reads the parameters named scope. Each contains one or more scopes, separated by
+// spaces. Scopes of the same repository are merged at the place of the last one. Clients append new
+// scopes to those that they have asked for before, so if there are more than maxScopes, the last
+// ones are kept: they include the scope that the client needs now.
 //
 // Errors: errScope.
 func parseScopes(q url.Values) ([]scope, error) {
@@ -53,8 +53,7 @@ func parseScopes(q url.Values) ([]scope, error) {
 	return all, nil
 }
 
-// merge adds the actions of an earlier scope of the same thing. Unknown actions mean nothing, and
-// are left out.
+// merge adds the actions of an earlier scope of the same repository. It leaves out unknown actions.
 func (s *scope) merge(earlier scope) {
 	for _, a := range earlier.actions {
 		known := slices.Contains([]auth.Action{auth.Pull, auth.Push, auth.Delete, auth.All}, auth.Action(a))
@@ -64,8 +63,8 @@ func (s *scope) merge(earlier scope) {
 	}
 }
 
-// parseScope reads one scope. The name is all between the first colon and the last: it may begin
-// with a host and its port. The type may have a class, as in "repository(plugin)".
+// parseScope reads one scope. The name is the text between the first and the last colon, as it may
+// begin with a host and its port. The type may have a class, as in "repository(plugin)".
 func parseScope(s string) (scope, error) {
 	first, last := strings.IndexByte(s, ':'), strings.LastIndexByte(s, ':')
 	if len(s) > maxScope || first <= 0 || last <= first+1 {
@@ -89,8 +88,8 @@ func parseScope(s string) (scope, error) {
 	return p, nil
 }
 
-// accesses are what the scope could mean here, one by one. What this registry does not have is left
-// out, as if it was not allowed.
+// accesses returns the accesses that the scope stands for. It leaves out what this registry does
+// not have, as if it was not allowed.
 func (s scope) accesses() []auth.Access {
 	var actions []auth.Action
 	switch s.kind {
@@ -115,8 +114,9 @@ func (s scope) accesses() []auth.Access {
 	return list
 }
 
-// challengeScope is the accesses as the scope of a challenge: one for each thing, with what is
-// needed of it. Who pushes will pull as well: clients look for what is there already.
+// challengeScope returns the accesses as the scope of a challenge, with one scope for each
+// repository and for the catalog. A scope for push includes pull, because clients check what exists
+// before they push.
 func challengeScope(accesses []auth.Access) string {
 	var order []auth.Access
 	actions := make(map[auth.Access][]string)

@@ -20,61 +20,67 @@ const (
 	DefaultPath     = "/v2/token"
 	DefaultService  = "registry"
 	DefaultLifetime = 5 * time.Minute
-	// MinLifetime is the least Lifetime: clients take a token for good for a minute, whatever it
-	// says.
+	// MinLifetime is the minimum of Options.Lifetime. Clients assume that a token is valid for a
+	// minute, whatever it states.
 	MinLifetime = time.Minute
-	// MaxLifetime is the greatest Lifetime.
+	// MaxLifetime is the maximum of Options.Lifetime.
 	MaxLifetime = time.Hour
 )
 
-// Options are the options of [New]. nil is the zero Options.
+// Options are the options of [New]. A nil *Options means the zero Options: all defaults.
 type Options struct {
-	// Path is the URL path of the endpoint. It must be one that no repository can have. Default:
-	// DefaultPath.
+	// Path is the URL path of the endpoint. It must begin with "/", need no escapes, and differ
+	// from every path of a repository. Default: DefaultPath.
 	Path string
-	// Realm is the whole URL of the endpoint, as clients reach it. They send passwords there: http
-	// only where these may travel in the clear. Default: Path below ExternalURL.
+	// Realm is the complete URL of the endpoint as clients reach it. Clients send passwords there,
+	// so use http only where passwords may travel unencrypted. Default: Path below ExternalURL.
 	Realm string
 	// ExternalURL is the URL of the registry as clients reach it, such as
 	// "https://registry.example". Set it if a proxy changes the name, the scheme or the path.
-	// Default: the name by which the client came, with https unless that name is loopback and the
+	// Default: the Host header of the request, with https unless that name is loopback and the
 	// connection has no TLS.
 	ExternalURL string
-	// PlainHTTP permits a realm with http for names other than loopback, if the client came without
-	// TLS. Clients then send passwords and tokens in the clear. Without it, such clients are sent
-	// to an https URL, and cannot log in if nothing answers there.
+	// PlainHTTP permits an http realm for names other than loopback, for clients that connect
+	// without TLS. Clients then send passwords and tokens unencrypted. Default: these clients are
+	// sent to an https URL, and cannot log in if no server listens there.
 	PlainHTTP bool
-	// TrustedProxies are the addresses of proxies whose X-Forwarded-Host and X-Forwarded-Proto are
-	// believed. Default: none.
+	// TrustedProxies are the addresses of proxies whose X-Forwarded-Host and X-Forwarded-Proto
+	// headers are used. Default: none.
 	TrustedProxies []netip.Prefix
-	// Service names the registry: audience and issuer of its tokens. Registries that share secrets
-	// but not users must differ in it. Default: DefaultService.
+	// Service is the name of the registry in the token protocol: the parameter service of a
+	// challenge, and the audience and issuer of tokens. Registries that share secrets but not users
+	// must have different names. It must be printable ASCII without spaces, quotes and backslashes.
+	// Default: DefaultService.
 	Service string
-	// Lifetime is how long a token counts, from MinLifetime to MaxLifetime. Default:
+	// Lifetime is how long a token is valid, from MinLifetime to MaxLifetime. Default:
 	// DefaultLifetime.
 	Lifetime time.Duration
-	// Keys are the names of the shared secrets that keys are made from. Tokens are signed with the
-	// first, and accepted of all. Default: "token".
+	// Keys are the names of the shared secrets that keys are derived from. Tokens are signed with
+	// the first key and accepted with any. Default: "token".
 	//
-	// To change the key without refusing anybody, add a name at the end in all replicas, then move
-	// it to the front, and after a Lifetime drop the old one and remove its secret. To refuse all
-	// tokens that are out, remove the secret: each replica notices within a minute.
+	// To change the key without refusing valid tokens, first add a name at the end of the list in
+	// all replicas, then move it to the front. After a Lifetime, drop the old name and remove its
+	// secret. To refuse all tokens issued so far, remove the secret: each replica notices within a
+	// minute.
 	Keys []string
-	// Claims chooses what of identity.Claims a token carries, as JSON; its bearer can read it. It
-	// must be what the Authorizer needs. Numbers come back as float64, lists as []any. Default:
-	// strings, numbers, booleans, and lists of strings; what else there is, such as the host's
-	// record of the user, does not leave the process.
+	// Claims returns the part of identity.Claims that a token contains, as JSON. It must include
+	// what the Authorizer needs. The bearer of the token can read it. When the token is used,
+	// numbers are float64 and lists are []any. Default: strings, numbers, booleans and lists of
+	// strings. Other values, such as a record of the user in the host's database, do not leave the
+	// process.
 	Claims func(identity auth.Identity) map[string]any
-	// Always asks for tokens also if nobody may do anything without credentials.
+	// Always makes the challenge ask for tokens even if anonymous callers may do nothing. Default:
+	// the challenge asks for what the Authenticator in front accepts, such as passwords.
 	Always bool
-	// Audit is told of each scope that is asked for, and of each login. nil: nobody is.
+	// Audit receives a decision for each access of each requested scope, and for each request to
+	// the endpoint without scopes or with wrong credentials. Default: none.
 	Audit auth.AuditFunc
-	// Error is told why a request to the endpoint was answered with 500. nil: nobody is.
+	// Error receives the reason when the endpoint responds with 500. Default: none.
 	Error func(ctx context.Context, err error)
 }
 
-// Service is the endpoint that hands out tokens, the [auth.Authenticator] that knows them again, and
-// the [auth.Authorizer] that holds their bearers to the scopes. It is safe for concurrent use.
+// Service is the endpoint that issues tokens, the [auth.Authenticator] that verifies them, and the
+// [auth.Authorizer] that limits their bearers to the scopes. It is safe for concurrent use.
 type Service struct {
 	users  auth.Authenticator
 	rules  auth.Authorizer
@@ -93,14 +99,15 @@ var (
 	_ http.Handler       = (*Service)(nil)
 )
 
-// New returns tokens for the callers that users knows, and for the anonymous, over what rules
-// allows them. It starts nothing, and asks secrets not before there is a token to sign or to
-// verify. opts may be nil.
+// New returns a Service that issues tokens to the callers that users authenticates and to anonymous
+// callers. Tokens contain the scopes that rules allows. secrets is usually the Store of the
+// registry. New starts nothing, and reads secrets only when the first token is signed or verified.
+// opts may be nil.
 //
-// It fails if one of the others is nil or an option makes no sense.
+// New returns an error if secrets, users or rules is nil, or if an option is invalid.
 func New(secrets Secrets, users auth.Authenticator, rules auth.Authorizer, opts *Options) (*Service, error) {
 	if secrets == nil || users == nil || rules == nil {
-		return nil, errors.New("token: secrets, users and rules are needed")
+		return nil, errors.New("token: secrets, users and rules must not be nil")
 	}
 	s := &Service{users: users, rules: rules, cache: newCache(), now: time.Now}
 	if opts != nil {
@@ -124,7 +131,7 @@ func New(secrets Secrets, users auth.Authenticator, rules auth.Authorizer, opts 
 	}
 	switch {
 	case !strings.HasPrefix(o.Path, "/") || strings.ContainsAny(o.Path, "\"\\?# %"):
-		return nil, errors.New("token: Path must begin with a slash and need no escape")
+		return nil, errors.New("token: Path must begin with a slash and need no escapes")
 	case strings.ContainsFunc(o.Service, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }):
 		return nil, errors.New("token: Service must be printable ASCII without spaces, quotes and backslashes")
 	case o.Lifetime < MinLifetime || o.Lifetime > MaxLifetime:
@@ -153,8 +160,11 @@ func plainClaims(identity auth.Identity) map[string]any {
 	return plain
 }
 
-// Authenticate implements [auth.Authenticator]: a Bearer token is one of the endpoint's, and
-// everything else is for the Authenticator in front.
+// Authenticate implements [auth.Authenticator]. It verifies a Bearer token itself. It passes every
+// other request to the Authenticator that New was given.
+//
+// Errors: auth.ErrCredentials for an invalid token; those of the secrets; those of that
+// Authenticator.
 func (s *Service) Authenticate(r *http.Request) (auth.Identity, error) {
 	token, ok := bearer(r)
 	if !ok {
@@ -167,8 +177,10 @@ func (s *Service) Authenticate(r *http.Request) (auth.Identity, error) {
 	return v.identity, nil
 }
 
-// Challenge implements [auth.Authenticator]. It asks for a token, or, as long as nobody may do
-// anything without credentials, for what the Authenticator in front asks for.
+// Challenge implements [auth.Authenticator]. It asks for a token. If the request has no token and
+// [auth.AllowsAnonymous] reports false, it returns the challenge of the Authenticator that New was
+// given; see Options.Always. It decides anew each time, because rules may change. It returns "" if
+// the request names no usable host.
 func (s *Service) Challenge(r *http.Request, accesses []auth.Access) string {
 	token, ok := bearer(r)
 	if !ok && !s.opts.Always && !auth.AllowsAnonymous(r.Context(), s.rules) {
@@ -192,8 +204,10 @@ func (s *Service) Challenge(r *http.Request, accesses []auth.Access) string {
 	return challenge
 }
 
-// Authorize implements [auth.Authorizer]: what the Authorizer behind allows, and, if the caller has
-// come with a token, one of its scopes covers.
+// Authorize implements [auth.Authorizer]. It allows what the Authorizer that New was given allows.
+// If the caller has a token, a scope of the token must also cover each access.
+//
+// Errors: those of that Authorizer; auth.ErrScope if no scope covers an access.
 func (s *Service) Authorize(ctx context.Context, identity auth.Identity, accesses []auth.Access) error {
 	if err := s.rules.Authorize(ctx, identity, accesses); err != nil {
 		return err
@@ -201,16 +215,16 @@ func (s *Service) Authorize(ctx context.Context, identity auth.Identity, accesse
 	return inScope(identity, accesses)
 }
 
-// inScope returns auth.ErrScope if the identity is that of a token which does not cover the
-// accesses. One for the catalogue covers pulls that are asked for together with the catalogue: then
-// it is about the name in the list.
+// inScope returns auth.ErrScope if the identity is that of a token that does not cover the
+// accesses. A scope for the catalog also covers a pull that is asked for together with the catalog,
+// because that pull decides whether the list may contain a name.
 func inScope(identity auth.Identity, accesses []auth.Access) error {
 	v, ok := identity.Claims[scopesClaim].(*verified)
 	if !ok {
 		return nil
 	}
-	catalogue := auth.Access{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}
-	listed := slices.Contains(accesses, catalogue) && v.grants.covers(catalogue)
+	catalog := auth.Access{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}
+	listed := slices.Contains(accesses, catalog) && v.grants.covers(catalog)
 	for _, a := range accesses {
 		if !v.grants.covers(a) && !(listed && a.Action == auth.Pull) {
 			return auth.ErrScope
@@ -219,7 +233,10 @@ func inScope(identity auth.Identity, accesses []auth.Access) error {
 	return nil
 }
 
-// Explain implements [auth.Explainer].
+// Explain implements [auth.Explainer]. If the scopes of the token refuse an access, the rule is
+// "the scopes of the token".
+//
+// Errors: those of Authorize.
 func (s *Service) Explain(ctx context.Context, identity auth.Identity, accesses []auth.Access) (rule string,
 	err error) {
 	if rule, err = auth.Explain(ctx, s.rules, identity, accesses); err != nil {
@@ -231,13 +248,14 @@ func (s *Service) Explain(ctx context.Context, identity auth.Identity, accesses 
 	return rule, err
 }
 
-// Prefixes implements [auth.Prefixer].
+// Prefixes implements [auth.Prefixer]. The prefixes are those of the Authorizer that New was given.
 func (s *Service) Prefixes(ctx context.Context, identity auth.Identity) []string {
 	return auth.Prefixes(ctx, s.rules, identity)
 }
 
-// bearer returns the token of a request, and whether it has one. Of two Authorization headers it is
-// nobody's guess which counts.
+// bearer returns the token of a request, and whether it has one. A request with a second
+// Authorization header has an empty token, which is invalid, because it is unclear which header
+// counts.
 func bearer(r *http.Request) (string, bool) {
 	values := r.Header["Authorization"]
 	if len(values) == 0 {
