@@ -7,13 +7,13 @@ import "context"
 type Decision struct {
 	// Identity is the caller. It is the zero Identity if the caller was not authenticated.
 	Identity Identity
-	// Accesses are the permissions that the request needs. They are nil if the request ended because
-	// of wrong credentials.
+	// Accesses are the permissions that the request needs. They are nil if the request ended
+	// because of wrong credentials.
 	Accesses []Access
 	// Allowed reports whether all of Accesses are allowed.
 	Allowed bool
-	// Rule is the rule that decided, as the Authorizer describes it. It is "" if the Authorizer is no
-	// [Explainer].
+	// Rule is the rule that decided, as the Authorizer describes it. It is "" if the Authorizer is
+	// no [Explainer].
 	Rule string
 	// Err is the reason of a refusal. It is nil if Allowed.
 	Err error
@@ -26,6 +26,6 @@ type Decision struct {
 	UserAgent string
 }
 
-// AuditFunc receives each decision before it takes effect. Many goroutines call it at the same time.
-// It should return quickly, because the request waits for it.
+// AuditFunc receives each decision before it takes effect. Many goroutines call it at the same
+// time. It should return quickly, because the request waits for it.
 type AuditFunc func(ctx context.Context, d Decision)

@@ -18,8 +18,8 @@ import (
 	"strings"
 )
 
-// Identity is who a caller is. The zero Identity is an anonymous caller. An Identity with Claims and
-// without a Name is anonymous, too, but its caller has shown credentials, such as a token that
+// Identity is who a caller is. The zero Identity is an anonymous caller. An Identity with Claims
+// and without a Name is anonymous, too, but its caller has shown credentials, such as a token that
 // everybody can get.
 type Identity struct {
 	// Name is unique among all callers of the registry. It must not change, because uploads belong
@@ -53,8 +53,8 @@ const (
 	Pull Action = "pull"
 	// Push adds blobs and manifests to a repository, and tags that do not exist yet.
 	Push Action = "push"
-	// Overwrite points an existing tag at another manifest. The registry asks for it besides Push. If
-	// it is denied, a push still succeeds unless the tag exists at the moment of the write.
+	// Overwrite points an existing tag at another manifest. The registry asks for it besides Push.
+	// If it is denied, a push still succeeds unless the tag exists at the moment of the write.
 	Overwrite Action = "overwrite"
 	// Delete removes blobs, manifests, tags or the repository.
 	Delete Action = "delete"
@@ -72,8 +72,8 @@ type Access struct {
 	// Action is what the request does with it.
 	Action Action
 	// Tag is the tag that is read, written or deleted. It is "" if the action is not about a tag. A
-	// delete without a tag also removes every tag that points at the manifest, so an Authorizer must
-	// not allow it to callers who may delete some tags only.
+	// delete without a tag also removes every tag that points at the manifest, so an Authorizer
+	// must not allow it to callers who may delete some tags only.
 	Tag string
 }
 
@@ -90,8 +90,8 @@ var (
 	// asked. The response is 403, or 401 with a challenge if the identity is anonymous.
 	ErrDenied = errors.New("auth: access denied")
 	// ErrScope is returned by Authorize, possibly wrapped, if other credentials of the same caller
-	// could suffice: the scope of the token is too narrow. The response is 401 with a challenge that
-	// names the scope that is needed.
+	// could suffice: the scope of the token is too narrow. The response is 401 with a challenge
+	// that names the scope that is needed.
 	ErrScope = errors.New("auth: insufficient scope")
 )
 

@@ -53,8 +53,8 @@ func New(authenticators ...auth.Authenticator) (*Chain, error) {
 	return &Chain{links: slices.Clone(authenticators)}, nil
 }
 
-// Authenticate implements [auth.Authenticator]. The first identity with a name decides. An anonymous
-// identity with claims decides, too, because its bearer has shown credentials.
+// Authenticate implements [auth.Authenticator]. The first identity with a name decides. An
+// anonymous identity with claims decides, too, because its bearer has shown credentials.
 //
 // Errors: auth.ErrCredentials if an Authenticator refused, or if no Authenticator recognised the
 // Authorization header; *auth.LimitError if one did not check the credentials because of a limit.

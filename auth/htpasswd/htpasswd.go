@@ -246,8 +246,8 @@ func (f *File) withSlot(ctx context.Context, work func() error) error {
 	return work()
 }
 
-// checkPassword compares, and makes up for what a wrong password has cost less than the highest cost of
-// all: costs of c, c, c+1, … n-1 are one of n.
+// checkPassword compares, and makes up for what a wrong password has cost less than the highest
+// cost of all: costs of c, c, c+1, … n-1 are one of n.
 func (f *File) checkPassword(c *check) error {
 	password := []byte(c.login.Password)
 	if err := f.compare([]byte(c.hash), password); err == nil && c.known {

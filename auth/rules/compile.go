@@ -10,10 +10,10 @@ import (
 	"github.com/registrykit/registry/auth"
 )
 
-// maxPatterns is how many patterns all rules come to at most, each alternative in braces counted.
+// maxPatterns is the maximum number of patterns of all rules. Each alternative in braces counts.
 const maxPatterns = 1 << 17
 
-// actions is a set of actions, as a rule has them.
+// actions is a set of actions of a rule.
 type actions uint8
 
 const (
@@ -21,13 +21,13 @@ const (
 	bitPush
 	bitOverwrite
 	bitDelete
-	bitOther // what can be done with a repository and has no name here
+	bitOther // actions on a repository that this version does not know
 	bitCatalog
 
 	bitAll = bitPull | bitPush | bitOverwrite | bitDelete | bitOther
 )
 
-// rule is a Rule made ready.
+// rule is a compiled Rule.
 type rule struct {
 	text    string // for Explain
 	actions actions
@@ -38,40 +38,39 @@ type rule struct {
 	who     who
 }
 
-// who is a Who made ready.
+// who is a compiled Who.
 type who struct {
 	everyone, anonymous, authenticated bool
 
 	users  map[string]struct{}
-	user   string // the only one, instead
+	user   string // the user, if there is only one; users is nil then
 	groups []int  // indexes of table.groups
 	claims [][]claim
 }
 
-// claim is what the value of one key must match.
+// claim is a key of the claims and the patterns that its value must match.
 type claim struct {
 	key    string
 	values patterns
 }
 
-// table is rules made ready, in their order. It does not change.
+// table is a list of compiled rules in their order. It never changes.
 type table struct {
 	rules    []rule
-	groups   map[string]int // the groups that rules name
-	user     bool           // a pattern has the caller's name in it
+	groups   map[string]int // the index of each group that a rule names
+	user     bool           // a pattern contains {user}
 	patterns int
 }
 
-// place is where a rule comes from.
+// place is the source of a rule.
 type place struct {
 	rule string // for Explain and errors
-	// at is where an element of a field is, for errors; -1 is the field itself.
+	// at returns the place of an element of a field, for errors. The index -1 means the field
+	// itself.
 	at func(field string, i int) string
 }
 
-// newTable makes rules ready.
-//
-// Errors: what is wrong with the first that is, and where.
+// newTable compiles rules. It returns an error, with its place, for the first invalid one.
 func newTable(rules []Rule, places []place) (*table, error) {
 	t := &table{rules: make([]rule, len(rules)), groups: make(map[string]int)}
 	for i := range rules {
@@ -117,9 +116,9 @@ func (t *table) compile(c *rule, r *Rule, p place) error {
 	case onRepositories && len(r.Repositories) == 0:
 		return fail("repositories", -1, "none")
 	case !onRepositories && len(r.Repositories) > 0:
-		return fail("repositories", -1, "the catalogue is of them all; what it shows is what the caller may pull")
+		return fail("repositories", -1, "the catalog is of all repositories; it shows what the caller may pull")
 	case !onRepositories && len(r.Tags) > 0:
-		return fail("tags", -1, "the catalogue has none")
+		return fail("tags", -1, "the catalog has none")
 	}
 	var i int
 	var err error
@@ -142,7 +141,7 @@ func (t *table) compile(c *rule, r *Rule, p place) error {
 	return nil
 }
 
-// actionsOf returns the actions that a word means.
+// actionsOf returns the set of actions that an action in a rule stands for.
 func actionsOf(a auth.Action) (actions, error) {
 	switch a {
 	case auth.Pull:
@@ -161,9 +160,7 @@ func actionsOf(a auth.Action) (actions, error) {
 	return 0, fmt.Errorf("%q is none of pull, push, overwrite, delete, catalog and *", string(a))
 }
 
-// compileWho makes a Who ready.
-//
-// Errors: what is wrong, and the field and index of it.
+// compileWho compiles a Who. With an error, it returns the field and the index of the mistake.
 func (t *table) compileWho(c *who, w *Who) (field string, i int, err error) {
 	c.everyone = w.Everyone || w.Anonymous && w.Authenticated
 	c.anonymous, c.authenticated = w.Anonymous, w.Authenticated
@@ -210,7 +207,7 @@ func (t *table) compileWho(c *who, w *Who) (field string, i int, err error) {
 			t.patterns += len(ps.in)
 			all = append(all, claim{key, ps})
 		}
-		slices.SortFunc(all, func(a, b claim) int { // what is soon told first
+		slices.SortFunc(all, func(a, b claim) int { // the patterns that are fast to match first
 			return cmp.Or(-cmp.Compare(a.values.in[0].tail, b.values.in[0].tail), strings.Compare(a.key, b.key))
 		})
 		c.claims = append(c.claims, all)
@@ -218,15 +215,15 @@ func (t *table) compileWho(c *who, w *Who) (field string, i int, err error) {
 	return "", 0, nil
 }
 
-// checkName refuses the name of a user or group that is meant to be something else.
+// checkName returns an error for a name of a user or group that was probably meant as a pattern.
 func checkName(name string) error {
 	switch {
 	case name == "":
 		return errors.New("a name is empty")
 	case strings.Contains(name, "*"):
-		return fmt.Errorf("%q: names are no patterns; all who have one are authenticated", name)
+		return fmt.Errorf("%q: names are no patterns; authenticated means every caller with a name", name)
 	case strings.HasPrefix(name, "!"):
-		return fmt.Errorf("%q: there are no exceptions here; an earlier rule with effect deny makes one", name)
+		return fmt.Errorf("%q: names have no exceptions; an earlier rule with effect deny makes one", name)
 	}
 	return nil
 }

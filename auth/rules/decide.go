@@ -8,17 +8,18 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// caller is an identity made ready to be looked for in rules.
+// caller is an identity, prepared for matching rules.
 type caller struct {
 	identity auth.Identity
-	user     string // what {user} stands for; "": nothing
-	// The bits of table.groups that it is in: in few, or in many if few are not enough.
+	user     string // the value of {user}; "" if there is none
+	// The groups of the caller, as bits by their index in table.groups. They are in few, or in many
+	// if few is too small.
 	grouped bool
 	few     [16]uint64
 	many    []uint64
 }
 
-// prepare makes c ready for the rules of t.
+// prepare sets c to the identity, for the rules of t.
 func (t *table) prepare(c *caller, identity auth.Identity) {
 	c.identity = identity
 	if t.user && !strings.Contains(identity.Name, "/") && reference.CheckName(identity.Name) == nil {
@@ -38,7 +39,7 @@ func (t *table) prepare(c *caller, identity auth.Identity) {
 	}
 }
 
-// bits are those among which the bit of a group is.
+// bits returns the word that contains the bit of a group.
 func (c *caller) bits(id int) *uint64 {
 	if c.many != nil {
 		return &c.many[id/64]
@@ -46,7 +47,7 @@ func (c *caller) bits(id int) *uint64 {
 	return &c.few[id/64]
 }
 
-// includes reports whether c is one of w.
+// includes reports whether the caller matches w.
 func (w *who) includes(c *caller) bool {
 	name := c.identity.Name
 	if w.everyone || w.anonymous && name == "" || w.authenticated && name != "" || w.user != "" && w.user == name {
@@ -72,7 +73,7 @@ func (w *who) includes(c *caller) bool {
 	return false
 }
 
-// matchClaims reports whether all of the claims are there.
+// matchClaims reports whether all patterns match the claims of a caller.
 func matchClaims(all []claim, claims map[string]any) bool {
 	for i := range all {
 		if value, ok := claims[all[i].key]; !ok || !all[i].matches(value) {
@@ -82,7 +83,7 @@ func matchClaims(all []claim, claims map[string]any) bool {
 	return true
 }
 
-// matches reports whether a value, or one element of it, matches.
+// matches reports whether a value, or an element of it if it is a list, matches.
 func (c *claim) matches(value any) bool {
 	var text string
 	switch v := value.(type) {
@@ -90,7 +91,7 @@ func (c *claim) matches(value any) bool {
 		text = v
 	case bool:
 		text = strconv.FormatBool(v)
-	case float64: // all numbers, in a token
+	case float64: // the type of all numbers in a token
 		text = strconv.FormatFloat(v, 'f', -1, 64)
 	case int:
 		text = strconv.Itoa(v)
@@ -117,14 +118,13 @@ func (c *claim) matches(value any) bool {
 	return c.values.match(&s)
 }
 
-// question is an access made ready to be asked about.
+// question is an access, prepared for matching rules.
 type question struct {
 	repo    subject
 	tag     subject
-	actions actions // that a rule must have; a rule that denies, one of them
-	// content: without a tag it is about content that tags do not limit.
-	content bool
-	tags    tagMode
+	actions actions // a rule that allows must have all of them, a rule that denies one
+	content bool    // without a tag, the access is to content, which tags do not limit
+	tags    tagMode // which tag is meant if tag is ""
 }
 
 // tagMode says which tag the question is about if the access names none.
@@ -135,8 +135,8 @@ const (
 	anyTag                  // at least one tag for which the access is allowed
 )
 
-// newQuestion makes the question of an access, for somebody whose name is user; false if no rule can be
-// about it.
+// newQuestion returns the question for an access. user is the value of {user}. It returns false if
+// no rule can apply to the access.
 func newQuestion(a *auth.Access, user string, mode tagMode) (question, bool) {
 	q := question{tags: mode}
 	if a.Type == auth.TypeRegistry {
@@ -161,7 +161,7 @@ func newQuestion(a *auth.Access, user string, mode tagMode) (question, bool) {
 	return q, a.Type == auth.TypeRepository && a.Name != "" && a.Action != ""
 }
 
-// decide returns the first rule that is about the access; nil if none is.
+// decide returns the first rule that applies to the access, or nil if no rule does.
 func (t *table) decide(c *caller, a *auth.Access, mode tagMode) *rule {
 	q, ok := newQuestion(a, c.user, mode)
 	if !ok {
@@ -176,7 +176,7 @@ func (t *table) decide(c *caller, a *auth.Access, mode tagMode) *rule {
 	return nil
 }
 
-// appliesTo reports whether actions and tags of the rule are those of a question.
+// appliesTo reports whether actions and tags of the rule match the question.
 func (r *rule) appliesTo(q *question) bool {
 	if r.actions&q.actions == 0 || !r.deny && r.actions&q.actions != q.actions {
 		return false

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// kind is what a pattern is of.
+// kind is what the names are that a pattern matches.
 type kind int
 
 const (
@@ -15,7 +15,7 @@ const (
 	claimPattern
 )
 
-// allows says which bytes a repository, a tag may have.
+// allows reports whether a name of the kind may contain c.
 func (k kind) allows(c byte) bool {
 	switch {
 	case k == claimPattern, 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
@@ -26,18 +26,19 @@ func (k kind) allows(c byte) bool {
 	return c == '/'
 }
 
-// check refuses what could never match, or means something else than it looks like.
+// check returns an error for a text that can never match or whose meaning is not what it looks
+// like.
 func (k kind) check(text string) error {
 	if k == repositoryPattern &&
 		(text == "" || text[0] == '/' || text[len(text)-1] == '/' || strings.Contains(text, "//")) {
-		return errors.New("a component is empty: slashes stand between components only")
+		return errors.New("a component is empty: slashes must only stand between components")
 	}
 	if text == "" {
 		return errors.New("an alternative is empty")
 	}
 	for part := range strings.SplitSeq(text, "/") {
 		if strings.Contains(part, "**") && part != "**" {
-			return errors.New("** beside something else: it stands for whole components")
+			return errors.New("** beside other characters: it matches whole components")
 		}
 	}
 	rest := strings.Replace(text, userMark, "", 1)
@@ -60,8 +61,8 @@ func (k kind) check(text string) error {
 	return nil
 }
 
-// excludeSlash adds the slash to the classes of what a byte is not: they take it no more than a star
-// does.
+// excludeSlash adds the slash to every negated class, so that a class does not match a slash, as
+// "*" does not.
 func excludeSlash(text string) string {
 	var b strings.Builder
 	for {
@@ -78,7 +79,7 @@ func excludeSlash(text string) string {
 	}
 }
 
-// slashIn reports whether a class names the slash.
+// slashIn reports whether a class contains the slash.
 func slashIn(class string) bool {
 	class = strings.TrimLeft(class, "!^")
 	for i := 0; i < len(class); i++ {
@@ -89,8 +90,8 @@ func slashIn(class string) bool {
 	return false
 }
 
-// expand returns the texts that the alternatives in braces come to. The caller's name stays as it
-// is.
+// expand returns one text for each combination of the alternatives in braces. It leaves {user} as
+// it is.
 func expand(text string) ([]string, error) {
 	open, commas, depth, class := -1, []int(nil), 0, false
 	for i := 0; i < len(text); i++ {
@@ -116,7 +117,7 @@ func expand(text string) ([]string, error) {
 				continue
 			}
 			if len(commas) == 0 {
-				return nil, fmt.Errorf("%s stands for nothing: {user} does, and {a,b} for one of several", text[open:i+1])
+				return nil, fmt.Errorf("%s stands for nothing; {user} is the name of the caller, {a,b} one of several texts", text[open:i+1])
 			}
 			var all []string
 			from := open + 1
@@ -126,7 +127,7 @@ func expand(text string) ([]string, error) {
 					return nil, err
 				}
 				if all, from = append(all, list...), to+1; len(all) > maxAlternatives {
-					return nil, fmt.Errorf("its braces come to more than %d alternatives", maxAlternatives)
+					return nil, fmt.Errorf("its braces have more than %d alternatives", maxAlternatives)
 				}
 			}
 			return all, nil
@@ -138,8 +139,8 @@ func expand(text string) ([]string, error) {
 	return []string{text}, nil
 }
 
-// literalHead is what all that match begin with. A slash before "**" is not part of it: "a/**"
-// matches "a".
+// literalHead returns the text that every matching name begins with. A slash before "**" does not
+// belong to it, because "a/**" matches "a".
 func literalHead(glob string) string {
 	i := strings.IndexAny(glob, "*?[")
 	if i < 0 {
@@ -151,7 +152,7 @@ func literalHead(glob string) string {
 	return glob[:i]
 }
 
-// literalTail is what all that match end with.
+// literalTail returns the text that every matching name ends with.
 func literalTail(glob string) string {
 	i := strings.LastIndexAny(glob, "*?]") + 1
 	if i > 1 && glob[i-2:i] == "**" && strings.HasPrefix(glob[i:], "/") {
@@ -160,7 +161,8 @@ func literalTail(glob string) string {
 	return glob[i:]
 }
 
-// literalPart is the longest text that is in all that match. A slash beside "**" may not be.
+// literalPart returns the longest text that every matching name contains. A slash beside "**" does
+// not belong to it.
 func literalPart(glob string) string {
 	longest := ""
 	for glob != "" {

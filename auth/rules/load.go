@@ -9,17 +9,20 @@ import (
 	"github.com/registrykit/registry/auth/internal/reload"
 )
 
-// Options are the options of [Load]. nil is the zero Options.
+// Options are the options of [Load]. A nil *Options means the zero Options.
 type Options struct {
-	// Error is told, once for each change of the file, why its new rules do not count. The old ones
-	// do. Default: nobody is told.
+	// Error receives the reason why the rules of a changed file are not used, once for each change.
+	// The previous rules stay in force. ctx is that of the request that noticed the change.
+	// Default: none.
 	Error func(ctx context.Context, err error)
 }
 
-// Load makes rules of a YAML file, and makes them anew when it changes: see Files in the package
-// comment. Explain calls a rule by file and line: "rules.yaml:12: NAME". opts may be nil.
+// Load reads rules from the YAML file at path and follows its changes: see "When changes take
+// effect" in the package comment. It starts no goroutine. Explain calls a rule by file and line:
+// "rules.yaml:12: NAME". opts may be nil.
 //
-// Errors: those of [Parse], with the file, and that it cannot be read.
+// Errors: those of [Parse], with the path; an error if the file cannot be read or is not a regular
+// file. Later errors go to Options.Error.
 func Load(path string, opts *Options) (*Rules, error) {
 	var o Options
 	if opts != nil {

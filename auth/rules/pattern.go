@@ -11,25 +11,27 @@ import (
 // Limits of patterns.
 const (
 	maxPattern      = 512 // bytes
-	maxAlternatives = 64  // that the braces of one pattern come to
+	maxAlternatives = 64  // of the braces of one pattern
 )
 
-// userMark stands for the name of the caller.
+// userMark is the text that stands for the name of the caller.
 const userMark = "{user}"
 
-// pattern is one pattern without braces, made ready: most names are told by its ends.
+// pattern is a compiled pattern without braces. It has the literal parts of its text, because they
+// decide about most names without doublestar.
 type pattern struct {
-	prefix, suffix string // what a name begins and ends with; not those of the caller's name
-	part           string // what is somewhere in a name, or after the caller's name if that is fixed right there
-	slashes        int    // how many a name has; -1: any number
-	tail           tail   // what comes after prefix, and after the caller's name if that is fixed
+	prefix, suffix string // every matching name begins and ends with them; without {user}
+	part           string // every matching name contains it; after {user}, if fixed
+	slashes        int    // the number of slashes in every matching name; -1: any number
+	tail           tail   // the rest after prefix, and after {user} if fixed
 	glob           string // for doublestar
-	user           bool   // then, around the caller's name:
-	fixed          bool   // it can only stand right after prefix
-	before, after  string // globs of all up to its first byte, and of all from its last byte on
+	user           bool   // the pattern contains {user}; then, instead of glob:
+	fixed          bool   // {user} can only stand right after prefix
+	before, after  string // globs of the name up to the first byte of {user}, and from its last byte on
 }
 
-// tail is the rest of a pattern, after what is literal. The usual ones need no look at the whole.
+// tail is the rest of a pattern after its literal beginning. Names are matched with the usual tails
+// without doublestar.
 type tail int
 
 const (
@@ -66,12 +68,11 @@ func (t tail) match(rest string) bool {
 	return t == anything
 }
 
-// patterns are those of one field: one of in, and none of out.
+// patterns are the patterns of one field. A name matches if one of in and none of out matches.
 type patterns struct{ in, out []pattern }
 
-// compile makes patterns of the texts of one field. No text is no patterns.
-//
-// Errors: what is wrong, and the index of the text; -1 if it is all of them.
+// compile compiles the texts of one field. With an error, it returns the index of the text with the
+// mistake, or -1 if the mistake is not in one text.
 func (k kind) compile(texts []string) (patterns, int, error) {
 	var ps patterns
 	for i, text := range texts {
@@ -87,12 +88,12 @@ func (k kind) compile(texts []string) (patterns, int, error) {
 		}
 	}
 	if len(ps.in) == 0 && len(ps.out) > 0 {
-		return patterns{}, -1, errors.New(`nothing but exceptions: what they are from is missing, such as "**"`)
+		return patterns{}, -1, errors.New(`nothing but exceptions: add the pattern that they restrict, such as "**"`)
 	}
 	return ps, -1, nil
 }
 
-// parse makes patterns of one text.
+// parse compiles one text.
 func (k kind) parse(text string) ([]pattern, error) {
 	switch {
 	case text == "":
@@ -100,11 +101,11 @@ func (k kind) parse(text string) ([]pattern, error) {
 	case len(text) > maxPattern:
 		return nil, fmt.Errorf("it is longer than %d bytes", maxPattern)
 	case strings.Contains(text, `\`):
-		return nil, errors.New("a backslash; a class of one character, such as [*], takes that literally")
+		return nil, errors.New("a backslash; a class of one character, such as [*], matches it literally")
 	case k != repositoryPattern && strings.Contains(text, userMark):
-		return nil, errors.New("{user} is for repositories")
+		return nil, errors.New("{user} is only for repositories")
 	case strings.Count(text, userMark) > 1:
-		return nil, errors.New("{user} stands more than once")
+		return nil, errors.New("{user} occurs more than once")
 	}
 	texts, err := expand(text)
 	if err != nil {
@@ -119,7 +120,7 @@ func (k kind) parse(text string) ([]pattern, error) {
 	return list, nil
 }
 
-// compileOne makes the pattern of a text without braces, but for the caller's name.
+// compileOne compiles a text without braces other than {user}.
 func (k kind) compileOne(text string) (pattern, error) {
 	if err := k.check(text); err != nil {
 		return pattern{}, err
@@ -150,11 +151,11 @@ func (k kind) compileOne(text string) (pattern, error) {
 	return p, nil
 }
 
-// subject is a name that is matched.
+// subject is a name to be matched.
 type subject struct {
 	name    string
 	slashes int
-	user    string // what userMark stands for; "" is nobody
+	user    string // the value of {user}; "" if there is none
 }
 
 func newSubject(name, user string) subject {
@@ -174,9 +175,9 @@ func (p *pattern) match(s *subject) bool {
 	return strings.Contains(s.name, p.part) && doublestar.MatchUnvalidated(p.glob, s.name)
 }
 
-// matchUser looks for the caller's name where it can be: before it and after it is what the two
-// globs match. Each has one "?" for a byte of the name, so that they see what they would in the
-// whole.
+// matchUser looks for the name of the caller at every possible place in the subject, and matches
+// the two globs with what is before and after it. Each glob has a "?" for one byte of that name, so
+// that a "**" beside {user} matches as it would in the whole text.
 func (p *pattern) matchUser(s *subject) bool {
 	from := len(p.prefix)
 	if p.fixed {
@@ -214,7 +215,7 @@ func matchAny(list []pattern, s *subject) bool {
 	return false
 }
 
-// all reports whether every name matches, whoever asks.
+// all reports whether every name matches, for every caller.
 func (ps *patterns) all() bool {
 	for _, p := range ps.in {
 		if p.tail == anything {

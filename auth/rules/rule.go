@@ -4,50 +4,53 @@ import (
 	"github.com/registrykit/registry/auth"
 )
 
-// Effect is what a rule says of the accesses it is about.
+// Effect is what a rule does with the accesses that it applies to.
 type Effect string
 
 const (
-	// Allow allows them. It is what the zero Effect means.
+	// Allow allows them. The zero Effect means Allow.
 	Allow Effect = "allow"
-	// Deny refuses them.
+	// Deny denies them.
 	Deny Effect = "deny"
 )
 
-// Catalog is the action, in [Rule].Actions, of listing the repositories. The list shows only what
-// the caller may pull from.
+// Catalog is the action of listing the repositories, for [Rule].Actions. The list contains only the
+// repositories that the caller may pull from.
 const Catalog auth.Action = auth.NameCatalog
 
-// Rule is one rule. The package comment says what its parts mean.
+// Rule is one rule. It applies to an access if all its fields match; the package comment explains
+// them.
 type Rule struct {
-	// Name is what Explain calls the rule, besides its place. Optional.
+	// Name appears in what Explain returns, after the place of the rule. Optional.
 	Name string
-	// Who is whom the rule is about: at least somebody.
+	// Who are the callers that the rule applies to. At least one field must be set.
 	Who Who
-	// Repositories are patterns of repository names. At least one, and not only exceptions; none at
-	// all if Catalog is the only action.
+	// Repositories are patterns of repository names: at least one, and not only exceptions. If
+	// Catalog is the only action, Repositories must be empty.
 	Repositories []string
-	// Actions is what the rule is about: auth.Pull, auth.Push, auth.Overwrite, auth.Delete,
-	// Catalog, auth.All. At least one.
+	// Actions are the actions that the rule applies to: auth.Pull, auth.Push, auth.Overwrite,
+	// auth.Delete, Catalog, auth.All. At least one is required.
 	Actions []auth.Action
-	// Tags are patterns of tags. None: the rule is about every tag, and what is not about tags.
+	// Tags are patterns of tags. Default: the rule applies to all tags, and to accesses without
+	// one.
 	Tags []string
 	// Effect is Allow or Deny. Default: Allow.
 	Effect Effect
 }
 
-// Who is a set of callers: all that at least one of the fields names.
+// Who is a set of callers. A caller is in the set if at least one of the fields matches.
 type Who struct {
-	// Users are names of callers. They are no patterns.
+	// Users are names of callers, literally.
 	Users []string
-	// Groups are groups that a caller may be in. They are no patterns.
+	// Groups are names of groups, literally. A caller in one of them matches.
 	Groups []string
-	// Claims are patterns of the values of auth.Identity.Claims, by key. Of one map all must match.
+	// Claims are patterns of the values of auth.Identity.Claims, by key. One of the maps must
+	// match, and for that all its patterns must match.
 	Claims []map[string]string
-	// Anonymous is callers without a name.
+	// Anonymous matches all callers without a name.
 	Anonymous bool
-	// Authenticated is callers with a name.
+	// Authenticated matches all callers with a name.
 	Authenticated bool
-	// Everyone is all callers.
+	// Everyone matches all callers.
 	Everyone bool
 }

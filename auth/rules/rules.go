@@ -10,8 +10,8 @@ import (
 	"github.com/registrykit/registry/auth/internal/reload"
 )
 
-// Rules is rules as an [auth.Authorizer], made by [New], [Parse] or [Load]. It is safe for
-// concurrent use.
+// Rules is a list of rules, as an [auth.Authorizer]. [Load], [Parse] and [New] make one; the zero
+// Rules is not usable. It is safe for concurrent use.
 type Rules struct {
 	fixed *table
 	file  *reload.File[*table] // nil: they do not change
@@ -24,10 +24,10 @@ var (
 	_ auth.Scoper     = (*Rules)(nil)
 )
 
-// New makes rules ready. Of none, nobody may do anything. Explain calls a rule by its index: "rule
-// 0: NAME".
+// New compiles rules. An empty list denies everything. Explain calls a rule by its index: "rule 0:
+// NAME".
 //
-// Errors: what is wrong with the first rule that is, and its index.
+// New returns an error for the first invalid rule. The error contains its index.
 func New(rules []Rule) (*Rules, error) {
 	places := make([]place, len(rules))
 	for i := range rules {
@@ -43,7 +43,7 @@ func New(rules []Rule) (*Rules, error) {
 
 func fromTable(t *table) *Rules { return &Rules{fixed: t} }
 
-// table returns the rules as they are now.
+// table returns the current rules.
 func (r *Rules) table(ctx context.Context) *table {
 	if r.file != nil {
 		return r.file.Get(ctx)
@@ -66,17 +66,17 @@ func (r *Rules) Authorize(ctx context.Context, identity auth.Identity, accesses 
 	return nil
 }
 
-// Explain implements [auth.Explainer]. It says which rule denied the first access that is denied,
-// "" if none is about it; or which rules allowed the accesses, such as "rules.yaml:12: the team
-// pushes".
+// Explain implements [auth.Explainer]. If an access is denied, it returns the rule that denied the
+// first one, or "" if no rule applies to it. If all are allowed, it returns the rules that allowed
+// them, such as "rules.yaml:12: the team pushes".
 //
 // Errors: auth.ErrDenied.
 func (r *Rules) Explain(ctx context.Context, identity auth.Identity, accesses []auth.Access) (string, error) {
 	return r.explain(ctx, identity, accesses, exactTag)
 }
 
-// Scope implements [auth.Scoper]. An access without a tag is allowed if it is, or if there may be a
-// tag for which it is.
+// Scope implements [auth.Scoper]. It decides as Explain does, but also allows an access without a
+// tag if there may be a tag for which the access is allowed.
 //
 // Errors: auth.ErrDenied.
 func (r *Rules) Scope(ctx context.Context, identity auth.Identity, accesses []auth.Access) (string, error) {
@@ -112,7 +112,8 @@ func (r *Rules) explain(ctx context.Context, identity auth.Identity, accesses []
 	return strings.Join(texts, ", "), nil
 }
 
-// Prefixes implements [auth.Prefixer].
+// Prefixes implements [auth.Prefixer]. It returns the literal beginnings of the patterns of the
+// rules that allow the identity something.
 func (r *Rules) Prefixes(ctx context.Context, identity auth.Identity) []string {
 	return r.table(ctx).prefixes(identity)
 }
@@ -121,7 +122,7 @@ func (r *Rules) Prefixes(ctx context.Context, identity auth.Identity) []string {
 // [auth.AllowsAnonymous].
 func (r *Rules) GrantsAnonymous() bool { return auth.AllowsAnonymous(context.Background(), r) }
 
-// prefixes returns what the names begin with in which the identity may do something.
+// prefixes returns prefixes of all the repository names in which the identity may do something.
 func (t *table) prefixes(identity auth.Identity) []string {
 	var c caller
 	t.prepare(&c, identity)

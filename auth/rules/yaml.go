@@ -12,13 +12,13 @@ import (
 	"github.com/registrykit/registry/auth"
 )
 
-// MaxSize is the greatest size of a file, in bytes.
+// MaxSize is the maximum size of a file, in bytes.
 const MaxSize = 1 << 20
 
-// Parse makes rules of YAML in UTF-8. Explain calls a rule by its line: "line 12: NAME".
+// Parse reads rules from YAML in UTF-8. Explain calls a rule by its line: "line 12: NAME".
 //
-// Errors: what is wrong first, and its line. That is also what is not known, what is there twice,
-// and what is empty; anchors, aliases and tags of YAML; a second document; more than MaxSize.
+// Parse returns an error for the first mistake. The error contains its line. See "What is refused"
+// in the package comment.
 func Parse(content []byte) (*Rules, error) {
 	t, err := parse(content, "line ", "line ")
 	if err != nil {
@@ -27,8 +27,8 @@ func Parse(content []byte) (*Rules, error) {
 	return fromTable(t), nil
 }
 
-// parse makes rules of YAML. What stands before the number of a line is told apart in rules and in
-// errors.
+// parse reads rules from YAML. inRules and inErrors are the texts before a line number in the names
+// of rules and in errors.
 func parse(content []byte, inRules, inErrors string) (*table, error) {
 	p := &parser{prefix: inErrors}
 	root, err := p.load(content)
@@ -62,14 +62,14 @@ func parse(content []byte, inRules, inErrors string) (*table, error) {
 	return newTable(rules, places)
 }
 
-// parser goes through the nodes of a file. It follows no alias: there are none.
+// parser reads the nodes of a file. It never follows an alias, because plain refuses aliases.
 type parser struct{ prefix string }
 
 func (p *parser) errorf(n *yaml.Node, format string, args ...any) error {
 	return fmt.Errorf("%s%d: %w", p.prefix, max(n.Line, 1), fmt.Errorf(format, args...))
 }
 
-// load returns the root of the one document.
+// load returns the root of the only document.
 func (p *parser) load(content []byte) (*yaml.Node, error) {
 	if len(content) > MaxSize {
 		return nil, fmt.Errorf("%s%d: more than %d bytes", p.prefix, 1+bytes.Count(content[:MaxSize], []byte("\n")), MaxSize)
@@ -101,7 +101,7 @@ func (p *parser) load(content []byte) (*yaml.Node, error) {
 	return doc.Content[0], p.plain(doc.Content[0], 0)
 }
 
-// syntax is an error of the YAML library.
+// syntax returns an error of the YAML library with its line.
 func (p *parser) syntax(err error) error {
 	var e *yaml.LoadError
 	if errors.As(err, &e) {
@@ -110,11 +110,11 @@ func (p *parser) syntax(err error) error {
 	return p.errorf(&yaml.Node{}, "%w", err)
 }
 
-// maxDepth is how deep what rules are made of may be nested: there is nothing deeper than a claim
-// in a list.
+// maxDepth is the maximum depth of nested nodes. Valid rules are not as deep: their deepest node is
+// a claim in a list.
 const maxDepth = 16
 
-// plain refuses what YAML has and rules do not need.
+// plain refuses features of YAML that rules do not need.
 func (p *parser) plain(n *yaml.Node, depth int) error {
 	switch {
 	case depth > maxDepth:
@@ -134,7 +134,8 @@ func (p *parser) plain(n *yaml.Node, depth int) error {
 	return nil
 }
 
-// mapping returns the values of a mapping that has none but the known keys, each once.
+// mapping returns the values of a mapping by key. It refuses other keys than the known ones and
+// keys that occur twice. Without known keys, every key is permitted.
 func (p *parser) mapping(n *yaml.Node, known ...string) (map[string]*yaml.Node, error) {
 	if n.Kind != yaml.MappingNode {
 		return nil, p.errorf(n, "this must have fields: %q", known)
@@ -144,7 +145,7 @@ func (p *parser) mapping(n *yaml.Node, known ...string) (map[string]*yaml.Node, 
 		key, value := n.Content[i], n.Content[i+1]
 		switch {
 		case fields[key.Value] != nil:
-			return nil, p.errorf(key, "%q is there twice", key.Value)
+			return nil, p.errorf(key, "%q occurs twice", key.Value)
 		case len(known) > 0 && !contains(known, key):
 			return nil, p.errorf(key, "%q is none of %q", key.Value, known)
 		}
@@ -162,8 +163,8 @@ func contains(known []string, key *yaml.Node) bool {
 	return false
 }
 
-// text returns a scalar as it is written. YAML's own idea of what kind of value it is does not
-// matter, but for null.
+// text returns a scalar as it is written. It ignores the type that YAML gives the value, such as
+// number or boolean, but it refuses null.
 func (p *parser) text(n *yaml.Node) (string, error) {
 	switch {
 	case n.Kind != yaml.ScalarNode:
@@ -174,7 +175,7 @@ func (p *parser) text(n *yaml.Node) (string, error) {
 	return n.Value, nil
 }
 
-// texts returns one text, or a list of them, and the line of each.
+// texts reads one text or a list of texts. It also returns the line of each.
 func (p *parser) texts(n *yaml.Node) (texts []string, lines []int, err error) {
 	list := []*yaml.Node{n}
 	if n.Kind == yaml.SequenceNode {
@@ -192,7 +193,7 @@ func (p *parser) texts(n *yaml.Node) (texts []string, lines []int, err error) {
 	return texts, lines, nil
 }
 
-// rule reads one rule, and where its fields are.
+// rule reads one rule into r, and the lines of its fields into lines.
 func (p *parser) rule(n *yaml.Node, r *Rule, lines map[string][]int) error {
 	fields, err := p.mapping(n, "name", "who", "repositories", "actions", "tags", "effect")
 	if err != nil {
@@ -230,7 +231,7 @@ func (p *parser) rule(n *yaml.Node, r *Rule, lines map[string][]int) error {
 	return p.who(fields["who"], &r.Who, lines)
 }
 
-// who reads whom a rule is about.
+// who reads the callers that a rule applies to.
 func (p *parser) who(n *yaml.Node, w *Who, lines map[string][]int) error {
 	list := []*yaml.Node{n}
 	if n.Kind == yaml.SequenceNode {
@@ -269,8 +270,8 @@ func (p *parser) word(n *yaml.Node, w *Who) error {
 	return nil
 }
 
-// named reads one of {user: …}, {group: …} and {claim: …}. It is not more than one, lest anybody
-// take any for all.
+// named reads one of {user: …}, {group: …} and {claim: …}. It refuses a mapping with several of
+// them, because an author might think that all of them must match.
 func (p *parser) named(n *yaml.Node, w *Who, lines map[string][]int) error {
 	fields, err := p.mapping(n, "user", "group", "claim")
 	if err != nil {
