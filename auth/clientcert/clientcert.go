@@ -1,13 +1,14 @@
-// Package clientcert authenticates callers by the certificates of their TLS connections.
+// Package clientcert authenticates callers by the client certificates of their TLS connections.
 //
-// Only certificates count that the TLS server of the host has verified: it must have the CA in
-// tls.Config.ClientCAs, and VerifyClientCertIfGiven or RequireAndVerifyClientCert in ClientAuth.
-// One that was shown and not verified is nothing at all: its caller is anonymous. If a proxy ends
-// TLS, the certificate ends there; an [auth.AuthenticatorFunc] may read the header in which the
-// proxy passes it on.
+// The TLS server of the host must verify the certificates: set tls.Config.ClientCAs to the CA, and
+// ClientAuth to VerifyClientCertIfGiven or RequireAndVerifyClientCert. A certificate that was sent
+// but not verified is ignored, and its caller is anonymous.
 //
-// Certificates are not looked up in lists of those that were revoked; let them be short-lived, or
-// do so in tls.Config.VerifyConnection.
+// If a proxy terminates TLS, the registry does not see the certificate. Use an
+// [auth.AuthenticatorFunc] that reads the header in which the proxy passes it on.
+//
+// Revocation is not checked. Use short-lived certificates, or check it in
+// tls.Config.VerifyConnection.
 package clientcert
 
 import (
@@ -22,34 +23,35 @@ import (
 	"github.com/registrykit/registry/auth/internal/basic"
 )
 
-// Source is the part of a certificate that names its holder.
+// Source is the part of a certificate that contains the name of its holder.
 type Source int
 
 const (
 	// CommonName is the CN of the subject.
 	CommonName Source = iota
-	// DNS is the one DNS name among the subject alternative names.
+	// DNS is the only DNS name among the subject alternative names.
 	DNS
-	// Email is the one email address among the subject alternative names.
+	// Email is the only email address among the subject alternative names.
 	Email
-	// URI is the one URI among the subject alternative names, such as a SPIFFE ID.
+	// URI is the only URI among the subject alternative names, such as a SPIFFE ID.
 	URI
 )
 
-// Options are the options of [New]. nil is the zero Options.
+// Options are the options of [New]. A nil *Options means the zero Options.
 type Options struct {
-	// Name is what the name of the identity is taken from. Default: CommonName.
+	// Name is the part of the certificate that becomes the name of the identity. Default:
+	// CommonName.
 	Name Source
-	// Groups returns the groups of a certificate's holder, such as [OrganizationalUnits]. Default:
-	// none.
+	// Groups returns the groups of the holder of a certificate; see [OrganizationalUnits]. Default:
+	// no groups.
 	Groups func(cert *x509.Certificate) []string
-	// Identity is asked in place of Name and Groups, for certificates that have to be looked up. It
-	// returns auth.ErrCredentials for those that it does not know, as for one whose identity it
-	// returns without a name. Default: Name and Groups.
+	// Identity replaces Name and Groups, for certificates that must be looked up. It returns
+	// auth.ErrCredentials for unknown certificates. An identity without a name is also refused.
+	// Default: the identity from Name and Groups.
 	Identity func(cert *x509.Certificate) (auth.Identity, error)
 }
 
-// Certificates knows callers by their certificates. It is safe for concurrent use.
+// Certificates authenticates callers by their certificates. It is safe for concurrent use.
 type Certificates struct {
 	opts Options
 	now  func() time.Time
@@ -57,9 +59,9 @@ type Certificates struct {
 
 var _ auth.Authenticator = (*Certificates)(nil)
 
-// New returns an Authenticator for certificates. opts may be nil.
+// New returns an Authenticator for client certificates. opts may be nil.
 //
-// It fails if an option makes no sense.
+// New returns an error if an option is invalid.
 func New(opts *Options) (*Certificates, error) {
 	c := &Certificates{now: time.Now}
 	if opts != nil {
@@ -67,31 +69,30 @@ func New(opts *Options) (*Certificates, error) {
 	}
 	switch o := &c.opts; {
 	case o.Name < CommonName || o.Name > URI:
-		return nil, errors.New("clientcert: no such Source")
+		return nil, errors.New("clientcert: unknown Source in Name")
 	case o.Identity != nil && (o.Groups != nil || o.Name != CommonName):
-		return nil, errors.New("clientcert: Identity is asked in place of Name and Groups")
+		return nil, errors.New("clientcert: Identity replaces Name and Groups; set only one of them")
 	}
 	return c, nil
 }
 
-// OrganizationalUnits returns the OUs of the subject, for Options.Groups: where the CA sees to it
-// who may have which.
+// OrganizationalUnits returns the organizational units (OU) of the subject, for Options.Groups. Use
+// it only if the CA verifies them.
 func OrganizationalUnits(cert *x509.Certificate) []string {
 	return slices.Clone(cert.Subject.OrganizationalUnit)
 }
 
-// Authenticate implements [auth.Authenticator]. A connection that outlives its certificate is
-// refused from then on.
+// Authenticate implements [auth.Authenticator]. It checks the validity period for each request, so
+// a connection that outlives its certificate is refused.
 //
-// What the caller says in an Authorization header goes before what the connection says, and is
-// nothing that a certificate answers: `docker login` with a wrong password must fail. In a chain
-// the next one is asked.
+// A request with an Authorization header is refused, even with a valid certificate, because "docker
+// login" with a wrong password must fail. In a chain, the next Authenticator checks the header.
 //
-// Errors: auth.ErrCredentials, also for a verified certificate that does not name one holder; that
-// of Options.Identity.
+// Errors: auth.ErrCredentials, also for a verified certificate without exactly one valid name;
+// those of Options.Identity.
 func (c *Certificates) Authenticate(r *http.Request) (auth.Identity, error) {
 	if len(r.Header["Authorization"]) > 0 {
-		return auth.Identity{}, refused("a certificate does not answer an Authorization header")
+		return auth.Identity{}, refused("an Authorization header takes precedence over the certificate")
 	}
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || len(r.TLS.VerifiedChains[0]) == 0 {
 		return auth.Identity{}, nil
@@ -110,7 +111,7 @@ func (c *Certificates) Authenticate(r *http.Request) (auth.Identity, error) {
 	return identity, nil
 }
 
-// identity is who holds a certificate.
+// identity returns the holder of a certificate.
 func (c *Certificates) identity(cert *x509.Certificate) (auth.Identity, error) {
 	if c.opts.Identity != nil {
 		return c.opts.Identity(cert)
@@ -130,9 +131,9 @@ func (c *Certificates) identity(cert *x509.Certificate) (auth.Identity, error) {
 	}
 	switch {
 	case len(names) != 1:
-		return auth.Identity{}, refused("the certificate does not have one name of the kind")
+		return auth.Identity{}, refused("the certificate does not have exactly one name of the configured kind")
 	case !basic.ValidName(names[0]):
-		return auth.Identity{}, refused("the name in the certificate is not that of a user")
+		return auth.Identity{}, refused("the name in the certificate is invalid")
 	}
 	identity := auth.Identity{Name: names[0]}
 	if c.opts.Groups != nil {
@@ -143,6 +144,6 @@ func (c *Certificates) identity(cert *x509.Certificate) (auth.Identity, error) {
 
 func refused(reason string) error { return fmt.Errorf("%s: %w", reason, auth.ErrCredentials) }
 
-// Challenge returns "": HTTP has none for certificates. An answer to /v2/ of whom has none is
-// therefore no 401.
+// Challenge returns "", because HTTP has no challenge for certificates. So
+// /v2/ does not respond with 401 to a caller without a certificate.
 func (*Certificates) Challenge(*http.Request, []auth.Access) string { return "" }

@@ -6,8 +6,9 @@ import (
 	"sync"
 )
 
-// flights makes one of what many ask for at once. It is no singleflight.Group, as there those who
-// wait cannot give up, or the work goes on in a goroutine that outlives the request.
+// flights merges concurrent calls with the same key into one. It is no singleflight.Group, because
+// there a waiting caller either cannot give up, or the work continues in a goroutine that outlives
+// the request.
 type flights struct {
 	mu     sync.Mutex
 	flying map[mac]*flight
@@ -15,14 +16,14 @@ type flights struct {
 
 type flight struct {
 	done chan struct{}
-	err  error // once done is closed
+	err  error // valid once done is closed
 }
 
-// errAbandoned is the error of a flight whose pilot's client has gone.
+// errAbandoned is the error of a flight whose caller gave up before the work was done.
 var errAbandoned = errors.New("htpasswd: the request was given up")
 
-// do returns what work returns, called by this caller or another who is in it at the moment. If
-// that one gives up, the work is begun anew.
+// do calls work and returns its error. If another caller is doing the work for m, do waits and
+// returns that error instead. If that caller gives up, one of those who wait starts the work again.
 func (f *flights) do(ctx context.Context, m mac, work func(ctx context.Context) error) error {
 	for {
 		f.mu.Lock()
@@ -48,6 +49,7 @@ func (f *flights) do(ctx context.Context, m mac, work func(ctx context.Context) 
 	}
 }
 
+// fly does the work as the caller that others wait for.
 func (f *flights) fly(ctx context.Context, m mac, own *flight, work func(ctx context.Context) error) error {
 	defer func() {
 		f.mu.Lock()

@@ -27,51 +27,55 @@ const (
 	DefaultFailures = 10
 	// DefaultAddressFailures is the default of Options.AddressFailures.
 	DefaultAddressFailures = 100
-	// MaxPassword is how many bytes a password has at most: bcrypt does not look at more.
+	// MaxPassword is the maximum length of a password, in bytes. bcrypt ignores what follows.
 	MaxPassword = 72
 
-	// maxFile is how many bytes a file has at most.
+	// maxFile is the maximum size of a file, in bytes.
 	maxFile = 16 << 20
-	// slotTimeout is how long a request waits for its turn.
+	// slotTimeout is the maximum time that a request waits for a bcrypt slot.
 	slotTimeout = 10 * time.Second
-	// busy is when to come again if it does not come.
+	// busyRetry is the Retry-After of a request that has waited in vain.
 	busyRetry = 5 * time.Second
 )
 
-// Options are the options of [New]. nil is the zero Options.
+// Options are the options of [New]. A nil *Options means the zero Options: all defaults.
 type Options struct {
-	// Groups is the path of a file that says who is in which group, in the form of Apache's
-	// AuthGroupFile: lines "GROUP: USER USER". It is looked at as the password file is. Default:
-	// there are no groups.
+	// Groups is the path of a file with the members of groups, in the format of Apache's
+	// AuthGroupFile: lines "GROUP: USER USER". Its changes take effect as those of the password
+	// file. Default: no groups.
 	Groups string
-	// Realm is what clients are told that they log in to: printable ASCII. Default: "registry".
+	// Realm is the realm of the challenge, which clients may show to users. It must be printable
+	// ASCII. Default: "registry".
 	Realm string
-	// TrustedProxies are the addresses of proxies whose X-Forwarded-For is believed. Default: none.
+	// TrustedProxies are the addresses of proxies whose X-Forwarded-For header is used. Default:
+	// none.
 	TrustedProxies []netip.Prefix
-	// Failures is how many logins to one name from one address may fail within ten minutes; after
-	// that, one in each such share of ten minutes. Default: DefaultFailures.
+	// Failures is the number of logins with one name from one address that may fail at once. After
+	// that, one more may fail every ten minutes divided by Failures: every minute by default.
+	// Default: DefaultFailures.
 	Failures int
-	// AddressFailures is the same for all names together. An address of IPv6 is counted with the
-	// other 2⁶⁴ of its network. Default: DefaultAddressFailures.
+	// AddressFailures is the same number for all names from one address together. All IPv6
+	// addresses of one /64 network count as one address. Default: DefaultAddressFailures.
 	AddressFailures int
-	// Parallel is how many passwords are checked at a time. Default: runtime.GOMAXPROCS.
+	// Parallel is the maximum number of passwords that are checked at a time. Default:
+	// runtime.GOMAXPROCS.
 	Parallel int
-	// Error is told why a file that has changed was not taken; ctx is that of the request that
-	// noticed. nil: nobody is.
+	// Error receives the reason why a changed file is not used. The previous content stays valid.
+	// ctx is that of the request that noticed the change. Default: none.
 	Error func(ctx context.Context, err error)
 }
 
-// File is the users of a password file. It is safe for concurrent use.
+// File authenticates the users of a password file. It is safe for concurrent use.
 type File struct {
 	opts      Options
 	challenge string
 	users     reload.File[*users]
-	groups    *reload.File[map[string][]string] // nil: there are none
-	key       []byte                            // of the MACs, random
-	dummyHash string                            // salt and hash of a password that nobody knows
+	groups    *reload.File[map[string][]string] // nil without Options.Groups
+	key       []byte                            // random, for the MACs
+	dummyHash string                            // salt and hash of an unknown password
 	verified  *lru.Cache[mac, struct{}]
 	flights   flights
-	slots     chan struct{} // as many as passwords are checked at a time
+	slots     chan struct{} // its capacity is Options.Parallel
 	addresses *limit.Limiter
 	logins    *limit.Limiter // by name and address
 	compare   func(hash, password []byte) error
@@ -80,11 +84,11 @@ type File struct {
 
 var _ auth.Authenticator = (*File)(nil)
 
-// New returns an Authenticator for the users of the file at path. It starts nothing. opts may be
-// nil.
+// New reads the file at path and returns an Authenticator for its users. It starts no goroutine.
+// opts may be nil.
 //
-// It fails if a file cannot be read or is broken, with the number of the line, or an option makes
-// no sense.
+// New returns an error if a file cannot be read, if a line is malformed, or if an option is
+// invalid. The error contains the path and the number of the line, and nothing else of the line.
 func New(path string, opts *Options) (*File, error) {
 	f := &File{
 		key: make([]byte, sha256.Size), verified: lru.New[mac, struct{}](maxVerified),
@@ -96,7 +100,7 @@ func New(path string, opts *Options) (*File, error) {
 	o := &f.opts
 	o.TrustedProxies = slices.Clone(o.TrustedProxies)
 	if o.Failures < 0 || o.AddressFailures < 0 || o.Parallel < 0 {
-		return nil, errors.New("htpasswd: a number in Options is negative")
+		return nil, errors.New("htpasswd: Failures, AddressFailures and Parallel must not be negative")
 	}
 	if o.Failures == 0 {
 		o.Failures = DefaultFailures
@@ -135,7 +139,7 @@ func New(path string, opts *Options) (*File, error) {
 	return f, nil
 }
 
-// withPath has errors of parse name the file.
+// withPath returns parse with the path of the file in its errors.
 func withPath[T any](path string, parse func([]byte) (T, error)) func([]byte) (T, error) {
 	return func(content []byte) (T, error) {
 		v, err := parse(content)
@@ -152,14 +156,14 @@ func (f *File) fail(ctx context.Context, err error) {
 	}
 }
 
-// Challenge implements [auth.Authenticator]: it asks for Basic.
+// Challenge implements [auth.Authenticator]. It asks for Basic.
 func (f *File) Challenge(*http.Request, []auth.Access) string { return f.challenge }
 
-// Authenticate implements [auth.Authenticator]. The identity has the name of the user, and its
-// groups.
+// Authenticate implements [auth.Authenticator]. The identity has the name and the groups of the
+// user.
 //
-// Errors: auth.ErrCredentials; *auth.LimitError after too many failures, or if too many passwords
-// wait to be checked; that of the context.
+// Errors: auth.ErrCredentials; *auth.LimitError after too many failures, or if the password could
+// not be checked within ten seconds because of too many others; the error of the context.
 func (f *File) Authenticate(r *http.Request) (auth.Identity, error) {
 	login, err := basic.Parse(r)
 	if err != nil || login == nil {
@@ -180,7 +184,7 @@ func (f *File) Authenticate(r *http.Request) (auth.Identity, error) {
 			return auth.Identity{}, err
 		}
 		if f.users.Get(ctx).hash[login.User] != c.hash {
-			return auth.Identity{}, fmt.Errorf("the user has changed meanwhile: %w", auth.ErrCredentials)
+			return auth.Identity{}, fmt.Errorf("the user has changed during the login: %w", auth.ErrCredentials)
 		}
 	}
 	identity := auth.Identity{Name: login.User}
@@ -190,25 +194,25 @@ func (f *File) Authenticate(r *http.Request) (auth.Identity, error) {
 	return identity, nil
 }
 
-// check is what is looked at for one login.
+// check is one login and what is known about it.
 type check struct {
 	login   *basic.Login
 	users   *users
-	hash    string // of the user, or of nobody
+	hash    string // of the user, or a dummy if the user is unknown
 	known   bool
 	address string
 	mac     mac
 }
 
-// verify checks a password that is not remembered: once for all who bring it from an address at the
-// moment, and not if too many before were wrong.
+// verify checks a password that is not in the cache. Concurrent logins with the same credentials
+// from the same address share one check. After too many failures it does not check the password.
 func (f *File) verify(ctx context.Context, c *check) error {
 	byAddress, byLogin := limit.Key(f.mac("address", c.address)), limit.Key(f.mac("login", c.address, c.login.User))
 	return f.flights.do(ctx, c.mac, func(ctx context.Context) error {
 		if c.known && f.isVerified(c.mac) {
 			return nil
 		}
-		// first, so that names that are made up do not fill the other table
+		// The address comes first, so that invented names do not fill the other limiter.
 		if wait := f.addresses.Begin(byAddress); wait > 0 {
 			return &auth.LimitError{RetryAfter: wait}
 		}
@@ -228,7 +232,7 @@ func (f *File) verify(ctx context.Context, c *check) error {
 	})
 }
 
-// withSlot calls work when it is its turn.
+// withSlot calls work when one of the Options.Parallel slots is free.
 func (f *File) withSlot(ctx context.Context, work func() error) error {
 	timer := time.NewTimer(slotTimeout)
 	defer timer.Stop()
@@ -246,8 +250,9 @@ func (f *File) withSlot(ctx context.Context, work func() error) error {
 	return work()
 }
 
-// checkPassword compares, and makes up for what a wrong password has cost less than the highest
-// cost of all: costs of c, c, c+1, … n-1 are one of n.
+// checkPassword compares the password with the hash. After a wrong password, it spends the
+// difference to the highest cost n in the file, so that the time does not reveal the cost c of the
+// line: bcrypts of the costs c, c, c+1, … n-1 together take as long as one of cost n.
 func (f *File) checkPassword(c *check) error {
 	password := []byte(c.login.Password)
 	if err := f.compare([]byte(c.hash), password); err == nil && c.known {
@@ -260,10 +265,10 @@ func (f *File) checkPassword(c *check) error {
 	return auth.ErrCredentials
 }
 
-// dummyOfCost is a hash of a cost, which no password has.
+// dummyOfCost returns a hash with the given cost that no known password matches.
 func (f *File) dummyOfCost(cost int) string { return fmt.Sprintf("$2a$%02d$%s", cost, f.dummyHash) }
 
-// mac is an HMAC of parts, which have no NUL in them, but for the last.
+// mac returns an HMAC of parts. Only the last part may contain NUL.
 func (f *File) mac(parts ...string) (m mac) {
 	h := hmac.New(sha256.New, f.key)
 	for _, part := range parts {

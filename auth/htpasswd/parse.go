@@ -14,20 +14,21 @@ import (
 	"github.com/registrykit/registry/auth/internal/basic"
 )
 
-// maxCost is the highest cost that is accepted: a check takes seconds, and cannot be broken off.
+// maxCost is the maximum bcrypt cost of a line. A check with it takes seconds and cannot be
+// cancelled.
 const maxCost = 17
 
-// hashes are a version that is only another name of the one that package bcrypt implements, cost,
-// salt and hash.
+// hashes matches a hash: version, cost, salt and hash. The three versions are names of the
+// algorithm that package bcrypt implements.
 var hashes = regexp.MustCompile(`^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
 
-// users are the lines of a password file.
+// users is the content of a password file.
 type users struct {
 	hash map[string]string // by name
-	cost int               // the highest; that of package bcrypt if there are none
+	cost int               // the highest of all lines; bcrypt.DefaultCost without lines
 }
 
-// lines are the lines of a file that say something, with their numbers.
+// lines returns the lines of a file, with their numbers, without empty lines and comments.
 func lines(content []byte) iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
 		n := 0
@@ -44,7 +45,7 @@ func lines(content []byte) iter.Seq2[int, string] {
 	}
 }
 
-// parseUsers reads a password file. Errors name the line, and nothing of it.
+// parseUsers reads a password file. Errors contain the number of the line and nothing of its text.
 func parseUsers(content []byte) (*users, error) {
 	u := &users{hash: make(map[string]string)}
 	for n, line := range lines(content) {
@@ -53,7 +54,7 @@ func parseUsers(content []byte) (*users, error) {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 		if _, ok := u.hash[name]; ok {
-			return nil, fmt.Errorf("line %d: the user has a line before", n)
+			return nil, fmt.Errorf("line %d: the user has an earlier line", n)
 		}
 		cost, _ := bcrypt.Cost([]byte(hash)) // its form has been checked
 		if cost < bcrypt.MinCost || cost > maxCost {
@@ -73,15 +74,15 @@ func parseLine(line string) (name, hash string, err error) {
 	case !ok:
 		return "", "", errors.New("not NAME:HASH")
 	case !basic.ValidName(name):
-		return "", "", errors.New("not the name of a user")
+		return "", "", errors.New("invalid user name")
 	case !hashes.MatchString(hash):
-		return "", "", errors.New("not a hash of bcrypt ($2a$, $2b$ or $2y$)")
+		return "", "", errors.New("not a bcrypt hash ($2a$, $2b$ or $2y$)")
 	}
 	return name, hash, nil
 }
 
-// parseGroups reads a file of groups, in the form of Apache's AuthGroupFile. It returns the groups
-// by user, in the order of the file.
+// parseGroups reads a file of groups in the format of Apache's AuthGroupFile. It returns the groups
+// of each user, in the order of the file.
 func parseGroups(content []byte) (map[string][]string, error) {
 	groups := make(map[string][]string)
 	for n, line := range lines(content) {
@@ -92,7 +93,7 @@ func parseGroups(content []byte) (map[string][]string, error) {
 		}
 		for _, user := range strings.Fields(members) {
 			if !basic.ValidName(user) || strings.Contains(user, ":") {
-				return nil, fmt.Errorf("line %d: not the name of a user", n)
+				return nil, fmt.Errorf("line %d: invalid user name", n)
 			}
 			if list := groups[user]; !slices.Contains(list, group) {
 				groups[user] = append(list, group)

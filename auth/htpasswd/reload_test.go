@@ -107,7 +107,7 @@ func TestBroken(t *testing.T) {
 		require.NotContains(t, told[0].Error(), "$2a$04$")
 	}
 	s.write(ann + line(t, "bob", "secret", 4) + "eve:$apr1$x\n")
-	still("users: line 3: not a hash of bcrypt")
+	still("users: line 3: not a bcrypt hash")
 	s.write(line(t, "bob", "secret", 4) + "ann\n")
 	still("users: line 2: not NAME:HASH")
 	require.NoError(t, os.Remove(s.path))

@@ -1,8 +1,8 @@
-// Package static authenticates users whom a program names: a few machines, or the one user of a
-// test. They log in by Basic.
+// Package static authenticates a fixed list of users, such as a few machines or the user of a test.
+// They log in by Basic.
 //
-// Secrets are compared by a fast hash and guesses are not slowed. They must be long and random, as
-// crypto/rand.Text makes them; what people think up belongs in
+// Secrets are compared by a fast hash, and guesses are not limited. So secrets must be long and
+// random, such as those of crypto/rand.Text. For passwords that people choose, use
 // [github.com/registrykit/registry/auth/htpasswd].
 package static
 
@@ -21,30 +21,31 @@ import (
 	"github.com/registrykit/registry/auth/internal/basic"
 )
 
-// User is what a user logs in with, and is.
+// User is the secret of a user and the rest of the identity.
 type User struct {
 	// Secret is the password. It must not be empty.
 	Secret auth.Secret
-	// Groups are the groups the user is in. Default: none.
+	// Groups are the groups that the user is in. Default: none.
 	Groups []string
-	// Claims are what an Authorizer may want to know besides. Default: none.
+	// Claims are other facts that an Authorizer may need. Default: none.
 	Claims map[string]any
 }
 
-// Options are the options of [New]. nil is the zero Options.
+// Options are the options of [New]. A nil *Options means the zero Options.
 type Options struct {
-	// Realm is what clients are told that they log in to: printable ASCII. Default: "registry".
+	// Realm is the realm of the challenge, which clients may show to users. It must be printable
+	// ASCII. Default: "registry".
 	Realm string
 }
 
-// Users are the users that a program has named. It is safe for concurrent use.
+// Users authenticates a fixed list of users. It is safe for concurrent use.
 type Users struct {
-	key       []byte // of the MACs, random
+	key       []byte // random, for the MACs
 	list      []record
 	challenge string
 }
 
-// record is a user. The secret is not kept.
+// record is a user. It has the MAC of the secret and not the secret.
 type record struct {
 	name, secret [sha256.Size]byte // MACs
 	identity     auth.Identity
@@ -52,11 +53,11 @@ type record struct {
 
 var _ auth.Authenticator = (*Users)(nil)
 
-// New returns an Authenticator for users, by their names. A request is compared with each of them:
-// it is for some hundreds at most. opts may be nil.
+// New returns an Authenticator for users, by name. Each request is compared with all of them, so
+// use it for some hundreds at most. opts may be nil.
 //
-// It fails if a name is not one that Basic can carry, a secret is empty, or an option makes no
-// sense.
+// New returns an error if Basic cannot transmit a name, if a secret is empty, or if an option is
+// invalid.
 func New(users map[string]User, opts *Options) (*Users, error) {
 	var o Options
 	if opts != nil {
@@ -72,7 +73,7 @@ func New(users map[string]User, opts *Options) (*Users, error) {
 		user := users[name]
 		switch {
 		case !basic.ValidName(name) || strings.Contains(name, ":"):
-			return nil, fmt.Errorf("static: %q is not the name of a user", name)
+			return nil, fmt.Errorf("static: invalid user name %q", name)
 		case user.Secret == "":
 			return nil, fmt.Errorf("static: user %q has no secret", name)
 		}
@@ -84,8 +85,8 @@ func New(users map[string]User, opts *Options) (*Users, error) {
 	return u, nil
 }
 
-// Authenticate implements [auth.Authenticator]. How long it takes depends on how many users there
-// are, and neither on who is asked for nor on what is wrong.
+// Authenticate implements [auth.Authenticator]. The time it takes depends on the number of users,
+// and not on the name or on whether name or secret is wrong.
 //
 // Errors: auth.ErrCredentials.
 func (u *Users) Authenticate(r *http.Request) (auth.Identity, error) {
@@ -106,7 +107,7 @@ func (u *Users) Authenticate(r *http.Request) (auth.Identity, error) {
 	return u.list[found].identity, nil
 }
 
-// Challenge implements [auth.Authenticator]: it asks for Basic.
+// Challenge implements [auth.Authenticator]. It asks for Basic.
 func (u *Users) Challenge(*http.Request, []auth.Access) string { return u.challenge }
 
 func (u *Users) mac(s string) (sum [sha256.Size]byte) {

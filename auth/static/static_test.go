@@ -102,9 +102,9 @@ func TestNew(t *testing.T) {
 		opts  *static.Options
 		want  string
 	}{
-		{map[string]static.User{"": {Secret: "x"}}, nil, "name of a user"},
-		{map[string]static.User{"a:b": {Secret: "x"}}, nil, "name of a user"},
-		{map[string]static.User{"a\n": {Secret: "x"}}, nil, "name of a user"},
+		{map[string]static.User{"": {Secret: "x"}}, nil, "invalid user name"},
+		{map[string]static.User{"a:b": {Secret: "x"}}, nil, "invalid user name"},
+		{map[string]static.User{"a\n": {Secret: "x"}}, nil, "invalid user name"},
 		{map[string]static.User{"a": {}}, nil, "no secret"},
 		{nil, &static.Options{Realm: "a\nb"}, "Realm"},
 	} {

@@ -1,5 +1,5 @@
-// Package basic is Basic authentication (RFC 7617) as servers see it, for the Authenticators that
-// know passwords.
+// Package basic implements the server side of Basic authentication (RFC 7617), for Authenticators
+// that check passwords.
 package basic
 
 import (
@@ -15,24 +15,24 @@ import (
 )
 
 const (
-	// MaxHeader is how many bytes an Authorization header has at most.
+	// MaxHeader is the maximum length of an Authorization header, in bytes.
 	MaxHeader = 8 << 10
-	// MaxName is how many bytes the name of a user has at most.
+	// MaxName is the maximum length of a user name, in bytes.
 	MaxName = 255
-	// DefaultRealm is the realm of those who name none.
+	// DefaultRealm is the realm if an Authenticator sets none.
 	DefaultRealm = "registry"
 )
 
-// Login is a name with the password that came with it.
+// Login is a user name and a password.
 type Login struct {
 	User, Password string
 }
 
-// Parse returns what the Authorization header of a request says; nil if it has none. Nothing else
-// of the request is looked at.
+// Parse returns the credentials in the Authorization header of a request, or nil if it has none. It
+// reads nothing else of the request.
 //
-// Errors: auth.ErrCredentials, wrapped with a reason that has nothing of the credentials in it, for
-// everything that is not the name and the password of somebody, once.
+// Errors: auth.ErrCredentials if the header is not exactly one name and password by Basic. The
+// error contains a reason and no part of the credentials.
 func Parse(r *http.Request) (*Login, error) {
 	values := r.Header["Authorization"]
 	switch {
@@ -48,7 +48,7 @@ func Parse(r *http.Request) (*Login, error) {
 		return nil, refused("not Basic")
 	}
 	decoded, err := base64.StdEncoding.Strict().DecodeString(strings.Trim(encoded, " "))
-	if err != nil || strings.ContainsAny(encoded, "\r\n") { // which the decoder skips
+	if err != nil || strings.ContainsAny(encoded, "\r\n") { // the decoder ignores these
 		return nil, refused("malformed base64")
 	}
 	user, password, ok := strings.Cut(string(decoded), ":")
@@ -56,7 +56,7 @@ func Parse(r *http.Request) (*Login, error) {
 	case !ok:
 		return nil, refused("no colon")
 	case !ValidName(user):
-		return nil, refused("not the name of a user")
+		return nil, refused("invalid user name")
 	case strings.ContainsFunc(password, func(c rune) bool { return c < ' ' || c == 0x7f }):
 		return nil, refused("control characters in the password")
 	}
@@ -65,17 +65,15 @@ func Parse(r *http.Request) (*Login, error) {
 
 func refused(reason string) error { return fmt.Errorf("%s: %w", reason, auth.ErrCredentials) }
 
-// ValidName reports whether a user can have the name: up to MaxName bytes of UTF-8, printable, and
-// without spaces around it.
+// ValidName reports whether name is a valid user name: 1 to MaxName bytes of printable UTF-8,
+// without spaces at its ends.
 func ValidName(name string) bool {
 	return name != "" && len(name) <= MaxName && utf8.ValidString(name) && strings.TrimSpace(name) == name &&
 		!strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) })
 }
 
-// Challenge returns the value of the WWW-Authenticate header that asks for Basic; realm "" is
-// DefaultRealm.
-//
-// It fails if a realm cannot stand in a header: it must be printable ASCII.
+// Challenge returns the value of the WWW-Authenticate header that asks for Basic. An empty realm
+// means DefaultRealm. Challenge returns an error if realm is not printable ASCII.
 func Challenge(realm string) (string, error) {
 	if realm == "" {
 		realm = DefaultRealm

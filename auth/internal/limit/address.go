@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// maxHops is how many addresses of X-Forwarded-For are looked at.
+// maxHops is the maximum number of addresses that are read from X-Forwarded-For.
 const maxHops = 16
 
-// Address is where a request comes from: the peer of the connection, and if that is one of the
-// trusted proxies, who it says the peer of its own is. It is a network as small as one subscriber
-// has: an address of IPv4, 64 bits of IPv6. The zero Prefix is a peer without an address, such as
-// that of a Unix socket.
+// Address returns the network that a request comes from. That is the network of the peer of the
+// connection or, if the peer is a trusted proxy, of the client that X-Forwarded-For names. The
+// network is what one subscriber usually has: one IPv4 address, or a /64 of IPv6. If the peer has
+// no address, such as that of a Unix socket, Address returns the zero Prefix.
 //
-// X-Forwarded-For is read from its end, where the nearest proxy writes; what stands before the
-// first address that is not a trusted proxy may have been made up.
+// X-Forwarded-For is read from its end, where the nearest proxy appends. Address ignores everything
+// before the first address that is not a trusted proxy, because a client can invent it.
 func Address(r *http.Request, trusted []netip.Prefix) netip.Prefix {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -54,11 +54,11 @@ func Address(r *http.Request, trusted []netip.Prefix) netip.Prefix {
 	if client.Is6() {
 		bits = 64
 	}
-	network, _ := client.Prefix(bits) // the bits fit
+	network, _ := client.Prefix(bits) // never fails: bits fits the address
 	return network
 }
 
-// parse reads an address, with a port perhaps, as some proxies write it.
+// parse reads an address with or without a port: some proxies write one.
 func parse(s string) (netip.Addr, bool) {
 	if a, err := netip.ParseAddr(s); err == nil {
 		return clean(a), true

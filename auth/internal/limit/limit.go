@@ -1,4 +1,4 @@
-// Package limit counts failed logins, so that passwords cannot be guessed.
+// Package limit limits failed logins, so that passwords cannot be guessed.
 package limit
 
 import (
@@ -8,18 +8,22 @@ import (
 	"github.com/registrykit/registry/internal/lru"
 )
 
-// Period is within how long a Limiter allows its number of failures.
+// Period is the time within which a Limiter allows its number of failures.
 const Period = 10 * time.Minute
 
 // MaxKeys is the maximum number of keys that a Limiter remembers.
 const MaxKeys = 20_000
 
-// Key is what failures are counted by: a hash.
+// Key identifies what failures are counted by, such as the hash of an address.
 type Key [32]byte
 
-// Limiter allows a number of failures at once by each key, and when these are used up one more each
-// time that a share of the Period has passed. Its memory is bounded: when there are too many keys,
-// those are forgotten that have not failed for the longest time.
+// Limiter allows each key a number n of failures at once, and after that one more failure each time
+// that a share of the Period, Period/n, has passed. Its memory is bounded: if there are too many
+// keys, it forgets those that have not been used for the longest time. It is safe for concurrent
+// use.
+//
+// For each key it stores only one time: when all failures will be forgiven. Each failure moves that
+// time by one share, up to a Period from now.
 type Limiter struct {
 	share, period time.Duration
 	now           func() time.Time
@@ -28,7 +32,7 @@ type Limiter struct {
 	until *lru.Cache[Key, time.Time] // when all failures of the key will be forgiven
 }
 
-// New returns a Limiter of n failures, at least 1, by the clock now.
+// New returns a Limiter that allows n failures, at least 1. now is its clock.
 func New(n int, now func() time.Time) *Limiter {
 	share := Period / time.Duration(n)
 	return &Limiter{
@@ -36,9 +40,9 @@ func New(n int, now func() time.Time) *Limiter {
 	}
 }
 
-// Begin counts an attempt as a failure before it is known to be one, so that many at the same time
-// do not pass together. It returns 0, or how long to wait before the attempt may be made; that one
-// is not counted.
+// Begin counts an attempt as a failure before its outcome is known, so that many attempts at the
+// same time do not all pass. It returns 0 if the attempt may be made. Otherwise it returns the time
+// to wait, and does not count the attempt.
 func (l *Limiter) Begin(k Key) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,7 +59,7 @@ func (l *Limiter) Begin(k Key) time.Duration {
 	return 0
 }
 
-// Undo takes back an attempt that was none, or did not fail.
+// Undo no longer counts an attempt that was not made or did not fail.
 func (l *Limiter) Undo(k Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,7 +71,7 @@ func (l *Limiter) Undo(k Key) {
 	l.until.Remove(k)
 }
 
-// Len is how many keys are remembered.
+// Len returns the number of remembered keys.
 func (l *Limiter) Len() int {
 	return l.until.Len()
 }

@@ -7,5 +7,6 @@ import (
 	"time"
 )
 
-// changeTime returns the modification time, for want of a time that no program can set.
+// changeTime returns the modification time, because this system has no time that programs cannot
+// set.
 func changeTime(info os.FileInfo) time.Time { return info.ModTime() }

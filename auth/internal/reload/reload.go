@@ -1,5 +1,5 @@
-// Package reload keeps what a file says up to date, for Authenticators and Authorizers that may be
-// changed while they are in use.
+// Package reload follows the changes of a file, for Authenticators and Authorizers whose
+// configuration changes while they are in use.
 package reload
 
 import (
@@ -14,34 +14,34 @@ import (
 )
 
 const (
-	// Interval is how often a file is looked at, at most.
+	// Interval is the minimum time between two checks of a file.
 	Interval = time.Second
-	// settled is how old a change must be for the next one to be seen by its time: some filesystems
-	// count in seconds.
+	// settled is the age at which the time of a change is sure to differ from that of the next
+	// change: some filesystems have times in whole seconds.
 	settled = 2 * time.Second
 )
 
-// File is what a file says. It is safe for concurrent use once Read has succeeded.
+// File is a file and its parsed content. It is safe for concurrent use once Read has succeeded.
 type File[T any] struct {
-	// Path is where the file is, and Max how many bytes it may have.
+	// Path is the path of the file. Max is its maximum size, in bytes.
 	Path string
 	Max  int
-	// Parse makes what counts of the content. Its error says where.
+	// Parse parses the content. Its error contains the path and the line.
 	Parse func(content []byte) (T, error)
-	// Fail is told, once for each change, why the file as it is does not count.
+	// Fail receives the reason why a changed file is not used, once for each change.
 	Fail func(ctx context.Context, err error)
-	// Now is the clock.
+	// Now returns the current time.
 	Now func() time.Time
 
 	current atomic.Pointer[T]
-	next    atomic.Int64 // when to look again, in nanoseconds
-	mu      sync.Mutex   // held to look
-	seen    os.FileInfo  // of the file that was read last, right or wrong; nil: read it again
-	failed  string       // what was wrong then
+	next    atomic.Int64 // the time of the next check, in nanoseconds
+	mu      sync.Mutex   // held during a check
+	seen    os.FileInfo  // of the file that was read last, valid or not; nil: read it again
+	failed  string       // the error of that read; "" if there was none
 }
 
-// Get returns what the file says, or said before it was broken. One caller at a time looks at the
-// file; the others do not wait.
+// Get returns the content of the last valid file. If a check is due, one caller at a time checks
+// the file; the others do not wait.
 func (f *File[T]) Get(ctx context.Context) T {
 	if f.due() && f.mu.TryLock() {
 		if f.due() {
@@ -58,7 +58,7 @@ func (f *File[T]) Get(ctx context.Context) T {
 	return *f.current.Load()
 }
 
-// due reports whether it is time to look, also if the clock has been put back.
+// due reports whether it is time for a check. It also handles a clock that was set back.
 func (f *File[T]) due() bool {
 	left := time.Duration(f.next.Load() - f.Now().UnixNano())
 	return left <= 0 || left > Interval
@@ -66,7 +66,8 @@ func (f *File[T]) due() bool {
 
 // Read reads the file if it has changed.
 //
-// Errors: that it cannot be read, is no regular file or too long; those of Parse.
+// Read returns an error if the file cannot be read, is not a regular file or is too long, and the
+// errors of Parse.
 func (f *File[T]) Read() error {
 	info, err := os.Stat(f.Path)
 	if err != nil {
@@ -80,7 +81,7 @@ func (f *File[T]) Read() error {
 		return nil
 	}
 	f.seen = nil
-	if !info.Mode().IsRegular() { // to open it may wait for ever
+	if !info.Mode().IsRegular() { // opening it might block forever
 		return fmt.Errorf("%s: not a regular file", f.Path)
 	}
 	content, info, err := f.content()
@@ -98,18 +99,18 @@ func (f *File[T]) Read() error {
 	return nil
 }
 
-// unchanged reports whether a file is what it was. On Linux and macOS, a program that edits it in
-// place cannot hide that by keeping its length and modification time, as some editors and
-// synchronisation tools do.
+// unchanged reports whether a file is the same as before. Some editors and synchronisation tools
+// edit a file in place and keep its length and modification time. On Linux and macOS, the change
+// time reveals that.
 func unchanged(before, now os.FileInfo) bool {
 	return os.SameFile(before, now) && before.Size() == now.Size() && before.ModTime().Equal(now.ModTime()) &&
 		changeTime(before).Equal(changeTime(now))
 }
 
-// settled reports whether a change at time t is so old that a later one has another time.
+// settled reports whether a change at time t is so old that a later change has another time.
 func (f *File[T]) settled(t time.Time) bool { return f.Now().Sub(t).Abs() > settled }
 
-// content returns what is in the file, and what the file was before it was read.
+// content returns the content of the file, and its info from before it was read.
 func (f *File[T]) content() ([]byte, os.FileInfo, error) {
 	r, err := os.Open(f.Path)
 	if err != nil {
