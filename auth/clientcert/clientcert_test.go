@@ -195,9 +195,9 @@ func TestUnverified(t *testing.T) {
 	}
 }
 
-// TestForeign: what the CA has not issued, not for now or not for clients, does not get as far as
+// TestCertificateOfAnotherCARefused: what the CA has not issued, not for now or not for clients, does not get as far as
 // HTTP.
-func TestForeign(t *testing.T) {
+func TestCertificateOfAnotherCARefused(t *testing.T) {
 	ca, other := newAuthority(t, "ours"), newAuthority(t, "ours")
 	for _, kind := range []tls.ClientAuthType{tls.VerifyClientCertIfGiven, tls.RequireAndVerifyClientCert} {
 		s := newSite(t, newCertificates(t, nil), kind, ca, nil)
@@ -229,9 +229,9 @@ func TestExpiry(t *testing.T) {
 	s.want(401, c, "", "")
 }
 
-// TestPassword: an Authorization header goes before the certificate, so that a login with a wrong
+// TestAuthorizationHeaderTakesPrecedence: an Authorization header goes before the certificate, so that a login with a wrong
 // password fails.
-func TestPassword(t *testing.T) {
+func TestAuthorizationHeaderTakesPrecedence(t *testing.T) {
 	ca := newAuthority(t, "ours")
 	people, err := static.New(map[string]static.User{"bob": {Secret: "secret"}}, nil)
 	require.NoError(t, err)
@@ -266,8 +266,8 @@ func uri(t testing.TB, s string) *url.URL {
 	return u
 }
 
-// TestMapping reads each part of certificates that were made and verified.
-func TestMapping(t *testing.T) {
+// TestIdentityFromEachSource reads each part of certificates that were made and verified.
+func TestIdentityFromEachSource(t *testing.T) {
 	ca := newAuthority(t, "ours")
 	full := func(c *x509.Certificate) {
 		c.Subject.OrganizationalUnit = []string{"build", "release"}

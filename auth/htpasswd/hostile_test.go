@@ -89,9 +89,9 @@ func TestBruteForce(t *testing.T) {
 	}
 }
 
-// TestKnownElsewhere: that a password was right at one address does not tell another one, whose
+// TestRightPasswordFromOtherAddressLimited: that a password was right at one address does not tell another one, whose
 // guesses are not looked at any more, that it has found it.
-func TestKnownElsewhere(t *testing.T) {
+func TestRightPasswordFromOtherAddressLimited(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
 	s.accepted("ann", "secret")
 	for i := range 1000 {
@@ -104,8 +104,8 @@ func TestKnownElsewhere(t *testing.T) {
 	require.EqualValues(t, 1+htpasswd.DefaultFailures, s.checks.Load())
 }
 
-// TestSlow: after the failures that are free there is one in a while, for as long as it goes on.
-func TestSlow(t *testing.T) {
+// TestLimitAllowsOneAttemptAfterAWhile: after the failures that are free there is one in a while, for as long as it goes on.
+func TestLimitAllowsOneAttemptAfterAWhile(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", &htpasswd.Options{Failures: 5})
 	for range 60 * 60 { // an hour of an attempt a second
 		_ = s.login("192.0.2.66", "ann", "guess")
@@ -120,8 +120,8 @@ func TestSlow(t *testing.T) {
 	require.NoError(t, s.login("192.0.2.66", "ann", "secret"))
 }
 
-// TestRightIsNoFailure: however many log in from one address, they are not counted.
-func TestRightIsNoFailure(t *testing.T) {
+// TestSuccessfulLoginsNotCounted: however many log in from one address, they are not counted.
+func TestSuccessfulLoginsNotCounted(t *testing.T) {
 	lines := ""
 	for i := range 40 {
 		lines += line(t, fmt.Sprint("user", i), "secret", 4)
@@ -139,9 +139,9 @@ func TestRightIsNoFailure(t *testing.T) {
 	require.ErrorIs(t, s.login("192.0.2.2", "user0", "wrong"), auth.ErrCredentials)
 }
 
-// TestForwarded: X-Forwarded-For counts only from a proxy that is listed; nobody gets round the
+// TestForwardedForOnlyFromTrustedProxies: X-Forwarded-For counts only from a proxy that is listed; nobody gets round the
 // limit, or locks others out, by making one up.
-func TestForwarded(t *testing.T) {
+func TestForwardedForOnlyFromTrustedProxies(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", &htpasswd.Options{Failures: 3,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
 	try := func(peer, forwarded string) error {
@@ -161,8 +161,8 @@ func TestForwarded(t *testing.T) {
 	require.ErrorIs(t, try("10.0.0.1", "198.51.100.1"), auth.ErrCredentials)
 }
 
-// TestBounded: what callers fill memory with is limited, whatever they send.
-func TestBounded(t *testing.T) {
+// TestMemoryBounded: what callers fill memory with is limited, whatever they send.
+func TestMemoryBounded(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
 	s.accepted("ann", "secret")
 	for range 10 {
@@ -199,8 +199,8 @@ func blocked(t *testing.T, opts *htpasswd.Options) (s *site, release func()) {
 	}
 }
 
-// TestGivenUp: who waits for a turn can give up, and has not failed then.
-func TestGivenUp(t *testing.T) {
+// TestCancelledLoginNotCounted: who waits for a turn can give up, and has not failed then.
+func TestCancelledLoginNotCounted(t *testing.T) {
 	s, release := blocked(t, &htpasswd.Options{Parallel: 1, Failures: 1})
 	for range 5 {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
@@ -214,8 +214,8 @@ func TestGivenUp(t *testing.T) {
 	require.EqualValues(t, 2, s.checks.Load())
 }
 
-// TestPilotGone: of several who bring the same credentials the first gives up; the others go on.
-func TestPilotGone(t *testing.T) {
+// TestSharedCheckFirstCallerCancelledOthersContinue: of several who bring the same credentials the first gives up; the others go on.
+func TestSharedCheckFirstCallerCancelledOthersContinue(t *testing.T) {
 	s, release := blocked(t, &htpasswd.Options{Parallel: 1, Failures: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -239,8 +239,8 @@ func TestPilotGone(t *testing.T) {
 	require.EqualValues(t, 2, s.checks.Load())
 }
 
-// TestParallel: no more passwords are checked at a time than there are turns.
-func TestParallel(t *testing.T) {
+// TestParallelChecksLimited: no more passwords are checked at a time than there are turns.
+func TestParallelChecksLimited(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", &htpasswd.Options{Parallel: 3})
 	var mu sync.Mutex
 	running, most := 0, 0
@@ -263,8 +263,8 @@ func TestParallel(t *testing.T) {
 	require.EqualValues(t, 60, s.checks.Load())
 }
 
-// TestNotShown: what is kept in memory does not print as the passwords that came.
-func TestNotShown(t *testing.T) {
+// TestPasswordsNotPrinted: what is kept in memory does not print as the passwords that came.
+func TestPasswordsNotPrinted(t *testing.T) {
 	s := newSite(t, line(t, "ann", "hunter2", 4), "", nil)
 	s.accepted("ann", "hunter2")
 	err := s.login("192.0.2.1", "ann", "hunter3")

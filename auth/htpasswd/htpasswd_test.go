@@ -158,9 +158,9 @@ func TestOneBcrypt(t *testing.T) {
 	require.Zero(t, flights)
 }
 
-// TestSameCost: neither time nor answer tells which names there are, whatever the cost of their
+// TestUnknownNamesCostAsMuchAsKnown: neither time nor answer tells which names there are, whatever the cost of their
 // lines.
-func TestSameCost(t *testing.T) {
+func TestUnknownNamesCostAsMuchAsKnown(t *testing.T) {
 	s := newSite(t, line(t, "low", "secret", 4)+line(t, "middle", "secret", 6)+line(t, "high", "secret", 8), "", nil)
 	answers := map[string]bool{}
 	for _, name := range []string{"low", "middle", "high", "nobody", "root", strings.Repeat("x", 255)} {

@@ -46,9 +46,9 @@ func TestReload(t *testing.T) {
 	require.Empty(t, s.failed())
 }
 
-// TestInPlace: a file is written in place, to the same length and within one tick of the clock of
+// TestReloadFileWrittenInPlace: a file is written in place, to the same length and within one tick of the clock of
 // the filesystem.
-func TestInPlace(t *testing.T) {
+func TestReloadFileWrittenInPlace(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
 	info, err := os.Stat(s.path)
 	require.NoError(t, err)
@@ -89,8 +89,8 @@ func TestOnceASecond(t *testing.T) {
 	require.NoError(t, s.login("192.0.2.9", "eve", "secret"))
 }
 
-// TestBroken: while the file is broken or gone, the users are those of before, and it is said once.
-func TestBroken(t *testing.T) {
+// TestReloadBrokenFileKeepsUsers: while the file is broken or gone, the users are those of before, and it is said once.
+func TestReloadBrokenFileKeepsUsers(t *testing.T) {
 	ann := line(t, "ann", "secret", 4)
 	s := newSite(t, ann, "pushers: ann\n", nil)
 	still := func(want string) {
@@ -151,9 +151,9 @@ func TestReloadGroups(t *testing.T) {
 	require.EqualValues(t, 1, s.checks.Load())
 }
 
-// TestChangedMeanwhile: a user who is removed, or has another password, while the old one is
+// TestUserChangedDuringLoginRefused: a user who is removed, or has another password, while the old one is
 // checked is not let in by it.
-func TestChangedMeanwhile(t *testing.T) {
+func TestUserChangedDuringLoginRefused(t *testing.T) {
 	for _, lines := range []string{"", line(t, "ann", "changed", 4), line(t, "ann", "secret", 4)} {
 		s := newSite(t, line(t, "ann", "secret", 4), "", nil)
 		s.before(func() {

@@ -195,10 +195,10 @@ func someRule(r *rand.Rand) rules.Rule {
 	return rule
 }
 
-// TestReference: whatever the rules and whoever asks, the decision is that of an evaluator that
+// TestDecisionsEqualReference: whatever the rules and whoever asks, the decision is that of an evaluator that
 // goes by the words; nothing is allowed below no prefix, and a scope covers what is allowed with
 // whichever tag.
-func TestReference(t *testing.T) {
+func TestDecisionsEqualReference(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	allowed, denied := 0, 0
 	for range 1000 {

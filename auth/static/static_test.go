@@ -119,8 +119,8 @@ func TestNew(t *testing.T) {
 	require.ErrorIs(t, err, auth.ErrCredentials)
 }
 
-// TestNotKept: what was handed over can be changed, and what is kept does not print.
-func TestNotKept(t *testing.T) {
+// TestSecretsNotKept: what was handed over can be changed, and what is kept does not print.
+func TestSecretsNotKept(t *testing.T) {
 	groups := []string{"pushers"}
 	given := map[string]static.User{"ci": {Secret: "hunter2", Groups: groups}}
 	users, err := static.New(given, nil)

@@ -30,9 +30,9 @@ func part(t *testing.T, tok string, i int, v any) {
 
 var ann = users{"ann": "secret"}
 
-// TestMixed: anonymous callers pull, ann logs in and pushes, a wrong password fails, and each
+// TestAnonymousPullsAndLoginsTogether: anonymous callers pull, ann logs in and pushes, a wrong password fails, and each
 // refusal tells clients what to do about it.
-func TestMixed(t *testing.T) {
+func TestAnonymousPullsAndLoginsTogether(t *testing.T) {
 	s := newSite(t, ann, allow(" repository:open:pull", "ann repository:open:pull", "ann repository:open:push",
 		"ann repository:closed:pull"), nil)
 	img := registrytest.RandomImage(1, 1, 10)
@@ -100,8 +100,8 @@ func TestMixed(t *testing.T) {
 	require.Equal(t, 201, s.do("POST", mount, "Bearer "+both).StatusCode)
 }
 
-// TestNarrow: a token never does more than the rules allow at the moment of its use.
-func TestNarrow(t *testing.T) {
+// TestTokenNeverExceedsRules: a token never does more than the rules allow at the moment of its use.
+func TestTokenNeverExceedsRules(t *testing.T) {
 	r := allow("ann repository:a:push", "ann repository:a:pull", "ann repository:a:delete")
 	s := newSite(t, ann, r, nil)
 	one, two := registrytest.RandomImage(1, 1, 10), registrytest.RandomImage(2, 1, 10)
@@ -237,8 +237,8 @@ func (f failing) Challenge(*http.Request, []auth.Access) string                 
 func (f failing) Authorize(context.Context, auth.Identity, []auth.Access) error { return f.err }
 func (f failing) SharedSecret(context.Context, string) ([]byte, error)          { return nil, f.err }
 
-// TestFailing: what does not work refuses, and tells clients nothing.
-func TestFailing(t *testing.T) {
+// TestFailuresRefuseAndTellNothing: what does not work refuses, and tells clients nothing.
+func TestFailuresRefuseAndTellNothing(t *testing.T) {
 	f, store := failing{errors.New("hush")}, registrytest.NewStore(t)
 	for name, build := range map[string]func(*token.Options) (*token.Service, error){
 		"users":   func(o *token.Options) (*token.Service, error) { return token.New(store, f, allow(), o) },

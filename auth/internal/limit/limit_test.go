@@ -51,8 +51,8 @@ func TestLimiter(t *testing.T) {
 	require.NotZero(t, l.Begin(key(3)))
 }
 
-// TestUndoLate: an attempt that is undone after its failures were forgiven leaves no credit.
-func TestUndoLate(t *testing.T) {
+// TestUndoAfterForgivenLeavesNoCredit: an attempt that is undone after its failures were forgiven leaves no credit.
+func TestUndoAfterForgivenLeavesNoCredit(t *testing.T) {
 	clock := time.Now()
 	l := limit.New(2, func() time.Time { return clock })
 	require.Zero(t, l.Begin(key(1)))
@@ -63,8 +63,8 @@ func TestUndoLate(t *testing.T) {
 	require.NotZero(t, l.Begin(key(1)))
 }
 
-// TestAtOnce: many attempts at the same time are as many as one after the other.
-func TestAtOnce(t *testing.T) {
+// TestConcurrentAttemptsAllCounted: many attempts at the same time are as many as one after the other.
+func TestConcurrentAttemptsAllCounted(t *testing.T) {
 	l := limit.New(7, time.Now)
 	var passed atomic.Int32
 	var wg sync.WaitGroup
@@ -79,9 +79,9 @@ func TestAtOnce(t *testing.T) {
 	require.EqualValues(t, 7, passed.Load())
 }
 
-// TestBounded: failures by ever new keys do not fill the memory, and who goes on failing is not
+// TestMemoryBounded: failures by ever new keys do not fill the memory, and who goes on failing is not
 // forgotten.
-func TestBounded(t *testing.T) {
+func TestMemoryBounded(t *testing.T) {
 	clock := time.Now()
 	l := limit.New(1000, func() time.Time { return clock })
 	for i := range 5 * limit.MaxKeys / 2 {
