@@ -51,8 +51,8 @@ func ExampleSecret() {
 	// true 7
 }
 
-// TestLimitError: who has to wait is told so by the registry and by the endpoint for tokens alike,
-// and it is no 500.
+// TestLimitError: the registry and the token endpoint both respond to a LimitError with 429 and
+// Retry-After.
 func TestLimitError(t *testing.T) {
 	limited := auth.AuthenticatorFunc(func(*http.Request) (auth.Identity, error) {
 		return auth.Identity{}, fmt.Errorf("wrapped: %w", &auth.LimitError{RetryAfter: 1500 * time.Millisecond})

@@ -14,7 +14,7 @@ import (
 	"github.com/registrykit/registry/auth"
 )
 
-// TestSecretHidden: no verb, encoder or logger shows a secret, nor what holds one.
+// TestSecretHidden: no verb, encoder or logger reveals a secret or a value that contains one.
 func TestSecretHidden(t *testing.T) {
 	const word = "hunter2"
 	secret := auth.Secret(word)
@@ -58,7 +58,7 @@ func TestSecretHidden(t *testing.T) {
 	require.Contains(t, log.String(), "secret=***")
 }
 
-// TestSecretRead: configuration is read as ever, and the value is there for whoever asks for it.
+// TestSecretRead: configuration is decoded as usual, and Value returns the secret.
 func TestSecretRead(t *testing.T) {
 	var v struct{ Password auth.Secret }
 	require.NoError(t, json.Unmarshal([]byte(`{"Password":"hunter2"}`), &v))

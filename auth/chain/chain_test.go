@@ -130,7 +130,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestRegistry: whatever is wrong is a 401 over HTTP too, also where anonymous callers may do
+// TestRegistry: wrong credentials get 401 over HTTP, even where anonymous callers may do
 // everything.
 func TestRegistry(t *testing.T) {
 	all := auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil })
@@ -166,7 +166,8 @@ func TestRegistry(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// TestChallenge: there is one, by the scheme that the caller uses, or that clients know.
+// TestChallenge: a response has one challenge, chosen by the scheme of the request or by what
+// clients know.
 func TestChallenge(t *testing.T) {
 	asks := func(challenge string) auth.Authenticator {
 		return auth.AuthenticatorFunc(apiKey).WithChallenge(challenge)
@@ -196,8 +197,8 @@ func TestChallenge(t *testing.T) {
 	}
 }
 
-// TestToken: with tokens beside passwords, a token that is too narrow is answered with the scope
-// that is needed.
+// TestToken: with tokens beside passwords, a request whose token is too narrow learns the scope it
+// needs.
 func TestToken(t *testing.T) {
 	all := auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil })
 	tokens, err := token.New(registrytest.NewStore(t), users(t, "ann"), all, nil)

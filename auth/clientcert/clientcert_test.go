@@ -166,8 +166,8 @@ func newCertificates(t testing.TB, opts *clientcert.Options) *clientcert.Certifi
 	return c
 }
 
-// TestVerified: who has a certificate of the CA is who it says, by TLS all the way; sessions that
-// are resumed are the same.
+// TestVerified: a caller with a certificate of the CA has the identity in it, over real TLS and
+// also in a resumed session.
 func TestVerified(t *testing.T) {
 	ca := newAuthority(t, "ours")
 	var who []string
@@ -183,8 +183,7 @@ func TestVerified(t *testing.T) {
 	require.Equal(t, "", who[3])
 }
 
-// TestUnverified: a certificate that the server has asked for and not verified is nobody's, whoever
-// has issued it.
+// TestUnverified: a certificate that the server did not verify is ignored, whoever issued it.
 func TestUnverified(t *testing.T) {
 	ca, other := newAuthority(t, "ours"), newAuthority(t, "ours")
 	for _, kind := range []tls.ClientAuthType{tls.NoClientCert, tls.RequestClientCert, tls.RequireAnyClientCert} {
@@ -195,8 +194,8 @@ func TestUnverified(t *testing.T) {
 	}
 }
 
-// TestCertificateOfAnotherCARefused: what the CA has not issued, not for now or not for clients, does not get as far as
-// HTTP.
+// TestCertificateOfAnotherCARefused: TLS refuses certificates of another CA, outside their
+// validity, or not for clients.
 func TestCertificateOfAnotherCARefused(t *testing.T) {
 	ca, other := newAuthority(t, "ours"), newAuthority(t, "ours")
 	for _, kind := range []tls.ClientAuthType{tls.VerifyClientCertIfGiven, tls.RequireAndVerifyClientCert} {
@@ -215,7 +214,7 @@ func TestCertificateOfAnotherCARefused(t *testing.T) {
 	}
 }
 
-// TestExpiry: a connection that is kept open is refused when its certificate expires.
+// TestExpiry: an open connection is refused once its certificate expires.
 func TestExpiry(t *testing.T) {
 	ca, certs := newAuthority(t, "ours"), newCertificates(t, nil)
 	s := newSite(t, certs, tls.RequireAndVerifyClientCert, ca, nil)
@@ -229,8 +228,8 @@ func TestExpiry(t *testing.T) {
 	s.want(401, c, "", "")
 }
 
-// TestAuthorizationHeaderTakesPrecedence: an Authorization header goes before the certificate, so that a login with a wrong
-// password fails.
+// TestAuthorizationHeaderTakesPrecedence: an Authorization header counts instead of the
+// certificate, so a login with a wrong password fails.
 func TestAuthorizationHeaderTakesPrecedence(t *testing.T) {
 	ca := newAuthority(t, "ours")
 	people, err := static.New(map[string]static.User{"bob": {Secret: "secret"}}, nil)
@@ -266,7 +265,7 @@ func uri(t testing.TB, s string) *url.URL {
 	return u
 }
 
-// TestIdentityFromEachSource reads each part of certificates that were made and verified.
+// TestIdentityFromEachSource reads each part of real, verified certificates.
 func TestIdentityFromEachSource(t *testing.T) {
 	ca := newAuthority(t, "ours")
 	full := func(c *x509.Certificate) {

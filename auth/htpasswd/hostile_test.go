@@ -15,8 +15,8 @@ import (
 	"github.com/registrykit/registry/auth/htpasswd"
 )
 
-// TestBruteForce: a thousand passwords are tried, one after the other or at once, of one name or of
-// many, and few are looked at.
+// TestBruteForce tries a thousand passwords, one after the other or at once, with one name or many.
+// Only a few are checked.
 func TestBruteForce(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -89,8 +89,8 @@ func TestBruteForce(t *testing.T) {
 	}
 }
 
-// TestRightPasswordFromOtherAddressLimited: that a password was right at one address does not tell another one, whose
-// guesses are not looked at any more, that it has found it.
+// TestRightPasswordFromOtherAddressLimited: a password was right at one address. Another address,
+// which is already limited, does not learn that its guess is right.
 func TestRightPasswordFromOtherAddressLimited(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
 	s.accepted("ann", "secret")
@@ -104,7 +104,8 @@ func TestRightPasswordFromOtherAddressLimited(t *testing.T) {
 	require.EqualValues(t, 1+htpasswd.DefaultFailures, s.checks.Load())
 }
 
-// TestLimitAllowsOneAttemptAfterAWhile: after the failures that are free there is one in a while, for as long as it goes on.
+// TestLimitAllowsOneAttemptAfterAWhile makes an attempt each second for an hour. After the free
+// failures, one attempt is checked every two minutes.
 func TestLimitAllowsOneAttemptAfterAWhile(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", &htpasswd.Options{Failures: 5})
 	for range 60 * 60 { // an hour of an attempt a second
@@ -120,7 +121,8 @@ func TestLimitAllowsOneAttemptAfterAWhile(t *testing.T) {
 	require.NoError(t, s.login("192.0.2.66", "ann", "secret"))
 }
 
-// TestSuccessfulLoginsNotCounted: however many log in from one address, they are not counted.
+// TestSuccessfulLoginsNotCounted logs in many users from one address. None of the logins counts as
+// a failure.
 func TestSuccessfulLoginsNotCounted(t *testing.T) {
 	lines := ""
 	for i := range 40 {
@@ -139,8 +141,8 @@ func TestSuccessfulLoginsNotCounted(t *testing.T) {
 	require.ErrorIs(t, s.login("192.0.2.2", "user0", "wrong"), auth.ErrCredentials)
 }
 
-// TestForwardedForOnlyFromTrustedProxies: X-Forwarded-For counts only from a proxy that is listed; nobody gets round the
-// limit, or locks others out, by making one up.
+// TestForwardedForOnlyFromTrustedProxies: X-Forwarded-For counts only from a listed proxy. A client
+// that invents the header can neither avoid the limit nor lock out others.
 func TestForwardedForOnlyFromTrustedProxies(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", &htpasswd.Options{Failures: 3,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
@@ -161,7 +163,7 @@ func TestForwardedForOnlyFromTrustedProxies(t *testing.T) {
 	require.ErrorIs(t, try("10.0.0.1", "198.51.100.1"), auth.ErrCredentials)
 }
 
-// TestMemoryBounded: what callers fill memory with is limited, whatever they send.
+// TestMemoryBounded: callers cannot fill the memory, whatever they send.
 func TestMemoryBounded(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
 	s.accepted("ann", "secret")
@@ -199,7 +201,8 @@ func blocked(t *testing.T, opts *htpasswd.Options) (s *site, release func()) {
 	}
 }
 
-// TestCancelledLoginNotCounted: who waits for a turn can give up, and has not failed then.
+// TestCancelledLoginNotCounted: a request that waits for a slot can be cancelled. It does not count
+// as a failure.
 func TestCancelledLoginNotCounted(t *testing.T) {
 	s, release := blocked(t, &htpasswd.Options{Parallel: 1, Failures: 1})
 	for range 5 {
@@ -214,7 +217,8 @@ func TestCancelledLoginNotCounted(t *testing.T) {
 	require.EqualValues(t, 2, s.checks.Load())
 }
 
-// TestSharedCheckFirstCallerCancelledOthersContinue: of several who bring the same credentials the first gives up; the others go on.
+// TestSharedCheckFirstCallerCancelledOthersContinue: several requests share the check of the same
+// credentials. The first is cancelled, and the others succeed.
 func TestSharedCheckFirstCallerCancelledOthersContinue(t *testing.T) {
 	s, release := blocked(t, &htpasswd.Options{Parallel: 1, Failures: 1})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -239,7 +243,7 @@ func TestSharedCheckFirstCallerCancelledOthersContinue(t *testing.T) {
 	require.EqualValues(t, 2, s.checks.Load())
 }
 
-// TestParallelChecksLimited: no more passwords are checked at a time than there are turns.
+// TestParallelChecksLimited: at most Options.Parallel passwords are checked at a time.
 func TestParallelChecksLimited(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", &htpasswd.Options{Parallel: 3})
 	var mu sync.Mutex
@@ -263,7 +267,7 @@ func TestParallelChecksLimited(t *testing.T) {
 	require.EqualValues(t, 60, s.checks.Load())
 }
 
-// TestPasswordsNotPrinted: what is kept in memory does not print as the passwords that came.
+// TestPasswordsNotPrinted: printing a File or an error does not reveal passwords.
 func TestPasswordsNotPrinted(t *testing.T) {
 	s := newSite(t, line(t, "ann", "hunter2", 4), "", nil)
 	s.accepted("ann", "hunter2")

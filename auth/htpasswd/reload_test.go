@@ -14,8 +14,8 @@ import (
 	"github.com/registrykit/registry/auth/htpasswd"
 )
 
-// TestReload: what changes in the file counts from the next look at it, also for credentials that
-// are remembered; the others stay so.
+// TestReload: a change of the file takes effect at the next check, also for remembered credentials.
+// Users whose line did not change stay remembered.
 func TestReload(t *testing.T) {
 	ann, bob := line(t, "ann", "secret", 4), line(t, "bob", "other", 4)
 	s := newSite(t, ann+bob, "", nil)
@@ -46,8 +46,8 @@ func TestReload(t *testing.T) {
 	require.Empty(t, s.failed())
 }
 
-// TestReloadFileWrittenInPlace: a file is written in place, to the same length and within one tick of the clock of
-// the filesystem.
+// TestReloadFileWrittenInPlace writes the file in place, with the same length and modification
+// time, within one tick of the clock of the filesystem.
 func TestReloadFileWrittenInPlace(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
 	info, err := os.Stat(s.path)
@@ -60,8 +60,8 @@ func TestReloadFileWrittenInPlace(t *testing.T) {
 	s.accepted("ann", "change")
 }
 
-// TestOnceASecond: a file is not looked at for each request. It is read again when it was edited in
-// place, also if length and modification time are kept.
+// TestOnceASecond: the file is not checked for each request. It is read again after an edit in
+// place, even if length and modification time are the same.
 func TestOnceASecond(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
 	past := s.now().Add(-time.Hour)

@@ -18,7 +18,7 @@ var (
 	quoted = regexp.MustCompile("`([^`]+)`")
 )
 
-// TestDocs: the rules of docs/access.md do what the tables beside them say.
+// TestDocs: the rules in docs/access.md decide as the tables beside them say.
 func TestDocs(t *testing.T) {
 	page, err := os.ReadFile("../../docs/access.md")
 	require.NoError(t, err)

@@ -229,7 +229,7 @@ rules:
 	})
 }
 
-// TestTagsOverHTTP: rules about tags hold for tokens too, whose scopes know none.
+// TestTagsOverHTTP: rules about tags also hold for tokens, although scopes contain no tags.
 func TestTagsOverHTTP(t *testing.T) {
 	eachWay(t, people{"dev": {Groups: []string{"devs"}}, "lead": {Groups: []string{"leads"}}, "bot": {}, "janitor": {}}, `
 rules:

@@ -124,7 +124,7 @@ func TestLoad(t *testing.T) {
 	require.Equal(t, "eve", who())
 }
 
-// TestLoadConcurrent: decisions go on while the file changes, each by the old rules or by the new.
+// TestLoadConcurrent: while the file changes, each decision is by the old or by the new rules.
 func TestLoadConcurrent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rules.yaml")
 	replace(t, path, text("ann"))

@@ -12,7 +12,7 @@ import (
 	"github.com/registrykit/registry/auth/rules"
 )
 
-// TestLoadFifo: what is no file is not waited for.
+// TestLoadFifo: Load refuses a path that is not a regular file, and does not wait for it.
 func TestLoadFifo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rules.fifo")
 	require.NoError(t, syscall.Mkfifo(path, 0o600))

@@ -46,7 +46,7 @@ func TestPrefixes(t *testing.T) {
 	}
 }
 
-// TestManyGroups: more groups than there is room for on the way.
+// TestManyGroups has more groups than the fixed part of a caller holds.
 func TestManyGroups(t *testing.T) {
 	list := make([]rules.Rule, 3000)
 	for i := range list {
@@ -63,7 +63,7 @@ func TestManyGroups(t *testing.T) {
 	require.Equal(t, []string{"r2999", "r63"}, r.Prefixes(t.Context(), who))
 }
 
-// TestUserIsLiteral: no name of a caller is ever a pattern.
+// TestUserIsLiteral: the name of a caller is never a pattern.
 func TestUserIsLiteral(t *testing.T) {
 	r, err := rules.Parse([]byte(`rules: [{who: everyone, actions: pull,
 		repositories: ["{user}/**", "x/{user}", "y-{user}", "**/{user}/z"]}]`))

@@ -195,9 +195,9 @@ func someRule(r *rand.Rand) rules.Rule {
 	return rule
 }
 
-// TestDecisionsEqualReference: whatever the rules and whoever asks, the decision is that of an evaluator that
-// goes by the words; nothing is allowed below no prefix, and a scope covers what is allowed with
-// whichever tag.
+// TestDecisionsEqualReference compares random rules and callers with a simple evaluator that
+// follows the package comment. Every allowed repository has one of the prefixes, and Scope allows
+// what is allowed with any tag.
 func TestDecisionsEqualReference(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	allowed, denied := 0, 0

@@ -81,7 +81,7 @@ func TestParse(t *testing.T) {
 	require.ErrorIs(t, r.Authorize(t.Context(), auth.Identity{Name: "ann"}, both), auth.ErrDenied)
 }
 
-// TestParseErrors: what is wrong is told with its line.
+// TestParseErrors: each mistake is reported with its line.
 func TestParseErrors(t *testing.T) {
 	rule := func(change string) string { // of one field of a rule that is right
 		field, _, _ := strings.Cut(change, ":")

@@ -27,8 +27,8 @@ func (d *deadlines) Write(p []byte) (int, error) {
 	return d.ResponseRecorder.Write(p)
 }
 
-// TestAnswersHaveADeadline: a client that does not read its answers, whether tokens or errors, does
-// not hold its connection for ever.
+// TestAnswersHaveADeadline: a client that does not read a response cannot hold its connection
+// forever.
 func TestAnswersHaveADeadline(t *testing.T) {
 	tokens := newSite(t, ann, all, nil).tokens
 	for _, request := range [][2]string{

@@ -41,8 +41,8 @@ func keyOf(t *testing.T, s *site) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed[:])
 }
 
-// TestHostileTokens: whatever is not a token of this registry, as it was made, for now, is refused
-// with 401, and says nothing about why.
+// TestHostileTokens: everything but a valid, unchanged token of this registry gets 401, without a
+// reason.
 func TestHostileTokens(t *testing.T) {
 	s := newSite(t, ann, all, nil)
 	good := s.token(basic("ann", "secret"), "repository:a:pull")
@@ -143,8 +143,7 @@ func TestHostileTokens(t *testing.T) {
 	require.Equal(t, 401, s.do("GET", "/v2/b/manifests/v1", "Bearer "+forged).StatusCode)
 }
 
-// TestExpiry: a token counts as long as it says, whether it is remembered or not, and a little
-// longer for clocks that differ.
+// TestExpiry: a token is valid for its lifetime and the leeway, whether it is in the cache or not.
 func TestExpiry(t *testing.T) {
 	for _, use := range []bool{false, true} {
 		s := newSite(t, ann, all, nil)
@@ -160,8 +159,8 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-// TestLeewayBetweenReplicas: clocks that are half a minute apart, either way, refuse no token,
-// neither a new one nor one that is about to expire.
+// TestLeewayBetweenReplicas: if two clocks differ by half a minute, either way, no valid token is
+// refused.
 func TestLeewayBetweenReplicas(t *testing.T) {
 	store := registrytest.NewStore(t)
 	one, other := newReplica(t, store, ann, all, nil), newReplica(t, store, ann, all, nil)
@@ -179,8 +178,8 @@ func TestLeewayBetweenReplicas(t *testing.T) {
 	}
 }
 
-// TestKeys: replicas accept each other's tokens, also while a key is changed, and none of a key
-// that was removed.
+// TestKeys: replicas accept each other's tokens, also while a key is changed. They refuse tokens of
+// a removed key.
 func TestKeys(t *testing.T) {
 	store, other := registrytest.NewStore(t), registrytest.NewStore(t)
 	a, b := newReplica(t, store, ann, all, nil), newReplica(t, store, ann, all, nil)
@@ -226,8 +225,8 @@ func (f *flaky) SharedSecret(ctx context.Context, name string) ([]byte, error) {
 	return f.Secrets.SharedSecret(ctx, name)
 }
 
-// TestKeysFail: while the storage does not answer, keys count a few minutes more, and then nothing
-// does.
+// TestKeysFail: while the storage does not respond, keys stay valid for a few minutes. After that,
+// every token fails.
 func TestKeysFail(t *testing.T) {
 	secrets := &flaky{Secrets: registrytest.NewStore(t)}
 	tokens, err := token.New(secrets, ann, all, nil)
@@ -259,8 +258,8 @@ func TestKeysFail(t *testing.T) {
 	require.ErrorIs(t, authenticate("x"), auth.ErrCredentials)
 }
 
-// TestSecretsNotTold: passwords and tokens, good or bad, are in no log, no decision and no answer
-// but the one that gives a token.
+// TestSecretsNotTold: no log, decision or response contains a password or a token, except the
+// response that issues the token.
 func TestSecretsNotTold(t *testing.T) {
 	var told bytes.Buffer
 	tell := func(_ context.Context, d auth.Decision) { fmt.Fprintf(&told, "%+v %v\n", d, d.Err) }
@@ -299,8 +298,8 @@ func TestSecretsNotTold(t *testing.T) {
 	}
 }
 
-// TestStalledBody: a body that does not come holds up neither the answer nor the connection, and
-// one that does come breaks nothing.
+// TestStalledBody: a body that never arrives delays neither the response nor the close of the
+// connection. A complete body does no harm.
 func TestStalledBody(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, ann, all, nil)

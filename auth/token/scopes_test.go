@@ -49,8 +49,8 @@ func statuses(s *site, tok string, scopes []string) []int {
 	return list
 }
 
-// TestScopesMany: a client that asks for all the repositories it has touched gets a token that is
-// good for each of them, and not longer than a header may be.
+// TestScopesMany: a client that asks for hundreds of repositories gets a token that covers each of
+// them and still fits into a header.
 func TestScopesMany(t *testing.T) {
 	s := newSite(t, ann, all, nil)
 	for _, c := range []struct{ n, length int }{{33, 1}, {100, 20}, {100, 250}, {512, 1}} {
@@ -63,8 +63,8 @@ func TestScopesMany(t *testing.T) {
 	}
 }
 
-// TestScopesManyNarrow: a token for many repositories is for no other one and no other action than
-// were asked for, as a token for few.
+// TestScopesManyNarrow: a token for many repositories covers no other repository and no other
+// action, like a token for few.
 func TestScopesManyNarrow(t *testing.T) {
 	s := newSite(t, ann, all, nil)
 	scopes := append(manyScopes(120, 60), "repository:only/pull:pull", "repository:only/push:push",
@@ -91,7 +91,7 @@ func TestScopesManyNarrow(t *testing.T) {
 	require.Equal(t, []string{"repository:only/pull:pull"}, granted(t, tok))
 }
 
-// TestScopesTooMany: of more scopes than a token can be for, the newest count: those at the end.
+// TestScopesTooMany: if there are more scopes than a token can contain, the last ones count.
 func TestScopesTooMany(t *testing.T) {
 	wide := make([]string, 150)
 	for i := range wide {
@@ -126,8 +126,7 @@ func (g grouped) Authenticate(r *http.Request) (auth.Identity, error) {
 	return identity, err
 }
 
-// TestIdentityTooLong: an identity that does not fit into a token by itself is refused, whatever is
-// asked for.
+// TestIdentityTooLong: an identity that does not fit into a token is refused, for any scopes.
 func TestIdentityTooLong(t *testing.T) {
 	s := newSite(t, grouped{ann, slices.Repeat([]string{"a-group-with-a-name"}, 400)}, all, nil)
 	for _, scopes := range [][]string{nil, {"repository:a:pull"}, manyScopes(100, 20)} {
@@ -137,7 +136,8 @@ func TestIdentityTooLong(t *testing.T) {
 	}
 }
 
-// TestScopesAsked: what is asked of the Authorizer for one request is bounded, and each thing once.
+// TestScopesAsked: one request causes a bounded number of questions to the Authorizer, each of them
+// once.
 func TestScopesAsked(t *testing.T) {
 	asked := 0
 	count := auth.AuthorizerFunc(func(context.Context, auth.Identity,

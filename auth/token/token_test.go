@@ -30,8 +30,8 @@ func part(t *testing.T, tok string, i int, v any) {
 
 var ann = users{"ann": "secret"}
 
-// TestAnonymousPullsAndLoginsTogether: anonymous callers pull, ann logs in and pushes, a wrong password fails, and each
-// refusal tells clients what to do about it.
+// TestAnonymousPullsAndLoginsTogether: anonymous callers pull, ann logs in and pushes, a wrong
+// password fails, and each refusal tells clients which token they need.
 func TestAnonymousPullsAndLoginsTogether(t *testing.T) {
 	s := newSite(t, ann, allow(" repository:open:pull", "ann repository:open:pull", "ann repository:open:push",
 		"ann repository:closed:pull"), nil)
@@ -100,7 +100,7 @@ func TestAnonymousPullsAndLoginsTogether(t *testing.T) {
 	require.Equal(t, 201, s.do("POST", mount, "Bearer "+both).StatusCode)
 }
 
-// TestTokenNeverExceedsRules: a token never does more than the rules allow at the moment of its use.
+// TestTokenNeverExceedsRules: a token permits only what the rules allow at the time of its use.
 func TestTokenNeverExceedsRules(t *testing.T) {
 	r := allow("ann repository:a:push", "ann repository:a:pull", "ann repository:a:delete")
 	s := newSite(t, ann, r, nil)
@@ -148,8 +148,8 @@ func (c claimed) Authenticate(r *http.Request) (auth.Identity, error) {
 	return identity, err
 }
 
-// TestIdentity: the Authorizer sees behind a token who got it, and the token holds no more of the
-// host's own than that.
+// TestIdentity: the Authorizer gets the identity of the login. The token contains no claims that
+// only the host should know.
 func TestIdentity(t *testing.T) {
 	var seen auth.Identity
 	see := auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, _ []auth.Access) error {
@@ -170,8 +170,8 @@ func TestIdentity(t *testing.T) {
 		use(&token.Options{Claims: func(auth.Identity) map[string]any { return map[string]any{"x": "y"} }}))
 }
 
-// TestUploadOwner: an upload is gone on with by other tokens of the same caller, and of nobody
-// else.
+// TestUploadOwner: another token of the same caller can continue an upload. Tokens of other callers
+// cannot.
 func TestUploadOwner(t *testing.T) {
 	s := newSite(t, users{"ann": "secret", "eve": "secret"},
 		auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil }), nil)
@@ -237,7 +237,8 @@ func (f failing) Challenge(*http.Request, []auth.Access) string                 
 func (f failing) Authorize(context.Context, auth.Identity, []auth.Access) error { return f.err }
 func (f failing) SharedSecret(context.Context, string) ([]byte, error)          { return nil, f.err }
 
-// TestFailuresRefuseAndTellNothing: what does not work refuses, and tells clients nothing.
+// TestFailuresRefuseAndTellNothing: if a part fails, the request is refused, and the response does
+// not contain the reason.
 func TestFailuresRefuseAndTellNothing(t *testing.T) {
 	f, store := failing{errors.New("hush")}, registrytest.NewStore(t)
 	for name, build := range map[string]func(*token.Options) (*token.Service, error){
@@ -270,7 +271,7 @@ func TestFailuresRefuseAndTellNothing(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestRealm: a request decides little of where clients send passwords.
+// TestRealm: a request has little influence on the URL that clients send passwords to.
 func TestRealm(t *testing.T) {
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	for _, row := range []struct {

@@ -51,7 +51,7 @@ func TestLimiter(t *testing.T) {
 	require.NotZero(t, l.Begin(key(3)))
 }
 
-// TestUndoAfterForgivenLeavesNoCredit: an attempt that is undone after its failures were forgiven leaves no credit.
+// TestUndoAfterForgivenLeavesNoCredit undoes an attempt after its failure was forgiven.
 func TestUndoAfterForgivenLeavesNoCredit(t *testing.T) {
 	clock := time.Now()
 	l := limit.New(2, func() time.Time { return clock })
@@ -63,7 +63,7 @@ func TestUndoAfterForgivenLeavesNoCredit(t *testing.T) {
 	require.NotZero(t, l.Begin(key(1)))
 }
 
-// TestConcurrentAttemptsAllCounted: many attempts at the same time are as many as one after the other.
+// TestConcurrentAttemptsAllCounted: concurrent attempts count like attempts one after the other.
 func TestConcurrentAttemptsAllCounted(t *testing.T) {
 	l := limit.New(7, time.Now)
 	var passed atomic.Int32
@@ -79,8 +79,8 @@ func TestConcurrentAttemptsAllCounted(t *testing.T) {
 	require.EqualValues(t, 7, passed.Load())
 }
 
-// TestMemoryBounded: failures by ever new keys do not fill the memory, and who goes on failing is not
-// forgotten.
+// TestMemoryBounded: failures of ever new keys do not fill the memory, and a key that keeps failing
+// is not forgotten.
 func TestMemoryBounded(t *testing.T) {
 	clock := time.Now()
 	l := limit.New(1000, func() time.Time { return clock })
