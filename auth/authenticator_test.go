@@ -16,7 +16,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// A program's API keys, which clients send as the password of Basic.
+// An Authenticator for the API keys of a program. Clients such as docker send a key as the password
+// of Basic, with "docker login".
 func ExampleAuthenticatorFunc() {
 	const key = auth.Secret("k-8c1f")
 	keys := auth.AuthenticatorFunc(func(r *http.Request) (auth.Identity, error) {
@@ -41,7 +42,7 @@ func ExampleAuthenticatorFunc() {
 	// Basic realm="registry"
 }
 
-// An unset or set secret can be logged with the rest of a configuration.
+// A configuration with a Secret can be logged.
 func ExampleSecret() {
 	config := struct{ Password auth.Secret }{"hunter2"}
 	fmt.Printf("%v %+q\n", config, config.Password)

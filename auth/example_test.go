@@ -8,7 +8,8 @@ import (
 	"github.com/registrykit/registry/auth"
 )
 
-// Everybody may pull; the rest is for the owners of a name, and only they may push below it.
+// An Authorizer that lets everybody pull. All other actions are for the user whose name is the first
+// component of the repository name.
 func ExampleAuthorizerFunc() {
 	var authorizer auth.Authorizer = auth.AuthorizerFunc(func(_ context.Context, who auth.Identity,
 		accesses []auth.Access) error {
@@ -28,7 +29,8 @@ func ExampleAuthorizerFunc() {
 	// repository:ann/app:push: auth: access denied
 }
 
-// noisy wraps an Authorizer and passes on what that can do besides.
+// noisy wraps an Authorizer and prints its decisions. It implements the optional interfaces, so that
+// the abilities of the wrapped Authorizer remain.
 type noisy struct{ next auth.Authorizer }
 
 func (n noisy) Authorize(ctx context.Context, who auth.Identity, accesses []auth.Access) error {
@@ -50,7 +52,7 @@ func (n noisy) Prefixes(ctx context.Context, who auth.Identity) []string {
 	return auth.Prefixes(ctx, n.next, who)
 }
 
-// Who wraps an Authorizer passes on which rule decided, and where a caller has no business.
+// An Authorizer that wraps another one should implement Explainer, Scoper and Prefixer, too.
 func ExampleExplain() {
 	var a auth.Authorizer = noisy{auth.AuthorizerFunc(func(context.Context, auth.Identity,
 		[]auth.Access) error {

@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// apiKey knows a header of its own, as a host's program might.
+// apiKey authenticates by a header of its own.
 var apiKey = auth.AuthenticatorFunc(func(r *http.Request) (auth.Identity, error) {
 	switch key := r.Header.Get("X-Api-Key"); {
 	case key == "":
@@ -57,7 +57,7 @@ func request(name, password string) *http.Request {
 	return r
 }
 
-// Programs come with a key in a header, and people with a password.
+// Programs authenticate with a key in a header, and people with a password.
 func ExampleNew() {
 	people, err := static.New(map[string]static.User{"ann": {Secret: "secret"}}, nil)
 	if err != nil {
@@ -121,7 +121,7 @@ func TestOrder(t *testing.T) {
 			require.NoError(t, err, name)
 		}
 	}
-	// Credentials that nobody has looked at.
+	// No Authenticator recognises these credentials.
 	_, err := newChain(t, nobody, apiKey).Authenticate(request("ann", "secret"))
 	require.ErrorIs(t, err, auth.ErrCredentials)
 	for _, links := range [][]auth.Authenticator{nil, {nil}, {ann, nil}} {
@@ -147,7 +147,7 @@ func TestRegistry(t *testing.T) {
 		{"bob", "secret of ann", "", 401},
 		{"", "", "k-2", 401},
 		{"eve", "secret of ann", "", 401},
-		{"ann", "secret of ann", "k-2", 404}, // one of two is enough
+		{"ann", "secret of ann", "k-2", 404}, // one valid credential is enough
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), "GET", s.URL+"/v2/a/tags/list", nil)
 		require.NoError(t, err)

@@ -31,14 +31,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Machines have certificates with a SPIFFE ID.
+// Machines authenticate with certificates that contain a SPIFFE ID.
 func ExampleNew() {
 	machines, err := clientcert.New(&clientcert.Options{Name: clientcert.URI, Groups: clientcert.OrganizationalUnits})
 	if err != nil {
 		log.Fatal(err)
 	}
-	// The server of a program has: TLSConfig: &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven,
-	// ClientCAs: ours}
+	// The http.Server of the program needs:
+	//	TLSConfig: &tls.Config{ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: ours}
 	r := httptest.NewRequest("GET", "https://registry.example/v2/", nil)
 	cert := &x509.Certificate{
 		Subject:   pkix.Name{OrganizationalUnit: []string{"build"}},
@@ -47,7 +47,7 @@ func ExampleNew() {
 	}
 	r.TLS.PeerCertificates = []*x509.Certificate{cert}
 	fmt.Println(machines.Authenticate(r))
-	r.TLS.VerifiedChains = [][]*x509.Certificate{{cert}} // as the server does when it has verified
+	r.TLS.VerifiedChains = [][]*x509.Certificate{{cert}} // the server sets them after verification
 	fmt.Println(machines.Authenticate(r))
 	// Output:
 	// { [] map[]} <nil>
@@ -76,7 +76,7 @@ func newAuthority(t testing.TB, name string) *authority {
 	return &authority{t, cert, key}
 }
 
-// issue makes a certificate for a client, with what change has changed of it.
+// issue returns a client certificate, after change has changed its template.
 func (a *authority) issue(change func(*x509.Certificate)) *tls.Certificate {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(a.t, err)
@@ -93,8 +93,8 @@ func (a *authority) issue(change func(*x509.Certificate)) *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key}
 }
 
-// site is a registry that listens by TLS. What it answers to a list of tags is 404 for those who
-// are known, and 401 for others.
+// site is a registry over TLS. It responds to a request for a list of tags with 404 if the caller is
+// known, and with 401 otherwise.
 type site struct {
 	t      testing.TB
 	server *httptest.Server
@@ -121,8 +121,8 @@ func newSite(t testing.TB, a auth.Authenticator, kind tls.ClientAuthType, ca *au
 	return &site{t, s}
 }
 
-// client has a certificate, unless that is nil, and shows it to whoever asks, whatever CA they
-// name.
+// client returns a client that sends a certificate, unless it is nil, to every server that asks for
+// one, whatever CA the server names.
 func (s *site) client(cert *tls.Certificate) *http.Client {
 	pool := x509.NewCertPool()
 	pool.AddCert(s.server.Certificate())
@@ -138,7 +138,7 @@ func (s *site) client(cert *tls.Certificate) *http.Client {
 	return &http.Client{Transport: tr}
 }
 
-// status asks for a list of tags.
+// status returns the status of a request for a list of tags.
 func (s *site) status(c *http.Client, name, password string) (int, error) {
 	req, err := http.NewRequestWithContext(s.t.Context(), "GET", s.server.URL+"/v2/a/tags/list", nil)
 	require.NoError(s.t, err)

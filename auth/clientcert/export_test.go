@@ -2,5 +2,5 @@ package clientcert
 
 import "time"
 
-// SetNow sets the clock.
+// SetNow replaces the clock.
 func (c *Certificates) SetNow(now func() time.Time) { c.now = now }

@@ -8,17 +8,17 @@ import (
 	"github.com/registrykit/registry/auth/internal/reload"
 )
 
-// The limits.
+// Limits for the tests.
 const (
 	Interval    = reload.Interval
 	MaxVerified = maxVerified
 	MaxCost     = maxCost
 )
 
-// SetNow sets the clock.
+// SetNow replaces the clock.
 func (f *File) SetNow(now func() time.Time) { f.now = now }
 
-// Before has a function called before each bcrypt, with the cost of it.
+// Before makes File call a function before each bcrypt, with its cost.
 func (f *File) Before(call func(cost int)) {
 	f.compare = func(hash, password []byte) error {
 		cost, err := bcrypt.Cost(hash)
@@ -30,25 +30,26 @@ func (f *File) Before(call func(cost int)) {
 	}
 }
 
-// Remembered is how much memory callers have filled: credentials, names with addresses, addresses,
-// and what is under way.
+// Remembered returns the number of entries that callers caused: verified credentials, names with
+// addresses, addresses, and checks in progress.
 func (f *File) Remembered() (verified, logins, addresses, flights int) {
 	f.flights.mu.Lock()
 	defer f.flights.mu.Unlock()
 	return f.verified.Len(), f.logins.Len(), f.addresses.Len(), len(f.flights.flying)
 }
 
-// AddVerified remembers n credentials that nobody has.
+// AddVerified adds n credentials that no user has to the cache.
 func (f *File) AddVerified(n int) {
 	for i := range n {
 		f.verified.Add(f.mac("test", string(rune(i))), struct{}{}, 1)
 	}
 }
 
-// Parse reads a password file, and ParseGroups one of groups.
+// Parse parses a password file.
 func Parse(content string) error {
 	_, err := parseUsers([]byte(content))
 	return err
 }
 
+// ParseGroups parses a file of groups.
 func ParseGroups(content string) (map[string][]string, error) { return parseGroups([]byte(content)) }

@@ -29,20 +29,20 @@ func line(t testing.TB, name, password string, cost int) string {
 	return name + ":" + string(hash) + "\n"
 }
 
-// site is a password file, and what reads it.
+// site is a password file and the File that reads it.
 type site struct {
 	t      testing.TB
 	path   string
 	file   *htpasswd.File
-	checks atomic.Int64 // how many bcrypts there were
-	work   atomic.Int64 // and what they cost
+	checks atomic.Int64 // the number of bcrypts
+	work   atomic.Int64 // the sum of their costs
 
 	mu    sync.Mutex
 	clock time.Time
 	told  []error
 }
 
-// newSite returns one whose files have the lines and groups. Its clock stands.
+// newSite returns a site whose files contain lines and groups. Its clock only moves by pass.
 func newSite(t testing.TB, lines, groups string, opts *htpasswd.Options) *site {
 	s := &site{t: t, path: filepath.Join(t.TempDir(), "users"), clock: time.Now()}
 	var o htpasswd.Options
@@ -79,7 +79,7 @@ func (s *site) pass(d time.Duration) {
 	s.clock = s.clock.Add(d)
 }
 
-// failed returns what Options.Error was told since it was asked last.
+// failed returns the errors that Options.Error received since the last call.
 func (s *site) failed() []error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,7 +88,7 @@ func (s *site) failed() []error {
 	return list
 }
 
-// before has a function called in each bcrypt, besides being counted.
+// before makes each bcrypt call a function. The bcrypts are counted, too.
 func (s *site) before(call func()) {
 	s.file.Before(func(cost int) {
 		s.checks.Add(1)
@@ -105,7 +105,7 @@ func (s *site) replace(path, content string) {
 	require.NoError(s.t, os.Rename(path+".new", path))
 }
 
-// request is one with a password, from an address.
+// request returns a request with a name and a password, from an address.
 func request(address, name, password string) *http.Request {
 	r := httptest.NewRequest("GET", "/v2/", nil)
 	r.RemoteAddr = address + ":4711"
@@ -113,7 +113,7 @@ func request(address, name, password string) *http.Request {
 	return r
 }
 
-// login returns what an attempt from an address comes to.
+// login returns the error of a login from an address.
 func (s *site) login(address, name, password string) error {
 	who, err := s.file.Authenticate(request(address, name, password))
 	if err == nil {
@@ -124,7 +124,7 @@ func (s *site) login(address, name, password string) error {
 	return err
 }
 
-// accepted and refused say what an attempt must come to.
+// accepted requires that a login succeeds, and refused that it fails.
 func (s *site) accepted(name, password string) {
 	s.t.Helper()
 	require.NoError(s.t, s.login("192.0.2.1", name, password))

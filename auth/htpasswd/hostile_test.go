@@ -74,9 +74,9 @@ func TestBruteForce(t *testing.T) {
 				require.EqualValues(t, 1000-c.checks, wait, c.name)
 			}
 
-			// Who knows the password is not locked out: neither where it was right before, nor
-			// elsewhere. Where guesses came from, the right one is not looked at either; the same
-			// guess many times at once was one.
+			// The user is not locked out, neither at the address where the password was right
+			// before nor at another. At the address of the guesses, even the right password is not
+			// checked, unless the limit was not reached: concurrent equal guesses count once.
 			s.accepted("ann", "secret")
 			require.NoError(t, s.login("198.51.100.1", "ann", "secret"))
 			if address, name, _ := c.attempt(0); wait > 0 {
@@ -108,7 +108,7 @@ func TestRightPasswordFromOtherAddressLimited(t *testing.T) {
 // failures, one attempt is checked every two minutes.
 func TestLimitAllowsOneAttemptAfterAWhile(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", &htpasswd.Options{Failures: 5})
-	for range 60 * 60 { // an hour of an attempt a second
+	for range 60 * 60 { // one attempt each second for an hour
 		_ = s.login("192.0.2.66", "ann", "guess")
 		s.pass(time.Second)
 	}
@@ -184,7 +184,7 @@ func TestMemoryBounded(t *testing.T) {
 	require.Zero(t, flights)
 }
 
-// blocked returns a site where one bcrypt has begun and does not end before release is called.
+// blocked returns a site where a bcrypt is running that ends when release is called.
 func blocked(t *testing.T, opts *htpasswd.Options) (s *site, release func()) {
 	s = newSite(t, line(t, "ann", "secret", 4)+line(t, "bob", "other", 4), "", opts)
 	began, end := make(chan struct{}, 100), make(chan struct{})

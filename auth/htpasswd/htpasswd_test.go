@@ -22,7 +22,7 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// A file with one user.
+// A password file with one user.
 func ExampleNew() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
@@ -51,7 +51,7 @@ func ExampleNew() {
 	// { [] map[]} auth: invalid credentials
 }
 
-// pushers lets everybody who is known pull, and the group push.
+// pushers lets authenticated callers pull and the group pushers push.
 var pushers = auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, accesses []auth.Access) error {
 	for _, a := range accesses {
 		if who.Anonymous() || a.Action != auth.Pull && !slices.Contains(who.Groups, "pushers") {
@@ -107,8 +107,8 @@ func TestRegistry(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// TestToken: in front of tokens a wrong password is a 401 and too many are a 429, so that docker
-// login fails, while anonymous callers pull.
+// TestToken: behind a token service, a wrong password gets 401 and too many get 429, so that docker
+// login fails. Anonymous callers still pull.
 func TestToken(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "", nil)
 	all := auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil })
@@ -132,8 +132,8 @@ func TestToken(t *testing.T) {
 	require.Equal(t, 200, get("ann", "secret"))
 }
 
-// TestOneBcrypt: credentials cost one bcrypt at each address, however often and by however many at
-// once they are shown.
+// TestOneBcrypt: credentials cost one bcrypt for each address, however often and however
+// concurrently they are sent.
 func TestOneBcrypt(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 7), "", nil)
 	var wg sync.WaitGroup
@@ -158,8 +158,8 @@ func TestOneBcrypt(t *testing.T) {
 	require.Zero(t, flights)
 }
 
-// TestUnknownNamesCostAsMuchAsKnown: neither time nor answer tells which names there are, whatever the cost of their
-// lines.
+// TestUnknownNamesCostAsMuchAsKnown: neither the time nor the response reveals which names exist,
+// whatever the cost of their lines.
 func TestUnknownNamesCostAsMuchAsKnown(t *testing.T) {
 	s := newSite(t, line(t, "low", "secret", 4)+line(t, "middle", "secret", 6)+line(t, "high", "secret", 8), "", nil)
 	answers := map[string]bool{}
@@ -179,8 +179,8 @@ func TestUnknownNamesCostAsMuchAsKnown(t *testing.T) {
 	require.EqualValues(t, 1<<10, empty.work.Load())
 }
 
-// TestPasswords: those that bcrypt would cut short or not see whole are refused, for whoever,
-// without one.
+// TestPasswords: passwords that bcrypt would truncate or misread are refused without a bcrypt, for
+// every user.
 func TestPasswords(t *testing.T) {
 	long := strings.Repeat("x", htpasswd.MaxPassword)
 	s := newSite(t, line(t, "ann", long, 4)+line(t, "empty", "", 4), "", nil)

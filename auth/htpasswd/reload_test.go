@@ -24,7 +24,7 @@ func TestReload(t *testing.T) {
 	require.EqualValues(t, 2, s.checks.Load())
 
 	s.write(line(t, "ann", "changed", 4) + bob + line(t, "eve", "new", 4))
-	s.accepted("ann", "secret") // it is not looked at before the second is over
+	s.accepted("ann", "secret") // the file is checked once a second
 	s.pass(htpasswd.Interval)
 	s.refused("ann", "secret")
 	s.accepted("ann", "changed")
@@ -39,7 +39,7 @@ func TestReload(t *testing.T) {
 	s.accepted("bob", "other")
 	require.Equal(t, checks+2, s.checks.Load())
 
-	s.write(ann) // what was before
+	s.write(ann) // the first line again
 	s.pass(htpasswd.Interval)
 	s.refused("bob", "other")
 	s.accepted("ann", "secret")
@@ -76,7 +76,7 @@ func TestOnceASecond(t *testing.T) {
 	content[0] = 'b'
 	require.NoError(t, os.WriteFile(s.path, content, 0o600))
 	require.NoError(t, os.Chtimes(s.path, past, past))
-	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" { // where nothing else tells
+	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" { // only these have a change time
 		require.NoError(t, os.Chtimes(s.path, past, past.Add(1)))
 	}
 	s.pass(htpasswd.Interval - 1)
@@ -84,12 +84,13 @@ func TestOnceASecond(t *testing.T) {
 	s.pass(1)
 	s.refused("ann", "secret")
 	s.accepted("bnn", "secret")
-	s.pass(-24 * time.Hour) // a clock that is put back does not stop it
+	s.pass(-24 * time.Hour) // a clock that is set back does not stop the checks
 	s.write(line(t, "eve", "secret", 4))
 	require.NoError(t, s.login("192.0.2.9", "eve", "secret"))
 }
 
-// TestReloadBrokenFileKeepsUsers: while the file is broken or gone, the users are those of before, and it is said once.
+// TestReloadBrokenFileKeepsUsers: while the file is malformed or missing, the previous users stay
+// valid. The error is reported once.
 func TestReloadBrokenFileKeepsUsers(t *testing.T) {
 	ann := line(t, "ann", "secret", 4)
 	s := newSite(t, ann, "pushers: ann\n", nil)
@@ -99,7 +100,7 @@ func TestReloadBrokenFileKeepsUsers(t *testing.T) {
 			s.pass(htpasswd.Interval)
 			s.accepted("ann", "secret")
 			s.refused("bob", "secret")
-			s.pass(time.Hour) // nobody has failed
+			s.pass(time.Hour) // forget the failures
 		}
 		told := s.failed()
 		require.Len(t, told, 1)
@@ -127,7 +128,7 @@ func TestReloadBrokenFileKeepsUsers(t *testing.T) {
 	still("users: line 1")
 }
 
-// TestReloadGroups: groups change without a login.
+// TestReloadGroups: a change of groups takes effect without a new login.
 func TestReloadGroups(t *testing.T) {
 	s := newSite(t, line(t, "ann", "secret", 4), "pushers: ann\n", nil)
 	groups := func() []string {
@@ -151,8 +152,8 @@ func TestReloadGroups(t *testing.T) {
 	require.EqualValues(t, 1, s.checks.Load())
 }
 
-// TestUserChangedDuringLoginRefused: a user who is removed, or has another password, while the old one is
-// checked is not let in by it.
+// TestUserChangedDuringLoginRefused: a user is removed, or gets another password, while the old
+// password is checked. The login is refused.
 func TestUserChangedDuringLoginRefused(t *testing.T) {
 	for _, lines := range []string{"", line(t, "ann", "changed", 4), line(t, "ann", "secret", 4)} {
 		s := newSite(t, line(t, "ann", "secret", 4), "", nil)
@@ -165,8 +166,8 @@ func TestUserChangedDuringLoginRefused(t *testing.T) {
 	}
 }
 
-// TestReloadRace: requests while the file changes all the time get the one answer or the other, and
-// what was never right is never let in.
+// TestReloadRace sends requests while the file changes all the time. Each gets the result of one
+// version, and a password that was never right is never accepted.
 func TestReloadRace(t *testing.T) {
 	versions := []string{line(t, "ann", "one", 4), line(t, "ann", "two", 4) + line(t, "bob", "other", 4), "broken\n"}
 	s := newSite(t, versions[0], "pushers: ann\n", &htpasswd.Options{Failures: 1 << 20, AddressFailures: 1 << 20})

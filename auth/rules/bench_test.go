@@ -11,7 +11,7 @@ import (
 	"github.com/registrykit/registry/auth/rules"
 )
 
-// thousand are 1,000 rules of which the last decides, in the ways that rules are written.
+// thousand returns lists of 1,000 rules of which the last decides, for each usual kind of rule.
 func thousand() map[string][]rules.Rule {
 	all := make(map[string][]rules.Rule)
 	add := func(name string, rule func(i int) rules.Rule) {
@@ -51,7 +51,7 @@ func thousand() map[string][]rules.Rule {
 	add("suffix", func(i int) rules.Rule {
 		return rules.Rule{Who: everyone, Repositories: []string{fmt.Sprintf("**/app%d", i)}}
 	})
-	add("middle", func(i int) rules.Rule { // neither the beginning nor the end tells
+	add("middle", func(i int) rules.Rule { // neither beginning nor end differ
 		return rules.Rule{Who: everyone, Repositories: []string{fmt.Sprintf("*/p%d/**", i)}}
 	})
 	add("tags", func(i int) rules.Rule {
@@ -61,7 +61,7 @@ func thousand() map[string][]rules.Rule {
 	return all
 }
 
-// asked is who asks for what of thousand.
+// asked returns the caller and the accesses for the rules of thousand.
 func asked() (auth.Identity, []auth.Access) {
 	who := auth.Identity{Name: "ann", Groups: make([]string, 100),
 		Claims: map[string]any{"repository": "acme/shop", "ref": "refs/heads/main"}}
@@ -88,7 +88,7 @@ func BenchmarkThousand(b *testing.B) {
 	}
 }
 
-// BenchmarkFew is what most registries have, from a file.
+// BenchmarkFew decides by a few rules from a file, as most registries have them.
 func BenchmarkFew(b *testing.B) {
 	r, err := rules.Parse([]byte(whole))
 	require.NoError(b, err)

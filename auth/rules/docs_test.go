@@ -41,7 +41,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// caller reads who it is: anonymous, `NAME`, `NAME` in `GROUP`, `NAME` with `KEY=VALUE`
+// caller parses a caller of a table: anonymous, `NAME`, `NAME` in `GROUP`, `NAME` with `KEY=VALUE`
 // `KEY=VALUE`.
 func caller(t *testing.T, cell string) auth.Identity {
 	if cell == "anonymous" {
@@ -60,7 +60,7 @@ func caller(t *testing.T, cell string) auth.Identity {
 	return who
 }
 
-// accesses are those that the registry asks for a row's operation.
+// accesses returns the accesses that the registry asks for in the operation of a row.
 func accesses(t *testing.T, cell string) []auth.Access {
 	if cell == "list the repositories" {
 		return []auth.Access{{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}}

@@ -15,7 +15,7 @@ func access(action auth.Action, repo, tag string) []auth.Access {
 	return []auth.Access{{Type: auth.TypeRepository, Name: repo, Action: action, Tag: tag}}
 }
 
-// The team pushes, and everybody pulls.
+// A team pushes, and everybody pulls.
 func ExampleParse() {
 	r, err := rules.Parse([]byte(`
 rules:
@@ -44,7 +44,7 @@ rules:
 	// true
 }
 
-// What is wrong is told with its line.
+// An error contains the line of the mistake.
 func ExampleParse_errors() {
 	_, err := rules.Parse([]byte("rules:\n  - who: everyone\n    repositories: [apps/**, Tools/**]\n    actions: pull\n"))
 	fmt.Println(err)
@@ -52,7 +52,7 @@ func ExampleParse_errors() {
 	// rules: line 3: repositories: pattern "Tools/**": 'T' cannot be in such a name
 }
 
-// Everybody has a namespace of their own, but nobody overwrites releases.
+// Each user has a namespace of their own, but nobody may overwrite releases.
 func ExampleNew() {
 	r, err := rules.New([]rules.Rule{
 		{Who: rules.Who{Everyone: true}, Repositories: []string{"**"}, Actions: []auth.Action{auth.Overwrite},
@@ -76,7 +76,7 @@ func ExampleNew() {
 	// ["users/ann"]
 }
 
-// The file may change while the registry runs.
+// Rules from a file, which may change while the registry runs.
 func ExampleLoad() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
@@ -91,7 +91,7 @@ func ExampleLoad() {
 		return
 	}
 	r, err := rules.Load(path, &rules.Options{Error: func(_ context.Context, err error) {
-		fmt.Println("the old rules stay:", err)
+		fmt.Println("the previous rules stay in force:", err)
 	}})
 	if err != nil {
 		fmt.Println(err)
@@ -102,7 +102,7 @@ func ExampleLoad() {
 	// rules.yaml:2: admins <nil>
 }
 
-// A token has no tags in it, so it is given to who may delete some.
+// The scopes of a token contain no tags. So Scope allows a caller to delete who may delete some tags.
 func ExampleRules_Scope() {
 	r, err := rules.New([]rules.Rule{
 		{Who: rules.Who{Users: []string{"janitor"}}, Repositories: []string{"**"}, Actions: []auth.Action{auth.Delete},

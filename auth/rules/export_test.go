@@ -2,5 +2,5 @@ package rules
 
 import "time"
 
-// SetNow has the file looked at by another clock.
+// SetNow replaces the clock of the file.
 func (r *Rules) SetNow(now func() time.Time) { r.file.Now = now }

@@ -22,7 +22,7 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// people are who logs in by Basic, with the password "pw".
+// people are the users. They log in by Basic, with the password "pw".
 type people map[string]auth.Identity
 
 func (p people) Authenticate(r *http.Request) (auth.Identity, error) {
@@ -40,16 +40,16 @@ func (p people) Authenticate(r *http.Request) (auth.Identity, error) {
 
 func (people) Challenge(*http.Request, []auth.Access) string { return `Basic realm="test"` }
 
-// site is a registry over HTTP, whose clients go by the challenges that they get.
+// site is a registry over HTTP. Its clients follow the challenges that they get.
 type site struct {
 	t      *testing.T
 	url    string
 	store  *storage.Store
 	tokens bool
-	last   string // body of the last answer
+	last   string // body of the last response
 }
 
-// eachWay runs a test with passwords, and with tokens fetched for them.
+// eachWay runs a test twice: with passwords, and with tokens.
 func eachWay(t *testing.T, who people, text string, test func(t *testing.T, s *site)) {
 	for _, tokens := range []bool{false, true} {
 		t.Run(map[bool]string{false: "Basic", true: "Bearer"}[tokens], func(t *testing.T) {
@@ -75,8 +75,8 @@ func eachWay(t *testing.T, who people, text string, test func(t *testing.T, s *s
 
 var challenged = regexp.MustCompile(`^Bearer realm="([^"]*)",service="([^"]*)"(?:,scope="([^"]*)")?`)
 
-// do sends a request as somebody, "" for nobody, and returns the status of the answer to the
-// credentials that were asked for.
+// do sends a request as a user, or anonymously if as is "". After a challenge, it sends the request
+// again with credentials. It returns the last status.
 func (s *site) do(as, method, path string, body []byte, mediaType string) int {
 	s.t.Helper()
 	res := s.send(method, s.url+path, body, mediaType, "")
@@ -121,7 +121,7 @@ func (s *site) send(method, to string, body []byte, mediaType, authorization str
 	return res
 }
 
-// push pushes an image as a client does, and returns the status of what failed, or 201.
+// push pushes an image as a client does. It returns the status of the first failure, or 201.
 func (s *site) push(as, repo, ref string, img *registrytest.Content) int {
 	s.t.Helper()
 	for _, blob := range img.Blobs {
@@ -139,7 +139,7 @@ func (s *site) pull(as, repo, ref string) int {
 	return s.do(as, "GET", "/v2/"+repo+"/manifests/"+ref, nil, "")
 }
 
-// refused is what one who is not allowed hears: 401 if other credentials might do, else 403.
+// refused requires the status of a refusal: 401 if other credentials could suffice, otherwise 403.
 func refused(t *testing.T, status int) {
 	t.Helper()
 	require.Contains(t, []int{http.StatusUnauthorized, http.StatusForbidden}, status)
@@ -194,7 +194,7 @@ rules:
 		require.Equal(t, 200, s.do("*", "GET", "/v2/_catalog", nil, ""))
 		require.JSONEq(t, `{"repositories":[]}`, s.last)
 		refused(t, s.do("", "GET", "/v2/_catalog", nil, ""))
-		// The content of another is as unknown as any: a mount becomes an upload.
+		// A mount from a repository of another user becomes an upload, as if it did not exist.
 		mount := "/v2/customers/acme-2/shop/blobs/uploads/?from=customers/acme/shop&mount=" +
 			string(digest.FromBytes(img.Blobs[0]))
 		require.Equal(t, 202, s.do("acme-2", "POST", mount, nil, ""))
@@ -241,7 +241,7 @@ rules:
 		one, two := registrytest.RandomImage(1, 1, 10), registrytest.RandomImage(2, 1, 10)
 		remove := func(as, ref string) int { return s.do(as, "DELETE", "/v2/app/manifests/"+ref, nil, "") }
 
-		// A group may set release tags, and neither move nor delete them.
+		// A group may set release tags, but may neither move nor delete them.
 		require.Equal(t, 201, s.push("dev", "app", "v1", one))
 		require.Equal(t, 409, s.push("dev", "app", "v1", two))
 		require.Equal(t, 201, s.push("dev", "app", "latest", one))
@@ -254,7 +254,7 @@ rules:
 		require.Equal(t, 201, s.push("lead", "app", "v1", two))
 		require.Equal(t, 201, s.push("lead", "app", "v1", one))
 
-		// One who may push some tags pushes blobs and manifests without a tag as well.
+		// A caller who may push some tags may also push blobs and manifests without a tag.
 		require.Equal(t, 201, s.push("bot", "app", "nightly-1", one))
 		require.Equal(t, 201, s.push("bot", "app", "nightly-1", two))
 		require.Equal(t, 201, s.push("bot", "app", string(two.Descriptor.Digest), two))
@@ -269,7 +269,7 @@ rules:
 		require.Equal(t, 200, s.pull("bot", "app", string(one.Descriptor.Digest)), "tags limit names, not content")
 		refused(t, remove("bot", "nightly-1"))
 
-		// One who may delete some tags deletes nothing without a tag.
+		// A caller who may delete some tags may delete nothing without a tag.
 		require.Equal(t, 202, remove("janitor", "nightly-1"))
 		refused(t, remove("janitor", "v1"))
 		refused(t, remove("janitor", string(one.Descriptor.Digest)))

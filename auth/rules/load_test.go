@@ -17,13 +17,13 @@ import (
 	"github.com/registrykit/registry/auth/rules"
 )
 
-// text is a file of one rule, which lets a user pull.
+// text returns a file with one rule, which lets a user pull.
 func text(user string) string {
 	return fmt.Sprintf("rules:\n  - name: only %s\n    who: {user: %s}\n    repositories: \"**\"\n    actions: pull\n",
 		user, user)
 }
 
-// replace puts another file in the place of path.
+// replace replaces the file at path by another one.
 func replace(t *testing.T, path, content string) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(path+".new", []byte(content), 0o600))
@@ -61,11 +61,11 @@ func TestLoad(t *testing.T) {
 	require.Equal(t, "ann", who())
 
 	replace(t, path, text("bob"))
-	require.Equal(t, "ann", who(), "looked at once a second")
+	require.Equal(t, "ann", who(), "the file is checked once a second")
 	clock = clock.Add(time.Second)
 	require.Equal(t, "bob", who())
 
-	// What is broken changes nothing, and is told once.
+	// A broken file changes nothing and is reported once.
 	for i, broken := range []string{"rules:\n- x\n", "", "rules: [", strings.Repeat("#", rules.MaxSize) + "\n"} {
 		replace(t, path, broken)
 		for range 3 {
@@ -87,7 +87,7 @@ func TestLoad(t *testing.T) {
 	clock = clock.Add(time.Second)
 	require.Equal(t, "eve", who())
 
-	// Broken, mended, and broken in the same way again is told again.
+	// The same mistake after a valid file is reported again.
 	told = nil
 	for range 2 {
 		replace(t, path, "rules:\n- x\n")
@@ -99,11 +99,11 @@ func TestLoad(t *testing.T) {
 	}
 	require.Len(t, told, 2)
 
-	// A change in place that modification time and size of the file do not show is seen by its
-	// change time, or while the file is young.
+	// A change in place that keeps size and modification time is noticed by the change time, or
+	// while the file is young.
 	info, err := os.Stat(path)
 	require.NoError(t, err)
-	time.Sleep(50 * time.Millisecond) // the clock of a filesystem is coarse
+	time.Sleep(50 * time.Millisecond) // the clocks of filesystems are coarse
 	require.NoError(t, os.WriteFile(path, []byte(text("ann")), 0o600))
 	require.NoError(t, os.Chtimes(path, info.ModTime(), info.ModTime()))
 	clock = info.ModTime().Add(90 * time.Minute)

@@ -2,5 +2,5 @@
 
 package rules_test
 
-// raceDetector is on where nothing is as fast as it is.
+// raceDetector reports whether the race detector is on, which slows everything down.
 const raceDetector = false

@@ -27,7 +27,7 @@ func TestPrefixes(t *testing.T) {
 			[]string{"b/c", "b/c/", "b/c/x", "b/d/"}, false},
 		{`{who: authenticated, actions: catalog}`, nil, nil, nil, false},
 		{`{who: anonymous, actions: catalog}`, nil, nil, nil, true},
-		// What is denied everywhere is nowhere allowed below.
+		// A rule that denies everything outweighs the rules after it.
 		{`{who: anonymous, repositories: "**", actions: "*", effect: deny},` +
 			`{who: everyone, repositories: "a", actions: [pull, catalog]}`, nil, []string{"a"}, []string{"a"}, false},
 		{`{who: anonymous, repositories: "**", actions: [push, delete], effect: deny},` +

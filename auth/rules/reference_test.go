@@ -15,8 +15,8 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// naive decides by the words of the package comment, one after the other: the index of the rule, -1
-// if none, and whether it allows.
+// naive decides word by word as the package comment says. It returns the index of the rule that
+// decided, or -1, and whether the access is allowed.
 func naive(list []rules.Rule, who auth.Identity, a auth.Access) (int, bool) {
 	for i, r := range list {
 		if naiveWho(r.Who, who) && naiveAbout(r, who, a) {
@@ -55,7 +55,7 @@ func naiveWho(w rules.Who, who auth.Identity) bool {
 	return false
 }
 
-// naiveMatch: one of the patterns and none of the exceptions.
+// naiveMatch reports whether one of the patterns and none of the exceptions match.
 func naiveMatch(globs []string, name string) bool {
 	in, out := false, false
 	for _, g := range globs {
@@ -258,8 +258,8 @@ func below(prefixes []string, name string) bool {
 	return false
 }
 
-// FuzzPattern: a pattern that is taken matches what doublestar says of it once the caller's name
-// stands in it.
+// FuzzPattern: an accepted pattern matches the names that doublestar matches after {user} is replaced
+// by the name of the caller.
 func FuzzPattern(f *testing.F) {
 	for _, p := range somePatterns {
 		for _, n := range someNames {
@@ -267,7 +267,7 @@ func FuzzPattern(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, pattern, user, name string) {
-		// a class takes a slash with doublestar, and not here
+		// A negated class matches a slash with doublestar, but not in rules.
 		if reference.CheckName(name) != nil || strings.ContainsAny(pattern, "[!") {
 			return
 		}

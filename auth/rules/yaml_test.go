@@ -34,7 +34,7 @@ func TestParse(t *testing.T) {
 	ci := map[string]any{"repository": "acme/shop", "protected": true, "level": float64(3)}
 	for _, c := range []struct {
 		who    auth.Identity
-		access string // as in Access.String, and a tag after a further colon
+		access string // as Access.String returns, and ":TAG" if there is a tag
 		rule   string
 		ok     bool
 	}{
@@ -83,7 +83,7 @@ func TestParse(t *testing.T) {
 
 // TestParseErrors: each mistake is reported with its line.
 func TestParseErrors(t *testing.T) {
-	rule := func(change string) string { // of one field of a rule that is right
+	rule := func(change string) string { // change replaces one field of a valid rule
 		field, _, _ := strings.Cut(change, ":")
 		text := "rules:\n- name: x\n"
 		for _, line := range []string{"who: everyone", `repositories: "**"`, "actions: pull", "tags: v1", "effect: allow"} {
@@ -202,7 +202,7 @@ func TestNewErrors(t *testing.T) {
 	require.False(t, r.GrantsAnonymous())
 }
 
-// FuzzParse: whatever the file, it is refused with a line or makes rules that decide.
+// FuzzParse: Parse either refuses a text with a line or returns rules that decide.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(whole))
 	f.Add([]byte("rules: [{who: {user: '{user}'}, repositories: ['{user}/**', '!{a,b}'], " +

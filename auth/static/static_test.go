@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Two machines, one of which pushes.
+// Two machines, of which one is in the group of pushers.
 func ExampleNew() {
 	users, err := static.New(map[string]static.User{
 		"ci":     {Secret: "3CWVNJ7UZPCT4XJHHLKQ2TDZ2M", Groups: []string{"pushers"}},
@@ -44,7 +44,7 @@ func ExampleNew() {
 	// Basic realm="our registry"
 }
 
-// pushers lets everybody who is known pull, and the group push.
+// pushers lets authenticated callers pull and the group pushers push.
 var pushers = auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, accesses []auth.Access) error {
 	for _, a := range accesses {
 		if who.Anonymous() || a.Action != auth.Pull && !slices.Contains(who.Groups, "pushers") {
@@ -119,7 +119,7 @@ func TestNew(t *testing.T) {
 	require.ErrorIs(t, err, auth.ErrCredentials)
 }
 
-// TestSecretsNotKept: what was handed over can be changed, and what is kept does not print.
+// TestSecretsNotKept: the caller can change the map after New, and printing Users reveals no secret.
 func TestSecretsNotKept(t *testing.T) {
 	groups := []string{"pushers"}
 	given := map[string]static.User{"ci": {Secret: "hunter2", Groups: groups}}
@@ -142,7 +142,7 @@ func TestSecretsNotKept(t *testing.T) {
 	require.Equal(t, who, again)
 }
 
-// TestHostile: what is no login of somebody is refused, and is never nobody's.
+// TestHostile: a malformed or wrong login is refused and never treated as anonymous.
 func TestHostile(t *testing.T) {
 	users, err := static.New(map[string]static.User{"ci": {Secret: "word"}}, nil)
 	require.NoError(t, err)

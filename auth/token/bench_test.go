@@ -21,7 +21,7 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// sink is a http.ResponseWriter that keeps the status.
+// sink is an http.ResponseWriter that only keeps the status.
 type sink struct {
 	h      http.Header
 	status int
@@ -31,7 +31,7 @@ func (s *sink) Header() http.Header         { return s.h }
 func (s *sink) Write(p []byte) (int, error) { return len(p), nil }
 func (s *sink) WriteHeader(status int)      { s.status = status }
 
-// head serves one HEAD of a manifest, from the bytes of the request to those of the answer.
+// head serves one HEAD of a manifest, from the bytes of the request to those of the response.
 func head(b *testing.B, h http.Handler, authorization string) {
 	raw := "HEAD /v2/a/manifests/v1 HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: benchmark\r\n"
 	if authorization != "" {
@@ -58,8 +58,8 @@ func head(b *testing.B, h http.Handler, authorization string) {
 	b.ReportMetric(float64(processor(b)-start)/float64(b.N), "cpu-ns/op")
 }
 
-// processor is the processor time of this process: on a machine that has other work, the only
-// figure that means something.
+// processor returns the processor time of this process. On a machine with other work, wall-clock time
+// means nothing.
 func processor(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -68,7 +68,7 @@ func processor(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkHead is what authentication and authorisation add to a HEAD: compare open with the
+// BenchmarkHead measures what authentication and authorisation add to a HEAD: compare open with the
 // others.
 func BenchmarkHead(b *testing.B) {
 	store := registrytest.NewStore(b)

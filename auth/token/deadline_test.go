@@ -8,8 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// deadlines is a ResponseWriter that notes which write deadline is in force when the header is
-// sent.
+// deadlines is a ResponseWriter that records the write deadline at the time when the header is sent.
 type deadlines struct {
 	*httptest.ResponseRecorder
 	set, sent time.Time

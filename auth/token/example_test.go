@@ -14,7 +14,7 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// Everybody pulls, and who logs in pushes.
+// Everybody pulls, and users who log in push.
 func ExampleNew() {
 	driver, err := memory.New(nil)
 	if err != nil {

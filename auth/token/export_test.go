@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// SetNow sets the clock.
+// SetNow replaces the clock.
 func (s *Service) SetNow(now func() time.Time) { s.now = now }
 
-// The limits.
+// Limits for the tests.
 const (
 	MaxScopes = maxScopes
 	MaxToken  = maxToken

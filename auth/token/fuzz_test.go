@@ -10,8 +10,8 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// FuzzScopes: whatever a client asks for, what is looked at is bounded, valid, and something that
-// was asked for.
+// FuzzScopes: for any text, the number of scopes is bounded, and each access is valid and was asked
+// for.
 func FuzzScopes(f *testing.F) {
 	for _, s := range []string{
 		"repository:a/b:pull,push", "repository:host:5000/a:*", "repository(plugin):a:pull", "registry:catalog:*",

@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// users are names and passwords, by Basic.
+// users authenticates by Basic, with names and passwords.
 type users map[string]string
 
 func (u users) Authenticate(r *http.Request) (auth.Identity, error) {
@@ -42,8 +42,8 @@ func (u users) Authenticate(r *http.Request) (auth.Identity, error) {
 
 func (users) Challenge(*http.Request, []auth.Access) string { return `Basic realm="test"` }
 
-// rules are what callers may do: "ann repository:a:push"; a tag follows a further colon, and then
-// the access is for that tag only, and for none. They can be changed.
+// rules is an Authorizer with a list of what callers may do, such as "ann repository:a:push". With
+// ":TAG" at the end, an entry allows the access with that tag and without a tag.
 type rules struct {
 	mu      sync.Mutex
 	allowed []string
@@ -103,7 +103,7 @@ func newReplica(t *testing.T, store *storage.Store, u auth.Authenticator, r auth
 	return s
 }
 
-// response is an answer with its body.
+// response is a response with its body.
 type response struct {
 	*http.Response
 	body string
@@ -136,7 +136,7 @@ func basic(name, password string) string {
 	return r.Header.Get("Authorization")
 }
 
-// token fetches a token, as the one who authorization says, for scopes.
+// token fetches a token for scopes, with the Authorization header authorization.
 func (s *site) token(authorization string, scopes ...string) string {
 	s.t.Helper()
 	res := s.do("GET", token.DefaultPath+"?"+url.Values{"service": {token.DefaultService}, "scope": scopes}.Encode(),
@@ -158,7 +158,7 @@ func (s *site) token(authorization string, scopes ...string) string {
 	return a.Token
 }
 
-// granted is the part of a token that says what it is for, as scopes.
+// granted returns the scopes of a token.
 func granted(t *testing.T, tok string) []string {
 	t.Helper()
 	var c struct {

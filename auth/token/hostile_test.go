@@ -32,8 +32,8 @@ import (
 
 var all = auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil })
 
-// keyOf is the key that a site signs with, made as the documentation of nobody says: only a test of
-// this repository knows how.
+// keyOf returns the key that a site signs with. Its derivation is not documented; the test repeats
+// the code.
 func keyOf(t *testing.T, s *site) ed25519.PrivateKey {
 	secret, err := s.store.SharedSecret(t.Context(), "token")
 	require.NoError(t, err)
@@ -134,11 +134,11 @@ func TestHostileTokens(t *testing.T) {
 		require.Contains(t, res.body, "invalid credentials", name)
 		require.Equal(t, 401, s.do("GET", "/v2/", "Bearer "+tok).StatusCode, name)
 	}
-	// Two credentials, one of them good.
+	// Two credentials, of which one is valid.
 	for _, list := range [][]string{{"Bearer " + good, "Bearer x"}, {"Bearer " + good, basic("ann", "secret")}} {
 		require.Equal(t, 401, s.send("GET", "/v2/", "", http.Header{"Authorization": list}).StatusCode)
 	}
-	// Nobody becomes another by what a token says of itself in claims.
+	// The claims of a token cannot contain scopes.
 	forged := ours(set("claims", map[string]any{"registrykit.io/token": map[string]any{"grants": []string{"*"}}}))
 	require.Equal(t, 401, s.do("GET", "/v2/b/manifests/v1", "Bearer "+forged).StatusCode)
 }
@@ -247,12 +247,12 @@ func TestKeysFail(t *testing.T) {
 	for range 10 {
 		require.ErrorIs(t, authenticate("x"), auth.ErrCredentials)
 	}
-	require.Equal(t, 2, secrets.asked, "what fails is not asked for each request")
+	require.Equal(t, 2, secrets.asked, "a failed read is not repeated for each request")
 	s.clock = s.clock.Add(token.Stale)
 	for range 10 {
 		require.ErrorIs(t, authenticate("x"), context.DeadlineExceeded)
 	}
-	require.Equal(t, 3, secrets.asked, "nobody waits behind others for what has just failed")
+	require.Equal(t, 3, secrets.asked, "requests do not repeat a read that has just failed")
 	secrets.err = nil
 	s.clock = s.clock.Add(token.Retry)
 	require.ErrorIs(t, authenticate("x"), auth.ErrCredentials)

@@ -50,7 +50,7 @@ func TestRefused(t *testing.T) {
 		{good + "=="}, {strings.TrimRight("Basic "+encoded("ann:secr"), "=")}, {good + " " + good}, {good + ", " + good},
 		{good[:10] + "\n" + good[10:]},
 		{"Basic " + base64.URLEncoding.EncodeToString([]byte("ann:???>>>"))},
-		{"Basic YW5uOnNlY3J="}, // bits that mean nothing are set
+		{"Basic YW5uOnNlY3J="}, // unused bits are set
 		{"Basic " + encoded("ann")}, {"Basic " + encoded(":secret")}, {"Basic " + encoded(":")}, {"Basic " + encoded("")},
 		{"Basic " + encoded("a\x00nn:secret")}, {"Basic " + encoded("ann\n:secret")},
 		{"Basic " + encoded("ann:sec\x00ret")}, {"Basic " + encoded("ann:secret\x7f")},

@@ -28,7 +28,7 @@ func TestLimiter(t *testing.T) {
 	}
 	for range 100 {
 		require.Equal(t, limit.Period/10, l.Begin(key(1)),
-			"who is told to wait does not have to wait longer for asking again")
+			"refused attempts do not extend the wait")
 	}
 	require.Zero(t, l.Begin(key(2)))
 	clock = clock.Add(limit.Period/10 - 1)
@@ -46,7 +46,7 @@ func TestLimiter(t *testing.T) {
 	require.NotZero(t, l.Begin(key(1)))
 	l.Undo(key(3))
 	for range 10 {
-		require.Zero(t, l.Begin(key(3)), "what was never begun gains nothing by being undone")
+		require.Zero(t, l.Begin(key(3)), "undoing an attempt that was never begun gives no credit")
 	}
 	require.NotZero(t, l.Begin(key(3)))
 }
@@ -105,11 +105,11 @@ func TestAddress(t *testing.T) {
 		want      string
 	}{
 		{"192.0.2.1:99", nil, "192.0.2.1/32"},
-		{"192.0.2.1:99", []string{"198.51.100.7"}, "192.0.2.1/32"}, // anybody can say so
+		{"192.0.2.1:99", []string{"198.51.100.7"}, "192.0.2.1/32"}, // any client can send it
 		{"10.0.0.1:99", nil, "10.0.0.1/32"},
 		{"10.0.0.1:99", []string{"198.51.100.7"}, "198.51.100.7/32"},
 		{"10.0.0.1:99", []string{"198.51.100.7:1234"}, "198.51.100.7/32"},
-		{"10.0.0.1:99", []string{"1.1.1.1, 198.51.100.7"}, "198.51.100.7/32"}, // the client has made up the first
+		{"10.0.0.1:99", []string{"1.1.1.1, 198.51.100.7"}, "198.51.100.7/32"}, // the client invented the first
 		{"10.0.0.1:99", []string{"1.1.1.1", "198.51.100.7"}, "198.51.100.7/32"},
 		{"10.0.0.1:99", []string{"198.51.100.7, 10.9.9.9"}, "198.51.100.7/32"},
 		{"10.0.0.1:99", []string{"198.51.100.7", "10.9.9.9 , 10.8.8.8"}, "198.51.100.7/32"},

@@ -14,7 +14,7 @@ import (
 )
 
 // TestFileEditedInPlaceNoticed edits a file in place and keeps its length and modification time.
-// Only the change time tells.
+// Only the change time reveals it.
 func TestFileEditedInPlaceNoticed(t *testing.T) {
 	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
 		t.Skip("this system has no change time")
