@@ -14,7 +14,7 @@ type Explainer interface {
 }
 
 // Prefixer is an optional ability of an [Authorizer]: it knows in which repositories an identity
-// may do nothing. It only makes lists of repositories faster.
+// may do nothing. It makes lists of repositories faster, and [AllowsAnonymous] more exact.
 type Prefixer interface {
 	// Prefixes returns prefixes of repository names. Authorize must deny the identity everything in
 	// a repository whose name begins with none of them. If the list is empty, Authorize must deny

@@ -20,7 +20,7 @@ type flight struct {
 }
 
 // errAbandoned is the error of a flight whose caller gave up before the work was done.
-var errAbandoned = errors.New("htpasswd: the request was given up")
+var errAbandoned = errors.New("htpasswd: the request was cancelled")
 
 // do calls work and returns its error. If another caller is doing the work for m, do waits and
 // returns that error instead. If that caller gives up, one of those who wait starts the work again.

@@ -103,7 +103,7 @@ func (t *table) compile(c *rule, r *Rule, p place) error {
 		return fail(field, i, "%w", err)
 	}
 	if len(r.Actions) == 0 {
-		return fail("actions", -1, "none")
+		return fail("actions", -1, "none is given")
 	}
 	for i, a := range r.Actions {
 		bits, err := actionsOf(a)
@@ -114,7 +114,7 @@ func (t *table) compile(c *rule, r *Rule, p place) error {
 	}
 	switch onRepositories := c.actions&bitAll != 0; {
 	case onRepositories && len(r.Repositories) == 0:
-		return fail("repositories", -1, "none")
+		return fail("repositories", -1, "none is given")
 	case !onRepositories && len(r.Repositories) > 0:
 		return fail("repositories", -1, "the catalog is of all repositories; it shows what the caller may pull")
 	case !onRepositories && len(r.Tags) > 0:
@@ -165,7 +165,7 @@ func (t *table) compileWho(c *who, w *Who) (field string, i int, err error) {
 	c.everyone = w.Everyone || w.Anonymous && w.Authenticated
 	c.anonymous, c.authenticated = w.Anonymous, w.Authenticated
 	if !w.Everyone && !w.Anonymous && !w.Authenticated && len(w.Users) == 0 && len(w.Groups) == 0 && len(w.Claims) == 0 {
-		return "who", -1, errors.New("nobody")
+		return "who", -1, errors.New("it is empty, so the rule applies to nobody")
 	}
 	for i, name := range w.Users {
 		if err := checkName(name); err != nil {
@@ -193,7 +193,7 @@ func (t *table) compileWho(c *who, w *Who) (field string, i int, err error) {
 	}
 	for i, m := range w.Claims {
 		if len(m) == 0 {
-			return "claim", i, errors.New("none")
+			return "claim", i, errors.New("none is given")
 		}
 		var all []claim
 		for key, value := range m {

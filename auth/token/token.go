@@ -179,7 +179,7 @@ func (s *Service) Authenticate(r *http.Request) (auth.Identity, error) {
 
 // Challenge implements [auth.Authenticator]. It asks for a token. If the request has no token and
 // [auth.AllowsAnonymous] reports false, it returns the challenge of the Authenticator that New was
-// given; see Options.Always. It decides anew each time, because rules may change. It returns "" if
+// given; see Options.Always. It decides for each challenge, because rules may change. It returns "" if
 // the request names no usable host.
 func (s *Service) Challenge(r *http.Request, accesses []auth.Access) string {
 	token, ok := bearer(r)
