@@ -69,11 +69,11 @@ type Options struct {
 	// strings. Other values, such as a record of the user in the host's database, do not leave the
 	// process.
 	Claims func(identity auth.Identity) map[string]any
-	// Always makes the challenge ask for tokens even if anonymous callers may do nothing. Default:
-	// the challenge asks for what the Authenticator in front accepts, such as passwords.
+	// Always makes the challenge ask for tokens even if anonymous callers may do nothing. Default: in
+	// that case, the challenge asks for what the Authenticator in front accepts, such as passwords.
 	Always bool
 	// Audit receives a decision for each access of each requested scope, and for each request to
-	// the endpoint without scopes or with wrong credentials. Default: none.
+	// the endpoint that has no scopes or whose credentials are refused. Default: none.
 	Audit auth.AuditFunc
 	// Error receives the reason when the endpoint responds with 500. Default: none.
 	Error func(ctx context.Context, err error)
