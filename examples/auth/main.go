@@ -1,10 +1,10 @@
-// Auth is a registry on a directory, with a password file and rules of who may do what:
+// Auth shows a registry with logins, access rules and TLS, on a directory:
 //
 //	htpasswd -cB users ann
 //	go run ./examples/auth -htpasswd users -rules rules.yaml -tls-cert cert.pem -tls-key key.pem
 //	docker login -u ann 127.0.0.1:5000
 //
-// What rules are like is in docs/access.md. All four files may be changed while it runs.
+// docs/access.md describes the rules. All four files may be changed while the program runs.
 package main
 
 import (
@@ -25,19 +25,19 @@ import (
 )
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:5000", "`address` to listen on")
-	folder := flag.String("storage", "./registry-data", "`directory` to keep everything in")
-	passwords := flag.String("htpasswd", "users", "`file` of users and bcrypt hashes of their passwords")
-	policy := flag.String("rules", "rules.yaml", "`file` of rules")
-	cert := flag.String("tls-cert", "cert.pem", "`file` of the certificate, in PEM")
-	key := flag.String("tls-key", "key.pem", "`file` of the key of the certificate")
+	addr := flag.String("addr", "127.0.0.1:5000", "Listen on this `address`.")
+	folder := flag.String("storage", "./registry-data", "Store everything in this `directory`.")
+	passwords := flag.String("htpasswd", "users", "Read users and bcrypt hashes of their passwords from this `file`.")
+	policy := flag.String("rules", "rules.yaml", "Read access rules from this YAML `file`.")
+	cert := flag.String("tls-cert", "cert.pem", "Read the TLS certificate from this PEM `file`.")
+	key := flag.String("tls-key", "key.pem", "Read the key of the certificate from this PEM `file`.")
 	flag.Parse()
 	handler, err := newHandler(context.Background(), *folder, *passwords, *policy)
 	if err != nil {
 		log.Fatal(err)
 	}
 	renewed, err := certfile.New(*cert, *key, &certfile.Options{Error: func(_ context.Context, err error) {
-		slog.Error("the certificate cannot be renewed, the old one stays in use", "error", err)
+		slog.Error("the certificate cannot be renewed; the old one stays in use", "error", err)
 	}})
 	if err != nil {
 		log.Fatal(err)
@@ -61,7 +61,9 @@ func newHandler(ctx context.Context, folder, passwords, policy string) (http.Han
 	if err != nil {
 		return nil, err
 	}
-	report := func(_ context.Context, err error) { slog.Error("a file has changed and is not taken", "error", err) }
+	report := func(_ context.Context, err error) {
+		slog.Error("a changed file is invalid; the old one stays in use", "error", err)
+	}
 	users, err := htpasswd.New(passwords, &htpasswd.Options{Error: report})
 	if err != nil {
 		return nil, err

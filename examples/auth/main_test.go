@@ -17,8 +17,7 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestAuth: over TLS, everybody pulls, ann pushes, a wrong password fails, and a change of the
-// rules counts.
+// TestAuth checks that, over TLS, everybody may pull, ann may push, and a wrong password fails.
 func TestAuth(t *testing.T) {
 	dir := t.TempDir()
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)

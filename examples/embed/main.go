@@ -1,4 +1,7 @@
-// Embed is a program that has routes of its own and, beside them, a registry: the twenty lines.
+// Embed shows the fewest lines that add a registry to a program with routes of its own. They are the
+// twenty lines of the README:
+//
+//	go run ./examples/embed
 package main
 
 import (

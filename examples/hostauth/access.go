@@ -8,9 +8,9 @@ import (
 	"github.com/registrykit/registry/auth"
 )
 
-// keys authenticates by the keys that users of the program have made: clients send them as the
-// password of Basic. The cookie of the session does not count here: no page of another site can
-// have a browser push.
+// keys authenticates by keys that users of the program have created. Clients send a key as the
+// password of Basic authentication. Session cookies are ignored, so that no page of another site can
+// make a browser push.
 type keys struct{ app *app }
 
 func (k keys) Authenticate(r *http.Request) (auth.Identity, error) {
@@ -26,14 +26,14 @@ func (k keys) Authenticate(r *http.Request) (auth.Identity, error) {
 
 func (keys) Challenge(*http.Request, []auth.Access) string { return `Basic realm="registry"` }
 
-// namespaces gives each user what is below their name, and everybody the pulls below NAME/public.
+// namespaces allows each user everything below their name, and everybody to pull below NAME/public.
 type namespaces struct{}
 
 func (namespaces) Authorize(_ context.Context, who auth.Identity, accesses []auth.Access) error {
 	for _, a := range accesses {
 		owner, rest, _ := strings.Cut(a.Name, "/")
 		switch {
-		case a.Type == auth.TypeRegistry && !who.Anonymous(): // the catalogue shows only what they may pull
+		case a.Type == auth.TypeRegistry && !who.Anonymous(): // the catalog lists only what the user may pull
 		case a.Type == auth.TypeRepository && rest != "" && owner == who.Name:
 		case a.Type == auth.TypeRepository && strings.HasPrefix(rest, "public/") && a.Action == auth.Pull:
 		default:

@@ -10,21 +10,20 @@ import (
 	"sync"
 )
 
-// app stands for a program that knows its users: it has sessions by cookie, and keys for what is no
-// browser.
+// app stands for a program with users. Browsers have sessions by cookie, and other clients use keys.
 type app struct {
 	users []string
 
 	mu       sync.Mutex
-	sessions map[string]string            // by cookie, the user
-	keys     map[string][sha256.Size]byte // by user, the hash of a random key
+	sessions map[string]string            // user by cookie
+	keys     map[string][sha256.Size]byte // hash of a random key by user
 }
 
 func newApp(users ...string) *app {
 	return &app{users: users, sessions: make(map[string]string), keys: make(map[string][sha256.Size]byte)}
 }
 
-// login begins a session. A real program would want more than a name.
+// login starts a session. A real program would require more than a name.
 func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	name := r.PostFormValue("name")
@@ -41,7 +40,7 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// newKey makes a new key for the user of the session, in place of an older one.
+// newKey replaces the key of the session's user and returns the new one.
 func (a *app) newKey(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	cookie, err := r.Cookie("session")
@@ -57,11 +56,11 @@ func (a *app) newKey(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	key := rand.Text()
-	a.keys[name] = sha256.Sum256([]byte(key)) // it is random: a fast hash is as good as a slow one
+	a.keys[name] = sha256.Sum256([]byte(key)) // the key is random, so a fast hash is enough
 	fmt.Fprintln(w, key)
 }
 
-// hasKey reports whether key is that of the user.
+// hasKey reports whether key is the current key of the user.
 func (a *app) hasKey(name, key string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -1,10 +1,9 @@
-// Hostauth is a program with users and sessions of its own, and a registry beside it that asks
-// them: each user owns the repositories below their name, and everybody pulls what is below a name
-// that ends in "/public".
+// Hostauth shows a registry that uses the accounts of its host program: the program has users and
+// sessions of its own. Each user owns the repositories NAME/*, and everybody may pull NAME/public/*.
 //
 //	go run ./examples/hostauth
-//	curl -c jar -d name=ann http://127.0.0.1:5000/login     # the program's own way to begin a session
-//	curl -b jar -X POST http://127.0.0.1:5000/key           # a key for docker, once
+//	curl -c jar -d name=ann http://127.0.0.1:5000/login     # the program's own login
+//	curl -b jar -X POST http://127.0.0.1:5000/key           # a key for docker
 //	docker login -u ann -p KEY 127.0.0.1:5000
 package main
 

@@ -1,6 +1,5 @@
-// Observed is a registry in memory with the host's tracing and metrics around it: each request is a
-// span of OpenTelemetry, each operation of the registry a span below it and a row of Prometheus
-// metrics.
+// Observed shows a registry with OpenTelemetry tracing and Prometheus metrics, in memory. Each request
+// is a span. Each operation of the registry is a span below it, and is counted in the metrics.
 //
 //	go run ./examples/observed
 //	curl http://127.0.0.1:5000/metrics
@@ -42,7 +41,7 @@ func main() {
 	log.Fatal(server.ListenAndServe())
 }
 
-// newHandler returns the registry at /v2/, observed, and the metrics at /metrics.
+// newHandler returns the observed registry at /v2/ and the metrics at /metrics.
 func newHandler(ctx context.Context, spans *trace.TracerProvider) (http.Handler, error) {
 	driver, err := memory.New(nil)
 	if err != nil {
@@ -64,14 +63,14 @@ func newHandler(ctx context.Context, spans *trace.TracerProvider) (http.Handler,
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", withDeadline(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
 	mux.Handle("/v2/", otelhttp.NewHandler(reg, "registry", otelhttp.WithTracerProvider(spans)))
-	return middleware.LocalOnly(mux), nil // everybody may do everything, and web pages are not everybody
+	return middleware.LocalOnly(mux), nil // without logins, keep web pages out
 }
 
-// withDeadline gives a client a minute to read what h answers. Without it, a client that does not
-// read keeps its connection for ever; the registry has deadlines of its own.
+// withDeadline gives clients a minute to read the response of h. Without it, a client that does not
+// read would keep its connection forever. The registry sets its own deadlines.
 func withDeadline(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute)) // net/http removes it
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(time.Minute)) // net/http resets it
 		h.ServeHTTP(w, r)
 	})
 }

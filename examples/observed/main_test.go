@@ -36,7 +36,8 @@ func TestObserved(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.Contains(t, string(metrics), `registry_operation_seconds_count{code="OK",operation="Commit"} 1`)
-	require.Contains(t, string(metrics), `registry_operation_seconds_count{code="MANIFEST_UNKNOWN",operation="GetManifest"} 1`)
+	require.Contains(t, string(metrics),
+		`registry_operation_seconds_count{code="MANIFEST_UNKNOWN",operation="GetManifest"} 1`)
 	require.Contains(t, string(metrics), "registry_pushed_bytes_total 5")
 
 	parents := map[string]string{}
@@ -51,7 +52,7 @@ func TestObserved(t *testing.T) {
 	require.NotEmpty(t, parents["Commit"], "the operation is a span below that of the request")
 }
 
-// deadlines is a ResponseWriter that notes its deadline for writes.
+// deadlines is a ResponseWriter that records its write deadline.
 type deadlines struct {
 	*httptest.ResponseRecorder
 	write time.Time
@@ -62,7 +63,7 @@ func (d *deadlines) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// TestMetricsDeadline: a client that does not read the metrics does not keep its connection.
+// TestMetricsDeadline checks that a client that does not read the metrics cannot keep its connection.
 func TestMetricsDeadline(t *testing.T) {
 	handler, err := newHandler(t.Context(), trace.NewTracerProvider())
 	require.NoError(t, err)

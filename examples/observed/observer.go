@@ -13,17 +13,17 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// newObserver returns an interceptor that counts operations, measures how long they take, and makes
-// each a span. Repositories are no label of the metrics: there may be a million.
+// newObserver returns an interceptor that measures each operation and creates a span for it. The
+// repository is not a label of the metrics, because there may be a million repositories.
 func newObserver(metrics prometheus.Registerer, spans *trace.TracerProvider) (registry.Interceptor, error) {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "registry_operation_seconds",
-		Help:    "How long operations of the registry took, by operation and by the code of the error.",
+		Help:    "Duration of registry operations in seconds, by operation and error code.",
 		Buckets: prometheus.ExponentialBuckets(0.0005, 4, 10),
 	}, []string{"operation", "code"})
 	pushed := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "registry_pushed_bytes_total",
-		Help: "Bytes of blobs that were pushed.",
+		Help: "Total bytes of pushed blobs.",
 	})
 	if err := errors.Join(metrics.Register(seconds), metrics.Register(pushed)); err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func newObserver(metrics prometheus.Registerer, spans *trace.TracerProvider) (re
 	}, nil
 }
 
-// code is the code of an error on the wire, "OK" if there is none.
+// code returns the error code that clients receive, or "OK" for nil.
 func code(err error) string {
 	var e *registry.Error
 	switch {

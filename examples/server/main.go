@@ -1,8 +1,9 @@
-// Server is a registry on a directory or in memory, as one program:
+// Server shows a complete registry program on a directory or in memory:
 //
 //	go run ./examples/server -addr 127.0.0.1:5000 -storage ./registry-data
 //
-// Everybody who can reach it may push, pull and delete.
+// By default it listens on loopback, and every local process may push, pull and delete. Flags add
+// logins, rules and TLS; -h lists them.
 package main
 
 import (
@@ -18,19 +19,19 @@ import (
 
 func main() {
 	serve.Main(serve.Storage{
-		Usage:   "`directory` to keep everything in, or mem://",
+		Usage:   "Store everything in this `directory`, or in memory if it is mem://.",
 		Default: "./registry-data",
 		Open:    open,
 	})
 }
 
-// open returns the driver that -storage names.
+// open returns the driver for the value of -storage.
 func open(_ context.Context, name string) (driver.Driver, error) {
 	switch {
 	case name == "mem://":
 		return memory.New(nil)
 	case strings.Contains(name, "://"):
-		return nil, fmt.Errorf("-storage %s: only a directory or mem:// is known here; examples/cloud knows buckets", name)
+		return nil, fmt.Errorf("-storage %s: must be a directory or mem://; for buckets, use examples/cloud", name)
 	}
 	return disk.New(name, nil)
 }

@@ -1,4 +1,4 @@
-// Package sizes measures what a registry adds to the program that embeds it.
+// Package sizes measures how much a registry adds to the program that embeds it.
 package sizes
 
 import (
@@ -12,9 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSizes builds the smallest host of each kind and fails when it has grown: in bytes, without
-// symbols; in packages that are not the standard library's; and in modules, the program's own not
-// counted.
+// TestSizes builds the smallest program of each kind and fails if it has grown. It counts bytes
+// without symbols, packages outside the standard library, and modules.
 func TestSizes(t *testing.T) {
 	for _, c := range []struct {
 		host              string

@@ -18,7 +18,7 @@ import (
 	"github.com/registrykit/registry/internal/hostname"
 )
 
-// access is what the flags say of who may do what, and over which connections.
+// access holds the flags for access control and connections.
 type access struct {
 	tlsCert, tlsKey         string
 	htpasswd, groups, rules string
@@ -29,18 +29,25 @@ type access struct {
 }
 
 func (a *access) flags() {
-	flag.StringVar(&a.tlsCert, "tls-cert", "",
-		"`file` of the certificate, in PEM; without it, the server speaks plain HTTP")
-	flag.StringVar(&a.tlsKey, "tls-key", "", "`file` of the key of the certificate")
+	flag.StringVar(&a.tlsCert, "tls-cert", "", "Read the TLS certificate from this PEM `file`. Default: plain HTTP.")
+	flag.StringVar(&a.tlsKey, "tls-key", "",
+		"Read the key of the certificate from this PEM `file`. Required with -tls-cert.")
 	flag.StringVar(&a.htpasswd, "htpasswd", "",
-		"`file` of users and bcrypt hashes of their passwords; without -rules, each of them may do everything")
-	flag.StringVar(&a.groups, "groups", "", "`file` of lines \"GROUP: USER USER\", for -htpasswd")
-	flag.StringVar(&a.rules, "rules", "", "`file` of rules of who may do what, in YAML; see docs/access.md")
-	flag.Func("trusted-proxy", "`address` or network of a proxy that passes the addresses of clients on, and speaks TLS for the server; may be repeated", a.addProxy)
+		"Authenticate users with this `file` of names and bcrypt hashes. Without -rules, each user may do everything. "+
+			"Default: no logins.")
+	flag.StringVar(&a.groups, "groups", "",
+		"Read the groups of the users of -htpasswd from this `file` of lines \"GROUP: USER USER\". Default: no groups.")
+	flag.StringVar(&a.rules, "rules", "",
+		"Authorize by the rules in this YAML `file`; see docs/access.md. Default: everything is allowed.")
+	flag.Func("trusted-proxy", "Trust the proxy at this `address`, or the proxies in this network, to state the "+
+		"addresses of clients and to terminate TLS. May be repeated. Default: none.", a.addProxy)
 	flag.StringVar(&a.externalURL, "external-url", "",
-		"`URL` of the registry as clients reach it, such as https://registry.example, if a proxy changes its name or scheme")
-	flag.BoolVar(&a.insecureOpen, "insecure-open", false, "listen on other addresses than those of loopback although everybody may do everything, or passwords are sent in the clear")
-	flag.BoolVar(&a.audit, "audit", false, "log each decision of who may do what")
+		"Set the `URL` under which clients reach the registry, such as https://registry.example, if a proxy changes its "+
+			"name or scheme. Default: taken from each request.")
+	flag.BoolVar(&a.insecureOpen, "insecure-open", false,
+		"Listen on addresses other than loopback even if everybody may do everything, or if passwords are sent without TLS. "+
+			"Default: false.")
+	flag.BoolVar(&a.audit, "audit", false, "Log each access decision. Default: false.")
 }
 
 func (a *access) addProxy(s string) error {
@@ -56,30 +63,32 @@ func (a *access) addProxy(s string) error {
 	return nil
 }
 
-// restricted reports whether it matters who calls.
+// restricted reports whether access depends on the caller.
 func (a *access) restricted() bool { return a.htpasswd != "" || a.rules != "" }
 
-// check refuses what would be open by oversight.
+// check rejects flags that would leave the registry open by mistake.
 func (a *access) check(addr string) error {
 	if _, err := a.externalHost(); err != nil {
 		return err
 	}
 	switch {
 	case (a.tlsCert == "") != (a.tlsKey == ""):
-		return errors.New("-tls-cert and -tls-key belong together")
+		return errors.New("-tls-cert and -tls-key need each other")
 	case a.groups != "" && a.htpasswd == "":
-		return errors.New("-groups are those of the users of -htpasswd")
+		return errors.New("-groups needs -htpasswd")
 	case a.insecureOpen || hostname.Loopback(addr):
 		return nil
 	case !a.restricted():
-		return fmt.Errorf("-addr %s: everybody who reaches it could push, pull and delete; give -htpasswd or -rules, an -addr on loopback, or -insecure-open", addr)
+		return fmt.Errorf("-addr %s: everybody who reaches it could push, pull and delete; "+
+			"set -htpasswd or -rules, listen on loopback, or set -insecure-open", addr)
 	case a.htpasswd != "" && a.tlsCert == "" && len(a.proxies) == 0:
-		return fmt.Errorf("-addr %s: passwords would be sent in the clear; give -tls-cert, a -trusted-proxy that speaks TLS, or -insecure-open", addr)
+		return fmt.Errorf("-addr %s: passwords would be sent without TLS; "+
+			"set -tls-cert, a -trusted-proxy that terminates TLS, or -insecure-open", addr)
 	}
 	return nil
 }
 
-// externalHost returns the host name of -external-url, "" if it is not given.
+// externalHost returns the host name in -external-url, or "" if the flag is not set.
 func (a *access) externalHost() (string, error) {
 	u, err := url.Parse(a.externalURL)
 	if a.externalURL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" ||
@@ -89,13 +98,12 @@ func (a *access) externalHost() (string, error) {
 	return u.Hostname(), nil
 }
 
-// plainHTTP reports whether clients that come by plain HTTP are sent to the token endpoint by plain
-// HTTP: there are no passwords, or -insecure-open permits that they travel in the clear.
+// plainHTTP reports whether clients that use plain HTTP may request tokens by plain HTTP: either there
+// are no passwords, or -insecure-open allows sending them without TLS.
 func (a *access) plainHTTP() bool { return a.insecureOpen || a.htpasswd == "" }
 
-// set sees to it that opts hold what the flags say, and returns what answers besides the registry:
-// the token endpoint. Tokens and the places where pages of lists end are good for all that share
-// the secrets.
+// set applies the flags to opts. It returns a function that adds the token endpoint to the registry's
+// handler. Replicas that share secrets accept each other's tokens and page cursors.
 func (a *access) set(ctx context.Context, opts *registry.Options, secrets token.Secrets,
 	log *slog.Logger) (func(http.Handler) http.Handler, error) {
 	if a.audit {
@@ -135,7 +143,7 @@ func (a *access) set(ctx context.Context, opts *registry.Options, secrets token.
 	return logins.Handler, nil
 }
 
-// nobody is an Authenticator that knows no users.
+// nobody is an Authenticator without users.
 func nobody(r *http.Request) (auth.Identity, error) {
 	if len(r.Header["Authorization"]) > 0 {
 		return auth.Identity{}, auth.ErrCredentials
@@ -143,7 +151,7 @@ func nobody(r *http.Request) (auth.Identity, error) {
 	return auth.Identity{}, nil
 }
 
-// audit logs decisions.
+// audit returns a function that logs access decisions.
 func audit(log *slog.Logger) auth.AuditFunc {
 	return func(ctx context.Context, d auth.Decision) {
 		accesses := make([]string, len(d.Accesses))

@@ -18,7 +18,7 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestAccessCheck: nothing is open to other machines by oversight.
+// TestAccessCheck checks that nothing is open to other machines by mistake.
 func TestAccessCheck(t *testing.T) {
 	for _, row := range []struct {
 		addr   string
@@ -61,7 +61,7 @@ func TestAccessCheck(t *testing.T) {
 	}
 }
 
-// TestAccessSet: what -htpasswd and -rules come to, each alone and together.
+// TestAccessSet checks -htpasswd and -rules, each alone and together.
 func TestAccessSet(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, content string) string {
@@ -72,7 +72,11 @@ func TestAccessSet(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
 	require.NoError(t, err)
 	users := write("users", "ann:"+string(hash)+"\n")
-	public := write("rules.yaml", "rules:\n- {who: everyone, repositories: \"**\", actions: pull}\n- {who: {user: ann}, repositories: \"**\", actions: \"*\"}\n")
+	public := write("rules.yaml", `
+rules:
+- {who: everyone, repositories: "**", actions: pull}
+- {who: {user: ann}, repositories: "**", actions: "*"}
+`)
 	for _, row := range []struct {
 		name           string
 		access         access
@@ -118,8 +122,7 @@ func TestAccessSet(t *testing.T) {
 	require.Error(t, (&access{}).addProxy("proxy"))
 }
 
-// TestAccessLog: what is logged of a request is nothing by which another could go on with its
-// upload.
+// TestAccessLog checks that the log contains no upload id, with which others could continue an upload.
 func TestAccessLog(t *testing.T) {
 	var out strings.Builder
 	h := accessLog(slog.New(slog.NewTextHandler(&out, nil)), http.NotFoundHandler())

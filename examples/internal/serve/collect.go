@@ -11,7 +11,7 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// collect is what the flags say of collection.
+// collect holds the flags for garbage collection.
 type collect struct {
 	every, grace        time.Duration
 	untagged, exclusive bool
@@ -19,30 +19,33 @@ type collect struct {
 
 func (c *collect) flags() {
 	flag.DurationVar(&c.every, "collect-every", 24*time.Hour,
-		"`time` between two collections of what nothing needs; 0 collects nothing")
-	flag.DurationVar(&c.grace, "collect-grace", storage.DefaultGrace, "how old it must be; at least twice the `time` of the longest push. With 0, nothing is lost, but pushes may have to be repeated")
+		"Collect garbage again this `time` after the last collection has ended. 0: never.")
+	flag.DurationVar(&c.grace, "collect-grace", storage.DefaultGrace,
+		"Keep unreferenced content for this `time`, which must be at least twice that of the longest push. "+
+			"With 0, no acknowledged content is lost, but pushes may fail and have to be repeated.")
 	flag.BoolVar(&c.untagged, "collect-untagged", false,
-		"collect manifests, too, that no tag and no other manifest leads to")
+		"Also collect manifests that no tag and no other manifest references. Default: false.")
 	flag.BoolVar(&c.exclusive, "collect-exclusive", false,
-		"collect a storage that is not safe to be collected beside other processes: there are none")
+		"Collect a storage that cannot be collected safely beside other processes. Setting it asserts that there are none. "+
+			"Default: false.")
 }
 
 func (c *collect) check() error {
 	if c.every < 0 || c.grace < 0 {
-		return errors.New("-collect-every and -collect-grace cannot be negative")
+		return errors.New("-collect-every and -collect-grace must not be negative")
 	}
 	return nil
 }
 
-// positive refuses a time that is none.
+// positive returns an error if d is not positive.
 func positive[T ~int64](name string, d T) error {
 	if d <= 0 {
-		return fmt.Errorf("%s must be more than 0", name)
+		return fmt.Errorf("%s must be positive", name)
 	}
 	return nil
 }
 
-// storeGrace is the grace as storage.Options and storage.CollectOptions have it.
+// storeGrace returns the value for storage.Options.Grace, where 0 means the default.
 func (c *collect) storeGrace() time.Duration {
 	if c.grace == 0 {
 		return -1
@@ -60,16 +63,16 @@ func (c *collect) run(ctx context.Context, store *storage.Store, log *slog.Logge
 		Collect: storage.CollectOptions{Untagged: c.untagged, Exclusive: c.exclusive},
 		Done: func(r *storage.CollectReport, err error) {
 			if err != nil && ctx.Err() == nil {
-				log.Warn("collecting", "error", err)
+				log.Warn("collection failed", "error", err)
 			}
 			if r != nil {
-				log.Info("collected", "took", r.Duration, "requests", r.Requests, "removed", r.Removed)
+				log.Info("collection ended", "took", r.Duration, "requests", r.Requests, "removed", r.Removed)
 			}
 		},
 	})
 	if errors.Is(err, storage.ErrSingleProcess) {
-		log.Warn("nothing is collected without -collect-exclusive", "why", err)
+		log.Warn("collection is off: it needs -collect-exclusive", "why", err)
 	} else if ctx.Err() == nil {
-		log.Error("nothing is collected", "error", err)
+		log.Error("collection is off", "error", err)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/registrykit/registry/filter/glob"
 )
 
-// protect makes the tags immutable that -immutable names.
+// protect makes the tags that match the patterns of -immutable immutable.
 func protect(b registry.Backend, patterns []string) (registry.Backend, error) {
 	if len(patterns) == 0 {
 		return b, nil

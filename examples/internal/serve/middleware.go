@@ -11,9 +11,9 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// health answers /healthz while the process runs, and /readyz while the storage answers. The rest
-// is the registry's. There is no http.ServeMux: it would redirect paths with "//" or "..", which
-// the registry refuses.
+// health responds to /healthz while the process runs, and to /readyz while the storage responds. All
+// other requests go to reg. It does not use http.ServeMux, which would redirect paths with "//" or
+// ".." that the registry rejects.
 func health(driver driver.Driver, reg http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -22,9 +22,9 @@ func health(driver driver.Driver, reg http.Handler) http.Handler {
 			_, _ = io.WriteString(w, "ok\n")
 		case "/readyz":
 			_, err := driver.Stat(r.Context(), "layout")
-			wire.Bound(w, r) // the storage may have taken a while
+			wire.Bound(w, r) // the deadline starts after the storage has responded
 			if err != nil {
-				http.Error(w, "storage does not answer", http.StatusServiceUnavailable)
+				http.Error(w, "storage does not respond", http.StatusServiceUnavailable)
 				return
 			}
 			_, _ = io.WriteString(w, "ok\n")
@@ -34,7 +34,7 @@ func health(driver driver.Driver, reg http.Handler) http.Handler {
 	})
 }
 
-// accessLog logs each request once it has been answered.
+// accessLog logs each request when it has ended.
 func accessLog(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !log.Enabled(r.Context(), slog.LevelInfo) {
@@ -52,8 +52,8 @@ func accessLog(log *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
-// logPath is a path without the id of an upload: who knows one goes on with it, where callers have
-// no names.
+// logPath returns path without the id of an upload: if callers have no names, knowing the id is enough
+// to continue the upload.
 func logPath(path string) string {
 	const uploads = "/blobs/uploads/"
 	if before, id, ok := strings.Cut(path, uploads); ok && id != "" {
@@ -62,8 +62,8 @@ func logPath(path string) string {
 	return path
 }
 
-// recorder notes what is answered. It passes ReadFrom on, so that files still go out by
-// sendfile(2).
+// recorder records the status and size of a response. It implements ReadFrom, so that files are still
+// sent by sendfile(2).
 type recorder struct {
 	http.ResponseWriter
 	status int

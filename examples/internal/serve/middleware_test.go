@@ -12,7 +12,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// deadlines is a ResponseWriter that notes its deadline for writes.
+// deadlines is a ResponseWriter that records its write deadline.
 type deadlines struct {
 	*httptest.ResponseRecorder
 	write time.Time
@@ -23,7 +23,7 @@ func (d *deadlines) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// slowStorage is a driver that answers at a certain time.
+// slowStorage is a driver that responds after a delay.
 type slowStorage struct {
 	driver.Driver
 	answered time.Time
@@ -35,8 +35,8 @@ func (d *slowStorage) Stat(context.Context, string) (driver.Info, error) {
 	return driver.Info{}, nil
 }
 
-// TestHealthDeadline: a client that does not read the answer does not keep its connection. Its time
-// begins when the storage has answered.
+// TestHealthDeadline checks that a client that does not read the response cannot keep its connection,
+// and that its time starts when the storage has responded.
 func TestHealthDeadline(t *testing.T) {
 	driver := &slowStorage{answered: time.Now()}
 	for _, path := range []string{"/healthz", "/readyz"} {

@@ -9,21 +9,21 @@ import (
 	"github.com/registrykit/registry/middleware"
 )
 
-// pages is what the flags say of web pages.
+// pages holds the flags for web pages.
 type pages struct {
-	origins []string // whose pages may use the registry
+	origins []string // of pages that may use the registry
 }
 
 func (p *pages) flags() {
-	flag.Func("cors", "`origin` of web pages that may use the registry, such as https://ui.example, or * for all pages, "+
-		"which may only read while everybody may do everything; may be repeated",
+	flag.Func("cors", "Allow web pages of this `origin`, such as https://ui.example, to use the registry. * allows all "+
+		"pages, but only to read while everybody may do everything. May be repeated. Default: none.",
 		func(origin string) error {
 			p.origins = append(p.origins, origin)
 			return nil
 		})
 }
 
-// check refuses origins that are none.
+// check rejects malformed origins.
 func (p *pages) check() error {
 	if _, err := middleware.CORS(http.NotFoundHandler(), &middleware.CORSOptions{Origins: p.origins}); err != nil {
 		return fmt.Errorf("-cors: %w", err)
@@ -31,9 +31,10 @@ func (p *pages) check() error {
 	return nil
 }
 
-// around opens a registry to the pages of -cors, and protects it from all others: pages must not
-// write, because rules may let anonymous callers do so. If everybody may do everything, pages must
-// not reach the registry by a name of their own either, which only -insecure-open permits.
+// around allows the pages of -cors to use the registry, and protects it from all others. Other pages
+// must not write, because the rules may allow anonymous callers to do so. If everybody may do
+// everything, other pages must not reach the registry under a host name of their own either (DNS
+// rebinding), unless -insecure-open is set.
 func (p *pages) around(reg http.Handler, a *access) (http.Handler, error) {
 	anyPage := slices.Contains(p.origins, "*")
 	if !a.restricted() || !anyPage {

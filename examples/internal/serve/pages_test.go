@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPagesAround: what a page may do depends on what everybody may do, and on -cors.
+// TestPagesAround checks what a page may do, depending on access control and -cors.
 func TestPagesAround(t *testing.T) {
 	const ui, evil = "https://ui.example", "https://evil.example"
 	open, closed := access{externalURL: "https://registry.example"}, access{rules: "r"}

@@ -1,5 +1,5 @@
-// Package serve is what the programs examples/server and examples/cloud have in common: all but the
-// storage.
+// Package serve is the shared part of the programs examples/server and examples/cloud: flags, access
+// control, logging, collection and the HTTP server. The programs add the storage.
 package serve
 
 import (
@@ -22,67 +22,70 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// Storage is the storage that a program offers.
+// Storage is the storage of a program.
 type Storage struct {
-	// Usage says what the flag -storage names.
+	// Usage is the usage text of the flag -storage.
 	Usage string
-	// Default is the value of the flag -storage if it is not given; "" demands it.
+	// Default is the default of the flag -storage. "" makes the flag required.
 	Default string
-	// Open opens what the flag -storage names. It may have registered flags of its own. A driver
-	// that is an io.Closer is closed at the end.
+	// Open opens the storage that the flag -storage names. The program may have registered further
+	// flags. If the driver is an io.Closer, it is closed at the end.
 	Open func(ctx context.Context, name string) (driver.Driver, error)
 }
 
-// config is what the flags say.
+// config holds the values of the flags.
 type config struct {
-	addr      string
-	storage   string
-	sparse    bool
-	anySize   bool
-	delete    bool
-	keepUsed  bool
-	redirect  bool
-	immutable []string
-	logLevel  slog.Level
-	h2c       bool
-	access    access
-	pages     pages
-	collect   collect
-	uploadTTL time.Duration
-	// maxUploads is storage.Options.MaxUploads.
+	addr       string
+	storage    string
+	sparse     bool
+	anySize    bool
+	delete     bool
+	keepUsed   bool
+	redirect   bool
+	immutable  []string
+	logLevel   slog.Level
+	h2c        bool
+	access     access
+	pages      pages
+	collect    collect
+	uploadTTL  time.Duration
 	maxUploads int
 	minRate    int64
 }
 
-// Main serves a registry as the flags of the command line say, until the process is told to end.
+// Main parses the flags and serves a registry until the process receives an interrupt or SIGTERM. It
+// exits with status 2 if the flags are invalid, and with 1 if serving fails.
 func Main(s Storage) {
 	var c config
-	flag.StringVar(&c.addr, "addr", "127.0.0.1:5000", "`address` to listen on")
+	flag.StringVar(&c.addr, "addr", "127.0.0.1:5000", "Listen on this `address`.")
 	flag.StringVar(&c.storage, "storage", s.Default, s.Usage)
-	flag.BoolVar(&c.sparse, "sparse", false, "accept manifests that name content which is not there")
+	flag.BoolVar(&c.sparse, "sparse", false, "Accept manifests that name missing content. Default: false.")
 	flag.BoolVar(&c.anySize, "accept-wrong-sizes", false,
-		"accept indexes that state another size for a manifest than it has, as docker before 18.09 wrote them")
-	flag.BoolVar(&c.delete, "delete", true, "allow deletes")
+		"Accept indexes that state a wrong size for a manifest, as docker before 18.09 wrote them. Default: false.")
+	flag.BoolVar(&c.delete, "delete", true, "Allow deletes.")
 	flag.BoolVar(&c.keepUsed, "keep-used-blobs", false,
-		"refuse to delete a blob while a manifest of its repository names it")
+		"Refuse to delete a blob while a manifest of its repository names it. Default: false.")
 	flag.BoolVar(&c.redirect, "redirect", false,
-		"have clients fetch large blobs from the storage itself, where it can sign URLs")
-	flag.Func("immutable", "`pattern` of tags that are set once and stay, such as \"apps/**:v*\" or \"**\"; \"!apps/test:*\" is an exception; may be repeated",
+		"Redirect pulls of large blobs to the storage itself, if it can sign URLs. Default: false.")
+	flag.Func("immutable", "Set tags that match this `pattern` once and protect them, for example \"apps/**:v*\" or "+
+		"\"**\". A pattern such as \"!apps/test:*\" is an exception. May be repeated. Default: no tag is immutable.",
 		func(pattern string) error {
 			c.immutable = append(c.immutable, pattern)
 			return nil
 		})
-	flag.BoolVar(&c.h2c, "h2c", false, "speak HTTP/2 without TLS, beside HTTP/1.1, for platforms whose proxies want it")
+	flag.BoolVar(&c.h2c, "h2c", false,
+		"Serve HTTP/2 without TLS beside HTTP/1.1, for platforms whose proxies require it. Default: false.")
 	c.access.flags()
 	c.pages.flags()
 	c.collect.flags()
 	flag.DurationVar(&c.uploadTTL, "upload-ttl", storage.DefaultUploadTTL,
-		"`time` after which an upload ends that has had no request")
+		"Remove an upload after this `time` without a request.")
 	flag.IntVar(&c.maxUploads, "max-uploads", storage.DefaultMaxUploads,
-		"`number` of unfinished uploads of one caller, all anonymous ones being one; negative: no limit")
+		"Allow each caller this `number` of unfinished uploads. All anonymous callers count as one. Negative: no limit.")
 	flag.Int64Var(&c.minRate, "min-rate", registry.DefaultMinRate,
-		"`bytes` per second that a client must send or read at least, on average")
-	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error; info logs each request")
+		"Require clients to send and read at least this number of `bytes` per second on average.")
+	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo,
+		"Log messages of this `level` and above: debug, info, warn or error. At info, each request is logged.")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "unexpected argument %q\n", flag.Arg(0))
@@ -90,7 +93,7 @@ func Main(s Storage) {
 		os.Exit(2)
 	}
 	if c.storage == "" {
-		fmt.Fprintln(os.Stderr, "-storage is needed")
+		fmt.Fprintln(os.Stderr, "-storage is required")
 		flag.Usage()
 		os.Exit(2)
 	}
@@ -107,17 +110,17 @@ func Main(s Storage) {
 	}
 }
 
-// check refuses flags that make no sense, or would leave something open by oversight.
+// check rejects contradictory flags, and flags that would leave something open by mistake.
 func (c *config) check() error {
 	var err error
 	if c.h2c && c.access.tlsCert != "" {
-		err = errors.New("-h2c is HTTP/2 without TLS; with -tls-cert, clients get HTTP/2 anyway")
+		err = errors.New("-h2c serves HTTP/2 without TLS; with -tls-cert, clients use HTTP/2 anyway")
 	}
 	return errors.Join(err, c.access.check(c.addr), c.pages.check(), c.collect.check(),
 		positive("-upload-ttl", c.uploadTTL), positive("-min-rate", c.minRate))
 }
 
-// run serves until ctx ends, and then lets requests in flight come to their end.
+// run serves until ctx ends, and then waits for requests in flight.
 func run(ctx context.Context, c config, open func(context.Context, string) (driver.Driver, error),
 	log *slog.Logger) (err error) {
 	driver, err := open(ctx, c.storage)
@@ -181,20 +184,20 @@ func run(ctx context.Context, c config, open func(context.Context, string) (driv
 		return err
 	case <-ctx.Done():
 	}
-	log.Info("stopping: requests in flight have 30 seconds; a second interrupt ends them")
+	log.Info("stopping: waiting up to 30 seconds for requests in flight; interrupt again to stop at once")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
 	return server.Shutdown(grace)
 }
 
-// newServer returns the server for a handler: with TLS if there is a certificate, and with limits
-// for headers and idle connections. What bodies and answers may take, the registry bounds itself.
+// newServer returns the server for a handler, with TLS if there is a certificate. It limits headers
+// and idle connections. The registry itself limits the time of bodies and responses.
 func newServer(c config, handler http.Handler, log *slog.Logger) (*http.Server, error) {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 30 * time.Second,
-		// net/http would answer "OPTIONS *" itself, and a client that does not read that would stay
-		// for ever.
+		// net/http responds to "OPTIONS *" itself and without a deadline, so that a client that does
+		// not read the response would stay forever.
 		DisableGeneralOptionsHandler: true,
 		MaxHeaderBytes:               128 << 10, // a token request names hundreds of repositories
 		IdleTimeout:                  2 * time.Minute,
@@ -210,7 +213,7 @@ func newServer(c config, handler http.Handler, log *slog.Logger) (*http.Server, 
 		return server, nil
 	}
 	report := func(ctx context.Context, err error) {
-		log.ErrorContext(ctx, "the certificate cannot be renewed, the old one stays in use", "error", err)
+		log.ErrorContext(ctx, "the certificate cannot be renewed; the old one stays in use", "error", err)
 	}
 	cert, err := certfile.New(c.access.tlsCert, c.access.tlsKey, &certfile.Options{Error: report})
 	if err != nil {
@@ -220,16 +223,16 @@ func newServer(c config, handler http.Handler, log *slog.Logger) (*http.Server, 
 	return server, nil
 }
 
-// expire drops what clients began to upload and never finished.
+// expire periodically removes expired uploads until ctx ends.
 func expire(ctx context.Context, store *storage.Store, every time.Duration, log *slog.Logger) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		n, err := store.ExpireUploads(ctx)
 		if err != nil && ctx.Err() == nil {
-			log.Warn("expiring uploads", "error", err)
+			log.Warn("removing expired uploads failed", "error", err)
 		} else if n > 0 {
-			log.Info("uploads expired", "number", n)
+			log.Info("removed expired uploads", "number", n)
 		}
 		select {
 		case <-ctx.Done():

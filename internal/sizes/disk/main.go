@@ -1,4 +1,4 @@
-// Disk is the smallest host of a registry on a directory, to be measured.
+// Disk is the smallest program with a registry on a directory. TestSizes measures it.
 package main
 
 import (

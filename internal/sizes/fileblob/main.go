@@ -1,5 +1,5 @@
-// Fileblob is the smallest host of a registry on a bucket of gocloud.dev/blob/fileblob, to be
-// measured.
+// Fileblob is the smallest program with a registry on a bucket of gocloud.dev/blob/fileblob. TestSizes
+// measures it.
 package main
 
 import (
@@ -9,7 +9,7 @@ import (
 	"os"
 
 	"gocloud.dev/blob"
-	_ "gocloud.dev/blob/fileblob" // the scheme of the URL
+	_ "gocloud.dev/blob/fileblob" // registers the scheme of the URL
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"

@@ -1,4 +1,5 @@
-// S3 is the smallest host of a registry on a bucket of gocloud.dev/blob/s3blob, to be measured.
+// S3 is the smallest program with a registry on a bucket of gocloud.dev/blob/s3blob. TestSizes measures
+// it.
 package main
 
 import (
@@ -8,7 +9,7 @@ import (
 	"os"
 
 	"gocloud.dev/blob"
-	_ "gocloud.dev/blob/s3blob" // the scheme of the URL
+	_ "gocloud.dev/blob/s3blob" // registers the scheme of the URL
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
