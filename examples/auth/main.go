@@ -48,6 +48,10 @@ func main() {
 		DisableGeneralOptionsHandler: true,
 		HTTP2:                        &http.HTTP2Config{WriteByteTimeout: 10 * time.Minute},
 	}
+	log.Printf("A registry at https://%[1]s. Try:\n"+
+		"  docker login %[1]s\n"+
+		"  docker tag busybox %[1]s/busybox && docker push %[1]s/busybox\n"+
+		"  docker pull %[1]s/busybox", *addr)
 	log.Fatal(server.ListenAndServeTLS("", ""))
 }
 

@@ -29,6 +29,10 @@ func main() {
 		ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 128 << 10,
 		DisableGeneralOptionsHandler: true,
 	}
+	log.Print("A program with a registry at http://127.0.0.1:5000. Try:\n",
+		"  curl -c jar -d name=ann http://127.0.0.1:5000/login && curl -b jar -X POST http://127.0.0.1:5000/key\n",
+		"  docker login -u ann -p KEY 127.0.0.1:5000\n",
+		"  docker tag busybox 127.0.0.1:5000/ann/busybox && docker push 127.0.0.1:5000/ann/busybox")
 	log.Fatal(server.ListenAndServe())
 }
 

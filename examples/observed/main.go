@@ -38,6 +38,9 @@ func main() {
 		ReadHeaderTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 128 << 10,
 		DisableGeneralOptionsHandler: true,
 	}
+	log.Print("A registry at http://127.0.0.1:5000; spans go to standard error. Try:\n",
+		"  docker tag busybox 127.0.0.1:5000/busybox && docker push 127.0.0.1:5000/busybox\n",
+		"  curl http://127.0.0.1:5000/metrics")
 	log.Fatal(server.ListenAndServe())
 }
 

@@ -57,6 +57,33 @@ type config struct {
 // exits with status 2 if the flags are invalid, and with 1 if serving fails.
 func Main(s Storage) {
 	var c config
+	c.flags(s)
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintf(os.Stderr, "unexpected argument %q\n", flag.Arg(0))
+		flag.Usage()
+		os.Exit(2)
+	}
+	if c.storage == "" {
+		fmt.Fprintln(os.Stderr, "-storage is required")
+		flag.Usage()
+		os.Exit(2)
+	}
+	if err := c.check(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.logLevel}))
+	if err := run(ctx, c, s.Open, log); err != nil {
+		log.Error("registry stopped", "error", err)
+		os.Exit(1)
+	}
+}
+
+// flags registers the flags.
+func (c *config) flags(s Storage) {
 	flag.StringVar(&c.addr, "addr", "127.0.0.1:5000", "Listen on this `address`.")
 	flag.StringVar(&c.storage, "storage", s.Default, s.Usage)
 	flag.BoolVar(&c.sparse, "sparse", false, "Accept manifests that name missing content. Default: false.")
@@ -86,28 +113,6 @@ func Main(s Storage) {
 		"Require clients to send and read at least this number of `bytes` per second on average.")
 	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo,
 		"Log messages of this `level` and above: debug, info, warn or error. At info, each request is logged.")
-	flag.Parse()
-	if flag.NArg() > 0 {
-		fmt.Fprintf(os.Stderr, "unexpected argument %q\n", flag.Arg(0))
-		flag.Usage()
-		os.Exit(2)
-	}
-	if c.storage == "" {
-		fmt.Fprintln(os.Stderr, "-storage is required")
-		flag.Usage()
-		os.Exit(2)
-	}
-	if err := c.check(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.logLevel}))
-	if err := run(ctx, c, s.Open, log); err != nil {
-		log.Error("registry stopped", "error", err)
-		os.Exit(1)
-	}
 }
 
 // check rejects contradictory flags, and flags that would leave something open by mistake.
@@ -130,32 +135,11 @@ func run(ctx context.Context, c config, open func(context.Context, string) (driv
 	if closer, ok := driver.(io.Closer); ok {
 		defer func() { err = errors.Join(err, closer.Close()) }()
 	}
-	storeOpts := &storage.Options{Sparse: c.sparse, AcceptWrongSizes: c.anySize, UploadTTL: c.uploadTTL,
-		MaxUploads: c.maxUploads, Grace: c.collect.storeGrace()}
-	if c.redirect {
-		storeOpts.Redirect = &storage.RedirectOptions{}
-	}
-	store, err := storage.New(ctx, driver, storeOpts)
+	store, err := storage.New(ctx, driver, c.storeOptions())
 	if err != nil {
 		return err
 	}
-	opts := &registry.Options{Logger: log, MinRate: c.minRate, NoDelete: registry.NoDelete{UsedBlobs: c.keepUsed}}
-	if !c.delete {
-		opts.NoDelete = registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true}
-	}
-	backend, err := protect(store, c.immutable)
-	if err != nil {
-		return err
-	}
-	around, err := c.access.set(ctx, opts, store, log)
-	if err != nil {
-		return err
-	}
-	reg, err := registry.New(backend, opts)
-	if err != nil {
-		return err
-	}
-	handler, err := c.pages.around(around(reg), &c.access)
+	handler, err := newHandler(ctx, c, store, log)
 	if err != nil {
 		return err
 	}
@@ -167,6 +151,46 @@ func run(ctx context.Context, c config, open func(context.Context, string) (driv
 	if err != nil {
 		return err
 	}
+	go expire(ctx, store, min(time.Hour, c.uploadTTL), log)
+	go c.collect.run(ctx, store, log)
+	greet(os.Stdout, c, listener.Addr().String())
+	return serve(ctx, server, listener, log)
+}
+
+// storeOptions returns the options of the store.
+func (c *config) storeOptions() *storage.Options {
+	o := &storage.Options{Sparse: c.sparse, AcceptWrongSizes: c.anySize, UploadTTL: c.uploadTTL,
+		MaxUploads: c.maxUploads, Grace: c.collect.storeGrace()}
+	if c.redirect {
+		o.Redirect = &storage.RedirectOptions{}
+	}
+	return o
+}
+
+// newHandler returns the registry with access control, the token endpoint, and the protection from web
+// pages.
+func newHandler(ctx context.Context, c config, store *storage.Store, log *slog.Logger) (http.Handler, error) {
+	opts := &registry.Options{Logger: log, MinRate: c.minRate, NoDelete: registry.NoDelete{UsedBlobs: c.keepUsed}}
+	if !c.delete {
+		opts.NoDelete = registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true}
+	}
+	backend, err := protect(store, c.immutable)
+	if err != nil {
+		return nil, err
+	}
+	withTokens, err := c.access.set(ctx, opts, store, log)
+	if err != nil {
+		return nil, err
+	}
+	reg, err := registry.New(backend, opts)
+	if err != nil {
+		return nil, err
+	}
+	return c.pages.around(withTokens(reg), &c.access)
+}
+
+// serve serves until ctx ends, and then waits up to 30 seconds for requests in flight.
+func serve(ctx context.Context, server *http.Server, listener net.Listener, log *slog.Logger) error {
 	failed := make(chan error, 1)
 	go func() {
 		if server.TLSConfig != nil {
@@ -175,10 +199,6 @@ func run(ctx context.Context, c config, open func(context.Context, string) (driv
 			failed <- server.Serve(listener)
 		}
 	}()
-	go expire(ctx, store, min(time.Hour, c.uploadTTL), log)
-	go c.collect.run(ctx, store, log)
-	greet(c, listener.Addr().String())
-
 	select {
 	case err := <-failed:
 		return err
@@ -240,24 +260,4 @@ func expire(ctx context.Context, store *storage.Store, every time.Duration, log 
 		case <-tick.C:
 		}
 	}
-}
-
-// greet says how to use what has been started.
-func greet(c config, addr string) {
-	scheme := "http"
-	if c.access.tlsCert != "" {
-		scheme = "https"
-	}
-	fmt.Printf("registry listens on %s://%s, storage %s.", scheme, addr, c.storage)
-	if scheme == "https" {
-		fmt.Printf("\n")
-		return
-	}
-	fmt.Printf(` Try:
-
-  docker pull busybox && docker tag busybox %[1]s/busybox && docker push %[1]s/busybox
-  skopeo copy --dest-tls-verify=false docker://%[1]s/busybox oci:busybox
-  curl http://%[1]s/v2/_catalog
-
-`, addr)
 }

@@ -1,0 +1,35 @@
+package serve
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestGreet checks the address and the commands that a program prints when it starts.
+func TestGreet(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		addr   string
+		access access
+		first  string
+		login  bool
+	}{
+		{"open", "127.0.0.1:5000", access{}, "http://127.0.0.1:5000,", false},
+		{"every interface", "[::]:5000", access{insecureOpen: true}, "http://127.0.0.1:5000, listening on [::]:5000 ", false},
+		{"logins and TLS", "127.0.0.1:5000", access{htpasswd: "users", tlsCert: "cert.pem"}, "https://127.0.0.1:5000,", true},
+		{"proxy", "127.0.0.1:5000", access{externalURL: "https://registry.example"}, "https://registry.example,", false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var out strings.Builder
+			greet(&out, config{storage: "DIR", access: row.access}, row.addr)
+			lines := strings.Split(out.String(), "\n")
+			require.True(t, strings.HasPrefix(lines[0], "A registry at "+row.first), lines[0])
+			require.Contains(t, lines[0], "stored in DIR.")
+			require.Equal(t, row.login, strings.Contains(out.String(), "  docker login "))
+			require.Contains(t, out.String(), " && docker push ")
+			require.Contains(t, out.String(), "\n  docker pull ")
+		})
+	}
+}
