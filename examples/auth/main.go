@@ -32,7 +32,17 @@ func main() {
 	cert := flag.String("tls-cert", "cert.pem", "Read the TLS certificate from this PEM `file`.")
 	key := flag.String("tls-key", "key.pem", "Read the key of the certificate from this PEM `file`.")
 	flag.Parse()
-	handler, err := newHandler(context.Background(), *folder, *passwords, *policy)
+	ctx := context.Background()
+	driver, err := disk.New(*folder, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := storage.New(ctx, driver, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	go store.CollectEvery(ctx, nil)
+	handler, err := newHandler(store, *passwords, *policy)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -56,15 +66,7 @@ func main() {
 }
 
 // newHandler returns the registry and its token endpoint.
-func newHandler(ctx context.Context, folder, passwords, policy string) (http.Handler, error) {
-	driver, err := disk.New(folder, nil)
-	if err != nil {
-		return nil, err
-	}
-	store, err := storage.New(ctx, driver, nil)
-	if err != nil {
-		return nil, err
-	}
+func newHandler(store *storage.Store, passwords, policy string) (http.Handler, error) {
 	report := func(_ context.Context, err error) {
 		slog.Error("a changed file is invalid; the old one stays in use", "error", err)
 	}

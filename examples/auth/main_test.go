@@ -15,6 +15,8 @@ import (
 	"github.com/registrykit/registry/client"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/registrytest"
+	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/disk"
 )
 
 // TestAuth checks that, over TLS, everybody may pull, ann may push, and a wrong password fails.
@@ -29,7 +31,11 @@ rules:
   - {who: everyone, repositories: "**", actions: pull}
   - {who: {user: ann}, repositories: "**", actions: [push, overwrite]}
 `), 0o600))
-	handler, err := newHandler(t.Context(), filepath.Join(dir, "data"), users, policy)
+	driver, err := disk.New(filepath.Join(dir, "data"), nil)
+	require.NoError(t, err)
+	store, err := storage.New(t.Context(), driver, nil)
+	require.NoError(t, err)
+	handler, err := newHandler(store, users, policy)
 	require.NoError(t, err)
 	server := httptest.NewTLSServer(handler)
 	defer server.Close()

@@ -46,6 +46,7 @@ func newHandler(ctx context.Context, a *app) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	go store.CollectEvery(ctx, nil)
 	logins, err := token.New(store, keys{a}, namespaces{}, nil)
 	if err != nil {
 		return nil, err

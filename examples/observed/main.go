@@ -54,6 +54,7 @@ func newHandler(ctx context.Context, spans *trace.TracerProvider) (http.Handler,
 	if err != nil {
 		return nil, err
 	}
+	go store.CollectEvery(ctx, nil)
 	metrics := prometheus.NewRegistry()
 	observe, err := newObserver(metrics, spans)
 	if err != nil {
