@@ -18,63 +18,63 @@ const (
 	DefaultWriters = 32
 )
 
-// Options are the options of [TestBackend]: what a backend cannot do, and how hard it is tried.
-// nil, the zero Options, asks for the whole contract of [registry.Backend]. What a backend says it
-// cannot do must fail as unsupported and change nothing.
+// Options are the options of [TestBackend]. They state what a backend does not support and how much
+// the kit tries. The zero value tests the whole contract of [registry.Backend]. An unsupported
+// operation must fail as unsupported and change nothing, which the kit also tests.
 type Options struct {
-	// Reopen, unless nil, returns another backend on what b stores, as another process would have
-	// it; b stays in use. Then it is tested that both see what either does, and that an upload goes
-	// on in the other. Default: nil.
+	// Reopen returns another backend on the content of b, as another process would open it. b stays
+	// in use. With Reopen, the kit tests that each backend sees the writes of the other, and that
+	// an upload continues in the other. Default: nil, which skips these tests.
 	Reopen func(t *testing.T, b registry.Backend) registry.Backend
-	// ReadOnly, unless nil, says that the backend takes no writes, and returns one that does, whose
-	// content b shows. Default: nil.
+	// ReadOnly states that the backend rejects writes. It returns a writable backend whose content
+	// b shows. Default: nil, the backend is writable.
 	ReadOnly func(t *testing.T, b registry.Backend) registry.Backend
 
-	// Owner is who the uploads belong to: if the backend acts for one identity, its name. Default:
-	// DefaultOwner.
+	// Owner is the owner of the uploads. If the backend acts for one identity, it is the name of
+	// that identity. Default: DefaultOwner.
 	Owner string
-	// FillsOwner says that the backend acts for one identity and takes an owner of "" for that
-	// identity, as Registry.Backend does. Default: false.
+	// FillsOwner states that the backend acts for one identity and replaces an empty owner by it,
+	// as Registry.Backend does. Default: false.
 	FillsOwner bool
-	// MaxName is the length in bytes of the longest name of a repository. Default: 255.
+	// MaxName is the maximum length of a repository name, in bytes. Default: 255.
 	MaxName int
 
-	// NoDelete says that nothing can be deleted. Default: false.
+	// NoDelete states that nothing can be deleted. Default: false.
 	NoDelete bool
-	// NoDeleteRepository says that repositories cannot be deleted as a whole. Default: false.
+	// NoDeleteRepository states that DeleteRepository is not supported. Default: false.
 	NoDeleteRepository bool
-	// NoMount says that blobs cannot be mounted: the answer is always that there is nothing to
-	// mount. Default: false.
+	// NoMount states that blobs cannot be mounted: MountBlob always returns that there is nothing
+	// to mount. Default: false.
 	NoMount bool
-	// NoMountSearch says that a mount must name its source, at least if its Allow is to be asked.
-	// Default: false.
+	// NoMountSearch states that a mount with MountOptions.Allow must name its source. Default:
+	// false.
 	NoMountSearch bool
-	// NoIfAbsent says that the conditions TagPut.IfAbsent, TagPut.Keep, DeleteOptions.Keep and
+	// NoIfAbsent states that TagPut.IfAbsent, TagPut.Keep, DeleteOptions.Keep and
 	// DeleteOptions.IfUnused are not supported. Default: false.
 	NoIfAbsent bool
-	// NoConditions says that registry.Condition is not supported. Default: false.
+	// NoConditions states that registry.Condition is not supported. Default: false.
 	NoConditions bool
-	// History says that the backend keeps a history of at least an hour, from which it can restore.
-	// Default: false, it refuses both.
+	// History states that the backend keeps a history of at least one hour and can restore from it.
+	// Default: false, which tests that History and Restore are rejected.
 	History bool
-	// Opaque says that manifests are stored without being looked into: nothing is refused, and
-	// there are no referrers. Default: false.
+	// Opaque states that the backend does not parse manifests: it rejects none and has no
+	// referrers. Default: false.
 	Opaque bool
-	// Sparse says that manifests may name content which the repository does not have. Default:
+	// Sparse states that manifests may name content that the repository does not have. Default:
 	// false.
 	Sparse bool
-	// Remote says that the bytes of an upload go a way on which some may be lost: after an Append
-	// that has failed, fewer may have been received than were read, and that may show a moment
-	// later; and the last chunk of a Commit is added in a step of its own, so that somebody else
-	// may add in between; and a Commit by several digests of which a further one is wrong may leave
-	// the blob behind by the first. Default: false.
+	// Remote states that uploads travel over a connection. After a failed Append, fewer bytes may
+	// have been received than were read, and the size may be up to date only a moment later. The
+	// last chunk of a Commit is appended in a separate step, so that another caller may append in
+	// between. A Commit with several digests of which a later one is wrong may leave the blob under
+	// the first. Default: false.
 	Remote bool
 
-	// LargeSize is the size of a large blob in bytes. Default: DefaultLargeSize.
+	// LargeSize is the size of the large blob, in bytes. Default: DefaultLargeSize.
 	LargeSize int64
-	// Appends is how many small pieces a blob is uploaded in. Default: DefaultAppends.
+	// Appends is the number of small appends of one upload. Default: DefaultAppends.
 	Appends int
-	// Writers is how many goroutines race. Default: DefaultWriters.
+	// Writers is the number of concurrent goroutines in a race. Default: DefaultWriters.
 	Writers int
 }
 
@@ -84,15 +84,11 @@ type suite struct {
 	newBackend func(t *testing.T) registry.Backend
 }
 
-// TestBackend checks that the backends newBackend returns keep the contract of [registry.Backend].
-// newBackend is called at least once for each part, with the test of that part, and returns an
-// empty backend. opts may be nil.
+// TestBackend tests that a backend keeps the contract of [registry.Backend]. newBackend returns an
+// empty backend. TestBackend calls it at least once for each part, with the test of that part. opts
+// may be nil.
 //
-//	func TestBackend(t *testing.T) {
-//		registrytest.TestBackend(t, func(t *testing.T) registry.Backend {
-//			return mypackage.Wrap(registrytest.NewStore(t))
-//		}, nil)
-//	}
+// The package comment describes the parts, and the order in which to make them pass.
 func TestBackend(t *testing.T, newBackend func(t *testing.T) registry.Backend, opts *Options) {
 	t.Helper()
 	s := newSuite(newBackend, opts)
@@ -160,13 +156,13 @@ func newSuite(newBackend func(t *testing.T) registry.Backend, opts *Options) *su
 	return s
 }
 
-// part is one part of the kit.
+// part is one part of the kit. The package comment describes each.
 type part struct {
 	name string
 	test func(t *testing.T)
 }
 
-// readers are the parts for all backends.
+// readers lists the parts for every backend.
 func (s *suite) readers() []part {
 	return []part{
 		{"BlobSizes", s.blobSizes},
@@ -188,7 +184,7 @@ func (s *suite) readers() []part {
 	}
 }
 
-// writers are the parts for backends that take writes.
+// writers lists the parts for writable backends.
 func (s *suite) writers() []part {
 	return []part{
 		{"BlobSHA512", s.blobSHA512},
@@ -242,7 +238,7 @@ func (s *suite) writers() []part {
 	}
 }
 
-// conditionalWriters are the parts for backends that take conditions.
+// conditionalWriters lists the parts for backends that support conditions.
 func (s *suite) conditionalWriters() []part {
 	return []part{
 		{"ConditionOfTag", s.conditionOfTag},
@@ -255,7 +251,7 @@ func (s *suite) conditionalWriters() []part {
 	}
 }
 
-// conditionalDeleters are the parts for backends that can delete on a condition.
+// conditionalDeleters lists the parts for backends that support conditions and deletes.
 func (s *suite) conditionalDeleters() []part {
 	return []part{
 		{"ConditionOfDelete", s.conditionOfDelete},
@@ -263,7 +259,7 @@ func (s *suite) conditionalDeleters() []part {
 	}
 }
 
-// deleters are the parts for backends that can delete.
+// deleters lists the parts for backends that support deletes.
 func (s *suite) deleters() []part {
 	return []part{
 		{"DeleteTag", s.deleteTag},
@@ -278,7 +274,7 @@ func (s *suite) deleters() []part {
 	}
 }
 
-// keepers are the parts for backends that keep tags.
+// keepers lists the parts for backends that can keep tags.
 func (s *suite) keepers() []part {
 	return []part{
 		{"Keep", s.keep},
@@ -291,7 +287,7 @@ func (s *suite) keepers() []part {
 	}
 }
 
-// historians are the parts for backends that keep a history.
+// historians lists the parts for backends with a history.
 func (s *suite) historians() []part {
 	parts := []part{
 		{"HistoryOfTag", s.historyOfTag},
@@ -305,7 +301,7 @@ func (s *suite) historians() []part {
 	return parts
 }
 
-// repositoryDeleters are the parts for backends that can delete whole repositories.
+// repositoryDeleters lists the parts for backends that can delete repositories.
 func (s *suite) repositoryDeleters() []part {
 	return []part{
 		{"DeleteRepository", s.deleteRepository},

@@ -15,8 +15,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// reopened returns a function that keeps the driver of each store, and one that opens a second
-// store on it.
+// storesOn returns two functions: open opens a store on a new driver, and reopen opens another
+// store on the last driver.
 func storesOn(newDriver func(t *testing.T) driver.Driver, opts *storage.Options) (open,
 	reopen func(t *testing.T) registry.Backend) {
 	var last driver.Driver
@@ -42,8 +42,7 @@ func TestStoreInMemory(t *testing.T) {
 	testStore(t, newMemory, nil, registrytest.Options{})
 }
 
-// TestStoreOnSmallObjects: a store whose driver cannot keep a large blob in one object does all
-// that another one does.
+// TestStoreOnSmallObjects runs the kit on a driver that cannot keep a large blob in one object.
 func TestStoreOnSmallObjects(t *testing.T) {
 	testStore(t, func(t *testing.T) driver.Driver {
 		d, err := memory.New(&memory.Options{MaxObjectSize: 5 << 20})
@@ -65,7 +64,7 @@ func TestStoreOnDisk(t *testing.T) {
 	}, nil, registrytest.Options{})
 }
 
-// TestStoreWithHistory: a store that keeps a history does all that one without it does.
+// TestStoreWithHistory runs the kit on stores that keep a history.
 func TestStoreWithHistory(t *testing.T) {
 	opts := &storage.Options{History: time.Hour}
 	kit := registrytest.Options{History: true, LargeSize: 1 << 20, Appends: 100}
@@ -79,7 +78,7 @@ func TestStoreWithHistory(t *testing.T) {
 	})
 }
 
-// TestRegistryBackend: the choke point is a Backend like any other.
+// TestRegistryBackend runs the kit on the guard of a registry.
 func TestRegistryBackend(t *testing.T) {
 	for name, authorizer := range map[string]auth.Authorizer{
 		"nobody asked": nil,
@@ -95,7 +94,7 @@ func TestRegistryBackend(t *testing.T) {
 	}
 }
 
-// TestRegistryNoDelete: deletes that are switched off are refused, whatever they name.
+// TestRegistryNoDelete checks that disabled deletes are rejected, whatever they name.
 func TestRegistryNoDelete(t *testing.T) {
 	registrytest.TestBackend(t, func(t *testing.T) registry.Backend {
 		r, err := registry.New(registrytest.NewStore(t), &registry.Options{
@@ -106,7 +105,7 @@ func TestRegistryNoDelete(t *testing.T) {
 	}, &registrytest.Options{NoDelete: true, FillsOwner: true, LargeSize: 1 << 20, Appends: 100})
 }
 
-// TestIntercept: an interceptor that only passes on changes nothing.
+// TestIntercept checks that an interceptor that only calls next changes nothing.
 func TestIntercept(t *testing.T) {
 	registrytest.TestBackend(t, func(t *testing.T) registry.Backend {
 		var faults registrytest.Faults

@@ -14,8 +14,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// sizes are the sizes of blobs at which something may change: none, few, the limits up to which
-// stores keep a blob beside its name, those of buffers, and many.
+// sizes returns blob sizes at boundaries: none, few, the limits up to which stores keep a blob in
+// its link, the sizes of buffers, and many.
 func (s *suite) sizes() []int64 {
 	return []int64{0, 1, 2, 511, 512, 4095, 4096, 4097, 16<<10 - 1, 16 << 10, 16<<10 + 1, 32 << 10, 64<<10 - 1, 64 << 10,
 		64<<10 + 1, 1<<20 + 1, s.LargeSize}
@@ -32,7 +32,7 @@ func (s *suite) blobSizes(t *testing.T) {
 	}
 }
 
-// blobSeek: a Body reads like a bytes.Reader of the content.
+// blobSeek checks that a Body reads and seeks like a bytes.Reader on the content.
 func (s *suite) blobSeek(t *testing.T) {
 	b, w := s.new(t)
 	rnd := rand.New(rand.NewPCG(1, 2))
@@ -82,7 +82,7 @@ func readUpTo(t *testing.T, r io.Reader, n int) []byte {
 	return p[:got]
 }
 
-// blobReaders: bodies of one blob know nothing of each other, and one that is never read costs
+// blobReaders checks that the bodies of one blob are independent, and that unread bodies leak
 // nothing.
 func (s *suite) blobReaders(t *testing.T) {
 	b, w := s.new(t)
@@ -103,7 +103,7 @@ func (s *suite) blobReaders(t *testing.T) {
 		if _, err := blob.Body.Seek(int64(from), io.SeekStart); err != nil {
 			return err
 		}
-		if i%3 == 0 { // leave in the middle
+		if i%3 == 0 { // stop in the middle
 			_, err := io.CopyN(io.Discard, blob.Body, 100)
 			return err
 		}
@@ -124,8 +124,8 @@ func (s *suite) blobUnknown(t *testing.T) {
 	requireNoBlob(t, b, "a/b", digest.FromString("conten"))
 }
 
-// blobInOtherRepository: that a repository has a blob says nothing of others, also if their names
-// are alike.
+// blobInOtherRepository checks that a blob is visible only in its own repository, even if another
+// has a similar name.
 func (s *suite) blobInOtherRepository(t *testing.T) {
 	b, w := s.new(t)
 	for _, content := range [][]byte{[]byte("few"), RandomBytes(1, 100_000)} {
@@ -137,7 +137,7 @@ func (s *suite) blobInOtherRepository(t *testing.T) {
 	}
 }
 
-// blobSHA512: both algorithms do, announced or not.
+// blobSHA512 checks both digest algorithms, announced at the start of the upload or not.
 func (s *suite) blobSHA512(t *testing.T) {
 	b, _ := s.new(t)
 	for i, size := range []int{0, 1000, 300_000} {
@@ -158,7 +158,7 @@ func (s *suite) blobSHA512(t *testing.T) {
 	requireError(t, err, registry.ErrDigestInvalid)
 }
 
-// blobWrongDigest: what has another digest leaves nothing.
+// blobWrongDigest checks that content with another digest leaves no blob.
 func (s *suite) blobWrongDigest(t *testing.T) {
 	b, _ := s.new(t)
 	for _, size := range []int{0, 100, 300_000} {
@@ -181,8 +181,8 @@ func (s *suite) blobWrongDigest(t *testing.T) {
 	requireRepositories(t, b)
 }
 
-// blobAgain: a blob may be pushed again, to the same repository or another, before or at the same
-// time.
+// blobAgain checks that a blob can be pushed again, to the same repository or another, in turn or
+// concurrently.
 func (s *suite) blobAgain(t *testing.T) {
 	b, _ := s.new(t)
 	for _, size := range []int{100, 100_000} {

@@ -15,15 +15,15 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// prefixes are the sizes of what an upload has when a Commit adds the rest.
+// prefixes lists the sizes, in bytes, of an upload before a Commit adds the rest.
 var prefixes = []int64{0, 10, 50_000}
 
-// chunk returns the rest of content after offset as the last chunk of an upload.
+// chunk returns content from offset on as the last chunk of an upload.
 func chunk(content []byte, offset, length int64) *registry.Chunk {
 	return &registry.Chunk{Offset: offset, Length: length, Body: bytes.NewReader(content[offset:])}
 }
 
-// begin begins an upload of which the first size bytes of content have arrived.
+// begin creates an upload with the first size bytes of content.
 func (s *suite) begin(t *testing.T, b registry.Backend, content []byte, size int64) registry.Upload {
 	t.Helper()
 	u := s.create(t, b, "a/b")
@@ -33,8 +33,7 @@ func (s *suite) begin(t *testing.T, b registry.Backend, content []byte, size int
 	return u
 }
 
-// commitLast: the last chunk comes with the Commit, with a length or without, in part, whole, or
-// empty.
+// commitLast checks last chunks of known and unknown length: the rest, the whole blob, or empty.
 func (s *suite) commitLast(t *testing.T) {
 	b, _ := s.new(t)
 	for i, size := range prefixes {
@@ -55,7 +54,8 @@ func (s *suite) commitLast(t *testing.T) {
 	}
 }
 
-// commitSeveralDigests: content must have all digests that are named, and is known by the first.
+// commitSeveralDigests checks that the content must have all digests of the Commit, and is stored
+// under the first.
 func (s *suite) commitSeveralDigests(t *testing.T) {
 	b, _ := s.new(t)
 	for i, size := range prefixes {
@@ -87,8 +87,7 @@ func (s *suite) commitSeveralDigests(t *testing.T) {
 	}
 }
 
-// commitLastOutOfOrder: a last chunk that does not begin where the upload stands is refused and
-// changes nothing.
+// commitLastOutOfOrder checks that a last chunk at another offset is rejected and changes nothing.
 func (s *suite) commitLastOutOfOrder(t *testing.T) {
 	b, _ := s.new(t)
 	content := RandomBytes(1, 120_000)
@@ -116,13 +115,13 @@ func (s *suite) commitLastOutOfOrder(t *testing.T) {
 		if !s.NoDelete {
 			require.NoError(t, b.DeleteBlob(t.Context(), "a/b", d, nil))
 		}
-		content = append(content[:len(content):len(content)], byte(size)) // another blob
+		content = append(content[:len(content):len(content)], byte(size)) // use another blob
 		d = digest.FromBytes(content)
 	}
 }
 
-// commitLastFails: if the last chunk is too short, or its reader fails, there is no blob, and the
-// upload goes on from what has arrived.
+// commitLastFails checks that no blob exists if the last chunk is too short or its reader fails,
+// and that the upload continues after the received bytes.
 func (s *suite) commitLastFails(t *testing.T) {
 	b, _ := s.new(t)
 	for i, size := range prefixes {
@@ -138,7 +137,7 @@ func (s *suite) commitLastFails(t *testing.T) {
 				if c.broken {
 					body = &brokenReader{body}
 				}
-				d := digest.FromBytes(content[:size+arrives]) // what has arrived is not what was to come, whatever it hashes to
+				d := digest.FromBytes(content[:size+arrives]) // the digest of the received bytes, which are not all
 				_, err := u.Commit(t.Context(), d, &registry.Chunk{Offset: size, Length: c.length, Body: body})
 				if c.broken {
 					require.ErrorIs(t, err, errBroken, c.name)
@@ -159,7 +158,7 @@ func (s *suite) commitLastFails(t *testing.T) {
 	}
 }
 
-// commitLastWrongDigest: if all has arrived and is something else, the upload is gone.
+// commitLastWrongDigest checks that the upload ends if all bytes arrived and have another digest.
 func (s *suite) commitLastWrongDigest(t *testing.T) {
 	b, _ := s.new(t)
 	content := RandomBytes(1, 120_000)
@@ -176,8 +175,8 @@ func (s *suite) commitLastWrongDigest(t *testing.T) {
 	}
 }
 
-// commitLastRace: of several that commit with the same last chunk, exactly one does, and the chunk
-// is in the blob once.
+// commitLastRace checks that exactly one of several concurrent Commits with the same last chunk
+// succeeds, and that the blob contains the chunk once.
 func (s *suite) commitLastRace(t *testing.T) {
 	b, _ := s.new(t)
 	for round := range 10 {
@@ -208,8 +207,7 @@ func (s *suite) commitLastRace(t *testing.T) {
 	}
 }
 
-// commitLastOneStep: nobody adds to an upload between the last chunk and the Commit that it came
-// with.
+// commitLastOneStep checks that nothing is appended between the last chunk and its Commit.
 func (s *suite) commitLastOneStep(t *testing.T) {
 	if s.Remote {
 		t.Skip("the last chunk goes its own way")

@@ -13,7 +13,7 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// matching is the condition that one of the contents is there.
+// matching returns the condition that one of the contents exists.
 func matching(contents ...*Content) *registry.Condition {
 	c := &registry.Condition{}
 	for _, content := range contents {
@@ -22,18 +22,18 @@ func matching(contents ...*Content) *registry.Condition {
 	return c
 }
 
-// Conditions that are about existence alone.
+// Conditions on existence alone.
 var (
 	ifThere  = &registry.Condition{Match: []digest.Digest{registry.AnyDigest}}
 	ifAbsent = &registry.Condition{NoneMatch: []digest.Digest{registry.AnyDigest}}
 )
 
-// tagIf is a tag with a condition.
+// tagIf returns a tag with a condition.
 func tagIf(tag string, c *registry.Condition) registry.TagPut {
 	return registry.TagPut{Name: tag, If: c}
 }
 
-// replicas returns b and, if there is Reopen, another backend on what it stores.
+// replicas returns b and, if Reopen is set, another backend on the content of b.
 func (s *suite) replicas(t *testing.T, b registry.Backend) []registry.Backend {
 	t.Helper()
 	if s.Reopen == nil {
@@ -42,7 +42,7 @@ func (s *suite) replicas(t *testing.T, b registry.Backend) []registry.Backend {
 	return []registry.Backend{b, s.Reopen(t, b)}
 }
 
-// conditionsRefused: a condition that is not supported is not ignored.
+// conditionsRefused checks that an unsupported condition is rejected and not ignored.
 func (s *suite) conditionsRefused(t *testing.T) {
 	b, _ := s.new(t)
 	old, c := tiny(1), tiny(2)
@@ -57,8 +57,8 @@ func (s *suite) conditionsRefused(t *testing.T) {
 	requireNoManifest(t, b, "a/b", byDigest(c.Descriptor.Digest))
 }
 
-// conditionOfTag: a tag is set if it points where it is expected to, and nothing changes if it does
-// not.
+// conditionOfTag checks that a tag is set if it points to the expected manifest, and that nothing
+// changes otherwise.
 func (s *suite) conditionOfTag(t *testing.T) {
 	b, _ := s.new(t)
 	one, two, three := tiny(1), tiny(2), tiny(3)
@@ -73,7 +73,7 @@ func (s *suite) conditionOfTag(t *testing.T) {
 	require.NoError(t, put(t.Context(), b, "a/b", one, tagIf("latest", ifAbsent)))
 	requireManifest(t, b, "a/b", one, "latest")
 
-	refused(one, ifAbsent) // although it would change nothing
+	refused(one, ifAbsent) // even though it would change nothing
 	notOne := &registry.Condition{NoneMatch: matching(one).Match}
 	both := &registry.Condition{Match: matching(one).Match, NoneMatch: matching(one).Match}
 	for _, cond := range []*registry.Condition{ifAbsent, matching(two), matching(three, two), notOne, both,
@@ -87,7 +87,7 @@ func (s *suite) conditionOfTag(t *testing.T) {
 	require.NoError(t, put(t.Context(), b, "a/b", two, tagIf("latest", matching(three, one))))
 	requireManifest(t, b, "a/b", two, "latest")
 	requireManifest(t, b, "a/b", one)
-	refused(two, matching(one)) // a push that is sent again says so
+	refused(two, matching(one)) // a repeated push fails
 	require.NoError(t, put(t.Context(), b, "a/b", three, tagIf("latest", notOne)))
 	require.NoError(t, put(t.Context(), b, "a/b", one, tagIf("latest", ifThere)))
 	require.NoError(t, put(t.Context(), b, "a/b", one, tagIf("latest", matching(one))))
@@ -95,7 +95,7 @@ func (s *suite) conditionOfTag(t *testing.T) {
 	requireManifest(t, b, "a/b", two, "latest")
 }
 
-// conditionOfManifest: without tags, the condition is about the manifest itself.
+// conditionOfManifest checks that without tags the condition is on the manifest itself.
 func (s *suite) conditionOfManifest(t *testing.T) {
 	b, _ := s.new(t)
 	one := tiny(1)
@@ -115,7 +115,7 @@ func (s *suite) conditionOfManifest(t *testing.T) {
 	requireManifest(t, b, "a/b", one)
 }
 
-// conditionOfSeveralTags: all tags are set or none.
+// conditionOfSeveralTags checks that either all tags are set or none.
 func (s *suite) conditionOfSeveralTags(t *testing.T) {
 	b, _ := s.new(t)
 	one, two, three := tiny(1), tiny(2), tiny(3)
@@ -143,7 +143,7 @@ func (s *suite) conditionOfSeveralTags(t *testing.T) {
 	requireTags(t, b, "a/b", "v0", "v1", "v2", "v3", "v4")
 }
 
-// requireOneWinner returns the one that did not lose.
+// requireOneWinner requires exactly one success and returns its index.
 func requireOneWinner(t *testing.T, errs []error) int {
 	t.Helper()
 	winner := -1
@@ -155,11 +155,12 @@ func requireOneWinner(t *testing.T, errs []error) int {
 		}
 		requireError(t, err, registry.ErrPreconditionFailed)
 	}
-	require.NotEqual(t, -1, winner, "nobody has won: %v", errors.Join(errs...))
+	require.NotEqual(t, -1, winner, "no call succeeded: %v", errors.Join(errs...))
 	return winner
 }
 
-// conditionRace: of many pushes that expect the same, on two replicas, one succeeds.
+// conditionRace checks that of many pushes with the same expectation, on two replicas, one
+// succeeds.
 func (s *suite) conditionRace(t *testing.T) {
 	b, _ := s.new(t)
 	replicas := s.replicas(t, b)
@@ -176,7 +177,7 @@ func (s *suite) conditionRace(t *testing.T) {
 	requireTags(t, b, "a/b", "latest")
 }
 
-// conditionCreateRace: of many pushes that expect no tag, or no manifest, one succeeds.
+// conditionCreateRace checks that of many pushes that expect no tag, or no manifest, one succeeds.
 func (s *suite) conditionCreateRace(t *testing.T) {
 	b, _ := s.new(t)
 	replicas := s.replicas(t, b)
@@ -196,7 +197,8 @@ func (s *suite) conditionCreateRace(t *testing.T) {
 	}
 }
 
-// conditionSeveralTagsRace: pushes that overlap at some of their tags get all of theirs or none.
+// conditionSeveralTagsRace checks that pushes with some common tags set either all of theirs or
+// none.
 func (s *suite) conditionSeveralTagsRace(t *testing.T) {
 	b, _ := s.new(t)
 	replicas := s.replicas(t, b)
@@ -231,12 +233,12 @@ func (s *suite) conditionSeveralTagsRace(t *testing.T) {
 	}
 }
 
-// readModifyWrite: of many who change what a tag points at, each on the condition that it is what
-// they have read, no change is lost.
+// readModifyWrite checks that no change is lost if many callers change a tag, each on the condition
+// that it still points to what the caller has read.
 func (s *suite) readModifyWrite(t *testing.T) {
 	b, _ := s.new(t)
 	replicas := s.replicas(t, b)
-	var counts sync.Map // by digest
+	var counts sync.Map // key: digest
 	counts.Store(tiny(0).Descriptor.Digest, 0)
 	push(t, b, "a/b", tiny(0), "latest")
 	requireAll(t, race(s.Writers, func(i int) error {
@@ -256,7 +258,7 @@ func (s *suite) readModifyWrite(t *testing.T) {
 	require.Equal(t, s.Writers, n)
 }
 
-// countOne points the tag at a manifest that counts one more than what it points at.
+// countOne replaces the manifest of the tag by one with a count that is one higher.
 func (s *suite) countOne(ctx context.Context, b registry.Backend, i int, counts *sync.Map) (n int, err error) {
 	m, err := b.GetManifest(ctx, "a/b", byTag("latest"))
 	if err != nil {
@@ -269,7 +271,8 @@ func (s *suite) countOne(ctx context.Context, b registry.Backend, i int, counts 
 	return n, put(ctx, b, "a/b", c, tagIf("latest", &registry.Condition{Match: []digest.Digest{m.Descriptor.Digest}}))
 }
 
-// conditionOfDelete: what is not as expected is not deleted, and what is not there is not found.
+// conditionOfDelete checks that nothing else than expected is deleted, and that a missing tag or
+// manifest is not found.
 func (s *suite) conditionOfDelete(t *testing.T) {
 	b, _ := s.new(t)
 	one, two := tiny(1), tiny(2)
@@ -314,7 +317,7 @@ func (s *suite) conditionOfDelete(t *testing.T) {
 	requireTags(t, b, "a/b")
 }
 
-// conditionOfDeleteRace: of a delete and a push that expect the same of a tag, one succeeds.
+// conditionOfDeleteRace checks that of a delete and a push with the same expectation one succeeds.
 func (s *suite) conditionOfDeleteRace(t *testing.T) {
 	b, _ := s.new(t)
 	replicas := s.replicas(t, b)

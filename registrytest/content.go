@@ -14,19 +14,19 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// Content is a manifest with all that it names.
+// Content is a manifest together with the content that it names.
 type Content struct {
-	// Descriptor has the media type, digest and size of the manifest.
+	// Descriptor is the media type, digest and size of the manifest.
 	Descriptor ocispec.Descriptor
-	// Manifest is the manifest.
+	// Manifest is the manifest itself.
 	Manifest []byte
-	// Blobs are its config and layers.
+	// Blobs holds the config and the layers, in this order.
 	Blobs [][]byte
-	// Children are the manifests that an index names.
+	// Children holds the manifests that an index names.
 	Children []*Content
 }
 
-// RandomBytes returns size bytes, always the same ones for a seed.
+// RandomBytes returns size pseudo-random bytes. The result depends only on the arguments.
 func RandomBytes(seed uint64, size int) []byte {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)
@@ -35,8 +35,8 @@ func RandomBytes(seed uint64, size int) []byte {
 	return b
 }
 
-// RandomImage returns an OCI image with so many layers of size bytes. It is always the same one for
-// the same arguments. What is in the layers is no tar archive: registries do not look.
+// RandomImage returns an OCI image with the given number of layers, each of size bytes. The result
+// depends only on the arguments. The layers are not tar archives; registries do not look into them.
 func RandomImage(seed uint64, layers, size int) *Content {
 	config, _ := json.Marshal(ocispec.Image{
 		Author: "registrytest", Platform: ocispec.Platform{OS: "linux", Architecture: "amd64"},
@@ -55,7 +55,7 @@ func RandomImage(seed uint64, layers, size int) *Content {
 	return c.seal(m.MediaType, m)
 }
 
-// Artifact returns an OCI manifest without layers that refers to subject.
+// Artifact returns an OCI manifest that refers to subject and has no content of its own.
 func Artifact(artifactType string, subject ocispec.Descriptor, annotations map[string]string) *Content {
 	c := &Content{Blobs: [][]byte{ocispec.DescriptorEmptyJSON.Data}}
 	empty := descriptor(ocispec.MediaTypeEmptyJSON, ocispec.DescriptorEmptyJSON.Data)
@@ -78,8 +78,7 @@ func Index(children ...*Content) *Content {
 	return c.seal(m.MediaType, m)
 }
 
-// Push pushes the content to a repository: what the manifest names, and then the manifest with the
-// tags.
+// Push pushes the content to repo: first the children and blobs, then the manifest with the tags.
 func (c *Content) Push(ctx context.Context, w registry.Writer, repo string, tags ...string) error {
 	for _, child := range c.Children {
 		if err := child.Push(ctx, w, repo); err != nil {
@@ -99,9 +98,9 @@ func (c *Content) Push(ctx context.Context, w registry.Writer, repo string, tags
 	return err
 }
 
-// seal makes m the manifest.
+// seal sets the manifest to the JSON of m.
 func (c *Content) seal(mediaType string, m any) *Content {
-	c.Manifest, _ = json.Marshal(m) // of types that can be encoded
+	c.Manifest, _ = json.Marshal(m) // these types can always be encoded
 	c.Descriptor = descriptor(mediaType, c.Manifest)
 	return c
 }

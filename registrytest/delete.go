@@ -12,7 +12,7 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// deleteTag: of a manifest only the tag goes.
+// deleteTag checks that a delete by tag deletes only the tag.
 func (s *suite) deleteTag(t *testing.T) {
 	b, _ := s.new(t)
 	img := RandomImage(1, 1, 100)
@@ -32,7 +32,8 @@ func (s *suite) deleteTag(t *testing.T) {
 	requireTags(t, b, "a/b", "v1")
 }
 
-// deleteManifest: its tags go with it, those that have come to point elsewhere do not.
+// deleteManifest checks that the tags of a manifest are deleted with it, except those that have
+// moved.
 func (s *suite) deleteManifest(t *testing.T) {
 	b, _ := s.new(t)
 	img, other := RandomImage(1, 1, 100), RandomImage(2, 1, 100)
@@ -52,7 +53,7 @@ func (s *suite) deleteManifest(t *testing.T) {
 	requireTags(t, b, "a/b", "moved", "other", "v1")
 }
 
-// deleteReferrer: it leaves the list of its subject.
+// deleteReferrer checks that a deleted referrer leaves the list of its subject.
 func (s *suite) deleteReferrer(t *testing.T) {
 	if s.Opaque {
 		t.Skip("manifests are not looked into")
@@ -91,7 +92,7 @@ func (s *suite) deleteBlob(t *testing.T) {
 	}
 }
 
-// deleteUnknown: what is not there cannot be deleted, and what is alike stays.
+// deleteUnknown checks that deleting missing content fails, and that similar names stay.
 func (s *suite) deleteUnknown(t *testing.T) {
 	b, _ := s.new(t)
 	img := RandomImage(1, 1, 100)
@@ -109,7 +110,7 @@ func (s *suite) deleteUnknown(t *testing.T) {
 	requireBlob(t, b, "a/b", img.Blobs[1])
 }
 
-// deleteMounted: a blob that was mounted does not depend on where it came from.
+// deleteMounted checks that a mounted blob does not depend on its source.
 func (s *suite) deleteMounted(t *testing.T) {
 	if s.NoMount {
 		t.Skip("the backend does not mount")
@@ -129,8 +130,8 @@ func (s *suite) deleteMounted(t *testing.T) {
 	}
 }
 
-// requireWhole requires that of all a repository shows nothing is missing: tags lead to manifests,
-// manifests to what they name, and entries of referrers to the referrers.
+// requireWhole requires that the repository is complete: each tag points to a manifest, the content
+// of each manifest exists, and so does each referrer in a list.
 func (s *suite) requireWhole(t *testing.T, b registry.Backend, repo string, all ...*Content) {
 	t.Helper()
 	ctx := t.Context()
@@ -166,8 +167,8 @@ func (s *suite) requireWhole(t *testing.T, b registry.Backend, repo string, all 
 	}
 }
 
-// deleteBesidePush: whatever the order in which deletes and pushes of the same things are taken,
-// what remains is whole.
+// deleteBesidePush checks that concurrent pushes and deletes of the same content leave the
+// repository complete.
 func (s *suite) deleteBesidePush(t *testing.T) {
 	s.beside(t, func(b registry.Backend, repo string, c *Content, i int) error {
 		if i%2 == 0 {
@@ -177,8 +178,8 @@ func (s *suite) deleteBesidePush(t *testing.T) {
 	})
 }
 
-// deleteKeepsLaterTags: what a push writes after a delete is not taken away by it. As all push the
-// same tag, the manifest is there if and only if the tag is.
+// deleteKeepsLaterTags checks that a delete does not remove what a later push writes. All pushes
+// set the same tag, so the manifest must exist if and only if the tag does.
 func (s *suite) deleteKeepsLaterTags(t *testing.T) {
 	b, _ := s.new(t)
 	img := RandomImage(1, 1, 100)
@@ -207,12 +208,12 @@ func (s *suite) deleteRepositoryBesidePush(t *testing.T) {
 	})
 }
 
-// beside pushes an image, an artifact that refers to it, and tags of both, and deletes at the same
-// time. Nothing but what has been deleted, or was in the way of a push, may be missing afterwards;
-// a push that comes last succeeds.
+// beside pushes an image, an artifact that refers to it, and tags of both, while remove deletes
+// them. Afterwards only deleted content, and content whose push was rejected, may be missing. A
+// final push must succeed.
 func (s *suite) beside(t *testing.T, remove func(b registry.Backend, repo string, c *Content, i int) error) {
 	b, _ := s.new(t)
-	// Over and over again, so that it is the same keys that are written and deleted.
+	// All rounds use the same names, so that they write and delete the same keys.
 	const repo = "a/b"
 	img := RandomImage(1, 2, 500)
 	art := Artifact("application/x.test", img.Descriptor, nil)
@@ -240,8 +241,8 @@ func (s *suite) beside(t *testing.T, remove func(b registry.Backend, repo string
 	require.Contains(t, must(collect(b.Repositories(t.Context(), nil), -1)), repo)
 }
 
-// besidePush is nil if a push beside a delete may end with err: a delete may have taken a blob
-// before the manifest named it.
+// besidePush returns nil if err is a valid result of a push beside a delete, which may delete a
+// blob before the manifest is pushed.
 func besidePush(err error) error {
 	if errors.Is(err, registry.ErrManifestBlobUnknown) || errors.Is(err, registry.ErrUnavailable) {
 		return nil
@@ -249,7 +250,7 @@ func besidePush(err error) error {
 	return err
 }
 
-// besideDelete is nil if a delete may end with err: somebody else was first.
+// besideDelete returns nil if err is a valid result of a delete beside others.
 func besideDelete(err error) error {
 	for _, kind := range []*registry.Error{registry.ErrManifestUnknown, registry.ErrNameUnknown, registry.ErrUnavailable} {
 		if errors.Is(err, kind) {
@@ -266,7 +267,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// deleteRepository: all of it goes, and nothing of others whose names are alike.
+// deleteRepository checks that the whole repository is deleted, and nothing of repositories with
+// similar names.
 func (s *suite) deleteRepository(t *testing.T) {
 	b, _ := s.new(t)
 	img := RandomImage(1, 2, 20_000)
@@ -329,7 +331,7 @@ func (s *suite) requireDeletesRefused(t *testing.T, b, w registry.Backend) {
 	requireBlob(t, b, "a/b", img.Blobs[1])
 }
 
-// writesRefused: a backend that is read-only takes nothing, not even to begin with.
+// writesRefused checks that a read-only backend rejects every write at once.
 func (s *suite) writesRefused(t *testing.T) {
 	b, w := s.new(t)
 	s.requireDeletesRefused(t, b, w)

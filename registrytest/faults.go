@@ -9,15 +9,16 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// Faults makes chosen operations of a registry fail or wait, and counts them. The zero Faults lets
-// everything pass. Its method Intercept is for [registry.Options] or [registry.Intercept]:
+// Faults makes selected operations of a registry fail or wait, and counts them. The zero Faults
+// changes nothing. Pass [Faults.Intercept] to [registry.Options] or [registry.Intercept]:
 //
 //	var faults registrytest.Faults
 //	s := registrytest.NewServer(t, &registry.Options{Interceptors: []registry.Interceptor{faults.Intercept}})
 //	faults.Fail(1, registry.ErrUnavailable, registry.OpPutManifest)
 //
-// An operation may be one of an upload: see the kinds of [registry.Op]. Wherever kinds are given,
-// none means all. It is safe for concurrent use.
+// The kinds of operations are those of [registry.Op], including the steps of an upload. Where a
+// method takes kinds, none means all. If several rules apply to an operation, they apply in the
+// order in which they were added. A Faults is safe for concurrent use.
 type Faults struct {
 	mu     sync.Mutex
 	rules  []*rule
@@ -27,8 +28,7 @@ type Faults struct {
 
 var _ registry.Interceptor = (*Faults)(nil).Intercept
 
-// rule is what becomes of the next left operations of some kinds; of all that follow if left is
-// negative.
+// rule applies to the next left operations of some kinds, or to all of them if left is negative.
 type rule struct {
 	kinds   []registry.OpKind
 	left    int
@@ -37,20 +37,20 @@ type rule struct {
 	wait    func(ctx context.Context) error
 }
 
-// Fail lets the next n operations of the kinds fail with err and do nothing; a negative n means all
-// from now on.
+// Fail makes the next n operations of the kinds fail with err before they do anything. If n is
+// negative, all later operations fail.
 func (f *Faults) Fail(n int, err error, kinds ...registry.OpKind) {
 	f.add(&rule{kinds: kinds, left: n, err: err})
 }
 
-// LoseAnswer lets the next n operations of the kinds be performed and yet fail with err; a negative
-// n means all from now on.
+// LoseAnswer makes the next n operations of the kinds fail with err after they have been performed,
+// as if the response were lost. If n is negative, all later operations fail.
 func (f *Faults) LoseAnswer(n int, err error, kinds ...registry.OpKind) {
 	f.add(&rule{kinds: kinds, left: n, err: err, perform: true})
 }
 
-// Delay lets all operations of the kinds begin only after d, or fail when their context ends
-// before.
+// Delay makes all later operations of the kinds wait for d before they start. An operation whose
+// context ends first fails with the error of the context.
 func (f *Faults) Delay(d time.Duration, kinds ...registry.OpKind) {
 	f.add(&rule{kinds: kinds, left: -1, perform: true, wait: func(ctx context.Context) error {
 		timer := time.NewTimer(d)
@@ -59,8 +59,8 @@ func (f *Faults) Delay(d time.Duration, kinds ...registry.OpKind) {
 	}})
 }
 
-// Block lets the next operation of the kinds wait. It returns a channel that is closed when one has
-// come so far, and a function, to be called once, that lets it go on.
+// Block makes the next operation of the kinds wait. The channel is closed when an operation has
+// arrived. Calling release lets it continue; call release exactly once.
 func (f *Faults) Block(kinds ...registry.OpKind) (arrived <-chan struct{}, release func()) {
 	in, out := make(chan struct{}), make(chan struct{})
 	f.add(&rule{kinds: kinds, left: 1, perform: true, wait: func(ctx context.Context) error {
@@ -79,7 +79,7 @@ func waitFor[T any](ctx context.Context, c <-chan T) error {
 	}
 }
 
-// Count returns how many operations of the kinds have begun, those that failed included.
+// Count returns the number of operations of the kinds that have started, including failed ones.
 func (f *Faults) Count(kinds ...registry.OpKind) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -93,7 +93,7 @@ func (f *Faults) Count(kinds ...registry.OpKind) int {
 	return n
 }
 
-// Heal lets everything pass again. Counts stay.
+// Heal removes all rules. Counts stay.
 func (f *Faults) Heal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -127,7 +127,7 @@ func (f *Faults) admit(kind registry.OpKind) (apply []*rule) {
 	return apply
 }
 
-// Intercept is a [registry.Interceptor].
+// Intercept implements [registry.Interceptor].
 func (f *Faults) Intercept(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
 	var lost error
 	for _, r := range f.admit(op.Kind) {

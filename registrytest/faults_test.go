@@ -16,7 +16,7 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestFaults: what is chosen fails, as often as was said, and the rest is as always.
+// TestFaults checks that the selected operations fail as often as requested, and no others.
 func TestFaults(t *testing.T) {
 	var faults registrytest.Faults
 	s := registrytest.NewServer(t, &registry.Options{Interceptors: []registry.Interceptor{faults.Intercept}})

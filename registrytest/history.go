@@ -14,7 +14,7 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// historyRefused: a backend that keeps no history says so.
+// historyRefused checks that a backend without a history rejects History and Restore.
 func (s *suite) historyRefused(t *testing.T) {
 	b, _ := s.new(t)
 	push(t, b, "a/b", RandomImage(1, 1, 100), "latest")
@@ -25,7 +25,7 @@ func (s *suite) historyRefused(t *testing.T) {
 	requireManifest(t, b, "a/b", RandomImage(1, 1, 100), "latest")
 }
 
-// entries returns the history, without what differs from run to run, in words.
+// entries returns the history as text, without the parts that vary from run to run.
 func entries(t *testing.T, b registry.Backend, repo string, opts *registry.HistoryOptions) []string {
 	t.Helper()
 	list, err := collect(b.History(t.Context(), repo, opts), -1)
@@ -51,7 +51,7 @@ func entries(t *testing.T, b registry.Backend, repo string, opts *registry.Histo
 	return words
 }
 
-// historyOfTag: who set a tag to what, and what it was before.
+// historyOfTag checks that the history states who set a tag, to which manifest, and from which.
 func (s *suite) historyOfTag(t *testing.T) {
 	b, _ := s.new(t)
 	got, err := collect(b.History(t.Context(), "a/b", nil), -1)
@@ -67,7 +67,7 @@ func (s *suite) historyOfTag(t *testing.T) {
 		require.NoError(t, err)
 	}
 	set(one, s.Owner, "latest")
-	set(one, s.Owner, "latest") // no change
+	set(one, s.Owner, "latest") // changes nothing
 	set(two, s.Owner, "latest")
 	set(two, s.Owner, "other")
 	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byTag("latest"), &registry.DeleteOptions{By: s.Owner}))
@@ -93,7 +93,7 @@ func (s *suite) historyOfTag(t *testing.T) {
 	requireError(t, err, registry.ErrTagInvalid)
 }
 
-// restore brings something back and requires that it went well.
+// restore requires that a restore succeeds.
 func restore(t *testing.T, b registry.Backend, repo string, ref reference.Ref,
 	opts *registry.RestoreOptions) registry.RestoreResult {
 	t.Helper()
@@ -103,8 +103,8 @@ func restore(t *testing.T, b registry.Backend, repo string, ref reference.Ref,
 	return res
 }
 
-// restoreTag: a tag comes back that was moved or deleted, also if its manifest was deleted, and a
-// restore can be restored.
+// restoreTag checks that a moved or deleted tag can be restored, even if its manifest was deleted,
+// and that a restore can be undone by another.
 func (s *suite) restoreTag(t *testing.T) {
 	b, _ := s.new(t)
 	one, two, three := RandomImage(1, 1, 100), RandomImage(10, 1, 30000), tiny(3)
@@ -132,7 +132,7 @@ func (s *suite) restoreTag(t *testing.T) {
 
 	for _, ref := range []reference.Ref{byTag("free"), byTag("never"), byDigest(zeros), byDigest(one.Descriptor.Digest)} {
 		_, err := b.Restore(t.Context(), "a/b", ref, nil)
-		requireError(t, err, registry.ErrManifestUnknown, "%v: there is nothing before it", ref)
+		requireError(t, err, registry.ErrManifestUnknown, "%v: it has no earlier version", ref)
 	}
 	_, err := b.Restore(t.Context(), "a/b", byTag("latest"), &registry.RestoreOptions{To: zeros})
 	requireError(t, err, registry.ErrManifestUnknown)
@@ -148,8 +148,8 @@ func (s *suite) restoreTag(t *testing.T) {
 	requireError(t, err, registry.ErrNameUnknown)
 }
 
-// restoreManifest: a manifest comes back with what an index names, and with those of its tags that
-// are free.
+// restoreManifest checks that a manifest is restored with the children of an index and with those
+// of its tags that are free.
 func (s *suite) restoreManifest(t *testing.T) {
 	b, _ := s.new(t)
 	img, other := RandomImage(1, 2, 100), tiny(5)
@@ -188,8 +188,8 @@ func (s *suite) restoreManifest(t *testing.T) {
 	requireNoManifest(t, b, "a/b", byDigest(img.Descriptor.Digest))
 }
 
-// restoreRepository: a repository that was deleted comes back; until then nothing of it can be
-// read.
+// restoreRepository checks that a deleted repository can be restored, and cannot be read until
+// then.
 func (s *suite) restoreRepository(t *testing.T) {
 	b, _ := s.new(t)
 	img, large := RandomImage(1, 2, 100), RandomImage(10, 1, 50000)
@@ -225,14 +225,14 @@ func (s *suite) restoreRepository(t *testing.T) {
 		requireNoManifest(t, b, "a/b", byDigest(gone.Descriptor.Digest), byTag("gone"))
 	}
 	require.NoError(t, b.DeleteRepository(t.Context(), "a/b", nil))
-	push(t, b, "a/b", tiny(1), "latest") // it comes to be again
+	push(t, b, "a/b", tiny(1), "latest") // a new repository of that name
 	push(t, b, "a/b", img)
 	restore(t, b, "a/b", reference.Ref{}, nil)
 	requireManifest(t, b, "a/b", tiny(1), "latest")
 	requireManifest(t, b, "a/b", index, "v1")
 }
 
-// restoreBesideDelete: whatever is restored and deleted at once, what is there is whole.
+// restoreBesideDelete checks that concurrent restores and deletes leave the repository complete.
 func (s *suite) restoreBesideDelete(t *testing.T) {
 	b, _ := s.new(t)
 	const repo = "a/b"

@@ -13,7 +13,7 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// attempt calls one operation.
+// attempt is one operation to call.
 type attempt struct {
 	name string
 	call func() error
@@ -168,12 +168,12 @@ func (s *suite) invalidDigest(t *testing.T) {
 	requireAttempts(t, registry.ErrDigestInvalid, "", blobAttempts(ctx, b, "a/b", ""))
 }
 
-// unknowns are what must not be concluded from the end of a context.
+// unknowns lists the errors that the end of a context must not cause.
 var unknowns = []*registry.Error{registry.ErrBlobUnknown, registry.ErrManifestUnknown, registry.ErrNameUnknown,
 	registry.ErrUploadUnknown, registry.ErrManifestBlobUnknown}
 
-// requireNoConclusion requires that an operation whose context has ended succeeds or fails, but
-// does not deny what there is.
+// requireNoConclusion requires that an operation whose context has ended does not report existing
+// content as missing.
 func requireNoConclusion(t *testing.T, err error, what string) {
 	t.Helper()
 	for _, kind := range unknowns {
@@ -194,7 +194,7 @@ func (s *suite) contextEndsReads(t *testing.T) {
 	within("reads with a context that has ended", func() {
 		_, err := io.Copy(io.Discard, blob.Body)
 		requireNoConclusion(t, err, "Read")
-		_ = blob.Body.Close() // whether it fails is of no interest
+		_ = blob.Body.Close() // it may fail or not
 		for _, a := range append(blobAttempts(ctx, b, "a/b", img.descriptorOf(1)),
 			manifestAttempts(ctx, b, "a/b", "v1", "")...) {
 			requireNoConclusion(t, a.call(), a.name)
@@ -215,8 +215,8 @@ func (s *suite) contextEndsReads(t *testing.T) {
 	})
 }
 
-// contextEndsWrites: a write whose context has ended is done or fails, and leaves nothing half
-// done.
+// contextEndsWrites checks that a write whose context has ended either succeeds or fails, and
+// leaves nothing incomplete.
 func (s *suite) contextEndsWrites(t *testing.T) {
 	b, _ := s.new(t)
 	img, other := RandomImage(1, 2, 1000), RandomImage(2, 1, 1000)

@@ -9,9 +9,9 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// knownManifest: a manifest that is in the repository is refused as a new one is when something
-// that it names has been deleted, on any replica, until that is there again. What it names by way
-// of its children is theirs.
+// knownManifest checks that an existing manifest is rejected like a new one after content that it
+// names was deleted, on any replica, until that content exists again. Content of its children does
+// not count.
 func (s *suite) knownManifest(t *testing.T) {
 	if s.Opaque || s.Sparse {
 		t.Skip("manifests need not be whole")

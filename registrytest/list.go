@@ -15,7 +15,7 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// awkwardTags are tags that file systems, routers and sorting confuse. They are in order.
+// awkwardTags returns, in order, tags that file systems, routers and sorting can confuse.
 func awkwardTags() []string {
 	tags := []string{
 		"latest", "LATEST", "Latest", "v1", "v1.0", "v1-0", "v1_0", "v10", "v2", "1", "10", "9", "_", "__", "_.", "_..",
@@ -28,8 +28,8 @@ func awkwardTags() []string {
 	return tags
 }
 
-// awkwardNames are names of at most limit bytes that file systems, routers and sorting confuse.
-// They are in order.
+// awkwardNames returns, in order, names of at most limit bytes that file systems, routers and
+// sorting can confuse.
 func awkwardNames(limit int) []string {
 	names := []string{
 		"a", "a/b", "a/b/c", "a-b", "a.b", "a_b", "a__b", "a--b", "a0", "ab", "a/b-c", "a/b.c", "a/b0", "a-b/c", "a.b/c",
@@ -46,8 +46,8 @@ func awkwardNames(limit int) []string {
 	return slices.Compact(names)
 }
 
-// checkList requires that a list has all elements of want, in order, from each place on, in pages,
-// and with each hint.
+// checkList requires that list yields want in order, also from each position, in pages, and with
+// each hint.
 func checkList(t *testing.T, want []string, list func(*registry.ListOptions) iter.Seq2[string, error]) {
 	t.Helper()
 	got, err := collect(list(nil), -1)
@@ -64,7 +64,7 @@ func checkList(t *testing.T, want []string, list func(*registry.ListOptions) ite
 		require.NoError(t, err)
 		require.Equal(t, append([]string{}, want[i+1:min(i+4, len(want))]...), got, "3 after %q", after)
 	}
-	for _, after := range []string{"0", "a0a", "lates", "latest0", "v1-", "zzz"} { // none of which exists
+	for _, after := range []string{"0", "a0a", "lates", "latest0", "v1-", "zzz"} { // none of these exists
 		got, err := collect(list(&registry.ListOptions{After: strings.TrimRight(after, "-")}), -1)
 		require.NoError(t, err)
 		at, found := slices.BinarySearch(want, strings.TrimRight(after, "-"))
@@ -123,8 +123,8 @@ func (s *suite) repositoriesOrder(t *testing.T) {
 	}
 }
 
-// referrers: they come in the order of their digests, each with its type and annotations, from each
-// place on.
+// referrers checks that referrers are in the order of their digests, each with its type and
+// annotations, also from each position.
 func (s *suite) referrers(t *testing.T) {
 	if s.Opaque {
 		t.Skip("manifests are not looked into")
@@ -161,7 +161,7 @@ func (s *suite) referrers(t *testing.T) {
 		require.Equal(t, append([]ocispec.Descriptor{}, want...), got)
 	}
 	check(want, nil)
-	push(t, w, "a/b", subject, "v1") // it need not be there first
+	push(t, w, "a/b", subject, "v1") // the subject may be pushed after its referrers
 	check(want, &registry.ReferrersOptions{PageHint: 2})
 	for i := range want {
 		check(want[i+1:], &registry.ReferrersOptions{After: want[i].Digest})
@@ -193,8 +193,8 @@ func first(descs []ocispec.Descriptor) digest.Digest {
 	return descs[0].Digest
 }
 
-// checkScan checks that a Backend that calls ReferrersOptions.Scan does so for each referrer before
-// it is yielded, in order, and ends where Scan says so.
+// checkScan checks a Backend that calls ReferrersOptions.Scan: it must call Scan for each referrer
+// before yielding it, in order, and stop where Scan returns false.
 func checkScan(t *testing.T, b registry.Backend, subject digest.Digest, all []ocispec.Descriptor) {
 	t.Helper()
 	for end := range all {
@@ -209,7 +209,7 @@ func checkScan(t *testing.T, b registry.Backend, subject digest.Digest, all []oc
 			}}), -1)
 		require.NoError(t, err)
 		if len(scanned) == 0 && len(got) == len(all) {
-			continue // Scan is not called
+			continue // the backend does not call Scan
 		}
 		require.Equal(t, append([]ocispec.Descriptor{}, all[:end]...), got)
 		for i, d := range scanned {
@@ -246,7 +246,7 @@ func (s *suite) referrersAtOnce(t *testing.T) {
 	requireAll(t, race(n, func(i int) error { return arts[i].Push(t.Context(), b, "a/b") }))
 	requireReferrers(t, b, "a/b", subject.Descriptor.Digest, want...)
 	for _, c := range arts {
-		push(t, b, "a/b", c) // once more changes nothing
+		push(t, b, "a/b", c) // a repeated push changes nothing
 	}
 	requireReferrers(t, b, "a/b", subject.Descriptor.Digest, want...)
 }

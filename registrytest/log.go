@@ -7,7 +7,7 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// withLogger returns opts with a logger.
+// withLogger returns opts with a logger that writes to the log of the test, if opts has none.
 func withLogger(t testing.TB, opts *registry.Options) *registry.Options {
 	o := registry.Options{}
 	if opts != nil {
@@ -19,7 +19,7 @@ func withLogger(t testing.TB, opts *registry.Options) *registry.Options {
 	return &o
 }
 
-// testWriter writes lines to the log of a test. After the end of the test it must not be used.
+// testWriter writes to the log of a test. It must not be used after the end of the test.
 type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(p []byte) (int, error) {

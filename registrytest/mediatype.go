@@ -10,7 +10,7 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// typeless is an image that does not state its media type, under the media type given.
+// typeless returns an image that does not state its media type, under mediaType.
 func typeless(name, mediaType string, members ...string) *Content {
 	extra := ""
 	for _, m := range members {
@@ -26,8 +26,8 @@ const (
 	wrongType = "application/vnd.example.squatter+json"
 )
 
-// manifestMediaType: while no tag leads to content that states no media type, a push with a tag
-// decides on it, and afterwards no push does.
+// manifestMediaType checks that the first push with a tag decides the media type of content that
+// states none, and that no later push changes it.
 func (s *suite) manifestMediaType(t *testing.T) {
 	if s.Opaque {
 		t.Skip("manifests are not looked into")
@@ -45,7 +45,7 @@ func (s *suite) manifestMediaType(t *testing.T) {
 	}
 
 	right, wrong := both("tagged")
-	refused(right) // by digest
+	refused(right) // without a tag
 	require.NoError(t, put(t.Context(), b, "a/b", right, tag("v1")))
 	requireManifest(t, b, "a/b", right, "v1")
 	refused(wrong)
@@ -74,13 +74,13 @@ func (s *suite) manifestMediaType(t *testing.T) {
 		subject.Descriptor.Size)
 	signature, badSignature := typeless("signature", rightType, member), typeless("signature", wrongType, member)
 	push(t, b, "a/b", signature)
-	refused(badSignature, tag("squat")) // the manifest that it signs has a tag
+	refused(badSignature, tag("squat")) // the signed manifest has a tag
 	requireManifest(t, b, "a/b", signature)
 	requireNoManifest(t, b, "a/b", byTag("squat"))
 }
 
-// manifestMediaTypeRace: of pushes of one content with tags, under two media types, at the same
-// time, those that are accepted agree, and the others leave no tag.
+// manifestMediaTypeRace checks concurrent tagged pushes of one content under two media types: the
+// accepted ones agree, and the others leave no tag.
 func (s *suite) manifestMediaTypeRace(t *testing.T) {
 	if s.Opaque {
 		t.Skip("manifests are not looked into")

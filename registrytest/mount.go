@@ -12,8 +12,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// requireNothingToMount requires that a mount has failed in the way that has the caller upload the
-// blob, and has changed nothing.
+// requireNothingToMount requires that a mount fails so that the caller uploads the blob instead,
+// and that it changes nothing.
 func requireNothingToMount(t *testing.T, b registry.Backend, repo string, content []byte, opts *registry.MountOptions) {
 	t.Helper()
 	d := descriptor("", content).Digest
@@ -34,7 +34,7 @@ func (s *suite) mountFrom(t *testing.T) {
 			requireNothingToMount(t, b, "to", content, opts)
 			continue
 		}
-		for range 2 { // the second time it is there already
+		for range 2 { // the second time, the blob already exists
 			got, err := b.MountBlob(t.Context(), "to", desc.Digest, opts)
 			require.NoError(t, err)
 			require.Equal(t, desc, got)
@@ -65,7 +65,8 @@ func (s *suite) mountSearch(t *testing.T) {
 	}
 }
 
-// mountRefused: what the caller may not pull from is like a repository that does not have the blob.
+// mountRefused checks that a source that the caller may not pull from is treated like one without
+// the blob.
 func (s *suite) mountRefused(t *testing.T) {
 	b, _ := s.new(t)
 	if s.NoMount {

@@ -1,5 +1,3 @@
-// Package registrytest is for tests of programs that talk to a registry, and of programs that embed
-// one: [NewServer] is a registry in one line, [RandomImage] is something to push.
 package registrytest
 
 import (
@@ -15,18 +13,18 @@ import (
 
 // Server is a registry that listens on a loopback address.
 type Server struct {
-	// URL is the base of its URLs, "http://127.0.0.1:12345".
+	// URL is the base URL, such as "http://127.0.0.1:12345".
 	URL string
-	// Host is what the names of its images begin with, "127.0.0.1:12345".
+	// Host is the first part of the names of its images, such as "127.0.0.1:12345".
 	Host string
 	// Registry is the registry itself.
 	Registry *registry.Registry
-	// Store is the backend: what it does, neither the Authorizer nor the Sink hears of.
+	// Store is the backend of the registry. Calls to it bypass the Authorizer and cause no events.
 	Store *storage.Store
 }
 
-// NewServer starts a registry that keeps everything in memory, and stops it when the test ends.
-// opts may be nil; its Logger, if it has none, becomes one that writes to the log of the test.
+// NewServer starts a registry that keeps everything in memory. It stops the registry when the test
+// ends. opts may be nil. Without Options.Logger, the registry logs to the log of the test.
 func NewServer(t testing.TB, opts *registry.Options) *Server {
 	t.Helper()
 	store := NewStore(t)

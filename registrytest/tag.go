@@ -10,8 +10,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// tagMoves: a tag points at what was pushed last; what it pointed at before is still there by its
-// digest.
+// tagMoves checks that a tag points to the manifest that was pushed last, and that the earlier one
+// remains available by digest.
 func (s *suite) tagMoves(t *testing.T) {
 	b, _ := s.new(t)
 	var all []*Content
@@ -28,7 +28,8 @@ func (s *suite) tagMoves(t *testing.T) {
 	requireTags(t, b, "a/b", "latest", "v0", "v1", "v2", "v3", "v4")
 }
 
-// tagMovesRace: of many that set a tag at once all succeed, and it points at one of theirs.
+// tagMovesRace checks that all of many concurrent pushes of a tag succeed, and that it points to
+// one of their manifests.
 func (s *suite) tagMovesRace(t *testing.T) {
 	b, _ := s.new(t)
 	for range 5 {
@@ -48,7 +49,8 @@ func (s *suite) tagMovesRace(t *testing.T) {
 	}
 }
 
-// tagIfAbsent: the condition is per tag, and refuses only to point the tag at something else.
+// tagIfAbsent checks that the condition applies to each tag, and that it rejects only a change of
+// the tag.
 func (s *suite) tagIfAbsent(t *testing.T) {
 	b, _ := s.new(t)
 	old, c := tiny(1), tiny(2)
@@ -74,7 +76,7 @@ func (s *suite) tagIfAbsent(t *testing.T) {
 	requireManifest(t, b, "a/b", c, "v1")
 }
 
-// tagIfAbsentRace: of many that create a tag, exactly one does.
+// tagIfAbsentRace checks that exactly one of many callers creates a tag.
 func (s *suite) tagIfAbsentRace(t *testing.T) {
 	if s.NoIfAbsent {
 		t.Skip("the condition is not supported")
@@ -94,12 +96,12 @@ func (s *suite) tagIfAbsentRace(t *testing.T) {
 			}
 			requireError(t, err, registry.ErrTagExists)
 		}
-		require.NotEqual(t, -1, winner, "nobody has created it: %v", errors.Join(errs...))
+		require.NotEqual(t, -1, winner, "no call has created the tag: %v", errors.Join(errs...))
 		requireManifest(t, b, "a/b", tiny(100*round+winner), tag)
 	}
 }
 
-// tagsAtOnce: whatever is pushed at once is all there.
+// tagsAtOnce checks that nothing of concurrent pushes is lost.
 func (s *suite) tagsAtOnce(t *testing.T) {
 	b, _ := s.new(t)
 	const n = 200

@@ -12,11 +12,11 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// ifUnused deletes blobs only if no manifest names them.
+// ifUnused deletes a blob only if no manifest names it.
 var ifUnused = &registry.DeleteOptions{IfUnused: true}
 
-// deleteBlobIfUnused: a blob that a manifest names stays, whether the manifest has a tag or not,
-// and goes when the last of them has gone.
+// deleteBlobIfUnused checks that a blob stays while a manifest names it, with or without a tag, and
+// that it can be deleted after the last of these manifests.
 func (s *suite) deleteBlobIfUnused(t *testing.T) {
 	if s.Opaque {
 		t.Skip("manifests are not looked into")
@@ -57,8 +57,8 @@ func (s *suite) deleteBlobIfUnused(t *testing.T) {
 	requireNoBlob(t, b, "a/b", digest.FromBytes(config))
 }
 
-// deleteBlobIfUnusedRace: of a push that names a blob and a delete of it unless it is used, at the
-// same time, only one has what it wanted.
+// deleteBlobIfUnusedRace checks that of a push that names a blob and a concurrent delete of unused
+// blobs only one succeeds.
 func (s *suite) deleteBlobIfUnusedRace(t *testing.T) {
 	if s.Opaque || s.Sparse {
 		t.Skip("manifests need not be whole")

@@ -20,13 +20,13 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// patience is how long the kit waits for what must not take long.
+// patience is the maximum duration of operations that must not take long.
 const patience = 30 * time.Second
 
-// zeros is a digest that nothing has.
+// zeros is a digest that no content has.
 const zeros = digest.Digest("sha256:0000000000000000000000000000000000000000000000000000000000000000")
 
-// new returns an empty backend b, and w, which takes what b is to show: b itself, unless it is
+// new returns an empty backend b and a backend w for writing to it. w is b itself, unless b is
 // read-only.
 func (s *suite) new(t *testing.T) (b, w registry.Backend) {
 	t.Helper()
@@ -37,7 +37,7 @@ func (s *suite) new(t *testing.T) (b, w registry.Backend) {
 	return b, b
 }
 
-// requireError requires that err is of a kind that clients understand.
+// requireError requires that err is of a kind with the code and status that clients expect.
 func requireError(t *testing.T, err error, kind *registry.Error, what ...any) {
 	t.Helper()
 	require.ErrorIs(t, err, kind, what...)
@@ -47,7 +47,7 @@ func requireError(t *testing.T, err error, kind *registry.Error, what ...any) {
 	require.Equal(t, kind.Status(), e.Status(), what...)
 }
 
-// requireRefused requires that err says that an operation is not supported, or denied.
+// requireRefused requires that err is ErrUnsupported or ErrDenied.
 func requireRefused(t *testing.T, err error, what ...any) {
 	t.Helper()
 	if !errors.Is(err, registry.ErrDenied) {
@@ -76,7 +76,7 @@ func (s *suite) tryBlob(ctx context.Context, w registry.Backend, repo string, co
 	return u.Commit(ctx, alg.FromBytes(content), nil)
 }
 
-// create begins an upload.
+// create creates an upload.
 func (s *suite) create(t *testing.T, b registry.Backend, repo string) registry.Upload {
 	t.Helper()
 	u, err := b.CreateUpload(t.Context(), repo, &registry.UploadOptions{Owner: s.Owner})
@@ -85,7 +85,7 @@ func (s *suite) create(t *testing.T, b registry.Backend, repo string) registry.U
 	return u
 }
 
-// add appends content at the end of an upload.
+// add appends content to an upload.
 func add(t *testing.T, u registry.Upload, content []byte) {
 	t.Helper()
 	size := u.Size()
@@ -95,8 +95,8 @@ func add(t *testing.T, u registry.Upload, content []byte) {
 	require.Equal(t, size+n, u.Size())
 }
 
-// finish brings an upload, of which the first bytes of content may have arrived, to its end. What
-// is remote may know only a moment later how much has arrived.
+// finish completes an upload that may have received the first bytes of content. A remote backend
+// may report the received size with a delay.
 func (s *suite) finish(t *testing.T, b registry.Backend, repo string, u registry.Upload, content []byte) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -119,7 +119,7 @@ func (s *suite) finish(t *testing.T, b registry.Backend, repo string, u registry
 	requireBlob(t, b, repo, content)
 }
 
-// readBlob returns all bytes of a blob.
+// readBlob returns the content of a blob.
 func readBlob(ctx context.Context, b registry.Backend, repo string, d digest.Digest) ([]byte, error) {
 	blob, err := b.OpenBlob(ctx, repo, d, nil)
 	if err != nil {
@@ -135,7 +135,7 @@ func readBlob(ctx context.Context, b registry.Backend, repo string, d digest.Dig
 	return content, err
 }
 
-// requireBlob requires that the repository has a blob of this content.
+// requireBlob requires that the repository has a blob with this content.
 func requireBlob(t *testing.T, b registry.Backend, repo string, content []byte) {
 	t.Helper()
 	requireBlobAs(t, b, repo, content, digest.FromBytes(content))
@@ -150,7 +150,7 @@ func requireBlobAs(t *testing.T, b registry.Backend, repo string, content []byte
 	blob, err := b.OpenBlob(t.Context(), repo, d, nil)
 	require.NoError(t, err)
 	require.NoError(t, blob.Body.Close())
-	require.Empty(t, blob.URL, "nobody allowed a URL")
+	require.Empty(t, blob.URL, "a URL was not allowed")
 	require.Equal(t, want.Digest, blob.Descriptor.Digest)
 	require.Equal(t, want.Size, blob.Descriptor.Size)
 	got, err := readBlob(t.Context(), b, repo, d)
@@ -158,7 +158,7 @@ func requireBlobAs(t *testing.T, b registry.Backend, repo string, content []byte
 	require.True(t, bytes.Equal(content, got), "blob %s has other bytes", d)
 }
 
-// requireNoBlob requires that no operation finds a blob.
+// requireNoBlob requires that no operation finds the blob.
 func requireNoBlob(t *testing.T, b registry.Backend, repo string, d digest.Digest) {
 	t.Helper()
 	_, err := b.StatBlob(t.Context(), repo, d, nil)
@@ -167,20 +167,20 @@ func requireNoBlob(t *testing.T, b registry.Backend, repo string, d digest.Diges
 	requireError(t, err, registry.ErrBlobUnknown, "open %s in %s", d, repo)
 }
 
-// push pushes a manifest with all that it names.
+// push pushes a manifest with all content that it names.
 func push(t *testing.T, w registry.Backend, repo string, c *Content, tags ...string) {
 	t.Helper()
 	require.NoError(t, c.Push(t.Context(), w, repo, tags...))
 }
 
-// put pushes a manifest alone.
+// put pushes only the manifest.
 func put(ctx context.Context, w registry.Backend, repo string, c *Content, tags ...registry.TagPut) error {
 	_, err := w.PutManifest(ctx, repo, c.Descriptor.MediaType, c.Manifest,
 		&registry.PutOptions{Digest: c.Descriptor.Digest, Tags: tags})
 	return err
 }
 
-// requireManifest requires that a manifest is found by its digest and by tags, byte for byte.
+// requireManifest requires that a manifest is found by digest and by tags, byte for byte.
 func requireManifest(t *testing.T, b registry.Backend, repo string, c *Content, tags ...string) {
 	t.Helper()
 	refs := []reference.Ref{{Digest: c.Descriptor.Digest}}
@@ -192,7 +192,7 @@ func requireManifest(t *testing.T, b registry.Backend, repo string, c *Content, 
 	}
 }
 
-// checkManifest is requireManifest for goroutines other than the test's.
+// checkManifest is like requireManifest, for goroutines other than that of the test.
 func checkManifest(ctx context.Context, b registry.Backend, repo string, ref reference.Ref, c *Content) error {
 	m, err := b.GetManifest(ctx, repo, ref)
 	if err != nil {
@@ -213,7 +213,7 @@ func checkManifest(ctx context.Context, b registry.Backend, repo string, ref ref
 	return nil
 }
 
-// requireNoManifest requires that no operation finds a manifest.
+// requireNoManifest requires that no operation finds the manifest.
 func requireNoManifest(t *testing.T, b registry.Backend, repo string, refs ...reference.Ref) {
 	t.Helper()
 	for _, ref := range refs {
@@ -228,8 +228,8 @@ func byTag(tag string) reference.Ref { return reference.Ref{Tag: tag} }
 
 func byDigest(d digest.Digest) reference.Ref { return reference.Ref{Digest: d} }
 
-// collect returns up to limit elements of a list; -1 means all. An element that comes with an
-// error, or after one, is an error of its own.
+// collect returns up to limit elements of a list, or all if limit is -1. A list must not yield an
+// element together with an error, or anything after an error.
 func collect[T any](list iter.Seq2[T, error], limit int) (all []T, err error) {
 	all = []T{}
 	for v, e := range list {
@@ -246,7 +246,7 @@ func collect[T any](list iter.Seq2[T, error], limit int) (all []T, err error) {
 	return all, err
 }
 
-// requireTags requires that the list of tags is this one.
+// requireTags requires that these are all tags.
 func requireTags(t *testing.T, b registry.Backend, repo string, tags ...string) {
 	t.Helper()
 	got, err := collect(b.Tags(t.Context(), repo, nil), -1)
@@ -254,7 +254,7 @@ func requireTags(t *testing.T, b registry.Backend, repo string, tags ...string) 
 	require.Equal(t, append([]string{}, tags...), got)
 }
 
-// requireRepositories requires that the catalogue is this one.
+// requireRepositories requires that these are all repositories.
 func requireRepositories(t *testing.T, b registry.Backend, names ...string) {
 	t.Helper()
 	got, err := collect(b.Repositories(t.Context(), nil), -1)
@@ -262,7 +262,7 @@ func requireRepositories(t *testing.T, b registry.Backend, names ...string) {
 	require.Equal(t, append([]string{}, names...), got)
 }
 
-// requireReferrers requires that the referrers of a subject are these, in order.
+// requireReferrers requires that these are all referrers of a subject, in order.
 func requireReferrers(t *testing.T, b registry.Backend, repo string, subject digest.Digest, digests ...digest.Digest) {
 	t.Helper()
 	got, err := collect(b.Referrers(t.Context(), repo, subject, nil), -1)
@@ -278,7 +278,7 @@ func digestsOf(descs []ocispec.Descriptor) []digest.Digest {
 	return ds
 }
 
-// race runs f in n goroutines that begin together and returns the error of each.
+// race runs f in n goroutines that start together, and returns the error of each.
 func race(n int, f func(i int) error) []error {
 	errs := make([]error, n)
 	start := make(chan struct{})
@@ -294,14 +294,14 @@ func race(n int, f func(i int) error) []error {
 	return errs
 }
 
-// requireAll requires that all of a race went well.
+// requireAll requires that all calls of a race succeeded.
 func requireAll(t *testing.T, errs []error) {
 	t.Helper()
 	require.NoError(t, errors.Join(errs...))
 }
 
-// within runs f, which must return before patience ends; if not, the stacks of all goroutines tell
-// where it is.
+// within runs f. If f does not return in time, it panics, so that the stacks of all goroutines show
+// where f blocks.
 func within(what string, f func()) {
 	watchdog := time.AfterFunc(patience, func() { panic("registrytest: blocked: " + what) })
 	defer watchdog.Stop()
@@ -311,7 +311,7 @@ func within(what string, f func()) {
 // errBroken is the error of a brokenReader.
 var errBroken = errors.New("registrytest: broken reader")
 
-// brokenReader yields some bytes and then fails.
+// brokenReader returns some bytes and then fails.
 type brokenReader struct {
 	from io.Reader
 }
@@ -324,5 +324,5 @@ func (r *brokenReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// long returns a string of n characters that begins with s.
+// long returns a string of n characters that starts with s.
 func long(s string, n int) string { return s + strings.Repeat("x", n-len(s)) }
