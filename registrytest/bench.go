@@ -14,7 +14,7 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// BenchmarkBackend measures what a registry does most. newBackend returns an empty backend.
+// BenchmarkBackend measures the most frequent operations. newBackend returns an empty backend.
 func BenchmarkBackend(b *testing.B, newBackend func(b *testing.B) registry.Backend) {
 	b.Helper()
 	for _, c := range []struct {
@@ -29,8 +29,8 @@ func BenchmarkBackend(b *testing.B, newBackend func(b *testing.B) registry.Backe
 		{"PushBlob1KiB", benchPushBlob(1 << 10)},
 		{"PushBlob4MiB", benchPushBlob(4 << 20)},
 		{"MountBlob", benchMount},
-		{"GetManifestByDigest", benchGetManifest(false)},
-		{"GetManifestByTag", benchGetManifest(true)},
+		{"GetManifestByDigest", benchGetManifest(refByDigest)},
+		{"GetManifestByTag", benchGetManifest(refByTag)},
 		{"StatManifestByTag", benchStatManifest},
 		{"PutManifest", benchPutManifest},
 		{"PushImage", benchPushImage},
@@ -53,7 +53,7 @@ func benchBlob(b *testing.B, r registry.Backend, size int) digest.Digest {
 	return desc.Digest
 }
 
-// benchLoop calls f until there are enough measurements.
+// benchLoop calls f until the benchmark has enough measurements.
 func benchLoop(b *testing.B, f func(ctx context.Context, i int) error) {
 	b.Helper()
 	ctx := b.Context()
@@ -97,7 +97,7 @@ func benchRange(b *testing.B, r registry.Backend) {
 	benchLoop(b, func(ctx context.Context, i int) error { return benchRead(ctx, r, d, int64(i%60)<<16, buf) })
 }
 
-// benchRead fills buf from offset on.
+// benchRead fills buf with the content of a blob from offset on.
 func benchRead(ctx context.Context, r registry.Backend, d digest.Digest, offset int64, buf []byte) error {
 	blob, err := r.OpenBlob(ctx, benchRepo, d, nil)
 	if err != nil {
@@ -131,14 +131,15 @@ func benchMount(b *testing.B, r registry.Backend) {
 	})
 }
 
-func benchGetManifest(byTag bool) func(*testing.B, registry.Backend) {
+// Ways of benchGetManifest to name the manifest.
+func refByDigest(c *Content, _ string) reference.Ref { return byDigest(c.Descriptor.Digest) }
+func refByTag(_ *Content, tag string) reference.Ref  { return byTag(tag) }
+
+func benchGetManifest(ref func(c *Content, tag string) reference.Ref) func(*testing.B, registry.Backend) {
 	return func(b *testing.B, r registry.Backend) {
 		img := RandomImage(1, 2, 100)
 		require.NoError(b, img.Push(b.Context(), r, benchRepo, "latest"))
-		ref := reference.Ref{Digest: img.Descriptor.Digest}
-		if byTag {
-			ref = reference.Ref{Tag: "latest"}
-		}
+		ref := ref(img, "latest")
 		benchLoop(b, func(ctx context.Context, _ int) error {
 			_, err := r.GetManifest(ctx, benchRepo, ref)
 			return err

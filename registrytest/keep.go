@@ -13,13 +13,13 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// keepV keeps the tags that begin with "v".
+// keepV keeps tags that start with "v".
 var keepV = &registry.DeleteOptions{Keep: func(tag string) bool { return strings.HasPrefix(tag, "v") }}
 
-// kept is a tag that deletes with keepV keep.
+// kept returns a tag that a delete with keepV keeps.
 func kept(tag string) registry.TagPut { return registry.TagPut{Name: tag, IfAbsent: true, Keep: true} }
 
-// keepRefused: what says nothing of tags that are kept must refuse the condition, and delete
+// keepRefused checks that a backend that cannot keep tags rejects the conditions and deletes
 // nothing.
 func (s *suite) keepRefused(t *testing.T) {
 	b, _ := s.new(t)
@@ -35,7 +35,8 @@ func (s *suite) keepRefused(t *testing.T) {
 	requireTags(t, b, "a/b", "latest")
 }
 
-// keep: nothing that a kept tag reaches can be deleted, on whatever way; all else can.
+// keep checks that no operation deletes what a kept tag reaches, and that everything else can be
+// deleted.
 func (s *suite) keep(t *testing.T) {
 	b, _ := s.new(t)
 	a, c := RandomImage(1, 2, 100), RandomImage(10, 1, 20000)
@@ -85,7 +86,7 @@ func (s *suite) keep(t *testing.T) {
 	require.NoError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(c.Blobs[0]), keepV))
 }
 
-// keepWhole: a tag that is kept is not set on what is not whole.
+// keepWhole checks that a kept tag is not set on an incomplete manifest.
 func (s *suite) keepWhole(t *testing.T) {
 	if s.Opaque || s.Sparse {
 		t.Skip("manifests need not be whole")
@@ -105,14 +106,14 @@ func (s *suite) keepWhole(t *testing.T) {
 	s.pushBlob(t, b, "a/b", img.Blobs[1])
 	require.NoError(t, put(t.Context(), b, "a/b", index, kept("v1")))
 	require.NoError(t, put(t.Context(), b, "a/b", img, kept("v2")))
-	// One that was set is not taken away because something got lost.
+	// An existing tag stays although content of its manifest has been lost.
 	require.NoError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(img.Blobs[1]), nil))
 	requireError(t, put(t.Context(), b, "a/b", img, kept("v2")), registry.ErrManifestBlobUnknown)
 	requireManifest(t, b, "a/b", img, "v2")
 }
 
-// keepLeavesSubject: the subject of what a kept tag reaches can be deleted, and all that the tag
-// reaches stays.
+// keepLeavesSubject checks that the subject of a kept manifest can be deleted, and that what the
+// tag reaches stays.
 func (s *suite) keepLeavesSubject(t *testing.T) {
 	b, _ := s.new(t)
 	subject := RandomImage(1, 2, 100)
@@ -133,8 +134,8 @@ func (s *suite) keepLeavesSubject(t *testing.T) {
 	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(art.Descriptor.Digest), keepV), registry.ErrDenied)
 }
 
-// keepBesideDelete: what was pushed under a tag that is kept is whole, whatever is deleted at the
-// same time.
+// keepBesideDelete checks that a manifest pushed under a kept tag is complete, whatever is deleted
+// concurrently.
 func (s *suite) keepBesideDelete(t *testing.T) {
 	b, _ := s.new(t)
 	second := b
@@ -146,28 +147,8 @@ func (s *suite) keepBesideDelete(t *testing.T) {
 		img, twin := RandomImage(uint64(round)*10, 2, 100), RandomImage(uint64(round)*10+5, 1, 30000)
 		index := Index(img, twin)
 		push(t, b, repo, index)
-		removes := []func(b registry.Backend) error{
-			func(b registry.Backend) error {
-				return b.DeleteManifest(t.Context(), repo, byDigest(index.Descriptor.Digest), keepV)
-			},
-			func(b registry.Backend) error {
-				return b.DeleteManifest(t.Context(), repo, byDigest(img.Descriptor.Digest), keepV)
-			},
-			func(b registry.Backend) error {
-				return b.DeleteManifest(t.Context(), repo, byDigest(twin.Descriptor.Digest), keepV)
-			},
-			func(b registry.Backend) error {
-				return b.DeleteBlob(t.Context(), repo, digest.FromBytes(img.Blobs[1]), keepV)
-			},
-			func(b registry.Backend) error {
-				return b.DeleteBlob(t.Context(), repo, digest.FromBytes(twin.Blobs[1]), keepV)
-			},
-		}
-		if !s.NoDeleteRepository {
-			removes = append(removes, func(b registry.Backend) error { return b.DeleteRepository(t.Context(), repo, keepV) })
-		}
-		// Each round has the push and some of the deletes, so that now one is first and now
-		// another.
+		removes := s.keepingDeletes(t.Context(), repo, index, img, twin)
+		// Each round has the push and another selection of deletes, so that their order varies.
 		n := 1 + round%len(removes)
 		var pushed error
 		errs := race(1+n, func(i int) error {
@@ -190,7 +171,7 @@ func (s *suite) keepBesideDelete(t *testing.T) {
 			continue
 		}
 		requireManifest(t, second, repo, index, "v1")
-		if s.Sparse { // what was gone before the push need not be there
+		if s.Sparse { // content deleted before the push may be missing
 			continue
 		}
 		for _, m := range []*Content{img, twin} {
@@ -202,8 +183,28 @@ func (s *suite) keepBesideDelete(t *testing.T) {
 	}
 }
 
-// immutableRace: of many that set a tag that is kept on two replicas, to different manifests,
-// exactly one does, and its content stays.
+// keepingDeletes returns deletes, with keepV, of index, of its children and of one blob of each child.
+func (s *suite) keepingDeletes(ctx context.Context, repo string, index *Content,
+	children ...*Content) []func(b registry.Backend) error {
+	var removes []func(b registry.Backend) error
+	for _, m := range append([]*Content{index}, children...) {
+		removes = append(removes, func(b registry.Backend) error {
+			return b.DeleteManifest(ctx, repo, byDigest(m.Descriptor.Digest), keepV)
+		})
+	}
+	for _, m := range children {
+		removes = append(removes, func(b registry.Backend) error {
+			return b.DeleteBlob(ctx, repo, digest.FromBytes(m.Blobs[1]), keepV)
+		})
+	}
+	if !s.NoDeleteRepository {
+		removes = append(removes, func(b registry.Backend) error { return b.DeleteRepository(ctx, repo, keepV) })
+	}
+	return removes
+}
+
+// immutableRace checks that of many callers that set a kept tag to different manifests, on two
+// replicas, exactly one succeeds, and that its content stays.
 func (s *suite) immutableRace(t *testing.T) {
 	b, _ := s.new(t)
 	replicas := []registry.Backend{b, b}
@@ -221,7 +222,7 @@ func (s *suite) immutableRace(t *testing.T) {
 		require.Equal(t, -1, winner, "two have set one tag")
 		winner = i
 	}
-	require.NotEqual(t, -1, winner, "nobody has set it: %v", errors.Join(errs...))
+	require.NotEqual(t, -1, winner, "no call has set the tag: %v", errors.Join(errs...))
 	for _, r := range replicas {
 		requireManifest(t, r, "a/b", tiny(winner), "v1")
 	}

@@ -14,7 +14,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// manifestKinds: all that clients push is stored byte for byte, and served under its type.
+// manifestKinds checks that each kind of manifest is stored byte for byte and served under its
+// type.
 func (s *suite) manifestKinds(t *testing.T) {
 	b, w := s.new(t)
 	for i, k := range kinds() {
@@ -22,7 +23,7 @@ func (s *suite) manifestKinds(t *testing.T) {
 			continue
 		}
 		t.Run(strings.ReplaceAll(k.name, " ", "_"), func(t *testing.T) {
-			push(t, w, "a/b", k.Content) // what it names
+			push(t, w, "a/b", k.Content) // the content that it names
 			res, err := w.PutManifest(t.Context(), "a/b", k.contentType, k.Manifest,
 				&registry.PutOptions{Tags: []registry.TagPut{{Name: fmt.Sprint("t", i)}}})
 			require.NoError(t, err)
@@ -63,7 +64,7 @@ func (s *suite) manifestSHA512(t *testing.T) {
 	requireTags(t, b, "a/b", "one", "three", "two")
 }
 
-// manifestTags: a push sets no, one, or many tags.
+// manifestTags checks that a push sets no, one, or many tags.
 func (s *suite) manifestTags(t *testing.T) {
 	b, _ := s.new(t)
 	img := RandomImage(1, 1, 100)
@@ -86,7 +87,8 @@ func (s *suite) manifestTags(t *testing.T) {
 	requireTags(t, b, "a/b", append(all, "t99")...)
 }
 
-// manifestAgain: a manifest may be pushed again, by many at once, each with its tags.
+// manifestAgain checks that a manifest can be pushed again, also concurrently, each time with other
+// tags.
 func (s *suite) manifestAgain(t *testing.T) {
 	b, _ := s.new(t)
 	img := RandomImage(1, 2, 100)
@@ -103,7 +105,7 @@ func (s *suite) manifestAgain(t *testing.T) {
 	requireTags(t, b, "c/d", "t")
 }
 
-// requireMissing requires that err names what is missing, each digest, and no other that c names.
+// requireMissing requires that err names each of the missing digests and no other content of c.
 func requireMissing(t *testing.T, err error, c *Content, missing ...digest.Digest) {
 	t.Helper()
 	requireError(t, err, registry.ErrManifestBlobUnknown)
@@ -125,8 +127,8 @@ func requireMissing(t *testing.T, err error, c *Content, missing ...digest.Diges
 	}
 }
 
-// manifestMissing: a manifest is not taken before the repository has all that it names. What is
-// refused is not seen by anybody.
+// manifestMissing checks that a manifest is rejected until the repository has all content that it
+// names, and that a rejected manifest is not visible.
 func (s *suite) manifestMissing(t *testing.T) {
 	if s.Opaque {
 		t.Skip("manifests are not looked into")
@@ -142,7 +144,7 @@ func (s *suite) manifestMissing(t *testing.T) {
 		requireManifest(t, b, "a/b", index)
 		return
 	}
-	push(t, b, "other", img) // that another repository has it is no help
+	push(t, b, "other", img) // content of another repository does not count
 	for i := range img.Blobs {
 		var missing []digest.Digest
 		for j := i; j < len(img.Blobs); j++ {
@@ -159,13 +161,13 @@ func (s *suite) manifestMissing(t *testing.T) {
 		index.Children[1].Descriptor.Digest)
 	requireNoManifest(t, b, "a/b", byTag("v1"), byDigest(index.Descriptor.Digest))
 	_, err := collect(b.Tags(t.Context(), "a/b", nil), -1)
-	requireError(t, err, registry.ErrNameUnknown, "there is nothing in the repository yet")
+	requireError(t, err, registry.ErrNameUnknown, "the repository is empty")
 	requireRepositories(t, b, "other")
 	push(t, b, "a/b", index, "v1")
 	requireManifest(t, b, "a/b", index, "v1")
 }
 
-// manifestOptionalMissing: layers that may not be distributed and the subject need not be there.
+// manifestOptionalMissing checks that nondistributable layers and the subject may be missing.
 func (s *suite) manifestOptionalMissing(t *testing.T) {
 	b, _ := s.new(t)
 	subject := descriptor(ocispec.MediaTypeImageManifest, []byte("not there"))
@@ -176,14 +178,15 @@ func (s *suite) manifestOptionalMissing(t *testing.T) {
 		"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
 		"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 	} {
-		c := custom(`{"schemaVersion":2,"config":{"mediaType":"x/y",%s},"layers":[{"mediaType":"`+mediaType+`",%s,"urls":["https://example.com/"]}]}`, "config", "layer")
+		c := custom(`{"schemaVersion":2,"config":{"mediaType":"x/y",%s},"layers":[{"mediaType":"`+mediaType+
+			`",%s,"urls":["https://example.com/"]}]}`, "config", "layer")
 		s.pushBlob(t, b, "a/b", c.Blobs[0])
 		require.NoError(t, put(t.Context(), b, "a/b", c, registry.TagPut{Name: fmt.Sprint("t", i)}))
 		requireManifest(t, b, "a/b", c, fmt.Sprint("t", i))
 	}
 }
 
-// manifestWrongSize: a manifest that gives what the repository has another size is refused.
+// manifestWrongSize checks that a manifest with a wrong size of existing content is rejected.
 func (s *suite) manifestWrongSize(t *testing.T) {
 	if s.Opaque {
 		t.Skip("manifests are not looked into")
@@ -206,8 +209,8 @@ func (s *suite) manifestWrongSize(t *testing.T) {
 	requireNoManifest(t, b, "a/b", byDigest(index.Descriptor.Digest))
 }
 
-// manifestWrongSizeAccepted: with AcceptWrongSizes, an index may give its children another size,
-// and no other manifest may give blobs one.
+// manifestWrongSizeAccepted checks that with AcceptWrongSizes an index may state wrong sizes of its
+// children, and that no manifest may state wrong sizes of blobs.
 func (s *suite) manifestWrongSizeAccepted(t *testing.T) {
 	if s.Opaque || s.Remote {
 		t.Skip("manifests are not looked into, or not here")
@@ -254,7 +257,7 @@ func (s *suite) manifestWrongDigest(t *testing.T) {
 	requireRepositories(t, b)
 }
 
-// manifestInvalid: what is no manifest is refused.
+// manifestInvalid checks that malformed manifests are rejected.
 func (s *suite) manifestInvalid(t *testing.T) {
 	if s.Opaque {
 		t.Skip("manifests are not looked into")
@@ -265,7 +268,7 @@ func (s *suite) manifestInvalid(t *testing.T) {
 		return `{"schemaVersion":2,"config":{"mediaType":"x/y","digest":` + d + `,"size":` + size + `},"layers":[]}`
 	}
 	d := `"` + string(s.pushBlob(t, b, "a/b", []byte("12")).Digest) + `"`
-	with := func(members string) string { return desc(d, `2,`+members) } // an image whose config has more members
+	with := func(members string) string { return desc(d, `2,`+members) } // an image whose config has further members
 	for name, m := range map[string][2]string{
 		"empty":                {image, ""},
 		"no JSON":              {image, "manifest"},
@@ -290,7 +293,7 @@ func (s *suite) manifestInvalid(t *testing.T) {
 		"size no number":           {image, desc(d, `"2"`)},
 		"size too large":           {image, desc(d, "99999999999999999999")},
 
-		// what two clients read differently, or one of them cannot read
+		// two clients read these differently, or one cannot read them
 		"digest twice":              {image, with(`"digest":` + d)},
 		"digest in another case":    {image, with(`"Digest":` + d)},
 		"size with a long s":        {image, with(`"ſize":3`)},

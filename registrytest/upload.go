@@ -2,9 +2,7 @@ package registrytest
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -15,10 +13,10 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// idLetters are the characters that need no escape in a URL.
+// idLetters lists the characters that need no escaping in a URL.
 const idLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~"
 
-// uploadID: ids fit into URLs, and no two are alike.
+// uploadID checks that ids are unique and valid in URLs.
 func (s *suite) uploadID(t *testing.T) {
 	b, _ := s.new(t)
 	seen := map[string]bool{}
@@ -37,8 +35,7 @@ func (s *suite) uploadID(t *testing.T) {
 	}
 }
 
-// uploadName: an upload has one name from its beginning to its end, whoever goes on with it, and no
-// two have the same.
+// uploadName checks that the name of an upload is unique and never changes, whoever resumes it.
 func (s *suite) uploadName(t *testing.T) {
 	b, _ := s.new(t)
 	seen := map[string]bool{}
@@ -62,8 +59,8 @@ func (s *suite) uploadName(t *testing.T) {
 	}
 }
 
-// uploadPieces: a blob comes in pieces of all sizes; each may be added by whoever has any id that
-// the upload has had so far.
+// uploadPieces checks pieces of all sizes, each appended by a caller with any earlier id of the
+// upload.
 func (s *suite) uploadPieces(t *testing.T) {
 	b, _ := s.new(t)
 	content := RandomBytes(1, 700_000)
@@ -72,7 +69,7 @@ func (s *suite) uploadPieces(t *testing.T) {
 	at := int64(0)
 	few := int64(1)
 	if s.Remote {
-		few = 2 // the wire has no word for one byte that does not also mean none
+		few = 2 // HTTP cannot tell one received byte from none
 	}
 	for i, size := range []int64{0, few, 1, 10, 16 << 10, 1, 100_000, 50_000, 0, 16<<10 - 1, 300_000, 3} {
 		n, err := u.Append(t.Context(), at, []int64{size, -1}[i%2], bytes.NewReader(content[at:at+size]))
@@ -96,7 +93,7 @@ func (s *suite) uploadPieces(t *testing.T) {
 	requireBlob(t, b, "a/b", content)
 }
 
-// uploadManyPieces: a blob of very many small pieces is read like any other.
+// uploadManyPieces checks that a blob of very many small pieces reads like any other.
 func (s *suite) uploadManyPieces(t *testing.T) {
 	b, _ := s.new(t)
 	const size = 101
@@ -123,7 +120,7 @@ func (s *suite) uploadManyPieces(t *testing.T) {
 	}
 }
 
-// uploadLarge: the size of the pieces is not known beforehand, nor that of the blob.
+// uploadLarge checks an upload of unknown size with pieces of unknown length.
 func (s *suite) uploadLarge(t *testing.T) {
 	b, _ := s.new(t)
 	content := RandomBytes(1, int(s.LargeSize))
@@ -140,7 +137,7 @@ func (s *suite) uploadLarge(t *testing.T) {
 	requireBlob(t, b, "c/d", content)
 }
 
-// uploadOutOfOrder: what does not begin where the upload stands is refused and changes nothing.
+// uploadOutOfOrder checks that an append at another offset is rejected and changes nothing.
 func (s *suite) uploadOutOfOrder(t *testing.T) {
 	b, _ := s.new(t)
 	content := RandomBytes(1, 100_000)
@@ -165,51 +162,8 @@ func (s *suite) uploadOutOfOrder(t *testing.T) {
 	s.finish(t, b, "a/b", u, content)
 }
 
-// uploadTooShort: fewer bytes than announced are an error, and are kept.
-func (s *suite) uploadTooShort(t *testing.T) {
-	b, _ := s.new(t)
-	for _, size := range []int64{0, 5, 100_000} {
-		content := RandomBytes(uint64(size), 200_000)
-		u := s.create(t, b, "a/b")
-		n, err := u.Append(t.Context(), 0, size+1, bytes.NewReader(content[:size]))
-		requireError(t, err, registry.ErrSizeInvalid)
-		require.Equal(t, n, u.Size())
-		s.requireKept(t, size, u.Size())
-		s.finish(t, b, "a/b", u, content)
-	}
-}
-
-// requireKept requires that all of read bytes have been kept, as far as the backend can promise.
-func (s *suite) requireKept(t *testing.T, read, kept int64) {
-	t.Helper()
-	if s.Remote {
-		require.LessOrEqual(t, kept, read)
-	} else {
-		require.Equal(t, read, kept)
-	}
-}
-
-// uploadTooLong: no bytes beyond those announced become part of the blob, whether or not it is an
-// error that there are more.
-func (s *suite) uploadTooLong(t *testing.T) {
-	b, _ := s.new(t)
-	for _, size := range []int64{0, 5, 100_000} {
-		content := RandomBytes(uint64(size), 200_000)
-		u := s.create(t, b, "a/b")
-		n, err := u.Append(t.Context(), 0, size, bytes.NewReader(content[:size+1]))
-		if err != nil {
-			requireError(t, err, registry.ErrSizeInvalid)
-		} else {
-			require.Equal(t, size, n, "no error, so it was all that was announced")
-		}
-		require.Equal(t, n, u.Size())
-		require.LessOrEqual(t, n, size)
-		s.finish(t, b, "a/b", u, content)
-	}
-}
-
-// uploadOfOthers: an upload is known only to its owner, only in its repository, and only by an id
-// that was given out.
+// uploadOfOthers checks that an upload is known only to its owner, in its repository, and by an id
+// that was issued.
 func (s *suite) uploadOfOthers(t *testing.T) {
 	b, _ := s.new(t)
 	content := RandomBytes(1, 1000)
@@ -261,8 +215,8 @@ func (s *suite) requireEnded(t *testing.T, b registry.Backend, repo string, u re
 	requireError(t, err, registry.ErrUploadUnknown, "resume")
 }
 
-// uploadCancel: nothing can be added to an upload that was cancelled. Who has not heard of it may
-// still commit what is whole, as nobody can tell that from having come first.
+// uploadCancel checks that nothing can be appended to a canceled upload. A concurrent caller may
+// still commit a complete upload, because its Commit may have come first.
 func (s *suite) uploadCancel(t *testing.T) {
 	b, _ := s.new(t)
 	for _, size := range []int{1, 100, 100_000} {
@@ -287,8 +241,8 @@ func (s *suite) uploadCancel(t *testing.T) {
 	require.NoError(t, s.create(t, b, "a/b").Cancel(t.Context()), "before the first byte")
 }
 
-// uploadAfterCommit: nothing can be added to an upload that was committed, nor taken from it. To
-// commit it again changes nothing, so it may also succeed.
+// uploadAfterCommit checks that a committed upload can be neither extended nor canceled. Committing
+// it again changes nothing, and may succeed or fail.
 func (s *suite) uploadAfterCommit(t *testing.T) {
 	b, _ := s.new(t)
 	for _, size := range []int{1, 100, 100_000} {
@@ -310,7 +264,7 @@ func (s *suite) uploadAfterCommit(t *testing.T) {
 	}
 }
 
-// uploadsApart: uploads that go on at the same time do not mix.
+// uploadsApart checks that concurrent uploads do not mix.
 func (s *suite) uploadsApart(t *testing.T) {
 	b, _ := s.new(t)
 	var us []registry.Upload
@@ -331,7 +285,8 @@ func (s *suite) uploadsApart(t *testing.T) {
 	}
 }
 
-// uploadRace: of all that add at one offset, exactly one succeeds, and the blob has its bytes.
+// uploadRace checks that of concurrent appends at one offset exactly one succeeds, and that the
+// blob has its bytes.
 func (s *suite) uploadRace(t *testing.T) {
 	b, _ := s.new(t)
 	for round := range 10 {
@@ -363,90 +318,10 @@ func (s *suite) uploadRace(t *testing.T) {
 			}
 			requireError(t, err, registry.ErrRangeInvalid)
 		}
-		require.NotEqual(t, -1, winner, "nobody could add: %v", errors.Join(errs...))
+		require.NotEqual(t, -1, winner, "no append succeeded: %v", errors.Join(errs...))
 		content := append(prefix, pieces[winner]...)
 		_, err := us[winner].Commit(t.Context(), digest.FromBytes(content), nil)
 		require.NoError(t, err)
 		requireBlob(t, b, "a/b", content)
-	}
-}
-
-// uploadReaderFails: what came before the reader failed is kept, and the upload goes on from there.
-func (s *suite) uploadReaderFails(t *testing.T) {
-	b, _ := s.new(t)
-	content := RandomBytes(1, 500_000)
-	for _, size := range []int64{0, 1, 1000, 20_000, 300_000} {
-		for _, length := range []int64{-1, 400_000} {
-			u := s.create(t, b, "a/b")
-			add(t, u, content[:7])
-			n, err := u.Append(t.Context(), 7, length, &brokenReader{bytes.NewReader(content[7 : 7+size])})
-			require.ErrorIs(t, err, errBroken)
-			require.Equal(t, 7+n, u.Size())
-			s.requireKept(t, size, n)
-			v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
-			require.NoError(t, err)
-			if !s.Remote {
-				require.Equal(t, u.Size(), v.Size())
-			}
-			s.finish(t, b, "a/b", v, content)
-		}
-	}
-}
-
-// uploadContextEnds: a caller that goes away in the middle finds what had arrived.
-func (s *suite) uploadContextEnds(t *testing.T) {
-	b, _ := s.new(t)
-	content := RandomBytes(1, 600_000)
-	for _, length := range []int64{-1, int64(len(content))} {
-		u := s.create(t, b, "a/b")
-		ctx, cancel := context.WithCancel(t.Context())
-		n, err := u.Append(ctx, 0, length, io.MultiReader(bytes.NewReader(content[:300_000]), cancelReader(cancel),
-			bytes.NewReader(content[300_000:])))
-		if err == nil {
-			require.Equal(t, int64(len(content)), n, "no error, so it was all")
-		}
-		require.Equal(t, n, u.Size())
-		v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
-		require.NoError(t, err)
-		if !s.Remote {
-			require.Equal(t, u.Size(), v.Size())
-		}
-		s.finish(t, b, "a/b", v, content)
-	}
-}
-
-// cancelReader is an empty reader that ends a context when it is read.
-type cancelReader context.CancelFunc
-
-func (c cancelReader) Read([]byte) (int, error) {
-	c()
-	return 0, io.EOF
-}
-
-// reopen: a second backend on the same storage sees what the first does, and goes on with its
-// uploads.
-func (s *suite) reopen(t *testing.T) {
-	if s.Reopen == nil {
-		t.Skip("the backend cannot be opened twice")
-	}
-	b, _ := s.new(t)
-	c := s.Reopen(t, b)
-	content := RandomBytes(1, 300_000)
-	u := s.create(t, b, "a/b")
-	for i, other := range []registry.Backend{c, b, c} {
-		add(t, u, content[u.Size():int64(i+1)*50_000])
-		var err error
-		u, err = other.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
-		require.NoError(t, err)
-	}
-	s.finish(t, c, "a/b", u, content)
-	requireBlob(t, b, "a/b", content)
-	for i, pair := range [][2]registry.Backend{{b, c}, {c, b}} {
-		repo := fmt.Sprint("r", i)
-		img := RandomImage(uint64(i), 1, 100)
-		push(t, pair[0], repo, img, "v1")
-		requireManifest(t, pair[1], repo, img, "v1")
-		requireTags(t, pair[1], repo, "v1")
-		requireRepositories(t, pair[1], []string{"r0", "r1"}[:i+1]...)
 	}
 }
