@@ -65,9 +65,10 @@ func TestGetManifestAmbiguousRefused(t *testing.T) {
 // a registry of this module would store it.
 func TestGetManifestOtherTypesReturned(t *testing.T) {
 	for mediaType, content := range map[string]string{
-		"application/vnd.docker.distribution.manifest.v1+prettyjws": `{"schemaVersion":1,"name":"a","tag":"v1","fsLayers":[{"blobSum":"sha256:x"}],"history":[],"signatures":[]}`,
-		"application/vnd.acme+json":                                 `{"x":1}`,
-		ocispec.MediaTypeImageIndex:                                 `{"manifests":null,"annotations":null,"subject":null}`,
+		"application/vnd.docker.distribution.manifest.v1+prettyjws": `{"schemaVersion":1,"name":"a","tag":"v1",` +
+			`"fsLayers":[{"blobSum":"sha256:x"}],"history":[],"signatures":[]}`,
+		"application/vnd.acme+json": `{"x":1}`,
+		ocispec.MediaTypeImageIndex: `{"manifests":null,"annotations":null,"subject":null}`,
 	} {
 		c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", mediaType)

@@ -92,7 +92,8 @@ func TestNoDowngrade(t *testing.T) {
 		http.Redirect(w, r, plain, http.StatusFound)
 	}))
 	defer s.Close()
-	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}}
+	roots := s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	defer tr.CloseIdleConnections()
 	c, err := client.New(s.URL, &client.Options{HTTPClient: &http.Client{Transport: tr}})
 	require.NoError(t, err)
@@ -220,7 +221,8 @@ func TestListsAreChecked(t *testing.T) {
 		`[]`: "malformed list", ``: "unexpected EOF", `{"tags":["a"]`: "unexpected EOF", `{"tags":["a"]} {`: "malformed list",
 		`{"tags":["a"}`: "invalid character", `{"tags":["a` + strings.Repeat("x", 2000): "too much",
 	} {
-		c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }), &client.Options{MaxListSize: 1000})
+		c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }),
+			&client.Options{MaxListSize: 1000})
 		_, err := collect(c.Tags(t.Context(), "a", nil))
 		require.ErrorContains(t, err, want, body)
 		_, err = collect(c.Repositories(t.Context(), nil))
@@ -229,8 +231,11 @@ func TestListsAreChecked(t *testing.T) {
 		}
 		require.Error(t, err)
 	}
-	for _, body := range []string{`{"manifests":[{"digest":"sha256:../x"}]}`, `{"manifests":[{}]}`, `[]`, strings.Repeat(" ", 1001)} {
-		c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }), &client.Options{MaxListSize: 1000})
+	for _, body := range []string{
+		`{"manifests":[{"digest":"sha256:../x"}]}`, `{"manifests":[{}]}`, `[]`, strings.Repeat(" ", 1001),
+	} {
+		c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }),
+			&client.Options{MaxListSize: 1000})
 		for _, err := range c.Referrers(t.Context(), "a", digest.FromString("x"), nil) {
 			require.Error(t, err, body)
 		}
@@ -320,7 +325,9 @@ func TestWrongBlobs(t *testing.T) {
 	})
 	require.ErrorIs(t, err, registry.ErrUnavailable, "cut off")
 	empty := digest.FromString("not empty")
-	c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "0") }), nil)
+	c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "0")
+	}), nil)
 	blob, err := c.OpenBlob(t.Context(), "a", empty, nil)
 	require.NoError(t, err)
 	_, err = io.ReadAll(blob.Body)
@@ -328,7 +335,10 @@ func TestWrongBlobs(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	for _, u := range []string{"", "example.com", "ftp://example.com", "http://", "https://user:password@example.com", "http://example.com?x", "http://example.com#x", "http:x", "http://[", "/v2/"} {
+	for _, u := range []string{
+		"", "example.com", "ftp://example.com", "http://", "https://user:password@example.com", "http://example.com?x",
+		"http://example.com#x", "http:x", "http://[", "/v2/",
+	} {
 		_, err := client.New(u, nil)
 		require.Error(t, err, u)
 		require.NotContains(t, err.Error(), "password")

@@ -87,7 +87,8 @@ func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 		case r.method != http.MethodGet && r.method != http.MethodHead:
 			return nil, fmt.Errorf("client: %s: redirect of a request that is neither GET nor HEAD", r.at(u))
 		case next.Scheme != "https" && (next.Scheme != "http" || u.Scheme != "http"), next.Host == "", next.User != nil:
-			return nil, fmt.Errorf("client: %s: redirect to %s://%s is not followed", r.at(u), next.Scheme, clean(next.Host, maxCodeSize))
+			return nil, fmt.Errorf("client: %s: redirect to %s://%s is not followed", r.at(u), next.Scheme,
+				clean(next.Host, maxCodeSize))
 		}
 		next.Fragment = ""
 		u = next

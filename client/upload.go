@@ -101,7 +101,7 @@ func (u *upload) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if size, ok := receivedOf(h, u.size > 0); ok {
+	if size, ok := receivedOf(h, u.size); ok {
 		u.size = size
 	}
 	return u.moved(r, h)
@@ -124,14 +124,14 @@ func (u *upload) moved(r *request, h http.Header) error {
 const maxUpload = 1 << 60
 
 // receivedOf returns how many bytes the registry has received according to a response. The response
-// is the same for no byte and for one byte; started tells them apart.
-func receivedOf(h http.Header, started bool) (int64, bool) {
+// is the same for no byte and for one byte; known, the size known so far, tells them apart.
+func receivedOf(h http.Header, known int64) (int64, bool) {
 	first, last, ok := strings.Cut(strings.TrimPrefix(h.Get("Range"), "bytes="), "-")
 	n, err := strconv.ParseInt(last, 10, 64)
 	if !ok || first != "0" || err != nil || n < 0 || n >= maxUpload {
 		return 0, false
 	}
-	if n == 0 && !started {
+	if n == 0 && known == 0 {
 		return 0, true
 	}
 	return n + 1, true
@@ -203,7 +203,7 @@ func (u *upload) patch(ctx context.Context, src *source, content []byte, length 
 			return err
 		}
 		u.size = offset + length
-		if size, ok := receivedOf(h, true); ok && size != u.size {
+		if size, ok := receivedOf(h, u.size); ok && size != u.size {
 			u.size = size
 			return registry.ErrRangeInvalid.WithMessage("the registry received another number of bytes than was sent")
 		}
@@ -213,7 +213,11 @@ func (u *upload) patch(ctx context.Context, src *source, content []byte, length 
 		return err
 	}
 	outOfOrder := errors.Is(err, registry.ErrRangeInvalid)
-	u.find(ctx, read > 0 && !outOfOrder)
+	tries := 1
+	if read > 0 && !outOfOrder {
+		tries = findTries // something may still arrive
+	}
+	u.findSize(ctx, tries)
 	switch {
 	case short:
 		return registry.ErrSizeInvalid.WithCause(err)
@@ -223,18 +227,18 @@ func (u *upload) patch(ctx context.Context, src *source, content []byte, length 
 	return err
 }
 
-// findTries is the maximum number of requests of find.
+// findTries is the number of tries of findSize if something may still arrive.
 const findTries = 8
 
-// find asks for the size of the upload after a request has failed, even if the context has ended.
-// If something may have arrived, it asks repeatedly, because the registry may need a moment to
-// notice the end of the broken request. If find fails, the size stays as it was.
-func (u *upload) find(ctx context.Context, something bool) {
+// findSize asks for the size of the upload after a request has failed, even if the context has ended.
+// It asks again, up to tries times, while the size is the same: the registry may need a moment to
+// notice the end of the broken request. If findSize fails, the size stays as it was.
+func (u *upload) findSize(ctx context.Context, tries int) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	before := u.size
-	for n := range findTries {
-		if err := u.refresh(ctx); err != nil || !something || u.size != before {
+	for n := range tries {
+		if err := u.refresh(ctx); err != nil || u.size != before || n == tries-1 {
 			return
 		}
 		time.Sleep(time.Millisecond << n)

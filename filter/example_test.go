@@ -162,7 +162,8 @@ func ExampleImmutable() {
 	}
 	b := filter.Immutable(newStore(), &filter.ImmutableOptions{Protects: protects})
 	set := func(number int, tag string) error {
-		index := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"n":"%d"}}`, number)
+		index := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json",`+
+			`"manifests":[],"annotations":{"n":"%d"}}`, number)
 		_, err := b.PutManifest(context.Background(), "app", "", []byte(index),
 			&registry.PutOptions{Tags: []registry.TagPut{{Name: tag}}})
 		return err
