@@ -182,8 +182,9 @@ func TestStatManifestImplausibleRefused(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestListsPaddingCounts checks that MaxListSize covers all bytes of a response, not only elements.
-func TestListsPaddingCounts(t *testing.T) {
+// TestListSizeCountsAllBytes checks that MaxListSize covers all bytes of a response, not only
+// elements.
+func TestListSizeCountsAllBytes(t *testing.T) {
 	padding := strings.Repeat(" ", 300)
 	for name, page := range map[string]string{
 		"white space at the end": `{%s}` + padding,

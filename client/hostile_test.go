@@ -43,9 +43,9 @@ func hasSecret(r *http.Request) bool {
 	return r.Header.Get("Authorization") != "" || r.Header.Get("X-Secret") != "" || r.Header.Get("Cookie") != ""
 }
 
-// TestCredentialsStayHome checks that redirects to another host, or only to another port, carry no
-// credentials.
-func TestCredentialsStayHome(t *testing.T) {
+// TestRedirectElsewhereWithoutCredentials checks that redirects to another host, or only to another
+// port, carry no credentials.
+func TestRedirectElsewhereWithoutCredentials(t *testing.T) {
 	content := []byte("content")
 	d := digest.FromBytes(content)
 	var asked, leaked atomic.Int32
@@ -84,8 +84,8 @@ func TestCredentialsStayHome(t *testing.T) {
 	require.EqualValues(t, 2, asked.Load())
 }
 
-// TestNoDowngrade checks that redirects from https to http are rejected.
-func TestNoDowngrade(t *testing.T) {
+// TestRedirectToPlainHTTPRefused checks that redirects from https to http are rejected.
+func TestRedirectToPlainHTTPRefused(t *testing.T) {
 	var asked atomic.Int32
 	plain := serve(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -121,8 +121,8 @@ func TestRedirectsEnd(t *testing.T) {
 	}
 }
 
-// TestUploadsStayHome checks that the Location of an upload must be at the registry.
-func TestUploadsStayHome(t *testing.T) {
+// TestUploadLocationElsewhereRefused checks that the Location of an upload must be at the registry.
+func TestUploadLocationElsewhereRefused(t *testing.T) {
 	var asked atomic.Int32
 	elsewhere := serve(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
 	for _, location := range []string{
@@ -174,8 +174,8 @@ func TestUploadIDs(t *testing.T) {
 	require.Zero(t, n)
 }
 
-// TestPagesStayHome checks that the next page must be a page of the same list.
-func TestPagesStayHome(t *testing.T) {
+// TestNextPageElsewhereRefused checks that the next page must be a page of the same list.
+func TestNextPageElsewhereRefused(t *testing.T) {
 	for _, link := range []string{
 		"<http://example.com/v2/a/tags/list>; rel=next", "</v2/b/tags/list>; rel=next", "</v2/_catalog>; rel=\"next\"",
 		"<//example.com/v2/a/tags/list>; rel=next", "<::>; rel=next",
@@ -190,8 +190,8 @@ func TestPagesStayHome(t *testing.T) {
 	}
 }
 
-// TestPagesEnd checks that endless pages end with an error.
-func TestPagesEnd(t *testing.T) {
+// TestListEndlessPagesFail checks that endless pages end with an error.
+func TestListEndlessPagesFail(t *testing.T) {
 	n := 0
 	c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
 		n++
@@ -242,8 +242,9 @@ func TestListsAreChecked(t *testing.T) {
 	}
 }
 
-// TestWrongManifests checks that a manifest with another digest or an ambiguous type is rejected.
-func TestWrongManifests(t *testing.T) {
+// TestGetManifestWrongContentFails checks that a manifest with another digest or an ambiguous type
+// is rejected.
+func TestGetManifestWrongContentFails(t *testing.T) {
 	img := registrytest.RandomImage(1, 1, 10)
 	right, other := img.Descriptor.Digest, digest.FromString("another")
 	type answer struct {
@@ -286,8 +287,9 @@ func TestWrongManifests(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestWrongBlobs checks that reading a blob with wrong content never succeeds to its end.
-func TestWrongBlobs(t *testing.T) {
+// TestReadBlobWrongContentFails checks that reading a blob with wrong content never succeeds to its
+// end.
+func TestReadBlobWrongContentFails(t *testing.T) {
 	content := registrytest.RandomBytes(1, 100_000)
 	d := digest.FromBytes(content)
 	flipped := bytes.Clone(content)
@@ -347,8 +349,8 @@ func TestNewRefuses(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestNamesAreChecked checks that names that could change the URL are not sent.
-func TestNamesAreChecked(t *testing.T) {
+// TestMalformedNamesNotSent checks that names that could change the URL are not sent.
+func TestMalformedNamesNotSent(t *testing.T) {
 	n := 0
 	c := newClient(t, serve(t, func(http.ResponseWriter, *http.Request) { n++ }), nil)
 	for _, bad := range []string{"", "..", "a/../b", "a?x", "a#x", "a%2fb", "A"} {

@@ -230,9 +230,9 @@ func (u *upload) patch(ctx context.Context, src *source, content []byte, length 
 // findTries is the number of tries of findSize if something may still arrive.
 const findTries = 8
 
-// findSize asks for the size of the upload after a request has failed, even if the context has ended.
-// It asks again, up to tries times, while the size is the same: the registry may need a moment to
-// notice the end of the broken request. If findSize fails, the size stays as it was.
+// findSize asks for the size of the upload after a request has failed, even if the context has
+// ended. It asks again, up to tries times, while the size is the same: the registry may need a
+// moment to notice the end of the broken request. If findSize fails, the size stays as it was.
 func (u *upload) findSize(ctx context.Context, tries int) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()

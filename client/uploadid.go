@@ -17,9 +17,9 @@ import (
 // choice. An id consists of
 //
 //	16 bytes   MAC
-//	 8 bytes   random: the name of the upload, because the Location and the registry's own id may change
-//	 1 byte    1 if any byte was received: the registry's response is the same for no byte and one byte
-//	 1 byte    form of the Location: shortened by the URL of the repository's uploads, or path and query
+//	 8 bytes   random: the name of the upload, because the Location may change
+//	 1 byte    1 if any byte was received; responses do not tell none from one
+//	 1 byte    form of the Location: relative to uploadsPath, or path and query
 //	           the Location
 const (
 	macSize    = 16

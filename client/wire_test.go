@@ -17,8 +17,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestErrors checks which error of this module each response becomes.
-func TestErrors(t *testing.T) {
+// TestErrorOfResponse checks which error of this module each response becomes.
+func TestErrorOfResponse(t *testing.T) {
 	for _, a := range []struct {
 		status int
 		code   string
@@ -94,8 +94,9 @@ func TestErrorsAreBounded(t *testing.T) {
 	}
 }
 
-// TestRangesUnknown checks that the start of a blob is skipped if the registry ignores ranges.
-func TestRangesUnknown(t *testing.T) {
+// TestSeekWithoutRangesSkips checks that the start of a blob is skipped if the registry ignores
+// ranges.
+func TestSeekWithoutRangesSkips(t *testing.T) {
 	content := registrytest.RandomBytes(1, 10_000)
 	c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "10000")
@@ -136,8 +137,9 @@ func TestReferrersByTag(t *testing.T) {
 	}
 }
 
-// TestTagsOneByOne checks that tags are set one by one if the registry ignores the parameter tag.
-func TestTagsOneByOne(t *testing.T) {
+// TestPutTagsOneByOneWithoutParameter checks that tags are set one by one if the registry ignores
+// the parameter tag.
+func TestPutTagsOneByOneWithoutParameter(t *testing.T) {
 	s := registrytest.NewServer(t, nil)
 	var paths []string
 	c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -173,8 +175,8 @@ func TestTagsInOneLine(t *testing.T) {
 	require.Equal(t, 1, n, "no tag is sent again")
 }
 
-// TestHeadSaysLittle checks that StatManifest falls back to GET if HEAD lacks headers.
-func TestHeadSaysLittle(t *testing.T) {
+// TestStatManifestFallsBackToGet checks that StatManifest falls back to GET if HEAD lacks headers.
+func TestStatManifestFallsBackToGet(t *testing.T) {
 	img := registrytest.RandomImage(1, 1, 10)
 	c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
@@ -187,8 +189,8 @@ func TestHeadSaysLittle(t *testing.T) {
 	require.Equal(t, img.Descriptor, desc)
 }
 
-// TestUnderPrefix checks a base URL with a path.
-func TestUnderPrefix(t *testing.T) {
+// TestBaseURLWithPath checks a base URL with a path.
+func TestBaseURLWithPath(t *testing.T) {
 	s := registrytest.NewServer(t, nil)
 	u := serve(t, http.StripPrefix("/some/where", s.Registry).ServeHTTP)
 	for _, base := range []string{u + "/some/where", u + "/some/where/",

@@ -14,8 +14,8 @@ import (
 // kindOfTomorrow is an operation that this version does not know.
 const kindOfTomorrow registry.OpKind = "Tomorrow"
 
-// TestUnknownOperation checks that filters reject an operation that they do not know.
-func TestUnknownOperation(t *testing.T) {
+// TestFilterUnknownOperationRefused checks that filters reject an operation that they do not know.
+func TestFilterUnknownOperationRefused(t *testing.T) {
 	op := &registry.Op{Kind: kindOfTomorrow, Repository: "a"}
 	err := readOnly(t.Context(), op, func(context.Context) error {
 		t.Error("it was let through")
@@ -28,9 +28,9 @@ func TestUnknownOperation(t *testing.T) {
 	}, op.Access(), "what Authorize asks for")
 }
 
-// TestUnknownMethod checks that a method added to Backend later is that of Unimplemented in every
-// filter, because no filter embeds the Backend that it wraps.
-func TestUnknownMethod(t *testing.T) {
+// TestFilterUnknownMethodUnsupported checks that a method added to Backend later is that of
+// Unimplemented in every filter, because no filter embeds the Backend that it wraps.
+func TestFilterUnknownMethodUnsupported(t *testing.T) {
 	allow := auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil })
 	below := struct{ registry.Unimplemented }{}
 	authorized, err := Authorize(below, allow, auth.Identity{})

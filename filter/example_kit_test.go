@@ -7,8 +7,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestReleases shows how the author of a Backend tests it: the kit runs on the filter around a store in
-// memory, and Options states what the Backend does not support.
+// TestReleases shows how the author of a Backend tests it: the kit runs on the filter around a
+// store in memory, and Options states what the Backend does not support.
 func TestReleases(t *testing.T) {
 	registrytest.TestBackend(t, func(t *testing.T) registry.Backend {
 		return releases{registrytest.NewStore(t)}

@@ -84,8 +84,8 @@ func TestAuthorize(t *testing.T) {
 	}, registrytest.Options{FillsOwner: true})
 }
 
-// TestAll runs the kit on filters around filters.
-func TestAll(t *testing.T) {
+// TestFiltersAroundFilters runs the kit on filters around filters.
+func TestFiltersAroundFilters(t *testing.T) {
 	var store registry.Backend
 	kit(t, func(t *testing.T, b registry.Backend) registry.Backend {
 		store = b
@@ -162,8 +162,8 @@ func TestSubMounts(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestSubTellsNoPrefix checks that errors contain only the tenant's own names.
-func TestSubTellsNoPrefix(t *testing.T) {
+// TestSubErrorsHidePrefix checks that errors contain only the tenant's own names.
+func TestSubErrorsHidePrefix(t *testing.T) {
 	s, err := filter.Sub(registrytest.NewStore(t), "tenant")
 	require.NoError(t, err)
 	for _, err := range []error{
@@ -248,8 +248,9 @@ level=ERROR msg=registry op=StatManifest repository=a reference=v1 error="disk o
 `, buf.String())
 }
 
-// TestAuthorized checks that each operation asks for its access before anything is looked up.
-func TestAuthorized(t *testing.T) {
+// TestAuthorizeBeforeLookup checks that each operation asks for its access before anything is
+// looked up.
+func TestAuthorizeBeforeLookup(t *testing.T) {
 	store := registrytest.NewStore(t)
 	img := registrytest.RandomImage(1, 1, 10)
 	require.NoError(t, img.Push(t.Context(), store, "public/a", "v1"))
@@ -290,9 +291,9 @@ func TestAuthorized(t *testing.T) {
 		"bob may not overwrite")
 }
 
-// TestNil checks that every operation of a filter around nil fails, and that nil observers are
-// fine.
-func TestNil(t *testing.T) {
+// TestFilterAroundNil checks that every operation of a filter around nil fails, and that nil
+// observers are fine.
+func TestFilterAroundNil(t *testing.T) {
 	store := registrytest.NewStore(t)
 	for name, b := range map[string]registry.Backend{"ReadOnly": filter.ReadOnly(nil),
 		"Observe": filter.Observe(nil, nil), "Log": filter.Log(nil, nil)} {
@@ -305,8 +306,9 @@ func TestNil(t *testing.T) {
 	}
 }
 
-// TestSubHides checks that the prefix in an error of another registry reaches the log only.
-func TestSubHides(t *testing.T) {
+// TestSubHidesPrefixOfRemoteErrors checks that the prefix in an error of another registry reaches
+// the log only.
+func TestSubHidesPrefixOfRemoteErrors(t *testing.T) {
 	answers := map[string]string{
 		"message":  `"message":"no access to /v2/tenants/acme/x"`,
 		"escaped":  `"message":"no access to /v2/Tenants%2Facme%2fx"`,

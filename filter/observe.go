@@ -13,8 +13,8 @@ import (
 // called concurrently, and the operation waits for it.
 type Observer func(ctx context.Context, op *registry.Op, took time.Duration, err error)
 
-// Observe returns b, and calls observe after each operation. If observe is nil, it is not called. If
-// b is nil, every operation returns ErrUnsupported.
+// Observe returns b, and calls observe after each operation. If observe is nil, it is not called.
+// If b is nil, every operation returns ErrUnsupported.
 func Observe(b registry.Backend, observe Observer) registry.Backend {
 	b = orNone(b)
 	if observe == nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// ReadOnly returns b without writes and deletes, which return ErrUnsupported. So does every operation
-// that is not known to be a read. If b is nil, every operation returns ErrUnsupported.
+// ReadOnly returns b without writes and deletes, which return ErrUnsupported. So does every
+// operation that is not known to be a read. If b is nil, every operation returns ErrUnsupported.
 func ReadOnly(b registry.Backend) registry.Backend { return registry.Intercept(orNone(b), readOnly) }
 
 // orNone returns b, or a Backend without operations if b is nil.

@@ -29,8 +29,8 @@ func answer(r *http.Request, status int, header http.Header) (*http.Response, er
 	return &http.Response{StatusCode: status, Header: header, Body: http.NoBody, Request: r}, nil
 }
 
-// TestCleaningUpEnds checks that cleanup after the end of the caller's context has a timeout.
-func TestCleaningUpEnds(t *testing.T) {
+// TestCleanupTimesOut checks that cleanup after the end of the caller's context has a timeout.
+func TestCleanupTimesOut(t *testing.T) {
 	deletes := 0
 	tr := roundTripper(func(r *http.Request) (*http.Response, error) {
 		if r.Method == http.MethodDelete {
@@ -54,8 +54,8 @@ func TestCleaningUpEnds(t *testing.T) {
 	require.Equal(t, 2, deletes)
 }
 
-// TestRepeatedPages checks that no page is requested after one without a new name.
-func TestRepeatedPages(t *testing.T) {
+// TestListRepeatedPageFails checks that no page is requested after one without a new name.
+func TestListRepeatedPageFails(t *testing.T) {
 	n := 0
 	c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
 		n++
@@ -74,8 +74,9 @@ func TestRepeatedPages(t *testing.T) {
 	require.Equal(t, 6, n)
 }
 
-// TestListsStayOut checks that nothing after the first invalid element of a list is read.
-func TestListsStayOut(t *testing.T) {
+// TestListInvalidElementStopsReading checks that nothing after the first invalid element of a list
+// is read.
+func TestListInvalidElementStopsReading(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	element := ""
@@ -105,8 +106,8 @@ func TestListsStayOut(t *testing.T) {
 	require.ErrorIs(t, err, client.ErrTooLarge)
 }
 
-// TestWrongForGood checks that every Read after ErrContent fails.
-func TestWrongForGood(t *testing.T) {
+// TestReadAfterWrongContentFails checks that every Read after ErrContent fails.
+func TestReadAfterWrongContentFails(t *testing.T) {
 	c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hellO") }), nil)
 	blob, err := c.OpenBlob(t.Context(), "a", digest.FromString("hello"), nil)
 	require.NoError(t, err)
@@ -121,8 +122,9 @@ func TestWrongForGood(t *testing.T) {
 	}
 }
 
-// TestNoRanges checks that the end of a large blob is not read by skipping all that precedes it.
-func TestNoRanges(t *testing.T) {
+// TestSeekWithoutRangesRefusesLongSkip checks that the end of a large blob is not read by skipping
+// all that precedes it.
+func TestSeekWithoutRangesRefusesLongSkip(t *testing.T) {
 	c := newClient(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", fmt.Sprint(int64(1)<<62))
 	}), nil)
@@ -135,8 +137,8 @@ func TestNoRanges(t *testing.T) {
 	require.ErrorIs(t, err, registry.ErrUnsupported)
 }
 
-// TestReceivedTooMuch checks that an implausible size of an upload is ignored.
-func TestReceivedTooMuch(t *testing.T) {
+// TestUploadImplausibleSizeIgnored checks that an implausible size of an upload is ignored.
+func TestUploadImplausibleSizeIgnored(t *testing.T) {
 	for _, last := range []string{"9223372036854775807", "9223372036854775806", "-5"} {
 		c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", "/v2/a/blobs/uploads/x")
@@ -154,9 +156,9 @@ func TestReceivedTooMuch(t *testing.T) {
 	}
 }
 
-// TestTrickle checks that the client does not wait for the rest of a response that it does not
-// need, and that the error of an ended context stays that of the context.
-func TestTrickle(t *testing.T) {
+// TestSlowResponseAbandoned checks that the client does not wait for the rest of a response that it
+// does not need, and that the error of an ended context stays that of the context.
+func TestSlowResponseAbandoned(t *testing.T) {
 	trickle := func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			_, _ = io.WriteString(w, " ")
@@ -198,9 +200,9 @@ func TestTrickle(t *testing.T) {
 	}
 }
 
-// TestForeignTexts checks that texts of the registry become one short line without the upload's
-// location.
-func TestForeignTexts(t *testing.T) {
+// TestErrorTextsCleaned checks that texts of the registry become one short line without the
+// upload's location.
+func TestErrorTextsCleaned(t *testing.T) {
 	const id = "0123456789abcdef"
 	text := `a\u001b[31m\nlevel=INFO forged\u202e` + strings.Repeat("x", 5000)
 	c := newClient(t, serve(t, func(w http.ResponseWriter, r *http.Request) {
