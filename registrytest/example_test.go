@@ -73,9 +73,9 @@ func ExampleNewServer() {
 	}
 }
 
-// This Backend is the guard of a registry that acts for one identity, and takes an owner of "" for that
-// identity. Options states that, and what a Backend does not support. In a test function, t is its
-// argument. TestReleases in package filter is such a test.
+// This Backend is the guard of a registry that acts for one identity, and takes an owner of "" for
+// that identity. Options states that, and what a Backend does not support. In a test function, t is
+// its argument. TestReleases in package filter is such a test.
 func ExampleTestBackend() {
 	var t *testing.T
 	registrytest.TestBackend(t, func(t *testing.T) registry.Backend {

@@ -183,7 +183,8 @@ func (s *suite) keepBesideDelete(t *testing.T) {
 	}
 }
 
-// keepingDeletes returns deletes, with keepV, of index, of its children and of one blob of each child.
+// keepingDeletes returns deletes, with keepV, of index, of its children and of one blob of each
+// child.
 func (s *suite) keepingDeletes(ctx context.Context, repo string, index *Content,
 	children ...*Content) []func(b registry.Backend) error {
 	var removes []func(b registry.Backend) error
