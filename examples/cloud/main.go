@@ -1,5 +1,5 @@
-// Cloud shows a complete registry program on a bucket. Its flags are those of examples/server, except
-// that -storage is a URL:
+// Cloud shows a complete registry program on a bucket. Its flags are those of examples/server,
+// except that -storage is a URL:
 //
 //	go run ./examples/cloud -storage 's3://BUCKET?region=eu-central-1'
 //	go run ./examples/cloud -storage 'gs://BUCKET?prefix=registry/'
@@ -56,8 +56,8 @@ func main() {
 // checksums is a parameter of s3blob.
 const checksums = "response_checksum_validation"
 
-// open returns a driver on the bucket at a URL. The driver itself adds the prefix to keys: gocloud.dev
-// cannot, because conditional writes need complete names.
+// open returns a driver on the bucket at a URL. The driver itself adds the prefix to keys:
+// gocloud.dev cannot, because conditional writes need complete names.
 func open(ctx context.Context, name string, parts gocloud.Parts) (driver.Driver, error) {
 	u, err := url.Parse(name)
 	if err != nil {

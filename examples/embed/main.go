@@ -1,5 +1,5 @@
-// Embed shows the fewest lines that add a registry to a program with routes of its own. They are the
-// twenty lines of the README:
+// Embed shows the fewest lines that add a registry to a program with routes of its own. They are
+// the twenty lines of the README:
 //
 //	go run ./examples/embed
 package main

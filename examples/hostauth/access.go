@@ -9,8 +9,8 @@ import (
 )
 
 // keys authenticates by keys that users of the program have created. Clients send a key as the
-// password of Basic authentication. Session cookies are ignored, so that no page of another site can
-// make a browser push.
+// password of Basic authentication. Session cookies are ignored, so that no page of another site
+// can make a browser push.
 type keys struct{ app *app }
 
 func (k keys) Authenticate(r *http.Request) (auth.Identity, error) {

@@ -10,7 +10,8 @@ import (
 	"sync"
 )
 
-// app stands for a program with users. Browsers have sessions by cookie, and other clients use keys.
+// app stands for a program with users. Browsers have sessions by cookie, and other clients use
+// keys.
 type app struct {
 	users []string
 

@@ -1,5 +1,6 @@
 // Hostauth shows a registry that uses the accounts of its host program: the program has users and
-// sessions of its own. Each user owns the repositories NAME/*, and everybody may pull NAME/public/*.
+// sessions of its own. Each user owns the repositories NAME/*, and everybody may pull
+// NAME/public/*.
 //
 //	go run ./examples/hostauth
 //	curl -c jar -d name=ann http://127.0.0.1:5000/login     # the program's own login

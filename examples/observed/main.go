@@ -1,5 +1,6 @@
-// Observed shows a registry with OpenTelemetry tracing and Prometheus metrics, in memory. Each request
-// is a span. Each operation of the registry is a span below it, and is counted in the metrics.
+// Observed shows a registry with OpenTelemetry tracing and Prometheus metrics, in memory. Each
+// request is a span. Each operation of the registry is a span below it, and is counted in the
+// metrics.
 //
 //	go run ./examples/observed
 //	curl http://127.0.0.1:5000/metrics

@@ -63,7 +63,8 @@ func (d *deadlines) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// TestMetricsDeadline checks that a client that does not read the metrics cannot keep its connection.
+// TestMetricsDeadline checks that a client that does not read the metrics cannot keep its
+// connection.
 func TestMetricsDeadline(t *testing.T) {
 	handler, err := newHandler(t.Context(), trace.NewTracerProvider())
 	require.NoError(t, err)

@@ -98,12 +98,12 @@ func (a *access) externalHost() (string, error) {
 	return u.Hostname(), nil
 }
 
-// plainHTTP reports whether clients that use plain HTTP may request tokens by plain HTTP: either there
-// are no passwords, or -insecure-open allows sending them without TLS.
+// plainHTTP reports whether clients that use plain HTTP may request tokens by plain HTTP: either
+// there are no passwords, or -insecure-open allows sending them without TLS.
 func (a *access) plainHTTP() bool { return a.insecureOpen || a.htpasswd == "" }
 
-// set applies the flags to opts. It returns a function that adds the token endpoint to the registry's
-// handler. Replicas that share secrets accept each other's tokens and page cursors.
+// set applies the flags to opts. It returns a function that adds the token endpoint to the
+// registry's handler. Replicas that share secrets accept each other's tokens and page cursors.
 func (a *access) set(ctx context.Context, opts *registry.Options, secrets token.Secrets,
 	log *slog.Logger) (func(http.Handler) http.Handler, error) {
 	if a.audit {

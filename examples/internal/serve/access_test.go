@@ -122,7 +122,8 @@ rules:
 	require.Error(t, (&access{}).addProxy("proxy"))
 }
 
-// TestAccessLog checks that the log contains no upload id, with which others could continue an upload.
+// TestAccessLog checks that the log contains no upload id, with which others could continue an
+// upload.
 func TestAccessLog(t *testing.T) {
 	var out strings.Builder
 	h := accessLog(slog.New(slog.NewTextHandler(&out, nil)), http.NotFoundHandler())

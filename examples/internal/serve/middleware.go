@@ -11,9 +11,9 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// health responds to /healthz while the process runs, and to /readyz while the storage responds. All
-// other requests go to reg. It does not use http.ServeMux, which would redirect paths with "//" or
-// ".." that the registry rejects.
+// health responds to /healthz while the process runs, and to /readyz while the storage responds.
+// All other requests go to reg. It does not use http.ServeMux, which would redirect paths with "//"
+// or ".." that the registry rejects.
 func health(driver driver.Driver, reg http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -52,8 +52,8 @@ func accessLog(log *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
-// logPath returns path without the id of an upload: if callers have no names, knowing the id is enough
-// to continue the upload.
+// logPath returns path without the id of an upload: if callers have no names, knowing the id is
+// enough to continue the upload.
 func logPath(path string) string {
 	const uploads = "/blobs/uploads/"
 	if before, id, ok := strings.Cut(path, uploads); ok && id != "" {
@@ -62,8 +62,8 @@ func logPath(path string) string {
 	return path
 }
 
-// recorder records the status and size of a response. It implements ReadFrom, so that files are still
-// sent by sendfile(2).
+// recorder records the status and size of a response. It implements ReadFrom, so that files are
+// still sent by sendfile(2).
 type recorder struct {
 	http.ResponseWriter
 	status int

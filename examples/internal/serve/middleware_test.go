@@ -35,8 +35,8 @@ func (d *slowStorage) Stat(context.Context, string) (driver.Info, error) {
 	return driver.Info{}, nil
 }
 
-// TestHealthDeadline checks that a client that does not read the response cannot keep its connection,
-// and that its time starts when the storage has responded.
+// TestHealthDeadline checks that a client that does not read the response cannot keep its
+// connection, and that its time starts when the storage has responded.
 func TestHealthDeadline(t *testing.T) {
 	driver := &slowStorage{answered: time.Now()}
 	for _, path := range []string{"/healthz", "/readyz"} {

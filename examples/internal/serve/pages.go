@@ -31,8 +31,8 @@ func (p *pages) check() error {
 	return nil
 }
 
-// around allows the pages of -cors to use the registry, and protects it from all others. Other pages
-// must not write, because the rules may allow anonymous callers to do so. If everybody may do
+// around allows the pages of -cors to use the registry, and protects it from all others. Other
+// pages must not write, because the rules may allow anonymous callers to do so. If everybody may do
 // everything, other pages must not reach the registry under a host name of their own either (DNS
 // rebinding), unless -insecure-open is set.
 func (p *pages) around(reg http.Handler, a *access) (http.Handler, error) {

@@ -1,5 +1,5 @@
-// Package serve is the shared part of the programs examples/server and examples/cloud: flags, access
-// control, logging, collection and the HTTP server. The programs add the storage.
+// Package serve is the shared part of the programs examples/server and examples/cloud: flags,
+// access control, logging, collection and the HTTP server. The programs add the storage.
 package serve
 
 import (
@@ -53,8 +53,8 @@ type config struct {
 	minRate    int64
 }
 
-// Main parses the flags and serves a registry until the process receives an interrupt or SIGTERM. It
-// exits with status 2 if the flags are invalid, and with 1 if serving fails.
+// Main parses the flags and serves a registry until the process receives an interrupt or SIGTERM.
+// It exits with status 2 if the flags are invalid, and with 1 if serving fails.
 func Main(s Storage) {
 	var c config
 	c.flags(s)
@@ -167,8 +167,8 @@ func (c *config) storeOptions() *storage.Options {
 	return o
 }
 
-// newHandler returns the registry with access control, the token endpoint, and the protection from web
-// pages.
+// newHandler returns the registry with access control, the token endpoint, and the protection from
+// web pages.
 func newHandler(ctx context.Context, c config, store *storage.Store, log *slog.Logger) (http.Handler, error) {
 	opts := &registry.Options{Logger: log, MinRate: c.minRate, NoDelete: registry.NoDelete{UsedBlobs: c.keepUsed}}
 	if !c.delete {

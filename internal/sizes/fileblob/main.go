@@ -1,5 +1,5 @@
-// Fileblob is the smallest program with a registry on a bucket of gocloud.dev/blob/fileblob. TestSizes
-// measures it.
+// Fileblob is the smallest program with a registry on a bucket of gocloud.dev/blob/fileblob.
+// TestSizes measures it.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// S3 is the smallest program with a registry on a bucket of gocloud.dev/blob/s3blob. TestSizes measures
-// it.
+// S3 is the smallest program with a registry on a bucket of gocloud.dev/blob/s3blob. TestSizes
+// measures it.
 package main
 
 import (
