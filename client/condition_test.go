@@ -16,13 +16,13 @@ import (
 // TestConditionIsSent checks the headers of writes with a condition.
 func TestConditionIsSent(t *testing.T) {
 	var got []http.Header
-	answer := http.StatusCreated
+	status := http.StatusCreated
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		got = append(got, r.Header)
 		for _, tag := range r.URL.Query()["tag"] {
 			w.Header().Add("OCI-Tag", tag)
 		}
-		w.WriteHeader(answer)
+		w.WriteHeader(status)
 	})
 	c := newClient(t, url, &client.Options{Conditional: true})
 	img := registrytest.RandomImage(1, 1, 10)
@@ -65,13 +65,13 @@ func TestConditionIsSent(t *testing.T) {
 			{&registry.Condition{Match: []digest.Digest{"W/\"x\r\n"}, NoneMatch: []digest.Digest{registry.AnyDigest}},
 				[]string{`""`}, []string{"*"}},
 		} {
-			got, answer = nil, map[bool]int{true: http.StatusCreated, false: http.StatusAccepted}[name[0] == 'p']
+			got, status = nil, map[bool]int{true: http.StatusCreated, false: http.StatusAccepted}[name[0] == 'p']
 			require.NoError(t, write(test.cond), name)
 			require.Len(t, got, 1, name)
 			require.Equal(t, test.match, got[0]["If-Match"], name)
 			require.Equal(t, test.noMatch, got[0]["If-None-Match"], name)
 		}
-		answer = http.StatusPreconditionFailed
+		status = http.StatusPreconditionFailed
 		require.ErrorIs(t, write(&registry.Condition{Match: []digest.Digest{one}}), registry.ErrPreconditionFailed, name)
 	}
 	got = nil

@@ -136,7 +136,7 @@ func (c *Client) failure(ctx context.Context, r *request, res *http.Response, no
 		first = errs[0]
 	}
 	first.code, first.message = clean(first.code, maxCodeSize), clean(first.message, maxMessageSize)
-	if r.tells(first.message) {
+	if r.leaksID(first.message) {
 		first.message = ""
 	}
 	cause := &Error{Status: res.StatusCode, Code: first.code, Message: first.message, request: r.String()}
@@ -148,7 +148,7 @@ func (c *Client) failure(ctx context.Context, r *request, res *http.Response, no
 	if first.message != "" {
 		err = err.WithMessage(first.message)
 	}
-	if detail := detailOf(kind, errs); detail != nil && !r.tells(fmt.Sprintf("%s", detail)) {
+	if detail := detailOf(kind, errs); detail != nil && !r.leaksID(fmt.Sprintf("%s", detail)) {
 		err = err.WithDetail(detail)
 	}
 	if s, nerr := strconv.ParseInt(res.Header.Get("Retry-After"), 10, 32); nerr == nil && s > 0 {
@@ -157,9 +157,9 @@ func (c *Client) failure(ctx context.Context, r *request, res *http.Response, no
 	return err
 }
 
-// tells reports whether a text from the registry contains the id of the upload of this request.
+// leaksID reports whether a text from the registry contains the id of the upload of this request.
 // Knowing the id is enough to continue the upload, so errors must not contain it.
-func (r *request) tells(text string) bool {
+func (r *request) leaksID(text string) bool {
 	id := path.Base(r.url.Path)
 	return r.shown != "" && (strings.Contains(text, id) || r.url.RawQuery != "" && strings.Contains(text, r.url.RawQuery))
 }

@@ -200,7 +200,7 @@ func TestListEndlessPagesFail(t *testing.T) {
 	}), nil)
 	_, err := collect(c.Tags(t.Context(), "a", nil))
 	require.ErrorContains(t, err, "do not end")
-	require.LessOrEqual(t, n, 300, "a catalogue may have some empty pages: nothing on them is the caller's")
+	require.LessOrEqual(t, n, 300, "empty pages are allowed: the caller may see nothing on them")
 }
 
 func collect(list func(func(string, error) bool)) (all []string, err error) {
@@ -247,11 +247,11 @@ func TestListsAreChecked(t *testing.T) {
 func TestGetManifestWrongContentFails(t *testing.T) {
 	img := registrytest.RandomImage(1, 1, 10)
 	right, other := img.Descriptor.Digest, digest.FromString("another")
-	type answer struct {
+	type response struct {
 		body, mediaType string
 		digest          digest.Digest
 	}
-	for name, a := range map[string]answer{
+	for name, a := range map[string]response{
 		"other content": {"{}", img.Descriptor.MediaType, ""},
 		"other type":    {string(img.Manifest), ocispec.MediaTypeImageIndex, right},
 		"too much":      {string(img.Manifest) + strings.Repeat(" ", 4000), img.Descriptor.MediaType, ""},

@@ -24,8 +24,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// answer returns a response without a body.
-func answer(r *http.Request, status int, header http.Header) (*http.Response, error) {
+// respond returns a response without a body.
+func respond(r *http.Request, status int, header http.Header) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: header, Body: http.NoBody, Request: r}, nil
 }
 
@@ -43,7 +43,7 @@ func TestCleanupTimesOut(t *testing.T) {
 		if r.Method == http.MethodPatch {
 			return nil, errors.New("broken")
 		}
-		return answer(r, http.StatusAccepted, http.Header{"Location": {"/v2/a/blobs/uploads/x"}})
+		return respond(r, http.StatusAccepted, http.Header{"Location": {"/v2/a/blobs/uploads/x"}})
 	})
 	c, err := client.New("http://example.com", &client.Options{HTTPClient: &http.Client{Transport: tr}})
 	require.NoError(t, err)

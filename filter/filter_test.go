@@ -112,7 +112,7 @@ func TestFiltersAroundFilters(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	_, err := filter.Authorize(registrytest.NewStore(t), nil, auth.Identity{})
-	require.Error(t, err, "nobody decides")
+	require.Error(t, err, "there is no authorizer")
 	_, err = filter.Authorize(nil, auth.AuthorizerFunc(nil), auth.Identity{})
 	require.Error(t, err)
 	_, err = filter.Sub(nil, "a")
@@ -258,8 +258,8 @@ func TestAuthorizeBeforeLookup(t *testing.T) {
 	reader := auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, accesses []auth.Access) error {
 		require.Equal(t, "bob", who.Name)
 		for _, a := range accesses {
-			catalogue := a.Type == auth.TypeRegistry
-			if !catalogue && (a.Action != auth.Pull || !strings.HasPrefix(a.Name, "public/")) &&
+			catalog := a.Type == auth.TypeRegistry
+			if !catalog && (a.Action != auth.Pull || !strings.HasPrefix(a.Name, "public/")) &&
 				!strings.HasPrefix(a.Name, "bob/") || a.Action == auth.Overwrite {
 				return auth.ErrDenied
 			}
@@ -309,7 +309,7 @@ func TestFilterAroundNil(t *testing.T) {
 // TestSubHidesPrefixOfRemoteErrors checks that the prefix in an error of another registry reaches
 // the log only.
 func TestSubHidesPrefixOfRemoteErrors(t *testing.T) {
-	answers := map[string]string{
+	responses := map[string]string{
 		"message":  `"message":"no access to /v2/tenants/acme/x"`,
 		"escaped":  `"message":"no access to /v2/Tenants%2Facme%2fx"`,
 		"detail":   `"message":"no","detail":{"name":"tenants\/acme/x"}`,
@@ -317,7 +317,7 @@ func TestSubHidesPrefixOfRemoteErrors(t *testing.T) {
 		"key":      `"message":"no","detail":[{"tenants/\u0061cme/x":1}]`,
 		"harmless": `"message":"for people","detail":{"name":"x"}`,
 	}
-	for name, body := range answers {
+	for name, body := range responses {
 		up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPost {
 				w.Header().Set("Location", r.URL.Path+"the-upload")

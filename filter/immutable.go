@@ -147,7 +147,7 @@ func (i *immutable) Restore(ctx context.Context, repo string, ref reference.Ref,
 }
 
 // The other operations pass to b. They are written out instead of embedding b, so that an operation
-// added to Backend later is unsupported here until somebody has decided about it.
+// added to Backend later is unsupported here until a maintainer has decided about it.
 
 func (i *immutable) OpenBlob(ctx context.Context, repo string, d digest.Digest,
 	opts *registry.OpenOptions) (*registry.Blob, error) {

@@ -230,7 +230,7 @@ func (s *suite) commitLastOneStep(t *testing.T) {
 				v, err := b.ResumeUpload(t.Context(), "a/b", id, &registry.ResumeOptions{Owner: s.Owner})
 				if err == nil && v.Size() > size {
 					if _, err = v.Append(t.Context(), v.Size(), 1, strings.NewReader("x")); err == nil {
-						return errors.New("somebody has added in between")
+						return errors.New("an append came between the last chunk and its Commit")
 					}
 				}
 				if err != nil && !errors.Is(err, registry.ErrUploadUnknown) && !errors.Is(err, registry.ErrRangeInvalid) {

@@ -67,7 +67,7 @@ func (s *suite) deleteReferrer(t *testing.T) {
 	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byTag("one"), nil))
 	descs, err := collect(b.Referrers(t.Context(), "a/b", img.Descriptor.Digest, nil), -1)
 	require.NoError(t, err)
-	require.Len(t, descs, 2, "without its tag it is still there")
+	require.Len(t, descs, 2, "the referrer stays without its tag")
 	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(one.Descriptor.Digest), nil))
 	requireReferrers(t, b, "a/b", img.Descriptor.Digest, two.Descriptor.Digest)
 	push(t, b, "a/b", one)

@@ -184,7 +184,7 @@ func (s *suite) restoreManifest(t *testing.T) {
 	require.NoError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.Descriptor.Digest), nil))
 	require.NoError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(img.Blobs[1]), nil))
 	_, err := b.Restore(t.Context(), "a/b", byDigest(img.Descriptor.Digest), nil)
-	requireError(t, err, registry.ErrManifestBlobUnknown, "what it names is gone for good")
+	requireError(t, err, registry.ErrManifestBlobUnknown, "content that it names cannot be restored")
 	requireNoManifest(t, b, "a/b", byDigest(img.Descriptor.Digest))
 }
 

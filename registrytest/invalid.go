@@ -177,7 +177,7 @@ var unknowns = []*registry.Error{registry.ErrBlobUnknown, registry.ErrManifestUn
 func requireNoConclusion(t *testing.T, err error, what string) {
 	t.Helper()
 	for _, kind := range unknowns {
-		require.False(t, errors.Is(err, kind), "%s of what there is, with a context that has ended: %v", what, err)
+		require.False(t, errors.Is(err, kind), "%s of existing content after the context has ended: %v", what, err)
 	}
 }
 
@@ -202,15 +202,15 @@ func (s *suite) contextEndsReads(t *testing.T) {
 		tags, err := collect(b.Tags(ctx, "a/b", nil), -1)
 		requireNoConclusion(t, err, "Tags")
 		if err == nil {
-			require.Equal(t, []string{"v1"}, tags, "no error, so it was all")
+			require.Equal(t, []string{"v1"}, tags, "without an error, the list must be complete")
 		}
 		names, err := collect(b.Repositories(ctx, nil), -1)
 		if err == nil {
-			require.Equal(t, []string{"a/b"}, names, "no error, so it was all")
+			require.Equal(t, []string{"a/b"}, names, "without an error, the list must be complete")
 		}
 		refs, err := collect(b.Referrers(ctx, "a/b", img.Descriptor.Digest, nil), -1)
 		if err == nil && !s.Opaque {
-			require.Len(t, refs, 1, "no error, so it was all")
+			require.Len(t, refs, 1, "without an error, the list must be complete")
 		}
 	})
 }

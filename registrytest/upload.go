@@ -35,7 +35,8 @@ func (s *suite) uploadID(t *testing.T) {
 	}
 }
 
-// uploadName checks that the name of an upload is unique and never changes, whoever resumes it.
+// uploadName checks that the name of an upload is unique and never changes, also when another
+// caller resumes it.
 func (s *suite) uploadName(t *testing.T) {
 	b, _ := s.new(t)
 	seen := map[string]bool{}

@@ -46,7 +46,7 @@ func (s *suite) uploadTooLong(t *testing.T) {
 		if err != nil {
 			requireError(t, err, registry.ErrSizeInvalid)
 		} else {
-			require.Equal(t, size, n, "no error, so it was all that was announced")
+			require.Equal(t, size, n, "without an error, all announced bytes must be kept")
 		}
 		require.Equal(t, n, u.Size())
 		require.LessOrEqual(t, n, size)
@@ -87,7 +87,7 @@ func (s *suite) uploadContextEnds(t *testing.T) {
 		n, err := u.Append(ctx, 0, length, io.MultiReader(bytes.NewReader(content[:300_000]), cancelReader(cancel),
 			bytes.NewReader(content[300_000:])))
 		if err == nil {
-			require.Equal(t, int64(len(content)), n, "no error, so it was all")
+			require.Equal(t, int64(len(content)), n, "without an error, all bytes must be kept")
 		}
 		require.Equal(t, n, u.Size())
 		v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})

@@ -36,7 +36,7 @@ func TestHostauth(t *testing.T) {
 	require.Contains(t, send("GET", "/v2/", "", nil).Header().Get("WWW-Authenticate"),
 		`Bearer realm="http://127.0.0.1/v2/token"`)
 	require.Equal(t, 401, send("GET", "/v2/token", "", as("ann", "wrong")).Code)
-	require.Equal(t, 401, send("GET", "/v2/token", "", as("bob", "")).Code, "who has no key has no empty one")
+	require.Equal(t, 401, send("GET", "/v2/token", "", as("bob", "")).Code, "without a key, the empty key is wrong")
 	require.Equal(t, 200, send("GET", "/v2/token?scope=repository:ann/app:pull,push", "", as("ann", key)).Code)
 	require.Equal(t, 202, send("POST", "/v2/ann/app/blobs/uploads/", "", as("ann", key)).Code)
 	require.Equal(t, 403, send("POST", "/v2/bob/app/blobs/uploads/", "", as("ann", key)).Code)
