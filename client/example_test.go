@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/client"
+	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/memory"
 )
@@ -41,13 +43,32 @@ func ExampleNew() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for name, b := range map[string]registry.Backend{"elsewhere": c} {
-		desc, err := registry.PushBlob(context.Background(), b, "a/b", "", strings.NewReader("hello"))
-		fmt.Println(name, desc.Size, err)
-		got, err := store.StatBlob(context.Background(), "a/b", desc.Digest, nil)
-		fmt.Println("here", got.Size, err)
+	ctx := context.Background()
+	desc, err := registry.PushBlob(ctx, c, "a/b", "", strings.NewReader("hello"))
+	fmt.Println("pushed", desc.Size, err)
+	got, err := store.StatBlob(ctx, "a/b", desc.Digest, nil)
+	fmt.Println("stored", got.Size, err)
+	// Output:
+	// pushed 5 <nil>
+	// stored 5 <nil>
+}
+
+// Errors of another registry are those of package registry. Their cause is a [client.Error] with the
+// response.
+func ExampleError() {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	c, err := client.New(server.URL, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = c.GetManifest(context.Background(), "a/b", reference.Ref{Tag: "v1"})
+	fmt.Println(errors.Is(err, registry.ErrManifestUnknown))
+	var response *client.Error
+	if errors.As(err, &response) {
+		fmt.Println(response.Status)
 	}
 	// Output:
-	// elsewhere 5 <nil>
-	// here 5 <nil>
+	// true
+	// 404
 }
