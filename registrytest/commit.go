@@ -106,10 +106,9 @@ func (s *suite) commitLastOutOfOrder(t *testing.T) {
 				requireNoBlob(t, b, "a/b", d)
 			}
 		}
-		v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
-		require.NoError(t, err)
+		v := s.resume(t, b, "a/b", u.ID())
 		require.Equal(t, size, v.Size())
-		_, err = v.Commit(t.Context(), d, chunk(content, size, -1))
+		_, err := v.Commit(t.Context(), d, chunk(content, size, -1))
 		require.NoError(t, err)
 		requireBlob(t, b, "a/b", content)
 		if !s.NoDelete {
@@ -147,8 +146,7 @@ func (s *suite) commitLastFails(t *testing.T) {
 				requireNoBlob(t, b, "a/b", d)
 				require.GreaterOrEqual(t, u.Size(), size, c.name)
 				s.requireKept(t, size+arrives, u.Size())
-				v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
-				require.NoError(t, err, c.name)
+				v := s.resume(t, b, "a/b", u.ID())
 				if !s.Remote {
 					require.Equal(t, u.Size(), v.Size(), c.name)
 				}
@@ -186,9 +184,7 @@ func (s *suite) commitLastRace(t *testing.T) {
 		u := s.begin(t, b, content, size)
 		us := make([]registry.Upload, max(2, s.Writers/4))
 		for i := range us {
-			var err error
-			us[i], err = b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
-			require.NoError(t, err)
+			us[i] = s.resume(t, b, "a/b", u.ID())
 		}
 		errs := race(len(us), func(i int) error {
 			_, err := us[i].Commit(t.Context(), d, chunk(content, size, []int64{int64(len(content)) - size, -1}[i%2]))

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/registrykit/registry"
 )
 
@@ -21,9 +19,7 @@ func (s *suite) reopen(t *testing.T) {
 	u := s.create(t, b, "a/b")
 	for i, other := range []registry.Backend{c, b, c} {
 		add(t, u, content[u.Size():int64(i+1)*50_000])
-		var err error
-		u, err = other.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
-		require.NoError(t, err)
+		u = s.resume(t, other, "a/b", u.ID())
 	}
 	s.finish(t, c, "a/b", u, content)
 	requireBlob(t, b, "a/b", content)

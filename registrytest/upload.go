@@ -82,8 +82,7 @@ func (s *suite) uploadPieces(t *testing.T) {
 		if i%3 == 0 {
 			continue
 		}
-		u, err = b.ResumeUpload(t.Context(), "a/b", ids[max(0, len(ids)-1-i%2)], &registry.ResumeOptions{Owner: s.Owner})
-		require.NoError(t, err)
+		u = s.resume(t, b, "a/b", ids[max(0, len(ids)-1-i%2)])
 		require.Equal(t, at, u.Size(), "resumed after piece %d", i)
 	}
 	_, err := u.Append(t.Context(), at, -1, bytes.NewReader(content[at:]))
@@ -156,8 +155,7 @@ func (s *suite) uploadOutOfOrder(t *testing.T) {
 				require.Equal(t, size, u.Size())
 			}
 		}
-		v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
-		require.NoError(t, err)
+		v := s.resume(t, b, "a/b", u.ID())
 		require.Equal(t, size, v.Size())
 	}
 	s.finish(t, b, "a/b", u, content)
@@ -200,8 +198,7 @@ func (s *suite) uploadOfOthers(t *testing.T) {
 			unknown("a/b", forged, s.Owner)
 		}
 	}
-	v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
-	require.NoError(t, err)
+	v := s.resume(t, b, "a/b", u.ID())
 	s.finish(t, b, "a/b", v, content)
 }
 
@@ -224,11 +221,10 @@ func (s *suite) uploadCancel(t *testing.T) {
 		content := RandomBytes(uint64(size), size)
 		u := s.create(t, b, "a/b")
 		add(t, u, content)
-		other, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
-		require.NoError(t, err)
+		other := s.resume(t, b, "a/b", u.ID())
 		require.NoError(t, u.Cancel(t.Context()))
 		d := digest.FromBytes(content)
-		_, err = u.Commit(t.Context(), d, nil)
+		_, err := u.Commit(t.Context(), d, nil)
 		requireError(t, err, registry.ErrUploadUnknown, "commit")
 		requireNoBlob(t, b, "a/b", d)
 		if _, err = other.Commit(t.Context(), d, nil); err == nil {
@@ -250,10 +246,9 @@ func (s *suite) uploadAfterCommit(t *testing.T) {
 		content := RandomBytes(uint64(size), size)
 		u := s.create(t, b, "a/b")
 		add(t, u, content)
-		other, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
-		require.NoError(t, err)
+		other := s.resume(t, b, "a/b", u.ID())
 		d := digest.FromBytes(content)
-		_, err = u.Commit(t.Context(), d, nil)
+		_, err := u.Commit(t.Context(), d, nil)
 		require.NoError(t, err)
 		for _, v := range []registry.Upload{u, other} {
 			if _, err := v.Commit(t.Context(), d, nil); err != nil {
@@ -298,9 +293,7 @@ func (s *suite) uploadRace(t *testing.T) {
 		n := max(2, s.Writers/4)
 		us := make([]registry.Upload, n)
 		for i := range us {
-			var err error
-			us[i], err = b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
-			require.NoError(t, err)
+			us[i] = s.resume(t, b, "a/b", u.ID())
 		}
 		pieces := make([][]byte, n)
 		for i := range pieces {

@@ -67,8 +67,7 @@ func (s *suite) uploadReaderFails(t *testing.T) {
 			require.ErrorIs(t, err, errBroken)
 			require.Equal(t, 7+n, u.Size())
 			s.requireKept(t, size, n)
-			v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
-			require.NoError(t, err)
+			v := s.resume(t, b, "a/b", u.ID())
 			if !s.Remote {
 				require.Equal(t, u.Size(), v.Size())
 			}
@@ -90,8 +89,7 @@ func (s *suite) uploadContextEnds(t *testing.T) {
 			require.Equal(t, int64(len(content)), n, "without an error, all bytes must be kept")
 		}
 		require.Equal(t, n, u.Size())
-		v, err := b.ResumeUpload(t.Context(), "a/b", u.ID(), &registry.ResumeOptions{Owner: s.Owner})
-		require.NoError(t, err)
+		v := s.resume(t, b, "a/b", u.ID())
 		if !s.Remote {
 			require.Equal(t, u.Size(), v.Size())
 		}

@@ -85,6 +85,14 @@ func (s *suite) create(t *testing.T, b registry.Backend, repo string) registry.U
 	return u
 }
 
+// resume returns the upload with an id.
+func (s *suite) resume(t *testing.T, b registry.Backend, repo, id string) registry.Upload {
+	t.Helper()
+	u, err := b.ResumeUpload(t.Context(), repo, id, &registry.ResumeOptions{Owner: s.Owner})
+	require.NoError(t, err)
+	return u
+}
+
 // add appends content to an upload.
 func add(t *testing.T, u registry.Upload, content []byte) {
 	t.Helper()
@@ -111,8 +119,7 @@ func (s *suite) finish(t *testing.T, b registry.Backend, repo string, u registry
 			require.NoError(t, err)
 		}
 		time.Sleep(10 * time.Millisecond)
-		u, err = b.ResumeUpload(t.Context(), repo, u.ID(), &registry.ResumeOptions{Owner: s.Owner})
-		require.NoError(t, err)
+		u = s.resume(t, b, repo, u.ID())
 	}
 	_, err := u.Commit(t.Context(), digest.FromBytes(content), nil)
 	require.NoError(t, err)
