@@ -102,6 +102,8 @@ func unpackOldStore(t *testing.T, o *oldServed, want ...string) storage.Driver {
 		switch {
 		case strings.HasPrefix(path, "c/"): // a delete of a repository spares blobs that came after it began
 			modified = modified.Add(time.Hour)
+		case bytes.HasPrefix(content, []byte(`{"state":"refused"`)): // goes after a minute, whatever the grace period
+			modified = time.Now().Add(-time.Hour)
 		case strings.HasPrefix(path, "u/") && !slices.Contains(young, path):
 			modified = time.Now().Add(-2 * oldUploadTTL)
 		}
@@ -283,4 +285,13 @@ func keysBelow(t *testing.T, d storage.Driver, prefix string) []string {
 		keys = append(keys, info.Key)
 	}
 	return keys
+}
+
+func readOldRecord(t *testing.T, d storage.Driver, key string) []byte {
+	r, _, err := d.Open(t.Context(), key, nil)
+	require.NoError(t, err)
+	defer r.Close()
+	record, err := io.ReadAll(r)
+	require.NoError(t, err)
+	return record
 }

@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"io"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,6 +71,20 @@ func TestOldStoreUploadsContinueByTheirOldIDs(t *testing.T) {
 	}
 }
 
+func TestOldStoreExpiredUploadDropsItsBytes(t *testing.T) {
+	o := readOldServed(t)
+	d := unpackOldStore(t, o, "in the record")
+	s := openOldStore(t, d)
+	_, err := s.ExpireUploads(t.Context())
+	require.NoError(t, err)
+	require.Len(t, keysBelow(t, d, "u/"), 1)
+	i := slices.IndexFunc(o.Uploads, func(u oldUpload) bool { return u.Label == "expired in two requests" })
+	id := filepath.Base(o.Uploads[i].Key)
+	for _, key := range keysBelow(t, d, "data/") {
+		require.NotContains(t, key, id)
+	}
+}
+
 func TestOldStoreInterruptedOperationsCanBeRepeated(t *testing.T) {
 	o := readOldServed(t)
 	d := unpackOldStore(t, o)
@@ -79,11 +94,7 @@ func TestOldStoreInterruptedOperationsCanBeRepeated(t *testing.T) {
 	// was missing.
 	pushBlob(t, s, oldApp, []byte("small blob missing layer\n"))
 	for label, tag := range map[string]string{"pending image": "pending", "refused image": "refused"} {
-		r, _, err := d.Open(t.Context(), "r/team.~app/m/"+strings.Replace(o.item(t, label).Digest, ":", "/", 1), nil)
-		require.NoError(t, err)
-		record, err := io.ReadAll(r)
-		require.NoError(t, err)
-		require.NoError(t, r.Close())
+		record := readOldRecord(t, d, "r/team.~app/m/"+strings.Replace(o.item(t, label).Digest, ":", "/", 1))
 		_, content, _ := bytes.Cut(record, []byte("\n"))
 		desc := putImage(t, s, oldApp, content, tags(tag))
 		require.Equal(t, o.item(t, label).Digest, string(desc.Digest))
@@ -93,6 +104,9 @@ func TestOldStoreInterruptedOperationsCanBeRepeated(t *testing.T) {
 	// where it was. Others can move the tag.
 	v4, err := s.GetManifest(t.Context(), oldApp, byDigest(digest.Digest(o.item(t, "image v4").Digest)))
 	require.NoError(t, err)
+	err = s.DeleteManifest(t.Context(), oldApp, byDigest(v4.Descriptor.Digest),
+		&registry.DeleteOptions{Keep: func(tag string) bool { return tag == "latest" }})
+	require.ErrorIs(t, err, registry.ErrDenied, "the pending move of a protected tag protects the manifest")
 	putImage(t, s, oldApp, v4.Content, tags("latest"))
 	latest, err := s.StatManifest(t.Context(), oldApp, byTag("latest"), nil)
 	require.NoError(t, err)
@@ -106,6 +120,13 @@ func TestOldStoreInterruptedOperationsCanBeRepeated(t *testing.T) {
 	require.NoError(t, s.DeleteBlob(t.Context(), oldApp, digest.Digest(o.item(t, "half deleted blob").Digest), nil))
 	require.NoError(t, s.DeleteRepository(t.Context(), "team/half", nil))
 
+	// The delete that had removed the tag and the one that goes on with it count as one.
+	untagged := digest.Digest(o.item(t, "half deleted image without its tag").Digest)
+	require.NoError(t, s.DeleteManifest(t.Context(), oldApp, byDigest(untagged), nil))
+	_, err = s.Restore(t.Context(), oldApp, byDigest(untagged), nil)
+	require.NoError(t, err)
+	requireWhole(t, s, oldApp, byTag("half-gone"))
+
 	// A blob whose link was condemned is pushed and named again.
 	condemned := pushBlob(t, s, "a/condemned", repeatLine("large blob condemned\n", 17<<10))
 	require.Equal(t, o.item(t, "condemned").Digest, string(condemned.Digest))
@@ -117,6 +138,9 @@ func TestOldStoreInterruptedOperationsCanBeRepeated(t *testing.T) {
 		require.Equal(t, subject.Digest, string(desc.Digest))
 		require.Len(t, collect(t, s.Referrers(t.Context(), subject.Repository, desc.Digest, nil)), 1)
 	}
+	marked := o.item(t, "marked referrer")
+	record := readOldRecord(t, d, "r/a.~referrers/m/"+strings.Replace(marked.Digest, ":", "/", 1))
+	require.Contains(t, string(record), `{"state":"ok"`, "the push of the subject takes the mark of the collector off")
 
 	for range 2 {
 		_, err = s.Collect(t.Context(), &storage.CollectOptions{Grace: -1, Untagged: true})
@@ -175,8 +199,7 @@ func TestOldStoreCollectedKeepsWhatIsNeeded(t *testing.T) {
 		_, err = s.Collect(t.Context(), nil)
 		require.NoError(t, err)
 		got := surveyOldStore(t, s, o)
-		// The delete of team/half has ended: its history says so.
-		want.repository("team/half").History = got.repository("team/half").History
+		want.repository("team/half").History = requireEndedDelete(t, o, got)
 		requireSame(t, want, got)
 	}
 	require.Empty(t, keysBelow(t, d, "dead/"))
@@ -192,6 +215,19 @@ func TestOldStoreCollectedKeepsWhatIsNeeded(t *testing.T) {
 
 	restoreOldStore(t, s, o)
 	continueOldStore(t, s, o)
+}
+
+// requireEndedDelete checks that the history of team/half says that the delete has ended, in the
+// event that began it, and returns that history.
+func requireEndedDelete(t *testing.T, o, got *oldServed) []oldEvent {
+	isDelete := func(e oldEvent) bool { return e.Change == string(registry.ChangeDeleteRepository) }
+	before, after := o.repository("team/half").History, got.repository("team/half").History
+	began := before[slices.IndexFunc(before, isDelete)]
+	require.True(t, began.Unconfirmed)
+	began.Unconfirmed = false
+	ended := slices.DeleteFunc(slices.Clone(after), func(e oldEvent) bool { return !isDelete(e) })
+	require.Equal(t, []oldEvent{began}, ended)
+	return after
 }
 
 // restoreOldStore brings back what the history holds.
@@ -223,7 +259,7 @@ func restoreOldStore(t *testing.T, s *storage.Store, o *oldServed) {
 // continueOldStore works with the store as any client does.
 func continueOldStore(t *testing.T, s *storage.Store, o *oldServed) {
 	base := digest.Digest(o.item(t, "base layer").Digest)
-	layer, err := s.MountBlob(t.Context(), "team/new", base, &registry.MountOptions{From: oldApp})
+	layer, err := s.MountBlob(t.Context(), "team/new", base, nil) // finds a source
 	require.NoError(t, err)
 	config := pushBlob(t, s, "team/new", []byte("a new config"))
 	putImage(t, s, "team/new", image("new", nil, config, layer), tags("v1"))
@@ -247,6 +283,7 @@ func TestOldStoreCollectedWithoutHistoryKeepsTagged(t *testing.T) {
 	want := o.without(t, append([]string{
 		"untagged image", "image of a deleted tag", "config of untagged", "image v4", "config of v4", "marked referrer",
 		"config of a marked referrer", "referrer without subject", "config of deleted", "layer of deleted",
+		"half deleted image without its tag", "config of untagged by delete",
 	}, oldGarbage...)...)
 	for i := range want.Repositories {
 		r := &want.Repositories[i]
