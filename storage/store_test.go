@@ -123,6 +123,9 @@ func putImage(t testing.TB, b registry.Backend, repo string, content []byte,
 func byTag(t string) reference.Ref           { return reference.Ref{Tag: t} }
 func byDigest(d digest.Digest) reference.Ref { return reference.Ref{Digest: d} }
 
+// pathOf returns the part of a key that stands for a digest.
+func pathOf(d digest.Digest) string { return strings.Replace(string(d), ":", "/", 1) }
+
 func collect[T any](t testing.TB, seq iter.Seq2[T, error]) []T {
 	t.Helper()
 	all := []T{}

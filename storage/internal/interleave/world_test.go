@@ -1,4 +1,4 @@
-package storage_test
+package interleave
 
 import (
 	"context"
@@ -72,7 +72,14 @@ func (f *fixture) image(name string, subject int, blobs ...int) {
 	for _, b := range blobs {
 		descs = append(descs, f.blobs[b].desc)
 	}
-	content := image(name, of, descs...)
+	content, _ := json.Marshal(ocispec.Manifest{
+		Versioned:   specs.Versioned{SchemaVersion: 2},
+		MediaType:   ocispec.MediaTypeImageManifest,
+		Config:      descs[0],
+		Layers:      descs[1:],
+		Subject:     of,
+		Annotations: map[string]string{"a": name},
+	})
 	f.mans = append(f.mans, fixtureManifest{content: content, blobs: blobs, subject: subject, desc: ocispec.Descriptor{
 		MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(content), Size: int64(len(content)),
 	}})

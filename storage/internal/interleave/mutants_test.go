@@ -1,6 +1,6 @@
 //go:build !race
 
-package storage_test
+package interleave
 
 import (
 	"regexp"

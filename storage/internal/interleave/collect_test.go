@@ -1,4 +1,4 @@
-package storage_test
+package interleave
 
 import (
 	"context"
@@ -216,8 +216,6 @@ func (w *world) audit(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
-
-func pathOf(d digest.Digest) string { return strings.Replace(string(d), ":", "/", 1) }
 
 func keysOf(all map[string][]byte) []string {
 	var keys []string
