@@ -28,14 +28,14 @@ func (w *world) checkRepository(repo string) error {
 	required, kept := w.required(repo), w.kept(repo)
 	blobs := make([]error, len(w.blobs))
 	for b := range blobs {
-		blobs[b] = w.readBlob(ctx, w.eyes, repo, b)
+		blobs[b] = w.readBlob(ctx, w.observer, repo, b)
 		if blobs[b] != nil && !errors.Is(blobs[b], registry.ErrBlobUnknown) {
 			return fmt.Errorf("%s: blob %d is there and cannot be read: %w", repo, b, blobs[b])
 		}
 	}
 	visible := map[int]bool{}
 	for m, man := range w.mans {
-		got, err := w.eyes.GetManifest(ctx, repo, byDigest(man.desc.Digest))
+		got, err := w.observer.GetManifest(ctx, repo, byDigest(man.desc.Digest))
 		if err != nil && (required[m] || !errors.Is(err, registry.ErrManifestUnknown)) {
 			return fmt.Errorf("%s: manifest %d is lost: %w", repo, m, err)
 		}
@@ -48,7 +48,7 @@ func (w *world) checkRepository(repo string) error {
 		if !visible[m] {
 			continue
 		}
-		stands := w.stands(repo, m)
+		stands := w.standingPuts(repo, m)
 		for _, b := range man.blobs {
 			ensured := slices.ContainsFunc(stands, func(o *op) bool { return !w.deletedBlob(repo, b, o.start) })
 			if blobs[b] != nil && (ensured || kept[m] || !w.deletedBlob(repo, b, 0)) {
@@ -91,7 +91,7 @@ func (w *world) checkSettled(ctx context.Context) error {
 }
 
 func (w *world) checkReferrer(ctx context.Context, repo string, m int) error {
-	for desc, err := range w.eyes.Referrers(ctx, repo, w.mans[w.mans[m].subject].desc.Digest, nil) {
+	for desc, err := range w.observer.Referrers(ctx, repo, w.mans[w.mans[m].subject].desc.Digest, nil) {
 		if err != nil {
 			return err
 		}
@@ -104,14 +104,14 @@ func (w *world) checkReferrer(ctx context.Context, repo string, m int) error {
 
 func (w *world) checkTags(ctx context.Context, repo string) error {
 	for _, tag := range append(w.tags, keptTag) {
-		may := w.may(repo, tag)
+		may := w.mayPointAt(repo, tag)
 		if slices.Contains(may, anything) {
 			continue
 		}
 		value := absent
-		got, err := w.eyes.GetManifest(ctx, repo, byTag(tag))
+		got, err := w.observer.GetManifest(ctx, repo, byTag(tag))
 		if err == nil {
-			value = w.number(got.Descriptor.Digest)
+			value = w.numberOf(got.Descriptor.Digest)
 		} else if !errors.Is(err, registry.ErrManifestUnknown) {
 			return err
 		}

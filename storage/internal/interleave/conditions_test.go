@@ -47,7 +47,7 @@ func (c *client) readTags(ctx context.Context, repo string, tags []string) (was 
 		got, err := c.store.GetManifest(ctx, repo, byTag(tag))
 		switch {
 		case err == nil:
-			was = append(was, c.w.number(got.Descriptor.Digest))
+			was = append(was, c.w.numberOf(got.Descriptor.Digest))
 		case errors.Is(err, registry.ErrManifestUnknown):
 			was = append(was, absent)
 		default:
@@ -112,9 +112,9 @@ func (w *world) expecting(m int) *registry.Condition {
 func (w *world) checkChanges(ctx context.Context) error {
 	for _, ch := range w.changes {
 		at, text := absent, w.text(ch.op)
-		got, err := w.eyes.GetManifest(ctx, ch.op.repo, byTag(ch.op.tag))
+		got, err := w.observer.GetManifest(ctx, ch.op.repo, byTag(ch.op.tag))
 		if err == nil {
-			at = w.number(got.Descriptor.Digest)
+			at = w.numberOf(got.Descriptor.Digest)
 		} else if !errors.Is(err, registry.ErrManifestUnknown) {
 			return err
 		}
@@ -153,11 +153,4 @@ func (w *world) checkChanges(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// ownFixture lets the actors of a run add manifests to the fixture.
-func (w *world) ownFixture() {
-	own := *w.fixture
-	own.mans = slices.Clone(own.mans)
-	w.fixture = &own
 }

@@ -1,7 +1,6 @@
 package interleave
 
 import (
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -24,13 +23,6 @@ func newStore(t testing.TB, d driver.Driver, opts *storage.Options) *storage.Sto
 	s, err := storage.New(t.Context(), d, opts)
 	require.NoError(t, err)
 	return s
-}
-
-// random returns n bytes that are the same for the same seed.
-func random(seed uint64, n int) []byte {
-	b := make([]byte, n)
-	_, _ = rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16)}).Read(b)
-	return b
 }
 
 func byTag(t string) reference.Ref           { return reference.Ref{Tag: t} }

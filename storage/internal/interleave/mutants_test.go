@@ -13,7 +13,7 @@ import (
 // them: most within a few hundred of the seeds that it runs, some only within thousands. The race
 // detector would find nothing in what is wrong by design.
 func TestInterleavedMutants(t *testing.T) {
-	f, random := newFixture(), seededRandomness(t)
+	runs := newRunner(t)
 	keys := func(expression string) *regexp.Regexp { return regexp.MustCompile(expression) }
 	for name, m := range map[string]mutant{
 		"links are written whatever is there":                 {unconditionalPut: keys(`^r/[^/]*/b/`)},
@@ -42,8 +42,8 @@ func TestInterleavedMutants(t *testing.T) {
 			calls := 0
 			for seed := range uint64(limit) {
 				seed += m.from
-				r := runSeed(t, f, random, m.mix, seed, &m, false)
-				if calls += r.calls; r.err != nil && runSeed(t, f, random, m.mix, seed, nil, false).err == nil {
+				r := runs.run(t, config{seed: seed, mix: m.mix, mutant: &m})
+				if calls += r.calls; r.err != nil && runs.run(t, config{seed: seed, mix: m.mix}).err == nil {
 					t.Logf("found with seed %d, after %d calls: %v", seed, calls, r.err)
 					return
 				}

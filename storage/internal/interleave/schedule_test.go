@@ -3,18 +3,12 @@ package interleave
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
-	"iter"
 	mathrand "math/rand/v2"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/registrykit/registry/storage/driver"
@@ -50,76 +44,9 @@ type schedule struct {
 	failed error // the first failure
 }
 
-// actor is somebody who uses the storage: a goroutine that may start others, which all end when it
-// ends.
-type actor struct {
-	id     int
-	name   string
-	rnd    *mathrand.Rand
-	do     func(ctx context.Context, a *actor)
-	page   int // elements of a list that are taken at once
-	dieAt  int // the call before which it dies, 0 if it does not
-	stalls []stall
-	made   int // calls
-	done   bool
-	dead   bool
-	diedAt int // by the clock of the schedule
-}
-
-// stall is that a call of an actor does not go on for long.
-type stall struct {
-	at    int    // which call
-	write bool   // of those that change something
-	op    string // or are this, unless it is ""
-	in    string // and have this in their key
-	seen  int    // calls that are such
-	calls int    // of others meanwhile, if there are so many
-}
-
-// call is a goroutine of an actor that is about to make a storage call.
-type call struct {
-	actor   *actor
-	op, key string
-	seen    bool // counted
-	until   int  // the count of calls before which it does not go on, unless nobody else can
-	going   chan error
-}
-
-type actorKey struct{}
-
 func newSchedule(seed uint64, raw driver.Driver) *schedule {
 	rnd := mathrand.New(mathrand.NewPCG(seed, 1))
 	return &schedule{rnd: rnd, raw: raw, stick: []float64{0, 0.5, 0.8, 0.95}[rnd.IntN(4)]}
-}
-
-// add adds an actor. It begins with run.
-func (s *schedule) add(seed uint64, name string, do func(ctx context.Context, a *actor)) {
-	a := &actor{id: len(s.actors), name: name, do: do, rnd: mathrand.New(mathrand.NewPCG(seed, uint64(len(s.actors)+2)))}
-	a.page = []int{1, 1, 2, 1000}[s.rnd.IntN(4)]
-	// Early calls more often than late ones, as most operations are short.
-	at := func() int { return 1 + s.rnd.IntN(1+s.rnd.IntN(2<<s.rnd.IntN(9))) }
-	if s.rnd.IntN(6) == 0 {
-		a.dieAt = at()
-	}
-	// Most harm is done between a look and the write that follows from it.
-	for range s.rnd.IntN(4) {
-		st := stall{at: at(), calls: []int{20, 100, 400, 1 << 30}[s.rnd.IntN(4)]}
-		switch s.rnd.IntN(4) {
-		case 0, 1:
-			st.write, st.at = true, 1+s.rnd.IntN(1+s.rnd.IntN(12))
-		case 2:
-			kinds := []string{"/b/", "/m/", "/t/", "/x/"}
-			switch name {
-			case "collector":
-				kinds = []string{"data/", "data/", "dead/", "/b/", "/m/", "/x/"}
-			case "mounter", "uploader":
-				kinds = []string{"/b/"}
-			}
-			st.write, st.at, st.in = true, 1+s.rnd.IntN(1+s.rnd.IntN(3)), kinds[s.rnd.IntN(len(kinds))]
-		}
-		a.stalls = append(a.stalls, st)
-	}
-	s.actors = append(s.actors, a)
 }
 
 // run lets the actors go on until all have ended or died, or something has failed. idle is called
@@ -280,13 +207,6 @@ func (s *schedule) wait(ctx context.Context, op, key string) (done func(err erro
 	}, nil
 }
 
-// note adds a line to the trace, and returns its number.
-func (s *schedule) note(a *actor, format string, args ...any) int {
-	s.trace = append(s.trace, fmt.Sprintf("%5d %-12s", s.calls, fmt.Sprint(a.id, " ", a.name))+fmt.Sprintf(format,
-		args...))
-	return len(s.trace) - 1
-}
-
 // fail notes a failure, which ends the run.
 func (s *schedule) fail(err error) {
 	s.mu.Lock()
@@ -306,172 +226,4 @@ func (s *schedule) tick(a *actor, format string, args ...any) int {
 		s.note(a, format, args...)
 	}
 	return s.clock
-}
-
-// describe says what an object holds, as far as that is of interest.
-func (s *schedule) describe(key string) string {
-	r, info, err := s.raw.Open(context.Background(), key, nil)
-	if err != nil {
-		return ""
-	}
-	b, _ := io.ReadAll(r)
-	head, _, _ := strings.Cut(string(b), "\n")
-	var about struct {
-		State      string
-		Segments   []struct{ Name string }
-		Descriptor struct{ Digest string }
-	}
-	text := " [" + info.Version
-	if json.Unmarshal([]byte(head), &about) == nil {
-		text += " " + about.State + about.Descriptor.Digest
-		for _, seg := range about.Segments {
-			text += " " + seg.Name
-		}
-	}
-	return text + "]"
-}
-
-var longHex = regexp.MustCompile(`([0-9a-f]{6})[0-9a-f]{10,}`)
-
-// story is the trace as a text.
-func (s *schedule) story() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return longHex.ReplaceAllString(strings.Join(s.trace, "\n"), "$1")
-}
-
-// scheduled is a driver.Driver whose calls the schedule orders, if their context is that of an
-// actor.
-type scheduled struct {
-	s     *schedule
-	below driver.Driver
-}
-
-func (d *scheduled) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info,
-	error) {
-	done, err := d.s.wait(ctx, "Open", key)
-	if err != nil {
-		return nil, driver.Info{}, err
-	}
-	r, info, err := d.below.Open(ctx, key, opts)
-	done(err)
-	return r, info, err
-}
-
-func (d *scheduled) Stat(ctx context.Context, key string) (driver.Info, error) {
-	done, err := d.s.wait(ctx, "Stat", key)
-	if err != nil {
-		return driver.Info{}, err
-	}
-	info, err := d.below.Stat(ctx, key)
-	done(err)
-	return info, err
-}
-
-func (d *scheduled) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info,
-	error) {
-	done, err := d.s.wait(ctx, "Put", key)
-	if err != nil {
-		return driver.Info{}, err
-	}
-	info, err := d.below.Put(ctx, key, body, opts)
-	done(err)
-	return info, err
-}
-
-func (d *scheduled) Delete(ctx context.Context, key, ifVersion string) error {
-	done, err := d.s.wait(ctx, "Delete", key)
-	if err != nil {
-		return err
-	}
-	err = d.below.Delete(ctx, key, ifVersion)
-	done(err)
-	return err
-}
-
-func (d *scheduled) MaxObjectSize() int64 { return d.below.MaxObjectSize() }
-
-func (d *scheduled) Sync(ctx context.Context, keys ...string) error {
-	if len(keys) == 0 {
-		return d.below.Sync(ctx)
-	}
-	done, err := d.s.wait(ctx, "Sync", keys[0])
-	if err != nil {
-		return err
-	}
-	err = d.below.Sync(ctx, keys...)
-	done(err)
-	return err
-}
-
-// List takes as many elements at once as the actor does, each time in a call of its own.
-func (d *scheduled) List(ctx context.Context, prefix string, opts *driver.ListOptions) iter.Seq2[driver.Info, error] {
-	a, ok := ctx.Value(actorKey{}).(*actor)
-	if !ok {
-		return d.below.List(ctx, prefix, opts)
-	}
-	o := driver.ListOptions{}
-	if opts != nil {
-		o = *opts
-	}
-	o.PageHint = a.page
-	return func(yield func(driver.Info, error) bool) {
-		for {
-			done, err := d.s.wait(ctx, "List", prefix)
-			if err != nil {
-				yield(driver.Info{}, err)
-				return
-			}
-			var page []driver.Info
-			for info, lerr := range d.below.List(ctx, prefix, &o) {
-				if err = lerr; err != nil {
-					break
-				}
-				if page = append(page, info); len(page) == a.page {
-					break
-				}
-			}
-			done(err)
-			for _, info := range page {
-				if !yield(info, nil) {
-					return
-				}
-			}
-			if err != nil {
-				yield(driver.Info{}, err)
-				return
-			}
-			if len(page) < a.page {
-				return
-			}
-			o.After = page[len(page)-1].Key
-		}
-	}
-}
-
-// seededRandomness makes the names that package storage draws at random depend on what is returned,
-// until the test ends.
-func seededRandomness(t *testing.T) *seeded {
-	s := &seeded{}
-	before := rand.Reader
-	rand.Reader = s
-	t.Cleanup(func() { rand.Reader = before })
-	return s
-}
-
-type seeded struct {
-	mu  sync.Mutex
-	src *mathrand.ChaCha8
-}
-
-func (s *seeded) seed(seed uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.src = mathrand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24)})
-}
-
-func (s *seeded) Read(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.src.Read(p)
 }

@@ -10,10 +10,10 @@ import (
 // storage/refuse.go.
 const remembered = time.Minute
 
-// checkOnce demands of a push that was refused, after it had sent all that its manifest names, that
+// checkRefusedOnce demands of a push that was refused, after it had sent all that its manifest names, that
 // it was not refused before, unless that is long ago or somebody has deleted something meanwhile.
 // The rule needs collectors that keep the grace of the Stores.
-func (w *world) checkOnce(o *op) error {
+func (w *world) checkRefusedOnce(o *op) error {
 	if !o.refused || o.kind != opPut || o.ensured == 0 || w.mode.grace == "mixed" {
 		return nil
 	}
@@ -32,12 +32,4 @@ func (w *world) checkOnce(o *op) error {
 		return fmt.Errorf("%s was refused twice, within %v", w.text(o), o.to.Sub(before.from))
 	}
 	return nil
-}
-
-// interfered reports whether somebody may have deleted a manifest, or something below it, at a time
-// or later.
-func (w *world) interfered(repo string, m, since int) bool {
-	return w.deleted(repo, m, since) || slices.ContainsFunc(w.mans[m].blobs,
-		func(b int) bool { return w.deletedBlob(repo, b, since) }) ||
-		slices.ContainsFunc(w.mans[m].children, func(c int) bool { return w.interfered(repo, c, since) })
 }

@@ -27,19 +27,13 @@ func (w *world) restoreDeleted(ctx context.Context) error {
 			if o.kind == opDelete && o.man != m || w.deletedBelow(o.repo, m) {
 				continue
 			}
-			_, err := w.eyes.Restore(ctx, o.repo, byDigest(w.mans[m].desc.Digest), nil)
+			_, err := w.observer.Restore(ctx, o.repo, byDigest(w.mans[m].desc.Digest), nil)
 			if errors.Is(err, registry.ErrManifestBlobUnknown) {
 				return fmt.Errorf("%s cannot be undone: %w", w.text(o), err)
 			}
 		}
 	}
 	return nil
-}
-
-// deletedBelow reports whether somebody may ever have deleted a blob that a manifest reaches.
-func (w *world) deletedBelow(repo string, m int) bool {
-	return slices.ContainsFunc(w.mans[m].blobs, func(b int) bool { return w.deletedBlob(repo, b, 0) }) ||
-		slices.ContainsFunc(w.mans[m].children, func(c int) bool { return w.deletedBelow(repo, c) })
 }
 
 // restoreRepositories restores the repositories that were deleted and then left alone, and demands
@@ -51,7 +45,7 @@ func (w *world) restoreRepositories(ctx context.Context) error {
 		}) {
 			continue
 		}
-		res, err := w.eyes.Restore(ctx, o.repo, reference.Ref{}, nil)
+		res, err := w.observer.Restore(ctx, o.repo, reference.Ref{}, nil)
 		if err != nil {
 			return fmt.Errorf("%s cannot be undone: %w", w.text(o), err)
 		}
@@ -72,11 +66,11 @@ func (w *world) restoreRepositories(ctx context.Context) error {
 
 // readAll returns an error unless a manifest is there with all that is below it.
 func (w *world) readAll(ctx context.Context, repo string, m int) error {
-	if _, err := w.eyes.GetManifest(ctx, repo, byDigest(w.mans[m].desc.Digest)); err != nil {
+	if _, err := w.observer.GetManifest(ctx, repo, byDigest(w.mans[m].desc.Digest)); err != nil {
 		return fmt.Errorf("manifest %d: %w", m, err)
 	}
 	for _, b := range w.mans[m].blobs {
-		if err := w.readBlob(ctx, w.eyes, repo, b); err != nil {
+		if err := w.readBlob(ctx, w.observer, repo, b); err != nil {
 			return fmt.Errorf("blob %d of manifest %d: %w", b, m, err)
 		}
 	}
@@ -86,4 +80,43 @@ func (w *world) readAll(ctx context.Context, repo string, m int) error {
 		}
 	}
 	return nil
+}
+
+// undoSome restores tags, manifests and repositories.
+func (c *client) undoSome(ctx context.Context) {
+	if !c.w.mode.history {
+		c.deleteSome(ctx)
+		return
+	}
+	opts := &registry.RestoreOptions{SetTag: func(t *registry.TagPut) error {
+		t.IfAbsent, t.Keep = t.Name == keptTag, t.Name == keptTag
+		return nil
+	}}
+	for range 1 + c.rnd.IntN(3) {
+		var ref reference.Ref
+		o := op{actor: c.actor, repo: c.repo(), man: -1, kind: opRestore}
+		switch c.rnd.IntN(3) {
+		case 0:
+			o.kind, o.tag = opRestoreTag, c.tag()
+			ref = byTag(o.tag)
+		case 1:
+			o.man = c.image()
+			ref = byDigest(c.w.mans[o.man].desc.Digest)
+		}
+		begun := c.w.begin(o)
+		res, err := c.store.Restore(ctx, o.repo, ref, opts)
+		if err == nil {
+			for _, m := range res.Manifests {
+				begun.restored = append(begun.restored, c.w.numberOf(m.Descriptor.Digest))
+			}
+			if begun.kind == opRestoreTag {
+				begun.man = begun.restored[0]
+			}
+		}
+		c.w.ended(begun, err, registry.ErrManifestUnknown, registry.ErrNameUnknown, registry.ErrManifestBlobUnknown,
+			registry.ErrTagExists)
+		if errors.Is(err, errOver) {
+			return
+		}
+	}
 }

@@ -8,82 +8,9 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/opencontainers/go-digest"
-
-	"github.com/registrykit/registry/storage"
 )
-
-// graces are those of the Stores, in the ways of a run: none, a few dozen calls, and more than any
-// run takes. With "mixed", collectors have none although the pushes rely on a day, so these may be
-// refused several times in a row; nothing else may suffer.
-var graces = map[string]time.Duration{"none": -1, "short": 40 * step, "day": storage.DefaultGrace,
-	"mixed": storage.DefaultGrace}
-
-// castCollectors adds collectors, most often two.
-func (w *world) castCollectors(seed uint64) {
-	for range []int{0, 1, 2, 2, 2, 3}[w.s.rnd.IntN(6)] {
-		w.s.add(seed, "collector", func(ctx context.Context, a *actor) {
-			if done, err := w.s.wait(ctx, "begin", ""); err == nil {
-				done(nil)
-				c := &client{actor: a, w: w, store: w.stores[a.rnd.IntN(len(w.stores))]}
-				c.collectSome(ctx)
-			}
-		})
-		if w.mode.theme == "referrers" && w.s.rnd.IntN(2) == 0 {
-			// Until the subject has come: before it is awaited, or before what was marked is
-			// removed.
-			a := w.s.actors[len(w.s.actors)-1]
-			a.stalls = append(a.stalls, stall{op: []string{"Put", "Delete", "Delete"}[w.s.rnd.IntN(3)], in: "/m/",
-				at: 1 + w.s.rnd.IntN(2), calls: 400})
-		}
-		if w.mode.theme == "pointers" {
-			w.stallRemoval(w.s.actors[len(w.s.actors)-1])
-		}
-	}
-}
-
-// collectSome collects, again and again without a pause.
-func (c *client) collectSome(ctx context.Context) {
-	for range 1 + c.rnd.IntN(3) {
-		c.w.s.tick(c.actor, "collects")
-		var grace time.Duration // that of the Store
-		if c.w.mode.grace == "mixed" {
-			grace = -1
-		}
-		r, err := c.store.Collect(ctx, &storage.CollectOptions{
-			Grace: grace, Untagged: c.w.mode.untagged && c.rnd.IntN(3) > 0, Parallel: []int{1, 2, 16}[c.rnd.IntN(3)],
-			DryRun: c.rnd.IntN(16) == 0, Memory: 1 << 16,
-		})
-		c.w.unexpected(c.actor, "collect", err)
-		if err != nil {
-			return
-		}
-		c.w.collections++
-		c.w.s.tick(c.actor, "collected: %+v", r.Removed)
-		c.w.s.fail(c.w.check())
-	}
-}
-
-// collectBeside collects beside those that stall: without grace, unless pushes rely on one.
-func (w *world) collectBeside(ctx context.Context) error {
-	if w.mode.grace == "day" {
-		return w.collect(ctx, graces["day"])
-	}
-	return w.collect(ctx, -1)
-}
-
-// collectAlone collects without grace, beside nobody.
-func (w *world) collectAlone(ctx context.Context) error { return w.collect(ctx, -1) }
-
-func (w *world) collect(ctx context.Context, grace time.Duration) error {
-	r, err := w.eyes.Collect(ctx, &storage.CollectOptions{Grace: grace, Untagged: w.mode.untagged, Memory: 1 << 16})
-	if err == nil {
-		w.s.tick(&actor{name: "alone"}, "collected: %+v", r.Removed)
-	}
-	return err
-}
 
 // objects are all objects with their content.
 func (w *world) objects(ctx context.Context) (map[string][]byte, error) {
@@ -139,7 +66,7 @@ func (w *world) audit(ctx context.Context) error {
 				named[seg.Name] = true
 			}
 		case "m":
-			m := w.number(digest.NewDigestFromEncoded(digest.Algorithm(parts[3]), parts[4]))
+			m := w.numberOf(digest.NewDigestFromEncoded(digest.Algorithm(parts[3]), parts[4]))
 			for _, b := range w.mans[m].blobs {
 				needed["r/"+parts[1]+"/b/"+pathOf(w.blobs[b].desc.Digest)] = true
 			}

@@ -1,0 +1,121 @@
+package interleave
+
+import (
+	"math"
+	"slices"
+)
+
+// anything stands for a tag that may point at any manifest, absent for one that is not there.
+const (
+	anything = -2
+	absent   = -1
+)
+
+// write is a write of a tag.
+type write struct {
+	start, end int
+	sure       bool // it was done, whatever was there before
+	value      int
+}
+
+// writes returns the writes of a tag that have not certainly been replaced, and the deletes of
+// manifests, which are deletes of the tag if it points there.
+func (w *world) writes(repo, tag string) (last []write, deletes []*op) {
+	writes := []write{{value: absent}}
+	var created []write // of a tag that is absent, or none
+	for _, o := range w.ops {
+		if o.repo != repo || o.tag != "" && o.tag != tag || o.kind == opDeleteBlob || o.kind == opPut && o.tag == "" {
+			continue
+		}
+		at := write{start: o.start, end: until(o), sure: o.acked}
+		// Who was refused has left the tag as it was, but for one that he has created and that is
+		// another's by now, and who deletes one did not find it.
+		to := &writes
+		if o.end > 0 && !o.acked {
+			to = &created
+		}
+		switch o.kind {
+		case opPut:
+			at.value = o.man
+		case opUntag:
+			at.value = absent
+		case opDeleteRepo:
+			at.value, to = absent, &writes // it may have come half-way
+		case opDelete:
+			deletes = append(deletes, o)
+			continue
+		case opRestoreTag:
+			if at.value = anything; o.acked {
+				at.value = o.man
+			}
+		case opRestore:
+			at.value, at.sure, to = anything, false, &created
+		}
+		*to = append(*to, at)
+	}
+	for _, at := range created {
+		if absentBetween(writes, deletes, at.start, at.end) {
+			last = append(last, at)
+		}
+	}
+	// What was created stays or goes again, which leaves the tag as it was: so one that was created
+	// does not let others be.
+	last = slices.DeleteFunc(append(last, writes...), func(at write) bool {
+		return slices.ContainsFunc(writes, func(later write) bool { return later.sure && later.start > at.end })
+	})
+	return last, deletes
+}
+
+// absentBetween reports whether a tag may have been absent at some time, as far as that follows
+// from writes and deletes.
+func absentBetween(writes []write, deletes []*op, start, end int) bool {
+	return slices.ContainsFunc(writes, func(at write) bool {
+		if at.start > end || slices.ContainsFunc(writes, func(later write) bool {
+			return later.sure &&
+				later.start > at.end && later.end < start
+		}) {
+			return false
+		}
+		return at.value == absent || at.value == anything || slices.ContainsFunc(deletes, func(o *op) bool {
+			return o.man == at.value && until(o) > at.start && o.start < end
+		})
+	})
+}
+
+// mayPointAt returns what a tag may point at.
+func (w *world) mayPointAt(repo, tag string) []int {
+	var values []int
+	last, deletes := w.writes(repo, tag)
+	for _, at := range last {
+		gone := false
+		for _, o := range deletes {
+			if at.value == o.man || at.value == anything {
+				if until(o) > at.start {
+					values = append(values, absent)
+				}
+				gone = gone || at.value == o.man && o.acked && o.start > at.end
+			}
+		}
+		if !gone {
+			values = append(values, at.value)
+		}
+	}
+	return values
+}
+
+// certainTarget returns the manifest that a tag points at, and since when it certainly has done so; -1 if
+// that is not certain.
+func (w *world) certainTarget(repo, tag string) (m, since int) {
+	values := w.mayPointAt(repo, tag)
+	if slices.ContainsFunc(values, func(v int) bool { return v != values[0] || v < 0 }) {
+		return -1, 0
+	}
+	since = math.MaxInt
+	last, _ := w.writes(repo, tag)
+	for _, at := range last {
+		if at.sure && at.value == values[0] {
+			since = min(since, at.end)
+		}
+	}
+	return values[0], since
+}
