@@ -5,53 +5,55 @@ import (
 	mathrand "math/rand/v2"
 )
 
-// actor is somebody who uses the storage: a goroutine that may start others, which all end when it
-// ends.
+// actor is one user of the storage. It is a goroutine that may start others, all of which end before
+// it ends.
 type actor struct {
 	id     int
 	name   string
 	rnd    *mathrand.Rand
 	do     func(ctx context.Context, a *actor)
-	page   int // elements of a list that are taken at once
-	dieAt  int // the call before which it dies, 0 if it does not
+	page   int // the number of elements that one call of a list returns
+	dieAt  int // the number of the call before which it dies; 0 if it does not die
 	stalls []stall
-	made   int // calls
+	made   int // the number of calls it has made
 	done   bool
 	dead   bool
-	diedAt int // by the clock of the schedule
+	diedAt int // the time of its death by the clock of the schedule
 }
 
-// stall is that a call of an actor does not go on for long.
+// stall delays one call of an actor: call number at of those that match.
 type stall struct {
-	at    int    // which call
-	write bool   // of those that change something
-	op    string // or are this, unless it is ""
-	in    string // and have this in their key
-	seen  int    // calls that are such
-	calls int    // of others meanwhile, if there are so many
+	at    int
+	write bool   // only Put and Delete match
+	op    string // only this operation matches; "" matches any
+	in    string // only keys that contain this match
+	seen  int    // the number of matching calls so far
+	calls int    // how many calls of other actors go first, if they make that many
 }
 
 // call is a goroutine of an actor that is about to make a storage call.
 type call struct {
 	actor   *actor
 	op, key string
-	seen    bool // counted
-	until   int  // the count of calls before which it does not go on, unless nobody else can
-	going   chan error
+	seen    bool       // count has counted it
+	until   int        // it goes on when schedule.calls reaches this, or when no other call can go on
+	going   chan error // receives nil when the call may be made, or errOver
 }
 
+// actorKey is the key of the actor in the context of its calls.
 type actorKey struct{}
 
-// add adds an actor. It begins with run.
+// add adds an actor, which begins when run is called.
 func (s *schedule) add(seed uint64, name string, do func(ctx context.Context, a *actor)) {
 	a := &actor{id: len(s.actors), name: name, do: do, rnd: mathrand.New(mathrand.NewPCG(seed, uint64(len(s.actors)+2)))}
 	a.page = []int{1, 1, 2, 1000}[s.rnd.IntN(4)]
-	// Early calls more often than late ones, as most operations are short.
+	// Early calls are more likely than late ones, because most operations are short.
 	at := func() int { return 1 + s.rnd.IntN(1+s.rnd.IntN(2<<s.rnd.IntN(9))) }
 	if s.rnd.IntN(6) == 0 {
 		a.dieAt = at()
 	}
-	// Most harm is done between a look and the write that follows from it.
+	// Most stalls are before a write, because most defects need a delay between a read and the write
+	// that depends on it.
 	for range s.rnd.IntN(4) {
 		st := stall{at: at(), calls: []int{20, 100, 400, 1 << 30}[s.rnd.IntN(4)]}
 		switch s.rnd.IntN(4) {

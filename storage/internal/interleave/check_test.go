@@ -13,7 +13,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// check demands that what must be there is there, and that what is visible is whole.
+// check demands that what must exist exists, that every visible manifest is complete, and that tags
+// point where they may.
 func (w *world) check() error {
 	var errs []error
 	for _, repo := range w.repos {
@@ -23,6 +24,7 @@ func (w *world) check() error {
 	return errors.Join(errs...)
 }
 
+// checkRepository is check for the blobs, manifests, referrers and tags of a repository.
 func (w *world) checkRepository(repo string) error {
 	ctx := context.Background()
 	required, kept := w.required(repo), w.kept(repo)
@@ -30,7 +32,7 @@ func (w *world) checkRepository(repo string) error {
 	for b := range blobs {
 		blobs[b] = w.readBlob(ctx, w.observer, repo, b)
 		if blobs[b] != nil && !errors.Is(blobs[b], registry.ErrBlobUnknown) {
-			return fmt.Errorf("%s: blob %d is there and cannot be read: %w", repo, b, blobs[b])
+			return fmt.Errorf("%s: blob %d exists and cannot be read: %w", repo, b, blobs[b])
 		}
 	}
 	visible := map[int]bool{}
@@ -41,7 +43,7 @@ func (w *world) checkRepository(repo string) error {
 		}
 		visible[m] = err == nil
 		if err == nil && !bytes.Equal(got.Content, man.content) {
-			return fmt.Errorf("%s: manifest %d has another content", repo, m)
+			return fmt.Errorf("%s: the content of manifest %d is wrong", repo, m)
 		}
 	}
 	for m, man := range w.mans {
@@ -70,8 +72,8 @@ func (w *world) checkRepository(repo string) error {
 	return w.checkTags(ctx, repo)
 }
 
-// checkSettled demands, when nobody does anything any more, that each manifest is a referrer of its
-// subject, unless a push or a delete of it has died.
+// checkSettled demands, when no actor works, that each manifest with a subject is listed as a
+// referrer. An exception is a manifest whose push or delete has died.
 func (w *world) checkSettled(ctx context.Context) error {
 	for _, repo := range w.repos {
 		for m, man := range w.mans {
@@ -79,7 +81,7 @@ func (w *world) checkSettled(ctx context.Context) error {
 				continue
 			}
 			key := "r/" + strings.ReplaceAll(repo, "/", ".~") + "/m/" + pathOf(man.desc.Digest)
-			if !strings.Contains(w.s.describe(key), " ok]") { // gone, or being deleted by somebody who died
+			if !strings.Contains(w.s.describe(key), " ok]") { // it does not exist, or its delete has died
 				continue
 			}
 			if err := w.checkReferrer(ctx, repo, m); err != nil {
@@ -90,6 +92,7 @@ func (w *world) checkSettled(ctx context.Context) error {
 	return nil
 }
 
+// checkReferrer demands that a manifest is listed as a referrer of its subject.
 func (w *world) checkReferrer(ctx context.Context, repo string, m int) error {
 	for desc, err := range w.observer.Referrers(ctx, repo, w.mans[w.mans[m].subject].desc.Digest, nil) {
 		if err != nil {
@@ -102,6 +105,7 @@ func (w *world) checkReferrer(ctx context.Context, repo string, m int) error {
 	return fmt.Errorf("%s: manifest %d is not a referrer of its subject", repo, m)
 }
 
+// checkTags demands that each tag of a repository points where it may.
 func (w *world) checkTags(ctx context.Context, repo string) error {
 	for _, tag := range append(w.tags, keptTag) {
 		may := w.mayPointAt(repo, tag)
@@ -122,7 +126,7 @@ func (w *world) checkTags(ctx context.Context, repo string) error {
 	return nil
 }
 
-// readBlob returns an error if a blob is not there or not what it should be.
+// readBlob returns an error if a blob cannot be read, or if its content is wrong.
 func (w *world) readBlob(ctx context.Context, s *storage.Store, repo string, b int) error {
 	blob, err := s.OpenBlob(ctx, repo, w.blobs[b].desc.Digest, nil)
 	if err != nil {
@@ -136,13 +140,13 @@ func (w *world) readBlob(ctx context.Context, s *storage.Store, repo string, b i
 	case !errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("read %d bytes: %w", n, err)
 	case !bytes.Equal(got[:n], want):
-		return errors.New("its content is another")
+		return errors.New("its content is wrong")
 	}
 	return nil
 }
 
-// checkKept demands that only one manifest has got the kept tag, which is only put where it is
-// absent and never deleted.
+// checkKept demands that only one manifest has received keptTag, which is only put where it is
+// absent, and is never deleted.
 func (w *world) checkKept(repo string) error {
 	first := absent
 	for _, o := range w.ops {

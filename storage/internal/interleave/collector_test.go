@@ -7,11 +7,11 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// collectSome collects, again and again without a pause.
+// collectSome collects several times without a pause.
 func (c *client) collectSome(ctx context.Context) {
 	for range 1 + c.rnd.IntN(3) {
 		c.w.s.tick(c.actor, "collects")
-		var grace time.Duration // that of the Store
+		var grace time.Duration // 0 means the grace period of the Store
 		if c.w.mode.grace == "mixed" {
 			grace = -1
 		}
@@ -23,13 +23,12 @@ func (c *client) collectSome(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		c.w.collections++
 		c.w.s.tick(c.actor, "collected: %+v", r.Removed)
 		c.w.s.fail(c.w.check())
 	}
 }
 
-// collectBeside collects beside those that stall: without grace, unless pushes rely on one.
+// collectBeside collects while actors stall. It uses a grace period only if pushes rely on one.
 func (w *world) collectBeside(ctx context.Context) error {
 	if w.mode.grace == "day" {
 		return w.collect(ctx, graces["day"])
@@ -37,7 +36,7 @@ func (w *world) collectBeside(ctx context.Context) error {
 	return w.collect(ctx, -1)
 }
 
-// collectAlone collects without grace, beside nobody.
+// collectAlone collects without a grace period, while no actor works.
 func (w *world) collectAlone(ctx context.Context) error { return w.collect(ctx, -1) }
 
 func (w *world) collect(ctx context.Context, grace time.Duration) error {

@@ -11,21 +11,21 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// change is a change of a tag on the condition that it is what its actor has read.
+// change is a change of a tag, on the condition that the tag still is what the actor has read.
 type change struct {
 	op     *op
 	was    int // the manifest that was read, or absent
-	to     int // the manifest that is pushed; absent of a delete
+	to     int // the manifest that is pushed, or absent for a delete
 	failed bool
 }
 
 // changeTags reads tags, and moves, creates or deletes them on the condition that they still are
-// what was read. Each push is of a manifest that nobody else pushes.
+// what was read. Each push is of a new manifest.
 func (c *client) changeTags(ctx context.Context) {
 	for range 2 + c.rnd.IntN(3) {
 		repo, tags := c.repo(), c.w.labels[:1+c.rnd.IntN(len(c.w.labels))]
 		was, err := c.readTags(ctx, repo, tags)
-		if slices.Contains(was, absent) { // others see what several creations leave for a moment
+		if slices.Contains(was, absent) { // while several tags are created, others can see some of them
 			tags, was = tags[:1], was[:1]
 		}
 		switch {
@@ -41,7 +41,7 @@ func (c *client) changeTags(ctx context.Context) {
 	}
 }
 
-// readTags returns the manifests that tags point at.
+// readTags returns the manifests that tags point at, or absent.
 func (c *client) readTags(ctx context.Context, repo string, tags []string) (was []int, err error) {
 	for _, tag := range tags {
 		got, err := c.store.GetManifest(ctx, repo, byTag(tag))
@@ -58,6 +58,7 @@ func (c *client) readTags(ctx context.Context, repo string, tags []string) (was 
 	return was, nil
 }
 
+// putTagsIf pushes a new manifest with tags, on the condition that they still are what was read.
 func (c *client) putTagsIf(ctx context.Context, repo string, tags []string, was []int) error {
 	ensured := c.w.s.tick(c.actor, "changes %s:%v, which are %v", repo, tags, was)
 	if err := c.ensureBlob(ctx, repo, 0); err != nil {
@@ -76,7 +77,7 @@ func (c *client) putTagsIf(ctx context.Context, repo string, tags []string, was 
 	man := c.w.mans[m]
 	_, err := c.store.PutManifest(ctx, repo, man.desc.MediaType, man.content, opts)
 	if errors.Is(err, registry.ErrUnavailable) {
-		return err // a push half-way is in the way; as if this one had died
+		return err // an unfinished push blocks this one, which counts as dead
 	}
 	for _, ch := range changes {
 		ch.failed = errors.Is(err, registry.ErrPreconditionFailed)
@@ -85,6 +86,7 @@ func (c *client) putTagsIf(ctx context.Context, repo string, tags []string, was 
 	return err
 }
 
+// deleteTagIf deletes a tag, on the condition that it still is what was read.
 func (c *client) deleteTagIf(ctx context.Context, repo, tag string, was int) error {
 	o := c.w.begin(op{actor: c.actor, kind: opUntag, repo: repo, tag: tag})
 	ch := &change{op: o, was: was, to: absent}
@@ -98,7 +100,7 @@ func (c *client) deleteTagIf(ctx context.Context, repo, tag string, was int) err
 	return err
 }
 
-// expecting is the condition that a tag points at a manifest, or is absent.
+// expecting returns the condition that a tag points at a manifest, or that it is absent.
 func (w *world) expecting(m int) *registry.Condition {
 	if m == absent {
 		return &registry.Condition{NoneMatch: []digest.Digest{registry.AnyDigest}}
@@ -106,9 +108,9 @@ func (w *world) expecting(m int) *registry.Condition {
 	return &registry.Condition{Match: []digest.Digest{w.mans[m].desc.Digest}}
 }
 
-// checkChanges demands, when nobody changes tags any more, that no acknowledged change was lost:
-// what a push has set is there, or has been replaced or deleted once, by somebody who had read it.
-// A tag was created once more often than it was deleted, at most.
+// checkChanges demands, when no actor works, that no acknowledged change of a tag was lost: either
+// the tag is what the push set, or exactly one client that had read it has replaced or deleted it.
+// A tag was created at most once more often than it was deleted.
 func (w *world) checkChanges(ctx context.Context) error {
 	for _, ch := range w.changes {
 		at, text := absent, w.text(ch.op)
@@ -124,7 +126,7 @@ func (w *world) checkChanges(ctx context.Context) error {
 			if o.repo != ch.op.repo || o.tag != ch.op.tag {
 				continue
 			}
-			open := o.end == 0 // died, or as good as that
+			open := o.end == 0 // it died, or counts as dead
 			switch {
 			case other.was == absent && o.acked:
 				created++
@@ -145,11 +147,11 @@ func (w *world) checkChanges(ctx context.Context) error {
 			return fmt.Errorf("%s:%s was created %d times, and deleted %d times", ch.op.repo, ch.op.tag, created, deleted)
 		case ch.to == absent:
 		case ch.failed && (at == ch.to || acked > 0):
-			return fmt.Errorf("%s has failed, and was done", text)
+			return fmt.Errorf("%s has failed, but was done", text)
 		case acked > 1 || acked > 0 && at == ch.to:
-			return fmt.Errorf("%s was replaced by %d, and the tag is %d", text, acked, at)
+			return fmt.Errorf("%s was replaced %d times, and the tag is manifest %d", text, acked, at)
 		case ch.op.acked && acked+maybe == 0 && at != ch.to:
-			return fmt.Errorf("%s was lost: the tag is %d", text, at)
+			return fmt.Errorf("%s was lost: the tag is manifest %d", text, at)
 		}
 	}
 	return nil

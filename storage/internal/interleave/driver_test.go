@@ -8,8 +8,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// scheduled is a driver.Driver whose calls the schedule orders, if their context is that of an
-// actor.
+// scheduled is a driver.Driver whose calls the schedule orders if their context is that of an actor.
 type scheduled struct {
 	s     *schedule
 	below driver.Driver
@@ -72,7 +71,7 @@ func (d *scheduled) Sync(ctx context.Context, keys ...string) error {
 	return err
 }
 
-// List takes as many elements at once as the actor does, each time in a call of its own.
+// List makes one scheduled call for each page. The actor decides how many elements a page has.
 func (d *scheduled) List(ctx context.Context, prefix string, opts *driver.ListOptions) iter.Seq2[driver.Info, error] {
 	a, ok := ctx.Value(actorKey{}).(*actor)
 	if !ok {

@@ -12,8 +12,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// fixture is what the actors of a run push and delete: little, so that they get in each other's
-// way.
+// fixture is the content that actors push and delete. It is small, so that they conflict. Elsewhere,
+// a number of a blob or a manifest is its index here.
 type fixture struct {
 	repos []string
 	tags  []string
@@ -31,10 +31,10 @@ type fixtureManifest struct {
 	desc     ocispec.Descriptor
 	blobs    []int
 	children []int
-	subject  int // -1 is none
+	subject  int // -1 if it has none
 }
 
-// keptTag is the tag that deletes keep, in the runs where they keep any.
+// keptTag is the tag that deletes keep if mode.keep is set.
 const keptTag = "keep"
 
 func newFixture() *fixture {
@@ -57,6 +57,8 @@ func newFixture() *fixture {
 	return f
 }
 
+// image adds an image to the fixture. The first blob is the config. The number of the subject is -1
+// if there is none.
 func (f *fixture) image(name string, subject int, blobs ...int) {
 	var of *ocispec.Descriptor
 	if subject >= 0 {
@@ -79,7 +81,7 @@ func (f *fixture) image(name string, subject int, blobs ...int) {
 	}})
 }
 
-// index adds an index of manifests and blobs.
+// index adds an index of manifests and blobs to the fixture.
 func (f *fixture) index(children []int, blobs ...int) {
 	x := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}
 	for _, c := range children {
@@ -97,12 +99,12 @@ func (f *fixture) index(children []int, blobs ...int) {
 		}})
 }
 
-// number is the number of a manifest, -1 of one that is none.
+// numberOf returns the number of the manifest with a digest, or -1.
 func (f *fixture) numberOf(d digest.Digest) int {
 	return slices.IndexFunc(f.mans, func(m fixtureManifest) bool { return m.desc.Digest == d })
 }
 
-// ownFixture lets the actors of a run add manifests to the fixture.
+// ownFixture copies the fixture, so that the actors of this run can add manifests to it.
 func (w *world) ownFixture() {
 	own := *w.fixture
 	own.mans = slices.Clone(own.mans)

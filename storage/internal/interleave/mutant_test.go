@@ -14,32 +14,33 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// mutant is a driver that breaks a rule, as a Store would that left out a condition or a look.
+// mutant is a driver that breaks one rule. Its effect is that of a Store that omits a condition or a
+// read.
 type mutant struct {
 	driver.Driver
-	unconditionalPut    *regexp.Regexp // keys that are written whatever is there
-	unconditionalDelete *regexp.Regexp // keys that are removed whatever is there
-	unseen              *regexp.Regexp // keys that Stat does not find
-	lost                *regexp.Regexp // keys that Stat finds although they are gone
-	unlisted            *regexp.Regexp // keys that List does not show
-	late                *regexp.Regexp // keys that List does not show for a while after they have been written
-	state               string         // List does not show what is in this state
-	swapped             bool           // the mark of data goes before the data
-	unawaited           bool           // that a subject is awaited is not written
-	blind               string         // the actors who do not see where a tag is about to point
-	from                uint64         // the seed to begin with: a rare one is not seen in the thousands before it
-	mix                 string         // the theme of all runs, if it is not ""
+	unconditionalPut    *regexp.Regexp // Put ignores its condition for these keys
+	unconditionalDelete *regexp.Regexp // Delete ignores its condition for these keys
+	unseen              *regexp.Regexp // Stat does not find these keys
+	lost                *regexp.Regexp // Stat finds these keys even after a delete
+	unlisted            *regexp.Regexp // List omits these keys
+	late                *regexp.Regexp // List omits these keys for a while after they were written
+	state               string         // List omits records in this state
+	swapped             bool           // Delete removes the mark of data before the data
+	unawaited           bool           // Put drops the note that a subject is awaited
+	blind               string         // actors of this name do not see where a tag is about to point
+	from                uint64         // the first seed to run, if the seeds before it find nothing
+	mix                 string         // the mix of all runs; "" lets the seeds choose
 
-	seen *sync.Map // of lost, as they were put
+	seen *sync.Map // the objects that match lost, as they were put
 }
 
-// on returns the mutant of a driver.
+// on returns a copy of the mutant over a driver.
 func (m mutant) on(below driver.Driver) driver.Driver {
 	m.Driver, m.seen = below, &sync.Map{}
 	return &m
 }
 
-// lateness is for how long a late key is not shown: a few dozen calls.
+// lateness is how long List omits a late key: a few dozen calls.
 const lateness = 30 * step
 
 func matches(r *regexp.Regexp, key string) bool { return r != nil && r.MatchString(key) }

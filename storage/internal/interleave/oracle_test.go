@@ -5,37 +5,38 @@ import (
 	"slices"
 )
 
-// deleted reports whether an operation that could still do something at a time or later deletes the
-// manifest.
+// deleted reports whether an operation may have deleted a manifest at the time given or later.
 func (w *world) deleted(repo string, m, since int) bool {
 	return slices.ContainsFunc(w.ops, func(o *op) bool {
 		return o.repo == repo && until(o) >= since && (o.kind == opDeleteRepo || o.kind == opDelete && o.man == m)
 	})
 }
 
-// deletedBlob is the same for a blob, which its repository keeps if it still has a manifest that
-// needs it.
+// deletedBlob reports whether a delete of a blob may have had an effect at the time given or later.
+// A delete of the repository does not count, because the repository keeps a blob that one of its
+// manifests still needs.
 func (w *world) deletedBlob(repo string, b, since int) bool {
 	return slices.ContainsFunc(w.ops, func(o *op) bool {
 		return o.repo == repo && until(o) >= since && o.kind == opDeleteBlob && o.blob == b
 	})
 }
 
-// interfered reports whether somebody may have deleted a manifest, or something below it, at a time
-// or later.
+// interfered reports whether a client may have deleted a manifest, or anything below it, at the time
+// given or later.
 func (w *world) interfered(repo string, m, since int) bool {
 	return w.deleted(repo, m, since) || slices.ContainsFunc(w.mans[m].blobs,
 		func(b int) bool { return w.deletedBlob(repo, b, since) }) ||
 		slices.ContainsFunc(w.mans[m].children, func(c int) bool { return w.interfered(repo, c, since) })
 }
 
-// deletedBelow reports whether somebody may ever have deleted a blob that a manifest reaches.
+// deletedBelow reports whether any client may have deleted a blob that a manifest reaches.
 func (w *world) deletedBelow(repo string, m int) bool {
 	return slices.ContainsFunc(w.mans[m].blobs, func(b int) bool { return w.deletedBlob(repo, b, 0) }) ||
 		slices.ContainsFunc(w.mans[m].children, func(c int) bool { return w.deletedBelow(repo, c) })
 }
 
-// standingPuts are the acknowledged pushes of a manifest that nobody can have undone.
+// standingPuts returns the acknowledged pushes and restores of a manifest that no delete can have
+// undone.
 func (w *world) standingPuts(repo string, m int) []*op {
 	var found []*op
 	for _, o := range w.ops {
@@ -47,12 +48,12 @@ func (w *world) standingPuts(repo string, m int) []*op {
 	return found
 }
 
-// referrers are those of a repository that are there, pushed by somebody who has no other claim
-// than that their subject be there. One that somebody is pushing again may have been collected
-// before, and not have its entry yet.
+// referrers returns the referrers that a repository has, with their entries. Nothing but their
+// subject protects them from a collection of untagged manifests. A referrer that is being pushed is
+// left out: a collection may have removed it before, and its entry may not exist yet.
 func (w *world) referrers(repo string) (found []int) {
 	if !w.mode.untagged {
-		return nil // all that was pushed stays
+		return nil // no collection removes what was pushed
 	}
 	ctx := context.Background()
 	for r, man := range w.mans {
@@ -67,7 +68,7 @@ func (w *world) referrers(repo string) (found []int) {
 	return found
 }
 
-// pushing reports whether somebody may be pushing a manifest, or has died while he did.
+// pushing reports whether an actor may be pushing a manifest, or has died while pushing it.
 func (w *world) pushing(repo string, m int) bool {
 	return slices.ContainsFunc(w.ops, func(o *op) bool {
 		return o.repo == repo && o.end == 0 && (o.kind == opRestore || o.kind == opRestoreTag ||
@@ -75,15 +76,16 @@ func (w *world) pushing(repo string, m int) bool {
 	})
 }
 
-// wasReferrer reports whether a referrer was there at some time since its subject is there, so that nobody
-// but a delete can have removed it.
+// wasReferrer reports whether a referrer existed at the time given or later, and no delete can have
+// removed it since. With the time from which its subject has existed, it reports whether the
+// referrer must exist.
 func (w *world) wasReferrer(repo string, r, since int) bool {
 	return slices.ContainsFunc(w.ops, func(o *op) bool {
 		return o.repo == repo && o.acked && o.end >= since && slices.Contains(o.referred, r) && !w.deleted(repo, r, o.end)
 	})
 }
 
-// kept are the manifests that a kept tag reaches, which no delete harms.
+// kept returns the manifests that keptTag reaches. No delete damages them.
 func (w *world) kept(repo string) map[int]bool {
 	kept := map[int]bool{}
 	for _, o := range w.ops {
@@ -95,7 +97,7 @@ func (w *world) kept(repo string) map[int]bool {
 	return kept
 }
 
-// intact are the manifests that must be there with all that is below them.
+// intact returns the manifests that must exist, with everything below them.
 func (w *world) intact(repo string) []int {
 	var found []int
 	all := w.required(repo)
@@ -108,8 +110,8 @@ func (w *world) intact(repo string) []int {
 	return found
 }
 
-// damaged reports whether a blob may be missing below a manifest because it was deleted, or a
-// manifest that is not required.
+// damaged reports whether anything below a manifest may be missing: a blob that was deleted, or a
+// manifest that was deleted and is not required.
 func (w *world) damaged(repo string, m int, required map[int]bool) bool {
 	return slices.ContainsFunc(w.mans[m].blobs, func(b int) bool { return w.deletedBlob(repo, b, 0) }) ||
 		slices.ContainsFunc(w.mans[m].children, func(c int) bool {
@@ -117,7 +119,7 @@ func (w *world) damaged(repo string, m int, required map[int]bool) bool {
 		})
 }
 
-// addChildren adds to manifests those that they name.
+// addChildren adds to a set of manifests everything below them.
 func (w *world) addChildren(mans map[int]bool) {
 	for m := len(w.mans) - 1; m >= 0; m-- { // children come before those that name them
 		if mans[m] {
@@ -128,7 +130,7 @@ func (w *world) addChildren(mans map[int]bool) {
 	}
 }
 
-// required are the manifests that must be there.
+// required returns the manifests that must exist.
 func (w *world) required(repo string) map[int]bool {
 	stands, required := map[int]bool{}, map[int]bool{}
 	for m := range w.mans {
@@ -137,8 +139,8 @@ func (w *world) required(repo string) map[int]bool {
 	if !w.mode.untagged {
 		required = stands
 	} else {
-		// Whoever pushes without a tag has no claim, unless somebody else has one that the manifest
-		// be there.
+		// Collections remove untagged manifests. A manifest is safe from them only if a tag points
+		// at it, or if it is a referrer of such a manifest.
 		for _, tag := range w.tags {
 			m, since := w.certainTarget(repo, tag)
 			if m < 0 || !stands[m] {

@@ -12,7 +12,7 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// pushSome pushes images, the same one twice at times.
+// pushSome pushes one or two images, at times the same one twice.
 func (c *client) pushSome(ctx context.Context) {
 	repo, m := c.repo(), c.image()
 	for range 1 + c.rnd.IntN(2) {
@@ -33,7 +33,7 @@ func (c *client) pushSome(ctx context.Context) {
 	}
 }
 
-// push pushes an image with all that it names, as a client that tries a few times.
+// push pushes an image with all that it names, like a client that tries three times.
 func (c *client) push(ctx context.Context, repo string, m int, tag string) {
 	var err error
 	for range 3 {
@@ -46,6 +46,7 @@ func (c *client) push(ctx context.Context, repo string, m int, tag string) {
 	}
 }
 
+// tryPush pushes a manifest after the blobs and manifests that it names.
 func (c *client) tryPush(ctx context.Context, repo string, m int, tag string) error {
 	if c.w.mode.grace == "day" && c.rnd.IntN(2) == 0 {
 		return c.pushBlindly(ctx, repo, m, tag)
@@ -70,15 +71,15 @@ func (c *client) tryPush(ctx context.Context, repo string, m int, tag string) er
 	return c.put(ctx, repo, m, tag, ensured)
 }
 
-// pushBlindly pushes a manifest, and if it is refused sends what the answer names, no more, and
-// pushes the manifest again.
+// pushBlindly pushes a manifest first. If the push is refused, it uploads what the error names, and
+// nothing else, and pushes the manifest again.
 func (c *client) pushBlindly(ctx context.Context, repo string, m int, tag string) error {
 	err := c.put(ctx, repo, m, tag, 0)
 	var refused *registry.Error
 	if !errors.Is(err, registry.ErrManifestBlobUnknown) || !errors.As(err, &refused) {
 		return err
 	}
-	ensured := c.w.s.tick(c.actor, "sends what was missing")
+	ensured := c.w.s.tick(c.actor, "uploads what was missing")
 	for _, d := range refused.Detail().([]digest.Digest) {
 		if child := c.w.numberOf(d); child >= 0 {
 			err = c.tryPush(ctx, repo, child, "")
@@ -86,7 +87,7 @@ func (c *client) pushBlindly(ctx context.Context, repo string, m int, tag string
 			err = c.upload(ctx, repo, slices.IndexFunc(c.w.blobs, func(b fixtureBlob) bool { return b.desc.Digest == d }))
 		}
 		if err != nil {
-			c.w.unexpected(c.actor, "send what was missing", err, registry.ErrUploadUnknown, registry.ErrRangeInvalid,
+			c.w.unexpected(c.actor, "upload what was missing", err, registry.ErrUploadUnknown, registry.ErrRangeInvalid,
 				registry.ErrManifestBlobUnknown, registry.ErrTagExists)
 			return err
 		}
@@ -94,7 +95,7 @@ func (c *client) pushBlindly(ctx context.Context, repo string, m int, tag string
 	return c.put(ctx, repo, m, tag, ensured)
 }
 
-// put pushes a manifest.
+// put pushes a manifest and nothing else. At times the client first changes to another replica.
 func (c *client) put(ctx context.Context, repo string, m int, tag string, ensured int) error {
 	if c.rnd.IntN(4) == 0 {
 		c.store = c.w.stores[c.rnd.IntN(len(c.w.stores))]
@@ -110,12 +111,13 @@ func (c *client) put(ctx context.Context, repo string, m int, tag string, ensure
 	return err
 }
 
-// looks are the options of a look at what a push may rely on: by somebody who may push, most often.
+// statOptions returns the options to look for something that a push relies on. Most callers have
+// push access, so that the storage protects what they find.
 func (c *client) statOptions() *registry.StatOptions {
 	return &registry.StatOptions{Renew: func(context.Context) bool { return c.rnd.IntN(4) > 0 }}
 }
 
-// ensureBlob sees to it that the repository has a blob: it looks, mounts or uploads.
+// ensureBlob ensures that a repository has a blob: it looks for it, mounts it or uploads it.
 func (c *client) ensureBlob(ctx context.Context, repo string, b int) error {
 	d := c.w.blobs[b].desc.Digest
 	if c.rnd.IntN(2) == 0 {
@@ -136,8 +138,8 @@ func (c *client) ensureBlob(ctx context.Context, repo string, b int) error {
 	}
 	for n := 0; ; n++ {
 		err := c.upload(ctx, repo, b)
-		// A client may be told to send a blob again. Beside collectors without grace this may
-		// happen several times.
+		// An upload may fail and must then be repeated. Beside collectors without a grace period,
+		// this may happen several times.
 		if err == nil || n == 5 || !errors.Is(err, registry.ErrUploadUnknown) && !errors.Is(err, registry.ErrRangeInvalid) {
 			c.w.unexpected(c.actor, fmt.Sprintf("upload blob %d", b), err, registry.ErrUploadUnknown, registry.ErrRangeInvalid)
 			return err
@@ -145,14 +147,14 @@ func (c *client) ensureBlob(ctx context.Context, repo string, b int) error {
 	}
 }
 
-// upload sends a blob, in one of the ways that clients have.
+// upload uploads a blob in one of the ways that clients use.
 func (c *client) upload(ctx context.Context, repo string, b int) error {
 	content, d := c.w.blobs[b].content, c.w.blobs[b].desc.Digest
 	u, err := c.store.CreateUpload(ctx, repo, nil)
 	if err != nil {
 		return err
 	}
-	if c.rnd.IntN(3) == 0 { // all with the commit
+	if c.rnd.IntN(3) == 0 { // the commit has the content
 		_, err = u.Commit(ctx, d, &registry.Chunk{Length: int64(len(content)), Body: bytes.NewReader(content)})
 		return err
 	}
@@ -175,7 +177,7 @@ func (c *client) upload(ctx context.Context, repo string, b int) error {
 	return err
 }
 
-// uploadSome uploads blobs that nobody may need, and gives up some.
+// uploadSome uploads blobs that no manifest may need, and abandons or cancels some uploads.
 func (c *client) uploadSome(ctx context.Context) {
 	for range 1 + c.rnd.IntN(3) {
 		repo, b := c.repo(), c.blob()
@@ -190,11 +192,11 @@ func (c *client) uploadSome(ctx context.Context) {
 		if err == nil && c.rnd.IntN(2) == 0 {
 			err = u.Cancel(ctx)
 		}
-		c.w.unexpected(c.actor, "upload and give up", err, registry.ErrUploadUnknown, registry.ErrRangeInvalid)
+		c.w.unexpected(c.actor, "upload and abandon", err, registry.ErrUploadUnknown, registry.ErrRangeInvalid)
 	}
 }
 
-// mountSome mounts blobs, now into this repository, now into that.
+// mountSome mounts blobs from either repository into the other.
 func (c *client) mountSome(ctx context.Context) {
 	for range 2 + c.rnd.IntN(4) {
 		from := c.rnd.IntN(2)

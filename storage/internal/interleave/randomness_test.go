@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// seededRandomness makes the names that package storage draws at random depend on what is returned,
-// until the test ends.
+// seededRandomness replaces the source of crypto/rand until the test ends, so that the random names
+// in package storage depend on a seed.
 func seededRandomness(t *testing.T) *seeded {
 	s := &seeded{}
 	before := rand.Reader

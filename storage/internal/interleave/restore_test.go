@@ -10,8 +10,8 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// restoreDeleted restores, as long as history is kept, what was whole when a delete of it began,
-// and demands that nothing has been collected that the manifests name.
+// restoreDeleted restores what was intact when a delete of it began, if the Stores keep a history. It
+// demands that no collection has removed anything that the manifests name.
 func (w *world) restoreDeleted(ctx context.Context) error {
 	if !w.mode.history {
 		return nil
@@ -36,8 +36,8 @@ func (w *world) restoreDeleted(ctx context.Context) error {
 	return nil
 }
 
-// restoreRepositories restores the repositories that were deleted and then left alone, and demands
-// that all comes back that was whole, with all that is below it.
+// restoreRepositories restores the repositories that were deleted and not changed afterwards. It
+// demands that everything comes back that was intact, with everything below it.
 func (w *world) restoreRepositories(ctx context.Context) error {
 	for _, o := range w.ops {
 		if o.kind != opDeleteRepo || !o.acked || len(o.had) == 0 || slices.ContainsFunc(w.ops, func(other *op) bool {
@@ -50,21 +50,21 @@ func (w *world) restoreRepositories(ctx context.Context) error {
 			return fmt.Errorf("%s cannot be undone: %w", w.text(o), err)
 		}
 		for _, m := range o.had {
-			if !slices.ContainsFunc(res.Manifests, func(
-				r registry.PutResult) bool {
+			restored := slices.ContainsFunc(res.Manifests, func(r registry.PutResult) bool {
 				return r.Descriptor.Digest == w.mans[m].desc.Digest
-			}) {
-				return fmt.Errorf("%s, undone, has not brought back manifest %d", w.text(o), m)
+			})
+			if !restored {
+				return fmt.Errorf("%s was undone without manifest %d", w.text(o), m)
 			}
 			if err := w.readAll(ctx, o.repo, m); err != nil {
-				return fmt.Errorf("%s, undone: %w", w.text(o), err)
+				return fmt.Errorf("%s was undone: %w", w.text(o), err)
 			}
 		}
 	}
 	return nil
 }
 
-// readAll returns an error unless a manifest is there with all that is below it.
+// readAll returns an error unless a repository has a manifest and everything below it.
 func (w *world) readAll(ctx context.Context, repo string, m int) error {
 	if _, err := w.observer.GetManifest(ctx, repo, byDigest(w.mans[m].desc.Digest)); err != nil {
 		return fmt.Errorf("manifest %d: %w", m, err)
@@ -82,7 +82,7 @@ func (w *world) readAll(ctx context.Context, repo string, m int) error {
 	return nil
 }
 
-// undoSome restores tags, manifests and repositories.
+// undoSome restores tags, manifests and repositories. Without a history, it deletes.
 func (c *client) undoSome(ctx context.Context) {
 	if !c.w.mode.history {
 		c.deleteSome(ctx)

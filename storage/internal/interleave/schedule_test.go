@@ -14,31 +14,33 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// step is the time by the clock of the bubble from one storage call to the next. It is longer than
-// the longest pause of a Store, so that whoever waits for that is at its next call when the
-// schedule chooses: how long pauses are, which is random, changes nothing.
+// step is the time between two storage calls, by the clock of the bubble. It is longer than the
+// longest pause of a Store. An actor that pauses has therefore reached its next call when the
+// schedule chooses, so the random length of a pause does not matter.
 const step = 70 * time.Millisecond
 
-// errOver is what storage calls end with once a run is over, or their actor is dead. So what he
-// holds in the process, which in truth dies with him, is free for others.
+// errOver is returned by the storage calls of a dead actor, and by all calls when the run is over. It
+// makes a dead actor release the locks that it holds in this process. In reality they would die
+// with its process.
 var errOver = errors.New("the run is over")
 
 // schedule lets actors make their storage calls one after the other, in an order that depends on
-// the seed alone. It runs in a bubble of testing/synctest: the clock of the bubble moves on when
-// all goroutines wait, so after each step all that the actor of the last call had to do is done,
-// and all goroutines of all actors are at a storage call, wait for one that is, or have ended.
+// the seed alone. It runs in a bubble of testing/synctest, whose clock advances only when all
+// goroutines wait. After each step, the actor of the last call has therefore done all of its work,
+// and each goroutine of each actor is about to make a storage call, waits for such a goroutine, or
+// has ended.
 type schedule struct {
 	rnd    *mathrand.Rand
-	stick  float64 // the probability that the actor of the last call goes on
+	stick  float64 // the probability that the actor of the last call makes the next one
 	actors []*actor
-	detail bool // say in the trace what objects hold
+	detail bool // the trace says what objects hold
 	raw    driver.Driver
 
 	mu     sync.Mutex
 	parked []*call
 	over   bool
-	clock  int // counts storage calls, begins and ends of operations
-	calls  int // counts storage calls
+	clock  int // the number of storage calls, and of begins and ends of operations
+	calls  int // the number of storage calls
 	last   *actor
 	trace  []string
 	failed error // the first failure
@@ -49,8 +51,8 @@ func newSchedule(seed uint64, raw driver.Driver) *schedule {
 	return &schedule{rnd: rnd, raw: raw, stick: []float64{0, 0.5, 0.8, 0.95}[rnd.IntN(4)]}
 }
 
-// run lets the actors go on until all have ended or died, or something has failed. idle is called
-// when only those are left that stall.
+// run lets the actors work until all have ended or died, or until the run has failed. It calls idle
+// when every remaining actor stalls.
 func (s *schedule) run(ctx context.Context, idle func()) {
 	var wg sync.WaitGroup
 	for _, a := range s.actors {
@@ -88,8 +90,8 @@ func (s *schedule) run(ctx context.Context, idle func()) {
 	wg.Wait()
 }
 
-// next takes the call that is made next. left reports whether there may be one later, if there is
-// none.
+// next returns the call that is made next, or nil if no call is waiting. In that case, left reports
+// whether there may be one later.
 func (s *schedule) next(idle func()) (c *call, left bool) {
 	s.mu.Lock()
 	if s.failed != nil || s.calls > 200_000 {
@@ -133,8 +135,8 @@ func (s *schedule) next(idle func()) (c *call, left bool) {
 	return c, true
 }
 
-// count counts a call, and decides what becomes of it. Calls that an actor makes at once are
-// counted in the order of their keys.
+// count counts a call, and decides whether it stalls and whether its actor dies. next counts the
+// concurrent calls of an actor in the order of their keys.
 func (s *schedule) count(c *call) {
 	if c.seen {
 		return
@@ -159,7 +161,7 @@ func (s *schedule) count(c *call) {
 	}
 }
 
-// ready are the calls that may be made.
+// ready returns the waiting calls that may be made when that many calls have been made.
 func (s *schedule) ready(calls int) []*call {
 	var ready []*call
 	for _, c := range s.parked {
@@ -170,12 +172,12 @@ func (s *schedule) ready(calls int) []*call {
 	return ready
 }
 
-// hints are keys that nothing relies on. Calls on them happen at once and are no part of the
-// schedule: they would only multiply the schedules to be searched.
+// hints matches keys whose objects are hints: nothing relies on them. The schedule does not order
+// calls on them, which would only multiply the schedules to search.
 var hints = regexp.MustCompile(`^r/[^/]*/a/`)
 
-// wait returns when the actor whose context it is may make a call; done is to be called with its
-// result.
+// wait blocks until the actor in ctx may make a call. The caller then makes the call and passes its
+// error to done. wait returns errOver if the actor is dead or the run is over.
 func (s *schedule) wait(ctx context.Context, op, key string) (done func(err error), err error) {
 	a, ok := ctx.Value(actorKey{}).(*actor)
 	if !ok || hints.MatchString(key) {
@@ -207,7 +209,7 @@ func (s *schedule) wait(ctx context.Context, op, key string) (done func(err erro
 	}, nil
 }
 
-// fail notes a failure, which ends the run.
+// fail records a failure, which ends the run. A nil error is ignored.
 func (s *schedule) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -216,8 +218,8 @@ func (s *schedule) fail(err error) {
 	}
 }
 
-// tick returns the time by the clock of the schedule, which has moved on, and adds a line to the
-// trace.
+// tick advances the clock of the schedule by one and returns it. It adds a line to the trace if the
+// actor is not nil.
 func (s *schedule) tick(a *actor, format string, args ...any) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// describe says what an object holds, as far as that is of interest.
+// describe returns the version of an object, and the state, digest and segments that it records.
 func (s *schedule) describe(key string) string {
 	r, info, err := s.raw.Open(context.Background(), key, nil)
 	if err != nil {
@@ -34,14 +34,14 @@ func (s *schedule) describe(key string) string {
 
 var longHex = regexp.MustCompile(`([0-9a-f]{6})[0-9a-f]{10,}`)
 
-// story is the trace as a text.
+// story returns the trace as a text, with digests shortened.
 func (s *schedule) story() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return longHex.ReplaceAllString(strings.Join(s.trace, "\n"), "$1")
 }
 
-// note adds a line to the trace, and returns its number.
+// note adds a line to the trace, and returns its number. The caller holds s.mu.
 func (s *schedule) note(a *actor, format string, args ...any) int {
 	s.trace = append(s.trace, fmt.Sprintf("%5d %-12s", s.calls, fmt.Sprint(a.id, " ", a.name))+fmt.Sprintf(format,
 		args...))

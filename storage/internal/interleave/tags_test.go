@@ -5,31 +5,33 @@ import (
 	"slices"
 )
 
-// anything stands for a tag that may point at any manifest, absent for one that is not there.
+// Where a tag points, if that is not the number of a manifest: anything if it may be any manifest,
+// absent if the tag does not exist.
 const (
 	anything = -2
 	absent   = -1
 )
 
-// write is a write of a tag.
+// write is a write or a delete of a tag.
 type write struct {
 	start, end int
-	sure       bool // it was done, whatever was there before
+	sure       bool // it was done, whatever the tag was before
 	value      int
 }
 
-// writes returns the writes of a tag that have not certainly been replaced, and the deletes of
-// manifests, which are deletes of the tag if it points there.
+// writes returns the writes of a tag that no later write has certainly replaced. It also returns the
+// deletes of manifests, each of which deletes the tag if it points at the manifest.
 func (w *world) writes(repo, tag string) (last []write, deletes []*op) {
 	writes := []write{{value: absent}}
-	var created []write // of a tag that is absent, or none
+	var created []write // those that had an effect only if the tag was absent
 	for _, o := range w.ops {
 		if o.repo != repo || o.tag != "" && o.tag != tag || o.kind == opDeleteBlob || o.kind == opPut && o.tag == "" {
 			continue
 		}
 		at := write{start: o.start, end: until(o), sure: o.acked}
-		// Who was refused has left the tag as it was, but for one that he has created and that is
-		// another's by now, and who deletes one did not find it.
+		// An operation that failed has left the tag as it was, with one exception: it may have
+		// created the tag, which another operation has moved since. A delete that failed did not
+		// find the tag.
 		to := &writes
 		if o.end > 0 && !o.acked {
 			to = &created
@@ -40,7 +42,7 @@ func (w *world) writes(repo, tag string) (last []write, deletes []*op) {
 		case opUntag:
 			at.value = absent
 		case opDeleteRepo:
-			at.value, to = absent, &writes // it may have come half-way
+			at.value, to = absent, &writes // it may have been done in part
 		case opDelete:
 			deletes = append(deletes, o)
 			continue
@@ -58,16 +60,16 @@ func (w *world) writes(repo, tag string) (last []write, deletes []*op) {
 			last = append(last, at)
 		}
 	}
-	// What was created stays or goes again, which leaves the tag as it was: so one that was created
-	// does not let others be.
+	// A tag that a failed operation created either remains or is removed again. So a creation does
+	// not replace other writes.
 	last = slices.DeleteFunc(append(last, writes...), func(at write) bool {
 		return slices.ContainsFunc(writes, func(later write) bool { return later.sure && later.start > at.end })
 	})
 	return last, deletes
 }
 
-// absentBetween reports whether a tag may have been absent at some time, as far as that follows
-// from writes and deletes.
+// absentBetween reports whether, according to the writes and deletes given, a tag may have been
+// absent at some time between start and end.
 func absentBetween(writes []write, deletes []*op, start, end int) bool {
 	return slices.ContainsFunc(writes, func(at write) bool {
 		if at.start > end || slices.ContainsFunc(writes, func(later write) bool {
@@ -82,7 +84,7 @@ func absentBetween(writes []write, deletes []*op, start, end int) bool {
 	})
 }
 
-// mayPointAt returns what a tag may point at.
+// mayPointAt returns what a tag may point at: numbers of manifests, absent or anything.
 func (w *world) mayPointAt(repo, tag string) []int {
 	var values []int
 	last, deletes := w.writes(repo, tag)
@@ -103,8 +105,8 @@ func (w *world) mayPointAt(repo, tag string) []int {
 	return values
 }
 
-// certainTarget returns the manifest that a tag points at, and since when it certainly has done so; -1 if
-// that is not certain.
+// certainTarget returns the manifest that a tag points at, and since when it certainly has done so.
+// It returns -1 if the manifest is not certain.
 func (w *world) certainTarget(repo, tag string) (m, since int) {
 	values := w.mayPointAt(repo, tag)
 	if slices.ContainsFunc(values, func(v int) bool { return v != values[0] || v < 0 }) {

@@ -25,35 +25,37 @@ const (
 	opRestore    opKind = "restore"
 )
 
-// op is an operation that changes what a repository has, with what is known of it. Times are those
-// of the clock of the schedule.
+// op is an operation that changes a repository, with its result. Times are those of the clock of the
+// schedule.
 type op struct {
-	actor    *actor // nil is the test itself
-	kind     opKind
-	repo     string
-	man      int // the manifest; of opRestoreTag the one that the tag points at since
-	blob     int
-	tag      string
-	ensured  int // when its actor began to see to it that all is there that the manifest names; 0 if it did not
+	actor *actor // nil for the test itself
+	kind  opKind
+	repo  string
+	man   int // the manifest; for opRestoreTag, the one that the tag points at afterwards
+	blob  int
+	tag   string
+	// ensured is when the actor began to upload, or to look for, what the manifest names. 0 if it
+	// did not.
+	ensured  int
 	start    int
 	end      int // 0 if it has not ended
 	acked    bool
-	refused  bool      // it was told to send again what its manifest names
+	refused  bool      // it ended with ErrManifestBlobUnknown
 	from, to time.Time // when it began and ended, by the clock of the bubble
-	restored []int     // manifests that a restore has told of
-	had      []int     // manifests that a delete has found, whole
-	referred []int     // referrers that were there, with their entries, when it was acknowledged
+	restored []int     // the manifests that a restore has returned
+	had      []int     // the manifests that were intact when a delete began
+	referred []int     // the referrers that existed, with their entries, when it was acknowledged
 }
 
-// world is the storage of a run and what its actors have been told.
+// world is the storage of a run, and the record of the operations of its actors.
 type world struct {
 	*fixture
 	s        *schedule
 	raw      driver.Driver
 	stores   []*storage.Store // the replicas
-	observer *storage.Store   // sees what is stored, between two calls of the actors
+	observer *storage.Store   // reads the storage between two calls of the actors
 	mode     mode
-	// What the actors use, so that they meet.
+	// The part of the fixture that the actors use, see focus.
 	places []string
 	images []int
 	labels []string
@@ -62,11 +64,9 @@ type world struct {
 	changes []*change
 	refused []op // pushes that were refused
 	acks    int
-
-	collections int
 }
 
-// begin notes that an operation begins.
+// begin records that an operation begins.
 func (w *world) begin(o op) *op {
 	o.start, o.from = w.s.tick(o.actor, "begins: %s", w.text(&o)), time.Now()
 	if o.kind == opDelete || o.kind == opDeleteRepo {
@@ -76,8 +76,8 @@ func (w *world) begin(o op) *op {
 	return &o
 }
 
-// ended notes that an operation has ended, and checks the storage if it was acknowledged. expected
-// are the errors that it may end with.
+// ended records that an operation has ended, and checks the storage if the operation was
+// acknowledged. It fails the run if err is an error other than those expected.
 func (w *world) ended(o *op, err error, expected ...error) {
 	if errors.Is(err, errOver) || o.actor != nil && o.actor.dead {
 		return
@@ -94,7 +94,7 @@ func (w *world) ended(o *op, err error, expected ...error) {
 	o.referred = w.referrers(o.repo)
 }
 
-// unexpected fails the run if err is none of those expected.
+// unexpected fails the run if err is an error other than those expected.
 func (w *world) unexpected(a *actor, what string, err error, expected ...error) {
 	if err == nil || errors.Is(err, errOver) || slices.ContainsFunc(expected,
 		func(e error) bool { return errors.Is(err, e) }) {
@@ -111,6 +111,7 @@ func (w *world) unexpected(a *actor, what string, err error, expected ...error) 
 	w.s.fail(fmt.Errorf("%s, %s: unexpected error: %w", name, what, err))
 }
 
+// text describes an operation for messages and the trace.
 func (w *world) text(o *op) string {
 	switch o.kind {
 	case opPut:
@@ -128,7 +129,8 @@ func (w *world) text(o *op) string {
 	return fmt.Sprintf("%s %s manifest %d", o.kind, o.repo, o.man)
 }
 
-// until is when an operation can do nothing any more: its end, or when its actor died.
+// until returns the time after which an operation has no more effect: its end, or the death of its
+// actor.
 func until(o *op) int {
 	switch {
 	case o.end > 0:
