@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
 
@@ -21,47 +20,6 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
-
-// noGrace collects whatever nothing needs at the moment.
-var noGrace = &storage.CollectOptions{Grace: -1}
-
-// beforeCall returns a Store whose driver calls f right before its call number n, the first being
-// 1.
-func beforeCall(t *testing.T, driver driver.Driver, opts *storage.Options, n int,
-	f func(s *storage.Store)) *storage.Store {
-	var calls atomic.Int64
-	return newStore(t, drivertest.NewFaulty(driver,
-		&drivertest.FaultyOptions{Before: func(context.Context, drivertest.Call) error {
-			if calls.Add(1) == int64(n) {
-				f(newStore(t, driver, opts))
-			}
-			return nil
-		}}), opts)
-}
-
-func collected(t *testing.T, s *storage.Store, opts *storage.CollectOptions) storage.CollectCounts {
-	t.Helper()
-	r, err := s.Collect(t.Context(), opts)
-	require.NoError(t, err)
-	return r.Removed
-}
-
-// index returns an image index of the manifests or blobs given.
-func index(t *testing.T, children ...ocispec.Descriptor) []byte {
-	b, err := json.Marshal(ocispec.Index{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: children,
-	})
-	require.NoError(t, err)
-	return b
-}
-
-func putIndex(t *testing.T, s *storage.Store, repo string, opts *registry.PutOptions,
-	children ...ocispec.Descriptor) ocispec.Descriptor {
-	t.Helper()
-	res, err := s.PutManifest(t.Context(), repo, ocispec.MediaTypeImageIndex, index(t, children...), opts)
-	require.NoError(t, err)
-	return res.Descriptor
-}
 
 // TestDryRunCountsUploads: a dry run counts the uploads that are over, and leaves them.
 func TestDryRunCountsUploads(t *testing.T) {

@@ -20,9 +20,6 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// untagged collects manifests without tags, whatever their age.
-var untagged = &storage.CollectOptions{Grace: -1, Untagged: true}
-
 // referrers is a storage with two referrers of a manifest that is not there.
 type referrers struct {
 	t       *testing.T

@@ -18,8 +18,6 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/disk"
-	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
@@ -72,18 +70,6 @@ func (c *conditional) at(s *storage.Store, tag string, names ...string) string {
 	}
 	require.Fail(c.t, "the tag is somewhere else", tag)
 	return ""
-}
-
-// memoryAndDisk returns functions that make a driver of each kind.
-func memoryAndDisk(t *testing.T) map[string]func() driver.Driver {
-	return map[string]func() driver.Driver{
-		"memory": func() driver.Driver { return newMemory(t) },
-		"disk": func() driver.Driver {
-			d, err := disk.New(t.TempDir(), &disk.Options{NoSync: true})
-			require.NoError(t, err)
-			return d
-		},
-	}
 }
 
 // TestNoUpdateIsLost lets 100 clients of two Stores add to what a tag points at, each on the

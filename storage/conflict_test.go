@@ -2,9 +2,7 @@ package storage_test
 
 import (
 	"bytes"
-	"context"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -15,25 +13,6 @@ import (
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
-
-// once returns a Store whose driver calls f once, right before the first operation that match
-// accepts.
-func once(t *testing.T, match func(c drivertest.Call) bool, f func(s *storage.Store)) *storage.Store {
-	driver := newMemory(t)
-	var mu sync.Mutex
-	done := false
-	return newStore(t, drivertest.NewFaulty(driver, &drivertest.FaultyOptions{
-		Before: func(_ context.Context, c drivertest.Call) error {
-			mu.Lock()
-			defer mu.Unlock()
-			if !done && match(c) {
-				done = true
-				f(newStore(t, driver, nil))
-			}
-			return nil
-		},
-	}), nil)
-}
 
 // TestPushOvertakenByDelete deletes the manifest, and what it names, right before its tag is
 // written. The push is refused, and leaves nothing.

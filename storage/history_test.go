@@ -20,8 +20,6 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-var withHistory = &storage.Options{History: time.Hour}
-
 // honest demands that the history explains what every tag is: beginning with nothing, each event
 // follows from the one before it, where those that are not confirmed may have happened or not.
 func honest(t *testing.T, s *storage.Store, at string) {

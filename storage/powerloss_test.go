@@ -114,12 +114,3 @@ func TestDiskFull(t *testing.T) {
 		pushBlob(t, s, "r", random(2, 50_000))
 	}
 }
-
-func used(t *testing.T, d driver.Driver) int64 {
-	sum := int64(0)
-	for info, err := range d.List(t.Context(), "", nil) {
-		require.NoError(t, err)
-		sum += info.Size
-	}
-	return sum
-}

@@ -16,8 +16,6 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-var keepAll = &registry.DeleteOptions{Keep: func(string) bool { return true }}
-
 // keepScene is a repository with an index that has no tag yet, of an image that has none.
 type keepScene struct {
 	config, child ocispec.Descriptor

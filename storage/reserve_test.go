@@ -21,17 +21,6 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// fill puts objects into a storage until not a byte more has room.
-func fill(t *testing.T, d driver.Driver) {
-	t.Helper()
-	for n, size := 0, 1<<20; size > 0; n++ {
-		if _, err := d.Put(t.Context(), fmt.Sprint("other/", n), bytes.NewReader(make([]byte, size)), nil); err != nil {
-			require.ErrorIs(t, err, driver.ErrNoSpace)
-			size /= 2
-		}
-	}
-}
-
 // TestFullStorage: where a push has no room any more, what nothing needs can be collected, and what
 // is there be deleted, all the same: by the reserve, which a collection on schedule has put there,
 // and puts there again.

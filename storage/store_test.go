@@ -2,139 +2,23 @@ package storage_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha512"
-	"encoding/json"
 	"fmt"
 	"io"
-	"iter"
 	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/disk"
 	"github.com/registrykit/registry/storage/driver"
-	"github.com/registrykit/registry/storage/memory"
 )
-
-// onDrivers runs a test on each native driver.
-func onDrivers(t *testing.T, test func(t *testing.T, d driver.Driver)) {
-	t.Run("memory", func(t *testing.T) { test(t, newMemory(t)) })
-	t.Run("disk", func(t *testing.T) {
-		d, err := disk.New(t.TempDir(), nil)
-		require.NoError(t, err)
-		test(t, d)
-	})
-}
-
-func newMemory(t testing.TB) driver.Driver { return newBounded(t, 0) }
-
-// newBounded returns a driver that is full with so many bytes; 0 is no bound.
-func newBounded(t testing.TB, bytes int64) driver.Driver {
-	d, err := memory.New(&memory.Options{MaxBytes: bytes})
-	require.NoError(t, err)
-	return d
-}
-
-func newStore(t testing.TB, d driver.Driver, opts *storage.Options) *storage.Store {
-	s, err := storage.New(t.Context(), d, opts)
-	require.NoError(t, err)
-	return s
-}
-
-// random returns n bytes that are the same for the same seed.
-func random(seed uint64, n int) []byte {
-	b := make([]byte, n)
-	_, _ = rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16)}).Read(b)
-	return b
-}
-
-func pushBlob(t testing.TB, b registry.Backend, repo string, content []byte) ocispec.Descriptor {
-	t.Helper()
-	desc, err := tryBlob(t.Context(), b, repo, content)
-	require.NoError(t, err)
-	return desc
-}
-
-func tryBlob(ctx context.Context, b registry.Backend, repo string, content []byte) (ocispec.Descriptor, error) {
-	u, err := b.CreateUpload(ctx, repo, nil)
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	if _, err := u.Append(ctx, 0, int64(len(content)), bytes.NewReader(content)); err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	return u.Commit(ctx, digest.FromBytes(content), nil)
-}
-
-func readBlob(ctx context.Context, b registry.Backend, repo string, d digest.Digest) ([]byte, error) {
-	blob, err := b.OpenBlob(ctx, repo, d, nil)
-	if err != nil {
-		return nil, err
-	}
-	content, err := io.ReadAll(blob.Body)
-	if cerr := blob.Body.Close(); err == nil {
-		err = cerr
-	}
-	return content, err
-}
-
-// image returns an image manifest of the blobs given, the first being the config.
-func image(annotation string, subject *ocispec.Descriptor, blobs ...ocispec.Descriptor) []byte {
-	b, err := json.Marshal(ocispec.Manifest{
-		Versioned:   specs.Versioned{SchemaVersion: 2},
-		MediaType:   ocispec.MediaTypeImageManifest,
-		Config:      blobs[0],
-		Layers:      blobs[1:],
-		Subject:     subject,
-		Annotations: map[string]string{"a": annotation},
-	})
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
-
-func tags(names ...string) *registry.PutOptions {
-	o := &registry.PutOptions{}
-	for _, n := range names {
-		o.Tags = append(o.Tags, registry.TagPut{Name: n})
-	}
-	return o
-}
-
-func putImage(t testing.TB, b registry.Backend, repo string, content []byte,
-	opts *registry.PutOptions) ocispec.Descriptor {
-	t.Helper()
-	res, err := b.PutManifest(t.Context(), repo, ocispec.MediaTypeImageManifest, content, opts)
-	require.NoError(t, err)
-	return res.Descriptor
-}
-
-func byTag(t string) reference.Ref           { return reference.Ref{Tag: t} }
-func byDigest(d digest.Digest) reference.Ref { return reference.Ref{Digest: d} }
-
-// pathOf returns the part of a key that stands for a digest.
-func pathOf(d digest.Digest) string { return strings.Replace(string(d), ":", "/", 1) }
-
-func collect[T any](t testing.TB, seq iter.Seq2[T, error]) []T {
-	t.Helper()
-	all := []T{}
-	for v, err := range seq {
-		require.NoError(t, err)
-		all = append(all, v)
-	}
-	return all
-}
 
 func TestBlobRoundTrip(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
@@ -290,13 +174,6 @@ func TestManifest(t *testing.T) {
 		require.NoError(t, err, "deleting a tag leaves the manifest")
 		require.Equal(t, desc, putImage(t, s, "r", content, tags("v1")))
 	})
-}
-
-func firstError[T any](seq iter.Seq2[T, error]) error {
-	for _, err := range seq {
-		return err
-	}
-	return nil
 }
 
 func TestManifestRefusals(t *testing.T) {

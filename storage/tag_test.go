@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -18,7 +17,6 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
@@ -115,18 +113,6 @@ func TestTagStaysWhenItsMoveIsRefused(t *testing.T) {
 			})
 		}
 	}
-}
-
-func contentOf(t *testing.T, d driver.Driver, key string) string {
-	r, _, err := d.Open(t.Context(), key, nil)
-	if errors.Is(err, driver.ErrNotExist) {
-		return ""
-	}
-	require.NoError(t, err)
-	defer r.Close()
-	b, err := io.ReadAll(r)
-	require.NoError(t, err)
-	return string(b)
 }
 
 // TestTagWhoseMoveDied lets a push die after each of its writes. The tag is where it was or where

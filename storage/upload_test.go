@@ -138,15 +138,6 @@ func TestUploadRace(t *testing.T) {
 	})
 }
 
-func keys(t *testing.T, d driver.Driver, prefix string) []string {
-	var all []string
-	for info, err := range d.List(t.Context(), prefix, nil) {
-		require.NoError(t, err)
-		all = append(all, info.Key)
-	}
-	return all
-}
-
 func TestUploadEnds(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
