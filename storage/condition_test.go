@@ -18,6 +18,8 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/disk"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
@@ -76,27 +78,24 @@ func (c *conditional) at(s *storage.Store, tag string, names ...string) string {
 // condition that it is what they have read.
 func TestNoUpdateIsLost(t *testing.T) {
 	const clients = 100
-	for name, newDriver := range memoryAndDisk(t) {
-		t.Run(name, func(t *testing.T) {
-			driver := newDriver()
-			stores := []*storage.Store{newStore(t, driver, nil), newStore(t, driver, nil)}
-			c := newConditional(t, stores[0])
-			require.NoError(t, c.put(t.Context(), stores[0], "", tags("t")))
-			errs := make([]error, clients)
-			var wg sync.WaitGroup
-			for i := range clients {
-				wg.Go(func() { errs[i] = c.add(t.Context(), stores[i%2], fmt.Sprint(i, ";")) })
-			}
-			wg.Wait()
-			require.NoError(t, errors.Join(errs...))
-			names, err := c.names(t.Context(), stores[0])
-			require.NoError(t, err)
-			all := strings.Split(strings.TrimSuffix(names, ";"), ";")
-			slices.Sort(all)
-			require.Len(t, all, clients)
-			require.Len(t, slices.Compact(all), clients)
-		})
-	}
+	onDriversWith(t, &disk.Options{NoSync: true}, func(t *testing.T, driver driver.Driver) {
+		stores := []*storage.Store{newStore(t, driver, nil), newStore(t, driver, nil)}
+		c := newConditional(t, stores[0])
+		require.NoError(t, c.put(t.Context(), stores[0], "", tags("t")))
+		errs := make([]error, clients)
+		var wg sync.WaitGroup
+		for i := range clients {
+			wg.Go(func() { errs[i] = c.add(t.Context(), stores[i%2], fmt.Sprint(i, ";")) })
+		}
+		wg.Wait()
+		require.NoError(t, errors.Join(errs...))
+		names, err := c.names(t.Context(), stores[0])
+		require.NoError(t, err)
+		all := strings.Split(strings.TrimSuffix(names, ";"), ";")
+		slices.Sort(all)
+		require.Len(t, all, clients)
+		require.Len(t, slices.Compact(all), clients)
+	})
 }
 
 // names is what the clients have added.

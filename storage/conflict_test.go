@@ -38,23 +38,18 @@ func TestPushOvertakenByDelete(t *testing.T) {
 // each operation of the delete in turn. What the push was told stays.
 func TestDeleteOvertakenByPush(t *testing.T) {
 	for n := 1; ; n++ {
-		calls, armed := 0, false
 		var content []byte
-		s := once(t, func(drivertest.Call) bool {
-			if armed {
-				calls++
-			}
-			return calls == n
+		var config, desc ocispec.Descriptor
+		s, nested := nest(t, n, func(s *storage.Store) {
+			config = pushBlob(t, s, "r", []byte("{}"))
+			content = image("", &config, config)
+			desc = putImage(t, s, "r", content, tags("v1", "v2"))
+		}, func(s *storage.Store) {
+			require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), nil))
 		}, func(s *storage.Store) {
 			putImage(t, s, "r", content, &registry.PutOptions{Tags: []registry.TagPut{{Name: "v1", IfAbsent: true}}})
 		})
-		config := pushBlob(t, s, "r", []byte("{}"))
-		content = image("", &config, config)
-		desc := putImage(t, s, "r", content, tags("v1", "v2"))
-		armed = true
-		require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), nil))
-		armed = false
-		if calls < n {
+		if !nested {
 			require.Greater(t, n, 8)
 			_, err := s.StatManifest(t.Context(), "r", byTag("v1"), nil)
 			require.ErrorIs(t, err, registry.ErrManifestUnknown)

@@ -77,18 +77,8 @@ func TestKnownManifestBesideDelete(t *testing.T) {
 				if !pushFirst {
 					outer, inner = remove, push
 				}
-				calls, armed, nested := 0, false, false
-				s := once(t, func(drivertest.Call) bool {
-					if armed {
-						calls++
-					}
-					nested = nested || calls == n
-					return calls == n
-				}, inner)
-				e = newEpochScene(t, s)
-				armed = true
-				outer(s)
-				armed = false
+				prepare := func(s *storage.Store) { e = newEpochScene(t, s) }
+				s, nested := nest(t, n, prepare, outer, inner)
 				if !nested {
 					require.Greater(t, n, 4)
 					break

@@ -38,23 +38,16 @@ func newBounded(t testing.TB, bytes int64) driver.Driver {
 	return d
 }
 
-// memoryAndDisk returns functions that make a driver of each kind.
-func memoryAndDisk(t *testing.T) map[string]func() driver.Driver {
-	return map[string]func() driver.Driver{
-		"memory": func() driver.Driver { return newMemory(t) },
-		"disk": func() driver.Driver {
-			d, err := disk.New(t.TempDir(), &disk.Options{NoSync: true})
-			require.NoError(t, err)
-			return d
-		},
-	}
-}
-
 // onDrivers runs a test on each native driver.
 func onDrivers(t *testing.T, test func(t *testing.T, d driver.Driver)) {
+	onDriversWith(t, nil, test)
+}
+
+// onDriversWith runs a test on each native driver, on disk with options.
+func onDriversWith(t *testing.T, opts *disk.Options, test func(t *testing.T, d driver.Driver)) {
 	t.Run("memory", func(t *testing.T) { test(t, newMemory(t)) })
 	t.Run("disk", func(t *testing.T) {
-		d, err := disk.New(t.TempDir(), nil)
+		d, err := disk.New(t.TempDir(), opts)
 		require.NoError(t, err)
 		test(t, d)
 	})
@@ -265,4 +258,23 @@ func once(t *testing.T, match func(c drivertest.Call) bool, f func(s *storage.St
 			return nil
 		},
 	}), nil)
+}
+
+// nest lets inner happen right before operation n of outer, in another Store of the same storage.
+// prepare comes first, and its operations are not counted. nest returns the Store of outer, and
+// reports whether outer had that many operations.
+func nest(t *testing.T, n int, prepare, outer, inner func(s *storage.Store)) (s *storage.Store, nested bool) {
+	calls, armed := 0, false
+	s = once(t, func(drivertest.Call) bool {
+		if armed {
+			calls++
+		}
+		nested = nested || calls == n
+		return calls == n
+	}, inner)
+	prepare(s)
+	armed = true
+	outer(s)
+	armed = false
+	return s, nested
 }

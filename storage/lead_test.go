@@ -14,6 +14,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/disk"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
@@ -243,28 +244,25 @@ func TestCreateWhoseAnswerIsLost(t *testing.T) {
 // on the condition that both are what they have read.
 func TestNoUpdateOfTwoTagsIsLost(t *testing.T) {
 	const clients = 40
-	for name, newDriver := range memoryAndDisk(t) {
-		t.Run(name, func(t *testing.T) {
-			driver := newDriver()
-			stores := []*storage.Store{newStore(t, driver, nil), newStore(t, driver, nil)}
-			c := newConditional(t, stores[0])
-			require.NoError(t, c.put(t.Context(), stores[0], "", tags("t", "u")))
-			errs, unknown := make([]error, clients), make([]int, clients)
-			var wg sync.WaitGroup
-			for i := range clients {
-				wg.Go(func() { unknown[i], errs[i] = c.addToBoth(t.Context(), stores[i%2], fmt.Sprint(i, ";")) })
-			}
-			wg.Wait()
-			require.NoError(t, errors.Join(errs...))
-			names, err := c.names(t.Context(), stores[0])
-			require.NoError(t, err)
-			require.Equal(t, names, c.at(stores[0], "u", names))
-			for i := range clients {
-				require.Equal(t, 1, strings.Count(";"+names, fmt.Sprint(";", i, ";")), "%d in %s", i, names)
-			}
-			t.Log("unknown outcomes:", unknown)
-		})
-	}
+	onDriversWith(t, &disk.Options{NoSync: true}, func(t *testing.T, driver driver.Driver) {
+		stores := []*storage.Store{newStore(t, driver, nil), newStore(t, driver, nil)}
+		c := newConditional(t, stores[0])
+		require.NoError(t, c.put(t.Context(), stores[0], "", tags("t", "u")))
+		errs, unknown := make([]error, clients), make([]int, clients)
+		var wg sync.WaitGroup
+		for i := range clients {
+			wg.Go(func() { unknown[i], errs[i] = c.addToBoth(t.Context(), stores[i%2], fmt.Sprint(i, ";")) })
+		}
+		wg.Wait()
+		require.NoError(t, errors.Join(errs...))
+		names, err := c.names(t.Context(), stores[0])
+		require.NoError(t, err)
+		require.Equal(t, names, c.at(stores[0], "u", names))
+		for i := range clients {
+			require.Equal(t, 1, strings.Count(";"+names, fmt.Sprint(";", i, ";")), "%d in %s", i, names)
+		}
+		t.Log("unknown outcomes:", unknown)
+	})
 }
 
 // addToBoth adds a name to two tags, as often as somebody else is first. It looks whether it has

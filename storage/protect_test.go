@@ -13,7 +13,6 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // keepScene is a repository with an index that has no tag yet, of an image that has none.
@@ -71,24 +70,13 @@ func TestKeepBesideDelete(t *testing.T) {
 func keepOnce(t *testing.T, name string, remove func(k keepScene, s *storage.Store) error, pushFirst bool, n int) bool {
 	var k keepScene
 	var pushed, removed error
-	calls, armed, nested := 0, false, false
 	push := func(s *storage.Store) { pushed = k.push(t, s) }
 	del := func(s *storage.Store) { removed = remove(k, s) }
 	outer, inner := push, del
 	if !pushFirst {
 		outer, inner = del, push
 	}
-	s := once(t, func(drivertest.Call) bool {
-		if armed {
-			calls++
-		}
-		nested = nested || calls == n
-		return calls == n
-	}, inner)
-	k = newKeepScene(t, s)
-	armed = true
-	outer(s)
-	armed = false
+	s, nested := nest(t, n, func(s *storage.Store) { k = newKeepScene(t, s) }, outer, inner)
 	if !nested {
 		return false
 	}

@@ -61,19 +61,11 @@ func TestMediaTypeBesidePush(t *testing.T) {
 			push := func(tag string) func(s *storage.Store) {
 				return func(s *storage.Store) { errs[tag] = pushAs(t, s, types[tag], content, tags(tag)) }
 			}
-			calls, armed, nested := 0, false, false
-			s := once(t, func(drivertest.Call) bool {
-				if armed {
-					calls++
-				}
-				nested = nested || calls == n
-				return calls == n
-			}, push("b"))
-			content = typeless(t, pushBlob(t, s, "r", []byte("{}")))
-			require.NoError(t, pushAs(t, s, first, content, nil))
-			armed = true
-			push("a")(s)
-			armed = false
+			prepare := func(s *storage.Store) {
+				content = typeless(t, pushBlob(t, s, "r", []byte("{}")))
+				require.NoError(t, pushAs(t, s, first, content, nil))
+			}
+			s, nested := nest(t, n, prepare, push("a"), push("b"))
 			if !nested {
 				require.Greater(t, n, 5)
 				break
@@ -99,27 +91,20 @@ func TestMediaTypeBesidePush(t *testing.T) {
 func TestMediaTypeBesideDelete(t *testing.T) {
 	for n := 1; ; n++ {
 		var content []byte
-		var removed error
-		calls, armed, nested := 0, false, false
-		s := once(t, func(drivertest.Call) bool {
-			if armed {
-				calls++
-			}
-			nested = nested || calls == n
-			return calls == n
+		var pushed, removed error
+		s, nested := nest(t, n, func(s *storage.Store) {
+			content = typeless(t, pushBlob(t, s, "r", []byte("{}")))
+			require.NoError(t, pushAs(t, s, otherType, content, nil))
+		}, func(s *storage.Store) {
+			pushed = pushAs(t, s, ocispec.MediaTypeImageManifest, content, tags("v1"))
 		}, func(s *storage.Store) {
 			removed = s.DeleteManifest(t.Context(), "r", byDigest(digest.FromBytes(content)), nil)
 		})
-		content = typeless(t, pushBlob(t, s, "r", []byte("{}")))
-		require.NoError(t, pushAs(t, s, otherType, content, nil))
-		armed = true
-		err := pushAs(t, s, ocispec.MediaTypeImageManifest, content, tags("v1"))
-		armed = false
 		if !nested {
 			require.Greater(t, n, 5)
 			return
 		}
-		require.NoError(t, err, n)
+		require.NoError(t, pushed, n)
 		require.NoError(t, removed, n)
 		if _, err := s.GetManifest(t.Context(), "r", byTag("v1")); err == nil {
 			requireTyped(t, s, "v1", ocispec.MediaTypeImageManifest, content, fmt.Sprint(n))

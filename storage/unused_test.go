@@ -8,7 +8,6 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // TestDeleteIfUnusedBesidePush lets a whole push of a manifest happen before each operation of a
@@ -28,18 +27,8 @@ func TestDeleteIfUnusedBesidePush(t *testing.T) {
 			if !pushFirst {
 				outer, inner = remove, push
 			}
-			calls, armed, nested := 0, false, false
-			s := once(t, func(drivertest.Call) bool {
-				if armed {
-					calls++
-				}
-				nested = nested || calls == n
-				return calls == n
-			}, inner)
-			blob = pushBlob(t, s, "r", []byte("{}"))
-			armed = true
-			outer(s)
-			armed = false
+			prepare := func(s *storage.Store) { blob = pushBlob(t, s, "r", []byte("{}")) }
+			s, nested := nest(t, n, prepare, outer, inner)
 			if !nested {
 				require.Greater(t, n, 4)
 				break
