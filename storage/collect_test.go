@@ -21,8 +21,8 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// TestDryRunCountsUploads: a dry run counts the uploads that are over, and leaves them.
-func TestDryRunCountsUploads(t *testing.T) {
+// TestCollectDryRunCountsUploads: a dry run counts the uploads that are over, and leaves them.
+func TestCollectDryRunCountsUploads(t *testing.T) {
 	d := newMemory(t)
 	s := newStore(t, d, &storage.Options{UploadTTL: 50 * time.Millisecond})
 	u, err := s.CreateUpload(t.Context(), "r", nil)
@@ -37,9 +37,9 @@ func TestDryRunCountsUploads(t *testing.T) {
 	require.Zero(t, collected(t, s, &storage.CollectOptions{DryRun: true}))
 }
 
-// TestCollectLeavesNothing runs the script of TestCrashAfterEachWrite, collects, deletes all, and
+// TestCollectAfterDeletesLeavesNothing runs the script of TestCrashAfterEachWrite, collects, deletes all, and
 // collects again.
-func TestCollectLeavesNothing(t *testing.T) {
+func TestCollectAfterDeletesLeavesNothing(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
 		w := newWorkload(t.Context(), s)
@@ -66,7 +66,7 @@ func TestCollectLeavesNothing(t *testing.T) {
 	})
 }
 
-func TestCollectUnneeded(t *testing.T) {
+func TestCollectRemovesUnreferencedBlobs(t *testing.T) {
 	d := newMemory(t)
 	s := newStore(t, d, nil)
 	big, small, other := random(1, 40_000), []byte("{}"), random(2, 50_000)
@@ -95,8 +95,8 @@ func TestCollectUnneeded(t *testing.T) {
 	require.Equal(t, []string{"keys/upload", "layout"}, keys(t, d, ""))
 }
 
-// TestCollectSharedData removes the bytes of a blob only with its last link.
-func TestCollectSharedData(t *testing.T) {
+// TestCollectSharedDataKeptUntilLastLink removes the bytes of a blob only with its last link.
+func TestCollectSharedDataKeptUntilLastLink(t *testing.T) {
 	d := newMemory(t)
 	s := newStore(t, d, nil)
 	big := random(1, 40_000)
@@ -148,9 +148,9 @@ func TestCollectUntagged(t *testing.T) {
 	require.Len(t, got, 20_000)
 }
 
-// TestCollectGrace: what is younger than the grace stays, also if only a HEAD or a push has found
+// TestCollectGraceKeepsNewAndFoundContent: what is younger than the grace stays, also if only a HEAD or a push has found
 // it there.
-func TestCollectGrace(t *testing.T) {
+func TestCollectGraceKeepsNewAndFoundContent(t *testing.T) {
 	d := newMemory(t)
 	const grace = 300 * time.Millisecond
 	opts := &storage.Options{Grace: grace}
@@ -164,8 +164,8 @@ func TestCollectGrace(t *testing.T) {
 	require.Equal(t, storage.CollectCounts{Blobs: 2, Data: 2, DataBytes: 40_000}, collected(t, s, nil))
 }
 
-// TestCollectKeepsWhatCanBeRestored collects after deletes that history can undo, and restores.
-func TestCollectKeepsWhatCanBeRestored(t *testing.T) {
+// TestCollectKeepsRestorableContent collects after deletes that history can undo, and restores.
+func TestCollectKeepsRestorableContent(t *testing.T) {
 	d := newMemory(t)
 	s := newStore(t, d, withHistory)
 	w := newWorkload(t.Context(), s)
@@ -199,9 +199,9 @@ func TestCollectKeepsWhatCanBeRestored(t *testing.T) {
 	require.Equal(t, []string{"keys/upload", "layout"}, keys(t, d, ""))
 }
 
-// TestCollectCutOff ends a collection after each of its writes, by a kill and by a loss of power.
+// TestCollectInterruptedIsFinishedByNext ends a collection after each of its writes, by a kill and by a loss of power.
 // Nothing is lost, and the next one finishes.
-func TestCollectCutOff(t *testing.T) {
+func TestCollectInterruptedIsFinishedByNext(t *testing.T) {
 	for name, powerLoss := range map[string]bool{"kill": false, "power": true} {
 		t.Run(name, func(t *testing.T) {
 			for n := 0; ; n++ {
@@ -258,10 +258,10 @@ func refusal(err error) bool {
 		errors.Is(err, registry.ErrUploadUnknown)
 }
 
-// TestCollectBesideEachStep lets a whole collection without grace happen before each request of the
+// TestCollectBeforeEachCallLosesNothing lets a whole collection without grace happen before each request of the
 // script in turn. What has been acknowledged stays whole; a push may be refused, and is accepted
 // when it is sent again.
-func TestCollectBesideEachStep(t *testing.T) {
+func TestCollectBeforeEachCallLosesNothing(t *testing.T) {
 	for _, history := range []time.Duration{0, time.Hour} {
 		refused := 0
 		n := 1
@@ -314,8 +314,8 @@ func TestCollectEndsWithItsContext(t *testing.T) {
 	require.Zero(t, r.Removed)
 }
 
-// TestCollectConfined refuses a storage whose conditions hold only within the process.
-func TestCollectConfined(t *testing.T) {
+// TestCollectSingleProcessStorageIsRefused refuses a storage whose conditions hold only within the process.
+func TestCollectSingleProcessStorageIsRefused(t *testing.T) {
 	s := newStore(t, confined{newMemory(t)}, nil)
 	_, err := s.Collect(t.Context(), nil)
 	require.ErrorIs(t, err, storage.ErrSingleProcess)
@@ -328,9 +328,9 @@ type confined struct{ driver.Driver }
 
 func (confined) SingleProcess() string { return "its conditions are locks of this process" }
 
-// TestCollectFinishesDeletes cuts a delete of a repository off after each of its writes. The next
+// TestCollectFinishesInterruptedDelete cuts a delete of a repository off after each of its writes. The next
 // collection finishes it, unless something was pushed meanwhile: that stays whole.
-func TestCollectFinishesDeletes(t *testing.T) {
+func TestCollectFinishesInterruptedDelete(t *testing.T) {
 	for _, pushed := range []bool{false, true} {
 		for n := 0; ; n++ {
 			d := newMemory(t)
@@ -370,9 +370,9 @@ func TestCollectFinishesDeletes(t *testing.T) {
 	}
 }
 
-// TestBlobsPushedBeforeCollectionFinishesDelete: what a push has sent since a delete of the
+// TestCollectFinishingDeleteKeepsNewBlobs: what a push has sent since a delete of the
 // repository died is there for its manifest.
-func TestBlobsPushedBeforeCollectionFinishesDelete(t *testing.T) {
+func TestCollectFinishingDeleteKeepsNewBlobs(t *testing.T) {
 	for _, opts := range []*storage.Options{nil, {History: time.Hour}} {
 		driver := newMemory(t)
 		s := newStore(t, driver, opts)
@@ -395,9 +395,9 @@ func TestBlobsPushedBeforeCollectionFinishesDelete(t *testing.T) {
 	}
 }
 
-// TestDeleteRepositoryBesideCollection collects before each call of the delete of a repository, of
+// TestDeleteRepositoryBesideCollectIsRestorable collects before each call of the delete of a repository, of
 // which a history is kept. No blob of it is served afterwards, and all comes back by a restore.
-func TestDeleteRepositoryBesideCollection(t *testing.T) {
+func TestDeleteRepositoryBesideCollectIsRestorable(t *testing.T) {
 	for _, opts := range []*storage.Options{nil, {History: time.Hour}} {
 		for n := 1; ; n++ {
 			driver := newMemory(t)
@@ -430,9 +430,9 @@ func TestDeleteRepositoryBesideCollection(t *testing.T) {
 	}
 }
 
-// TestPushWhileCollectionFinishesDelete pushes before each call of a collection that finds a delete
+// TestCollectFinishingDeleteKeepsNewManifest pushes before each call of a collection that finds a delete
 // of the repository that has died: something new, or again what was there. What was pushed stays.
-func TestPushWhileCollectionFinishesDelete(t *testing.T) {
+func TestCollectFinishingDeleteKeepsNewManifest(t *testing.T) {
 	for _, opts := range []*registry.PutOptions{nil, tags("t")} {
 		for _, annotation := range []string{"old", "new"} {
 			for n := 1; ; n++ {

@@ -12,8 +12,8 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// TestCollectLargeManifests: of large manifests that go, some are in mind at once, not all.
-func TestCollectLargeManifests(t *testing.T) {
+// TestCollectLargeManifestsBoundsMemory: of large manifests that go, some are in mind at once, not all.
+func TestCollectLargeManifestsBoundsMemory(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
 	config := pushBlob(t, s, "r", []byte("{}"))

@@ -11,8 +11,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// TestProgressOneByOne: a host that takes its time over the progress is not told of more meanwhile.
-func TestProgressOneByOne(t *testing.T) {
+// TestCollectProgressIsNotConcurrent: a host that takes its time over the progress is not told of more meanwhile.
+func TestCollectProgressIsNotConcurrent(t *testing.T) {
 	s := newStore(t, newMemory(t), nil)
 	for i := range 300 {
 		pushBlob(t, s, "r", fmt.Append(nil, i))

@@ -118,8 +118,8 @@ func (r *referrers) isThere(i int, at ...any) bool {
 	return true
 }
 
-// TestCollectReferrersOfNothing: they go, with their entries, and what awaited their subject.
-func TestCollectReferrersOfNothing(t *testing.T) {
+// TestCollectReferrersWithoutSubject: they go, with their entries, and what awaited their subject.
+func TestCollectReferrersWithoutSubject(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
 		config := pushBlob(t, s, "r", []byte("{}"))
@@ -135,9 +135,9 @@ func TestCollectReferrersOfNothing(t *testing.T) {
 	})
 }
 
-// TestCollectReferrerBesidePushOfSubject pushes the subject before each call of a collection in
+// TestCollectReferrersBesidePushOfSubject pushes the subject before each call of a collection in
 // turn. The referrers that are there then stay, with their entries.
-func TestCollectReferrerBesidePushOfSubject(t *testing.T) {
+func TestCollectReferrersBesidePushOfSubject(t *testing.T) {
 	stayed, gone := 0, 0
 	for n := 1; ; n++ {
 		r := newReferrers(t, nil)
@@ -180,9 +180,9 @@ func count(there [2]bool) (n int) {
 	return n
 }
 
-// TestPushOfSubjectBesideCollection collects before each call of a push of the subject, and in that
+// TestPushOfSubjectBesideCollectKeepsReferrers collects before each call of a push of the subject, and in that
 // collection goes on with another push of it before each call of that in turn.
-func TestPushOfSubjectBesideCollection(t *testing.T) {
+func TestPushOfSubjectBesideCollectKeepsReferrers(t *testing.T) {
 	for n := 1; ; n++ {
 		over := false
 		for k := 1; ; k++ {
@@ -208,9 +208,9 @@ func TestPushOfSubjectBesideCollection(t *testing.T) {
 	}
 }
 
-// TestCollectReferrerThatDied lets a collection die after each of its writes. The next one finishes
+// TestCollectReferrersInterruptedIsFinishedByNext lets a collection die after each of its writes. The next one finishes
 // it; or the subject comes, and the referrers that are there stay.
-func TestCollectReferrerThatDied(t *testing.T) {
+func TestCollectReferrersInterruptedIsFinishedByNext(t *testing.T) {
 	for _, pushed := range []bool{false, true} {
 		waited := 0
 		for n := 0; ; n++ {
@@ -260,10 +260,10 @@ func TestCollectReferrerThatDied(t *testing.T) {
 	}
 }
 
-// TestDeleteOfReferrerBesidePushOfSubject deletes a referrer before each call of a collection, and
+// TestDeleteReferrerBesidePushOfSubject deletes a referrer before each call of a collection, and
 // pushes its subject; and collects and pushes, at each of its calls, before each call of a delete.
 // What was deleted stays so; the other referrer stays if it was there.
-func TestDeleteOfReferrerBesidePushOfSubject(t *testing.T) {
+func TestDeleteReferrerBesidePushOfSubject(t *testing.T) {
 	for _, opts := range []*storage.Options{nil, withHistory} {
 		remove := func(s *storage.Store, r *referrers) error {
 			return s.DeleteManifest(t.Context(), "r", byDigest(digest.FromBytes(r.refer[0])), nil)
@@ -349,10 +349,10 @@ func on(op string, d digest.Digest) func(op, key string) bool {
 	return func(o, key string) bool { return o == op && key == "r/r/m/"+pathOf(d) }
 }
 
-// TestCollectReferrerWhoseSubjectCameAndWent: a subject that comes before it is awaited, and is
+// TestCollectReferrersSubjectPushedAndDeleted: a subject that comes before it is awaited, and is
 // deleted, spares its referrers as one that stays, since it may come again and nobody would be
 // told.
-func TestCollectReferrerWhoseSubjectCameAndWent(t *testing.T) {
+func TestCollectReferrersSubjectPushedAndDeleted(t *testing.T) {
 	r := newReferrers(t, nil)
 	read := interruption{on("Open", r.of.Digest), func() {}} // by the write that fails, and then by the next attempt
 	s, left := r.along(interruption{on("Put", r.of.Digest), r.push}, read, read,
@@ -365,9 +365,9 @@ func TestCollectReferrerWhoseSubjectCameAndWent(t *testing.T) {
 	r.there()
 }
 
-// TestDeleteOfReferrerThatIsCollected: a delete that takes over from a collector is not undone by a
+// TestDeleteReferrerBesideCollect: a delete that takes over from a collector is not undone by a
 // push of the subject, which releases the others.
-func TestDeleteOfReferrerThatIsCollected(t *testing.T) {
+func TestDeleteReferrerBesideCollect(t *testing.T) {
 	for n := 1; ; n++ {
 		r := newReferrers(t, nil)
 		of, made := digest.FromBytes(r.refer[0]), 0
@@ -392,8 +392,8 @@ func TestDeleteOfReferrerThatIsCollected(t *testing.T) {
 	}
 }
 
-// TestAwaitedIsAbsent: nobody but a push and a collector sees that a manifest is awaited.
-func TestAwaitedIsAbsent(t *testing.T) {
+// TestAwaitedManifestIsAbsent: nobody but a push and a collector sees that a manifest is awaited.
+func TestAwaitedManifestIsAbsent(t *testing.T) {
 	awaited := func(t *testing.T, opts *storage.Options) *referrers {
 		for n := 0; ; n++ {
 			r := newReferrers(t, opts)
@@ -452,9 +452,9 @@ func TestAwaitedIsAbsent(t *testing.T) {
 	require.Equal(t, []string{"keys/upload", "layout"}, keys(t, r.driver, ""))
 }
 
-// TestIndexOfReferrerBesideDelete pushes an index that names a referrer before each call of the
+// TestPushIndexOfReferrerBesideDelete pushes an index that names a referrer before each call of the
 // delete of the referrer in turn. A referrer that stays has its entry.
-func TestIndexOfReferrerBesideDelete(t *testing.T) {
+func TestPushIndexOfReferrerBesideDelete(t *testing.T) {
 	stayed := 0
 	for n := 1; ; n++ {
 		r := newReferrers(t, nil)

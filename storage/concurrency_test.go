@@ -20,7 +20,7 @@ import (
 
 // Two Stores on one Driver stand for two replicas in these tests.
 
-func TestSameManifestByMany(t *testing.T) {
+func TestConcurrentPushesOfOneManifest(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		replicas := []*storage.Store{newStore(t, d, nil), newStore(t, d, nil)}
 		config := pushBlob(t, replicas[0], "r", []byte("{}"))
@@ -40,7 +40,7 @@ func TestSameManifestByMany(t *testing.T) {
 	})
 }
 
-func TestSameBlobByMany(t *testing.T) {
+func TestConcurrentPushesOfOneBlob(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		replicas := []*storage.Store{newStore(t, d, nil), newStore(t, d, nil)}
 		content := random(9, 50_000)
@@ -61,10 +61,10 @@ func TestSameBlobByMany(t *testing.T) {
 	})
 }
 
-// TestPushBesideDelete pushes images with their blobs while others delete the same manifests, tags
+// TestConcurrentPushesAndDeletes pushes images with their blobs while others delete the same manifests, tags
 // and the whole repository. What has been acknowledged to a pusher may have been deleted since, but
 // what is visible is whole, and a tag leads to a manifest.
-func TestPushBesideDelete(t *testing.T) {
+func TestConcurrentPushesAndDeletes(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		replicas := []*storage.Store{newStore(t, d, nil), newStore(t, d, nil)}
 		const repo = "a/b"

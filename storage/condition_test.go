@@ -74,9 +74,9 @@ func (c *conditional) at(s *storage.Store, tag string, names ...string) string {
 	return ""
 }
 
-// TestNoUpdateIsLost lets 100 clients of two Stores add to what a tag points at, each on the
+// TestConditionConcurrentUpdatesAreNotLost lets 100 clients of two Stores add to what a tag points at, each on the
 // condition that it is what they have read.
-func TestNoUpdateIsLost(t *testing.T) {
+func TestConditionConcurrentUpdatesAreNotLost(t *testing.T) {
 	const clients = 100
 	onDriversWith(t, &disk.Options{NoSync: true}, func(t *testing.T, driver driver.Driver) {
 		stores := []*storage.Store{newStore(t, driver, nil), newStore(t, driver, nil)}
@@ -123,9 +123,9 @@ func (c *conditional) add(ctx context.Context, s *storage.Store, name string) er
 	}
 }
 
-// TestConditionAtEachCall lets somebody else change the tag right before each call of a conditional
+// TestConditionChangeBeforeEachCallOneWins lets somebody else change the tag right before each call of a conditional
 // push in turn. One of both wins.
-func TestConditionAtEachCall(t *testing.T) {
+func TestConditionChangeBeforeEachCallOneWins(t *testing.T) {
 	type names = []string
 	for name, test := range map[string]struct {
 		at       names // the tags that are there at first
@@ -246,9 +246,9 @@ func (c *conditional) checkHistory(s *storage.Store, kept bool, mine error) {
 	}
 }
 
-// TestRefusedConditionWritesNothing: a condition that does not hold is noticed before anything is
+// TestConditionFalseWritesNothing: a condition that does not hold is noticed before anything is
 // written.
-func TestRefusedConditionWritesNothing(t *testing.T) {
+func TestConditionFalseWritesNothing(t *testing.T) {
 	driver, opts := newMemory(t), &storage.Options{History: time.Hour}
 	s := newStore(t, driver, opts)
 	c := newConditional(t, s)
@@ -276,9 +276,9 @@ func TestRefusedConditionWritesNothing(t *testing.T) {
 	require.Zero(t, writes)
 }
 
-// TestConditionWhoseAnswerIsLost: a tag is set on a condition, but the answer is lost. Before the
+// TestConditionLostResponsePushSucceeds: a tag is set on a condition, but the answer is lost. Before the
 // write is made again, others go on from there. The push has been done, and is not refused.
-func TestConditionWhoseAnswerIsLost(t *testing.T) {
+func TestConditionLostResponsePushSucceeds(t *testing.T) {
 	for name, there := range map[string]bool{"move": true, "create": false} {
 		for next, between := range map[string]func(c *conditional, s *storage.Store) error{
 			"moved on": func(c *conditional, s *storage.Store) error {
@@ -316,10 +316,10 @@ func TestConditionWhoseAnswerIsLost(t *testing.T) {
 	}
 }
 
-// TestConditionalPushDies lets a conditional push die after each of its writes. Each tag is where
+// TestConditionInterruptedPushFreesTag lets a conditional push die after each of its writes. Each tag is where
 // it was or where it was to be; somebody else who expects that comes through, at once or when the
 // push is given up.
-func TestConditionalPushDies(t *testing.T) {
+func TestConditionInterruptedPushFreesTag(t *testing.T) {
 	for _, names := range [][]string{{"t"}, {"s", "t", "u"}} {
 		for _, cond := range []string{"old", ""} {
 			t.Run(fmt.Sprint(names, " ", cond), func(t *testing.T) {
@@ -364,9 +364,9 @@ func TestConditionalPushDies(t *testing.T) {
 	}
 }
 
-// TestCollectorsLeaveDecidedPushes: a collector without grace does not let others change a tag that
+// TestCollectLeavesDecidedPush: a collector without grace does not let others change a tag that
 // a push of several tags is about to move, once the push has moved the first of them.
-func TestCollectorsLeaveDecidedPushes(t *testing.T) {
+func TestCollectLeavesDecidedPush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		halfWay := 0
 		for n := 0; ; n++ {
@@ -395,8 +395,8 @@ func TestCollectorsLeaveDecidedPushes(t *testing.T) {
 	})
 }
 
-// TestConditionOfTagThatLeadsNowhere: readers do not find it, so it can be created.
-func TestConditionOfTagThatLeadsNowhere(t *testing.T) {
+// TestConditionOnTagWithoutManifest: readers do not find it, so it can be created.
+func TestConditionOnTagWithoutManifest(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
 	c := newConditional(t, s)
@@ -412,10 +412,10 @@ func TestConditionOfTagThatLeadsNowhere(t *testing.T) {
 	require.Equal(t, "new", c.at(s, "t", "new"))
 }
 
-// TestPushMeetsItsOwnConditionOnce: a push that begins again, as its manifest is deleted while it
+// TestConditionRetriedPushKnowsItsOwnTag: a push that begins again, as its manifest is deleted while it
 // creates the tag, does not take its own tag for that of somebody else. It does not create the tag
 // twice: where the tag has gone with the manifest, the push cannot tell whether it was there.
-func TestPushMeetsItsOwnConditionOnce(t *testing.T) {
+func TestConditionRetriedPushKnowsItsOwnTag(t *testing.T) {
 	created, unknown := 0, 0
 	for n := 1; ; n++ {
 		driver, done := newMemory(t), false
@@ -444,9 +444,9 @@ func TestPushMeetsItsOwnConditionOnce(t *testing.T) {
 	require.Positive(t, unknown)
 }
 
-// TestConditionsOfSeveralTagsOnSlowStorage: pushes that overlap at some of their tags get all of
+// TestConditionSeveralTagsAllOrNothing: pushes that overlap at some of their tags get all of
 // theirs or none, and each time one gets through, however long a request takes.
-func TestConditionsOfSeveralTagsOnSlowStorage(t *testing.T) {
+func TestConditionSeveralTagsAllOrNothing(t *testing.T) {
 	sets := [][]string{{"a", "b"}, {"b", "c"}, {"a", "c"}, {"a", "b", "c"}, {"b"}, {"c"}}
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {

@@ -14,9 +14,9 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// TestPushOvertakenByDelete deletes the manifest, and what it names, right before its tag is
+// TestPushManifestDeletedBeforeTagIsRefused deletes the manifest, and what it names, right before its tag is
 // written. The push is refused, and leaves nothing.
-func TestPushOvertakenByDelete(t *testing.T) {
+func TestPushManifestDeletedBeforeTagIsRefused(t *testing.T) {
 	var content []byte
 	var config ocispec.Descriptor
 	s := once(t, func(c drivertest.Call) bool { return c.Op == "Put" && strings.Contains(c.Key, "/t/v1") },
@@ -34,9 +34,9 @@ func TestPushOvertakenByDelete(t *testing.T) {
 	require.Empty(t, collect(t, s.Referrers(t.Context(), "r", config.Digest, nil)))
 }
 
-// TestDeleteOvertakenByPush pushes a manifest and its tag again while it is being deleted, before
+// TestDeleteBesidePushKeepsPush pushes a manifest and its tag again while it is being deleted, before
 // each operation of the delete in turn. What the push was told stays.
-func TestDeleteOvertakenByPush(t *testing.T) {
+func TestDeleteBesidePushKeepsPush(t *testing.T) {
 	for n := 1; ; n++ {
 		var content []byte
 		var config, desc ocispec.Descriptor
@@ -68,9 +68,9 @@ func TestDeleteOvertakenByPush(t *testing.T) {
 	}
 }
 
-// TestFullStorageKeepsNothing: a chunk that fits while its record does not is dropped, and an
+// TestFullStorageDropsUnrecordedChunk: a chunk that fits while its record does not is dropped, and an
 // upload can be cancelled though nothing can be written.
-func TestFullStorageKeepsNothing(t *testing.T) {
+func TestFullStorageDropsUnrecordedChunk(t *testing.T) {
 	driver := newBounded(t, 100_000)
 	s := newStore(t, driver, nil)
 	u, err := s.CreateUpload(t.Context(), "r", nil)
@@ -88,9 +88,9 @@ func TestFullStorageKeepsNothing(t *testing.T) {
 	require.Empty(t, keys(t, driver, "data/"))
 }
 
-// TestPushMendsLostData: data that a disk has lost come back when the blob is pushed again, and are
+// TestPushRepairsLostData: data that a disk has lost come back when the blob is pushed again, and are
 // not shared meanwhile.
-func TestPushMendsLostData(t *testing.T) {
+func TestPushRepairsLostData(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
 	content := random(1, 50_000)
@@ -104,10 +104,10 @@ func TestPushMendsLostData(t *testing.T) {
 	}
 }
 
-// TestDeleteAfterDeleteThatDied lets a delete of a manifest die after each of its writes. Another
+// TestDeleteAfterInterruptedDelete lets a delete of a manifest die after each of its writes. Another
 // takes all that is left, also what led to the manifest: when the manifest is pushed again, no tag
 // is there with it.
-func TestDeleteAfterDeleteThatDied(t *testing.T) {
+func TestDeleteAfterInterruptedDelete(t *testing.T) {
 	for n := 0; ; n++ {
 		driver := newMemory(t)
 		s := newStore(t, driver, nil)

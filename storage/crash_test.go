@@ -75,9 +75,9 @@ func TestFailureAtEachWrite(t *testing.T) {
 	}
 }
 
-// TestCrashOfDelete: a delete that died is finished by the next, whichever of its writes was the
+// TestCrashOfDeleteIsFinishedByNext: a delete that died is finished by the next, whichever of its writes was the
 // last: none of the tags is left.
-func TestCrashOfDelete(t *testing.T) {
+func TestCrashOfDeleteIsFinishedByNext(t *testing.T) {
 	names := []string{"a", "b", "c"}
 	for n := 0; ; n++ {
 		driver := newMemory(t)

@@ -18,9 +18,9 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// TestDeletesOfOneManifest: when two delete the same manifest, or one has died half-way and another
+// TestDeleteManifestTwiceRestoresAllTags: when two delete the same manifest, or one has died half-way and another
 // goes on, what comes back with it are all the tags that have gone, whoever has removed them.
-func TestDeletesOfOneManifest(t *testing.T) {
+func TestDeleteManifestTwiceRestoresAllTags(t *testing.T) {
 	collector := func(t *testing.T, s *storage.Store) {
 		_, err := s.Collect(t.Context(), &storage.CollectOptions{Grace: -1, Untagged: true})
 		require.NoError(t, err)
@@ -97,9 +97,9 @@ func TestDeletesOfOneManifest(t *testing.T) {
 	}
 }
 
-// TestDeletesOfOneRepository: what two have deleted who delete the same repository comes back
+// TestDeleteRepositoryTwiceRestoresAll: what two have deleted who delete the same repository comes back
 // together.
-func TestDeletesOfOneRepository(t *testing.T) {
+func TestDeleteRepositoryTwiceRestoresAll(t *testing.T) {
 	for n := 1; ; n++ {
 		driver, reached := newMemory(t), false
 		s := newStore(t, driver, withHistory)
@@ -122,10 +122,10 @@ func TestDeletesOfOneRepository(t *testing.T) {
 	}
 }
 
-// TestDeleteOvertakenByOneGivenUp: a delete that takes another's mark over, and then gives up,
+// TestDeleteTakenOverAndAbandoned: a delete that takes another's mark over, and then gives up,
 // leaves it to the other, whose caller is told that the manifest is gone: a collector's, that goes
 // on with a delete of the repository which somebody has begun anew, and one that a tag forbids.
-func TestDeleteOvertakenByOneGivenUp(t *testing.T) {
+func TestDeleteTakenOverAndAbandoned(t *testing.T) {
 	var desc ocispec.Descriptor
 	for name, c := range map[string]struct {
 		scene  func(t *testing.T, driver driver.Driver)
@@ -192,9 +192,9 @@ func TestDeleteOvertakenByOneGivenUp(t *testing.T) {
 	}
 }
 
-// TestCollectFinishingDeletesEnds: a collection that finishes the delete of a repository ends with
+// TestCollectFinishingDeleteEndsWithItsContext: a collection that finishes the delete of a repository ends with
 // its context, and the next goes on.
-func TestCollectFinishingDeletesEnds(t *testing.T) {
+func TestCollectFinishingDeleteEndsWithItsContext(t *testing.T) {
 	for _, opts := range []*storage.Options{nil, withHistory} {
 		driver := newMemory(t)
 		s := newStore(t, driver, opts)
@@ -233,10 +233,10 @@ func TestCollectFinishingDeletesEnds(t *testing.T) {
 	}
 }
 
-// TestFinishedDeleteHidesAll cuts a delete of a repository off after each of its writes, and the
+// TestDeleteRepositoryInterruptedHidesAll cuts a delete of a repository off after each of its writes, and the
 // collection that finishes it as well. What waits to be restored then is not served, and all of it
 // comes back.
-func TestFinishedDeleteHidesAll(t *testing.T) {
+func TestDeleteRepositoryInterruptedHidesAll(t *testing.T) {
 	for _, opts := range []*storage.CollectOptions{nil, noGrace} {
 		for n, cut := 2, true; cut; n++ { // the event, and that it has begun
 			for k, ended := 0, false; !ended; k++ {
@@ -277,9 +277,9 @@ func TestFinishedDeleteHidesAll(t *testing.T) {
 	}
 }
 
-// TestDeleteOfLargeRepository: the delete of a repository has in mind only some of its blobs at
+// TestDeleteLargeRepositoryBoundsMemory: the delete of a repository has in mind only some of its blobs at
 // once, which may be in their links.
-func TestDeleteOfLargeRepository(t *testing.T) {
+func TestDeleteLargeRepositoryBoundsMemory(t *testing.T) {
 	const blobs, atOnce = 10_000, 4096
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)

@@ -62,10 +62,10 @@ var epochDeletes = map[string]struct {
 	},
 }
 
-// TestKnownManifestBesideDelete lets a whole push of a known manifest happen before each operation
+// TestEpochPushBesideDelete lets a whole push of a known manifest happen before each operation
 // of a delete of what it names, in turn, and the other way round. A push that begins when both have
 // ended is refused if anything is missing, also by a process that knows nothing of either.
-func TestKnownManifestBesideDelete(t *testing.T) {
+func TestEpochPushBesideDelete(t *testing.T) {
 	for name, c := range epochDeletes {
 		for _, pushFirst := range []bool{false, true} {
 			for n := 1; ; n++ {
@@ -102,9 +102,9 @@ func TestKnownManifestBesideDelete(t *testing.T) {
 	}
 }
 
-// TestKnownManifestAfterDeleteThatDied: a delete that has died after any of its writes, and perhaps
+// TestEpochPushAfterInterruptedDelete: a delete that has died after any of its writes, and perhaps
 // another that has finished it, leave no manifest that is accepted and not whole.
-func TestKnownManifestAfterDeleteThatDied(t *testing.T) {
+func TestEpochPushAfterInterruptedDelete(t *testing.T) {
 	for name, c := range epochDeletes {
 		for _, finished := range []bool{false, true} {
 			for n := 0; ; n++ {
@@ -131,9 +131,9 @@ func TestKnownManifestAfterDeleteThatDied(t *testing.T) {
 	}
 }
 
-// TestKnownManifestCostsOneRead: while nothing is deleted, a push of a known manifest looks at
+// TestEpochPushCostsOneRead: while nothing is deleted, a push of a known manifest looks at
 // nothing that it names; after a delete, only the first does.
-func TestKnownManifestCostsOneRead(t *testing.T) {
+func TestEpochPushCostsOneRead(t *testing.T) {
 	driver := newMemory(t)
 	looks := 0
 	counting := newStore(t, drivertest.NewFaulty(driver,
@@ -161,9 +161,9 @@ func TestKnownManifestCostsOneRead(t *testing.T) {
 	push(0)
 }
 
-// TestDeleteOfRepositoryBesideEpochs: a repository whose manifests are deleted one after the other
+// TestEpochDeleteOfLastManifestRemovesRepository: a repository whose manifests are deleted one after the other
 // goes from the catalogue all the same.
-func TestDeleteOfRepositoryBesideEpochs(t *testing.T) {
+func TestEpochDeleteOfLastManifestRemovesRepository(t *testing.T) {
 	for _, opts := range []*registry.DeleteOptions{nil, {Keep: func(string) bool { return false }}} {
 		s := newStore(t, newMemory(t), nil)
 		e := newEpochScene(t, s)

@@ -11,9 +11,9 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// TestStrangeObjects: what somebody else has put below the keys of the Store ends no process,
+// TestForeignObjectsDoNoHarm: what somebody else has put below the keys of the Store ends no process,
 // neither that of who collects nor that of who reads, and takes nothing away that is in use.
-func TestStrangeObjects(t *testing.T) {
+func TestForeignObjectsDoNoHarm(t *testing.T) {
 	large := random(1, 40_000)
 	unknown := digest.FromString("unknown")
 	for _, key := range []string{

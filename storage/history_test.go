@@ -57,10 +57,10 @@ func honest(t *testing.T, s *storage.Store, at string) {
 	}
 }
 
-// TestHistoryOfCrashes runs the script of TestCrashAfterEachWrite with a history, which tells all
+// TestHistoryAfterEachFailureIsTrue runs the script of TestCrashAfterEachWrite with a history, which tells all
 // that happened, and of what may not have happened says so: after a kill, a failed write, a lost
 // answer, and a loss of power.
-func TestHistoryOfCrashes(t *testing.T) {
+func TestHistoryAfterEachFailureIsTrue(t *testing.T) {
 	for name, fail := range map[string]func(f *drivertest.Faulty, n int){
 		"kill":        (*drivertest.Faulty).CutAfter,
 		"not done":    (*drivertest.Faulty).FailWrite,
@@ -102,9 +102,9 @@ func TestHistoryOfCrashes(t *testing.T) {
 	}
 }
 
-// TestInterruptedRepositoryDelete: what a delete that died half-way has taken comes back with what
+// TestRestoreAfterInterruptedRepositoryDelete: what a delete that died half-way has taken comes back with what
 // the next one takes.
-func TestInterruptedRepositoryDelete(t *testing.T) {
+func TestRestoreAfterInterruptedRepositoryDelete(t *testing.T) {
 	for n := 0; ; n++ {
 		driver := newMemory(t)
 		faulty := drivertest.NewFaulty(driver, nil)
@@ -141,9 +141,9 @@ func TestInterruptedRepositoryDelete(t *testing.T) {
 	}
 }
 
-// TestHistoryExpires: what is too old is not shown and not restored, whether it has been removed or
+// TestHistoryExpiredIsHidden: what is too old is not shown and not restored, whether it has been removed or
 // not.
-func TestHistoryExpires(t *testing.T) {
+func TestHistoryExpiredIsHidden(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, withHistory)
 	config := pushBlob(t, s, "r", []byte("{}"))
@@ -167,8 +167,8 @@ func TestHistoryExpires(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestNoHistory: a store without one writes nothing of it, and says that it has none.
-func TestNoHistory(t *testing.T) {
+// TestHistoryOffWritesNothing: a store without one writes nothing of it, and says that it has none.
+func TestHistoryOffWritesNothing(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
 	w := newWorkload(t.Context(), s)
@@ -178,9 +178,9 @@ func TestNoHistory(t *testing.T) {
 	require.ErrorIs(t, err, registry.ErrUnsupported)
 }
 
-// TestRestoreOfMarkedData: a collector that marked data, and then found that they are named, leaves
+// TestRestoreDataMarkedByCollect: a collector that marked data, and then found that they are named, leaves
 // the mark. That keeps nobody from having a deleted repository back.
-func TestRestoreOfMarkedData(t *testing.T) {
+func TestRestoreDataMarkedByCollect(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, withHistory)
 	layer := pushBlob(t, s, "r", random(1, 40_000))
@@ -197,9 +197,9 @@ func TestRestoreOfMarkedData(t *testing.T) {
 	require.Equal(t, random(1, 40_000), got)
 }
 
-// TestReferrersOfDeletedStay: what refers to a manifest that can be brought back is not collected,
+// TestCollectKeepsReferrersOfRestorableManifest: what refers to a manifest that can be brought back is not collected,
 // so that an image comes back with its signatures. It goes with the event.
-func TestReferrersOfDeletedStay(t *testing.T) {
+func TestCollectKeepsReferrersOfRestorableManifest(t *testing.T) {
 	untagged := &storage.CollectOptions{Grace: -1, Untagged: true}
 	driver := newMemory(t)
 	s := newStore(t, driver, withHistory)
@@ -253,8 +253,8 @@ func TestHistoryListReadsNoManifests(t *testing.T) {
 	})
 }
 
-// TestHistoryHidesTornEvents: an event whose manifest is cut short is not listed.
-func TestHistoryHidesTornEvents(t *testing.T) {
+// TestHistoryOmitsTruncatedEvents: an event whose manifest is cut short is not listed.
+func TestHistoryOmitsTruncatedEvents(t *testing.T) {
 	d := newMemory(t)
 	s := newStore(t, d, &storage.Options{History: time.Hour})
 	config := pushBlob(t, s, "r", []byte("{}"))

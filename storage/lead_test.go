@@ -52,9 +52,9 @@ func (c *conditional) untagIf(s *storage.Store, tag, name string) error {
 	return s.DeleteManifest(c.t.Context(), "r", byTag(tag), &registry.DeleteOptions{If: expects(c.digest(name))})
 }
 
-// TestPushThatHasDecided lets somebody change things while a push has moved its lead, and not yet
+// TestLeadDecidedPushCompletes lets somebody change things while a push has moved its lead, and not yet
 // the other tag, which a third push expects as it was. Only one of both succeeds.
-func TestPushThatHasDecided(t *testing.T) {
+func TestLeadDecidedPushCompletes(t *testing.T) {
 	type world struct {
 		*conditional
 		driver driver.Driver
@@ -133,9 +133,9 @@ func TestPushThatHasDecided(t *testing.T) {
 	}
 }
 
-// TestTooManyDecidedPushes: a tag does not forget pushes that it has decided and that stand still.
+// TestLeadRefusesBeyondMaxDecisions: a tag does not forget pushes that it has decided and that stand still.
 // Rather, it decides no more.
-func TestTooManyDecidedPushes(t *testing.T) {
+func TestLeadRefusesBeyondMaxDecisions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		driver := newMemory(t)
 		s := newStore(t, driver, nil)
@@ -161,9 +161,9 @@ func TestTooManyDecidedPushes(t *testing.T) {
 	})
 }
 
-// TestTagIsSetOnce: a push that has set its tag, and must begin again, does not set the tag once
+// TestConditionRetriedPushSetsTagOnce: a push that has set its tag, and must begin again, does not set the tag once
 // more if it was deleted meanwhile. Nor does it succeed if somebody else has created it.
-func TestTagIsSetOnce(t *testing.T) {
+func TestConditionRetriedPushSetsTagOnce(t *testing.T) {
 	untagged := &storage.CollectOptions{Grace: -1, Untagged: true}
 	again := func(c *conditional, s *storage.Store) error { // the manifest gets another version
 		return errors.Join(s.DeleteManifest(t.Context(), "r", byDigest(c.digest("mine")), nil),
@@ -222,10 +222,10 @@ func TestTagIsSetOnce(t *testing.T) {
 	}
 }
 
-// TestCreateWhoseAnswerIsLost: a push creates a tag, but the answer is lost. Before the write is
+// TestConditionLostResponseKeepsLaterTag: a push creates a tag, but the answer is lost. Before the write is
 // made again, the tag is deleted, and created by somebody else. The push does not replace that,
 // although its condition holds.
-func TestCreateWhoseAnswerIsLost(t *testing.T) {
+func TestConditionLostResponseKeepsLaterTag(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
 	c := newConditional(t, s)
@@ -240,9 +240,9 @@ func TestCreateWhoseAnswerIsLost(t *testing.T) {
 	require.Equal(t, "other", c.at(s, "t", "new", "other"))
 }
 
-// TestNoUpdateOfTwoTagsIsLost lets many clients of two Stores add to what two tags point at, each
+// TestConditionConcurrentUpdatesOfTwoTagsAreNotLost lets many clients of two Stores add to what two tags point at, each
 // on the condition that both are what they have read.
-func TestNoUpdateOfTwoTagsIsLost(t *testing.T) {
+func TestConditionConcurrentUpdatesOfTwoTagsAreNotLost(t *testing.T) {
 	const clients = 40
 	onDriversWith(t, &disk.Options{NoSync: true}, func(t *testing.T, driver driver.Driver) {
 		stores := []*storage.Store{newStore(t, driver, nil), newStore(t, driver, nil)}

@@ -73,10 +73,10 @@ func (r *resent) Delete(ctx context.Context, key, ifVersion string) error {
 	return err
 }
 
-// TestUploadGoesOnWhileAnswerIsLost: that a part has been received is written, but the answer is
+// TestUploadContinuedAfterLostResponse: that a part has been received is written, but the answer is
 // lost. Before the write is made again, the client asks another replica how far the upload has
 // come, and goes on there. What that has made of it stays.
-func TestUploadGoesOnWhileAnswerIsLost(t *testing.T) {
+func TestUploadContinuedAfterLostResponse(t *testing.T) {
 	const part = 3 * storage.InlineSize
 	content := random(1, 3*part)
 	for received := range 2 { // parts before
@@ -155,9 +155,9 @@ func TestUploadGoesOnWhileAnswerIsLost(t *testing.T) {
 	}
 }
 
-// TestCommitWhileAnswerIsLost: the same, when all comes with the commit, which then goes on with a
+// TestCommitAfterLostResponse: the same, when all comes with the commit, which then goes on with a
 // record that is there again.
-func TestCommitWhileAnswerIsLost(t *testing.T) {
+func TestCommitAfterLostResponse(t *testing.T) {
 	content := random(1, 3*storage.InlineSize)
 	d := digest.FromBytes(content)
 	driver := newMemory(t)
@@ -179,9 +179,9 @@ func TestCommitWhileAnswerIsLost(t *testing.T) {
 	require.Equal(t, content, got)
 }
 
-// TestDeleteWhileAnswerIsLost makes each write of a delete again, in turn, as its answer was lost.
+// TestDeleteAfterLostResponse makes each write of a delete again, in turn, as its answer was lost.
 // What has gone can be had back.
-func TestDeleteWhileAnswerIsLost(t *testing.T) {
+func TestDeleteAfterLostResponse(t *testing.T) {
 	for name, ref := range map[string]func(d digest.Digest) reference.Ref{
 		"tag":        func(digest.Digest) reference.Ref { return byTag("v1") },
 		"manifest":   byDigest,
@@ -223,9 +223,9 @@ func TestDeleteWhileAnswerIsLost(t *testing.T) {
 	}
 }
 
-// TestMoveWhileAnswerIsLost: that a tag was moved on before the answer was sent again does not take
+// TestTagMoveAfterLostResponse: that a tag was moved on before the answer was sent again does not take
 // out of the history where it was before.
-func TestMoveWhileAnswerIsLost(t *testing.T) {
+func TestTagMoveAfterLostResponse(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, withHistory)
 	m := newMovingTag(t, s)
@@ -248,10 +248,10 @@ func TestMoveWhileAnswerIsLost(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestUploadIsNotThereAgain: the first record of an upload is written, and its answer lost. Another
+// TestUploadRecordRewrittenAfterCommit: the first record of an upload is written, and its answer lost. Another
 // replica is asked how far it has come, and commits it. Then the write is made again. Whatever its
 // client does with the upload after that, the blob stays.
-func TestUploadIsNotThereAgain(t *testing.T) {
+func TestUploadRecordRewrittenAfterCommit(t *testing.T) {
 	const part = 3 * storage.InlineSize
 	content := random(1, 3*part)
 	add := func(t *testing.T, u registry.Upload, parts ...int64) {

@@ -41,9 +41,9 @@ func withoutEpochs(t *testing.T, d driver.Driver) {
 	}
 }
 
-// TestKnownManifestOfEarlierVersion: an earlier version has written everything, and deleted without
+// TestEpochPushOfOldRecord: an earlier version has written everything, and deleted without
 // ending an epoch.
-func TestKnownManifestOfEarlierVersion(t *testing.T) {
+func TestEpochPushOfOldRecord(t *testing.T) {
 	for name, c := range epochDeletes {
 		t.Run(name, func(t *testing.T) {
 			d := newMemory(t)

@@ -14,9 +14,9 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// TestCollectManifestOfEarlierRules stores a manifest that an earlier version accepted and that a
+// TestCollectOldManifestKeepsItsBlobs stores a manifest that an earlier version accepted and that a
 // push of today may not have. A collection reads it, and keeps what it names.
-func TestCollectManifestOfEarlierRules(t *testing.T) {
+func TestCollectOldManifestKeepsItsBlobs(t *testing.T) {
 	d := newMemory(t)
 	s := newStore(t, d, nil)
 	layer := random(1, 40_000)

@@ -15,9 +15,9 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// TestTornObjects cuts short each object in turn, as a loss of power does to what nobody has been
+// TestPowerLossTruncatedObjectsAreNotServed cuts short each object in turn, as a loss of power does to what nobody has been
 // promised yet. It is never served as if it were whole, and pushing again mends it.
-func TestTornObjects(t *testing.T) {
+func TestPowerLossTruncatedObjectsAreNotServed(t *testing.T) {
 	small, big := []byte("{}"), random(1, 40_000)
 	push := func(s *storage.Store) []byte {
 		content := image("torn", nil, pushBlob(t, s, "r", small), pushBlob(t, s, "r", big))
@@ -79,8 +79,8 @@ func tear(t *testing.T, d driver.Driver, key string, size int64) {
 	require.NoError(t, err)
 }
 
-// TestTornData damages data that were acknowledged, as a failing disk does: the reader is told.
-func TestTornData(t *testing.T) {
+// TestDamagedDataFailsRead damages data that were acknowledged, as a failing disk does: the reader is told.
+func TestDamagedDataFailsRead(t *testing.T) {
 	big := random(1, 40_000)
 	for _, size := range []int64{0, 1, 39_999} {
 		driver := newMemory(t)
@@ -93,9 +93,9 @@ func TestTornData(t *testing.T) {
 	}
 }
 
-// TestDiskFull fills the storage. Pushes are refused with the error that says so; what is there
+// TestFullStorageRefusesPushes fills the storage. Pushes are refused with the error that says so; what is there
 // stays, and there is room again after a delete.
-func TestDiskFull(t *testing.T) {
+func TestFullStorageRefusesPushes(t *testing.T) {
 	for _, n := range []int64{1, 200, 10_000, 60_000, 90_000} {
 		driver := newBounded(t, 100_000)
 		s := newStore(t, driver, nil)

@@ -101,9 +101,9 @@ func keepOnce(t *testing.T, name string, remove func(k keepScene, s *storage.Sto
 	return true
 }
 
-// TestKeepBelowIndexThatLies: what a tag that is kept reaches does not depend on what an index says
+// TestKeepBelowIndexWithWrongMediaTypes: what a tag that is kept reaches does not depend on what an index says
 // of the types of its children.
-func TestKeepBelowIndexThatLies(t *testing.T) {
+func TestKeepBelowIndexWithWrongMediaTypes(t *testing.T) {
 	for name, opts := range map[string]*storage.Options{"dense": nil, "sparse": {Sparse: true}} {
 		t.Run(name, func(t *testing.T) {
 			driver := newMemory(t)

@@ -38,9 +38,9 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// TestReadGoesOn loses the connection to the storage in the middle of a blob, again and again:
+// TestReadResumesAfterLostConnection loses the connection to the storage in the middle of a blob, again and again:
 // nobody notices as long as there is some progress.
-func TestReadGoesOn(t *testing.T) {
+func TestReadResumesAfterLostConnection(t *testing.T) {
 	f := &flaky{Driver: newMemory(t), after: 1000}
 	s := newStore(t, f, nil)
 	content := random(1, 100_000)

@@ -31,9 +31,9 @@ func refusedOften(t *testing.T, s *storage.Store) {
 	}
 }
 
-// TestRefusedManifestsLeaveNothing: nothing is left of manifests that were refused, where the grace
+// TestRefusedPushWithGraceLeavesNothing: nothing is left of manifests that were refused, where the grace
 // keeps what their next pushes need.
-func TestRefusedManifestsLeaveNothing(t *testing.T) {
+func TestRefusedPushWithGraceLeavesNothing(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		refusedOften(t, newStore(t, d, nil))
 		require.Empty(t, keys(t, d, "r/r/m/"))
@@ -41,9 +41,9 @@ func TestRefusedManifestsLeaveNothing(t *testing.T) {
 	})
 }
 
-// TestRefusedManifestsLeaveLittle: where there is no grace, a record of what a refused manifest
+// TestRefusedPushWithoutGraceLeavesRecord: where there is no grace, a record of what a refused manifest
 // names is left, without its content, until a collection after a minute.
-func TestRefusedManifestsLeaveLittle(t *testing.T) {
+func TestRefusedPushWithoutGraceLeavesRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newMemory(t)
 		s := newStore(t, d, &storage.Options{Grace: -1})
@@ -58,9 +58,9 @@ func TestRefusedManifestsLeaveLittle(t *testing.T) {
 	})
 }
 
-// TestRefusedPushRefreshes: what a refused push has found there, blobs and manifests, is there for
+// TestRefusedPushRenewsWhatItFound: what a refused push has found there, blobs and manifests, is there for
 // the next, also if it was about to be collected.
-func TestRefusedPushRefreshes(t *testing.T) {
+func TestRefusedPushRenewsWhatItFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const grace = 10 * time.Minute
 		d := newMemory(t)

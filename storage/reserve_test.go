@@ -87,8 +87,8 @@ func TestFullStorage(t *testing.T) {
 	}
 }
 
-// TestReserveIsMadeWhole: a part that lost its bytes with the power is written anew.
-func TestReserveIsMadeWhole(t *testing.T) {
+// TestReserveRepairsTruncatedPart: a part that lost its bytes with the power is written anew.
+func TestReserveRepairsTruncatedPart(t *testing.T) {
 	d := newMemory(t)
 	for part := range 3 {
 		_, err := d.Put(t.Context(), fmt.Sprintf("reserve/%02d", part), strings.NewReader("lost"[:part]), nil)
@@ -105,8 +105,8 @@ func TestReserveIsMadeWhole(t *testing.T) {
 	}
 }
 
-// TestFullStorageWithoutReserve: a write that finds no room fails as it would elsewhere.
-func TestFullStorageWithoutReserve(t *testing.T) {
+// TestFullStorageWithoutReserveFails: a write that finds no room fails as it would elsewhere.
+func TestFullStorageWithoutReserveFails(t *testing.T) {
 	d := newBounded(t, 1<<20)
 	s := newStore(t, d, nil)
 	pushBlob(t, s, "r", random(1, 100_000))
@@ -141,9 +141,9 @@ func (d *countedOut) Put(ctx context.Context, key string, body io.Reader, opts *
 	return d.Driver.Put(ctx, key, body, opts)
 }
 
-// TestFullStorageOfManyGarbage: more is to be collected than there is room for marks, also when a
+// TestFullStorageWithMuchGarbage: more is to be collected than there is room for marks, also when a
 // collection has spent the reserve in vain.
-func TestFullStorageOfManyGarbage(t *testing.T) {
+func TestFullStorageWithMuchGarbage(t *testing.T) {
 	for _, spent := range []bool{false, true} {
 		t.Run(fmt.Sprint(spent), func(t *testing.T) {
 			d := &countedOut{Driver: newMemory(t), most: 500}
@@ -260,8 +260,8 @@ func (d *lookingSeldom) Put(ctx context.Context, key string, body io.Reader, opt
 	return info, err
 }
 
-// TestReserveIsNotGivenUpAtOnce where it takes a moment until that helps.
-func TestReserveIsNotGivenUpAtOnce(t *testing.T) {
+// TestReserveDelayedSpaceReleasesFewParts where it takes a moment until that helps.
+func TestReserveDelayedSpaceReleasesFewParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := newBounded(t, 10<<20)
 		s := newStore(t, &lookingSeldom{Driver: memory}, nil)

@@ -115,9 +115,9 @@ func TestMediaTypeBesideDelete(t *testing.T) {
 	}
 }
 
-// TestMediaTypeAfterPushThatDied: a push that dies while it changes the media type leaves a
+// TestMediaTypeAfterInterruptedPush: a push that dies while it changes the media type leaves a
 // manifest that is read, pushed again, collected and deleted as any other.
-func TestMediaTypeAfterPushThatDied(t *testing.T) {
+func TestMediaTypeAfterInterruptedPush(t *testing.T) {
 	for name, then := range map[string]func(t *testing.T, s *storage.Store, content []byte){
 		"pushed": func(t *testing.T, s *storage.Store, content []byte) {
 			require.NoError(t, pushAs(t, s, ocispec.MediaTypeImageManifest, content, tags("v1")))
@@ -169,10 +169,10 @@ func TestMediaTypeOfRestoredTag(t *testing.T) {
 	requireTyped(t, s, "v2", ocispec.MediaTypeImageManifest, content, "")
 }
 
-// TestIndexOfChildUnderAnotherType: somebody else has pushed a child first, or changed its type
+// TestIndexOfChildWithOtherMediaType: somebody else has pushed a child first, or changed its type
 // since. The push of the index is refused, until its owner has pushed the child with a tag. A child
 // that states its own type cannot be mistaken.
-func TestIndexOfChildUnderAnotherType(t *testing.T) {
+func TestIndexOfChildWithOtherMediaType(t *testing.T) {
 	s := newStore(t, newMemory(t), nil)
 	content := typeless(t, pushBlob(t, s, "r", []byte("{}")))
 	child := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(content),

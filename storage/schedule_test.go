@@ -77,9 +77,9 @@ func TestCollectEveryDefaults(t *testing.T) {
 	}
 }
 
-// TestCollectLease: while somebody holds the lease nobody else collects; that of one who has died
+// TestCollectEveryRespectsLease: while somebody holds the lease nobody else collects; that of one who has died
 // is over in the end, however its clock went.
-func TestCollectLease(t *testing.T) {
+func TestCollectEveryRespectsLease(t *testing.T) {
 	for name, lease := range map[string]struct {
 		until, done time.Duration
 		collects    bool
@@ -110,8 +110,8 @@ func TestCollectLease(t *testing.T) {
 	}
 }
 
-// TestCollectRate: so many requests take at least so long, and progress is told on the way.
-func TestCollectRate(t *testing.T) {
+// TestCollectRateLimitsRequests: so many requests take at least so long, and progress is told on the way.
+func TestCollectRateLimitsRequests(t *testing.T) {
 	s := newStore(t, newMemory(t), nil)
 	require.NoError(t, newWorkload(t.Context(), s).run())
 	var told atomic.Int64
@@ -132,10 +132,10 @@ func TestCollectRate(t *testing.T) {
 	}
 }
 
-// TestCollectSoon: what keeps a process from collecting does so for a minute, or for as long as it
+// TestCollectEveryRetriesSoon: what keeps a process from collecting does so for a minute, or for as long as it
 // is told between two collections, and not again and again: a clock that was wrong, a storage that
 // did not answer, another who was first and has died.
-func TestCollectSoon(t *testing.T) {
+func TestCollectEveryRetriesSoon(t *testing.T) {
 	lease := func(until, done time.Duration) []byte {
 		b, _ := json.Marshal(map[string]any{"until": time.Now().Add(until), "done": time.Now().Add(done)}) // never fails
 		return append(b, '\n')

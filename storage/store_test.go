@@ -250,8 +250,8 @@ func TestReferrers(t *testing.T) {
 	})
 }
 
-// TestLargeReferrers: whoever wants the first of many large entries does not have all of them read.
-func TestLargeReferrers(t *testing.T) {
+// TestReferrersLargeEntriesBoundMemory: whoever wants the first of many large entries does not have all of them read.
+func TestReferrersLargeEntriesBoundMemory(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		const n, size = 64, 256 << 10
 		s := newStore(t, d, nil)
@@ -329,7 +329,7 @@ func TestDeleteRepository(t *testing.T) {
 	})
 }
 
-func TestNames(t *testing.T) {
+func TestRepositoryAndTagNames(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
 		long := strings.Repeat("a/", 127) + "b"

@@ -59,10 +59,10 @@ func (m *movingTag) move(ctx context.Context, s *storage.Store) error {
 	return err
 }
 
-// TestTagStaysWhenItsMoveIsRefused removes the manifest that a tag is about to be pointed at, with
+// TestTagMoveRefusedKeepsTag removes the manifest that a tag is about to be pointed at, with
 // what that names, right before each call of the push in turn. A push that is refused leaves the
 // tag as it was, and one that is not has moved it.
-func TestTagStaysWhenItsMoveIsRefused(t *testing.T) {
+func TestTagMoveRefusedKeepsTag(t *testing.T) {
 	for name, remove := range map[string]func(m *movingTag, s *storage.Store){
 		"delete": func(m *movingTag, s *storage.Store) {
 			require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(m.to), nil))
@@ -115,9 +115,9 @@ func TestTagStaysWhenItsMoveIsRefused(t *testing.T) {
 	}
 }
 
-// TestTagWhoseMoveDied lets a push die after each of its writes. The tag is where it was or where
+// TestTagMoveInterrupted lets a push die after each of its writes. The tag is where it was or where
 // it was to be, and a collection leaves nothing of the push behind.
-func TestTagWhoseMoveDied(t *testing.T) {
+func TestTagMoveInterrupted(t *testing.T) {
 	for n := 0; ; n++ {
 		driver := newMemory(t)
 		s := newStore(t, driver, nil)
@@ -141,9 +141,9 @@ func TestTagWhoseMoveDied(t *testing.T) {
 	}
 }
 
-// TestBusyTagWhoseMoveDied: what a push was about to point a tag at that has died goes after the
+// TestTagMoveInterruptedOnBusyTag: what a push was about to point a tag at that has died goes after the
 // grace, although others move the tag all the time.
-func TestBusyTagWhoseMoveDied(t *testing.T) {
+func TestTagMoveInterruptedOnBusyTag(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		driver := newMemory(t)
 		s := newStore(t, driver, nil)
@@ -166,9 +166,9 @@ func TestBusyTagWhoseMoveDied(t *testing.T) {
 	})
 }
 
-// TestTagMovedByMany moves one tag from many sides, on two replicas. All of them succeed, and
+// TestTagMovedConcurrently moves one tag from many sides, on two replicas. All of them succeed, and
 // nothing is left of who was first.
-func TestTagMovedByMany(t *testing.T) {
+func TestTagMovedConcurrently(t *testing.T) {
 	driver := newMemory(t)
 	replicas := []*storage.Store{newStore(t, driver, nil), newStore(t, driver, nil)}
 	config := pushBlob(t, replicas[0], "r", []byte("{}"))
@@ -190,9 +190,9 @@ func TestTagMovedByMany(t *testing.T) {
 	require.NotEmpty(t, tagOf(t, replicas[0], nil))
 }
 
-// TestTagOfDeadPush: a tag whose push has died, and whose manifest is gone, goes, although a
+// TestTagOfInterruptedPushIsCollected: a tag whose push has died, and whose manifest is gone, goes, although a
 // manifest that it pointed at before has still a back reference to it.
-func TestTagOfDeadPush(t *testing.T) {
+func TestTagOfInterruptedPushIsCollected(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
 	m := newMovingTag(t, s)
@@ -211,9 +211,9 @@ func TestTagOfDeadPush(t *testing.T) {
 	require.Empty(t, keys(t, driver, "r/r/x/"))
 }
 
-// TestRefusedPushIsKept: what a push is told to send again is there for the next, whatever is
+// TestRefusedPushContentIsKeptForAMinute: what a push is told to send again is there for the next, whatever is
 // collected meanwhile; but only for a minute.
-func TestRefusedPushIsKept(t *testing.T) {
+func TestRefusedPushContentIsKeptForAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		driver := newMemory(t)
 		s := newStore(t, driver, &storage.Options{Grace: -1})
@@ -250,9 +250,9 @@ func TestRefusedPushIsKept(t *testing.T) {
 	})
 }
 
-// TestDeleteOfWhatWasRefused: a refused push does not keep a repository from being deleted, and
+// TestDeleteRepositoryAfterRefusedPush: a refused push does not keep a repository from being deleted, and
 // makes none.
-func TestDeleteOfWhatWasRefused(t *testing.T) {
+func TestDeleteRepositoryAfterRefusedPush(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
 	config := pushBlob(t, s, "r", []byte("{}"))

@@ -17,9 +17,9 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// TestHeadRefreshes: a HEAD puts off the collection of what is old, but only for who may push, and
+// TestTouchHeadRenewsOldContent: a HEAD puts off the collection of what is old, but only for who may push, and
 // never of a registry that is read-only.
-func TestHeadRefreshes(t *testing.T) {
+func TestTouchHeadRenewsOldContent(t *testing.T) {
 	const grace = 400 * time.Millisecond
 	d := newMemory(t)
 	s := newStore(t, d, &storage.Options{Grace: grace})
@@ -86,9 +86,9 @@ func TestHeadRefreshes(t *testing.T) {
 	require.EqualValues(t, 1, collected(t, s, nil).Blobs, "the one that nobody has asked for")
 }
 
-// TestHeadOfMarked: what a HEAD of who may push has found is there for the push, also if a
+// TestTouchHeadOfMarkedContentKeepsIt: what a HEAD of who may push has found is there for the push, also if a
 // collector has marked it by then.
-func TestHeadOfMarked(t *testing.T) {
+func TestTouchHeadOfMarkedContentKeepsIt(t *testing.T) {
 	const grace = 100 * time.Millisecond
 	opts := &storage.Options{Grace: grace}
 	for _, refresh := range []bool{true, false} {

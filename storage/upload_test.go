@@ -20,7 +20,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-func TestUploadIsBound(t *testing.T) {
+func TestUploadIDIsBoundToOwnerAndRepository(t *testing.T) {
 	s := newStore(t, newMemory(t), nil)
 	ctx := t.Context()
 	for _, size := range []int{0, 10, 100_000} {

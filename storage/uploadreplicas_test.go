@@ -66,9 +66,9 @@ func TestUploadAcrossStores(t *testing.T) {
 	})
 }
 
-// TestCommitOfWhatAnotherStoreReceived commits with the id of before a chunk whose answer was lost,
+// TestCommitOfChunkReceivedByAnotherStore commits with the id of before a chunk whose answer was lost,
 // by a Store that does not know of it.
-func TestCommitOfWhatAnotherStoreReceived(t *testing.T) {
+func TestCommitOfChunkReceivedByAnotherStore(t *testing.T) {
 	d := newMemory(t)
 	one, two := newStore(t, d, nil), newStore(t, d, nil)
 	for _, size := range []int{100, 100_000} {
