@@ -1,7 +1,6 @@
 package storage_test
 
 import (
-	"bytes"
 	"fmt"
 	"testing"
 
@@ -99,35 +98,6 @@ func TestCrashOfDeleteIsFinishedByNext(t *testing.T) {
 		for _, name := range names {
 			_, err := again.StatManifest(t.Context(), "r", byTag(name), nil)
 			require.ErrorIs(t, err, registry.ErrManifestUnknown, "tag %s after write %d", name, n)
-		}
-	}
-}
-
-// TestPowerLossAfterEachWrite is TestCrashAfterEachWrite with a loss of power: only what has been
-// made durable is left.
-func TestPowerLossAfterEachWrite(t *testing.T) {
-	for n := 0; ; n++ {
-		power := drivertest.NewPower(newMemory(t))
-		newStore(t, power, nil)
-		faulty := drivertest.NewFaulty(power, nil)
-		w := newWorkload(t.Context(), newStore(t, faulty, nil))
-		faulty.CutAfter(n)
-		err := w.run()
-		left := newMemory(t)
-		for key, b := range power.After() {
-			_, err := left.Put(t.Context(), key, bytes.NewReader(b), nil)
-			require.NoError(t, err)
-		}
-		again := newStore(t, left, nil)
-		w.uploads = nil // of those it is only promised that they survive a kill
-		at := fmt.Sprintf("power lost after write %d", n)
-		w.check(t, again, at)
-		w2 := newWorkload(t.Context(), again)
-		require.NoError(t, w2.run(), at)
-		w2.check(t, again, at+", again")
-		if !faulty.Cut() {
-			require.NoError(t, err)
-			return
 		}
 	}
 }

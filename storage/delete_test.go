@@ -308,3 +308,29 @@ func TestDeleteLargeRepositoryBoundsMemory(t *testing.T) {
 	require.Equal(t, atOnce, most)
 	require.Empty(t, keys(t, driver, "r/"))
 }
+
+// TestDeleteAfterInterruptedDelete lets a delete of a manifest die after each of its writes. Another
+// takes all that is left, also what led to the manifest: when the manifest is pushed again, no tag
+// is there with it.
+func TestDeleteAfterInterruptedDelete(t *testing.T) {
+	for n := 0; ; n++ {
+		driver := newMemory(t)
+		s := newStore(t, driver, nil)
+		config := pushBlob(t, s, "r", []byte("{}"))
+		content := image("", &config, config)
+		desc := putImage(t, s, "r", content, tags("v1", "v2", "v3"))
+		faulty := drivertest.NewFaulty(driver, nil)
+		dying := newStore(t, faulty, nil)
+		faulty.CutAfter(n)
+		if err := dying.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), nil); err == nil {
+			require.Greater(t, n, 8)
+			return
+		}
+		err := s.DeleteManifest(t.Context(), "r", byDigest(desc.Digest), nil)
+		if err != nil {
+			require.ErrorIs(t, err, registry.ErrManifestUnknown)
+		}
+		putImage(t, s, "r", content, nil)
+		require.Empty(t, collect(t, s.Tags(t.Context(), "r", nil)), "after write %d", n)
+	}
+}

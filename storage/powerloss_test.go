@@ -2,17 +2,18 @@ package storage_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 // TestPowerLossTruncatedObjectsAreNotServed cuts short each object in turn, as a loss of power does to what nobody has been
@@ -93,24 +94,47 @@ func TestDamagedDataFailsRead(t *testing.T) {
 	}
 }
 
-// TestFullStorageRefusesPushes fills the storage. Pushes are refused with the error that says so; what is there
-// stays, and there is room again after a delete.
-func TestFullStorageRefusesPushes(t *testing.T) {
-	for _, n := range []int64{1, 200, 10_000, 60_000, 90_000} {
-		driver := newBounded(t, 100_000)
-		s := newStore(t, driver, nil)
-		kept := pushBlob(t, s, "r", random(1, 1000))
-		_, err := driver.Put(t.Context(), "fill", bytes.NewReader(make([]byte, 100_000-used(t, driver)-n)), nil)
+// TestPushRepairsLostData: data that a disk has lost come back when the blob is pushed again, and are
+// not shared meanwhile.
+func TestPushRepairsLostData(t *testing.T) {
+	driver := newMemory(t)
+	s := newStore(t, driver, nil)
+	content := random(1, 50_000)
+	desc := pushBlob(t, s, "r", content)
+	require.NoError(t, driver.Delete(t.Context(), keys(t, driver, "data/")[0], ""))
+	for _, repo := range []string{"other", "r"} {
+		pushBlob(t, s, repo, content)
+		got, err := readBlob(t.Context(), s, repo, desc.Digest)
 		require.NoError(t, err)
-		_, err = tryBlob(t.Context(), s, "r", random(2, 95_000))
-		require.ErrorIs(t, err, registry.ErrNoSpace)
-		_, err = s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest,
-			image(strings.Repeat("x", int(n)), nil, kept), tags("v1"))
-		require.ErrorIs(t, err, registry.ErrNoSpace)
-		got, err := readBlob(t.Context(), s, "r", kept.Digest)
-		require.NoError(t, err)
-		require.Equal(t, random(1, 1000), got)
-		require.NoError(t, driver.Delete(t.Context(), "fill", ""))
-		pushBlob(t, s, "r", random(2, 50_000))
+		require.Equal(t, content, got)
+	}
+}
+
+// TestPowerLossAfterEachWrite is TestCrashAfterEachWrite with a loss of power: only what has been
+// made durable is left.
+func TestPowerLossAfterEachWrite(t *testing.T) {
+	for n := 0; ; n++ {
+		power := drivertest.NewPower(newMemory(t))
+		newStore(t, power, nil)
+		faulty := drivertest.NewFaulty(power, nil)
+		w := newWorkload(t.Context(), newStore(t, faulty, nil))
+		faulty.CutAfter(n)
+		err := w.run()
+		left := newMemory(t)
+		for key, b := range power.After() {
+			_, err := left.Put(t.Context(), key, bytes.NewReader(b), nil)
+			require.NoError(t, err)
+		}
+		again := newStore(t, left, nil)
+		w.uploads = nil // of those it is only promised that they survive a kill
+		at := fmt.Sprintf("power lost after write %d", n)
+		w.check(t, again, at)
+		w2 := newWorkload(t.Context(), again)
+		require.NoError(t, w2.run(), at)
+		w2.check(t, again, at+", again")
+		if !faulty.Cut() {
+			require.NoError(t, err)
+			return
+		}
 	}
 }

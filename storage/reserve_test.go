@@ -105,16 +105,6 @@ func TestReserveRepairsTruncatedPart(t *testing.T) {
 	}
 }
 
-// TestFullStorageWithoutReserveFails: a write that finds no room fails as it would elsewhere.
-func TestFullStorageWithoutReserveFails(t *testing.T) {
-	d := newBounded(t, 1<<20)
-	s := newStore(t, d, nil)
-	pushBlob(t, s, "r", random(1, 100_000))
-	fill(t, d)
-	_, err := s.Collect(t.Context(), noGrace)
-	require.ErrorIs(t, err, registry.ErrNoSpace)
-}
-
 // countedOut is a driver that is full with so many objects, as a file system can be.
 type countedOut struct {
 	driver.Driver

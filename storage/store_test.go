@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -219,57 +218,6 @@ func TestTagIfAbsent(t *testing.T) {
 		_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageManifest, image("2", nil, config), once)
 		require.ErrorIs(t, err, registry.ErrTagExists)
 		putImage(t, s, "r", image("2", nil, config), tags("v1"))
-	})
-}
-
-func TestReferrers(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d driver.Driver) {
-		ctx := t.Context()
-		s := newStore(t, d, nil)
-		config := pushBlob(t, s, "r", []byte("{}"))
-		subject := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("s"), Size: 1}
-		require.Empty(t, collect(t, s.Referrers(ctx, "r", subject.Digest, nil)))
-		var want []digest.Digest
-		for i := range 150 {
-			want = append(want, putImage(t, s, "r", image(fmt.Sprint(i), &subject, config), nil).Digest)
-		}
-		all := collect(t, s.Referrers(ctx, "r", subject.Digest, nil))
-		var got []digest.Digest
-		for _, desc := range all {
-			got = append(got, desc.Digest)
-			require.NotEmpty(t, desc.Annotations["a"])
-		}
-		require.ElementsMatch(t, want, got)
-		require.IsIncreasing(t, got)
-		rest := collect(t, s.Referrers(ctx, "r", subject.Digest, &registry.ReferrersOptions{After: got[99]}))
-		require.Equal(t, all[100:], rest)
-		require.Empty(t, collect(t, s.Referrers(ctx, "r", subject.Digest,
-			&registry.ReferrersOptions{ArtifactTypes: []string{"none/such"}})))
-		require.NoError(t, s.DeleteManifest(ctx, "r", byDigest(got[0]), nil))
-		require.Len(t, collect(t, s.Referrers(ctx, "r", subject.Digest, nil)), 149)
-	})
-}
-
-// TestReferrersLargeEntriesBoundMemory: whoever wants the first of many large entries does not have all of them read.
-func TestReferrersLargeEntriesBoundMemory(t *testing.T) {
-	onDrivers(t, func(t *testing.T, d driver.Driver) {
-		const n, size = 64, 256 << 10
-		s := newStore(t, d, nil)
-		config := pushBlob(t, s, "r", []byte("{}"))
-		subject := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("s"), Size: 1}
-		for i := range n {
-			putImage(t, s, "r", image(fmt.Sprint(i, strings.Repeat("x", size)), &subject, config), nil)
-		}
-		s = newStore(t, d, nil) // remembers nothing
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		for _, err := range s.Referrers(t.Context(), "r", subject.Digest, nil) {
-			require.NoError(t, err)
-			break
-		}
-		runtime.ReadMemStats(&after)
-		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(n*size))
-		require.Len(t, collect(t, s.Referrers(t.Context(), "r", subject.Digest, nil)), n)
 	})
 }
 
