@@ -21,7 +21,7 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// TestCollectDryRunCountsUploads: a dry run counts the uploads that are over, and leaves them.
+// TestCollectDryRunCountsUploads checks that a dry run counts expired uploads and leaves them.
 func TestCollectDryRunCountsUploads(t *testing.T) {
 	d := newMemory(t)
 	s := newStore(t, d, &storage.Options{UploadTTL: 50 * time.Millisecond})
@@ -37,8 +37,8 @@ func TestCollectDryRunCountsUploads(t *testing.T) {
 	require.Zero(t, collected(t, s, &storage.CollectOptions{DryRun: true}))
 }
 
-// TestCollectAfterDeletesLeavesNothing runs the script of TestCrashAfterEachWrite, collects, deletes all, and
-// collects again.
+// TestCollectAfterDeletesLeavesNothing runs the script of TestCrashAfterEachWrite and collects,
+// then deletes everything and collects again.
 func TestCollectAfterDeletesLeavesNothing(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
@@ -46,11 +46,11 @@ func TestCollectAfterDeletesLeavesNothing(t *testing.T) {
 		require.NoError(t, w.run())
 		dry, err := s.Collect(t.Context(), &storage.CollectOptions{Grace: -1, DryRun: true})
 		require.NoError(t, err)
-		require.Equal(t, storage.CollectCounts{}, collected(t, s, nil), "the grace is not over")
+		require.Equal(t, storage.CollectCounts{}, collected(t, s, nil), "the grace period is not over")
 		removed := collected(t, s, noGrace)
 		require.Equal(t, dry.Removed, removed)
 		w.check(t, s, "collected")
-		require.Equal(t, storage.CollectCounts{}, collected(t, s, noGrace), "nothing is left to do")
+		require.Equal(t, storage.CollectCounts{}, collected(t, s, noGrace), "nothing is left to collect")
 		for _, repo := range []string{"a/b", "c"} {
 			if err := s.DeleteRepository(t.Context(), repo, nil); repo == "a/b" {
 				require.NoError(t, err)
@@ -95,7 +95,8 @@ func TestCollectRemovesUnreferencedBlobs(t *testing.T) {
 	require.Equal(t, []string{"keys/upload", "layout"}, keys(t, d, ""))
 }
 
-// TestCollectSharedDataKeptUntilLastLink removes the bytes of a blob only with its last link.
+// TestCollectSharedDataKeptUntilLastLink checks that the data of a blob are removed only with
+// its last link.
 func TestCollectSharedDataKeptUntilLastLink(t *testing.T) {
 	d := newMemory(t)
 	s := newStore(t, d, nil)
@@ -132,8 +133,8 @@ func TestCollectUntagged(t *testing.T) {
 	require.Equal(t, storage.CollectCounts{Pointers: 1}, collected(t, s, noGrace),
 		"the back reference of the tag that moved")
 	opts := &storage.CollectOptions{Grace: -1, Untagged: true}
-	require.Equal(t, storage.CollectCounts{Untagged: 2}, collected(t, s, opts), "gone and moved")
-	require.Equal(t, storage.CollectCounts{Untagged: 1}, collected(t, s, opts), "of nothing, once its subject has gone")
+	require.Equal(t, storage.CollectCounts{Untagged: 2}, collected(t, s, opts), "the manifests gone and moved")
+	require.Equal(t, storage.CollectCounts{Untagged: 1}, collected(t, s, opts), "the referrer of a removed manifest")
 	require.Equal(t, storage.CollectCounts{}, collected(t, s, opts))
 	for _, there := range []ocispec.Descriptor{tagged, child, idx, signature, ofSignature} {
 		_, err := s.StatManifest(t.Context(), "r", byDigest(there.Digest), nil)
@@ -144,12 +145,12 @@ func TestCollectUntagged(t *testing.T) {
 		require.ErrorIs(t, err, registry.ErrManifestUnknown)
 	}
 	got, err := readBlob(t.Context(), s, "r", layer.Digest)
-	require.NoError(t, err, "a child of an index that is a blob")
+	require.NoError(t, err, "a blob that is a child of an index")
 	require.Len(t, got, 20_000)
 }
 
-// TestCollectGraceKeepsNewAndFoundContent: what is younger than the grace stays, also if only a HEAD or a push has found
-// it there.
+// TestCollectGraceKeepsNewAndFoundContent checks that content stays during its grace period,
+// which begins again when a push finds the content.
 func TestCollectGraceKeepsNewAndFoundContent(t *testing.T) {
 	d := newMemory(t)
 	const grace = 300 * time.Millisecond
@@ -164,7 +165,8 @@ func TestCollectGraceKeepsNewAndFoundContent(t *testing.T) {
 	require.Equal(t, storage.CollectCounts{Blobs: 2, Data: 2, DataBytes: 40_000}, collected(t, s, nil))
 }
 
-// TestCollectKeepsRestorableContent collects after deletes that history can undo, and restores.
+// TestCollectKeepsRestorableContent collects after deletes that the history can undo, and
+// restores.
 func TestCollectKeepsRestorableContent(t *testing.T) {
 	d := newMemory(t)
 	s := newStore(t, d, withHistory)
@@ -199,8 +201,8 @@ func TestCollectKeepsRestorableContent(t *testing.T) {
 	require.Equal(t, []string{"keys/upload", "layout"}, keys(t, d, ""))
 }
 
-// TestCollectInterruptedIsFinishedByNext ends a collection after each of its writes, by a kill and by a loss of power.
-// Nothing is lost, and the next one finishes.
+// TestCollectInterruptedIsFinishedByNext interrupts a collection after each of its writes, by a
+// kill and by a loss of power. Nothing is lost, and the next collection finishes.
 func TestCollectInterruptedIsFinishedByNext(t *testing.T) {
 	for name, powerLoss := range map[string]bool{"kill": false, "power": true} {
 		t.Run(name, func(t *testing.T) {
@@ -209,7 +211,7 @@ func TestCollectInterruptedIsFinishedByNext(t *testing.T) {
 				s := newStore(t, power, nil)
 				w := newWorkload(t.Context(), s)
 				require.NoError(t, w.run())
-				w.blobs, w.uploads = nil, nil // what no manifest needs goes
+				w.blobs, w.uploads = nil, nil // unreferenced content is collected
 				config := pushBlob(t, s, "a/b", []byte("{}"))
 				pushBlob(t, s, "a/b", random(7, 30_000))
 				pushBlob(t, s, "d", random(8, 30_000))
@@ -252,15 +254,16 @@ func TestCollectInterruptedIsFinishedByNext(t *testing.T) {
 	}
 }
 
-// refusal reports whether an error is what a push may be told beside a collection without grace.
+// refusal reports whether err is an error that a push may get beside a collection without a
+// grace period.
 func refusal(err error) bool {
 	return errors.Is(err, registry.ErrManifestBlobUnknown) || errors.Is(err, registry.ErrBlobUnknown) ||
 		errors.Is(err, registry.ErrUploadUnknown)
 }
 
-// TestCollectBeforeEachCallLosesNothing lets a whole collection without grace happen before each request of the
-// script in turn. What has been acknowledged stays whole; a push may be refused, and is accepted
-// when it is sent again.
+// TestCollectBeforeEachCallLosesNothing runs a whole collection without a grace period before
+// each storage call of the script in turn. Acknowledged content stays complete. A push may be
+// refused, and succeeds when it is repeated.
 func TestCollectBeforeEachCallLosesNothing(t *testing.T) {
 	for _, history := range []time.Duration{0, time.Hour} {
 		refused := 0
@@ -292,13 +295,13 @@ func TestCollectBeforeEachCallLosesNothing(t *testing.T) {
 			if err != nil {
 				w = newWorkload(t.Context(), s)
 				require.NoError(t, w.run(), at)
-				w.check(t, s, at+", sent again")
+				w.check(t, s, at+", pushed again")
 			}
 			if calls.Load() < int64(n) {
 				break
 			}
 		}
-		t.Logf("before each of %d calls; %d runs were refused something", n, refused)
+		t.Logf("before each of %d calls; %d pushes were refused", n, refused)
 		require.Greater(t, n, 200)
 		require.Less(t, refused, n/2)
 	}
@@ -314,7 +317,8 @@ func TestCollectEndsWithItsContext(t *testing.T) {
 	require.Zero(t, r.Removed)
 }
 
-// TestCollectSingleProcessStorageIsRefused refuses a storage whose conditions hold only within the process.
+// TestCollectSingleProcessStorageIsRefused checks that Collect refuses a storage whose
+// conditions hold only within one process.
 func TestCollectSingleProcessStorageIsRefused(t *testing.T) {
 	s := newStore(t, confined{newMemory(t)}, nil)
 	_, err := s.Collect(t.Context(), nil)
@@ -328,8 +332,8 @@ type confined struct{ driver.Driver }
 
 func (confined) SingleProcess() string { return "its conditions are locks of this process" }
 
-// TestCollectFinishesInterruptedDelete cuts a delete of a repository off after each of its writes. The next
-// collection finishes it, unless something was pushed meanwhile: that stays whole.
+// TestCollectFinishesInterruptedDelete interrupts a delete of a repository after each of its
+// writes. The next collection finishes the delete, but keeps what was pushed in between.
 func TestCollectFinishesInterruptedDelete(t *testing.T) {
 	for _, pushed := range []bool{false, true} {
 		for n := 0; ; n++ {
@@ -343,7 +347,7 @@ func TestCollectFinishesInterruptedDelete(t *testing.T) {
 			err := cut.DeleteRepository(t.Context(), "a/b", nil)
 			at := fmt.Sprintf("after write %d, pushed %t", n, pushed)
 			var m ocispec.Descriptor
-			other := newStore(t, d, nil) // as a process that knows nothing of it
+			other := newStore(t, d, nil) // as a process that does not know of the delete
 			if pushed {
 				m = putImage(t, other, "a/b", image("new", nil, pushBlob(t, other, "a/b", random(9, 20_000))), tags("new"))
 			}
@@ -356,7 +360,7 @@ func TestCollectFinishesInterruptedDelete(t *testing.T) {
 				_, err = readBlob(t.Context(), other, "a/b", digest.FromBytes(random(9, 20_000)))
 				require.NoError(t, err, at)
 				w.blobs, w.tags, w.uploads, w.byRepo = nil, nil, nil, nil
-				w.check(t, other, at) // what is visible is whole
+				w.check(t, other, at) // what is visible is complete
 			case n > 0:
 				require.Empty(t, keys(t, d, "r/a.~b/"), at)
 				require.NotContains(t, keys(t, d, "c/"), "c/a.~b", at)
@@ -370,8 +374,8 @@ func TestCollectFinishesInterruptedDelete(t *testing.T) {
 	}
 }
 
-// TestCollectFinishingDeleteKeepsNewBlobs: what a push has sent since a delete of the
-// repository died is there for its manifest.
+// TestCollectFinishingDeleteKeepsNewBlobs checks that a push can rely on the blobs that it has
+// uploaded since a delete of the repository died.
 func TestCollectFinishingDeleteKeepsNewBlobs(t *testing.T) {
 	for _, opts := range []*storage.Options{nil, {History: time.Hour}} {
 		driver := newMemory(t)
@@ -395,8 +399,9 @@ func TestCollectFinishingDeleteKeepsNewBlobs(t *testing.T) {
 	}
 }
 
-// TestDeleteRepositoryBesideCollectIsRestorable collects before each call of the delete of a repository, of
-// which a history is kept. No blob of it is served afterwards, and all comes back by a restore.
+// TestDeleteRepositoryBesideCollectIsRestorable collects before each call of the delete of a
+// repository that has a history. Afterwards no blob of the repository is served, and a restore
+// brings everything back.
 func TestDeleteRepositoryBesideCollectIsRestorable(t *testing.T) {
 	for _, opts := range []*storage.Options{nil, {History: time.Hour}} {
 		for n := 1; ; n++ {
@@ -430,8 +435,9 @@ func TestDeleteRepositoryBesideCollectIsRestorable(t *testing.T) {
 	}
 }
 
-// TestCollectFinishingDeleteKeepsNewManifest pushes before each call of a collection that finds a delete
-// of the repository that has died: something new, or again what was there. What was pushed stays.
+// TestCollectFinishingDeleteKeepsNewManifest pushes before each call of a collection that
+// finishes an interrupted delete of the repository. The push is of a new manifest, or again of
+// the old one. In both cases, what was pushed stays.
 func TestCollectFinishingDeleteKeepsNewManifest(t *testing.T) {
 	for _, opts := range []*registry.PutOptions{nil, tags("t")} {
 		for _, annotation := range []string{"old", "new"} {
@@ -450,7 +456,7 @@ func TestCollectFinishingDeleteKeepsNewManifest(t *testing.T) {
 					desc = putImage(t, s, "r", image(annotation, nil, pushBlob(t, s, "r", []byte("{}"))), opts)
 				})
 				collected(t, pushing, noGrace)
-				if desc.Digest == "" { // it has ended before
+				if desc.Digest == "" { // the collection has fewer calls
 					require.Greater(t, n, 20)
 					break
 				}

@@ -12,7 +12,8 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// TestCollectLargeManifestsBoundsMemory: of large manifests that go, some are in mind at once, not all.
+// TestCollectLargeManifestsBoundsMemory checks that a collection that removes large manifests
+// holds only some of them in memory at once.
 func TestCollectLargeManifestsBoundsMemory(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)

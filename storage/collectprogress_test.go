@@ -11,7 +11,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// TestCollectProgressIsNotConcurrent: a host that takes its time over the progress is not told of more meanwhile.
+// TestCollectProgressIsNotConcurrent checks that Progress is not called again before it has
+// returned.
 func TestCollectProgressIsNotConcurrent(t *testing.T) {
 	s := newStore(t, newMemory(t), nil)
 	for i := range 300 {
@@ -20,7 +21,7 @@ func TestCollectProgressIsNotConcurrent(t *testing.T) {
 	var inside, calls atomic.Int64
 	r, err := s.Collect(t.Context(), &storage.CollectOptions{Grace: -1, Rate: 500, Progress: func(storage.CollectReport) {
 		if inside.Add(1) > 1 {
-			t.Error("called while it was called")
+			t.Error("Progress is called concurrently")
 		}
 		time.Sleep(1100 * time.Millisecond)
 		inside.Add(-1)

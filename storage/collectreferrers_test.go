@@ -20,7 +20,7 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// referrers is a storage with two referrers of a manifest that is not there.
+// referrers is a storage with two referrers of a manifest that does not exist.
 type referrers struct {
 	t       *testing.T
 	driver  driver.Driver
@@ -46,8 +46,8 @@ func newReferrers(t *testing.T, opts *storage.Options) *referrers {
 	return r
 }
 
-// before returns a Store whose driver calls f before the call n, counted from then on. made is how
-// many calls there were.
+// before returns a Store whose driver calls f before call n, counted from when before returns.
+// made is the number of calls so far.
 func (r *referrers) before(n int, opts *storage.Options, f func()) (s *storage.Store, made *int) {
 	made = new(int)
 	armed := false
@@ -68,20 +68,20 @@ func (r *referrers) before(n int, opts *storage.Options, f func()) (s *storage.S
 	return s, made
 }
 
-// collect collects, and calls f before the call n; the collector makes one call at a time. made is
-// how many calls it made.
+// collect collects, one storage call at a time, and calls f before call n. It returns the number
+// of calls.
 func (r *referrers) collect(n int, opts *storage.Options, f func()) (made int) {
 	s, calls := r.before(n, opts, f)
 	collected(r.t, s, &storage.CollectOptions{Grace: -1, Untagged: true, Parallel: 1})
 	return *calls
 }
 
-// push pushes the subject, by a process of its own.
+// push pushes the subject through a Store of its own, as another process would.
 func (r *referrers) push() {
 	putImage(r.t, newStore(r.t, r.driver, nil), "r", r.subject, tags("v1"))
 }
 
-// states are those of the two referrers and of their subject; "" is absent.
+// states returns the states of the two referrers and of their subject. "" means absent.
 func (r *referrers) states() (states [3]string) {
 	for i, d := range []digest.Digest{digest.FromBytes(r.refer[0]), digest.FromBytes(r.refer[1]), r.of.Digest} {
 		body, _, err := r.driver.Open(r.t.Context(), "r/r/m/"+pathOf(d), nil)
@@ -99,11 +99,12 @@ func (r *referrers) states() (states [3]string) {
 	return states
 }
 
-// there reports which of the referrers are there, and demands that each has its entry.
+// there reports which of the referrers exist, and demands that each of them has its entry.
 func (r *referrers) there(at ...any) [2]bool {
 	return [2]bool{r.isThere(0, at...), r.isThere(1, at...)}
 }
 
+// isThere reports whether referrer i exists, and demands that it has its entry if it does.
 func (r *referrers) isThere(i int, at ...any) bool {
 	d := digest.FromBytes(r.refer[i])
 	_, err := r.store.GetManifest(r.t.Context(), "r", byDigest(d))
@@ -118,7 +119,8 @@ func (r *referrers) isThere(i int, at ...any) bool {
 	return true
 }
 
-// TestCollectReferrersWithoutSubject: they go, with their entries, and what awaited their subject.
+// TestCollectReferrersWithoutSubject checks that referrers of an absent manifest are removed,
+// with their entries and with the record that awaited the subject.
 func TestCollectReferrersWithoutSubject(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
@@ -136,7 +138,7 @@ func TestCollectReferrersWithoutSubject(t *testing.T) {
 }
 
 // TestCollectReferrersBesidePushOfSubject pushes the subject before each call of a collection in
-// turn. The referrers that are there then stay, with their entries.
+// turn. The referrers that exist then stay, with their entries.
 func TestCollectReferrersBesidePushOfSubject(t *testing.T) {
 	stayed, gone := 0, 0
 	for n := 1; ; n++ {
@@ -166,7 +168,7 @@ func TestCollectReferrersBesidePushOfSubject(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d stayed, %d were gone", stayed, gone)
+	t.Logf("%d stayed, %d were removed", stayed, gone)
 	require.Greater(t, stayed, 20)
 	require.Greater(t, gone, 10)
 }
@@ -180,8 +182,8 @@ func count(there [2]bool) (n int) {
 	return n
 }
 
-// TestPushOfSubjectBesideCollectKeepsReferrers collects before each call of a push of the subject, and in that
-// collection goes on with another push of it before each call of that in turn.
+// TestPushOfSubjectBesideCollectKeepsReferrers collects before each call of a push of the
+// subject. Before each call of that collection in turn, it pushes the subject again.
 func TestPushOfSubjectBesideCollectKeepsReferrers(t *testing.T) {
 	for n := 1; ; n++ {
 		over := false
@@ -208,8 +210,9 @@ func TestPushOfSubjectBesideCollectKeepsReferrers(t *testing.T) {
 	}
 }
 
-// TestCollectReferrersInterruptedIsFinishedByNext lets a collection die after each of its writes. The next one finishes
-// it; or the subject comes, and the referrers that are there stay.
+// TestCollectReferrersInterruptedIsFinishedByNext interrupts a collection after each of its
+// writes. Either the next collection finishes it, or the subject is pushed and the referrers
+// that exist stay.
 func TestCollectReferrersInterruptedIsFinishedByNext(t *testing.T) {
 	for _, pushed := range []bool{false, true} {
 		waited := 0
@@ -224,7 +227,7 @@ func TestCollectReferrersInterruptedIsFinishedByNext(t *testing.T) {
 			}
 			died := r.states()
 			collected(t, r.store, &storage.CollectOptions{Untagged: true})
-			require.Equal(t, died, r.states(), "within the grace")
+			require.Equal(t, died, r.states(), "within the grace period")
 			want := [3]string{}
 			if pushed {
 				r.push()
@@ -243,7 +246,9 @@ func TestCollectReferrersInterruptedIsFinishedByNext(t *testing.T) {
 				collected(t, r.store, untagged)
 			}
 			left := r.states()
-			for i := range want { // that of a collector which died before it told the push is readable, and stays
+			// A collection may have died after it marked a manifest, and before it asked the push
+			// to wait. That manifest can be read, and stays.
+			for i := range want {
 				if want[i] == "ok" && waited == 0 && left[i] == "deleting" {
 					left[i] = "ok"
 				}
@@ -261,8 +266,9 @@ func TestCollectReferrersInterruptedIsFinishedByNext(t *testing.T) {
 }
 
 // TestDeleteReferrerBesidePushOfSubject deletes a referrer before each call of a collection, and
-// pushes its subject; and collects and pushes, at each of its calls, before each call of a delete.
-// What was deleted stays so; the other referrer stays if it was there.
+// pushes its subject. It also collects before each call of a delete, and pushes the subject
+// before each call of that collection. The deleted referrer stays deleted, and the other one
+// stays if it existed.
 func TestDeleteReferrerBesidePushOfSubject(t *testing.T) {
 	for _, opts := range []*storage.Options{nil, withHistory} {
 		remove := func(s *storage.Store, r *referrers) error {
@@ -320,14 +326,14 @@ func TestDeleteReferrerBesidePushOfSubject(t *testing.T) {
 	}
 }
 
-// interruption is something done right before a call that match accepts.
+// interruption is what to do right before a call that match accepts.
 type interruption struct {
 	match func(op, key string) bool
 	do    func()
 }
 
-// along returns a Store whose driver is interrupted by the steps, one after the other. left is how
-// many there are still.
+// along returns a Store whose driver is interrupted by the steps, one after the other. left
+// returns the number of steps that remain.
 func (r *referrers) along(steps ...interruption) (s *storage.Store, left func() int) {
 	var mu sync.Mutex
 	return newStore(r.t, drivertest.NewFaulty(r.driver, &drivertest.FaultyOptions{
@@ -344,17 +350,17 @@ func (r *referrers) along(steps ...interruption) (s *storage.Store, left func() 
 	}), nil), func() int { return len(steps) }
 }
 
-// on is a match for an operation on a manifest.
+// on returns a match for an operation on a manifest.
 func on(op string, d digest.Digest) func(op, key string) bool {
 	return func(o, key string) bool { return o == op && key == "r/r/m/"+pathOf(d) }
 }
 
-// TestCollectReferrersSubjectPushedAndDeleted: a subject that comes before it is awaited, and is
-// deleted, spares its referrers as one that stays, since it may come again and nobody would be
-// told.
+// TestCollectReferrersSubjectPushedAndDeleted checks that a subject that is pushed before it is
+// awaited protects its referrers even if it is deleted. It may be pushed again, and that push
+// would not learn that it is awaited.
 func TestCollectReferrersSubjectPushedAndDeleted(t *testing.T) {
 	r := newReferrers(t, nil)
-	read := interruption{on("Open", r.of.Digest), func() {}} // by the write that fails, and then by the next attempt
+	read := interruption{on("Open", r.of.Digest), func() {}} // by the write that fails, and by the next attempt
 	s, left := r.along(interruption{on("Put", r.of.Digest), r.push}, read, read,
 		interruption{on("Open", r.of.Digest), func() {
 			require.NoError(t, r.store.DeleteManifest(t.Context(), "r", byDigest(r.of.Digest), nil))
@@ -365,8 +371,8 @@ func TestCollectReferrersSubjectPushedAndDeleted(t *testing.T) {
 	r.there()
 }
 
-// TestDeleteReferrerBesideCollect: a delete that takes over from a collector is not undone by a
-// push of the subject, which releases the others.
+// TestDeleteReferrerBesideCollect checks that a delete that takes over from a collection stays
+// in force. A push of the subject releases the other referrers only.
 func TestDeleteReferrerBesideCollect(t *testing.T) {
 	for n := 1; ; n++ {
 		r := newReferrers(t, nil)
@@ -392,7 +398,8 @@ func TestDeleteReferrerBesideCollect(t *testing.T) {
 	}
 }
 
-// TestAwaitedManifestIsAbsent: nobody but a push and a collector sees that a manifest is awaited.
+// TestAwaitedManifestIsAbsent checks that the record of an awaited manifest is invisible except
+// to a push and to a collection.
 func TestAwaitedManifestIsAbsent(t *testing.T) {
 	awaited := func(t *testing.T, opts *storage.Options) *referrers {
 		for n := 0; ; n++ {
@@ -425,10 +432,10 @@ func TestAwaitedManifestIsAbsent(t *testing.T) {
 	for _, h := range collect(t, s.History(ctx, "r", nil)) {
 		require.Equal(t, "other", h.Tag)
 	}
-	require.Equal(t, [2]bool{true, true}, r.there(), "they are whole until they are removed")
+	require.Equal(t, [2]bool{true, true}, r.there(), "manifests are complete until they are removed")
 	require.Len(t, collect(t, s.Referrers(ctx, "r", r.of.Digest, nil)), 2)
 
-	// An index that names it does not have it, and a walk from a kept tag goes past it.
+	// An index that names the manifest counts it as missing, and a walk from a kept tag ignores it.
 	putIndex(t, s, "r", tags("index"), r.of)
 	_, err = newStore(t, r.driver, nil).PutManifest(ctx, "r", ocispec.MediaTypeImageIndex, index(t, r.of, r.config),
 		tags("index"))
@@ -437,12 +444,12 @@ func TestAwaitedManifestIsAbsent(t *testing.T) {
 	require.NoError(t, s.DeleteManifest(ctx, "r", byDigest(digest.FromBytes(r.refer[0])), kept))
 
 	r.push()
-	require.Equal(t, [3]string{"", "ok", "ok"}, r.states(), "the mark of a delete is not taken off")
+	require.Equal(t, [3]string{"", "ok", "ok"}, r.states(), "the mark of a delete remains")
 	got, err := s.GetManifest(ctx, "r", subject)
 	require.NoError(t, err)
 	require.Equal(t, r.subject, got.Content)
 
-	// Whole deletes do not care either.
+	// A delete of the repository ignores it, too.
 	r = awaited(t, nil)
 	require.NoError(t, r.store.DeleteRepository(ctx, "r", nil))
 	require.ErrorIs(t, r.store.DeleteRepository(ctx, "r", nil), registry.ErrNameUnknown)
@@ -452,8 +459,8 @@ func TestAwaitedManifestIsAbsent(t *testing.T) {
 	require.Equal(t, []string{"keys/upload", "layout"}, keys(t, r.driver, ""))
 }
 
-// TestPushIndexOfReferrerBesideDelete pushes an index that names a referrer before each call of the
-// delete of the referrer in turn. A referrer that stays has its entry.
+// TestPushIndexOfReferrerBesideDelete pushes an index that names a referrer before each call of
+// the delete of that referrer in turn. A referrer that stays has its entry.
 func TestPushIndexOfReferrerBesideDelete(t *testing.T) {
 	stayed := 0
 	for n := 1; ; n++ {

@@ -61,9 +61,9 @@ func TestConcurrentPushesOfOneBlob(t *testing.T) {
 	})
 }
 
-// TestConcurrentPushesAndDeletes pushes images with their blobs while others delete the same manifests, tags
-// and the whole repository. What has been acknowledged to a pusher may have been deleted since, but
-// what is visible is whole, and a tag leads to a manifest.
+// TestConcurrentPushesAndDeletes pushes images with their blobs while other goroutines delete
+// the same manifests, tags and the whole repository. A delete may have removed what a push was
+// acknowledged for. What is visible is complete, and each tag leads to a manifest.
 func TestConcurrentPushesAndDeletes(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		replicas := []*storage.Store{newStore(t, d, nil), newStore(t, d, nil)}
@@ -121,8 +121,7 @@ func TestConcurrentPushesAndDeletes(t *testing.T) {
 	})
 }
 
-// checkWhole checks that each tag leads to a manifest, and each manifest that is visible to its
-// blobs.
+// checkWhole checks that each tag leads to a manifest, and each visible manifest to its blobs.
 func checkWhole(t *testing.T, s *storage.Store, repo string, blobs []ocispec.Descriptor, contents [][]byte) {
 	t.Helper()
 	ctx := t.Context()

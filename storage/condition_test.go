@@ -23,13 +23,15 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
+// expects returns the condition that a tag points at a digest.
 func expects(d digest.Digest) *registry.Condition {
 	return &registry.Condition{Match: []digest.Digest{d}}
 }
 
+// expectsNothing is the condition that a tag does not exist.
 var expectsNothing = &registry.Condition{NoneMatch: []digest.Digest{registry.AnyDigest}}
 
-// taggedIf are the options of a push that sets tags on a condition, by somebody.
+// taggedIf returns the options of a push by a user, which sets tags on a condition.
 func taggedIf(by string, c *registry.Condition, names ...string) *registry.PutOptions {
 	o := &registry.PutOptions{By: by}
 	for _, n := range names {
@@ -38,7 +40,7 @@ func taggedIf(by string, c *registry.Condition, names ...string) *registry.PutOp
 	return o
 }
 
-// conditional is a repository with some images and what pushes them.
+// conditional is a repository, with images of names that tests choose.
 type conditional struct {
 	t      *testing.T
 	config ocispec.Descriptor
@@ -52,13 +54,14 @@ func (c *conditional) image(name string) []byte { return image(name, nil, c.conf
 
 func (c *conditional) digest(name string) digest.Digest { return digest.FromBytes(c.image(name)) }
 
+// put pushes an image.
 func (c *conditional) put(ctx context.Context, s *storage.Store, name string, opts *registry.PutOptions) error {
 	_, err := s.PutManifest(ctx, "r", ocispec.MediaTypeImageManifest, c.image(name), opts)
 	return err
 }
 
-// at returns the name of the image that a tag points at, of those given; "" if the tag is not
-// there.
+// at returns the name of the image that a tag points at, which must be one of those given. It
+// returns "" if the tag does not exist.
 func (c *conditional) at(s *storage.Store, tag string, names ...string) string {
 	m, err := s.GetManifest(c.t.Context(), "r", byTag(tag))
 	if errors.Is(err, registry.ErrManifestUnknown) {
@@ -70,12 +73,12 @@ func (c *conditional) at(s *storage.Store, tag string, names ...string) string {
 			return n
 		}
 	}
-	require.Fail(c.t, "the tag is somewhere else", tag)
+	require.Fail(c.t, "the tag points at another image", tag)
 	return ""
 }
 
-// TestConditionConcurrentUpdatesAreNotLost lets 100 clients of two Stores add to what a tag points at, each on the
-// condition that it is what they have read.
+// TestConditionConcurrentUpdatesAreNotLost lets 100 clients of two Stores add to what a tag
+// points at. Each does so on the condition that the tag is what it has read.
 func TestConditionConcurrentUpdatesAreNotLost(t *testing.T) {
 	const clients = 100
 	onDriversWith(t, &disk.Options{NoSync: true}, func(t *testing.T, driver driver.Driver) {
@@ -98,7 +101,7 @@ func TestConditionConcurrentUpdatesAreNotLost(t *testing.T) {
 	})
 }
 
-// names is what the clients have added.
+// names returns what the clients have added.
 func (c *conditional) names(ctx context.Context, s *storage.Store) (string, error) {
 	m, err := s.GetManifest(ctx, "r", byTag("t"))
 	if err != nil {
@@ -109,7 +112,7 @@ func (c *conditional) names(ctx context.Context, s *storage.Store) (string, erro
 	return names, nil
 }
 
-// add adds a name, as often as somebody else is first.
+// add adds a name. It repeats the push while another client changes the tag first.
 func (c *conditional) add(ctx context.Context, s *storage.Store, name string) error {
 	for {
 		names, err := c.names(ctx, s)
@@ -123,13 +126,13 @@ func (c *conditional) add(ctx context.Context, s *storage.Store, name string) er
 	}
 }
 
-// TestConditionChangeBeforeEachCallOneWins lets somebody else change the tag right before each call of a conditional
-// push in turn. One of both wins.
+// TestConditionChangeBeforeEachCallOneWins lets another client change the tag right before each
+// call of a conditional push in turn. Exactly one of them wins.
 func TestConditionChangeBeforeEachCallOneWins(t *testing.T) {
 	type names = []string
 	for name, test := range map[string]struct {
-		at       names // the tags that are there at first
-		mine     names // those that the push sets
+		at       names // the tags that exist at first
+		mine     names // the tags that the push sets
 		expected *registry.Condition
 		other    func(c *conditional, s *storage.Store, cond *registry.Condition) error
 	}{
@@ -176,7 +179,7 @@ func TestConditionChangeBeforeEachCallOneWins(t *testing.T) {
 						if cond == nil {
 							cond = expects(c.digest("old"))
 						}
-						// Who waits for the push, does not get further than an error.
+						// A client that waits for the push gets an error.
 						var theirs error
 						done := false
 						mine := c.put(t.Context(), beforeCall(t, driver, opts, n, func(s *storage.Store) {
@@ -202,8 +205,8 @@ func TestConditionChangeBeforeEachCallOneWins(t *testing.T) {
 	}
 }
 
-// checkOutcome demands that one of two has won, and that the tags of a push that has lost are not
-// where it wanted them.
+// checkOutcome demands that one of two changes has won. If the push has lost, none of its tags
+// points at its manifest.
 func (c *conditional) checkOutcome(s *storage.Store, n int, pushed []string, mine, theirs error) {
 	c.t.Helper()
 	if mine != nil {
@@ -211,7 +214,7 @@ func (c *conditional) checkOutcome(s *storage.Store, n int, pushed []string, min
 		require.NoError(c.t, theirs, "call %d: both have lost", n)
 	} else {
 		require.Error(c.t, theirs, "call %d: both have won", n)
-		if !errors.Is(theirs, registry.ErrUnavailable) { // it has waited for the push, which stands still
+		if !errors.Is(theirs, registry.ErrUnavailable) { // it has waited for the push, which is blocked
 			require.ErrorIs(c.t, theirs, registry.ErrPreconditionFailed, "call %d", n)
 		}
 	}
@@ -224,8 +227,8 @@ func (c *conditional) checkOutcome(s *storage.Store, n int, pushed []string, min
 	}
 }
 
-// checkHistory demands that the history says of each tag what it points at, and nothing of a push
-// that was refused but that tags which it created are gone again.
+// checkHistory demands that the history of a refused push is balanced: each tag that the push
+// has set, it has removed again.
 func (c *conditional) checkHistory(s *storage.Store, kept bool, mine error) {
 	c.t.Helper()
 	if !kept || mine == nil {
@@ -246,7 +249,7 @@ func (c *conditional) checkHistory(s *storage.Store, kept bool, mine error) {
 	}
 }
 
-// TestConditionFalseWritesNothing: a condition that does not hold is noticed before anything is
+// TestConditionFalseWritesNothing checks that a false condition is found before anything is
 // written.
 func TestConditionFalseWritesNothing(t *testing.T) {
 	driver, opts := newMemory(t), &storage.Options{History: time.Hour}
@@ -276,8 +279,9 @@ func TestConditionFalseWritesNothing(t *testing.T) {
 	require.Zero(t, writes)
 }
 
-// TestConditionLostResponsePushSucceeds: a tag is set on a condition, but the answer is lost. Before the
-// write is made again, others go on from there. The push has been done, and is not refused.
+// TestConditionLostResponsePushSucceeds sets a tag on a condition, and loses the response.
+// Before the write is repeated, other clients move the tag on. The push has been done, so it is
+// not refused.
 func TestConditionLostResponsePushSucceeds(t *testing.T) {
 	for name, there := range map[string]bool{"move": true, "create": false} {
 		for next, between := range map[string]func(c *conditional, s *storage.Store) error{
@@ -316,9 +320,9 @@ func TestConditionLostResponsePushSucceeds(t *testing.T) {
 	}
 }
 
-// TestConditionInterruptedPushFreesTag lets a conditional push die after each of its writes. Each tag is where
-// it was or where it was to be; somebody else who expects that comes through, at once or when the
-// push is given up.
+// TestConditionInterruptedPushFreesTag interrupts a conditional push after each of its writes.
+// Each tag points at its old manifest or at the new one. A client that expects that manifest can
+// change the tag, at once or when the push counts as abandoned.
 func TestConditionInterruptedPushFreesTag(t *testing.T) {
 	for _, names := range [][]string{{"t"}, {"s", "t", "u"}} {
 		for _, cond := range []string{"old", ""} {
@@ -364,8 +368,9 @@ func TestConditionInterruptedPushFreesTag(t *testing.T) {
 	}
 }
 
-// TestCollectLeavesDecidedPush: a collector without grace does not let others change a tag that
-// a push of several tags is about to move, once the push has moved the first of them.
+// TestCollectLeavesDecidedPush checks a push of several tags that has moved the first of them. A
+// collection without a grace period does not let other clients change the tags that the push is
+// about to move.
 func TestCollectLeavesDecidedPush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		halfWay := 0
@@ -395,7 +400,8 @@ func TestCollectLeavesDecidedPush(t *testing.T) {
 	})
 }
 
-// TestConditionOnTagWithoutManifest: readers do not find it, so it can be created.
+// TestConditionOnTagWithoutManifest checks that a tag whose manifest is missing counts as
+// absent, as it does for readers. It can be created.
 func TestConditionOnTagWithoutManifest(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
@@ -412,9 +418,10 @@ func TestConditionOnTagWithoutManifest(t *testing.T) {
 	require.Equal(t, "new", c.at(s, "t", "new"))
 }
 
-// TestConditionRetriedPushKnowsItsOwnTag: a push that begins again, as its manifest is deleted while it
-// creates the tag, does not take its own tag for that of somebody else. It does not create the tag
-// twice: where the tag has gone with the manifest, the push cannot tell whether it was there.
+// TestConditionRetriedPushKnowsItsOwnTag checks a push that begins again because its manifest is
+// deleted while it creates the tag. It does not mistake its own tag for that of another client.
+// It does not create the tag twice: if the tag was removed with the manifest, the push cannot
+// know whether it existed.
 func TestConditionRetriedPushKnowsItsOwnTag(t *testing.T) {
 	created, unknown := 0, 0
 	for n := 1; ; n++ {
@@ -436,7 +443,7 @@ func TestConditionRetriedPushKnowsItsOwnTag(t *testing.T) {
 		if !done {
 			break
 		}
-		if created++; unknown == 0 { // else the delete may come after the push
+		if created++; unknown == 0 { // otherwise the delete may come after the push
 			require.Equal(t, "new", c.at(s, "t", "new"), "call %d", n)
 		}
 	}
@@ -444,8 +451,8 @@ func TestConditionRetriedPushKnowsItsOwnTag(t *testing.T) {
 	require.Positive(t, unknown)
 }
 
-// TestConditionSeveralTagsAllOrNothing: pushes that overlap at some of their tags get all of
-// theirs or none, and each time one gets through, however long a request takes.
+// TestConditionSeveralTagsAllOrNothing checks pushes that overlap in some of their tags, on a
+// slow storage. Each sets all of its tags or none, and one of them always succeeds.
 func TestConditionSeveralTagsAllOrNothing(t *testing.T) {
 	sets := [][]string{{"a", "b"}, {"b", "c"}, {"a", "c"}, {"a", "b", "c"}, {"b"}, {"c"}}
 	for seed := range uint64(20) {
@@ -487,7 +494,7 @@ func TestConditionSeveralTagsAllOrNothing(t *testing.T) {
 	}
 }
 
-// seededDelays returns how long requests take: of 10 to 200 ms.
+// seededDelays returns the durations of requests, from 10 to 200 ms.
 func seededDelays(seed uint64) func() time.Duration {
 	var mu sync.Mutex
 	rnd := rand.New(rand.NewPCG(seed, 1))

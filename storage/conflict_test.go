@@ -13,8 +13,8 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// TestPushManifestDeletedBeforeTagIsRefused deletes the manifest, and what it names, right before its tag is
-// written. The push is refused, and leaves nothing.
+// TestPushManifestDeletedBeforeTagIsRefused deletes the manifest, and what it names, right
+// before its tag is written. The push is refused and leaves nothing.
 func TestPushManifestDeletedBeforeTagIsRefused(t *testing.T) {
 	var content []byte
 	var config ocispec.Descriptor
@@ -33,8 +33,8 @@ func TestPushManifestDeletedBeforeTagIsRefused(t *testing.T) {
 	require.Empty(t, collect(t, s.Referrers(t.Context(), "r", config.Digest, nil)))
 }
 
-// TestDeleteBesidePushKeepsPush pushes a manifest and its tag again while it is being deleted, before
-// each operation of the delete in turn. What the push was told stays.
+// TestDeleteBesidePushKeepsPush pushes a manifest and its tag again before each operation of
+// their delete in turn. What the push has acknowledged stays.
 func TestDeleteBesidePushKeepsPush(t *testing.T) {
 	for n := 1; ; n++ {
 		var content []byte

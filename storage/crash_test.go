@@ -11,7 +11,7 @@ import (
 )
 
 // TestCrashAfterEachWrite runs the script once for each of its writes, and cuts the storage off
-// right after it.
+// right after that write.
 func TestCrashAfterEachWrite(t *testing.T) {
 	n, unnoticed := 0, 0
 	for ; ; n++ {
@@ -24,7 +24,7 @@ func TestCrashAfterEachWrite(t *testing.T) {
 		at := fmt.Sprintf("after write %d", n)
 		again := newStore(t, driver, nil)
 		w.check(t, again, at)
-		// The same pushes are accepted again.
+		// The same pushes succeed again.
 		w2 := newWorkload(t.Context(), again)
 		require.NoError(t, w2.run(), at)
 		w2.check(t, again, at+", again")
@@ -36,19 +36,20 @@ func TestCrashAfterEachWrite(t *testing.T) {
 			unnoticed++
 		}
 	}
-	// The last write of the script drops the bytes of an upload that has been cancelled: that one
-	// may fail unnoticed, and no other.
+	// The last write of the script removes the data of a cancelled upload. It is the only write
+	// that may fail unnoticed.
 	require.LessOrEqual(t, unnoticed, 1)
-	t.Logf("cut off after each of %d writes", n)
+	t.Logf("interrupted after each of %d writes", n)
 	require.Greater(t, n, 80)
 }
 
-// TestFailureAtEachWrite lets each write of the script in turn fail, or succeed with its answer
-// lost. The client is told; what was acknowledged stays, and pushing again mends the rest.
+// TestFailureAtEachWrite lets each write of the script in turn fail, or succeed with a lost
+// response. The client gets an error. Acknowledged content stays, and pushing again repairs the
+// rest.
 func TestFailureAtEachWrite(t *testing.T) {
 	for name, fail := range map[string]func(f *drivertest.Faulty, n int){
-		"not done":    (*drivertest.Faulty).FailWrite,
-		"answer lost": (*drivertest.Faulty).LoseAnswer,
+		"not done":      (*drivertest.Faulty).FailWrite,
+		"response lost": (*drivertest.Faulty).LoseAnswer,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for n := 1; ; n++ {
@@ -74,8 +75,8 @@ func TestFailureAtEachWrite(t *testing.T) {
 	}
 }
 
-// TestCrashOfDeleteIsFinishedByNext: a delete that died is finished by the next, whichever of its writes was the
-// last: none of the tags is left.
+// TestCrashOfDeleteIsFinishedByNext interrupts a delete after each of its writes. The next
+// delete finishes it, and none of the tags remains.
 func TestCrashOfDeleteIsFinishedByNext(t *testing.T) {
 	names := []string{"a", "b", "c"}
 	for n := 0; ; n++ {

@@ -18,8 +18,9 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// TestDeleteManifestTwiceRestoresAllTags: when two delete the same manifest, or one has died half-way and another
-// goes on, what comes back with it are all the tags that have gone, whoever has removed them.
+// TestDeleteManifestTwiceRestoresAllTags lets two clients delete the same manifest at once, or
+// one continue where another has died. A restore brings back all of the tags, whichever delete
+// removed them.
 func TestDeleteManifestTwiceRestoresAllTags(t *testing.T) {
 	collector := func(t *testing.T, s *storage.Store) {
 		_, err := s.Collect(t.Context(), &storage.CollectOptions{Grace: -1, Untagged: true})
@@ -54,7 +55,7 @@ func TestDeleteManifestTwiceRestoresAllTags(t *testing.T) {
 						reached := false
 						f := drivertest.NewFaulty(driver, &drivertest.FaultyOptions{Before: func(_ context.Context,
 							c drivertest.Call) error {
-							if c.Number == n+1 { // the first is that of New
+							if c.Number == n+1 { // New makes the first call
 								reached = true
 								if !cut {
 									second(t, newStore(t, driver, withHistory), del)
@@ -97,8 +98,8 @@ func TestDeleteManifestTwiceRestoresAllTags(t *testing.T) {
 	}
 }
 
-// TestDeleteRepositoryTwiceRestoresAll: what two have deleted who delete the same repository comes back
-// together.
+// TestDeleteRepositoryTwiceRestoresAll lets two clients delete the same repository at once. One
+// restore brings back what both have deleted.
 func TestDeleteRepositoryTwiceRestoresAll(t *testing.T) {
 	for n := 1; ; n++ {
 		driver, reached := newMemory(t), false
@@ -106,10 +107,10 @@ func TestDeleteRepositoryTwiceRestoresAll(t *testing.T) {
 		config := pushBlob(t, s, "r", []byte("{}"))
 		putImage(t, s, "r", image("one", nil, config), tags("v1"))
 		putImage(t, s, "r", image("two", nil, config), tags("v2"))
-		_ = beforeCall(t, driver, withHistory, n+1, func(s *storage.Store) { // the first is that of New
+		_ = beforeCall(t, driver, withHistory, n+1, func(s *storage.Store) { // New makes the first call
 			reached = true
 			_ = s.DeleteRepository(t.Context(), "r", nil)
-		}).DeleteRepository(t.Context(), "r", nil) // either of them may find nothing any more
+		}).DeleteRepository(t.Context(), "r", nil) // either delete may find nothing
 		require.Empty(t, collect(t, s.Repositories(t.Context(), nil)))
 		if !reached {
 			require.Greater(t, n, 20)
@@ -122,9 +123,10 @@ func TestDeleteRepositoryTwiceRestoresAll(t *testing.T) {
 	}
 }
 
-// TestDeleteTakenOverAndAbandoned: a delete that takes another's mark over, and then gives up,
-// leaves it to the other, whose caller is told that the manifest is gone: a collector's, that goes
-// on with a delete of the repository which somebody has begun anew, and one that a tag forbids.
+// TestDeleteTakenOverAndAbandoned checks a delete that takes over the mark of another delete,
+// and then gives up. Either it is part of a collection that finishes an interrupted delete of
+// the repository, and another client begins that delete anew, or a tag forbids it. It leaves the
+// manifest to the other delete, which succeeds.
 func TestDeleteTakenOverAndAbandoned(t *testing.T) {
 	var desc ocispec.Descriptor
 	for name, c := range map[string]struct {
@@ -136,7 +138,7 @@ func TestDeleteTakenOverAndAbandoned(t *testing.T) {
 			scene: func(t *testing.T, driver driver.Driver) {
 				f := drivertest.NewFaulty(driver, nil)
 				dying := newStore(t, f, nil)
-				f.CutAfter(1) // that it has begun
+				f.CutAfter(1) // after the write that begins the delete
 				require.Error(t, dying.DeleteRepository(t.Context(), "r", nil))
 			},
 			giveUp: func(s *storage.Store) error {
@@ -192,8 +194,8 @@ func TestDeleteTakenOverAndAbandoned(t *testing.T) {
 	}
 }
 
-// TestCollectFinishingDeleteEndsWithItsContext: a collection that finishes the delete of a repository ends with
-// its context, and the next goes on.
+// TestCollectFinishingDeleteEndsWithItsContext checks that a collection that finishes the delete
+// of a repository ends with its context, and that the next collection continues.
 func TestCollectFinishingDeleteEndsWithItsContext(t *testing.T) {
 	for _, opts := range []*storage.Options{nil, withHistory} {
 		driver := newMemory(t)
@@ -233,12 +235,12 @@ func TestCollectFinishingDeleteEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestDeleteRepositoryInterruptedHidesAll cuts a delete of a repository off after each of its writes, and the
-// collection that finishes it as well. What waits to be restored then is not served, and all of it
-// comes back.
+// TestDeleteRepositoryInterruptedHidesAll interrupts a delete of a repository after each of its
+// writes, and the collection that finishes the delete after each of its own. Content that can be
+// restored is not served, and a restore brings back all of it.
 func TestDeleteRepositoryInterruptedHidesAll(t *testing.T) {
 	for _, opts := range []*storage.CollectOptions{nil, noGrace} {
-		for n, cut := 2, true; cut; n++ { // the event, and that it has begun
+		for n, cut := 2, true; cut; n++ { // the first two write the event and begin the delete
 			for k, ended := 0, false; !ended; k++ {
 				driver := newMemory(t)
 				s := newStore(t, driver, withHistory)
@@ -277,8 +279,8 @@ func TestDeleteRepositoryInterruptedHidesAll(t *testing.T) {
 	}
 }
 
-// TestDeleteLargeRepositoryBoundsMemory: the delete of a repository has in mind only some of its blobs at
-// once, which may be in their links.
+// TestDeleteLargeRepositoryBoundsMemory checks that the delete of a repository holds only some
+// of its links in memory at once. A link can hold a whole small blob.
 func TestDeleteLargeRepositoryBoundsMemory(t *testing.T) {
 	const blobs, atOnce = 10_000, 4096
 	driver := newMemory(t)
@@ -309,9 +311,9 @@ func TestDeleteLargeRepositoryBoundsMemory(t *testing.T) {
 	require.Empty(t, keys(t, driver, "r/"))
 }
 
-// TestDeleteAfterInterruptedDelete lets a delete of a manifest die after each of its writes. Another
-// takes all that is left, also what led to the manifest: when the manifest is pushed again, no tag
-// is there with it.
+// TestDeleteAfterInterruptedDelete interrupts a delete of a manifest after each of its writes.
+// Another delete removes the rest, including the tags: they do not return when the manifest is
+// pushed again.
 func TestDeleteAfterInterruptedDelete(t *testing.T) {
 	for n := 0; ; n++ {
 		driver := newMemory(t)

@@ -13,12 +13,13 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// epochScene is a repository with an index, of an image, that is known to its Stores.
+// epochScene is a repository with an index of one image. Its Stores know the index.
 type epochScene struct {
 	config, child ocispec.Descriptor
 	image, index  []byte
 }
 
+// newEpochScene pushes the scene to a Store.
 func newEpochScene(t *testing.T, s *storage.Store) *epochScene {
 	e := &epochScene{config: pushBlob(t, s, "r", []byte("{}"))}
 	e.image = image("", nil, e.config)
@@ -28,7 +29,8 @@ func newEpochScene(t *testing.T, s *storage.Store) *epochScene {
 	return e
 }
 
-// epochDeletes delete something that a manifest of the scene names, which push pushes again.
+// epochDeletes are deletes of something that a manifest of the scene names, with a push of that
+// manifest.
 var epochDeletes = map[string]struct {
 	remove func(e *epochScene, t *testing.T, s *storage.Store) error
 	push   func(e *epochScene, t *testing.T, s *storage.Store, opts *registry.PutOptions) error
@@ -62,9 +64,9 @@ var epochDeletes = map[string]struct {
 	},
 }
 
-// TestEpochPushBesideDelete lets a whole push of a known manifest happen before each operation
-// of a delete of what it names, in turn, and the other way round. A push that begins when both have
-// ended is refused if anything is missing, also by a process that knows nothing of either.
+// TestEpochPushBesideDelete runs a whole push of a known manifest before each operation of a
+// delete of what it names, and the other way round. A push that begins when both have ended is
+// refused if anything is missing, even by a Store that knows nothing of either.
 func TestEpochPushBesideDelete(t *testing.T) {
 	for name, c := range epochDeletes {
 		for _, pushFirst := range []bool{false, true} {
@@ -87,8 +89,8 @@ func TestEpochPushBesideDelete(t *testing.T) {
 				if pushed != nil {
 					require.ErrorIs(t, pushed, registry.ErrManifestBlobUnknown)
 				}
-				// A child whose mark the push has taken off is there again, as if the push had come
-				// after the delete.
+				// If the push has removed the mark of a child, the child exists again, as if the
+				// push had come after the delete.
 				gone := c.gone(e, t, s)
 				require.True(t, gone || name == "child" && pushed == nil, "%s, push first %v, operation %d", name, pushFirst, n)
 				err := c.push(e, t, s, tags("v3"))
@@ -102,8 +104,8 @@ func TestEpochPushBesideDelete(t *testing.T) {
 	}
 }
 
-// TestEpochPushAfterInterruptedDelete: a delete that has died after any of its writes, and perhaps
-// another that has finished it, leave no manifest that is accepted and not whole.
+// TestEpochPushAfterInterruptedDelete interrupts a delete after each of its writes, and may let
+// another delete finish it. No incomplete manifest is accepted afterwards.
 func TestEpochPushAfterInterruptedDelete(t *testing.T) {
 	for name, c := range epochDeletes {
 		for _, finished := range []bool{false, true} {
@@ -131,8 +133,8 @@ func TestEpochPushAfterInterruptedDelete(t *testing.T) {
 	}
 }
 
-// TestEpochPushCostsOneRead: while nothing is deleted, a push of a known manifest looks at
-// nothing that it names; after a delete, only the first does.
+// TestEpochPushCostsOneRead checks that a push of a known manifest reads nothing that the
+// manifest names, while nothing is deleted. After a delete, only the first push does.
 func TestEpochPushCostsOneRead(t *testing.T) {
 	driver := newMemory(t)
 	looks := 0
@@ -161,8 +163,8 @@ func TestEpochPushCostsOneRead(t *testing.T) {
 	push(0)
 }
 
-// TestEpochDeleteOfLastManifestRemovesRepository: a repository whose manifests are deleted one after the other
-// goes from the catalogue all the same.
+// TestEpochDeleteOfLastManifestRemovesRepository checks that a repository leaves the catalog
+// when its manifests are deleted one after the other.
 func TestEpochDeleteOfLastManifestRemovesRepository(t *testing.T) {
 	for _, opts := range []*registry.DeleteOptions{nil, {Keep: func(string) bool { return false }}} {
 		s := newStore(t, newMemory(t), nil)

@@ -11,8 +11,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// TestForeignObjectsDoNoHarm: what somebody else has put below the keys of the Store ends no process,
-// neither that of who collects nor that of who reads, and takes nothing away that is in use.
+// TestForeignObjectsDoNoHarm puts objects below the keys of the Store that the Store did not
+// write. They crash neither a collection nor a reader, and no content in use is removed.
 func TestForeignObjectsDoNoHarm(t *testing.T) {
 	large := random(1, 40_000)
 	unknown := digest.FromString("unknown")
@@ -39,7 +39,7 @@ func TestForeignObjectsDoNoHarm(t *testing.T) {
 			_, err := d.Put(t.Context(), key, bytes.NewReader([]byte(line+"\n")), nil)
 			require.NoError(t, err, what)
 			for range 2 {
-				// fails if it cannot read a manifest
+				// It fails if it cannot read a manifest.
 				_, _ = s.Collect(t.Context(), &storage.CollectOptions{Grace: -1, Untagged: true})
 			}
 			for _, ref := range []string{"v2", "v1"} {

@@ -11,8 +11,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// TestFullStorageDropsUnrecordedChunk: a chunk that fits while its record does not is dropped, and an
-// upload can be cancelled though nothing can be written.
+// TestFullStorageDropsUnrecordedChunk checks that a chunk is dropped if it fits but its record
+// does not, and that an upload can be cancelled while nothing can be written.
 func TestFullStorageDropsUnrecordedChunk(t *testing.T) {
 	driver := newBounded(t, 100_000)
 	s := newStore(t, driver, nil)
@@ -31,8 +31,8 @@ func TestFullStorageDropsUnrecordedChunk(t *testing.T) {
 	require.Empty(t, keys(t, driver, "data/"))
 }
 
-// TestFullStorageRefusesPushes fills the storage. Pushes are refused with the error that says so; what is there
-// stays, and there is room again after a delete.
+// TestFullStorageRefusesPushes fills the storage. Pushes are refused with ErrNoSpace, existing
+// content stays, and a delete makes room again.
 func TestFullStorageRefusesPushes(t *testing.T) {
 	for _, n := range []int64{1, 200, 10_000, 60_000, 90_000} {
 		driver := newBounded(t, 100_000)
@@ -53,7 +53,8 @@ func TestFullStorageRefusesPushes(t *testing.T) {
 	}
 }
 
-// TestFullStorageWithoutReserveFails: a write that finds no room fails as it would elsewhere.
+// TestFullStorageWithoutReserveFails checks that without a reserve a write fails if the storage
+// has no room.
 func TestFullStorageWithoutReserveFails(t *testing.T) {
 	d := newBounded(t, 1<<20)
 	s := newStore(t, d, nil)

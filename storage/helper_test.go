@@ -29,9 +29,10 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
+// newMemory returns a memory driver without a bound.
 func newMemory(t testing.TB) driver.Driver { return newBounded(t, 0) }
 
-// newBounded returns a driver that is full with so many bytes; 0 is no bound.
+// newBounded returns a memory driver that is full at that many bytes. 0 means no bound.
 func newBounded(t testing.TB, bytes int64) driver.Driver {
 	d, err := memory.New(&memory.Options{MaxBytes: bytes})
 	require.NoError(t, err)
@@ -53,20 +54,23 @@ func onDriversWith(t *testing.T, opts *disk.Options, test func(t *testing.T, d d
 	})
 }
 
+// newStore returns a Store on a driver.
 func newStore(t testing.TB, d driver.Driver, opts *storage.Options) *storage.Store {
 	s, err := storage.New(t.Context(), d, opts)
 	require.NoError(t, err)
 	return s
 }
 
+// withHistory are options of a Store that keeps a history for an hour.
 var withHistory = &storage.Options{History: time.Hour}
 
-// noGrace collects whatever nothing needs at the moment.
+// noGrace collects unreferenced content of any age.
 var noGrace = &storage.CollectOptions{Grace: -1}
 
-// untagged collects manifests without tags, whatever their age.
+// untagged collects unreferenced content and untagged manifests of any age.
 var untagged = &storage.CollectOptions{Grace: -1, Untagged: true}
 
+// keepAll are the options of a delete that no tag allows.
 var keepAll = &registry.DeleteOptions{Keep: func(string) bool { return true }}
 
 // random returns n bytes that are the same for the same seed.
@@ -76,6 +80,7 @@ func random(seed uint64, n int) []byte {
 	return b
 }
 
+// tryBlob pushes a blob in one chunk.
 func tryBlob(ctx context.Context, b registry.Backend, repo string, content []byte) (ocispec.Descriptor, error) {
 	u, err := b.CreateUpload(ctx, repo, nil)
 	if err != nil {
@@ -87,6 +92,7 @@ func tryBlob(ctx context.Context, b registry.Backend, repo string, content []byt
 	return u.Commit(ctx, digest.FromBytes(content), nil)
 }
 
+// pushBlob pushes a blob in one chunk, which must succeed.
 func pushBlob(t testing.TB, b registry.Backend, repo string, content []byte) ocispec.Descriptor {
 	t.Helper()
 	desc, err := tryBlob(t.Context(), b, repo, content)
@@ -94,6 +100,7 @@ func pushBlob(t testing.TB, b registry.Backend, repo string, content []byte) oci
 	return desc
 }
 
+// readBlob returns the content of a blob.
 func readBlob(ctx context.Context, b registry.Backend, repo string, d digest.Digest) ([]byte, error) {
 	blob, err := b.OpenBlob(ctx, repo, d, nil)
 	if err != nil {
@@ -106,7 +113,7 @@ func readBlob(ctx context.Context, b registry.Backend, repo string, d digest.Dig
 	return content, err
 }
 
-// image returns an image manifest of the blobs given, the first being the config.
+// image returns an image manifest of the blobs given. The first blob is the config.
 func image(annotation string, subject *ocispec.Descriptor, blobs ...ocispec.Descriptor) []byte {
 	b, err := json.Marshal(ocispec.Manifest{
 		Versioned:   specs.Versioned{SchemaVersion: 2},
@@ -122,6 +129,7 @@ func image(annotation string, subject *ocispec.Descriptor, blobs ...ocispec.Desc
 	return b
 }
 
+// putImage pushes an image manifest, which must succeed.
 func putImage(t testing.TB, b registry.Backend, repo string, content []byte,
 	opts *registry.PutOptions) ocispec.Descriptor {
 	t.Helper()
@@ -139,6 +147,7 @@ func index(t *testing.T, children ...ocispec.Descriptor) []byte {
 	return b
 }
 
+// putIndex pushes an image index of the manifests or blobs given, which must succeed.
 func putIndex(t *testing.T, s *storage.Store, repo string, opts *registry.PutOptions,
 	children ...ocispec.Descriptor) ocispec.Descriptor {
 	t.Helper()
@@ -147,6 +156,7 @@ func putIndex(t *testing.T, s *storage.Store, repo string, opts *registry.PutOpt
 	return res.Descriptor
 }
 
+// tags returns the options of a push that sets tags.
 func tags(names ...string) *registry.PutOptions {
 	o := &registry.PutOptions{}
 	for _, n := range names {
@@ -162,6 +172,7 @@ func byDigest(d digest.Digest) reference.Ref { return reference.Ref{Digest: d} }
 // pathOf returns the part of a key that stands for a digest.
 func pathOf(d digest.Digest) string { return strings.Replace(string(d), ":", "/", 1) }
 
+// collect returns the values of a sequence, which must have no error.
 func collect[T any](t testing.TB, seq iter.Seq2[T, error]) []T {
 	t.Helper()
 	all := []T{}
@@ -172,6 +183,7 @@ func collect[T any](t testing.TB, seq iter.Seq2[T, error]) []T {
 	return all
 }
 
+// firstError returns the first error of a sequence that begins with one, or nil.
 func firstError[T any](seq iter.Seq2[T, error]) error {
 	for _, err := range seq {
 		return err
@@ -179,6 +191,7 @@ func firstError[T any](seq iter.Seq2[T, error]) error {
 	return nil
 }
 
+// collected collects, which must succeed, and returns what was removed.
 func collected(t *testing.T, s *storage.Store, opts *storage.CollectOptions) storage.CollectCounts {
 	t.Helper()
 	r, err := s.Collect(t.Context(), opts)
@@ -186,6 +199,7 @@ func collected(t *testing.T, s *storage.Store, opts *storage.CollectOptions) sto
 	return r.Removed
 }
 
+// keys returns the keys of the objects below a prefix.
 func keys(t *testing.T, d driver.Driver, prefix string) []string {
 	var all []string
 	for info, err := range d.List(t.Context(), prefix, nil) {
@@ -195,6 +209,7 @@ func keys(t *testing.T, d driver.Driver, prefix string) []string {
 	return all
 }
 
+// contentOf returns the content of an object, or "" if it does not exist.
 func contentOf(t *testing.T, d driver.Driver, key string) string {
 	r, _, err := d.Open(t.Context(), key, nil)
 	if errors.Is(err, driver.ErrNotExist) {
@@ -207,6 +222,7 @@ func contentOf(t *testing.T, d driver.Driver, key string) string {
 	return string(b)
 }
 
+// used returns the number of bytes in all objects.
 func used(t *testing.T, d driver.Driver) int64 {
 	sum := int64(0)
 	for info, err := range d.List(t.Context(), "", nil) {
@@ -216,7 +232,7 @@ func used(t *testing.T, d driver.Driver) int64 {
 	return sum
 }
 
-// fill puts objects into a storage until not a byte more has room.
+// fill puts objects into a storage until it has no room for another byte.
 func fill(t *testing.T, d driver.Driver) {
 	t.Helper()
 	for n, size := 0, 1<<20; size > 0; n++ {
@@ -227,8 +243,8 @@ func fill(t *testing.T, d driver.Driver) {
 	}
 }
 
-// beforeCall returns a Store whose driver calls f right before its call number n, the first being
-// 1.
+// beforeCall returns a Store whose driver calls f right before its call n, counted from 1. New
+// makes the first calls.
 func beforeCall(t *testing.T, driver driver.Driver, opts *storage.Options, n int,
 	f func(s *storage.Store)) *storage.Store {
 	var calls atomic.Int64
@@ -241,8 +257,8 @@ func beforeCall(t *testing.T, driver driver.Driver, opts *storage.Options, n int
 		}}), opts)
 }
 
-// once returns a Store whose driver calls f once, right before the first operation that match
-// accepts.
+// once returns a Store on a new memory driver that calls f once, right before the first
+// operation that match accepts.
 func once(t *testing.T, match func(c drivertest.Call) bool, f func(s *storage.Store)) *storage.Store {
 	driver := newMemory(t)
 	var mu sync.Mutex

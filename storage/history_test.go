@@ -20,8 +20,8 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// honest demands that the history explains what every tag is: beginning with nothing, each event
-// follows from the one before it, where those that are not confirmed may have happened or not.
+// honest demands that the history explains what every tag points at. Starting without a tag,
+// each event follows from the one before it. An unconfirmed event may have happened or not.
 func honest(t *testing.T, s *storage.Store, at string) {
 	for _, repo := range []string{"a/b", "c"} {
 		events := collect(t, s.History(t.Context(), repo, nil))
@@ -57,15 +57,15 @@ func honest(t *testing.T, s *storage.Store, at string) {
 	}
 }
 
-// TestHistoryAfterEachFailureIsTrue runs the script of TestCrashAfterEachWrite with a history, which tells all
-// that happened, and of what may not have happened says so: after a kill, a failed write, a lost
-// answer, and a loss of power.
+// TestHistoryAfterEachFailureIsTrue runs the script of TestCrashAfterEachWrite with a history.
+// After a kill, a failed write, a lost response and a loss of power, the history lists all that
+// happened, and says of an event if it may not have happened.
 func TestHistoryAfterEachFailureIsTrue(t *testing.T) {
 	for name, fail := range map[string]func(f *drivertest.Faulty, n int){
-		"kill":        (*drivertest.Faulty).CutAfter,
-		"not done":    (*drivertest.Faulty).FailWrite,
-		"answer lost": (*drivertest.Faulty).LoseAnswer,
-		"power loss":  (*drivertest.Faulty).CutAfter,
+		"kill":          (*drivertest.Faulty).CutAfter,
+		"not done":      (*drivertest.Faulty).FailWrite,
+		"response lost": (*drivertest.Faulty).LoseAnswer,
+		"power loss":    (*drivertest.Faulty).CutAfter,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for n := 1; ; n++ {
@@ -102,8 +102,8 @@ func TestHistoryAfterEachFailureIsTrue(t *testing.T) {
 	}
 }
 
-// TestRestoreAfterInterruptedRepositoryDelete: what a delete that died half-way has taken comes back with what
-// the next one takes.
+// TestRestoreAfterInterruptedRepositoryDelete checks that what an interrupted delete has removed
+// is restored together with what the next delete removes.
 func TestRestoreAfterInterruptedRepositoryDelete(t *testing.T) {
 	for n := 0; ; n++ {
 		driver := newMemory(t)
@@ -117,7 +117,7 @@ func TestRestoreAfterInterruptedRepositoryDelete(t *testing.T) {
 		err := s.DeleteRepository(t.Context(), "r", nil)
 		again := newStore(t, driver, withHistory)
 		if faulty.Cut() {
-			if err := again.DeleteRepository(t.Context(), "r", nil); err != nil { // it had come to its end
+			if err := again.DeleteRepository(t.Context(), "r", nil); err != nil { // the first delete had finished
 				require.ErrorIs(t, err, registry.ErrNameUnknown, "%d", n)
 			}
 		} else {
@@ -141,8 +141,8 @@ func TestRestoreAfterInterruptedRepositoryDelete(t *testing.T) {
 	}
 }
 
-// TestHistoryExpiredIsHidden: what is too old is not shown and not restored, whether it has been removed or
-// not.
+// TestHistoryExpiredIsHidden checks that an expired event is neither listed nor restored, even
+// before it is removed.
 func TestHistoryExpiredIsHidden(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, withHistory)
@@ -167,7 +167,8 @@ func TestHistoryExpiredIsHidden(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestHistoryOffWritesNothing: a store without one writes nothing of it, and says that it has none.
+// TestHistoryOffWritesNothing checks that a Store without a history writes no event, and reports
+// that it has no history.
 func TestHistoryOffWritesNothing(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
@@ -178,8 +179,9 @@ func TestHistoryOffWritesNothing(t *testing.T) {
 	require.ErrorIs(t, err, registry.ErrUnsupported)
 }
 
-// TestRestoreDataMarkedByCollect: a collector that marked data, and then found that they are named, leaves
-// the mark. That keeps nobody from having a deleted repository back.
+// TestRestoreDataMarkedByCollect checks that a deleted repository can be restored although a
+// collection has marked its data. A collection leaves the mark if it finds later that the data
+// are named.
 func TestRestoreDataMarkedByCollect(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, withHistory)
@@ -197,8 +199,9 @@ func TestRestoreDataMarkedByCollect(t *testing.T) {
 	require.Equal(t, random(1, 40_000), got)
 }
 
-// TestCollectKeepsReferrersOfRestorableManifest: what refers to a manifest that can be brought back is not collected,
-// so that an image comes back with its signatures. It goes with the event.
+// TestCollectKeepsReferrersOfRestorableManifest checks that the referrers of a manifest are kept
+// while it can be restored, so that an image returns with its signatures. They are removed when
+// its event expires.
 func TestCollectKeepsReferrersOfRestorableManifest(t *testing.T) {
 	untagged := &storage.CollectOptions{Grace: -1, Untagged: true}
 	driver := newMemory(t)
@@ -230,7 +233,8 @@ func TestCollectKeepsReferrersOfRestorableManifest(t *testing.T) {
 	require.Empty(t, keys(t, driver, "r/"))
 }
 
-// TestHistoryListReadsNoManifests: a page of deleted manifests costs what it shows.
+// TestHistoryListReadsNoManifests checks that a page of deleted manifests costs no more than
+// what it lists.
 func TestHistoryListReadsNoManifests(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		const n, size = 20, 512 << 10
@@ -253,7 +257,8 @@ func TestHistoryListReadsNoManifests(t *testing.T) {
 	})
 }
 
-// TestHistoryOmitsTruncatedEvents: an event whose manifest is cut short is not listed.
+// TestHistoryOmitsTruncatedEvents checks that an event whose manifest is truncated is not
+// listed.
 func TestHistoryOmitsTruncatedEvents(t *testing.T) {
 	d := newMemory(t)
 	s := newStore(t, d, &storage.Options{History: time.Hour})

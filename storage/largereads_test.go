@@ -20,7 +20,7 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// slowReads is a driver whose objects take a while to read. It counts how many are read at a time.
+// slowReads is a driver whose objects take 20 ms to read. It counts how many are read at a time.
 type slowReads struct {
 	driver.Driver
 	now, most atomic.Int64
@@ -49,8 +49,8 @@ func (r *slowRead) Read(p []byte) (int, error) {
 	return r.ReadCloser.Read(p)
 }
 
-// TestLargeManifestsAreReadFewAtATime: many requests for large manifests at once do not hold all of
-// them in memory while they are read, but 64 MiB at most.
+// TestLargeManifestsAreReadFewAtATime checks that concurrent requests for large manifests hold
+// at most 64 MiB of them in memory while reading.
 func TestLargeManifestsAreReadFewAtATime(t *testing.T) {
 	inner, err := memory.New(nil)
 	require.NoError(t, err)
@@ -67,7 +67,7 @@ func TestLargeManifestsAreReadFewAtATime(t *testing.T) {
 		wg.Go(func() {
 			m, err := store.GetManifest(t.Context(), "a", reference.Ref{Digest: digest.FromString(content)})
 			if err != nil || string(m.Content) != content {
-				t.Error("the manifest is not what was pushed", err)
+				t.Error("the content is not what was pushed", err)
 			}
 		})
 	}

@@ -19,8 +19,8 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// beforePut returns a Store that calls f right before the n-th write of a tag, with the tags as
-// they are then. If f returns an error, the Store has died: so do that call and all others.
+// beforePut returns a Store that calls f right before write n of a tag. If f returns an error,
+// the Store has died: that call and all later calls return the error.
 func beforePut(t *testing.T, driver driver.Driver, tag string, n int, f func() error) *storage.Store {
 	var mu sync.Mutex
 	var dead error
@@ -40,7 +40,7 @@ func beforePut(t *testing.T, driver driver.Driver, tag string, n int, f func() e
 
 var errDead = errors.New("died")
 
-// dead leaves a push half-way: it dies right before the n-th write of a tag.
+// dead leaves an unfinished push, which dies right before write n of a tag.
 func (c *conditional) dead(driver driver.Driver, tag string, n int, name string, opts *registry.PutOptions) {
 	c.t.Helper()
 	s := beforePut(c.t, driver, tag, n, func() error { return errDead })
@@ -52,8 +52,9 @@ func (c *conditional) untagIf(s *storage.Store, tag, name string) error {
 	return s.DeleteManifest(c.t.Context(), "r", byTag(tag), &registry.DeleteOptions{If: expects(c.digest(name))})
 }
 
-// TestLeadDecidedPushCompletes lets somebody change things while a push has moved its lead, and not yet
-// the other tag, which a third push expects as it was. Only one of both succeeds.
+// TestLeadDecidedPushCompletes changes something after a push has moved its lead and before it
+// moves its other tag. A third push expects the old manifest at the other tag. Only one of the
+// two pushes succeeds.
 func TestLeadDecidedPushCompletes(t *testing.T) {
 	type world struct {
 		*conditional
@@ -62,13 +63,13 @@ func TestLeadDecidedPushCompletes(t *testing.T) {
 	}
 	var ok error
 	for name, test := range map[string]struct {
-		meanwhile    func(w *world) error
+		between      func(w *world) error
 		theirs, mine error
 	}{
 		"nothing": {func(*world) error { return nil }, registry.ErrUnavailable, ok},
 		"many are about to move the other tag": {func(w *world) error {
 			for i := range 70 {
-				w.dead(w.driver, "b", 3, fmt.Sprint("dead", i), tags("b")) // the first write is a guess
+				w.dead(w.driver, "b", 3, fmt.Sprint("dead", i), tags("b")) // the first write relies on a guess
 			}
 			return nil
 		}, registry.ErrUnavailable, ok},
@@ -119,7 +120,7 @@ func TestLeadDecidedPushCompletes(t *testing.T) {
 				old := expects(w.digest("old"))
 				var theirs error
 				mine := w.put(t.Context(), beforePut(t, driver, "b", 2, func() error {
-					require.NoError(t, test.meanwhile(w))
+					require.NoError(t, test.between(w))
 					theirs = w.put(t.Context(), s, "theirs", taggedIf("", old, "b"))
 					return nil
 				}), "mine", taggedIf("", old, "a", "b"))
@@ -133,8 +134,8 @@ func TestLeadDecidedPushCompletes(t *testing.T) {
 	}
 }
 
-// TestLeadRefusesBeyondMaxDecisions: a tag does not forget pushes that it has decided and that stand still.
-// Rather, it decides no more.
+// TestLeadRefusesBeyondMaxDecisions checks that a tag remembers every push that it has decided
+// and that has not finished. When it has too many, it refuses to decide another.
 func TestLeadRefusesBeyondMaxDecisions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		driver := newMemory(t)
@@ -161,11 +162,12 @@ func TestLeadRefusesBeyondMaxDecisions(t *testing.T) {
 	})
 }
 
-// TestConditionRetriedPushSetsTagOnce: a push that has set its tag, and must begin again, does not set the tag once
-// more if it was deleted meanwhile. Nor does it succeed if somebody else has created it.
+// TestConditionRetriedPushSetsTagOnce checks a push that has set its tag and must begin again.
+// It does not set the tag once more if the tag was deleted in between. It fails if another
+// client has created the tag.
 func TestConditionRetriedPushSetsTagOnce(t *testing.T) {
 	untagged := &storage.CollectOptions{Grace: -1, Untagged: true}
-	again := func(c *conditional, s *storage.Store) error { // the manifest gets another version
+	again := func(c *conditional, s *storage.Store) error { // gives the manifest another version
 		return errors.Join(s.DeleteManifest(t.Context(), "r", byDigest(c.digest("mine")), nil),
 			c.put(t.Context(), s, "mine", nil))
 	}
@@ -222,9 +224,9 @@ func TestConditionRetriedPushSetsTagOnce(t *testing.T) {
 	}
 }
 
-// TestConditionLostResponseKeepsLaterTag: a push creates a tag, but the answer is lost. Before the write is
-// made again, the tag is deleted, and created by somebody else. The push does not replace that,
-// although its condition holds.
+// TestConditionLostResponseKeepsLaterTag creates a tag, and loses the response. Before the write
+// is repeated, another client deletes the tag and creates it anew. The push does not replace
+// that tag, although its condition holds.
 func TestConditionLostResponseKeepsLaterTag(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
@@ -240,8 +242,8 @@ func TestConditionLostResponseKeepsLaterTag(t *testing.T) {
 	require.Equal(t, "other", c.at(s, "t", "new", "other"))
 }
 
-// TestConditionConcurrentUpdatesOfTwoTagsAreNotLost lets many clients of two Stores add to what two tags point at, each
-// on the condition that both are what they have read.
+// TestConditionConcurrentUpdatesOfTwoTagsAreNotLost lets many clients of two Stores add to what
+// two tags point at. Each does so on the condition that both tags are what it has read.
 func TestConditionConcurrentUpdatesOfTwoTagsAreNotLost(t *testing.T) {
 	const clients = 40
 	onDriversWith(t, &disk.Options{NoSync: true}, func(t *testing.T, driver driver.Driver) {
@@ -265,8 +267,8 @@ func TestConditionConcurrentUpdatesOfTwoTagsAreNotLost(t *testing.T) {
 	})
 }
 
-// addToBoth adds a name to two tags, as often as somebody else is first. It looks whether it has
-// done so where the answer leaves that open.
+// addToBoth adds a name to two tags. It repeats the push while another client changes a tag
+// first. If the outcome of a push is unknown, it reads the tags to find out.
 func (c *conditional) addToBoth(ctx context.Context, s *storage.Store, name string) (unknown int, err error) {
 	for {
 		names, err := c.names(ctx, s)

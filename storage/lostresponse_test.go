@@ -22,19 +22,19 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// resent is a driver that loses the answer of a write, once, and makes it again, as clients of
-// stores on the network do. In between, others go on.
+// resent is a driver that loses the response of one write and repeats that write, as clients of
+// network storage do. Before the repetition, it lets other clients work.
 type resent struct {
 	driver.Driver
-	which   func(op, key string) bool
-	between func()
-	answer  error // of a delete that is made again; nil is that of the driver
+	which    func(op, key string) bool
+	between  func()
+	response error // the response to a repeated delete; nil means that of the driver
 
 	mu   sync.Mutex
 	done bool
 }
 
-// again reports whether a write is to be made again.
+// again reports whether a write is to be repeated.
 func (r *resent) again(op, key string, err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,20 +66,20 @@ func (r *resent) Put(ctx context.Context, key string, body io.Reader, opts *driv
 func (r *resent) Delete(ctx context.Context, key, ifVersion string) error {
 	err := r.Driver.Delete(ctx, key, ifVersion)
 	if r.again("Delete", key, err) {
-		if err = r.Driver.Delete(ctx, key, ifVersion); err != nil && ifVersion != "" && r.answer != nil {
-			err = r.answer
+		if err = r.Driver.Delete(ctx, key, ifVersion); err != nil && ifVersion != "" && r.response != nil {
+			err = r.response
 		}
 	}
 	return err
 }
 
-// TestUploadContinuedAfterLostResponse: that a part has been received is written, but the answer is
-// lost. Before the write is made again, the client asks another replica how far the upload has
-// come, and goes on there. What that has made of it stays.
+// TestUploadContinuedAfterLostResponse loses the response of the write that records a part of an
+// upload. Before the write is repeated, the client asks another replica for the offset and
+// continues there. What the other replica has received stays.
 func TestUploadContinuedAfterLostResponse(t *testing.T) {
 	const part = 3 * storage.InlineSize
 	content := random(1, 3*part)
-	for received := range 2 { // parts before
+	for received := range 2 { // the number of parts before
 		for name, goOn := range map[string]func(u registry.Upload) (whole []byte){
 			"commit": func(u registry.Upload) []byte {
 				content := content[:u.Size()]
@@ -130,7 +130,7 @@ func TestUploadContinuedAfterLostResponse(t *testing.T) {
 						_, err = u.Append(t.Context(), int64(part*n), part, bytes.NewReader(content[part*n:][:part]))
 					}
 					if err == nil {
-						require.Zero(t, received) // there is no record, as before the first part
+						require.Zero(t, received) // as before the first part, there is no record
 					}
 					require.NotEmpty(t, whole)
 					if name == "append" {
@@ -155,8 +155,9 @@ func TestUploadContinuedAfterLostResponse(t *testing.T) {
 	}
 }
 
-// TestCommitAfterLostResponse: the same, when all comes with the commit, which then goes on with a
-// record that is there again.
+// TestCommitAfterLostResponse is TestUploadContinuedAfterLostResponse for an upload whose
+// content all comes with the commit. The commit continues with the record that was written
+// again.
 func TestCommitAfterLostResponse(t *testing.T) {
 	content := random(1, 3*storage.InlineSize)
 	d := digest.FromBytes(content)
@@ -179,8 +180,8 @@ func TestCommitAfterLostResponse(t *testing.T) {
 	require.Equal(t, content, got)
 }
 
-// TestDeleteAfterLostResponse makes each write of a delete again, in turn, as its answer was lost.
-// What has gone can be had back.
+// TestDeleteAfterLostResponse repeats each write of a delete in turn, because its response was
+// lost. What was deleted can be restored.
 func TestDeleteAfterLostResponse(t *testing.T) {
 	for name, ref := range map[string]func(d digest.Digest) reference.Ref{
 		"tag":        func(digest.Digest) reference.Ref { return byTag("v1") },
@@ -191,14 +192,15 @@ func TestDeleteAfterLostResponse(t *testing.T) {
 			if name == "tag" && len(tag) == 0 {
 				continue
 			}
-			for _, answer := range []error{driver.ErrNotExist, driver.ErrChanged} {
-				t.Run(fmt.Sprint(name, " ", len(tag), " ", answer), func(t *testing.T) {
+			for _, response := range []error{driver.ErrNotExist, driver.ErrChanged} {
+				t.Run(fmt.Sprint(name, " ", len(tag), " ", response), func(t *testing.T) {
 					for n := 1; ; n++ {
 						driver, writes := newMemory(t), 0
 						s := newStore(t, driver, withHistory)
 						content := image("one", nil, pushBlob(t, s, "r", []byte("{}")))
 						d := putImage(t, s, "r", content, tags(tag...)).Digest
-						r := &resent{Driver: driver, answer: answer, which: func(string, string) bool { writes++; return writes == n }}
+						which := func(string, string) bool { writes++; return writes == n }
+						r := &resent{Driver: driver, response: response, which: which}
 						one := newStore(t, r, withHistory)
 						ref := ref(d)
 						if ref == (reference.Ref{}) {
@@ -223,8 +225,8 @@ func TestDeleteAfterLostResponse(t *testing.T) {
 	}
 }
 
-// TestTagMoveAfterLostResponse: that a tag was moved on before the answer was sent again does not take
-// out of the history where it was before.
+// TestTagMoveAfterLostResponse moves a tag on before the write that moved it is repeated. The
+// history still has the manifest that the tag pointed at first.
 func TestTagMoveAfterLostResponse(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, withHistory)
@@ -248,9 +250,9 @@ func TestTagMoveAfterLostResponse(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestUploadRecordRewrittenAfterCommit: the first record of an upload is written, and its answer lost. Another
-// replica is asked how far it has come, and commits it. Then the write is made again. Whatever its
-// client does with the upload after that, the blob stays.
+// TestUploadRecordRewrittenAfterCommit loses the response of the write of the first record of an
+// upload. Another replica is asked for the offset and commits the upload. Then the write is
+// repeated. Whatever the client does with the upload afterwards, the blob stays.
 func TestUploadRecordRewrittenAfterCommit(t *testing.T) {
 	const part = 3 * storage.InlineSize
 	content := random(1, 3*part)
@@ -282,8 +284,8 @@ func TestUploadRecordRewrittenAfterCommit(t *testing.T) {
 			_, _ = u.Commit(t.Context(), digest.SHA512.FromBytes(content[:part]), nil)
 		},
 	} {
-		// What the other replica does: commit at once, with what it has been told, or after another
-		// part.
+		// The other replica commits with the id that the client has, after a request for the
+		// offset, or after another part.
 		for _, first := range []string{"", "status ", "append "} {
 			t.Run(fmt.Sprint(first, "commit, then ", name), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -311,7 +313,7 @@ func TestUploadRecordRewrittenAfterCommit(t *testing.T) {
 						pushed, err := v.Commit(t.Context(), digest.FromBytes(committed), nil)
 						require.NoError(t, err)
 						putImage(t, two, "r", image("r", nil, pushed), tags("v1"))
-						// Another repository has bytes of its own, and is found first.
+						// Another repository has data of its own, and is found first.
 						pushBlob(t, newStore(t, unindexed{driver}, nil), "a", content[:part])
 						_, err = driver.Put(t.Context(), "b/sha256/"+digest.FromBytes(
 							content[:part]).Encoded()[:2]+"/"+digest.FromBytes(content[:part]).Encoded()+"/a", nil, nil)
@@ -344,7 +346,7 @@ func TestUploadRecordRewrittenAfterCommit(t *testing.T) {
 	}
 }
 
-// unindexed is a driver that finds no blobs to share.
+// unindexed is a driver whose lists hide the index of shared blobs.
 type unindexed struct{ driver.Driver }
 
 func (d unindexed) List(ctx context.Context, prefix string, opts *driver.ListOptions) iter.Seq2[driver.Info, error] {

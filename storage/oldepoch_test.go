@@ -15,7 +15,8 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// withoutEpochs writes all records as versions of this package did that knew no epochs.
+// withoutEpochs rewrites all records as earlier versions of this package wrote them, without
+// epochs.
 func withoutEpochs(t *testing.T, d driver.Driver) {
 	t.Helper()
 	for _, prefix := range []string{"c/", "r/"} {
@@ -41,8 +42,8 @@ func withoutEpochs(t *testing.T, d driver.Driver) {
 	}
 }
 
-// TestEpochPushOfOldRecord: an earlier version has written everything, and deleted without
-// ending an epoch.
+// TestEpochPushOfOldRecord checks records that an earlier version has written, and deletes that
+// did not end an epoch.
 func TestEpochPushOfOldRecord(t *testing.T) {
 	for name, c := range epochDeletes {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +63,7 @@ func TestEpochPushOfOldRecord(t *testing.T) {
 			require.Positive(t, looks)
 			first := looks
 			require.NoError(t, c.push(e, t, s, tags("v3")))
-			require.Less(t, looks-first, first, "the epoch is known now")
+			require.Less(t, looks-first, first, "the Store knows the epoch now")
 
 			withoutEpochs(t, d)
 			key := map[string]string{"blob": "r/r/b/sha256/" + e.config.Digest.Encoded(),

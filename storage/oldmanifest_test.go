@@ -14,8 +14,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// TestCollectOldManifestKeepsItsBlobs stores a manifest that an earlier version accepted and that a
-// push of today may not have. A collection reads it, and keeps what it names.
+// TestCollectOldManifestKeepsItsBlobs stores a manifest that an earlier version accepted and
+// that a push would refuse now. A collection reads the manifest and keeps what it names.
 func TestCollectOldManifestKeepsItsBlobs(t *testing.T) {
 	d := newMemory(t)
 	s := newStore(t, d, nil)
@@ -34,7 +34,7 @@ func TestCollectOldManifestKeepsItsBlobs(t *testing.T) {
 	_, err = d.Put(t.Context(), key, bytes.NewReader(withoutRule(t, record)), nil)
 	require.NoError(t, err)
 
-	pushBlob(t, s, "r", random(2, 40_000)) // is to be collected
+	pushBlob(t, s, "r", random(2, 40_000)) // to be collected
 	require.Equal(t, 1, int(collected(t, s, noGrace).Blobs))
 	got, err := readBlob(t.Context(), s, "r", digest.FromBytes(layer))
 	require.NoError(t, err)

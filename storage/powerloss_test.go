@@ -16,8 +16,9 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// TestPowerLossTruncatedObjectsAreNotServed cuts short each object in turn, as a loss of power does to what nobody has been
-// promised yet. It is never served as if it were whole, and pushing again mends it.
+// TestPowerLossTruncatedObjectsAreNotServed truncates each object in turn, as a loss of power
+// does to objects that were not acknowledged. A truncated object is never served as complete,
+// and pushing again repairs it.
 func TestPowerLossTruncatedObjectsAreNotServed(t *testing.T) {
 	small, big := []byte("{}"), random(1, 40_000)
 	push := func(s *storage.Store) []byte {
@@ -31,7 +32,7 @@ func TestPowerLossTruncatedObjectsAreNotServed(t *testing.T) {
 		require.NoError(t, err)
 		if info.Key == "layout" || strings.HasPrefix(info.Key, "keys/") || strings.HasPrefix(info.Key, "data/") ||
 			info.Size == 0 {
-			continue // synced before anything else, or, for data, before a link is live
+			continue // durable before anything else is written, or, for data, before a link is live
 		}
 		for _, size := range []int64{0, 1, info.Size / 2, info.Size - 1} {
 			driver := newMemory(t)
@@ -69,7 +70,7 @@ func TestPowerLossTruncatedObjectsAreNotServed(t *testing.T) {
 	}
 }
 
-// tear cuts an object to size bytes.
+// tear truncates an object to size bytes.
 func tear(t *testing.T, d driver.Driver, key string, size int64) {
 	r, _, err := d.Open(t.Context(), key, nil)
 	require.NoError(t, err, key)
@@ -80,7 +81,8 @@ func tear(t *testing.T, d driver.Driver, key string, size int64) {
 	require.NoError(t, err)
 }
 
-// TestDamagedDataFailsRead damages data that were acknowledged, as a failing disk does: the reader is told.
+// TestDamagedDataFailsRead damages acknowledged data, as a failing disk does. The reader gets an
+// error.
 func TestDamagedDataFailsRead(t *testing.T) {
 	big := random(1, 40_000)
 	for _, size := range []int64{0, 1, 39_999} {
@@ -94,8 +96,8 @@ func TestDamagedDataFailsRead(t *testing.T) {
 	}
 }
 
-// TestPushRepairsLostData: data that a disk has lost come back when the blob is pushed again, and are
-// not shared meanwhile.
+// TestPushRepairsLostData checks that data that a disk has lost return when the blob is pushed
+// again. Until then they are not shared.
 func TestPushRepairsLostData(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
@@ -110,8 +112,8 @@ func TestPushRepairsLostData(t *testing.T) {
 	}
 }
 
-// TestPowerLossAfterEachWrite is TestCrashAfterEachWrite with a loss of power: only what has been
-// made durable is left.
+// TestPowerLossAfterEachWrite is TestCrashAfterEachWrite with a loss of power: only durable
+// writes remain.
 func TestPowerLossAfterEachWrite(t *testing.T) {
 	for n := 0; ; n++ {
 		power := drivertest.NewPower(newMemory(t))
@@ -126,7 +128,7 @@ func TestPowerLossAfterEachWrite(t *testing.T) {
 			require.NoError(t, err)
 		}
 		again := newStore(t, left, nil)
-		w.uploads = nil // of those it is only promised that they survive a kill
+		w.uploads = nil // uploads survive a kill, but need not survive a loss of power
 		at := fmt.Sprintf("power lost after write %d", n)
 		w.check(t, again, at)
 		w2 := newWorkload(t.Context(), again)

@@ -15,7 +15,7 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// keepScene is a repository with an index that has no tag yet, of an image that has none.
+// keepScene is a repository with an untagged index of one untagged image.
 type keepScene struct {
 	config, child ocispec.Descriptor
 	index         []byte
@@ -34,16 +34,16 @@ func newKeepScene(t *testing.T, s *storage.Store) keepScene {
 	return k
 }
 
-// push sets the tag v1 on the index, for good.
+// push sets the tag v1 on the index, with Keep.
 func (k *keepScene) push(t *testing.T, s *storage.Store) error {
 	_, err := s.PutManifest(t.Context(), "r", ocispec.MediaTypeImageIndex, k.index,
 		&registry.PutOptions{Tags: []registry.TagPut{{Name: "v1", IfAbsent: true, Keep: true}}})
 	return err
 }
 
-// TestKeepBesideDelete lets a whole push of a tag that is kept happen before each operation of a
-// delete in turn, and the other way round. Either the delete is refused, or the push, or the delete
-// comes to nothing: never do both have what they wanted, unless the tag reaches all.
+// TestKeepBesideDelete runs a whole push of a kept tag before each operation of a delete in
+// turn, and the other way round. The delete is refused, or the push is refused, or the delete
+// has no effect. Both succeed only if the tag reaches everything.
 func TestKeepBesideDelete(t *testing.T) {
 	deletes := map[string]func(k keepScene, s *storage.Store) error{
 		"child": func(k keepScene, s *storage.Store) error {
@@ -65,8 +65,8 @@ func TestKeepBesideDelete(t *testing.T) {
 	}
 }
 
-// keepOnce runs one of the two, and the other before its operation n. It reports whether there was
-// such an operation.
+// keepOnce runs one of the two, and the other before operation n of the first. It reports
+// whether there was such an operation.
 func keepOnce(t *testing.T, name string, remove func(k keepScene, s *storage.Store) error, pushFirst bool, n int) bool {
 	var k keepScene
 	var pushed, removed error
@@ -101,8 +101,8 @@ func keepOnce(t *testing.T, name string, remove func(k keepScene, s *storage.Sto
 	return true
 }
 
-// TestKeepBelowIndexWithWrongMediaTypes: what a tag that is kept reaches does not depend on what an index says
-// of the types of its children.
+// TestKeepBelowIndexWithWrongMediaTypes checks that a kept tag protects the children of an index
+// whatever media types the index states for them.
 func TestKeepBelowIndexWithWrongMediaTypes(t *testing.T) {
 	for name, opts := range map[string]*storage.Options{"dense": nil, "sparse": {Sparse: true}} {
 		t.Run(name, func(t *testing.T) {
@@ -118,10 +118,10 @@ func TestKeepBelowIndexWithWrongMediaTypes(t *testing.T) {
 				require.NoError(t, err)
 			}
 			if opts != nil {
-				push(s) // its child comes later
+				push(s) // before its child
 			}
 			putIndex(t, s, "r", nil, leaf)
-			// the other writes again what is old
+			// The other Store writes old content again.
 			for _, s := range []*storage.Store{s, newStore(t, driver, &storage.Options{Grace: 1})} {
 				push(s)
 				require.ErrorIs(t, s.DeleteManifest(t.Context(), "r", byDigest(leaf.Digest), keepAll), registry.ErrDenied)
@@ -130,7 +130,8 @@ func TestKeepBelowIndexWithWrongMediaTypes(t *testing.T) {
 	}
 }
 
-// TestRefusedDeleteLeavesNoMark: a delete that is refused leaves manifests and links as they were.
+// TestRefusedDeleteLeavesNoMark checks that a refused delete leaves manifests and links
+// unchanged.
 func TestRefusedDeleteLeavesNoMark(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
@@ -150,8 +151,8 @@ func TestRefusedDeleteLeavesNoMark(t *testing.T) {
 	}
 }
 
-// TestRefusedPushSetsNoTag: of several tags of a push that is refused because of one, none is set,
-// and the history tells of all that was.
+// TestRefusedPushSetsNoTag checks that a push that is refused because of one of its tags sets
+// none of them, and that the history records what happened.
 func TestRefusedPushSetsNoTag(t *testing.T) {
 	s := newStore(t, newMemory(t), withHistory)
 	config := pushBlob(t, s, "r", []byte("{}"))

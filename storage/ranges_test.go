@@ -20,8 +20,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// fetches is a driver on which what is opened is fetched, whether or not it is read, as from a
-// bucket. It counts the bytes.
+// fetches is a driver that fetches an opened object whether or not it is read, as a bucket does.
+// It counts the bytes.
 type fetches struct {
 	driver.Driver
 	bytes atomic.Int64
@@ -42,8 +42,8 @@ func (d *fetches) Open(ctx context.Context, key string, opts *driver.OpenOptions
 	return r, info, err
 }
 
-// TestRangesFetchLittle: of a blob in a bucket little more is fetched than the ranges that a client
-// asks for, however many.
+// TestRangesFetchLittle checks that a request for many ranges of a blob fetches little more than
+// those ranges from a bucket.
 func TestRangesFetchLittle(t *testing.T) {
 	inner, err := memory.New(nil)
 	require.NoError(t, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// flaky is a driver whose readers break off after some bytes, as long as there are breaks left.
+// flaky is a driver whose readers fail after some bytes, while breaks is positive.
 type flaky struct {
 	driver.Driver
 	after  int64
@@ -38,8 +38,8 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// TestReadResumesAfterLostConnection loses the connection to the storage in the middle of a blob, again and again:
-// nobody notices as long as there is some progress.
+// TestReadResumesAfterLostConnection loses the connection to the storage several times while a
+// blob is read. The reader notices nothing as long as each connection delivers some bytes.
 func TestReadResumesAfterLostConnection(t *testing.T) {
 	f := &flaky{Driver: newMemory(t), after: 1000}
 	s := newStore(t, f, nil)
@@ -55,11 +55,11 @@ func TestReadResumesAfterLostConnection(t *testing.T) {
 	got, err := read()
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(content, got))
-	require.Negative(t, f.breaks.Load(), "the last reader was a good one")
+	require.Negative(t, f.breaks.Load(), "the last reader did not fail")
 	f.after = 0
 	got, err = read()
 	require.ErrorIs(t, err, errLost)
 	require.Empty(t, got)
-	require.EqualValues(t, 46, f.breaks.Load(), "it is tried again three times")
+	require.EqualValues(t, 46, f.breaks.Load(), "the Store opens the object again three times")
 
 }

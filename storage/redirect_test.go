@@ -19,7 +19,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// signer is a driver that signs, until it fails.
+// signer is a driver that signs URLs until err is set.
 type signer struct {
 	driver.Driver
 	signed atomic.Int64
@@ -50,13 +50,13 @@ func TestRedirect(t *testing.T) {
 	require.Empty(t, open(s, small, allow))
 	url := open(s, large, allow)
 	require.Regexp(t, `^https://bucket\.example/data/../[0-9a-f.]+\?expires=200ms&n=1$`, url)
-	require.Equal(t, url, open(s, large, allow), "it is told again")
+	require.Equal(t, url, open(s, large, allow), "the URL is reused")
 	time.Sleep(110 * time.Millisecond)
 	require.True(t, strings.HasSuffix(open(s, large, allow), "&n=2"),
-		"but not when it has less than half of its time left")
+		"a URL with less than half of its time left is not reused")
 
 	_, err := s.OpenBlob(ctx, "other", large.Digest, allow)
-	require.ErrorIs(t, err, registry.ErrBlobUnknown, "what is remembered gives no access")
+	require.ErrorIs(t, err, registry.ErrBlobUnknown, "a remembered URL gives no access")
 	u, err := s.CreateUpload(ctx, "r", nil)
 	require.NoError(t, err)
 	for i := range 2 {
@@ -65,11 +65,11 @@ func TestRedirect(t *testing.T) {
 	}
 	parts, err := u.Commit(ctx, digest.FromBytes(append(random(0, 40_000), random(1, 40_000)...)), nil)
 	require.NoError(t, err)
-	require.Empty(t, open(s, parts, allow), "several data objects have no one URL")
+	require.Empty(t, open(s, parts, allow), "a blob in several objects has no URL")
 
 	d.err = errors.ErrUnsupported
 	require.Empty(t, open(newStore(t, d, &storage.Options{Redirect: &storage.RedirectOptions{MinSize: 1}}), large,
-		allow), "it is served")
+		allow), "the registry serves the blob")
 	d.err = nil
 	var rewrites atomic.Int64
 	cdn := newStore(t, d, &storage.Options{Redirect: &storage.RedirectOptions{MinSize: 1,
@@ -82,7 +82,7 @@ func TestRedirect(t *testing.T) {
 	require.Contains(t, open(cdn, large, allow), "https://cdn.example/data/")
 	require.Contains(t, open(cdn, large, allow), "https://cdn.example/data/")
 	require.EqualValues(t, 1, rewrites.Load())
-	require.Empty(t, open(cdn, small, allow), "a failure serves the blob")
+	require.Empty(t, open(cdn, small, allow), "after a failure, the registry serves the blob")
 
 	_, err = storage.New(ctx, newMemory(t), &storage.Options{Redirect: &storage.RedirectOptions{Expiry: -1}})
 	require.Error(t, err)

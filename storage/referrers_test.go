@@ -19,12 +19,14 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// typed returns an artifact of a type.
+// typed returns an artifact manifest of a type.
 func typed(artifactType, annotation string, subject, config ocispec.Descriptor) []byte {
-	return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"artifactType":%q,"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[],`+
-		`"subject":{"mediaType":%q,"digest":%q,"size":%d},"annotations":{"a":%q}}`, ocispec.MediaTypeImageManifest,
-		artifactType,
-		ocispec.MediaTypeEmptyJSON, config.Digest, config.Size, subject.MediaType, subject.Digest, subject.Size, annotation)
+	return fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"artifactType":%q,`+
+		`"config":{"mediaType":%q,"digest":%q,"size":%d},"layers":[],`+
+		`"subject":{"mediaType":%q,"digest":%q,"size":%d},"annotations":{"a":%q}}`,
+		ocispec.MediaTypeImageManifest, artifactType,
+		ocispec.MediaTypeEmptyJSON, config.Digest, config.Size,
+		subject.MediaType, subject.Digest, subject.Size, annotation)
 }
 
 // typedReferrers pushes n referrers of one subject to the repository r, of the types a/0, a/1 and
@@ -45,8 +47,8 @@ func typedReferrers(t *testing.T, s *storage.Store, n int) (subject ocispec.Desc
 	return subject, pushed
 }
 
-// countReads returns a Store that remembers nothing, and how many entries of referrers it has
-// opened.
+// countReads returns a Store with empty caches, and the number of entries of referrers that it
+// has opened.
 func countReads(t *testing.T, d driver.Driver) (*storage.Store, *atomic.Int64) {
 	var reads atomic.Int64
 	s := newStore(t, drivertest.NewFaulty(d,
@@ -59,8 +61,8 @@ func countReads(t *testing.T, d driver.Driver) (*storage.Store, *atomic.Int64) {
 	return s, &reads
 }
 
-// checkFilters checks what each filter yields, and returns how many entries were read for it that
-// it leaves out.
+// checkFilters checks what each filter yields. It returns the number of entries that were read
+// although the filter excludes them.
 func checkFilters(t *testing.T, d driver.Driver, subject ocispec.Descriptor,
 	pushed []ocispec.Descriptor) (superfluous int) {
 	t.Helper()
@@ -98,8 +100,9 @@ func TestReferrersFilterReadsOnlyWhatItYields(t *testing.T) {
 	})
 }
 
-// TestReferrersFilterWithoutHintsFindsAll: entries of an older version have no hints until a
-// collection. Hints of referrers that an older version has deleted go with the next.
+// TestReferrersFilterWithoutHintsFindsAll checks entries that an older version wrote without
+// hints. A collection writes the hints, and the next one removes those of referrers that an
+// older version has deleted.
 func TestReferrersFilterWithoutHintsFindsAll(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		s := newStore(t, d, nil)
@@ -160,7 +163,8 @@ func TestReferrers(t *testing.T) {
 	})
 }
 
-// TestReferrersLargeEntriesBoundMemory: whoever wants the first of many large entries does not have all of them read.
+// TestReferrersLargeEntriesBoundMemory checks that reading the first of many large entries does
+// not read all of them.
 func TestReferrersLargeEntriesBoundMemory(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		const n, size = 64, 256 << 10
@@ -170,7 +174,7 @@ func TestReferrersLargeEntriesBoundMemory(t *testing.T) {
 		for i := range n {
 			putImage(t, s, "r", image(fmt.Sprint(i, strings.Repeat("x", size)), &subject, config), nil)
 		}
-		s = newStore(t, d, nil) // remembers nothing
+		s = newStore(t, d, nil) // with empty caches
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		for _, err := range s.Referrers(t.Context(), "r", subject.Digest, nil) {

@@ -20,7 +20,7 @@ import (
 var missingLayer = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageLayer, Digest: digest.FromString("missing"),
 	Size: 7}
 
-// refusedOften pushes ten manifests of 1 MiB that name a blob which is missing.
+// refusedOften pushes ten manifests of 1 MiB that name a missing blob.
 func refusedOften(t *testing.T, s *storage.Store) {
 	t.Helper()
 	config := pushBlob(t, s, "r", []byte("{}"))
@@ -31,8 +31,8 @@ func refusedOften(t *testing.T, s *storage.Store) {
 	}
 }
 
-// TestRefusedPushWithGraceLeavesNothing: nothing is left of manifests that were refused, where the grace
-// keeps what their next pushes need.
+// TestRefusedPushWithGraceLeavesNothing checks that a refused push leaves nothing if there is a
+// grace period, which keeps what the next push needs.
 func TestRefusedPushWithGraceLeavesNothing(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		refusedOften(t, newStore(t, d, nil))
@@ -41,8 +41,9 @@ func TestRefusedPushWithGraceLeavesNothing(t *testing.T) {
 	})
 }
 
-// TestRefusedPushWithoutGraceLeavesRecord: where there is no grace, a record of what a refused manifest
-// names is left, without its content, until a collection after a minute.
+// TestRefusedPushWithoutGraceLeavesRecord checks that, without a grace period, a refused push
+// leaves a record of what its manifest names, but not the content. A collection removes the
+// record after a minute.
 func TestRefusedPushWithoutGraceLeavesRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newMemory(t)
@@ -58,8 +59,8 @@ func TestRefusedPushWithoutGraceLeavesRecord(t *testing.T) {
 	})
 }
 
-// TestRefusedPushRenewsWhatItFound: what a refused push has found there, blobs and manifests, is there for
-// the next, also if it was about to be collected.
+// TestRefusedPushRenewsWhatItFound checks that the blobs and manifests that a refused push has
+// found exist for the next push, even if they were about to be collected.
 func TestRefusedPushRenewsWhatItFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const grace = 10 * time.Minute

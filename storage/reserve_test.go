@@ -21,9 +21,9 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// TestFullStorage: where a push has no room any more, what nothing needs can be collected, and what
-// is there be deleted, all the same: by the reserve, which a collection on schedule has put there,
-// and puts there again.
+// TestFullStorage checks that a full storage can still be collected, and that its content can be
+// deleted. The reserve, which a scheduled collection creates and recreates, has the room for
+// that.
 func TestFullStorage(t *testing.T) {
 	var m ocispec.Descriptor
 	for name, makeSpace := range map[string]func(s *storage.Store) error{
@@ -87,7 +87,8 @@ func TestFullStorage(t *testing.T) {
 	}
 }
 
-// TestReserveRepairsTruncatedPart: a part that lost its bytes with the power is written anew.
+// TestReserveRepairsTruncatedPart checks that a part that a loss of power has truncated is
+// written again.
 func TestReserveRepairsTruncatedPart(t *testing.T) {
 	d := newMemory(t)
 	for part := range 3 {
@@ -105,7 +106,7 @@ func TestReserveRepairsTruncatedPart(t *testing.T) {
 	}
 }
 
-// countedOut is a driver that is full with so many objects, as a file system can be.
+// countedOut is a driver that holds a limited number of objects, as a file system may.
 type countedOut struct {
 	driver.Driver
 	most int
@@ -131,8 +132,8 @@ func (d *countedOut) Put(ctx context.Context, key string, body io.Reader, opts *
 	return d.Driver.Put(ctx, key, body, opts)
 }
 
-// TestFullStorageWithMuchGarbage: more is to be collected than there is room for marks, also when a
-// collection has spent the reserve in vain.
+// TestFullStorageWithMuchGarbage checks a collection that needs more marks than the storage has
+// room for, even after a collection has spent the reserve in vain.
 func TestFullStorageWithMuchGarbage(t *testing.T) {
 	for _, spent := range []bool{false, true} {
 		t.Run(fmt.Sprint(spent), func(t *testing.T) {
@@ -175,7 +176,7 @@ func TestFullStorageWithMuchGarbage(t *testing.T) {
 	}
 }
 
-// burying is a driver that writes when it deletes on a version.
+// burying is a driver that writes a tombstone when it deletes on a version.
 type burying struct{ driver.Driver }
 
 func (d burying) Delete(ctx context.Context, key, ifVersion string) error {
@@ -190,7 +191,7 @@ func (d burying) Delete(ctx context.Context, key, ifVersion string) error {
 	return d.Driver.Delete(ctx, key, ifVersion)
 }
 
-// TestFullStorageWithTombstones: a delete that is a write has room, too.
+// TestFullStorageWithTombstones checks that there is room for a delete that is a write.
 func TestFullStorageWithTombstones(t *testing.T) {
 	for name, makeSpace := range map[string]func(t *testing.T, s *storage.Store, d digest.Digest){
 		"tag": func(t *testing.T, s *storage.Store, _ digest.Digest) {
@@ -229,7 +230,7 @@ func TestFullStorageWithTombstones(t *testing.T) {
 	}
 }
 
-// lookingSeldom is a driver that takes the storage for as full as it was, for a second.
+// lookingSeldom is a driver that measures the free space only once a second.
 type lookingSeldom struct {
 	driver.Driver
 	mu   sync.Mutex
@@ -250,7 +251,8 @@ func (d *lookingSeldom) Put(ctx context.Context, key string, body io.Reader, opt
 	return info, err
 }
 
-// TestReserveDelayedSpaceReleasesFewParts where it takes a moment until that helps.
+// TestReserveDelayedSpaceReleasesFewParts checks that a delete releases only a few parts of the
+// reserve if the storage takes a moment to notice the free space.
 func TestReserveDelayedSpaceReleasesFewParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memory := newBounded(t, 10<<20)

@@ -16,7 +16,7 @@ import (
 
 const otherType = "application/vnd.example.squatter+json"
 
-// typeless is an image that does not state its media type.
+// typeless returns an image manifest that does not state its media type.
 func typeless(t *testing.T, config ocispec.Descriptor) []byte {
 	t.Helper()
 	desc, err := json.Marshal(config)
@@ -30,8 +30,8 @@ func pushAs(t *testing.T, s *storage.Store, mediaType string, content []byte, op
 	return err
 }
 
-// requireTyped requires that a tag leads to the content under a media type, and that all that tells
-// the type agrees.
+// requireTyped demands that a tag leads to the content with a media type, and that everything
+// that states the type agrees.
 func requireTyped(t *testing.T, s *storage.Store, tag, mediaType string, content []byte, at string) {
 	t.Helper()
 	m, err := s.GetManifest(t.Context(), "r", byTag(tag))
@@ -49,8 +49,8 @@ func requireTyped(t *testing.T, s *storage.Store, tag, mediaType string, content
 	}
 }
 
-// TestMediaTypeBesidePush lets a whole push with a tag happen before each operation of a push of
-// the same content with another tag and another media type. Exactly one of them is accepted, and
+// TestMediaTypeBesidePush pushes the same content twice, with two tags and two media types. It
+// runs one whole push before each operation of the other. Exactly one of them is accepted, and
 // the other leaves no tag.
 func TestMediaTypeBesidePush(t *testing.T) {
 	types := map[string]string{"a": ocispec.MediaTypeImageManifest, "b": otherType}
@@ -86,8 +86,8 @@ func TestMediaTypeBesidePush(t *testing.T) {
 	}
 }
 
-// TestMediaTypeBesideDelete deletes the manifest before each operation of a push that changes its
-// media type.
+// TestMediaTypeBesideDelete deletes the manifest before each operation of a push that changes
+// its media type.
 func TestMediaTypeBesideDelete(t *testing.T) {
 	for n := 1; ; n++ {
 		var content []byte
@@ -115,8 +115,8 @@ func TestMediaTypeBesideDelete(t *testing.T) {
 	}
 }
 
-// TestMediaTypeAfterInterruptedPush: a push that dies while it changes the media type leaves a
-// manifest that is read, pushed again, collected and deleted as any other.
+// TestMediaTypeAfterInterruptedPush interrupts a push that changes the media type. The manifest
+// can be read, pushed again, collected and deleted like any other.
 func TestMediaTypeAfterInterruptedPush(t *testing.T) {
 	for name, then := range map[string]func(t *testing.T, s *storage.Store, content []byte){
 		"pushed": func(t *testing.T, s *storage.Store, content []byte) {
@@ -154,8 +154,8 @@ func TestMediaTypeAfterInterruptedPush(t *testing.T) {
 	}
 }
 
-// TestMediaTypeOfRestoredTag: a tag comes back with the manifest that it pointed at, unless another
-// tag has fixed another media type meanwhile.
+// TestMediaTypeOfRestoredTag checks that a restored tag has its former manifest, unless another
+// tag has fixed another media type since.
 func TestMediaTypeOfRestoredTag(t *testing.T) {
 	s := newStore(t, newMemory(t), withHistory)
 	config := pushBlob(t, s, "r", []byte("{}"))
@@ -169,9 +169,9 @@ func TestMediaTypeOfRestoredTag(t *testing.T) {
 	requireTyped(t, s, "v2", ocispec.MediaTypeImageManifest, content, "")
 }
 
-// TestIndexOfChildWithOtherMediaType: somebody else has pushed a child first, or changed its type
-// since. The push of the index is refused, until its owner has pushed the child with a tag. A child
-// that states its own type cannot be mistaken.
+// TestIndexOfChildWithOtherMediaType pushes a child under another media type first, as any other
+// client may. The push of the index is refused until the owner has pushed the child with a tag,
+// which fixes the type. A child that states its own type cannot be mistaken.
 func TestIndexOfChildWithOtherMediaType(t *testing.T) {
 	s := newStore(t, newMemory(t), nil)
 	content := typeless(t, pushBlob(t, s, "r", []byte("{}")))

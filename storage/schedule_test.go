@@ -16,8 +16,8 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// TestCollectEvery: two replicas collect as often as told, and one goes on when the other has
-// ended.
+// TestCollectEvery checks that two replicas together collect once in each interval, and that one
+// continues when the other has ended.
 func TestCollectEvery(t *testing.T) {
 	d := newMemory(t)
 	var done atomic.Int64
@@ -77,8 +77,8 @@ func TestCollectEveryDefaults(t *testing.T) {
 	}
 }
 
-// TestCollectEveryRespectsLease: while somebody holds the lease nobody else collects; that of one who has died
-// is over in the end, however its clock went.
+// TestCollectEveryRespectsLease checks that no process collects while another holds the lease.
+// The lease of a process that has died expires, whatever the clock of that process was.
 func TestCollectEveryRespectsLease(t *testing.T) {
 	for name, lease := range map[string]struct {
 		until, done time.Duration
@@ -110,48 +110,49 @@ func TestCollectEveryRespectsLease(t *testing.T) {
 	}
 }
 
-// TestCollectRateLimitsRequests: so many requests take at least so long, and progress is told on the way.
+// TestCollectRateLimitsRequests checks that Rate bounds the requests in a second, and that
+// progress is reported during the collection.
 func TestCollectRateLimitsRequests(t *testing.T) {
 	s := newStore(t, newMemory(t), nil)
 	require.NoError(t, newWorkload(t.Context(), s).run())
-	var told atomic.Int64
+	var reports atomic.Int64
 	r, err := s.Collect(t.Context(), &storage.CollectOptions{DryRun: true, Rate: 200,
 		Progress: func(r storage.CollectReport) {
-			told.Add(1)
+			reports.Add(1)
 			if !r.DryRun {
-				t.Error("it is a dry run")
+				t.Error("the report is not that of a dry run")
 			}
 		}})
 	require.NoError(t, err)
 	require.Greater(t, r.Requests, int64(20))
 	require.GreaterOrEqual(t, r.Duration, time.Duration(r.Requests-1)*time.Second/200)
-	require.Greater(t, told.Load(), int64(3))
+	require.Greater(t, reports.Load(), int64(3))
 	for _, bad := range []storage.CollectOptions{{Rate: -1}, {Parallel: -1}, {Memory: -1}} {
 		_, err := s.Collect(t.Context(), &bad)
 		require.Error(t, err)
 	}
 }
 
-// TestCollectEveryRetriesSoon: what keeps a process from collecting does so for a minute, or for as long as it
-// is told between two collections, and not again and again: a clock that was wrong, a storage that
-// did not answer, another who was first and has died.
+// TestCollectEveryRetriesSoon checks that an obstacle delays the collection of a process only
+// once: by a minute, or by the interval. Obstacles are a wrong clock, a storage that does not
+// respond, and a process that took the lease first and died.
 func TestCollectEveryRetriesSoon(t *testing.T) {
 	lease := func(until, done time.Duration) []byte {
-		b, _ := json.Marshal(map[string]any{"until": time.Now().Add(until), "done": time.Now().Add(done)}) // never fails
+		b, _ := json.Marshal(map[string]any{"until": time.Now().Add(until), "done": time.Now().Add(done)}) // cannot fail
 		return append(b, '\n')
 	}
 	const every = 10 * time.Hour
 	for name, row := range map[string]struct {
-		before func() []byte // what the lease is when the process starts
-		fail   error         // of the first call for the lease
-		first  func() []byte // what another writes just before this process does
+		before func() []byte // the lease when the process starts
+		fail   error         // the error of the first call on the lease
+		first  func() []byte // the lease that another process writes just before this one does
 		within time.Duration
 	}{
 		"done in a far future": {before: func() []byte { return lease(-time.Second, 1000*time.Hour) }, within: every},
 		"held by a far future": {before: func() []byte { return lease(1000*time.Hour, -1000*time.Hour) },
 			within: time.Minute},
-		"no answer": {fail: driver.ErrUnavailable, within: time.Minute},
-		"second":    {first: func() []byte { return lease(10*time.Second, -1000*time.Hour) }, within: time.Minute},
+		"no response": {fail: driver.ErrUnavailable, within: time.Minute},
+		"second":      {first: func() []byte { return lease(10*time.Second, -1000*time.Hour) }, within: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -11,8 +11,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// TestSharedSecret: replicas that ask at once get the same; one that was removed comes back as
-// another.
+// TestSharedSecret checks that replicas that ask at the same time get the same secret, and that
+// a new secret replaces one that was removed.
 func TestSharedSecret(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		one, two := newStore(t, d, nil), newStore(t, d, nil)

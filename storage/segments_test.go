@@ -20,14 +20,14 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// newLimited returns a driver whose objects have so many bytes at most.
+// newLimited returns a driver whose objects have at most size bytes.
 func newLimited(t testing.TB, size int64) driver.Driver {
 	d, err := memory.New(&memory.Options{MaxObjectSize: size})
 	require.NoError(t, err)
 	return d
 }
 
-// dataObjects returns the number of data objects, and of the bytes in them.
+// dataObjects returns the number of data objects, and the number of bytes in them.
 func dataObjects(t testing.TB, d driver.Driver) (objects int, size int64) {
 	for info, err := range d.List(t.Context(), "data/", nil) {
 		require.NoError(t, err)
@@ -37,7 +37,7 @@ func dataObjects(t testing.TB, d driver.Driver) (objects int, size int64) {
 	return objects, size
 }
 
-// counting is a driver that counts the bytes of bodies that are put below data/.
+// counting is a driver that counts the bytes that are put below data/.
 type counting struct {
 	driver.Driver
 	mu  sync.Mutex
@@ -55,8 +55,9 @@ func (c *counting) Put(ctx context.Context, key string, body io.Reader, opts *dr
 	return info, err
 }
 
-// TestUploadLargerThanAnObjectIsDivided: a blob goes on in a further object where one is full,
-// whether its length is known or not, in an Append or in the Commit. Each byte is written once.
+// TestUploadLargerThanAnObjectIsDivided checks that a blob that fills an object continues in
+// another one. Its length may be known or not, in an Append or in the Commit. Each byte is
+// written once.
 func TestUploadLargerThanAnObjectIsDivided(t *testing.T) {
 	const limit = 100_000
 	for _, size := range []int{limit - 1, limit, limit + 1, 2 * limit, 10*limit + 12_345, 10*limit + 20_000} {
@@ -93,14 +94,14 @@ func TestUploadLargerThanAnObjectIsDivided(t *testing.T) {
 				}
 				require.Equal(t, size/limit, objects)
 				require.EqualValues(t, size-tail, stored)
-				require.Equal(t, stored, d.put, "bytes are written once")
+				require.Equal(t, stored, d.put, "each byte is written once")
 			}
 		}
 	}
 }
 
-// TestUploadOfManyAppendsIsDivided: segments that are merged never become larger than an object,
-// and full ones are left alone.
+// TestUploadOfManyAppendsIsDivided checks that merged segments never exceed the size of an
+// object, and that full segments are not merged.
 func TestUploadOfManyAppendsIsDivided(t *testing.T) {
 	const limit = 100_000
 	for _, step := range []int{1000, 20_000, 49_999, 50_000, 50_001, 99_999, 100_001, 250_000} {
@@ -123,8 +124,8 @@ func TestUploadOfManyAppendsIsDivided(t *testing.T) {
 	}
 }
 
-// TestUploadKeepsFullObjects: what has come before a body fails is kept, also where it is several
-// objects, and the upload goes on.
+// TestUploadKeepsFullObjects checks that what has arrived before a body fails is kept, even if
+// it fills several objects, and that the upload can continue.
 func TestUploadKeepsFullObjects(t *testing.T) {
 	const limit = 100_000
 	for _, size := range []int{limit, limit + 1, 3*limit + 30_000} {
@@ -150,9 +151,9 @@ func TestUploadKeepsFullObjects(t *testing.T) {
 	}
 }
 
-// TestUploadCutBetweenObjects stops the process after each write of an upload that takes several
-// objects. Each object that was recorded is still there, the upload goes on behind it, and a
-// collection removes what is named nowhere.
+// TestUploadCutBetweenObjects interrupts an upload of several objects after each of its writes.
+// Each recorded object still exists, the upload continues after it, and a collection removes
+// unnamed objects.
 func TestUploadCutBetweenObjects(t *testing.T) {
 	const limit = 100_000
 	content := random(4, 3*limit+50_000)
@@ -167,7 +168,7 @@ func TestUploadCutBetweenObjects(t *testing.T) {
 		n, err := u.Append(t.Context(), 0, int64(len(content)), bytes.NewReader(content))
 		require.EqualValues(t, u.Size(), n)
 		if err == nil {
-			require.Equal(t, 8, cut, "an object and a record four times")
+			require.Equal(t, 8, cut, "four objects, each with a record")
 			return
 		}
 		require.ErrorIs(t, err, drivertest.ErrCut)
@@ -187,8 +188,8 @@ func TestUploadCutBetweenObjects(t *testing.T) {
 	}
 }
 
-// TestUploadRaceOverObjects: of two clients that send the same large chunk, at most one gets each
-// object recorded, and the blob is whole.
+// TestUploadRaceOverObjects lets several clients send the same large chunk. At most one of them
+// records each object, and the blob is complete.
 func TestUploadRaceOverObjects(t *testing.T) {
 	const limit = 100_000
 	d := newLimited(t, limit)
@@ -214,5 +215,5 @@ func TestUploadRaceOverObjects(t *testing.T) {
 	_, err = u.Commit(t.Context(), digest.FromBytes(content), nil)
 	require.NoError(t, err)
 	objects, _ := dataObjects(t, d)
-	require.Equal(t, 5, objects, "those of the others are dropped")
+	require.Equal(t, 5, objects, "the objects of the other clients are removed")
 }

@@ -30,7 +30,7 @@ func TestBlobRoundTrip(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, bytes.Equal(content, got), "size %d", n)
 			_, err = s.StatBlob(t.Context(), "a/c", desc.Digest, nil)
-			require.ErrorIs(t, err, registry.ErrBlobUnknown, "a blob is only in the repository it was pushed to")
+			require.ErrorIs(t, err, registry.ErrBlobUnknown, "a blob belongs to the repository that it was pushed to")
 			again := pushBlob(t, s, "a/b", content)
 			require.Equal(t, desc, again)
 			require.NoError(t, s.DeleteBlob(t.Context(), "a/b", desc.Digest, nil))
@@ -53,7 +53,7 @@ func TestBlobOfManyChunks(t *testing.T) {
 			u, err := s.CreateUpload(t.Context(), "r", nil)
 			require.NoError(t, err)
 			for i := range chunks {
-				// A length that is not told must not matter.
+				// An unknown length must not matter.
 				n, err := u.Append(t.Context(), int64(i*size), -1, bytes.NewReader(content[i*size:(i+1)*size]))
 				require.NoError(t, err)
 				require.EqualValues(t, size, n)
@@ -74,13 +74,13 @@ func TestBlobOfManyChunks(t *testing.T) {
 				stored += info.Size
 			}
 			require.LessOrEqual(t, objects, 16, "segments of a blob of small chunks")
-			require.LessOrEqual(t, stored, int64(len(content)), "nothing is left over")
+			require.LessOrEqual(t, stored, int64(len(content)), "no superfluous data remain")
 			for info, err := range d.List(t.Context(), "r/", nil) {
 				require.NoError(t, err)
 				require.Less(t, info.Size, int64(storage.InlineSize+4096), "%s", info.Key)
 			}
 			for info := range d.List(t.Context(), "u/", nil) {
-				require.Fail(t, "an upload is left over", info.Key)
+				require.Fail(t, "an upload remains", info.Key)
 			}
 		})
 	}
@@ -143,7 +143,7 @@ func TestManifest(t *testing.T) {
 		content := image("1", nil, config, layer)
 		_, err := s.GetManifest(ctx, "r", byDigest(digest.FromBytes(content)))
 		require.ErrorIs(t, err, registry.ErrManifestUnknown)
-		require.Error(t, firstError(s.Tags(ctx, "r", nil)), "a repository exists from its first manifest on")
+		require.Error(t, firstError(s.Tags(ctx, "r", nil)), "a repository exists once it has a manifest")
 
 		desc := putImage(t, s, "r", content, tags("v1", "latest"))
 		for _, ref := range []reference.Ref{byTag("v1"), byTag("latest"), byDigest(desc.Digest)} {
@@ -161,7 +161,7 @@ func TestManifest(t *testing.T) {
 
 		other := putImage(t, s, "r", image("2", nil, config, layer), tags("latest"))
 		require.NoError(t, s.DeleteManifest(ctx, "r", byDigest(desc.Digest), nil))
-		require.Equal(t, []string{"latest"}, collect(t, s.Tags(ctx, "r", nil)), "a tag that was moved stays")
+		require.Equal(t, []string{"latest"}, collect(t, s.Tags(ctx, "r", nil)), "a tag that was moved away stays")
 		got, err := s.StatManifest(ctx, "r", byTag("latest"), nil)
 		require.NoError(t, err)
 		require.Equal(t, other, got)
@@ -271,7 +271,7 @@ func TestDeleteRepository(t *testing.T) {
 		require.Equal(t, []string{"a/b-c"}, collect(t, s.Repositories(ctx, nil)))
 		for info, err := range d.List(ctx, "r/a.~b/", nil) {
 			require.NoError(t, err)
-			require.Fail(t, "left over", info.Key)
+			require.Fail(t, "an object remains", info.Key)
 		}
 		require.ErrorIs(t, firstError(s.Tags(ctx, "a/b", nil)), registry.ErrNameUnknown)
 	})

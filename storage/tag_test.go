@@ -20,8 +20,8 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// tagOf returns the digest that a tag points at, "" if it is not there, and demands that what it
-// points at is whole.
+// tagOf returns the digest that a tag points at, or "" if the tag does not exist. It demands
+// that the manifest is complete.
 func tagOf(t *testing.T, s *storage.Store, blobs map[digest.Digest][]ocispec.Descriptor) digest.Digest {
 	t.Helper()
 	m, err := s.GetManifest(t.Context(), "r", byTag("t"))
@@ -36,10 +36,11 @@ func tagOf(t *testing.T, s *storage.Store, blobs map[digest.Digest][]ocispec.Des
 	return m.Descriptor.Digest
 }
 
-// movingTag is a tag at one image, and another image that it is about to be pointed at.
+// movingTag is a tag that points at one image, and another image that it is about to be moved
+// to.
 type movingTag struct {
 	from, to digest.Digest
-	content  []byte // of to
+	content  []byte // the manifest with the digest to
 	blobs    map[digest.Digest][]ocispec.Descriptor
 }
 
@@ -54,14 +55,15 @@ func newMovingTag(t *testing.T, s *storage.Store) *movingTag {
 	return m
 }
 
+// move pushes the other image with the tag.
 func (m *movingTag) move(ctx context.Context, s *storage.Store) error {
 	_, err := s.PutManifest(ctx, "r", ocispec.MediaTypeImageManifest, m.content, tags("t"))
 	return err
 }
 
-// TestTagMoveRefusedKeepsTag removes the manifest that a tag is about to be pointed at, with
-// what that names, right before each call of the push in turn. A push that is refused leaves the
-// tag as it was, and one that is not has moved it.
+// TestTagMoveRefusedKeepsTag removes the manifest that a tag is about to be moved to, with what
+// the manifest names, right before each call of the push in turn. A refused push leaves the tag
+// unchanged, and an accepted push has moved it.
 func TestTagMoveRefusedKeepsTag(t *testing.T) {
 	for name, remove := range map[string]func(m *movingTag, s *storage.Store){
 		"delete": func(m *movingTag, s *storage.Store) {
@@ -69,7 +71,7 @@ func TestTagMoveRefusedKeepsTag(t *testing.T) {
 			require.NoError(t, s.DeleteBlob(t.Context(), "r", m.blobs[m.to][1].Digest, nil))
 		},
 		"collection": func(_ *movingTag, s *storage.Store) {
-			for range 2 { // manifests, and then what they named
+			for range 2 { // manifests first, and then what they named
 				collected(t, s, &storage.CollectOptions{Grace: -1, Untagged: true})
 			}
 		},
@@ -95,7 +97,7 @@ func TestTagMoveRefusedKeepsTag(t *testing.T) {
 						require.ErrorIs(t, err, registry.ErrManifestBlobUnknown)
 						require.Equal(t, m.from, now, "call %d", n)
 						refused++
-					case name == "delete": // after the push, with the tag
+					case name == "delete": // the delete came after the push, and removed the tag
 						require.Empty(t, now, "call %d", n)
 						moved++
 					default:
@@ -107,7 +109,8 @@ func TestTagMoveRefusedKeepsTag(t *testing.T) {
 					require.NotContains(t, contentOf(t, driver, "r/r/t/t"), "next", "call %d", n)
 				}
 				require.Positive(t, moved)
-				if history == 0 || name == "delete" { // history holds on to what was deleted or tagged, not to what is collected
+				// The history keeps what was deleted or tagged, not what is collected.
+				if history == 0 || name == "delete" {
 					require.Positive(t, refused)
 				}
 			})
@@ -115,8 +118,8 @@ func TestTagMoveRefusedKeepsTag(t *testing.T) {
 	}
 }
 
-// TestTagMoveInterrupted lets a push die after each of its writes. The tag is where it was or where
-// it was to be, and a collection leaves nothing of the push behind.
+// TestTagMoveInterrupted interrupts a push after each of its writes. The tag points at its old
+// manifest or at the new one, and a collection leaves nothing else of the push.
 func TestTagMoveInterrupted(t *testing.T) {
 	for n := 0; ; n++ {
 		driver := newMemory(t)
@@ -141,8 +144,8 @@ func TestTagMoveInterrupted(t *testing.T) {
 	}
 }
 
-// TestTagMoveInterruptedOnBusyTag: what a push was about to point a tag at that has died goes after the
-// grace, although others move the tag all the time.
+// TestTagMoveInterruptedOnBusyTag checks that the pending move of an interrupted push is removed
+// after the grace period, although other pushes keep moving the tag.
 func TestTagMoveInterruptedOnBusyTag(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		driver := newMemory(t)
@@ -166,8 +169,8 @@ func TestTagMoveInterruptedOnBusyTag(t *testing.T) {
 	})
 }
 
-// TestTagMovedConcurrently moves one tag from many sides, on two replicas. All of them succeed, and
-// nothing is left of who was first.
+// TestTagMovedConcurrently moves one tag in many goroutines, on two replicas. All of them
+// succeed, and no trace of the earlier moves is left.
 func TestTagMovedConcurrently(t *testing.T) {
 	driver := newMemory(t)
 	replicas := []*storage.Store{newStore(t, driver, nil), newStore(t, driver, nil)}
@@ -190,15 +193,16 @@ func TestTagMovedConcurrently(t *testing.T) {
 	require.NotEmpty(t, tagOf(t, replicas[0], nil))
 }
 
-// TestTagOfInterruptedPushIsCollected: a tag whose push has died, and whose manifest is gone, goes, although a
-// manifest that it pointed at before has still a back reference to it.
+// TestTagOfInterruptedPushIsCollected checks that a tag is removed if its push has died and its
+// manifest does not exist. Another manifest, which the tag pointed at before, may still have a
+// back reference to it.
 func TestTagOfInterruptedPushIsCollected(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)
 	m := newMovingTag(t, s)
 	require.NoError(t, s.DeleteManifest(t.Context(), "r", byTag("t"), nil))
 	require.NoError(t, m.move(t.Context(), s))
-	// as if the push had died, and its manifest had been collected meanwhile
+	// As if the push had died, and its manifest had been collected since.
 	for _, prefix := range []string{"r/r/m/", "r/r/x/"} {
 		for _, key := range keys(t, driver, prefix) {
 			if strings.Contains(key, m.to.Encoded()) {
@@ -211,8 +215,8 @@ func TestTagOfInterruptedPushIsCollected(t *testing.T) {
 	require.Empty(t, keys(t, driver, "r/r/x/"))
 }
 
-// TestRefusedPushContentIsKeptForAMinute: what a push is told to send again is there for the next, whatever is
-// collected meanwhile; but only for a minute.
+// TestRefusedPushContentIsKeptForAMinute checks that the content that a refused push must send
+// again stays for the next push, despite collections. After a minute it may be collected.
 func TestRefusedPushContentIsKeptForAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		driver := newMemory(t)
@@ -250,8 +254,8 @@ func TestRefusedPushContentIsKeptForAMinute(t *testing.T) {
 	})
 }
 
-// TestDeleteRepositoryAfterRefusedPush: a refused push does not keep a repository from being deleted, and
-// makes none.
+// TestDeleteRepositoryAfterRefusedPush checks that a refused push neither prevents the delete of
+// a repository nor creates one.
 func TestDeleteRepositoryAfterRefusedPush(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)

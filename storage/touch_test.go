@@ -17,8 +17,8 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// TestTouchHeadRenewsOldContent: a HEAD puts off the collection of what is old, but only for who may push, and
-// never of a registry that is read-only.
+// TestTouchHeadRenewsOldContent checks that a HEAD delays the collection of old content, but
+// only if the caller has push access, and never in a read-only registry.
 func TestTouchHeadRenewsOldContent(t *testing.T) {
 	const grace = 400 * time.Millisecond
 	d := newMemory(t)
@@ -66,28 +66,28 @@ func TestTouchHeadRenewsOldContent(t *testing.T) {
 	for i, path := range paths[:2] {
 		before := version(keysOf[i])
 		head(reg, "pusher", path)
-		require.Equal(t, before, version(keysOf[i]), "it is young")
+		require.Equal(t, before, version(keysOf[i]), "young content is not touched")
 	}
 	time.Sleep(grace/2 + 10*time.Millisecond)
 	for i, path := range paths[:2] {
 		before := version(keysOf[i])
 		head(reg, "reader", path)
 		head(readOnly, "pusher", path)
-		require.Equal(t, before, version(keysOf[i]), "neither may")
+		require.Equal(t, before, version(keysOf[i]), "neither caller has push access")
 		audited = nil
 		head(reg, "pusher", path)
-		require.Len(t, audited, 1, "the HEAD, and not what it does besides")
+		require.Len(t, audited, 1, "only the HEAD is audited")
 		after := version(keysOf[i])
 		require.NotEqual(t, before, after)
 		head(reg, "pusher", path)
-		require.Equal(t, after, version(keysOf[i]), "once in half a grace")
+		require.Equal(t, after, version(keysOf[i]), "content is touched once in half a grace period")
 	}
 	time.Sleep(grace / 2)
-	require.EqualValues(t, 1, collected(t, s, nil).Blobs, "the one that nobody has asked for")
+	require.EqualValues(t, 1, collected(t, s, nil).Blobs, "the blob without a HEAD")
 }
 
-// TestTouchHeadOfMarkedContentKeepsIt: what a HEAD of who may push has found is there for the push, also if a
-// collector has marked it by then.
+// TestTouchHeadOfMarkedContentKeepsIt checks that what a HEAD of a caller with push access has
+// found exists for its push, even if a collection has marked it.
 func TestTouchHeadOfMarkedContentKeepsIt(t *testing.T) {
 	const grace = 100 * time.Millisecond
 	opts := &storage.Options{Grace: grace}

@@ -10,8 +10,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// TestDeleteIfUnusedBesidePush lets a whole push of a manifest happen before each operation of a
-// delete of what it names, in turn, and the other way round. Never do both have what they wanted.
+// TestDeleteIfUnusedBesidePush runs a whole push of a manifest before each operation of a delete
+// of what it names, and the other way round. They never both succeed.
 func TestDeleteIfUnusedBesidePush(t *testing.T) {
 	for _, pushFirst := range []bool{false, true} {
 		for n := 1; ; n++ {
@@ -43,13 +43,13 @@ func TestDeleteIfUnusedBesidePush(t *testing.T) {
 			if removed == nil {
 				require.ErrorIs(t, err, registry.ErrBlobUnknown)
 			} else {
-				require.ErrorIs(t, removed, registry.ErrDenied, "the manifest was on its way")
+				require.ErrorIs(t, removed, registry.ErrDenied, "the push of the manifest had begun")
 			}
 		}
 	}
 }
 
-// TestDeleteIfUnusedLeavesNoMark: a delete that is refused leaves the link live.
+// TestDeleteIfUnusedLeavesNoMark checks that a refused delete leaves the link live.
 func TestDeleteIfUnusedLeavesNoMark(t *testing.T) {
 	driver := newMemory(t)
 	s := newStore(t, driver, nil)

@@ -44,7 +44,7 @@ func TestUploadIDIsBoundToOwnerAndRepository(t *testing.T) {
 		}
 		other := newStore(t, newMemory(t), nil)
 		_, err = other.ResumeUpload(ctx, "r", u.ID(), &registry.ResumeOptions{Owner: "ann"})
-		require.ErrorIs(t, err, registry.ErrUploadUnknown, "the secret is another one")
+		require.ErrorIs(t, err, registry.ErrUploadUnknown, "the secret differs")
 	}
 }
 
@@ -65,7 +65,7 @@ func TestUploadOutOfOrder(t *testing.T) {
 	require.ErrorIs(t, err, registry.ErrSizeInvalid)
 	require.EqualValues(t, 4, n)
 	_, err = u.Append(ctx, 9, 2, strings.NewReader("ld and more"))
-	require.NoError(t, err, "no more is read than was announced")
+	require.NoError(t, err, "no more than the announced length is read")
 	require.EqualValues(t, 11, u.Size())
 	_, err = u.Commit(ctx, digest.FromString("hello world"), nil)
 	require.NoError(t, err)
@@ -134,7 +134,7 @@ func TestUploadRace(t *testing.T) {
 			require.NoError(t, err)
 			stored += info.Size
 		}
-		require.EqualValues(t, 5*50_000, stored, "the losers' bytes are gone, and those that were merged")
+		require.EqualValues(t, 5*50_000, stored, "the data of refused appends are removed, and those that were merged")
 	})
 }
 
@@ -166,14 +166,14 @@ func TestUploadEnds(t *testing.T) {
 				require.Error(t, err, name)
 			}
 		}
-		require.Len(t, keys(t, d, "data/"), 1, "only what was committed remains")
+		require.Len(t, keys(t, d, "data/"), 1, "only committed data remain")
 		_, err := s.StatBlob(ctx, "r", digest.FromString("wrong"), nil)
 		require.ErrorIs(t, err, registry.ErrBlobUnknown)
 		u, err := s.CreateUpload(ctx, "r", nil)
 		require.NoError(t, err)
 		require.NoError(t, u.Cancel(ctx))
 		_, err = s.ResumeUpload(ctx, "r", u.ID(), nil)
-		require.ErrorIs(t, err, registry.ErrUploadUnknown, "an upload that nothing was received of")
+		require.ErrorIs(t, err, registry.ErrUploadUnknown, "an upload that has received nothing")
 	})
 }
 
@@ -200,13 +200,13 @@ func TestExpireUploads(t *testing.T) {
 		n, err = s.ExpireUploads(ctx)
 		require.NoError(t, err)
 		require.Equal(t, 2, n)
-		require.Len(t, keys(t, d, "data/"), 2, "what has come in one part is left to collections")
+		require.Len(t, keys(t, d, "data/"), 2, "data that came in one part are left to collections")
 		collected(t, s, noGrace)
 		require.Len(t, keys(t, d, "data/"), 1)
 		_, err = s.ResumeUpload(ctx, "r", old.ID(), nil)
 		require.ErrorIs(t, err, registry.ErrUploadUnknown)
 		_, err = old.Commit(ctx, digest.FromBytes(random(1, 100_000)), nil)
-		require.ErrorIs(t, err, registry.ErrUploadUnknown, "who still holds it cannot commit bytes that are gone")
+		require.ErrorIs(t, err, registry.ErrUploadUnknown, "a client with the upload cannot commit removed data")
 		_, err = readBlob(ctx, s, "r", desc.Digest)
 		require.NoError(t, err)
 	})

@@ -14,7 +14,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// uploads makes uploads of one owner in one Store.
+// uploads creates uploads of one owner in one Store.
 type uploads struct {
 	t     *testing.T
 	s     *storage.Store
@@ -25,7 +25,7 @@ func (u uploads) create() (registry.Upload, error) {
 	return u.s.CreateUpload(u.t.Context(), "r", &registry.UploadOptions{Owner: u.owner})
 }
 
-// begun returns an upload that has received a byte.
+// begun returns an upload that has received one byte.
 func (u uploads) begun() registry.Upload {
 	u.t.Helper()
 	up, err := u.create()
@@ -46,7 +46,7 @@ func (u uploads) refused() {
 	require.ErrorIs(u.t, err, registry.ErrTooManyRequests)
 }
 
-// resume returns an upload as another Store knows it.
+// resume returns an upload as another Store resumes it.
 func (u uploads) resume(up registry.Upload) registry.Upload {
 	u.t.Helper()
 	up, err := u.s.ResumeUpload(u.t.Context(), "r", up.ID(), &registry.ResumeOptions{Owner: u.owner})
@@ -69,7 +69,7 @@ func TestMaxUploadsOfOneOwner(t *testing.T) {
 		anonymous.refused()
 
 		_, err := first.Append(ctx, 1, 1, bytes.NewReader([]byte("y")))
-		require.NoError(t, err, "what has begun goes on")
+		require.NoError(t, err, "an upload that has begun continues")
 		_, err = first.Commit(ctx, digest.FromString("xy"), nil)
 		require.NoError(t, err)
 		ann.begun()
@@ -102,8 +102,8 @@ func TestMaxUploadsNegativeIsNoLimit(t *testing.T) {
 	limited.refused()
 }
 
-// TestMaxUploadsWithoutBytes: they count for a moment, and again from their first byte, which is
-// refused before it is written.
+// TestMaxUploadsWithoutBytes checks that uploads without content count for a moment, and again
+// from their first byte on. That byte is refused before it is written.
 func TestMaxUploadsWithoutBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newMemory(t)
@@ -125,7 +125,7 @@ func TestMaxUploadsWithoutBytes(t *testing.T) {
 	})
 }
 
-// TestMaxUploadsExpire: an upload that has had no request for UploadTTL no longer counts.
+// TestMaxUploadsExpire checks that an upload without requests for UploadTTL no longer counts.
 func TestMaxUploadsExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ann := uploads{t, newStore(t, newMemory(t), &storage.Options{MaxUploads: 3, UploadTTL: time.Hour}), "ann"}
@@ -142,8 +142,8 @@ func TestMaxUploadsExpire(t *testing.T) {
 	})
 }
 
-// TestMaxUploadsOfTwoStores: uploads that another Store has ended no longer count, and those that
-// it has begun count once they are seen.
+// TestMaxUploadsOfTwoStores checks that uploads that another Store has ended no longer count,
+// and that uploads that it has begun count once this Store sees them.
 func TestMaxUploadsOfTwoStores(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, opts := newMemory(t), &storage.Options{MaxUploads: 40}

@@ -13,8 +13,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// TestUploadAcrossStores routes each request of an upload at random to one of three Stores on one
-// storage. What one of them remembers of the upload is never taken for what another has made of it.
+// TestUploadAcrossStores sends each request of an upload to one of three Stores, at random. What
+// a Store remembers of the upload is never mistaken for what another Store has received.
 func TestUploadAcrossStores(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		stores := []*storage.Store{newStore(t, d, nil), newStore(t, d, nil), newStore(t, d, nil)}
@@ -37,7 +37,7 @@ func TestUploadAcrossStores(t *testing.T) {
 				content = append(content, chunk...)
 				if rnd.IntN(4) > 0 {
 					id = u.ID()
-				} else { // its answer was lost: the client asks how far the upload has come
+				} else { // the response was lost, and the client asks for the offset
 					u, err = resume(id, false)
 					require.NoError(t, err)
 					require.EqualValues(t, len(content), u.Size(), "seed %d", seed)
@@ -66,8 +66,8 @@ func TestUploadAcrossStores(t *testing.T) {
 	})
 }
 
-// TestCommitOfChunkReceivedByAnotherStore commits with the id of before a chunk whose answer was lost,
-// by a Store that does not know of it.
+// TestCommitOfChunkReceivedByAnotherStore commits with the id from before a chunk whose response
+// was lost, in a Store that does not know of the chunk.
 func TestCommitOfChunkReceivedByAnotherStore(t *testing.T) {
 	d := newMemory(t)
 	one, two := newStore(t, d, nil), newStore(t, d, nil)
@@ -84,7 +84,7 @@ func TestCommitOfChunkReceivedByAnotherStore(t *testing.T) {
 		require.NoError(t, err)
 		u, err = one.ResumeUpload(t.Context(), "r", id, &registry.ResumeOptions{Continue: true})
 		require.NoError(t, err)
-		require.EqualValues(t, size, u.Size(), "it goes by what it knows")
+		require.EqualValues(t, size, u.Size(), "the Store uses the size that it knows")
 		_, err = u.Commit(t.Context(), digest.FromBytes(content), nil)
 		require.NoError(t, err)
 	}

@@ -16,15 +16,15 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// workload is a script of everything that writes. Each step says what holds once it has been
-// acknowledged.
+// workload is a script of every operation that writes. Each step records what must hold after it
+// was acknowledged.
 type workload struct {
 	ctx     context.Context
 	s       *storage.Store
 	blobs   map[string][]byte        // repository@digest
 	tags    map[string]digest.Digest // repository:tag
 	gone    map[string]bool          // tags and manifests that a delete has begun for
-	uploads map[string]int64         // id of an unfinished upload, and how much of it was acknowledged
+	uploads map[string]int64         // the acknowledged size of unfinished uploads, by id
 	content map[digest.Digest][]byte // manifests
 	byRepo  map[string]map[digest.Digest]bool
 }
@@ -34,7 +34,7 @@ func newWorkload(ctx context.Context, s *storage.Store) *workload {
 		uploads: map[string]int64{}, content: map[digest.Digest][]byte{}, byRepo: map[string]map[digest.Digest]bool{}}
 }
 
-// run goes through the script up to the first error.
+// run runs the script up to the first error.
 func (w *workload) run() error {
 	big, small, chunked := random(1, 40_000), []byte("{}"), random(2, 60_000)
 	desc := func(b []byte) ocispec.Descriptor {
@@ -54,7 +54,7 @@ func (w *workload) run() error {
 		func() error { return w.manifest("a/b", third, "latest") },
 		func() error { return w.blob("c", small) },
 		func() error { return w.mount("c", big) },
-		func() error { return w.blob("c", chunked) }, // shares what a/b has
+		func() error { return w.blob("c", chunked) }, // shares the data of a/b
 		func() error { return w.manifest("c", third, "v3") },
 		func() error { return w.deleteManifest("a/b", second, "sig") },
 		func() error { return w.deleteTag("a/b", "v1") },
@@ -89,12 +89,12 @@ func (w *workload) chunks(repo string, b []byte) error {
 		if _, err := u.Append(w.ctx, int64(at), 10_000, bytes.NewReader(b[at:at+10_000])); err != nil {
 			return err
 		}
-		delete(w.uploads, id) // its id is another one now
+		delete(w.uploads, id) // its id has changed
 		id = u.ID()
 		w.uploads[id] = int64(at + 10_000)
 	}
 	_, err = u.Commit(w.ctx, digest.FromBytes(b), nil)
-	delete(w.uploads, id) // whatever came of it, the upload may have ended
+	delete(w.uploads, id) // the upload may have ended, whatever the error
 	if err == nil {
 		w.blobs[repo+"@"+string(digest.FromBytes(b))] = b
 	}
@@ -134,7 +134,7 @@ func (w *workload) mount(repo string, b []byte) error {
 func (w *workload) manifest(repo string, content []byte, names ...string) error {
 	d := digest.FromBytes(content)
 	for _, n := range names {
-		delete(w.tags, repo+":"+n) // until acknowledged it may be the old one or the new
+		delete(w.tags, repo+":"+n) // until the push is acknowledged, the tag may be old or new
 		delete(w.gone, repo+":"+n)
 	}
 	delete(w.gone, repo+"@"+string(d))
@@ -196,8 +196,8 @@ func (w *workload) deleteRepository(repo string, content []byte, names ...string
 	return err
 }
 
-// check demands of a store all that has been acknowledged to w, and that whatever is visible is
-// whole.
+// check demands that a store has all that was acknowledged, and that everything visible is
+// complete.
 func (w *workload) check(t *testing.T, s *storage.Store, at string) {
 	ctx := t.Context()
 	for key, want := range w.blobs {
@@ -249,7 +249,7 @@ func (w *workload) check(t *testing.T, s *storage.Store, at string) {
 				require.NoError(t, json.Unmarshal(m.Content, &parsed))
 				for _, b := range append(parsed.Layers, parsed.Config) {
 					got, err := readBlob(ctx, s, repo, b.Digest)
-					require.NoError(t, err, "%s: %s is visible but not whole", at, key)
+					require.NoError(t, err, "%s: %s is visible but not complete", at, key)
 					require.Equal(t, b.Digest, digest.FromBytes(got))
 				}
 			}

@@ -10,9 +10,9 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// TestAcceptWrongSizes: with the option, an index that states a wrong size for a child is accepted,
-// and it comes back after a delete, also from a Store without the option. Without it, such an index
-// is refused.
+// TestAcceptWrongSizes checks an index that states a wrong size for a child. With
+// AcceptWrongSizes it is accepted, and even a Store without the option restores it after a
+// delete. Otherwise it is refused.
 func TestAcceptWrongSizes(t *testing.T) {
 	driver := newMemory(t)
 	strict := newStore(t, driver, withHistory)

@@ -5,8 +5,8 @@ import (
 	mathrand "math/rand/v2"
 )
 
-// actor is one user of the storage. It is a goroutine that may start others, all of which end before
-// it ends.
+// actor is one user of the storage. It is a goroutine that may start others, all of which end
+// before it ends.
 type actor struct {
 	id     int
 	name   string
@@ -52,8 +52,8 @@ func (s *schedule) add(seed uint64, name string, do func(ctx context.Context, a 
 	if s.rnd.IntN(6) == 0 {
 		a.dieAt = at()
 	}
-	// Most stalls are before a write, because most defects need a delay between a read and the write
-	// that depends on it.
+	// Most stalls are before a write, because most defects need a delay between a read and the
+	// write that depends on it.
 	for range s.rnd.IntN(4) {
 		st := stall{at: at(), calls: []int{20, 100, 400, 1 << 30}[s.rnd.IntN(4)]}
 		switch s.rnd.IntN(4) {

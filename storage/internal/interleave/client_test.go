@@ -45,8 +45,8 @@ func (c *client) moveTag(ctx context.Context) {
 	}
 }
 
-// pullSome pulls images while other actors work. A pull of an image that must exist before and after
-// it must succeed.
+// pullSome pulls images while other actors work. A pull of an image that must exist before and
+// after it must succeed.
 func (c *client) pullSome(ctx context.Context) {
 	for range 1 + c.rnd.IntN(4) {
 		repo, m := c.repo(), c.image()

@@ -22,8 +22,8 @@
 //
 // The seed decides everything in a run: the mode, the actors, their operations, the order of the
 // calls, the stalls and deaths. The one exception is how often a collection reads an object again,
-// which depends on package hash/maphash. A failure names its seed and prints its story, one line per
-// storage call. To run a seed again:
+// which depends on package hash/maphash. A failure names its seed and prints its story, one line
+// per storage call. To run a seed again:
 //
 //	REGISTRYKIT_INTERLEAVE_SEED=4711 go test -v -run 'TestInterleaved$' ./storage/internal/interleave
 //
@@ -41,6 +41,6 @@
 // # Add a mutant
 //
 // Add an entry to the table in mutants_test.go, and a field to mutant if it breaks a rule in a new
-// way. Run TestInterleavedMutants. If the mutant is found only after thousands of seeds, set from to
-// a seed shortly before the one that finds it.
+// way. Run TestInterleavedMutants. If the mutant is found only after thousands of seeds, let the
+// field from name a seed shortly before the one that finds it.
 package interleave

@@ -8,7 +8,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// scheduled is a driver.Driver whose calls the schedule orders if their context is that of an actor.
+// scheduled is a driver.Driver whose calls the schedule orders if their context is that of an
+// actor.
 type scheduled struct {
 	s     *schedule
 	below driver.Driver

@@ -12,8 +12,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// fixture is the content that actors push and delete. It is small, so that they conflict. Elsewhere,
-// a number of a blob or a manifest is its index here.
+// fixture is the content that actors push and delete. It is small, so that they conflict.
+// Elsewhere, a number of a blob or a manifest is its index here.
 type fixture struct {
 	repos []string
 	tags  []string

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// numberFromEnv returns the number in an environment variable, or otherwise if the variable is unset.
+// numberFromEnv returns the number in an environment variable, or otherwise if the variable is
+// unset.
 func numberFromEnv(t *testing.T, name string, otherwise int) int {
 	text := os.Getenv(name)
 	if text == "" {
@@ -30,8 +31,8 @@ func seedsToRun(t *testing.T) int {
 	return numberFromEnv(t, "REGISTRYKIT_INTERLEAVE_SEEDS", seeds)
 }
 
-// TestInterleaved runs many seeds, or the one in REGISTRYKIT_INTERLEAVE_SEED. See the comment of the
-// package.
+// TestInterleaved runs many seeds, or the one in REGISTRYKIT_INTERLEAVE_SEED. See the comment of
+// the package.
 func TestInterleaved(t *testing.T) {
 	runs := newRunner(t)
 	if seed := numberFromEnv(t, "REGISTRYKIT_INTERLEAVE_SEED", -1); seed >= 0 {

@@ -14,8 +14,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// mutant is a driver that breaks one rule. Its effect is that of a Store that omits a condition or a
-// read.
+// mutant is a driver that breaks one rule. Its effect is that of a Store that omits a condition or
+// a read.
 type mutant struct {
 	driver.Driver
 	unconditionalPut    *regexp.Regexp // Put ignores its condition for these keys

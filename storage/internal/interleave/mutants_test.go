@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestInterleavedMutants breaks one rule after the other. The checks of TestInterleaved find each of
-// them: most within a few hundred seeds, some only within thousands. The test is left out under the
-// race detector, which has nothing to find in code that is wrong by design.
+// TestInterleavedMutants breaks one rule after the other. The checks of TestInterleaved find each
+// of them: most within a few hundred seeds, some only within thousands. The test is left out under
+// the race detector, which has nothing to find in code that is wrong by design.
 func TestInterleavedMutants(t *testing.T) {
 	runs := newRunner(t)
 	keys := func(expression string) *regexp.Regexp { return regexp.MustCompile(expression) }

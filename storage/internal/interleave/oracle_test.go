@@ -21,8 +21,8 @@ func (w *world) deletedBlob(repo string, b, since int) bool {
 	})
 }
 
-// interfered reports whether a client may have deleted a manifest, or anything below it, at the time
-// given or later.
+// interfered reports whether a client may have deleted a manifest, or anything below it, at the
+// time given or later.
 func (w *world) interfered(repo string, m, since int) bool {
 	return w.deleted(repo, m, since) || slices.ContainsFunc(w.mans[m].blobs,
 		func(b int) bool { return w.deletedBlob(repo, b, since) }) ||

@@ -9,8 +9,8 @@ import (
 // remembered is how long collections keep what a refused push names. See storage/refuse.go.
 const remembered = time.Minute
 
-// checkRefusedOnce demands that a client that uploads all that its manifest names is refused at most
-// once. It may be refused again after a while, or if another client has deleted something in
+// checkRefusedOnce demands that a client that uploads all that its manifest names is refused at
+// most once. It may be refused again after a while, or if another client has deleted something in
 // between. The rule holds only if collections use the grace period of the Stores.
 func (w *world) checkRefusedOnce(o *op) error {
 	if !o.refused || o.kind != opPut || o.ensured == 0 || w.mode.grace == "mixed" {

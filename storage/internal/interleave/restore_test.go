@@ -10,8 +10,8 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// restoreDeleted restores what was intact when a delete of it began, if the Stores keep a history. It
-// demands that no collection has removed anything that the manifests name.
+// restoreDeleted restores what was intact when a delete of it began, if the Stores keep a history.
+// It demands that no collection has removed anything that the manifests name.
 func (w *world) restoreDeleted(ctx context.Context) error {
 	if !w.mode.history {
 		return nil

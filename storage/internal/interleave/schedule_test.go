@@ -19,8 +19,8 @@ import (
 // schedule chooses, so the random length of a pause does not matter.
 const step = 70 * time.Millisecond
 
-// errOver is returned by the storage calls of a dead actor, and by all calls when the run is over. It
-// makes a dead actor release the locks that it holds in this process. In reality they would die
+// errOver is returned by the storage calls of a dead actor, and by all calls when the run is over.
+// It makes a dead actor release the locks that it holds in this process. In reality they would die
 // with its process.
 var errOver = errors.New("the run is over")
 

@@ -19,8 +19,8 @@ type write struct {
 	value      int
 }
 
-// writes returns the writes of a tag that no later write has certainly replaced. It also returns the
-// deletes of manifests, each of which deletes the tag if it points at the manifest.
+// writes returns the writes of a tag that no later write has certainly replaced. It also returns
+// the deletes of manifests, each of which deletes the tag if it points at the manifest.
 func (w *world) writes(repo, tag string) (last []write, deletes []*op) {
 	writes := []write{{value: absent}}
 	var created []write // those that had an effect only if the tag was absent

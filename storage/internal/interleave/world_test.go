@@ -25,8 +25,8 @@ const (
 	opRestore    opKind = "restore"
 )
 
-// op is an operation that changes a repository, with its result. Times are those of the clock of the
-// schedule.
+// op is an operation that changes a repository, with its result. Times are those of the clock of
+// the schedule.
 type op struct {
 	actor *actor // nil for the test itself
 	kind  opKind
