@@ -11,13 +11,39 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// A Store is a registry without HTTP.
-func ExampleNew() {
-	ctx := context.Background()
+// openStore returns a Store in memory.
+func openStore(ctx context.Context, opts *storage.Options) *storage.Store {
 	driver, err := memory.New(nil)
+	if err != nil {
+		panic(err)
+	}
+	store, err := storage.New(ctx, driver, opts)
+	if err != nil {
+		panic(err)
+	}
+	return store
+}
+
+// pushIndex pushes an empty image index with a tag.
+func pushIndex(ctx context.Context, store *storage.Store, repo, tag, user string) {
+	content := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json",`+
+		`"manifests":[],"annotations":{"user":%q}}`, user)
+	opts := &registry.PutOptions{By: user, Tags: []registry.TagPut{{Name: tag}}}
+	if _, err := store.PutManifest(ctx, repo, "", []byte(content), opts); err != nil {
+		panic(err)
+	}
+}
+
+// A Store is a registry without HTTP: pass it to registry.New to serve it. CollectEvery frees the
+// space of deleted content; without it, the storage only grows.
+func ExampleNew() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	driver, err := memory.New(nil) // or disk.New, or gocloud.New for a bucket
 	if err != nil {
 		panic(err)
 	}
@@ -25,6 +51,8 @@ func ExampleNew() {
 	if err != nil {
 		panic(err)
 	}
+	go store.CollectEvery(ctx, nil) // now, and then once a day
+
 	desc, err := registry.PushBlob(ctx, store, "library/hello", "", strings.NewReader("hello"))
 	if err != nil {
 		panic(err)
@@ -33,75 +61,170 @@ func ExampleNew() {
 	// Output: 5 sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
 }
 
-// Uploads that nobody finished are dropped now and then.
-func ExampleStore_ExpireUploads() {
+// A client that can reach the bucket downloads large blobs from there, or from a CDN in front of it.
+// The driver must be able to sign URLs.
+func ExampleRedirectOptions() {
 	ctx := context.Background()
-	driver, err := memory.New(nil)
+	memory, err := memory.New(nil)
 	if err != nil {
 		panic(err)
 	}
-	store, err := storage.New(ctx, driver, nil)
+	store, err := storage.New(ctx, bucket{memory}, &storage.Options{Redirect: &storage.RedirectOptions{
+		MinSize: 10_000, // bytes; smaller blobs are served by this process
+		Expiry:  time.Hour,
+		Rewrite: func(_ context.Context, url string) (string, error) {
+			return strings.Replace(url, "https://bucket.example/", "https://cdn.example/", 1), nil
+		},
+	}})
 	if err != nil {
 		panic(err)
 	}
-	n, err := store.ExpireUploads(ctx)
-	fmt.Println(n, err)
-	// Output: 0 <nil>
-}
-
-// A tag is moved by mistake, and moved back.
-func ExampleStore_Restore() {
-	ctx := context.Background()
-	driver, err := memory.New(nil)
-	if err != nil {
-		panic(err)
-	}
-	store, err := storage.New(ctx, driver, &storage.Options{History: 30 * 24 * time.Hour})
-	if err != nil {
-		panic(err)
-	}
-	for _, who := range []string{"ann", "bob"} {
-		index := fmt.Sprintf(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[],"annotations":{"by":%q}}`, who)
-		opts := &registry.PutOptions{By: who, Tags: []registry.TagPut{{Name: "latest"}}}
-		if _, err := store.PutManifest(ctx, "app", "", []byte(index), opts); err != nil {
+	for _, size := range []int{100, 100_000} {
+		desc, err := registry.PushBlob(ctx, store, "app", "", strings.NewReader(strings.Repeat("x", size)))
+		if err != nil {
 			panic(err)
 		}
+		blob, err := store.OpenBlob(ctx, "app", desc.Digest, &registry.OpenOptions{AllowURL: true})
+		if err != nil {
+			panic(err)
+		}
+		if blob.URL == "" {
+			fmt.Println(size, "bytes are served")
+			blob.Body.Close()
+			continue
+		}
+		host, _, _ := strings.Cut(strings.TrimPrefix(blob.URL, "https://"), "/")
+		fmt.Println(size, "bytes are at", host)
 	}
+	// Output:
+	// 100 bytes are served
+	// 100000 bytes are at cdn.example
+}
+
+// bucket is a driver that can sign URLs.
+type bucket struct{ driver.Driver }
+
+func (bucket) SignedURL(_ context.Context, key string, _ time.Duration) (string, error) {
+	return "https://bucket.example/" + key + "?signature=0123", nil
+}
+
+// A collection removes unreferenced content while the registry keeps running. The grace period
+// protects content that a push has uploaded and not yet named in a manifest.
+func ExampleStore_Collect() {
+	ctx := context.Background()
+	store := openStore(ctx, nil)
+	upload, err := store.CreateUpload(ctx, "app", nil)
+	if err != nil {
+		panic(err)
+	}
+	layer := strings.Repeat("layer", 10_000)
+	if _, err := upload.Commit(ctx, digest.FromString(layer), &registry.Chunk{Length: int64(len(layer)),
+		Body: strings.NewReader(layer)}); err != nil {
+		panic(err)
+	}
+	for _, grace := range []time.Duration{24 * time.Hour, -1} { // negative: no grace period
+		report, err := store.Collect(ctx, &storage.CollectOptions{Grace: grace})
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println("found", report.Blobs, "blob, removed", report.Removed.Blobs, "with",
+			report.Removed.DataBytes, "bytes")
+	}
+	// Output:
+	// found 1 blob, removed 0 with 0 bytes
+	// found 1 blob, removed 1 with 50000 bytes
+}
+
+// Every replica may run CollectEvery: only one of them collects at a time.
+func ExampleStore_CollectEvery() {
+	ctx, stop := context.WithCancel(context.Background())
+	store := openStore(ctx, nil)
+	err := store.CollectEvery(ctx, &storage.ScheduleOptions{
+		Every: 6 * time.Hour,
+		Done: func(r *storage.CollectReport, err error) {
+			if err != nil {
+				fmt.Println("collection failed:", err)
+			} else {
+				fmt.Println("removed", r.Removed.Blobs, "blobs")
+			}
+			stop() // a server would stop when it shuts down
+		},
+	})
+	fmt.Println(err)
+	// Output:
+	// removed 0 blobs
+	// context canceled
+}
+
+// Options.History sets for how long a Store keeps the history of a repository.
+func ExampleStore_History() {
+	ctx := context.Background()
+	store := openStore(ctx, &storage.Options{History: 30 * 24 * time.Hour})
+	pushIndex(ctx, store, "app", "latest", "ann")
+	pushIndex(ctx, store, "app", "latest", "bob")
+	for e, err := range store.History(ctx, "app", nil) { // the newest event comes first
+		if err != nil {
+			panic(err)
+		}
+		fmt.Printf("%s %s by %s, created: %t\n", e.Change, e.Tag, e.By, e.Before == nil)
+	}
+	// Output:
+	// tag latest by bob, created: false
+	// tag latest by ann, created: true
+}
+
+// Bob moves a tag by mistake. Ann restores it, which is a change in the history, too.
+func ExampleStore_Restore() {
+	ctx := context.Background()
+	store := openStore(ctx, &storage.Options{History: 30 * 24 * time.Hour})
+	pushIndex(ctx, store, "app", "latest", "ann")
+	pushIndex(ctx, store, "app", "latest", "bob")
 	res, err := store.Restore(ctx, "app", reference.Ref{Tag: "latest"}, &registry.RestoreOptions{By: "ann"})
 	if err != nil {
 		panic(err)
 	}
 	fmt.Println("restored", res.Manifests[0].Tags)
-	for e, err := range store.History(ctx, "app", nil) {
-		if err != nil {
-			panic(err)
-		}
-		fmt.Println(e.Change, e.Tag, "by", e.By, "was new:", e.Before == nil)
+	m, err := store.GetManifest(ctx, "app", reference.Ref{Tag: "latest"})
+	if err != nil {
+		panic(err)
 	}
+	fmt.Println("of ann:", strings.Contains(string(m.Content), `"user":"ann"`))
 	// Output:
 	// restored [latest]
-	// tag latest by ann was new: false
-	// tag latest by bob was new: false
-	// tag latest by ann was new: true
+	// of ann: true
 }
 
-// What is too old is forgotten now and then.
+// ExpireHistory removes the events that are older than Options.History. CollectEvery does the same.
 func ExampleStore_ExpireHistory() {
 	ctx := context.Background()
-	driver, err := memory.New(nil)
-	if err != nil {
-		panic(err)
-	}
-	store, err := storage.New(ctx, driver, &storage.Options{History: 30 * 24 * time.Hour})
-	if err != nil {
-		panic(err)
-	}
+	store := openStore(ctx, &storage.Options{History: time.Millisecond})
+	pushIndex(ctx, store, "app", "latest", "ann")
+	time.Sleep(20 * time.Millisecond)
 	n, err := store.ExpireHistory(ctx)
 	fmt.Println(n, err)
-	// Output: 0 <nil>
+	// Output: 1 <nil>
 }
 
-// Replicas make their keys from a secret that the storage keeps for all of them.
+// ExpireUploads removes uploads that have had no request for Options.UploadTTL. A collection does
+// the same.
+func ExampleStore_ExpireUploads() {
+	ctx := context.Background()
+	store := openStore(ctx, &storage.Options{UploadTTL: time.Millisecond})
+	upload, err := store.CreateUpload(ctx, "app", nil)
+	if err != nil {
+		panic(err)
+	}
+	if _, err := upload.Append(ctx, 0, 5, strings.NewReader("hello")); err != nil {
+		panic(err)
+	}
+	time.Sleep(20 * time.Millisecond)
+	n, err := store.ExpireUploads(ctx)
+	fmt.Println(n, err)
+	// Output: 1 <nil>
+}
+
+// SharedSecret returns the same secret in all replicas on a storage. They can derive keys from it,
+// for tokens for example.
 func ExampleStore_SharedSecret() {
 	ctx := context.Background()
 	driver, err := memory.New(nil)
@@ -122,58 +245,4 @@ func ExampleStore_SharedSecret() {
 	}
 	fmt.Println(len(secrets[0]), secrets[0] == secrets[1])
 	// Output: 32 true
-}
-
-// What nothing needs is removed while everything keeps running.
-func ExampleStore_Collect() {
-	ctx := context.Background()
-	driver, err := memory.New(nil)
-	if err != nil {
-		panic(err)
-	}
-	store, err := storage.New(ctx, driver, nil)
-	if err != nil {
-		panic(err)
-	}
-	upload, err := store.CreateUpload(ctx, "app", nil)
-	if err != nil {
-		panic(err)
-	}
-	layer := strings.Repeat("layer", 10_000)
-	if _, err := upload.Commit(ctx, digest.FromString(layer), &registry.Chunk{Length: int64(len(layer)),
-		Body: strings.NewReader(layer)}); err != nil {
-		panic(err)
-	}
-	for _, grace := range []time.Duration{24 * time.Hour, -1} {
-		report, err := store.Collect(ctx, &storage.CollectOptions{Grace: grace})
-		if err != nil {
-			panic(err)
-		}
-		fmt.Println(report.Removed.Blobs, "blob,", report.Removed.DataBytes, "bytes")
-	}
-	// Output:
-	// 0 blob, 0 bytes
-	// 1 blob, 50000 bytes
-}
-
-// Each replica may do this: one of them collects.
-func ExampleStore_CollectEvery() {
-	ctx, stop := context.WithCancel(context.Background())
-	driver, err := memory.New(nil)
-	if err != nil {
-		panic(err)
-	}
-	store, err := storage.New(ctx, driver, nil)
-	if err != nil {
-		panic(err)
-	}
-	err = store.CollectEvery(ctx, &storage.ScheduleOptions{Every: 24 * time.Hour,
-		Done: func(r *storage.CollectReport, err error) {
-			fmt.Println(r.Removed.Blobs, err)
-			stop()
-		}})
-	fmt.Println(err)
-	// Output:
-	// 0 <nil>
-	// context canceled
 }
