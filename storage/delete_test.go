@@ -194,47 +194,6 @@ func TestDeleteTakenOverAndAbandoned(t *testing.T) {
 	}
 }
 
-// TestCollectFinishingDeleteEndsWithItsContext checks that a collection that finishes the delete
-// of a repository ends with its context, and that the next collection continues.
-func TestCollectFinishingDeleteEndsWithItsContext(t *testing.T) {
-	for _, opts := range []*storage.Options{nil, withHistory} {
-		driver := newMemory(t)
-		s := newStore(t, driver, opts)
-		config := pushBlob(t, s, "r", []byte("{}"))
-		for i := range 20 {
-			putImage(t, s, "r", image(fmt.Sprint(i), nil, config), tags(fmt.Sprint("v", i)))
-		}
-		faulty := drivertest.NewFaulty(driver, nil)
-		dying := newStore(t, faulty, opts)
-		faulty.CutAfter(3)
-		require.Error(t, dying.DeleteRepository(t.Context(), "r", nil))
-		for range 3 {
-			ctx, cancel := context.WithCancel(t.Context())
-			removed := 0
-			_, err := newStore(t, drivertest.NewFaulty(driver,
-				&drivertest.FaultyOptions{After: func(_ context.Context, c drivertest.Call, err error) error {
-					if c.Op == "Delete" && strings.HasPrefix(c.Key, "r/r/m/") && err == nil {
-						removed++
-						cancel()
-					}
-					return err
-				}}), opts).Collect(ctx, nil)
-			cancel()
-			require.ErrorIs(t, err, context.Canceled)
-			require.Equal(t, 1, removed)
-		}
-		require.NotEmpty(t, collect(t, s.Repositories(t.Context(), nil)))
-		collected(t, s, nil)
-		require.Empty(t, collect(t, s.Repositories(t.Context(), nil)))
-		require.Empty(t, keys(t, driver, "r/r/m/"))
-		if opts != nil {
-			_, err := s.Restore(t.Context(), "r", reference.Ref{}, nil)
-			require.NoError(t, err)
-			require.Len(t, collect(t, s.Tags(t.Context(), "r", nil)), 20)
-		}
-	}
-}
-
 // TestDeleteRepositoryInterruptedHidesAll interrupts a delete of a repository after each of its
 // writes, and the collection that finishes the delete after each of its own. Content that can be
 // restored is not served, and a restore brings back all of it.

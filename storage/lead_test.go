@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/disk"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
@@ -240,50 +238,4 @@ func TestConditionLostResponseKeepsLaterTag(t *testing.T) {
 	}, nil), "new", taggedIf("", &registry.Condition{NoneMatch: expects(c.digest("old")).Match}, "t"))
 	require.ErrorIs(t, err, registry.ErrUnavailable)
 	require.Equal(t, "other", c.at(s, "t", "new", "other"))
-}
-
-// TestConditionConcurrentUpdatesOfTwoTagsAreNotLost lets many clients of two Stores add to what
-// two tags point at. Each does so on the condition that both tags are what it has read.
-func TestConditionConcurrentUpdatesOfTwoTagsAreNotLost(t *testing.T) {
-	const clients = 40
-	onDriversWith(t, &disk.Options{NoSync: true}, func(t *testing.T, driver driver.Driver) {
-		stores := []*storage.Store{newStore(t, driver, nil), newStore(t, driver, nil)}
-		c := newConditional(t, stores[0])
-		require.NoError(t, c.put(t.Context(), stores[0], "", tags("t", "u")))
-		errs, unknown := make([]error, clients), make([]int, clients)
-		var wg sync.WaitGroup
-		for i := range clients {
-			wg.Go(func() { unknown[i], errs[i] = c.addToBoth(t.Context(), stores[i%2], fmt.Sprint(i, ";")) })
-		}
-		wg.Wait()
-		require.NoError(t, errors.Join(errs...))
-		names, err := c.names(t.Context(), stores[0])
-		require.NoError(t, err)
-		require.Equal(t, names, c.at(stores[0], "u", names))
-		for i := range clients {
-			require.Equal(t, 1, strings.Count(";"+names, fmt.Sprint(";", i, ";")), "%d in %s", i, names)
-		}
-		t.Log("unknown outcomes:", unknown)
-	})
-}
-
-// addToBoth adds a name to two tags. It repeats the push while another client changes a tag
-// first. If the outcome of a push is unknown, it reads the tags to find out.
-func (c *conditional) addToBoth(ctx context.Context, s *storage.Store, name string) (unknown int, err error) {
-	for {
-		names, err := c.names(ctx, s)
-		if err != nil {
-			return unknown, err
-		}
-		if strings.Contains(";"+names, ";"+name) {
-			return unknown, nil
-		}
-		err = c.put(ctx, s, names+name, taggedIf("", expects(c.digest(names)), "t", "u"))
-		switch {
-		case errors.Is(err, registry.ErrUnavailable):
-			unknown++
-		case !errors.Is(err, registry.ErrPreconditionFailed):
-			return unknown, err
-		}
-	}
 }
