@@ -17,7 +17,6 @@ import (
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/driver"
-	"github.com/registrykit/registry/storage/memory"
 )
 
 // slowReads is a driver whose objects take 20 ms to read. It counts how many are read at a time.
@@ -52,14 +51,11 @@ func (r *slowRead) Read(p []byte) (int, error) {
 // TestLargeManifestsAreReadFewAtATime checks that concurrent requests for large manifests hold
 // at most 64 MiB of them in memory while reading.
 func TestLargeManifestsAreReadFewAtATime(t *testing.T) {
-	inner, err := memory.New(nil)
-	require.NoError(t, err)
-	d := &slowReads{Driver: inner}
-	store, err := storage.New(t.Context(), d, &storage.Options{Sparse: true})
-	require.NoError(t, err)
+	d := &slowReads{Driver: newMemory(t)}
+	store := newStore(t, d, &storage.Options{Sparse: true})
 	content := `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex +
 		`","manifests":[],"annotations":{"a":"` + strings.Repeat("x", 4<<20-2000) + `"}}`
-	_, err = store.PutManifest(t.Context(), "a", ocispec.MediaTypeImageIndex, []byte(content), &registry.PutOptions{})
+	_, err := store.PutManifest(t.Context(), "a", ocispec.MediaTypeImageIndex, []byte(content), &registry.PutOptions{})
 	require.NoError(t, err)
 	d.most.Store(0)
 	var wg sync.WaitGroup

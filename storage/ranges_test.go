@@ -15,9 +15,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/registrytest"
-	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/driver"
-	"github.com/registrykit/registry/storage/memory"
 )
 
 // fetches is a driver that fetches an opened object whether or not it is read, as a bucket does.
@@ -45,11 +43,8 @@ func (d *fetches) Open(ctx context.Context, key string, opts *driver.OpenOptions
 // TestRangesFetchLittle checks that a request for many ranges of a blob fetches little more than
 // those ranges from a bucket.
 func TestRangesFetchLittle(t *testing.T) {
-	inner, err := memory.New(nil)
-	require.NoError(t, err)
-	d := &fetches{Driver: inner}
-	store, err := storage.New(t.Context(), d, nil)
-	require.NoError(t, err)
+	d := &fetches{Driver: newMemory(t)}
+	store := newStore(t, d, nil)
 	reg, err := registry.New(store, nil)
 	require.NoError(t, err)
 	server := httptest.NewServer(reg)

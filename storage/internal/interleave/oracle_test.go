@@ -24,8 +24,8 @@ func (w *world) deletedBlob(repo string, b, since int) bool {
 // interfered reports whether a client may have deleted a manifest, or anything below it, at the
 // time given or later.
 func (w *world) interfered(repo string, m, since int) bool {
-	return w.deleted(repo, m, since) || slices.ContainsFunc(w.mans[m].blobs,
-		func(b int) bool { return w.deletedBlob(repo, b, since) }) ||
+	return w.deleted(repo, m, since) ||
+		slices.ContainsFunc(w.mans[m].blobs, func(b int) bool { return w.deletedBlob(repo, b, since) }) ||
 		slices.ContainsFunc(w.mans[m].children, func(c int) bool { return w.interfered(repo, c, since) })
 }
 
@@ -147,9 +147,10 @@ func (w *world) required(repo string) map[int]bool {
 				continue
 			}
 			required[m] = true
+			later := func(o *op) bool { return o.start > since }
 			for r, man := range w.mans {
-				if man.subject == m && (w.wasReferrer(repo, r, since) || slices.ContainsFunc(w.standingPuts(repo, r),
-					func(o *op) bool { return o.start > since })) {
+				if man.subject == m && (w.wasReferrer(repo, r, since) ||
+					slices.ContainsFunc(w.standingPuts(repo, r), later)) {
 					required[r] = true
 				}
 			}

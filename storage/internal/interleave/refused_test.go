@@ -18,8 +18,8 @@ func (w *world) checkRefusedOnce(o *op) error {
 	}
 	// A client that has found a child has not uploaded what the child names. The push of a kept tag
 	// is refused if a client has deleted any of that.
-	if o.tag == keptTag && slices.ContainsFunc(w.mans[o.man].children,
-		func(c int) bool { return w.interfered(o.repo, c, 0) }) {
+	interfered := func(c int) bool { return w.interfered(o.repo, c, 0) }
+	if o.tag == keptTag && slices.ContainsFunc(w.mans[o.man].children, interfered) {
 		return nil
 	}
 	for _, before := range w.ops {

@@ -72,10 +72,10 @@ func (w *world) writes(repo, tag string) (last []write, deletes []*op) {
 // absent at some time between start and end.
 func absentBetween(writes []write, deletes []*op, start, end int) bool {
 	return slices.ContainsFunc(writes, func(at write) bool {
-		if at.start > end || slices.ContainsFunc(writes, func(later write) bool {
-			return later.sure &&
-				later.start > at.end && later.end < start
-		}) {
+		replaced := slices.ContainsFunc(writes, func(later write) bool {
+			return later.sure && later.start > at.end && later.end < start
+		})
+		if at.start > end || replaced {
 			return false
 		}
 		return at.value == absent || at.value == anything || slices.ContainsFunc(deletes, func(o *op) bool {

@@ -96,8 +96,8 @@ func (w *world) ended(o *op, err error, expected ...error) {
 
 // unexpected fails the run if err is an error other than those expected.
 func (w *world) unexpected(a *actor, what string, err error, expected ...error) {
-	if err == nil || errors.Is(err, errOver) || slices.ContainsFunc(expected,
-		func(e error) bool { return errors.Is(err, e) }) {
+	is := func(e error) bool { return errors.Is(err, e) }
+	if err == nil || is(errOver) || slices.ContainsFunc(expected, is) {
 		return
 	}
 	var e *registry.Error
