@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// remembered is how long collections keep what a refused push names. See storage/refuse.go.
+// remembered is how long collections keep what a refused push names. See storage/refused.go.
 const remembered = time.Minute
 
 // checkRefusedOnce demands that a client that uploads all that its manifest names is refused at
