@@ -37,7 +37,7 @@ func (c *call) asker(identity auth.Identity) auth.Decision {
 		return auth.Decision{}
 	}
 	return auth.Decision{
-		Identity: identity, Method: c.req.Method, Path: c.logPath(),
+		Identity: identity, Method: c.req.Method, Path: LogPath(c.req),
 		RemoteAddr: c.req.RemoteAddr, UserAgent: c.req.UserAgent(),
 	}
 }

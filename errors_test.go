@@ -49,3 +49,15 @@ func TestNewErrorReplacesWhatCannotBeSent(t *testing.T) {
 	require.Equal(t, "UNKNOWN", e.Code())
 	require.Equal(t, "Unavailable For Legal Reasons", e.Message())
 }
+
+// TestLogPathHidesUploadIDs: a log must not hold what continues an upload.
+func TestLogPathHidesUploadIDs(t *testing.T) {
+	for path, want := range map[string]string{
+		"/v2/a/blobs/uploads/secret-id": "/v2/a/blobs/uploads/<id>",
+		"/v2/a/blobs/uploads/a/b":       "/v2/a/blobs/uploads/<id>",
+		"/v2/a/blobs/uploads/":          "/v2/a/blobs/uploads/",
+		"/v2/a/manifests/v1":            "/v2/a/manifests/v1",
+	} {
+		require.Equal(t, want, registry.LogPath(httptest.NewRequest(http.MethodPatch, path, nil)))
+	}
+}

@@ -165,7 +165,7 @@ func (c *call) finishContent(w *contentWriter, body *content) error {
 		return errors.Join(io.ErrUnexpectedEOF, failure)
 	}
 	if c.req.Context().Err() == nil && failure != nil {
-		c.r.log.ErrorContext(c.req.Context(), "response cut off", "method", c.req.Method, "path", c.logPath(), "error",
+		c.r.log.ErrorContext(c.req.Context(), "response cut off", "method", c.req.Method, "path", LogPath(c.req), "error",
 			failure)
 	}
 	c.cut()

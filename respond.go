@@ -27,7 +27,7 @@ func (c *call) fail(err error) {
 		e = errGone.WithCause(err)
 	}
 	if e.status >= 500 {
-		c.r.log.ErrorContext(c.req.Context(), "request failed", "method", c.req.Method, "path", c.logPath(), "error", err)
+		c.r.log.ErrorContext(c.req.Context(), "request failed", "method", c.req.Method, "path", LogPath(c.req), "error", err)
 	}
 	h := c.w.Header()
 	for _, key := range []string{"Accept-Ranges", "Cache-Control", "Docker-Content-Digest", "Etag", "Last-Modified"} {
@@ -53,16 +53,6 @@ func (c *call) fail(err error) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(content)))
 	c.body.drain(func() { c.send(e.status, content) })
-}
-
-// logPath is the path of the request without the id of an upload, since who knows one may be taken
-// for its owner.
-func (c *call) logPath() string {
-	const uploads = "/blobs/uploads/"
-	if before, id, ok := strings.Cut(c.req.URL.Path, uploads); ok && id != "" {
-		return before + uploads + "<id>"
-	}
-	return c.req.URL.Path
 }
 
 // asked returns the accesses that a caller needs who was refused with err.

@@ -4,9 +4,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
+	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/wire"
 	"github.com/registrykit/registry/storage/driver"
 )
@@ -44,7 +44,7 @@ func accessLog(log *slog.Logger, next http.Handler) http.Handler {
 		start := time.Now()
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 		defer func() {
-			log.InfoContext(r.Context(), "request", "method", r.Method, "path", logPath(r.URL.Path), "status", rec.status,
+			log.InfoContext(r.Context(), "request", "method", r.Method, "path", registry.LogPath(r), "status", rec.status,
 				"bytes", rec.bytes, "duration", time.Since(start).Round(time.Microsecond),
 				"remote", r.RemoteAddr, "agent", r.UserAgent())
 		}()
@@ -52,18 +52,8 @@ func accessLog(log *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
-// logPath returns path without the id of an upload: if callers have no names, knowing the id is
-// enough to continue the upload.
-func logPath(path string) string {
-	const uploads = "/blobs/uploads/"
-	if before, id, ok := strings.Cut(path, uploads); ok && id != "" {
-		return before + uploads + "<id>"
-	}
-	return path
-}
-
-// recorder records the status and size of a response. It implements ReadFrom, so that files are
-// still sent by sendfile(2).
+// recorder notes what is answered. It passes ReadFrom on, so that files still go out by
+// sendfile(2).
 type recorder struct {
 	http.ResponseWriter
 	status int
