@@ -53,12 +53,12 @@ func ExampleNew() {
 		}
 		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()
-		fmt.Println(res.StatusCode, string(body))
+		fmt.Printf("%d %.33s\n", res.StatusCode, body)
 	}
 	// Output:
 	// 200 the rest of the program
 	// 200 {}
-	// 404 {"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry","detail":{"name":"library/busybox"}}]}
+	// 404 {"errors":[{"code":"NAME_UNKNOWN"
 }
 
 // newMemory is a store for the examples below.
