@@ -16,6 +16,18 @@ const (
 	maxPageTime = 5 * time.Second
 )
 
+func (c *call) listRepositories() error {
+	names, err := c.page(repositoryNames, func(opts *ListOptions) iter.Seq2[scanned, error] {
+		return c.backend.scan(c.req.Context(), opts)
+	})
+	if err != nil {
+		return err
+	}
+	return c.writeList(struct {
+		Repositories []string `json:"repositories"`
+	}{names})
+}
+
 func (c *call) listTags() error {
 	tags, err := c.page(tagNames, func(opts *ListOptions) iter.Seq2[scanned, error] {
 		return c.backend.scanTags(c.req.Context(), c.op.Repository, opts)

@@ -10,7 +10,41 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/notification"
+	"github.com/registrykit/registry/reference"
 )
+
+func (g *guard) MountBlob(ctx context.Context, repo string, d digest.Digest,
+	opts *MountOptions) (desc ocispec.Descriptor, err error) {
+	op := &Op{Kind: OpMountBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
+	var o MountOptions
+	if opts != nil {
+		o = *opts
+	}
+	op.From = o.From
+	if err := g.authorize(ctx, op); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if o.From == "" && g.r.opts.Authorizer != nil {
+		desc, err = g.searchMount(ctx, repo, d, o)
+	} else {
+		allow := o.Allow
+		o.Allow = func(from string) error {
+			if allow != nil {
+				if err := allow(from); err != nil {
+					return err
+				}
+			}
+			return g.allow(ctx, (&Op{Kind: OpOpenBlob, Repository: from}).Access())
+		}
+		desc, err = g.r.backend.MountBlob(ctx, repo, d, &o)
+	}
+	if err != nil {
+		return desc, err
+	}
+	g.notify(ctx, notification.Event{Action: notification.Mount, Repository: repo, Target: desc, From: o.From})
+	return desc, nil
+}
 
 // searchTick is what the time of a search is rounded up to.
 const searchTick = 10 * time.Millisecond

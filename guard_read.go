@@ -1,0 +1,65 @@
+package registry
+
+import (
+	"context"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry/notification"
+	"github.com/registrykit/registry/reference"
+)
+
+func (g *guard) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *OpenOptions) (*Blob, error) {
+	op := &Op{Kind: OpOpenBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
+	if err := g.authorize(ctx, op); err != nil {
+		return nil, err
+	}
+	b, err := g.r.backend.OpenBlob(ctx, repo, d, opts)
+	if err != nil {
+		return nil, err
+	}
+	g.notify(ctx, notification.Event{Action: notification.Pull, Repository: repo, Target: b.Descriptor})
+	return b, nil
+}
+
+func (g *guard) StatBlob(ctx context.Context, repo string, d digest.Digest, opts *StatOptions) (ocispec.Descriptor,
+	error) {
+	op := &Op{Kind: OpStatBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
+	if err := g.authorize(ctx, op); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	return g.r.backend.StatBlob(ctx, repo, d, g.renew(op, opts))
+}
+
+func (g *guard) GetManifest(ctx context.Context, repo string, ref reference.Ref) (*Manifest, error) {
+	if err := g.authorize(ctx, &Op{Kind: OpGetManifest, Repository: repo, Ref: ref}); err != nil {
+		return nil, err
+	}
+	m, err := g.r.backend.GetManifest(ctx, repo, ref)
+	if err != nil {
+		return nil, err
+	}
+	g.notify(ctx, notification.Event{Action: notification.Pull, Repository: repo, Target: m.Descriptor, Tags: tagsOf(ref)})
+	return m, nil
+}
+
+func (g *guard) StatManifest(ctx context.Context, repo string, ref reference.Ref,
+	opts *StatOptions) (ocispec.Descriptor, error) {
+	op := &Op{Kind: OpStatManifest, Repository: repo, Ref: ref}
+	if err := g.authorize(ctx, op); err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	return g.r.backend.StatManifest(ctx, repo, ref, g.renew(op, opts))
+}
+
+// renew makes options say no where the caller may not push. Nobody is told of the question.
+func (g *guard) renew(op *Op, opts *StatOptions) *StatOptions {
+	if opts == nil || opts.Renew == nil {
+		return nil
+	}
+	return &StatOptions{Renew: func(ctx context.Context) bool {
+		seen, err := g.sees(ctx, &Op{Kind: OpRenew, Repository: op.Repository, Ref: op.Ref})
+		return err == nil && seen && opts.Renew(ctx)
+	}}
+}

@@ -1,0 +1,155 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/notification"
+	"github.com/registrykit/registry/reference"
+)
+
+func (g *guard) PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *PutOptions) (PutResult,
+	error) {
+	op := putOp(repo, opts)
+	if err := g.authorize(ctx, op); err != nil {
+		return PutResult{}, err
+	}
+	if int64(len(content)) > g.r.opts.MaxManifestSize {
+		return PutResult{}, ErrManifestTooLarge
+	}
+	if len(op.Tags) > MaxPushTags {
+		return PutResult{}, errTooManyTags
+	}
+	var o PutOptions
+	if opts != nil {
+		o = *opts
+		o.Tags = slices.Clone(o.Tags)
+	}
+	o.By = g.identity.Name
+	var refused []auth.Access
+	for i := range o.Tags {
+		if err := g.overwrite(ctx, repo, &o.Tags[i], &refused); err != nil {
+			return PutResult{}, err
+		}
+	}
+	res, err := g.r.backend.PutManifest(ctx, repo, mediaType, content, &o)
+	if err != nil {
+		return res, g.tagExists(err, op, refused)
+	}
+	g.notify(ctx, notification.Event{Action: notification.Push, Repository: repo, Target: res.Descriptor, Tags: res.Tags})
+	return res, nil
+}
+
+// overwrite lets only those point a tag elsewhere who may. Whether the tag exists is decided inside
+// the write. It adds what is not allowed to refused.
+func (g *guard) overwrite(ctx context.Context, repo string, t *TagPut, refused *[]auth.Access) error {
+	access := auth.Access{Type: auth.TypeRepository, Name: repo, Action: auth.Overwrite, Tag: t.Name}
+	err := g.allow(ctx, []auth.Access{access})
+	if errors.Is(err, ErrDenied) || errors.Is(err, ErrUnauthorized) {
+		t.IfAbsent = true
+		*refused = append(*refused, access)
+		return nil
+	}
+	return err
+}
+
+// tagExists returns err, with which op has failed. If that is ErrTagExists and an anonymous caller
+// was refused to overwrite, it returns ErrUnauthorized instead: somebody who logs in may be
+// allowed.
+func (g *guard) tagExists(err error, op *Op, refused []auth.Access) error {
+	if len(refused) == 0 || !g.identity.Anonymous() || !errors.Is(err, ErrTagExists) {
+		return err
+	}
+	return ErrUnauthorized.WithMessage("the tag exists, and overwriting it needs authentication").
+		WithCause(&challenge{accesses: append(op.Access(), refused...), err: err})
+}
+
+func (g *guard) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *DeleteOptions) error {
+	op := &Op{Kind: OpDeleteBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
+	o := g.deleting(opts)
+	o.IfUnused = o.IfUnused || g.r.opts.NoDelete.UsedBlobs
+	return g.remove(ctx, op, g.r.opts.NoDelete.Blobs, notification.Event{Target: ocispec.Descriptor{Digest: d}},
+		func() error { return g.r.backend.DeleteBlob(ctx, repo, d, o) })
+}
+
+func (g *guard) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *DeleteOptions) error {
+	off := g.r.opts.NoDelete.Manifests
+	if ref.Tag != "" {
+		off = g.r.opts.NoDelete.Tags
+	}
+	event := notification.Event{Target: ocispec.Descriptor{Digest: ref.Digest}, Tags: tagsOf(ref)}
+	return g.remove(ctx, deleteOp(repo, ref), off, event,
+		func() error { return g.r.backend.DeleteManifest(ctx, repo, ref, g.deleting(opts)) })
+}
+
+func (g *guard) DeleteRepository(ctx context.Context, repo string, opts *DeleteOptions) error {
+	op := &Op{Kind: OpDeleteRepository, Repository: repo}
+	return g.remove(ctx, op, g.r.opts.NoDelete.Repositories, notification.Event{},
+		func() error { return g.r.backend.DeleteRepository(ctx, repo, g.deleting(opts)) })
+}
+
+// deleting returns opts with who deletes.
+func (g *guard) deleting(opts *DeleteOptions) *DeleteOptions {
+	var o DeleteOptions
+	if opts != nil {
+		o = *opts
+	}
+	o.By = g.identity.Name
+	return &o
+}
+
+// remove is what all deletes have in common.
+func (g *guard) remove(ctx context.Context, op *Op, off bool, event notification.Event, call func() error) error {
+	if err := g.authorize(ctx, op); err != nil {
+		return err
+	}
+	if off {
+		return ErrUnsupported.WithMessage("deletes of this kind are switched off")
+	}
+	if err := call(); err != nil {
+		return err
+	}
+	event.Action, event.Repository = notification.Delete, op.Repository
+	g.notify(ctx, event)
+	return nil
+}
+
+func (g *guard) Restore(ctx context.Context, repo string, ref reference.Ref, opts *RestoreOptions) (RestoreResult,
+	error) {
+	op := restoreOp(repo, ref)
+	if err := g.authorize(ctx, op); err != nil {
+		return RestoreResult{}, err
+	}
+	var o RestoreOptions
+	if opts != nil {
+		o = *opts
+	}
+	if o.To != "" {
+		if err := CheckDigest(o.To); err != nil {
+			return RestoreResult{}, err
+		}
+	}
+	o.By = g.identity.Name
+	setTag, refused := o.SetTag, []auth.Access(nil)
+	o.SetTag = func(t *TagPut) error {
+		if setTag != nil {
+			if err := setTag(t); err != nil {
+				return err
+			}
+		}
+		if err := g.authorize(ctx, restoreOp(repo, reference.Ref{Tag: t.Name})); err != nil {
+			return err
+		}
+		return g.overwrite(ctx, repo, t, &refused)
+	}
+	res, err := g.r.backend.Restore(ctx, repo, ref, &o)
+	for _, m := range res.Manifests {
+		g.notify(ctx, notification.Event{Action: notification.Push, Repository: repo, Target: m.Descriptor, Tags: m.Tags})
+	}
+	return res, g.tagExists(err, op, refused)
+}
