@@ -131,13 +131,23 @@ func parseETags(lines []string) (tags []entityTag, ok bool) {
 	}
 }
 
-// matchesETag reports whether the lines of an If-None-Match have the entity tag of a digest. With
-// strong, they are those of an If-Match. Lines that are not well-formed match nothing.
-func matchesETag(lines []string, d digest.Digest, strong bool) bool {
+// matchesStrongly reports whether the lines of an If-Match have the entity tag of a digest. A weak
+// tag matches nothing, and neither do malformed lines.
+func matchesStrongly(lines []string, d digest.Digest) bool {
 	tags, _ := parseETags(lines)
-	return slices.ContainsFunc(tags, func(t entityTag) bool {
-		return (t.opaque == string(d) || t.opaque == string(AnyDigest)) && !(strong && t.weak)
-	})
+	return slices.ContainsFunc(tags, func(t entityTag) bool { return t.is(d) && !t.weak })
+}
+
+// matchesWeakly reports whether the lines of an If-None-Match have the entity tag of a digest, weak
+// or strong. Malformed lines match nothing.
+func matchesWeakly(lines []string, d digest.Digest) bool {
+	tags, _ := parseETags(lines)
+	return slices.ContainsFunc(tags, func(t entityTag) bool { return t.is(d) })
+}
+
+// is reports whether the tag is that of a digest, or "*".
+func (t entityTag) is(d digest.Digest) bool {
+	return t.opaque == string(d) || t.opaque == string(AnyDigest)
 }
 
 // withDecided returns the request with its If-Match and If-None-Match decided for the entity tag of
@@ -148,14 +158,14 @@ func withDecided(req *http.Request, d digest.Digest) (decided *http.Request, ok 
 	if len(match) == 0 && len(noneMatch) == 0 {
 		return req, true
 	}
-	if len(match) > 0 && !matchesETag(match, d, true) {
+	if len(match) > 0 && !matchesStrongly(match, d) {
 		return nil, false
 	}
 	req = req.Clone(req.Context())
 	if len(match) > 0 {
 		req.Header.Set("If-Match", "*") // so that If-Unmodified-Since does not count
 	}
-	if matchesETag(noneMatch, d, false) {
+	if matchesWeakly(noneMatch, d) {
 		req.Header.Set("If-None-Match", "*")
 	} else if len(noneMatch) > 0 {
 		req.Header.Set("If-None-Match", `"none"`) // so that If-Modified-Since does not count

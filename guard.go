@@ -38,22 +38,24 @@ func (g *guard) authorize(ctx context.Context, op *Op) error {
 
 // allow asks the Authorizer for accesses that this request has not been granted yet.
 func (g *guard) allow(ctx context.Context, accesses []auth.Access) error {
-	for _, a := range accesses {
-		if slices.Contains(g.granted, a) {
-			continue
-		}
-		err := g.decide(ctx, accesses)
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, auth.ErrScope), errors.Is(err, auth.ErrDenied) && g.identity.Anonymous():
-			return ErrUnauthorized.WithCause(&challenge{accesses: accesses, err: err})
-		case errors.Is(err, auth.ErrDenied):
-			return ErrDenied.WithCause(err)
-		}
-		return authorizeFailed(err)
+	if g.hasGranted(accesses) {
+		return nil
 	}
-	return nil
+	err := g.decide(ctx, accesses)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, auth.ErrScope), errors.Is(err, auth.ErrDenied) && g.identity.Anonymous():
+		return ErrUnauthorized.WithCause(&challenge{accesses: accesses, err: err})
+	case errors.Is(err, auth.ErrDenied):
+		return ErrDenied.WithCause(err)
+	}
+	return authorizeFailed(err)
+}
+
+// hasGranted reports whether this request has been granted all of accesses before.
+func (g *guard) hasGranted(accesses []auth.Access) bool {
+	return !slices.ContainsFunc(accesses, func(a auth.Access) bool { return !slices.Contains(g.granted, a) })
 }
 
 // authorizeFailed is the error for an Authorizer that does not know.

@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -100,7 +99,7 @@ func waitForTick(ctx context.Context, since time.Time) {
 // mayPull reports whether the caller may pull from a repository. Options.Audit is not told.
 func (g *guard) mayPull(ctx context.Context, repo string) (bool, error) {
 	accesses := (&Op{Kind: OpOpenBlob, Repository: repo}).Access()
-	if !slices.ContainsFunc(accesses, func(a auth.Access) bool { return !slices.Contains(g.granted, a) }) {
+	if g.hasGranted(accesses) {
 		return true, nil
 	}
 	return g.allowed(ctx, accesses)

@@ -73,23 +73,19 @@ func (g *guard) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 	op := &Op{Kind: OpDeleteBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
 	o := g.deleting(opts)
 	o.IfUnused = o.IfUnused || g.r.opts.NoDelete.UsedBlobs
-	return g.remove(ctx, op, g.r.opts.NoDelete.Blobs, notification.Event{Target: ocispec.Descriptor{Digest: d}},
+	return g.remove(ctx, op, notification.Event{Target: ocispec.Descriptor{Digest: d}},
 		func() error { return g.r.backend.DeleteBlob(ctx, repo, d, o) })
 }
 
 func (g *guard) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *DeleteOptions) error {
-	off := g.r.opts.NoDelete.Manifests
-	if ref.Tag != "" {
-		off = g.r.opts.NoDelete.Tags
-	}
 	event := notification.Event{Target: ocispec.Descriptor{Digest: ref.Digest}, Tags: tagsOf(ref)}
-	return g.remove(ctx, deleteOp(repo, ref), off, event,
+	return g.remove(ctx, deleteOp(repo, ref), event,
 		func() error { return g.r.backend.DeleteManifest(ctx, repo, ref, g.deleting(opts)) })
 }
 
 func (g *guard) DeleteRepository(ctx context.Context, repo string, opts *DeleteOptions) error {
 	op := &Op{Kind: OpDeleteRepository, Repository: repo}
-	return g.remove(ctx, op, g.r.opts.NoDelete.Repositories, notification.Event{},
+	return g.remove(ctx, op, notification.Event{},
 		func() error { return g.r.backend.DeleteRepository(ctx, repo, g.deleting(opts)) })
 }
 
@@ -104,11 +100,11 @@ func (g *guard) deleting(opts *DeleteOptions) *DeleteOptions {
 }
 
 // remove is what all deletes have in common.
-func (g *guard) remove(ctx context.Context, op *Op, off bool, event notification.Event, call func() error) error {
+func (g *guard) remove(ctx context.Context, op *Op, event notification.Event, call func() error) error {
 	if err := g.authorize(ctx, op); err != nil {
 		return err
 	}
-	if off {
+	if g.r.opts.NoDelete.forbids(op.Kind) {
 		return ErrUnsupported.WithMessage("deletes of this kind are switched off")
 	}
 	if err := call(); err != nil {

@@ -58,10 +58,10 @@ func (c *call) writeManifest(desc ocispec.Descriptor, content []byte) error {
 	// The media type is the pusher's choice: if it is one that a browser shows, it can do nothing
 	// there.
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	if lines := c.req.Header.Values("If-Match"); len(lines) > 0 && !matchesETag(lines, desc.Digest, true) {
+	if lines := c.req.Header.Values("If-Match"); len(lines) > 0 && !matchesStrongly(lines, desc.Digest) {
 		return ErrPreconditionFailed
 	}
-	if matchesETag(c.req.Header.Values("If-None-Match"), desc.Digest, false) {
+	if matchesWeakly(c.req.Header.Values("If-None-Match"), desc.Digest) {
 		h.Del("Content-Type")
 		return c.writeEmpty(http.StatusNotModified)
 	}

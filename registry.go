@@ -93,6 +93,21 @@ type NoDelete struct {
 	Repositories bool
 }
 
+// forbids reports whether the deletes of a kind are switched off.
+func (n NoDelete) forbids(kind OpKind) bool {
+	switch kind {
+	case OpDeleteTag:
+		return n.Tags
+	case OpDeleteManifest:
+		return n.Manifests
+	case OpDeleteBlob:
+		return n.Blobs
+	case OpDeleteRepository:
+		return n.Repositories
+	}
+	return false
+}
+
 // Registry serves a [Backend] by HTTP, and to Go code in the same process. It is safe for
 // concurrent use.
 type Registry struct {

@@ -88,7 +88,7 @@ func (c *call) pushWhole(d digest.Digest) error {
 
 // appendUpload answers PATCH.
 func (c *call) appendUpload() error {
-	u, err := c.resume(true)
+	u, err := c.resume(ResumeOptions{Continue: true})
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (c *call) finishUpload() error {
 	if err != nil {
 		return err
 	}
-	u, err := c.resume(true)
+	u, err := c.resume(ResumeOptions{Continue: true})
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (c *call) finishUpload() error {
 
 // uploadStatus answers GET and HEAD.
 func (c *call) uploadStatus() error {
-	u, err := c.resume(false)
+	u, err := c.resume(ResumeOptions{})
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (c *call) uploadStatus() error {
 
 // cancelUpload answers DELETE.
 func (c *call) cancelUpload() error {
-	u, err := c.resume(false)
+	u, err := c.resume(ResumeOptions{})
 	if err != nil {
 		return err
 	}
@@ -150,11 +150,11 @@ func (c *call) cancelUpload() error {
 	return c.writeEmpty(http.StatusNoContent)
 }
 
-// resume returns the upload that the URL names. For one that is gone on with, the id is the newest
-// the client has: it comes from the Location of the last answer.
-func (c *call) resume(goOn bool) (Upload, error) {
-	return c.backend.ResumeUpload(c.writeContext(), c.op.Repository, c.op.UploadID,
-		&ResumeOptions{Owner: c.backend.identity.Name, Continue: goOn})
+// resume returns the upload that the URL names. A caller that continues the upload sets
+// opts.Continue: the client has the newest id, from the Location of the last response.
+func (c *call) resume(opts ResumeOptions) (Upload, error) {
+	opts.Owner = c.backend.identity.Name
+	return c.backend.ResumeUpload(c.writeContext(), c.op.Repository, c.op.UploadID, &opts)
 }
 
 // chunk is the body as the chunk that it says it is, of an upload that has the given size.
@@ -215,7 +215,7 @@ func (b *exactBody) Read(p []byte) (int, error) {
 // go on.
 func (c *call) explain(err error) error {
 	if errors.Is(err, ErrRangeInvalid) {
-		if u, resumeErr := c.resume(false); resumeErr == nil {
+		if u, resumeErr := c.resume(ResumeOptions{}); resumeErr == nil {
 			c.describeUpload(u)
 		}
 	}
