@@ -15,85 +15,98 @@ import (
 
 // Defaults of [Options].
 const (
-	DefaultMaxManifestSize = 4 << 20
-	DefaultPageSize        = 1000
+	DefaultMaxManifestSize = 4 << 20 // bytes
+	DefaultPageSize        = 1000    // elements
 	DefaultBodyTimeout     = 60 * time.Second
-	DefaultMinRate         = 4 << 10
+	DefaultMinRate         = 4 << 10 // bytes per second
 )
 
-// MaxPushTags is how many tags one request may set with the parameter tag. The answer has a header
-// line for each, and some HTTP clients read no more than 100. More are answered with 414, and none
-// is set.
+// MaxPushTags is the maximum number of tags that one request may set with the parameter tag. The
+// response has a header line for each tag, and some HTTP clients read no more than 100 lines. A
+// request with more tags is answered with 414 and sets none.
 const MaxPushTags = 64
 
-// Options are the options of [New]. nil is the zero Options: everybody may do everything.
+// Options are the options of [New]. Each field is optional, and nil means the zero Options: every
+// caller is anonymous and may do everything.
 type Options struct {
-	// Authenticator finds out who sent a request. nil: every caller is anonymous.
+	// Authenticator identifies the sender of an HTTP request. Default: every caller is anonymous.
 	Authenticator auth.Authenticator
-	// Authorizer decides what callers may do. nil: everything.
+	// Authorizer decides which operations a caller may perform. Default: all of them.
 	Authorizer auth.Authorizer
-	// Audit is told of each decision: of each request or call, whether its credentials are right
-	// and whether it may be done, of each source of a mount, and of each tag, whether it may be
-	// overwritten. A mount that searches for its source makes one decision: about the source, or,
-	// if none was found, about a repository without a name. That a list shows only what the caller
-	// may pull is not told. nil: nobody is.
+	// Audit is called with each decision, before it takes effect. Default: decisions are not
+	// recorded.
+	//
+	// There is a decision for invalid credentials, for the operation of each request or Go call,
+	// for the source of a mount, and for overwriting each tag of a push. A mount that searches for
+	// its source makes one decision: about the source that was found, or else about a repository
+	// without a name. Leaving elements out of a list is not a decision.
 	Audit auth.AuditFunc
-	// Sink hears of what happened, whether by HTTP or by Registry.Backend. nil: nobody does.
+	// Sink receives an event for each pull, push, mount and delete that succeeded, by HTTP or by
+	// [Registry.Backend]. Default: no events.
 	Sink notification.Sink
-	// Interceptors run around every operation that has been authorised; the first is the outermost.
+	// Interceptors run around every operation after it has been authorised. The first is the
+	// outermost. Default: none.
 	Interceptors []Interceptor
-	// Logger gets what an operator needs to know. nil: nothing is logged.
+	// Logger receives failed requests with a status of 500 or more, responses that were cut off,
+	// and events that the Sink did not take. Default: nothing is logged.
 	Logger *slog.Logger
 
-	// MaxManifestSize is how many bytes a manifest has at most. Default: DefaultMaxManifestSize.
+	// MaxManifestSize is the maximum size of a pushed manifest, in bytes. A larger one is refused
+	// with ErrManifestTooLarge. Default: DefaultMaxManifestSize, 4 MiB.
 	MaxManifestSize int64
-	// MaxBlobSize is how many bytes a blob has at most. Default: no limit.
+	// MaxBlobSize is the maximum size of a pushed blob, in bytes. A larger one is refused with
+	// ErrBlobTooLarge. Default: no limit.
 	MaxBlobSize int64
-	// PageSize is how many elements a list has that names no number, and how many it has at most.
-	// Default: DefaultPageSize.
+	// PageSize is the maximum number of elements on a page of tags, of referrers or of the catalog,
+	// and the number that a client gets if it does not ask for one. Default: DefaultPageSize, 1000.
 	PageSize int
-	// ChunkMinLength is sent as OCI-Chunk-Min-Length with each upload: the size in bytes below
-	// which a chunk that is not the last is a waste. It is not enforced. Default: not sent.
+	// ChunkMinLength is sent to clients in the header OCI-Chunk-Min-Length when an upload begins: a
+	// recommended minimum size, in bytes, of each chunk but the last. It is not enforced. Default:
+	// the header is not sent.
 	ChunkMinLength int64
-	// BodyTimeout is how long a client may make no progress when it sends the body of a request or
-	// reads a response, of any route, over HTTP/1.1 and HTTP/2. A request body is then answered
-	// with 408, and a response is cut off. It takes the place of http.Server.WriteTimeout. Default:
-	// DefaultBodyTimeout. Negative means no limit, for MinRate too.
+	// BodyTimeout is the maximum time for which a client may make no progress while it sends a
+	// request body or reads a response, over HTTP/1.1 and HTTP/2. After that, a request body is
+	// answered with 408, and a response is cut off. Do not set http.Server.WriteTimeout, which
+	// would end long transfers. Default: DefaultBodyTimeout, 60 seconds. A negative value disables
+	// both this limit and MinRate.
 	BodyTimeout time.Duration
-	// MinRate is how many bytes per second a client must send or read at least, on average. A
-	// client that is slower is given up when it is behind by BodyTimeout. What systems buffer on
-	// the way to the client counts as read at first, up to 2 MiB, so that a client which stops to
-	// read a large response is given up within BodyTimeout and the time that 2 MiB take at this
-	// rate. Default: DefaultMinRate.
+	// MinRate is the minimum average rate at which a client must send or read, in bytes per second.
+	// A client that falls behind by BodyTimeout is ended like one without progress. Default:
+	// DefaultMinRate, 4 KiB per second.
+	//
+	// Up to 2 MiB that operating systems buffer on the way to the client count as read at first. A
+	// client that stops reading is therefore ended after BodyTimeout plus the time that 2
+	// MiB take at this rate.
 	MinRate int64
 
-	// PageKey, of at least 16 random bytes, hides the places in the catalogue where pages of callers
-	// end who may not see all of it. Registries behind one address need the same:
-	// [github.com/registrykit/registry/storage.Store] has secrets to share. Default: one of this
-	// Registry's own.
+	// PageKey encrypts the cursors in Link headers, so that the link to the next page never reveals
+	// the name of a repository or tag that the caller may not see. It is at least 16 random bytes.
+	// Replicas behind one address must use the same key: a replica rejects the cursor of another
+	// one with a different key. Store.SharedSecret of package storage returns a suitable one.
+	// Default: a random key for this Registry.
 	PageKey []byte
 
-	// NoDelete switches deletes off, by HTTP and by Registry.Backend alike: but for UsedBlobs, they
-	// return ErrUnsupported.
+	// NoDelete disables deletes, by HTTP and by [Registry.Backend]. Default: deletes are enabled.
 	NoDelete NoDelete
 }
 
-// NoDelete says which deletes are switched off.
+// NoDelete lists the deletes that are disabled. A disabled delete returns ErrUnsupported, except
+// for UsedBlobs.
 type NoDelete struct {
-	// Tags: a tag cannot be deleted by its name.
+	// Tags disables deleting a tag by its name.
 	Tags bool
-	// Manifests: a manifest cannot be deleted.
+	// Manifests disables deleting a manifest by its digest.
 	Manifests bool
-	// Blobs: a blob cannot be deleted.
+	// Blobs disables deleting a blob.
 	Blobs bool
-	// UsedBlobs: a blob cannot be deleted while a manifest of its repository names it. Such a
-	// delete returns ErrDenied; see DeleteOptions.IfUnused.
+	// UsedBlobs disables deleting a blob while a manifest of its repository names it. Such a delete
+	// returns ErrDenied; see DeleteOptions.IfUnused.
 	UsedBlobs bool
-	// Repositories: a repository cannot be deleted.
+	// Repositories disables deleting a repository.
 	Repositories bool
 }
 
-// forbids reports whether the deletes of a kind are switched off.
+// forbids reports whether deletes of a kind are disabled.
 func (n NoDelete) forbids(kind OpKind) bool {
 	switch kind {
 	case OpDeleteTag:
@@ -108,23 +121,25 @@ func (n NoDelete) forbids(kind OpKind) bool {
 	return false
 }
 
-// Registry serves a [Backend] by HTTP, and to Go code in the same process. It is safe for
-// concurrent use.
+// Registry serves a [Backend] over HTTP, as an [http.Handler], and to Go code in the same process,
+// by [Registry.Backend]. Both ways authorise each operation alike. It is safe for concurrent use.
 type Registry struct {
 	backend  Backend // with the interceptors around it
 	opts     Options
 	log      *slog.Logger
 	routes   routes
 	cursors  cursors
-	reading  *semaphore.Weighted // bounds the bytes of referrers that are read at a time, see readBudget
+	reading  *semaphore.Weighted // limits the bytes of referrers that are read at a time, see readBudget
 	outgoing *outgoing
 }
 
 var _ http.Handler = (*Registry)(nil)
 
-// New returns a registry over a backend. It starts nothing. opts may be nil.
+// New returns a registry over a backend, such as a Store of package storage. It starts no
+// goroutines, and the result needs no closing. opts may be nil.
 //
-// It fails if backend is nil or an option makes no sense.
+// It returns an error if backend is nil, a size or rate in opts is negative, or PageKey is shorter
+// than 16 bytes.
 func New(backend Backend, opts *Options) (*Registry, error) {
 	if backend == nil {
 		return nil, errors.New("registry: no backend")
@@ -172,8 +187,9 @@ func New(backend Backend, opts *Options) (*Registry, error) {
 	return r, nil
 }
 
-// Backend returns the registry as identity sees it: each operation is authorised, limited, observed
-// and told to the Sink as if the identity had sent it by HTTP. It is what ServeHTTP itself calls.
+// Backend returns the registry as identity sees it. Each operation is authorised, limited,
+// intercepted and reported to the Sink as if the identity had sent it over HTTP. ServeHTTP itself
+// calls this Backend.
 func (r *Registry) Backend(identity auth.Identity) Backend {
 	return &guard{r: r, identity: identity, asked: auth.Decision{Identity: identity}}
 }
