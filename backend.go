@@ -11,18 +11,20 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// Backend is what a registry can do, apart from HTTP.
-// [github.com/registrykit/registry/storage.Store] is the standard one; others wrap it or stand for
-// something remote. A Backend embeds [Unimplemented], so that an operation that comes to this
-// interface later fails closed in a Backend that does not know of it.
+// Backend is what a registry can do, apart from HTTP. Store in package storage is the standard
+// Backend; others wrap a Backend or represent something remote.
 //
-// Names, tags and digests that come in by HTTP are valid; a Backend checks those that come from Go
-// code (package reference). Every error that a client shall understand is an [*Error]; each method
-// lists those it returns. Any other error is answered with 500 and told to the log only. Besides
-// those listed, any method may return ErrNameInvalid, ErrTagInvalid, ErrDigestInvalid,
-// ErrUnsupported, ErrUnavailable, ErrTooManyRequests and ErrDenied.
+// An implementation embeds [Unimplemented]. An operation that a later version adds to this
+// interface then fails with ErrUnsupported, instead of bypassing the implementation. All methods
+// must be safe for concurrent use.
 //
-// A Backend is safe for concurrent use.
+// Names, tags and digests that arrive over HTTP are valid. Go code can pass anything, so a Backend
+// checks them with [CheckName], [CheckTag], [CheckDigest] and [CheckRef].
+//
+// An error that a client may see is an [*Error]. Each method lists those that it returns. In
+// addition, any method may return ErrNameInvalid, ErrTagInvalid, ErrDigestInvalid, ErrUnsupported,
+// ErrUnavailable, ErrTooManyRequests and ErrDenied. Any other error is logged, and the client gets
+// a 500 without its text.
 type Backend interface {
 	Reader
 	Writer
@@ -32,14 +34,14 @@ type Backend interface {
 	backend()
 }
 
-// Reader is the part of [Backend] that reads one thing.
+// Reader is the part of [Backend] that reads one blob or manifest.
 type Reader interface {
-	// OpenBlob returns a blob of the repository. Its Body must be closed.
+	// OpenBlob returns a blob of the repository. The caller must close its Body.
 	//
 	// Errors: ErrBlobUnknown.
 	OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *OpenOptions) (*Blob, error)
 
-	// StatBlob returns the descriptor of a blob of the repository: digest, size, and
+	// StatBlob returns the descriptor of a blob of the repository: digest, size, and the media type
 	// application/octet-stream.
 	//
 	// Errors: ErrBlobUnknown.
@@ -59,35 +61,36 @@ type Reader interface {
 
 // Writer is the part of [Backend] that adds to a repository.
 type Writer interface {
-	// CreateUpload begins the upload of a blob.
+	// CreateUpload begins the upload of a blob. See [PushBlob] for a whole blob in one call.
 	CreateUpload(ctx context.Context, repo string, opts *UploadOptions) (Upload, error)
 
-	// ResumeUpload returns the upload with the id, as far as it has come, if the owner in opts
-	// began it in the repository.
+	// ResumeUpload returns the upload with the id, with what it has received so far. The repository
+	// must be that of the upload, and the owner in opts must be the one who began it.
 	//
-	// Errors: ErrUploadUnknown, also for an upload of somebody else or in another repository.
+	// Errors: ErrUploadUnknown, also for an upload of another owner or repository.
 	ResumeUpload(ctx context.Context, repo, id string, opts *ResumeOptions) (Upload, error)
 
-	// MountBlob makes a blob of another repository known in this one, without its bytes being sent.
+	// MountBlob adds a blob of another repository to this one, without a transfer of its bytes.
 	//
-	// Errors: ErrBlobUnknown if there is nothing to mount (the caller then uploads the blob).
+	// Errors: ErrBlobUnknown if there is no blob to mount. The caller then uploads the blob.
 	MountBlob(ctx context.Context, repo string, d digest.Digest, opts *MountOptions) (ocispec.Descriptor, error)
 
-	// PutManifest stores a manifest and points tags at it. mediaType is the Content-Type the client
-	// named, "" if none. All that the manifest names, apart from its subject and layers that are
-	// not distributable, must be in the repository, whether the manifest is there already or not.
+	// PutManifest stores a manifest and points tags at it. mediaType is the client's Content-Type,
+	// or "". The repository must have everything that the manifest names, even if it has the
+	// manifest already. Exceptions are the subject and layers of a non-distributable type.
 	//
-	// Content that does not state its media type itself has that of its first push. A push with a
-	// tag may change it while no tag leads to the manifest: no tag points at it, at an index that
-	// names it at any depth, or in one of these ways at its subject. After that, and always without
-	// a tag, another media type is refused with ErrManifestInvalid.
+	// Content that does not state its own media type has the media type of its first push. A push
+	// with a tag may change that type while no tag leads to the manifest: no tag points at it, at
+	// an index that names it at any depth, or in one of these ways at its subject. Afterwards, and
+	// always without a tag, another media type is refused with ErrManifestInvalid.
 	//
 	// Errors: ErrManifestInvalid, ErrManifestTooLarge, ErrManifestBlobUnknown, ErrDigestInvalid,
 	// ErrTagExists, ErrPreconditionFailed, ErrNoSpace.
 	PutManifest(ctx context.Context, repo, mediaType string, content []byte, opts *PutOptions) (PutResult, error)
 }
 
-// Deleter is the part of [Backend] that removes from a repository.
+// Deleter is the part of [Backend] that removes from a repository. Garbage collection frees the
+// space later.
 type Deleter interface {
 	// DeleteBlob removes a blob from the repository.
 	//
@@ -101,10 +104,10 @@ type Deleter interface {
 	// ErrPreconditionFailed.
 	DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *DeleteOptions) error
 
-	// DeleteRepository removes a repository and all that is in it.
+	// DeleteRepository removes a repository and all its content.
 	//
-	// Errors: ErrNameUnknown; ErrDenied if DeleteOptions.Keep forbids it; ErrUnsupported with
-	// DeleteOptions.If.
+	// Errors: ErrNameUnknown; ErrDenied if DeleteOptions.Keep forbids it; ErrUnsupported if
+	// DeleteOptions.If is set.
 	DeleteRepository(ctx context.Context, repo string, opts *DeleteOptions) error
 }
 
@@ -118,14 +121,14 @@ type Lister interface {
 	// Errors: ErrNameUnknown.
 	Tags(ctx context.Context, repo string, opts *ListOptions) iter.Seq2[string, error]
 
-	// Referrers yields the descriptors of the manifests of the repository whose subject has the
-	// digest, in ascending order of their digests. That there is no such subject or repository is
-	// not an error.
+	// Referrers yields the descriptors of the manifests in the repository whose subject has the
+	// digest, in ascending order of their digests. A missing subject or repository is not an error:
+	// nothing is yielded.
 	Referrers(ctx context.Context, repo string, d digest.Digest, opts *ReferrersOptions) iter.Seq2[ocispec.Descriptor,
 		error]
 }
 
-// Blob is what OpenBlob returns.
+// Blob is the result of OpenBlob.
 type Blob struct {
 	// Descriptor has the digest and size of the blob.
 	Descriptor ocispec.Descriptor
@@ -136,8 +139,8 @@ type Blob struct {
 	// announces that it reads from the current position up to end and seeks afterwards, so that a
 	// storage on the network need not fetch more.
 	Body io.ReadSeekCloser
-	// URL, if not "", is where the client itself can fetch the bytes for a while. Only if
-	// OpenOptions.AllowURL.
+	// URL, if not "", is an address from which the client itself can fetch the bytes for a limited
+	// time. It is set only if OpenOptions.AllowURL is.
 	URL string
 }
 
@@ -154,100 +157,107 @@ type FileSource interface {
 
 // StatOptions are the options of [Reader].StatBlob and StatManifest.
 type StatOptions struct {
-	// Renew, unless nil, says whether the caller may rely on the content that is there, and leave
-	// out sending it: who may push. It is only asked about content that is old and that a
-	// collection may be about to take away; if it says yes, that is put off. For an Interceptor
-	// this is an operation of its own, OpRenew.
+	// Renew reports whether the caller may rely on existing content and skip its upload, which
+	// requires push access. If it returns true, the grace period of the content is renewed, so that
+	// garbage collection does not remove it soon. Default: nothing is renewed.
+	//
+	// Renew is a function, not a flag, so that the permission is checked only when it matters: the
+	// Backend calls it only for content old enough to be at risk of collection. An [Interceptor]
+	// sees each call as an operation of its own, OpRenew.
 	Renew func(ctx context.Context) bool
 }
 
 // OpenOptions are the options of [Reader].OpenBlob.
 type OpenOptions struct {
-	// AllowURL says that a URL to fetch the bytes from is as good as the bytes.
+	// AllowURL accepts a Blob with a URL instead of a Body. Default: the Blob has a Body.
 	AllowURL bool
 }
 
-// Manifest is what GetManifest returns.
+// Manifest is the result of GetManifest.
 type Manifest struct {
 	// Descriptor has the media type, digest and size.
 	Descriptor ocispec.Descriptor
-	// Content is the manifest, byte for byte as it was pushed. It must not be changed.
+	// Content is the manifest, byte for byte as it was pushed. It must not be modified.
 	Content []byte
 }
 
 // UploadOptions are the options of [Writer].CreateUpload.
 type UploadOptions struct {
-	// Owner is who may go on with the upload: the name of the identity, "" if anonymous. All
-	// anonymous callers are the same owner; then only that the id cannot be guessed keeps them
-	// apart.
+	// Owner is the only identity that may continue the upload, by name. "" is anonymous. All
+	// anonymous callers are the same owner, so among them only the secrecy of the upload's ID
+	// protects it. Registry.Backend sets it to the name of its identity.
 	Owner string
-	// Algorithm is the algorithm of the digest the blob will be committed under. Default: sha256.
-	// Another than the announced one is accepted at Commit, at the cost of reading the blob once
+	// Algorithm is the algorithm of the digest under which the blob will be committed. Default:
+	// sha256. Commit accepts a digest of another algorithm, at the cost of reading the blob once
 	// more.
 	Algorithm digest.Algorithm
-	// Size is a hint at the size of the blob in bytes; 0 means not known.
+	// Size is the expected size of the blob in bytes, a hint. Zero means unknown.
 	Size int64
 }
 
 // ResumeOptions are the options of [Writer].ResumeUpload.
 type ResumeOptions struct {
-	// Owner is who began the upload, see UploadOptions.Owner. Registry.Backend fills in the name of
-	// its identity if Owner is "", and returns ErrUploadUnknown for any other owner.
+	// Owner is the identity that began the upload, see UploadOptions.Owner. Registry.Backend sets it
+	// to the name of its identity if it is "", and returns ErrUploadUnknown for any other owner.
 	Owner string
-	// Continue says that the id is the newest that the caller was told, and that Append or Commit
-	// comes next. A Backend may then go by what it knows of the upload instead of looking it up, as
-	// long as the write finds out if that is not true any more.
+	// Continue states that id is the newest one that the caller received, and that Append or Commit
+	// comes next. A Backend may then rely on what it remembers of the upload instead of looking it
+	// up, as long as the write fails if that is outdated.
 	Continue bool
 }
 
-// Upload is a blob on its way in. It holds nothing open: it may be dropped at any time, and found
-// again by ResumeUpload, in this or another process over the same storage, until it expires. An
-// Upload value is not safe for concurrent use; of several values for one upload that add at the
+// Upload is a blob that is being received. It holds no resources: the caller may drop it at any
+// time. Until the upload expires, ResumeUpload finds it again, in this process or another one over
+// the same storage.
+//
+// An Upload value is not safe for concurrent use. If several values for one upload append at the
 // same offset, exactly one succeeds.
 type Upload interface {
-	// ID identifies the upload to ResumeUpload: unguessable, of at most 255 characters that need no
-	// escape in a URL. It may change with Append; then older ones remain usable to resume the
-	// upload without ResumeOptions.Continue.
+	// ID identifies the upload to ResumeUpload. It cannot be guessed, and has at most 255
+	// characters, none of which needs escaping in a URL. Append may change the ID. Older IDs still
+	// resume the upload without ResumeOptions.Continue.
 	ID() string
 
-	// Name is what clients recognise the upload by, in the header Docker-Upload-UUID: it stays the
-	// same from CreateUpload to the end, also when the upload is resumed elsewhere, and no other
-	// upload has it. It has the form of an ID, but need not be one.
+	// Name identifies the upload to people and clients, in the header Docker-Upload-UUID. It stays
+	// the same from CreateUpload to the end, also when the upload is resumed elsewhere, and is
+	// unique. It has the form of an ID, but is not necessarily one.
 	Name() string
 
 	// Size is the number of bytes received so far.
 	Size() int64
 
-	// Append adds length bytes of r at offset, and reads no more than these; length -1 means up to
-	// the end of r. It returns how many were added. An error of r, too few bytes and the end of ctx
-	// keep what was received: Size tells how much.
+	// Append adds length bytes of r at offset and reads no more of r than these. A length of -1
+	// means all of r. It returns the number of bytes added. If r fails or ends early, or ctx ends,
+	// the bytes received so far are kept: see Size.
 	//
-	// Errors: ErrRangeInvalid if offset is not Size, or somebody else was first; ErrUploadUnknown
-	// if the upload was committed or cancelled meanwhile; ErrSizeInvalid if r had fewer than length
-	// bytes; ErrBlobTooLarge; ErrNoSpace; the error of r, wrapped.
+	// Errors: ErrRangeInvalid if offset is not Size, or another caller appended first;
+	// ErrUploadUnknown if the upload has been committed or cancelled; ErrSizeInvalid if r had fewer
+	// than length bytes; ErrBlobTooLarge; ErrNoSpace; the error of r, wrapped.
 	Append(ctx context.Context, offset, length int64, r io.Reader) (int64, error)
 
-	// Commit ends the upload and makes the blob known in the repository. last, unless nil, is added
-	// first, in the same step: of several callers, one adds and commits, and no other adds in
-	// between. When Commit returns, the blob is safe from loss of power. The content must have the
-	// digests also as well, of other algorithms than d; the blob is known by d alone. After
-	// ErrDigestInvalid the upload is gone; other errors keep what was received.
+	// Commit ends the upload and adds the blob to the repository under d. When it returns, the blob
+	// survives a loss of power.
 	//
-	// Errors: ErrDigestInvalid, ErrUploadUnknown, ErrRangeInvalid if somebody else added to it
-	// meanwhile, ErrNoSpace; with last, those of Append.
+	// last, unless nil, is appended first, in the same step: if several callers commit, exactly one
+	// appends and commits, and no other caller appends in between. The content must also have the
+	// digests in also, which are of other algorithms than d. After ErrDigestInvalid the upload is
+	// gone; after any other error the bytes received so far are kept.
+	//
+	// Errors: ErrDigestInvalid, ErrUploadUnknown, ErrRangeInvalid if another caller appended in the
+	// meantime, ErrNoSpace; with last, those of Append.
 	Commit(ctx context.Context, d digest.Digest, last *Chunk, also ...digest.Digest) (ocispec.Descriptor, error)
 
-	// Cancel ends the upload and drops what was received.
+	// Cancel ends the upload and drops the bytes received so far.
 	//
 	// Errors: ErrUploadUnknown.
 	Cancel(ctx context.Context) error
 }
 
-// Chunk is a part of a blob on its way in.
+// Chunk is the part of a blob that [Upload].Commit appends.
 type Chunk struct {
-	// Offset is where it belongs: the Size of the upload.
+	// Offset is the position of the chunk: the Size of the upload.
 	Offset int64
-	// Length is the number of bytes; -1 means up to the end of Body.
+	// Length is the number of bytes. -1 means all of Body.
 	Length int64
 	// Body holds the bytes.
 	Body io.Reader
@@ -255,115 +265,123 @@ type Chunk struct {
 
 // MountOptions are the options of [Writer].MountBlob.
 type MountOptions struct {
-	// From is the repository that has the blob; "" searches for one that Allow permits, of which a
-	// bounded number is looked at.
+	// From is the repository that has the blob. "" searches for a repository that Allow permits,
+	// among a bounded number.
 	From string
-	// Prefixes, unless empty, restricts the search for a source to the repositories whose names
-	// begin with one of them. "" is a prefix of every name. It only makes the search faster, and is
-	// not used with From.
+	// Prefixes, unless empty, limits a search for the source to repositories whose names begin with
+	// one of them. "" is a prefix of every name. It makes a search faster, and has no effect if
+	// From is set.
 	Prefixes []string
-	// Allow says whether the caller may pull from a repository. It is asked about From as well, and
-	// last about the repository that the blob is mounted from. Repositories that it refuses must
-	// cost a Backend nothing else: no request to a storage may depend on what they have. nil allows
-	// all.
+	// Allow returns nil if the caller may pull from a repository. It is also called for From. The
+	// last call that returned nil is about the repository from which the blob is mounted. Default:
+	// all repositories are allowed.
+	//
+	// For a repository that Allow refuses, a Backend must do nothing else: no storage request may
+	// depend on its content. Otherwise response times would reveal that content.
 	Allow func(repo string) error
 }
 
 // PutOptions are the options of [Writer].PutManifest.
 type PutOptions struct {
-	// Digest is what the content must hash to; "" means that it is stored under its sha256.
+	// Digest is the digest that the content must have. "" stores the content under its sha256
+	// digest.
 	Digest digest.Digest
-	// Tags are pointed at the manifest.
+	// Tags are the tags to point at the manifest.
 	Tags []TagPut
-	// If is a condition on the manifest itself: AnyDigest in NoneMatch stores only a manifest that
-	// the repository does not have yet, by whatever tags. If it does not hold, the error is
-	// ErrPreconditionFailed and nothing is changed. Tags have conditions of their own.
+	// If is a condition on the manifest itself: AnyDigest in NoneMatch stores the manifest only if
+	// the repository does not have it yet, under any tag. If the condition does not hold, the error
+	// is ErrPreconditionFailed and nothing changes. Each of the Tags has its own condition.
 	If *Condition
-	// By is the name of the identity that pushes, for the history.
+	// By is the name of the identity that pushes, for the history. Registry.Backend sets it.
 	By string
-	// AcceptWrongSizes accepts an index whose descriptors state another size for a manifest than it
-	// has. Docker before 18.09 wrote such indexes, so mirrors and imports of old content need it.
-	// Sizes of blobs are checked all the same. Default: false, such an index is refused with
-	// ErrManifestInvalid. A Backend may refuse it regardless, as a remote registry decides for
-	// itself.
+	// AcceptWrongSizes accepts an index whose descriptors state a wrong size for a manifest. Docker
+	// before 18.09 wrote such indexes, so mirrors and imports of old content need it. The sizes of
+	// blobs are checked regardless. Default: such an index is refused with ErrManifestInvalid. A
+	// remote Backend may refuse it anyway.
 	AcceptWrongSizes bool
 }
 
-// TagPut is one tag to be pointed at a manifest.
+// TagPut is one tag to point at a manifest.
 type TagPut struct {
 	// Name is the tag.
 	Name string
-	// IfAbsent refuses, with ErrTagExists, if the tag exists and points at another manifest. This
-	// is decided inside the write. Then none of the tags of the push is set.
+	// IfAbsent refuses the push with ErrTagExists if the tag exists and points at another manifest.
+	// The decision is part of the write. None of the tags of the push is then set.
 	IfAbsent bool
-	// If is a condition on what the tag points at when it is set; a tag whose manifest is gone
-	// counts as absent. It is decided inside the write: of any number of pushes that expect the
-	// same digest, one succeeds, on any number of replicas. If it does not hold, the error is
-	// ErrPreconditionFailed, and none of the tags of the push is set. A push that loses to another
-	// one at the last moment may leave its manifest in the repository without a tag. NoneMatch with
-	// AnyDigest is stricter than IfAbsent: it also fails if the tag points at this very manifest.
+	// If is a condition on the manifest that the tag points at when it is set. A tag whose manifest
+	// is gone counts as absent. The decision is part of the write, a compare-and-swap: of several
+	// pushes that expect the same digest, exactly one succeeds, on any number of replicas.
+	//
+	// If the condition does not hold, the error is ErrPreconditionFailed and none of the tags of the
+	// push is set. A push that loses at the last moment may leave its manifest in the repository
+	// without a tag. NoneMatch with AnyDigest is stricter than IfAbsent: it also fails if the tag
+	// points at this manifest already.
 	If *Condition
-	// Keep makes the tag one that deletes keep (see DeleteOptions.Keep): once it is set, it is
-	// looked whether all that the manifest reaches is there, and a delete that is on its way either
-	// sees the tag or loses. If something is missing, the error is ErrManifestBlobUnknown.
+	// Keep marks the tag as one that deletes protect (see DeleteOptions.Keep). After the tag is
+	// set, the write checks that everything the manifest reaches is still there, and a delete in
+	// progress either sees the tag or fails. If something is missing, the error is
+	// ErrManifestBlobUnknown.
 	Keep bool
 }
 
 // DeleteOptions are the options of the operations of [Deleter].
 type DeleteOptions struct {
-	// Keep, unless nil, says which tags of the repository are kept. What such a tag is, points at
-	// or reaches by way of indexes is not deleted, nor a repository that has such a tag: the error
-	// is ErrDenied. It is decided inside the delete, so that it holds against pushes that set the
-	// tag with TagPut.Keep at the same time. Keep depends on the name of the tag alone.
+	// Keep reports whether a tag of the repository is protected. A delete returns ErrDenied if it
+	// would remove a protected tag, the manifest it points at, anything that this manifest reaches
+	// by way of indexes, or the repository of such a tag. Default: no tag is protected.
 	//
-	// A tag does not reach the subject of a manifest: a subject need not be there when it is named,
-	// so it need not stay.
+	// The decision is part of the delete, so it also holds against concurrent pushes that set the
+	// tag with TagPut.Keep. The result must depend on the name of the tag alone.
+	//
+	// A tag does not reach the subject of a manifest. A subject need not exist when it is named, so
+	// it need not stay.
 	Keep func(tag string) bool
-	// IfUnused deletes a blob only if no manifest of the repository names it; otherwise the error
-	// is ErrDenied, and says which manifest. It is decided inside the delete, so that it holds
-	// against pushes at the same time. A manifest that history can bring back does not count.
-	// DeleteManifest and DeleteRepository return ErrUnsupported. Default: false, the blob is
-	// deleted, and manifests that name it are broken.
+	// IfUnused deletes a blob only if no manifest of the repository names it. Otherwise the error
+	// is ErrDenied, with a message that names the manifest. The decision is part of the delete, so
+	// it also holds against concurrent pushes. A manifest that only the history can bring back does
+	// not count. DeleteManifest and DeleteRepository return ErrUnsupported if it is set. Default:
+	// the blob is deleted, and manifests that name it are broken.
 	IfUnused bool
-	// If is a condition on what is deleted: of a tag, on the digest that it points at; of a
-	// manifest or blob, on its own digest. It is decided inside the delete. If it does not hold,
-	// the error is ErrPreconditionFailed and nothing is deleted; what does not exist remains
-	// ErrManifestUnknown or ErrBlobUnknown. DeleteRepository knows no condition.
+	// If is a condition on the target: for a tag, on the digest that it points at; for a manifest or
+	// blob, on its own digest. The decision is part of the delete. If the condition does not hold,
+	// the error is ErrPreconditionFailed and nothing is deleted. A missing target remains
+	// ErrManifestUnknown or ErrBlobUnknown. DeleteRepository returns ErrUnsupported if it is set.
 	If *Condition
-	// By is the name of the identity that deletes, for the history.
+	// By is the name of the identity that deletes, for the history. Registry.Backend sets it.
 	By string
 }
 
-// PutResult is what PutManifest returns.
+// PutResult is the result of PutManifest.
 type PutResult struct {
 	// Descriptor has the media type, digest and size of the manifest.
 	Descriptor ocispec.Descriptor
-	// Subject is the subject the manifest names; nil if none.
+	// Subject is the subject that the manifest names, or nil.
 	Subject *ocispec.Descriptor
 	// Tags are the tags that now point at the manifest.
 	Tags []string
 }
 
-// ListOptions are the options of the lists of names.
+// ListOptions are the options of lists of names.
 type ListOptions struct {
-	// After leaves out the names that are not greater than it. It need not exist.
+	// After skips the names that are not greater than it. It need not exist.
 	After string
-	// PageHint is how many names the caller expects to take; 0 means that it does not know.
+	// PageHint is the number of names that the caller expects to take. Zero means unknown.
 	PageHint int
 }
 
 // ReferrersOptions are the options of [Lister].Referrers.
 type ReferrersOptions struct {
-	// ArtifactTypes leaves out the referrers that have none of these artifact types. Empty: none is
-	// left out.
+	// ArtifactTypes selects the referrers that have one of these artifact types. Default: all
+	// referrers.
 	ArtifactTypes []string
-	// After leaves out the referrers whose digests are not greater than it.
+	// After skips the referrers whose digests are not greater than it.
 	After digest.Digest
-	// PageHint is how many referrers the caller expects to take; 0 means that it does not know.
+	// PageHint is the number of referrers that the caller expects to take. Zero means unknown.
 	PageHint int
-	// Scan, unless nil, is called in the order of the digests for each referrer that is looked at:
-	// before it is read, with the bytes to be read, or with 0 if it is left out unread. If Scan
-	// returns false, the iteration ends before that referrer, without an error. A server bounds by
-	// it what one page costs. A Backend that reads its referrers otherwise may ignore it.
+	// Scan is called for each referrer that is examined, in the order of the digests, before it is
+	// read. size is the number of bytes about to be read; zero means that the referrer is skipped
+	// without reading. If Scan returns false, the iteration ends before that referrer, without an
+	// error. A server limits the cost of a page with it. A Backend that reads its referrers in
+	// another way may ignore it. Default: no limit.
 	Scan func(d digest.Digest, size int64) bool
 }

@@ -11,95 +11,100 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// Restorer is the part of [Backend] that knows what was, and brings it back.
+// Restorer is the part of [Backend] that lists past changes and undoes them.
 type Restorer interface {
-	// History yields what was done to the tags of the repository, to the repository as a whole, and
-	// which manifests were deleted: the newest first, as far back as it is kept. That there is
-	// none, or no such repository, is not an error.
+	// History yields the changes to the tags of the repository and to the repository as a whole,
+	// and the manifests that were deleted. The newest change comes first, and the list goes back as
+	// far as the history is kept. A missing repository or an empty history is not an error.
 	//
 	// Errors: ErrUnsupported if no history is kept.
 	History(ctx context.Context, repo string, opts *HistoryOptions) iter.Seq2[HistoryEntry, error]
 
-	// Restore brings back what is in the history: with a tag, what the tag pointed at before; with
-	// a digest, a deleted manifest with the tags that went with it; with neither, all that the last
-	// delete of the repository took. A manifest is pushed again, by the same steps as by a client,
-	// so that what is visible is whole. Only the first of these moves a tag that exists.
+	// Restore brings back content from the history. With a tag, the tag points at its previous
+	// manifest again. With a digest, a deleted manifest returns, with the tags that were deleted
+	// with it. With an empty ref, everything that the last delete of the repository removed
+	// returns. Only a restore of a tag moves a tag that exists.
 	//
-	// Errors: ErrUnsupported if no history is kept; ErrManifestUnknown, or for a repository
-	// ErrNameUnknown, if the history has nothing to bring back; ErrManifestBlobUnknown if what a
-	// manifest names has been collected since; ErrTagExists.
+	// A manifest is pushed again by the same steps as by a client, so that everything visible is
+	// complete.
+	//
+	// Errors: ErrUnsupported if no history is kept; ErrManifestUnknown, or ErrNameUnknown for a
+	// repository, if the history has nothing to bring back; ErrManifestBlobUnknown if content that
+	// a manifest names has been collected; ErrTagExists.
 	Restore(ctx context.Context, repo string, ref reference.Ref, opts *RestoreOptions) (RestoreResult, error)
 }
 
-// Change is what an entry of a history is about.
+// Change is the kind of change that a [HistoryEntry] records.
 type Change string
 
-// The changes that a history tells of.
+// The kinds of change that a history records.
 const (
-	// ChangeTag: a tag was set, or moved from one manifest to another.
+	// ChangeTag means that a tag was set, or moved from one manifest to another.
 	ChangeTag Change = "tag"
-	// ChangeUntag: a tag was deleted.
+	// ChangeUntag means that a tag was deleted.
 	ChangeUntag Change = "untag"
-	// ChangeDelete: a manifest was deleted, with the tags that pointed at it.
+	// ChangeDelete means that a manifest was deleted, with the tags that pointed at it.
 	ChangeDelete Change = "delete"
-	// ChangeDeleteRepository: the repository was deleted. Its manifests have entries of their own.
+	// ChangeDeleteRepository means that the repository was deleted. Its manifests have entries of
+	// their own.
 	ChangeDeleteRepository Change = "delete-repository"
 )
 
-// HistoryEntry tells of one change.
+// HistoryEntry is one change in the history of a repository.
 type HistoryEntry struct {
 	// ID identifies the entry in its repository, for HistoryOptions.After.
 	ID string
-	// Time is when it happened, by the clock of the process that did it.
+	// Time is the time of the change, by the clock of the process that made it.
 	Time time.Time
-	// Change is what happened.
+	// Change is the kind of change.
 	Change Change
-	// By is the name of the identity that did it: "" for an anonymous one, and where the reader may
-	// not know.
+	// By is the name of the identity that made the change. It is "" for an anonymous identity, and
+	// for readers without push access.
 	By string
 	// Tag is the tag of ChangeTag and ChangeUntag.
 	Tag string
-	// Tags are the tags that went with the manifest of ChangeDelete.
+	// Tags are the tags that ChangeDelete removed together with the manifest.
 	Tags []string
-	// Before is what the tag pointed at, or the manifest that was deleted; nil if there was
-	// nothing.
+	// Before is the manifest that the tag pointed at, or that was deleted. It is nil if there was
+	// none.
 	Before *ocispec.Descriptor
-	// After is what the tag points at since; nil if nothing.
+	// After is the manifest that the tag points at after the change, or nil.
 	After *ocispec.Descriptor
-	// Unconfirmed is set while the change is going on, and stays set if the process died meanwhile,
-	// or a push or another delete came between: then it may not have happened, or in part.
+	// Unconfirmed is set while the change is in progress. It stays set if the process ended before
+	// it was complete, or another push or delete interfered. Such a change may have happened
+	// completely, in part, or not at all.
 	Unconfirmed bool
 }
 
 // HistoryOptions are the options of [Restorer].History.
 type HistoryOptions struct {
-	// Tag leaves out what did not touch the tag, unless "".
+	// Tag selects the changes of one tag. Default: all changes.
 	Tag string
-	// After leaves out the entry with this ID and those that are newer; "" leaves out none.
+	// After skips the entry with this ID and all newer entries. Default: no entry is skipped.
 	After string
-	// PageHint is how many entries the caller expects to take; 0 means that it does not know.
+	// PageHint is the number of entries that the caller expects to take. Zero means unknown.
 	PageHint int
 }
 
 // RestoreOptions are the options of [Restorer].Restore.
 type RestoreOptions struct {
-	// By is the name of the identity that does it, for the history.
+	// By is the name of the identity that restores, for the history. Registry.Backend sets it.
 	By string
-	// To is the manifest that a tag shall point at: one of the history, or of the repository.
-	// Default: what the tag pointed at before its last change.
+	// To is the manifest that the tag is to point at: one from the history, or one in the
+	// repository. Default: the manifest before the last change of the tag.
 	To digest.Digest
-	// SetTag, unless nil, is asked about each tag before it is set, and may add conditions to it.
-	// An error refuses the tag: the restore of that tag fails with it; a manifest is restored
-	// without it.
+	// SetTag is called for each tag before it is set, and may add conditions to t. An error refuses
+	// the tag: a restore of that tag fails with it, and a manifest is restored without the tag.
+	// Default: every tag is set.
 	SetTag func(t *TagPut) error
 }
 
-// RestoreResult is what Restore returns.
+// RestoreResult is the result of Restore.
 type RestoreResult struct {
-	// Manifests are the manifests that are in the repository again, or still, with the tags that
-	// were set.
+	// Manifests are the manifests that the repository has again, or still has, each with the tags
+	// that were set.
 	Manifests []PutResult
-	// Lost are the manifests of a repository that could not be brought back, as what they name has
-	// been collected.
+	// Lost are the manifests of a repository that could not be brought back, because content that
+	// they name has been collected.
 	Lost []digest.Digest
 }

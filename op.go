@@ -7,11 +7,11 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// OpKind is one operation of a [Backend], or of an [Upload].
+// OpKind names one operation of a [Backend] or of an [Upload].
 type OpKind string
 
-// The operations. Those of Upload are operations of their own: a request of a client is often two
-// or three.
+// The operations. Those of an Upload are operations of their own, so a client's request often
+// causes two or three.
 const (
 	OpOpenBlob         OpKind = "OpenBlob"
 	OpStatBlob         OpKind = "StatBlob"
@@ -32,34 +32,35 @@ const (
 	OpTags             OpKind = "Tags"
 	OpReferrers        OpKind = "Referrers"
 	OpHistory          OpKind = "History"
-	OpRenew            OpKind = "Renew" // a part of StatBlob or StatManifest that writes, see StatOptions
+	OpRenew            OpKind = "Renew" // a write within StatBlob or StatManifest, see StatOptions
 	OpRestore          OpKind = "Restore"
 )
 
-// Op is one call of an operation: what an authorizer, an interceptor or a log needs to know of it.
+// Op describes one call of an operation, for an authorizer, an interceptor or a log.
 type Op struct {
 	// Kind is the operation.
 	Kind OpKind
-	// Repository is the repository it is about; "" for Repositories.
+	// Repository is the repository of the operation, or "" for Repositories.
 	Repository string
-	// Ref is the tag or digest it names, if it names one.
+	// Ref is the tag or digest that the operation names, if any.
 	Ref reference.Ref
-	// Tags are the tags that PutManifest or Restore is to set, as far as they are named.
+	// Tags are the tags that PutManifest or Restore sets, as far as the caller names them.
 	Tags []TagPut
-	// From is the source of a mount, "" if any.
+	// From is the source of a mount, or "" if the caller names none.
 	From string
-	// If is the condition of PutManifest on the manifest itself, or that of a delete. Those on tags
-	// are in Tags.
+	// If is the condition of a delete, or that of PutManifest on the manifest itself. Conditions on
+	// tags are in Tags.
 	If *Condition
 	// UploadID is the upload of ResumeUpload, Append, Commit and Cancel.
 	UploadID string
 
-	// Result is the descriptor of what was read, written or mounted, once the operation has
-	// succeeded. For Append, Size is the number of bytes added.
+	// Result is the descriptor of the content that was read, written or mounted. It is set after
+	// the operation has succeeded. For Append, Size is the number of bytes added.
 	Result ocispec.Descriptor
 }
 
-// Write reports whether the operation changes anything. One that is not known counts as a write.
+// Write reports whether the operation changes anything. It returns true for an unknown kind, so
+// that a read-only policy fails closed.
 func (op *Op) Write() bool {
 	switch op.Kind {
 	case OpOpenBlob, OpStatBlob, OpGetManifest, OpStatManifest, OpRepositories, OpTags, OpReferrers, OpHistory:
@@ -68,9 +69,12 @@ func (op *Op) Write() bool {
 	return true
 }
 
-// Access returns all that a caller must be allowed for the operation. That a mount may read its
-// source, that tags may be overwritten, and which tags come back with a manifest, is asked besides,
-// since refusing it does not refuse the operation. One that is not known asks for everything.
+// Access returns everything that a caller must be allowed to do for the operation. For an unknown
+// kind it returns everything there is, so that authorisation fails closed.
+//
+// Three permissions are checked separately, because their refusal does not refuse the operation: to
+// pull from the source of a mount, to overwrite tags, and to set the tags that return with a
+// restored manifest.
 func (op *Op) Access() []auth.Access {
 	repo := func(a auth.Action, tag string) auth.Access {
 		return auth.Access{Type: auth.TypeRepository, Name: op.Repository, Action: a, Tag: tag}
