@@ -8,12 +8,12 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// AnyDigest, in a [Condition], stands for whatever is there. It is the "*" of the headers.
+// AnyDigest in a [Condition] matches every digest. It is the "*" of the headers.
 const AnyDigest digest.Digest = "*"
 
-// Condition restricts a write or a delete to an expected state of its target, as the headers
-// If-Match and If-None-Match do (RFC 9110, section 13). It compares the digest of what is there at
-// the moment of the change, so it makes a read-modify-write of a tag safe:
+// Condition restricts a write or delete to an expected state of its target, like the headers
+// If-Match and If-None-Match (RFC 9110, section 13). It compares the digest of the target at the
+// moment of the change. This makes a read-modify-write of a tag safe:
 //
 //	m, err := b.GetManifest(ctx, repo, reference.Ref{Tag: "latest"})
 //	…
@@ -24,19 +24,19 @@ const AnyDigest digest.Digest = "*"
 //
 // If both fields are set, both must hold. A nil or zero Condition always holds.
 type Condition struct {
-	// Match, unless empty, lists the expected digests: the condition holds if one of them is there.
-	// AnyDigest expects that there is something. A value that is not a digest matches nothing.
+	// Match, unless empty, lists the expected digests. The condition holds if the target has one of
+	// them. AnyDigest expects that the target exists. A value that is not a digest matches nothing.
 	Match []digest.Digest
-	// NoneMatch, unless empty, lists the digests that must not be there. AnyDigest expects that
-	// there is nothing.
+	// NoneMatch, unless empty, lists the digests that the target must not have. AnyDigest expects
+	// that the target does not exist.
 	NoneMatch []digest.Digest
 }
 
 // IsZero reports whether the condition always holds. The receiver may be nil.
 func (c *Condition) IsZero() bool { return c == nil || len(c.Match) == 0 && len(c.NoneMatch) == 0 }
 
-// Holds reports whether the condition holds of a target that has the digest current, or that does
-// not exist if current is "". The receiver may be nil.
+// Holds reports whether the condition holds for a target with the digest current. "" means that the
+// target does not exist. The receiver may be nil.
 func (c *Condition) Holds(current digest.Digest) bool {
 	if c.IsZero() {
 		return true
@@ -47,9 +47,10 @@ func (c *Condition) Holds(current digest.Digest) bool {
 	return (len(c.Match) == 0 || in(c.Match)) && !in(c.NoneMatch)
 }
 
-// condition returns the condition of a request that changes something, nil if it has none. If-Match
-// compares strongly: a weak entity tag matches nothing. If-None-Match compares weakly. A header
-// that cannot be parsed is refused, as whoever sends it wants the change to depend on something.
+// condition returns the condition of a request that changes something, or nil if the request has
+// none. If-Match compares strongly: a weak entity tag matches nothing. If-None-Match compares
+// weakly. A malformed header is an error, because its sender wants the change to depend on
+// something.
 //
 // Errors: errConditionInvalid.
 func (c *call) condition() (*Condition, error) {
@@ -79,7 +80,7 @@ func (c *call) condition() (*Condition, error) {
 	return &cond, nil
 }
 
-// errConditionInvalid is the error for an If-Match or If-None-Match that is no list of entity tags.
+// errConditionInvalid is returned when an If-Match or If-None-Match is not a list of entity tags.
 var errConditionInvalid = &Error{code: "UNSUPPORTED", status: http.StatusBadRequest, message: "invalid condition"}
 
 // noDigest, in Condition.Match, matches nothing.
@@ -91,7 +92,7 @@ type entityTag struct {
 	opaque string // without its quotes
 }
 
-// strong is what the tag matches in a strong comparison.
+// strong returns the digest that the tag matches in a strong comparison.
 func (t entityTag) strong() digest.Digest {
 	if t.weak {
 		return noDigest
@@ -99,8 +100,8 @@ func (t entityTag) strong() digest.Digest {
 	return digest.Digest(t.opaque)
 }
 
-// parseETags returns the entity tags in the lines of an If-Match or If-None-Match; ok is false if
-// they are not well-formed, and then there are none. "*" stands alone.
+// parseETags returns the entity tags in the lines of an If-Match or If-None-Match. ok is false if
+// the lines are malformed; tags is then empty. "*" must stand alone.
 func parseETags(lines []string) (tags []entityTag, ok bool) {
 	rest := strings.Trim(strings.Join(lines, ","), " \t")
 	if rest == "*" {
@@ -150,9 +151,9 @@ func (t entityTag) is(d digest.Digest) bool {
 	return t.opaque == string(d) || t.opaque == string(AnyDigest)
 }
 
-// withDecided returns the request with its If-Match and If-None-Match decided for the entity tag of
-// a digest: http.ServeContent looks at the first line only, and at what comes before a fault. ok is
-// false if the If-Match does not match.
+// withDecided returns a copy of the request whose If-Match and If-None-Match have been decided for
+// the entity tag of a digest. http.ServeContent alone would look only at the first line of each,
+// and only up to a fault. ok is false if the If-Match does not match.
 func withDecided(req *http.Request, d digest.Digest) (decided *http.Request, ok bool) {
 	match, noneMatch := req.Header.Values("If-Match"), req.Header.Values("If-None-Match")
 	if len(match) == 0 && len(noneMatch) == 0 {

@@ -276,7 +276,7 @@ func ExampleOptions() {
 	// 5 <nil>
 	// DENIED: requested access to the resource is denied: auth: access denied
 	// storage: receiving a blob: SIZE_INVALID: blob is too large
-	// UNSUPPORTED: deletes of this kind are switched off
+	// UNSUPPORTED: deletes of this kind are disabled
 }
 
 // An audit is told of each decision, by HTTP and in process.

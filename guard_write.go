@@ -105,7 +105,7 @@ func (g *guard) remove(ctx context.Context, op *Op, event notification.Event, ca
 		return err
 	}
 	if g.r.opts.NoDelete.forbids(op.Kind) {
-		return ErrUnsupported.WithMessage("deletes of this kind are switched off")
+		return ErrUnsupported.WithMessage("deletes of this kind are disabled")
 	}
 	if err := call(); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"github.com/registrykit/registry/notification"
 )
 
-// call is one request on its way: parsed, authenticated, authorised, handled, and answered.
+// call is the state of one request: parsed, authenticated, authorised, handled and answered.
 type call struct {
 	r       *Registry
 	w       *answer
@@ -27,15 +27,15 @@ type call struct {
 	claim   handover.Claim // memory of the storage, until send has taken the manifest over
 }
 
-// ServeHTTP answers the requests of the distribution spec, for URL paths that begin with /v2/.
-// Locations that it tells clients are host-relative, and keep the prefix that [http.StripPrefix]
-// has taken off.
+// ServeHTTP serves the requests of the distribution spec. Their URL paths begin with /v2/.
+// Locations in responses are relative to the host and keep a prefix that [http.StripPrefix] has
+// removed.
 //
-// The operation is authorised before a byte of the body is read and before anything is looked up.
-// Whatever is wrong is answered with the status and code of an [*Error], in the JSON of the spec.
+// It authorises the operation before it reads the body and before it looks anything up. Each
+// failure becomes the status and code of an [*Error], in the JSON format of the spec.
 //
-// A response that cannot be completed is cut off by a panic with [http.ErrAbortHandler], so that no
-// client takes it for whole.
+// If a response cannot be completed, ServeHTTP panics with [http.ErrAbortHandler], so that the
+// client does not mistake it for a complete one.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h := w.Header()
 	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
@@ -81,12 +81,11 @@ func (c *call) serve() error {
 	return route.handle(c)
 }
 
-// errMethod is the error for a method that an endpoint does not have.
+// errMethod is returned when an endpoint does not have the method.
 var errMethod = ErrUnsupported.WithMessage("the method is not allowed here")
 
-// base answers /v2/, by which clients find out that this is a registry, and how to log in to it. An
-// anonymous caller of whom the Authenticator knows something has gone the way that the challenge
-// tells.
+// base answers /v2/, by which clients detect a registry and learn how to log in. An anonymous
+// caller with claims has already followed the challenge, so it gets a 200.
 func (c *call) base() error {
 	if c.req.Method != http.MethodGet && c.req.Method != http.MethodHead {
 		return errMethod
@@ -103,7 +102,7 @@ func (c *call) base() error {
 	return c.writeJSON("application/json", []byte("{}"))
 }
 
-// authenticate returns who sent the request.
+// authenticate returns the identity of the sender.
 func (c *call) authenticate() (auth.Identity, error) {
 	if c.r.opts.Authenticator == nil {
 		return auth.Identity{}, nil
@@ -124,7 +123,7 @@ func (c *call) authenticate() (auth.Identity, error) {
 	return auth.Identity{}, fmt.Errorf("authenticate: %w", err)
 }
 
-// describe is what events tell of the request.
+// describe returns the part of an event that describes the request.
 func (c *call) describe() *notification.Request {
 	if c.r.opts.Sink == nil {
 		return nil
@@ -134,15 +133,15 @@ func (c *call) describe() *notification.Request {
 	}
 }
 
-// writeContext is the context of what changes something: a change that has begun is brought to its
-// end, and bytes that have been received are kept, even if the client has gone.
+// writeContext returns the context of a change. It outlives the client: a change that has begun is
+// completed, and received bytes are kept, even if the client disconnects.
 func (c *call) writeContext() context.Context { return context.WithoutCancel(c.req.Context()) }
 
 // location returns the host-relative URL of t.
 func (c *call) location(t target) string { return c.prefix() + t.path() }
 
-// prefix is what handlers around this one have taken off the path of the request: the start of the
-// request target, if the rest of it is the path as it arrived here, and otherwise "".
+// prefix returns what outer handlers have removed from the path of the request: the start of the
+// request target, if the path here is the rest of it, and otherwise "".
 func (c *call) prefix() string {
 	u, err := url.ParseRequestURI(c.req.RequestURI) // origin-form or absolute-form, RFC 9112, section 3.2
 	if err != nil {

@@ -12,12 +12,15 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// Interceptor runs around every operation of a [Backend] and of its uploads. It calls next once, or
-// returns an error instead; after next it finds op.Result. For a list, next is the whole iteration.
-// It must not change op, and may be called by many goroutines at once.
+// Interceptor runs around every operation of a [Backend] and of its uploads. It calls next once and
+// finds op.Result afterwards, or it returns an error without calling next. For a list, next is the
+// whole iteration.
+//
+// An Interceptor must not change op. It is called by many goroutines at once. The error that it
+// returns is the error of the operation: an [*Error] reaches the client, see [NewError].
 type Interceptor func(ctx context.Context, op *Op, next func(context.Context) error) error
 
-// Chain returns the interceptors as one; the first is the outermost.
+// Chain returns one interceptor that runs all of them. The first is the outermost.
 func Chain(interceptors ...Interceptor) Interceptor {
 	switch len(interceptors) {
 	case 0:
@@ -31,8 +34,9 @@ func Chain(interceptors ...Interceptor) Interceptor {
 	}
 }
 
-// Intercept returns a Backend that runs f around every operation of b. An operation that comes to
-// Backend later is unsupported by it until it is added here, so that none can pass f by.
+// Intercept returns a Backend that runs f around every operation of b. An operation that a later
+// version adds to [Backend] returns ErrUnsupported until Intercept knows it, so no operation can
+// bypass f.
 func Intercept(b Backend, f Interceptor) Backend { return &intercepted{b: b, f: f} }
 
 type intercepted struct {
@@ -89,13 +93,13 @@ func (i *intercepted) StatManifest(ctx context.Context, repo string, ref referen
 	})
 }
 
-// renew makes the refreshing of what is looked at an operation of its own.
+// renew turns the renewal of existing content into an operation of its own.
 func (i *intercepted) renew(of *Op, opts *StatOptions) *StatOptions {
 	if opts == nil || opts.Renew == nil {
 		return nil
 	}
 	return &StatOptions{Renew: func(ctx context.Context) bool {
-		// Who is further out has been asked whether the caller may look, and so is asked first.
+		// The outer interceptors have allowed the Stat, so their answer comes before that of f.
 		return opts.Renew(ctx) && i.f(ctx, &Op{Kind: OpRenew, Repository: of.Repository, Ref: of.Ref},
 			func(context.Context) error { return nil }) == nil
 	}}
@@ -134,7 +138,7 @@ func (i *intercepted) PutManifest(ctx context.Context, repo, mediaType string, c
 	return res, err
 }
 
-// putOp is the operation of a PutManifest with opts.
+// putOp returns the operation of a PutManifest with opts.
 func putOp(repo string, opts *PutOptions) *Op {
 	op := &Op{Kind: OpPutManifest, Repository: repo}
 	if opts != nil {
@@ -154,7 +158,7 @@ func (i *intercepted) DeleteManifest(ctx context.Context, repo string, ref refer
 	return i.f(ctx, op, func(ctx context.Context) error { return i.b.DeleteManifest(ctx, repo, ref, opts) })
 }
 
-// deleteOp is the operation of a DeleteManifest.
+// deleteOp returns the operation of a DeleteManifest.
 func deleteOp(repo string, ref reference.Ref) *Op {
 	op := &Op{Kind: OpDeleteManifest, Repository: repo, Ref: ref}
 	if ref.Tag != "" {
@@ -168,7 +172,7 @@ func (i *intercepted) DeleteRepository(ctx context.Context, repo string, opts *D
 	return i.f(ctx, op, func(ctx context.Context) error { return i.b.DeleteRepository(ctx, repo, opts) })
 }
 
-// condition is the condition of a delete with o, which may be nil.
+// condition returns the condition of a delete. The receiver may be nil.
 func (o *DeleteOptions) condition() *Condition {
 	if o == nil {
 		return nil
@@ -202,7 +206,7 @@ func (i *intercepted) History(ctx context.Context, repo string, opts *HistoryOpt
 	})
 }
 
-// historyOp is the operation of a History with opts.
+// historyOp returns the operation of a History with opts.
 func historyOp(repo string, opts *HistoryOptions) *Op {
 	op := &Op{Kind: OpHistory, Repository: repo}
 	if opts != nil {
@@ -224,7 +228,7 @@ func (i *intercepted) Restore(ctx context.Context, repo string, ref reference.Re
 	return res, err
 }
 
-// restoreOp is the operation of a Restore.
+// restoreOp returns the operation of a Restore.
 func restoreOp(repo string, ref reference.Ref) *Op {
 	op := &Op{Kind: OpRestore, Repository: repo, Ref: ref}
 	if ref.Tag != "" {
@@ -243,7 +247,7 @@ func (i *intercepted) describe(ctx context.Context, op *Op, call func(context.Co
 	return op.Result, err
 }
 
-// around runs f around the whole of a list.
+// around runs f around the whole iteration of a list.
 func around[T any](ctx context.Context, f Interceptor, op *Op,
 	list func(context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
@@ -279,8 +283,8 @@ func (i *intercepted) upload(ctx context.Context, op *Op, call func(context.Cont
 	return &interceptedUpload{u: u, repo: op.Repository, f: i.f}, nil
 }
 
-// interceptedUpload does not embed the Upload: a method that comes to it later must be written
-// here, or this does not compile.
+// interceptedUpload runs f around the methods of an upload. It does not embed Upload, so that it
+// does not compile when Upload gets a method that is missing here.
 type interceptedUpload struct {
 	u    Upload
 	repo string

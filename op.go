@@ -70,7 +70,8 @@ func (op *Op) Write() bool {
 }
 
 // Access returns everything that a caller must be allowed to do for the operation. For an unknown
-// kind it returns everything there is, so that authorisation fails closed.
+// kind it returns all actions on the registry and the repository, so that authorisation fails
+// closed.
 //
 // Three permissions are checked separately, because their refusal does not refuse the operation: to
 // pull from the source of a mount, to overwrite tags, and to set the tags that return with a

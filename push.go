@@ -11,16 +11,16 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// cleanupTimeout is how long is waited for what cleans up after a failure, also if that was the end
-// of the context.
+// cleanupTimeout limits the cleanup after a failure. The cleanup runs even if ctx has ended.
 const cleanupTimeout = 10 * time.Second
 
-// PushBlob pushes what r holds up to its end as a blob of the repository, in one pass and without
-// holding it in memory. d is the digest it must have; "" means whatever it has, by sha256. It
-// returns the descriptor of the blob, of the media type application/octet-stream.
+// PushBlob pushes everything that r yields as a blob of the repository. It reads r once and does
+// not hold the content in memory. d is the expected digest; "" accepts any content and computes its
+// sha256 digest. The result is the descriptor of the blob, with the media type
+// application/octet-stream.
 //
-// Errors: ErrDigestInvalid if the content has another digest; the error of r, wrapped; those of
-// [Writer].CreateUpload and [Upload].
+// Errors: ErrDigestInvalid if d is malformed or not the digest of the content; the error of r,
+// wrapped; those of [Writer].CreateUpload and [Upload].
 func PushBlob(ctx context.Context, w Writer, repo string, d digest.Digest, r io.Reader) (ocispec.Descriptor, error) {
 	algorithm := digest.SHA256
 	if d != "" {
@@ -49,6 +49,6 @@ func PushBlob(ctx context.Context, w Writer, repo string, d digest.Digest, r io.
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	_ = u.Cancel(ctx) // nobody else knows of it; if this fails, it expires
+	_ = u.Cancel(ctx) // if this fails, the upload expires
 	return ocispec.Descriptor{}, err
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // errGone is for a request that its client, or the host, has given up. Hardly anybody reads it.
-var errGone = &Error{code: "UNAVAILABLE", status: http.StatusRequestTimeout, message: "the request was given up"}
+var errGone = &Error{code: "UNAVAILABLE", status: http.StatusRequestTimeout, message: "the request was cancelled"}
 
 // fail answers with an error. It is the only place where one becomes an answer.
 func (c *call) fail(err error) {
@@ -68,7 +68,7 @@ func (c *call) asked(err error) []auth.Access {
 }
 
 // allowed is the value of the Allow header: the methods of the endpoint, without the one that was
-// just refused and those that are switched off.
+// just refused and those that are disabled.
 func (c *call) allowed() string {
 	if !c.routed {
 		return ""

@@ -10,8 +10,9 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// Unimplemented is a [Backend] that can do nothing: every operation returns ErrUnsupported. It is
-// embedded by every Backend.
+// Unimplemented is a [Backend] whose operations all return ErrUnsupported. Every Backend must embed
+// it, because the interface has an unexported method. An operation that a later version adds then
+// fails closed.
 type Unimplemented struct{}
 
 var _ Backend = Unimplemented{}
@@ -99,7 +100,7 @@ func (Unimplemented) Restore(context.Context, string, reference.Ref, *RestoreOpt
 	return RestoreResult{}, ErrUnsupported
 }
 
-// failed is a list that only says why there is none.
+// failed returns a list that yields only err.
 func failed[T any](err error) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T

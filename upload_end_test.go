@@ -101,7 +101,7 @@ func TestRefusedOverHTTP2(t *testing.T) {
 		"Content-Type: application/vnd.oci.image.manifest.v1+json")
 }
 
-// TestAllowWithoutDeletes: what is switched off is not offered, whatever method is refused.
+// TestAllowWithoutDeletes: a disabled delete is not offered, whatever method is refused.
 func TestAllowWithoutDeletes(t *testing.T) {
 	off := registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true}
 	_, c := newRegistry(t, &registry.Options{NoDelete: off})
