@@ -148,7 +148,7 @@ func (b *content) close() {
 // first bytes and not before, so that a blob that cannot be opened can still be answered with an
 // error; and it sends no error itself.
 type contentWriter struct {
-	*answer
+	*pacedWriter
 	size    int64 // of the blob
 	status  int
 	sent    bool  // the header
@@ -175,7 +175,7 @@ func (w *contentWriter) WriteHeader(status int) {
 func (w *contentWriter) send() {
 	if !w.sent {
 		w.sent = true
-		w.answer.WriteHeader(w.status)
+		w.pacedWriter.WriteHeader(w.status)
 	}
 }
 
@@ -185,7 +185,7 @@ func (w *contentWriter) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	w.send()
-	n, err := w.answer.Write(p)
+	n, err := w.pacedWriter.Write(p)
 	w.written += int64(n)
 	return n, err
 }
@@ -198,7 +198,7 @@ func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) {
 	}
 	total := int64(0)
 	b, isContent := limited.R.(*content)
-	to, canReadFrom := w.answer.ResponseWriter.(io.ReaderFrom)
+	to, canReadFrom := w.pacedWriter.ResponseWriter.(io.ReaderFrom)
 	if isContent && canReadFrom && limited.N > copyBufferSize {
 		n, ok, err := b.sendTo(w, to, limited.N)
 		w.written += n

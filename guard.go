@@ -19,7 +19,7 @@ type guard struct {
 	identity auth.Identity
 	request  *notification.Request // nil for calls in process
 	granted  []auth.Access         // what this very request has been granted already
-	asked    auth.Decision         // who asks from where: what decisions begin with
+	decision auth.Decision         // the fields that all decisions about this request share
 }
 
 // authorize allows or refuses op. Names are checked first, so that an Authorizer never sees one

@@ -19,14 +19,14 @@ func (g *guard) Repositories(ctx context.Context, opts *ListOptions) iter.Seq2[s
 	if err := g.authorize(ctx, &Op{Kind: OpRepositories}); err != nil {
 		return failed[string](err)
 	}
-	return seen(g.scan(ctx, opts))
+	return visible(g.scan(ctx, opts))
 }
 
 func (g *guard) Tags(ctx context.Context, repo string, opts *ListOptions) iter.Seq2[string, error] {
 	if err := g.authorize(ctx, &Op{Kind: OpTags, Repository: repo}); err != nil {
 		return failed[string](err)
 	}
-	return seen(g.scanTags(ctx, repo, opts))
+	return visible(g.scanTags(ctx, repo, opts))
 }
 
 func (g *guard) Referrers(ctx context.Context, repo string, d digest.Digest,
@@ -84,8 +84,8 @@ type scanned struct {
 	visible bool // the caller may pull what it names
 }
 
-// seen yields the names of a list that are visible.
-func seen(list iter.Seq2[scanned, error]) iter.Seq2[string, error] {
+// visible yields the names of a list that are visible.
+func visible(list iter.Seq2[scanned, error]) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for s, err := range list {
 			if (s.visible || err != nil) && !yield(s.name, err) {

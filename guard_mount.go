@@ -119,5 +119,5 @@ func (g *guard) auditSearch(ctx context.Context, source string, err error) {
 	if source != "" {
 		rule, _ = auth.Explain(ctx, g.r.opts.Authorizer, g.identity, accesses)
 	}
-	g.r.audit(ctx, g.asked, accesses, rule, err)
+	g.r.audit(ctx, g.decision, accesses, rule, err)
 }

@@ -22,7 +22,7 @@ func (g *guard) decide(ctx context.Context, accesses []auth.Access) error {
 	default:
 		rule, err = auth.Explain(ctx, a, g.identity, accesses)
 	}
-	g.r.audit(ctx, g.asked, accesses, rule, err)
+	g.r.audit(ctx, g.decision, accesses, rule, err)
 	return err
 }
 
@@ -35,8 +35,8 @@ func (r *Registry) audit(ctx context.Context, d auth.Decision, accesses []auth.A
 	r.opts.Audit(ctx, d)
 }
 
-// asker is what decisions about the request begin with.
-func (c *call) asker(identity auth.Identity) auth.Decision {
+// newDecision is what decisions about the request begin with.
+func (c *call) newDecision(identity auth.Identity) auth.Decision {
 	if c.r.opts.Audit == nil {
 		return auth.Decision{}
 	}

@@ -16,7 +16,7 @@ import (
 // call is the state of one request: parsed, authenticated, authorised, handled and answered.
 type call struct {
 	r       *Registry
-	w       *answer
+	w       *pacedWriter
 	req     *http.Request
 	body    *requestBody
 	routed  bool // target is set
@@ -41,7 +41,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
 	h.Set("X-Content-Type-Options", "nosniff")
 	rc := http.NewResponseController(w)
-	c := &call{r: r, w: &answer{w, sending(rc, &r.opts)}, req: req, body: newRequestBody(w, rc, req, &r.opts)}
+	c := &call{r: r, w: &pacedWriter{w, sending(rc, &r.opts)}, req: req, body: newRequestBody(w, rc, req, &r.opts)}
 	defer c.body.finish()
 	if err := c.serve(); err != nil {
 		c.fail(err)
@@ -73,7 +73,7 @@ func (c *call) serve() error {
 	if err != nil {
 		return err
 	}
-	c.backend = &guard{r: c.r, identity: identity, request: c.describe(), asked: c.asker(identity)}
+	c.backend = &guard{r: c.r, identity: identity, request: c.eventRequest(), decision: c.newDecision(identity)}
 	if err := c.backend.authorize(c.req.Context(), c.op); err != nil {
 		return err
 	}
@@ -113,18 +113,18 @@ func (c *call) authenticate() (auth.Identity, error) {
 	case err == nil:
 		return identity, nil
 	case errors.Is(err, auth.ErrCredentials):
-		c.r.audit(c.req.Context(), c.asker(auth.Identity{}), nil, "", err)
+		c.r.audit(c.req.Context(), c.newDecision(auth.Identity{}), nil, "", err)
 		return auth.Identity{}, ErrUnauthorized.WithMessage("invalid credentials").WithCause(err)
 	case errors.As(err, &limit):
-		c.r.audit(c.req.Context(), c.asker(auth.Identity{}), nil, "", err)
+		c.r.audit(c.req.Context(), c.newDecision(auth.Identity{}), nil, "", err)
 		return auth.Identity{}, ErrTooManyRequests.WithMessage("too many failed logins").WithRetryAfter(
 			limit.RetryAfter).WithCause(err)
 	}
 	return auth.Identity{}, fmt.Errorf("authenticate: %w", err)
 }
 
-// describe returns the part of an event that describes the request.
-func (c *call) describe() *notification.Request {
+// eventRequest returns the part of an event that describes the request.
+func (c *call) eventRequest() *notification.Request {
 	if c.r.opts.Sink == nil {
 		return nil
 	}

@@ -66,7 +66,7 @@ func (i *intercepted) OpenBlob(ctx context.Context, repo string, d digest.Digest
 func (i *intercepted) StatBlob(ctx context.Context, repo string, d digest.Digest,
 	opts *StatOptions) (ocispec.Descriptor, error) {
 	op := &Op{Kind: OpStatBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
-	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) {
+	return i.stat(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) {
 		return i.b.StatBlob(ctx, repo, d, i.renew(op, opts))
 	})
 }
@@ -88,7 +88,7 @@ func (i *intercepted) GetManifest(ctx context.Context, repo string, ref referenc
 func (i *intercepted) StatManifest(ctx context.Context, repo string, ref reference.Ref,
 	opts *StatOptions) (ocispec.Descriptor, error) {
 	op := &Op{Kind: OpStatManifest, Repository: repo, Ref: ref}
-	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) {
+	return i.stat(ctx, op, func(ctx context.Context) (ocispec.Descriptor, error) {
 		return i.b.StatManifest(ctx, repo, ref, i.renew(op, opts))
 	})
 }
@@ -121,7 +121,7 @@ func (i *intercepted) MountBlob(ctx context.Context, repo string, d digest.Diges
 	if opts != nil {
 		op.From = opts.From
 	}
-	return i.describe(ctx, op, func(ctx context.Context) (ocispec.Descriptor,
+	return i.stat(ctx, op, func(ctx context.Context) (ocispec.Descriptor,
 		error) {
 		return i.b.MountBlob(ctx, repo, d, opts)
 	})
@@ -237,8 +237,8 @@ func restoreOp(repo string, ref reference.Ref) *Op {
 	return op
 }
 
-// describe runs f around a call that returns a descriptor.
-func (i *intercepted) describe(ctx context.Context, op *Op, call func(context.Context) (ocispec.Descriptor,
+// stat runs f around a call that returns a descriptor.
+func (i *intercepted) stat(ctx context.Context, op *Op, call func(context.Context) (ocispec.Descriptor,
 	error)) (ocispec.Descriptor, error) {
 	err := i.f(ctx, op, func(ctx context.Context) (err error) {
 		op.Result, err = call(ctx)

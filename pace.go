@@ -84,3 +84,30 @@ func (p *pace) end() {
 		p.left -= time.Since(p.began)
 	}
 }
+
+// pacedWriter is the http.ResponseWriter of all responses. It ends a response that its client does not
+// read, by a write deadline: over HTTP/1.1 of the connection, over HTTP/2 of the stream. net/http
+// sends the last bytes after the handler has returned, and only then removes the deadline.
+type pacedWriter struct {
+	http.ResponseWriter
+	pace pace
+}
+
+// Unwrap lets http.ResponseController find the methods of the inner ResponseWriter.
+func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader implements [http.ResponseWriter]. It sets the deadline, because net/http may send all
+// of a small response after the handler has returned.
+func (w *pacedWriter) WriteHeader(status int) {
+	w.pace.begin()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements [http.ResponseWriter].
+func (w *pacedWriter) Write(p []byte) (int, error) {
+	w.pace.add(int64(len(p)))
+	w.pace.begin()
+	n, err := w.ResponseWriter.Write(p)
+	w.pace.end()
+	return n, err
+}

@@ -24,8 +24,8 @@ const cacheControl = "no-cache"
 // etag is the entity tag of what has the digest. It is a strong one.
 func etag(d digest.Digest) string { return `"` + string(d) + `"` }
 
-// describe sets the headers that GET and HEAD have in common.
-func describe(h http.Header, mediaType string, d digest.Digest) {
+// setContentHeaders sets the headers that GET and HEAD have in common.
+func setContentHeaders(h http.Header, mediaType string, d digest.Digest) {
 	h.Set("Content-Type", mediaType)
 	h.Set("Docker-Content-Digest", string(d))
 	h.Set("Etag", etag(d))
@@ -54,7 +54,7 @@ func (c *call) headManifest() error {
 // know what to do with each type, and those that leave the header out are many. Range is ignored.
 func (c *call) writeManifest(desc ocispec.Descriptor, content []byte) error {
 	h := c.w.Header()
-	describe(h, desc.MediaType, desc.Digest)
+	setContentHeaders(h, desc.MediaType, desc.Digest)
 	// The media type is the pusher's choice: if it is one that a browser shows, it can do nothing
 	// there.
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
@@ -118,7 +118,7 @@ func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) err
 	body := &content{size: desc.Size, from: from}
 	defer body.close()
 	h := c.w.Header()
-	describe(h, "application/octet-stream", c.op.Ref.Digest)
+	setContentHeaders(h, "application/octet-stream", c.op.Ref.Digest)
 	req, ok := withDecided(c.req, c.op.Ref.Digest)
 	if !ok {
 		return ErrPreconditionFailed
@@ -131,7 +131,7 @@ func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) err
 			body.parts, body.real = partsOf(r), -1 // so that even the start is sought, and its part made known
 		}
 	}
-	w := &contentWriter{answer: c.w, size: desc.Size}
+	w := &contentWriter{pacedWriter: c.w, size: desc.Size}
 	http.ServeContent(w, req, "", unknownTime, body)
 	switch w.status {
 	case http.StatusRequestedRangeNotSatisfiable:

@@ -191,5 +191,5 @@ func New(backend Backend, opts *Options) (*Registry, error) {
 // intercepted and reported to the Sink as if the identity had sent it over HTTP. ServeHTTP itself
 // calls this Backend.
 func (r *Registry) Backend(identity auth.Identity) Backend {
-	return &guard{r: r, identity: identity, asked: auth.Decision{Identity: identity}}
+	return &guard{r: r, identity: identity, decision: auth.Decision{Identity: identity}}
 }

@@ -39,7 +39,7 @@ func (c *call) fail(err error) {
 	switch e.status {
 	case http.StatusUnauthorized:
 		if a := c.r.opts.Authenticator; a != nil {
-			if challenge := a.Challenge(c.req, c.asked(err)); challenge != "" {
+			if challenge := a.Challenge(c.req, c.needed(err)); challenge != "" {
 				h.Set("WWW-Authenticate", challenge)
 			}
 		}
@@ -55,8 +55,8 @@ func (c *call) fail(err error) {
 	c.body.drain(func() { c.send(e.status, content) })
 }
 
-// asked returns the accesses that a caller needs who was refused with err.
-func (c *call) asked(err error) []auth.Access {
+// needed returns the accesses that a caller needs who was refused with err.
+func (c *call) needed(err error) []auth.Access {
 	var refused *challenge
 	switch {
 	case errors.As(err, &refused):
