@@ -8,19 +8,20 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// CheckName checks the name of a repository, for a [Backend] that Go code calls. The error is an
-// [*Error]: ErrNameInvalid, with a message that says what is wrong.
+// CheckName checks the name of a repository, for a [Backend] that Go code calls. It returns nil, or
+// an [*Error] of the kind ErrNameInvalid with a message that says what is wrong.
 func CheckName(repo string) error { return invalid(reference.CheckName(repo)) }
 
-// CheckTag checks a tag, like [CheckName]. The error is ErrTagInvalid.
+// CheckTag checks a tag, like [CheckName]. Errors: ErrTagInvalid.
 func CheckTag(tag string) error { return invalid(reference.CheckTag(tag)) }
 
-// CheckDigest checks a digest, like [CheckName]. The error is ErrDigestInvalid.
+// CheckDigest checks a digest, like [CheckName]. Errors: ErrDigestInvalid.
 func CheckDigest(d digest.Digest) error { return invalid(reference.CheckDigest(string(d))) }
 
-// CheckRef checks the reference to one manifest, like [CheckName]. The error is ErrManifestUnknown
-// unless exactly one of tag and digest is set, because no manifest can have such a reference.
-// Otherwise it is that of [CheckTag] or [CheckDigest].
+// CheckRef checks the reference to one manifest, like [CheckName].
+//
+// Errors: ErrManifestUnknown unless exactly one of tag and digest is set, because no manifest has
+// such a reference; ErrTagInvalid; ErrDigestInvalid.
 func CheckRef(ref reference.Ref) error {
 	switch {
 	case ref.Tag != "" && ref.Digest != "":
@@ -33,8 +34,8 @@ func CheckRef(ref reference.Ref) error {
 	return ErrManifestUnknown.WithMessage("neither a tag nor a digest")
 }
 
-// invalid returns the [*Error] for an error of package reference, and nil for nil. It is the only
-// place that maps one to the other.
+// invalid returns the [*Error] for an error of package reference, or nil for nil. All such errors
+// are mapped here.
 func invalid(err error) error {
 	switch {
 	case err == nil:

@@ -11,14 +11,14 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// cursors hide a name in the link to the next page: where a page ended may be a repository or tag
-// that the caller does not know of.
+// cursors encrypts the names in links to the next page. A page may end at a repository or tag that
+// the caller may not see.
 type cursors struct{ aead cipher.AEAD }
 
-// cursorMark begins a cursor, and no name.
+// cursorMark begins every cursor, and no name.
 const cursorMark = "~"
 
-// newCursors makes cursors that others with the same secret can read.
+// newCursors returns cursors that others with the same secret can read.
 func newCursors(secret []byte) (cursors, error) {
 	key := sha256.Sum256(append([]byte("registry cursor\x00"), secret...))
 	block, err := aes.NewCipher(key[:])
@@ -29,22 +29,20 @@ func newCursors(secret []byte) (cursors, error) {
 	return cursors{aead}, err
 }
 
-// seal returns the cursor behind name, for one caller and list.
+// seal returns the cursor after name, for one caller and list.
 func (c cursors) seal(name, of string) string {
-	// Names of one length, so that the cursor does not tell it.
+	// All names have the same length, so that the cursor does not reveal it.
 	padded := name + strings.Repeat("\x00", reference.MaxNameLength-min(len(name), reference.MaxNameLength))
 	return cursorMark + base64.RawURLEncoding.EncodeToString(c.aead.Seal(nil, nil, []byte(padded), []byte(of)))
 }
 
-// isCursor reports whether s has the form of a cursor: all are equally long.
+// isCursor reports whether s has the form of a cursor. All cursors have the same length.
 func (c cursors) isCursor(s string) bool {
 	return strings.HasPrefix(s, cursorMark) &&
 		len(s) == len(cursorMark)+base64.RawURLEncoding.EncodedLen(reference.MaxNameLength+c.aead.Overhead())
 }
 
-// open returns the name of a cursor.
-//
-// It fails if the cursor is not one of this list and caller.
+// open returns the name in a cursor. It fails if the cursor is not for this list and caller.
 func (c cursors) open(cursor, of string) (string, error) {
 	b, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(cursor, cursorMark))
 	if err == nil && len(b) < c.aead.Overhead() {

@@ -10,22 +10,23 @@ import (
 	"github.com/registrykit/registry/notification"
 )
 
-// guard is the choke point: the registry as one identity sees it. Every operation, whether it comes
-// by HTTP or from Go code, is checked, authorised, limited and told of here and nowhere else. It
-// embeds nothing but Unimplemented, so what it does not know is refused.
+// guard is the registry as one identity sees it. Every operation, over HTTP or from Go code, is
+// checked, authorised, limited and reported here and nowhere else. It embeds only Unimplemented, so
+// it refuses operations that it does not know.
 type guard struct {
 	Unimplemented
 	r        *Registry
 	identity auth.Identity
-	request  *notification.Request // nil for calls in process
-	granted  []auth.Access         // what this very request has been granted already
+	request  *notification.Request // nil for Go calls
+	granted  []auth.Access         // granted to this request already
 	decision auth.Decision         // the fields that all decisions about this request share
 }
 
-// authorize allows or refuses op. Names are checked first, so that an Authorizer never sees one
-// that cannot be; existence is not looked at. Whether op names one manifest is checked last: a
-// reference that no manifest can have is answered like an unknown one, which only callers that may
-// read the repository learn.
+// authorize returns nil if op is allowed. It does not check whether anything exists.
+//
+// Names are checked first, so that an Authorizer never sees a malformed one. Whether the reference
+// names exactly one manifest is checked last. A reference that no manifest can have then gets the
+// same response as an unknown one, and only callers with pull access receive it.
 func (g *guard) authorize(ctx context.Context, op *Op) error {
 	if err := op.check(); err != nil {
 		return err
@@ -36,7 +37,7 @@ func (g *guard) authorize(ctx context.Context, op *Op) error {
 	return op.checkOneRef()
 }
 
-// allow asks the Authorizer for accesses that this request has not been granted yet.
+// allow asks the Authorizer for accesses, unless this request has been granted all of them.
 func (g *guard) allow(ctx context.Context, accesses []auth.Access) error {
 	if g.hasGranted(accesses) {
 		return nil
@@ -58,12 +59,13 @@ func (g *guard) hasGranted(accesses []auth.Access) bool {
 	return !slices.ContainsFunc(accesses, func(a auth.Access) bool { return !slices.Contains(g.granted, a) })
 }
 
-// authorizeFailed is the error for an Authorizer that does not know.
+// authorizeFailed returns the error for an Authorizer that failed to decide.
 func authorizeFailed(err error) error {
 	return ErrInternal.WithCause(fmt.Errorf("authorize: %w", err))
 }
 
-// challenge is the cause of an ErrUnauthorized: what the answer must ask credentials for.
+// challenge is the cause of an ErrUnauthorized. It holds the accesses for which the response asks
+// for credentials.
 type challenge struct {
 	accesses []auth.Access
 	err      error
@@ -72,11 +74,10 @@ type challenge struct {
 func (c *challenge) Error() string { return c.err.Error() }
 func (c *challenge) Unwrap() error { return c.err }
 
-// sees reports whether the caller may do what an element of a list stands for. Nobody is told that
-// it was asked.
+// sees reports whether the caller may perform op on an element of a list. It makes no audit record.
 func (g *guard) sees(ctx context.Context, op *Op) (bool, error) { return g.allowed(ctx, op.Access()) }
 
-// allowed reports whether the caller may do all of accesses. Nobody is told of the question.
+// allowed reports whether the caller has all of accesses. It makes no audit record.
 func (g *guard) allowed(ctx context.Context, accesses []auth.Access) (bool, error) {
 	if g.r.opts.Authorizer == nil {
 		return true, nil

@@ -38,7 +38,7 @@ func (g *guard) Referrers(ctx context.Context, repo string, d digest.Digest,
 	return g.r.backend.Referrers(ctx, repo, d, opts)
 }
 
-// History tells who did what only to those who may push.
+// History reveals the names of identities only to callers with push access.
 func (g *guard) History(ctx context.Context, repo string, opts *HistoryOptions) iter.Seq2[HistoryEntry, error] {
 	op := historyOp(repo, opts)
 	if err := g.authorize(ctx, op); err != nil {
@@ -68,23 +68,23 @@ func (g *guard) History(ctx context.Context, repo string, opts *HistoryOptions) 
 	}
 }
 
-// What a request for a page of a list looks through at most of what the caller may not see. Then
-// the page ends, and its Link goes on from there.
+// The limits of what a request for a page examines that the caller may not see. At a limit the page
+// ends, and its Link continues from there.
 const (
 	maxScanned  = 1 << 16
 	maxScanTime = 500 * time.Millisecond
 )
 
-// scanHint is how many names are asked for at a time that are to be filtered.
+// scanHint is the number of names to request at a time from a list that is filtered.
 const scanHint = 1000
 
-// scanned is a name of a list that was looked at.
+// scanned is a name that a list has examined.
 type scanned struct {
 	name    string
-	visible bool // the caller may pull what it names
+	visible bool // the caller has pull access to it
 }
 
-// visible yields the names of a list that are visible.
+// visible yields the visible names of a list.
 func visible(list iter.Seq2[scanned, error]) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for s, err := range list {
@@ -95,8 +95,8 @@ func visible(list iter.Seq2[scanned, error]) iter.Seq2[string, error] {
 	}
 }
 
-// scan yields the repositories of the backend and whether the caller may pull from them. Those
-// below no prefix that the Authorizer names are left out.
+// scan yields the repositories of the backend, and whether the caller may pull from each. It skips
+// the repositories outside the prefixes that the Authorizer names.
 func (g *guard) scan(ctx context.Context, opts *ListOptions) iter.Seq2[scanned, error] {
 	var o ListOptions
 	if opts != nil {
@@ -135,11 +135,11 @@ func (g *guard) scan(ctx context.Context, opts *ListOptions) iter.Seq2[scanned, 
 	}
 }
 
-// maxPrefixes is how many prefixes are looked below one by one.
+// maxPrefixes is the maximum number of prefixes that are listed one by one.
 const maxPrefixes = 64
 
-// outermost sorts prefixes and leaves out those within another. Of too many it makes the one that
-// they have in common.
+// outermost sorts prefixes and removes those within another. If more than maxPrefixes remain, it
+// returns the longest prefix that they share.
 func outermost(prefixes []string) []string {
 	sorted := slices.Sorted(slices.Values(prefixes))
 	var kept []string
@@ -158,7 +158,7 @@ func outermost(prefixes []string) []string {
 	return kept
 }
 
-// scanTags yields the tags of a repository, and whether the caller may pull them.
+// scanTags yields the tags of a repository, and whether the caller may pull each.
 func (g *guard) scanTags(ctx context.Context, repo string, opts *ListOptions) iter.Seq2[scanned, error] {
 	return func(yield func(scanned, error) bool) {
 		for tag, err := range g.r.backend.Tags(ctx, repo, opts) {
@@ -178,8 +178,8 @@ func (g *guard) seesTag(ctx context.Context, repo, tag string) (bool, error) {
 	return g.sees(ctx, &Op{Kind: OpStatManifest, Repository: repo, Ref: reference.Ref{Tag: tag}})
 }
 
-// seesEntry reports whether the caller may know of an entry of a history, and takes out of it the
-// tags that they may not pull.
+// seesEntry reports whether the caller may see an entry of a history. It removes the tags that the
+// caller may not pull from the entry.
 func (g *guard) seesEntry(ctx context.Context, repo string, e *HistoryEntry) (bool, error) {
 	if e.Tag != "" {
 		return g.seesTag(ctx, repo, e.Tag)
@@ -198,10 +198,11 @@ func (g *guard) seesEntry(ctx context.Context, repo string, e *HistoryEntry) (bo
 	return true, nil
 }
 
-// seesName reports whether the caller may see the name of a repository in the catalogue: who may
-// pull from it. The catalogue is asked for together with that, as a token for it lists what its
-// bearer may pull, and no token could name all that.
+// seesName reports whether the caller may see the name of a repository in the catalog. That
+// requires pull access to the repository. The Authorizer gets both accesses in one question,
+// because a token for the catalog lists everything that its bearer may pull, and no token could
+// name all of that.
 func (g *guard) seesName(ctx context.Context, name string) (bool, error) {
-	catalogue, pull := Op{Kind: OpRepositories}, Op{Kind: OpTags, Repository: name}
-	return g.allowed(ctx, append(catalogue.Access(), pull.Access()...))
+	catalog, pull := Op{Kind: OpRepositories}, Op{Kind: OpTags, Repository: name}
+	return g.allowed(ctx, append(catalog.Access(), pull.Access()...))
 }

@@ -45,18 +45,18 @@ func (g *guard) MountBlob(ctx context.Context, repo string, d digest.Digest,
 	return desc, nil
 }
 
-// searchTick is what the time of a search is rounded up to.
+// searchTick is the unit to which the duration of a search is rounded up.
 const searchTick = 10 * time.Millisecond
 
 // errNoSource is the cause in the audit record of a search without a result.
 var errNoSource = errors.New("registry: no repository that the caller may pull from has the blob")
 
-// searchMount mounts a blob from whatever repository that the caller may pull from.
+// searchMount mounts a blob from any repository that the caller may pull from.
 //
-// Whether a digest exists where the caller may not pull must not show. Repositories outside the
-// prefixes of the caller are not looked at, others that the caller may not pull from cost no more
-// than the decision, and the time of all decisions is hidden: the answer waits for the next tick.
-// Options.Audit gets one record of the search, whatever it has come across.
+// It must not reveal whether a digest exists in a repository that the caller may not pull from.
+// Repositories outside the prefixes of the caller are not examined. Other repositories without pull
+// access cost only the decision, and the response waits for the next tick to hide the time of all
+// decisions. Options.Audit gets one record of the search, whatever it found.
 func (g *guard) searchMount(ctx context.Context, repo string, d digest.Digest, o MountOptions) (ocispec.Descriptor,
 	error) {
 	started := time.Now()
@@ -85,7 +85,7 @@ func (g *guard) searchMount(ctx context.Context, repo string, d digest.Digest, o
 	return desc, err
 }
 
-// waitForTick waits until a whole number of ticks have passed since a time, or ctx ends.
+// waitForTick waits until a whole number of ticks has passed since a time, or ctx ends.
 func waitForTick(ctx context.Context, since time.Time) {
 	elapsed := time.Since(since)
 	t := time.NewTimer(elapsed.Truncate(searchTick) + searchTick - elapsed)
@@ -96,7 +96,7 @@ func waitForTick(ctx context.Context, since time.Time) {
 	}
 }
 
-// mayPull reports whether the caller may pull from a repository. Options.Audit is not told.
+// mayPull reports whether the caller may pull from a repository. It makes no audit record.
 func (g *guard) mayPull(ctx context.Context, repo string) (bool, error) {
 	accesses := (&Op{Kind: OpOpenBlob, Repository: repo}).Access()
 	if g.hasGranted(accesses) {
@@ -105,8 +105,8 @@ func (g *guard) mayPull(ctx context.Context, repo string) (bool, error) {
 	return g.allowed(ctx, accesses)
 }
 
-// auditSearch tells Options.Audit of a search: that the caller may pull from the source, or, if it
-// has failed with err, that the caller may not pull from some repository without a name.
+// auditSearch records a search. If it succeeded, the record allows a pull from the source. If it
+// failed with err, the record denies a pull from a repository without a name.
 func (g *guard) auditSearch(ctx context.Context, source string, err error) {
 	if g.r.opts.Audit == nil {
 		return

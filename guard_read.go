@@ -53,7 +53,8 @@ func (g *guard) StatManifest(ctx context.Context, repo string, ref reference.Ref
 	return g.r.backend.StatManifest(ctx, repo, ref, g.renew(op, opts))
 }
 
-// renew makes options say no where the caller may not push. Nobody is told of the question.
+// renew returns options whose Renew also requires push access. It makes no audit record. The result
+// is nil if opts renew nothing.
 func (g *guard) renew(op *Op, opts *StatOptions) *StatOptions {
 	if opts == nil || opts.Renew == nil {
 		return nil

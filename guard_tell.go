@@ -10,8 +10,7 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// decide asks the Authorizer, and has Options.Audit told of the answer. The error is the
-// Authorizer's own.
+// decide asks the Authorizer and records the decision. The error is that of the Authorizer.
 func (g *guard) decide(ctx context.Context, accesses []auth.Access) error {
 	a, rule := g.r.opts.Authorizer, ""
 	var err error
@@ -26,7 +25,7 @@ func (g *guard) decide(ctx context.Context, accesses []auth.Access) error {
 	return err
 }
 
-// audit tells Options.Audit of a decision.
+// audit calls Options.Audit with a decision.
 func (r *Registry) audit(ctx context.Context, d auth.Decision, accesses []auth.Access, rule string, err error) {
 	if r.opts.Audit == nil {
 		return
@@ -35,7 +34,7 @@ func (r *Registry) audit(ctx context.Context, d auth.Decision, accesses []auth.A
 	r.opts.Audit(ctx, d)
 }
 
-// newDecision is what decisions about the request begin with.
+// newDecision returns the fields that all decisions about the request share.
 func (c *call) newDecision(identity auth.Identity) auth.Decision {
 	if c.r.opts.Audit == nil {
 		return auth.Decision{}
@@ -46,8 +45,8 @@ func (c *call) newDecision(identity auth.Identity) auth.Decision {
 	}
 }
 
-// notify tells the Sink of what has happened. That it failed changes nothing of what happened, so
-// it only goes to the log.
+// notify sends an event to the Sink. A failure is only logged, because the operation has succeeded
+// already.
 func (g *guard) notify(ctx context.Context, e notification.Event) {
 	if g.r.opts.Sink == nil {
 		return
@@ -59,7 +58,7 @@ func (g *guard) notify(ctx context.Context, e notification.Event) {
 	}
 }
 
-// tagsOf is the tag of ref as a list.
+// tagsOf returns the tag of ref as a list.
 func tagsOf(ref reference.Ref) []string {
 	if ref.Tag == "" {
 		return nil

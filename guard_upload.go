@@ -43,7 +43,7 @@ func (g *guard) ResumeUpload(ctx context.Context, repo, id string, opts *ResumeO
 	return g.upload(repo)(g.r.backend.ResumeUpload(ctx, repo, id, &o))
 }
 
-// upload puts an upload of the backend behind the guard.
+// upload wraps an upload of the backend in the checks of the guard.
 func (g *guard) upload(repo string) func(Upload, error) (Upload, error) {
 	return func(u Upload, err error) (Upload, error) {
 		if err != nil {
@@ -74,7 +74,7 @@ func (u *guardedUpload) Append(ctx context.Context, offset, length int64, r io.R
 	return u.u.Append(ctx, c.Offset, c.Length, c.Body)
 }
 
-// limit sees to it that the blob does not become larger than Options.MaxBlobSize.
+// limit ensures that the blob does not exceed Options.MaxBlobSize.
 func (u *guardedUpload) limit(c *Chunk) (*Chunk, error) {
 	limit := u.g.r.opts.MaxBlobSize
 	if limit == 0 || c == nil {
@@ -112,7 +112,7 @@ func (u *guardedUpload) Cancel(ctx context.Context) error {
 	return u.u.Cancel(ctx)
 }
 
-// limitReader fails with ErrBlobTooLarge when there is more than room bytes.
+// limitReader returns ErrBlobTooLarge if there are more than room bytes.
 type limitReader struct {
 	r    io.Reader
 	room int64

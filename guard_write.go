@@ -45,8 +45,8 @@ func (g *guard) PutManifest(ctx context.Context, repo, mediaType string, content
 	return res, nil
 }
 
-// overwrite lets only those point a tag elsewhere who may. Whether the tag exists is decided inside
-// the write. It adds what is not allowed to refused.
+// overwrite adds a condition to t if the caller may not overwrite the tag, and adds the refused
+// access to refused. Whether the tag exists is decided within the write.
 func (g *guard) overwrite(ctx context.Context, repo string, t *TagPut, refused *[]auth.Access) error {
 	access := auth.Access{Type: auth.TypeRepository, Name: repo, Action: auth.Overwrite, Tag: t.Name}
 	err := g.allow(ctx, []auth.Access{access})
@@ -58,9 +58,8 @@ func (g *guard) overwrite(ctx context.Context, repo string, t *TagPut, refused *
 	return err
 }
 
-// tagExists returns err, with which op has failed. If that is ErrTagExists and an anonymous caller
-// was refused to overwrite, it returns ErrUnauthorized instead: somebody who logs in may be
-// allowed.
+// tagExists returns err, the error of op. If that is ErrTagExists because an anonymous caller may
+// not overwrite, it returns ErrUnauthorized instead: the caller may be allowed after a login.
 func (g *guard) tagExists(err error, op *Op, refused []auth.Access) error {
 	if len(refused) == 0 || !g.identity.Anonymous() || !errors.Is(err, ErrTagExists) {
 		return err
@@ -89,7 +88,7 @@ func (g *guard) DeleteRepository(ctx context.Context, repo string, opts *DeleteO
 		func() error { return g.r.backend.DeleteRepository(ctx, repo, g.deleting(opts)) })
 }
 
-// deleting returns opts with who deletes.
+// deleting returns opts with the name of the identity.
 func (g *guard) deleting(opts *DeleteOptions) *DeleteOptions {
 	var o DeleteOptions
 	if opts != nil {
@@ -99,7 +98,7 @@ func (g *guard) deleting(opts *DeleteOptions) *DeleteOptions {
 	return &o
 }
 
-// remove is what all deletes have in common.
+// remove authorises a delete, calls it, and sends the event.
 func (g *guard) remove(ctx context.Context, op *Op, event notification.Event, call func() error) error {
 	if err := g.authorize(ctx, op); err != nil {
 		return err

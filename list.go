@@ -8,11 +8,10 @@ import (
 )
 
 const (
-	// maxNames is how many bytes of names a page of a list has before it ends, and its Link goes on
-	// from there.
+	// maxNames is the number of bytes of names after which a page ends. Its Link continues from
+	// there.
 	maxNames = 4 << 20
-	// maxPageTime is how long a page of any list is gathered before it ends, and its Link goes on
-	// from there.
+	// maxPageTime is the time after which a page of any list ends. Its Link continues from there.
 	maxPageTime = 5 * time.Second
 )
 
@@ -49,11 +48,12 @@ func (c *call) writeList(v any) error {
 	return c.writeJSON("application/json", content)
 }
 
-// page returns the elements of a list that the parameters n and last ask for and that the caller
-// may see, never nil, and sets Link if there are more, or may be. The parameter last is a cursor or
-// any other text, behind which the names begin that are greater; it need not be a name. An element
-// more than wanted is taken to know whether there are more, also if none is wanted, as that the
-// list is of nothing that exists shows only then.
+// page returns the elements of a list that the parameters n and last select and that the caller may
+// see. The result is never nil. page sets the Link header if there are more elements, or may be.
+//
+// The parameter last is a cursor, or any text, after which the names begin that are greater; it
+// need not be a name. page requests one element more than it returns, to know whether there are
+// more. It does so even for n=0, because only then does an unknown repository cause an error.
 func (c *call) page(kind *nameKind, list func(*ListOptions) iter.Seq2[scanned, error]) ([]string, error) {
 	n, err := countParam(c.query, c.r.opts.PageSize)
 	if err != nil {

@@ -6,12 +6,12 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// nameKind is the kind of the names that a list has.
+// nameKind describes the names in a list.
 type nameKind struct {
-	invalid *Error // of a request that names one wrongly
+	invalid *Error // returned for a malformed name in a request
 	check   func(name string) error
-	bytes   string // that names consist of, in ascending order; "z" is the greatest
-	max     int    // length in bytes
+	bytes   string // allowed in names, in ascending order; "z" is the greatest
+	max     int    // maximum length in bytes
 }
 
 var (
@@ -25,8 +25,8 @@ var (
 	}
 )
 
-// after returns the name behind which the names greater than s begin: s itself if it is a name, and
-// otherwise the greatest name less than s. Backends want a name that could exist.
+// after returns the name after which the names greater than s begin: s itself if it is a name, and
+// otherwise the greatest name less than s. Backends require a name that could exist.
 func (k *nameKind) after(s string) string {
 	if k.check(s) == nil {
 		return s
@@ -34,9 +34,9 @@ func (k *nameKind) after(s string) string {
 	return k.below(s)
 }
 
-// below returns the greatest name less than s, "" if there is none. Such a name shares a head with
-// s, goes on with a lesser byte, and from there is as great and as long as names can be; or it is a
-// head of s.
+// below returns the greatest name less than s, or "" if there is none. Such a name is either a
+// prefix of s, or it shares a prefix with s, continues with a lesser byte, and is then as great and
+// long as a name can be.
 func (k *nameKind) below(s string) string {
 	n := 0
 	for n < min(len(s), k.max) && strings.IndexByte(k.bytes, s[n]) >= 0 {
