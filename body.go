@@ -9,27 +9,25 @@ import (
 	"time"
 )
 
-// Bounds of what is read and thrown away of the body of a request that is refused.
+// The limits of what is read and discarded of the body of a refused request.
 const (
 	maxDrain     = 8 << 20
 	drainTimeout = 5 * time.Second
-	// smallRest is what net/http reads by itself before it answers, so that the connection can be
-	// used again.
+	// smallRest is what net/http reads by itself before it responds, to keep the connection usable.
 	smallRest = 256 << 10
 )
 
 var (
-	// errBodyStalled is for a body that makes no progress, or too little.
+	// errBodyStalled is returned when a body arrives too slowly, or not at all.
 	errBodyStalled = &Error{code: "SIZE_INVALID", status: http.StatusRequestTimeout,
 		message: "the request body makes too little progress"}
-	// errBodyBroken is for a body that ends too early or is malformed.
+	// errBodyBroken is returned when a body ends too early or is malformed.
 	errBodyBroken = &Error{code: "SIZE_INVALID", status: http.StatusBadRequest,
 		message: "the request body is cut short or malformed"}
 )
 
-// requestBody is the body of a request. It is given up when it makes too little progress, by a
-// deadline of the connection that moves along with the progress. Its errors are those the client
-// gets.
+// requestBody is the body of a request. It sets a read deadline on the connection that moves along
+// with the progress of the client. Its errors are those that the client gets.
 type requestBody struct {
 	req  *http.Request
 	w    http.ResponseWriter
@@ -38,14 +36,14 @@ type requestBody struct {
 
 	read    int64 // bytes
 	started bool
-	ended   bool // nothing more will come
-	failed  bool // nothing more can be read
+	ended   bool // at the end of the body
+	failed  bool // a read has failed
 }
 
 func newRequestBody(w http.ResponseWriter, rc *http.ResponseController, req *http.Request, o *Options) *requestBody {
 	b := &requestBody{req: req, w: w, rc: rc, pace: receiving(rc, o), ended: req.Body == nil || req.Body == http.NoBody}
 	if !b.ended && req.ProtoMajor == 1 {
-		b.pace.begin() // net/http reads a body before it answers, also if nobody else does
+		b.pace.begin() // net/http reads a body before it responds, even if the handler does not
 	}
 	return b
 }
@@ -81,7 +79,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, errBodyBroken.WithCause(err)
 }
 
-// length is how many bytes the client says that it sends; -1 if it does not say.
+// length returns the number of bytes that the client announced, or -1 if it announced none.
 func (b *requestBody) length() int64 {
 	if b.ended {
 		return 0
@@ -89,7 +87,7 @@ func (b *requestBody) length() int64 {
 	return b.req.ContentLength
 }
 
-// atEnd reports whether there is nothing more to read; to find that out it reads a byte.
+// atEnd reports whether the body has ended. It reads a byte to find out.
 func (b *requestBody) atEnd() bool {
 	if b.ended {
 		return true
@@ -99,9 +97,9 @@ func (b *requestBody) atEnd() bool {
 	return n == 0 && errors.Is(err, io.EOF)
 }
 
-// drain calls answer, which sends an error, and reads on for a while what the client is still
-// sending: if the connection were closed with bytes unread, the client would hear of a broken
-// connection instead of the answer (RFC 9112, section 9.6).
+// drain calls answer, which sends an error response, and discards for a while what the client still
+// sends. If the server closed the connection with unread bytes, the client would see a broken
+// connection instead of the response (RFC 9112, section 9.6).
 func (b *requestBody) drain(answer func()) {
 	// A client that waits for "100 Continue" has sent nothing.
 	waits := !b.started && strings.EqualFold(b.req.Header.Get("Expect"), "100-continue")
@@ -110,7 +108,7 @@ func (b *requestBody) drain(answer func()) {
 		return
 	}
 	if b.req.ProtoMajor != 1 {
-		// Only the stream would be reset, but there are clients that forget the answer for it.
+		// A reset would end only the stream, but it makes some clients discard the response.
 		answer()
 		if !b.failed && b.setDeadline(b.patience()) {
 			_ = b.rc.Flush()
@@ -123,12 +121,12 @@ func (b *requestBody) drain(answer func()) {
 		answer()
 		return
 	}
-	// Whatever is left on the connection must not be taken for another request.
+	// The rest of the body must not be parsed as another request.
 	b.w.Header().Set("Connection", "close")
 	switch {
 	case !canStop:
 		answer()
-	case b.rc.EnableFullDuplex() == nil: // the answer need not wait for the body
+	case b.rc.EnableFullDuplex() == nil: // the response need not wait for the body
 		answer()
 		_ = b.rc.Flush()
 		b.discard()
@@ -138,7 +136,7 @@ func (b *requestBody) drain(answer func()) {
 	}
 }
 
-// patience is how long the rest of a body is waited for that nobody wants.
+// patience returns how long drain waits for the rest of a body.
 func (b *requestBody) patience() time.Duration {
 	if t := b.pace.timeout; t > 0 {
 		return min(t, drainTimeout)
@@ -156,16 +154,16 @@ func (b *requestBody) discard() {
 	}
 }
 
-// finish is called when the request has been answered. If the body has not ended, net/http reads on
-// for a bit, which a client that has stalled shall not hold up.
+// finish is called after the response. If the body has not ended, net/http reads on for a bit; the
+// deadline keeps a stalled client from holding it up.
 func (b *requestBody) finish() {
 	if !b.ended && !b.failed && b.req.ProtoMajor == 1 {
 		b.setDeadline(b.patience())
 	}
 }
 
-// end notes that the body has been read to its end. From there on the server watches the connection
-// for the client's going away, and a deadline would look like that to it.
+// end records the end of the body and removes the deadline. From here on the server watches the
+// connection for a disconnect of the client, and would take an expired deadline for one.
 func (b *requestBody) end() {
 	b.ended = true
 	if !b.pace.until.IsZero() {
@@ -174,8 +172,8 @@ func (b *requestBody) end() {
 	}
 }
 
-// setDeadline has reads fail after d, and reports whether they will: not every ResponseWriter can
-// do that.
+// setDeadline makes reads fail after d. It reports whether they will, because not every
+// ResponseWriter supports deadlines.
 func (b *requestBody) setDeadline(d time.Duration) bool {
 	b.pace.until = time.Now().Add(d)
 	return b.rc.SetReadDeadline(b.pace.until) == nil

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// unknownTime has http.ServeContent send no Last-Modified: content has no time, only a digest.
+// unknownTime makes http.ServeContent omit Last-Modified: content has a digest and no time.
 var unknownTime time.Time
 
-// content is a blob as http.ServeContent reads it. It knows the size without asking, and remembers
-// why reading failed. For several ranges http.ServeContent reads in a goroutine that may outlive
-// its call: from close on, nothing more is read.
+// content is a blob in the form that http.ServeContent reads. It returns the size without a request
+// to the storage, and remembers why reading failed. For several ranges, http.ServeContent reads in
+// a goroutine that may outlive its call; after close, content reads nothing more.
 type content struct {
 	size  int64
 	parts []part // the parts that will be read, in ascending order; nil if all is read
@@ -28,7 +28,7 @@ type content struct {
 
 var errContentClosed = errors.New("registry: blob is closed")
 
-// Seek implements [io.Seeker]. The blob itself moves with the next Read.
+// Seek implements [io.Seeker]. The blob itself moves at the next Read.
 func (b *content) Seek(offset int64, whence int) (int64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -55,8 +55,8 @@ func (b *content) Read(p []byte) (int, error) {
 	return n, b.fail(err)
 }
 
-// align moves the blob to the position of the next Read, and tells it where the part at this
-// position ends, so that it fetches no more than the part.
+// align moves the blob to the position of the next Read. It also announces where the part at this
+// position ends, so that a storage on the network fetches no more than the part.
 func (b *content) align() error {
 	if b.from == nil {
 		return errContentClosed
@@ -85,9 +85,8 @@ func (b *content) fail(err error) error {
 	return err
 }
 
-// sendTo has up to n bytes that come next sent by to.ReadFrom, if they come from a file: then no
-// byte of them passes through this process (sendfile(2)). It reports whether that was possible; if
-// it was not, nothing has happened.
+// sendTo sends up to n of the next bytes by to.ReadFrom if they come from a file. The kernel then
+// copies them, by sendfile(2). ok reports whether that was possible; if not, nothing has been sent.
 func (b *content) sendTo(w *contentWriter, to io.ReaderFrom, n int64) (sent int64, ok bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -122,31 +121,30 @@ func (b *content) sendTo(w *contentWriter, to io.ReaderFrom, n int64) (sent int6
 	if errors.As(err, &pathErr) {
 		_ = b.fail(err) // reading the file failed, and not sending
 	}
-	// The file has moved behind the blob's back.
+	// ReadFrom has moved the file without the knowledge of the blob.
 	b.real = -1
 	return sent, true, err
 }
 
-// failure is why reading failed, nil if it did not.
+// failure returns why reading failed, or nil.
 func (b *content) failure() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.err
 }
 
-// close closes the blob.
 func (b *content) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.from != nil {
-		_ = b.from.Close() // all that was wanted has been read
+		_ = b.from.Close() // the response does not depend on it any more
 		b.from = nil
 	}
 }
 
 // contentWriter is the http.ResponseWriter for http.ServeContent. It sends the header with the
-// first bytes and not before, so that a blob that cannot be opened can still be answered with an
-// error; and it sends no error itself.
+// first bytes and not before, so that a blob that cannot be opened still gets an error response. It
+// never sends the error pages of http.ServeContent.
 type contentWriter struct {
 	*pacedWriter
 	size    int64 // of the blob
@@ -161,9 +159,8 @@ type contentWriter struct {
 const sendPiece = 1 << 20
 
 // WriteHeader records the status and the length of the body. It reads the length from the header
-// now, because middleware that compresses the body may remove the header later. There is no length
-// if middleware has set Content-Encoding, as http.ServeContent then does not set it: the body is
-// the whole blob.
+// now, because middleware that compresses the body may remove the header later. If middleware has
+// set Content-Encoding, http.ServeContent sets no length, and the body is the whole blob.
 func (w *contentWriter) WriteHeader(status int) {
 	w.status, w.want = status, w.size
 	if n, ok := parseDigits(w.Header().Get("Content-Length")); ok {
@@ -171,7 +168,6 @@ func (w *contentWriter) WriteHeader(status int) {
 	}
 }
 
-// send sends the header.
 func (w *contentWriter) send() {
 	if !w.sent {
 		w.sent = true
@@ -190,7 +186,7 @@ func (w *contentWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom sends what io.CopyN copies, which is all that http.ServeContent sends.
+// ReadFrom sends what io.CopyN copies. http.ServeContent sends everything by io.CopyN.
 func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) {
 	limited, ok := r.(*io.LimitedReader)
 	if !ok {
@@ -211,16 +207,16 @@ func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) {
 	return total + n, err
 }
 
-// copyBufferSize is the size of a buffer for copying. What fits into one is not worth a system call
-// more for sendfile.
+// copyBufferSize is the size of a buffer for copying, in bytes. Content that fits into one is not
+// worth another system call for sendfile.
 const copyBufferSize = 64 << 10
 
-// copyBuffers holds no state, only memory to use again.
+// copyBuffers reuses memory; it holds no state.
 var copyBuffers = sync.Pool{New: func() any { return new([copyBufferSize]byte) }}
 
 func (w *contentWriter) copy(r io.Reader) (int64, error) {
 	buf := copyBuffers.Get().(*[copyBufferSize]byte)
 	defer copyBuffers.Put(buf)
-	// Without the methods of r and w that io.CopyBuffer prefers to the buffer.
+	// The structs hide the methods of r and w that io.CopyBuffer prefers to the buffer.
 	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, buf[:])
 }

@@ -14,11 +14,11 @@ const maxOutgoing = 64 << 20
 
 // outgoing holds the large bodies that are being sent, manifests and lists, so that clients that
 // read slowly or not at all cannot exhaust the memory. Equal bodies are held once, however many
-// clients they are sent to, and the size of all bodies is limited.
+// clients receive them, and the total size is limited.
 //
-// Beyond the limit, outgoing drops the bodies whose last request is the oldest, and the responses
-// that still need them are cut off. New requests never wait: otherwise, clients that do not read
-// could lock out all others.
+// Beyond the limit, outgoing drops the bodies whose latest request is the oldest. Responses that
+// still need them are cut off. New requests never wait: otherwise, clients that do not read could
+// lock out all others.
 type outgoing struct {
 	limit int64 // of total
 	seed  maphash.Seed
@@ -64,8 +64,8 @@ func (o *outgoing) add(content []byte) *parcel {
 	return o.insert(hash, content)
 }
 
-// insert adds a parcel and drops others to make room. A later add finds this parcel, and not
-// another one that has the same hash.
+// insert adds a parcel and drops others to make room. A later add finds this parcel, and no other
+// one with the same hash.
 func (o *outgoing) insert(hash uint64, content []byte) *parcel {
 	p := &parcel{hash: hash, size: len(content), clients: 1}
 	p.content.Store(&content)
@@ -98,8 +98,8 @@ func (o *outgoing) drop(p *parcel) {
 	}
 }
 
-// copy copies the content from position at on to buf and returns the number of bytes copied, which
-// is 0 if the parcel has been dropped.
+// copy copies the content from position at to buf and returns the number of bytes copied. That is 0
+// if the parcel has been dropped.
 func (p *parcel) copy(buf []byte, at int) int {
 	content := p.content.Load()
 	if content == nil {
@@ -109,7 +109,7 @@ func (p *parcel) copy(buf []byte, at int) int {
 }
 
 // send sends a header and, unless the request is a HEAD, a body that is in memory. While it waits
-// for the client, it holds no more of a large body than a buffer.
+// for the client, it holds only a buffer of a large body.
 func (c *call) send(status int, content []byte) {
 	if c.req.Method == http.MethodHead {
 		content = nil

@@ -13,13 +13,13 @@ const (
 	maxBuffered = 2 << 20
 )
 
-// pace is the time that a client has to send or to read a body. It begins with Options.BodyTimeout,
-// and each byte adds the time that Options.MinRate allows for it. Only waiting for the client uses
-// up time; slow storage does not. Unused time is limited, so that a client that was fast cannot
-// stall for long.
+// pace is the time that a client has for sending or reading a body. It begins with
+// Options.BodyTimeout, and each byte adds the time that Options.MinRate allows for it. Only waiting
+// for the client uses up time; slow storage does not. Unused time is limited, so that a client that
+// was fast cannot stall for long.
 //
-// A byte that is sent counts when the operating system takes it, which may be long before the
-// client reads it. So the limit of a client that reads includes the time for maxBuffered bytes.
+// A sent byte counts when the operating system takes it, which may be long before the client reads
+// it. The limit of a client that reads therefore includes the time for maxBuffered bytes.
 type pace struct {
 	rc      *http.ResponseController
 	set     func(*http.ResponseController, time.Time) error // sets the read or the write deadline
@@ -31,7 +31,7 @@ type pace struct {
 	until   time.Time                                       // the deadline in force, or zero
 }
 
-// newPace returns a pace that lacks set.
+// newPace returns a pace without its set function.
 func newPace(rc *http.ResponseController, o *Options) pace {
 	return pace{rc: rc, timeout: o.BodyTimeout, rate: o.MinRate, limit: o.BodyTimeout, left: o.BodyTimeout}
 }
@@ -85,9 +85,9 @@ func (p *pace) end() {
 	}
 }
 
-// pacedWriter is the http.ResponseWriter of all responses. It ends a response that its client does not
-// read, by a write deadline: over HTTP/1.1 of the connection, over HTTP/2 of the stream. net/http
-// sends the last bytes after the handler has returned, and only then removes the deadline.
+// pacedWriter is the http.ResponseWriter of all responses. It ends a response that its client does
+// not read, by a write deadline: of the connection over HTTP/1.1, of the stream over HTTP/2.
+// net/http sends the last bytes after the handler has returned, and only then removes the deadline.
 type pacedWriter struct {
 	http.ResponseWriter
 	pace pace

@@ -12,11 +12,11 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// errQuery is a query string that makes no sense.
+// errQuery is returned when the query string is malformed.
 var errQuery = &Error{code: "UNSUPPORTED", status: http.StatusBadRequest, message: "invalid query string"}
 
-// oneParam returns the value of the parameter key, "" if it is absent. A value that contradicts
-// another is an error of the kind.
+// oneParam returns the value of the parameter key, or "" if it is absent. If it occurs more than
+// once, the error is of the kind.
 func oneParam(q url.Values, key string, kind *Error) (string, error) {
 	switch values := q[key]; len(values) {
 	case 0:
@@ -27,7 +27,7 @@ func oneParam(q url.Values, key string, kind *Error) (string, error) {
 	return "", kind.WithMessage("the parameter " + key + " is given more than once")
 }
 
-// digestParam returns the digest in the parameter key, which must be there.
+// digestParam returns the digest in the required parameter key.
 func digestParam(q url.Values, key string) (digest.Digest, error) {
 	s, err := oneParam(q, key, ErrDigestInvalid)
 	if err != nil {
@@ -42,8 +42,8 @@ func digestParam(q url.Values, key string) (digest.Digest, error) {
 	return digest.Digest(s), nil
 }
 
-// digestsParam returns the digests in the parameter digest, of which there must be one: that by
-// which the blob will be known, and those that its content must have besides, of other algorithms.
+// digestsParam returns the digests in the required parameter digest: d, under which the blob will
+// be known, and the digests of other algorithms that its content must also have.
 func digestsParam(q url.Values) (d digest.Digest, also []digest.Digest, err error) {
 	if len(q["digest"]) < 2 {
 		d, err = digestParam(q, "digest")
@@ -70,7 +70,7 @@ func digestsParam(q url.Values) (d digest.Digest, also []digest.Digest, err erro
 	return d, also, nil
 }
 
-// algorithmParam returns the algorithm in the parameter digest-algorithm, "" if it is absent.
+// algorithmParam returns the algorithm in the parameter digest-algorithm, or "" if it is absent.
 func algorithmParam(q url.Values) (digest.Algorithm, error) {
 	if !q.Has("digest-algorithm") {
 		return "", nil
@@ -86,8 +86,8 @@ func algorithmParam(q url.Values) (digest.Algorithm, error) {
 	return "", ErrDigestInvalid.WithMessage("unsupported digest algorithm " + reference.Quote(s))
 }
 
-// countParam returns the parameter n: how many elements of a list are wanted, at most limit, which
-// is also what is wanted if n is absent or has no value.
+// countParam returns the parameter n, the number of elements that the client requests, reduced to
+// limit. If n is absent or empty, it returns limit.
 func countParam(q url.Values, limit int) (int, error) {
 	s, err := oneParam(q, "n", ErrPageInvalid)
 	if err != nil {
@@ -103,7 +103,7 @@ func countParam(q url.Values, limit int) (int, error) {
 	return int(min(n, int64(limit))), nil
 }
 
-// lastParam returns the parameter last, behind which a page begins: "" or something that check
+// lastParam returns the parameter last, after which a page begins: "" or a value that check
 // accepts.
 func lastParam(q url.Values, kind *Error, check func(string) error) (string, error) {
 	last, err := oneParam(q, "last", kind)
@@ -116,8 +116,8 @@ func lastParam(q url.Values, kind *Error, check func(string) error) (string, err
 	return last, nil
 }
 
-// parseDigits returns the number that s, decimal digits and nothing else, stands for, or
-// math.MaxInt64 if it is greater.
+// parseDigits returns the number in s, which must consist of decimal digits only. A number that
+// does not fit becomes math.MaxInt64.
 func parseDigits(s string) (int64, bool) {
 	if s == "" || strings.Trim(s, "0123456789") != "" {
 		return 0, false

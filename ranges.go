@@ -8,7 +8,7 @@ import (
 
 const (
 	// maxRanges is the maximum number of ranges of a blob that one request may ask for in any
-	// order. A request for more is answered with the whole blob.
+	// order. A request for more gets the whole blob.
 	maxRanges = 16
 	// maxAscendingRanges is the maximum number of ranges that ascend and do not overlap, as clients
 	// send that fetch the missing parts of a layer (zstd:chunked). The parts together are never
@@ -19,10 +19,11 @@ const (
 // badRange is a Range header that http.ServeContent refuses.
 const badRange = "bytes=x"
 
-// usefulRange returns the Range header (RFC 9110, section 14.2) that stands for headers when asking
-// for parts of size bytes: normalised; "" if it is to be ignored, because there is none, its unit
-// is unknown, or it asks for more than the whole; or one that cannot be satisfied, if it cannot be,
-// or is malformed.
+// usefulRange returns the Range header (RFC 9110, section 14.2) that stands for headers in a
+// request for parts of size bytes. The result is normalised.
+//
+// It is "" if the headers are to be ignored: there are none, the unit is unknown, or they ask for
+// more than the whole. It is badRange if the headers are malformed or cannot be satisfied.
 func usefulRange(headers []string, size int64) string {
 	if len(headers) == 0 {
 		return ""
@@ -69,7 +70,7 @@ func usefulRange(headers []string, size int64) string {
 	case tooMany || len(out) > maxRanges && !ascending:
 		return ""
 	case len(out) == 0:
-		// Of nothing, every part is the whole.
+		// Every part of an empty blob is the whole blob.
 		if size == 0 {
 			return ""
 		}
@@ -78,10 +79,10 @@ func usefulRange(headers []string, size int64) string {
 	return "bytes=" + strings.Join(out, ",")
 }
 
-// part is a part of a blob: the bytes from first up to end, without that.
+// part is a part of a blob: the bytes from first up to, but not including, end.
 type part struct{ first, end int64 }
 
-// partsOf returns the parts that a header names which usefulRange has returned.
+// partsOf returns the parts that a header from usefulRange names.
 func partsOf(header string) []part {
 	var parts []part
 	for spec := range strings.SplitSeq(strings.TrimPrefix(header, "bytes="), ",") {
@@ -95,8 +96,8 @@ func partsOf(header string) []part {
 	return parts
 }
 
-// parseRangeSpec returns the first and last byte that one range of a Range header names, out of
-// size; first > last if it names none.
+// parseRangeSpec returns the first and last byte that one range of a Range header selects out of
+// size bytes. If first > last, the range selects none.
 func parseRangeSpec(spec string, size int64) (first, last int64, ok bool) {
 	from, to, ok := strings.Cut(spec, "-")
 	if !ok {
@@ -108,7 +109,7 @@ func parseRangeSpec(spec string, size int64) (first, last int64, ok bool) {
 			return 0, 0, false
 		}
 	}
-	if from == "" { // the last so many bytes
+	if from == "" { // "-5" selects the last five bytes
 		return max(size-last, 0), size - 1, to != ""
 	}
 	if first, ok = parseDigits(from); !ok || first > last {
@@ -117,9 +118,9 @@ func parseRangeSpec(spec string, size int64) (first, last int64, ok bool) {
 	return first, min(last, size-1), true
 }
 
-// parseContentRange returns the first and last byte of a chunk, from its Content-Range header:
-// "<first>-<last>" by the distribution spec, section "Pushing a blob in chunks"; the form of RFC
-// 9110, section 14.4, "bytes <first>-<last>/<size or *>", is understood, too.
+// parseContentRange returns the first and last byte of a chunk from its Content-Range header:
+// "<first>-<last>" by the distribution spec, section "Pushing a blob in chunks". It also accepts
+// the form of RFC 9110, section 14.4, "bytes <first>-<last>/<size or *>".
 func parseContentRange(header string) (first, last int64, ok bool) {
 	from, to, size, ok := cutContentRange(header)
 	if !ok {
@@ -133,9 +134,9 @@ func parseContentRange(header string) (first, last int64, ok bool) {
 	return first, last, true
 }
 
-// parseEmptyContentRange returns where a chunk of no bytes is, from its Content-Range header.
-// Clients that compute the last byte from the length write "5-4" after five bytes, and "0--1" at
-// the beginning.
+// parseEmptyContentRange returns the position of a chunk of no bytes from its Content-Range header.
+// Clients that compute the last byte from the length send "5-4" after five bytes, and "0--1" at the
+// beginning.
 func parseEmptyContentRange(header string) (first int64, ok bool) {
 	from, to, size, ok := cutContentRange(header)
 	if !ok {
@@ -148,8 +149,8 @@ func parseEmptyContentRange(header string) (first int64, ok bool) {
 	return first, true
 }
 
-// cutContentRange returns the parts of a Content-Range header; size is math.MaxInt64 if it is not
-// stated.
+// cutContentRange returns the parts of a Content-Range header. size is math.MaxInt64 if the header
+// does not state it.
 func cutContentRange(header string) (from, to string, size int64, ok bool) {
 	size = math.MaxInt64
 	s, isRFC := strings.CutPrefix(header, "bytes ")
