@@ -15,16 +15,16 @@ import (
 	"github.com/registrykit/registry/internal/handover"
 )
 
-// cacheControl is sent with all that can be read. A cache may keep a copy, but has to ask here
-// before each use of it, so that the caller of then is authorised, and what was deleted is gone; as
-// content never changes, the answer is a 304. To let a cache answer by itself is the host's
-// decision, in a handler around this one.
+// cacheControl is sent with everything that can be read. A cache may keep a copy, but must ask the
+// registry before each use. The caller of that time is then authorised, and deleted content is
+// gone. Content never changes, so the response is a 304. A host can let caches respond by
+// themselves, in a handler around this one.
 const cacheControl = "no-cache"
 
-// etag is the entity tag of what has the digest. It is a strong one.
+// etag returns the strong entity tag of a digest.
 func etag(d digest.Digest) string { return `"` + string(d) + `"` }
 
-// setContentHeaders sets the headers that GET and HEAD have in common.
+// setContentHeaders sets the headers that GET and HEAD share.
 func setContentHeaders(h http.Header, mediaType string, d digest.Digest) {
 	h.Set("Content-Type", mediaType)
 	h.Set("Docker-Content-Digest", string(d))
@@ -50,13 +50,13 @@ func (c *call) headManifest() error {
 	return c.writeManifest(desc, nil)
 }
 
-// writeManifest answers with a manifest, whatever the client says it accepts: clients of images
-// know what to do with each type, and those that leave the header out are many. Range is ignored.
+// writeManifest sends a manifest. It ignores Accept, because image clients know every type and many
+// send no Accept. It ignores Range, too.
 func (c *call) writeManifest(desc ocispec.Descriptor, content []byte) error {
 	h := c.w.Header()
 	setContentHeaders(h, desc.MediaType, desc.Digest)
-	// The media type is the pusher's choice: if it is one that a browser shows, it can do nothing
-	// there.
+	// The media type is that of the push. If a browser renders it, the policy keeps it from doing
+	// anything.
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	if lines := c.req.Header.Values("If-Match"); len(lines) > 0 && !matchesStrongly(lines, desc.Digest) {
 		return ErrPreconditionFailed
@@ -70,7 +70,8 @@ func (c *call) writeManifest(desc ocispec.Descriptor, content []byte) error {
 	return nil
 }
 
-// renew are the options of a HEAD: clients do not send what it finds.
+// renew returns the options of a HEAD. A client does not upload content that HEAD finds, so the
+// content must stay for a while.
 func renew() *StatOptions {
 	return &StatOptions{Renew: func(context.Context) bool { return true }}
 }
@@ -98,9 +99,9 @@ func (c *call) getBlob() error {
 	return c.serveContent(b.Descriptor, b.Body)
 }
 
-// wantsChoice reports whether what the request wants of a blob depends on entity tags, or is
-// several ranges. Stores that clients are redirected to have other entity tags, and send the whole
-// blob instead of several ranges.
+// wantsChoice reports whether the response depends on entity tags or has several ranges. A store to
+// which clients are redirected has other entity tags, and sends the whole blob instead of several
+// ranges.
 func (c *call) wantsChoice() bool {
 	h := c.req.Header
 	for _, key := range []string{"If-Match", "If-None-Match", "If-Range"} {
@@ -111,9 +112,9 @@ func (c *call) wantsChoice() bool {
 	return strings.Contains(h.Get("Range"), ",")
 }
 
-// serveContent answers with a blob or with what the request wants of it; from is nil for HEAD.
-// Conditions and ranges are http.ServeContent's affair. It is spared what RFC 9110, section 14.2,
-// says may be ignored, and its error pages are not sent.
+// serveContent sends a blob, or the requested parts of it. from is nil for HEAD. http.ServeContent
+// handles conditions and ranges, but gets only ranges that are worth serving (RFC 9110, section
+// 14.2), and its error pages are not sent.
 func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) error {
 	body := &content{size: desc.Size, from: from}
 	defer body.close()
@@ -128,7 +129,7 @@ func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) err
 		req.Header.Del("Range")
 		if r := usefulRange(c.req.Header["Range"], desc.Size); r != "" && req.Method == http.MethodGet {
 			req.Header.Set("Range", r)
-			body.parts, body.real = partsOf(r), -1 // so that even the start is sought, and its part made known
+			body.parts, body.real = partsOf(r), -1 // so that align also announces the first part
 		}
 	}
 	w := &contentWriter{pacedWriter: c.w, size: desc.Size}
@@ -150,7 +151,7 @@ func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) err
 	return c.finishContent(w, body)
 }
 
-// finishContent sees to it that what was sent is whole, or does not look so.
+// finishContent ensures that an incomplete response does not look complete.
 func (c *call) finishContent(w *contentWriter, body *content) error {
 	if w.sent && w.written == w.want {
 		return nil
@@ -172,14 +173,14 @@ func (c *call) finishContent(w *contentWriter, body *content) error {
 	return nil
 }
 
-// cut ends a response that is not whole, so that no client takes it for whole. Middleware of the
-// host may recover from the panic and go on to end the response properly, which for a body of
-// unknown length would look whole: so first the deadline is set to the past, and nothing can be
-// written any more. Behind middleware that hides the deadline, a connection of HTTP/1.1 is closed.
+// cut ends an incomplete response so that no client takes it for complete. Middleware of the host
+// may recover from the panic and end the response properly; a body of unknown length would then
+// look complete. cut therefore first sets the write deadline to the past, so that nothing more can
+// be written. If middleware hides the deadline, cut closes the connection of an HTTP/1.1 request.
 func (c *call) cut() {
 	if c.body.rc.SetWriteDeadline(time.Unix(1, 0)) != nil && c.req.ProtoMajor == 1 {
 		if conn, _, err := c.body.rc.Hijack(); err == nil {
-			_ = conn.Close() // nobody is told of it
+			_ = conn.Close() // nothing can be done about an error
 		}
 	}
 	panic(http.ErrAbortHandler)

@@ -17,24 +17,25 @@ import (
 )
 
 const (
-	// maxReferrers is the maximum size of the descriptors on a page of referrers, in bytes, if the
-	// page has more than one: many clients read no index larger than 4 MiB, the largest size of a
-	// manifest.
+	// maxReferrers is the maximum size in bytes of the descriptors on a page with more than one
+	// referrer. Many clients read no index larger than 4 MiB, the maximum size of a manifest.
 	maxReferrers = 4<<20 - 4<<10
-	// maxReferrersRead is how many bytes are read for one page of referrers, the last referrer not
-	// counted. A filter reads what it leaves out only if the Backend does not know its type.
+	// maxReferrersRead is the maximum number of bytes read for one page, without the last referrer.
+	// A filter by type reads referrers that it then skips only if the Backend does not know their
+	// type.
 	maxReferrersRead = 2 * maxReferrers
-	// maxTypes is how many artifact types one request can name.
+	// maxTypes is the maximum number of artifact types in one request.
 	maxTypes = 64
 )
 
 const (
-	// readBudget bounds the bytes of referrers that all requests together read at a time.
+	// readBudget is the maximum number of bytes of referrers that all requests together read at a
+	// time.
 	readBudget = 32 << 20
-	// readShare is the part of the budget that a request takes at once. Most pages need no more
-	// than one.
+	// readShare is the part of the budget, in bytes, that a request takes at once. Most pages need
+	// no more than one share.
 	readShare = 256 << 10
-	// readPatience is how long a request waits for its first share.
+	// readPatience is the maximum time that a request waits for its first share.
 	readPatience = 30 * time.Second
 )
 
@@ -66,9 +67,9 @@ func (c *call) listReferrers() error {
 	return c.writeJSON(ocispec.MediaTypeImageIndex, page.json.Bytes())
 }
 
-// typesParam returns the artifact types in the parameters artifactType: a referrer that has one of
-// them is wanted. Clients that write the plus of "application/spdx+json" as it is send a space.
-// Such a value stands for both.
+// typesParam returns the values of the parameter artifactType. A referrer is selected if it has one
+// of them. Clients that do not escape the plus of "application/spdx+json" send a space, so a value
+// with a space stands for both.
 func typesParam(q url.Values) ([]string, error) {
 	var types []string
 	for _, s := range q["artifactType"] {
@@ -87,24 +88,24 @@ func typesParam(q url.Values) ([]string, error) {
 	return slices.Compact(types), nil
 }
 
-// referrersPage is a page of referrers while it is gathered.
+// referrersPage is a page of referrers that is being filled.
 type referrersPage struct {
 	ctx    context.Context
 	budget *semaphore.Weighted
 
 	json    bytes.Buffer
-	n       int       // descriptors in json
-	last    string    // the page has all that are wanted up to this digest
+	n       int       // number of descriptors in json
+	last    string    // the page has all selected referrers up to this digest
 	full    bool      // the next referrer does not fit on the page
-	costly  bool      // scan has ended the page; a Backend yields what it has scanned before that later
-	started time.Time // when the first referrer was looked at
-	scanned string    // the referrer that was looked at last
-	read    int64     // bytes read, or about to be
-	held    int64     // of the budget
-	err     error     // why the page cannot be gathered
+	costly  bool      // scan has ended the page; the Backend may still yield referrers scanned before
+	started time.Time // when the first referrer was examined
+	scanned string    // the referrer that was examined last
+	read    int64     // bytes read or about to be read
+	held    int64     // bytes of the budget
+	err     error     // why the page cannot be filled
 }
 
-// fill gathers the page.
+// fill reads the referrers of the page.
 func (p *referrersPage) fill(c *call, types []string) error {
 	p.json.WriteString(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[`)
 	limit := c.r.opts.PageSize
@@ -128,14 +129,14 @@ func (p *referrersPage) fill(c *call, types []string) error {
 		p.last = string(desc.Digest)
 	}
 	if p.costly && !p.full {
-		p.last = p.scanned // all that are wanted up to there have come
+		p.last = p.scanned // the page has all selected referrers up to there
 	}
 	p.json.WriteString(`]}`)
 	return p.err
 }
 
-// scan is the ReferrersOptions.Scan of the page. The page ends before the referrer d if it has cost
-// enough. Each page looks at one referrer at least.
+// scan is the ReferrersOptions.Scan of the page. It ends the page before the referrer d if the page
+// has cost enough. Each page examines at least one referrer.
 func (p *referrersPage) scan(d digest.Digest, size int64) bool {
 	if p.scanned == "" {
 		if p.err = p.reserve(size); p.err != nil {
@@ -163,9 +164,8 @@ func (p *referrersPage) reserve(size int64) error {
 	return nil
 }
 
-// grow takes another share of the budget if the next referrer needs it, and reports whether there
-// is one. It does not wait: requests that hold a share and wait for another could wait for each
-// other.
+// grow takes another share of the budget if the next referrer needs it. It returns false if there
+// is no share left. It does not wait, because requests that hold a share could wait for each other.
 func (p *referrersPage) grow(size int64) bool {
 	if p.read+size <= p.held {
 		return true
@@ -178,7 +178,7 @@ func (p *referrersPage) grow(size int64) bool {
 	return true
 }
 
-// release gives the budget back.
+// release returns the shares to the budget.
 func (p *referrersPage) release() {
 	p.budget.Release(p.held)
 	p.held = 0

@@ -16,10 +16,11 @@ import (
 	"github.com/registrykit/registry/auth"
 )
 
-// errGone is for a request that its client, or the host, has given up. Hardly anybody reads it.
+// errGone is the response to a request that its client or the host has cancelled. Hardly any client
+// reads it.
 var errGone = &Error{code: "UNAVAILABLE", status: http.StatusRequestTimeout, message: "the request was cancelled"}
 
-// fail answers with an error. It is the only place where one becomes an answer.
+// fail sends the response for an error. Errors become responses only here.
 func (c *call) fail(err error) {
 	e := asError(err)
 	if c.req.Context().Err() != nil && (e.status >= 500 || errors.Is(err, context.Canceled) ||
@@ -31,7 +32,7 @@ func (c *call) fail(err error) {
 	}
 	h := c.w.Header()
 	for _, key := range []string{"Accept-Ranges", "Cache-Control", "Docker-Content-Digest", "Etag", "Last-Modified"} {
-		h.Del(key) // they would speak of the content that is not there
+		h.Del(key) // they describe content that the response does not have
 	}
 	if e.retryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(e.retryAfter.Seconds())), 10))
@@ -47,7 +48,7 @@ func (c *call) fail(err error) {
 		h.Set("Allow", c.allowed())
 	}
 	if e.status == http.StatusUnauthorized || e.status == http.StatusForbidden {
-		h.Set("Cache-Control", "no-store") // it is about this caller, and may be different after a login
+		h.Set("Cache-Control", "no-store") // the response is for this caller and may differ after a login
 	}
 	content := errorJSON(e)
 	h.Set("Content-Type", "application/json")
@@ -55,7 +56,7 @@ func (c *call) fail(err error) {
 	c.body.drain(func() { c.send(e.status, content) })
 }
 
-// needed returns the accesses that a caller needs who was refused with err.
+// needed returns the accesses that a caller refused with err needs.
 func (c *call) needed(err error) []auth.Access {
 	var refused *challenge
 	switch {
@@ -67,8 +68,8 @@ func (c *call) needed(err error) []auth.Access {
 	return nil
 }
 
-// allowed is the value of the Allow header: the methods of the endpoint, without the one that was
-// just refused and those that are disabled.
+// allowed returns the value of the Allow header: the methods of the endpoint, without the refused
+// one and without disabled deletes.
 func (c *call) allowed() string {
 	if !c.routed {
 		return ""
@@ -88,7 +89,8 @@ type wireError struct {
 	Detail  any    `json:"detail,omitempty"`
 }
 
-// errorJSON is the body of the answer. A detail of several digests becomes an error for each.
+// errorJSON returns the body of an error response. A detail of several digests becomes one error
+// for each.
 func errorJSON(e *Error) []byte {
 	list := []wireError{{Code: e.code, Message: e.message, Detail: e.detail}}
 	if digests, ok := e.detail.([]digest.Digest); ok {
@@ -101,7 +103,7 @@ func errorJSON(e *Error) []byte {
 		list = []wireError{{Code: e.code, Message: e.message}}
 	}
 	content, err := marshal(map[string][]wireError{"errors": list})
-	if err != nil { // a detail that is no JSON
+	if err != nil { // the detail cannot be encoded
 		content, _ = marshal(map[string][]wireError{"errors": {{Code: e.code, Message: e.message}}})
 	}
 	return content
@@ -118,8 +120,8 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
-// writeJSON answers with status 200 and content. What a list says may be different the next moment,
-// and for the next caller.
+// writeJSON sends content with status 200. A list may differ at the next request and for the next
+// caller, so a cache must ask again.
 func (c *call) writeJSON(mediaType string, content []byte) error {
 	h := c.w.Header()
 	h.Set("Content-Type", mediaType)
@@ -129,7 +131,7 @@ func (c *call) writeJSON(mediaType string, content []byte) error {
 	return nil
 }
 
-// writeEmpty answers with a status and no content.
+// writeEmpty sends a response without a body.
 func (c *call) writeEmpty(status int) error {
 	if status != http.StatusNoContent && status != http.StatusNotModified {
 		c.w.Header().Set("Content-Length", "0")

@@ -13,7 +13,7 @@ import (
 // endpoint is one form of URL path.
 type endpoint int
 
-// The endpoints of the distribution spec, section "Endpoints", and the catalogue of Docker's.
+// The endpoints of the distribution spec, section "Endpoints", and the catalog of Docker's API.
 const (
 	endpointBase      endpoint = iota // /v2/
 	endpointCatalog                   // /v2/_catalog
@@ -26,19 +26,19 @@ const (
 	endpointCount
 )
 
-// target is what a URL path names. All of it is valid.
+// target is the resource that a URL path names. All of its fields are valid.
 type target struct {
 	endpoint endpoint
 	repo     string
 	ref      reference.Ref
 	uploadID string
-	// badTag is the error for a manifest whose reference can be neither a tag nor a digest; ref is
-	// empty then. Reads answer it like an unknown tag, after authorisation; writes return it.
+	// badTag is the error for a reference of a manifest that can be neither a tag nor a digest; ref
+	// is then empty. Reads treat it like an unknown tag, after authorisation. Writes return it.
 	badTag error
 }
 
-// parseURL returns what the path of u names. A slash that was sent as %2F is no separator, so it
-// may be nowhere.
+// parseURL returns the target of the path of u. An encoded slash (%2F) is not a separator, so the
+// path must not have one.
 //
 // Errors: ErrNotFound, ErrNameInvalid, ErrDigestInvalid, ErrUploadUnknown.
 func parseURL(u *url.URL) (target, error) {
@@ -48,8 +48,8 @@ func parseURL(u *url.URL) (target, error) {
 	return parsePath(u.Path)
 }
 
-// parsePath is the inverse of target.path. It reads from the end, since a name may have any
-// component that an endpoint has: what stands in the last two places decides.
+// parsePath is the inverse of target.path. It parses from the end, because a repository name may
+// contain any component that an endpoint has: only the last two components decide.
 func parsePath(path string) (target, error) {
 	rest, ok := strings.CutPrefix(path, "/v2/")
 	switch {
@@ -110,8 +110,8 @@ func (t target) in(name string) (target, error) {
 	return t, nil
 }
 
-// notFound is the error for a path of no known form: what climbs or has empty components is called
-// a bad name, so that whoever tries that is told so.
+// notFound returns the error for a path of no known form. A path with empty, "." or ".." components
+// gets ErrNameInvalid, which tells the client what is wrong.
 func notFound(rest string) error {
 	path := "/" + rest
 	if strings.Contains(path, "//") || strings.Contains(path+"/", "/./") || strings.Contains(path+"/", "/../") {
@@ -120,8 +120,8 @@ func notFound(rest string) error {
 	return ErrNotFound
 }
 
-// path is the path that names t, below the prefix of the registry. Names, tags and digests need no
-// escape.
+// path returns the path of t, below the prefix of the registry. Names, tags and digests need no
+// escaping.
 func (t target) path() string {
 	switch t.endpoint {
 	case endpointCatalog:
@@ -177,27 +177,27 @@ func validUploadID(id string) bool {
 	return true
 }
 
-// routes tells, for each endpoint, what its methods do.
+// routes holds, for each endpoint, the route of each method.
 type routes [endpointCount]struct {
 	byMethod map[string]route
 	methods  []string // sorted
 }
 
-// route is what becomes of a request: the operation that must be allowed, and then the handler.
+// route is how a request is handled: the operation to authorise, and then the handler.
 type route struct {
 	op     opFunc
 	handle handler
 }
 
-// opFunc returns the operation that a request asks for. It sees the URL only, so that nothing of
-// the body is read before the operation has been allowed.
+// opFunc returns the operation that a request asks for. It gets only the URL, so that the body is
+// not read before the operation has been authorised.
 type opFunc func(t target, q url.Values) (*Op, error)
 
-// handler answers a request that has been allowed. When it returns an error, it has written
+// handler serves a request that has been authorised. If it returns an error, it has written
 // nothing.
 type handler func(c *call) error
 
-// add says what a method of an endpoint does. Both the operation and the handler have to be named.
+// add adds the route of a method of an endpoint. Both the operation and the handler are required.
 func (r *routes) add(e endpoint, method string, op opFunc, handle handler) {
 	m := &r[e]
 	if m.byMethod == nil {
@@ -208,8 +208,7 @@ func (r *routes) add(e endpoint, method string, op opFunc, handle handler) {
 	slices.Sort(m.methods)
 }
 
-// newRoutes returns all routes but that of /v2/, which asks for nothing and is answered by
-// call.base.
+// newRoutes returns all routes. That of /v2/ needs no permission and is served by call.base.
 func newRoutes() routes {
 	var r routes
 	r[endpointBase].methods = []string{http.MethodGet, http.MethodHead}
@@ -238,7 +237,7 @@ func newRoutes() routes {
 	return r
 }
 
-// opOf returns operations that the path says all of.
+// opOf returns an opFunc for operations that the path describes completely.
 func opOf(kind OpKind) opFunc {
 	return func(t target, _ url.Values) (*Op, error) {
 		return &Op{Kind: kind, Repository: t.repo, Ref: t.ref, UploadID: t.uploadID}, nil
@@ -252,13 +251,13 @@ func opDeleteManifest(t target, _ url.Values) (*Op, error) {
 	return deleteOp(t.repo, t.ref), nil
 }
 
-// errTooManyTags has the status that the distribution spec has for it, section "Pushing Manifests".
+// errTooManyTags has the status of the distribution spec, section "Pushing Manifests".
 var errTooManyTags = &Error{code: "TAG_INVALID", status: http.StatusRequestURITooLong,
 	message: "too many tags: at most " + strconv.Itoa(MaxPushTags) + " in one request"}
 
-// opPutManifest is the operation of a push. The parameter tag, any number of times, belongs to a
-// push by digest (distribution spec, section "Pushing Manifests", end-7b); with another tag in the
-// path it would be anybody's guess.
+// opPutManifest returns the operation of a push. The parameter tag, any number of times, belongs to
+// a push by digest (distribution spec, section "Pushing Manifests", end-7b). Beside a tag in the
+// path its meaning would be ambiguous.
 func opPutManifest(t target, q url.Values) (*Op, error) {
 	if t.badTag != nil {
 		return nil, t.badTag
@@ -287,8 +286,8 @@ func opPutManifest(t target, q url.Values) (*Op, error) {
 	return putOp(t.repo, opts), nil
 }
 
-// opStartUpload is the operation of a POST: a mount if the parameter mount asks for one that can
-// be, and otherwise an upload, which is also a whole push if there is the parameter digest.
+// opStartUpload returns the operation of a POST. It is a mount if the parameter mount asks for a
+// possible one, and otherwise an upload. With the parameter digest, the upload is the whole push.
 func opStartUpload(t target, q url.Values) (*Op, error) {
 	op := &Op{Kind: OpCreateUpload, Repository: t.repo}
 	mount, d := q.Has("mount"), q.Has("digest")
@@ -308,9 +307,9 @@ func opStartUpload(t target, q url.Values) (*Op, error) {
 	return op, mountParams(q, op)
 }
 
-// mountParams makes op the mount that the parameters mount and from ask for. A mount only spares an
-// upload, so one that cannot be made, because the digest is no digest or the source no name, leaves
-// op the start of an upload: clients name sources as another registry calls them.
+// mountParams turns op into the mount that the parameters mount and from ask for. A mount only
+// saves an upload. If the digest or the source is malformed, op therefore remains the start of an
+// upload: some clients name sources as another registry calls them.
 func mountParams(q url.Values, op *Op) error {
 	mount, err := oneParam(q, "mount", ErrDigestInvalid)
 	if err != nil {
@@ -328,7 +327,7 @@ func mountParams(q url.Values, op *Op) error {
 	return nil
 }
 
-// opFinishUpload is the operation of a PUT to an upload.
+// opFinishUpload returns the operation of a PUT to an upload.
 func opFinishUpload(t target, q url.Values) (*Op, error) {
 	op := &Op{Kind: OpCommit, Repository: t.repo, UploadID: t.uploadID}
 	var err error

@@ -14,7 +14,7 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// startUpload answers POST: a mount, a whole push, or the start of an upload.
+// startUpload serves POST: a mount, a whole push, or the start of an upload.
 func (c *call) startUpload() error {
 	algorithm, err := algorithmParam(c.query)
 	if err != nil {
@@ -24,7 +24,7 @@ func (c *call) startUpload() error {
 	if c.op.Kind == OpCreateUpload && d != "" {
 		return c.pushWhole(d)
 	}
-	// Only a push with a digest has a body. What comes without would be lost.
+	// Only a push with a digest has a body. Any other body would be lost.
 	if c.body.length() > 0 || !c.body.atEnd() {
 		return ErrUploadInvalid.WithMessage("a body without the parameter digest")
 	}
@@ -51,10 +51,9 @@ func (c *call) startUpload() error {
 	return c.writeEmpty(http.StatusAccepted)
 }
 
-// mayUpload reports whether a mount failed in a way that leaves the client to upload the blob. That
-// it may not read the source looks the same as that the source has no such blob, or that the
-// backend can have no source of that name. If the target is what it refuses, it refuses the upload
-// as well.
+// mayUpload reports whether the client can upload the blob after a mount failed with err. A source
+// that the caller may not pull from looks like a source without the blob, or a name that the
+// Backend cannot have. If the target is the reason of the refusal, it also refuses the upload.
 func mayUpload(err error) bool {
 	for _, e := range []*Error{ErrBlobUnknown, ErrNameUnknown, ErrNameInvalid, ErrDigestInvalid, ErrDenied,
 		ErrUnauthorized, ErrUnsupported} {
@@ -65,7 +64,7 @@ func mayUpload(err error) bool {
 	return false
 }
 
-// pushWhole takes a blob that comes with the POST.
+// pushWhole receives a blob that is the body of the POST.
 func (c *call) pushWhole(d digest.Digest) error {
 	_, also, err := digestsParam(c.query)
 	if err != nil {
@@ -79,14 +78,14 @@ func (c *call) pushWhole(d digest.Digest) error {
 	}
 	if _, err = u.Commit(c.writeContext(), d, &Chunk{Length: length, Body: c.body}, also...); err != nil {
 		if !errors.Is(err, ErrDigestInvalid) {
-			_ = u.Cancel(c.writeContext()) // nobody knows its id; if this fails, it expires
+			_ = u.Cancel(c.writeContext()) // if this fails, the upload expires
 		}
 		return err
 	}
 	return c.createdBlob(d)
 }
 
-// appendUpload answers PATCH.
+// appendUpload serves PATCH.
 func (c *call) appendUpload() error {
 	u, err := c.resume(ResumeOptions{Continue: true})
 	if err != nil {
@@ -103,7 +102,7 @@ func (c *call) appendUpload() error {
 	return c.writeEmpty(http.StatusAccepted)
 }
 
-// finishUpload answers PUT, which may bring the last chunk.
+// finishUpload serves PUT, which may have the last chunk.
 func (c *call) finishUpload() error {
 	d, also, err := digestsParam(c.query)
 	if err != nil {
@@ -128,7 +127,7 @@ func (c *call) finishUpload() error {
 	return c.createdBlob(d)
 }
 
-// uploadStatus answers GET and HEAD.
+// uploadStatus serves GET and HEAD.
 func (c *call) uploadStatus() error {
 	u, err := c.resume(ResumeOptions{})
 	if err != nil {
@@ -138,7 +137,7 @@ func (c *call) uploadStatus() error {
 	return c.writeEmpty(http.StatusNoContent)
 }
 
-// cancelUpload answers DELETE.
+// cancelUpload serves DELETE.
 func (c *call) cancelUpload() error {
 	u, err := c.resume(ResumeOptions{})
 	if err != nil {
@@ -150,16 +149,17 @@ func (c *call) cancelUpload() error {
 	return c.writeEmpty(http.StatusNoContent)
 }
 
-// resume returns the upload that the URL names. A caller that continues the upload sets
-// opts.Continue: the client has the newest id, from the Location of the last response.
+// resume returns the upload that the URL names. A handler that continues the upload sets
+// opts.Continue, because the client has the newest ID, from the Location of the last response.
 func (c *call) resume(opts ResumeOptions) (Upload, error) {
 	opts.Owner = c.backend.identity.Name
 	return c.backend.ResumeUpload(c.writeContext(), c.op.Repository, c.op.UploadID, &opts)
 }
 
-// chunk is the body as the chunk that it says it is, of an upload that has the given size.
+// chunk returns the body as a chunk of an upload that has the given size.
 //
-// Errors: ErrRangeInvalid, also of the chunk's Body if that is not as long as its Content-Range.
+// Errors: ErrRangeInvalid. The Body of the chunk returns it, too, if its length is not that of the
+// Content-Range.
 func (c *call) chunk(size int64) (*Chunk, error) {
 	ranges := c.req.Header["Content-Range"]
 	if len(ranges) == 0 {
@@ -185,7 +185,7 @@ func (c *call) chunk(size int64) (*Chunk, error) {
 	return nil, ErrRangeInvalid.WithMessage("Content-Range and Content-Length contradict each other")
 }
 
-// exactBody is a body without a length that must be as long as its Content-Range says.
+// exactBody is a body of unknown length that must be as long as its Content-Range states.
 type exactBody struct {
 	body *requestBody
 	left int64
@@ -211,8 +211,8 @@ func (b *exactBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// explain returns err. If that is about a range, it sets the headers that tell the client where to
-// go on.
+// explain returns err. For ErrRangeInvalid it sets the headers that tell the client where to
+// continue.
 func (c *call) explain(err error) error {
 	if errors.Is(err, ErrRangeInvalid) {
 		if u, resumeErr := c.resume(ResumeOptions{}); resumeErr == nil {
@@ -222,8 +222,8 @@ func (c *call) explain(err error) error {
 	return err
 }
 
-// describeUpload sets the headers that tell how far an upload has come. There is no way to say that
-// nothing has been received: that looks like one byte, and nobody takes it for that.
+// describeUpload sets the headers that state how much of an upload has been received. The Range
+// header cannot express zero bytes: "0-0" looks like one byte, but no client reads it that way.
 func (c *call) describeUpload(u Upload) {
 	h := c.w.Header()
 	h.Set("Location", c.location(target{endpoint: endpointUpload, repo: c.op.Repository, uploadID: u.ID()}))
@@ -231,7 +231,7 @@ func (c *call) describeUpload(u Upload) {
 	h.Set("Docker-Upload-Uuid", u.Name())
 }
 
-// createdBlob answers 201 for a blob.
+// createdBlob sends 201 for a blob.
 func (c *call) createdBlob(d digest.Digest) error {
 	h := c.w.Header()
 	h.Set("Location", c.location(target{endpoint: endpointBlob, repo: c.op.Repository, ref: reference.Ref{Digest: d}}))
@@ -272,9 +272,9 @@ func (c *call) putManifest() error {
 	return c.writeEmpty(http.StatusCreated)
 }
 
-// putOptions are the options that a PUT of a manifest asks for. Its condition is about what the
-// request sets: the tag in the path, each tag of the parameter tag, or the manifest by its digest
-// if it comes without tags.
+// putOptions returns the options that a PUT of a manifest asks for. Its condition applies to what
+// the request sets: the tag in the path, each tag of the parameter tag, or without tags the
+// manifest by its digest.
 func (c *call) putOptions() (*PutOptions, error) {
 	cond, err := c.condition()
 	if err != nil {
@@ -290,7 +290,8 @@ func (c *call) putOptions() (*PutOptions, error) {
 	return opts, nil
 }
 
-// contentType is the media type that the client names, without parameters; "" if it names none.
+// contentType returns the media type of the request without its parameters, or "" if the request
+// has none.
 func (c *call) contentType() (string, error) {
 	types := c.req.Header["Content-Type"]
 	if len(types) == 0 {
@@ -325,8 +326,8 @@ func validMediaName(s string) bool {
 	return true
 }
 
-// readManifest returns the body, if it is not too large for a manifest. What the client says of its
-// length is only believed when that refuses it.
+// readManifest returns the body if it does not exceed the maximum size of a manifest. A stated
+// length is trusted only if it leads to a refusal.
 func (c *call) readManifest() ([]byte, error) {
 	limit := c.r.opts.MaxManifestSize
 	if c.body.length() > limit {
