@@ -25,13 +25,13 @@ func CheckDigest(d digest.Digest) error { return invalid(reference.CheckDigest(s
 func CheckRef(ref reference.Ref) error {
 	switch {
 	case ref.Tag != "" && ref.Digest != "":
-		return ErrManifestUnknown.WithMessage("both a tag and a digest")
+		return ErrManifestUnknown.WithMessage("the reference has both a tag and a digest")
 	case ref.Tag != "":
 		return CheckTag(ref.Tag)
 	case ref.Digest != "":
 		return CheckDigest(ref.Digest)
 	}
-	return ErrManifestUnknown.WithMessage("neither a tag nor a digest")
+	return ErrManifestUnknown.WithMessage("the reference has neither a tag nor a digest")
 }
 
 // invalid returns the [*Error] for an error of package reference, or nil for nil. All such errors
@@ -78,7 +78,7 @@ func (op *Op) check() error {
 	switch op.Kind {
 	case OpOpenBlob, OpStatBlob, OpMountBlob, OpDeleteBlob, OpReferrers, OpCommit:
 		if op.Ref.Digest == "" {
-			return ErrDigestInvalid.WithMessage("no digest")
+			return ErrDigestInvalid.WithMessage("the digest is missing")
 		}
 	}
 	return nil

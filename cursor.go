@@ -46,7 +46,7 @@ func (c cursors) isCursor(s string) bool {
 func (c cursors) open(cursor, of string) (string, error) {
 	b, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(cursor, cursorMark))
 	if err == nil && len(b) < c.aead.Overhead() {
-		err = errors.New("registry: too short")
+		err = errors.New("registry: the cursor is too short")
 	}
 	if err == nil {
 		b, err = c.aead.Open(nil, nil, b, []byte(of))

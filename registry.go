@@ -153,7 +153,7 @@ func New(backend Backend, opts *Options) (*Registry, error) {
 	}
 	o := &r.opts
 	if o.MaxManifestSize < 0 || o.MaxBlobSize < 0 || o.PageSize < 0 || o.ChunkMinLength < 0 || o.MinRate < 0 {
-		return nil, errors.New("registry: a size in Options is negative")
+		return nil, errors.New("registry: a size or rate in Options is negative")
 	}
 	if o.MaxManifestSize == 0 {
 		o.MaxManifestSize = DefaultMaxManifestSize

@@ -266,7 +266,7 @@ func opPutManifest(t target, q url.Values) (*Op, error) {
 	tags := q["tag"]
 	if t.ref.Tag != "" {
 		if len(tags) > 0 {
-			return nil, ErrTagInvalid.WithMessage("the parameter tag is for pushes by digest")
+			return nil, ErrTagInvalid.WithMessage("the parameter tag requires a push by digest")
 		}
 		tags = []string{t.ref.Tag}
 	}
@@ -295,7 +295,7 @@ func opStartUpload(t target, q url.Values) (*Op, error) {
 	case mount && d:
 		return nil, ErrDigestInvalid.WithMessage("the parameters digest and mount exclude each other")
 	case q.Has("from") && !mount:
-		return nil, ErrUploadInvalid.WithMessage("the parameter from is for mounts")
+		return nil, ErrUploadInvalid.WithMessage("the parameter from requires the parameter mount")
 	case !mount && !d:
 		return op, nil
 	}

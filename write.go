@@ -26,7 +26,7 @@ func (c *call) startUpload() error {
 	}
 	// Only a push with a digest has a body. Any other body would be lost.
 	if c.body.length() > 0 || !c.body.atEnd() {
-		return ErrUploadInvalid.WithMessage("a body without the parameter digest")
+		return ErrUploadInvalid.WithMessage("a body requires the parameter digest")
 	}
 	if c.op.Kind == OpMountBlob {
 		desc, err := c.backend.MountBlob(c.writeContext(), c.op.Repository, d, &MountOptions{From: c.op.From})
