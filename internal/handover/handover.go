@@ -1,5 +1,5 @@
-// Package handover lets a storage bound the memory of the manifests that it reads until the HTTP
-// handler bounds it. Without it, a manifest belongs to neither of the two for a moment: many
+// Package handover lets a storage account for the memory of a manifest until the HTTP handler
+// accounts for it. Without it, a manifest would count for neither of the two for a moment, and many
 // requests at once would each hold one.
 package handover
 
@@ -10,7 +10,8 @@ import (
 
 // Claim is the part of the storage's memory that the manifest of one request takes. The handler
 // passes an empty claim, the zero value, to the storage, which fills it. The handler closes it once
-// it counts the manifest itself. The methods are safe for concurrent use. The receiver may be nil.
+// it accounts for the manifest itself. The methods are safe for concurrent use. The receiver may be
+// nil.
 type Claim struct {
 	mu      sync.Mutex
 	closed  bool
@@ -30,9 +31,9 @@ func FromContext(ctx context.Context) *Claim {
 	return c
 }
 
-// Keep fills the claim: release, which gives the memory back, is called when the claim is released
-// or closed. Keep reports whether it takes release; a nil or closed claim does not, and then the
-// caller calls release itself. Keep releases what the claim held before.
+// Keep fills the claim and releases what it held before. release returns the memory; it is called
+// when the claim is released or closed. The result reports whether the claim keeps release. A nil
+// or closed claim does not, and the caller must then call release itself.
 func (c *Claim) Keep(release func()) bool {
 	if c == nil {
 		return false
@@ -47,7 +48,7 @@ func (c *Claim) Keep(release func()) bool {
 	return true
 }
 
-// Release empties the claim. A storage calls it before it waits for memory once more: requests that
+// Release empties the claim. A storage calls it before it waits for memory again: requests that
 // hold memory and wait for more would block each other for ever.
 func (c *Claim) Release() {
 	if c == nil {
@@ -58,7 +59,7 @@ func (c *Claim) Release() {
 	c.empty()
 }
 
-// Close empties the claim for good.
+// Close empties the claim permanently.
 func (c *Claim) Close() {
 	if c == nil {
 		return

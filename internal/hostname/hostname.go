@@ -1,4 +1,4 @@
-// Package hostname judges the names by which clients reach a server.
+// Package hostname parses the names by which clients reach a server.
 package hostname
 
 import (
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Split returns the name or address of a Host header or a listening address: without the port,
-// without the brackets of IPv6, in lower case.
+// Split returns the name or address of a Host header or listening address, in lower case, without
+// the port and without the brackets of IPv6.
 func Split(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -16,8 +16,8 @@ func Split(host string) string {
 	return strings.ToLower(strings.Trim(host, "[]"))
 }
 
-// Loopback reports whether a host, with or without a port, is "localhost" or a loopback address:
-// only this machine reaches it.
+// Loopback reports whether a host, with or without a port, is "localhost" or a loopback address.
+// Only this machine reaches such a host.
 func Loopback(host string) bool {
 	name := Split(host)
 	addr, err := netip.ParseAddr(name)

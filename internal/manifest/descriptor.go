@@ -10,8 +10,8 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// readDescriptor reads a descriptor (image-spec, "OCI Content Descriptors"), or null, which gives
-// nil. Kind is left open.
+// readDescriptor reads a descriptor (image-spec, "OCI Content Descriptors"). It returns nil for
+// null. It does not set Kind.
 func readDescriptor(r *strictjson.Reader) (*Reference, error) {
 	ref, err := readMembers(r)
 	switch {
@@ -28,9 +28,9 @@ func readDescriptor(r *strictjson.Reader) (*Reference, error) {
 	return ref, nil
 }
 
-// readMembers reads what a descriptor has; Size is negative if it has none. "data" and "urls" are
-// checked but not used: content that is embedded must be in the registry all the same, and nothing
-// is fetched from elsewhere.
+// readMembers reads the members of a descriptor. Size is negative if it is missing. "data" and
+// "urls" are checked but not used: the registry must have embedded content anyway, and fetches
+// nothing from elsewhere.
 func readMembers(r *strictjson.Reader) (*Reference, error) {
 	known := []string{"mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType"}
 	ref := &Reference{Size: -1}
@@ -66,13 +66,13 @@ func readMembers(r *strictjson.Reader) (*Reference, error) {
 	return ref, nil
 }
 
-// has reports whether ref refers to this content.
+// has reports whether content has the digest and size of ref.
 func (ref *Reference) has(content []byte) bool {
 	return ref.Digest != "" && ref.Size == int64(len(content)) && ref.Digest.Algorithm().FromBytes(content) == ref.Digest
 }
 
-// readDetail checks a field of a descriptor that Reference does not have. It returns the content
-// that "data" embeds, and data for every other field.
+// readDetail checks a field of a descriptor that Reference does not have. For "data" it returns the
+// embedded content, and for every other field it returns data unchanged.
 func readDetail(r *strictjson.Reader, key string, data []byte) ([]byte, error) {
 	var err error
 	switch key {
@@ -91,7 +91,7 @@ func readDetail(r *strictjson.Reader, key string, data []byte) ([]byte, error) {
 }
 
 // checkPlatform checks the platform of a descriptor (image-spec, "Image Index Property
-// Descriptions"). Docker's lists have "features" besides.
+// Descriptions"). Docker's lists also have "features".
 func checkPlatform(r *strictjson.Reader) error {
 	known := []string{"architecture", "os", "variant", "os.version", "os.features", "features"}
 	_, err := r.Object(known, func(key string) (err error) {
@@ -113,9 +113,9 @@ func checkTexts(r *strictjson.Reader) error {
 	})
 }
 
-// readData returns the content that a descriptor embeds, nil if that is null. RFC 4648 has decoders
-// refuse line breaks and stray bits, which encoding/base64 accepts by default and other decoders do
-// not.
+// readData returns the content that a descriptor embeds, or nil for null. RFC 4648 requires
+// decoders to refuse line breaks and stray bits. encoding/base64 accepts them by default, and other
+// decoders do not.
 func readData(r *strictjson.Reader) ([]byte, error) {
 	if r.Null() {
 		return nil, nil

@@ -10,21 +10,20 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// Facts is what a client needs to know of a manifest that it has received or is about to send.
+// Facts is what a client needs to know about a manifest that it has received or is about to send.
 type Facts struct {
-	// MediaType is that of the Content-Type without parameters, else "mediaType".
+	// MediaType is the Content-Type without parameters, or else the field "mediaType".
 	MediaType string
-	// Subject is the manifest that this one refers to, or nil. Only MediaType, Digest and Size are
-	// set.
+	// Subject is the subject of the manifest, or nil. Only MediaType, Digest and Size are set.
 	Subject *ocispec.Descriptor
 }
 
 // Inspect reads a manifest that another registry has sent. contentType is the value of the header
-// Content-Type, or "" if there was none.
+// Content-Type, or "" without one.
 //
-// It returns an [Error] for what clients could understand in different ways or could not read, as
-// [Parse] does. It asks for nothing more: the media type may be any, with any "schemaVersion", and
-// a manifest of an unknown type need not refer to anything.
+// Like [Parse], it returns an [Error] for content that clients could understand in different ways
+// or could not read. Unlike Parse, it accepts any media type and any "schemaVersion", and a
+// manifest of an unknown type without references.
 func Inspect(contentType string, content []byte) (*Facts, error) {
 	r, err := strictjson.NewReader(content)
 	if err != nil {
@@ -48,8 +47,8 @@ func Inspect(contentType string, content []byte) (*Facts, error) {
 	return &Facts{MediaType: mediaType, Subject: doc.subject}, nil
 }
 
-// clearMediaType returns the media type of a manifest by the header Content-Type and its field
-// "mediaType". Either may be empty, but not both. Only the header may spell a known type in another
+// clearMediaType returns the media type of a manifest from the header Content-Type and the field
+// "mediaType". At least one of them must be set. Only the header may spell a known type in another
 // case.
 func clearMediaType(contentType, field string) (string, error) {
 	mediaType, _, _ := strings.Cut(contentType, ";")
@@ -69,7 +68,7 @@ func clearMediaType(contentType, field string) (string, error) {
 	return mediaType, nil
 }
 
-// IsMember reports whether key is one of a manifest, in any case.
+// IsMember reports whether key is the key of a member of manifests, in any case.
 func IsMember(key string) bool {
 	return slices.ContainsFunc(memberKeys(), func(k string) bool { return strings.EqualFold(k, key) })
 }

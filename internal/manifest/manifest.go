@@ -1,29 +1,29 @@
-// Package manifest reads the manifests that clients push and says what they refer to. The content
-// itself is never encoded again: a registry stores and serves the bytes that it got.
+// Package manifest parses the manifests that clients push and lists their references. It never
+// encodes the content again: a registry stores and serves the bytes that it received.
 //
-// # What is accepted
+// # Accepted
 //
 // A manifest is a JSON object of one of three shapes: an image ("config", "layers"), an index
-// ("manifests"), or the retired OCI artifact manifest ("blobs"). OCI and Docker schema 2 media
-// types must have the shape that they stand for; any other JSON media type may have any one of
-// them. Config, layers and blobs may have any media type. Unknown fields are ignored, as the image
-// specification demands.
+// ("manifests"), or the retired OCI artifact manifest ("blobs"). An OCI or Docker schema 2 media
+// type requires its own shape; any other JSON media type allows each of them. Config, layers and
+// blobs may have any media type. Unknown fields are ignored, as the image specification requires.
 //
-// # What is refused
+// # Refused
 //
-// A registry must not store what two clients could understand in two ways (CVE-2021-41190), so
-// [Parse] refuses a "mediaType" that is not the Content-Type, more than one shape, duplicate keys,
-// and keys or media types that differ from known ones in case only: encoding/json would take
-// "Layers" for "layers", other parsers would not. Only JSON media types are accepted, because the
-// type is sent back with the content: JSON served as text/html would be a page of the client's
-// making. Docker schema 1 is refused.
+// A registry must not store content that two clients could understand in two ways (CVE-2021-41190).
+// [Parse] therefore refuses a "mediaType" that is not the Content-Type, more than one shape,
+// duplicate keys, and keys or media types that differ from known ones in case only. encoding/json
+// would take "Layers" for "layers"; other parsers would not.
+//
+// Only JSON media types are accepted, because the type is sent back with the content: JSON that is
+// served as text/html would be a web page under the client's control. Docker schema 1 is refused.
 //
 // The same holds for every object that the image specification defines: the manifest, its
-// descriptors, their platforms and annotations. Each field of them has the type that the
-// specification gives it, so that clients that decode into the Go types of image-spec can read what
-// was accepted. A field that is null counts as absent, as for those clients; null within an array
-// or a map of strings is refused, because they read it as "". Content that a descriptor embeds
-// ("data") has the size and digest that it states. The values of unknown fields are not looked at.
+// descriptors, and their platforms and annotations. Each of their fields must have its specified
+// type, so that clients that decode into the Go types of image-spec can read the content. A null
+// field counts as absent, as it does for those clients. A null in an array or map of strings is
+// refused, because those clients read it as "". Embedded content ("data") must have the stated size
+// and digest. The values of unknown fields are not checked.
 package manifest
 
 import (
@@ -36,37 +36,36 @@ import (
 )
 
 // Error is the type of every error that [Parse] returns. Its text may be sent to the client: it is
-// printable, quotes little of the input, and is short however the input looks. On the wire it is
+// printable, quotes little of the input, and is short for every input. Over HTTP it becomes
 // MANIFEST_INVALID.
 type Error = strictjson.Error
 
-// MaxReferences is the greatest number of references that a manifest may have: far beyond any
-// image, and few enough for a store to look up each one.
+// MaxReferences is the maximum number of references of a manifest. No image comes near it, and a
+// store can look up this many.
 const MaxReferences = 10_000
 
-// Manifest is what a registry needs to know of a manifest. It shares no memory with the content.
+// Manifest is what a registry needs to know about a manifest. It shares no memory with the content.
 type Manifest struct {
-	// MediaType is what the manifest is to be stored and served as: its "mediaType" if it has one,
+	// MediaType is the media type under which the manifest is stored and served: its "mediaType", or
 	// else the Content-Type without parameters. It is valid as the value of a header.
 	MediaType string
 
-	// References are what the manifest is made of, in the order in which it names them, config
-	// first. Each digest is listed once. The subject is not among them, as it need not exist.
+	// References are the parts of the manifest in their order, config first. Each digest occurs
+	// once. The subject is not among them, because it need not exist.
 	References []Reference
 
-	// Subject is the manifest that this one refers to, or nil. Only MediaType, Digest and Size are
-	// set.
+	// Subject is the subject of the manifest, or nil. Only MediaType, Digest and Size are set.
 	Subject *ocispec.Descriptor
 
-	// ArtifactType is the type that the referrers API reports, or "": "artifactType", and if an
-	// image has none, the media type of its config.
+	// ArtifactType is the type that the referrers API reports: "artifactType", or for an image
+	// without it the media type of the config. It may be "".
 	ArtifactType string
 
-	// Annotations are those of the manifest itself, nil if there are none.
+	// Annotations are the annotations of the manifest itself, or nil.
 	Annotations map[string]string
 }
 
-// Kind says what a [Reference] refers to.
+// Kind is the kind of content that a [Reference] refers to.
 type Kind uint8
 
 const (
@@ -83,7 +82,7 @@ const (
 	KindAny
 )
 
-// String returns the kind as messages name it.
+// String returns the kind in the words of error messages.
 func (k Kind) String() string {
 	switch k {
 	case KindConfig:
@@ -100,25 +99,25 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Reference is one piece of content that a manifest is made of.
+// Reference refers to one part of a manifest.
 type Reference struct {
-	// Kind is what it must be.
+	// Kind is the kind of the content.
 	Kind Kind
-	// NonDistributable is set if its media type allows that the registry does not have it. Then it
-	// is to be got from elsewhere, by clients only.
+	// NonDistributable is set if the media type allows that the registry does not have the content.
+	// Only clients fetch it, from elsewhere.
 	NonDistributable bool
-	// MediaType is its media type as the manifest states it. It is text of at most 255 bytes
-	// without control characters, not necessarily a valid media type.
+	// MediaType is the stated media type: text of at most 255 bytes without control characters, not
+	// necessarily a valid media type.
 	MediaType string
-	// Digest is its digest, by sha256 or sha512.
+	// Digest is a sha256 or sha512 digest.
 	Digest digest.Digest
-	// Size is its declared size in bytes, not negative.
+	// Size is the stated size in bytes. It is not negative.
 	Size int64
 }
 
-// Descriptor returns the descriptor of m that the referrers API lists (end-12 of the distribution
-// specification), with the artifact type and the annotations of the manifest. d and size are those
-// of the content.
+// Descriptor returns the descriptor that the referrers API lists for m (end-12 of the distribution
+// specification), with the artifact type and annotations of the manifest. d and size are the digest
+// and size of the content.
 func (m *Manifest) Descriptor(d digest.Digest, size int64) ocispec.Descriptor {
 	return ocispec.Descriptor{
 		MediaType:    m.MediaType,

@@ -11,11 +11,11 @@ import (
 
 // Media types of manifests that image-spec has no constants for.
 const (
-	// MediaTypeDockerManifest is that of a Docker image manifest, version 2, schema 2.
+	// MediaTypeDockerManifest is the type of a Docker image manifest, version 2, schema 2.
 	MediaTypeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
-	// MediaTypeDockerManifestList is that of a Docker manifest list.
+	// MediaTypeDockerManifestList is the type of a Docker manifest list.
 	MediaTypeDockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json"
-	// MediaTypeArtifactManifest is that of the OCI artifact manifest, which was retired before
+	// MediaTypeArtifactManifest is the type of the OCI artifact manifest, which was retired before
 	// image-spec 1.1.
 	MediaTypeArtifactManifest = "application/vnd.oci.artifact.manifest.v1+json"
 
@@ -25,8 +25,8 @@ const (
 
 const maxMediaTypeLength = 255
 
-// shape is which fields of a manifest hold its references. It is named in messages by the field
-// that decides.
+// shape states which fields of a manifest hold its references. Error messages name it by its
+// decisive field.
 type shape string
 
 const (
@@ -36,8 +36,8 @@ const (
 	shapeArtifact shape = "blobs"
 )
 
-// shapeOf returns the shape that manifests of mediaType have, shapeNone if the type does not
-// determine it.
+// shapeOf returns the shape of manifests of mediaType, or shapeNone if the type does not determine
+// it.
 func shapeOf(mediaType string) shape {
 	switch mediaType {
 	case ocispec.MediaTypeImageManifest, MediaTypeDockerManifest:
@@ -50,8 +50,8 @@ func shapeOf(mediaType string) shape {
 	return shapeNone
 }
 
-// resolveMediaType returns the media type of a manifest from the header Content-Type and its field
-// "mediaType". Either may be empty, but not both; if both are there, they must be equal.
+// resolveMediaType returns the media type of a manifest from the header Content-Type and the field
+// "mediaType". At least one of them must be set. If both are, they must be equal.
 func resolveMediaType(contentType, field string) (string, error) {
 	header, _, _ := strings.Cut(contentType, ";") // parameters mean nothing for JSON
 	header = strings.Trim(header, " \t")
@@ -82,7 +82,7 @@ func resolveMediaType(contentType, field string) (string, error) {
 	return field, strictjson.In("mediaType", checkManifestType(field))
 }
 
-// checkManifestType tells whether mediaType may be stored and sent back as the Content-Type of a
+// checkManifestType returns nil if mediaType may be stored and sent back as the Content-Type of a
 // manifest.
 func checkManifestType(mediaType string) error {
 	if !IsMediaType(mediaType) {
@@ -100,8 +100,8 @@ func checkManifestType(mediaType string) error {
 	return nil
 }
 
-// knownSpelling returns the media type of a manifest that mediaType is but for case, or mediaType
-// itself.
+// knownSpelling returns the known media type of manifests that equals mediaType except for case, or
+// else mediaType itself.
 func knownSpelling(mediaType string) string {
 	for _, known := range [...]string{
 		ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, MediaTypeDockerManifest, MediaTypeDockerManifestList,
@@ -136,10 +136,10 @@ func isRestrictedName(s string) bool {
 	return true
 }
 
-// checkContentType tells whether s will do as the media type or artifact type of content that is
-// not served under it. The specification asks for a media type by RFC 6838 here too, but clients
-// put parameters and other words there, and registries have always let them: it goes nowhere but
-// into JSON.
+// checkContentType returns nil if s is acceptable as the media type or artifact type of content
+// that is not served under it. The specification requires a media type by RFC 6838 here, too.
+// Clients put parameters and other words there, however, and registries have always accepted them;
+// s is only ever written to JSON.
 func checkContentType(s string) error {
 	if len(s) > maxMediaTypeLength {
 		return strictjson.Invalid("it is longer than %d bytes", maxMediaTypeLength)
@@ -152,8 +152,8 @@ func checkContentType(s string) error {
 	return nil
 }
 
-// isNonDistributable tells whether a registry may lack a layer of mediaType: the deprecated
-// "non-distributable" ones of OCI and the "foreign" ones of Docker.
+// isNonDistributable reports whether a registry may lack a layer of mediaType. These are the
+// deprecated "non-distributable" layers of OCI and the "foreign" layers of Docker.
 func isNonDistributable(mediaType string) bool {
 	return strings.HasPrefix(mediaType, "application/vnd.oci.image.layer.nondistributable.") ||
 		strings.HasPrefix(mediaType, "application/vnd.docker.image.rootfs.foreign.")

@@ -9,9 +9,9 @@ import (
 	"github.com/registrykit/registry/internal/strictjson"
 )
 
-// Parse reads one manifest as a client pushed it. contentType is the value of the header
-// Content-Type, or "" if there was none. The error is an *[Error]. The time is linear in
-// len(content), which the caller bounds.
+// Parse reads one manifest that a client pushes. contentType is the value of the header
+// Content-Type, or "" without one. The error is an *[Error]. The time is linear in len(content),
+// which the caller must limit.
 func Parse(contentType string, content []byte) (*Manifest, error) {
 	r, err := strictjson.NewReader(content)
 	if err != nil {
@@ -21,8 +21,8 @@ func Parse(contentType string, content []byte) (*Manifest, error) {
 }
 
 // ParseStored reads a manifest that was accepted when it was stored, perhaps by a version of this
-// package that looked less closely: it overlooks defects of fields that Manifest does not have.
-// mediaType is what it was stored as.
+// package with weaker rules. It ignores defects of fields that Manifest does not have. mediaType is
+// the type under which it was stored.
 func ParseStored(mediaType string, content []byte) (*Manifest, error) {
 	r, err := strictjson.NewLaxReader(content)
 	if err != nil {
@@ -73,7 +73,7 @@ type document struct {
 	hasConfig, hasLayers, hasManifests, hasBlobs, hasFSLayers bool // the key is there, with whatever value
 }
 
-// memberKeys returns the keys of the members that a manifest of any shape has.
+// memberKeys returns the keys of all members that some shape of manifest has.
 func memberKeys() []string {
 	return []string{"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "blobs", "subject",
 		"annotations", "fsLayers"}
@@ -160,7 +160,7 @@ func (doc *document) readSubject(r *strictjson.Reader) error {
 	return err
 }
 
-// check tells whether doc may be a manifest of mediaType.
+// check returns nil if doc may be a manifest of mediaType.
 func (doc *document) check(mediaType string) error {
 	if doc.hasFSLayers || doc.schemaVersion == "1" {
 		return strictjson.Invalid("Docker image manifests of schema 1 are not supported")
@@ -184,7 +184,7 @@ func (doc *document) check(mediaType string) error {
 	return nil
 }
 
-// shape returns the only shape that doc has fields of, shapeNone if it has none of any.
+// shape returns the only shape that doc has fields of, or shapeNone if it has no such field.
 func (doc *document) shape() (shape, error) {
 	found := shapeNone
 	for _, s := range [...]struct {
@@ -204,8 +204,8 @@ func (doc *document) shape() (shape, error) {
 	return found, nil
 }
 
-// readSchemaVersion returns the number as it is written; "other" stands for what cannot be a
-// version of interest. Only some media types give the field a meaning, so that is not an error yet.
+// readSchemaVersion returns the version as it is written, or "other" if it cannot be 1 or 2. This
+// is not an error yet, because only some media types give the field a meaning.
 func readSchemaVersion(r *strictjson.Reader) string {
 	raw := r.Skip()
 	if len(raw) > 1 {
@@ -214,9 +214,9 @@ func readSchemaVersion(r *strictjson.Reader) string {
 	return string(raw)
 }
 
-// merge leaves one reference to each digest, the first, which takes the stricter demands of all:
-// images repeat empty layers, and a config and a layer may both be "{}". Sizes that differ for one
-// digest cannot both be right.
+// merge keeps one reference to each digest, the first, with the strictest requirements of all of
+// them. Images repeat empty layers, and a config and a layer may both be "{}". Different sizes for
+// one digest are an error.
 func merge(references []Reference) ([]Reference, error) {
 	index := make(map[digest.Digest]int, len(references))
 	merged := references[:0]

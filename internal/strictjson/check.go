@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// check reports an error unless content is one JSON value in UTF-8 whose nesting encoding/json
-// accepts.
+// check returns an error unless content is one JSON value in UTF-8, nested no deeper than
+// encoding/json accepts.
 func check(content []byte) error {
 	if !utf8.Valid(content) {
 		return Invalid("it is not valid UTF-8")
@@ -27,8 +27,8 @@ type discard struct{}
 func (*discard) UnmarshalJSON([]byte) error { return nil }
 
 // loneSurrogate reports whether a string in content has an escape for one half of a surrogate pair
-// without the other. Parsers replace such an escape, keep it, or refuse it. content must be valid
-// JSON.
+// without the other. Some parsers replace such an escape, some keep it, and some refuse it. content
+// must be valid JSON.
 func loneSurrogate(content []byte) bool {
 	for {
 		i := bytes.IndexByte(content, '\\')
@@ -52,8 +52,8 @@ func loneSurrogate(content []byte) bool {
 	}
 }
 
-// codeUnit returns the UTF-16 code unit of the escape, such as \u00e9, at the start of valid JSON
-// text.
+// codeUnit returns the UTF-16 code unit of the escape at the start of valid JSON text, such as
+// \u00e9.
 func codeUnit(text []byte) (rune, bool) {
 	if !bytes.HasPrefix(text, []byte(`\u`)) {
 		return 0, false

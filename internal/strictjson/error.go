@@ -6,14 +6,14 @@ import (
 )
 
 // Error is the type of every error of this package. Its text may be sent to a client: it is
-// printable, quotes little of the input, and is short however the input looks.
+// printable, quotes little of the input, and is short for every input.
 type Error struct {
-	// Field is where the defect is, such as "layers[3].digest", or "" for the whole content.
+	// Field is the place of the defect, such as "layers[3].digest", or "" for the whole content.
 	Field string
-	// Problem says what is wrong.
+	// Problem states what is wrong.
 	Problem string
-	// Err is the cause that Problem describes if another package found it, such as an error that
-	// wraps reference.ErrDigest; else nil.
+	// Err is the error of another package that Problem describes, or nil. For example, it may wrap
+	// reference.ErrDigest.
 	Err error
 }
 
@@ -33,7 +33,7 @@ func Invalid(format string, args ...any) error {
 	return &Error{Problem: fmt.Sprintf(format, args...)}
 }
 
-// In returns err with field put before the place that err states. It returns nil if err is nil.
+// In returns err with field in front of its Field, or nil if err is nil.
 func In(field string, err error) error {
 	if err == nil {
 		return nil

@@ -1,9 +1,9 @@
 // Package strictjson reads JSON that all parsers understand in the same way.
 //
-// Parsers differ in the member that they take when a key occurs twice, and in whether a key may
-// differ from the expected one in case: encoding/json takes the last member, ignores case, and
-// folds Unicode ("oſ" is "os"). Content that depends on this means one thing to a scanner and
-// another to a runtime (CVE-2021-41190). A [Reader] refuses it.
+// Parsers differ if a key occurs twice, or differs from the expected key in case only.
+// encoding/json takes the last member, ignores case, and folds Unicode ("oſ" is "os"). Content that
+// depends on this means one thing to a scanner and another to a runtime (CVE-2021-41190). A
+// [Reader] refuses it.
 package strictjson
 
 import (
@@ -16,11 +16,10 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// Reader walks over one JSON value. The caller reads exactly one value wherever one stands: with
-// Object, Array, Text, Integer, StringMap or Skip. After an error the Reader must not be used any
-// more.
+// Reader reads one JSON value. Where a value is expected, the caller reads exactly one, by Object,
+// Array, Text, Element, Integer, StringMap or Skip. After an error the Reader must not be used.
 //
-// The syntax is checked once by [NewReader], so that the methods need not expect an end or a wrong
+// [NewReader] checks the syntax once, so the methods need not expect an early end or a wrong
 // delimiter.
 type Reader struct {
 	data []byte
@@ -31,7 +30,7 @@ type Reader struct {
 // NewReader returns a reader of content, which it does not copy.
 //
 // It returns an [Error] if content is not one JSON value in UTF-8, is nested more deeply than
-// encoding/json reads, or has a string with half of a surrogate pair.
+// encoding/json accepts, or has a string with half of a surrogate pair.
 func NewReader(content []byte) (*Reader, error) {
 	if err := check(content); err != nil {
 		return nil, err
@@ -42,8 +41,8 @@ func NewReader(content []byte) (*Reader, error) {
 	return &Reader{data: content}, nil
 }
 
-// NewLaxReader is [NewReader] for content that was checked by weaker rules when it was stored. It
-// accepts duplicates of unknown keys, and half of a surrogate pair.
+// NewLaxReader is like [NewReader], for content that was checked by weaker rules when it was
+// stored. It accepts duplicate unknown keys and half of a surrogate pair.
 func NewLaxReader(content []byte) (*Reader, error) {
 	if err := check(content); err != nil {
 		return nil, err
@@ -51,7 +50,7 @@ func NewLaxReader(content []byte) (*Reader, error) {
 	return &Reader{data: content, lax: true}, nil
 }
 
-// Lax reports whether r was made by [NewLaxReader].
+// Lax reports whether [NewLaxReader] made r.
 func (r *Reader) Lax() bool { return r.lax }
 
 // peek returns the first byte of the next token.
@@ -66,7 +65,7 @@ func (r *Reader) peek() byte {
 	}
 }
 
-// Null reads a null if that is the next value, and reports whether it was.
+// Null reads a null if it is the next value, and reports whether it was.
 func (r *Reader) Null() bool {
 	if r.peek() != 'n' {
 		return false
@@ -76,20 +75,20 @@ func (r *Reader) Null() bool {
 }
 
 // more moves to the next member or element of an object or array, and reports whether there is one.
-// It moves past end if there is none.
+// If there is none, it moves past end. first is true before the first one, which no comma precedes.
 func (r *Reader) more(end byte, first bool) bool {
 	c := r.peek()
-	if c == end || !first { // the end, or a comma
+	if c == end || !first { // end or a comma
 		r.pos++
 	}
 	return c != end
 }
 
-// Object reads an object or null, and reports whether it was an object. It calls field for each
-// member whose key is among known, to read the value, and passes over the others. known has at most
-// 64 keys.
+// Object reads an object or null, and reports whether it was an object. For each member whose key
+// is in known, it calls field to read the value. It skips the other members. known has at most 64
+// keys.
 //
-// It is an error if a key occurs twice, or differs from a known one in case only.
+// A key that occurs twice is an error, and so is a key that differs from a known one in case only.
 func (r *Reader) Object(known []string, field func(key string) error) (bool, error) {
 	if r.Null() {
 		return false, nil
@@ -136,7 +135,7 @@ func index(known []string, key []byte) int {
 	return -1
 }
 
-// checkCase returns an error if key differs from one of known in case only. The folding is that of
+// checkCase returns an error if key differs from one of known in case only. It folds case like
 // encoding/json.
 func checkCase(known []string, key []byte) error {
 	for _, k := range known {
@@ -156,8 +155,8 @@ func (r *Reader) key() []byte {
 	return key
 }
 
-// Array reads an array or null, which counts as an empty one: Go writes an empty slice in this way.
-// It calls element to read each element.
+// Array reads an array, and calls element to read each element. A null counts as an empty array,
+// because Go encodes an empty slice as null.
 func (r *Reader) Array(element func() error) error {
 	if r.Null() {
 		return nil
@@ -174,7 +173,8 @@ func (r *Reader) Array(element func() error) error {
 	return nil
 }
 
-// StringMap reads an object whose values are strings, or null. Of no members it returns nil.
+// StringMap reads an object whose values are strings, or null. It returns nil for an object without
+// members.
 func (r *Reader) StringMap() (map[string]string, error) {
 	if r.Null() {
 		return nil, nil
@@ -200,7 +200,7 @@ func (r *Reader) StringMap() (map[string]string, error) {
 	return m, nil
 }
 
-// Text reads a string or null, which counts as an empty one.
+// Text reads a string. A null counts as "".
 func (r *Reader) Text() (string, error) {
 	switch {
 	case r.Null():
@@ -211,8 +211,7 @@ func (r *Reader) Text() (string, error) {
 	return string(r.unquote()), nil
 }
 
-// Element reads a string, and refuses null: an array of strings with a null is one of "" to some
-// parsers.
+// Element reads a string and refuses null. To some parsers, a null in an array of strings is "".
 func (r *Reader) Element() (string, error) {
 	if r.peek() != '"' {
 		return "", Invalid("it must be a string")
@@ -220,7 +219,7 @@ func (r *Reader) Element() (string, error) {
 	return string(r.unquote()), nil
 }
 
-// Integer reads an integer. A number with a fraction or an exponent is refused, as clients do.
+// Integer reads an integer. It refuses a fraction or an exponent, as clients do.
 func (r *Reader) Integer() (int64, error) {
 	if c := r.peek(); c != '-' && (c < '0' || '9' < c) {
 		return 0, Invalid("it must be a number")
@@ -233,7 +232,7 @@ func (r *Reader) Integer() (int64, error) {
 	return n, nil
 }
 
-// Skip passes over one value and returns its text, which must not be changed.
+// Skip skips one value and returns its text, which must not be modified.
 func (r *Reader) Skip() []byte {
 	c := r.peek()
 	start := r.pos
@@ -267,7 +266,7 @@ func (r *Reader) skipNested() {
 	}
 }
 
-// skipString passes over a string and reports whether it has escapes.
+// skipString skips a string and reports whether it has escapes.
 func (r *Reader) skipString() (escapes bool) {
 	for r.pos++; r.data[r.pos] != '"'; r.pos++ {
 		if r.data[r.pos] == '\\' {
@@ -279,7 +278,7 @@ func (r *Reader) skipString() (escapes bool) {
 	return escapes
 }
 
-// unquote reads a string and returns what it stands for, which must not be changed.
+// unquote reads a string and returns its value, which must not be modified.
 func (r *Reader) unquote() []byte {
 	start := r.pos
 	if !r.skipString() {
