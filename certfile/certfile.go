@@ -8,10 +8,10 @@
 //	server.TLSConfig = cert.TLSConfig()
 //	return server.ListenAndServeTLS("", "")
 //
-// New files count from the next handshake on, at the latest a second later, whether they were
-// renamed over the old ones, written in place, or came by a symbolic link that leads elsewhere now,
-// as a kubelet has it. Connections that are open keep what they have. There is no goroutine: the
-// handshakes look at the files.
+// New files take effect at the next handshake, at most a second later. They may be renamed over the
+// old files, written in place, or selected by a symbolic link that now leads elsewhere, as a
+// kubelet does. Open connections keep their certificate. The package starts no goroutine:
+// handshakes check the files.
 package certfile
 
 import (
@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	// Interval is how often handshakes look at the files, at most.
+	// Interval is the minimum time between two checks of the files.
 	Interval = time.Second
 	// MaxSize is the maximum size of each file, in bytes.
 	MaxSize = 1 << 20
@@ -35,32 +35,32 @@ const (
 
 // Options are the options of [New]. nil is the zero Options.
 type Options struct {
-	// Error is called when the files cannot be used as they are, once for each reason. The
-	// certificate that was read before stays in use, and the files are read again every Interval. A
-	// renewal that replaces one file after the other may be reported, too, if a handshake sees it
-	// half done. Default: nobody is told.
+	// Error is called once for each new reason why the files cannot be used. The certificate that
+	// was read before stays in use, and the files are checked again after Interval. A renewal that
+	// replaces one file after the other may also be reported, if a handshake sees it half done.
+	// Default: failures are ignored.
 	Error func(ctx context.Context, err error)
 }
 
-// Certificate is a certificate with its key, as the files have it. It is safe for concurrent use.
+// Certificate is a certificate and key that are read from files. It is safe for concurrent use.
 type Certificate struct {
 	certFile, keyFile string
 	fail              func(ctx context.Context, err error)
 	now               func() time.Time
 
 	current atomic.Pointer[tls.Certificate]
-	next    atomic.Int64 // when to look at the files again, in nanoseconds
+	next    atomic.Int64 // when to check the files again, in nanoseconds since 1970
 
-	mu        sync.Mutex // held to look at the files
+	mu        sync.Mutex // held to check the files
 	cert, key []byte     // of current
-	failed    string     // the failure that was reported last; "" if the last look was good
+	failed    string     // the failure that was reported last; "" if the last check succeeded
 }
 
 // New reads a certificate, followed by those of its intermediate authorities, and its key, all in
 // PEM. opts may be nil.
 //
-// It fails if a file cannot be read, is not a regular file or is longer than MaxSize, or if the two
-// do not belong together.
+// It returns an error if a file cannot be read, is not a regular file or is longer than MaxSize, or
+// if certificate and key do not belong together.
 func New(certFile, keyFile string, opts *Options) (*Certificate, error) {
 	c := &Certificate{certFile: certFile, keyFile: keyFile, fail: func(context.Context, error) {}, now: time.Now}
 	if opts != nil && opts.Error != nil {
@@ -72,15 +72,15 @@ func New(certFile, keyFile string, opts *Options) (*Certificate, error) {
 	return c, nil
 }
 
-// TLSConfig returns a configuration for a server that presents the certificate, to clients with TLS
-// 1.2 or later. The caller may change it.
+// TLSConfig returns a configuration for a server that presents the certificate to clients with TLS
+// 1.2 or later. The caller may modify it.
 func (c *Certificate) TLSConfig() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.GetCertificate}
 }
 
-// GetCertificate returns the certificate as the files have it, or had it before they became
-// unusable. It is for [tls.Config], and never fails. One handshake at a time looks at the files;
-// the others do not wait for it.
+// GetCertificate returns the certificate in the files, or the previous one if the files are
+// unusable. It is for [tls.Config], and always returns a nil error. One handshake at a time checks
+// the files; the others do not wait for it.
 func (c *Certificate) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if c.due() && c.mu.TryLock() {
 		defer c.mu.Unlock()
@@ -91,7 +91,7 @@ func (c *Certificate) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certifica
 	return c.current.Load(), nil
 }
 
-// due reports whether it is time to look at the files, also if the clock was put back.
+// due reports whether it is time to check the files. It handles a clock that was set back.
 func (c *Certificate) due() bool {
 	left := time.Duration(c.next.Load() - c.now().UnixNano())
 	return left <= 0 || left > Interval
@@ -111,9 +111,9 @@ func (c *Certificate) refresh(ctx context.Context) {
 	}
 }
 
-// load reads the files, and makes a certificate of them if they have changed. It compares their
-// content, since times and sizes do not tell every change, and both files are small. The caller
-// holds mu, or is the only one that knows c.
+// load reads the files, and parses the certificate if they have changed. It compares their content,
+// because times and sizes do not show every change, and both files are small. The caller holds mu,
+// or is the only one that knows c.
 func (c *Certificate) load() error {
 	cert, err := read(c.certFile)
 	if err != nil {
@@ -135,7 +135,6 @@ func (c *Certificate) load() error {
 	return nil
 }
 
-// read returns the content of a file.
 func read(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -15,19 +15,20 @@ const DefaultMaxAge = 10 * time.Minute
 
 // CORSOptions are the options of [CORS].
 type CORSOptions struct {
-	// Origins are the origins whose pages may read answers, such as "https://ui.example". "*" is
-	// any page. Default: none.
+	// Origins are the origins whose pages may read responses, such as "https://ui.example". "*"
+	// stands for every origin. Default: none.
 	Origins []string
 	// Credentials lets browsers send cookies and TLS client certificates with the requests of these
 	// pages. Pages that set the Authorization header themselves do not need it. It cannot be
-	// combined with the origin "*".
+	// combined with the origin "*". Default: false.
 	Credentials bool
-	// MaxAge is how long browsers may remember the answer to a preflight request. Default:
-	// DefaultMaxAge. Negative: they must not.
+	// MaxAge is how long browsers may cache the response to a preflight request. Default:
+	// DefaultMaxAge, 10 minutes. Negative: they must not cache it.
 	MaxAge time.Duration
 }
 
-// What pages may send, and may read of answers, besides what the Fetch standard always allows.
+// The methods and headers that pages may send, and the response headers that they may read, besides
+// those that the Fetch standard always allows.
 const (
 	corsMethods        = "GET, HEAD, POST, PUT, PATCH, DELETE"
 	corsRequestHeaders = "Accept, Authorization, Cache-Control, Content-Range, Content-Type, " +
@@ -38,13 +39,13 @@ const (
 )
 
 // CORS returns a handler that lets web pages of some origins use the registry, by the headers of
-// the Fetch standard. It answers preflight requests itself, before anybody asks for credentials,
-// and adds the headers to all answers of next: also to errors, to which 401 with its challenge
-// belongs.
+// the Fetch standard. It answers preflight requests itself, without credentials, and adds the
+// headers to all responses of next. That includes errors, such as a 401 with its challenge.
 //
-// It permits nothing that next would refuse. If next is [SameOrigin], give that the same origins.
+// It permits nothing that next would refuse. If next is [SameOrigin], pass the same origins to it.
+// opts may be nil: no page is allowed.
 //
-// It fails if one of the origins is not an origin, or "*" is combined with Credentials.
+// It returns an error if an origin is malformed, or if "*" is combined with Credentials.
 func CORS(next http.Handler, opts *CORSOptions) (http.Handler, error) {
 	c := &cors{next: next}
 	if opts == nil {
@@ -80,7 +81,7 @@ type cors struct {
 
 func (c *cors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Add("Vary", "Origin") // also without CORS headers: caches must not give this answer to others
+	h.Add("Vary", "Origin") // always set, so that caches do not reuse the response for another origin
 	allowed := c.allowed(r)
 	if allowed != "" {
 		h.Set("Access-Control-Allow-Origin", allowed)
@@ -102,13 +103,13 @@ func (c *cors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// preflight reports whether a browser asks if a page may send a request.
+// preflight reports whether the request is a preflight request of a browser.
 func preflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" &&
 		r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// allowed returns the value of Access-Control-Allow-Origin; "" if the request is not that of an
+// allowed returns the value of Access-Control-Allow-Origin, or "" if the request is not from an
 // allowed page.
 func (c *cors) allowed(r *http.Request) string {
 	origin := r.Header.Get("Origin")

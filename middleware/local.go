@@ -9,15 +9,15 @@ import (
 	"github.com/registrykit/registry/internal/wire"
 )
 
-// LocalOnly protects a registry on a loopback address that lets everybody do everything from web
-// pages. It is [LocalHost] around [SameOrigin].
+// LocalOnly protects a registry on a loopback address, on which everyone may do everything, from
+// web pages. It is [LocalHost] around [SameOrigin].
 func LocalOnly(next http.Handler) http.Handler {
 	return LocalHost(sameOrigin(http.NewCrossOriginProtection(), next))
 }
 
-// LocalHost returns a handler that passes on requests whose Host header is "localhost" or a
-// loopback address, with any port, and refuses others with 403 DENIED. names are further host names
-// that it passes on, without ports: those of a proxy on this machine, for example.
+// LocalHost returns a handler that passes requests to next if their Host header is "localhost" or a
+// loopback address, with any port. It refuses other requests with 403 DENIED. names are further
+// host names to accept, without ports, such as that of a proxy on this machine.
 func LocalHost(next http.Handler, names ...string) http.Handler {
 	allowed := make([]string, len(names))
 	for i, name := range names {

@@ -9,13 +9,13 @@ import (
 	"github.com/registrykit/registry/internal/wire"
 )
 
-// SameOrigin returns a handler that refuses writes which a browser sends for a page of another
-// origin, with 403 DENIED. It goes by the headers Sec-Fetch-Site and Origin as
-// [http.CrossOriginProtection] does: requests without them do not come from browsers, and pass, as
-// do GET, HEAD and OPTIONS. trusted are origins whose pages may write, such as
-// "https://ui.example"; they need [CORS] as well.
+// SameOrigin returns a handler that refuses writes that a browser sends for a page of another
+// origin, with 403 DENIED. Like [http.CrossOriginProtection], it uses the headers Sec-Fetch-Site
+// and Origin. Requests without them do not come from browsers and pass. GET, HEAD and OPTIONS pass,
+// too.
 //
-// It fails if one of trusted is not an origin.
+// trusted are the origins whose pages may write, such as "https://ui.example". These pages also
+// need [CORS]. SameOrigin returns an error if one of trusted is malformed.
 func SameOrigin(next http.Handler, trusted ...string) (http.Handler, error) {
 	protection := http.NewCrossOriginProtection()
 	for _, origin := range trusted {
@@ -40,7 +40,8 @@ func sameOrigin(protection *http.CrossOriginProtection, next http.Handler) http.
 	})
 }
 
-// parseOrigin returns an origin as browsers write it: in lower case, without a default port.
+// parseOrigin returns an origin in the form that browsers send: in lower case, without a default
+// port.
 func parseOrigin(s string) (string, error) {
 	u, err := url.Parse(strings.ToLower(s))
 	if err != nil || u.Scheme == "" || u.Hostname() == "" || u.User != nil || strings.Contains(u.Host, "*") ||

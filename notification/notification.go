@@ -1,6 +1,6 @@
-// Package notification holds what a registry says of what happened in it, and the interface of
-// those who want to hear it. Sinks that queue, store or send events are its subpackages, or the
-// host's.
+// Package notification has the events of a registry, and the interface of their receivers. Set a
+// [Sink] in registry.Options.Sink to receive them. Sinks that queue, store or send events are its
+// subpackages, or the host's own.
 package notification
 
 import (
@@ -10,44 +10,45 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Action is what happened, in the words of the CNCF registry's events.
+// Action is the kind of an [Event], in the words of the CNCF registry's events.
 type Action string
 
 const (
-	// Push: a blob was committed, or a manifest was put (once for the manifest and each tag
-	// together).
+	// Push means that a blob was committed, or that a manifest was pushed: one event for the
+	// manifest and all its tags.
 	Push Action = "push"
-	// Pull: a manifest or blob was read. HEAD is no pull.
+	// Pull means that a manifest or blob was read. A HEAD request is not a pull.
 	Pull Action = "pull"
-	// Mount: a blob of another repository was made known in this one.
+	// Mount means that a blob of another repository was added to this one.
 	Mount Action = "mount"
-	// Delete: a blob, manifest, tag or repository was deleted.
+	// Delete means that a blob, manifest, tag or repository was deleted.
 	Delete Action = "delete"
 )
 
-// Event is one thing that has happened.
+// Event describes one operation that succeeded.
 type Event struct {
 	// ID is unique for each event.
 	ID string
-	// Time is when it happened.
+	// Time is when the operation succeeded.
 	Time time.Time
-	// Action is what happened.
+	// Action is the kind of the event.
 	Action Action
-	// Repository is where it happened.
+	// Repository is the repository of the operation.
 	Repository string
-	// Target is what it happened to; empty for a repository and for a tag that was deleted.
+	// Target is the manifest or blob of the operation. It is empty if a repository or tag was
+	// deleted. For other deletes only its digest is set.
 	Target ocispec.Descriptor
 	// Tags are the tags that were set, deleted or read by name.
 	Tags []string
-	// From is the repository a blob was mounted from, if known.
+	// From is the repository that a blob was mounted from, or "" if it is not known.
 	From string
-	// Actor is the name of the identity that did it; "" is anonymous.
+	// Actor is the name of the identity that performed the operation, or "" if anonymous.
 	Actor string
-	// Request is the HTTP request it came by; nil if it was done by a call in this process.
+	// Request describes the HTTP request. It is nil for a call from Go code.
 	Request *Request
 }
 
-// Request is what an [Event] tells of the HTTP request that caused it.
+// Request describes the HTTP request that caused an [Event].
 type Request struct {
 	// Method is the HTTP method.
 	Method string
@@ -59,15 +60,15 @@ type Request struct {
 	UserAgent string
 }
 
-// Sink hears of events.
+// Sink receives events.
 type Sink interface {
-	// Notify is called once for each event, after it has happened and before the client is
-	// answered, by many goroutines at once. It should return quickly. An error is logged and
-	// changes nothing else.
+	// Notify is called once for each event, after the operation has succeeded and before the client
+	// gets its response, by many goroutines at once. It should return quickly, because the client
+	// waits. ctx is not cancelled with the request. An error is logged and has no other effect.
 	Notify(ctx context.Context, event Event) error
 }
 
-// SinkFunc is a function as a [Sink].
+// SinkFunc is a function that implements [Sink].
 type SinkFunc func(ctx context.Context, event Event) error
 
 // Notify calls f.
