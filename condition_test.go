@@ -126,7 +126,9 @@ func TestDeleteOnCondition(t *testing.T) {
 	layer := p.one.Blobs[len(p.one.Blobs)-1]
 	blob, blobTag := "/v2/a/blobs/"+string(digest.FromBytes(layer)), `"`+string(digest.FromBytes(layer))+`"`
 	for path, tag := range map[string]string{"/v2/a/manifests/one": one, byDigest: one, blob: blobTag} {
-		for _, header := range []string{"If-Match: " + tagOf(p.two), "If-Match: W/" + tag, "If-None-Match: *", "If-None-Match: W/" + tag} {
+		for _, header := range []string{
+			"If-Match: " + tagOf(p.two), "If-Match: W/" + tag, "If-None-Match: *", "If-None-Match: W/" + tag,
+		} {
 			p.refused(412, "PRECONDITION_FAILED", "DELETE", path, nil, header)
 		}
 		p.want(400, "DELETE", path, nil, "If-Match: x")
@@ -184,7 +186,8 @@ func TestOpTellsCondition(t *testing.T) {
 	}})
 	b := s.Registry.Backend(anybody)
 	cond := &registry.Condition{Match: []digest.Digest{registry.AnyDigest}}
-	_, err := b.PutManifest(t.Context(), "a", "", []byte(`{}`), &registry.PutOptions{If: cond, Tags: []registry.TagPut{{Name: "t", If: cond}}})
+	_, err := b.PutManifest(t.Context(), "a", "", []byte(`{}`),
+		&registry.PutOptions{If: cond, Tags: []registry.TagPut{{Name: "t", If: cond}}})
 	require.Error(t, err)
 	deletes := &registry.DeleteOptions{If: cond}
 	for _, ref := range []reference.Ref{{Tag: "t"}, {Digest: sha256Zeros}} {

@@ -55,11 +55,11 @@
 //
 // # Layers
 //
-// A [Backend] is what a registry can do, apart from HTTP. A [Registry] is a codec over it: it parses
-// a request into one [Op], authorises the Op once, decodes the request into one call of the Backend
-// (two or three for an upload), and writes the result or the [Error] in one place. Policy sits below
-// HTTP: the [Options] of New hold for [Registry.Backend] too. [Intercept] runs a function around
-// every operation of any Backend.
+// A [Backend] is what a registry can do, apart from HTTP. A [Registry] is a codec over it: it
+// parses a request into one [Op], authorises the Op once, decodes the request into one call of the
+// Backend (two or three for an upload), and writes the result or the [Error] in one place. Policy
+// sits below HTTP: the [Options] of New hold for [Registry.Backend] too. [Intercept] runs a
+// function around every operation of any Backend.
 //
 // # Security
 //

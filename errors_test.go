@@ -19,7 +19,8 @@ func TestNewErrorReachesTheClient(t *testing.T) {
 	quota := registry.NewError("QUOTA_EXCEEDED", http.StatusForbidden, "the quota is used up")
 	reg, err := registry.New(registrytest.NewStore(t), &registry.Options{Interceptors: []registry.Interceptor{
 		func(context.Context, *registry.Op, func(context.Context) error) error {
-			return quota.WithMessage("the quota of team a is used up").WithRetryAfter(time.Minute).WithCause(errors.New("secret"))
+			return quota.WithMessage("the quota of team a is used up").WithRetryAfter(time.Minute).
+				WithCause(errors.New("secret"))
 		},
 	}})
 	require.NoError(t, err)

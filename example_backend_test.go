@@ -103,6 +103,6 @@ func ExampleCheckName() {
 	fmt.Println(errors.Is(err, registry.ErrNameInvalid))
 	fmt.Println(err)
 	// Output:
-	// true
-	// NAME_INVALID: invalid repository name: "library/../busybox": misplaced separator "." at byte 8
+	// true NAME_INVALID: invalid repository name: "library/../busybox": misplaced separator "." at
+	// byte 8
 }

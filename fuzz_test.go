@@ -91,8 +91,10 @@ func FuzzRequest(f *testing.F) {
 		f.Add([]byte(r.Method + " " + r.Path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"))
 	}
 	for _, s := range []string{
-		"PUT /v2/a/manifests/v1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/vnd.oci.image.manifest.v1+json\r\nContent-Length: 2\r\n\r\n{}",
-		"PATCH /v2/a/blobs/uploads/x HTTP/1.1\r\nHost: x\r\nContent-Range: 0-2\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+		"PUT /v2/a/manifests/v1 HTTP/1.1\r\nHost: x\r\nContent-Type: application/vnd.oci.image.manifest.v1+json\r\n" +
+			"Content-Length: 2\r\n\r\n{}",
+		"PATCH /v2/a/blobs/uploads/x HTTP/1.1\r\nHost: x\r\nContent-Range: 0-2\r\n" +
+			"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
 		"GET http://x/v2/a/tags/list?n=1&last=%00 HTTP/1.0\r\nIf-None-Match: *\r\nRange: bytes=0-\r\n\r\n",
 		"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", "CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n",
 	} {

@@ -136,7 +136,8 @@ func TestContext(t *testing.T) {
 	c.push("a", registrytest.RandomImage(1, 1, 10), "v1")
 	c.want(202, "DELETE", "/v2/a/manifests/v1", nil)
 	c.want(200, "GET", "/v2/a/tags/list", nil)
-	require.Subset(t, seen, map[registry.OpKind]any{registry.OpCreateUpload: "of the host", registry.OpCommit: "of the host",
+	require.Subset(t, seen, map[registry.OpKind]any{
+		registry.OpCreateUpload: "of the host", registry.OpCommit: "of the host",
 		registry.OpPutManifest: "of the host", registry.OpDeleteTag: "of the host", registry.OpTags: "of the host"})
 }
 

@@ -78,8 +78,8 @@ var (
 	deleters = []string{"deleter", "admin"}
 )
 
-// access is the one table of who may do what in the repository a. Every OpKind must be here, and call
-// it on a Backend; the routes are found by their Kind.
+// access is the one table of who may do what in the repository a. Every OpKind must be here, and
+// call it on a Backend; the routes are found by their Kind.
 var access = map[registry.OpKind]struct {
 	allowed []string
 	call    func(ctx context.Context, b registry.Backend, img *registrytest.Content) error
@@ -219,8 +219,8 @@ func (c *calls) take() []registry.OpKind {
 	return made
 }
 
-// TestAccessTable: the table has every OpKind of op.go, every method of Backend and Upload is an OpKind,
-// and every OpKind of a route is in the table.
+// TestAccessTable: the table has every OpKind of op.go, every method of Backend and Upload is an
+// OpKind, and every OpKind of a route is in the table.
 func TestAccessTable(t *testing.T) {
 	f, err := parser.ParseFile(token.NewFileSet(), "op.go", nil, 0)
 	require.NoError(t, err)

@@ -191,8 +191,10 @@ func testForeignLayers(t *testing.T) {
 	elsewhere := startServer(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
 	_, c := newRegistry(t, nil)
 	c.pushBlob("a", []byte("{}"))
-	content := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"` +
-		string(digest.FromString("{}")) + `","size":2},"layers":[{"mediaType":"application/vnd.oci.image.layer.nondistributable.v1.tar","digest":"` +
+	content := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",` +
+		`"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"` +
+		string(digest.FromString("{}")) + `","size":2},` +
+		`"layers":[{"mediaType":"application/vnd.oci.image.layer.nondistributable.v1.tar","digest":"` +
 		sha256Zeros + `","size":5,"urls":["` + elsewhere + `/layer"]}]}`
 	c.want(201, "PUT", "/v2/a/manifests/v1", content)
 	c.want(200, "GET", "/v2/a/manifests/v1", nil)

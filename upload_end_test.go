@@ -79,7 +79,10 @@ func TestOneTypeForEachDigest(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	config := c.pushBlob("a/b", []byte("{}"))
 	content := fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"a/b","digest":%q,"size":2},"layers":[]}`, config)
-	const oci, docker = "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"
+	const (
+		oci    = "application/vnd.oci.image.manifest.v1+json"
+		docker = "application/vnd.docker.distribution.manifest.v2+json"
+	)
 	c.want(201, "PUT", "/v2/a/b/manifests/oci", content, "Content-Type: "+oci)
 	c.refused(400, "MANIFEST_INVALID", "PUT", "/v2/a/b/manifests/docker", content, "Content-Type: "+docker)
 	for _, method := range []string{"GET", "HEAD"} {

@@ -5,8 +5,11 @@
 // can reach. A registry that requires credentials is safe, because it takes none from cookies. A
 // registry on which everyone may do everything needs two checks:
 //
-//   - [LocalHost] refuses requests under a foreign host name. With DNS rebinding, a page makes its own name lead to a loopback address, and then reads and writes as if the registry were its own server.
-//   - [SameOrigin] refuses writes for pages of other origins. Browsers send such writes, although they hide the responses from the page.
+//   - [LocalHost] refuses requests under a foreign host name. With DNS rebinding, a page makes its
+//     own name lead to a loopback address, and then reads and writes as if the registry were its
+//     own server.
+//   - [SameOrigin] refuses writes for pages of other origins. Browsers send such writes, although
+//     they hide the responses from the page.
 //
 // Reads for pages of other origins pass both checks. They change nothing, and browsers hide the
 // responses from the page unless [CORS] allows its origin.

@@ -10,7 +10,8 @@ import (
 )
 
 func TestReaderReadsEachKind(t *testing.T) {
-	r, err := strictjson.NewReader([]byte(" {\"text\" :\t\"\\ud83d\\ude00 \\\"é\\\\\" , \"int\":-7\n, \"map\":{ \"a\":\"b\",\"A\":\"\" },\r\"list\":[ \"x\" ,\"y\"]," +
+	r, err := strictjson.NewReader([]byte(" {\"text\" :\t\"\\ud83d\\ude00 \\\"é\\\\\" , " +
+		"\"int\":-7\n, \"map\":{ \"a\":\"b\",\"A\":\"\" },\r\"list\":[ \"x\" ,\"y\"]," +
 		`"x":[{"a":"]}\""},[[]],{},-1.5e3,true,null,"\\"],"none":null,"empty":[],"skip":{"a":[1]} } `))
 	require.NoError(t, err)
 	var text, skipped string
