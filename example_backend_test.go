@@ -99,10 +99,10 @@ func ExampleNewError() {
 }
 
 func ExampleCheckName() {
-	err := registry.CheckName("library/../busybox")
+	err := registry.CheckName("a/../b")
 	fmt.Println(errors.Is(err, registry.ErrNameInvalid))
 	fmt.Println(err)
 	// Output:
-	// true NAME_INVALID: invalid repository name: "library/../busybox": misplaced separator "." at
-	// byte 8
+	// true
+	// NAME_INVALID: invalid repository name: "a/../b": misplaced separator "." at byte 2
 }
