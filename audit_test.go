@@ -14,7 +14,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestAudit: each decision is told, with who, what, from where and why, and nothing that is secret.
+// TestAudit: each decision is recorded with the identity, the source and the rule, and without
+// secrets.
 func TestAudit(t *testing.T) {
 	var seen []auth.Decision
 	s := registrytest.NewServer(t, &registry.Options{

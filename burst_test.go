@@ -54,8 +54,8 @@ func (b *slowIntercept) GetManifest(ctx context.Context, repo string, ref refere
 	return m, err
 }
 
-// TestBurstOfLargeManifests: of 250 requests for manifests of 4 MiB, 64 MiB at most are between the
-// storage and the response. The others wait, and are answered although no client reads.
+// TestBurstOfLargeManifests: of 250 requests for manifests of 4 MiB, at most 64 MiB are between the
+// storage and the response. The other requests wait, and succeed although no client reads.
 func TestBurstOfLargeManifests(t *testing.T) {
 	store, paths := diskStore(t, 1)
 	backend := &slowIntercept{Backend: store, gate: make(chan struct{})}
@@ -80,7 +80,7 @@ func TestBurstOfLargeManifests(t *testing.T) {
 	}
 }
 
-// TestBurstOfSmallManifests: requests for small manifests wait for none of the others.
+// TestBurstOfSmallManifests: requests for small manifests do not wait for each other.
 func TestBurstOfSmallManifests(t *testing.T) {
 	store, _ := diskStore(t, 0)
 	pushed := paddedManifest(t, store, 0, 10).Descriptor
@@ -99,10 +99,10 @@ func TestBurstOfSmallManifests(t *testing.T) {
 	require.EqualValues(t, burst, parked)
 }
 
-// TestBurstMemory: 250 requests for manifests of 4 MiB at once take no more memory than 64 MiB in
-// the storage and 64 MiB in responses, beside what becomes garbage while it is measured. They ask
-// for one manifest, or for many.
-func TestBurstMemory(t *testing.T) {
+// TestBurstOfLargeManifestsMemoryIsBounded: 250 concurrent requests for manifests of 4 MiB, one or
+// many, take at most 64 MiB in the storage and 64 MiB in responses, beside what becomes garbage
+// during the measurement.
+func TestBurstOfLargeManifestsMemoryIsBounded(t *testing.T) {
 	store, all := diskStore(t, 20)
 	for name, paths := range map[string][]string{"one": all[:1], "many": all} {
 		t.Run(name, func(t *testing.T) {

@@ -60,9 +60,9 @@ func seesSome(names ...string) auth.AuthorizerFunc {
 	}
 }
 
-// TestCatalogBounded: who may see 3 of 1,000,000 repositories gets them, in requests that each look
-// through a bounded number of names, and is not told the name of another.
-func TestCatalogBounded(t *testing.T) {
+// TestCatalogFewVisibleOfManyIsBounded: a caller who may see 3 of 1,000,000 repositories gets them
+// in requests that each examine a bounded number of names, and never gets another name.
+func TestCatalogFewVisibleOfManyIsBounded(t *testing.T) {
 	m := &many{n: 1_000_000}
 	want := []string{m.name(3), m.name(499_999), m.name(999_998)}
 	opts := &registry.Options{Authorizer: seesSome(want...), PageKey: []byte("0123456789abcdef")}
@@ -110,8 +110,9 @@ func (b below) Authorize(_ context.Context, _ auth.Identity, accesses []auth.Acc
 
 func (b below) Prefixes(context.Context, auth.Identity) []string { return b }
 
-// TestCatalogPrefixes: what is below no prefix of the Authorizer is not even looked at.
-func TestCatalogPrefixes(t *testing.T) {
+// TestCatalogSkipsOtherPrefixes: repositories outside the prefixes of the Authorizer are not
+// examined.
+func TestCatalogSkipsOtherPrefixes(t *testing.T) {
 	m := &many{n: 1_000_000}
 	c := serve(t, m, &registry.Options{Authorizer: below{"team-9", "team-000003/", "team-5000", "team-50001",
 		"team-5000"}, PageSize: 3})
@@ -139,7 +140,7 @@ func TestCatalogPrefixes(t *testing.T) {
 	require.Equal(t, []string(names), all, "too many prefixes for looking below each")
 }
 
-// TestBeforePrefix: no name with a prefix is less than the name that a list begins behind.
+// TestBeforePrefix: no name with a prefix is less than the name after which its list begins.
 func TestBeforePrefix(t *testing.T) {
 	names := []string{"a", "a-b", "a.b", "a/b", "a/b-c", "a0", "a_b", "aa", "ab/c", "b", "b/z", "ba", "z", "z9", "0",
 		"0/a", "9z"}
@@ -153,8 +154,9 @@ func TestBeforePrefix(t *testing.T) {
 	require.Equal(t, "team"+"."+strings.Repeat("z", reference.MaxNameLength-5), registry.BeforePrefix("team/"))
 }
 
-// TestTagsFiltered: a list shows no tag that the caller may not pull, also in its links.
-func TestTagsFiltered(t *testing.T) {
+// TestTagsHideTagsWithoutPull: neither a list nor its links show a tag that the caller may not
+// pull.
+func TestTagsHideTagsWithoutPull(t *testing.T) {
 	s := registrytest.NewServer(t, &registry.Options{
 		Authorizer: auth.AuthorizerFunc(func(_ context.Context, _ auth.Identity, accesses []auth.Access) error {
 			for _, a := range accesses {

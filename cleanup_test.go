@@ -14,7 +14,7 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestPushBlobCleansUp: an upload is cancelled also if the context has ended, but not for ever.
+// TestPushBlobCleansUp: an upload is cancelled even if the context has ended, within a time limit.
 func TestPushBlobCleansUp(t *testing.T) {
 	cancelled := false
 	b := registry.Intercept(registrytest.NewStore(t), func(ctx context.Context, op *registry.Op,
@@ -41,8 +41,8 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// TestLogHidesUploads: the log does not tell the id of an upload.
-func TestLogHidesUploads(t *testing.T) {
+// TestLogHidesUploadIDs: the log does not contain the ID of an upload.
+func TestLogHidesUploadIDs(t *testing.T) {
 	var log bytes.Buffer
 	fail := false
 	_, c := newRegistry(t, &registry.Options{

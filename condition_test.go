@@ -49,7 +49,7 @@ func (p *preconditions) at(img *registrytest.Content, tags ...string) {
 	}
 }
 
-// TestPutOnCondition: a tag moves only from where the client expects it.
+// TestPutOnCondition: a tag moves only from the manifest that the client expects.
 func TestPutOnCondition(t *testing.T) {
 	p := newPreconditions(t)
 	one, two := tagOf(p.one), tagOf(p.two)
@@ -92,8 +92,8 @@ func TestPutOnCondition(t *testing.T) {
 	p.at(p.three, "new", "newer")
 }
 
-// TestPutByDigestOnCondition: the condition is about the tags that are set, all of them, and about
-// the manifest if there are none.
+// TestPutByDigestOnCondition: the condition applies to all tags that are set, or to the manifest if
+// there are none.
 func TestPutByDigestOnCondition(t *testing.T) {
 	p := newPreconditions(t)
 	one, three := tagOf(p.one), string(p.three.Descriptor.Digest)
@@ -118,8 +118,8 @@ func TestPutByDigestOnCondition(t *testing.T) {
 	p.at(p.three, "one", "other", "new", "newer")
 }
 
-// TestDeleteOnCondition: what is not as the client expects stays; what is not there is not found,
-// whatever it expects.
+// TestDeleteOnCondition: a target that is not as expected stays. A missing target is not found,
+// whatever the client expects.
 func TestDeleteOnCondition(t *testing.T) {
 	p := newPreconditions(t)
 	one, byDigest := tagOf(p.one), "/v2/a/manifests/"+string(p.one.Descriptor.Digest)
@@ -148,8 +148,8 @@ func TestDeleteOnCondition(t *testing.T) {
 	p.want(404, "GET", blob, nil)
 }
 
-// TestReadOnCondition: manifests and blobs compare alike, in however many lines the entity tags
-// come.
+// TestReadOnCondition: manifests and blobs compare entity tags alike, in any number of header
+// lines.
 func TestReadOnCondition(t *testing.T) {
 	p := newPreconditions(t)
 	layer := p.one.Blobs[len(p.one.Blobs)-1]
@@ -175,8 +175,8 @@ func TestReadOnCondition(t *testing.T) {
 	p.refused(412, "PRECONDITION_FAILED", "GET", "/v2/a/manifests/one", nil, "If-Match: W/"+tagOf(p.one))
 }
 
-// TestOpTellsCondition: an interceptor sees on what condition something is done.
-func TestOpTellsCondition(t *testing.T) {
+// TestInterceptorSeesConditions: an Op has the condition of its operation.
+func TestInterceptorSeesConditions(t *testing.T) {
 	var ops []*registry.Op
 	s := registrytest.NewServer(t, &registry.Options{Interceptors: []registry.Interceptor{
 		func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {

@@ -87,9 +87,9 @@ func (c *recordingConn) ReadFrom(r io.Reader) (int64, error) {
 	return c.TCPConn.ReadFrom(r)
 }
 
-// TestSendfile: the bytes of a file go to the connection without passing through the process,
-// ranges as well; what cannot go that way arrives all the same.
-func TestSendfile(t *testing.T) {
+// TestSendfileWithoutCopy: the bytes of a file, and ranges of it, go to the connection without
+// passing through the process. Other content arrives unchanged.
+func TestSendfileWithoutCopy(t *testing.T) {
 	content := registrytest.RandomBytes(1, 1<<20)
 	name := filepath.Join(t.TempDir(), "blob")
 	// The file goes on after the end of the blob.
@@ -138,8 +138,9 @@ type partly struct {
 
 func (p partly) Source() (io.Reader, error) { return os.Open(p.half) }
 
-// TestSendfilePartly: what Source lacks is read from the Body, from where Source ended.
-func TestSendfilePartly(t *testing.T) {
+// TestSendfileShortSourceContinuesWithBody: bytes that the Source lacks are read from the Body,
+// from where the Source ended.
+func TestSendfileShortSourceContinuesWithBody(t *testing.T) {
 	content := registrytest.RandomBytes(1, 1<<20)
 	whole, half := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "half")
 	require.NoError(t, os.WriteFile(whole, content, 0o600))
@@ -149,7 +150,7 @@ func TestSendfilePartly(t *testing.T) {
 	require.Equal(t, content, c.want(200, "GET", path, nil).body)
 }
 
-// TestSendfileFromDisk: the standard store on disk takes that way.
+// TestSendfileFromDisk: the standard store on disk uses sendfile.
 func TestSendfileFromDisk(t *testing.T) {
 	driver, err := disk.New(t.TempDir(), nil)
 	require.NoError(t, err)
@@ -186,9 +187,9 @@ func (b failingBody) Read(p []byte) (int, error) {
 	return b.Reader.Read(p[:min(int64(len(p)), b.failAt-at)])
 }
 
-// TestCutOff: an answer that cannot be completed never looks complete, by any version of HTTP; and
-// one that has not begun is an error.
-func TestCutOff(t *testing.T) {
+// TestIncompleteResponseIsCutOff: a response that cannot be completed never looks complete, over
+// any version of HTTP. A response that has not begun is an error.
+func TestIncompleteResponseIsCutOff(t *testing.T) {
 	content := registrytest.RandomBytes(1, 300_000)
 	path := "/v2/a/blobs/" + string(digest.FromBytes(content))
 	for name, cause := range map[string]error{"failure": errors.New("disk on fire"), "short": io.EOF} {
@@ -234,8 +235,8 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// TestFirstReadFails: what fails before the first byte is an error like any other.
-func TestFirstReadFails(t *testing.T) {
+// TestBlobFirstReadFailureIsAnError: a failure before the first byte gets an error response.
+func TestBlobFirstReadFailureIsAnError(t *testing.T) {
 	for _, size := range []int64{100, 300_000} {
 		for _, failure := range []struct {
 			err    error
@@ -263,9 +264,9 @@ func TestBlobURL(t *testing.T) {
 	require.Empty(t, a.body)
 }
 
-// TestHangUpWhileReading: a client that goes away in the middle of several ranges leaves nothing
-// behind, and no race.
-func TestHangUpWhileReading(t *testing.T) {
+// TestClientDisconnectsDuringRanges: a client that disconnects between several ranges leaves
+// nothing open and causes no race.
+func TestClientDisconnectsDuringRanges(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	path := "/v2/a/blobs/" + string(c.pushBlob("a", registrytest.RandomBytes(1, 32<<20)))
 	var wg sync.WaitGroup
@@ -283,9 +284,9 @@ func TestHangUpWhileReading(t *testing.T) {
 	wg.Wait()
 }
 
-// TestStalledReader: a client that does not read what it has asked for is given up, and one that
-// reads slowly is not.
-func TestStalledReader(t *testing.T) {
+// TestStalledReaderIsCutOff: the response to a client that stops reading is cut off, and that to a
+// slow reader is not.
+func TestStalledReaderIsCutOff(t *testing.T) {
 	for _, kind := range []string{"disk", "memory"} {
 		t.Run(kind, func(t *testing.T) {
 			var d driver.Driver

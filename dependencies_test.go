@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestDependencies holds the library to the packages a host is told it gets. Dependencies are part
-// of the API.
+// TestDependencies limits the dependencies of the core packages to the documented ones.
+// Dependencies are part of the API.
 func TestDependencies(t *testing.T) {
 	allowed := []string{
 		"github.com/registrykit/registry",
@@ -26,8 +26,8 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// TestBatteries holds the subpackages to what each needs besides.
-func TestBatteries(t *testing.T) {
+// TestDependenciesOfBatteries limits the dependencies of the other packages.
+func TestDependenciesOfBatteries(t *testing.T) {
 	for pkg, allowed := range map[string][]string{
 		"./auth/token":      {"github.com/golang-jwt/jwt/v5"},
 		"./auth/chain":      nil,
@@ -55,16 +55,17 @@ func dependencies(t *testing.T, pkg string) []string {
 	return strings.Fields(string(out))
 }
 
-// TestGlob: patterns cost one library, and only who imports them.
-func TestGlob(t *testing.T) {
+// TestDependenciesOfGlob: patterns cost one library, and only for packages that import them.
+func TestDependenciesOfGlob(t *testing.T) {
 	for _, dep := range dependencies(t, "./filter/glob") {
 		require.True(t, within(dep, []string{"github.com/registrykit/registry/filter/glob",
 			"github.com/bmatcuk/doublestar/v4"}), "%s", dep)
 	}
 }
 
-// TestServerParts: what goes around an http.Handler or into an http.Server costs no library at all.
-func TestServerParts(t *testing.T) {
+// TestDependenciesOfServerParts: packages around an http.Handler or for an http.Server need only
+// the standard library.
+func TestDependenciesOfServerParts(t *testing.T) {
 	for _, pkg := range []string{"./middleware", "./certfile"} {
 		for _, dep := range dependencies(t, pkg) {
 			require.True(t, within(dep, []string{
@@ -75,8 +76,8 @@ func TestServerParts(t *testing.T) {
 	}
 }
 
-// TestLayers holds the packages to one direction of imports.
-func TestLayers(t *testing.T) {
+// TestImportsPointDown: imports between packages go in one direction.
+func TestImportsPointDown(t *testing.T) {
 	const module = "github.com/registrykit/registry"
 	for pkg, allowed := range map[string][]string{
 		"./reference":    nil,

@@ -55,9 +55,8 @@ func TestGuardRefWithBothOrNeitherIsNamed(t *testing.T) {
 	}
 }
 
-// TestGuardReferenceThatIsNoTagIsUnknownAfterAuthorisation: a read of a reference that no manifest
-// can have is answered like one of an unknown tag, and refused like one to callers that may not
-// read.
+// TestGuardReferenceThatIsNoTagIsUnknownAfterAuthorisation: a read of a malformed reference gets
+// the same response as one of an unknown tag, and a caller without pull access is refused.
 func TestGuardReferenceThatIsNoTagIsUnknownAfterAuthorisation(t *testing.T) {
 	_, as := asPrincipals(t, testPrincipals)
 	for _, ref := range []string{".INVALID_MANIFEST_NAME", "a+b", strings.Repeat("a", 129), "", ".."} {
@@ -73,8 +72,8 @@ func TestGuardReferenceThatIsNoTagIsUnknownAfterAuthorisation(t *testing.T) {
 	}
 }
 
-// TestGuardAnonymousOverwriteAsksToLogIn: an anonymous caller that may push but not overwrite is
-// challenged when the tag exists, however the tag is named; a named one is told that it exists.
+// TestGuardAnonymousOverwriteAsksToLogIn: an anonymous caller with push but not overwrite access is
+// challenged if the tag exists, however it is named. A named caller gets ErrTagExists.
 func TestGuardAnonymousOverwriteAsksToLogIn(t *testing.T) {
 	const push = "repository:a:push"
 	s, as := asPrincipals(t, principals{"": {push}, "ann": {push}, "bob": {push, "repository:a:overwrite"}})

@@ -44,9 +44,9 @@ func TestEmbeddedInMux(t *testing.T) {
 	c.want(404, "HEAD", "/v2/b/blobs/"+string(digest.FromBytes(img.Blobs[0])), nil)
 }
 
-// TestPrefix: locations keep the prefix that http.StripPrefix took off, however the request names
-// it, and nothing that a client makes up becomes one.
-func TestPrefix(t *testing.T) {
+// TestLocationsKeepTheStrippedPrefix: locations keep the prefix that http.StripPrefix has removed,
+// for every form of request target, and no prefix that a client invents.
+func TestLocationsKeepTheStrippedPrefix(t *testing.T) {
 	s := registrytest.NewServer(t, &registry.Options{PageSize: 1})
 	h := http.StripPrefix("/some/prefix", s.Registry)
 	base := startServer(t, h)
@@ -118,9 +118,9 @@ func TestHTTP2(t *testing.T) {
 
 type contextKey struct{}
 
-// TestContext: what the host's handlers put into the context reaches the backend, also with writes
-// that outlive the request.
-func TestContext(t *testing.T) {
+// TestContextOfHostReachesBackend: context values of outer handlers reach the backend, also in
+// writes that outlive the request.
+func TestContextOfHostReachesBackend(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[registry.OpKind]any{}
 	check := func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
@@ -166,9 +166,9 @@ func (f failing) StatBlob(ctx context.Context, repo string, d digest.Digest,
 	return desc, f.err
 }
 
-// TestErrors: the cause is for the log and nobody else, and only what is the server's fault is
-// logged.
-func TestErrors(t *testing.T) {
+// TestErrorCauseGoesToTheLogOnly: the client never gets the cause of an error, and only failures of
+// the server are logged.
+func TestErrorCauseGoesToTheLogOnly(t *testing.T) {
 	for _, e := range []struct {
 		err        error
 		status     int
@@ -233,9 +233,9 @@ func patch(path string, length int) string {
 	return fmt.Sprintf("PATCH %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", path, length)
 }
 
-// TestHangUp: a client that goes away in mid-PATCH finds by status what arrived, and goes on from
-// there.
-func TestHangUp(t *testing.T) {
+// TestClientDisconnectsDuringPatch: a client that disconnects during a PATCH finds the received
+// bytes by a status request, and continues from there.
+func TestClientDisconnectsDuringPatch(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	content := registrytest.RandomBytes(1, 500_000)
 	for _, sent := range []int{1, 1000, 200_000} {
@@ -256,9 +256,9 @@ func TestHangUp(t *testing.T) {
 	}
 }
 
-// TestStalledBody: a body without progress is given up, with an answer, and what arrived is kept;
-// one that makes progress is not, however slow; and nothing of the deadline remains after the body.
-func TestStalledBody(t *testing.T) {
+// TestStalledBodyIsRefused: a body without progress gets an error response, and the received bytes
+// are kept. A slow body with progress is accepted. No deadline remains after the body.
+func TestStalledBodyIsRefused(t *testing.T) {
 	slow := func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
 		if op.Kind == registry.OpCommit {
 			time.Sleep(500 * time.Millisecond)
@@ -299,8 +299,8 @@ func TestStalledBody(t *testing.T) {
 	require.NoError(t, after)
 }
 
-// TestRace: of several PATCHes at one offset exactly one is accepted.
-func TestRace(t *testing.T) {
+// TestConcurrentPatchesOneWins: of several PATCHes at one offset, exactly one is accepted.
+func TestConcurrentPatchesOneWins(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	for round := range 20 {
 		location := c.startUpload("a")
@@ -328,8 +328,8 @@ func TestRace(t *testing.T) {
 	}
 }
 
-// TestSlowClient: clients that send or read nothing block nobody.
-func TestSlowClient(t *testing.T) {
+// TestSlowClientsBlockNobody: clients that send or read nothing do not block other clients.
+func TestSlowClientsBlockNobody(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	big := c.pushBlob("a", registrytest.RandomBytes(9, 16<<20))
 	location := c.startUpload("a")
@@ -344,10 +344,10 @@ func TestSlowClient(t *testing.T) {
 	c.want(202, "DELETE", "/v2/a/blobs/"+string(big), nil)
 }
 
-// TestAnswerBeforeClose: a client that sends its whole request before it reads gets the answer to
-// what is refused. What follows on the connection is never mixed up with the body: it is answered
-// if the body was small, and otherwise the connection is closed.
-func TestAnswerBeforeClose(t *testing.T) {
+// TestRefusalArrivesBeforeClose: a client that sends its whole request before it reads gets the
+// response to a refused request. What follows on the connection is never taken for the body: it
+// gets a response if the body was small, and otherwise the connection is closed.
+func TestRefusalArrivesBeforeClose(t *testing.T) {
 	s, _ := newRegistry(t, nil)
 	next := "GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
 	for _, target := range []string{"POST /v2/a/blobs/uploads/?digest=x", "PUT /v2/A/manifests/x",
@@ -403,8 +403,8 @@ const (
 	maxDrain  = 8 << 20
 )
 
-// TestExpectContinue: who is refused is not asked to send.
-func TestExpectContinue(t *testing.T) {
+// TestExpectContinueRefused: a refused client is not asked to send its body.
+func TestExpectContinueRefused(t *testing.T) {
 	s, _ := newRegistry(t, nil)
 	for target, want := range map[string]string{
 		"PUT /v2/A/manifests/x":                           "HTTP/1.1 400 Bad Request\r\n",
@@ -425,9 +425,9 @@ func TestExpectContinue(t *testing.T) {
 	}
 }
 
-// TestStalledUnwanted: a client that has stalled in the middle of a body that nobody wants is
-// answered soon, and its connection is closed.
-func TestStalledUnwanted(t *testing.T) {
+// TestStalledRefusedBodyClosesConnection: a client that stalls in the middle of a refused body soon
+// gets a response, and its connection is closed.
+func TestStalledRefusedBodyClosesConnection(t *testing.T) {
 	s, c := newRegistry(t, &registry.Options{BodyTimeout: 100 * time.Millisecond})
 	blob := c.pushBlob("a", registrytest.RandomBytes(1, 1<<20))
 	for _, target := range []string{"GET /v2/", "GET /v2/_catalog", "GET /v2/a/blobs/" + string(blob),

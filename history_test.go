@@ -48,9 +48,9 @@ func newHistoryRegistry(t *testing.T, sink notification.Sink) func(name string) 
 	return func(name string) registry.Backend { return r.Backend(auth.Identity{Name: name}) }
 }
 
-// TestHistoryNames: the history has the names of who was authenticated, whatever the caller says,
-// and shows them to who may push.
-func TestHistoryNames(t *testing.T) {
+// TestHistoryShowsNamesToPushers: the history has the authenticated names, whatever the caller
+// states, and shows them to callers with push access only.
+func TestHistoryShowsNamesToPushers(t *testing.T) {
 	as := newHistoryRegistry(t, nil)
 	ctx, tag := t.Context(), reference.Ref{Tag: "v1"}
 	one := registrytest.Index()
@@ -79,7 +79,7 @@ func TestHistoryNames(t *testing.T) {
 	}
 }
 
-// TestRestoreAccess: a restore is a push, and moves tags only for who may.
+// TestRestoreAccess: a restore needs push access, and moves tags only with overwrite access.
 func TestRestoreAccess(t *testing.T) {
 	var events []notification.Event
 	as := newHistoryRegistry(t, notification.SinkFunc(func(_ context.Context, e notification.Event) error {
@@ -125,8 +125,8 @@ func TestRestoreAccess(t *testing.T) {
 	require.Equal(t, []string{"v1"}, tags, "the other one may not be pushed")
 }
 
-// TestHistoryOps: interceptors see both operations, and which of them writes.
-func TestHistoryOps(t *testing.T) {
+// TestInterceptorSeesHistoryAndRestore: interceptors see both operations, and which of them writes.
+func TestInterceptorSeesHistoryAndRestore(t *testing.T) {
 	var seen []registry.Op
 	b := registry.Intercept(registrytest.NewStore(t), func(ctx context.Context, op *registry.Op,
 		next func(context.Context) error) error {
@@ -150,8 +150,8 @@ func TestHistoryOps(t *testing.T) {
 	}, seen[1].Access())
 }
 
-// TestHistoryFiltered: a history does not tell of tags that the caller may not pull.
-func TestHistoryFiltered(t *testing.T) {
+// TestHistoryHidesTagsWithoutPull: a history does not show tags that the caller may not pull.
+func TestHistoryHidesTagsWithoutPull(t *testing.T) {
 	d, err := memory.New(nil)
 	require.NoError(t, err)
 	store, err := storage.New(t.Context(), d, &storage.Options{History: time.Hour})

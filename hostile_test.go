@@ -180,8 +180,8 @@ func TestHostileRequests(t *testing.T) {
 	c.refused(416, "BLOB_UPLOAD_INVALID", "PATCH", c.startUpload("a"), "abc", "Content-Range: 0-2", "Content-Range: 0-2")
 }
 
-// TestHostilePaths: paths that a mux would clean and redirect are refused, and no path is answered
-// that is not one of ours.
+// TestHostilePaths: paths that a mux would clean and redirect are refused, and no other path is
+// served.
 func TestHostilePaths(t *testing.T) {
 	s, _ := newRegistry(t, nil)
 	for _, path := range []string{"//v2/", "/v2//", "/v2/../v2/", "/v2/./", "/v2/a//tags/list", "/v2/a/../b/tags/list",

@@ -16,7 +16,7 @@ import (
 // What clients send that is not by the letter of the spec, and is served all the same.
 
 // TestMountThatCannotBeStartsAnUpload: clients name the source as another registry calls it, or not
-// at all, and go on with an upload.
+// at all, and continue with an upload.
 func TestMountThatCannotBeStartsAnUpload(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	content := registrytest.RandomBytes(1, 100)
@@ -40,8 +40,8 @@ func TestMountThatCannotBeStartsAnUpload(t *testing.T) {
 	}
 }
 
-// TestMountFromNameThatTheBackendRefusesStartsAnUpload: with the prefix of a [filter.Sub], a name
-// that is valid on the wire can be too long.
+// TestMountFromNameThatTheBackendRefusesStartsAnUpload: with the prefix of a [filter.Sub], a valid
+// name can become too long.
 func TestMountFromNameThatTheBackendRefusesStartsAnUpload(t *testing.T) {
 	b, err := filter.Sub(registrytest.NewStore(t), "tenant")
 	require.NoError(t, err)
@@ -64,7 +64,7 @@ func TestUploadStatusHeadAnswersAsGet(t *testing.T) {
 	require.Contains(t, c.want(405, "POST", at, nil).Header.Get("Allow"), "HEAD")
 }
 
-// TestListLastNeedNotBeAName: the names behind any text are those that are greater.
+// TestListLastNeedNotBeAName: a page after any text has the names greater than the text.
 func TestListLastNeedNotBeAName(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	img := registrytest.RandomImage(1, 0, 0)
@@ -93,7 +93,7 @@ func TestListLastNeedNotBeAName(t *testing.T) {
 	}
 }
 
-// TestListCountWithoutValueIsAbsent: n= asks for as many as there are on a page.
+// TestListCountWithoutValueIsAbsent: n= without a value selects the default number of elements.
 func TestListCountWithoutValueIsAbsent(t *testing.T) {
 	s, c := newRegistry(t, &registry.Options{PageSize: 2})
 	require.NoError(t, registrytest.RandomImage(1, 0, 0).Push(t.Context(), s.Store, "a", "1", "2", "3"))

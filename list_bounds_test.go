@@ -32,7 +32,7 @@ func storeOfTags(t *testing.T, n, length int) *storage.Store {
 	return s
 }
 
-// TestTagsPageIsBounded: also where the host allows pages of any number of names.
+// TestTagsPageIsBounded: a page is limited in bytes, even if the host allows any number of names.
 func TestTagsPageIsBounded(t *testing.T) {
 	const n = 70_000
 	c := serve(t, storeOfTags(t, n, 128), &registry.Options{PageSize: 10 * n})
@@ -41,7 +41,7 @@ func TestTagsPageIsBounded(t *testing.T) {
 	require.Len(t, tags, n)
 }
 
-// TestTagsPageEndsInTime: where decisions take their time, pages are shorter.
+// TestTagsPageEndsInTime: slow decisions make pages shorter.
 func TestTagsPageEndsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 300

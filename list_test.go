@@ -158,8 +158,8 @@ func TestReferrers(t *testing.T) {
 	require.Equal(t, http.StatusOK, c.want(200, "HEAD", path, nil).StatusCode)
 }
 
-// TestReferrersOfManyBytes: no page grows beyond what clients read.
-func TestReferrersOfManyBytes(t *testing.T) {
+// TestReferrersPageSizeIsBounded: no page is larger than clients read.
+func TestReferrersPageSizeIsBounded(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	subject := registrytest.RandomImage(1, 1, 10).Descriptor
 	for i := range 5 {
@@ -193,7 +193,7 @@ func TestDeletes(t *testing.T) {
 	c.refused(404, "BLOB_UNKNOWN", "DELETE", blob, nil)
 }
 
-func TestDeletesOff(t *testing.T) {
+func TestDeletesDisabled(t *testing.T) {
 	s, c := newRegistry(t, &registry.Options{NoDelete: registry.NoDelete{Tags: true, Manifests: true, Blobs: true,
 		Repositories: true}})
 	img := registrytest.RandomImage(1, 1, 10)

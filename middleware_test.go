@@ -114,8 +114,8 @@ func behind(t *testing.T, middleware func(http.Handler) http.Handler, proto int,
 	return c
 }
 
-// TestMiddlewareKeepsBlobsWhole: a blob arrives whole behind any ResponseWriter that keeps to the
-// rules, and so does a part of it.
+// TestMiddlewareKeepsBlobsWhole: a blob, or a part of it, arrives complete behind every correct
+// ResponseWriter.
 func TestMiddlewareKeepsBlobsWhole(t *testing.T) {
 	driver, err := disk.New(t.TempDir(), nil)
 	require.NoError(t, err)
@@ -148,8 +148,8 @@ func TestMiddlewareKeepsBlobsWhole(t *testing.T) {
 	}
 }
 
-// TestMiddlewareKeepsCutsVisible: a blob that cannot be read to its end never looks whole, whatever
-// middleware does.
+// TestMiddlewareKeepsCutsVisible: a blob that cannot be read completely never looks complete,
+// whatever middleware does.
 func TestMiddlewareKeepsCutsVisible(t *testing.T) {
 	content := registrytest.RandomBytes(1, 300_000)
 	path := "/v2/a/blobs/" + string(digest.FromBytes(content))

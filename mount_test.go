@@ -91,8 +91,8 @@ func (s *searched) search(repo string, opts *registry.Options) (calls []string, 
 	return s.calls, err
 }
 
-// TestMountSearchDoesTheSameWhateverOthersHave: what is asked of the storage, how long it takes,
-// and what is audited does not depend on the repositories that the caller may not pull from.
+// TestMountSearchDoesTheSameWhateverOthersHave: the storage requests, the duration and the audit
+// records do not depend on repositories that the caller may not pull from.
 func TestMountSearchDoesTheSameWhateverOthersHave(t *testing.T) {
 	own := mayUse{prefixes: []string{"own", "team/"}, takes: 100 * time.Microsecond}
 	for name, authorizer := range map[string]auth.Authorizer{"prefixes": prefixer{own}, "no prefixes": own} {
@@ -122,8 +122,8 @@ func TestMountSearchDoesTheSameWhateverOthersHave(t *testing.T) {
 	}
 }
 
-// TestMountSearchFindsWhatTheCallerMayPull: also behind a thousand repositories that the caller may
-// not pull from.
+// TestMountSearchFindsWhatTheCallerMayPull: the search finds the blob after a thousand repositories
+// that the caller may not pull from.
 func TestMountSearchFindsWhatTheCallerMayPull(t *testing.T) {
 	s := newSearched(t, 1000)
 	content := registrytest.RandomBytes(1, 10)
@@ -149,7 +149,8 @@ func TestMountSearchFindsWhatTheCallerMayPull(t *testing.T) {
 	}
 }
 
-// TestMountSearchAsksAboutBoundedRepositories: even of a caller who may pull nothing.
+// TestMountSearchAsksAboutBoundedRepositories: the number of decisions is bounded even for a caller
+// without any pull access.
 func TestMountSearchAsksAboutBoundedRepositories(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSearched(t, 1000)

@@ -67,7 +67,7 @@ func TestSteadySlowReader(t *testing.T) {
 	}
 }
 
-// TestReaderBelowMinRate: a client that reads a little now and then is given up all the same.
+// TestReaderBelowMinRate: the response to a client that reads a little now and then is cut off.
 func TestReaderBelowMinRate(t *testing.T) {
 	for _, kind := range []string{"disk", "memory"} {
 		t.Run(kind, func(t *testing.T) {
@@ -89,8 +89,8 @@ func TestReaderBelowMinRate(t *testing.T) {
 	}
 }
 
-// TestBodyBelowMinRate: a body that comes in by single bytes is given up, although it never makes
-// no progress for Options.BodyTimeout.
+// TestBodyBelowMinRate: a body that arrives in single bytes is refused, although it makes progress
+// within each Options.BodyTimeout.
 func TestBodyBelowMinRate(t *testing.T) {
 	s, c := newRegistry(t, &registry.Options{BodyTimeout: 500 * time.Millisecond, MinRate: 1 << 20})
 	for _, request := range []string{patch(c.startUpload("a"), 1<<20),
@@ -141,15 +141,15 @@ func (slowUpload) Commit(_ context.Context, d digest.Digest, chunk *registry.Chu
 	}
 }
 
-// TestSlowStorageIsNotASlowClient: the time that the storage takes for the bytes of a client is not
-// the client's.
+// TestSlowStorageIsNotASlowClient: time that the storage takes does not count as time of the
+// client.
 func TestSlowStorageIsNotASlowClient(t *testing.T) {
 	c := serve(t, slowStore{}, &registry.Options{BodyTimeout: 500 * time.Millisecond, MinRate: 1 << 30})
 	c.want(201, "POST", "/v2/a/blobs/uploads/?digest="+sha256Zeros, []byte(strings.Repeat("x", 4<<10)))
 }
 
-// TestMinRateOptions: a rate that makes no sense is refused.
-func TestMinRateOptions(t *testing.T) {
+// TestNegativeMinRateRefused: New refuses a negative rate.
+func TestNegativeMinRateRefused(t *testing.T) {
 	_, err := registry.New(registry.Unimplemented{}, &registry.Options{MinRate: -1})
 	require.Error(t, err)
 }

@@ -132,8 +132,8 @@ func TestBlobSeveralRanges(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 }
 
-// TestBlobManyRanges: as many ranges as clients of zstd:chunked ask for are answered with these
-// parts, and not with the whole blob.
+// TestBlobManyRanges: as many ranges as clients of zstd:chunked request are served as parts, and
+// not as the whole blob.
 func TestBlobManyRanges(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	content := registrytest.RandomBytes(1, 5_000_000)

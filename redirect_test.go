@@ -20,8 +20,8 @@ func (signing) SignedURL(context.Context, string, time.Duration) (string, error)
 	return "https://bucket.example/object", nil
 }
 
-// TestRedirectLeavesChoicesToTheRegistry: the store behind a redirect knows other entity tags, and
-// no several ranges.
+// TestRedirectLeavesChoicesToTheRegistry: the store behind a redirect has other entity tags, and
+// does not serve several ranges.
 func TestRedirectLeavesChoicesToTheRegistry(t *testing.T) {
 	d, err := memory.New(nil)
 	require.NoError(t, err)

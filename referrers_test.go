@@ -24,8 +24,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// TestReferrersTypes: several types are a union, in which each page goes on, and a plus may be
-// written as it is.
+// TestReferrersTypes: several types are a union that each page continues, and a plus need not be
+// escaped.
 func TestReferrersTypes(t *testing.T) {
 	s, c := newRegistry(t, &registry.Options{PageSize: 4})
 	subject := registrytest.RandomImage(1, 1, 10).Descriptor
@@ -97,7 +97,7 @@ func atOnce(t *testing.T, d driver.Driver, path string, n int) {
 	wg.Wait()
 }
 
-// TestReferrersFilteredCostsNoMemory: 40 referrers of 1 MiB that a filter leaves out were 80 MiB
+// TestReferrersFilteredCostsNoMemory: 40 referrers of 1 MiB that a filter skips once took 80 MiB
 // for each request.
 func TestReferrersFilteredCostsNoMemory(t *testing.T) {
 	d, subject := largeReferrers(t, 40, 1<<20)
@@ -108,7 +108,7 @@ func TestReferrersFilteredCostsNoMemory(t *testing.T) {
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(32<<20))
 }
 
-// TestReferrersReadAtOnceAreBounded: all requests together read no more than 32 MiB at a time.
+// TestReferrersReadAtOnceAreBounded: all requests together read at most 32 MiB at a time.
 func TestReferrersReadAtOnceAreBounded(t *testing.T) {
 	const size = 1 << 20
 	d, subject := largeReferrers(t, 20, size)
@@ -133,7 +133,8 @@ func TestReferrersReadAtOnceAreBounded(t *testing.T) {
 	require.LessOrEqual(t, most*size, 32<<20)
 }
 
-// TestReferrersSlowStorageEndsPages: a page ends after some seconds, and its Link goes on.
+// TestReferrersSlowStorageEndsPages: a page ends after some seconds, and its Link continues from
+// there.
 func TestReferrersSlowStorageEndsPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, subject := largeReferrers(t, 200, 1)

@@ -250,9 +250,9 @@ func TestAccessTable(t *testing.T) {
 	}
 }
 
-// TestRouteAccess walks all routes as all principals, over real HTTP. Who is not allowed is refused
-// before the body is read and before the backend is asked anything, with the same answer whether
-// there is such a thing or not.
+// TestRouteAccess walks all routes as all principals, over real HTTP. A caller without access is
+// refused before the body is read and before the backend is called, with the same response whether
+// the target exists or not.
 func TestRouteAccess(t *testing.T) {
 	var made calls
 	img := registrytest.RandomImage(1, 1, 10)
@@ -319,7 +319,7 @@ func TestRouteAccess(t *testing.T) {
 	}
 }
 
-// TestBackendAccess is the table again, against Registry.Backend.
+// TestBackendAccess checks the same table against Registry.Backend.
 func TestBackendAccess(t *testing.T) {
 	var made calls
 	authorizer := auth.AuthorizerFunc(func(ctx context.Context, identity auth.Identity, accesses []auth.Access) error {
@@ -361,8 +361,8 @@ func TestBackendAccess(t *testing.T) {
 	}
 }
 
-// TestOverwriteAccess: who may create a tag and who may overwrite one are told apart for each tag,
-// by HTTP and in process.
+// TestOverwriteAccess: creating a tag and overwriting one are distinct permissions for each tag,
+// over HTTP and for Go calls.
 func TestOverwriteAccess(t *testing.T) {
 	one, two := registrytest.RandomImage(1, 1, 10), registrytest.RandomImage(2, 1, 10)
 	for principal := range testPrincipals {
@@ -400,7 +400,7 @@ func TestOverwriteAccess(t *testing.T) {
 	}
 }
 
-func TestBase(t *testing.T) {
+func TestBaseEndpointChallengesAnonymous(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	for _, path := range []string{"/v2/", "/v2"} {
 		require.Equal(t, "{}", string(c.want(200, "GET", path, nil).body))
@@ -417,9 +417,9 @@ func TestBase(t *testing.T) {
 	c.want(200, "GET", "/v2/", nil)
 }
 
-// TestAuthorizedOnce: what a request has been allowed is not asked again for each of its
-// operations.
-func TestAuthorizedOnce(t *testing.T) {
+// TestRequestIsAuthorizedOnce: an access that a request has been granted is not checked again for
+// its later operations.
+func TestRequestIsAuthorizedOnce(t *testing.T) {
 	var asked [][]auth.Access
 	_, c := newRegistry(t, &registry.Options{Authorizer: auth.AuthorizerFunc(func(_ context.Context, _ auth.Identity,
 		accesses []auth.Access) error {

@@ -98,8 +98,8 @@ func TestParsePath(t *testing.T) {
 	}
 }
 
-// TestEncodedSlash: a slash that came as %2F is never a separator, and any other way of writing a
-// path is that path.
+// TestEncodedSlash: a slash sent as %2F is never a separator. Any other encoding of a path means
+// the same path.
 func TestEncodedSlash(t *testing.T) {
 	for _, raw := range []string{"/v2/a%2Fb/tags/list", "/v2/a%2fb/tags/list", "/v2/a/tags%2flist", "/v2%2f",
 		"/v2/a/manifests/x%2fy",
@@ -123,9 +123,9 @@ func TestEncodedSlash(t *testing.T) {
 	}
 }
 
-// TestRoutes: each route names an operation, of the repository in the path, that asks for
-// something.
-func TestRoutes(t *testing.T) {
+// TestRoutesNameAnAuthorizedOperation: each route names an operation on the repository in the path
+// that needs some access.
+func TestRoutesNameAnAuthorizedOperation(t *testing.T) {
 	kinds := map[OpKind]bool{}
 	for e, m := range newRoutes() {
 		if endpoint(e) == endpointBase {

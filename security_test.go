@@ -19,7 +19,7 @@ import (
 )
 
 // TestSecurity has a row for each class of bug that other registries have shipped, as far as it
-// would be in this package. Those of the storage are tested there.
+// concerns this package. The storage has its own tests.
 func TestSecurity(t *testing.T) {
 	for _, row := range []struct {
 		class string
@@ -32,7 +32,7 @@ func TestSecurity(t *testing.T) {
 		{"a tag in the query that is not checked", testTagsOfQuery},
 		{"a blob of an unreadable repository through deduplication", testDeduplication},
 		{"a mount without pull on the source", testMountAccess},
-		{"a delete switch enforced in one handler of two", TestDeletesOff},
+		{"a delete switch enforced in one handler of two", TestDeletesDisabled},
 		{"n makes the server allocate or panic", testHugePage},
 		{"bodies without a limit", TestManifestTooLarge},
 		{"blobs without a limit", TestMaxBlobSize},
@@ -41,12 +41,12 @@ func TestSecurity(t *testing.T) {
 		{"content that a browser runs", testBrowser},
 		{"forwarded headers believed from anyone", testForwarded},
 		{"a GET or HEAD that writes", testReadsDoNotWrite},
-		{"a stalled client blocks all", TestSlowClient},
+		{"a stalled client blocks all", TestSlowClientsBlockNobody},
 		{"lists and refusals tell of what may not be read", testCatalogFiltered},
-		{"the link to the next page tells of what may not be read", TestCatalogBounded},
-		{"a list tells of tags that may not be pulled", TestTagsFiltered},
+		{"the link to the next page tells of what may not be read", TestCatalogFewVisibleOfManyIsBounded},
+		{"a list tells of tags that may not be pulled", TestTagsHideTagsWithoutPull},
 		{"secrets in logs", testSecretsInLogs},
-		{"a part served as the whole", TestCutOff},
+		{"a part served as the whole", TestIncompleteResponseIsCutOff},
 		{"a path that becomes another", TestHostilePaths},
 		{"cookies on /v2/", testNoCookies},
 	} {

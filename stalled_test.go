@@ -94,8 +94,8 @@ func everyRoute(t *testing.T) (registries []*registry.Registry, routes []registr
 	return registries, routes
 }
 
-// TestStalledReaderOfEveryRoute: a client that sends requests over HTTP/1.1 and reads no answer is
-// given up, whatever it asks for.
+// TestStalledReaderOfEveryRoute: the response of every route is cut off if an HTTP/1.1 client reads
+// nothing.
 func TestStalledReaderOfEveryRoute(t *testing.T) {
 	registries, routes := everyRoute(t)
 	for _, reg := range registries {
@@ -130,8 +130,8 @@ func TestStalledReaderOfEveryRoute(t *testing.T) {
 	}
 }
 
-// TestStalledStreamOfEveryRoute: a client that takes no byte of a body over HTTP/2 is given up,
-// whatever it asks for.
+// TestStalledStreamOfEveryRoute: the response of every route is cut off if an HTTP/2 client reads
+// no byte of its body.
 func TestStalledStreamOfEveryRoute(t *testing.T) {
 	registries, routes := everyRoute(t)
 	for _, reg := range registries {
@@ -201,8 +201,8 @@ func patient(t *testing.T) (host string, backend registry.Backend) {
 	return serveSmall(t, reg), reg.Backend(anybody)
 }
 
-// TestStalledReadersOfOneManifest: a large manifest is in memory once, however many clients are
-// being sent it.
+// TestStalledReadersOfOneManifest: a large manifest is in memory once, however many clients receive
+// it.
 func TestStalledReadersOfOneManifest(t *testing.T) {
 	host, backend := patient(t)
 	path := "/v2/a/manifests/" + string(largeManifest(t, backend, 1).Descriptor.Digest)
@@ -229,9 +229,9 @@ func TestStalledReadersOfOneManifest(t *testing.T) {
 	require.Less(t, heap()-before, int64(40<<20), "60 connections of HTTP/1.1")
 }
 
-// TestStalledReadersOfManyManifests: the large manifests that are being sent have a bounded size
-// together. When a new one needs room, it is the client that has waited longest whose response is
-// cut off, and not the new one that has to wait.
+// TestStalledReadersOfManyManifests: the large manifests that are being sent have a bounded total
+// size. When a new one needs room, the response of the client that has waited longest is cut off,
+// and the new one does not wait.
 func TestStalledReadersOfManyManifests(t *testing.T) {
 	host, backend := patient(t)
 	const many = 24
@@ -259,8 +259,8 @@ func TestStalledReadersOfManyManifests(t *testing.T) {
 	}
 }
 
-// TestStalledConnection: a client that reads nothing from an HTTP/2 connection loses it by
-// WriteByteTimeout, as the package documentation says. The registry can end only its streams.
+// TestStalledConnection: WriteByteTimeout ends the HTTP/2 connection of a client that reads
+// nothing, as the package documentation says. The registry can end only its streams.
 func TestStalledConnection(t *testing.T) {
 	store, paths := diskStore(t, 1)
 	reg, err := registry.New(store, impatient())

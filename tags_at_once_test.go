@@ -29,8 +29,8 @@ func tagPuts(tags []string) *registry.PutOptions {
 	return opts
 }
 
-// TestTagsAtOnceAreBounded: more tags than a client could read in the answer are refused before any
-// is set.
+// TestTagsAtOnceAreBounded: a request with more tags than a client could read in the response is
+// refused before any tag is set.
 func TestTagsAtOnceAreBounded(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	img := registrytest.RandomImage(1, 1, 10)
@@ -61,8 +61,8 @@ func TestTagsAtOnceAreBounded(t *testing.T) {
 	require.ElementsMatch(t, most, all)
 }
 
-// TestTagsAtOnceOfClientAreSplit: a client behind which the registry bounds the tags of a request
-// sets any number.
+// TestTagsAtOnceOfClientAreSplit: package client sets any number of tags, although a registry
+// limits those of one request.
 func TestTagsAtOnceOfClientAreSplit(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	img := registrytest.RandomImage(1, 1, 10)

@@ -15,9 +15,9 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestUploadIsGone: an upload that has ended is not known any more, whatever ended it and whichever
-// of its URLs is asked.
-func TestUploadIsGone(t *testing.T) {
+// TestEndedUploadIsUnknown: an upload that has ended is unknown, whatever ended it, by each of its
+// URLs.
+func TestEndedUploadIsUnknown(t *testing.T) {
 	for name, end := range map[string]func(c *client, location string){
 		"pushed in the PUT": func(c *client, at string) {
 			c.want(201, "PUT", at+"?digest="+string(digest.FromString("one")), "one")
@@ -44,9 +44,9 @@ func TestUploadIsGone(t *testing.T) {
 	}
 }
 
-// TestEqualPuts: of several clients that send the same PUT, one wins, and the others do not take it
-// away.
-func TestEqualPuts(t *testing.T) {
+// TestConcurrentEqualPutsOneWins: of several clients that send the same PUT, one wins, and the
+// others do not remove its blob.
+func TestConcurrentEqualPutsOneWins(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	for round := range 100 {
 		content := bytes.Repeat(fmt.Appendf(nil, "%08d", round), 5000)
@@ -74,8 +74,9 @@ func TestEqualPuts(t *testing.T) {
 	}
 }
 
-// TestOneTypeForEachDigest: the same bytes are not two kinds of manifest in one repository.
-func TestOneTypeForEachDigest(t *testing.T) {
+// TestManifestHasOneMediaTypePerDigest: the same bytes are not two kinds of manifest in one
+// repository.
+func TestManifestHasOneMediaTypePerDigest(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	config := c.pushBlob("a/b", []byte("{}"))
 	content := fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"a/b","digest":%q,"size":2},"layers":[]}`, config)
@@ -92,7 +93,7 @@ func TestOneTypeForEachDigest(t *testing.T) {
 	c.want(201, "PUT", "/v2/a/b/manifests/docker", content, "Content-Type: "+docker)
 }
 
-// TestRefusedOverHTTP2: the answer arrives although the body is not wanted.
+// TestRefusedOverHTTP2: the response arrives although the body is refused.
 func TestRefusedOverHTTP2(t *testing.T) {
 	s := httptest.NewUnstartedServer(registrytest.NewServer(t, nil).Registry)
 	s.EnableHTTP2 = true
@@ -104,8 +105,9 @@ func TestRefusedOverHTTP2(t *testing.T) {
 		"Content-Type: application/vnd.oci.image.manifest.v1+json")
 }
 
-// TestAllowWithoutDeletes: a disabled delete is not offered, whatever method is refused.
-func TestAllowWithoutDeletes(t *testing.T) {
+// TestAllowHeaderOmitsDisabledDeletes: the header has no DELETE that is disabled, whatever method
+// is refused.
+func TestAllowHeaderOmitsDisabledDeletes(t *testing.T) {
 	off := registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true}
 	_, c := newRegistry(t, &registry.Options{NoDelete: off})
 	for _, path := range []string{"/v2/a/manifests/v1", "/v2/a/blobs/" + sha256Zeros} {
@@ -117,7 +119,7 @@ func TestAllowWithoutDeletes(t *testing.T) {
 	}
 }
 
-// TestIfMatch holds for manifests as it does for blobs.
+// TestIfMatch: manifests and blobs handle the header alike.
 func TestIfMatch(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	img := registrytest.RandomImage(1, 1, 10)

@@ -14,8 +14,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestUploadUUIDStaysTheSame: whatever the backend is, Docker-Upload-UUID names the upload to its
-// end.
+// TestUploadUUIDStaysTheSame: Docker-Upload-UUID stays the same to the end of an upload, for every
+// backend.
 func TestUploadUUIDStaysTheSame(t *testing.T) {
 	for name, backend := range map[string]func(t *testing.T) registry.Backend{
 		"store": func(t *testing.T) registry.Backend { return registrytest.NewStore(t) },
@@ -51,7 +51,8 @@ func TestUploadUUIDStaysTheSame(t *testing.T) {
 	}
 }
 
-// TestUploadUUIDOfStoreIsAnID: clients that make the URL of an upload of its UUID go on with it.
+// TestUploadUUIDOfStoreIsAnID: clients that build the URL of an upload from its UUID can continue
+// it.
 func TestUploadUUIDOfStoreIsAnID(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	a := c.want(202, "PATCH", c.startUpload("a"), "hello")

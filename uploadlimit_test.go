@@ -9,7 +9,7 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// TestUploadsBeyondLimitAreRefused: by every kind of POST, until one has ended.
+// TestUploadsBeyondLimitAreRefused: every kind of POST is refused until an upload has ended.
 func TestUploadsBeyondLimitAreRefused(t *testing.T) {
 	d, err := memory.New(nil)
 	require.NoError(t, err)

@@ -39,7 +39,7 @@ func (a *answer) isBlob(t testing.TB, repo string, d digest.Digest) {
 	require.Equal(t, "0", a.Header.Get("Content-Length"))
 }
 
-func TestUploadWays(t *testing.T) {
+func TestUploadInEachWay(t *testing.T) {
 	_, c := newRegistry(t, &registry.Options{ChunkMinLength: 1000})
 	content := registrytest.RandomBytes(1, 100_000)
 	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
@@ -224,7 +224,7 @@ func TestManifestTooLarge(t *testing.T) {
 	c.refused(400, "MANIFEST_INVALID", "PUT", "/v2/a/manifests/v1", large[:1000])
 }
 
-func TestHostLimitsBody(t *testing.T) {
+func TestHostBodyLimitIs413(t *testing.T) {
 	s := registrytest.NewServer(t, nil)
 	c := newClient(t, startServer(t, http.MaxBytesHandler(s.Registry, 1000)))
 	c.refused(413, "SIZE_INVALID", "PATCH", c.startUpload("a"), strings.NewReader(strings.Repeat("x", 1001)))

@@ -153,8 +153,8 @@ func TestCertificateRenewedServed(t *testing.T) {
 	require.Empty(t, s.failures())
 }
 
-// TestCertificateSymlinkSwapped has the files as a kubelet has them: links to links into a folder,
-// which another one replaces.
+// TestCertificateSymlinkSwapped arranges the files as a kubelet does: links to links into a folder
+// that is replaced.
 func TestCertificateSymlinkSwapped(t *testing.T) {
 	dir := t.TempDir()
 	put := func(folder string, serial int64) {
@@ -236,8 +236,8 @@ func TestNewUnusableFilesFail(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestCertificateManyHandshakes renews under many handshakes at once: none fails, and none starts
-// what stays.
+// TestCertificateManyHandshakes renews under many concurrent handshakes: none fails, and none
+// leaves a goroutine.
 func TestCertificateManyHandshakes(t *testing.T) {
 	certFile, keyFile := newFiles(t)
 	s := newSite(t, certFile, keyFile)

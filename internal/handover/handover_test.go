@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestClaim(t *testing.T) {
+func TestClaimReleasesOnce(t *testing.T) {
 	c := new(Claim)
 	ctx := NewContext(t.Context(), c)
 	require.Same(t, c, FromContext(context.WithoutCancel(ctx)))
@@ -28,7 +28,7 @@ func TestClaim(t *testing.T) {
 	require.Equal(t, [4]int{1, 1, 1, 0}, released)
 }
 
-func TestNoClaim(t *testing.T) {
+func TestNilClaimKeepsNothing(t *testing.T) {
 	c := FromContext(t.Context())
 	require.Nil(t, c)
 	require.False(t, c.Keep(func() { t.Error("called") }))

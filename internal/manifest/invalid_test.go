@@ -290,8 +290,8 @@ func TestParseRefusesDetails(t *testing.T) {
 	}
 }
 
-// TestParseStored reads what an earlier version accepted: a collector that fails on it would
-// collect nothing any more.
+// TestParseStored reads what an earlier version accepted. A collection that failed on it would stop
+// collecting.
 func TestParseStored(t *testing.T) {
 	for _, content := range []string{
 		image(`"x":1`, `"x":2`, `"y":"\ud83d"`),

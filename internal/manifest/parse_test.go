@@ -272,9 +272,9 @@ func TestMaxReferences(t *testing.T) {
 	}
 }
 
-// TestLinearTime gives Parse 1 MiB of what is expensive for parsers that are not careful. A
-// quadratic one would need minutes.
-func TestLinearTime(t *testing.T) {
+// TestParseTimeIsLinear gives Parse 1 MiB of input that is expensive for careless parsers. A
+// quadratic parser would need minutes.
+func TestParseTimeIsLinear(t *testing.T) {
 	const size = 1 << 20
 	fill := func(s string) string { return strings.Repeat(s, size/len(s)) }
 	var keys strings.Builder
@@ -320,7 +320,7 @@ func checkError(t *testing.T, err error, want string) {
 	}
 }
 
-func TestErrorCause(t *testing.T) {
+func TestParseErrorKeepsCause(t *testing.T) {
 	_, err := manifest.Parse(typeImage, []byte(doc(`"config":`+desc(typeConfig, "md5:0", 1))))
 	checkError(t, err, "config.digest: invalid digest: ")
 	require.ErrorIs(t, err, reference.ErrDigestUnsupported)

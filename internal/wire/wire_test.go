@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestRefuse(t *testing.T) {
+func TestRefuseSendsJSON(t *testing.T) {
 	w := httptest.NewRecorder()
 	Refuse(w, httptest.NewRequest("GET", "/", nil), http.StatusForbidden, "DENIED", `a "message"`)
 	require.Equal(t, http.StatusForbidden, w.Code)
@@ -36,8 +36,9 @@ func dial(t *testing.T, h http.HandlerFunc) net.Conn {
 	return conn
 }
 
-// TestBoundUnreadAnswers: a client that sends requests and reads no answer loses its connection.
-func TestBoundUnreadAnswers(t *testing.T) {
+// TestBoundUnreadResponsesEndConnection: a client that sends requests and reads no response loses
+// its connection.
+func TestBoundUnreadResponsesEndConnection(t *testing.T) {
 	conn := dial(t, func(w http.ResponseWriter, r *http.Request) {
 		bound(w, r, time.Minute, 50*time.Millisecond)
 		_, _ = io.WriteString(w, strings.Repeat("x", 1000))
@@ -50,8 +51,9 @@ func TestBoundUnreadAnswers(t *testing.T) {
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the server is stuck")
 }
 
-// TestBoundReused: the deadline of one answer does not cut off the next one on the same connection.
-func TestBoundReused(t *testing.T) {
+// TestBoundDeadlineEndsWithResponse: the deadline of one response does not cut off the next one on
+// the same connection.
+func TestBoundDeadlineEndsWithResponse(t *testing.T) {
 	conn := dial(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/bound" {
 			bound(w, r, time.Minute, 2*time.Second)
