@@ -65,7 +65,7 @@ type Writer interface {
 	CreateUpload(ctx context.Context, repo string, opts *UploadOptions) (Upload, error)
 
 	// ResumeUpload returns the upload with the id, with what it has received so far. The repository
-	// must be that of the upload, and the owner in opts must be the one who began it.
+	// must be that of the upload, and the owner in opts must be the one that began it.
 	//
 	// Errors: ErrUploadUnknown, also for an upload of another owner or repository.
 	ResumeUpload(ctx context.Context, repo, id string, opts *ResumeOptions) (Upload, error)

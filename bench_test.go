@@ -58,7 +58,7 @@ func openDriver(b *testing.B, name string) (driver.Driver, error) {
 	return disk.New(b.TempDir(), nil)
 }
 
-// do sends one request and demands its status. It returns where the answer's Location leads.
+// do sends one request and requires its status. It returns the Location of the response.
 func (b *bench) do(method, path string, body []byte, status int, header ...string) string {
 	url := path
 	if strings.HasPrefix(path, "/") {

@@ -48,7 +48,7 @@ func (m *many) Repositories(_ context.Context, opts *registry.ListOptions) iter.
 	}
 }
 
-// seesSome may see the catalogue, and pull from few repositories.
+// seesSome may list the catalog, and pull from few repositories.
 func seesSome(names ...string) auth.AuthorizerFunc {
 	return func(_ context.Context, _ auth.Identity, accesses []auth.Access) error {
 		for _, a := range accesses {

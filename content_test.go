@@ -92,7 +92,7 @@ func (c *recordingConn) ReadFrom(r io.Reader) (int64, error) {
 func TestSendfileWithoutCopy(t *testing.T) {
 	content := registrytest.RandomBytes(1, 1<<20)
 	name := filepath.Join(t.TempDir(), "blob")
-	// The file goes on after the end of the blob.
+	// The file continues after the end of the blob.
 	require.NoError(t, os.WriteFile(name, append(bytes.Clone(content), "beyond"...), 0o600))
 	var reads, sources, closed, opened, files atomic.Int64
 	b := &blobs{size: 1 << 20, open: func() io.ReadSeekCloser {
@@ -122,7 +122,7 @@ func TestSendfileWithoutCopy(t *testing.T) {
 	c.want(206, "GET", path, nil, "Range: bytes=0-99999,200000-299999")
 	require.EqualValues(t, 3, files.Load())
 
-	// A host's handler around this one that hides what the connection can do.
+	// A handler of the host that hides the abilities of the connection.
 	plain := newClient(t, startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		reg.ServeHTTP(struct{ http.ResponseWriter }{w}, r)
 	})))

@@ -18,8 +18,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// files is a Backend that serves the same blobs from every repository, and nothing else. Every
-// operation that it does not have comes from Unimplemented and returns ErrUnsupported.
+// files is a Backend that serves the same blobs from every repository, and nothing else.
+// Unimplemented provides the other operations, which return ErrUnsupported.
 type files struct {
 	registry.Unimplemented
 	content map[digest.Digest][]byte
@@ -51,7 +51,7 @@ type body struct{ *bytes.Reader }
 
 func (body) Close() error { return nil }
 
-// A Backend of one's own embeds Unimplemented and has the methods that it can serve.
+// A Backend embeds Unimplemented and defines the methods that it serves.
 func ExampleBackend() {
 	d := digest.FromString("hello")
 	reg, err := registry.New(&files{content: map[digest.Digest][]byte{d: []byte("hello")}}, nil)
@@ -77,10 +77,10 @@ func ExampleBackend() {
 	// 405 {"errors":[{"code":"UNSUPPORTED",
 }
 
-// errQuota is an error of the host's own. Each response has a message of its own.
+// errQuota is an error of the host. WithMessage adds the repository in each response.
 var errQuota = registry.NewError("QUOTA_EXCEEDED", http.StatusForbidden, "the quota is used up")
 
-// An interceptor ends pushes to a repository that has used up its quota.
+// An interceptor refuses uploads to a repository that has used up its quota.
 func ExampleNewError() {
 	ctx := context.Background()
 	b := registry.Intercept(newMemory(), func(ctx context.Context, op *registry.Op,

@@ -25,8 +25,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// A registry beside the other routes of a program. With disk.New instead of memory.New it keeps
-// what is pushed.
+// A registry beside the other routes of a program. With disk.New instead of memory.New, pushed
+// content survives a restart.
 func ExampleNew() {
 	driver, err := memory.New(nil)
 	if err != nil {
@@ -61,7 +61,7 @@ func ExampleNew() {
 	// 404 {"errors":[{"code":"NAME_UNKNOWN"
 }
 
-// newMemory is a store for the examples below.
+// newMemory returns a store for the examples below.
 func newMemory() *storage.Store {
 	driver, err := memory.New(nil)
 	if err != nil {
@@ -74,7 +74,7 @@ func newMemory() *storage.Store {
 	return store
 }
 
-// Go code in the same process does what a client does by HTTP, through the same checks.
+// Go code in the same process does what a client does over HTTP, with the same checks.
 func ExampleRegistry_Backend() {
 	ctx := context.Background()
 	reg, err := registry.New(newMemory(), nil)
@@ -129,8 +129,8 @@ func ExampleRegistry_Backend() {
 	// MANIFEST_UNKNOWN: manifest unknown to registry
 }
 
-// A tag points at an index, to which several builders add an entry each. With the condition, none
-// overwrites what another one has added meanwhile: who comes too late reads the tag again.
+// A tag points at an index, to which several builders each add an entry. With the condition, no
+// builder overwrites the entry of another one: a builder that loses reads the tag again.
 func ExampleCondition() {
 	ctx := context.Background()
 	b := newMemory()
@@ -215,8 +215,8 @@ func pushImage(ctx context.Context, b registry.Backend, repo, content string) (o
 	return res.Descriptor, err
 }
 
-// An interceptor sees every operation, and may refuse it: here, names must begin with the name of a
-// team.
+// An interceptor sees every operation and may refuse it: here, repository names must begin with the
+// name of a team.
 func ExampleIntercept() {
 	ctx := context.Background()
 	b := registry.Intercept(newMemory(), func(ctx context.Context, op *registry.Op,
@@ -240,8 +240,8 @@ func ExampleIntercept() {
 	// <nil>
 }
 
-// A registry that anybody may pull from and that only the builder may push to, and that tells of
-// what happens.
+// Every caller may pull from this registry, only the builder may push, and a sink prints the
+// events.
 func ExampleOptions() {
 	ctx := context.Background()
 	reg, err := registry.New(newMemory(), &registry.Options{
@@ -279,7 +279,7 @@ func ExampleOptions() {
 	// UNSUPPORTED: deletes of this kind are disabled
 }
 
-// An audit is told of each decision, by HTTP and in process.
+// An audit function is called with each decision, over HTTP and for Go calls.
 func ExampleOptions_audit() {
 	driver, err := memory.New(nil)
 	if err != nil {

@@ -390,7 +390,7 @@ func TestRefusalArrivesBeforeClose(t *testing.T) {
 			}
 		}
 	}
-	// One that sends very much more hears of it while sending.
+	// A client that sends far more gets the response while it sends.
 	conn := dial(t, s.Host, "PUT /v2/A/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\nx")
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)

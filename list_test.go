@@ -19,7 +19,7 @@ import (
 
 var nextLink = regexp.MustCompile(`^<([^>]+)>; rel="next"$`)
 
-// next returns the path of the next page, "" if there is none.
+// next returns the path of the next page, or "" without a next page.
 func (a *answer) next(t testing.TB) string {
 	t.Helper()
 	link := a.Header.Get("Link")
@@ -43,7 +43,7 @@ func (c *client) pages(path, key string) (n int, all []string) {
 	return n, all
 }
 
-// list is the list that the answer has under a key.
+// list returns the list under a key of the response.
 func (a *answer) list(t testing.TB, key string) []string {
 	t.Helper()
 	require.Equal(t, "application/json", a.Header.Get("Content-Type"))

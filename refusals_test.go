@@ -93,7 +93,7 @@ type refused struct {
 	header     string
 }
 
-// requireRefused sends the request in a cell of the page and compares the answer.
+// requireRefused sends the request in a cell of the page and compares the response.
 func requireRefused(t *testing.T, r *refused, cell string, status int, code string) {
 	t.Helper()
 	parts := spans.FindAllStringSubmatch(cell, -1)
@@ -128,7 +128,7 @@ func requireRefused(t *testing.T, r *refused, cell string, status int, code stri
 	r.refused(status, code, method, r.fill(path), body, headers...)
 }
 
-// upload puts the path of an upload that has received five bytes in the place of <upload>.
+// upload replaces <upload> by the path of an upload that has received five bytes.
 func (r *refused) upload(t *testing.T, cell *string) {
 	t.Helper()
 	location := r.want(202, "POST", "/v2/app/blobs/uploads/", nil).Header.Get("Location")

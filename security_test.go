@@ -274,7 +274,7 @@ func testSecretsInLogs(t *testing.T) {
 	require.NotContains(t, log.String(), "aHVzaC1odXNo")
 }
 
-// testNoCookies: no answer sets a cookie, and none depends on one.
+// testNoCookies: no response sets a cookie or depends on one.
 func testNoCookies(t *testing.T) {
 	s, as := asPrincipals(t, principals{"reader": {"repository:a:pull"}})
 	img := registrytest.RandomImage(1, 1, 10)

@@ -23,7 +23,7 @@ func (c *client) startUpload(repo string) string {
 	return location
 }
 
-// standsAt checks what an answer tells of an upload, and returns where to go on.
+// standsAt checks the headers that describe an upload, and returns the URL to continue at.
 func (a *answer) standsAt(t testing.TB, last string) string {
 	t.Helper()
 	require.Equal(t, "0-"+last, a.Header.Get("Range"))

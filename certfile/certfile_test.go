@@ -87,7 +87,7 @@ func write(t *testing.T, path string, content []byte) {
 	require.NoError(t, os.Rename(path+".new", path))
 }
 
-// pass lets the clock go on by the time after which the files are looked at.
+// pass advances the clock by the interval after which the files are checked.
 func (s *site) pass() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

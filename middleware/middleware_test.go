@@ -49,7 +49,7 @@ func send(h http.Handler, method, path string, headers ...string) *http.Response
 	return w.Result()
 }
 
-// requireRefused requires the answer to be 403 DENIED in the JSON of the distribution spec.
+// requireRefused requires the response to be 403 DENIED in the JSON of the distribution spec.
 func requireRefused(t *testing.T, res *http.Response, msg ...any) {
 	t.Helper()
 	require.Equal(t, http.StatusForbidden, res.StatusCode, msg...)
