@@ -46,19 +46,19 @@ func ExampleNew() {
 
 	server := httptest.NewServer(mux) // in a program, an http.Server with timeouts: see examples/embed
 	defer server.Close()
-	for _, path := range []string{"/", "/v2/", "/v2/library/busybox/tags/list"} {
+	for _, path := range []string{"/", "/v2/", "/v2/app/tags/list"} {
 		res, err := http.Get(server.URL + path)
 		if err != nil {
 			log.Fatal(err)
 		}
 		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()
-		fmt.Printf("%d %.33s\n", res.StatusCode, body)
+		fmt.Println(res.StatusCode, string(body))
 	}
 	// Output:
 	// 200 the rest of the program
 	// 200 {}
-	// 404 {"errors":[{"code":"NAME_UNKNOWN"
+	// 404 {"errors":[{"code":"NAME_UNKNOWN","message":"repository name not known to registry","detail":{"name":"app"}}]}
 }
 
 // newMemory returns a store for the examples below.
