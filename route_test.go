@@ -303,3 +303,13 @@ func FuzzContentRange(f *testing.F) {
 		require.True(t, 0 <= first && first <= last && last-first+1 > 0, "%q", s)
 	})
 }
+
+func TestMediaType(t *testing.T) {
+	for _, s := range []string{"application/vnd.oci.image.manifest.v1+json", "a/b", "application/x_y"} {
+		require.True(t, validMediaType(s), s)
+	}
+	for _, s := range []string{"", "a", "a/", "/b", "a/b/c", "a b/c", "a/b\r\n", "+a/b", "a/" + strings.Repeat("b", 128),
+		"ä/b"} {
+		require.False(t, validMediaType(s), s)
+	}
+}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/registrykit/registry/internal/manifest"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -300,10 +299,31 @@ func (c *call) contentType() (string, error) {
 	}
 	mediaType, _, _ := strings.Cut(types[0], ";")
 	mediaType = strings.TrimSpace(mediaType)
-	if len(types) > 1 || !manifest.IsMediaType(mediaType) {
+	if len(types) > 1 || !validMediaType(mediaType) {
 		return "", ErrManifestInvalid.WithMessage("invalid Content-Type")
 	}
 	return mediaType, nil
+}
+
+// validMediaType reports whether s has the form of RFC 6838, section 4.2.
+func validMediaType(s string) bool {
+	kind, sub, ok := strings.Cut(s, "/")
+	return ok && validMediaName(kind) && validMediaName(sub)
+}
+
+func validMediaName(s string) bool {
+	if s == "" || len(s) > 127 {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case i > 0 && strings.IndexByte("!#$&-^_.+", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // readManifest returns the body if it does not exceed the maximum size of a manifest. A stated
