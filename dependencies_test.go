@@ -16,7 +16,7 @@ func TestDependencies(t *testing.T) {
 		"github.com/opencontainers/go-digest",
 		"github.com/opencontainers/image-spec/specs-go",
 		"github.com/distribution/reference",
-		"golang.org/x/sync/semaphore",
+		"golang.org/x/sync",
 	}
 	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./storage", "./storage/disk",
 		"./storage/memory", "./filter", "./client"} {
@@ -86,13 +86,14 @@ func TestImportsPointDown(t *testing.T) {
 		".":              {module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover"},
 		"./storage": {
 			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover",
-			module + "/internal/manifest",
-			module + "/internal/strictjson",
+			module + "/internal/manifest", module + "/internal/strictjson",
+			module + "/internal/lru", module + "/internal/parallel",
+			module + "/storage/driver", module + "/storage/internal",
 		},
 		"./storage/gocloud/gcs": {
 			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover",
-			module + "/internal/manifest",
-			module + "/internal/strictjson", module + "/storage",
+			module + "/internal/manifest", module + "/internal/strictjson",
+			module + "/internal/lru", module + "/internal/parallel", module + "/storage",
 		},
 	} {
 		for _, dep := range dependencies(t, pkg) {
