@@ -18,22 +18,27 @@ import (
 
 // PutManifest implements [registry.Writer].
 //
-// The manifest is written as pending: collectors take it for a root, readers do not see it. Then
-// all that it names is looked at. Then it becomes visible: this is the moment from which it is in
-// the repository. What a manifest names that is visible already is only looked at if something has
-// been deleted, see epoch.go. Tags and its entry with its subject come after it, since whatever is
-// visible is whole; and all is durable before the call returns.
+// The steps, each of which may be the last before the process dies:
+//
+// 1. The manifest is written as Pending. Collectors treat it as a root; readers do not see it.
+// 2. Everything that it names is checked, and marks of deletes and collectors on it are removed.
+// 3. The manifest becomes Visible. From now on it is in the repository.
+// 4. The tags and the entry with its subject are written.
+// 5. Everything is made durable.
+//
+// For a manifest that is visible already, step 2 is skipped unless something was deleted since it
+// was last checked; see epoch.go.
 func (s *Store) PutManifest(ctx context.Context, repo, mediaType string, content []byte,
 	opts *registry.PutOptions) (registry.PutResult, error) {
 	p, err := s.newManifestPut(repo, mediaType, content, opts)
 	if err != nil {
 		return registry.PutResult{}, err
 	}
-	// A client that hangs up shall not leave half of what follows.
+	// A client that hangs up must not leave half of the steps behind.
 	return p.put(context.WithoutCancel(ctx))
 }
 
-// put goes through the steps until nobody is in the way.
+// put repeats the steps until no other writer interferes.
 func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
 	if err := p.foresee(ctx); err != nil {
 		return registry.PutResult{}, err
@@ -58,9 +63,9 @@ func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
 	return registry.PutResult{}, err
 }
 
-// refusal removes the tags that a push has created which fails with err, and returns the error to
-// answer: errUnknown if others have changed one of these tags, or another tag was moved, as the
-// answer that nothing was changed would be wrong. That is for pushes with conditions.
+// refusal removes the tags that a failing push has created, and returns the error for the caller.
+// For a push with conditions, that is errUnknown if others have changed one of these tags, or if a
+// tag was moved: an error that says that nothing was changed would be wrong.
 func (p *manifestPut) refusal(ctx context.Context, err error) error {
 	uerr := p.removeCreated(ctx)
 	if p.conditional() && (p.decided || p.unclean) {
@@ -69,8 +74,7 @@ func (p *manifestPut) refusal(ctx context.Context, err error) error {
 	return errors.Join(err, uerr)
 }
 
-// refusesTags reports whether a push that fails with err must leave none of the tags that it has
-// created.
+// refusesTags reports whether a push that fails with err must remove the tags that it has created.
 func refusesTags(err error) bool {
 	return errors.Is(err, registry.ErrTagExists) || errors.Is(err, registry.ErrPreconditionFailed) ||
 		errors.Is(err, registry.ErrManifestBlobUnknown) || errors.Is(err, errTyped)
@@ -117,6 +121,9 @@ type manifestPut struct {
 	moves   []*tagMove    // tags that are about to be pointed at it
 }
 
+// newManifestPut checks the arguments of PutManifest.
+//
+// Errors: registry.ErrNameInvalid, ErrTagInvalid, ErrDigestInvalid, ErrManifestInvalid.
 func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *registry.PutOptions) (*manifestPut,
 	error) {
 	var o registry.PutOptions
@@ -154,8 +161,8 @@ func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *reg
 	return p, nil
 }
 
-// try goes once through the steps; done is false if somebody else was in the way and it must begin
-// again.
+// attempt goes once through the steps. done is false if another writer interfered, so that the push
+// must start again.
 func (p *manifestPut) attempt(ctx context.Context) (done bool, err error) {
 	m, err := p.current(ctx)
 	if err != nil {
@@ -200,9 +207,10 @@ func (p *manifestPut) attempt(ctx context.Context) (done bool, err error) {
 	if len(p.tags) == 0 && p.parsed.Subject == nil && !p.spared {
 		return true, nil
 	}
-	// A delete that began before the tags and entries were written, or before the repository was
-	// spared, may not have seen it: then they lead nowhere. Or it has, and another push has kept it
-	// from its end: then the version is another one.
+	// A delete that began before the tags and entries were written may have missed them: then they
+	// lead nowhere, and the manifest is gone. Or it found them, and another push kept it from
+	// finishing: then the manifest has another version. The same holds for a delete of the
+	// repository that began before this push ended it.
 	info, err := p.repo.Driver.Stat(ctx, p.repo.ManifestKey(p.digest))
 	if errors.Is(err, driver.ErrNotExist) {
 		return false, nil
@@ -213,9 +221,10 @@ func (p *manifestPut) attempt(ctx context.Context) (done bool, err error) {
 	return p.completeMoves(ctx)
 }
 
-// now returns the manifest as it is. One that is probably new is not asked for, as the first write
-// finds out if it is not: one that this process has not seen there, and that comes without a tag or
-// names a blob which this process has just put into the repository.
+// current returns the manifest as it is now. A manifest that is probably new is not read, because
+// the first write finds out if it exists. It is probably new if this process has not written it,
+// and if the push has no tag or the manifest names a blob that this process has just added to the
+// repository.
 func (p *manifestPut) current(ctx context.Context) (*object.Manifest, error) {
 	p.repository, p.epochs = nil, object.FirstEpochs()
 	if m := p.known; m != nil {
@@ -236,7 +245,7 @@ func (p *manifestPut) current(ctx context.Context) (*object.Manifest, error) {
 	if !seen {
 		return p.repo.ReadManifest(ctx, p.digest)
 	}
-	// It most likely is there, so that both are needed.
+	// The manifest most likely exists, so both records are needed.
 	var m *object.Manifest
 	err := parallel.Each(object.Parallelism, 2, func(i int) (err error) {
 		if i == 0 {
@@ -249,8 +258,8 @@ func (p *manifestPut) current(ctx context.Context) (*object.Manifest, error) {
 	return m, err
 }
 
-// overtaken reports whether err is that the manifest is another than it was taken for, and keeps
-// what it is.
+// isConflict reports whether err says that the manifest has changed. It keeps the manifest as it is
+// now for the next attempt.
 func (p *manifestPut) isConflict(err error) bool {
 	if !object.IsConflict(err) {
 		return false
@@ -262,9 +271,10 @@ func (p *manifestPut) isConflict(err error) bool {
 	return true
 }
 
-// add makes the manifest visible, which is m so far, and returns it as it is then.
+// show makes the manifest, known as m, visible and returns it as it is then.
 //
-// Errors: ErrExist or ErrChanged if it is another by now.
+// Errors: driver.ErrExist or driver.ErrChanged if another writer has changed it;
+// registry.ErrManifestBlobUnknown, ErrManifestInvalid.
 func (p *manifestPut) show(ctx context.Context, m *object.Manifest) (*object.Manifest, error) {
 	if m.State == object.Awaited {
 		if err := p.repo.ReleaseReferrers(ctx, p.digest); err != nil {
@@ -302,9 +312,9 @@ func (p *manifestPut) show(ctx context.Context, m *object.Manifest) (*object.Man
 	return m, object.RegistryError(err)
 }
 
-// set changes the manifest, known as m, to a state.
+// setState writes the manifest, known as m, in state to.
 //
-// Errors: ErrExist or ErrChanged if it is another by now.
+// Errors: driver.ErrExist or driver.ErrChanged if another writer has changed it.
 func (p *manifestPut) setState(ctx context.Context, m *object.Manifest, to object.State) (*object.Manifest, error) {
 	n := &object.Manifest{
 		State: to, Nonce: object.NewNonce(), MediaType: p.parsed.MediaType, Size: int64(len(p.content)), Sum: object.Checksum(p.content),
@@ -328,85 +338,11 @@ func (p *manifestPut) setState(ctx context.Context, m *object.Manifest, to objec
 	return n, err
 }
 
-// point writes what leads to the manifest: the entry with its subject, the repository in the
-// catalogue, and the tags, or that they are about to move, each after its back reference unless
-// that is there. An earlier push may have died before it wrote them, so they are written although
-// the manifest is known.
-func (p *manifestPut) writePointers(ctx context.Context, expect object.Expectation) error {
-	if err := p.abortMoves(ctx); err != nil { // of an attempt before
-		return err
-	}
-	p.moves = nil
-	steps := []func() error{func() (err error) {
-		p.spared, err = p.repo.PutRepository(ctx, p.repository, expect)
-		return err
-	}}
-	if p.parsed.Subject != nil {
-		steps = append(steps, func() error {
-			desc := p.parsed.Descriptor(p.digest, int64(len(p.content)))
-			return p.notePointer(p.repo.PutReferrer(ctx, p.parsed.Subject.Digest, desc))
-		})
-	}
-	steps = append(steps, func() error {
-		return p.inOrder(func(t registry.TagPut) error {
-			if expect == object.ExpectPresent {
-				if err := p.backref(ctx, t.Name); err != nil {
-					return err
-				}
-			}
-			return p.setTag(ctx, t)
-		})
-	})
-	return parallel.Each(object.Parallelism, len(steps), func(i int) error { return steps[i]() })
-}
-
-// backref writes the back reference of a tag.
-func (p *manifestPut) backref(ctx context.Context, tag string) error {
-	return p.notePointer(p.repo.Overwrite(ctx, p.repo.BackrefKey(p.digest, tag), &object.Mark{Nonce: object.NewNonce()}))
-}
-
-// lead notes what was written that leads to the manifest.
-func (p *manifestPut) notePointer(info driver.Info, err error) error {
-	if err == nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.pointed = append(p.pointed, info)
-	}
-	return object.RegistryError(err)
-}
-
-// unpoint takes back that tags are about to move, and removes what the push has written that leads
-// to the manifest, if that is not there: it was deleted meanwhile, and what it names as well, so
-// that it could not be put again. What leads to one that another push has pending may be its.
-func (p *manifestPut) removePointers(ctx context.Context) error {
-	if err := p.abortMoves(ctx); err != nil || len(p.pointed) == 0 {
-		return err
-	}
-	m, err := p.repo.ReadManifest(ctx, p.digest)
-	if err != nil || !m.Absent() {
-		return err
-	}
-	return parallel.Each(object.Parallelism, len(p.pointed), func(i int) error {
-		return p.repo.RemoveIfUnchanged(ctx, p.pointed[i].Key, p.pointed[i].Version)
-	})
-}
-
 func (p *manifestPut) descriptor() ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: p.parsed.MediaType, Digest: p.digest, Size: int64(len(p.content))}
 }
 
-// keys are all that the push relies on or has written.
-func (p *manifestPut) keys() []string {
-	keys := append(p.found, p.repo.ManifestKey(p.digest), p.repo.RepositoryKey())
-	if p.parsed.Subject != nil {
-		keys = append(keys, p.repo.ReferrerKey(p.parsed.Subject.Digest, p.digest))
-	}
-	for _, t := range p.tags {
-		keys = append(keys, p.repo.BackrefKey(p.digest, t.Name), p.repo.TagKey(t.Name))
-	}
-	return keys
-}
-
+// result returns what PutManifest returns for a push that has succeeded.
 func (p *manifestPut) result() registry.PutResult {
 	r := registry.PutResult{Descriptor: p.descriptor(), Subject: p.parsed.Subject}
 	for _, t := range p.tags {
