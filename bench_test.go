@@ -53,7 +53,7 @@ func onStorages(b *testing.B, run func(b *bench)) {
 
 func openDriver(b *testing.B, name string) (driver.Driver, error) {
 	if name == "memory" {
-		return memory.New(nil)
+		return memory.New(nil), nil
 	}
 	return disk.New(b.TempDir(), nil)
 }

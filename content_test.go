@@ -294,7 +294,7 @@ func TestStalledReaderIsCutOff(t *testing.T) {
 			if kind == "disk" {
 				d, err = disk.New(t.TempDir(), nil)
 			} else {
-				d, err = memory.New(nil)
+				d = memory.New(nil)
 			}
 			require.NoError(t, err)
 			store, err := storage.New(t.Context(), d, nil)

@@ -28,11 +28,7 @@ import (
 // A registry beside the other routes of a program. With disk.New instead of memory.New, pushed
 // content survives a restart.
 func ExampleNew() {
-	driver, err := memory.New(nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	store, err := storage.New(context.Background(), driver, nil)
+	store, err := storage.New(context.Background(), memory.New(nil), nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -63,11 +59,7 @@ func ExampleNew() {
 
 // newMemory returns a store for the examples below.
 func newMemory() *storage.Store {
-	driver, err := memory.New(nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	store, err := storage.New(context.Background(), driver, nil)
+	store, err := storage.New(context.Background(), memory.New(nil), nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -281,11 +273,7 @@ func ExampleOptions() {
 
 // An audit function is called with each decision, over HTTP and for Go calls.
 func ExampleOptions_audit() {
-	driver, err := memory.New(nil)
-	if err != nil {
-		panic(err)
-	}
-	store, err := storage.New(context.Background(), driver, nil)
+	store, err := storage.New(context.Background(), memory.New(nil), nil)
 	if err != nil {
 		panic(err)
 	}

@@ -96,9 +96,7 @@ func TestGuardAnonymousOverwriteAsksToLogIn(t *testing.T) {
 
 // TestGuardAnonymousRestoreAsksToLogIn: a restore that would move a tag is an overwrite.
 func TestGuardAnonymousRestoreAsksToLogIn(t *testing.T) {
-	driver, err := memory.New(nil)
-	require.NoError(t, err)
-	store, err := storage.New(t.Context(), driver, &storage.Options{History: time.Hour})
+	store, err := storage.New(t.Context(), memory.New(nil), &storage.Options{History: time.Hour})
 	require.NoError(t, err)
 	for seed := range uint64(2) {
 		require.NoError(t, registrytest.RandomImage(seed, 1, 10).Push(t.Context(), store, "a", "v1"))

@@ -39,8 +39,7 @@ func historyPrincipals(_ context.Context, identity auth.Identity, accesses []aut
 }
 
 func newHistoryRegistry(t *testing.T, sink notification.Sink) func(name string) registry.Backend {
-	d, err := memory.New(nil)
-	require.NoError(t, err)
+	d := memory.New(nil)
 	store, err := storage.New(t.Context(), d, &storage.Options{History: time.Hour})
 	require.NoError(t, err)
 	r, err := registry.New(store, &registry.Options{Authorizer: auth.AuthorizerFunc(historyPrincipals), Sink: sink})
@@ -152,8 +151,7 @@ func TestInterceptorSeesHistoryAndRestore(t *testing.T) {
 
 // TestHistoryHidesTagsWithoutPull: a history does not show tags that the caller may not pull.
 func TestHistoryHidesTagsWithoutPull(t *testing.T) {
-	d, err := memory.New(nil)
-	require.NoError(t, err)
+	d := memory.New(nil)
 	store, err := storage.New(t.Context(), d, &storage.Options{History: time.Hour})
 	require.NoError(t, err)
 	one := registrytest.Index()

@@ -20,8 +20,7 @@ import (
 
 // storeOfTags is a store in memory with n tags of a length in the repository a.
 func storeOfTags(t *testing.T, n, length int) *storage.Store {
-	d, err := memory.New(nil)
-	require.NoError(t, err)
+	d := memory.New(nil)
 	s, err := storage.New(t.Context(), d, nil)
 	require.NoError(t, err)
 	for i := range n {

@@ -55,10 +55,10 @@ type searched struct {
 }
 
 func newSearched(t *testing.T, n int) *searched {
-	d, err := memory.New(nil)
-	require.NoError(t, err)
+	d := memory.New(nil)
 	content := registrytest.RandomBytes(1, 10)
 	s := &searched{t: t, digest: digest.FromBytes(content)}
+	var err error
 	s.store, err = storage.New(t.Context(), drivertest.NewFaulty(d, &drivertest.FaultyOptions{
 		Before: func(_ context.Context, c drivertest.Call) error {
 			s.mu.Lock()

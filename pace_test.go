@@ -30,7 +30,7 @@ func pacedHost(t *testing.T, kind string, opts *registry.Options) (host, path st
 	if kind == "disk" {
 		d, err = disk.New(t.TempDir(), nil)
 	} else {
-		d, err = memory.New(nil)
+		d = memory.New(nil)
 	}
 	require.NoError(t, err)
 	store, err := storage.New(t.Context(), d, nil)

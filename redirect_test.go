@@ -23,8 +23,7 @@ func (signing) SignedURL(context.Context, string, time.Duration) (string, error)
 // TestRedirectLeavesChoicesToTheRegistry: the store behind a redirect has other entity tags, and
 // does not serve several ranges.
 func TestRedirectLeavesChoicesToTheRegistry(t *testing.T) {
-	d, err := memory.New(nil)
-	require.NoError(t, err)
+	d := memory.New(nil)
 	s, err := storage.New(t.Context(), signing{d}, &storage.Options{Redirect: &storage.RedirectOptions{MinSize: 1}})
 	require.NoError(t, err)
 	c := serve(t, s, nil)

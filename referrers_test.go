@@ -64,8 +64,7 @@ func TestReferrersTypes(t *testing.T) {
 
 // largeReferrers is a memory driver with n referrers of about size bytes in the repository a.
 func largeReferrers(t *testing.T, n, size int) (driver.Driver, ocispec.Descriptor) {
-	d, err := memory.New(nil)
-	require.NoError(t, err)
+	d := memory.New(nil)
 	s, err := storage.New(t.Context(), d, nil)
 	require.NoError(t, err)
 	subject := registrytest.RandomImage(1, 1, 10).Descriptor

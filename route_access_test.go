@@ -332,9 +332,7 @@ func TestBackendAccess(t *testing.T) {
 	for kind, row := range access {
 		for principal := range testPrincipals {
 			name := principal + " " + string(kind)
-			driver, err := memory.New(nil)
-			require.NoError(t, err)
-			store, err := storage.New(t.Context(), driver, &storage.Options{Grace: 1}) // all that is there is old
+			store, err := storage.New(t.Context(), memory.New(nil), &storage.Options{Grace: 1}) // all that is there is old
 			require.NoError(t, err)
 			require.NoError(t, img.Push(t.Context(), store, "a", "v1"))
 			reg, err := registry.New(store, &registry.Options{Authorizer: authorizer,

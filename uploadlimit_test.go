@@ -11,9 +11,7 @@ import (
 
 // TestUploadsBeyondLimitAreRefused: every kind of POST is refused until an upload has ended.
 func TestUploadsBeyondLimitAreRefused(t *testing.T) {
-	d, err := memory.New(nil)
-	require.NoError(t, err)
-	s, err := storage.New(t.Context(), d, &storage.Options{MaxUploads: 2})
+	s, err := storage.New(t.Context(), memory.New(nil), &storage.Options{MaxUploads: 2})
 	require.NoError(t, err)
 	c := serve(t, s, nil)
 	c.want(202, "POST", "/v2/a/blobs/uploads/", nil)

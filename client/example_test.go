@@ -18,11 +18,7 @@ import (
 
 // A client offers the same operations on a remote registry as a Backend in this process.
 func ExampleNew() {
-	driver, err := memory.New(nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	store, err := storage.New(context.Background(), driver, nil)
+	store, err := storage.New(context.Background(), memory.New(nil), nil)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -20,11 +20,7 @@ import (
 
 // newStore returns a store for the examples.
 func newStore() registry.Backend {
-	driver, err := memory.New(nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	store, err := storage.New(context.Background(), driver, nil)
+	store, err := storage.New(context.Background(), memory.New(nil), nil)
 	if err != nil {
 		log.Fatal(err)
 	}

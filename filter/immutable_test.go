@@ -28,8 +28,7 @@ func immutable(t *testing.T, b registry.Backend, patterns ...string) registry.Ba
 
 // stores returns n stores on one storage, as replicas have them, with a history.
 func stores(t *testing.T, n int) (all []registry.Backend) {
-	d, err := memory.New(nil)
-	require.NoError(t, err)
+	d := memory.New(nil)
 	for range n {
 		s, err := storage.New(t.Context(), d, &storage.Options{History: time.Hour})
 		require.NoError(t, err)

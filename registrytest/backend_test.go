@@ -45,9 +45,7 @@ func TestStoreInMemory(t *testing.T) {
 // TestStoreOnSmallObjects runs the kit on a driver that cannot keep a large blob in one object.
 func TestStoreOnSmallObjects(t *testing.T) {
 	testStore(t, func(t *testing.T) driver.Driver {
-		d, err := memory.New(&memory.Options{MaxObjectSize: 5 << 20})
-		require.NoError(t, err)
-		return d
+		return memory.New(&memory.Options{MaxObjectSize: 5 << 20})
 	}, nil, registrytest.Options{LargeSize: 23<<20 + 1, Appends: 100})
 }
 

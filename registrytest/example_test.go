@@ -89,10 +89,7 @@ func ExampleTestBackend() {
 
 // Faults works on any Backend, also without HTTP.
 func ExampleFaults() {
-	driver, err := memory.New(nil)
-	if err != nil {
-		panic(err)
-	}
+	driver := memory.New(nil)
 	ctx := context.Background()
 	store, err := storage.New(ctx, driver, nil)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"testing"
 
-	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/registrykit/registry/auth"
@@ -15,9 +14,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func newMemory(t *testing.T) driver.Driver {
-	d, err := memory.New(nil)
-	require.NoError(t, err)
-	return d
+	return memory.New(nil)
 }
 
 func allowAll(context.Context, auth.Identity, []auth.Access) error { return nil }

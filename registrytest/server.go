@@ -40,11 +40,7 @@ func NewServer(t testing.TB, opts *registry.Options) *Server {
 // NewStore returns an empty store in memory.
 func NewStore(t testing.TB) *storage.Store {
 	t.Helper()
-	driver, err := memory.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := storage.New(context.Background(), driver, nil)
+	store, err := storage.New(context.Background(), memory.New(nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,10 +17,7 @@ import (
 
 // openStore returns a Store in memory.
 func openStore(ctx context.Context, opts *storage.Options) *storage.Store {
-	driver, err := memory.New(nil)
-	if err != nil {
-		panic(err)
-	}
+	driver := memory.New(nil)
 	store, err := storage.New(ctx, driver, opts)
 	if err != nil {
 		panic(err)
@@ -43,10 +40,7 @@ func pushIndex(ctx context.Context, store *storage.Store, repo, tag, user string
 func ExampleNew() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	driver, err := memory.New(nil) // or disk.New, or gocloud.New for a bucket
-	if err != nil {
-		panic(err)
-	}
+	driver := memory.New(nil) // or disk.New, or gocloud.New for a bucket
 	store, err := storage.New(ctx, driver, nil)
 	if err != nil {
 		panic(err)
@@ -65,10 +59,7 @@ func ExampleNew() {
 // The driver must be able to sign URLs.
 func ExampleRedirectOptions() {
 	ctx := context.Background()
-	memory, err := memory.New(nil)
-	if err != nil {
-		panic(err)
-	}
+	memory := memory.New(nil)
 	store, err := storage.New(ctx, bucket{memory}, &storage.Options{Redirect: &storage.RedirectOptions{
 		MinSize: 10_000, // bytes; smaller blobs are served by this process
 		Expiry:  time.Hour,
@@ -227,10 +218,7 @@ func ExampleStore_ExpireUploads() {
 // for tokens for example.
 func ExampleStore_SharedSecret() {
 	ctx := context.Background()
-	driver, err := memory.New(nil)
-	if err != nil {
-		panic(err)
-	}
+	driver := memory.New(nil)
 	var secrets [2]string
 	for i := range secrets { // two replicas
 		store, err := storage.New(ctx, driver, nil)

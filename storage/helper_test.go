@@ -34,8 +34,7 @@ func newMemory(t testing.TB) driver.Driver { return newBounded(t, 0) }
 
 // newBounded returns a memory driver that is full at that many bytes. 0 means no bound.
 func newBounded(t testing.TB, bytes int64) driver.Driver {
-	d, err := memory.New(&memory.Options{MaxBytes: bytes})
-	require.NoError(t, err)
+	d := memory.New(&memory.Options{MaxBytes: bytes})
 	return d
 }
 

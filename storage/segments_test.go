@@ -22,9 +22,7 @@ import (
 
 // newLimited returns a driver whose objects have at most size bytes.
 func newLimited(t testing.TB, size int64) driver.Driver {
-	d, err := memory.New(&memory.Options{MaxObjectSize: size})
-	require.NoError(t, err)
-	return d
+	return memory.New(&memory.Options{MaxObjectSize: size})
 }
 
 // dataObjects returns the number of data objects, and the number of bytes in them.

@@ -16,11 +16,7 @@ import (
 
 // Everybody pulls, and users who log in push.
 func ExampleNew() {
-	driver, err := memory.New(nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	store, err := storage.New(context.Background(), driver, nil)
+	store, err := storage.New(context.Background(), memory.New(nil), nil)
 	if err != nil {
 		log.Fatal(err)
 	}

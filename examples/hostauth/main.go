@@ -39,11 +39,7 @@ func main() {
 
 // newHandler returns the program with a registry at /v2/.
 func newHandler(ctx context.Context, a *app) (http.Handler, error) {
-	driver, err := memory.New(nil)
-	if err != nil {
-		return nil, err
-	}
-	store, err := storage.New(ctx, driver, nil)
+	store, err := storage.New(ctx, memory.New(nil), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -47,11 +47,7 @@ func main() {
 
 // newHandler returns the observed registry at /v2/ and the metrics at /metrics.
 func newHandler(ctx context.Context, spans *trace.TracerProvider) (http.Handler, error) {
-	driver, err := memory.New(nil)
-	if err != nil {
-		return nil, err
-	}
-	store, err := storage.New(ctx, driver, nil)
+	store, err := storage.New(ctx, memory.New(nil), nil)
 	if err != nil {
 		return nil, err
 	}

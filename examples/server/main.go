@@ -29,7 +29,7 @@ func main() {
 func open(_ context.Context, name string) (driver.Driver, error) {
 	switch {
 	case name == "mem://":
-		return memory.New(nil)
+		return memory.New(nil), nil
 	case strings.Contains(name, "://"):
 		return nil, fmt.Errorf("-storage %s: must be a directory or mem://; for buckets, use examples/cloud", name)
 	}

@@ -60,8 +60,7 @@ func FuzzLikeMemory(f *testing.F) {
 			if b.name == "mem-prefix" {
 				continue
 			}
-			want, err := memory.New(nil)
-			require.NoError(t, err)
+			want := memory.New(nil)
 			program(t, &source{data}, b.name, want, b.driver(t))
 		}
 	})

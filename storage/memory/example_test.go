@@ -12,10 +12,7 @@ import (
 )
 
 func ExampleNew() {
-	d, err := memory.New(&memory.Options{MaxBytes: 20})
-	if err != nil {
-		log.Fatal(err)
-	}
+	d := memory.New(&memory.Options{MaxBytes: 20})
 	ctx := context.Background()
 	for _, key := range []string{"fruit/pear", "fruit/apple", "fruit/plum"} {
 		_, err := d.Put(ctx, key, strings.NewReader("ten bytes."), nil)

@@ -3,7 +3,6 @@ package memory
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -17,12 +16,12 @@ import (
 
 // Options are the options of [New]. The zero value is ready to use.
 type Options struct {
-	// MaxBytes bounds the bytes of all objects together, those included that a Put is still
-	// reading; a Put that would go beyond fails with [driver.ErrNoSpace]. Keys and the index are
-	// not counted. 0 means no bound.
+	// MaxBytes is the maximum number of bytes of all objects together, including the bytes of
+	// bodies that a Put is still reading. A Put that exceeds it fails with [driver.ErrNoSpace].
+	// Keys and the index are not counted. Default: no bound. Zero or negative means no bound.
 	MaxBytes int64
-	// MaxObjectSize is the maximum size of one object in bytes, at least [driver.MinObjectSize].
-	// Default: 0, no maximum.
+	// MaxObjectSize is the maximum size of one object, in bytes. Default: no bound. Zero or
+	// negative means no bound; a positive value below [driver.MinObjectSize] means MinObjectSize.
 	MaxObjectSize int64
 }
 
@@ -41,17 +40,16 @@ type Driver struct {
 var _ driver.Driver = (*Driver)(nil)
 
 // New returns an empty Driver. opts may be nil.
-func New(opts *Options) (*Driver, error) {
+func New(opts *Options) *Driver {
+	d := &Driver{}
 	if opts == nil {
-		opts = &Options{}
+		return d
 	}
-	if opts.MaxBytes < 0 {
-		return nil, fmt.Errorf("memory: MaxBytes is negative: %d", opts.MaxBytes)
+	d.max = max(opts.MaxBytes, 0)
+	if opts.MaxObjectSize > 0 {
+		d.maxObject = max(opts.MaxObjectSize, driver.MinObjectSize)
 	}
-	if opts.MaxObjectSize != 0 && opts.MaxObjectSize < driver.MinObjectSize {
-		return nil, fmt.Errorf("memory: MaxObjectSize is less than %d: %d", driver.MinObjectSize, opts.MaxObjectSize)
-	}
-	return &Driver{max: opts.MaxBytes, maxObject: opts.MaxObjectSize}, nil
+	return d
 }
 
 // Open implements [driver.Driver].

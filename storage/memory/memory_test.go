@@ -19,9 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func newDriver(t testing.TB, opts *memory.Options) *memory.Driver {
 	t.Helper()
-	d, err := memory.New(opts)
-	require.NoError(t, err)
-	return d
+	return memory.New(opts)
 }
 
 func TestDriver(t *testing.T) {
@@ -39,11 +37,13 @@ func BenchmarkDriver(b *testing.B) {
 	drivertest.BenchmarkDriver(b, func(b *testing.B) driver.Driver { return newDriver(b, nil) })
 }
 
-func TestNewRefuses(t *testing.T) {
-	_, err := memory.New(&memory.Options{MaxBytes: -1})
-	require.Error(t, err)
-	_, err = memory.New(&memory.Options{MaxObjectSize: driver.MinObjectSize - 1})
-	require.Error(t, err)
+func TestNewOutOfRangeOptionsAreAdjusted(t *testing.T) {
+	d := memory.New(&memory.Options{MaxBytes: -1, MaxObjectSize: -1})
+	require.Zero(t, d.MaxObjectSize())
+	_, err := d.Put(t.Context(), "key", strings.NewReader("content"), nil)
+	require.NoError(t, err)
+	d = memory.New(&memory.Options{MaxObjectSize: driver.MinObjectSize - 1})
+	require.EqualValues(t, driver.MinObjectSize, d.MaxObjectSize())
 }
 
 // TestMaxBytes: the bound holds for all objects and all bodies being read together, and what fails

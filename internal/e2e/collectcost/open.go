@@ -20,8 +20,7 @@ import (
 // open returns an empty storage, and what ends it.
 func open(ctx context.Context, kind string) (driver.Driver, func(), error) {
 	if kind == "mem" {
-		d, err := memory.New(nil)
-		return d, func() {}, err
+		return memory.New(nil), func() {}, nil
 	}
 	dir, err := os.MkdirTemp("", "collectcost-")
 	if err != nil {

@@ -17,9 +17,7 @@ import (
 
 func newMemory(t testing.TB) *memory.Driver {
 	t.Helper()
-	d, err := memory.New(nil)
-	require.NoError(t, err)
-	return d
+	return memory.New(nil)
 }
 
 // TestFaultyIsADriver: what is not told to fail keeps the whole contract.
@@ -152,13 +150,10 @@ func ExampleFaulty_CutAfter() {
 		return nil
 	}
 	for n, cut := 0, true; cut; n++ {
-		d, err := memory.New(nil)
-		if err != nil {
-			panic(err)
-		}
+		d := memory.New(nil)
 		f := drivertest.NewFaulty(d, nil)
 		f.CutAfter(n)
-		err = operation(f)
+		err := operation(f)
 		cut = f.Cut()
 		left := 0
 		for range d.List(context.Background(), "", nil) {

@@ -14,8 +14,7 @@ import (
 )
 
 func newMemory(t testing.TB) driver.Driver {
-	d, err := memory.New(nil)
-	require.NoError(t, err)
+	d := memory.New(nil)
 	return d
 }
 
