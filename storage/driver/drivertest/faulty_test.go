@@ -162,8 +162,8 @@ func ExampleFaulty_CutAfter() {
 		fmt.Println(left, "stored,", err)
 	}
 	// Output:
-	// 0 stored, storagetest: cut off
-	// 1 stored, storagetest: cut off
-	// 2 stored, storagetest: cut off
+	// 0 stored, drivertest: cut off
+	// 1 stored, drivertest: cut off
+	// 2 stored, drivertest: cut off
 	// 3 stored, <nil>
 }
