@@ -21,8 +21,7 @@ func (d *Driver) List(ctx context.Context, prefix string, opts *driver.ListOptio
 		opts = &driver.ListOptions{}
 	}
 	return func(yield func(driver.Info, error) bool) {
-		dir := strings.TrimSuffix(prefix, "/")
-		if prefix != "" && (dir == prefix || !driver.ValidKey(dir)) {
+		if !driver.ValidPrefix(prefix) {
 			yield(driver.Info{}, failure("list", prefix, driver.ErrKey))
 			return
 		}
@@ -31,7 +30,7 @@ func (d *Driver) List(ctx context.Context, prefix string, opts *driver.ListOptio
 			return
 		}
 		w := walk{d: d, ctx: ctx, after: encode(opts.After), keysOnly: opts.KeysOnly, yield: yield}
-		if _, err := w.dir(keyPath(dir), encode(prefix)); err != nil {
+		if _, err := w.dir(keyPath(strings.TrimSuffix(prefix, "/")), encode(prefix)); err != nil {
 			yield(driver.Info{}, failure("list", prefix, err))
 		}
 	}

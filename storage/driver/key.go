@@ -1,5 +1,7 @@
 package driver
 
+import "strings"
+
 // MaxKeyLength is the number of bytes a key has at most. The longest key of the layout, that of the
 // type of a referrer in a repository with a name of 255 characters, is shorter.
 const MaxKeyLength = 900
@@ -25,6 +27,13 @@ func ValidKey(key string) bool {
 		start = i + 1
 	}
 	return true
+}
+
+// ValidPrefix reports whether prefix is one that [Driver.List] must accept: "", or a valid key
+// followed by "/".
+func ValidPrefix(prefix string) bool {
+	key, ok := strings.CutSuffix(prefix, "/")
+	return prefix == "" || ok && ValidKey(key)
 }
 
 func keyByte(c byte) bool {

@@ -77,8 +77,7 @@ func New(ctx context.Context, bucket *blob.Bucket, opts *Options) (*Driver, erro
 	if bucket == nil {
 		return nil, errors.New("gocloud: no bucket")
 	}
-	if p := strings.TrimSuffix(o.Prefix, "/"); o.Prefix != "" &&
-		(p == o.Prefix || !driver.ValidKey(p) || strings.Contains(p, "..") || strings.Contains(p, "__")) {
+	if !driver.ValidPrefix(o.Prefix) || strings.Contains(o.Prefix, "..") || strings.Contains(o.Prefix, "__") {
 		return nil, fmt.Errorf("gocloud: the prefix %q does not end in \"/\", or has a part that no key has: %w", o.Prefix,
 			driver.ErrKey)
 	}
@@ -182,7 +181,7 @@ func (d *Driver) List(ctx context.Context, prefix string, opts *driver.ListOptio
 	}
 	return func(yield func(driver.Info, error) bool) {
 		err := ctx.Err()
-		if p := strings.TrimSuffix(prefix, "/"); prefix != "" && (p == prefix || !driver.ValidKey(p)) {
+		if !driver.ValidPrefix(prefix) {
 			err = driver.ErrKey
 		}
 		if err == nil {

@@ -185,8 +185,7 @@ func (d *Driver) List(ctx context.Context, prefix string, opts *driver.ListOptio
 		opts = &driver.ListOptions{}
 	}
 	return func(yield func(driver.Info, error) bool) {
-		if prefix != "" && !driver.ValidKey(strings.TrimSuffix(prefix, "/")) ||
-			prefix != "" && prefix[len(prefix)-1] != '/' {
+		if !driver.ValidPrefix(prefix) {
 			yield(driver.Info{}, failure("list", prefix, driver.ErrKey))
 			return
 		}
