@@ -5,23 +5,25 @@ import (
 	"io/fs"
 )
 
-// Errors a [Driver] returns, to be tested for with [errors.Is]. Any other error means that the
-// storage could not be asked or did not answer; nothing is concluded from it.
+// Errors that a [Driver] returns, alone or wrapped. Callers test for them with [errors.Is]. Any
+// other error means that the request failed for an unknown reason: the caller then assumes nothing
+// about the object.
 var (
-	// ErrNotExist: there is no object at the key.
+	// ErrNotExist is returned when there is no object at the key.
 	ErrNotExist = fs.ErrNotExist
-	// ErrExist: PutOptions.IfAbsent, and there is an object.
+	// ErrExist is returned by a Put with IfAbsent when there is an object at the key.
 	ErrExist = fs.ErrExist
-	// ErrChanged: a condition on a version does not hold, because the object is another one by now,
-	// or gone.
-	ErrChanged = errors.New("storage: object has changed")
-	// ErrNotModified: OpenOptions.IfNotVersion, and the object still has that version.
-	ErrNotModified = errors.New("storage: object is not modified")
-	// ErrNoSpace: the storage is full or a quota of its own is used up.
-	ErrNoSpace = errors.New("storage: no space left")
-	// ErrKey: the key is not one a Driver must accept, see [ValidKey].
-	ErrKey = errors.New("storage: invalid key")
-	// ErrUnavailable: the storage asks to be asked later (throttling, a lost connection, a server
-	// error).
-	ErrUnavailable = errors.New("storage: unavailable")
+	// ErrChanged is returned when a condition on a version does not hold: the object has another
+	// version, or it is gone.
+	ErrChanged = errors.New("driver: object has changed")
+	// ErrNotModified is returned by an Open with IfNotVersion when the object has that version.
+	ErrNotModified = errors.New("driver: object is not modified")
+	// ErrNoSpace is returned when the storage is full or its quota is used up.
+	ErrNoSpace = errors.New("driver: no space left")
+	// ErrKey is returned when a key does not satisfy ValidKey, when a prefix does not satisfy
+	// ValidPrefix, or when the storage cannot hold the key beside another one.
+	ErrKey = errors.New("driver: invalid key")
+	// ErrUnavailable is returned for a failure that may pass: throttling, a lost connection, an
+	// error of the server, missing access. The caller may try again later.
+	ErrUnavailable = errors.New("driver: unavailable")
 )

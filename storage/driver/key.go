@@ -2,13 +2,13 @@ package driver
 
 import "strings"
 
-// MaxKeyLength is the number of bytes a key has at most. The longest key of the layout, that of the
-// type of a referrer in a repository with a name of 255 characters, is shorter.
+// MaxKeyLength is the maximum length of a key, in bytes. The longest key of the registry is
+// shorter: it names the type of a referrer in a repository whose name has 255 characters.
 const MaxKeyLength = 900
 
-// ValidKey reports whether key is one that every [Driver] must accept: at most MaxKeyLength bytes,
-// components separated by single slashes, each of ASCII letters, digits and the characters - . _ ~
-// and none of them "." or "..".
+// ValidKey reports whether every [Driver] must accept key. A valid key has at most MaxKeyLength
+// bytes and consists of components separated by single slashes. A component consists of ASCII
+// letters, digits and the characters - . _ ~ and is neither "." nor "..".
 func ValidKey(key string) bool {
 	if key == "" || len(key) > MaxKeyLength {
 		return false

@@ -5,29 +5,32 @@ import (
 	"time"
 )
 
-// URLSigner is an optional ability of a [Driver]: a URL by which anyone can GET one object for a
-// while.
+// URLSigner is implemented by a [Driver] that can hand out URLs of objects. With
+// storage.Options.Redirect, the registry redirects pulls of blobs to such URLs instead of sending
+// the bytes itself.
 type URLSigner interface {
-	// SignedURL returns a URL for a GET of the object at key that works for at least expiry. It
-	// does not check that there is an object.
+	// SignedURL returns a URL by which anyone can GET the object at key, for at least expiry. It
+	// does not check whether the object exists.
 	//
-	// Errors: errors.ErrUnsupported.
+	// Errors: errors.ErrUnsupported if this storage cannot sign; ErrKey.
 	SignedURL(ctx context.Context, key string, expiry time.Duration) (string, error)
 }
 
-// Sweeper is an optional ability of a [Driver] that leaves something in the storage of what was
-// removed on a condition.
+// Sweeper is implemented by a [Driver] whose conditional Delete leaves something behind in the
+// storage, such as a tombstone. Without Sweep these remains take up space forever.
 type Sweeper interface {
-	// Sweep removes what remains of objects whose keys begin with prefix and that were removed
-	// before a time, and returns of how many. The caller knows that nobody puts anything at these
-	// keys any more: what is put there at the same moment may be removed as well.
+	// Sweep removes the remains of objects that were deleted before the given time and whose keys
+	// begin with prefix. It returns the number of remains removed. The caller guarantees that
+	// nothing is put at these keys any more: Sweep may remove an object that is put at the same
+	// time.
 	Sweep(ctx context.Context, prefix string, before time.Time) (int, error)
 }
 
-// SingleProcess is an optional ability of a [Driver] whose conditions may hold less far than the storage
-// can be reached.
+// SingleProcess is implemented by a [Driver] whose conditional writes hold within one process only,
+// although other processes can reach the storage. Garbage collection depends on conditional writes,
+// so storage.Store.Collect refuses such a Driver unless storage.CollectOptions.Exclusive is set.
 type SingleProcess interface {
-	// SingleProcess returns why the conditions of Put and Delete do not hold against other processes on
-	// the same storage; "" if they do.
+	// SingleProcess returns the reason why conditions do not hold between processes, for an error
+	// message. It returns "" if they do.
 	SingleProcess() (reason string)
 }

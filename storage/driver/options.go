@@ -4,64 +4,70 @@ import "time"
 
 // Info describes one object.
 type Info struct {
-	// Key is the object's key.
+	// Key is the key of the object.
 	Key string
-	// Size is the number of its bytes.
+	// Size is the size of the object, in bytes.
 	Size int64
-	// ModTime is when it was put, by the clock of the storage. In the Info that Put returns it may
-	// be zero, where the storage does not tell.
+	// ModTime is the time of the Put, by the clock of the storage. Put may return a zero ModTime if
+	// the storage does not report it in the response to a write.
 	ModTime time.Time
 	// Version identifies this state of the object, see [Driver].
 	Version string
 }
 
-// Durability says what becomes of the object of a Put if power is lost right after the Put has
-// returned. Every one of them survives the end or kill of the process.
+// Durability is what a Put guarantees if power is lost right after it has returned. With every
+// Durability, the object survives the end or the kill of the process.
 type Durability int
 
 const (
-	// Durable: the object is there. The default.
+	// Durable means that the object survives. It is the default.
 	Durable Durability = iota
-	// Deferred: as Durable once its key has been given to Sync. Until then the object may be
-	// absent, empty or cut short, but an object it replaced is not lost: that one is then there
-	// instead.
+	// Deferred means that the object survives once Sync of its key has returned. After an earlier
+	// loss of power, the object may be absent, empty or cut short. If it replaced an object, that
+	// old object is there instead: a replaced object is never lost.
 	Deferred
-	// Relaxed: the object may be absent, empty or cut short, and so may the one that it replaced,
-	// until Sync.
+	// Relaxed means that the object survives once Sync of its key has returned. After an earlier
+	// loss of power, the object may be absent, empty or cut short, and so may an object that it
+	// replaced.
 	Relaxed
 )
 
 // PutOptions are the options of [Driver.Put]. IfAbsent and IfVersion exclude each other.
 type PutOptions struct {
-	// IfAbsent stores only if there is no object at the key; else ErrExist.
+	// IfAbsent makes Put fail with ErrExist if there is an object at the key. Default: false.
 	IfAbsent bool
-	// IfVersion, unless "", stores only if the object at the key has this version; else ErrChanged.
+	// IfVersion makes Put fail with ErrChanged unless the object at the key has this version.
+	// Default: "", no condition.
 	IfVersion string
-	// Durability is what the Put owes on return. Default: Durable.
+	// Durability is what Put guarantees when it returns. Default: Durable.
 	Durability Durability
-	// Size is a hint at the number of bytes body will yield; 0 means not known. It may be wrong.
+	// Size is the expected size of the body, in bytes. It is a hint and may be wrong. Default: 0,
+	// unknown.
 	Size int64
 }
 
 // OpenOptions are the options of [Driver.Open].
 type OpenOptions struct {
-	// Offset is the first byte wanted. Beyond the end there is nothing to read, which is not an
-	// error.
+	// Offset is the position of the first byte to read. An Offset at or after the end of the object
+	// is not an error: the reader is then empty. Default: 0.
 	Offset int64
-	// Length is how many bytes the caller will read; 0 means up to the end.
+	// Length is the maximum number of bytes that the caller reads. Default: 0, up to the end of the
+	// object.
 	Length int64
-	// IfNotVersion, unless "", answers ErrNotModified if the object has this version.
+	// IfNotVersion makes Open fail with ErrNotModified if the object has this version. Default: "",
+	// no condition.
 	IfNotVersion string
 }
 
 // ListOptions are the options of [Driver.List].
 type ListOptions struct {
-	// After leaves out keys that are not greater than it, in byte order. It need not be a key, nor
-	// begin with the prefix.
+	// After excludes the keys that are not greater than it, in byte order. It may be any string: it
+	// need not be a valid key, nor begin with the prefix. Default: "", which excludes nothing.
 	After string
-	// KeysOnly allows a Driver to leave all of Info but Key empty, where the rest would cost more.
+	// KeysOnly allows the Driver to set only the Key of each Info, where the other fields cost
+	// more. Default: false.
 	KeysOnly bool
-	// PageHint is how many elements the caller expects to take; 0 means that it does not know. Any
-	// number may be taken.
+	// PageHint is the number of elements that the caller expects to take. It is a hint: the caller
+	// may take more or fewer. Default: 0, unknown.
 	PageHint int
 }
