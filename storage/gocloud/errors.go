@@ -18,14 +18,14 @@ func (d *Driver) failure(op, key string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if !sorted(err) {
+	if !isClassified(err) {
 		err = d.engine.failure(err)
 	}
 	return &fs.PathError{Op: "gocloud: " + op, Path: key, Err: err}
 }
 
-// sorted reports whether an error says already what a Driver has to say.
-func sorted(err error) bool {
+// isClassified reports whether an error says already what a Driver has to say.
+func isClassified(err error) bool {
 	for _, known := range []error{
 		driver.ErrNotExist, driver.ErrExist, driver.ErrChanged, driver.ErrNotModified, driver.ErrNoSpace, driver.ErrKey,
 		driver.ErrUnavailable, context.Canceled, context.DeadlineExceeded, fs.ErrInvalid, errors.ErrUnsupported,
@@ -37,24 +37,24 @@ func sorted(err error) bool {
 	return false
 }
 
-// meaning returns err as one that is also an error of the package storage; the cause is kept.
-func meaning(known, err error) error { return fmt.Errorf("%w: %w", known, err) }
+// wrap returns err as one that is also an error of the package storage; the cause is kept.
+func wrap(known, err error) error { return fmt.Errorf("%w: %w", known, err) }
 
-// portable sorts an error by its code. A precondition that failed is not among them: what it means
+// classify sorts an error by its code. A precondition that failed is not among them: what it means
 // depends on the operation.
-func portable(err error) error {
+func classify(err error) error {
 	var failed *bodyError
 	if errors.As(err, &failed) {
 		return err // the caller's own
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return meaning(driver.ErrNoSpace, err)
+		return wrap(driver.ErrNoSpace, err)
 	}
 	switch gcerrors.Code(err) {
 	case gcerrors.NotFound:
-		return meaning(driver.ErrNotExist, err)
+		return wrap(driver.ErrNotExist, err)
 	case gcerrors.ResourceExhausted, gcerrors.DeadlineExceeded, gcerrors.Internal:
-		return meaning(driver.ErrUnavailable, err)
+		return wrap(driver.ErrUnavailable, err)
 	}
 	return err
 }

@@ -63,7 +63,7 @@ func (f *files) regular(name string) error {
 		err = fmt.Errorf("gocloud: no regular file: %w", driver.ErrNotExist)
 	}
 	if errors.Is(err, syscall.ENOTDIR) {
-		err = meaning(driver.ErrNotExist, err)
+		err = wrap(driver.ErrNotExist, err)
 	}
 	return err
 }
@@ -99,7 +99,7 @@ func (w *walk) directory(path, prefix, cut string) (more bool, err error) {
 	part := func(e fs.DirEntry) (part string, kind kind) { return keyPart(e.Name(), e.IsDir(), cut) }
 	kept := entries[:0]
 	for _, e := range entries {
-		if _, kind := part(e); kind != foreign && (e.IsDir() || e.Type().IsRegular()) {
+		if _, kind := part(e); kind != notOurs && (e.IsDir() || e.Type().IsRegular()) {
 			kept = append(kept, e)
 		}
 	}

@@ -99,7 +99,7 @@ func New(ctx context.Context, bucket *blob.Bucket, opts *Options) (*Driver, erro
 				}
 			}
 			return &Driver{bucket, &remote{bucket: bucket, prefix: o.Prefix, store: store, parts: o.Parts,
-				stall: o.StallTimeout, tombs: newTombs(store)}}, nil
+				stall: o.StallTimeout, tombstones: newTombstones(store)}}, nil
 		}
 	}
 	if o.Locks == nil {

@@ -63,7 +63,7 @@ func (p *pager) list(ctx context.Context, prefix string, opts *driver.ListOption
 				continue
 			}
 			info := p.info(key, o)
-			if err := described(info); err != nil {
+			if err := checkComplete(info); err != nil {
 				return err
 			}
 			if !yield(info) {
@@ -77,7 +77,7 @@ func (p *pager) list(ctx context.Context, prefix string, opts *driver.ListOption
 // page reads one page.
 func (p *pager) page(ctx context.Context, token []byte, size int, list *blob.ListOptions) (page []*blob.ListObject,
 	next []byte, err error) {
-	defer caught(&err)
+	defer recoverPanic(&err)
 	ctx, _, stop := newWatch(ctx, p.stall)
 	defer stop()
 	page, next, err = p.bucket.ListPage(ctx, token, size, list)

@@ -37,7 +37,7 @@ func (l *local) name(key string) string {
 
 func (l *local) maxObjectSize() int64 { return 0 }
 
-func (l *local) failure(err error) error { return portable(err) }
+func (l *local) failure(err error) error { return classify(err) }
 
 // localInfo returns the Info of an object. Its version is its time and its size, see Locks.
 func localInfo(key string, t time.Time, size int64) driver.Info {
@@ -45,34 +45,34 @@ func localInfo(key string, t time.Time, size int64) driver.Info {
 	return driver.Info{Key: key, Size: size, ModTime: t, Version: version}
 }
 
-// steady calls read once more, under the lock of the name, if it failed otherwise than because
+// readStable calls read once more, under the lock of the name, if it failed otherwise than because
 // nothing is there: fileblob replaces an object and the file that holds its metadata one after the
 // other.
-func (l *local) steady(name string, read func() error) error {
+func (l *local) readStable(name string, read func() error) error {
 	err := read()
-	if err == nil || l.files == nil || missing(err) {
+	if err == nil || l.files == nil || isMissing(err) {
 		return err
 	}
 	defer l.locks.unlock(l.locks.lock(name))
 	return read()
 }
 
-// missing reports whether an error says that there is no object.
-func missing(err error) bool {
+// isMissing reports whether an error says that there is no object.
+func isMissing(err error) bool {
 	return errors.Is(err, driver.ErrNotExist) || gcerrors.Code(err) == gcerrors.NotFound
 }
 
 func (l *local) stat(ctx context.Context, key string) (info driver.Info, err error) {
 	name := l.name(key)
-	err = l.steady(name, func() error {
-		info, err = l.look(ctx, key, name)
+	err = l.readStable(name, func() error {
+		info, err = l.statLocked(ctx, key, name)
 		return err
 	})
 	return info, err
 }
 
-// look is stat of a name, for callers that hold its lock.
-func (l *local) look(ctx context.Context, key, name string) (driver.Info, error) {
+// statLocked is stat of a name, for callers that hold its lock.
+func (l *local) statLocked(ctx context.Context, key, name string) (driver.Info, error) {
 	if l.files != nil {
 		if err := l.files.regular(name); err != nil {
 			return driver.Info{}, err
@@ -93,7 +93,7 @@ func (l *local) open(ctx context.Context, key string, opts *driver.OpenOptions) 
 	}
 	name := l.name(key)
 	var r *blob.Reader
-	err = l.steady(name, func() error {
+	err = l.readStable(name, func() error {
 		if l.files != nil {
 			if err := l.files.regular(name); err != nil {
 				return err
@@ -143,22 +143,22 @@ func (f *file) Close() error { return f.r.Close() }
 func (l *local) put(ctx context.Context, key string, from io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	// Most who lose a condition lose it here, before their body is read. The decision is the one in
 	// write.
-	if err := allowed(opts, func() (driver.Info, error) { return l.stat(ctx, key) }); err != nil {
+	if err := checkConditions(opts, func() (driver.Info, error) { return l.stat(ctx, key) }); err != nil {
 		return driver.Info{}, err
 	}
 	name := l.name(key)
 	return l.write(ctx, key, name, from, func() error {
-		return allowed(opts, func() (driver.Info, error) { return l.look(ctx, key, name) })
+		return checkConditions(opts, func() (driver.Info, error) { return l.statLocked(ctx, key, name) })
 	})
 }
 
-// allowed checks the conditions of opts on the object that stat tells of.
-func allowed(opts *driver.PutOptions, stat func() (driver.Info, error)) error {
+// checkConditions checks the conditions of opts on the object that stat tells of.
+func checkConditions(opts *driver.PutOptions, stat func() (driver.Info, error)) error {
 	if !opts.IfAbsent && opts.IfVersion == "" {
 		return nil
 	}
 	info, err := stat()
-	absent := missing(err)
+	absent := isMissing(err)
 	switch {
 	case err != nil && !absent:
 		return err
@@ -209,7 +209,7 @@ func (l *local) write(ctx context.Context, key, name string, from io.Reader, all
 	if l.files != nil {
 		return localInfo(key, stamp, b.size), nil
 	}
-	if info, err = l.look(ctx, key, name); err != nil {
+	if info, err = l.statLocked(ctx, key, name); err != nil {
 		return driver.Info{}, err
 	}
 	lock.last = info.ModTime.UnixNano()
@@ -220,7 +220,7 @@ func (l *local) remove(ctx context.Context, key, ifVersion string) error {
 	name := l.name(key)
 	defer l.locks.unlock(l.locks.lock(name))
 	// Also without a condition: only a file is an object.
-	info, err := l.look(ctx, key, name)
+	info, err := l.statLocked(ctx, key, name)
 	if err != nil {
 		return err
 	}
@@ -259,7 +259,7 @@ func (l *local) probe(ctx context.Context) (err error) {
 		if err != nil {
 			return fmt.Errorf("gocloud: writing to the bucket: %w", err)
 		}
-		there, err := l.look(ctx, "", name)
+		there, err := l.statLocked(ctx, "", name)
 		if err != nil {
 			return fmt.Errorf("gocloud: reading from the bucket: %w", err)
 		}

@@ -157,7 +157,7 @@ func writeComponent(b *strings.Builder, component string) {
 type kind int
 
 const (
-	foreign   kind = iota // not of our making
+	notOurs   kind = iota // not of our making
 	object                // an object
 	directory             // of the keys that go on with a slash
 	remainder             // of the rest of cut components
@@ -169,19 +169,19 @@ func keyPart(name string, isDir bool, within string) (part string, k kind) {
 	rest, k, most := name, object, maxPart-1
 	if isDir {
 		if rest, k = strings.TrimSuffix(name, string(slashMark)), directory; rest == name {
-			return "", foreign
+			return "", notOurs
 		}
 		if cut, ok := strings.CutSuffix(name, cutMark); ok {
 			rest, k, most = cut, remainder, maxPart
 		}
 	}
 	if len(rest) > most || k == remainder && len(rest) < most || rest == "" {
-		return "", foreign
+		return "", notOurs
 	}
 	upper := false // the next letter
 	if within != "" {
 		if rest[0] != partMark {
-			return "", foreign
+			return "", notOurs
 		}
 		rest, upper = rest[1:], within[maxPart-1] == caseMark
 	}
@@ -190,7 +190,7 @@ func keyPart(name string, isDir bool, within string) (part string, k kind) {
 		c := rest[i]
 		if upper {
 			if c < 'a' || c > 'z' {
-				return "", foreign
+				return "", notOurs
 			}
 			b, upper = append(b, c-'a'+'A'), false
 			continue
@@ -205,11 +205,11 @@ func keyPart(name string, isDir bool, within string) (part string, k kind) {
 		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '_', c == '~':
 			b = append(b, c)
 		default:
-			return "", foreign
+			return "", notOurs
 		}
 	}
 	if upper && k != remainder { // its letter is in the remainder
-		return "", foreign
+		return "", notOurs
 	}
 	if k == directory {
 		b = append(b, '/')

@@ -19,7 +19,7 @@ func fileKey(name string) (key string, ok bool) {
 		if within = ""; kind == remainder {
 			within = part
 		}
-		if kind == foreign {
+		if kind == notOurs {
 			return "", false
 		}
 		key += p

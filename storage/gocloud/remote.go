@@ -15,12 +15,12 @@ import (
 
 // remote is the engine for a bucket that a Provider knows.
 type remote struct {
-	bucket *blob.Bucket
-	prefix string
-	store  Store
-	parts  Parts
-	stall  time.Duration // see Options.StallTimeout
-	tombs  *tombs        // nil if the store deletes on conditions
+	bucket     *blob.Bucket
+	prefix     string
+	store      Store
+	parts      Parts
+	stall      time.Duration // see Options.StallTimeout
+	tombstones *tombstones   // nil if the store deletes on conditions
 }
 
 func (m *remote) name(key string) string { return m.prefix + objectName(key) }
@@ -31,7 +31,7 @@ func seconds(t time.Time) time.Time { return t.Truncate(time.Second) }
 // failure sorts an error as the Store does. The codes of gocloud.dev are not asked: s3blob takes
 // any error for NotFound whose text has "301" in it, be it in the id of a request.
 func (m *remote) failure(err error) error {
-	if sorted(err) {
+	if isClassified(err) {
 		return err
 	}
 	var failed *bodyError
@@ -54,13 +54,13 @@ func (m *remote) stat(ctx context.Context, key string) (driver.Info, error) {
 		return driver.Info{}, stalled(ctx, err)
 	}
 	info := driver.Info{Key: key, Size: a.Size, ModTime: seconds(a.ModTime), Version: m.store.Version(a.As)}
-	if err := described(info); err != nil {
+	if err := checkComplete(info); err != nil {
 		return driver.Info{}, err
 	}
-	if buried, err := m.buried(ctx, info); err != nil {
+	if dead, err := m.isTombstone(ctx, info); err != nil {
 		return driver.Info{}, err
-	} else if buried {
-		return driver.Info{}, errBuried
+	} else if dead {
+		return driver.Info{}, errTombstone
 	}
 	return info, nil
 }
@@ -83,17 +83,17 @@ func (m *remote) open(ctx context.Context, key string, opts *driver.OpenOptions)
 	if err == nil {
 		info := driver.Info{Key: key, Size: r.Size(), ModTime: seconds(r.ModTime()), Version: m.store.Version(r.As)}
 		body := &watchedReader{reader{r}, rctx, w, stop, m.failure}
-		err := described(info)
+		err := checkComplete(info)
 		if ranger, ok := m.store.(Ranger); ok && err == nil && !covers(ranger.ContentRange(r.As), info.Size, opts) {
-			err = errRange
+			err = errWrongRange
 		}
 		if err != nil {
 			return nil, driver.Info{}, errors.Join(err, body.Close())
 		}
-		if buried, err := m.buriedBody(ctx, info, opts, body); err != nil {
+		if dead, err := m.isTombstoneBody(ctx, info, opts, body); err != nil {
 			return nil, driver.Info{}, errors.Join(err, body.Close())
-		} else if buried {
-			return nil, driver.Info{}, errors.Join(errBuried, body.Close())
+		} else if dead {
+			return nil, driver.Info{}, errors.Join(errTombstone, body.Close())
 		}
 		return body, info, nil
 	}
@@ -104,7 +104,7 @@ func (m *remote) open(ctx context.Context, key string, opts *driver.OpenOptions)
 		return nil, driver.Info{}, fmt.Errorf("%w: an answer to a condition that was not asked: %s",
 			driver.ErrUnavailable, err.Error())
 	}
-	if modified && (opts.Offset == 0 && length < 0 || sorted(err)) {
+	if modified && (opts.Offset == 0 && length < 0 || isClassified(err)) {
 		return nil, driver.Info{}, err
 	}
 	// A range that begins at the end or behind it is refused, and what has not been modified is not
@@ -126,7 +126,7 @@ func (m *remote) open(ctx context.Context, key string, opts *driver.OpenOptions)
 }
 
 func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *driver.PutOptions) (driver.Info, error) {
-	if m.tombs == nil || !opts.IfAbsent {
+	if m.tombstones == nil || !opts.IfAbsent {
 		return m.write(ctx, key, from, opts)
 	}
 	// Where there is a tombstone there is nothing, but to the store it is an object. What is small
@@ -145,7 +145,7 @@ func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *driv
 			if !errors.Is(err, driver.ErrExist) {
 				return info, err
 			}
-			version, berr := m.tombstone(ctx, key)
+			version, berr := m.tombstoneVersion(ctx, key)
 			if berr != nil || version == "" {
 				return info, errors.Join(err, berr)
 			}
@@ -153,7 +153,7 @@ func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *driv
 		}
 		from = io.MultiReader(bytes.NewReader(content), from)
 	}
-	version, err := m.tombstone(ctx, key)
+	version, err := m.tombstoneVersion(ctx, key)
 	if err != nil {
 		return driver.Info{}, err
 	}
@@ -170,7 +170,7 @@ func (m *remote) replace(ctx context.Context, key string, from io.Reader, opts *
 	o.IfAbsent, o.IfVersion = false, version
 	info, err := m.write(ctx, key, from, &o)
 	if errors.Is(err, driver.ErrChanged) {
-		err = &lost{driver.ErrExist, err}
+		err = &conditionError{driver.ErrExist, err}
 	}
 	return info, err
 }
@@ -191,25 +191,25 @@ func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *dr
 		return driver.Info{}, conditionFailed(m.failure(err), opts.IfAbsent, opts.IfVersion != "")
 	}
 	if written.Version == "" {
-		return driver.Info{}, errUndescribed
+		return driver.Info{}, errIncompleteResponse
 	}
 	return driver.Info{Key: key, Size: b.size, ModTime: seconds(written.ModTime), Version: written.Version}, nil
 }
 
-// buriedBody is buried for an object that is being read: as opts say, from body. What it reads of
+// isTombstoneBody is isTombstone for an object that is being read: as opts say, from body. What it reads of
 // that is lost only if it is a tombstone.
-func (m *remote) buriedBody(ctx context.Context, info driver.Info, opts *driver.OpenOptions,
+func (m *remote) isTombstoneBody(ctx context.Context, info driver.Info, opts *driver.OpenOptions,
 	body *watchedReader) (bool, error) {
-	if m.tombs == nil || m.tombs.version != "" || info.Size != int64(len(m.tombs.content)) || opts.Offset > 0 ||
+	if m.tombstones == nil || m.tombstones.version != "" || info.Size != int64(len(m.tombstones.content)) || opts.Offset > 0 ||
 		opts.Length > 0 {
-		return m.buried(ctx, info)
+		return m.isTombstone(ctx, info)
 	}
 	content, err := io.ReadAll(body)
 	if err != nil {
 		return false, err
 	}
 	body.r = readCloser{bytes.NewReader(content), body.r}
-	return string(content) == m.tombs.content, nil
+	return string(content) == m.tombstones.content, nil
 }
 
 // readCloser reads from one and closes another.
@@ -223,24 +223,24 @@ func conditionFailed(err error, ifAbsent, ifVersion bool) error {
 	failed := errors.Is(err, driver.ErrChanged)
 	switch {
 	case ifAbsent && failed:
-		return &lost{driver.ErrExist, err}
+		return &conditionError{driver.ErrExist, err}
 	case ifVersion && (failed || errors.Is(err, driver.ErrNotExist)):
-		return &lost{driver.ErrChanged, err}
+		return &conditionError{driver.ErrChanged, err}
 	}
 	return err
 }
 
-// lost is the failure of a condition. The cause is kept for the log, but is no longer what the
+// conditionError is the failure of a condition. The cause is kept for the log, but is no longer what the
 // error is.
-type lost struct{ is, cause error }
+type conditionError struct{ is, cause error }
 
-func (e *lost) Error() string { return e.is.Error() + ": " + e.cause.Error() }
+func (e *conditionError) Error() string { return e.is.Error() + ": " + e.cause.Error() }
 
-func (e *lost) Unwrap() error { return e.is }
+func (e *conditionError) Unwrap() error { return e.is }
 
 func (m *remote) remove(ctx context.Context, key, ifVersion string) error {
-	if m.tombs != nil {
-		return m.bury(ctx, key, ifVersion)
+	if m.tombstones != nil {
+		return m.putTombstone(ctx, key, ifVersion)
 	}
 	ctx, _, stop := newWatch(ctx, m.stall)
 	defer stop()
@@ -251,8 +251,8 @@ func (m *remote) remove(ctx context.Context, key, ifVersion string) error {
 	return conditionFailed(m.failure(err), false, ifVersion != "")
 }
 
-// erase removes an object without a condition.
-func (m *remote) erase(ctx context.Context, key string) error {
+// delete removes an object without a condition.
+func (m *remote) delete(ctx context.Context, key string) error {
 	ctx, _, stop := newWatch(ctx, m.stall)
 	defer stop()
 	return stalled(ctx, m.store.Delete(ctx, m.name(key), ""))
@@ -270,17 +270,17 @@ func (m *remote) pager() *pager {
 func (m *remote) list(ctx context.Context, prefix string, opts *driver.ListOptions,
 	yield func(driver.Info) bool) error {
 	p := m.pager()
-	if m.tombs == nil {
+	if m.tombstones == nil {
 		return p.list(ctx, prefix, opts, yield)
 	}
 	var failed error
 	err := p.list(ctx, prefix, opts, func(info driver.Info) bool {
-		buried, err := m.buried(ctx, info)
+		dead, err := m.isTombstone(ctx, info)
 		if err != nil {
 			failed = err
 			return false
 		}
-		return buried || yield(info)
+		return dead || yield(info)
 	})
 	return errors.Join(failed, err)
 }

@@ -100,7 +100,7 @@ type Ranger interface {
 	ContentRange(as func(any) bool) string
 }
 
-// Burier is an optional ability of a [Store] that cannot delete on a condition. A removal that
+// Tombstoner is an optional ability of a [Store] that cannot delete on a condition. A removal that
 // depends on a version is then a Put of a tombstone that depends on it, and an object that is a
 // tombstone counts as none: it is not read, not listed, and replaced by what is put if there is
 // none, on the condition that it still is one. It does not matter which one it is, since one says
@@ -109,7 +109,7 @@ type Ranger interface {
 // A tombstone cannot be removed beside others, who may be about to replace it, for the same reason
 // for which there is one. It stays until something is put in its place, or [Driver.Sweep] is called
 // for keys that nobody uses any more.
-type Burier interface {
+type Tombstoner interface {
 	// Tombstone returns the content of tombstones, which no other object has; the version that they
 	// have, "" if that is not always the same; and whether there are any.
 	Tombstone() (content, version string, ok bool)

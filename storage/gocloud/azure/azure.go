@@ -156,15 +156,15 @@ func (s *store) BeforeList(as func(any) bool, after string) error {
 	return nil
 }
 
-// errForeign is that something else has answered, such as a proxy.
-var errForeign = fmt.Errorf("azure: this is no answer of the service: %w", driver.ErrUnavailable)
+// errNotFromStore is that something else has answered, such as a proxy.
+var errNotFromStore = fmt.Errorf("azure: this is no answer of the service: %w", driver.ErrUnavailable)
 
 // Delete implements [gocloud.Store], in one request.
 func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
 	out, err := s.client.NewBlobClient(name).Delete(ctx,
 		&blob.DeleteOptions{AccessConditions: conditions(false, ifVersion)})
 	if err == nil && out.RequestID == nil {
-		return errForeign
+		return errNotFromStore
 	}
 	return err
 }

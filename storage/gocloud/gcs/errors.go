@@ -43,45 +43,45 @@ func (s *store) Failure(err error) error {
 	var answer *googleapi.Error
 	switch {
 	case errors.Is(err, cloud.ErrBucketNotExist):
-		return meaning(driver.ErrUnavailable, err)
+		return wrap(driver.ErrUnavailable, err)
 	case errors.As(err, &answer):
 		switch {
 		case answer.Code == http.StatusNotModified:
-			return meaning(driver.ErrNotModified, err)
+			return wrap(driver.ErrNotModified, err)
 		case answer.Code == codeNotFound && strings.Contains(answer.Message, noBucket),
 			(answer.Code == codeNotFound || answer.Code == codeCondition) && answer.Message == "":
-			return meaning(driver.ErrUnavailable, err)
+			return wrap(driver.ErrUnavailable, err)
 		case answer.Code == codeNotFound:
-			return meaning(driver.ErrNotExist, err)
+			return wrap(driver.ErrNotExist, err)
 		case answer.Code == codeCondition:
-			return meaning(driver.ErrChanged, err)
-		case passing(answer.Code), answer.Code == http.StatusUnauthorized, answer.Code == http.StatusForbidden:
-			return meaning(driver.ErrUnavailable, err)
+			return wrap(driver.ErrChanged, err)
+		case isTransient(answer.Code), answer.Code == http.StatusUnauthorized, answer.Code == http.StatusForbidden:
+			return wrap(driver.ErrUnavailable, err)
 		}
 		return err
 	case errors.Is(err, cloud.ErrObjectNotExist):
-		return meaning(driver.ErrNotExist, err)
-	case unreachable(err):
-		return meaning(driver.ErrUnavailable, err)
+		return wrap(driver.ErrNotExist, err)
+	case isNetworkError(err):
+		return wrap(driver.ErrUnavailable, err)
 	}
 	return nil
 }
 
-func meaning(known, err error) error { return fmt.Errorf("%w: %w", known, err) }
+func wrap(known, err error) error { return fmt.Errorf("%w: %w", known, err) }
 
-// unknown is the error of a change of which nobody can tell whether it was made. The cause is for
+// unknownOutcome is the error of a change of which nobody can tell whether it was made. The cause is for
 // the log, and not what the error is.
-func unknown(cause error) error {
+func unknownOutcome(cause error) error {
 	return fmt.Errorf("%w: an answer was lost, and then: %s", driver.ErrUnavailable, cause.Error())
 }
 
-// passing reports whether another attempt may give another answer.
-func passing(code int) bool {
+// isTransient reports whether another attempt may give another answer.
+func isTransient(code int) bool {
 	return code == http.StatusRequestTimeout || code == http.StatusTooManyRequests || code >= 500
 }
 
-// unreachable reports whether err is that of a connection.
-func unreachable(err error) bool {
+// isNetworkError reports whether err is that of a connection.
+func isNetworkError(err error) bool {
 	var (
 		op      *net.OpError
 		dns     *net.DNSError
@@ -95,17 +95,17 @@ func unreachable(err error) bool {
 // backoff are the pauses between attempts; each is random, up to what is here.
 var backoff = gax.Backoff{Initial: 200 * time.Millisecond, Max: 5 * time.Second, Multiplier: 2}
 
-// tries bounds the attempts of an operation, and remembers whether one that failed may have had an
+// attempts bounds the attempts of an operation, and remembers whether one that failed may have had an
 // effect. The client asks it after each failure, from one goroutine at a time.
-type tries struct {
+type attempts struct {
 	most, failed int
 	unsure       bool
 }
 
-func (s *store) tries() *tries { return &tries{most: s.opts.Attempts} }
+func (s *store) attempts() *attempts { return &attempts{most: s.opts.Attempts} }
 
-// again reports whether the client shall try again.
-func (t *tries) again(err error) bool {
+// retry reports whether the client shall try again.
+func (t *attempts) retry(err error) bool {
 	if !cloud.ShouldRetry(err) {
 		return false
 	}
@@ -117,4 +117,4 @@ func (t *tries) again(err error) bool {
 }
 
 // progress is told when a part has been uploaded: the next one has all its attempts.
-func (t *tries) progress() { t.failed = 0 }
+func (t *attempts) progress() { t.failed = 0 }

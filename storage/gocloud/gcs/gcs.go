@@ -48,7 +48,7 @@ func Provider(opts *Options) gocloud.Provider {
 		if !bucket.As(&client) {
 			return nil, nil
 		}
-		name, prefix, err := place(ctx, bucket)
+		name, prefix, err := bucketName(ctx, bucket)
 		if err != nil {
 			return nil, err
 		}
@@ -57,9 +57,9 @@ func Provider(opts *Options) gocloud.Provider {
 	}
 }
 
-// place returns the name of the bucket and what it puts before the names of objects, if it is one
+// bucketName returns the name of the bucket and what it puts before the names of objects, if it is one
 // of blob.PrefixedBucket. Only the handle of an object tells; the read that shows it is not sent.
-func place(ctx context.Context, bucket *blob.Bucket) (name, prefix string, err error) {
+func bucketName(ctx context.Context, bucket *blob.Bucket) (name, prefix string, err error) {
 	const probe = "x"
 	var handle **cloud.ObjectHandle
 	notSent := errors.New("gcs: not sent")
@@ -149,8 +149,8 @@ func (s *store) BeforeSign(as func(any) bool) error {
 
 // Delete implements [gocloud.Store].
 func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
-	t := s.tries()
-	o := s.object(name).Retryer(cloud.WithErrorFunc(t.again))
+	t := s.attempts()
+	o := s.object(name).Retryer(cloud.WithErrorFunc(t.retry))
 	if ifVersion != "" {
 		g, err := generation(ifVersion)
 		if err != nil {
@@ -161,7 +161,7 @@ func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
 	}
 	err := o.Delete(ctx)
 	if t.unsure && (code(err) == codeNotFound || code(err) == codeCondition) {
-		return unknown(err) // the object is gone, and it may have been us
+		return unknownOutcome(err) // the object is gone, and it may have been us
 	}
 	return err
 }

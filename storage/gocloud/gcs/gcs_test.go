@@ -99,7 +99,7 @@ func TestFailure(t *testing.T) {
 		{io.ErrUnexpectedEOF, driver.ErrUnavailable},
 		{&url.Error{Op: "Get", URL: "/", Err: io.EOF}, driver.ErrUnavailable},
 		{&net.OpError{Op: "dial", Err: errors.New("no route")}, driver.ErrUnavailable},
-		{unknown(answer(412, "")), driver.ErrUnavailable},
+		{unknownOutcome(answer(412, "")), driver.ErrUnavailable},
 	} {
 		got := s.Failure(c.err)
 		for _, known := range []error{driver.ErrNotExist, driver.ErrChanged, driver.ErrNotModified,
@@ -117,13 +117,13 @@ func TestFailure(t *testing.T) {
 
 func TestTries(t *testing.T) {
 	throttled, failed := &googleapi.Error{Code: 429}, &googleapi.Error{Code: 503}
-	tr := (&store{opts: Options{Attempts: 3}}).tries()
-	require.True(t, tr.again(throttled))
+	tr := (&store{opts: Options{Attempts: 3}}).attempts()
+	require.True(t, tr.retry(throttled))
 	require.False(t, tr.unsure, "nothing was done")
-	require.True(t, tr.again(failed))
+	require.True(t, tr.retry(failed))
 	require.True(t, tr.unsure)
-	require.False(t, tr.again(failed), "the third attempt")
+	require.False(t, tr.retry(failed), "the third attempt")
 	tr.progress()
-	require.True(t, tr.again(failed))
-	require.False(t, tr.again(&googleapi.Error{Code: 412}))
+	require.True(t, tr.retry(failed))
+	require.False(t, tr.retry(&googleapi.Error{Code: 412}))
 }

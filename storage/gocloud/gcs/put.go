@@ -36,7 +36,7 @@ func (s *store) MaxObjectSize(gocloud.Parts) int64 { return maxObjectSize }
 // Put implements [gocloud.Store].
 func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocloud.PutOptions) (gocloud.Written,
 	error) {
-	t, o := s.tries(), s.object(name)
+	t, o := s.attempts(), s.object(name)
 	switch {
 	case opts.IfAbsent:
 		o = o.If(cloud.Conditions{DoesNotExist: true})
@@ -55,7 +55,7 @@ func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocl
 	}
 	wctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w := o.Retryer(cloud.WithErrorFunc(t.again)).NewWriter(wctx)
+	w := o.Retryer(cloud.WithErrorFunc(t.retry)).NewWriter(wctx)
 	w.ContentType = opts.ContentType
 	w.ChunkSize = granule
 	if !ended {
@@ -81,7 +81,7 @@ func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocl
 	}
 	if err != nil {
 		if t.unsure && code(err) == codeCondition {
-			return s.whose(ctx, name, id, err)
+			return s.checkOwnWrite(ctx, name, id, err)
 		}
 		return gocloud.Written{}, err
 	}
@@ -92,12 +92,12 @@ func written(a *cloud.ObjectAttrs) gocloud.Written {
 	return gocloud.Written{Version: version(a.Generation), ModTime: a.Updated}
 }
 
-// whose is asked when a condition fails that may have failed because an earlier attempt was
+// checkOwnWrite is asked when a condition fails that may have failed because an earlier attempt was
 // successful, although nobody said so.
-func (s *store) whose(ctx context.Context, name, id string, cause error) (gocloud.Written, error) {
+func (s *store) checkOwnWrite(ctx context.Context, name, id string, cause error) (gocloud.Written, error) {
 	attrs, err := s.object(name).Attrs(ctx)
 	if err != nil || attrs.Metadata[writeKey] != id {
-		return gocloud.Written{}, unknown(errors.Join(cause, err))
+		return gocloud.Written{}, unknownOutcome(errors.Join(cause, err))
 	}
 	return written(attrs), nil
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// errForeign is that something else has answered, such as a proxy.
-var errForeign = fmt.Errorf("s3: this is no answer of the store: %w", driver.ErrUnavailable)
+// errNotFromStore is that something else has answered, such as a proxy.
+var errNotFromStore = fmt.Errorf("s3: this is no answer of the store: %w", driver.ErrUnavailable)
 
 // requestID is the header with which stores sign their answers. A HEAD has no body that says whose
 // it is.
@@ -27,7 +27,7 @@ const requestID = "X-Amz-Request-Id"
 // not there: the store cannot be used, which is the operator's affair.
 func (s *store) Failure(err error) error {
 	known := kind(err)
-	if foreign(err) || noBucket(err) || s.signs && unsigned(err) {
+	if notFromStore(err) || noBucket(err) || s.sendsRequestID && lacksRequestID(err) {
 		known = driver.ErrUnavailable
 	}
 	if known == nil {
@@ -77,9 +77,9 @@ func kind(err error) error {
 	return nil
 }
 
-// foreign reports whether err is a 404 that is not the store's: with a body that does not have its
+// notFromStore reports whether err is a 404 that is not the store's: with a body that does not have its
 // code. The client makes a code of the status.
-func foreign(err error) bool {
+func notFromStore(err error) bool {
 	var operation *smithy.OperationError
 	return status(err) == http.StatusNotFound && !strings.HasPrefix(code(err), "NoSuch") &&
 		errors.As(err, &operation) && operation.OperationName != "HeadObject"
@@ -93,9 +93,9 @@ func noBucket(err error) bool {
 		answer.Response.Header.Get("X-Minio-Error-Code") == "NoSuchBucket"
 }
 
-// unsigned reports whether err is an answer from which something follows, without the header that
+// lacksRequestID reports whether err is an answer from which something follows, without the header that
 // those of the store have.
-func unsigned(err error) bool {
+func lacksRequestID(err error) bool {
 	var answer *smithyhttp.ResponseError
 	return (status(err) == http.StatusNotFound || status(err) == http.StatusPreconditionFailed) &&
 		errors.As(err, &answer) && answer.Response.Header.Get(requestID) == ""

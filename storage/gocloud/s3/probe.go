@@ -49,26 +49,26 @@ func (s *store) Probe(ctx context.Context, prefix string) (err error) {
 	if _, err := put("third", gocloud.PutOptions{IfVersion: first}); !s.refused(err) {
 		return unsupported("a PUT with If-Match", err)
 	}
-	if s.bury, err = s.deletesUnseen(ctx, name, first, second); err != nil {
+	if s.putsTombstones, err = s.lacksConditionalDelete(ctx, name, first, second); err != nil {
 		return fmt.Errorf("s3: deleting from the bucket: %w", err)
 	}
 	_, herr := s.client.HeadObject(ctx, &awss3.HeadObjectInput{Bucket: &s.bucket, Key: aws.String(name + "=none")})
 	if status(herr) != http.StatusNotFound {
 		return fmt.Errorf("s3: asking for an object that is not there, which needs s3:ListBucket: %w",
-			cmp.Or(herr, errForeign))
+			cmp.Or(herr, errNotFromStore))
 	}
-	s.signs = !unsigned(herr)
-	if sum := md5.Sum([]byte(tombstone)); s.bury &&
+	s.sendsRequestID = !lacksRequestID(herr)
+	if sum := md5.Sum([]byte(tombstone)); s.putsTombstones &&
 		second == `"`+hex.EncodeToString(sum[:])+`"` { //nolint:gosec // see above
-		s.tombVersion = second
+		s.tombstoneVersion = second
 	}
 	return nil
 }
 
-// deletesUnseen reports whether a DELETE with If-Match does not do what it should: remove the
+// lacksConditionalDelete reports whether a DELETE with If-Match does not do what it should: remove the
 // object with that version, and fail if there is another one, or none. Two who remove the same must
 // not both be told that they have done it.
-func (s *store) deletesUnseen(ctx context.Context, name, other, version string) (bool, error) {
+func (s *store) lacksConditionalDelete(ctx context.Context, name, other, version string) (bool, error) {
 	for _, step := range []struct {
 		version string
 		refused bool
@@ -101,7 +101,7 @@ func unsupported(what string, err error) error {
 	return fmt.Errorf("s3: the store does not honour %s: %w", what, errors.ErrUnsupported)
 }
 
-// Tombstone implements [gocloud.Burier].
+// Tombstone implements [gocloud.Tombstoner].
 func (s *store) Tombstone() (content, version string, ok bool) {
-	return tombstone, s.tombVersion, s.bury
+	return tombstone, s.tombstoneVersion, s.putsTombstones
 }

@@ -14,7 +14,7 @@
 // ignores the latter (MinIO does) would remove whatever is there, and one that reports success
 // where there is nothing (versitygw does) would tell two callers that each has removed the object.
 // On such stores a removal that depends on a version writes a tombstone instead, see
-// [gocloud.Burier].
+// [gocloud.Tombstoner].
 //
 // It also asks for an object that is not there: if the answer to a HEAD has the header
 // X-Amz-Request-Id, one without it is not the store's, but of a proxy that has lost it. Lists need
@@ -105,16 +105,16 @@ type store struct {
 	memory *parts.Memory
 	before func(as func(any) bool) error
 
-	bury        bool   // no DELETE is conditional
-	tombVersion string // the version that tombstones have, "" if it differs
-	signs       bool   // its answers have the id of the request, also those of HEAD
+	putsTombstones   bool   // no DELETE is conditional
+	tombstoneVersion string // the version that tombstones have, "" if it differs
+	sendsRequestID   bool   // its answers have the id of the request, also those of HEAD
 }
 
 var (
-	_ gocloud.Store  = (*store)(nil)
-	_ gocloud.Prober = (*store)(nil)
-	_ gocloud.Burier = (*store)(nil)
-	_ gocloud.Ranger = (*store)(nil)
+	_ gocloud.Store      = (*store)(nil)
+	_ gocloud.Prober     = (*store)(nil)
+	_ gocloud.Tombstoner = (*store)(nil)
+	_ gocloud.Ranger     = (*store)(nil)
 )
 
 // errNamed ends a read before it is sent.
@@ -184,7 +184,7 @@ func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
 	}
 	if answer, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response); !ok ||
 		answer.StatusCode != http.StatusNoContent {
-		return errForeign
+		return errNotFromStore
 	}
 	return nil
 }

@@ -27,9 +27,9 @@ import (
 
 // server is as much of S3 as answers the requests of a driver, and can answer something else.
 type server struct {
-	mu      sync.Mutex
-	objects map[string][]byte
-	foreign http.HandlerFunc // answers if it is not nil: whoever stands before the store
+	mu          sync.Mutex
+	objects     map[string][]byte
+	interceptor http.HandlerFunc // answers if it is not nil: whoever stands before the store
 
 	uploads   map[string]*multipart
 	keep      bool    // the bytes of what has several parts
@@ -48,7 +48,7 @@ const modified = "Mon, 02 Jan 2006 15:04:05 GMT"
 func (s *server) answer(h http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.foreign = h
+	s.interceptor = h
 }
 
 // openServer returns a driver on a server.
@@ -103,8 +103,8 @@ func refuse(w http.ResponseWriter, status int, code string) {
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.foreign != nil {
-		s.foreign(w, r)
+	if s.interceptor != nil {
+		s.interceptor(w, r)
 		return
 	}
 	s.serve(w, r)

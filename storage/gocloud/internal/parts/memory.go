@@ -62,9 +62,9 @@ func (m *Memory) pool(capacity int64) *sync.Pool {
 	return p
 }
 
-// ahead reserves memory for a part that is sent while the next is filled, and reports whether there
+// reserve reserves memory for a part that is sent while the next is filled, and reports whether there
 // is any.
-func (m *Memory) ahead(size int64) bool {
+func (m *Memory) reserve(size int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if size > m.left {
@@ -74,8 +74,8 @@ func (m *Memory) ahead(size int64) bool {
 	return true
 }
 
-// done gives back what ahead has reserved.
-func (m *Memory) done(size int64) {
+// release gives back what reserve has reserved.
+func (m *Memory) release(size int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.left += size

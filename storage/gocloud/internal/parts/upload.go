@@ -82,10 +82,10 @@ func send(ctx context.Context, f *filler, t Target, part []byte) (int, error) {
 		}
 	}
 	for number, more := 0, true; ; {
-		if size := int64(cap(part)); more && f.m.ahead(size) {
+		if size := int64(cap(part)); more && f.m.reserve(size) {
 			sent, n := part, number
 			sending.Go(func() {
-				defer f.m.done(size)
+				defer f.m.release(size)
 				one(n, sent)
 			})
 		} else {

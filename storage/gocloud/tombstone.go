@@ -15,14 +15,14 @@ import (
 // once more in the place of a tombstone. Whatever may be removed and put again is smaller.
 const maxReplay = 64 << 10
 
-// tombs are the tombstones of a [Burier].
-type tombs struct {
+// tombstones are the tombstones of a [Tombstoner].
+type tombstones struct {
 	content string
 	version string // "" if it is not always the same
 }
 
-func newTombs(s Store) *tombs {
-	b, ok := s.(Burier)
+func newTombstones(s Store) *tombstones {
+	b, ok := s.(Tombstoner)
 	if !ok {
 		return nil
 	}
@@ -30,20 +30,20 @@ func newTombs(s Store) *tombs {
 	if !ok {
 		return nil
 	}
-	return &tombs{content, version}
+	return &tombstones{content, version}
 }
 
-// errBuried is that an object is a tombstone.
-var errBuried = fmt.Errorf("gocloud: there is a tombstone: %w", driver.ErrNotExist)
+// errTombstone is that an object is a tombstone.
+var errTombstone = fmt.Errorf("gocloud: there is a tombstone: %w", driver.ErrNotExist)
 
-// buried reports whether an object is a tombstone. It is read only if that cannot be told
+// isTombstone reports whether an object is a tombstone. It is read only if that cannot be told
 // otherwise.
-func (m *remote) buried(ctx context.Context, info driver.Info) (bool, error) {
-	if m.tombs == nil || info.Size != int64(len(m.tombs.content)) {
+func (m *remote) isTombstone(ctx context.Context, info driver.Info) (bool, error) {
+	if m.tombstones == nil || info.Size != int64(len(m.tombstones.content)) {
 		return false, nil
 	}
-	if m.tombs.version != "" {
-		return info.Version == m.tombs.version, nil
+	if m.tombstones.version != "" {
+		return info.Version == m.tombstones.version, nil
 	}
 	r, err := m.reader(ctx, info.Key, 0, -1, nil)
 	if err != nil {
@@ -56,11 +56,11 @@ func (m *remote) buried(ctx context.Context, info driver.Info) (bool, error) {
 	if err = errors.Join(err, r.Close()); err != nil {
 		return false, m.failure(err)
 	}
-	return string(content) == m.tombs.content, nil
+	return string(content) == m.tombstones.content, nil
 }
 
-// tombstone returns the version of the tombstone at a key, "" if there is none.
-func (m *remote) tombstone(ctx context.Context, key string) (string, error) {
+// tombstoneVersion returns the version of the tombstone at a key, "" if there is none.
+func (m *remote) tombstoneVersion(ctx context.Context, key string) (string, error) {
 	actx, _, stop := newWatch(ctx, m.stall)
 	defer stop()
 	a, err := m.attributes(actx, key)
@@ -71,32 +71,32 @@ func (m *remote) tombstone(ctx context.Context, key string) (string, error) {
 		return "", err
 	}
 	info := driver.Info{Key: key, Size: a.Size, Version: m.store.Version(a.As)}
-	if buried, err := m.buried(ctx, info); err != nil || !buried {
+	if dead, err := m.isTombstone(ctx, info); err != nil || !dead {
 		return "", err
 	}
 	return info.Version, nil
 }
 
-// bury is remove where no DELETE is conditional.
-func (m *remote) bury(ctx context.Context, key, ifVersion string) error {
+// putTombstone is remove where no DELETE is conditional.
+func (m *remote) putTombstone(ctx context.Context, key, ifVersion string) error {
 	if ifVersion == "" {
 		// No tombstone is left where none is needed. That one which is there already goes as well
 		// does not harm: the caller says that nobody else is at work on this key, or that it does
 		// not matter.
-		return m.erase(ctx, key)
+		return m.delete(ctx, key)
 	}
-	if ifVersion == m.tombs.version {
+	if ifVersion == m.tombstones.version {
 		return driver.ErrChanged
 	}
-	_, err := m.write(ctx, key, strings.NewReader(m.tombs.content),
-		&driver.PutOptions{IfVersion: ifVersion, Size: int64(len(m.tombs.content))})
+	_, err := m.write(ctx, key, strings.NewReader(m.tombstones.content),
+		&driver.PutOptions{IfVersion: ifVersion, Size: int64(len(m.tombstones.content))})
 	return err
 }
 
 // Sweep implements [driver.Sweeper].
 func (d *Driver) Sweep(ctx context.Context, prefix string, before time.Time) (int, error) {
 	m, ok := d.engine.(*remote)
-	if !ok || m.tombs == nil {
+	if !ok || m.tombstones == nil {
 		return 0, nil
 	}
 	n := 0
@@ -106,9 +106,9 @@ func (d *Driver) Sweep(ctx context.Context, prefix string, before time.Time) (in
 		if !info.ModTime.Before(before) {
 			return true
 		}
-		var buried bool
-		if buried, failed = m.buried(ctx, info); buried {
-			failed = m.erase(ctx, info.Key)
+		var dead bool
+		if dead, failed = m.isTombstone(ctx, info); dead {
+			failed = m.delete(ctx, info.Key)
 			n++
 		}
 		return failed == nil
