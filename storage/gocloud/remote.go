@@ -66,6 +66,65 @@ func (m *remote) stat(ctx context.Context, key string) (driver.Info, error) {
 }
 
 func (m *remote) open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
+	if opts.IfNotVersion == "" {
+		return m.openRange(ctx, key, opts)
+	}
+	return m.openConditional(ctx, key, opts)
+}
+
+// openConditional opens an object unless it has the version opts.IfNotVersion.
+func (m *remote) openConditional(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser,
+	driver.Info, error) {
+	r, info, err := m.openRange(ctx, key, opts)
+	if !errors.Is(err, driver.ErrNotModified) {
+		return r, info, err
+	}
+	// A response with status 304 does not describe the object.
+	if info, err = m.stat(ctx, key); err != nil {
+		return nil, driver.Info{}, err
+	}
+	if info.Version == opts.IfNotVersion {
+		return nil, info, driver.ErrNotModified
+	}
+	// The object has been replaced between the two requests.
+	unconditional := *opts
+	unconditional.IfNotVersion = ""
+	return m.openRange(ctx, key, &unconditional)
+}
+
+// openRange opens the part of an object that opts selects. Stores refuse a range that begins at the
+// end of the object or after it; the contract of a Driver asks for an empty reader.
+func (m *remote) openRange(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info,
+	error) {
+	r, body, err := m.get(ctx, key, opts)
+	whole := opts.Offset == 0 && opts.Length == 0
+	switch {
+	case err == nil:
+		info, err := m.checkResponse(ctx, key, opts, r, body)
+		if err != nil {
+			return nil, driver.Info{}, errors.Join(err, body.Close())
+		}
+		return body, info, nil
+	case errors.Is(err, driver.ErrNotModified) && opts.IfNotVersion == "":
+		return nil, driver.Info{}, fmt.Errorf("%w: an answer to a condition that was not asked: %s",
+			driver.ErrUnavailable, err.Error())
+	case whole || isClassified(err):
+		return nil, driver.Info{}, err
+	}
+	info, serr := m.stat(ctx, key)
+	switch {
+	case serr != nil:
+		return nil, driver.Info{}, serr
+	case opts.Offset >= info.Size:
+		return io.NopCloser(bytes.NewReader(nil)), info, nil
+	}
+	return nil, driver.Info{}, err
+}
+
+// get sends the request of an Open. It returns the response twice: as the blob.Reader that describes
+// it, and as the body to read, whose Close ends the request. Its errors are classified.
+func (m *remote) get(ctx context.Context, key string, opts *driver.OpenOptions) (*blob.Reader, *watchedReader,
+	error) {
 	length := int64(-1)
 	if opts.Length > 0 {
 		length = opts.Length
@@ -73,56 +132,35 @@ func (m *remote) open(ctx context.Context, key string, opts *driver.OpenOptions)
 	var before *blob.ReaderOptions
 	if opts.IfNotVersion != "" {
 		before = &blob.ReaderOptions{BeforeRead: func(as func(any) bool) error {
-			return m.store.BeforeRead(as,
-				opts.IfNotVersion)
+			return m.store.BeforeRead(as, opts.IfNotVersion)
 		}}
 	}
-	rctx, w, stop := newWatch(ctx, m.stall)
-	r, err := m.reader(rctx, key, opts.Offset, length, before)
+	ctx, w, stop := newWatch(ctx, m.stall)
+	r, err := m.reader(ctx, key, opts.Offset, length, before)
 	w.pause()
-	if err == nil {
-		info := driver.Info{Key: key, Size: r.Size(), ModTime: seconds(r.ModTime()), Version: m.store.Version(r.As)}
-		body := &watchedReader{reader{r}, rctx, w, stop, m.failure}
-		err := checkComplete(info)
-		if ranger, ok := m.store.(Ranger); ok && err == nil && !covers(ranger.ContentRange(r.As), info.Size, opts) {
-			err = errWrongRange
-		}
-		if err != nil {
-			return nil, driver.Info{}, errors.Join(err, body.Close())
-		}
-		if dead, err := m.isTombstoneBody(ctx, info, opts, body); err != nil {
-			return nil, driver.Info{}, errors.Join(err, body.Close())
-		} else if dead {
-			return nil, driver.Info{}, errors.Join(errTombstone, body.Close())
-		}
-		return body, info, nil
+	if err != nil {
+		defer stop()
+		return nil, nil, m.failure(stalled(ctx, err))
 	}
-	err = m.failure(stalled(rctx, err))
-	stop()
-	modified := !errors.Is(err, driver.ErrNotModified)
-	if !modified && opts.IfNotVersion == "" {
-		return nil, driver.Info{}, fmt.Errorf("%w: an answer to a condition that was not asked: %s",
-			driver.ErrUnavailable, err.Error())
+	return r, &watchedReader{reader{r}, ctx, w, stop, m.failure}, nil
+}
+
+// checkResponse returns the Info of an object that is being read, if the response is complete, has
+// the bytes that opts select, and is not a tombstone.
+func (m *remote) checkResponse(ctx context.Context, key string, opts *driver.OpenOptions, r *blob.Reader,
+	body *watchedReader) (driver.Info, error) {
+	info := driver.Info{Key: key, Size: r.Size(), ModTime: seconds(r.ModTime()), Version: m.store.Version(r.As)}
+	if err := checkComplete(info); err != nil {
+		return driver.Info{}, err
 	}
-	if modified && (opts.Offset == 0 && length < 0 || isClassified(err)) {
-		return nil, driver.Info{}, err
+	if ranger, ok := m.store.(Ranger); ok && !covers(ranger.ContentRange(r.As), info.Size, opts) {
+		return driver.Info{}, errWrongRange
 	}
-	// A range that begins at the end or behind it is refused, and what has not been modified is not
-	// described.
-	info, serr := m.stat(ctx, key)
-	switch {
-	case serr != nil:
-		return nil, driver.Info{}, serr
-	case !modified && info.Version == opts.IfNotVersion:
-		return nil, info, driver.ErrNotModified
-	case !modified: // it has been meanwhile
-		unconditional := *opts
-		unconditional.IfNotVersion = ""
-		return m.open(ctx, key, &unconditional)
-	case opts.Offset >= info.Size:
-		return io.NopCloser(bytes.NewReader(nil)), info, nil
+	dead, err := m.isTombstoneBody(ctx, info, opts, body)
+	if err == nil && dead {
+		err = errTombstone
 	}
-	return nil, driver.Info{}, err
+	return info, err
 }
 
 func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *driver.PutOptions) (driver.Info, error) {
@@ -163,18 +201,6 @@ func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *driv
 	return m.write(ctx, key, from, opts)
 }
 
-// replace writes in the place of a tombstone, if it is still one.
-func (m *remote) replace(ctx context.Context, key string, from io.Reader, opts *driver.PutOptions,
-	version string) (driver.Info, error) {
-	o := *opts
-	o.IfAbsent, o.IfVersion = false, version
-	info, err := m.write(ctx, key, from, &o)
-	if errors.Is(err, driver.ErrChanged) {
-		err = &conditionError{driver.ErrExist, err}
-	}
-	return info, err
-}
-
 // write writes an object, on the conditions that the store checks.
 func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *driver.PutOptions) (driver.Info,
 	error) {
@@ -194,28 +220,6 @@ func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *dr
 		return driver.Info{}, errIncompleteResponse
 	}
 	return driver.Info{Key: key, Size: b.size, ModTime: seconds(written.ModTime), Version: written.Version}, nil
-}
-
-// isTombstoneBody is isTombstone for an object that is being read: as opts say, from body. What it reads of
-// that is lost only if it is a tombstone.
-func (m *remote) isTombstoneBody(ctx context.Context, info driver.Info, opts *driver.OpenOptions,
-	body *watchedReader) (bool, error) {
-	if m.tombstones == nil || m.tombstones.version != "" || info.Size != int64(len(m.tombstones.content)) || opts.Offset > 0 ||
-		opts.Length > 0 {
-		return m.isTombstone(ctx, info)
-	}
-	content, err := io.ReadAll(body)
-	if err != nil {
-		return false, err
-	}
-	body.r = readCloser{bytes.NewReader(content), body.r}
-	return string(content) == m.tombstones.content, nil
-}
-
-// readCloser reads from one and closes another.
-type readCloser struct {
-	io.Reader
-	io.Closer
 }
 
 // conditionFailed gives the failure of a condition the name it has for a Put.

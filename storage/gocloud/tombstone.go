@@ -1,6 +1,7 @@
 package gocloud
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -91,6 +92,41 @@ func (m *remote) putTombstone(ctx context.Context, key, ifVersion string) error 
 	_, err := m.write(ctx, key, strings.NewReader(m.tombstones.content),
 		&driver.PutOptions{IfVersion: ifVersion, Size: int64(len(m.tombstones.content))})
 	return err
+}
+
+// isTombstoneBody is isTombstone for an object that is being read: as opts say, from body. What it reads of
+// that is lost only if it is a tombstone.
+func (m *remote) isTombstoneBody(ctx context.Context, info driver.Info, opts *driver.OpenOptions,
+	body *watchedReader) (bool, error) {
+	if m.tombstones == nil || m.tombstones.version != "" || info.Size != int64(len(m.tombstones.content)) ||
+		opts.Offset > 0 ||
+		opts.Length > 0 {
+		return m.isTombstone(ctx, info)
+	}
+	content, err := io.ReadAll(body)
+	if err != nil {
+		return false, err
+	}
+	body.r = readCloser{bytes.NewReader(content), body.r}
+	return string(content) == m.tombstones.content, nil
+}
+
+// readCloser reads from one and closes another.
+type readCloser struct {
+	io.Reader
+	io.Closer
+}
+
+// replace writes in the place of a tombstone, if it is still one.
+func (m *remote) replace(ctx context.Context, key string, from io.Reader, opts *driver.PutOptions,
+	version string) (driver.Info, error) {
+	o := *opts
+	o.IfAbsent, o.IfVersion = false, version
+	info, err := m.write(ctx, key, from, &o)
+	if errors.Is(err, driver.ErrChanged) {
+		err = &conditionError{driver.ErrExist, err}
+	}
+	return info, err
 }
 
 // Sweep implements [driver.Sweeper].
