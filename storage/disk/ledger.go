@@ -6,11 +6,13 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
+	"github.com/registrykit/registry/internal/lru"
 )
 
-// maxKnown bounds each generation of each set of the ledger. What is forgotten is synced once more
-// than needed.
-const maxKnown = 8192
+// maxKnown is the maximum number of entries of each cache of the ledger. What is forgotten is synced
+// once more than needed.
+const maxKnown = 16384
 
 // safety is what is known to survive a loss of power of the file with a certain stamp.
 type safety uint8
@@ -30,22 +32,25 @@ const (
 // locks/prune, and knowledge of directories holds for as long as that stays the same.
 type ledger struct {
 	mu    sync.Mutex
-	files recent[stamp, safety]
-	dirs  recent[string, struct{}]
+	files *lru.Cache[stamp, safety]
+	dirs  *lru.Cache[string, struct{}] // guarded by mu together with epoch
 	epoch int64 // the modification time of locks/prune that dirs belongs to
 }
 
+func newLedger() ledger {
+	return ledger{
+		files: lru.New[stamp, safety](maxKnown),
+		dirs:  lru.New[string, struct{}](maxKnown),
+	}
+}
+
 func (l *ledger) file(s stamp) safety {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	v, _ := l.files.get(s)
+	v, _ := l.files.Get(s)
 	return v
 }
 
 func (l *ledger) add(s stamp, v safety) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.files.set(s, v)
+	l.files.Add(s, v, 1)
 }
 
 // enter makes epoch the current one, unless a later one is: all knowledge of directories from an
@@ -54,7 +59,7 @@ func (l *ledger) enter(epoch int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if epoch > l.epoch {
-		l.dirs, l.epoch = recent[string, struct{}]{}, epoch
+		l.dirs, l.epoch = lru.New[string, struct{}](maxKnown), epoch
 	}
 }
 
@@ -66,7 +71,7 @@ func (l *ledger) dir(epoch int64, path string) bool {
 	if epoch != l.epoch {
 		return false
 	}
-	_, ok := l.dirs.get(path)
+	_, ok := l.dirs.Get(path)
 	return ok
 }
 
@@ -78,7 +83,7 @@ func (l *ledger) addDirs(epoch int64, paths map[string]bool) {
 		return
 	}
 	for path := range paths {
-		l.dirs.set(path, struct{}{})
+		l.dirs.Add(path, struct{}{}, 1)
 	}
 }
 
@@ -107,37 +112,8 @@ func (d *Driver) forgetDir(path string) error {
 	d.known.mu.Lock()
 	defer d.known.mu.Unlock()
 	if d.known.epoch == old { // nobody else removed one meanwhile, so the others are still what they were
-		d.known.dirs.remove(path)
+		d.known.dirs.Remove(path)
 		d.known.epoch = next
 	}
 	return nil
-}
-
-// recent is a map that keeps at least the maxKnown entries used last and at most twice as many.
-type recent[K comparable, V any] struct{ young, old map[K]V }
-
-func (r *recent[K, V]) get(k K) (V, bool) {
-	if v, ok := r.young[k]; ok {
-		return v, true
-	}
-	v, ok := r.old[k]
-	if ok {
-		r.set(k, v)
-	}
-	return v, ok
-}
-
-func (r *recent[K, V]) set(k K, v V) {
-	if r.young == nil {
-		r.young = make(map[K]V)
-	}
-	r.young[k] = v
-	if len(r.young) >= maxKnown {
-		r.young, r.old = nil, r.young
-	}
-}
-
-func (r *recent[K, V]) remove(k K) {
-	delete(r.young, k)
-	delete(r.old, k)
 }

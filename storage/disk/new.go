@@ -73,7 +73,7 @@ func open(dir string, opts *Options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{objects: filepath.Join(dir, "objects") + "/"}
+	d := &Driver{objects: filepath.Join(dir, "objects") + "/", known: newLedger()}
 	d.buffers.New = func() any { return new([bufferSize]byte) }
 	d.lists.limit = int64(opts.ListCache)
 	if opts.ListCache == 0 {

@@ -217,17 +217,14 @@ func TestSyncFails(t *testing.T) {
 	require.Equal(t, "old", string(content))
 }
 
-func TestRecentIsBounded(t *testing.T) {
-	var r recent[int, int]
+func TestLedgerIsBounded(t *testing.T) {
+	l := newLedger()
+	at := func(i int) stamp { return stamp{mtime: int64(i), inode: 1} }
 	for i := range 5 * maxKnown {
-		r.set(i, i)
-		v, ok := r.get(0) // used again and again
-		require.True(t, ok)
-		require.Zero(t, v)
-		require.LessOrEqual(t, len(r.young)+len(r.old), 2*maxKnown)
+		l.add(at(i), wholeSafe)
+		require.Equal(t, wholeSafe, l.file(at(0)), "it is used again and again")
+		require.LessOrEqual(t, l.files.Len(), maxKnown)
 	}
-	_, ok := r.get(5*maxKnown - 1)
-	require.True(t, ok)
-	_, ok = r.get(1)
-	require.False(t, ok)
+	require.Equal(t, wholeSafe, l.file(at(5*maxKnown-1)))
+	require.Equal(t, unknown, l.file(at(1)))
 }
