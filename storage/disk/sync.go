@@ -3,11 +3,14 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/registrykit/registry/storage/driver"
 )
@@ -184,8 +187,8 @@ func (d *Driver) syncDir(path string) error {
 	}
 }
 
-// parallel runs jobs, as many as maxParallel at a time, and returns when none is running any more.
-// No job begins after one has failed or the context has ended.
+// parallel runs jobs, at most maxParallel of them at the same time, and returns when none is running
+// any more. No job starts after one has failed or ctx has ended. parallel returns the first error.
 func parallel(ctx context.Context, jobs []func() error) error {
 	if err := ctx.Err(); err != nil || len(jobs) == 0 {
 		return err
@@ -193,28 +196,20 @@ func parallel(ctx context.Context, jobs []func() error) error {
 	if len(jobs) == 1 {
 		return jobs[0]()
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	next := make(chan func() error)
-	var wg sync.WaitGroup
-	for range min(len(jobs), maxParallel) {
-		wg.Go(func() {
-			for job := range next {
-				if err := job(); err != nil {
-					cancel(err)
-				}
-			}
-		})
-	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxParallel)
 	for _, job := range jobs {
-		if ctx.Err() != nil {
+		if gctx.Err() != nil {
 			break
 		}
-		next <- job
+		g.Go(func() error {
+			if err := gctx.Err(); err != nil {
+				return err // Go may have waited for its turn
+			}
+			return job()
+		})
 	}
-	close(next)
-	wg.Wait()
-	return context.Cause(ctx)
+	return cmp.Or(g.Wait(), ctx.Err())
 }
 
 // flights lets those share one sync of a directory who ask for it before it begins: what they have
