@@ -1,6 +1,7 @@
 package gocloud
 
 import (
+	"hash/maphash"
 	"sync"
 	"time"
 )
@@ -17,6 +18,10 @@ type Locks struct {
 
 const shards = 64
 
+// shardSeed selects the shards of names. It never changes, and belongs to the package so that the
+// zero Locks work.
+var shardSeed = maphash.MakeSeed()
+
 // shard is the lock of the keys that share it.
 type shard struct {
 	mu   sync.Mutex
@@ -29,11 +34,7 @@ func NewLocks() *Locks { return &Locks{} }
 // lock locks a name.
 func (l *Locks) lock(name string) *shard {
 	l.names.RLock()
-	h := uint32(2166136261) // FNV-1a
-	for i := range len(name) {
-		h = (h ^ uint32(name[i])) * 16777619
-	}
-	s := &l.shards[(h^h>>16)%shards]
+	s := &l.shards[maphash.String(shardSeed, name)%shards]
 	s.mu.Lock()
 	return s
 }
