@@ -19,23 +19,24 @@ import (
 
 // Options are the options of [New]. The zero value is ready to use on a local bucket.
 type Options struct {
-	// Prefix begins the names of all objects: what several registries in one bucket are told apart
-	// by. It is empty or ends in "/", its parts are as those of keys, and neither ".." nor "__" is
-	// in it. No prefix may begin with another, nor be empty beside another. Default: none.
+	// Prefix is put before the names of all objects, so that several registries can share a bucket.
+	// It satisfies [driver.ValidPrefix] and contains neither ".." nor "__". No registry may use a
+	// prefix that begins with the prefix of another one, so none may use "" in a shared bucket.
+	// Default: "".
 	Prefix string
-	// Providers are asked in turn whether they know the bucket. Default: none, which is for local
-	// buckets.
+	// Providers are asked in order whether they know the bucket; the first that does is used.
+	// Default: none, which is enough for local buckets.
 	Providers []Provider
-	// Locks are those of a local bucket. Drivers on the same objects must be given the same.
-	// Default: Locks of their own.
+	// Locks keep the conditions on a local bucket. Drivers on the same objects must share them.
+	// Default: new Locks.
 	Locks *Locks
-	// Parts say how a Provider divides what it uploads. Default: the zero Parts, with their
-	// defaults.
+	// Parts is the size and number of the parts in which a Provider uploads. Default: the defaults
+	// of Parts.
 	Parts Parts
 	// StallTimeout is how long a request to a store on the network may make no progress before it
-	// fails with driver.ErrUnavailable. A body that does not arrive is not the store's doing and
-	// does not count. A part of an upload is one step, so the largest must go through in this time.
-	// Default: DefaultStallTimeout; negative: for ever.
+	// fails with [driver.ErrUnavailable]. Time spent waiting for the body of a Put does not count.
+	// A part of an upload is one step, so a part must be sent within this time. Default:
+	// DefaultStallTimeout. Negative means no limit.
 	StallTimeout time.Duration
 }
 
@@ -51,8 +52,8 @@ var (
 	_ driver.Sweeper   = (*Driver)(nil)
 )
 
-// engine does what a Driver does, with options that are not nil and keys that are valid. Its errors
-// are not yet sorted.
+// engine does the work of a Driver. Its options are never nil and its keys are valid. The Driver
+// classifies the errors that it returns.
 type engine interface {
 	name(key string) string
 	open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error)
@@ -64,11 +65,12 @@ type engine interface {
 	failure(err error) error
 }
 
-// New returns a Driver on bucket, which stays the caller's. opts may be nil. On a local bucket it
-// writes and removes an object, to see whether versions can be told apart there.
+// New returns a Driver on bucket, which the caller still owns and closes. opts may be nil. On a
+// local bucket, New writes and removes an object to find out whether versions differ there. On a
+// store, the Provider may do something similar, see [Prober].
 //
-// Errors: [errors.ErrUnsupported] if conditions cannot be kept on the bucket: it needs a Provider,
-// or another file system.
+// Errors: [errors.ErrUnsupported] if conditions cannot be kept on the bucket, because it needs a
+// Provider or another file system; [driver.ErrKey] if Options.Prefix is invalid.
 func New(ctx context.Context, bucket *blob.Bucket, opts *Options) (*Driver, error) {
 	var o Options
 	if opts != nil {
@@ -151,7 +153,7 @@ func (d *Driver) Stat(ctx context.Context, key string) (driver.Info, error) {
 	return info, d.failure("stat", key, err)
 }
 
-// Put implements [driver.Driver]. The durability asked for makes no difference.
+// Put implements [driver.Driver]. It ignores PutOptions.Durability, see Sync.
 func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	if opts == nil {
 		opts = &driver.PutOptions{}
@@ -196,8 +198,8 @@ func (d *Driver) List(ctx context.Context, prefix string, opts *driver.ListOptio
 // MaxObjectSize implements [driver.Driver].
 func (d *Driver) MaxObjectSize() int64 { return d.engine.maxObjectSize() }
 
-// Sync implements [driver.Driver]: a store on the network has made durable what it has
-// acknowledged, and a local bucket never does.
+// Sync implements [driver.Driver]. It does nothing: a store on the network acknowledges a write
+// once it is durable, and a local bucket never makes anything durable.
 func (d *Driver) Sync(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		if err := check(ctx, key); err != nil {
@@ -207,7 +209,8 @@ func (d *Driver) Sync(ctx context.Context, keys ...string) error {
 	return ctx.Err()
 }
 
-// SignedURL implements [driver.URLSigner], if the bucket can.
+// SignedURL implements [driver.URLSigner]. It returns [errors.ErrUnsupported] if the bucket cannot
+// sign.
 func (d *Driver) SignedURL(ctx context.Context, key string, expiry time.Duration) (string, error) {
 	if err := check(ctx, key); err != nil {
 		return "", d.failure("sign", key, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// remote is the engine for a bucket that a Provider knows.
+// remote is the engine for a bucket that a Provider recognizes.
 type remote struct {
 	bucket     *blob.Bucket
 	prefix     string
@@ -25,11 +25,12 @@ type remote struct {
 
 func (m *remote) name(key string) string { return m.prefix + objectName(key) }
 
-// seconds returns a time as headers of answers have it: lists tell it more exactly than reads.
+// seconds returns a time with the precision of the headers of responses. Lists have a higher
+// precision than reads, but both must agree.
 func seconds(t time.Time) time.Time { return t.Truncate(time.Second) }
 
-// failure sorts an error as the Store does. The codes of gocloud.dev are not asked: s3blob takes
-// any error for NotFound whose text has "301" in it, be it in the id of a request.
+// failure classifies an error with the Store. It does not use the codes of gocloud.dev: s3blob
+// reports NotFound for any error whose text contains "301", even in the id of a request.
 func (m *remote) failure(err error) error {
 	if isClassified(err) {
 		return err
@@ -106,7 +107,7 @@ func (m *remote) openRange(ctx context.Context, key string, opts *driver.OpenOpt
 		}
 		return body, info, nil
 	case errors.Is(err, driver.ErrNotModified) && opts.IfNotVersion == "":
-		return nil, driver.Info{}, fmt.Errorf("%w: an answer to a condition that was not asked: %s",
+		return nil, driver.Info{}, fmt.Errorf("%w: status 304 in response to an unconditional request: %s",
 			driver.ErrUnavailable, err.Error())
 	case whole || isClassified(err):
 		return nil, driver.Info{}, err
@@ -167,9 +168,9 @@ func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *driv
 	if m.tombstones == nil || !opts.IfAbsent {
 		return m.write(ctx, key, from, opts)
 	}
-	// Where there is a tombstone there is nothing, but to the store it is an object. What is small
-	// is written first and tried again in its place; the body of what is not can be read only once,
-	// so it is asked before.
+	// A tombstone counts as a missing object, but to the store it is an object. A small body is
+	// written first, and once more in the place of a tombstone if there is one. A large body can be
+	// read only once, so the Driver looks for a tombstone before it writes.
 	if from == nil || opts.Size > 0 && opts.Size <= maxReplay {
 		if from == nil {
 			from = bytes.NewReader(nil)
@@ -201,7 +202,7 @@ func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *driv
 	return m.write(ctx, key, from, opts)
 }
 
-// write writes an object, on the conditions that the store checks.
+// write puts an object on conditions that the store checks.
 func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *driver.PutOptions) (driver.Info,
 	error) {
 	sctx, w, stop := newWatch(ctx, m.stall)
@@ -222,7 +223,7 @@ func (m *remote) write(ctx context.Context, key string, from io.Reader, opts *dr
 	return driver.Info{Key: key, Size: b.size, ModTime: seconds(written.ModTime), Version: written.Version}, nil
 }
 
-// conditionFailed gives the failure of a condition the name it has for a Put.
+// conditionFailed returns the error that a Put or Delete reports for a condition that failed.
 func conditionFailed(err error, ifAbsent, ifVersion bool) error {
 	failed := errors.Is(err, driver.ErrChanged)
 	switch {
@@ -234,8 +235,8 @@ func conditionFailed(err error, ifAbsent, ifVersion bool) error {
 	return err
 }
 
-// conditionError is the failure of a condition. The cause is kept for the log, but is no longer what the
-// error is.
+// conditionError is the failure of a condition. It mentions the cause for the log and does not wrap
+// it, so that errors.Is finds only the outcome.
 type conditionError struct{ is, cause error }
 
 func (e *conditionError) Error() string { return e.is.Error() + ": " + e.cause.Error() }

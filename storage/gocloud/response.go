@@ -9,12 +9,14 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// errIncompleteResponse is that an answer lacks what every answer of the store has. Whoever stands before
-// it may have answered. Without a version, what is done on the condition of it is done on none;
-// without a time, an object is as old as can be.
-var errIncompleteResponse = fmt.Errorf("gocloud: the answer does not describe the object: %w", driver.ErrUnavailable)
+// errIncompleteResponse is returned when a response lacks what every response of the store has. A
+// proxy in front of the store may have sent it. The Driver must not use it: a change on the
+// condition of an empty version would be unconditional, and an object without a time would look old
+// enough to be collected.
+var errIncompleteResponse = fmt.Errorf("gocloud: the response does not describe the object: %w", driver.ErrUnavailable)
 
-// checkComplete returns errIncompleteResponse for what the store has not said.
+// checkComplete returns errIncompleteResponse if the store has not sent the version, the time or
+// the size.
 func checkComplete(info driver.Info) error {
 	if info.Version == "" || info.ModTime.IsZero() || info.Size < 0 {
 		return errIncompleteResponse
@@ -22,10 +24,10 @@ func checkComplete(info driver.Info) error {
 	return nil
 }
 
-// errWrongRange is that other bytes have come than were asked for.
-var errWrongRange = fmt.Errorf("gocloud: the answer has not the bytes that were asked for: %w", driver.ErrUnavailable)
+// errWrongRange is returned when the response has other bytes than the request selected.
+var errWrongRange = fmt.Errorf("gocloud: the response does not have the requested bytes: %w", driver.ErrUnavailable)
 
-// covers reports whether an answer begins where it should and goes as far, given its Content-Range
+// covers reports whether a response has all the bytes that opts selects, given its Content-Range
 // and the size of the object.
 func covers(contentRange string, size int64, opts *driver.OpenOptions) bool {
 	first, last, end := int64(0), size-1, size
@@ -40,8 +42,8 @@ func covers(contentRange string, size int64, opts *driver.OpenOptions) bool {
 	return first == opts.Offset && last >= end-1
 }
 
-// recoverPanic makes a panic of the driver of the bucket an error: azureblob takes it for granted that an
-// answer has all that the service's have.
+// recoverPanic turns a panic of the bucket's driver into an error: azureblob panics when a response
+// lacks a header that the service always sends.
 func recoverPanic(err *error) {
 	if p := recover(); p != nil {
 		*err = fmt.Errorf("%w: %v", errIncompleteResponse, p)

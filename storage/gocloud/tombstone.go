@@ -12,8 +12,9 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// maxReplay is the size in bytes up to which the body of a Put is held, so that it can be written
-// once more in the place of a tombstone. Whatever may be removed and put again is smaller.
+// maxReplay is the maximum size of a body that a Put holds in memory, in bytes, so that it can be
+// written once more in the place of a tombstone. The objects that the registry deletes and puts
+// again are smaller.
 const maxReplay = 64 << 10
 
 // tombstones are the tombstones of a [Tombstoner].
@@ -34,11 +35,11 @@ func newTombstones(s Store) *tombstones {
 	return &tombstones{content, version}
 }
 
-// errTombstone is that an object is a tombstone.
+// errTombstone is returned when an object is a tombstone, and so counts as missing.
 var errTombstone = fmt.Errorf("gocloud: there is a tombstone: %w", driver.ErrNotExist)
 
-// isTombstone reports whether an object is a tombstone. It is read only if that cannot be told
-// otherwise.
+// isTombstone reports whether an object is a tombstone. It reads the object only if size and
+// version leave that open.
 func (m *remote) isTombstone(ctx context.Context, info driver.Info) (bool, error) {
 	if m.tombstones == nil || info.Size != int64(len(m.tombstones.content)) {
 		return false, nil
@@ -49,7 +50,7 @@ func (m *remote) isTombstone(ctx context.Context, info driver.Info) (bool, error
 	r, err := m.reader(ctx, info.Key, 0, -1, nil)
 	if err != nil {
 		if err = m.failure(err); errors.Is(err, driver.ErrNotExist) {
-			return true, nil // it has gone meanwhile
+			return true, nil // removed since it was described
 		}
 		return false, err
 	}
@@ -60,7 +61,7 @@ func (m *remote) isTombstone(ctx context.Context, info driver.Info) (bool, error
 	return string(content) == m.tombstones.content, nil
 }
 
-// tombstoneVersion returns the version of the tombstone at a key, "" if there is none.
+// tombstoneVersion returns the version of the tombstone at a key, or "" if there is none.
 func (m *remote) tombstoneVersion(ctx context.Context, key string) (string, error) {
 	actx, _, stop := newWatch(ctx, m.stall)
 	defer stop()
@@ -78,12 +79,11 @@ func (m *remote) tombstoneVersion(ctx context.Context, key string) (string, erro
 	return info.Version, nil
 }
 
-// putTombstone is remove where no DELETE is conditional.
+// putTombstone implements remove for a store that has no conditional delete.
 func (m *remote) putTombstone(ctx context.Context, key, ifVersion string) error {
 	if ifVersion == "" {
-		// No tombstone is left where none is needed. That one which is there already goes as well
-		// does not harm: the caller says that nobody else is at work on this key, or that it does
-		// not matter.
+		// A delete without a condition needs no tombstone. It may remove a tombstone that is already
+		// there: the caller states that no other writer uses this key, or that it does not matter.
 		return m.delete(ctx, key)
 	}
 	if ifVersion == m.tombstones.version {
@@ -94,8 +94,8 @@ func (m *remote) putTombstone(ctx context.Context, key, ifVersion string) error 
 	return err
 }
 
-// isTombstoneBody is isTombstone for an object that is being read: as opts say, from body. What it reads of
-// that is lost only if it is a tombstone.
+// isTombstoneBody is isTombstone for an object that is being read from body, as opts select. It may
+// read body to the end; unless the object is a tombstone, body then yields the same bytes again.
 func (m *remote) isTombstoneBody(ctx context.Context, info driver.Info, opts *driver.OpenOptions,
 	body *watchedReader) (bool, error) {
 	if m.tombstones == nil || m.tombstones.version != "" || info.Size != int64(len(m.tombstones.content)) ||
@@ -111,13 +111,13 @@ func (m *remote) isTombstoneBody(ctx context.Context, info driver.Info, opts *dr
 	return string(content) == m.tombstones.content, nil
 }
 
-// readCloser reads from one and closes another.
+// readCloser reads from one source and closes another.
 type readCloser struct {
 	io.Reader
 	io.Closer
 }
 
-// replace writes in the place of a tombstone, if it is still one.
+// replace writes an object in the place of a tombstone, on the condition that it has not changed.
 func (m *remote) replace(ctx context.Context, key string, from io.Reader, opts *driver.PutOptions,
 	version string) (driver.Info, error) {
 	o := *opts
