@@ -7,18 +7,18 @@ import (
 	"sync"
 )
 
-// body is what is given to gocloud.dev to write. Closing a writer there commits what it has been
-// given, also after its body failed, so a body that fails cancels the context of the write and only
-// then says so; gocloud.dev looks at the context before it commits.
+// body is the reader that gocloud.dev writes from. Closing a writer of gocloud.dev commits what it
+// has been given, even after its body failed. So a body that fails cancels the context of the write
+// before it returns its error; gocloud.dev checks the context before it commits.
 //
-// It ends in a Read of its own that yields no bytes. By then all before have been written, as far
-// as whoever reads writes in step.
+// The body ends in a separate Read that yields no bytes. If the writer writes in step with its
+// reads, all bytes have been written when that Read begins.
 type body struct {
 	ctx    context.Context
 	cancel context.CancelFunc // of the context of the write
 	from   io.Reader          // nil is empty
-	// unless nil, is called once when from has ended, before whoever reads is told; may still
-	// refuse
+	// end, unless nil, is called once when from has ended, before the reader of the body learns
+	// that. Its error fails the write.
 	end func() error
 
 	size  int64 // bytes read so far
@@ -67,8 +67,8 @@ func (b *body) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// errAborted is what whoever reads a body gets instead of the reason, which it might take for the
-// end.
+// errAborted is returned to the reader of a body instead of the real error, which the reader might
+// mistake for the end of the body. finish returns the real error.
 var errAborted = errors.New("gocloud: the write is aborted")
 
 func (b *body) fail(err error) error {
@@ -77,7 +77,7 @@ func (b *body) fail(err error) error {
 	return errAborted
 }
 
-// WriteTo implements [io.WriterTo]: without it gocloud.dev allocates 1 MiB for each write.
+// WriteTo implements [io.WriterTo]. Without it gocloud.dev allocates 1 MiB for each write.
 func (b *body) WriteTo(w io.Writer) (int64, error) {
 	buf := copyBuffers.Get().(*[copyBufferSize]byte)
 	defer copyBuffers.Put(buf)
@@ -103,11 +103,11 @@ func (b *body) WriteTo(w io.Writer) (int64, error) {
 
 const copyBufferSize = 64 << 10
 
-// copyBuffers holds no state, only memory to use again.
+// copyBuffers pools memory and holds no state.
 var copyBuffers = sync.Pool{New: func() any { return new([copyBufferSize]byte) }}
 
-// finish returns the outcome of the write, given what the writer returned: what the body knows of
-// it comes first. The write is over.
+// finish returns the outcome of a write that has ended, given the error of the writer. The error of
+// the body itself comes first.
 func (b *body) finish(err error) error {
 	defer b.cancel()
 	if b.err != nil {
@@ -119,10 +119,10 @@ func (b *body) finish(err error) error {
 	return err
 }
 
-// errTooLarge is why a body is not stored that does not fit an object.
+// errTooLarge is returned when a body is larger than an object can be.
 var errTooLarge = errors.New("gocloud: the body is larger than an object can be")
 
-// limitedBody fails with errTooLarge if there is more than room bytes.
+// limitedBody fails with errTooLarge if its body has more than room bytes.
 type limitedBody struct {
 	body io.Reader
 	room int64

@@ -12,8 +12,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// failure returns err with the operation and the key, and with the error of the package storage
-// that it amounts to; nil for nil.
+// failure returns err with the operation, the key and the error of the package driver that it
+// means. It returns nil for nil.
 func (d *Driver) failure(op, key string, err error) error {
 	if err == nil {
 		return nil
@@ -24,7 +24,7 @@ func (d *Driver) failure(op, key string, err error) error {
 	return &fs.PathError{Op: "gocloud: " + op, Path: key, Err: err}
 }
 
-// isClassified reports whether an error says already what a Driver has to say.
+// isClassified reports whether an error already wraps one that callers of a Driver test for.
 func isClassified(err error) bool {
 	for _, known := range []error{
 		driver.ErrNotExist, driver.ErrExist, driver.ErrChanged, driver.ErrNotModified, driver.ErrNoSpace, driver.ErrKey,
@@ -37,15 +37,15 @@ func isClassified(err error) bool {
 	return false
 }
 
-// wrap returns err as one that is also an error of the package storage; the cause is kept.
+// wrap returns an error that wraps both known, an error of the package driver, and its cause err.
 func wrap(known, err error) error { return fmt.Errorf("%w: %w", known, err) }
 
-// classify sorts an error by its code. A precondition that failed is not among them: what it means
-// depends on the operation.
+// classify wraps an error of a local bucket by its code of gocloud.dev. It leaves out the code of a
+// failed precondition, whose meaning depends on the operation.
 func classify(err error) error {
 	var failed *bodyError
 	if errors.As(err, &failed) {
-		return err // the caller's own
+		return err // an error of the caller's body
 	}
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return wrap(driver.ErrNoSpace, err)

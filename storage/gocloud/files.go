@@ -16,32 +16,32 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// files lists the objects of fileblob. Its own lists leave out directories that cannot be read, and
-// say nothing: too many open files would look like an empty registry. They fail when a file goes
-// away, are out of order, and walk all files for each page.
+// files lists the objects of fileblob. The lists of fileblob itself silently leave out directories
+// that cannot be read, so that too many open files would look like an empty registry. They also
+// fail when a file disappears, are out of order, and walk all files for each page.
 type files struct {
 	root   string // directory of the bucket
 	prefix string // of the names
 	locks  *Locks
 }
 
-// fileRoot returns the directory of a bucket of fileblob. It tells it only in errors.
+// fileRoot returns the directory of a bucket of fileblob, which shows it only in errors.
 func fileRoot(ctx context.Context, bucket *blob.Bucket) (string, error) {
 	const name = "=root="
 	_, err := bucket.Attributes(ctx, name)
 	var failed *os.PathError
 	if err == nil || !bucket.ErrorAs(err, &failed) {
-		return "", fmt.Errorf("gocloud: fileblob does not tell the directory of the bucket: %w",
+		return "", fmt.Errorf("gocloud: fileblob does not show the directory of the bucket: %w",
 			errors.Join(errors.ErrUnsupported, err))
 	}
 	if prefix, ok := strings.CutSuffix(filepath.Base(failed.Path), name); !ok || prefix != "" {
-		return "", fmt.Errorf("gocloud: the prefix of a blob.PrefixedBucket over fileblob must end in %q, as that of Options.Prefix, but ends in %q: %w",
-			"/", prefix, errors.ErrUnsupported)
+		return "", fmt.Errorf("gocloud: a blob.PrefixedBucket over fileblob needs a prefix that ends in \"/\", not %q: %w",
+			prefix, errors.ErrUnsupported)
 	}
 	return filepath.Dir(failed.Path), nil
 }
 
-// probe reports whether an object that was written is where it is looked for.
+// probe returns an error unless the object with the name is at the path where files looks for it.
 func (f *files) probe(name string) error {
 	if _, err := os.Lstat(f.path(name)); err != nil {
 		return fmt.Errorf("gocloud: the bucket does not keep its objects in %s: %w", f.root,
@@ -52,15 +52,15 @@ func (f *files) probe(name string) error {
 
 func (f *files) path(name string) string { return filepath.Join(f.root, filepath.FromSlash(name)) }
 
-// regular fails if what has a name is no regular file: that is no object, as in lists. fileblob
-// would follow a symbolic link, read a device, and wait for somebody to open the other end of a
-// FIFO.
+// regular returns an error unless the name is that of a regular file. Nothing else is an object, as
+// in lists: fileblob would follow a symbolic link, read a device, and wait until the other end of a
+// FIFO is opened.
 //
 // Errors: driver.ErrNotExist.
 func (f *files) regular(name string) error {
 	info, err := os.Lstat(f.path(name))
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("gocloud: no regular file: %w", driver.ErrNotExist)
+		err = fmt.Errorf("gocloud: not a regular file: %w", driver.ErrNotExist)
 	}
 	if errors.Is(err, syscall.ENOTDIR) {
 		err = wrap(driver.ErrNotExist, err)
@@ -79,7 +79,7 @@ func (f *files) list(ctx context.Context, prefix string, opts *driver.ListOption
 	return err
 }
 
-// walk is one list. Files are in the order of their keys, see fileName.
+// walk is the state of one list. The order of files is the order of their keys, see fileName.
 type walk struct {
 	f     *files
 	ctx   context.Context
@@ -87,9 +87,9 @@ type walk struct {
 	yield func(driver.Info) bool
 }
 
-// directory yields what is in a directory, all of whose keys begin with prefix, which has been read
-// up to cut, what remains of it if it ends in the middle of a component. It reports whether the
-// consumer wants more.
+// directory yields the objects in the directory at path. All their keys begin with prefix. If the
+// directory holds the remainders of cut components, cut is its name, otherwise "". directory
+// reports whether the consumer wants more.
 func (w *walk) directory(path, prefix, cut string) (more bool, err error) {
 	entries, err := w.read(path)
 	if err != nil {
@@ -128,8 +128,8 @@ func (w *walk) directory(path, prefix, cut string) (more bool, err error) {
 	return true, nil
 }
 
-// read returns the entries of a directory, sorted; none if it is not there, but the one of the
-// driver is.
+// read returns the sorted entries of a directory. It returns none if the directory is missing, and
+// an error if the directory of the driver is missing too.
 func (w *walk) read(path string) ([]fs.DirEntry, error) {
 	w.f.locks.names.Lock()
 	defer w.f.locks.names.Unlock()
@@ -140,8 +140,8 @@ func (w *walk) read(path string) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
-// present fails if the directory that New wrote to is gone, say because its file system is no
-// longer mounted. Then everything seems to have been removed, which a list must not say.
+// present returns an error if the directory that New wrote to is gone, for example because its file
+// system is no longer mounted. A list must not report an empty registry then.
 func (f *files) present() error {
 	if _, err := os.Stat(f.path(f.prefix)); err != nil {
 		return fmt.Errorf("%w: the directory of the bucket: %v", driver.ErrUnavailable,

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	fewPerPage = 16      // objects that a page has at least
-	perPage    = 1000    // what stores on the network give at once
-	mostLocal  = 1 << 16 // a page costs memblob a look at all keys, so later pages are large
+	fewPerPage = 16      // the minimum number of objects of a page
+	perPage    = 1000    // the maximum of the stores on the network
+	mostLocal  = 1 << 16 // the maximum of memblob, which sorts all its keys for each page
 )
 
 // pager lists the objects of a bucket page by page.
@@ -47,12 +47,12 @@ func (p *pager) list(ctx context.Context, prefix string, opts *driver.ListOption
 			return err
 		}
 		page, next, err := p.page(ctx, token, size, list)
-		if err != nil { // also one that is io.EOF, as that of a lost connection is
+		if err != nil { // even io.EOF, which a lost connection can cause
 			return err
 		}
 		token = next
 		for _, o := range page {
-			// Whoever relies on a list must not be given one that leaves out keys.
+			// A list out of order may leave out keys, and a collection would take those for missing.
 			if o.Key <= last {
 				return fmt.Errorf("the bucket lists %q after %q", o.Key, last)
 			}
@@ -74,7 +74,7 @@ func (p *pager) list(ctx context.Context, prefix string, opts *driver.ListOption
 	return nil
 }
 
-// page reads one page.
+// page requests one page.
 func (p *pager) page(ctx context.Context, token []byte, size int, list *blob.ListOptions) (page []*blob.ListObject,
 	next []byte, err error) {
 	defer recoverPanic(&err)
@@ -84,8 +84,9 @@ func (p *pager) page(ctx context.Context, token []byte, size int, list *blob.Lis
 	return page, next, stalled(ctx, err)
 }
 
-// validPart returns the beginning of s up to the first byte that no key has there, or component
-// that is "." or "..", which some stores refuse. Keys greater than s are greater than it, too.
+// validPart returns the longest beginning of s that a key can have: up to the first byte that no
+// key contains, or up to a component "." or "..". Some stores refuse anything else. Every key that
+// is greater than s is greater than validPart(s), too.
 func validPart(s string) string {
 	start := 0 // of the component
 	for i := 0; i <= len(s); i++ {

@@ -17,7 +17,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// local is the engine for a bucket of this process: memblob or, if files is not nil, fileblob.
+// local is the engine for a local bucket: fileblob if files is not nil, memblob otherwise.
 type local struct {
 	bucket *blob.Bucket
 	prefix string
@@ -25,7 +25,8 @@ type local struct {
 	files  *files
 }
 
-// contentType is what all objects have. Naming it keeps gocloud.dev from looking into them.
+// contentType is the media type of all objects. Setting it keeps gocloud.dev from detecting it from
+// the content.
 const contentType = "application/octet-stream"
 
 func (l *local) name(key string) string {
@@ -39,15 +40,14 @@ func (l *local) maxObjectSize() int64 { return 0 }
 
 func (l *local) failure(err error) error { return classify(err) }
 
-// localInfo returns the Info of an object. Its version is its time and its size, see Locks.
+// localInfo returns the Info of an object. The version consists of time and size, see Locks.
 func localInfo(key string, t time.Time, size int64) driver.Info {
 	version := strconv.FormatInt(t.UnixNano(), 36) + "-" + strconv.FormatInt(size, 36)
 	return driver.Info{Key: key, Size: size, ModTime: t, Version: version}
 }
 
-// readStable calls read once more, under the lock of the name, if it failed otherwise than because
-// nothing is there: fileblob replaces an object and the file that holds its metadata one after the
-// other.
+// readStable calls read, and once more under the lock of the name if that fails for another reason
+// than a missing object: fileblob replaces an object and the file of its metadata in two steps.
 func (l *local) readStable(name string, read func() error) error {
 	err := read()
 	if err == nil || l.files == nil || isMissing(err) {
@@ -57,7 +57,7 @@ func (l *local) readStable(name string, read func() error) error {
 	return read()
 }
 
-// isMissing reports whether an error says that there is no object.
+// isMissing reports whether an error means that there is no object.
 func isMissing(err error) bool {
 	return errors.Is(err, driver.ErrNotExist) || gcerrors.Code(err) == gcerrors.NotFound
 }
@@ -71,7 +71,7 @@ func (l *local) stat(ctx context.Context, key string) (info driver.Info, err err
 	return info, err
 }
 
-// statLocked is stat of a name, for callers that hold its lock.
+// statLocked is stat for callers that hold the lock of the name.
 func (l *local) statLocked(ctx context.Context, key, name string) (driver.Info, error) {
 	if l.files != nil {
 		if err := l.files.regular(name); err != nil {
@@ -123,15 +123,16 @@ func (l *local) open(ctx context.Context, key string, opts *driver.OpenOptions) 
 	return &file{f, r}, localInfo(key, st.ModTime(), st.Size()), nil
 }
 
-// reader hides that a blob.Reader is an io.WriterTo, which allocates 1 MiB, and an io.Seeker, which
-// may read on in another object.
+// reader hides two methods of a blob.Reader: WriteTo, which allocates 1 MiB, and Seek, after which
+// it may read from another object.
 type reader struct{ r *blob.Reader }
 
 func (r reader) Read(p []byte) (int, error) { return r.r.Read(p) }
 
 func (r reader) Close() error { return r.r.Close() }
 
-// file is an object of fileblob. It has what an os.File has, so that it can be sent without a copy.
+// file is an object of fileblob. It embeds its os.File so that the kernel can send it without a
+// copy.
 type file struct {
 	*os.File
 	r *blob.Reader
@@ -141,8 +142,7 @@ type file struct {
 func (f *file) Close() error { return f.r.Close() }
 
 func (l *local) put(ctx context.Context, key string, from io.Reader, opts *driver.PutOptions) (driver.Info, error) {
-	// Most who lose a condition lose it here, before their body is read. The decision is the one in
-	// write.
+	// Most conditions that fail, fail here, before the body is read. The check in write decides.
 	if err := checkConditions(opts, func() (driver.Info, error) { return l.stat(ctx, key) }); err != nil {
 		return driver.Info{}, err
 	}
@@ -152,7 +152,7 @@ func (l *local) put(ctx context.Context, key string, from io.Reader, opts *drive
 	})
 }
 
-// checkConditions checks the conditions of opts on the object that stat tells of.
+// checkConditions checks the conditions of opts on the object that stat describes.
 func checkConditions(opts *driver.PutOptions, stat func() (driver.Info, error)) error {
 	if !opts.IfAbsent && opts.IfVersion == "" {
 		return nil
@@ -170,8 +170,9 @@ func checkConditions(opts *driver.PutOptions, stat func() (driver.Info, error)) 
 	return nil
 }
 
-// write stores what from holds, if allowed says so once it has been read. From then on until it is
-// stored the name is locked. What writes to memblob and fileblob does it in step with reading.
+// write stores the bytes of from, unless allowed returns an error. write calls allowed when from
+// has ended, and locks the name from then on until the object is stored. This works because memblob
+// and fileblob write in step with reading.
 func (l *local) write(ctx context.Context, key, name string, from io.Reader, allowed func() error) (info driver.Info,
 	err error) {
 	var lock *shard
@@ -219,7 +220,7 @@ func (l *local) write(ctx context.Context, key, name string, from io.Reader, all
 func (l *local) remove(ctx context.Context, key, ifVersion string) error {
 	name := l.name(key)
 	defer l.locks.unlock(l.locks.lock(name))
-	// Also without a condition: only a file is an object.
+	// This is needed without a condition, too: only a regular file is an object.
 	info, err := l.statLocked(ctx, key, name)
 	if err != nil {
 		return err
@@ -242,9 +243,9 @@ func (l *local) list(ctx context.Context, prefix string, opts *driver.ListOption
 	return p.list(ctx, prefix, opts, yield)
 }
 
-// probe finds out whether the times of objects tell versions apart: those of memblob are of the
-// clock of this process, to the nanosecond, and those of fileblob are the ones it is told. A store
-// on the network has neither.
+// probe finds out whether the times of objects differ between versions. The times of memblob are
+// those of the clock of this process, to the nanosecond; the times of fileblob are those that write
+// sets. A store on the network has neither.
 func (l *local) probe(ctx context.Context) (err error) {
 	// No key has a name like this, so it is in no list.
 	name := l.prefix + "=probe=" + strings.ToLower(rand.Text())
@@ -274,6 +275,6 @@ func (l *local) probe(ctx context.Context) (err error) {
 			return nil
 		}
 	}
-	return fmt.Errorf("gocloud: this is a store on the network: none of Options.Providers knows it, and versions cannot be told apart: %w",
+	return fmt.Errorf("gocloud: none of Options.Providers recognizes this bucket, and its versions cannot be compared: %w",
 		errors.ErrUnsupported)
 }

@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// Locks keep the conditions of Drivers on a local bucket. Drivers on the same objects must share
-// them; those on different objects may. Each is held for the check of a condition and the change
-// that follows, never while a body is read.
+// Locks keep the conditions of Drivers on local buckets. Drivers on the same objects must share
+// Locks; Drivers on different objects may. A Driver holds a lock while it checks a condition and
+// makes the change, and never while it reads a body. The zero value is ready to use.
 type Locks struct {
-	// names is held for writing while the names in a directory are read, and for reading while one
-	// changes: a file system may leave out of a directory that is being read what is renamed over.
+	// names is locked for writing while a directory is read, and for reading while an object
+	// changes: a file system may leave out of a directory that is being read a name that a rename
+	// replaces.
 	names  sync.RWMutex
 	shards [shards]shard
 }
@@ -22,13 +23,13 @@ const shards = 64
 // zero Locks work.
 var shardSeed = maphash.MakeSeed()
 
-// shard is the lock of the keys that share it.
+// shard is one lock, shared by many names.
 type shard struct {
 	mu   sync.Mutex
 	last int64 // the time of the last object written, in Unix nanoseconds
 }
 
-// NewLocks returns Locks that nobody else has.
+// NewLocks returns new Locks.
 func NewLocks() *Locks { return &Locks{} }
 
 // lock locks a name.
@@ -44,22 +45,22 @@ func (l *Locks) unlock(s *shard) {
 	l.names.RUnlock()
 }
 
-// tick is what times are multiples of: Windows keeps no finer ones.
+// tick is the unit of the times of files, in nanoseconds. Windows keeps no finer times.
 const tick = 100
 
-// stamp returns a time for the next object. No two are the same as long as the process runs; later
-// ones are told apart by the clock.
+// stamp returns a time for the next object, which the process has not used before. After a restart,
+// times differ because the clock has advanced.
 func (s *shard) stamp() time.Time {
 	now := time.Now().UnixNano() / tick * tick
 	s.last = max(now, s.last+tick)
 	return time.Unix(0, s.last)
 }
 
-// wait returns when the clock shows another time than that of the last object.
+// wait blocks until the clock differs from the time of the last object.
 func (s *shard) wait() {
 	for {
 		now := time.Now().UnixNano()
-		if now > s.last || s.last-now > int64(time.Millisecond) { // set back: no time comes twice but by chance
+		if now > s.last || s.last-now > int64(time.Millisecond) { // set back: a time repeats only by chance
 			return
 		}
 	}

@@ -6,16 +6,16 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// objectName returns the name of an object, without the prefix of the driver, on everything but
-// fileblob. The drivers of gocloud.dev escape "../" as "..__0x2f__", and in lists undo this also
-// where they have not done it. So the name has neither ".." nor "__": after a dot "-" becomes ","
-// and "." becomes "-", and after an underscore "_" becomes "^". What a byte becomes depends on the
-// byte before it alone, and both keep their place among the bytes that may be there, so the names
-// are in the order of the keys.
+// objectName returns the name of the object at key, without the prefix of the driver, on every
+// bucket but fileblob. The drivers of gocloud.dev escape "../" as "..__0x2f__", and lists unescape
+// such names even if they were never escaped. So a name contains neither ".." nor "__": after a
+// dot, "-" becomes "," and "." becomes "-"; after an underscore, "_" becomes "^". The result for a
+// byte depends only on the byte before it and keeps the order of bytes, so names have the order of
+// keys.
 //
-// Stores on a file system have no names with components of more than 255 bytes. A component of
-// maxComponent bytes or more is cut there, and what remains, possibly nothing, is a component that
-// begins with cutLetter.
+// Stores on a file system allow components of at most 255 bytes. So a component of maxComponent
+// bytes or more is cut there, and the rest, which may be empty, becomes a component that begins
+// with cutLetter.
 func objectName(key string) string {
 	key = cutComponents(key)
 	if !strings.Contains(key, "..") && !strings.Contains(key, "__") && !strings.Contains(key, ".-") {
@@ -78,7 +78,7 @@ func cutComponents(key string) string {
 	return b.String()
 }
 
-// joinComponents is the inverse of cutComponents, for what that returns.
+// joinComponents is the inverse of cutComponents.
 func joinComponents(name string) string {
 	if len(name) < maxComponent {
 		return name
@@ -101,13 +101,13 @@ func joinComponents(name string) string {
 	return b.String()
 }
 
-// On fileblob each byte of a key becomes one or two of a file name, so that walking sorted
-// directories yields sorted keys: directories end in a byte that sorts where "/" does among those
-// that a name can go on with.
+// On fileblob, each byte of a key becomes one or two bytes of a file name. Walking sorted
+// directories yields sorted keys, because the name of a directory ends in a byte that sorts like
+// "/" among the bytes of a name.
 //
-// A component of maxPart bytes or more is cut: its first maxPart bytes name a directory, and what
-// remains, possibly nothing, is a name in it that begins with partMark and is cut itself if it is
-// still too long. fileblob appends up to 21 bytes to a name.
+// A component of maxPart bytes or more is cut. Its first maxPart bytes name a directory. The rest,
+// which may be empty, is a name in that directory that begins with partMark, and is cut again if it
+// is still too long. fileblob appends up to 21 bytes to a name.
 const (
 	slashMark = '-'
 	cutMark   = "--"
@@ -153,18 +153,18 @@ func writeComponent(b *strings.Builder, component string) {
 	b.Write(enc)
 }
 
-// kind is what a name in a directory is.
+// kind is the kind of a name in a directory.
 type kind int
 
 const (
-	notOurs   kind = iota // not of our making
+	notOurs   kind = iota // not written by this package
 	object                // an object
 	directory             // of the keys that go on with a slash
 	remainder             // of the rest of cut components
 )
 
-// keyPart returns what a name in a directory contributes to keys. within is the name of the
-// directory if it holds remainders, else "".
+// keyPart returns the part of keys that a name in a directory stands for. within is the name of the
+// directory if it holds the rests of cut components, otherwise "".
 func keyPart(name string, isDir bool, within string) (part string, k kind) {
 	rest, k, most := name, object, maxPart-1
 	if isDir {

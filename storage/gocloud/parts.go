@@ -4,32 +4,32 @@ import "fmt"
 
 // Defaults of [Parts].
 const (
-	// DefaultPartSize is the value of Parts.Size if that is zero, in bytes.
+	// DefaultPartSize is the default of Parts.Size, in bytes.
 	DefaultPartSize = 8 << 20
-	// DefaultMaxParts is the value of Parts.Max if that is zero: S3 takes no more.
+	// DefaultMaxParts is the default and the maximum of Parts.Max, which is the limit of S3.
 	DefaultMaxParts = 10_000
 )
 
 const (
-	// minPartSize and maxPartSize are the bounds of Parts.Size, in bytes: S3 takes no smaller part,
-	// Azure no larger block.
+	// minPartSize and maxPartSize are the bounds of Parts.Size, in bytes. They are the limits of S3
+	// and of Azure.
 	minPartSize = 5 << 20
 	maxPartSize = 4000 << 20
-	// maxObjectSize bounds the size of an object that has parts, in bytes. S3 allows 5 TiB, others
-	// a little less.
+	// maxObjectSize is the maximum size of an object that has parts, in bytes. S3 allows 5 TiB,
+	// other stores a little less.
 	maxObjectSize = 4 << 40
 )
 
-// Parts say how a Provider divides what it uploads. All parts of an object but the last have the
-// same size, as Cloudflare R2 demands. The size never depends on the length that a client has
-// declared, so the memory of an upload does not either.
+// Parts is the size and number of the parts in which a Provider uploads an object. All parts of an
+// object but the last have the same size, as Cloudflare R2 demands. The size does not depend on the
+// length that a client declares, so neither does the memory of an upload.
 type Parts struct {
-	// Size is the size of a part, in bytes. What fits one part is stored with one request. A larger
-	// upload holds one part in memory. 5 MiB to 4000 MiB. Default: DefaultPartSize.
+	// Size is the size of a part, in bytes, from 5 MiB to 4000 MiB. A body that fits one part is
+	// stored with one request. A larger upload holds one part in memory. Default: DefaultPartSize.
 	Size int64
-	// Max is the maximum number of parts of an object. A blob that needs more of them goes on in a
-	// further object; with the defaults that is every 78 GiB. 1 to 10,000; some stores that speak
-	// S3 take 1,000 only. Default: DefaultMaxParts.
+	// Max is the maximum number of parts of an object, from 1 to 10,000. Some stores that speak S3
+	// allow only 1,000. A blob that needs more parts continues in a further object, with the
+	// defaults every 78 GiB. Default: DefaultMaxParts.
 	Max int
 }
 
@@ -43,7 +43,7 @@ func (p Parts) check() error {
 	return nil
 }
 
-// PartSize returns Size, or its default.
+// PartSize returns the size of a part, in bytes: Size or its default.
 func (p Parts) PartSize() int64 {
 	if p.Size == 0 {
 		return DefaultPartSize

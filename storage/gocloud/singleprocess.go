@@ -6,10 +6,12 @@ import (
 
 var _ driver.SingleProcess = (*Driver)(nil)
 
-// SingleProcess implements [driver.SingleProcess]. What is in memory no other process can reach.
-func (d *Driver) SingleProcess() string {
+// SingleProcess implements [driver.SingleProcess]. It returns a reason on fileblob. No other process
+// can reach memblob, and a store on the network keeps conditions itself.
+func (d *Driver) SingleProcess() (reason string) {
 	if l, ok := d.engine.(*local); ok && l.files != nil {
-		return "on files, the conditions of gocloud.dev are kept by locks within one process; storage/disk keeps them between processes"
+		return "storage/gocloud keeps conditions on files by locks within one process; " +
+			"storage/disk keeps them between processes"
 	}
 	return ""
 }

@@ -9,20 +9,20 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// DefaultStallTimeout is the value of Options.StallTimeout if that is zero.
+// DefaultStallTimeout is the default of Options.StallTimeout.
 const DefaultStallTimeout = 2 * time.Minute
 
-// watch ends the context of a request when the store makes no progress for a while. It stands still
+// watch ends the context of a request when the store makes no progress for too long. It is paused
 // while nobody waits for the store.
 type watch struct {
-	timer *time.Timer // nil: for ever
+	timer *time.Timer // nil means no limit
 	limit time.Duration
 }
 
-// errStalled is why a watch has ended a context.
+// errStalled is the cause of a context that a watch has ended.
 var errStalled = fmt.Errorf("gocloud: the store makes no progress: %w", driver.ErrUnavailable)
 
-// newWatch returns a watch that runs, and the context that it ends. stop must be called.
+// newWatch returns a running watch and the context that it ends. The caller must call stop.
 func newWatch(ctx context.Context, limit time.Duration) (_ context.Context, w *watch, stop func()) {
 	if limit < 0 {
 		return ctx, &watch{}, func() {}
@@ -35,14 +35,14 @@ func newWatch(ctx context.Context, limit time.Duration) (_ context.Context, w *w
 	}
 }
 
-// pause stops the watch: what happens next is not the store's doing.
+// pause stops the watch while the caller does not wait for the store.
 func (w *watch) pause() {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
 }
 
-// resume lets the watch run anew.
+// resume starts the watch again, with the full limit.
 func (w *watch) resume() {
 	if w.timer != nil {
 		w.timer.Reset(w.limit)
@@ -57,7 +57,7 @@ func stalled(ctx context.Context, err error) error {
 	return err
 }
 
-// watchedBody pauses a watch while whoever sends the body is waited for.
+// watchedBody pauses a watch while it waits for the sender of the body.
 type watchedBody struct {
 	body io.Reader
 	w    *watch
@@ -69,7 +69,7 @@ func (b watchedBody) Read(p []byte) (int, error) {
 	return b.body.Read(p)
 }
 
-// watchedReader is what a store sends, under a watch that runs only during a Read.
+// watchedReader reads what a store sends, under a watch that runs only during a Read.
 type watchedReader struct {
 	r       io.ReadCloser
 	ctx     context.Context
