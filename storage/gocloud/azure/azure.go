@@ -46,7 +46,7 @@ import (
 )
 
 // DefaultReadAhead is the value of Options.ReadAhead if that is zero, in bytes.
-const DefaultReadAhead = 64 << 20
+const DefaultReadAhead = parts.DefaultReadAhead
 
 // Options are the options of [Provider]. nil is the zero Options.
 type Options struct {
@@ -66,9 +66,6 @@ func Provider(opts *Options) gocloud.Provider {
 	var o Options
 	if opts != nil {
 		o = *opts
-	}
-	if o.ReadAhead == 0 {
-		o.ReadAhead = DefaultReadAhead
 	}
 	memory := parts.NewMemory(o.ReadAhead)
 	return func(_ context.Context, bucket *cloudblob.Bucket) (gocloud.Store, error) {

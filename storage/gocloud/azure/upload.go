@@ -13,6 +13,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 
 	"github.com/registrykit/registry/storage/gocloud"
+	"github.com/registrykit/registry/storage/gocloud/internal/parts"
 )
 
 // upload is one write of an object, a parts.Target.
@@ -38,24 +39,10 @@ func (u *upload) headers() *blob.HTTPHeaders {
 	return &blob.HTTPHeaders{BlobContentType: &u.opts.ContentType}
 }
 
-// hook calls Options.BeforeWrite with the options of a request.
-func hook[T any](s *store, opts T) error {
-	if s.before == nil {
-		return nil
-	}
-	return s.before(func(i any) bool {
-		p, ok := i.(*T)
-		if ok {
-			*p = opts
-		}
-		return ok
-	})
-}
-
 func (u *upload) Single(ctx context.Context, content []byte) (string, error) {
 	opts := &blockblob.UploadOptions{HTTPHeaders: u.headers(), AccessConditions: conditions(u.opts.IfAbsent,
 		u.opts.IfVersion)}
-	if err := hook(u.s, opts); err != nil {
+	if err := parts.Hook(u.s.before, opts); err != nil {
 		return "", err
 	}
 	out, err := u.client.Upload(ctx, streaming.NopCloser(bytes.NewReader(content)), opts)
@@ -80,14 +67,14 @@ func (u *upload) Part(ctx context.Context, number int, content []byte) error {
 	return err
 }
 
-func (u *upload) Complete(ctx context.Context, parts int) (string, error) {
-	ids := make([]string, parts)
+func (u *upload) Complete(ctx context.Context, count int) (string, error) {
+	ids := make([]string, count)
 	for i := range ids {
 		ids[i] = u.block(i)
 	}
 	opts := &blockblob.CommitBlockListOptions{HTTPHeaders: u.headers(),
 		AccessConditions: conditions(u.opts.IfAbsent, u.opts.IfVersion)}
-	if err := hook(u.s, opts); err != nil {
+	if err := parts.Hook(u.s.before, opts); err != nil {
 		return "", err
 	}
 	out, err := u.client.CommitBlockList(ctx, ids, opts)

@@ -60,7 +60,7 @@ import (
 )
 
 // DefaultReadAhead is the value of Options.ReadAhead if that is zero, in bytes.
-const DefaultReadAhead = 64 << 20
+const DefaultReadAhead = parts.DefaultReadAhead
 
 // Options are the options of [Provider]. nil is the zero Options.
 type Options struct {
@@ -80,9 +80,6 @@ func Provider(opts *Options) gocloud.Provider {
 	var o Options
 	if opts != nil {
 		o = *opts
-	}
-	if o.ReadAhead == 0 {
-		o.ReadAhead = DefaultReadAhead
 	}
 	memory := parts.NewMemory(o.ReadAhead)
 	return func(ctx context.Context, bucket *blob.Bucket) (gocloud.Store, error) {
@@ -209,18 +206,4 @@ func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocl
 	version, err := parts.Upload(ctx, s.memory, body, opts.Parts.PartSize(), opts.Size,
 		&upload{s: s, name: name, opts: opts})
 	return gocloud.Written{Version: version}, err
-}
-
-// hook calls Options.BeforeWrite with a request.
-func hook[T any](s *store, in T) error {
-	if s.before == nil {
-		return nil
-	}
-	return s.before(func(i any) bool {
-		p, ok := i.(*T)
-		if ok {
-			*p = in
-		}
-		return ok
-	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/registrykit/registry/storage/gocloud"
+	"github.com/registrykit/registry/storage/gocloud/internal/parts"
 )
 
 // conflicts is how often a write is tried again that the store could not decide because of another
@@ -35,7 +36,7 @@ type upload struct {
 func (u *upload) Single(ctx context.Context, content []byte) (string, error) {
 	in := &awss3.PutObjectInput{Bucket: &u.s.bucket, Key: &u.name, ContentType: &u.opts.ContentType}
 	in.IfMatch, in.IfNoneMatch = conditions(u.opts)
-	if err := hook(u.s, in); err != nil {
+	if err := parts.Hook(u.s.before, in); err != nil {
 		return "", err
 	}
 	for n := 0; ; n++ {
@@ -59,7 +60,7 @@ func (u *upload) Begin(ctx context.Context) error {
 	in := &awss3.CreateMultipartUploadInput{
 		Bucket: &u.s.bucket, Key: &u.name, ContentType: &u.opts.ContentType, ChecksumAlgorithm: u.checksum(),
 	}
-	if err := hook(u.s, in); err != nil {
+	if err := parts.Hook(u.s.before, in); err != nil {
 		return err
 	}
 	out, err := u.s.client.CreateMultipartUpload(ctx, in)

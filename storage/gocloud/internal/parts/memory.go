@@ -23,9 +23,15 @@ type Memory struct {
 	free map[int64]*sync.Pool // by capacity
 }
 
+// DefaultReadAhead is the default of Options.ReadAhead of each provider, in bytes.
+const DefaultReadAhead = 64 << 20
+
 // NewMemory returns a Memory that allows readAhead bytes to be on their way while the next are
-// filled.
+// filled. Zero means DefaultReadAhead, negative means none.
 func NewMemory(readAhead int64) *Memory {
+	if readAhead == 0 {
+		readAhead = DefaultReadAhead
+	}
 	return &Memory{left: max(readAhead, 0), free: map[int64]*sync.Pool{}}
 }
 

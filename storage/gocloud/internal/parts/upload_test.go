@@ -115,7 +115,7 @@ func TestUploadTakesMemoryForWhatComes(t *testing.T) {
 		var before, after runtime.MemStats
 		content := pattern(n)
 		runtime.ReadMemStats(&before)
-		_, err := Upload(t.Context(), NewMemory(0), io.MultiReader(bytes.NewReader(content), iotest.ErrReader(broken)),
+		_, err := Upload(t.Context(), NewMemory(-1), io.MultiReader(bytes.NewReader(content), iotest.ErrReader(broken)),
 			part, 5<<40, tg)
 		require.ErrorIs(t, err, broken)
 		runtime.ReadMemStats(&after)
@@ -168,7 +168,7 @@ func TestUploadKeepsThePartSize(t *testing.T) {
 		maxTested} {
 		for _, hint := range []int64{1, 5 << 40} {
 			c := &counted{target: target{fail: -1}, sizes: map[int]int64{}}
-			_, err := Upload(t.Context(), NewMemory(0), &untouched{size}, part, hint, c)
+			_, err := Upload(t.Context(), NewMemory(-1), &untouched{size}, part, hint, c)
 			require.NoError(t, err)
 			require.EqualValues(t, (size+part-1)/part, c.done)
 			sum := int64(0)
