@@ -1,31 +1,27 @@
-// Package azure lets [gocloud.Driver] work on a container of gocloud.dev/blob/azureblob: Azure Blob
-// Storage.
+// Package azure provides a [gocloud.Provider] for containers of gocloud.dev/blob/azureblob: Azure
+// Blob Storage.
 //
-// The container is opened as gocloud.dev says; the provider then goes to the service through the
-// same client:
+// Open the container as gocloud.dev describes. The Provider reaches the service through the same
+// client:
 //
 //	bucket, err := blob.OpenBucket(ctx, "azblob://my-container")
 //	driver, err := gocloud.New(ctx, bucket, &gocloud.Options{Providers: []gocloud.Provider{azure.Provider(nil)}})
 //
-// The version of an object is its ETag, which no two states of it share. Conditions are If-Match
-// and If-None-Match, which the service checks in the step that changes the blob. Credentials need
-// to read, write, delete and list blobs (the role Storage Blob Data Contributor has that).
+// The version of an object is its ETag, which no two states of an object share. Conditions are
+// If-Match and If-None-Match, which the service checks in the step that changes the blob.
+// Credentials need permission to read, write, delete and list blobs, as in the role Storage Blob
+// Data Contributor.
 //
 // # Writes
 //
-// What fits one part, by [gocloud.Parts], is one Put Blob. What does not is staged in blocks of one
-// size, up to 10,000 of them, and becomes visible, if the condition holds, with the list of its
-// blocks. The blocks of a write that has failed are never visible, and the service drops them after
-// a week.
+// A body that fits one part, see [gocloud.Parts], is one Put Blob. A larger body is staged in up to
+// 10,000 blocks of one size, and becomes visible with the list of its blocks if the condition
+// holds. The blocks of a failed write are never visible, and the service removes them after a week.
+// Memory is bounded as in the package s3.
 //
-// Each upload takes a buffer as large as the part it is filling; that of the first part grows with
-// what has come, from 32 KiB on. The length that a client has declared makes it smaller, never
-// larger. What has been filled is sent while the next is filled, as far as Options.ReadAhead allows
-// buffers for that; an upload that gets none waits.
-//
-// A request that fails with what may pass is sent again by the client, as often as its own options
-// say. Where the answer to a conditional write was lost, the second attempt fails the condition;
-// [storage.Store] sees by a nonce that what is there is its own.
+// The client repeats a request that fails for a reason that may pass, as its own options say. If
+// the response to a conditional write is lost, the condition of the second attempt fails.
+// [storage.Store] then recognizes its own object by a nonce.
 //
 // [storage.Store]: https://pkg.go.dev/github.com/registrykit/registry/storage#Store
 package azure
@@ -45,23 +41,25 @@ import (
 	"github.com/registrykit/registry/storage/gocloud/internal/parts"
 )
 
-// DefaultReadAhead is the value of Options.ReadAhead if that is zero, in bytes.
+// DefaultReadAhead is the default of Options.ReadAhead, in bytes.
 const DefaultReadAhead = parts.DefaultReadAhead
 
-// Options are the options of [Provider]. nil is the zero Options.
+// Options are the options of [Provider]. The zero value is ready to use.
 type Options struct {
-	// ReadAhead is how many bytes of parts may be on their way to the service while the next are
-	// filled, of all uploads together. Default: DefaultReadAhead; negative: none.
+	// ReadAhead is the maximum size of all parts that are sent to the service while their uploads
+	// fill the next part, in bytes. It is shared by all uploads. Default: DefaultReadAhead.
+	// Negative means none.
 	ReadAhead int64
-	// BeforeWrite, unless nil, is called before each request that creates an object, and may change
-	// it: access tier, encryption scope, metadata, tags. as gives the options of the request, a
-	// *blockblob.UploadOptions or a *blockblob.CommitBlockListOptions of the SDK, to the pointer
-	// that fits; AccessConditions must be left alone. An error fails the write.
+	// BeforeWrite is called before each request that creates an object. It may set the access tier,
+	// encryption scope, metadata or tags, but must not change AccessConditions. as stores the
+	// options of the request in a pointer of the right type: that of a *blockblob.UploadOptions or
+	// of a *blockblob.CommitBlockListOptions of the SDK. An error fails the write. Default: nil, no
+	// changes.
 	BeforeWrite func(as func(any) bool) error
 }
 
-// Provider returns a [gocloud.Provider] for containers of azureblob. opts may be nil. It may be
-// used for several containers, which then share Options.ReadAhead.
+// Provider returns a [gocloud.Provider] for containers of azureblob. opts may be nil. Several
+// containers may use the same Provider; they then share Options.ReadAhead.
 func Provider(opts *Options) gocloud.Provider {
 	var o Options
 	if opts != nil {
@@ -77,7 +75,7 @@ func Provider(opts *Options) gocloud.Provider {
 	}
 }
 
-// store is a [gocloud.Store].
+// store implements [gocloud.Store].
 type store struct {
 	client *container.Client
 	memory *parts.Memory
@@ -86,7 +84,8 @@ type store struct {
 
 var _ gocloud.Ranger = (*store)(nil)
 
-// Version implements [gocloud.Store]. Where the length is missing azureblob says 0.
+// Version implements [gocloud.Store]. It checks the length because azureblob reports a missing
+// length as 0.
 func (s *store) Version(as func(any) bool) string {
 	var get blob.DownloadStreamResponse
 	var head blob.GetPropertiesResponse
@@ -102,7 +101,7 @@ func (s *store) Version(as func(any) bool) string {
 	return ""
 }
 
-// version returns an ETag as headers have it: in lists it has no quotes.
+// version returns an ETag in the form of the header, with quotes. Lists have it without quotes.
 func version(tag *azcore.ETag) string {
 	if tag == nil || *tag == "" {
 		return ""
@@ -114,7 +113,7 @@ func version(tag *azcore.ETag) string {
 	return v
 }
 
-// conditions are those of a change, nil if there are none.
+// conditions returns the conditions of a change, or nil if there are none.
 func conditions(ifAbsent bool, ifVersion string) *blob.AccessConditions {
 	modified := &blob.ModifiedAccessConditions{}
 	switch {
@@ -139,12 +138,13 @@ func (s *store) ContentRange(as func(any) bool) string {
 	return *get.ContentRange
 }
 
-// BeforeRead implements [gocloud.Store]. It sets no condition: azureblob v0.46.0 panics on the
-// answer 304. The Driver compares, and what is read with a version is small.
+// BeforeRead implements [gocloud.Store]. It sets no condition, because azureblob v0.46.0 panics on
+// a response with status 304. The Driver compares the versions, and the objects that it reads on a
+// condition are small.
 func (s *store) BeforeRead(func(any) bool, string) error { return nil }
 
-// BeforeList implements [gocloud.Store]. A service that does not know startFrom, which is
-// inclusive, lists from the beginning.
+// BeforeList implements [gocloud.Store]. startFrom is inclusive. A service that does not know it
+// lists from the beginning.
 func (s *store) BeforeList(as func(any) bool, after string) error {
 	var opts *container.ListBlobsHierarchyOptions
 	if as(&opts) && opts.Marker == nil && after != "" {
@@ -153,10 +153,10 @@ func (s *store) BeforeList(as func(any) bool, after string) error {
 	return nil
 }
 
-// errNotFromStore is that something else has answered, such as a proxy.
-var errNotFromStore = fmt.Errorf("azure: this is no answer of the service: %w", driver.ErrUnavailable)
+// errNotFromStore is returned when something other than the service has responded, such as a proxy.
+var errNotFromStore = fmt.Errorf("azure: this is not a response of the service: %w", driver.ErrUnavailable)
 
-// Delete implements [gocloud.Store], in one request.
+// Delete implements [gocloud.Store] with one request.
 func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
 	out, err := s.client.NewBlobClient(name).Delete(ctx,
 		&blob.DeleteOptions{AccessConditions: conditions(false, ifVersion)})

@@ -14,10 +14,10 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// Failure implements [gocloud.Store]. That an object is not there, or a condition failed, is only
-// what the service has said of the blob, by a code: also an answer to a HEAD has it, and that of a
-// proxy has none. A refusal tells nothing of the blob, nor does a container that is not there: the
-// service cannot be used, which is the operator's affair.
+// Failure implements [gocloud.Store]. An object is missing, or a condition has failed, only if the
+// service reports that by an error code about the blob. Even the response to a HEAD has such a
+// code, and the response of a proxy has none. A refusal or a missing container says nothing about
+// the blob: the service is unavailable until the operator changes that.
 func (s *store) Failure(err error) error {
 	known := kind(err)
 	if known == nil {
@@ -26,7 +26,7 @@ func (s *store) Failure(err error) error {
 	return fmt.Errorf("%w: %w", known, err)
 }
 
-// kind is the error of the package storage that err amounts to, or nil.
+// kind returns the error of the package driver that err means, or nil.
 func kind(err error) error {
 	var answer *azcore.ResponseError
 	if errors.As(err, &answer) {

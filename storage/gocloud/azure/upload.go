@@ -16,12 +16,12 @@ import (
 	"github.com/registrykit/registry/storage/gocloud/internal/parts"
 )
 
-// upload is one write of an object, a parts.Target.
+// upload is one write of an object. It implements parts.Target.
 type upload struct {
 	s      *store
 	client *blockblob.Client
 	opts   *gocloud.PutOptions
-	id     string // in the names of its blocks, which those of another write of the same object must not be
+	id     string // unique part of the ids of its blocks, which other writes of the object must not share
 
 	modified time.Time
 }
@@ -30,7 +30,7 @@ func newUpload(s *store, name string, opts *gocloud.PutOptions) *upload {
 	return &upload{s: s, client: s.client.NewBlockBlobClient(name), opts: opts, id: rand.Text()}
 }
 
-// block is the id of a block. All of an object have the same length.
+// block returns the id of a block. All ids of an object must have the same length.
 func (u *upload) block(number int) string {
 	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, "%s-%05d", u.id, number))
 }
@@ -59,7 +59,7 @@ func (u *upload) stored(t *time.Time) {
 	}
 }
 
-// Begin has nothing to do: a block needs no upload that it belongs to.
+// Begin does nothing: blocks do not belong to an upload.
 func (u *upload) Begin(context.Context) error { return nil }
 
 func (u *upload) Part(ctx context.Context, number int, content []byte) error {
@@ -85,5 +85,5 @@ func (u *upload) Complete(ctx context.Context, count int) (string, error) {
 	return version(out.ETag), nil
 }
 
-// Abort has nothing to do: the service drops blocks that are not part of a blob.
+// Abort does nothing: the service removes blocks that are not part of a blob.
 func (u *upload) Abort(context.Context) error { return nil }

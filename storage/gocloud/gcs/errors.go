@@ -72,7 +72,7 @@ func wrap(known, err error) error { return fmt.Errorf("%w: %w", known, err) }
 // unknownOutcome is the error of a change of which nobody can tell whether it was made. The cause is for
 // the log, and not what the error is.
 func unknownOutcome(cause error) error {
-	return fmt.Errorf("%w: an answer was lost, and then: %s", driver.ErrUnavailable, cause.Error())
+	return fmt.Errorf("%w: a response was lost, and then: %s", driver.ErrUnavailable, cause.Error())
 }
 
 // isTransient reports whether another attempt may give another answer.

@@ -71,7 +71,7 @@ func bucketName(ctx context.Context, bucket *blob.Bucket) (name, prefix string, 
 		_ = r.Close() // nothing was read
 	}
 	if handle == nil || !errors.Is(err, notSent) {
-		return "", "", fmt.Errorf("gcs: the bucket does not tell its name: %w", err)
+		return "", "", fmt.Errorf("gcs: the bucket does not show its name: %w", err)
 	}
 	return (*handle).BucketName(), strings.TrimSuffix((*handle).ObjectName(), probe), nil
 }

@@ -15,16 +15,16 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// errNotFromStore is that something else has answered, such as a proxy.
-var errNotFromStore = fmt.Errorf("s3: this is no answer of the store: %w", driver.ErrUnavailable)
+// errNotFromStore is returned when something other than the store has responded, such as a proxy.
+var errNotFromStore = fmt.Errorf("s3: this is not a response of the store: %w", driver.ErrUnavailable)
 
-// requestID is the header with which stores sign their answers. A HEAD has no body that says whose
-// it is.
+// requestID is a header by which responses of a store can be recognized. The response to a HEAD has
+// no body that shows where it comes from.
 const requestID = "X-Amz-Request-Id"
 
-// Failure implements [gocloud.Store]. That an object is not there is only what the store has said
-// with 404, by a code of its own. A refusal tells nothing of the object, nor does a bucket that is
-// not there: the store cannot be used, which is the operator's affair.
+// Failure implements [gocloud.Store]. An object is missing only if the store reports that with
+// status 404 and an error code of its own. A refusal or a missing bucket says nothing about the
+// object: the store is unavailable until the operator changes that.
 func (s *store) Failure(err error) error {
 	known := kind(err)
 	if notFromStore(err) || noBucket(err) || s.sendsRequestID && lacksRequestID(err) {
@@ -36,7 +36,7 @@ func (s *store) Failure(err error) error {
 	return fmt.Errorf("%w: %w", known, err)
 }
 
-// kind is the error of the package storage that err amounts to, or nil.
+// kind returns the error of the package driver that err means, or nil.
 func kind(err error) error {
 	if err == nil {
 		return nil
@@ -62,7 +62,7 @@ func kind(err error) error {
 			http.StatusTooManyRequests:
 			return driver.ErrUnavailable
 		default:
-			if status >= 500 || status < 300 { // it is good, but could not be read
+			if status >= 500 || status < 300 { // a success that could not be decoded
 				return driver.ErrUnavailable
 			}
 		}
@@ -77,31 +77,31 @@ func kind(err error) error {
 	return nil
 }
 
-// notFromStore reports whether err is a 404 that is not the store's: with a body that does not have its
-// code. The client makes a code of the status.
+// notFromStore reports whether err is a 404 whose body has no error code of the store. The client
+// then makes up a code from the status.
 func notFromStore(err error) bool {
 	var operation *smithy.OperationError
 	return status(err) == http.StatusNotFound && !strings.HasPrefix(code(err), "NoSuch") &&
 		errors.As(err, &operation) && operation.OperationName != "HeadObject"
 }
 
-// noBucket reports whether err is a 404 to a HEAD of which MinIO says in a header that it is about
-// the bucket.
+// noBucket reports whether err is a 404 to a HEAD that is about the bucket, as MinIO states in a
+// header.
 func noBucket(err error) bool {
 	var answer *smithyhttp.ResponseError
 	return status(err) == http.StatusNotFound && errors.As(err, &answer) &&
 		answer.Response.Header.Get("X-Minio-Error-Code") == "NoSuchBucket"
 }
 
-// lacksRequestID reports whether err is an answer from which something follows, without the header that
-// those of the store have.
+// lacksRequestID reports whether err is a response with status 404 or 412 that lacks the header
+// requestID.
 func lacksRequestID(err error) bool {
 	var answer *smithyhttp.ResponseError
 	return (status(err) == http.StatusNotFound || status(err) == http.StatusPreconditionFailed) &&
 		errors.As(err, &answer) && answer.Response.Header.Get(requestID) == ""
 }
 
-// status returns the status of the answer that err is, or 0.
+// status returns the status of the response that err represents, or 0.
 func status(err error) int {
 	var answer *smithyhttp.ResponseError
 	if errors.As(err, &answer) {
@@ -118,6 +118,6 @@ func code(err error) string {
 	return ""
 }
 
-// isConflict reports whether a write was not decided, because another was at work at the same
-// moment.
+// isConflict reports whether the store did not decide a write because of another write at the same
+// time.
 func isConflict(err error) bool { return status(err) == http.StatusConflict }

@@ -12,8 +12,10 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// BeforeList implements [gocloud.Store]. Errors: [errors.ErrUnsupported] with
-// s3blob.Options.UseLegacyList, whose answers cannot be checked.
+// BeforeList implements [gocloud.Store].
+//
+// Errors: [errors.ErrUnsupported] with s3blob.Options.UseLegacyList, whose responses cannot be
+// checked.
 func (s *store) BeforeList(as func(any) bool, after string) error {
 	var in *awss3.ListObjectsV2Input
 	var options *[]func(*awss3.Options)
@@ -29,20 +31,20 @@ func (s *store) BeforeList(as func(any) bool, after string) error {
 	return nil
 }
 
-// checkList has a list fail whose answer is none. To the client any XML is a list, and so is an
-// answer without a body: one that is empty.
+// checkList rejects incomplete responses. The SDK decodes any XML, and even an empty body, as an
+// empty list.
 func checkList(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (
 	middleware.InitializeOutput, middleware.Metadata, error,
 ) {
 	out, metadata, err := next.HandleInitialize(ctx, in)
 	if list, ok := out.Result.(*awss3.ListObjectsV2Output); ok && err == nil && !isWhole(list) {
-		err = fmt.Errorf("%w: the answer to a list is none, or not whole", driver.ErrUnavailable)
+		err = fmt.Errorf("%w: the response to a list is incomplete", driver.ErrUnavailable)
 	}
 	return out, metadata, err
 }
 
-// isWhole reports whether an answer says of all that it lists what it is, and whether and where the
-// list goes on.
+// isWhole reports whether a response describes all objects that it lists, and whether and where the
+// list continues.
 func isWhole(list *awss3.ListObjectsV2Output) bool {
 	if list.IsTruncated == nil || *list.IsTruncated && aws.ToString(list.NextContinuationToken) == "" {
 		return false

@@ -18,12 +18,11 @@ import (
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
-// tombstone is the content of an object that stands for one that was removed. No object of a
-// registry is the same.
+// tombstone is the content of a tombstone. No object of a registry has the same content.
 const tombstone = "registry: this object has been removed\x00\n"
 
-// Probe implements [gocloud.Prober]: it writes, replaces and removes an object whose name begins
-// with prefix, and asks for one that is not there.
+// Probe implements [gocloud.Prober]. It writes, replaces and removes an object whose name begins
+// with prefix, and asks for a missing object.
 func (s *store) Probe(ctx context.Context, prefix string) (err error) {
 	name := prefix + "=probe=" + strings.ToLower(rand.Text()) // no key has a name like this
 	defer func() {
@@ -65,9 +64,9 @@ func (s *store) Probe(ctx context.Context, prefix string) (err error) {
 	return nil
 }
 
-// lacksConditionalDelete reports whether a DELETE with If-Match does not do what it should: remove the
-// object with that version, and fail if there is another one, or none. Two who remove the same must
-// not both be told that they have done it.
+// lacksConditionalDelete reports whether the store fails to honour If-Match of a DELETE. Such a
+// DELETE must remove the object with that version, and fail if the object has another version or is
+// missing. Two callers that remove the same object must not both succeed.
 func (s *store) lacksConditionalDelete(ctx context.Context, name, other, version string) (bool, error) {
 	for _, step := range []struct {
 		version string
@@ -92,8 +91,8 @@ func (s *store) lacksConditionalDelete(ctx context.Context, name, other, version
 
 func (s *store) refused(err error) bool { return errors.Is(s.Failure(err), driver.ErrChanged) }
 
-// unsupported is why a bucket is refused, whether the store failed a request or ignored a condition
-// of it.
+// unsupported returns the error for a bucket that is rejected, because the store failed a request
+// or ignored its condition.
 func unsupported(what string, err error) error {
 	if err != nil {
 		return fmt.Errorf("s3: %s: %w", what, err)

@@ -1,45 +1,45 @@
-// Package s3 lets [gocloud.Driver] work on a bucket of gocloud.dev/blob/s3blob: Amazon S3, and
-// whatever speaks its protocol with conditional writes.
+// Package s3 provides a [gocloud.Provider] for buckets of gocloud.dev/blob/s3blob: Amazon S3, and
+// every store that speaks its protocol with conditional writes.
 //
-// The bucket is opened as gocloud.dev says; the provider then goes to the store through the same
-// client:
+// Open the bucket as gocloud.dev describes. The Provider reaches the store through the same client:
 //
 //	bucket, err := blob.OpenBucket(ctx, "s3://my-bucket?region=eu-central-1")
 //	driver, err := gocloud.New(ctx, bucket, &gocloud.Options{Providers: []gocloud.Provider{s3.Provider(nil)}})
 //
-// # What is asked of the store
+// # What the store must support
 //
-// [gocloud.New] tries out, on an object of its own, whether the store honours If-None-Match and
-// If-Match of a PUT, without which it refuses the bucket, and If-Match of a DELETE. A store that
-// ignores the latter (MinIO does) would remove whatever is there, and one that reports success
-// where there is nothing (versitygw does) would tell two callers that each has removed the object.
-// On such stores a removal that depends on a version writes a tombstone instead, see
-// [gocloud.Tombstoner].
+// [gocloud.New] probes the store with an object of its own. It rejects the bucket unless a PUT
+// honours If-None-Match and If-Match. It also probes If-Match of a DELETE. Some stores ignore it
+// (MinIO) and would remove any version; others report success for a missing object (versitygw) and
+// would let two callers both believe that they removed it. On such stores a conditional delete
+// writes a tombstone instead, see [gocloud.Tombstoner].
 //
-// It also asks for an object that is not there: if the answer to a HEAD has the header
-// X-Amz-Request-Id, one without it is not the store's, but of a proxy that has lost it. Lists need
-// ListObjectsV2, so not UseLegacyList of s3blob.
+// New also asks for a missing object. If the response to that HEAD has the header X-Amz-Request-Id,
+// a later response without the header cannot come from the store, but from a proxy in front of it.
+// Lists need ListObjectsV2, so s3blob's UseLegacyList must be off.
 //
-// Credentials need s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload on the
-// objects, and s3:ListBucket on the bucket: without that S3 answers 403 for an object that is not
-// there, and nobody can tell that from a refusal.
+// Credentials need s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload on the
+// objects, and s3:ListBucket on the bucket. Without s3:ListBucket, S3 responds with 403 for a
+// missing object, which cannot be distinguished from a refusal.
 //
-// The version of an object is its ETag. In a bucket that keeps versions, each change leaves one
-// behind; a lifecycle rule has to remove noncurrent versions, and delete markers that are alone.
+// The version of an object is its ETag. In a bucket with versioning, each change leaves an old
+// version behind. Such a bucket needs a lifecycle rule that removes noncurrent versions and expired
+// delete markers.
 //
 // # Writes
 //
-// What fits one part, by [gocloud.Parts], is one PutObject. What does not is a multipart upload,
-// all of whose parts but the last have the same size, and whose condition is checked when it is
-// completed. One that fails is aborted; what the end of the process leaves is invisible and costs
-// money until a lifecycle rule (AbortIncompleteMultipartUpload, 1 day) removes it. Nothing is ever
-// copied.
+// A body that fits one part, see [gocloud.Parts], is one PutObject. A larger body is a multipart
+// upload, whose condition the store checks on completion. A failed upload is aborted. An upload
+// that the end of the process interrupts is invisible, but costs money until a lifecycle rule
+// (AbortIncompleteMultipartUpload, 1 day) removes it. Nothing is ever copied.
 //
-// Each upload takes a buffer as large as the part it is filling; that of the first part grows with
-// what has come, from 32 KiB on. The length that a client has declared makes it smaller, never
-// larger. What has been filled is sent while the next is filled, as far as Options.ReadAhead allows
-// buffers for that; an upload that gets none waits. So the memory is that of one part for each
-// upload, and ReadAhead for all of them together.
+// # Memory
+//
+// Each upload holds one buffer of the size of a part. The buffer of the first part starts at 32 KiB
+// and grows with the bytes that arrive. The declared length can make a buffer smaller, never
+// larger. While a full part is sent, the upload fills the next one, as long as all such parts
+// together stay within Options.ReadAhead; otherwise the upload waits. So the memory is one part for
+// each upload, plus ReadAhead for all uploads together.
 package s3
 
 import (
@@ -59,23 +59,24 @@ import (
 	"github.com/registrykit/registry/storage/gocloud/internal/parts"
 )
 
-// DefaultReadAhead is the value of Options.ReadAhead if that is zero, in bytes.
+// DefaultReadAhead is the default of Options.ReadAhead, in bytes.
 const DefaultReadAhead = parts.DefaultReadAhead
 
-// Options are the options of [Provider]. nil is the zero Options.
+// Options are the options of [Provider]. The zero value is ready to use.
 type Options struct {
-	// ReadAhead is how many bytes of parts may be on their way to the store while the next are
-	// filled, of all uploads together. Default: DefaultReadAhead; negative: none.
+	// ReadAhead is the maximum size of all parts that are sent to the store while their uploads
+	// fill the next part, in bytes. It is shared by all uploads. Default: DefaultReadAhead.
+	// Negative means none.
 	ReadAhead int64
-	// BeforeWrite, unless nil, is called before each request that creates an object, and may change
-	// it: storage class, server-side encryption, tags. as gives the request, a *s3.PutObjectInput
-	// or a *s3.CreateMultipartUploadInput of the SDK, to the pointer that fits. An error fails the
-	// write.
+	// BeforeWrite is called before each request that creates an object. It may set the storage
+	// class, server-side encryption or tags. as stores the request in a pointer of the right type:
+	// that of a *s3.PutObjectInput or of a *s3.CreateMultipartUploadInput of the SDK. An error
+	// fails the write. Default: nil, no changes.
 	BeforeWrite func(as func(any) bool) error
 }
 
-// Provider returns a [gocloud.Provider] for buckets of s3blob. opts may be nil. It may be used for
-// several buckets, which then share Options.ReadAhead.
+// Provider returns a [gocloud.Provider] for buckets of s3blob. opts may be nil. Several buckets may
+// use the same Provider; they then share Options.ReadAhead.
 func Provider(opts *Options) gocloud.Provider {
 	var o Options
 	if opts != nil {
@@ -95,16 +96,16 @@ func Provider(opts *Options) gocloud.Provider {
 	}
 }
 
-// store is a [gocloud.Store].
+// store implements [gocloud.Store].
 type store struct {
 	client *awss3.Client
 	bucket string
 	memory *parts.Memory
 	before func(as func(any) bool) error
 
-	putsTombstones   bool   // no DELETE is conditional
-	tombstoneVersion string // the version that tombstones have, "" if it differs
-	sendsRequestID   bool   // its answers have the id of the request, also those of HEAD
+	putsTombstones   bool   // the store has no conditional DELETE
+	tombstoneVersion string // the version of all tombstones, "" if they differ
+	sendsRequestID   bool   // even responses to HEAD have the header requestID
 }
 
 var (
@@ -114,10 +115,10 @@ var (
 	_ gocloud.Ranger     = (*store)(nil)
 )
 
-// errNamed ends a read before it is sent.
-var errNamed = errors.New("s3: the bucket has told its name")
+// errNamed ends a read before it is sent, once its request has shown the name of the bucket.
+var errNamed = errors.New("s3: the bucket has shown its name")
 
-// bucketName returns the name that s3blob uses, which it tells only in requests.
+// bucketName returns the name of the bucket, which s3blob shows only in requests.
 func bucketName(ctx context.Context, bucket *blob.Bucket) (string, error) {
 	name := ""
 	r, err := bucket.NewRangeReader(ctx, "name", 0, 1, &blob.ReaderOptions{BeforeRead: func(as func(any) bool) error {
@@ -131,12 +132,13 @@ func bucketName(ctx context.Context, bucket *blob.Bucket) (string, error) {
 		_ = r.Close()
 	}
 	if name == "" {
-		return "", errors.New("s3: s3blob does not tell the name of the bucket")
+		return "", errors.New("s3: s3blob does not show the name of the bucket")
 	}
 	return name, nil
 }
 
-// Version implements [gocloud.Store]. Where the length is missing the client says 0.
+// Version implements [gocloud.Store]. It checks the length because the client reports a missing
+// length as 0.
 func (s *store) Version(as func(any) bool) string {
 	var get awss3.GetObjectOutput
 	var head awss3.HeadObjectOutput
@@ -186,7 +188,7 @@ func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
 	return nil
 }
 
-// conditions are those of a write, nil where there are none.
+// conditions returns the headers for the conditions of a write, or nil.
 func conditions(opts *gocloud.PutOptions) (ifMatch, ifNoneMatch *string) {
 	if opts.IfVersion != "" {
 		ifMatch = &opts.IfVersion

@@ -17,11 +17,11 @@ import (
 	"github.com/registrykit/registry/storage/gocloud/internal/parts"
 )
 
-// conflicts is how often a write is tried again that the store could not decide because of another
-// at the same moment.
+// conflicts is the maximum number of retries of a write that the store did not decide because of
+// another write at the same time.
 const conflicts = 5
 
-// upload is one write of an object, a parts.Target.
+// upload is one write of an object. It implements parts.Target.
 type upload struct {
 	s    *store
 	name string
@@ -70,8 +70,9 @@ func (u *upload) Begin(ctx context.Context) error {
 	return err
 }
 
-// checksum is what the client sends with each part, and must be announced before the first; none if
-// it was told to send only what it must.
+// checksum returns the algorithm of the checksums that the client sends with each part. It must be
+// announced before the first part. It is empty if the client is configured to send checksums only
+// when required.
 func (u *upload) checksum() types.ChecksumAlgorithm {
 	if u.s.client.Options().RequestChecksumCalculation == aws.RequestChecksumCalculationWhenRequired {
 		return ""
