@@ -34,7 +34,7 @@ type ledger struct {
 	mu    sync.Mutex
 	files *lru.Cache[stamp, safety]
 	dirs  *lru.Cache[string, struct{}] // guarded by mu together with epoch
-	epoch int64 // the modification time of locks/prune that dirs belongs to
+	epoch int64                        // the modification time of locks/prune that dirs belongs to
 }
 
 func newLedger() ledger {
