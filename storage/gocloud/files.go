@@ -35,8 +35,8 @@ func fileRoot(ctx context.Context, bucket *blob.Bucket) (string, error) {
 			errors.Join(errors.ErrUnsupported, err))
 	}
 	if prefix, ok := strings.CutSuffix(filepath.Base(failed.Path), name); !ok || prefix != "" {
-		return "", fmt.Errorf("gocloud: a blob.PrefixedBucket over fileblob needs a prefix that ends in \"/\", not %q: %w",
-			prefix, errors.ErrUnsupported)
+		return "", fmt.Errorf("gocloud: the prefix of a blob.PrefixedBucket over fileblob must end in %q, not in %q: %w",
+			"/", prefix, errors.ErrUnsupported)
 	}
 	return filepath.Dir(failed.Path), nil
 }
