@@ -10,22 +10,22 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// errClosed is why a method of a Driver fails that has been closed. It is an error that may pass:
-// another process may go on.
+// errClosed is returned by the methods of a closed Driver. It wraps driver.ErrUnavailable because
+// another process may still serve the same storage.
 var errClosed = &classified{driver.ErrUnavailable, fs.ErrClosed}
 
-// Close removes what the Driver has in tmp/ and closes the one file that it holds open. Readers
-// that Open has returned can be read on. A blob that consists of several objects cannot: shut the
-// http.Server down first. What was acknowledged is safe, but a call that is still running may fail;
-// later calls fail with an error that wraps [fs.ErrClosed] and [driver.ErrUnavailable]. A second
-// Close does nothing.
+// Close removes the temporary files of the Driver and closes the file that it holds open. Readers
+// that Open has returned still work, but the next object of a blob that consists of several objects
+// cannot be opened: shut the http.Server down first. Acknowledged objects are safe. A call that is
+// still running may fail; later calls fail with an error that wraps [fs.ErrClosed] and
+// [driver.ErrUnavailable]. A second Close does nothing.
 //
-// A program that ends, or is killed, need not call it: the next New on the directory removes what
-// was left in tmp/.
+// A program that ends need not call Close: the next New on the directory removes the files that are
+// left in tmp/.
 func (d *Driver) Close() error {
 	if d.closed.Swap(true) {
 		return nil
 	}
-	// In this order, so that nobody takes the directory for left over while it is removed.
+	// The lock goes last, so that no other process sweeps the directory while it is being removed.
 	return errors.Join(os.RemoveAll(d.temp), d.tempLock.Close())
 }

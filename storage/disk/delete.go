@@ -11,7 +11,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// Delete implements [driver.Driver]. Directories that become empty are removed, but for the two
+// Delete implements [driver.Driver]. It removes directories that become empty, except for the two
 // uppermost levels.
 func (d *Driver) Delete(ctx context.Context, key, ifVersion string) error {
 	if err := d.check(ctx, "delete", key); err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/registrykit/registry/internal/lru"
 )
 
-// maxKnown is the maximum number of entries of each cache of the ledger. What is forgotten is synced
-// once more than needed.
+// maxKnown is the maximum number of entries of each cache of the ledger. What is forgotten is
+// synced once more than needed.
 const maxKnown = 16384
 
 // safety is what is known to survive a loss of power of the file with a certain stamp.

@@ -14,8 +14,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// List implements [driver.Driver]: it walks the directories in order and goes straight to
-// opts.After. The names of a directory are read at once, so memory follows the largest directory.
+// List implements [driver.Driver]. It walks the directories in order and starts at opts.After. It
+// reads all names of a directory at once, so its memory is proportional to the largest directory.
 func (d *Driver) List(ctx context.Context, prefix string, opts *driver.ListOptions) iter.Seq2[driver.Info, error] {
 	if opts == nil {
 		opts = &driver.ListOptions{}
@@ -36,7 +36,7 @@ func (d *Driver) List(ctx context.Context, prefix string, opts *driver.ListOptio
 	}
 }
 
-// walk is one List.
+// walk is the state of one List.
 type walk struct {
 	d        *Driver
 	ctx      context.Context
@@ -45,7 +45,7 @@ type walk struct {
 	yield    func(driver.Info, error) bool
 }
 
-// dir yields what is in the directory at path, all of which begins with the encoded key prefix. It
+// dir yields the objects in the directory at path, whose encoded keys all begin with prefix. It
 // reports whether the consumer wants more.
 func (w *walk) dir(path, prefix string) (more bool, err error) {
 	rest, past := w.rest(prefix)
@@ -77,8 +77,8 @@ func (w *walk) dir(path, prefix string) (more bool, err error) {
 	return true, nil
 }
 
-// rest returns what of the key to begin after is below prefix, or that everything there lies before
-// it.
+// rest returns the part of w.after below prefix. past is true if every key below prefix is less
+// than w.after.
 func (w *walk) rest(prefix string) (rest string, past bool) {
 	if rest, ok := strings.CutPrefix(w.after, prefix); ok {
 		return rest, false
@@ -86,8 +86,8 @@ func (w *walk) rest(prefix string) (rest string, past bool) {
 	return "", w.after > prefix
 }
 
-// seek returns the position of the first entry that is greater than rest or has keys below it that
-// are.
+// seek returns the position of the first entry that is greater than rest, or that has keys below it
+// that are greater.
 func (n *names) seek(rest string, remainders bool) (c, i int) {
 	if rest == "" {
 		return 0, 0
@@ -127,11 +127,11 @@ func (w *walk) file(path, enc string) (more bool, err error) {
 	return w.yield(info(key, &st), nil), nil
 }
 
-// names returns the entries of the directory at path, nil if there is no such directory.
+// names returns the entries of the directory at path, or nil if there is no such directory.
 //
-// A directory that changes while it is read may show an entry twice or, on some file systems, not
-// at all that was renamed over. So it is read until its time has not changed meanwhile, at last
-// under its lock.
+// While a directory changes, a reader may see an entry twice or, on some file systems, miss an
+// entry that a rename replaces. So names reads the directory until its time has not changed during
+// the read, and finally under its lock.
 func (d *Driver) names(ctx context.Context, path string) (*names, error) {
 	if d.lists.has(path) {
 		var st syscall.Stat_t
@@ -156,8 +156,8 @@ func (d *Driver) names(ctx context.Context, path string) (*names, error) {
 	return n, err
 }
 
-// readNames reads the entries of the directory at path, and reports whether it did not change
-// meanwhile; then it keeps them.
+// readNames reads the entries of the directory at path. exact reports that the directory did not
+// change during the read; readNames then caches the entries.
 func (d *Driver) readNames(ctx context.Context, path string) (n *names, exact bool, err error) {
 	f, err := openFile(d.objects+path, syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if err != nil {
@@ -198,8 +198,8 @@ func (d *Driver) readNames(ctx context.Context, path string) (n *names, exact bo
 	return n, exact, nil
 }
 
-// directoryState returns the stamp of an open directory, and whether it is certain that another
-// state gets another stamp.
+// directoryState returns the stamp of an open directory. certain reports that every later state of
+// the directory has another stamp.
 func (d *Driver) directoryState(f *os.File) (s stamp, certain bool, err error) {
 	var st syscall.Stat_t
 	if err := fstat(int(f.Fd()), &st); err != nil {

@@ -6,16 +6,18 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// A key becomes a path in two steps, each of which keeps the byte order of keys, so that walking
-// sorted directories yields sorted keys.
+// A key becomes a path in two steps. Each step keeps the byte order of keys, so walking sorted
+// directories yields sorted keys.
 //
-//  1. Case: an upper-case letter becomes caseMark and its lower-case twin, so that names differ also where the file system
-//     ignores case. caseMark sorts between the digits and "_", as upper-case letters do.
-//  2. Length: a component of maxPart bytes or more is cut. Its first maxPart bytes and partMark name a directory, and
-//     what remains, possibly nothing, is a name in it that begins with partMark and is itself cut if it is still too long.
+//  1. Case: an upper-case letter becomes caseMark and the lower-case letter, so that names differ
+//     even where the file system ignores case. caseMark sorts between the digits and "_", as
+//     upper-case letters do.
+//  2. Length: a component of maxPart bytes or more is cut. Its first maxPart bytes and partMark name
+//     a directory. The rest, which may be empty, is a name in that directory that begins with
+//     partMark, and is cut again if it is still too long.
 //
-// The result of the first step is called an encoded key; that of the second, relative to objects/,
-// a path.
+// The result of the first step is called an encoded key. The result of the second step is called a
+// path; it is relative to objects/.
 const (
 	caseMark = '^'
 	partMark = '+'

@@ -21,9 +21,9 @@ const (
 	fileMode = 0o600
 )
 
-// Driver is a [driver.Driver] on a directory. What Open returns is an [*os.File].
+// Driver implements [driver.Driver] on a directory. The reader that Open returns is an [*os.File].
 //
-// While no method is running it holds one file open, until Close.
+// While no method runs, the Driver holds one file open, until Close.
 type Driver struct {
 	objects  string // the directory of objects, with a slash at its end
 	temp     string // the directory of this Driver's temporary files, with a slash at its end
@@ -48,12 +48,12 @@ var (
 	_ io.Closer     = (*Driver)(nil)
 )
 
-// New returns a Driver on the directory dir, which is created if it is missing. opts may be nil. It
-// tries the file system, removes what killed processes left in tmp/, and starts nothing. Close ends
-// the use of the Driver.
+// New returns a Driver on the directory dir, which it creates if necessary. opts may be nil. New
+// checks the file system and removes the files that killed processes left in tmp/. It starts no
+// goroutine. Call Close when the Driver is no longer used.
 //
-// Errors: errors.ErrUnsupported if the file system lacks what the package needs, unless it is so
-// full that this cannot be tried.
+// Errors: errors.ErrUnsupported if the file system does not meet the requirements of the package.
+// New skips that check if the file system is full.
 func New(dir string, opts *Options) (*Driver, error) {
 	if opts == nil {
 		opts = &Options{}
@@ -103,7 +103,7 @@ func open(dir string, opts *Options) (*Driver, error) {
 	return d, nil
 }
 
-// makeRoot creates a directory and those above it, and makes them durable.
+// makeRoot creates a directory and its parents, and makes them durable.
 func (d *Driver) makeRoot(path string) error {
 	if fi, err := os.Stat(path); err == nil {
 		if !fi.IsDir() {
@@ -136,8 +136,8 @@ func (d *Driver) syncDirectory(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-// probe tries what the driver relies on, with a new file. On a file system that is full there can
-// be none: it is opened all the same, so that what is there can be read, and removed.
+// probe checks with a new file what the driver relies on. A full file system has no room for that
+// file; probe then succeeds, so that objects can be read and removed.
 func (d *Driver) probe(create func() (*os.File, error)) error {
 	f, err := create()
 	if isFull(err) {

@@ -1,14 +1,15 @@
 package disk
 
-// DefaultListCache is the value of Options.ListCache if that is zero, in bytes.
+// DefaultListCache is the default of Options.ListCache, in bytes.
 const DefaultListCache = 64 << 20
 
 // Options are the options of [New]. The zero value is ready to use.
 type Options struct {
-	// NoSync leaves out every fsync, whatever durability is asked for. A loss of power may then
-	// cost any object, also one acknowledged long ago. Default: false.
+	// NoSync skips every fsync, whatever PutOptions.Durability is. A loss of power may then destroy
+	// any object, even one that was acknowledged long ago. Default: false.
 	NoSync bool
-	// ListCache is how many bytes of memory at most keep the sorted names of large directories, so
-	// that a page of a list costs the page. Default: DefaultListCache. Negative: nothing is kept.
+	// ListCache is the maximum size of the cache for the sorted names of large directories, in
+	// bytes. With it, a page of a list costs time for the page only. Default: DefaultListCache.
+	// Negative means no cache.
 	ListCache int64
 }

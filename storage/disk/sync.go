@@ -187,8 +187,9 @@ func (d *Driver) syncDir(path string) error {
 	}
 }
 
-// parallel runs jobs, at most maxParallel of them at the same time, and returns when none is running
-// any more. No job starts after one has failed or ctx has ended. parallel returns the first error.
+// parallel runs jobs, at most maxParallel of them at the same time, and returns when none is
+// running any more. No job starts after one has failed or ctx has ended. parallel returns the first
+// error.
 func parallel(ctx context.Context, jobs []func() error) error {
 	if err := ctx.Err(); err != nil || len(jobs) == 0 {
 		return err

@@ -16,17 +16,17 @@ import (
 )
 
 const (
-	bufferSize  = 128 << 10 // of the pooled buffers that bodies go through
-	copySize    = 64 << 20  // how much the kernel copies from file to file before the context is looked at
-	maxAttempts = 100       // to publish while others remove the directory again and again
+	bufferSize  = 128 << 10 // bytes of a pooled buffer
+	copySize    = 64 << 20  // bytes that the kernel copies between two checks of the context
+	maxAttempts = 100       // to publish while other callers keep removing the directory
 )
 
-// errUnsynced: the object that a deferred Put is about to replace may only be lost to one that is
-// itself safe.
+// errUnsynced is returned when a deferred Put would replace an object before its own content is
+// synced. After a loss of power, both could be gone.
 var errUnsynced = errors.New("content is not synced")
 
-// Put implements [driver.Driver]. Nothing is locked and nothing is visible until the whole object
-// is written.
+// Put implements [driver.Driver]. It locks nothing and shows nothing until the whole object is
+// written.
 func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	if opts == nil {
 		opts = &driver.PutOptions{}
@@ -44,7 +44,7 @@ func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *driv
 	return info(key, &w.st), nil
 }
 
-// writing is one Put.
+// writing is the state of one Put.
 type writing struct {
 	d      *Driver
 	path   string // of the object
@@ -56,8 +56,8 @@ type writing struct {
 
 func (w *writing) run(ctx context.Context, body io.Reader) error {
 	if w.opts.IfAbsent || w.opts.IfVersion != "" {
-		// Most who lose a condition lose it here, before their body is read. The decision is the
-		// one in publish.
+		// Most conditions that fail, fail here, before the body is read. The check in publish
+		// decides.
 		if _, err := w.allowed(); err != nil {
 			return err
 		}
@@ -89,12 +89,12 @@ func (w *writing) run(ctx context.Context, body io.Reader) error {
 	if w.opts.Durability != driver.Durable {
 		return nil
 	}
-	// The object is there now, so the context is no longer asked.
+	// The object is visible now, so the end of the context no longer matters.
 	return w.d.syncWritten(w.path, stampOf(&w.st))
 }
 
-// seal gives the temporary file its time, and so its version, and syncs it if it must be safe
-// before it is published.
+// seal sets the time of the temporary file, and so its version. It syncs the file if the Put is
+// Durable.
 func (w *writing) seal() error {
 	t := w.d.now()
 	if err := setTimes(w.file.Name(), t, t); err != nil {
@@ -120,7 +120,8 @@ func (w *writing) sync() error {
 	return nil
 }
 
-// allowed checks the conditions on the object that is there.
+// allowed checks the conditions of the Put on the present object, and reports whether there
+// is one.
 func (w *writing) allowed() (exists bool, err error) {
 	var st syscall.Stat_t
 	switch err := w.d.object(w.path, &st); {
@@ -141,7 +142,7 @@ func (w *writing) allowed() (exists bool, err error) {
 	return true, nil
 }
 
-// publish makes the temporary file the object.
+// publish renames the temporary file to the path of the object, if the conditions hold.
 func (w *writing) publish() error {
 	dir, full := parent(w.path), w.d.objects+w.path
 	for attempt := 0; ; attempt++ {
@@ -153,7 +154,7 @@ func (w *writing) publish() error {
 			if exists && !w.synced && w.opts.Durability == driver.Deferred && w.d.fsync != nil {
 				return edit{}, errUnsynced
 			}
-			// Not os.Rename, which looks once more at what is there.
+			// Not os.Rename, which makes a further system call to look at the target.
 			err = os.NewSyscallError("rename", syscall.Rename(w.file.Name(), full))
 			if exists {
 				return edit{}, err
@@ -176,12 +177,12 @@ func (w *writing) publish() error {
 	}
 }
 
-// taken says what it means that a directory is where the object, or a file where one of its
-// directories, should be.
+// taken turns an error into driver.ErrKey if a directory is at the path of the object, or a
+// file at the path of one of its directories.
 func taken(err error) error {
 	for _, e := range []syscall.Errno{syscall.ENOTDIR, syscall.EISDIR, syscall.ENOTEMPTY} {
 		if errors.Is(err, e) {
-			return &classified{driver.ErrKey, errors.New("another key is a directory of it, or it of another")}
+			return &classified{driver.ErrKey, errors.New("the key is a directory of another key, or the other way round")}
 		}
 	}
 	return err

@@ -10,22 +10,22 @@ import (
 )
 
 const (
-	firstBuffer = 512       // bytes, where nothing is known of the size
-	maxHint     = 256 << 10 // bytes set aside on the word of a hint, which may be wrong
+	firstBuffer = 512       // bytes, for a body of unknown size
+	maxHint     = 256 << 10 // bytes; a hint may be wrong, so it reserves no more
 )
 
 var errTooLarge = errors.New("larger than Options.MaxObjectSize")
 
-// read returns what body holds. Its bytes are accounted for as they come, so that bodies being read
-// at the same time cannot go beyond the bound together; the caller releases as many as it was given
-// if it does not keep them, also on an error.
+// read returns the bytes of body. It reserves them as they arrive, so that all bodies that are
+// being read at the same time stay within Options.MaxBytes together. The caller must release the
+// returned bytes if it does not keep them, even if read returns an error.
 func (d *Driver) read(ctx context.Context, body io.Reader, hint int64) ([]byte, error) {
 	if body == nil {
 		return nil, nil
 	}
 	size := int64(firstBuffer)
 	if hint > 0 {
-		size = min(hint, maxHint) + 1 // one more: the end is then seen without growing
+		size = min(hint, maxHint) + 1 // one more, so that the end is seen without growing
 	}
 	data := make([]byte, 0, size)
 	for {
@@ -52,7 +52,7 @@ func (d *Driver) read(ctx context.Context, body io.Reader, hint int64) ([]byte, 
 			return data, err
 		}
 	}
-	if cap(data)-len(data) > len(data)/8+64 { // growing left more unused than is worth keeping
+	if cap(data)-len(data) > len(data)/8+64 { // growing has left too many unused bytes
 		data = append(make([]byte, 0, len(data)), data...)
 	}
 	return data, nil

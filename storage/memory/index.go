@@ -8,30 +8,31 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// maxChunk is the number of objects a chunk of the index holds at most: few enough to move them for
-// one insertion, and many enough that a list of the chunks of millions of objects is short.
+// maxChunk is the maximum number of objects of a chunk of the index. It is small, because an
+// insertion moves the objects of a chunk, and large enough that millions of objects need few
+// chunks.
 const maxChunk = 512
 
-// object is one object. It is never changed.
+// object is one stored object. It never changes.
 type object struct {
 	driver.Info
 	data []byte
 }
 
-// index holds objects in the order of their keys: a sorted list of sorted chunks, none of them
-// empty. Finding costs two binary searches; inserting and removing move a part of one chunk.
+// index holds objects in the order of their keys, as a sorted list of sorted chunks. No chunk is
+// empty. A lookup takes two binary searches; an insertion or removal moves a part of one chunk.
 type index struct {
 	chunks [][]*object
 }
 
-// find returns where key is, or where it belongs: the chunk c and the position i in it.
+// find returns the position of key, or the position where it belongs, as a chunk c and an index i
+// in it.
 func (x *index) find(key string) (c, i int, ok bool) {
 	c = sort.Search(len(x.chunks), func(j int) bool { return x.chunks[j][0].Key > key }) - 1
 	if c < 0 {
 		return 0, 0, false
 	}
-	i, ok = slices.BinarySearchFunc(x.chunks[c], key, func(o *object,
-		key string) int {
+	i, ok = slices.BinarySearchFunc(x.chunks[c], key, func(o *object, key string) int {
 		return strings.Compare(o.Key, key)
 	})
 	return c, i, ok
@@ -45,7 +46,7 @@ func (x *index) get(key string) *object {
 	return x.chunks[c][i]
 }
 
-// set stores o and returns the object it replaced, if any.
+// set stores o and returns the object that it replaces, or nil.
 func (x *index) set(o *object) (old *object) {
 	if len(x.chunks) == 0 {
 		x.chunks = append(x.chunks, []*object{o})
@@ -87,12 +88,14 @@ func (x *index) remove(key string) {
 	}
 }
 
-// page appends objects with the prefix and after the key after to page, up to its capacity.
+// page appends to page the objects whose keys begin with prefix and are greater than after, up to
+// its capacity.
 func (x *index) page(page []*object, prefix, after string) []*object {
 	if len(x.chunks) == 0 {
 		return page
 	}
-	// The prefix ends in a slash, so it is no key itself: what is found is where its first key is.
+	// The prefix ends in a slash, so it is not a key itself: find returns the position of its first
+	// key.
 	from := max(prefix, after)
 	c, i, ok := x.find(from)
 	if ok {

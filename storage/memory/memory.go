@@ -25,16 +25,16 @@ type Options struct {
 	MaxObjectSize int64
 }
 
-// Driver is a [driver.Driver] in memory. The readers that Open returns also implement [io.Seeker]
-// and [io.WriterTo].
+// Driver implements [driver.Driver] in memory. The readers that Open returns also implement
+// [io.Seeker] and [io.WriterTo].
 type Driver struct {
 	max       int64
 	maxObject int64
 
 	mu    sync.RWMutex
 	index index
-	used  int64  // bytes of all objects and of the bodies being read
-	last  uint64 // the counter that versions are taken from
+	used  int64  // bytes of all objects and of the bodies that are being read
+	last  uint64 // the last version, a counter
 }
 
 var _ driver.Driver = (*Driver)(nil)
@@ -96,7 +96,7 @@ func (d *Driver) get(ctx context.Context, op, key string) (*object, error) {
 	return o, nil
 }
 
-// Put implements [driver.Driver]. The durability asked for makes no difference.
+// Put implements [driver.Driver]. It ignores PutOptions.Durability.
 func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	if opts == nil {
 		opts = &driver.PutOptions{}
@@ -107,8 +107,7 @@ func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *driv
 	if opts.IfAbsent && opts.IfVersion != "" {
 		return driver.Info{}, failure("put", key, fs.ErrInvalid)
 	}
-	// Most who lose a condition lose it here, before their body is read. The decision is the one in
-	// store.
+	// Most conditions that fail, fail here, before the body is read. The check in store decides.
 	d.mu.RLock()
 	err := allowed(d.index.get(key), opts)
 	d.mu.RUnlock()
@@ -129,7 +128,7 @@ func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *driv
 	return driver.Info{}, failure("put", key, err)
 }
 
-// store makes data, which are accounted for, the object at key.
+// store makes data, whose bytes are reserved, the object at key.
 func (d *Driver) store(key string, data []byte, opts *driver.PutOptions) (driver.Info, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -149,7 +148,8 @@ func (d *Driver) store(key string, data []byte, opts *driver.PutOptions) (driver
 	return o.Info, nil
 }
 
-// allowed checks the conditions of opts on the object that is there, which is nil if there is none.
+// allowed checks the conditions of opts on the present object, which is nil if there is
+// none.
 func allowed(o *object, opts *driver.PutOptions) error {
 	switch {
 	case opts.IfAbsent && o != nil:
@@ -189,8 +189,8 @@ func (d *Driver) List(ctx context.Context, prefix string, opts *driver.ListOptio
 			yield(driver.Info{}, failure("list", prefix, driver.ErrKey))
 			return
 		}
-		// A page is taken under the lock and yielded without it, so the consumer may call what it
-		// likes.
+		// A page is copied under the lock and yielded without it, so that the consumer may call any
+		// method.
 		page := make([]*object, 0, pageSize(opts.PageHint))
 		after := opts.After
 		for {
@@ -214,7 +214,8 @@ func (d *Driver) List(ctx context.Context, prefix string, opts *driver.ListOptio
 	}
 }
 
-// pageSize is how many objects List takes at once: what the caller expects, within reason.
+// pageSize returns the number of objects that List copies at once: what the caller expects, within
+// bounds.
 func pageSize(hint int) int {
 	if hint <= 0 {
 		return 256
@@ -225,7 +226,7 @@ func pageSize(hint int) int {
 // MaxObjectSize implements [driver.Driver].
 func (d *Driver) MaxObjectSize() int64 { return d.maxObject }
 
-// Sync implements [driver.Driver]: there is nothing to do, and nothing survives a loss of power.
+// Sync implements [driver.Driver]. It does nothing: no object survives a loss of power.
 func (d *Driver) Sync(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		if err := check(ctx, "sync", key); err != nil {
@@ -246,7 +247,7 @@ func failure(op, key string, err error) error {
 	return &fs.PathError{Op: "memory: " + op, Path: key, Err: err}
 }
 
-// reader is what Open returns. The bytes below never change.
+// reader is the reader that Open returns. Its bytes never change.
 type reader struct{ *bytes.Reader }
 
 func (reader) Close() error { return nil }
