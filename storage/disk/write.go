@@ -58,7 +58,7 @@ func (w *writing) run(ctx context.Context, body io.Reader) error {
 	if w.opts.IfAbsent || w.opts.IfVersion != "" {
 		// Most conditions that fail, fail here, before the body is read. The check in publish
 		// decides.
-		if _, err := w.allowed(); err != nil {
+		if _, err := w.checkConditions(); err != nil {
 			return err
 		}
 	}
@@ -120,9 +120,9 @@ func (w *writing) sync() error {
 	return nil
 }
 
-// allowed checks the conditions of the Put on the present object, and reports whether there
+// checkConditions checks the conditions of the Put on the present object, and reports whether there
 // is one.
-func (w *writing) allowed() (exists bool, err error) {
+func (w *writing) checkConditions() (exists bool, err error) {
 	var st syscall.Stat_t
 	switch err := w.d.object(w.path, &st); {
 	case err == nil:
@@ -147,7 +147,7 @@ func (w *writing) publish() error {
 	dir, full := parent(w.path), w.d.objects+w.path
 	for attempt := 0; ; attempt++ {
 		err := w.d.change(dir, func() (edit, error) {
-			exists, err := w.allowed()
+			exists, err := w.checkConditions()
 			if err != nil {
 				return edit{}, err
 			}
@@ -169,17 +169,17 @@ func (w *writing) publish() error {
 		case errors.Is(err, errNoDirectory):
 			err = w.d.makeDirs(dir)
 		default:
-			return taken(err)
+			return keyConflict(err)
 		}
 		if err != nil {
-			return taken(err)
+			return keyConflict(err)
 		}
 	}
 }
 
-// taken turns an error into driver.ErrKey if a directory is at the path of the object, or a
+// keyConflict turns an error into driver.ErrKey if a directory is at the path of the object, or a
 // file at the path of one of its directories.
-func taken(err error) error {
+func keyConflict(err error) error {
 	for _, e := range []syscall.Errno{syscall.ENOTDIR, syscall.EISDIR, syscall.ENOTEMPTY} {
 		if errors.Is(err, e) {
 			return &classified{driver.ErrKey, errors.New("the key is a directory of another key, or the other way round")}

@@ -109,7 +109,7 @@ func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *driv
 	}
 	// Most conditions that fail, fail here, before the body is read. The check in store decides.
 	d.mu.RLock()
-	err := allowed(d.index.get(key), opts)
+	err := checkConditions(d.index.get(key), opts)
 	d.mu.RUnlock()
 	if err != nil {
 		return driver.Info{}, failure("put", key, err)
@@ -132,7 +132,7 @@ func (d *Driver) Put(ctx context.Context, key string, body io.Reader, opts *driv
 func (d *Driver) store(key string, data []byte, opts *driver.PutOptions) (driver.Info, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := allowed(d.index.get(key), opts); err != nil {
+	if err := checkConditions(d.index.get(key), opts); err != nil {
 		return driver.Info{}, err
 	}
 	d.last++
@@ -148,9 +148,9 @@ func (d *Driver) store(key string, data []byte, opts *driver.PutOptions) (driver
 	return o.Info, nil
 }
 
-// allowed checks the conditions of opts on the present object, which is nil if there is
+// checkConditions checks the conditions of opts on the present object, which is nil if there is
 // none.
-func allowed(o *object, opts *driver.PutOptions) error {
+func checkConditions(o *object, opts *driver.PutOptions) error {
 	switch {
 	case opts.IfAbsent && o != nil:
 		return driver.ErrExist
