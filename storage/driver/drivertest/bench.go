@@ -12,7 +12,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// BenchmarkDriver measures what a registry does most. newDriver returns a driver on empty storage.
+// BenchmarkDriver measures the operations that a registry performs most. newDriver returns a driver
+// on empty storage.
 func BenchmarkDriver(b *testing.B, newDriver func(b *testing.B) driver.Driver) {
 	b.Helper()
 	for _, c := range []struct {
@@ -109,7 +110,7 @@ func benchMissing(b *testing.B, d driver.Driver) {
 	}
 }
 
-// benchEach puts to one new key after the other.
+// benchEach puts objects to new keys, one after the other.
 func benchEach(b *testing.B, size int, put func(ctx context.Context, key string, body io.Reader) error) {
 	content := bytes.Repeat([]byte("x"), size)
 	b.SetBytes(int64(size))
@@ -155,7 +156,7 @@ func benchReplace(b *testing.B, d driver.Driver) {
 	}
 }
 
-// benchList takes pages of 100 somewhere in 100,000 keys, after each of so many Puts among them.
+// benchList lists pages of 100 of 100,000 keys, with the given number of Puts before each page.
 func benchList(puts int, keysOnly bool) func(b *testing.B, d driver.Driver) {
 	return func(b *testing.B, d driver.Driver) {
 		benchFill(b, d, 100_000, 10, "r/library/t/v%06d")

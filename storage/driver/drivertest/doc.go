@@ -1,8 +1,8 @@
-// Package drivertest checks that a [github.com/registrykit/registry/storage/driver.Driver] keeps its contract, measures it, and makes one
-// fail on purpose.
+// Package drivertest tests and measures drivers of the package storage/driver, and provides a
+// driver that fails on purpose.
 //
 // The author of a driver calls [TestDriver] from a test of the driver's package, with a function
-// that makes an empty one:
+// that returns an empty driver:
 //
 //	func TestDriver(t *testing.T) {
 //		drivertest.TestDriver(t, func(t *testing.T) driver.Driver {
@@ -12,6 +12,9 @@
 //		}, nil)
 //	}
 //
-// and [BenchmarkDriver] from a benchmark. [Faulty] wraps a driver for the tests of what is built on
-// top of one: it can fail, delay and count operations, and stop as a killed process does.
+// and [BenchmarkDriver] from a benchmark.
+//
+// [Faulty] and [Power] wrap a driver, for tests of code that uses drivers. Faulty fails, delays and
+// counts operations, and stops like a killed process. Power computes what a loss of power would
+// leave.
 package drivertest

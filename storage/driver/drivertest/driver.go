@@ -6,26 +6,26 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// DefaultLargeSize is the value of Options.LargeSize if that is zero, in bytes.
+// DefaultLargeSize is the default of Options.LargeSize, in bytes.
 const DefaultLargeSize = 64 << 20
 
-// Options are the options of [TestDriver]. The zero value tests the whole contract of a driver on
-// storage that cannot be opened twice.
+// Options are the options of [TestDriver]. The zero value tests the contract of a driver whose
+// storage only one driver can use.
 type Options struct {
-	// Reopen, unless nil, returns another driver on the storage of d, which stays in use. Then it
-	// is tested that contents and versions survive, and that both see each other's writes at once.
-	// Default: nil.
+	// Reopen returns another driver on the storage of d, while d stays in use. With it, the suite
+	// tests that objects and versions survive, that both drivers see each other's writes at once,
+	// and that conditions hold between them. Default: nil, which skips these tests.
 	Reopen func(t *testing.T, d driver.Driver) driver.Driver
-	// ContentVersions says that versions are hashes of the content, so that the same bytes put
-	// again may have the same version. Default: false.
+	// ContentVersions states that versions are hashes of the content, so that the same bytes may
+	// get the same version again. Default: false.
 	ContentVersions bool
-	// BlindDelete says that a Delete without a version does not tell whether there was an object:
-	// it returns nil. Default: false.
+	// BlindDelete states that a Delete without a version returns nil if there is no object.
+	// Default: false, it returns driver.ErrNotExist.
 	BlindDelete bool
-	// LargeSize is the size of the large object that is streamed, in bytes. A maximum size of
-	// objects is only tested if it is not larger. Default: DefaultLargeSize.
+	// LargeSize is the size of the largest object that the suite puts, in bytes. The suite tests
+	// MaxObjectSize only if that is not larger. Default: DefaultLargeSize.
 	LargeSize int64
-	// Goroutines is how many goroutines race in tests of conditions. Default: 64.
+	// Goroutines is the number of goroutines that race in tests of conditions. Default: 64.
 	Goroutines int
 }
 
@@ -35,9 +35,9 @@ type suite struct {
 	new func(t *testing.T) driver.Driver
 }
 
-// TestDriver checks that the drivers newDriver returns keep the contract of [driver.Driver].
-// newDriver is called once or more for each part, with the test of that part, and returns a driver
-// on empty storage of its own. opts may be nil.
+// TestDriver tests the contract of [driver.Driver]. It calls newDriver at least once for each part
+// of the suite, with the test of that part. newDriver must return a driver on empty storage that no
+// other driver uses. opts may be nil.
 func TestDriver(t *testing.T, newDriver func(t *testing.T) driver.Driver, opts *Options) {
 	t.Helper()
 	s := &suite{new: newDriver}

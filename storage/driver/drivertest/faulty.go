@@ -10,12 +10,12 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// Errors that [Faulty] makes up. They are none of package storage's, so nothing may be concluded
-// from them.
+// Errors that a [Faulty] returns. They wrap no error of the package driver, so callers must not
+// conclude anything from them.
 var (
-	// ErrCut: the driver has been cut off, see [Faulty.CutAfter].
+	// ErrCut is returned by every operation after a cut, see [Faulty.CutAfter].
 	ErrCut = errors.New("drivertest: cut off")
-	// ErrInjected: an operation fails because it was asked to.
+	// ErrInjected is returned by a write that [Faulty.FailWrite] or [Faulty.LoseAnswer] selects.
 	ErrInjected = errors.New("drivertest: injected failure")
 )
 
@@ -25,29 +25,30 @@ type Call struct {
 	Op string
 	// Key is the key, the prefix of a List, or the first key of a Sync.
 	Key string
-	// Number counts calls of all operations, from 1 on.
+	// Number is the number of the call among all calls, starting at 1.
 	Number int
-	// Write counts calls of Put and Delete, from 1 on. It is 0 for other operations.
+	// Write is the number of the call among the calls of Put and Delete, starting at 1. It is 0 for
+	// other operations.
 	Write int
 }
 
-// FaultyOptions are the options of [NewFaulty]. Both functions may be called concurrently, hold no
-// lock, and may block in order to delay.
+// FaultyOptions are the options of [NewFaulty]. Both functions must be safe for concurrent use.
+// They are called without a lock, so they may block to delay an operation.
 type FaultyOptions struct {
 	// Before is called before an operation. If it returns an error, the operation is not performed
-	// and fails with it.
+	// and returns that error. Default: nil.
 	Before func(ctx context.Context, c Call) error
-	// After is called after an operation with its error, which may be nil, and returns the error
-	// the caller gets. For a List this is its end: the error it broke off with.
+	// After is called after an operation with its error or nil. It returns the error that the
+	// caller gets. For a List it is called at the end of the iteration. Default: nil.
 	After func(ctx context.Context, c Call, err error) error
 }
 
-// Faulty is a [driver.Driver] that passes everything on to another one, except what it was told to
-// let fail. It has no optional abilities. Tests keep the driver below at hand, to see what is
-// stored in truth.
+// Faulty is a [driver.Driver] that passes calls on to another driver, except those that a test
+// makes fail. It has no optional abilities. A test keeps the driver below, to see what is really
+// stored.
 //
-// A test that wants to see every possible crash of some operation runs it once for each n with
-// CutAfter(n), until Cut reports false, and each time looks at what is left.
+// To test every possible crash of an operation, a test runs it for n = 0, 1, 2, … with CutAfter(n),
+// until Cut reports false. After each run it checks what is left in the driver below.
 type Faulty struct {
 	below driver.Driver
 	opts  FaultyOptions
@@ -62,7 +63,7 @@ type Faulty struct {
 	plan     map[int]plan // by Write
 }
 
-// plan is what becomes of one write.
+// plan is the fate of one write.
 type plan int
 
 const (
@@ -72,7 +73,7 @@ const (
 
 var _ driver.Driver = (*Faulty)(nil)
 
-// NewFaulty returns a Faulty on d that lets nothing fail yet. opts may be nil.
+// NewFaulty returns a Faulty on d. Without opts, which may be nil, nothing fails yet.
 func NewFaulty(d driver.Driver, opts *FaultyOptions) *Faulty {
 	f := &Faulty{below: d, counts: make(map[string]int), limit: -1, plan: make(map[int]plan)}
 	if opts != nil {
@@ -81,28 +82,27 @@ func NewFaulty(d driver.Driver, opts *FaultyOptions) *Faulty {
 	return f
 }
 
-// CutAfter lets n more writes pass and then all operations fail with [ErrCut] and do nothing, as if
-// the process had been killed right after the last of these writes. A write that is not admitted
-// leaves no trace.
+// CutAfter lets n more writes succeed. After them, all operations do nothing and return [ErrCut],
+// as if the process had been killed right after the last of these writes.
 func (f *Faulty) CutAfter(n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.limit, f.cut = f.writes+n, false
 }
 
-// Cut reports whether anything has failed because of [Faulty.CutAfter].
+// Cut reports whether any operation has failed because of [Faulty.CutAfter].
 func (f *Faulty) Cut() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.cut
 }
 
-// FailWrite lets the write number n from now on, counted from 1, fail with [ErrInjected] without
-// being performed.
+// FailWrite makes the n-th write from now on return [ErrInjected] without being performed. The next
+// write is number 1.
 func (f *Faulty) FailWrite(n int) { f.arrange(n, notPerformed) }
 
-// LoseAnswer lets the write number n from now on, counted from 1, be performed and yet answers
-// [ErrInjected].
+// LoseAnswer makes the n-th write from now on return [ErrInjected] although it is performed, as if
+// its response were lost. The next write is number 1.
 func (f *Faulty) LoseAnswer(n int) { f.arrange(n, noAnswer) }
 
 func (f *Faulty) arrange(n int, p plan) {
@@ -111,7 +111,7 @@ func (f *Faulty) arrange(n int, p plan) {
 	f.plan[f.writes+n] = p
 }
 
-// Heal forgets everything that was to fail. Counts stay.
+// Heal cancels all failures. Counts stay.
 func (f *Faulty) Heal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -119,7 +119,8 @@ func (f *Faulty) Heal() {
 	clear(f.plan)
 }
 
-// Count returns how many calls of an operation were admitted; "" means all operations.
+// Count returns the number of calls of an operation that were not refused with [ErrCut]. An empty
+// op means all operations.
 func (f *Faulty) Count(op string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -129,14 +130,14 @@ func (f *Faulty) Count(op string) int {
 	return f.counts[op]
 }
 
-// Writes returns how many Puts and Deletes were admitted.
+// Writes returns the number of Puts and Deletes that were not refused with [ErrCut].
 func (f *Faulty) Writes() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.writes
 }
 
-// admit counts a call or refuses it.
+// admit counts a call, or refuses it with ErrCut.
 func (f *Faulty) admit(op, key string) (c Call, p plan, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -252,7 +253,7 @@ func (f *Faulty) List(ctx context.Context, prefix string, opts *driver.ListOptio
 	}
 }
 
-// alive reports whether the driver is cut off.
+// alive returns ErrCut if the driver is cut off.
 func (f *Faulty) alive() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

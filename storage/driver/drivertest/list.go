@@ -46,8 +46,7 @@ func (s *suite) listOrder(t *testing.T) {
 	keys := awkward()
 	shuffled := slices.Clone(keys)
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(shuffled), func(i, j int) {
-		shuffled[i], shuffled[j] = shuffled[j],
-			shuffled[i]
+		shuffled[i], shuffled[j] = shuffled[j], shuffled[i]
 	})
 	fill(t, d, shuffled)
 	requireKeys(t, keys, list(t, d, "", nil))

@@ -11,10 +11,10 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// Power is a driver.Driver that passes everything on to another one and keeps account of what a
-// loss of power would leave, taking the durability that was asked for at its word: what was neither
-// stored with driver.Durable nor given to Sync is lost, a delete that was not given to Sync has
-// not happened, and an object that was replaced with driver.Relaxed is gone with its successor.
+// Power is a [driver.Driver] that passes calls on to another driver and records what a loss of
+// power would leave in the worst case. An object that was neither stored with driver.Durable nor
+// given to Sync is lost. A delete that was not given to Sync has not happened. An object that was
+// replaced with driver.Relaxed is lost together with the new object.
 type Power struct {
 	driver.Driver
 
@@ -24,7 +24,7 @@ type Power struct {
 
 var _ driver.Driver = (*Power)(nil)
 
-// NewPower returns a Power on an empty driver.
+// NewPower returns a Power on d, which must be empty.
 func NewPower(d driver.Driver) *Power {
 	return &Power{Driver: d, durable: make(map[string][]byte)}
 }
@@ -70,7 +70,8 @@ func (p *Power) Sync(ctx context.Context, keys ...string) error {
 	return p.Driver.Sync(ctx, keys...)
 }
 
-// After yields what is left if power is lost now: keys and contents, in no order.
+// After yields the keys and contents that would be left if power were lost now, in no particular
+// order.
 func (p *Power) After() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		p.mu.Lock()

@@ -14,7 +14,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// patience is how long the kit waits for what must not take long.
+// patience is how long the suite waits for an operation that must not block.
 const patience = 30 * time.Second
 
 // put stores content and returns the Info, which must be right.
@@ -30,7 +30,7 @@ func put(t *testing.T, d driver.Driver, key, content string, opts *driver.PutOpt
 	return info
 }
 
-// get returns the content and the Info of an object, which must be there.
+// get returns the content and the Info of an object, which must exist.
 func get(t *testing.T, d driver.Driver, key string) (string, driver.Info) {
 	t.Helper()
 	content, info, err := fetch(t.Context(), d, key)
@@ -38,7 +38,7 @@ func get(t *testing.T, d driver.Driver, key string) (string, driver.Info) {
 	return content, info
 }
 
-// fetch is get for goroutines other than the test's.
+// fetch is get without a test, for other goroutines.
 func fetch(ctx context.Context, d driver.Driver, key string) (string, driver.Info, error) {
 	r, info, err := d.Open(ctx, key, nil)
 	if err != nil {
@@ -126,7 +126,7 @@ func within(t *testing.T, what string, f func() error) {
 	}
 }
 
-// generator is a body of size bytes that are the same for the same seed and compress badly.
+// generator is a body of pseudo-random bytes, which are the same for the same seed.
 type generator struct {
 	seed  uint64
 	left  int64
@@ -170,7 +170,7 @@ func (b *brokenBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// requireKeys requires two lists of keys to be the same and tells the first difference.
+// requireKeys requires two lists of keys to be equal and reports the first difference.
 func requireKeys(t *testing.T, want, got []string, what ...any) {
 	t.Helper()
 	i := 0

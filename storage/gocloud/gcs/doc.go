@@ -1,4 +1,5 @@
-// Package gcs is a [gocloud.Provider] for Google Cloud Storage, with gocloud.dev/blob/gcsblob:
+// Package gcs provides a [gocloud.Provider] for buckets of gocloud.dev/blob/gcsblob: Google Cloud
+// Storage.
 //
 //	bucket, err := gcsblob.OpenBucket(ctx, client, "bucket", nil) // or blob.OpenBucket(ctx, "gs://bucket")
 //	driver, err := gocloud.New(ctx, bucket, &gocloud.Options{Providers: []gocloud.Provider{gcs.Provider(nil)}})
@@ -25,29 +26,30 @@
 //
 // # Failures
 //
-// A request that fails with what may pass (408, 429, 5xx, a lost connection) is repeated with
-// growing pauses, see [Options].Attempts, if that cannot do anything twice: reads, parts, and
-// writes and deletes with a condition. If then the condition fails, the request before may have
-// been what changed the object. Each object is stored with a name of its write in its metadata, so
-// that a Put finds out with one more request; where that does not tell, the outcome is unknown and
-// the error is driver.ErrUnavailable.
+// A request that fails for a reason that may pass (408, 429, 5xx, a lost connection) is repeated
+// with growing pauses, see [Options].Attempts, if a repetition cannot act twice: reads, parts, and
+// writes and deletes with a condition. If the condition of a repeated write fails, an earlier
+// attempt may have changed the object. So each object carries the name of its write in its
+// metadata, and a Put checks that with one more request. If that does not settle it, the outcome is
+// unknown and the error is driver.ErrUnavailable.
 //
-// Cloud Storage takes about one write a second of each object, more for a moment, and then answers
-// 429. A tag that is moved all the time meets that limit; the attempts bridge some seconds of it.
+// Cloud Storage accepts about one write a second for each object, more for a moment, and then
+// responds with 429. A tag that moves all the time meets that limit; the attempts bridge some
+// seconds of it.
 //
-// Nothing may answer in the place of Cloud Storage: the client does not show the body of a 404 to a
-// read, nor the answer to a list or a delete, so a proxy that answers itself would be believed.
+// No proxy may respond in the place of Cloud Storage. The client shows neither the body of a 404 to
+// a read nor the response to a list or a delete, so the response of such a proxy would be trusted.
 //
-// # What it needs
+// # Requirements
 //
-// The permissions storage.objects.create, get, list and delete (the role Storage Object User has
-// them). Objects must not be public: Cloud Storage caches what is public for an hour, and shows
-// what has been replaced; also not beside them, with a lifecycle rule, anything that removes or
-// rewrites objects. Object versioning and soft delete are not used and only cost. The client must
-// not be made with [storage.WithJSONReads], with which reads do not tell when an object was stored.
+// The credentials need the permissions storage.objects.create, get, list and delete, as in the role
+// Storage Object User. Objects must not be public: Cloud Storage caches public objects for an hour
+// and then serves replaced ones. No lifecycle rule may remove or rewrite objects. Object versioning
+// and soft delete are not used and only cost money. The client must not be made with
+// [storage.WithJSONReads], because such reads do not report when an object was stored.
 //
-// Signed URLs need a key, or the permission to sign, see gcsblob.Options. They are of version 4,
-// which ends after 7 days at most.
+// Signed URLs need a key or the permission to sign, see gcsblob.Options. They are of version 4,
+// which is valid for at most 7 days.
 //
 // [storage.WithJSONReads]: https://pkg.go.dev/cloud.google.com/go/storage#WithJSONReads
 package gcs

@@ -69,8 +69,8 @@ func (s *store) Failure(err error) error {
 
 func wrap(known, err error) error { return fmt.Errorf("%w: %w", known, err) }
 
-// unknownOutcome is the error of a change of which nobody can tell whether it was made. The cause is for
-// the log, and not what the error is.
+// unknownOutcome is the error of a change of which nobody can tell whether it was made. The cause
+// is for the log, and not what the error is.
 func unknownOutcome(cause error) error {
 	return fmt.Errorf("%w: a response was lost, and then: %s", driver.ErrUnavailable, cause.Error())
 }
@@ -95,8 +95,8 @@ func isNetworkError(err error) bool {
 // backoff are the pauses between attempts; each is random, up to what is here.
 var backoff = gax.Backoff{Initial: 200 * time.Millisecond, Max: 5 * time.Second, Multiplier: 2}
 
-// attempts bounds the attempts of an operation, and remembers whether one that failed may have had an
-// effect. The client asks it after each failure, from one goroutine at a time.
+// attempts bounds the attempts of an operation, and remembers whether one that failed may have had
+// an effect. The client asks it after each failure, from one goroutine at a time.
 type attempts struct {
 	most, failed int
 	unsure       bool

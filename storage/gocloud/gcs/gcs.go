@@ -16,25 +16,25 @@ import (
 
 // Options are the options of [Provider]. The zero value is ready to use.
 type Options struct {
-	// Writer, unless nil, is called with the writer of each object before anything is written: it
-	// may set the storage class, the KMS key, metadata and timeouts. It must leave ChunkSize alone,
-	// and the metadata that is there already. It is called by many goroutines. Default: nil.
+	// Writer is called with the writer of each object before any byte is written. It may set the
+	// storage class, the KMS key, metadata and timeouts. It must not change ChunkSize, nor the
+	// metadata that is already set. It must be safe for concurrent use. Default: nil, no changes.
 	Writer func(*cloud.Writer)
-	// Sign, unless nil, is called with the options of each signed URL before it is signed. It is
-	// called by many goroutines. Default: nil.
+	// Sign is called with the options of each URL before it is signed. It must be safe for
+	// concurrent use. Default: nil, no changes.
 	Sign func(*cloud.SignedURLOptions)
-	// Attempts is how often a request is sent at most. The pauses between them are random up to
-	// 0.2, 0.4, 0.8 … and at most 5 seconds. A part of an upload is given up after 32 seconds, too.
-	// Default: DefaultAttempts.
+	// Attempts is the maximum number of times that a request is sent. The pauses between attempts
+	// are random, up to 0.2, 0.4, 0.8 … and at most 5 seconds. A part of an upload also fails after
+	// 32 seconds. Default: DefaultAttempts.
 	Attempts int
 }
 
-// DefaultAttempts is the value of Options.Attempts if that is zero.
+// DefaultAttempts is the default of Options.Attempts.
 const DefaultAttempts = 6
 
-// Provider returns a [gocloud.Provider] that knows the buckets of gcsblob. It sets how the client
-// of the bucket repeats requests, so it must be called, by [gocloud.New], before the client is in
-// use elsewhere. opts may be nil.
+// Provider returns a [gocloud.Provider] for buckets of gcsblob. opts may be nil. [gocloud.New] then
+// sets how the client of the bucket repeats requests, so call New before the client is used
+// elsewhere.
 func Provider(opts *Options) gocloud.Provider {
 	var o Options
 	if opts != nil {
@@ -57,8 +57,9 @@ func Provider(opts *Options) gocloud.Provider {
 	}
 }
 
-// bucketName returns the name of the bucket and what it puts before the names of objects, if it is one
-// of blob.PrefixedBucket. Only the handle of an object tells; the read that shows it is not sent.
+// bucketName returns the name of the bucket, and the prefix of the names of its objects if it is a
+// blob.PrefixedBucket. Only the handle of an object shows them, so bucketName prepares a read and
+// does not send it.
 func bucketName(ctx context.Context, bucket *blob.Bucket) (name, prefix string, err error) {
 	const probe = "x"
 	var handle **cloud.ObjectHandle
@@ -76,7 +77,7 @@ func bucketName(ctx context.Context, bucket *blob.Bucket) (name, prefix string, 
 	return (*handle).BucketName(), strings.TrimSuffix((*handle).ObjectName(), probe), nil
 }
 
-// store is a [gocloud.Store].
+// store implements [gocloud.Store].
 type store struct {
 	opts   Options
 	bucket *cloud.BucketHandle
@@ -117,9 +118,9 @@ func generation(version string) (int64, error) {
 	return n, nil
 }
 
-// BeforeRead implements [gocloud.Store]. It sets no condition: the client has none for reads that a
-// generation fails (with the XML API, which tells when the object was stored). The Driver compares,
-// and what is read with a version is small.
+// BeforeRead implements [gocloud.Store]. It sets no condition, because the client has none for
+// reads by the XML API, the only one that reports when an object was stored. The Driver compares
+// the versions, and the objects that it reads on a condition are small.
 func (s *store) BeforeRead(func(any) bool, string) error { return nil }
 
 // BeforeList implements [gocloud.Store].

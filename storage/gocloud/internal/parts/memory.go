@@ -14,9 +14,8 @@ const (
 	maxSizes = 32
 )
 
-// Memory lends buffers for parts, and counts what is on its way to the store beside what is being
-// filled. Uploads share it. A buffer that comes back is lent again, to whoever needs that size,
-// until the garbage collector takes it.
+// Memory pools buffers for parts, and limits the parts that are sent while their uploads fill the
+// next part. All uploads of a provider share it. The garbage collector may free pooled buffers.
 type Memory struct {
 	mu   sync.Mutex
 	left int64                // may still be on its way

@@ -10,7 +10,7 @@ import (
 // abortTimeout is how long the end of an upload that has failed may take.
 const abortTimeout = 30 * time.Second
 
-// Target is where the parts of one object go.
+// Target stores the parts of one object.
 type Target interface {
 	// Single stores what is one part only, and returns the version of the object.
 	Single(ctx context.Context, content []byte) (version string, err error)
@@ -25,10 +25,10 @@ type Target interface {
 	Abort(ctx context.Context) error
 }
 
-// Upload stores what body holds and returns the version of the object. All parts but the last have
-// partSize bytes. Upload holds one part, and others as far as the memory allows. hint is the number
-// of bytes that somebody has declared, 0 if nobody has; it never makes the memory larger. When
-// Upload returns, nothing is on its way any more.
+// Upload stores the bytes of body and returns the version of the object. All parts but the last
+// have partSize bytes. Upload holds one part in memory, and more if m allows. hint is the size that
+// the client has declared, or 0; it never makes a buffer larger. When Upload returns, no request is
+// running.
 func Upload(ctx context.Context, m *Memory, body io.Reader, partSize, hint int64, t Target) (version string,
 	err error) {
 	f := newFiller(m, body, partSize, hint)
