@@ -15,26 +15,26 @@ import (
 var errNoDirectory = errors.New("no such directory")
 
 const (
-	// ours is what the driver puts between a directory's modification time and its access time. A
-	// kernel sets the former when a directory changes and never both like this, so one look tells
-	// whether the driver was the last to change it. The access time is the later one, so that
-	// reading does not update it on file systems mounted as usual.
+	// ours is the distance, in nanoseconds, that the driver sets between the modification time and
+	// the access time of a directory. A kernel never sets both times like this, so one lstat shows
+	// whether the driver made the last change. The access time is the later one, so that a read
+	// does not update it on file systems with the usual mount options.
 	ours = int64(time.Hour) + 123
 
-	// settled is how old a modification time of the kernel's must be before it is relied upon:
-	// until its clock has ticked for certain, another change may get the same time.
+	// settled is the age, in nanoseconds, from which on a modification time set by the kernel is
+	// reliable. Until the clock of the kernel has ticked, another change may get the same time.
 	settled = int64(50 * time.Millisecond)
 )
 
-// An edit is what a change does to the entries of a directory.
+// edit describes how a change affects the entries of a directory.
 type edit struct{ add, remove string }
 
-// change makes one change in the directory at path under its lock and gives the directory a
-// modification time that it never had before, so that equal times mean equal names, and any process
-// can keep names in memory for as long as the time stays.
+// change makes one change in the directory at path under its lock. It then gives the directory a
+// modification time that the directory never had before. So equal times mean equal names, and any
+// process can cache the names for as long as the time stays the same.
 //
-// If the process dies between the two, the time is the kernel's, which is relied upon only once it
-// is settled; so is the time that others leave who write here without this package.
+// If the process dies between the two steps, the directory has a time set by the kernel, which is
+// trusted only once it is settled. The same holds for changes by other programs.
 //
 // Errors: errNoDirectory; those of do, and then nothing was changed.
 func (d *Driver) change(path string, do func() (edit, error)) error {
@@ -91,12 +91,12 @@ func (d *Driver) makeDirs(path string) error {
 	return errNoDirectory
 }
 
-// keptLevels is how many levels of directories stay when they are empty: those that a layout
-// spreads its keys over, which would be made again at once.
+// keptLevels is the number of levels of directories that stay when they are empty. A layout spreads
+// its keys over them, so they would soon be made again.
 const keptLevels = 2
 
-// prune removes the directory at path if it is empty, and then those above it. That is tidiness:
-// errors end it and are not reported.
+// prune removes the directory at path if it is empty, and then its empty parents. It stops at the
+// first error and does not report it, because an empty directory does no harm.
 func (d *Driver) prune(path string) {
 	for ; strings.Count(path, "/") >= keptLevels; path = parent(path) {
 		if !isEmpty(d.objects+path) || d.removeDir(path) != nil {
@@ -105,8 +105,8 @@ func (d *Driver) prune(path string) {
 	}
 }
 
-// removeDir removes an empty directory. Before it does, it makes known to all processes that what
-// they know of directories may no longer be so, see ledger.
+// removeDir removes an empty directory. Before that, it invalidates what all processes know about
+// the durability of directories, see ledger.
 func (d *Driver) removeDir(path string) error {
 	if err := d.pruning.lock(); err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 // synced once more than needed.
 const maxKnown = 16384
 
-// safety is what is known to survive a loss of power of the file with a certain stamp.
+// safety is the part of a file with a certain stamp that is known to survive a loss of power.
 type safety uint8
 
 const (
@@ -23,13 +23,13 @@ const (
 	wholeSafe          // its name and all directories above it, too: nothing is left to sync while it has this stamp
 )
 
-// ledger is what this process knows to be durable, of files and of directories. It needs not know
-// what any process has left undone: what is not in it is synced.
+// ledger records the files and directories that this process knows to be durable. It need not be
+// complete: anything that is not in it is synced.
 //
-// A file with a known stamp is the very file that was synced, whoever else writes here. A directory
-// has no such mark of its own: another process may have removed it and made it again, which nobody
-// has synced. So whoever removes a directory first changes the modification time of the file
-// locks/prune, and knowledge of directories holds for as long as that stays the same.
+// A file with a known stamp is the file that was synced, whatever other processes do. A directory
+// has no such mark: another process may have removed it and made it again without syncing it. So
+// every process changes the modification time of the file locks/prune before it removes a
+// directory, and the records of directories are valid for as long as that time stays the same.
 type ledger struct {
 	mu    sync.Mutex
 	files *lru.Cache[stamp, safety]
@@ -53,8 +53,8 @@ func (l *ledger) add(s stamp, v safety) {
 	l.files.Add(s, v, 1)
 }
 
-// enter makes epoch the current one, unless a later one is: all knowledge of directories from an
-// earlier one is dropped.
+// enter makes epoch the current epoch, unless a later one is. It drops the records of directories
+// from earlier epochs.
 func (l *ledger) enter(epoch int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -87,7 +87,7 @@ func (l *ledger) addDirs(epoch int64, paths map[string]bool) {
 	}
 }
 
-// epoch returns the current epoch, which is that of the ledger from now on.
+// epoch returns the current epoch, and makes it that of the ledger.
 func (d *Driver) epoch() (int64, error) {
 	var st syscall.Stat_t
 	if err := lstat(d.pruning.path, &st); err != nil {
@@ -98,8 +98,8 @@ func (d *Driver) epoch() (int64, error) {
 	return e, nil
 }
 
-// forgetDir begins a new epoch, in which the directory at path is not known any more. It is called
-// under the lock d.pruning.
+// forgetDir begins a new epoch, in which the directory at path is no longer recorded. The caller
+// holds the lock d.pruning.
 func (d *Driver) forgetDir(path string) error {
 	old, err := d.epoch()
 	if err != nil {

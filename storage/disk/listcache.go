@@ -15,9 +15,9 @@ const (
 	entryBytes = 32  // what an entry takes besides its bytes, about
 )
 
-// names are the sorted entries of a directory, in chunks, none of them empty. They never change:
-// with and without return new ones that share all chunks but one, so a change costs little and a
-// list goes on with the names it began with.
+// names holds the sorted entries of a directory, in chunks that are never empty. It is immutable:
+// with and without return new names that share all chunks but one. So a change is cheap, and a list
+// continues with the names that it began with.
 type names struct {
 	chunks [][]string
 	count  int
@@ -38,8 +38,8 @@ func newNames(entries []string) *names {
 	return n
 }
 
-// search returns where e is or belongs, as a chunk and a position in it, which may be the end of
-// the chunk.
+// search returns the position of e, or the position where it belongs, as a chunk and an index in
+// it. The index may be the end of the chunk.
 func (n *names) search(e string) (c, i int, ok bool) {
 	c = max(sort.Search(len(n.chunks), func(j int) bool { return n.chunks[j][0] > e })-1, 0)
 	if c < len(n.chunks) {
@@ -82,8 +82,9 @@ func (n *names) replace(c int, parts [][]string) [][]string {
 	return slices.Concat(n.chunks[:c], parts, n.chunks[c+1:])
 }
 
-// listCache keeps the names of directories, each with the stamp that the directory had when it had
-// these names and no others. Those used last stay. A negative limit keeps none.
+// listCache caches the names of directories, each with the stamp that the directory had when it had
+// exactly these names. It drops the names that were used least recently. A negative limit disables
+// it.
 type listCache struct {
 	limit int64
 
@@ -99,15 +100,14 @@ type cachedDir struct {
 	names *names
 }
 
-// has reports whether there is anything about the directory at path.
+// has reports whether the cache has names of the directory at path, for any stamp.
 func (l *listCache) has(path string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.dirs[path] != nil
 }
 
-// get returns the names of the directory at path, or nil if they are not known for its present
-// stamp.
+// get returns the names of the directory at path, or nil if the cache has none for the stamp s.
 func (l *listCache) get(path string, s stamp) *names {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -119,7 +119,7 @@ func (l *listCache) get(path string, s stamp) *names {
 	return e.Value.(*cachedDir).names
 }
 
-// put keeps names, unless later ones are known.
+// put caches names, unless the cache has later ones.
 func (l *listCache) put(path string, s stamp, n *names) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,8 +142,9 @@ func (l *listCache) put(path string, s stamp, n *names) {
 	}
 }
 
-// change follows a change of the directory at path from one stamp to another, under its lock. What
-// was not known before is not known after.
+// change applies an edit of the directory at path, which changed its stamp from before to after.
+// The caller holds the lock of the directory. If the cache does not have the names for before, it
+// drops those that it has.
 func (l *listCache) change(path string, before, after stamp, do edit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

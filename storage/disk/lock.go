@@ -13,9 +13,9 @@ import (
 // shards is the number of locks that the directories share. All processes must agree on it.
 const shards = 64
 
-// fileLock excludes goroutines by a mutex and processes by an flock(2). It takes both, since an
-// flock belongs to the open file, which all goroutines have in common. The file is open only while
-// the lock is held, so a Driver that does nothing holds none open.
+// fileLock excludes goroutines by a mutex and processes by an flock(2). It needs both, because an
+// flock belongs to the open file, which all goroutines share. The file is open only while the lock
+// is held, so an idle Driver holds no lock file open.
 type fileLock struct {
 	path string
 	mu   sync.Mutex
@@ -44,7 +44,7 @@ func (l *fileLock) lock() error {
 	return nil
 }
 
-// unlock gives the lock back: nobody else has the open file, so its flock ends with it.
+// unlock releases the lock. Nothing else has the file open, so closing it ends the flock.
 func (l *fileLock) unlock() {
 	_ = syscall.Close(l.fd) // nothing was written
 	l.mu.Unlock()
@@ -58,8 +58,8 @@ func flock(fd, how int) error {
 	}
 }
 
-// makeLocks makes the lock files in dir. They are made before anything else, since a file system
-// that is full has no room for them when something is to be deleted.
+// makeLocks creates the lock files in dir. New creates them all, because a full file system would
+// have no room for them when an object must be deleted.
 func (d *Driver) makeLocks(dir string) error {
 	d.pruning.path = filepath.Join(dir, "prune")
 	locks := []*fileLock{&d.pruning}
@@ -76,8 +76,8 @@ func (d *Driver) makeLocks(dir string) error {
 	return nil
 }
 
-// lockOf returns the lock of the directory at path. No two of them are ever held at once, since
-// they may be the same.
+// lockOf returns the lock of the directory at path. A goroutine must never hold two of them,
+// because two directories may share a lock.
 func (d *Driver) lockOf(path string) *fileLock {
 	h := uint32(2166136261) // FNV-1a, which must be the same in all processes
 	for i := range len(path) {

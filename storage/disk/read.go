@@ -61,10 +61,11 @@ func (d *Driver) Stat(ctx context.Context, key string) (driver.Info, error) {
 	return info(key, &st), nil
 }
 
-// MaxObjectSize implements [driver.Driver]: what a file can hold is the file system's affair.
+// MaxObjectSize implements [driver.Driver]. It returns 0: the limit is that of the file system.
 func (d *Driver) MaxObjectSize() int64 { return 0 }
 
-// check is what every operation on a key begins with.
+// check validates the key, the state of the Driver and the context. Every operation on a key calls
+// it first.
 func (d *Driver) check(ctx context.Context, op, key string) error {
 	if !driver.ValidKey(key) {
 		return failure(op, key, driver.ErrKey)

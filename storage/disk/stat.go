@@ -13,8 +13,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// stamp tells states of a file or directory apart. The driver gives what it writes modification
-// times that it never uses twice, and those of other processes are at least in other files.
+// stamp identifies a state of a file or directory. The driver never uses a modification time twice,
+// and other processes that use the same time use it for other inodes.
 type stamp struct {
 	mtime int64
 	inode uint64
@@ -31,8 +31,8 @@ func lstat(path string, st *syscall.Stat_t) error {
 	}
 }
 
-// openFd is open(2). For regular files it spares the half dozen calls by which os.OpenFile finds
-// that they cannot be polled.
+// openFd is open(2). It avoids the half dozen system calls by which os.OpenFile finds out that a
+// regular file cannot be polled.
 func openFd(path string, flags int, mode uint32) (int, error) {
 	for {
 		fd, err := syscall.Open(path, flags|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, mode)
@@ -64,7 +64,7 @@ func isFile(st *syscall.Stat_t) bool { return uint32(st.Mode)&syscall.S_IFMT == 
 func isDir(st *syscall.Stat_t) bool { return uint32(st.Mode)&syscall.S_IFMT == syscall.S_IFDIR }
 
 // openObject opens the object at a path below objects/ for reading, and fills st with its
-// attributes. It never waits, as open(2) does for somebody to open the other end of a FIFO.
+// attributes. It never blocks, unlike open(2) of a FIFO without O_NONBLOCK.
 //
 // Errors: driver.ErrNotExist, also for what is no regular file.
 func (d *Driver) openObject(path string, st *syscall.Stat_t) (fd int, err error) {
@@ -84,8 +84,8 @@ func (d *Driver) openObject(path string, st *syscall.Stat_t) (fd int, err error)
 	return fd, nil
 }
 
-// openError returns what it means that an object could not be opened. Below a file there is
-// nothing, and neither a symbolic link (ELOOP), a socket nor a device is an object.
+// openError turns an error of open(2) into driver.ErrNotExist if there is no object at the path.
+// There is none below a file, and a symbolic link (ELOOP), a socket or a device is not an object.
 func openError(err error) error {
 	for _, e := range []syscall.Errno{
 		syscall.ENOENT, syscall.ENOTDIR, syscall.ELOOP, syscall.ENXIO, syscall.ENODEV, syscall.EOPNOTSUPP,
@@ -112,14 +112,14 @@ func (d *Driver) object(path string, st *syscall.Stat_t) error {
 	return nil
 }
 
-// info returns what storage tells of an object with the attributes st.
+// info returns the Info of an object with the attributes st.
 func info(key string, st *syscall.Stat_t) driver.Info {
 	ns := mtime(st)
 	return driver.Info{Key: key, Size: st.Size, ModTime: time.Unix(0, ns), Version: version(st)}
 }
 
-// version returns the version of the object that a file with the attributes st is. What changes
-// when a file is renamed (ctime) is no part of it.
+// version returns the version of an object whose file has the attributes st. It leaves out ctime,
+// which a rename changes.
 func version(st *syscall.Stat_t) string {
 	var buf [64]byte
 	b := strconv.AppendInt(buf[:0], mtime(st), 36)
@@ -129,7 +129,7 @@ func version(st *syscall.Stat_t) string {
 	return string(strconv.AppendInt(b, st.Size, 36))
 }
 
-// now returns the wall clock in nanoseconds, and never the same twice.
+// now returns the time of the wall clock in nanoseconds. It never returns the same time twice.
 func (d *Driver) now() int64 {
 	for {
 		last := d.clock.Load()
@@ -140,8 +140,8 @@ func (d *Driver) now() int64 {
 	}
 }
 
-// failure makes err one of this package's: it names the key instead of a path and wraps the errors
-// of package storage.
+// failure returns the error of an operation for the caller of the Driver. It names the key instead
+// of a path, and wraps the error of the package driver that err means.
 func failure(op, key string, err error) error {
 	var class error
 	switch {
@@ -156,10 +156,10 @@ func failure(op, key string, err error) error {
 	return &fs.PathError{Op: "disk: " + op, Path: key, Err: err}
 }
 
-// isFull reports whether err is that there is no room for more bytes, or files.
+// isFull reports whether err means that the file system has no room for more bytes or files.
 func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
-// classified is an error of the system that also is one of package storage.
+// classified is an error of the system that also wraps one of the package driver.
 type classified struct{ class, cause error }
 
 func (e *classified) Error() string   { return e.class.Error() + ": " + e.cause.Error() }

@@ -15,16 +15,16 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// maxParallel is how many files and directories one call syncs at the same time. File systems
-// commit them together.
+// maxParallel is the maximum number of files and directories that one call syncs at the same time.
+// File systems commit them together.
 const maxParallel = 16
 
-// Sync implements [driver.Driver]. Each file not known to be safe is synced, and each of their
-// directories once, with those above it that this process has not seen synced before. Concurrent
-// calls share the syncs of directories.
+// Sync implements [driver.Driver]. It syncs each file that is not known to be durable. It syncs
+// each of their directories once, and the parents that this process does not know to be durable.
+// Concurrent calls share the syncs of directories.
 //
-// After an error it is not certain that the same keys can ever be made safe: systems report the
-// loss of a write once, and a later sync succeeds. Put the objects again.
+// After an error, the caller must put the objects again: systems report a lost write once, and a
+// later sync succeeds although the write is lost.
 func (d *Driver) Sync(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		if err := d.check(ctx, "sync", key); err != nil {
@@ -49,7 +49,7 @@ func (d *Driver) Sync(ctx context.Context, keys ...string) error {
 	return nil
 }
 
-// syncWritten makes an object durable whose content is.
+// syncWritten makes an object durable whose content is already synced.
 func (d *Driver) syncWritten(path string, s stamp) error {
 	if d.fsync == nil {
 		return nil
@@ -63,7 +63,7 @@ func (d *Driver) syncWritten(path string, s stamp) error {
 	return b.run(context.Background())
 }
 
-// batch is what one call has to sync.
+// batch is the set of files and directories that one call must sync.
 type batch struct {
 	d     *Driver
 	epoch int64
@@ -74,8 +74,8 @@ type batch struct {
 	mu    sync.Mutex       // guards done while it runs
 }
 
-// newBatch must be called before anything is looked at, so that what is seen belongs to its epoch
-// or a later one.
+// newBatch must be called before the caller reads any attributes, so that they belong to the epoch
+// of the batch or to a later one.
 func (d *Driver) newBatch() (*batch, error) {
 	epoch, err := d.epoch()
 	if err != nil {
@@ -87,8 +87,8 @@ func (d *Driver) newBatch() (*batch, error) {
 	}, nil
 }
 
-// addKey adds the object at path, or that there is none, which the nearest directory above it that
-// exists tells.
+// addKey adds the object at path. If there is none, it adds the nearest existing directory above
+// it, which records its absence.
 func (b *batch) addKey(path string) error {
 	var st syscall.Stat_t
 	switch err := b.d.object(path, &st); {
@@ -124,7 +124,7 @@ func (b *batch) addDir(path string) {
 	}
 }
 
-// run syncs all, in parallel, and notes what is durable then.
+// run syncs the whole batch in parallel, and records in the ledger what is durable then.
 func (b *batch) run(ctx context.Context) error {
 	jobs := make([]func() error, 0, len(b.files)+len(b.dirs))
 	for path, s := range b.files {
@@ -143,9 +143,9 @@ func (b *batch) run(ctx context.Context) error {
 	return nil
 }
 
-// syncObject syncs the file at path. If it is another one by now than the one that was seen, or
-// none, the directory is synced once more: it may have been synced before that change, and then
-// holds on disk the name of a file that nobody has synced.
+// syncObject syncs the file at path. If the file has been replaced or removed since addKey saw it,
+// syncObject syncs the directory once more: the first sync may have come before that change, and
+// would leave on disk the name of a file that was never synced.
 func (b *batch) syncObject(path string, seen stamp) error {
 	s, err := b.syncContent(path)
 	if err == nil && s != seen {
@@ -175,8 +175,8 @@ func (b *batch) syncContent(path string) (stamp, error) {
 	return stampOf(&st), b.d.fsync(f)
 }
 
-// syncDir syncs the directory at path. One that is gone has been removed together with what was in
-// it, which the nearest one above that is there knows.
+// syncDir syncs the directory at path. If the directory has been removed, it syncs the nearest
+// existing directory above it, which records the removal.
 func (d *Driver) syncDir(path string) error {
 	for {
 		err := d.syncDirectory(d.objects + path)
@@ -213,8 +213,8 @@ func parallel(ctx context.Context, jobs []func() error) error {
 	return cmp.Or(g.Wait(), ctx.Err())
 }
 
-// flights lets those share one sync of a directory who ask for it before it begins: what they have
-// changed is covered, which is not certain of one that has begun already.
+// flights lets callers share one sync of a directory. A caller joins a sync that has not begun yet,
+// which covers its changes. It never joins a sync that is running, which may not cover them.
 type flights struct {
 	mu      sync.Mutex
 	running map[string]*flight
@@ -226,7 +226,7 @@ type flight struct {
 	err    error
 }
 
-// do runs sync for path, or takes the result of one that begins after this call.
+// do runs sync for path, or returns the result of a sync that begins after the call of do.
 func (fs *flights) do(path string, sync func(string) error) error {
 	fs.mu.Lock()
 	if f := fs.waiting[path]; f != nil {

@@ -11,8 +11,9 @@ import (
 	"syscall"
 )
 
-// openTemp makes a directory for the temporary files of this Driver alone and holds an flock on it
-// for as long as the process lives: that is how others know that its files are not left over.
+// openTemp creates a directory for the temporary files of this Driver. It holds an flock on the
+// directory until Close or the end of the process, which shows other processes that the files are
+// in use.
 func (d *Driver) openTemp(dir string) error {
 	for {
 		path := filepath.Join(dir, strconv.FormatUint(rand.Uint64(), 36))
@@ -23,7 +24,7 @@ func (d *Driver) openTemp(dir string) error {
 		}
 		f, err := os.Open(path)
 		if errors.Is(err, os.ErrNotExist) {
-			continue // taken for left over before it could be locked
+			continue // swept by another process before it could be locked
 		}
 		if err != nil {
 			return err
@@ -38,7 +39,7 @@ func (d *Driver) openTemp(dir string) error {
 	}
 }
 
-// sweepTemp removes the temporary files of processes that are no more.
+// sweepTemp removes the temporary files of processes that have ended.
 func sweepTemp(dir string) error {
 	list, err := os.ReadDir(dir)
 	if err != nil {
@@ -48,10 +49,10 @@ func sweepTemp(dir string) error {
 		path := filepath.Join(dir, e.Name())
 		f, err := openFile(path, syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
 		if err != nil {
-			continue // gone meanwhile, or not of our making
+			continue // removed by another process, or not a directory of a Driver
 		}
 		if flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-			_ = os.RemoveAll(path) // what cannot be removed is tried again next time
+			_ = os.RemoveAll(path) // the next New tries again
 		}
 		_ = f.Close()
 	}
