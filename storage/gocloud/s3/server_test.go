@@ -151,7 +151,8 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(s.objects)) {
 		if strings.HasPrefix(name, r.URL.Query().Get("prefix")) {
-			fmt.Fprintf(&b, "<Contents><Key>%s</Key><LastModified>2006-01-02T15:04:05Z</LastModified><ETag>%s</ETag><Size>%d</Size></Contents>",
+			fmt.Fprintf(&b, "<Contents><Key>%s</Key><LastModified>2006-01-02T15:04:05Z</LastModified>"+
+				"<ETag>%s</ETag><Size>%d</Size></Contents>",
 				name, etag(s.objects[name]), len(s.objects[name]))
 		}
 	}
