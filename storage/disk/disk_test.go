@@ -126,8 +126,9 @@ func TestLeavesNoTemporaryFiles(t *testing.T) {
 	require.NoError(t, f.Close())
 }
 
-// TestProbeFull: a full file system, on which nothing can be tried, is opened all the same.
-func TestProbeFull(t *testing.T) {
+// TestNewOnFullFileSystemSucceeds: a full file system, on which nothing can be tried, is opened all
+// the same.
+func TestNewOnFullFileSystemSucceeds(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	fails := func(with error) func() (*os.File, error) {
 		return func() (*os.File, error) { return nil, &os.PathError{Op: "open", Err: with} }

@@ -56,9 +56,9 @@ func cached(t *testing.T, d *Driver, path string) *names {
 	return d.lists.get(path, stampOf(&st))
 }
 
-// TestListCacheFollows: what this process changes in a large directory does not make it read the
-// directory again; what another one changes does.
-func TestListCacheFollows(t *testing.T) {
+// TestListCacheFollowsChanges: what this process changes in a large directory does not make it read
+// the directory again; what another one changes does.
+func TestListCacheFollowsChanges(t *testing.T) {
 	dir := t.TempDir()
 	d, other := newDriver(t, dir, nil), newDriver(t, dir, nil)
 	want := []string{}
@@ -90,9 +90,9 @@ func TestListCacheFollows(t *testing.T) {
 	require.NotNil(t, cached(t, d, "a/b"))
 }
 
-// TestForeignWriters: what others rename into place or remove is in the next list, however soon it
-// comes.
-func TestForeignWriters(t *testing.T) {
+// TestListSeesWritesOfOtherPrograms: what others rename into place or remove is in the next list,
+// however soon it comes.
+func TestListSeesWritesOfOtherPrograms(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	want := []string{}
 	for i := range 400 {
@@ -146,9 +146,9 @@ func TestListCacheIsBounded(t *testing.T) {
 	require.Empty(t, d.lists.dirs)
 }
 
-// TestForeignFilesAreNotListed: what no key is encoded as is not there, and does not get in the
-// way.
-func TestForeignFilesAreNotListed(t *testing.T) {
+// TestListIgnoresFilesOfOtherPrograms: what no key is encoded as is not there, and does not get in
+// the way.
+func TestListIgnoresFilesOfOtherPrograms(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	put(t, d, "a/b", "", nil)
 	for _, name := range []string{"a/B", "a/.DS_Store", "a/x y", "a/^", "a/^1", "a/+", "a/c+",

@@ -94,7 +94,7 @@ func FuzzNames(f *testing.F) {
 	})
 }
 
-func TestForeignNames(t *testing.T) {
+func TestEntryRejectsOtherNames(t *testing.T) {
 	for _, name := range []string{"A", "a b", "a+", "+a", ".DS_Store", "a%", "ä", strings.Repeat("a", maxPart),
 		strings.Repeat("a", maxPart) + "+", "lost+found"} {
 		_, ok := entry(name, false, false)

@@ -151,9 +151,9 @@ func count(ctx context.Context, d *Driver) error {
 	return nil
 }
 
-// TestProcesses: conditions hold between processes, and each sees at once what it and the others
-// did, although all keep lists in memory.
-func TestProcesses(t *testing.T) {
+// TestProcessesShareADirectory: conditions hold between processes, and each sees at once what it
+// and the others did, although all keep lists in memory.
+func TestProcessesShareADirectory(t *testing.T) {
 	dir := t.TempDir()
 	d := newDriver(t, dir, nil)
 	put(t, d, "counter", "0", nil)
@@ -225,8 +225,9 @@ func writeForEver(d *Driver, i int) error {
 	}
 }
 
-// TestKill: after kill -9, what was acknowledged is there, and everything that is there is whole.
-func TestKill(t *testing.T) {
+// TestKillLeavesWholeObjects: after kill -9, what was acknowledged is there, and everything that is
+// there is whole.
+func TestKillLeavesWholeObjects(t *testing.T) {
 	rounds := 20
 	if testing.Short() {
 		rounds = 3

@@ -59,9 +59,9 @@ var (
 	relaxed  = &driver.PutOptions{Durability: driver.Relaxed}
 )
 
-// TestSyncs pins what each operation syncs: not less than it must, and not more. The root of
-// objects/ is "".
-func TestSyncs(t *testing.T) {
+// TestSyncSyncsWhatIsNeeded pins what each operation syncs: not less than it must, and not more.
+// The root of objects/ is "".
+func TestSyncSyncsWhatIsNeeded(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	r := record(d)
 	sync := func(keys ...string) { require.NoError(t, d.Sync(t.Context(), keys...)) }
@@ -107,9 +107,9 @@ func TestSyncs(t *testing.T) {
 	}
 }
 
-// TestSyncOfOthersWrites: what another process has put, and the directories it has made, are synced
-// without being known.
-func TestSyncOfOthersWrites(t *testing.T) {
+// TestSyncOfWritesOfOtherProcesses: what another process has put, and the directories it has made,
+// are synced without being known.
+func TestSyncOfWritesOfOtherProcesses(t *testing.T) {
 	dir := t.TempDir()
 	d, other := newDriver(t, dir, nil), newDriver(t, dir, nil)
 	r, o := record(d), record(other)
@@ -132,7 +132,7 @@ func TestSyncOfOthersWrites(t *testing.T) {
 	require.Empty(t, o.take())
 }
 
-func TestNoSync(t *testing.T) {
+func TestNoSyncSyncsNothing(t *testing.T) {
 	d := newDriver(t, t.TempDir(), &Options{NoSync: true})
 	require.Nil(t, d.fsync)
 	put(t, d, "a/b", "1", nil)
@@ -186,9 +186,9 @@ func TestSyncsAreShared(t *testing.T) {
 	require.GreaterOrEqual(t, count, 2)
 }
 
-// TestSyncFails: an object whose content could not be synced is not published, and what failed is
-// not known to be durable.
-func TestSyncFails(t *testing.T) {
+// TestSyncFailureIsReported: an object whose content could not be synced is not published, and what
+// failed is not known to be durable.
+func TestSyncFailureIsReported(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	put(t, d, "a/b", "old", nil)
 	r := record(d)

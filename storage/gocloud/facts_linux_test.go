@@ -57,9 +57,9 @@ func unprivileged(t *testing.T, f func()) {
 	f()
 }
 
-// TestStrangeFilesAreNoObjects: on fileblob only a regular file is an object, and nothing waits for
-// the other end of a FIFO.
-func TestStrangeFilesAreNoObjects(t *testing.T) {
+// TestFilesOfOtherKindsAreNoObjects: on fileblob only a regular file is an object, and nothing
+// waits for the other end of a FIFO.
+func TestFilesOfOtherKindsAreNoObjects(t *testing.T) {
 	for name, create := range map[string]func(path string) error{
 		"fifo":              func(path string) error { return syscall.Mkfifo(path, 0o600) },
 		"directory":         func(path string) error { return os.Mkdir(path, 0o700) },

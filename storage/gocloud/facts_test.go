@@ -191,9 +191,9 @@ func TestFactMD5(t *testing.T) {
 	}
 }
 
-// TestManyPages: memblob looks at all keys for each page, and at more of them the further back a
-// page is.
-func TestManyPages(t *testing.T) {
+// TestListTakesManyPages: memblob looks at all keys for each page, and at more of them the further
+// back a page is.
+func TestListTakesManyPages(t *testing.T) {
 	d := buckets[0].driver(t)
 	want := make([]string, 5000)
 	for i := range want {
@@ -222,9 +222,9 @@ func TestManyPages(t *testing.T) {
 	}
 }
 
-// TestDirectoryGone: a bucket that is no longer there is not an empty one: who collects what
-// nothing names must not be told so.
-func TestDirectoryGone(t *testing.T) {
+// TestFilesDirectoryGoneIsUnavailable: a bucket that is no longer there is not an empty one: who
+// collects what nothing names must not be told so.
+func TestFilesDirectoryGoneIsUnavailable(t *testing.T) {
 	for _, prefix := range []string{"", "Registry/v1/"} {
 		dir := filepath.Join(t.TempDir(), "bucket")
 		opts := recommended
@@ -368,7 +368,7 @@ func TestFactListsBeginAtTheBeginning(t *testing.T) {
 	require.Equal(t, 1, n.lists, "one request for a page from the middle")
 }
 
-func TestUnavailable(t *testing.T) {
+func TestNetworkFailureIsUnavailable(t *testing.T) {
 	d, n := network(t)
 	put(t, d, "key", "x", nil)
 	n.down = true
@@ -411,9 +411,9 @@ func TestNewRefuses(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestNeighbours: drivers with prefixes of one bucket, and other objects in it, do not see each
-// other.
-func TestNeighbours(t *testing.T) {
+// TestPrefixesShareABucket: drivers with prefixes of one bucket, and other objects in it, do not
+// see each other.
+func TestPrefixesShareABucket(t *testing.T) {
 	onBuckets(t, func(t *testing.T, b bucket) {
 		raw := b.open(t)
 		require.NoError(t, raw.WriteAll(t.Context(), "foreign name+", nil, nil))

@@ -105,7 +105,7 @@ func FuzzForeignNames(f *testing.F) {
 	})
 }
 
-func TestParts(t *testing.T) {
+func TestPartsSizesAndBounds(t *testing.T) {
 	const mib = 1 << 20
 	for _, c := range []struct {
 		parts      Parts

@@ -11,8 +11,9 @@ import (
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
-// TestConfined: a bucket on files is not collected beside other processes, one in memory is.
-func TestConfined(t *testing.T) {
+// TestCollectNeedsExclusiveOnFiles: a bucket on files is not collected beside other processes, one
+// in memory is.
+func TestCollectNeedsExclusiveOnFiles(t *testing.T) {
 	files, err := fileblob.OpenBucket(t.TempDir(), &fileblob.Options{NoTempDir: true,
 		Metadata: fileblob.MetadataDontWrite})
 	require.NoError(t, err)

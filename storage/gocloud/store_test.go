@@ -215,8 +215,8 @@ func TestPushBesideDelete(t *testing.T) {
 	})
 }
 
-// TestSameByMany: many push the same image at once, under one tag each.
-func TestSameByMany(t *testing.T) {
+// TestPushOfSameBlobByMany: many push the same image at once, under one tag each.
+func TestPushOfSameBlobByMany(t *testing.T) {
 	onBuckets(t, func(t *testing.T, b bucket) {
 		s := b.replicas(t, 2)
 		img := newImage(7, 50_000)
@@ -240,8 +240,8 @@ func TestSameByMany(t *testing.T) {
 	})
 }
 
-// TestServe: a blob goes over HTTP whole and in part.
-func TestServe(t *testing.T) {
+// TestServeOverHTTP: a blob goes over HTTP whole and in part.
+func TestServeOverHTTP(t *testing.T) {
 	onBuckets(t, func(t *testing.T, b bucket) {
 		s := b.replicas(t, 1)[0]
 		img := newImage(3, 1<<20)

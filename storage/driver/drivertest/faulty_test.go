@@ -98,7 +98,7 @@ func TestFailWriteAndLoseAnswer(t *testing.T) {
 	require.ErrorIs(t, err, driver.ErrNotExist)
 }
 
-func TestHooks(t *testing.T) {
+func TestFaultyCallsBeforeAndAfter(t *testing.T) {
 	busy, lost := errors.New("busy"), errors.New("lost")
 	var calls []drivertest.Call
 	f := drivertest.NewFaulty(newMemory(t), &drivertest.FaultyOptions{

@@ -34,9 +34,9 @@ func open(t *testing.T, answer http.HandlerFunc) *gocloud.Driver {
 	return d
 }
 
-// TestPanics: azureblob takes it for granted that an answer has all that those of the service have.
-// Whoever has asked gets an error.
-func TestPanics(t *testing.T) {
+// TestPanicOfClientIsUnavailable: azureblob takes it for granted that an answer has all that those
+// of the service have. Whoever has asked gets an error.
+func TestPanicOfClientIsUnavailable(t *testing.T) {
 	for _, status := range []int{200, 206, 304} {
 		d := open(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 		for _, err := range d.List(t.Context(), "", nil) {
@@ -49,9 +49,9 @@ func TestPanics(t *testing.T) {
 	}
 }
 
-// TestForeign: only the service can say that a blob is not there, that a condition has failed, or
-// that something was done.
-func TestForeign(t *testing.T) {
+// TestResponseOfProxyIsUnavailable: only the service can say that a blob is not there, that a
+// condition has failed, or that something was done.
+func TestResponseOfProxyIsUnavailable(t *testing.T) {
 	for _, status := range []int{200, 201, 202, 204, 206, 301, 302, 304, 400, 404, 412, 416} {
 		for _, body := range []string{
 			"", "404 page not found", "<html><body>welcome</body></html>", "<Error><Code>InvalidRange</Code></Error>",
@@ -83,8 +83,8 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestCodes: what the service itself says.
-func TestCodes(t *testing.T) {
+// TestFailureClassifiesCodes: what the service itself says.
+func TestFailureClassifiesCodes(t *testing.T) {
 	for _, c := range []struct {
 		status int
 		code   string

@@ -115,7 +115,7 @@ func TestFailure(t *testing.T) {
 	require.Nil(t, s.Failure(errors.New("what is this?")))
 }
 
-func TestTries(t *testing.T) {
+func TestAttempts(t *testing.T) {
 	throttled, failed := &googleapi.Error{Code: 429}, &googleapi.Error{Code: 503}
 	tr := (&store{opts: Options{Attempts: 3}}).attempts()
 	require.True(t, tr.retry(throttled))

@@ -33,10 +33,11 @@ func open(t *testing.T, answer http.HandlerFunc) *gocloud.Driver {
 	return d
 }
 
-// TestForeign: only the store can say that an object is not there or that a condition has failed.
-// What a proxy answers to a read with 404 (the client of the XML API does not look at the body), to
-// a list with 204 and to a DELETE with 200 nobody can tell from an answer of the store.
-func TestForeign(t *testing.T) {
+// TestResponseOfProxyIsUnavailable: only the store can say that an object is not there or that a
+// condition has failed. What a proxy answers to a read with 404 (the client of the XML API does not
+// look at the body), to a list with 204 and to a DELETE with 200 nobody can tell from an answer of
+// the store.
+func TestResponseOfProxyIsUnavailable(t *testing.T) {
 	for _, status := range []int{200, 206, 301, 302, 400, 404, 412, 416} {
 		for _, body := range []string{"", "404 page not found", "<html><body>welcome</body></html>"} {
 			d := open(t, func(w http.ResponseWriter, r *http.Request) {

@@ -12,8 +12,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// TestKind: absence is only what the store said of the object.
-func TestKind(t *testing.T) {
+// TestFailureClassifiesErrors: absence is only what the store said of the object.
+func TestFailureClassifiesErrors(t *testing.T) {
 	answer := func(status int, code string) error {
 		return &smithyhttp.ResponseError{
 			Response: &smithyhttp.Response{Response: &http.Response{StatusCode: status}},

@@ -30,9 +30,9 @@ func listed(t *testing.T, d *gocloud.Driver) (keys []string, err error) {
 	return keys, nil
 }
 
-// TestListCut: the error of a connection that ends before the answer is io.EOF, and not the end of
-// the list.
-func TestListCut(t *testing.T) {
+// TestListCutShortFails: the error of a connection that ends before the answer is io.EOF, and not
+// the end of the list.
+func TestListCutShortFails(t *testing.T) {
 	s, d := openServer(t)
 	put(t, d, "a", nil)
 	s.answer(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
@@ -48,8 +48,8 @@ func answer(status int, body string) http.HandlerFunc {
 	}
 }
 
-// TestListForeign: what is not a list, or not a whole one, is no empty list.
-func TestListForeign(t *testing.T) {
+// TestListFromProxyFails: what is not a list, or not a whole one, is no empty list.
+func TestListFromProxyFails(t *testing.T) {
 	s, d := openServer(t)
 	put(t, d, "a", nil)
 	put(t, d, "b", nil)
@@ -76,9 +76,9 @@ func TestListForeign(t *testing.T) {
 	}
 }
 
-// TestUndescribed: an object without a version could only be changed without a condition, and one
-// without a time is old enough to be collected.
-func TestUndescribed(t *testing.T) {
+// TestIncompleteResponseIsUnavailable: an object without a version could only be changed without a
+// condition, and one without a time is old enough to be collected.
+func TestIncompleteResponseIsUnavailable(t *testing.T) {
 	s, d := openServer(t)
 	version := put(t, d, "a", nil).Version
 	const tag, length, date = "ETag: \"x\"\r\n", "Content-Length: 3\r\n", "Last-Modified: " + modified + "\r\n"
@@ -108,9 +108,9 @@ func TestUndescribed(t *testing.T) {
 	}
 }
 
-// TestForeign: only the store can say that an object is not there, that a condition has failed, or
-// that something was done.
-func TestForeign(t *testing.T) {
+// TestResponseOfProxyIsUnavailable: only the store can say that an object is not there, that a
+// condition has failed, or that something was done.
+func TestResponseOfProxyIsUnavailable(t *testing.T) {
 	s, d := openServer(t)
 	version := put(t, d, "a", nil).Version
 	for _, status := range []int{404, 412, 200, 301, 302, 400, 416} {
@@ -149,8 +149,8 @@ func TestForeign(t *testing.T) {
 	require.NoError(t, d.Delete(t.Context(), "a", version))
 }
 
-// TestNoBucket: a HEAD has no body, but MinIO says in a header what is not there.
-func TestNoBucket(t *testing.T) {
+// TestMissingBucketIsUnavailable: a HEAD has no body, but MinIO says in a header what is not there.
+func TestMissingBucketIsUnavailable(t *testing.T) {
 	s, d := openServer(t)
 	s.answer(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Amz-Request-Id", "301301301")
@@ -216,9 +216,9 @@ func TestWrongRange(t *testing.T) {
 	}
 }
 
-// TestNotAsked: an answer to a condition that was not asked is none; it was asked for again and
-// again.
-func TestNotAsked(t *testing.T) {
+// TestNotModifiedWithoutConditionFails: an answer to a condition that was not asked is none; it was
+// asked for again and again.
+func TestNotModifiedWithoutConditionFails(t *testing.T) {
 	s, d := openServer(t)
 	version := put(t, d, "a", nil).Version
 	s.answer(func(w http.ResponseWriter, r *http.Request) {
@@ -240,9 +240,9 @@ func TestNotAsked(t *testing.T) {
 	require.Equal(t, version, info.Version)
 }
 
-// TestCutAnywhere cuts each answer of the store at each of its bytes. What was cut off must be
-// missed.
-func TestCutAnywhere(t *testing.T) {
+// TestResponsesCutAnywhere cuts each answer of the store at each of its bytes. What was cut off
+// must be missed.
+func TestResponsesCutAnywhere(t *testing.T) {
 	s, d := openServer(t)
 	for _, key := range []string{"a", "b"} {
 		put(t, d, key, nil)
@@ -342,9 +342,9 @@ func TestCutAnywhere(t *testing.T) {
 	}
 }
 
-// TestMultipartForeign: what completes an upload answers 200 before it knows, and may say an error
-// then.
-func TestMultipartForeign(t *testing.T) {
+// TestMultipartResponseOfProxyFails: what completes an upload answers 200 before it knows, and may
+// say an error then.
+func TestMultipartResponseOfProxyFails(t *testing.T) {
 	s, d := openServer(t)
 	for _, c := range []struct{ begin, complete string }{
 		{"<R><UploadId>id</UploadId></R>", "<Error><Code>InternalError</Code><Message>it is so</Message></Error>"},

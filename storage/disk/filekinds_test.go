@@ -68,9 +68,9 @@ var strange = map[string]func(t *testing.T, path string) error{
 	"symlink to nothing": func(_ *testing.T, path string) error { return os.Symlink("nothing", path) },
 }
 
-// TestStrangeFilesAreNoObjects: what somebody has put into the directory that is no regular file is
-// not there, and nothing waits for it.
-func TestStrangeFilesAreNoObjects(t *testing.T) {
+// TestFilesOfOtherKindsAreNoObjects: what somebody has put into the directory that is no regular
+// file is not there, and nothing waits for it.
+func TestFilesOfOtherKindsAreNoObjects(t *testing.T) {
 	for name, make := range strange {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
