@@ -13,17 +13,22 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// model does random operations on few keys and compares each answer with that of a map.
+// modelKeys returns the keys of model: few, in several directories, some of them long.
+func modelKeys() (keys []string) {
+	for i := range 12 {
+		keys = append(keys, fmt.Sprintf("%c/%d/key", 'a'+i%3, i), fmt.Sprintf("%c/%d-", 'a'+i%3, i),
+			strings.Repeat("L", 90+i))
+	}
+	return keys
+}
+
+// model performs random operations on few keys and compares each result with that of a map.
 func (s *suite) model(t *testing.T) {
 	d := s.new(t)
 	rnd := rand.New(rand.NewPCG(3, 4))
 	type state struct{ content, version string }
 	there := map[string]state{}
-	var keys []string
-	for i := range 12 {
-		keys = append(keys, fmt.Sprintf("%c/%d/key", 'a'+i%3, i), fmt.Sprintf("%c/%d-", 'a'+i%3, i),
-			strings.Repeat("L", 90+i))
-	}
+	keys := modelKeys()
 	stale := "stale"
 	for step := range 1500 {
 		key := keys[rnd.IntN(len(keys))]
