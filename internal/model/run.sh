@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Checks the protocol of collection (collect.pml), that of tags that are kept (keep.pml), that of tags that move, untagged manifests and back references
-# (tags.pml), that of several tags that move on a condition (leads.pml), that of referrers and their subject (refs.pml), that of
-# pushes of known manifests beside deletes (known.pml), and that of one content pushed under two media types (types.pml), with
-# spin. The protocol as it is must give complete searches without an error; each rule taken away alone must give a
-# counterexample, or the model would not see what the rule is for.
+# Checks the models of this folder with the model checker Spin. README.md says what each model proves.
 #
-#   run.sh        about eight minutes on two cores, 2 GB of memory
-#   run.sh full   more actors at once
+# Each array below lists configurations of one model: the actors that take part, and switches. A configuration of
+# "correct" must give a complete search without an error. A configuration of "broken" takes one rule away, and must give
+# a counterexample: otherwise the model could not see what the rule is for.
+#
+#   run.sh        172 configurations: about three minutes on two idle cores, 2 GB of memory
+#   run.sh full   more actors at once as well
 set -euo pipefail
 folder=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # One digest, repositories 0 and 1. Names of the actors: see the head of collect.pml.
-correct=(
+collect_correct=(
 	'UP0 MP0 DEL GL GD EXP ND=1'  # an upload, a push, a user who deletes; records expire
 	'UP0 MTB MP1 GL GD EXP ND=1'  # mounted into another repository and pushed there
 	'UP1 MT MP0 DEL GL GD ND=1'   # the other way round, with a delete
@@ -32,7 +32,7 @@ correct=(
 	'HIST STORED DEL CLR MT00 RS0 GL ND=1'  # or mounted
 	'HIST STORED DEL CLR RS0 RS0B GL ND=1'  # two restores
 )
-full=(
+collect_full=(
 	'UP0 UP0B MP0 GL GD ND=2'
 	'UP0 UP1 MP0 GL GD ND=2'
 	'UP0 MP0 MP0B DEL GL ND=1'
@@ -41,8 +41,8 @@ full=(
 )
 # Without expiry of records, the record alone protects an upload; TRUST_RECORD is that older protocol, and shows what
 # the order of the collector's looks is for.
-correct+=('TRUST_RECORD UP0 MP0 GL GD ND=1')
-broken=(
+collect_correct+=('TRUST_RECORD UP0 MP0 GL GD ND=1')
+collect_broken=(
 	'TRUST_RECORD UP0 MP0 GL GD EXP ND=1'
 	'BROKEN_UPLOAD_NO_LOOK UP0 MP0 GL GD EXP ND=1'
 	'BROKEN_UPLOAD_OVERWRITES UP0 UP0B MP0 GL ND=2'
@@ -221,6 +221,7 @@ known_correct=(
 	'PK PK2 DC PC'     # which is pushed again
 	'NEW PK PK2 PO DC' # the manifest is new, and a push of another begins epochs
 )
+known_full=()
 known_broken=(
 	'BROKEN_NO_UNMARK PK PK2 DC'
 	'BROKEN_NO_EPOCH PK PK2 PO DC'
@@ -233,6 +234,7 @@ known_broken=(
 
 # A manifest, and pushes of it under two media types; the actors of types.pml.
 types_correct=('PA PB PB2' 'PA PA2 PB')
+types_full=()
 types_broken=(
 	'BROKEN_NO_MARK PA PB'
 	'BROKEN_LOOK_FIRST PA PB'
@@ -242,18 +244,33 @@ types_broken=(
 	'BROKEN_KEEPS_TAG PA PB'
 )
 
-# search DIR CONFIGURATION MODEL leaves pan's report in DIR/report. Its exit code says nothing: it is 0 with errors.
+# Searches of more than ten seconds, as MODEL:CONFIGURATION with commas: their program is optimized.
+large=(
+	collect:UP0,MP0,MP0B,GL,GD,ND=1
+	collect:UP1,MT,MP0,DEL,GL,GD,ND=1
+)
+for model in collect keep tags leads refs; do
+	declare -n full=${model}_full
+	for c in "${full[@]}"; do large+=("$model:${c// /,}"); done
+done
+
+# search DIR CONFIGURATION MODEL writes the report of the search to DIR/report. The exit code of pan says nothing: it is 0
+# also after an error.
+#
+# Most searches take less than a second, and an optimizing compiler would take several times as long as the search.
 search() {
-	local dir=$1 flags
+	local dir=$1 flags optimize=-O0
+	[[ " ${large[*]} " != *" $3:${2// /,} "* ]] || optimize=-O2
 	read -ra flags <<<"$2"
 	mkdir "$dir"
 	cd "$dir"
 	spin -a "${flags[@]/#/-D}" "$folder/$3.pml" >spin.log
-	gcc -O2 -w -DSAFETY -DCOLLAPSE -o pan pan.c
+	gcc "$optimize" -w -DSAFETY -DCOLLAPSE -o pan pan.c
 	./pan -m1000000 -w22 >report
 }
 
-# verdict DIR: complete, violated or unfinished. Only an assertion counts: running out of depth or memory is no finding.
+# verdict DIR prints complete, violated or unfinished. Only a failed assertion is a violation: a search that runs out of
+# depth or memory proves nothing.
 verdict() {
 	local report=$1/report
 	if grep -q 'assertion violated' "$report"; then
@@ -266,20 +283,21 @@ verdict() {
 	fi
 }
 
-bad=0 n=0 running=0
-# check WANT CONFIGURATION MODEL, two at once.
+bad=0 n=0 running=0 cores=$(nproc)
+# check WANT CONFIGURATION MODEL starts a search. As many searches run at once as there are cores.
 check() {
-	((running < 2)) || finished
+	((running < cores)) || finished
 	n=$((n + 1)) running=$((running + 1))
 	one "$@" "$work/$n" &
 }
 
-# finished waits for a check to end.
+# finished waits until one search has ended.
 finished() {
 	wait -n || bad=1
 	running=$((running - 1))
 }
 
+# one WANT CONFIGURATION MODEL DIR runs a search and prints its verdict. It fails if WANT is another.
 one() {
 	local dir=$4 start=$SECONDS got states wrong=
 	(search "$dir" "$2" "$3")
@@ -291,7 +309,7 @@ one() {
 	[[ -z $wrong ]]
 }
 
-# Every rule that a model can take away is taken away above.
+# covered MODEL CONFIGURATIONS demands that the configurations take away every rule that the model can take away.
 covered() {
 	local rule
 	for rule in $(grep '^#' "$folder/$1.pml" | grep -oP 'BROKEN_\w+' | sort -u); do
@@ -299,28 +317,14 @@ covered() {
 			{ echo "no configuration takes away $rule"; bad=1; }
 	done
 }
-covered collect "${broken[*]}"
-covered keep "${keep_broken[*]}"
-covered tags "${tags_broken[*]}"
-covered leads "${leads_broken[*]}"
-covered refs "${refs_broken[*]}"
-covered known "${known_broken[*]}"
-covered types "${types_broken[*]}"
 
-[[ ${1-} == full ]] && correct+=("${full[@]}") keep_correct+=("${keep_full[@]}") tags_correct+=("${tags_full[@]}") leads_correct+=("${leads_full[@]}") refs_correct+=("${refs_full[@]}")
-for c in "${correct[@]}"; do check complete "$c" collect; done
-for c in "${broken[@]}"; do check violated "$c" collect; done
-for c in "${keep_correct[@]}"; do check complete "$c" keep; done
-for c in "${keep_broken[@]}"; do check violated "$c" keep; done
-for c in "${tags_correct[@]}"; do check complete "$c" tags; done
-for c in "${tags_broken[@]}"; do check violated "$c" tags; done
-for c in "${leads_correct[@]}"; do check complete "$c" leads; done
-for c in "${leads_broken[@]}"; do check violated "$c" leads; done
-for c in "${refs_correct[@]}"; do check complete "$c" refs; done
-for c in "${refs_broken[@]}"; do check violated "$c" refs; done
-for c in "${known_correct[@]}"; do check complete "$c" known; done
-for c in "${known_broken[@]}"; do check violated "$c" known; done
-for c in "${types_correct[@]}"; do check complete "$c" types; done
-for c in "${types_broken[@]}"; do check violated "$c" types; done
+for model in collect keep tags leads refs known types; do
+	declare -n correct=${model}_correct broken=${model}_broken full=${model}_full
+	covered "$model" "${broken[*]}"
+	for c in "${correct[@]}"; do check complete "$c" "$model"; done
+	for c in "${broken[@]}"; do check violated "$c" "$model"; done
+	[[ ${1-} == full ]] || continue
+	for c in "${full[@]}"; do check complete "$c" "$model"; done
+done
 while ((running > 0)); do finished; done
 exit "$bad"
