@@ -1,55 +1,67 @@
-# Every target runs what CI runs. Tools are pinned in internal/e2e (go.mod and harness/programs.txt) and kept in a cache folder,
-# $REGISTRY_CACHE or ~/.cache/registrykit.
-.PHONY: check test fuzz conformance cloud e2e e2e-full crash soak bench model model-full compare requests memory memory-s3 collect-cost tools peer
+# Every target runs what CI runs. The tools are pinned in internal/e2e (go.mod and harness/programs.txt) and installed into
+# the cache folder: $REGISTRY_CACHE, by default ~/.cache/registrykit.
+cache := $(or $(REGISTRY_CACHE),$(HOME)/.cache/registrykit)
 e2e := cd internal/e2e && go test -p 1 -count=1 -timeout 15m
 
-check:
+.DEFAULT_GOAL := check
+.PHONY: help check test lint vuln api fuzz tools peer conformance e2e e2e-full crash soak bench model model-full \
+	compare memory memory-s3 cloud requests collect-cost
+
+help: ## lists the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
+check: ## everything that CI checks, installing what it needs; about 35 minutes on two cores
 	.ci/run
-test:
+test: ## the tests of the library, which need only Go
 	go test ./...
-fuzz:
+lint: tools ## gofmt, go vet, staticcheck and golangci-lint
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted: $$files"; exit 1; }
+	go vet ./...
+	$(cache)/bin/staticcheck ./...
+	$(cache)/bin/golangci-lint run ./...
+vuln: tools ## known vulnerabilities in what the library calls
+	.ci/vuln
+api: tools ## incompatible changes of the API since the last tag or the last landed commit; BASE=COMMIT compares with that
+	.ci/api $(BASE)
+fuzz: ## every fuzz target, 10 seconds each; FUZZTIME=1m for longer
 	internal/e2e/fuzz.sh $(or $(FUZZTIME),10s)
-tools:
+tools: ## installs the programs that the other targets run
 	internal/e2e/install.sh
-peer:
+peer: ## installs the registry that compare and requests measure against
 	internal/e2e/install.sh peer
-conformance: tools
+conformance: tools ## the conformance suites of the distribution spec
 	$(e2e) -v ./conformance
-e2e: tools
+e2e: tools ## clients such as docker, podman, crane and oras push and pull, also with logins
 	$(e2e) -parallel 16 ./clients ./access
-# Every client, also those that take long to build; the table is that of the README.
-e2e-full:
+e2e-full: ## every client, also those that take long to build; prints the client table of the docs
 	internal/e2e/install.sh full
 	cd internal/e2e && REGISTRY_E2E_PROGRAMS=full go run ./full/table -o $(or $(TABLE),/dev/stdout)
-crash: tools
+crash: tools ## kill -9 in the middle of pushes: what was acknowledged is there
 	$(e2e) -v ./crash
-# Two servers that collect every few seconds and are killed now and then: nothing is lost, stuck or left. SOAK='-grace 20s' is the same with a
-# grace, where nothing may be refused; SOAK=-untagged has untagged manifests collected, too.
-soak: tools
+# SOAK='-grace 20s' runs with a grace period, in which no push may be refused. SOAK=-untagged also collects untagged
+# manifests.
+soak: tools ## two servers collect every few seconds and are killed now and then: nothing is lost, stuck or left over
 	cd internal/e2e && go run ./soak -ops 100000 -storage tmpfs $(SOAK)
 	cd internal/e2e && go run ./soak -ops 10000 -storage disk $(SOAK)
 	cd internal/e2e && go run ./soak -ops 10000 -storage s3 $(SOAK)
-bench:
+bench: ## the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
-model: tools
+model: tools ## the models of the protocols, see internal/model/README.md
 	internal/model/run.sh
-model-full: tools
+model-full: tools ## the same with more actors at once
 	internal/model/run.sh full
-# COMPARE=-check fails when a row is slower than the peer; COMPARE='-base PROGRAM' compares with an earlier build of examples/server.
-compare: peer
+# COMPARE=-check fails when a row is slower than the peer. COMPARE='-base PROGRAM' compares with an earlier build of
+# examples/server.
+compare: peer ## measures pushes and pulls beside another registry
 	cd internal/e2e && REGISTRY_E2E_PROGRAMS=peer go run ./compare $(COMPARE)
-memory:
+memory: ## measures the memory of many concurrent pushes and pulls
 	cd internal/e2e && go run ./memory
-memory-s3: tools
+memory-s3: tools ## the same with S3 as the storage
 	cd internal/e2e && go run ./memory -s3
-# The kits on MinIO, fake-gcs-server and Azurite; redirects; a store that is unwell.
-cloud: tools
+cloud: tools ## the kits on MinIO, fake-gcs-server and Azurite; redirects; a store that fails
 	$(e2e) -v ./cloud ./redirect ./unwell
-# What each operation costs on S3, in requests and with 30 ms added to each of them, beside the peer.
-requests: peer
+requests: peer ## what each operation costs on S3: requests, and time at 30 ms for each, beside another registry
 	cd internal/e2e && REGISTRY_E2E_PROGRAMS=peer go run ./requests
-# What a collection costs: a million blobs in memory, 100,000 on disk, 10,000 on MinIO.
-collect-cost: tools
+collect-cost: tools ## what a collection costs: a million blobs in memory, 100,000 on disk, 10,000 on MinIO
 	cd internal/e2e && go run ./collectcost -storage mem -blobs 1000000
 	cd internal/e2e && go run ./collectcost -storage disk -blobs 100000
 	cd internal/e2e && go run ./collectcost -storage s3 -blobs 10000
