@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the library for a while: fuzz.sh TIME
+# Runs every fuzz target of the library, each for a while: fuzz.sh TIME. Default: 10s.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-targets=$(go test -list '^Fuzz' ./... | awk '/^Fuzz/ {name[++n] = $1} /^ok/ {for (i = 1; i <= n; i++) print $2, name[i]; n = 0}')
+# go test lists the names of the targets of a package, and then the package.
+targets=$(go test -list '^Fuzz' ./... |
+	awk '/^Fuzz/ {name[++n] = $1} /^ok/ {for (i = 1; i <= n; i++) print $2, name[i]; n = 0}')
 [[ -n $targets ]] || { echo 'no fuzz target was found'; exit 1; }
 while read -r package name; do
 	echo "$package $name"

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs the programs of harness/programs.txt and prints the folder of those that it built.
-# Idempotent: apt is asked only when a package is missing, and a program is built again only when its line, go.mod or the Go
-# version changed. A program that cannot be installed ends the run: a missing program is never a skipped test.
+# Installs the programs of harness/programs.txt, and prints the folder of those that it built.
+# The script is idempotent: it runs apt only when a package is missing, and builds a program again only when its line in
+# the list, go.mod or the version of Go has changed. It fails when a program cannot be installed: no test is skipped
+# because its program is missing.
 #
 #   install.sh         everything that .ci/run needs
-#   install.sh full    also what `make e2e-full` needs, which takes many minutes to build
+#   install.sh full    also the programs of `make e2e-full`, which take many minutes to build
 #   install.sh peer    also the registry that `make compare` measures against
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -13,7 +14,7 @@ cache=${REGISTRY_CACHE:-$HOME/.cache/registrykit}
 bin=$cache/bin
 sets=" ci $* "
 
-# programs prints the lines of the list that are in one of the sets: program, way of installation, arguments.
+# programs prints the programs of the sets, one a line: its name, how to install it, and the arguments.
 programs() {
 	local name set how args
 	while read -r name set how args; do
@@ -29,13 +30,13 @@ apt_install() {
 	((${#missing[@]})) || return 0
 	local sudo=()
 	((EUID == 0)) || sudo=(sudo)
-	# The packages must not start daemons: tests start their own, below a temporary directory.
+	# RUNLEVEL=1: the packages must not start daemons. Tests start their own, in a temporary folder.
 	"${sudo[@]}" apt-get update -qq
 	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
 		apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
 }
 
-# once STAMP INPUTS COMMAND... runs the command unless it ran before with these inputs and this Go.
+# once STAMP INPUTS COMMAND... runs the command, unless it has run before with these inputs and this version of Go.
 once() {
 	local stamp=$bin/.$1 key
 	key=$(printf '%s\n' "$*" "$(go version)" | sha256sum)
@@ -45,7 +46,7 @@ once() {
 	printf '%s\n' "$key" >"$stamp"
 }
 
-# npm NAME PACKAGE@VERSION needs Node.js and npm, of the system or of apt.
+# npm_install NAME PACKAGE@VERSION installs a package of npm. It installs Node.js and npm from apt if they are missing.
 npm_install() {
 	command -v npm >/dev/null || apt_install nodejs npm
 	local dir=$cache/${2%@*}
@@ -54,7 +55,7 @@ npm_install() {
 	ln -sf "$dir/node_modules/.bin/$1" "$bin/$1"
 }
 
-# toxiproxy NAME PACKAGE@VERSION gives the program a name that says what it is: by itself it is called "server".
+# toxiproxy NAME PACKAGE@VERSION builds the program, which go install would call "server".
 toxiproxy() (
 	dir=$(mktemp -d)
 	trap 'rm -rf "$dir"' EXIT
@@ -62,8 +63,8 @@ toxiproxy() (
 	mv "$dir/server" "$bin/$1"
 )
 
-# buildkit NAME MODULE VERSION builds in a module of its own: "go install" of a version refuses a go.mod that excludes
-# versions.
+# buildkit NAME MODULE VERSION builds in a module of its own: `go install PACKAGE@VERSION` refuses a module whose go.mod
+# excludes versions.
 buildkit() (
 	dir=$(mktemp -d)
 	trap 'rm -rf "$dir"' EXIT
@@ -84,7 +85,7 @@ install() {
 	local name=$1 how=$2
 	shift 2
 	case $how in
-	system | apt) ;; # apt is asked for all at once
+	system | apt) ;; # all packages are installed at once, below
 	tool) once tools "$(cat go.mod go.sum)" go install tool ;;
 	go) once "$name" "" go install "$1" ;;
 	npm) once "$name" "" npm_install "$name" "$1" ;;
