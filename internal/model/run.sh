@@ -5,7 +5,7 @@
 # "correct" must give a complete search without an error. A configuration of "broken" takes one rule away, and must give
 # a counterexample: otherwise the model could not see what the rule is for.
 #
-#   run.sh        172 configurations: about three minutes on two idle cores, 2 GB of memory
+#   run.sh        179 configurations: about four minutes on two idle cores, 2 GB of memory
 #   run.sh full   more actors at once as well
 set -euo pipefail
 folder=$(cd "$(dirname "$0")" && pwd)
