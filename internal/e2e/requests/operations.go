@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -92,85 +93,106 @@ const (
 	referrers = 50
 )
 
-// operations returns what is measured, in its order: later ones use what earlier ones have pushed.
-// The limits are those that the table in docs/storage-s3.md promises.
+// workload is the content that the operations push and read. Later operations use what earlier ones
+// have pushed.
+type workload struct {
+	img, other      *image // in one repository
+	tagged, subject *image
+	layer, chunked  []byte
+	unused          []byte
+
+	// The upload in progress: where its next piece goes.
+	location string
+	offset   int64
+}
+
+func newWorkload() *workload {
+	img := newImage("requests/image", 1)
+	return &workload{
+		img:     img,
+		other:   &image{repo: img.repo, blobs: img.blobs, manifest: harness.Manifest("another", img.blobs...)},
+		tagged:  newImage("requests/tagged", 4),
+		subject: newImage("requests/subject", 5),
+		layer:   harness.RandomBytes(2, layerSize),
+		chunked: harness.RandomBytes(3, layerSize),
+		unused:  harness.RandomBytes(6, 4<<10),
+	}
+}
+
+// operations returns what is measured, in its order: later operations use what earlier ones have
+// pushed. docs/storage-s3.md promises the limits.
 func operations() []operation {
-	img, layer, chunked := newImage("requests/image", 1), harness.RandomBytes(2, layerSize),
-		harness.RandomBytes(3, layerSize)
-	tagged, subject := newImage("requests/tagged", 4), newImage("requests/subject", 5)
-	repo, unused := img.repo, harness.RandomBytes(6, 4<<10)
-	other := &image{repo: repo, blobs: img.blobs, manifest: harness.Manifest("another", img.blobs...)}
-	var location string
-	offset := int64(0)
-	patch := func(ctx context.Context, c *harness.Client) (err error) {
-		for end := offset + int64(len(chunked)); offset < end; offset += chunkSize {
-			at := offset % int64(len(chunked))
-			if location, err = c.Patch(ctx, location, at, chunked[at:at+chunkSize]); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	attach := func(ctx context.Context, c *harness.Client, n int) error {
-		return c.PutManifest(ctx, subject.repo, digest.FromBytes(referrer(subject, n)).String(),
-			imagespec.MediaTypeImageManifest, referrer(subject, n))
-	}
-	list := func(ctx context.Context, c *harness.Client) error {
-		_, err := c.Do(ctx, http.StatusOK, http.MethodGet,
-			"/v2/"+subject.repo+"/referrers/"+digest.FromBytes(subject.manifest).String(), nil, nil)
-		return err
-	}
-	listOthers := func(ctx context.Context, c *harness.Client) error {
-		path := "/v2/" + subject.repo + "/referrers/" + digest.FromBytes(subject.manifest).String() +
-			"?artifactType=none/such"
-		_, err := c.Do(ctx, http.StatusOK, http.MethodGet, path, nil, nil)
-		return err
-	}
-	mount := func(b []byte) func(ctx context.Context, c *harness.Client) error {
-		return func(ctx context.Context, c *harness.Client) error {
-			_, err := c.Do(ctx, http.StatusCreated, http.MethodPost,
-				fmt.Sprintf("/v2/requests/mounted/blobs/uploads/?mount=%s&from=%s", digest.FromBytes(b), repo), nil, nil)
-			return err
-		}
-	}
+	w := newWorkload()
+	return slices.Concat(w.images(), w.blobs(), w.tags(), w.referrers(), w.deletes())
+}
+
+func (w *workload) images() []operation {
+	img := w.img
 	return []operation{
 		{name: "push of config + 3 layers of 4 KiB, new repository", limit: 30, do: img.push},
 		{name: "the same again under one more tag", limit: 10, do: func(ctx context.Context, c *harness.Client) error {
 			for _, b := range img.blobs {
-				if err := exists(ctx, c, repo, b, http.StatusOK); err != nil {
+				if err := exists(ctx, c, img.repo, b, http.StatusOK); err != nil {
 					return err
 				}
 			}
 			return img.tag(ctx, c, "again")
 		}},
 		{name: "HEAD manifest by tag", limit: 1, do: func(ctx context.Context, c *harness.Client) error {
-			_, err := c.Do(ctx, http.StatusOK, http.MethodHead, "/v2/"+repo+"/manifests/latest", harness.Accept(), nil)
+			_, err := c.Do(ctx, http.StatusOK, http.MethodHead, "/v2/"+img.repo+"/manifests/latest", harness.Accept(), nil)
 			return err
 		}},
 		{name: "pull of that image, cold", limit: 10, cold: true, do: img.pull},
 		{name: "pull of that image, warm", limit: 6, do: img.pull},
+	}
+}
+
+func (w *workload) blobs() []operation {
+	repo := w.img.repo
+	return []operation{
 		{name: "64 MiB blob by POST, PATCH, PUT, besides its parts", limit: 11,
-			do: func(ctx context.Context, c *harness.Client) error {
-				return upload(ctx, c, repo, layer)
-			}},
+			do: func(ctx context.Context, c *harness.Client) error { return upload(ctx, c, repo, w.layer) }},
 		{name: "GET of a range of it", limit: 2, do: func(ctx context.Context, c *harness.Client) error {
 			_, err := c.Do(ctx, http.StatusPartialContent, http.MethodGet,
-				"/v2/"+repo+"/blobs/"+digest.FromBytes(layer).String(),
+				"/v2/"+repo+"/blobs/"+digest.FromBytes(w.layer).String(),
 				http.Header{"Range": {"bytes=5000000-5004095"}}, nil)
 			return err
 		}},
 		{name: "PATCH of 8 MiB, each of eight", limit: 3, times: layerSize / chunkSize,
 			before: func(ctx context.Context, c *harness.Client) (err error) {
-				offset = 0
-				location, err = c.Begin(ctx, repo)
+				w.offset = 0
+				w.location, err = c.Begin(ctx, repo)
 				return err
-			}, do: patch},
-		{name: "mount", limit: 6, do: mount(layer)},
-		{name: "mount of a small blob", limit: 4, do: mount(img.blobs[0])},
+			}, do: w.patch},
+		{name: "mount", limit: 6, do: w.mount(w.layer)},
+		{name: "mount of a small blob", limit: 4, do: w.mount(w.img.blobs[0])},
+	}
+}
+
+// patch sends as many bytes as a layer has, in chunks.
+func (w *workload) patch(ctx context.Context, c *harness.Client) (err error) {
+	for end := w.offset + int64(len(w.chunked)); w.offset < end; w.offset += chunkSize {
+		at := w.offset % int64(len(w.chunked))
+		if w.location, err = c.Patch(ctx, w.location, at, w.chunked[at:at+chunkSize]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *workload) mount(b []byte) func(ctx context.Context, c *harness.Client) error {
+	return func(ctx context.Context, c *harness.Client) error {
+		_, err := c.Do(ctx, http.StatusCreated, http.MethodPost,
+			fmt.Sprintf("/v2/requests/mounted/blobs/uploads/?mount=%s&from=%s", digest.FromBytes(b), w.img.repo), nil, nil)
+		return err
+	}
+}
+
+func (w *workload) tags() []operation {
+	img, other, tagged := w.img, w.other, w.tagged
+	return []operation{
 		{name: "one more tag on a known manifest", limit: 5, cold: true,
-			do: func(ctx context.Context, c *harness.Client) error {
-				return img.tag(ctx, c, "third")
-			}},
+			do: func(ctx context.Context, c *harness.Client) error { return img.tag(ctx, c, "third") }},
 		{name: "move of a tag to another known manifest", limit: 9, cold: true,
 			before: func(ctx context.Context, c *harness.Client) error {
 				return other.tag(ctx, c, digest.FromBytes(other.manifest).String())
@@ -178,19 +200,8 @@ func operations() []operation {
 				return other.tag(ctx, c, "third")
 			}},
 		{name: "page of 100 tags from the middle of 300", limit: 1,
-			before: func(ctx context.Context, c *harness.Client) error {
-				if err := tagged.push(ctx, c); err != nil {
-					return err
-				}
-				one := *tagged
-				one.manifest = harness.Manifest("one of many", tagged.blobs...)
-				for n := range manyTags {
-					if err := one.tag(ctx, c, fmt.Sprintf("t%03d", n)); err != nil {
-						return err
-					}
-				}
-				return nil
-			}, do: func(ctx context.Context, c *harness.Client) error {
+			before: w.tagMany,
+			do: func(ctx context.Context, c *harness.Client) error {
 				r, err := c.Do(ctx, http.StatusOK, http.MethodGet, "/v2/"+tagged.repo+"/tags/list?n=100&last=t100", nil, nil)
 				if err == nil && bytes.Count(r.Body, []byte(`"t`)) < 100 {
 					err = fmt.Errorf("not a page of 100 tags: %.200s", r.Body)
@@ -203,35 +214,74 @@ func operations() []operation {
 					"/v2/"+tagged.repo+"/manifests/"+digest.FromBytes(tagged.manifest).String(), nil, nil)
 				return err
 			}},
-		{name: "push of a referrer", limit: 8, before: subject.push, do: func(ctx context.Context, c *harness.Client) error {
-			return attach(ctx, c, 0)
-		}},
+	}
+}
+
+// tagMany pushes the image tagged, and 300 tags of another manifest.
+func (w *workload) tagMany(ctx context.Context, c *harness.Client) error {
+	if err := w.tagged.push(ctx, c); err != nil {
+		return err
+	}
+	one := *w.tagged
+	one.manifest = harness.Manifest("one of many", one.blobs...)
+	for n := range manyTags {
+		if err := one.tag(ctx, c, fmt.Sprintf("t%03d", n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *workload) referrers() []operation {
+	return []operation{
+		{name: "push of a referrer", limit: 8, before: w.subject.push,
+			do: func(ctx context.Context, c *harness.Client) error { return w.attach(ctx, c, 0) }},
 		{name: "referrers of 50, cold", limit: 1 + referrers, ours: true, cold: true,
 			before: func(ctx context.Context, c *harness.Client) error {
 				for n := range referrers {
-					if err := attach(ctx, c, n); err != nil {
+					if err := w.attach(ctx, c, n); err != nil {
 						return err
 					}
 				}
 				return nil
-			}, do: list},
-		{name: "referrers of 50, warm", limit: 1, ours: true, do: list},
-		{name: "referrers of 50, of another type, cold", limit: 2, ours: true, cold: true, do: listOthers},
+			}, do: w.list("")},
+		{name: "referrers of 50, warm", limit: 1, ours: true, do: w.list("")},
+		{name: "referrers of 50, of another type, cold", limit: 2, ours: true, cold: true,
+			do: w.list("?artifactType=none/such")},
+	}
+}
+
+func (w *workload) attach(ctx context.Context, c *harness.Client, n int) error {
+	manifest := referrer(w.subject, n)
+	return c.PutManifest(ctx, w.subject.repo, digest.FromBytes(manifest).String(),
+		imagespec.MediaTypeImageManifest, manifest)
+}
+
+// list lists the referrers of the subject.
+func (w *workload) list(query string) func(ctx context.Context, c *harness.Client) error {
+	return func(ctx context.Context, c *harness.Client) error {
+		path := "/v2/" + w.subject.repo + "/referrers/" + digest.FromBytes(w.subject.manifest).String() + query
+		_, err := c.Do(ctx, http.StatusOK, http.MethodGet, path, nil, nil)
+		return err
+	}
+}
+
+func (w *workload) deletes() []operation {
+	repo := w.img.repo
+	return []operation{
 		{name: "delete of a blob", limit: 6, ours: true, cold: true,
 			before: func(ctx context.Context, c *harness.Client) error {
-				return upload(ctx, c, repo, unused)
+				return upload(ctx, c, repo, w.unused)
 			}, do: func(ctx context.Context, c *harness.Client) error {
 				_, err := c.Do(ctx, http.StatusAccepted, http.MethodDelete,
-					"/v2/"+repo+"/blobs/"+digest.FromBytes(unused).String(), nil, nil)
+					"/v2/"+repo+"/blobs/"+digest.FromBytes(w.unused).String(), nil, nil)
 				return err
 			}},
 		{name: "one more tag on a known image of 4 blobs, the first after a delete of a blob", limit: 11, ours: true,
 			cold: true,
-			do:   func(ctx context.Context, c *harness.Client) error { return img.tag(ctx, c, "fourth") }},
-		{name: "the next", limit: 5, ours: true, cold: true, do: func(ctx context.Context,
-			c *harness.Client) error {
-			return img.tag(ctx, c, "fifth")
-		}},
+			do:   func(ctx context.Context, c *harness.Client) error { return w.img.tag(ctx, c, "fourth") }},
+		{name: "the next", limit: 5, ours: true, cold: true,
+			do: func(ctx context.Context, c *harness.Client) error { return w.img.tag(ctx, c, "fifth") }},
 	}
 }
 

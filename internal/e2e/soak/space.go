@@ -66,25 +66,7 @@ func (s *soaker) measure(ctx context.Context, when string) (keys map[string]int6
 
 // compare checks that the storage holds the images and nothing else.
 func (s *soaker) compare(ctx context.Context, keys map[string]int64, images []*image) error {
-	must := map[string]bool{}
-	may := map[string]bool{} // hints
-	for _, img := range images {
-		r := "r/" + escape(img.repo) + "/"
-		must["c/"+escape(img.repo)] = true
-		must[r+"m/"+digestPath(img.digest())] = true
-		for _, l := range img.layers {
-			d := l.desc.Digest
-			must[r+"b/"+digestPath(d)] = true
-			may["b/"+string(d.Algorithm())+"/"+d.Encoded()[:2]+"/"+d.Encoded()+"/"+escape(img.repo)] = true
-		}
-		for _, t := range img.tags {
-			must[r+"t/"+t] = true
-			must[r+"x/"+digestPath(img.digest())+"/"+t] = true
-		}
-		if img.subject != nil {
-			must[r+"f/"+digestPath(img.subject.digest())+"/"+digestPath(img.digest())] = true
-		}
-	}
+	must, may := expected(images)
 	for key := range keys {
 		if prefix(key) != "r/b/" || !must[key] {
 			continue
@@ -130,6 +112,30 @@ func (s *soaker) compare(ctx context.Context, keys map[string]int64, images []*i
 		s.report.fail(left, message)
 	}
 	return nil
+}
+
+// expected returns the keys that the images need, and the hints that may be there. The data of the
+// layers are not among them: their names are in the links.
+func expected(images []*image) (must, may map[string]bool) {
+	must, may = map[string]bool{}, map[string]bool{}
+	for _, img := range images {
+		r := "r/" + escape(img.repo) + "/"
+		must["c/"+escape(img.repo)] = true
+		must[r+"m/"+digestPath(img.digest())] = true
+		for _, l := range img.layers {
+			d := l.desc.Digest
+			must[r+"b/"+digestPath(d)] = true
+			may["b/"+string(d.Algorithm())+"/"+d.Encoded()[:2]+"/"+d.Encoded()+"/"+escape(img.repo)] = true
+		}
+		for _, t := range img.tags {
+			must[r+"t/"+t] = true
+			must[r+"x/"+digestPath(img.digest())+"/"+t] = true
+		}
+		if img.subject != nil {
+			must[r+"f/"+digestPath(img.subject.digest())+"/"+digestPath(img.digest())] = true
+		}
+	}
+	return must, may
 }
 
 // segments returns the names of the data that a link names, with their sizes.
