@@ -22,7 +22,8 @@ func TestClients(t *testing.T) {
 		refused := func(said string, err error) {
 			t.Helper()
 			require.Error(t, err, said)
-			require.Regexp(t, `(?i)unauthorized|denied|authentication required|not authorized|401|403|insufficient_scope|authorization failed|invalid username/password`, said)
+			require.Regexp(t, `(?i)unauthorized|denied|authentication required|not authorized|401|403|insufficient_scope|`+
+				`authorization failed|invalid username/password`, said)
 		}
 
 		// Nobody.

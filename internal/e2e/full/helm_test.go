@@ -15,7 +15,8 @@ func chart(t *testing.T, h *harness.Program, name, version, more string) string 
 	dir := filepath.Join(t.TempDir(), name)
 	write(t, dir, "Chart.yaml", "apiVersion: v2\nname: "+name+"\nversion: "+version+"\ndescription: made by a test\n"+more)
 	write(t, dir, "values.yaml", "greeting: hello\n")
-	write(t, dir, "templates/config.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}}\ndata: {greeting: {{ .Values.greeting }}}\n")
+	write(t, dir, "templates/config.yaml", "apiVersion: v1\nkind: ConfigMap\n"+
+		"metadata: {name: {{ .Release.Name }}}\ndata: {greeting: {{ .Values.greeting }}}\n")
 	if more != "" {
 		h.Run(t, "dependency", "update", "--plain-http", dir)
 	}

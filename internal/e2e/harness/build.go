@@ -10,7 +10,8 @@ import (
 	"sync"
 )
 
-// Build compiles examples/server, once in a process, and returns the path of the program.
+// Build compiles examples/server, once in a process, and returns the path of the program. go build
+// leaves a program alone that is up to date, so tests in several processes can share it.
 var Build = build("server")
 
 // BuildCloud compiles examples/cloud.
@@ -38,15 +39,16 @@ func Root() string {
 	return filepath.Join(filepath.Dir(file), "..", "..", "..")
 }
 
-// peerConfig writes the configuration of the peer beside its log: what an operator who wants speed
-// and deletes would write.
+// peerConfig writes the configuration of the peer beside its log. It is that of an operator who
+// wants speed and deletes.
 func peerConfig(o Options) (string, error) {
 	storage := "filesystem: {rootdirectory: '" + o.Storage + "'}"
 	switch {
 	case o.Storage == "mem://":
 		storage = "inmemory: {}"
 	case o.Bucket != nil:
-		storage = fmt.Sprintf("s3: {region: us-east-1, regionendpoint: 'http://%s', bucket: %s, accesskey: %s, secretkey: %s, secure: false, forcepathstyle: true}",
+		storage = fmt.Sprintf("s3: {region: us-east-1, regionendpoint: 'http://%s', bucket: %s, accesskey: %s, "+
+			"secretkey: %s, secure: false, forcepathstyle: true}",
 			o.BucketAddr, o.Bucket.Bucket, o.Bucket.User, o.Bucket.Secret)
 	}
 	config := strings.Join([]string{

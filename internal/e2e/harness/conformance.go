@@ -66,14 +66,14 @@ func conformance(t *testing.T, server *Server) {
 	require.Greater(t, passed, 1000, "the suite has lost tests")
 }
 
-// alternatives are the tests of the 1.x suite that are skipped where their alternatives run: those
-// for a registry that takes no pushes, and for one that does not mount, or not without the name of
-// a source.
+// alternatives are the tests of the 1.x suite that are skipped where their alternatives run. They are
+// for registries that take no pushes, that do not mount, or that mount only from a named source.
 var alternatives = []string{
 	"Pull Setup Get tag name from environment",
 	"Content Discovery Setup Populate registry with test tags (no push)",
 	"Push Cross-Repository Blob Mount Cross-mounting of nonexistent blob should yield session id",
-	"Push Cross-Repository Blob Mount Cross-mounting without from, and automatic content discovery disabled should return a 202",
+	"Push Cross-Repository Blob Mount Cross-mounting without from, and automatic content discovery disabled " +
+		"should return a 202",
 }
 
 // conformance1 runs the suite of the 1.x releases, which has tests that the current one lacks.

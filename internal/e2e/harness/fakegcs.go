@@ -21,11 +21,12 @@ import (
 // requests and mends one thing.
 //
 // The server checks ifGenerationMatch of uploads, in the step that stores, and lists from
-// startOffset. What it does not do:
+// startOffset. It differs from Cloud Storage:
 //
-//   - It ignores ifGenerationMatch of deletes and removes whatever is there. The front asks it for a delete of that generation
-//     instead, which the server does in one step; where no old generations are kept, as here, that is the same. What Cloud Storage answers
-//     if there is another one, or none, is 412.
+//   - It ignores ifGenerationMatch of deletes and removes whatever is there. The front asks it for
+//     a delete of that generation instead, which the server does in one step. That is the same
+//     where no old generations are kept, as here. Cloud Storage responds 412 if there is another
+//     generation, or none.
 //   - It ignores conditions of reads, permissions, signatures and their expiry.
 type FakeGCS struct {
 	Addr string // of the front; what STORAGE_EMULATOR_HOST is
@@ -41,8 +42,8 @@ type Fault int
 // The faults.
 const (
 	NoFault    Fault = iota
-	Status503        // answers 503, and the server does not get the request
-	Status429        // answers 429, and the server does not get the request
+	Status503        // responds 503, and the server does not get the request
+	Status429        // responds 429, and the server does not get the request
 	Status403        // answers 403, and the server does not get the request
 	LoseAnswer       // the server does what it is asked for, and the connection is lost before the answer
 )

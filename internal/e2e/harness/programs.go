@@ -13,20 +13,21 @@ import (
 //go:embed programs.txt
 var programsText string
 
-// Sets of programs.txt. CI installs the first only.
+// Sets of programs.txt. CI installs SetCI only.
 const (
 	SetCI   = "ci"
 	SetFull = "full"
 	SetPeer = "peer"
 )
 
-// setsVariable names the environment variable with the sets, besides SetCI, whose programs may be
-// used: "full peer". The Makefile sets it for the targets that install them. CI does not set it, so
-// that a test which CI runs fails when it uses a program that CI does not install, also on a
-// machine that happens to have it.
+// setsVariable is the name of an environment variable: the sets, besides SetCI, whose programs may be
+// used, such as "full peer". The Makefile sets it for the targets that install them. CI does not set
+// it. So a test that CI runs fails when it uses a program that CI does not install, also on a machine
+// that has the program.
 const setsVariable = "REGISTRY_E2E_PROGRAMS"
 
-// Cache is the folder of what is installed or built for the tests; install.sh uses the same.
+// Cache returns the folder of the programs that are installed or built for the tests. install.sh uses
+// the same folder.
 func Cache() (string, error) {
 	if dir := os.Getenv("REGISTRY_CACHE"); dir != "" {
 		return dir, nil
@@ -43,7 +44,7 @@ func Tool(name string) (string, error) {
 		return "", err
 	}
 	if set != SetCI && !slices.Contains(strings.Fields(os.Getenv(setsVariable)), set) {
-		return "", fmt.Errorf("%s is installed by `internal/e2e/install.sh %s` only, and CI does without it: %s=%s allows its use",
+		return "", fmt.Errorf("%s is not installed in CI, only by `internal/e2e/install.sh %s`; %s=%s allows its use",
 			name, set, setsVariable, set)
 	}
 	cache, err := Cache()

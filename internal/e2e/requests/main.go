@@ -43,7 +43,8 @@ func run(ctx context.Context, delay time.Duration) error {
 			return err
 		}
 	}
-	fmt.Printf("| operation | requests | limit | copies | longest chain | with %s | peer: requests | copies | with %s |\n", delay, delay)
+	fmt.Printf("| operation | requests | limit | copies | longest chain | with %s | peer: requests | copies | with %s |\n",
+		delay, delay)
 	fmt.Println("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
 	for i, op := range operations() {
 		ours, late := counts[0][i], held[0][i]

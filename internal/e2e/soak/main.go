@@ -1,13 +1,14 @@
-// Command soak has two servers on one storage, which collect garbage every few seconds and are
-// killed now and then, serve clients that push, mount, tag, pull and delete at random, and checks
-// all the time that nothing acknowledged is lost and nothing is stuck. At the end it deletes all
-// but a few images, collects, and compares what the storage holds with what is alive, object by
-// object.
+// Command soak checks that a registry loses nothing under load. Two servers share one storage, run
+// garbage collection every few seconds, and are killed now and then. Clients push, mount, tag, pull
+// and delete at random, and check all the time that no acknowledged content is lost and no operation
+// is stuck. At the end soak deletes all but a few images, collects, and compares the objects in the
+// storage with those that the images need.
 //
-//	go run ./soak [-ops 100000] [-seconds 0] [-storage tmpfs|disk|s3] [-seed N] [-grace 0] [-collect 2s] [-untagged] [-kill-every 10s] [-workers 8]
+//	go run ./soak [-ops 100000] [-seconds 0] [-storage tmpfs|disk|s3] [-seed N] [-grace 0]
+//		[-collect 2s] [-untagged] [-kill-every 10s] [-workers 8]
 //
-// It prints what it did. The choices of the clients depend on the seed, not what comes of them: the
-// order of things is that of the machine.
+// It prints what it did. The seed decides the choices of the clients, but not their results: those
+// depend on the order in which the machine runs the requests.
 package main
 
 import (

@@ -90,9 +90,10 @@ func (r *report) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var b strings.Builder
-	fmt.Fprintf(&b, "soak: %s, seed %d, grace %v, untagged %v, %d workers: %d operations in %.0f s, %.0f/s; longest push %.1f s\n", r.config.storage, r.config.seed,
-		r.config.grace, r.config.untagged, r.config.workers, r.ops, r.took.Seconds(), float64(r.ops)/r.took.Seconds(),
-		r.longest.Seconds())
+	fmt.Fprintf(&b, "soak: %s, seed %d, grace %v, untagged %v, %d workers: ",
+		r.config.storage, r.config.seed, r.config.grace, r.config.untagged, r.config.workers)
+	fmt.Fprintf(&b, "%d operations in %.0f s, %.0f/s; longest push %.1f s\n",
+		r.ops, r.took.Seconds(), float64(r.ops)/r.took.Seconds(), r.longest.Seconds())
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, kind := range slices.Sorted(maps.Keys(r.counts)) {
 		fmt.Fprintf(w, "  %s\t%d\t\n", kind, r.counts[kind])

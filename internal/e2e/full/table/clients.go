@@ -17,9 +17,10 @@ func shown(what string, tests ...string) claim { return claim{what: what, tests:
 
 const nginx = "through nginx with TLS"
 
-// access is what all that know of logins have shown.
+// access is what every client with logins has shown.
 func access(client string) claim {
-	return shown("login, logout, wrong password; anonymous pulls beside pushes that are refused; a token that expires in mid-push",
+	return shown("login, logout, wrong password; anonymous pulls beside pushes that are refused; "+
+		"a token that expires in mid-push",
 		"access.TestClients/"+client, "access.TestAnonymousPull/"+client, "access.TestExpiry/"+client)
 }
 
