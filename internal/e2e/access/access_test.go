@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestClients takes each client through all that a user meets.
+// TestClients takes each client through login, pull, push, mount and logout.
 func TestClients(t *testing.T) {
 	each(t, func(t *testing.T, connect func(t *testing.T, addr string) *client) {
 		s := newSite(t, open)
@@ -26,7 +26,7 @@ func TestClients(t *testing.T) {
 				`authorization failed|invalid username/password`, said)
 		}
 
-		// Nobody.
+		// Anonymous.
 		refused(c.pull(t, "ann/closed"))
 		refused(c.push(t, "ann/app"))
 		refused(c.push(t, "open/app"))
@@ -52,7 +52,7 @@ func TestClients(t *testing.T) {
 		refused(c.push(t, "bob/app"))
 		refused(c.push(t, "open/app"))
 
-		// Nobody again.
+		// Anonymous again.
 		ok(c.logout(t))
 		refused(c.pull(t, "ann/closed"))
 		refused(c.push(t, "ann/app2"))
@@ -60,7 +60,7 @@ func TestClients(t *testing.T) {
 	})
 }
 
-// TestAnonymousPull is what most users do, who have never logged in.
+// TestAnonymousPull pulls without a login, as most users do.
 func TestAnonymousPull(t *testing.T) {
 	each(t, func(t *testing.T, connect func(t *testing.T, addr string) *client) {
 		s := newSite(t, open)
@@ -72,7 +72,8 @@ func TestAnonymousPull(t *testing.T) {
 	})
 }
 
-// TestBasic is where nobody may do anything without a login: there are no tokens then.
+// TestBasic requires a login for every operation. Clients then send the password itself, and no
+// token is issued.
 func TestBasic(t *testing.T) {
 	each(t, func(t *testing.T, connect func(t *testing.T, addr string) *client) {
 		s := newSite(t, closed)
@@ -95,8 +96,8 @@ func TestBasic(t *testing.T) {
 	})
 }
 
-// TestExpiry has a token expire in the middle of a push, between a layer and the manifest: the
-// client fetches another and goes on.
+// TestExpiry lets a token expire in the middle of a push, between a layer and the manifest. The
+// client must fetch another token and continue.
 func TestExpiry(t *testing.T) {
 	each(t, func(t *testing.T, connect func(t *testing.T, addr string) *client) {
 		s := newSite(t, open)

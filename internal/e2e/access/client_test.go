@@ -8,10 +8,10 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// client is a program that speaks to a registry. Each method returns the error and what the program
-// said.
+// client is a program that speaks to a registry. Each method returns an error and the output of the
+// program.
 type client struct {
-	// login may be nil: the program knows of none, and credentials go with each command.
+	// login is nil if the program has no login, and credentials go with each command.
 	login  func(t *testing.T, user, password string) (string, error)
 	logout func(t *testing.T) (string, error)
 	pull   func(t *testing.T, repo string) (string, error)
@@ -19,9 +19,9 @@ type client struct {
 	push func(t *testing.T, repo string) (string, error)
 	// mount pushes to another repository what was pushed to from. nil: the program does not mount.
 	mount func(t *testing.T, from, to string) (string, error)
-	// late is that a login is not checked before it is used.
+	// late says that the program does not check a login before its first use.
 	late bool
-	// seed is that it can only pull what it has pushed.
+	// seed says that the program can only pull what it has pushed itself.
 	seed bool
 }
 
@@ -44,7 +44,7 @@ func try(t *testing.T, p *harness.Program, args ...string) (string, error) {
 	return stdout + stderr, err
 }
 
-// clients makes each client anew, for the registry at an address.
+// clients returns each client, new, for the registry at an address.
 var clients = map[string]func(t *testing.T, addr string) *client{
 	"docker":     docker,
 	"podman":     podman,

@@ -1,6 +1,6 @@
-// Package access has the programs that people use log in, pull and push where some may and others
-// may not, by a password file and rules: anonymous callers pull what is open, ann pulls everything
-// and pushes below her name. All of it goes through the token endpoint.
+// Package access checks logins with the programs that people use. A password file and rules decide
+// who may pull and push: anonymous callers pull from open repositories, and the user ann pulls
+// everything and pushes below her name. All clients go through the token endpoint.
 package access
 
 import (
@@ -28,8 +28,8 @@ import (
 
 const user, password = "ann", "correct-horse"
 
-// open are rules by which everybody pulls what is open, and ann pulls everything and does what she
-// likes below her name. The seeder sees to it that there is something to pull.
+// open are rules by which everyone pulls from open repositories, and ann pulls everything and does
+// anything below her name. The user seeder pushes what the others pull.
 const open = `
 rules:
   - {who: {user: seeder}, repositories: "**", actions: "*"}
@@ -38,8 +38,8 @@ rules:
   - {who: authenticated, repositories: "{user}/**", actions: "*"}
 `
 
-// closed are the same rules, but that nobody does anything without a login: clients are asked for
-// their password directly.
+// closed are the same rules without anonymous access. Clients are asked for their password
+// directly.
 const closed = `
 rules:
   - {who: anonymous, repositories: "**", actions: "*", effect: deny}
@@ -48,7 +48,7 @@ rules:
   - {who: authenticated, repositories: "{user}/**", actions: "*"}
 `
 
-// site is a registry with these users and rules, in this process, that writes down requests.
+// site is a registry with these users and rules, in this process. It records requests.
 type site struct {
 	Addr string
 
@@ -88,8 +88,8 @@ func newSite(t *testing.T, policy string) *site {
 	return s
 }
 
-// record writes requests down. If there is hold, the first blob that is finished is answered that
-// much later.
+// record records requests. If hold is set, the response to the first finished blob is delayed by
+// it.
 func (s *site) record(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
@@ -123,14 +123,14 @@ func (r *recorder) WriteHeader(status int) {
 	if r.before != nil {
 		r.before()
 		r.before = nil
-		// It is this test that has taken the time, and not a client that does not read.
+		// The test has caused the delay, not a client that does not read.
 		_ = http.NewResponseController(r.ResponseWriter).SetWriteDeadline(time.Time{})
 	}
 	r.status = status
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// count says how many requests match a pattern.
+// count returns the number of requests that match a pattern.
 func (s *site) count(pattern string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,7 +149,7 @@ func (s *site) String() string {
 	return strings.Join(s.seen, "\n")
 }
 
-// seed pushes an image, or what the client can pull.
+// seed pushes an image, or for a client with seed what that client can pull.
 func (s *site) seed(t *testing.T, c *client, repo string) {
 	t.Helper()
 	if c.seed {

@@ -30,7 +30,7 @@ func TestDocker(t *testing.T) {
 	d.Run(t, "rmi", image)
 	d.Run(t, "pull", fmt.Sprintf("%s/docker/other@%s", seen.Addr, digest))
 
-	// Docker lists and deletes nothing; a pull of what was deleted fails with a clear word.
+	// Docker cannot list or delete. A pull of a deleted image fails with a clear message.
 	c := harness.NewClient(registry.URL())
 	_, err := c.Do(t.Context(), 202, "DELETE", "/v2/docker/image/manifests/"+digest, nil, nil)
 	require.NoError(t, err)

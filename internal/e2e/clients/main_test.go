@@ -15,7 +15,7 @@ var registry *harness.Server
 
 func TestMain(m *testing.M) { os.Exit(harness.Suite(m, &registry)) }
 
-// gone demands that a tag or digest is not there.
+// gone requires that a tag or digest does not exist.
 func gone(t *testing.T, repo, ref string) {
 	t.Helper()
 	_, err := harness.NewClient(registry.URL()).Do(t.Context(), 404, "HEAD", "/v2/"+repo+"/manifests/"+ref,
@@ -23,7 +23,7 @@ func gone(t *testing.T, repo, ref string) {
 	require.NoError(t, err)
 }
 
-// blobStatus says how the registry answers a HEAD for a blob.
+// blobStatus returns the status of a HEAD request for a blob.
 func blobStatus(t *testing.T, repo, digest string) int {
 	t.Helper()
 	r, _ := harness.NewClient(registry.URL()).Do(t.Context(), 200, "HEAD", "/v2/"+repo+"/blobs/"+digest, nil, nil)
@@ -31,10 +31,10 @@ func blobStatus(t *testing.T, repo, digest string) int {
 	return r.Status
 }
 
-// lines splits what a program printed.
+// lines splits the output of a program.
 func lines(s string) []string { return strings.Fields(s) }
 
-// read returns what a program wrote into a file.
+// read returns the content of a file that a program wrote.
 func read(t *testing.T, path string) string {
 	t.Helper()
 	b, err := os.ReadFile(path)

@@ -66,7 +66,7 @@ func TestOrasReferrers(t *testing.T) {
 	require.ElementsMatch(t, []string{"signature", "parts"}, discover(ref+":latest"))
 	require.Equal(t, []string{"parts"}, discover(ref+":latest", "--artifact-type", "application/vnd.example.parts"))
 
-	// oras keeps a tag for referrers where the registry has no referrers API: there must be none.
+	// oras keeps a tag for referrers if the registry has no referrers API. There must be no such tag.
 	require.Equal(t, []string{"latest"}, lines(o.Run(t, "repo", "tags", "--plain-http", ref)))
 
 	o.Run(t, "cp", "--recursive", "--from-plain-http", "--to-plain-http", ref+":latest", registry.Addr+"/oras/copy:latest")

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestResume hangs up in the middle of a PATCH, three times, asks what arrived and goes on from
-// there.
+// TestResume closes the connection in the middle of a PATCH, three times. Each time it asks how
+// many bytes have arrived, and continues from there.
 func TestResume(t *testing.T) {
 	const size = 32 << 20
 	content := harness.RandomBytes(4, size)
@@ -45,7 +45,7 @@ func TestResume(t *testing.T) {
 	require.NoError(t, c.PullBlob(t.Context(), "resume/patch", d))
 }
 
-// hangUp sends a chunked PATCH whose body never ends, and cuts the connection when everything was
+// hangUp sends a chunked PATCH whose body never ends, and closes the connection when all bytes were
 // sent.
 func hangUp(t *testing.T, location string, chunk []byte) {
 	t.Helper()

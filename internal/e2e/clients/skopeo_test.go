@@ -37,7 +37,7 @@ func TestSkopeoImage(t *testing.T) {
 
 func TestSkopeoIndex(t *testing.T) {
 	s, ref := skopeo(t), "docker://"+registry.Addr+"/skopeo/index:all"
-	// skopeo writes an index in its own form once; copied from there it must stay as it is.
+	// skopeo rewrites an index once. A copy of the rewritten index must be unchanged.
 	s.Run(t, "copy", "--all", "--dest-tls-verify=false", "oci:"+harness.Layout(t, harness.Index(t, t.Name()))+":latest",
 		ref)
 	s.Run(t, "copy", "--all", "--src-tls-verify=false", "--dest-tls-verify=false", ref, ref+"-again")
@@ -52,7 +52,8 @@ func TestSkopeoIndex(t *testing.T) {
 	s.Run(t, "copy", "--all", "--src-tls-verify=false", ref, "dir:"+t.TempDir())
 }
 
-// TestSkopeoFormats pushes what skopeo converts to: the manifests of Docker and layers of zstd.
+// TestSkopeoFormats pushes the formats that skopeo converts to: Docker manifests and layers
+// compressed with zstd.
 func TestSkopeoFormats(t *testing.T) {
 	s := skopeo(t)
 	src := "oci:" + harness.Layout(t, harness.Image(t, "amd64", t.Name())) + ":latest"

@@ -25,7 +25,7 @@ func azurePlace(t *testing.T, a *harness.Azurite) *kits.Place {
 
 func TestAzurite(t *testing.T) { azurePlace(t, harness.NewAzurite(t)).Run(t) }
 
-// TestAzuriteNoContainer: that there is no container does not mean that there is no object.
+// TestAzuriteNoContainer checks that a missing container is not reported as a missing object.
 func TestAzuriteNoContainer(t *testing.T) {
 	a := harness.NewAzurite(t)
 	kits.Setenv(t, a.Env())

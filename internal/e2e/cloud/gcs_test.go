@@ -124,7 +124,7 @@ func gcsPut(t *testing.T, d driver.Driver, key, content string, opts *driver.Put
 	return info
 }
 
-// TestGCSRequests counts the requests of each operation, and looks at the conditions they carry.
+// TestGCSRequests counts the requests of each operation, and checks their conditions.
 func TestGCSRequests(t *testing.T) {
 	s := newGCS(t)
 	d := s.driver(t)
@@ -218,8 +218,8 @@ func TestGCSRequests(t *testing.T) {
 	}, []string(nil)...)
 }
 
-// TestGCSCutOff: an upload whose body fails, or whose context ends, stores nothing, wherever it is
-// cut.
+// TestGCSCutOff checks that an upload stores nothing if its body fails or its context ends,
+// wherever that happens.
 func TestGCSCutOff(t *testing.T) {
 	s := newGCS(t)
 	d := s.driver(t)
@@ -244,7 +244,7 @@ func TestGCSCutOff(t *testing.T) {
 	}
 }
 
-// cancels is a body that ends a context and then itself.
+// cancels is a body that cancels a context and then ends.
 type cancels struct{ cancel context.CancelFunc }
 
 func (c cancels) Read([]byte) (int, error) {
@@ -265,7 +265,7 @@ func faulty(fault harness.Fault, n int64, match func(r *http.Request) bool) func
 
 func always(*http.Request) bool { return true }
 
-// TestGCSPassingFailures: what may pass is tried again, and no more often than said.
+// TestGCSPassingFailures checks that temporary failures are retried, no more often than documented.
 func TestGCSPassingFailures(t *testing.T) {
 	s := newGCS(t)
 	d := gcsDriver(t, s.open(t, s.create(t), nil), "", &gcs.Options{Attempts: 3})
@@ -339,7 +339,7 @@ func TestGCSPassingFailures(t *testing.T) {
 	s.Fail(nil)
 }
 
-// TestGCSLostAnswers: the store did what it was asked for, and nobody heard.
+// TestGCSLostAnswers loses the response to a request that the store has carried out.
 func TestGCSLostAnswers(t *testing.T) {
 	s := newGCS(t)
 	d := s.driver(t)
@@ -358,7 +358,7 @@ func TestGCSLostAnswers(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, changed.Version, info.Version)
 
-	// Somebody else writes after the lost answer, before the second attempt.
+	// Another client writes after the lost response, before the second attempt.
 	var n atomic.Int64
 	s.Fail(func(r *http.Request) harness.Fault {
 		if r.URL.Query().Get("ifGenerationMatch") != changed.Version {
@@ -388,14 +388,14 @@ func TestGCSLostAnswers(t *testing.T) {
 	require.ErrorIs(t, err, driver.ErrUnavailable)
 	require.NotErrorIs(t, err, driver.ErrChanged)
 
-	// Without a condition nothing is tried again.
+	// Without a condition there is no retry.
 	lost()
 	_, err = d.Put(t.Context(), "key", strings.NewReader("five"), nil)
 	require.ErrorIs(t, err, driver.ErrUnavailable)
 	require.Equal(t, []string{"POST multipart"}, s.Requests())
 }
 
-// TestGCSNoBucket: that there is no bucket does not mean that there is no object.
+// TestGCSNoBucket checks that a missing bucket is not reported as a missing object.
 func TestGCSNoBucket(t *testing.T) {
 	s := newGCS(t)
 	d := gcsDriver(t, s.open(t, "absent", nil), "", nil)
@@ -405,7 +405,7 @@ func TestGCSNoBucket(t *testing.T) {
 	}
 }
 
-// TestGCSNowhere: nobody listens.
+// TestGCSNowhere uses an address on which no server listens.
 func TestGCSNowhere(t *testing.T) {
 	client, err := googlestorage.NewClient(t.Context(), option.WithoutAuthentication(),
 		option.WithEndpoint("http://127.0.0.1:1/storage/v1/"))
@@ -424,7 +424,7 @@ func TestGCSNowhere(t *testing.T) {
 	require.ErrorIs(t, d.Delete(t.Context(), "key", ""), driver.ErrUnavailable)
 }
 
-// TestGCSPrefixedBucket: a bucket that is a part of another.
+// TestGCSPrefixedBucket uses a bucket that is a part of another one.
 func TestGCSPrefixedBucket(t *testing.T) {
 	s := newGCS(t)
 	name := s.create(t)
@@ -454,7 +454,7 @@ func TestGCSPrefixedBucket(t *testing.T) {
 	}
 }
 
-// TestGCSWriter: what the host wants of objects reaches the bucket.
+// TestGCSWriter checks that the attributes that the host sets on objects reach the bucket.
 func TestGCSWriter(t *testing.T) {
 	s := newGCS(t)
 	name := s.create(t)
@@ -474,7 +474,7 @@ func TestGCSWriter(t *testing.T) {
 	}
 }
 
-// TestGCSSignedURL: the server does not check signatures, so this is about what is signed.
+// TestGCSSignedURL checks what is signed. The server does not check signatures.
 func TestGCSSignedURL(t *testing.T) {
 	s := newGCS(t)
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

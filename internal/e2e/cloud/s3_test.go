@@ -35,8 +35,7 @@ func s3Driver(t *testing.T, o *harness.ObjectStore, parts gocloud.Parts, opts *s
 	return d
 }
 
-// TestMinIOAborts: of an upload that fails in the middle, for whatever reason, neither an object
-// nor a part is left.
+// TestMinIOAborts checks that a failed upload leaves neither an object nor a part.
 func TestMinIOAborts(t *testing.T) {
 	o := harness.NewMinIO(t)
 	d := s3Driver(t, o, gocloud.Parts{}, nil)
@@ -67,7 +66,7 @@ func TestMinIOAborts(t *testing.T) {
 		_, err = d.Stat(t.Context(), key)
 		require.ErrorIs(t, err, driver.ErrNotExist)
 	}
-	// The count above sees them, where there are any.
+	// Make sure that the list above would show an upload.
 	_, err = o.Client("").CreateMultipartUpload(t.Context(), &awss3.CreateMultipartUploadInput{Bucket: &o.Bucket,
 		Key: aws.String("data/left")})
 	require.NoError(t, err)
@@ -81,7 +80,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// TestMinIOParts uploads a body whose length is not known, known, and wrongly hinted at.
+// TestMinIOParts uploads a body whose length is unknown, known, and wrongly hinted.
 func TestMinIOParts(t *testing.T) {
 	o := harness.NewMinIO(t)
 	plain := s3Driver(t, o, gocloud.Parts{Size: 5 << 20}, nil, "&request_checksum_calculation=when_required")
@@ -103,8 +102,8 @@ func TestMinIOParts(t *testing.T) {
 	}
 }
 
-// TestMinIOHooks has storage class and tags reach the store, for objects of one part and of
-// several.
+// TestMinIOHooks checks that storage class and metadata reach the store, for objects of one part
+// and of several.
 func TestMinIOHooks(t *testing.T) {
 	o := harness.NewMinIO(t)
 	d := s3Driver(t, o, gocloud.Parts{}, &s3.Options{BeforeWrite: func(as func(any) bool) error {
@@ -128,5 +127,5 @@ func TestMinIOHooks(t *testing.T) {
 	}
 }
 
-// TestLostBackend puts a proxy in front of MinIO that answers for it once the store is lost.
+// TestLostBackend puts a proxy in front of MinIO, which responds for the store once that is lost.
 func TestLostBackend(t *testing.T) { kits.LostBackend(t, harness.NewMinIO(t)) }

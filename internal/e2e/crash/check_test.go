@@ -46,7 +46,7 @@ func check(t *testing.T, c *harness.Client, all *ledger, round int) {
 	}
 }
 
-// finishUploads goes on with the uploads that the kill tore. It returns how many.
+// finishUploads continues the uploads that the kill interrupted. It returns their number.
 func finishUploads(t *testing.T, c *harness.Client, all *ledger) int {
 	t.Helper()
 	uploads := all.uploads

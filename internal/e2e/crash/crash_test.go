@@ -1,5 +1,5 @@
 // Package crash kills the real server with SIGKILL in the middle of pushes, starts it again on the
-// same folder, and checks that everything it acknowledged is there and whole.
+// same folder, and checks that all acknowledged content is there and whole.
 package crash
 
 import (
@@ -17,7 +17,7 @@ import (
 const (
 	rounds  = 50
 	workers = 6
-	// Checks read back everything of these many rounds, and at the end everything of all rounds.
+	// Checks read back everything of this many rounds. The last check reads everything.
 	recent = 3
 )
 

@@ -8,8 +8,9 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// ledger is what the server acknowledged. Something that was asked for but not acknowledged may be
-// there or not, so it is taken out before the request is sent and put in when the answer has come.
+// ledger is the content that the server has acknowledged. Content of a request without a response
+// may exist or not. So it is removed from the ledger before the request is sent, and added when the
+// response has arrived.
 type ledger struct {
 	mu        sync.Mutex
 	blobs     map[key]int    // the round in which it was acknowledged
@@ -33,7 +34,7 @@ type target struct {
 	digests []digest.Digest
 }
 
-// upload is one whose last PATCH was answered 202.
+// upload is an upload whose last PATCH received 202.
 type upload struct {
 	repo     string
 	location string
@@ -51,7 +52,7 @@ func (l *ledger) do(f func()) {
 	f()
 }
 
-// moving says that a tag is about to name another manifest.
+// moving notes that a tag is about to name another manifest.
 func (l *ledger) moving(t tag, d digest.Digest) {
 	l.do(func() {
 		if old, ok := l.tags[t]; ok && !slices.Contains(old.digests, d) {
@@ -61,7 +62,7 @@ func (l *ledger) moving(t tag, d digest.Digest) {
 	})
 }
 
-// moved says that it was acknowledged.
+// moved notes that the move was acknowledged.
 func (l *ledger) moved(t tag, d digest.Digest, round int) {
 	l.do(func() { l.tags[t] = target{round: round, digests: []digest.Digest{d}} })
 }

@@ -44,9 +44,9 @@ func TestReplicasOnS3(t *testing.T) {
 		Args: []string{"-log-level", "error"}})
 }
 
-// replicas routes every single request at random to one of n servers, those of uploads included,
-// and kills one of them in each round, at any moment of it. The others go on until its end, and
-// lose nothing.
+// replicas sends every request to a random one of n servers, those of one upload included, and
+// kills one server in each round, at a random time. The others continue until the end of the round,
+// and must lose nothing.
 func replicas(t *testing.T, n, rounds int, span time.Duration, o harness.Options) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -84,7 +84,7 @@ func replicas(t *testing.T, n, rounds int, span time.Duration, o harness.Options
 }
 
 // race pushes the same blobs and manifests, and different manifests under one tag, through all
-// servers at once: each push succeeds, and the tag names one of them, wherever it is asked for.
+// servers at once. Each push succeeds, and all servers agree on a manifest for the tag.
 func race(t *testing.T, f *harness.Fleet) {
 	const repo, pushers = "crash/race", 8
 	shared := [][]byte{harness.RandomBytes(7, 2000), harness.RandomBytes(8, 300_000)}

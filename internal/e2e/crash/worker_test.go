@@ -11,9 +11,9 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// worker pushes at random until a request fails, as it does when the server is killed, or, if there
-// are others, until its time is up. Each worker has repositories of its own, so that it alone
-// decides what is in them; some content is in many.
+// worker pushes at random until a request fails, because the server was killed, or until its time
+// is over if there are other servers. Each worker has repositories of its own, so it alone decides
+// what is in them. Some content is in many repositories.
 type worker struct {
 	c     *harness.Client
 	all   *ledger
@@ -125,7 +125,7 @@ func (w *worker) forget(u *upload) {
 	})
 }
 
-// mount pushes a blob, mounts it elsewhere, and deletes the first.
+// mount pushes a blob, mounts it elsewhere, and deletes the original.
 func (w *worker) mount(ctx context.Context, repo string) error {
 	d, err := w.c.PushBlob(ctx, repo, w.bytes(200_000))
 	if err != nil {

@@ -45,8 +45,7 @@ func TestChi(t *testing.T) {
 	require.Greater(t, requests.Load(), before+10)
 }
 
-// TestChiPassword puts the registry behind the password that protects a part of the application
-// already.
+// TestChiPassword mounts the registry in a part of an application that a password protects.
 func TestChiPassword(t *testing.T) {
 	app := chi.NewRouter()
 	app.Group(func(inner chi.Router) {

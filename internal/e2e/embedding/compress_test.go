@@ -24,8 +24,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// compressing are applications as they mount a registry, each with the middleware that compresses
-// responses there and what recovers from panics.
+// compressing are applications that mount a registry, each with the middleware for compression and
+// for panics that is usual there.
 func compressing(reg http.Handler) map[string]http.Handler {
 	types := []string{"application/octet-stream", "application/json", "application/vnd.oci.image.manifest.v1+json"}
 	e := echo.New()
@@ -43,7 +43,7 @@ func compressing(reg http.Handler) map[string]http.Handler {
 	return map[string]http.Handler{"gzhttp": gzhttp.GzipHandler(reg), "echo": e, "gin": g, "chi": c}
 }
 
-// ginGzip compresses as a hand-written middleware of gin does it.
+// ginGzip compresses like a hand-written gin middleware.
 func ginGzip(c *gin.Context) {
 	if !strings.Contains(c.GetHeader("Accept-Encoding"), "gzip") || c.Request.Method == http.MethodHead {
 		return
@@ -73,7 +73,7 @@ func (w *ginGzipWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// half is a backend of which every blob breaks off in its middle.
+// half is a backend whose blobs break off in the middle.
 type half struct{ registry.Backend }
 
 func (h half) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.OpenOptions) (*registry.Blob,
@@ -100,8 +100,8 @@ func (b *halfBody) Read(p []byte) (int, error) {
 }
 
 // TestCompressing pushes and pulls images through middleware that compresses, over each version of
-// HTTP, and by a client that takes compressed responses and one that does not. A blob that breaks
-// off never looks whole.
+// HTTP, with a client that accepts compressed responses and one that does not. A blob that breaks
+// off must never look whole.
 func TestCompressing(t *testing.T) {
 	store := openStore(t, t.TempDir())
 	broken := compressing(newRegistry(t, half{store}, nil))
@@ -146,7 +146,7 @@ func TestCompressing(t *testing.T) {
 	}
 }
 
-// fetch gets a blob, expands it if it came compressed, and compares nothing.
+// fetch gets a blob and expands it if it is compressed. It does not compare the content.
 func fetch(t *testing.T, transport http.RoundTripper, base, repo string, d digest.Digest, encoding string) ([]byte,
 	error) {
 	t.Helper()

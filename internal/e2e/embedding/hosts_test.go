@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestHosts has two registries in one process, told apart by the name of the host. Neither knows of
-// what is in the other.
+// TestHosts runs two registries in one process, which the host name distinguishes. Neither serves
+// the content of the other.
 func TestHosts(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("one.example.test/v2/", newRegistry(t, nil, nil))

@@ -33,7 +33,7 @@ func wires() []wire {
 	}
 }
 
-// listen starts a server that speaks nothing else, and returns it with a transport for it.
+// listen starts a server for that version only, and returns it with a transport.
 func (w wire) listen(t *testing.T, h http.Handler) (*httptest.Server, *http.Transport) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(h)
@@ -52,7 +52,7 @@ func (w wire) listen(t *testing.T, h http.Handler) (*httptest.Server, *http.Tran
 	return server, transport
 }
 
-// TestHTTP2 pushes and pulls several images at once, over one connection where HTTP/2 has it so.
+// TestHTTP2 pushes and pulls several images at once, with HTTP/2 over one connection.
 func TestHTTP2(t *testing.T) {
 	for _, w := range wires() {
 		t.Run(w.name, func(t *testing.T) {

@@ -1,6 +1,5 @@
-// Package embedding puts a registry into applications as they are found in the wild, and pushes to
-// it and pulls from it with a client library, which follows the Locations and Links that the
-// registry tells.
+// Package embedding puts a registry into applications as they are found in practice, and pushes and
+// pulls with a client library, which follows the Location and Link headers of the registry.
 package embedding
 
 import (
@@ -54,7 +53,7 @@ func serve(t *testing.T, h http.Handler) string {
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
-// get demands an answer from the application around the registry.
+// get requires a response from the application around the registry.
 func get(t *testing.T, url, want string) {
 	t.Helper()
 	resp, err := http.Get(url)
@@ -116,7 +115,7 @@ func roundTrip(t *testing.T, host string, opts ...remote.Option) {
 	requireStatus(t, err, http.StatusNotFound)
 }
 
-// requireStatus demands an error of the registry, of which the library has understood the status.
+// requireStatus requires an error of the registry whose status the library has understood.
 func requireStatus(t *testing.T, err error, status int) {
 	t.Helper()
 	var answer *transport.Error

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// moduleProxy is another protocol that an application serves: Go modules, here one of them, as
+// moduleProxy is another protocol that an application serves: Go modules, here one module, as
 // files.
 func moduleProxy(t *testing.T) http.Handler {
 	t.Helper()

@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// below is a RoundTripper that knows that the registry is below a prefix. It adds the prefix to the
-// paths that the library makes up, and leaves alone those that have it: these are the Locations and
-// Links that the registry told.
+// below is a RoundTripper that knows the prefix of the registry. It adds the prefix to the paths
+// that the library makes, and leaves paths alone that have it: those come from Location and Link
+// headers of the registry.
 type below struct {
 	prefix      string
 	added, told atomic.Int64

@@ -15,15 +15,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sessions is what an application has already: middleware that finds out whose session a request
-// belongs to, and tells those behind it by the context. It is the registry's Authenticator and
-// Authorizer too.
+// sessions is the existing middleware of an application: it finds the session of a request, and
+// puts it into the context. It is also the Authenticator and Authorizer of the registry.
 type sessions map[string]string // token to user
 
 type sessionKey struct{}
 
-// middleware takes the token as a cookie from browsers, and as a password from clients of the
-// registry.
+// middleware takes the token as a cookie from browsers, and as a password from registry clients.
 func (s sessions) middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, token, _ := r.BasicAuth()
@@ -37,7 +35,7 @@ func (s sessions) middleware(next http.Handler) http.Handler {
 	})
 }
 
-// userOf is whose session a context belongs to, "" if nobody's.
+// userOf returns the user of the session in a context, or "".
 func userOf(ctx context.Context) string {
 	user, _ := ctx.Value(sessionKey{}).(string)
 	return user

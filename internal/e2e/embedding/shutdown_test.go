@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// slow is a registry on a directory, whose server is told to stop while a request is in flight.
+// slow is a registry on a directory, whose server is shut down while a request is in flight.
 type slow struct {
 	dir     string
 	begun   chan struct{} // gets a value when a body begins to be read
@@ -43,8 +43,8 @@ func (s *slow) start(t *testing.T) (*http.Server, *harness.Client) {
 	return server.Config, client
 }
 
-// patch sends the content chunk by chunk through a pipe, and returns the pipe and the answer to
-// come.
+// patch sends the content chunk by chunk through a pipe. It returns the pipe and the future
+// response.
 func (s *slow) patch(t *testing.T, c *harness.Client, location string) (*io.PipeWriter, chan int) {
 	t.Helper()
 	body, w := io.Pipe()
@@ -63,7 +63,7 @@ func (s *slow) patch(t *testing.T, c *harness.Client, location string) (*io.Pipe
 	return w, status
 }
 
-// onEachWire runs a test over every version of HTTP, and demands that no goroutine is left.
+// onEachWire runs a test over every version of HTTP, and requires that no goroutine is left.
 func onEachWire(t *testing.T, test func(t *testing.T, s *slow)) {
 	for _, w := range append(wires(), plain()) {
 		t.Run(w.name, func(t *testing.T) {
@@ -82,7 +82,7 @@ func plain() wire {
 	return w
 }
 
-// finish completes the push from an upload on, and demands that all of it is there.
+// finish completes the push from an upload on, and requires that all its content is there.
 func (s *slow) finish(t *testing.T, c *harness.Client, location string) {
 	t.Helper()
 	d := digest.FromBytes(s.content)
@@ -96,8 +96,8 @@ func (s *slow) finish(t *testing.T, c *harness.Client, location string) {
 	require.NoError(t, c.PullBlob(t.Context(), "team/app", d))
 }
 
-// TestShutdown asks the server to stop in the middle of a layer. The request in flight comes to its
-// end, no other is let in, and the successor, over the same directory, takes the rest of the push.
+// TestShutdown shuts the server down in the middle of a layer. The request in flight is completed,
+// no other is accepted, and a second server on the same directory takes the rest of the push.
 func TestShutdown(t *testing.T) {
 	onEachWire(t, func(t *testing.T, s *slow) {
 		server, c := s.start(t)
@@ -138,8 +138,9 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
-// TestShutdownOfStuckPush gives a client that sends no more as long as the application wants to
-// wait. What has come of the layer is kept: the client goes on from there.
+// TestShutdownOfStuckPush has a client that sends no more bytes. The server waits as long as the
+// application wants. The part of the layer that has arrived is kept, and the client continues from
+// there.
 func TestShutdownOfStuckPush(t *testing.T) {
 	onEachWire(t, func(t *testing.T, s *slow) {
 		server, c := s.start(t)

@@ -58,7 +58,7 @@ func TestContainerRegistryImage(t *testing.T) {
 	})
 }
 
-// requireStatus demands an error of the registry, of which the library has understood the status.
+// requireStatus requires an error of the registry whose status the library has understood.
 func requireStatus(t *testing.T, err error, status int) {
 	t.Helper()
 	var answer *transport.Error
@@ -66,8 +66,8 @@ func requireStatus(t *testing.T, err error, status int) {
 	require.Equal(t, status, answer.StatusCode)
 }
 
-// TestContainerRegistryMount copies between repositories: the library mounts what it knows to be in
-// the registry already.
+// TestContainerRegistryMount copies between repositories: the library mounts blobs that it knows to
+// be in the registry.
 func TestContainerRegistryMount(t *testing.T) {
 	each(t, func(t *testing.T, r *embedded) {
 		img, err := random.Image(10_000, 3)
@@ -98,7 +98,7 @@ func TestContainerRegistryIndex(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, validate.Index(got))
 
-		// An index of an index, as well as several tags in one call.
+		// An index of an index, and several tags in one call.
 		outer := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: got})
 		require.NoError(t, remote.MultiWrite(map[name.Reference]remote.Taggable{
 			ref.Context().Tag("outer"): outer, ref.Context().Tag("again"): index,

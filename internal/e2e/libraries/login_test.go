@@ -17,9 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRegclientManyRepositories is one client over a hundred private repositories. It asks for a
-// token with the scopes of all the repositories that it has touched, each time it meets another
-// one.
+// TestRegclientManyRepositories uses one client for a hundred private repositories. For each new
+// repository, the client asks for a token with the scopes of all repositories so far.
 func TestRegclientManyRepositories(t *testing.T) {
 	store := registrytest.NewStore(t)
 	users, err := static.New(map[string]static.User{"ann": {Secret: "secret"}}, nil)

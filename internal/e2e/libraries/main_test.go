@@ -1,5 +1,5 @@
-// Package libraries lets the libraries that Go programs push and pull with work against a registry
-// in their own process.
+// Package libraries tests a registry in the test's process with the libraries that Go programs use
+// to push and pull.
 package libraries
 
 import (
@@ -47,8 +47,8 @@ func each(t *testing.T, test func(t *testing.T, r *embedded)) {
 	})
 }
 
-// count notes the operations that succeeded, so that a test sees that a library really mounted, or
-// asked for referrers, and did not fall back to something else.
+// count counts the operations that succeeded, so that a test sees that a library really mounted, or
+// asked for referrers, and did not fall back to another way.
 func (r *embedded) count(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
 	err := next(ctx)
 	if err == nil {
@@ -59,7 +59,7 @@ func (r *embedded) count(ctx context.Context, op *registry.Op, next func(context
 	return err
 }
 
-// Done is how many operations of a kind have succeeded.
+// Done returns how many operations of a kind have succeeded.
 func (r *embedded) Done(kind registry.OpKind) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

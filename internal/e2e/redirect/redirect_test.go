@@ -1,5 +1,5 @@
-// Package redirect has clients fetch layers from the storage itself, by URLs that the registry
-// tells them.
+// Package redirect checks that clients fetch layers from the storage itself, by the URLs in
+// redirects of the registry.
 package redirect
 
 import (
@@ -22,7 +22,7 @@ func TestAzure(t *testing.T) {
 	pulls(t, harness.Options{Storage: a.URL("redirect", ""), Env: a.Env()})
 }
 
-// pulls pushes an image with a layer of 3 MiB and pulls it by each client, which must follow the
+// pulls pushes an image with a layer of 3 MiB and pulls it with each client, which must follow the
 // redirect.
 func pulls(t *testing.T, o harness.Options) {
 	o.Args = []string{"-redirect", "-log-level", "error"}

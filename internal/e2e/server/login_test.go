@@ -14,8 +14,8 @@ import (
 )
 
 // TestPlainHTTPLogin logs in, pushes and pulls over plain HTTP at a name that is not loopback,
-// which -insecure-open permits. The programs find the name by an HTTP proxy, whose only connections
-// are to the server.
+// which -insecure-open permits. The programs reach the name through an HTTP proxy that connects to
+// the server only.
 func TestPlainHTTPLogin(t *testing.T) {
 	dir := t.TempDir()
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
@@ -60,7 +60,7 @@ func TestPlainHTTPLogin(t *testing.T) {
 		c.Run(t, "copy", "--src-tls-verify=false", "docker://"+host+"/team/skopeo", "dir:"+t.TempDir())
 	})
 
-	// A name that could end the quotes of the challenge gets none.
+	// A name that could end the quotes of the challenge gets no challenge.
 	req, err := http.NewRequestWithContext(t.Context(), "GET", s.URL()+"/v2/", nil)
 	require.NoError(t, err)
 	req.Host = `a",realm="b`
@@ -71,7 +71,7 @@ func TestPlainHTTPLogin(t *testing.T) {
 	}
 }
 
-// TestExternalURL: what the operator says of the name counts, whatever a request says.
+// TestExternalURL checks that the configured name counts, whatever name a request contains.
 func TestExternalURL(t *testing.T) {
 	rules := filepath.Join(t.TempDir(), "rules.yaml")
 	require.NoError(t, os.WriteFile(rules, []byte("rules:\n- {who: everyone, repositories: \"**\", actions: pull}\n"),

@@ -1,5 +1,5 @@
-// Package server has programs that are not tests, curl among them, meet the process
-// examples/server: web pages, certificates, plain HTTP, signals.
+// Package server tests the process examples/server with programs that are not tests, such as curl:
+// web pages, certificates, plain HTTP, signals.
 package server
 
 import (

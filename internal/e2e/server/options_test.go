@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestOptionsOfTheServer: the answer to "OPTIONS *" is that of the registry, which has deadlines,
-// and not that of net/http, which has none.
+// TestOptionsOfTheServer checks that the registry responds to "OPTIONS *". Its response has
+// deadlines; that of net/http would have none.
 func TestOptionsOfTheServer(t *testing.T) {
 	s := start(t)
 	conn, err := net.Dial("tcp", s.Addr)
@@ -31,8 +31,8 @@ func TestOptionsOfTheServer(t *testing.T) {
 	require.Equal(t, "application/json", res.Header.Get("Content-Type"))
 }
 
-// TestTokenOfManyLongNames: the header of a token request for hundreds of repositories is not too
-// large.
+// TestTokenOfManyLongNames checks that a token request for hundreds of repositories is not rejected
+// for its large header.
 func TestTokenOfManyLongNames(t *testing.T) {
 	rules := filepath.Join(t.TempDir(), "rules.yaml")
 	require.NoError(t, os.WriteFile(rules, []byte("rules:\n- {who: everyone, repositories: \"**\", actions: pull}\n"),

@@ -13,7 +13,7 @@ func page(origin, site string) http.Header {
 	return http.Header{"Origin": {origin}, "Sec-Fetch-Site": {site}}
 }
 
-// TestWebPagesRefused: the server that everybody may use is none that every web page may use.
+// TestWebPagesRefused checks that web pages cannot use a server that every user may use.
 func TestWebPagesRefused(t *testing.T) {
 	s := start(t, "-external-url", "https://registry.example")
 	c := harness.NewClient(s.URL())
@@ -75,7 +75,7 @@ func TestCORS(t *testing.T) {
 	require.Empty(t, r.Header["Access-Control-Allow-Origin"])
 	require.Equal(t, []string{"Origin"}, r.Header["Vary"])
 
-	// Any page may read, but not write while everybody may.
+	// Any page may read, but not write while every caller may write.
 	c = harness.NewClient(start(t, "-cors", "*").URL())
 	r, err = c.Do(t.Context(), 200, "GET", "/v2/_catalog", page("https://any.example", "cross-site"), nil)
 	require.NoError(t, err)

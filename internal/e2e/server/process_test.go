@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestCertificateRenewed renames a new certificate and its key over the old ones, and then
-// something broken.
+// TestCertificateRenewed renames a new certificate and its key over the old ones, and then a broken
+// certificate.
 func TestCertificateRenewed(t *testing.T) {
 	first, second := harness.NewCertificate(t, "127.0.0.1"), harness.NewCertificate(t, "127.0.0.1")
 	s := harness.New(t, harness.Options{

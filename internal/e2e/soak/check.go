@@ -13,7 +13,7 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// pullSome pulls an image of anybody.
+// pullSome pulls an image of any worker.
 func (w *worker) pullSome(ctx context.Context) error {
 	for range 10 {
 		img := w.s.ledger.some(w.rng)
@@ -29,7 +29,7 @@ func (w *worker) pullSome(ctx context.Context) error {
 	return nil
 }
 
-// pull reads all of an image and compares every byte. It has to be there.
+// pull reads all of an image and compares every byte. The image must exist.
 func (w *worker) pull(ctx context.Context, img *image) error {
 	_, err := w.again(ctx, func() error { return w.c.PullManifest(ctx, img.repo, img.digest().String(), img.digest()) })
 	if err != nil {
@@ -70,7 +70,7 @@ func (w *worker) checkTag(ctx context.Context, name string) error {
 	return w.pull(ctx, img)
 }
 
-// tagged returns what a tag names, "" if there is none.
+// tagged returns what a tag names, or "".
 func (w *worker) tagged(ctx context.Context, repo, tag string) (d digest.Digest, err error) {
 	_, err = w.again(ctx, func() error {
 		r, err := w.c.Do(ctx, http.StatusOK, http.MethodGet, "/v2/"+repo+"/manifests/"+tag, harness.Accept(), nil)
@@ -146,7 +146,7 @@ func (w *worker) checkReferrers(ctx context.Context, img *image) error {
 			return fail(lost, "%s is not among the referrers of %s in %s", d, img.digest(), img.repo)
 		}
 	}
-	// Of a subject that was gone for a while, some may not have been collected.
+	// After its subject was missing for a while, a collection may have removed some of the referrers.
 	if len(got) > len(want) && !w.s.config.untagged {
 		return fail(wrong, "the referrers of %s in %s are %s and not %s", img.digest(), img.repo, got, want)
 	}
@@ -169,7 +169,7 @@ func (w *worker) lookForDeleted(ctx context.Context) error {
 	return err
 }
 
-// checkAll checks all that the worker knows of.
+// checkAll checks everything that the worker knows.
 func (w *worker) checkAll(ctx context.Context) error {
 	for _, img := range w.mine {
 		if err := w.pull(ctx, img); err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// collectBeside collects in this process, too, which does not ask for the servers' lease: two
-// collections at once are safe. Some of them are broken off.
+// collectBeside also collects in this process, without the lease of the servers: two collections at
+// once must be safe. Some of the collections are interrupted.
 func (s *soaker) collectBeside(ctx context.Context) {
 	rng := rand.New(rand.NewPCG(s.config.seed, 1<<32))
 	for ctx.Err() == nil {
@@ -57,7 +57,7 @@ func (s *soaker) countCollections(ctx context.Context) {
 	}
 }
 
-// collected notes what a collection has done.
+// collected records the results of a collection.
 func (s *soaker) collected(r *storage.CollectReport) {
 	if r == nil {
 		return
@@ -76,12 +76,13 @@ func (s *soaker) collected(r *storage.CollectReport) {
 	}
 }
 
-// collections at the end. The first may find that others are half done; then an index goes with
-// one, its children with the next, their referrers and the blobs of all of them with two more.
+// collections is the number of collections at the end. The first may complete what others left. The
+// next one removes an index, the next its children, and two more their referrers and all their
+// blobs.
 const collections = 5
 
-// collectAll collects without a grace, until nothing is left that nothing needs. Uploads have
-// ended.
+// collectAll collects without a grace period until no unreferenced content is left. All uploads
+// must have ended.
 func (s *soaker) collectAll(ctx context.Context) error {
 	store, err := s.place.store(ctx, 0, time.Millisecond)
 	if err != nil {

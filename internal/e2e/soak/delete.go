@@ -10,8 +10,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// deleteSome deletes one of the worker's images. The children of an index go with it, but for some,
-// which stay on their own.
+// deleteSome deletes one of the worker's images, and most children of an index with it. The other
+// children stay.
 func (w *worker) deleteSome(ctx context.Context) error {
 	img := w.some(func(*image) bool { return true })
 	if img == nil {
@@ -30,7 +30,8 @@ func (w *worker) deleteSome(ctx context.Context) error {
 	return nil
 }
 
-// deleteImage deletes an image by its digest: its tags go with it, and its entry with its subject.
+// deleteImage deletes an image by its digest. That also removes its tags, and its entry in the list
+// of referrers.
 func (w *worker) deleteImage(ctx context.Context, img *image) error {
 	w.drop(img)
 	target := img.path(img.digest().String())
@@ -55,8 +56,8 @@ func (w *worker) deleteImage(ctx context.Context, img *image) error {
 	return w.deleted(ctx, img)
 }
 
-// resolveDelete finds out what has become of a delete that was cut off. Either outcome is fine;
-// back says that the image is still there. Some of its tags may be gone then.
+// resolveDelete finds the result of a delete whose response was lost. Either result is correct;
+// back says that the image still exists. Some of its tags may be gone then.
 func (w *worker) resolveDelete(ctx context.Context, img *image) (back bool, err error) {
 	w.s.report.event("outcomes looked up", 1)
 	_, err = w.again(ctx, func() error {
@@ -82,7 +83,7 @@ func (w *worker) resolveDelete(ctx context.Context, img *image) (back bool, err 
 	return true, nil
 }
 
-// deleted notes that an image has been deleted, and looks whether it is gone.
+// deleted records that an image has been deleted, and checks that it is gone.
 func (w *worker) deleted(ctx context.Context, img *image) error {
 	tags := img.tags
 	w.forget(img)
@@ -101,7 +102,7 @@ func (w *worker) deleted(ctx context.Context, img *image) error {
 	return nil
 }
 
-// forget notes that an image is gone.
+// forget records that an image is gone.
 func (w *worker) forget(img *image) {
 	w.s.journal.note("w%d ledger: deleted %s in %s", w.id, img.digest(), img.repo)
 	for _, tag := range img.tags {
@@ -120,7 +121,7 @@ func (w *worker) forget(img *image) {
 	}
 }
 
-// deleteTag deletes a tag; its image stays, if nothing collects it.
+// deleteTag deletes a tag. Its image stays, unless a collection removes it.
 func (w *worker) deleteTag(ctx context.Context) error {
 	if len(w.tags) == 0 {
 		return w.pushNew(ctx)
@@ -180,8 +181,8 @@ func (w *worker) deleteBlob(ctx context.Context) error {
 	return err
 }
 
-// deleteRepository deletes the worker's own repository. There is no request for it, so it is this
-// process that does it, on the same storage.
+// deleteRepository deletes the worker's own repository. There is no request for that, so this
+// process does it on the same storage.
 func (w *worker) deleteRepository(ctx context.Context) error {
 	repo := w.ownRepo()
 	var in []*image

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// finish checks all that has to be there, deletes all but a few images, collects, and compares what
-// is left.
+// finish checks everything that must exist, deletes all but a few images, collects, and compares
+// what is left.
 func (s *soaker) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
@@ -30,7 +30,7 @@ func (s *soaker) finish(ctx context.Context) error {
 	if _, err := s.measure(ctx, "all but a few deleted"); err != nil {
 		return err
 	}
-	// Servers that are told to end leave their collection as it is. Nobody else collects from here
+	// A server that is stopped leaves its collection unfinished. No other process collects from here
 	// on.
 	if err := s.restart(); err != nil {
 		return err
@@ -71,8 +71,8 @@ func (s *soaker) restart() (err error) {
 	return nil
 }
 
-// waitForRefused waits until no manifest is left that collectors keep for a while, whatever the
-// grace: one whose push was refused, or was before. There is no wait if there are none.
+// waitForRefused waits until there is no manifest that collectors keep for a while, whatever the
+// grace period: manifests whose push was refused. It returns at once if there are none.
 func (s *soaker) waitForRefused(ctx context.Context) error {
 	for info, err := range s.place.driver.List(ctx, "r/", nil) {
 		if err != nil {
@@ -98,8 +98,8 @@ func (s *soaker) waitForRefused(ctx context.Context) error {
 	return nil
 }
 
-// isKeptForAWhile reports whether a collector that would remove a manifest waits, as its record
-// says. One that is visible is only removed with config.untagged.
+// isKeptForAWhile reports whether the record of a manifest makes a collector wait before it removes
+// the manifest. A visible manifest is only removed with config.untagged.
 func (s *soaker) isKeptForAWhile(ctx context.Context, key string) (bool, error) {
 	r, _, err := s.place.driver.Open(ctx, key, nil)
 	if err != nil {
@@ -114,7 +114,7 @@ func (s *soaker) isKeptForAWhile(ctx context.Context, key string) (bool, error) 
 	return record.State == "refused" || record.Again && (record.State == "pending" || s.config.untagged), err
 }
 
-// all lets all workers do something.
+// all runs a function for each worker at once.
 func (s *soaker) all(ctx context.Context, what string, f func(*worker, context.Context) error) {
 	var wg sync.WaitGroup
 	for _, w := range s.workers {
@@ -157,8 +157,8 @@ func (s *soaker) keep() []*image {
 	return kept
 }
 
-// deleteAllBut deletes what the worker has but what is kept: its own repository as a whole, and the
-// rest one by one.
+// deleteAllBut deletes all images of the worker except those to keep: its own repository as a
+// whole, and the others one by one.
 func (w *worker) deleteAllBut(ctx context.Context, kept []*image) error {
 	if err := w.deleteRepository(ctx); err != nil {
 		return err

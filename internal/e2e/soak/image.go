@@ -11,7 +11,7 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// layer is a blob. Its content depends on the seed only and is not held.
+// layer is a blob. Its content depends on the seed only and is not held in memory.
 type layer struct {
 	seed uint64
 	desc imagespec.Descriptor
@@ -38,7 +38,7 @@ func newPool(seed uint64) []*layer {
 	return pool
 }
 
-// someSize is the size of a layer: half of them fit into their links.
+// someSize is the size of a layer: half of the layers fit into their links.
 func someSize(rng *rand.Rand) int {
 	switch n := rng.IntN(100); {
 	case n < 45:
@@ -51,8 +51,8 @@ func someSize(rng *rand.Rand) int {
 	return 200<<10 + rng.IntN(800<<10)
 }
 
-// image is a manifest, or an index, that was pushed by one worker. Only that worker changes and
-// deletes it, so that it knows what has to be there.
+// image is a manifest, or an index, that one worker has pushed. Only that worker changes and
+// deletes it, so the worker knows what must exist.
 type image struct {
 	repo     string
 	desc     imagespec.Descriptor
@@ -62,13 +62,13 @@ type image struct {
 	subject  *image
 	common   bool // everybody pushes it, and nobody deletes it
 
-	// The worker's own.
+	// Fields of the worker.
 	tags      []string
 	parent    *image // the index
 	referrers []*image
 
-	// mu is held by who reads the image while it has to be there, and by the worker while that
-	// ends.
+	// mu is held by readers of the image while it must exist, and by the worker while it removes the
+	// image.
 	mu    sync.RWMutex
 	there bool
 }
@@ -107,21 +107,21 @@ func newIndex(repo, annotation string, children []*image, layers []*layer) *imag
 
 func (img *image) digest() digest.Digest { return img.desc.Digest }
 
-// path is where a manifest is, by its digest or a tag.
+// path returns the path of a manifest by its digest or a tag.
 func (img *image) path(ref string) string { return "/v2/" + img.repo + "/manifests/" + ref }
 
 func (img *image) untag(tag string) {
 	img.tags = slices.DeleteFunc(img.tags, func(t string) bool { return t == tag })
 }
 
-// ledger is all images that have to be there.
+// ledger holds all images that must exist.
 type ledger struct {
 	mu    sync.Mutex
 	all   []*image
 	index map[*image]int
 }
 
-// add says that an image is there from now on.
+// add notes that an image must exist from now on.
 func (l *ledger) add(img *image) {
 	img.mu.Lock()
 	img.there = true
@@ -134,7 +134,7 @@ func (l *ledger) add(img *image) {
 	}
 }
 
-// remove says that an image may be there or not from now on. It waits for those who are reading it.
+// remove notes that an image may be missing from now on. It waits for readers of the image.
 func (l *ledger) remove(img *image) {
 	img.mu.Lock()
 	img.there = false
@@ -152,7 +152,7 @@ func (l *ledger) remove(img *image) {
 	delete(l.index, img)
 }
 
-// some returns any of the images, nil if there is none.
+// some returns any of the images, or nil.
 func (l *ledger) some(rng *rand.Rand) *image {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// journal is a file with a line for each request and each event, to be looked into when something
-// is wrong.
+// journal is a file with a line for each request and each event. It shows what happened before a
+// failure.
 type journal struct {
 	mu    sync.Mutex
 	file  *os.File
@@ -35,7 +35,7 @@ func (j *journal) note(format string, args ...any) {
 	fmt.Fprintf(j.w, "%11.6f %s\n", time.Since(j.start).Seconds(), line)
 }
 
-// last returns the last n lines that have a text, and those of the kills.
+// last returns the last n lines that contain a text, and the lines of kills.
 func (j *journal) last(text string, n int) []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()

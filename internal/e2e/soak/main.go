@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// config is what the flags say.
+// config holds the flags.
 type config struct {
 	ops       int           // end after these many; 0: no limit
 	span      time.Duration // end after this time; 0: no limit
@@ -61,5 +61,5 @@ func main() {
 	}
 }
 
-// uploadTTL is how long an upload lives on without a request.
+// uploadTTL is how long an upload exists without a request.
 func (c config) uploadTTL() time.Duration { return max(c.grace, 5*time.Second) }

@@ -21,8 +21,8 @@ import (
 	gocloudS3 "github.com/registrykit/registry/storage/gocloud/s3"
 )
 
-// place is the storage that the servers share. This process uses it as well, as one more replica:
-// for what there is no request for, and to look at it at the end.
+// place is the storage that the servers share. This process uses it as one more replica, for
+// operations that have no request, and to compare the contents at the end.
 type place struct {
 	options harness.Options
 	driver  driver.Driver
@@ -67,7 +67,7 @@ func openPlace(ctx context.Context, c config) (_ *place, err error) {
 	return p, err
 }
 
-// store returns a Store on the place. A grace of 0 is none.
+// store returns a Store on the place. A grace of 0 is no grace period.
 func (p *place) store(ctx context.Context, grace, uploadTTL time.Duration) (*storage.Store, error) {
 	if grace == 0 {
 		grace = -1
@@ -75,8 +75,7 @@ func (p *place) store(ctx context.Context, grace, uploadTTL time.Duration) (*sto
 	return storage.New(ctx, p.driver, &storage.Options{Grace: grace, UploadTTL: uploadTTL})
 }
 
-// raw counts the files of a directory, or the objects of a bucket, and their bytes, whatever they
-// are.
+// raw counts all files of a directory, or all objects of a bucket, and their bytes.
 func (p *place) raw(ctx context.Context) (objects int, bytes int64, err error) {
 	if p.options.Bucket != nil {
 		pages := s3.NewListObjectsV2Paginator(p.options.Bucket.Client(""),
@@ -110,7 +109,7 @@ func (p *place) raw(ctx context.Context) (objects int, bytes int64, err error) {
 	return objects, bytes, err
 }
 
-// close ends the storage server and removes what was stored.
+// close stops the storage server and removes the contents.
 func (p *place) close() error {
 	var errs []error
 	if p.bucket != nil {

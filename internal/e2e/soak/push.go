@@ -14,12 +14,12 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// pushNew pushes an image of layers old and new.
+// pushNew pushes an image of old and new layers.
 func (w *worker) pushNew(ctx context.Context) error {
 	return w.push(ctx, newImage(w.repo(), w.unique(), nil, w.layers()...), w.tagOrNone())
 }
 
-// tagOrNone is what an image is pushed by: its digest is enough where that keeps it.
+// tagOrNone returns a tag, or "" for a push by digest where collections keep untagged manifests.
 func (w *worker) tagOrNone() string {
 	if !w.s.config.untagged && w.rng.IntN(3) == 0 {
 		return ""
@@ -27,7 +27,7 @@ func (w *worker) tagOrNone() string {
 	return w.tag()
 }
 
-// pushAgain pushes an image again that was deleted, or one that is there.
+// pushAgain pushes an image again that was deleted, or one that exists.
 func (w *worker) pushAgain(ctx context.Context) error {
 	if len(w.gone) > 0 && w.rng.IntN(2) == 0 {
 		i := w.rng.IntN(len(w.gone))
@@ -42,7 +42,7 @@ func (w *worker) pushAgain(ctx context.Context) error {
 	return w.push(ctx, img, w.tagOrNone())
 }
 
-// pushIndex pushes images by digest and then an index of them, and of a blob now and then.
+// pushIndex pushes images by digest and then an index of them, sometimes also of a blob.
 func (w *worker) pushIndex(ctx context.Context) error {
 	repo := w.repo()
 	var children []*image
@@ -56,7 +56,7 @@ func (w *worker) pushIndex(ctx context.Context) error {
 	return w.push(ctx, newIndex(repo, w.unique(), children, blobs), w.tagOrNone())
 }
 
-// pushReferrer pushes an image with a subject that is there, by digest as signers do.
+// pushReferrer pushes an image with an existing subject, by digest as signers do.
 func (w *worker) pushReferrer(ctx context.Context) error {
 	subject := w.some(func(img *image) bool { return img.subject == nil })
 	if subject == nil {
@@ -65,7 +65,7 @@ func (w *worker) pushReferrer(ctx context.Context) error {
 	return w.push(ctx, newImage(subject.repo, w.unique(), subject, w.layer(), w.layer()), "")
 }
 
-// pushCommon pushes one of a few images that everybody pushes, under a tag of the worker.
+// pushCommon pushes one of a few images that all workers push, under a tag of the worker.
 func (w *worker) pushCommon(ctx context.Context) error {
 	img := newImage(commonRepo, "common", nil, w.s.pool[w.rng.IntN(commonImages)], w.s.pool[commonImages],
 		w.s.pool[commonImages+1])
@@ -75,7 +75,7 @@ func (w *worker) pushCommon(ctx context.Context) error {
 
 const commonRepo = "soak/common"
 
-// moveTag has a tag name an image that is there.
+// moveTag moves a tag to an existing image.
 func (w *worker) moveTag(ctx context.Context) error {
 	img := w.some(func(*image) bool { return true })
 	if img == nil {
@@ -84,7 +84,7 @@ func (w *worker) moveTag(ctx context.Context) error {
 	return w.putManifest(ctx, img, w.tag())
 }
 
-// push pushes an image, layer by layer, with a tag unless that is "".
+// push pushes an image, layer by layer, with a tag unless tag is "".
 func (w *worker) push(ctx context.Context, img *image, tag string) error {
 	start := time.Now()
 	defer func() { w.s.report.push(time.Since(start)) }()
@@ -94,7 +94,7 @@ func (w *worker) push(ctx context.Context, img *image, tag string) error {
 	return w.putManifest(ctx, img, tag)
 }
 
-// send sends all that a manifest names.
+// send sends everything that a manifest names.
 func (w *worker) send(ctx context.Context, img *image, look bool) error {
 	for _, l := range img.layers {
 		if err := w.sendLayer(ctx, img.repo, l, look); err != nil {
@@ -122,13 +122,13 @@ func (w *worker) sendChild(ctx context.Context, c *image, look bool) error {
 	})
 }
 
-// remembered is for how long collectors leave alone what a refused push names: package storage has
-// it as a constant that is not exported. What is sent again in this time is there for the next
-// attempt.
+// remembered is how long collectors keep what a refused push names. Package storage has the value
+// as a constant that is not exported. Content that is sent again within this time exists for the
+// next attempt.
 const remembered = time.Minute
 
-// put pushes a manifest by f. If that is refused, it sends again what is missing, and the manifest
-// once more, which must do.
+// put pushes a manifest by f. If that is refused, it sends the missing content and the manifest
+// again, which must succeed.
 func (w *worker) put(ctx context.Context, img *image, f func() error) error {
 	var before time.Time // when the push that was refused before has begun
 	for n := 0; ; n++ {
@@ -162,7 +162,7 @@ func (w *worker) put(ctx context.Context, img *image, f func() error) error {
 	}
 }
 
-// sendLayer pushes a layer, which may be refused, too, if it takes long.
+// sendLayer pushes a layer. A push that takes long may be refused.
 func (w *worker) sendLayer(ctx context.Context, repo string, l *layer, look bool) error {
 	for n := 0; ; n++ {
 		_, err := w.again(ctx, func() error { return w.trySendLayer(ctx, repo, l, look) })
@@ -175,7 +175,7 @@ func (w *worker) sendLayer(ctx context.Context, repo string, l *layer, look bool
 	}
 }
 
-// refusal returns what a push shall send again, if err is that.
+// refusal returns what a push must send again, if err is a refusal.
 func refusal(err error) (missing []digest.Digest, refused bool) {
 	var e *harness.Error
 	if !errors.As(err, &e) {
@@ -199,8 +199,8 @@ func refusal(err error) (missing []digest.Digest, refused bool) {
 	return missing, len(missing) > 0
 }
 
-// refused counts that something is to be sent again, after n times in a row. With a grace it must
-// not be, if the push does not take longer than half of that, which is what the grace is for.
+// refused counts that a push must send content again, after n times in a row. With a grace period
+// that must not happen, unless the push takes longer than half of it.
 func (w *worker) refused(n int, err error) error {
 	w.s.journal.note("w%d refused: %v", w.id, err)
 	slow := time.Since(w.began) > w.s.config.grace/2
@@ -218,8 +218,8 @@ func (w *worker) refused(n int, err error) error {
 	return nil
 }
 
-// trySendLayer pushes a layer, in one of the ways there are to do so. If it shall look, only what
-// is not there, which it tries to mount first.
+// trySendLayer pushes a layer in one of the possible ways. If look is set, it sends only a missing
+// layer, and tries to mount it first.
 func (w *worker) trySendLayer(ctx context.Context, repo string, l *layer, look bool) error {
 	d := l.desc.Digest
 	location := ""
@@ -263,8 +263,7 @@ func (w *worker) trySendLayer(ctx context.Context, repo string, l *layer, look b
 	return w.c.Commit(ctx, location, d, bytes.NewReader(rest), int64(len(rest)))
 }
 
-// putManifest pushes the manifest of an image, all of which has been sent, and notes what is there
-// then.
+// putManifest pushes the manifest of an image whose content was sent, and records the result.
 func (w *worker) putManifest(ctx context.Context, img *image, tag string) error {
 	ref := tag
 	if tag == "" {
@@ -299,7 +298,7 @@ func (w *worker) putManifest(ctx context.Context, img *image, tag string) error 
 	return nil
 }
 
-// named notes that a tag names an image, and no more the one before.
+// named records that a tag names an image instead of the one before.
 func (w *worker) named(img *image, tag string, before *image) {
 	if tag == "" || before == img {
 		return
@@ -311,8 +310,8 @@ func (w *worker) named(img *image, tag string, before *image) {
 	img.tags = append(img.tags, tag)
 }
 
-// resolvePut finds out what has become of a push that was cut off. Either outcome is fine, but what
-// is visible is whole.
+// resolvePut finds the result of a push whose response was lost. Either result is correct, but a
+// visible image must be whole.
 func (w *worker) resolvePut(ctx context.Context, img *image, tag string, before *image) error {
 	w.s.report.event("outcomes looked up", 1)
 	_, err := w.again(ctx, func() error {
@@ -354,8 +353,8 @@ func (w *worker) abandonUpload(ctx context.Context) error {
 	return w.uploadOnly(ctx, func() error { _, err := w.beginUpload(ctx); return err })
 }
 
-// uploadOnly calls f, which begins an upload that ends without a blob. It may be refused once it
-// has taken too long.
+// uploadOnly calls f, which begins an upload that ends without a blob. An upload that takes too
+// long may be refused.
 func (w *worker) uploadOnly(ctx context.Context, f func() error) error {
 	_, err := w.again(ctx, f)
 	if _, no := refusal(err); no {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// report is what a soak has done and seen.
+// report is what a soak has done and observed.
 type report struct {
 	config config
 
@@ -28,19 +28,19 @@ func newReport(c config) *report {
 	return &report{config: c, counts: map[string]int{}, events: map[string]int{}}
 }
 
-// The events that make a soak fail, unless they did not happen.
+// Events of a soak. All but refused make it fail.
 const (
 	lost  = "lost"
 	stuck = "stuck"
 	wrong = "wrong answers"
 	left  = "left in storage"
-	// refused is that a push was told to send something again: this may happen without a grace.
-	// refusedTwice is that this was in vain.
+	// refused: a push had to send content again. This may happen without a grace period. refusedTwice:
+	// sending it again did not help.
 	refused      = "pushes refused"
 	refusedTwice = "pushes refused twice in a row"
 )
 
-// op counts an operation, and reports whether there may be more.
+// op counts an operation, and reports whether another one may run.
 func (r *report) op(kind string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -52,7 +52,7 @@ func (r *report) op(kind string) bool {
 	return true
 }
 
-// maxFailures ends a soak: what follows is often their consequence.
+// maxFailures is the number of failures that ends a soak. Later failures are often consequences.
 const maxFailures = 5
 
 func (r *report) event(kind string, n int) {
@@ -68,14 +68,14 @@ func (r *report) fail(kind, message string) {
 	r.failures = append(r.failures, kind+": "+message)
 }
 
-// push notes how long a push took.
+// push records the duration of a push.
 func (r *report) push(d time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.longest = max(r.longest, d)
 }
 
-// err is what makes the soak fail.
+// err returns the failures of the soak.
 func (r *report) err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,7 +85,7 @@ func (r *report) err() error {
 	return nil
 }
 
-// String is the table.
+// String returns the table.
 func (r *report) String() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

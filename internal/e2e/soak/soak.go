@@ -33,10 +33,10 @@ type soaker struct {
 	up   atomic.Int64 // when one was last started again, in ns
 }
 
-// servers is how many share the storage.
+// servers is the number of servers on the storage.
 const servers = 2
 
-// soak does all of it. The report is nil if it could not begin.
+// soak runs a soak. The report is nil if it could not start.
 func soak(ctx context.Context, c config) (_ *report, err error) {
 	s := &soaker{config: c, report: newReport(c), pool: newPool(c.seed), ledger: &ledger{index: map[*image]int{}}}
 	if s.journal, err = newJournal(); err != nil {
@@ -77,7 +77,7 @@ func soak(ctx context.Context, c config) (_ *report, err error) {
 	return s.report, s.report.err()
 }
 
-// start starts the servers, which collect every so often; 0 is never.
+// start starts the servers. They collect at the interval; 0 means never.
 func (s *soaker) start(every time.Duration) (*harness.Fleet, error) {
 	o := s.place.options
 	o.Args = append(o.Args, "-log-level", "warn", "-collect-every", every.String(), "-collect-grace",
@@ -89,8 +89,8 @@ func (s *soaker) start(every time.Duration) (*harness.Fleet, error) {
 	return harness.StartFleet(servers, o)
 }
 
-// warnings counts what the servers have logged as a warning or an error. That a collection has
-// failed is one.
+// warnings counts the warnings and errors in the logs of the servers. A failed collection is one of
+// them.
 func (s *soaker) warnings() error {
 	b, err := os.ReadFile(s.place.options.Log)
 	if err != nil {
@@ -104,13 +104,13 @@ func (s *soaker) warnings() error {
 	return nil
 }
 
-// withLog adds what the servers have logged.
+// withLog adds the logs of the servers.
 func (s *soaker) withLog(err error) error {
 	b, _ := os.ReadFile(s.place.options.Log)
 	return fmt.Errorf("%w\nservers:\n%s", err, b[max(0, len(b)-4000):])
 }
 
-// run lets the workers work, and kills servers.
+// run runs the workers, and kills servers.
 func (s *soaker) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -137,7 +137,7 @@ func (s *soaker) run(ctx context.Context) {
 	beside.Wait()
 }
 
-// kill kills one of the servers now and then, and starts it again where it was.
+// kill kills one of the servers at random times, and starts it again at the same address.
 func (s *soaker) kill(ctx context.Context) {
 	if s.config.killEvery == 0 {
 		return
@@ -170,7 +170,7 @@ func (s *soaker) kill(ctx context.Context) {
 	}
 }
 
-// cutOff reports whether a request that was sent after a moment has failed because a server was
+// cutOff reports whether a request that was sent after a given time has failed because a server was
 // down.
 func (s *soaker) cutOff(since time.Time, err error) bool {
 	return (isNetwork(err) || status(err) >= 500) && (s.down.Load() > 0 || s.up.Load() > since.UnixNano())
@@ -178,7 +178,7 @@ func (s *soaker) cutOff(since time.Time, err error) bool {
 
 var hexDigest = regexp.MustCompile(`[0-9a-f]{64}`)
 
-// failed notes that an operation has failed, with what happened to the object before.
+// failed records that an operation has failed, with the history of the object.
 func (s *soaker) failed(what string, err error) {
 	kind := wrong
 	var f *failure

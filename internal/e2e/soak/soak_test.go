@@ -8,21 +8,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWithoutGrace has collections every second, for 100 s.
+// TestWithoutGrace collects every second for 100 s, without a grace period.
 func TestWithoutGrace(t *testing.T) {
 	c := defaults(t)
 	c.span, c.every = 100*time.Second, time.Second
 	run(t, c)
 }
 
-// TestWithGrace has collections that leave alone what is new, for 80 s, and nothing may be refused.
+// TestWithGrace collects for 80 s with a grace period. No push may be refused.
 func TestWithGrace(t *testing.T) {
 	c := defaults(t)
 	c.span, c.storage, c.grace = 80*time.Second, "s3", 20*time.Second
 	run(t, c)
 }
 
-// defaults store in memory, where the system has a folder for that.
+// defaults returns a configuration that stores in memory, if the system has a folder for that.
 func defaults(t *testing.T) config {
 	c := config{storage: "tmpfs", dir: memory, seed: uint64(time.Now().UnixNano()), every: 2 * time.Second,
 		killEvery: 10 * time.Second, workers: 8}

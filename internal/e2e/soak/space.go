@@ -12,11 +12,11 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// prefixes are the kinds of keys that are counted, see storage/layout.go; those below r/<R>/
+// prefixes are the kinds of keys that are counted, see storage/layout.go. Keys below r/<R>/ are
 // without the repository.
 var prefixes = []string{"data/", "dead/", "u/", "r/b/", "r/m/", "r/t/", "r/x/", "r/f/", "b/", "c/", "h/"}
 
-// space is what the storage holds.
+// space is the content of the storage.
 type space struct {
 	when     string
 	keys     map[string]int // by prefix
@@ -27,7 +27,7 @@ type space struct {
 	rawBytes int64
 }
 
-// prefix returns the one of prefixes that a key has, "" if it has none.
+// prefix returns the entry of prefixes for a key, or "".
 func prefix(key string) string {
 	parts := strings.SplitN(key, "/", 4)
 	p := parts[0] + "/"
@@ -78,8 +78,8 @@ func (s *soaker) compare(ctx context.Context, keys map[string]int64, images []*i
 		for name, size := range segments {
 			data := "data/" + name[:2] + "/" + name
 			must[data] = true
-			// A collection that was overtaken by who shares the data leaves its mark, for as long
-			// as there are data.
+			// A collection that another push of the same data has overtaken leaves its mark for as long as
+			// there are data.
 			mark := "dead" + strings.TrimPrefix(data, "data")
 			if _, ok := keys[mark]; ok {
 				may[mark] = true
@@ -174,7 +174,7 @@ func escape(repo string) string { return strings.ReplaceAll(repo, "/", ".~") }
 
 func digestPath(d digest.Digest) string { return string(d.Algorithm()) + "/" + d.Encoded() }
 
-// lastDigest is the last hexadecimal digest in a key, or the key.
+// lastDigest returns the last hexadecimal digest in a key, or the key.
 func lastDigest(key string) string {
 	for _, part := range slices.Backward(strings.Split(key, "/")) {
 		if len(part) == 64 {

@@ -15,8 +15,8 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// worker is one client. It alone decides what becomes of the images that it has pushed, and of its
-// tags, whose names nobody else uses; layers are everybody's.
+// worker is one client. It alone decides about the images that it has pushed, and about its tags,
+// whose names no other worker uses. Layers are shared.
 type worker struct {
 	s   *soaker
 	id  int
@@ -31,17 +31,17 @@ type worker struct {
 }
 
 const (
-	// opDeadline is when an operation is stuck.
+	// opDeadline is when an operation counts as stuck.
 	opDeadline = time.Minute
-	// most images of a worker, beyond which it deletes instead of pushing, and most that it
-	// remembers to have deleted.
+	// A worker with 30 images (most) deletes instead of pushing. It remembers the last 12 deleted
+	// images (mostGone).
 	most, mostGone = 30, 12
 	sharedRepos    = 5
 	tagsPerRepo    = 5
 	commonImages   = 6
 )
 
-// operation is one of those that a worker chooses from.
+// operation is a kind of operation from which a worker chooses.
 type operation struct {
 	kind   string
 	weight int
@@ -70,8 +70,8 @@ func operations() []operation {
 	}
 }
 
-// run does one operation after the other until there are enough or ctx ends. None is left half done
-// then.
+// run runs one operation after the other until there are enough or ctx ends. The last operation is
+// completed.
 func (w *worker) run(ctx context.Context) {
 	all := operations()
 	sum := 0
@@ -100,7 +100,7 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// failure is something that must not be.
+// failure is an error that makes the soak fail.
 type failure struct {
 	kind string
 	err  error
@@ -113,7 +113,7 @@ func fail(kind, format string, args ...any) error {
 	return &failure{kind, fmt.Errorf(format, args...)}
 }
 
-// missing returns the error of a request for something that has to be there.
+// missing returns the error of a request for content that must exist.
 func missing(err error) error {
 	if err == nil || isNetwork(err) || errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -125,7 +125,7 @@ func missing(err error) error {
 	return &failure{lost, err} // a 404, or other bytes
 }
 
-// isNetwork reports whether a request has got no answer, or only a part of one.
+// isNetwork reports whether a request got no response, or only a part of one.
 func isNetwork(err error) bool {
 	var u *url.Error
 	var n net.Error
@@ -133,7 +133,7 @@ func isNetwork(err error) bool {
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
 }
 
-// status is that of an answer that was not the one expected, 0 if err is anything else.
+// status returns the status of an unexpected response, or 0 for any other error.
 func status(err error) int {
 	var e *harness.Error
 	if errors.As(err, &e) {
@@ -142,8 +142,8 @@ func status(err error) int {
 	return 0
 }
 
-// again calls f, whose request may be cut off by a kill, until it is not. cut says that it was, so
-// that what f asks for may have been done before.
+// again calls f, whose request a kill may interrupt, until it is not interrupted. cut says that an
+// earlier request was interrupted, and may have been carried out.
 func (w *worker) again(ctx context.Context, f func() error) (cut bool, err error) {
 	for n := 0; ; n++ {
 		start := time.Now()
@@ -157,7 +157,7 @@ func (w *worker) again(ctx context.Context, f func() error) (cut bool, err error
 	}
 }
 
-// once is again without a second time: cut says that it was cut off and is as good as unknown.
+// once calls f a single time. cut says that the request was interrupted, so its result is unknown.
 func (w *worker) once(ctx context.Context, f func() error) (cut bool, err error) {
 	start := time.Now()
 	if err = f(); err != nil && w.s.cutOff(start, err) {
@@ -166,8 +166,7 @@ func (w *worker) once(ctx context.Context, f func() error) (cut bool, err error)
 	return false, err
 }
 
-// waitOut waits until nothing that a killed server had asked of the storage can come to an effect
-// any more.
+// waitOut waits until no request of a killed server to the storage can still take effect.
 func (w *worker) waitOut(ctx context.Context) error {
 	w.s.report.event("requests cut off by a kill", 1)
 	select {
@@ -178,11 +177,11 @@ func (w *worker) waitOut(ctx context.Context) error {
 	}
 }
 
-// coin falls on either side. What is unknown is left so, half of the times; where collections take
-// what has no tag, never, since it is the tag then that says what has to be there.
+// coin decides at random whether an unknown result stays unknown. Where collections remove untagged
+// manifests, the result never stays unknown: only the tag shows then what must exist.
 func (w *worker) coin() bool { return !w.s.config.untagged && w.rng.IntN(2) == 0 }
 
-// repo returns the worker's own repository or one that is everybody's.
+// repo returns the worker's own repository or a shared one.
 func (w *worker) repo() string {
 	if w.rng.IntN(10) < 3 {
 		return w.ownRepo()
@@ -194,7 +193,7 @@ func (w *worker) ownRepo() string { return fmt.Sprintf("soak/own/w%d", w.id) }
 
 func (w *worker) tag() string { return fmt.Sprintf("w%d-%d", w.id, w.rng.IntN(tagsPerRepo)) }
 
-// unique is what no other manifest has.
+// unique returns a string that is in no other manifest.
 func (w *worker) unique() string { return fmt.Sprintf("w%d-%x", w.id, w.rng.Uint64()) }
 
 // layer returns a layer of the pool, or a new one.
@@ -213,7 +212,7 @@ func (w *worker) layers() []*layer {
 	return ls
 }
 
-// some returns any of the worker's images that f accepts, nil if there is none.
+// some returns any of the worker's images that f accepts, or nil.
 func (w *worker) some(f func(*image) bool) *image {
 	var fit []*image
 	for _, img := range w.mine {
@@ -227,7 +226,7 @@ func (w *worker) some(f func(*image) bool) *image {
 	return fit[w.rng.IntN(len(fit))]
 }
 
-// adopt says that an image has to be there, with the images it names.
+// adopt records that an image must exist, with the images it names.
 func (w *worker) adopt(img *image) {
 	if img.common {
 		return
@@ -245,7 +244,7 @@ func (w *worker) adopt(img *image) {
 	}
 }
 
-// drop says that an image may be there or not from now on.
+// drop records that an image may be missing from now on.
 func (w *worker) drop(img *image) {
 	w.s.journal.note("w%d ledger: no more %s in %s", w.id, img.digest(), img.repo)
 	w.s.ledger.remove(img)
@@ -253,8 +252,8 @@ func (w *worker) drop(img *image) {
 }
 
 // free is called when an image has lost what kept it: a tag, its index or its subject. Where
-// collections take what nothing keeps, it may be gone soon, and what it has kept as well; else its
-// children are on their own.
+// collections remove untagged manifests, the image may be gone soon, with what it has kept.
+// Otherwise its children stay on their own.
 func (w *worker) free(img *image) {
 	if !w.s.config.untagged {
 		if img.parent == nil && img.there && !slices.Contains(w.mine, img) {
@@ -269,7 +268,7 @@ func (w *worker) free(img *image) {
 	w.freeBelow(img)
 }
 
-// freeBelow frees what an image that is gone has kept.
+// freeBelow frees what a removed image has kept.
 func (w *worker) freeBelow(img *image) {
 	for _, c := range img.children {
 		c.parent = nil

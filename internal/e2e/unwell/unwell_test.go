@@ -1,5 +1,5 @@
-// Package unwell has a registry work on a store that is slow, throttles, loses connections, stalls
-// or is not there.
+// Package unwell runs a registry on a store that is slow, throttles, loses connections, stalls or
+// is missing.
 package unwell
 
 import (
@@ -34,7 +34,7 @@ import (
 // stall is how long the registry waits for a store that makes no progress.
 const stall = 2 * time.Second
 
-// serve starts a registry in this process, over the store by way of addr.
+// serve starts a registry in this process, which reaches the store through addr.
 func serve(t *testing.T, o *harness.ObjectStore, addr string) *harness.Client {
 	t.Helper()
 	for _, e := range o.Env() {
@@ -56,7 +56,7 @@ func serve(t *testing.T, o *harness.ObjectStore, addr string) *harness.Client {
 	return harness.NewClient(server.URL)
 }
 
-// unavailable requires that an answer is 503, and says when to come again.
+// unavailable requires a 503 response with Retry-After.
 func unavailable(t *testing.T, r *harness.Response, err error) {
 	t.Helper()
 	require.Error(t, err)
@@ -65,7 +65,7 @@ func unavailable(t *testing.T, r *harness.Response, err error) {
 	require.NotEmpty(t, r.Header.Get("Retry-After"))
 }
 
-// content is what a test has pushed while the store was well.
+// content is what a test has pushed while the store worked.
 type content struct {
 	blob, manifest []byte
 }
@@ -87,7 +87,7 @@ func (p content) pull(t *testing.T, c *harness.Client, repo string) error {
 	return c.PullBlob(t.Context(), repo, digest.FromBytes(p.blob))
 }
 
-// TestToxics has toxiproxy in front of the store.
+// TestToxics puts toxiproxy in front of the store.
 func TestToxics(t *testing.T) {
 	store := harness.NewMinIO(t)
 	proxy := harness.NewToxiproxy(t, store.Addr)
@@ -107,8 +107,8 @@ func TestToxics(t *testing.T) {
 	})
 
 	t.Run("connections end in the middle", func(t *testing.T) {
-		// Each connection breaks after 3 MiB, so a blob of 24 MiB needs some of them, and so does
-		// one of several parts.
+		// Each connection breaks after 3 MiB. So a blob of 24 MiB needs several connections, and so does
+		// a blob of several parts.
 		defer toxic(t, "limit_data", "downstream", toxiproxy.Attributes{"bytes": 3 << 20})()
 		for range 3 {
 			require.NoError(t, was.pull(t, c, "unwell/image"))
@@ -192,7 +192,7 @@ func TestToxics(t *testing.T) {
 	})
 }
 
-// TestAnswers has a store that answers wrongly.
+// TestAnswers uses a store that responds wrongly.
 func TestAnswers(t *testing.T) {
 	store := harness.NewMinIO(t)
 	proxy, err := harness.NewStoreProxy(store.Addr)
@@ -263,16 +263,16 @@ func TestAnswers(t *testing.T) {
 	})
 }
 
-// TestNoBucket has the bucket vanish: nothing is said to be absent.
+// TestNoBucket removes the bucket. No response may report content as missing.
 func TestNoBucket(t *testing.T) {
 	store := harness.NewMinIO(t)
 	c := serve(t, store, "")
 	was := push(t, c, "unwell/image", 1, 100_000)
 	data := filepath.Join(filepath.Dir(store.Log), "data", store.Bucket)
 	require.NoError(t, os.Rename(data, data+".away"))
-	// do asks while there is no bucket. MinIO heals the buckets that it knows: it may make this one
-	// anew, empty, and what is absent from that is absent. Then it goes away again, and the request
-	// is sent again.
+	// do sends a request while there is no bucket. MinIO repairs the buckets that it knows: it may
+	// create this one again, empty, and then objects really are missing. In that case do removes the
+	// bucket again and repeats the request.
 	do := func(want int, method, path string) (*harness.Response, error) {
 		for range 10 {
 			r, err := c.Do(t.Context(), want, method, "/v2/unwell/image"+path, harness.Accept(), nil)

@@ -16,19 +16,19 @@ import (
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
-// Place is a bucket of a storage server, and how a driver is made on it.
+// Place is a bucket on a storage server, with the functions that make a driver on it.
 type Place struct {
 	// Open opens the bucket, as another process would.
 	Open func(t *testing.T) *blob.Bucket
-	// Provider is that of the store.
+	// Provider returns the provider of the store.
 	Provider func() gocloud.Provider
-	// Options say how the store differs.
+	// Options describe how the store differs.
 	Options drivertest.Options
 
 	prefixes int
 }
 
-// prefix is one that nobody has used.
+// prefix returns a prefix that is not in use.
 func (p *Place) prefix() string {
 	p.prefixes++
 	return fmt.Sprintf("kit-%03d/", p.prefixes)

@@ -16,8 +16,8 @@ import (
 	"github.com/registrykit/registry/storage/gocloud/s3"
 )
 
-// LostBackend puts a proxy in front of a store. While the store is lost, the proxy answers by
-// itself, with 404, which says nothing of the objects.
+// LostBackend puts a proxy in front of a store. While the store is lost, the proxy itself responds
+// with 404, which must not count as a missing object.
 func LostBackend(t *testing.T, o *harness.ObjectStore) {
 	Setenv(t, o.Env())
 	var lost atomic.Bool
@@ -58,8 +58,8 @@ func LostBackend(t *testing.T, o *harness.ObjectStore) {
 	require.ErrorIs(t, err, driver.ErrNotExist)
 }
 
-// RequireUnavailable demands that err says nothing of an object: neither its absence nor that it
-// has changed.
+// RequireUnavailable requires that err reports neither that an object is missing nor that it has
+// changed.
 func RequireUnavailable(t *testing.T, err error) {
 	t.Helper()
 	require.ErrorIs(t, err, driver.ErrUnavailable)
