@@ -1,30 +1,45 @@
 /*
- * collect.pml - collection beside pushes, on a store with atomic whole-object PUT, PUT-if-absent and PUT-if-version (If-Match).
- * One atomic block = one store request. An actor is a process of its own, and the search takes the blocks of all of them in every order: so each
- * may stall between any two requests, for as long as the others like, and go on with what it knew; and as none ever has to go on, each may die
- * there. Who carries on after one that died is the second actor of its kind. Grace 0: collectors may condemn anything.
+ * collect.pml - collection beside pushes, on a store with atomic whole-object PUT, PUT-if-absent and
+ * PUT-if-version (If-Match).
+ *
+ * One atomic block = one store request. Each actor is a process of its own, and the search takes their
+ * blocks in every order. So each actor may stall between any two requests, for as long as the others
+ * like, and continue with what it knew. No actor is forced to continue, so each may also die there. An
+ * actor that continues the work of a dead one is the second actor of its kind. The grace period is 0:
+ * collectors may condemn anything.
  *
  * One digest, one manifest, two repositories.
- *   L[r]  r/<R>/b/<digest>   link: state, data object, proven or not     (fixed key; every change after a read is conditional on that version)
+ *   L[r]  r/<R>/b/<digest>   link: state, data object, proven or not. The key is fixed; every change
+ *                            after a read is conditional on the version that was read
  *   M[r]  r/<R>/m/<digest>   manifest: pending (a root, invisible) or ok (visible)
- *   U[d]  u/<id>             upload record naming data object d, written before d; may expire at any time (comfort only)
- *   X[d]  dead/<d>           condemned: never taken back while the data are there
- *   D[d]  data/<d>           unique name: never there again once it is gone
- *   H[r]  h/<R>/...          a deleted manifest that the history can restore (with -DHIST); a restore is a push
+ *   U[d]  u/<id>             upload record naming data object d, written before d. It may expire at
+ *                            any time, and only saves work
+ *   X[d]  dead/<d>           tombstone: d is condemned. Never taken back while the data exist
+ *   D[d]  data/<d>           data with a unique name, which never exists again once it is gone
+ *   H[r]  h/<R>/...          a deleted manifest that the history can restore (with -DHIST); a restore
+ *                            is a push
  *
- * A collector looks at all there is before it begins, and skips what a root needs or what is young. That is not here: it only chooses what is
- * gone on with, and here anything may be chosen at any time, which is more. Nor is it here that a later look reads only what has another version
- * than in an earlier one: the rest is what it was, so that the outcome is that of a look at everything.
+ * Not modelled:
+ *   - A collector looks at everything before it begins, and skips what a root needs or what is young.
+ *     That only selects what the collector continues with. Here it may select anything at any time,
+ *     which is more.
+ *   - A later look reads only what has another version than in an earlier look. The rest is unchanged,
+ *     so the result is that of a look at everything.
+ *   - A refused push leaves its manifest as refused where the grace period is short. For collectors
+ *     that is a pending manifest whose push has died, and for a push a manifest that a collector has
+ *     removed. It stays for a minute, for clients that try again.
  *
- * Nor is it here that a refused push leaves its manifest as refused where the grace is short: to collectors that is one that is pending, whose push has
- * died, and to a push one that a collector has removed. That it stays for a minute is for clients who try again.
+ * Run:  spin -a -DUP0 -DMP0 -DGL -DGD -DEXP -DND=1 collect.pml &&
+ *       gcc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -m200000 -w26
  *
- * Run:  spin -a -DUP0 -DMP0 -DGL -DGD -DEXP -DND=1 collect.pml && gcc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -m200000 -w26
- * Actors: UP0 UP0B UP1 uploads, MT MTB MT00 mounts (the last from the repository itself, as a commit that shares may do), MP0 MP0B MP1 manifest
- * pushes, RS0 RS0B restores, HD0 a HEAD that refreshes a link, DEL user's delete, CLR the end of a delete of the repository, GL GL2 link
- * collectors, GD GD2 data collectors, EXP expiry of upload records, EXPH expiry of history. STORED: repository 0 has blob and manifest at first. -DBROKEN_x takes one rule away; TRUST_RECORD lets an
- * upload skip its look.
- * Versions: bit a of LK[r] says that actor a has seen the present version of L[r]; any write by another clears it. So versions never wrap.
+ * Actors: UP0 UP0B UP1 uploads, MT MTB MT00 mounts (the last from the repository itself, as a commit
+ * that shares data may do), MP0 MP0B MP1 manifest pushes, RS0 RS0B restores, HD0 a HEAD that refreshes
+ * a link, DEL a user's delete, CLR the end of a delete of the repository, GL GL2 link collectors, GD
+ * GD2 data collectors, EXP expiry of upload records, EXPH expiry of history. STORED: repository 0 has
+ * blob and manifest at first. -DBROKEN_x takes one rule away. TRUST_RECORD lets an upload skip its
+ * look.
+ * Versions: bit a of LK[r] says that actor a has seen the present version of L[r]; any write by another
+ * actor clears it. So versions never wrap.
  */
 #define NONE 0
 #define PEND 1      /* unproven: written by a mount that has not yet looked for dead/<d> */
@@ -32,32 +47,32 @@
 #define COND 3      /* condemned, still readable */
 #define HID  4      /* of a deleted repository; not read, but a restore makes it live. Always proven, and names its data as any link does */
 #define OK   2
-#define DELG 3      /* a manifest that a user's delete has marked: visible and a root as before, until what leads to it is gone */
+#define DELG 3      /* marked by a user's delete: visible and a root, until what leads to it is gone */
 #ifndef ND
 #define ND 2        /* or 1 */
 #endif
 #if ND == 1
 #define SOME(x)     :: atomic { x(0) -> d = 0 }
 #else
-#define SOME(x)     :: atomic { x(0) -> d = 0 } :: atomic { x(1) -> d = 1 }   /* takes any data object for which it holds */
+#define SOME(x)     :: atomic { x(0) -> d = 0 } :: atomic { x(1) -> d = 1 }   /* any data object for which x holds */
 #endif
 byte LS[2], LD[2]; bool LP[2]; byte LK[2];
 byte MS[2], MK[2];
 bool U[ND], X[ND], D[ND];
 byte nd;
-bool acked[2];      /* a push was answered 201 and no user has deleted the manifest since */
+bool acked[2];      /* a push received 201, and no user has deleted the manifest since */
 
 #define SEES(K,a)   (K & (1<<a))
 #define WROTE(K,a)  K = (1<<a)
 #define READS(K,a)  K = K | (1<<a)
 #define FORGETS(K,a) K = K & ~(1<<a)    /* fewer states */
 #define THERE(r)    ((LS[r]==LIVE || (LS[r]==COND && LP[r])) && D[LD[r]])
-#define WHOLE(r)    (LS[r]!=LIVE && (LS[r]!=COND || !LP[r]) || D[LD[r]])    /* who reads a link finds the data */
+#define WHOLE(r)    (LS[r]!=LIVE && (LS[r]!=COND || !LP[r]) || D[LD[r]])    /* a reader of a link finds the data */
 #define VISIBLE(r)  (MS[r]==OK || MS[r]==DELG)
 #define GOOD(r)     ((!acked[r] || VISIBLE(r)) && (!VISIBLE(r) || THERE(r)) && WHOLE(r))
 #ifdef HIST
 bool H[2];
-#define HELD(r)     (!H[r] || THERE(r) || LS[r]==HID && D[LD[r]])           /* what history holds can be restored */
+#define HELD(r)     (!H[r] || THERE(r) || LS[r]==HID && D[LD[r]])           /* what history names can be restored */
 #define CHECK       assert(GOOD(0) && GOOD(1) && HELD(0) && HELD(1))
 #else
 #define CHECK       assert(GOOD(0) && GOOD(1))
@@ -66,7 +81,7 @@ bool H[2];
 #ifdef BROKEN_OVERWRITES_HIDDEN
 #define PROVEN      (s == COND && p)
 #else
-#define PROVEN      (s == COND && p || s == HID)    /* a link that is turned back to live without a look */
+#define PROVEN      (s == COND && p || s == HID)    /* restored to live without a look */
 #endif
 #ifdef BROKEN_UPLOAD_OVERWRITES
 #define KEPT_BY_UPLOAD 0
@@ -79,7 +94,10 @@ bool H[2];
 #define KEPT_BY_MOUNT PROVEN
 #endif
 
-/* Who has written a link as pending looks whether the data stay: for the mark, then for the data themselves, as the mark goes after them. */
+/*
+ * After a pending link is written, its writer looks whether the data stay: first for the mark, then for
+ * the data, because the mark is removed after them.
+ */
 inline look() {
 #ifdef BROKEN_DATA_LOOK_BEFORE_MARK
     atomic { s = 1 - D[d] }                             /* HEAD data */
@@ -104,14 +122,14 @@ again:
     atomic { s = LS[r]; p = LP[r]; READS(LK[r],a); if :: s == LIVE && LD[r] == d -> named = 1 :: else -> skip fi }   /* GET link */
     if
     :: s == LIVE -> skip
-    :: KEPT_BY_UPLOAD ->                                /* turn it back: a manifest or history may rely on it */
+    :: KEPT_BY_UPLOAD ->                                /* restore it: a manifest or history may need it */
         atomic { if :: SEES(LK[r],a) -> named = (named || LD[r] == d); LS[r] = LIVE; WROTE(LK[r],a); s = LIVE; CHECK :: else -> s = NONE fi }
         if :: s == LIVE -> skip :: else -> goto again fi
     :: else ->
         atomic {                                        /* PUT link if version (or if absent) */
             if
             :: SEES(LK[r],a) ->
-#ifdef TRUST_RECORD                                     /* safe only where nobody ever expires a record */
+#ifdef TRUST_RECORD                                     /* safe only where no record ever expires */
                 LS[r] = LIVE; LP[r] = 1;
 #else
                 LS[r] = PEND; LP[r] = 0;
@@ -136,7 +154,7 @@ again:
 #endif
     fi;
     atomic { U[d] = 0; FORGETS(LK[r],a) }               /* DELETE u/ */
-    if :: !named -> atomic { D[d] = 0; CHECK } :: else -> skip fi   /* DELETE data that no key has ever named: another has the blob already */
+    if :: !named -> atomic { D[d] = 0; CHECK } :: else -> skip fi   /* DELETE data that no key ever named: the blob is there already */
 }
 
 proctype Mount(byte f; byte r; byte a) {
@@ -176,7 +194,7 @@ again:
 end: FORGETS(LK[r],a)
 }
 
-/* A HEAD by somebody who may push: a link that is read is written again, live. */
+/* A HEAD by a caller with push access: the link is written again, live. */
 proctype Head(byte r; byte a) {
     byte s; bool p;
     atomic { s = LS[r]; p = LP[r]; READS(LK[r],a) }
@@ -186,7 +204,10 @@ proctype Head(byte r; byte a) {
     fi
 }
 
-/* The end of a delete of a repository: condemn, look for a manifest, hide the link, or remove it if no history is kept. */
+/*
+ * The end of a delete of a repository: condemn, look for a manifest, hide the link, or remove it if no
+ * history is kept.
+ */
 proctype Clear(byte r; byte a) {
     byte s; byte m; bool p;
     atomic { s = LS[r]; p = LP[r]; READS(LK[r],a) }
@@ -217,7 +238,7 @@ proctype Clear(byte r; byte a) {
     fi
 }
 
-/* A push of the manifest. One that restores it, from what it has read in history, also takes links out of hiding. */
+/* A push of the manifest. A restore reads the manifest from history, and also restores hidden links. */
 proctype Push(byte r; byte a; bool restores) {
     byte s; bool p; bool mine; byte tries = 0;
 #ifdef BROKEN_UNHIDE_AS_MOUNT
@@ -232,7 +253,7 @@ again:
     atomic { s = MS[r]; READS(MK[r],a) }                /* GET manifest */
     if
     :: s == OK -> 
-        atomic { if :: MS[r] == OK -> acked[r] = 1 :: else -> skip fi; CHECK }   /* visible is whole: tag it, 201 */
+        atomic { if :: MS[r] == OK -> acked[r] = 1 :: else -> skip fi; CHECK }   /* what is what is visible is whole: tag it, 201 */
         goto end
     :: else -> skip
     fi;
@@ -240,9 +261,9 @@ again:
     atomic { s = LS[r]; p = LP[r]; READS(LK[r],a) }
     if :: s == LIVE -> skip :: else -> goto end fi;
 #endif
-    atomic { if                                         /* PUT manifest pending; one of another push serves as well: it is a root already */
+    atomic { if                                         /* PUT manifest pending. That of another push serves, too: it is a root */
 #ifndef BROKEN_CHECK_FIRST
-        :: s == PEND || s == DELG -> skip               /* the mark of a delete is taken off by the commit below */
+        :: s == PEND || s == DELG -> skip               /* the commit below removes the mark of a delete */
 #endif
         :: else -> if :: SEES(MK[r],a) -> MS[r] = PEND; WROTE(MK[r],a); s = PEND :: else -> s = NONE fi
         fi }
@@ -272,7 +293,7 @@ looks:
         fi;
         if :: s == LIVE -> skip :: else -> goto looks fi
 #else
-    :: s == HID && restores ->                          /* turned back as one that is condemned: it is proven */
+    :: s == HID && restores ->                          /* restored like a condemned link: it is proven */
 #ifdef BROKEN_BLIND_UNHIDE
         atomic { LS[r] = LIVE; WROTE(LK[r],a); s = LIVE; CHECK }
 #else
@@ -281,7 +302,7 @@ looks:
 #endif
 #endif
 #endif
-    :: else ->                                          /* refused: remove our own pending manifest, and no other */
+    :: else ->                                          /* refused: remove the push's own pending manifest only */
         atomic { if 
 #ifdef BROKEN_BLIND_REMOVE
             :: 1 -> 
@@ -309,7 +330,7 @@ proctype Delete(byte r; byte a) {
     if
     :: s == OK || s == DELG ->
         atomic { if :: SEES(MK[r],a) -> MS[r] = DELG; WROTE(MK[r],a); CHECK :: else -> s = NONE fi }   /* PUT mark if version */
-        /* tags, back references and the entry with the subject are removed here, each as it was seen */
+        /* tags, back references and the entry with the subject are removed here, on their versions */
         if
         :: s != NONE ->
 #ifdef HIST
@@ -357,7 +378,7 @@ end:
        :: else -> skip
        fi;
        if
-       :: s == COND || s == HID ->                      /* a hidden one needs no mark: who relies on it must write it first */
+       :: s == COND || s == HID ->                      /* a hidden link needs no mark: it is written before it is used */
 #ifdef BROKEN_HISTORY_FIRST
           atomic { h = H[r] }
 #endif
@@ -366,7 +387,7 @@ end:
 #endif
 #ifdef HIST
 #ifndef BROKEN_HISTORY_FIRST
-          atomic { h = H[r] }                           /* and then what history holds: a delete writes there before it removes */
+          atomic { h = H[r] }                           /* then history: a delete writes there before it removes */
 #endif
           if :: h -> m = PEND; h = 0 :: else -> skip fi;
 #endif
@@ -420,7 +441,7 @@ proctype Forget(byte r) { end: do :: atomic { H[r] -> H[r] = 0 } od }
 #define HASNODATA(i) !D[i]
 #define HASMARK(i)   X[i]
 
-/* Collector of data, for ever: mark, look at records first and links after, delete, and the mark last. */
+/* Collector of data, for ever: mark, look at records and then at links, delete the data, then the mark. */
 proctype Data() {
     byte d; bool u; bool n0; bool n1;
 end:

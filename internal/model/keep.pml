@@ -1,14 +1,20 @@
 /*
- * keep.pml - tags that are kept, beside deletes that keep them, on a store with PUT-if-version and DELETE-if-version. One atomic block = one
- * store request. Any actor may stall or die between two blocks.
+ * keep.pml - protected tags, beside deletes that respect the protection, on a store with
+ * PUT-if-version and DELETE-if-version. One atomic block = one store request. Any actor may stall or
+ * die between two blocks.
  *
- * One index that names one child. The tag, once acknowledged, must always lead to the index, and the index to the child.
+ * One index that names one child. The tag, once acknowledged, must always lead to the index, and the
+ * index to the child.
  *   I      r/<R>/m/<index>   manifest: pending, ok, or marked by a delete
- *   C      what the index names: a manifest that a delete marks as deleting, or a link that it condemns. Either is read while it is marked
- *   T      r/<R>/t/<tag>     the tag, which points at the index or is not there
- * Run as collect.pml. Actors: P0 P1 pushes of index and tag, PC a push of the child, DC DC2 deletes of the child, DI a delete of the index. With HELD, index
- * and tag are there, and DP deletes the child although the tag needs it, as those may who have the backend below the filter.
- * -DBROKEN_x takes one rule away. Versions: bit a of K says that actor a has seen the present version; any write by another clears it.
+ *   C      what the index names: a manifest that a delete marks as deleting, or a link that a delete
+ *          condemns. Either is read while it is marked
+ *   T      r/<R>/t/<tag>     the tag, which points at the index or is absent
+ *
+ * Run it as collect.pml. Actors: P0 P1 pushes of index and tag, PC a push of the child, DC DC2 deletes
+ * of the child, DI DI2 deletes of the index. HELD: index and tag exist at first, and DP deletes the
+ * child although the tag needs it, as callers of the backend below the filter can. -DBROKEN_x takes
+ * one rule away. Versions: bit a of K says that actor a has seen the present version; any write by
+ * another actor clears it.
  */
 #define NONE 0
 #define PEND 1
@@ -18,7 +24,7 @@
 byte I = NONE; byte C = OK; bool T;
 byte KI, KC, KT;
 bool acked;
-bool pushed;   /* the child, by somebody who needs it */
+bool pushed;   /* a push that needs the child has pushed it */
 
 #define SEES(K,a)   (K & (1<<a))
 #define WROTE(K,a)  K = (1<<a)
@@ -53,11 +59,11 @@ again:
     :: else ->
         if
         :: m == NONE -> atomic { if :: SEES(KI,a) -> I = PEND; WROTE(KI,a) :: else -> m = 255 fi }
-        :: else -> skip                                 /* pending by another push, or marked: a root as it is */
+        :: else -> skip                                 /* pending by another push, or marked: a root already */
         fi;
         if :: m == 255 -> goto again :: else -> skip fi;
         need(a, ok);
-        if :: !ok -> goto end :: else -> skip fi;       /* refused; the pending index is left to the collector here */
+        if :: !ok -> goto end :: else -> skip fi;       /* refused; a collector removes the pending index */
         atomic { if :: SEES(KI,a) -> I = OK; WROTE(KI,a); CHECK :: else -> m = 255 fi }
         if :: m == 255 -> goto again :: else -> skip fi
     fi;
@@ -67,7 +73,7 @@ again:
        if :: s == 2 -> break :: else -> skip fi
     od;
 #ifndef BROKEN_NO_HOLD
-    need(a, ok);                                        /* all that the index reaches, after the tag is there */
+    need(a, ok);                                        /* everything that the index reaches, after the tag exists */
     if
     :: !ok ->
 #ifdef BROKEN_BLIND_RETRACT
@@ -82,13 +88,13 @@ again:
 #ifdef BROKEN_NO_RELOOK
     atomic { acked = 1; CHECK }
 #else
-    atomic { if :: SEES(KI,a) -> acked = 1; CHECK :: else -> m = 255 fi }   /* HEAD index: the version is the one above */
+    atomic { if :: SEES(KI,a) -> acked = 1; CHECK :: else -> m = 255 fi }   /* HEAD index: still the version above */
     if :: m == 255 -> goto again :: else -> skip fi;
 #endif
 end: skip
 }
 
-/* A push of the child, which takes marks off as well. */
+/* A push of the child, which also removes marks. */
 proctype PushChild(byte a) {
     byte s;
     atomic { s = C; READS(KC,a) }
@@ -107,13 +113,13 @@ proctype DeleteChild(byte a) {
         if :: s == 255 -> goto end :: else -> skip fi;
 #ifndef BROKEN_LOOK_FIRST
         atomic { t = T }                                /* LIST tags, GET those that are kept */
-        atomic { i = I }                                /* GET what they point at: in whatever state, it names the child */
+        atomic { i = I }                                /* GET what they point at: it names the child in any state */
 #endif
         if
 #ifdef BROKEN_OTHERS_MARK
         :: t && i != NONE -> atomic { if :: SEES(KC,a) -> C = OK; WROTE(KC,a); CHECK :: else -> skip fi }
 #else
-        :: t && i != NONE ->                            /* refused: the mark off, unless it was another's */
+        :: t && i != NONE ->                            /* refused: remove the mark, unless another delete has set it */
             atomic { if :: s == OK && SEES(KC,a) -> C = OK; WROTE(KC,a); CHECK :: else -> skip fi }
 #endif
         :: else ->
@@ -130,7 +136,7 @@ proctype DeleteChild(byte a) {
 end: skip
 }
 
-/* A delete that no tag keeps from happening: who is told that it has, finds the child gone, or pushed again. */
+/* A delete that ignores protection. When it has succeeded, the child is gone, or was pushed again. */
 proctype DeleteAnyway(byte a) {
     byte s; byte tries = 0;
 again:

@@ -1,16 +1,23 @@
 /*
- * known.pml - pushes of a manifest that is in the repository already, beside deletes of what it names, on a store with PUT-if-version and
- * DELETE-if-version. Blocks, actors and versions are as in collect.pml.
+ * known.pml - pushes of a manifest that the repository already has, beside deletes of what it names,
+ * on a store with PUT-if-version and DELETE-if-version. Blocks, actors and versions are as in
+ * collect.pml.
  *
- * A push of a known manifest does not look at all that the manifest names. It compares two epochs instead, which it reads anyway:
- *   R      c/<R>             the repository: the name E of its epoch, and O: something was deleted since, so that the epoch is over
- *   K      r/<R>/m/<k>       the manifest, with the epoch KE in which all that it names was there; 0 is that of a repository without deletes
- *   C      what the manifest names: a link or a manifest, marked by a delete before it is removed, and read all the same
- * A delete marks C, then sees to it that the epoch is over, and then removes C in the version of its mark. A push that finds that the epochs differ, or that
- * it is over, begins a new epoch, then looks at C and takes the mark off, and then writes the epoch into the manifest.
+ * A push of a known manifest does not check everything that the manifest names. It compares two
+ * epochs instead, which it reads anyway:
+ *   R      c/<R>           the repository: E is the name of its epoch. O: something was deleted since,
+ *                          so the epoch is over
+ *   K      r/<R>/m/<k>     the manifest. KE is the epoch in which everything that it names existed; 0
+ *                          is the epoch of a repository without deletes
+ *   C      what the manifest names: a link or a manifest. A delete marks it before removing it, and
+ *          it is read while it is marked
+ * A delete marks C, ends the epoch, and then removes C on the version of its mark. A push that finds
+ * different epochs, or an epoch that is over, begins a new epoch. Then it looks at C and takes the
+ * mark off, and then it writes the epoch into the manifest.
  *
- * Actors: PK PK2 pushes of the manifest, PO a push of another manifest, which begins epochs as well, DC DC2 deletes of C, PC a push of C. NEW: the
- * manifest is not there at first. -DBROKEN_x takes one rule away.
+ * Actors: PK PK2 pushes of the manifest, PO a push of another manifest, which begins epochs, too, DC
+ * DC2 deletes of C, PC a push of C. NEW: the manifest is absent at first. -DBROKEN_x takes one rule
+ * away.
  */
 #define NONE 0
 #define PEND 1
@@ -21,7 +28,7 @@ byte K = OK; byte KE = 0;
 byte C = OK;
 byte E = 0; bool O; byte names = 0;
 byte KK, KC, KR;
-byte lost;          /* bit a: C was gone when push a began, and nobody has pushed it since */
+byte lost;          /* bit a: C was gone when push a began, and no push has stored it since */
 
 #define SEES(V,a)   (V & (1<<a))
 #define WROTE(V,a)  V = (1<<a)
@@ -44,11 +51,11 @@ inline need(a) {
     od
 }
 
-/* storage/epoch.go, lookAgain: a new epoch where the last one is over. e is 255 if somebody else was first. */
+/* storage/epoch.go, lookAgain: a new epoch if the last one is over. e is 255 if another push was first. */
 inline renew(a) {
     if
     :: o -> atomic { if
-           :: SEES(KR,a) ->                             /* the condition is for what else the record says */
+           :: SEES(KR,a) ->                             /* the condition protects the rest of the record */
                names++; E = names; e = names; O = 0; WROTE(KR,a) :: else -> e = 255 fi }
     :: else -> skip
     fi
@@ -70,7 +77,7 @@ again:
         if :: k == 255 -> goto again :: else -> skip fi;
         need(a);
         if :: s == NONE -> goto end :: else -> skip fi; /* refused */
-        /* Where the repository was not read before the look, the epoch written is 0, which says less. */
+        /* If the repository was not read before the look, the epoch written is 0, which promises less. */
         atomic { if :: SEES(KK,a) -> K = OK; KE = (o -> 0 : e); WROTE(KK,a) :: else -> k = 255 fi }
         if :: k == 255 -> goto again :: else -> skip fi
 #ifdef BROKEN_NO_EPOCH
@@ -90,7 +97,7 @@ again:
             renew(a);
             if :: e == 255 -> goto again :: else -> skip fi;
             need(a);
-            if :: s == NONE -> goto end :: else -> skip fi;     /* refused: it is in the repository, and not whole */
+            if :: s == NONE -> goto end :: else -> skip fi;     /* refused: it exists, and is not whole */
 #endif
             atomic { if :: SEES(KK,a) -> KE = e; WROTE(KK,a) :: else -> k = 255 fi }
             if :: k == 255 -> goto again :: else -> skip fi
@@ -124,7 +131,7 @@ inline over(a) {
     do
     :: atomic { o = O; READS(KR,a) }
        if
-       :: o -> break                                    /* by another delete: it serves as well */
+       :: o -> break                                    /* by another delete, which has the same effect */
        :: else -> atomic { if :: SEES(KR,a) -> O = 1; WROTE(KR,a); o = 1 :: else -> skip fi }
                   if :: o -> break :: else -> skip fi
        fi

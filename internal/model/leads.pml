@@ -1,15 +1,20 @@
 /*
- * leads.pml - pushes that set several tags on a condition: all of them or none. See storage/lead.go.
+ * leads.pml - conditional pushes of several tags: they move all of their tags or none. See
+ * storage/lead.go.
  *
- * Three tags 0, 1, 2. Each push expects that its tags are as they were at first, and writes its own number. What it claims is in Next of the tag.
+ * Three tags 0, 1, 2. Each push expects that its tags are as they were at first, and writes its own
+ * number. A push claims a tag in Next of the tag.
  *   T[x]   where the tag points: 0 at first, then the number of a push
  *   N[x]   bit a: push a is about to move the tag
  *   D[x]   bit a: push a has moved the tag (entry.Moved)
- *   K[x]   bit a: nobody has written the tag since actor a read it, which is the condition of the writes
- *   W[x]   the actor that has moved the tag from where it was at first, on a condition
- * Actors: A moves 0 and 2, B 1 and 2, C 0 and 2, E all three; the first is the lead. S moves 2 alone, and DT deletes 2 on the condition that it is as at first
- * (that counts as pointing at 7). U moves 2 without a condition (that counts as 8). DL deletes 0 without a condition (7), so that D is lost there. TB takes back
- * what pushes are about to do: their time was over, or a delete of the manifest does so. A push may die anywhere. -DBROKEN_x takes one rule away.
+ *   K[x]   bit a: the tag is unchanged since actor a read it, which is the condition of the writes
+ *   W[x]   the actor that has moved the tag from its first value, on a condition
+ *
+ * Actors: A moves 0 and 2, B 1 and 2, C 0 and 2, E all three; the first tag is the lead. S moves 2
+ * alone. DT deletes 2 on the condition that it is as at first (which counts as pointing at 7). U moves
+ * 2 without a condition (which counts as 8). DL deletes 0 without a condition (7), so that D is lost
+ * there. TB aborts pending moves, because their time is over or because a manifest is deleted. A push
+ * may die anywhere. -DBROKEN_x takes one rule away.
  */
 #define SEES(x,a)   (K[x] & (1<<a))
 #define READS(x,a)  K[x] = K[x] | (1<<a)
@@ -19,27 +24,30 @@
 #endif
 
 byte T[3]; byte N[3]; byte D[3]; byte W[3]; short K[3];
-byte done;          /* bit a: answered 201 */
-byte lost;          /* bit a: answered 412 */
+byte done;          /* bit a: push a received 201 */
+byte lost;          /* bit a: push a received 412 */
 
-/* Whoever has decided comes to the end, unless it dies; whoever was refused has changed nothing. */
+/* A push that has decided completes its moves, unless it dies. A refused push has changed nothing. */
 #define MINE(x,a)   (T[x] == a || W[x] == a || W[x] == 0 && T[x] == 8)
 #ifdef BROKEN_LEAVES_NEXT
 #define MOVES(x,a)  N[x] = N[x] & ~(1<<a)
 #else
-#define MOVES(x,a)  N[x] = 0        /* of all: who finds its own has been overtaken by no condition */
+#define MOVES(x,a)  N[x] = 0        /* of all pushes: a push that still finds its own entry was not overtaken */
 #endif
 #define NOTHING(a)  (T[0] != a && T[1] != a && T[2] != a)
 
 inline lead(a) { if :: a == 1 -> l = 0 :: a == 2 -> l = 1 :: a == 3 || a == 4 -> l = 0 :: else -> l = 9 fi }
 
-/* storage/condition.go, giveWay: what o claims of the tag, as it was read. own has decided nothing yet. again is set if o is on its way to the end. */
+/*
+ * storage/condition.go, giveWay: what o claims of the tag, as it was read. own has decided nothing yet.
+ * again is set if o has decided and is completing its moves.
+ */
 inline giveWay(x, a, o) {
     if
     :: o != a && (nx & (1<<o)) ->
        lead(o);
        if
-       :: l != 9 && l != x && (l != own || D[l] & (1<<o)) ->  /* one with the lead of own is sent back by the move of that */
+       :: l != 9 && l != x && (l != own || D[l] & (1<<o)) ->  /* the move of a lead in common sends o back */
 #ifdef BROKEN_NO_WAY
           skip
 #else
@@ -83,7 +91,7 @@ retry:
     :: else -> break
     od;
     i = 0;
-    do                                                  /* PUT each tag if version: where it is, and that it is about to move */
+    do                                                  /* PUT each tag if version: its present target, and the pending move */
     :: i < n ->
        atomic { t = T[tags[i]]; READS(tags[i],a) }
        if
@@ -119,7 +127,7 @@ retry:
 #ifdef BROKEN_NO_EVIDENCE
           :: else -> if :: decided -> i++ :: else -> goto refused fi
 #else
-          :: else -> if :: decided && !again -> i++     /* a change without a condition has come after the lead */
+          :: else -> if :: decided && !again -> i++     /* an unconditional change came after the lead moved */
                         :: decided && again -> goto unknown
                         :: else -> goto refused fi
 #endif
@@ -134,7 +142,7 @@ retry:
        fi
     :: else -> break
     od;
-    /* All or none: nobody else has moved one of them on a condition. */
+    /* All or none: no other push has moved one of the tags on a condition. */
     atomic { assert(MINE(x,a) && MINE(y,a) && (z == 9 || MINE(z,a))); done = done | (1<<a) }
     goto end;
 refused:
@@ -145,7 +153,7 @@ refused:
     :: else -> break
     od;
     goto end;
-unknown:                                                /* answered 503: only if somebody has deleted the lead, or taken the move back */
+unknown:                                                /* 503: only if the lead was deleted, or the move aborted */
 #if !defined(DL) && !defined(TB)
     assert(0);
 #endif
@@ -153,7 +161,7 @@ unknown:                                                /* answered 503: only if
 end: skip
 }
 
-/* A push of the tag 2 alone, or with to = 7 a delete of it, on the condition that it is as at first. */
+/* A push of tag 2 alone, or with to = 7 a delete of it, on the condition that it is as at first. */
 proctype Single(byte a; byte to) {
     byte o; byte l; byte seen; byte tries = 0; bool again; byte t; byte nx; byte own = 9;
 retry:

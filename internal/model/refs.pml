@@ -1,19 +1,29 @@
 /*
- * refs.pml - a referrer and its subject: pushes of either, deletes by users, and collectors that remove a referrer whose subject is not there, on a
- * store with PUT-if-version and DELETE-if-version. Blocks, actors and versions are as in collect.pml.
+ * refs.pml - a referrer and its subject: pushes of either, deletes by users, and collectors that
+ * remove a referrer whose subject is missing, on a store with PUT-if-version and DELETE-if-version.
+ * Blocks, actors and versions are as in collect.pml.
  *
- * One referrer, its subject, the entry of the one with the other.
- *   R      r/<R>/m/<r>         the referrer: pending, ok, or marked by a delete or a collector, and read all the same
+ * One referrer, its subject, and the entry that connects them.
+ *   R      r/<R>/m/<r>         the referrer: pending, ok, or marked by a delete or a collector. It is
+ *                              read while it is marked
  *   C                          in R: the mark is that of a collector
- *   S      r/<R>/m/<s>         the subject: pending, ok, marked by a delete, or awaited: not there, and a collector is removing referrers of it
+ *   S      r/<R>/m/<s>         the subject: pending, ok, marked by a delete, or awaited. Awaited: it is
+ *                              absent, and a collector is removing referrers of it
  *   F      r/<R>/f/<s>/<r>     the entry by which the referrers of s are listed
- * The hint of F (r/<R>/a/<s>/<r>.<type>) is not here: what its key says of the digest r is always true, nobody concludes from
- * it whether r is there, and a filter works without it. So no order of its writes and removals can harm.
- * Nothing else leads to the referrer here: what does is in tags.pml. What is not there may be so as a refused push leaves it: that is the same to all
- * actors here. Before it marks anything, a collector looks whether the subject is there. That is not here: the search goes on without as well.
- * Actors: PS PS2 pushes of the subject, DS a delete of it by a user, PR PR2 pushes of the referrer, DR a delete of it by a user, GU GU2 collectors of
- * untagged manifests, GC a collector that comes upon an awaited subject, GP one of pending manifests and of entries that lead nowhere. STORED: the referrer is there
- * at first. -DBROKEN_x takes one rule away.
+ *
+ * Actors: PS PS2 pushes of the subject, DS a delete of it by a user, PR PR2 pushes of the referrer, DR
+ * a delete of it by a user, GU GU2 collectors of untagged manifests, GC a collector that finds an
+ * awaited subject, GP a collector of pending manifests and of entries without a referrer. STORED: the
+ * referrer exists at first. -DBROKEN_x takes one rule away.
+ *
+ * Not modelled:
+ *   - The hint of F (r/<R>/a/<s>/<r>.<type>). What its key says about the digest r is always true, no
+ *     actor concludes from it that r exists, and a filter works without it. So no order of its writes
+ *     and removals can do harm.
+ *   - Tags and indexes that lead to the referrer: see tags.pml.
+ *   - A manifest as a refused push leaves it: to all actors here it is the same as an absent one.
+ *   - The look of a collector at the subject before it marks anything: the search covers runs with
+ *     and without it.
  */
 #define NONE 0
 #define PEND 1
@@ -26,8 +36,8 @@
 
 byte R = NONE; byte S = NONE; bool C; bool F;
 short KR, KS, KF;
-bool toldR;         /* a push of the referrer was answered 201; no user has begun to delete it since, and it was not removed while it had no subject */
-bool lives;         /* a push has made the subject visible; no user has begun to delete it since */
+bool toldR;         /* a push of the referrer received 201; no user has begun to delete it since, and it was not removed without a subject */
+bool lives;         /* a push made the subject visible, and no user has begun to delete it since */
 bool anew;          /* a push has written the referrer since the user's delete marked it */
 #define SEES(K,a)   (K & (1<<a))
 #define WROTE(K,a)  K = (1<<a)
@@ -37,7 +47,10 @@ bool anew;          /* a push has written the referrer since the user's delete m
 /* A referrer that was acknowledged has its entry, and stays while its subject does. */
 #define CHECK       assert(!toldR || F && (VISIBLE(R) || !lives))
 
-/* Referrers that a collector has marked are taken back, so that it will not remove them. Entries that lead nowhere go. */
+/*
+ * Restores referrers that a collector has marked, so that it does not remove them. Removes entries
+ * without a referrer.
+ */
 inline release(a) {
     do
     :: atomic { f = F; READS(KF,a) }                    /* LIST entries */
@@ -56,7 +69,7 @@ inline release(a) {
              :: SEES(KR,a) ->
 #endif
                 assert(R == MARK); R = OK; C = 0; KR = 0; r = OK; CHECK :: else -> skip fi }
-          if :: r == OK -> break :: else -> skip fi     /* another mark by now, perhaps */
+          if :: r == OK -> break :: else -> skip fi     /* there may be another mark now */
        :: r == NONE ->
           atomic { if
 #ifdef BROKEN_BLIND_ENTRY
@@ -72,12 +85,12 @@ inline release(a) {
     atomic { f = 0; r = 0; c = 0; FORGETS(KF,a); FORGETS(KR,a) }
 }
 
-/* storage/write.go, add. It needs no look at the end: nothing is written that leads to it. */
+/* storage/write.go, add. It needs no look at the end: it writes nothing that leads to the subject. */
 proctype PushSubject(byte a) {
     byte s; byte r; bool f; bool c; byte tries = 0;
 again:
     tries++; if :: tries > TRIES -> goto end :: else -> skip fi;
-    atomic { s = S; READS(KS,a) }                       /* GET subject, or PUT it pending if absent, which says as much */
+    atomic { s = S; READS(KS,a) }                       /* GET subject, or PUT it pending if absent */
     if
     :: s == NONE || s == AWAIT ->
 #ifndef BROKEN_NO_RELEASE
@@ -100,7 +113,7 @@ again:
        :: atomic { if :: SEES(KS,a) -> S = NONE; KS = 0 :: else -> skip fi } goto end   /* refused */
        :: 1 -> skip
        fi
-    :: else -> skip                                     /* pending by another push, or marked: as it is */
+    :: else -> skip                                     /* pending by another push, or marked */
     fi;
     if :: s != OK -> atomic { if :: SEES(KS,a) -> S = OK; KS = 0; lives = 1; CHECK :: else -> s = 255 fi } :: else -> skip fi;
     if :: s == 255 -> goto again :: else -> skip fi;    /* 201 */
@@ -138,7 +151,7 @@ again:
     :: else -> skip
     fi;
     atomic { F = 1; KF = 0 }                            /* PUT entry */
-    atomic { if :: SEES(KR,a) -> toldR = 1; CHECK :: else -> r = 255 fi }  /* HEAD referrer: the version is the one above. 201 */
+    atomic { if :: SEES(KR,a) -> toldR = 1; CHECK :: else -> r = 255 fi }  /* HEAD referrer: still the version above. 201 */
     if :: r == 255 -> goto again :: else -> skip fi;
 end: FORGETS(KR,a)
 }
@@ -158,7 +171,7 @@ again:
     if :: f -> atomic { if :: SEES(KF,a) -> F = 0; KF = 0; CHECK :: else -> skip fi } :: else -> skip fi;
     atomic { if                                         /* DELETE referrer if version. 202 */
         :: SEES(KR,a) -> R = NONE; C = 0; KR = 0; CHECK
-        :: else -> assert(!VISIBLE(R) || anew)          /* 202 as well: it is gone, or a push has come after the delete */
+        :: else -> assert(!VISIBLE(R) || anew)          /* 202, too: it is gone, or a push came after the delete */
         fi }
 end: atomic { FORGETS(KR,a); FORGETS(KF,a) }
 }
@@ -174,7 +187,7 @@ inline forget(a) {
             S = NONE; KS = 0 :: else -> skip fi }
 }
 
-/* The subject is awaited, always in a version of one's own. s is OK if it is there, or about to be. */
+/* Marks the subject as awaited, in a version of this actor. s is OK if it exists, or is about to. */
 inline await(a) {
     do
     :: atomic { s = S; READS(KS,a) }                    /* PUT awaited if absent, or GET */
@@ -192,7 +205,7 @@ inline await(a) {
     od
 }
 
-/* Collector of untagged manifests, for ever. The mark of a delete serves as well, as it is, and is not taken off. */
+/* Collector of untagged manifests, for ever. It also uses the mark of a delete, and does not remove it. */
 proctype Untagged(byte a) {
     byte r; byte s; bool f; bool c; bool gone;
 end:
@@ -260,7 +273,7 @@ end:
     od
 }
 
-/* A collector that finds the subject awaited: whoever did so may have died. For ever. */
+/* A collector that finds an awaited subject, whose collector may have died. For ever. */
 proctype Awaited(byte a) {
     byte r; bool f; bool c;
 end:

@@ -1,22 +1,34 @@
 /*
- * tags.pml - what leads to a manifest: tags, back references, an index. Pushes, deletes by users, and collectors that remove untagged manifests and
- * back references nobody needs, on a store with PUT-if-version and DELETE-if-version. Blocks, actors and versions are as in collect.pml.
+ * tags.pml - what leads to a manifest: tags, back references, an index. Pushes, deletes by users, and
+ * collectors that remove untagged manifests and unneeded back references, on a store with
+ * PUT-if-version and DELETE-if-version. Blocks, actors and versions are as in collect.pml.
  *
  * One manifest m, one index that names it, one tag.
- *   M      r/<R>/m/<m>         manifest: pending, ok, or marked by a delete or a collector, and read all the same
- *   I      r/<R>/m/<index>     the index. It is pushed and deleted by users here, and no collector touches it once it is visible
+ *   M      r/<R>/m/<m>         manifest: pending, ok, or marked by a delete or a collector. It is read
+ *                              while it is marked
+ *   I      r/<R>/m/<index>     the index. Users push and delete it here, and no collector touches it
+ *                              once it is visible
  *   T      r/<R>/t/<tag>       the tag: absent, at m, or elsewhere
- *   N                          in T: the pushes that are about to move it. Of each one at most counts, its last: what is left of others only protects more
- *   B      r/<R>/x/<m>/<tag>   back reference: the tag may point at m. The entry with a subject is written and removed at the same places
- *   H      h/<R>/...           history needs m: a tag pointed at it, or the index that was deleted (with -DHIST)
- * Elsewhere is any other manifest. What holds for m holds for it, so nobody looks at it here: a push of it finds it there, or begins again, or is refused.
- * That a push takes its own out of N is one block: a read and a write on the version would do, and until it succeeds nothing comes of it. So it is with whoever takes
- * out all, and with a delete of the tag.
- * Actors: P0 P1 pushes of m with the tag, MV MV2 pushes that move the tag elsewhere, PI PI2 pushes of the index, HD a HEAD that refreshes m, DM DM2
- * deletes of m by a user, DI one of the index, DT one of the tag (or of what it points at elsewhere), GU GU2 collectors of untagged manifests, GB GB2
- * collectors of back references, GO one of what leads to a manifest that is not there, GN one of pushes that seem to have died. NEW: m is not there at
- * first; THERE: the tag is elsewhere at first; HERE0: at m. COND: P0 and P1 push on the condition that the tag is as it was at first
- * (storage/condition.go). -DBROKEN_x takes one rule away.
+ *   N                          in T: the pushes that are about to move it. At most one of each push
+ *                              counts, its last; what is left of its earlier attempts only protects more
+ *   B      r/<R>/x/<m>/<tag>   back reference: the tag may point at m. The entry with a subject is
+ *                              written and removed at the same places
+ *   H      h/<R>/...           history needs m: a tag pointed at it, or the index that was deleted
+ *                              (with -DHIST)
+ *
+ * Elsewhere is any other manifest. What holds for m holds for that manifest, so no actor looks at it
+ * here: a push of it finds it there, or begins again, or is refused.
+ * A push takes its own entry out of N in one block. A read and a write on the version would do, and
+ * the entry has no effect until they succeed. The same holds for an actor that takes all entries out,
+ * and for a delete of the tag.
+ *
+ * Actors: P0 P1 pushes of m with the tag, MV MV2 pushes that move the tag elsewhere, PI PI2 pushes of
+ * the index, HD a HEAD that refreshes m, DM DM2 deletes of m by a user, DI a delete of the index, DT a
+ * delete of the tag (or of what it points at elsewhere), GU GU2 collectors of untagged manifests, GB
+ * GB2 collectors of back references, GO a collector of tags and back references without a manifest,
+ * GN a collector of pending moves of pushes that seem to have died. NEW: m is absent at first. THERE:
+ * the tag is elsewhere at first. HERE0: it is at m. COND: P0 and P1 push on the condition that the tag
+ * is as it was at first (storage/condition.go). -DBROKEN_x takes one rule away.
  */
 #define NONE 0
 #define PEND 1
@@ -31,13 +43,13 @@
 byte M = NONE; byte I = NONE; byte T = NONE; bool B;
 byte N;
 short KM, KI, KT, KB;
-bool open;          /* the push that wrote the tag last has not been answered 201: it will look again, or is dead and has promised nothing */
-bool user;          /* a user has deleted m since it became visible last, whatever names it */
-short told;         /* bit a: a push of the tag was answered 201 since actor a, a delete, saw its mark last */
-byte was;           /* T as the last push that was answered 201 left it; NONE if a user has deleted that */
+bool open;          /* the last writer of the tag has not received 201: it will look again, or is dead and has promised nothing */
+bool user;          /* a user has deleted m since it last became visible, whatever names it */
+short told;         /* bit a: a push of the tag received 201 since the delete a last saw its mark */
+byte was;           /* T as the last push with a 201 left it; NONE if a user has deleted that */
 #ifdef HIST
-bool H;             /* an event is there */
-bool held;          /* m can be brought back by it */
+bool H;             /* an event exists */
+bool held;          /* the event can restore m */
 #endif
 
 #define SEES(K,a)   (K & (1<<a))
@@ -57,7 +69,10 @@ bool held;          /* m can be brought back by it */
 #else
 #define EXPECTED    NONE
 #endif
-/* Once a push has set the tag, its condition is met for good: but it does not create the tag again after somebody has deleted it. */
+/*
+ * Once a push has set the tag, its condition stays met. But it does not create the tag again after a
+ * delete.
+ */
 #ifndef COND
 #define MEETS(t)    1
 #define MOVEDON     0
@@ -76,9 +91,12 @@ bool held;          /* m can be brought back by it */
 #ifdef COND
 #define MOVEDON     (set && t == AWAY)
 #endif
-/* A tag that was acknowledged leads to the manifest, and the manifest to the tag; an index to what it names. So a manifest that is gone leaves no tag. */
+/*
+ * An acknowledged tag leads to the manifest, the manifest to the tag, and an index to what it names. So
+ * a removed manifest leaves no tag.
+ */
 #define TAGS        (T != HERE || open || VISIBLE(M) && B)
-/* No push makes a tag absent, or moves it back, that it was not answered for. */
+/* No push removes a tag or moves it back that another push has acknowledged. */
 #define STANDS      (was == NONE || T == was && (was != HERE || VISIBLE(M)))
 #define CHILD       (!VISIBLE(I) || VISIBLE(M) || user)
 #ifdef HIST
@@ -87,7 +105,7 @@ bool held;          /* m can be brought back by it */
 #define CHECK       assert(TAGS && STANDS && CHILD)
 #endif
 
-/* Where it is not known who has written a tag since, a 201 says less. */
+/* If the later writer of a tag is unknown, a 201 promises less. */
 #ifdef DT
 #define STILL(a)    SEES(KT,a)
 #else
@@ -105,12 +123,12 @@ again:
     :: m != OK ->
         if
         :: m == NONE -> atomic { if :: SEES(KM,a) -> M = PEND; WROTE(KM,a) :: else -> m = 255 fi }
-        :: else -> skip                                 /* pending by another push, or marked: a root as it is */
+        :: else -> skip                                 /* pending by another push, or marked: a root already */
         fi;
         if :: m == 255 -> goto again :: else -> skip fi;
         if :: !backrefs -> atomic { B = 1; WROTE(KB,a) } :: else -> skip fi;    /* PUT back reference, early */
         if
-        :: tries > 1 -> goto refused                    /* what it names is gone with it */
+        :: tries > 1 -> goto refused                    /* what it names is missing */
         :: 1 -> skip
         fi;
         atomic { if :: SEES(KM,a) -> M = OK; WROTE(KM,a); user = 0; CHECK :: else -> m = 255 fi }   /* PUT manifest ok if version */
@@ -124,8 +142,8 @@ again:
     if :: m == 255 -> goto again :: else -> skip fi;
 #endif
     do
-    :: atomic { if                                      /* PUT tag if absent, which says what it is if not, or GET */
-        :: ISGONE -> t = 254                            /* whether it was there for anybody is not known: 503 */
+    :: atomic { if                                      /* PUT tag if absent, or GET it */
+        :: ISGONE -> t = 254                            /* whether any client saw it is unknown: 503 */
         :: !ISGONE && T == NONE && MEETS(NONE) ->
 #ifdef COND
             assert(!set);                               /* the tag is created once */
@@ -141,7 +159,7 @@ again:
        if
        :: t == NONE -> break
        :: t == AWAY ->
-          atomic { if                                   /* PUT tag if version: where it is, and that it is about to move */
+          atomic { if                                   /* PUT tag if version: its present target, and the pending move */
 #ifdef BROKEN_BLIND_NEXT
              :: 1 -> T = t;
 #else
@@ -160,7 +178,7 @@ again:
 #ifdef BROKEN_NO_STAT
     if :: t != AWAY -> atomic { open = 0; TOLD; CHECK } goto end :: else -> skip fi;
 #else
-    atomic { if                                         /* HEAD manifest: the version is the one above. 201, if the tag has not to be moved */
+    atomic { if                                         /* HEAD manifest: still the version above. 201, unless the tag must move */
         :: SEES(KM,a) && t != AWAY -> assert(T != NONE || !STILL(a)); if :: T == HERE && STILL(a) -> open = 0; was = HERE; TOLD :: else -> skip fi; CHECK
 #if defined(BROKEN_NO_LOOK) || defined(BROKEN_LOOK_BEFORE_NEXT)
         :: t == AWAY -> skip
@@ -174,7 +192,7 @@ again:
     if
     :: t == AWAY ->
         do
-        :: atomic { if                                  /* PUT tag if version. 201: it has been in N since before the look */
+        :: atomic { if                                  /* PUT tag if version. 201: in N since before the look */
 #ifdef BROKEN_BLIND_MOVE
              :: 1 ->
 #else
@@ -211,7 +229,7 @@ refused:
 #ifdef BROKEN_REFUSED_BESIDE_PENDING
     :: !VISIBLE(m) ->
 #else
-    :: m == NONE ->                                     /* what this push has written goes, if it is as it was written */
+    :: m == NONE ->                                     /* removes what this push has written, if unchanged */
 #endif
 #ifdef BROKEN_REFUSED_REMOVES_TAG
         atomic { T = NONE; N = 0; KT = 0; CHECK }
@@ -224,7 +242,7 @@ refused:
 end: atomic { FORGETS(KM,a); FORGETS(KT,a); FORGETS(KB,a) }
 }
 
-/* A push of the tag with another manifest. Where history is kept, it is written before the tag moves. */
+/* A push of the tag with another manifest. History, if kept, is written before the tag moves. */
 proctype Move(byte a) {
     byte t; bool wrote; bool next; byte tries = 0;
 again:
@@ -282,17 +300,17 @@ proctype DeleteTag() {
     atomic { if :: T != NONE -> T = NONE; N = 0; KT = 0; was = NONE :: else -> skip fi }
 }
 
-/* What pushes are about to do is taken back: they may have died. For ever. */
+/* Aborts pending moves of pushes that may have died, for ever. */
 proctype Moves() { end: do :: atomic { N != 0 -> N = 0; KT = 0 } od }
 
-/* A push of the index. storage/keep.go, unmark: what it names stays from now on. */
+/* A push of the index. storage/keep.go, unmark: what the index names stays from now on. */
 proctype PushIndex(byte a) {
     byte i; byte m; byte tries = 0;
 again:
     tries++; if :: tries > 2 -> goto end :: else -> skip fi;
     atomic { i = I; READS(KI,a) }
     if
-    :: i == OK -> goto end                              /* whatever is visible is whole */
+    :: i == OK -> goto end                              /* what is visible is whole */
     :: i == NONE -> 
 #ifndef BROKEN_CHECK_FIRST
         atomic { if :: SEES(KI,a) -> I = PEND; WROTE(KI,a) :: else -> i = 255 fi }
@@ -319,7 +337,7 @@ again:
 end: atomic { FORGETS(KM,a); FORGETS(KI,a) }
 }
 
-/* A HEAD by somebody who may push: the manifest is written again as it is. */
+/* A HEAD by a caller with push access: the manifest is written again, unchanged. */
 proctype Head(byte a) {
     byte m;
     atomic { m = M; READS(KM,a) }
@@ -342,13 +360,13 @@ again:
     x = 0;
 #endif
 #ifndef BROKEN_DELETE_NO_RELOOK
-    atomic { if :: SEES(KM,a) -> told = told & ~(1<<a) :: else -> m = 255 fi }  /* GET manifest: still marked, so what was seen is older than whoever takes the mark off */
+    atomic { if :: SEES(KM,a) -> told = told & ~(1<<a) :: else -> m = 255 fi }  /* GET manifest: still marked, so no push has removed the mark since the looks */
     if :: m == 255 -> goto again :: else -> skip fi;
 #endif
 #ifdef BROKEN_BACKREF_BEFORE_TAG
     if :: b -> atomic { if :: SEES(KB,a) -> B = 0; KB = 0; CHECK :: else -> skip fi } :: else -> skip fi;
 #endif
-    if                                                  /* DELETE tags if version, and only then what leads to them */
+    if                                                  /* DELETE tags if version, then what leads to them */
     :: t -> atomic { if
 #ifdef BROKEN_BLIND_TAG
         :: 1 ->
@@ -359,14 +377,14 @@ again:
 #ifdef BROKEN_DELETE_TAG_CHANGED
         :: else -> skip
 #else
-        :: else -> m = 255                              /* not all who write a tag look at the manifest afterwards */
+        :: else -> m = 255                              /* not every writer of a tag looks at the manifest afterwards */
 #endif
         fi }
-    :: x && !t -> atomic { if :: SEES(KT,a) -> N = N & ~3; KT = 0               /* PUT tags if version: who was about to move them begins again */
+    :: x && !t -> atomic { if :: SEES(KT,a) -> N = N & ~3; KT = 0               /* PUT tags if version: pushes with a pending move begin again */
 #ifdef BROKEN_DELETE_NEXT_CHANGED
         :: else -> skip
 #else
-        :: else -> m = 255                              /* or has done so */
+        :: else -> m = 255                              /* or have moved them */
 #endif
         fi }
     :: else -> skip
@@ -412,7 +430,10 @@ end: FORGETS(KI,a)
 #define NAMES       (I != NONE)
 #endif
 
-/* What a collector looks at: all manifests, the back references and their tags, and history last, as a tag that is moved is written there before. */
+/*
+ * What a collector looks at: all manifests, the back references and their tags, and history last,
+ * because a moving tag is written there first.
+ */
 inline looks(a) {
 #ifdef HIST
 #ifdef BROKEN_HISTORY_FIRST
@@ -431,7 +452,7 @@ inline looks(a) {
 #endif
 }
 
-/* Collector of untagged manifests, for ever. It may take a mark over from whoever died. */
+/* Collector of untagged manifests, for ever. It may take over the mark of a dead actor. */
 proctype Untagged(byte a) {
     byte m; bool n; bool b;
 end:
@@ -485,13 +506,13 @@ end:
 #define ELSEWHERE   (T != HERE && !NEXT)
 #endif
 
-/* The manifest is written again as it is, which whoever is to write the tag yet notices. */
+/* Writes the manifest again, unchanged. A push that has yet to write the tag notices that. */
 inline touch(a) {
     atomic { m = M; READS(KM,a) }
     if :: m == NONE -> skip :: else -> atomic { if :: SEES(KM,a) -> WROTE(KM,a) :: else -> m = NONE fi } fi
 }
 
-/* Collector of back references of tags that point elsewhere, and of tags that have none, for ever. */
+/* Collector of back references of tags that point elsewhere, and of tags without one, for ever. */
 proctype Backrefs(byte a) {
     byte m; bool t;
 end:
@@ -527,7 +548,10 @@ end:
     od
 }
 
-/* Collector of tags and back references whose manifest is not there: each as it was seen before the manifest was looked for. */
+/*
+ * Collector of tags and back references without a manifest. It removes each on the version that it saw
+ * before it looked for the manifest.
+ */
 proctype Orphans(byte a) {
     byte m;
 end:

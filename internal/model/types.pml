@@ -1,12 +1,16 @@
 /*
- * types.pml - pushes of one content under different media types, on a store with PUT-if-version and DELETE-if-version. Blocks, actors and versions
- * are as in collect.pml.
+ * types.pml - pushes of one content under different media types, on a store with PUT-if-version and
+ * DELETE-if-version. Blocks, actors and versions are as in collect.pml.
  *
- * A manifest without a field mediaType is stored with the type that its push states. While no tag points at it, a push with a tag may change that.
- *   M      r/<R>/m/<m>         manifest, here of type TY, and MARK: marked by a push that is about to change the type, as by a collector
- *   T[a]   r/<R>/t/<tag>       the tag of push a, with the type that it states
- * Actors: A and A2 push with the type A, B and B2 with the type B, each with a tag of its own. That tags are found by back references, and that indexes
- * lead to manifests, too, is not here. -DBROKEN_x takes one rule away.
+ * A manifest without a field mediaType is stored with the type that its push states. While no tag
+ * points at it, a push with a tag may change that type.
+ *   M      r/<R>/m/<m>       the manifest, of type TY. MARK: a push that is about to change the type
+ *                            has marked it, as a collector does
+ *   T[a]   r/<R>/t/<tag>     the tag of push a, with the type that this push states
+ *
+ * Actors: A and A2 push with type A, B and B2 with type B, each with its own tag. -DBROKEN_x takes
+ * one rule away.
+ * Not modelled: tags are found by back references, and indexes lead to manifests, too.
  */
 #define A 1
 #define B 2
@@ -20,7 +24,7 @@ bool acked[4];
 #define READS(a)    KM = KM | (1<<a)
 #define FORGETS(a)  KM = KM & ~(1<<a)
 #define OTHERS(a)   (a != 0 && T[0] || a != 1 && T[1] || a != 2 && T[2] || a != 3 && T[3])
-/* A tag that was acknowledged leads to a manifest of the type that its push has stated. */
+/* An acknowledged tag leads to a manifest of the type that its push has stated. */
 #define STANDS(a,t) (!acked[a] || T[a] && TY == t)
 #define CHECK       assert(STANDS(0,A) && STANDS(1,A) && STANDS(2,B) && STANDS(3,B))
 
@@ -39,13 +43,13 @@ again:
         if :: ty == 255 -> goto again :: else -> skip fi;
 #endif
 #ifndef BROKEN_LOOK_FIRST
-        atomic { o = OTHERS(a) }                        /* LIST back references, GET tags: but for one that this push has created */
+        atomic { o = OTHERS(a) }                        /* LIST back references, GET tags, except the one that this push has created */
 #endif
         if
         :: o ->
             atomic { if :: SEES(a) -> MARK = 0; WROTE(a) :: else -> skip fi }
 #ifndef BROKEN_KEEPS_TAG
-            T[a] = 0;                                   /* refused: the tag that it has created goes */
+            T[a] = 0;                                   /* refused: remove the tag that this push has created */
 #endif
             assert(!T[a]);
             goto end
@@ -70,7 +74,7 @@ again:
 #ifdef BROKEN_NO_STAT
     atomic { acked[a] = 1; CHECK }
 #else
-    atomic { if :: SEES(a) -> acked[a] = 1; CHECK :: else -> ty = 255 fi }      /* HEAD manifest: the version is the one above. 201 */
+    atomic { if :: SEES(a) -> acked[a] = 1; CHECK :: else -> ty = 255 fi }      /* HEAD manifest: still the version above. 201 */
     if :: ty == 255 -> goto again :: else -> skip fi;
 #endif
 end: FORGETS(a)
