@@ -15,26 +15,27 @@ import (
 )
 
 // The condition of a tag (registry.TagPut.If) is checked again before each write that depends on
-// it, against the very version that the write replaces: when a pending move is added to entry.Next,
-// and when the move is completed. So a pending move promises nothing to its push, and stops nobody:
-// of several pushes that expect the same digest, the first that completes its move wins, and the
-// others find another digest there. The model is internal/model/tags.pml, with COND.
+// it, against the version that the write replaces: when a pending move is added, and when it is
+// completed. So a pending move promises its push nothing and blocks nobody. Of several pushes that
+// expect the same digest, the first to complete its move wins; the others then find another digest.
+// The model is internal/model/tags.pml, with COND.
 //
-// A push sets each tag once. It may have to begin again after that, since its manifest was deleted
-// or collected meanwhile. Then entry.Moved says that the push has set the tag: others have at most
-// moved it on. A tag that does not say so was deleted, by somebody who may have read what the push
-// had set, and perhaps created again. To set it once more would undo the delete, and a success
-// could be the second for one and the same condition. So the push ends with errUnknown.
+// A push sets each tag once. It may have to start again after that, because its manifest was
+// deleted or collected in between. Then Entry.Moved shows that the push has set the tag, and others
+// have at most moved it on. If Entry.Moved does not show it, somebody deleted the tag, perhaps
+// after reading what the push had set, and perhaps created it again. Setting it once more would
+// undo the delete, and could be the second success for one condition. So the push ends with
+// errUnknown.
 //
-// How several tags are set, all or none, is in lead.go.
+// lead.go explains how a push sets several tags, all or none.
 
-// errUnknown is what a conditional push ends with that may have changed something, and cannot tell
-// that it has set all its tags.
+// errUnknown is returned by a conditional push that may have changed a tag and cannot know whether
+// it has set all of them.
 var errUnknown = registry.ErrUnavailable.
 	WithMessage("whether the tags were set is not known: read them before you try again").
 	WithCause(errors.New("storage: others have removed what a conditional push has written"))
 
-// preconditionFailed is the refusal of a change of what ref names.
+// preconditionFailed returns the error of a change whose condition on ref does not hold.
 func preconditionFailed(ref reference.Ref) error {
 	detail := map[string]string{"tag": ref.Tag}
 	if ref.Tag == "" {
@@ -43,9 +44,9 @@ func preconditionFailed(ref reference.Ref) error {
 	return registry.ErrPreconditionFailed.WithDetail(detail)
 }
 
-// require returns an error unless a condition holds of a tag as e says. A tag whose manifest is
-// gone is not there for readers, and so not for a condition that expects nothing there: dangling
-// reports that the condition holds because of that.
+// require returns an error unless the condition c holds for a tag, known as e. Readers do not see a
+// tag whose manifest is gone, so a condition that expects no tag holds for it; then dangling is
+// true.
 //
 // Errors: registry.ErrPreconditionFailed.
 func (r repo) require(ctx context.Context, tag string, c *registry.Condition, e *object.Entry) (dangling bool,
@@ -62,7 +63,7 @@ func (r repo) require(ctx context.Context, tag string, c *registry.Condition, e 
 	return false, preconditionFailed(reference.Ref{Tag: tag})
 }
 
-// requireDigest returns an error unless a condition holds of a manifest or blob that is there.
+// requireDigest returns an error unless the condition c holds for a manifest or blob that exists.
 //
 // Errors: registry.ErrPreconditionFailed.
 func requireDigest(c *registry.Condition, d digest.Digest) error {
@@ -77,8 +78,8 @@ func (p *manifestPut) conditional() bool {
 	return slices.ContainsFunc(p.tags, func(t registry.TagPut) bool { return !t.If.IsZero() })
 }
 
-// foresee refuses a push whose conditions do not hold before it has written anything, and keeps
-// what it has found for the first attempt.
+// foresee refuses a push whose conditions do not hold before the push writes anything. It keeps the
+// tags that it has read for the first attempt.
 //
 // Errors: registry.ErrPreconditionFailed.
 func (p *manifestPut) foresee(ctx context.Context) error {
@@ -116,8 +117,8 @@ type setting struct {
 	dangling bool          // the condition holds because the manifest is gone that the tag points at
 }
 
-// meets returns an error unless the condition of a tag holds of it as now says. over reports that
-// the push has set the tag, and somebody else has moved it on since, so that nothing is left to do.
+// meets returns an error unless the condition of a tag, known as now, holds. over is true if the
+// push has set the tag and another writer has moved it on since: nothing is left to do.
 //
 // Errors: registry.ErrPreconditionFailed, errUnknown.
 func (p *manifestPut) meets(ctx context.Context, put registry.TagPut, now *object.Entry) (over bool, err error) {
@@ -131,7 +132,7 @@ func (p *manifestPut) meets(ctx context.Context, put registry.TagPut, now *objec
 	return set && now.Descriptor.Digest != p.digest, err
 }
 
-// holds reports whether the push has set a tag, as now says. If it has not, holds returns an error
+// holds reports whether the push has set a tag, known as now. If it has not, holds returns an error
 // unless the condition of the tag holds.
 //
 // Errors: registry.ErrPreconditionFailed, errUnknown.
@@ -152,16 +153,16 @@ func (p *manifestPut) holds(ctx context.Context, put registry.TagPut, now *objec
 		s.tried = nil
 		return false, err
 	}
-	// The write may have been done, and its answer lost. That a tag alone is not as expected any
-	// more is said all the same: somebody else was first, most probably.
+	// The refused write may have happened, and its response was lost. With a single tag, the caller
+	// is nevertheless told that the condition fails: most probably another writer came first.
 	if !failed || len(p.moves) > 1 {
 		return false, errUnknown
 	}
 	return false, err
 }
 
-// meetsManifest returns an error unless the condition on the manifest holds of it as it is. Once
-// this push has made it visible, the condition is met for good.
+// meetsManifest returns an error unless the condition on the manifest holds. Once this push has
+// made the manifest visible, the condition has been met for good.
 //
 // Errors: registry.ErrPreconditionFailed.
 func (p *manifestPut) meetsManifest(m *object.Manifest) error {
@@ -171,7 +172,7 @@ func (p *manifestPut) meetsManifest(m *object.Manifest) error {
 	return preconditionFailed(reference.Ref{Digest: p.digest})
 }
 
-// hasSet reports whether a tag, which may be nil, says that the push has set it.
+// hasSet reports whether a tag, known as now, shows that the push has set it. now may be nil.
 func (p *manifestPut) hasSet(put registry.TagPut, now *object.Entry) bool {
 	if put.If.IsZero() || now == nil || !now.MovedBy(p.nonce) {
 		return false
@@ -180,22 +181,23 @@ func (p *manifestPut) hasSet(put registry.TagPut, now *object.Entry) bool {
 	return true
 }
 
-// note notes that the push has set a tag that has a condition.
+// note records that the push has set a tag, if the tag has a condition.
 func (p *manifestPut) note(put registry.TagPut) {
 	if !put.If.IsZero() {
 		p.settings[put.Name].set = true
 	}
 }
 
-// missed notes that a write which sets a tag was refused, since it is not as before says. It may
-// have been done all the same: if its answer was lost, it was refused because of itself.
+// missed records that a write of a tag, known as before, was refused. The write may have happened
+// nevertheless: if its response was lost and it was sent again, the storage refused it because of
+// itself.
 func (p *manifestPut) missed(put registry.TagPut, before *object.Entry) {
 	if s := p.settings[put.Name]; s != nil && s.tried == nil && !put.If.IsZero() {
 		s.tried = before
 	}
 }
 
-// moved is the entry.Moved of what sets a tag.
+// moved returns what a write that sets the tag adds to Entry.Moved.
 func (p *manifestPut) moved(put registry.TagPut) []string {
 	if put.If.IsZero() {
 		return nil
@@ -203,8 +205,9 @@ func (p *manifestPut) moved(put registry.TagPut) []string {
 	return []string{p.nonce}
 }
 
-// inOrder calls f for each tag: one after the other if one has a condition, those with a condition
-// first, so that of two pushes that get in each other's way at several tags one gets all.
+// inOrder calls f for each tag. If a tag has a condition, the calls are made one after the other,
+// tags with a condition first and by name. So of two pushes that conflict on several tags, one gets
+// all of them.
 func (p *manifestPut) inOrder(f func(put registry.TagPut) error) error {
 	if !p.conditional() {
 		return parallel.Each(object.Parallelism, len(p.tags), func(i int) error { return f(p.tags[i]) })

@@ -13,10 +13,9 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// DeleteBlob implements [registry.Deleter]. The bytes remain where they are until they are
-// collected, as another repository may share them. That a manifest of the repository names the blob
-// keeps it from being deleted only with DeleteOptions.IfUnused: such a delete reads all manifests
-// of the repository.
+// DeleteBlob implements [registry.Deleter]. The bytes stay until they are collected, because other
+// repositories may share them. A manifest that names the blob prevents the delete only with
+// DeleteOptions.IfUnused: such a delete reads all manifests of the repository.
 func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.DeleteOptions) error {
 	if err := checkBlob(repo, d); err != nil {
 		return err
@@ -50,10 +49,11 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 	return err
 }
 
-// condemn marks a link, as a collector would, and looks then whether a tag that is kept needs it,
-// or, with IfUnused, any manifest.
+// condemn marks a link like a collector. It then checks whether a protected tag needs the blob, or,
+// with IfUnused, whether any manifest does.
 //
-// Errors: ErrChanged if it is not as it was read; registry.ErrDenied, and the link is live again.
+// Errors: driver.ErrChanged if another writer has changed the link; registry.ErrDenied, and the
+// link is live again.
 func (r repo) condemn(ctx context.Context, d digest.Digest, l *object.Link, del *deletion) (*object.Link, error) {
 	var err error
 	if l.State != object.Condemned {
@@ -68,15 +68,15 @@ func (r repo) condemn(ctx context.Context, d digest.Digest, l *object.Link, del 
 	if err != nil {
 		_, back := r.SetLink(ctx, d, l, object.Live)
 		if object.IsConflict(back) {
-			back = nil // somebody else has done so, or what a delete without the condition does
+			back = nil // another writer has changed the link; a delete without the condition may remove it
 		}
 		return nil, errors.Join(err, object.RegistryError(back))
 	}
 	return l, nil
 }
 
-// DeleteManifest implements [registry.Deleter]. Of a manifest, the tags and its entry with its
-// subject go with it.
+// DeleteManifest implements [registry.Deleter]. The tags of a manifest and its entry with its
+// subject are deleted with it.
 func (s *Store) DeleteManifest(ctx context.Context, repo string, ref reference.Ref,
 	opts *registry.DeleteOptions) error {
 	if err := checkRef(repo, ref); err != nil {
@@ -86,7 +86,7 @@ func (s *Store) DeleteManifest(ctx context.Context, repo string, ref reference.R
 		return errIfUnused
 	}
 	r := s.repo(repo).withReserve()
-	// Once begun, it is brought to its end.
+	// A delete that has begun is finished, even if the client hangs up.
 	ctx = context.WithoutCancel(ctx)
 	if ref.Tag != "" {
 		return r.deleteTag(ctx, ref.Tag, newDeletion(opts))
@@ -94,14 +94,15 @@ func (s *Store) DeleteManifest(ctx context.Context, repo string, ref reference.R
 	return r.deleteManifest(ctx, ref.Digest, newDeletion(opts))
 }
 
-// deletion is how something is deleted.
+// deletion is how something is deleted: the caller's options, and, if a whole repository is
+// deleted, what ties the deletes of its content together.
 type deletion struct {
 	registry.DeleteOptions
-	group string    // the event of the delete of the repository that it is a part of
-	since time.Time // spares blobs that were pushed then or later; zero is none
-	while string    // goes on only while the catalogue says of the repository what it said in this version; "" is always
+	group string    // the event of the delete of the repository
+	since time.Time // blobs that were pushed since then stay; zero means that none do
+	while string    // the version of the repository's record while the delete may go on; "" means always
 
-	catalogued *object.Repository // what the catalogue says of a repository that is deleted as a whole; nil otherwise
+	catalogued *object.Repository // the record of a repository that is deleted as a whole, or nil
 }
 
 func newDeletion(opts *registry.DeleteOptions) *deletion {
@@ -112,6 +113,9 @@ func newDeletion(opts *registry.DeleteOptions) *deletion {
 	return d
 }
 
+// deleteTag deletes a tag. Its back reference is left to collectors.
+//
+// Errors: registry.ErrManifestUnknown, ErrDenied, ErrPreconditionFailed.
 func (r repo) deleteTag(ctx context.Context, tag string, del *deletion) error {
 	if err := keepTag(tag, del.Keep); err != nil {
 		return err

@@ -8,10 +8,11 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// confirm sees to it that a known manifest, which is visible as m, is whole, and young, and returns
-// it as it is then. The repository is read after m was seen to be visible, or at the same time.
+// confirm ensures that a known manifest, visible as m, is whole and young, and returns it as it is
+// then. The repository was read after the manifest was seen to be visible, or at the same time.
 //
-// Errors: ErrChanged if it is another by now; registry.ErrManifestBlobUnknown.
+// Errors: driver.ErrChanged if another writer has changed the manifest;
+// registry.ErrManifestBlobUnknown.
 func (p *manifestPut) confirm(ctx context.Context, m *object.Manifest) (*object.Manifest, error) {
 	if p.repository == nil {
 		var err error
@@ -37,7 +38,7 @@ func (p *manifestPut) confirm(ctx context.Context, m *object.Manifest) (*object.
 	return m, object.RegistryError(err)
 }
 
-// isWhole reports whether nothing can be missing of what the manifest names, which is visible as m.
+// isWhole reports whether nothing that the manifest, visible as m, names can be missing.
 func (p *manifestPut) isWhole(m *object.Manifest) bool {
 	c := p.repository
 	if c.Version == "" || c.Deleting != nil {
@@ -48,7 +49,7 @@ func (p *manifestPut) isWhole(m *object.Manifest) bool {
 	return (!blobs || same(m.Epochs.Blobs, c.Epochs.Blobs)) && (!manifests || same(m.Epochs.Manifests, c.Epochs.Manifests))
 }
 
-// names reports of what kinds the things may be that the manifest names.
+// names reports whether the manifest may name blobs, and whether it may name manifests.
 func (p *manifestPut) names() (blobs, manifests bool) {
 	for _, ref := range p.parsed.References {
 		blobs = blobs || ref.Kind != manifest.KindManifest
@@ -57,9 +58,9 @@ func (p *manifestPut) names() (blobs, manifests bool) {
 	return blobs, manifests
 }
 
-// beginEpoch begins a new epoch of the repository in the place of each that is over, or not known,
-// and matters to the manifest. A repository that is being deleted, or not in the catalogue, is left
-// to putRepository: if something is missing, it stays as it is.
+// beginEpoch replaces each epoch of the repository that has ended, or is not known, and that
+// matters to the manifest. It leaves a repository that is being deleted, or is not in the catalog,
+// to PutRepository: if something is missing, that repository stays as it is.
 func (p *manifestPut) beginEpoch(ctx context.Context) error {
 	blobs, manifests := p.names()
 	var err error

@@ -11,26 +11,26 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// A push that sets several tags on a condition moves all of them or none. The first of its moves
-// decides: it is the lead. A push that has completed its lead completes the others; before that, it
-// has moved nothing. Whoever is about to change tags on a condition looks, with its own pending
-// moves in place, for those of such pushes on the same tags: it waits for a push that has completed
-// its lead, and takes the lead of another one back, which then begins again. Changes without a
+// A push that sets several tags on a condition moves all of them or none. The first of its moves,
+// the lead, decides: a push that has completed its lead completes the other moves, and before that
+// it has moved nothing. Before a writer changes a tag on a condition, it looks, with its own
+// pending moves in place, for such pushes of the same tag. It waits for a push that has completed
+// its lead. It aborts the lead of any other push, which then starts again. Changes without a
 // condition wait for nobody: they count as later than the push that they overtake. The model is
 // internal/model/leads.pml.
 //
-// A conditional change takes the pending moves of all other conditional pushes off the tag, in the
-// same write. So pushes with the same lead need not look at each other. And a push that has
-// completed its lead and finds another tag changed can tell by its own pending move: if that is
-// still there, the change had no condition. If it is not, the outcome is unknown: somebody has
-// waited for too long, or has deleted the lead, or the pending move.
+// A conditional change removes the pending moves of all other conditional pushes from the tag in
+// the same write. So pushes with the same lead need not look at each other. If a push that has
+// completed its lead finds that another tag has changed, its own pending move tells it why. If the
+// pending move is still there, the change had no condition. If it is gone, the outcome is unknown:
+// another writer has waited for too long, or has deleted the lead or the pending move.
 
-// errHalfWay is returned when another push is on its way to the end, or has just been sent back, so
+// errHalfWay is returned when another push is about to finish, or was just made to start again, so
 // that a conditional change must look again.
 var errHalfWay = errors.New("storage: another push of the tag is half-way")
 
-// pendingMove is what entry.Next says of a move that begins. The first move of a tag with a
-// condition leads the others.
+// pendingMove returns a new pending move of a tag. The first conditional move of a push leads the
+// others.
 func (p *manifestPut) pendingMove(put registry.TagPut) object.PendingMove {
 	n := object.PendingMove{Nonce: object.NewNonce(), Descriptor: p.descriptor(), Time: time.Now().UTC()}
 	if !put.If.IsZero() {
@@ -42,9 +42,9 @@ func (p *manifestPut) pendingMove(put registry.TagPut) object.PendingMove {
 	return n
 }
 
-// mayMove looks whether a pending move still meets its condition. over reports that there is
-// nothing to move any more: the push has moved the tag and lost the answer, or a change without a
-// condition has come after the lead.
+// mayMove checks that the condition of a pending move still holds. over is true if there is nothing
+// to move any more: the push has moved the tag and the response was lost, or a change without a
+// condition came after the lead.
 //
 // Errors: registry.ErrPreconditionFailed, errUnknown.
 func (p *manifestPut) mayMove(ctx context.Context, m *tagMove) (over bool, err error) {
@@ -65,12 +65,12 @@ func (p *manifestPut) mayMove(ctx context.Context, m *tagMove) (over bool, err e
 	case !waits:
 		return false, errUnknown
 	}
-	// If the tag changes meanwhile, the pending move is left to the collector.
+	// If the tag changes at the same time, the pending move is left to collectors.
 	_, _ = p.repo.AbortMoves(ctx, m.put.Name, m.now, m.is)
 	return true, nil
 }
 
-// noteMove notes that the push has moved a tag. Tags without a condition may be moved at once.
+// noteMove records that the push has moved a tag. A tag without a condition decides nothing.
 func (p *manifestPut) noteMove(put registry.TagPut) {
 	if put.If.IsZero() {
 		return
@@ -81,8 +81,8 @@ func (p *manifestPut) noteMove(put registry.TagPut) {
 	}
 }
 
-// moveInOrder is move for a push that has tags with a condition: the lead goes first. Until it has
-// moved, the push waits for others with its pending moves in place.
+// completeInOrder is completeMoves for a push with conditions: it completes the lead first. Until
+// then, the push waits for other pushes with its pending moves in place.
 func (p *manifestPut) completeInOrder(ctx context.Context) (done bool, err error) {
 	for n := range object.Attempts(ctx, &err) {
 		if n > 0 {
@@ -97,7 +97,7 @@ func (p *manifestPut) completeInOrder(ctx context.Context) (done bool, err error
 	return false, err
 }
 
-// moveEach moves the tags, one after the other.
+// completeEach completes the moves one after the other.
 //
 // Errors: registry.ErrPreconditionFailed, errUnknown, errHalfWay.
 func (p *manifestPut) completeEach(ctx context.Context) (done bool, err error) {
@@ -114,8 +114,8 @@ func (p *manifestPut) completeEach(ctx context.Context) (done bool, err error) {
 	return true, nil
 }
 
-// ready reports whether the push may complete its lead: each of its pending moves is in place, and
-// no other push is on its way to the end at one of their tags.
+// ready reports whether the push may complete its lead: all its pending moves are in place, and no
+// other push is about to finish on one of their tags.
 //
 // Errors: registry.ErrPreconditionFailed, errUnknown, errHalfWay.
 func (p *manifestPut) ready(ctx context.Context) (bool, error) {
@@ -135,7 +135,8 @@ func (p *manifestPut) ready(ctx context.Context) (bool, error) {
 			return false, nil
 		}
 	}
-	// A push with the same lead that decides from now on takes the pending move off it.
+	// A push with the same lead that completes it from now on removes this push's pending move from
+	// it.
 	own := claim{push: p.nonce, lead: p.moves[0].put.Name}
 	leads := map[string]*object.Entry{own.lead: p.moves[0].now}
 	if p.moves[0].put.If.IsZero() { // so are all
@@ -152,8 +153,7 @@ func (p *manifestPut) ready(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// mayDecide is the last look before a move of a tag with a condition. ok is false if the push must
-// begin again.
+// mayDecide is the last check before a conditional move. ok is false if the push must start again.
 //
 // Errors: errHalfWay.
 func (p *manifestPut) mayDecide(ctx context.Context, m *tagMove) (ok bool, err error) {
@@ -166,14 +166,14 @@ func (p *manifestPut) mayDecide(ctx context.Context, m *tagMove) (ok bool, err e
 	return true, p.repo.giveWay(ctx, m.now, claim{push: p.nonce}, map[string]*object.Entry{})
 }
 
-// conditionalMove returns what the move of a tag with a condition replaces, and what it writes.
+// conditionalMove returns the entry that a conditional move replaces, and the entry that it writes.
 //
 // Errors: errHalfWay.
 func (p *manifestPut) conditionalMove(ctx context.Context, m *tagMove) (e *object.Entry, to object.Entry, err error) {
 	e = m.now
 	if p.settings[m.put.Name].dangling {
-		// The tag that readers do not find ends here. A push that has set it cannot tell whether it
-		// was there for anybody.
+		// Readers do not see this tag, so the move counts as creating it. A push that has set the
+		// tag before cannot know whether anybody saw it.
 		e = &object.Entry{Version: e.Version}
 	}
 	to = object.Entry{
@@ -194,8 +194,8 @@ func (p *manifestPut) conditionalMove(ctx context.Context, m *tagMove) (e *objec
 	return e, to, err
 }
 
-// stillLed is what entry.Led says of the lead, but for pushes that have come to the end, as far as
-// they are known, or have most probably died.
+// stillLed returns the pushes in Entry.Led of the lead that may still have tags to move: pushes are
+// left out that are known to have finished, and those that have most probably died.
 //
 // Errors: errHalfWay if there are too many.
 func (p *manifestPut) stillLed(ctx context.Context, e *object.Entry) ([]object.LedPush, error) {
@@ -225,7 +225,7 @@ func (p *manifestPut) stillLed(ctx context.Context, e *object.Entry) ([]object.L
 	return left, nil
 }
 
-// lookAt reads a tag, unless seen has it.
+// lookAt reads a tag into seen, unless seen has it.
 func (r repo) lookAt(ctx context.Context, tag string, seen map[string]*object.Entry) (err error) {
 	if seen[tag] == nil && reference.CheckTag(tag) == nil {
 		seen[tag], err = r.ReadEntry(ctx, r.TagKey(tag))
@@ -233,8 +233,8 @@ func (r repo) lookAt(ctx context.Context, tag string, seen map[string]*object.En
 	return err
 }
 
-// awaitLed returns an error if the tag has decided a push that still has tags to move. Who deletes
-// it now would take away how others can tell.
+// awaitLed returns an error if the tag is the lead of a push that still has tags to move. A delete
+// of the tag would remove the evidence by which others know the outcome of that push.
 //
 // Errors: errHalfWay.
 func (r repo) awaitLed(ctx context.Context, e *object.Entry) error {
@@ -255,15 +255,15 @@ func (r repo) awaitLed(ctx context.Context, e *object.Entry) error {
 	return nil
 }
 
-// claim names a push and its lead. Both are "" of a delete, and lead of a push of one tag.
+// claim names a push and its lead. A delete has neither; a push of one tag has no lead.
 type claim struct{ push, lead string }
 
-// giveWay sees to the pending moves on a tag that belong to pushes of several tags, other than own,
-// before the tag is changed on a condition. leads are tags that were read after this one, and the
-// lead of own, which must be replaced in the version that is there; giveWay adds to them.
+// giveWay deals with the pending moves of other pushes of several tags on a tag, known as e, before
+// the tag is changed on a condition. leads has tags that were read after this one, and the lead of
+// own, which must be replaced in the version that is there; giveWay adds to leads.
 //
-// Errors: errHalfWay if one of them is on its way to the end, so that the tag is about to be
-// another, or was found to be on its way and sent back.
+// Errors: errHalfWay if such a push is about to finish, so that the tag is about to change, or if
+// another writer changed its lead at the same time.
 func (r repo) giveWay(ctx context.Context, e *object.Entry, own claim, leads map[string]*object.Entry) error {
 	for _, n := range e.Pending {
 		if n.Push == "" || n.Push == own.push || reference.CheckTag(n.Lead) != nil { // no lead, most often

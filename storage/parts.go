@@ -16,10 +16,11 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// check looks whether all that the manifest names is in the repository, and stays there.
+// check ensures that everything that the manifest names is in the repository and stays there.
 //
-// Errors: registry.ErrManifestBlobUnknown with all that is missing; registry.ErrManifestInvalid if
-// a size, or the media type of a manifest, is not the one declared.
+// Errors: registry.ErrManifestBlobUnknown with everything that is missing;
+// registry.ErrManifestInvalid if a size, or the media type of a manifest, differs from the one
+// declared.
 func (p *manifestPut) check(ctx context.Context) error {
 	refs := p.parsed.References
 	parts := make([]part, len(refs))
@@ -67,10 +68,10 @@ func (p *manifestPut) check(ctx context.Context) error {
 	return nil
 }
 
-// misleads reports whether ref states another media type than the manifest m has, whose content
-// states none. Clients that go by the one could not read what they get with the other. Somebody
-// else may have pushed the content under that type, and the push of the index is where its owner
-// can learn of it.
+// misleads reports whether ref states a media type other than that of the manifest m, whose content
+// states none. Clients that rely on one of the two could not read what they get with the other.
+// Another user may have pushed the content under that type, and the push of the index is where the
+// owner of the index can notice.
 func misleads(ref manifest.Reference, m *object.Manifest) bool {
 	if ref.Kind != manifest.KindManifest || strings.EqualFold(m.MediaType, ref.MediaType) {
 		return false
@@ -82,7 +83,7 @@ func misleads(ref manifest.Reference, m *object.Manifest) bool {
 }
 
 // part is something that a manifest names, as it is in the repository: a manifest or a link. The
-// zero part is not there.
+// zero part is missing.
 type part struct {
 	key      string
 	manifest *object.Manifest
@@ -99,10 +100,10 @@ func (p *part) size() int64 {
 	return 0
 }
 
-// find returns something that the manifest names. From now on it stays: a mark that a delete or a
-// collector has put on it is taken off.
+// find returns something that the manifest names, and ensures that it stays: it removes the mark of
+// a delete or a collector.
 //
-// Errors: errMissing.
+// Errors: object.ErrMissing.
 func (p *manifestPut) find(ctx context.Context, ref manifest.Reference) (part, error) {
 	if ref.Kind == manifest.KindManifest || ref.Kind == manifest.KindAny {
 		m, err := p.repo.KeepManifest(ctx, ref.Digest)

@@ -16,14 +16,14 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// Tags that are kept (registry.TagPut.Keep, registry.DeleteOptions.Keep): what such a tag reaches
-// is not deleted. Neither side checks first and acts afterwards. A delete marks what it wants (a
-// manifest as deleting, a link as condemned), then looks at the tags, then removes it on the
-// version of its mark. A push writes the tag, then looks at all that the manifest reaches, and
-// takes marks off. So either the delete sees the tag, or the push sees the mark or what is missing.
+// What a protected tag reaches (registry.TagPut.Keep, registry.DeleteOptions.Keep) is not deleted.
+// Neither side checks first and acts afterwards. A delete marks its target (a manifest as Deleting,
+// a link as Condemned), then looks at the tags, and then removes the target in the version of its
+// mark. A push writes the tag, then looks at everything that the manifest reaches, and removes
+// marks. So either the delete sees the tag, or the push sees the mark or that something is missing.
 // The model is internal/model/keep.pml.
 
-// denied is the refusal of a delete because of a tag.
+// denied returns the error of a delete that a tag prevents.
 func denied(tag string) error {
 	return registry.ErrDenied.WithMessage("the tag " + tag +
 		" keeps it from being deleted").WithDetail(map[string]string{"tag": tag})
@@ -44,6 +44,7 @@ func (r repo) refuseBlob(ctx context.Context, d digest.Digest, keep func(string)
 	return r.refuse(ctx, &walk{repo: r, targets: []digest.Digest{d}, images: true, seen: map[digest.Digest]bool{}}, keep)
 }
 
+// refuse returns an error if a protected tag leads to a target of w.
 func (r repo) refuse(ctx context.Context, w *walk, keep func(string) bool) error {
 	if keep == nil {
 		return nil
@@ -59,8 +60,8 @@ func (r repo) refuse(ctx context.Context, w *walk, keep func(string) bool) error
 	})
 }
 
-// refuseRepository returns an error if the repository has a tag that is kept. One whose manifest is
-// not there keeps nothing.
+// refuseRepository returns an error if the repository has a protected tag. A tag whose manifest is
+// gone protects nothing. keep may be nil.
 //
 // Errors: registry.ErrDenied.
 func (r repo) refuseRepository(ctx context.Context, keep func(string) bool) error {
@@ -76,12 +77,12 @@ func (r repo) refuseRepository(ctx context.Context, keep func(string) bool) erro
 	})
 }
 
-// tagsAtOnce is how many tags are read at once.
+// tagsAtOnce is the number of tags that are read at the same time.
 const tagsAtOnce = 64
 
-// keptTags calls f for each tag that keep says yes to, and what it points at or is about to, until it
-// returns an error. Tags that this process has read before, in the version that is listed, are not
-// read again.
+// keptTags calls f for each tag that keep accepts, with the manifest that the tag points at and
+// with those of its pending moves, until f returns an error. A tag is read from the storage only if
+// this process has not read the version that is listed.
 func (r repo) keptTags(ctx context.Context, keep func(string) bool,
 	f func(tag string, desc ocispec.Descriptor) error) error {
 	prefix := r.TagPrefix()
@@ -118,8 +119,7 @@ func (r repo) keptTags(ctx context.Context, keep func(string) bool,
 	return nil
 }
 
-// walk looks for a manifest or blob below manifests. What has been looked at once is not looked at
-// again.
+// walk searches manifests and what they name for its targets. It looks at each manifest once.
 type walk struct {
 	repo    repo
 	targets []digest.Digest
@@ -127,13 +127,14 @@ type walk struct {
 	seen    map[digest.Digest]bool
 }
 
-// isImage reports whether a manifest of the type names blobs only.
+// isImage reports whether manifests of the media type name blobs only.
 func isImage(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageManifest ||
 		mediaType == "application/vnd.docker.distribution.manifest.v2+json"
 }
 
-// reaches reports whether a target is the manifest that from names, or below it.
+// reaches reports whether a target is the manifest that from describes, or is named by it at any
+// depth.
 func (w *walk) reaches(ctx context.Context, from manifest.Reference) (bool, error) {
 	level := []manifest.Reference{from}
 	for len(level) > 0 {
@@ -171,9 +172,9 @@ func (w *walk) reaches(ctx context.Context, from manifest.Reference) (bool, erro
 	return false, nil
 }
 
-// hold looks, after the tags have been written, at all that the manifest reaches, if one of them is
-// kept, and sees to it that it stays. If something is missing, the tags that this push has created
-// are removed.
+// keepReached runs after the tags have been written. If one of them is protected, it ensures that
+// everything that the manifest reaches stays. If something is missing, it removes the tags that
+// this push has created.
 //
 // Errors: registry.ErrManifestBlobUnknown.
 func (p *manifestPut) keepReached(ctx context.Context) error {
@@ -216,7 +217,7 @@ func (p *manifestPut) keepReached(ctx context.Context) error {
 	return errors.Join(registry.ErrManifestBlobUnknown.WithDetail(missing), p.removeCreated(ctx))
 }
 
-// keepTag returns the error of a delete of a tag that is kept.
+// keepTag returns the error of a delete of a protected tag.
 //
 // Errors: registry.ErrDenied.
 func keepTag(tag string, keep func(string) bool) error {

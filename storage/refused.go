@@ -13,20 +13,19 @@ import (
 
 // A push is refused if something that its manifest names is missing. The client then sends what is
 // missing, and the manifest again. What it sends, and what was there already, must not be collected
-// before that, or it could be refused for ever. As a rule the grace sees to that. Only where the
-// grace is shorter than sendAgain, the refused push leaves a record of the state refused, which
-// collectors take for a root.
+// before that, or the push could be refused for ever. Usually the grace period ensures that. Only
+// if the grace period is shorter than object.ResendTime requires, a refused push leaves a record in
+// state Refused, which collectors treat as a root.
 
-// graceCovers reports whether the grace keeps content from collectors until a refused push has been
-// repeated, if it is young, or refreshed. Half of the grace is what is left of it at least to what
-// is not stale.
+// graceCovers reports whether the grace period protects young or renewed content until a refused
+// push has been repeated. Content that is not stale has at least half of the grace period left.
 func (s *Store) graceCovers() bool { return s.opts.Grace/2 >= object.ResendTime }
 
-// refuse ends an attempt whose manifest is pending as m, because of err, and returns err. mine
-// reports whether this push has written m: the record of another push is left to that.
+// refuse ends an attempt that failed with err while its manifest was pending as m, and returns err. It
+// removes the pending record only if this push has written it.
 //
-// Errors: ErrChanged if a collector has removed m, so that it kept nothing meanwhile.
-func (p *manifestPut) refuse(ctx context.Context, m *object.Manifest, mine bool, err error) error {
+// Errors: driver.ErrChanged if a collector has removed m, so that m protected nothing.
+func (p *manifestPut) refuse(ctx context.Context, m *object.Manifest, err error) error {
 	if errors.Is(err, registry.ErrManifestBlobUnknown) {
 		if !p.repo.store.graceCovers() {
 			if _, rerr := p.setState(ctx, m, object.Refused); object.IsConflict(rerr) {
@@ -36,15 +35,15 @@ func (p *manifestPut) refuse(ctx context.Context, m *object.Manifest, mine bool,
 		}
 		p.refreshParts(ctx)
 	}
-	if mine {
-		// else it is collected as that of a push that has died
+	if p.ownPending {
+		// If this fails, collectors remove the record like that of a push that has died.
 		_ = p.repo.Driver.Delete(ctx, p.repo.ManifestKey(p.digest), m.Version)
 	}
 	return err
 }
 
-// refreshParts refreshes what the manifest names and the last check has found, as a HEAD of it
-// would. If that fails, the next push may be refused again, and its client sends more.
+// refreshParts renews what the manifest names and the last check has found, like a HEAD request for
+// it. If that fails, the next push may be refused again, and its client sends more.
 func (p *manifestPut) refreshParts(ctx context.Context) {
 	_ = parallel.Each(object.Parallelism, len(p.parts), func(i int) error {
 		part, d := p.parts[i], p.parsed.References[i].Digest
@@ -58,8 +57,8 @@ func (p *manifestPut) refreshParts(ctx context.Context) {
 	})
 }
 
-// asRefused turns the record of a manifest into that of a refused push: it has no content, only the
-// digests that collectors need.
+// asRefused turns n into the record of a refused push. It has no content, only the digests that
+// collectors need.
 func (p *manifestPut) asRefused(n *object.Manifest) {
 	n.State, n.Size, n.Sum = object.Refused, 0, object.Checksum(nil)
 	n.References = make([]digest.Digest, len(p.parsed.References))

@@ -12,9 +12,9 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// DeleteRepository implements [registry.Deleter]. What is pushed to the repository meanwhile is
-// either deleted as well or stays whole. If it is interrupted, it may be called again; unless
-// something has been pushed since, or opts.Keep is set, the next collection finishes it.
+// DeleteRepository implements [registry.Deleter]. Content that is pushed to the repository at the
+// same time is either deleted too, or stays whole. An interrupted delete can be repeated. The next
+// collection finishes it, unless something has been pushed since, or opts.Keep is set.
 func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registry.DeleteOptions) error {
 	if err := registry.CheckName(repo); err != nil {
 		return err
@@ -44,12 +44,12 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	return r.deleteRepository(ctx, c, b, del)
 }
 
-// errPushed is that something was pushed to a repository whose delete a collector was about to
-// finish.
+// errPushed is returned when a push has ended the delete of a repository that a collection was
+// about to finish.
 var errPushed = errors.New("storage: the repository is not being deleted any more")
 
-// finishDelete finishes the delete of a repository that c notes, unless something has been pushed
-// to it since.
+// finishDelete finishes a delete of the repository that its record c shows to have begun, unless
+// something has been pushed since.
 //
 // Errors: errPushed.
 func (r repo) finishDelete(ctx context.Context, c *object.Repository) error {
@@ -72,9 +72,9 @@ func (r repo) finishDelete(ctx context.Context, c *object.Repository) error {
 	return r.deleteRepository(ctx, c, b, del)
 }
 
-// unlessPushed returns an error if a push has taken off the note that the repository is being
-// deleted, and that is what del depends on. A manifest is marked before; a push that finds that the
-// note is there, or was, looks at its manifest after that.
+// unlessPushed returns an error if del depends on the repository being deleted, and a push has
+// ended that. A manifest is marked before this check; a push that finds a delete of the repository,
+// begun or just ended, checks its manifest after that.
 //
 // Errors: errPushed.
 func (r repo) unlessPushed(ctx context.Context, del *deletion) error {
@@ -88,8 +88,8 @@ func (r repo) unlessPushed(ctx context.Context, del *deletion) error {
 	return err
 }
 
-// deleteRepository deletes all that is in a repository, of which the catalogue says c, and the
-// history b.
+// deleteRepository deletes everything in a repository. c is its record in the catalog, and b the
+// event of the delete.
 func (r repo) deleteRepository(ctx context.Context, c *object.Repository, b *object.OpenEvent, del *deletion) error {
 	existed := c.Version != ""
 	del.catalogued = c
@@ -115,7 +115,7 @@ func (r repo) deleteRepository(ctx context.Context, c *object.Repository, b *obj
 			return object.RegistryError(err)
 		}
 	}
-	// A push may have found the repository in the catalogue just before it was taken out.
+	// A push may have found the repository in the catalog just before it was removed from there.
 	if inUse, err := r.HasManifest(ctx, ""); err != nil {
 		return err
 	} else if inUse {
@@ -133,10 +133,10 @@ func (r repo) deleteRepository(ctx context.Context, c *object.Repository, b *obj
 	return object.RegistryError(r.Driver.Sync(ctx, r.RepositoryKey()))
 }
 
-// beginDelete notes in the catalogue that a delete of the repository has begun, so that it is
-// finished by whoever collects, and returns what the catalogue says then; it has no version if the
-// repository is not there. A delete that depends on tags is not noted: only its caller knows on
-// which. One that goes on with another takes its group.
+// beginDelete records in the catalog that a delete of the repository has begun, so that collections
+// finish it if it is interrupted. It returns the record; one without a version means that there is
+// no such repository. A delete with Keep is not recorded, because a collection could not evaluate
+// Keep. A delete that resumes an earlier one joins its history group.
 func (r repo) beginDelete(ctx context.Context, del *deletion) (*object.Repository, error) {
 	var err error
 	for range object.Attempts(ctx, &err) {
@@ -283,7 +283,7 @@ func (r repo) reviveLink(ctx context.Context, d digest.Digest, l *object.Link) e
 	return nil
 }
 
-// hideLink is removeLink for a link that a restore of the repository can have back.
+// hideLink is like RemoveLink, for a link that a restore of the repository can bring back.
 func (r repo) hideLink(ctx context.Context, d digest.Digest, l *object.Link) error {
 	if err := r.Remove(ctx, r.IndexKey(d), ""); err != nil {
 		return err

@@ -14,22 +14,22 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// A manifest without a field mediaType has the media type that its push has stated. A push of the
-// same content may change that as long as no tag leads to the manifest: else whoever may push by
-// digest, or a tag of no importance, could keep a release from being pushed under its own tag. The
-// push marks the manifest, as a collector does, then looks whether a tag leads to it, and then
-// writes it with the other type, on the version of its mark. A push that has written a tag in the
-// meantime looks at the manifest after that. The model is internal/model/types.pml.
+// A manifest without a mediaType field has the media type that its push states. A push of the same
+// content may change that type as long as no tag leads to the manifest. Otherwise anybody who can
+// push by digest, or under an unimportant tag, could prevent a release from being pushed under its
+// own tag. The push marks the manifest like a collector, then checks whether a tag leads to it, and
+// then writes it with the new type in the version of its mark. A push that has written a tag in
+// between checks the manifest after that. The model is internal/model/types.pml.
 
-// errTyped is the cause of the refusal of a push that states another media type than a manifest has
-// for good.
+// errTyped is the cause of the error of a push that states a media type other than the one that the
+// manifest must keep.
 var errTyped = errors.New("storage: the media type cannot be changed")
 
-// retype gives the manifest, which is readable as m, the media type that this push states, and
-// returns it as it is then. A push by digest never does.
+// retype gives the manifest, readable as m, the media type that this push states, and returns it as
+// it is then. A push by digest never changes the type.
 //
-// Errors: ErrChanged if it is another by now; registry.ErrManifestInvalid, and the manifest is as
-// it was.
+// Errors: driver.ErrChanged if another writer has changed the manifest;
+// registry.ErrManifestInvalid, and the manifest is as it was.
 func (p *manifestPut) retype(ctx context.Context, m *object.Manifest) (*object.Manifest, error) {
 	refusal := registry.ErrManifestInvalid.WithCause(errTyped).
 		WithMessage("manifest invalid: the same content is in the repository with the media type " + m.MediaType)
@@ -58,10 +58,10 @@ func (p *manifestPut) retype(ctx context.Context, m *object.Manifest) (*object.M
 	return nil, err
 }
 
-// refuseLed returns the refusal if a tag that this push has not created points at the manifest, or
-// is about to, or points at an index that names it at any depth, or leads in one of these ways to
-// its subject: that a signature is there under its type matters to the manifest that is signed.
-// Other referrers, and indexes without a tag, do not count: anybody could push them.
+// refuseLed returns refusal if a tag that this push has not created leads to the manifest: the tag
+// points at it, is about to, or points at an index that names it at any depth; or leads to its
+// subject in one of these ways, because the type of a signature matters to the manifest that it
+// signs. Other referrers and untagged indexes do not count, because anybody could push them.
 func (p *manifestPut) refuseLed(ctx context.Context, m *object.Manifest, refusal error) error {
 	pointers, err := p.repo.FindPointers(ctx, p.digest, &object.Manifest{})
 	if err != nil {
@@ -94,10 +94,10 @@ func (p *manifestPut) refuseLed(ctx context.Context, m *object.Manifest, refusal
 	})
 }
 
-// maxSubjects is how many subjects are followed, each of the one before.
+// maxSubjects is the maximum length of the chain of subjects that is followed.
 const maxSubjects = 8
 
-// subjects returns the subject of a manifest, that of its subject, and so on.
+// subjects returns the subject of a manifest, the subject of that, and so on.
 func (r repo) subjects(ctx context.Context, m *object.Manifest) ([]digest.Digest, error) {
 	var found []digest.Digest
 	for m.Subject != "" && len(found) < maxSubjects {

@@ -10,14 +10,14 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// Blobs that are deleted only if no manifest names them (registry.DeleteOptions.IfUnused). The
-// delete does as a collector of links does: it condemns the link, then looks at all manifests,
-// those on their way included, and then removes the link in the version of its mark. A push writes
-// its manifest as pending, then looks at the links, and takes marks off. So either the delete sees
-// the manifest, or the push sees the mark or that the blob is missing. The model is
+// A delete with registry.DeleteOptions.IfUnused removes a blob only if no manifest names it. It
+// works like a collector of links: it condemns the link, then looks at all manifests, also those of
+// pushes in progress, and then removes the link in the version of its mark. A push writes its
+// manifest as Pending, then looks at the links, and removes marks. So either the delete sees the
+// manifest, or the push sees the mark or that the blob is missing. The model is
 // internal/model/collect.pml.
 
-// errIfUnused is the refusal of a delete that knows no DeleteOptions.IfUnused.
+// errIfUnused is returned by deletes that do not support DeleteOptions.IfUnused.
 var errIfUnused = registry.ErrUnsupported.WithMessage("only a blob can be deleted if it is unused")
 
 // refuseUsed returns an error if a manifest of the repository names a blob.

@@ -82,43 +82,45 @@ func refusesTags(err error) bool {
 
 // manifestPut is one push of a manifest.
 type manifestPut struct {
-	repo     repo
-	content  []byte
-	digest   digest.Digest
-	parsed   *manifest.Manifest
-	tags     []registry.TagPut
-	cond     *registry.Condition // on the manifest
-	by       string
-	unhide   bool     // links that a delete of the repository has hidden serve, too
-	anySize  bool     // see registry.PutOptions.AcceptWrongSizes
-	accepted bool     // the manifest was accepted once, whatever types it states of others
-	found    []string // keys of what the manifest names
-	parts    []part   // what the manifest names, as the last check has found it
+	repo    repo
+	content []byte
+	digest  digest.Digest
+	parsed  *manifest.Manifest
+	tags    []registry.TagPut
+	cond    *registry.Condition // on the manifest
+	by      string
+	unhide  bool // accept links that a delete of the repository has hidden, and make them live
+	anySize bool // see registry.PutOptions.AcceptWrongSizes
 
-	mistyped bool // see manifestRecord.Mistyped
+	// What the manifest names, as the last check has found it.
+	parts    []part
+	found    []string // keys of parts
+	accepted bool     // the manifest has been accepted before, whatever media types it states
+	mistyped bool     // see object.Manifest.Mistyped
 
-	spared bool // the repository was about to be deleted
+	// The repository.
+	repository *object.Repository // its record, read when the manifest was visible already; or nil
+	epochs     object.Epochs      // see object.Manifest.Epochs
+	spared     bool               // the push has ended a delete of the repository
 
-	// what the catalogue said when the manifest was visible already; nil if that was not asked
-	repository *object.Repository
-	epochs     object.Epochs // see manifestRecord.Epochs
+	// The manifest.
+	asked      bool             // it has been read, or reading it was not worthwhile
+	known      *object.Manifest // as a write that lost to another writer has found it; or nil
+	ownPending bool             // this push has written the pending record
+	shown      bool             // this push has made the manifest visible
 
-	asked bool             // whether the manifest is there, or that was not worth it
-	known *object.Manifest // what the manifest was found to be by a write that came too late; nil if not known
-
-	nonce    string                   // names the push in entry.Moved
-	foreseen map[string]*object.Entry // tags with a condition, as they were before the first attempt
-	shown    bool                     // this push has made the manifest visible
-	decided  bool                     // a tag with a condition has been moved, so the others are, too
-
-	settings map[string]*setting // tags with a condition
-	leadTag  string              // the tag that was moved first
-	unclean  bool                // others have changed a tag that the push created, and was to remove
+	// Tags with a condition, see condition.go and lead.go.
+	nonce    string                   // names the push in Entry.Moved
+	settings map[string]*setting      // by tag
+	foreseen map[string]*object.Entry // as they were before the first attempt, by tag
+	leadTag  string                   // the tag that was moved first
+	decided  bool                     // a tag has been moved, so the others must be moved, too
+	unclean  bool                     // others have changed a tag that the push created and should have removed
 
 	mu      sync.Mutex
-	pointed []driver.Info // what has been written that leads to the manifest
-	created []driver.Info // those of pointed that are tags which were not there
-	moves   []*tagMove    // tags that are about to be pointed at it
+	pointed []driver.Info // pointers to the manifest that the push has written
+	created []driver.Info // those that are tags which were absent before
+	moves   []*tagMove    // pending moves
 }
 
 // newManifestPut checks the arguments of PutManifest.
@@ -189,7 +191,7 @@ func (p *manifestPut) attempt(ctx context.Context) (done bool, err error) {
 			return false, err
 		}
 	} else {
-		p.repository = nil // what it says counts only after the manifest is there
+		p.repository = nil // its record counts only if it was read after the manifest was there
 		if m, err = p.show(ctx, m); p.isConflict(err) {
 			return false, nil
 		} else if err != nil {
@@ -281,17 +283,17 @@ func (p *manifestPut) show(ctx context.Context, m *object.Manifest) (*object.Man
 			return nil, err
 		}
 	}
-	// A manifest that is pending already with the same type, by another push of it, serves as well
-	// as one's own. One that is being deleted is a root as it is.
+	// A record that another push has written serves too, if it is pending with the same type. A
+	// manifest that is being deleted is a root as it is.
 	var err error
-	mine := m.State != object.Deleting && (m.State != object.Pending || m.MediaType != p.parsed.MediaType)
-	if mine {
+	p.ownPending = m.State != object.Deleting && (m.State != object.Pending || m.MediaType != p.parsed.MediaType)
+	if p.ownPending {
 		if m, err = p.setState(ctx, m, object.Pending); err != nil {
 			return nil, object.RegistryError(err)
 		}
 	}
-	// The back references lead to nothing yet, but a delete that is on its way to the end may
-	// remove them. Of one that is pending there is none.
+	// The back references lead to nothing yet. A delete that is about to finish could remove them,
+	// but there is none of a manifest that is pending.
 	early := p.tags
 	if m.State == object.Deleting {
 		early = nil
@@ -304,7 +306,7 @@ func (p *manifestPut) show(ctx context.Context, m *object.Manifest) (*object.Man
 	})
 	if err != nil {
 		if m.State == object.Pending {
-			err = p.refuse(ctx, m, mine, err)
+			err = p.refuse(ctx, m, err)
 		}
 		return nil, err
 	}
