@@ -178,7 +178,9 @@ func (p *manifestPut) conditionalMove(ctx context.Context, m *tagMove) (e *objec
 	}
 	to = object.Entry{
 		Descriptor: p.descriptor(), Moved: p.moved(m.put),
-		Pending: m.now.PendingWithout(func(n object.PendingMove) bool { return m.is(n) || n.Push != "" && n.Push != p.nonce }),
+		Pending: m.now.PendingWithout(func(n object.PendingMove) bool {
+			return m.is(n) || n.Push != "" && n.Push != p.nonce
+		}),
 	}
 	var others []string
 	for _, o := range p.moves {

@@ -76,7 +76,8 @@ func (m *manifestDelete) setMark(ctx context.Context) (err error) {
 		mark.Delete = mark.Nonce
 	}
 	m.mark = &mark
-	mark.Version, err = m.repo.Put(ctx, m.repo.ManifestKey(m.digest), m.before.Version, &mark, mark.Content, driver.Deferred)
+	key := m.repo.ManifestKey(m.digest)
+	mark.Version, err = m.repo.Put(ctx, key, m.before.Version, &mark, mark.Content, driver.Deferred)
 	return object.RegistryError(err)
 }
 

@@ -157,7 +157,8 @@ func (r repo) beginDelete(ctx context.Context, del *deletion) (*object.Repositor
 
 // clear removes the blobs of a repository and what interrupted deletes have left.
 func (r repo) clear(ctx context.Context, del *deletion) error {
-	for batch, err := range object.Batches(r.Driver.List(ctx, r.LinkPrefix(), &driver.ListOptions{KeysOnly: true}), blobsAtOnce) {
+	links := r.Driver.List(ctx, r.LinkPrefix(), &driver.ListOptions{KeysOnly: true})
+	for batch, err := range object.Batches(links, blobsAtOnce) {
 		if err != nil {
 			return err
 		}

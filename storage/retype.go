@@ -43,7 +43,8 @@ func (p *manifestPut) retype(ctx context.Context, m *object.Manifest) (*object.M
 	mark := *m
 	mark.State, mark.Nonce, mark.Collected = object.Deleting, object.NewNonce(), true
 	var err error
-	if mark.Version, err = p.repo.Put(ctx, p.repo.ManifestKey(p.digest), m.Version, &mark, m.Content, driver.Deferred); err != nil {
+	key := p.repo.ManifestKey(p.digest)
+	if mark.Version, err = p.repo.Put(ctx, key, m.Version, &mark, m.Content, driver.Deferred); err != nil {
 		return nil, object.RegistryError(err)
 	}
 	err = p.refuseLed(ctx, &mark, refusal)

@@ -319,7 +319,8 @@ func (p *manifestPut) show(ctx context.Context, m *object.Manifest) (*object.Man
 // Errors: driver.ErrExist or driver.ErrChanged if another writer has changed it.
 func (p *manifestPut) setState(ctx context.Context, m *object.Manifest, to object.State) (*object.Manifest, error) {
 	n := &object.Manifest{
-		State: to, Nonce: object.NewNonce(), MediaType: p.parsed.MediaType, Size: int64(len(p.content)), Sum: object.Checksum(p.content),
+		State: to, Nonce: object.NewNonce(), MediaType: p.parsed.MediaType, Size: int64(len(p.content)),
+		Sum:   object.Checksum(p.content),
 		Again: m.State == object.Refused || m.Again, Mistyped: m.Mistyped || p.mistyped,
 		Epochs: p.epochs,
 	}

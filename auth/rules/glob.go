@@ -117,7 +117,8 @@ func expand(text string) ([]string, error) {
 				continue
 			}
 			if len(commas) == 0 {
-				return nil, fmt.Errorf("%s stands for nothing; {user} is the name of the caller, {a,b} one of several texts", text[open:i+1])
+				return nil, fmt.Errorf("%s stands for nothing; {user} is the name of the caller, {a,b} one of several texts",
+					text[open:i+1])
 			}
 			var all []string
 			from := open + 1

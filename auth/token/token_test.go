@@ -307,8 +307,8 @@ func TestRealm(t *testing.T) {
 		{host: "x", external: "https://example/registry/", want: "https://example/registry/v2/token"},
 		{host: "x", external: "https://registry.example", set: "https://login.example/registry",
 			want: "https://login.example/registry"},
-		{host: "inner:5000", remote: "10.1.2.3:99", forwarded: "evil.example", proto: "http", external: "https://registry.example",
-			want: "https://registry.example/v2/token"},
+		{host: "inner:5000", remote: "10.1.2.3:99", forwarded: "evil.example", proto: "http",
+			external: "https://registry.example", want: "https://registry.example/v2/token"},
 		{host: `a",evil="`, external: "https://registry.example", want: "https://registry.example/v2/token"},
 		// With PlainHTTP, the scheme is that by which the client came.
 		{plain: true, host: "registry.example:5000", want: "http://registry.example:5000/v2/token"},
