@@ -60,7 +60,7 @@ func (s *Store) AttemptsInTurn(ctx context.Context, key string, err *error) iter
 	return func(yield func(int) bool) {
 		for n := range Attempts(ctx, err) {
 			if n == 1 {
-				unlock, lockErr := s.Locks.Lock(ctx, key)
+				unlock, lockErr := s.locks.lock(ctx, key)
 				if lockErr != nil {
 					*err = lockErr
 					return

@@ -59,7 +59,7 @@ type Event struct {
 
 // eventID is the last component of the key of an event: the time, so inverted that the newest comes
 // first, the kind, something random, and the tag or digest if it has one.
-func EventID(t time.Time, kind, subject string) string {
+func eventID(t time.Time, kind, subject string) string {
 	var random [8]byte
 	rand.Read(random[:])
 	id := InvertTime(t) + "." + kind + "." + hex.EncodeToString(random[:])
@@ -108,7 +108,7 @@ func (r Repo) BeginEvent(ctx context.Context, kind, subject string, e Event) (*O
 		return nil, nil
 	}
 	now := time.Now()
-	e.Time, e.Nonce, e.Sum, e.ID = now.UTC(), NewNonce(), Checksum(e.Content), EventID(now, kind, subject)
+	e.Time, e.Nonce, e.Sum, e.ID = now.UTC(), NewNonce(), Checksum(e.Content), eventID(now, kind, subject)
 	var err error
 	e.Version, err = r.Put(ctx, r.EventKey(e.ID), "", &e, e.Content, driver.Durable)
 	return &OpenEvent{repo: r, event: &e}, RegistryError(err)
@@ -194,7 +194,7 @@ const eventsAtOnce = Parallelism
 // history is kept.
 func (r Repo) Events(ctx context.Context, opts *registry.HistoryOptions) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
-		prefix := r.EventPrefix()
+		prefix := r.eventPrefix()
 		list := &driver.ListOptions{KeysOnly: true}
 		if opts != nil {
 			list.PageHint = opts.PageHint
@@ -230,14 +230,14 @@ func (r Repo) ReadEvent(ctx context.Context, e *Event) (ok bool, err error) {
 	}
 	e.Content, ok = Decode(b, e)
 	e.Version = info.Version
-	return ok && Checksum(e.Content) == e.Sum && (e.Before == nil || IsDigest(e.Before.Digest)), nil
+	return ok && Checksum(e.Content) == e.Sum && (e.Before == nil || isDigest(e.Before.Digest)), nil
 }
 
 // readEventHeader reads the rest of an event but for the manifest that it holds, which may have
 // megabytes; ok is false if it is gone or cut short. The size of the object shows whether the
 // manifest is whole, as a loss of power only cuts short.
-func (r Repo) ReadEventHeader(ctx context.Context, e *Event) (ok bool, err error) {
-	line, info, err := r.ReadLine(ctx, r.EventKey(e.ID))
+func (r Repo) readEventHeader(ctx context.Context, e *Event) (ok bool, err error) {
+	line, info, err := r.readLine(ctx, r.EventKey(e.ID))
 	if errors.Is(err, driver.ErrNotExist) {
 		return false, nil
 	}
@@ -252,7 +252,7 @@ func (r Repo) ReadEventHeader(ctx context.Context, e *Event) (ok bool, err error
 	if e.Kind == EventDelete && e.Before != nil {
 		size += e.Before.Size
 	}
-	return info.Size == size && (e.Before == nil || IsDigest(e.Before.Digest)), nil
+	return info.Size == size && (e.Before == nil || isDigest(e.Before.Digest)), nil
 }
 
 // ReadEvents yields the events with all they hold, but for the content of manifests.
@@ -262,7 +262,7 @@ func (r Repo) ReadEvents(ctx context.Context, list iter.Seq2[*Event, error]) ite
 			ok := make([]bool, len(batch))
 			if err == nil {
 				err = parallel.Each(Parallelism, len(batch), func(i int) (err error) {
-					ok[i], err = r.ReadEventHeader(ctx, batch[i])
+					ok[i], err = r.readEventHeader(ctx, batch[i])
 					return err
 				})
 			}

@@ -40,7 +40,7 @@ const (
 	DataPrefix       = "data/"
 	DeadPrefix       = "dead/"
 	LeaseKey         = "lease/collect"
-	ReservePrefix    = "reserve/"
+	reservePrefix    = "reserve/"
 )
 
 // layoutVersion is the version of the layout that this package writes, and the newest it reads.
@@ -92,11 +92,11 @@ func (r Repo) TagKey(tag string) string { return r.TagPrefix() + tag }
 
 func (r Repo) BackrefsPrefix() string { return r.RepoPrefix() + "x/" }
 
-func (r Repo) BackrefPrefix(d digest.Digest) string {
+func (r Repo) backrefPrefix(d digest.Digest) string {
 	return r.BackrefsPrefix() + DigestPath(d) + "/"
 }
 
-func (r Repo) BackrefKey(d digest.Digest, tag string) string { return r.BackrefPrefix(d) + tag }
+func (r Repo) BackrefKey(d digest.Digest, tag string) string { return r.backrefPrefix(d) + tag }
 
 func (r Repo) ReferrersPrefix() string { return r.RepoPrefix() + "f/" }
 
@@ -114,7 +114,7 @@ func (r Repo) TypePrefix(subject digest.Digest) string {
 	return r.TypesPrefix() + DigestPath(subject) + "/"
 }
 
-func (r Repo) TypeKey(subject, d digest.Digest, artifactType string) string {
+func (r Repo) typeKey(subject, d digest.Digest, artifactType string) string {
 	return r.TypePrefix(subject) + DigestPath(d) + "." + TypeID(artifactType)
 }
 
@@ -144,9 +144,9 @@ func Indexed(key string) (repo string, d digest.Digest, ok bool) {
 
 func (r Repo) RepositoryKey() string { return RepositoryPrefix + Escape(r.Name) }
 
-func (r Repo) EventPrefix() string { return HistoryPrefix + Escape(r.Name) + "/" }
+func (r Repo) eventPrefix() string { return HistoryPrefix + Escape(r.Name) + "/" }
 
-func (r Repo) EventKey(id string) string { return r.EventPrefix() + id }
+func (r Repo) EventKey(id string) string { return r.eventPrefix() + id }
 
 func UploadKey(id string) string { return UploadPrefix + shard(id) + "/" + id }
 

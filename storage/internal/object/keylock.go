@@ -7,7 +7,7 @@ import (
 
 // turns lets those of one process who have got in each other's way at a key go on one after the
 // other. Nothing is decided by it: other processes know nothing of it.
-type KeyLocks struct {
+type keyLocks struct {
 	mu   sync.Mutex
 	keys map[string]*keyLock
 }
@@ -18,7 +18,7 @@ type keyLock struct {
 }
 
 // take waits for the turn, and returns how to give it back.
-func (t *KeyLocks) Lock(ctx context.Context, key string) (giveBack func(), err error) {
+func (t *keyLocks) lock(ctx context.Context, key string) (giveBack func(), err error) {
 	t.mu.Lock()
 	k := t.keys[key]
 	if k == nil {

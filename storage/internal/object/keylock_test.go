@@ -10,13 +10,13 @@ import (
 )
 
 func TestKeyLocks(t *testing.T) {
-	locks := &KeyLocks{keys: map[string]*keyLock{}}
+	locks := &keyLocks{keys: map[string]*keyLock{}}
 	var wg sync.WaitGroup
 	counts := map[string]*int{"a": new(int), "b": new(int)} // of which the race detector would see two writers
 	for _, key := range []string{"a", "b", "a", "b", "a"} {
 		wg.Go(func() {
 			for range 100 {
-				giveBack, err := locks.Lock(t.Context(), key)
+				giveBack, err := locks.lock(t.Context(), key)
 				assert.NoError(t, err)
 				*counts[key]++
 				giveBack()
@@ -27,11 +27,11 @@ func TestKeyLocks(t *testing.T) {
 	require.Equal(t, 300, *counts["a"])
 	require.Equal(t, 200, *counts["b"])
 
-	giveBack, err := locks.Lock(t.Context(), "a")
+	giveBack, err := locks.lock(t.Context(), "a")
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = locks.Lock(ctx, "a")
+	_, err = locks.lock(ctx, "a")
 	require.ErrorIs(t, err, context.Canceled)
 	giveBack()
 	require.Empty(t, locks.keys)

@@ -43,7 +43,7 @@ func (r Repo) KeepManifest(ctx context.Context, d digest.Digest) (*Manifest, err
 			continue
 		}
 		if err == nil && !m.Collected {
-			err = r.RestoreReferrer(ctx, d, now)
+			err = r.restoreReferrer(ctx, d, now)
 		}
 		return now, RegistryError(err)
 	}
@@ -52,7 +52,7 @@ func (r Repo) KeepManifest(ctx context.Context, d digest.Digest) (*Manifest, err
 
 // enter writes the entry of a referrer with its subject again, which a delete may have removed
 // before the mark was taken off. Unless another delete has come meanwhile, whoever looks finds it.
-func (r Repo) RestoreReferrer(ctx context.Context, d digest.Digest, m *Manifest) error {
+func (r Repo) restoreReferrer(ctx context.Context, d digest.Digest, m *Manifest) error {
 	if m.Subject == "" {
 		return nil
 	}
@@ -101,7 +101,7 @@ func (r Repo) ReadManifest(ctx context.Context, d digest.Digest) (*Manifest, err
 func DecodeManifest(b []byte, info driver.Info) *Manifest {
 	m := &Manifest{}
 	content, ok := Decode(b, m)
-	if !ok || Checksum(content) != m.Sum || int64(len(content)) != m.Size || m.Subject != "" && !IsDigest(m.Subject) {
+	if !ok || Checksum(content) != m.Sum || int64(len(content)) != m.Size || m.Subject != "" && !isDigest(m.Subject) {
 		return &Manifest{Version: info.Version, ModTime: info.ModTime}
 	}
 	m.Content, m.Version, m.ModTime = content, info.Version, info.ModTime

@@ -74,7 +74,7 @@ func (p *Pointers) Names() []string {
 // pointers returns what leads to a manifest, as it is now.
 func (r Repo) FindPointers(ctx context.Context, d digest.Digest, m *Manifest) (*Pointers, error) {
 	p := &Pointers{Moves: map[string]*Entry{}}
-	for info, err := range r.Driver.List(ctx, r.BackrefPrefix(d), nil) {
+	for info, err := range r.Driver.List(ctx, r.backrefPrefix(d), nil) {
 		if err != nil {
 			return nil, RegistryError(err)
 		}
@@ -90,7 +90,7 @@ func (r Repo) FindPointers(ctx context.Context, d digest.Digest, m *Manifest) (*
 	}
 	for i, t := range tags {
 		name := Base(p.Backrefs[i].Key)
-		if t.IsPending(d) {
+		if t.isPending(d) {
 			p.Moves[name] = t
 		}
 		if t.Descriptor.Digest == d {
@@ -103,7 +103,7 @@ func (r Repo) FindPointers(ctx context.Context, d digest.Digest, m *Manifest) (*
 		case err == nil:
 			p.Entry = []driver.Info{info}
 			if parsed, err := manifest.ParseStored(m.MediaType, m.Content); err == nil {
-				p.Hint = r.TypeKey(m.Subject, d, parsed.ArtifactType)
+				p.Hint = r.typeKey(m.Subject, d, parsed.ArtifactType)
 			}
 		case !errors.Is(err, driver.ErrNotExist):
 			return nil, RegistryError(err)

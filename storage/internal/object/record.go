@@ -191,4 +191,4 @@ func Decode(b []byte, header any) (content []byte, ok bool) {
 	return content, true
 }
 
-func IsDigest(d digest.Digest) bool { return reference.CheckDigest(string(d)) == nil }
+func isDigest(d digest.Digest) bool { return reference.CheckDigest(string(d)) == nil }

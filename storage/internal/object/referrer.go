@@ -76,7 +76,7 @@ func (r Repo) PutHint(ctx context.Context, subject digest.Digest, desc ocispec.D
 	if err != nil {
 		return
 	}
-	key := r.TypeKey(subject, desc.Digest, desc.ArtifactType)
+	key := r.typeKey(subject, desc.Digest, desc.ArtifactType)
 	_, _ = r.Driver.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{Durability: driver.Relaxed, Size: int64(len(b))})
 }
 

@@ -19,10 +19,10 @@ func (r Repo) ReadRepository(ctx context.Context) (*Repository, error) {
 	if err != nil {
 		return nil, RegistryError(err)
 	}
-	return DecodeRepository(b, info), nil
+	return decodeRepository(b, info), nil
 }
 
-func DecodeRepository(b []byte, info driver.Info) *Repository {
+func decodeRepository(b []byte, info driver.Info) *Repository {
 	c := &Repository{}
 	if _, ok := Decode(b, c); !ok {
 		c = &Repository{} // it says enough by being there
@@ -61,7 +61,7 @@ func (r Repo) PutRepository(ctx context.Context, c *Repository, expect Expectati
 			var o *Conflict
 			switch {
 			case errors.As(err, &o) && o.Info.Version != "":
-				c, look = DecodeRepository(o.Content, o.Info), false
+				c, look = decodeRepository(o.Content, o.Info), false
 				continue
 			case IsConflict(err):
 				look = true

@@ -25,13 +25,13 @@ const (
 	reserveWait  = 10 * time.Millisecond
 )
 
-func reserveKey(part int) string { return fmt.Sprintf("%s%02d", ReservePrefix, part) }
+func reserveKey(part int) string { return fmt.Sprintf("%s%02d", reservePrefix, part) }
 
 // reserve gives parts up for one write after the other.
-type Reserve struct{ mu sync.Mutex }
+type reserve struct{ mu sync.Mutex }
 
 // put is a Put of who makes space.
-func (r *Reserve) Put(ctx context.Context, d driver.Driver, key string, body io.Reader, opts *driver.PutOptions) (info driver.Info,
+func (r *reserve) put(ctx context.Context, d driver.Driver, key string, body io.Reader, opts *driver.PutOptions) (info driver.Info,
 	err error) {
 	content, again := body.(io.Seeker)
 	if body != nil && !again {
@@ -51,12 +51,12 @@ func (r *Reserve) Put(ctx context.Context, d driver.Driver, key string, body io.
 
 // delete is a Delete of who makes space: where no delete depends on a version, it writes that
 // something has gone.
-func (r *Reserve) Delete(ctx context.Context, d driver.Driver, key, ifVersion string) error {
+func (r *reserve) delete(ctx context.Context, d driver.Driver, key, ifVersion string) error {
 	return r.spend(ctx, d, func(int) error { return d.Delete(ctx, key, ifVersion) })
 }
 
 // spend calls f, with the number of calls before, until it has room.
-func (r *Reserve) spend(ctx context.Context, d driver.Driver, f func(n int) error) error {
+func (r *reserve) spend(ctx context.Context, d driver.Driver, f func(n int) error) error {
 	err := f(0)
 	if !errors.Is(err, driver.ErrNoSpace) {
 		return err
@@ -84,7 +84,7 @@ func (r *Reserve) spend(ctx context.Context, d driver.Driver, f func(n int) erro
 
 // giveUp removes a part of the reserve, and reports whether there was one.
 func giveUp(ctx context.Context, d driver.Driver) (bool, error) {
-	for info, err := range d.List(ctx, ReservePrefix, &driver.ListOptions{KeysOnly: true, PageHint: 1}) {
+	for info, err := range d.List(ctx, reservePrefix, &driver.ListOptions{KeysOnly: true, PageHint: 1}) {
 		if err != nil {
 			return false, err
 		}
@@ -99,15 +99,15 @@ func giveUp(ctx context.Context, d driver.Driver) (bool, error) {
 // spending is a Driver whose writes and deletes may use up the reserve.
 type reserveDriver struct {
 	driver.Driver
-	reserve *Reserve
+	reserve *reserve
 }
 
 func (d reserveDriver) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
-	return d.reserve.Put(ctx, d.Driver, key, body, opts)
+	return d.reserve.put(ctx, d.Driver, key, body, opts)
 }
 
 func (d reserveDriver) Delete(ctx context.Context, key, ifVersion string) error {
-	return d.reserve.Delete(ctx, d.Driver, key, ifVersion)
+	return d.reserve.delete(ctx, d.Driver, key, ifVersion)
 }
 
 // Sweep implements [driver.Sweeper], for a driver that is one.
@@ -121,7 +121,7 @@ func (d reserveDriver) Sweep(ctx context.Context, prefix string, before time.Tim
 // keepReserve sees to it that there is a reserve. If that fails, there is none, or less.
 func (s *Store) KeepReserve(ctx context.Context) {
 	there := make(map[string]bool, reserveParts)
-	for info, err := range s.Driver.List(ctx, ReservePrefix, nil) {
+	for info, err := range s.Driver.List(ctx, reservePrefix, nil) {
 		if err != nil {
 			return
 		}

@@ -30,11 +30,11 @@ type Store struct {
 	// and therefore expects to be there. Nothing is decided by it.
 	Written *lru.Cache[string, struct{}]
 	// Locks lets conflicting writers in this process take turns.
-	Locks *KeyLocks
+	locks *keyLocks
 
 	entries *lru.Cache[string, *Entry] // entries of referrers, by key; see ListedEntry
 	large   *semaphore.Weighted        // bounds the bytes of large records, see largeMemory
-	reserve *Reserve
+	reserve *reserve
 }
 
 // New returns a Store over d.
@@ -42,10 +42,10 @@ func New(d driver.Driver, grace, history time.Duration) *Store {
 	return &Store{
 		Driver: d, Grace: grace, History: history,
 		Written: lru.New[string, struct{}](maxWritten),
-		Locks:   &KeyLocks{keys: map[string]*keyLock{}},
+		locks:   &keyLocks{keys: map[string]*keyLock{}},
 		entries: lru.New[string, *Entry](maxEntries),
 		large:   semaphore.NewWeighted(largeMemory),
-		reserve: &Reserve{},
+		reserve: &reserve{},
 	}
 }
 
@@ -123,7 +123,7 @@ func (s *Store) Read(ctx context.Context, key string) ([]byte, driver.Info, erro
 }
 
 // readLine returns the first line of an object with its "\n", or all of an object that has none.
-func (s *Store) ReadLine(ctx context.Context, key string) (line []byte, info driver.Info, err error) {
+func (s *Store) readLine(ctx context.Context, key string) (line []byte, info driver.Info, err error) {
 	for _, length := range []int64{16 << 10, 0} { // most lines are short
 		var r io.ReadCloser
 		if r, info, err = s.Driver.Open(ctx, key, &driver.OpenOptions{Length: length}); err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // maxMoved bounds entry.Moved.
-const MaxMoved = 64
+const maxMoved = 64
 
 // continues reports whether e comes from before by changes that are all in e.Moved, as far as they
 // had conditions.
@@ -22,7 +22,7 @@ func (e *Entry) Continues(before *Entry) bool {
 		return false
 	}
 	n := len(before.Moved)
-	return len(e.Moved) < MaxMoved || n > 0 && slices.Contains(e.Moved, before.Moved[n-1])
+	return len(e.Moved) < maxMoved || n > 0 && slices.Contains(e.Moved, before.Moved[n-1])
 }
 
 // movedBy reports whether a push has set the tag on a condition, as far as the tag can tell.
@@ -89,17 +89,17 @@ func (s *Store) ReadEntry(ctx context.Context, key string) (*Entry, error) {
 	if err != nil {
 		return nil, RegistryError(err)
 	}
-	return DecodeEntry(b, info), nil
+	return decodeEntry(b, info), nil
 }
 
 // decodeEntry returns an entry as the object b tells it. Only digests make keys, so nothing else is
 // taken from it for one.
-func DecodeEntry(b []byte, info driver.Info) *Entry {
+func decodeEntry(b []byte, info driver.Info) *Entry {
 	e := &Entry{}
-	if _, ok := Decode(b, e); !ok || !IsDigest(e.Descriptor.Digest) {
+	if _, ok := Decode(b, e); !ok || !isDigest(e.Descriptor.Digest) {
 		e = &Entry{}
 	}
-	e.Pending = slices.DeleteFunc(e.Pending, func(n PendingMove) bool { return !IsDigest(n.Descriptor.Digest) })
+	e.Pending = slices.DeleteFunc(e.Pending, func(n PendingMove) bool { return !isDigest(n.Descriptor.Digest) })
 	e.Version, e.ModTime = info.Version, info.ModTime
 	return e
 }
@@ -110,10 +110,10 @@ const maxPending = 64
 
 // leads reports whether a tag points at a manifest, or is about to.
 func (e *Entry) LeadsTo(d digest.Digest) bool {
-	return e.Descriptor.Digest == d || e.IsPending(d)
+	return e.Descriptor.Digest == d || e.isPending(d)
 }
 
-func (e *Entry) IsPending(d digest.Digest) bool {
+func (e *Entry) isPending(d digest.Digest) bool {
 	return slices.ContainsFunc(e.Pending, func(n PendingMove) bool { return n.Descriptor.Digest == d })
 }
 
@@ -145,7 +145,7 @@ func (e *Entry) PendingWith(n PendingMove) (to []PendingMove, ok bool) {
 func (r Repo) PutTag(ctx context.Context, tag string, e *Entry, to Entry) (*Entry, error) {
 	to.Nonce = NewNonce()
 	to.Moved = slices.Concat(e.Moved, to.Moved)
-	to.Moved = to.Moved[max(0, len(to.Moved)-MaxMoved):]
+	to.Moved = to.Moved[max(0, len(to.Moved)-maxMoved):]
 	if to.Led == nil {
 		to.Led = e.Led
 	}
@@ -159,7 +159,7 @@ func (r Repo) PutTag(ctx context.Context, tag string, e *Entry, to Entry) (*Entr
 	case err == nil:
 		return &to, nil
 	case errors.As(err, &o) && o.Info.Version != "":
-		return DecodeEntry(o.Content, o.Info), err
+		return decodeEntry(o.Content, o.Info), err
 	}
 	return nil, err
 }
