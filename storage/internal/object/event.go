@@ -282,10 +282,10 @@ func (r Repo) ReadEvents(ctx context.Context, list iter.Seq2[*Event, error]) ite
 // tagEvents yields the events that touched a tag, as readEvents does.
 func (r Repo) TagEvents(ctx context.Context, tag string, opts *registry.HistoryOptions) iter.Seq2[*Event,
 	error] {
-	perhaps := Filter(r.Events(ctx, opts), func(e *Event) bool {
+	candidates := Filter(r.Events(ctx, opts), func(e *Event) bool {
 		return e.Subject == tag && (e.Kind == EventTag || e.Kind == EventUntag) || e.Kind == EventDelete
 	})
-	return Filter(r.ReadEvents(ctx, perhaps), func(e *Event) bool {
+	return Filter(r.ReadEvents(ctx, candidates), func(e *Event) bool {
 		return e.Kind != EventDelete || slices.Contains(e.Tags, tag)
 	})
 }

@@ -18,7 +18,7 @@ type keyLock struct {
 }
 
 // take waits for the turn, and returns how to give it back.
-func (t *keyLocks) lock(ctx context.Context, key string) (giveBack func(), err error) {
+func (t *keyLocks) lock(ctx context.Context, key string) (unlock func(), err error) {
 	t.mu.Lock()
 	k := t.keys[key]
 	if k == nil {
@@ -28,7 +28,7 @@ func (t *keyLocks) lock(ctx context.Context, key string) (giveBack func(), err e
 	}
 	k.waiting++
 	t.mu.Unlock()
-	leave := func() {
+	release := func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if k.waiting--; k.waiting == 0 {
@@ -39,10 +39,10 @@ func (t *keyLocks) lock(ctx context.Context, key string) (giveBack func(), err e
 	case <-k.free:
 		return func() {
 			k.free <- struct{}{}
-			leave()
+			release()
 		}, nil
 	case <-ctx.Done():
-		leave()
+		release()
 		return nil, ctx.Err()
 	}
 }

@@ -16,10 +16,10 @@ func TestKeyLocks(t *testing.T) {
 	for _, key := range []string{"a", "b", "a", "b", "a"} {
 		wg.Go(func() {
 			for range 100 {
-				giveBack, err := locks.lock(t.Context(), key)
+				unlock, err := locks.lock(t.Context(), key)
 				assert.NoError(t, err)
 				*counts[key]++
-				giveBack()
+				unlock()
 			}
 		})
 	}
@@ -27,12 +27,12 @@ func TestKeyLocks(t *testing.T) {
 	require.Equal(t, 300, *counts["a"])
 	require.Equal(t, 200, *counts["b"])
 
-	giveBack, err := locks.lock(t.Context(), "a")
+	unlock, err := locks.lock(t.Context(), "a")
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = locks.lock(ctx, "a")
 	require.ErrorIs(t, err, context.Canceled)
-	giveBack()
+	unlock()
 	require.Empty(t, locks.keys)
 }

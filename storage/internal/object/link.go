@@ -85,7 +85,7 @@ func (r Repo) Publish(ctx context.Context, d digest.Digest, want *Link, how Publ
 		}
 		// One that is hidden has named its data all the time, too. To write over it would take it
 		// from a restore, if who does so dies or withdraws.
-		if (cur.Readable() || cur.State == Hidden) && (!how.Verify || r.present(ctx, cur)) {
+		if (cur.Readable() || cur.State == Hidden) && (!how.Verify || r.dataPresent(ctx, cur)) {
 			if cur.State != Live || r.Stale(cur.ModTime) {
 				if _, err = r.SetLink(ctx, d, cur, Live); IsConflict(err) {
 					continue
@@ -127,9 +127,9 @@ func (r Repo) Publish(ctx context.Context, d digest.Digest, want *Link, how Publ
 }
 
 // present reports whether the data of a link are there, as far as can be known.
-func (s *Store) present(ctx context.Context, l *Link) bool {
+func (s *Store) dataPresent(ctx context.Context, l *Link) bool {
 	return parallel.Each(Parallelism, len(l.Segments), func(i int) error {
-		if lost, _ := s.lost(ctx, l.Segments[i]); lost {
+		if lost, _ := s.dataLost(ctx, l.Segments[i]); lost {
 			return ErrMissing
 		}
 		return nil
@@ -137,7 +137,7 @@ func (s *Store) present(ctx context.Context, l *Link) bool {
 }
 
 // lost reports whether the data of a segment are not there, or cut short.
-func (s *Store) lost(ctx context.Context, seg Segment) (bool, error) {
+func (s *Store) dataLost(ctx context.Context, seg Segment) (bool, error) {
 	info, err := s.Driver.Stat(ctx, DataKey(seg.Name))
 	if errors.Is(err, driver.ErrNotExist) {
 		return true, nil
@@ -158,7 +158,7 @@ func (s *Store) checkCondemned(ctx context.Context, l *Link) error {
 		if !errors.Is(err, driver.ErrNotExist) {
 			return RegistryError(err)
 		}
-		lost, err := s.lost(ctx, seg)
+		lost, err := s.dataLost(ctx, seg)
 		if lost {
 			return ErrCondemned
 		}

@@ -44,14 +44,14 @@ const (
 // record as it was just read, or nil.
 func (r Repo) PutRepository(ctx context.Context, c *Repository, expect Expectation) (spared bool, err error) {
 	key := r.RepositoryKey()
-	look := false // read first: the write would be in vain
+	readFirst := false // read first: the write would be in vain
 	if c == nil {
 		c = &Repository{}
 		_, seen := r.Written.Get(key)
-		look = seen || expect == ExpectPresent
+		readFirst = seen || expect == ExpectPresent
 	}
 	for range Attempts(ctx, &err) {
-		if look {
+		if readFirst {
 			if c, err = r.ReadRepository(ctx); err != nil {
 				return false, err
 			}
@@ -61,10 +61,10 @@ func (r Repo) PutRepository(ctx context.Context, c *Repository, expect Expectati
 			var o *Conflict
 			switch {
 			case errors.As(err, &o) && o.Info.Version != "":
-				c, look = decodeRepository(o.Content, o.Info), false
+				c, readFirst = decodeRepository(o.Content, o.Info), false
 				continue
 			case IsConflict(err):
-				look = true
+				readFirst = true
 				continue
 			case err != nil:
 				return false, RegistryError(err)

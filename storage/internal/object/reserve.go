@@ -66,7 +66,7 @@ func (r *reserve) spend(ctx context.Context, d driver.Driver, f func(n int) erro
 	// Others may have given up a part while this one waited, so it does not do so at once.
 	for n := range 1 + reserveParts {
 		if n > 0 {
-			if left, gerr := giveUp(ctx, d); gerr != nil || !left {
+			if left, gerr := removePart(ctx, d); gerr != nil || !left {
 				return errors.Join(err, gerr)
 			}
 		}
@@ -83,7 +83,7 @@ func (r *reserve) spend(ctx context.Context, d driver.Driver, f func(n int) erro
 }
 
 // giveUp removes a part of the reserve, and reports whether there was one.
-func giveUp(ctx context.Context, d driver.Driver) (bool, error) {
+func removePart(ctx context.Context, d driver.Driver) (bool, error) {
 	for info, err := range d.List(ctx, reservePrefix, &driver.ListOptions{KeysOnly: true, PageHint: 1}) {
 		if err != nil {
 			return false, err
