@@ -66,16 +66,16 @@ type Collector struct {
 	throttled *throttled
 	opts      Options
 
-	links  *listSnapshot // the links of all repositories
-	named  *bloom        // names of data that links name
-	linked *bloom        // links
-	filled *bloom        // repositories with something in them
+	links          *listSnapshot // the links of all repositories
+	namedData      *bloom        // names of data that links name
+	remainingLinks *bloom        // links
+	nonEmpty       *bloom        // repositories with something in them
 
-	mu     sync.Mutex
-	report Report
-	told   time.Time
+	mu           sync.Mutex
+	report       Report
+	lastProgress time.Time
 
-	telling sync.Mutex // held while Progress is called
+	progressMu sync.Mutex // held while Progress is called
 }
 
 // New returns a collection of objects, which begins now. Its requests are counted, and spread over time
@@ -88,8 +88,8 @@ func New(objects *object.Store, opts Options) *Collector {
 	now := time.Now()
 	return &Collector{
 		objects: objects.WithDriver(p), throttled: p, opts: opts, links: newListSnapshot(),
-		named: newBloom(opts.Memory / 3), linked: newBloom(opts.Memory / 3), filled: newBloom(opts.Memory / 24),
-		report: Report{DryRun: opts.DryRun, Started: now}, told: now,
+		namedData: newBloom(opts.Memory / 3), remainingLinks: newBloom(opts.Memory / 3), nonEmpty: newBloom(opts.Memory / 24),
+		report: Report{DryRun: opts.DryRun, Started: now}, lastProgress: now,
 	}
 }
 
@@ -101,10 +101,11 @@ func (c *Collector) Objects() *object.Store { return c.objects }
 //
 // Errors: any error of reading, because nothing is removed on doubt.
 func (c *Collector) Run(ctx context.Context) error {
-	if err := c.eachRepository(ctx, c.repository); err != nil {
+	if err := c.eachRepository(ctx, c.collectRepository); err != nil {
 		return err
 	}
-	for _, part := range []func(context.Context) error{c.marks, c.data, c.index, c.repositories} {
+	for _, part := range []func(context.Context) error{c.removeStrayTombstones, c.collectData, c.collectIndex,
+		c.collectRepositories} {
 		c.progress(true)
 		if err := part(ctx); err != nil {
 			return err
@@ -120,7 +121,9 @@ func (c *Collector) Finish() Report {
 }
 
 // old reports whether the grace is over for what was put at t.
-func (c *Collector) old(t time.Time) bool { return c.opts.Grace < 0 || time.Since(t) >= c.opts.Grace }
+func (c *Collector) graceOver(t time.Time) bool {
+	return c.opts.Grace < 0 || time.Since(t) >= c.opts.Grace
+}
 
 func (c *Collector) parallel(n int, f func(i int) error) error {
 	return parallel.Each(c.opts.Parallel, n, f)
@@ -148,20 +151,20 @@ func (c *Collector) progress(always bool) {
 		return
 	}
 	c.mu.Lock()
-	due := always || time.Since(c.told) >= time.Second
+	due := always || time.Since(c.lastProgress) >= time.Second
 	if due {
-		c.told = time.Now()
+		c.lastProgress = time.Now()
 	}
 	c.mu.Unlock()
 	if !due {
 		return
 	}
 	if always {
-		c.telling.Lock()
-	} else if !c.telling.TryLock() {
+		c.progressMu.Lock()
+	} else if !c.progressMu.TryLock() {
 		return
 	}
-	defer c.telling.Unlock()
+	defer c.progressMu.Unlock()
 	c.opts.Progress(c.snapshot())
 }
 
@@ -170,7 +173,8 @@ func (c *Collector) eachRepository(ctx context.Context, f func(ctx context.Conte
 	after := ""
 	for {
 		name := ""
-		for info, err := range c.objects.Driver.List(ctx, object.ContentPrefix, &driver.ListOptions{After: after, KeysOnly: true, PageHint: 1}) {
+		for info, err := range c.objects.Driver.List(ctx, object.ContentPrefix,
+			&driver.ListOptions{After: after, KeysOnly: true, PageHint: 1}) {
 			if err != nil {
 				return object.RegistryError(err)
 			}
@@ -190,19 +194,19 @@ func (c *Collector) eachRepository(ctx context.Context, f func(ctx context.Conte
 }
 
 // repositories removes those from the catalogue that have nothing in them.
-func (c *Collector) repositories(ctx context.Context) error {
+func (c *Collector) collectRepositories(ctx context.Context) error {
 	for info, err := range c.objects.Driver.List(ctx, object.RepositoryPrefix, nil) {
 		if err != nil {
 			return object.RegistryError(err)
 		}
 		name := object.Unescape(info.Key[len(object.RepositoryPrefix):])
-		if c.filled.has(name) || !c.old(info.ModTime) || reference.CheckName(name) != nil {
+		if c.nonEmpty.has(name) || !c.graceOver(info.ModTime) || reference.CheckName(name) != nil {
 			continue
 		}
 		repo := c.objects.Repo(name)
-		if filled, err := c.isFilled(ctx, repo); err != nil {
+		if nonEmpty, err := c.isNonEmpty(ctx, repo); err != nil {
 			return err
-		} else if filled {
+		} else if nonEmpty {
 			continue
 		}
 		if !c.opts.DryRun {
@@ -210,7 +214,7 @@ func (c *Collector) repositories(ctx context.Context) error {
 				return err
 			}
 			// A push may have found the repository in the catalogue just before it was taken out.
-			if err := c.catalogue(ctx, repo); err != nil {
+			if err := c.ensureCataloged(ctx, repo); err != nil {
 				return err
 			}
 			if err := c.objects.Driver.Sync(ctx, info.Key); err != nil {
@@ -223,7 +227,7 @@ func (c *Collector) repositories(ctx context.Context) error {
 }
 
 // isFilled reports whether anything is below the key of the repository.
-func (c *Collector) isFilled(ctx context.Context, repo object.Repo) (bool, error) {
+func (c *Collector) isNonEmpty(ctx context.Context, repo object.Repo) (bool, error) {
 	for _, err := range c.objects.Driver.List(ctx, repo.RepoPrefix(), &driver.ListOptions{KeysOnly: true, PageHint: 1}) {
 		return err == nil, object.RegistryError(err)
 	}
@@ -232,7 +236,7 @@ func (c *Collector) isFilled(ctx context.Context, repo object.Repo) (bool, error
 
 // catalogue sees to it that a repository with a manifest is in the catalogue. A delete of it that
 // is on its way goes on.
-func (c *Collector) catalogue(ctx context.Context, repo object.Repo) error {
+func (c *Collector) ensureCataloged(ctx context.Context, repo object.Repo) error {
 	if used, err := repo.HasManifest(ctx, ""); err != nil || !used {
 		return err
 	}

@@ -15,16 +15,16 @@ import (
 const dataAtOnce = 1 << 16
 
 // data removes the bytes that nothing names.
-func (c *Collector) data(ctx context.Context) error {
+func (c *Collector) collectData(ctx context.Context) error {
 	garbage := object.Filter(c.objects.Driver.List(ctx, object.DataPrefix, nil), func(info driver.Info) bool {
 		c.Count(func(r *Report) { r.Data++; r.DataBytes += info.Size })
 		// What has come since the first look is most likely named by now; a mark on it would stay,
 		// and keep it from being mounted.
-		return c.old(info.ModTime) && !info.ModTime.After(c.report.Started) && !c.named.has(object.Base(info.Key))
+		return c.graceOver(info.ModTime) && !info.ModTime.After(c.report.Started) && !c.namedData.has(object.Base(info.Key))
 	})
 	for batch, err := range object.Batches(garbage, dataAtOnce) {
 		if err == nil {
-			err = c.settleData(ctx, batch)
+			err = c.removeUnnamed(ctx, batch)
 		}
 		if err != nil {
 			return err
@@ -36,9 +36,9 @@ func (c *Collector) data(ctx context.Context) error {
 // settleData marks data as condemned, then looks who names them, records of uploads first and links
 // after, and then removes those that nobody does. The mark is never taken back as long as the data
 // are there: others may rely on it.
-func (c *Collector) settleData(ctx context.Context, batch []driver.Info) error {
+func (c *Collector) removeUnnamed(ctx context.Context, batch []driver.Info) error {
 	// A mark on data of an upload in progress would only make that fail.
-	batch, err := c.notUploading(ctx, batch)
+	batch, err := c.withoutUploads(ctx, batch)
 	if err != nil || len(batch) == 0 {
 		return err
 	}
@@ -52,11 +52,11 @@ func (c *Collector) settleData(ctx context.Context, batch []driver.Info) error {
 		return nil
 	}
 	for len(batch) > 0 {
-		marked, rest, err := c.condemnData(ctx, batch)
+		marked, rest, err := c.writeTombstones(ctx, batch)
 		if err != nil {
 			return err
 		}
-		if err := c.removeData(ctx, marked); err != nil {
+		if err := c.removeMarked(ctx, marked); err != nil {
 			return err
 		}
 		batch = rest
@@ -65,15 +65,15 @@ func (c *Collector) settleData(ctx context.Context, batch []driver.Info) error {
 }
 
 // removeData removes those of a batch, which is marked, that nobody names.
-func (c *Collector) removeData(ctx context.Context, batch []driver.Info) error {
-	free, err := c.notUploading(ctx, batch)
+func (c *Collector) removeMarked(ctx context.Context, batch []driver.Info) error {
+	free, err := c.withoutUploads(ctx, batch)
 	if err != nil {
 		return err
 	}
-	if err := c.nameLinks(ctx); err != nil {
+	if err := c.noteChangedLinks(ctx); err != nil {
 		return err
 	}
-	free = slices.DeleteFunc(free, func(info driver.Info) bool { return c.named.has(object.Base(info.Key)) })
+	free = slices.DeleteFunc(free, func(info driver.Info) bool { return c.namedData.has(object.Base(info.Key)) })
 	err = c.parallel(len(free), func(i int) error {
 		if err := c.objects.Remove(ctx, free[i].Key, ""); err != nil {
 			return object.RegistryError(err)
@@ -88,15 +88,15 @@ func (c *Collector) removeData(ctx context.Context, batch []driver.Info) error {
 	for i := range free {
 		keys[i] = free[i].Key
 	}
-	if err := c.syncRemoved(ctx, keys); err != nil {
+	if err := c.syncKeys(ctx, keys); err != nil {
 		return err
 	}
-	return c.parallel(len(free), func(i int) error { return c.unmark(ctx, object.Base(free[i].Key)) })
+	return c.parallel(len(free), func(i int) error { return c.removeTombstone(ctx, object.Base(free[i].Key)) })
 }
 
 // condemnData marks data as condemned, durably. Where the storage is full, there may be no room for
 // all the marks: rest is left for when the data that are marked have made some.
-func (c *Collector) condemnData(ctx context.Context, batch []driver.Info) (marked, rest []driver.Info, err error) {
+func (c *Collector) writeTombstones(ctx context.Context, batch []driver.Info) (marked, rest []driver.Info, err error) {
 	var full atomic.Bool
 	errs := make([]error, len(batch))
 	err = c.parallel(len(batch), func(i int) error {
@@ -135,11 +135,11 @@ func (c *Collector) condemnData(ctx context.Context, batch []driver.Info) (marke
 	if len(marked) == 0 {
 		return nil, nil, object.RegistryError(errs[0])
 	}
-	return marked, rest, c.syncRemoved(ctx, keys)
+	return marked, rest, c.syncKeys(ctx, keys)
 }
 
 // unmark removes the mark of data that are gone.
-func (c *Collector) unmark(ctx context.Context, name string) error {
+func (c *Collector) removeTombstone(ctx context.Context, name string) error {
 	return object.RegistryError(c.objects.Remove(ctx, object.DeadKey(name), ""))
 }
 
@@ -150,7 +150,7 @@ func uploadOf(name string) string {
 }
 
 // notUploading returns those of a batch whose uploads are not in progress.
-func (c *Collector) notUploading(ctx context.Context, batch []driver.Info) ([]driver.Info, error) {
+func (c *Collector) withoutUploads(ctx context.Context, batch []driver.Info) ([]driver.Info, error) {
 	if len(batch) == 0 {
 		return nil, nil
 	}
@@ -162,7 +162,7 @@ func (c *Collector) notUploading(ctx context.Context, batch []driver.Info) ([]dr
 		if err != nil {
 			return nil, object.RegistryError(err)
 		}
-		if _, asked := inProgress[object.Base(info.Key)]; asked {
+		if _, inBatch := inProgress[object.Base(info.Key)]; inBatch {
 			inProgress[object.Base(info.Key)] = true
 		}
 	}
@@ -176,16 +176,16 @@ func (c *Collector) notUploading(ctx context.Context, batch []driver.Info) ([]dr
 }
 
 // nameLinks notes what links name that are new or changed.
-func (c *Collector) nameLinks(ctx context.Context) error {
+func (c *Collector) noteChangedLinks(ctx context.Context) error {
 	return c.eachRepository(ctx, func(ctx context.Context, repo object.Repo) error {
-		return c.look(ctx, c.links, c.objects.Driver.List(ctx, repo.LinkPrefix(), nil), func(f listed) error {
+		return c.forEachChanged(ctx, c.links, c.objects.Driver.List(ctx, repo.LinkPrefix(), nil), func(f listed) error {
 			d := object.PathDigest(f.Key)
 			if d == "" {
 				return nil
 			}
 			l, err := repo.ReadLink(ctx, d)
 			if err == nil {
-				c.nameLink(f.Key, l)
+				c.noteLink(f.Key, l)
 			}
 			return err
 		}, nil)
@@ -194,7 +194,7 @@ func (c *Collector) nameLinks(ctx context.Context) error {
 
 // some calls f for the elements of a list, many at once, and now and then, and at the end, rest,
 // unless it is nil.
-func (c *Collector) some(ctx context.Context, prefix string, opts *driver.ListOptions, f func(driver.Info) error,
+func (c *Collector) forEach(ctx context.Context, prefix string, opts *driver.ListOptions, f func(driver.Info) error,
 	rest func() error) error {
 	for batch, err := range object.BatchesInMemory(c.objects.Driver.List(ctx, prefix, opts)) {
 		if err == nil {
@@ -211,15 +211,15 @@ func (c *Collector) some(ctx context.Context, prefix string, opts *driver.ListOp
 }
 
 // marks removes the marks of data that are gone: of a collection that died between the two.
-func (c *Collector) marks(ctx context.Context) error {
+func (c *Collector) removeStrayTombstones(ctx context.Context) error {
 	if c.opts.DryRun {
 		return nil
 	}
-	return c.some(ctx, object.DeadPrefix, &driver.ListOptions{KeysOnly: true}, func(info driver.Info) error {
+	return c.forEach(ctx, object.DeadPrefix, &driver.ListOptions{KeysOnly: true}, func(info driver.Info) error {
 		name := object.Base(info.Key)
 		_, err := c.objects.Driver.Stat(ctx, object.DataKey(name))
 		if errors.Is(err, driver.ErrNotExist) {
-			return c.unmark(ctx, name)
+			return c.removeTombstone(ctx, name)
 		}
 		return object.RegistryError(err)
 	}, nil)
@@ -227,21 +227,21 @@ func (c *Collector) marks(ctx context.Context) error {
 
 // index removes entries of the index for links that are not there. They are hints: that one is
 // removed although its link is just being written only costs a copy of the bytes some day.
-func (c *Collector) index(ctx context.Context) error {
-	return c.some(ctx, object.IndexesPrefix, &driver.ListOptions{KeysOnly: true}, func(info driver.Info) error {
+func (c *Collector) collectIndex(ctx context.Context) error {
+	return c.forEach(ctx, object.IndexesPrefix, &driver.ListOptions{KeysOnly: true}, func(info driver.Info) error {
 		repo, d, ok := object.Indexed(info.Key)
 		if !ok {
 			return nil
 		}
 		key := c.objects.Repo(repo).LinkKey(d)
-		if c.linked.has(key) {
+		if c.remainingLinks.has(key) {
 			return nil
 		}
 		_, err := c.objects.Driver.Stat(ctx, key)
 		if !errors.Is(err, driver.ErrNotExist) {
 			return object.RegistryError(err)
 		}
-		if err := c.drop(ctx, info.Key, ""); err != nil {
+		if err := c.removeUnlessDryRun(ctx, info.Key, ""); err != nil {
 			return object.RegistryError(err)
 		}
 		c.Count(func(r *Report) { r.Removed.Pointers++ })

@@ -22,7 +22,7 @@ const linksAtOnce = 4096
 // collectLinks removes the links that no root needs, and notes what the others name.
 func (r *repoCollector) collectLinks(ctx context.Context) error {
 	list := r.objects.Driver.List(ctx, r.repo.LinkPrefix(), nil)
-	err := r.look(ctx, r.links, list, func(f listed) error { return r.sortLink(ctx, f) }, func() error {
+	err := r.forEachChanged(ctx, r.links, list, func(f listed) error { return r.checkLink(ctx, f) }, func() error {
 		if len(r.garbage) < linksAtOnce {
 			return nil
 		}
@@ -35,7 +35,7 @@ func (r *repoCollector) collectLinks(ctx context.Context) error {
 }
 
 // sortLink decides whether a link is to be removed.
-func (r *repoCollector) sortLink(ctx context.Context, f listed) error {
+func (r *repoCollector) checkLink(ctx context.Context, f listed) error {
 	d := object.PathDigest(f.Key)
 	if d == "" {
 		return nil
@@ -46,8 +46,8 @@ func (r *repoCollector) sortLink(ctx context.Context, f listed) error {
 	}
 	r.Count(func(c *Report) { c.Blobs++ })
 	// One that is condemned is taken up whatever it is: whoever condemned it may have died.
-	if l.State != object.Condemned && (r.needed.has(string(d)) || l.State != object.Hidden && !r.old(l.ModTime)) {
-		r.nameLink(f.Key, l)
+	if l.State != object.Condemned && (r.needed.has(string(d)) || l.State != object.Hidden && !r.graceOver(l.ModTime)) {
+		r.noteLink(f.Key, l)
 		return nil
 	}
 	r.mu.Lock()
@@ -57,10 +57,10 @@ func (r *repoCollector) sortLink(ctx context.Context, f listed) error {
 }
 
 // nameLink notes a link that stays.
-func (c *Collector) nameLink(key string, l *object.Link) {
-	c.linked.add(key)
+func (c *Collector) noteLink(key string, l *object.Link) {
+	c.remainingLinks.add(key)
 	for _, seg := range l.Segments {
-		c.named.add(seg.Name)
+		c.namedData.add(seg.Name)
 	}
 }
 
@@ -72,7 +72,7 @@ func (r *repoCollector) settleLinks(ctx context.Context) error {
 	if r.opts.DryRun {
 		for _, l := range links {
 			if r.needed.has(string(l.digest)) {
-				r.nameLink(l.Key, l.link)
+				r.noteLink(l.Key, l.link)
 			} else {
 				r.Count(func(c *Report) { c.Removed.Blobs++ })
 			}
@@ -90,7 +90,7 @@ func (r *repoCollector) settleLinks(ctx context.Context) error {
 			return nil
 		}
 		if err == nil {
-			r.moved(l, marked)
+			r.noteOwnWrite(l, marked)
 		}
 		return object.RegistryError(err)
 	})
@@ -123,11 +123,11 @@ func (r *repoCollector) settleLinks(ctx context.Context) error {
 		return nil
 	})
 	// Data go after the links that name them, also if power is lost.
-	return errors.Join(err, r.syncRemoved(ctx, removed))
+	return errors.Join(err, r.syncKeys(ctx, removed))
 }
 
 // moved notes that a link is in another version by the doing of this collection.
-func (r *repoCollector) moved(l *garbageLink, now *object.Link) {
+func (r *repoCollector) noteOwnWrite(l *garbageLink, now *object.Link) {
 	r.links.replace(l.listed, now.Version)
 	l.Version, l.link = now.Version, now
 }
@@ -135,7 +135,7 @@ func (r *repoCollector) moved(l *garbageLink, now *object.Link) {
 // spareLink turns a link that is needed back to what it was.
 func (r *repoCollector) spareLink(ctx context.Context, l *garbageLink) error {
 	if l.link.State != object.Condemned {
-		r.nameLink(l.Key, l.link)
+		r.noteLink(l.Key, l.link)
 		return nil
 	}
 	to := object.Live
@@ -149,13 +149,13 @@ func (r *repoCollector) spareLink(ctx context.Context, l *garbageLink) error {
 	if err != nil {
 		return object.RegistryError(err)
 	}
-	r.moved(l, back)
-	r.nameLink(l.Key, back)
+	r.noteOwnWrite(l, back)
+	r.noteLink(l.Key, back)
 	return nil
 }
 
 // syncRemoved makes removals durable; "" is none.
-func (c *Collector) syncRemoved(ctx context.Context, keys []string) error {
+func (c *Collector) syncKeys(ctx context.Context, keys []string) error {
 	var some []string
 	for _, k := range keys {
 		if k != "" {

@@ -119,7 +119,8 @@ func (l *listSnapshot) replace(f listed, version string) {
 
 // look calls read for each object of a list that is new or changed since the look before, many at
 // once, and then, now and then, rest.
-func (c *Collector) look(ctx context.Context, l *listSnapshot, list iter.Seq2[driver.Info, error], read func(listed) error,
+func (c *Collector) forEachChanged(ctx context.Context, l *listSnapshot, list iter.Seq2[driver.Info, error],
+	read func(listed) error,
 	rest func() error) error {
 	for some, err := range l.changes(list) {
 		if err == nil {

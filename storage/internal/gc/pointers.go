@@ -19,9 +19,9 @@ import (
 // stays.
 type pointerCollector struct {
 	*repoCollector
-	backrefs *bloom // of tags, as keys
-	led      *bloom // the back references that the tags need, as keys
-	hinted   *bloom // the entries of referrers that have a hint, as keys
+	backrefs       *bloom // of tags, as keys
+	neededBackrefs *bloom // the back references that the tags need, as keys
+	hinted         *bloom // the entries of referrers that have a hint, as keys
 
 	mu    sync.Mutex
 	stale []staleRef
@@ -37,20 +37,21 @@ type staleRef struct {
 // collectPointers removes what leads nowhere in the repository.
 func (r *repoCollector) collectPointers(ctx context.Context) error {
 	limit := r.opts.Memory / 12
-	p := &pointerCollector{repoCollector: r, backrefs: newBloom(limit), led: newBloom(limit), hinted: newBloom(limit)}
+	p := &pointerCollector{repoCollector: r, backrefs: newBloom(limit), neededBackrefs: newBloom(limit),
+		hinted: newBloom(limit)}
 	steps := []struct {
 		prefix string
 		f      func(context.Context, driver.Info) error
 		rest   func() error
 	}{
-		{r.repo.BackrefsPrefix(), p.backref, nil},
-		{r.repo.TagPrefix(), p.tag, nil},
-		{r.repo.BackrefsPrefix(), p.moved, func() error { return p.settle(ctx) }},
-		{r.repo.TypesPrefix(), p.hint, nil},
-		{r.repo.ReferrersPrefix(), p.referrer, nil},
+		{r.repo.BackrefsPrefix(), p.noteBackref, nil},
+		{r.repo.TagPrefix(), p.checkTag, nil},
+		{r.repo.BackrefsPrefix(), p.checkBackref, func() error { return p.removeStale(ctx) }},
+		{r.repo.TypesPrefix(), p.checkHint, nil},
+		{r.repo.ReferrersPrefix(), p.checkReferrer, nil},
 	}
 	for _, step := range steps {
-		err := r.some(ctx, step.prefix, nil, func(info driver.Info) error { return step.f(ctx, info) }, step.rest)
+		err := r.forEach(ctx, step.prefix, nil, func(info driver.Info) error { return step.f(ctx, info) }, step.rest)
 		if err != nil {
 			return err
 		}
@@ -59,12 +60,12 @@ func (r *repoCollector) collectPointers(ctx context.Context) error {
 }
 
 // hint notes that a referrer has a hint, or removes the hint of one that is not there.
-func (p *pointerCollector) hint(ctx context.Context, info driver.Info) error {
+func (p *pointerCollector) checkHint(ctx context.Context, info driver.Info) error {
 	entry, ok := p.repo.HintedEntry(info.Key)
 	if !ok {
 		return nil
 	}
-	if gone, err := p.orphan(ctx, info, object.PathDigest(entry)); gone || err != nil {
+	if gone, err := p.removeOrphan(ctx, info, object.PathDigest(entry)); gone || err != nil {
 		return err
 	}
 	p.hinted.add(entry)
@@ -73,12 +74,12 @@ func (p *pointerCollector) hint(ctx context.Context, info driver.Info) error {
 
 // referrer removes an entry of a referrer that is not there. It adds the hint of an entry that an
 // older version has written.
-func (p *pointerCollector) referrer(ctx context.Context, info driver.Info) error {
+func (p *pointerCollector) checkReferrer(ctx context.Context, info driver.Info) error {
 	d := object.PathDigest(info.Key)
-	if gone, err := p.orphan(ctx, info, d); gone || err != nil {
+	if gone, err := p.removeOrphan(ctx, info, d); gone || err != nil {
 		return err
 	}
-	if p.opts.DryRun || p.hinted.has(info.Key) || !p.old(info.ModTime) {
+	if p.opts.DryRun || p.hinted.has(info.Key) || !p.graceOver(info.ModTime) {
 		return nil
 	}
 	e, err := p.objects.ReadEntry(ctx, info.Key)
@@ -91,15 +92,15 @@ func (p *pointerCollector) referrer(ctx context.Context, info driver.Info) error
 }
 
 // orphan removes a pointer to a manifest that is not there, and reports whether it is one.
-func (p *pointerCollector) orphan(ctx context.Context, info driver.Info, d digest.Digest) (bool, error) {
-	if d == "" || p.there.has(string(d)) {
+func (p *pointerCollector) removeOrphan(ctx context.Context, info driver.Info, d digest.Digest) (bool, error) {
+	if d == "" || p.present.has(string(d)) {
 		return false, nil
 	}
 	m, err := p.repo.ReadManifest(ctx, d)
 	if err != nil || !m.Absent() {
 		return false, err
 	}
-	if err := p.drop(ctx, info.Key, info.Version); object.IsConflict(err) {
+	if err := p.removeUnlessDryRun(ctx, info.Key, info.Version); object.IsConflict(err) {
 		return true, nil
 	} else if err != nil {
 		return true, object.RegistryError(err)
@@ -109,8 +110,8 @@ func (p *pointerCollector) orphan(ctx context.Context, info driver.Info, d diges
 }
 
 // backref notes a back reference, or removes it if its manifest is not there.
-func (p *pointerCollector) backref(ctx context.Context, info driver.Info) error {
-	if gone, err := p.orphan(ctx, info, object.PathDigest(object.Dir(info.Key))); gone || err != nil {
+func (p *pointerCollector) noteBackref(ctx context.Context, info driver.Info) error {
+	if gone, err := p.removeOrphan(ctx, info, object.PathDigest(object.Dir(info.Key))); gone || err != nil {
 		return err
 	}
 	p.backrefs.add(info.Key)
@@ -119,7 +120,7 @@ func (p *pointerCollector) backref(ctx context.Context, info driver.Info) error 
 
 // tag removes a tag that points nowhere, and takes back that it is about to be moved by a push that
 // has died. It gives it the back reference that it needs if there is none, and notes it.
-func (p *pointerCollector) tag(ctx context.Context, info driver.Info) error {
+func (p *pointerCollector) checkTag(ctx context.Context, info driver.Info) error {
 	tag := object.Base(info.Key)
 	t, err := p.objects.ReadEntry(ctx, info.Key)
 	if err != nil || t.Version == "" {
@@ -127,34 +128,34 @@ func (p *pointerCollector) tag(ctx context.Context, info driver.Info) error {
 	}
 	d := t.Descriptor.Digest
 	if d == "" { // cut short
-		if err := p.drop(ctx, info.Key, t.Version); !object.IsConflict(err) {
+		if err := p.removeUnlessDryRun(ctx, info.Key, t.Version); !object.IsConflict(err) {
 			return object.RegistryError(err)
 		}
 		return nil
 	}
-	if gone, err := p.orphan(ctx, driver.Info{Key: info.Key, Version: t.Version}, d); gone || err != nil {
+	if gone, err := p.removeOrphan(ctx, driver.Info{Key: info.Key, Version: t.Version}, d); gone || err != nil {
 		return err
 	}
 	// A tag that others move all the time is never old.
-	over := func(n object.PendingMove) bool {
+	expired := func(n object.PendingMove) bool {
 		if n.Lead != "" && time.Since(n.Time) < object.ClaimTime {
 			return false // its push may have completed its lead, and conditional changes wait for it
 		}
-		return p.old(t.ModTime) || !n.Time.IsZero() && p.old(n.Time)
+		return p.graceOver(t.ModTime) || !n.Time.IsZero() && p.graceOver(n.Time)
 	}
-	if slices.ContainsFunc(t.Pending, over) && !p.opts.DryRun {
-		_, err := p.repo.AbortMoves(ctx, tag, t, over)
+	if slices.ContainsFunc(t.Pending, expired) && !p.opts.DryRun {
+		_, err := p.repo.AbortMoves(ctx, tag, t, expired)
 		if err == nil {
-			t.Pending = t.PendingWithout(over)
+			t.Pending = t.PendingWithout(expired)
 		} else if !object.IsConflict(err) {
 			return object.RegistryError(err)
 		}
 	}
 	for _, n := range t.Pending {
-		p.led.add(p.repo.BackrefKey(n.Descriptor.Digest, tag))
+		p.neededBackrefs.add(p.repo.BackrefKey(n.Descriptor.Digest, tag))
 	}
 	key := p.repo.BackrefKey(d, tag)
-	p.led.add(key)
+	p.neededBackrefs.add(key)
 	if p.backrefs.has(key) || p.opts.DryRun {
 		return nil
 	}
@@ -163,20 +164,20 @@ func (p *pointerCollector) tag(ctx context.Context, info driver.Info) error {
 }
 
 // moved notes a back reference of a tag that points elsewhere, or is not there.
-func (p *pointerCollector) moved(ctx context.Context, info driver.Info) error {
+func (p *pointerCollector) checkBackref(ctx context.Context, info driver.Info) error {
 	tag, d := object.Base(info.Key), object.PathDigest(object.Dir(info.Key))
 	if d == "" {
 		return nil
 	}
-	if p.led.has(info.Key) || !p.old(info.ModTime) {
+	if p.neededBackrefs.has(info.Key) || !p.graceOver(info.ModTime) {
 		p.tagged.add(string(d))
 		return nil
 	}
-	led, err := p.leads(ctx, tag, d)
+	leads, err := p.tagLeadsTo(ctx, tag, d)
 	if err != nil {
 		return err
 	}
-	if led {
+	if leads {
 		p.tagged.add(string(d))
 		return nil
 	}
@@ -187,7 +188,7 @@ func (p *pointerCollector) moved(ctx context.Context, info driver.Info) error {
 }
 
 // leads reports whether a tag points at a manifest, or is about to.
-func (p *pointerCollector) leads(ctx context.Context, tag string, d digest.Digest) (bool, error) {
+func (p *pointerCollector) tagLeadsTo(ctx context.Context, tag string, d digest.Digest) (bool, error) {
 	t, err := p.objects.ReadEntry(ctx, p.repo.TagKey(tag))
 	return err == nil && t.LeadsTo(d), err
 }
@@ -196,7 +197,7 @@ func (p *pointerCollector) leads(ctx context.Context, tag string, d digest.Diges
 // still be about to write to its tag: it looks at the version of the manifest afterwards, and
 // begins again if it is another one. So the manifest is written again before the last look at the
 // tag.
-func (p *pointerCollector) settle(ctx context.Context) error {
+func (p *pointerCollector) removeStale(ctx context.Context) error {
 	slices.SortFunc(p.stale, func(a, b staleRef) int { return cmp.Compare(a.digest, b.digest) })
 	for len(p.stale) > 0 {
 		d := p.stale[0].digest
@@ -204,10 +205,10 @@ func (p *pointerCollector) settle(ctx context.Context) error {
 		for n < len(p.stale) && p.stale[n].digest == d {
 			n++
 		}
-		some := p.stale[:n]
+		group := p.stale[:n]
 		p.stale = p.stale[n:]
 		if !p.opts.DryRun {
-			touched, err := p.touch(ctx, d)
+			touched, err := p.touchManifest(ctx, d)
 			if err != nil {
 				return err
 			}
@@ -215,11 +216,11 @@ func (p *pointerCollector) settle(ctx context.Context) error {
 				continue
 			}
 		}
-		err := p.parallel(len(some), func(i int) error {
-			if led, err := p.leads(ctx, some[i].tag, d); err != nil || led {
+		err := p.parallel(len(group), func(i int) error {
+			if leads, err := p.tagLeadsTo(ctx, group[i].tag, d); err != nil || leads {
 				return err
 			}
-			if err := p.drop(ctx, some[i].Key, some[i].Version); object.IsConflict(err) {
+			if err := p.removeUnlessDryRun(ctx, group[i].Key, group[i].Version); object.IsConflict(err) {
 				return nil
 			} else if err != nil {
 				return object.RegistryError(err)
@@ -235,7 +236,7 @@ func (p *pointerCollector) settle(ctx context.Context) error {
 }
 
 // touch gives a manifest another version, if it is not about to have one anyway.
-func (p *pointerCollector) touch(ctx context.Context, d digest.Digest) (bool, error) {
+func (p *pointerCollector) touchManifest(ctx context.Context, d digest.Digest) (bool, error) {
 	m, err := p.repo.ReadManifest(ctx, d)
 	if err != nil || m.State != object.Visible {
 		return false, err

@@ -21,53 +21,54 @@ import (
 // record away without taking the marks off first: another collector may rely on it.
 
 // wait is a subject that is awaited, by a record of the version.
-type wait struct {
+type awaitedSubject struct {
 	subject digest.Digest
 	version string
 }
 
 // awaitSubjects has the subjects of referrers awaited that this collector has marked. Those whose
 // subject has come are led to.
-func (r *repoCollector) awaitSubjects(ctx context.Context, batch []garbageManifest) ([]wait, error) {
-	of := map[digest.Digest][]*garbageManifest{}
-	var waits []wait
+func (r *repoCollector) awaitSubjects(ctx context.Context, batch []garbageManifest) ([]awaitedSubject, error) {
+	referrers := map[digest.Digest][]*garbageManifest{}
+	var awaited []awaitedSubject
 	for i := range batch {
 		g := &batch[i]
 		if g.mark == nil || !g.mark.Collected || g.mark.Subject == "" {
 			continue
 		}
-		if of[g.mark.Subject] == nil {
-			waits = append(waits, wait{subject: g.mark.Subject})
+		if referrers[g.mark.Subject] == nil {
+			awaited = append(awaited, awaitedSubject{subject: g.mark.Subject})
 		}
-		of[g.mark.Subject] = append(of[g.mark.Subject], g)
+		referrers[g.mark.Subject] = append(referrers[g.mark.Subject], g)
 	}
-	err := r.parallel(len(waits), func(i int) (err error) {
-		waits[i].version, err = r.await(ctx, waits[i].subject)
-		for _, g := range of[waits[i].subject] {
-			g.led = waits[i].version == ""
+	err := r.parallel(len(awaited), func(i int) (err error) {
+		awaited[i].version, err = r.putAwaited(ctx, awaited[i].subject)
+		for _, g := range referrers[awaited[i].subject] {
+			g.referenced = awaited[i].version == ""
 		}
 		return err
 	})
-	return slices.DeleteFunc(waits, func(w wait) bool { return w.version == "" }), err
+	return slices.DeleteFunc(awaited, func(w awaitedSubject) bool { return w.version == "" }), err
 }
 
 // await puts a record of the state awaited in the place of a manifest, and returns its version; ""
 // if the manifest is there, or on its way.
-func (r *repoCollector) await(ctx context.Context, d digest.Digest) (version string, err error) {
-	at := &object.Manifest{} // as it was a moment ago, most likely
+func (r *repoCollector) putAwaited(ctx context.Context, d digest.Digest) (version string, err error) {
+	current := &object.Manifest{} // as it was a moment ago, most likely
 	for n := range object.Attempts(ctx, &err) {
 		if n > 0 {
-			if at, err = r.repo.ReadManifest(ctx, d); err != nil {
+			if current, err = r.repo.ReadManifest(ctx, d); err != nil {
 				return "", err
 			}
 		}
-		if !at.IsAwaitable() {
+		if !current.IsAwaitable() {
 			return "", nil
 		}
 		// One that is there already is written again: who has found it may have taken the marks off
 		// before there were these.
 		m := &object.Manifest{State: object.Awaited, Nonce: object.NewNonce(), Sum: object.Checksum(nil)}
-		if version, err = r.objects.Put(ctx, r.repo.ManifestKey(d), at.Version, m, nil, driver.Relaxed); !object.IsConflict(err) {
+		if version, err = r.objects.Put(ctx, r.repo.ManifestKey(d), current.Version, m, nil,
+			driver.Relaxed); !object.IsConflict(err) {
 			return version, object.RegistryError(err)
 		}
 	}
@@ -84,13 +85,16 @@ func (r *repoCollector) removeEntries(ctx context.Context, batch []garbageManife
 	})
 }
 
-func (r *repoCollector) endWaits(ctx context.Context, waits []wait) error {
-	return r.parallel(len(waits), func(i int) error { return r.endWait(ctx, waits[i].subject, waits[i].version) })
+func (r *repoCollector) removeAllAwaited(ctx context.Context, awaited []awaitedSubject) error {
+	return r.parallel(len(awaited), func(i int) error {
+		return r.removeAwaited(ctx, awaited[i].subject,
+			awaited[i].version)
+	})
 }
 
 // endWait removes the record of a subject that is awaited, if it still has the version that was
 // seen.
-func (r *repoCollector) endWait(ctx context.Context, subject digest.Digest, version string) error {
+func (r *repoCollector) removeAwaited(ctx context.Context, subject digest.Digest, version string) error {
 	if err := r.repo.ReleaseReferrers(ctx, subject); err != nil {
 		return err
 	}

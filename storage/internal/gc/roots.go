@@ -21,13 +21,13 @@ type repoCollector struct {
 
 	// What the roots are, and what they name. A root is a manifest that is visible, on its way, or
 	// being deleted, and one that history can bring back.
-	needed    *bloom        // digests that roots name
-	there     *bloom        // digests of manifests that are in the repository
-	kept      *bloom        // digests of manifests that history holds on to
-	manifests *listSnapshot // what the lists were like that this is from
-	events    *listSnapshot
-	inUse     bool   // there is a visible manifest
-	tagged    *bloom // digests of manifests that a back reference leads to, filled by collectPointers
+	needed        *bloom        // digests that roots name
+	present       *bloom        // digests of manifests that are in the repository
+	heldByHistory *bloom        // digests of manifests that history holds on to
+	manifests     *listSnapshot // what the lists were like that this is from
+	events        *listSnapshot
+	inUse         bool   // there is a visible manifest
+	tagged        *bloom // digests of manifests that a back reference leads to, filled by collectPointers
 
 	mu       sync.Mutex
 	garbage  []garbageLink     // to be settled
@@ -35,10 +35,10 @@ type repoCollector struct {
 }
 
 // repository collects the links of a repository, and what leads nowhere in it.
-func (c *Collector) repository(ctx context.Context, repo object.Repo) error {
+func (c *Collector) collectRepository(ctx context.Context, repo object.Repo) error {
 	limit := c.opts.Memory / 12
 	r := &repoCollector{
-		Collector: c, repo: repo, needed: newBloom(limit), there: newBloom(limit), kept: newBloom(limit),
+		Collector: c, repo: repo, needed: newBloom(limit), present: newBloom(limit), heldByHistory: newBloom(limit),
 		tagged: newBloom(limit), manifests: newListSnapshot(), events: newListSnapshot(),
 	}
 	c.Count(func(r *Report) { r.Repositories++ })
@@ -54,13 +54,13 @@ func (c *Collector) repository(ctx context.Context, repo object.Repo) error {
 			return err
 		}
 	}
-	if filled, err := c.isFilled(ctx, repo); err != nil {
+	if nonEmpty, err := c.isNonEmpty(ctx, repo); err != nil {
 		return err
-	} else if filled {
-		c.filled.add(repo.Name)
+	} else if nonEmpty {
+		c.nonEmpty.add(repo.Name)
 	}
 	if r.inUse && !c.opts.DryRun {
-		return c.catalogue(ctx, repo)
+		return c.ensureCataloged(ctx, repo)
 	}
 	return nil
 }
@@ -70,16 +70,16 @@ func (c *Collector) repository(ctx context.Context, repo object.Repo) error {
 // has changed.
 func (r *repoCollector) roots(ctx context.Context, first bool) error {
 	list := r.objects.Driver.List(ctx, r.repo.ManifestPrefix(), nil)
-	err := r.look(ctx, r.manifests, list, func(f listed) error { return r.root(ctx, f, first) }, nil)
+	err := r.forEachChanged(ctx, r.manifests, list, func(f listed) error { return r.root(ctx, f, first) }, nil)
 	if err != nil {
 		return err
 	}
-	return r.history(ctx)
+	return r.readHistory(ctx)
 }
 
 // history looks at the events that it has not seen yet.
-func (r *repoCollector) history(ctx context.Context) error {
-	return r.look(ctx, r.events, r.eventList(ctx), func(f listed) error { return r.pastRoot(ctx, f.Key) }, nil)
+func (r *repoCollector) readHistory(ctx context.Context) error {
+	return r.forEachChanged(ctx, r.events, r.eventList(ctx), func(f listed) error { return r.noteEvent(ctx, f.Key) }, nil)
 }
 
 // root takes a manifest for a root.
@@ -93,14 +93,14 @@ func (r *repoCollector) root(ctx context.Context, f listed, first bool) error {
 		return err
 	}
 	if m.State == object.Awaited {
-		if first && r.old(m.ModTime) && !r.opts.DryRun {
-			return r.endWait(ctx, d, m.Version) // who wrote it may have died
+		if first && r.graceOver(m.ModTime) && !r.opts.DryRun {
+			return r.removeAwaited(ctx, d, m.Version) // who wrote it may have died
 		}
 		return nil
 	}
-	if first && !m.Readable() && m.Version != "" && r.isOver(m) {
+	if first && !m.Readable() && m.Version != "" && r.isExpired(m) {
 		// Its push has died, or begins again when it finds out.
-		err := r.drop(ctx, f.Key, m.Version)
+		err := r.removeUnlessDryRun(ctx, f.Key, m.Version)
 		if err == nil {
 			r.Count(func(c *Report) { c.Removed.Pending++ })
 			return nil
@@ -124,7 +124,7 @@ func (r *repoCollector) root(ctx context.Context, f listed, first bool) error {
 		r.mu.Unlock()
 	}
 	if !m.Absent() {
-		r.there.add(string(d))
+		r.present.add(string(d))
 	}
 	if m.State == object.Refused && len(m.Content) == 0 {
 		for _, d := range m.References {
@@ -132,20 +132,20 @@ func (r *repoCollector) root(ctx context.Context, f listed, first bool) error {
 		}
 		return nil
 	}
-	return r.needs(d, m.MediaType, m.Content)
+	return r.noteReferences(d, m.MediaType, m.Content)
 }
 
 // isOver reports whether a manifest that nothing leads to has had its time.
-func (r *repoCollector) isOver(m *object.Manifest) bool {
+func (r *repoCollector) isExpired(m *object.Manifest) bool {
 	again := time.Since(m.ModTime) >= object.ResendTime
 	if m.State == object.Refused {
 		return again
 	}
-	return r.old(m.ModTime) && (again || !m.Again)
+	return r.graceOver(m.ModTime) && (again || !m.Again)
 }
 
 // needs notes what a manifest names.
-func (r *repoCollector) needs(d digest.Digest, mediaType string, content []byte) error {
+func (r *repoCollector) noteReferences(d digest.Digest, mediaType string, content []byte) error {
 	parsed, err := manifest.ParseStored(mediaType, content)
 	if err != nil {
 		return fmt.Errorf("storage: the manifest %s: %w", d, err) // it could be parsed when it was pushed
@@ -176,7 +176,7 @@ func (r *repoCollector) eventList(ctx context.Context) iter.Seq2[driver.Info, er
 
 // pastRoot takes for a root what an event can bring back: a deleted manifest, or one that a tag
 // pointed at before.
-func (r *repoCollector) pastRoot(ctx context.Context, key string) error {
+func (r *repoCollector) noteEvent(ctx context.Context, key string) error {
 	e := object.ParseEvent(object.Base(key))
 	if e == nil {
 		return nil
@@ -184,17 +184,17 @@ func (r *repoCollector) pastRoot(ctx context.Context, key string) error {
 	if ok, err := r.repo.ReadEvent(ctx, e); err != nil || !ok || e.Before == nil {
 		return err
 	}
-	r.kept.add(string(e.Before.Digest))
+	r.heldByHistory.add(string(e.Before.Digest))
 	if e.Kind != object.EventDelete {
 		return nil // if it is anywhere, it is among the manifests
 	}
-	return r.needs(e.Before.Digest, e.Before.MediaType, e.Content)
+	return r.noteReferences(e.Before.Digest, e.Before.MediaType, e.Content)
 }
 
 // drop removes an object on a version, unless nothing is to be removed.
 //
 // Errors: ErrChanged.
-func (c *Collector) drop(ctx context.Context, key, version string) error {
+func (c *Collector) removeUnlessDryRun(ctx context.Context, key, version string) error {
 	if c.opts.DryRun {
 		return nil
 	}

@@ -12,11 +12,11 @@ import (
 
 // garbageManifest is a manifest that nothing was found to lead to.
 type garbageManifest struct {
-	digest   digest.Digest
-	mark     *object.Manifest // nil if somebody else has changed it
-	led      bool             // something was found after the mark that leads to it
-	pointers *object.Pointers
-	removed  bool
+	digest     digest.Digest
+	mark       *object.Manifest // nil if somebody else has changed it
+	referenced bool             // something was found after the mark that leads to it
+	pointers   *object.Pointers
+	removed    bool
 }
 
 // untaggedAtOnce is how many manifests are marked before it is looked again what leads to them.
@@ -27,11 +27,11 @@ const untaggedAtOnce = 256
 // They are marked as by a delete; a push that names or tags one takes the mark off, and so does a
 // push of its subject, see awaitSubjects.
 func (r *repoCollector) collectUntagged(ctx context.Context) error {
-	return r.some(ctx, r.repo.ManifestPrefix(), nil, func(info driver.Info) error { return r.sortManifest(ctx, info) },
+	return r.forEach(ctx, r.repo.ManifestPrefix(), nil, func(info driver.Info) error { return r.checkManifest(ctx, info) },
 		func() error {
-			some := r.untagged
+			candidates := r.untagged
 			r.untagged = nil
-			for batch := range slices.Chunk(some, untaggedAtOnce) {
+			for batch := range slices.Chunk(candidates, untaggedAtOnce) {
 				if err := r.settleManifests(ctx, batch); err != nil {
 					return err
 				}
@@ -41,16 +41,16 @@ func (r *repoCollector) collectUntagged(ctx context.Context) error {
 }
 
 // sortManifest decides whether a manifest is to be removed.
-func (r *repoCollector) sortManifest(ctx context.Context, info driver.Info) error {
+func (r *repoCollector) checkManifest(ctx context.Context, info driver.Info) error {
 	d := object.PathDigest(info.Key)
-	if d == "" || !r.old(info.ModTime) || r.isKept(d, "") || r.tagged.has(string(d)) {
+	if d == "" || !r.graceOver(info.ModTime) || r.isKept(d, "") || r.tagged.has(string(d)) {
 		return nil
 	}
 	m, err := r.repo.ReadManifest(ctx, d)
-	if err != nil || !m.Readable() || !r.isOver(m) || r.isKept(d, m.Subject) {
+	if err != nil || !m.Readable() || !r.isExpired(m) || r.isKept(d, m.Subject) {
 		return err
 	}
-	if led, _, err := r.isLedTo(ctx, d, m); err != nil || led {
+	if referenced, _, err := r.isReferenced(ctx, d, m); err != nil || referenced {
 		return err
 	}
 	if r.opts.DryRun {
@@ -66,12 +66,14 @@ func (r *repoCollector) sortManifest(ctx context.Context, info driver.Info) erro
 // isKept reports whether a root names the manifest, or history holds on to it, or to its subject,
 // which would come back without it. subject may be "".
 func (r *repoCollector) isKept(d, subject digest.Digest) bool {
-	return r.needed.has(string(d)) || r.kept.has(string(d)) || subject != "" && r.kept.has(string(subject))
+	return r.needed.has(string(d)) || r.heldByHistory.has(string(d)) ||
+		subject != "" && r.heldByHistory.has(string(subject))
 }
 
 // isLedTo reports whether a tag points at a manifest, or its subject is there, or on its way; if
 // not, it returns what else leads to it.
-func (r *repoCollector) isLedTo(ctx context.Context, d digest.Digest, m *object.Manifest) (bool, *object.Pointers, error) {
+func (r *repoCollector) isReferenced(ctx context.Context, d digest.Digest, m *object.Manifest) (bool,
+	*object.Pointers, error) {
 	if m.Subject != "" {
 		subject, err := r.repo.ReadManifest(ctx, m.Subject)
 		if err != nil || !subject.IsAwaitable() {
@@ -96,7 +98,8 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 		mark := *g.mark
 		mark.State, mark.Nonce, mark.Collected = object.Deleting, object.NewNonce(), true
 		var err error
-		mark.Version, err = r.objects.Put(ctx, r.repo.ManifestKey(g.digest), g.mark.Version, &mark, g.mark.Content, driver.Deferred)
+		mark.Version, err = r.objects.Put(ctx, r.repo.ManifestKey(g.digest), g.mark.Version, &mark, g.mark.Content,
+			driver.Deferred)
 		if g.mark = &mark; object.IsConflict(err) {
 			g.mark = nil
 			return nil
@@ -106,7 +109,7 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 	if err != nil {
 		return err
 	}
-	waits, err := r.awaitSubjects(ctx, batch)
+	awaited, err := r.awaitSubjects(ctx, batch)
 	if err != nil {
 		return err
 	}
@@ -116,15 +119,15 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 		return err
 	}
 	err = r.parallel(len(batch), func(i int) (err error) {
-		if g := &batch[i]; g.mark != nil && !g.led {
-			g.led, g.pointers, err = r.isLedTo(ctx, g.digest, g.mark)
+		if g := &batch[i]; g.mark != nil && !g.referenced {
+			g.referenced, g.pointers, err = r.isReferenced(ctx, g.digest, g.mark)
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if err := r.history(ctx); err != nil {
+	if err := r.readHistory(ctx); err != nil {
 		return err
 	}
 	removed := make([]string, len(batch))
@@ -139,7 +142,7 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 		return err
 	})
 	if err == nil {
-		err = r.syncRemoved(ctx, removed)
+		err = r.syncKeys(ctx, removed)
 	}
 	if err == nil {
 		err = r.removeEntries(ctx, batch)
@@ -147,13 +150,13 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 	if err != nil {
 		return err
 	}
-	return r.endWaits(ctx, waits)
+	return r.removeAllAwaited(ctx, awaited)
 }
 
 // settleManifest takes the mark off a manifest that something leads to, or removes the manifest and
 // the back references to it, and reports which.
 func (r *repoCollector) settleManifest(ctx context.Context, g *garbageManifest) (removed bool, err error) {
-	if g.led || r.isKept(g.digest, g.mark.Subject) {
+	if g.referenced || r.isKept(g.digest, g.mark.Subject) {
 		if !g.mark.Collected {
 			return false, nil
 		}
