@@ -87,9 +87,13 @@ func New(objects *object.Store, opts Options) *Collector {
 	}
 	now := time.Now()
 	return &Collector{
-		objects: objects.WithDriver(p), throttled: p, opts: opts, links: newListSnapshot(),
-		namedData: newBloom(opts.Memory / 3), remainingLinks: newBloom(opts.Memory / 3), nonEmpty: newBloom(opts.Memory / 24),
-		report: Report{DryRun: opts.DryRun, Started: now}, lastProgress: now,
+		objects: objects.WithDriver(p), throttled: p, opts: opts,
+		links:          newListSnapshot(),
+		namedData:      newBloom(opts.Memory / 3),
+		remainingLinks: newBloom(opts.Memory / 3),
+		nonEmpty:       newBloom(opts.Memory / 24),
+		report:         Report{DryRun: opts.DryRun, Started: now},
+		lastProgress:   now,
 	}
 }
 
@@ -104,10 +108,12 @@ func (c *Collector) Run(ctx context.Context) error {
 	if err := c.eachRepository(ctx, c.collectRepository); err != nil {
 		return err
 	}
-	for _, part := range []func(context.Context) error{c.removeStrayTombstones, c.collectData, c.collectIndex,
-		c.collectRepositories} {
+	steps := []func(context.Context) error{
+		c.removeStrayTombstones, c.collectData, c.collectIndex, c.collectRepositories,
+	}
+	for _, step := range steps {
 		c.progress(true)
-		if err := part(ctx); err != nil {
+		if err := step(ctx); err != nil {
 			return err
 		}
 	}
@@ -173,8 +179,8 @@ func (c *Collector) eachRepository(ctx context.Context, f func(ctx context.Conte
 	after := ""
 	for {
 		name := ""
-		for info, err := range c.objects.Driver.List(ctx, object.ContentPrefix,
-			&driver.ListOptions{After: after, KeysOnly: true, PageHint: 1}) {
+		opts := &driver.ListOptions{After: after, KeysOnly: true, PageHint: 1}
+		for info, err := range c.objects.Driver.List(ctx, object.ContentPrefix, opts) {
 			if err != nil {
 				return object.RegistryError(err)
 			}

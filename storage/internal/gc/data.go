@@ -194,14 +194,14 @@ func (c *Collector) noteChangedLinks(ctx context.Context) error {
 
 // some calls f for the elements of a list, many at once, and now and then, and at the end, rest,
 // unless it is nil.
-func (c *Collector) forEach(ctx context.Context, prefix string, opts *driver.ListOptions, f func(driver.Info) error,
-	rest func() error) error {
+func (c *Collector) forEach(ctx context.Context, prefix string, opts *driver.ListOptions,
+	check func(driver.Info) error, settle func() error) error {
 	for batch, err := range object.BatchesInMemory(c.objects.Driver.List(ctx, prefix, opts)) {
 		if err == nil {
-			err = c.parallel(len(batch), func(i int) error { return f(batch[i]) })
+			err = c.parallel(len(batch), func(i int) error { return check(batch[i]) })
 		}
-		if err == nil && rest != nil {
-			err = rest()
+		if err == nil && settle != nil {
+			err = settle()
 		}
 		if err != nil {
 			return err

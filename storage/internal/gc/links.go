@@ -21,13 +21,15 @@ const linksAtOnce = 4096
 
 // collectLinks removes the links that no root needs, and notes what the others name.
 func (r *repoCollector) collectLinks(ctx context.Context) error {
-	list := r.objects.Driver.List(ctx, r.repo.LinkPrefix(), nil)
-	err := r.forEachChanged(ctx, r.links, list, func(f listed) error { return r.checkLink(ctx, f) }, func() error {
+	check := func(f listed) error { return r.checkLink(ctx, f) }
+	settle := func() error {
 		if len(r.garbage) < linksAtOnce {
 			return nil
 		}
 		return r.settleLinks(ctx)
-	})
+	}
+	list := r.objects.Driver.List(ctx, r.repo.LinkPrefix(), nil)
+	err := r.forEachChanged(ctx, r.links, list, check, settle)
 	if err != nil {
 		return err
 	}
@@ -64,22 +66,41 @@ func (c *Collector) noteLink(key string, l *object.Link) {
 	}
 }
 
-// settleLinks condemns links, then looks again who needs them, and then turns each back to what it
-// was or removes it.
+// settleLinks condemns the links that were found, reads the roots again, and then removes each link or
+// turns it back.
 func (r *repoCollector) settleLinks(ctx context.Context) error {
 	links := r.garbage
 	r.garbage = nil
-	if r.opts.DryRun {
-		for _, l := range links {
-			if r.needed.has(string(l.digest)) {
-				r.noteLink(l.Key, l.link)
-			} else {
-				r.Count(func(c *Report) { c.Removed.Blobs++ })
-			}
-		}
+	if len(links) == 0 {
 		return nil
 	}
-	err := r.parallel(len(links), func(i int) error {
+	if r.opts.DryRun {
+		r.countLinks(links)
+		return nil
+	}
+	if err := r.condemnLinks(ctx, links); err != nil {
+		return err
+	}
+	if err := r.rereadRoots(ctx); err != nil {
+		return err
+	}
+	return r.settleCondemned(ctx, links)
+}
+
+// countLinks counts the links that would be removed.
+func (r *repoCollector) countLinks(links []garbageLink) {
+	for _, l := range links {
+		if r.needed.has(string(l.digest)) {
+			r.noteLink(l.Key, l.link)
+		} else {
+			r.Count(func(c *Report) { c.Removed.Blobs++ })
+		}
+	}
+}
+
+// condemnLinks marks links as condemned.
+func (r *repoCollector) condemnLinks(ctx context.Context, links []garbageLink) error {
+	return r.parallel(len(links), func(i int) error {
 		l := &links[i]
 		if l.link.State != object.Live && l.link.State != object.Pending {
 			return nil // nobody reads it, or somebody has condemned it
@@ -94,20 +115,18 @@ func (r *repoCollector) settleLinks(ctx context.Context) error {
 		}
 		return object.RegistryError(err)
 	})
-	if err != nil || len(links) == 0 {
-		return err
-	}
-	if err := r.roots(ctx, false); err != nil {
-		return err
-	}
+}
+
+// settleCondemned removes the condemned links that no root needs, and turns the others back.
+func (r *repoCollector) settleCondemned(ctx context.Context, links []garbageLink) error {
 	removed := make([]string, len(links))
-	err = r.parallel(len(links), func(i int) error {
+	err := r.parallel(len(links), func(i int) error {
 		l := &links[i]
 		if l.link == nil {
 			return nil
 		}
 		if r.needed.has(string(l.digest)) {
-			return r.spareLink(ctx, l)
+			return r.restoreLink(ctx, l)
 		}
 		err := r.repo.RemoveLink(ctx, l.digest, l.link)
 		if object.IsConflict(err) {
@@ -132,8 +151,8 @@ func (r *repoCollector) noteOwnWrite(l *garbageLink, now *object.Link) {
 	l.Version, l.link = now.Version, now
 }
 
-// spareLink turns a link that is needed back to what it was.
-func (r *repoCollector) spareLink(ctx context.Context, l *garbageLink) error {
+// restoreLink turns a link that is needed back to what it was.
+func (r *repoCollector) restoreLink(ctx context.Context, l *garbageLink) error {
 	if l.link.State != object.Condemned {
 		r.noteLink(l.Key, l.link)
 		return nil

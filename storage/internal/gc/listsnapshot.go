@@ -120,17 +120,16 @@ func (l *listSnapshot) replace(f listed, version string) {
 // look calls read for each object of a list that is new or changed since the look before, many at
 // once, and then, now and then, rest.
 func (c *Collector) forEachChanged(ctx context.Context, l *listSnapshot, list iter.Seq2[driver.Info, error],
-	read func(listed) error,
-	rest func() error) error {
-	for some, err := range l.changes(list) {
+	check func(listed) error, settle func() error) error {
+	for batch, err := range l.changes(list) {
 		if err == nil {
 			err = ctx.Err()
 		}
 		if err == nil {
-			err = c.parallel(len(some), func(i int) error { return read(some[i]) })
+			err = c.parallel(len(batch), func(i int) error { return check(batch[i]) })
 		}
-		if err == nil && rest != nil {
-			err = rest()
+		if err == nil && settle != nil {
+			err = settle()
 		}
 		if err != nil {
 			return err

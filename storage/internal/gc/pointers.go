@@ -37,12 +37,13 @@ type staleRef struct {
 // collectPointers removes what leads nowhere in the repository.
 func (r *repoCollector) collectPointers(ctx context.Context) error {
 	limit := r.opts.Memory / 12
-	p := &pointerCollector{repoCollector: r, backrefs: newBloom(limit), neededBackrefs: newBloom(limit),
-		hinted: newBloom(limit)}
+	p := &pointerCollector{
+		repoCollector: r, backrefs: newBloom(limit), neededBackrefs: newBloom(limit), hinted: newBloom(limit),
+	}
 	steps := []struct {
 		prefix string
-		f      func(context.Context, driver.Info) error
-		rest   func() error
+		check  func(context.Context, driver.Info) error
+		settle func() error
 	}{
 		{r.repo.BackrefsPrefix(), p.noteBackref, nil},
 		{r.repo.TagPrefix(), p.checkTag, nil},
@@ -51,7 +52,8 @@ func (r *repoCollector) collectPointers(ctx context.Context) error {
 		{r.repo.ReferrersPrefix(), p.checkReferrer, nil},
 	}
 	for _, step := range steps {
-		err := r.forEach(ctx, step.prefix, nil, func(info driver.Info) error { return step.f(ctx, info) }, step.rest)
+		check := func(info driver.Info) error { return step.check(ctx, info) }
+		err := r.forEach(ctx, step.prefix, nil, check, step.settle)
 		if err != nil {
 			return err
 		}

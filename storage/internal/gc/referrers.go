@@ -67,8 +67,8 @@ func (r *repoCollector) putAwaited(ctx context.Context, d digest.Digest) (versio
 		// One that is there already is written again: who has found it may have taken the marks off
 		// before there were these.
 		m := &object.Manifest{State: object.Awaited, Nonce: object.NewNonce(), Sum: object.Checksum(nil)}
-		if version, err = r.objects.Put(ctx, r.repo.ManifestKey(d), current.Version, m, nil,
-			driver.Relaxed); !object.IsConflict(err) {
+		version, err = r.objects.Put(ctx, r.repo.ManifestKey(d), current.Version, m, nil, driver.Relaxed)
+		if !object.IsConflict(err) {
 			return version, object.RegistryError(err)
 		}
 	}
@@ -86,17 +86,14 @@ func (r *repoCollector) removeEntries(ctx context.Context, batch []garbageManife
 }
 
 func (r *repoCollector) removeAllAwaited(ctx context.Context, awaited []awaitedSubject) error {
-	return r.parallel(len(awaited), func(i int) error {
-		return r.removeAwaited(ctx, awaited[i].subject,
-			awaited[i].version)
-	})
+	return r.parallel(len(awaited), func(i int) error { return r.removeAwaited(ctx, awaited[i]) })
 }
 
 // endWait removes the record of a subject that is awaited, if it still has the version that was
 // seen.
-func (r *repoCollector) removeAwaited(ctx context.Context, subject digest.Digest, version string) error {
-	if err := r.repo.ReleaseReferrers(ctx, subject); err != nil {
+func (r *repoCollector) removeAwaited(ctx context.Context, a awaitedSubject) error {
+	if err := r.repo.ReleaseReferrers(ctx, a.subject); err != nil {
 		return err
 	}
-	return r.objects.RemoveIfUnchanged(ctx, r.repo.ManifestKey(subject), version)
+	return r.objects.RemoveIfUnchanged(ctx, r.repo.ManifestKey(a.subject), a.version)
 }

@@ -42,7 +42,7 @@ func (c *Collector) collectRepository(ctx context.Context, repo object.Repo) err
 		tagged: newBloom(limit), manifests: newListSnapshot(), events: newListSnapshot(),
 	}
 	c.Count(func(r *Report) { r.Repositories++ })
-	if err := r.roots(ctx, true); err != nil {
+	if err := r.readRoots(ctx); err != nil {
 		return err
 	}
 	parts := []func(context.Context) error{r.collectLinks, r.collectPointers}
@@ -65,12 +65,32 @@ func (c *Collector) collectRepository(ctx context.Context, repo object.Repo) err
 	return nil
 }
 
-// roots looks at the manifests, and then at the history: a delete writes there before it removes
-// the manifest. The first time it reads all, and removes manifests whose push has died; later what
-// has changed.
-func (r *repoCollector) roots(ctx context.Context, first bool) error {
+// readRoots reads all manifests, and then the history: a delete writes there before it removes the
+// manifest. It removes manifests whose push has died.
+func (r *repoCollector) readRoots(ctx context.Context) error {
+	return r.readRootsWith(ctx, r.checkRoot)
+}
+
+// rereadRoots reads the manifests that have changed since the last read, and then the history.
+func (r *repoCollector) rereadRoots(ctx context.Context) error {
+	return r.readRootsWith(ctx, func(ctx context.Context, d digest.Digest) error {
+		m, err := r.repo.ReadManifest(ctx, d)
+		if err != nil {
+			return err
+		}
+		return r.noteRoot(d, m)
+	})
+}
+
+// readRootsWith calls f for each new or changed manifest, and then reads the history.
+func (r *repoCollector) readRootsWith(ctx context.Context, f func(context.Context, digest.Digest) error) error {
 	list := r.objects.Driver.List(ctx, r.repo.ManifestPrefix(), nil)
-	err := r.forEachChanged(ctx, r.manifests, list, func(f listed) error { return r.root(ctx, f, first) }, nil)
+	err := r.forEachChanged(ctx, r.manifests, list, func(l listed) error {
+		if d := object.PathDigest(l.Key); d != "" {
+			return f(ctx, d)
+		}
+		return nil
+	}, nil)
 	if err != nil {
 		return err
 	}
@@ -82,25 +102,21 @@ func (r *repoCollector) readHistory(ctx context.Context) error {
 	return r.forEachChanged(ctx, r.events, r.eventList(ctx), func(f listed) error { return r.noteEvent(ctx, f.Key) }, nil)
 }
 
-// root takes a manifest for a root.
-func (r *repoCollector) root(ctx context.Context, f listed, first bool) error {
-	d := object.PathDigest(f.Key)
-	if d == "" {
-		return nil
-	}
+// checkRoot removes a manifest whose push has died, or notes it as a root.
+func (r *repoCollector) checkRoot(ctx context.Context, d digest.Digest) error {
 	m, err := r.repo.ReadManifest(ctx, d)
 	if err != nil {
 		return err
 	}
 	if m.State == object.Awaited {
-		if first && r.graceOver(m.ModTime) && !r.opts.DryRun {
-			return r.removeAwaited(ctx, d, m.Version) // who wrote it may have died
+		if r.graceOver(m.ModTime) && !r.opts.DryRun {
+			return r.removeAwaited(ctx, awaitedSubject{subject: d, version: m.Version}) // who wrote it may have died
 		}
 		return nil
 	}
-	if first && !m.Readable() && m.Version != "" && r.isExpired(m) {
+	if !m.Readable() && m.Version != "" && r.isExpired(m) {
 		// Its push has died, or begins again when it finds out.
-		err := r.removeUnlessDryRun(ctx, f.Key, m.Version)
+		err := r.removeUnlessDryRun(ctx, r.repo.ManifestKey(d), m.Version)
 		if err == nil {
 			r.Count(func(c *Report) { c.Removed.Pending++ })
 			return nil
@@ -112,11 +128,16 @@ func (r *repoCollector) root(ctx context.Context, f listed, first bool) error {
 			return err
 		}
 	}
-	if m.State == object.Gone {
-		return nil
-	}
-	if first {
+	if m.State != object.Gone {
 		r.Count(func(c *Report) { c.Manifests++ })
+	}
+	return r.noteRoot(d, m)
+}
+
+// noteRoot notes a manifest, and what it names.
+func (r *repoCollector) noteRoot(d digest.Digest, m *object.Manifest) error {
+	if m.State == object.Gone || m.State == object.Awaited {
+		return nil
 	}
 	if m.Readable() {
 		r.mu.Lock()

@@ -43,8 +43,8 @@ func (p *throttled) wait(ctx context.Context) error {
 	return object.Sleep(ctx, turn.Sub(now))
 }
 
-func (p *throttled) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info,
-	error) {
+func (p *throttled) Open(ctx context.Context, key string,
+	opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
 	if err := p.wait(ctx); err != nil {
 		return nil, driver.Info{}, err
 	}

@@ -27,17 +27,18 @@ const untaggedAtOnce = 256
 // They are marked as by a delete; a push that names or tags one takes the mark off, and so does a
 // push of its subject, see awaitSubjects.
 func (r *repoCollector) collectUntagged(ctx context.Context) error {
-	return r.forEach(ctx, r.repo.ManifestPrefix(), nil, func(info driver.Info) error { return r.checkManifest(ctx, info) },
-		func() error {
-			candidates := r.untagged
-			r.untagged = nil
-			for batch := range slices.Chunk(candidates, untaggedAtOnce) {
-				if err := r.settleManifests(ctx, batch); err != nil {
-					return err
-				}
+	check := func(info driver.Info) error { return r.checkManifest(ctx, info) }
+	settle := func() error {
+		candidates := r.untagged
+		r.untagged = nil
+		for batch := range slices.Chunk(candidates, untaggedAtOnce) {
+			if err := r.settleManifests(ctx, batch); err != nil {
+				return err
 			}
-			return nil
-		})
+		}
+		return nil
+	}
+	return r.forEach(ctx, r.repo.ManifestPrefix(), nil, check, settle)
 }
 
 // sortManifest decides whether a manifest is to be removed.
@@ -70,10 +71,10 @@ func (r *repoCollector) isKept(d, subject digest.Digest) bool {
 		subject != "" && r.heldByHistory.has(string(subject))
 }
 
-// isLedTo reports whether a tag points at a manifest, or its subject is there, or on its way; if
+// isReferenced reports whether a tag points at a manifest, or its subject is there, or on its way; if
 // not, it returns what else leads to it.
-func (r *repoCollector) isReferenced(ctx context.Context, d digest.Digest, m *object.Manifest) (bool,
-	*object.Pointers, error) {
+func (r *repoCollector) isReferenced(ctx context.Context, d digest.Digest,
+	m *object.Manifest) (bool, *object.Pointers, error) {
 	if m.Subject != "" {
 		subject, err := r.repo.ReadManifest(ctx, m.Subject)
 		if err != nil || !subject.IsAwaitable() {
@@ -90,35 +91,50 @@ func (r *repoCollector) isReferenced(ctx context.Context, d digest.Digest, m *ob
 // settleManifests marks manifests, then looks again what leads to them, and then takes the mark off
 // again or removes them.
 func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageManifest) error {
-	err := r.parallel(len(batch), func(i int) error {
-		g := &batch[i]
-		if g.mark.State == object.Deleting && !g.mark.Collected {
-			return nil // by a delete that has died, or has not: its mark does, and is not taken off
-		}
-		mark := *g.mark
-		mark.State, mark.Nonce, mark.Collected = object.Deleting, object.NewNonce(), true
-		var err error
-		mark.Version, err = r.objects.Put(ctx, r.repo.ManifestKey(g.digest), g.mark.Version, &mark, g.mark.Content,
-			driver.Deferred)
-		if g.mark = &mark; object.IsConflict(err) {
-			g.mark = nil
-			return nil
-		}
-		return object.RegistryError(err)
-	})
-	if err != nil {
+	if err := r.markManifests(ctx, batch); err != nil {
 		return err
 	}
 	awaited, err := r.awaitSubjects(ctx, batch)
 	if err != nil {
 		return err
 	}
-	// Manifests, then what leads to each, then the history: a tag that moves on is in the history
-	// before it does.
-	if err := r.roots(ctx, false); err != nil {
+	if err := r.recheckManifests(ctx, batch); err != nil {
 		return err
 	}
-	err = r.parallel(len(batch), func(i int) (err error) {
+	if err := r.settleMarked(ctx, batch); err != nil {
+		return err
+	}
+	return r.removeAllAwaited(ctx, awaited)
+}
+
+// markManifests marks manifests as deleting and collected.
+func (r *repoCollector) markManifests(ctx context.Context, batch []garbageManifest) error {
+	return r.parallel(len(batch), func(i int) error {
+		g := &batch[i]
+		if g.mark.State == object.Deleting && !g.mark.Collected {
+			return nil // by a delete that has died, or has not: its mark does, and is not taken off
+		}
+		mark := *g.mark
+		mark.State, mark.Nonce, mark.Collected = object.Deleting, object.NewNonce(), true
+		version, key := g.mark.Version, r.repo.ManifestKey(g.digest)
+		var err error
+		mark.Version, err = r.objects.Put(ctx, key, version, &mark, mark.Content, driver.Deferred)
+		if g.mark = &mark; object.IsConflict(err) {
+			g.mark = nil
+			return nil
+		}
+		return object.RegistryError(err)
+	})
+}
+
+// recheckManifests looks again whether anything leads to manifests that are marked.
+func (r *repoCollector) recheckManifests(ctx context.Context, batch []garbageManifest) error {
+	// Manifests, then what leads to each, then the history: a tag that moves on is in the history
+	// before it does.
+	if err := r.rereadRoots(ctx); err != nil {
+		return err
+	}
+	err := r.parallel(len(batch), func(i int) (err error) {
 		if g := &batch[i]; g.mark != nil && !g.referenced {
 			g.referenced, g.pointers, err = r.isReferenced(ctx, g.digest, g.mark)
 		}
@@ -127,11 +143,13 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 	if err != nil {
 		return err
 	}
-	if err := r.readHistory(ctx); err != nil {
-		return err
-	}
+	return r.readHistory(ctx)
+}
+
+// settleMarked takes marks off or removes the manifests, and then the entries of those removed.
+func (r *repoCollector) settleMarked(ctx context.Context, batch []garbageManifest) error {
 	removed := make([]string, len(batch))
-	err = r.parallel(len(batch), func(i int) (err error) {
+	err := r.parallel(len(batch), func(i int) (err error) {
 		g := &batch[i]
 		if g.mark == nil {
 			return nil
@@ -144,26 +162,17 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 	if err == nil {
 		err = r.syncKeys(ctx, removed)
 	}
-	if err == nil {
-		err = r.removeEntries(ctx, batch)
-	}
 	if err != nil {
 		return err
 	}
-	return r.removeAllAwaited(ctx, awaited)
+	return r.removeEntries(ctx, batch)
 }
 
 // settleManifest takes the mark off a manifest that something leads to, or removes the manifest and
 // the back references to it, and reports which.
 func (r *repoCollector) settleManifest(ctx context.Context, g *garbageManifest) (removed bool, err error) {
 	if g.referenced || r.isKept(g.digest, g.mark.Subject) {
-		if !g.mark.Collected {
-			return false, nil
-		}
-		if _, err := r.repo.SetVisible(ctx, g.digest, g.mark); !object.IsConflict(err) {
-			return false, object.RegistryError(err)
-		}
-		return false, nil
+		return false, r.restoreManifest(ctx, g)
 	}
 	// What was found was written before this look at the mark; see Store.deleteManifest.
 	if m, err := r.repo.ReadManifest(ctx, g.digest); err != nil || m.Version != g.mark.Version {
@@ -192,4 +201,15 @@ func (r *repoCollector) settleManifest(ctx context.Context, g *garbageManifest) 
 	b.End(ctx, object.Happened)
 	r.Count(func(c *Report) { c.Removed.Untagged++ })
 	return true, nil
+}
+
+// restoreManifest takes the mark off a manifest, unless it is that of a delete.
+func (r *repoCollector) restoreManifest(ctx context.Context, g *garbageManifest) error {
+	if !g.mark.Collected {
+		return nil
+	}
+	if _, err := r.repo.SetVisible(ctx, g.digest, g.mark); !object.IsConflict(err) {
+		return object.RegistryError(err)
+	}
+	return nil
 }
