@@ -6,17 +6,17 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// Batches yields the elements of a list in batches of n, the last one smaller, for callers that handle
-// several elements at the same time. An error ends the list: the elements that were listed before it
-// since the last batch are not yielded.
+// Batches yields the elements of list in batches of n, for callers that handle several elements at
+// the same time. The last batch may be smaller. An error of list is yielded as a registry error and
+// ends the iteration; elements that were not yet part of a full batch are dropped.
 //
-// A batch is valid until the next one is asked for.
+// A batch is valid only until the next one is yielded.
 func Batches[T any](list iter.Seq2[T, error], n int) iter.Seq2[[]T, error] {
 	return batches(list, n, func(T) int { return 1 })
 }
 
-// BatchesInMemory is Batches for a list of objects that the caller reads: a batch has at most 1,024
-// objects and, unless it has only one, at most about 16 MiB of content.
+// BatchesInMemory is Batches for a list of objects that the caller reads. A batch has at most 1,024
+// objects. Unless it has only one object, it has at most about 16 MiB of content.
 func BatchesInMemory(list iter.Seq2[driver.Info, error]) iter.Seq2[[]driver.Info, error] {
 	const memory, objects = 16 << 20, 1024
 	return batches(list, memory, func(info driver.Info) int { return int(max(info.Size, memory/objects)) })
@@ -47,7 +47,7 @@ func batches[T any](list iter.Seq2[T, error], limit int, weight func(T) int) ite
 	}
 }
 
-// Filter yields the elements of a list that keep accepts, and every error.
+// Filter yields the elements of list for which keep returns true, and every error.
 func Filter[T any](list iter.Seq2[T, error], keep func(T) bool) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for element, err := range list {

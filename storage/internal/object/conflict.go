@@ -11,20 +11,21 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// IsConflict reports whether a conditional write failed because the object has changed since it was
-// read: another writer came first.
+// IsConflict reports whether a conditional write or delete failed because another writer changed
+// the object after it was read: err is driver.ErrExist or driver.ErrChanged.
 func IsConflict(err error) bool {
 	return errors.Is(err, driver.ErrExist) || errors.Is(err, driver.ErrChanged)
 }
 
-// Conflict is the error of a Put whose condition did not hold. It has the object that is there instead,
-// so that the caller need not read it again.
+// Conflict is the error of a Put whose condition does not hold. It holds the object that is there
+// instead, so that the caller need not read it again.
 type Conflict struct {
 	Err     error // driver.ErrExist or driver.ErrChanged
 	Content []byte
 	Info    driver.Info // Version is "" if there is no object
 }
 
+// Error implements error.
 func (c *Conflict) Error() string { return c.Err.Error() }
 
 // Unwrap returns the error of the driver.
@@ -33,16 +34,17 @@ func (c *Conflict) Unwrap() error { return c.Err }
 // maxAttempts is how often an operation is tried before it fails with ErrContended.
 const maxAttempts = 32
 
-// ErrContended is returned when an operation has lost to other writers maxAttempts times.
+// ErrContended is returned when an operation has lost maxAttempts compare-and-swaps in a row to
+// other writers. It is a registry.ErrUnavailable: the client may try again.
 var ErrContended = registry.ErrUnavailable.WithCause(errors.New("storage: other writers came first too often"))
 
-// Attempts yields the numbers of the attempts of an operation that starts again when IsConflict reports
-// that another writer came first. It waits before each attempt but the first, at random and longer each
-// time, so that writers that conflict drift apart. The loop body returns when the operation succeeds or
-// fails for another reason.
+// Attempts yields the numbers of the attempts of an operation that retries a compare-and-swap. The
+// loop body continues when IsConflict reports that another writer came first. It returns when the
+// operation succeeds or fails for another reason. Attempts waits before each attempt but the first,
+// for a random and growing time, so that conflicting writers drift apart.
 //
-// *err is nil during each attempt. After the loop it is ErrContended, or the error of ctx if that has
-// ended.
+// *err is nil during each attempt. After the loop it is ErrContended, or the error of ctx if ctx
+// has ended.
 func Attempts(ctx context.Context, err *error) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for n := range maxAttempts {
@@ -54,8 +56,9 @@ func Attempts(ctx context.Context, err *error) iter.Seq[int] {
 	}
 }
 
-// AttemptsInTurn is Attempts for an object that many writers in this process change at once: from the
-// second attempt on, the loop holds the lock of key, so that these writers go one after the other.
+// AttemptsInTurn is Attempts for an object that many writers in this process change at once. From
+// the second attempt on, the loop holds a lock on key, so that these writers go one after the
+// other.
 func (s *Store) AttemptsInTurn(ctx context.Context, key string, err *error) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for n := range Attempts(ctx, err) {
@@ -74,7 +77,9 @@ func (s *Store) AttemptsInTurn(ctx context.Context, key string, err *error) iter
 	}
 }
 
-// Pause waits before attempt n of an operation; the first attempt has number 0 and does not wait.
+// Pause waits a random time before attempt n of an operation: less than 2^n milliseconds, and less
+// than 64. The first attempt has number 0 and does not wait. It returns the error of ctx if ctx
+// ends.
 func Pause(ctx context.Context, n int) error {
 	if n == 0 {
 		return ctx.Err()
@@ -82,7 +87,7 @@ func Pause(ctx context.Context, n int) error {
 	return Sleep(ctx, mathrand.N(time.Millisecond<<min(n, 6)))
 }
 
-// Sleep waits for a time, or until ctx ends, whose error it then returns.
+// Sleep waits for d, or until ctx ends; then it returns the error of ctx.
 func Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

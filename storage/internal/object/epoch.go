@@ -8,9 +8,20 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// epochs are names of epochs, of blobs and of manifests: manifests are deleted more often, and only
-// indexes name them. "" is an epoch that is not known, and equals none: records written by versions
-// of this package without epochs have it.
+// Epochs are the names of the current epochs of a repository, or of the epochs in which everything
+// that a manifest names was last seen. An epoch is a time during which nothing was deleted. Blobs
+// and manifests have epochs of their own, because manifests are deleted more often and only indexes
+// name them. "" is an unknown epoch and equals no other; records of versions without epochs have
+// it.
+//
+// Epochs save a push of a known manifest the check of everything that the manifest names. Only a
+// delete of a blob or a child can have removed any of that since the last check. A push sees from
+// the epochs whether there was one, and it reads the two records that have them anyway.
+//
+// A delete marks what it deletes, then ends the epoch, and then removes it. A push that finds that
+// the epochs differ begins a new epoch, then checks everything, and takes marks off. So either the
+// delete finds that its mark is gone, or the push finds that something is missing. The model is
+// internal/model/known.pml.
 type Epochs struct {
 	Blobs     string `json:"blobs,omitempty"`
 	Manifests string `json:"manifests,omitempty"`
@@ -18,17 +29,18 @@ type Epochs struct {
 
 const (
 	// firstEpoch is the epoch of a repository from which nothing has been deleted. A manifest whose
-	// push did not read the epoch of its repository has it, too.
+	// push did not read the epoch of its repository also has it.
 	firstEpoch = "first"
-	// over stands in a repository, and in no manifest, for an epoch that a delete has ended.
+	// epochOver stands for an epoch that a delete has ended. Repositories may have it, manifests do
+	// not.
 	epochOver = "over"
 )
 
-// firstEpochs returns the epochs of a new repository, and of a manifest whose push did not read
-// them.
+// FirstEpochs returns the epochs of a new repository, and of a manifest whose push did not read the
+// epochs of its repository.
 func FirstEpochs() Epochs { return Epochs{Blobs: firstEpoch, Manifests: firstEpoch} }
 
-// known returns the epochs with "" for those that are over.
+// Known returns e with "" in place of the epochs that are over.
 func (e Epochs) Known() Epochs {
 	if e.Blobs == epochOver {
 		e.Blobs = ""
@@ -39,19 +51,28 @@ func (e Epochs) Known() Epochs {
 	return e
 }
 
-// blobDeleted and manifestDeleted are what ends an epoch, see endEpoch.
+// BlobDeleted ends the epoch of blobs. It is an argument of EndEpoch, like the next two functions.
 func BlobDeleted(e *Epochs) { e.Blobs = epochOver }
 
+// ManifestDeleted ends the epoch of manifests.
 func ManifestDeleted(e *Epochs) { e.Manifests = epochOver }
 
+// AnythingDeleted ends both epochs.
 func AnythingDeleted(e *Epochs) {
 	BlobDeleted(e)
 	ManifestDeleted(e)
 }
 
-// endEpoch ends an epoch of a repository, before d is removed, which is marked. Where the
-// repository is being deleted, all epochs are over. Where it is not in the catalogue, there is no
-// epoch to end, unless a manifest is on its way that may have been looked at already.
+// EndEpoch ends epochs of the repository: what sets those that end. A delete calls it after it has
+// marked an object and before it removes the object. d is the digest of a manifest that is being
+// deleted, or "". catalogued, unless nil, is the record of the repository as the caller knows it;
+// EndEpoch updates it if the write replaces that version.
+//
+// All epochs are over in a repository that is being deleted, so EndEpoch does nothing there. A
+// repository that is not in the catalog has no epoch to end, unless it has a manifest besides d:
+// the push of that manifest may have checked what it names already.
+//
+// Errors: registry.ErrUnavailable and ErrNoSpace, and any other error of the driver.
 func (r Repo) EndEpoch(ctx context.Context, d digest.Digest, what func(*Epochs), catalogued *Repository) error {
 	var err error
 	for range Attempts(ctx, &err) {
@@ -81,12 +102,3 @@ func (r Repo) EndEpoch(ctx context.Context, d digest.Digest, what func(*Epochs),
 	}
 	return err
 }
-
-// A push of a manifest that is in the repository already does not look at all that the manifest
-// names: only a delete of a blob or a child can have removed any of it. Whether there was one,
-// epochs tell, which the push reads with the records that it needs anyway. A manifest has the epoch
-// in which all that it names was last seen, the repository has the one that it is in. A delete
-// marks what it deletes, then ends the epoch, and then removes it. A push that finds that the
-// epochs differ begins a new one, then looks at everything, and takes marks off. So either the
-// delete finds that its mark is gone, or the push finds that something is missing. The model is
-// internal/model/known.pml.

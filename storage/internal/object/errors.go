@@ -7,8 +7,9 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// wire returns an error of the driver as one of the registry. What has no kind there stays as it
-// is.
+// RegistryError returns an error of the driver as one of the registry: driver.ErrNoSpace becomes
+// registry.ErrNoSpace, and driver.ErrUnavailable becomes registry.ErrUnavailable, with err as the
+// cause. Other errors, and nil, are returned unchanged.
 func RegistryError(err error) error {
 	switch {
 	case err == nil:

@@ -21,7 +21,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// The kinds of events, as keys name them.
+// The kinds of events. They are parts of keys.
 const (
 	EventTag        = "t"
 	EventUntag      = "u"
@@ -29,12 +29,26 @@ const (
 	EventRepository = "r"
 )
 
+// Changes maps the kinds of events to the changes that the registry reports.
 var Changes = map[string]registry.Change{
 	EventTag: registry.ChangeTag, EventUntag: registry.ChangeUntag,
 	EventDelete: registry.ChangeDelete, EventRepository: registry.ChangeDeleteRepository,
 }
 
-// event is the record of something done to a repository.
+// Event is the record of a change to a repository. The history has one object per event.
+//
+// An event is written before its change and confirmed after it. So the history knows of every
+// change, whenever a process dies or power is lost. An event that is not confirmed may not have
+// happened, and the history reports it as such. An event that certainly did not happen, because
+// another writer came first, is removed.
+//
+// The event of a deleted manifest holds the manifest. A delete of a repository hides its links
+// instead of removing them, so that blobs are not served but can be restored.
+//
+// Collections take what an event can restore for a root. A collection reads the manifests first and
+// the history after them: a delete writes the event before it removes the manifest, so a collection
+// that misses the manifest finds the event. A restore is a push. So it is refused if the content
+// was collected before, and what it finds stays.
 type Event struct {
 	Nonce  string              `json:"nonce"`
 	Time   time.Time           `json:"time"`
@@ -42,23 +56,25 @@ type Event struct {
 	Before *ocispec.Descriptor `json:"before,omitempty"`
 	After  *ocispec.Descriptor `json:"after,omitempty"`
 	Tags   []string            `json:"tags,omitempty"`
-	// id of the delete of the repository that this one is a part of, or goes on with
+	// Group is the ID of the event of the delete of the repository that this event is a part of or
+	// continues.
 	Group string `json:"group,omitempty"`
-	// of a manifest: the same for all that have gone on with it, each of whom may have removed some
-	// of the tags
+	// Delete names the delete of a manifest. All processes that continue the same delete use the
+	// same name. Each of them may have removed some of the tags.
 	Delete    string `json:"delete,omitempty"`
 	Confirmed bool   `json:"confirmed,omitempty"`
-	Sum       uint32 `json:"sum"`
+	Sum       uint32 `json:"sum"` // checksum of Content
 
-	Kind    string `json:"-"`
+	Kind    string `json:"-"` // EventTag, EventUntag, EventDelete or EventRepository
 	Subject string `json:"-"` // the tag, or the digest with "-" for ":"
-	ID      string `json:"-"` // last component of the key; see eventID
-	Content []byte `json:"-"` // of a deleted manifest
+	ID      string `json:"-"` // last component of the key, see eventID
+	Content []byte `json:"-"` // the deleted manifest
 	Version string `json:"-"`
 }
 
-// eventID is the last component of the key of an event: the time, so inverted that the newest comes
-// first, the kind, something random, and the tag or digest if it has one.
+// eventID returns the last component of the key of an event: the inverted time, so that the newest
+// event comes first in a list, the kind, random characters, and the tag or digest if the event has
+// one.
 func eventID(t time.Time, kind, subject string) string {
 	var random [8]byte
 	rand.Read(random[:])
@@ -69,10 +85,12 @@ func eventID(t time.Time, kind, subject string) string {
 	return id
 }
 
-// inverted is a time as keys have it.
+// InvertTime returns a time as keys of events have it: 16 hexadecimal digits that are smaller the
+// later t is.
 func InvertTime(t time.Time) string { return fmt.Sprintf("%016x", uint64(math.MaxInt64-t.UnixNano())) }
 
-// parseEvent reads what the id of an event tells; nil if it is none.
+// ParseEvent returns an event with what its ID says: ID, Kind, Time and Subject. It returns nil if
+// id is not the ID of an event.
 func ParseEvent(id string) *Event {
 	parts := strings.SplitN(id, ".", 4)
 	if len(parts) < 3 || len(parts[0]) != 16 || Changes[parts[1]] == "" {
@@ -89,20 +107,27 @@ func ParseEvent(id string) *Event {
 	return e
 }
 
-// digest is the digest of the manifest of an eventDelete.
+// Digest returns the digest of the manifest of an EventDelete.
 func (e *Event) Digest() digest.Digest {
 	return digest.Digest(strings.Replace(e.Subject, "-", ":", 1))
 }
 
+// DigestSubject returns the subject of an event about the manifest d.
 func DigestSubject(d digest.Digest) string { return strings.Replace(string(d), ":", "-", 1) }
 
-// begun is an event that is written and not yet confirmed; nil if no history is kept.
+// OpenEvent is an event that is written but not yet confirmed. A nil *OpenEvent stands for an event
+// of a Store without history; its methods do nothing.
 type OpenEvent struct {
 	repo  Repo
 	event *Event
 }
 
-// begin writes an event of a kind, before it happens.
+// BeginEvent writes an event of a kind durably. The caller makes the change afterwards, and then
+// calls End. BeginEvent sets the time, the nonce and the ID of e. If the Store keeps no history, it
+// returns nil.
+//
+// Errors: registry.ErrUnavailable, registry.ErrNoSpace, or any other error of the driver. The
+// change must not be made then.
 func (r Repo) BeginEvent(ctx context.Context, kind, subject string, e Event) (*OpenEvent, error) {
 	if r.History == 0 {
 		return nil, nil
@@ -114,8 +139,9 @@ func (r Repo) BeginEvent(ctx context.Context, kind, subject string, e Event) (*O
 	return &OpenEvent{repo: r, event: &e}, RegistryError(err)
 }
 
-// beginAgain returns the event of an id, of something that is finished in the place of who began
-// it, or begins the event of a repository's delete if there is none.
+// ResumeEvent returns the event with an ID, for a process that finishes the delete of a repository
+// in place of the one that began it. If that event does not exist, ResumeEvent begins e as the
+// event of the delete.
 func (r Repo) ResumeEvent(ctx context.Context, id string, e Event) (*OpenEvent, error) {
 	if there := ParseEvent(id); there != nil && r.History > 0 {
 		ok, err := r.ReadEvent(ctx, there)
@@ -129,7 +155,7 @@ func (r Repo) ResumeEvent(ctx context.Context, id string, e Event) (*OpenEvent, 
 	return r.BeginEvent(ctx, EventRepository, "", e)
 }
 
-// id is the id of the event, "" of none.
+// ID returns the ID of the event, or "" if b is nil.
 func (b *OpenEvent) ID() string {
 	if b == nil {
 		return ""
@@ -137,18 +163,21 @@ func (b *OpenEvent) ID() string {
 	return b.event.ID
 }
 
-// join makes the event, that of a repository's delete, one that goes on with another.
+// Join marks the event of a delete of a repository as a continuation of the event with the ID
+// group. It changes the record only when End writes it.
 func (b *OpenEvent) Join(group string) {
 	if b != nil && group != b.event.ID {
 		b.event.Group = group
 	}
 }
 
-// Outcome says whether what an event is about has happened.
+// Outcome is whether the change of an event has happened.
 type Outcome int
 
 const (
+	// DidNotHappen is the outcome of a change that certainly has not happened.
 	DidNotHappen Outcome = iota
+	// Happened is the outcome of a change that has happened.
 	Happened
 )
 
@@ -160,8 +189,8 @@ func OutcomeIf(happened bool) Outcome {
 	return DidNotHappen
 }
 
-// End confirms the event if it has happened, and removes it otherwise. If that fails, the event stays
-// unconfirmed. A nil OpenEvent does nothing.
+// End confirms the event if its change has happened, and removes it otherwise. If that fails, the
+// event stays unconfirmed.
 func (b *OpenEvent) End(ctx context.Context, outcome Outcome) {
 	if b == nil {
 		return
@@ -175,9 +204,9 @@ func (b *OpenEvent) End(ctx context.Context, outcome Outcome) {
 	_, _ = b.repo.Put(ctx, key, b.event.Version, b.event, b.event.Content, driver.Deferred)
 }
 
-// overtaken removes the event, of the removal of an object which somebody else was first to change.
-// If the object is not there, it may be this one that has removed it, and its answer was lost: then
-// the event stays, unconfirmed.
+// DiscardUnlessGone removes the event of a removal of the object at key that another writer
+// forestalled. If the object is gone, this removal may be what removed it, and its response was
+// lost. Then the event stays, unconfirmed.
 func (b *OpenEvent) DiscardUnlessGone(ctx context.Context, key string) {
 	if b == nil {
 		return
@@ -187,11 +216,11 @@ func (b *OpenEvent) DiscardUnlessGone(ctx context.Context, key string) {
 	}
 }
 
-// eventsAtOnce is how many events are read at once.
+// eventsAtOnce is the maximum number of events that are read at the same time.
 const eventsAtOnce = Parallelism
 
-// events yields what the ids of the events of a repository tell, the newest first, as far back as
-// history is kept.
+// Events yields the events of the repository, the newest first, as far back as the history is kept.
+// Each event has only what its ID says, see ParseEvent. opts may be nil.
 func (r Repo) Events(ctx context.Context, opts *registry.HistoryOptions) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
 		prefix := r.eventPrefix()
@@ -219,7 +248,8 @@ func (r Repo) Events(ctx context.Context, opts *registry.HistoryOptions) iter.Se
 	}
 }
 
-// readEvent reads the rest of an event; ok is false if it is gone or cut short.
+// ReadEvent reads the rest of e, which ParseEvent has returned. ok is false if the event is gone or
+// cut short.
 func (r Repo) ReadEvent(ctx context.Context, e *Event) (ok bool, err error) {
 	b, info, err := r.Read(ctx, r.EventKey(e.ID))
 	if errors.Is(err, driver.ErrNotExist) {
@@ -233,9 +263,9 @@ func (r Repo) ReadEvent(ctx context.Context, e *Event) (ok bool, err error) {
 	return ok && Checksum(e.Content) == e.Sum && (e.Before == nil || isDigest(e.Before.Digest)), nil
 }
 
-// readEventHeader reads the rest of an event but for the manifest that it holds, which may have
-// megabytes; ok is false if it is gone or cut short. The size of the object shows whether the
-// manifest is whole, as a loss of power only cuts short.
+// readEventHeader reads the rest of an event without the manifest that it holds, which may be
+// megabytes. ok is false if the event is gone or cut short. The size of the object shows whether
+// the manifest is whole, because a loss of power only cuts objects short.
 func (r Repo) readEventHeader(ctx context.Context, e *Event) (ok bool, err error) {
 	line, info, err := r.readLine(ctx, r.EventKey(e.ID))
 	if errors.Is(err, driver.ErrNotExist) {
@@ -255,7 +285,8 @@ func (r Repo) readEventHeader(ctx context.Context, e *Event) (ok bool, err error
 	return info.Size == size && (e.Before == nil || isDigest(e.Before.Digest)), nil
 }
 
-// ReadEvents yields the events with all they hold, but for the content of manifests.
+// ReadEvents reads the events that list yields, and yields them without the content of manifests.
+// It skips events that are gone or cut short.
 func (r Repo) ReadEvents(ctx context.Context, list iter.Seq2[*Event, error]) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
 		for batch, err := range Batches(list, eventsAtOnce) {
@@ -279,7 +310,7 @@ func (r Repo) ReadEvents(ctx context.Context, list iter.Seq2[*Event, error]) ite
 	}
 }
 
-// tagEvents yields the events that touched a tag, as readEvents does.
+// TagEvents yields the events that touched a tag, as ReadEvents does.
 func (r Repo) TagEvents(ctx context.Context, tag string, opts *registry.HistoryOptions) iter.Seq2[*Event,
 	error] {
 	candidates := Filter(r.Events(ctx, opts), func(e *Event) bool {
@@ -289,15 +320,3 @@ func (r Repo) TagEvents(ctx context.Context, tag string, opts *registry.HistoryO
 		return e.Kind != EventDelete || slices.Contains(e.Tags, tag)
 	})
 }
-
-// History is one object per event, written before what it tells of is done, and confirmed after. So
-// nothing is done that the history does not know of, whenever a process dies or power is lost; an
-// event that is not confirmed may not have happened, and says so. One that certainly did not
-// happen, because somebody else was first, is removed. The event of a deleted manifest holds the
-// manifest. When a repository is deleted, its links are hidden instead of removed, so that blobs
-// are not served and yet can be had back.
-//
-// A collector takes what an event can bring back for a root. It looks at the manifests first and at
-// the history after: a delete writes the event before it removes the manifest, so whoever misses
-// the one finds the other. A restore is a push, so that what was collected before is refused, and
-// what it finds stays.

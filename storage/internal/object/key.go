@@ -6,28 +6,30 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// The keys of the layout, all of them. R stands for the name of a repository with "/" written as
-// ".~": a "." in a name is always followed by a letter or digit, so nothing else is written so, and
-// the names keep their order.
+// The keys of the layout, all of them. docs/layout.md shows a record of each.
+//
+// R stands for the name of a repository with "/" written as ".~". In a name, "." is always followed
+// by a letter or digit, so the result is unique, and the names keep their order.
 //
 //	layout                          version of the layout
-//	keys/upload                     secret that signs the ids of uploads
-//	keys/<name>                     secret that others keep here, see Store.SharedSecret
-//	data/<xx>/<name>                bytes of a segment, written once; the name begins with the id of its upload
-//	dead/<xx>/<name>                this segment is condemned
-//	lease/collect                   who collects, and when it was done last
-//	reserve/<n>                     room that is given up when the storage is full
+//	keys/upload                     key that signs the IDs of uploads
+//	keys/<name>                     other shared secrets, see storage.Store.SharedSecret
+//	data/<xx>/<name>                bytes of a segment, written once; the name begins with the ID of its upload
+//	dead/<xx>/<name>                tombstone: this segment is condemned
+//	lease/collect                   lease of the collecting replica, and the time of the last collection
+//	reserve/<n>                     space that is freed when the storage is full
 //	u/<xx>/<id>                     progress of an upload
-//	r/<R>/b/<alg>/<hex>             link: the blob is in the repository, and where its bytes are
+//	r/<R>/b/<alg>/<hex>             link: the repository has the blob, and where its bytes are
 //	r/<R>/m/<alg>/<hex>             manifest
 //	r/<R>/t/<tag>                   tag
 //	r/<R>/x/<alg>/<hex>/<tag>       back reference from a manifest to a tag that may point at it
 //	r/<R>/f/<alg>/<hex>/<alg>/<hex> referrer: subject, then the manifest that refers to it
 //	r/<R>/a/<alg>/<hex>/<alg>/<hex>.<type>
-//	                                hint: subject, then the referrer and its artifact type (see typeID)
+//	                                hint: subject, then the referrer and its artifact type, see TypeID
 //	b/<alg>/<xx>/<hex>/<R>          index: this repository may have this blob
 //	c/<R>                           the repository exists
-//	h/<R>/<time>.<kind>.<random>... event of the history; the time is inverted, so that the newest comes first (see eventID)
+//	h/<R>/<time>.<kind>.<random>... event of the history; the time is inverted, so that the newest event
+//	                                comes first, see eventID
 const (
 	LayoutKey        = "layout"
 	SecretPrefix     = "keys/"
@@ -35,7 +37,7 @@ const (
 	UploadPrefix     = "u/"
 	RepositoryPrefix = "c/"
 	HistoryPrefix    = "h/"
-	ContentPrefix    = "r/" // of repositories
+	ContentPrefix    = "r/" // the content of repositories
 	IndexesPrefix    = "b/"
 	DataPrefix       = "data/"
 	DeadPrefix       = "dead/"
@@ -43,20 +45,26 @@ const (
 	reservePrefix    = "reserve/"
 )
 
-// layoutVersion is the version of the layout that this package writes, and the newest it reads.
+// LayoutVersion is the version of the layout that this package writes, and the newest that it
+// reads.
 const LayoutVersion = 1
 
+// slash stands for "/" in names of repositories within keys.
 const slash = ".~"
 
+// Escape returns the name of a repository as keys have it.
 func Escape(name string) string { return strings.ReplaceAll(name, "/", slash) }
 
+// Unescape returns the name of the repository that Escape has written as r.
 func Unescape(r string) string { return strings.ReplaceAll(r, slash, "/") }
 
+// DigestPath returns a digest as keys have it: "<alg>/<hex>".
 func DigestPath(d digest.Digest) string {
 	return string(d.Algorithm()) + "/" + d.Encoded()
 }
 
-// pathDigest is the digest that a key ends in, "" if it does not.
+// PathDigest returns the digest at the end of a key, or "" if the key does not end in a valid
+// digest.
 func PathDigest(key string) digest.Digest {
 	i := strings.LastIndexByte(key, '/')
 	if i < 0 {
@@ -70,69 +78,89 @@ func PathDigest(key string) digest.Digest {
 	return d
 }
 
-// dir is a key without its last component.
+// Dir returns a key without its last component, and without the slash before that.
 func Dir(key string) string { return key[:max(0, strings.LastIndexByte(key, '/'))] }
 
-// base is the last component of a key.
+// Base returns the last component of a key.
 func Base(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }
 
+// RepoPrefix returns the prefix of all keys with the content of the repository.
 func (r Repo) RepoPrefix() string { return ContentPrefix + Escape(r.Name) + "/" }
 
+// LinkPrefix returns the prefix of the links.
 func (r Repo) LinkPrefix() string { return r.RepoPrefix() + "b/" }
 
+// LinkKey returns the key of the link of a blob.
 func (r Repo) LinkKey(d digest.Digest) string { return r.LinkPrefix() + DigestPath(d) }
 
+// ManifestPrefix returns the prefix of the manifests.
 func (r Repo) ManifestPrefix() string { return r.RepoPrefix() + "m/" }
 
+// ManifestKey returns the key of a manifest.
 func (r Repo) ManifestKey(d digest.Digest) string { return r.ManifestPrefix() + DigestPath(d) }
 
+// TagPrefix returns the prefix of the tags.
 func (r Repo) TagPrefix() string { return r.RepoPrefix() + "t/" }
 
+// TagKey returns the key of a tag.
 func (r Repo) TagKey(tag string) string { return r.TagPrefix() + tag }
 
+// BackrefsPrefix returns the prefix of the back references.
 func (r Repo) BackrefsPrefix() string { return r.RepoPrefix() + "x/" }
 
+// backrefPrefix returns the prefix of the back references of a manifest.
 func (r Repo) backrefPrefix(d digest.Digest) string {
 	return r.BackrefsPrefix() + DigestPath(d) + "/"
 }
 
+// BackrefKey returns the key of the back reference from a manifest to a tag.
 func (r Repo) BackrefKey(d digest.Digest, tag string) string { return r.backrefPrefix(d) + tag }
 
+// ReferrersPrefix returns the prefix of the entries of referrers.
 func (r Repo) ReferrersPrefix() string { return r.RepoPrefix() + "f/" }
 
+// ReferrerPrefix returns the prefix of the entries of the referrers of subject.
 func (r Repo) ReferrerPrefix(subject digest.Digest) string {
 	return r.ReferrersPrefix() + DigestPath(subject) + "/"
 }
 
+// ReferrerKey returns the key of the entry of the referrer d of subject.
 func (r Repo) ReferrerKey(subject, d digest.Digest) string {
 	return r.ReferrerPrefix(subject) + DigestPath(d)
 }
 
+// TypesPrefix returns the prefix of the hints.
 func (r Repo) TypesPrefix() string { return r.RepoPrefix() + "a/" }
 
+// TypePrefix returns the prefix of the hints of the referrers of subject.
 func (r Repo) TypePrefix(subject digest.Digest) string {
 	return r.TypesPrefix() + DigestPath(subject) + "/"
 }
 
+// typeKey returns the key of the hint of the referrer d of subject.
 func (r Repo) typeKey(subject, d digest.Digest, artifactType string) string {
 	return r.TypePrefix(subject) + DigestPath(d) + "." + TypeID(artifactType)
 }
 
-// hintedEntry is the key of the entry that a hint belongs to; ok is false if key is no key of a
-// hint.
+// HintedEntry returns the key of the entry that a hint belongs to. ok is false if key is not the
+// key of a hint.
 func (r Repo) HintedEntry(key string) (entry string, ok bool) {
 	rest, ok := strings.CutPrefix(key, r.TypesPrefix())
 	rest, _, dot := strings.Cut(rest, ".")
 	return r.ReferrersPrefix() + rest, ok && dot && PathDigest(rest) != ""
 }
 
+// IndexPrefix returns the prefix of the index of a blob. The keys below it end in names of
+// repositories that may have the blob.
 func IndexPrefix(d digest.Digest) string {
 	return IndexesPrefix + string(d.Algorithm()) + "/" + d.Encoded()[:2] + "/" + d.Encoded() + "/"
 }
 
+// IndexKey returns the key in the index of a blob for the repository.
 func (r Repo) IndexKey(d digest.Digest) string { return IndexPrefix(d) + Escape(r.Name) }
 
-// indexed is what an entry of the index stands for; ok is false if it is none.
+// Indexed returns the repository and the blob that a key of the index is about. ok is false if key
+// is not a key of the index.
 func Indexed(key string) (repo string, d digest.Digest, ok bool) {
 	parts := strings.Split(key, "/")
 	if len(parts) != 5 {
@@ -142,18 +170,24 @@ func Indexed(key string) (repo string, d digest.Digest, ok bool) {
 	return Unescape(parts[4]), d, d.Validate() == nil
 }
 
+// RepositoryKey returns the key of the repository in the catalog.
 func (r Repo) RepositoryKey() string { return RepositoryPrefix + Escape(r.Name) }
 
+// eventPrefix returns the prefix of the events of the repository.
 func (r Repo) eventPrefix() string { return HistoryPrefix + Escape(r.Name) + "/" }
 
+// EventKey returns the key of the event with an ID.
 func (r Repo) EventKey(id string) string { return r.eventPrefix() + id }
 
+// UploadKey returns the key of the progress of an upload.
 func UploadKey(id string) string { return UploadPrefix + shard(id) + "/" + id }
 
+// DataKey returns the key of the bytes of a segment.
 func DataKey(name string) string { return DataPrefix + shard(name) + "/" + name }
 
+// DeadKey returns the key of the tombstone of a segment.
 func DeadKey(name string) string { return DeadPrefix + shard(name) + "/" + name }
 
-// shard is <xx> of the layout. Names that are shorter are not of the Store, but may be in the
-// storage all the same.
+// shard returns <xx> of the layout. The Store writes no shorter names, but the storage may contain
+// some.
 func shard(name string) string { return name[:min(2, len(name))] }

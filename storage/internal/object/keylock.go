@@ -5,19 +5,20 @@ import (
 	"sync"
 )
 
-// turns lets those of one process who have got in each other's way at a key go on one after the
-// other. Nothing is decided by it: other processes know nothing of it.
+// keyLocks lets writers in this process that conflict at a key go one after the other. It only
+// saves requests: no decision depends on it, because other processes do not see it.
 type keyLocks struct {
 	mu   sync.Mutex
 	keys map[string]*keyLock
 }
 
 type keyLock struct {
-	free    chan struct{} // holds one while nobody has the turn
-	waiting int           // who has it or wants it
+	free    chan struct{} // holds one element while the lock is free
+	waiting int           // number of goroutines that hold the lock or wait for it
 }
 
-// take waits for the turn, and returns how to give it back.
+// lock waits for the lock of key, and returns a function that releases it. It returns the error of
+// ctx if ctx ends first.
 func (t *keyLocks) lock(ctx context.Context, key string) (unlock func(), err error) {
 	t.mu.Lock()
 	k := t.keys[key]

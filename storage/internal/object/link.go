@@ -13,11 +13,14 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// errCondemned is why a link was withdrawn: a collector had condemned the data it names.
+// ErrCondemned is returned when a link was withdrawn because a collection had condemned the data
+// that it names. The caller uses other data.
 var ErrCondemned = errors.New("storage: the data are condemned")
 
-// readLink returns the link of a blob as it is now. One that is absent or cut short has the state
-// gone, and the version to be named by a Put that replaces it.
+// ReadLink returns the current link of a blob. A link that is absent or cut short has the state
+// Gone, and the version on which a Put replaces it.
+//
+// Errors: registry.ErrUnavailable, or any other error of the driver.
 func (r Repo) ReadLink(ctx context.Context, d digest.Digest) (*Link, error) {
 	b, info, err := r.Read(ctx, r.LinkKey(d))
 	if errors.Is(err, driver.ErrNotExist) {
@@ -35,7 +38,7 @@ func (r Repo) ReadLink(ctx context.Context, d digest.Digest) (*Link, error) {
 	return l, nil
 }
 
-// length is the number of bytes in the segments.
+// length returns the number of bytes in the segments.
 func (l *Link) length() int64 {
 	var n int64
 	for _, seg := range l.Segments {
@@ -44,10 +47,10 @@ func (l *Link) length() int64 {
 	return n
 }
 
-// setLink changes a link that is known in the version l has, to a state, and returns it as it is
-// then.
+// SetLink changes the state of a link that still has the version of l, and returns the new link. l
+// itself does not change. The new link is not durable until Sync.
 //
-// Errors: ErrExist or ErrChanged if it is another by now.
+// Errors: driver.ErrExist or driver.ErrChanged if the link is another one now.
 func (r Repo) SetLink(ctx context.Context, d digest.Digest, l *Link, to State) (*Link, error) {
 	n := *l
 	n.State, n.Nonce, n.Sum, n.ModTime = to, NewNonce(), Checksum(l.Tail), time.Time{}
@@ -55,25 +58,30 @@ func (r Repo) SetLink(ctx context.Context, d digest.Digest, l *Link, to State) (
 	var err error
 	durability := driver.Deferred
 	if l.State == Gone || l.State == Pending {
-		durability = driver.Relaxed // nobody relies on what is replaced
+		durability = driver.Relaxed // no reader relies on the link that is replaced
 	}
 	n.Version, err = r.Put(ctx, r.LinkKey(d), l.Version, &n, l.Tail, durability)
 	return &n, err
 }
 
-// publishing says how a link is published.
+// Publishing says how Publish publishes a link.
 type Publishing struct {
-	Verify bool // replace a link whose data are lost: who pushes a blob again mends it
-	Absent bool // there is probably no link yet, so begin with writing one
+	// Verify replaces a link whose data are lost: a push of a blob repairs the blob.
+	Verify bool
+	// Absent is a hint that there is probably no link yet, so that Publish begins with a write.
+	Absent bool
 }
 
-// publish makes a blob known in the repository, with its bytes where want says, unless it is known
-// already. named is false if no key has ever named the data of want to others, so that they may be
-// dropped. A link that names data becomes pending first, so that collectors see it; then a mark of
-// condemned data is looked for; only then it becomes live. One that is condemned is turned back: a
-// manifest may rely on it. When publish returns, the link is not durable yet.
+// Publish adds a blob to the repository, with its bytes where want says, unless the repository
+// already has the blob. named is false if no key has ever named the data of want; then the caller
+// may drop the data.
 //
-// Errors: errCondemned, and the link has been withdrawn.
+// A link that names data is written as Pending first, so that collections see it. Then Publish
+// looks for tombstones of the data. Only after that does the link become Live. A condemned link is
+// restored, because a manifest may rely on it. The link is not durable when Publish returns.
+//
+// Errors: ErrCondemned, and then the link has been withdrawn; registry.ErrUnavailable and
+// ErrNoSpace.
 func (r Repo) Publish(ctx context.Context, d digest.Digest, want *Link, how Publishing) (named bool,
 	err error) {
 	for n := range Attempts(ctx, &err) {
@@ -83,15 +91,15 @@ func (r Repo) Publish(ctx context.Context, d digest.Digest, want *Link, how Publ
 				return named, err
 			}
 		}
-		// One that is hidden has named its data all the time, too. To write over it would take it
-		// from a restore, if who does so dies or withdraws.
+		// A hidden link names its data, too, so they are still there. If this push replaced the
+		// link and then died or withdrew it, a restore would not find it.
 		if (cur.Readable() || cur.State == Hidden) && (!how.Verify || r.dataPresent(ctx, cur)) {
 			if cur.State != Live || r.Stale(cur.ModTime) {
 				if _, err = r.SetLink(ctx, d, cur, Live); IsConflict(err) {
 					continue
 				}
 			}
-			r.IndexBlob(ctx, d) // who wrote the link may have died before
+			r.IndexBlob(ctx, d) // the writer of the link may have died before it did so
 			return named || slices.Equal(cur.Segments, want.Segments), RegistryError(err)
 		}
 		l := &Link{Size: want.Size, Segments: want.Segments, Tail: want.Tail, Version: cur.Version}
@@ -106,7 +114,7 @@ func (r Repo) Publish(ctx context.Context, d digest.Digest, want *Link, how Publ
 			}
 		}
 		named = len(l.Segments) > 0
-		// The entry in the index is a hint, so it may as well be there before the link.
+		// The key in the index is a hint, so it may exist before the link.
 		_ = parallel.Each(Parallelism, 2, func(i int) error {
 			if i == 0 {
 				_, err = r.SetLink(ctx, d, l, Live)
@@ -126,7 +134,8 @@ func (r Repo) Publish(ctx context.Context, d digest.Digest, want *Link, how Publ
 	return named, err
 }
 
-// present reports whether the data of a link are there, as far as can be known.
+// dataPresent reports whether the data of a link exist in full. A segment of which nothing can be
+// learned counts as present.
 func (s *Store) dataPresent(ctx context.Context, l *Link) bool {
 	return parallel.Each(Parallelism, len(l.Segments), func(i int) error {
 		if lost, _ := s.dataLost(ctx, l.Segments[i]); lost {
@@ -136,7 +145,7 @@ func (s *Store) dataPresent(ctx context.Context, l *Link) bool {
 	}) == nil
 }
 
-// lost reports whether the data of a segment are not there, or cut short.
+// dataLost reports whether the data of a segment are missing or cut short.
 func (s *Store) dataLost(ctx context.Context, seg Segment) (bool, error) {
 	info, err := s.Driver.Stat(ctx, DataKey(seg.Name))
 	if errors.Is(err, driver.ErrNotExist) {
@@ -145,9 +154,10 @@ func (s *Store) dataLost(ctx context.Context, seg Segment) (bool, error) {
 	return err == nil && info.Size != seg.Size, RegistryError(err)
 }
 
-// look returns errCondemned if a collector has condemned any of the data a link names, which is
-// pending: a mark is looked for, and then the data themselves, since the mark is gone again once
-// they are. The other way round, both could go between the two looks.
+// checkCondemned returns ErrCondemned if a collection has condemned any of the data that l, which
+// is pending, names. It looks for the tombstone first and for the data after it, because a
+// collection removes the tombstone once the data are gone. In the other order, both could go
+// between the two looks.
 func (s *Store) checkCondemned(ctx context.Context, l *Link) error {
 	return parallel.Each(Parallelism, len(l.Segments), func(i int) error {
 		seg := l.Segments[i]
@@ -166,7 +176,7 @@ func (s *Store) checkCondemned(ctx context.Context, l *Link) error {
 	})
 }
 
-// withdraw removes a link that has not become live, if nobody has changed it.
+// withdraw removes a link that has not become live, if no other writer has changed it.
 func (r Repo) withdraw(ctx context.Context, d digest.Digest, l *Link) error {
 	err := r.Driver.Delete(ctx, r.LinkKey(d), l.Version)
 	if err == nil || errors.Is(err, driver.ErrNotExist) || errors.Is(err, driver.ErrChanged) {
@@ -175,16 +185,17 @@ func (r Repo) withdraw(ctx context.Context, d digest.Digest, l *Link) error {
 	return RegistryError(err)
 }
 
-// index notes that a repository has a blob, where mounts and deduplication look. It is a hint: that
-// it fails harms nothing.
+// IndexBlob notes in the index that the repository has a blob. Mounts and deduplication look there.
+// The key is a hint, so an error has no effect.
 func (r Repo) IndexBlob(ctx context.Context, d digest.Digest) {
 	_, _ = r.Driver.Put(ctx, r.IndexKey(d), nil, &driver.PutOptions{IfAbsent: true, Durability: driver.Relaxed})
 }
 
-// need makes sure that a blob stays in the repository for a manifest that is pending there, and
-// returns its link. A link that a collector has condemned is turned back to live.
+// KeepLink ensures that a blob stays in the repository for a manifest that is pending there, and
+// returns its link. It restores a condemned link.
 //
-// Errors: errMissing.
+// Errors: ErrMissing if the repository does not have the blob; registry.ErrUnavailable and
+// ErrNoSpace.
 func (r Repo) KeepLink(ctx context.Context, d digest.Digest) (*Link, error) {
 	var err error
 	for range Attempts(ctx, &err) {
@@ -207,20 +218,21 @@ func (r Repo) KeepLink(ctx context.Context, d digest.Digest) (*Link, error) {
 	return nil, err
 }
 
-// errMissing is that a manifest names something that the repository does not have.
+// ErrMissing is returned when the repository does not have a blob that a manifest names.
 var ErrMissing = errors.New("storage: not in the repository")
 
-// DropSegments deletes segments that no key names any more. What remains for an error is left to the
-// collector.
+// DropSegments deletes the data of segments that no key names any more. After an error, a
+// collection removes the rest.
 func (s *Store) DropSegments(ctx context.Context, segments []Segment) {
 	_ = parallel.Each(Parallelism, len(segments), func(i int) error {
 		return s.Driver.Delete(ctx, DataKey(segments[i].Name), "")
 	})
 }
 
-// removeLink removes a link that is still as it was read, and what points to it.
+// RemoveLink removes a link that still has the version of l. It removes the key in the index first.
 //
-// Errors: ErrChanged if it is not.
+// Errors: driver.ErrChanged if the link has changed. The key in the index is gone then; the caller
+// calls IndexBlob.
 func (r Repo) RemoveLink(ctx context.Context, d digest.Digest, l *Link) error {
 	if err := r.Remove(ctx, r.IndexKey(d), ""); err != nil {
 		return err
@@ -228,7 +240,9 @@ func (r Repo) RemoveLink(ctx context.Context, d digest.Digest, l *Link) error {
 	return r.Remove(ctx, r.LinkKey(d), l.Version)
 }
 
-// readableLink returns the link of a blob that may be read.
+// ReadableLink returns the link of a blob that may be read.
+//
+// Errors: registry.ErrBlobUnknown if the repository does not have the blob.
 func (r Repo) ReadableLink(ctx context.Context, d digest.Digest) (*Link, error) {
 	l, err := r.ReadLink(ctx, d)
 	if err != nil {
@@ -240,10 +254,10 @@ func (r Repo) ReadableLink(ctx context.Context, d digest.Digest) (*Link, error) 
 	return l, nil
 }
 
-// refreshLink writes a link again, which takes the mark of a collector off, and returns it as it is
-// then.
+// TouchLink writes the link l again, which restores a condemned link and makes the link young, and
+// returns the new link.
 //
-// Errors: registry.ErrBlobUnknown if it is gone by now.
+// Errors: registry.ErrBlobUnknown if the link is gone.
 func (r Repo) TouchLink(ctx context.Context, d digest.Digest, l *Link) (*Link, error) {
 	var err error
 	for range Attempts(ctx, &err) {

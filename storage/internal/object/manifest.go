@@ -11,26 +11,28 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// isAwaitable reports whether a collector may put a record of the state awaited in the place of m:
-// there is nothing, nor will there soon be.
+// IsAwaitable reports whether a collection may put a record of the state Awaited in place of m: the
+// manifest is absent, and nothing suggests that it is about to be pushed.
 func (m *Manifest) IsAwaitable() bool { return m.State == Gone || m.State == Awaited }
 
-// descriptor returns the descriptor of the manifest.
+// Descriptor returns the descriptor of m, whose digest is d.
 func (m *Manifest) Descriptor(d digest.Digest) *ocispec.Descriptor {
 	return &ocispec.Descriptor{MediaType: m.MediaType, Digest: d, Size: m.Size}
 }
 
-// references returns what a manifest that is stored names.
+// References returns what a stored manifest names. An error means that the manifest cannot be
+// parsed, although it could be parsed when it was pushed.
 func References(m *Manifest) ([]manifest.Reference, error) {
 	parsed, err := manifest.ParseStored(m.MediaType, m.Content)
 	if err != nil {
-		return nil, err // it could be parsed when it was pushed
+		return nil, err
 	}
 	return parsed.References, nil
 }
 
-// unmark takes the mark of a delete off a manifest that another one needs, and returns it as it is
-// then: the delete leaves that alone, as one that has been pushed again.
+// KeepManifest takes the mark of a delete or a collection off a manifest that another manifest
+// needs, and returns the new manifest. The delete then leaves the manifest alone, as one that has
+// been pushed again. A manifest in another state is returned unchanged.
 func (r Repo) KeepManifest(ctx context.Context, d digest.Digest) (*Manifest, error) {
 	var err error
 	for range Attempts(ctx, &err) {
@@ -50,15 +52,16 @@ func (r Repo) KeepManifest(ctx context.Context, d digest.Digest) (*Manifest, err
 	return nil, err
 }
 
-// enter writes the entry of a referrer with its subject again, which a delete may have removed
-// before the mark was taken off. Unless another delete has come meanwhile, whoever looks finds it.
+// restoreReferrer writes the entry of the referrer m with its subject again: a delete may have
+// removed the entry before the mark was taken off m. If another delete has removed m since,
+// restoreReferrer removes the entry again.
 func (r Repo) restoreReferrer(ctx context.Context, d digest.Digest, m *Manifest) error {
 	if m.Subject == "" {
 		return nil
 	}
 	parsed, err := manifest.ParseStored(m.MediaType, m.Content)
 	if err != nil {
-		return err // it could be parsed when it was pushed
+		return err // unexpected: it was parsed when it was pushed
 	}
 	info, err := r.PutReferrer(ctx, m.Subject, parsed.Descriptor(d, m.Size))
 	if err != nil {
@@ -72,9 +75,11 @@ func (r Repo) restoreReferrer(ctx context.Context, d digest.Digest, m *Manifest)
 	return r.Driver.Sync(ctx, info.Key)
 }
 
-// setVisible makes a manifest visible that is known as m, and returns it as it is then.
+// SetVisible makes a manifest visible that still has the version of m, and returns the new
+// manifest. It takes off the mark of a delete or a collection. The manifest is not durable until
+// Sync.
 //
-// Errors: ErrChanged if it is another by now.
+// Errors: driver.ErrChanged or driver.ErrExist if the manifest is another one now.
 func (r Repo) SetVisible(ctx context.Context, d digest.Digest, m *Manifest) (*Manifest,
 	error) {
 	n := *m
@@ -84,8 +89,8 @@ func (r Repo) SetVisible(ctx context.Context, d digest.Digest, m *Manifest) (*Ma
 	return &n, err
 }
 
-// readManifest returns a manifest as it is now. One that is absent or cut short has the state gone,
-// and the version to be named by a Put that replaces it.
+// ReadManifest returns the current manifest. A manifest that is absent or cut short has the state
+// Gone, and the version on which a Put replaces it.
 func (r Repo) ReadManifest(ctx context.Context, d digest.Digest) (*Manifest, error) {
 	b, info, err := r.Read(ctx, r.ManifestKey(d))
 	if errors.Is(err, driver.ErrNotExist) {
@@ -97,7 +102,8 @@ func (r Repo) ReadManifest(ctx context.Context, d digest.Digest) (*Manifest, err
 	return DecodeManifest(b, info), nil
 }
 
-// decodeManifest returns a manifest as the object b tells it.
+// DecodeManifest returns the manifest of the record b. A record that is cut short has the state
+// Gone.
 func DecodeManifest(b []byte, info driver.Info) *Manifest {
 	m := &Manifest{}
 	content, ok := Decode(b, m)
@@ -108,13 +114,14 @@ func DecodeManifest(b []byte, info driver.Info) *Manifest {
 	return m
 }
 
-// isWaning reports whether a collection may be about to take a manifest away.
+// ExpiresSoon reports whether a collection may be about to remove a manifest: m is older than half
+// the grace period, or has the mark of a collection.
 func (s *Store) ExpiresSoon(m *Manifest) bool {
 	return m.State == Visible && s.Stale(m.ModTime) || m.State == Deleting && m.Collected
 }
 
-// refreshManifest is refreshLink for a manifest that is waning. One that somebody deletes, or has
-// deleted, is returned as it is.
+// TouchManifest writes a manifest for which ExpiresSoon is true again, and returns the new
+// manifest. A manifest that a delete has marked or removed since is returned as it is.
 func (r Repo) TouchManifest(ctx context.Context, d digest.Digest,
 	m *Manifest) (*Manifest, error) {
 	var err error

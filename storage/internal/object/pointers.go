@@ -11,10 +11,10 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// takeMovesBack takes back that tags are about to be pointed at a manifest; some of them may point
-// at it already.
+// WithdrawMoves aborts the pending moves of tags to the manifest d. Some of these tags may point at
+// d already; WithdrawMoves updates their versions in p.
 //
-// Errors: ErrChanged if one of the tags is not as it was seen.
+// Errors: driver.ErrChanged if one of the tags has changed since p was read.
 func (r Repo) WithdrawMoves(ctx context.Context, d digest.Digest, p *Pointers) error {
 	for tag, e := range p.Moves {
 		now, err := r.AbortMoves(ctx, tag, e, func(n PendingMove) bool { return n.Descriptor.Digest == d })
@@ -30,17 +30,17 @@ func (r Repo) WithdrawMoves(ctx context.Context, d digest.Digest, p *Pointers) e
 	return nil
 }
 
-// removePointers removes what leads to a manifest, as it was seen: the back references last, since
-// another delete of the same manifest that comes to its end before this one finds the tags by them.
+// RemovePointers removes the pointers to a manifest, each in the version of p. Back references go
+// last: another delete of the same manifest that finishes before this one finds the tags by them.
 //
-// Errors: ErrChanged if one of the tags has changed.
+// Errors: driver.ErrChanged if one of the tags has changed.
 func (s *Store) RemovePointers(ctx context.Context, p *Pointers) error {
 	err := parallel.Each(Parallelism, len(p.Tags)+len(p.Entry), func(i int) error {
 		if i < len(p.Tags) {
 			return s.Remove(ctx, p.Tags[i].Key, p.Tags[i].Version)
 		}
 		if p.Hint != "" {
-			_ = s.Driver.Delete(ctx, p.Hint, "") // else a collector does
+			_ = s.Driver.Delete(ctx, p.Hint, "") // after an error, a collection removes it
 		}
 		return s.RemoveIfUnchanged(ctx, p.Entry[i-len(p.Tags)].Key, p.Entry[i-len(p.Tags)].Version)
 	})
@@ -53,16 +53,16 @@ func (s *Store) RemovePointers(ctx context.Context, p *Pointers) error {
 	})
 }
 
-// pointers are what leads to a manifest.
+// Pointers are what leads to a manifest.
 type Pointers struct {
-	Tags     []driver.Info     // that point at it
-	Moves    map[string]*Entry // tags that are about to be pointed at it, by name
-	Backrefs []driver.Info     // of tags
-	Entry    []driver.Info     // the one with its subject, if it is there
-	Hint     string            // the key of the hint of that, "" if there is no entry
+	Tags     []driver.Info     // the tags that point at it
+	Moves    map[string]*Entry // the tags with a pending move to it, by name
+	Backrefs []driver.Info     // its back references
+	Entry    []driver.Info     // the entry with its subject: one element, or none if there is no entry
+	Hint     string            // the key of the hint of the entry, or "" if there is no entry
 }
 
-// names are the names of the tags.
+// Names returns the names of the tags that point at the manifest.
 func (p *Pointers) Names() []string {
 	var names []string
 	for _, t := range p.Tags {
@@ -71,7 +71,8 @@ func (p *Pointers) Names() []string {
 	return names
 }
 
-// pointers returns what leads to a manifest, as it is now.
+// FindPointers returns what leads to the manifest m with the digest d now. It finds tags by the
+// back references.
 func (r Repo) FindPointers(ctx context.Context, d digest.Digest, m *Manifest) (*Pointers, error) {
 	p := &Pointers{Moves: map[string]*Entry{}}
 	for info, err := range r.Driver.List(ctx, r.backrefPrefix(d), nil) {

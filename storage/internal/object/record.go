@@ -13,166 +13,179 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// A record is an object whose first line is JSON and whose rest, if any, is content. Each has a
-// nonce, so that no two versions of it are ever the same bytes. One that cannot be decoded was cut
-// short by a loss of power before anything relied on it: it counts as absent, except that a new one
-// is written on the condition of its version.
-
-// state is the state of a link or manifest.
+// State is the state of a link or manifest.
 type State string
 
+// The states of links and manifests. docs/gc.md shows the transitions between them.
 const (
-	Gone    State = ""        // absent, a tombstone, or cut short
-	Pending State = "pending" // its writer has not finished; nobody relies on it
-	// a manifest that is not there, as something that it names was not; likely to be pushed again
-	// soon, see refuse.go
-	Refused   State = "refused"
-	Live      State = "live"      // a link that is in the repository
-	Condemned State = "condemned" // a collector wants the link; still read; a push may turn it back
-	Hidden    State = "hidden"    // a link of a repository that was deleted, and may be restored; not read
-	Visible   State = "ok"        // a manifest that is whole
-	Deleting  State = "deleting"  // a manifest that is still whole and read, while what leads to it is removed
-	// a manifest that is not there, and whose push is to release its referrers first: collectors
-	// want some
+	// Gone is the state of a link or manifest that is absent, a tombstone of the driver, or cut
+	// short.
+	Gone State = ""
+	// Pending is the state of a link or manifest whose writer has not finished. It is not served,
+	// and nobody relies on it.
+	Pending State = "pending"
+	// Refused is the state of an absent manifest that was refused, because something it names was
+	// absent. Its client is likely to push it again soon. See storage/refused.go.
+	Refused State = "refused"
+	// Live is the state of a link that is in the repository.
+	Live State = "live"
+	// Condemned is the state of a link that a collection or delete is about to remove. It is still
+	// served, unless it is Unproven. A push may restore it.
+	Condemned State = "condemned"
+	// Hidden is the state of a link of a deleted repository. It is not served, and a restore may
+	// make it live.
+	Hidden State = "hidden"
+	// Visible is the state of a manifest that is in the repository, with all that it names.
+	Visible State = "ok"
+	// Deleting is the state of a manifest that a delete or collection has marked. It is still whole
+	// and served while what leads to it is removed.
+	Deleting State = "deleting"
+	// Awaited is the state of an absent manifest whose referrers a collection may be about to
+	// remove. A push must release the referrers first, see Repo.ReleaseReferrers.
 	Awaited State = "awaited"
 )
 
-// segment is a part of a blob: one data object.
+// Segment is a part of a blob: one data object.
 type Segment struct {
-	Name string `json:"name"` // see dataKey
-	Size int64  `json:"size"`
+	Name string `json:"name"` // see DataKey
+	Size int64  `json:"size"` // in bytes
 }
 
-// link says that a blob is in a repository and where its bytes are: in segments, followed by the
-// content of the link itself.
+// Link says that a blob is in a repository, and where its bytes are: in the segments, followed by
+// the content of the record, Tail.
 type Link struct {
 	State    State     `json:"state"`
-	Unproven bool      `json:"unproven,omitempty"` // condemned when it was pending
+	Unproven bool      `json:"unproven,omitempty"` // condemned while it was pending: not served
 	Nonce    string    `json:"nonce"`
-	Size     int64     `json:"size"`
+	Size     int64     `json:"size"` // of the blob, in bytes
 	Segments []Segment `json:"segments,omitempty"`
-	Sum      uint32    `json:"sum"`
+	Sum      uint32    `json:"sum"` // checksum of Tail
 
 	Tail    []byte    `json:"-"`
 	Version string    `json:"-"`
-	ModTime time.Time `json:"-"` // of the version; zero of one that was written here
+	ModTime time.Time `json:"-"` // of the version; zero in a link that this process has just written
 }
 
-// readable reports whether the blob may be read and mounted elsewhere.
+// Readable reports whether the blob may be served, and mounted in other repositories.
 func (l *Link) Readable() bool {
 	return l.State == Live || l.State == Condemned && !l.Unproven
 }
 
-// manifestRecord is a manifest with what must be known of it without parsing it.
+// Manifest is the record of a manifest, with what must be known of it without parsing it.
 type Manifest struct {
 	State     State         `json:"state"`
 	Nonce     string        `json:"nonce"`
 	MediaType string        `json:"mediaType"`
-	Size      int64         `json:"size"`
+	Size      int64         `json:"size"` // in bytes
 	Subject   digest.Digest `json:"subject,omitempty"`
-	Sum       uint32        `json:"sum"`
-	// References are what a manifest names that was refused. The record has no content then.
+	Sum       uint32        `json:"sum"` // checksum of Content
+	// References are what a refused manifest names. Its record has no content.
 	References []digest.Digest `json:"references,omitempty"`
-	// Again is that the manifest was refused before, so that it is kept from collectors for as long
-	// after it was written.
+	// Again says that the manifest was refused before. Collections leave it alone for ResendTime
+	// after it was written, too.
 	Again bool `json:"again,omitempty"`
-	// Mistyped is that something which the manifest says is an image is none, or was not there when
-	// it was pushed.
+	// Mistyped says that something which the manifest names as an image is not an image, or was
+	// absent when the manifest was pushed.
 	Mistyped bool `json:"mistyped,omitempty"`
-	// Collected is that the mark deleting is that of a collector, who found nothing that leads to
-	// it. A delete takes it over.
+	// Collected says that the mark Deleting is not that of a delete. It is that of a collection,
+	// which has found nothing that leads to the manifest, or of a push that changes the media type.
+	// A delete takes the mark over.
 	Collected bool `json:"collected,omitempty"`
-	// Epochs are those in which all that the manifest names was last seen to be there, see
-	// epoch.go.
+	// Epochs are those in which all that the manifest names was last seen.
 	Epochs Epochs `json:"epochs,omitzero"`
-	// Delete names the delete whose mark deleting is, whoever goes on with it: see event.Delete.
+	// Delete names the delete that has set the mark Deleting, whichever process continues it. See
+	// Event.Delete.
 	Delete string `json:"delete,omitempty"`
 
 	Content []byte    `json:"-"`
 	Version string    `json:"-"`
-	ModTime time.Time `json:"-"` // of the version; zero of one that was written here
+	ModTime time.Time `json:"-"` // of the version; zero in a manifest that this process has just written
 }
 
-// readable reports whether the manifest is in the repository.
+// Readable reports whether the manifest is in the repository.
 func (m *Manifest) Readable() bool { return m.State == Visible || m.State == Deleting }
 
-// absent reports whether the manifest is neither in the repository nor on its way into it.
+// Absent reports whether the manifest is neither in the repository nor pending.
 func (m *Manifest) Absent() bool {
 	return m.State == Gone || m.State == Refused || m.State == Awaited
 }
 
-// entry is a tag or a referrer: the descriptor of a manifest.
+// Entry is the record of a tag or of a referrer: the descriptor of a manifest.
 type Entry struct {
 	Nonce      string             `json:"nonce"`
 	Descriptor ocispec.Descriptor `json:"descriptor"`
-	// Pending, of a tag, is where pushes are about to point it. Readers do not care; collectors and
-	// deletes take it for pointing there.
+	// Pending are the pending moves of a tag: where pushes are about to point it. Readers ignore
+	// them. To collections and deletes, a pending move leads to its manifest as the tag itself
+	// would.
 	Pending []PendingMove `json:"next,omitempty"`
-	// Moved, of a tag, names the pushes that set it last on a condition, the newest last. A push
-	// whose answer was lost finds itself there.
+	// Moved names the last pushes that set a tag on a condition, the newest last, at most maxMoved.
+	// A push whose response was lost finds itself there.
 	Moved []string `json:"moved,omitempty"`
-	// Led, of a tag, names the pushes of several tags that this one has decided, and that may not
-	// have moved the others yet; see lead.go.
+	// Led names the pushes of several tags that this tag has decided, and that may not have moved
+	// the other tags yet. See storage/lead.go.
 	Led []LedPush `json:"led,omitempty"`
-	// Born, of a tag, is another one each time the tag is created.
+	// Born differs each time the tag is created.
 	Born string `json:"born,omitempty"`
 
 	Version string    `json:"-"`
 	ModTime time.Time `json:"-"` // of the version
 }
 
-// next is a manifest that a push is about to point a tag at.
+// PendingMove announces that a push is about to point a tag at a manifest.
 type PendingMove struct {
 	Nonce      string             `json:"nonce"` // of the push
 	Descriptor ocispec.Descriptor `json:"descriptor"`
 	Time       time.Time          `json:"time,omitzero"`  // by the clock of the push
-	Push       string             `json:"push,omitempty"` // names the push in entry.Moved, if the move has a condition
-	Lead       string             `json:"lead,omitempty"` // the tag whose move decides for this one; see condition.go
+	Push       string             `json:"push,omitempty"` // the push in Entry.Moved, if the move has a condition
+	Lead       string             `json:"lead,omitempty"` // the tag whose move decides this one, see storage/lead.go
 }
 
-// led is a push of several tags that has moved the first of them.
+// LedPush is a push of several tags that has moved the first of them, its lead.
 type LedPush struct {
-	Push string    `json:"push"` // as in next.Push
-	Time time.Time `json:"time"` // when it has, by the clock of the push
-	Tags []string  `json:"tags"` // the others that it moves on a condition
+	Push string    `json:"push"` // as in PendingMove.Push
+	Time time.Time `json:"time"` // of the move of the lead, by the clock of the push
+	Tags []string  `json:"tags"` // the other tags that the push moves on a condition
 }
 
-// repositoryRecord is a repository in the catalogue.
+// Repository is the record of a repository in the catalog.
 type Repository struct {
 	Nonce string `json:"nonce"`
-	// Deleting is that a delete of the whole has begun, which a collector finishes if it does not
-	// come to its end. A push takes it off.
+	// Deleting, unless nil, says that a delete of the repository has begun. A collection finishes a
+	// delete that does not finish itself. A push clears Deleting.
 	Deleting *RepositoryDelete `json:"deleting,omitempty"`
-	// Spared is that a push has done so: a collector that was about to finish the delete may not
-	// know it yet.
+	// Spared says that a push has cleared Deleting. A collection that was about to finish the
+	// delete may not know it yet.
 	Spared bool `json:"spared,omitempty"`
-	// Epochs are those that the repository is in, see epoch.go.
+	// Epochs are the current epochs of the repository.
 	Epochs Epochs `json:"epochs,omitzero"`
 
-	Version string    `json:"-"`
+	Version string    `json:"-"` // "" if the repository is not in the catalog
 	ModTime time.Time `json:"-"` // of the version
 }
 
+// RepositoryDelete is a delete of a repository that is in progress.
 type RepositoryDelete struct {
-	By    string `json:"by,omitempty"`
-	Event string `json:"event,omitempty"` // in the history
-	// Since is when the delete began, by the clock of the storage, once a collector has begun to
-	// finish it.
+	By    string `json:"by,omitempty"`    // the caller of the delete
+	Event string `json:"event,omitempty"` // ID of the event in the history
+	// Since is when the delete began, by the clock of the storage. A collection that begins to
+	// finish the delete sets it.
 	Since time.Time `json:"since,omitzero"`
 }
 
-// mark is an object that says something by being there.
+// Mark is the record of an object that only says that it exists: a back reference or a hint.
 type Mark struct {
 	Nonce string `json:"nonce"`
 }
 
+// NewNonce returns random text that makes a version of a record unique.
 func NewNonce() string { return rand.Text() }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// Checksum returns the CRC-32C checksum of b.
 func Checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
-// encode returns a record: the header as a line of JSON, then the content.
+// Encode returns a record: the header as a line of JSON, and then the content.
 func Encode(header any, content []byte) ([]byte, error) {
 	b, err := json.Marshal(header)
 	if err != nil {
@@ -182,7 +195,8 @@ func Encode(header any, content []byte) ([]byte, error) {
 	return append(b, content...), nil
 }
 
-// decode reads the header of a record and returns the content; ok is false if it is cut short.
+// Decode reads the header of a record, and returns the content. ok is false if the record is cut
+// short.
 func Decode(b []byte, header any) (content []byte, ok bool) {
 	line, content, found := bytes.Cut(b, []byte{'\n'})
 	if !found || json.Unmarshal(line, header) != nil {
@@ -191,4 +205,5 @@ func Decode(b []byte, header any) (content []byte, ok bool) {
 	return content, true
 }
 
+// isDigest reports whether d is a valid digest, from which keys can be made.
 func isDigest(d digest.Digest) bool { return reference.CheckDigest(string(d)) == nil }

@@ -13,11 +13,13 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// ReferrersAtOnce is how many entries of referrers are read at the same time.
+// ReferrersAtOnce is the maximum number of entries of referrers that are read at the same time.
 const ReferrersAtOnce = 64
 
-// release takes the marks of collectors off the referrers of a manifest that is awaited, and
-// removes the entries of those that are gone.
+// ReleaseReferrers takes the marks of collections off the referrers of a subject that is awaited,
+// and removes the entries of referrers that are gone. A push of the subject calls it before it
+// writes the subject, so that no collection removes a referrer of a subject that is there. The
+// model is internal/model/refs.pml.
 func (r Repo) ReleaseReferrers(ctx context.Context, subject digest.Digest) error {
 	for batch, err := range Batches(r.Driver.List(ctx, r.ReferrerPrefix(subject), nil), ReferrersAtOnce) {
 		if err != nil {
@@ -31,7 +33,7 @@ func (r Repo) ReleaseReferrers(ctx context.Context, subject digest.Digest) error
 	return nil
 }
 
-// releaseReferrer is release for the referrer of an entry.
+// releaseReferrer is ReleaseReferrers for the referrer of one entry.
 func (r Repo) releaseReferrer(ctx context.Context, entry driver.Info) error {
 	d := PathDigest(entry.Key)
 	if d == "" {
@@ -55,8 +57,8 @@ func (r Repo) releaseReferrer(ctx context.Context, entry driver.Info) error {
 	return err
 }
 
-// putReferrer writes the entry of a referrer with its subject, and its hint. The Info is that of
-// the entry.
+// PutReferrer writes the entry of a referrer with its subject, and its hint. It returns the Info of
+// the entry. The entry is not durable until Sync.
 func (r Repo) PutReferrer(ctx context.Context, subject digest.Digest,
 	desc ocispec.Descriptor) (info driver.Info, err error) {
 	err = parallel.Each(Parallelism, 2, func(i int) (err error) {
@@ -70,7 +72,7 @@ func (r Repo) PutReferrer(ctx context.Context, subject digest.Digest,
 	return info, err
 }
 
-// hint writes the hint of a referrer. A filter works without it, so an error harms nothing.
+// PutHint writes the hint of a referrer. Filters work without hints, so PutHint ignores errors.
 func (r Repo) PutHint(ctx context.Context, subject digest.Digest, desc ocispec.Descriptor) {
 	b, err := Encode(&Mark{Nonce: NewNonce()}, nil)
 	if err != nil {
@@ -80,7 +82,7 @@ func (r Repo) PutHint(ctx context.Context, subject digest.Digest, desc ocispec.D
 	_, _ = r.Driver.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{Durability: driver.Relaxed, Size: int64(len(b))})
 }
 
-// typeID stands for an artifact type in a key. Types that have the same are told apart by their
+// TypeID stands for an artifact type in a key. Types with the same ID are told apart by the
 // entries.
 func TypeID(artifactType string) string {
 	sum := sha256.Sum256([]byte(artifactType))

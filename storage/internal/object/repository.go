@@ -9,8 +9,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// readRepository returns what the catalogue says of a repository. One that is not there has no
-// version.
+// ReadRepository returns the record of the repository in the catalog. The record of a repository
+// that is not in the catalog has no version.
 func (r Repo) ReadRepository(ctx context.Context) (*Repository, error) {
 	b, info, err := r.Read(ctx, r.RepositoryKey())
 	if errors.Is(err, driver.ErrNotExist) {
@@ -22,29 +22,35 @@ func (r Repo) ReadRepository(ctx context.Context) (*Repository, error) {
 	return decodeRepository(b, info), nil
 }
 
+// decodeRepository returns the record of a repository in the catalog. A record that is cut short
+// still says that the repository exists.
 func decodeRepository(b []byte, info driver.Info) *Repository {
 	c := &Repository{}
 	if _, ok := Decode(b, c); !ok {
-		c = &Repository{} // it says enough by being there
+		c = &Repository{}
 	}
 	c.Version, c.ModTime = info.Version, info.ModTime
 	return c
 }
 
-// Expectation says what a writer most probably finds where it writes. A wrong one costs a request.
+// Expectation says what a writer expects to find at a key. A wrong expectation costs one request.
 type Expectation int
 
 const (
+	// ExpectAbsent expects no object.
 	ExpectAbsent Expectation = iota
+	// ExpectPresent expects an object.
 	ExpectPresent
 )
 
-// PutRepository ensures that the repository is in the catalog and not being deleted. It reports whether
-// a delete of the repository had begun at any time since the repository is in the catalog. c is the
-// record as it was just read, or nil.
+// PutRepository ensures that the repository is in the catalog and not being deleted. c is the
+// record as it was just read, or nil. spared reports whether a delete of the repository has begun
+// at any time since the repository is in the catalog.
+//
+// Errors: registry.ErrUnavailable and ErrNoSpace, and any other error of the driver.
 func (r Repo) PutRepository(ctx context.Context, c *Repository, expect Expectation) (spared bool, err error) {
 	key := r.RepositoryKey()
-	readFirst := false // read first: the write would be in vain
+	readFirst := false // whether a write is likely to fail, so that a read first saves a request
 	if c == nil {
 		c = &Repository{}
 		_, seen := r.Written.Get(key)
@@ -80,7 +86,7 @@ func (r Repo) PutRepository(ctx context.Context, c *Repository, expect Expectati
 func (c *Repository) revived(expect Expectation) *Repository {
 	next := &Repository{Nonce: NewNonce(), Spared: c.Deleting != nil || c.Spared, Epochs: c.Epochs}
 	switch {
-	case c.Deleting != nil || expect == ExpectPresent: // the content, or what the record said, may be gone
+	case c.Deleting != nil || expect == ExpectPresent: // content, or an older record, may be gone
 		AnythingDeleted(&next.Epochs)
 	case c.Version == "":
 		next.Epochs = FirstEpochs()
@@ -88,8 +94,8 @@ func (c *Repository) revived(expect Expectation) *Repository {
 	return next
 }
 
-// hasManifest reports whether there is a manifest in the repository, visible or on its way, besides
-// one.
+// HasManifest reports whether the repository has a manifest, visible or pending, other than
+// besides.
 func (r Repo) HasManifest(ctx context.Context, besides digest.Digest) (bool, error) {
 	for info, err := range r.Driver.List(ctx, r.ManifestPrefix(), &driver.ListOptions{KeysOnly: true}) {
 		if err != nil {

@@ -12,25 +12,27 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// The reserve is room that is given up, part by part, when the storage is full: who makes space has
-// to write first, marks above all.
+// The reserve is space in the storage that is freed, part by part, when the storage is full: an
+// operation that frees space has to write first, marks above all.
 const (
 	reserveParts    = 64
-	reservePartSize = 64 << 10
+	reservePartSize = 64 << 10 // in bytes
 
-	// Some stores look only once in a second how much room there is. So that not all is given up
-	// meanwhile, the first parts, so many, are each given longer to help, two and a half seconds in
-	// all.
+	// Some stores check only once a second how much space there is. So that the reserve is not used
+	// up in that time, there is a pause after each of the first reserveWaits parts, of two and a
+	// half seconds in all.
 	reserveWaits = 7
 	reserveWait  = 10 * time.Millisecond
 )
 
+// reserveKey returns the key of a part of the reserve.
 func reserveKey(part int) string { return fmt.Sprintf("%s%02d", reservePrefix, part) }
 
-// reserve gives parts up for one write after the other.
+// reserve frees parts of the reserve for one write at a time.
 type reserve struct{ mu sync.Mutex }
 
-// put is a Put of who makes space.
+// put is Driver.Put for an operation that frees space. A body that cannot seek is written without
+// the reserve, because the write cannot be repeated.
 func (r *reserve) put(ctx context.Context, d driver.Driver, key string, body io.Reader, opts *driver.PutOptions) (info driver.Info,
 	err error) {
 	content, again := body.(io.Seeker)
@@ -49,13 +51,14 @@ func (r *reserve) put(ctx context.Context, d driver.Driver, key string, body io.
 	return info, err
 }
 
-// delete is a Delete of who makes space: where no delete depends on a version, it writes that
-// something has gone.
+// delete is Driver.Delete for an operation that frees space. On a storage without conditional
+// deletes, a delete writes a small object in place of the one that it removes.
 func (r *reserve) delete(ctx context.Context, d driver.Driver, key, ifVersion string) error {
 	return r.spend(ctx, d, func(int) error { return d.Delete(ctx, key, ifVersion) })
 }
 
-// spend calls f, with the number of calls before, until it has room.
+// spend calls f, with the number of calls before, until it no longer fails with driver.ErrNoSpace
+// or the reserve is used up. Before each call but the first two, it removes a part of the reserve.
 func (r *reserve) spend(ctx context.Context, d driver.Driver, f func(n int) error) error {
 	err := f(0)
 	if !errors.Is(err, driver.ErrNoSpace) {
@@ -63,7 +66,8 @@ func (r *reserve) spend(ctx context.Context, d driver.Driver, f func(n int) erro
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	// Others may have given up a part while this one waited, so it does not do so at once.
+	// Another operation may have removed a part while this one waited for the lock, so the first
+	// call here is made without removing one.
 	for n := range 1 + reserveParts {
 		if n > 0 {
 			if left, gerr := removePart(ctx, d); gerr != nil || !left {
@@ -82,7 +86,7 @@ func (r *reserve) spend(ctx context.Context, d driver.Driver, f func(n int) erro
 	return err
 }
 
-// giveUp removes a part of the reserve, and reports whether there was one.
+// removePart removes a part of the reserve, and reports whether there was one.
 func removePart(ctx context.Context, d driver.Driver) (bool, error) {
 	for info, err := range d.List(ctx, reservePrefix, &driver.ListOptions{KeysOnly: true, PageHint: 1}) {
 		if err != nil {
@@ -96,21 +100,23 @@ func removePart(ctx context.Context, d driver.Driver) (bool, error) {
 	return false, nil
 }
 
-// spending is a Driver whose writes and deletes may use up the reserve.
+// reserveDriver is a Driver whose writes and deletes may use up the reserve.
 type reserveDriver struct {
 	driver.Driver
 	reserve *reserve
 }
 
+// Put implements [driver.Driver].
 func (d reserveDriver) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	return d.reserve.put(ctx, d.Driver, key, body, opts)
 }
 
+// Delete implements [driver.Driver].
 func (d reserveDriver) Delete(ctx context.Context, key, ifVersion string) error {
 	return d.reserve.delete(ctx, d.Driver, key, ifVersion)
 }
 
-// Sweep implements [driver.Sweeper], for a driver that is one.
+// Sweep implements [driver.Sweeper], if the driver below does. Otherwise it does nothing.
 func (d reserveDriver) Sweep(ctx context.Context, prefix string, before time.Time) (int, error) {
 	if sweeper, ok := d.Driver.(driver.Sweeper); ok {
 		return sweeper.Sweep(ctx, prefix, before)
@@ -118,7 +124,8 @@ func (d reserveDriver) Sweep(ctx context.Context, prefix string, before time.Tim
 	return 0, nil
 }
 
-// keepReserve sees to it that there is a reserve. If that fails, there is none, or less.
+// KeepReserve writes the parts of the reserve that are missing. After an error, the reserve is
+// smaller than it should be, or empty.
 func (s *Store) KeepReserve(ctx context.Context) {
 	there := make(map[string]bool, reserveParts)
 	for info, err := range s.Driver.List(ctx, reservePrefix, nil) {
@@ -131,7 +138,7 @@ func (s *Store) KeepReserve(ctx context.Context) {
 		if there[reserveKey(part)] {
 			continue
 		}
-		// What is random takes as much room as it says, whatever the storage does to save some.
+		// Random bytes take the space that they should, even on a storage that compresses.
 		_, err := s.Driver.Put(ctx, reserveKey(part), io.LimitReader(rand.Reader, reservePartSize), &driver.PutOptions{
 			Durability: driver.Relaxed, Size: reservePartSize,
 		})

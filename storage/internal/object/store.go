@@ -16,28 +16,29 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// Store reads and changes the objects of a registry in a driver, one at a time. It knows how each
-// record looks and on which condition each may change; it knows no operation of a registry. It is safe
-// for concurrent use.
+// Store reads and changes the objects of a registry in a driver, one object at a time. It knows the
+// format of each record and the condition of each change, and no operation of a registry: package
+// storage composes those. A Store is safe for concurrent use.
 type Store struct {
 	// Driver is the storage.
 	Driver driver.Driver
 	// Grace is how long unreferenced content is left alone, see storage.Options.Grace.
 	Grace time.Duration
-	// History is how long events are kept, see storage.Options.History. Zero means none are written.
+	// History is how long events are kept, see storage.Options.History. Zero means that no events
+	// are written.
 	History time.Duration
-	// Written has the keys of links, manifests, tags and repositories that this process has written,
-	// and therefore expects to be there. Nothing is decided by it.
+	// Written has keys of links, manifests, tags and repositories that this process has written,
+	// and therefore expects to exist. It only saves requests: no decision depends on it.
 	Written *lru.Cache[string, struct{}]
-	// Locks lets conflicting writers in this process take turns.
-	locks *keyLocks
 
+	locks   *keyLocks                  // lets conflicting writers in this process take turns
 	entries *lru.Cache[string, *Entry] // entries of referrers, by key; see ListedEntry
 	large   *semaphore.Weighted        // bounds the bytes of large records, see largeMemory
 	reserve *reserve
 }
 
-// New returns a Store over d.
+// New returns a Store over d. It makes no request. For grace and history see Store.Grace and
+// Store.History.
 func New(d driver.Driver, grace, history time.Duration) *Store {
 	return &Store{
 		Driver: d, Grace: grace, History: history,
@@ -52,11 +53,11 @@ func New(d driver.Driver, grace, history time.Duration) *Store {
 const (
 	// maxWritten is the maximum number of keys in Store.Written.
 	maxWritten = 20_000
-	// maxEntries is the maximum size of the remembered entries of referrers, in bytes.
+	// maxEntries is the maximum size of the cached entries of referrers, in bytes.
 	maxEntries = 8 << 20
 )
 
-// WithReserve returns a Store for operations that free space: its writes and deletes may use the
+// WithReserve returns a Store for operations that free space. Its writes and deletes may use the
 // reserve when the storage is full. It shares everything else with s.
 func (s *Store) WithReserve() *Store {
 	return s.WithDriver(reserveDriver{s.Driver, s.reserve})
@@ -69,19 +70,22 @@ func (s *Store) WithDriver(d driver.Driver) *Store {
 	return &over
 }
 
-// Repo returns one repository of the Store. It does not check the name, nor whether the repository
+// Repo returns one repository of the Store. It checks neither the name nor whether the repository
 // exists.
 func (s *Store) Repo(name string) Repo { return Repo{Store: s, Name: name} }
 
-// Repo is one repository of a Store.
+// Repo is one repository of a Store. Its methods build the keys of the repository and change its
+// records.
 type Repo struct {
 	*Store
 	Name string
 }
 
-// remove deletes an object that may be gone already.
+// Remove deletes an object that still has the given version; "" means any version. An object that
+// is already gone is not an error.
 //
-// Errors: ErrChanged if it has not the version given.
+// Errors: driver.ErrChanged if the object has another version. Some drivers also return it if a
+// version is given and the object is gone.
 func (s *Store) Remove(ctx context.Context, key, version string) error {
 	err := s.Driver.Delete(ctx, key, version)
 	if errors.Is(err, driver.ErrNotExist) {
@@ -90,7 +94,8 @@ func (s *Store) Remove(ctx context.Context, key, version string) error {
 	return err
 }
 
-// sync makes deletes durable, unless they have failed with err.
+// Sync makes the deletes of keys durable. If err, the error of these deletes, is not nil, Sync does
+// nothing and returns nil: the caller returns err.
 func (s *Store) Sync(ctx context.Context, err error, keys ...string) error {
 	if err != nil {
 		return nil
@@ -98,7 +103,8 @@ func (s *Store) Sync(ctx context.Context, err error, keys ...string) error {
 	return RegistryError(s.Driver.Sync(ctx, keys...))
 }
 
-// removeSeen removes an object if it still has the version that was seen.
+// RemoveIfUnchanged deletes an object that still has the version that was read. An object that has
+// changed or is gone is not an error.
 func (s *Store) RemoveIfUnchanged(ctx context.Context, key, version string) error {
 	if err := s.Remove(ctx, key, version); !IsConflict(err) {
 		return RegistryError(err)
@@ -106,7 +112,9 @@ func (s *Store) RemoveIfUnchanged(ctx context.Context, key, version string) erro
 	return nil
 }
 
-// read returns a small object whole.
+// Read returns the content and the Info of an object that fits into memory.
+//
+// Errors: driver.ErrNotExist, and any other error of the driver.
 func (s *Store) Read(ctx context.Context, key string) ([]byte, driver.Info, error) {
 	r, info, err := s.Driver.Open(ctx, key, nil)
 	if err != nil {
@@ -122,7 +130,8 @@ func (s *Store) Read(ctx context.Context, key string) ([]byte, driver.Info, erro
 	return b, info, nil
 }
 
-// readLine returns the first line of an object with its "\n", or all of an object that has none.
+// readLine returns the first line of an object with its "\n". If the object has no "\n", it returns
+// all of the object.
 func (s *Store) readLine(ctx context.Context, key string) (line []byte, info driver.Info, err error) {
 	for _, length := range []int64{16 << 10, 0} { // most lines are short
 		var r io.ReadCloser
@@ -131,7 +140,7 @@ func (s *Store) readLine(ctx context.Context, key string) (line []byte, info dri
 		}
 		var part io.Reader = r
 		if length > 0 {
-			part = io.LimitReader(r, length) // the reader may go on
+			part = io.LimitReader(r, length) // the reader may return more
 		}
 		line, err = bufio.NewReader(part).ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
@@ -159,7 +168,7 @@ const (
 	largeMemory = 64 << 20
 )
 
-// readAll reads a record of a known size.
+// readAll reads a record of a known size, in bytes.
 func (s *Store) readAll(ctx context.Context, r io.Reader, size int64) ([]byte, error) {
 	if size > largeRecord {
 		done, err := s.reserveLarge(ctx, size)
@@ -173,9 +182,9 @@ func (s *Store) readAll(ctx context.Context, r io.Reader, size int64) ([]byte, e
 	return b, err
 }
 
-// reserveLarge waits until there is memory for a large record. The caller calls done once it has
-// read the record. In a request for a manifest, done does nothing, and the memory stays reserved
-// until the HTTP handler counts the manifest among those that it sends.
+// reserveLarge waits until there is memory for a large record of size bytes. The caller calls done
+// once it has read the record. In a request for a manifest, done does nothing: the memory stays
+// reserved until the HTTP handler counts the manifest among those that it sends.
 func (s *Store) reserveLarge(ctx context.Context, size int64) (done func(), err error) {
 	n := min(size, largeMemory)
 	claim := handover.FromContext(ctx)
@@ -190,10 +199,12 @@ func (s *Store) reserveLarge(ctx context.Context, size int64) (done func(), err 
 	return release, nil
 }
 
-// put writes a record on the condition that the object still has the version given; "" means that
-// there is none. It returns the new version.
+// Put writes a record if the object at key still has the given version; "" means that there must be
+// no object. It returns the new version.
 //
-// Errors: ErrExist or ErrChanged if it has not; usually an *overtaken.
+// Errors: driver.ErrExist or driver.ErrChanged if the condition does not hold, usually as a
+// *Conflict with the object that is there instead. driver.ErrNoSpace and other errors of the driver
+// are returned unchanged.
 func (s *Store) Put(ctx context.Context, key, version string, header any, content []byte,
 	durability driver.Durability) (string, error) {
 	b, err := Encode(header, content)
@@ -209,8 +220,8 @@ func (s *Store) Put(ctx context.Context, key, version string, header any, conten
 	there, info, rerr := s.Read(ctx, key)
 	switch {
 	case rerr == nil && bytes.Equal(there, b):
-		// A request that was done, lost its answer and was sent again has been refused because of
-		// itself. The nonce tells.
+		// The write has succeeded, its response was lost, and the request that repeated it was
+		// refused because of the first. The nonce rules out another writer.
 		return info.Version, nil
 	case rerr == nil:
 		return "", &Conflict{Err: err, Content: there, Info: info}
@@ -220,7 +231,7 @@ func (s *Store) Put(ctx context.Context, key, version string, header any, conten
 	return "", err
 }
 
-// putAlways writes a record whatever is there.
+// Overwrite writes a record whatever is at key. The record is not durable until Sync.
 func (s *Store) Overwrite(ctx context.Context, key string, header any) (driver.Info, error) {
 	b, err := Encode(header, nil)
 	if err != nil {
@@ -231,7 +242,9 @@ func (s *Store) Overwrite(ctx context.Context, key string, header any) (driver.I
 	return info, err
 }
 
-// readOrCreate returns an object that whoever comes first creates.
+// ReadOrCreate returns the object at key. If there is none, it creates the object with the result
+// of content. Of several callers that create it at the same time, one succeeds, and the others
+// return what that one has written.
 func (s *Store) ReadOrCreate(ctx context.Context, key string, content func() ([]byte, error)) ([]byte, error) {
 	for range 3 {
 		b, _, err := s.Read(ctx, key)
@@ -249,5 +262,5 @@ func (s *Store) ReadOrCreate(ctx context.Context, key string, content func() ([]
 	return nil, fmt.Errorf("storage: the object %q comes and goes", key)
 }
 
-// parallelism is how many requests of one operation are made at once.
+// Parallelism is the maximum number of requests that one operation makes at the same time.
 const Parallelism = 16

@@ -12,11 +12,11 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// maxMoved bounds entry.Moved.
+// maxMoved is the maximum length of Entry.Moved.
 const maxMoved = 64
 
-// continues reports whether e comes from before by changes that are all in e.Moved, as far as they
-// had conditions.
+// Continues reports whether e has come from before by changes that are all in e.Moved, as far as
+// the changes had conditions.
 func (e *Entry) Continues(before *Entry) bool {
 	if e.Descriptor.Digest == "" || before.Descriptor.Digest == "" || e.Born != before.Born {
 		return false
@@ -25,19 +25,21 @@ func (e *Entry) Continues(before *Entry) bool {
 	return len(e.Moved) < maxMoved || n > 0 && slices.Contains(e.Moved, before.Moved[n-1])
 }
 
-// movedBy reports whether a push has set the tag on a condition, as far as the tag can tell.
+// MovedBy reports whether a push has set the tag on a condition, as far as the record remembers.
 func (e *Entry) MovedBy(push string) bool {
 	return slices.Contains(e.Moved, push) || slices.ContainsFunc(e.Led, func(l LedPush) bool { return l.Push == push })
 }
 
-// claimTime is for how long conditional changes of a tag wait for a push that has completed its
-// lead and not this tag. A push that takes longer has most probably died.
+// ClaimTime is how long conditional changes of a tag wait for a push that has moved its lead and
+// not yet this tag. A push that takes longer has most probably died.
 const ClaimTime = time.Minute
 
-// maxLed bounds entry.Led. Leads of further pushes wait for those to end.
+// MaxLed is the maximum length of Entry.Led. Further pushes that this tag would decide wait until
+// others have finished.
 const MaxLed = 64
 
-// waits reports whether the push has a pending move, or may have one on a tag that was not seen.
+// Waits reports whether the push has a pending move on one of its other tags, or may have one on a
+// tag that is not in seen.
 func (l LedPush) Waits(seen map[string]*Entry) bool {
 	return slices.ContainsFunc(l.Tags, func(tag string) bool {
 		e := seen[tag]
@@ -45,7 +47,8 @@ func (l LedPush) Waits(seen map[string]*Entry) bool {
 	})
 }
 
-// ledSince returns since when others wait for a push that this tag has decided.
+// LedSince returns since when other pushes have waited for the push of n: since the move of its
+// lead, which is e, or since the time of n if that is later.
 func (e *Entry) LedSince(n PendingMove) time.Time {
 	for _, l := range e.Led {
 		if l.Push == n.Push && l.Time.After(n.Time) {
@@ -55,20 +58,21 @@ func (e *Entry) LedSince(n PendingMove) time.Time {
 	return n.Time
 }
 
-// listedEntry is readEntry for an entry that a list has just shown. One that this process has read
-// is not read again, if the list tells that its version is the same.
+// ListedEntry is ReadEntry for an entry that a list has just returned as info. It does not read an
+// entry again that is in the cache with the same version. The caller may change the annotations of
+// the result.
 func (s *Store) ListedEntry(ctx context.Context, info driver.Info) (*Entry, error) {
 	if info.Version == "" {
 		return s.ReadEntry(ctx, info.Key)
 	}
 	if e, ok := s.entries.Get(info.Key); ok && e.Version == info.Version {
 		own := *e
-		own.Descriptor.Annotations = maps.Clone(e.Descriptor.Annotations) // the caller's to change
+		own.Descriptor.Annotations = maps.Clone(e.Descriptor.Annotations) // the caller may change them
 		return &own, nil
 	}
 	e, err := s.ReadEntry(ctx, info.Key)
 	if err == nil && e.Version != "" {
-		const overhead = 400 // of an entry without annotations and its place in a map, in bytes
+		const overhead = 400 // memory of an entry without annotations and of its place in the cache, in bytes
 		weight := overhead + len(info.Key)
 		for k, v := range e.Descriptor.Annotations {
 			weight += len(k) + len(v)
@@ -80,7 +84,7 @@ func (s *Store) ListedEntry(ctx context.Context, info driver.Info) (*Entry, erro
 	return e, err
 }
 
-// readEntry returns an entry; one that is absent or cut short has no digest.
+// ReadEntry returns the entry at key. An entry that is absent or cut short has no digest.
 func (s *Store) ReadEntry(ctx context.Context, key string) (*Entry, error) {
 	b, info, err := s.Read(ctx, key)
 	if errors.Is(err, driver.ErrNotExist) {
@@ -92,8 +96,8 @@ func (s *Store) ReadEntry(ctx context.Context, key string) (*Entry, error) {
 	return decodeEntry(b, info), nil
 }
 
-// decodeEntry returns an entry as the object b tells it. Only digests make keys, so nothing else is
-// taken from it for one.
+// decodeEntry returns the entry of the record b. Keys are built from its digests, so decodeEntry
+// drops whatever has an invalid digest.
 func decodeEntry(b []byte, info driver.Info) *Entry {
 	e := &Entry{}
 	if _, ok := Decode(b, e); !ok || !isDigest(e.Descriptor.Digest) {
@@ -104,25 +108,27 @@ func decodeEntry(b []byte, info driver.Info) *Entry {
 	return e
 }
 
-// maxNext bounds how many pushes may be about to move a tag. The oldest, which may have died, gives
-// way and begins again, unless it follows a lead: others may have to wait for it.
+// maxPending is the maximum number of pending moves of a tag. One more replaces the oldest, whose
+// push may have died and otherwise starts again. A move that follows a lead is replaced only after
+// ClaimTime, because other pushes may have to wait for it.
 const maxPending = 64
 
-// leads reports whether a tag points at a manifest, or is about to.
+// LeadsTo reports whether a tag points at a manifest, or has a pending move to it.
 func (e *Entry) LeadsTo(d digest.Digest) bool {
 	return e.Descriptor.Digest == d || e.isPending(d)
 }
 
+// isPending reports whether a tag has a pending move to a manifest.
 func (e *Entry) isPending(d digest.Digest) bool {
 	return slices.ContainsFunc(e.Pending, func(n PendingMove) bool { return n.Descriptor.Digest == d })
 }
 
-// without is Next but for what remove says yes to.
+// PendingWithout returns the pending moves of a tag without those for which remove returns true.
 func (e *Entry) PendingWithout(remove func(PendingMove) bool) []PendingMove {
 	return slices.DeleteFunc(slices.Clone(e.Pending), remove)
 }
 
-// with is Next with one more; ok is false if there are too many for it.
+// PendingWith returns the pending moves of a tag with n. ok is false if there are too many.
 func (e *Entry) PendingWith(n PendingMove) (to []PendingMove, ok bool) {
 	to = slices.Clone(e.Pending)
 	if len(to) >= maxPending {
@@ -138,10 +144,11 @@ func (e *Entry) PendingWith(n PendingMove) (to []PendingMove, ok bool) {
 	return append(to, n), true
 }
 
-// putTag writes a tag on the condition that it is as e says, and returns it as it is then. to.Moved
-// is added to what e says. If to.Led is nil, that of e stays.
+// PutTag writes a tag that still has the version of e, and returns the new entry. It appends
+// to.Moved to e.Moved. If to.Led is nil, it keeps e.Led. The tag is not durable until Sync.
 //
-// Errors: ErrExist or ErrChanged if it is not; then what it is, if the write has found out, or nil.
+// Errors: driver.ErrExist or driver.ErrChanged if the tag has changed. Then the entry is the
+// current one if the write has returned it, or nil.
 func (r Repo) PutTag(ctx context.Context, tag string, e *Entry, to Entry) (*Entry, error) {
 	to.Nonce = NewNonce()
 	to.Moved = slices.Concat(e.Moved, to.Moved)
@@ -164,10 +171,10 @@ func (r Repo) PutTag(ctx context.Context, tag string, e *Entry, to Entry) (*Entr
 	return nil, err
 }
 
-// takeBack takes out of a tag, which is as e says, what remove says yes to of where it is about to
-// point, and returns the tag as it is then. A push that was about to point it there begins again.
+// AbortMoves removes the pending moves for which remove returns true from a tag that still has the
+// version of e, and returns the new entry. A push whose move was aborted starts again.
 //
-// Errors: ErrChanged if the tag is not as e says.
+// Errors: driver.ErrChanged if the tag has changed.
 func (r Repo) AbortMoves(ctx context.Context, tag string, e *Entry, remove func(PendingMove) bool) (*Entry, error) {
 	return r.PutTag(ctx, tag, e, Entry{Descriptor: e.Descriptor, Pending: e.PendingWithout(remove)})
 }
