@@ -57,8 +57,8 @@
 // Pushes, deletes and collections run at the same time, on any replica, and each may die between
 // any two steps. A remover marks an object, then looks whether anything needs it, and then removes
 // it on the version of the mark. A user names the object first, and then looks at the mark. So one
-// of the two sees the other. The order of the steps is the business of the callers, with the
-// exception of the following functions, which models in internal/model prove:
+// of the two sees the other. The callers choose the order of the steps. These functions have steps
+// of their own; the models in internal/model prove them:
 //
 //   - [Repo.Publish], [Repo.KeepLink], [Repo.TouchLink]: collect.pml, processes Upload, Mount, Push
 //     and Head.
@@ -72,8 +72,10 @@
 //
 // # Errors
 //
-// Methods that compare and swap once return the errors of the driver unchanged, so that callers can
-// test them with [IsConflict]. Other methods return errors of the registry, see [RegistryError].
+// Methods that make one change return the errors of the driver unchanged: [Store.Put],
+// [Store.Remove], [Store.Overwrite], and those that write one record on its version. So do
+// [Store.Read] and [Store.ReadOrCreate]. Other methods return errors of the registry, see
+// [RegistryError], which leaves conflicts unchanged, so that [IsConflict] works for both.
 //
 // # How to read it
 //

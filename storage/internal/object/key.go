@@ -14,9 +14,9 @@ import (
 //	layout                          version of the layout
 //	keys/upload                     key that signs the IDs of uploads
 //	keys/<name>                     other shared secrets, see storage.Store.SharedSecret
-//	data/<xx>/<name>                bytes of a segment, written once; the name begins with the ID of its upload
+//	data/<xx>/<name>                bytes of a segment, written once, named after its upload
 //	dead/<xx>/<name>                tombstone: this segment is condemned
-//	lease/collect                   lease of the collecting replica, and the time of the last collection
+//	lease/collect                   lease of the collecting replica, time of the last collection
 //	reserve/<n>                     space that is freed when the storage is full
 //	u/<xx>/<id>                     progress of an upload
 //	r/<R>/b/<alg>/<hex>             link: the repository has the blob, and where its bytes are
@@ -25,11 +25,11 @@ import (
 //	r/<R>/x/<alg>/<hex>/<tag>       back reference from a manifest to a tag that may point at it
 //	r/<R>/f/<alg>/<hex>/<alg>/<hex> referrer: subject, then the manifest that refers to it
 //	r/<R>/a/<alg>/<hex>/<alg>/<hex>.<type>
-//	                                hint: subject, then the referrer and its artifact type, see TypeID
+//	                                hint: subject, then the referrer and its artifact type
 //	b/<alg>/<xx>/<hex>/<R>          index: this repository may have this blob
 //	c/<R>                           the repository exists
-//	h/<R>/<time>.<kind>.<random>... event of the history; the time is inverted, so that the newest event
-//	                                comes first, see eventID
+//	h/<R>/<time>.<kind>.<random>... event of the history; the time is inverted, so that the
+//	                                newest event comes first; see eventID
 const (
 	LayoutKey        = "layout"
 	SecretPrefix     = "keys/"
