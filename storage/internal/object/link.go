@@ -82,8 +82,7 @@ type Publishing struct {
 //
 // Errors: ErrCondemned, and then the link has been withdrawn; registry.ErrUnavailable and
 // ErrNoSpace.
-func (r Repo) Publish(ctx context.Context, d digest.Digest, want *Link, how Publishing) (named bool,
-	err error) {
+func (r Repo) Publish(ctx context.Context, d digest.Digest, want *Link, how Publishing) (named bool, err error) {
 	for n := range Attempts(ctx, &err) {
 		cur := &Link{}
 		if n > 0 || !how.Absent {

@@ -80,8 +80,7 @@ func (r Repo) restoreReferrer(ctx context.Context, d digest.Digest, m *Manifest)
 // Sync.
 //
 // Errors: driver.ErrChanged or driver.ErrExist if the manifest is another one now.
-func (r Repo) SetVisible(ctx context.Context, d digest.Digest, m *Manifest) (*Manifest,
-	error) {
+func (r Repo) SetVisible(ctx context.Context, d digest.Digest, m *Manifest) (*Manifest, error) {
 	n := *m
 	n.State, n.Nonce, n.Collected, n.Delete = Visible, NewNonce(), false, ""
 	var err error
@@ -122,8 +121,7 @@ func (s *Store) ExpiresSoon(m *Manifest) bool {
 
 // TouchManifest writes a manifest for which ExpiresSoon is true again, and returns the new
 // manifest. A manifest that a delete has marked or removed since is returned as it is.
-func (r Repo) TouchManifest(ctx context.Context, d digest.Digest,
-	m *Manifest) (*Manifest, error) {
+func (r Repo) TouchManifest(ctx context.Context, d digest.Digest, m *Manifest) (*Manifest, error) {
 	var err error
 	for range Attempts(ctx, &err) {
 		now, err := r.SetVisible(ctx, d, m)

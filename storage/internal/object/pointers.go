@@ -48,8 +48,7 @@ func (s *Store) RemovePointers(ctx context.Context, p *Pointers) error {
 		return RegistryError(err)
 	}
 	return parallel.Each(Parallelism, len(p.Backrefs), func(i int) error {
-		return s.RemoveIfUnchanged(ctx, p.Backrefs[i].Key,
-			p.Backrefs[i].Version)
+		return s.RemoveIfUnchanged(ctx, p.Backrefs[i].Key, p.Backrefs[i].Version)
 	})
 }
 

@@ -33,8 +33,8 @@ type reserve struct{ mu sync.Mutex }
 
 // put is Driver.Put for an operation that frees space. A body that cannot seek is written without
 // the reserve, because the write cannot be repeated.
-func (r *reserve) put(ctx context.Context, d driver.Driver, key string, body io.Reader, opts *driver.PutOptions) (info driver.Info,
-	err error) {
+func (r *reserve) put(ctx context.Context, d driver.Driver, key string, body io.Reader,
+	opts *driver.PutOptions) (info driver.Info, err error) {
 	content, again := body.(io.Seeker)
 	if body != nil && !again {
 		return d.Put(ctx, key, body, opts)
@@ -107,7 +107,8 @@ type reserveDriver struct {
 }
 
 // Put implements [driver.Driver].
-func (d reserveDriver) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
+func (d reserveDriver) Put(ctx context.Context, key string, body io.Reader,
+	opts *driver.PutOptions) (driver.Info, error) {
 	return d.reserve.put(ctx, d.Driver, key, body, opts)
 }
 

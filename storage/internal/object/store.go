@@ -237,7 +237,8 @@ func (s *Store) Overwrite(ctx context.Context, key string, header any) (driver.I
 	if err != nil {
 		return driver.Info{}, err
 	}
-	info, err := s.Driver.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{Durability: driver.Deferred, Size: int64(len(b))})
+	opts := &driver.PutOptions{Durability: driver.Deferred, Size: int64(len(b))}
+	info, err := s.Driver.Put(ctx, key, bytes.NewReader(b), opts)
 	info.Key = key
 	return info, err
 }
