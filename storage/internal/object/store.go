@@ -260,7 +260,7 @@ func (s *Store) ReadOrCreate(ctx context.Context, key string, content func() ([]
 			return b, err
 		}
 	}
-	return nil, fmt.Errorf("storage: the object %q comes and goes", key)
+	return nil, fmt.Errorf("storage: the object %q was created and deleted again repeatedly", key)
 }
 
 // Parallelism is the maximum number of requests that one operation makes at the same time.
