@@ -6,30 +6,34 @@ import (
 	"sync"
 )
 
-// bloom is a set of strings in four bytes each (Bloom, "Space/time trade-offs in hash coding with
-// allowable errors", 1970). Of what it does not have, it claims to have one in a hundred thousand;
-// each set has another seed, and so another one. What it is asked for must be such that this only
-// keeps for a while what could be removed. Beyond its limit it takes no more room, and claims more.
+// bloom is a Bloom filter: a set of strings in four bytes each (Bloom, "Space/time trade-offs in
+// hash coding with allowable errors", 1970). It claims to have about one in a hundred thousand of
+// the strings that it does not have. Each set has its own seed, so the false positives differ from
+// set to set. Use it only where a false positive keeps content until the next collection and has no
+// other effect. Beyond its limit, the set takes no more memory and has more false positives.
 type bloom struct {
 	seed  maphash.Seed
-	limit int // of words, in all parts
+	limit int // maximum number of words, in all parts
 
 	mu    sync.RWMutex
 	parts []bloomPart // each twice as large as the one before
 	words int
 }
 
+// bloomPart is a Bloom filter of a fixed size.
 type bloomPart struct {
 	bits []uint64
-	room int // for how many more it is made
+	room int // number of strings that may still be added
 }
 
 const (
 	bloomProbes   = 16
 	bloomBits     = 32   // for each string
-	bloomSmallest = 1024 // strings
+	bloomSmallest = 1024 // strings in the first part
 )
 
+// newBloom returns an empty set of at most limitBytes bytes. The first part is always there,
+// whatever the limit.
 func newBloom(limitBytes int) *bloom {
 	return &bloom{seed: maphash.MakeSeed(), limit: limitBytes / 8}
 }
@@ -55,6 +59,7 @@ func (b *bloom) add(s string) {
 	}
 }
 
+// grow adds a part of twice the size, unless the limit is reached.
 func (b *bloom) grow() {
 	room := bloomSmallest << len(b.parts)
 	words := room * bloomBits / 64
@@ -65,7 +70,7 @@ func (b *bloom) grow() {
 	b.parts = append(b.parts, bloomPart{bits: make([]uint64, words), room: room})
 }
 
-// has reports whether the string was added; it may say so although it was not.
+// has reports whether s was added. It may return true although s was not.
 func (b *bloom) has(s string) bool {
 	h := maphash.String(b.seed, s)
 	b.mu.RLock()
@@ -73,6 +78,7 @@ func (b *bloom) has(s string) bool {
 	return b.claims(h)
 }
 
+// claims reports whether any part has the hash h. The caller holds the lock.
 func (b *bloom) claims(h uint64) bool {
 	for i := range b.parts {
 		if b.parts[i].has(h) {
@@ -82,6 +88,7 @@ func (b *bloom) claims(h uint64) bool {
 	return false
 }
 
+// has reports whether all bits of the hash h are set.
 func (p *bloomPart) has(h uint64) bool {
 	for i := range uint64(bloomProbes) {
 		at := p.probe(h, i)
@@ -92,8 +99,8 @@ func (p *bloomPart) has(h uint64) bool {
 	return true
 }
 
-// probe is the i-th of the bits of a string: double hashing, with the second hash made from the
-// first by a multiplication.
+// probe returns the position of the i-th bit of a string: double hashing, in which a multiplication
+// makes the second hash from the first.
 func (p *bloomPart) probe(h, i uint64) uint64 {
 	step := h*0x9e3779b97f4a7c15 | 1
 	at, _ := bits.Mul64(h+i*step, uint64(len(p.bits))*64)

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestBloom: it has all that it was given, and claims little else; beyond its limit it claims more,
-// and still has all.
+// TestBloom checks that a set has everything that was added, and claims little else. Beyond its
+// limit, the set claims more, and still has everything.
 func TestBloom(t *testing.T) {
 	for _, c := range []struct{ limit, claims int }{{1 << 20, 20}, {1 << 10, 100_000}} {
 		b := newBloom(c.limit)

@@ -13,30 +13,15 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// A collection runs beside pushes, deletes and other collections, on any replica, without a lock.
-// Whatever it removes it first marks, then looks whether it is needed, and then removes on the
-// version of the mark; whoever needs it names it first, then looks at the mark. So one of the two
-// sees the other, however long either stalls between two steps. The protocol is in internal/model:
-// collect.pml for links and data, keep.pml and tags.pml for manifests, tags and back references,
-// refs.pml for referrers. A first look, which only chooses what to mark, makes sure that what is in
-// use is left alone. If anything cannot be read, the collection ends with the error: nothing is
-// removed on doubt. All that a collection leaves that was killed is what the next finds and
-// finishes.
-//
-// Memory does not grow with what is in the storage, but for about a byte for each link, and for
-// each manifest of one repository: what was read is kept in sums over blocks (looked), what is
-// needed in sets of four bytes each, up to CollectOptions.Memory (bloom), and what is to be removed
-// is removed in batches.
-
 // Options are the options of [New]. storage.CollectOptions documents them.
 type Options struct {
-	Grace    time.Duration // negative: none
-	Untagged bool
-	DryRun   bool
-	Parallel int // maximum number of requests at a time
-	Rate     int // maximum number of requests per second; 0 is no limit
-	Memory   int // maximum size of the sets of what is needed, in bytes
-	Progress func(Report)
+	Grace    time.Duration // grace period; negative: none
+	Untagged bool          // also remove untagged manifests
+	DryRun   bool          // remove nothing
+	Parallel int           // maximum number of requests at a time
+	Rate     int           // maximum number of requests per second; 0 means no limit
+	Memory   int           // maximum size of the Bloom filters, in bytes
+	Progress func(Report)  // may be nil
 }
 
 // Report is what a collection has found and done so far. storage.CollectReport documents it.
@@ -66,20 +51,20 @@ type Collector struct {
 	throttled *throttled
 	opts      Options
 
-	links          *listSnapshot // the links of all repositories
-	namedData      *bloom        // names of data that links name
-	remainingLinks *bloom        // links
-	nonEmpty       *bloom        // repositories with something in them
+	links          *listSnapshot // the lists of the links of all repositories
+	namedData      *bloom        // names of the data that links name
+	remainingLinks *bloom        // keys of the links that stay
+	nonEmpty       *bloom        // names of the repositories with content
 
 	mu           sync.Mutex
 	report       Report
 	lastProgress time.Time
 
-	progressMu sync.Mutex // held while Progress is called
+	progressMu sync.Mutex // held while Options.Progress is called
 }
 
-// New returns a collection of objects, which begins now. Its requests are counted, and spread over time
-// if Options.Rate asks for it.
+// New returns a collection of objects. The time of the call is its start. Its requests are counted,
+// and spread over time if Options.Rate is set. Its writes and deletes may use the reserve.
 func New(objects *object.Store, opts Options) *Collector {
 	p := &throttled{Driver: objects.WithReserve().Driver}
 	if opts.Rate > 0 {
@@ -97,11 +82,12 @@ func New(objects *object.Store, opts Options) *Collector {
 	}
 }
 
-// Objects returns the objects that are collected, for the steps of a collection that precede Run. Their
-// requests count like those of Run.
+// Objects returns the objects that are collected, for the steps that package storage takes before
+// Run. Their requests count like those of Run.
 func (c *Collector) Objects() *object.Store { return c.objects }
 
-// Run collects every repository, and then the data that no repository names.
+// Run collects every repository, and then the data that no repository names. It calls
+// Options.Progress between the steps.
 //
 // Errors: any error of reading, because nothing is removed on doubt.
 func (c *Collector) Run(ctx context.Context) error {
@@ -126,16 +112,17 @@ func (c *Collector) Finish() Report {
 	return c.snapshot()
 }
 
-// old reports whether the grace is over for what was put at t.
+// graceOver reports whether the grace period of an object that was written at t is over.
 func (c *Collector) graceOver(t time.Time) bool {
 	return c.opts.Grace < 0 || time.Since(t) >= c.opts.Grace
 }
 
+// parallel calls f for 0 to n-1, at most Options.Parallel calls at a time.
 func (c *Collector) parallel(n int, f func(i int) error) error {
 	return parallel.Each(c.opts.Parallel, n, f)
 }
 
-// Count changes the report, and reports progress if that is due.
+// Count changes the report with f, and reports progress if that is due.
 func (c *Collector) Count(f func(*Report)) {
 	c.mu.Lock()
 	f(&c.report)
@@ -143,6 +130,7 @@ func (c *Collector) Count(f func(*Report)) {
 	c.progress(false)
 }
 
+// snapshot returns the report so far.
 func (c *Collector) snapshot() Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,7 +139,8 @@ func (c *Collector) snapshot() Report {
 	return r
 }
 
-// progress tells the host how far it has come, if that is due.
+// progress calls Options.Progress if always is set or a second has passed since the last call.
+// Without always, it does not wait for a call that is running.
 func (c *Collector) progress(always bool) {
 	if c.opts.Progress == nil {
 		return
@@ -174,7 +163,7 @@ func (c *Collector) progress(always bool) {
 	c.opts.Progress(c.snapshot())
 }
 
-// eachRepository calls f for each repository that has anything below r/.
+// eachRepository calls f for each repository that has content, whether it is in the catalog or not.
 func (c *Collector) eachRepository(ctx context.Context, f func(ctx context.Context, repo object.Repo) error) error {
 	after := ""
 	for {
@@ -199,7 +188,7 @@ func (c *Collector) eachRepository(ctx context.Context, f func(ctx context.Conte
 	}
 }
 
-// repositories removes those from the catalogue that have nothing in them.
+// collectRepositories removes the repositories without content from the catalog.
 func (c *Collector) collectRepositories(ctx context.Context) error {
 	for info, err := range c.objects.Driver.List(ctx, object.RepositoryPrefix, nil) {
 		if err != nil {
@@ -219,7 +208,8 @@ func (c *Collector) collectRepositories(ctx context.Context) error {
 			if err := c.objects.RemoveIfUnchanged(ctx, info.Key, info.Version); err != nil {
 				return err
 			}
-			// A push may have found the repository in the catalogue just before it was taken out.
+			// A push may have found the repository in the catalog just before it was removed from
+			// there.
 			if err := c.ensureCataloged(ctx, repo); err != nil {
 				return err
 			}
@@ -232,7 +222,7 @@ func (c *Collector) collectRepositories(ctx context.Context) error {
 	return nil
 }
 
-// isFilled reports whether anything is below the key of the repository.
+// isNonEmpty reports whether the repository has content.
 func (c *Collector) isNonEmpty(ctx context.Context, repo object.Repo) (bool, error) {
 	for _, err := range c.objects.Driver.List(ctx, repo.RepoPrefix(), &driver.ListOptions{KeysOnly: true, PageHint: 1}) {
 		return err == nil, object.RegistryError(err)
@@ -240,8 +230,8 @@ func (c *Collector) isNonEmpty(ctx context.Context, repo object.Repo) (bool, err
 	return false, nil
 }
 
-// catalogue sees to it that a repository with a manifest is in the catalogue. A delete of it that
-// is on its way goes on.
+// ensureCataloged puts a repository with a manifest back into the catalog. It leaves the record of
+// a delete that is in progress alone.
 func (c *Collector) ensureCataloged(ctx context.Context, repo object.Repo) error {
 	if used, err := repo.HasManifest(ctx, ""); err != nil || !used {
 		return err
@@ -253,5 +243,5 @@ func (c *Collector) ensureCataloged(ctx context.Context, repo object.Repo) error
 	if _, err = repo.PutRepository(ctx, nil, object.ExpectAbsent); err != nil {
 		return err
 	}
-	return repo.EndEpoch(ctx, "", object.AnythingDeleted, nil) // what has been deleted is not known any more
+	return repo.EndEpoch(ctx, "", object.AnythingDeleted, nil) // the new record does not know what was deleted
 }

@@ -11,15 +11,16 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// dataAtOnce is how many data objects are condemned before it is looked again who names them.
+// dataAtOnce is the maximum number of data objects that get a tombstone before the links are read
+// again.
 const dataAtOnce = 1 << 16
 
-// data removes the bytes that nothing names.
+// collectData removes the data that no link and no upload names.
 func (c *Collector) collectData(ctx context.Context) error {
 	garbage := object.Filter(c.objects.Driver.List(ctx, object.DataPrefix, nil), func(info driver.Info) bool {
 		c.Count(func(r *Report) { r.Data++; r.DataBytes += info.Size })
-		// What has come since the first look is most likely named by now; a mark on it would stay,
-		// and keep it from being mounted.
+		// Data that are newer than the first look at the links are most likely named now. A
+		// tombstone would stay, and prevent mounts of them.
 		return c.graceOver(info.ModTime) && !info.ModTime.After(c.report.Started) && !c.namedData.has(object.Base(info.Key))
 	})
 	for batch, err := range object.Batches(garbage, dataAtOnce) {
@@ -33,11 +34,11 @@ func (c *Collector) collectData(ctx context.Context) error {
 	return nil
 }
 
-// settleData marks data as condemned, then looks who names them, records of uploads first and links
-// after, and then removes those that nobody does. The mark is never taken back as long as the data
-// are there: others may rely on it.
+// removeUnnamed writes tombstones for a batch of data, then checks whether an upload or a link
+// names the data, and removes the data that neither names. Tombstones of the others stay as long as
+// the data exist: other collections may rely on them.
 func (c *Collector) removeUnnamed(ctx context.Context, batch []driver.Info) error {
-	// A mark on data of an upload in progress would only make that fail.
+	// A tombstone on data of an upload in progress would only make the upload fail.
 	batch, err := c.withoutUploads(ctx, batch)
 	if err != nil || len(batch) == 0 {
 		return err
@@ -64,7 +65,9 @@ func (c *Collector) removeUnnamed(ctx context.Context, batch []driver.Info) erro
 	return nil
 }
 
-// removeData removes those of a batch, which is marked, that nobody names.
+// removeMarked removes those data of a batch with tombstones that no upload and no link names. It
+// looks at the records of uploads first, and at the links after them. It removes the tombstones
+// once the removal of the data is durable.
 func (c *Collector) removeMarked(ctx context.Context, batch []driver.Info) error {
 	free, err := c.withoutUploads(ctx, batch)
 	if err != nil {
@@ -94,8 +97,11 @@ func (c *Collector) removeMarked(ctx context.Context, batch []driver.Info) error
 	return c.parallel(len(free), func(i int) error { return c.removeTombstone(ctx, object.Base(free[i].Key)) })
 }
 
-// condemnData marks data as condemned, durably. Where the storage is full, there may be no room for
-// all the marks: rest is left for when the data that are marked have made some.
+// writeTombstones writes durable tombstones for a batch of data. A full storage may not have space
+// for all of them. Then rest is what has no tombstone yet: the removal of the marked data makes
+// space for it.
+//
+// Errors: registry.ErrNoSpace if there is no space for any.
 func (c *Collector) writeTombstones(ctx context.Context, batch []driver.Info) (marked, rest []driver.Info, err error) {
 	var full atomic.Bool
 	errs := make([]error, len(batch))
@@ -103,7 +109,7 @@ func (c *Collector) writeTombstones(ctx context.Context, batch []driver.Info) (m
 		key := object.DeadKey(object.Base(batch[i].Key))
 		var err error
 		if full.Load() {
-			// One that an earlier collection has marked serves as well.
+			// A tombstone of an earlier collection is as good.
 			if _, err = c.objects.Driver.Stat(ctx, key); errors.Is(err, driver.ErrNotExist) {
 				err = driver.ErrNoSpace
 			}
@@ -138,23 +144,23 @@ func (c *Collector) writeTombstones(ctx context.Context, batch []driver.Info) (m
 	return marked, rest, c.syncKeys(ctx, keys)
 }
 
-// unmark removes the mark of data that are gone.
+// removeTombstone removes the tombstone of data that are gone.
 func (c *Collector) removeTombstone(ctx context.Context, name string) error {
 	return object.RegistryError(c.objects.Remove(ctx, object.DeadKey(name), ""))
 }
 
-// uploadOf is the name of the upload that data come from.
+// uploadOf returns the name of the upload that data come from.
 func uploadOf(name string) string {
 	upload, _, _ := strings.Cut(name, ".")
 	return upload
 }
 
-// notUploading returns those of a batch whose uploads are not in progress.
+// withoutUploads returns the data of a batch whose uploads are not in progress.
 func (c *Collector) withoutUploads(ctx context.Context, batch []driver.Info) ([]driver.Info, error) {
 	if len(batch) == 0 {
 		return nil, nil
 	}
-	inProgress := make(map[string]bool, len(batch)) // of those of the batch
+	inProgress := make(map[string]bool, len(batch)) // by upload; only uploads of the batch
 	for _, info := range batch {
 		inProgress[uploadOf(object.Base(info.Key))] = false
 	}
@@ -175,7 +181,7 @@ func (c *Collector) withoutUploads(ctx context.Context, batch []driver.Info) ([]
 	return rest, nil
 }
 
-// nameLinks notes what links name that are new or changed.
+// noteChangedLinks notes the data that new and changed links name.
 func (c *Collector) noteChangedLinks(ctx context.Context) error {
 	return c.eachRepository(ctx, func(ctx context.Context, repo object.Repo) error {
 		return c.forEachChanged(ctx, c.links, c.objects.Driver.List(ctx, repo.LinkPrefix(), nil), func(f listed) error {
@@ -192,8 +198,8 @@ func (c *Collector) noteChangedLinks(ctx context.Context) error {
 	})
 }
 
-// some calls f for the elements of a list, many at once, and now and then, and at the end, rest,
-// unless it is nil.
+// forEach calls check for each object of a list, many at the same time. After each batch it calls
+// settle, unless settle is nil.
 func (c *Collector) forEach(ctx context.Context, prefix string, opts *driver.ListOptions,
 	check func(driver.Info) error, settle func() error) error {
 	for batch, err := range object.BatchesInMemory(c.objects.Driver.List(ctx, prefix, opts)) {
@@ -210,7 +216,8 @@ func (c *Collector) forEach(ctx context.Context, prefix string, opts *driver.Lis
 	return nil
 }
 
-// marks removes the marks of data that are gone: of a collection that died between the two.
+// removeStrayTombstones removes the tombstones of data that are gone. A collection leaves them that
+// dies between the removals of the data and of the tombstone.
 func (c *Collector) removeStrayTombstones(ctx context.Context) error {
 	if c.opts.DryRun {
 		return nil
@@ -225,8 +232,8 @@ func (c *Collector) removeStrayTombstones(ctx context.Context) error {
 	}, nil)
 }
 
-// index removes entries of the index for links that are not there. They are hints: that one is
-// removed although its link is just being written only costs a copy of the bytes some day.
+// collectIndex removes the keys of the index whose links do not exist. They are hints: the removal
+// of a key whose link is just being written costs at most a second copy of the data.
 func (c *Collector) collectIndex(ctx context.Context) error {
 	return c.forEach(ctx, object.IndexesPrefix, &driver.ListOptions{KeysOnly: true}, func(info driver.Info) error {
 		repo, d, ok := object.Indexed(info.Key)

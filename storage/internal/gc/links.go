@@ -13,13 +13,13 @@ import (
 type garbageLink struct {
 	listed
 	digest digest.Digest
-	link   *object.Link
+	link   *object.Link // nil if another writer has changed the link
 }
 
-// linksAtOnce is how many links are condemned before it is looked again who needs them.
+// linksAtOnce is about the number of links that are condemned before the roots are read again.
 const linksAtOnce = 4096
 
-// collectLinks removes the links that no root needs, and notes what the others name.
+// collectLinks removes the links that no root needs, and notes the data that the others name.
 func (r *repoCollector) collectLinks(ctx context.Context) error {
 	check := func(f listed) error { return r.checkLink(ctx, f) }
 	settle := func() error {
@@ -36,7 +36,7 @@ func (r *repoCollector) collectLinks(ctx context.Context) error {
 	return r.settleLinks(ctx)
 }
 
-// sortLink decides whether a link is to be removed.
+// checkLink notes a link that stays, or adds it to the garbage.
 func (r *repoCollector) checkLink(ctx context.Context, f listed) error {
 	d := object.PathDigest(f.Key)
 	if d == "" {
@@ -47,7 +47,7 @@ func (r *repoCollector) checkLink(ctx context.Context, f listed) error {
 		return err
 	}
 	r.Count(func(c *Report) { c.Blobs++ })
-	// One that is condemned is taken up whatever it is: whoever condemned it may have died.
+	// A condemned link is always decided again: the process that condemned it may have died.
 	if l.State != object.Condemned && (r.needed.has(string(d)) || l.State != object.Hidden && !r.graceOver(l.ModTime)) {
 		r.noteLink(f.Key, l)
 		return nil
@@ -58,7 +58,7 @@ func (r *repoCollector) checkLink(ctx context.Context, f listed) error {
 	return nil
 }
 
-// nameLink notes a link that stays.
+// noteLink notes that a link stays, and the data that it names.
 func (c *Collector) noteLink(key string, l *object.Link) {
 	c.remainingLinks.add(key)
 	for _, seg := range l.Segments {
@@ -66,8 +66,8 @@ func (c *Collector) noteLink(key string, l *object.Link) {
 	}
 }
 
-// settleLinks condemns the links that were found, reads the roots again, and then removes each link or
-// turns it back.
+// settleLinks condemns the garbage links, then reads the roots again, and then removes each link or
+// restores it.
 func (r *repoCollector) settleLinks(ctx context.Context) error {
 	links := r.garbage
 	r.garbage = nil
@@ -87,7 +87,7 @@ func (r *repoCollector) settleLinks(ctx context.Context) error {
 	return r.settleCondemned(ctx, links)
 }
 
-// countLinks counts the links that would be removed.
+// countLinks counts the links that a dry run would remove.
 func (r *repoCollector) countLinks(links []garbageLink) {
 	for _, l := range links {
 		if r.needed.has(string(l.digest)) {
@@ -98,12 +98,14 @@ func (r *repoCollector) countLinks(links []garbageLink) {
 	}
 }
 
-// condemnLinks marks links as condemned.
+// condemnLinks marks links as Condemned, each on the version that was read. Links in other states
+// than Live and Pending need no mark: a Condemned link has one, and a Hidden link must be written
+// before anything relies on it.
 func (r *repoCollector) condemnLinks(ctx context.Context, links []garbageLink) error {
 	return r.parallel(len(links), func(i int) error {
 		l := &links[i]
 		if l.link.State != object.Live && l.link.State != object.Pending {
-			return nil // nobody reads it, or somebody has condemned it
+			return nil
 		}
 		marked, err := r.repo.SetLink(ctx, l.digest, l.link, object.Condemned)
 		if object.IsConflict(err) {
@@ -117,7 +119,8 @@ func (r *repoCollector) condemnLinks(ctx context.Context, links []garbageLink) e
 	})
 }
 
-// settleCondemned removes the condemned links that no root needs, and turns the others back.
+// settleCondemned removes the links that no root needs, on the version of the mark, and restores
+// the others.
 func (r *repoCollector) settleCondemned(ctx context.Context, links []garbageLink) error {
 	removed := make([]string, len(links))
 	err := r.parallel(len(links), func(i int) error {
@@ -130,7 +133,7 @@ func (r *repoCollector) settleCondemned(ctx context.Context, links []garbageLink
 		}
 		err := r.repo.RemoveLink(ctx, l.digest, l.link)
 		if object.IsConflict(err) {
-			r.repo.IndexBlob(ctx, l.digest) // it goes first
+			r.repo.IndexBlob(ctx, l.digest) // RemoveLink has removed that key already
 			return nil
 		}
 		if err != nil {
@@ -141,17 +144,19 @@ func (r *repoCollector) settleCondemned(ctx context.Context, links []garbageLink
 		r.Count(func(c *Report) { c.Removed.Blobs++ })
 		return nil
 	})
-	// Data go after the links that name them, also if power is lost.
+	// The removals of links must be durable before data are removed, so that a loss of power cannot
+	// bring back a link without its data.
 	return errors.Join(err, r.syncKeys(ctx, removed))
 }
 
-// moved notes that a link is in another version by the doing of this collection.
+// noteOwnWrite notes the version that this collection has given to a link, so that the next look
+// does not read the link again.
 func (r *repoCollector) noteOwnWrite(l *garbageLink, now *object.Link) {
 	r.links.replace(l.listed, now.Version)
 	l.Version, l.link = now.Version, now
 }
 
-// restoreLink turns a link that is needed back to what it was.
+// restoreLink gives a link that is needed the state that it had before it was condemned.
 func (r *repoCollector) restoreLink(ctx context.Context, l *garbageLink) error {
 	if l.link.State != object.Condemned {
 		r.noteLink(l.Key, l.link)
@@ -163,7 +168,7 @@ func (r *repoCollector) restoreLink(ctx context.Context, l *garbageLink) error {
 	}
 	back, err := r.repo.SetLink(ctx, l.digest, l.link, to)
 	if object.IsConflict(err) {
-		return nil // it is seen when the links are looked at again
+		return nil // the next look at the links reads it
 	}
 	if err != nil {
 		return object.RegistryError(err)
@@ -173,7 +178,7 @@ func (r *repoCollector) restoreLink(ctx context.Context, l *garbageLink) error {
 	return nil
 }
 
-// syncRemoved makes removals durable; "" is none.
+// syncKeys makes writes and removals of keys durable. It ignores keys that are "".
 func (c *Collector) syncKeys(ctx context.Context, keys []string) error {
 	var some []string
 	for _, k := range keys {

@@ -10,11 +10,11 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// looked is what lists were like when all that they show was read, so that another look reads only
-// what has changed since. A list is cut into blocks before keys that are chosen by their hash, so
-// that it is cut alike again whatever comes and goes elsewhere; of each block remains a sum over
-// the keys and versions in it. A block of the same sum holds nothing that was not read in the
-// version listed.
+// listSnapshot remembers a list when everything that it shows has been read, so that the next look
+// reads only what has changed. It cuts a list into blocks before keys that it chooses by their
+// hash. So a list is cut the same way again, whatever was added or removed elsewhere. Of each
+// block, it keeps a checksum of the keys and versions in it. A block with the same checksum holds
+// nothing that was not read in the version listed.
 type listSnapshot struct {
 	key, version maphash.Seed
 
@@ -22,25 +22,29 @@ type listSnapshot struct {
 	sums map[uint64]snapshotSum // by the hash of the first key
 }
 
+// snapshotSum is the checksum of a block: the exclusive or of the hashes of its elements.
 type snapshotSum [2]uint64
 
 const (
-	// snapshotBlock is how many keys a block has on average. A table takes about a byte for each key.
+	// snapshotBlock is the average number of keys in a block. A list takes about one byte of memory
+	// for each key.
 	snapshotBlock = 64
-	// readAtOnce is about how many objects are kept in mind to be read.
+	// readAtOnce is about the number of objects that changes yields at a time.
 	readAtOnce = 1024
 )
 
+// newListSnapshot returns a snapshot of empty lists: everything counts as changed.
 func newListSnapshot() *listSnapshot {
 	return &listSnapshot{key: maphash.MakeSeed(), version: maphash.MakeSeed(), sums: map[uint64]snapshotSum{}}
 }
 
-// found is an object of a list, and the block that it is in.
+// listed is an object of a list, with the block that it is in.
 type listed struct {
 	driver.Info
 	block uint64
 }
 
+// mix returns the hash of one element of a list.
 func (l *listSnapshot) mix(key, version string) snapshotSum {
 	var sum snapshotSum
 	for i, seed := range []maphash.Seed{l.key, l.version} {
@@ -54,16 +58,18 @@ func (l *listSnapshot) mix(key, version string) snapshotSum {
 	return sum
 }
 
+// xor returns the exclusive or of two checksums. It adds an element to the checksum of a block, and
+// removes one.
 func (s snapshotSum) xor(t snapshotSum) snapshotSum { return snapshotSum{s[0] ^ t[0], s[1] ^ t[1]} }
 
-// changes yields the objects of a list that are in blocks which are not as they were, some at once,
-// and takes the list for looked at.
+// changes yields, in batches, the objects of a list that are in blocks that have changed since the
+// last call, and remembers the new list. The other objects of such a block are yielded, too.
 func (l *listSnapshot) changes(list iter.Seq2[driver.Info, error]) iter.Seq2[[]listed, error] {
 	return func(yield func([]listed, error) bool) {
 		var pending []listed
 		var sum snapshotSum
 		var block uint64
-		start := 0 // of the block, in pending
+		start := 0 // index in pending where the block begins
 		end := func() {
 			if start == len(pending) {
 				return
@@ -101,8 +107,8 @@ func (l *listSnapshot) changes(list iter.Seq2[driver.Info, error]) iter.Seq2[[]l
 	}
 }
 
-// replace notes that an object which was found is in another version, or gone if that is "", by the
-// doing of who looks.
+// replace notes that the caller has written f in another version, or removed it if version is "",
+// so that the next call of changes does not yield f for that.
 func (l *listSnapshot) replace(f listed, version string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,8 +123,8 @@ func (l *listSnapshot) replace(f listed, version string) {
 	l.sums[f.block] = sum
 }
 
-// look calls read for each object of a list that is new or changed since the look before, many at
-// once, and then, now and then, rest.
+// forEachChanged calls check for each object of a list that is new or changed since the last look,
+// many at the same time. After each batch it calls settle, unless settle is nil.
 func (c *Collector) forEachChanged(ctx context.Context, l *listSnapshot, list iter.Seq2[driver.Info, error],
 	check func(listed) error, settle func() error) error {
 	for batch, err := range l.changes(list) {

@@ -11,8 +11,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// TestListSnapshot: another look shows what is new or changed and its neighbours, what was changed by who
-// looks not, and what is there always once.
+// TestListSnapshot checks that another look shows what is new or changed, with its neighbours, and
+// no own changes. It shows each object once.
 func TestListSnapshot(t *testing.T) {
 	const n = 10_000
 	objects := map[int]string{}
@@ -53,7 +53,8 @@ func TestListSnapshot(t *testing.T) {
 	require.Less(t, len(seen), n/4)
 	require.Empty(t, look())
 
-	// One's own changes: but for the first of a block, whose removal has it cut otherwise.
+	// Own changes. A removed object must not be the first of a block, because its removal would
+	// change where the list is cut.
 	objects[100] = "x"
 	l.replace(first["k/000100"], "x")
 	name := func(i int) string { return fmt.Sprintf("k/%06d", i) }

@@ -13,15 +13,15 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// pointerCollector removes what leads nowhere: tags, back references and entries of referrers whose
-// manifest is not there, and back references of tags that have moved on. Each is removed in the
-// version that was seen before it was looked where it leads, so what a push has written again
-// stays.
+// pointerCollector removes pointers that lead nowhere: tags, back references and entries of
+// referrers whose manifest is absent, and back references of tags that have moved on. Each is
+// removed in the version that was read before the look at what it leads to, so that a pointer that
+// a push has written again stays.
 type pointerCollector struct {
 	*repoCollector
-	backrefs       *bloom // of tags, as keys
-	neededBackrefs *bloom // the back references that the tags need, as keys
-	hinted         *bloom // the entries of referrers that have a hint, as keys
+	backrefs       *bloom // keys of the back references
+	neededBackrefs *bloom // keys of the back references that the tags need
+	hinted         *bloom // keys of the entries of referrers that have a hint
 
 	mu    sync.Mutex
 	stale []staleRef
@@ -34,7 +34,9 @@ type staleRef struct {
 	tag    string
 }
 
-// collectPointers removes what leads nowhere in the repository.
+// collectPointers removes the pointers of the repository that lead nowhere. Back references are
+// read before the tags, to find the tags that lack one, and again after them, to find those that no
+// tag needs.
 func (r *repoCollector) collectPointers(ctx context.Context) error {
 	limit := r.opts.Memory / 12
 	p := &pointerCollector{
@@ -61,7 +63,7 @@ func (r *repoCollector) collectPointers(ctx context.Context) error {
 	return nil
 }
 
-// hint notes that a referrer has a hint, or removes the hint of one that is not there.
+// checkHint notes that a referrer has a hint, or removes the hint of an absent referrer.
 func (p *pointerCollector) checkHint(ctx context.Context, info driver.Info) error {
 	entry, ok := p.repo.HintedEntry(info.Key)
 	if !ok {
@@ -74,8 +76,8 @@ func (p *pointerCollector) checkHint(ctx context.Context, info driver.Info) erro
 	return nil
 }
 
-// referrer removes an entry of a referrer that is not there. It adds the hint of an entry that an
-// older version has written.
+// checkReferrer removes the entry of an absent referrer. It writes the hint of an entry of an older
+// version, which wrote none.
 func (p *pointerCollector) checkReferrer(ctx context.Context, info driver.Info) error {
 	d := object.PathDigest(info.Key)
 	if gone, err := p.removeOrphan(ctx, info, d); gone || err != nil {
@@ -93,7 +95,8 @@ func (p *pointerCollector) checkReferrer(ctx context.Context, info driver.Info) 
 	return nil
 }
 
-// orphan removes a pointer to a manifest that is not there, and reports whether it is one.
+// removeOrphan removes a pointer to the manifest d if d is absent, and reports whether it is. A
+// pointer that has changed since it was read stays.
 func (p *pointerCollector) removeOrphan(ctx context.Context, info driver.Info, d digest.Digest) (bool, error) {
 	if d == "" || p.present.has(string(d)) {
 		return false, nil
@@ -111,7 +114,7 @@ func (p *pointerCollector) removeOrphan(ctx context.Context, info driver.Info, d
 	return true, nil
 }
 
-// backref notes a back reference, or removes it if its manifest is not there.
+// noteBackref notes a back reference, or removes it if its manifest is absent.
 func (p *pointerCollector) noteBackref(ctx context.Context, info driver.Info) error {
 	if gone, err := p.removeOrphan(ctx, info, object.PathDigest(object.Dir(info.Key))); gone || err != nil {
 		return err
@@ -120,8 +123,9 @@ func (p *pointerCollector) noteBackref(ctx context.Context, info driver.Info) er
 	return nil
 }
 
-// tag removes a tag that points nowhere, and takes back that it is about to be moved by a push that
-// has died. It gives it the back reference that it needs if there is none, and notes it.
+// checkTag removes a tag whose manifest is absent, and aborts its pending moves whose pushes have
+// died. It notes the back references that the tag needs, and writes that to its manifest if it is
+// missing.
 func (p *pointerCollector) checkTag(ctx context.Context, info driver.Info) error {
 	tag := object.Base(info.Key)
 	t, err := p.objects.ReadEntry(ctx, info.Key)
@@ -138,10 +142,10 @@ func (p *pointerCollector) checkTag(ctx context.Context, info driver.Info) error
 	if gone, err := p.removeOrphan(ctx, driver.Info{Key: info.Key, Version: t.Version}, d); gone || err != nil {
 		return err
 	}
-	// A tag that others move all the time is never old.
+	// A tag that pushes move all the time is never old, so the time of the move counts, too.
 	expired := func(n object.PendingMove) bool {
 		if n.Lead != "" && time.Since(n.Time) < object.ClaimTime {
-			return false // its push may have completed its lead, and conditional changes wait for it
+			return false // its push may have moved its lead, and conditional changes wait for it
 		}
 		return p.graceOver(t.ModTime) || !n.Time.IsZero() && p.graceOver(n.Time)
 	}
@@ -165,7 +169,8 @@ func (p *pointerCollector) checkTag(ctx context.Context, info driver.Info) error
 	return object.RegistryError(err)
 }
 
-// moved notes a back reference of a tag that points elsewhere, or is not there.
+// checkBackref adds a back reference to the stale ones if its tag points elsewhere or is absent.
+// Otherwise it notes that the manifest is tagged.
 func (p *pointerCollector) checkBackref(ctx context.Context, info driver.Info) error {
 	tag, d := object.Base(info.Key), object.PathDigest(object.Dir(info.Key))
 	if d == "" {
@@ -189,16 +194,15 @@ func (p *pointerCollector) checkBackref(ctx context.Context, info driver.Info) e
 	return nil
 }
 
-// leads reports whether a tag points at a manifest, or is about to.
+// tagLeadsTo reports whether a tag points at a manifest, or has a pending move to it.
 func (p *pointerCollector) tagLeadsTo(ctx context.Context, tag string, d digest.Digest) (bool, error) {
 	t, err := p.objects.ReadEntry(ctx, p.repo.TagKey(tag))
 	return err == nil && t.LeadsTo(d), err
 }
 
-// settle removes the back references of tags that point elsewhere. A push that has written one may
-// still be about to write to its tag: it looks at the version of the manifest afterwards, and
-// begins again if it is another one. So the manifest is written again before the last look at the
-// tag.
+// removeStale removes the back references of tags that point elsewhere. A push that has written one
+// may still be about to write its tag. It checks the version of the manifest after that, and starts
+// again if it has changed. So the manifest is written again before the last look at the tag.
 func (p *pointerCollector) removeStale(ctx context.Context) error {
 	slices.SortFunc(p.stale, func(a, b staleRef) int { return cmp.Compare(a.digest, b.digest) })
 	for len(p.stale) > 0 {
@@ -237,7 +241,8 @@ func (p *pointerCollector) removeStale(ctx context.Context) error {
 	return nil
 }
 
-// touch gives a manifest another version, if it is not about to have one anyway.
+// touchManifest gives a manifest a new version, and reports whether it has. If the manifest is not
+// visible or another writer comes first, it does not, and the back references stay for now.
 func (p *pointerCollector) touchManifest(ctx context.Context, d digest.Digest) (bool, error) {
 	m, err := p.repo.ReadManifest(ctx, d)
 	if err != nil || m.State != object.Visible {

@@ -10,24 +10,28 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// A referrer whose subject is not there is collected as any manifest is that nothing leads to. That
-// its subject comes meanwhile, the push of that cannot tell the collector as others do: it would
-// have to look for referrers, each time. So the collector tells the push: after it has marked
-// referrers, it puts a record of the state awaited where the push will write its own. A push that
-// finds one there, as its write fails, takes the marks off the referrers first, by their entries
-// with the subject, and then writes on the version that it found. So the collector either finds
-// that its mark is gone, or has removed the referrer before the subject came. A referrer goes
-// before its entry, so that whoever takes marks off finds each that is there. Nobody else takes the
-// record away without taking the marks off first: another collector may rely on it.
-
-// wait is a subject that is awaited, by a record of the version.
+// awaitedSubject is a subject in place of which this collection has put a record of the state
+// Awaited.
+//
+// A referrer of an absent subject is collected like any manifest that nothing leads to. A push of
+// the subject cannot inform the collection as other pushes do: it would have to look for referrers
+// each time. So the collection informs the push. After it has marked referrers, it puts a record of
+// the state Awaited where the push will write the subject. The write of a push that does not expect
+// the record fails. The push then takes the marks off the referrers, which it finds by their
+// entries, and writes the subject on the version of the record. So either the collection finds that
+// its mark is gone, or it has removed the referrer before the subject came.
+//
+// A referrer is removed before its entry, so that a push that takes marks off finds every referrer
+// that is there. No process removes the record without taking the marks off first: another
+// collection may rely on it. The model is internal/model/refs.pml.
 type awaitedSubject struct {
 	subject digest.Digest
-	version string
+	version string // of the record; "" if the subject is there or pending
 }
 
-// awaitSubjects has the subjects of referrers awaited that this collector has marked. Those whose
-// subject has come are led to.
+// awaitSubjects puts records of the state Awaited in place of the subjects of the referrers in a
+// batch that this collection has marked, and returns them. Referrers whose subject is there or
+// pending become referenced.
 func (r *repoCollector) awaitSubjects(ctx context.Context, batch []garbageManifest) ([]awaitedSubject, error) {
 	referrers := map[digest.Digest][]*garbageManifest{}
 	var awaited []awaitedSubject
@@ -51,10 +55,10 @@ func (r *repoCollector) awaitSubjects(ctx context.Context, batch []garbageManife
 	return slices.DeleteFunc(awaited, func(w awaitedSubject) bool { return w.version == "" }), err
 }
 
-// await puts a record of the state awaited in the place of a manifest, and returns its version; ""
-// if the manifest is there, or on its way.
+// putAwaited puts a record of the state Awaited in place of a manifest, and returns its version. It
+// returns "" if the manifest is there or pending.
 func (r *repoCollector) putAwaited(ctx context.Context, d digest.Digest) (version string, err error) {
-	current := &object.Manifest{} // as it was a moment ago, most likely
+	current := &object.Manifest{} // most likely still absent
 	for n := range object.Attempts(ctx, &err) {
 		if n > 0 {
 			if current, err = r.repo.ReadManifest(ctx, d); err != nil {
@@ -64,8 +68,8 @@ func (r *repoCollector) putAwaited(ctx context.Context, d digest.Digest) (versio
 		if !current.IsAwaitable() {
 			return "", nil
 		}
-		// One that is there already is written again: who has found it may have taken the marks off
-		// before there were these.
+		// An Awaited record that is already there is written again: a push that has found it may
+		// have taken the marks off before this collection set its own.
 		m := &object.Manifest{State: object.Awaited, Nonce: object.NewNonce(), Sum: object.Checksum(nil)}
 		version, err = r.objects.Put(ctx, r.repo.ManifestKey(d), current.Version, m, nil, driver.Relaxed)
 		if !object.IsConflict(err) {
@@ -75,7 +79,8 @@ func (r *repoCollector) putAwaited(ctx context.Context, d digest.Digest) (versio
 	return "", err
 }
 
-// removeEntries removes the entries of referrers that were removed, as they were seen.
+// removeEntries removes the entries and hints of the referrers that were removed, in the versions
+// that were read.
 func (r *repoCollector) removeEntries(ctx context.Context, batch []garbageManifest) error {
 	return r.parallel(len(batch), func(i int) error {
 		if !batch[i].removed {
@@ -85,12 +90,13 @@ func (r *repoCollector) removeEntries(ctx context.Context, batch []garbageManife
 	})
 }
 
+// removeAllAwaited calls removeAwaited for each of the subjects.
 func (r *repoCollector) removeAllAwaited(ctx context.Context, awaited []awaitedSubject) error {
 	return r.parallel(len(awaited), func(i int) error { return r.removeAwaited(ctx, awaited[i]) })
 }
 
-// endWait removes the record of a subject that is awaited, if it still has the version that was
-// seen.
+// removeAwaited takes the marks off the referrers of a subject, and then removes its Awaited record
+// on the version that was read.
 func (r *repoCollector) removeAwaited(ctx context.Context, a awaitedSubject) error {
 	if err := r.repo.ReleaseReferrers(ctx, a.subject); err != nil {
 		return err

@@ -19,22 +19,24 @@ type repoCollector struct {
 	*Collector
 	repo object.Repo
 
-	// What the roots are, and what they name. A root is a manifest that is visible, on its way, or
-	// being deleted, and one that history can bring back.
+	// The roots, and what they name. A root is a manifest that is visible, pending or being
+	// deleted, or that the history can restore.
 	needed        *bloom        // digests that roots name
-	present       *bloom        // digests of manifests that are in the repository
-	heldByHistory *bloom        // digests of manifests that history holds on to
-	manifests     *listSnapshot // what the lists were like that this is from
-	events        *listSnapshot
-	inUse         bool   // there is a visible manifest
-	tagged        *bloom // digests of manifests that a back reference leads to, filled by collectPointers
+	present       *bloom        // digests of manifests that are in the repository or pending
+	heldByHistory *bloom        // digests of manifests that the history can restore
+	manifests     *listSnapshot // the list of manifests that has been read
+	events        *listSnapshot // the list of events that has been read
+	inUse         bool          // there is a visible manifest
+	tagged        *bloom        // digests of manifests with back references, filled by collectPointers
 
 	mu       sync.Mutex
-	garbage  []garbageLink     // to be settled
-	untagged []garbageManifest // to be settled
+	garbage  []garbageLink     // links to be settled
+	untagged []garbageManifest // manifests to be settled
 }
 
-// repository collects the links of a repository, and what leads nowhere in it.
+// collectRepository removes the unreferenced links and pointers of a repository and, with
+// Options.Untagged, its untagged manifests. It ensures that a repository with a manifest is in the
+// catalog.
 func (c *Collector) collectRepository(ctx context.Context, repo object.Repo) error {
 	limit := c.opts.Memory / 12
 	r := &repoCollector{
@@ -65,8 +67,8 @@ func (c *Collector) collectRepository(ctx context.Context, repo object.Repo) err
 	return nil
 }
 
-// readRoots reads all manifests, and then the history: a delete writes there before it removes the
-// manifest. It removes manifests whose push has died.
+// readRoots reads all manifests, and then the history. It removes pending and refused manifests
+// that have expired.
 func (r *repoCollector) readRoots(ctx context.Context) error {
 	return r.readRootsWith(ctx, r.checkRoot)
 }
@@ -82,7 +84,9 @@ func (r *repoCollector) rereadRoots(ctx context.Context) error {
 	})
 }
 
-// readRootsWith calls f for each new or changed manifest, and then reads the history.
+// readRootsWith calls f for each new or changed manifest, and then reads the history. The history
+// comes second: a delete writes its event before it removes the manifest, so what is missing among
+// the manifests is in the history.
 func (r *repoCollector) readRootsWith(ctx context.Context, f func(context.Context, digest.Digest) error) error {
 	list := r.objects.Driver.List(ctx, r.repo.ManifestPrefix(), nil)
 	err := r.forEachChanged(ctx, r.manifests, list, func(l listed) error {
@@ -97,25 +101,26 @@ func (r *repoCollector) readRootsWith(ctx context.Context, f func(context.Contex
 	return r.readHistory(ctx)
 }
 
-// history looks at the events that it has not seen yet.
+// readHistory notes the roots of events that have not been read yet.
 func (r *repoCollector) readHistory(ctx context.Context) error {
 	return r.forEachChanged(ctx, r.events, r.eventList(ctx), func(f listed) error { return r.noteEvent(ctx, f.Key) }, nil)
 }
 
-// checkRoot removes a manifest whose push has died, or notes it as a root.
+// checkRoot removes a manifest that is not in the repository and has expired: its push has died, or
+// starts again when it finds that the manifest is gone. It notes any other manifest as a root.
 func (r *repoCollector) checkRoot(ctx context.Context, d digest.Digest) error {
 	m, err := r.repo.ReadManifest(ctx, d)
 	if err != nil {
 		return err
 	}
 	if m.State == object.Awaited {
+		// The collection that has written the record may have died.
 		if r.graceOver(m.ModTime) && !r.opts.DryRun {
-			return r.removeAwaited(ctx, awaitedSubject{subject: d, version: m.Version}) // who wrote it may have died
+			return r.removeAwaited(ctx, awaitedSubject{subject: d, version: m.Version})
 		}
 		return nil
 	}
 	if !m.Readable() && m.Version != "" && r.isExpired(m) {
-		// Its push has died, or begins again when it finds out.
 		err := r.removeUnlessDryRun(ctx, r.repo.ManifestKey(d), m.Version)
 		if err == nil {
 			r.Count(func(c *Report) { c.Removed.Pending++ })
@@ -134,7 +139,8 @@ func (r *repoCollector) checkRoot(ctx context.Context, d digest.Digest) error {
 	return r.noteRoot(d, m)
 }
 
-// noteRoot notes a manifest, and what it names.
+// noteRoot notes a manifest, and what it names. A refused manifest without content names what its
+// References list.
 func (r *repoCollector) noteRoot(d digest.Digest, m *object.Manifest) error {
 	if m.State == object.Gone || m.State == object.Awaited {
 		return nil
@@ -156,7 +162,9 @@ func (r *repoCollector) noteRoot(d digest.Digest, m *object.Manifest) error {
 	return r.noteReferences(d, m.MediaType, m.Content)
 }
 
-// isOver reports whether a manifest that nothing leads to has had its time.
+// isExpired reports whether the time is over for which collections leave m alone if nothing leads
+// to it: object.ResendTime for a refused manifest, and the grace period for others. A manifest that
+// was refused before is left alone for object.ResendTime even if the grace period is shorter.
 func (r *repoCollector) isExpired(m *object.Manifest) bool {
 	again := time.Since(m.ModTime) >= object.ResendTime
 	if m.State == object.Refused {
@@ -165,11 +173,12 @@ func (r *repoCollector) isExpired(m *object.Manifest) bool {
 	return r.graceOver(m.ModTime) && (again || !m.Again)
 }
 
-// needs notes what a manifest names.
+// noteReferences notes what a manifest names. It returns an error if the manifest cannot be parsed,
+// although it could be parsed when it was pushed.
 func (r *repoCollector) noteReferences(d digest.Digest, mediaType string, content []byte) error {
 	parsed, err := manifest.ParseStored(mediaType, content)
 	if err != nil {
-		return fmt.Errorf("storage: the manifest %s: %w", d, err) // it could be parsed when it was pushed
+		return fmt.Errorf("storage: the manifest %s: %w", d, err)
 	}
 	for _, ref := range parsed.References {
 		r.needed.add(string(ref.Digest))
@@ -177,7 +186,8 @@ func (r *repoCollector) noteReferences(d digest.Digest, mediaType string, conten
 	return nil
 }
 
-// eventList lists the events of the history. What an event tells of roots never changes.
+// eventList lists the events of the history, without versions: what an event says about roots never
+// changes.
 func (r *repoCollector) eventList(ctx context.Context) iter.Seq2[driver.Info, error] {
 	return func(yield func(driver.Info, error) bool) {
 		if r.objects.History == 0 {
@@ -195,8 +205,8 @@ func (r *repoCollector) eventList(ctx context.Context) iter.Seq2[driver.Info, er
 	}
 }
 
-// pastRoot takes for a root what an event can bring back: a deleted manifest, or one that a tag
-// pointed at before.
+// noteEvent notes what an event can restore as a root: a deleted manifest, or the manifest that a
+// tag pointed at before.
 func (r *repoCollector) noteEvent(ctx context.Context, key string) error {
 	e := object.ParseEvent(object.Base(key))
 	if e == nil {
@@ -207,14 +217,15 @@ func (r *repoCollector) noteEvent(ctx context.Context, key string) error {
 	}
 	r.heldByHistory.add(string(e.Before.Digest))
 	if e.Kind != object.EventDelete {
-		return nil // if it is anywhere, it is among the manifests
+		return nil // the event does not hold the manifest; if it still exists, it is among the manifests
 	}
 	return r.noteReferences(e.Before.Digest, e.Before.MediaType, e.Content)
 }
 
-// drop removes an object on a version, unless nothing is to be removed.
+// removeUnlessDryRun removes an object on a version, unless this is a dry run. "" means any
+// version.
 //
-// Errors: ErrChanged.
+// Errors: driver.ErrChanged, and other errors of the driver.
 func (c *Collector) removeUnlessDryRun(ctx context.Context, key, version string) error {
 	if c.opts.DryRun {
 		return nil

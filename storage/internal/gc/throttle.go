@@ -12,21 +12,20 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// throttled is a Driver that counts requests, and spreads them over time. Its writes and deletes may
-// use up the reserve.
+// throttled is a Driver that counts requests and spreads them over time.
 type throttled struct {
 	driver.Driver
-	gap      time.Duration // between two requests; 0 is none
+	gap      time.Duration // between two requests; 0 means no limit
 	requests atomic.Int64
 
 	mu   sync.Mutex
 	next time.Time
 }
 
-// listPage is how many elements of a list count as one request.
+// listPage is the number of elements of a list that count as one request.
 const listPage = 1000
 
-// wait counts a request, and waits until it is its turn.
+// wait counts a request, and waits until the request may start.
 func (p *throttled) wait(ctx context.Context) error {
 	p.requests.Add(1)
 	if p.gap == 0 {
@@ -43,6 +42,7 @@ func (p *throttled) wait(ctx context.Context) error {
 	return object.Sleep(ctx, turn.Sub(now))
 }
 
+// Open implements [driver.Driver].
 func (p *throttled) Open(ctx context.Context, key string,
 	opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
 	if err := p.wait(ctx); err != nil {
@@ -51,6 +51,7 @@ func (p *throttled) Open(ctx context.Context, key string,
 	return p.Driver.Open(ctx, key, opts)
 }
 
+// Stat implements [driver.Driver].
 func (p *throttled) Stat(ctx context.Context, key string) (driver.Info, error) {
 	if err := p.wait(ctx); err != nil {
 		return driver.Info{}, err
@@ -58,6 +59,7 @@ func (p *throttled) Stat(ctx context.Context, key string) (driver.Info, error) {
 	return p.Driver.Stat(ctx, key)
 }
 
+// Put implements [driver.Driver].
 func (p *throttled) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
 	if err := p.wait(ctx); err != nil {
 		return driver.Info{}, err
@@ -65,6 +67,7 @@ func (p *throttled) Put(ctx context.Context, key string, body io.Reader, opts *d
 	return p.Driver.Put(ctx, key, body, opts)
 }
 
+// Delete implements [driver.Driver].
 func (p *throttled) Delete(ctx context.Context, key, ifVersion string) error {
 	if err := p.wait(ctx); err != nil {
 		return err
@@ -72,6 +75,7 @@ func (p *throttled) Delete(ctx context.Context, key, ifVersion string) error {
 	return p.Driver.Delete(ctx, key, ifVersion)
 }
 
+// List implements [driver.Driver]. Each page of listPage elements counts as a request.
 func (p *throttled) List(ctx context.Context, prefix string, opts *driver.ListOptions) iter.Seq2[driver.Info, error] {
 	return func(yield func(driver.Info, error) bool) {
 		n := 0
@@ -90,7 +94,7 @@ func (p *throttled) List(ctx context.Context, prefix string, opts *driver.ListOp
 	}
 }
 
-// Sweep implements [driver.Sweeper], for a driver that is one.
+// Sweep implements [driver.Sweeper], if the driver below does. Otherwise it does nothing.
 func (p *throttled) Sweep(ctx context.Context, prefix string, before time.Time) (int, error) {
 	sweeper, ok := p.Driver.(driver.Sweeper)
 	if !ok {

@@ -13,19 +13,20 @@ import (
 // garbageManifest is a manifest that nothing was found to lead to.
 type garbageManifest struct {
 	digest     digest.Digest
-	mark       *object.Manifest // nil if somebody else has changed it
-	referenced bool             // something was found after the mark that leads to it
-	pointers   *object.Pointers
+	mark       *object.Manifest // the manifest with its mark; nil if another writer has changed it
+	referenced bool             // something that leads to it was found after the mark
+	pointers   *object.Pointers // what leads to it
 	removed    bool
 }
 
-// untaggedAtOnce is how many manifests are marked before it is looked again what leads to them.
+// untaggedAtOnce is the maximum number of manifests that are marked before the collection looks
+// again what leads to them.
 const untaggedAtOnce = 256
 
-// collectUntagged removes manifests that no tag points at, that no manifest of the repository
-// names, whose subject is not there, and that history does not hold on to, nor to their subject.
-// They are marked as by a delete; a push that names or tags one takes the mark off, and so does a
-// push of its subject, see awaitSubjects.
+// collectUntagged removes the manifests that no tag points at, that no manifest of the repository
+// names, whose subject is absent, and that the history does not hold, nor their subject. It marks
+// them as a delete does. A push that names or tags a marked manifest takes the mark off, and so
+// does a push of its subject, see awaitSubjects.
 func (r *repoCollector) collectUntagged(ctx context.Context) error {
 	check := func(info driver.Info) error { return r.checkManifest(ctx, info) }
 	settle := func() error {
@@ -41,7 +42,7 @@ func (r *repoCollector) collectUntagged(ctx context.Context) error {
 	return r.forEach(ctx, r.repo.ManifestPrefix(), nil, check, settle)
 }
 
-// sortManifest decides whether a manifest is to be removed.
+// checkManifest adds a manifest to those to be settled if nothing leads to it.
 func (r *repoCollector) checkManifest(ctx context.Context, info driver.Info) error {
 	d := object.PathDigest(info.Key)
 	if d == "" || !r.graceOver(info.ModTime) || r.isKept(d, "") || r.tagged.has(string(d)) {
@@ -64,15 +65,15 @@ func (r *repoCollector) checkManifest(ctx context.Context, info driver.Info) err
 	return nil
 }
 
-// isKept reports whether a root names the manifest, or history holds on to it, or to its subject,
-// which would come back without it. subject may be "".
+// isKept reports whether a root names the manifest d, or the history holds d or its subject: a
+// restored subject would come back without d. subject may be "".
 func (r *repoCollector) isKept(d, subject digest.Digest) bool {
 	return r.needed.has(string(d)) || r.heldByHistory.has(string(d)) ||
 		subject != "" && r.heldByHistory.has(string(subject))
 }
 
-// isReferenced reports whether a tag points at a manifest, or its subject is there, or on its way; if
-// not, it returns what else leads to it.
+// isReferenced reports whether a tag points at the manifest d or has a pending move to it, or
+// whether its subject is there or pending. If not, it returns the pointers that lead to d.
 func (r *repoCollector) isReferenced(ctx context.Context, d digest.Digest,
 	m *object.Manifest) (bool, *object.Pointers, error) {
 	if m.Subject != "" {
@@ -88,8 +89,9 @@ func (r *repoCollector) isReferenced(ctx context.Context, d digest.Digest,
 	return len(p.Tags)+len(p.Moves) > 0, p, nil
 }
 
-// settleManifests marks manifests, then looks again what leads to them, and then takes the mark off
-// again or removes them.
+// settleManifests marks manifests, then looks again what leads to them, and then removes each
+// manifest or takes its mark off. It lets pushes of absent subjects know in between, see
+// awaitedSubject.
 func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageManifest) error {
 	if err := r.markManifests(ctx, batch); err != nil {
 		return err
@@ -107,12 +109,13 @@ func (r *repoCollector) settleManifests(ctx context.Context, batch []garbageMani
 	return r.removeAllAwaited(ctx, awaited)
 }
 
-// markManifests marks manifests as deleting and collected.
+// markManifests marks manifests as Deleting and Collected. A manifest with the mark of a delete,
+// which may have died, keeps that mark.
 func (r *repoCollector) markManifests(ctx context.Context, batch []garbageManifest) error {
 	return r.parallel(len(batch), func(i int) error {
 		g := &batch[i]
 		if g.mark.State == object.Deleting && !g.mark.Collected {
-			return nil // by a delete that has died, or has not: its mark does, and is not taken off
+			return nil
 		}
 		mark := *g.mark
 		mark.State, mark.Nonce, mark.Collected = object.Deleting, object.NewNonce(), true
@@ -127,10 +130,10 @@ func (r *repoCollector) markManifests(ctx context.Context, batch []garbageManife
 	})
 }
 
-// recheckManifests looks again whether anything leads to manifests that are marked.
+// recheckManifests looks whether anything leads to the marked manifests. It reads the manifests
+// first, then what leads to each, and then the history: the event of a tag that moves on is written
+// before the tag moves.
 func (r *repoCollector) recheckManifests(ctx context.Context, batch []garbageManifest) error {
-	// Manifests, then what leads to each, then the history: a tag that moves on is in the history
-	// before it does.
 	if err := r.rereadRoots(ctx); err != nil {
 		return err
 	}
@@ -146,7 +149,8 @@ func (r *repoCollector) recheckManifests(ctx context.Context, batch []garbageMan
 	return r.readHistory(ctx)
 }
 
-// settleMarked takes marks off or removes the manifests, and then the entries of those removed.
+// settleMarked removes each marked manifest, or takes its mark off. After that it removes the
+// entries of the referrers that it has removed.
 func (r *repoCollector) settleMarked(ctx context.Context, batch []garbageManifest) error {
 	removed := make([]string, len(batch))
 	err := r.parallel(len(batch), func(i int) (err error) {
@@ -168,18 +172,20 @@ func (r *repoCollector) settleMarked(ctx context.Context, batch []garbageManifes
 	return r.removeEntries(ctx, batch)
 }
 
-// settleManifest takes the mark off a manifest that something leads to, or removes the manifest and
-// the back references to it, and reports which.
+// settleManifest removes a marked manifest and the back references to it, and reports whether it
+// has. If something leads to the manifest, it takes the mark off instead.
 func (r *repoCollector) settleManifest(ctx context.Context, g *garbageManifest) (removed bool, err error) {
 	if g.referenced || r.isKept(g.digest, g.mark.Subject) {
 		return false, r.restoreManifest(ctx, g)
 	}
-	// What was found was written before this look at the mark; see Store.deleteManifest.
+	// What leads to the manifest was read before this look at the mark. A push that takes the mark
+	// off later writes its pointers in new versions, which this collection leaves alone. See
+	// manifestDelete in package storage.
 	if m, err := r.repo.ReadManifest(ctx, g.digest); err != nil || m.Version != g.mark.Version {
 		return false, err
 	}
 	var b *object.OpenEvent
-	if !g.mark.Collected { // finish the delete, so that it can be undone
+	if !g.mark.Collected { // finish the delete with an event, so that it can be undone
 		b, err = r.repo.BeginEvent(ctx, object.EventDelete, object.DigestSubject(g.digest), object.Event{
 			Before: g.mark.Descriptor(g.digest), Delete: g.mark.Delete, Content: g.mark.Content,
 		})
@@ -203,7 +209,7 @@ func (r *repoCollector) settleManifest(ctx context.Context, g *garbageManifest) 
 	return true, nil
 }
 
-// restoreManifest takes the mark off a manifest, unless it is that of a delete.
+// restoreManifest takes the mark off a manifest. It leaves the mark of a delete alone.
 func (r *repoCollector) restoreManifest(ctx context.Context, g *garbageManifest) error {
 	if !g.mark.Collected {
 		return nil

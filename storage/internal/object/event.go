@@ -311,8 +311,7 @@ func (r Repo) ReadEvents(ctx context.Context, list iter.Seq2[*Event, error]) ite
 }
 
 // TagEvents yields the events that touched a tag, as ReadEvents does.
-func (r Repo) TagEvents(ctx context.Context, tag string, opts *registry.HistoryOptions) iter.Seq2[*Event,
-	error] {
+func (r Repo) TagEvents(ctx context.Context, tag string, opts *registry.HistoryOptions) iter.Seq2[*Event, error] {
 	candidates := Filter(r.Events(ctx, opts), func(e *Event) bool {
 		return e.Subject == tag && (e.Kind == EventTag || e.Kind == EventUntag) || e.Kind == EventDelete
 	})

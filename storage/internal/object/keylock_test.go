@@ -9,10 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestKeyLocks checks that a lock excludes others on the same key, that a caller may give up
+// waiting, and that released locks take no memory.
 func TestKeyLocks(t *testing.T) {
 	locks := &keyLocks{keys: map[string]*keyLock{}}
 	var wg sync.WaitGroup
-	counts := map[string]*int{"a": new(int), "b": new(int)} // of which the race detector would see two writers
+	counts := map[string]*int{"a": new(int), "b": new(int)} // the race detector reports two writers at a time
 	for _, key := range []string{"a", "b", "a", "b", "a"} {
 		wg.Go(func() {
 			for range 100 {

@@ -10,8 +10,8 @@ import (
 	"github.com/registrykit/registry/internal/handover"
 )
 
-// TestReserveLarge: memory for large records is given back with the record, or with the claim of
-// the request.
+// TestReserveLarge checks that memory for a large record is released with the record, or with the
+// claim of the request.
 func TestReserveLarge(t *testing.T) {
 	s := &Store{large: semaphore.NewWeighted(largeMemory)}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -23,7 +23,7 @@ func TestReserveLarge(t *testing.T) {
 	done()
 	require.False(t, s.large.TryAcquire(1), "the request still has the record")
 	done, err = s.reserveLarge(request, 1<<40)
-	require.NoError(t, err, "a request that reads again does not wait for itself, nor for more than there is")
+	require.NoError(t, err, "a request that reads again waits neither for itself nor for more than the maximum")
 	done()
 	claim.Close()
 
@@ -35,7 +35,7 @@ func TestReserveLarge(t *testing.T) {
 	require.NoError(t, err)
 	cancel()
 	_, err = s.reserveLarge(ctx, 1)
-	require.ErrorIs(t, err, context.Canceled, "a request whose client has gone does not wait")
+	require.ErrorIs(t, err, context.Canceled, "a request without a client does not wait")
 	done()
-	require.True(t, s.large.TryAcquire(largeMemory), "everything has been given back")
+	require.True(t, s.large.TryAcquire(largeMemory), "everything was released")
 }
