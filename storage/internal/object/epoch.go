@@ -65,7 +65,7 @@ func AnythingDeleted(e *Epochs) {
 
 // EndEpoch ends epochs of the repository: what sets those that end. A delete calls it after it has
 // marked an object and before it removes the object. d is the digest of a manifest that is being
-// deleted, or "". catalogued, unless nil, is the record of the repository as the caller knows it;
+// deleted, or "". cataloged, unless nil, is the record of the repository as the caller knows it;
 // EndEpoch updates it if the write replaces that version.
 //
 // All epochs are over in a repository that is being deleted, so EndEpoch does nothing there. A
@@ -73,7 +73,7 @@ func AnythingDeleted(e *Epochs) {
 // the push of that manifest may have checked what it names already.
 //
 // Errors: registry.ErrUnavailable and ErrNoSpace, and any other error of the driver.
-func (r Repo) EndEpoch(ctx context.Context, d digest.Digest, what func(*Epochs), catalogued *Repository) error {
+func (r Repo) EndEpoch(ctx context.Context, d digest.Digest, what func(*Epochs), cataloged *Repository) error {
 	var err error
 	for range Attempts(ctx, &err) {
 		c, err := r.ReadRepository(ctx)
@@ -95,8 +95,8 @@ func (r Repo) EndEpoch(ctx context.Context, d digest.Digest, what func(*Epochs),
 		if IsConflict(err) {
 			continue
 		}
-		if err == nil && catalogued != nil && catalogued.Version == c.Version {
-			*catalogued = next
+		if err == nil && cataloged != nil && cataloged.Version == c.Version {
+			*cataloged = next
 		}
 		return RegistryError(err)
 	}
