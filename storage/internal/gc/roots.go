@@ -133,7 +133,7 @@ func (r *repoCollector) checkRoot(ctx context.Context, d digest.Digest) error {
 			return err
 		}
 	}
-	if m.State != object.Gone {
+	if !m.IsAwaitable() {
 		r.Count(func(c *Report) { c.Manifests++ })
 	}
 	return r.noteRoot(d, m)
@@ -142,7 +142,7 @@ func (r *repoCollector) checkRoot(ctx context.Context, d digest.Digest) error {
 // noteRoot notes a manifest, and what it names. A refused manifest without content names what its
 // References list.
 func (r *repoCollector) noteRoot(d digest.Digest, m *object.Manifest) error {
-	if m.State == object.Gone || m.State == object.Awaited {
+	if m.IsAwaitable() {
 		return nil
 	}
 	if m.Readable() {
