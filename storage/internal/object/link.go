@@ -217,7 +217,7 @@ func (r Repo) KeepLink(ctx context.Context, d digest.Digest) (*Link, error) {
 	return nil, err
 }
 
-// ErrMissing is returned when the repository does not have a blob that a manifest names.
+// ErrMissing is returned when the repository does not have something that a manifest names.
 var ErrMissing = errors.New("storage: not in the repository")
 
 // DropSegments deletes the data of segments that no key names any more. After an error, a
