@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/gc"
@@ -128,10 +129,7 @@ func (s *Store) collect(ctx context.Context, c *gc.Collector, opts gc.Options) e
 //
 // Errors: ErrSingleProcess; an error if an option is negative.
 func (s *Store) collectOptions(opts *CollectOptions) (gc.Options, error) {
-	var o CollectOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	if c, ok := s.objects.Driver.(driver.SingleProcess); ok && !o.Exclusive {
 		if reason := c.SingleProcess(); reason != "" {
 			return gc.Options{}, fmt.Errorf("%w: %s", ErrSingleProcess, reason)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
@@ -23,8 +24,8 @@ func (s *Store) History(ctx context.Context, repo string,
 			return
 		}
 		var list iter.Seq2[*object.Event, error]
-		if opts != nil && opts.Tag != "" {
-			list = s.repo(repo).TagEvents(ctx, opts.Tag, opts)
+		if tag := options.Value(opts).Tag; tag != "" {
+			list = s.repo(repo).TagEvents(ctx, tag, opts)
 		} else {
 			list = s.repo(repo).ReadEvents(ctx, s.repo(repo).Events(ctx, opts))
 		}
@@ -44,8 +45,8 @@ func (s *Store) checkHistory(repo string, opts *registry.HistoryOptions) error {
 	if err := registry.CheckName(repo); err != nil {
 		return err
 	}
-	if opts != nil && opts.Tag != "" {
-		if err := registry.CheckTag(opts.Tag); err != nil {
+	if tag := options.Value(opts).Tag; tag != "" {
+		if err := registry.CheckTag(tag); err != nil {
 			return err
 		}
 	}

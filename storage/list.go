@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
@@ -42,12 +43,10 @@ func (s *Store) Tags(ctx context.Context, repo string, opts *registry.ListOption
 // an error.
 func (s *Store) names(ctx context.Context, prefix string, opts *registry.ListOptions,
 	yield func(string, error) bool) (any bool) {
-	o := &driver.ListOptions{KeysOnly: true}
-	if opts != nil {
-		o.PageHint = opts.PageHint
-		if opts.After != "" {
-			o.After = prefix + object.Escape(opts.After)
-		}
+	page := options.Value(opts)
+	o := &driver.ListOptions{KeysOnly: true, PageHint: page.PageHint}
+	if page.After != "" {
+		o.After = prefix + object.Escape(page.After)
 	}
 	for info, err := range s.objects.Driver.List(ctx, prefix, o) {
 		any = true

@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
@@ -39,10 +40,7 @@ func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest,
 	if err := checkBlob(repo, d); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	var o registry.MountOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	var l *object.Link
 	var err error
 	if o.From == "" {

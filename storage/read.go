@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
@@ -33,7 +34,7 @@ func (s *Store) OpenBlob(ctx context.Context, repo string, d digest.Digest,
 	if err != nil {
 		return nil, err
 	}
-	if opts != nil && opts.AllowURL {
+	if options.Value(opts).AllowURL {
 		if url := s.redirect(ctx, l); url != "" {
 			return &registry.Blob{Descriptor: blobDescriptor(d, l.Size), URL: url}, nil
 		}

@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
@@ -31,11 +32,10 @@ const (
 func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest,
 	opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	return func(yield func(ocispec.Descriptor, error) bool) {
-		var l referrerList
-		if opts != nil {
-			l.ReferrersOptions = *opts
+		l := referrerList{
+			ReferrersOptions: options.Value(opts),
+			ctx:              ctx, repo: s.repo(repo), subject: d, yield: yield,
 		}
-		l.ctx, l.repo, l.subject, l.yield = ctx, s.repo(repo), d, yield
 		err := checkBlob(repo, d)
 		if err == nil && l.After != "" {
 			err = checkBlob(repo, l.After)

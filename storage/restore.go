@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/internal/object"
 )
@@ -15,10 +16,7 @@ import (
 // Restore implements [registry.Restorer].
 func (s *Store) Restore(ctx context.Context, repo string, ref reference.Ref,
 	opts *registry.RestoreOptions) (registry.RestoreResult, error) {
-	r := &restore{repo: s.repo(repo)}
-	if opts != nil {
-		r.opts = *opts
-	}
+	r := &restore{repo: s.repo(repo), opts: options.Value(opts)}
 	if r.opts.SetTag == nil {
 		r.opts.SetTag = func(*registry.TagPut) error { return nil }
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
@@ -42,10 +43,7 @@ type ScheduleOptions struct {
 //
 // Errors: that of ctx; at once, ErrSingleProcess, and an error for an option that is not valid.
 func (s *Store) CollectEvery(ctx context.Context, opts *ScheduleOptions) error {
-	var o ScheduleOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	if o.Every < 0 {
 		return errors.New("storage: ScheduleOptions.Every is negative")
 	}

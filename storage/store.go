@@ -9,6 +9,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/lru"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
@@ -109,12 +110,10 @@ func New(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 		return nil, errors.New("storage: no driver")
 	}
 	s := &Store{
+		opts:   options.Value(opts),
 		ended:  lru.New[[16]byte, struct{}](maxEnded),
 		known:  lru.New[[16]byte, uploadRecord](maxKnown),
 		signed: lru.New[string, signedURL](maxSigned),
-	}
-	if opts != nil {
-		s.opts = *opts
 	}
 	if s.opts.UploadTTL == 0 {
 		s.opts.UploadTTL = DefaultUploadTTL

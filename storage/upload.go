@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
@@ -67,10 +68,7 @@ func (s *Store) CreateUpload(ctx context.Context, repo string, opts *registry.Up
 	if err := registry.CheckName(repo); err != nil {
 		return nil, err
 	}
-	var o registry.UploadOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	switch o.Algorithm {
 	case "":
 		o.Algorithm = digest.SHA256
@@ -95,10 +93,7 @@ func (s *Store) ResumeUpload(ctx context.Context, repo, id string, opts *registr
 	if err := registry.CheckName(repo); err != nil {
 		return nil, err
 	}
-	var o registry.ResumeOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	t, err := s.verify(id, repo, o.Owner)
 	if err != nil {
 		return nil, registry.ErrUploadUnknown
