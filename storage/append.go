@@ -47,11 +47,11 @@ func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to 
 	}
 	if u.rec.version == "" {
 		// It has been counted by CreateUpload, perhaps in another process, or too long ago.
-		if err := u.repo.store.admitUpload(ctx, u.owner, u.token.id); err != nil {
+		if err := u.repo.store.admitUpload(ctx, u.owner, u.id.random); err != nil {
 			return 0, err
 		}
 	}
-	h, err := u.rec.restore()
+	h, err := u.rec.restoreHash()
 	if err != nil {
 		return 0, err
 	}
@@ -95,7 +95,7 @@ func (u *upload) addSegment(ctx context.Context, in *input, to uploadState) erro
 			u.repo.DropSegments(ctx, written)
 		}
 		if to == committing && u.rec.State == committing && u.names(written) {
-			return errTaken
+			return errCommitting
 		}
 		return err
 	}
@@ -118,9 +118,9 @@ func (u *upload) names(written []object.Segment) bool {
 	return slices.ContainsFunc(u.rec.Segments, func(seg object.Segment) bool { return slices.Contains(written, seg) })
 }
 
-// errTaken is that the record, whose answer was lost, has been written as it was to be, and others
+// errCommitting is that the record, whose answer was lost, has been written as it was to be, and others
 // have committed it before it was written again.
-var errTaken = errors.New("storage: others have committed it")
+var errCommitting = errors.New("storage: others have committed it")
 
 // receive reads in up to its end, or until a segment is as large as an object can be. It returns
 // the record as it becomes with that, the segment written, if any, and those that it has absorbed.
@@ -143,7 +143,7 @@ func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, wri
 	defer body.close()
 	var random [8]byte
 	rand.Read(random[:])
-	seg := object.Segment{Name: fmt.Sprintf("%s.%x", u.token.name(), random)}
+	seg := object.Segment{Name: fmt.Sprintf("%s.%x", u.id.name(), random)}
 	hint := int64(0)
 	if in.left > 0 {
 		for _, a := range absorbed {

@@ -32,7 +32,7 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 	taken := u.rec.State == committing // from somebody else, who may not be done with it
 	if last != nil {
 		_, err := u.add(ctx, last.Offset, last.Length, last.Body, committing)
-		taken = errors.Is(err, errTaken)
+		taken = errors.Is(err, errCommitting)
 		if err != nil && !taken {
 			return ocispec.Descriptor{}, err
 		}
@@ -78,7 +78,7 @@ func (u *upload) mismatch(ctx context.Context, digests []digest.Digest) (wrong d
 // announced, the bytes are read again.
 func (u *upload) digest(ctx context.Context, alg digest.Algorithm) (digest.Digest, error) {
 	if alg == u.rec.Algorithm {
-		h, err := u.rec.restore()
+		h, err := u.rec.restoreHash()
 		if err != nil {
 			return "", err
 		}
@@ -136,8 +136,8 @@ func (u *upload) commit(ctx context.Context, d digest.Digest, taken bool) error 
 // as it was.
 func (u *upload) conclude(ctx context.Context, segments []object.Segment, named bool) error {
 	assumed, version := u.assumed, u.rec.version
-	u.forget()
-	if version == "" || u.token.unsure && len(segments) > 0 {
+	u.markEnded()
+	if version == "" || u.id.firstUnconfirmed && len(segments) > 0 {
 		return nil
 	}
 	err := u.repo.Driver.Delete(ctx, u.key(), version)

@@ -46,7 +46,7 @@ const (
 type upload struct {
 	repo  repo
 	owner string
-	token token
+	id    uploadID
 	rec   uploadRecord
 	// assumed says that rec is what this process knows of the upload, and not what the storage has
 	// just said.
@@ -76,9 +76,9 @@ func (s *Store) CreateUpload(ctx context.Context, repo string, opts *registry.Up
 	default:
 		return nil, registry.ErrDigestInvalid.WithMessage("unsupported digest algorithm")
 	}
-	u := &upload{repo: s.repo(repo), owner: o.Owner, token: newToken(o.Algorithm)}
+	u := &upload{repo: s.repo(repo), owner: o.Owner, id: newUploadID(o.Algorithm)}
 	u.reset()
-	if err := s.admitUpload(ctx, u.owner, u.token.id); err != nil {
+	if err := s.admitUpload(ctx, u.owner, u.id.random); err != nil {
 		return nil, err
 	}
 	u.remember()
@@ -94,11 +94,11 @@ func (s *Store) ResumeUpload(ctx context.Context, repo, id string, opts *registr
 		return nil, err
 	}
 	o := options.Value(opts)
-	t, err := s.verify(id, repo, o.Owner)
+	parsed, err := s.verify(id, repo, o.Owner)
 	if err != nil {
 		return nil, registry.ErrUploadUnknown
 	}
-	u := &upload{repo: s.repo(repo), owner: o.Owner, token: t}
+	u := &upload{repo: s.repo(repo), owner: o.Owner, id: parsed}
 	if o.Continue && u.recall() {
 		return u, nil
 	}
@@ -109,30 +109,30 @@ func (s *Store) ResumeUpload(ctx context.Context, repo, id string, opts *registr
 }
 
 // ID implements [registry.Upload].
-func (u *upload) ID() string { return u.repo.store.sign(u.token, u.repo.Name, u.owner) }
+func (u *upload) ID() string { return u.repo.store.sign(u.id, u.repo.Name, u.owner) }
 
 // Name implements [registry.Upload]. It is the ID that the upload had before the first byte, so
 // that a client that builds URLs of it can go on with the upload.
 func (u *upload) Name() string {
-	first := token{id: u.token.id, created: u.token.created, sha512: u.token.sha512}
+	first := uploadID{random: u.id.random, created: u.id.created, sha512: u.id.sha512}
 	return u.repo.store.sign(first, u.repo.Name, u.owner)
 }
 
 // Size implements [registry.Upload].
 func (u *upload) Size() int64 { return u.rec.Size }
 
-func (u *upload) key() string { return object.UploadKey(u.token.name()) }
+func (u *upload) key() string { return object.UploadKey(u.id.name()) }
 
 // reset makes u an upload that nothing has been received of.
 func (u *upload) reset() {
-	u.rec = uploadRecord{State: receiving, Repository: u.repo.Name, Algorithm: u.token.algorithm()}
+	u.rec = uploadRecord{State: receiving, Repository: u.repo.Name, Algorithm: u.id.algorithm()}
 	u.assumed = false
 }
 
 // recall makes u what this process knows of the upload, if that is what its id speaks of.
 func (u *upload) recall() bool {
-	r, ok := u.repo.store.known.Get(u.token.id)
-	if !ok || r.Seq != u.token.seq || u.ended() {
+	r, ok := u.repo.store.known.Get(u.id.random)
+	if !ok || r.Seq != u.id.seq || u.ended() {
 		return false
 	}
 	u.rec, u.assumed = r, true
@@ -142,26 +142,26 @@ func (u *upload) recall() bool {
 // remember keeps the state of the upload for recall.
 func (u *upload) remember() {
 	if u.rec.State != receiving {
-		u.repo.store.known.Remove(u.token.id)
+		u.repo.store.known.Remove(u.id.random)
 		return
 	}
 	const overhead = 400 // of a record and its place in a map, in bytes
-	u.repo.store.known.Add(u.token.id, u.rec, overhead+len(u.rec.tail)+len(u.rec.Hash)+80*len(u.rec.Segments))
+	u.repo.store.known.Add(u.id.random, u.rec, overhead+len(u.rec.tail)+len(u.rec.Hash)+80*len(u.rec.Segments))
 }
 
 // ended reports whether an upload that has no record has ended, as far as this process knows.
 func (u *upload) ended() bool {
-	_, ended := u.repo.store.ended.Get(u.token.id)
-	return ended || u.token.seq == 0 && time.Since(u.token.created) > u.repo.store.opts.UploadTTL
+	_, ended := u.repo.store.ended.Get(u.id.random)
+	return ended || u.id.seq == 0 && time.Since(u.id.created) > u.repo.store.opts.UploadTTL
 }
 
-// forget notes that the upload has ended. An upload that has ended has no record, and neither has
+// markEnded notes that the upload has ended. An upload that has ended has no record, and neither has
 // one that has not received anything: this tells them apart, for as long as anybody may ask. Where
 // it does not, the id of the latter begins a new upload.
-func (u *upload) forget() {
-	u.repo.store.ended.Add(u.token.id, struct{}{}, 1)
-	u.repo.store.known.Remove(u.token.id)
-	u.repo.store.unfinished.remove(u.owner, u.token.id)
+func (u *upload) markEnded() {
+	u.repo.store.ended.Add(u.id.random, struct{}{}, 1)
+	u.repo.store.known.Remove(u.id.random)
+	u.repo.store.unfinished.remove(u.owner, u.id.random)
 }
 
 // load reads how far the upload has come.
@@ -170,8 +170,8 @@ func (u *upload) forget() {
 func (u *upload) load(ctx context.Context) error {
 	b, info, err := u.repo.Read(ctx, u.key())
 	if errors.Is(err, driver.ErrNotExist) {
-		if u.token.seq > 0 || u.ended() {
-			u.repo.store.unfinished.remove(u.owner, u.token.id)
+		if u.id.seq > 0 || u.ended() {
+			u.repo.store.unfinished.remove(u.owner, u.id.random)
 			return registry.ErrUploadUnknown
 		}
 		u.reset()
@@ -187,20 +187,20 @@ func (u *upload) load(ctx context.Context) error {
 		return registry.ErrUploadUnknown
 	}
 	if r.State == cancelled || r.Repository != u.repo.Name {
-		u.repo.store.unfinished.remove(u.owner, u.token.id)
+		u.repo.store.unfinished.remove(u.owner, u.id.random)
 		return registry.ErrUploadUnknown
 	}
 	r.tail, r.version = tail, info.Version
-	u.token.unsure = u.token.unsure || u.token.seq == 0
-	u.hold(r)
+	u.id.firstUnconfirmed = u.id.firstUnconfirmed || u.id.seq == 0
+	u.setRecord(r)
 	return nil
 }
 
-// hold makes r, which is in the storage, the state of the upload.
-func (u *upload) hold(r uploadRecord) {
-	u.rec, u.token.seq, u.assumed = r, r.Seq, false
+// setRecord makes r, which is in the storage, the state of the upload.
+func (u *upload) setRecord(r uploadRecord) {
+	u.rec, u.id.seq, u.assumed = r, r.Seq, false
 	u.remember()
-	u.repo.store.unfinished.note(u.owner, u.token.id)
+	u.repo.store.unfinished.note(u.owner, u.id.random)
 }
 
 // save writes r as the state of the upload, if that is still the one in u.rec.
@@ -212,12 +212,12 @@ func (u *upload) save(ctx context.Context, r uploadRecord) error {
 	if err != nil {
 		return err
 	}
-	if _, ended := u.repo.store.ended.Get(u.token.id); ended && u.rec.version == "" {
+	if _, ended := u.repo.store.ended.Get(u.id.random); ended && u.rec.version == "" {
 		// It was not that nothing had been received yet: it had ended, and its record was gone.
 		return errors.Join(registry.ErrUploadUnknown, u.repo.Remove(ctx, u.key(), version))
 	}
 	r.version = version
-	u.hold(r)
+	u.setRecord(r)
 	return nil
 }
 
@@ -256,13 +256,13 @@ func (u *upload) end(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	u.forget()
+	u.markEnded()
 	u.repo.DropSegments(ctx, was.Segments)
 	return nil
 }
 
-// restore returns the hash of the bytes received so far.
-func (r *uploadRecord) restore() (hash.Hash, error) {
+// restoreHash returns the hash of the bytes received so far.
+func (r *uploadRecord) restoreHash() (hash.Hash, error) {
 	h := r.Algorithm.Hash()
 	if len(r.Hash) == 0 {
 		return h, nil

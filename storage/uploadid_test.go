@@ -14,7 +14,7 @@ import (
 // and owner is one.
 func FuzzUploadID(f *testing.F) {
 	s := &Store{secret: make([]byte, 32)}
-	t := token{id: [16]byte{1, 2, 3}, created: time.Unix(1_700_000_000, 0)} // the same in each process of the fuzzer
+	t := uploadID{random: [16]byte{1, 2, 3}, created: time.Unix(1_700_000_000, 0)} // the same in each process of the fuzzer
 	good := s.sign(t, "repo", "owner")
 	f.Add(good, "repo", "owner")
 	f.Add(good, "repo\x00owner", "")
@@ -25,7 +25,7 @@ func FuzzUploadID(f *testing.F) {
 		got, err := s.verify(id, repo, owner)
 		if id == good && repo == "repo" && owner == "owner" {
 			require.NoError(ft, err)
-			require.Equal(ft, t.id, got.id)
+			require.Equal(ft, t.random, got.random)
 			require.Equal(ft, t.created.Unix(), got.created.Unix())
 			return
 		}
@@ -47,7 +47,7 @@ func FuzzRecord(f *testing.F) {
 		}
 		var r uploadRecord
 		if _, ok := object.Decode(b, &r); ok && (r.Algorithm == digest.SHA256 || r.Algorithm == digest.SHA512) {
-			_, _ = r.restore()
+			_, _ = r.restoreHash()
 		}
 	})
 }

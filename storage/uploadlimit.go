@@ -74,7 +74,7 @@ func (s *Store) admitUpload(ctx context.Context, owner string, id [16]byte) erro
 func (s *Store) checkUploads(ctx context.Context, owner string) error {
 	some := s.unfinished.longestUnchecked(owner, checkedAtOnce)
 	return parallel.Each(object.Parallelism, len(some), func(i int) error {
-		b, _, err := s.objects.Read(ctx, object.UploadKey(token{id: some[i]}.name()))
+		b, _, err := s.objects.Read(ctx, object.UploadKey(uploadID{random: some[i]}.name()))
 		if err != nil && !errors.Is(err, driver.ErrNotExist) {
 			return object.RegistryError(err)
 		}
