@@ -17,7 +17,8 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// Commit implements [registry.Upload].
+// Commit implements [registry.Upload]. It compares the digests before it publishes the blob. An upload
+// that does not match is ended, unless another request has begun to commit it.
 func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chunk,
 	also ...digest.Digest) (ocispec.Descriptor, error) {
 	digests := append([]digest.Digest{d}, also...)
@@ -29,20 +30,20 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 	if u.rec.State == cancelled {
 		return ocispec.Descriptor{}, registry.ErrUploadUnknown
 	}
-	taken := u.rec.State == committing // from somebody else, who may not be done with it
+	u.contested = u.rec.State == committing
 	if last != nil {
 		_, err := u.add(ctx, last.Offset, last.Length, last.Body, committing)
-		taken = errors.Is(err, errCommitting)
-		if err != nil && !taken {
+		u.contested = errors.Is(err, errCommitting)
+		if err != nil && !u.contested {
 			return ocispec.Descriptor{}, err
 		}
 	}
 	ctx = context.WithoutCancel(ctx)
 	wrong, err := u.mismatch(ctx, digests)
 	if err == nil && wrong != "" && u.assumed {
-		// Somebody else may have added to it.
+		// Another process may have added to the upload.
 		if err = u.load(ctx); err == nil {
-			taken = u.rec.State == committing
+			u.contested = u.rec.State == committing
 			wrong, err = u.mismatch(ctx, digests)
 		}
 	}
@@ -50,21 +51,21 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 		return ocispec.Descriptor{}, err
 	}
 	if wrong != "" {
-		if !taken {
+		if !u.contested {
 			if err := u.end(ctx); err != nil && !object.IsConflict(err) {
 				return ocispec.Descriptor{}, object.RegistryError(err)
 			}
 		}
 		return ocispec.Descriptor{}, registry.ErrDigestInvalid.WithDetail(map[string]string{"digest": string(wrong)})
 	}
-	if err := u.commit(ctx, d, taken); err != nil {
+	if err := u.commit(ctx, d); err != nil {
 		return ocispec.Descriptor{}, err
 	}
 	return blobDescriptor(d, u.rec.Size), nil
 }
 
-// mismatch returns the first of digests that what has been received does not have, "" if it has
-// all.
+// mismatch returns the first of digests that is not the digest of the received bytes, or "" if all
+// of them match.
 func (u *upload) mismatch(ctx context.Context, digests []digest.Digest) (wrong digest.Digest, err error) {
 	for _, d := range digests {
 		if got, err := u.digest(ctx, d.Algorithm()); err != nil || got != d {
@@ -74,8 +75,8 @@ func (u *upload) mismatch(ctx context.Context, digests []digest.Digest) (wrong d
 	return "", nil
 }
 
-// digest is the digest of what has been received. Only if the algorithm is not the one that was
-// announced, the bytes are read again.
+// digest returns the digest of the received bytes. It reads the bytes again only if alg is not the
+// algorithm that the upload announced.
 func (u *upload) digest(ctx context.Context, alg digest.Algorithm) (digest.Digest, error) {
 	if alg == u.rec.Algorithm {
 		h, err := u.rec.restoreHash()
@@ -96,26 +97,26 @@ func (u *upload) digest(ctx context.Context, alg digest.Algorithm) (digest.Diges
 	return digest.NewDigest(alg, h), nil
 }
 
-// link is the link that the bytes received so far would have.
+// link returns the link that a blob of the received bytes would have.
 func (u *upload) link() *object.Link {
 	return &object.Link{State: object.Live, Size: u.rec.Size, Segments: u.rec.Segments, Tail: u.rec.tail}
 }
 
-// commit makes the bytes received the blob d of the repository. taken says that somebody else has
-// begun to do so.
-func (u *upload) commit(ctx context.Context, d digest.Digest, taken bool) error {
+// commit makes the received bytes the blob d of the repository, and removes the record of the
+// upload.
+//
+// Errors: registry.ErrUploadUnknown.
+func (u *upload) commit(ctx context.Context, d digest.Digest) error {
 	l := u.link()
+	var named bool
 	var err error
-	named := taken // who takes over does not know whether the other has made the data known
 	if len(l.Segments) == 0 {
 		_, err = u.repo.Publish(ctx, d, l, object.Publishing{Verify: true, Absent: true})
 	} else {
-		var now bool
-		now, err = u.publish(ctx, d, l, taken || u.rec.State != committing)
-		named = named || now
+		named, err = u.publishData(ctx, d, l)
 	}
 	if errors.Is(err, object.ErrCondemned) {
-		// The record had expired, and the bytes went with it.
+		// The record had expired, and a collection has removed the bytes.
 		return registry.ErrUploadUnknown.WithCause(err)
 	}
 	if err != nil {
@@ -124,38 +125,46 @@ func (u *upload) commit(ctx context.Context, d digest.Digest, taken bool) error 
 	if err := u.repo.Driver.Sync(ctx, u.repo.LinkKey(d)); err != nil {
 		return object.RegistryError(err)
 	}
-	return u.conclude(ctx, l.Segments, named)
+	removed, err := u.removeRecord(ctx)
+	// After the removal, no other request can publish the bytes. The request that contested the
+	// commit may already have done so.
+	if removed && !named && !u.contested {
+		u.repo.DropSegments(ctx, l.Segments)
+	}
+	return err
 }
 
-// conclude removes the record of an upload that has been committed. Whoever removes it, in the
-// state it was committed from, owns bytes that no key has named: nobody else can name them then.
-// Where the caller is unsure of the first record, it stays until it expires, so that the first
-// cannot be there again when a link names its bytes.
+// removeRecord removes the record of a committed upload. It reports whether this request has removed
+// the record in the state from which it committed. Only then may the caller drop bytes that no link
+// has named, because no other request can make a link name them any more.
 //
-// Errors: registry.ErrUploadUnknown if it was cancelled elsewhere, while this process still knew it
-// as it was.
-func (u *upload) conclude(ctx context.Context, segments []object.Segment, named bool) error {
+// If the first write of the record is unconfirmed, the record stays until it expires. Otherwise that
+// write could create the record again while a link names its bytes.
+//
+// Errors: registry.ErrUploadUnknown if another process has cancelled the upload, and this process did
+// not know.
+func (u *upload) removeRecord(ctx context.Context) (removed bool, err error) {
 	assumed, version := u.assumed, u.rec.version
 	u.markEnded()
-	if version == "" || u.id.firstUnconfirmed && len(segments) > 0 {
-		return nil
+	if version == "" || u.id.firstUnconfirmed && len(u.rec.Segments) > 0 {
+		return false, nil
 	}
-	err := u.repo.Driver.Delete(ctx, u.key(), version)
-	switch {
-	case err == nil && !named:
-		u.repo.DropSegments(ctx, segments)
-	case assumed && errors.Is(err, driver.ErrChanged):
+	err = u.repo.Driver.Delete(ctx, u.key(), version)
+	if assumed && errors.Is(err, driver.ErrChanged) {
 		b, _, err := u.repo.Read(ctx, u.key())
 		var r uploadRecord
 		if _, ok := object.Decode(b, &r); err == nil && ok && r.State == cancelled {
-			return registry.ErrUploadUnknown
+			return false, registry.ErrUploadUnknown
 		}
 	}
-	return nil
+	return err == nil, nil
 }
 
-// claim keeps others from adding to the upload, and from dropping its bytes, while they become a
-// blob. A claim whose owner died is taken over by the next.
+// claim keeps other requests from adding to the upload, and from dropping its bytes, while they
+// become a blob. If the process that holds a claim dies, the next Commit takes the claim over.
+//
+// Errors: registry.ErrRangeInvalid if another request has changed the upload, and u is then as that
+// request left it; registry.ErrUploadUnknown if another request has ended the upload.
 func (u *upload) claim(ctx context.Context) error {
 	r := u.rec
 	r.State = committing
@@ -169,27 +178,19 @@ func (u *upload) claim(ctx context.Context) error {
 	return registry.ErrRangeInvalid
 }
 
-// publish makes the blob known: with the bytes that a repository has already, if there is one, else
-// with those of the upload, which is claimed first if claim says so. named is false if no key has
-// named these.
-func (u *upload) publish(ctx context.Context, d digest.Digest, l *object.Link, claim bool) (named bool, err error) {
-	// Who has the content already can be looked up meanwhile: nothing is done with it before the
-	// claim.
-	var sources []string
-	err = parallel.Each(object.Parallelism, 2, func(i int) (err error) {
-		if i == 0 {
-			sources, err = u.repo.store.sources(ctx, d, shareSearch)
-		} else if claim {
-			err = u.claim(ctx)
-		}
-		return err
-	})
+// publishData publishes a blob whose bytes are in data objects. If a repository already has the same
+// blob, the link names its bytes, otherwise those of the upload. named reports whether any key may
+// have named the bytes of the upload; if not, they can be dropped.
+//
+// The upload is claimed first, unless this request has done so with its last chunk.
+func (u *upload) publishData(ctx context.Context, d digest.Digest, l *object.Link) (named bool, err error) {
+	sources, err := u.claimAndSearch(ctx, d)
 	if err != nil {
 		return false, err
 	}
 	if from, err := u.repo.share(ctx, d, sources); err == nil {
-		// Where the answer to the first record was lost, others may have committed the upload
-		// before that was written again.
+		// The shared link may name the bytes of this very upload. If the response to the first write
+		// was lost, others may have committed the upload before that record was written again.
 		return slices.Equal(from.Segments, l.Segments), nil
 	} else if !errors.Is(err, object.ErrMissing) {
 		return false, err
@@ -198,9 +199,24 @@ func (u *upload) publish(ctx context.Context, d digest.Digest, l *object.Link, c
 	for i, seg := range l.Segments {
 		keys[i] = object.DataKey(seg.Name)
 	}
-	// Whoever sees the link live relies on the data: these must be durable first.
+	// A reader of a live link relies on the data, so the data must be durable first.
 	if err := u.repo.Driver.Sync(ctx, keys...); err != nil {
 		return false, object.RegistryError(err)
 	}
 	return u.repo.Publish(ctx, d, l, object.Publishing{Verify: true, Absent: !slices.Contains(sources, u.repo.Name)})
+}
+
+// claimAndSearch claims the upload if necessary, and returns repositories that may have the blob. It
+// does both at the same time, because nothing is done with the result before the claim.
+func (u *upload) claimAndSearch(ctx context.Context, d digest.Digest) (sources []string, err error) {
+	claimed := u.rec.State == committing && !u.contested
+	err = parallel.Each(object.Parallelism, 2, func(i int) (err error) {
+		if i == 0 {
+			sources, err = u.repo.store.sources(ctx, d, shareSearch)
+		} else if !claimed {
+			err = u.claim(ctx)
+		}
+		return err
+	})
+	return sources, err
 }

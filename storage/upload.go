@@ -51,6 +51,9 @@ type upload struct {
 	// assumed says that rec is what this process knows of the upload, and not what the storage has
 	// just said.
 	assumed bool
+	// contested is set by Commit if another request has also begun to commit the upload, and may not
+	// have finished.
+	contested bool
 }
 
 // memory of uploads, see Store.
