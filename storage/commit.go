@@ -212,7 +212,7 @@ func (u *upload) claimAndSearch(ctx context.Context, d digest.Digest) (sources [
 	claimed := u.rec.State == committing && !u.contested
 	err = parallel.Each(object.Parallelism, 2, func(i int) (err error) {
 		if i == 0 {
-			sources, err = u.repo.store.sources(ctx, d, shareSearch)
+			sources, err = u.repo.store.sources(ctx, d)
 		} else if !claimed {
 			err = u.claim(ctx)
 		}

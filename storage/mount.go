@@ -19,19 +19,20 @@ import (
 )
 
 const (
-	// mountSearch is how many repositories a mount without a source reads from.
-	mountSearch = 64
-	// mountCandidates is how many repositories a mount without a source asks MountOptions.Allow
-	// about.
-	mountCandidates = 4096
-	// mountPage is how many it lists before it asks about them.
+	// maxMountReads is the maximum number of repositories from which a mount without a source reads.
+	maxMountReads = 64
+	// maxMountCandidates is the maximum number of repositories for which a mount without a source
+	// calls MountOptions.Allow.
+	maxMountCandidates = 4096
+	// mountPage is the number of repositories that are listed before Allow is called for them.
 	mountPage = 1000
-	// mountTime is how long it asks.
-	mountTime = 500 * time.Millisecond
-	// mountPrefixes is how many prefixes are looked below one by one.
-	mountPrefixes = 8
-	// shareSearch is how many repositories a commit looks at for bytes it could share.
-	shareSearch = 4
+	// maxMountTime is how long a mount without a source tries repositories.
+	maxMountTime = 500 * time.Millisecond
+	// maxMountPrefixes is the maximum number of prefixes that have a list of their own.
+	maxMountPrefixes = 8
+	// maxShareSources is the maximum number of repositories in which a commit looks for the same
+	// bytes.
+	maxShareSources = 4
 )
 
 // MountBlob implements [registry.Writer].
@@ -41,16 +42,12 @@ func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest,
 		return ocispec.Descriptor{}, err
 	}
 	o := options.Value(opts)
-	var l *object.Link
-	var err error
-	if o.From == "" {
-		l, err = s.repo(repo).searchMount(ctx, d, &o)
-	} else {
+	if o.From != "" {
 		if err := registry.CheckName(o.From); err != nil {
 			return ocispec.Descriptor{}, err
 		}
-		l, err = s.repo(repo).shareFrom(ctx, d, o.From, o.Allow, false)
 	}
+	l, err := s.repo(repo).mount(ctx, d, &o)
 	if errors.Is(err, object.ErrMissing) {
 		return ocispec.Descriptor{}, registry.ErrBlobUnknown.WithCause(err)
 	}
@@ -63,74 +60,87 @@ func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest,
 	return blobDescriptor(d, l.Size), nil
 }
 
-// sources returns the repositories, at most limit, where a blob may be found.
-func (s *Store) sources(ctx context.Context, d digest.Digest, limit int) ([]string, error) {
-	var found []string
-	for info, err := range s.objects.Driver.List(ctx, object.IndexPrefix(d), &driver.ListOptions{KeysOnly: true, PageHint: limit}) {
-		if err != nil {
-			return nil, object.RegistryError(err)
-		}
-		if len(found) == limit {
-			break
-		}
-		found = append(found, object.Unescape(object.Base(info.Key)))
-	}
-	return found, nil
-}
-
-// searchMount makes a blob known in repo that some repository has which Prefixes and Allow permit,
-// and returns the link of that. The requests to the storage do not depend on what the others have,
-// but for the pages of the list.
+// mount makes a blob of another repository known in r, and returns the link in that repository. A
+// link that r already has is enough.
 //
-// Errors: errMissing.
-func (r repo) searchMount(ctx context.Context, d digest.Digest, o *registry.MountOptions) (*object.Link,
-	error) {
-	atOnce := mountSearch
-	if o.Allow != nil {
-		atOnce = mountPage // most may be refused
+// Errors: object.ErrMissing, which a source that the caller may not read gives as well.
+func (r repo) mount(ctx context.Context, d digest.Digest, o *registry.MountOptions) (*object.Link, error) {
+	if o.From == "" {
+		m := mountSearch{repo: r, digest: d, allow: o.Allow, started: time.Now()}
+		return m.run(ctx, o.Prefixes)
 	}
-	started, read := time.Now(), 0
-	var some []string
-	try := func() (*object.Link, error) {
-		for _, from := range some {
-			if read == mountSearch || time.Since(started) > mountTime {
-				break
-			}
-			if o.Allow != nil && o.Allow(from) != nil {
-				continue
-			}
-			if l, err := r.shareFrom(ctx, d, from, nil, false); !errors.Is(err, object.ErrMissing) {
-				return l, err
-			}
-			read++
-		}
-		some = some[:0]
+	if o.Allow != nil && o.Allow(o.From) != nil {
 		return nil, object.ErrMissing
 	}
+	return r.shareFrom(ctx, d, o.From, object.Publishing{})
+}
+
+// mountSearch is a mount without a source: it tries the repositories that may have the blob.
+type mountSearch struct {
+	repo    repo
+	digest  digest.Digest
+	allow   func(repo string) error // nil allows all
+	started time.Time
+	read    int // the number of repositories that were read and do not have the blob
+}
+
+// run mounts the blob from the first repository that has it, that the caller may read, and whose
+// name begins with one of prefixes. It returns the link in that repository.
+//
+// Except for the pages of the list, the requests to the storage do not depend on what repositories
+// have that the caller may not read.
+//
+// Errors: object.ErrMissing.
+func (m *mountSearch) run(ctx context.Context, prefixes []string) (*object.Link, error) {
+	size := maxMountReads
+	if m.allow != nil {
+		size = mountPage // the caller may be able to read few of them
+	}
+	var batch []string
 	n := 0
-	for from, err := range r.store.candidates(ctx, d, o.Prefixes, atOnce) {
+	for from, err := range m.repo.store.candidates(ctx, m.digest, prefixes, size) {
 		if err != nil {
 			return nil, err
 		}
-		if n++; n > mountCandidates {
+		if n++; n > maxMountCandidates {
 			break
 		}
-		if some = append(some, from); len(some) < atOnce {
+		if batch = append(batch, from); len(batch) < size {
 			continue
 		}
-		if l, err := try(); !errors.Is(err, object.ErrMissing) {
+		if l, err := m.try(ctx, batch); !errors.Is(err, object.ErrMissing) {
 			return l, err
 		}
+		batch = batch[:0]
 	}
-	return try()
+	return m.try(ctx, batch)
 }
 
-// candidates yields the repositories below prefixes where a blob may be found. A prefix that is
-// itself the name of a repository is one of them without a look. No prefixes are the one that every
-// name has.
+// try mounts the blob from the first of some repositories that has it and that the caller may read.
+//
+// Errors: object.ErrMissing, also once the search has taken too long or has read too much.
+func (m *mountSearch) try(ctx context.Context, batch []string) (*object.Link, error) {
+	for _, from := range batch {
+		if m.read == maxMountReads || time.Since(m.started) > maxMountTime {
+			break
+		}
+		if m.allow != nil && m.allow(from) != nil {
+			continue
+		}
+		if l, err := m.repo.shareFrom(ctx, m.digest, from, object.Publishing{}); !errors.Is(err, object.ErrMissing) {
+			return l, err
+		}
+		m.read++
+	}
+	return nil, object.ErrMissing
+}
+
+// candidates yields repositories that may have a blob and whose names begin with one of prefixes; no
+// prefixes means all repositories. A prefix that is itself the name of a repository is yielded first,
+// without a request. The list asks for pages of hint elements.
 func (s *Store) candidates(ctx context.Context, d digest.Digest, prefixes []string, hint int) iter.Seq2[string, error] {
 	starts := prefixes
-	if len(prefixes) == 0 || len(prefixes) > mountPrefixes {
+	if len(prefixes) == 0 || len(prefixes) > maxMountPrefixes {
 		starts = []string{""}
 	}
 	return func(yield func(string, error) bool) {
@@ -138,24 +148,12 @@ func (s *Store) candidates(ctx context.Context, d digest.Digest, prefixes []stri
 			if reference.CheckName(start) == nil && !yield(start, nil) {
 				return
 			}
-			opts := &driver.ListOptions{KeysOnly: true, PageHint: hint}
-			if start != "" {
-				opts.After = object.IndexPrefix(d) + object.Escape(start)
-			}
-			for info, err := range s.objects.Driver.List(ctx, object.IndexPrefix(d), opts) {
-				if err != nil {
-					yield("", object.RegistryError(err))
-					return
-				}
-				repo := object.Unescape(object.Base(info.Key))
-				if !strings.HasPrefix(repo, start) {
-					break // those with the prefix come first
-				}
-				below := func(p string) bool { return strings.HasPrefix(repo, p) }
-				if len(starts) < len(prefixes) && !slices.ContainsFunc(prefixes, below) {
+			for repo, err := range s.indexed(ctx, d, start, hint) {
+				below := func(prefix string) bool { return strings.HasPrefix(repo, prefix) }
+				if err == nil && len(starts) < len(prefixes) && !slices.ContainsFunc(prefixes, below) {
 					continue
 				}
-				if !yield(repo, nil) {
+				if !yield(repo, err) || err != nil {
 					return
 				}
 			}
@@ -163,29 +161,61 @@ func (s *Store) candidates(ctx context.Context, d digest.Digest, prefixes []stri
 	}
 }
 
-// share makes a blob known in repo that one of the sources has, and returns the link of that. A
-// link that is there already is not enough if its data are lost.
+// indexed yields the repositories in the index of a blob whose names begin with prefix. The index is
+// a hint: a repository in it may have lost the blob.
+func (s *Store) indexed(ctx context.Context, d digest.Digest, prefix string, hint int) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		opts := &driver.ListOptions{KeysOnly: true, PageHint: hint}
+		if prefix != "" {
+			opts.After = object.IndexPrefix(d) + object.Escape(prefix)
+		}
+		for info, err := range s.objects.Driver.List(ctx, object.IndexPrefix(d), opts) {
+			if err != nil {
+				yield("", object.RegistryError(err))
+				return
+			}
+			repo := object.Unescape(object.Base(info.Key))
+			// The repositories with the prefix come first in the list.
+			if !strings.HasPrefix(repo, prefix) || !yield(repo, nil) {
+				return
+			}
+		}
+	}
+}
+
+// sources returns up to maxShareSources repositories that may have a blob.
+func (s *Store) sources(ctx context.Context, d digest.Digest) ([]string, error) {
+	var found []string
+	for repo, err := range s.indexed(ctx, d, "", maxShareSources) {
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == maxShareSources {
+			break
+		}
+		found = append(found, repo)
+	}
+	return found, nil
+}
+
+// share makes a blob known in r that one of sources has, and returns the link in that source. A link
+// that r already has is replaced if its data are lost.
 //
-// Errors: errMissing.
+// Errors: object.ErrMissing.
 func (r repo) share(ctx context.Context, d digest.Digest, sources []string) (*object.Link, error) {
 	for _, from := range sources {
-		if l, err := r.shareFrom(ctx, d, from, nil, true); !errors.Is(err, object.ErrMissing) {
+		if l, err := r.shareFrom(ctx, d, from, object.Publishing{Verify: true}); !errors.Is(err, object.ErrMissing) {
 			return l, err
 		}
 	}
 	return nil, object.ErrMissing
 }
 
-// shareFrom makes a blob of the repository from known in repo, and returns the link there. A source
-// that is not allowed is like one that does not have the blob. With verify, a link that is there
-// already is not enough if its data are lost.
+// shareFrom makes a blob of the repository from known in r, and returns the link in from. It sets
+// how.Absent itself.
 //
-// Errors: errMissing.
-func (r repo) shareFrom(ctx context.Context, d digest.Digest, from string, allow func(string) error,
-	verify bool) (*object.Link, error) {
-	if allow != nil && allow(from) != nil {
-		return nil, object.ErrMissing
-	}
+// Errors: object.ErrMissing, also if a collection is about to remove the data of the blob.
+func (r repo) shareFrom(ctx context.Context, d digest.Digest, from string, how object.Publishing) (*object.Link, error) {
 	l, err := r.store.repo(from).ReadLink(ctx, d)
 	if err != nil {
 		return nil, err
@@ -193,8 +223,8 @@ func (r repo) shareFrom(ctx context.Context, d digest.Digest, from string, allow
 	if !l.Readable() {
 		return nil, object.ErrMissing
 	}
-	if _, err = r.Publish(ctx, d, l, object.Publishing{Verify: verify, Absent: from != r.Name}); errors.Is(err,
-		object.ErrCondemned) {
+	how.Absent = from != r.Name
+	if _, err = r.Publish(ctx, d, l, how); errors.Is(err, object.ErrCondemned) {
 		return nil, object.ErrMissing
 	}
 	return l, err
