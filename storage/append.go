@@ -80,10 +80,11 @@ func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to 
 // one by one causes the same writes in the same order.
 func (u *upload) addSegment(ctx context.Context, in *input, to uploadState) error {
 	before := in.n
-	next, written, absorbed, err := u.receive(ctx, in)
+	got, err := u.receive(ctx, in)
 	if err != nil {
 		return err
 	}
+	next := got.record
 	if in.ended() && in.whole() {
 		next.State = to
 	}
@@ -91,15 +92,15 @@ func (u *upload) addSegment(ctx context.Context, in *input, to uploadState) erro
 		return nil
 	}
 	if err := u.advance(ctx, next, in.h); err != nil {
-		if u.isUnnamed(written, err) {
-			u.repo.DropSegments(ctx, written)
+		if u.isUnnamed(got.written, err) {
+			u.repo.DropSegments(ctx, got.written)
 		}
-		if to == committing && u.rec.State == committing && u.names(written) {
+		if to == committing && u.rec.State == committing && u.names(got.written) {
 			return errCommitting
 		}
 		return err
 	}
-	u.repo.DropSegments(ctx, absorbed)
+	u.repo.DropSegments(ctx, got.absorbed)
 	return nil
 }
 
@@ -122,57 +123,77 @@ func (u *upload) names(written []object.Segment) bool {
 // have committed it before it was written again.
 var errCommitting = errors.New("storage: others have committed it")
 
-// receive reads in up to its end, or until a segment is as large as an object can be. It returns
-// the record as it becomes with that, the segment written, if any, and those that it has absorbed.
-func (u *upload) receive(ctx context.Context, in *input) (next uploadRecord, written, absorbed []object.Segment, err error) {
-	next = u.rec
+// reception is what receive has made of a part of the input.
+type reception struct {
+	record   uploadRecord     // the record of the upload with the received bytes
+	written  []object.Segment // the segment that holds them; empty if the record holds them itself
+	absorbed []object.Segment // the segments whose bytes are in written now
+}
+
+// receive reads in up to its end, or until a segment is as large as an object can be.
+//
+// Errors: as putSegment.
+func (u *upload) receive(ctx context.Context, in *input) (reception, error) {
 	before := in.n
 	head := heads.Get().(*[InlineSize]byte)
 	defer heads.Put(head)
-	room := InlineSize - len(u.rec.tail)
-	n, err := io.ReadFull(in, head[:room])
-	if err != nil { // the end, or the end of what arrives
+	n, err := io.ReadFull(in, head[:InlineSize-len(u.rec.tail)])
+	if err != nil { // the input has ended, and all of it fits into the record
+		next := u.rec
 		next.tail = append(bytes.Clone(u.rec.tail), head[:n]...)
 		next.Size += int64(n)
-		return next, nil, nil, nil
+		return reception{record: next}, nil
 	}
 	keep := len(u.rec.Segments) - u.mergeable()
-	absorbed = u.rec.Segments[keep:]
+	absorbed := u.rec.Segments[keep:]
+	seg, err := u.putSegment(ctx, in, absorbed, head[:n])
+	if err != nil {
+		return reception{}, err
+	}
+	next := u.rec
+	next.Segments = append(slices.Clone(u.rec.Segments[:keep]), seg)
+	next.tail = nil
+	next.Size += in.n - before
+	return reception{record: next, written: []object.Segment{seg}, absorbed: absorbed}, nil
+}
+
+// putSegment writes a segment of the bytes of absorbed, the tail of the record, head, and the rest of
+// in, or as much as an object can hold.
+//
+// Errors: registry.ErrRangeInvalid if another request has changed the upload, and u is then as that
+// request left it; registry.ErrUploadUnknown.
+func (u *upload) putSegment(ctx context.Context, in *input, absorbed []object.Segment,
+	head []byte) (object.Segment, error) {
 	body := &concat{objects: u.repo.Store, ctx: ctx, segments: absorbed,
-		rest: io.MultiReader(bytes.NewReader(u.rec.tail), bytes.NewReader(head[:n]), in)}
+		rest: io.MultiReader(bytes.NewReader(u.rec.tail), bytes.NewReader(head), in)}
 	defer body.close()
-	var random [8]byte
-	rand.Read(random[:])
-	seg := object.Segment{Name: fmt.Sprintf("%s.%x", u.id.name(), random)}
 	hint := int64(0)
 	if in.left > 0 {
 		for _, a := range absorbed {
 			hint += a.Size
 		}
-		hint += int64(len(u.rec.tail)) + int64(n) + in.left
+		hint += int64(len(u.rec.tail)) + int64(len(head)) + in.left
 	}
 	var from io.Reader = body
 	if limit := u.repo.Driver.MaxObjectSize(); limit > 0 {
 		from, hint = io.LimitReader(body, limit), min(hint, limit)
 	}
-	// Nobody else has the name, so there is no condition: where a lost answer has a driver send it
-	// again, it writes the same.
-	info, err := u.repo.Driver.Put(ctx, object.DataKey(seg.Name), from, &driver.PutOptions{Durability: driver.Relaxed, Size: hint})
+	var random [8]byte
+	rand.Read(random[:])
+	seg := object.Segment{Name: fmt.Sprintf("%s.%x", u.id.name(), random)}
+	// No other request uses this name, so the write needs no condition. A driver that repeats the
+	// write after a lost response writes the same bytes.
+	info, err := u.repo.Driver.Put(ctx, object.DataKey(seg.Name), from,
+		&driver.PutOptions{Durability: driver.Relaxed, Size: hint})
 	if errors.Is(err, driver.ErrNotExist) {
-		// Somebody else was first, and has merged the segments that this one was to absorb.
+		// Another request was first, and has merged the segments that this one was about to absorb.
 		if err := u.load(ctx); err != nil {
-			return next, nil, nil, err
+			return seg, err
 		}
-		return next, nil, nil, registry.ErrRangeInvalid.WithCause(err)
-	}
-	if err != nil {
-		return next, nil, nil, object.RegistryError(err)
+		return seg, registry.ErrRangeInvalid.WithCause(err)
 	}
 	seg.Size = info.Size
-	next.Segments = append(slices.Clone(u.rec.Segments[:keep]), seg)
-	next.tail = nil
-	next.Size += in.n - before
-	return next, []object.Segment{seg}, absorbed, nil
+	return seg, object.RegistryError(err)
 }
 
 // mergeable is how many of the last segments the next one shall absorb: those that are small, and
@@ -206,14 +227,21 @@ func (u *upload) mergeable() int {
 
 // advance makes next the state of the upload, with the state of the hash.
 //
-// Errors: registry.ErrRangeInvalid if somebody else was first, and u is then what they made of it;
-// registry.ErrUploadUnknown.
+// Errors: as change.
 func (u *upload) advance(ctx context.Context, next uploadRecord, h hash.Hash) error {
 	var err error
 	if next.Hash, err = hashState(h); err != nil {
 		return err
 	}
-	if err = u.save(ctx, next); !object.IsConflict(err) {
+	return u.change(ctx, next)
+}
+
+// change makes r the state of the upload.
+//
+// Errors: registry.ErrRangeInvalid if another request has changed the upload, and u is then as that
+// request left it; registry.ErrUploadUnknown if another request has ended the upload.
+func (u *upload) change(ctx context.Context, r uploadRecord) error {
+	if err := u.save(ctx, r); !object.IsConflict(err) {
 		return object.RegistryError(err)
 	}
 	if err := u.load(ctx); err != nil {

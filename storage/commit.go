@@ -163,19 +163,11 @@ func (u *upload) removeRecord(ctx context.Context) (removed bool, err error) {
 // claim keeps other requests from adding to the upload, and from dropping its bytes, while they
 // become a blob. If the process that holds a claim dies, the next Commit takes the claim over.
 //
-// Errors: registry.ErrRangeInvalid if another request has changed the upload, and u is then as that
-// request left it; registry.ErrUploadUnknown if another request has ended the upload.
+// Errors: as change.
 func (u *upload) claim(ctx context.Context) error {
 	r := u.rec
 	r.State = committing
-	err := u.save(ctx, r)
-	if !object.IsConflict(err) {
-		return object.RegistryError(err)
-	}
-	if err := u.load(ctx); err != nil {
-		return err
-	}
-	return registry.ErrRangeInvalid
+	return u.change(ctx, r)
 }
 
 // publishData publishes a blob whose bytes are in data objects. If a repository already has the same
