@@ -14,7 +14,9 @@ import (
 // Repositories implements [registry.Lister].
 func (s *Store) Repositories(ctx context.Context, opts *registry.ListOptions) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		s.names(ctx, object.RepositoryPrefix, opts, func(name string, err error) bool { return yield(object.Unescape(name), err) })
+		s.names(ctx, object.RepositoryPrefix, opts, func(name string, err error) bool {
+			return yield(object.Unescape(name), err)
+		})
 	}
 }
 
@@ -42,21 +44,21 @@ func (s *Store) Tags(ctx context.Context, repo string, opts *registry.ListOption
 // names yields the last components of the keys with a prefix, and reports whether there was any, or
 // an error.
 func (s *Store) names(ctx context.Context, prefix string, opts *registry.ListOptions,
-	yield func(string, error) bool) (any bool) {
+	yield func(string, error) bool) (found bool) {
 	page := options.Value(opts)
 	o := &driver.ListOptions{KeysOnly: true, PageHint: page.PageHint}
 	if page.After != "" {
 		o.After = prefix + object.Escape(page.After)
 	}
 	for info, err := range s.objects.Driver.List(ctx, prefix, o) {
-		any = true
+		found = true
 		if err != nil {
 			yield("", object.RegistryError(err))
-			return
+			return found
 		}
 		if !yield(info.Key[len(prefix):], nil) {
-			return
+			return found
 		}
 	}
-	return any
+	return found
 }

@@ -49,7 +49,7 @@ func (s *Store) StatBlob(ctx context.Context, repo string, d digest.Digest,
 		return ocispec.Descriptor{}, err
 	}
 	l, err := s.repo(repo).ReadableLink(ctx, d)
-	if err == nil && mayRefresh(ctx, opts, l.State == object.Condemned || s.objects.Stale(l.ModTime)) {
+	if err == nil && (l.State == object.Condemned || s.objects.Stale(l.ModTime)) && mayRenew(ctx, opts) {
 		l, err = s.repo(repo).TouchLink(ctx, d, l)
 	}
 	if err != nil {
@@ -113,7 +113,7 @@ func (s *Store) StatManifest(ctx context.Context, repo string, ref reference.Ref
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	if mayRefresh(ctx, opts, s.objects.ExpiresSoon(m)) {
+	if s.objects.ExpiresSoon(m) && mayRenew(ctx, opts) {
 		if m, err = s.repo(repo).TouchManifest(ctx, ref.Digest, m); err != nil {
 			return ocispec.Descriptor{}, err
 		}
@@ -318,7 +318,8 @@ func (b *body) tryOpen() error {
 	return fmt.Errorf("storage: no segment of %s at %d", b.d, b.pos)
 }
 
-// mayRefresh reports whether the caller of a Stat wants what is old refreshed, and may.
-func mayRefresh(ctx context.Context, opts *registry.StatOptions, old bool) bool {
-	return old && opts != nil && opts.Renew != nil && opts.Renew(ctx)
+// mayRenew reports whether a Stat may make old content count as new.
+func mayRenew(ctx context.Context, opts *registry.StatOptions) bool {
+	renew := options.Value(opts).Renew
+	return renew != nil && renew(ctx)
 }

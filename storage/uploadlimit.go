@@ -102,7 +102,7 @@ func (n *unfinished) admit(owner string, id [16]byte, ttl time.Duration) bool {
 			return false
 		}
 	}
-	n.use(owner, id, false)
+	n.set(owner, id, n.used(owner, id))
 	return true
 }
 
@@ -113,18 +113,19 @@ func (n *unfinished) note(owner string, id [16]byte) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.use(owner, id, true)
+	u := n.used(owner, id)
+	u.begun = true
+	n.set(owner, id, u)
 }
 
-// use counts an upload as used now.
-func (n *unfinished) use(owner string, id [16]byte, begun bool) {
-	now := time.Now()
+// used returns an upload, counted or not, as used now.
+func (n *unfinished) used(owner string, id [16]byte) counted {
 	u, ok := n.owners[owner][id]
+	u.used = time.Now()
 	if !ok {
-		u.checked = now
+		u.checked = u.used
 	}
-	u.used, u.begun = now, u.begun || begun
-	n.set(owner, id, u)
+	return u
 }
 
 // remove no longer counts an upload.
