@@ -13,42 +13,44 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// Restore implements [registry.Restorer].
+// Restore implements [registry.Restorer]. A restore is a push of what the events hold, so it is
+// refused like a push if a collection has removed what a manifest names.
 func (s *Store) Restore(ctx context.Context, repo string, ref reference.Ref,
 	opts *registry.RestoreOptions) (registry.RestoreResult, error) {
-	r := &restore{repo: s.repo(repo), opts: options.Value(opts)}
+	r := &restore{repo: s.repo(repo), opts: options.Value(opts), deletesOf: map[digest.Digest][]*object.Event{}}
 	if r.opts.SetTag == nil {
 		r.opts.SetTag = func(*registry.TagPut) error { return nil }
 	}
 	if err := r.check(ref); err != nil {
 		return registry.RestoreResult{}, err
 	}
-	ctx = context.WithoutCancel(ctx) // as any push
-	if err := r.find(ctx); err != nil {
+	ctx = context.WithoutCancel(ctx) // as in a push
+	if err := r.listDeletes(ctx); err != nil {
 		return registry.RestoreResult{}, err
 	}
 	var err error
 	switch {
 	case ref.Tag != "":
-		err = r.tag(ctx, ref.Tag)
+		err = r.restoreTag(ctx, ref.Tag)
 	case ref.Digest != "":
-		err = r.deleted(ctx, ref.Digest)
+		err = r.restoreManifest(ctx, ref.Digest)
 	default:
-		err = r.repository(ctx)
+		err = r.restoreRepository(ctx)
 	}
 	return r.result, err
 }
 
-// restore is one Restore.
+// restore is one call of Restore.
 type restore struct {
-	repo    repo
-	opts    registry.RestoreOptions
-	gone    map[digest.Digest][]*object.Event // the deletes of each manifest, the newest first
-	deletes []*object.Event                   // of manifests, the newest first
-	repos   []*object.Event                   // of the repository, the newest first
-	result  registry.RestoreResult
+	repo      repo
+	opts      registry.RestoreOptions
+	deletes   []*object.Event                   // deletes of manifests, the newest first
+	deletesOf map[digest.Digest][]*object.Event // the same, by manifest
+	ofRepo    []*object.Event                   // deletes of the repository, the newest first
+	result    registry.RestoreResult
 }
 
+// check checks the names, and that history is kept.
 func (r *restore) check(ref reference.Ref) error {
 	if err := registry.CheckName(r.repo.Name); err != nil {
 		return err
@@ -69,9 +71,8 @@ func (r *restore) check(ref reference.Ref) error {
 	return nil
 }
 
-// find lists the deletes.
-func (r *restore) find(ctx context.Context) error {
-	r.gone = map[digest.Digest][]*object.Event{}
+// listDeletes lists the events of deletes. It does not read them.
+func (r *restore) listDeletes(ctx context.Context) error {
 	for e, err := range r.repo.Events(ctx, nil) {
 		if err != nil {
 			return err
@@ -79,44 +80,31 @@ func (r *restore) find(ctx context.Context) error {
 		switch e.Kind {
 		case object.EventDelete:
 			r.deletes = append(r.deletes, e)
-			r.gone[e.Digest()] = append(r.gone[e.Digest()], e)
+			r.deletesOf[e.Digest()] = append(r.deletesOf[e.Digest()], e)
 		case object.EventRepository:
-			r.repos = append(r.repos, e)
+			r.ofRepo = append(r.ofRepo, e)
 		}
 	}
 	return nil
 }
 
-// lastGone returns the newest delete of a manifest; nil if there is none.
-func (r *restore) lastGone(d digest.Digest) *object.Event {
-	if len(r.gone[d]) == 0 {
+// lastDeleteOf returns the newest delete of a manifest, or nil if there is none.
+func (r *restore) lastDeleteOf(d digest.Digest) *object.Event {
+	if len(r.deletesOf[d]) == 0 {
 		return nil
 	}
-	return r.gone[d][0]
+	return r.deletesOf[d][0]
 }
 
-// tagsOf returns the tags that went with the manifest of a delete, whoever of those that have gone
-// on with it has removed them.
-func (r *restore) tagsOf(ctx context.Context, e *object.Event) ([]string, error) {
-	tags := slices.Clone(e.Tags)
-	for _, other := range r.gone[e.Digest()] {
-		if other == e || e.Delete == "" {
-			continue
-		}
-		ok, err := r.repo.ReadEvent(ctx, other)
-		if err != nil {
-			return nil, err
-		}
-		if other.Content = nil; ok && other.Delete == e.Delete {
-			tags = append(tags, other.Tags...)
-		}
-	}
-	slices.Sort(tags)
-	return slices.Compact(tags), nil
+// readDeleted reads the manifest that the event of a delete holds into e. It reports false if the
+// event is gone or cut short, or holds no manifest.
+func (r *restore) readDeleted(ctx context.Context, e *object.Event) (bool, error) {
+	ok, err := r.repo.ReadEvent(ctx, e)
+	return ok && e.Before != nil, err
 }
 
-// tag points a tag at what it pointed at before, or at Options.To.
-func (r *restore) tag(ctx context.Context, tag string) error {
+// restoreTag points a tag at Options.To, or at what it pointed at before.
+func (r *restore) restoreTag(ctx context.Context, tag string) error {
 	t := registry.TagPut{Name: tag}
 	if err := r.opts.SetTag(&t); err != nil {
 		return err
@@ -124,26 +112,13 @@ func (r *restore) tag(ctx context.Context, tag string) error {
 	to := r.opts.To
 	if to == "" {
 		var err error
-		if to, err = r.before(ctx, tag); err != nil {
+		if to, err = r.previousTarget(ctx, tag); err != nil {
 			return err
 		}
 	}
-	m, err := r.repo.ReadManifest(ctx, to)
+	mediaType, content, err := r.manifest(ctx, to)
 	if err != nil {
 		return err
-	}
-	mediaType, content := m.MediaType, m.Content
-	if !m.Readable() {
-		e := r.lastGone(to)
-		if e == nil {
-			return manifestUnknown(reference.Ref{Digest: to})
-		}
-		if ok, err := r.repo.ReadEvent(ctx, e); err != nil {
-			return err
-		} else if !ok || e.Before == nil {
-			return manifestUnknown(reference.Ref{Digest: to})
-		}
-		mediaType, content = e.Before.MediaType, e.Content
 	}
 	res, err := r.push(ctx, to, mediaType, content, t)
 	if err != nil {
@@ -153,8 +128,10 @@ func (r *restore) tag(ctx context.Context, tag string) error {
 	return nil
 }
 
-// before returns what a tag pointed at before it came to be as it is.
-func (r *restore) before(ctx context.Context, tag string) (digest.Digest, error) {
+// previousTarget returns what a tag pointed at before it got its present target.
+//
+// Errors: registry.ErrManifestUnknown if the history does not show it.
+func (r *restore) previousTarget(ctx context.Context, tag string) (digest.Digest, error) {
 	now, err := r.repo.ReadEntry(ctx, r.repo.TagKey(tag))
 	if err != nil {
 		return "", err
@@ -170,21 +147,45 @@ func (r *restore) before(ctx context.Context, tag string) (digest.Digest, error)
 	return "", manifestUnknown(reference.Ref{Tag: tag})
 }
 
-// deleted brings a manifest back.
-func (r *restore) deleted(ctx context.Context, d digest.Digest) error {
-	e := r.lastGone(d)
+// manifest returns a manifest of the repository, or else as its last delete has kept it.
+//
+// Errors: registry.ErrManifestUnknown.
+func (r *restore) manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
+	m, err := r.repo.ReadManifest(ctx, d)
+	if err != nil {
+		return "", nil, err
+	}
+	if m.Readable() {
+		return m.MediaType, m.Content, nil
+	}
+	e := r.lastDeleteOf(d)
+	if e == nil {
+		return "", nil, manifestUnknown(reference.Ref{Digest: d})
+	}
+	if ok, err := r.readDeleted(ctx, e); err != nil {
+		return "", nil, err
+	} else if !ok {
+		return "", nil, manifestUnknown(reference.Ref{Digest: d})
+	}
+	return e.Before.MediaType, e.Content, nil
+}
+
+// restoreManifest restores a deleted manifest and its tags.
+func (r *restore) restoreManifest(ctx context.Context, d digest.Digest) error {
+	e := r.lastDeleteOf(d)
 	if e == nil {
 		return manifestUnknown(reference.Ref{Digest: d})
 	}
-	return r.bring(ctx, e)
+	return r.restoreDeleted(ctx, e)
 }
 
-// bring brings back the manifest of an event, and its tags where there are none by now.
-func (r *restore) bring(ctx context.Context, e *object.Event) error {
+// restoreDeleted restores the manifest of the event of a delete, and those of its tags that do not
+// exist now.
+func (r *restore) restoreDeleted(ctx context.Context, e *object.Event) error {
 	d := e.Digest()
-	if ok, err := r.repo.ReadEvent(ctx, e); err != nil {
+	if ok, err := r.readDeleted(ctx, e); err != nil {
 		return err
-	} else if !ok || e.Before == nil {
+	} else if !ok {
 		return manifestUnknown(reference.Ref{Digest: d})
 	}
 	res, err := r.push(ctx, d, e.Before.MediaType, e.Content)
@@ -214,33 +215,58 @@ func (r *restore) bring(ctx context.Context, e *object.Event) error {
 	return nil
 }
 
-// repository brings back what the last delete of the repository took that took anything: two may
-// have run at the same time, one of them by a collector.
-func (r *restore) repository(ctx context.Context) error {
-	for len(r.repos) > 0 {
-		groups, err := r.lastDelete(ctx)
+// tagsOf returns the tags that a delete has removed with its manifest. Several processes may have
+// continued one delete; the event of each has the tags that it has removed itself.
+func (r *restore) tagsOf(ctx context.Context, e *object.Event) ([]string, error) {
+	tags := slices.Clone(e.Tags)
+	for _, other := range r.deletesOf[e.Digest()] {
+		if other == e || e.Delete == "" {
+			continue
+		}
+		ok, err := r.repo.ReadEvent(ctx, other)
+		if err != nil {
+			return nil, err
+		}
+		other.Content = nil // so that only one manifest is in memory
+		if ok && other.Delete == e.Delete {
+			tags = append(tags, other.Tags...)
+		}
+	}
+	slices.Sort(tags)
+	return slices.Compact(tags), nil
+}
+
+// restoreRepository restores what the last delete of the repository has removed. A delete that has
+// removed nothing does not count: two deletes may have run at the same time, one of them in a
+// collection.
+//
+// Errors: registry.ErrManifestBlobUnknown if collections have removed what each of the manifests
+// names; registry.ErrNameUnknown if there is nothing to restore.
+func (r *restore) restoreRepository(ctx context.Context) error {
+	for len(r.ofRepo) > 0 {
+		groups, err := r.takeLastDelete(ctx)
 		if err != nil {
 			return err
 		}
-		if err := r.groups(ctx, groups); err != nil {
+		if err := r.restoreGroups(ctx, groups); err != nil {
 			return err
 		}
 		switch {
 		case len(r.result.Manifests) > 0:
 			return nil
 		case len(r.result.Lost) > 0:
-			return registry.ErrManifestBlobUnknown.WithMessage("what the manifests name has been collected").WithDetail(
-				r.result.Lost)
+			return registry.ErrManifestBlobUnknown.WithMessage(
+				"what the manifests name has been collected").WithDetail(r.result.Lost)
 		}
 	}
 	return registry.ErrNameUnknown.WithDetail(map[string]string{"name": r.repo.Name})
 }
 
-// lastDelete takes the last delete of the repository off repos: those before it that died half-way,
-// or that it went on with, are parts of it.
-func (r *restore) lastDelete(ctx context.Context) (groups []string, err error) {
-	for len(r.repos) > 0 {
-		e := r.repos[0]
+// takeLastDelete takes the last delete of the repository off r.ofRepo, and returns the groups of its
+// events. Earlier deletes are a part of it if it continued them, or if they were not completed.
+func (r *restore) takeLastDelete(ctx context.Context) (groups []string, err error) {
+	for len(r.ofRepo) > 0 {
+		e := r.ofRepo[0]
 		ok, err := r.repo.ReadEvent(ctx, e)
 		if err != nil {
 			return nil, err
@@ -248,7 +274,7 @@ func (r *restore) lastDelete(ctx context.Context) (groups []string, err error) {
 		if ok && e.Confirmed && len(groups) > 0 && !slices.Contains(groups, e.ID) && !slices.Contains(groups, e.Group) {
 			break
 		}
-		if r.repos = r.repos[1:]; ok {
+		if r.ofRepo = r.ofRepo[1:]; ok {
 			groups = append(groups, e.ID)
 			if e.Group != "" {
 				groups = append(groups, e.Group)
@@ -258,8 +284,9 @@ func (r *restore) lastDelete(ctx context.Context) (groups []string, err error) {
 	return groups, nil
 }
 
-// groups brings back the manifests that were deleted with some deletes of the repository.
-func (r *restore) groups(ctx context.Context, groups []string) error {
+// restoreGroups restores the manifests whose deletes belong to one of groups. A manifest of which a
+// collection has removed a part is added to the result as lost.
+func (r *restore) restoreGroups(ctx context.Context, groups []string) error {
 	for _, e := range r.deletes {
 		if ok, err := r.repo.ReadEvent(ctx, e); err != nil {
 			return err
@@ -267,8 +294,8 @@ func (r *restore) groups(ctx context.Context, groups []string) error {
 			e.Content = nil
 			continue
 		}
-		err := r.bring(ctx, e)
-		e.Content = nil // not all of them at once
+		err := r.restoreDeleted(ctx, e)
+		e.Content = nil // so that not all manifests are in memory at once
 		switch {
 		case errors.Is(err, registry.ErrManifestBlobUnknown):
 			r.result.Lost = append(r.result.Lost, e.Digest())
@@ -279,11 +306,12 @@ func (r *restore) groups(ctx context.Context, groups []string) error {
 	return nil
 }
 
-// push pushes a manifest that was there before. Manifests that it names are brought back with it,
-// without their tags.
+// push pushes a manifest that was there before. If deleted manifests that it names are missing, it
+// restores those as well, without their tags.
 func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, content []byte,
 	tags ...registry.TagPut) (registry.PutResult, error) {
-	p, err := r.repo.store.newManifestPut(r.repo.Name, mediaType, content, &registry.PutOptions{Digest: d, Tags: tags, By: r.opts.By})
+	p, err := r.repo.store.newManifestPut(r.repo.Name, mediaType, content,
+		&registry.PutOptions{Digest: d, Tags: tags, By: r.opts.By})
 	if err != nil {
 		return registry.PutResult{}, err
 	}
@@ -295,13 +323,13 @@ func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, c
 	}
 	missing, _ := e.Detail().([]digest.Digest)
 	for _, d := range missing {
-		child := r.lastGone(d)
+		child := r.lastDeleteOf(d)
 		if child == nil {
 			return res, err
 		}
-		if ok, rerr := r.repo.ReadEvent(ctx, child); rerr != nil {
+		if ok, rerr := r.readDeleted(ctx, child); rerr != nil {
 			return res, rerr
-		} else if !ok || child.Before == nil {
+		} else if !ok {
 			return res, err
 		}
 		if _, cerr := r.push(ctx, d, child.Before.MediaType, child.Content); cerr != nil {
@@ -311,12 +339,14 @@ func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, c
 	return p.put(ctx)
 }
 
-// unhide makes a link live again that a delete of the repository has hidden, for a manifest that is
-// pending there, and returns it. Its data need no look, as those of a link that is condemned need
-// none: it has named them ever since it was live. A collector that found them named has left a mark
-// on them, which stays and means nothing.
+// unhide restores a link that a delete of the repository has hidden, for a manifest that is pending in
+// the repository. It returns the link, now live.
 //
-// Errors: errMissing if there is no such link.
+// The data need no look, as those of a condemned link need none: the link has named them since it was
+// live for the first time. A collection that found the data named may have left a tombstone; it stays
+// and means nothing.
+//
+// Errors: object.ErrMissing if there is no such link.
 func (r repo) unhide(ctx context.Context, d digest.Digest) (*object.Link, error) {
 	var err error
 	for range object.Attempts(ctx, &err) {
