@@ -119,8 +119,8 @@ func (u *upload) names(written []object.Segment) bool {
 	return slices.ContainsFunc(u.rec.Segments, func(seg object.Segment) bool { return slices.Contains(written, seg) })
 }
 
-// errCommitting is that the record, whose answer was lost, has been written as it was to be, and others
-// have committed it before it was written again.
+// errCommitting is that the record, whose answer was lost, has been written as it was to be, and
+// others have committed it before it was written again.
 var errCommitting = errors.New("storage: others have committed it")
 
 // reception is what receive has made of a part of the input.
@@ -157,8 +157,8 @@ func (u *upload) receive(ctx context.Context, in *input) (reception, error) {
 	return reception{record: next, written: []object.Segment{seg}, absorbed: absorbed}, nil
 }
 
-// putSegment writes a segment of the bytes of absorbed, the tail of the record, head, and the rest of
-// in, or as much as an object can hold.
+// putSegment writes a segment of the bytes of absorbed, the tail of the record, head, and the rest
+// of in, or as much as an object can hold.
 //
 // Errors: registry.ErrRangeInvalid if another request has changed the upload, and u is then as that
 // request left it; registry.ErrUploadUnknown.

@@ -14,81 +14,99 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// CollectOptions are the options of [Store.Collect]. nil is the zero CollectOptions.
+// CollectOptions are the options of [Store.Collect]. nil means the zero CollectOptions, which suit
+// a storage in use.
 type CollectOptions struct {
-	// Grace is how long content that nothing names is left alone. Nothing is lost without it, but
-	// then a push may be told that a blob which it has just sent is not there, and must send it
-	// again. If the Stores have a grace of two minutes or more, on which a refused push relies,
-	// that may happen several times in a row. Default: Options.Grace; negative: none.
+	// Grace is how old unreferenced content must be before it is removed. Default: Options.Grace.
+	// Negative means any age.
+	//
+	// With a shorter grace period nothing that was acknowledged is lost. But a push at the same
+	// time can be refused, because a blob that it has just sent is gone, and the client must send
+	// the blob and the manifest again. This can happen several times in a row if Options.Grace is
+	// two minutes or more, because a refused push then relies on Options.Grace for its next
+	// attempt.
 	Grace time.Duration
-	// Untagged removes manifests that no tag points at, that no other manifest of the repository
-	// names, and that are not referrers of a manifest which is there. What they alone have named
-	// goes too, part of it in the next collection. Default: they stay.
+	// Untagged also removes untagged manifests: manifests that no tag points at, that no other
+	// manifest of the repository names, and that are not referrers of a manifest in the repository.
+	// What only they have named is removed too, partly by the next collection. Default: false, they
+	// stay.
 	Untagged bool
-	// DryRun removes nothing, and counts what would be removed. What only becomes free by a removal
-	// is not counted.
+	// DryRun removes nothing, and counts what would be removed. It does not count what would become
+	// unreferenced by a removal.
 	DryRun bool
-	// Exclusive collects a storage that must not be collected beside other processes, see
-	// [driver.SingleProcess]: the caller knows that there are none.
+	// Exclusive allows the collection of a storage that must not be collected while other processes
+	// use it, see [driver.SingleProcess]. Set it only if no other process uses the storage.
+	// Default: false, Collect returns ErrSingleProcess for such a storage.
 	Exclusive bool
-	// Parallel is how many requests to the storage are made at once. Default: 16.
+	// Parallel is the maximum number of requests to the storage at a time. Default: 16. A negative
+	// value is an error.
 	Parallel int
-	// Rate is how many requests to the storage are made in a second at most. Default: any number.
+	// Rate is the maximum number of requests to the storage per second. Default: 0, which means no
+	// limit. A negative value is an error.
 	Rate int
-	// Memory bounds what is kept of what is needed, in bytes. Beyond about one blob for twelve
-	// bytes, less is removed. Default: 64 MiB.
+	// Memory is the maximum size of the sets that hold what must be kept, in bytes. It suffices for
+	// about one blob per twelve bytes. With more blobs, the collection is safe but removes less.
+	// Default: 64 MiB. A negative value is an error.
 	Memory int
-	// Progress, unless nil, is called about once a second, and at the end of each part, with what
-	// has been done so far, from any goroutine, but by one at a time.
+	// Progress is called about once a second, and at the end of each step, with the counts so far.
+	// The calls come from several goroutines, but only one at a time. Default: nil, no calls.
 	Progress func(CollectReport)
 }
 
-// CollectReport is what a collection has done.
+// CollectReport describes a collection: what it has found and what it has removed.
 type CollectReport struct {
-	// DryRun says that nothing has been removed.
+	// DryRun reports that nothing was removed, see CollectOptions.DryRun.
 	DryRun bool
-	// Started is when it began, by the clock of this process, and Duration how long it took.
+	// Started is when the collection began, by the clock of this process. Duration is how long it
+	// took.
 	Started  time.Time
 	Duration time.Duration
-	// Requests is how many requests to the storage were made; a list counts for each thousand
-	// elements.
+	// Requests is the number of requests to the storage. A list counts as one request for each
+	// thousand elements.
 	Requests int64
-	// Repositories, Manifests, Blobs (in each repository), Data (objects with the bytes of blobs)
-	// and DataBytes are what was found.
+	// Repositories, Manifests, Blobs, Data and DataBytes count what was found. Blobs counts a blob
+	// once for each repository that has it. Data counts the objects with the bytes of blobs, and
+	// DataBytes their size.
 	Repositories, Manifests, Blobs, Data, DataBytes int64
-	// Removed is what was removed.
+	// Removed counts what was removed.
 	Removed CollectCounts
 }
 
 // CollectCounts counts what a collection has removed.
 type CollectCounts struct {
-	// Uploads had no request for Options.UploadTTL.
+	// Uploads counts uploads without a request for Options.UploadTTL.
 	Uploads int64
-	// Pending are manifests whose push has died.
+	// Pending counts manifests whose push died before they were visible.
 	Pending int64
-	// Untagged are manifests that nothing led to.
+	// Untagged counts untagged manifests, see CollectOptions.Untagged.
 	Untagged int64
-	// Blobs were named by no manifest of their repository.
+	// Blobs counts blobs that no manifest of their repository names, once for each repository.
 	Blobs int64
-	// Data are objects with the bytes of blobs that no repository had, DataBytes their bytes.
+	// Data counts objects with the bytes of blobs that no repository has, and DataBytes their size.
 	Data, DataBytes int64
-	// Pointers are tags, back references, entries of referrers and of the index that led to
-	// nothing. Hints of referrers count if an older version has removed the entry without them.
+	// Pointers counts tags, back references, entries of referrers, and entries of the blob index
+	// that led to nothing. A hint of a referrer counts only if an older version of this package
+	// removed the entry without its hint.
 	Pointers int64
-	// Repositories had nothing in them, or their delete had not come to its end.
+	// Repositories counts empty repositories, and repositories whose interrupted delete was
+	// finished.
 	Repositories int64
 }
 
-// ErrSingleProcess is what Collect returns, wrapped with the reason, on a storage that must not be
-// collected beside other processes.
-var ErrSingleProcess = errors.New("storage: cannot be collected beside other processes")
+// ErrSingleProcess is returned by Collect and CollectEvery, wrapped with the reason, if the storage
+// must not be collected while other processes use it. See CollectOptions.Exclusive.
+var ErrSingleProcess = errors.New("storage: other processes may use this storage, which makes a collection unsafe")
 
-// Collect removes what nothing needs: blobs that no manifest of their repository names, bytes that
-// no repository has, and what pushes, uploads and deletes have left that died. It may run beside
-// anything, also beside other collections, on any replica, and be ended by ctx at any time. opts
-// may be nil. What was done until an error is in the report.
+// Collect runs one garbage collection. It removes blobs that no manifest of their repository names,
+// bytes that no repository has, and the remains of pushes, uploads and deletes that died. opts may
+// be nil. It can run on any replica while clients push, pull and delete, and while other
+// collections run.
 //
-// Errors: ErrSingleProcess; any error of reading, as nothing is removed on doubt.
+// Collect stops when ctx ends; the next collection finishes what it has left. The report counts
+// what was done before an error. It is nil only if the collection did not start.
+//
+// Errors: ErrSingleProcess; an error if an option is negative; any error of a read, because nothing
+// is removed on doubt.
 func (s *Store) Collect(ctx context.Context, opts *CollectOptions) (*CollectReport, error) {
 	o, err := s.collectOptions(opts)
 	if err != nil {
@@ -100,7 +118,8 @@ func (s *Store) Collect(ctx context.Context, opts *CollectOptions) (*CollectRepo
 	return &r, err
 }
 
-// collect runs a collection: first the steps that need more than single objects.
+// collect runs the steps of a collection that need operations of a Store, and then those of package
+// gc.
 func (s *Store) collect(ctx context.Context, c *gc.Collector, opts gc.Options) error {
 	for info, err := range s.expiredUploads(ctx, c.Objects()) {
 		ended := opts.DryRun
@@ -125,7 +144,7 @@ func (s *Store) collect(ctx context.Context, c *gc.Collector, opts gc.Options) e
 	return c.Run(ctx)
 }
 
-// collectOptions returns what opts, which may be nil, means for a collection.
+// collectOptions checks opts, which may be nil, and fills in the defaults.
 //
 // Errors: ErrSingleProcess; an error if an option is negative.
 func (s *Store) collectOptions(opts *CollectOptions) (gc.Options, error) {
@@ -145,7 +164,7 @@ func (s *Store) collectOptions(opts *CollectOptions) (gc.Options, error) {
 		o.Memory = defaultMemory
 	}
 	if o.Parallel < 0 || o.Rate < 0 || o.Memory < 0 {
-		return gc.Options{}, errors.New("storage: an option of Collect is negative")
+		return gc.Options{}, errors.New("storage: Parallel, Rate or Memory in CollectOptions is negative")
 	}
 	g := gc.Options{
 		Grace: o.Grace, Untagged: o.Untagged, DryRun: o.DryRun, Parallel: o.Parallel, Rate: o.Rate, Memory: o.Memory,
@@ -167,7 +186,8 @@ func collectReport(r gc.Report) CollectReport {
 	}
 }
 
-// finishDeletes finishes deletes of whole repositories that were interrupted.
+// finishDeletes finishes interrupted deletes of repositories. A delete that a later push has
+// cancelled is left alone.
 func (s *Store) finishDeletes(ctx context.Context, c *gc.Collector, opts gc.Options) error {
 	objects := c.Objects()
 	plain, err := object.Encode(&object.Repository{Nonce: object.NewNonce()}, nil)

@@ -17,8 +17,8 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// Commit implements [registry.Upload]. It compares the digests before it publishes the blob. An upload
-// that does not match is ended, unless another request has begun to commit it.
+// Commit implements [registry.Upload]. It compares the digests before it publishes the blob. An
+// upload that does not match is ended, unless another request has begun to commit it.
 func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chunk,
 	also ...digest.Digest) (ocispec.Descriptor, error) {
 	digests := append([]digest.Digest{d}, also...)
@@ -134,15 +134,15 @@ func (u *upload) commit(ctx context.Context, d digest.Digest) error {
 	return err
 }
 
-// removeRecord removes the record of a committed upload. It reports whether this request has removed
-// the record in the state from which it committed. Only then may the caller drop bytes that no link
-// has named, because no other request can make a link name them any more.
+// removeRecord removes the record of a committed upload. It reports whether this request has
+// removed the record in the state from which it committed. Only then may the caller drop bytes that
+// no link has named, because no other request can make a link name them any more.
 //
-// If the first write of the record is unconfirmed, the record stays until it expires. Otherwise that
-// write could create the record again while a link names its bytes.
+// If the first write of the record is unconfirmed, the record stays until it expires. Otherwise
+// that write could create the record again while a link names its bytes.
 //
-// Errors: registry.ErrUploadUnknown if another process has cancelled the upload, and this process did
-// not know.
+// Errors: registry.ErrUploadUnknown if another process has cancelled the upload, and this process
+// did not know.
 func (u *upload) removeRecord(ctx context.Context) (removed bool, err error) {
 	assumed, version := u.assumed, u.rec.version
 	u.markEnded()
@@ -170,9 +170,9 @@ func (u *upload) claim(ctx context.Context) error {
 	return u.change(ctx, r)
 }
 
-// publishData publishes a blob whose bytes are in data objects. If a repository already has the same
-// blob, the link names its bytes, otherwise those of the upload. named reports whether any key may
-// have named the bytes of the upload; if not, they can be dropped.
+// publishData publishes a blob whose bytes are in data objects. If a repository already has the
+// same blob, the link names its bytes, otherwise those of the upload. named reports whether any key
+// may have named the bytes of the upload; if not, they can be dropped.
 //
 // The upload is claimed first, unless this request has done so with its last chunk.
 func (u *upload) publishData(ctx context.Context, d digest.Digest, l *object.Link) (named bool, err error) {
@@ -181,8 +181,9 @@ func (u *upload) publishData(ctx context.Context, d digest.Digest, l *object.Lin
 		return false, err
 	}
 	if from, err := u.repo.share(ctx, d, sources); err == nil {
-		// The shared link may name the bytes of this very upload. If the response to the first write
-		// was lost, others may have committed the upload before that record was written again.
+		// The shared link may name the bytes of this very upload. If the response to the first
+		// write was lost, others may have committed the upload before that record was written
+		// again.
 		return slices.Equal(from.Segments, l.Segments), nil
 	} else if !errors.Is(err, object.ErrMissing) {
 		return false, err
@@ -198,8 +199,8 @@ func (u *upload) publishData(ctx context.Context, d digest.Digest, l *object.Lin
 	return u.repo.Publish(ctx, d, l, object.Publishing{Verify: true, Absent: !slices.Contains(sources, u.repo.Name)})
 }
 
-// claimAndSearch claims the upload if necessary, and returns repositories that may have the blob. It
-// does both at the same time, because nothing is done with the result before the claim.
+// claimAndSearch claims the upload if necessary, and returns repositories that may have the blob.
+// It does both at the same time, because nothing is done with the result before the claim.
 func (u *upload) claimAndSearch(ctx context.Context, d digest.Digest) (sources []string, err error) {
 	claimed := u.rec.State == committing && !u.contested
 	err = parallel.Each(object.Parallelism, 2, func(i int) (err error) {

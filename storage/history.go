@@ -11,11 +11,12 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// errNoHistory is that Options.History is 0.
-var errNoHistory = registry.ErrUnsupported.WithMessage("no history is kept")
+// errNoHistory is returned when Options.History is 0.
+var errNoHistory = registry.ErrUnsupported.WithMessage("this registry keeps no history")
 
-// History implements [registry.Restorer]. A page costs what it shows, but for one of a single tag,
-// for which the names of all events are listed, and those of deleted manifests read.
+// History implements [registry.Restorer]. The cost of a page depends on its length only, with one
+// exception: for the history of a single tag, the keys of all events are listed, and the events of
+// deleted manifests are read.
 func (s *Store) History(ctx context.Context, repo string,
 	opts *registry.HistoryOptions) iter.Seq2[registry.HistoryEntry, error] {
 	return func(yield func(registry.HistoryEntry, error) bool) {
@@ -41,6 +42,7 @@ func (s *Store) History(ctx context.Context, repo string,
 	}
 }
 
+// checkHistory checks the names, and that history is kept.
 func (s *Store) checkHistory(repo string, opts *registry.HistoryOptions) error {
 	if err := registry.CheckName(repo); err != nil {
 		return err
@@ -56,6 +58,7 @@ func (s *Store) checkHistory(repo string, opts *registry.HistoryOptions) error {
 	return nil
 }
 
+// historyEntry returns an event as clients see it.
 func historyEntry(e *object.Event) registry.HistoryEntry {
 	h := registry.HistoryEntry{
 		ID: e.ID, Time: e.Time, Change: object.Changes[e.Kind], By: e.By, Tags: e.Tags, Before: e.Before, After: e.After,
@@ -67,10 +70,14 @@ func historyEntry(e *object.Event) registry.HistoryEntry {
 	return h
 }
 
-// ExpireHistory removes the events that are older than Options.History, or all if that is 0, and
-// returns how many it removed. It may run beside anything, on any number of replicas; a host calls
-// it now and then, once a day, say. The content that they held on to is free for collection
-// afterwards.
+// ExpireHistory removes the events that are older than Options.History, or all events if that is 0.
+// It returns the number of events that it has removed. Afterwards, collections can remove the
+// content that only these events kept.
+//
+// [Store.CollectEvery] calls it before each collection. A program with a schedule of its own calls
+// it periodically, for example once a day. It can run at any time, on any number of replicas.
+//
+// Errors: any error of the driver. The number counts what was removed before it.
 func (s *Store) ExpireHistory(ctx context.Context) (int, error) {
 	removed := 0
 	oldest := object.InvertTime(time.Now().Add(-s.opts.History))

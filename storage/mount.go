@@ -19,7 +19,8 @@ import (
 )
 
 const (
-	// maxMountReads is the maximum number of repositories from which a mount without a source reads.
+	// maxMountReads is the maximum number of repositories from which a mount without a source
+	// reads.
 	maxMountReads = 64
 	// maxMountCandidates is the maximum number of repositories for which a mount without a source
 	// calls MountOptions.Allow.
@@ -135,9 +136,9 @@ func (m *mountSearch) try(ctx context.Context, batch []string) (*object.Link, er
 	return nil, object.ErrMissing
 }
 
-// candidates yields repositories that may have a blob and whose names begin with one of prefixes; no
-// prefixes means all repositories. A prefix that is itself the name of a repository is yielded first,
-// without a request. The list asks for pages of hint elements.
+// candidates yields repositories that may have a blob and whose names begin with one of prefixes;
+// no prefixes means all repositories. A prefix that is itself the name of a repository is yielded
+// first, without a request. The list asks for pages of hint elements.
 func (s *Store) candidates(ctx context.Context, d digest.Digest, prefixes []string, hint int) iter.Seq2[string, error] {
 	starts := prefixes
 	if len(prefixes) == 0 || len(prefixes) > maxMountPrefixes {
@@ -161,8 +162,8 @@ func (s *Store) candidates(ctx context.Context, d digest.Digest, prefixes []stri
 	}
 }
 
-// indexed yields the repositories in the index of a blob whose names begin with prefix. The index is
-// a hint: a repository in it may have lost the blob.
+// indexed yields the repositories in the index of a blob whose names begin with prefix. The index
+// is a hint: a repository in it may have lost the blob.
 func (s *Store) indexed(ctx context.Context, d digest.Digest, prefix string, hint int) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		opts := &driver.ListOptions{KeysOnly: true, PageHint: hint}
@@ -198,8 +199,8 @@ func (s *Store) sources(ctx context.Context, d digest.Digest) ([]string, error) 
 	return found, nil
 }
 
-// share makes a blob known in r that one of sources has, and returns the link in that source. A link
-// that r already has is replaced if its data are lost.
+// share makes a blob known in r that one of sources has, and returns the link in that source. A
+// link that r already has is replaced if its data are lost.
 //
 // Errors: object.ErrMissing.
 func (r repo) share(ctx context.Context, d digest.Digest, sources []string) (*object.Link, error) {

@@ -11,43 +11,50 @@ import (
 
 // Defaults of [RedirectOptions].
 const (
-	// DefaultRedirectSize is the size in bytes from which on a blob is fetched from the storage.
+	// DefaultRedirectSize is the default of RedirectOptions.MinSize: 1 MiB.
 	DefaultRedirectSize = 1 << 20
-	// DefaultRedirectExpiry is how long a URL works from when it was signed.
+	// DefaultRedirectExpiry is the default of RedirectOptions.Expiry.
 	DefaultRedirectExpiry = 20 * time.Minute
 )
 
-// RedirectOptions say when a client that asks for a blob is told a URL of the storage instead: what
-// the client then fetches costs this process nothing. Who knows the URL can fetch the blob until it
-// expires, whatever becomes of their rights.
+// RedirectOptions are the options of redirects, see Options.Redirect. A client that requests a
+// large blob gets a signed URL of the storage, so that the transfer costs this process nothing.
+// Anyone who knows the URL can fetch the blob until the URL expires, even if the caller loses
+// access in the meantime.
+//
+// A blob is redirected only if its bytes are one data object. All other blobs, and every blob for
+// which the driver cannot sign a URL, are sent by this process.
 type RedirectOptions struct {
-	// MinSize is the size in bytes from which on a blob is fetched so. Default:
-	// DefaultRedirectSize.
+	// MinSize is the minimum size of a blob that is redirected, in bytes. Default:
+	// DefaultRedirectSize. A negative value is an error.
 	MinSize int64
-	// Expiry is how long a URL works. One that was told before is told again for the first half of
-	// it, so each works for half of it at least. Default: DefaultRedirectExpiry.
+	// Expiry is how long a URL works after it was signed. During the first half of that time the
+	// same URL is given to further clients, so a client can use a URL for at least half of Expiry.
+	// Default: DefaultRedirectExpiry. A negative value is an error.
 	Expiry time.Duration
-	// Rewrite, unless nil, turns a signed URL into the one that clients are told, that of a CDN for
-	// example. If it fails, or returns "", the blob is served. It may be called concurrently.
+	// Rewrite returns the URL that clients get for a signed URL, such as the URL of a CDN. If it
+	// returns an error or "", this process sends the blob itself. It may be called concurrently.
+	// Default: nil, clients get the signed URL.
 	Rewrite func(ctx context.Context, url string) (string, error)
 }
 
+// check reports an option that is invalid. o may be nil.
 func (o *RedirectOptions) check() error {
 	if o != nil && (o.MinSize < 0 || o.Expiry < 0) {
-		return errors.New("storage: an option of Redirect is negative")
+		return errors.New("storage: MinSize or Expiry in RedirectOptions is negative")
 	}
 	return nil
 }
 
-// signedURL is a URL that has been told.
+// signedURL is a URL that was given to a client.
 type signedURL struct {
 	url   string
-	until time.Time // it may be told again
+	until time.Time // until when further clients get the same URL
 }
 
-// redirect returns a URL at which the bytes of a blob can be fetched, "" if there is none. A blob
-// of several data objects has none, nor one whose last bytes are in its link. Where the storage
-// cannot sign, or fails to, the blob is served.
+// redirect returns a URL from which a client can fetch the bytes of a blob, or "" if there is none.
+// A blob of several data objects has none, nor has a blob whose last bytes are in its link. If the
+// storage cannot sign the URL, this process sends the blob.
 func (s *Store) redirect(ctx context.Context, l *object.Link) string {
 	o := s.opts.Redirect
 	if o == nil || len(l.Segments) != 1 || len(l.Tail) > 0 {

@@ -256,14 +256,14 @@ func (r *restore) restoreRepository(ctx context.Context) error {
 			return nil
 		case len(r.result.Lost) > 0:
 			return registry.ErrManifestBlobUnknown.WithMessage(
-				"what the manifests name has been collected").WithDetail(r.result.Lost)
+				"a garbage collection has removed what the manifests name").WithDetail(r.result.Lost)
 		}
 	}
 	return registry.ErrNameUnknown.WithDetail(map[string]string{"name": r.repo.Name})
 }
 
-// takeLastDelete takes the last delete of the repository off r.ofRepo, and returns the groups of its
-// events. Earlier deletes are a part of it if it continued them, or if they were not completed.
+// takeLastDelete takes the last delete of the repository off r.ofRepo, and returns the groups of
+// its events. Earlier deletes are a part of it if it continued them, or if they were not completed.
 func (r *restore) takeLastDelete(ctx context.Context) (groups []string, err error) {
 	for len(r.ofRepo) > 0 {
 		e := r.ofRepo[0]
@@ -339,12 +339,12 @@ func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, c
 	return p.put(ctx)
 }
 
-// unhide restores a link that a delete of the repository has hidden, for a manifest that is pending in
-// the repository. It returns the link, now live.
+// unhide restores a link that a delete of the repository has hidden, for a manifest that is pending
+// in the repository. It returns the link, now live.
 //
-// The data need no look, as those of a condemned link need none: the link has named them since it was
-// live for the first time. A collection that found the data named may have left a tombstone; it stays
-// and means nothing.
+// The data need no look, as those of a condemned link need none: the link has named them since it
+// was live for the first time. A collection that found the data named may have left a tombstone; it
+// stays and means nothing.
 //
 // Errors: object.ErrMissing if there is no such link.
 func (r repo) unhide(ctx context.Context, d digest.Digest) (*object.Link, error) {

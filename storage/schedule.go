@@ -12,36 +12,40 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// leaseRecord is the content of the object leaseKey. It only saves work: two collections at once
-// are safe.
+// leaseRecord is the content of the object object.LeaseKey. It says which process collects. The
+// lease only saves work: two collections at the same time are safe.
 type leaseRecord struct {
 	Nonce string    `json:"nonce"`
-	Until time.Time `json:"until"` // somebody is collecting, who prolongs this
+	Until time.Time `json:"until"` // when the lease ends, unless its holder prolongs it
 	Done  time.Time `json:"done"`  // when the last collection ended
 }
 
-// defaultEvery is the time between two collections that are scheduled without a time.
+// defaultEvery is the default of ScheduleOptions.Every.
 const defaultEvery = 24 * time.Hour
 
-// ScheduleOptions are the options of [Store.CollectEvery]. The zero value is valid.
+// ScheduleOptions are the options of [Store.CollectEvery]. nil means the zero ScheduleOptions.
 type ScheduleOptions struct {
-	// Every is the time from the end of one collection to the start of the next. Default: 24 hours.
+	// Every is the time from the end of one collection to the start of the next, whichever
+	// processes run them. Default: 24 hours. A negative value is an error.
 	Every time.Duration
 	// Collect are the options of each collection.
 	Collect CollectOptions
-	// Done, if not nil, is called after each collection of this process with its report and its
-	// error. The report is nil if the collection did not start. Default: the results are discarded.
+	// Done is called after each collection of this process with its report and its error. The
+	// report is nil if the collection did not start. Default: nil, the results are discarded.
 	Done func(*CollectReport, error)
 }
 
-// CollectEvery runs garbage collection periodically until ctx ends, and removes history that is
-// older than Options.History. opts may be nil. Start it in a goroutine on every replica: processes
-// that share a storage take turns under a lease, and only its holder collects. When the holder
-// dies, another process takes over soon.
+// CollectEvery runs [Store.ExpireHistory] and then [Store.Collect] periodically, until ctx ends.
+// opts may be nil. Start it in a goroutine on every replica: processes that share a storage take
+// turns under a lease, and only its holder collects. When the holder dies, another process takes
+// over within a minute or so.
 //
 // A collection that fails is reported to ScheduleOptions.Done, and CollectEvery tries again later.
+// It also keeps a small reserve of space in the storage, so that collections and deletes can still
+// write when the storage is full.
 //
-// Errors: that of ctx; at once, ErrSingleProcess, and an error for an option that is not valid.
+// Errors: the error of ctx when it ends; at once, ErrSingleProcess, or an error for an invalid
+// option.
 func (s *Store) CollectEvery(ctx context.Context, opts *ScheduleOptions) error {
 	o := options.Value(opts)
 	if o.Every < 0 {
@@ -56,7 +60,7 @@ func (s *Store) CollectEvery(ctx context.Context, opts *ScheduleOptions) error {
 	if _, err := s.collectOptions(&o.Collect); err != nil {
 		return err
 	}
-	waited := "" // the version of the lease that has been waited for
+	waited := "" // the version of the lease for which this process has waited
 	for {
 		wait, version, err := s.collectIfDue(ctx, o, waited)
 		waited = version
@@ -73,16 +77,18 @@ func (s *Store) CollectEvery(ctx context.Context, opts *ScheduleOptions) error {
 	}
 }
 
-// maxLease is the most that a lease lasts which nobody prolongs.
+// maxLease is how long a lease lasts at most if its holder does not prolong it.
 const maxLease = time.Minute
 
+// leaseTime returns how long a lease lasts if its holder does not prolong it.
 func leaseTime(every time.Duration) time.Duration {
 	return min(max(every, 5*time.Second), maxLease)
 }
 
-// collectIfDue collects if that is due and nobody else does, and returns when to try again. If that
-// depends on others, it returns the version of the lease: if it is the same then, they have died,
-// or their clock was wrong, and they are not waited for again.
+// collectIfDue collects if a collection is due and no other process collects, and returns when to
+// try again. If that depends on other processes, it returns the version of the lease as well, which
+// the caller passes to the next call as waited. If the lease still has that version then, its
+// holder has died, or its clock was wrong, and this process does not wait for it again.
 func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions, waited string) (wait time.Duration,
 	version string, err error) {
 	soon := min(opts.Every, maxLease)
@@ -95,7 +101,7 @@ func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions, waited s
 		l = leaseRecord{}
 	}
 	if now := time.Now(); info.Version == "" || info.Version != waited {
-		// A clock that goes wrong may delay the next collection, but not for longer than this.
+		// A wrong clock can delay the next collection, but not by more than opts.Every or maxLease.
 		if wait := min(l.Done.Add(opts.Every).Sub(now), opts.Every); wait > 0 {
 			return wait, info.Version, nil
 		}
@@ -107,7 +113,9 @@ func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions, waited s
 		time: leaseTime(opts.Every)}
 	held, err := lease.prolong(ctx)
 	if errors.Is(err, registry.ErrNoSpace) {
-		lease.lost, held, err = true, true, nil // without one: there must be an end to this, and others do no harm
+		// Collect without a lease, because only a collection can end the lack of space. Other
+		// collections at the same time do no harm.
+		lease.lost, held, err = true, true, nil
 	}
 	if err != nil || !held {
 		return soon, "", err
@@ -116,7 +124,7 @@ func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions, waited s
 	return opts.Every, "", nil
 }
 
-// collectUnder collects while it holds the lease.
+// collectUnder runs one collection while it prolongs the lease, and then releases the lease.
 func (s *Store) collectUnder(ctx context.Context, l *lease, opts ScheduleOptions) (*CollectReport, error) {
 	stop := make(chan struct{})
 	ended := make(chan struct{})
@@ -140,21 +148,22 @@ func (s *Store) collectUnder(ctx context.Context, l *lease, opts ScheduleOptions
 	return r, errors.Join(err, l.release(context.WithoutCancel(ctx)))
 }
 
-// lease is the object leaseKey in the version that this process has written.
+// lease is the object object.LeaseKey, as this process has read or written it last.
 type lease struct {
 	objects *object.Store
 	version string
 	record  leaseRecord
-	time    time.Duration
-	lost    bool
+	time    time.Duration // how long it lasts
+	lost    bool          // another process has taken it
 }
 
-// prolong takes the lease, or takes it on, and reports whether this process has it.
+// prolong takes the lease or prolongs it, and reports whether this process holds it.
 func (l *lease) prolong(ctx context.Context) (bool, error) {
 	l.record.Until = time.Now().Add(l.time)
 	return l.write(ctx)
 }
 
+// write writes the record of the lease, and reports whether this process holds the lease.
 func (l *lease) write(ctx context.Context) (bool, error) {
 	if l.lost {
 		return false, nil
@@ -165,7 +174,7 @@ func (l *lease) write(ctx context.Context) (bool, error) {
 	case err == nil:
 		l.version = version
 	case object.IsConflict(err):
-		l.lost = true // somebody else has it: that does no harm
+		l.lost = true // another process holds it and collects as well, which does no harm
 	default:
 		return false, object.RegistryError(err)
 	}
@@ -181,12 +190,12 @@ func (l *lease) hold(ctx context.Context, stop <-chan struct{}) {
 		case <-stop:
 			return
 		case <-t.C:
-			_, _ = l.prolong(ctx) // the next may succeed; if none does, another collects as well
+			_, _ = l.prolong(ctx) // if this fails every time, another process collects as well
 		}
 	}
 }
 
-// release gives the lease up, and says when the collection ended.
+// release ends the lease, and writes when the last collection ended.
 func (l *lease) release(ctx context.Context) error {
 	l.record.Until = time.Time{}
 	_, err := l.write(ctx)

@@ -11,12 +11,14 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// SharedSecret returns the secret of a name: 32 random bytes that all Stores on the storage share.
-// Whoever asks first creates it. It is what keys of several replicas are made from, so that none
-// has to be configured. Who can read the storage can read it.
+// SharedSecret returns the secret with a name: 32 random bytes that all Stores on the storage
+// share. The first call creates the secret. Replicas derive their keys from it, so that no key has
+// to be configured. Anyone who can read the storage can read the secret.
 //
-// name has 1 to 64 of the characters a-z, 0-9 and "-", and is not "upload". The storage is asked
-// each time.
+// name must have 1 to 64 of the characters a-z, 0-9 and "-", and must not be "upload". Each call
+// reads the storage.
+//
+// Errors: an error if name is invalid; any error of the driver.
 func (s *Store) SharedSecret(ctx context.Context, name string) ([]byte, error) {
 	key, err := secretKey(name)
 	if err != nil {
@@ -25,8 +27,10 @@ func (s *Store) SharedSecret(ctx context.Context, name string) ([]byte, error) {
 	return s.sharedSecret(ctx, key)
 }
 
-// RemoveSharedSecret removes a secret: the next SharedSecret creates another. That there is none is
-// not an error.
+// RemoveSharedSecret removes the secret with a name, so that the next SharedSecret creates another
+// one. A missing secret is not an error.
+//
+// Errors: as SharedSecret.
 func (s *Store) RemoveSharedSecret(ctx context.Context, name string) error {
 	key, err := secretKey(name)
 	if err != nil {
@@ -38,17 +42,18 @@ func (s *Store) RemoveSharedSecret(ctx context.Context, name string) error {
 	return object.RegistryError(s.objects.Driver.Sync(ctx, key))
 }
 
-// secretKey is the key of a secret that somebody outside this package names.
+// secretKey returns the key of the secret with a name. It rejects the name of the secret that signs
+// the IDs of uploads, which only this package may use.
 func secretKey(name string) (string, error) {
 	key := object.SecretPrefix + name
 	if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" ||
 		key == object.UploadSecretKey {
-		return "", fmt.Errorf("storage: %q cannot be the name of a secret", name)
+		return "", fmt.Errorf("storage: %q is not a valid name of a secret", name)
 	}
 	return key, nil
 }
 
-// sharedSecret returns a random secret that all Stores on the storage share.
+// sharedSecret returns the secret at a key, and creates it if it is missing.
 func (s *Store) sharedSecret(ctx context.Context, key string) ([]byte, error) {
 	b, err := s.objects.ReadOrCreate(ctx, key, func() ([]byte, error) {
 		secret := make([]byte, 32)
@@ -56,7 +61,7 @@ func (s *Store) sharedSecret(ctx context.Context, key string) ([]byte, error) {
 		return secret, nil
 	})
 	if err == nil && len(b) < 32 {
-		err = fmt.Errorf("storage: the object %q is cut short", key)
+		err = fmt.Errorf("storage: the object %q is truncated", key)
 	}
 	return b, err
 }

@@ -14,69 +14,79 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// Defaults of [Options] and limits of the layout.
+// Defaults of [Options], and limits of the layout.
 const (
-	// DefaultUploadTTL is how long an upload lives on without a request.
+	// DefaultUploadTTL is the default of Options.UploadTTL.
 	DefaultUploadTTL = 24 * time.Hour
-	// DefaultGrace is how long content is left alone that nothing names.
+	// DefaultGrace is the default of Options.Grace.
 	DefaultGrace = 24 * time.Hour
-	// InlineSize is the number of bytes up to which a blob, or the last part of one, is kept in its
-	// link.
+	// InlineSize is the maximum size of a blob that is kept in its link, in bytes. Of a larger
+	// blob, the last part is kept there if it is not larger than this.
 	InlineSize = 16 << 10
 )
 
-// Options are the options of [New]. nil is the zero Options.
+// Options are the options of [New]. nil means the zero Options.
 type Options struct {
-	// Sparse accepts manifests that name content which the repository does not have.
+	// Sparse accepts a manifest that names blobs or manifests which the repository does not have,
+	// such as an index of which only one platform was copied. Default: false, such a manifest is
+	// refused with [registry.ErrManifestBlobUnknown].
 	Sparse bool
 	// AcceptWrongSizes sets registry.PutOptions.AcceptWrongSizes for every push: an index may state
-	// another size for a manifest than it has. It is for stores that clients copy old lists to by
-	// HTTP.
+	// a size of a manifest that differs from its real size. It is for stores to which clients copy
+	// old manifest lists over HTTP. Default: false, such an index is refused with
+	// [registry.ErrManifestInvalid].
 	AcceptWrongSizes bool
-	// UploadTTL is how long an upload lives on without a request; see Store.ExpireUploads. Default:
-	// DefaultUploadTTL.
+	// UploadTTL is how long an upload lives without a request. Then [Store.ExpireUploads] or a
+	// collection ends it. Default: DefaultUploadTTL. A negative value is an error.
 	UploadTTL time.Duration
-	// MaxUploads is how many unfinished uploads one owner can have: a named identity, or all
-	// anonymous callers together. A further one is refused with [registry.ErrTooManyRequests]
-	// before anything is written. An upload counts from its begin until it is committed, cancelled,
-	// or has had no request for UploadTTL; one that has received nothing counts for ten seconds.
-	// Each Store counts the uploads that it sees: n replicas together allow at most n times as
-	// many, and one that restarts begins anew. Default: DefaultMaxUploads; negative: no limit.
+	// MaxUploads is the maximum number of unfinished uploads of one owner: a named identity, or all
+	// anonymous callers together. Another upload is refused with [registry.ErrTooManyRequests]
+	// before anything is written.
+	//
+	// An upload counts from its start until it is committed or cancelled, or has had no request for
+	// UploadTTL. An upload that has received nothing counts for ten seconds. Each Store counts the
+	// uploads that it has seen, in memory: n replicas together allow at most n times as many, and a
+	// replica that restarts counts from zero. Default: DefaultMaxUploads. Negative means no limit.
 	MaxUploads int
-	// Grace is how long content that nothing names is left alone by Collect, from when it was
-	// written, or found to be there by a push or by a HEAD of who may push. It should be at least
-	// twice as long as the longest push takes. All Stores on a storage should have the same.
-	// Default: DefaultGrace; negative: none.
+	// Grace is the grace period: a collection leaves unreferenced content alone until it is this
+	// old. The age counts from when the content was written, or last found by a push, a mount, or a
+	// HEAD of a caller with push access. Make it at least twice as long as the longest push takes,
+	// so that no push has to send a blob again. All Stores on one storage should have the same
+	// value. Default: DefaultGrace. Negative means no grace period.
 	Grace time.Duration
-	// History is how long it is kept what was done, and what was deleted can be restored; see
-	// [registry.Restorer]. All Stores on a storage should have the same. A change of a tag or a
-	// delete takes about three more requests to the storage then. Default: 0, none is kept.
+	// History is how long the events of a repository are kept, and how long deleted content can be
+	// restored; see [registry.Restorer]. With history, a change of a tag and a delete each make
+	// about three more requests to the storage. All Stores on one storage should have the same
+	// value. Default: 0, which keeps no history. A negative value is an error.
 	History time.Duration
-	// Redirect, unless nil, has clients fetch large blobs from the storage itself, where the driver
-	// is a [driver.URLSigner]. Default: they never do.
+	// Redirect makes clients fetch large blobs directly from the storage. It has an effect only if
+	// the driver is a [driver.URLSigner]. Default: nil, this process sends all content.
 	Redirect *RedirectOptions
 }
 
-// Driver is the storage below a Store: an alias of [driver.Driver], where its contract is.
+// Driver is the storage below a Store. It is an alias of [driver.Driver], which has the contract.
 type Driver = driver.Driver
 
-// Store is the standard [registry.Backend], over any [driver.Driver]. All its state is in the driver: any
-// number of Stores, in any number of processes, may work on the same storage at once. It owns every
-// rule of the layout and every order of writes.
+// Store is the standard [registry.Backend], over any [driver.Driver]. It owns every rule of the
+// layout and the order of all writes. All its state is in the driver: any number of Stores, in any
+// number of processes, can work on the same storage at once. A Store is safe for concurrent use.
 //
-// A blob, manifest, tag or delete that has been acknowledged is safe from a kill of the process and
-// from loss of power, as far as the driver's Sync is.
+// A blob, manifest, tag or delete that has been acknowledged survives a kill of the process and, as
+// far as the Sync of the driver guarantees it, a loss of power.
+//
+// Every method may also return an error of the driver. If the storage is full, that is
+// [registry.ErrNoSpace]; if it is temporarily unavailable, [registry.ErrUnavailable].
 type Store struct {
 	registry.Unimplemented
 	objects *object.Store
 	opts    Options
-	secret  []byte // signs the ids of uploads
+	secret  []byte // signs the IDs of uploads
 
-	// What this process remembers, so as to ask the storage less. None of it decides who may do
-	// what.
-	ended  *lru.Cache[[16]byte, struct{}]     // uploads that have ended here
-	known  *lru.Cache[[16]byte, uploadRecord] // uploads as they were left here
-	signed *lru.Cache[string, signedURL]      // URLs of data, by key
+	// What this process remembers, to save requests to the storage. No access decision depends on
+	// it.
+	ended  *lru.Cache[[16]byte, struct{}]     // uploads that ended in this process, by uploadID.random
+	known  *lru.Cache[[16]byte, uploadRecord] // uploads as this process left them, by uploadID.random
+	signed *lru.Cache[string, signedURL]      // signed URLs, by key of the data object
 
 	unfinished *unfinished
 }
@@ -87,10 +97,11 @@ type repo struct {
 	store *Store
 }
 
-// repo returns one repository. Its name must be valid.
+// repo returns one repository. The name must be valid.
 func (s *Store) repo(name string) repo { return repo{Repo: s.objects.Repo(name), store: s} }
 
-// withReserve returns the repository for an operation that frees space, see object.Store.WithReserve.
+// withReserve returns the same repository for an operation that frees space: its writes may use the
+// reserve, see object.Store.WithReserve.
 func (r repo) withReserve() repo {
 	r.Repo.Store = r.Store.WithReserve()
 	return r
@@ -98,16 +109,16 @@ func (r repo) withReserve() repo {
 
 var _ registry.Backend = (*Store)(nil)
 
-// New returns a Store on driver d, and prepares an empty storage. opts may be nil. New starts nothing:
-// no space is freed unless the caller runs [Store.CollectEvery] or [Store.Collect]. The Store need
-// not be closed. The caller keeps ownership of d, and closes it, if it has to be closed, when no
-// request is running any more.
+// New returns a Store on the driver d, and prepares an empty storage. opts may be nil. New starts
+// nothing: no space is freed unless the program runs [Store.CollectEvery] or [Store.Collect]. The
+// Store need not be closed. The caller keeps the ownership of d. If d has to be closed, the caller
+// closes it when no request is running any more.
 //
-// New fails if the storage does not respond, or if its layout is of a newer version of this
-// package.
+// Errors: an error if d is nil, an option is invalid, or the layout of the storage is newer than
+// this version of the package; any error of the driver.
 func New(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	if d == nil {
-		return nil, errors.New("storage: no driver")
+		return nil, errors.New("storage: the driver is nil")
 	}
 	s := &Store{
 		opts:   options.Value(opts),
@@ -119,7 +130,7 @@ func New(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 		s.opts.UploadTTL = DefaultUploadTTL
 	}
 	if s.opts.UploadTTL < 0 {
-		return nil, errors.New("storage: UploadTTL is negative")
+		return nil, errors.New("storage: Options.UploadTTL is negative")
 	}
 	if s.opts.MaxUploads == 0 {
 		s.opts.MaxUploads = DefaultMaxUploads
@@ -129,7 +140,7 @@ func New(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 		s.opts.Grace = DefaultGrace
 	}
 	if s.opts.History < 0 {
-		return nil, errors.New("storage: History is negative")
+		return nil, errors.New("storage: Options.History is negative")
 	}
 	if err := s.opts.Redirect.check(); err != nil {
 		return nil, err
@@ -145,13 +156,13 @@ func New(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 	return s, nil
 }
 
-// layoutRecord is the content of the object layoutKey.
+// layoutRecord is the content of the object object.LayoutKey.
 type layoutRecord struct {
 	Version int `json:"version"`
 }
 
-// checkLayout refuses a layout that this package does not know, and marks an empty storage as
-// having this one's.
+// checkLayout writes the version of the layout to an empty storage. It returns an error if the
+// storage has a version that this package does not know.
 func (s *Store) checkLayout(ctx context.Context) error {
 	b, err := s.objects.ReadOrCreate(ctx, object.LayoutKey, func() ([]byte, error) {
 		return json.Marshal(layoutRecord{Version: object.LayoutVersion})
@@ -161,16 +172,14 @@ func (s *Store) checkLayout(ctx context.Context) error {
 	}
 	var l layoutRecord
 	if err := json.Unmarshal(b, &l); err != nil || l.Version < 1 {
-		return fmt.Errorf("storage: the object %q does not tell a layout version", object.LayoutKey)
+		return fmt.Errorf("storage: the object %q has no valid layout version", object.LayoutKey)
 	}
 	if l.Version > object.LayoutVersion {
-		return fmt.Errorf("storage: layout version %d is newer than %d, the newest this program knows", l.Version,
+		return fmt.Errorf("storage: the layout has version %d, but this program only knows versions up to %d", l.Version,
 			object.LayoutVersion)
 	}
 	return nil
 }
 
-const (
-	// maxSigned is how many bytes of signed URLs are remembered.
-	maxSigned = 4 << 20
-)
+// maxSigned is the maximum size of the remembered signed URLs, in bytes.
+const maxSigned = 4 << 20

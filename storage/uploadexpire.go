@@ -10,11 +10,16 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// ExpireUploads ends the uploads that have had no request for Options.UploadTTL, and drops what
-// they received; only what has come all in one request is left to Collect. It returns how many it
-// ended. It may run beside anything, on any number of replicas; a host calls it now and then, once
-// an hour, say. An upload that is being received for longer than that in one request is ended, too:
-// its client is told to begin again.
+// ExpireUploads ends the uploads that have had no request for Options.UploadTTL, and drops their
+// bytes. It leaves the bytes of an upload that came in a single request to Collect. It returns the
+// number of uploads that it has ended.
+//
+// [Store.Collect] does the same. A program that wants the space sooner calls ExpireUploads
+// periodically, for example once an hour. It can run at any time, on any number of replicas. An
+// upload whose single request lasts longer than Options.UploadTTL is ended as well, and its client
+// must begin again.
+//
+// Errors: any error of the driver. The number counts what was ended before it.
 func (s *Store) ExpireUploads(ctx context.Context) (int, error) {
 	objects := s.objects.WithReserve()
 	n := 0
@@ -33,7 +38,7 @@ func (s *Store) ExpireUploads(ctx context.Context) (int, error) {
 	return n, s.sweepUploads(ctx, objects)
 }
 
-// expiredUploads lists the records of uploads that have had no request for Options.UploadTTL.
+// expiredUploads yields the records of uploads that have had no request for Options.UploadTTL.
 func (s *Store) expiredUploads(ctx context.Context, objects *object.Store) iter.Seq2[driver.Info, error] {
 	return func(yield func(driver.Info, error) bool) {
 		for info, err := range objects.Driver.List(ctx, object.UploadPrefix, nil) {
@@ -48,9 +53,9 @@ func (s *Store) expiredUploads(ctx context.Context, objects *object.Store) iter.
 	}
 }
 
-// sweepUploads removes what a driver keeps of records that are gone. An id is refused after
-// UploadTTL, so after twice that nobody writes a record there, unless it stalled for as long on its
-// way: then its upload is lost, as one is that has expired.
+// sweepUploads removes what a driver keeps of records that are gone. The Store refuses the ID of an
+// upload without a record after UploadTTL. So after twice that time no request writes such a
+// record, unless it has stalled for as long. Then its upload is lost, like an expired upload.
 func (s *Store) sweepUploads(ctx context.Context, objects *object.Store) error {
 	sweeper, ok := objects.Driver.(driver.Sweeper)
 	if !ok {
@@ -60,7 +65,8 @@ func (s *Store) sweepUploads(ctx context.Context, objects *object.Store) error {
 	return object.RegistryError(err)
 }
 
-// expire ends one upload, if it is still as it was listed.
+// expire ends one upload if its record has not changed since it was listed, and reports whether it
+// did.
 func (s *Store) expire(ctx context.Context, objects *object.Store, info driver.Info) (bool, error) {
 	b, now, err := objects.Read(ctx, info.Key)
 	if errors.Is(err, driver.ErrNotExist) || err == nil && now.Version != info.Version {
@@ -77,9 +83,10 @@ func (s *Store) expire(ctx context.Context, objects *object.Store, info driver.I
 		}
 		return false, object.RegistryError(err)
 	}
-	// Nobody can commit it any more: a Commit claims the record first. Where one has done that
-	// already, a link may name the bytes, and they are the collector's. So they are with the first
-	// record: where its answer was lost, it may have been written again when the upload had been
+	// No request can commit the upload any more, because a Commit claims the record first. There
+	// are two cases in which a link may name the bytes, so that they are left to a collection: a
+	// Commit has claimed the record already; or the record is the first one of the upload. If the
+	// response to the first write was lost, that write may have been repeated after the upload was
 	// committed.
 	if whole && r.State == receiving && r.Seq > 1 {
 		objects.DropSegments(ctx, r.Segments)
