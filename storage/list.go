@@ -30,7 +30,7 @@ func (s *Store) Tags(ctx context.Context, repo string, opts *registry.ListOption
 		if s.names(ctx, s.repo(repo).TagPrefix(), opts, yield) {
 			return
 		}
-		// Only an empty list needs to know whether there is a repository at all.
+		// If the list is empty, the repository may not exist.
 		_, err := s.objects.Driver.Stat(ctx, s.repo(repo).RepositoryKey())
 		if errors.Is(err, driver.ErrNotExist) {
 			err = registry.ErrNameUnknown.WithDetail(map[string]string{"name": repo})
@@ -41,8 +41,8 @@ func (s *Store) Tags(ctx context.Context, repo string, opts *registry.ListOption
 	}
 }
 
-// names yields the last components of the keys with a prefix, and reports whether there was any, or
-// an error.
+// names yields the last components of the keys that begin with prefix. It reports whether it has
+// yielded any, or an error.
 func (s *Store) names(ctx context.Context, prefix string, opts *registry.ListOptions,
 	yield func(string, error) bool) (found bool) {
 	page := options.Value(opts)

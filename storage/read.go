@@ -16,10 +16,11 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// blobMediaType is what the descriptor of a blob has: what its bytes are, only those know who name
-// it.
+// blobMediaType is the media type in the descriptor of a blob. What the bytes are is known only to
+// the manifests that name them.
 const blobMediaType = "application/octet-stream"
 
+// blobDescriptor returns the descriptor of a blob.
 func blobDescriptor(d digest.Digest, size int64) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: blobMediaType, Digest: d, Size: size}
 }
@@ -85,7 +86,7 @@ func (s *Store) GetManifest(ctx context.Context, repo string, ref reference.Ref)
 				Content:    m.Content,
 			}, nil
 		}
-		// The tag may have been moved, and the manifest deleted, between the two reads.
+		// Between the two reads, the tag may have moved and the manifest may have been deleted.
 		if ref.Tag == "" {
 			break
 		}
@@ -96,7 +97,7 @@ func (s *Store) GetManifest(ctx context.Context, repo string, ref reference.Ref)
 	return nil, manifestUnknown(ref)
 }
 
-// StatManifest implements [registry.Reader]. By tag, it is answered from the tag alone.
+// StatManifest implements [registry.Reader]. For a tag, it reads only the tag.
 func (s *Store) StatManifest(ctx context.Context, repo string, ref reference.Ref,
 	opts *registry.StatOptions) (ocispec.Descriptor, error) {
 	if err := checkRef(repo, ref); err != nil {
@@ -124,6 +125,7 @@ func (s *Store) StatManifest(ctx context.Context, repo string, ref reference.Ref
 	return ocispec.Descriptor{MediaType: m.MediaType, Digest: ref.Digest, Size: m.Size}, nil
 }
 
+// manifestUnknown returns registry.ErrManifestUnknown for a reference.
 func manifestUnknown(ref reference.Ref) error {
 	return registry.ErrManifestUnknown.WithDetail(map[string]string{"reference": ref.String()})
 }
@@ -142,8 +144,8 @@ func (r repo) readTag(ctx context.Context, tag string) (*object.Entry, error) {
 	return e, nil
 }
 
-// checkBlob refuses what cannot be the name of a repository and the digest of a blob. The HTTP handler
-// has checked both; this is for Go callers.
+// checkBlob rejects an invalid name of a repository and an invalid digest. The HTTP handler has
+// already checked both; this check is for Go callers.
 func checkBlob(repo string, d digest.Digest) error {
 	if err := registry.CheckName(repo); err != nil {
 		return err
@@ -151,7 +153,7 @@ func checkBlob(repo string, d digest.Digest) error {
 	return registry.CheckDigest(d)
 }
 
-// checkRef refuses what cannot be the name of a repository and a reference to a manifest.
+// checkRef rejects an invalid name of a repository and an invalid reference to a manifest.
 func checkRef(repo string, ref reference.Ref) error {
 	if err := registry.CheckName(repo); err != nil {
 		return err
@@ -159,28 +161,30 @@ func checkRef(repo string, ref reference.Ref) error {
 	return registry.CheckRef(ref)
 }
 
-// body reads a blob: the segments of its link, then the content of the link. It holds at most one
-// object open, and none before the first Read.
+// body reads a blob: first the segments of its link, then the content of the link. It has at most
+// one object open, and none before the first Read.
 type body struct {
 	ctx  context.Context
 	repo repo
 	d    digest.Digest
 	link *object.Link
 	pos  int64
-	want int64 // where the part ends that the caller reads, see Until; 0 if that is not known
+	want int64 // where the part that the caller reads ends, see Until; 0 if that is not known
 
-	open io.ReadCloser // the segment that holds pos, standing at pos; nil if none is open
-	left int64         // bytes left in it
-	lost int           // readers that have failed since the last byte
+	open io.ReadCloser // reads the segment that holds pos, from pos on; nil if none is open
+	left int64         // the number of bytes that are left in open
+	lost int           // the number of readers that have failed since the last byte
 }
 
-// maxLost is how many readers of a body may fail one after the other without a byte between them.
+// maxLost is the maximum number of readers of a body that may fail in a row without reading a byte.
 const maxLost = 3
 
+// newBody returns a reader of the blob d that has the link l. It opens nothing.
 func (r repo) newBody(ctx context.Context, d digest.Digest, l *object.Link) *body {
 	return &body{ctx: ctx, repo: r, d: d, link: l}
 }
 
+// Read implements [io.Reader]. It opens the segment again if the connection to the storage is lost.
 func (b *body) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -211,19 +215,19 @@ func (b *body) Read(p []byte) (int, error) {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	// A connection to the storage was lost. The bytes never change, so they can be read on by
-	// another.
-	_ = b.closeSegment() // it is of no use any more
+	// A connection to the storage was lost. The bytes never change, so another connection can
+	// continue.
+	_ = b.closeSegment() // the failed reader is of no use any more
 	if n > 0 {
 		return n, nil
 	}
 	if b.lost++; b.lost <= maxLost && object.Pause(b.ctx, 2*b.lost) == nil {
 		return b.Read(p)
 	}
-	return n, fmt.Errorf("storage: a segment of %s: %w", b.d, object.RegistryError(err))
+	return n, fmt.Errorf("storage: reading a segment of %s: %w", b.d, object.RegistryError(err))
 }
 
-// Seek moves to another position; nothing is opened or checked.
+// Seek moves to another position. It opens and checks nothing.
 func (b *body) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
@@ -232,7 +236,7 @@ func (b *body) Seek(offset int64, whence int) (int64, error) {
 		offset += b.link.Size
 	}
 	if offset < 0 {
-		return b.pos, errors.New("storage: seek before the beginning of a blob")
+		return b.pos, errors.New("storage: seek before the start of a blob")
 	}
 	if offset == b.pos {
 		return offset, nil
@@ -241,15 +245,15 @@ func (b *body) Seek(offset int64, whence int) (int64, error) {
 	return offset, b.closeSegment()
 }
 
-// Until says that the caller reads from the position up to end, and then moves. So no more than
-// that is fetched.
+// Until announces that the caller reads from the position up to end, and then moves elsewhere. So
+// no more than that is fetched.
 func (b *body) Until(end int64) { b.want = end }
 
-// Close closes what is open.
+// Close closes the open segment, if any.
 func (b *body) Close() error { return b.closeSegment() }
 
-// Source returns the reader of the data object itself, if the blob is one whole object: of a driver
-// on files, the file. Otherwise, or when there is nothing more to read, it returns the body.
+// Source returns the reader of the data object itself if the blob is one whole object; for a driver
+// on files, that is the file. Otherwise, or at the end of the blob, it returns the body.
 func (b *body) Source() (io.Reader, error) {
 	if len(b.link.Segments) != 1 || len(b.link.Tail) > 0 || b.pos >= b.link.Size {
 		return struct{ io.Reader }{b}, nil
@@ -260,6 +264,7 @@ func (b *body) Source() (io.Reader, error) {
 	return b.open, nil
 }
 
+// closeSegment closes the open segment, if any.
 func (b *body) closeSegment() error {
 	if b.open == nil {
 		return nil
@@ -269,9 +274,9 @@ func (b *body) closeSegment() error {
 	return err
 }
 
-// openSegment opens the segment that holds the position. If its data are not there, the link is
-// read once more: they may have been collected after another upload of the same blob had put its
-// own in their place.
+// openSegment opens the segment that holds the position. If its data are missing, it reads the link
+// once more: a collection may have removed the data after another upload of the same blob had
+// replaced them by its own.
 func (b *body) openSegment() error {
 	if b.open != nil {
 		return nil
@@ -291,6 +296,9 @@ func (b *body) openSegment() error {
 	return b.tryOpen()
 }
 
+// tryOpen opens the segment of the known link that holds the position.
+//
+// Errors: driver.ErrNotExist if its data are missing.
 func (b *body) tryOpen() error {
 	start := int64(0)
 	for _, seg := range b.link.Segments {
@@ -306,19 +314,19 @@ func (b *body) tryOpen() error {
 		}
 		r, info, err := b.repo.Driver.Open(b.ctx, object.DataKey(seg.Name), opts)
 		if err != nil {
-			return fmt.Errorf("storage: a segment of %s: %w", b.d, object.RegistryError(err))
+			return fmt.Errorf("storage: opening a segment of %s: %w", b.d, object.RegistryError(err))
 		}
 		if info.Size != seg.Size {
-			return errors.Join(fmt.Errorf("storage: a segment of %s has %d bytes and not %d", b.d, info.Size, seg.Size),
+			return errors.Join(fmt.Errorf("storage: a segment of %s has %d bytes instead of %d", b.d, info.Size, seg.Size),
 				r.Close())
 		}
 		b.open, b.left = r, end-b.pos
 		return nil
 	}
-	return fmt.Errorf("storage: no segment of %s at %d", b.d, b.pos)
+	return fmt.Errorf("storage: no segment of %s has the byte at %d", b.d, b.pos)
 }
 
-// mayRenew reports whether a Stat may make old content count as new.
+// mayRenew reports whether a Stat may write old content again, so that it counts as new.
 func mayRenew(ctx context.Context, opts *registry.StatOptions) bool {
 	renew := options.Value(opts).Renew
 	return renew != nil && renew(ctx)

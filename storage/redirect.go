@@ -11,7 +11,7 @@ import (
 
 // Defaults of [RedirectOptions].
 const (
-	// DefaultRedirectSize is the default of RedirectOptions.MinSize: 1 MiB.
+	// DefaultRedirectSize is the default of RedirectOptions.MinSize, in bytes.
 	DefaultRedirectSize = 1 << 20
 	// DefaultRedirectExpiry is the default of RedirectOptions.Expiry.
 	DefaultRedirectExpiry = 20 * time.Minute
@@ -26,11 +26,11 @@ const (
 // which the driver cannot sign a URL, are sent by this process.
 type RedirectOptions struct {
 	// MinSize is the minimum size of a blob that is redirected, in bytes. Default:
-	// DefaultRedirectSize. A negative value is an error.
+	// DefaultRedirectSize, 1 MiB. A negative value is an error.
 	MinSize int64
 	// Expiry is how long a URL works after it was signed. During the first half of that time the
 	// same URL is given to further clients, so a client can use a URL for at least half of Expiry.
-	// Default: DefaultRedirectExpiry. A negative value is an error.
+	// Default: DefaultRedirectExpiry, 20 minutes. A negative value is an error.
 	Expiry time.Duration
 	// Rewrite returns the URL that clients get for a signed URL, such as the URL of a CDN. If it
 	// returns an error or "", this process sends the blob itself. It may be called concurrently.

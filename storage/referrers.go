@@ -16,17 +16,19 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// The entry of a referrer holds its annotations and may have megabytes. A filter must not read all
-// of them, so a second object tells the artifact type by its key. It is a hint: what the key says
-// of a digest is true for ever, whether or not the referrer is there, and an entry without a hint
-// is read. So the hint is written and removed beside the entry in no particular order and under no
-// condition, and storages written by older versions need no migration: the collector adds hints
-// that are missing, and removes those of referrers that older versions have deleted.
+// The entry of a referrer holds its annotations, so it may have megabytes. A list that is filtered
+// by artifact type must not read all entries. So a second object, a hint, has the artifact type of
+// the referrer in its key.
+//
+// What the key of a hint says about a digest is true for ever, whether or not the referrer exists.
+// An entry without a hint is read. Therefore a hint is written and removed beside its entry in any
+// order and without a condition. A storage that was written by an older version needs no migration:
+// a collection adds missing hints, and removes the hints of referrers that older versions have
+// deleted.
 
-const (
-	// referrersMemory is how many bytes of entries are read at once, if there is more than one.
-	referrersMemory = 1 << 20
-)
+// referrersMemory is the maximum size of the entries that are read at the same time, in bytes. A
+// single entry may be larger.
+const referrersMemory = 1 << 20
 
 // Referrers implements [registry.Lister].
 func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest,
@@ -49,7 +51,7 @@ func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest,
 	}
 }
 
-// referrerList is a list of referrers on its way to yield.
+// referrerList is one call of Referrers.
 type referrerList struct {
 	registry.ReferrersOptions
 	ctx     context.Context
@@ -57,11 +59,12 @@ type referrerList struct {
 	subject digest.Digest
 	yield   func(ocispec.Descriptor, error) bool
 
-	found   []driver.Info // entries to be read
-	size    int64         // of these, in bytes
-	stopped bool          // the caller wants no more
+	found   []driver.Info // the entries that flush reads next
+	size    int64         // the size of the entries in found, in bytes
+	stopped bool          // yield has returned false
 }
 
+// list lists the entries of the subject, and yields the referrers that the filter accepts.
 func (l *referrerList) list() error {
 	prefix := l.repo.ReferrerPrefix(l.subject)
 	opts := &driver.ListOptions{PageHint: l.PageHint}
@@ -97,7 +100,7 @@ func (l *referrerList) list() error {
 	return l.flush()
 }
 
-// flush reads the entries that were found, and yields those that are wanted.
+// flush reads the entries in found, and yields the referrers that the filter accepts.
 func (l *referrerList) flush() error {
 	entries := make([]*object.Entry, len(l.found))
 	err := parallel.Each(object.Parallelism, len(l.found), func(i int) (err error) {
@@ -109,7 +112,7 @@ func (l *referrerList) flush() error {
 		return err
 	}
 	for i, e := range entries {
-		entries[i] = nil // the caller may take its time
+		entries[i] = nil // frees the memory, as the caller may take a long time with each referrer
 		if e.Descriptor.Digest == "" || len(l.ArtifactTypes) > 0 &&
 			!slices.Contains(l.ArtifactTypes, e.Descriptor.ArtifactType) {
 			continue
@@ -121,18 +124,18 @@ func (l *referrerList) flush() error {
 	return nil
 }
 
-// typeHints goes through the hints of a subject beside the entries.
+// typeHints reads the list of the hints of a subject in step with the list of the entries.
 type typeHints struct {
-	wanted map[string]bool // by typeID
-	prefix string
+	wanted map[string]bool // the artifact types that the filter accepts, by object.TypeID; nil accepts all
+	prefix string          // of the keys of the hints
 	next   func() (driver.Info, error, bool)
 	stop   func()
 	at     driver.Info // the hint that was read last
-	ok     bool        // there is one
-	begun  bool
+	ok     bool        // at is a hint; false after the last one
+	begun  bool        // next has been called
 }
 
-// hints are the hints that a filter needs. Without a filter, nothing is listed.
+// hints returns the hints that the filter of the list needs. Without a filter, it lists nothing.
 func (l *referrerList) hints() *typeHints {
 	h := &typeHints{prefix: l.repo.TypePrefix(l.subject), stop: func() {}}
 	if len(l.ArtifactTypes) == 0 {
@@ -150,8 +153,8 @@ func (l *referrerList) hints() *typeHints {
 	return h
 }
 
-// exclude reports whether the filter leaves out a referrer, given by the end of the key of its
-// entry. It is called with one referrer after the other, in the order of their keys.
+// exclude reports whether the hints show that the filter does not accept a referrer. The referrer
+// is given by the end of the key of its entry. The calls must come in the order of these keys.
 func (h *typeHints) exclude(referrer string) (bool, error) {
 	if h.wanted == nil {
 		return false, nil
@@ -162,7 +165,7 @@ func (h *typeHints) exclude(referrer string) (bool, error) {
 		switch {
 		case of > referrer || h.begun && !h.ok:
 			return hinted, nil
-		case of < referrer:
+		case of < referrer: // a hint of an earlier referrer, or no hint has been read yet
 		case h.wanted[id]:
 			return false, nil
 		default:

@@ -34,10 +34,10 @@ type Options struct {
 	// AcceptWrongSizes sets registry.PutOptions.AcceptWrongSizes for every push: an index may state
 	// a size of a manifest that differs from its real size. It is for stores to which clients copy
 	// old manifest lists over HTTP. Default: false, such an index is refused with
-	// [registry.ErrManifestInvalid].
+	// [registry.ErrManifestInvalid] unless the push sets AcceptWrongSizes itself.
 	AcceptWrongSizes bool
 	// UploadTTL is how long an upload lives without a request. Then [Store.ExpireUploads] or a
-	// collection ends it. Default: DefaultUploadTTL. A negative value is an error.
+	// collection ends it. Default: DefaultUploadTTL, 24 hours. A negative value is an error.
 	UploadTTL time.Duration
 	// MaxUploads is the maximum number of unfinished uploads of one owner: a named identity, or all
 	// anonymous callers together. Another upload is refused with [registry.ErrTooManyRequests]
@@ -46,13 +46,14 @@ type Options struct {
 	// An upload counts from its start until it is committed or cancelled, or has had no request for
 	// UploadTTL. An upload that has received nothing counts for ten seconds. Each Store counts the
 	// uploads that it has seen, in memory: n replicas together allow at most n times as many, and a
-	// replica that restarts counts from zero. Default: DefaultMaxUploads. Negative means no limit.
+	// replica that restarts counts from zero. Default: DefaultMaxUploads, 10,000. Negative means no
+	// limit.
 	MaxUploads int
 	// Grace is the grace period: a collection leaves unreferenced content alone until it is this
 	// old. The age counts from when the content was written, or last found by a push, a mount, or a
 	// HEAD of a caller with push access. Make it at least twice as long as the longest push takes,
 	// so that no push has to send a blob again. All Stores on one storage should have the same
-	// value. Default: DefaultGrace. Negative means no grace period.
+	// value. Default: DefaultGrace, 24 hours. Negative means no grace period.
 	Grace time.Duration
 	// History is how long the events of a repository are kept, and how long deleted content can be
 	// restored; see [registry.Restorer]. With history, a change of a tag and a delete each make
