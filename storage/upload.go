@@ -16,8 +16,8 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// uploadRecord is how far an upload has come. There is none before the first byte. Each change is
-// made on the condition of the version before it: of several requests at one offset, exactly one
+// uploadRecord is the record of an upload. There is none before the first byte. Each change is a
+// compare-and-swap on the version before it, so of several requests at one offset exactly one
 // succeeds.
 type uploadRecord struct {
 	State      uploadState      `json:"state"`
@@ -25,20 +25,20 @@ type uploadRecord struct {
 	Nonce      string           `json:"nonce"`
 	Repository string           `json:"repository"`
 	Algorithm  digest.Algorithm `json:"algorithm"`
-	Hash       []byte           `json:"hash,omitempty"` // state of the hash after Size bytes
+	Hash       []byte           `json:"hash,omitempty"` // the state of the hash after Size bytes
 	Size       int64            `json:"size"`
 	Segments   []object.Segment `json:"segments,omitempty"`
 	Sum        uint32           `json:"sum"`
 
-	tail    []byte // the bytes after those in the segments
-	version string
+	tail    []byte // the bytes after those in the segments; the content of the record
+	version string // of the record; "" if there is none
 }
 
 type uploadState string
 
 const (
 	receiving  uploadState = "receiving"
-	committing uploadState = "committing" // a Commit has begun: nothing is added, or dropped, any more
+	committing uploadState = "committing" // claimed by a Commit: nothing is added or dropped any more
 	cancelled  uploadState = "cancelled"
 )
 
@@ -48,23 +48,23 @@ type upload struct {
 	owner string
 	id    uploadID
 	rec   uploadRecord
-	// assumed says that rec is what this process knows of the upload, and not what the storage has
-	// just said.
+	// assumed says that rec is what this process remembers of the upload. The storage was not read.
 	assumed bool
-	// contested is set by Commit if another request has also begun to commit the upload, and may not
-	// have finished.
+	// contested is set by Commit if another request has also begun to commit the upload, and may
+	// not have finished.
 	contested bool
 }
 
-// memory of uploads, see Store.
+// What a Store remembers of uploads.
 const (
-	// maxEnded is how many uploads that have ended are remembered.
+	// maxEnded is the maximum number of ended uploads in Store.ended.
 	maxEnded = 20_000
-	// maxKnown is how many bytes are remembered of uploads in progress.
+	// maxKnown is the maximum size of the uploads in progress in Store.known, in bytes.
 	maxKnown = 8 << 20
 )
 
-// CreateUpload implements [registry.Writer]. It writes nothing: the id holds all there is to know.
+// CreateUpload implements [registry.Writer]. It writes nothing, because the ID holds all that is
+// known of the upload.
 //
 // Errors: registry.ErrTooManyRequests if the owner has Options.MaxUploads unfinished uploads.
 func (s *Store) CreateUpload(ctx context.Context, repo string, opts *registry.UploadOptions) (registry.Upload, error) {
@@ -88,9 +88,9 @@ func (s *Store) CreateUpload(ctx context.Context, repo string, opts *registry.Up
 	return u, nil
 }
 
-// ResumeUpload implements [registry.Writer]. With Continue, the record is not read if the id is of
-// the state in which this process has left the upload: then nobody but who does not know that id
-// can have added to it. That somebody did is found out when the record is changed.
+// ResumeUpload implements [registry.Writer]. With Continue, it does not read the record if the ID
+// is of the state in which this process has left the upload. Then only a caller without that ID can
+// have added to the upload, and the next change of the record finds that out.
 func (s *Store) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload,
 	error) {
 	if err := registry.CheckName(repo); err != nil {
@@ -114,8 +114,8 @@ func (s *Store) ResumeUpload(ctx context.Context, repo, id string, opts *registr
 // ID implements [registry.Upload].
 func (u *upload) ID() string { return u.repo.store.sign(u.id, u.repo.Name, u.owner) }
 
-// Name implements [registry.Upload]. It is the ID that the upload had before the first byte, so
-// that a client that builds URLs of it can go on with the upload.
+// Name implements [registry.Upload]. It is the ID that the upload had before the first byte, so a
+// client that builds URLs from it can continue the upload.
 func (u *upload) Name() string {
 	first := uploadID{random: u.id.random, created: u.id.created, sha512: u.id.sha512}
 	return u.repo.store.sign(first, u.repo.Name, u.owner)
@@ -124,15 +124,17 @@ func (u *upload) Name() string {
 // Size implements [registry.Upload].
 func (u *upload) Size() int64 { return u.rec.Size }
 
+// key returns the key of the record.
 func (u *upload) key() string { return object.UploadKey(u.id.name()) }
 
-// reset makes u an upload that nothing has been received of.
+// reset makes u an upload that has received nothing.
 func (u *upload) reset() {
 	u.rec = uploadRecord{State: receiving, Repository: u.repo.Name, Algorithm: u.id.algorithm()}
 	u.assumed = false
 }
 
-// recall makes u what this process knows of the upload, if that is what its id speaks of.
+// recall makes u what this process remembers of the upload, if the ID is of that state. It reports
+// whether it did.
 func (u *upload) recall() bool {
 	r, ok := u.repo.store.known.Get(u.id.random)
 	if !ok || r.Seq != u.id.seq || u.ended() {
@@ -142,34 +144,34 @@ func (u *upload) recall() bool {
 	return true
 }
 
-// remember keeps the state of the upload for recall.
+// remember remembers the state of the upload for recall.
 func (u *upload) remember() {
 	if u.rec.State != receiving {
 		u.repo.store.known.Remove(u.id.random)
 		return
 	}
-	const overhead = 400 // of a record and its place in a map, in bytes
+	const overhead = 400 // the size of a record and of its place in a map, in bytes
 	u.repo.store.known.Add(u.id.random, u.rec, overhead+len(u.rec.tail)+len(u.rec.Hash)+80*len(u.rec.Segments))
 }
 
-// ended reports whether an upload that has no record has ended, as far as this process knows.
+// ended reports whether an upload without a record has ended, as far as this process knows.
 func (u *upload) ended() bool {
 	_, ended := u.repo.store.ended.Get(u.id.random)
 	return ended || u.id.seq == 0 && time.Since(u.id.created) > u.repo.store.opts.UploadTTL
 }
 
-// markEnded notes that the upload has ended. An upload that has ended has no record, and neither has
-// one that has not received anything: this tells them apart, for as long as anybody may ask. Where
-// it does not, the id of the latter begins a new upload.
+// markEnded notes that the upload has ended. An ended upload may have no record, and an upload that
+// has received nothing has none either. The note distinguishes the two for as long as the ID is
+// accepted. Without the note, an ID from before the first byte begins a new upload.
 func (u *upload) markEnded() {
 	u.repo.store.ended.Add(u.id.random, struct{}{}, 1)
 	u.repo.store.known.Remove(u.id.random)
 	u.repo.store.unfinished.remove(u.owner, u.id.random)
 }
 
-// load reads how far the upload has come.
+// load reads the record of the upload.
 //
-// Errors: registry.ErrUploadUnknown if it has ended.
+// Errors: registry.ErrUploadUnknown if the upload has ended.
 func (u *upload) load(ctx context.Context) error {
 	b, info, err := u.repo.Read(ctx, u.key())
 	if errors.Is(err, driver.ErrNotExist) {
@@ -186,7 +188,7 @@ func (u *upload) load(ctx context.Context) error {
 	var r uploadRecord
 	tail, ok := object.Decode(b, &r)
 	if !ok || object.Checksum(tail) != r.Sum {
-		// Cut short by a loss of power: what it told is lost, and so is the upload.
+		// A loss of power has truncated the record, so the upload is lost.
 		return registry.ErrUploadUnknown
 	}
 	if r.State == cancelled || r.Repository != u.repo.Name {
@@ -206,9 +208,10 @@ func (u *upload) setRecord(r uploadRecord) {
 	u.repo.store.unfinished.note(u.owner, u.id.random)
 }
 
-// save writes r as the state of the upload, if that is still the one in u.rec.
+// save writes r as the record of the upload, if the record is still u.rec.
 //
-// Errors: ErrExist or ErrChanged if it is not.
+// Errors: driver.ErrExist or driver.ErrChanged if it is not; registry.ErrUploadUnknown if the
+// upload has ended.
 func (u *upload) save(ctx context.Context, r uploadRecord) error {
 	r.Seq, r.Nonce, r.Sum = u.rec.Seq+1, object.NewNonce(), object.Checksum(r.tail)
 	version, err := u.repo.Put(ctx, u.key(), u.rec.version, &r, r.tail, driver.Relaxed)
@@ -216,7 +219,8 @@ func (u *upload) save(ctx context.Context, r uploadRecord) error {
 		return err
 	}
 	if _, ended := u.repo.store.ended.Get(u.id.random); ended && u.rec.version == "" {
-		// It was not that nothing had been received yet: it had ended, and its record was gone.
+		// There was no record because the upload had ended, and not because nothing had been
+		// received.
 		return errors.Join(registry.ErrUploadUnknown, u.repo.Remove(ctx, u.key(), version))
 	}
 	r.version = version
@@ -241,14 +245,15 @@ func (u *upload) Cancel(ctx context.Context) error {
 	return err
 }
 
-// end ends the upload, if it is still as it is known here, and drops its bytes.
+// end ends the upload and drops its bytes, if the record is still u.rec.
 //
-// Errors: ErrExist or ErrChanged if it is not.
+// Errors: driver.ErrExist or driver.ErrChanged if it is not.
 func (u *upload) end(ctx context.Context) error {
 	was := u.rec
 	err := u.save(ctx, uploadRecord{State: cancelled, Repository: u.repo.Name})
 	if errors.Is(err, driver.ErrNoSpace) {
-		// There is no room to write that it has ended. There may be some without it.
+		// The storage has no room to write that the upload has ended. Removing the record frees
+		// some.
 		if was.version != "" {
 			err = u.repo.Driver.Delete(ctx, u.key(), was.version)
 		} else {
@@ -271,12 +276,12 @@ func (r *uploadRecord) restoreHash() (hash.Hash, error) {
 		return h, nil
 	}
 	if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(r.Hash); err != nil {
-		return nil, fmt.Errorf("storage: state of the hash of an upload: %w", err)
+		return nil, fmt.Errorf("storage: restoring the hash of an upload: %w", err)
 	}
 	return h, nil
 }
 
-// hashState is the state of h, for a record.
+// hashState returns the state of h for a record.
 func hashState(h hash.Hash) ([]byte, error) {
 	return h.(encoding.BinaryMarshaler).MarshalBinary()
 }

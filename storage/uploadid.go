@@ -13,23 +13,24 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// uploadID is what the id of an upload says: enough to begin one without writing anything. The id is
-// signed together with the name of the repository and of the owner, so it works for nobody else and
-// nowhere else.
+// uploadID is the content of the ID of an upload. It is enough to begin an upload without writing
+// anything. The ID is signed together with the name of the repository and of the owner, so it is
+// valid only for that repository and that owner.
 type uploadID struct {
-	random  [16]byte
+	random  [16]byte  // identifies the upload
 	created time.Time // to the second
-	sha512  bool      // the algorithm that was announced; else sha256
-	// uploadRecord.Seq of the record its holder knows of; 0 is none. If there is none later, the
-	// upload has ended.
+	sha512  bool      // the announced algorithm is sha512; otherwise it is sha256
+	// seq is uploadRecord.Seq of the record that the holder of the ID knows; 0 means no record. If
+	// seq is not 0 and there is no record, the upload has ended.
 	seq uint32
 
-	// firstUnconfirmed says that its holder has gone on without an answer to the first bytes. Their record
-	// may yet be written again where the storage did not answer either: it is written on the
-	// condition that there is none.
+	// firstUnconfirmed says that the holder of the ID has continued without a response to the first
+	// bytes. If the storage has not responded to the first write of the record either, that write
+	// may still be repeated: its condition is that there is no record.
 	firstUnconfirmed bool
 }
 
+// The format of an ID, before base64: version, flags, created, random, seq, MAC.
 const (
 	idVersion          = 2
 	idPayload          = 1 + 1 + 8 + 16 + 4
@@ -38,16 +39,21 @@ const (
 	idFirstUnconfirmed = 1 << 1
 )
 
-var errUploadID = errors.New("storage: not an upload id")
+// errUploadID is returned for a text that is not the ID of an upload, or is one of another
+// repository or owner.
+var errUploadID = errors.New("storage: invalid ID of an upload")
 
+// newUploadID returns the ID of a new upload.
 func newUploadID(alg digest.Algorithm) uploadID {
 	id := uploadID{created: time.Now(), sha512: alg == digest.SHA512}
 	rand.Read(id.random[:])
 	return id
 }
 
+// name returns the name of the upload in the keys of its objects.
 func (id uploadID) name() string { return hex.EncodeToString(id.random[:]) }
 
+// algorithm returns the announced algorithm.
 func (id uploadID) algorithm() digest.Algorithm {
 	if id.sha512 {
 		return digest.SHA512
@@ -55,7 +61,7 @@ func (id uploadID) algorithm() digest.Algorithm {
 	return digest.SHA256
 }
 
-// sign returns the id.
+// sign returns the text of an ID.
 func (s *Store) sign(id uploadID, repo, owner string) string {
 	b := make([]byte, 0, idPayload+idMAC)
 	var flags byte
@@ -73,16 +79,19 @@ func (s *Store) sign(id uploadID, repo, owner string) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
+// mac returns the MAC of an ID for a repository and an owner.
 func (s *Store) mac(payload []byte, repo, owner string) []byte {
 	h := hmac.New(sha256.New, s.secret)
 	h.Write(payload)
 	h.Write([]byte(repo))
-	h.Write([]byte{0}) // no name has one
+	h.Write([]byte{0}) // separates the two, as no name of a repository contains it
 	h.Write([]byte(owner))
 	return h.Sum(nil)[:idMAC]
 }
 
-// verify reads an id that sign has made for the same repository and owner.
+// verify parses the text of an ID that sign has made for the same repository and owner.
+//
+// Errors: errUploadID.
 func (s *Store) verify(text, repo, owner string) (uploadID, error) {
 	if len(text) != base64.RawURLEncoding.EncodedLen(idPayload+idMAC) {
 		return uploadID{}, errUploadID

@@ -17,25 +17,24 @@ import (
 const DefaultMaxUploads = 10_000
 
 const (
-	// beginning is how long an upload counts that has received nothing. It holds nothing in the
+	// beginning is how long an upload counts that has received nothing. It occupies nothing in the
 	// storage, and another process may have ended it.
 	beginning = 10 * time.Second
-	// checkedAtOnce is how many uploads of an owner at the limit are looked at to find one that has
-	// ended elsewhere.
+	// checkedAtOnce is how many uploads of an owner at the limit are read to find uploads that have
+	// ended in another process.
 	checkedAtOnce = object.Parallelism
-	// checkedAgain is how long it takes until the same upload is looked at again: refusals must not
-	// be expensive.
+	// checkedAgain is the time after which the same upload is read again. It keeps refusals cheap.
 	checkedAgain = 10 * time.Second
-	// maxCounted is how many uploads of all owners are counted.
+	// maxCounted is the maximum number of counted uploads of all owners together.
 	maxCounted = 200_000
-	// uploadRetry is when an owner at the limit is told to try again.
+	// uploadRetry is the time after which an owner at the limit should try again.
 	uploadRetry = 10 * time.Second
 )
 
-// unfinished counts the unfinished uploads of each owner that this process has seen. It costs no
-// request to the storage below the limit, and a few for each refusal.
+// unfinished counts the unfinished uploads of each owner that this process has seen. Below the
+// limit it makes no request to the storage, and for each refusal a few.
 type unfinished struct {
-	limit int // 0 is none
+	limit int // for each owner; 0 means no limit
 
 	mu     sync.Mutex
 	owners map[string]map[[16]byte]counted
@@ -44,16 +43,17 @@ type unfinished struct {
 
 // counted is an unfinished upload.
 type counted struct {
-	used    time.Time // last
-	checked time.Time // when it was last looked whether the upload has ended elsewhere
-	begun   bool      // it has received something
+	used    time.Time // the last use
+	checked time.Time // when the record was last read to see whether the upload has ended
+	begun   bool      // the upload has received something
 }
 
+// newUnfinished returns a count with a limit for each owner; 0 means no limit.
 func newUnfinished(limit int) *unfinished {
 	return &unfinished{limit: limit, owners: map[string]map[[16]byte]counted{}}
 }
 
-// admitUpload counts an upload that has received nothing yet, unless its owner has too many.
+// admitUpload counts an upload that has received nothing yet, unless its owner is at the limit.
 //
 // Errors: registry.ErrTooManyRequests.
 func (s *Store) admitUpload(ctx context.Context, owner string, id [16]byte) error {
@@ -69,8 +69,8 @@ func (s *Store) admitUpload(ctx context.Context, owner string, id [16]byte) erro
 	return registry.ErrTooManyRequests.WithMessage("too many unfinished uploads").WithRetryAfter(uploadRetry)
 }
 
-// checkUploads looks whether some of the uploads of an owner have ended in another process. Those
-// that were looked at longest ago come first, so that all have their turn.
+// checkUploads stops counting uploads of an owner that have ended in another process. It reads the
+// records of a few uploads, those first that were read longest ago, so that each has its turn.
 func (s *Store) checkUploads(ctx context.Context, owner string) error {
 	some := s.unfinished.longestUnchecked(owner, checkedAtOnce)
 	return parallel.Each(object.Parallelism, len(some), func(i int) error {
@@ -86,8 +86,8 @@ func (s *Store) checkUploads(ctx context.Context, owner string) error {
 	})
 }
 
-// admit adds an upload of the owner and reports true, unless it would be one too many. One that is
-// counted already is admitted.
+// admit counts an upload as used now and reports true, unless the owner is at the limit. An upload
+// that is already counted is always admitted.
 func (n *unfinished) admit(owner string, id [16]byte, ttl time.Duration) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -106,7 +106,7 @@ func (n *unfinished) admit(owner string, id [16]byte, ttl time.Duration) bool {
 	return true
 }
 
-// note counts an upload that has received something, whether or not there are too many.
+// note counts an upload that has received something, even beyond the limit.
 func (n *unfinished) note(owner string, id [16]byte) {
 	if n.limit == 0 {
 		return
@@ -118,7 +118,8 @@ func (n *unfinished) note(owner string, id [16]byte) {
 	n.set(owner, id, u)
 }
 
-// used returns an upload, counted or not, as used now.
+// used returns an upload with the present time as its last use, whether or not it is counted. It
+// changes nothing.
 func (n *unfinished) used(owner string, id [16]byte) counted {
 	u, ok := n.owners[owner][id]
 	u.used = time.Now()
@@ -128,15 +129,15 @@ func (n *unfinished) used(owner string, id [16]byte) counted {
 	return u
 }
 
-// remove no longer counts an upload.
+// remove stops counting an upload.
 func (n *unfinished) remove(owner string, id [16]byte) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.drop(owner, id)
 }
 
-// longestUnchecked returns the uploads of the owner that have received something and were looked at
-// longest ago. They count as looked at now.
+// longestUnchecked returns up to limit uploads of the owner that have received something, those
+// that were read longest ago. It notes that they are read now.
 func (n *unfinished) longestUnchecked(owner string, limit int) [][16]byte {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -157,6 +158,7 @@ func (n *unfinished) longestUnchecked(owner string, limit int) [][16]byte {
 	return ids
 }
 
+// set counts an upload.
 func (n *unfinished) set(owner string, id [16]byte, u counted) {
 	if _, ok := n.owners[owner][id]; !ok {
 		if n.total >= maxCounted {
@@ -170,6 +172,7 @@ func (n *unfinished) set(owner string, id [16]byte, u counted) {
 	n.owners[owner][id] = u
 }
 
+// drop stops counting an upload. The caller holds n.mu.
 func (n *unfinished) drop(owner string, id [16]byte) {
 	all := n.owners[owner]
 	if _, ok := all[id]; !ok {
@@ -181,7 +184,7 @@ func (n *unfinished) drop(owner string, id [16]byte) {
 	}
 }
 
-// forget makes room: it forgets the uploads of owners at random until half are left.
+// forget makes room: it forgets the uploads of random owners until half of maxCounted are left.
 func (n *unfinished) forget() {
 	for owner, all := range n.owners {
 		if n.total <= maxCounted/2 {
