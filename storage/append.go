@@ -18,21 +18,26 @@ import (
 )
 
 const (
-	// mergeSize is the size below which a segment may be merged with its neighbours. A blob that
-	// comes in smaller pieces is written a logarithmic number of times.
+	// mergeSize is the size below which a segment may be merged with its neighbours, in bytes. So a
+	// byte of a blob that comes in smaller pieces is written a logarithmic number of times.
 	mergeSize = 4 << 20
-	// maxSegments is about how many segments a blob has at most: beyond it, larger ones are merged
-	// as well.
+	// maxSegments is about the maximum number of segments of a blob. In a blob with more, larger
+	// segments are merged too.
 	maxSegments = 256
 )
 
-// Append implements [registry.Upload]. The bytes go into a data object of their own, or, as long as
-// they are few, into the record.
+// Append implements [registry.Upload]. The bytes go into a data object of their own, or into the
+// record if they are few.
 func (u *upload) Append(ctx context.Context, offset, length int64, r io.Reader) (int64, error) {
 	return u.add(ctx, offset, length, r, receiving)
 }
 
-// add adds to the upload and, if all has come, turns it to a state, in one step.
+// add adds bytes to the upload. If all announced bytes have come, it also changes the state of the
+// upload to the state to, in the same write.
+//
+// Errors: registry.ErrUploadUnknown; registry.ErrRangeInvalid if the upload does not have the size
+// offset; registry.ErrTooManyRequests; registry.ErrSizeInvalid if fewer bytes have come than
+// announced; errCommitting; an error of r. What came before an error of r is kept.
 func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to uploadState) (int64, error) {
 	if u.rec.State != receiving {
 		return 0, registry.ErrUploadUnknown
@@ -46,7 +51,7 @@ func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to 
 		return 0, registry.ErrRangeInvalid
 	}
 	if u.rec.version == "" {
-		// It has been counted by CreateUpload, perhaps in another process, or too long ago.
+		// CreateUpload has counted the upload, but perhaps in another process, or too long ago.
 		if err := u.repo.store.admitUpload(ctx, u.owner, u.id.random); err != nil {
 			return 0, err
 		}
@@ -55,7 +60,7 @@ func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to 
 	if err != nil {
 		return 0, err
 	}
-	// From here on, what has been received is kept even if the caller goes away.
+	// From here on, what was received is kept even if the caller goes away.
 	ctx = context.WithoutCancel(ctx)
 	in := &input{r: r, h: h, left: length}
 	for stored := int64(0); ; stored = in.n {
@@ -75,9 +80,9 @@ func (u *upload) add(ctx context.Context, offset, length int64, r io.Reader, to 
 	}
 }
 
-// addSegment adds at most one segment to the upload, and changes its record. If that is all, and
-// all has come, it turns the upload to a state. A client that sends the segments of a large blob
-// one by one causes the same writes in the same order.
+// addSegment adds at most one segment to the upload, and changes the record. If the input has ended
+// and all announced bytes have come, it changes the state to the state to. A client that sends the
+// segments of a large blob one by one causes the same writes in the same order.
 func (u *upload) addSegment(ctx context.Context, in *input, to uploadState) error {
 	before := in.n
 	got, err := u.receive(ctx, in)
@@ -104,9 +109,10 @@ func (u *upload) addSegment(ctx context.Context, in *input, to uploadState) erro
 	return nil
 }
 
-// isUnnamed reports whether nothing names segments that the record was to name, whose write has
-// failed with err. One that was refused may have been done all the same: its answer was lost, it
-// was made again, and meanwhile others have gone on, or even committed.
+// isUnnamed reports whether nothing names the segments in written, after the write of the record
+// that was to name them has failed with err. The write may have happened although it was refused:
+// its response was lost, it was repeated, and other requests have continued the upload in between,
+// or even committed it.
 func (u *upload) isUnnamed(written []object.Segment, err error) bool {
 	if errors.Is(err, registry.ErrRangeInvalid) && u.rec.version != "" {
 		return !u.names(written)
@@ -114,14 +120,14 @@ func (u *upload) isUnnamed(written []object.Segment, err error) bool {
 	return errors.Is(err, registry.ErrNoSpace)
 }
 
-// names reports whether the record names any of some segments.
+// names reports whether the record names any of the segments in written.
 func (u *upload) names(written []object.Segment) bool {
 	return slices.ContainsFunc(u.rec.Segments, func(seg object.Segment) bool { return slices.Contains(written, seg) })
 }
 
-// errCommitting is that the record, whose answer was lost, has been written as it was to be, and
-// others have committed it before it was written again.
-var errCommitting = errors.New("storage: others have committed it")
+// errCommitting is returned if the last write of the record has happened, but its response was
+// lost, and another request has begun to commit the upload before the write was repeated.
+var errCommitting = errors.New("storage: another request is committing the upload")
 
 // reception is what receive has made of a part of the input.
 type reception struct {
@@ -196,12 +202,12 @@ func (u *upload) putSegment(ctx context.Context, in *input, absorbed []object.Se
 	return seg, object.RegistryError(err)
 }
 
-// mergeable is how many of the last segments the next one shall absorb: those that are small, and
-// not much larger than what comes after them, so that each byte is written again only as often as
-// the size of its segment doubles.
+// mergeable returns how many of the last segments the next segment absorbs: those that are small,
+// and not much larger than what comes after them. So a byte is written again only as often as the
+// size of its segment doubles.
 //
-// What they have together is never more than half of what an object can have, so there is room for
-// what is new, and segments as large as an object stay as they are.
+// Together they never have more than half of the maximum size of an object. So there is room for
+// new bytes, and segments of the maximum size stay as they are.
 func (u *upload) mergeable() int {
 	small := max(mergeSize, u.rec.Size/maxSegments)
 	most := int64(math.MaxInt64)
@@ -220,12 +226,12 @@ func (u *upload) mergeable() int {
 		sum += size
 	}
 	if n < 2 && sum > InlineSize {
-		return 0 // nothing to gain yet from a single one
+		return 0 // merging a single segment gains nothing yet
 	}
 	return n
 }
 
-// advance makes next the state of the upload, with the state of the hash.
+// advance makes next the state of the upload, with the state of the hash h.
 //
 // Errors: as change.
 func (u *upload) advance(ctx context.Context, next uploadRecord, h hash.Hash) error {
@@ -250,18 +256,20 @@ func (u *upload) change(ctx context.Context, r uploadRecord) error {
 	return registry.ErrRangeInvalid
 }
 
-// heads are buffers for the first bytes of what is received, by which it is decided where they go.
+// heads has the buffers for the first bytes of what is received. How many there are decides whether
+// the bytes go into the record or into a segment.
 var heads = sync.Pool{New: func() any { return new([InlineSize]byte) }}
 
-// input reads what a client sends: at most left bytes unless left is negative. An error ends it
-// like the end of the file, and is kept, so that what came before it is stored.
+// input reads what a client sends: at most left bytes, or up to the end if left is negative. It
+// also writes the bytes to the hash. An error of r ends the input as io.EOF does, and is kept in
+// err, so that the bytes before the error are stored.
 type input struct {
 	r    io.Reader
 	h    hash.Hash
-	left int64
-	n    int64
-	err  error
-	end  bool
+	left int64 // the number of announced bytes that have not come yet; negative if none were announced
+	n    int64 // the number of bytes that have come
+	err  error // of r, if it is not io.EOF
+	end  bool  // r has ended
 }
 
 // ended reports whether there is nothing more to read.
@@ -270,6 +278,7 @@ func (in *input) ended() bool { return in.end || in.left == 0 }
 // whole reports whether as many bytes have come as were announced.
 func (in *input) whole() bool { return in.err == nil && in.left <= 0 }
 
+// Read implements [io.Reader].
 func (in *input) Read(p []byte) (int, error) {
 	if in.ended() {
 		return 0, io.EOF
@@ -296,16 +305,17 @@ func (in *input) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// concat reads segments one after the other, and then rest.
+// concat reads the bytes of segments, one after the other, and then rest.
 type concat struct {
 	objects  *object.Store
 	ctx      context.Context
 	segments []object.Segment
 	rest     io.Reader
-	open     io.ReadCloser
-	left     int64
+	open     io.ReadCloser // reads the segment before segments[0]; nil if none is open
+	left     int64         // the number of bytes that are left in open
 }
 
+// Read implements [io.Reader].
 func (c *concat) Read(p []byte) (int, error) {
 	for {
 		if c.open == nil && len(c.segments) == 0 {
@@ -334,6 +344,7 @@ func (c *concat) Read(p []byte) (int, error) {
 	}
 }
 
+// close closes the open segment, if any.
 func (c *concat) close() {
 	if c.open != nil {
 		_ = c.open.Close()

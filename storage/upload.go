@@ -252,7 +252,7 @@ func (u *upload) end(ctx context.Context) error {
 	was := u.rec
 	err := u.save(ctx, uploadRecord{State: cancelled, Repository: u.repo.Name})
 	if errors.Is(err, driver.ErrNoSpace) {
-		// The storage has no room to write that the upload has ended. Removing the record frees
+		// The storage has no room to write that the upload has ended. Removing the record may free
 		// some.
 		if was.version != "" {
 			err = u.repo.Driver.Delete(ctx, u.key(), was.version)
