@@ -64,7 +64,7 @@ func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest,
 // mount makes a blob of another repository known in r, and returns the link in that repository. A
 // link that r already has is enough.
 //
-// Errors: object.ErrMissing, which a source that the caller may not read gives as well.
+// Errors: object.ErrMissing, also for a source that the caller may not read.
 func (r repo) mount(ctx context.Context, d digest.Digest, o *registry.MountOptions) (*object.Link, error) {
 	if o.From == "" {
 		m := mountSearch{repo: r, digest: d, allow: o.Allow, started: time.Now()}
@@ -216,7 +216,8 @@ func (r repo) share(ctx context.Context, d digest.Digest, sources []string) (*ob
 // how.Absent itself.
 //
 // Errors: object.ErrMissing, also if a collection is about to remove the data of the blob.
-func (r repo) shareFrom(ctx context.Context, d digest.Digest, from string, how object.Publishing) (*object.Link, error) {
+func (r repo) shareFrom(ctx context.Context, d digest.Digest, from string,
+	how object.Publishing) (*object.Link, error) {
 	l, err := r.store.repo(from).ReadLink(ctx, d)
 	if err != nil {
 		return nil, err

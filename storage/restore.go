@@ -307,7 +307,7 @@ func (r *restore) restoreGroups(ctx context.Context, groups []string) error {
 }
 
 // push pushes a manifest that was there before. If deleted manifests that it names are missing, it
-// restores those as well, without their tags.
+// also restores those, without their tags.
 func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, content []byte,
 	tags ...registry.TagPut) (registry.PutResult, error) {
 	p, err := r.repo.store.newManifestPut(r.repo.Name, mediaType, content,

@@ -86,7 +86,7 @@ func leaseTime(every time.Duration) time.Duration {
 }
 
 // collectIfDue collects if a collection is due and no other process collects, and returns when to
-// try again. If that depends on other processes, it returns the version of the lease as well, which
+// try again. If that depends on other processes, it also returns the version of the lease, which
 // the caller passes to the next call as waited. If the lease still has that version then, its
 // holder has died, or its clock was wrong, and this process does not wait for it again.
 func (s *Store) collectIfDue(ctx context.Context, opts ScheduleOptions, waited string) (wait time.Duration,
@@ -174,7 +174,7 @@ func (l *lease) write(ctx context.Context) (bool, error) {
 	case err == nil:
 		l.version = version
 	case object.IsConflict(err):
-		l.lost = true // another process holds it and collects as well, which does no harm
+		l.lost = true // another process holds it and collects too, which does no harm
 	default:
 		return false, object.RegistryError(err)
 	}
@@ -190,7 +190,7 @@ func (l *lease) hold(ctx context.Context, stop <-chan struct{}) {
 		case <-stop:
 			return
 		case <-t.C:
-			_, _ = l.prolong(ctx) // if this fails every time, another process collects as well
+			_, _ = l.prolong(ctx) // if this fails every time, another process collects too
 		}
 	}
 }

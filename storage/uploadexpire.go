@@ -16,7 +16,7 @@ import (
 //
 // [Store.Collect] does the same. A program that wants the space sooner calls ExpireUploads
 // periodically, for example once an hour. It can run at any time, on any number of replicas. An
-// upload whose single request lasts longer than Options.UploadTTL is ended as well, and its client
+// upload whose single request lasts longer than Options.UploadTTL is ended too, and its client
 // must begin again.
 //
 // Errors: any error of the driver. The number counts what was ended before it.
