@@ -11,7 +11,8 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// Repositories implements [registry.Lister].
+// Repositories implements [registry.Lister]. It lists the catalog, so a repository whose delete is
+// in progress may still be listed.
 func (s *Store) Repositories(ctx context.Context, opts *registry.ListOptions) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		s.names(ctx, object.RepositoryPrefix, opts, func(name string, err error) bool {
@@ -20,7 +21,9 @@ func (s *Store) Repositories(ctx context.Context, opts *registry.ListOptions) it
 	}
 }
 
-// Tags implements [registry.Lister].
+// Tags implements [registry.Lister]. It does not read the tags.
+//
+// Errors: registry.ErrNameUnknown if the repository does not exist.
 func (s *Store) Tags(ctx context.Context, repo string, opts *registry.ListOptions) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		if err := registry.CheckName(repo); err != nil {

@@ -36,7 +36,11 @@ const (
 	maxShareSources = 4
 )
 
-// MountBlob implements [registry.Writer].
+// MountBlob implements [registry.Writer]. It writes a link to the bytes that the other repository
+// has. A mount without MountOptions.From tries a bounded number of repositories for a bounded time,
+// so it may miss a repository that has the blob.
+//
+// Errors: registry.ErrBlobUnknown, also if the caller may not read the source.
 func (s *Store) MountBlob(ctx context.Context, repo string, d digest.Digest,
 	opts *registry.MountOptions) (ocispec.Descriptor, error) {
 	if err := checkBlob(repo, d); err != nil {

@@ -25,7 +25,11 @@ func blobDescriptor(d digest.Digest, size int64) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: blobMediaType, Digest: d, Size: size}
 }
 
-// OpenBlob implements [registry.Reader].
+// OpenBlob implements [registry.Reader]. It reads only the link of the blob; the first Read of the
+// body opens the data. With AllowURL and Options.Redirect, the result may be a URL instead of a
+// body.
+//
+// Errors: registry.ErrBlobUnknown.
 func (s *Store) OpenBlob(ctx context.Context, repo string, d digest.Digest,
 	opts *registry.OpenOptions) (*registry.Blob, error) {
 	if err := checkBlob(repo, d); err != nil {
@@ -43,7 +47,10 @@ func (s *Store) OpenBlob(ctx context.Context, repo string, d digest.Digest,
 	return &registry.Blob{Descriptor: blobDescriptor(d, l.Size), Body: s.repo(repo).newBody(ctx, d, l)}, nil
 }
 
-// StatBlob implements [registry.Reader].
+// StatBlob implements [registry.Reader]. If the blob is old and StatOptions.Renew permits it, the
+// blob counts as new again, so that no collection removes it soon.
+//
+// Errors: registry.ErrBlobUnknown.
 func (s *Store) StatBlob(ctx context.Context, repo string, d digest.Digest,
 	opts *registry.StatOptions) (ocispec.Descriptor, error) {
 	if err := checkBlob(repo, d); err != nil {
@@ -62,7 +69,10 @@ func (s *Store) StatBlob(ctx context.Context, repo string, d digest.Digest,
 // maxLookups is how often GetManifest follows a tag that moves while it reads.
 const maxLookups = 32
 
-// GetManifest implements [registry.Reader].
+// GetManifest implements [registry.Reader]. If a tag moves while it is read, GetManifest reads it
+// again.
+//
+// Errors: registry.ErrManifestUnknown.
 func (s *Store) GetManifest(ctx context.Context, repo string, ref reference.Ref) (*registry.Manifest, error) {
 	if err := checkRef(repo, ref); err != nil {
 		return nil, err
@@ -97,7 +107,10 @@ func (s *Store) GetManifest(ctx context.Context, repo string, ref reference.Ref)
 	return nil, manifestUnknown(ref)
 }
 
-// StatManifest implements [registry.Reader]. For a tag, it reads only the tag.
+// StatManifest implements [registry.Reader]. For a tag, it reads only the tag. For a digest, an old
+// manifest counts as new again if StatOptions.Renew permits it.
+//
+// Errors: registry.ErrManifestUnknown.
 func (s *Store) StatManifest(ctx context.Context, repo string, ref reference.Ref,
 	opts *registry.StatOptions) (ocispec.Descriptor, error) {
 	if err := checkRef(repo, ref); err != nil {

@@ -30,7 +30,8 @@ import (
 // single entry may be larger.
 const referrersMemory = 1 << 20
 
-// Referrers implements [registry.Lister].
+// Referrers implements [registry.Lister]. With a filter by artifact type, it reads only entries
+// that may match.
 func (s *Store) Referrers(ctx context.Context, repo string, d digest.Digest,
 	opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	return func(yield func(ocispec.Descriptor, error) bool) {

@@ -28,10 +28,11 @@ type ScheduleOptions struct {
 	// Every is the time from the end of one collection to the start of the next, whichever
 	// processes run them. Default: 24 hours. A negative value is an error.
 	Every time.Duration
-	// Collect are the options of each collection.
+	// Collect are the options of each collection. With DryRun, old history is removed all the same.
 	Collect CollectOptions
 	// Done is called after each collection of this process with its report and its error. The
-	// report is nil if the collection did not start. Default: nil, the results are discarded.
+	// report is nil if the collection did not start. CollectEvery waits until Done returns.
+	// Default: nil, the results are discarded.
 	Done func(*CollectReport, error)
 }
 

@@ -36,8 +36,9 @@ type Options struct {
 	// old manifest lists over HTTP. Default: false, such an index is refused with
 	// [registry.ErrManifestInvalid] unless the push sets AcceptWrongSizes itself.
 	AcceptWrongSizes bool
-	// UploadTTL is how long an upload lives without a request. Then [Store.ExpireUploads] or a
-	// collection ends it. Default: DefaultUploadTTL, 24 hours. A negative value is an error.
+	// UploadTTL is how long an upload lives without a request. After that, [Store.ExpireUploads] or
+	// a collection ends it, and its client must begin again. Default: DefaultUploadTTL, 24 hours. A
+	// negative value is an error.
 	UploadTTL time.Duration
 	// MaxUploads is the maximum number of unfinished uploads of one owner: a named identity, or all
 	// anonymous callers together. Another upload is refused with [registry.ErrTooManyRequests]
@@ -55,13 +56,16 @@ type Options struct {
 	// so that no push has to send a blob again. All Stores on one storage should have the same
 	// value. Default: DefaultGrace, 24 hours. Negative means no grace period.
 	Grace time.Duration
-	// History is how long the events of a repository are kept, and how long deleted content can be
-	// restored; see [registry.Restorer]. With history, a change of a tag and a delete each make
-	// about three more requests to the storage. All Stores on one storage should have the same
-	// value. Default: 0, which keeps no history. A negative value is an error.
+	// History is how long the events of a repository (changes of tags, and deletes) are kept. For
+	// that long, deleted manifests, tags and repositories can be restored, see [registry.Restorer],
+	// and collections keep what they name. A blob that was deleted on its own cannot be restored.
+	// With history, a change of a tag and a delete each make about three more requests to the
+	// storage. All Stores on one storage should have the same value. Default: 0, which keeps no
+	// history. A negative value is an error.
 	History time.Duration
 	// Redirect makes clients fetch large blobs directly from the storage. It has an effect only if
-	// the driver is a [driver.URLSigner]. Default: nil, this process sends all content.
+	// the driver is a [driver.URLSigner]. &RedirectOptions{} has the defaults. Default: nil, this
+	// process sends all content.
 	Redirect *RedirectOptions
 }
 

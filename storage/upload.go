@@ -66,7 +66,8 @@ const (
 // CreateUpload implements [registry.Writer]. It writes nothing, because the ID holds all that is
 // known of the upload.
 //
-// Errors: registry.ErrTooManyRequests if the owner has Options.MaxUploads unfinished uploads.
+// Errors: registry.ErrTooManyRequests if the owner has Options.MaxUploads unfinished uploads;
+// registry.ErrDigestInvalid for an algorithm other than sha256 and sha512.
 func (s *Store) CreateUpload(ctx context.Context, repo string, opts *registry.UploadOptions) (registry.Upload, error) {
 	if err := registry.CheckName(repo); err != nil {
 		return nil, err
@@ -91,6 +92,8 @@ func (s *Store) CreateUpload(ctx context.Context, repo string, opts *registry.Up
 // ResumeUpload implements [registry.Writer]. With Continue, it does not read the record if the ID
 // is of the state in which this process has left the upload. Then only a caller without that ID can
 // have added to the upload, and the next change of the record finds that out.
+//
+// Errors: registry.ErrUploadUnknown.
 func (s *Store) ResumeUpload(ctx context.Context, repo, id string, opts *registry.ResumeOptions) (registry.Upload,
 	error) {
 	if err := registry.CheckName(repo); err != nil {
