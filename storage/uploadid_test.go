@@ -14,7 +14,8 @@ import (
 // and owner is one.
 func FuzzUploadID(f *testing.F) {
 	s := &Store{secret: make([]byte, 32)}
-	t := uploadID{random: [16]byte{1, 2, 3}, created: time.Unix(1_700_000_000, 0)} // the same in each process of the fuzzer
+	// The ID must be the same in each process of the fuzzer.
+	t := uploadID{random: [16]byte{1, 2, 3}, created: time.Unix(1_700_000_000, 0)}
 	good := s.sign(t, "repo", "owner")
 	f.Add(good, "repo", "owner")
 	f.Add(good, "repo\x00owner", "")
