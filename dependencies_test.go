@@ -39,7 +39,7 @@ func TestDependenciesOfBatteries(t *testing.T) {
 		allowed = append(allowed, "github.com/opencontainers/go-digest", "github.com/distribution/reference",
 			"github.com/registrykit/registry/auth", "github.com/registrykit/registry/reference",
 			"github.com/registrykit/registry/internal/hostname", "github.com/registrykit/registry/internal/lru",
-			"github.com/registrykit/registry/internal/wire")
+			"github.com/registrykit/registry/internal/options", "github.com/registrykit/registry/internal/wire")
 		for _, dep := range dependencies(t, pkg) {
 			require.True(t, within(dep, allowed), "%s depends on %s", pkg, dep)
 		}
@@ -83,17 +83,18 @@ func TestImportsPointDown(t *testing.T) {
 		"./reference":    nil,
 		"./auth":         nil,
 		"./notification": nil,
-		".":              {module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover"},
+		".": {
+			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover",
+			module + "/internal/options",
+		},
 		"./storage": {
 			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover",
 			module + "/internal/manifest", module + "/internal/strictjson",
-			module + "/internal/lru", module + "/internal/parallel",
+			module + "/internal/lru", module + "/internal/options", module + "/internal/parallel",
 			module + "/storage/driver", module + "/storage/internal",
 		},
 		"./storage/gocloud/gcs": {
-			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover",
-			module + "/internal/manifest", module + "/internal/strictjson",
-			module + "/internal/lru", module + "/internal/parallel", module + "/storage",
+			module + "/internal/options", module + "/storage/driver", module + "/storage/gocloud",
 		},
 	} {
 		for _, dep := range dependencies(t, pkg) {

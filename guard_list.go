@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -98,10 +99,7 @@ func visible(list iter.Seq2[scanned, error]) iter.Seq2[string, error] {
 // scan yields the repositories of the backend, and whether the caller may pull from each. It skips
 // the repositories outside the prefixes that the Authorizer names.
 func (g *guard) scan(ctx context.Context, opts *ListOptions) iter.Seq2[scanned, error] {
-	var o ListOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	return func(yield func(scanned, error) bool) {
 		if g.r.opts.Authorizer == nil {
 			for name, err := range g.r.backend.Repositories(ctx, &o) {

@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/reference"
 )
@@ -16,10 +17,7 @@ import (
 func (g *guard) MountBlob(ctx context.Context, repo string, d digest.Digest,
 	opts *MountOptions) (desc ocispec.Descriptor, err error) {
 	op := &Op{Kind: OpMountBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
-	var o MountOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	op.From = o.From
 	if err := g.authorize(ctx, op); err != nil {
 		return ocispec.Descriptor{}, err

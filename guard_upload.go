@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/reference"
 )
@@ -15,10 +16,7 @@ func (g *guard) CreateUpload(ctx context.Context, repo string, opts *UploadOptio
 	if err := g.authorize(ctx, &Op{Kind: OpCreateUpload, Repository: repo}); err != nil {
 		return nil, err
 	}
-	var o UploadOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	o.Owner = g.identity.Name
 	if limit := g.r.opts.MaxBlobSize; limit > 0 && o.Size > limit {
 		return nil, ErrBlobTooLarge
@@ -30,10 +28,7 @@ func (g *guard) ResumeUpload(ctx context.Context, repo, id string, opts *ResumeO
 	if err := g.authorize(ctx, &Op{Kind: OpResumeUpload, Repository: repo, UploadID: id}); err != nil {
 		return nil, err
 	}
-	var o ResumeOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	if o.Owner == "" {
 		o.Owner = g.identity.Name
 	}

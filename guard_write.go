@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/reference"
 )
@@ -90,10 +91,7 @@ func (g *guard) DeleteRepository(ctx context.Context, repo string, opts *DeleteO
 
 // deleting returns opts with the name of the identity.
 func (g *guard) deleting(opts *DeleteOptions) *DeleteOptions {
-	var o DeleteOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	o.By = g.identity.Name
 	return &o
 }
@@ -120,10 +118,7 @@ func (g *guard) Restore(ctx context.Context, repo string, ref reference.Ref, opt
 	if err := g.authorize(ctx, op); err != nil {
 		return RestoreResult{}, err
 	}
-	var o RestoreOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	if o.To != "" {
 		if err := CheckDigest(o.To); err != nil {
 			return RestoreResult{}, err

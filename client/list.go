@@ -17,6 +17,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -51,10 +52,7 @@ func (c *Client) Tags(ctx context.Context, repo string, opts *registry.ListOptio
 // names yields a list of names page by page.
 func (c *Client) names(ctx context.Context, l list, opts *registry.ListOptions,
 	check func(string) error) iter.Seq2[string, error] {
-	var o registry.ListOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	if o.PageHint <= 0 {
 		o.PageHint = pageSize
 	}
@@ -126,10 +124,7 @@ func (c *Client) referrers(ctx context.Context, repo string, d digest.Digest,
 	if err := checkBlob(repo, d); err != nil {
 		return nil, err
 	}
-	var o registry.ReferrersOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	q := url.Values{}
 	if len(o.ArtifactTypes) == 1 {
 		q.Set("artifactType", o.ArtifactTypes[0]) // many registries use only the first of several

@@ -18,6 +18,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/options"
 )
 
 // upload implements [registry.Upload]. It knows only the location of the upload and the number of
@@ -37,10 +38,7 @@ func (c *Client) CreateUpload(ctx context.Context, repo string, opts *registry.U
 	if err := registry.CheckName(repo); err != nil {
 		return nil, err
 	}
-	var o registry.UploadOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	q := url.Values{}
 	switch o.Algorithm {
 	case "", digest.SHA256:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -24,10 +25,7 @@ func (c *Client) MountBlob(ctx context.Context, repo string, d digest.Digest,
 	if err := checkBlob(repo, d); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	var o registry.MountOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	q := url.Values{"mount": {string(d)}}
 	switch {
 	case o.From != "":
@@ -66,10 +64,7 @@ func (c *Client) MountBlob(ctx context.Context, repo string, d digest.Digest,
 // the spec (end-7b). If the registry does not support that parameter, the tags are set one by one.
 func (c *Client) PutManifest(ctx context.Context, repo, mediaType string, content []byte,
 	opts *registry.PutOptions) (registry.PutResult, error) {
-	var o registry.PutOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	if o.Digest == "" {
 		o.Digest = digest.FromBytes(content)
 	}

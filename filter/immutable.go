@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -64,10 +65,7 @@ func (i *immutable) deleting(repo string, opts *registry.DeleteOptions) *registr
 	if protected == nil {
 		return opts
 	}
-	var o registry.DeleteOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	keep := o.Keep
 	o.Keep = func(tag string) bool { return protected(tag) || keep != nil && keep(tag) }
 	return &o
@@ -76,10 +74,7 @@ func (i *immutable) deleting(repo string, opts *registry.DeleteOptions) *registr
 // PutManifest implements [registry.Writer].
 func (i *immutable) PutManifest(ctx context.Context, repo, mediaType string, content []byte,
 	opts *registry.PutOptions) (registry.PutResult, error) {
-	var o registry.PutOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	protected := i.protects(repo)
 	o.Tags = slices.Clone(o.Tags)
 	for n := range o.Tags {
@@ -128,10 +123,7 @@ func (i *immutable) DeleteRepository(ctx context.Context, repo string, opts *reg
 func (i *immutable) Restore(ctx context.Context, repo string, ref reference.Ref,
 	opts *registry.RestoreOptions) (registry.RestoreResult, error) {
 	protected := i.protects(repo)
-	var o registry.RestoreOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	setTag := o.SetTag
 	o.SetTag = func(t *registry.TagPut) error {
 		if setTag != nil {

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -120,10 +121,7 @@ func (s *sub) ResumeUpload(ctx context.Context, repo, id string, opts *registry.
 
 func (s *sub) MountBlob(ctx context.Context, repo string, d digest.Digest,
 	opts *registry.MountOptions) (ocispec.Descriptor, error) {
-	var o registry.MountOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	allow := o.Allow
 	o.Allow = func(from string) error {
 		name, ok := strings.CutPrefix(from, s.prefix)
@@ -183,10 +181,7 @@ func (s *sub) DeleteRepository(ctx context.Context, repo string, opts *registry.
 // Repositories implements [registry.Lister]. The names below the prefix are consecutive in the list
 // of b, which is read from the first of them.
 func (s *sub) Repositories(ctx context.Context, opts *registry.ListOptions) iter.Seq2[string, error] {
-	var o registry.ListOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	after := o.After
 	o.After = s.after(after)
 	return func(yield func(string, error) bool) {

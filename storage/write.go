@@ -11,6 +11,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
@@ -128,10 +129,7 @@ type manifestPut struct {
 // Errors: registry.ErrNameInvalid, ErrTagInvalid, ErrDigestInvalid, ErrManifestInvalid.
 func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *registry.PutOptions) (*manifestPut,
 	error) {
-	var o registry.PutOptions
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	if o.Digest == "" {
 		o.Digest = digest.FromBytes(content)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry/auth/internal/reload"
+	"github.com/registrykit/registry/internal/options"
 )
 
 // Options are the options of [Load]. A nil *Options means the zero Options.
@@ -24,10 +25,7 @@ type Options struct {
 // Errors: those of [Parse], with the path; an error if the file cannot be read or is not a regular
 // file. Later errors go to Options.Error.
 func Load(path string, opts *Options) (*Rules, error) {
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	r := &Rules{}
 	r.file = &reload.File[*table]{
 		Path: path, Max: MaxSize, Now: time.Now,

@@ -19,6 +19,7 @@ import (
 
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/auth/internal/basic"
+	"github.com/registrykit/registry/internal/options"
 )
 
 // User is the secret of a user and the rest of the identity.
@@ -59,10 +60,7 @@ var _ auth.Authenticator = (*Users)(nil)
 // New returns an error if Basic cannot transmit a name, if a secret is empty, or if an option is
 // invalid.
 func New(users map[string]User, opts *Options) (*Users, error) {
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	challenge, err := basic.Challenge(o.Realm)
 	if err != nil {
 		return nil, fmt.Errorf("static: %w", err)

@@ -14,6 +14,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -72,10 +73,7 @@ type engine interface {
 // Errors: [errors.ErrUnsupported] if conditions cannot be kept on the bucket, because it needs a
 // Provider or another file system; [driver.ErrKey] if Options.Prefix is invalid.
 func New(ctx context.Context, bucket *blob.Bucket, opts *Options) (*Driver, error) {
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	if bucket == nil {
 		return nil, errors.New("gocloud: no bucket")
 	}

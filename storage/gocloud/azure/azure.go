@@ -36,6 +36,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	cloudblob "gocloud.dev/blob"
 
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/internal/parts"
@@ -61,10 +62,7 @@ type Options struct {
 // Provider returns a [gocloud.Provider] for containers of azureblob. opts may be nil. Several
 // containers may use the same Provider; they then share Options.ReadAhead.
 func Provider(opts *Options) gocloud.Provider {
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	memory := parts.NewMemory(o.ReadAhead)
 	return func(_ context.Context, bucket *cloudblob.Bucket) (gocloud.Store, error) {
 		var client *container.Client

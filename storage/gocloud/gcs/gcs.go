@@ -10,6 +10,7 @@ import (
 	cloud "cloud.google.com/go/storage"
 	"gocloud.dev/blob"
 
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/gocloud"
 )
@@ -36,10 +37,7 @@ const DefaultAttempts = 6
 // sets how the client of the bucket repeats requests, so call New before the client is used
 // elsewhere.
 func Provider(opts *Options) gocloud.Provider {
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	if o.Attempts <= 0 {
 		o.Attempts = DefaultAttempts
 	}

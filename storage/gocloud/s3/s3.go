@@ -55,6 +55,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"gocloud.dev/blob"
 
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/storage/gocloud"
 	"github.com/registrykit/registry/storage/gocloud/internal/parts"
 )
@@ -78,10 +79,7 @@ type Options struct {
 // Provider returns a [gocloud.Provider] for buckets of s3blob. opts may be nil. Several buckets may
 // use the same Provider; they then share Options.ReadAhead.
 func Provider(opts *Options) gocloud.Provider {
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	memory := parts.NewMemory(o.ReadAhead)
 	return func(ctx context.Context, bucket *blob.Bucket) (gocloud.Store, error) {
 		var client *awss3.Client
