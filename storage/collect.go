@@ -20,11 +20,12 @@ type CollectOptions struct {
 	// Grace is how old unreferenced content must be before it is removed. Default: Options.Grace.
 	// Negative means any age.
 	//
-	// With a shorter grace period nothing that was acknowledged is lost. But a push at the same
-	// time can be refused, because a blob that it has just sent is gone, and the client must send
-	// the blob and the manifest again. This can happen several times in a row if Options.Grace is
-	// two minutes or more, because a refused push then relies on Options.Grace for its next
-	// attempt.
+	// Use a shorter grace period than Options.Grace only while nothing is pushed. It never removes
+	// what a manifest in a repository names. But it removes blobs whose manifest has not arrived
+	// yet: that push is refused, and the client must send the blobs and the manifest again. If
+	// Options.Grace is shorter than two minutes, the Store protects the content of a refused push
+	// for one minute, so that the second attempt succeeds. Otherwise it relies on Options.Grace,
+	// and a collection with a shorter grace period can have the push refused again.
 	Grace time.Duration
 	// Untagged also removes untagged manifests: manifests that no tag points at, that no other
 	// manifest of the repository names, and that are not referrers of a manifest in the repository.
@@ -44,9 +45,9 @@ type CollectOptions struct {
 	// Rate is the maximum number of requests to the storage per second. Default: 0, which means no
 	// limit. A negative value is an error.
 	Rate int
-	// Memory is the maximum size of the sets that hold what must be kept, in bytes. It suffices for
-	// about one blob per twelve bytes. With more blobs, the collection is safe but removes less.
-	// Default: 64 MiB. A negative value is an error.
+	// Memory is the maximum size of the sets that hold what must be kept, in bytes. A blob takes
+	// about twelve bytes. With more blobs than fit, a collection is safe but removes less. Default:
+	// 64 MiB, for about five million blobs. A negative value is an error.
 	Memory int
 	// Progress is called about once a second, and at the end of each step, with the counts so far.
 	// The calls come from several goroutines, but only one at a time. Default: nil, no calls.
@@ -105,8 +106,8 @@ var ErrSingleProcess = errors.New("storage: other processes may use this storage
 // Collect stops when ctx ends; the next collection finishes what it has left. The report counts
 // what was done before an error. It is nil only if the collection did not start.
 //
-// Errors: ErrSingleProcess; an error if an option is negative; any error of a read, because nothing
-// is removed on doubt.
+// Errors: ErrSingleProcess; an error if Parallel, Rate or Memory is negative; any error of a read,
+// because nothing is removed on doubt.
 func (s *Store) Collect(ctx context.Context, opts *CollectOptions) (*CollectReport, error) {
 	o, err := s.collectOptions(opts)
 	if err != nil {
@@ -146,7 +147,7 @@ func (s *Store) collect(ctx context.Context, c *gc.Collector, opts gc.Options) e
 
 // collectOptions checks opts, which may be nil, and fills in the defaults.
 //
-// Errors: ErrSingleProcess; an error if an option is negative.
+// Errors: ErrSingleProcess; an error if Parallel, Rate or Memory is negative.
 func (s *Store) collectOptions(opts *CollectOptions) (gc.Options, error) {
 	o := options.Value(opts)
 	if c, ok := s.objects.Driver.(driver.SingleProcess); ok && !o.Exclusive {

@@ -95,7 +95,7 @@ func (p *manifestPut) foresee(ctx context.Context) error {
 		if found[i], err = p.repo.ReadEntry(ctx, p.repo.TagKey(t.Name)); err != nil {
 			return err
 		}
-		_, err = p.meets(ctx, t, found[i])
+		_, err = p.isFinished(ctx, t, found[i])
 		return err
 	})
 	if err != nil {
@@ -117,11 +117,12 @@ type setting struct {
 	dangling bool          // the condition holds because the manifest is gone that the tag points at
 }
 
-// meets returns an error unless the condition of a tag, known as now, holds. over is true if the
-// push has set the tag and another writer has moved it on since: nothing is left to do.
+// isFinished reports whether nothing is left to do for a tag, known as now: the push has set it,
+// and another writer has moved it on since. Otherwise it returns an error unless the condition of
+// the tag holds.
 //
 // Errors: registry.ErrPreconditionFailed, errUnknown.
-func (p *manifestPut) meets(ctx context.Context, put registry.TagPut, now *object.Entry) (over bool, err error) {
+func (p *manifestPut) isFinished(ctx context.Context, put registry.TagPut, now *object.Entry) (finished bool, err error) {
 	if put.If.IsZero() {
 		return false, nil
 	}

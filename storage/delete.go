@@ -43,7 +43,7 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 			return err
 		}
 		if err := r.RemoveLink(ctx, d, l); !object.IsConflict(err) {
-			return errors.Join(object.RegistryError(err), r.Sync(ctx, err, r.LinkKey(d)))
+			return errors.Join(object.RegistryError(err), r.SyncAfter(ctx, err, r.LinkKey(d)))
 		}
 	}
 	return err
@@ -132,7 +132,7 @@ func (r repo) deleteTag(ctx context.Context, tag string, del *deletion) error {
 			}
 			err := r.giveWay(ctx, t, claim{}, map[string]*object.Entry{})
 			if err == nil {
-				err = r.awaitLed(ctx, t)
+				err = r.awaitDecided(ctx, t)
 			}
 			if errors.Is(err, errHalfWay) {
 				continue
@@ -154,7 +154,7 @@ func (r repo) deleteTag(ctx context.Context, tag string, del *deletion) error {
 			return manifestUnknown(reference.Ref{Tag: tag})
 		}
 		if !object.IsConflict(err) {
-			return errors.Join(object.RegistryError(err), r.Sync(ctx, err, r.TagKey(tag)))
+			return errors.Join(object.RegistryError(err), r.SyncAfter(ctx, err, r.TagKey(tag)))
 		}
 	}
 	return err

@@ -42,12 +42,12 @@ func (p *manifestPut) pendingMove(put registry.TagPut) object.PendingMove {
 	return n
 }
 
-// mayMove checks that the condition of a pending move still holds. over is true if there is nothing
-// to move any more: the push has moved the tag and the response was lost, or a change without a
-// condition came after the lead.
+// isMoved reports whether nothing is left to move: the push has moved the tag and the response was
+// lost, or a change without a condition came after the lead. Otherwise it returns an error unless
+// the condition of the move still holds.
 //
 // Errors: registry.ErrPreconditionFailed, errUnknown.
-func (p *manifestPut) mayMove(ctx context.Context, m *tagMove) (over bool, err error) {
+func (p *manifestPut) isMoved(ctx context.Context, m *tagMove) (moved bool, err error) {
 	if m.put.If.IsZero() {
 		return false, nil
 	}
@@ -128,8 +128,8 @@ func (p *manifestPut) ready(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		m.now = now
-		if over, err := p.mayMove(ctx, m); over || err != nil {
-			return over, err // the lead has been moved, and the answer was lost
+		if moved, err := p.isMoved(ctx, m); moved || err != nil {
+			return moved, err // the lead, and the response was lost
 		}
 		if !slices.ContainsFunc(now.Pending, m.is) || time.Since(m.pending.Time) > object.ClaimTime/2 {
 			return false, nil
@@ -191,26 +191,26 @@ func (p *manifestPut) conditionalMove(ctx context.Context, m *tagMove) (e *objec
 	if p.decided || len(others) == 0 {
 		return e, to, nil
 	}
-	to.Led, err = p.stillLed(ctx, e)
-	to.Led = append(to.Led, object.LedPush{Push: p.nonce, Time: time.Now().UTC(), Tags: others})
+	to.Decided, err = p.stillDecided(ctx, e)
+	to.Decided = append(to.Decided, object.DecidedPush{Push: p.nonce, Time: time.Now().UTC(), Tags: others})
 	return e, to, err
 }
 
-// stillLed returns the pushes in Entry.Led of the lead that may still have tags to move: pushes are
+// stillDecided returns the pushes in Entry.Decided of the lead that may still have tags to move: pushes are
 // left out that are known to have finished, and those that have most probably died.
 //
 // Errors: errHalfWay if there are too many.
-func (p *manifestPut) stillLed(ctx context.Context, e *object.Entry) ([]object.LedPush, error) {
+func (p *manifestPut) stillDecided(ctx context.Context, e *object.Entry) ([]object.DecidedPush, error) {
 	seen := map[string]*object.Entry{}
 	for _, m := range p.moves {
 		if m.now != nil {
 			seen[m.put.Name] = m.now
 		}
 	}
-	left := slices.DeleteFunc(slices.Clone(e.Led), func(l object.LedPush) bool {
+	left := slices.DeleteFunc(slices.Clone(e.Decided), func(l object.DecidedPush) bool {
 		return time.Since(l.Time) > 2*object.ClaimTime || !l.Waits(seen)
 	})
-	if len(left) < object.MaxLed {
+	if len(left) < object.MaxDecided {
 		return left, nil
 	}
 	for _, l := range left {
@@ -220,8 +220,8 @@ func (p *manifestPut) stillLed(ctx context.Context, e *object.Entry) ([]object.L
 			}
 		}
 	}
-	left = slices.DeleteFunc(left, func(l object.LedPush) bool { return !l.Waits(seen) })
-	if len(left) >= object.MaxLed {
+	left = slices.DeleteFunc(left, func(l object.DecidedPush) bool { return !l.Waits(seen) })
+	if len(left) >= object.MaxDecided {
 		return nil, errHalfWay
 	}
 	return left, nil
@@ -235,13 +235,13 @@ func (r repo) lookAt(ctx context.Context, tag string, seen map[string]*object.En
 	return err
 }
 
-// awaitLed returns an error if the tag is the lead of a push that still has tags to move. A delete
+// awaitDecided returns an error if the tag is the lead of a push that still has tags to move. A delete
 // of the tag would remove the evidence by which others know the outcome of that push.
 //
 // Errors: errHalfWay.
-func (r repo) awaitLed(ctx context.Context, e *object.Entry) error {
+func (r repo) awaitDecided(ctx context.Context, e *object.Entry) error {
 	seen := map[string]*object.Entry{}
-	for _, l := range e.Led {
+	for _, l := range e.Decided {
 		if time.Since(l.Time) >= object.ClaimTime {
 			continue
 		}
@@ -278,7 +278,7 @@ func (r repo) giveWay(ctx context.Context, e *object.Entry, own claim, leads map
 		lead := leads[n.Lead]
 		switch {
 		case lead.MovedBy(n.Push):
-			if time.Since(lead.LedSince(n)) < object.ClaimTime {
+			if time.Since(lead.DecidedSince(n)) < object.ClaimTime {
 				return errHalfWay
 			}
 		case n.Lead != own.lead && slices.ContainsFunc(lead.Pending, ofPush):

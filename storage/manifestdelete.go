@@ -24,9 +24,9 @@ type manifestDelete struct {
 	digest digest.Digest
 	del    *deletion
 
-	before *object.Manifest // the manifest as it was read
-	mark   *object.Manifest // the same, marked by this delete
-	led    *object.Pointers // what leads to it
+	before   *object.Manifest // the manifest as it was read
+	mark     *object.Manifest // the same, marked by this delete
+	pointers *object.Pointers // what leads to it
 }
 
 // deleteManifest deletes a manifest, with its tags and its entry with its subject.
@@ -82,8 +82,8 @@ func (m *manifestDelete) setMark(ctx context.Context) (err error) {
 }
 
 // checkKept refuses the delete, and removes the mark, if a protected tag needs the manifest or the
-// repository is not being deleted any more. A mark that was taken over from another delete stays: that
-// delete would take a manifest without its mark for one that was pushed again.
+// repository is not being deleted any more. It leaves a mark that was there before: another delete
+// set it, and would mistake its absence for a push of the manifest.
 //
 // Errors: registry.ErrDenied; errPushed.
 func (m *manifestDelete) checkKept(ctx context.Context) error {
@@ -111,7 +111,7 @@ func (m *manifestDelete) endEpoch(ctx context.Context) error {
 //
 // Errors: driver.ErrChanged if the mark is gone.
 func (m *manifestDelete) findPointers(ctx context.Context) (err error) {
-	if m.led, err = m.repo.FindPointers(ctx, m.digest, m.before); err != nil {
+	if m.pointers, err = m.repo.FindPointers(ctx, m.digest, m.before); err != nil {
 		return err
 	}
 	now, err := m.repo.ReadManifest(ctx, m.digest)
@@ -126,7 +126,7 @@ func (m *manifestDelete) findPointers(ctx context.Context) (err error) {
 //
 // Errors: driver.ErrChanged if one of the tags has changed.
 func (m *manifestDelete) withdrawMoves(ctx context.Context) error {
-	return m.repo.WithdrawMoves(ctx, m.digest, m.led)
+	return m.repo.WithdrawMoves(ctx, m.digest, m.pointers)
 }
 
 // remove records the delete in the history, and removes what leads to the manifest and the manifest. done
@@ -134,17 +134,17 @@ func (m *manifestDelete) withdrawMoves(ctx context.Context) error {
 func (m *manifestDelete) remove(ctx context.Context) (done bool, err error) {
 	key := m.repo.ManifestKey(m.digest)
 	b, err := m.repo.BeginEvent(ctx, object.EventDelete, object.DigestSubject(m.digest), object.Event{
-		By: m.del.By, Group: m.del.group, Before: m.mark.Descriptor(m.digest), Tags: m.led.Names(),
+		By: m.del.By, Group: m.del.group, Before: m.mark.Descriptor(m.digest), Tags: m.pointers.Names(),
 		Delete: m.mark.Delete, Content: m.mark.Content,
 	})
 	if err != nil {
 		return false, err
 	}
 	keys := []string{key}
-	for _, p := range slices.Concat(m.led.Tags, m.led.Entry, m.led.Backrefs) {
+	for _, p := range slices.Concat(m.pointers.Tags, m.pointers.Entry, m.pointers.Backrefs) {
 		keys = append(keys, p.Key)
 	}
-	err = m.repo.RemovePointers(ctx, m.led)
+	err = m.repo.RemovePointers(ctx, m.pointers)
 	if err == nil {
 		err = m.repo.Remove(ctx, key, m.mark.Version)
 	} else if object.IsConflict(err) {
@@ -170,7 +170,7 @@ func (m *manifestDelete) remove(ctx context.Context) (done bool, err error) {
 // discard removes the event of a delete that has lost to another writer, unless tags may be gone all the
 // same.
 func (m *manifestDelete) discard(ctx context.Context, b *object.OpenEvent) {
-	if len(m.led.Tags) == 0 {
+	if len(m.pointers.Tags) == 0 {
 		b.DiscardUnlessGone(ctx, m.repo.ManifestKey(m.digest))
 	}
 }

@@ -47,7 +47,7 @@ func (p *manifestPut) retype(ctx context.Context, m *object.Manifest) (*object.M
 	if mark.Version, err = p.repo.Put(ctx, key, m.Version, &mark, m.Content, driver.Deferred); err != nil {
 		return nil, object.RegistryError(err)
 	}
-	err = p.refuseLed(ctx, &mark, refusal)
+	err = p.refuseTagged(ctx, &mark, refusal)
 	if err == nil {
 		p.epochs = m.Epochs
 		m, err = p.setState(ctx, &mark, object.Visible)
@@ -59,11 +59,11 @@ func (p *manifestPut) retype(ctx context.Context, m *object.Manifest) (*object.M
 	return nil, err
 }
 
-// refuseLed returns refusal if a tag that this push has not created leads to the manifest: the tag
+// refuseTagged returns refusal if a tag that this push has not created leads to the manifest: the tag
 // points at it, is about to, or points at an index that names it at any depth; or leads to its
 // subject in one of these ways, because the type of a signature matters to the manifest that it
 // signs. Other referrers and untagged indexes do not count, because anybody could push them.
-func (p *manifestPut) refuseLed(ctx context.Context, m *object.Manifest, refusal error) error {
+func (p *manifestPut) refuseTagged(ctx context.Context, m *object.Manifest, refusal error) error {
 	pointers, err := p.repo.FindPointers(ctx, p.digest, &object.Manifest{})
 	if err != nil {
 		return err

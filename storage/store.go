@@ -45,7 +45,8 @@ type Options struct {
 	// before anything is written.
 	//
 	// An upload counts from its start until it is committed or cancelled, or has had no request for
-	// UploadTTL. An upload that has received nothing counts for ten seconds. Each Store counts the
+	// UploadTTL. The exception is an upload that has received nothing: it stops counting after ten
+	// seconds. Each Store counts the
 	// uploads that it has seen, in memory: n replicas together allow at most n times as many, and a
 	// replica that restarts counts from zero. Default: DefaultMaxUploads, 10,000. Negative means no
 	// limit.

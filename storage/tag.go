@@ -57,7 +57,7 @@ func (p *manifestPut) setTag(ctx context.Context, put registry.TagPut) error {
 				return err
 			}
 		}
-		if finished, err := p.meets(ctx, put, now); finished || err != nil {
+		if finished, err := p.isFinished(ctx, put, now); finished || err != nil {
 			return err
 		}
 		var done bool
@@ -75,7 +75,8 @@ func (p *manifestPut) setTag(ctx context.Context, put registry.TagPut) error {
 	return err
 }
 
-// assumedTag returns what setTag takes a tag for before it has read it, or nil if it is to be read.
+// assumedTag returns what setTag assumes about a tag before it has read it, or nil if it must read
+// it.
 func (p *manifestPut) assumedTag(put registry.TagPut) *object.Entry {
 	_, written := p.repo.Written.Get(p.repo.TagKey(put.Name))
 	if !written && p.repo.History == 0 && put.If.IsZero() {
@@ -86,8 +87,9 @@ func (p *manifestPut) assumedTag(put registry.TagPut) *object.Entry {
 	return now
 }
 
-// addPendingMove makes a move of the tag, known as now, pending. If another writer came first, done is
-// false and now is the tag as it is, or nil if that is not known.
+// addPendingMove makes a move of a tag, known as was, pending. done is false if another writer came
+// first, or if the tag has too many pending moves; then now is the tag as it is, or nil if that is
+// not known.
 func (p *manifestPut) addPendingMove(ctx context.Context, put registry.TagPut,
 	was *object.Entry) (now *object.Entry, done bool, err error) {
 	m := &tagMove{put: put, pending: p.pendingMove(put)}
@@ -172,7 +174,7 @@ func (p *manifestPut) removeCreated(ctx context.Context) error {
 			b.DiscardUnlessGone(ctx, key)
 			return nil
 		}
-		return errors.Join(object.RegistryError(err), p.repo.Sync(ctx, err, key))
+		return errors.Join(object.RegistryError(err), p.repo.SyncAfter(ctx, err, key))
 	})
 	done := map[string]bool{} // the push may have written a tag several times
 	for i, info := range created {
@@ -209,8 +211,8 @@ func (p *manifestPut) completeMove(ctx context.Context, m *tagMove) (moved bool,
 				return false, err
 			}
 		}
-		if finished, err := p.mayMove(ctx, m); finished || err != nil {
-			return finished, err
+		if moved, err := p.isMoved(ctx, m); moved || err != nil {
+			return moved, err
 		}
 		if !m.isPending() {
 			return false, nil

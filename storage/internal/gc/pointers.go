@@ -197,7 +197,7 @@ func (p *pointerCollector) checkBackref(ctx context.Context, info driver.Info) e
 // tagLeadsTo reports whether a tag points at a manifest, or has a pending move to it.
 func (p *pointerCollector) tagLeadsTo(ctx context.Context, tag string, d digest.Digest) (bool, error) {
 	t, err := p.objects.ReadEntry(ctx, p.repo.TagKey(tag))
-	return err == nil && t.LeadsTo(d), err
+	return err == nil && t.PointsTo(d), err
 }
 
 // removeStale removes the back references of tags that point elsewhere. A push that has written one

@@ -121,9 +121,9 @@ type Entry struct {
 	// Moved names the last pushes that set a tag on a condition, the newest last, at most maxMoved.
 	// A push whose response was lost finds itself there.
 	Moved []string `json:"moved,omitempty"`
-	// Led names the pushes of several tags that this tag has decided, and that may not have moved
+	// Decided names the pushes of several tags that this tag has decided, and that may not have moved
 	// the other tags yet. See storage/lead.go.
-	Led []LedPush `json:"led,omitempty"`
+	Decided []DecidedPush `json:"led,omitempty"`
 	// Born differs each time the tag is created.
 	Born string `json:"born,omitempty"`
 
@@ -140,8 +140,8 @@ type PendingMove struct {
 	Lead       string             `json:"lead,omitempty"` // the tag whose move decides this one, see storage/lead.go
 }
 
-// LedPush is a push of several tags that has moved the first of them, its lead.
-type LedPush struct {
+// DecidedPush is a push of several tags that has moved the first of them, its lead.
+type DecidedPush struct {
 	Push string    `json:"push"` // as in PendingMove.Push
 	Time time.Time `json:"time"` // of the move of the lead, by the clock of the push
 	Tags []string  `json:"tags"` // the other tags that the push moves on a condition

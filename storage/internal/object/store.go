@@ -94,9 +94,9 @@ func (s *Store) Remove(ctx context.Context, key, version string) error {
 	return err
 }
 
-// Sync makes the deletes of keys durable. If err, the error of these deletes, is not nil, Sync does
+// SyncAfter makes deletes of keys durable that ended with err. If err is not nil, SyncAfter does
 // nothing and returns nil: the caller returns err.
-func (s *Store) Sync(ctx context.Context, err error, keys ...string) error {
+func (s *Store) SyncAfter(ctx context.Context, err error, keys ...string) error {
 	if err != nil {
 		return nil
 	}
@@ -171,7 +171,7 @@ const (
 // readAll reads a record of a known size, in bytes.
 func (s *Store) readAll(ctx context.Context, r io.Reader, size int64) ([]byte, error) {
 	if size > largeRecord {
-		done, err := s.reserveLarge(ctx, size)
+		done, err := s.acquireLarge(ctx, size)
 		if err != nil {
 			return nil, err
 		}
@@ -182,10 +182,10 @@ func (s *Store) readAll(ctx context.Context, r io.Reader, size int64) ([]byte, e
 	return b, err
 }
 
-// reserveLarge waits until there is memory for a large record of size bytes. The caller calls done
+// acquireLarge waits until there is memory for a large record of size bytes. The caller calls done
 // once it has read the record. In a request for a manifest, done does nothing: the memory stays
 // reserved until the HTTP handler counts the manifest among those that it sends.
-func (s *Store) reserveLarge(ctx context.Context, size int64) (done func(), err error) {
+func (s *Store) acquireLarge(ctx context.Context, size int64) (done func(), err error) {
 	n := min(size, largeMemory)
 	claim := handover.FromContext(ctx)
 	claim.Release()

@@ -27,30 +27,30 @@ func (e *Entry) Continues(before *Entry) bool {
 
 // MovedBy reports whether a push has set the tag on a condition, as far as the record remembers.
 func (e *Entry) MovedBy(push string) bool {
-	return slices.Contains(e.Moved, push) || slices.ContainsFunc(e.Led, func(l LedPush) bool { return l.Push == push })
+	return slices.Contains(e.Moved, push) || slices.ContainsFunc(e.Decided, func(l DecidedPush) bool { return l.Push == push })
 }
 
 // ClaimTime is how long conditional changes of a tag wait for a push that has moved its lead and
 // not yet this tag. A push that takes longer has most probably died.
 const ClaimTime = time.Minute
 
-// MaxLed is the maximum length of Entry.Led. Further pushes that this tag would decide wait until
+// MaxDecided is the maximum length of Entry.Decided. Further pushes that this tag would decide wait until
 // others have finished.
-const MaxLed = 64
+const MaxDecided = 64
 
 // Waits reports whether the push has a pending move on one of its other tags, or may have one on a
 // tag that is not in seen.
-func (l LedPush) Waits(seen map[string]*Entry) bool {
+func (l DecidedPush) Waits(seen map[string]*Entry) bool {
 	return slices.ContainsFunc(l.Tags, func(tag string) bool {
 		e := seen[tag]
 		return e == nil || slices.ContainsFunc(e.Pending, func(n PendingMove) bool { return n.Push == l.Push })
 	})
 }
 
-// LedSince returns since when other pushes have waited for the push of n: since the move of its
+// DecidedSince returns since when other pushes have waited for the push of n: since the move of its
 // lead, which is e, or since the time of n if that is later.
-func (e *Entry) LedSince(n PendingMove) time.Time {
-	for _, l := range e.Led {
+func (e *Entry) DecidedSince(n PendingMove) time.Time {
+	for _, l := range e.Decided {
 		if l.Push == n.Push && l.Time.After(n.Time) {
 			return l.Time
 		}
@@ -113,8 +113,8 @@ func decodeEntry(b []byte, info driver.Info) *Entry {
 // ClaimTime, because other pushes may have to wait for it.
 const maxPending = 64
 
-// LeadsTo reports whether a tag points at a manifest, or has a pending move to it.
-func (e *Entry) LeadsTo(d digest.Digest) bool {
+// PointsTo reports whether a tag points at a manifest, or has a pending move to it.
+func (e *Entry) PointsTo(d digest.Digest) bool {
 	return e.Descriptor.Digest == d || e.isPending(d)
 }
 
@@ -145,7 +145,7 @@ func (e *Entry) PendingWith(n PendingMove) (to []PendingMove, ok bool) {
 }
 
 // PutTag writes a tag that still has the version of e, and returns the new entry. It appends
-// to.Moved to e.Moved. If to.Led is nil, it keeps e.Led. The tag is not durable until Sync.
+// to.Moved to e.Moved. If to.Decided is nil, it keeps e.Decided. The tag is not durable until Sync.
 //
 // Errors: driver.ErrExist or driver.ErrChanged if the tag has changed. Then the entry is the
 // current one if the write has returned it, or nil.
@@ -153,8 +153,8 @@ func (r Repo) PutTag(ctx context.Context, tag string, e *Entry, to Entry) (*Entr
 	to.Nonce = NewNonce()
 	to.Moved = slices.Concat(e.Moved, to.Moved)
 	to.Moved = to.Moved[max(0, len(to.Moved)-maxMoved):]
-	if to.Led == nil {
-		to.Led = e.Led
+	if to.Decided == nil {
+		to.Decided = e.Decided
 	}
 	if to.Born = e.Born; e.Descriptor.Digest == "" {
 		to.Born = NewNonce()
