@@ -122,7 +122,8 @@ type setting struct {
 // the tag holds.
 //
 // Errors: registry.ErrPreconditionFailed, errUnknown.
-func (p *manifestPut) isFinished(ctx context.Context, put registry.TagPut, now *object.Entry) (finished bool, err error) {
+func (p *manifestPut) isFinished(ctx context.Context, put registry.TagPut, now *object.Entry) (finished bool,
+	err error) {
 	if put.If.IsZero() {
 		return false, nil
 	}

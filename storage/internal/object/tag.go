@@ -27,7 +27,8 @@ func (e *Entry) Continues(before *Entry) bool {
 
 // MovedBy reports whether a push has set the tag on a condition, as far as the record remembers.
 func (e *Entry) MovedBy(push string) bool {
-	return slices.Contains(e.Moved, push) || slices.ContainsFunc(e.Decided, func(l DecidedPush) bool { return l.Push == push })
+	return slices.Contains(e.Moved, push) || slices.ContainsFunc(e.Decided,
+		func(l DecidedPush) bool { return l.Push == push })
 }
 
 // ClaimTime is how long conditional changes of a tag wait for a push that has moved its lead and
