@@ -27,71 +27,108 @@ const (
 const MaxPushTags = 64
 
 // Options are the options of [New]. Each field is optional, and nil means the zero Options: every
-// caller is anonymous and may do everything.
+// caller is anonymous and may do everything. New copies the Options.
+//
+// The functions and interfaces in Options are called by many goroutines at once. A Go call below is
+// a call of a method of [Registry.Backend]. Only Authenticator, PageSize, ChunkMinLength,
+// BodyTimeout, MinRate and PageKey are about HTTP alone; the other fields also hold for Go calls.
 type Options struct {
 	// Authenticator identifies the sender of an HTTP request. Default: every caller is anonymous.
-	Authenticator auth.Authenticator
-	// Authorizer decides which operations a caller may perform. Default: all of them.
-	Authorizer auth.Authorizer
-	// Audit is called with each decision, before it takes effect. Default: decisions are not
-	// recorded.
 	//
-	// There is a decision for invalid credentials, for the operation of each request or Go call,
-	// for the source of a mount, and for overwriting each tag of a push. A mount that searches for
-	// its source makes one decision: about the source that was found, or else about a repository
-	// without a name. Leaving elements out of a list is not a decision.
+	// An Authenticator restricts nothing by itself, because callers without credentials still reach
+	// the Authorizer as anonymous. Without an Authorizer, they may do everything.
+	Authenticator auth.Authenticator
+	// Authorizer decides which operations a caller may perform. Default: all of them, for every
+	// caller.
+	Authorizer auth.Authorizer
+	// Audit is called with each decision, before it takes effect. The request waits for it. It
+	// cannot change the decision. Default: decisions are not recorded.
+	//
+	// A request whose credentials are refused makes one decision. Any other request, and each Go
+	// call, makes one decision about its operation. A mount makes a second one, about the
+	// repository that it takes the blob from. A push makes a further one for each of its tags:
+	// whether the caller may overwrite that tag. A restore also makes decisions about each tag that
+	// returns.
+	//
+	// A mount request may leave out the repository to take the blob from. The registry then
+	// searches the repositories that the caller may pull from. Audit receives one decision about
+	// the repository that was found, or a denial for a repository with the name "" if none was.
+	// There is no decision about the elements that a list leaves out because the caller may not see
+	// them.
 	Audit auth.AuditFunc
-	// Sink receives an event for each pull, push, mount and delete that succeeded, by HTTP or by
-	// [Registry.Backend]. Default: no events.
+	// Sink receives an event for each pull, push, mount and delete that succeeded. The client waits
+	// for it. If it returns an error, the registry logs that and does not repeat the event.
+	// Default: no events.
 	Sink notification.Sink
 	// Interceptors run around every operation after it has been authorised. The first is the
 	// outermost. Default: none.
 	Interceptors []Interceptor
 	// Logger receives failed requests with a status of 500 or more, responses that were cut off,
-	// and events that the Sink did not take. Default: nothing is logged.
+	// and events for which the Sink returned an error. Default: nothing is logged.
 	Logger *slog.Logger
 
 	// MaxManifestSize is the maximum size of a pushed manifest, in bytes. A larger one is refused
-	// with ErrManifestTooLarge. Default: DefaultMaxManifestSize, 4 MiB.
+	// with ErrManifestTooLarge. Default: DefaultMaxManifestSize, 4 MiB. A negative value is an
+	// error.
 	MaxManifestSize int64
 	// MaxBlobSize is the maximum size of a pushed blob, in bytes. A larger one is refused with
-	// ErrBlobTooLarge. Default: no limit.
+	// ErrBlobTooLarge: at once if the client states the size, otherwise when the limit is reached.
+	// Default: no limit, so that a caller with push access can fill the storage. A negative value
+	// is an error.
 	MaxBlobSize int64
-	// PageSize is the maximum number of elements on a page of tags, of referrers or of the catalog,
-	// and the number that a client gets if it does not ask for one. Default: DefaultPageSize, 1000.
+	// PageSize is the maximum number of elements on a page of tags, of referrers or of the catalog.
+	// A client that asks for more, or for no number, gets this number. Default: DefaultPageSize,
+	// 1000. A negative value is an error.
 	PageSize int
 	// ChunkMinLength is sent to clients in the header OCI-Chunk-Min-Length when an upload begins: a
 	// recommended minimum size, in bytes, of each chunk but the last. It is not enforced. Default:
-	// the header is not sent.
+	// the header is not sent. A negative value is an error.
 	ChunkMinLength int64
 	// BodyTimeout is the maximum time for which a client may make no progress while it sends a
 	// request body or reads a response, over HTTP/1.1 and HTTP/2. After that, a request body is
-	// answered with 408, and a response is cut off. Do not set http.Server.WriteTimeout, which
-	// would end long transfers. Default: DefaultBodyTimeout, 60 seconds. A negative value disables
-	// both this limit and MinRate.
+	// answered with 408, and a response is cut off. Default: DefaultBodyTimeout, 60 seconds. A
+	// negative value disables both this limit and MinRate: a client can then hold its connection
+	// forever.
+	//
+	// A client that stops in the middle of a response is cut off later: with the defaults, up to
+	// 9.5 minutes after it stopped; see MinRate.
+	//
+	// Leave ReadTimeout and WriteTimeout of [http.Server] zero, because they would end long
+	// transfers. The package comment lists the fields to set.
 	BodyTimeout time.Duration
 	// MinRate is the minimum average rate at which a client must send or read, in bytes per second.
-	// A client that falls behind by BodyTimeout is ended like one without progress. Default:
-	// DefaultMinRate, 4 KiB per second.
+	// A slower client uses up BodyTimeout little by little: each second of waiting for the client
+	// counts against it, and each byte gives back its time at MinRate. When BodyTimeout is used up,
+	// the registry acts as if the client had made no progress. Default: DefaultMinRate, 4 KiB per
+	// second. A negative value is an error.
 	//
-	// Up to 2 MiB that operating systems buffer on the way to the client count as read at first. A
-	// client that stops reading is therefore ended after BodyTimeout plus the time that 2
-	// MiB take at this rate.
+	// Up to 2 MiB of a response may be on its way to the client, in the buffers of operating
+	// systems, and the registry cannot see whether the client reads them. They count as read. A
+	// client that stops reading is therefore cut off after BodyTimeout plus the time that 2 MiB
+	// take at MinRate: 60 + 512 seconds with the defaults. A lower MinRate makes this time longer.
 	MinRate int64
 
-	// PageKey encrypts the cursors in Link headers, so that the link to the next page never reveals
-	// the name of a repository or tag that the caller may not see. It is at least 16 random bytes.
+	// PageKey encrypts the cursors in Link headers, which say where the next page begins. So the
+	// link never reveals the name of a repository or tag that the caller may not see. PageKey is at
+	// least 16 random bytes; New returns an error for a shorter one.
+	//
 	// Replicas behind one address must use the same key: a replica rejects the cursor of another
-	// one with a different key. Store.SharedSecret of package storage returns a suitable one.
-	// Default: a random key for this Registry.
+	// key with 400. Store.SharedSecret of package storage returns a suitable one. Default: a random
+	// key for this Registry, so that cursors from before a restart are rejected.
 	PageKey []byte
 
-	// NoDelete disables deletes, by HTTP and by [Registry.Backend]. Default: deletes are enabled.
+	// NoDelete disables kinds of deletes, such as NoDelete{Tags: true}. Default: all deletes are
+	// enabled, for callers that the Authorizer allows to delete.
 	NoDelete NoDelete
 }
 
-// NoDelete lists the deletes that are disabled. A disabled delete returns ErrUnsupported, except
-// for UsedBlobs.
+// NoDelete lists the deletes that are disabled. A disabled delete returns ErrUnsupported (405),
+// except for UsedBlobs.
+//
+// A delete of a manifest by its digest also removes the tags that point at it, and a delete of a
+// repository removes everything in it. To keep tags, set Tags, Manifests and Repositories. NoDelete
+// does not stop a push that moves a tag to another manifest, for which the Authorizer decides about
+// auth.Overwrite. It holds neither for garbage collection nor for calls of the Store itself.
 type NoDelete struct {
 	// Tags disables deleting a tag by its name.
 	Tags bool
