@@ -2,13 +2,15 @@
 //
 // A [Driver] stores objects under keys, each written as a whole. It knows nothing about registries:
 // the package storage decides which objects exist, in which order they are written, and when they
-// are removed.
+// are removed. In this package, "the registry" is the package storage, which calls the Driver.
+//
 // This package imports the standard library only, so a driver does not link the registry.
 //
 // # Writing a driver
 //
-//  1. Implement Put, Stat, Open, Delete and List without options, and call drivertest.TestDriver
-//     from a test. The suite consists of named parts, so it shows what is still missing.
+//  1. Implement Put, Stat, Open, Delete and List without options. Let MaxObjectSize return 0 and
+//     Sync return nil. Call drivertest.TestDriver from a test. Each part of the suite is a subtest,
+//     so the output names what is still missing, and go test -run TestDriver/Ranges runs one part.
 //  2. Add the conditions: PutOptions.IfAbsent, PutOptions.IfVersion and the ifVersion of Delete. A
 //     condition is a compare-and-swap. The storage must check it in the same atomic step that
 //     makes the change; a driver that checks first and acts afterwards loses updates.
@@ -28,12 +30,23 @@
 //
 // # Optional abilities
 //
-// The registry asks for these interfaces with a type assertion and works without them:
+// The registry asks for these interfaces with a type assertion, and works without them. However, it
+// takes a Driver without SingleProcess for one whose conditions hold between processes.
 //
 //   - [URLSigner] lets clients fetch blobs from the storage directly, by a redirect.
-//   - [Sweeper] removes tombstones, for storage that has no conditional delete.
+//   - [Sweeper] removes tombstones, which a Driver needs on storage without a conditional delete.
 //   - [SingleProcess] reports that conditions hold within one process only. Garbage collection then
 //     refuses to run unless the operator states that no other process uses the storage.
 //
 // A wrapper that embeds the interface Driver hides the optional abilities of the driver below it.
+// If SingleProcess is hidden, garbage collection runs beside other processes and can remove content
+// that they have just pushed. So a wrapper of any driver must forward SingleProcess, and may
+// forward the other two:
+//
+//	func (c *counting) SingleProcess() (reason string) {
+//		if d, ok := c.Driver.(driver.SingleProcess); ok {
+//			return d.SingleProcess()
+//		}
+//		return ""
+//	}
 package driver

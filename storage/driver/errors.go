@@ -6,7 +6,7 @@ import (
 )
 
 // Errors that a [Driver] returns, alone or wrapped. Callers test for them with [errors.Is]. Any
-// other error means that the request failed for an unknown reason: the caller then assumes nothing
+// other error means that the call failed for an unknown reason: the caller then assumes nothing
 // about the object.
 var (
 	// ErrNotExist is returned when there is no object at the key.
@@ -23,7 +23,9 @@ var (
 	// ErrKey is returned when a key does not satisfy ValidKey, when a prefix does not satisfy
 	// ValidPrefix, or when the storage cannot hold the key beside another one.
 	ErrKey = errors.New("driver: invalid key")
-	// ErrUnavailable is returned for a failure that may pass: throttling, a lost connection, an
-	// error of the server, missing access. The caller may try again later.
+	// ErrUnavailable is returned by any method for a failure that may pass: throttling, a lost
+	// connection, an error of the server, a missing permission. It does not say whether a Put or
+	// Delete has made its change. The caller may try again later. A Driver that cannot read the
+	// storage must not return ErrNotExist instead: the registry would take the object for removed.
 	ErrUnavailable = errors.New("driver: unavailable")
 )

@@ -30,7 +30,8 @@ func (c *counting) Put(ctx context.Context, key string, body io.Reader, opts *dr
 }
 
 // A wrapper embeds a Driver and overrides the methods that it changes. A Store uses it like any
-// other Driver.
+// other Driver. This wrapper hides optional abilities, which package memory does not have; a
+// wrapper of any Driver forwards SingleProcess, as the package comment shows.
 func ExampleDriver() {
 	ctx := context.Background()
 	d := &counting{Driver: memory.New(nil)}

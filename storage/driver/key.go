@@ -2,13 +2,14 @@ package driver
 
 import "strings"
 
-// MaxKeyLength is the maximum length of a key, in bytes. The longest key of the registry is
-// shorter: it names the type of a referrer in a repository whose name has 255 characters.
+// MaxKeyLength is the maximum length of a key, in bytes. The keys of the registry are shorter,
+// even in a repository whose name has 255 characters.
 const MaxKeyLength = 900
 
-// ValidKey reports whether every [Driver] must accept key. A valid key has at most MaxKeyLength
-// bytes and consists of components separated by single slashes. A component consists of ASCII
-// letters, digits and the characters - . _ ~ and is neither "." nor "..".
+// ValidKey reports whether key is valid. A [Driver] must accept every valid key, except beside
+// another key as [Driver] says, and must refuse every other one with ErrKey. A valid key has at
+// most MaxKeyLength bytes and consists of components separated by single slashes. A component
+// consists of ASCII letters, digits and the characters - . _ ~ and is neither "." nor "..".
 func ValidKey(key string) bool {
 	if key == "" || len(key) > MaxKeyLength {
 		return false
