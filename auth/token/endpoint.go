@@ -38,8 +38,10 @@ func (s *Service) Handler(next http.Handler) http.Handler {
 // ServeHTTP serves the endpoint, wherever it is mounted. It responds to GET, with the parameters
 // service and scope, with a token for the allowed part of the scopes. That part may be empty.
 //
-// Wrong credentials get 401, so that a login with them fails. So do credentials of a kind that the
-// Authenticator ignores. POST, which OAuth 2 uses, gets 404, because clients then try GET.
+// Wrong credentials get 401, so that a login with them fails. A request with an Authorization
+// header for which the Authenticator returns no name also gets 401: otherwise a login with
+// credentials that the Authenticator ignores would seem to succeed. POST, which OAuth 2 uses, gets
+// 404, because clients then try GET. Caches must not store a response.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")

@@ -20,8 +20,8 @@ const (
 	DefaultPath     = "/v2/token"
 	DefaultService  = "registry"
 	DefaultLifetime = 5 * time.Minute
-	// MinLifetime is the minimum of Options.Lifetime. Clients assume that a token is valid for a
-	// minute, whatever it states.
+	// MinLifetime is the minimum of Options.Lifetime. Clients use a token for at least a minute,
+	// even if it states less.
 	MinLifetime = time.Minute
 	// MaxLifetime is the maximum of Options.Lifetime.
 	MaxLifetime = time.Hour
@@ -30,50 +30,63 @@ const (
 // Options are the options of [New]. A nil *Options means the zero Options: all defaults.
 type Options struct {
 	// Path is the URL path of the endpoint. It must begin with "/", need no escapes, and differ
-	// from every path of a repository. Default: DefaultPath.
+	// from every path of a repository. The handler of [Service.Handler] must receive requests with
+	// this path, also if it is not below "/v2/". Default: DefaultPath.
 	Path string
-	// Realm is the complete URL of the endpoint as clients reach it. Clients send passwords there,
-	// so use http only where passwords may travel unencrypted. Default: Path below ExternalURL.
+	// Realm is the complete URL of the endpoint as clients reach it, for challenges. Clients send
+	// passwords there, so use http only where passwords may travel unencrypted. If it is set,
+	// ExternalURL, PlainHTTP and TrustedProxies have no effect. Default: Path below ExternalURL.
 	Realm string
 	// ExternalURL is the URL of the registry as clients reach it, such as
-	// "https://registry.example". Set it if a proxy changes the name, the scheme or the path.
-	// Default: the Host header of the request, with https unless that name is loopback and the
-	// connection has no TLS.
+	// "https://registry.example". Set it if a proxy changes the name, the scheme or the path. If it
+	// is set, PlainHTTP and TrustedProxies have no effect.
+	//
+	// Default: the name and port in the Host header of the request. The scheme is https. It is http
+	// only if the connection has no TLS and the name is loopback or PlainHTTP is set.
 	ExternalURL string
 	// PlainHTTP permits an http realm for names other than loopback, for clients that connect
 	// without TLS. Clients then send passwords and tokens unencrypted. Default: these clients are
 	// sent to an https URL, and cannot log in if no server listens there.
 	PlainHTTP bool
 	// TrustedProxies are the addresses of proxies whose X-Forwarded-Host and X-Forwarded-Proto
-	// headers are used. Default: none.
+	// headers replace the Host header and the scheme of the connection, for the URL in challenges.
+	// They have no other effect. Default: none.
 	TrustedProxies []netip.Prefix
 	// Service is the name of the registry in the token protocol: the parameter service of a
 	// challenge, and the audience and issuer of tokens. Registries that share secrets but not users
-	// must have different names. It must be printable ASCII without spaces, quotes and backslashes.
-	// Default: DefaultService.
+	// must have different names: otherwise a token of one is valid at the other. The endpoint
+	// refuses a request for another service with 400. It must be printable ASCII without spaces,
+	// quotes and backslashes. Default: DefaultService.
 	Service string
-	// Lifetime is how long a token is valid, from MinLifetime to MaxLifetime. Default:
-	// DefaultLifetime.
+	// Lifetime is how long a token is valid, from MinLifetime to MaxLifetime. New returns an error
+	// for any other. Default: DefaultLifetime, 5 minutes.
 	Lifetime time.Duration
 	// Keys are the names of the shared secrets that keys are derived from. Tokens are signed with
 	// the first key and accepted with any. Default: "token".
 	//
 	// To change the key without refusing valid tokens, first add a name at the end of the list in
-	// all replicas, then move it to the front. After a Lifetime, drop the old name and remove its
-	// secret. To refuse all tokens issued so far, remove the secret: each replica notices within a
-	// minute.
+	// all replicas, then move it to the front in all. After a Lifetime and a minute, drop the old
+	// name and remove its secret.
+	//
+	// To refuse all tokens issued so far, remove the secrets of all these names by
+	// Store.RemoveSharedSecret of package storage. Each replica notices within a minute, or within
+	// ten if it cannot read the storage.
 	Keys []string
-	// Claims returns the part of identity.Claims that a token contains, as JSON. It must include
-	// what the Authorizer needs. The bearer of the token can read it. When the token is used,
-	// numbers are float64 and lists are []any. Default: strings, numbers, booleans and lists of
-	// strings. Other values, such as a record of the user in the host's database, do not leave the
-	// process.
+	// Claims returns the part of identity.Claims that a token contains, as JSON. Claims that it
+	// leaves out are missing when the token is used. It must include what the Authorizer needs: a
+	// rule that denies callers with a claim does not match without that claim, and so denies
+	// nothing. The bearer of the token can read the claims. When the token is used, numbers are
+	// float64 and lists are []any. Default: strings, numbers, booleans and lists of strings. Any
+	// other value, such as a struct with private data about the user, is left out.
 	Claims func(identity auth.Identity) map[string]any
-	// Always makes the challenge ask for tokens even if anonymous callers may do nothing. Default: in
-	// that case, the challenge asks for what the Authenticator in front accepts, such as passwords.
+	// Always makes the challenge ask for tokens even if the Authorizer allows anonymous callers
+	// nothing. Default: in that case, the challenge asks for what the Authenticator that New was
+	// given accepts, such as passwords.
 	Always bool
 	// Audit receives a decision for each access of each requested scope, and for each request to
-	// the endpoint that has no scopes or whose credentials are refused. Default: none.
+	// the endpoint that has no scopes or whose credentials are refused. It receives nothing about
+	// requests to the registry, and Audit of the registry's Options nothing about the endpoint: set
+	// both. Default: none.
 	Audit auth.AuditFunc
 	// Error receives the reason when the endpoint responds with 500. Default: none.
 	Error func(ctx context.Context, err error)
@@ -100,11 +113,13 @@ var (
 )
 
 // New returns a Service that issues tokens to the callers that users authenticates and to anonymous
-// callers. Tokens contain the scopes that rules allows. secrets is usually the Store of the
-// registry. New starts nothing, and reads secrets only when the first token is signed or verified.
-// opts may be nil.
+// callers. For a request without credentials, users must return the zero Identity and no error, as
+// [auth.Authenticator] says; otherwise anonymous callers get no tokens. Tokens contain the scopes
+// that rules allows. secrets is usually the Store of the registry. opts may be nil.
 //
-// New returns an error if secrets, users or rules is nil, or if an option is invalid.
+// New returns an error if secrets, users or rules is nil, or if an option is invalid. It starts no
+// goroutine. It does not read secrets, so an error of theirs shows only when the first token is
+// signed or verified.
 func New(secrets Secrets, users auth.Authenticator, rules auth.Authorizer, opts *Options) (*Service, error) {
 	if secrets == nil || users == nil || rules == nil {
 		return nil, errors.New("token: secrets, users and rules must not be nil")
@@ -179,8 +194,8 @@ func (s *Service) Authenticate(r *http.Request) (auth.Identity, error) {
 
 // Challenge implements [auth.Authenticator]. It asks for a token. If the request has no token and
 // [auth.AllowsAnonymous] reports false, it returns the challenge of the Authenticator that New was
-// given; see Options.Always. It decides for each challenge, because rules may change. It returns "" if
-// the request names no usable host.
+// given; see Options.Always. It decides for each challenge, because rules may change. It returns ""
+// if the request names no usable host: the 401 then has no challenge, and clients cannot log in.
 func (s *Service) Challenge(r *http.Request, accesses []auth.Access) string {
 	token, ok := bearer(r)
 	if !ok && !s.opts.Always && !auth.AllowsAnonymous(r.Context(), s.rules) {
@@ -204,8 +219,8 @@ func (s *Service) Challenge(r *http.Request, accesses []auth.Access) string {
 	return challenge
 }
 
-// Authorize implements [auth.Authorizer]. It allows what the Authorizer that New was given allows.
-// If the caller has a token, a scope of the token must also cover each access.
+// Authorize implements [auth.Authorizer]. It allows what the Authorizer that New was given allows,
+// and asks it first. If the caller has a token, a scope of the token must also cover each access.
 //
 // Errors: those of that Authorizer; auth.ErrScope if no scope covers an access.
 func (s *Service) Authorize(ctx context.Context, identity auth.Identity, accesses []auth.Access) error {
