@@ -2,14 +2,23 @@
 // [Rules] is an [auth.Authorizer].
 //
 //	rules:
-//	  - name: the team pushes
-//	    who: {group: team}
-//	    repositories: "apps/**"
-//	    actions: [pull, push, overwrite]
+//	  - name: releases stay
+//	    who: everyone
+//	    repositories: "**"
+//	    actions: [overwrite, delete]
+//	    tags: "v*"
+//	    effect: deny
+//	  - name: the team and its builds push
+//	    who: [{group: team}, {claim: {sub: "repo:acme/*"}}]
+//	    repositories: ["apps/**", "!apps/legacy/**"]
+//	    actions: [pull, push, overwrite, delete]
 //	  - name: everybody pulls
 //	    who: everyone
 //	    repositories: "apps/**"
 //	    actions: pull
+//
+// Put patterns in quotes. Without them, YAML reads "!", "*", "{" and "," in its own way. Most such
+// files are refused with an error.
 //
 // # What to call
 //
@@ -23,23 +32,37 @@
 //
 // # Which rule decides
 //
-// For each access that a request needs, the first rule in the list that applies to it decides, by
-// its effect: allow (the default) or deny. If no rule applies, the access is denied. A request is
-// allowed if all its accesses are allowed. So exceptions come first: a rule with effect deny has to
-// stand before the rule that allows more.
+// A request needs one or more accesses: an action on a repository, with a tag or without. For each
+// access, the first rule in the list that applies to it decides, by its effect. If no rule applies,
+// the access is denied. A request is allowed if all its accesses are allowed. Different rules may
+// decide about them. So a rule with effect deny has to stand before the rule that allows more.
 //
 // A rule applies to an access if each of its fields matches: who, repositories, actions, and tags
-// if it has them.
+// if it has them. Op.Access of package registry lists the accesses of each operation. Two further
+// accesses are decided separately, and their denial does not deny the request:
+//
+//   - Overwrite of each tag of a push: if it is denied, the push succeeds unless the tag exists. In
+//     that case it gets 409, or 401 if the caller has no name.
+//   - Pull from the source of a mount: if it is denied, the client uploads the blob.
 //
 // # The fields of a rule
+//
+// name is a text for the audit log. It is optional.
+//
+// effect is allow or deny. Default: allow.
 //
 // who is one of the following, or a list of them, of which any must match:
 //
 //   - everyone; authenticated, which is every caller with a name; anonymous, which is every caller
 //     without one.
-//   - {user: NAME} and {group: NAME}. NAME is literal and may be a list of names.
-//   - {claim: {KEY: PATTERN}}. If there are several keys, all must match. A claim that is a list
-//     matches if one of its elements does. Numbers and booleans are matched as JSON writes them.
+//   - {user: NAME} and {group: NAME}. NAME is literal, with upper and lower case, and may be a list
+//     of names. The groups and claims of a caller without a name match, too.
+//   - {claim: {KEY: PATTERN}}. If there are several keys, all must match. PATTERN has the syntax of
+//     repositories below, without exceptions and {user}, and may contain any character but a
+//     backslash. So "*" does not match a "/": "repo:acme/*" matches "repo:acme/app", and not
+//     "repo:acme/app/x". A claim that is a list matches if one of its elements does. Numbers and
+//     booleans are matched as JSON writes them. A claim that is missing, or that is an object, does
+//     not match, so a deny rule on it denies nothing.
 //
 // repositories is a pattern of repository names, or a list of patterns, in the syntax of
 // doublestar:
@@ -48,10 +71,12 @@
 //     "{a,b}" one of several texts.
 //   - "**" matches any number of components. It must be a whole component, as in "a/**", which also
 //     matches "a".
-//   - A pattern that begins with "!" is an exception, wherever in the list it stands.
-//   - "{user}" is the name of the caller, literally. For an anonymous caller, and for a caller whose
-//     name cannot be a component of a repository name, such as "Ann" or "ann@example.com", a
-//     pattern with "{user}" matches nothing.
+//   - A pattern that begins with "!" is an exception: the rule does not apply to the names that it
+//     matches. Its place in the list does not matter.
+//   - "{user}" is the name of the caller, literally. For an anonymous caller, and for a caller
+//     whose name cannot be a component of a repository name, such as "Ann", "a/b" or
+//     "ann@example.com", a pattern with "{user}" matches nothing. So a deny rule for "{user}/**"
+//     denies these callers nothing, and an exception "!{user}/**" excepts nothing for them.
 //
 // actions is one or several of:
 //
@@ -59,21 +84,27 @@
 //   - push: add manifests and blobs, and set tags that do not exist yet.
 //   - overwrite: move an existing tag. It is needed besides push.
 //   - delete: remove tags, manifests, blobs or the repository.
-//   - catalog: list the repositories that the caller may pull from. A rule without any other action
-//     has neither repositories nor tags.
-//   - "*": everything that can be done with a repository. It includes catalog if repositories
-//     contains "**", without exceptions, and the rule has no tags.
+//   - catalog: list the repositories that the caller may pull from. The repositories and tags of a
+//     rule do not limit it: [pull, catalog] on "apps/**" allows the list, which then contains what
+//     the caller may pull. A rule with catalog as its only action must have neither.
+//   - "*": everything that can be done with a repository. It includes catalog only if one of the
+//     repositories is exactly "**", none is an exception, and the rule has no tags.
 //
 // # Tags
 //
-// tags limits a rule to some tags, by patterns and exceptions like those for repositories. An
-// access to a blob, to a manifest by digest or to a list names no tag:
+// tags limits a rule to some tags, by patterns and exceptions like those for repositories, without
+// {user}. Default: all tags, and accesses without a tag. An access to a blob, to a manifest by
+// digest, to a list or to the whole repository has no tag. For such an access, a rule with tags
+// does this:
 //
-//   - Pull and push without a tag: a rule that allows some tags allows them, because otherwise it
-//     would allow no image at all. A rule that denies some tags does not apply. So tags limit names
-//     and not content: a caller who knows a digest can pull the manifest even if its tag is denied.
-//   - Delete without a tag also removes the tags that point at the manifest. A rule that allows to
-//     delete some tags does not apply, and a rule that denies to delete some tags denies it.
+//   - pull, push, effect allow: it allows the access, because otherwise it would allow no image.
+//   - pull, push, effect deny: it does not apply.
+//   - delete, effect allow: it does not apply.
+//   - delete, effect deny: it denies the access, because a delete of a manifest by its digest also
+//     removes the tags that point at it.
+//
+// So tags protect names, and not content. A deny rule with tags does not stop a pull by digest. To
+// keep content from callers, deny the repository.
 //
 // The scopes of tokens contain no tags. The token endpoint
 // ([github.com/registrykit/registry/auth/token]) therefore asks [Rules.Scope] whether the caller
@@ -81,18 +112,25 @@
 //
 // # When changes take effect
 //
-// [Load] checks the file at most once a second, when there is something to decide. A change takes
-// effect at the next check, without a restart or a signal. If the new file is malformed, too long
-// or missing, the previous rules stay in force and [Options].Error is called once.
+// [Load] checks the file at most once a second, when there is something to decide. It reads the
+// file if its size, its times or the file itself differ. It follows symbolic links. A change takes
+// effect at the next check, without a restart or a signal.
+//
+// If the new file is malformed, too long or missing, the previous rules stay in force and
+// [Options].Error is called once. Nothing else reports it, and a later file that is valid is used
+// without a report. So removing the file takes no permission away, and the next start fails. To
+// deny everything, write "rules: []".
 //
 // Replace the file by renaming another one over it. While a file is written in place, the registry
-// may read half of it, and half of a rule can allow more than the whole.
+// may read a part of it. A part can allow more than the whole: a rule whose last line, "effect:
+// deny", is missing allows what it should deny.
 //
 // # What is refused
 //
 // [Load], [Parse] and [New] return an error that says where and what, for: unknown fields and
 // values, fields that occur twice or are empty, a rule without who or actions, patterns that cannot
-// match any name, and lists of nothing but exceptions. In YAML they also refuse anchors, aliases,
+// match any name, and lists of nothing but exceptions. An empty list of rules is valid and denies
+// everything; an empty file is refused. In YAML they also refuse anchors, aliases,
 // YAML tags, a second document, and more than [MaxSize] bytes.
 //
 // Rules are compiled when they are read. A decision over a thousand rules takes microseconds and

@@ -13,8 +13,8 @@ import (
 // Options are the options of [Load]. A nil *Options means the zero Options.
 type Options struct {
 	// Error receives the reason why the rules of a changed file are not used, once for each change.
-	// The previous rules stay in force. ctx is that of the request that noticed the change.
-	// Default: none.
+	// The previous rules stay in force. The request that noticed the change waits for Error; ctx is
+	// that of this request. Default: none, so that nobody learns of a mistake in the file.
 	Error func(ctx context.Context, err error)
 }
 
@@ -23,7 +23,7 @@ type Options struct {
 // "rules.yaml:12: NAME". opts may be nil.
 //
 // Errors: those of [Parse], with the path; an error if the file cannot be read or is not a regular
-// file. Later errors go to Options.Error.
+// file or a link to one. Errors after Load has returned go to Options.Error.
 func Load(path string, opts *Options) (*Rules, error) {
 	o := options.Value(opts)
 	r := &Rules{}

@@ -32,9 +32,10 @@ type Rule struct {
 	// auth.Delete, Catalog, auth.All. At least one is required.
 	Actions []auth.Action
 	// Tags are patterns of tags. Default: the rule applies to all tags, and to accesses without
-	// one.
+	// one. See "Tags" in the package comment: a rule with Tags and Deny does not stop a pull by
+	// digest.
 	Tags []string
-	// Effect is Allow or Deny. Default: Allow.
+	// Effect is Allow or Deny. Default: Allow, so a forgotten Effect allows.
 	Effect Effect
 }
 
@@ -44,8 +45,8 @@ type Who struct {
 	Users []string
 	// Groups are names of groups, literally. A caller in one of them matches.
 	Groups []string
-	// Claims are patterns of the values of auth.Identity.Claims, by key. One of the maps must
-	// match, and for that all its patterns must match.
+	// Claims are patterns of the values of auth.Identity.Claims, by key. A map matches if all its
+	// patterns do; one matching map suffices. New returns an error for an empty map.
 	Claims []map[string]string
 	// Anonymous matches all callers without a name.
 	Anonymous bool

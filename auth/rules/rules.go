@@ -75,8 +75,9 @@ func (r *Rules) Explain(ctx context.Context, identity auth.Identity, accesses []
 	return r.explain(ctx, identity, accesses, exactTag)
 }
 
-// Scope implements [auth.Scoper]. It decides as Explain does, but also allows an access without a
-// tag if there may be a tag for which the access is allowed.
+// Scope implements [auth.Scoper], for the token endpoint. It decides as Explain does, but also
+// allows an access without a tag if some rule allows the access for some tags. Another rule may
+// deny all of these tags: Authorize finds that out when the token is used.
 //
 // Errors: auth.ErrDenied.
 func (r *Rules) Scope(ctx context.Context, identity auth.Identity, accesses []auth.Access) (string, error) {
@@ -112,14 +113,15 @@ func (r *Rules) explain(ctx context.Context, identity auth.Identity, accesses []
 	return strings.Join(texts, ", "), nil
 }
 
-// Prefixes implements [auth.Prefixer]. It returns the literal beginnings of the patterns of the
-// rules that allow the identity something.
+// Prefixes implements [auth.Prefixer], which makes lists of repositories faster. It returns the
+// literal beginnings of the patterns of the rules that allow the identity something. Nil means that
+// the identity may do nothing in any repository. The prefix "" fits every name.
 func (r *Rules) Prefixes(ctx context.Context, identity auth.Identity) []string {
 	return r.table(ctx).prefixes(identity)
 }
 
-// GrantsAnonymous reports whether callers without credentials may do anything: see
-// [auth.AllowsAnonymous].
+// GrantsAnonymous reports whether the rules allow callers without credentials something, if only in
+// one repository: see [auth.AllowsAnonymous]. A program can use it to warn of an open registry.
 func (r *Rules) GrantsAnonymous() bool { return auth.AllowsAnonymous(context.Background(), r) }
 
 // prefixes returns prefixes of all the repository names in which the identity may do something.
