@@ -126,7 +126,7 @@ proctype PushNamed(byte a) {
     atomic { if :: s != OK && SEES(KC,a) -> C = OK; WROTE(KC,a); lost = 0 :: else -> skip fi }
 }
 
-/* storage/epoch.go, endEpoch. */
+/* storage/internal/object/epoch.go, EndEpoch. */
 inline over(a) {
     do
     :: atomic { o = O; READS(KR,a) }
@@ -138,7 +138,7 @@ inline over(a) {
     od
 }
 
-/* storage/delete.go, DeleteBlob and deleteManifest. */
+/* storage/delete.go, DeleteBlob, and storage/manifestdelete.go. */
 proctype Delete(byte a) {
     byte s; bool o; byte tries = 0;
 again:

@@ -39,7 +39,7 @@ byte lost;          /* bit a: push a received 412 */
 inline lead(a) { if :: a == 1 -> l = 0 :: a == 2 -> l = 1 :: a == 3 || a == 4 -> l = 0 :: else -> l = 9 fi }
 
 /*
- * storage/condition.go, giveWay: what o claims of the tag, as it was read. own has decided nothing yet.
+ * storage/lead.go, giveWay: what o claims of the tag, as it was read. own has decided nothing yet.
  * again is set if o has decided and is completing its moves.
  */
 inline giveWay(x, a, o) {
@@ -104,7 +104,7 @@ retry:
     od;
 #ifndef BROKEN_NOT_READY
     i = 0;
-    do                                                  /* storage/condition.go, ready */
+    do                                                  /* storage/lead.go, ready */
     :: i < n && !decided ->
        atomic { t = T[tags[i]]; nx = N[tags[i]]; READS(tags[i],a); again = !(nx & (1<<a)) }
        if :: t != 0 -> goto refused :: else -> skip fi;

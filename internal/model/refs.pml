@@ -85,7 +85,7 @@ inline release(a) {
     atomic { f = 0; r = 0; c = 0; FORGETS(KF,a); FORGETS(KR,a) }
 }
 
-/* storage/write.go, add. It needs no look at the end: it writes nothing that leads to the subject. */
+/* storage/write.go, show. It needs no look at the end: it writes nothing that leads to the subject. */
 proctype PushSubject(byte a) {
     byte s; byte r; bool f; bool c; byte tries = 0;
 again:
@@ -156,7 +156,7 @@ again:
 end: FORGETS(KR,a)
 }
 
-/* storage/delete.go, deleteManifest. */
+/* storage/manifestdelete.go. */
 proctype DeleteReferrer(byte a) {
     byte r; bool f; byte tries = 0;
 again:

@@ -112,7 +112,7 @@ bool held;          /* the event can restore m */
 #define STILL(a)    1
 #endif
 
-/* storage/write.go, try, and storage/tagput.go. */
+/* storage/write.go, attempt, and storage/tag.go. */
 proctype Push(byte a) {
     byte m; byte t; bool backrefs; bool wrote; bool set; byte tries = 0;
 again:
@@ -303,7 +303,7 @@ proctype DeleteTag() {
 /* Aborts pending moves of pushes that may have died, for ever. */
 proctype Moves() { end: do :: atomic { N != 0 -> N = 0; KT = 0 } od }
 
-/* A push of the index. storage/keep.go, unmark: what the index names stays from now on. */
+/* A push of the index. storage/internal/object/manifest.go, KeepManifest: what the index names stays from now on. */
 proctype PushIndex(byte a) {
     byte i; byte m; byte tries = 0;
 again:
@@ -344,7 +344,7 @@ proctype Head(byte a) {
     if :: VISIBLE(m) -> atomic { if :: SEES(KM,a) -> WROTE(KM,a) :: else -> skip fi } :: else -> skip fi
 }
 
-/* storage/delete.go, deleteManifest. */
+/* storage/manifestdelete.go. */
 proctype DeleteManifest(byte a) {
     byte m; bool b; bool t; bool x; byte tries = 0;
 again:
