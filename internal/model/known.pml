@@ -51,7 +51,7 @@ inline need(a) {
     od
 }
 
-/* storage/epoch.go, lookAgain: a new epoch if the last one is over. e is 255 if another push was first. */
+/* storage/epoch.go, beginEpoch: a new epoch if the last one is over. e is 255 if another push was first. */
 inline renew(a) {
     if
     :: o -> atomic { if
