@@ -46,10 +46,9 @@ type Options struct {
 	//
 	// An upload counts from its start until it is committed or cancelled, or has had no request for
 	// UploadTTL. The exception is an upload that has received nothing: it stops counting after ten
-	// seconds. Each Store counts the
-	// uploads that it has seen, in memory: n replicas together allow at most n times as many, and a
-	// replica that restarts counts from zero. Default: DefaultMaxUploads, 10,000. Negative means no
-	// limit.
+	// seconds. Each Store counts the uploads that it has seen, in memory: n replicas together allow
+	// at most n times as many, and a replica that restarts counts from zero. Default:
+	// DefaultMaxUploads, 10,000. Negative means no limit.
 	MaxUploads int
 	// Grace is the grace period: a collection leaves unreferenced content alone until it is this
 	// old. The age counts from when the content was written, or last found by a push, a mount, or a

@@ -63,7 +63,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if services := q["service"]; len(services) > 1 || len(services) == 1 && services[0] != s.opts.Service {
-		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "unknown service")
+		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "the service is not that of this registry")
 		return
 	}
 	scopes, err := parseScopes(q)

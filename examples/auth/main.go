@@ -60,7 +60,7 @@ func main() {
 	}
 	log.Printf("A registry at https://%[1]s. Try:\n"+
 		"  docker login %[1]s\n"+
-		"  docker tag busybox %[1]s/busybox && docker push %[1]s/busybox\n"+
+		"  docker pull busybox && docker tag busybox %[1]s/busybox && docker push %[1]s/busybox\n"+
 		"  docker pull %[1]s/busybox", *addr)
 	log.Fatal(server.ListenAndServeTLS("", ""))
 }

@@ -43,7 +43,7 @@ func main() {
 		DisableGeneralOptionsHandler: true,
 	}
 	log.Print("A registry at http://127.0.0.1:5000. Try:\n",
-		"  docker tag busybox 127.0.0.1:5000/busybox && docker push 127.0.0.1:5000/busybox\n",
-		"  docker pull 127.0.0.1:5000/busybox")
+		"  docker pull busybox && docker tag busybox 127.0.0.1:5000/busybox\n",
+		"  docker push 127.0.0.1:5000/busybox && docker pull 127.0.0.1:5000/busybox")
 	log.Fatal(server.ListenAndServe())
 }

@@ -32,8 +32,9 @@ func main() {
 	}
 	log.Print("A program with a registry at http://127.0.0.1:5000. Try:\n",
 		"  curl -c jar -d name=ann http://127.0.0.1:5000/login && curl -b jar -X POST http://127.0.0.1:5000/key\n",
-		"  docker login -u ann -p KEY 127.0.0.1:5000\n",
-		"  docker tag busybox 127.0.0.1:5000/ann/busybox && docker push 127.0.0.1:5000/ann/busybox")
+		"  docker login -u ann -p KEY 127.0.0.1:5000   # with the key that curl has printed\n",
+		"  docker pull busybox && docker tag busybox 127.0.0.1:5000/ann/busybox\n",
+		"  docker push 127.0.0.1:5000/ann/busybox")
 	log.Fatal(server.ListenAndServe())
 }
 

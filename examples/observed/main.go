@@ -40,7 +40,8 @@ func main() {
 		DisableGeneralOptionsHandler: true,
 	}
 	log.Print("A registry at http://127.0.0.1:5000; spans go to standard error. Try:\n",
-		"  docker tag busybox 127.0.0.1:5000/busybox && docker push 127.0.0.1:5000/busybox\n",
+		"  docker pull busybox && docker tag busybox 127.0.0.1:5000/busybox\n",
+		"  docker push 127.0.0.1:5000/busybox && docker pull 127.0.0.1:5000/busybox\n",
 		"  curl http://127.0.0.1:5000/metrics")
 	log.Fatal(server.ListenAndServe())
 }

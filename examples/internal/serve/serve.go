@@ -93,7 +93,7 @@ func (c *config) flags(s Storage) {
 	flag.BoolVar(&c.keepUsed, "keep-used-blobs", false,
 		"Refuse to delete a blob while a manifest of its repository names it. Default: false.")
 	flag.BoolVar(&c.redirect, "redirect", false,
-		"Redirect pulls of large blobs to the storage itself, if it can sign URLs. Default: false.")
+		"Redirect pulls of blobs of 1 MiB and more to the storage itself, if it can sign URLs. Default: false.")
 	flag.Func("immutable", "Set tags that match this `pattern` once and protect them, for example \"apps/**:v*\" or "+
 		"\"**\". A pattern such as \"!apps/test:*\" is an exception. May be repeated. Default: no tag is immutable.",
 		func(pattern string) error {
@@ -108,7 +108,8 @@ func (c *config) flags(s Storage) {
 	flag.DurationVar(&c.uploadTTL, "upload-ttl", storage.DefaultUploadTTL,
 		"Remove an upload after this `time` without a request.")
 	flag.IntVar(&c.maxUploads, "max-uploads", storage.DefaultMaxUploads,
-		"Allow each caller this `number` of unfinished uploads. All anonymous callers count as one. Negative: no limit.")
+		"Allow each caller this `number` of unfinished uploads. All anonymous callers count as one. 0: the default. "+
+			"Negative: no limit.")
 	flag.Int64Var(&c.minRate, "min-rate", registry.DefaultMinRate,
 		"Require clients to send and read at least this number of `bytes` per second on average.")
 	flag.TextVar(&c.logLevel, "log-level", slog.LevelInfo,
