@@ -187,9 +187,9 @@ func BenchmarkTags(b *testing.B) {
 				b.pushImage("r", "first", 1)
 				m, err := b.backend.GetManifest(b.Context(), "r", reference.Ref{Tag: "first"})
 				require.NoError(b, err)
-				for at := 0; at < total; at += 1000 {
+				for at := 0; at < total; at += registry.MaxPushTags {
 					opts := &registry.PutOptions{}
-					for i := at; i < min(at+1000, total); i++ {
+					for i := at; i < min(at+registry.MaxPushTags, total); i++ {
 						opts.Tags = append(opts.Tags, registry.TagPut{Name: fmt.Sprintf("v%06d", i)})
 					}
 					_, err := b.backend.PutManifest(b.Context(), "r", m.Descriptor.MediaType, m.Content, opts)
