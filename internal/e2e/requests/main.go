@@ -111,24 +111,34 @@ func measure(ctx context.Context, kind harness.Kind, dir string, delay time.Dura
 			}
 			c = harness.NewClient(server.URL())
 		}
-		for len(proxy.Take()) > 0 { // what the process does by itself when it starts
-			time.Sleep(300 * time.Millisecond)
-		}
-		proxy.SetDelay(delay)
-		begin := time.Now()
-		err := op.do(ctx, c)
-		wall := time.Since(begin)
-		proxy.SetDelay(0)
+		r, err := observe(ctx, proxy, op, c, delay)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", kind, op.name, err)
 		}
-		requests, n := proxy.Take(), max(op.times, 1)
-		results = append(results, result{
-			requests: (requests.Besides() + n - 1) / n, copies: requests.Copies(), chain: (requests.Chain() + n - 1) / n,
-			wall: wall / time.Duration(n), all: requests,
-		})
+		results = append(results, r)
 	}
 	return results, nil
+}
+
+// observe runs one operation, with delay added to each request to the store, and returns its cost.
+func observe(ctx context.Context, proxy *harness.StoreProxy, op operation, c *harness.Client,
+	delay time.Duration) (result, error) {
+	for len(proxy.Take()) > 0 { // wait for the requests that the process makes by itself at its start
+		time.Sleep(300 * time.Millisecond)
+	}
+	proxy.SetDelay(delay)
+	begin := time.Now()
+	err := op.do(ctx, c)
+	wall := time.Since(begin)
+	proxy.SetDelay(0)
+	if err != nil {
+		return result{}, err
+	}
+	requests, n := proxy.Take(), max(op.times, 1)
+	return result{
+		requests: (requests.Besides() + n - 1) / n, copies: requests.Copies(), chain: (requests.Chain() + n - 1) / n,
+		wall: wall / time.Duration(n), all: requests,
+	}, nil
 }
 
 // stop calls f and returns its error if there is none yet.
