@@ -17,8 +17,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// noBucket is in the message of a 404 that is about the bucket. No name of an object or a bucket
-// has spaces.
+// noBucket is part of the message of a 404 response that concerns the bucket. It contains spaces,
+// so no name of an object or a bucket matches it.
 const noBucket = "specified bucket does not exist"
 
 const (
@@ -26,7 +26,7 @@ const (
 	codeCondition = http.StatusPreconditionFailed
 )
 
-// code returns the status of the answer that err is, or 0.
+// code returns the HTTP status of the response that err carries, or 0 if it carries none.
 func code(err error) int {
 	var answer *googleapi.Error
 	if errors.As(err, &answer) {
@@ -35,10 +35,11 @@ func code(err error) int {
 	return 0
 }
 
-// Failure implements [gocloud.Store]. A 404 or 412 of the JSON API has a message: without one
-// something else has answered, such as a proxy. A refusal, which gcsblob takes for the absence of
-// the object, tells nothing of it, nor does a bucket that is not there: the store cannot be used,
-// which is the operator's affair.
+// Failure implements [gocloud.Store]. A 404 or 412 response of the JSON API has a message. One
+// without a message comes from something else, such as a proxy, and is driver.ErrUnavailable. A 401
+// or 403 response and a missing bucket say nothing about the object either: the operator must fix
+// the configuration, so both are driver.ErrUnavailable. gcsblob would report the 403 as a missing
+// object.
 func (s *store) Failure(err error) error {
 	var answer *googleapi.Error
 	switch {
@@ -69,18 +70,19 @@ func (s *store) Failure(err error) error {
 
 func wrap(known, err error) error { return fmt.Errorf("%w: %w", known, err) }
 
-// unknownOutcome is the error of a change of which nobody can tell whether it was made. The cause
-// is for the log, and not what the error is.
+// unknownOutcome returns the error of a write whose outcome is unknown. The error wraps only
+// driver.ErrUnavailable. The text of cause is included for the log, but errors.Is does not find
+// cause.
 func unknownOutcome(cause error) error {
 	return fmt.Errorf("%w: a response was lost, and then: %s", driver.ErrUnavailable, cause.Error())
 }
 
-// isTransient reports whether another attempt may give another answer.
+// isTransient reports whether another attempt may get another response.
 func isTransient(code int) bool {
 	return code == http.StatusRequestTimeout || code == http.StatusTooManyRequests || code >= 500
 }
 
-// isNetworkError reports whether err is that of a connection.
+// isNetworkError reports whether err is a failure of the connection.
 func isNetworkError(err error) bool {
 	var (
 		op      *net.OpError
@@ -92,11 +94,11 @@ func isNetworkError(err error) bool {
 		errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// backoff are the pauses between attempts; each is random, up to what is here.
+// backoff computes the pauses between attempts. Each pause is random, up to a bound that grows.
 var backoff = gax.Backoff{Initial: 200 * time.Millisecond, Max: 5 * time.Second, Multiplier: 2}
 
-// attempts bounds the attempts of an operation, and remembers whether one that failed may have had
-// an effect. The client asks it after each failure, from one goroutine at a time.
+// attempts limits the attempts of an operation. It also records whether a failed attempt may have
+// had an effect. The client calls retry after each failure, from one goroutine at a time.
 type attempts struct {
 	most, failed int
 	unsure       bool
@@ -104,7 +106,7 @@ type attempts struct {
 
 func (s *store) attempts() *attempts { return &attempts{most: s.opts.Attempts} }
 
-// retry reports whether the client shall try again.
+// retry reports whether the client must try again.
 func (t *attempts) retry(err error) bool {
 	if !cloud.ShouldRetry(err) {
 		return false
@@ -116,5 +118,5 @@ func (t *attempts) retry(err error) bool {
 	return t.failed < t.most
 }
 
-// progress is told when a part has been uploaded: the next one has all its attempts.
+// progress is called after a part has been uploaded. The next part has all its attempts again.
 func (t *attempts) progress() { t.failed = 0 }

@@ -13,21 +13,20 @@ import (
 )
 
 const (
-	// granule is what sizes of parts are multiples of, in bytes: Cloud Storage demands it, the
-	// client rounds up.
+	// granule divides the size of every part, in bytes. Cloud Storage requires this, and the client
+	// rounds sizes up to it.
 	granule = 256 << 10
-	// maxObjectSize is the size that Cloud Storage allows an object, in bytes.
+	// maxObjectSize is the maximum size of an object in Cloud Storage, in bytes.
 	maxObjectSize = 5 << 40
-	// leastPart is the size that a hint makes parts have at least, in bytes, so that a wrong one
-	// costs no thousands of requests.
+	// leastPart is the minimum part size that a size hint can cause, in bytes. A wrong hint
+	// therefore does not cost thousands of requests.
 	leastPart = 1 << 20
-	// writeKey is the key in the metadata of an object whose value is the name of the write that
-	// stored it.
+	// writeKey is the metadata key under which an object names the write that stored it.
 	writeKey = "write"
 )
 
-// heads holds no state, only memory to use again. A head is the beginning of a body: one that ends
-// in it costs no part.
+// heads pools the buffers for heads; it carries no state from one write to the next. A head is the
+// first granule of a body. A body that ends within its head needs no parts.
 var heads = sync.Pool{New: func() any { return new([granule]byte) }}
 
 // MaxObjectSize implements [gocloud.Store]. A resumable upload may have any number of parts.
@@ -72,10 +71,10 @@ func (s *store) Put(ctx context.Context, name string, body io.Reader, opts *gocl
 		_, err = io.CopyBuffer(w, body, head[:])
 	}
 	if err != nil {
-		// Close ends the body, as if it had ended well. What is sent from then on is not: the
-		// context has ended before.
+		// Close would complete the upload as if the body had ended normally. The cancelled context
+		// prevents this.
 		cancel()
-		_ = w.Close() // err is the reason
+		_ = w.Close() // err already holds the cause
 	} else {
 		err = w.Close()
 	}
@@ -92,8 +91,9 @@ func written(a *cloud.ObjectAttrs) gocloud.Written {
 	return gocloud.Written{Version: version(a.Generation), ModTime: a.Updated}
 }
 
-// checkOwnWrite is asked when a condition fails that may have failed because an earlier attempt was
-// successful, although nobody said so.
+// checkOwnWrite is called when a condition failed after an attempt without a response. That attempt
+// may have succeeded and may itself be the reason why the condition failed. checkOwnWrite returns
+// success if the object carries id, and driver.ErrUnavailable otherwise.
 func (s *store) checkOwnWrite(ctx context.Context, name, id string, cause error) (gocloud.Written, error) {
 	attrs, err := s.object(name).Attrs(ctx)
 	if err != nil || attrs.Metadata[writeKey] != id {
@@ -102,7 +102,8 @@ func (s *store) checkOwnWrite(ctx context.Context, name, id string, cause error)
 	return written(attrs), nil
 }
 
-// fill reads until p is full or the body ends, which is told by ended; it is not if p is full.
+// fill reads until p is full or the body ends. ended reports whether the body ended before p was
+// full.
 func fill(p []byte, body io.Reader) (n int, ended bool, err error) {
 	for n < len(p) {
 		m, err := body.Read(p[n:])
@@ -116,14 +117,14 @@ func fill(p []byte, body io.Reader) (n int, ended bool, err error) {
 	return n, false, nil
 }
 
-// partSize returns the size of the parts of a body that is larger than a head, which is what an
-// upload holds in memory. A hint only makes it smaller, but for one granule.
+// partSize returns the part size for a body that is larger than a head, in bytes. An upload holds
+// one part in memory. A size hint only makes parts smaller, or larger by one granule.
 func partSize(opts *gocloud.PutOptions) int {
 	size := opts.Parts.PartSize()
 	switch {
-	case opts.Size > granule && opts.Size < size: // no more memory than needed
+	case opts.Size > granule && opts.Size < size: // use no more memory than needed
 		size = min(size, max(opts.Size+1, leastPart))
-	case opts.Size > 0 && opts.Size%size == 0: // a body that ends with a part costs one more request, which says so
+	case opts.Size > 0 && opts.Size%size == 0: // a body that ends with a full part costs one more, empty request
 		size += granule
 	}
 	return int((size + granule - 1) / granule * granule)

@@ -6,9 +6,9 @@ import (
 )
 
 const (
-	// firstBuffer is the size of the buffer that an upload begins with, in bytes.
+	// firstBuffer is the size of the first buffer of an upload, in bytes.
 	firstBuffer = 32 << 10
-	// growth is how many times larger the next buffer of the first part is.
+	// growth is the factor by which the buffer of the first part grows.
 	growth = 4
 )
 
@@ -17,10 +17,10 @@ type filler struct {
 	m    *Memory
 	body io.Reader
 	size int64 // of a part
-	hint int64 // at the size of the body; 0 means not known
+	hint int64 // the declared size of the body; 0 means unknown
 
-	buffer int64   // the size of the first buffer for the next part
-	next   [1]byte // read ahead to see whether there is more
+	buffer int64   // the size of the first buffer of the next part
+	next   [1]byte // read ahead to find out whether the body goes on
 	peeked bool
 }
 
@@ -30,9 +30,10 @@ func newFiller(m *Memory, body io.Reader, size, hint int64) *filler {
 	return f
 }
 
-// bounded returns the size of a buffer that follows one that holds have bytes: next, but no more
-// than a part, nor than the hint as long as that may be right. A hint makes buffers smaller, never
-// larger: it is what the client has declared.
+// bounded returns the size of a buffer that follows a buffer of have bytes. It returns next,
+// limited to the size of a part. The hint limits it too, until the body turns out to be longer than
+// the hint. A hint makes buffers smaller but never larger, because the client declares it and may
+// lie.
 func (f *filler) bounded(have, next int64) int64 {
 	next = min(next, f.size)
 	if f.hint > have {
@@ -41,8 +42,8 @@ func (f *filler) bounded(have, next int64) int64 {
 	return next
 }
 
-// fill reads a part into a buffer, and reports whether there is more after it. The buffer of the
-// first part grows with what has come: it is never more than four times as large.
+// fill reads a part into a buffer and reports whether the body goes on after it. The buffer of the
+// first part grows with the bytes received, and is at most four times as large.
 func (f *filler) fill() (part []byte, more bool, err error) {
 	buf := f.m.get(f.buffer)
 	n := 0

@@ -1,32 +1,33 @@
-// Package parts uploads what is read from a body in parts, with bounded memory. The providers for
-// S3 and Azure share it.
+// Package parts uploads a body in parts, with bounded memory. The providers for S3 and Azure share
+// it.
 package parts
 
 import "sync"
 
 const (
-	// unpooled is the size up to which a buffer is not lent again, in bytes: it costs next to
-	// nothing.
+	// unpooled is the maximum size of a buffer that is not pooled, in bytes. Allocating such a
+	// buffer costs next to nothing.
 	unpooled = 512 << 10
-	// unit is what the capacities of larger ones are multiples of, so that few are different.
+	// unit divides the capacity of every pooled buffer, in bytes, so that there are few capacities.
 	unit = 1 << 20
-	// maxSizes is how many different capacities are remembered.
+	// maxSizes is the maximum number of capacities for which pools are kept.
 	maxSizes = 32
 )
 
-// Memory pools buffers for parts, and limits the parts that are sent while their uploads fill the
-// next part. All uploads of a provider share it. The garbage collector may free pooled buffers.
+// Memory pools buffers for parts. It also limits the bytes of the parts that are sent while their
+// uploads fill the next part. All uploads of a provider share it. The garbage collector may free
+// pooled buffers.
 type Memory struct {
 	mu   sync.Mutex
-	left int64                // may still be on its way
+	left int64                // bytes that may still be reserved
 	free map[int64]*sync.Pool // by capacity
 }
 
 // DefaultReadAhead is the default of Options.ReadAhead of each provider, in bytes.
 const DefaultReadAhead = 64 << 20
 
-// NewMemory returns a Memory that allows readAhead bytes to be on their way while the next are
-// filled. Zero means DefaultReadAhead, negative means none.
+// NewMemory returns a Memory that allows readAhead bytes to be sent while the next parts are
+// filled. Zero means DefaultReadAhead. A negative number means none.
 func NewMemory(readAhead int64) *Memory {
 	if readAhead == 0 {
 		readAhead = DefaultReadAhead
@@ -34,7 +35,7 @@ func NewMemory(readAhead int64) *Memory {
 	return &Memory{left: max(readAhead, 0), free: map[int64]*sync.Pool{}}
 }
 
-// get returns a buffer of a size.
+// get returns a buffer of size bytes.
 func (m *Memory) get(size int64) []byte {
 	if size <= unpooled {
 		return make([]byte, size)
@@ -46,7 +47,7 @@ func (m *Memory) get(size int64) []byte {
 	return make([]byte, size, capacity)
 }
 
-// put takes a buffer back.
+// put returns a buffer to its pool.
 func (m *Memory) put(buf []byte) {
 	if capacity := int64(cap(buf)); capacity > unpooled {
 		m.pool(capacity).Put(&buf)
@@ -67,8 +68,8 @@ func (m *Memory) pool(capacity int64) *sync.Pool {
 	return p
 }
 
-// reserve reserves memory for a part that is sent while the next is filled, and reports whether there
-// is any.
+// reserve reserves memory for a part that is sent while the next part is filled. It reports whether
+// there was enough.
 func (m *Memory) reserve(size int64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -79,7 +80,7 @@ func (m *Memory) reserve(size int64) bool {
 	return true
 }
 
-// release gives back what reserve has reserved.
+// release returns memory that reserve has reserved.
 func (m *Memory) release(size int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -2,6 +2,6 @@
 
 package parts
 
-// maxTested is the size of the largest blob in the tests. The race detector notes each byte of a
-// buffer that is read into.
+// maxTested is the size of the largest blob in the tests, in bytes. It is small because the race
+// detector tracks each byte that is read into a buffer.
 const maxTested = 10<<30 + 5

@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// abortTimeout is how long the end of an upload that has failed may take.
+// abortTimeout limits the abort of a failed upload.
 const abortTimeout = 30 * time.Second
 
 // Target stores the parts of one object.
 type Target interface {
-	// Single stores what is one part only, and returns the version of the object.
+	// Single stores an object that has one part only, and returns its version.
 	Single(ctx context.Context, content []byte) (version string, err error)
-	// Begin begins what has several parts. From then on there is one call of Complete or Abort, or
-	// both.
+	// Begin begins an object of several parts. If it succeeds, Upload calls Complete or Abort, or
+	// Abort after a failed Complete.
 	Begin(ctx context.Context) error
 	// Part stores a part, counted from 0. It may be called concurrently.
 	Part(ctx context.Context, number int, content []byte) error
-	// Complete makes an object of so many parts and returns its version.
+	// Complete makes an object of the parts 0 to parts-1 and returns its version.
 	Complete(ctx context.Context, parts int) (version string, err error)
-	// Abort removes the parts of what has failed.
+	// Abort removes the parts of a failed upload.
 	Abort(ctx context.Context) error
 }
 
 // Upload stores the bytes of body and returns the version of the object. All parts but the last
 // have partSize bytes. Upload holds one part in memory, and more if m allows. hint is the size that
-// the client has declared, or 0; it never makes a buffer larger. When Upload returns, no request is
-// running.
+// the client has declared, or 0 if unknown; it never makes a buffer larger. When Upload returns, no
+// request is running.
 func Upload(ctx context.Context, m *Memory, body io.Reader, partSize, hint int64, t Target) (version string,
 	err error) {
 	f := newFiller(m, body, partSize, hint)
@@ -49,8 +49,8 @@ func Upload(ctx context.Context, m *Memory, body io.Reader, partSize, hint int64
 		version, err = t.Complete(ctx, n)
 	}
 	if err != nil {
-		// Nobody sees the parts, and they would cost their space. The reason may be that ctx has
-		// ended.
+		// The parts are invisible, but they would take up space. ctx may have ended, so the abort
+		// has a context of its own.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
 		defer cancel()
 		if aerr := t.Abort(ctx); aerr != nil {
@@ -60,7 +60,8 @@ func Upload(ctx context.Context, m *Memory, body io.Reader, partSize, hint int64
 	return version, err
 }
 
-// abortError is why a write has failed, with, for the log, why its parts could not be removed.
+// abortError is the error of a failed write whose parts could not be removed. It unwraps to the
+// error of the write only; the error of the abort is for the log.
 type abortError struct{ err, abort error }
 
 func (e *abortError) Error() string {
@@ -69,7 +70,7 @@ func (e *abortError) Error() string {
 
 func (e *abortError) Unwrap() error { return e.err }
 
-// send stores all parts, of which the first has been filled, and returns how many.
+// send stores all parts and returns their number. part is the first one, already filled.
 func send(ctx context.Context, f *filler, t Target, part []byte) (int, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -78,7 +79,7 @@ func send(ctx context.Context, f *filler, t Target, part []byte) (int, error) {
 	one := func(number int, part []byte) {
 		defer f.m.put(part)
 		if err := t.Part(ctx, number, part); err != nil {
-			cancel(err) // the first counts
+			cancel(err) // the first error counts
 		}
 	}
 	for number, more := 0, true; ; {
@@ -101,8 +102,8 @@ func send(ctx context.Context, f *filler, t Target, part []byte) (int, error) {
 		}
 		var err error
 		if part, more, err = f.fill(); err != nil {
-			// The body's own error comes first: it has cancelled the context, if that is how it
-			// says so.
+			// Return the error of the body itself. A body may also report a failure by cancelling
+			// the context; the later cancel does not replace that cause.
 			cancel(err)
 			return number, err
 		}

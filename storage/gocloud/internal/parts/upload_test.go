@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// target keeps what it is given.
+// target is a Target that keeps the parts in memory.
 type target struct {
-	fail int // the part that fails; -1 is none
+	fail int // the number of the part that fails, or -1
 
 	mu      sync.Mutex
 	parts   map[int][]byte
@@ -67,8 +67,8 @@ func pattern(n int) []byte {
 	return b
 }
 
-// TestUpload stores bodies of all sizes around those of the buffers, whatever the hint and whatever
-// may be sent ahead.
+// TestUpload stores bodies of all sizes around the sizes of the buffers, with any hint and any
+// read-ahead.
 func TestUpload(t *testing.T) {
 	const part = 700 << 10
 	for _, n := range []int{
@@ -105,8 +105,8 @@ func TestUpload(t *testing.T) {
 	}
 }
 
-// TestUploadTakesMemoryForWhatComes: what a client has declared does not make a buffer larger than
-// four times what has come, and less than a part costs less than a part.
+// TestUploadTakesMemoryForWhatComes: a declared size does not make a buffer larger than four times
+// the bytes received. A body that is smaller than a part needs less memory than a part.
 func TestUploadTakesMemoryForWhatComes(t *testing.T) {
 	broken := errors.New("broken")
 	const part = 64 << 20
@@ -119,13 +119,13 @@ func TestUploadTakesMemoryForWhatComes(t *testing.T) {
 			part, 5<<40, tg)
 		require.ErrorIs(t, err, broken)
 		runtime.ReadMemStats(&after)
-		// All buffers together: the last one, and a third of it before.
+		// The sum of all buffers is the last one, and a third of it for the earlier ones.
 		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2*(growth*n+firstBuffer+unit)), "%d bytes", n)
 	}
 }
 
-// untouched is a body of so many bytes that nobody writes anywhere: what is simulated is only how
-// they are divided.
+// untouched is a body of the given number of bytes whose Read writes nothing. The tests that use it
+// check only how a body is divided.
 type untouched struct{ left int64 }
 
 func (u *untouched) Read(p []byte) (int, error) {
@@ -137,8 +137,8 @@ func (u *untouched) Read(p []byte) (int, error) {
 	return int(n), nil
 }
 
-// counted is a target that keeps sizes only, and refuses what Cloudflare R2 refuses: parts of
-// different sizes before the last.
+// counted is a Target that keeps sizes only. Like Cloudflare R2, it rejects parts of different
+// sizes before the last part.
 type counted struct {
 	target
 	mu    sync.Mutex
@@ -161,7 +161,7 @@ func (c *counted) Complete(_ context.Context, parts int) (string, error) {
 	return c.target.Complete(context.Background(), parts)
 }
 
-// TestUploadKeepsThePartSize: parts do not grow, however many there are and whatever was declared.
+// TestUploadKeepsThePartSize: parts do not grow, whatever their number and the declared size.
 func TestUploadKeepsThePartSize(t *testing.T) {
 	const part = 8 << 20
 	for _, size := range []int64{part + 1, 500 * part, min(10_000*part-1, maxTested-1), min(10_000*part, maxTested+part),
@@ -181,7 +181,7 @@ func TestUploadKeepsThePartSize(t *testing.T) {
 	}
 }
 
-// TestUploadFails: what has failed is aborted, nothing is completed, and all memory comes back.
+// TestUploadFails: a failed upload is aborted and not completed, and it releases all memory.
 func TestUploadFails(t *testing.T) {
 	const part = 1 << 20
 	for _, ahead := range []int64{-1, 8 * part} {
