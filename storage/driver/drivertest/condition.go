@@ -26,14 +26,14 @@ func (s *suite) putIfAbsent(t *testing.T) {
 	put(t, d, "a/key", "third", absent)
 	requireContent(t, d, "a/key", "third")
 
-	// The decision falls when the object is stored, not when the Put begins.
+	// The driver must check the condition when it stores the object, not when the Put begins.
 	require.NoError(t, d.Delete(t.Context(), "a/key", ""))
 	_, err = d.Put(t.Context(), "a/key", &meddling{do: func() { put(t, d, "a/key", "meddler", nil) }}, absent)
 	require.ErrorIs(t, err, driver.ErrExist)
 	requireContent(t, d, "a/key", "meddler")
 }
 
-// meddling is a body that does something when it is read for the first time.
+// meddling is a body whose first Read calls do.
 type meddling struct {
 	do func()
 	strings.Reader
@@ -86,8 +86,8 @@ func (s *suite) deleteIfVersion(t *testing.T) {
 	require.True(t, errors.Is(err, driver.ErrNotExist) || errors.Is(err, driver.ErrChanged), "got %v", err)
 }
 
-// outcome sorts the errors of a race: it returns the index of the only one who won; all others must
-// have lost with one of the errors given.
+// outcome requires that exactly one contender of a race has no error, and returns its index. The
+// error of every other contender must be one of lost.
 func outcome(t *testing.T, errs []error, lost ...error) int {
 	t.Helper()
 	winner := -1
@@ -107,9 +107,9 @@ func outcome(t *testing.T, errs []error, lost ...error) int {
 	return winner
 }
 
-// raceOver races conditional Puts of different bytes through the drivers given, which share their
-// storage. They are no bytes that an earlier race has left either: where a version is a hash of the
-// content, to write them once more would leave the version as it is.
+// raceOver races conditional Puts of different bytes through ds, which share their storage. The
+// bytes also differ from those of earlier races. Where a version is a hash of the content, the same
+// bytes would leave the version unchanged.
 func (s *suite) raceOver(t *testing.T, ds []driver.Driver, key string, opts *driver.PutOptions, lost error) {
 	t.Helper()
 	by := func(i int) string { return fmt.Sprintf("by %d over %q", i, opts.IfVersion) }
@@ -144,8 +144,8 @@ func (s *suite) counter(t *testing.T) {
 	count(t, []driver.Driver{d}, 16, 20)
 }
 
-// count increments a counter by compare-and-swap, in goroutines that share the drivers, and
-// requires the right sum.
+// count increments a counter by compare-and-swap in goroutines that share the drivers. It requires
+// the right sum.
 func count(t *testing.T, ds []driver.Driver, goroutines, increments int) {
 	t.Helper()
 	put(t, ds[0], "counter", "0", nil)

@@ -20,10 +20,10 @@ type Options struct {
 	// get the same version again. Default: false.
 	ContentVersions bool
 	// BlindDelete states that a Delete without a version returns nil if there is no object.
-	// Default: false, it returns driver.ErrNotExist.
+	// Default: false, which means that it returns driver.ErrNotExist.
 	BlindDelete bool
 	// LargeSize is the size of the largest object that the suite puts, in bytes. The suite tests
-	// MaxObjectSize only if that is not larger. Default: DefaultLargeSize.
+	// MaxObjectSize only if it is at most LargeSize. Default: DefaultLargeSize.
 	LargeSize int64
 	// Goroutines is the number of goroutines that race in tests of conditions. Default: 64.
 	Goroutines int
@@ -35,9 +35,9 @@ type suite struct {
 	new func(t *testing.T) driver.Driver
 }
 
-// TestDriver tests the contract of [driver.Driver]. It calls newDriver at least once for each part
-// of the suite, with the test of that part. newDriver must return a driver on empty storage that no
-// other driver uses. opts may be nil.
+// TestDriver tests the contract of [driver.Driver]. It runs each part of the suite as a subtest,
+// and calls newDriver at least once with each subtest. newDriver must return a driver on empty
+// storage that no other driver uses. opts may be nil.
 func TestDriver(t *testing.T, newDriver func(t *testing.T) driver.Driver, opts *Options) {
 	t.Helper()
 	s := &suite{new: newDriver}

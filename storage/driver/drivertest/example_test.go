@@ -13,8 +13,9 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// A test of a driver's package calls TestDriver with a function that returns an empty driver. This
-// one is called TestDriver itself, in a file such as mydriver/mydriver_test.go.
+// The tests of a driver's package call TestDriver with a function that returns an empty driver. In
+// such a package, for example in mydriver/mydriver_test.go, the calling test has a name such as
+// TestDriver.
 func ExampleTestDriver() {
 	_ = func(t *testing.T) { // func TestDriver(t *testing.T)
 		drivertest.TestDriver(t, func(t *testing.T) driver.Driver {

@@ -13,7 +13,7 @@ import (
 // Errors that a [Faulty] returns. They wrap no error of the package driver, so callers must not
 // conclude anything from them.
 var (
-	// ErrCut is returned by every operation after a cut, see [Faulty.CutAfter].
+	// ErrCut is returned by every operation after a cut. See [Faulty.CutAfter].
 	ErrCut = errors.New("drivertest: cut off")
 	// ErrInjected is returned by a write that [Faulty.FailWrite] or [Faulty.LoseAnswer] selects.
 	ErrInjected = errors.New("drivertest: injected failure")
@@ -43,12 +43,12 @@ type FaultyOptions struct {
 	After func(ctx context.Context, c Call, err error) error
 }
 
-// Faulty is a [driver.Driver] that passes calls on to another driver, except those that a test
-// makes fail. It has no optional abilities. A test keeps the driver below, to see what is really
-// stored.
+// Faulty is a [driver.Driver] that passes calls on to another driver, except for those that a test
+// makes fail. It implements no optional interfaces. A test keeps the wrapped driver to see what is
+// really stored.
 //
 // To test every possible crash of an operation, a test runs it for n = 0, 1, 2, … with CutAfter(n),
-// until Cut reports false. After each run it checks what is left in the driver below.
+// until Cut reports false. After each run it checks the content of the wrapped driver.
 type Faulty struct {
 	below driver.Driver
 	opts  FaultyOptions
@@ -56,14 +56,14 @@ type Faulty struct {
 	mu       sync.Mutex
 	counts   map[string]int
 	number   int
-	writes   int          // admitted since NewFaulty
+	writes   int          // writes admitted since NewFaulty
 	finished int          // writes that have returned
-	limit    int          // of writes, or -1
-	cut      bool         // something has been refused because of limit
-	plan     map[int]plan // by Write
+	limit    int          // maximum of writes and finished, or -1
+	cut      bool         // an operation was rejected because of limit
+	plan     map[int]plan // by Call.Write
 }
 
-// plan is the fate of one write.
+// plan states how a write fails.
 type plan int
 
 const (
@@ -73,7 +73,8 @@ const (
 
 var _ driver.Driver = (*Faulty)(nil)
 
-// NewFaulty returns a Faulty on d. Without opts, which may be nil, nothing fails yet.
+// NewFaulty returns a Faulty that wraps d. opts may be nil. Without options, no operation fails
+// until a test calls CutAfter, FailWrite or LoseAnswer.
 func NewFaulty(d driver.Driver, opts *FaultyOptions) *Faulty {
 	f := &Faulty{below: d, counts: make(map[string]int), limit: -1, plan: make(map[int]plan)}
 	if opts != nil {
@@ -111,7 +112,7 @@ func (f *Faulty) arrange(n int, p plan) {
 	f.plan[f.writes+n] = p
 }
 
-// Heal cancels all failures. Counts stay.
+// Heal cancels all planned failures. It does not reset the counts.
 func (f *Faulty) Heal() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -119,8 +120,8 @@ func (f *Faulty) Heal() {
 	clear(f.plan)
 }
 
-// Count returns the number of calls of an operation that were not refused with [ErrCut]. An empty
-// op means all operations.
+// Count returns the number of calls of an operation, without those that returned [ErrCut] because
+// of a cut. An empty op means all operations.
 func (f *Faulty) Count(op string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -130,14 +131,15 @@ func (f *Faulty) Count(op string) int {
 	return f.counts[op]
 }
 
-// Writes returns the number of Puts and Deletes that were not refused with [ErrCut].
+// Writes returns the number of calls of Put and Delete, without those that returned [ErrCut]
+// because of a cut.
 func (f *Faulty) Writes() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.writes
 }
 
-// admit counts a call, or refuses it with ErrCut.
+// admit counts a call, or rejects it with ErrCut.
 func (f *Faulty) admit(op, key string) (c Call, p plan, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

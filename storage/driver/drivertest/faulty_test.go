@@ -20,7 +20,7 @@ func newMemory(t testing.TB) *memory.Driver {
 	return memory.New(nil)
 }
 
-// TestFaultyIsADriver: what is not told to fail keeps the whole contract.
+// TestFaultyIsADriver: a Faulty without planned failures fulfils the whole contract.
 func TestFaultyIsADriver(t *testing.T) {
 	drivertest.TestDriver(t, func(t *testing.T) driver.Driver {
 		return drivertest.NewFaulty(newMemory(t), nil)
@@ -138,8 +138,7 @@ func TestFaultyCallsBeforeAndAfter(t *testing.T) {
 	}, calls)
 }
 
-// ExampleFaulty_CutAfter looks at every state that a crash of an operation of three writes can
-// leave.
+// ExampleFaulty_CutAfter shows every state in which a crash can leave an operation of three writes.
 func ExampleFaulty_CutAfter() {
 	operation := func(d driver.Driver) error {
 		for _, key := range []string{"blob", "manifest", "tag"} {

@@ -23,12 +23,12 @@ func fill(t *testing.T, d driver.Driver, keys []string) {
 	}
 }
 
-// shallow leaves out keys in very many directories, where a test has to list often.
+// shallow removes keys with very many directories, for tests that list often.
 func shallow(keys []string) []string {
 	return slices.DeleteFunc(keys, func(key string) bool { return strings.Count(key, "/") > 20 })
 }
 
-// expect returns what a list of keys must yield.
+// expect returns the keys that a List must yield.
 func expect(keys []string, prefix, after string) []string {
 	want := []string{}
 	for _, key := range keys {
@@ -52,7 +52,7 @@ func (s *suite) listOrder(t *testing.T) {
 	requireKeys(t, keys, list(t, d, "", nil))
 }
 
-// pages returns a list taken in pages of n.
+// pages lists in pages of n keys and returns all keys.
 func pages(t *testing.T, d driver.Driver, prefix string, n int, opts driver.ListOptions) []string {
 	t.Helper()
 	all := []string{}
@@ -82,7 +82,7 @@ func (s *suite) listPaging(t *testing.T) {
 	requireKeys(t, keys, pages(t, d, "", 7, driver.ListOptions{PageHint: 1 << 30}), "the hint may be wrong")
 }
 
-// listAfter: After may be anything.
+// listAfter: After may be any string, also one that is no key.
 func (s *suite) listAfter(t *testing.T) {
 	d := s.new(t)
 	keys := shallow(awkward())
@@ -133,8 +133,8 @@ func (s *suite) listPrefix(t *testing.T) {
 	}
 }
 
-// listMany: more than a page of any storage, in one directory and in many, and changed between two
-// pages.
+// listMany: List yields more keys than any storage returns in a page, from one directory and from
+// many. It does so although keys change between two pages.
 func (s *suite) listMany(t *testing.T) {
 	d := s.new(t)
 	var keys []string
@@ -166,8 +166,8 @@ func (s *suite) listMany(t *testing.T) {
 	requireKeys(t, keys, list(t, d, "", nil))
 }
 
-// listWhileChanging: what is there all the time is yielded exactly once, while other keys come and
-// go and some of these are replaced.
+// listWhileChanging: a List yields each stable key exactly once, while other keys are created and
+// deleted and some stable keys are replaced.
 func (s *suite) listWhileChanging(t *testing.T) {
 	d := s.new(t)
 	ctx := t.Context()
@@ -185,7 +185,7 @@ func (s *suite) listWhileChanging(t *testing.T) {
 	errs := race(6, func(i int) error {
 		if i < 2 { // lists
 			defer stop.Store(true)
-			// Where a list takes long much changes during each, so fewer will do.
+			// Where a List takes long, much changes during each of them, so fewer Lists are enough.
 			for n := 0; n < 15 && (n < 3 || time.Since(begin) < 2*time.Second); n++ {
 				got, err := listKeys(ctx, d, "", &driver.ListOptions{KeysOnly: i == 0, PageHint: 10}, -1)
 				if err != nil {
@@ -205,7 +205,7 @@ func (s *suite) listWhileChanging(t *testing.T) {
 			switch rnd.IntN(3) {
 			case 0:
 				key = fmt.Sprintf("tree/%02d/x%d/moving", n%60, i)
-			case 1: // replaces a stable one, which is there all the same
+			case 1: // replaces a stable key, which must stay visible
 				if _, err := d.Put(ctx, stable[n], strings.NewReader("new"),
 					&driver.PutOptions{Durability: driver.Relaxed}); err != nil {
 					return err
@@ -223,7 +223,7 @@ func (s *suite) listWhileChanging(t *testing.T) {
 	require.NoError(t, errors.Join(errs...))
 }
 
-// listConsumer: between two elements the consumer may do anything.
+// listConsumer: the loop body of a List may call any operation.
 func (s *suite) listConsumer(t *testing.T) {
 	d := s.new(t)
 	var keys []string
@@ -259,7 +259,7 @@ func (s *suite) listConsumer(t *testing.T) {
 	require.Len(t, list(t, d, "", nil), len(keys)-len(keys)/10)
 }
 
-// listSees: a list shows every change that was finished before it began.
+// listSees: a List shows every change that was finished before it began.
 func (s *suite) listSees(t *testing.T) {
 	d := s.new(t)
 	var base []string

@@ -13,7 +13,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// modelKeys returns the keys of model: few, in several directories, some of them long.
+// modelKeys returns a few keys in several directories, some of them long.
 func modelKeys() (keys []string) {
 	for i := range 12 {
 		keys = append(keys, fmt.Sprintf("%c/%d/key", 'a'+i%3, i), fmt.Sprintf("%c/%d-", 'a'+i%3, i),
@@ -22,7 +22,7 @@ func modelKeys() (keys []string) {
 	return keys
 }
 
-// model performs random operations on few keys and compares each result with that of a map.
+// model performs random operations on a few keys and compares each result with the result of a map.
 func (s *suite) model(t *testing.T) {
 	d := s.new(t)
 	rnd := rand.New(rand.NewPCG(3, 4))

@@ -15,18 +15,18 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// Bounds of raceDelete.
+// These constants bound raceDelete.
 const (
-	raceTime   = 600 * time.Millisecond // for each half
-	raceRounds = 4000                   // are enough of a half, if it is fast
-	raceFew    = 20                     // rounds are made of a half, however slow
+	raceTime   = 600 * time.Millisecond // the duration of each half
+	raceRounds = 4000                   // the maximum of rounds of a half
+	raceFew    = 20                     // the minimum of rounds of a half, on slow storage
 )
 
-// raceDelete: of Deletes of the same version and Puts on it one wins, and a Delete removes that
-// version and no other. A driver that checks and then acts shows only if somebody comes in between.
-// So there are many rounds of few, who come in any order and a little apart; and half of them
-// beside lists, as whoever has to wait for a lock then gets in between where it is given up for a
-// moment.
+// raceDelete: among Deletes of one version and Puts on it, exactly one wins, and a Delete never
+// removes another version. A driver that checks and then acts fails only if another operation comes
+// in between. So there are many rounds of a few contenders, in random order and with short random
+// delays. Half of the rounds run beside Lists: if a driver releases its lock for a moment, a
+// waiting operation then gets in between.
 func (s *suite) raceDelete(t *testing.T) {
 	t.Run("Alone", func(t *testing.T) { s.raceDeletes(t, 0) })
 	t.Run("BesideLists", func(t *testing.T) { s.raceDeletes(t, 2) })
@@ -63,17 +63,17 @@ func (s *suite) raceDeletes(t *testing.T, listers int) {
 	}
 }
 
-// contender is what one of a round does.
+// contender is what one goroutine of a round does.
 type contender int
 
 const (
-	deletes   contender = iota // the version
-	puts                       // on the version
-	overrides                  // it, whatever it is
+	deletes   contender = iota // deletes the version
+	puts                       // puts on condition of the version
+	overrides                  // puts without a condition
 )
 
-// raceDeleteOnce lets two to four race: at least one Delete, with others, with Puts on the version,
-// or with one Put without a condition.
+// raceDeleteOnce races two to four contenders. At least one is a Delete. The others are Deletes and
+// Puts on the version, or include one Put without a condition.
 func raceDeleteOnce(t *testing.T, d driver.Driver, rnd *rand.Rand, key string) {
 	t.Helper()
 	relaxed := &driver.PutOptions{Durability: driver.Relaxed}
@@ -89,7 +89,7 @@ func raceDeleteOnce(t *testing.T, d driver.Driver, rnd *rand.Rand, key string) {
 		}
 	}
 	rnd.Shuffle(len(who), func(i, j int) { who[i], who[j] = who[j], who[i] })
-	apart := []int{0, 1000, 20_000, 150_000}[rnd.IntN(4)] // ns
+	apart := []int{0, 1000, 20_000, 150_000}[rnd.IntN(4)] // nanoseconds
 	waits := make([]time.Duration, len(who))
 	for i := range waits {
 		waits[i] = time.Duration(rnd.IntN(apart + 1))
@@ -97,7 +97,8 @@ func raceDeleteOnce(t *testing.T, d driver.Driver, rnd *rand.Rand, key string) {
 
 	var ready atomic.Int32
 	errs := race(len(who), func(i int) error {
-		// Those who are woken by a channel come one after the other; these are awake.
+		// A channel would wake the goroutines one after the other. Goroutines that spin begin
+		// together.
 		for ready.Add(1); int(ready.Load()) < len(who); {
 			runtime.Gosched()
 		}
@@ -128,8 +129,8 @@ func raceDeleteOnce(t *testing.T, d driver.Driver, rnd *rand.Rand, key string) {
 	require.ErrorIs(t, err, driver.ErrNotExist, "a Delete has won")
 }
 
-// requireOverridden requires that a Put without a condition stands, whether it came before or after
-// a Delete of another version.
+// requireOverridden requires that the object of the Put without a condition remains, whether the
+// Put came before or after a Delete of another version.
 func requireOverridden(t *testing.T, d driver.Driver, key string, who []contender, errs []error) {
 	t.Helper()
 	won := 0

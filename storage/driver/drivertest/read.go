@@ -21,7 +21,8 @@ func (s *suite) readAfterWrite(t *testing.T) {
 		got, info := get(t, d, "dir/key")
 		require.Equal(t, content, got)
 		require.Equal(t, want.Version, info.Version)
-		// Clocks of storage are not ours: a day tells a time from a mistake.
+		// The clock of the storage may differ from the clock of this machine. A day is enough to
+		// detect a wrong time.
 		require.WithinDuration(t, start, info.ModTime, 24*time.Hour)
 	}
 	require.Equal(t, []string{"dir/key"}, list(t, d, "", nil))
@@ -55,7 +56,7 @@ func (s *suite) ranges(t *testing.T) {
 		require.NoError(t, err, "%+v", c)
 		require.Equal(t, want.Version, info.Version)
 		require.EqualValues(t, len(content), info.Size, "the Info is of the whole object")
-		limit := c.length // the caller reads no further
+		limit := c.length // the caller reads at most this many bytes
 		if limit == 0 {
 			limit = 1 << 50
 		}
@@ -168,7 +169,7 @@ func (s *suite) openReader(t *testing.T) {
 	}
 }
 
-// infoAgrees: every operation tells the same of an object.
+// infoAgrees: every operation returns the same Info of an object.
 func (s *suite) infoAgrees(t *testing.T) {
 	d := s.new(t)
 	want := put(t, d, "a/key", "content", nil)
@@ -187,7 +188,7 @@ func (s *suite) infoAgrees(t *testing.T) {
 		require.Equal(t, want.Key, info.Key)
 		require.Equal(t, want.Size, info.Size)
 		require.Equal(t, want.Version, info.Version)
-		if !want.ModTime.IsZero() { // Put need not tell it
+		if !want.ModTime.IsZero() { // Put may leave it zero
 			require.True(t, want.ModTime.Equal(info.ModTime), "%v and %v", want.ModTime, info.ModTime)
 		}
 		require.True(t, infos[0].ModTime.Equal(info.ModTime), "%v and %v", infos[0].ModTime, info.ModTime)

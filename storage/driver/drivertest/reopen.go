@@ -18,7 +18,7 @@ func (s *suite) again(t *testing.T, d driver.Driver) driver.Driver {
 	return s.Reopen(t, d)
 }
 
-// reopen: contents and versions survive.
+// reopen: contents and versions are the same in another driver on the same storage.
 func (s *suite) reopen(t *testing.T) {
 	d := s.new(t)
 	keys := awkward()

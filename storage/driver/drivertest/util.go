@@ -17,7 +17,7 @@ import (
 // patience is how long the suite waits for an operation that must not block.
 const patience = 30 * time.Second
 
-// put stores content and returns the Info, which must be right.
+// put stores content, checks the returned Info and returns it.
 func put(t *testing.T, d driver.Driver, key, content string, opts *driver.PutOptions) driver.Info {
 	t.Helper()
 	info, err := d.Put(t.Context(), key, bytes.NewReader([]byte(content)), opts)
@@ -38,7 +38,7 @@ func get(t *testing.T, d driver.Driver, key string) (string, driver.Info) {
 	return content, info
 }
 
-// fetch is get without a test, for other goroutines.
+// fetch is like get, but returns errors, so that other goroutines can call it.
 func fetch(ctx context.Context, d driver.Driver, key string) (string, driver.Info, error) {
 	r, info, err := d.Open(ctx, key, nil)
 	if err != nil {
@@ -71,7 +71,7 @@ func requireAbsent(t *testing.T, d driver.Driver, key string) {
 	require.NotContains(t, list(t, d, "", nil), key)
 }
 
-// list returns the keys of a list, which must be in order.
+// list returns the keys that a List yields, and requires that they are in order.
 func list(t *testing.T, d driver.Driver, prefix string, opts *driver.ListOptions) []string {
 	t.Helper()
 	keys, err := listKeys(t.Context(), d, prefix, opts, -1)
@@ -79,7 +79,8 @@ func list(t *testing.T, d driver.Driver, prefix string, opts *driver.ListOptions
 	return keys
 }
 
-// listKeys returns up to limit keys of a list; -1 means all. Keys out of order are an error.
+// listKeys returns up to limit keys of a List; -1 means all. It returns an error if keys are out of
+// order.
 func listKeys(ctx context.Context, d driver.Driver, prefix string, opts *driver.ListOptions, limit int) ([]string,
 	error) {
 	keys := []string{}
@@ -130,7 +131,7 @@ func within(t *testing.T, what string, f func() error) {
 type generator struct {
 	seed  uint64
 	left  int64
-	chunk int // bytes a Read returns at most, if not 0
+	chunk int // the maximum of bytes per Read, if not 0
 }
 
 func (g *generator) Read(p []byte) (int, error) {
@@ -144,7 +145,7 @@ func (g *generator) Read(p []byte) (int, error) {
 		p = p[:g.left]
 	}
 	for i := range p {
-		// Each byte is one step, so that what is read does not depend on how it is read.
+		// Each byte is one step, so the content does not depend on the sizes of the reads.
 		g.seed = g.seed*6364136223846793005 + 1442695040888963407
 		p[i] = byte(g.seed >> 56)
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// versions: a key never has a version twice, whatever happens in between.
+// versions: a key never gets the same version twice, even after a Delete.
 func (s *suite) versions(t *testing.T) {
 	d := s.new(t)
 	seen := map[string]bool{}
@@ -53,8 +53,8 @@ func (s *suite) invalidKeys(t *testing.T) {
 	require.Empty(t, list(t, d, "", nil))
 }
 
-// awkward are keys that file systems and object stores confuse or refuse. None is a directory of
-// another.
+// awkward returns keys that file systems and object stores confuse or reject. No key is a directory
+// of another key.
 func awkward() []string {
 	keys := []string{
 		"a/b", "a-b", "a.b", "a.~b", "a~b", "A", "aa", "a0", "a_", "a-", "a.", "aB", "ab", "Ab", "AB", "b", "B", "0", "9",
@@ -115,8 +115,7 @@ func (s *suite) sizeHint(t *testing.T) {
 	}
 }
 
-// maxObjectSize: an object can have as many bytes as the driver says, and no more, whatever was
-// declared.
+// maxObjectSize: an object can have MaxObjectSize bytes and no more, whatever PutOptions.Size says.
 func (s *suite) maxObjectSize(t *testing.T) {
 	d := s.new(t)
 	ctx := t.Context()
@@ -176,7 +175,7 @@ func (s *suite) delete(t *testing.T) {
 	require.NoError(t, d.Sync(t.Context(), "a/b/c/d", "a/b/e"))
 }
 
-// requireNothingToDelete deletes an object that is not there.
+// requireNothingToDelete deletes a missing object and checks the error.
 func (s *suite) requireNothingToDelete(t *testing.T, d driver.Driver, key string) {
 	t.Helper()
 	err := d.Delete(t.Context(), key, "")
@@ -217,7 +216,7 @@ func (s *suite) sync(t *testing.T) {
 	require.ErrorIs(t, d.Sync(cancelled, keys...), context.Canceled)
 }
 
-// bodyError: a Put whose body fails leaves what was there before.
+// bodyError: a Put whose body fails leaves the old object unchanged.
 func (s *suite) bodyError(t *testing.T) {
 	d := s.new(t)
 	failed := errors.New("the body is broken")
@@ -239,7 +238,7 @@ func (s *suite) bodyError(t *testing.T) {
 	}
 }
 
-// cancelled: a Put whose context ends leaves what was there before.
+// cancelled: a Put whose context ends leaves the old object unchanged.
 func (s *suite) cancelled(t *testing.T) {
 	d := s.new(t)
 	old := put(t, d, "old", "old", nil)
@@ -263,8 +262,8 @@ func (s *suite) cancelled(t *testing.T) {
 	require.Equal(t, old.Version, info.Version)
 }
 
-// cancelling is a body that cancels the context of its Put in the Read number at, and ends some
-// time later.
+// cancelling is a body that cancels the context of its Put in Read number at, and ends three Reads
+// later.
 type cancelling struct {
 	cancel func()
 	at, n  int
@@ -280,7 +279,7 @@ func (c *cancelling) Read(p []byte) (int, error) {
 	return copy(p, "some bytes"), nil
 }
 
-// slowBody: while the body of one Put does not go on, everything else does, on the same key too.
+// slowBody: while the body of a Put blocks, all other operations proceed, on the same key too.
 func (s *suite) slowBody(t *testing.T) {
 	d := s.new(t)
 	ctx := t.Context()
@@ -293,7 +292,7 @@ func (s *suite) slowBody(t *testing.T) {
 			_ = r.CloseWithError(err)
 			done <- err
 		}()
-		_, err := w.Write(bytes.Repeat([]byte("slow"), 100_000)) // returns when the Put has read it
+		_, err := w.Write(bytes.Repeat([]byte("slow"), 100_000)) // returns when the Put has read everything
 		require.NoError(t, err)
 		within(t, "other operations during a slow Put", func() error {
 			for _, key := range []string{"dir/key", "dir/other", "other"} {
@@ -319,8 +318,8 @@ func (s *suite) slowBody(t *testing.T) {
 	}
 }
 
-// wholeOrNothing: readers beside writers see whole objects only, and the Info that belongs to the
-// bytes.
+// wholeOrNothing: concurrent readers see whole objects only, and each Info belongs to the bytes
+// that come with it.
 func (s *suite) wholeOrNothing(t *testing.T) {
 	d := s.new(t)
 	ctx := t.Context()
