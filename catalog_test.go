@@ -60,7 +60,7 @@ func seesSome(names ...string) auth.AuthorizerFunc {
 	}
 }
 
-// TestCatalogFewVisibleOfManyIsBounded: a caller who may see 3 of 1,000,000 repositories gets them
+// TestCatalogFewVisibleOfManyIsBounded: a caller that can see 3 of 1,000,000 repositories gets them
 // in requests that each examine a bounded number of names, and never gets another name.
 func TestCatalogFewVisibleOfManyIsBounded(t *testing.T) {
 	m := &many{n: 1_000_000}

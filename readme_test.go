@@ -26,7 +26,7 @@ func TestReadmeTwentyLines(t *testing.T) {
 }
 
 // TestExampleServersTimeouts: every server that a reader may copy has the timeouts that net/http
-// does not set by itself. One that may speak HTTP/2 ends connections that nobody reads.
+// does not set by itself. A server with HTTP/2 also closes connections that the client does not read.
 func TestExampleServersTimeouts(t *testing.T) {
 	files := []string{"README.md", "doc.go", "docs/server.md"}
 	require.NoError(t, filepath.WalkDir("examples", func(path string, _ fs.DirEntry, err error) error {

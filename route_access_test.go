@@ -78,8 +78,8 @@ var (
 	deleters = []string{"deleter", "admin"}
 )
 
-// access is the one table of who may do what in the repository a. Every OpKind must be here, and
-// call it on a Backend; the routes are found by their Kind.
+// access lists, for each OpKind, the callers that may use it in the repository a, and a call of it
+// on a Backend. Every OpKind must be here. Tests find the routes by their Kind.
 var access = map[registry.OpKind]struct {
 	allowed []string
 	call    func(ctx context.Context, b registry.Backend, img *registrytest.Content) error

@@ -73,7 +73,7 @@ type Access struct {
 	Action Action
 	// Tag is the tag that is read, written or deleted. It is "" if the action is not about a tag. A
 	// delete without a tag also removes every tag that points at the manifest, so an Authorizer
-	// must not allow it to callers who may delete some tags only.
+	// must not allow it to callers with permission to delete only some tags.
 	Tag string
 }
 

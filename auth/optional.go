@@ -25,7 +25,7 @@ type Prefixer interface {
 // Scoper is an optional ability of an [Authorizer]: it knows what an identity may do for at least
 // one tag. Scopes of tokens contain no tags, so the token endpoint grants a scope if Scope allows
 // it. The Authorizer is asked again, with the tag, when the token is used. Without a Scoper, a
-// token for deletes is only issued to callers who may delete without a tag.
+// token for deletes is issued only to callers with permission to delete without a tag.
 type Scoper interface {
 	// Scope decides as Explain does, but it also allows an access without a tag if there may be a
 	// tag for which the access is allowed.

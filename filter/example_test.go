@@ -86,7 +86,7 @@ func ExampleObserve() {
 	// map[Append:2 Commit:2 CreateUpload:2]
 }
 
-// Restrict a Backend to one user, who may push below their own name and pull everything.
+// Restrict a Backend to one user. The user can pull everything and push below their own name.
 func ExampleAuthorize() {
 	own := auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, accesses []auth.Access) error {
 		for _, a := range accesses {

@@ -28,7 +28,7 @@ type ImmutableOptions struct {
 // their blobs, and the repository.
 //
 // The subject of a manifest is not protected. A manifest is complete without its subject. Otherwise
-// a caller who may push a protected tag could keep any manifest of the repository from being
+// a caller with push access to a protected tag could keep any manifest of the repository from being
 // deleted.
 //
 // b enforces the protection within its writes and deletes, by the conditions of [registry.TagPut]

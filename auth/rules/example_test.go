@@ -102,7 +102,8 @@ func ExampleLoad() {
 	// rules.yaml:2: admins <nil>
 }
 
-// The scopes of a token contain no tags. So Scope allows a caller to delete who may delete some tags.
+// The scopes of a token contain no tags. So Scope also allows the delete scope to a caller with
+// permission to delete only some tags.
 func ExampleRules_Scope() {
 	r, err := rules.New([]rules.Rule{
 		{Who: rules.Who{Users: []string{"janitor"}}, Repositories: []string{"**"}, Actions: []auth.Action{auth.Delete},

@@ -254,7 +254,7 @@ rules:
 		require.Equal(t, 201, s.push("lead", "app", "v1", two))
 		require.Equal(t, 201, s.push("lead", "app", "v1", one))
 
-		// A caller who may push some tags may also push blobs and manifests without a tag.
+		// Permission to push some tags includes blobs and manifests without a tag.
 		require.Equal(t, 201, s.push("bot", "app", "nightly-1", one))
 		require.Equal(t, 201, s.push("bot", "app", "nightly-1", two))
 		require.Equal(t, 201, s.push("bot", "app", string(two.Descriptor.Digest), two))
@@ -269,7 +269,7 @@ rules:
 		require.Equal(t, 200, s.pull("bot", "app", string(one.Descriptor.Digest)), "tags limit names, not content")
 		refused(t, remove("bot", "nightly-1"))
 
-		// A caller who may delete some tags may delete nothing without a tag.
+		// Permission to delete some tags does not include deletes without a tag.
 		require.Equal(t, 202, remove("janitor", "nightly-1"))
 		refused(t, remove("janitor", "v1"))
 		refused(t, remove("janitor", string(one.Descriptor.Digest)))

@@ -111,7 +111,7 @@ func (d *Driver) forgetDir(path string) error {
 	}
 	d.known.mu.Lock()
 	defer d.known.mu.Unlock()
-	if d.known.epoch == old { // nobody else removed one meanwhile, so the others are still what they were
+	if d.known.epoch == old { // no other process has removed a directory, so the other entries are still valid
 		d.known.dirs.Remove(path)
 		d.known.epoch = next
 	}

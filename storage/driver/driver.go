@@ -65,8 +65,9 @@ import (
 //
 // A Driver, or a library below it, may itself repeat a conditional request whose response was lost.
 // The condition of the second attempt then fails if the first one made the change. A Driver that
-// can tell returns success. One that cannot returns ErrUnavailable, or the ErrExist or ErrChanged
-// of the second attempt: the registry recognizes its own writes by a nonce in their content.
+// recognizes this case returns success. Any other Driver returns ErrUnavailable, or the ErrExist or
+// ErrChanged of the second attempt: the registry recognizes its own writes by a nonce in their
+// content.
 type Driver interface {
 	// Open returns a reader of the object, or of the part that opts selects, and the Info of the
 	// whole object. Bytes and Info belong to the same version, even if the object is replaced or

@@ -169,8 +169,8 @@ func (m *remote) put(ctx context.Context, key string, from io.Reader, opts *driv
 		return m.write(ctx, key, from, opts)
 	}
 	// A tombstone counts as a missing object, but to the store it is an object. A small body is
-	// written first, and once more in the place of a tombstone if there is one. A large body can be
-	// read only once, so the Driver looks for a tombstone before it writes.
+	// written first, and a second time over the tombstone if there is one. A large body can be read
+	// only once, so the Driver looks for a tombstone before it writes.
 	if from == nil || opts.Size > 0 && opts.Size <= maxReplay {
 		if from == nil {
 			from = bytes.NewReader(nil)

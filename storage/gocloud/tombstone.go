@@ -13,7 +13,7 @@ import (
 )
 
 // maxReplay is the maximum size of a body that a Put holds in memory, in bytes, so that it can be
-// written once more in the place of a tombstone. The objects that the registry deletes and puts
+// written a second time, over a tombstone. The objects that the registry deletes and puts
 // again are smaller.
 const maxReplay = 64 << 10
 
@@ -117,7 +117,7 @@ type readCloser struct {
 	io.Closer
 }
 
-// replace writes an object in the place of a tombstone, on the condition that it has not changed.
+// replace writes an object over a tombstone, on the condition that the tombstone has not changed.
 func (m *remote) replace(ctx context.Context, key string, from io.Reader, opts *driver.PutOptions,
 	version string) (driver.Info, error) {
 	o := *opts

@@ -1,6 +1,6 @@
-// Package access checks logins with the programs that people use. A password file and rules decide
-// who may pull and push: anonymous callers pull from open repositories, and the user ann pulls
-// everything and pushes below her name. All clients go through the token endpoint.
+// Package access checks logins with common client programs. A password file and rules decide about
+// access: anonymous callers can pull from open repositories, and the user ann can pull everything
+// and push below her name. All clients go through the token endpoint.
 package access
 
 import (

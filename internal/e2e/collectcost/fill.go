@@ -24,7 +24,7 @@ const (
 	blobSize = 1 << 20
 )
 
-// fill writes so many blobs, in images of repositories.
+// fill writes the given number of blobs, in images of repositories.
 func fill(ctx context.Context, d driver.Driver, blobs int) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(32)

@@ -67,7 +67,7 @@ func (c config) filter(rows []row) []row {
 	return kept
 }
 
-// get is a row of one read request that answers so many bytes.
+// get returns a row of one read request whose response body has size bytes.
 func get(name, method, path string, header http.Header, status, size int) row {
 	return row{name: name, ops: 1500, op: func(ctx context.Context, s *side, _, _ int) error {
 		r, err := s.c.Do(ctx, status, method, path, header.Clone(), nil)

@@ -72,7 +72,7 @@ func readPage(ctx context.Context, s *side, repo string, total int) error {
 	return nil
 }
 
-// makeTags makes a repository with so many tags of one manifest.
+// makeTags creates a repository with total tags of one manifest.
 func (s *side) makeTags(ctx context.Context, repo string, total int) error {
 	if _, err := s.c.PushBlob(ctx, repo, config0); err != nil {
 		return err

@@ -21,8 +21,8 @@ type Front struct {
 	Log  string // file with a line "METHOD URI PROTOCOL STATUS" for each request
 }
 
-// FrontHost is the name in the certificate of a Front. A registry behind one must be told of it by
-// -external-url.
+// FrontHost is the name in the certificate of a Front. A registry behind a
+// Front needs it in -external-url.
 const FrontHost = "registry.example.test"
 
 const nginxConfig = `daemon off;

@@ -130,7 +130,7 @@ func (p *StoreProxy) SetFault(f func(*http.Request) int) {
 }
 
 // Take returns the requests since the last Take, in the order of their beginning. It waits for
-// those under way; nobody may begin one meanwhile.
+// requests in progress. No new request may begin until it returns.
 func (p *StoreProxy) Take() StoreRequests {
 	p.open.Wait()
 	p.mu.Lock()

@@ -93,7 +93,7 @@ func (p *place) raw(ctx context.Context) (objects int, bytes int64, err error) {
 	}
 	err = filepath.WalkDir(filepath.Join(p.options.Storage, "objects"), func(path string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // removed meanwhile
+			return nil // removed since the directory was read
 		}
 		if err != nil || e.IsDir() {
 			return err

@@ -34,8 +34,8 @@ func open(t *testing.T, answer http.HandlerFunc) *gocloud.Driver {
 	return d
 }
 
-// TestPanicOfClientIsUnavailable: azureblob takes it for granted that an answer has all that those
-// of the service have. Whoever has asked gets an error.
+// TestPanicOfClientIsUnavailable: azureblob panics if a response lacks headers that the service
+// always sends. The caller gets an error instead.
 func TestPanicOfClientIsUnavailable(t *testing.T) {
 	for _, status := range []int{200, 206, 304} {
 		d := open(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })

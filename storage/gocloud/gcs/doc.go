@@ -37,7 +37,7 @@
 // responds with 429. A tag that moves all the time meets that limit; the attempts bridge some
 // seconds of it.
 //
-// No proxy may respond in the place of Cloud Storage. The client shows neither the body of a 404 to
+// A proxy must not respond on its own instead of Cloud Storage. The client shows neither the body of a 404 to
 // a read nor the response to a list or a delete, so the response of such a proxy would be trusted.
 //
 // # Requirements

@@ -137,7 +137,7 @@ func (c simulated) Do(r *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-// untouched is a body of so many bytes, which nobody writes anywhere.
+// untouched is a body of the given number of bytes whose Read writes nothing.
 type untouched struct{ left int64 }
 
 func (u *untouched) Read(p []byte) (int, error) {
@@ -209,7 +209,7 @@ func TestStoreGoesOnInAFurtherObject(t *testing.T) {
 	}
 }
 
-// silent is a body of so many zero bytes, and then nothing until it is told to end.
+// silent is a body that yields left zero bytes and then blocks until end is closed.
 type silent struct {
 	left int64
 	end  chan struct{}

@@ -102,8 +102,8 @@ func send(ctx context.Context, f *filler, t Target, part []byte) (int, error) {
 		}
 		var err error
 		if part, more, err = f.fill(); err != nil {
-			// Return the error of the body itself. A body may also report a failure by cancelling
-			// the context; the later cancel does not replace that cause.
+			// The error of the body takes precedence over the error of the context, because a body
+			// may cancel the context when it fails.
 			cancel(err)
 			return number, err
 		}
