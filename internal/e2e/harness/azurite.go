@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Azurite is the storage server of that name, which speaks the protocol of Azure Blob Storage and
+// Azurite is a running Azurite, a storage server that speaks the protocol of Azure Blob Storage. It
 // keeps its objects in memory.
 type Azurite struct {
 	Addr    string // host:port
@@ -20,7 +20,7 @@ type Azurite struct {
 	Key     string
 }
 
-// NewAzurite starts the server for a test, which ends it.
+// NewAzurite starts Azurite. The server ends with the test.
 func NewAzurite(t *testing.T) *Azurite {
 	t.Helper()
 	addr, err := freeAddr()
@@ -43,7 +43,7 @@ func NewAzurite(t *testing.T) *Azurite {
 	return a
 }
 
-// Create makes an empty container.
+// Create creates an empty container.
 func (a *Azurite) Create(t *testing.T, container string) {
 	t.Helper()
 	credential, err := azblob.NewSharedKeyCredential(a.Account, a.Key)
@@ -54,8 +54,8 @@ func (a *Azurite) Create(t *testing.T, container string) {
 	require.NoError(t, err)
 }
 
-// URL is that of a container for gocloud.dev, by way of what stands in front of the server at an
-// address; "" is the server itself.
+// URL returns the URL of a container for gocloud.dev. addr is the address of a proxy in front of
+// the server; "" means the server itself.
 func (a *Azurite) URL(container, addr string) string {
 	if addr == "" {
 		addr = a.Addr
@@ -64,7 +64,7 @@ func (a *Azurite) URL(container, addr string) string {
 	return "azblob://" + container + "?" + q.Encode()
 }
 
-// Env are the variables of the environment by which a program has access.
+// Env returns the environment variables that give a program access.
 func (a *Azurite) Env() []string {
 	return []string{"AZURE_STORAGE_ACCOUNT=" + a.Account, "AZURE_STORAGE_KEY=" + a.Key}
 }

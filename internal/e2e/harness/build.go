@@ -11,10 +11,10 @@ import (
 )
 
 // Build compiles examples/server, once in a process, and returns the path of the program. go build
-// leaves a program alone that is up to date, so tests in several processes can share it.
+// does not rewrite a program that is up to date, so tests in several processes can share it.
 var Build = build("server")
 
-// BuildCloud compiles examples/cloud.
+// BuildCloud compiles examples/cloud in the same way.
 var BuildCloud = build("cloud")
 
 func build(example string) func() (string, error) {
@@ -33,14 +33,14 @@ func build(example string) func() (string, error) {
 	})
 }
 
-// Root is the folder of the root module.
+// Root returns the folder of the root module.
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..", "..")
 }
 
-// peerConfig writes the configuration of the peer beside its log. It is that of an operator who
-// wants speed and deletes.
+// peerConfig writes the configuration of the peer beside its log and returns its path. The
+// configuration is tuned for speed and allows deletes.
 func peerConfig(o Options) (string, error) {
 	storage := "filesystem: {rootdirectory: '" + o.Storage + "'}"
 	switch {

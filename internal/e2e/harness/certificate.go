@@ -17,15 +17,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Certificate is a certificate for one host name, by an authority of its own that nobody else
-// trusts. All are files of PEM.
+// Certificate is a certificate for one host name, issued by an authority of its own. Its fields are
+// the paths of PEM files.
 type Certificate struct {
 	CA, Cert, Key string
 }
 
-// NewCertificate makes, for a name or an address, the files ca.crt, server.crt and server.key in a
-// temporary folder each, so that the folder of the first can be given to clients as one of
-// certificates to trust.
+// NewCertificate creates a certificate for a host name or an IP address. It writes the files
+// ca.crt, server.crt and server.key into a temporary folder each. So clients can use the folder of
+// ca.crt as their folder of trusted certificates.
 func NewCertificate(t *testing.T, host string) *Certificate {
 	t.Helper()
 	issue := func(template, parent *x509.Certificate, key, by *ecdsa.PrivateKey) []byte {

@@ -15,15 +15,15 @@ import (
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Client sends the requests of the distribution spec one by one, so that a test decides their order
-// and what goes wrong.
+// Client sends the requests of the distribution spec one by one, so that a test controls their
+// order and can inject failures.
 type Client struct {
-	Base  string        // without a path
-	Route func() string // unless nil, chooses the base of each request anew, as a load balancer does
+	Base  string        // URL of the registry, without a path
+	Route func() string // if not nil, returns the base URL of each request, like a load balancer
 	HTTP  *http.Client
 }
 
-// NewClient returns a client with connections of its own.
+// NewClient returns a client that shares no connections with other clients.
 func NewClient(base string) *Client {
 	return &Client{Base: base, HTTP: &http.Client{
 		Timeout:   10 * time.Minute,
@@ -31,8 +31,8 @@ func NewClient(base string) *Client {
 	}}
 }
 
-// Accept is the header that names every type of manifest: some registries answer 404, or convert,
-// without it.
+// Accept returns a header that accepts every type of manifest. Without it, some registries respond
+// 404 or convert the manifest.
 func Accept() http.Header {
 	return http.Header{"Accept": {strings.Join([]string{
 		"application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json",
@@ -40,17 +40,17 @@ func Accept() http.Header {
 	}, ", ")}}
 }
 
-// Response is an answer that was read to its end.
+// Response is a response whose body has been read.
 type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// Location is where the answer points, for Base.
+// Location returns the header Location. It may be relative to Base.
 func (r *Response) Location() string { return r.Header.Get("Location") }
 
-// Error is an answer other than the one expected.
+// Error is returned for a response with an unexpected status.
 type Error struct {
 	Method, URL string
 	Response    *Response
@@ -60,8 +60,8 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s %s: %d %.300s", e.Method, e.URL, e.Response.Status, e.Response.Body)
 }
 
-// Send sends a request to a path of the registry, or to an absolute URL. length -1 is chunked
-// encoding.
+// Send sends a request to a path of the registry, or to an absolute URL. The length -1 means
+// chunked encoding.
 func (c *Client) Send(ctx context.Context, method, target string, header http.Header, body io.Reader,
 	length int64) (*http.Response, error) {
 	if strings.HasPrefix(target, "/") {
@@ -84,8 +84,8 @@ func (c *Client) Send(ctx context.Context, method, target string, header http.He
 	return c.HTTP.Do(req)
 }
 
-// Do is Send for small answers. An answer with another status than want is an *Error, and is
-// returned too.
+// Do sends a request like Send and reads the whole response. If its status is not want, Do returns
+// an *Error and the response.
 func (c *Client) Do(ctx context.Context, want int, method, target string, header http.Header, body []byte) (*Response,
 	error) {
 	resp, err := c.Send(ctx, method, target, header, bytes.NewReader(body), int64(len(body)))
@@ -130,7 +130,8 @@ func (c *Client) Patch(ctx context.Context, location string, offset int64, chunk
 	return r.Location(), nil
 }
 
-// Offset asks how many bytes of an upload have arrived, and where it goes on.
+// Offset returns the number of bytes of an upload that have arrived, and the location for the next
+// request.
 func (c *Client) Offset(ctx context.Context, location string) (int64, string, error) {
 	r, err := c.Do(ctx, http.StatusNoContent, http.MethodGet, location, nil, nil)
 	if err != nil {
@@ -141,7 +142,7 @@ func (c *Client) Offset(ctx context.Context, location string) (int64, string, er
 		return 0, "", fmt.Errorf("header Range %q: %w", r.Header.Get("Range"), err)
 	}
 	if last > 0 {
-		last++ // "0-0" is nothing: the spec has no other way to say it
+		last++ // "0-0" also means no bytes: the spec has no other form for it
 	}
 	if next := r.Location(); next != "" {
 		location = next
@@ -149,7 +150,7 @@ func (c *Client) Offset(ctx context.Context, location string) (int64, string, er
 	return last, location, nil
 }
 
-// Commit finishes an upload, with the rest of its bytes if there are any.
+// Commit finishes an upload. rest holds its remaining bytes, or is nil.
 func (c *Client) Commit(ctx context.Context, location string, d digest.Digest, rest io.Reader, length int64) error {
 	resp, err := c.Send(ctx, http.MethodPut, WithQuery(location, "digest", d.String()),
 		http.Header{"Content-Type": {"application/octet-stream"}}, rest, length)

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// junit is what the suite reports in junit.xml, the only file that has counts.
+// junit is the content of junit.xml, the only report of the suite that contains counts.
 type junit struct {
 	Tests    int `xml:"tests,attr"`
 	Errors   int `xml:"errors,attr"`
@@ -27,8 +27,8 @@ type junit struct {
 	} `xml:"testsuite"`
 }
 
-// Conformance runs the OCI conformance suites against a registry, the current one and that of the
-// 1.x releases, and demands that each passes whole.
+// Conformance runs the OCI conformance suites against a registry: the current suite and that of the
+// 1.x releases. It requires every test of both to pass.
 func Conformance(t *testing.T, o Options) {
 	t.Helper()
 	o.Args = []string{"-sparse", "-log-level", "error"}
@@ -37,14 +37,14 @@ func Conformance(t *testing.T, o Options) {
 	t.Run("1.x", func(t *testing.T) { conformance1(t, server) })
 }
 
-// conformance runs the current suite. The suite's exit code is not enough: it is 0 with skipped
-// tests, and 0 when its configuration was refused and nothing ran.
+// conformance runs the current suite. It does not rely on the exit code of the suite. That is 0
+// even if tests are skipped, and even if the suite rejects its configuration and runs nothing.
 func conformance(t *testing.T, server *Server) {
 	suite, err := Tool("conformance")
 	require.NoError(t, err)
 	results := t.TempDir()
 	cmd := exec.Command(suite)
-	cmd.Dir = results // the suite reads a configuration file from its folder: there is none in this one
+	cmd.Dir = results // the suite would read a configuration file from its folder; this folder has none
 	cmd.Env = append(os.Environ(),
 		"OCI_VERSION=dev", "OCI_DATA_SPARSE=true", "OCI_TLS=disabled", "OCI_REGISTRY="+server.Addr,
 		"OCI_REPO1=conformance/repo1", "OCI_REPO2=conformance/repo2", "OCI_RESULTS_DIR="+results)
@@ -66,8 +66,8 @@ func conformance(t *testing.T, server *Server) {
 	require.Greater(t, passed, 1000, "the suite has lost tests")
 }
 
-// alternatives are the tests of the 1.x suite that are skipped where their alternatives run. They are
-// for registries that take no pushes, that do not mount, or that mount only from a named source.
+// alternatives are the tests of the 1.x suite that are skipped if their alternatives run. They are
+// for registries that accept no pushes, that do not mount, or that mount only from a named source.
 var alternatives = []string{
 	"Pull Setup Get tag name from environment",
 	"Content Discovery Setup Populate registry with test tags (no push)",
@@ -109,7 +109,7 @@ func conformance1(t *testing.T, server *Server) {
 	require.GreaterOrEqual(t, passed, 75, "the suite has lost tests")
 }
 
-// readJUnit returns what a suite has reported below results.
+// readJUnit returns the content of the only junit.xml below results.
 func readJUnit(t *testing.T, results string, output []byte) junit {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(results, "junit.xml"))

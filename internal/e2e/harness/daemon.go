@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Daemon starts a program that stays, waits until ready succeeds, and ends it by its process id
-// when the test is over.
+// Daemon starts a program that runs until the end of the test, and waits until ready succeeds. It
+// stops the program by its process id when the test is over.
 func Daemon(t *testing.T, ready func() error, name string, args ...string) {
 	t.Helper()
 	path, err := Tool(name)

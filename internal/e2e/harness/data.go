@@ -12,15 +12,15 @@ import (
 	imagespec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Random returns size bytes that depend on seed only and do not compress. Nothing is held, so size
-// may be anything.
+// Random returns size bytes that depend only on seed and do not compress. The reader holds no
+// content in memory, so size is not limited.
 func Random(seed uint64, size int64) io.Reader {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)
 	return io.LimitReader(rand.NewChaCha8(key), size)
 }
 
-// RandomBytes is Random in memory.
+// RandomBytes returns the bytes of Random as a slice.
 func RandomBytes(seed uint64, size int) []byte {
 	b := make([]byte, size)
 	_, _ = io.ReadFull(Random(seed, int64(size)), b)
@@ -30,19 +30,19 @@ func RandomBytes(seed uint64, size int) []byte {
 // Digest hashes a stream.
 func Digest(r io.Reader) (digest.Digest, error) { return digest.FromReader(r) }
 
-// Manifest returns an OCI image manifest over blobs that are in memory; the first is the config.
+// Manifest returns an OCI image manifest over the given blobs. The first blob is the config.
 func Manifest(annotation string, blobs ...[]byte) []byte {
 	return ManifestOf(annotation, nil, describe(blobs)...)
 }
 
-// Referrer is Manifest with a subject, an image manifest that is in memory, too.
+// Referrer returns a manifest like Manifest, with the image manifest subject as its subject.
 func Referrer(annotation string, subject []byte, blobs ...[]byte) []byte {
 	d := Descriptor(imagespec.MediaTypeImageManifest, subject)
 	return ManifestOf(annotation, &d, describe(blobs)...)
 }
 
-// ManifestOf returns an OCI image manifest over blobs, the first of which is the config, whatever
-// their media types.
+// ManifestOf returns an OCI image manifest over blobs of any media type. The first blob is the
+// config.
 func ManifestOf(annotation string, subject *imagespec.Descriptor, blobs ...imagespec.Descriptor) []byte {
 	m := imagespec.Manifest{
 		Versioned:   specs.Versioned{SchemaVersion: 2},
@@ -68,7 +68,7 @@ func IndexOf(annotation string, children ...imagespec.Descriptor) []byte {
 	})
 }
 
-// Descriptor describes content that is in memory.
+// Descriptor returns the descriptor of b.
 func Descriptor(mediaType string, b []byte) imagespec.Descriptor {
 	return imagespec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))}
 }

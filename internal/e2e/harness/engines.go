@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ShortDir is a temporary folder for a program whose socket is in it: the path of a socket may have
-// 108 bytes, which t.TempDir with the name of a test may not leave.
+// ShortDir returns a temporary folder for a program that creates a socket in it. The path of a
+// socket has at most 108 bytes; t.TempDir contains the name of the test and may be too long.
 func ShortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "e2e-")
@@ -20,12 +20,12 @@ func ShortDir(t *testing.T) string {
 }
 
 // Docker starts a Docker engine whose data, socket and state are below a temporary folder, and
-// returns its client. The engine has no network of its own, and takes plain HTTP from loopback
+// returns its client. The engine has no network of its own. It accepts plain HTTP from loopback
 // addresses only.
 func Docker(t *testing.T) *Program {
 	t.Helper()
 	dir := ShortDir(t)
-	// The engine leaves a mount behind, that would keep the folder.
+	// The engine leaves a mount, which would prevent the removal of the folder.
 	t.Cleanup(func() { _ = syscall.Unmount(filepath.Join(dir, "exec", "netns", "default"), syscall.MNT_DETACH) })
 	host := "unix://" + dir + "/s.sock"
 	d := NewProgram(t, "docker", "--host", host)
@@ -36,18 +36,18 @@ func Docker(t *testing.T) *Program {
 	return d
 }
 
-// Podman keeps its images below a temporary folder.
+// Podman returns podman with its images below a temporary folder.
 func Podman(t *testing.T) *Program {
 	t.Helper()
-	dir := ShortDir(t) // podman itself demands a short one
+	dir := ShortDir(t) // podman requires a short path
 	p := NewProgram(t, "podman", "--root", dir+"/root", "--runroot", dir+"/run", "--tmpdir", dir+"/tmp",
 		"--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "none")
 	t.Cleanup(func() { _, _, _ = p.Try(t, "rmi", "--all", "--force") })
 	return p
 }
 
-// PodmanPartial is podman as it is where layers of zstd:chunked are pulled in parts: it fetches
-// only those files of a layer that it does not have. Only the overlay driver does that.
+// PodmanPartial returns a podman that pulls layers of zstd:chunked in parts: it fetches only the
+// files of a layer that it does not have. Only the overlay driver supports this.
 func PodmanPartial(t *testing.T) *Program {
 	t.Helper()
 	dir := ShortDir(t)
@@ -64,13 +64,13 @@ pull_options = {enable_partial_images = "true", use_hard_links = "false", ostree
 	p.Env = append(p.Env, "CONTAINERS_STORAGE_CONF="+config)
 	t.Cleanup(func() {
 		_, _, _ = p.Try(t, "rmi", "--all", "--force")
-		_ = syscall.Unmount(dir+"/root/overlay", syscall.MNT_DETACH) // it leaves one behind
+		_ = syscall.Unmount(dir+"/root/overlay", syscall.MNT_DETACH) // podman leaves this mount
 	})
 	return p
 }
 
-// Containerd starts a containerd below a temporary folder, without its Kubernetes part, and returns
-// its client.
+// Containerd starts a containerd below a temporary folder, without its Kubernetes plugin, and
+// returns its client.
 func Containerd(t *testing.T) *Program {
 	t.Helper()
 	dir := ShortDir(t)
@@ -89,8 +89,8 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 	return c
 }
 
-// BuildContext writes a build context: busybox, a file of its own, and a Dockerfile with further
-// instructions at its end.
+// BuildContext writes a build context and returns its folder. The context contains busybox, a file
+// with the content unique, and a Dockerfile that ends with the given instructions.
 func BuildContext(t *testing.T, unique, instructions string) string {
 	t.Helper()
 	dir := t.TempDir()

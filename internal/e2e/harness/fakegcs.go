@@ -17,11 +17,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FakeGCS is fake-gcs-server, which keeps its objects in memory, behind a front that counts
-// requests and mends one thing.
+// FakeGCS is fake-gcs-server, which keeps its objects in memory, behind a proxy. The proxy records
+// requests, injects faults and corrects the conditional delete.
 //
-// The server checks ifGenerationMatch of uploads, in the step that stores, and lists from
-// startOffset. It differs from Cloud Storage:
+// fake-gcs-server checks ifGenerationMatch of uploads atomically, and lists from startOffset. It
+// differs from Cloud Storage:
 //
 //   - It ignores ifGenerationMatch of deletes and removes whatever is there. The front asks it for
 //     a delete of that generation instead, which the server does in one step. That is the same
@@ -29,26 +29,26 @@ import (
 //     generation, or none.
 //   - It ignores conditions of reads, permissions, signatures and their expiry.
 type FakeGCS struct {
-	Addr string // of the front; what STORAGE_EMULATOR_HOST is
+	Addr string // address of the proxy; the value of STORAGE_EMULATOR_HOST
 
 	mu    sync.Mutex
 	seen  []string
 	fault func(*http.Request) Fault
 }
 
-// Fault is what the front does to a request instead of passing it on.
+// Fault is what the proxy does to a request instead of passing it on.
 type Fault int
 
 // The faults.
 const (
 	NoFault    Fault = iota
-	Status503        // responds 503, and the server does not get the request
-	Status429        // responds 429, and the server does not get the request
-	Status403        // answers 403, and the server does not get the request
-	LoseAnswer       // the server does what it is asked for, and the connection is lost before the answer
+	Status503        // responds 503; the server does not get the request
+	Status429        // responds 429; the server does not get the request
+	Status403        // responds 403; the server does not get the request
+	LoseAnswer       // the server performs the request, but the connection is lost before the response
 )
 
-// NewFakeGCS starts the server for a test, which ends it.
+// NewFakeGCS starts the server and its proxy. Both end with the test.
 func NewFakeGCS(t *testing.T) *FakeGCS {
 	t.Helper()
 	behind, err := freeAddr()
@@ -59,7 +59,7 @@ func NewFakeGCS(t *testing.T) *FakeGCS {
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: behind})
-			r.Out.Host = r.In.Host // the server tells it to clients as its own
+			r.Out.Host = r.In.Host // the server sends the host to clients as its own address
 		},
 		ModifyResponse: conditionalDelete,
 		FlushInterval:  -1,
@@ -80,7 +80,7 @@ func NewFakeGCS(t *testing.T) *FakeGCS {
 	return g
 }
 
-// Create makes an empty bucket.
+// Create creates an empty bucket.
 func (g *FakeGCS) Create(t *testing.T, bucket string) {
 	t.Helper()
 	resp, err := http.Post("http://"+g.Addr+"/storage/v1/b?project=test", "application/json",
@@ -90,13 +90,13 @@ func (g *FakeGCS) Create(t *testing.T, bucket string) {
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 }
 
-// URL is that of a bucket for gocloud.dev.
+// URL returns the URL of a bucket for gocloud.dev.
 func (g *FakeGCS) URL(bucket string) string { return "gs://" + bucket }
 
-// Env are the variables of the environment by which a program has access.
+// Env returns the environment variables that give a program access.
 func (g *FakeGCS) Env() []string { return []string{"STORAGE_EMULATOR_HOST=" + g.Addr} }
 
-// onlyGeneration is the key of a request's context that says that it is a conditional delete.
+// onlyGeneration is a context key that marks the request as a conditional delete.
 type onlyGeneration struct{}
 
 func (g *FakeGCS) serve(proxy http.Handler, w http.ResponseWriter, r *http.Request) {
@@ -110,7 +110,7 @@ func (g *FakeGCS) serve(proxy http.Handler, w http.ResponseWriter, r *http.Reque
 	}
 	switch fault {
 	case Status503, Status429, Status403:
-		_, _ = io.Copy(io.Discard, r.Body) // a client that is still writing would see a lost connection
+		_, _ = io.Copy(io.Discard, r.Body) // a client that is still writing would otherwise see a lost connection
 		code := map[Fault]int{Status503: 503, Status429: 429, Status403: 403}[fault]
 		http.Error(w, http.StatusText(code), code)
 		return
@@ -140,7 +140,8 @@ func conditionalDelete(resp *http.Response) error {
 	return nil
 }
 
-// kind tells what a request is, by method and API, with what it says of generations and offsets.
+// kind describes a request by its method and API, and by its parameters for generations and
+// offsets.
 func kind(r *http.Request) string {
 	query := r.URL.Query()
 	what := "read"
@@ -165,8 +166,8 @@ func kind(r *http.Request) string {
 	return what
 }
 
-// Fail lets f decide for each request from now on; nil ends that. f is called by many goroutines,
-// and may use the server itself.
+// Fail calls f for each later request to choose a fault. nil ends the faults. f may be called
+// concurrently, and may use the server itself.
 func (g *FakeGCS) Fail(f func(*http.Request) Fault) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// Fleet is several servers on one storage, without anything else in common.
+// Fleet is several servers that share only their storage.
 type Fleet struct {
 	options Options
 
@@ -15,7 +15,7 @@ type Fleet struct {
 	servers []*Server
 }
 
-// StartFleet starts n servers. The caller ends them with Stop.
+// StartFleet starts n servers. The caller must call Stop.
 func StartFleet(n int, o Options) (*Fleet, error) {
 	f := &Fleet{options: o}
 	for range n {
@@ -26,7 +26,7 @@ func StartFleet(n int, o Options) (*Fleet, error) {
 	return f, nil
 }
 
-// Add starts one more server, at an address; "" is a free port.
+// Add starts one more server at addr. "" means a free port.
 func (f *Fleet) Add(addr string) error {
 	o := f.options
 	o.Addr = addr
@@ -40,14 +40,14 @@ func (f *Fleet) Add(addr string) error {
 	return nil
 }
 
-// Servers are those that requests go to, the one that was added last being the last.
+// Servers returns the servers that get requests, in the order in which they were added.
 func (f *Fleet) Servers() []*Server {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.servers)
 }
 
-// Client returns a client each of whose requests goes to one of the servers, at random.
+// Client returns a client that sends each request to a random server.
 func (f *Fleet) Client() *Client {
 	c := NewClient("")
 	c.Route = func() string {
@@ -58,8 +58,8 @@ func (f *Fleet) Client() *Client {
 	return c
 }
 
-// Kill kills the server that has been in the fleet for the longest, sends nothing more to it, and
-// returns its address.
+// Kill kills the oldest server of the fleet and returns its address. The fleet sends it no more
+// requests.
 func (f *Fleet) Kill() (string, error) {
 	victim := f.Servers()[0]
 	err := victim.Kill()
@@ -69,7 +69,7 @@ func (f *Fleet) Kill() (string, error) {
 	return victim.Addr, err
 }
 
-// Stop ends all servers as an operator would.
+// Stop stops all servers with SIGTERM.
 func (f *Fleet) Stop() error {
 	var errs []error
 	for _, s := range f.Servers() {

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Busybox is the static program that images are made of.
+// Busybox returns the path of the static program that the images contain.
 func Busybox(t *testing.T) string {
 	t.Helper()
 	path, err := Tool("busybox")
@@ -25,8 +25,7 @@ func Busybox(t *testing.T) string {
 	return path
 }
 
-// Image builds a runnable OCI image of two layers: busybox, and a file that makes it unlike all
-// others.
+// Image builds a runnable OCI image of two layers: busybox, and a file with the content unique.
 func Image(t *testing.T, arch, unique string) v1.Image {
 	t.Helper()
 	busybox, err := os.ReadFile(Busybox(t))
@@ -36,8 +35,8 @@ func Image(t *testing.T, arch, unique string) v1.Image {
 		layer(t, tarOf(t, "unique", 0o644, int64(len(unique)), bytes.NewReader([]byte(unique)))))
 }
 
-// BigImage builds an image with one layer of a given size that does not compress. The layer is a
-// file in dir.
+// BigImage builds an image with one layer of size bytes that does not compress. It stores the layer
+// as a file in dir.
 func BigImage(t *testing.T, dir string, seed uint64, size int64) v1.Image {
 	t.Helper()
 	path := filepath.Join(dir, "layer.tar")
@@ -68,7 +67,7 @@ func Layout(t *testing.T, content mutate.Appendable) string {
 	return dir
 }
 
-// Index builds an index of two platforms.
+// Index builds an index of images for two platforms.
 func Index(t *testing.T, unique string) v1.ImageIndex {
 	t.Helper()
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)

@@ -13,16 +13,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Front is nginx with TLS and HTTP/2 in front of a registry, as operators put it there.
+// Front is nginx with TLS and HTTP/2 in front of a registry, as in a typical deployment.
 type Front struct {
-	Host string // the name in its certificate, on the standard port
-	Addr string // where it listens
-	CA   string // file with the authority of its certificate
+	Host string // the name in its certificate; clients use the standard port
+	Addr string // address of its listener
+	CA   string // file with the certificate of its authority
 	Log  string // file with a line "METHOD URI PROTOCOL STATUS" for each request
 }
 
-// FrontHost is the name in the certificate of a Front. A registry behind a
-// Front needs it in -external-url.
+// FrontHost is the name in the certificate of a Front. A registry behind a Front needs it in
+// -external-url.
 const FrontHost = "registry.example.test"
 
 const nginxConfig = `daemon off;
@@ -54,10 +54,9 @@ http {
 }
 `
 
-// NewFront starts nginx in front of a registry, and lets the programs that the test starts find it
-// under its name: they are told, as in a company, of a proxy for HTTPS, whose only connections are
-// to this nginx. So names and certificates are checked as they would be, and no file of the system
-// needs a change.
+// NewFront starts nginx in front of a registry. It sets an HTTPS proxy in the environment of the
+// programs that the test starts, as in a company network. That proxy connects only to this nginx.
+// So clients check names and certificates as usual, and no file of the system needs a change.
 func NewFront(t *testing.T, s *Server) *Front {
 	t.Helper()
 	dir := ShortDir(t)
@@ -87,7 +86,7 @@ func NewFront(t *testing.T, s *Server) *Front {
 	return f
 }
 
-// connect answers CONNECT (RFC 9110, section 9.3.6).
+// connect handles CONNECT (RFC 9110, section 9.3.6).
 func (f *Front) connect(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodConnect || r.Host != f.Host+":443" {
 		http.Error(w, "only CONNECT to "+f.Host, http.StatusForbidden)

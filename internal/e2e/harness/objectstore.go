@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ObjectStore is a storage server that speaks S3, with one bucket.
+// ObjectStore is a running storage server that speaks S3, with one bucket.
 type ObjectStore struct {
 	Addr   string // host:port
 	Bucket string
@@ -30,7 +30,7 @@ type ObjectStore struct {
 	done chan struct{} // closed when the process has ended
 }
 
-// StartMinIO starts MinIO over a folder and waits until it answers. The caller ends it with Stop.
+// StartMinIO starts MinIO over a folder and waits until it responds. The caller must call Stop.
 func StartMinIO(dir string) (*ObjectStore, error) {
 	o, err := newObjectStore(dir)
 	if err != nil {
@@ -45,7 +45,7 @@ func StartMinIO(dir string) (*ObjectStore, error) {
 		"server", "--quiet", "--address", o.Addr, "--console-address", console, filepath.Join(dir, "data"))
 }
 
-// StartVersityGW starts versitygw over a folder and waits until it answers. The caller ends it with
+// StartVersityGW starts versitygw over a folder and waits until it responds. The caller must call
 // Stop.
 func StartVersityGW(dir string) (*ObjectStore, error) {
 	o, err := newObjectStore(dir)
@@ -56,10 +56,10 @@ func StartVersityGW(dir string) (*ObjectStore, error) {
 		"--port", o.Addr, "posix", filepath.Join(dir, "data"))
 }
 
-// NewMinIO is StartMinIO for a test, which ends it.
+// NewMinIO starts MinIO on a temporary folder. The server ends with the test.
 func NewMinIO(t *testing.T) *ObjectStore { return newStore(t, StartMinIO) }
 
-// NewVersityGW is StartVersityGW for a test, which ends it.
+// NewVersityGW starts versitygw on a temporary folder. The server ends with the test.
 func NewVersityGW(t *testing.T) *ObjectStore { return newStore(t, StartVersityGW) }
 
 func newStore(t *testing.T, start func(dir string) (*ObjectStore, error)) *ObjectStore {
@@ -125,7 +125,8 @@ func (o *ObjectStore) start(name string, env []string, args ...string) error {
 	}
 }
 
-// Client returns a client of the store itself, or of what stands in front of it at an address.
+// Client returns a client of the store. addr is the address of a proxy in front of the store; ""
+// means the store itself.
 func (o *ObjectStore) Client(addr string) *s3.Client {
 	if addr == "" {
 		addr = o.Addr
@@ -139,8 +140,8 @@ func (o *ObjectStore) Client(addr string) *s3.Client {
 	})
 }
 
-// URL is that of the bucket for gocloud.dev, by way of what stands in front of the store at an
-// address; "" is the store itself.
+// URL returns the URL of the bucket for gocloud.dev. addr is the address of a proxy in front of the
+// store; "" means the store itself.
 func (o *ObjectStore) URL(addr string) string {
 	if addr == "" {
 		addr = o.Addr
@@ -149,12 +150,12 @@ func (o *ObjectStore) URL(addr string) string {
 	return "s3://" + o.Bucket + "?" + q.Encode()
 }
 
-// Env are the variables of the environment by which a program has access.
+// Env returns the environment variables that give a program access.
 func (o *ObjectStore) Env() []string {
 	return []string{"AWS_ACCESS_KEY_ID=" + o.User, "AWS_SECRET_ACCESS_KEY=" + o.Secret, "AWS_EC2_METADATA_DISABLED=true"}
 }
 
-// Stop ends the server by its process id.
+// Stop stops the server by its process id.
 func (o *ObjectStore) Stop() error {
 	if err := o.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err

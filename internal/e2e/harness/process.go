@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// CPU returns the processor time that a process has used so far, user and system: the scheduler's
-// own count in nanoseconds, of all threads. utime and stime count the same in ticks of 10 ms, too
-// coarse for a round of requests. A thread that has ended takes its time with it; the Go runtime
-// keeps its threads.
+// CPU returns the user and system time that all threads of a process have used so far. It reads the
+// scheduler's counters, which are in nanoseconds. utime and stime count in ticks of 10 ms, which is
+// too coarse for a round of requests. The time of a thread that has ended is not included; the Go
+// runtime keeps its threads.
 func CPU(pid int) (time.Duration, error) {
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
@@ -32,7 +32,7 @@ func CPU(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// Memory returns a field of /proc/PID/status in bytes, as VmRSS, VmHWM or RssAnon.
+// Memory returns a field of /proc/PID/status in bytes, such as VmRSS, VmHWM or RssAnon.
 func Memory(pid int, field string) (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

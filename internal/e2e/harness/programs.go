@@ -13,21 +13,21 @@ import (
 //go:embed programs.txt
 var programsText string
 
-// Sets of programs.txt. CI installs SetCI only.
+// These constants name the sets of programs.txt. CI installs only SetCI.
 const (
 	SetCI   = "ci"
 	SetFull = "full"
 	SetPeer = "peer"
 )
 
-// setsVariable is the name of an environment variable: the sets, besides SetCI, whose programs may be
-// used, such as "full peer". The Makefile sets it for the targets that install them. CI does not set
-// it. So a test that CI runs fails when it uses a program that CI does not install, also on a machine
-// that has the program.
+// setsVariable is the name of an environment variable. It lists the sets, besides SetCI, whose
+// programs tests may use, such as "full peer". The Makefile sets it for the targets that install
+// them. CI does not set it. So a test that CI runs fails if it uses a program that CI does not
+// install, even on a machine that has the program.
 const setsVariable = "REGISTRY_E2E_PROGRAMS"
 
-// Cache returns the folder of the programs that are installed or built for the tests. install.sh uses
-// the same folder.
+// Cache returns the folder of the programs that are installed or built for the tests. install.sh
+// uses the same folder.
 func Cache() (string, error) {
 	if dir := os.Getenv("REGISTRY_CACHE"); dir != "" {
 		return dir, nil
@@ -36,8 +36,8 @@ func Cache() (string, error) {
 	return filepath.Join(home, ".cache", "registrykit"), err
 }
 
-// Tool returns the path of a program of programs.txt. The error of a missing program says how to
-// install it.
+// Tool returns the path of a program of programs.txt. If the program is missing, the error says how
+// to install it.
 func Tool(name string) (string, error) {
 	set, err := programSet(name)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestToolRefusesProgramsThatCIDoesNotInstall has every program of the list on the machine, as a
-// developer's machine may.
+// TestToolRefusesProgramsThatCIDoesNotInstall runs with every program of the list on the machine,
+// as on a developer's machine.
 func TestToolRefusesProgramsThatCIDoesNotInstall(t *testing.T) {
 	cache := t.TempDir()
 	t.Setenv("REGISTRY_CACHE", cache)
@@ -43,8 +43,8 @@ func TestToolRefusesProgramsThatCIDoesNotInstall(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestProgramsAreListed finds programs that code of this repository runs by name, and so without
-// Tool: they must be in the list, and CI must install them.
+// TestProgramsAreListed finds programs that the code of this repository runs by name, without Tool.
+// Each must be in the list, and CI must install it.
 func TestProgramsAreListed(t *testing.T) {
 	found := 0
 	for path, names := range programNames(t) {
@@ -58,8 +58,8 @@ func TestProgramsAreListed(t *testing.T) {
 	require.NotZero(t, found, "the search finds none, although some tests run the go command")
 }
 
-// programNames returns the string literals that each Go file passes to functions of os/exec as the
-// name of a program.
+// programNames returns, for each program name, the Go files that pass it to a function of os/exec
+// as a string literal.
 func programNames(t *testing.T) map[string][]string {
 	t.Helper()
 	argument := map[string]int{"Command": 0, "LookPath": 0, "CommandContext": 1}
@@ -97,8 +97,8 @@ func programNames(t *testing.T) map[string][]string {
 	return names
 }
 
-// TestProgramsListIsWellFormed demands a known set and way of installation in each line, and no
-// program twice.
+// TestProgramsListIsWellFormed requires a known set and a known way of installation in each line,
+// and no duplicate programs.
 func TestProgramsListIsWellFormed(t *testing.T) {
 	arguments := map[string]int{"system": 0, "apt": 1, "tool": 0, "go": 1, "npm": 1, "conformance1": 0, "toxiproxy": 1,
 		"buildkit": 2}

@@ -14,17 +14,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Recorder stands in front of a registry and writes down requests, so that a test sees that a
-// client really mounted, resumed or sent chunks, and did not fall back to something else.
+// Recorder is a proxy in front of a registry that records requests. With it, a test can check that
+// a client really mounted, resumed or sent chunks, and did not fall back to something else.
 type Recorder struct {
 	Addr string
 
 	mu   sync.Mutex
 	seen []string // "METHOD URI STATUS"
-	sent []int64  // bytes of the response to each
+	sent []int64  // bytes of each response
 }
 
-// NewRecorder starts a recorder in front of the registry at base for a test, which ends it.
+// NewRecorder starts a recorder in front of the registry at base. The recorder ends with the test.
 func NewRecorder(t *testing.T, base string) *Recorder {
 	t.Helper()
 	target, err := url.Parse(base)
@@ -46,7 +46,7 @@ func NewRecorder(t *testing.T, base string) *Recorder {
 	return r
 }
 
-// Count says how many requests match a pattern.
+// Count returns the number of requests that match a pattern.
 func (r *Recorder) Count(pattern string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,7 +59,7 @@ func (r *Recorder) Count(pattern string) int {
 	return n
 }
 
-// Sent says how many bytes the responses have in all to the requests that match a pattern.
+// Sent returns the total bytes of the responses to the requests that match a pattern.
 func (r *Recorder) Sent(pattern string) (bytes int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package harness starts registries as real processes and speaks to them as clients do. Tests, the
-// comparison and the memory check share it.
+// Package harness starts registries as real processes and talks to them like a client. The
+// end-to-end tests and the commands of this module share it.
 package harness
 
 import (
@@ -18,16 +18,16 @@ import (
 	"time"
 )
 
-// Kind is which registry runs.
+// Kind selects a registry.
 type Kind string
 
 const (
 	Ours Kind = "registry" // examples/server of this repository
-	Peer Kind = "peer"     // the CNCF registry, see install.sh for its version
+	Peer Kind = "peer"     // the CNCF registry; install.sh has its version
 )
 
-// Default is Ours, unless E2E_SERVER=peer: running the same tests against another registry shows
-// that they are fair.
+// Default returns Ours, or Peer if E2E_SERVER=peer. Running the same tests against another registry
+// shows that they are fair.
 func Default() Kind {
 	if os.Getenv("E2E_SERVER") == string(Peer) {
 		return Peer
@@ -35,19 +35,19 @@ func Default() Kind {
 	return Ours
 }
 
-// Options say how a registry is started.
+// Options are the options of Start. The zero value of a field means its default.
 type Options struct {
 	Kind    Kind     // default: Default()
-	Program string   // an earlier build of examples/server to run as Ours; default: this one
+	Program string   // an earlier build of examples/server to run as Ours; default: the current one
 	Storage string   // a directory, "mem://", or the URL of a bucket
-	Env     []string // further variables of the environment
+	Env     []string // additional environment variables
 	Addr    string   // default: a free port on the loopback address
-	Args    []string // further flags of examples/server; the peer ignores them
-	CA      string   // file of the authority of its certificate, if Args have it speak TLS
-	Log     string   // file that collects its output; default: one beside the storage
+	Args    []string // additional flags of examples/server; the peer ignores them
+	CA      string   // certificate of the registry's authority, required if Args enable TLS
+	Log     string   // file for its output; default: a file beside the storage
 
-	Bucket     *ObjectStore // instead of Storage: its bucket
-	BucketAddr string       // what stands in front of that; default: nothing
+	Bucket     *ObjectStore // used instead of Storage
+	BucketAddr string       // address of a proxy in front of the bucket; default: none
 }
 
 // Server is a running registry process.
@@ -60,7 +60,7 @@ type Server struct {
 	done   chan struct{} // closed when the process has ended
 }
 
-// Start runs a registry and waits until it answers. The caller ends it with Stop or Kill.
+// Start starts a registry and waits until it responds. The caller must call Stop or Kill.
 func Start(o Options) (*Server, error) {
 	if o.Kind == "" {
 		o.Kind = Default()
@@ -118,7 +118,7 @@ func Start(o Options) (*Server, error) {
 	return s, nil
 }
 
-// command returns the process to start and the path that answers 200 when it is ready.
+// command returns the process to start and the path that responds 200 when the registry is ready.
 func command(o Options) (*exec.Cmd, string, error) {
 	if o.Kind == Peer {
 		bin, err := Tool("registry")
@@ -149,7 +149,7 @@ func command(o Options) (*exec.Cmd, string, error) {
 	return cmd, "/readyz", nil
 }
 
-// trusting returns a client that trusts the authority of a file, and no other.
+// trusting returns a client that trusts only the authority in the file ca.
 func trusting(ca string) (*http.Client, error) {
 	pem, err := os.ReadFile(ca)
 	if err != nil {
@@ -161,7 +161,7 @@ func trusting(ca string) (*http.Client, error) {
 		DisableKeepAlives: true}}, nil
 }
 
-// wait asks until the registry is ready, at most 30 s.
+// wait polls path until the registry is ready, for at most 30 s.
 func (s *Server) wait(client *http.Client, path string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -187,13 +187,13 @@ func (s *Server) wait(client *http.Client, path string) error {
 	}
 }
 
-// URL is the base without a path.
+// URL returns the base URL, without a path.
 func (s *Server) URL() string { return s.scheme + "://" + s.Addr }
 
-// PID is the process id.
+// PID returns the process id.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
-// Running says whether the process has not ended.
+// Running reports whether the process is still running.
 func (s *Server) Running() bool {
 	select {
 	case <-s.done:
@@ -203,8 +203,8 @@ func (s *Server) Running() bool {
 	}
 }
 
-// Stop ends the process as an operator would, and kills it after 20 s. An exit code other than 0 is
-// an error.
+// Stop stops the process with SIGTERM, and kills it after 20 s. It returns an error if the process
+// had to be killed or its exit code is not 0.
 func (s *Server) Stop() error {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -221,7 +221,7 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// Kill ends the process with SIGKILL and waits until it is gone.
+// Kill ends the process with SIGKILL and waits for its end.
 func (s *Server) Kill() error {
 	err := s.cmd.Process.Kill()
 	<-s.done

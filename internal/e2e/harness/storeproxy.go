@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// StoreProxy is a proxy in front of a storage server that counts the requests that a registry sends
-// to it, and may hold each of them up.
+// StoreProxy is a proxy in front of a storage server. It records the requests of a registry and can
+// delay them or make them fail.
 type StoreProxy struct {
-	Addr string // where it listens
+	Addr string // address of its listener
 
 	mu       sync.Mutex
 	delay    time.Duration
 	fault    func(*http.Request) int
 	requests []StoreRequest
-	open     sync.WaitGroup // requests under way
+	open     sync.WaitGroup // requests in progress
 	server   *http.Server
 }
 
@@ -29,13 +29,13 @@ type StoreProxy struct {
 type StoreRequest struct {
 	Method     string
 	URL        string
-	Copy       bool // a copy within the store, as S3 and Azure have it
+	Copy       bool // a copy within the store, in the form of S3 or Azure
 	Part       bool // a part of a larger object
 	Status     int
-	Start, End time.Time // until the whole answer had been passed on
+	Start, End time.Time // End: the whole response had been passed on
 }
 
-// NewStoreProxy starts a proxy in front of the server at addr. The caller ends it with Close.
+// NewStoreProxy starts a proxy in front of the server at addr. The caller must call Close.
 func NewStoreProxy(addr string) (*StoreProxy, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -43,7 +43,7 @@ func NewStoreProxy(addr string) (*StoreProxy, error) {
 	}
 	p := &StoreProxy{Addr: listener.Addr().String()}
 	forward := &httputil.ReverseProxy{
-		// The Host header stays as it is: signatures cover it.
+		// Signatures cover the Host header, so it must not change.
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http",
 				Host: addr})
@@ -67,7 +67,7 @@ func NewStoreProxy(addr string) (*StoreProxy, error) {
 			}
 			time.Sleep(delay)
 			answer := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-			defer func() { // also if the proxy gives the answer up
+			defer func() { // deferred, because the proxy panics if it cannot finish a response
 				record.Status, record.End = answer.status, time.Now()
 				p.mu.Lock()
 				defer p.mu.Unlock()
@@ -85,16 +85,16 @@ func NewStoreProxy(addr string) (*StoreProxy, error) {
 	return p, nil
 }
 
-// refuse answers as S3 does.
+// refuse responds with an error in the format of S3.
 func refuse(w http.ResponseWriter, r *http.Request, status int) {
-	_, _ = io.Copy(io.Discard, r.Body) // a client that is still writing would see a lost connection
+	_, _ = io.Copy(io.Discard, r.Body) // a client that is still writing would otherwise see a lost connection
 	code := map[int]string{http.StatusServiceUnavailable: "SlowDown", http.StatusForbidden: "AccessDenied"}[status]
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
 	fmt.Fprintf(w, "<Error><Code>%s</Code><Message>as the test wants it</Message></Error>", code)
 }
 
-// statusWriter keeps the status of an answer.
+// statusWriter records the status of a response.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -107,22 +107,22 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap is for [http.ResponseController].
+// Unwrap makes the methods of the underlying writer available to [http.ResponseController].
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Close ends the proxy.
+// Close stops the proxy.
 func (p *StoreProxy) Close() error { return p.server.Close() }
 
-// SetDelay holds up every request from now on.
+// SetDelay delays every later request by d.
 func (p *StoreProxy) SetDelay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = d
 }
 
-// SetFault lets f decide from now on with which status the proxy itself answers a request: 503
-// (SlowDown), 403 (AccessDenied) or another; 0 passes it on. nil ends that. f is called by many
-// goroutines.
+// SetFault lets f choose the status with which the proxy itself responds to each later request,
+// such as 503 (SlowDown) or 403 (AccessDenied). 0 passes the request on. A nil f ends the faults. f
+// may be called concurrently.
 func (p *StoreProxy) SetFault(f func(*http.Request) int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -154,8 +154,8 @@ func (rs StoreRequests) Copies() int {
 	return len(slices.DeleteFunc(slices.Clone(rs), func(r StoreRequest) bool { return !r.Copy }))
 }
 
-// Chain returns the greatest number of requests each of which began only after the one before had
-// ended: what a longer way to the store multiplies.
+// Chain returns the length of the longest sequence of requests each of which began after the end of
+// the one before. A longer distance to the store multiplies the time of this sequence.
 func (rs StoreRequests) Chain() int {
 	byEnd := slices.SortedFunc(slices.Values(rs), func(a, b StoreRequest) int { return a.End.Compare(b.End) })
 	n, last := 0, time.Time{}

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Suite runs the tests of a package against one registry on disk, which it stores in server, and
-// returns the code to exit with.
+// Suite runs the tests of a package against one registry on disk and returns the exit code. It
+// stores the registry in *server.
 func Suite(m *testing.M, server **Server) int {
 	dir, err := os.MkdirTemp("", "registry-suite-")
 	if err != nil {
@@ -18,7 +18,7 @@ func Suite(m *testing.M, server **Server) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	args := []string{"-external-url", "https://" + FrontHost} // it may stand behind a Front
+	args := []string{"-external-url", "https://" + FrontHost} // for tests that put it behind a Front
 	s, err := Start(Options{Storage: dir + "/data", Log: dir + "/log", Args: args})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -36,7 +36,7 @@ func Suite(m *testing.M, server **Server) int {
 	return code
 }
 
-// DigestOf asks the registry itself which digest a tag has.
+// DigestOf requests the digest of a tag directly from the registry.
 func (s *Server) DigestOf(t *testing.T, repo, ref string) string {
 	t.Helper()
 	r, err := NewClient(s.URL()).Do(t.Context(), http.StatusOK, http.MethodHead, "/v2/"+repo+"/manifests/"+ref, Accept(),
@@ -45,7 +45,7 @@ func (s *Server) DigestOf(t *testing.T, repo, ref string) string {
 	return r.Header.Get("Docker-Content-Digest")
 }
 
-// ManifestOf asks the registry itself for a manifest.
+// ManifestOf requests a manifest directly from the registry.
 func (s *Server) ManifestOf(t *testing.T, repo, ref string) []byte {
 	t.Helper()
 	r, err := NewClient(s.URL()).Do(t.Context(), http.StatusOK, http.MethodGet, "/v2/"+repo+"/manifests/"+ref, Accept(),
@@ -54,7 +54,7 @@ func (s *Server) ManifestOf(t *testing.T, repo, ref string) []byte {
 	return r.Body
 }
 
-// TagsOf asks the registry itself for all tags.
+// TagsOf requests all tags directly from the registry.
 func (s *Server) TagsOf(t *testing.T, repo string) []string {
 	t.Helper()
 	tags, err := NewClient(s.URL()).Tags(t.Context(), repo)

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// New starts a registry for a test, which ends it; a test that fails prints the end of its log.
+// New starts a registry that ends with the test. If the test fails, New prints the end of the log.
 func New(t *testing.T, o Options) *Server {
 	t.Helper()
 	if o.Log == "" {
@@ -31,20 +31,20 @@ func New(t *testing.T, o Options) *Server {
 	return s
 }
 
-// Program is a client program, with its configuration in a folder of its own.
+// Program is a client program with a configuration folder of its own.
 type Program struct {
 	Path string
-	Env  []string // besides the environment of the test
-	Args []string // before those of each call
+	Env  []string // in addition to the environment of the test
+	Args []string // before the arguments of each call
 }
 
-// NewProgram finds a program; a test whose program is missing fails.
+// NewProgram finds a program. If the program is missing, the test fails.
 func NewProgram(t *testing.T, name string, args ...string) *Program {
 	t.Helper()
 	path, err := Tool(name)
 	require.NoError(t, err)
 	home := t.TempDir()
-	// podman demands that it is there
+	// podman requires this file.
 	require.NoError(t, os.WriteFile(filepath.Join(home, "auth.json"), []byte("{}"), 0o600))
 	return &Program{Path: path, Args: args, Env: []string{
 		"HOME=" + home, "XDG_CONFIG_HOME=" + home, "XDG_RUNTIME_DIR=" + home, "DOCKER_CONFIG=" + home,
@@ -52,7 +52,7 @@ func NewProgram(t *testing.T, name string, args ...string) *Program {
 	}}
 }
 
-// Try runs the program, at most 3 minutes, and returns what it printed.
+// Try runs the program for at most 3 minutes and returns its output.
 func (p *Program) Try(t *testing.T, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 3*time.Minute)
@@ -65,7 +65,7 @@ func (p *Program) Try(t *testing.T, args ...string) (stdout, stderr string, err 
 	return out.String(), errOut.String(), err
 }
 
-// Run is Try for what must succeed. It returns stdout.
+// Run runs the program like Try, requires success, and returns stdout.
 func (p *Program) Run(t *testing.T, args ...string) string {
 	t.Helper()
 	stdout, stderr, err := p.Try(t, args...)

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// NewToxiproxy starts toxiproxy in front of a server at addr for a test, which ends it. The proxy
-// does harm as it is told.
+// NewToxiproxy starts toxiproxy in front of a server at addr. It ends with the test. The test adds
+// faults ("toxics") to the returned proxy.
 func NewToxiproxy(t *testing.T, addr string) *toxiproxy.Proxy {
 	t.Helper()
 	control, err := freeAddr()
