@@ -13,11 +13,11 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// pullSome pulls an image of any worker.
+// pullSome pulls a random image of any worker.
 func (w *worker) pullSome(ctx context.Context) error {
 	for range 10 {
 		img := w.s.ledger.some(w.rng)
-		if img == nil || !img.mu.TryRLock() { // the worker is about to delete it
+		if img == nil || !img.mu.TryRLock() { // its worker is about to delete it
 			continue
 		}
 		defer img.mu.RUnlock()
@@ -50,7 +50,7 @@ func (w *worker) pull(ctx context.Context, img *image) error {
 	return nil
 }
 
-// pullTag pulls what one of the worker's tags names.
+// pullTag pulls the image of one of the worker's tags.
 func (w *worker) pullTag(ctx context.Context) error {
 	names := slices.Sorted(maps.Keys(w.tags))
 	if len(names) == 0 {
@@ -59,7 +59,7 @@ func (w *worker) pullTag(ctx context.Context) error {
 	return w.checkTag(ctx, names[w.rng.IntN(len(names))])
 }
 
-// checkTag pulls what a tag names.
+// checkTag pulls the image that a tag points at.
 func (w *worker) checkTag(ctx context.Context, name string) error {
 	img := w.tags[name]
 	tag := name[strings.LastIndexByte(name, ':')+1:]
@@ -70,7 +70,7 @@ func (w *worker) checkTag(ctx context.Context, name string) error {
 	return w.pull(ctx, img)
 }
 
-// tagged returns what a tag names, or "".
+// tagged returns the digest that a tag points at, or "" if the tag does not exist.
 func (w *worker) tagged(ctx context.Context, repo, tag string) (d digest.Digest, err error) {
 	_, err = w.again(ctx, func() error {
 		r, err := w.c.Do(ctx, http.StatusOK, http.MethodGet, "/v2/"+repo+"/manifests/"+tag, harness.Accept(), nil)
@@ -86,10 +86,10 @@ func (w *worker) tagged(ctx context.Context, repo, tag string) (d digest.Digest,
 	return d, err
 }
 
-// listTags compares the tags in one of the repositories.
+// listTags checks the list of tags in one of the worker's repositories.
 func (w *worker) listTags(ctx context.Context) error { return w.checkTags(ctx, w.repo()) }
 
-// checkTags compares the worker's tags in a repository with the list.
+// checkTags compares the list of tags of a repository with the worker's tags.
 func (w *worker) checkTags(ctx context.Context, repo string) error {
 	var want []string
 	for name := range w.tags {
@@ -117,7 +117,8 @@ func (w *worker) checkTags(ctx context.Context, repo string) error {
 	return nil
 }
 
-// listReferrers compares the referrers of one of the worker's images.
+// listReferrers compares the list of referrers of one of the worker's images with its known
+// referrers.
 func (w *worker) listReferrers(ctx context.Context) error {
 	img := w.some(func(img *image) bool { return len(img.referrers) > 0 })
 	if img == nil {
@@ -146,14 +147,14 @@ func (w *worker) checkReferrers(ctx context.Context, img *image) error {
 			return fail(lost, "%s is not among the referrers of %s in %s", d, img.digest(), img.repo)
 		}
 	}
-	// After its subject was missing for a while, a collection may have removed some of the referrers.
+	// While the subject was missing, a collection may have removed some of the referrers.
 	if len(got) > len(want) && !w.s.config.untagged {
 		return fail(wrong, "the referrers of %s in %s are %s and not %s", img.digest(), img.repo, got, want)
 	}
 	return nil
 }
 
-// lookForDeleted looks for one of the images that the worker has deleted.
+// lookForDeleted checks that a deleted image of the worker does not exist.
 func (w *worker) lookForDeleted(ctx context.Context) error {
 	if len(w.gone) == 0 {
 		return nil

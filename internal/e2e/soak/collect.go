@@ -9,8 +9,8 @@ import (
 	"github.com/registrykit/registry/storage"
 )
 
-// collectBeside also collects in this process, without the lease of the servers: two collections at
-// once must be safe. Some of the collections are interrupted.
+// collectBeside also runs collections in this process, without the lease of the servers, because
+// two concurrent collections must be safe. It interrupts some of its collections.
 func (s *soaker) collectBeside(ctx context.Context) {
 	rng := rand.New(rand.NewPCG(s.config.seed, 1<<32))
 	for ctx.Err() == nil {
@@ -38,7 +38,8 @@ func (s *soaker) collectBeside(ctx context.Context) {
 	}
 }
 
-// countCollections counts the collections of the servers, each of which notes when it has ended.
+// countCollections counts the collections of the servers. A server records the end of each
+// collection in the lease.
 func (s *soaker) countCollections(ctx context.Context) {
 	for last := ""; ctx.Err() == nil; {
 		r, _, err := s.place.driver.Open(ctx, "lease/collect", nil)
@@ -76,9 +77,9 @@ func (s *soaker) collected(r *storage.CollectReport) {
 	}
 }
 
-// collections is the number of collections at the end. The first may complete what others left. The
-// next one removes an index, the next its children, and two more their referrers and all their
-// blobs.
+// collections is the number of collections at the end. The first may complete interrupted
+// collections. The second removes an index and the third its children. The last two remove their
+// referrers and all their blobs.
 const collections = 5
 
 // collectAll collects without a grace period until no unreferenced content is left. All uploads

@@ -10,8 +10,8 @@ import (
 	"github.com/registrykit/registry"
 )
 
-// deleteSome deletes one of the worker's images, and most children of an index with it. The other
-// children stay.
+// deleteSome deletes one of the worker's images. With an index, it also deletes most of its
+// children and keeps the others.
 func (w *worker) deleteSome(ctx context.Context) error {
 	img := w.some(func(*image) bool { return true })
 	if img == nil {
@@ -30,8 +30,8 @@ func (w *worker) deleteSome(ctx context.Context) error {
 	return nil
 }
 
-// deleteImage deletes an image by its digest. That also removes its tags, and its entry in the list
-// of referrers.
+// deleteImage deletes an image by its digest. The delete also removes the tags of the image and its
+// entry in the list of referrers.
 func (w *worker) deleteImage(ctx context.Context, img *image) error {
 	w.drop(img)
 	target := img.path(img.digest().String())
@@ -56,8 +56,8 @@ func (w *worker) deleteImage(ctx context.Context, img *image) error {
 	return w.deleted(ctx, img)
 }
 
-// resolveDelete finds the result of a delete whose response was lost. Either result is correct;
-// back says that the image still exists. Some of its tags may be gone then.
+// resolveDelete determines the result of a delete whose response was lost. Either result is
+// correct. back reports whether the image still exists; even then, some of its tags may be deleted.
 func (w *worker) resolveDelete(ctx context.Context, img *image) (back bool, err error) {
 	w.s.report.event("outcomes looked up", 1)
 	_, err = w.again(ctx, func() error {
@@ -102,7 +102,7 @@ func (w *worker) deleted(ctx context.Context, img *image) error {
 	return nil
 }
 
-// forget records that an image is gone.
+// forget records that an image no longer exists.
 func (w *worker) forget(img *image) {
 	w.s.journal.note("w%d ledger: deleted %s in %s", w.id, img.digest(), img.repo)
 	for _, tag := range img.tags {
@@ -121,7 +121,7 @@ func (w *worker) forget(img *image) {
 	}
 }
 
-// deleteTag deletes a tag. Its image stays, unless a collection removes it.
+// deleteTag deletes a tag. The image remains, unless a collection removes it.
 func (w *worker) deleteTag(ctx context.Context) error {
 	if len(w.tags) == 0 {
 		return w.pushNew(ctx)
@@ -148,8 +148,8 @@ func (w *worker) deleteTag(ctx context.Context) error {
 	return err
 }
 
-// deleteBlob pushes a blob that no manifest names, and deletes it. An image in another repository
-// that has it by a mount keeps it.
+// deleteBlob pushes a blob that no manifest references, and deletes it. If an image in another
+// repository has mounted the blob, that image keeps it.
 func (w *worker) deleteBlob(ctx context.Context) error {
 	l := newLayer(w.rng.Uint64(), someSize(w.rng))
 	repo, other := w.ownRepo(), w.repo()
@@ -157,7 +157,7 @@ func (w *worker) deleteBlob(ctx context.Context) error {
 		return err
 	}
 	if other != repo && w.rng.IntN(2) == 0 {
-		w.s.where.Store(l.desc.Digest, repo) // where push may mount it from
+		w.s.where.Store(l.desc.Digest, repo) // push may mount it from there
 		defer w.s.where.CompareAndDelete(l.desc.Digest, repo)
 		if err := w.push(ctx, newImage(other, w.unique(), nil, l), w.tag()); err != nil {
 			return err
@@ -166,7 +166,7 @@ func (w *worker) deleteBlob(ctx context.Context) error {
 	target := "/v2/" + repo + "/blobs/" + l.desc.Digest.String()
 	cut, err := w.again(ctx, func() error { return w.c.Delete(ctx, target) })
 	if status(err) == 404 && (cut || time.Since(w.began) > w.s.config.grace/2) {
-		err = nil // deleted before, or collected
+		err = nil // deleted before, or removed by a collection
 	}
 	if err != nil {
 		return missing(err)
@@ -181,8 +181,8 @@ func (w *worker) deleteBlob(ctx context.Context) error {
 	return err
 }
 
-// deleteRepository deletes the worker's own repository. There is no request for that, so this
-// process does it on the same storage.
+// deleteRepository deletes the worker's own repository. The HTTP API has no request for that, so
+// this process deletes it directly in the shared storage.
 func (w *worker) deleteRepository(ctx context.Context) error {
 	repo := w.ownRepo()
 	var in []*image

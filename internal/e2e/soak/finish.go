@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// finish checks everything that must exist, deletes all but a few images, collects, and compares
-// what is left.
+// finish checks everything that must exist and deletes all but a few images. It then runs
+// collections and compares the remaining content with the remaining images.
 func (s *soaker) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
@@ -30,8 +30,7 @@ func (s *soaker) finish(ctx context.Context) error {
 	if _, err := s.measure(ctx, "all but a few deleted"); err != nil {
 		return err
 	}
-	// A server that is stopped leaves its collection unfinished. No other process collects from here
-	// on.
+	// A stopped server leaves its collection unfinished. From here on, no other process collects.
 	if err := s.restart(); err != nil {
 		return err
 	}
@@ -57,7 +56,7 @@ func (s *soaker) finish(ctx context.Context) error {
 	return nil
 }
 
-// restart starts the servers again, without collections.
+// restart restarts the servers with collections disabled.
 func (s *soaker) restart() (err error) {
 	if err := s.fleet.Stop(); err != nil {
 		return err
@@ -71,8 +70,9 @@ func (s *soaker) restart() (err error) {
 	return nil
 }
 
-// waitForRefused waits until there is no manifest that collectors keep for a while, whatever the
-// grace period: manifests whose push was refused. It returns at once if there are none.
+// waitForRefused waits until no manifest remains that collectors keep for a while whatever the
+// grace period. These are manifests whose push was refused. If there are none, waitForRefused
+// returns immediately.
 func (s *soaker) waitForRefused(ctx context.Context) error {
 	for info, err := range s.place.driver.List(ctx, "r/", nil) {
 		if err != nil {
@@ -92,14 +92,14 @@ func (s *soaker) waitForRefused(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Until(info.ModTime.Add(remembered + time.Second))): // times of buckets are those of seconds
+		case <-time.After(time.Until(info.ModTime.Add(remembered + time.Second))): // buckets store times in whole seconds
 		}
 	}
 	return nil
 }
 
-// isKeptForAWhile reports whether the record of a manifest makes a collector wait before it removes
-// the manifest. A visible manifest is only removed with config.untagged.
+// isKeptForAWhile reads the record of a manifest. It reports whether a collector waits before it
+// removes the manifest. A collector removes a visible manifest only with config.untagged.
 func (s *soaker) isKeptForAWhile(ctx context.Context, key string) (bool, error) {
 	r, _, err := s.place.driver.Open(ctx, key, nil)
 	if err != nil {
@@ -110,11 +110,11 @@ func (s *soaker) isKeptForAWhile(ctx context.Context, key string) (bool, error) 
 		State string
 		Again bool
 	}
-	err = json.NewDecoder(r).Decode(&record) // the first line
+	err = json.NewDecoder(r).Decode(&record) // the first line only
 	return record.State == "refused" || record.Again && (record.State == "pending" || s.config.untagged), err
 }
 
-// all runs a function for each worker at once.
+// all runs f concurrently for each worker.
 func (s *soaker) all(ctx context.Context, what string, f func(*worker, context.Context) error) {
 	var wg sync.WaitGroup
 	for _, w := range s.workers {
@@ -128,7 +128,7 @@ func (s *soaker) all(ctx context.Context, what string, f func(*worker, context.C
 }
 
 // keep chooses the images that remain: an image, an index with its children, and a referrer with
-// its subject, none of them in a worker's own repository.
+// its subject. None of them is in a worker's own repository.
 func (s *soaker) keep() []*image {
 	var kept []*image
 	shared := func(img *image) bool { return strings.HasPrefix(img.repo, "soak/shared-") }
@@ -157,8 +157,8 @@ func (s *soaker) keep() []*image {
 	return kept
 }
 
-// deleteAllBut deletes all images of the worker except those to keep: its own repository as a
-// whole, and the others one by one.
+// deleteAllBut deletes all images of the worker except kept. It deletes the worker's own repository
+// as a whole, and the other images one by one.
 func (w *worker) deleteAllBut(ctx context.Context, kept []*image) error {
 	if err := w.deleteRepository(ctx); err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// layer is a blob. Its content depends on the seed only and is not held in memory.
+// layer is a blob. Its content depends only on the seed and is not held in memory.
 type layer struct {
 	seed uint64
 	desc imagespec.Descriptor
@@ -28,7 +28,7 @@ const (
 	poolSize   = 48
 )
 
-// newPool returns the layers that many images have.
+// newPool returns layers that many images share.
 func newPool(seed uint64) []*layer {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	pool := make([]*layer, poolSize)
@@ -38,7 +38,8 @@ func newPool(seed uint64) []*layer {
 	return pool
 }
 
-// someSize is the size of a layer: half of the layers fit into their links.
+// someSize returns a random size of a layer. Half of the layers are small enough to be stored in
+// their links.
 func someSize(rng *rand.Rand) int {
 	switch n := rng.IntN(100); {
 	case n < 45:
@@ -51,29 +52,29 @@ func someSize(rng *rand.Rand) int {
 	return 200<<10 + rng.IntN(800<<10)
 }
 
-// image is a manifest, or an index, that one worker has pushed. Only that worker changes and
-// deletes it, so the worker knows what must exist.
+// image is a manifest or an index that one worker has pushed. Only that worker changes and deletes
+// it, so the worker knows whether it must exist.
 type image struct {
 	repo     string
 	desc     imagespec.Descriptor
 	content  []byte
-	layers   []*layer // the blobs it names, the config first
-	children []*image // the manifests it names
+	layers   []*layer // the referenced blobs, the config first
+	children []*image // the referenced manifests
 	subject  *image
-	common   bool // everybody pushes it, and nobody deletes it
+	common   bool // all workers push it, and none deletes it
 
-	// Fields of the worker.
+	// These fields belong to the worker.
 	tags      []string
-	parent    *image // the index
+	parent    *image // the index that references the image
 	referrers []*image
 
-	// mu is held by readers of the image while it must exist, and by the worker while it removes the
-	// image.
+	// Readers of the image hold mu for reading while the image must exist. The worker holds it for
+	// writing while it removes the image.
 	mu    sync.RWMutex
 	there bool
 }
 
-// newImage returns an image over layers.
+// newImage returns an image with the given layers.
 func newImage(repo, annotation string, subject *image, layers ...*layer) *image {
 	blobs := make([]imagespec.Descriptor, len(layers))
 	for i, l := range layers {
@@ -89,7 +90,8 @@ func newImage(repo, annotation string, subject *image, layers ...*layer) *image 
 	return img
 }
 
-// newIndex returns an index over images, and over layers, which are no manifests.
+// newIndex returns an index of children. It references layers directly, although they are blobs and
+// not manifests.
 func newIndex(repo, annotation string, children []*image, layers []*layer) *image {
 	img := &image{repo: repo, layers: layers, children: children}
 	var named []imagespec.Descriptor
@@ -114,14 +116,14 @@ func (img *image) untag(tag string) {
 	img.tags = slices.DeleteFunc(img.tags, func(t string) bool { return t == tag })
 }
 
-// ledger holds all images that must exist.
+// ledger contains all images that must exist.
 type ledger struct {
 	mu    sync.Mutex
 	all   []*image
 	index map[*image]int
 }
 
-// add notes that an image must exist from now on.
+// add records that an image must exist from now on.
 func (l *ledger) add(img *image) {
 	img.mu.Lock()
 	img.there = true
@@ -134,7 +136,7 @@ func (l *ledger) add(img *image) {
 	}
 }
 
-// remove notes that an image may be missing from now on. It waits for readers of the image.
+// remove records that an image need not exist from now on. It waits for readers of the image.
 func (l *ledger) remove(img *image) {
 	img.mu.Lock()
 	img.there = false
@@ -152,7 +154,7 @@ func (l *ledger) remove(img *image) {
 	delete(l.index, img)
 }
 
-// some returns any of the images, or nil.
+// some returns a random image, or nil if there is none.
 func (l *ledger) some(rng *rand.Rand) *image {
 	l.mu.Lock()
 	defer l.mu.Unlock()

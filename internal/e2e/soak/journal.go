@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// journal is a file with a line for each request and each event. It shows what happened before a
+// journal is a file with a line for each request and each event. It shows the history before a
 // failure.
 type journal struct {
 	mu    sync.Mutex
@@ -35,7 +35,7 @@ func (j *journal) note(format string, args ...any) {
 	fmt.Fprintf(j.w, "%11.6f %s\n", time.Since(j.start).Seconds(), line)
 }
 
-// last returns the last n lines that contain a text, and the lines of kills.
+// last returns the last n lines that contain text or that record a kill.
 func (j *journal) last(text string, n int) []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -60,7 +60,7 @@ func (j *journal) last(text string, n int) []string {
 	return found[max(0, len(found)-n):]
 }
 
-// close removes the journal, unless it is to be kept.
+// close closes the journal and removes it unless keep is set.
 func (j *journal) close(keep bool) error {
 	err := j.w.Flush()
 	if cerr := j.file.Close(); err == nil {
@@ -72,7 +72,7 @@ func (j *journal) close(keep bool) error {
 	return err
 }
 
-// transport notes each request of one worker.
+// transport records each request of one worker in the journal.
 type transport struct {
 	http.RoundTripper
 	journal *journal

@@ -1,14 +1,14 @@
-// Command soak checks that a registry loses nothing under load. Two servers share one storage, run
-// garbage collection every few seconds, and are killed now and then. Clients push, mount, tag, pull
-// and delete at random, and check all the time that no acknowledged content is lost and no operation
-// is stuck. At the end soak deletes all but a few images, collects, and compares the objects in the
-// storage with those that the images need.
+// Command soak checks that a registry loses no content under load. Two servers share one storage
+// and run a garbage collection every few seconds. The command kills one of them from time to time.
+// Clients push, mount, tag, pull and delete at random. They check continuously that no acknowledged
+// content is lost and that no operation hangs. At the end, soak deletes all but a few images and
+// runs collections. It then compares the objects in the storage with those that the images need.
 //
 //	go run ./soak [-ops 100000] [-seconds 0] [-storage tmpfs|disk|s3] [-seed N] [-grace 0]
 //		[-collect 2s] [-untagged] [-kill-every 10s] [-workers 8]
 //
-// It prints what it did. The seed decides the choices of the clients, but not their results: those
-// depend on the order in which the machine runs the requests.
+// The command prints its operations. The seed determines the choices of the clients, but not their
+// results, because those depend on the order in which the machine runs the requests.
 package main
 
 import (
@@ -22,15 +22,15 @@ import (
 
 // config holds the flags.
 type config struct {
-	ops       int           // end after these many; 0: no limit
-	span      time.Duration // end after this time; 0: no limit
+	ops       int           // number of operations; 0: no limit
+	span      time.Duration // duration; 0: no limit
 	storage   string        // tmpfs, disk or s3
 	dir       string        // parent of the folder on a disk
 	seed      uint64
-	grace     time.Duration // of collections; 0: none
-	every     time.Duration // between the collections of a server
-	untagged  bool          // collections remove untagged manifests, too
-	killEvery time.Duration // 0: never
+	grace     time.Duration // grace period of collections; 0: none
+	every     time.Duration // interval between the collections of a server
+	untagged  bool          // whether collections remove untagged manifests
+	killEvery time.Duration // interval between kills; 0: never
 	workers   int
 }
 
@@ -61,5 +61,5 @@ func main() {
 	}
 }
 
-// uploadTTL is how long an upload exists without a request.
+// uploadTTL is the time after which an upload without requests expires.
 func (c config) uploadTTL() time.Duration { return max(c.grace, 5*time.Second) }

@@ -21,8 +21,8 @@ import (
 	gocloudS3 "github.com/registrykit/registry/storage/gocloud/s3"
 )
 
-// place is the storage that the servers share. This process uses it as one more replica, for
-// operations that have no request, and to compare the contents at the end.
+// place is the storage that the servers share. This process uses it like another replica, for
+// operations without an HTTP request and to compare the content at the end.
 type place struct {
 	options harness.Options
 	driver  driver.Driver
@@ -30,7 +30,7 @@ type place struct {
 	dir     string
 }
 
-// memory is a folder whose files are in memory, on Linux.
+// memory is a folder that Linux keeps in memory.
 const memory = "/dev/shm"
 
 func openPlace(ctx context.Context, c config) (_ *place, err error) {
@@ -67,7 +67,7 @@ func openPlace(ctx context.Context, c config) (_ *place, err error) {
 	return p, err
 }
 
-// store returns a Store on the place. A grace of 0 is no grace period.
+// store returns a Store on the place. A grace of 0 means no grace period.
 func (p *place) store(ctx context.Context, grace, uploadTTL time.Duration) (*storage.Store, error) {
 	if grace == 0 {
 		grace = -1
@@ -75,7 +75,7 @@ func (p *place) store(ctx context.Context, grace, uploadTTL time.Duration) (*sto
 	return storage.New(ctx, p.driver, &storage.Options{Grace: grace, UploadTTL: uploadTTL})
 }
 
-// raw counts all files of a directory, or all objects of a bucket, and their bytes.
+// raw counts all files of a directory or all objects of a bucket, and adds up their bytes.
 func (p *place) raw(ctx context.Context) (objects int, bytes int64, err error) {
 	if p.options.Bucket != nil {
 		pages := s3.NewListObjectsV2Paginator(p.options.Bucket.Client(""),

@@ -14,12 +14,13 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// pushNew pushes an image of old and new layers.
+// pushNew pushes an image of new layers and layers of the pool.
 func (w *worker) pushNew(ctx context.Context) error {
 	return w.push(ctx, newImage(w.repo(), w.unique(), nil, w.layers()...), w.tagOrNone())
 }
 
-// tagOrNone returns a tag, or "" for a push by digest where collections keep untagged manifests.
+// tagOrNone returns a tag. Where collections keep untagged manifests, it may return "" instead, for
+// a push by digest.
 func (w *worker) tagOrNone() string {
 	if !w.s.config.untagged && w.rng.IntN(3) == 0 {
 		return ""
@@ -27,7 +28,7 @@ func (w *worker) tagOrNone() string {
 	return w.tag()
 }
 
-// pushAgain pushes an image again that was deleted, or one that exists.
+// pushAgain pushes an image again that exists or that the worker has deleted.
 func (w *worker) pushAgain(ctx context.Context) error {
 	if len(w.gone) > 0 && w.rng.IntN(2) == 0 {
 		i := w.rng.IntN(len(w.gone))
@@ -42,7 +43,7 @@ func (w *worker) pushAgain(ctx context.Context) error {
 	return w.push(ctx, img, w.tagOrNone())
 }
 
-// pushIndex pushes images by digest and then an index of them, sometimes also of a blob.
+// pushIndex pushes images by digest and then an index of them. Some indexes also reference a blob.
 func (w *worker) pushIndex(ctx context.Context) error {
 	repo := w.repo()
 	var children []*image
@@ -56,7 +57,7 @@ func (w *worker) pushIndex(ctx context.Context) error {
 	return w.push(ctx, newIndex(repo, w.unique(), children, blobs), w.tagOrNone())
 }
 
-// pushReferrer pushes an image with an existing subject, by digest as signers do.
+// pushReferrer pushes an image with an existing subject. It pushes by digest, like signing tools.
 func (w *worker) pushReferrer(ctx context.Context) error {
 	subject := w.some(func(img *image) bool { return img.subject == nil })
 	if subject == nil {
@@ -65,7 +66,7 @@ func (w *worker) pushReferrer(ctx context.Context) error {
 	return w.push(ctx, newImage(subject.repo, w.unique(), subject, w.layer(), w.layer()), "")
 }
 
-// pushCommon pushes one of a few images that all workers push, under a tag of the worker.
+// pushCommon pushes one of a few images that all workers push, with a tag of the worker.
 func (w *worker) pushCommon(ctx context.Context) error {
 	img := newImage(commonRepo, "common", nil, w.s.pool[w.rng.IntN(commonImages)], w.s.pool[commonImages],
 		w.s.pool[commonImages+1])
@@ -84,17 +85,17 @@ func (w *worker) moveTag(ctx context.Context) error {
 	return w.putManifest(ctx, img, w.tag())
 }
 
-// push pushes an image, layer by layer, with a tag unless tag is "".
+// push pushes an image layer by layer. It pushes by digest if tag is "".
 func (w *worker) push(ctx context.Context, img *image, tag string) error {
 	start := time.Now()
 	defer func() { w.s.report.push(time.Since(start)) }()
-	if err := w.send(ctx, img, w.rng.IntN(10) < 7); err != nil { // most look first what is there, as docker does
+	if err := w.send(ctx, img, w.rng.IntN(10) < 7); err != nil { // most pushes first check what exists, like docker
 		return err
 	}
 	return w.putManifest(ctx, img, tag)
 }
 
-// send sends everything that a manifest names.
+// send sends all content that a manifest references.
 func (w *worker) send(ctx context.Context, img *image, look bool) error {
 	for _, l := range img.layers {
 		if err := w.sendLayer(ctx, img.repo, l, look); err != nil {
@@ -109,7 +110,7 @@ func (w *worker) send(ctx context.Context, img *image, look bool) error {
 	return nil
 }
 
-// sendChild sends an image that an index names.
+// sendChild sends an image that an index references.
 func (w *worker) sendChild(ctx context.Context, c *image, look bool) error {
 	if err := w.send(ctx, c, look); err != nil {
 		return err
@@ -122,15 +123,15 @@ func (w *worker) sendChild(ctx context.Context, c *image, look bool) error {
 	})
 }
 
-// remembered is how long collectors keep what a refused push names. Package storage has the value
-// as a constant that is not exported. Content that is sent again within this time exists for the
-// next attempt.
+// remembered is the time for which collectors keep the content that a refused push references. It
+// must equal the unexported constant of package storage. Content that is sent again within this
+// time exists for the next attempt.
 const remembered = time.Minute
 
-// put pushes a manifest by f. If that is refused, it sends the missing content and the manifest
-// again, which must succeed.
+// put pushes a manifest by calling f. If the push is refused, put sends the missing content and the
+// manifest again, which must succeed.
 func (w *worker) put(ctx context.Context, img *image, f func() error) error {
-	var before time.Time // when the push that was refused before has begun
+	var before time.Time // start of the push that was refused before
 	for n := 0; ; n++ {
 		start := time.Now()
 		err := f()
@@ -162,7 +163,7 @@ func (w *worker) put(ctx context.Context, img *image, f func() error) error {
 	}
 }
 
-// sendLayer pushes a layer. A push that takes long may be refused.
+// sendLayer pushes a layer. The registry may refuse a push that takes too long.
 func (w *worker) sendLayer(ctx context.Context, repo string, l *layer, look bool) error {
 	for n := 0; ; n++ {
 		_, err := w.again(ctx, func() error { return w.trySendLayer(ctx, repo, l, look) })
@@ -175,7 +176,7 @@ func (w *worker) sendLayer(ctx context.Context, repo string, l *layer, look bool
 	}
 }
 
-// refusal returns what a push must send again, if err is a refusal.
+// refusal reports whether err is a refusal, and returns the content that the push must send again.
 func refusal(err error) (missing []digest.Digest, refused bool) {
 	var e *harness.Error
 	if !errors.As(err, &e) {
@@ -199,8 +200,8 @@ func refusal(err error) (missing []digest.Digest, refused bool) {
 	return missing, len(missing) > 0
 }
 
-// refused counts that a push must send content again, after n times in a row. With a grace period
-// that must not happen, unless the push takes longer than half of it.
+// refused records that a push must send content again, after n earlier refusals in a row. With a
+// grace period this is a failure, unless the push takes longer than half of it.
 func (w *worker) refused(n int, err error) error {
 	w.s.journal.note("w%d refused: %v", w.id, err)
 	slow := time.Since(w.began) > w.s.config.grace/2
@@ -212,14 +213,14 @@ func (w *worker) refused(n int, err error) error {
 		return nil
 	}
 	w.s.report.event(refused, 1)
-	if n > 0 { // an upload that has expired, or a push that took longer than it is remembered
+	if n > 0 { // an upload has expired, or the push took longer than remembered
 		w.s.report.event("of them not the first in a row", 1)
 	}
 	return nil
 }
 
-// trySendLayer pushes a layer in one of the possible ways. If look is set, it sends only a missing
-// layer, and tries to mount it first.
+// trySendLayer pushes a layer in a random way. If look is set, it first checks whether the layer
+// exists and tries to mount it.
 func (w *worker) trySendLayer(ctx context.Context, repo string, l *layer, look bool) error {
 	d := l.desc.Digest
 	location := ""
@@ -252,7 +253,7 @@ func (w *worker) trySendLayer(ctx context.Context, repo string, l *layer, look b
 		}
 	}
 	rest := content
-	for n := w.rng.IntN(4); n > 0 && len(rest) > 1; n-- { // all in the PUT, or some before
+	for n := w.rng.IntN(4); n > 0 && len(rest) > 1; n-- { // send everything in the PUT, or a few chunks before
 		var err error
 		size := 1 + w.rng.IntN(len(rest))
 		if location, err = w.c.Patch(ctx, location, int64(len(content)-len(rest)), rest[:size]); err != nil {
@@ -263,7 +264,7 @@ func (w *worker) trySendLayer(ctx context.Context, repo string, l *layer, look b
 	return w.c.Commit(ctx, location, d, bytes.NewReader(rest), int64(len(rest)))
 }
 
-// putManifest pushes the manifest of an image whose content was sent, and records the result.
+// putManifest pushes the manifest of an image whose content has been sent, and records the result.
 func (w *worker) putManifest(ctx context.Context, img *image, tag string) error {
 	ref := tag
 	if tag == "" {
@@ -298,7 +299,7 @@ func (w *worker) putManifest(ctx context.Context, img *image, tag string) error 
 	return nil
 }
 
-// named records that a tag names an image instead of the one before.
+// named records that a tag now points at img instead of before.
 func (w *worker) named(img *image, tag string, before *image) {
 	if tag == "" || before == img {
 		return
@@ -310,8 +311,8 @@ func (w *worker) named(img *image, tag string, before *image) {
 	img.tags = append(img.tags, tag)
 }
 
-// resolvePut finds the result of a push whose response was lost. Either result is correct, but a
-// visible image must be whole.
+// resolvePut determines the result of a push whose response was lost. Either result is correct, but
+// a visible image must be complete.
 func (w *worker) resolvePut(ctx context.Context, img *image, tag string, before *image) error {
 	w.s.report.event("outcomes looked up", 1)
 	_, err := w.again(ctx, func() error {
@@ -327,7 +328,7 @@ func (w *worker) resolvePut(ctx context.Context, img *image, tag string, before 
 		return err
 	})
 	if err == nil && !img.there {
-		for _, c := range img.children { // they were acknowledged
+		for _, c := range img.children { // their pushes were acknowledged
 			c.parent = nil
 			w.adopt(c)
 		}
@@ -348,13 +349,13 @@ func (w *worker) resolvePut(ctx context.Context, img *image, tag string, before 
 	return nil
 }
 
-// abandonUpload begins an upload and does not finish it.
+// abandonUpload begins an upload and leaves it unfinished.
 func (w *worker) abandonUpload(ctx context.Context) error {
 	return w.uploadOnly(ctx, func() error { _, err := w.beginUpload(ctx); return err })
 }
 
-// uploadOnly calls f, which begins an upload that ends without a blob. An upload that takes too
-// long may be refused.
+// uploadOnly calls f, which begins an upload that ends without a blob. The registry may refuse an
+// upload that takes too long.
 func (w *worker) uploadOnly(ctx context.Context, f func() error) error {
 	_, err := w.again(ctx, f)
 	if _, no := refusal(err); no {

@@ -10,32 +10,32 @@ import (
 	"time"
 )
 
-// report is what a soak has done and observed.
+// report records the operations and observations of a soak.
 type report struct {
 	config config
 
 	mu       sync.Mutex
 	ops      int
 	counts   map[string]int // operations by kind
-	events   map[string]int // what happened beside: refusals, retries, kills, ...
-	longest  time.Duration  // of the pushes
+	events   map[string]int // other events: refusals, retries, kills and so on
+	longest  time.Duration  // the longest push
 	took     time.Duration
 	failures []string
-	spaces   []space // what the storage held, in this order
+	spaces   []space // content of the storage at several times, in order
 }
 
 func newReport(c config) *report {
 	return &report{config: c, counts: map[string]int{}, events: map[string]int{}}
 }
 
-// Events of a soak. All but refused make it fail.
+// These constants are the events of a soak. All but refused make it fail.
 const (
 	lost  = "lost"
 	stuck = "stuck"
 	wrong = "wrong answers"
 	left  = "left in storage"
-	// refused: a push had to send content again. This may happen without a grace period. refusedTwice:
-	// sending it again did not help.
+	// refused counts pushes that had to send content again. This may happen without a grace period.
+	// refusedTwice counts pushes for which sending the content again did not help.
 	refused      = "pushes refused"
 	refusedTwice = "pushes refused twice in a row"
 )
@@ -52,7 +52,8 @@ func (r *report) op(kind string) bool {
 	return true
 }
 
-// maxFailures is the number of failures that ends a soak. Later failures are often consequences.
+// maxFailures is the number of failures after which a soak stops. Later failures are often
+// consequences of earlier ones.
 const maxFailures = 5
 
 func (r *report) event(kind string, n int) {
@@ -75,7 +76,7 @@ func (r *report) push(d time.Duration) {
 	r.longest = max(r.longest, d)
 }
 
-// err returns the failures of the soak.
+// err returns all failures of the soak as one error.
 func (r *report) err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -22,21 +22,21 @@ type soaker struct {
 	report  *report
 	journal *journal
 	place   *place
-	store   *storage.Store // of this process, on the same storage
+	store   *storage.Store // the store of this process on the same storage
 	fleet   *harness.Fleet
 	pool    []*layer
 	ledger  *ledger
-	where   sync.Map // digest of a layer: a repository that has, or had, it
+	where   sync.Map // digest of a layer: a repository that has or had it
 	workers []*worker
 
-	down atomic.Int32 // servers that do not run
-	up   atomic.Int64 // when one was last started again, in ns
+	down atomic.Int32 // number of servers that are not running
+	up   atomic.Int64 // when a server was last restarted, in ns
 }
 
 // servers is the number of servers on the storage.
 const servers = 2
 
-// soak runs a soak. The report is nil if it could not start.
+// soak runs a soak. It returns a nil report if the soak could not start.
 func soak(ctx context.Context, c config) (_ *report, err error) {
 	s := &soaker{config: c, report: newReport(c), pool: newPool(c.seed), ledger: &ledger{index: map[*image]int{}}}
 	if s.journal, err = newJournal(); err != nil {
@@ -77,7 +77,7 @@ func soak(ctx context.Context, c config) (_ *report, err error) {
 	return s.report, s.report.err()
 }
 
-// start starts the servers. They collect at the interval; 0 means never.
+// start starts the servers. They collect at the given interval; 0 means never.
 func (s *soaker) start(every time.Duration) (*harness.Fleet, error) {
 	o := s.place.options
 	o.Args = append(o.Args, "-log-level", "warn", "-collect-every", every.String(), "-collect-grace",
@@ -89,8 +89,8 @@ func (s *soaker) start(every time.Duration) (*harness.Fleet, error) {
 	return harness.StartFleet(servers, o)
 }
 
-// warnings counts the warnings and errors in the logs of the servers. A failed collection is one of
-// them.
+// warnings records a failure for each warning or error in the logs of the servers. A failed
+// collection logs one of them. The returned error is that of reading the logs.
 func (s *soaker) warnings() error {
 	b, err := os.ReadFile(s.place.options.Log)
 	if err != nil {
@@ -104,13 +104,13 @@ func (s *soaker) warnings() error {
 	return nil
 }
 
-// withLog adds the logs of the servers.
+// withLog adds the end of the servers' logs to err.
 func (s *soaker) withLog(err error) error {
 	b, _ := os.ReadFile(s.place.options.Log)
 	return fmt.Errorf("%w\nservers:\n%s", err, b[max(0, len(b)-4000):])
 }
 
-// run runs the workers, and kills servers.
+// run runs the workers while it kills and restarts servers.
 func (s *soaker) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -137,7 +137,7 @@ func (s *soaker) run(ctx context.Context) {
 	beside.Wait()
 }
 
-// kill kills one of the servers at random times, and starts it again at the same address.
+// kill kills one of the servers at random times and restarts it at the same address.
 func (s *soaker) kill(ctx context.Context) {
 	if s.config.killEvery == 0 {
 		return
@@ -170,15 +170,14 @@ func (s *soaker) kill(ctx context.Context) {
 	}
 }
 
-// cutOff reports whether a request that was sent after a given time has failed because a server was
-// down.
+// cutOff reports whether a request that was sent after since has failed because a server was down.
 func (s *soaker) cutOff(since time.Time, err error) bool {
 	return (isNetwork(err) || status(err) >= 500) && (s.down.Load() > 0 || s.up.Load() > since.UnixNano())
 }
 
 var hexDigest = regexp.MustCompile(`[0-9a-f]{64}`)
 
-// failed records that an operation has failed, with the history of the object.
+// failed records that an operation has failed, with the history of the affected object.
 func (s *soaker) failed(what string, err error) {
 	kind := wrong
 	var f *failure

@@ -15,14 +15,14 @@ func TestWithoutGrace(t *testing.T) {
 	run(t, c)
 }
 
-// TestWithGrace collects for 80 s with a grace period. No push may be refused.
+// TestWithGrace collects for 80 s with a grace period. The registry must not refuse a push.
 func TestWithGrace(t *testing.T) {
 	c := defaults(t)
 	c.span, c.storage, c.grace = 80*time.Second, "s3", 20*time.Second
 	run(t, c)
 }
 
-// defaults returns a configuration that stores in memory, if the system has a folder for that.
+// defaults returns a configuration that stores in memory, if the system supports it.
 func defaults(t *testing.T) config {
 	c := config{storage: "tmpfs", dir: memory, seed: uint64(time.Now().UnixNano()), every: 2 * time.Second,
 		killEvery: 10 * time.Second, workers: 8}

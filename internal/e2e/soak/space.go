@@ -12,8 +12,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// prefixes are the kinds of keys that are counted, see storage/layout.go. Keys below r/<R>/ are
-// without the repository.
+// prefixes are the kinds of keys that measure counts; see storage/layout.go. The keys below r/<R>/
+// appear without the repository.
 var prefixes = []string{"data/", "dead/", "u/", "r/b/", "r/m/", "r/t/", "r/x/", "r/f/", "b/", "c/", "h/"}
 
 // space is the content of the storage.
@@ -22,7 +22,7 @@ type space struct {
 	keys     map[string]int // by prefix
 	total    int
 	bytes    int64
-	data     int64 // those below data/
+	data     int64 // the keys below data/
 	raw      int   // files or objects
 	rawBytes int64
 }
@@ -78,8 +78,8 @@ func (s *soaker) compare(ctx context.Context, keys map[string]int64, images []*i
 		for name, size := range segments {
 			data := "data/" + name[:2] + "/" + name
 			must[data] = true
-			// A collection that another push of the same data has overtaken leaves its mark for as long as
-			// there are data.
+			// If another push of the same data overtakes a collection, the mark of that collection
+			// remains until the data are removed.
 			mark := "dead" + strings.TrimPrefix(data, "data")
 			if _, ok := keys[mark]; ok {
 				may[mark] = true
@@ -114,8 +114,8 @@ func (s *soaker) compare(ctx context.Context, keys map[string]int64, images []*i
 	return nil
 }
 
-// expected returns the keys that the images need, and the hints that may be there. The data of the
-// layers are not among them: their names are in the links.
+// expected returns the keys that the images need, and the hints that may exist. It does not include
+// the data of the layers, whose names are in the links.
 func expected(images []*image) (must, may map[string]bool) {
 	must, may = map[string]bool{}, map[string]bool{}
 	for _, img := range images {
@@ -138,7 +138,7 @@ func expected(images []*image) (must, may map[string]bool) {
 	return must, may
 }
 
-// segments returns the names of the data that a link names, with their sizes.
+// segments returns the names and sizes of the data that a link references.
 func (s *soaker) segments(ctx context.Context, key string) (map[string]int64, error) {
 	r, _, err := s.place.driver.Open(ctx, key, nil)
 	if err != nil {

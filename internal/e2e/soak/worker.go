@@ -15,26 +15,26 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// worker is one client. It alone decides about the images that it has pushed, and about its tags,
-// whose names no other worker uses. Layers are shared.
+// worker is one client. Only this worker changes the images that it has pushed. Its tags have names
+// that no other worker uses. Workers share layers.
 type worker struct {
 	s   *soaker
 	id  int
 	c   *harness.Client
 	rng *rand.Rand
 
-	began time.Time // of the operation
+	began time.Time // start of the current operation
 
-	mine []*image          // those that have to be there, without the children of an index
-	gone []*image          // some of those deleted
-	tags map[string]*image // what each tag names, by repository:tag
+	mine []*image          // images that must exist, without the children of indexes
+	gone []*image          // some of the deleted images
+	tags map[string]*image // the image of each tag, by repository:tag
 }
 
 const (
-	// opDeadline is when an operation counts as stuck.
+	// opDeadline is the time after which an operation counts as stuck.
 	opDeadline = time.Minute
-	// A worker with 30 images (most) deletes instead of pushing. It remembers the last 12 deleted
-	// images (mostGone).
+	// A worker with most images deletes instead of pushing. It remembers the last mostGone deleted
+	// images.
 	most, mostGone = 30, 12
 	sharedRepos    = 5
 	tagsPerRepo    = 5
@@ -70,8 +70,8 @@ func operations() []operation {
 	}
 }
 
-// run runs one operation after the other until there are enough or ctx ends. The last operation is
-// completed.
+// run runs one operation after the other until the limit of operations is reached or ctx ends. It
+// completes the last operation.
 func (w *worker) run(ctx context.Context) {
 	all := operations()
 	sum := 0
@@ -122,10 +122,10 @@ func missing(err error) error {
 	if errors.As(err, &e) && e.Response.Status != 404 {
 		return err
 	}
-	return &failure{lost, err} // a 404, or other bytes
+	return &failure{lost, err} // a 404 response, or other bytes
 }
 
-// isNetwork reports whether a request got no response, or only a part of one.
+// isNetwork reports whether a request got no response or only a part of one.
 func isNetwork(err error) bool {
 	var u *url.Error
 	var n net.Error
@@ -142,8 +142,8 @@ func status(err error) int {
 	return 0
 }
 
-// again calls f, whose request a kill may interrupt, until it is not interrupted. cut says that an
-// earlier request was interrupted, and may have been carried out.
+// again calls f until no kill interrupts its request. cut reports whether an earlier request was
+// interrupted. The server may have performed that request.
 func (w *worker) again(ctx context.Context, f func() error) (cut bool, err error) {
 	for n := 0; ; n++ {
 		start := time.Now()
@@ -157,7 +157,8 @@ func (w *worker) again(ctx context.Context, f func() error) (cut bool, err error
 	}
 }
 
-// once calls f a single time. cut says that the request was interrupted, so its result is unknown.
+// once calls f once. cut reports whether the request was interrupted, so that its result is
+// unknown.
 func (w *worker) once(ctx context.Context, f func() error) (cut bool, err error) {
 	start := time.Now()
 	if err = f(); err != nil && w.s.cutOff(start, err) {
@@ -166,7 +167,7 @@ func (w *worker) once(ctx context.Context, f func() error) (cut bool, err error)
 	return false, err
 }
 
-// waitOut waits until no request of a killed server to the storage can still take effect.
+// waitOut waits until requests of a killed server to the storage can no longer take effect.
 func (w *worker) waitOut(ctx context.Context) error {
 	w.s.report.event("requests cut off by a kill", 1)
 	select {
@@ -178,7 +179,7 @@ func (w *worker) waitOut(ctx context.Context) error {
 }
 
 // coin decides at random whether an unknown result stays unknown. Where collections remove untagged
-// manifests, the result never stays unknown: only the tag shows then what must exist.
+// manifests, coin returns false: only the tag then shows what must exist.
 func (w *worker) coin() bool { return !w.s.config.untagged && w.rng.IntN(2) == 0 }
 
 // repo returns the worker's own repository or a shared one.
@@ -196,7 +197,7 @@ func (w *worker) tag() string { return fmt.Sprintf("w%d-%d", w.id, w.rng.IntN(ta
 // unique returns a string that is in no other manifest.
 func (w *worker) unique() string { return fmt.Sprintf("w%d-%x", w.id, w.rng.Uint64()) }
 
-// layer returns a layer of the pool, or a new one.
+// layer returns a layer of the pool or a new one.
 func (w *worker) layer() *layer {
 	if w.rng.IntN(2) == 0 {
 		return w.s.pool[w.rng.IntN(len(w.s.pool))]
@@ -212,7 +213,7 @@ func (w *worker) layers() []*layer {
 	return ls
 }
 
-// some returns any of the worker's images that f accepts, or nil.
+// some returns a random image of the worker that f accepts, or nil.
 func (w *worker) some(f func(*image) bool) *image {
 	var fit []*image
 	for _, img := range w.mine {
@@ -226,7 +227,7 @@ func (w *worker) some(f func(*image) bool) *image {
 	return fit[w.rng.IntN(len(fit))]
 }
 
-// adopt records that an image must exist, with the images it names.
+// adopt records that an image and the images that it references must exist.
 func (w *worker) adopt(img *image) {
 	if img.common {
 		return
@@ -244,16 +245,16 @@ func (w *worker) adopt(img *image) {
 	}
 }
 
-// drop records that an image may be missing from now on.
+// drop records that an image need not exist from now on.
 func (w *worker) drop(img *image) {
 	w.s.journal.note("w%d ledger: no more %s in %s", w.id, img.digest(), img.repo)
 	w.s.ledger.remove(img)
 	w.mine = slices.DeleteFunc(w.mine, func(i *image) bool { return i == img })
 }
 
-// free is called when an image has lost what kept it: a tag, its index or its subject. Where
-// collections remove untagged manifests, the image may be gone soon, with what it has kept.
-// Otherwise its children stay on their own.
+// free is called after an image has lost a tag, its index or its subject. Where collections remove
+// untagged manifests, a collection may then remove the image and the images that only it has kept.
+// Otherwise the image remains.
 func (w *worker) free(img *image) {
 	if !w.s.config.untagged {
 		if img.parent == nil && img.there && !slices.Contains(w.mine, img) {
@@ -268,7 +269,7 @@ func (w *worker) free(img *image) {
 	w.freeBelow(img)
 }
 
-// freeBelow frees what a removed image has kept.
+// freeBelow calls free for the images that a removed image has kept.
 func (w *worker) freeBelow(img *image) {
 	for _, c := range img.children {
 		c.parent = nil
