@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	perImage = 10  // blobs, of which the last is needed by nothing
-	perRepo  = 100 // images
+	perImage = 10  // blobs; the last of them is unreferenced
+	perRepo  = 100 // images in each repository
 	blobSize = 1 << 20
 )
 
@@ -39,7 +39,7 @@ func fillImage(ctx context.Context, d driver.Driver, repo string, image int) err
 	for i := range perImage {
 		var seed [8]byte
 		binary.BigEndian.PutUint64(seed[:], uint64(image*perImage+i))
-		dgst := digest.FromBytes(seed[:]) // nobody reads the bytes
+		dgst := digest.FromBytes(seed[:]) // the digest need not match the content, because no step reads it
 		sum := sha256.Sum256(append(seed[:], "data"...))
 		name := hex.EncodeToString(sum[:16]) + "." + hex.EncodeToString(sum[16:24])
 		link := map[string]any{
@@ -93,7 +93,7 @@ func fillImage(ctx context.Context, d driver.Driver, repo string, image int) err
 	return nil
 }
 
-// put writes a record: a line of JSON, then the content.
+// put writes a record: a line of JSON, followed by the content.
 func put(ctx context.Context, d driver.Driver, key string, record any, content []byte) error {
 	var b []byte
 	if record != nil {

@@ -1,6 +1,6 @@
-// Command collectcost measures what a collection costs: its time, its requests to the storage, and
-// its memory, over repositories of images that it makes up, a tenth of whose blobs nothing needs.
-// It writes them as storage.Store would, but with data of a few bytes.
+// Command collectcost measures the cost of a garbage collection: its time, its requests to the
+// storage, and its memory. It generates repositories of images, in which a tenth of the blobs is
+// unreferenced. It writes the same records as storage.Store, but with data of a few bytes.
 //
 //	go run ./collectcost -storage mem -blobs 1000000
 //	go run ./collectcost -storage disk -blobs 100000
@@ -61,7 +61,8 @@ func run(ctx context.Context, kind string, blobs int) error {
 	return nil
 }
 
-// watch measures how much the heap grows at most until the function it returns is called.
+// watch starts to measure the growth of the heap. The returned function stops the measurement and
+// returns the maximum, in bytes.
 func watch() func() uint64 {
 	heap := func() uint64 {
 		runtime.GC()

@@ -17,7 +17,7 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// open returns an empty storage, and what ends it.
+// open returns an empty storage and a function that stops it.
 func open(ctx context.Context, kind string) (driver.Driver, func(), error) {
 	if kind == "mem" {
 		return memory.New(nil), func() {}, nil

@@ -11,8 +11,8 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// bigRows push and pull 512 MiB. The blob is another one in each round: a registry may share what
-// it has.
+// bigRows push and pull 512 MiB. Each round uses another blob, because a registry may share a blob
+// that it already has.
 func bigRows(_ context.Context, c config, _ *pair) ([]row, error) {
 	const repo = "compare/big"
 	rows := c.filter([]row{{name: "push 512 MiB"}, {name: "pull 512 MiB"}})

@@ -1,10 +1,10 @@
-// Command compare measures this registry against its peer, side by side: one client, the same load,
-// in turns. It prints a table of server processor time and wall time per operation.
+// Command compare measures this registry against its peer. One client puts the same load on each of
+// them in turn. The command prints a table of server processor time and wall time per operation.
 //
 //	go run ./compare [-check] [-rounds 5] [-only REGEXP] [-places tmpfs,disk] [-base PROGRAM]
 //
-// With -base, the other side is an earlier build of examples/server instead of the peer: what a
-// change costs.
+// With -base, the other side is an earlier build of examples/server instead of the peer. The table
+// then shows the cost of a change.
 package main
 
 import (
@@ -60,8 +60,8 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-// measure runs all rows in one place, prints their table and returns how many are slower than the
-// peer.
+// measure runs all rows on one kind of storage and prints their table. It returns the number of
+// rows in which this registry is slower than the other side.
 func measure(ctx context.Context, c config, place, parent string) (int, error) {
 	dir, err := os.MkdirTemp(parent, "compare-")
 	if err != nil {

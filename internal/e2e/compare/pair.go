@@ -15,7 +15,7 @@ import (
 type side struct {
 	name    string
 	kind    harness.Kind
-	program string // see harness.Options
+	program string // see harness.Options.Program
 	storage string
 	log     string
 	server  *harness.Server
@@ -25,7 +25,7 @@ type side struct {
 func (s *side) start() error {
 	server, err := harness.Start(harness.Options{
 		Kind: s.kind, Program: s.program, Storage: s.storage, Log: s.log,
-		Args: []string{"-log-level", "error"}, // the peer is configured to log no more
+		Args: []string{"-log-level", "error"}, // the configuration of the peer has the same log level
 	})
 	if err != nil {
 		return err
@@ -43,8 +43,8 @@ func (s *side) restart() error {
 
 type pair struct{ ours, peer *side }
 
-// startPair starts both sides with their storage below dir. If base is not "", it is the program of
-// an earlier build of ours, which takes the place of the peer.
+// startPair starts both sides with their storage below dir. If base is not "", the other side is
+// the program base, an earlier build of this registry, instead of the peer.
 func startPair(dir, base string) (*pair, error) {
 	ours, peer := &side{name: "ours", kind: harness.Ours}, &side{name: "peer", kind: harness.Peer}
 	if base != "" {
@@ -68,7 +68,7 @@ func (p *pair) stop() {
 	}
 }
 
-// both runs something on each side.
+// both calls f for each side.
 func (p *pair) both(f func(*side) error) error {
 	for _, s := range []*side{p.ours, p.peer} {
 		if err := f(s); err != nil {
@@ -81,30 +81,30 @@ func (p *pair) both(f func(*side) error) error {
 // row is one line of the table.
 type row struct {
 	name    string
-	ops     int // in each round
-	workers int // clients at once; 0 is 4
-	// before runs before each round and is not measured; nil is nothing.
+	ops     int // operations in each round
+	workers int // concurrent clients; 0 means 4
+	// before runs before each round and is not measured. nil means no call.
 	before func(ctx context.Context, s *side, round int) error
-	// op is one operation; n counts from 0 in each round.
+	// op is one operation. n counts from 0 in each round.
 	op func(ctx context.Context, s *side, round, n int) error
-	// after runs after each measured operation and is not measured itself. A row that has it runs
-	// one operation at a time.
+	// after runs after each measured operation and is not measured. A row with after runs one
+	// operation at a time.
 	after func(ctx context.Context, s *side, round, n int) error
 }
 
-// sample is what one operation took in one round.
+// sample is the cost of one operation in one round.
 type sample struct{ cpu, wall time.Duration }
 
 type result struct {
 	name       string
-	ours, peer []sample // one a round
+	ours, peer []sample // one sample per round
 }
 
-// compare runs the rounds of a row: one side, then the other, and the other one first in the next
-// round, so that what else the machine does meets both.
+// compare runs the rounds of a row. The sides take turns, and each round starts with the other
+// side. So other load on the machine affects both.
 func (p *pair) compare(ctx context.Context, rounds int, r row) (result, error) {
 	res := result{name: r.name}
-	for round := -1; round < rounds; round++ { // round -1 warms up
+	for round := -1; round < rounds; round++ { // round -1 is the warm-up
 		sides := []*side{p.ours, p.peer}
 		if round&1 == 1 {
 			slices.Reverse(sides)
@@ -161,7 +161,7 @@ func (s *side) round(ctx context.Context, r row, round int) (sample, error) {
 	return sample{sum.cpu / time.Duration(r.ops), sum.wall / time.Duration(r.ops)}, err
 }
 
-// stepwise measures one operation at a time, with something else between them.
+// stepwise measures one operation at a time and calls after between them.
 func (s *side) stepwise(ctx context.Context, r row, round int) (sample, error) {
 	var sum sample
 	for n := range r.ops {
@@ -175,7 +175,7 @@ func (s *side) stepwise(ctx context.Context, r row, round int) (sample, error) {
 	return sample{sum.cpu / time.Duration(r.ops), sum.wall / time.Duration(r.ops)}, nil
 }
 
-// measured adds what the server used while f ran.
+// measured adds the processor time and wall time that f costs to sum.
 func (s *side) measured(sum *sample, f func() error) error {
 	before, err := harness.CPU(s.server.PID())
 	if err != nil {

@@ -6,13 +6,14 @@ import (
 	"time"
 )
 
-// ratio is the median, over the rounds, of our processor time over the peer's in the same round.
+// ratio returns the median, over the rounds, of our processor time divided by the peer's in the
+// same round.
 func (r result) ratio() float64 { return ratio(r.ours, r.peer, sample.getCPU) }
 
 func (s sample) getCPU() time.Duration  { return s.cpu }
 func (s sample) getWall() time.Duration { return s.wall }
 
-// String is the row of the table.
+// String returns the row of the table.
 func (r result) String() string {
 	return fmt.Sprintf("| %s | %s | %s | %.2f | %s | %s | %.2f |", r.name,
 		show(r.ours, sample.getCPU), show(r.peer, sample.getCPU), r.ratio(),
@@ -44,7 +45,7 @@ func show(samples []sample, get func(sample) time.Duration) string {
 	return fmt.Sprintf("%.0f µs", float64(d)/1e3)
 }
 
-// median is the middle value, the lower one of an even number.
+// median returns the middle value, or the lower of the two for an even number of values.
 func median[T int64 | float64 | time.Duration](values []T) T {
 	values = slices.Clone(values)
 	slices.Sort(values)

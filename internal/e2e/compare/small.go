@@ -11,8 +11,8 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// smallRows are the operations on small things: manifests, small blobs, ranges, whole small images,
-// mounts.
+// smallRows are the operations on small content: manifests, small blobs, ranges, whole small images
+// and mounts.
 func smallRows(ctx context.Context, c config, p *pair) ([]row, error) {
 	const repo = "compare/small"
 	blob, large := harness.RandomBytes(1, 4<<10), harness.RandomBytes(2, 1<<20)
@@ -78,15 +78,15 @@ func get(name, method, path string, header http.Header, status, size int) row {
 	}}
 }
 
-// small returns the blobs of the image with a number: a config and two layers.
+// small returns the blobs of image number n: a config and two layers.
 func small(n int) [][]byte {
 	seed := uint64(n+5000) * 10
 	return [][]byte{harness.RandomBytes(seed, 1500), harness.RandomBytes(seed+1, 3000),
 		harness.RandomBytes(seed+2, 100_000)}
 }
 
-// pushImage does what docker does: for each blob HEAD, POST, PATCH, PUT, then HEAD and PUT of the
-// manifest.
+// pushImage sends the requests of a push by docker: HEAD, POST, PATCH and PUT for each blob, then
+// HEAD and PUT of the manifest.
 func pushImage(ctx context.Context, s *side, repo string, n int) error {
 	blobs := small(n)
 	for _, b := range blobs {
@@ -107,7 +107,7 @@ func pushImage(ctx context.Context, s *side, repo string, n int) error {
 	return s.c.PutManifest(ctx, repo, fmt.Sprintf("tag-%d", n), imagespec.MediaTypeImageManifest, m)
 }
 
-// pullImage does what docker does with an image it does not have: the tag's digest, the manifest,
+// pullImage sends the requests of a first pull by docker: the digest of the tag, the manifest and
 // the blobs.
 func pullImage(ctx context.Context, s *side, repo string, n int) error {
 	r, err := s.c.Do(ctx, http.StatusOK, http.MethodHead, fmt.Sprintf("/v2/%s/manifests/tag-%d", repo, n),

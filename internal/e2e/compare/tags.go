@@ -16,8 +16,8 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// tagRows read a page of 100 tags out of few and many: warm, right after a restart, and with a push
-// between pages.
+// tagRows read a page of 100 tags from lists of different lengths: warm, right after a restart, and
+// with a push between pages.
 func tagRows(ctx context.Context, c config, p *pair) ([]row, error) {
 	var rows []row
 	for _, total := range []int{100, 10_000, 100_000} {
@@ -30,7 +30,7 @@ func tagRows(ctx context.Context, c config, p *pair) ([]row, error) {
 				before: func(_ context.Context, s *side, _ int) error { return s.restart() }},
 			{name: name + ", push between", ops: 20, op: page,
 				after: func(ctx context.Context, s *side, round, n int) error {
-					// These sort after all others, so that the page stays what it is.
+					// These tags sort after all others, so the measured page does not change.
 					return s.c.PutManifest(ctx, repo, fmt.Sprintf("z-%d-%d", round, n), imagespec.MediaTypeImageManifest, tagged)
 				}},
 		})
@@ -52,7 +52,7 @@ var (
 
 func tagName(n int) string { return fmt.Sprintf("tag-%06d", n) }
 
-// readPage reads the page in the middle; of 100 tags it is all of them.
+// readPage reads the page in the middle. If there are 100 tags, it contains all of them.
 func readPage(ctx context.Context, s *side, repo string, total int) error {
 	path := "/v2/" + repo + "/tags/list?n=100"
 	if total > 100 {
@@ -84,7 +84,7 @@ func (s *side) makeTags(ctx context.Context, repo string, total int) error {
 	if s.kind == harness.Peer {
 		return peerTags(filepath.Join(s.storage, "docker/registry/v2/repositories", repo, "_manifests/tags"), d, total)
 	}
-	// 25 tags in a request, 8 requests at once.
+	// Each request pushes 25 tags. 8 requests run concurrently.
 	const each, workers = 25, 8
 	errs := make(chan error, workers)
 	var wg sync.WaitGroup
@@ -108,8 +108,8 @@ func (s *side) makeTags(ctx context.Context, repo string, total int) error {
 	return <-errs
 }
 
-// peerTags writes the peer's own files: a tag is a folder with a link. Pushing 100,000 would take
-// it far too long.
+// peerTags writes the files of the peer directly: each tag is a folder with a link. Pushing 100,000
+// tags to the peer would take too long.
 func peerTags(dir string, d digest.Digest, total int) error {
 	for n := range total {
 		current := filepath.Join(dir, tagName(n), "current")

@@ -167,7 +167,7 @@ func (c *Client) PushBlob(ctx context.Context, repo string, content []byte) (dig
 	return d, c.PushStream(ctx, repo, d, bytes.NewReader(content), int64(len(content)))
 }
 
-// PushAsDocker pushes what the reader gives as docker does: POST, one PATCH of unknown length, and
+// PushAsDocker pushes the content of r in the way of docker: POST, one PATCH of unknown length, and
 // an empty PUT.
 func (c *Client) PushAsDocker(ctx context.Context, repo string, d digest.Digest, r io.Reader) error {
 	location, err := c.Begin(ctx, repo)
@@ -185,7 +185,7 @@ func (c *Client) PushAsDocker(ctx context.Context, repo string, d digest.Digest,
 	return c.Commit(ctx, patched.Location(), d, nil, 0)
 }
 
-// PushStream pushes what the reader gives in two requests.
+// PushStream pushes the content of r in two requests.
 func (c *Client) PushStream(ctx context.Context, repo string, d digest.Digest, r io.Reader, length int64) error {
 	location, err := c.Begin(ctx, repo)
 	if err != nil {
@@ -194,12 +194,12 @@ func (c *Client) PushStream(ctx context.Context, repo string, d digest.Digest, r
 	return c.Commit(ctx, location, d, r, length)
 }
 
-// PullBlob reads a blob, hashes it and compares the digest.
+// PullBlob reads a blob and compares its digest.
 func (c *Client) PullBlob(ctx context.Context, repo string, d digest.Digest) error {
 	return c.pull(ctx, "/v2/"+repo+"/blobs/"+d.String(), d)
 }
 
-// PullManifest reads a manifest, hashes it and compares the digest.
+// PullManifest reads a manifest and compares its digest.
 func (c *Client) PullManifest(ctx context.Context, repo, ref string, d digest.Digest) error {
 	return c.pull(ctx, "/v2/"+repo+"/manifests/"+ref, d)
 }
@@ -232,7 +232,7 @@ func (c *Client) PutManifest(ctx context.Context, repo, ref, mediaType string, c
 	return err
 }
 
-// Has asks with a HEAD whether something is there.
+// Has sends a HEAD request and reports whether the target exists.
 func (c *Client) Has(ctx context.Context, target string) (bool, error) {
 	r, err := c.Do(ctx, http.StatusOK, http.MethodHead, target, Accept(), nil)
 	if r != nil && r.Status == http.StatusNotFound {
@@ -247,8 +247,8 @@ func (c *Client) Delete(ctx context.Context, target string) error {
 	return err
 }
 
-// Mount mounts a blob of the repository from. If that does not have it, it returns the location of
-// an upload.
+// Mount mounts a blob of the repository from. If from does not have the blob, Mount returns the
+// location of an upload.
 func (c *Client) Mount(ctx context.Context, repo string, d digest.Digest, from string) (string, error) {
 	r, err := c.Do(ctx, http.StatusCreated, http.MethodPost,
 		"/v2/"+repo+"/blobs/uploads/?mount="+d.String()+"&from="+from, nil, nil)
@@ -284,7 +284,7 @@ func (c *Client) Referrers(ctx context.Context, repo string, d digest.Digest) ([
 	return all, err
 }
 
-// pages calls f with the page at next and all that follow it.
+// pages calls f with the body of the page at next and of every page after it.
 func (c *Client) pages(ctx context.Context, next string, f func(body []byte) error) error {
 	for next != "" {
 		r, err := c.Do(ctx, http.StatusOK, http.MethodGet, next, nil, nil)
@@ -301,7 +301,7 @@ func (c *Client) pages(ctx context.Context, next string, f func(body []byte) err
 	return nil
 }
 
-// Next returns the URL of the following page, or "".
+// Next returns the URL of the next page, or "".
 func (c *Client) Next(r *Response) (string, error) {
 	link := r.Header.Get("Link")
 	if link == "" {

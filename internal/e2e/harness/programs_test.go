@@ -58,8 +58,8 @@ func TestProgramsAreListed(t *testing.T) {
 	require.NotZero(t, found, "the search finds none, although some tests run the go command")
 }
 
-// programNames returns, for each program name, the Go files that pass it to a function of os/exec
-// as a string literal.
+// programNames returns, for the path of each Go file, the names of programs that it passes to
+// functions of os/exec as string literals.
 func programNames(t *testing.T) map[string][]string {
 	t.Helper()
 	argument := map[string]int{"Command": 0, "LookPath": 0, "CommandContext": 1}

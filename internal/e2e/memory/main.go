@@ -1,10 +1,10 @@
-// Command memory shows that the server's memory does not depend on the size of blobs: clients push
-// and pull blobs of 1 GiB at once, then one of 10 GiB, and the process may grow by less than 64
-// MiB. Blobs are generated, never held.
+// Command memory shows that the server's memory does not depend on the size of blobs. Clients push
+// and pull blobs of 1 GiB concurrently, then one of 10 GiB. The process must grow by less than 64
+// MiB. The clients generate the blobs and do not hold them in memory.
 //
-// With -s3 the blobs go to MinIO: 32 clients push 64 MiB each at once, then one 4 GiB, and then 32
-// declare 5 TiB each, send 48 MiB and fall silent. What an upload takes there is a part, so the
-// process may take 512 MiB in all.
+// With -s3 the registry stores the blobs on MinIO. 32 clients push 64 MiB each concurrently, then
+// one pushes 4 GiB. Then 32 clients declare 5 TiB each, send 48 MiB and stop sending. There each
+// upload holds a part in memory, so the process may use 512 MiB in total.
 package main
 
 import (
@@ -24,8 +24,8 @@ import (
 )
 
 const (
-	limit   = 64 << 20  // growth
-	limitS3 = 512 << 20 // in all
+	limit   = 64 << 20  // maximum growth of the process, in bytes
+	limitS3 = 512 << 20 // maximum memory of the process with -s3, in bytes
 )
 
 func main() {
@@ -65,7 +65,7 @@ func run(parent string, s3 bool, clients int, each, one int64) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
 	defer cancel()
 
-	// What a server has once it has served something, whatever its size.
+	// The base is the memory of a server that has already served a request.
 	c := harness.NewClient(server.URL())
 	if err := pushPull(ctx, c, "memory/warm", 0, 1<<20); err != nil {
 		return err
@@ -90,7 +90,7 @@ func run(parent string, s3 bool, clients int, each, one int64) (err error) {
 	return silence(ctx, server, base, allowed, clients)
 }
 
-// step lets clients push and pull at once and compares the peak of the process with its base.
+// step lets clients push and pull concurrently and then checks the peak memory of the process.
 func step(ctx context.Context, server *harness.Server, base, allowed int64, name string, clients int,
 	size int64) error {
 	start := time.Now()
@@ -109,10 +109,11 @@ func step(ctx context.Context, server *harness.Server, base, allowed int64, name
 	return peak(server, base, allowed, start, name)
 }
 
-// peak compares the peak of the process with what is allowed.
+// peak returns an error if the peak memory of the process reaches allowed. It prints the peak and
+// its growth over base.
 func peak(server *harness.Server, base, allowed int64, start time.Time, name string) error {
-	// VmHWM is the kernel's own record of the highest VmRSS, so that nothing between two samples is
-	// missed.
+	// VmHWM is the highest VmRSS that the kernel has recorded, so it includes peaks between two
+	// samples.
 	most, err := harness.Memory(server.PID(), "VmHWM")
 	if err != nil {
 		return err
@@ -129,7 +130,7 @@ func peak(server *harness.Server, base, allowed int64, start time.Time, name str
 	return nil
 }
 
-// pushPull pushes a generated blob, hashing it on the way, and pulls it again.
+// pushPull pushes a generated blob and pulls it again.
 func pushPull(ctx context.Context, c *harness.Client, repo string, seed uint64, size int64) error {
 	location, err := c.Begin(ctx, repo)
 	if err != nil {

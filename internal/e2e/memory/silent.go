@@ -12,12 +12,12 @@ import (
 )
 
 const (
-	declared = int64(5) << 40  // what each silent client announces, in bytes
-	sent     = int64(48) << 20 // what it sends before it falls silent
+	declared = int64(5) << 40  // the size that each silent client declares, in bytes
+	sent     = int64(48) << 20 // the number of bytes that it sends before it stops
 )
 
-// silence lets clients declare more than they send, all at once, and compares the peak of the
-// process with what is allowed.
+// silence runs clients that declare more than they send, all at once. It then checks the peak
+// memory of the process.
 func silence(ctx context.Context, server *harness.Server, base, allowed int64, clients int) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -44,7 +44,7 @@ func silence(ctx context.Context, server *harness.Server, base, allowed int64, c
 	return err
 }
 
-// silent is a body that does not go on once it has been read.
+// silent is a body that blocks after it has yielded the content of its reader.
 type silent struct {
 	r    io.Reader
 	done func()

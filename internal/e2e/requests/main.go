@@ -1,6 +1,6 @@
-// Command requests counts what the operations of a registry cost on S3, beside its peer, and shows
-// what they take when each request to the store is held up. Both run over MinIO, each on a bucket
-// server of its own, behind a proxy that counts.
+// Command requests counts the requests to S3 that each operation of a registry makes, compared with
+// its peer. It also shows how long the operations take if each request to the store is delayed.
+// Both registries run on MinIO, each on a server of its own, behind a proxy that counts.
 //
 //	go run ./requests [-delay 30ms]
 package main
@@ -61,14 +61,15 @@ func run(ctx context.Context, delay time.Duration) error {
 
 func show(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
 
-// result is what one operation cost. Of several equal steps, it is one.
+// result is the cost of one operation. If the operation has several equal steps, it is the cost of
+// one step.
 type result struct {
 	requests, copies, chain int
 	wall                    time.Duration
-	all                     harness.StoreRequests // of all steps
+	all                     harness.StoreRequests // of all steps together
 }
 
-// measure runs all operations once on an empty store.
+// measure runs all operations once, starting with an empty store.
 func measure(ctx context.Context, kind harness.Kind, dir string, delay time.Duration) (results []result, err error) {
 	store, err := harness.StartMinIO(dir)
 	if err != nil {
@@ -141,7 +142,7 @@ func observe(ctx context.Context, proxy *harness.StoreProxy, op operation, c *ha
 	}, nil
 }
 
-// stop calls f and returns its error if there is none yet.
+// stop calls f. It returns err, or the error of f if err is nil.
 func stop(err error, f func() error) error {
 	if ferr := f(); err == nil {
 		err = ferr

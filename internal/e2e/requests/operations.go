@@ -13,18 +13,18 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// operation is one thing that clients do, measured by itself.
+// operation is one measured operation of a client.
 type operation struct {
 	name   string
-	limit  int  // requests to the store, besides the parts of larger objects
-	times  int  // the requests are those of this many equal steps; 0 is 1
-	ours   bool // the peer has no such thing
-	cold   bool // by a process that has just been started
+	limit  int  // maximum of requests to the store, without the parts of larger objects
+	times  int  // number of equal steps; 0 means 1
+	ours   bool // the peer does not support it
+	cold   bool // a process that has just started performs it
 	before func(ctx context.Context, c *harness.Client) error
 	do     func(ctx context.Context, c *harness.Client) error
 }
 
-// image is an image that is pushed and pulled.
+// image is an image to push and pull.
 type image struct {
 	repo     string
 	blobs    [][]byte
@@ -33,20 +33,20 @@ type image struct {
 
 func newImage(repo string, seed uint64) *image {
 	i := &image{repo: repo}
-	for n := range uint64(4) { // the first is the config
+	for n := range uint64(4) { // the first blob is the config
 		i.blobs = append(i.blobs, harness.RandomBytes(100*seed+n, 4<<10))
 	}
 	i.manifest = harness.Manifest(fmt.Sprint("image ", seed), i.blobs...)
 	return i
 }
 
-// exists asks for a blob as docker does before it uploads one.
+// exists sends the HEAD request that docker sends before it uploads a blob.
 func exists(ctx context.Context, c *harness.Client, repo string, b []byte, want int) error {
 	_, err := c.Do(ctx, want, http.MethodHead, "/v2/"+repo+"/blobs/"+digest.FromBytes(b).String(), nil, nil)
 	return err
 }
 
-// upload pushes a blob as docker does.
+// upload pushes a blob in the way of docker.
 func upload(ctx context.Context, c *harness.Client, repo string, b []byte) error {
 	return c.PushAsDocker(ctx, repo, digest.FromBytes(b), bytes.NewReader(b))
 }
@@ -68,7 +68,7 @@ func (i *image) push(ctx context.Context, c *harness.Client) error {
 	return i.tag(ctx, c, "latest")
 }
 
-// pull fetches the image as containerd does.
+// pull fetches the image in the way of containerd.
 func (i *image) pull(ctx context.Context, c *harness.Client) error {
 	if _, err := c.Do(ctx, http.StatusOK, http.MethodHead, "/v2/"+i.repo+"/manifests/latest", harness.Accept(),
 		nil); err != nil {
@@ -93,15 +93,15 @@ const (
 	referrers = 50
 )
 
-// workload is the content that the operations push and read. Later operations use what earlier ones
-// have pushed.
+// workload is the content that the operations push and read. Later operations use content of
+// earlier ones.
 type workload struct {
 	img, other      *image // in one repository
 	tagged, subject *image
 	layer, chunked  []byte
 	unused          []byte
 
-	// The upload in progress: where its next piece goes.
+	// location is the location of the upload in progress.
 	location string
 	offset   int64
 }
@@ -119,8 +119,8 @@ func newWorkload() *workload {
 	}
 }
 
-// operations returns what is measured, in its order: later operations use what earlier ones have
-// pushed. docs/storage-s3.md promises the limits.
+// operations returns the measured operations in order. Later operations use content of earlier
+// ones. docs/storage-s3.md promises the limits.
 func operations() []operation {
 	w := newWorkload()
 	return slices.Concat(w.images(), w.blobs(), w.tags(), w.referrers(), w.deletes())
@@ -169,7 +169,7 @@ func (w *workload) blobs() []operation {
 	}
 }
 
-// patch sends as many bytes as a layer has, in chunks.
+// patch sends the content of chunked to the upload in progress, in chunks.
 func (w *workload) patch(ctx context.Context, c *harness.Client) (err error) {
 	for end := w.offset + int64(len(w.chunked)); w.offset < end; w.offset += chunkSize {
 		at := w.offset % int64(len(w.chunked))
@@ -257,7 +257,7 @@ func (w *workload) attach(ctx context.Context, c *harness.Client, n int) error {
 		imagespec.MediaTypeImageManifest, manifest)
 }
 
-// list lists the referrers of the subject.
+// list returns an operation that lists the referrers of the subject.
 func (w *workload) list(query string) func(ctx context.Context, c *harness.Client) error {
 	return func(ctx context.Context, c *harness.Client) error {
 		path := "/v2/" + w.subject.repo + "/referrers/" + digest.FromBytes(w.subject.manifest).String() + query
@@ -285,7 +285,7 @@ func (w *workload) deletes() []operation {
 	}
 }
 
-// referrer is the manifest of an artifact that refers to the image.
+// referrer returns the manifest of an artifact with the image as its subject.
 func referrer(subject *image, n int) []byte {
 	return harness.Referrer(fmt.Sprint("referrer ", n), subject.manifest, subject.blobs[:2]...)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// TestRequests fails when an operation asks the store more often than it may.
+// TestRequests fails if an operation sends more requests to the store than its limit.
 func TestRequests(t *testing.T) {
 	results, err := measure(t.Context(), harness.Ours, filepath.Join(t.TempDir(), "store"), 0)
 	require.NoError(t, err)
