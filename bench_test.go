@@ -26,7 +26,7 @@ import (
 )
 
 // bench is a registry behind a loopback server, and the client that drives it. Each operation is
-// one or more requests on a connection that is kept: the figures hold client and server together.
+// one or more requests on a kept-alive connection. The results include client and server.
 type bench struct {
 	*testing.B
 	url     string
@@ -80,7 +80,7 @@ func (b *bench) do(method, path string, body []byte, status int, header ...strin
 	return resp.Header.Get("Location")
 }
 
-// push uploads a blob as docker does it.
+// push uploads a blob in the way of docker.
 func (b *bench) push(repo string, content []byte) digest.Digest {
 	d := digest.FromBytes(content)
 	b.do("HEAD", "/v2/"+repo+"/blobs/"+string(d), nil, 404)
@@ -155,8 +155,8 @@ func BenchmarkPushImage(b *testing.B) {
 	})
 }
 
-// BenchmarkUpload uploads one blob again and again: all but the first find it stored, and drop
-// their bytes at the end.
+// BenchmarkUpload uploads the same blob repeatedly. Every upload but the first finds the blob
+// stored and discards its bytes at the end.
 func BenchmarkUpload(b *testing.B) {
 	onStorages(b, func(b *bench) {
 		content := make([]byte, 64<<20)

@@ -19,7 +19,8 @@ import (
 // burst is the number of streams that one HTTP/2 connection may have.
 const burst = 250
 
-// diskStore returns a store on disk with different large manifests, and the paths of these.
+// diskStore returns a store on disk with different large manifests, and the paths of these
+// manifests.
 func diskStore(t *testing.T, manifests int) (store *storage.Store, paths []string) {
 	driver, err := disk.New(t.TempDir(), nil)
 	require.NoError(t, err)
@@ -31,15 +32,15 @@ func diskStore(t *testing.T, manifests int) (store *storage.Store, paths []strin
 	return store, paths
 }
 
-// dialBurst serves a registry to a client that reads no body, and takes its time.
+// dialBurst serves a registry to a client that reads no body and stays connected for 10 minutes.
 func dialBurst(t *testing.T, reg *registry.Registry) *frames {
 	f := dialFrames(t, serveSmall(t, reg))
 	require.NoError(t, f.conn.SetDeadline(time.Now().Add(10*time.Minute)))
 	return f
 }
 
-// slowIntercept is a Backend that keeps manifests for as long as the gate is closed, as an
-// interceptor may do that is slow.
+// slowIntercept is a Backend that holds manifests while the gate is closed, like a slow
+// interceptor.
 type slowIntercept struct {
 	registry.Backend
 	gate          chan struct{}
@@ -55,7 +56,7 @@ func (b *slowIntercept) GetManifest(ctx context.Context, repo string, ref refere
 }
 
 // TestBurstOfLargeManifests: of 250 requests for manifests of 4 MiB, at most 64 MiB are between the
-// storage and the response. The other requests wait, and succeed although no client reads.
+// storage and the response. The other requests wait, and succeed although the client reads nothing.
 func TestBurstOfLargeManifests(t *testing.T) {
 	store, paths := diskStore(t, 1)
 	backend := &slowIntercept{Backend: store, gate: make(chan struct{})}
@@ -70,7 +71,7 @@ func TestBurstOfLargeManifests(t *testing.T) {
 			break
 		}
 	}
-	time.Sleep(300 * time.Millisecond) // in which those that should wait would come
+	time.Sleep(300 * time.Millisecond) // gives requests that do not wait the time to arrive
 	parked := backend.parked.Load()
 	close(backend.gate)
 	require.EqualValues(t, 16, parked)
@@ -99,9 +100,9 @@ func TestBurstOfSmallManifests(t *testing.T) {
 	require.EqualValues(t, burst, parked)
 }
 
-// TestBurstOfLargeManifestsMemoryIsBounded: 250 concurrent requests for manifests of 4 MiB, one or
-// many, take at most 64 MiB in the storage and 64 MiB in responses, beside what becomes garbage
-// during the measurement.
+// TestBurstOfLargeManifestsMemoryIsBounded: 250 concurrent requests for manifests of 4 MiB take at
+// most 64 MiB in the storage and 64 MiB in responses. This holds for one manifest and for many. The
+// bound does not include garbage of the measurement.
 func TestBurstOfLargeManifestsMemoryIsBounded(t *testing.T) {
 	store, all := diskStore(t, 20)
 	for name, paths := range map[string][]string{"one": all[:1], "many": all} {
@@ -128,7 +129,7 @@ func TestBurstOfLargeManifestsMemoryIsBounded(t *testing.T) {
 			}
 			for answered := map[uint32]bool{}; len(answered) < burst; {
 				_, _, stream := f.read()
-				answered[stream] = true // with a header, or cut off
+				answered[stream] = true // with a header or an aborted stream
 			}
 			close(stop)
 			most := <-peak - before

@@ -18,8 +18,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// many is a backend of n repositories, "team-000000/app" and so on, that counts the names it has
-// been asked for.
+// many is a backend of n repositories, "team-000000/app" and so on. It counts the names that it
+// returns.
 type many struct {
 	registry.Unimplemented
 	n      int
@@ -48,7 +48,7 @@ func (m *many) Repositories(_ context.Context, opts *registry.ListOptions) iter.
 	}
 }
 
-// seesSome may list the catalog, and pull from few repositories.
+// seesSome allows a caller to list the catalog and to pull from a few repositories.
 func seesSome(names ...string) auth.AuthorizerFunc {
 	return func(_ context.Context, _ auth.Identity, accesses []auth.Access) error {
 		for _, a := range accesses {
@@ -95,7 +95,7 @@ func TestCatalogFewVisibleOfManyIsBounded(t *testing.T) {
 	require.Empty(t, a.Header.Get("Link"))
 }
 
-// below is an Authorizer that allows all below some prefixes, and says so.
+// below is a Prefixer that allows everything below some prefixes.
 type below []string
 
 func (b below) Authorize(_ context.Context, _ auth.Identity, accesses []auth.Access) error {
@@ -140,7 +140,8 @@ func TestCatalogSkipsOtherPrefixes(t *testing.T) {
 	require.Equal(t, []string(names), all, "too many prefixes for looking below each")
 }
 
-// TestBeforePrefix: no name with a prefix is less than the name after which its list begins.
+// TestBeforePrefix: no name with a prefix is less than the name after which the list for that
+// prefix begins.
 func TestBeforePrefix(t *testing.T) {
 	names := []string{"a", "a-b", "a.b", "a/b", "a/b-c", "a0", "a_b", "aa", "ab/c", "b", "b/z", "ba", "z", "z9", "0",
 		"0/a", "9z"}
@@ -154,7 +155,7 @@ func TestBeforePrefix(t *testing.T) {
 	require.Equal(t, "team"+"."+strings.Repeat("z", reference.MaxNameLength-5), registry.BeforePrefix("team/"))
 }
 
-// TestTagsHideTagsWithoutPull: neither a list nor its links show a tag that the caller may not
+// TestTagsHideTagsWithoutPull: neither a list nor its links contain a tag that the caller cannot
 // pull.
 func TestTagsHideTagsWithoutPull(t *testing.T) {
 	s := registrytest.NewServer(t, &registry.Options{

@@ -12,8 +12,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// preconditions is a registry with two images by tags of their own, and a third one that is not
-// there yet.
+// preconditions is a registry with two images under tags of their own, and a third image that is
+// not pushed yet.
 type preconditions struct {
 	*client
 	one, two, three *registrytest.Content
@@ -40,7 +40,7 @@ func (p *preconditions) put(status int, path string, img *registrytest.Content, 
 		append(headers, "Content-Type: "+img.Descriptor.MediaType)...)
 }
 
-// at demands that tags point at an image.
+// at requires that tags point at an image.
 func (p *preconditions) at(img *registrytest.Content, tags ...string) {
 	p.t.Helper()
 	for _, tag := range tags {
@@ -72,7 +72,7 @@ func TestPutOnCondition(t *testing.T) {
 	} {
 		p.put(400, "one", p.three, header)
 	}
-	for _, header := range []string{"If-Match: *", "If-Match: " + one} { // there is no such tag
+	for _, header := range []string{"If-Match: *", "If-Match: " + one} { // the tag does not exist
 		p.put(412, "new", p.one, header)
 	}
 	p.at(p.one, "one", "other")
@@ -83,8 +83,8 @@ func TestPutOnCondition(t *testing.T) {
 	a := p.put(201, "one", p.three, "If-Match: "+two, "If-Match: "+one)
 	require.Equal(t, tagOf(p.three), a.Header.Get("ETag"), "for the next If-Match")
 	p.at(p.three, "one")
-	p.put(412, "one", p.three, "If-None-Match: *") // it points there already
-	p.put(412, "one", p.three, "If-Match: "+one)   // sent again
+	p.put(412, "one", p.three, "If-None-Match: *") // the tag already points at it
+	p.put(412, "one", p.three, "If-Match: "+one)   // a repeated request
 	p.put(201, "one", p.two, "If-Match: *", "If-None-Match: "+one)
 	p.put(201, "new", p.three, "If-None-Match: *")
 	p.put(201, "newer", p.three, "If-None-Match: "+one)
@@ -118,8 +118,8 @@ func TestPutByDigestOnCondition(t *testing.T) {
 	p.at(p.three, "one", "other", "new", "newer")
 }
 
-// TestDeleteOnCondition: a target that is not as expected stays. A missing target is not found,
-// whatever the client expects.
+// TestDeleteOnCondition: a target that does not meet the condition is not deleted. A missing target
+// gets 404, whatever the condition.
 func TestDeleteOnCondition(t *testing.T) {
 	p := newPreconditions(t)
 	one, byDigest := tagOf(p.one), "/v2/a/manifests/"+string(p.one.Descriptor.Digest)
@@ -148,8 +148,8 @@ func TestDeleteOnCondition(t *testing.T) {
 	p.want(404, "GET", blob, nil)
 }
 
-// TestReadOnCondition: manifests and blobs compare entity tags alike, in any number of header
-// lines.
+// TestReadOnCondition: manifests and blobs compare entity tags in the same way, in any number of
+// header lines.
 func TestReadOnCondition(t *testing.T) {
 	p := newPreconditions(t)
 	layer := p.one.Blobs[len(p.one.Blobs)-1]
@@ -175,7 +175,7 @@ func TestReadOnCondition(t *testing.T) {
 	p.refused(412, "PRECONDITION_FAILED", "GET", "/v2/a/manifests/one", nil, "If-Match: W/"+tagOf(p.one))
 }
 
-// TestInterceptorSeesConditions: an Op has the condition of its operation.
+// TestInterceptorSeesConditions: an Op contains the condition of its operation.
 func TestInterceptorSeesConditions(t *testing.T) {
 	var ops []*registry.Op
 	s := registrytest.NewServer(t, &registry.Options{Interceptors: []registry.Interceptor{

@@ -31,7 +31,7 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// blobs is a Backend of one blob that reads as open says.
+// blobs is a Backend of one blob whose content comes from open.
 type blobs struct {
 	registry.Unimplemented
 	size int64
@@ -48,7 +48,7 @@ func (b *blobs) OpenBlob(_ context.Context, _ string, d digest.Digest, opts *reg
 	return blob, nil
 }
 
-// fileBody is a Body on a file, of which it counts how it is read.
+// fileBody is a Body on a file. It counts the calls that read from it.
 type fileBody struct {
 	*os.File
 	reads, sources *atomic.Int64
@@ -59,7 +59,7 @@ func (f fileBody) Read(p []byte) (int, error) { f.reads.Add(1); return f.File.Re
 func (f fileBody) Close() error               { f.closed.Add(1); return f.File.Close() }
 func (f fileBody) Source() (io.Reader, error) { f.sources.Add(1); return f.File, nil }
 
-// recordingListener counts how often a file is handed to a connection as it is.
+// recordingListener counts how often a connection gets a file for sendfile.
 type recordingListener struct {
 	net.Listener
 	files *atomic.Int64
@@ -117,12 +117,12 @@ func TestSendfileWithoutCopy(t *testing.T) {
 	require.EqualValues(t, 3, sources.Load())
 	require.Zero(t, reads.Load())
 
-	// Small parts and several ones are copied.
+	// Small ranges and several ranges are copied.
 	require.Equal(t, content[5:10], c.want(206, "GET", path, nil, "Range: bytes=5-9").body)
 	c.want(206, "GET", path, nil, "Range: bytes=0-99999,200000-299999")
 	require.EqualValues(t, 3, files.Load())
 
-	// A handler of the host that hides the abilities of the connection.
+	// A handler of the host hides the optional methods of the connection.
 	plain := newClient(t, startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		reg.ServeHTTP(struct{ http.ResponseWriter }{w}, r)
 	})))
@@ -130,7 +130,7 @@ func TestSendfileWithoutCopy(t *testing.T) {
 	require.Eventually(t, func() bool { return opened.Load() == closed.Load() }, time.Second, time.Millisecond)
 }
 
-// partly is a Body whose Source has only the first half.
+// partly is a Body whose Source yields only the first half.
 type partly struct {
 	*os.File
 	half string
@@ -138,8 +138,8 @@ type partly struct {
 
 func (p partly) Source() (io.Reader, error) { return os.Open(p.half) }
 
-// TestSendfileShortSourceContinuesWithBody: bytes that the Source lacks are read from the Body,
-// from where the Source ended.
+// TestSendfileShortSourceContinuesWithBody: bytes that the Source lacks come from the Body,
+// starting where the Source ended.
 func TestSendfileShortSourceContinuesWithBody(t *testing.T) {
 	content := registrytest.RandomBytes(1, 1<<20)
 	whole, half := filepath.Join(t.TempDir(), "whole"), filepath.Join(t.TempDir(), "half")
@@ -217,13 +217,13 @@ func TestIncompleteResponseIsCutOff(t *testing.T) {
 							req.Header.Set("Range", header)
 						}
 						res, err := s.Client().Do(req)
-						if err == nil { // it may be cut off before the header is out
+						if err == nil { // the response may be cut off before its header
 							require.Equal(t, proto, res.ProtoMajor)
 							_, err = io.Copy(io.Discard, res.Body)
 							res.Body.Close()
 						}
 						require.Error(t, err)
-						if proto == 2 { // the stream is reset and does not just end
+						if proto == 2 { // the stream is reset and does not only end
 							require.ErrorContains(t, err, "INTERNAL_ERROR")
 						}
 						<-done
@@ -264,8 +264,8 @@ func TestBlobURL(t *testing.T) {
 	require.Empty(t, a.body)
 }
 
-// TestClientDisconnectsDuringRanges: a client that disconnects between several ranges leaves
-// nothing open and causes no race.
+// TestClientDisconnectsDuringRanges: a client that disconnects between several ranges leaves no
+// reader open and causes no race.
 func TestClientDisconnectsDuringRanges(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	path := "/v2/a/blobs/" + string(c.pushBlob("a", registrytest.RandomBytes(1, 32<<20)))
@@ -284,8 +284,8 @@ func TestClientDisconnectsDuringRanges(t *testing.T) {
 	wg.Wait()
 }
 
-// TestStalledReaderIsCutOff: the response to a client that stops reading is cut off, and that to a
-// slow reader is not.
+// TestStalledReaderIsCutOff: the response to a client that stops reading is cut off. The response
+// to a slow reader is not.
 func TestStalledReaderIsCutOff(t *testing.T) {
 	for _, kind := range []string{"disk", "memory"} {
 		t.Run(kind, func(t *testing.T) {
@@ -299,7 +299,7 @@ func TestStalledReaderIsCutOff(t *testing.T) {
 			require.NoError(t, err)
 			store, err := storage.New(t.Context(), d, nil)
 			require.NoError(t, err)
-			const size = 24 << 20 // more than the buffers of a connection hold
+			const size = 24 << 20 // more than the buffers of a connection
 			c := serve(t, store, &registry.Options{BodyTimeout: time.Second, MinRate: 2 << 20})
 			blob := c.pushBlob("a", registrytest.RandomBytes(1, size))
 			host := strings.TrimPrefix(c.base, "http://")

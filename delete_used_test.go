@@ -13,8 +13,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestDeleteUsedBlob: with NoDelete.UsedBlobs, a blob that a manifest names is not deleted, over
-// HTTP or by Go code, and the response names the manifest.
+// TestDeleteUsedBlob: with NoDelete.UsedBlobs, a blob that a manifest references is not deleted,
+// over HTTP or by Go code. The response names the manifest.
 func TestDeleteUsedBlob(t *testing.T) {
 	store := registrytest.NewStore(t)
 	img := registrytest.RandomImage(1, 1, 100)

@@ -46,7 +46,7 @@ func TestDependenciesOfBatteries(t *testing.T) {
 	}
 }
 
-// dependencies are the packages that pkg depends on, without those of Go itself.
+// dependencies returns the packages that pkg depends on, without the standard library.
 func dependencies(t *testing.T, pkg string) []string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f",
@@ -55,7 +55,8 @@ func dependencies(t *testing.T, pkg string) []string {
 	return strings.Fields(string(out))
 }
 
-// TestDependenciesOfGlob: patterns cost one library, and only for packages that import them.
+// TestDependenciesOfGlob: patterns depend on one library, and only packages that import them have
+// that dependency.
 func TestDependenciesOfGlob(t *testing.T) {
 	for _, dep := range dependencies(t, "./filter/glob") {
 		require.True(t, within(dep, []string{"github.com/registrykit/registry/filter/glob",

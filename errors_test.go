@@ -14,7 +14,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestNewErrorReachesTheClient sends an error that a host defines through Go code and HTTP.
+// TestNewErrorReachesTheClient: an error that a host defines reaches a Go caller and an HTTP
+// client.
 func TestNewErrorReachesTheClient(t *testing.T) {
 	quota := registry.NewError("QUOTA_EXCEEDED", http.StatusForbidden, "the quota is used up")
 	reg, err := registry.New(registrytest.NewStore(t), &registry.Options{Interceptors: []registry.Interceptor{
@@ -39,7 +40,7 @@ func TestNewErrorReachesTheClient(t *testing.T) {
 	require.NotErrorIs(t, copied, registry.ErrDenied)
 }
 
-// TestNewErrorReplacesWhatCannotBeSent checks the values that stand for invalid arguments.
+// TestNewErrorReplacesWhatCannotBeSent: NewError replaces invalid arguments by valid values.
 func TestNewErrorReplacesWhatCannotBeSent(t *testing.T) {
 	for status, want := range map[int]int{
 		-1: 500, 0: 500, 100: 500, 200: 500, 399: 500, 400: 400, 451: 451, 599: 599, 600: 500,
@@ -51,7 +52,8 @@ func TestNewErrorReplacesWhatCannotBeSent(t *testing.T) {
 	require.Equal(t, "Unavailable For Legal Reasons", e.Message())
 }
 
-// TestLogPathHidesUploadIDs: a log must not hold what continues an upload.
+// TestLogPathHidesUploadIDs: a log must not contain the ID of an upload, because a reader of the
+// log could continue the upload with it.
 func TestLogPathHidesUploadIDs(t *testing.T) {
 	for path, want := range map[string]string{
 		"/v2/a/blobs/uploads/secret-id": "/v2/a/blobs/uploads/<id>",

@@ -27,7 +27,7 @@ type files struct {
 
 func (f *files) StatBlob(_ context.Context, repo string, d digest.Digest,
 	_ *registry.StatOptions) (ocispec.Descriptor, error) {
-	// By HTTP, name and digest are valid. Go code may pass anything.
+	// Over HTTP, name and digest are valid. Go code may pass any value.
 	if err := cmp.Or(registry.CheckName(repo), registry.CheckDigest(d)); err != nil {
 		return ocispec.Descriptor{}, err
 	}

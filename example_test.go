@@ -25,8 +25,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// A registry beside the other routes of a program. With disk.New instead of memory.New, pushed
-// content survives a restart.
+// This example serves a registry beside the other routes of a program. With disk.New instead of
+// memory.New, pushed content survives a restart.
 func ExampleNew() {
 	store, err := storage.New(context.Background(), memory.New(nil), nil)
 	if err != nil {
@@ -66,7 +66,7 @@ func newMemory() *storage.Store {
 	return store
 }
 
-// Go code in the same process does what a client does over HTTP, with the same checks.
+// Go code in the same process performs the operations of an HTTP client, with the same checks.
 func ExampleRegistry_Backend() {
 	ctx := context.Background()
 	reg, err := registry.New(newMemory(), nil)
@@ -75,7 +75,7 @@ func ExampleRegistry_Backend() {
 	}
 	b := reg.Backend(auth.Identity{Name: "builder"})
 
-	// Push a layer from a Reader, and a manifest that names it.
+	// Push a layer from a Reader, and a manifest that references it.
 	layer, err := registry.PushBlob(ctx, b, "tools/hello", "", strings.NewReader("hello, world\n"))
 	if err != nil {
 		log.Fatal(err)
@@ -121,8 +121,8 @@ func ExampleRegistry_Backend() {
 	// MANIFEST_UNKNOWN: manifest unknown to registry
 }
 
-// A tag points at an index, to which several builders each add an entry. With the condition, no
-// builder overwrites the entry of another one: a builder that loses reads the tag again.
+// Several builders each add an entry to the index that a tag points at. With the condition, no
+// builder overwrites the entry of another one: a builder whose push fails reads the tag again.
 func ExampleCondition() {
 	ctx := context.Background()
 	b := newMemory()
@@ -140,7 +140,7 @@ func ExampleCondition() {
 		})
 		return err
 	}
-	// add adds an entry to what the tag points at.
+	// add adds an entry to the index of the tag.
 	add := func(entry ocispec.Descriptor) error {
 		for {
 			m, err := b.GetManifest(ctx, "tools/hello", reference.Ref{Tag: "latest"})
@@ -158,7 +158,7 @@ func ExampleCondition() {
 		}
 	}
 
-	// The first index is only for a tag that does not exist yet.
+	// This condition holds only if the tag does not exist yet.
 	absent := &registry.Condition{NoneMatch: []digest.Digest{registry.AnyDigest}}
 	fmt.Println(push([]ocispec.Descriptor{}, absent))
 	fmt.Println(push([]ocispec.Descriptor{}, absent))
@@ -207,7 +207,7 @@ func pushImage(ctx context.Context, b registry.Backend, repo, content string) (o
 	return res.Descriptor, err
 }
 
-// An interceptor sees every operation and may refuse it: here, repository names must begin with the
+// An interceptor sees every operation and may reject it. Here, repository names must begin with the
 // name of a team.
 func ExampleIntercept() {
 	ctx := context.Background()
@@ -232,7 +232,7 @@ func ExampleIntercept() {
 	// <nil>
 }
 
-// Every caller may pull from this registry, only the builder may push, and a sink prints the
+// Every caller can pull from this registry, but only the builder can push. A sink prints the
 // events.
 func ExampleOptions() {
 	ctx := context.Background()

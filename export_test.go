@@ -8,14 +8,15 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// RouteInfo is a route as the tests of this package's users' side see it.
+// RouteInfo is a route as package registry_test sees it.
 type RouteInfo struct {
 	Method, Path string
 	Kind         OpKind
 }
 
-// Routes returns all routes with the URL that asks for the repository, tag or digest, and upload.
-// Where a manifest may be named by both, each is listed, and so is each meaning of a POST.
+// Routes returns all routes, each with a URL for the given repository, tag or digest, and upload. A
+// route for tags and digests is listed for each of them. A POST is listed once for each of its
+// meanings.
 func Routes(repo, tag, digest, from, upload string) []RouteInfo {
 	var all []RouteInfo
 	for e, m := range newRoutes() {
@@ -52,5 +53,5 @@ func Routes(repo, tag, digest, from, upload string) []RouteInfo {
 	return all
 }
 
-// BeforePrefix is where a list of names with a prefix begins.
+// BeforePrefix returns the text after which a list of the names with a prefix begins.
 var BeforePrefix = repositoryNames.below

@@ -24,8 +24,8 @@ import (
 
 var contentRange = regexp.MustCompile(`^bytes (\d+)-(\d+)/(\d+)$`)
 
-// FuzzRange: whatever the Range header, the answer is the whole blob, the parts that it says it is,
-// or 416.
+// FuzzRange: for any Range header, the response is the whole blob, the parts that its header
+// declares, or 416.
 func FuzzRange(f *testing.F) {
 	for _, s := range []string{"bytes=0-0", "bytes=5-", "bytes=-5", "bytes=0-9,20-29", "bytes=-0", "bytes=9-1",
 		"items=1-2", "bytes=99999999999999999999-", "bytes=0-,0-",
@@ -82,8 +82,7 @@ func FuzzRange(f *testing.F) {
 	})
 }
 
-// FuzzRequest: no request whatever makes the server fail, and every refusal is the JSON of the
-// spec.
+// FuzzRequest: no request causes a server error, and every error response has the JSON of the spec.
 func FuzzRequest(f *testing.F) {
 	img := registrytest.RandomImage(1, 1, 10)
 	d := string(img.Descriptor.Digest)

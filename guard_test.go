@@ -56,7 +56,7 @@ func TestGuardRefWithBothOrNeitherIsNamed(t *testing.T) {
 }
 
 // TestGuardReferenceThatIsNoTagIsUnknownAfterAuthorisation: a read of a malformed reference gets
-// the same response as one of an unknown tag, and a caller without pull access is refused.
+// the same response as a read of an unknown tag. A caller without pull access is refused.
 func TestGuardReferenceThatIsNoTagIsUnknownAfterAuthorisation(t *testing.T) {
 	_, as := asPrincipals(t, testPrincipals)
 	for _, ref := range []string{".INVALID_MANIFEST_NAME", "a+b", strings.Repeat("a", 129), "", ".."} {
@@ -72,8 +72,9 @@ func TestGuardReferenceThatIsNoTagIsUnknownAfterAuthorisation(t *testing.T) {
 	}
 }
 
-// TestGuardAnonymousOverwriteAsksToLogIn: an anonymous caller with push but not overwrite access is
-// challenged if the tag exists, however it is named. A named caller gets ErrTagExists.
+// TestGuardAnonymousOverwriteAsksToLogIn: if the tag exists, an anonymous caller with push but not
+// overwrite access gets a challenge. This holds for every form of the reference. An authenticated
+// caller gets ErrTagExists.
 func TestGuardAnonymousOverwriteAsksToLogIn(t *testing.T) {
 	const push = "repository:a:push"
 	s, as := asPrincipals(t, principals{"": {push}, "ann": {push}, "bob": {push, "repository:a:overwrite"}})
@@ -89,7 +90,7 @@ func TestGuardAnonymousOverwriteAsksToLogIn(t *testing.T) {
 		as("ann").refused(409, "DENIED", "PUT", "/v2/a/manifests/"+path, two.Manifest)
 	}
 	require.Equal(t, one.Descriptor.Digest, digestOf(t, s, "v1"))
-	as("").want(201, "PUT", "/v2/a/manifests/v1", one.Manifest) // the same again is no overwrite
+	as("").want(201, "PUT", "/v2/a/manifests/v1", one.Manifest) // a push of the same manifest is no overwrite
 	as("").want(201, "PUT", "/v2/a/manifests/new", two.Manifest)
 	as("bob").want(201, "PUT", "/v2/a/manifests/v1", two.Manifest)
 }

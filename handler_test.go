@@ -37,7 +37,7 @@ func TestEmbeddedInMux(t *testing.T) {
 	img := registrytest.RandomImage(1, 1, 100)
 	c.push("a", img, "v1")
 	c.want(200, "GET", "/v2/a/manifests/v1", nil)
-	// The two never meet.
+	// The two registries share no content.
 	d.want(404, "GET", "/v2/a/manifests/v1", nil)
 	d.push("b", img, "v1")
 	c.want(404, "GET", "/v2/b/manifests/v1", nil)
@@ -45,7 +45,7 @@ func TestEmbeddedInMux(t *testing.T) {
 }
 
 // TestLocationsKeepTheStrippedPrefix: locations keep the prefix that http.StripPrefix has removed,
-// for every form of request target, and no prefix that a client invents.
+// for every form of request target. They never contain a prefix that a client invents.
 func TestLocationsKeepTheStrippedPrefix(t *testing.T) {
 	s := registrytest.NewServer(t, &registry.Options{PageSize: 1})
 	h := http.StripPrefix("/some/prefix", s.Registry)
@@ -166,8 +166,8 @@ func (f failing) StatBlob(ctx context.Context, repo string, d digest.Digest,
 	return desc, f.err
 }
 
-// TestErrorCauseGoesToTheLogOnly: the client never gets the cause of an error, and only failures of
-// the server are logged.
+// TestErrorCauseGoesToTheLogOnly: the client never gets the cause of an error. Only server errors
+// are logged.
 func TestErrorCauseGoesToTheLogOnly(t *testing.T) {
 	for _, e := range []struct {
 		err        error
@@ -248,7 +248,7 @@ func TestClientDisconnectsDuringPatch(t *testing.T) {
 			return a.Header.Get("Range") == fmt.Sprint("0-", sent-1)
 		}, 5*time.Second, 5*time.Millisecond)
 		if sent == 1 {
-			continue // 0-0 also means nothing
+			continue // 0-0 also means no bytes
 		}
 		a = c.want(202, "PATCH", a.Header.Get("Location"), content[sent:],
 			fmt.Sprintf("Content-Range: %d-%d", sent, len(content)-1))
@@ -256,8 +256,8 @@ func TestClientDisconnectsDuringPatch(t *testing.T) {
 	}
 }
 
-// TestStalledBodyIsRefused: a body without progress gets an error response, and the received bytes
-// are kept. A slow body with progress is accepted. No deadline remains after the body.
+// TestStalledBodyIsRefused: a body without progress gets an error response, and the registry keeps
+// the received bytes. It accepts a slow body with progress. No deadline remains after the body.
 func TestStalledBodyIsRefused(t *testing.T) {
 	slow := func(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
 		if op.Kind == registry.OpCommit {
@@ -288,8 +288,8 @@ func TestStalledBodyIsRefused(t *testing.T) {
 	}()
 	location = c.want(202, "PATCH", location, r).standsAt(t, "12")
 
-	// The commit takes longer than the deadline of the body; the context of the request must live
-	// through it.
+	// The commit takes longer than the deadline of the body. The context of the request must not
+	// end during the commit.
 	var after error
 	c.base = startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.Registry.ServeHTTP(w, r)
@@ -345,8 +345,9 @@ func TestSlowClientsBlockNobody(t *testing.T) {
 }
 
 // TestRefusalArrivesBeforeClose: a client that sends its whole request before it reads gets the
-// response to a refused request. What follows on the connection is never taken for the body: it
-// gets a response if the body was small, and otherwise the connection is closed.
+// response to a refused request. The server never parses the rest of that body as a new request.
+// After a small body, it serves the next request on the connection; otherwise it closes the
+// connection.
 func TestRefusalArrivesBeforeClose(t *testing.T) {
 	s, _ := newRegistry(t, nil)
 	next := "GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -390,7 +391,7 @@ func TestRefusalArrivesBeforeClose(t *testing.T) {
 			}
 		}
 	}
-	// A client that sends far more gets the response while it sends.
+	// A client that sends far more gets the response while it is still sending.
 	conn := dial(t, s.Host, "PUT /v2/A/manifests/x HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999\r\n\r\nx")
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
@@ -419,14 +420,14 @@ func TestExpectContinueRefused(t *testing.T) {
 			start := time.Now()
 			rest, err := io.ReadAll(r)
 			require.NoError(t, err)
-			require.Less(t, time.Since(start), 3*time.Second) // it does not wait for what will not come
+			require.Less(t, time.Since(start), 3*time.Second) // without waiting for the body
 			require.NotContains(t, string(rest), "100 Continue")
 		}
 	}
 }
 
 // TestStalledRefusedBodyClosesConnection: a client that stalls in the middle of a refused body soon
-// gets a response, and its connection is closed.
+// gets a response. The server then closes the connection.
 func TestStalledRefusedBodyClosesConnection(t *testing.T) {
 	s, c := newRegistry(t, &registry.Options{BodyTimeout: 100 * time.Millisecond})
 	blob := c.pushBlob("a", registrytest.RandomBytes(1, 1<<20))

@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// client sends requests to one registry and does nothing by itself: no redirects, no compression.
+// client sends requests to one registry. It follows no redirects and does not decompress.
 type client struct {
 	t    testing.TB
 	base string
@@ -100,7 +100,7 @@ func (c *client) want(status int, method, path string, body any, header ...strin
 	return a
 }
 
-// refused sends a request and checks status and code of the error.
+// refused sends a request and checks the status and the code of the error.
 func (c *client) refused(status int, code, method, path string, body any, header ...string) *answer {
 	c.t.Helper()
 	a := c.want(status, method, path, body, header...)
@@ -114,7 +114,7 @@ type wireError struct {
 	Detail  json.RawMessage
 }
 
-// errors returns the errors in the JSON of the spec.
+// errors returns the errors in the JSON body.
 func (a *answer) errors(t testing.TB) []wireError {
 	t.Helper()
 	var v struct{ Errors []wireError }
@@ -137,7 +137,7 @@ func (c *client) pushBlob(repo string, content []byte) digest.Digest {
 	return d
 }
 
-// push pushes a manifest with all that it names, and points tags at it.
+// push pushes a manifest with all content that it references, and points tags at it.
 func (c *client) push(repo string, content *registrytest.Content, tags ...string) {
 	c.t.Helper()
 	for _, child := range content.Children {

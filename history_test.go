@@ -16,8 +16,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// historyPrincipals may do what their names say. Only "mover" may point a tag elsewhere; "narrow"
-// may push no tag but "v1".
+// historyPrincipals have the access that their names say. Only "mover" can overwrite a tag.
+// "narrow" can push only the tag "v1".
 func historyPrincipals(_ context.Context, identity auth.Identity, accesses []auth.Access) error {
 	for _, a := range accesses {
 		ok := false
@@ -47,8 +47,8 @@ func newHistoryRegistry(t *testing.T, sink notification.Sink) func(name string) 
 	return func(name string) registry.Backend { return r.Backend(auth.Identity{Name: name}) }
 }
 
-// TestHistoryShowsNamesToPushers: the history has the authenticated names, whatever the caller
-// states, and shows them to callers with push access only.
+// TestHistoryShowsNamesToPushers: the history records the authenticated name, whatever name the
+// caller states. It shows names only to callers with push access.
 func TestHistoryShowsNamesToPushers(t *testing.T) {
 	as := newHistoryRegistry(t, nil)
 	ctx, tag := t.Context(), reference.Ref{Tag: "v1"}
@@ -124,7 +124,8 @@ func TestRestoreAccess(t *testing.T) {
 	require.Equal(t, []string{"v1"}, tags, "the other one may not be pushed")
 }
 
-// TestInterceptorSeesHistoryAndRestore: interceptors see both operations, and which of them writes.
+// TestInterceptorSeesHistoryAndRestore: interceptors see both operations, and whether each of them
+// writes.
 func TestInterceptorSeesHistoryAndRestore(t *testing.T) {
 	var seen []registry.Op
 	b := registry.Intercept(registrytest.NewStore(t), func(ctx context.Context, op *registry.Op,
@@ -149,7 +150,7 @@ func TestInterceptorSeesHistoryAndRestore(t *testing.T) {
 	}, seen[1].Access())
 }
 
-// TestHistoryHidesTagsWithoutPull: a history does not show tags that the caller may not pull.
+// TestHistoryHidesTagsWithoutPull: a history does not contain tags that the caller cannot pull.
 func TestHistoryHidesTagsWithoutPull(t *testing.T) {
 	d := memory.New(nil)
 	store, err := storage.New(t.Context(), d, &storage.Options{History: time.Hour})

@@ -32,7 +32,7 @@ var (
 	notANumber = []string{"-1", "-0", "+1", "1.5", "1e3", "0x10", "a", " 1", "1 ", "1,2", "\x00", "١", "-" + digits}
 )
 
-// defect is a request with something wrong in it.
+// defect is an invalid part of a request, with the expected response.
 type defect struct {
 	method, path string
 	body         any
@@ -41,8 +41,8 @@ type defect struct {
 	code         string
 }
 
-// hostile is one parameter of an endpoint, with what may be wrong with it. %s stands for the
-// escaped value in the path.
+// hostile is one parameter of an endpoint, with its possible defects. %s stands for the escaped
+// value in the path.
 var hostile = []struct {
 	parameter string
 	method    string
@@ -180,8 +180,8 @@ func TestHostileRequests(t *testing.T) {
 	c.refused(416, "BLOB_UPLOAD_INVALID", "PATCH", c.startUpload("a"), "abc", "Content-Range: 0-2", "Content-Range: 0-2")
 }
 
-// TestHostilePaths: paths that a mux would clean and redirect are refused, and no other path is
-// served.
+// TestHostilePaths: the registry rejects paths that a mux would clean and redirect, and it serves
+// no other path for them.
 func TestHostilePaths(t *testing.T) {
 	s, _ := newRegistry(t, nil)
 	for _, path := range []string{"//v2/", "/v2//", "/v2/../v2/", "/v2/./", "/v2/a//tags/list", "/v2/a/../b/tags/list",

@@ -11,16 +11,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// frames is the least of an HTTP/2 client: it sees single frames, and never opens the window, so
-// that the server may send headers but not a byte of a body.
+// frames is a minimal HTTP/2 client that sees single frames. It never opens the flow-control
+// window, so the server can send headers but no byte of a body.
 type frames struct {
 	t    testing.TB
 	conn net.Conn
 	r    *bufio.Reader
-	next uint32 // stream
+	next uint32 // the next stream ID
 }
 
-// The parts of RFC 9113 that frames knows.
+// These constants are the parts of RFC 9113 that frames needs.
 const (
 	frameData         = 0x0
 	frameHeaders      = 0x1
@@ -32,7 +32,7 @@ const (
 	flagAck           = 0x1
 )
 
-// dialFrames connects to a server that takes HTTP/2 without TLS.
+// dialFrames connects to a server that supports HTTP/2 without TLS.
 func dialFrames(t testing.TB, host string) *frames {
 	conn, err := net.Dial("tcp", host)
 	require.NoError(t, err)
@@ -52,7 +52,7 @@ func (f *frames) write(kind, flags byte, stream uint32, payload []byte) {
 	require.NoError(f.t, err)
 }
 
-// read returns the next frame that belongs to a stream.
+// read returns the next frame of a stream.
 func (f *frames) read() (kind, flags byte, stream uint32) {
 	for {
 		var head [9]byte

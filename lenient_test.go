@@ -13,10 +13,11 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// What clients send that is not by the letter of the spec, and is served all the same.
+// The tests of this file send requests that violate the spec but that real clients send. The
+// registry serves them.
 
-// TestMountThatCannotBeStartsAnUpload: clients name the source as another registry calls it, or not
-// at all, and continue with an upload.
+// TestMountThatCannotBeStartsAnUpload: clients name the source by its name in another registry or
+// omit it, and continue with an upload.
 func TestMountThatCannotBeStartsAnUpload(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	content := registrytest.RandomBytes(1, 100)
@@ -40,8 +41,8 @@ func TestMountThatCannotBeStartsAnUpload(t *testing.T) {
 	}
 }
 
-// TestMountFromNameThatTheBackendRefusesStartsAnUpload: with the prefix of a [filter.Sub], a valid
-// name can become too long.
+// TestMountFromNameThatTheBackendRefusesStartsAnUpload: the prefix of a [filter.Sub] can make a
+// valid name too long.
 func TestMountFromNameThatTheBackendRefusesStartsAnUpload(t *testing.T) {
 	b, err := filter.Sub(registrytest.NewStore(t), "tenant")
 	require.NoError(t, err)
@@ -51,7 +52,7 @@ func TestMountFromNameThatTheBackendRefusesStartsAnUpload(t *testing.T) {
 		nil)
 }
 
-// TestUploadStatusHeadAnswersAsGet: proxies and clients turn a GET into a HEAD.
+// TestUploadStatusHeadAnswersAsGet: some proxies and clients send HEAD instead of GET.
 func TestUploadStatusHeadAnswersAsGet(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	at := c.want(202, "PATCH", c.startUpload("a"), "hello").standsAt(t, "4")
@@ -64,7 +65,8 @@ func TestUploadStatusHeadAnswersAsGet(t *testing.T) {
 	require.Contains(t, c.want(405, "POST", at, nil).Header.Get("Allow"), "HEAD")
 }
 
-// TestListLastNeedNotBeAName: a page after any text has the names greater than the text.
+// TestListLastNeedNotBeAName: last may be any text. The page has the names that are greater than
+// the text.
 func TestListLastNeedNotBeAName(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	img := registrytest.RandomImage(1, 0, 0)
@@ -106,8 +108,8 @@ func TestListCountWithoutValueIsAbsent(t *testing.T) {
 	c.refused(400, "PAGINATION_NUMBER_INVALID", "GET", "/v2/_catalog?n=&n=", nil)
 }
 
-// TestUploadEmptyContentRangeIsNoChunk: a client that pushes in chunks ends with a PUT of no bytes,
-// and computes a Content-Range for it.
+// TestUploadEmptyContentRangeIsNoChunk: a client that pushes in chunks ends with a PUT without a
+// body, but computes a Content-Range for it.
 func TestUploadEmptyContentRangeIsNoChunk(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	five, none := "?digest="+string(digest.FromString("hello")), "?digest="+string(digest.FromString(""))
@@ -128,8 +130,8 @@ func TestUploadEmptyContentRangeIsNoChunk(t *testing.T) {
 	c.refused(416, "BLOB_UPLOAD_INVALID", "PUT", after5()+five, strings.NewReader("!"), "Content-Range: 5-4")
 }
 
-// TestUploadSeveralDigestsAreAllVerified: a client may name the digest by each algorithm that it
-// knows.
+// TestUploadSeveralDigestsAreAllVerified: a client may send a digest for each algorithm that it
+// supports.
 func TestUploadSeveralDigestsAreAllVerified(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	content := registrytest.RandomBytes(1, 100_000)

@@ -18,7 +18,7 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// storeOfTags is a store in memory with n tags of a length in the repository a.
+// storeOfTags is a store in memory whose repository a has n tags of the given length.
 func storeOfTags(t *testing.T, n, length int) *storage.Store {
 	d := memory.New(nil)
 	s, err := storage.New(t.Context(), d, nil)

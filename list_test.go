@@ -19,7 +19,7 @@ import (
 
 var nextLink = regexp.MustCompile(`^<([^>]+)>; rel="next"$`)
 
-// next returns the path of the next page, or "" without a next page.
+// next returns the path of the next page, or "" if there is none.
 func (a *answer) next(t testing.TB) string {
 	t.Helper()
 	link := a.Header.Get("Link")
@@ -31,8 +31,8 @@ func (a *answer) next(t testing.TB) string {
 	return m[1]
 }
 
-// pages follows the links of a list from path and returns the number of pages and all elements of
-// them under key.
+// pages follows the links of a list from path. It returns the number of pages and their elements
+// under key.
 func (c *client) pages(path, key string) (n int, all []string) {
 	c.t.Helper()
 	for path != "" {
@@ -43,7 +43,7 @@ func (c *client) pages(path, key string) (n int, all []string) {
 	return n, all
 }
 
-// list returns the list under a key of the response.
+// list returns the list under key in the response.
 func (a *answer) list(t testing.TB, key string) []string {
 	t.Helper()
 	require.Equal(t, "application/json", a.Header.Get("Content-Type"))
@@ -158,7 +158,7 @@ func TestReferrers(t *testing.T) {
 	require.Equal(t, http.StatusOK, c.want(200, "HEAD", path, nil).StatusCode)
 }
 
-// TestReferrersPageSizeIsBounded: no page is larger than clients read.
+// TestReferrersPageSizeIsBounded: no page is larger than the limit of common clients.
 func TestReferrersPageSizeIsBounded(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	subject := registrytest.RandomImage(1, 1, 10).Descriptor

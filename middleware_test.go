@@ -20,8 +20,8 @@ import (
 	"github.com/registrykit/registry/storage/disk"
 )
 
-// removesLength is middleware that removes the length from every response, as middleware that
-// changes bodies must.
+// removesLength is middleware that removes the length from every response. Middleware that changes
+// bodies must do this.
 func removesLength(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(&lengthRemover{w}, r)
@@ -36,8 +36,8 @@ func (w *lengthRemover) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// compresses is middleware that compresses every body. It names the encoding before the handler
-// runs, as some middleware does.
+// compresses is middleware that compresses every body. Like some real middleware, it sets the
+// encoding before the handler runs.
 func compresses(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead || r.Header.Get("Accept-Encoding") != "gzip" {
@@ -58,7 +58,7 @@ type compressor struct {
 
 func (w *compressor) Write(p []byte) (int, error) { return w.z.Write(p) }
 
-// recovers is middleware that swallows every panic, also http.ErrAbortHandler.
+// recovers is middleware that recovers from every panic, including http.ErrAbortHandler.
 func recovers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() { _ = recover() }()
@@ -66,8 +66,8 @@ func recovers(next http.Handler) http.Handler {
 	})
 }
 
-// hidesDeadline is middleware that hides the deadlines of HTTP/1.1, but not that a connection can
-// be taken over.
+// hidesDeadline is middleware that hides the deadlines of HTTP/1.1, but not the Hijack method of
+// the connection.
 func hidesDeadline(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h, ok := w.(http.Hijacker); ok {
@@ -80,7 +80,7 @@ func hidesDeadline(next http.Handler) http.Handler {
 	})
 }
 
-// hides is middleware whose ResponseWriter can do nothing but the least.
+// hides is middleware whose ResponseWriter has only the required methods.
 func hides(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(struct{ http.ResponseWriter }{w}, r)
@@ -101,8 +101,8 @@ var middlewares = map[string]func(http.Handler) http.Handler{
 	"compresses and recovers": func(h http.Handler) http.Handler { return recovers(compresses(h)) },
 }
 
-// behind serves a handler behind middleware, by a version of HTTP, to a client that expands what is
-// compressed.
+// behind serves a handler behind middleware, over a version of HTTP, to a client that decompresses
+// bodies.
 func behind(t *testing.T, middleware func(http.Handler) http.Handler, proto int, h http.Handler) *client {
 	s := httptest.NewUnstartedServer(middleware(h))
 	s.EnableHTTP2 = proto == 2
@@ -114,7 +114,7 @@ func behind(t *testing.T, middleware func(http.Handler) http.Handler, proto int,
 	return c
 }
 
-// TestMiddlewareKeepsBlobsWhole: a blob, or a part of it, arrives complete behind every correct
+// TestMiddlewareKeepsBlobsWhole: a blob or a range of it arrives complete behind every correct
 // ResponseWriter.
 func TestMiddlewareKeepsBlobsWhole(t *testing.T) {
 	driver, err := disk.New(t.TempDir(), nil)
@@ -149,7 +149,7 @@ func TestMiddlewareKeepsBlobsWhole(t *testing.T) {
 }
 
 // TestMiddlewareKeepsCutsVisible: a blob that cannot be read completely never looks complete,
-// whatever middleware does.
+// behind any middleware.
 func TestMiddlewareKeepsCutsVisible(t *testing.T) {
 	content := registrytest.RandomBytes(1, 300_000)
 	path := "/v2/a/blobs/" + string(digest.FromBytes(content))
@@ -168,7 +168,7 @@ func TestMiddlewareKeepsCutsVisible(t *testing.T) {
 						req.Header.Set("Range", header[7:])
 					}
 					res, err := c.http.Do(req)
-					if err == nil { // it may be cut off before the header is out
+					if err == nil { // the response may be cut off before its header
 						_, err = io.Copy(io.Discard, res.Body)
 						res.Body.Close()
 					}

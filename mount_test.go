@@ -21,7 +21,7 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// mayUse lets everybody do everything in repositories with some prefixes, each decision taking some
+// mayUse allows all callers everything in repositories with some prefixes. Each decision takes some
 // time.
 type mayUse struct {
 	prefixes []string
@@ -38,13 +38,13 @@ func (w mayUse) Authorize(_ context.Context, _ auth.Identity, accesses []auth.Ac
 	return nil
 }
 
-// prefixer is mayUse that tells its prefixes.
+// prefixer is a mayUse that implements Prefixes.
 type prefixer struct{ mayUse }
 
 func (p prefixer) Prefixes(context.Context, auth.Identity) []string { return p.prefixes }
 
-// searched is a memory driver with a blob in n repositories below others/, and how many calls were
-// made of it.
+// searched is a memory driver with a blob in n repositories below others/. It records the calls of
+// its methods.
 type searched struct {
 	t      *testing.T
 	store  *storage.Store
@@ -82,7 +82,7 @@ func (s *searched) push(repo string, content []byte) {
 	require.NoError(s.t, err)
 }
 
-// search mounts the blob into a repository, and returns the calls that this has made.
+// search mounts the blob into a repository and returns the driver calls of the mount.
 func (s *searched) search(repo string, opts *registry.Options) (calls []string, err error) {
 	r, err := registry.New(s.store, opts)
 	require.NoError(s.t, err)
@@ -92,7 +92,7 @@ func (s *searched) search(repo string, opts *registry.Options) (calls []string, 
 }
 
 // TestMountSearchDoesTheSameWhateverOthersHave: the storage requests, the duration and the audit
-// records do not depend on repositories that the caller may not pull from.
+// records do not depend on repositories that the caller cannot pull from.
 func TestMountSearchDoesTheSameWhateverOthersHave(t *testing.T) {
 	own := mayUse{prefixes: []string{"own", "team/"}, takes: 100 * time.Microsecond}
 	for name, authorizer := range map[string]auth.Authorizer{"prefixes": prefixer{own}, "no prefixes": own} {
@@ -111,7 +111,7 @@ func TestMountSearchDoesTheSameWhateverOthersHave(t *testing.T) {
 						want = calls
 					}
 					require.Equal(t, want, calls, "%d others", n)
-					// The push is decided before the search.
+					// The push is authorized before the search.
 					require.Equal(t, 10*time.Millisecond+own.takes, time.Since(started), "%d others", n)
 					require.Len(t, audited, 2, "the push and the search")
 					require.Equal(t, []bool{true, false}, []bool{audited[0].Allowed, audited[1].Allowed})
@@ -123,7 +123,7 @@ func TestMountSearchDoesTheSameWhateverOthersHave(t *testing.T) {
 }
 
 // TestMountSearchFindsWhatTheCallerMayPull: the search finds the blob after a thousand repositories
-// that the caller may not pull from.
+// that the caller cannot pull from.
 func TestMountSearchFindsWhatTheCallerMayPull(t *testing.T) {
 	s := newSearched(t, 1000)
 	content := registrytest.RandomBytes(1, 10)
@@ -149,8 +149,8 @@ func TestMountSearchFindsWhatTheCallerMayPull(t *testing.T) {
 	}
 }
 
-// TestMountSearchAsksAboutBoundedRepositories: the number of decisions is bounded even for a caller
-// without any pull access.
+// TestMountSearchAsksAboutBoundedRepositories: the number of decisions is bounded, even for a
+// caller without pull access to any repository.
 func TestMountSearchAsksAboutBoundedRepositories(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSearched(t, 1000)

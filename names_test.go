@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestNameKindAfterIsNextName: no name lies between a text and the name that replaces it in a list.
+// TestNameKindAfterIsNextName: no valid name lies between a text and the name that replaces it in a
+// list.
 func TestNameKindAfterIsNextName(t *testing.T) {
 	const letters = "-./09AZ_az~\x00\xff"
 	var texts []string

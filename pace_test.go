@@ -41,8 +41,8 @@ func pacedHost(t *testing.T, kind string, opts *registry.Options) (host, path st
 	return host, "/v2/a/blobs/" + string(newClient(t, "http://"+host).pushBlob("a", registrytest.RandomBytes(1, 3<<20)))
 }
 
-// TestSteadySlowReader: a client that reads slowly, but faster than Options.MinRate, gets its blob,
-// although a MiB of it takes much longer than Options.BodyTimeout.
+// TestSteadySlowReader: a client that reads slowly, but faster than Options.MinRate, gets its blob.
+// This holds although each MiB takes much longer than Options.BodyTimeout.
 func TestSteadySlowReader(t *testing.T) {
 	for _, kind := range []string{"disk", "memory"} {
 		for _, http2 := range []bool{false, true} {
@@ -67,7 +67,8 @@ func TestSteadySlowReader(t *testing.T) {
 	}
 }
 
-// TestReaderBelowMinRate: the response to a client that reads a little now and then is cut off.
+// TestReaderBelowMinRate: if a client reads only a little from time to time, its response is cut
+// off.
 func TestReaderBelowMinRate(t *testing.T) {
 	for _, kind := range []string{"disk", "memory"} {
 		t.Run(kind, func(t *testing.T) {
@@ -117,7 +118,7 @@ func TestBodyBelowMinRate(t *testing.T) {
 	}
 }
 
-// slowStore takes a second for each KiB of an upload.
+// slowStore takes one second for each KiB of an upload.
 type slowStore struct{ registry.Unimplemented }
 
 func (slowStore) CreateUpload(context.Context, string, *registry.UploadOptions) (registry.Upload, error) {
@@ -141,7 +142,7 @@ func (slowUpload) Commit(_ context.Context, d digest.Digest, chunk *registry.Chu
 	}
 }
 
-// TestSlowStorageIsNotASlowClient: time that the storage takes does not count as time of the
+// TestSlowStorageIsNotASlowClient: the time that the storage takes does not count against the
 // client.
 func TestSlowStorageIsNotASlowClient(t *testing.T) {
 	c := serve(t, slowStore{}, &registry.Options{BodyTimeout: 500 * time.Millisecond, MinRate: 1 << 30})

@@ -96,8 +96,8 @@ func TestBlobRead(t *testing.T) {
 		require.Equal(t, "bytes */300000", a.Header.Get("Content-Range"))
 		require.Empty(t, a.Header.Get("ETag"))
 	}
-	// Ignored: unknown units, a condition that does not hold, and what would only make the answer
-	// larger.
+	// The registry ignores unknown units, ranges whose condition does not hold, and ranges that
+	// would only make the response larger.
 	for _, headers := range [][]string{
 		{"Range: lines=0-5"}, {"Range: bytes=0-5", `If-Range: "x"`}, {"Range: bytes=400000-", `If-Range: "x"`},
 		{"Range: bytes=0-,0-,0-"}, {"Range: bytes=0-299999,5-6"}, {"Range: bytes=" + strings.Repeat("1-1,", 2000) + "1-1"},
@@ -132,8 +132,8 @@ func TestBlobSeveralRanges(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 }
 
-// TestBlobManyRanges: as many ranges as clients of zstd:chunked request are served as parts, and
-// not as the whole blob.
+// TestBlobManyRanges: requests with as many ranges as those of zstd:chunked clients get parts, not
+// the whole blob.
 func TestBlobManyRanges(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	content := registrytest.RandomBytes(1, 5_000_000)

@@ -25,8 +25,8 @@ func TestReadmeTwentyLines(t *testing.T) {
 	require.Equal(t, strings.TrimPrefix(body, "\n"), lines)
 }
 
-// TestExampleServersTimeouts: every server that a reader may copy has the timeouts that net/http
-// does not set by itself. A server with HTTP/2 also closes connections that the client does not read.
+// TestExampleServersTimeouts: every server in an example has the timeouts that net/http does not
+// set by default. A server with HTTP/2 also closes connections that the client does not read.
 func TestExampleServersTimeouts(t *testing.T) {
 	files := []string{"README.md", "doc.go", "docs/server.md"}
 	require.NoError(t, filepath.WalkDir("examples", func(path string, _ fs.DirEntry, err error) error {

@@ -13,15 +13,16 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// signing is a driver whose objects clients can fetch elsewhere.
+// signing is a driver that returns URLs of its objects.
 type signing struct{ driver.Driver }
 
 func (signing) SignedURL(context.Context, string, time.Duration) (string, error) {
 	return "https://bucket.example/object", nil
 }
 
-// TestRedirectLeavesChoicesToTheRegistry: the store behind a redirect has other entity tags, and
-// does not serve several ranges.
+// TestRedirectLeavesChoicesToTheRegistry: the registry itself responds to requests with conditions
+// or several ranges. The store behind a redirect has other entity tags and does not support several
+// ranges.
 func TestRedirectLeavesChoicesToTheRegistry(t *testing.T) {
 	d := memory.New(nil)
 	s, err := storage.New(t.Context(), signing{d}, &storage.Options{Redirect: &storage.RedirectOptions{MinSize: 1}})

@@ -12,9 +12,9 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestReferrersPagesLoseNone follows the links of lists whose pages end for different reasons: by
-// the number of referrers, by their bytes, and by the bytes that are read for a page. A referrer
-// that pages skip would hide a signature.
+// TestReferrersPagesLoseNone follows the links of lists whose pages end for different reasons: the
+// number of referrers, their size, and the bytes read for a page. If a page skipped a referrer, it
+// would hide a signature.
 func TestReferrersPagesLoseNone(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, c := range []struct{ referrers, size, pageSize int }{

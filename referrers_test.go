@@ -24,8 +24,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// TestReferrersTypes: several types are a union that each page continues, and a plus need not be
-// escaped.
+// TestReferrersTypes: several types select the union of their referrers, and each page keeps the
+// types. A plus in a type need not be escaped.
 func TestReferrersTypes(t *testing.T) {
 	s, c := newRegistry(t, &registry.Options{PageSize: 4})
 	subject := registrytest.RandomImage(1, 1, 10).Descriptor
@@ -76,7 +76,7 @@ func largeReferrers(t *testing.T, n, size int) (driver.Driver, ocispec.Descripto
 	return d, subject
 }
 
-// atOnce sends n GETs at once to a registry over the driver that remembers nothing.
+// atOnce sends n concurrent GETs to a registry over the driver. The registry starts with an empty cache.
 func atOnce(t *testing.T, d driver.Driver, path string, n int) {
 	s, err := storage.New(t.Context(), d, nil)
 	require.NoError(t, err)
@@ -107,7 +107,8 @@ func TestReferrersFilteredCostsNoMemory(t *testing.T) {
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(32<<20))
 }
 
-// TestReferrersReadAtOnceAreBounded: all requests together read at most 32 MiB at a time.
+// TestReferrersReadAtOnceAreBounded: all concurrent requests together read at most 32 MiB at a
+// time.
 func TestReferrersReadAtOnceAreBounded(t *testing.T) {
 	const size = 1 << 20
 	d, subject := largeReferrers(t, 20, size)

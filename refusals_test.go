@@ -49,7 +49,7 @@ func TestRefusals(t *testing.T) {
 
 var spans = regexp.MustCompile("`([^`]+)`")
 
-// refuser returns a client of the registry that a row is about.
+// refuser returns a client of the registry for a row of the page.
 func refuser(t *testing.T, section string, cells []string) *refused {
 	store := registrytest.NewStore(t)
 	r := &refused{img: registrytest.RandomImage(1, 2, 100), other: registrytest.RandomImage(2, 1, 100)}
@@ -128,7 +128,7 @@ func requireRefused(t *testing.T, r *refused, cell string, status int, code stri
 	r.refused(status, code, method, r.fill(path), body, headers...)
 }
 
-// upload replaces <upload> by the path of an upload that has received five bytes.
+// upload replaces <upload> with the path of an upload that has received five bytes.
 func (r *refused) upload(t *testing.T, cell *string) {
 	t.Helper()
 	location := r.want(202, "POST", "/v2/app/blobs/uploads/", nil).Header.Get("Location")
@@ -136,7 +136,7 @@ func (r *refused) upload(t *testing.T, cell *string) {
 	*cell = strings.ReplaceAll(*cell, "<upload>", location)
 }
 
-// fill puts what a placeholder stands for in its place.
+// fill replaces a placeholder with its value.
 func (r *refused) fill(s string) string {
 	types, tags := url.Values{}, url.Values{}
 	for i := range 65 {
@@ -150,7 +150,7 @@ func (r *refused) fill(s string) string {
 	).Replace(s)
 }
 
-// requireTest demands that a test that the page names exists.
+// requireTest requires that a test named on the page exists.
 func requireTest(t *testing.T, name string) {
 	t.Helper()
 	found := false

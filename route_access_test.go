@@ -28,8 +28,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// principals are who calls, by the name sent in the header Principal, and what they may do:
-// accesses in the words of the token protocol.
+// principals are the callers, by the value of the header Principal, with their accesses in the form
+// of the token protocol.
 type principals map[string][]string
 
 func (principals) Authenticate(r *http.Request) (auth.Identity, error) {
@@ -168,8 +168,8 @@ var access = map[registry.OpKind]struct {
 	}},
 }
 
-// onUpload calls f with an upload of the very identity, which has lost its rights since it began,
-// if it ever had any.
+// onUpload calls f with an upload of the same identity. The identity may have lost its access since
+// it began the upload.
 func onUpload(f func(context.Context, registry.Upload) error) func(context.Context, registry.Backend,
 	*registrytest.Content) error {
 	return func(ctx context.Context, b registry.Backend, _ *registrytest.Content) error {
@@ -181,7 +181,7 @@ func onUpload(f func(context.Context, registry.Upload) error) func(context.Conte
 	}
 }
 
-// begun marks the context of what every principal is allowed, to begin with.
+// begun marks a context in which every principal has full access, so that a test can begin uploads.
 type begun struct{}
 
 func drain[T any](list iter.Seq2[T, error]) error {
@@ -193,12 +193,12 @@ func drain[T any](list iter.Seq2[T, error]) error {
 	return nil
 }
 
-// untouchable is a body that must not be read. It is sent after a 100 only.
+// untouchable is a body that must not be read. The client sends it only after a 100 response.
 type untouchable struct{ read atomic.Bool }
 
 func (u *untouchable) Read([]byte) (int, error) { u.read.Store(true); return 0, io.EOF }
 
-// calls records the operations that come to the backend.
+// calls records the operations that reach the backend.
 type calls struct {
 	mu   sync.Mutex
 	made []registry.OpKind
@@ -250,9 +250,9 @@ func TestAccessTable(t *testing.T) {
 	}
 }
 
-// TestRouteAccess walks all routes as all principals, over real HTTP. A caller without access is
-// refused before the body is read and before the backend is called, with the same response whether
-// the target exists or not.
+// TestRouteAccess requests all routes as all principals, over real HTTP. A caller without access is
+// refused before the registry reads the body or calls the backend. The response does not depend on
+// whether the target exists.
 func TestRouteAccess(t *testing.T) {
 	var made calls
 	img := registrytest.RandomImage(1, 1, 10)
@@ -332,7 +332,7 @@ func TestBackendAccess(t *testing.T) {
 	for kind, row := range access {
 		for principal := range testPrincipals {
 			name := principal + " " + string(kind)
-			store, err := storage.New(t.Context(), memory.New(nil), &storage.Options{Grace: 1}) // all that is there is old
+			store, err := storage.New(t.Context(), memory.New(nil), &storage.Options{Grace: 1}) // a delete needs old content
 			require.NoError(t, err)
 			require.NoError(t, img.Push(t.Context(), store, "a", "v1"))
 			reg, err := registry.New(store, &registry.Options{Authorizer: authorizer,
@@ -345,7 +345,7 @@ func TestBackendAccess(t *testing.T) {
 			case slices.Contains(row.allowed, principal):
 				require.False(t, errors.Is(err, registry.ErrDenied) || errors.Is(err, registry.ErrUnauthorized), "%s: %v", name,
 					err)
-				if kind != registry.OpResumeUpload { // of somebody else
+				if kind != registry.OpResumeUpload { // here the upload belongs to another identity
 					require.Contains(t, called, kind, name)
 				}
 			case principal == "":
@@ -389,7 +389,7 @@ func TestOverwriteAccess(t *testing.T) {
 				two.Manifest, put)
 			require.Equal(t, wantErr == nil, err == nil, "%s: %v", name, err)
 			require.ErrorIs(t, err, wantErr, name)
-			require.NoError(t, one.Push(t.Context(), store, "a", "v1")) // as it was
+			require.NoError(t, one.Push(t.Context(), store, "a", "v1")) // restores the tag
 			a := serve(t, store, opts).do("PUT", "/v2/a/manifests/"+string(put.Digest)+"?tag="+strings.Join(tags, "&tag="),
 				two.Manifest,
 				"Principal: "+principal, "Content-Type: "+two.Descriptor.MediaType)
@@ -415,8 +415,8 @@ func TestBaseEndpointChallengesAnonymous(t *testing.T) {
 	c.want(200, "GET", "/v2/", nil)
 }
 
-// TestRequestIsAuthorizedOnce: an access that a request has been granted is not checked again for
-// its later operations.
+// TestRequestIsAuthorizedOnce: a request's later operations do not check again an access that has
+// been granted to the request.
 func TestRequestIsAuthorizedOnce(t *testing.T) {
 	var asked [][]auth.Access
 	_, c := newRegistry(t, &registry.Options{Authorizer: auth.AuthorizerFunc(func(_ context.Context, _ auth.Identity,
@@ -434,10 +434,10 @@ func TestRequestIsAuthorizedOnce(t *testing.T) {
 	for _, blob := range img.Blobs {
 		count(1, "POST", "/v2/a/blobs/uploads/?digest="+string(digest.FromBytes(blob)), blob)
 	}
-	count(2, "PUT", "/v2/a/manifests/v1", img.Manifest) // the second is whether the tag may be overwritten
+	count(2, "PUT", "/v2/a/manifests/v1", img.Manifest) // the second checks overwrite access to the tag
 	count(1, "GET", "/v2/a/manifests/v1", nil)
 	count(1, "HEAD", "/v2/a/blobs/"+string(digest.FromBytes(img.Blobs[0])), nil)
 	location := c.startUpload("a")
 	count(1, "PUT", location+"?digest="+string(digest.FromString("x")), "x")
-	count(2, "POST", "/v2/b/blobs/uploads/?from=a&mount="+string(digest.FromString("x")), nil) // the second is the source
+	count(2, "POST", "/v2/b/blobs/uploads/?from=a&mount="+string(digest.FromString("x")), nil) // one is of the source
 }

@@ -123,8 +123,8 @@ func TestEncodedSlash(t *testing.T) {
 	}
 }
 
-// TestRoutesNameAnAuthorizedOperation: each route names an operation on the repository in the path
-// that needs some access.
+// TestRoutesNameAnAuthorizedOperation: each route has an operation that needs access to the
+// repository in the path.
 func TestRoutesNameAnAuthorizedOperation(t *testing.T) {
 	kinds := map[OpKind]bool{}
 	for e, m := range newRoutes() {
@@ -149,8 +149,8 @@ func TestRoutesNameAnAuthorizedOperation(t *testing.T) {
 				"%s %d", method, e)
 		}
 	}
-	// all but DeleteTag and MountBlob, by their parameters, and DeleteRepository, which HTTP has
-	// not
+	// The routes include all operations except DeleteTag and MountBlob, which depend on parameters,
+	// and DeleteRepository, which has no HTTP request.
 	require.Len(t, kinds, 15)
 }
 
@@ -180,7 +180,7 @@ func FuzzRoute(f *testing.F) {
 		again, err := parsePath(got.path())
 		require.NoError(t, err)
 		require.Equal(t, got, again)
-		// The path is its own canonical form, but for two that may lack their last slash.
+		// The path is in its canonical form, except for two routes that may lack the last slash.
 		require.Contains(t, []string{path, path + "/"}, got.path())
 		u, err := url.ParseRequestURI(got.path())
 		require.NoError(t, err)

@@ -18,8 +18,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestSecurity has a row for each class of bug that other registries have shipped, as far as it
-// concerns this package. The storage has its own tests.
+// TestSecurity has a row for each class of security bug of other registries that concerns this
+// package. The storage has tests of its own.
 func TestSecurity(t *testing.T) {
 	for _, row := range []struct {
 		class string
@@ -54,8 +54,8 @@ func TestSecurity(t *testing.T) {
 	}
 }
 
-// asPrincipals returns a registry whose callers are p, its store, and a function that makes
-// requests as one of them.
+// asPrincipals returns a registry with the callers p, its store, and a function that sends requests
+// as one of the callers.
 func asPrincipals(t *testing.T, p principals) (*registrytest.Server, func(name string) *client) {
 	s := registrytest.NewServer(t, &registry.Options{Authenticator: p, Authorizer: p})
 	return s, func(name string) *client {
@@ -112,7 +112,7 @@ func testOverwrite(t *testing.T) {
 	one, two := registrytest.RandomImage(1, 1, 10), registrytest.RandomImage(2, 1, 10)
 	for _, tag := range []string{"v1", "latest"} {
 		c.push("a", one, tag)
-		c.push("a", one, tag) // the same again is no overwrite
+		c.push("a", one, tag) // a push of the same manifest is no overwrite
 		c.push("a", two)
 		for _, path := range []string{tag, string(two.Descriptor.Digest) + "?tag=" + tag,
 			string(two.Descriptor.Digest) + "?tag=new&tag=" + tag} {

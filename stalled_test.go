@@ -26,7 +26,7 @@ import (
 	"github.com/registrykit/registry/storage/disk"
 )
 
-// smallBuffers is a listener whose connections hold little that the client has not read.
+// smallBuffers is a listener whose connections buffer few bytes.
 type smallBuffers struct{ net.Listener }
 
 func (l smallBuffers) Accept() (net.Conn, error) {
@@ -37,8 +37,7 @@ func (l smallBuffers) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// serveSmall serves by HTTP/1.1 and HTTP/2 without TLS, with small buffers, and returns the
-// address.
+// serveSmall serves HTTP/1.1 and HTTP/2 without TLS with small buffers, and returns the address.
 func serveSmall(t testing.TB, h http.Handler) string {
 	return serveSmallWith(t, h, func(net.Conn, http.ConnState) {})
 }
@@ -55,7 +54,7 @@ func serveSmallWith(t testing.TB, h http.Handler, state func(net.Conn, http.Conn
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-// dialSmall opens a connection that holds little that has not been read.
+// dialSmall opens a connection whose receive buffer is small.
 func dialSmall(t testing.TB, host string) net.Conn {
 	conn, err := net.Dial("tcp", host)
 	require.NoError(t, err)
@@ -65,13 +64,13 @@ func dialSmall(t testing.TB, host string) net.Conn {
 	return conn
 }
 
-// impatient are options with which a client that does not read is given up at once.
+// impatient are options with short timeouts for clients that do not read.
 func impatient() *registry.Options {
 	return &registry.Options{BodyTimeout: 200 * time.Millisecond, MinRate: 1 << 30}
 }
 
-// everyRoute returns a registry where all is permitted and one where nothing is, and requests for
-// every route and for some paths that are no route.
+// everyRoute returns a registry that permits everything, a registry that permits nothing, and
+// requests for every route and for some invalid paths.
 func everyRoute(t *testing.T) (registries []*registry.Registry, routes []registry.RouteInfo) {
 	img := registrytest.RandomImage(1, 1, 10)
 	for _, authorizer := range []auth.Authorizer{nil, seesSome()} {
@@ -94,12 +93,12 @@ func everyRoute(t *testing.T) (registries []*registry.Registry, routes []registr
 	return registries, routes
 }
 
-// TestStalledReaderOfEveryRoute: the response of every route is cut off if an HTTP/1.1 client reads
-// nothing.
+// TestStalledReaderOfEveryRoute: if an HTTP/1.1 client reads nothing, the response of every route
+// is cut off.
 func TestStalledReaderOfEveryRoute(t *testing.T) {
 	registries, routes := everyRoute(t)
 	for _, reg := range registries {
-		var open sync.Map // address of the client to its request
+		var open sync.Map // address of the client: its request
 		host := serveSmallWith(t, reg, func(conn net.Conn, state http.ConnState) {
 			if state == http.StateClosed {
 				open.Delete(conn.RemoteAddr().String())
@@ -132,8 +131,8 @@ func TestStalledReaderOfEveryRoute(t *testing.T) {
 	}
 }
 
-// TestStalledStreamOfEveryRoute: the response of every route is cut off if an HTTP/2 client reads
-// no byte of its body.
+// TestStalledStreamOfEveryRoute: if an HTTP/2 client reads no byte of the body, the response of
+// every route is cut off.
 func TestStalledStreamOfEveryRoute(t *testing.T) {
 	registries, routes := everyRoute(t)
 	for _, reg := range registries {
@@ -158,13 +157,13 @@ func TestStalledStreamOfEveryRoute(t *testing.T) {
 	}
 }
 
-// largeManifest is a manifest of nearly as many bytes as one may have. Those of different numbers
-// are different.
+// largeManifest returns a manifest of almost the maximum size. Manifests of different numbers
+// differ.
 func largeManifest(t testing.TB, backend registry.Backend, n int) *registry.Manifest {
 	return paddedManifest(t, backend, n, 4<<20-2000)
 }
 
-// paddedManifest is a manifest that has a number of bytes more than it needs.
+// paddedManifest returns a manifest with the given number of padding bytes.
 func paddedManifest(t testing.TB, backend registry.Backend, n, padding int) *registry.Manifest {
 	config := []byte("{}")
 	u, err := backend.CreateUpload(t.Context(), "a", nil)
@@ -183,10 +182,10 @@ func paddedManifest(t testing.TB, backend registry.Backend, n, padding int) *reg
 	return &registry.Manifest{Descriptor: res.Descriptor, Content: content}
 }
 
-// heap is how many bytes of the heap are in use.
+// heap returns the number of heap bytes in use.
 func heap() int64 {
 	runtime.GC()
-	runtime.GC() // a pool gives up its memory with the second
+	runtime.GC() // a pool releases its memory in the second collection
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
@@ -203,8 +202,8 @@ func patient(t *testing.T) (host string, backend registry.Backend) {
 	return serveSmall(t, reg), reg.Backend(anybody)
 }
 
-// TestStalledReadersOfOneManifest: a large manifest is in memory once, however many clients receive
-// it.
+// TestStalledReadersOfOneManifest: a large manifest is in memory only once, whatever the number of
+// clients that receive it.
 func TestStalledReadersOfOneManifest(t *testing.T) {
 	host, backend := patient(t)
 	path := "/v2/a/manifests/" + string(largeManifest(t, backend, 1).Descriptor.Digest)
@@ -225,15 +224,15 @@ func TestStalledReadersOfOneManifest(t *testing.T) {
 		conn := dialSmall(t, host)
 		_, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
 		require.NoError(t, err)
-		_, err = io.CopyN(io.Discard, conn, 1000) // it is being sent
+		_, err = io.CopyN(io.Discard, conn, 1000) // the response has begun
 		require.NoError(t, err)
 	}
 	require.Less(t, heap()-before, int64(40<<20), "60 connections of HTTP/1.1")
 }
 
-// TestStalledReadersOfManyManifests: the large manifests that are being sent have a bounded total
-// size. When a new one needs room, the response of the client that has waited longest is cut off,
-// and the new one does not wait.
+// TestStalledReadersOfManyManifests: the total size of the large manifests in progress is bounded.
+// If a new one needs room, the registry cuts off the response to the client that has stalled
+// longest. The new one does not wait.
 func TestStalledReadersOfManyManifests(t *testing.T) {
 	host, backend := patient(t)
 	const many = 24
@@ -261,8 +260,8 @@ func TestStalledReadersOfManyManifests(t *testing.T) {
 	}
 }
 
-// TestStalledConnection: WriteByteTimeout ends the HTTP/2 connection of a client that reads
-// nothing, as the package documentation says. The registry can end only its streams.
+// TestStalledConnection: WriteByteTimeout closes the HTTP/2 connection of a client that reads
+// nothing, as the package documentation says. The registry itself can end only the streams.
 func TestStalledConnection(t *testing.T) {
 	store, paths := diskStore(t, 1)
 	reg, err := registry.New(store, impatient())

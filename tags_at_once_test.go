@@ -29,8 +29,8 @@ func tagPuts(tags []string) *registry.PutOptions {
 	return opts
 }
 
-// TestTagsAtOnceAreBounded: a request with more tags than a client could read in the response is
-// refused before any tag is set.
+// TestTagsAtOnceAreBounded: a request with more tags than fit into the response is refused before
+// any tag is set.
 func TestTagsAtOnceAreBounded(t *testing.T) {
 	s, c := newRegistry(t, nil)
 	img := registrytest.RandomImage(1, 1, 10)

@@ -15,7 +15,7 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// TestEndedUploadIsUnknown: an upload that has ended is unknown, whatever ended it, by each of its
+// TestEndedUploadIsUnknown: an upload that has ended for any reason is unknown, at each of its
 // URLs.
 func TestEndedUploadIsUnknown(t *testing.T) {
 	for name, end := range map[string]func(c *client, location string){
@@ -44,7 +44,7 @@ func TestEndedUploadIsUnknown(t *testing.T) {
 	}
 }
 
-// TestConcurrentEqualPutsOneWins: of several clients that send the same PUT, one wins, and the
+// TestConcurrentEqualPutsOneWins: if several clients send the same PUT, one succeeds, and the
 // others do not remove its blob.
 func TestConcurrentEqualPutsOneWins(t *testing.T) {
 	_, c := newRegistry(t, nil)
@@ -74,8 +74,8 @@ func TestConcurrentEqualPutsOneWins(t *testing.T) {
 	}
 }
 
-// TestManifestHasOneMediaTypePerDigest: the same bytes are not two kinds of manifest in one
-// repository.
+// TestManifestHasOneMediaTypePerDigest: a repository does not store the same bytes under two media
+// types.
 func TestManifestHasOneMediaTypePerDigest(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	config := c.pushBlob("a/b", []byte("{}"))
@@ -93,7 +93,7 @@ func TestManifestHasOneMediaTypePerDigest(t *testing.T) {
 	c.want(201, "PUT", "/v2/a/b/manifests/docker", content, "Content-Type: "+docker)
 }
 
-// TestRefusedOverHTTP2: the response arrives although the body is refused.
+// TestRefusedOverHTTP2: the response arrives although the registry refuses the body.
 func TestRefusedOverHTTP2(t *testing.T) {
 	s := httptest.NewUnstartedServer(registrytest.NewServer(t, nil).Registry)
 	s.EnableHTTP2 = true
@@ -105,8 +105,8 @@ func TestRefusedOverHTTP2(t *testing.T) {
 		"Content-Type: application/vnd.oci.image.manifest.v1+json")
 }
 
-// TestAllowHeaderOmitsDisabledDeletes: the header has no DELETE that is disabled, whatever method
-// is refused.
+// TestAllowHeaderOmitsDisabledDeletes: the header does not contain DELETE if that is disabled,
+// whichever method is refused.
 func TestAllowHeaderOmitsDisabledDeletes(t *testing.T) {
 	off := registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true}
 	_, c := newRegistry(t, &registry.Options{NoDelete: off})
@@ -119,7 +119,7 @@ func TestAllowHeaderOmitsDisabledDeletes(t *testing.T) {
 	}
 }
 
-// TestIfMatch: manifests and blobs handle the header alike.
+// TestIfMatch: manifests and blobs treat the header in the same way.
 func TestIfMatch(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	img := registrytest.RandomImage(1, 1, 10)

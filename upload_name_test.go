@@ -51,8 +51,7 @@ func TestUploadUUIDStaysTheSame(t *testing.T) {
 	}
 }
 
-// TestUploadUUIDOfStoreIsAnID: clients that build the URL of an upload from its UUID can continue
-// it.
+// TestUploadUUIDOfStoreIsAnID: clients can build the URL of an upload from its UUID.
 func TestUploadUUIDOfStoreIsAnID(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	a := c.want(202, "PATCH", c.startUpload("a"), "hello")

@@ -9,7 +9,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// TestUploadsBeyondLimitAreRefused: every kind of POST is refused until an upload has ended.
+// TestUploadsBeyondLimitAreRefused: beyond the limit, every kind of POST is refused until an upload
+// has ended.
 func TestUploadsBeyondLimitAreRefused(t *testing.T) {
 	s, err := storage.New(t.Context(), memory.New(nil), &storage.Options{MaxUploads: 2})
 	require.NoError(t, err)

@@ -23,7 +23,7 @@ func (c *client) startUpload(repo string) string {
 	return location
 }
 
-// standsAt checks the headers that describe an upload, and returns the URL to continue at.
+// standsAt checks the headers that describe an upload, and returns its next URL.
 func (a *answer) standsAt(t testing.TB, last string) string {
 	t.Helper()
 	require.Equal(t, "0-"+last, a.Header.Get("Range"))
@@ -110,8 +110,8 @@ func TestUploadOutOfOrder(t *testing.T) {
 		bad("PUT", l+query, content[1000:1001], "1000-1999", "999")
 		bad("PATCH", l, content[1000:1001], "9999999999999999999999-9999999999999999999999", "999")
 	}
-	// A chunked body may be found too long or too short only when part of it has been taken. The
-	// answer says how much.
+	// The registry may find a chunked body too long or too short only after it has stored a part of
+	// it. The response reports the offset.
 	a := c.refused(416, "BLOB_UPLOAD_INVALID", "PATCH", location, strings.NewReader(string(content[1000:1500])),
 		"Content-Range: 1000-1999")
 	location = a.standsAt(t, "1499")

@@ -76,7 +76,7 @@ func (r *report) push(d time.Duration) {
 	r.longest = max(r.longest, d)
 }
 
-// err returns all failures of the soak as one error.
+// err returns an error with the number of failures and the first of them.
 func (r *report) err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
