@@ -16,7 +16,7 @@ import (
 
 func ExampleNew() {
 	ctx := context.Background()
-	bucket := memblob.OpenBucket(nil) // or fileblob, or any other with Options.Providers
+	bucket := memblob.OpenBucket(nil) // or fileblob, or another bucket with Options.Providers
 	defer bucket.Close()
 	d, err := gocloud.New(ctx, bucket, &gocloud.Options{Prefix: "registry/"})
 	if err != nil {

@@ -41,8 +41,7 @@ func TestFactFileblobHidesUnreadableDirectories(t *testing.T) {
 	})
 }
 
-// unprivileged calls f on a thread for which permissions of files hold, also if the test runs as
-// root.
+// unprivileged calls f on a thread to which file permissions apply, even if the test runs as root.
 func unprivileged(t *testing.T, f func()) {
 	if os.Getuid() != 0 {
 		f()
@@ -57,8 +56,8 @@ func unprivileged(t *testing.T, f func()) {
 	f()
 }
 
-// TestFilesOfOtherKindsAreNoObjects: on fileblob only a regular file is an object, and nothing
-// waits for the other end of a FIFO.
+// TestFilesOfOtherKindsAreNoObjects: on fileblob only a regular file is an object. No operation
+// blocks on a FIFO.
 func TestFilesOfOtherKindsAreNoObjects(t *testing.T) {
 	for name, create := range map[string]func(path string) error{
 		"fifo":              func(path string) error { return syscall.Mkfifo(path, 0o600) },
@@ -91,7 +90,7 @@ func TestFilesOfOtherKindsAreNoObjects(t *testing.T) {
 	}
 }
 
-// waiting calls f on a goroutine of its own, which stays if f never returns.
+// waiting calls f on a goroutine of its own. The goroutine is leaked if f never returns.
 func waiting(f func() error) <-chan error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()

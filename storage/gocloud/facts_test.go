@@ -25,8 +25,9 @@ import (
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
-// Each test here begins with what gocloud.dev does that would harm a registry, and then shows that
-// it does not harm this one. If the first half fails after an upgrade, gocloud.dev has changed.
+// Each test in this file first shows a behavior of gocloud.dev that would harm a registry, and then
+// that the driver avoids the harm. If the first half fails after an upgrade, gocloud.dev has
+// changed.
 
 var errBody = errors.New("the body is broken")
 
@@ -64,11 +65,11 @@ func TestFactTruncatedBodiesAreCommitted(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		_, err = d.Put(ctx, "key", readerFunc(func(p []byte) (int, error) { cancel(); return copy(p, "x"), nil }), nil)
 		require.ErrorIs(t, err, context.Canceled)
-		// An error that looks like the end is none.
+		// An error that only wraps io.EOF does not end the body.
 		_, err = d.Put(t.Context(), "key", readerFunc(func([]byte) (int, error) { return 0, errors.Join(io.EOF, errBody) }),
 			nil)
 		require.ErrorIs(t, err, errBody)
-		// A condition that fails at the end leaves nothing either.
+		// A Put whose condition fails at the end leaves nothing either.
 		_, err = d.Put(t.Context(), "key", strings.NewReader("new"), &driver.PutOptions{IfVersion: "1"})
 		require.ErrorIs(t, err, driver.ErrChanged)
 		require.Empty(t, keys(t, d, "", nil))
@@ -79,7 +80,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// listed returns the names that pages of n of a bucket give.
+// listed lists a bucket in pages of n and returns the names.
 func listed(t *testing.T, b *blob.Bucket, n int) (names []string) {
 	for token := blob.FirstPageToken; len(token) > 0; {
 		page, next, err := b.ListPage(t.Context(), token, n, nil)
@@ -169,7 +170,7 @@ func TestFactFileblobWritesSecondFiles(t *testing.T) {
 	}
 }
 
-// TestFactMD5: gocloud.dev hashes all that is written, unless told otherwise.
+// TestFactMD5: by default, gocloud.dev computes a hash of everything that is written.
 func TestFactMD5(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -191,8 +192,8 @@ func TestFactMD5(t *testing.T) {
 	}
 }
 
-// TestListTakesManyPages: memblob looks at all keys for each page, and at more of them the further
-// back a page is.
+// TestListTakesManyPages: a List yields every key once, whatever the size of its pages. memblob
+// examines all keys for each page, and more of them for later pages.
 func TestListTakesManyPages(t *testing.T) {
 	d := buckets[0].driver(t)
 	want := make([]string, 5000)
@@ -222,8 +223,8 @@ func TestListTakesManyPages(t *testing.T) {
 	}
 }
 
-// TestFilesDirectoryGoneIsUnavailable: a bucket that is no longer there is not an empty one: who
-// collects what nothing names must not be told so.
+// TestFilesDirectoryGoneIsUnavailable: a missing bucket must not look like an empty one, because a
+// garbage collection would then find no references.
 func TestFilesDirectoryGoneIsUnavailable(t *testing.T) {
 	for _, prefix := range []string{"", "Registry/v1/"} {
 		dir := filepath.Join(t.TempDir(), "bucket")
@@ -270,7 +271,7 @@ func TestFilesDirectoryGoneIsUnavailable(t *testing.T) {
 	}
 }
 
-// allocated returns how many bytes f allocates.
+// allocated returns the number of bytes that f allocates.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -411,8 +412,8 @@ func TestNewRefuses(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestPrefixesShareABucket: drivers with prefixes of one bucket, and other objects in it, do not
-// see each other.
+// TestPrefixesShareABucket: drivers with different prefixes of one bucket do not see each other's
+// objects, nor other objects of the bucket.
 func TestPrefixesShareABucket(t *testing.T) {
 	onBuckets(t, func(t *testing.T, b bucket) {
 		raw := b.open(t)
@@ -426,7 +427,7 @@ func TestPrefixesShareABucket(t *testing.T) {
 		}{{raw, "one/"}, {raw, "one/two/"}, {raw, "onE/"}, {under, ""}, {under, "one/"}} {
 			d, err := gocloud.New(t.Context(), c.on, &gocloud.Options{Prefix: c.prefix, Providers: b.providers})
 			if b.providers != nil && c.on == under {
-				continue // the client of a store does not know of the prefix
+				continue // the client of a store does not apply the prefix
 			}
 			require.NoError(t, err)
 			ds = append(ds, d)

@@ -23,7 +23,7 @@ type bucket struct {
 	name   string
 	open   func(t testing.TB) *blob.Bucket
 	prefix string
-	// providers, unless nil, know the bucket.
+	// providers are the providers for the bucket, or nil.
 	providers []gocloud.Provider
 }
 
@@ -38,7 +38,7 @@ func fileBucket(opts fileblob.Options) func(t testing.TB) *blob.Bucket {
 
 func memBucket(testing.TB) *blob.Bucket { return memblob.OpenBucket(&memblob.Options{NoMD5: true}) }
 
-// recommended are the options of fileblob that the package documentation asks for.
+// recommended returns the options of fileblob that the package documentation recommends.
 var recommended = fileblob.Options{NoTempDir: true, Metadata: fileblob.MetadataDontWrite}
 
 var buckets = []bucket{
@@ -72,14 +72,13 @@ func (b bucket) on(t testing.TB, on *blob.Bucket, locks *gocloud.Locks) *gocloud
 	return d
 }
 
-// TestDriver runs the kit. Where a driver is opened again, it is on the same bucket with the same
-// locks.
+// TestDriver runs the driver suite. Reopen returns a driver on the same bucket with the same locks.
 func TestDriver(t *testing.T) {
 	onBuckets(t, func(t *testing.T, b bucket) {
 		if testing.Short() && b.prefix != "" && b.providers == nil {
 			t.Skip("short")
 		}
-		t.Parallel() // they wait for the file system
+		t.Parallel() // these tests wait for the file system
 		opened := map[driver.Driver]func(t *testing.T) driver.Driver{}
 		drivertest.TestDriver(t, func(t *testing.T) driver.Driver {
 			on, locks := b.open(t), gocloud.NewLocks()
@@ -88,7 +87,7 @@ func TestDriver(t *testing.T) {
 			opened[d] = func(t *testing.T) driver.Driver { return b.on(t, on, locks) }
 			return d
 		}, &drivertest.Options{
-			LargeSize:  12 << 20, // more than a part
+			LargeSize:  12 << 20, // more than one part
 			Goroutines: 32,
 			Reopen:     func(t *testing.T, d driver.Driver) driver.Driver { return opened[d](t) },
 		})

@@ -10,7 +10,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// fileKey is the inverse of fileName, as walk does it.
+// fileKey is the inverse of fileName, as computed by walk.
 func fileKey(name string) (key string, ok bool) {
 	within := ""
 	parts := strings.Split(name, "/")
@@ -27,8 +27,8 @@ func fileKey(name string) (key string, ok bool) {
 	return key, true
 }
 
-// FuzzNames: names lead back to their keys, keep their order, and avoid what gocloud.dev makes
-// something else of.
+// FuzzNames: names decode to their keys and keep their order. They avoid everything that
+// gocloud.dev would change.
 func FuzzNames(f *testing.F) {
 	for _, s := range []string{
 		"a/b|a-b", "a..b|a../b", "a.-|a..", "a_b|a__b", "a__0x2f__b|a/b", "x.attrs|x.tmp", "A|a", "aB/c|ab", "...|..a/..b",
@@ -66,12 +66,12 @@ func FuzzNames(f *testing.F) {
 			require.Equal(t, key, back)
 		}
 		require.Equal(t, cmp.Compare(a, b), cmp.Compare(objectName(a), objectName(b)), "order of objects")
-		// A key that is a directory of another is in order too: its name is not.
+		// A key that is a directory of another key keeps the order of keys, but its name does not.
 		require.Equal(t, cmp.Compare(a, b), compareWalk(fileName(a), fileName(b)), "order of files")
 	})
 }
 
-// compareWalk compares two paths as a walk of sorted directories meets them.
+// compareWalk compares two paths in the order of a walk of sorted directories.
 func compareWalk(a, b string) int {
 	as, bs := strings.Split(a, "/"), strings.Split(b, "/")
 	for i := range min(len(as), len(bs)) {
@@ -82,7 +82,8 @@ func compareWalk(a, b string) int {
 	return cmp.Compare(len(as), len(bs))
 }
 
-// FuzzForeignNames: a name that is nobody's is no key, or it is the name of that key.
+// FuzzForeignNames: a name that the driver did not write is no key, or it is the name of the key
+// that it decodes to.
 func FuzzForeignNames(f *testing.F) {
 	for _, name := range []string{"", "a", "a-/b", "a/b", "a.attrs", "a.17.tmp", "=probe=x", "^", "^1", "^a", "a--/+b",
 		"+", "+-/x", "..", "a_^", "a.-", "a._^", "A",

@@ -22,15 +22,15 @@ import (
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
-// networkBucket is a bucket as stores on the network are: times are whole seconds, ranges of empty
-// objects are refused, "../" in names is escaped, and lists undo escapes that nobody made. Its
-// client is itself, conditions are in what its hooks show.
+// networkBucket behaves like the bucket of a network store. Times are whole seconds, and ranges of
+// empty objects are refused. "../" in names is escaped, and lists also unescape names that nobody
+// has escaped. The bucket is its own client. Conditions are in the values that its hooks show.
 type networkBucket struct {
 	mu      sync.Mutex
 	objects map[string]networkObject
-	denied  string // deleting this answers 403, which the driver calls NotFound
-	down    bool   // everything answers 503
-	lists   int    // requests
+	denied  string // deleting this key responds 403, which the driver reports as NotFound
+	down    bool   // every request gets 503
+	lists   int    // number of list requests
 	last    int    // number of the last write
 }
 
@@ -40,7 +40,7 @@ type networkObject struct {
 	etag    string
 }
 
-// What the hooks show.
+// These types are the values that the hooks show.
 type (
 	readInput   struct{ ifNoneMatch string }
 	listInput   struct{ startAfter string }
@@ -48,7 +48,7 @@ type (
 	networkETag string
 )
 
-// statusError is the SDK's error.
+// statusError is the error type of the SDK.
 type statusError int
 
 func (e statusError) Error() string { return "status " + strconv.Itoa(int(e)) }
@@ -84,7 +84,7 @@ func (n *networkBucket) get(name string) (networkObject, error) {
 	return o, nil
 }
 
-// set does what a conditional PUT does.
+// set performs a conditional PUT.
 func (n *networkBucket) set(name string, content []byte, in writeInput) (string, error) {
 	if err := n.lock(); err != nil {
 		return "", err
@@ -118,7 +118,7 @@ func (n *networkBucket) ErrorAs(err error, i any) bool { return errors.As(err, i
 func (n *networkBucket) ErrorCode(err error) gcerrors.ErrorCode {
 	var status statusError
 	if errors.As(err, &status) && (status == 404 || status == 403 || status == 416 || status == 400) {
-		return gcerrors.NotFound // 416 and 400: s3blob, if the id of the request has "301" in it
+		return gcerrors.NotFound // s3blob does this for 416 and 400 if the request ID contains "301"
 	}
 	return gcerrors.Unknown
 }
@@ -281,7 +281,7 @@ func (n *networkBucket) SignedURL(_ context.Context, name string, opts *blobdriv
 	return "https://bucket.example/" + name + "?expires=" + opts.Expiry.String(), nil
 }
 
-// networkStore is what a provider of a store on the network has to do.
+// networkStore implements the store of a provider for a network store.
 type networkStore struct {
 	bucket *blob.Bucket
 	client *networkBucket

@@ -14,14 +14,14 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// pieces are what the fuzzer makes keys of.
+// pieces are the parts of which the fuzzer builds keys.
 var pieces = []string{
 	"a", "A", "b", "-", ".", "..", "_", "__", "~", "/", "/", "0", "0x2f", "0x41__", ".attrs", ".tmp", "+", "^", "=",
 	"\xff",
 	strings.Repeat("l", 198), strings.Repeat("M", 99), "z/", "x-",
 }
 
-// source takes decisions from the fuzzer's input.
+// source takes decisions from the input of the fuzzer.
 type source struct{ data []byte }
 
 func (s *source) next(n int) int {
@@ -41,8 +41,8 @@ func (s *source) string() string {
 	return b.String()
 }
 
-// FuzzLikeMemory does the same on the memory driver and on each kind of bucket: the answers are the
-// same.
+// FuzzLikeMemory performs the same operations on the memory driver and on each kind of bucket, and
+// requires the same results.
 func FuzzLikeMemory(f *testing.F) {
 	f.Add([]byte("a short program"))
 	for i := range 40 {
@@ -80,7 +80,7 @@ func program(t *testing.T, s *source, name string, want, got driver.Driver) {
 	for step := 0; len(s.data) > 0; step++ {
 		what := fmt.Sprintf("%s: step %d", name, step)
 		k := key()
-		var versions [2]string // of the object as it is, in each driver
+		var versions [2]string // the version of the current object in each driver
 		if s.next(2) == 0 {
 			for i, d := range []driver.Driver{want, got} {
 				info, _ := d.Stat(ctx, k)
@@ -122,12 +122,12 @@ func program(t *testing.T, s *source, name string, want, got driver.Driver) {
 	}
 }
 
-// same requires two answers to be the same but for versions and times.
+// same requires two results to be equal except for versions and times.
 func same(t *testing.T, what string, want, got driver.Info, werr, gerr error) {
 	t.Helper()
 	if (errors.Is(werr, driver.ErrChanged) || errors.Is(werr, driver.ErrNotExist)) &&
 		(errors.Is(gerr, driver.ErrChanged) || errors.Is(gerr, driver.ErrNotExist)) && strings.Contains(what, "delete") {
-		return // either, if there is no object
+		return // either error is correct for a missing object
 	}
 	for _, err := range []error{driver.ErrNotExist, driver.ErrExist, driver.ErrChanged, driver.ErrKey} {
 		require.Equal(t, errors.Is(werr, err), errors.Is(gerr, err), "%s: %v instead of %v", what, gerr, werr)

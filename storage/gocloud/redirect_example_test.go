@@ -17,9 +17,9 @@ import (
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
-// With RedirectOptions, clients fetch large blobs from the bucket, by a signed URL, and the registry
-// sends no bytes. On a store on the network the URL is that of the store. Here the bucket is a
-// directory, whose files some other server would serve at files.example.
+// With RedirectOptions, clients fetch large blobs from the bucket by a signed URL, so the registry
+// does not send their bytes. For a network store, the URL points to the store. Here the bucket is a
+// directory, and another server would serve its files at files.example.
 func Example_redirect() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {

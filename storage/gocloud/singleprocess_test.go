@@ -11,8 +11,9 @@ import (
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
-// TestCollectNeedsExclusiveOnFiles: a bucket on files is not collected beside other processes, one
-// in memory is.
+// TestCollectNeedsExclusiveOnFiles: a collection of a bucket on files requires
+// CollectOptions.Exclusive, because other processes may use the files. A bucket in memory belongs
+// to one process and does not require it.
 func TestCollectNeedsExclusiveOnFiles(t *testing.T) {
 	files, err := fileblob.OpenBucket(t.TempDir(), &fileblob.Options{NoTempDir: true,
 		Metadata: fileblob.MetadataDontWrite})

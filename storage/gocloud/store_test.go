@@ -26,7 +26,7 @@ import (
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
-// image is what tests push: blobs and the manifest that names them.
+// image is an image that tests push: blobs and the manifest that references them.
 type image struct {
 	blobs    [][]byte
 	manifest []byte
@@ -77,7 +77,7 @@ func push(ctx context.Context, b registry.Backend, repo, tag string, img image, 
 	return err
 }
 
-// pull reads what a tag or digest leads to, and all that it names.
+// pull reads the manifest of a tag or digest and everything that it references.
 func pull(ctx context.Context, b registry.Backend, repo string, ref reference.Ref) ([]byte, error) {
 	m, err := b.GetManifest(ctx, repo, ref)
 	if err != nil {
@@ -103,8 +103,8 @@ func pull(ctx context.Context, b registry.Backend, repo string, ref reference.Re
 	return m.Content, nil
 }
 
-// replicas returns Stores on a bucket, each on a driver of its own; on a local bucket these share
-// their locks.
+// replicas returns Stores on a bucket, each on a driver of its own. On a local bucket, the drivers
+// share their locks.
 func (b bucket) replicas(t *testing.T, n int) []*storage.Store { return b.replicasWith(t, n, nil) }
 
 func (b bucket) replicasWith(t *testing.T, n int, opts *storage.Options) (stores []*storage.Store) {
@@ -118,8 +118,8 @@ func (b bucket) replicasWith(t *testing.T, n int, opts *storage.Options) (stores
 	return stores
 }
 
-// TestBackend runs the kit for Backends on the kinds of buckets that differ. Where a Store is
-// opened again, it is on a driver of its own.
+// TestBackend runs the suite for Backends on the different kinds of buckets. A reopened Store has a
+// driver of its own.
 func TestBackend(t *testing.T) {
 	for _, kind := range []struct {
 		name    string
@@ -171,8 +171,8 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// TestPushBesideDelete: what is visible is whole, while two replicas push and delete the same
-// images.
+// TestPushBesideDelete: while two replicas push and delete the same images, every visible image is
+// complete.
 func TestPushBesideDelete(t *testing.T) {
 	onBuckets(t, func(t *testing.T, b bucket) {
 		s := b.replicas(t, 2)
@@ -215,7 +215,8 @@ func TestPushBesideDelete(t *testing.T) {
 	})
 }
 
-// TestPushOfSameBlobByMany: many push the same image at once, under one tag each.
+// TestPushOfSameBlobByMany: many clients push the same image concurrently, each under a tag of its
+// own.
 func TestPushOfSameBlobByMany(t *testing.T) {
 	onBuckets(t, func(t *testing.T, b bucket) {
 		s := b.replicas(t, 2)
@@ -240,7 +241,7 @@ func TestPushOfSameBlobByMany(t *testing.T) {
 	})
 }
 
-// TestServeOverHTTP: a blob goes over HTTP whole and in part.
+// TestServeOverHTTP: clients can read a blob over HTTP completely and in part.
 func TestServeOverHTTP(t *testing.T) {
 	onBuckets(t, func(t *testing.T, b bucket) {
 		s := b.replicas(t, 1)[0]

@@ -14,7 +14,7 @@ import (
 	"github.com/registrykit/registry/storage/gocloud/azure"
 )
 
-// The container is opened by its URL. The account and its credentials are those of the environment
+// The URL selects the container. The account and its credentials come from the environment
 // (AZURE_STORAGE_ACCOUNT and others).
 func ExampleProvider() {
 	ctx := context.Background()

@@ -18,7 +18,7 @@ import (
 	"github.com/registrykit/registry/storage/gocloud/azure"
 )
 
-// open returns a driver on a container where everything is answered by a handler.
+// open returns a driver on a container whose requests all go to a handler.
 func open(t *testing.T, answer http.HandlerFunc) *gocloud.Driver {
 	h := httptest.NewServer(answer)
 	t.Cleanup(h.Close)
@@ -49,8 +49,8 @@ func TestPanicOfClientIsUnavailable(t *testing.T) {
 	}
 }
 
-// TestResponseOfProxyIsUnavailable: only the service can say that a blob is not there, that a
-// condition has failed, or that something was done.
+// TestResponseOfProxyIsUnavailable: only a response of the service itself means that a blob is
+// missing, that a condition has failed, or that an operation is done.
 func TestResponseOfProxyIsUnavailable(t *testing.T) {
 	for _, status := range []int{200, 201, 202, 204, 206, 301, 302, 304, 400, 404, 412, 416} {
 		for _, body := range []string{
@@ -83,7 +83,7 @@ func TestResponseOfProxyIsUnavailable(t *testing.T) {
 	}
 }
 
-// TestFailureClassifiesCodes: what the service itself says.
+// TestFailureClassifiesCodes checks the error for each code of the service.
 func TestFailureClassifiesCodes(t *testing.T) {
 	for _, c := range []struct {
 		status int

@@ -14,7 +14,7 @@ import (
 	"github.com/registrykit/registry/storage/gocloud/gcs"
 )
 
-// The bucket gets a client with the credentials of the environment, or a key of its own as here,
+// The client of the bucket uses the credentials of the environment, or a key of its own as here,
 // which also signs URLs.
 func ExampleProvider() {
 	ctx := context.Background()

@@ -19,7 +19,7 @@ import (
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
-// What needs a server is tested in internal/e2e/cloud.
+// internal/e2e/cloud has the tests that need a server.
 
 func TestProviderKnowsItsBuckets(t *testing.T) {
 	bucket := memblob.OpenBucket(nil)
@@ -36,7 +36,7 @@ func TestPartSize(t *testing.T) {
 		want       int
 	}{
 		{0, 0, 8 * mib},
-		{0, 1, 8 * mib}, // wrong: the body is larger than a head
+		{0, 1, 8 * mib}, // a wrong hint: the body is larger than a head
 		{0, 300 << 10, mib},
 		{0, 3 * mib, 3*mib + granule},
 		{0, 8*mib - 1, 8 * mib},

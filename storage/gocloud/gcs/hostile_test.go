@@ -17,7 +17,7 @@ import (
 	"github.com/registrykit/registry/storage/gocloud/gcs"
 )
 
-// open returns a driver on a bucket where everything is answered by a handler.
+// open returns a driver on a bucket whose requests all go to a handler.
 func open(t *testing.T, answer http.HandlerFunc) *gocloud.Driver {
 	h := httptest.NewServer(answer)
 	t.Cleanup(h.Close)
@@ -33,10 +33,10 @@ func open(t *testing.T, answer http.HandlerFunc) *gocloud.Driver {
 	return d
 }
 
-// TestResponseOfProxyIsUnavailable: only the store can say that an object is not there or that a
-// condition has failed. What a proxy answers to a read with 404 (the client of the XML API does not
-// look at the body), to a list with 204 and to a DELETE with 200 nobody can tell from an answer of
-// the store.
+// TestResponseOfProxyIsUnavailable: only a response of the store itself means that an object is
+// missing or that a condition has failed. Three responses of a proxy cannot be distinguished from
+// those of the store: 404 to a read (the client of the XML API ignores the body), 204 to a list,
+// and 200 to a DELETE.
 func TestResponseOfProxyIsUnavailable(t *testing.T) {
 	for _, status := range []int{200, 206, 301, 302, 400, 404, 412, 416} {
 		for _, body := range []string{"", "404 page not found", "<html><body>welcome</body></html>"} {

@@ -12,7 +12,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// TestFailureClassifiesErrors: absence is only what the store said of the object.
+// TestFailureClassifiesErrors: only a response of the store about the object itself means that the
+// object is missing.
 func TestFailureClassifiesErrors(t *testing.T) {
 	answer := func(status int, code string) error {
 		return &smithyhttp.ResponseError{
@@ -22,7 +23,7 @@ func TestFailureClassifiesErrors(t *testing.T) {
 	}
 	for _, c := range []struct{ err, want error }{
 		{answer(404, "NoSuchKey"), driver.ErrNotExist},
-		{answer(404, "NotFound"), driver.ErrNotExist}, // HEAD
+		{answer(404, "NotFound"), driver.ErrNotExist}, // a HEAD
 		{answer(404, "NoSuchBucket"), driver.ErrUnavailable},
 		{answer(404, "NoSuchUpload"), driver.ErrUnavailable},
 		{answer(400, "ExpiredToken"), driver.ErrUnavailable},
@@ -33,7 +34,7 @@ func TestFailureClassifiesErrors(t *testing.T) {
 		{answer(412, "PreconditionFailed"), driver.ErrChanged},
 		{answer(503, "SlowDown"), driver.ErrUnavailable},
 		{answer(507, "XMinioStorageFull"), driver.ErrNoSpace},
-		{answer(200, ""), driver.ErrUnavailable}, // it breaks off
+		{answer(200, ""), driver.ErrUnavailable}, // a truncated response
 		{answer(400, "InvalidArgument"), nil},
 		{answer(416, "InvalidRange"), nil},
 		{errors.New("what is this?"), nil},

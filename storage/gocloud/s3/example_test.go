@@ -14,8 +14,8 @@ import (
 	"github.com/registrykit/registry/storage/gocloud/s3"
 )
 
-// The bucket is opened by its URL, with the credentials of the environment. For a store that speaks
-// the protocol of S3, the URL also has the parameters endpoint and use_path_style.
+// The URL selects the bucket. The credentials come from the environment. For another store with the
+// S3 protocol, the URL also has the parameters endpoint and use_path_style.
 func ExampleProvider() {
 	ctx := context.Background()
 	bucket, err := blob.OpenBucket(ctx, "s3://my-bucket?region=eu-central-1")

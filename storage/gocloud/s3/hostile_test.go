@@ -18,7 +18,7 @@ import (
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
-// listed returns the keys that a list yields before it ends or fails.
+// listed returns the keys that a List yields before it ends or fails.
 func listed(t *testing.T, d *gocloud.Driver) (keys []string, err error) {
 	t.Helper()
 	for info, err := range d.List(t.Context(), "", nil) {
@@ -30,8 +30,8 @@ func listed(t *testing.T, d *gocloud.Driver) (keys []string, err error) {
 	return keys, nil
 }
 
-// TestListCutShortFails: the error of a connection that ends before the answer is io.EOF, and not
-// the end of the list.
+// TestListCutShortFails: a connection that ends before the response gives io.EOF, which must not
+// look like the end of the list.
 func TestListCutShortFails(t *testing.T) {
 	s, d := openServer(t)
 	put(t, d, "a", nil)
@@ -40,7 +40,7 @@ func TestListCutShortFails(t *testing.T) {
 	require.ErrorIs(t, err, driver.ErrUnavailable)
 }
 
-// answer answers everything with a status and a body.
+// answer returns a handler that responds with a status and a body.
 func answer(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
@@ -48,7 +48,7 @@ func answer(status int, body string) http.HandlerFunc {
 	}
 }
 
-// TestListFromProxyFails: what is not a list, or not a whole one, is no empty list.
+// TestListFromProxyFails: a response that is not a complete list is an error, not an empty list.
 func TestListFromProxyFails(t *testing.T) {
 	s, d := openServer(t)
 	put(t, d, "a", nil)
@@ -76,8 +76,8 @@ func TestListFromProxyFails(t *testing.T) {
 	}
 }
 
-// TestIncompleteResponseIsUnavailable: an object without a version could only be changed without a
-// condition, and one without a time is old enough to be collected.
+// TestIncompleteResponseIsUnavailable: an object without a version could be changed only without a
+// condition. An object without a time would look old enough for a collection.
 func TestIncompleteResponseIsUnavailable(t *testing.T) {
 	s, d := openServer(t)
 	version := put(t, d, "a", nil).Version
@@ -108,8 +108,8 @@ func TestIncompleteResponseIsUnavailable(t *testing.T) {
 	}
 }
 
-// TestResponseOfProxyIsUnavailable: only the store can say that an object is not there, that a
-// condition has failed, or that something was done.
+// TestResponseOfProxyIsUnavailable: only a response of the store itself means that an object is
+// missing, that a condition has failed, or that an operation is done.
 func TestResponseOfProxyIsUnavailable(t *testing.T) {
 	s, d := openServer(t)
 	version := put(t, d, "a", nil).Version
@@ -149,7 +149,8 @@ func TestResponseOfProxyIsUnavailable(t *testing.T) {
 	require.NoError(t, d.Delete(t.Context(), "a", version))
 }
 
-// TestMissingBucketIsUnavailable: a HEAD has no body, but MinIO says in a header what is not there.
+// TestMissingBucketIsUnavailable: a response to HEAD has no body, but MinIO names the missing
+// resource in a header.
 func TestMissingBucketIsUnavailable(t *testing.T) {
 	s, d := openServer(t)
 	s.answer(func(w http.ResponseWriter, _ *http.Request) {
@@ -165,8 +166,8 @@ func TestMissingBucketIsUnavailable(t *testing.T) {
 	require.NotErrorIs(t, err, driver.ErrNotExist)
 }
 
-// TestWrongRange: a server may answer a range with the whole; the bytes are those that were asked
-// for, or none.
+// TestWrongRange: a server may respond to a range with the whole object. The reader yields the
+// requested bytes or an error.
 func TestWrongRange(t *testing.T) {
 	s, d := openServer(t)
 	put(t, d, "a", nil)
@@ -216,8 +217,8 @@ func TestWrongRange(t *testing.T) {
 	}
 }
 
-// TestNotModifiedWithoutConditionFails: an answer to a condition that was not asked is none; it was
-// asked for again and again.
+// TestNotModifiedWithoutConditionFails: a 304 response to a request without a condition is an error
+// and is not retried endlessly.
 func TestNotModifiedWithoutConditionFails(t *testing.T) {
 	s, d := openServer(t)
 	version := put(t, d, "a", nil).Version
@@ -240,8 +241,8 @@ func TestNotModifiedWithoutConditionFails(t *testing.T) {
 	require.Equal(t, version, info.Version)
 }
 
-// TestResponsesCutAnywhere cuts each answer of the store at each of its bytes. What was cut off
-// must be missed.
+// TestResponsesCutAnywhere truncates each response of the store at each of its bytes. The driver
+// must detect this.
 func TestResponsesCutAnywhere(t *testing.T) {
 	s, d := openServer(t)
 	for _, key := range []string{"a", "b"} {
@@ -342,8 +343,8 @@ func TestResponsesCutAnywhere(t *testing.T) {
 	}
 }
 
-// TestMultipartResponseOfProxyFails: what completes an upload answers 200 before it knows, and may
-// say an error then.
+// TestMultipartResponseOfProxyFails: the store responds 200 to the completion of an upload before
+// it knows the result. The body may then contain an error.
 func TestMultipartResponseOfProxyFails(t *testing.T) {
 	s, d := openServer(t)
 	for _, c := range []struct{ begin, complete string }{

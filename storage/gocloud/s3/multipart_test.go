@@ -33,15 +33,14 @@ const (
 	tib = 1 << 40
 )
 
-// multipart is one upload of several parts.
+// multipart is one multipart upload.
 type multipart struct {
 	parts map[int][]byte
 	sizes map[int]int64
 }
 
-// multipart answers a request of an upload of several parts, by the rules of Cloudflare R2: all
-// parts but the last have one size, of 5 MiB and more, and there are 10,000 at most. The lock is
-// held.
+// multipart handles a request of a multipart upload by the rules of Cloudflare R2: at most 10,000
+// parts, of which all but the last have the same size of at least 5 MiB. The caller holds the lock.
 func (s *server) multipart(w http.ResponseWriter, r *http.Request, name string) {
 	q := r.URL.Query()
 	if q.Has("uploads") {
@@ -113,7 +112,7 @@ func (s *server) complete(w http.ResponseWriter, r *http.Request, name string, u
 		strings.ReplaceAll(etag(content), `"`, "&quot;"))
 }
 
-// simulated is a client of a server that does not read the bytes of parts, only how many they are.
+// simulated is a client of a server that counts the bytes of parts but does not read them.
 type simulated struct{ s *server }
 
 func (c simulated) Do(r *http.Request) (*http.Response, error) {
@@ -149,8 +148,8 @@ func (u *untouched) Read(p []byte) (int, error) {
 	return int(n), nil
 }
 
-// TestPutOfAllPartsThereCanBe: 10,000 parts have the same size, though 5 TiB are declared, and what
-// comes after them is for the next object. The package parts simulates larger blobs.
+// TestPutOfAllPartsThereCanBe: all 10,000 parts have the same size although the client declares 5
+// TiB. Further bytes go to the next object. Package parts simulates larger blobs.
 func TestPutOfAllPartsThereCanBe(t *testing.T) {
 	s := newServer()
 	d := openSimulated(t, s, gocloud.Parts{})
@@ -165,8 +164,8 @@ func TestPutOfAllPartsThereCanBe(t *testing.T) {
 	require.Equal(t, 10_002, s.parts)
 }
 
-// TestPutOfTooManyParts: what is larger than an object can be is refused, and its parts are
-// removed, whatever was declared.
+// TestPutOfTooManyParts: a body that is larger than the maximum size of an object is refused and
+// its parts are removed, whatever size was declared.
 func TestPutOfTooManyParts(t *testing.T) {
 	s := newServer()
 	d := openSimulated(t, s, gocloud.Parts{Max: 3})
@@ -181,8 +180,8 @@ func TestPutOfTooManyParts(t *testing.T) {
 	require.Equal(t, []int64{full, full, full, full, full}, s.sizes)
 }
 
-// TestStoreGoesOnInAFurtherObject: a blob that has more parts than an object can have is pushed and
-// pulled, and only full objects and the last one are written.
+// TestStoreGoesOnInAFurtherObject: clients can push and pull a blob with more parts than an object
+// can have. The Store writes only full objects and a last one.
 func TestStoreGoesOnInAFurtherObject(t *testing.T) {
 	s := newServer()
 	s.keep = true
@@ -226,7 +225,7 @@ func (b *silent) Read(p []byte) (int, error) {
 	return int(n), nil
 }
 
-// counted counts what a handler reads of the body of a request.
+// counted counts the bytes that a handler reads from the body of a request.
 type counted struct {
 	io.ReadCloser
 	n *atomic.Int64
@@ -238,8 +237,8 @@ func (c counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestSilentUploadsTakeAPartEach: 32 clients declare 5 TiB each, send some, and then nothing. What
-// is in memory is a part of each, and what may be on its way, whatever they have declared.
+// TestSilentUploadsTakeAPartEach: 32 clients declare 5 TiB each, send some bytes and then stop. The
+// memory in use is one part of each and the read-ahead, whatever size they have declared.
 func TestSilentUploadsTakeAPartEach(t *testing.T) {
 	const clients, part, sent = 32, 5 * mib, 18 * mib
 	store, err := storage.New(t.Context(), open(t, newServer(), &gocloud.Options{Parts: gocloud.Parts{Size: part}}), nil)
@@ -279,7 +278,7 @@ func TestSilentUploadsTakeAPartEach(t *testing.T) {
 	require.Less(t, heap()-before, int64(clients*part+s3.DefaultReadAhead+16*mib))
 }
 
-// heap is how many bytes are reachable.
+// heap returns the number of reachable bytes.
 func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats

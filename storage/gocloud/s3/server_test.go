@@ -25,17 +25,17 @@ import (
 	"github.com/registrykit/registry/storage/gocloud/s3"
 )
 
-// server is as much of S3 as answers the requests of a driver, and can answer something else.
+// server implements the requests of S3 that a driver sends. Tests can replace its responses.
 type server struct {
 	mu          sync.Mutex
 	objects     map[string][]byte
-	interceptor http.HandlerFunc // answers if it is not nil: whoever stands before the store
+	interceptor http.HandlerFunc // if not nil, responds instead of the store, like a proxy
 
 	uploads   map[string]*multipart
-	keep      bool    // the bytes of what has several parts
-	completed int     // how many of them there were
-	parts     int     // how many they had
-	sizes     []int64 // of each
+	keep      bool    // whether to keep the bytes of multipart objects
+	completed int     // number of completed multipart objects
+	parts     int     // number of their parts
+	sizes     []int64 // sizes of the parts
 }
 
 func newServer() *server {
@@ -44,7 +44,7 @@ func newServer() *server {
 
 const modified = "Mon, 02 Jan 2006 15:04:05 GMT"
 
-// answer sets what answers from now on, the server itself for nil.
+// answer sets the handler of all later requests. nil means the server itself.
 func (s *server) answer(h http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,7 +64,7 @@ func open(t *testing.T, s *server, opts *gocloud.Options) *gocloud.Driver {
 	return openClient(t, awss3.Options{BaseEndpoint: &h.URL}, opts)
 }
 
-// openSimulated returns a driver on s, of which the bytes of parts are not read.
+// openSimulated returns a driver on s that does not read the bytes of parts.
 func openSimulated(t *testing.T, s *server, parts gocloud.Parts) *gocloud.Driver {
 	return openClient(t, awss3.Options{
 		BaseEndpoint: aws.String("https://store.invalid"), HTTPClient: simulated{s},
@@ -110,7 +110,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.serve(w, r)
 }
 
-// serve answers as the store does. The lock is held.
+// serve responds like the store. The caller holds the lock.
 func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Amz-Request-Id", "301301301")
 	name, ok := strings.CutPrefix(r.URL.Path, "/bucket/")
