@@ -16,7 +16,7 @@ func BenchmarkDriver(b *testing.B) {
 	drivertest.BenchmarkDriver(b, func(b *testing.B) driver.Driver { return newDriver(b, b.TempDir(), nil) })
 }
 
-// BenchmarkListCold takes a page of 100 among 100,000 keys of which nothing is in memory.
+// BenchmarkListCold lists a page of 100 of 100,000 keys with an empty cache.
 func BenchmarkListCold(b *testing.B) {
 	d := newDriver(b, b.TempDir(), &Options{ListCache: -1})
 	for i := range 100_000 {

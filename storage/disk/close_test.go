@@ -18,7 +18,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// openBelow returns the files below dir that this process holds open.
+// openBelow returns the files below dir that this process has open.
 func openBelow(t *testing.T, dir string) (files []string) {
 	t.Helper()
 	fds, err := os.ReadDir("/proc/self/fd")
@@ -35,8 +35,8 @@ func openBelow(t *testing.T, dir string) (files []string) {
 	return files
 }
 
-// TestDriverHoldsFewFilesOpen: a Driver that does nothing holds one file open, also after it has
-// been busy, and none once it is closed.
+// TestDriverHoldsFewFilesOpen: an idle Driver has one file open, also after it was busy. A closed
+// Driver has none.
 func TestDriverHoldsFewFilesOpen(t *testing.T) {
 	dir := t.TempDir()
 	d, err := New(dir, nil)
@@ -63,8 +63,8 @@ func TestDriverHoldsFewFilesOpen(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestClose: a Driver that is closed leaves nothing in tmp/ and refuses everything. Readers that
-// are open, and other Drivers on the directory, go on.
+// TestClose: a closed Driver leaves nothing in tmp/ and rejects every operation. Open readers, and
+// other Drivers on the directory, continue to work.
 func TestClose(t *testing.T) {
 	dir := t.TempDir()
 	d, err := New(dir, nil)
@@ -102,8 +102,8 @@ func TestClose(t *testing.T) {
 	require.NoError(t, other.Close())
 }
 
-// TestCloseDuringPut: a Put that is still running ends, whole or with an error, and leaves nothing
-// behind.
+// TestCloseDuringPut: a Put in progress completes or returns an error, and leaves no temporary
+// file.
 func TestCloseDuringPut(t *testing.T) {
 	dir := t.TempDir()
 	d, err := New(dir, nil)

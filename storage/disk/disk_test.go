@@ -17,8 +17,8 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// childVariable names what a process is to do that a test started from the test binary, see
-// process_test.go.
+// childVariable is an environment variable. It selects the role of a process that a test has
+// started from the test binary; see process_test.go.
 const childVariable = "REGISTRYKIT_DISK_CHILD"
 
 func TestMain(m *testing.M) {
@@ -39,7 +39,7 @@ func newDriver(t testing.TB, dir string, opts *Options) *Driver {
 	return d
 }
 
-// root returns the directory that d was made with.
+// root returns the directory that was given to New.
 func root(d *Driver) string { return filepath.Dir(filepath.Clean(d.objects)) }
 
 func reopen(opts *Options) func(t *testing.T, d driver.Driver) driver.Driver {
@@ -99,8 +99,8 @@ func TestOpenIsAFile(t *testing.T) {
 	require.NoError(t, r.Close())
 }
 
-// TestLeavesNoTemporaryFiles: neither what succeeds nor what fails leaves anything, and what a dead
-// process left is removed.
+// TestLeavesNoTemporaryFiles: neither successful nor failed operations leave temporary files. New
+// removes those of a dead process.
 func TestLeavesNoTemporaryFiles(t *testing.T) {
 	dir := t.TempDir()
 	d := newDriver(t, dir, nil)
@@ -126,8 +126,8 @@ func TestLeavesNoTemporaryFiles(t *testing.T) {
 	require.NoError(t, f.Close())
 }
 
-// TestNewOnFullFileSystemSucceeds: a full file system, on which nothing can be tried, is opened all
-// the same.
+// TestNewOnFullFileSystemSucceeds: New succeeds on a full file system, although it cannot test the
+// file system there.
 func TestNewOnFullFileSystemSucceeds(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	fails := func(with error) func() (*os.File, error) {
@@ -173,7 +173,7 @@ func TestSymbolicLinksAreNoObjects(t *testing.T) {
 	require.Equal(t, []string{"a/b"}, keys(t, d, "", nil))
 }
 
-// TestKeyThatIsADirectory: the second of two keys, one of which is a directory of the other, is
+// TestKeyThatIsADirectory: if a key is a directory of another key, the second of the two is
 // refused.
 func TestKeyThatIsADirectory(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)

@@ -19,8 +19,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// within fails the test if f does not return. An open(2) that waits cannot be ended, so it is left
-// behind.
+// within fails the test if f does not return. A blocked open(2) cannot be interrupted, so the
+// goroutine of f is leaked.
 func within(t *testing.T, what string, f func() error) error {
 	t.Helper()
 	done := make(chan error, 1)
@@ -34,12 +34,12 @@ func within(t *testing.T, what string, f func() error) error {
 	}
 }
 
-// strange makes things that are no regular files.
+// strange creates files that are not regular files.
 var strange = map[string]func(t *testing.T, path string) error{
 	"fifo":      func(_ *testing.T, path string) error { return syscall.Mkfifo(path, 0o600) },
 	"directory": func(_ *testing.T, path string) error { return os.Mkdir(path, 0o700) },
 	"socket": func(t *testing.T, path string) error {
-		// The path of a socket is short, that of a test is not.
+		// The path of a socket must be short, and that of a test is not.
 		short, err := os.MkdirTemp("", "s")
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = os.RemoveAll(short) })
@@ -68,8 +68,8 @@ var strange = map[string]func(t *testing.T, path string) error{
 	"symlink to nothing": func(_ *testing.T, path string) error { return os.Symlink("nothing", path) },
 }
 
-// TestFilesOfOtherKindsAreNoObjects: what somebody has put into the directory that is no regular
-// file is not there, and nothing waits for it.
+// TestFilesOfOtherKindsAreNoObjects: a file in the directory that is not a regular file is not an
+// object, and no operation blocks on it.
 func TestFilesOfOtherKindsAreNoObjects(t *testing.T) {
 	for name, make := range strange {
 		t.Run(name, func(t *testing.T) {

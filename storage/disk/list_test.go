@@ -49,15 +49,15 @@ func TestNames(t *testing.T) {
 	require.Zero(t, c+i)
 }
 
-// cached returns the names that are known for the present state of a directory.
+// cached returns the cached names for the current state of a directory.
 func cached(t *testing.T, d *Driver, path string) *names {
 	var st syscall.Stat_t
 	require.NoError(t, lstat(d.objects+path, &st))
 	return d.lists.get(path, stampOf(&st))
 }
 
-// TestListCacheFollowsChanges: what this process changes in a large directory does not make it read
-// the directory again; what another one changes does.
+// TestListCacheFollowsChanges: changes by this process to a large directory do not make it read the
+// directory again. Changes by another process do.
 func TestListCacheFollowsChanges(t *testing.T) {
 	dir := t.TempDir()
 	d, other := newDriver(t, dir, nil), newDriver(t, dir, nil)
@@ -90,8 +90,8 @@ func TestListCacheFollowsChanges(t *testing.T) {
 	require.NotNil(t, cached(t, d, "a/b"))
 }
 
-// TestListSeesWritesOfOtherPrograms: what others rename into place or remove is in the next list,
-// however soon it comes.
+// TestListSeesWritesOfOtherPrograms: if another program renames a file into place or removes one,
+// the next list shows the change, even if it follows immediately.
 func TestListSeesWritesOfOtherPrograms(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	want := []string{}
@@ -132,7 +132,7 @@ func TestListCacheIsBounded(t *testing.T) {
 		require.Positive(t, d.lists.used)
 		require.Len(t, d.lists.dirs, d.lists.order.Len())
 	}
-	for i := range 1500 { // grows while it is kept
+	for i := range 1500 { // grows while it is cached
 		put(t, d, fmt.Sprintf("3/x%04d", i), "", relaxed)
 		require.LessOrEqual(t, d.lists.used, int64(limit))
 	}
@@ -146,8 +146,8 @@ func TestListCacheIsBounded(t *testing.T) {
 	require.Empty(t, d.lists.dirs)
 }
 
-// TestListIgnoresFilesOfOtherPrograms: what no key is encoded as is not there, and does not get in
-// the way.
+// TestListIgnoresFilesOfOtherPrograms: a list ignores a file whose name is not the encoding of a
+// key.
 func TestListIgnoresFilesOfOtherPrograms(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	put(t, d, "a/b", "", nil)

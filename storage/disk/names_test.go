@@ -27,7 +27,7 @@ func TestKeyPath(t *testing.T) {
 	}
 }
 
-// logical undoes split, by what List knows of each component.
+// logical is the inverse of split, using only the properties of each component that List knows.
 func logical(t *testing.T, p string) string {
 	enc, remainders := "", false
 	names := strings.Split(p, "/")
@@ -43,7 +43,7 @@ func logical(t *testing.T, p string) string {
 	return enc
 }
 
-// entries returns the path as the entries that directories sort.
+// entries returns the directory entries of a path, in the form in which directories sort them.
 func entries(p string) []string {
 	var list []string
 	for p != "" {
@@ -58,8 +58,8 @@ func entries(p string) []string {
 	return list
 }
 
-// FuzzNames: a key comes back from its path, no two keys share one, and directories sorted by
-// entries give keys in byte order.
+// FuzzNames: a path decodes to its key, and no two keys share a path. Directories that are sorted
+// by entries yield keys in byte order.
 func FuzzNames(f *testing.F) {
 	l := strings.Repeat("l", 198)
 	for _, pair := range [][2]string{
@@ -76,7 +76,7 @@ func FuzzNames(f *testing.F) {
 		if !driver.ValidKey(a) {
 			return
 		}
-		// encode keeps the order even against what is no key.
+		// encode keeps the order even compared with a string that is no key.
 		require.Equal(t, strings.Compare(a, b) > 0, strings.Compare(encode(a), encode(b)) > 0, "%q %q", a, b)
 		pa := keyPath(a)
 		require.Equal(t, path.Clean(pa), pa)

@@ -23,7 +23,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// child is what a process started by startChild does.
+// child runs the role of a process that startChild has started.
 func child(role string, args []string) error {
 	d, err := New(args[0], nil)
 	if err != nil {
@@ -63,21 +63,21 @@ const (
 	listed     = 300
 )
 
-// contend is what each of several processes does at the same time. It returns how many contests it
-// won.
+// contend is the work of each of several concurrent processes. It returns the number of contests
+// that this process has won.
 func contend(ctx context.Context, d *Driver, name string) (wins int, err error) {
 	relaxed := driver.PutOptions{Durability: driver.Relaxed}
 	absent := driver.PutOptions{Durability: driver.Relaxed, IfAbsent: true}
 	var mine []string
 	for i := range contests {
-		// One of all creates the object.
+		// Exactly one of the processes creates the object.
 		_, err := d.Put(ctx, fmt.Sprintf("once/%d/x/%d", i%3, i), strings.NewReader(name), &absent)
 		if err == nil {
 			wins++
 		} else if !errors.Is(err, driver.ErrExist) {
 			return wins, err
 		}
-		// Directories come and go.
+		// Create and delete directories.
 		gone := fmt.Sprintf("gone/x/%d/%s", i%3, name)
 		if _, err := d.Put(ctx, gone, nil, &absent); err != nil {
 			return wins, err
@@ -85,7 +85,7 @@ func contend(ctx context.Context, d *Driver, name string) (wins int, err error) 
 		if err := d.Delete(ctx, gone, ""); err != nil {
 			return wins, err
 		}
-		// What this process did is in its next list, together with what was there before.
+		// The next list contains the changes of this process and the earlier content.
 		key := fmt.Sprintf("list/%04d-%s", (i*37)%listed, name)
 		mine = append(mine, key)
 		if _, err := d.Put(ctx, key, nil, &relaxed); err != nil {
@@ -151,8 +151,8 @@ func count(ctx context.Context, d *Driver) error {
 	return nil
 }
 
-// TestProcessesShareADirectory: conditions hold between processes, and each sees at once what it
-// and the others did, although all keep lists in memory.
+// TestProcessesShareADirectory: conditions hold between processes. Each process immediately sees
+// its own changes and those of the others, although all of them cache lists.
 func TestProcessesShareADirectory(t *testing.T) {
 	dir := t.TempDir()
 	d := newDriver(t, dir, nil)
@@ -191,12 +191,13 @@ func TestProcessesShareADirectory(t *testing.T) {
 	require.Empty(t, keys(t, d, "gone/", nil))
 }
 
-// statement is the content of object number i: it tells what it is and whether it is whole.
+// statement returns the content of object number i. The content identifies i and shows whether it
+// is complete.
 func statement(i int) string {
 	return fmt.Sprintf("%d\n%s%d\n", i, strings.Repeat(string(rune('a'+i%26)), i*7919%300_000), i)
 }
 
-// parse returns the number of a statement that is whole.
+// parse returns the number of a complete statement.
 func parse(content []byte) (int, error) {
 	head, _, _ := bytes.Cut(content, []byte("\n"))
 	i, err := strconv.Atoi(string(head))
@@ -206,7 +207,7 @@ func parse(content []byte) (int, error) {
 	return i, nil
 }
 
-// writeForEver writes and deletes objects and says what it has done.
+// writeForEver writes and deletes objects and prints each completed operation.
 func writeForEver(d *Driver, i int) error {
 	ctx := context.Background()
 	for ; ; i++ {
@@ -225,15 +226,15 @@ func writeForEver(d *Driver, i int) error {
 	}
 }
 
-// TestKillLeavesWholeObjects: after kill -9, what was acknowledged is there, and everything that is
-// there is whole.
+// TestKillLeavesWholeObjects: after kill -9, all acknowledged objects exist, and every existing
+// object is complete.
 func TestKillLeavesWholeObjects(t *testing.T) {
 	rounds := 20
 	if testing.Short() {
 		rounds = 3
 	}
 	dir := t.TempDir()
-	acknowledged := map[string]int{} // by key; negative: deleted
+	acknowledged := map[string]int{} // by key; a negative number means deleted
 	next := 1
 	for range rounds {
 		cmd, out := startChild(t, "write", dir, strconv.Itoa(next))
@@ -263,8 +264,8 @@ func TestKillLeavesWholeObjects(t *testing.T) {
 		}
 		for key, i := range acknowledged {
 			if i > 0 && there[key] == 0 {
-				// The next thing the writer did with the key may be a delete that it could not tell
-				// of, which is one of a number of its own: it was put, and then deleted.
+				// The killed writer may have deleted the key without printing it. It deletes only
+				// numbers that are multiples of 7, and puts each of them first.
 				require.Zero(t, i%7, "%s number %d is lost", key, i)
 				delete(acknowledged, key)
 				continue

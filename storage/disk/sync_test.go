@@ -17,7 +17,7 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// recorder counts what a driver syncs.
+// recorder records the paths that a driver syncs.
 type recorder struct {
 	d     *Driver
 	mu    sync.Mutex
@@ -44,7 +44,7 @@ func record(d *Driver) *recorder {
 	return r
 }
 
-// take returns what was synced since the last time, sorted.
+// take returns the paths synced since the last call, sorted.
 func (r *recorder) take() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,8 +59,8 @@ var (
 	relaxed  = &driver.PutOptions{Durability: driver.Relaxed}
 )
 
-// TestSyncSyncsWhatIsNeeded pins what each operation syncs: not less than it must, and not more.
-// The root of objects/ is "".
+// TestSyncSyncsWhatIsNeeded checks that each operation syncs exactly the necessary paths. The root
+// of objects/ is "".
 func TestSyncSyncsWhatIsNeeded(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	r := record(d)
@@ -107,8 +107,8 @@ func TestSyncSyncsWhatIsNeeded(t *testing.T) {
 	}
 }
 
-// TestSyncOfWritesOfOtherProcesses: what another process has put, and the directories it has made,
-// are synced without being known.
+// TestSyncOfWritesOfOtherProcesses: Sync also syncs objects and directories that another process
+// has created and that this process does not know.
 func TestSyncOfWritesOfOtherProcesses(t *testing.T) {
 	dir := t.TempDir()
 	d, other := newDriver(t, dir, nil), newDriver(t, dir, nil)
@@ -119,7 +119,7 @@ func TestSyncOfWritesOfOtherProcesses(t *testing.T) {
 	require.NoError(t, d.Sync(t.Context(), "a/b/c/two"))
 	require.Equal(t, []string{"a/b/c", "a/b/c/two"}, r.take())
 
-	// The other one removes a directory that is known here, and makes it again, perhaps with the
+	// The other driver removes a directory that d has synced and creates it again, perhaps with the
 	// same inode.
 	require.NoError(t, other.Delete(t.Context(), "a/b/c/one", ""))
 	require.NoError(t, other.Delete(t.Context(), "a/b/c/two", ""))
@@ -140,8 +140,8 @@ func TestNoSyncSyncsNothing(t *testing.T) {
 	require.NoError(t, d.Sync(t.Context(), "a/b", "a/c"))
 }
 
-// TestSyncsAreShared: those who wait for a sync of the same directory share the next one, and none
-// is content with one that had begun before.
+// TestSyncsAreShared: concurrent callers that wait for a sync of the same directory share the next
+// sync. No caller relies on a sync that began earlier.
 func TestSyncsAreShared(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	put(t, d, "a/b/first", "1", nil)
@@ -165,7 +165,7 @@ func TestSyncsAreShared(t *testing.T) {
 	for i := 1; i < n; i++ {
 		begin(i)
 	}
-	// all have synced their files, and all but one wait for the next sync of the directory
+	// All calls have synced their files, and all but one wait for the next sync of the directory.
 	require.Eventually(t, func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -186,8 +186,8 @@ func TestSyncsAreShared(t *testing.T) {
 	require.GreaterOrEqual(t, count, 2)
 }
 
-// TestSyncFailureIsReported: an object whose content could not be synced is not published, and what
-// failed is not known to be durable.
+// TestSyncFailureIsReported: an object whose content cannot be synced is not published. A failed
+// sync does not mark anything as durable.
 func TestSyncFailureIsReported(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	put(t, d, "a/b", "old", nil)
