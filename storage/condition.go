@@ -16,9 +16,9 @@ import (
 
 // The condition of a tag (registry.TagPut.If) is checked again before each write that depends on
 // it, against the version that the write replaces: when a pending move is added, and when it is
-// completed. So a pending move promises its push nothing and blocks nobody. Of several pushes that
-// expect the same digest, the first to complete its move wins; the others then find another digest.
-// The model is internal/model/tags.pml, with COND.
+// completed. So a pending move guarantees its push nothing and blocks no other push. Of several
+// pushes that expect the same digest, the first to complete its move wins; the others then find
+// another digest. The model is internal/model/tags.pml, with COND.
 //
 // A push sets each tag once. It may have to start again after that, because its manifest was
 // deleted or collected in between. Then Entry.Moved shows that the push has set the tag, and others
@@ -156,7 +156,7 @@ func (p *manifestPut) holds(ctx context.Context, put registry.TagPut, now *objec
 		return false, err
 	}
 	// The refused write may have happened, and its response was lost. With a single tag, the caller
-	// is nevertheless told that the condition fails: most probably another writer came first.
+	// nevertheless gets the error of a failed condition: most probably another writer came first.
 	if !failed || len(p.moves) > 1 {
 		return false, errUnknown
 	}

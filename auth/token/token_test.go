@@ -71,8 +71,8 @@ func TestAnonymousPullsAndLoginsTogether(t *testing.T) {
 			res.Header.Get("WWW-Authenticate"))
 	}
 
-	// Pushes. A token that is for less than its bearer may do is asked to be a wider one; what ann
-	// may not do is denied.
+	// Pushes. If ann has the access but her token does not, she gets a challenge for a wider token.
+	// If ann does not have the access, she is denied.
 	res := s.do("POST", "/v2/open/blobs/uploads/", "")
 	require.Equal(t, realm+`,scope="repository:open:pull,push"`, res.Header.Get("WWW-Authenticate"))
 	narrow := s.token(basic("ann", "secret"), "repository:open:pull")
@@ -130,7 +130,7 @@ func TestTokenNeverExceedsRules(t *testing.T) {
 	require.Equal(t, 202, s.do("DELETE", "/v2/a/manifests/dev", "Bearer "+all).StatusCode)
 }
 
-// record is a host's record of a user, whose fields are nobody's business.
+// record is a host's record of a user. Its fields must not appear in a token.
 type record struct{ Secret string }
 
 // claimed is an Authenticator of one user with many claims.
@@ -371,8 +371,8 @@ func (p prefixed) Prefixes(_ context.Context, who auth.Identity) []string {
 	return list
 }
 
-// TestWithoutAnonymous: as long as nobody may do anything without credentials, clients are asked
-// for these; the moment that rules allow the anonymous anything, for tokens.
+// TestWithoutAnonymous: while the rules allow nothing to anonymous callers, the challenge asks for
+// credentials. As soon as the rules allow them anything, it asks for a token.
 func TestWithoutAnonymous(t *testing.T) {
 	r := prefixed{allow("ann repository:a:pull")}
 	s := newSite(t, ann, r, nil)

@@ -23,8 +23,8 @@ type artifactManifest struct {
 	Annotations  map[string]string    `json:"annotations,omitempty"`
 }
 
-// anyManifest has the fields of all shapes. "schemaVersion" means nothing for media types that
-// nobody knows.
+// anyManifest has the fields of all kinds of manifests. "schemaVersion" has no meaning for unknown
+// media types.
 type anyManifest struct {
 	MediaType    string               `json:"mediaType"`
 	ArtifactType string               `json:"artifactType"`

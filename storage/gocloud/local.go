@@ -108,8 +108,8 @@ func (l *local) open(ctx context.Context, key string, opts *driver.OpenOptions) 
 	if l.files == nil {
 		return reader{r}, localInfo(key, r.ModTime(), r.Size()), nil
 	}
-	// What fileblob tells of the object it looked up before it opened the file, which may be
-	// another one.
+	// The attributes in r are those that fileblob read before it opened the file, which may have
+	// been replaced since.
 	var source io.Reader
 	_ = r.As(&source)
 	f, ok := source.(*os.File)

@@ -13,7 +13,7 @@ import (
 const DefaultStallTimeout = 2 * time.Minute
 
 // watch ends the context of a request when the store makes no progress for too long. It is paused
-// while nobody waits for the store.
+// while no caller waits for the store.
 type watch struct {
 	timer *time.Timer // nil means no limit
 	limit time.Duration

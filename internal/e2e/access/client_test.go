@@ -17,11 +17,12 @@ type client struct {
 	pull   func(t *testing.T, repo string) (string, error)
 	// push pushes an image of its own.
 	push func(t *testing.T, repo string) (string, error)
-	// mount pushes to another repository what was pushed to from. nil: the program does not mount.
+	// mount pushes the image of the repository from to another repository. It is nil if the program
+	// does not mount.
 	mount func(t *testing.T, from, to string) (string, error)
-	// late says that the program does not check a login before its first use.
+	// late means that the program does not check a login before its first use.
 	late bool
-	// seed says that the program can only pull what it has pushed itself.
+	// seed means that the program can pull only images that it has pushed itself.
 	seed bool
 }
 

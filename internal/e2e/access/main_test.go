@@ -28,8 +28,8 @@ import (
 
 const user, password = "ann", "correct-horse"
 
-// open are rules by which everyone pulls from open repositories, and ann pulls everything and does
-// anything below her name. The user seeder pushes what the others pull.
+// open are rules by which all callers can pull from open repositories. ann can pull everything and
+// has all access below her name. The user seeder pushes the images that the others pull.
 const open = `
 rules:
   - {who: {user: seeder}, repositories: "**", actions: "*"}
@@ -38,7 +38,7 @@ rules:
   - {who: authenticated, repositories: "{user}/**", actions: "*"}
 `
 
-// closed are the same rules without anonymous access. Clients are asked for their password
+// closed are the same rules without anonymous access. The challenge then asks for the password
 // directly.
 const closed = `
 rules:

@@ -1,4 +1,4 @@
-// Package clients pushes to and pulls from examples/server with the programs that people use.
+// Package clients pushes to and pulls from examples/server with common client programs.
 package clients
 
 import (

@@ -41,8 +41,8 @@ func TestPodmanManifest(t *testing.T) {
 	require.Equal(t, "arm64", strings.TrimSpace(p.Run(t, "inspect", "-f", "{{.Architecture}}", ref)))
 }
 
-// TestPodmanPartialPull checks that podman, which has one version of an image, fetches only the new
-// files of the next version. It does so by one request for many ranges, and must get only these.
+// TestPodmanPartialPull checks that a podman with one version of an image fetches only the new
+// files of the next version. It sends one request for many ranges and must get only these ranges.
 func TestPodmanPartialPull(t *testing.T) {
 	const files, size = 400, 10_000
 	p, seen := harness.PodmanPartial(t), harness.NewRecorder(t, registry.URL())

@@ -237,7 +237,7 @@ func TestGCSCutOff(t *testing.T) {
 			require.ErrorIs(t, err, driver.ErrNotExist, "%d", size)
 		}
 	}
-	time.Sleep(200 * time.Millisecond) // what a server may still be doing
+	time.Sleep(200 * time.Millisecond) // the server may still be working
 	for info, err := range d.List(t.Context(), "", nil) {
 		require.NoError(t, err)
 		require.Fail(t, "stored", info.Key)

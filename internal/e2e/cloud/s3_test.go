@@ -1,4 +1,4 @@
-// Package cloud runs the kits on real storage servers.
+// Package cloud runs the test suites for drivers and Backends on real storage servers.
 package cloud
 
 import (
@@ -127,5 +127,5 @@ func TestMinIOHooks(t *testing.T) {
 	}
 }
 
-// TestLostBackend puts a proxy in front of MinIO, which responds for the store once that is lost.
+// TestLostBackend puts a proxy in front of MinIO. The proxy itself responds once MinIO is lost.
 func TestLostBackend(t *testing.T) { kits.LostBackend(t, harness.NewMinIO(t)) }

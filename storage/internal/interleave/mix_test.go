@@ -21,7 +21,8 @@ var mixes = map[string][]string{
 	"again": {"pusher", "pusher", "deleter", "deleter"},
 	"undo":  {"undoer", "undoer", "deleter", "deleter", "pusher"},
 	"whole": {"pusher", "pusher", "deleter", "deleter"},
-	// A referrer and its subject come and go, beside collectors that would remove the referrer.
+	// A referrer and its subject are created and deleted, beside collectors that would remove the
+	// referrer.
 	"referrers": {"pusher", "pusher", "pusher", "pusher", "deleter"},
 	// The extra mixes: tags change on conditions; a tag moves between manifests that are deleted.
 	"conditions": {"changer"},
