@@ -76,7 +76,8 @@ func largeReferrers(t *testing.T, n, size int) (driver.Driver, ocispec.Descripto
 	return d, subject
 }
 
-// atOnce sends n concurrent GETs to a registry over the driver. The registry starts with an empty cache.
+// atOnce sends n concurrent GETs to a registry over the driver. The registry starts with an empty
+// cache.
 func atOnce(t *testing.T, d driver.Driver, path string, n int) {
 	s, err := storage.New(t.Context(), d, nil)
 	require.NoError(t, err)

@@ -37,8 +37,9 @@
 // responds with 429. A tag that moves all the time meets that limit; the attempts bridge some
 // seconds of it.
 //
-// A proxy must not respond on its own instead of Cloud Storage. The client shows neither the body of a 404 to
-// a read nor the response to a list or a delete, so the response of such a proxy would be trusted.
+// A proxy must not respond on its own instead of Cloud Storage. The client shows neither the body
+// of a 404 to a read nor the response to a list or a delete. So it would trust the response of such
+// a proxy.
 //
 // # Requirements
 //
