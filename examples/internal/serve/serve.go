@@ -76,7 +76,7 @@ func Main(s Storage) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.logLevel}))
-	if err := run(ctx, c, s.Open, log); err != nil {
+	if err := run(ctx, stop, c, s.Open, log); err != nil {
 		log.Error("registry stopped", "error", err)
 		os.Exit(1)
 	}
@@ -126,8 +126,9 @@ func (c *config) check() error {
 		positive("-upload-ttl", c.uploadTTL), positive("-min-rate", c.minRate))
 }
 
-// run serves until ctx ends, and then waits for requests in flight.
-func run(ctx context.Context, c config, open func(context.Context, string) (driver.Driver, error),
+// run serves until ctx ends, and then waits for requests in flight. stop restores the default effect
+// of signals.
+func run(ctx context.Context, stop func(), c config, open func(context.Context, string) (driver.Driver, error),
 	log *slog.Logger) (err error) {
 	driver, err := open(ctx, c.storage)
 	if err != nil {
@@ -155,7 +156,7 @@ func run(ctx context.Context, c config, open func(context.Context, string) (driv
 	go expire(ctx, store, min(time.Hour, c.uploadTTL), log)
 	go c.collect.run(ctx, store, log)
 	greet(os.Stdout, c, listener.Addr().String())
-	return serve(ctx, server, listener, log)
+	return serve(ctx, stop, server, listener, log)
 }
 
 // storeOptions returns the options of the store.
@@ -190,8 +191,9 @@ func newHandler(ctx context.Context, c config, store *storage.Store, log *slog.L
 	return c.pages.around(withTokens(reg), &c.access)
 }
 
-// serve serves until ctx ends, and then waits up to 30 seconds for requests in flight.
-func serve(ctx context.Context, server *http.Server, listener net.Listener, log *slog.Logger) error {
+// serve serves until ctx ends, and then waits up to 30 seconds for requests in flight. A signal that
+// arrives after the log message ends the process at once, so stop comes before it.
+func serve(ctx context.Context, stop func(), server *http.Server, listener net.Listener, log *slog.Logger) error {
 	failed := make(chan error, 1)
 	go func() {
 		if server.TLSConfig != nil {
@@ -205,6 +207,7 @@ func serve(ctx context.Context, server *http.Server, listener net.Listener, log 
 		return err
 	case <-ctx.Done():
 	}
+	stop()
 	log.Info("stopping: waiting up to 30 seconds for requests in flight; interrupt again to stop at once")
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()

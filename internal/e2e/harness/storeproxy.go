@@ -21,7 +21,8 @@ type StoreProxy struct {
 	delay    time.Duration
 	fault    func(*http.Request) int
 	requests []StoreRequest
-	open     sync.WaitGroup // requests in progress
+	open     int       // requests in progress
+	ended    sync.Cond // a request has ended
 	server   *http.Server
 }
 
@@ -42,6 +43,7 @@ func NewStoreProxy(addr string) (*StoreProxy, error) {
 		return nil, err
 	}
 	p := &StoreProxy{Addr: listener.Addr().String()}
+	p.ended.L = &p.mu
 	forward := &httputil.ReverseProxy{
 		// Signatures cover the Host header, so it must not change.
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -54,9 +56,8 @@ func NewStoreProxy(addr string) (*StoreProxy, error) {
 	}
 	p.server = &http.Server{ReadHeaderTimeout: time.Minute,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p.open.Add(1)
-			defer p.open.Done()
 			p.mu.Lock()
+			p.open++
 			delay, fault := p.delay, p.fault
 			p.mu.Unlock()
 			q := r.URL.Query()
@@ -72,6 +73,8 @@ func NewStoreProxy(addr string) (*StoreProxy, error) {
 				p.mu.Lock()
 				defer p.mu.Unlock()
 				p.requests = append(p.requests, record)
+				p.open--
+				p.ended.Broadcast()
 			}()
 			if fault != nil {
 				if status := fault(r); status != 0 {
@@ -130,11 +133,13 @@ func (p *StoreProxy) SetFault(f func(*http.Request) int) {
 }
 
 // Take returns the requests since the last Take, in the order of their beginning. It waits for
-// requests in progress. No new request may begin until it returns.
+// requests in progress, also for those that begin while it waits.
 func (p *StoreProxy) Take() StoreRequests {
-	p.open.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for p.open > 0 {
+		p.ended.Wait()
+	}
 	taken := p.requests
 	p.requests = nil
 	slices.SortFunc(taken, func(a, b StoreRequest) int { return a.Start.Compare(b.Start) })
