@@ -275,7 +275,9 @@ func TestSilentUploadsTakeAPartEach(t *testing.T) {
 		})
 	}
 	require.Eventually(t, func() bool { return read.Load() == clients*sent }, 5*time.Minute, 10*time.Millisecond)
-	require.Less(t, heap()-before, int64(clients*part+s3.DefaultReadAhead+16*mib))
+	// The parts before the last ones are still on their way to the server of this process.
+	require.Eventually(t, func() bool { return heap()-before < clients*part+s3.DefaultReadAhead+16*mib }, time.Minute,
+		50*time.Millisecond)
 }
 
 // heap returns the number of reachable bytes.
