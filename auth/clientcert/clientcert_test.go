@@ -183,7 +183,7 @@ func TestVerified(t *testing.T) {
 	require.Equal(t, "", who[3])
 }
 
-// TestUnverified: a certificate that the server did not verify is ignored, whoever issued it.
+// TestUnverified: a certificate of any issuer is ignored unless the server has verified it.
 func TestUnverified(t *testing.T) {
 	ca, other := newAuthority(t, "ours"), newAuthority(t, "ours")
 	for _, kind := range []tls.ClientAuthType{tls.NoClientCert, tls.RequestClientCert, tls.RequireAnyClientCert} {
