@@ -97,19 +97,19 @@ func (b *requestBody) atEnd() bool {
 	return n == 0 && errors.Is(err, io.EOF)
 }
 
-// drain calls answer, which sends an error response, and discards for a while what the client still
-// sends. If the server closed the connection with unread bytes, the client would see a broken
+// drain calls respond, which sends an error response, and discards for a while what the client
+// still sends. If the server closed the connection with unread bytes, the client would see a broken
 // connection instead of the response (RFC 9112, section 9.6).
-func (b *requestBody) drain(answer func()) {
+func (b *requestBody) drain(respond func()) {
 	// A client that waits for "100 Continue" has sent nothing.
 	waits := !b.started && strings.EqualFold(b.req.Header.Get("Expect"), "100-continue")
 	if b.ended || waits {
-		answer()
+		respond()
 		return
 	}
 	if b.req.ProtoMajor != 1 {
 		// A reset would end only the stream, but it makes some clients discard the response.
-		answer()
+		respond()
 		if !b.failed && b.setDeadline(b.patience()) {
 			_ = b.rc.Flush()
 			b.discard()
@@ -118,21 +118,21 @@ func (b *requestBody) drain(answer func()) {
 	}
 	canStop := !b.failed && b.setDeadline(b.patience())
 	if rest := b.req.ContentLength - b.read; canStop && b.req.ContentLength >= 0 && rest < smallRest {
-		answer()
+		respond()
 		return
 	}
 	// The rest of the body must not be parsed as another request.
 	b.w.Header().Set("Connection", "close")
 	switch {
 	case !canStop:
-		answer()
+		respond()
 	case b.rc.EnableFullDuplex() == nil: // the response need not wait for the body
-		answer()
+		respond()
 		_ = b.rc.Flush()
 		b.discard()
 	default:
 		b.discard()
-		answer()
+		respond()
 	}
 }
 

@@ -34,7 +34,7 @@ func newPreconditions(t *testing.T) *preconditions {
 func tagOf(c *registrytest.Content) string { return `"` + string(c.Descriptor.Digest) + `"` }
 
 // put pushes an image to the path below manifests/.
-func (p *preconditions) put(status int, path string, img *registrytest.Content, headers ...string) *answer {
+func (p *preconditions) put(status int, path string, img *registrytest.Content, headers ...string) *response {
 	p.t.Helper()
 	return p.want(status, "PUT", "/v2/a/manifests/"+path, img.Manifest,
 		append(headers, "Content-Type: "+img.Descriptor.MediaType)...)

@@ -242,7 +242,7 @@ func TestClientDisconnectsDuringPatch(t *testing.T) {
 		location := c.startUpload("a")
 		conn := dial(t, s.Host, patch(location, len(content))+string(content[:sent]))
 		conn.Close()
-		var a *answer
+		var a *response
 		require.Eventually(t, func() bool {
 			a = c.want(204, "GET", location, nil)
 			return a.Header.Get("Range") == fmt.Sprint("0-", sent-1)

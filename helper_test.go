@@ -52,15 +52,15 @@ func serve(t testing.TB, b registry.Backend, opts *registry.Options) *client {
 	return newClient(t, s.URL)
 }
 
-// answer is a response with its body.
-type answer struct {
+// response is an HTTP response with its whole body.
+type response struct {
 	*http.Response
 	body []byte
 }
 
 // do sends a request. header is "Name: value"; body may be nil, a string, []byte (with a length) or
 // an io.Reader (without).
-func (c *client) do(method, path string, body any, header ...string) *answer {
+func (c *client) do(method, path string, body any, header ...string) *response {
 	c.t.Helper()
 	if !strings.HasPrefix(path, "http") {
 		path = c.base + path
@@ -86,11 +86,11 @@ func (c *client) do(method, path string, body any, header ...string) *answer {
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	require.NoError(c.t, err)
-	return &answer{Response: res, body: b}
+	return &response{Response: res, body: b}
 }
 
 // want sends a request and checks the status.
-func (c *client) want(status int, method, path string, body any, header ...string) *answer {
+func (c *client) want(status int, method, path string, body any, header ...string) *response {
 	c.t.Helper()
 	a := c.do(method, path, body, header...)
 	require.Equal(c.t, status, a.StatusCode, "%s %s: %s", method, path, a.body)
@@ -101,7 +101,7 @@ func (c *client) want(status int, method, path string, body any, header ...strin
 }
 
 // refused sends a request and checks the status and the code of the error.
-func (c *client) refused(status int, code, method, path string, body any, header ...string) *answer {
+func (c *client) refused(status int, code, method, path string, body any, header ...string) *response {
 	c.t.Helper()
 	a := c.want(status, method, path, body, header...)
 	require.Equal(c.t, code, a.errors(c.t)[0].Code, "%s %s: %s", method, path, a.body)
@@ -115,7 +115,7 @@ type wireError struct {
 }
 
 // errors returns the errors in the JSON body.
-func (a *answer) errors(t testing.TB) []wireError {
+func (a *response) errors(t testing.TB) []wireError {
 	t.Helper()
 	var v struct{ Errors []wireError }
 	require.NoError(t, json.Unmarshal(a.body, &v), "%s", a.body)

@@ -124,7 +124,7 @@ func TestHostileParameters(t *testing.T) {
 			if h.code != "" {
 				require.Equal(t, h.code, a.errors(t)[0].Code, "%s: %.200q", h.parameter, value)
 			}
-			require.Less(t, len(a.body), 2000, "%s: the answer repeats too much", h.parameter)
+			require.Less(t, len(a.body), 2000, "%s: the response repeats too much", h.parameter)
 		}
 	}
 }

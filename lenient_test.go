@@ -52,8 +52,8 @@ func TestMountFromNameThatTheBackendRefusesStartsAnUpload(t *testing.T) {
 		nil)
 }
 
-// TestUploadStatusHeadAnswersAsGet: some proxies and clients send HEAD instead of GET.
-func TestUploadStatusHeadAnswersAsGet(t *testing.T) {
+// TestUploadStatusHeadIsLikeGet: some proxies and clients send HEAD instead of GET.
+func TestUploadStatusHeadIsLikeGet(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	at := c.want(202, "PATCH", c.startUpload("a"), "hello").standsAt(t, "4")
 	head, get := c.want(204, "HEAD", at, nil), c.want(204, "GET", at, nil)
@@ -114,17 +114,18 @@ func TestUploadEmptyContentRangeIsNoChunk(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	five, none := "?digest="+string(digest.FromString("hello")), "?digest="+string(digest.FromString(""))
 	after5 := func() string { return c.want(202, "PATCH", c.startUpload("a"), "hello").standsAt(t, "4") }
-	for _, body := range []any{nil, strings.NewReader("")} {
-		c.want(201, "PUT", after5()+five, body, "Content-Range: 5-4")
-		c.want(201, "PUT", after5()+five, body, "Content-Range: bytes 5-4/5")
-		c.want(201, "PUT", c.startUpload("a")+none, body, "Content-Range: 0--1")
-		at := c.want(202, "PATCH", after5(), body, "Content-Range: 5-4").standsAt(t, "4")
-		c.want(202, "PATCH", c.startUpload("a"), body, "Content-Range: 0--1")
+	// Each request has a reader of its own: the transport may still read a body whose request is refused.
+	for _, body := range []func() any{func() any { return nil }, func() any { return strings.NewReader("") }} {
+		c.want(201, "PUT", after5()+five, body(), "Content-Range: 5-4")
+		c.want(201, "PUT", after5()+five, body(), "Content-Range: bytes 5-4/5")
+		c.want(201, "PUT", c.startUpload("a")+none, body(), "Content-Range: 0--1")
+		at := c.want(202, "PATCH", after5(), body(), "Content-Range: 5-4").standsAt(t, "4")
+		c.want(202, "PATCH", c.startUpload("a"), body(), "Content-Range: 0--1")
 		for _, wrong := range []string{"0--1", "3-2", "6-5", "5-3", "5-5"} {
-			c.refused(416, "BLOB_UPLOAD_INVALID", "PUT", at+five, body, "Content-Range: "+wrong).standsAt(t, "4")
-			c.refused(416, "BLOB_UPLOAD_INVALID", "PATCH", at, body, "Content-Range: "+wrong).standsAt(t, "4")
+			c.refused(416, "BLOB_UPLOAD_INVALID", "PUT", at+five, body(), "Content-Range: "+wrong).standsAt(t, "4")
+			c.refused(416, "BLOB_UPLOAD_INVALID", "PATCH", at, body(), "Content-Range: "+wrong).standsAt(t, "4")
 		}
-		c.want(201, "PUT", at+five, body, "Content-Range: 5-4")
+		c.want(201, "PUT", at+five, body(), "Content-Range: 5-4")
 	}
 	c.refused(416, "BLOB_UPLOAD_INVALID", "PATCH", after5(), "!", "Content-Range: 5-4")
 	c.refused(416, "BLOB_UPLOAD_INVALID", "PUT", after5()+five, strings.NewReader("!"), "Content-Range: 5-4")
@@ -137,14 +138,14 @@ func TestUploadSeveralDigestsAreAllVerified(t *testing.T) {
 	content := registrytest.RandomBytes(1, 100_000)
 	d256, d512 := string(digest.SHA256.FromBytes(content)), string(digest.SHA512.FromBytes(content))
 	other256, other512 := string(digest.SHA256.FromString("other")), string(digest.SHA512.FromString("other"))
-	push := map[string]func(query string) *answer{
-		"put":  func(query string) *answer { return c.do("PUT", c.startUpload("a")+query, content) },
-		"post": func(query string) *answer { return c.do("POST", "/v2/a/blobs/uploads/"+query, content) },
-		"patch": func(query string) *answer {
+	push := map[string]func(query string) *response{
+		"put":  func(query string) *response { return c.do("PUT", c.startUpload("a")+query, content) },
+		"post": func(query string) *response { return c.do("POST", "/v2/a/blobs/uploads/"+query, content) },
+		"patch": func(query string) *response {
 			a := c.want(202, "PATCH", c.startUpload("a"), content)
 			return c.do("PUT", a.Header.Get("Location")+query, nil)
 		},
-		"patch and put": func(query string) *answer {
+		"patch and put": func(query string) *response {
 			a := c.want(202, "PATCH", c.startUpload("a"), content[:70_000])
 			return c.do("PUT", a.Header.Get("Location")+query, content[70_000:])
 		},

@@ -55,7 +55,7 @@ func TestTagsPageEndsInTime(t *testing.T) {
 			started := time.Now()
 			w := httptest.NewRecorder()
 			r.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
-			a := &answer{Response: w.Result(), body: w.Body.Bytes()}
+			a := &response{Response: w.Result(), body: w.Body.Bytes()}
 			require.Equal(t, http.StatusOK, a.StatusCode, "%s", a.body)
 			require.Less(t, time.Since(started), 10*time.Second)
 			pages++

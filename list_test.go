@@ -20,7 +20,7 @@ import (
 var nextLink = regexp.MustCompile(`^<([^>]+)>; rel="next"$`)
 
 // next returns the path of the next page, or "" if there is none.
-func (a *answer) next(t testing.TB) string {
+func (a *response) next(t testing.TB) string {
 	t.Helper()
 	link := a.Header.Get("Link")
 	if link == "" {
@@ -44,7 +44,7 @@ func (c *client) pages(path, key string) (n int, all []string) {
 }
 
 // list returns the list under key in the response.
-func (a *answer) list(t testing.TB, key string) []string {
+func (a *response) list(t testing.TB, key string) []string {
 	t.Helper()
 	require.Equal(t, "application/json", a.Header.Get("Content-Type"))
 	var v map[string]json.RawMessage

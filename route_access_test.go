@@ -263,7 +263,7 @@ func TestRouteAccess(t *testing.T) {
 	}
 	options := &registry.Options{Authenticator: testPrincipals, Authorizer: testPrincipals,
 		Interceptors: []registry.Interceptor{made.intercept}}
-	request := func(b registry.Backend, route registry.RouteInfo, principal string) (*answer, *untouchable) {
+	request := func(b registry.Backend, route registry.RouteInfo, principal string) (*response, *untouchable) {
 		c := serve(t, b, options)
 		c.http.Transport.(*http.Transport).ExpectContinueTimeout = time.Minute
 		body := &untouchable{}

@@ -24,7 +24,7 @@ func (c *client) startUpload(repo string) string {
 }
 
 // standsAt checks the headers that describe an upload, and returns its next URL.
-func (a *answer) standsAt(t testing.TB, last string) string {
+func (a *response) standsAt(t testing.TB, last string) string {
 	t.Helper()
 	require.Equal(t, "0-"+last, a.Header.Get("Range"))
 	require.NotEmpty(t, a.Header.Get("Docker-Upload-UUID"))
@@ -32,7 +32,7 @@ func (a *answer) standsAt(t testing.TB, last string) string {
 	return a.Header.Get("Location")
 }
 
-func (a *answer) isBlob(t testing.TB, repo string, d digest.Digest) {
+func (a *response) isBlob(t testing.TB, repo string, d digest.Digest) {
 	t.Helper()
 	require.Equal(t, "/v2/"+repo+"/blobs/"+string(d), a.Header.Get("Location"))
 	require.Equal(t, string(d), a.Header.Get("Docker-Content-Digest"))
@@ -45,26 +45,26 @@ func TestUploadInEachWay(t *testing.T) {
 	for _, algorithm := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
 		d := algorithm.FromBytes(content)
 		query := "?digest=" + string(d)
-		for name, push := range map[string]func(repo string) *answer{
-			"post": func(repo string) *answer {
+		for name, push := range map[string]func(repo string) *response{
+			"post": func(repo string) *response {
 				return c.do("POST", "/v2/"+repo+"/blobs/uploads/"+query, content)
 			},
-			"post without slash, without length": func(repo string) *answer {
+			"post without slash, without length": func(repo string) *response {
 				return c.do("POST", "/v2/"+repo+"/blobs/uploads"+query, strings.NewReader(string(content)))
 			},
-			"post put": func(repo string) *answer {
+			"post put": func(repo string) *response {
 				return c.do("PUT", c.startUpload(repo)+query, content)
 			},
-			"announced": func(repo string) *answer {
+			"announced": func(repo string) *response {
 				a := c.want(202, "POST", "/v2/"+repo+"/blobs/uploads/?digest-algorithm="+string(algorithm), nil)
 				require.Equal(t, "1000", a.Header.Get("OCI-Chunk-Min-Length"))
 				return c.do("PUT", a.Header.Get("Location")+query, content)
 			},
-			"stream": func(repo string) *answer {
+			"stream": func(repo string) *response {
 				a := c.want(202, "PATCH", c.startUpload(repo), strings.NewReader(string(content)))
 				return c.do("PUT", a.standsAt(t, "99999")+query, nil)
 			},
-			"chunks": func(repo string) *answer {
+			"chunks": func(repo string) *response {
 				location := c.startUpload(repo)
 				location = c.want(202, "PATCH", location, content[:50_000], "Content-Range: 0-49999").standsAt(t, "49999")
 				location = c.want(202, "PATCH", location, content[50_000:99_999],
@@ -72,7 +72,7 @@ func TestUploadInEachWay(t *testing.T) {
 				location = c.want(202, "PATCH", location, content[99_999:], "Content-Range: 99999-99999").standsAt(t, "99999")
 				return c.do("PUT", location+query, nil)
 			},
-			"last chunk in the put": func(repo string) *answer {
+			"last chunk in the put": func(repo string) *response {
 				a := c.want(202, "PATCH", c.startUpload(repo), content[:50_000])
 				return c.do("PUT", a.Header.Get("Location")+query, content[50_000:], "Content-Range: 50000-99999")
 			},
@@ -184,7 +184,7 @@ func TestManifestPush(t *testing.T) {
 	}
 	c.push("a", img)
 
-	created := func(a *answer) {
+	created := func(a *response) {
 		t.Helper()
 		require.Equal(t, "/v2/a/manifests/"+d, a.Header.Get("Location"))
 		require.Equal(t, d, a.Header.Get("Docker-Content-Digest"))

@@ -55,13 +55,13 @@ func requireRefused(t *testing.T, res *http.Response, msg ...any) {
 	require.Equal(t, http.StatusForbidden, res.StatusCode, msg...)
 	require.Equal(t, "application/json", res.Header.Get("Content-Type"))
 	require.Equal(t, "no-store", res.Header.Get("Cache-Control"))
-	var answer struct {
+	var response struct {
 		Errors []struct{ Code, Message string }
 	}
-	require.NoError(t, json.NewDecoder(res.Body).Decode(&answer))
-	require.Len(t, answer.Errors, 1)
-	require.Equal(t, "DENIED", answer.Errors[0].Code)
-	require.NotEmpty(t, answer.Errors[0].Message)
+	require.NoError(t, json.NewDecoder(res.Body).Decode(&response))
+	require.Len(t, response.Errors, 1)
+	require.Equal(t, "DENIED", response.Errors[0].Code)
+	require.NotEmpty(t, response.Errors[0].Message)
 }
 
 func TestLocalHostForeignNameRefused(t *testing.T) {

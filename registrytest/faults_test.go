@@ -37,7 +37,7 @@ func TestFaults(t *testing.T) {
 	require.Equal(t, 3, faults.Count(registry.OpGetManifest, registry.OpStatManifest))
 	require.Equal(t, 4, faults.Count())
 
-	faults.LoseAnswer(1, broken, registry.OpPutManifest)
+	faults.LoseResponse(1, broken, registry.OpPutManifest)
 	require.ErrorIs(t, img.Push(t.Context(), b, "a", "v2"), broken)
 	_, err = b.GetManifest(t.Context(), "a", reference.Ref{Tag: "v2"})
 	require.NoError(t, err, "the operation must have been performed")

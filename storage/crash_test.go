@@ -49,7 +49,7 @@ func TestCrashAfterEachWrite(t *testing.T) {
 func TestFailureAtEachWrite(t *testing.T) {
 	for name, fail := range map[string]func(f *drivertest.Faulty, n int){
 		"not done":      (*drivertest.Faulty).FailWrite,
-		"response lost": (*drivertest.Faulty).LoseAnswer,
+		"response lost": (*drivertest.Faulty).LoseResponse,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for n := 1; ; n++ {

@@ -64,7 +64,7 @@ func TestHistoryAfterEachFailureIsTrue(t *testing.T) {
 	for name, fail := range map[string]func(f *drivertest.Faulty, n int){
 		"kill":          (*drivertest.Faulty).CutAfter,
 		"not done":      (*drivertest.Faulty).FailWrite,
-		"response lost": (*drivertest.Faulty).LoseAnswer,
+		"response lost": (*drivertest.Faulty).LoseResponse,
 		"power loss":    (*drivertest.Faulty).CutAfter,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -97,9 +97,9 @@ func (s *site) do(as, method, path string, body []byte, mediaType string) int {
 	require.NotNil(s.t, asked, challenge)
 	q := url.Values{"service": {asked[2]}, "scope": {asked[3]}}
 	require.Equal(s.t, 200, s.send("GET", asked[1]+"?"+q.Encode(), nil, "", basic).StatusCode)
-	var answer struct{ Token string }
-	require.NoError(s.t, json.Unmarshal([]byte(s.last), &answer))
-	return s.send(method, s.url+path, body, mediaType, "Bearer "+answer.Token).StatusCode
+	var response struct{ Token string }
+	require.NoError(s.t, json.Unmarshal([]byte(s.last), &response))
+	return s.send(method, s.url+path, body, mediaType, "Bearer "+response.Token).StatusCode
 }
 
 func (s *site) send(method, to string, body []byte, mediaType, authorization string) *http.Response {

@@ -26,9 +26,9 @@ func (d *deadlines) Write(p []byte) (int, error) {
 	return d.ResponseRecorder.Write(p)
 }
 
-// TestAnswersHaveADeadline: a client that does not read a response cannot hold its connection
+// TestResponsesHaveADeadline: a client that does not read a response cannot hold its connection
 // forever.
-func TestAnswersHaveADeadline(t *testing.T) {
+func TestResponsesHaveADeadline(t *testing.T) {
 	tokens := newSite(t, ann, all, nil).tokens
 	for _, request := range [][2]string{
 		{"GET", ""}, {"GET", "?scope=x"}, {"GET", "?;"}, {"GET", "?service=other"}, {"POST", ""}, {"PUT", ""},

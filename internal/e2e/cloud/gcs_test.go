@@ -339,14 +339,14 @@ func TestGCSPassingFailures(t *testing.T) {
 	s.Fail(nil)
 }
 
-// TestGCSLostAnswers loses the response to a request that the store has carried out.
-func TestGCSLostAnswers(t *testing.T) {
+// TestGCSLostResponses loses the response to a request that the store has carried out.
+func TestGCSLostResponses(t *testing.T) {
 	s := newGCS(t)
 	d := s.driver(t)
 	writes := func(r *http.Request) bool { return r.Method != http.MethodGet }
 	lost := func() {
 		s.Requests()
-		s.Fail(faulty(harness.LoseAnswer, 1, writes))
+		s.Fail(faulty(harness.LoseResponse, 1, writes))
 	}
 	lost()
 	created := gcsPut(t, d, "key", "one", &driver.PutOptions{IfAbsent: true})
@@ -365,7 +365,7 @@ func TestGCSLostAnswers(t *testing.T) {
 			return harness.NoFault
 		}
 		if n.Add(1) == 1 {
-			return harness.LoseAnswer
+			return harness.LoseResponse
 		}
 		info, err := d.Stat(context.Background(), "key")
 		if err == nil {

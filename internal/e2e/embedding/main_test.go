@@ -118,7 +118,7 @@ func roundTrip(t *testing.T, host string, opts ...remote.Option) {
 // requireStatus requires an error of the registry whose status the library has understood.
 func requireStatus(t *testing.T, err error, status int) {
 	t.Helper()
-	var answer *transport.Error
-	require.ErrorAs(t, err, &answer)
-	require.Equal(t, status, answer.StatusCode, "%v", err)
+	var response *transport.Error
+	require.ErrorAs(t, err, &response)
+	require.Equal(t, status, response.StatusCode, "%v", err)
 }

@@ -41,11 +41,11 @@ type Fault int
 
 // The faults.
 const (
-	NoFault    Fault = iota
-	Status503        // responds 503; the server does not get the request
-	Status429        // responds 429; the server does not get the request
-	Status403        // responds 403; the server does not get the request
-	LoseAnswer       // the server performs the request, but the connection is lost before the response
+	NoFault      Fault = iota
+	Status503          // responds 503; the server does not get the request
+	Status429          // responds 429; the server does not get the request
+	Status403          // responds 403; the server does not get the request
+	LoseResponse       // the server performs the request, but the connection is lost before the response
 )
 
 // NewFakeGCS starts the server and its proxy. Both end with the test.
@@ -114,7 +114,7 @@ func (g *FakeGCS) serve(proxy http.Handler, w http.ResponseWriter, r *http.Reque
 		code := map[Fault]int{Status503: 503, Status429: 429, Status403: 403}[fault]
 		http.Error(w, http.StatusText(code), code)
 		return
-	case LoseAnswer:
+	case LoseResponse:
 		w = httptest.NewRecorder()
 	}
 	if query := r.URL.Query(); r.Method == http.MethodDelete && query.Has("ifGenerationMatch") {
@@ -123,7 +123,7 @@ func (g *FakeGCS) serve(proxy http.Handler, w http.ResponseWriter, r *http.Reque
 		r.URL.RawQuery = query.Encode()
 	}
 	proxy.ServeHTTP(w, r)
-	if fault == LoseAnswer {
+	if fault == LoseResponse {
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -132,11 +132,11 @@ func conditionalDelete(resp *http.Response) error {
 	if resp.Request.Context().Value(onlyGeneration{}) == nil || resp.StatusCode != http.StatusNotFound {
 		return nil
 	}
-	const answer = `{"error":{"code":412,"message":"At least one of the pre-conditions you specified did not hold."}}`
+	const response = `{"error":{"code":412,"message":"At least one of the pre-conditions you specified did not hold."}}`
 	resp.Body.Close()
 	resp.StatusCode, resp.Status = http.StatusPreconditionFailed, "412 Precondition Failed"
-	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader([]byte(answer))), int64(len(answer))
-	resp.Header.Set("Content-Length", fmt.Sprint(len(answer)))
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader([]byte(response))), int64(len(response))
+	resp.Header.Set("Content-Length", fmt.Sprint(len(response)))
 	return nil
 }
 

@@ -67,9 +67,9 @@ func NewStoreProxy(addr string) (*StoreProxy, error) {
 				Part: r.Method == http.MethodPut && (q.Has("partNumber") || q.Get("comp") == "block"),
 			}
 			time.Sleep(delay)
-			answer := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+			response := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 			defer func() { // deferred, because the proxy panics if it cannot finish a response
-				record.Status, record.End = answer.status, time.Now()
+				record.Status, record.End = response.status, time.Now()
 				p.mu.Lock()
 				defer p.mu.Unlock()
 				p.requests = append(p.requests, record)
@@ -78,11 +78,11 @@ func NewStoreProxy(addr string) (*StoreProxy, error) {
 			}()
 			if fault != nil {
 				if status := fault(r); status != 0 {
-					refuse(answer, r, status)
+					refuse(response, r, status)
 					return
 				}
 			}
-			forward.ServeHTTP(answer, r)
+			forward.ServeHTTP(response, r)
 		})}
 	go func() { _ = p.server.Serve(listener) }()
 	return p, nil

@@ -61,9 +61,9 @@ func TestContainerRegistryImage(t *testing.T) {
 // requireStatus requires an error of the registry whose status the library has understood.
 func requireStatus(t *testing.T, err error, status int) {
 	t.Helper()
-	var answer *transport.Error
-	require.ErrorAs(t, err, &answer)
-	require.Equal(t, status, answer.StatusCode)
+	var response *transport.Error
+	require.ErrorAs(t, err, &response)
+	require.Equal(t, status, response.StatusCode)
 }
 
 // TestContainerRegistryMount copies between repositories: the library mounts blobs that it knows to

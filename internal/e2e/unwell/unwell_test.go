@@ -192,8 +192,8 @@ func TestToxics(t *testing.T) {
 	})
 }
 
-// TestAnswers uses a store that responds wrongly.
-func TestAnswers(t *testing.T) {
+// TestResponses uses a store that responds wrongly.
+func TestResponses(t *testing.T) {
 	store := harness.NewMinIO(t)
 	proxy, err := harness.NewStoreProxy(store.Addr)
 	require.NoError(t, err)

@@ -26,14 +26,14 @@ func ExampleTestDriver() {
 	}
 }
 
-// FailWrite and LoseAnswer produce the two failures that a caller cannot tell apart: a write that
+// FailWrite and LoseResponse produce the two failures that a caller cannot tell apart: a write that
 // did not happen, and a write whose response was lost.
 func ExampleFaulty() {
 	ctx := context.Background()
 	below := memory.New(nil)
 	f := drivertest.NewFaulty(below, nil)
 	f.FailWrite(1)
-	f.LoseAnswer(2)
+	f.LoseResponse(2)
 	for _, key := range []string{"failed", "lost", "good"} {
 		_, err := f.Put(ctx, key, strings.NewReader("content"), nil)
 		_, serr := below.Stat(ctx, key)

@@ -15,7 +15,7 @@ import (
 var (
 	// ErrCut is returned by every operation after a cut. See [Faulty.CutAfter].
 	ErrCut = errors.New("drivertest: cut off")
-	// ErrInjected is returned by a write that [Faulty.FailWrite] or [Faulty.LoseAnswer] selects.
+	// ErrInjected is returned by a write that [Faulty.FailWrite] or [Faulty.LoseResponse] selects.
 	ErrInjected = errors.New("drivertest: injected failure")
 )
 
@@ -68,13 +68,13 @@ type plan int
 
 const (
 	notPerformed plan = iota + 1
-	noAnswer
+	noResponse
 )
 
 var _ driver.Driver = (*Faulty)(nil)
 
 // NewFaulty returns a Faulty that wraps d. opts may be nil. Without options, no operation fails
-// until a test calls CutAfter, FailWrite or LoseAnswer.
+// until a test calls CutAfter, FailWrite or LoseResponse.
 func NewFaulty(d driver.Driver, opts *FaultyOptions) *Faulty {
 	f := &Faulty{below: d, counts: make(map[string]int), limit: -1, plan: make(map[int]plan)}
 	if opts != nil {
@@ -102,9 +102,9 @@ func (f *Faulty) Cut() bool {
 // write is number 1.
 func (f *Faulty) FailWrite(n int) { f.arrange(n, notPerformed) }
 
-// LoseAnswer makes the n-th write from now on return [ErrInjected] although it is performed, as if
+// LoseResponse makes the n-th write from now on return [ErrInjected] although it is performed, as if
 // its response were lost. The next write is number 1.
-func (f *Faulty) LoseAnswer(n int) { f.arrange(n, noAnswer) }
+func (f *Faulty) LoseResponse(n int) { f.arrange(n, noResponse) }
 
 func (f *Faulty) arrange(n int, p plan) {
 	f.mu.Lock()
@@ -181,7 +181,7 @@ func (f *Faulty) run(ctx context.Context, op, key string, do func() error) error
 		return ErrInjected
 	}
 	err = do()
-	if p == noAnswer {
+	if p == noResponse {
 		err = ErrInjected
 	}
 	if f.opts.After != nil {

@@ -77,11 +77,11 @@ func TestCutAfter(t *testing.T) {
 	}
 }
 
-func TestFailWriteAndLoseAnswer(t *testing.T) {
+func TestFailWriteAndLoseResponse(t *testing.T) {
 	below := newMemory(t)
 	f := drivertest.NewFaulty(below, nil)
 	f.FailWrite(2)
-	f.LoseAnswer(3)
+	f.LoseResponse(3)
 	require.NoError(t, put(t, f, "1"))
 	require.ErrorIs(t, put(t, f, "2"), drivertest.ErrInjected)
 	require.ErrorIs(t, put(t, f, "3"), drivertest.ErrInjected)
@@ -92,7 +92,7 @@ func TestFailWriteAndLoseAnswer(t *testing.T) {
 	require.Equal(t, 4, f.Count("Put"))
 	require.Equal(t, 1, f.Count("List"))
 	require.Equal(t, 5, f.Count(""))
-	f.LoseAnswer(1)
+	f.LoseResponse(1)
 	require.ErrorIs(t, f.Delete(t.Context(), "1", ""), drivertest.ErrInjected)
 	_, err = below.Stat(t.Context(), "1")
 	require.ErrorIs(t, err, driver.ErrNotExist)

@@ -28,9 +28,9 @@ func (s *store) Failure(err error) error {
 
 // kind returns the error of the package driver that err means, or nil.
 func kind(err error) error {
-	var answer *azcore.ResponseError
-	if errors.As(err, &answer) {
-		switch code := bloberror.Code(answer.ErrorCode); code {
+	var resp *azcore.ResponseError
+	if errors.As(err, &resp) {
+		switch code := bloberror.Code(resp.ErrorCode); code {
 		case bloberror.ContainerNotFound, bloberror.ContainerBeingDeleted, bloberror.ContainerDisabled,
 			bloberror.ResourceNotFound:
 			return driver.ErrUnavailable
@@ -41,7 +41,7 @@ func kind(err error) error {
 		case bloberror.ServerBusy, bloberror.OperationTimedOut, bloberror.InternalError, bloberror.InvalidBlockList:
 			return driver.ErrUnavailable
 		}
-		switch status := answer.StatusCode; status {
+		switch status := resp.StatusCode; status {
 		case http.StatusInsufficientStorage:
 			return driver.ErrNoSpace
 		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooManyRequests,

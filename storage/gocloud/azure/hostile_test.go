@@ -19,8 +19,8 @@ import (
 )
 
 // open returns a driver on a container whose requests all go to a handler.
-func open(t *testing.T, answer http.HandlerFunc) *gocloud.Driver {
-	h := httptest.NewServer(answer)
+func open(t *testing.T, response http.HandlerFunc) *gocloud.Driver {
+	h := httptest.NewServer(response)
 	t.Cleanup(h.Close)
 	client, err := container.NewClientWithNoCredential(h.URL+"/account/container", &container.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}},

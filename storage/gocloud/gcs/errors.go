@@ -28,9 +28,9 @@ const (
 
 // code returns the HTTP status of the response that err carries, or 0 if it carries none.
 func code(err error) int {
-	var answer *googleapi.Error
-	if errors.As(err, &answer) {
-		return answer.Code
+	var resp *googleapi.Error
+	if errors.As(err, &resp) {
+		return resp.Code
 	}
 	return 0
 }
@@ -41,22 +41,22 @@ func code(err error) int {
 // the configuration, so both are driver.ErrUnavailable. gcsblob would report the 403 as a missing
 // object.
 func (s *store) Failure(err error) error {
-	var answer *googleapi.Error
+	var resp *googleapi.Error
 	switch {
 	case errors.Is(err, cloud.ErrBucketNotExist):
 		return wrap(driver.ErrUnavailable, err)
-	case errors.As(err, &answer):
+	case errors.As(err, &resp):
 		switch {
-		case answer.Code == http.StatusNotModified:
+		case resp.Code == http.StatusNotModified:
 			return wrap(driver.ErrNotModified, err)
-		case answer.Code == codeNotFound && strings.Contains(answer.Message, noBucket),
-			(answer.Code == codeNotFound || answer.Code == codeCondition) && answer.Message == "":
+		case resp.Code == codeNotFound && strings.Contains(resp.Message, noBucket),
+			(resp.Code == codeNotFound || resp.Code == codeCondition) && resp.Message == "":
 			return wrap(driver.ErrUnavailable, err)
-		case answer.Code == codeNotFound:
+		case resp.Code == codeNotFound:
 			return wrap(driver.ErrNotExist, err)
-		case answer.Code == codeCondition:
+		case resp.Code == codeCondition:
 			return wrap(driver.ErrChanged, err)
-		case isTransient(answer.Code), answer.Code == http.StatusUnauthorized, answer.Code == http.StatusForbidden:
+		case isTransient(resp.Code), resp.Code == http.StatusUnauthorized, resp.Code == http.StatusForbidden:
 			return wrap(driver.ErrUnavailable, err)
 		}
 		return err

@@ -99,7 +99,7 @@ func (s *store) Version(as func(any) bool) string {
 	return ""
 }
 
-// version returns a generation as a version, "" for one that an answer has left out.
+// version returns a generation as a version, "" for a generation that a response leaves out.
 func version(generation int64) string {
 	if generation <= 0 {
 		return ""

@@ -76,30 +76,30 @@ func TestFill(t *testing.T) {
 
 func TestFailure(t *testing.T) {
 	s := &store{}
-	answer := func(code int, message string) error {
+	response := func(code int, message string) error {
 		return fmt.Errorf("wrapped: %w", &googleapi.Error{Code: code, Message: message})
 	}
 	for _, c := range []struct{ err, want error }{
-		{answer(404, "No such object: bucket/x"), driver.ErrNotExist},
-		{answer(404, "Not Found"), driver.ErrNotExist},
-		{answer(404, "The specified bucket does not exist."), driver.ErrUnavailable},
+		{response(404, "No such object: bucket/x"), driver.ErrNotExist},
+		{response(404, "Not Found"), driver.ErrNotExist},
+		{response(404, "The specified bucket does not exist."), driver.ErrUnavailable},
 		{cloud.ErrObjectNotExist, driver.ErrNotExist},
 		{cloud.ErrBucketNotExist, driver.ErrUnavailable},
-		{answer(401, ""), driver.ErrUnavailable},
-		{answer(403, "denied, or it does not exist"), driver.ErrUnavailable},
-		{answer(304, ""), driver.ErrNotModified},
-		{answer(404, ""), driver.ErrUnavailable},
-		{answer(412, "Precondition Failed"), driver.ErrChanged},
-		{answer(412, ""), driver.ErrUnavailable},
-		{answer(416, ""), nil},
-		{answer(408, ""), driver.ErrUnavailable},
-		{answer(429, ""), driver.ErrUnavailable},
-		{answer(500, ""), driver.ErrUnavailable},
-		{answer(503, ""), driver.ErrUnavailable},
+		{response(401, ""), driver.ErrUnavailable},
+		{response(403, "denied, or it does not exist"), driver.ErrUnavailable},
+		{response(304, ""), driver.ErrNotModified},
+		{response(404, ""), driver.ErrUnavailable},
+		{response(412, "Precondition Failed"), driver.ErrChanged},
+		{response(412, ""), driver.ErrUnavailable},
+		{response(416, ""), nil},
+		{response(408, ""), driver.ErrUnavailable},
+		{response(429, ""), driver.ErrUnavailable},
+		{response(500, ""), driver.ErrUnavailable},
+		{response(503, ""), driver.ErrUnavailable},
 		{io.ErrUnexpectedEOF, driver.ErrUnavailable},
 		{&url.Error{Op: "Get", URL: "/", Err: io.EOF}, driver.ErrUnavailable},
 		{&net.OpError{Op: "dial", Err: errors.New("no route")}, driver.ErrUnavailable},
-		{unknownOutcome(answer(412, "")), driver.ErrUnavailable},
+		{unknownOutcome(response(412, "")), driver.ErrUnavailable},
 	} {
 		got := s.Failure(c.err)
 		for _, known := range []error{driver.ErrNotExist, driver.ErrChanged, driver.ErrNotModified,

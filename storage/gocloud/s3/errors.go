@@ -88,24 +88,24 @@ func notFromStore(err error) bool {
 // noBucket reports whether err is a 404 to a HEAD that is about the bucket, as MinIO states in a
 // header.
 func noBucket(err error) bool {
-	var answer *smithyhttp.ResponseError
-	return status(err) == http.StatusNotFound && errors.As(err, &answer) &&
-		answer.Response.Header.Get("X-Minio-Error-Code") == "NoSuchBucket"
+	var resp *smithyhttp.ResponseError
+	return status(err) == http.StatusNotFound && errors.As(err, &resp) &&
+		resp.Response.Header.Get("X-Minio-Error-Code") == "NoSuchBucket"
 }
 
 // lacksRequestID reports whether err is a response with status 404 or 412 that lacks the header
 // requestID.
 func lacksRequestID(err error) bool {
-	var answer *smithyhttp.ResponseError
+	var resp *smithyhttp.ResponseError
 	return (status(err) == http.StatusNotFound || status(err) == http.StatusPreconditionFailed) &&
-		errors.As(err, &answer) && answer.Response.Header.Get(requestID) == ""
+		errors.As(err, &resp) && resp.Response.Header.Get(requestID) == ""
 }
 
 // status returns the status of the response that err represents, or 0.
 func status(err error) int {
-	var answer *smithyhttp.ResponseError
-	if errors.As(err, &answer) {
-		return answer.HTTPStatusCode()
+	var resp *smithyhttp.ResponseError
+	if errors.As(err, &resp) {
+		return resp.HTTPStatusCode()
 	}
 	return 0
 }

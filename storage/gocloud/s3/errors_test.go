@@ -15,28 +15,28 @@ import (
 // TestFailureClassifiesErrors: only a response of the store about the object itself means that the
 // object is missing.
 func TestFailureClassifiesErrors(t *testing.T) {
-	answer := func(status int, code string) error {
+	response := func(status int, code string) error {
 		return &smithyhttp.ResponseError{
 			Response: &smithyhttp.Response{Response: &http.Response{StatusCode: status}},
 			Err:      &smithy.GenericAPIError{Code: code},
 		}
 	}
 	for _, c := range []struct{ err, want error }{
-		{answer(404, "NoSuchKey"), driver.ErrNotExist},
-		{answer(404, "NotFound"), driver.ErrNotExist}, // a HEAD
-		{answer(404, "NoSuchBucket"), driver.ErrUnavailable},
-		{answer(404, "NoSuchUpload"), driver.ErrUnavailable},
-		{answer(400, "ExpiredToken"), driver.ErrUnavailable},
-		{answer(400, "RequestTimeout"), driver.ErrUnavailable},
-		{answer(401, ""), driver.ErrUnavailable},
-		{answer(403, "AccessDenied"), driver.ErrUnavailable},
-		{answer(409, "ConditionalRequestConflict"), driver.ErrUnavailable},
-		{answer(412, "PreconditionFailed"), driver.ErrChanged},
-		{answer(503, "SlowDown"), driver.ErrUnavailable},
-		{answer(507, "XMinioStorageFull"), driver.ErrNoSpace},
-		{answer(200, ""), driver.ErrUnavailable}, // a truncated response
-		{answer(400, "InvalidArgument"), nil},
-		{answer(416, "InvalidRange"), nil},
+		{response(404, "NoSuchKey"), driver.ErrNotExist},
+		{response(404, "NotFound"), driver.ErrNotExist}, // a HEAD
+		{response(404, "NoSuchBucket"), driver.ErrUnavailable},
+		{response(404, "NoSuchUpload"), driver.ErrUnavailable},
+		{response(400, "ExpiredToken"), driver.ErrUnavailable},
+		{response(400, "RequestTimeout"), driver.ErrUnavailable},
+		{response(401, ""), driver.ErrUnavailable},
+		{response(403, "AccessDenied"), driver.ErrUnavailable},
+		{response(409, "ConditionalRequestConflict"), driver.ErrUnavailable},
+		{response(412, "PreconditionFailed"), driver.ErrChanged},
+		{response(503, "SlowDown"), driver.ErrUnavailable},
+		{response(507, "XMinioStorageFull"), driver.ErrNoSpace},
+		{response(200, ""), driver.ErrUnavailable}, // a truncated response
+		{response(400, "InvalidArgument"), nil},
+		{response(416, "InvalidRange"), nil},
 		{errors.New("what is this?"), nil},
 		{nil, nil},
 	} {

@@ -35,13 +35,13 @@ func listed(t *testing.T, d *gocloud.Driver) (keys []string, err error) {
 func TestListCutShortFails(t *testing.T) {
 	s, d := openServer(t)
 	put(t, d, "a", nil)
-	s.answer(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	s.respond(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	_, err := listed(t, d)
 	require.ErrorIs(t, err, driver.ErrUnavailable)
 }
 
-// answer returns a handler that responds with a status and a body.
-func answer(status int, body string) http.HandlerFunc {
+// response returns a handler that responds with a status and a body.
+func response(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
@@ -69,7 +69,7 @@ func TestListFromProxyFails(t *testing.T) {
 		object("<Key>a</Key><LastModified>2006-01-02T15:04:05Z</LastModified><Size>1</Size>"),
 		object("<Key>a</Key><ETag>x</ETag><Size>1</Size>"),
 	} {
-		s.answer(answer(http.StatusOK, body))
+		s.respond(response(http.StatusOK, body))
 		keys, err := listed(t, d)
 		require.Error(t, err, "%q", body)
 		require.Empty(t, keys, "%q", body)
@@ -83,7 +83,7 @@ func TestIncompleteResponseIsUnavailable(t *testing.T) {
 	version := put(t, d, "a", nil).Version
 	const tag, length, date = "ETag: \"x\"\r\n", "Content-Length: 3\r\n", "Last-Modified: " + modified + "\r\n"
 	for _, header := range []string{"", tag + length, tag + date, length + date, length, tag, date} {
-		s.answer(func(w http.ResponseWriter, r *http.Request) {
+		s.respond(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			c, _, err := http.NewResponseController(w).Hijack()
 			if err != nil {
@@ -118,7 +118,7 @@ func TestResponseOfProxyIsUnavailable(t *testing.T) {
 			"", "404 page not found", "<html><body>default backend - 404</body></html>", "<html><br>no XML</html>",
 			"<Error><Code>InvalidRange</Code><RequestId>301</RequestId></Error>",
 		} {
-			s.answer(answer(status, body))
+			s.respond(response(status, body))
 			errs := map[string]error{}
 			_, errs["list"] = listed(t, d)
 			_, errs["stat"] = d.Stat(t.Context(), "a")
@@ -137,7 +137,7 @@ func TestResponseOfProxyIsUnavailable(t *testing.T) {
 			}
 		}
 	}
-	s.answer(nil)
+	s.respond(nil)
 	_, err := d.Stat(t.Context(), "b")
 	require.ErrorIs(t, err, driver.ErrNotExist)
 	_, _, err = d.Open(t.Context(), "b", nil)
@@ -153,7 +153,7 @@ func TestResponseOfProxyIsUnavailable(t *testing.T) {
 // resource in a header.
 func TestMissingBucketIsUnavailable(t *testing.T) {
 	s, d := openServer(t)
-	s.answer(func(w http.ResponseWriter, _ *http.Request) {
+	s.respond(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Amz-Request-Id", "301301301")
 		w.Header().Set("X-Minio-Error-Code", "NoSuchBucket")
 		refuse(w, http.StatusNotFound, "NoSuchBucket")
@@ -194,7 +194,7 @@ func TestWrongRange(t *testing.T) {
 		{206, "", "ntent", driver.OpenOptions{Offset: 2}, false},
 		{206, "items 2-6/7", "ntent", driver.OpenOptions{Offset: 2}, false},
 	} {
-		s.answer(func(w http.ResponseWriter, _ *http.Request) {
+		s.respond(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("ETag", "x")
 			w.Header().Set("Last-Modified", modified)
 			if c.is != "" {
@@ -222,7 +222,7 @@ func TestWrongRange(t *testing.T) {
 func TestNotModifiedWithoutConditionFails(t *testing.T) {
 	s, d := openServer(t)
 	version := put(t, d, "a", nil).Version
-	s.answer(func(w http.ResponseWriter, r *http.Request) {
+	s.respond(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			w.WriteHeader(http.StatusNotModified)
 			return
@@ -250,7 +250,7 @@ func TestResponsesCutAnywhere(t *testing.T) {
 	}
 	version := put(t, d, "c", nil).Version
 	var at, length atomic.Int64
-	s.answer(func(w http.ResponseWriter, r *http.Request) {
+	s.respond(func(w http.ResponseWriter, r *http.Request) {
 		whole := httptest.NewRecorder()
 		s.serve(whole, r)
 		result := whole.Result()
@@ -356,7 +356,7 @@ func TestMultipartResponseOfProxyFails(t *testing.T) {
 		{"", "<R><ETag>x</ETag></R>"},
 		{"<R><UploadId>id</UploadId></R>", "<R><ETag>x</ETag></R>"},
 	} {
-		s.answer(func(w http.ResponseWriter, r *http.Request) {
+		s.respond(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			w.Header().Set("ETag", "part")
 			switch {

@@ -179,8 +179,8 @@ func (s *store) Delete(ctx context.Context, name, ifVersion string) error {
 	if err != nil {
 		return err
 	}
-	if answer, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response); !ok ||
-		answer.StatusCode != http.StatusNoContent {
+	if resp, ok := awsmiddleware.GetRawResponse(out.ResultMetadata).(*smithyhttp.Response); !ok ||
+		resp.StatusCode != http.StatusNoContent {
 		return errNotFromStore
 	}
 	return nil

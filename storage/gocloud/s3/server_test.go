@@ -44,8 +44,8 @@ func newServer() *server {
 
 const modified = "Mon, 02 Jan 2006 15:04:05 GMT"
 
-// answer sets the handler of all later requests. nil means the server itself.
-func (s *server) answer(h http.HandlerFunc) {
+// respond sets the handler of all later requests. nil means the server itself.
+func (s *server) respond(h http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.interceptor = h
