@@ -14,11 +14,21 @@ import (
 	"github.com/registrykit/registry/storage/gocloud/azure"
 )
 
+// azurePlace has a container for each prefix, deleted with its test: each request to Azurite takes
+// longer the more objects the server has, so that the last tests of a kit would take most of the time.
 func azurePlace(t *testing.T, a *harness.Azurite) *kits.Place {
 	kits.Setenv(t, a.Env())
-	a.Create(t, "kits")
+	containers := map[string]bool{}
 	return &kits.Place{
-		Open:     func(t *testing.T) *blob.Bucket { return kits.OpenBucket(t, a.URL("kits", "")) },
+		Open: func(t *testing.T, prefix string) *blob.Bucket {
+			container := strings.Trim(prefix, "/")
+			if !containers[container] {
+				containers[container] = true
+				a.Create(t, container)
+				t.Cleanup(func() { a.Delete(t, container) })
+			}
+			return kits.OpenBucket(t, a.URL(container, ""))
+		},
 		Provider: func() gocloud.Provider { return azure.Provider(nil) },
 	}
 }

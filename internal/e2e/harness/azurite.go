@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
@@ -46,12 +47,24 @@ func NewAzurite(t *testing.T) *Azurite {
 // Create creates an empty container.
 func (a *Azurite) Create(t *testing.T, container string) {
 	t.Helper()
+	_, err := a.client(t).CreateContainer(t.Context(), container, nil)
+	require.NoError(t, err)
+}
+
+// Delete deletes a container and its blobs. It may be called by a cleanup of the test.
+func (a *Azurite) Delete(t *testing.T, container string) {
+	t.Helper()
+	_, err := a.client(t).DeleteContainer(context.WithoutCancel(t.Context()), container, nil)
+	require.NoError(t, err)
+}
+
+func (a *Azurite) client(t *testing.T) *azblob.Client {
+	t.Helper()
 	credential, err := azblob.NewSharedKeyCredential(a.Account, a.Key)
 	require.NoError(t, err)
 	client, err := azblob.NewClientWithSharedKeyCredential(fmt.Sprintf("http://%s/%s", a.Addr, a.Account), credential, nil)
 	require.NoError(t, err)
-	_, err = client.CreateContainer(t.Context(), container, nil)
-	require.NoError(t, err)
+	return client
 }
 
 // URL returns the URL of a container for gocloud.dev. addr is the address of a proxy in front of

@@ -16,10 +16,11 @@ import (
 	"github.com/registrykit/registry/storage/gocloud"
 )
 
-// Place is a bucket on a storage server, with the functions that make a driver on it.
+// Place is a storage server, with the functions that make a driver on it.
 type Place struct {
-	// Open opens the bucket, as another process would.
-	Open func(t *testing.T) *blob.Bucket
+	// Open opens the bucket for the objects under a prefix, as another process would. A server may
+	// have a bucket for each prefix, or one for all.
+	Open func(t *testing.T, prefix string) *blob.Bucket
 	// Provider returns the provider of the store.
 	Provider func() gocloud.Provider
 	// Options describe how the store differs.
@@ -36,7 +37,7 @@ func (p *Place) prefix() string {
 
 func (p *Place) driver(t *testing.T, prefix string) driver.Driver {
 	t.Helper()
-	d, err := gocloud.New(t.Context(), p.Open(t), &gocloud.Options{
+	d, err := gocloud.New(t.Context(), p.Open(t, prefix), &gocloud.Options{
 		Prefix: prefix, Providers: []gocloud.Provider{p.Provider()},
 		Parts: gocloud.Parts{Size: 5 << 20, Max: 3}, // so that a blob of the kit takes two objects
 	})

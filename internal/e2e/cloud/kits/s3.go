@@ -36,7 +36,7 @@ func OpenBucket(t *testing.T, url string) *blob.Bucket {
 func S3(t *testing.T, o *harness.ObjectStore) *Place {
 	Setenv(t, o.Env())
 	return &Place{
-		Open:     func(t *testing.T) *blob.Bucket { return OpenBucket(t, o.URL("")) },
+		Open:     func(t *testing.T, _ string) *blob.Bucket { return OpenBucket(t, o.URL("")) },
 		Provider: func() gocloud.Provider { return s3.Provider(nil) },
 		Options:  drivertest.Options{ContentVersions: true, BlindDelete: true},
 	}
