@@ -38,6 +38,9 @@ type suite struct {
 // TestDriver tests the contract of [driver.Driver]. It runs each part of the suite as a subtest,
 // and calls newDriver at least once with each subtest. newDriver must return a driver on empty
 // storage that no other driver uses. opts may be nil.
+//
+// With go test -short, ListPaging and ListAfter list less often: on a store where a List takes tens
+// of milliseconds, they take most of the time.
 func TestDriver(t *testing.T, newDriver func(t *testing.T) driver.Driver, opts *Options) {
 	t.Helper()
 	s := &suite{new: newDriver}
