@@ -4,12 +4,12 @@ cache := $(or $(REGISTRY_CACHE),$(HOME)/.cache/registrykit)
 e2e := cd internal/e2e && go test -p 1 -count=1 -timeout 15m
 
 .DEFAULT_GOAL := check
-.PHONY: help check test lint vuln api fuzz tools peer conformance e2e e2e-full crash soak bench model model-full \
+.PHONY: help check test lint vuln api systems fuzz tools peer conformance e2e e2e-full crash soak bench model model-full \
 	compare memory memory-s3 cloud requests collect-cost
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
-check: ## everything that CI checks, installing what it needs; about 35 minutes on two cores
+check: ## everything that CI checks, installing what it needs; about 45 minutes on two cores
 	.ci/run
 test: ## the tests of the library, which need only Go
 	go test ./...
@@ -22,6 +22,9 @@ vuln: tools ## known vulnerabilities in what the library calls
 	.ci/vuln
 api: tools ## incompatible changes of the API since the last tag or the last landed commit; BASE=COMMIT compares with that
 	.ci/api $(BASE)
+systems: ## go vet of all packages for darwin and windows, which CI does without those that import the SDK of a cloud
+	CGO_ENABLED=0 GOOS=darwin go vet ./...
+	CGO_ENABLED=0 GOOS=windows go vet ./...
 fuzz: ## every fuzz target, 10 seconds each; FUZZTIME=1m for longer
 	internal/e2e/fuzz.sh $(or $(FUZZTIME),10s)
 tools: ## installs the programs that the other targets run
