@@ -9,7 +9,7 @@ e2e := cd internal/e2e && go test -p 1 -count=1 -timeout 15m
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
-check: ## everything that CI checks, installing what it needs; about 45 minutes on two cores
+check: ## everything that CI checks, installing what it needs; about 50 minutes on two cores
 	.ci/run
 test: ## the tests of the library, which need only Go
 	go test ./...

@@ -114,7 +114,8 @@ func TestUploadEmptyContentRangeIsNoChunk(t *testing.T) {
 	_, c := newRegistry(t, nil)
 	five, none := "?digest="+string(digest.FromString("hello")), "?digest="+string(digest.FromString(""))
 	after5 := func() string { return c.want(202, "PATCH", c.startUpload("a"), "hello").standsAt(t, "4") }
-	// Each request has a reader of its own: the transport may still read a body whose request is refused.
+	// Each request has a reader of its own, because the transport may still read the body of a
+	// request that was refused.
 	for _, body := range []func() any{func() any { return nil }, func() any { return strings.NewReader("") }} {
 		c.want(201, "PUT", after5()+five, body(), "Content-Range: 5-4")
 		c.want(201, "PUT", after5()+five, body(), "Content-Range: bytes 5-4/5")

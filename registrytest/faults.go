@@ -43,7 +43,7 @@ func (f *Faults) Fail(n int, err error, kinds ...registry.OpKind) {
 	f.add(&rule{kinds: kinds, left: n, err: err})
 }
 
-// LoseResponse makes the next n operations of the kinds fail with err after they have been performed,
+// LoseResponse makes the next n operations of the kinds fail with err after they were performed,
 // as if the response were lost. If n is negative, all later operations fail.
 func (f *Faults) LoseResponse(n int, err error, kinds ...registry.OpKind) {
 	f.add(&rule{kinds: kinds, left: n, err: err, perform: true})

@@ -14,8 +14,8 @@ import (
 	"github.com/registrykit/registry/storage/gocloud/azure"
 )
 
-// azurePlace has a container for each prefix, deleted with its test: each request to Azurite takes
-// longer the more objects the server has, so that the last tests of a kit would take most of the time.
+// azurePlace has a container for each prefix, deleted at the end of its test: every request to
+// Azurite searches all objects of the server, so the last tests of a kit would be the slowest.
 func azurePlace(t *testing.T, a *harness.Azurite) *kits.Place {
 	kits.Setenv(t, a.Env())
 	containers := map[string]bool{}

@@ -99,7 +99,7 @@ func (s *store) Version(as func(any) bool) string {
 	return ""
 }
 
-// version returns a generation as a version, "" for a generation that a response leaves out.
+// version returns a generation as a version, or "" if the response has none.
 func version(generation int64) string {
 	if generation <= 0 {
 		return ""
