@@ -39,8 +39,9 @@ type suite struct {
 // and calls newDriver at least once with each subtest. newDriver must return a driver on empty
 // storage that no other driver uses. opts may be nil.
 //
-// With go test -short, ListPaging and ListAfter list less often: on a store where a List takes tens
-// of milliseconds, they take most of the time.
+// With go test -short, ListAfter lists from every seventh position, and ListPaging reads the smallest
+// pages under one prefix only. On a store where a List takes tens of milliseconds, these two take
+// most of the time.
 func TestDriver(t *testing.T, newDriver func(t *testing.T) driver.Driver, opts *Options) {
 	t.Helper()
 	s := &suite{new: newDriver}

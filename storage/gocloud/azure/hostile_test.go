@@ -19,8 +19,8 @@ import (
 )
 
 // open returns a driver on a container whose requests all go to a handler.
-func open(t *testing.T, response http.HandlerFunc) *gocloud.Driver {
-	h := httptest.NewServer(response)
+func open(t *testing.T, respond http.HandlerFunc) *gocloud.Driver {
+	h := httptest.NewServer(respond)
 	t.Cleanup(h.Close)
 	client, err := container.NewClientWithNoCredential(h.URL+"/account/container", &container.ClientOptions{
 		ClientOptions: azcore.ClientOptions{Retry: policy.RetryOptions{MaxRetries: -1}},

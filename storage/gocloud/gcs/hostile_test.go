@@ -18,8 +18,8 @@ import (
 )
 
 // open returns a driver on a bucket whose requests all go to a handler.
-func open(t *testing.T, response http.HandlerFunc) *gocloud.Driver {
-	h := httptest.NewServer(response)
+func open(t *testing.T, respond http.HandlerFunc) *gocloud.Driver {
+	h := httptest.NewServer(respond)
 	t.Cleanup(h.Close)
 	client, err := cloud.NewClient(t.Context(), option.WithoutAuthentication(), option.WithEndpoint(h.URL+"/storage/v1/"))
 	require.NoError(t, err)
