@@ -39,7 +39,7 @@ func (g *guard) MountBlob(ctx context.Context, repo string, d digest.Digest,
 	if err != nil {
 		return desc, err
 	}
-	g.notify(ctx, notification.Event{Action: notification.Mount, Repository: repo, Target: desc, From: o.From})
+	g.notify(ctx, notification.Event{Action: notification.Mount, Repository: repo, Target: &desc, From: o.From})
 	return desc, nil
 }
 

@@ -19,7 +19,7 @@ func (g *guard) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts
 	if err != nil {
 		return nil, err
 	}
-	g.notify(ctx, notification.Event{Action: notification.Pull, Repository: repo, Target: b.Descriptor})
+	g.notify(ctx, notification.Event{Action: notification.Pull, Repository: repo, Target: &b.Descriptor})
 	return b, nil
 }
 
@@ -40,7 +40,7 @@ func (g *guard) GetManifest(ctx context.Context, repo string, ref reference.Ref)
 	if err != nil {
 		return nil, err
 	}
-	g.notify(ctx, notification.Event{Action: notification.Pull, Repository: repo, Target: m.Descriptor, Tags: tagsOf(ref)})
+	g.notify(ctx, notification.Event{Action: notification.Pull, Repository: repo, Target: &m.Descriptor, Tags: tagsOf(ref)})
 	return m, nil
 }
 

@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/rand"
 	"time"
 
 	"github.com/registrykit/registry/auth"
@@ -51,8 +50,8 @@ func (g *guard) notify(ctx context.Context, e notification.Event) {
 	if g.r.opts.Sink == nil {
 		return
 	}
-	e.ID, e.Time, e.Actor, e.Request = rand.Text(), time.Now(), g.identity.Name, g.request
-	if err := g.r.opts.Sink.Notify(context.WithoutCancel(ctx), e); err != nil {
+	e.ID, e.Time, e.Actor, e.Request = notification.NewID(), time.Now(), g.identity.Name, g.request
+	if err := g.r.opts.Sink.Notify(context.WithoutCancel(ctx), []notification.Event{e}); err != nil {
 		g.r.log.ErrorContext(ctx, "event not delivered", "event", e.ID, "action", string(e.Action), "repository",
 			e.Repository, "error", err)
 	}

@@ -96,7 +96,7 @@ func (u *guardedUpload) Commit(ctx context.Context, d digest.Digest, last *Chunk
 	if err != nil {
 		return desc, err
 	}
-	u.g.notify(ctx, notification.Event{Action: notification.Push, Repository: u.repo, Target: desc})
+	u.g.notify(ctx, notification.Event{Action: notification.Push, Repository: u.repo, Target: &desc})
 	return desc, nil
 }
 

@@ -42,7 +42,7 @@ func (g *guard) PutManifest(ctx context.Context, repo, mediaType string, content
 	if err != nil {
 		return res, g.tagExists(err, op, refused)
 	}
-	g.notify(ctx, notification.Event{Action: notification.Push, Repository: repo, Target: res.Descriptor, Tags: res.Tags})
+	g.notify(ctx, notification.Event{Action: notification.Push, Repository: repo, Target: &res.Descriptor, Tags: res.Tags})
 	return res, nil
 }
 
@@ -73,12 +73,12 @@ func (g *guard) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 	op := &Op{Kind: OpDeleteBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
 	o := g.deleting(opts)
 	o.IfUnused = o.IfUnused || g.r.opts.NoDelete.UsedBlobs
-	return g.remove(ctx, op, notification.Event{Target: ocispec.Descriptor{Digest: d}},
+	return g.remove(ctx, op, notification.Event{Target: &ocispec.Descriptor{Digest: d}},
 		func() error { return g.r.backend.DeleteBlob(ctx, repo, d, o) })
 }
 
 func (g *guard) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *DeleteOptions) error {
-	event := notification.Event{Target: ocispec.Descriptor{Digest: ref.Digest}, Tags: tagsOf(ref)}
+	event := notification.Event{Target: &ocispec.Descriptor{Digest: ref.Digest}, Tags: tagsOf(ref)}
 	return g.remove(ctx, deleteOp(repo, ref), event,
 		func() error { return g.r.backend.DeleteManifest(ctx, repo, ref, g.deleting(opts)) })
 }
@@ -139,7 +139,7 @@ func (g *guard) Restore(ctx context.Context, repo string, ref reference.Ref, opt
 	}
 	res, err := g.r.backend.Restore(ctx, repo, ref, &o)
 	for _, m := range res.Manifests {
-		g.notify(ctx, notification.Event{Action: notification.Push, Repository: repo, Target: m.Descriptor, Tags: m.Tags})
+		g.notify(ctx, notification.Event{Action: notification.Push, Repository: repo, Target: &m.Descriptor, Tags: m.Tags})
 	}
 	return res, g.tagExists(err, op, refused)
 }

@@ -13,7 +13,8 @@ func ExampleSinkFunc() {
 		fmt.Println(e.Action, e.Repository, e.Tags)
 		return nil
 	})
-	_ = sink.Notify(context.Background(), notification.Event{Action: notification.Push, Repository: "ann/app",
-		Tags: []string{"v1"}})
+	_ = sink.Notify(context.Background(), []notification.Event{
+		{Action: notification.Push, Repository: "ann/app", Tags: []string{"v1"}},
+	})
 	// Output: push ann/app [v1]
 }
