@@ -349,16 +349,38 @@ type DeleteOptions struct {
 	If *Condition
 	// By is the name of the identity that deletes, for the history. Registry.Backend sets it.
 	By string
+	// Deleted, unless nil, is called with what a delete has removed, at most once and before the
+	// delete returns success. target is the blob, the manifest, or what the tag pointed at. tags is
+	// the tag, or the tags that were removed with the manifest; the callee must not modify it.
+	// target has an artifact type only if the Backend knows it without a further request.
+	//
+	// DeleteRepository does not call it. A Backend that does not know what it has deleted does not
+	// call it either, such as one over HTTP. Registry.Backend uses it for the event of the delete.
+	Deleted func(target ocispec.Descriptor, tags []string)
 }
 
 // PutResult is the result of PutManifest.
 type PutResult struct {
 	// Descriptor has the media type, digest and size of the manifest.
 	Descriptor ocispec.Descriptor
+	// ArtifactType is the type that the referrers API reports for the manifest: its artifactType,
+	// or else the media type of its config. It is "" if there is neither.
+	ArtifactType string
 	// Subject is the subject that the manifest names, or nil.
 	Subject *ocispec.Descriptor
 	// Tags are the tags that now point at the manifest.
 	Tags []string
+	// Moved are those of the Tags that pointed at another manifest before. It is nil if the Backend
+	// does not know, such as one over HTTP.
+	Moved []TagMove
+}
+
+// TagMove is a tag that a push or restore has pointed at another manifest.
+type TagMove struct {
+	// Tag is the name of the tag.
+	Tag string
+	// Previous is the manifest that the tag pointed at before.
+	Previous ocispec.Descriptor
 }
 
 // ListOptions are the options of lists of names.

@@ -56,10 +56,29 @@ type Options struct {
 	// There is no decision about the elements that a list leaves out because the caller may not see
 	// them.
 	Audit auth.AuditFunc
-	// Sink receives an event for each pull, push, mount and delete that succeeded. The client waits
-	// for it. If it returns an error, the registry logs that and does not repeat the event.
-	// Default: no events.
+	// Sink receives the events of each operation that succeeded, in one call: pulls, pushes, mounts,
+	// moves of tags, deletes and restores. The client waits for it. HEAD requests, lists, and
+	// operations that fail have no events. Default: no events.
+	//
+	// If the Sink returns an error or panics, the registry logs that and goes on. It does not repeat
+	// the event. There is one exception: for an error that wraps notification.ErrNotRecorded, the
+	// operation returns ErrUnavailable, 503, although the change was made. The client repeats the
+	// request, and the repeated push sends its event. A repeated delete finds nothing to delete, so
+	// it gets 404 and has no event. No byte of a pull is sent before the Sink has returned.
 	Sink notification.Sink
+	// Instance is the name of this process in events. Default: the name of the host, or "" if the
+	// operating system does not know it.
+	Instance string
+	// RequestID returns the ID of a request for its events. The registry calls it only for requests
+	// that have events, once for each. It limits the ID to 512 bytes. If the result is "", the ID is
+	// a new one. Default: a new notification.NewID for each request.
+	//
+	// A host whose proxy gives every request an ID returns that one:
+	//
+	//	RequestID: func(r *http.Request) string { return r.Header.Get("X-Request-Id") }
+	//
+	// The proxy must overwrite the header, because clients can send it too.
+	RequestID func(*http.Request) string
 	// Interceptors run around every operation after it has been authorised. The first is the
 	// outermost. Default: none.
 	Interceptors []Interceptor
