@@ -30,7 +30,9 @@ func newClient(t testing.TB, baseURL string, opts *client.Options) *client.Clien
 }
 
 // remote lists what the client cannot express over HTTP.
-var remote = registrytest.Options{NoDeleteRepository: true, NoMountSearch: true, NoIfAbsent: true, Remote: true}
+var remote = registrytest.Options{
+	NoDeleteRepository: true, NoMountSearch: true, NoIfAbsent: true, NoReports: true, Remote: true,
+}
 
 func TestBackend(t *testing.T) {
 	var url string

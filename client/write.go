@@ -94,7 +94,8 @@ func (c *Client) PutManifest(ctx context.Context, repo, mediaType string, conten
 	res := registry.PutResult{
 		Descriptor: ocispec.Descriptor{MediaType: strings.TrimSpace(known.MediaType), Digest: o.Digest,
 			Size: int64(len(content))},
-		Tags: p.tags,
+		ArtifactType: known.ArtifactType,
+		Tags:         p.tags,
 	}
 	if known.Subject != nil && string(known.Subject.Digest) == subject {
 		s := known.Subject

@@ -54,6 +54,10 @@ type Options struct {
 	NoIfAbsent bool
 	// NoConditions states that registry.Condition is not supported. Default: false.
 	NoConditions bool
+	// NoReports states that the backend does not know which tags a write has moved, and what a
+	// delete has deleted: PutResult.Moved is empty, and DeleteOptions.Deleted is not called, or with
+	// the digest alone. Default: false.
+	NoReports bool
 	// History states that the backend keeps a history of at least one hour and can restore from it.
 	// Default: false, which tests that History and Restore are rejected.
 	History bool
@@ -232,6 +236,7 @@ func (s *suite) writers() []part {
 		{"TagIfAbsent", s.tagIfAbsent},
 		{"TagIfAbsentRace", s.tagIfAbsentRace},
 		{"TagsAtOnce", s.tagsAtOnce},
+		{"PutReports", s.putReports},
 		{"ReferrersAtOnce", s.referrersAtOnce},
 		{"ContextEndsWrites", s.contextEndsWrites},
 		{"Reopen", s.reopen},
@@ -268,6 +273,7 @@ func (s *suite) deleters() []part {
 		{"DeleteBlob", s.deleteBlob},
 		{"DeleteUnknown", s.deleteUnknown},
 		{"DeleteMounted", s.deleteMounted},
+		{"DeleteReports", s.deleteReports},
 		{"DeleteBesidePush", s.deleteBesidePush},
 		{"DeleteKeepsLaterTags", s.deleteKeepsLaterTags},
 		{"KnownManifest", s.knownManifest},
@@ -294,6 +300,7 @@ func (s *suite) historians() []part {
 		{"RestoreTag", s.restoreTag},
 		{"RestoreManifest", s.restoreManifest},
 		{"RestoreBesideDelete", s.restoreBesideDelete},
+		{"RestoreReports", s.restoreReports},
 	}
 	if !s.NoDeleteRepository {
 		parts = append(parts, part{"RestoreRepository", s.restoreRepository})

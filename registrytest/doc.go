@@ -58,6 +58,8 @@
 //   - MountFrom, MountSearch, MountRefused, MountUnknown: a mount reads only from allowed
 //     repositories and reveals nothing about others.
 //   - ManifestSHA512, ManifestTags, ManifestAgain, TagMoves, TagsAtOnce: pushes set their tags.
+//   - PutReports: a push reports the artifact type, and where its tags pointed before. See
+//     Options.NoReports.
 //   - ManifestMissing, ManifestOptionalMissing, ManifestWrongSize, ManifestWrongSizeAccepted,
 //     ManifestWrongDigest, ManifestInvalid: a manifest is visible only if it is valid and complete.
 //   - ManifestMediaType, ManifestMediaTypeRace: content without a media type is never served as
@@ -79,6 +81,7 @@
 //
 //   - DeleteTag, DeleteManifest, DeleteReferrer, DeleteBlob, DeleteUnknown, DeleteMounted: exactly
 //     the requested content is deleted.
+//   - DeleteReports: a delete reports what it has deleted. See Options.NoReports.
 //   - DeleteBesidePush, DeleteKeepsLaterTags: concurrent pushes and deletes leave only complete
 //     content.
 //   - KnownManifest: an existing manifest is rejected like a new one after its content was deleted.
@@ -94,6 +97,7 @@
 //   - HistoryOfTag: each change of a tag is recorded.
 //   - RestoreTag, RestoreManifest, RestoreRepository, RestoreBesideDelete: deleted content can be
 //     restored and is complete.
+//   - RestoreReports: a restore reports each manifest with its tags.
 //
 // Whole repositories, unless Options.NoDeleteRepository is set, which runs
 // DeleteRepositoryIsRefused instead:

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
@@ -43,7 +44,8 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 			return err
 		}
 		if err := r.RemoveLink(ctx, d, l); !object.IsConflict(err) {
-			return errors.Join(object.RegistryError(err), r.SyncAfter(ctx, err, r.LinkKey(d)))
+			err = errors.Join(object.RegistryError(err), r.SyncAfter(ctx, err, r.LinkKey(d)))
+			return del.report(err, blobDescriptor(d, l.Size))
 		}
 	}
 	return err
@@ -113,6 +115,14 @@ func newDeletion(opts *registry.DeleteOptions) *deletion {
 	return d
 }
 
+// report calls DeleteOptions.Deleted, unless the delete has failed with err. It returns err.
+func (d *deletion) report(err error, target ocispec.Descriptor, tags ...string) error {
+	if err == nil && d.Deleted != nil {
+		d.Deleted(target, tags)
+	}
+	return err
+}
+
 // deleteTag deletes a tag. Its back reference is left to collectors.
 //
 // Errors: registry.ErrManifestUnknown, ErrDenied, ErrPreconditionFailed.
@@ -154,7 +164,8 @@ func (r repo) deleteTag(ctx context.Context, tag string, del *deletion) error {
 			return manifestUnknown(reference.Ref{Tag: tag})
 		}
 		if !object.IsConflict(err) {
-			return errors.Join(object.RegistryError(err), r.SyncAfter(ctx, err, r.TagKey(tag)))
+			err = errors.Join(object.RegistryError(err), r.SyncAfter(ctx, err, r.TagKey(tag)))
+			return del.report(err, t.Descriptor, tag)
 		}
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/registrykit/registry/internal/manifest"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
@@ -27,6 +28,7 @@ type manifestDelete struct {
 	before   *object.Manifest // the manifest as it was read
 	mark     *object.Manifest // the same, marked by this delete
 	pointers *object.Pointers // what leads to it
+	tags     []string         // the tags that this delete has removed, in all attempts
 }
 
 // deleteManifest deletes a manifest, with its tags and its entry with its subject.
@@ -37,10 +39,21 @@ func (r repo) deleteManifest(ctx context.Context, d digest.Digest, del *deletion
 	var err error
 	for range object.Attempts(ctx, &err) {
 		if done, err := m.attempt(ctx); done || err != nil {
-			return err
+			return m.report(err)
 		}
 	}
 	return err
+}
+
+// report calls DeleteOptions.Deleted, unless the delete has failed with err. It returns err.
+func (m *manifestDelete) report(err error) error {
+	if err != nil || m.del.Deleted == nil {
+		return err
+	}
+	desc := *m.before.Descriptor(m.digest)
+	desc.ArtifactType = manifest.ArtifactType(m.before.Content)
+	slices.Sort(m.tags)
+	return m.del.report(nil, desc, slices.Compact(m.tags)...)
 }
 
 // attempt goes once through the steps. done is false if another writer came first, so that the delete
@@ -145,6 +158,7 @@ func (m *manifestDelete) remove(ctx context.Context) (done bool, err error) {
 		keys = append(keys, p.Key)
 	}
 	err = m.repo.RemovePointers(ctx, m.pointers)
+	m.tags = append(m.tags, m.pointers.Removed...)
 	if err == nil {
 		err = m.repo.Remove(ctx, key, m.mark.Version)
 	} else if object.IsConflict(err) {

@@ -21,6 +21,7 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	}
 	r := s.repo(repo).withReserve()
 	del := newDeletion(opts)
+	del.Deleted = nil // not for each of the manifests
 	if !del.If.IsZero() {
 		return registry.ErrUnsupported.WithMessage("a repository cannot be deleted on a condition")
 	}

@@ -17,7 +17,10 @@ import (
 // refused like a push if a collection has removed what a manifest names.
 func (s *Store) Restore(ctx context.Context, repo string, ref reference.Ref,
 	opts *registry.RestoreOptions) (registry.RestoreResult, error) {
-	r := &restore{repo: s.repo(repo), opts: options.Value(opts), deletesOf: map[digest.Digest][]*object.Event{}}
+	r := &restore{
+		repo: s.repo(repo), opts: options.Value(opts), deletesOf: map[digest.Digest][]*object.Event{},
+		noted: map[digest.Digest]int{},
+	}
 	if r.opts.SetTag == nil {
 		r.opts.SetTag = func(*registry.TagPut) error { return nil }
 	}
@@ -37,6 +40,9 @@ func (s *Store) Restore(ctx context.Context, repo string, ref reference.Ref,
 	default:
 		err = r.restoreRepository(ctx)
 	}
+	for _, res := range r.children {
+		r.note(res)
+	}
 	return r.result, err
 }
 
@@ -48,6 +54,20 @@ type restore struct {
 	deletesOf map[digest.Digest][]*object.Event // the same, by manifest
 	ofRepo    []*object.Event                   // deletes of the repository, the newest first
 	result    registry.RestoreResult
+	noted     map[digest.Digest]int // the indexes in result.Manifests
+	children  []registry.PutResult  // manifests that were restored because others name them
+}
+
+// note adds what a push has done to the result, in which each manifest occurs once.
+func (r *restore) note(res registry.PutResult) {
+	i, noted := r.noted[res.Descriptor.Digest]
+	if !noted {
+		r.noted[res.Descriptor.Digest] = len(r.result.Manifests)
+		r.result.Manifests = append(r.result.Manifests, res)
+		return
+	}
+	m := &r.result.Manifests[i]
+	m.Tags, m.Moved = append(m.Tags, res.Tags...), append(m.Moved, res.Moved...)
 }
 
 // check checks the names, and that history is kept.
@@ -124,7 +144,7 @@ func (r *restore) restoreTag(ctx context.Context, tag string) error {
 	if err != nil {
 		return err
 	}
-	r.result.Manifests = append(r.result.Manifests, res)
+	r.note(res)
 	return nil
 }
 
@@ -192,6 +212,7 @@ func (r *restore) restoreDeleted(ctx context.Context, e *object.Event) error {
 	if err != nil {
 		return err
 	}
+	r.note(res)
 	tags, err := r.tagsOf(ctx, e)
 	if err != nil {
 		return err
@@ -202,16 +223,15 @@ func (r *restore) restoreDeleted(ctx context.Context, e *object.Event) error {
 			continue
 		}
 		t.IfAbsent = true
-		_, err := r.push(ctx, d, e.Before.MediaType, e.Content, t)
+		res, err := r.push(ctx, d, e.Before.MediaType, e.Content, t)
 		if errors.Is(err, registry.ErrTagExists) || errors.Is(err, registry.ErrPreconditionFailed) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		res.Tags = append(res.Tags, tag)
+		r.note(res)
 	}
-	r.result.Manifests = append(r.result.Manifests, res)
 	return nil
 }
 
@@ -332,9 +352,11 @@ func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, c
 		} else if !ok {
 			return res, err
 		}
-		if _, cerr := r.push(ctx, d, child.Before.MediaType, child.Content); cerr != nil {
+		cres, cerr := r.push(ctx, d, child.Before.MediaType, child.Content)
+		if cerr != nil {
 			return res, cerr
 		}
+		r.children = append(r.children, cres)
 	}
 	return p.put(ctx)
 }

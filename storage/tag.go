@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
@@ -123,6 +125,9 @@ func (p *manifestPut) writeTag(ctx context.Context, put registry.TagPut,
 			return nil, false, err
 		}
 	}
+	if absent {
+		p.notePrevious(put.Name, nil)
+	}
 	now, err = p.repo.PutTag(ctx, put.Name, was, object.Entry{
 		Descriptor: desc, Pending: was.Pending, Moved: p.moved(put),
 	})
@@ -150,6 +155,21 @@ func (p *manifestPut) noteCreated(info driver.Info, absent bool, before string) 
 	own := func(i driver.Info) bool { return i.Key == info.Key && i.Version == before }
 	if absent || slices.ContainsFunc(p.created, own) {
 		p.created = append(p.created, info)
+	}
+}
+
+// notePrevious notes where a tag points before the push moves it, or with nil that the tag is absent.
+// It is called before each write that sets the tag, because the response of the write may be lost. A
+// push that finds its own write later does not call it again.
+func (p *manifestPut) notePrevious(tag string, before *ocispec.Descriptor) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.previous, tag)
+	if before != nil {
+		if p.previous == nil {
+			p.previous = map[string]ocispec.Descriptor{}
+		}
+		p.previous[tag] = *before
 	}
 }
 
@@ -244,6 +264,7 @@ func (p *manifestPut) writeMove(ctx context.Context, m *tagMove, from *object.En
 		if err != nil {
 			return false, err
 		}
+		p.notePrevious(m.put.Name, &before)
 	}
 	written, err := p.repo.PutTag(ctx, m.put.Name, from, to)
 	if object.IsConflict(err) {

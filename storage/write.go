@@ -118,10 +118,11 @@ type manifestPut struct {
 	decided  bool                     // a tag has been moved, so the others must be moved, too
 	unclean  bool                     // others have changed a tag that the push created and should have removed
 
-	mu      sync.Mutex
-	pointed []driver.Info // pointers to the manifest that the push has written
-	created []driver.Info // those that are tags which were absent before
-	moves   []*tagMove    // pending moves
+	mu       sync.Mutex
+	pointed  []driver.Info                 // pointers to the manifest that the push has written
+	created  []driver.Info                 // those that are tags which were absent before
+	moves    []*tagMove                    // pending moves
+	previous map[string]ocispec.Descriptor // where tags pointed before the push moved them
 }
 
 // newManifestPut checks the arguments of PutManifest.
@@ -345,9 +346,15 @@ func (p *manifestPut) descriptor() ocispec.Descriptor {
 
 // result returns what PutManifest returns for a push that has succeeded.
 func (p *manifestPut) result() registry.PutResult {
-	r := registry.PutResult{Descriptor: p.descriptor(), Subject: p.parsed.Subject}
+	r := registry.PutResult{
+		Descriptor: p.descriptor(), ArtifactType: p.parsed.ArtifactType, Subject: p.parsed.Subject,
+	}
 	for _, t := range p.tags {
 		r.Tags = append(r.Tags, t.Name)
+		if before, ok := p.previous[t.Name]; ok {
+			r.Moved = append(r.Moved, registry.TagMove{Tag: t.Name, Previous: before})
+			delete(p.previous, t.Name) // a tag may occur twice
+		}
 	}
 	return r
 }

@@ -41,8 +41,10 @@ func FuzzParse(f *testing.F) {
 			require.NotEmpty(t, facts.MediaType)
 			requireSameDecoded(t, content, anyManifest{})
 		}
+		artifactType := manifest.ArtifactType(content) // of any content
 		m, err := manifest.Parse(contentType, content)
 		if err == nil {
+			require.Equal(t, m.ArtifactType, artifactType)
 			require.NoError(t, inspected, "it asks for less than Parse")
 			require.Equal(t, m.Subject, facts.Subject)
 		} else {

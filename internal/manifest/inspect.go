@@ -16,6 +16,8 @@ type Facts struct {
 	MediaType string
 	// Subject is the subject of the manifest, or nil. Only MediaType, Digest and Size are set.
 	Subject *ocispec.Descriptor
+	// ArtifactType is that of [Manifest].
+	ArtifactType string
 }
 
 // Inspect reads a manifest that another registry has sent. contentType is the value of the header
@@ -44,7 +46,7 @@ func Inspect(contentType string, content []byte) (*Facts, error) {
 	if want := shapeOf(knownSpelling(mediaType)); found != want && found != shapeNone && want != shapeNone {
 		return nil, strictjson.Invalid("a manifest of type %s must not have %q", mediaType, string(found))
 	}
-	return &Facts{MediaType: mediaType, Subject: doc.subject}, nil
+	return &Facts{MediaType: mediaType, Subject: doc.subject, ArtifactType: doc.reportedType()}, nil
 }
 
 // clearMediaType returns the media type of a manifest from the header Content-Type and the field

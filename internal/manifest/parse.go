@@ -47,17 +47,21 @@ func parse(contentType string, r *strictjson.Reader) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manifest{
+	return &Manifest{
 		MediaType:    mediaType,
 		References:   references,
 		Subject:      doc.subject,
-		ArtifactType: doc.artifactType,
+		ArtifactType: doc.reportedType(),
 		Annotations:  doc.annotations,
+	}, nil
+}
+
+// reportedType returns Manifest.ArtifactType.
+func (doc *document) reportedType() string {
+	if doc.artifactType == "" && doc.config != nil {
+		return doc.config.MediaType
 	}
-	if m.ArtifactType == "" && doc.config != nil {
-		m.ArtifactType = doc.config.MediaType
-	}
-	return m, nil
+	return doc.artifactType
 }
 
 // document is a manifest of any shape.

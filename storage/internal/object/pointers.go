@@ -31,19 +31,29 @@ func (r Repo) WithdrawMoves(ctx context.Context, d digest.Digest, p *Pointers) e
 }
 
 // RemovePointers removes the pointers to a manifest, each in the version of p. Back references go
-// last: another delete of the same manifest that finishes before this one finds the tags by them.
+// last: another delete of the same manifest that finishes before this one finds the tags by them. It
+// sets p.Removed, also if it fails.
 //
 // Errors: driver.ErrChanged if one of the tags has changed.
 func (s *Store) RemovePointers(ctx context.Context, p *Pointers) error {
+	gone := make([]bool, len(p.Tags))
 	err := parallel.Each(Parallelism, len(p.Tags)+len(p.Entry), func(i int) error {
 		if i < len(p.Tags) {
-			return s.Remove(ctx, p.Tags[i].Key, p.Tags[i].Version)
+			err := s.Remove(ctx, p.Tags[i].Key, p.Tags[i].Version)
+			gone[i] = err == nil
+			return err
 		}
 		if p.Hint != "" {
 			_ = s.Driver.Delete(ctx, p.Hint, "") // after an error, a collection removes it
 		}
 		return s.RemoveIfUnchanged(ctx, p.Entry[i-len(p.Tags)].Key, p.Entry[i-len(p.Tags)].Version)
 	})
+	p.Removed = nil
+	for i, name := range p.Names() {
+		if gone[i] {
+			p.Removed = append(p.Removed, name)
+		}
+	}
 	if err != nil {
 		return RegistryError(err)
 	}
@@ -59,6 +69,7 @@ type Pointers struct {
 	Backrefs []driver.Info     // its back references
 	Entry    []driver.Info     // the entry with its subject: one element, or none if there is no entry
 	Hint     string            // the key of the hint of the entry, or "" if there is no entry
+	Removed  []string          // the names of the tags that RemovePointers has removed
 }
 
 // Names returns the names of the tags that point at the manifest.
