@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/registrykit/registry/auth"
@@ -17,9 +18,11 @@ type guard struct {
 	Unimplemented
 	r        *Registry
 	identity auth.Identity
-	request  *notification.Request // nil for Go calls
-	granted  []auth.Access         // granted to this request already
-	decision auth.Decision         // the fields that all decisions about this request share
+	granted  []auth.Access // granted to this request already
+	decision auth.Decision // the fields that all decisions about this request share
+
+	request   *http.Request         // nil for Go calls
+	described *notification.Request // the request for its events, once there was one
 }
 
 // authorize returns nil if op is allowed. It does not check whether anything exists.

@@ -22,8 +22,9 @@ func (g *guard) MountBlob(ctx context.Context, repo string, d digest.Digest,
 	if err := g.authorize(ctx, op); err != nil {
 		return ocispec.Descriptor{}, err
 	}
+	source := o.From
 	if o.From == "" && g.r.opts.Authorizer != nil {
-		desc, err = g.searchMount(ctx, repo, d, o)
+		desc, source, err = g.searchMount(ctx, repo, d, o)
 	} else {
 		allow := o.Allow
 		o.Allow = func(from string) error {
@@ -32,15 +33,20 @@ func (g *guard) MountBlob(ctx context.Context, repo string, d digest.Digest,
 					return err
 				}
 			}
-			return g.allow(ctx, (&Op{Kind: OpOpenBlob, Repository: from}).Access())
+			if err := g.allow(ctx, (&Op{Kind: OpOpenBlob, Repository: from}).Access()); err != nil {
+				return err
+			}
+			source = from
+			return nil
 		}
 		desc, err = g.r.backend.MountBlob(ctx, repo, d, &o)
 	}
-	if err != nil {
-		return desc, err
+	if err == nil && g.hasSink() {
+		e := blobEvent(notification.Mount, repo, desc)
+		e.From = source
+		err = g.notify(ctx, e)
 	}
-	g.notify(ctx, notification.Event{Action: notification.Mount, Repository: repo, Target: &desc, From: o.From})
-	return desc, nil
+	return desc, err
 }
 
 // searchTick is the unit to which the duration of a search is rounded up.
@@ -49,19 +55,20 @@ const searchTick = 10 * time.Millisecond
 // errNoSource is the cause in the audit record of a search without a result.
 var errNoSource = errors.New("registry: no repository that the caller may pull from has the blob")
 
-// searchMount mounts a blob from any repository that the caller may pull from.
+// searchMount mounts a blob from any repository that the caller may pull from. It also returns that
+// repository.
 //
 // It must not reveal whether a digest exists in a repository that the caller may not pull from.
 // Repositories outside the prefixes of the caller are not examined. Other repositories without pull
 // access cost only the decision, and the response waits for the next tick to hide the time of all
 // decisions. Options.Audit gets one record of the search, whatever it found.
-func (g *guard) searchMount(ctx context.Context, repo string, d digest.Digest, o MountOptions) (ocispec.Descriptor,
-	error) {
+func (g *guard) searchMount(ctx context.Context, repo string, d digest.Digest,
+	o MountOptions) (desc ocispec.Descriptor, source string, err error) {
 	started := time.Now()
 	if len(o.Prefixes) == 0 {
 		o.Prefixes = outermost(auth.Prefixes(ctx, g.r.opts.Authorizer, g.identity))
 	}
-	source, allow := "", o.Allow
+	allow := o.Allow
 	o.Allow = func(from string) error {
 		if allow != nil {
 			if err := allow(from); err != nil {
@@ -74,13 +81,13 @@ func (g *guard) searchMount(ctx context.Context, repo string, d digest.Digest, o
 		source = from
 		return nil
 	}
-	desc, err := ocispec.Descriptor{}, error(ErrBlobUnknown)
+	err = ErrBlobUnknown
 	if len(o.Prefixes) > 0 {
 		desc, err = g.r.backend.MountBlob(ctx, repo, d, &o)
 	}
 	g.auditSearch(ctx, source, err)
 	waitForTick(ctx, started)
-	return desc, err
+	return desc, source, err
 }
 
 // waitForTick waits until a whole number of ticks has passed since a time, or ctx ends.

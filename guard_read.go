@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -19,7 +20,14 @@ func (g *guard) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts
 	if err != nil {
 		return nil, err
 	}
-	g.notify(ctx, notification.Event{Action: notification.Pull, Repository: repo, Target: &b.Descriptor})
+	if g.hasSink() {
+		if err := g.notify(ctx, blobEvent(notification.Pull, repo, b.Descriptor)); err != nil {
+			if b.Body != nil {
+				err = errors.Join(err, b.Body.Close())
+			}
+			return nil, err
+		}
+	}
 	return b, nil
 }
 
@@ -40,7 +48,11 @@ func (g *guard) GetManifest(ctx context.Context, repo string, ref reference.Ref)
 	if err != nil {
 		return nil, err
 	}
-	g.notify(ctx, notification.Event{Action: notification.Pull, Repository: repo, Target: &m.Descriptor, Tags: tagsOf(ref)})
+	if g.hasSink() {
+		if err := g.notify(ctx, pullEvent(repo, ref, m)); err != nil {
+			return nil, err
+		}
+	}
 	return m, nil
 }
 

@@ -2,11 +2,8 @@ package registry
 
 import (
 	"context"
-	"time"
 
 	"github.com/registrykit/registry/auth"
-	"github.com/registrykit/registry/notification"
-	"github.com/registrykit/registry/reference"
 )
 
 // decide asks the Authorizer and records the decision. The error is that of the Authorizer.
@@ -42,25 +39,4 @@ func (c *call) newDecision(identity auth.Identity) auth.Decision {
 		Identity: identity, Method: c.req.Method, Path: LogPath(c.req),
 		RemoteAddr: c.req.RemoteAddr, UserAgent: c.req.UserAgent(),
 	}
-}
-
-// notify sends an event to the Sink. A failure is only logged, because the operation has succeeded
-// already.
-func (g *guard) notify(ctx context.Context, e notification.Event) {
-	if g.r.opts.Sink == nil {
-		return
-	}
-	e.ID, e.Time, e.Actor, e.Request = notification.NewID(), time.Now(), g.identity.Name, g.request
-	if err := g.r.opts.Sink.Notify(context.WithoutCancel(ctx), []notification.Event{e}); err != nil {
-		g.r.log.ErrorContext(ctx, "event not delivered", "event", e.ID, "action", string(e.Action), "repository",
-			e.Repository, "error", err)
-	}
-}
-
-// tagsOf returns the tag of ref as a list.
-func tagsOf(ref reference.Ref) []string {
-	if ref.Tag == "" {
-		return nil
-	}
-	return []string{ref.Tag}
 }

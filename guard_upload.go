@@ -96,8 +96,10 @@ func (u *guardedUpload) Commit(ctx context.Context, d digest.Digest, last *Chunk
 	if err != nil {
 		return desc, err
 	}
-	u.g.notify(ctx, notification.Event{Action: notification.Push, Repository: u.repo, Target: &desc})
-	return desc, nil
+	if u.g.hasSink() {
+		err = u.g.notify(ctx, blobEvent(notification.Push, u.repo, desc))
+	}
+	return desc, err
 }
 
 func (u *guardedUpload) Cancel(ctx context.Context) error {

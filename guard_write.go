@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/internal/options"
@@ -42,8 +41,10 @@ func (g *guard) PutManifest(ctx context.Context, repo, mediaType string, content
 	if err != nil {
 		return res, g.tagExists(err, op, refused)
 	}
-	g.notify(ctx, notification.Event{Action: notification.Push, Repository: repo, Target: &res.Descriptor, Tags: res.Tags})
-	return res, nil
+	if g.hasSink() {
+		err = g.notify(ctx, putEvents(nil, notification.Push, repo, res)...)
+	}
+	return res, err
 }
 
 // overwrite adds a condition to t if the caller may not overwrite the tag, and adds the refused
@@ -71,45 +72,43 @@ func (g *guard) tagExists(err error, op *Op, refused []auth.Access) error {
 
 func (g *guard) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *DeleteOptions) error {
 	op := &Op{Kind: OpDeleteBlob, Repository: repo, Ref: reference.Ref{Digest: d}}
-	o := g.deleting(opts)
-	o.IfUnused = o.IfUnused || g.r.opts.NoDelete.UsedBlobs
-	return g.remove(ctx, op, notification.Event{Target: &ocispec.Descriptor{Digest: d}},
-		func() error { return g.r.backend.DeleteBlob(ctx, repo, d, o) })
+	return g.remove(ctx, op, opts, func(o *DeleteOptions) error {
+		o.IfUnused = o.IfUnused || g.r.opts.NoDelete.UsedBlobs
+		return g.r.backend.DeleteBlob(ctx, repo, d, o)
+	})
 }
 
 func (g *guard) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *DeleteOptions) error {
-	event := notification.Event{Target: &ocispec.Descriptor{Digest: ref.Digest}, Tags: tagsOf(ref)}
-	return g.remove(ctx, deleteOp(repo, ref), event,
-		func() error { return g.r.backend.DeleteManifest(ctx, repo, ref, g.deleting(opts)) })
+	return g.remove(ctx, deleteOp(repo, ref), opts,
+		func(o *DeleteOptions) error { return g.r.backend.DeleteManifest(ctx, repo, ref, o) })
 }
 
 func (g *guard) DeleteRepository(ctx context.Context, repo string, opts *DeleteOptions) error {
 	op := &Op{Kind: OpDeleteRepository, Repository: repo}
-	return g.remove(ctx, op, notification.Event{},
-		func() error { return g.r.backend.DeleteRepository(ctx, repo, g.deleting(opts)) })
+	return g.remove(ctx, op, opts,
+		func(o *DeleteOptions) error { return g.r.backend.DeleteRepository(ctx, repo, o) })
 }
 
-// deleting returns opts with the name of the identity.
-func (g *guard) deleting(opts *DeleteOptions) *DeleteOptions {
-	o := options.Value(opts)
-	o.By = g.identity.Name
-	return &o
-}
-
-// remove authorises a delete, calls it, and sends the event.
-func (g *guard) remove(ctx context.Context, op *Op, event notification.Event, call func() error) error {
+// remove authorises a delete, calls it with the name of the identity in its options, and sends the
+// event.
+func (g *guard) remove(ctx context.Context, op *Op, opts *DeleteOptions, call func(*DeleteOptions) error) error {
 	if err := g.authorize(ctx, op); err != nil {
 		return err
 	}
 	if g.r.opts.NoDelete.forbids(op.Kind) {
 		return ErrUnsupported.WithMessage("deletes of this kind are disabled")
 	}
-	if err := call(); err != nil {
+	o := options.Value(opts)
+	o.By = g.identity.Name
+	if !g.hasSink() {
+		return call(&o)
+	}
+	event := deleteEvent(op)
+	o.Deleted = onDeleted(&event, o.Deleted)
+	if err := call(&o); err != nil {
 		return err
 	}
-	event.Action, event.Repository = notification.Delete, op.Repository
-	g.notify(ctx, event)
-	return nil
+	return g.notify(ctx, event)
 }
 
 func (g *guard) Restore(ctx context.Context, repo string, ref reference.Ref, opts *RestoreOptions) (RestoreResult,
@@ -138,8 +137,18 @@ func (g *guard) Restore(ctx context.Context, repo string, ref reference.Ref, opt
 		return g.overwrite(ctx, repo, t, &refused)
 	}
 	res, err := g.r.backend.Restore(ctx, repo, ref, &o)
-	for _, m := range res.Manifests {
-		g.notify(ctx, notification.Event{Action: notification.Push, Repository: repo, Target: &m.Descriptor, Tags: m.Tags})
+	if err != nil {
+		err = g.tagExists(err, op, refused)
 	}
-	return res, g.tagExists(err, op, refused)
+	// A restore that failed may have restored some of the manifests.
+	if g.hasSink() && len(res.Manifests) > 0 {
+		var events []notification.Event
+		for _, m := range res.Manifests {
+			events = putEvents(events, notification.Restore, repo, m)
+		}
+		if lost := g.notify(ctx, events...); err == nil {
+			err = lost
+		}
+	}
+	return res, err
 }

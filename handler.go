@@ -10,7 +10,6 @@ import (
 
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/internal/handover"
-	"github.com/registrykit/registry/notification"
 )
 
 // call is the state of one request: parsed, authenticated, authorised, handled and answered.
@@ -73,7 +72,7 @@ func (c *call) serve() error {
 	if err != nil {
 		return err
 	}
-	c.backend = &guard{r: c.r, identity: identity, request: c.eventRequest(), decision: c.newDecision(identity)}
+	c.backend = &guard{r: c.r, identity: identity, request: c.req, decision: c.newDecision(identity)}
 	if err := c.backend.authorize(c.req.Context(), c.op); err != nil {
 		return err
 	}
@@ -121,16 +120,6 @@ func (c *call) authenticate() (auth.Identity, error) {
 			limit.RetryAfter).WithCause(err)
 	}
 	return auth.Identity{}, fmt.Errorf("authenticate: %w", err)
-}
-
-// eventRequest returns the part of an event that describes the request.
-func (c *call) eventRequest() *notification.Request {
-	if c.r.opts.Sink == nil {
-		return nil
-	}
-	return &notification.Request{
-		Method: c.req.Method, Host: c.req.Host, RemoteAddr: c.req.RemoteAddr, UserAgent: c.req.UserAgent(),
-	}
 }
 
 // writeContext returns the context of a change. It outlives the client: a change that has begun is

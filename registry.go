@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -236,6 +237,9 @@ func New(backend Backend, opts *Options) (*Registry, error) {
 	}
 	if o.Logger != nil {
 		r.log = o.Logger
+	}
+	if o.Instance == "" {
+		o.Instance, _ = os.Hostname() // "" if it fails
 	}
 	if len(o.Interceptors) > 0 {
 		r.backend = Intercept(backend, Chain(o.Interceptors...))
