@@ -71,7 +71,8 @@ func TestDependenciesOfServerParts(t *testing.T) {
 		for _, dep := range dependencies(t, pkg) {
 			require.True(t, within(dep, []string{
 				"github.com/registrykit/registry/" + strings.TrimPrefix(pkg, "./"),
-				"github.com/registrykit/registry/internal/hostname", "github.com/registrykit/registry/internal/wire",
+				"github.com/registrykit/registry/internal/forwarded", "github.com/registrykit/registry/internal/hostname",
+				"github.com/registrykit/registry/internal/wire",
 			}), "%s depends on %s", pkg, dep)
 		}
 	}

@@ -20,7 +20,8 @@ type Decision struct {
 	// Method and Path are those of the HTTP request. Path has no upload id. Both are "" for a call
 	// from Go code.
 	Method, Path string
-	// RemoteAddr is the address of the peer of the connection. It is "" for a call from Go code.
+	// RemoteAddr is the address of the peer of the connection, or of the client if the host uses
+	// middleware.Forwarded. It is "" for a call from Go code.
 	RemoteAddr string
 	// UserAgent is the User-Agent header.
 	UserAgent string

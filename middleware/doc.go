@@ -1,5 +1,5 @@
 // Package middleware has handlers around a registry that protect it from web pages, or open it to
-// some of them.
+// some of them, and that find the client of a request behind a proxy.
 //
 // Browsers send requests on behalf of any web page, also to servers that only the browser's machine
 // can reach. A registry that requires credentials is safe, because it takes none from cookies. A
@@ -20,6 +20,11 @@
 //
 // CORS goes around the other handlers, so that pages can read their errors. All handlers refuse
 // with errors in the JSON format of the distribution spec.
+//
+// Behind a proxy, every request comes from the address of the proxy. [Forwarded] replaces it with the
+// address of the client, for events and logs. It goes around everything else:
+//
+//	server.Handler = middleware.Forwarded(mux, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
 //
 // HTTP/2 without TLS, which some platforms require behind their proxies, needs no handler:
 //

@@ -3,11 +3,10 @@ package token
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 
+	"github.com/registrykit/registry/internal/forwarded"
 	"github.com/registrykit/registry/internal/hostname"
 )
 
@@ -23,7 +22,7 @@ func (s *Service) realm(r *http.Request) string {
 		return s.opts.Realm
 	}
 	host, plain := r.Host, r.TLS == nil
-	if s.trusted(r) {
+	if forwarded.FromProxy(r, s.opts.TrustedProxies) {
 		if h := firstOf(r.Header, "X-Forwarded-Host"); h != "" {
 			host = h
 		}
@@ -39,16 +38,6 @@ func (s *Service) realm(r *http.Request) string {
 		scheme = "http"
 	}
 	return scheme + "://" + host + s.opts.Path
-}
-
-// trusted reports whether the peer of the connection is one of Options.TrustedProxies.
-func (s *Service) trusted(r *http.Request) bool {
-	addr, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return false
-	}
-	ip := addr.Addr().Unmap().WithZone("")
-	return slices.ContainsFunc(s.opts.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // firstOf returns the first element of the list in a header. The proxy nearest to the client has
