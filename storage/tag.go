@@ -125,9 +125,6 @@ func (p *manifestPut) writeTag(ctx context.Context, put registry.TagPut,
 			return nil, false, err
 		}
 	}
-	if absent {
-		p.notePrevious(put.Name, nil)
-	}
 	now, err = p.repo.PutTag(ctx, put.Name, was, object.Entry{
 		Descriptor: desc, Pending: was.Pending, Moved: p.moved(put),
 	})
@@ -141,6 +138,9 @@ func (p *manifestPut) writeTag(ctx context.Context, put registry.TagPut,
 	}
 	b.End(ctx, object.Happened)
 	p.note(put)
+	if absent {
+		p.notePrevious(put.Name, nil)
+	}
 	info := driver.Info{Key: p.repo.TagKey(put.Name), Version: now.Version}
 	p.repo.Written.Add(info.Key, struct{}{}, 1)
 	p.noteCreated(info, absent, was.Version)
@@ -158,9 +158,9 @@ func (p *manifestPut) noteCreated(info driver.Info, absent bool, before string) 
 	}
 }
 
-// notePrevious notes where a tag points before the push moves it, or with nil that the tag is absent.
-// It is called before each write that sets the tag, because the response of the write may be lost. A
-// push that finds its own write later does not call it again.
+// notePrevious notes where a tag points before the push moves it, or with nil that the push has created
+// it. A move is noted before its write, because the response may be lost: a push that starts again then
+// finds that the tag points at its manifest.
 func (p *manifestPut) notePrevious(tag string, before *ocispec.Descriptor) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
