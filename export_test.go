@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -55,3 +56,6 @@ func Routes(repo, tag, digest, from, upload string) []RouteInfo {
 
 // BeforePrefix returns the text after which a list of the names with a prefix begins.
 var BeforePrefix = repositoryNames.below
+
+// Authorize is what the Backend of a Registry does before an operation.
+func Authorize(ctx context.Context, b Backend, op *Op) error { return b.(*guard).authorize(ctx, op) }
