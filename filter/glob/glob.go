@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
+	"github.com/registrykit/registry/internal/glob"
 )
 
 // Tags returns a function for filter.ImmutableOptions.Protects. For a repository, it returns a
@@ -50,22 +50,20 @@ func Tags(patterns ...string) (func(repo string) func(tag string) bool, error) {
 type pattern struct{ repo, tag string }
 
 func parse(text string) (pattern, error) {
-	if len(text) > maxPattern {
-		return pattern{}, fmt.Errorf("longer than %d bytes", maxPattern)
+	if len(text) > glob.MaxPattern {
+		return pattern{}, fmt.Errorf("longer than %d bytes", glob.MaxPattern)
 	}
 	repo, tag, found := strings.Cut(text, ":")
 	if !found {
 		tag = "*"
 	}
-	if repo == "" || tag == "" || strings.ContainsAny(tag, ":/") || !doublestar.ValidatePattern(repo) ||
-		!doublestar.ValidatePattern(tag) {
+	if strings.ContainsAny(tag, ":/") {
 		return pattern{}, errors.New("malformed")
 	}
-	if !plainClasses(text) {
-		return pattern{}, errors.New("class contains a brace or a comma")
-	}
-	if alternatives(repo) > maxAlternatives || alternatives(tag) > maxAlternatives {
-		return pattern{}, fmt.Errorf("braces expand to more than %d alternatives", maxAlternatives)
+	for _, part := range []string{repo, tag} {
+		if err := glob.Check(part); err != nil {
+			return pattern{}, err
+		}
 	}
 	return pattern{repo: repo, tag: tag}, nil
 }
@@ -73,7 +71,7 @@ func parse(text string) (pattern, error) {
 // of returns the tag patterns of those patterns that match repo.
 func of(repo string, patterns []pattern) (tags []string) {
 	for _, p := range patterns {
-		if doublestar.MatchUnvalidated(p.repo, repo) {
+		if glob.Match(p.repo, repo) {
 			tags = append(tags, p.tag)
 		}
 	}
@@ -82,7 +80,7 @@ func of(repo string, patterns []pattern) (tags []string) {
 
 func anyOf(tag string, patterns []string) bool {
 	for _, p := range patterns {
-		if doublestar.MatchUnvalidated(p, tag) {
+		if glob.Match(p, tag) {
 			return true
 		}
 	}

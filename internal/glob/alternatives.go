@@ -2,8 +2,10 @@ package glob
 
 // Limits of patterns. They equal those of auth/rules.
 const (
-	maxPattern      = 512 // in bytes
-	maxAlternatives = 64  // per part of a pattern, after expansion of its braces
+	// MaxPattern is the maximum length of a pattern, in bytes.
+	MaxPattern = 512
+
+	maxAlternatives = 64 // per pattern, after expansion of its braces
 )
 
 // alternatives returns the number of patterns without braces that a valid pattern expands to.

