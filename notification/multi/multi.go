@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/registrykit/registry/internal/contain"
 	"github.com/registrykit/registry/notification"
 )
 
@@ -41,7 +42,7 @@ func (m *multi) Notify(ctx context.Context, events []notification.Event) error {
 			gone++
 			continue
 		}
-		err := call(ctx, s, events)
+		err := contain.Call(func() error { return s.Notify(ctx, events) })
 		switch {
 		case err == nil:
 			continue
@@ -61,14 +62,4 @@ func (m *multi) Notify(ctx context.Context, events []notification.Event) error {
 		return nil
 	}
 	return notification.Partial(delivered, &failed)
-}
-
-// call calls a sink, and returns a panic as an error.
-func call(ctx context.Context, s notification.Sink, events []notification.Event) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the sink panicked: %v", p)
-		}
-	}()
-	return s.Notify(ctx, events)
 }

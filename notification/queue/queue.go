@@ -22,8 +22,11 @@ type Options struct {
 	// all clients wait while the receiver is down. Default: the new events are dropped.
 	Block bool
 
-	// Attempts is the number of calls of the next sink for an event, after which the event is
-	// dropped. Default: 10, which takes about five minutes with the other defaults.
+	// Attempts is the number of failed calls of the next sink after which an event is dropped. The
+	// calls count for the first event that was not delivered; the others follow with as many
+	// attempts of their own. An event that the receiver refuses, see [notification.ErrRefused], is
+	// dropped at once: the events of its batch are delivered one by one to find it. Default: 10,
+	// which take three to four minutes with the other defaults.
 	Attempts int
 	// Backoff is the pause after the first failed attempt. It doubles with each further one, up to
 	// MaxBackoff. Each pause is shortened by a random part of up to a half. Default: one second.
@@ -117,24 +120,71 @@ func fill[T comparable](option *T, value T) {
 // ErrClosed is returned after Run has ended. Events are dropped without an error if the receiver
 // wants no more of them, see [notification.ErrGone].
 func (q *Queue) Notify(ctx context.Context, events []notification.Event) error {
+	q.mu.Lock()
 	added, err := q.add(ctx, events)
-	if added > 0 {
-		select {
-		case q.wake <- struct{}{}:
-		default:
-		}
+	dropped := events[added:]
+	q.stats.Dropped += int64(len(dropped))
+	q.mu.Unlock()
+	if len(dropped) > 0 {
+		q.o.OnDrop(dropped, err)
 	}
-	_ = err
-	return nil
+	if err == notification.ErrGone {
+		return nil
+	}
+	return notification.Partial(added, err)
 }
 
-func (q *Queue) add(context.Context, []notification.Event) (int, error) { return 0, nil }
+// add adds events while there is room. It returns how many it has added, and why not all.
+func (q *Queue) add(ctx context.Context, events []notification.Event) (int, error) {
+	added := 0
+	for {
+		switch {
+		case q.stats.Disabled:
+			return added, notification.ErrGone
+		case q.closed:
+			return added, ErrClosed
+		}
+		if n := q.waiting.push(events[added:]); n > 0 {
+			added += n
+			select {
+			case q.wake <- struct{}{}:
+			default:
+			}
+		}
+		switch {
+		case added == len(events):
+			return added, nil
+		case !q.o.Block:
+			return added, ErrFull
+		case ctx.Err() != nil:
+			return added, ctx.Err()
+		}
+		q.waitForRoom(ctx)
+	}
+}
 
-// Run delivers events until ctx ends. It then delivers what is left, for up to Options.Flush, and
-// drops the rest. A Queue runs once.
-//
-// Errors: an error is returned if Run was called before, or if events were dropped at the end.
-func (q *Queue) Run(context.Context) error { return nil }
+// waitForRoom waits until events were taken out, the queue was closed, or ctx has ended.
+func (q *Queue) waitForRoom(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.room.Broadcast()
+	})
+	defer stop()
+	q.room.Wait()
+}
 
-// Stats returns the numbers of events.
-func (q *Queue) Stats() notification.Stats { return notification.Stats{} }
+// Stats returns what the queue has done so far.
+func (q *Queue) Stats() notification.Stats {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.stats
+	s.Pending = int64(q.waiting.n + len(q.inFlight))
+	switch {
+	case len(q.inFlight) > 0:
+		s.Oldest = q.inFlight[0].Time
+	case q.waiting.n > 0:
+		s.Oldest = q.waiting.oldest().Time
+	}
+	return s
+}
