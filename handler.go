@@ -77,6 +77,9 @@ func (c *call) serve() error {
 		return err
 	}
 	c.backend.granted = c.op.Access()
+	if ctx := withIdentity(c.req.Context(), identity); ctx != c.req.Context() {
+		c.req = c.req.WithContext(ctx)
+	}
 	return route.handle(c)
 }
 

@@ -248,8 +248,8 @@ func New(backend Backend, opts *Options) (*Registry, error) {
 }
 
 // Backend returns the registry as identity sees it. Each operation is authorised, limited,
-// intercepted and reported to the Sink as if the identity had sent it over HTTP. ServeHTTP itself
-// calls this Backend.
+// intercepted and reported to the Sink as if the identity had sent it over HTTP. ServeHTTP uses the
+// same code.
 func (r *Registry) Backend(identity auth.Identity) Backend {
-	return &guard{r: r, identity: identity, decision: auth.Decision{Identity: identity}}
+	return Intercept(&guard{r: r, identity: identity, decision: auth.Decision{Identity: identity}}, carry(identity))
 }
