@@ -2,9 +2,12 @@ package hook
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/options"
 )
 
 // BeforeOptions are the options of [Before].
@@ -26,7 +29,8 @@ type BeforeOptions struct {
 	// Default: the client gets 503.
 	FailOpen bool
 	// Concurrency is the maximum number of calls at the same time, with those that have exceeded
-	// Timeout and still run. Further operations wait for one to end. Default: 1000.
+	// Timeout and still run. Further operations wait for one to end. Default: 1000. A
+	// negative value means one.
 	Concurrency int
 	// OnFailure is called each time the function did not decide, whatever FailOpen is. err is the
 	// error of the function, ErrTimeout, or a panic as an error. Default: with FailOpen, failures
@@ -36,14 +40,78 @@ type BeforeOptions struct {
 
 // Before returns an interceptor that calls f before each operation. The operation goes on if f
 // returns nil, and is refused if f returns an error with a *registry.Error in it. The client gets
-// its status, code and message, see [Deny]. What any other error means is said in
-// BeforeOptions.FailOpen; the client does not see its text.
+// its status, code and message, see [Deny]. BeforeOptions.FailOpen says what any other error means;
+// the client does not see its text.
 //
 // op is a copy, so f may keep it. It must not change what op points at.
 func Before(f func(ctx context.Context, op *registry.Op) error, opts *BeforeOptions) registry.Interceptor {
-	return func(ctx context.Context, op *registry.Op, next func(context.Context) error) error { return next(ctx) }
+	o := options.Value(opts)
+	options.Default(&o.Timeout, 10*time.Second)
+	options.Default(&o.Concurrency, 1000)
+	b := &before{caller: newCaller(o.Kinds, o.Timeout, o.Concurrency), f: f, o: o}
+	return b.intercept
 }
 
 // Deny returns an error for a client that is not allowed to perform an operation: 403 with the code
 // DENIED and the reason as its message. Use registry.NewError for another status or code.
 func Deny(reason string) error { return registry.ErrDenied.WithMessage(reason) }
+
+// errUndecided is what the client gets if a function that fails closed did not decide.
+var errUndecided = registry.ErrUnavailable.WithMessage("a policy of the registry could not be checked")
+
+type before struct {
+	caller
+	f func(context.Context, *registry.Op) error
+	o BeforeOptions
+}
+
+func (b *before) intercept(ctx context.Context, op *registry.Op, next func(context.Context) error) error {
+	if !b.wants(op) {
+		return next(ctx)
+	}
+	if b.o.AfterRead && readsContent(op.Kind) {
+		if err := next(ctx); err != nil {
+			return err
+		}
+		return b.decide(ctx, op)
+	}
+	if err := b.decide(ctx, op); err != nil {
+		return err
+	}
+	return next(ctx)
+}
+
+// readsContent reports whether an operation returns content that is not changed by it.
+func readsContent(kind registry.OpKind) bool {
+	switch kind {
+	case registry.OpGetManifest, registry.OpStatManifest, registry.OpOpenBlob, registry.OpStatBlob:
+		return true
+	}
+	return false
+}
+
+// decide returns nil if the operation may go on, and otherwise the error for the client.
+func (b *before) decide(ctx context.Context, op *registry.Op) error {
+	limited, cancel := b.limit(ctx)
+	defer cancel()
+	copied := *op // f may still run when the operation sets its result
+	err := b.call(limited, func() error { return b.f(limited, &copied) })
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // the caller has gone, which is not a failure of f
+	}
+	var refused *registry.Error
+	if errors.As(err, &refused) {
+		return err
+	}
+	if errors.Is(err, context.DeadlineExceeded) && errors.Is(context.Cause(limited), ErrTimeout) {
+		err = fmt.Errorf("%w: %w", ErrTimeout, err)
+	}
+	report(ctx, b.o.OnFailure, op, err)
+	if b.o.FailOpen {
+		return nil
+	}
+	return errUndecided.WithCause(fmt.Errorf("hook: before %s: %w", op.Kind, err))
+}

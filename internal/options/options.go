@@ -10,3 +10,11 @@ func Value[T any](opts *T) T {
 	}
 	return *opts
 }
+
+// Default sets an option that has its zero value.
+func Default[T comparable](option *T, value T) {
+	var zero T
+	if *option == zero {
+		*option = value
+	}
+}

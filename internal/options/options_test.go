@@ -19,3 +19,10 @@ func TestValueIsACopy(t *testing.T) {
 	value.Limit = 2
 	require.Equal(t, opts{Limit: 1}, given)
 }
+
+func TestDefaultSetsOnlyTheZeroValue(t *testing.T) {
+	zero, set := 0, 5
+	options.Default(&zero, 3)
+	options.Default(&set, 3)
+	require.Equal(t, []int{3, 5}, []int{zero, set})
+}

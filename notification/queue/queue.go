@@ -86,14 +86,14 @@ func New(next notification.Sink, opts *Options) (*Queue, error) {
 		min(o.Backoff, o.MaxBackoff, o.MaxRetryAfter, o.Timeout, o.Flush) < 0 {
 		return nil, errors.New("queue: negative option")
 	}
-	fill(&o.Size, 10_000)
-	fill(&o.Batch, 100)
-	fill(&o.Attempts, 10)
-	fill(&o.Backoff, time.Second)
-	fill(&o.MaxBackoff, time.Minute)
-	fill(&o.MaxRetryAfter, 10*time.Minute)
-	fill(&o.Timeout, time.Minute)
-	fill(&o.Flush, 5*time.Second)
+	options.Default(&o.Size, 10_000)
+	options.Default(&o.Batch, 100)
+	options.Default(&o.Attempts, 10)
+	options.Default(&o.Backoff, time.Second)
+	options.Default(&o.MaxBackoff, time.Minute)
+	options.Default(&o.MaxRetryAfter, 10*time.Minute)
+	options.Default(&o.Timeout, time.Minute)
+	options.Default(&o.Flush, 5*time.Second)
 	if o.OnError == nil {
 		o.OnError = func(error) {}
 	}
@@ -103,14 +103,6 @@ func New(next notification.Sink, opts *Options) (*Queue, error) {
 	q := &Queue{next: next, o: o, wake: make(chan struct{}, 1), waiting: ring{max: o.Size}}
 	q.room.L = &q.mu
 	return q, nil
-}
-
-// fill sets an option that is zero to its default.
-func fill[T comparable](option *T, value T) {
-	var zero T
-	if *option == zero {
-		*option = value
-	}
 }
 
 // Notify adds events to the queue. It does not wait for their delivery.
