@@ -23,5 +23,6 @@ func merge(into, e *notification.Event) {
 		instance = ""
 	}
 	*into = *e
+	into.ID = "" // take sets it
 	into.Count, into.Tags, into.Actor, into.Instance, into.Request = count, tags, actor, instance, nil
 }

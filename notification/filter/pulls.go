@@ -34,19 +34,22 @@ const maxPullTags = 32
 // Pulls is a Sink that merges the pulls of the same content. All other events are passed on at once.
 // Use [NewPulls], and start Run.
 //
-// The merged event of a manifest or blob is the last pull, with a new ID, the number of pulls as
-// Count, and the tags of all of them, at most 32. Actor, Instance and Request are those that all
-// pulls had in common; a Request differs for each request, so it is set for a single pull only.
+// If a manifest or blob is pulled once in an interval, its event is passed on as it came. Otherwise
+// it is the event of the last pull, with a new ID, the number of pulls as Count, and the tags of
+// all pulls, at most 32. Actor and Instance are set if all pulls had them in common, and Request is
+// nil.
 //
 // Pulls that are in memory are lost in a crash. An outbox behind Pulls stores the merged events.
 type Pulls struct {
 	next notification.Sink
 	o    PullsOptions
 
+	sending sync.Mutex // held while merged events are passed on
+
 	mu      sync.Mutex
 	running bool
-	merged  map[pullKey]*notification.Event
-	unsent  []notification.Event // taken from merged, and not delivered yet
+	merged  map[pullKey]*notification.Event // their Count is set
+	unsent  []notification.Event            // taken from merged, and not delivered yet
 }
 
 // pullKey is what the pulls have in common that are merged.
@@ -54,6 +57,10 @@ type pullKey struct {
 	repository string
 	kind       notification.Kind
 	digest     string
+}
+
+func keyOf(e *notification.Event) pullKey {
+	return pullKey{e.Repository, e.Kind, string(e.Target.Digest)}
 }
 
 // NewPulls returns a Sink that passes events on to next. It starts nothing.
@@ -82,30 +89,55 @@ func NewPulls(next notification.Sink, opts *PullsOptions) (*Pulls, error) {
 	return &Pulls{next: next, o: o, merged: map[pullKey]*notification.Event{}}, nil
 }
 
-// Notify collects pulls, and passes on all other events.
+// Notify collects pulls, and passes on all other events. An error is that of the next sink, with the
+// number of delivered events in terms of what Notify was given; see [New].
 func (p *Pulls) Notify(ctx context.Context, events []notification.Event) error {
-	return deliver(ctx, p.next, events, func(e *notification.Event) (notification.Event, bool) {
-		return *e, !p.collect(e)
+	collected := p.choose(events)
+	i := -1
+	err := deliver(ctx, p.next, events, func(e *notification.Event) (notification.Event, bool) {
+		i++
+		return *e, !collected[i]
 	})
-}
-
-// collect adds a pull to the merged ones. It returns false for an event that is to be passed on.
-func (p *Pulls) collect(e *notification.Event) bool {
-	if e.Action != notification.Pull || e.Target == nil {
-		return false
-	}
-	key := pullKey{e.Repository, e.Kind, string(e.Target.Digest)}
+	// The caller repeats the events that are not delivered, so their pulls must not count yet.
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if m, ok := p.merged[key]; ok {
-		merge(m, e)
-		return true
+	for i := range events[:notification.Delivered(err, len(events))] {
+		if collected[i] {
+			p.collect(&events[i])
+		}
 	}
-	if len(p.merged) >= p.o.MaxKeys {
-		return false
+	return err
+}
+
+// choose returns which of the events are pulls to collect.
+func (p *Pulls) choose(events []notification.Event) []bool {
+	chosen := make([]bool, len(events))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	room := p.o.MaxKeys - len(p.merged)
+	for i := range events {
+		e := &events[i]
+		if e.Action != notification.Pull || e.Target == nil {
+			continue
+		}
+		if _, known := p.merged[keyOf(e)]; !known {
+			if room <= 0 {
+				continue
+			}
+			room--
+		}
+		chosen[i] = true
 	}
-	m := *e
-	m.Count = max(m.Count, 1)
-	p.merged[key] = &m
-	return true
+	return chosen
+}
+
+// collect adds a pull to the merged ones. The caller holds p.mu.
+func (p *Pulls) collect(e *notification.Event) {
+	if into, ok := p.merged[keyOf(e)]; ok {
+		merge(into, e)
+		return
+	}
+	first := *e
+	first.Count = max(first.Count, 1)
+	p.merged[keyOf(e)] = &first
 }

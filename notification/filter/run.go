@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/registrykit/registry/internal/contain"
 	"github.com/registrykit/registry/notification"
 )
 
@@ -58,12 +60,14 @@ func (p *Pulls) last(ctx context.Context) error {
 //
 // An error is that of the next sink. The events that it did not accept are kept for the next call.
 func (p *Pulls) Flush(ctx context.Context) error {
-	for range 2 { // what is left of an earlier call, and what has been collected since
+	p.sending.Lock()
+	defer p.sending.Unlock()
+	for range 2 { // what an earlier call has left, and what has been collected since
 		events := p.take()
 		if len(events) == 0 {
-			return nil
+			continue
 		}
-		err := p.next.Notify(ctx, events)
+		err := contain.Call(func() error { return p.next.Notify(ctx, events) })
 		p.mu.Lock()
 		p.unsent = events[notification.Delivered(err, len(events)):]
 		p.mu.Unlock()
@@ -75,9 +79,26 @@ func (p *Pulls) Flush(ctx context.Context) error {
 }
 
 // take returns the events to pass on: those that an earlier call has left, otherwise those that
-// have been merged since, in the order of their last pull.
+// have been merged since, in the order of their last pulls.
 func (p *Pulls) take() []notification.Event {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if len(p.unsent) > 0 {
+		return p.unsent
+	}
+	p.unsent = make([]notification.Event, 0, len(p.merged))
+	for _, e := range p.merged {
+		p.unsent = append(p.unsent, *e)
+	}
+	clear(p.merged)
+	slices.SortFunc(p.unsent, func(a, b notification.Event) int { return a.Time.Compare(b.Time) })
+	for i := range p.unsent {
+		switch e := &p.unsent[i]; {
+		case e.ID == "":
+			e.ID = notification.NewID()
+		case e.Count == 1:
+			e.Count = 0 // as it came
+		}
+	}
 	return p.unsent
 }

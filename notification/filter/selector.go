@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/registrykit/registry/internal/glob"
@@ -99,13 +100,14 @@ func (s *selector) selectTags(e *notification.Event) bool {
 	return len(e.Tags) > 0
 }
 
-// samplePull reports whether e is one of the pulls to pass on, and sets its count.
+// samplePull reports whether e is one of the pulls to pass on, and sets its count. An event without
+// an ID is passed on as it is.
 func (s *selector) samplePull(e *notification.Event) bool {
-	if s.sample <= 1 {
+	if s.sample <= 1 || e.ID == "" {
 		return true
 	}
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%d %s", s.sample, e.ID)
+	h.Write(append(strconv.AppendInt(make([]byte, 0, 64), int64(s.sample), 10), e.ID...))
 	if h.Sum64()%uint64(s.sample) != 0 {
 		return false
 	}
