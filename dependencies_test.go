@@ -19,7 +19,7 @@ func TestDependencies(t *testing.T) {
 		"golang.org/x/sync",
 	}
 	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./storage", "./storage/disk",
-		"./storage/memory", "./filter", "./client"} {
+		"./storage/memory", "./filter", "./client", "./hook"} {
 		for _, dep := range dependencies(t, pkg) {
 			require.True(t, within(dep, allowed), "%s depends on %s", pkg, dep)
 		}
@@ -55,12 +55,30 @@ func dependencies(t *testing.T, pkg string) []string {
 	return strings.Fields(string(out))
 }
 
+// TestDependenciesOfSinks: the sinks in process need the standard library and what events need, and
+// only the one with patterns needs their library.
+func TestDependenciesOfSinks(t *testing.T) {
+	for pkg, allowed := range map[string][]string{
+		"./notification/log":    nil,
+		"./notification/multi":  nil,
+		"./notification/queue":  nil,
+		"./notification/filter": {"github.com/bmatcuk/doublestar/v4", "github.com/registrykit/registry/internal/glob"},
+	} {
+		allowed = append(allowed, "github.com/opencontainers/go-digest", "github.com/opencontainers/image-spec/specs-go",
+			"github.com/registrykit/registry/notification", "github.com/registrykit/registry/internal/contain",
+			"github.com/registrykit/registry/internal/options")
+		for _, dep := range dependencies(t, pkg) {
+			require.True(t, within(dep, allowed), "%s depends on %s", pkg, dep)
+		}
+	}
+}
+
 // TestDependenciesOfGlob: patterns depend on one library, and only packages that import them have
 // that dependency.
 func TestDependenciesOfGlob(t *testing.T) {
 	for _, dep := range dependencies(t, "./filter/glob") {
 		require.True(t, within(dep, []string{"github.com/registrykit/registry/filter/glob",
-			"github.com/bmatcuk/doublestar/v4"}), "%s", dep)
+			"github.com/registrykit/registry/internal/glob", "github.com/bmatcuk/doublestar/v4"}), "%s", dep)
 	}
 }
 
@@ -94,6 +112,10 @@ func TestImportsPointDown(t *testing.T) {
 			module + "/internal/manifest", module + "/internal/strictjson",
 			module + "/internal/lru", module + "/internal/options", module + "/internal/parallel",
 			module + "/storage/driver", module + "/storage/internal",
+		},
+		"./hook": {
+			module + "/auth", module + "/notification", module + "/reference", module + "/internal/contain",
+			module + "/internal/handover", module + "/internal/options",
 		},
 		"./storage/gocloud/gcs": {
 			module + "/internal/options", module + "/storage/driver", module + "/storage/gocloud",
