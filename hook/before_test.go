@@ -34,7 +34,7 @@ func TestBeforeClientSeesTheReason(t *testing.T) {
 		body     string
 	}{
 		"allowed":                  {nil, false, 200, ""},
-		"denied":                   {hook.Deny("the ship sails at noon"), false, 403, `"code":"DENIED","message":"the ship sails at noon"`},
+		"denied":                   {hook.Deny("come at noon"), false, 403, `"code":"DENIED","message":"come at noon"`},
 		"denied fails open":        {hook.Deny("no"), true, 403, `"DENIED"`},
 		"error of the host":        {quota.WithCause(errSecret), false, 402, `"code":"QUOTA","message":"pay first"`},
 		"wrapped":                  {errors.Join(errSecret, quota), false, 402, `"QUOTA"`},

@@ -36,8 +36,10 @@ func passed(t *testing.T, o filter.Options, e notification.Event) *notification.
 func push(change func(*notification.Event)) notification.Event {
 	e := notification.Event{
 		ID: "1", Action: notification.Push, Kind: notification.Manifest, Repository: "shop/cart", Actor: "ann",
-		Tags:   []string{"v1", "latest"},
-		Target: &ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, ArtifactType: "application/vnd.cncf.helm.config.v1"},
+		Tags: []string{"v1", "latest"},
+		Target: &ocispec.Descriptor{
+			MediaType: ocispec.MediaTypeImageManifest, ArtifactType: "application/vnd.cncf.helm.config.v1",
+		},
 	}
 	if change != nil {
 		change(&e)
@@ -47,6 +49,7 @@ func push(change func(*notification.Event)) notification.Event {
 
 func TestFilterSelects(t *testing.T) {
 	type event = notification.Event
+	type options = filter.Options
 	blob := push(func(e *event) { e.Kind, e.Tags, e.Target = notification.Blob, nil, &ocispec.Descriptor{} })
 	untagged := push(func(e *event) { e.Tags = nil })
 	anonymous := push(func(e *event) { e.Actor = "" })
@@ -54,34 +57,38 @@ func TestFilterSelects(t *testing.T) {
 	missing := event{Action: notification.Missing, Gap: &notification.Gap{}}
 	noTarget := push(func(e *event) { e.Target = nil })
 	for name, row := range map[string]struct {
-		o       filter.Options
+		o       options
 		in, out []event
 	}{
-		"zero options": {filter.Options{}, []event{push(nil), blob, untagged, anonymous, repository, missing, noTarget}, nil},
-		"actions": {filter.Options{Actions: []notification.Action{"pull", "delete"}}, []event{repository, missing},
+		"zero options": {options{}, []event{push(nil), blob, untagged, anonymous, repository, missing, noTarget}, nil},
+		"actions": {options{Actions: []notification.Action{"pull", "delete"}}, []event{repository, missing},
 			[]event{push(nil), blob}},
-		"actions except": {filter.Options{Actions: []notification.Action{"!push"}}, []event{repository}, []event{push(nil)}},
-		"kinds":          {filter.Options{Kinds: []notification.Kind{"manifest"}}, []event{push(nil), missing}, []event{blob, repository}},
-		"kinds except":   {filter.Options{Kinds: []notification.Kind{"!blob"}}, []event{push(nil), repository}, []event{blob}},
-		"no blobs":       {filter.Options{NoBlobs: true}, []event{push(nil), repository, missing}, []event{blob}},
-		"repositories": {filter.Options{Repositories: []string{"shop/*", "!shop/cart"}}, []event{missing,
+		"actions except": {options{Actions: []notification.Action{"!push"}}, []event{repository}, []event{push(nil)}},
+		"kinds": {options{Kinds: []notification.Kind{"manifest"}},
+			[]event{push(nil), missing}, []event{blob, repository}},
+		"kinds except": {options{Kinds: []notification.Kind{"!blob"}}, []event{push(nil), repository}, []event{blob}},
+		"no blobs":     {options{NoBlobs: true}, []event{push(nil), repository, missing}, []event{blob}},
+		"repositories": {options{Repositories: []string{"shop/*", "!shop/cart"}}, []event{missing,
 			push(func(e *event) { e.Repository = "shop/till" })},
 			[]event{push(nil), repository, push(func(e *event) { e.Repository = "shop/a/b" })}},
-		"repositories except": {filter.Options{Repositories: []string{"!tmp/**"}}, []event{push(nil)},
+		"repositories except": {options{Repositories: []string{"!tmp/**"}}, []event{push(nil)},
 			[]event{push(func(e *event) { e.Repository = "tmp" }), push(func(e *event) { e.Repository = "tmp/a/b" })}},
-		"media types": {filter.Options{MediaTypes: []string{"application/vnd.oci.*"}}, []event{push(nil), repository, missing},
+		"media types": {options{MediaTypes: []string{"application/vnd.oci.*"}}, []event{push(nil), repository, missing},
 			[]event{blob, noTarget}},
-		"media types except":   {filter.Options{MediaTypes: []string{"!application/vnd.oci.*"}}, []event{blob, noTarget}, []event{push(nil)}},
-		"artifact types":       {filter.Options{ArtifactTypes: []string{"*/vnd.cncf.helm.*"}}, []event{push(nil), repository}, []event{blob, noTarget}},
-		"all artifacts":        {filter.Options{ArtifactTypes: []string{"*/*"}}, []event{push(nil)}, []event{blob}},
-		"actors":               {filter.Options{Actors: []string{"{ann,bob}"}}, []event{push(nil), repository, missing}, []event{anonymous}},
-		"everyone with a name": {filter.Options{Actors: []string{"**"}}, []event{push(nil)}, []event{anonymous}},
-		"actors except":        {filter.Options{Actors: []string{"!ann"}}, []event{anonymous}, []event{push(nil)}},
-		"tags": {filter.Options{Tags: []string{"v*"}}, []event{repository, missing},
+		"media types except": {options{MediaTypes: []string{"!application/vnd.oci.*"}},
+			[]event{blob, noTarget}, []event{push(nil)}},
+		"artifact types": {options{ArtifactTypes: []string{"*/vnd.cncf.helm.*"}},
+			[]event{push(nil), repository}, []event{blob, noTarget}},
+		"all artifacts": {options{ArtifactTypes: []string{"*/*"}}, []event{push(nil)}, []event{blob}},
+		"actors": {options{Actors: []string{"{ann,bob}"}},
+			[]event{push(nil), repository, missing}, []event{anonymous}},
+		"everyone with a name": {options{Actors: []string{"**"}}, []event{push(nil)}, []event{anonymous}},
+		"actors except":        {options{Actors: []string{"!ann"}}, []event{anonymous}, []event{push(nil)}},
+		"tags": {options{Tags: []string{"v*"}}, []event{repository, missing},
 			[]event{blob, untagged, push(func(e *event) { e.Tags = []string{"latest"} })}},
-		"tags except": {filter.Options{Tags: []string{"!v*"}}, []event{blob, untagged, repository},
+		"tags except": {options{Tags: []string{"!v*"}}, []event{blob, untagged, repository},
 			[]event{push(func(e *event) { e.Tags = []string{"v1", "v2"} })}},
-		"all conditions": {filter.Options{Actors: []string{"ann"}, Repositories: []string{"other"}}, nil, []event{push(nil)}},
+		"all conditions": {options{Actors: []string{"ann"}, Repositories: []string{"other"}}, nil, []event{push(nil)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, e := range row.in {
@@ -119,8 +126,9 @@ func TestFilterKeepsMatchingTags(t *testing.T) {
 func TestFilterNoSignatures(t *testing.T) {
 	hex := strings.Repeat("0a", 32)
 	for tag, signature := range map[string]bool{
-		"sha256-" + hex + ".sig": true, "sha256-" + hex + ".att": true, "sha256-" + hex + ".sbom": true, "sha256-" + hex: true,
-		"sha512-" + hex + hex + ".sig": true, "sha512-" + hex + ".sig": false, "sha256-" + hex + "a": false, "md5-" + hex: false,
+		"sha256-" + hex + ".sig": true, "sha256-" + hex + ".att": true, "sha256-" + hex + ".sbom": true,
+		"sha256-" + hex: true, "sha512-" + hex + hex + ".sig": true, "sha512-" + hex + ".sig": false,
+		"sha256-" + hex + "a": false, "md5-" + hex: false,
 		"sha256-" + strings.ToUpper(hex): false, "sha256": false, "sha256-": false, "v1.sig": false,
 	} {
 		got := passed(t, filter.Options{NoSignatures: true}, push(func(e *notification.Event) { e.Tags = []string{tag} }))
@@ -259,7 +267,8 @@ func TestFilterRepeatingDeliversOnce(t *testing.T) {
 
 // BenchmarkFilter measures a filter with all lists, for an event that passes and one that does not.
 func BenchmarkFilter(b *testing.B) {
-	sink, err := filter.New(notification.BatchFunc(func(context.Context, []notification.Event) error { return nil }), &filter.Options{
+	discard := notification.BatchFunc(func(context.Context, []notification.Event) error { return nil })
+	sink, err := filter.New(discard, &filter.Options{
 		Actions: []notification.Action{"!pull"}, Kinds: []notification.Kind{"manifest"},
 		Repositories: []string{"**", "!tmp/**"}, Tags: []string{"v*", "latest"}, MediaTypes: []string{"*/*"},
 		ArtifactTypes: []string{"!*/vnd.x"}, Actors: []string{"**"}, NoSignatures: true,

@@ -61,7 +61,8 @@ func TestLogWritesEveryField(t *testing.T) {
 		"level": "INFO", "msg": "event", "event": "01", "at": "2026-01-02T03:04:05Z", "action": "push", "kind": "manifest",
 		"repository": "shop/cart", "digest": "sha256:1", "mediaType": "application/x", "artifactType": "application/y",
 		"size": 7.0, "tags": tags, "moreTags": 9.0, "previous": "sha256:0", "from": "base", "actor": "ann",
-		"request":  map[string]any{"id": "r", "method": "PUT", "host": "h", "remoteAddr": "10.0.0.1:1", "userAgent": "docker"},
+		"request": map[string]any{"id": "r", "method": "PUT", "host": "h", "remoteAddr": "10.0.0.1:1",
+			"userAgent": "docker"},
 		"instance": "a", "count": 3.0, "found": true,
 		"gap": map[string]any{"stream": "s", "events": -1.0, "first": "2026-01-02T03:04:05Z", "last": "2026-01-02T03:04:05Z",
 			"reason": "age"},
@@ -71,7 +72,8 @@ func TestLogWritesEveryField(t *testing.T) {
 	doc, err := os.ReadFile("doc.go")
 	require.NoError(t, err)
 	var buf bytes.Buffer
-	require.NoError(t, log.New(slog.New(slog.NewTextHandler(&buf, nil)), nil).Notify(t.Context(), []notification.Event{full}))
+	sink := log.New(slog.New(slog.NewTextHandler(&buf, nil)), nil)
+	require.NoError(t, sink.Notify(t.Context(), []notification.Event{full}))
 	after := 0
 	for _, m := range regexp.MustCompile(`(?m)^//\t(\w+) `).FindAllSubmatch(doc, -1) {
 		i := regexp.MustCompile(fmt.Sprintf(` %s[=.]`, m[1])).FindStringIndex(buf.String())
@@ -82,8 +84,8 @@ func TestLogWritesEveryField(t *testing.T) {
 }
 
 func TestLogOptions(t *testing.T) {
-	got := lines(t, &log.Options{Level: slog.LevelDebug, Message: "m", Attributes: []string{"request", "found", "nonsense"}},
-		slog.LevelDebug, full, notification.Event{Action: notification.Pull})
+	o := &log.Options{Level: slog.LevelDebug, Message: "m", Attributes: []string{"request", "found", "nonsense"}}
+	got := lines(t, o, slog.LevelDebug, full, notification.Event{Action: notification.Pull})
 	require.Len(t, got, 2)
 	require.Equal(t, "DEBUG", got[0]["level"])
 	require.Equal(t, "m", got[0]["msg"])

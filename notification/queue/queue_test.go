@@ -19,7 +19,8 @@ func TestNewInvalidOptionsRefused(t *testing.T) {
 	_, err := queue.New(nil, nil)
 	require.ErrorContains(t, err, "nil")
 	for _, o := range []queue.Options{
-		{Size: -1}, {Batch: -1}, {Attempts: -1}, {Backoff: -1}, {MaxBackoff: -1}, {MaxRetryAfter: -1}, {Timeout: -1}, {Flush: -1},
+		{Size: -1}, {Batch: -1}, {Attempts: -1}, {Backoff: -1}, {MaxBackoff: -1}, {MaxRetryAfter: -1},
+		{Timeout: -1}, {Flush: -1},
 	} {
 		_, err := queue.New(&receiver{}, &o)
 		require.ErrorContains(t, err, "negative", "%+v", o)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,24 +21,23 @@ var errDown = errors.New("down")
 // TestRunRepeatsWhatIsNotDelivered checks what is called after each answer. The pauses are those of
 // the fake clock.
 func TestRunRepeatsWhatIsNotDelivered(t *testing.T) {
+	refused, partial := notification.ErrRefused, notification.Partial
 	for name, row := range map[string]struct {
 		answers []error
-		calls   [][]string
-		dropped []string
+		calls   string // the events of each call
+		dropped string
 	}{
-		"error":       {[]error{errDown}, [][]string{{"0", "1", "2"}, {"0", "1", "2"}}, nil},
-		"partial":     {[]error{notification.Partial(2, errDown)}, [][]string{{"0", "1", "2"}, {"2"}}, nil},
-		"too many":    {[]error{&notification.PartialError{Delivered: 9, Err: errDown}}, [][]string{{"0", "1", "2"}}, nil},
-		"negative":    {[]error{&notification.PartialError{Delivered: -9, Err: errDown}}, [][]string{{"0", "1", "2"}, {"0", "1", "2"}}, nil},
-		"first of 3":  {[]error{notification.ErrRefused, notification.ErrRefused}, [][]string{{"0", "1", "2"}, {"0"}, {"1"}, {"2"}}, []string{"0"}},
-		"second of 3": {[]error{notification.ErrRefused, nil, notification.ErrRefused}, [][]string{{"0", "1", "2"}, {"0"}, {"1"}, {"2"}}, []string{"1"}},
-		"down while alone": {[]error{notification.ErrRefused, errDown, nil, errDown}, [][]string{{"0", "1", "2"}, {"0"}, {"0"},
-			{"1"}, {"1"}, {"2"}}, nil},
-		"last refused": {[]error{notification.Partial(2, notification.ErrRefused)}, [][]string{{"0", "1", "2"}}, []string{"2"}},
-		"gives up":     {slices.Repeat([]error{errDown}, 3), [][]string{{"0", "1", "2"}, {"0", "1", "2"}, {"0", "1", "2"}, {"1", "2"}}, []string{"0"}},
-		"progress starts the count again": {[]error{errDown, errDown, notification.Partial(1, errDown), errDown}, [][]string{
-			{"0", "1", "2"}, {"0", "1", "2"}, {"0", "1", "2"}, {"1", "2"}, {"1", "2"}}, nil},
-		"gone": {[]error{notification.Partial(1, notification.ErrGone)}, [][]string{{"0", "1", "2"}}, []string{"1", "2", "3"}},
+		"error":     {[]error{errDown}, "012 012", ""},
+		"partial":   {[]error{partial(2, errDown)}, "012 2", ""},
+		"too many":  {[]error{&notification.PartialError{Delivered: 9, Err: errDown}}, "012", ""},
+		"negative":  {[]error{&notification.PartialError{Delivered: -9, Err: errDown}}, "012 012", ""},
+		"1st bad":   {[]error{refused, refused}, "012 0 1 2", "0"},
+		"2nd bad":   {[]error{refused, nil, refused}, "012 0 1 2", "1"},
+		"bad, down": {[]error{refused, errDown, nil, errDown}, "012 0 0 1 1 2", ""},
+		"last bad":  {[]error{partial(2, refused)}, "012", "2"},
+		"gives up":  {slices.Repeat([]error{errDown}, 3), "012 012 012 12", "0"},
+		"progress":  {[]error{errDown, errDown, partial(1, errDown), errDown}, "012 012 012 12 12", ""},
+		"gone":      {[]error{partial(1, notification.ErrGone)}, "012", "123"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -47,15 +47,19 @@ func TestRunRepeatsWhatIsNotDelivered(t *testing.T) {
 					}
 					return nil
 				}}
-				var dropped []string
+				dropped := ""
 				q := newQueue(t, &r, &queue.Options{Batch: 3, Attempts: 3, OnDrop: func(e []notification.Event, _ error) {
-					dropped = append(dropped, ids(e)...)
+					dropped += strings.Join(ids(e), "")
 				}})
 				require.NoError(t, q.Notify(t.Context(), numbered(0, 3)))
 				stop := start(t, q)
 				time.Sleep(time.Hour)
 				synctest.Wait()
-				require.Equal(t, row.calls, r.calls)
+				var calls []string
+				for _, call := range r.calls {
+					calls = append(calls, strings.Join(call, ""))
+				}
+				require.Equal(t, row.calls, strings.Join(calls, " "))
 				disabled := q.Stats().Disabled
 				require.NoError(t, q.Notify(t.Context(), numbered(3, 4)))
 				require.NoError(t, stop())
