@@ -96,19 +96,22 @@ func (f cloudEvents) Encode(events []notification.Event) ([]Message, error) {
 		}
 		return []Message{{
 			ID: batchID(events), ContentType: "application/cloudevents-batch+json", Body: body, Events: len(events),
+			EventIDs: eventIDs(events),
 		}}, nil
 	}
 	out := make([]Message, len(all))
 	for i, e := range all {
+		m := Message{ID: e.ID, Events: 1, EventIDs: []string{e.ID}}
 		if f.mode == Binary {
-			out[i] = Message{ID: e.ID, ContentType: e.DataContentType, Header: e.header(), Body: e.Data, Events: 1}
-			continue
+			m.ContentType, m.Header, m.Body = e.DataContentType, e.header(), e.Data
+		} else {
+			body, err := marshal(e)
+			if err != nil {
+				return nil, err
+			}
+			m.ContentType, m.Body = "application/cloudevents+json", body
 		}
-		body, err := marshal(e)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = Message{ID: e.ID, ContentType: "application/cloudevents+json", Body: body, Events: 1}
+		out[i] = m
 	}
 	return out, nil
 }

@@ -107,7 +107,9 @@ func (f cncf) Encode(events []notification.Event) ([]Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Message{{ID: batchID(sent), ContentType: CNCFType, Body: body, Events: len(events)}}, nil
+	return []Message{{
+		ID: batchID(sent), ContentType: CNCFType, Body: body, Events: len(events), EventIDs: eventIDs(sent),
+	}}, nil
 }
 
 // events returns the events of the envelope for one event.

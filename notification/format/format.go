@@ -35,6 +35,8 @@ type Message struct {
 	// events before and after that the format has no form for. It is zero if more messages about
 	// the same event follow.
 	Events int
+	// EventIDs are the IDs of the events that Body contains, for logs.
+	EventIDs []string
 }
 
 // The names of the formats for [Named].
@@ -100,6 +102,14 @@ func batchID(events []notification.Event) string {
 		fmt.Fprintf(h, "%d:%s", len(e.ID), e.ID)
 	}
 	return sibling(events[0].ID, h.Sum(nil))
+}
+
+func eventIDs(events []notification.Event) []string {
+	ids := make([]string, len(events))
+	for i, e := range events {
+		ids[i] = e.ID
+	}
+	return ids
 }
 
 // partID returns the ID of one of several parts of an event. The first part has the ID of the event

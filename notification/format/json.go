@@ -19,5 +19,7 @@ func (jsonFormat) Encode(events []notification.Event) ([]Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []Message{{ID: batchID(events), ContentType: "application/json", Body: body, Events: len(events)}}, nil
+	return []Message{{
+		ID: batchID(events), ContentType: "application/json", Body: body, Events: len(events), EventIDs: eventIDs(events),
+	}}, nil
 }
