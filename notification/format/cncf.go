@@ -136,7 +136,7 @@ func (f cncf) events(e notification.Event) []cncfEvent {
 	out := make([]cncfEvent, len(targets))
 	for i, t := range targets {
 		out[i] = event
-		out[i].ID, out[i].Target = partID(e.ID, i), t
+		out[i].ID, out[i].Target = partID(e.ID, i, t.Tag), t
 	}
 	return out
 }

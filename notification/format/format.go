@@ -113,12 +113,12 @@ func eventIDs(events []notification.Event) []string {
 }
 
 // partID returns the ID of one of several parts of an event. The first part has the ID of the event
-// itself.
-func partID(event string, part int) string {
+// itself. name tells the others apart.
+func partID(event string, part int, name string) string {
 	if part == 0 {
 		return event
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d", event, part))
+	sum := sha256.Sum256([]byte(event + "/" + name))
 	return sibling(event, sum[:])
 }
 

@@ -128,7 +128,7 @@ func (f harbor) messages(e notification.Event) ([]Message, error) {
 		if err != nil {
 			return nil, err
 		}
-		out[i] = Message{ID: partID(e.ID, i), ContentType: "application/json", Body: body, EventIDs: []string{e.ID}}
+		out[i] = Message{ID: partID(e.ID, i, ref), ContentType: "application/json", Body: body, EventIDs: []string{e.ID}}
 	}
 	return out, nil
 }
