@@ -64,17 +64,26 @@ func (w *Webhook) post(ctx context.Context, m format.Message, a *Attempt) error 
 	defer resp.Body.Close()
 	defer time.AfterFunc(maxRead, cancel).Stop()
 	a.Status = resp.StatusCode
-	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
+	switch {
+	case resp.StatusCode >= 200 && resp.StatusCode < 300:
 		_, _ = io.CopyN(io.Discard, resp.Body, maxResponse)
 		return nil
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+		// The body is the connection, whose reads do not end with ctx.
+	default:
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxResponse)) // what arrived before an error explains enough
+		a.Response = w.redact.text(string(body))
 	}
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxResponse)) // what arrived before an error explains enough
-	a.Response = w.redact.text(string(body))
+	return w.refusal(resp, a.Response)
+}
+
+// refusal returns the error for a response that is not a delivery.
+func (w *Webhook) refusal(resp *http.Response, body string) error {
 	text := fmt.Sprintf("webhook: %s: status %d", w.shown, resp.StatusCode)
-	if a.Response != "" {
-		text += ": " + a.Response
+	if body != "" {
+		text += ": " + body
 	}
-	err = &attemptError{text, outcome(resp.StatusCode)}
+	err := &attemptError{text, outcome(resp.StatusCode)}
 	if throttled(resp.StatusCode) {
 		if d := retryAfter(resp.Header.Get("Retry-After"), time.Now(), w.opts.MaxRetryAfter); d > 0 {
 			return &notification.RetryError{After: d, Err: err}
