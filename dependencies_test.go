@@ -34,7 +34,9 @@ func TestDependenciesOfBatteries(t *testing.T) {
 		"./auth/static":     nil,
 		"./auth/clientcert": nil,
 		"./auth/htpasswd":   {"golang.org/x/crypto/bcrypt", "golang.org/x/crypto/blowfish"},
-		"./auth/rules":      {"github.com/bmatcuk/doublestar/v4", "go.yaml.in/yaml/v4"},
+		"./auth/rules": {
+			"github.com/bmatcuk/doublestar/v4", "go.yaml.in/yaml/v4", "github.com/registrykit/registry/internal/strictyaml",
+		},
 	} {
 		allowed = append(allowed, "github.com/opencontainers/go-digest", "github.com/distribution/reference",
 			"github.com/registrykit/registry/auth", "github.com/registrykit/registry/reference",

@@ -1,15 +1,12 @@
 package rules
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/internal/strictyaml"
 )
 
 // MaxSize is the maximum size of a file, in bytes.
@@ -30,18 +27,20 @@ func Parse(content []byte) (*Rules, error) {
 // parse reads rules from YAML. inRules and inErrors are the texts before a line number in the names
 // of rules and in errors.
 func parse(content []byte, inRules, inErrors string) (*table, error) {
-	p := &parser{prefix: inErrors}
-	root, err := p.load(content)
+	p := &parser{strictyaml.Parser{
+		Prefix: inErrors, Max: MaxSize, Empty: "it is empty; \"rules: []\" allows nobody anything",
+	}}
+	root, err := p.Load(content)
 	if err != nil {
 		return nil, err
 	}
-	fields, err := p.mapping(root, "rules")
+	fields, err := p.Mapping(root, "rules")
 	if err != nil {
 		return nil, err
 	}
 	list := fields["rules"]
 	if list == nil || list.Kind != yaml.SequenceNode {
-		return nil, p.errorf(root, "no list of rules")
+		return nil, p.Errorf(root, "no list of rules")
 	}
 	rules, places := make([]Rule, len(list.Content)), make([]place, len(list.Content))
 	for i, n := range list.Content {
@@ -62,145 +61,17 @@ func parse(content []byte, inRules, inErrors string) (*table, error) {
 	return newTable(rules, places)
 }
 
-// parser reads the nodes of a file. It never follows an alias, because plain refuses aliases.
-type parser struct{ prefix string }
-
-func (p *parser) errorf(n *yaml.Node, format string, args ...any) error {
-	return fmt.Errorf("%s%d: %w", p.prefix, max(n.Line, 1), fmt.Errorf(format, args...))
-}
-
-// load returns the root of the only document.
-func (p *parser) load(content []byte) (*yaml.Node, error) {
-	if len(content) > MaxSize {
-		return nil, fmt.Errorf("%s%d: more than %d bytes", p.prefix, 1+bytes.Count(content[:MaxSize], []byte("\n")), MaxSize)
-	}
-	for i := 0; i < len(content); {
-		r, size := utf8.DecodeRune(content[i:])
-		if r == utf8.RuneError && size == 1 || r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f {
-			return nil, fmt.Errorf("%s%d: not a text in UTF-8", p.prefix, 1+bytes.Count(content[:i], []byte("\n")))
-		}
-		i += size
-	}
-	loader, err := yaml.NewLoader(bytes.NewReader(content))
-	if err != nil {
-		return nil, err
-	}
-	var doc, second yaml.Node
-	if err := loader.Load(&doc); err != nil && !errors.Is(err, io.EOF) {
-		return nil, p.syntax(err)
-	}
-	if len(doc.Content) == 0 {
-		return nil, p.errorf(&doc, "it is empty; \"rules: []\" allows nobody anything")
-	}
-	switch err := loader.Load(&second); {
-	case err == nil:
-		return nil, p.errorf(&second, "a second document")
-	case !errors.Is(err, io.EOF):
-		return nil, p.syntax(err)
-	}
-	return doc.Content[0], p.plain(doc.Content[0], 0)
-}
-
-// syntax returns an error of the YAML library with its line.
-func (p *parser) syntax(err error) error {
-	var e *yaml.LoadError
-	if errors.As(err, &e) {
-		return p.errorf(&yaml.Node{Line: e.Mark.Line}, "%s", e.Message)
-	}
-	return p.errorf(&yaml.Node{}, "%w", err)
-}
-
-// maxDepth is the maximum depth of nested nodes. Valid rules are not as deep: their deepest node is
-// a claim in a list.
-const maxDepth = 16
-
-// plain refuses features of YAML that rules do not need.
-func (p *parser) plain(n *yaml.Node, depth int) error {
-	switch {
-	case depth > maxDepth:
-		return p.errorf(n, "nested too deep")
-	case n.Kind == yaml.AliasNode:
-		return p.errorf(n, "an alias; a pattern that begins with * stands in quotes")
-	case n.Anchor != "":
-		return p.errorf(n, "an anchor: a text that begins with & stands in quotes")
-	case n.Style&yaml.TaggedStyle != 0:
-		return p.errorf(n, "a tag of YAML: a pattern that begins with ! stands in quotes")
-	}
-	for _, c := range n.Content {
-		if err := p.plain(c, depth+1); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// mapping returns the values of a mapping by key. It refuses other keys than the known ones and
-// keys that occur twice. Without known keys, every key is permitted.
-func (p *parser) mapping(n *yaml.Node, known ...string) (map[string]*yaml.Node, error) {
-	if n.Kind != yaml.MappingNode {
-		return nil, p.errorf(n, "this must have fields: %q", known)
-	}
-	fields := make(map[string]*yaml.Node)
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		switch {
-		case fields[key.Value] != nil:
-			return nil, p.errorf(key, "%q occurs twice", key.Value)
-		case len(known) > 0 && !contains(known, key):
-			return nil, p.errorf(key, "%q is none of %q", key.Value, known)
-		}
-		fields[key.Value] = value
-	}
-	return fields, nil
-}
-
-func contains(known []string, key *yaml.Node) bool {
-	for _, k := range known {
-		if key.Kind == yaml.ScalarNode && key.Value == k {
-			return true
-		}
-	}
-	return false
-}
-
-// text returns a scalar as it is written. It ignores the type that YAML gives the value, such as
-// number or boolean, but it refuses null.
-func (p *parser) text(n *yaml.Node) (string, error) {
-	switch {
-	case n.Kind != yaml.ScalarNode:
-		return "", p.errorf(n, "this must be a text")
-	case n.ShortTag() == "!!null":
-		return "", p.errorf(n, "this is empty")
-	}
-	return n.Value, nil
-}
-
-// texts reads one text or a list of texts. It also returns the line of each.
-func (p *parser) texts(n *yaml.Node) (texts []string, lines []int, err error) {
-	list := []*yaml.Node{n}
-	if n.Kind == yaml.SequenceNode {
-		if list = n.Content; len(list) == 0 {
-			return nil, nil, p.errorf(n, "this is empty")
-		}
-	}
-	for _, n := range list {
-		t, err := p.text(n)
-		if err != nil {
-			return nil, nil, err
-		}
-		texts, lines = append(texts, t), append(lines, n.Line)
-	}
-	return texts, lines, nil
-}
+// parser reads the nodes of a file.
+type parser struct{ strictyaml.Parser }
 
 // rule reads one rule into r, and the lines of its fields into lines.
 func (p *parser) rule(n *yaml.Node, r *Rule, lines map[string][]int) error {
-	fields, err := p.mapping(n, "name", "who", "repositories", "actions", "tags", "effect")
+	fields, err := p.Mapping(n, "name", "who", "repositories", "actions", "tags", "effect")
 	if err != nil {
 		return err
 	}
 	if fields["who"] == nil {
-		return p.errorf(n, "a rule without who")
+		return p.Errorf(n, "a rule without who")
 	}
 	var actions, effect, name []string
 	for field, texts := range map[string]*[]string{
@@ -211,9 +82,9 @@ func (p *parser) rule(n *yaml.Node, r *Rule, lines map[string][]int) error {
 			continue
 		}
 		if value.Kind == yaml.SequenceNode && (texts == &name || texts == &effect) {
-			return p.errorf(value, "this must be a text")
+			return p.Errorf(value, "this must be a text")
 		}
-		if *texts, lines[field], err = p.texts(value); err != nil {
+		if *texts, lines[field], err = p.Texts(value); err != nil {
 			return err
 		}
 	}
@@ -222,7 +93,7 @@ func (p *parser) rule(n *yaml.Node, r *Rule, lines map[string][]int) error {
 	}
 	if len(effect) > 0 {
 		if r.Effect = Effect(effect[0]); r.Effect == "" {
-			return p.errorf(fields["effect"], "this is empty")
+			return p.Errorf(fields["effect"], "this is empty")
 		}
 	}
 	if len(name) > 0 {
@@ -253,7 +124,7 @@ func (p *parser) who(n *yaml.Node, w *Who, lines map[string][]int) error {
 }
 
 func (p *parser) word(n *yaml.Node, w *Who) error {
-	text, err := p.text(n)
+	text, err := p.Text(n)
 	if err != nil {
 		return err
 	}
@@ -265,7 +136,7 @@ func (p *parser) word(n *yaml.Node, w *Who) error {
 	case "authenticated":
 		w.Authenticated = true
 	default:
-		return p.errorf(n, "%q is none of everyone, anonymous and authenticated; a user is {user: NAME}", text)
+		return p.Errorf(n, "%q is none of everyone, anonymous and authenticated; a user is {user: NAME}", text)
 	}
 	return nil
 }
@@ -273,12 +144,12 @@ func (p *parser) word(n *yaml.Node, w *Who) error {
 // named reads one of {user: …}, {group: …} and {claim: …}. It refuses a mapping with several of
 // them, because an author might think that all of them must match.
 func (p *parser) named(n *yaml.Node, w *Who, lines map[string][]int) error {
-	fields, err := p.mapping(n, "user", "group", "claim")
+	fields, err := p.Mapping(n, "user", "group", "claim")
 	if err != nil {
 		return err
 	}
 	if len(fields) != 1 {
-		return p.errorf(n, "this must be one of user, group and claim; several are a list, of which any is meant")
+		return p.Errorf(n, "this must be one of user, group and claim; several are a list, of which any is meant")
 	}
 	for field, value := range fields {
 		if field == "claim" {
@@ -289,7 +160,7 @@ func (p *parser) named(n *yaml.Node, w *Who, lines map[string][]int) error {
 			w.Claims, lines[field] = append(w.Claims, values), append(lines[field], n.Line)
 			continue
 		}
-		names, at, err := p.texts(value)
+		names, at, err := p.Texts(value)
 		if err != nil {
 			return err
 		}
@@ -304,17 +175,17 @@ func (p *parser) named(n *yaml.Node, w *Who, lines map[string][]int) error {
 }
 
 func (p *parser) claims(n *yaml.Node) (map[string]string, error) {
-	fields, err := p.mapping(n)
+	fields, err := p.Mapping(n)
 	if err != nil {
 		return nil, err
 	}
 	values := make(map[string]string, len(fields))
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, err := p.text(n.Content[i])
+		key, err := p.Text(n.Content[i])
 		if err != nil {
 			return nil, err
 		}
-		if values[key], err = p.text(n.Content[i+1]); err != nil {
+		if values[key], err = p.Text(n.Content[i+1]); err != nil {
 			return nil, err
 		}
 	}
