@@ -66,7 +66,8 @@ func TestForbiddenReceivers(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorIs(t, w.Notify(t.Context(), pushes(1)), webhook.ErrAddress)
 	require.EqualError(t, w.Notify(t.Context(), pushes(1)),
-		"webhook: "+server.URL+": dial tcp "+server.Listener.Addr().String()+": webhook: the address is not allowed: 127.0.0.1")
+		"webhook: "+server.URL+": dial tcp "+server.Listener.Addr().String()+": "+
+			"webhook: the address is not allowed: 127.0.0.1")
 
 	prefixes := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	w, err = webhook.New(server.URL, &webhook.Options{AllowPrefixes: prefixes})

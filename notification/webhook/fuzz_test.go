@@ -21,10 +21,13 @@ func FuzzResponse(f *testing.F) {
 	for _, s := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.0 204 \r\n\r\n", "HTTP/1.1 301 X\r\nLocation: /\r\n\r\n",
 		"HTTP/1.1 429 X\r\nRetry-After: 120\r\n\r\n", "HTTP/1.1 503 X\r\nRetry-After: Fri, 31 Dec 2100 23:59:59 GMT\r\n\r\n",
-		"HTTP/1.1 410 Gone\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+		"HTTP/1.1 410 Gone\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+		"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
 		"HTTP/1.1 400 X\r\n\r\n" + token + "\x00\xff\u202e", "HTTP/1.1 101 X\r\nUpgrade: h\r\nConnection: upgrade\r\n\r\nx",
-		"HTTP/2.0 200 OK\r\n\r\n", token, "", "HTTP/1.1 " + token + " OK\r\n\r\n", "HTTP/1.1 500 X\r\nContent-Length: " + token + "\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", "HTTP/1.1 500 X\r\n\r\n" + strings.Repeat("é", 300),
+		"HTTP/2.0 200 OK\r\n\r\n", token, "", "HTTP/1.1 " + token + " OK\r\n\r\n",
+		"HTTP/1.1 500 X\r\nContent-Length: " + token + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
+		"HTTP/1.1 500 X\r\n\r\n" + strings.Repeat("é", 300),
 	} {
 		f.Add([]byte(s))
 	}

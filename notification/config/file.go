@@ -1,0 +1,102 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/notification/webhook"
+)
+
+// maxSecrets is the maximum size of a file of secrets, in bytes.
+const maxSecrets = 64 << 10
+
+// readFile reads a regular file, or a link to one.
+func readFile(path string, limit int) ([]byte, error) {
+	info, err := os.Stat(path) // before the file is opened: opening a pipe would wait for a writer
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(content) > limit {
+		return nil, fmt.Errorf("%s: more than %d bytes", path, limit)
+	}
+	return content, nil
+}
+
+// line is a line of a file that is neither empty nor a comment.
+type line struct {
+	number int
+	text   string
+}
+
+func readLines(path string) (lines []line, err error) {
+	content, err := readFile(path, maxSecrets)
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for text := range strings.SplitSeq(string(content), "\n") {
+		n++
+		if text = strings.TrimSpace(text); text != "" && text[0] != '#' {
+			lines = append(lines, line{n, text})
+		}
+	}
+	return lines, nil
+}
+
+// readSecrets reads a file of secrets, one in each line. Errors contain the line, and not the
+// secret.
+func readSecrets(path string) ([]auth.Secret, error) {
+	lines, err := readLines(path)
+	if err != nil {
+		return nil, err
+	}
+	var secrets []auth.Secret
+	for _, l := range lines {
+		s := auth.Secret(l.text)
+		if err := webhook.CheckSecret(s); err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", path, l.number, err)
+		}
+		if slices.Contains(secrets, s) {
+			return nil, fmt.Errorf("%s:%d: the secret occurs twice", path, l.number)
+		}
+		secrets = append(secrets, s)
+	}
+	if len(secrets) == 0 {
+		return nil, fmt.Errorf("%s: no secret", path)
+	}
+	return secrets, nil
+}
+
+// readAuthorization reads the only line of a file.
+func readAuthorization(path string) (auth.Secret, error) {
+	lines, err := readLines(path)
+	switch {
+	case err != nil:
+		return "", err
+	case len(lines) == 0:
+		return "", fmt.Errorf("%s: no line", path)
+	case len(lines) > 1:
+		return "", fmt.Errorf("%s:%d: more than one line", path, lines[1].number)
+	case !strings.Contains(lines[0].text, " "):
+		return "", fmt.Errorf("%s:%d: %w", path, lines[0].number,
+			errors.New(`no scheme before the credentials, such as "Bearer "`))
+	}
+	return auth.Secret(lines[0].text), nil
+}
