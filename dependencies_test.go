@@ -48,6 +48,24 @@ func TestDependenciesOfBatteries(t *testing.T) {
 	}
 }
 
+// TestDependenciesOfWebhooks: the webhook sink has no dependency beside those of notification and
+// auth. Only its configuration needs YAML and globs.
+func TestDependenciesOfWebhooks(t *testing.T) {
+	const module = "github.com/registrykit/registry"
+	base := []string{"github.com/opencontainers/go-digest", "github.com/opencontainers/image-spec/specs-go",
+		module + "/notification", module + "/internal/options"}
+	for pkg, allowed := range map[string][]string{
+		"./notification/format":  nil,
+		"./notification/webhook": {module + "/auth"},
+		"./notification/config": {module + "/auth", module + "/internal/strictyaml", module + "/internal/glob",
+			"go.yaml.in/yaml/v4", "github.com/bmatcuk/doublestar/v4"},
+	} {
+		for _, dep := range dependencies(t, pkg) {
+			require.True(t, within(dep, append(allowed, base...)), "%s depends on %s", pkg, dep)
+		}
+	}
+}
+
 // dependencies returns the packages that pkg depends on, without the standard library.
 func dependencies(t *testing.T, pkg string) []string {
 	t.Helper()
