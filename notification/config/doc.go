@@ -46,10 +46,11 @@
 //   - secret-file: the absolute path of a file with secrets, see webhook.Options.Secrets: one in
 //     each line, the first signs first. Empty lines and lines that begin with # are ignored.
 //   - authorization-file: the absolute path of a file with one line, the value of the header
-//     Authorization, such as "Bearer TOKEN".
+//     Authorization, such as "Bearer TOKEN". Receivers for Harbor often expect the secret alone.
 //   - timeout: the maximum time of an attempt, such as 30s. Default: 20s.
 //   - max-events: the maximum number of events in a request. Default: 20.
 //   - allow: addresses that are permitted although they are not public, such as 10.1.0.0/16.
+//     "0.0.0.0/0" and "::/0" are all addresses.
 //
 // # Errors and secrets
 //

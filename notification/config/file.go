@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -94,9 +93,6 @@ func readAuthorization(path string) (auth.Secret, error) {
 		return "", fmt.Errorf("%s: no line", path)
 	case len(lines) > 1:
 		return "", fmt.Errorf("%s:%d: more than one line", path, lines[1].number)
-	case !strings.Contains(lines[0].text, " "):
-		return "", fmt.Errorf("%s:%d: %w", path, lines[0].number,
-			errors.New(`no scheme before the credentials, such as "Bearer "`))
 	}
 	return auth.Secret(lines[0].text), nil
 }

@@ -19,7 +19,8 @@ const (
 	// application/cloudevents+json.
 	Structured Mode = iota
 	// Binary sends the attributes of each event as headers that begin with "Ce-", and
-	// [notification.Event] as the body.
+	// [notification.Event] as the body. A signature of package webhook covers the body only: a
+	// receiver that verifies it must take repository, tag and action from there.
 	Binary
 	// Batch sends all events as a JSON array with the content type
 	// application/cloudevents-batch+json.

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/registrykit/registry/notification"
@@ -57,11 +59,14 @@ type Options struct {
 }
 
 // Named returns the format with a name, see the constants. It returns an error that lists the names
-// if there is no such format.
+// if there is no such format, and one if ExternalURL is not a URL such as https://registry.example.
 func Named(name string, opts *Options) (Format, error) {
 	var external string
 	if opts != nil {
 		external = opts.ExternalURL
+	}
+	if u, err := url.Parse(external); external != "" && (err != nil || u.Host == "") {
+		return nil, errors.New("format: the external URL is not one such as https://registry.example")
 	}
 	switch name {
 	case NameCNCF:

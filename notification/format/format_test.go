@@ -16,6 +16,10 @@ func TestNamed(t *testing.T) {
 	_, err := format.Named("cnfc", nil)
 	require.EqualError(t, err, `format: "cnfc" is none of cncf, harbor, cloudevents, cloudevents-binary, `+
 		`cloudevents-batch and json`)
+	for _, external := range []string{"registry.example", "https://", "%zz"} {
+		_, err = format.Named(format.NameCNCF, &format.Options{ExternalURL: external})
+		require.Error(t, err)
+	}
 	for _, name := range names {
 		f, err := format.Named(name, nil)
 		require.NoError(t, err)

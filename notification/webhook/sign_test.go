@@ -104,6 +104,23 @@ func TestAttempts(t *testing.T) {
 	})
 }
 
+// TestEd25519: the signature is that of the text which Standard Webhooks describes.
+func TestEd25519(t *testing.T) {
+	private, public, err := webhook.NewKeyPair()
+	require.NoError(t, err)
+	r := capture(t, webhook.NewSecret(), private)
+	signatures := strings.Fields(r.header.Get("webhook-signature"))
+	require.Len(t, signatures, 2)
+	encoded, found := strings.CutPrefix(signatures[1], "v1a,")
+	require.True(t, found)
+	signature, err := base64.StdEncoding.DecodeString(encoded)
+	require.NoError(t, err)
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(public, "whpk_"))
+	require.NoError(t, err)
+	text := r.header.Get("webhook-id") + "." + r.header.Get("webhook-timestamp") + "." + string(r.body)
+	require.True(t, ed25519.Verify(key, []byte(text), signature))
+}
+
 // TestVerifier accepts what was signed by the foreign library and by this package, and nothing else.
 func TestVerifier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
