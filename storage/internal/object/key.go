@@ -16,7 +16,7 @@ import (
 //	keys/<name>                     other shared secrets, see storage.Store.SharedSecret
 //	data/<xx>/<name>                bytes of a segment, written once, named after its upload
 //	dead/<xx>/<name>                tombstone: this segment is condemned
-//	lease/collect                   lease of the collecting replica, time of the last collection
+//	lease/<name>                    lease and state of a background job, see package jobs
 //	reserve/<n>                     space that is freed when the storage is full
 //	u/<xx>/<id>                     progress of an upload
 //	r/<R>/b/<alg>/<hex>             link: the repository has the blob, and where its bytes are
@@ -41,7 +41,6 @@ const (
 	IndexesPrefix    = "b/"
 	DataPrefix       = "data/"
 	DeadPrefix       = "dead/"
-	LeaseKey         = "lease/collect"
 	reservePrefix    = "reserve/"
 )
 
