@@ -20,6 +20,8 @@ func TestDependencies(t *testing.T) {
 	}
 	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./storage", "./storage/disk",
 		"./storage/memory", "./filter", "./client", "./hook"} {
+	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./jobs", "./storage",
+		"./storage/disk", "./storage/memory", "./filter", "./client"} {
 		for _, dep := range dependencies(t, pkg) {
 			require.True(t, within(dep, allowed), "%s depends on %s", pkg, dep)
 		}
@@ -63,6 +65,15 @@ func TestDependenciesOfWebhooks(t *testing.T) {
 		for _, dep := range dependencies(t, pkg) {
 			require.True(t, within(dep, append(allowed, base...)), "%s depends on %s", pkg, dep)
 		}
+// TestDependenciesOfSSE: streams of events need the events, rights, and patterns.
+func TestDependenciesOfSSE(t *testing.T) {
+	const module = "github.com/registrykit/registry"
+	for _, dep := range dependencies(t, "./notification/sse") {
+		require.True(t, within(dep, []string{
+			"github.com/bmatcuk/doublestar/v4", "github.com/opencontainers/go-digest",
+			"github.com/opencontainers/image-spec/specs-go", module + "/auth", module + "/internal", module + "/notification",
+			module + "/storage/driver",
+		}), "%s", dep)
 	}
 }
 
@@ -131,12 +142,13 @@ func TestImportsPointDown(t *testing.T) {
 			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover",
 			module + "/internal/manifest", module + "/internal/strictjson",
 			module + "/internal/lru", module + "/internal/options", module + "/internal/parallel",
-			module + "/storage/driver", module + "/storage/internal",
+			module + "/jobs", module + "/storage/driver", module + "/storage/internal",
 		},
 		"./hook": {
 			module + "/auth", module + "/notification", module + "/reference", module + "/internal/contain",
 			module + "/internal/handover", module + "/internal/options",
 		},
+		"./jobs": {module + "/internal/options", module + "/storage/driver"},
 		"./storage/gocloud/gcs": {
 			module + "/internal/options", module + "/storage/driver", module + "/storage/gocloud",
 		},
