@@ -26,8 +26,8 @@
 //
 // A lease ends when its object has not changed for the time of the lease, as the other replica
 // measures it. Clocks are not compared, so a wrong clock takes no lease away. The next run of a job
-// is due at a time by the clock of the replica that ran it last. A wrong clock delays the next run
-// by at most Job.Every.
+// is due at a time by the clock of the replica that ran it last. A clock that is ahead can make a job
+// run too early, and a wrong clock delays the next run by at most Job.Every.
 //
 // # Cost
 //

@@ -36,10 +36,10 @@ func (j *job) take(ctx context.Context) (*held, error) {
 	r := &h.rec
 	if r.held() && r.Run != "" && r.Cancel != r.Run {
 		r.Failures++ // its holder has died
-		r.Ended, r.Result, r.Error = time.Now(), nil, errDied.Error()
+		r.Ended, r.Result, r.Error = time.Now().UTC(), nil, errDied.Error()
 	}
 	r.Run, r.Holder = rand.Text(), j.runner.opts.Holder
-	r.Lease, r.Every, r.Started = duration(j.lease), duration(j.Every), time.Now()
+	r.Lease, r.Every, r.Started = duration(j.lease), duration(j.Every), time.Now().UTC()
 	r.Progress, r.Request, r.Start, r.Cancel = nil, r.Start, nil, ""
 	r.Until = r.Started.Add(j.lease)
 
@@ -112,7 +112,7 @@ func (h *held) adopt(ctx context.Context) error {
 // renew prolongs the lease. A failure is no error: the next attempt comes before the lease ends.
 func (h *held) renew(ctx context.Context, p *Progress) {
 	h.rec.Progress = p.get()
-	h.rec.Until = time.Now().Add(h.job.lease)
+	h.rec.Until = time.Now().UTC().Add(h.job.lease)
 	_ = h.save(ctx)
 }
 
@@ -122,44 +122,60 @@ func (h *held) keep(ctx context.Context, p *Progress, end context.CancelCauseFun
 	third := h.job.lease / 3
 	next := time.Now().Add(third)
 	for {
-		t := time.NewTimer(time.Until(next))
-		renew := false
-		select {
-		case o := <-ended:
-			t.Stop()
-			return o
-		case <-h.job.wake:
-		case <-t.C:
-			renew = true
+		renew, o := h.pause(next, ended)
+		if o != nil {
+			return *o
 		}
-		t.Stop()
 		if h.unleased || h.taken {
 			next = time.Now().Add(time.Hour) // nothing to renew
 			continue
 		}
-		// A storage that hangs must not keep this goroutine beyond the end of the lease.
-		limit := time.Now().Add(third)
-		if stop := h.lastMoment(); stop.After(time.Now()) && stop.Before(limit) {
-			limit = stop
-		}
-		step, cancel := context.WithDeadline(context.WithoutCancel(ctx), limit)
+		h.endIfLost(end)
+		step, cancel := context.WithDeadline(context.WithoutCancel(ctx), h.within(third))
 		if renew {
 			h.renew(step, p)
-			next = time.Now().Add(third)
-			if stop := h.lastMoment(); stop.After(time.Now()) && stop.Before(next) {
-				next = stop
-			}
+			next = h.within(third)
 		} else {
 			_ = h.adopt(step) // a failure is found when the lease is renewed
 		}
 		cancel()
-		switch {
-		case h.rec.Cancel == h.rec.Run:
+		h.endIfLost(end)
+		if h.rec.Cancel == h.rec.Run {
 			end(ErrCanceled)
-		case (h.taken || !time.Now().Before(h.lastMoment())) && !h.job.KeepGoing:
-			end(ErrLost)
 		}
 	}
+}
+
+// pause waits until it is time to renew the lease, and returns true; until something was requested,
+// and returns false; or until the run ends, and returns its outcome.
+func (h *held) pause(next time.Time, ended <-chan outcome) (renew bool, o *outcome) {
+	t := time.NewTimer(time.Until(next))
+	defer t.Stop()
+	select {
+	case o := <-ended:
+		return false, &o
+	case <-h.job.wake:
+		return false, nil
+	case <-t.C:
+		return true, nil
+	}
+}
+
+// endIfLost ends the run if the lease is lost and the job does not keep going.
+func (h *held) endIfLost(end context.CancelCauseFunc) {
+	if (h.taken || !time.Now().Before(h.lastMoment())) && !h.job.KeepGoing {
+		end(ErrLost)
+	}
+}
+
+// within returns the time d from now, or the last moment if that comes first: a storage that hangs
+// must not keep the goroutine beyond it.
+func (h *held) within(d time.Duration) time.Time {
+	now := time.Now()
+	if last := h.lastMoment(); last.After(now) && last.Before(now.Add(d)) {
+		return last
+	}
+	return now.Add(d)
 }
 
 // lastMoment is when a run must end if its lease was not renewed. It leaves the run a tenth of the

@@ -199,6 +199,9 @@ func (j *job) run(ctx context.Context, h *held) {
 	save, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(requestTimeout, j.lease))
 	defer cancel()
 	saved := j.saveEnd(save, h)
+	if saved == nil && o.err != nil && ctx.Err() != nil {
+		_ = j.runner.ring(save, j.Name) // another replica can run the job at once
+	}
 	j.mu.Lock()
 	j.end, j.live = nil, nil
 	j.mu.Unlock()
@@ -209,7 +212,7 @@ func (j *job) run(ctx context.Context, h *held) {
 //
 // Errors: an error if the result cannot be recorded.
 func (h *held) finish(o outcome, cause error, stopped bool, p *Progress) error {
-	r, now := &h.rec, time.Now()
+	r, now := &h.rec, time.Now().UTC()
 	result, err := encode(o.result)
 	r.Until, r.Ended = time.Time{}, now
 	r.Progress, r.Result, r.Error = p.get(), result, errorText(errors.Join(o.err, err))

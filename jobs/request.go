@@ -23,7 +23,7 @@ func (r *Runner) Start(ctx context.Context, name string) error {
 		if rec.Start != nil {
 			return errUnchanged
 		}
-		rec.Start = &request{Time: time.Now()}
+		rec.Start = &request{Time: time.Now().UTC()}
 		return nil
 	})
 	if err != nil {

@@ -129,7 +129,7 @@ func stateOf(name string, rec *record, every time.Duration) State {
 	idle := *rec
 	idle.Until = time.Time{}
 	if wait := idle.waitForNext(every, now); wait != never {
-		s.Next = now.Add(wait)
+		s.Next = now.Add(wait).UTC()
 	}
 	return s
 }
