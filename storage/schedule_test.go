@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/registrykit/registry/jobs"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/driver/drivertest"
@@ -194,4 +195,57 @@ func TestCollectEveryRetriesSoon(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCollectJob checks that the host can run collections in a Runner of its own, see their
+// results, and start them on request from another process.
+func TestCollectJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newMemory(t)
+		s := newStore(t, d, nil)
+		var reports atomic.Int64
+		job, err := s.CollectJob(&storage.ScheduleOptions{
+			Collect: storage.CollectOptions{Grace: -1},
+			Done: func(r *storage.CollectReport, err error) {
+				if err == nil && r != nil {
+					reports.Add(1)
+				}
+			},
+		})
+		require.NoError(t, err)
+		require.Equal(t, "collect", job.Name)
+		require.Equal(t, 24*time.Hour, job.Every)
+		r, err := jobs.New(d, &jobs.Options{Jobs: []jobs.Job{job}, Holder: "here"})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- r.Run(ctx) }()
+		synctest.Wait()
+		require.EqualValues(t, 1, reports.Load())
+
+		pushBlob(t, s, "r", random(1, 20_000))
+		page, err := jobs.New(d, nil)
+		require.NoError(t, err)
+		require.NoError(t, page.Start(t.Context(), "collect"))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		require.EqualValues(t, 2, reports.Load())
+		list, err := page.List(t.Context())
+		require.NoError(t, err)
+		require.Len(t, list, 1)
+		require.Equal(t, "here", list[0].Holder)
+		require.Empty(t, list[0].Error)
+		var result map[string]float64
+		require.NoError(t, json.Unmarshal(list[0].Result, &result))
+		require.EqualValues(t, 1, result["removedBlobs"])
+		require.EqualValues(t, 20_000, result["removedBytes"])
+		require.Equal(t, list[0].Progress, list[0].Result, "the last progress is the result")
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
+
+		_, err = newStore(t, confined{d}, nil).CollectJob(nil)
+		require.ErrorIs(t, err, storage.ErrSingleProcess)
+		_, err = s.CollectJob(&storage.ScheduleOptions{Every: -1})
+		require.Error(t, err)
+	})
 }
