@@ -102,8 +102,8 @@ func TestRunKillingJobWaitsLonger(t *testing.T) {
 // interval.
 func TestRunLostResponses(t *testing.T) {
 	for n := 1; n <= 8; n++ {
-		for _, fail := range []func(*drivertest.Faulty, int){
-			(*drivertest.Faulty).LoseResponse, (*drivertest.Faulty).FailWrite,
+		for name, fail := range map[string]func(*drivertest.Faulty, int){
+			"lost": (*drivertest.Faulty).LoseResponse, "failed": (*drivertest.Faulty).FailWrite,
 		} {
 			synctest.Test(t, func(t *testing.T) {
 				var w runs
@@ -111,6 +111,10 @@ func TestRunLostResponses(t *testing.T) {
 				fail(f, n)
 				r := newRunner(t, f, "a", w.job("a", time.Hour, 90*time.Second))
 				start(t, r)
+				pass(time.Second)
+				if n > 1 || name == "lost" {
+					require.Equal(t, 1, w.count(), "it begins at once")
+				}
 				pass(30 * time.Minute)
 				require.Equal(t, 1, w.count(), "write %d", n)
 				s := state(t, r, "work")
