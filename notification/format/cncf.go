@@ -36,8 +36,8 @@ type CNCFOptions struct {
 //   - Blobs without a media type have the type application/octet-stream.
 //
 // The first event has the ID of the [notification.Event]. The IDs of the others are derived from
-// it, and are the same for every attempt. Nothing but tags is taken from a list, so target has no
-// references.
+// it, and are the same for every attempt. Events do not list what a manifest refers to, so
+// target.references is never set.
 func CNCF(opts *CNCFOptions) Format {
 	o := options.Value(opts)
 	o.ExternalURL = strings.TrimRight(o.ExternalURL, "/")
