@@ -40,7 +40,8 @@ func TestDependenciesOfBatteries(t *testing.T) {
 	} {
 		allowed = append(allowed, "github.com/opencontainers/go-digest", "github.com/distribution/reference",
 			"github.com/registrykit/registry/auth", "github.com/registrykit/registry/reference",
-			"github.com/registrykit/registry/internal/hostname", "github.com/registrykit/registry/internal/lru",
+			"github.com/registrykit/registry/internal/forwarded", "github.com/registrykit/registry/internal/hostname",
+			"github.com/registrykit/registry/internal/lru",
 			"github.com/registrykit/registry/internal/options", "github.com/registrykit/registry/internal/wire")
 		for _, dep := range dependencies(t, pkg) {
 			require.True(t, within(dep, allowed), "%s depends on %s", pkg, dep)
@@ -113,7 +114,7 @@ func TestImportsPointDown(t *testing.T) {
 		"./notification": nil,
 		".": {
 			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover",
-			module + "/internal/options",
+			module + "/internal/manifest", module + "/internal/strictjson", module + "/internal/options",
 		},
 		"./storage": {
 			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover",

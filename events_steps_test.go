@@ -29,7 +29,8 @@ type eventContent struct {
 // eventSteps returns the steps, and pushes what they need to the store, which has no events.
 func eventSteps(t *testing.T, store registry.Backend) []eventStep {
 	x := &eventContent{
-		blob: registrytest.RandomBytes(1, 100), one: registrytest.RandomImage(2, 1, 10), two: registrytest.RandomImage(4, 1, 10),
+		blob: registrytest.RandomBytes(1, 100),
+		one:  registrytest.RandomImage(2, 1, 10), two: registrytest.RandomImage(4, 1, 10),
 	}
 	x.index = registrytest.Index(x.one, x.two)
 	x.signed = registrytest.Artifact("application/x.signature", x.one.Descriptor, nil)
@@ -133,7 +134,8 @@ func (x *eventContent) mounts() []eventStep {
 }
 
 // put returns both forms of a push of a manifest. With a path it is the tag or digest with its query.
-func put(c *registrytest.Content, path string, tags ...string) (func(*client), func(*testing.T, registry.Backend) error) {
+func put(c *registrytest.Content, path string, tags ...string) (func(*client),
+	func(*testing.T, registry.Backend) error) {
 	return func(cl *client) {
 			cl.want(201, "PUT", "/v2/a/manifests/"+path, c.Manifest, "Content-Type: "+c.Descriptor.MediaType)
 		}, func(t *testing.T, b registry.Backend) error {

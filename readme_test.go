@@ -25,6 +25,19 @@ func TestReadmeTwentyLines(t *testing.T) {
 	require.Equal(t, strings.TrimPrefix(body, "\n"), lines)
 }
 
+// TestContributingSinkCompiles: the sink of CONTRIBUTING.md is that of the example, which compiles.
+func TestContributingSinkCompiles(t *testing.T) {
+	guide, err := os.ReadFile("CONTRIBUTING.md")
+	require.NoError(t, err)
+	_, after, _ := strings.Cut(string(guide), "## An event sink\n")
+	_, after, _ = strings.Cut(after, "```go\n")
+	lines, _, ok := strings.Cut(after, "```\n")
+	require.True(t, ok)
+	example, err := os.ReadFile("example_sink_test.go")
+	require.NoError(t, err)
+	require.Contains(t, string(example), lines)
+}
+
 // TestExampleServersTimeouts: every server in an example has the timeouts that net/http does not
 // set by default. A server with HTTP/2 also closes connections that the client does not read.
 func TestExampleServersTimeouts(t *testing.T) {

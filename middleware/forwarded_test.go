@@ -72,7 +72,9 @@ func TestForwardedKeepsTrustedProxiesOfToken(t *testing.T) {
 	require.NoError(t, err)
 	reg, err := registry.New(store, &registry.Options{Authenticator: service, Authorizer: service})
 	require.NoError(t, err)
-	for peer, want := range map[string]string{"10.0.0.1:99": "https://registry.example/", "192.0.2.1:99": "https://inner/"} {
+	for peer, want := range map[string]string{
+		"10.0.0.1:99": "https://registry.example/", "192.0.2.1:99": "https://inner/",
+	} {
 		res := from(middleware.Forwarded(reg, proxies), peer, http.MethodGet, "/v2/a/manifests/v1", "Host: inner",
 			"X-Forwarded-For: 198.51.100.7", "X-Forwarded-Host: registry.example", "X-Forwarded-Proto: https")
 		require.Equal(t, http.StatusUnauthorized, res.StatusCode)
