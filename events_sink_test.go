@@ -24,8 +24,8 @@ import (
 	"github.com/registrykit/registry/registrytest"
 )
 
-// withBlobs returns a server of a registry with a Sink. Repository "a" has an image under v1 and v2,
-// and the blobs of another one, which is returned.
+// withBlobs returns a server of a registry with a Sink. Repository "a" has an image under v1 and
+// v2, and the blobs of another one, which is returned.
 func withBlobs(t *testing.T, opts *registry.Options) (s *registrytest.Server, c *client, next *registrytest.Content) {
 	s, c = newRegistry(t, opts)
 	one, next := registrytest.RandomImage(1, 1, 10), registrytest.RandomImage(5, 1, 10)
@@ -37,8 +37,8 @@ func withBlobs(t *testing.T, opts *registry.Options) (s *registrytest.Server, c 
 	return s, c, next
 }
 
-// TestEventNotRecordedIsUnavailable: if the Sink cannot record an event, the client gets 503, and the
-// body of a pull is not sent. A push that is repeated succeeds and has its event.
+// TestEventNotRecordedIsUnavailable: if the Sink cannot record an event, the client gets 503, and
+// the body of a pull is not sent. A push that is repeated succeeds and has its event.
 func TestEventNotRecordedIsUnavailable(t *testing.T) {
 	var log bytes.Buffer
 	sink := &batches{err: fmt.Errorf("outbox: %w: disk full", notification.ErrNotRecorded)}
@@ -92,7 +92,8 @@ func (c closer) Close() error {
 	return nil
 }
 
-// reportless is a Backend that reports nothing about what it does, and whose blobs record their Close.
+// reportless is a Backend that reports nothing about what it does, and whose blobs record their
+// Close.
 type reportless struct {
 	registry.Unimplemented
 	closed bool
@@ -121,8 +122,8 @@ func TestEventNotRecordedClosesBody(t *testing.T) {
 	require.True(t, b.closed)
 }
 
-// TestEventOfDeleteWithoutReport: if the Backend does not say what it has deleted, the event has what
-// the caller named.
+// TestEventOfDeleteWithoutReport: if the Backend does not say what it has deleted, the event has
+// what the caller named.
 func TestEventOfDeleteWithoutReport(t *testing.T) {
 	sink := &batches{}
 	r, err := registry.New(&reportless{}, &registry.Options{Sink: sink})
@@ -143,8 +144,8 @@ func TestEventOfDeleteWithoutReport(t *testing.T) {
 	}
 }
 
-// TestEventsKeepReportsOfCaller: a Go caller gets the report of a delete, and can change what it got
-// without changing the event.
+// TestEventsKeepReportsOfCaller: a Go caller gets the report of a delete, and can change what it
+// got without changing the event.
 func TestEventsKeepReportsOfCaller(t *testing.T) {
 	for _, sink := range []*batches{nil, {}} {
 		opts := &registry.Options{}
@@ -295,8 +296,8 @@ func TestRequestIDOption(t *testing.T) {
 	require.True(t, utf8.ValidString(put("User-Agent: x"+strings.Repeat("ü", 9999)).UserAgent))
 }
 
-// TestNoSinkCostsNothing: without a Sink, a pull allocates nothing beyond the check of the access. The
-// result of the backend is passed on as it is.
+// TestNoSinkCostsNothing: without a Sink, a pull allocates nothing beyond the check of the access.
+// The result of the backend is passed on as it is.
 func TestNoSinkCostsNothing(t *testing.T) {
 	ref := reference.Ref{Tag: "v1"}
 	fixed := &fixedManifest{m: &registry.Manifest{Content: []byte("{}")}}

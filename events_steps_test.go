@@ -133,7 +133,8 @@ func (x *eventContent) mounts() []eventStep {
 	return steps
 }
 
-// put returns both forms of a push of a manifest. With a path it is the tag or digest with its query.
+// put returns both forms of a push of a manifest. With a path it is the tag or digest with its
+// query.
 func put(c *registrytest.Content, path string, tags ...string) (func(*client),
 	func(*testing.T, registry.Backend) error) {
 	return func(cl *client) {

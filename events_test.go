@@ -44,8 +44,8 @@ func (b *batches) take() [][]notification.Event {
 	return all
 }
 
-// eventSite is a registry whose events are recorded, with a history and two repositories: "src" with
-// the blob, and "a" with the blobs of the images.
+// eventSite is a registry whose events are recorded, with a history and two repositories: "src"
+// with the blob, and "a" with the blobs of the images.
 type eventSite struct {
 	t     *testing.T
 	sink  *batches
@@ -72,8 +72,8 @@ func newEventSite(t *testing.T, opts registry.Options) *eventSite {
 	return s
 }
 
-// require requires that the Sink got the events of one operation in one call, or with no events that
-// it was not called. It checks and then removes what differs from run to run.
+// require requires that the Sink got the events of one operation in one call, or with no events
+// that it was not called. It checks and then removes what differs from run to run.
 func (s *eventSite) require(method string, want []notification.Event) {
 	t := s.t
 	t.Helper()
@@ -120,8 +120,8 @@ type eventStep struct {
 	want []notification.Event                         // nil if there are none
 }
 
-// TestEventsOfEachOperation performs every operation over HTTP and from Go code, with and without an
-// Authorizer, and requires exactly its events, once.
+// TestEventsOfEachOperation performs every operation over HTTP and from Go code, with and without
+// an Authorizer, and requires exactly its events, once.
 func TestEventsOfEachOperation(t *testing.T) {
 	allow := auth.AuthorizerFunc(func(_ context.Context, who auth.Identity, _ []auth.Access) error {
 		if who.Name != eventUser {

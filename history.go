@@ -103,8 +103,8 @@ type RestoreOptions struct {
 type RestoreResult struct {
 	// Manifests are the manifests that the repository has again, or still has, each with the tags
 	// that were set. The first is the one that was asked for. An index that is restored brings back
-	// the manifests that it names; they follow, without tags. After an error, Manifests has what was
-	// restored before.
+	// the manifests that it names; they follow, without tags. After an error, Manifests has what
+	// was restored before.
 	Manifests []PutResult
 	// Lost are the manifests of a repository that could not be brought back, because content that
 	// they name has been collected.

@@ -57,22 +57,25 @@ type Options struct {
 	// There is no decision about the elements that a list leaves out because the caller may not see
 	// them.
 	Audit auth.AuditFunc
-	// Sink receives the events of each operation that succeeded, in one call: pulls, pushes, mounts,
-	// moves of tags, deletes and restores. The client waits for it. HEAD requests, lists, and
-	// operations that fail have no events. Default: no events.
+	// Sink receives the events of each operation that succeeded, in one call: pulls, pushes,
+	// mounts, moves of tags, deletes and restores. The client waits for it. HEAD requests, lists,
+	// and operations that fail have no events. Default: no events.
 	//
 	// If the Sink returns an error or panics, the registry logs that and goes on. It does not repeat
 	// the event. There is one exception: for an error that wraps notification.ErrNotRecorded, the
-	// operation returns ErrUnavailable, 503, although the change was made. The client repeats the
-	// request, and the repeated push sends its event. A repeated delete finds nothing to delete, so
-	// it gets 404 and has no event. No byte of a pull is sent before the Sink has returned.
+	// operation returns ErrUnavailable, 503, although the change was made. No byte of a pull is
+	// sent before the Sink has returned.
+	//
+	// After a 503 the client repeats the request. A push that is repeated sends its event, without
+	// the Move of a tag that points at the manifest already. A repeated delete finds nothing and
+	// returns 404, without an event. The upload of a blob has ended, so the client begins another.
 	Sink notification.Sink
 	// Instance is the name of this process in events. Default: the name of the host, or "" if the
 	// operating system does not know it.
 	Instance string
 	// RequestID returns the ID of a request for its events. The registry calls it only for requests
-	// that have events, once for each. It limits the ID to 512 bytes. If the result is "", the ID is
-	// a new one. Default: a new notification.NewID for each request.
+	// that have events, once for each. It limits the ID to 512 bytes. If the result is "", the ID
+	// is a new one. Default: a new notification.NewID for each request.
 	//
 	// A host whose proxy gives every request an ID returns that one:
 	//

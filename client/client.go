@@ -32,8 +32,8 @@
 //   - DeleteRepository, History and Restore
 //   - a mount with MountOptions.Allow and without MountOptions.From
 //
-// Nor does HTTP say which tags a push has moved and what a delete has deleted, so PutResult.Moved is
-// empty, and DeleteOptions.Deleted is not called.
+// Nor does HTTP say which tags a push has moved and what a delete has deleted, so PutResult.Moved
+// is empty, and DeleteOptions.Deleted is not called.
 //
 // The registry does not learn the owner of an upload. The client itself binds each upload id to its
 // owner, so that an id is of no use to other owners.

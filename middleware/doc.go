@@ -21,8 +21,8 @@
 // CORS goes around the other handlers, so that pages can read their errors. All handlers refuse
 // with errors in the JSON format of the distribution spec.
 //
-// Behind a proxy, every request comes from the address of the proxy. [Forwarded] replaces it with the
-// address of the client, for events and logs. It goes around everything else:
+// Behind a proxy, every request comes from the address of the proxy. [Forwarded] replaces it with
+// the address of the client, for events and logs. It goes around everything else:
 //
 //	server.Handler = middleware.Forwarded(mux, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
 //

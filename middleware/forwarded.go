@@ -13,12 +13,12 @@ import (
 // the client. trusted are the addresses of the proxies. Everything else in the request stays.
 //
 // X-Forwarded-For counts only if the peer of the connection is a trusted proxy, because any client
-// can send it. It is read from its end, where the nearest proxy appends, up to the first address that
-// is not a trusted proxy, and no further than 16 addresses. Other requests pass unchanged. The new
-// RemoteAddr has a port only if the header has one.
+// can send it. It is read from its end, where the nearest proxy appends, up to the first address
+// that is not a trusted proxy, and no further than 16 addresses. Other requests pass unchanged. The
+// new RemoteAddr has a port only if the header has one.
 //
-// Forwarded goes around all handlers that look at RemoteAddr. The options TrustedProxies of packages
-// htpasswd and token work behind it.
+// Forwarded goes around all handlers that look at RemoteAddr. The options TrustedProxies of
+// packages htpasswd and token work behind it.
 func Forwarded(next http.Handler, trusted []netip.Prefix) http.Handler {
 	trusted = slices.Clone(trusted)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

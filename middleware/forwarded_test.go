@@ -33,8 +33,8 @@ func from(h http.Handler, peer, method, path string, headers ...string) *http.Re
 	}), method, path, headers...)
 }
 
-// TestForwardedNamesClientInEventsAndAudit: events and audit records have the address of the client,
-// and of the peer if that is no trusted proxy.
+// TestForwardedNamesClientInEventsAndAudit: events and audit records have the address of the
+// client, and of the peer if that is no trusted proxy.
 func TestForwardedNamesClientInEventsAndAudit(t *testing.T) {
 	var seen []string
 	store := registrytest.NewStore(t)

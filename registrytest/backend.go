@@ -55,8 +55,8 @@ type Options struct {
 	// NoConditions states that registry.Condition is not supported. Default: false.
 	NoConditions bool
 	// NoReports states that the backend does not know which tags a write has moved, and what a
-	// delete has deleted: PutResult.Moved is empty, and DeleteOptions.Deleted is not called, or with
-	// the digest alone. Default: false.
+	// delete has deleted: PutResult.Moved is empty, and DeleteOptions.Deleted is not called, or
+	// with the digest alone. Default: false.
 	NoReports bool
 	// History states that the backend keeps a history of at least one hour and can restore from it.
 	// Default: false, which tests that History and Restore are rejected.

@@ -66,8 +66,9 @@ func TestPushReportsMoveAfterLostResponse(t *testing.T) {
 	}
 }
 
-// TestDeleteReportsTagsOfAllAttempts: a delete that must start again, because a tag has moved in the
-// meantime, reports the tags that it has removed in all attempts, and not the one that has moved.
+// TestDeleteReportsTagsOfAllAttempts: a delete that must start again, because a tag has moved in
+// the meantime, reports the tags that it has removed in all attempts, and not the one that has
+// moved.
 func TestDeleteReportsTagsOfAllAttempts(t *testing.T) {
 	again := 0
 	for n := 1; ; n++ {

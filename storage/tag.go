@@ -158,9 +158,9 @@ func (p *manifestPut) noteCreated(info driver.Info, absent bool, before string) 
 	}
 }
 
-// notePrevious notes where a tag points before the push moves it, or with nil that the push has created
-// it. A move is noted before its write, because the response may be lost: a push that starts again then
-// finds that the tag points at its manifest.
+// notePrevious notes where a tag points before the push moves it, or with nil that the push has
+// created it. A move is noted before its write, because the response may be lost: a push that
+// starts again then finds that the tag points at its manifest.
 func (p *manifestPut) notePrevious(tag string, before *ocispec.Descriptor) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,10 +13,10 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// Visible yields the manifests and tags that clients can see and that were written at or after since,
-// by the clock of the storage. since is rounded down to a second, because some storages do not keep
-// more of a time. A zero since yields everything. An outbox looks here for changes whose event was lost
-// in a crash.
+// Visible yields the manifests and tags that clients can see and that were written at or after
+// since, by the clock of the storage. since is rounded down to a second, because some storages do
+// not keep more of a time. A zero since yields everything. An outbox looks here for changes whose
+// event was lost in a crash.
 //
 // It yields each repository that has content once, in the order of the storage, also one that the
 // catalog does not have yet. Within a repository, manifests come first, in ascending order of their
@@ -24,9 +24,9 @@ import (
 // whose manifest is gone. An object may be yielded that was written again since it was pushed. What
 // changes during the iteration may or may not be yielded. An error ends the iteration.
 //
-// The number of requests to the storage is three lists for each repository, one more for each further
-// page of manifests and tags, one read for each manifest, and two for each tag, written at or after
-// since. It holds one page and one manifest in memory.
+// The number of requests to the storage is three lists for each repository, one more for each
+// further page of manifests and tags, one read for each manifest, and two for each tag, written at
+// or after since. It holds one page and one manifest in memory.
 //
 // Errors: those of the storage.
 func (s *Store) Visible(ctx context.Context, since time.Time) iter.Seq2[notification.Visible, error] {
@@ -53,8 +53,8 @@ func (s *Store) Visible(ctx context.Context, since time.Time) iter.Seq2[notifica
 	}
 }
 
-// nextContent returns the name, as keys have it, of the repository whose content comes first after a
-// key, or "" if there is none.
+// nextContent returns the name, as keys have it, of the repository whose content comes first after
+// a key, or "" if there is none.
 func (s *Store) nextContent(ctx context.Context, after string) (string, error) {
 	opts := &driver.ListOptions{After: after, KeysOnly: true, PageHint: 1}
 	for info, err := range s.objects.Driver.List(ctx, object.ContentPrefix, opts) {

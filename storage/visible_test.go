@@ -19,8 +19,8 @@ import (
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
-// seen returns what Visible yields, as "repository:tag name" or "repository@ name", with the name that
-// the digest has in names.
+// seen returns what Visible yields, as "repository:tag name" or "repository@ name", with the name
+// that the digest has in names.
 func seen(t *testing.T, s *storage.Store, since time.Time, names map[digest.Digest]string) []string {
 	t.Helper()
 	all := []string{}
@@ -112,8 +112,8 @@ func TestVisibleYieldsWhatClientsSee(t *testing.T) {
 	})
 }
 
-// TestVisibleYieldsSince: only what was written since is read, in pages, and the number of requests is
-// the stated one.
+// TestVisibleYieldsSince: only what was written since is read, in pages, and the number of requests
+// is the stated one.
 func TestVisibleYieldsSince(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newMemory(t)
@@ -156,8 +156,8 @@ func TestVisibleYieldsSince(t *testing.T) {
 	})
 }
 
-// TestVisibleFindsRepositoryThatCatalogLacks: a push may die after its manifest is visible and before
-// the repository is in the catalog.
+// TestVisibleFindsRepositoryThatCatalogLacks: a push may die after its manifest is visible and
+// before the repository is in the catalog.
 func TestVisibleFindsRepositoryThatCatalogLacks(t *testing.T) {
 	d := newMemory(t)
 	s := newStore(t, d, nil)
@@ -167,7 +167,8 @@ func TestVisibleFindsRepositoryThatCatalogLacks(t *testing.T) {
 	require.Len(t, collect(t, s.Visible(t.Context(), time.Time{})), 1)
 }
 
-// TestVisibleStops: an error of the storage ends the iteration and is yielded, and so does the caller.
+// TestVisibleStops: an error of the storage ends the iteration and is yielded, and so does the
+// caller.
 func TestVisibleStops(t *testing.T) {
 	d := newMemory(t)
 	s := newStore(t, d, nil)

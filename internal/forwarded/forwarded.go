@@ -23,8 +23,9 @@ type peerKey struct{}
 // false if the peer of the connection has no address, such as that of a Unix socket.
 //
 // That is the peer of the connection or, if the peer is a trusted proxy, the client that
-// X-Forwarded-For names. The header is read from its end, where the nearest proxy appends. Everything
-// before the first address that is not a trusted proxy is ignored, because a client can invent it.
+// X-Forwarded-For names. The header is read from its end, where the nearest proxy appends.
+// Everything before the first address that is not a trusted proxy is ignored, because a client can
+// invent it.
 //
 // For a request of [WithClient], the client is known already, and trusted has no effect.
 func Client(r *http.Request, trusted []netip.Prefix) (client netip.AddrPort, ok bool) {

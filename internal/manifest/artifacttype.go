@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 )
 
-// ArtifactType returns the artifact type that [Parse] finds in a manifest that it accepts. For other
-// content, the result is any text. It is for pulls, which must not cost a parse: it checks nothing,
-// allocates only the result, and reads no further than it must. For most images that is the config.
+// ArtifactType returns the artifact type that [Parse] finds in a manifest that it accepts. For
+// other content, the result is any text. It is for pulls, which must not cost a parse: it checks
+// nothing, allocates only the result, and reads no further than it must. For most images that is
+// the config.
 func ArtifactType(content []byte) string {
 	escaped := bytes.IndexByte(content, '\\') >= 0                  // a key may be spelled with escapes
 	own := escaped || bytes.Contains(content, []byte(`ifactType"`)) // quotes and "a" are too frequent
@@ -33,8 +34,8 @@ func ArtifactType(content []byte) string {
 	return ofConfig
 }
 
-// scanner reads JSON that is most probably valid. For any other input, its results mean nothing, and
-// it stops at the end of the input at the latest.
+// scanner reads JSON that is most probably valid. For any other input, its results mean nothing,
+// and it stops at the end of the input at the latest.
 type scanner struct {
 	data []byte
 	pos  int

@@ -31,8 +31,8 @@ func (r Repo) WithdrawMoves(ctx context.Context, d digest.Digest, p *Pointers) e
 }
 
 // RemovePointers removes the pointers to a manifest, each in the version of p. Back references go
-// last: another delete of the same manifest that finishes before this one finds the tags by them. It
-// sets p.Removed, also if it fails.
+// last: another delete of the same manifest that finishes before this one finds the tags by them.
+// It sets p.Removed, also if it fails.
 //
 // Errors: driver.ErrChanged if one of the tags has changed.
 func (s *Store) RemovePointers(ctx context.Context, p *Pointers) error {
