@@ -55,9 +55,6 @@ func NewList(patterns []string) (List, int, error) {
 	return l, -1, nil
 }
 
-// Empty reports whether the list has no patterns.
-func (l *List) Empty() bool { return len(l.in) == 0 && len(l.out) == 0 }
-
 // Selects reports whether a name matches one of the patterns and none of the exceptions. A list of
 // exceptions only selects all other names. No pattern matches the empty name.
 func (l *List) Selects(name string) bool {
