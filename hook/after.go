@@ -22,8 +22,8 @@ type AfterOptions struct {
 	Background bool
 	// Concurrency is the maximum number of calls at the same time, with those that have exceeded
 	// Timeout and still run. Further operations wait for one to end, up to Timeout. With Background
-	// they do not wait: the function is not called for them. Default: 1000, or 16 with Background.
-	// A negative value means one.
+	// they do not wait: the function is not called for them. Default: 1000, or 16 with Background. A
+	// negative value means one.
 	Concurrency int
 	// Running counts the calls that run in the background, until they return. A host that stops
 	// waits for it after the server has stopped. Default: nothing waits for them.

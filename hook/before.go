@@ -24,13 +24,13 @@ type BeforeOptions struct {
 	// Concurrency. The context of the function ends then. Default: 10 seconds. A negative value
 	// means no limit.
 	Timeout time.Duration
-	// FailOpen decides what happens if the function does not decide: it returns an error that is no
-	// *registry.Error, panics, or exceeds Timeout. If FailOpen is set, the operation goes on.
-	// Default: the client gets 503.
+	// FailOpen decides what happens if the function does not decide: it panics, exceeds Timeout, or
+	// returns another error than a *registry.Error with a status below 500. If FailOpen is set, the
+	// operation goes on. Default: the client gets a *registry.Error as it is, and otherwise 503.
 	FailOpen bool
 	// Concurrency is the maximum number of calls at the same time, with those that have exceeded
-	// Timeout and still run. Further operations wait for one to end. Default: 1000. A
-	// negative value means one.
+	// Timeout and still run. Further operations wait for one to end. Default: 1000. A negative value
+	// means one.
 	Concurrency int
 	// OnFailure is called each time the function did not decide, whatever FailOpen is. err is the
 	// error of the function, ErrTimeout, or a panic as an error. Default: with FailOpen, failures
@@ -39,9 +39,12 @@ type BeforeOptions struct {
 }
 
 // Before returns an interceptor that calls f before each operation. The operation goes on if f
-// returns nil, and is refused if f returns an error with a *registry.Error in it. The client gets
-// its status, code and message, see [Deny]. BeforeOptions.FailOpen says what any other error means;
-// the client does not see its text.
+// returns nil. It is refused if f returns an error that has a *registry.Error with a status below
+// 500 in its chain: the client gets that status, code and message, see [Deny]. Any other error
+// means that f did not decide, see BeforeOptions.FailOpen; the client does not see its text.
+//
+// The errors of a Backend are of this kind, too. A function that looks something up there must not
+// return that it does not exist, unless the client is to see this.
 //
 // op is a copy, so f may keep it. It must not change what op points at.
 func Before(f func(ctx context.Context, op *registry.Op) error, opts *BeforeOptions) registry.Interceptor {
@@ -53,7 +56,8 @@ func Before(f func(ctx context.Context, op *registry.Op) error, opts *BeforeOpti
 }
 
 // Deny returns an error for a client that is not allowed to perform an operation: 403 with the code
-// DENIED and the reason as its message. Use registry.NewError for another status or code.
+// DENIED and the reason as its message. Use registry.NewError for another status or code, and
+// WithRetryAfter of the error to ask the client to try again, such as after a scan.
 func Deny(reason string) error { return registry.ErrDenied.WithMessage(reason) }
 
 // errUndecided is what the client gets if a function that fails closed did not decide.
@@ -103,7 +107,7 @@ func (b *before) decide(ctx context.Context, op *registry.Op) error {
 		return context.Cause(ctx) // the caller has gone, which is not a failure of f
 	}
 	var refused *registry.Error
-	if errors.As(err, &refused) {
+	if errors.As(err, &refused) && refused.Status() < 500 {
 		return err
 	}
 	if errors.Is(err, context.DeadlineExceeded) && errors.Is(context.Cause(limited), ErrTimeout) {
@@ -112,6 +116,9 @@ func (b *before) decide(ctx context.Context, op *registry.Op) error {
 	report(ctx, b.o.OnFailure, op, err)
 	if b.o.FailOpen {
 		return nil
+	}
+	if refused != nil {
+		return err
 	}
 	return errUndecided.WithCause(fmt.Errorf("hook: before %s: %w", op.Kind, err))
 }

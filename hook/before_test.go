@@ -37,6 +37,8 @@ func TestBeforeClientSeesTheReason(t *testing.T) {
 		"denied":                   {hook.Deny("come at noon"), false, 403, `"code":"DENIED","message":"come at noon"`},
 		"denied fails open":        {hook.Deny("no"), true, 403, `"DENIED"`},
 		"error of the host":        {quota.WithCause(errSecret), false, 402, `"code":"QUOTA","message":"pay first"`},
+		"storage down":             {registry.ErrNoSpace.WithCause(errSecret), false, 507, `"code":"NO_SPACE"`},
+		"storage down, fails open": {registry.ErrNoSpace.WithCause(errSecret), true, 200, ""},
 		"wrapped":                  {errors.Join(errSecret, quota), false, 402, `"QUOTA"`},
 		"undecided":                {errSecret, false, 503, `"message":"a policy of the registry could not be checked"`},
 		"undecided and fails open": {errSecret, true, 200, ""},
@@ -128,8 +130,8 @@ func TestBeforeTimeoutIsTheDefault(t *testing.T) {
 	})
 }
 
-// TestBeforeHungFunctionsAreBounded: with functions that never return, the number of goroutines does
-// not grow, and every operation ends after Timeout. When they return, the hook works again.
+// TestBeforeHungFunctionsAreBounded: with functions that never return, the number of goroutines
+// does not grow, and every operation ends after Timeout. When they return, the hook works again.
 func TestBeforeHungFunctionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

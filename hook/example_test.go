@@ -46,7 +46,10 @@ func (s signed) admit(ctx context.Context, op *registry.Op) error {
 	if err == nil && !found {
 		return hook.Deny("the image has no signature: " + string(op.Result.Digest))
 	}
-	return err // the policy could not decide: the client gets 503
+	if err != nil { // the policy cannot decide: the client gets 503
+		return errors.New("look for a signature: " + err.Error()) // not %w: a 404 of the store is no decision
+	}
+	return nil
 }
 
 // has reports whether a manifest has a signature, as a referrer or at the tag of older versions of
