@@ -101,8 +101,8 @@ func TestFilterSelects(t *testing.T) {
 	}
 }
 
-// TestFilterKeepsMatchingTags: an event keeps the tags that are selected, and the event that came in
-// is not changed.
+// TestFilterKeepsMatchingTags: an event keeps the tags that are selected, and the event that came
+// in is not changed.
 func TestFilterKeepsMatchingTags(t *testing.T) {
 	hex := strings.Repeat("0a", 32)
 	in := push(func(e *notification.Event) {

@@ -31,8 +31,8 @@ type PullsOptions struct {
 // maxPullTags is the maximum number of different tags of a merged event.
 const maxPullTags = 32
 
-// Pulls is a Sink that merges the pulls of the same content. All other events are passed on at once.
-// Use [NewPulls], and start Run.
+// Pulls is a Sink that merges the pulls of the same content. All other events are passed on at
+// once. Use [NewPulls], and start Run.
 //
 // If a manifest or blob is pulled once in an interval, its event is passed on as it came. Otherwise
 // it is the event of the last pull, with a new ID, the number of pulls as Count, and the tags of
@@ -89,8 +89,8 @@ func NewPulls(next notification.Sink, opts *PullsOptions) (*Pulls, error) {
 	return &Pulls{next: next, o: o, merged: map[pullKey]*notification.Event{}}, nil
 }
 
-// Notify collects pulls, and passes on all other events. An error is that of the next sink, with the
-// number of delivered events in terms of what Notify was given; see [New].
+// Notify collects pulls, and passes on all other events. An error is that of the next sink, with
+// the number of delivered events in terms of what Notify was given; see [New].
 func (p *Pulls) Notify(ctx context.Context, events []notification.Event) error {
 	collected := p.choose(events)
 	i := -1

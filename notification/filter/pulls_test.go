@@ -203,8 +203,8 @@ func TestPullsRunEndReportsWhatIsLost(t *testing.T) {
 	})
 }
 
-// TestPullsRepeatingCountsOnce is a property: whatever the next sink fails at, a caller that repeats
-// what is not delivered delivers each other event once, and each pull counts once.
+// TestPullsRepeatingCountsOnce is a property: whatever the next sink fails at, a caller that
+// repeats what is not delivered delivers each other event once, and each pull counts once.
 func TestPullsRepeatingCountsOnce(t *testing.T) {
 	for seed := range uint64(500) {
 		random := rand.New(rand.NewPCG(seed, 2))

@@ -29,8 +29,8 @@ const (
 	maxTags = 32
 )
 
-// New returns a Sink that writes each event to l. It never returns an error. If l is nil, nothing is
-// written.
+// New returns a Sink that writes each event to l. It never returns an error. If l is nil, nothing
+// is written.
 func New(l *slog.Logger, opts *Options) notification.Sink {
 	o := options.Value(opts)
 	if o.Message == "" {

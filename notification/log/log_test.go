@@ -47,7 +47,8 @@ func lines(t *testing.T, o *log.Options, min slog.Level, events ...notification.
 	return list
 }
 
-// TestLogWritesEveryField also checks that the names and their order are those of the package comment.
+// TestLogWritesEveryField also checks that the names and their order are those of the package
+// comment.
 func TestLogWritesEveryField(t *testing.T) {
 	full := full
 	full.Tags = strings.Split(strings.Repeat("v1,", 40)+"v1", ",")

@@ -2,7 +2,8 @@ package queue
 
 import "github.com/registrykit/registry/notification"
 
-// ring is a first-in-first-out list of events. Its memory grows up to max events, and is used again.
+// ring is a first-in-first-out list of events. Its memory grows up to max events, and is used
+// again.
 type ring struct {
 	max    int
 	events []notification.Event

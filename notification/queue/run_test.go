@@ -100,8 +100,8 @@ func TestRunPanickingSinkIsContained(t *testing.T) {
 	})
 }
 
-// TestRunPauses measures the pauses on the fake clock: they double up to a maximum, with jitter, and
-// what the receiver asks for is a minimum that is capped.
+// TestRunPauses measures the pauses on the fake clock: they double up to a maximum, with jitter,
+// and what the receiver asks for is a minimum that is capped.
 func TestRunPauses(t *testing.T) {
 	for name, row := range map[string]struct {
 		err      error
@@ -143,8 +143,8 @@ func TestRunPauses(t *testing.T) {
 	}
 }
 
-// TestRunEndFlushes: when the context of Run ends during a pause, what is left is tried at once, and
-// repeated until Flush is over.
+// TestRunEndFlushes: when the context of Run ends during a pause, what is left is tried at once,
+// and repeated until Flush is over.
 func TestRunEndFlushes(t *testing.T) {
 	for name, row := range map[string]struct {
 		failures  int
