@@ -43,7 +43,6 @@ func (c *client) stream(resume string) {
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no") // nginx passes each event on at once
 	header.Set("X-Content-Type-Options", "nosniff")
-	_ = c.rc.SetReadDeadline(time.Time{}) // http.Server.ReadTimeout would end the stream
 	if c.begin(resume) != nil {
 		return
 	}

@@ -46,10 +46,10 @@ func TestStreamOverHTTP(t *testing.T) {
 			t.Cleanup(h.Close)
 			s := open(t, server, "", "", "")
 			require.Equal(t, proto, s.res.Proto)
-			for range 4 {
+			for range 12 {
 				sent := notify(t, h, push("a", 2)...)
 				require.Equal(t, ids(sent), ids(s.take(2)))
-				<-time.After(100 * time.Millisecond) // longer in all than the deadlines
+				<-time.After(50 * time.Millisecond) // longer in all than the deadlines
 			}
 		})
 	}
