@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/notification/format"
 	"github.com/registrykit/registry/notification/internal/broker"
@@ -53,10 +54,7 @@ func New(client *kgo.Client, topic string, opts *Options) (*Sink, error) {
 	if err := check(client, topic); err != nil {
 		return nil, fmt.Errorf("notification/kafka: %w", err)
 	}
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	s := &Sink{client: client, topic: topic}
 	var err error
 	if s.sender, err = broker.NewSender(o.Format, o.Timeout, s.send); err != nil {

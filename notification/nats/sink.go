@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/notification/format"
 	"github.com/registrykit/registry/notification/internal/broker"
@@ -49,10 +50,7 @@ func New(js Publisher, opts *Options) (*Sink, error) {
 	if js == nil {
 		return nil, errors.New("notification/nats: no publisher")
 	}
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	if o.Subject == "" {
 		o.Subject = "registry.events.{action}.{repository}"
 	}

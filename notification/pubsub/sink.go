@@ -10,6 +10,7 @@ import (
 	gocloud "gocloud.dev/pubsub"
 	"gocloud.dev/pubsub/batcher"
 
+	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/notification/format"
 	"github.com/registrykit/registry/notification/internal/broker"
@@ -65,10 +66,7 @@ func Reopen(open Opener, opts *Options) (*Sink, error) {
 }
 
 func newSink(t *topic, opts *Options) (*Sink, error) {
-	var o Options
-	if opts != nil {
-		o = *opts
-	}
+	o := options.Value(opts)
 	s := &Sink{topic: t, before: o.BeforeSend}
 	var err error
 	if s.sender, err = broker.NewSender(o.Format, o.Timeout, s.send); err != nil {
