@@ -126,7 +126,8 @@ func TestImportsPointDown(t *testing.T) {
 		},
 		"./hook": {
 			module + "/auth", module + "/notification", module + "/reference", module + "/internal/contain",
-			module + "/internal/handover", module + "/internal/options",
+			module + "/internal/handover", module + "/internal/manifest", module + "/internal/strictjson",
+			module + "/internal/options",
 		},
 		"./jobs": {module + "/internal/options", module + "/storage/driver"},
 		"./storage/gocloud/gcs": {
