@@ -1,0 +1,399 @@
+package outbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/registrykit/registry/notification"
+	"github.com/registrykit/registry/storage/driver"
+)
+
+// lane delivers one stream to one sink, from the cursor. It holds the cursor while it does.
+type lane struct {
+	o    *Outbox
+	s    *stream
+	dest Destination
+	key  string
+
+	saving sync.Mutex // one write of the cursor at a time
+
+	mu      sync.Mutex
+	cur     cursor    // where the lane is
+	oldest  time.Time // time of the next event, if the lane has seen it
+	single  bool      // the last call was refused: send one event at a time
+	saved   cursor    // what is stored
+	version string
+	tried   []string  // nonces of writes whose answer was unclear
+	savedAt time.Time // when saved was written, by the monotonic clock
+	lost    bool      // another process has the cursor
+	stop    context.CancelFunc
+	active  bool // run is running, or is about to
+}
+
+// run delivers until ctx ends, the stream ends, or another process takes the cursor.
+func (l *lane) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l.mu.Lock()
+	l.stop = cancel
+	l.mu.Unlock()
+	var keeper sync.WaitGroup
+	keeper.Go(func() { l.keep(ctx) })
+	for ctx.Err() == nil && !l.done() {
+		if !l.ready() {
+			_ = sleep(ctx, min(time.Second, l.o.opts.Lease/6))
+			continue
+		}
+		if err := l.step(ctx); err != nil {
+			_ = sleep(ctx, l.pause(err))
+		}
+	}
+	cancel()
+	keeper.Wait()
+	end, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer done()
+	if err := l.save(end, true); err != nil && !errors.Is(err, errConflict) {
+		l.o.opts.Logger.Warn("outbox: cannot write a cursor", "sink", l.dest.Name, "error", err)
+	}
+}
+
+func (l *lane) done() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cur.Done || l.lost
+}
+
+// ready reports whether the lane may call the sink: the sink is not disabled, and the lease is fresh.
+func (l *lane) ready() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.o.isDisabled(l.dest.Name) && time.Since(l.savedAt) < l.o.opts.Lease
+}
+
+// keep writes the cursor: soon after a delivery, and as a sign of life.
+func (l *lane) keep(ctx context.Context) {
+	for sleep(ctx, min(time.Second, l.o.opts.Lease/6)) == nil {
+		l.o.trimOwn(ctx, l.s)
+		l.mu.Lock()
+		due := l.cur != l.saved || time.Since(l.savedAt) >= l.o.opts.Lease/3
+		l.mu.Unlock()
+		if due {
+			if err := l.save(ctx, false); err != nil && ctx.Err() == nil {
+				l.o.opts.Logger.Warn("outbox: cannot write a cursor", "sink", l.dest.Name, "error", err)
+			}
+		}
+	}
+}
+
+// save writes the cursor. With release, other processes may take it at once.
+//
+// Errors: errConflict if another process has taken the cursor; errors of the driver.
+func (l *lane) save(ctx context.Context, release bool) error {
+	l.saving.Lock()
+	defer l.saving.Unlock()
+	l.mu.Lock()
+	if l.lost || l.cur.Done && l.saved == l.cur {
+		l.mu.Unlock()
+		return nil
+	}
+	next := l.cur
+	next.Nonce, next.Owner = newNonce(), l.o.owner
+	if release {
+		next.Owner = ""
+	}
+	version, start := l.version, time.Now()
+	l.tried = append(l.tried, next.Nonce)
+	l.mu.Unlock()
+	b, err := encode(&next, nil)
+	if err != nil {
+		return err
+	}
+	info, there, err := l.o.write(ctx, l.key, version, b, driver.Deferred)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if errors.Is(err, errConflict) {
+		// It is our own write if its answer was lost.
+		c, derr := decodeCursor(there)
+		if derr != nil || !slices.Contains(l.tried, c.Nonce) {
+			l.lost = true
+			if l.stop != nil {
+				l.stop()
+			}
+			return err
+		}
+		l.version = info.Version
+		return errors.New("outbox: the answer to the last write of the cursor was lost")
+	}
+	if err != nil {
+		return err
+	}
+	l.tried = l.tried[:0]
+	l.version, l.savedAt = info.Version, start
+	same := next
+	same.Nonce, same.Owner = l.cur.Nonce, l.cur.Owner
+	if same == l.cur { // nothing was delivered meanwhile
+		l.cur = next
+	}
+	l.saved = next
+	l.s.mu.Lock()
+	l.s.proof = time.Now().Round(0)
+	l.s.mu.Unlock()
+	return nil
+}
+
+// step delivers the next events, or waits for one.
+func (l *lane) step(ctx context.Context) error {
+	l.mu.Lock()
+	cur, single := l.cur, l.single
+	l.mu.Unlock()
+	if cur.Gap != nil {
+		return l.deliver(ctx, cur, []notification.Event{missing(cur.Gap)})
+	}
+	b, end, closed, wake := l.s.at(cur.Seq)
+	switch {
+	case end && closed:
+		l.mu.Lock()
+		l.cur.Done, l.oldest = true, time.Time{}
+		l.mu.Unlock()
+		return nil
+	case end:
+		l.mu.Lock()
+		l.oldest = time.Time{}
+		l.mu.Unlock()
+		select {
+		case <-wake:
+		case <-ctx.Done():
+		}
+		return nil
+	case b == nil:
+		var err error
+		b, err = l.o.readBatch(ctx, l.s.id, cur.Seq)
+		if errors.Is(err, errCorrupt) || errors.Is(err, driver.ErrNotExist) {
+			return l.skipCorrupt(ctx, cur, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if cur.Index >= len(b.events) {
+		l.mu.Lock()
+		l.cur.Seq, l.cur.Index, l.cur.Number = cur.Seq+1, 0, b.end()
+		l.mu.Unlock()
+		return nil
+	}
+	n := min(len(b.events)-cur.Index, l.o.opts.Batch)
+	if single {
+		n = 1
+	}
+	return l.deliver(ctx, cur, b.events[cur.Index:cur.Index+n])
+}
+
+// deliver calls the sink with events that follow cur, and moves the cursor.
+func (l *lane) deliver(ctx context.Context, cur cursor, events []notification.Event) error {
+	l.mu.Lock()
+	l.oldest = events[0].Time
+	l.mu.Unlock()
+	start := time.Now()
+	err := l.o.call(ctx, l.dest, events)
+	n := notification.Delivered(err, len(events))
+	l.o.counted(l.dest.Name, n, err)
+	l.o.opts.Observe(Observation{Sink: l.dest.Name, Events: len(events), Delivered: n,
+		Duration: time.Since(start), Err: err})
+	l.moved(cur, n, err == nil)
+	if err == nil || ctx.Err() != nil || n == len(events) {
+		return nil
+	}
+	if errors.Is(err, notification.ErrGone) {
+		return l.o.disable(ctx, l.dest.Name, err)
+	}
+	return l.failed(ctx, n, events, err)
+}
+
+// moved moves the cursor over n events, unless it was moved meanwhile.
+func (l *lane) moved(cur cursor, n int, all bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n > 0 {
+		l.cur.Attempts, l.cur.Refused, l.cur.Failing, l.cur.Error = 0, time.Time{}, time.Time{}, ""
+	}
+	if all {
+		l.single = false
+	}
+	switch {
+	case n == 0 || l.cur.Seq != cur.Seq || l.cur.Index != cur.Index || l.cur.Gap != cur.Gap:
+	case cur.Gap != nil:
+		l.cur.Gap = nil
+	default:
+		l.cur.Index, l.cur.Number = l.cur.Index+n, l.cur.Number+int64(n)
+	}
+}
+
+// failed counts a failed call. It gives up on the event that failed if that has lasted too long.
+func (l *lane) failed(ctx context.Context, n int, events []notification.Event, err error) error {
+	now := time.Now()
+	refused := errors.Is(err, notification.ErrRefused)
+	l.mu.Lock()
+	l.cur.Attempts++
+	l.cur.Error = text(err)
+	if l.cur.Failing.IsZero() {
+		l.cur.Failing = now.Round(0)
+	}
+	if !refused {
+		l.cur.Refused = time.Time{}
+	} else if l.cur.Refused.IsZero() && (len(events)-n == 1) {
+		l.cur.Refused = now.Round(0)
+	}
+	isolate := refused && !l.single
+	l.single = l.single || refused
+	cur := l.cur
+	l.mu.Unlock()
+	event := events[n]
+	since := cur.Failing
+	if event.Time.After(since) {
+		since = event.Time
+	}
+	switch {
+	case isolate && len(events)-n > 1:
+		return nil // find out which event the sink refuses
+	case refused && !cur.Refused.IsZero() && now.Sub(cur.Refused) >= l.o.opts.GiveUpRefused:
+	case now.Sub(since) >= l.o.opts.GiveUp:
+	default:
+		return err
+	}
+	if cur.Gap == nil {
+		if derr := l.o.bury(ctx, l.dest.Name, event, cur.Attempts, err); derr != nil {
+			return derr
+		}
+	}
+	l.o.dropped(l.dest.Name, 1)
+	l.o.opts.Logger.Error("outbox: gave up on an event", "sink", l.dest.Name, "event", event.ID,
+		"attempts", cur.Attempts, "error", text(err))
+	failing := cur.Failing
+	l.moved(cur, 1, false)
+	if !refused { // the receiver is down: the next event has waited as long
+		l.mu.Lock()
+		l.cur.Failing = failing
+		l.mu.Unlock()
+	}
+	return nil
+}
+
+const (
+	minPause = time.Second
+	maxPause = 15 * time.Minute
+	maxAfter = time.Hour
+)
+
+// pause returns how long to wait after an error.
+func (l *lane) pause(err error) time.Duration {
+	l.mu.Lock()
+	attempts := l.cur.Attempts
+	l.mu.Unlock()
+	d := backoff(max(attempts-1, 0), minPause, maxPause)
+	var retry *notification.RetryError
+	if errors.As(err, &retry) {
+		d = max(d, min(retry.After, maxAfter))
+	}
+	return d
+}
+
+// backoff returns the pause after n+1 failures: it doubles up to most, less up to a quarter at random.
+func backoff(n int, least, most time.Duration) time.Duration {
+	d := most
+	if n < 20 {
+		d = min(least<<n, most)
+	}
+	return d - mathrand.N(d/4+1)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// call calls a sink. A panic in it is an error.
+func (o *Outbox) call(ctx context.Context, d Destination, events []notification.Event) (err error) {
+	if d.Sink == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.opts.SinkTimeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("outbox: the sink panicked: %v", p)
+		}
+	}()
+	return d.Sink.Notify(ctx, slices.Clone(events))
+}
+
+// skipCorrupt moves the cursor over a batch that cannot be read, and notes the gap. The object stays.
+func (l *lane) skipCorrupt(ctx context.Context, cur cursor, err error) error {
+	l.s.mu.Lock()
+	next, total, closed := l.s.next, l.s.events, l.s.closed
+	l.s.mu.Unlock()
+	to := cursor{Seq: cur.Seq + 1, Number: cur.Number}
+	now := time.Now().Round(0)
+	gap := &notification.Gap{Stream: l.s.id, Events: -1, First: now, Last: now, Reason: "corrupt"}
+	for ; to.Seq < next; to.Seq++ {
+		b, rerr := l.o.readBatch(ctx, l.s.id, to.Seq)
+		if rerr == nil {
+			gap.Events, gap.Last, to.Number = b.First-cur.Number, b.Time, b.First
+			break
+		}
+		if !errors.Is(rerr, errCorrupt) && !errors.Is(rerr, driver.ErrNotExist) {
+			return rerr
+		}
+	}
+	if gap.Events < 0 && closed && total > cur.Number {
+		gap.Events, to.Number = total-cur.Number, total
+	}
+	l.o.opts.Logger.Error("outbox: skipped an object that cannot be read", "sink", l.dest.Name,
+		"key", batchKey(l.s.id, cur.Seq), "events", gap.Events, "error", err)
+	l.o.dropped(l.dest.Name, max(gap.Events, 1))
+	l.skip(cur, to, gap)
+	return nil
+}
+
+// skip moves the cursor from cur to another position, and adds gap to what the sink is told.
+func (l *lane) skip(cur, to cursor, gap *notification.Gap) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cur.Seq > cur.Seq || l.cur.Seq == cur.Seq && l.cur.Index != cur.Index {
+		return
+	}
+	if g := l.cur.Gap; g != nil {
+		merged := *gap
+		merged.First = g.First
+		if merged.Events >= 0 && g.Events >= 0 {
+			merged.Events += g.Events
+		} else {
+			merged.Events = -1
+		}
+		gap = &merged
+	}
+	l.cur.Seq, l.cur.Index, l.cur.Number, l.cur.Gap = to.Seq, 0, to.Number, gap
+	l.cur.Attempts, l.cur.Refused = 0, time.Time{}
+}
+
+// gapID returns the ID of the event about a gap, a UUID of version 8 that depends on the gap only.
+func gapID(g *notification.Gap) string {
+	sum := sha256.Sum256([]byte(g.Stream + " " + strconv.FormatInt(g.Events, 10) + " " +
+		strconv.FormatInt(g.First.UnixNano(), 10) + " " + strconv.FormatInt(g.Last.UnixNano(), 10) + " " + g.Reason))
+	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80
+	x := hex.EncodeToString(sum[:16])
+	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
+}
