@@ -5,7 +5,7 @@
 # "correct" must give a complete search without an error. A configuration of "broken" takes one rule away, and must give
 # a counterexample: otherwise the model could not see what the rule is for.
 #
-#   run.sh        179 configurations: about four minutes on two idle cores, 2 GB of memory
+#   run.sh        200 configurations: about four minutes on two idle cores, 2 GB of memory
 #   run.sh full   more actors at once as well
 set -euo pipefail
 folder=$(cd "$(dirname "$0")" && pwd)
@@ -244,12 +244,40 @@ types_broken=(
 	'BROKEN_KEEPS_TAG PA PB'
 )
 
+# The outbox: one process that writes events, its own delivery, and others that take over; the actors of outbox.pml.
+outbox_correct=(
+	'TRIES=1 WR OW TK'     # another process takes the cursor over, and closes the stream
+	'TRIES=1 LATE WR TK RM' # writes arrive late, and the stream is removed
+	'WR TK RM'
+	'WR OW TR'             # the stream is trimmed
+	'WR RI CRASH'          # the writer dies, and its changes are found
+)
+outbox_full=('WR OW TK' 'TRIES=1 WR OW TK TR' 'TRIES=1 WR OW TK TK2' 'TRIES=1 WR OW TK RM RM2')
+outbox_broken=(
+	'BROKEN_ACK_FIRST WR OW TK'
+	'BROKEN_BLIND_BATCH WR OW TK'
+	'BROKEN_UNCLEAR WR OW TK'
+	'BROKEN_ANY_CONTENT WR OW TK'
+	'BROKEN_NO_FENCE WR OW TK'
+	'BROKEN_BLIND_FENCE WR OW TK'
+	'BROKEN_CURSOR_FIRST WR OW TK'
+	'BROKEN_BLIND_CURSOR WR OW TK'
+	'BROKEN_GAP_AFTER WR OW TR'
+	'BROKEN_NO_GAP WR OW TR'
+	'BROKEN_BLIND_GAP WR OW TR'
+	'BROKEN_NO_AGE WR TK RM'
+	'BROKEN_REMOVES_SOON WR TK RM'
+	'BROKEN_REMOVES_UNSENT WR TK RM'
+	'BROKEN_NO_GRACE WR RI CRASH'
+	'BROKEN_NO_SECOND_LOOK WR RI CRASH'
+)
+
 # Searches of more than ten seconds, as MODEL:CONFIGURATION with commas: their program is optimized.
 large=(
 	collect:UP0,MP0,MP0B,GL,GD,ND=1
 	collect:UP1,MT,MP0,DEL,GL,GD,ND=1
 )
-for model in collect keep tags leads refs; do
+for model in collect keep tags leads refs outbox; do
 	declare -n full=${model}_full
 	for c in "${full[@]}"; do large+=("$model:${c// /,}"); done
 done
@@ -318,7 +346,7 @@ covered() {
 	done
 }
 
-for model in collect keep tags leads refs known types; do
+for model in collect keep tags leads refs known types outbox; do
 	declare -n correct=${model}_correct broken=${model}_broken full=${model}_full
 	covered "$model" "${broken[*]}"
 	for c in "${correct[@]}"; do check complete "$c" "$model"; done
