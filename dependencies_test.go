@@ -49,6 +49,17 @@ func TestDependenciesOfBatteries(t *testing.T) {
 	}
 }
 
+// TestDependenciesOfOutbox: the outbox uses the storage below the registry, and not the registry.
+func TestDependenciesOfOutbox(t *testing.T) {
+	const module = "github.com/registrykit/registry/"
+	for _, dep := range dependencies(t, "./notification/outbox") {
+		require.True(t, within(dep, []string{
+			"github.com/opencontainers/go-digest", "github.com/opencontainers/image-spec/specs-go",
+			module + "notification", module + "internal/options", module + "storage/driver",
+		}), "%s", dep)
+	}
+}
+
 // dependencies returns the packages that pkg depends on, without the standard library.
 func dependencies(t *testing.T, pkg string) []string {
 	t.Helper()
