@@ -214,7 +214,10 @@ func (l *lane) deliver(ctx context.Context, cur cursor, events []notification.Ev
 	if errors.Is(err, notification.ErrGone) {
 		return l.o.disable(ctx, l.dest.Name, err)
 	}
-	return l.failed(ctx, n, events, err)
+	if n > 0 && cur.Gap == nil {
+		cur.Index += n
+	}
+	return l.failed(ctx, cur, events[n:], err)
 }
 
 // moved moves the cursor over n events, unless it was moved meanwhile.
@@ -236,48 +239,48 @@ func (l *lane) moved(cur cursor, n int, all bool) {
 	}
 }
 
-// failed counts a failed call. It gives up on the event that failed if that has lasted too long.
-func (l *lane) failed(ctx context.Context, n int, events []notification.Event, err error) error {
-	now := time.Now()
+// failed counts a failed call, of which at is the position of the first event. It gives up on that
+// event if that has lasted too long.
+func (l *lane) failed(ctx context.Context, at cursor, events []notification.Event, err error) error {
+	now := time.Now().Round(0)
 	refused := errors.Is(err, notification.ErrRefused)
 	l.mu.Lock()
 	l.cur.Attempts++
 	l.cur.Error = text(err)
 	if l.cur.Failing.IsZero() {
-		l.cur.Failing = now.Round(0)
-	}
-	if !refused {
-		l.cur.Refused = time.Time{}
-	} else if l.cur.Refused.IsZero() && (len(events)-n == 1) {
-		l.cur.Refused = now.Round(0)
-	}
-	isolate := refused && !l.single
-	l.single = l.single || refused
-	cur := l.cur
-	l.mu.Unlock()
-	event := events[n]
-	since := cur.Failing
-	if event.Time.After(since) {
-		since = event.Time
+		l.cur.Failing = now
 	}
 	switch {
-	case isolate && len(events)-n > 1:
+	case !refused:
+		l.cur.Refused = time.Time{}
+	case l.cur.Refused.IsZero() && len(events) == 1:
+		l.cur.Refused = now
+	}
+	isolate := refused && len(events) > 1 && !l.single
+	l.single = l.single || refused
+	failing, first, attempts := l.cur.Failing, l.cur.Refused, l.cur.Attempts
+	l.mu.Unlock()
+	since := failing
+	if events[0].Time.After(since) {
+		since = events[0].Time
+	}
+	switch {
+	case isolate:
 		return nil // find out which event the sink refuses
-	case refused && !cur.Refused.IsZero() && now.Sub(cur.Refused) >= l.o.opts.GiveUpRefused:
+	case !first.IsZero() && now.Sub(first) >= l.o.opts.GiveUpRefused:
 	case now.Sub(since) >= l.o.opts.GiveUp:
 	default:
 		return err
 	}
-	if cur.Gap == nil {
-		if derr := l.o.bury(ctx, l.dest.Name, event, cur.Attempts, err); derr != nil {
+	if at.Gap == nil {
+		if derr := l.o.bury(ctx, l.dest.Name, events[0], attempts, err); derr != nil {
 			return derr
 		}
 	}
 	l.o.dropped(l.dest.Name, 1)
-	l.o.opts.Logger.Error("outbox: gave up on an event", "sink", l.dest.Name, "event", event.ID,
-		"attempts", cur.Attempts, "error", text(err))
-	failing := cur.Failing
-	l.moved(cur, 1, false)
+	l.o.opts.Logger.Error("outbox: gave up on an event", "sink", l.dest.Name, "event", events[0].ID,
+		"attempts", attempts, "error", text(err))
+	l.moved(at, 1, false)
 	if !refused { // the receiver is down: the next event has waited as long
 		l.mu.Lock()
 		l.cur.Failing = failing

@@ -173,8 +173,8 @@ func (o *Outbox) scan(ctx context.Context, seen map[string]*sighting) error {
 		}
 	}
 	for _, key := range expired {
-		if err := o.takeOver(ctx, key, seen[key]); err != nil {
-			return err
+		if err := o.takeOver(ctx, key, seen[key]); err != nil && ctx.Err() == nil {
+			o.opts.Logger.Warn("outbox: cannot take over a stream", "cursor", key, "error", err)
 		}
 	}
 	return nil

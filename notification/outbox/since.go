@@ -45,6 +45,7 @@ type reader struct {
 	at     positions
 	closed map[string]bool // streams that are read to their marker
 	whole  bool            // the reader has read nothing before
+	search bool            // look for later batches where one is absent
 }
 
 // Since yields the stored events after cursor, which is that of an Entry or of [Outbox.End]. An
@@ -62,7 +63,8 @@ func (o *Outbox) Since(ctx context.Context, cursor string, opts *SinceOptions) i
 		at, err := parsePositions(cursor)
 		r := &reader{o: o, at: at, closed: map[string]bool{}, whole: cursor == ""}
 		for n := 0; err == nil; n++ {
-			if n%listStreams == 0 {
+			r.search = n%listStreams == 0
+			if r.search {
 				if err = r.list(ctx); err != nil {
 					break
 				}
@@ -150,30 +152,24 @@ func (o *Outbox) End(ctx context.Context) (string, error) {
 	return r.at.String(), nil
 }
 
-// list finds the streams: one request for each.
+// list finds the streams by their cursors: each stream has one until it is removed.
 func (r *reader) list(ctx context.Context) error {
 	there := map[string]bool{}
-	for after := ""; ; {
-		found := false
-		for info, err := range r.o.driver.List(ctx, streamPrefix, &driver.ListOptions{
-			After: after, KeysOnly: true, PageHint: 1}) {
-			if err != nil {
-				return err
-			}
-			found, after = true, info.Key
-			if id, _, ok := parseBatchKey(info.Key); ok {
-				there[id], after = true, streamPrefix+id+"/~"
-			}
-			break
+	for info, err := range r.o.driver.List(ctx, cursorPrefix, &driver.ListOptions{KeysOnly: true}) {
+		if err != nil {
+			return err
 		}
-		if !found {
-			break
+		if id, _, ok := parseCursorKey(info.Key); ok {
+			there[id] = true
 		}
 	}
 	for id := range there {
-		if _, known := r.at.at[id]; !known && id > r.at.floor && !r.closed[id] {
+		if _, known := r.at.at[id]; !known && id > r.at.floor {
 			r.at.at[id] = position{}
 		}
+	}
+	for id := range r.at.at {
+		r.closed[id] = r.closed[id] || !there[id] // it is removed
 	}
 	r.forget(time.Now())
 	return nil
@@ -197,6 +193,9 @@ func (r *reader) read(ctx context.Context, id string, yield func(Entry, error) b
 		at := r.at.at[id]
 		b, err := r.o.readBatch(ctx, id, at.seq)
 		if errors.Is(err, driver.ErrNotExist) || errors.Is(err, errCorrupt) {
+			if !r.search && errors.Is(err, driver.ErrNotExist) {
+				return true, nil
+			}
 			to, gap, ferr := r.find(ctx, id, at, err)
 			if ferr != nil || to == at {
 				return true, ferr
