@@ -2,13 +2,7 @@ package sse_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"iter"
-	"maps"
 	"net/http/httptest"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,123 +13,56 @@ import (
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/notification/outbox"
 	"github.com/registrykit/registry/notification/sse"
+	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
+	"github.com/registrykit/registry/storage/memory"
 )
 
-// journal is a log of the events of several replicas in memory.
-type journal struct {
-	mu      sync.Mutex
-	streams map[string][]notification.Event
-	changed chan struct{}
-	reads   atomic.Int64 // calls of Since that are running
-	lag     time.Duration
-	down    atomic.Bool
-	failed  atomic.Int64 // calls that found the log down
+// fast is the time between two polls in tests.
+const fast = 5 * time.Millisecond
+
+// replica is one process: an outbox, a Handler that reads it, and its server.
+type replica struct {
+	sink   notification.Sink
+	server *httptest.Server
+	driver *drivertest.Faulty
+	down   atomic.Bool // the storage does not respond to this process
+	failed atomic.Int64
 }
 
-func newJournal() *journal {
-	return &journal{streams: map[string][]notification.Event{}, changed: make(chan struct{})}
-}
-
-// sink returns the sink of one replica.
-func (j *journal) sink(stream string) notification.Sink {
-	return notification.BatchFunc(func(_ context.Context, events []notification.Event) error {
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		j.streams[stream] = append(j.streams[stream], events...)
-		close(j.changed)
-		j.changed = make(chan struct{})
-		return nil
-	})
-}
-
-func (j *journal) End(context.Context) (string, error) {
-	if j.down.Load() {
-		return "", errors.New("down")
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	at := map[string]int{}
-	for name, events := range j.streams {
-		at[name] = len(events)
-	}
-	return cursor(at), nil
-}
-
-func (j *journal) Since(ctx context.Context, from string, opts *outbox.SinceOptions) iter.Seq2[outbox.Entry, error] {
-	return func(yield func(outbox.Entry, error) bool) {
-		j.reads.Add(1)
-		defer j.reads.Add(-1)
-		at := map[string]int{}
-		for part := range strings.FieldsFuncSeq(from, func(r rune) bool { return r == ',' }) {
-			name, n, ok := strings.Cut(part, ":")
-			var number int
-			if _, err := fmt.Sscan(n, &number); !ok || err != nil {
-				yield(outbox.Entry{}, outbox.ErrCursor)
-				return
-			}
-			at[name] = number
-		}
-		follow := opts != nil && opts.Follow
-		for {
-			j.mu.Lock()
-			changed := j.changed
-			streams := maps.Clone(j.streams)
-			j.mu.Unlock()
-			for _, name := range slices.Sorted(maps.Keys(streams)) {
-				for _, e := range streams[name][at[name]:] {
-					if j.down.Load() {
-						j.failed.Add(1)
-						yield(outbox.Entry{}, errors.New("down"))
-						return
-					}
-					at[name]++
-					if !yield(outbox.Entry{Event: e, Cursor: cursor(at)}, nil) {
-						return
-					}
-				}
-			}
-			if !follow {
-				return
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-changed:
-			}
-			j.mu.Lock()
-			lag := j.lag
-			j.mu.Unlock()
-			<-time.After(lag)
-		}
-	}
-}
-
-func cursor(at map[string]int) string {
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(at)) {
-		parts = append(parts, fmt.Sprint(name, ":", at[name]))
-	}
-	return strings.Join(parts, ",")
-}
-
-// replicas serves two replicas with one log. Server i shows the events of all sinks.
-func replicas(t testing.TB, j *journal, opts sse.Options) (servers []*httptest.Server, sinks []notification.Sink) {
+// replicas starts two replicas on one storage. Each server shows the events of both.
+func replicas(t testing.TB, opts sse.Options) [2]*replica {
 	t.Helper()
-	opts.Source = j
-	for i := range 2 {
-		h, server := newServer(t, &opts)
+	shared := memory.New(nil)
+	var list [2]*replica
+	for i := range list {
+		r := &replica{}
+		r.driver = drivertest.NewFaulty(shared, &drivertest.FaultyOptions{
+			Before: func(context.Context, drivertest.Call) error {
+				if r.down.Load() {
+					r.failed.Add(1)
+					return driver.ErrUnavailable
+				}
+				return nil
+			}})
+		log, err := outbox.New(r.driver, nil, nil)
+		require.NoError(t, err)
+		o := opts
+		o.Source = log
+		h, server := newServer(t, &o)
 		require.NoError(t, h.Notify(t.Context(), push("ignored", 1)), "the events come from the log")
-		servers, sinks = append(servers, server), append(sinks, j.sink(fmt.Sprint("replica", i)))
+		r.sink, r.server = log, server
+		list[i] = r
 	}
-	return servers, sinks
+	return list
 }
 
 // TestSourceTwoReplicas: a client gets the events of both replicas, resumes at the other one without
 // loss, and starts with the present. Repetitions are few.
 func TestSourceTwoReplicas(t *testing.T) {
-	servers, sinks := replicas(t, newJournal(), sse.Options{Keep: 50})
-	notify(t, sinks[0], push("before", 3)...)
-	s := open(t, servers[0], "", "", "")
+	all := replicas(t, sse.Options{Keep: 50, Poll: fast})
+	notify(t, all[0].sink, push("before", 3)...)
+	s := open(t, all[0].server, "", "", "")
 	var sent, got []string
 	seen, repeated := map[string]bool{}, 0
 	take := func(n int) {
@@ -151,11 +78,11 @@ func TestSourceTwoReplicas(t *testing.T) {
 	}
 	for round := range 20 {
 		for i := range 2 {
-			sent = append(sent, ids(notify(t, sinks[i], push("a", 10)...))...)
+			sent = append(sent, ids(notify(t, all[i].sink, push("a", 10)...))...)
 		}
 		take(len(sent) - 5)
 		s.close() // in the middle
-		s = open(t, servers[round%2], "", "", s.last)
+		s = open(t, all[round%2].server, "", "", s.last)
 		take(len(sent))
 	}
 	require.ElementsMatch(t, sent, got)
@@ -165,114 +92,123 @@ func TestSourceTwoReplicas(t *testing.T) {
 // TestSourceCatchesUp: a client that was away for longer than the memory of the Handler gets
 // everything, also while new events arrive and the follower is behind.
 func TestSourceCatchesUp(t *testing.T) {
-	j := newJournal()
-	j.lag = 5 * time.Millisecond
-	servers, sinks := replicas(t, j, sse.Options{Keep: 10})
-	s := open(t, servers[0], "", "", "")
-	sent := ids(notify(t, sinks[0], push("a", 1)...))
+	all := replicas(t, sse.Options{Keep: 10, Poll: fast})
+	s := open(t, all[0].server, "", "", "")
+	sent := ids(notify(t, all[0].sink, push("a", 1)...))
 	got := ids(s.take(1))
 	s.close()
-	sent = append(sent, ids(notify(t, sinks[1], push("a", 5000)...))...)
-	idle := open(t, servers[1], "repository=none", "", "") // keeps the follower
+	sent = append(sent, ids(notify(t, all[1].sink, push("a", 5000)...))...)
+	idle := open(t, all[1].server, "repository=none", "", "") // keeps the follower
 	defer idle.close()
-	s = open(t, servers[1], "", "", s.last)
-	var all sync.WaitGroup
+	s = open(t, all[1].server, "", "", s.last)
+	var senders sync.WaitGroup
 	var more [2][]string
 	for i := range 2 {
-		all.Go(func() {
+		senders.Go(func() {
 			for range 100 {
-				more[i] = append(more[i], ids(notify(t, sinks[i], push("b", 5)...))...)
+				more[i] = append(more[i], ids(notify(t, all[i].sink, push("b", 5)...))...)
 			}
 		})
 	}
 	got = append(got, ids(s.take(5000+2*100*5))...)
-	all.Wait()
+	senders.Wait()
 	sent = append(append(sent, more[0]...), more[1]...)
 	require.ElementsMatch(t, sent, got)
-	last := notify(t, sinks[0], push("c", 1)...)
+	last := notify(t, all[0].sink, push("c", 1)...)
 	require.Equal(t, ids(last), ids(s.take(1)), "and none of them again")
 }
 
 // TestSourceFollowerBehind: events that a client has got from the log itself do not come again when
 // the follower, which was behind, brings them.
 func TestSourceFollowerBehind(t *testing.T) {
-	j := newJournal()
-	servers, sinks := replicas(t, j, sse.Options{})
-	s := open(t, servers[0], "", "", "")
-	sent := notify(t, sinks[0], push("a", 5)...)
+	all := replicas(t, sse.Options{Poll: 500 * time.Millisecond})
+	s := open(t, all[0].server, "", "", "")
+	sent := notify(t, all[0].sink, push("a", 5)...)
 	got := s.take(2)
 	s.close()
-	idle := open(t, servers[1], "", "", "")
-	j.mu.Lock()
-	j.lag = 300 * time.Millisecond
-	j.mu.Unlock()
-	sent = append(sent, notify(t, sinks[1], push("a", 5)...)...)
-	s = open(t, servers[1], "", "", s.last)
+	idle := open(t, all[1].server, "", "", "")
+	more := notify(t, all[0].sink, push("a", 5)...) // which the follower of the other replica does not know yet
+	s = open(t, all[1].server, "", "", s.last)
+	sent = append(sent, more...)
 	got = append(got, s.take(8)...)
 	require.Equal(t, ids(sent), ids(got))
-	idle.take(5)
-	last := notify(t, sinks[0], push("c", 1)...)
+	require.Equal(t, ids(more), ids(idle.take(5)))
+	last := notify(t, all[1].sink, push("c", 1)...)
 	require.Equal(t, ids(last), ids(s.take(1)))
 }
 
 // TestSourceAfterPause: what happens while no client is connected is not lost for one that comes
 // back.
 func TestSourceAfterPause(t *testing.T) {
-	j := newJournal()
-	servers, sinks := replicas(t, j, sse.Options{})
-	s := open(t, servers[0], "", "", "")
-	sent := notify(t, sinks[0], push("a", 1)...)
+	all := replicas(t, sse.Options{Poll: fast})
+	s := open(t, all[0].server, "", "", "")
+	sent := notify(t, all[0].sink, push("a", 1)...)
 	got := s.take(1)
 	s.close()
-	require.Eventually(t, func() bool { return j.reads.Load() == 0 }, 10*time.Second, time.Millisecond)
-	sent = append(sent, notify(t, sinks[1], push("a", 3)...)...)
-	s = open(t, servers[0], "", "", s.last)
+	require.Eventually(t, func() bool { // the follower has ended
+		before := all[0].driver.Count("")
+		<-time.After(20 * fast)
+		return all[0].driver.Count("") == before
+	}, 10*time.Second, time.Millisecond)
+	sent = append(sent, notify(t, all[1].sink, push("a", 3)...)...)
+	s = open(t, all[0].server, "", "", s.last)
 	got = append(got, s.take(3)...)
 	require.Equal(t, ids(sent), ids(got))
 }
 
 // TestSourceUnknownID: a client with an ID of something else hears that it has missed events.
 func TestSourceUnknownID(t *testing.T) {
-	servers, sinks := replicas(t, newJournal(), sse.Options{})
-	s := open(t, servers[0], "", "", "nonsense")
+	all := replicas(t, sse.Options{Poll: fast})
+	s := open(t, all[0].server, "", "", "nonsense")
 	m, ok := s.next()
 	require.True(t, ok)
 	require.Equal(t, "missing", m.name)
-	sent := notify(t, sinks[1], push("a", 1)...)
+	sent := notify(t, all[1].sink, push("a", 1)...)
 	require.Equal(t, ids(sent), ids(s.take(1)))
 }
 
-// TestSourceIsReadOnlyForClients: the log is read once for all clients, and not without any.
+// TestSourceIsReadOnlyForClients: the log is not read without clients, and not more often for ten
+// clients than for one.
 func TestSourceIsReadOnlyForClients(t *testing.T) {
-	j := newJournal()
-	servers, sinks := replicas(t, j, sse.Options{})
-	require.Zero(t, j.reads.Load())
-	for range 3 {
-		var streams []*stream
-		for range 10 {
-			streams = append(streams, open(t, servers[0], "", "", ""))
+	all := replicas(t, sse.Options{Poll: fast})
+	calls := func(during func()) int {
+		before := all[0].driver.Count("")
+		during()
+		return all[0].driver.Count("") - before
+	}
+	idle := func() int { return calls(func() { <-time.After(20 * fast) }) }
+	notify(t, all[1].sink, push("before", 1)...)
+	require.Zero(t, idle())
+	for range 2 {
+		s := open(t, all[0].server, "", "", "")
+		one := idle()
+		require.Positive(t, one)
+		streams := []*stream{s}
+		for range 9 {
+			streams = append(streams, open(t, all[0].server, "", "", ""))
 		}
-		sent := notify(t, sinks[1], push("a", 1)...)
+		sent := notify(t, all[1].sink, push("a", 1)...)
 		for _, s := range streams {
 			require.Equal(t, ids(sent), ids(s.take(1)))
 		}
-		require.EqualValues(t, 1, j.reads.Load())
+		require.Less(t, idle(), 3*one)
 		for _, s := range streams {
 			s.close()
 		}
-		require.Eventually(t, func() bool { return j.reads.Load() == 0 }, 10*time.Second, time.Millisecond)
-		notify(t, sinks[0], push("unseen", 5)...)
+		require.Eventually(t, func() bool { return idle() == 0 }, 10*time.Second, time.Millisecond)
+		notify(t, all[1].sink, push("unseen", 5)...)
 	}
 }
 
-// TestSourceDown: streams survive a log that fails for a while, and miss nothing.
+// TestSourceDown: streams survive a storage that fails for a while, and miss nothing.
 func TestSourceDown(t *testing.T) {
-	j := newJournal()
-	servers, sinks := replicas(t, j, sse.Options{Poll: time.Millisecond})
-	s := open(t, servers[0], "", "", "")
-	j.down.Store(true)
-	sent := notify(t, sinks[0], push("a", 3)...)
-	require.Eventually(t, func() bool { return j.failed.Load() >= 2 }, 10*time.Second, time.Millisecond)
-	j.down.Store(false)
+	all := replicas(t, sse.Options{Poll: fast})
+	s := open(t, all[0].server, "", "", "")
+	all[0].down.Store(true)
+	sent := notify(t, all[1].sink, push("a", 3)...)
+	require.Eventually(t, func() bool { return all[0].failed.Load() >= 2 }, 10*time.Second, time.Millisecond)
+	res, _ := get(t, all[0].server, "", "", s.last) // a client that comes meanwhile, and resumes
+	defer res.Body.Close()
+	all[0].down.Store(false)
 	require.Equal(t, ids(sent), ids(s.take(3)))
 }
