@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/jobs"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/driver"
@@ -145,6 +146,37 @@ func ExampleStore_CollectEvery() {
 	// Output:
 	// removed 0 blobs
 	// context canceled
+}
+
+// A host with jobs of its own runs collections beside them, on every replica.
+func ExampleStore_CollectJob() {
+	ctx, stop := context.WithCancel(context.Background())
+	d := memory.New(nil)
+	store, err := storage.New(ctx, d, nil)
+	if err != nil {
+		panic(err)
+	}
+	collect, err := store.CollectJob(&storage.ScheduleOptions{
+		Done: func(r *storage.CollectReport, err error) { stop() }, // a server would stop when it shuts down
+	})
+	if err != nil {
+		panic(err)
+	}
+	runner, err := jobs.New(d, &jobs.Options{Jobs: []jobs.Job{collect}})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(runner.Run(ctx))
+	states, err := runner.List(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	for _, s := range states {
+		fmt.Println(s.Name, s.Every, s.Error == "", s.Next.Sub(s.Ended).Round(time.Minute))
+	}
+	// Output:
+	// context canceled
+	// collect 24h0m0s true 24h0m0s
 }
 
 // Options.History sets for how long a Store keeps the history of a repository.

@@ -28,7 +28,12 @@ type client struct {
 	told   string // ID that the client knows
 	buf    bytes.Buffer
 	replay replayed
+
+	flushed time.Time // when something was sent last
 }
+
+// gatherTime is the minimum time between two writes, unless there is much to send.
+const gatherTime = 10 * time.Millisecond
 
 // maxBuffer is the size of the buffer, in bytes, from which on it is sent at once.
 const maxBuffer = 32 << 10
@@ -74,11 +79,31 @@ func (c *client) stream(resume string) {
 		case <-c.h.closed:
 			return
 		case <-b.changed:
+			if !c.gather() {
+				return
+			}
 		case <-heartbeat.C:
 			if c.beat() != nil {
 				return
 			}
 		}
+	}
+}
+
+// gather waits a moment if the client has just been sent something, so that many events in a row
+// make few writes. It returns false if the request has ended.
+func (c *client) gather() bool {
+	wait := gatherTime - time.Since(c.flushed)
+	if wait <= 0 {
+		return true
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-c.r.Context().Done():
+		return false
+	case <-t.C:
+		return true
 	}
 }
 
@@ -233,6 +258,7 @@ func (c *client) flush() error {
 	if _, err := c.buf.WriteTo(c.w); err != nil {
 		return err
 	}
+	c.flushed = time.Now()
 	return c.rc.Flush()
 }
 

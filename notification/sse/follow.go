@@ -118,10 +118,13 @@ func (h *Handler) begin(ctx context.Context, f *follower, cursor string) bool {
 // publish adds an entry, unless another follower has begun.
 func (h *Handler) publish(f *follower, e entry) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.follow == f {
-		h.add(e)
+	if h.follow != f {
+		h.mu.Unlock()
+		return
 	}
+	wake := h.add(e)
+	h.mu.Unlock()
+	close(wake)
 }
 
 // missing returns an event which says that events are no longer available.
