@@ -57,13 +57,16 @@ func ExampleOutbox_Since() {
 			log.Fatal(err)
 		}
 	}
-	cursor := ""
+	cursor := "" // from the start
 	for entry, err := range events.Since(ctx, cursor, nil) {
 		if err != nil {
 			log.Fatal(err)
 		}
 		fmt.Println(entry.Event.Tags)
 		cursor = entry.Cursor
+	}
+	for range events.Since(ctx, cursor, nil) {
+		fmt.Println("nothing new")
 	}
 	// Output:
 	// [v1]

@@ -79,12 +79,17 @@ func (f *fold) last(n name) (word, bool) {
 
 // read folds the events after cursor, and returns the cursor behind them.
 func (f *fold) read(ctx context.Context, o *Outbox, cursor string) (string, error) {
-	for e, err := range o.Since(ctx, cursor, nil) {
-		if err != nil {
-			return cursor, err
-		}
+	r, err := o.newReader(cursor)
+	if err != nil {
+		return cursor, err
+	}
+	err = r.run(ctx, SinceOptions{}, func(e Entry, _ error) bool {
 		f.add(e.Event)
 		cursor = e.Cursor
+		return true
+	})
+	if r.trimmed.After(f.start) {
+		f.start = r.trimmed
 	}
-	return cursor, nil
+	return cursor, err
 }

@@ -60,7 +60,8 @@ func (i *inbox) all() []notification.Event {
 
 // push returns the event of a push.
 func push(repository, tag string) notification.Event {
-	d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString(repository + tag), Size: 7}
+	d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Size: 7,
+		Digest: digest.FromString(repository + tag)}
 	return notification.Event{ID: notification.NewID(), Time: time.Now().Round(0), Action: notification.Push,
 		Kind: notification.Manifest, Repository: repository, Target: &d, Tags: []string{tag}}
 }

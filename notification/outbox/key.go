@@ -55,14 +55,14 @@ func letterKey(sink, id string) string {
 	return letterPrefix + sink + "/" + id
 }
 
-// parseBatchKey returns the stream and number of a batch.
-func parseBatchKey(key string) (stream string, seq int64, ok bool) {
+// parseBatchKey returns the number of a batch.
+func parseBatchKey(key string) (seq int64, ok bool) {
 	stream, digits, ok := strings.Cut(strings.TrimPrefix(key, streamPrefix), "/")
 	if !ok || !validStream.MatchString(stream) || len(digits) != 16 {
-		return "", 0, false
+		return 0, false
 	}
 	seq, err := strconv.ParseInt(digits, 16, 64)
-	return stream, seq, err == nil && seq >= 0
+	return seq, err == nil && seq >= 0
 }
 
 // parseCursorKey returns the stream and sink of a cursor.

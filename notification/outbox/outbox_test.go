@@ -384,3 +384,69 @@ func TestCost(t *testing.T) {
 		stop()
 	})
 }
+
+// TestSinceOverRemovedStreams checks that a reader goes on after its streams were trimmed and removed.
+func TestSinceOverRemovedStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := memory.New(nil)
+		one, two := newOutbox(t, d, nil), newOutbox(t, d, nil)
+		stopOne, stopTwo := run(t, one), run(t, two)
+		for _, o := range []*outbox.Outbox{one, two} {
+			require.NoError(t, o.Notify(t.Context(), []notification.Event{push("app", "v1")}))
+			time.Sleep(time.Second)
+		}
+		ids, cursor := since(t, one, "")
+		require.Len(t, ids, 2)
+		stopOne()
+		time.Sleep(20 * 24 * time.Hour) // the stream of two is empty, and lives
+		_, fresh := since(t, two, "")
+		require.Empty(t, fresh, "nothing is kept")
+		end, err := two.End(t.Context())
+		require.NoError(t, err)
+		e := push("app", "v2")
+		require.NoError(t, two.Notify(t.Context(), []notification.Event{e}))
+		for _, from := range []string{"", cursor, end} {
+			ids, last := since(t, two, from)
+			require.Equal(t, e.ID, ids[len(ids)-1])
+			rest, _ := since(t, two, last)
+			require.Empty(t, rest)
+		}
+		stopTwo()
+	})
+}
+
+// TestOptions checks that New refuses invalid names and options.
+func TestOptions(t *testing.T) {
+	d := memory.New(nil)
+	for _, name := range []string{"", "A", "a/b", "~", ".x", strings.Repeat("a", 65)} {
+		_, err := outbox.New(d, []outbox.Destination{{Name: name, Sink: &inbox{}}}, nil)
+		require.ErrorContains(t, err, "invalid name")
+	}
+	_, err := outbox.New(d, []outbox.Destination{{Name: "a", Sink: &inbox{}}, {Name: "a", Sink: &inbox{}}}, nil)
+	require.ErrorContains(t, err, "two sinks")
+	_, err = outbox.New(d, nil, &outbox.Options{Lease: time.Millisecond})
+	require.ErrorContains(t, err, "Lease")
+	_, err = outbox.New(d, nil, &outbox.Options{Keep: -1})
+	require.ErrorContains(t, err, "Keep")
+}
+
+// TestBlock checks that Notify fails instead of dropping events, if the host wants that.
+func TestBlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := &inbox{fail: func(notification.Event) error { return errors.New("down") }}
+		o := newOutbox(t, memory.New(nil), &outbox.Options{MaxEvents: 3, Block: true},
+			outbox.Destination{Name: "hook", Sink: in})
+		stop := run(t, o)
+		for range 3 {
+			require.NoError(t, o.Notify(t.Context(), []notification.Event{push("app", "v1")}))
+		}
+		require.ErrorIs(t, o.Notify(t.Context(), []notification.Event{push("app", "v1")}), notification.ErrNotRecorded)
+		in.mu.Lock()
+		in.fail = nil
+		in.mu.Unlock()
+		time.Sleep(time.Minute)
+		require.NoError(t, o.Notify(t.Context(), []notification.Event{push("app", "v1")}))
+		require.Zero(t, o.Stats("hook").Dropped)
+		stop()
+	})
+}

@@ -100,8 +100,8 @@ func (o *Outbox) Reindex(ctx context.Context, src Source, opts *ReindexOptions) 
 func (o *Outbox) compare(ctx context.Context, src Source, log *fold, since, before time.Time, report *ReindexReport) (
 	found []notification.Visible, gone map[name]bool, err error) {
 	gone = map[name]bool{}
-	for n, w := range log.words {
-		if w, _ = log.last(n); w.exists && w.time.Before(before) {
+	for n := range log.words {
+		if w, _ := log.last(n); w.exists && w.time.Before(before) {
 			gone[n] = true
 		}
 	}

@@ -41,11 +41,12 @@ const (
 
 // reader is the state of a call of Since.
 type reader struct {
-	o      *Outbox
-	at     positions
-	closed map[string]bool // streams that are read to their marker
-	whole  bool            // the reader has read nothing before
-	search bool            // look for later batches where one is absent
+	o       *Outbox
+	at      positions
+	closed  map[string]bool // streams that are read to their marker
+	whole   bool            // the reader has read nothing before
+	trimmed time.Time       // before it, events of a stream were removed
+	search  bool            // look for later batches where one is absent
 }
 
 // Since yields the stored events after cursor, which is that of an Entry or of [Outbox.End]. An
@@ -60,40 +61,51 @@ func (o *Outbox) Since(ctx context.Context, cursor string, opts *SinceOptions) i
 		so.Poll = defaultPoll
 	}
 	return func(yield func(Entry, error) bool) {
-		at, err := parsePositions(cursor)
-		r := &reader{o: o, at: at, closed: map[string]bool{}, whole: cursor == ""}
-		for n := 0; err == nil; n++ {
-			r.search = n%listStreams == 0
-			if r.search {
-				if err = r.list(ctx); err != nil {
-					break
-				}
-			}
-			wake := o.ownWake()
-			more := true
-			for _, id := range slices.Sorted(maps.Keys(r.at.at)) {
-				if more, err = r.read(ctx, id, yield); err != nil || !more {
-					break
-				}
-			}
-			if !more {
-				return
-			}
-			if err != nil || !so.Follow {
-				break
-			}
-			t := time.NewTimer(so.Poll)
-			select {
-			case <-ctx.Done():
-				err = ctx.Err()
-			case <-wake:
-			case <-t.C:
-			}
-			t.Stop()
+		r, err := o.newReader(cursor)
+		if err == nil {
+			err = r.run(ctx, so, yield)
 		}
 		if err != nil {
 			yield(Entry{}, err)
 		}
+	}
+}
+
+// newReader returns a reader that begins at cursor.
+//
+// Errors: ErrCursor.
+func (o *Outbox) newReader(cursor string) (*reader, error) {
+	at, err := parsePositions(cursor)
+	return &reader{o: o, at: at, closed: map[string]bool{}, whole: cursor == ""}, err
+}
+
+// run yields the events after the position of r. It returns nil if the consumer stops.
+func (r *reader) run(ctx context.Context, so SinceOptions, yield func(Entry, error) bool) error {
+	for n := 0; ; n++ {
+		r.search = n%listStreams == 0
+		if r.search {
+			if err := r.list(ctx); err != nil {
+				return err
+			}
+		}
+		wake := r.o.ownWake()
+		for _, id := range slices.Sorted(maps.Keys(r.at.at)) {
+			if more, err := r.read(ctx, id, yield); err != nil || !more {
+				return err
+			}
+		}
+		if !so.Follow {
+			return nil
+		}
+		t := time.NewTimer(so.Poll)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		case <-wake:
+		case <-t.C:
+		}
+		t.Stop()
 	}
 }
 
@@ -117,8 +129,10 @@ func (o *Outbox) ownWake() <-chan struct{} {
 //
 // Errors: errors of the storage.
 func (o *Outbox) End(ctx context.Context) (string, error) {
-	at, _ := parsePositions("")
-	r := &reader{o: o, at: at, closed: map[string]bool{}}
+	r, err := o.newReader("")
+	if err != nil {
+		return "", err
+	}
 	if err := r.list(ctx); err != nil {
 		return "", err
 	}
@@ -128,7 +142,7 @@ func (o *Outbox) End(ctx context.Context) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			if _, seq, ok := parseBatchKey(info.Key); ok {
+			if seq, ok := parseBatchKey(info.Key); ok {
 				last = seq
 			}
 		}
@@ -239,7 +253,7 @@ func (r *reader) find(ctx context.Context, id string, at position, cause error) 
 		if err != nil {
 			return at, nil, err
 		}
-		_, seq, ok := parseBatchKey(info.Key)
+		seq, ok := parseBatchKey(info.Key)
 		if !ok {
 			continue
 		}
@@ -251,6 +265,9 @@ func (r *reader) find(ctx context.Context, id string, at position, cause error) 
 			return at, nil, err
 		}
 		if r.whole && at == (position{}) && errors.Is(cause, driver.ErrNotExist) {
+			if b.Time.After(r.trimmed) {
+				r.trimmed = b.Time
+			}
 			return position{seq, 0, b.First}, nil, nil // the reader wants what is kept
 		}
 		gap := &notification.Gap{Stream: id, Events: b.First - at.number, First: b.Time, Last: b.Time, Reason: "age"}

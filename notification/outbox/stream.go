@@ -138,7 +138,7 @@ func (o *Outbox) closeStream(ctx context.Context, s *stream, c cursor) error {
 			if err != nil {
 				return err
 			}
-			if _, seq, ok := parseBatchKey(info.Key); ok {
+			if seq, ok := parseBatchKey(info.Key); ok {
 				last, found = seq, true
 			}
 		}

@@ -117,7 +117,8 @@ func stress(t *testing.T, seed uint64) {
 	for _, stop := range stops {
 		stop()
 	}
-	last := newOutbox(t, d, nil, outbox.Destination{Name: "a", Sink: sinks[0]}, outbox.Destination{Name: "b", Sink: sinks[1]})
+	last := newOutbox(t, d, nil, outbox.Destination{Name: "a", Sink: sinks[0]},
+		outbox.Destination{Name: "b", Sink: sinks[1]})
 	stop := run(t, last)
 	time.Sleep(10 * time.Minute)
 	require.NotEmpty(t, acknowledged)

@@ -129,7 +129,7 @@ func (o *Outbox) removeBatches(ctx context.Context, id string, seq int64) error 
 		if err != nil {
 			return err
 		}
-		_, n, ok := parseBatchKey(info.Key)
+		n, ok := parseBatchKey(info.Key)
 		if ok && n >= seq {
 			return nil
 		}
@@ -219,17 +219,17 @@ func (o *Outbox) removeStream(ctx context.Context, id string, cursors []driver.I
 			return err
 		}
 		c, err := decodeCursor(b)
-		if _, sink, _ := parseCursorKey(info.Key); err != nil || !c.Done && o.destination(sink) != nil {
+		_, sink, _ := parseCursorKey(info.Key)
+		if err != nil || !c.Done && o.destination(sink) != nil {
 			return nil // it is delivered first
 		}
 		// A sink that no process has any more keeps the stream no longer. Its process may live.
 		if err := o.closeStream(ctx, s, c); err != nil {
 			return err
 		}
-		if c.Done {
-			continue
+		if !c.Done && sink != nobody {
+			o.opts.Logger.Error("outbox: dropped the events of a sink that no process has", "cursor", info.Key)
 		}
-		o.opts.Logger.Error("outbox: dropped the events of a sink that no process has", "cursor", info.Key)
 	}
 	s.mu.Lock()
 	marker, closed := s.next, s.closed
