@@ -256,3 +256,11 @@ func plainClient(t *testing.T) *kgo.Client {
 	t.Cleanup(client.Close)
 	return client
 }
+
+// TestOutboxBrokerDown is the proof that nothing is lost behind an outbox.
+func TestOutboxBrokerDown(t *testing.T) {
+	sink, cluster := newSink(t, fast)
+	cluster.Close()
+	brokertest.TestOutage(t, sink, func() { cluster.start() },
+		func() []brokertest.Received { return received(cluster.stored()) })
+}

@@ -256,3 +256,10 @@ func TestNewInvalid(t *testing.T) {
 	_, err = nats.New(js, &nats.Options{Timeout: -1})
 	require.ErrorContains(t, err, "negative timeout")
 }
+
+// TestOutboxServerDown is the proof that nothing is lost behind an outbox.
+func TestOutboxServerDown(t *testing.T) {
+	sink, srv, js := newSink(t, fast)
+	srv.stop()
+	brokertest.TestOutage(t, sink, srv.start, func() []brokertest.Received { return received(srv.stored(js)) })
+}

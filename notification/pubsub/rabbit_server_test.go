@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -95,6 +97,27 @@ func (s *rabbitServer) kill() {
 		s.process = nil
 	}
 }
+
+// suspend stops all threads of the server. Its connections stay open and are silent.
+func (s *rabbitServer) suspend() {
+	s.t.Helper()
+	s.t.Cleanup(s.resume)
+	require.NoError(s.t, s.process.Process.Signal(syscall.SIGSTOP))
+	require.Eventually(s.t, func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.process.Process.Pid))
+		for _, path := range threads {
+			// The state is the first letter after the name, which is in parentheses.
+			stat, _ := os.ReadFile(path)
+			_, state, _ := strings.Cut(string(stat), ") ")
+			if !strings.HasPrefix(state, "T") {
+				return false
+			}
+		}
+		return err == nil && len(threads) > 0
+	}, time.Minute, 10*time.Millisecond)
+}
+
+func (s *rabbitServer) resume() { _ = s.process.Process.Signal(syscall.SIGCONT) }
 
 func (s *rabbitServer) waitFor(port int) bool {
 	s.t.Helper()

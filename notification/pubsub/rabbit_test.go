@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,10 +20,17 @@ import (
 // TestRabbit runs its parts on one server, because a server takes seconds to start.
 func TestRabbit(t *testing.T) {
 	s := startRabbit(t)
-	t.Run("unroutable", s.testUnroutable)
-	t.Run("queue is full", s.testQueueIsFull)
-	t.Run("does not respond", s.testDoesNotRespond)
-	t.Run("killed and back", s.testKilledAndBack)
+	run := func(name string, part func(t *testing.T)) {
+		t.Run(name, func(t *testing.T) {
+			s.t = t
+			part(t)
+		})
+	}
+	run("unroutable", s.testUnroutable)
+	run("queue is full", s.testQueueIsFull)
+	run("does not respond", s.testDoesNotRespond)
+	run("killed and back", s.testKilledAndBack)
+	run("down, behind an outbox", s.testOutbox)
 }
 
 // declare declares a durable exchange and, if it has arguments, a durable queue of the same name.
@@ -130,17 +136,25 @@ func (s *rabbitServer) testDoesNotRespond(t *testing.T) {
 	events := brokertest.Events(10)
 	require.NoError(t, sink.Notify(t.Context(), events[:5]))
 
-	require.NoError(t, s.process.Process.Signal(syscall.SIGSTOP))
+	s.suspend()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	err := sink.Notify(ctx, events[5:])
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.Zero(t, notification.Delivered(err, 5))
-	require.NoError(t, s.process.Process.Signal(syscall.SIGCONT))
+	s.resume()
 
 	require.NoError(t, sink.Notify(t.Context(), events[5:]))
 	require.EqualValues(t, 1, connections.Load())
 	brokertest.RequireDelivered(t, events, s.drain("silent"))
+}
+
+// testOutbox is the proof that nothing is lost behind an outbox.
+func (s *rabbitServer) testOutbox(t *testing.T) {
+	s.declare("outbox", amqp.Table{})
+	sink, _ := s.sink(t, "outbox")
+	s.kill()
+	brokertest.TestOutage(t, sink, s.start, func() []brokertest.Received { return s.drain("outbox") })
 }
 
 // testKilledAndBack kills the server. What it confirmed is still there afterwards, and the other
