@@ -62,7 +62,8 @@ func ExampleOptions_fifo() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	if err := sink.Notify(ctx, []notification.Event{{ID: "1", Action: notification.Push, Repository: "ann/app"}}); err != nil {
+	err = sink.Notify(ctx, []notification.Event{{ID: "1", Action: notification.Push, Repository: "ann/app"}})
+	if err != nil {
 		log.Fatal(err)
 	}
 	message, err := subscription.Receive(ctx)

@@ -30,7 +30,6 @@ func TestRabbit(t *testing.T) {
 	run("queue is full", s.testQueueIsFull)
 	run("does not respond", s.testDoesNotRespond)
 	run("killed and back", s.testKilledAndBack)
-	run("down, behind an outbox", s.testOutbox)
 }
 
 // declare declares a durable exchange and, if it has arguments, a durable queue of the same name.
@@ -149,18 +148,12 @@ func (s *rabbitServer) testDoesNotRespond(t *testing.T) {
 	brokertest.RequireDelivered(t, events, s.drain("silent"))
 }
 
-// testOutbox is the proof that nothing is lost behind an outbox.
-func (s *rabbitServer) testOutbox(t *testing.T) {
-	s.declare("outbox", amqp.Table{})
-	sink, _ := s.sink(t, "outbox")
-	s.kill()
-	brokertest.TestOutage(t, sink, s.start, func() []brokertest.Received { return s.drain("outbox") })
-}
-
 // testKilledAndBack kills the server. What it confirmed is still there afterwards, and the other
-// events are delivered then. A topic that is not opened again stays useless.
+// events are delivered then, with and without an outbox. A topic that is not opened again stays
+// useless.
 func (s *rabbitServer) testKilledAndBack(t *testing.T) {
 	s.declare("killed", amqp.Table{})
+	s.declare("outbox", amqp.Table{})
 	sink, _ := s.sink(t, "killed")
 	conn, err := s.dial()
 	require.NoError(t, err)
@@ -177,7 +170,9 @@ func (s *rabbitServer) testKilledAndBack(t *testing.T) {
 		require.NotErrorIs(t, err, notification.ErrRefused)
 		require.Zero(t, notification.Delivered(err, 50))
 	}
-	s.start()
+	behind, _ := s.sink(t, "outbox")
+	brokertest.TestOutage(t, behind, s.start, func() []brokertest.Received { return s.drain("outbox") })
+
 	require.NoError(t, sink.Notify(t.Context(), events[50:75]))
 	require.NoError(t, late.Notify(t.Context(), events[75:]))
 	require.Error(t, once.Notify(t.Context(), events[75:]))
