@@ -47,7 +47,7 @@ soak: tools ## two servers collect every few seconds and are killed now and then
 	cd internal/e2e && go run ./soak -ops 10000 -storage disk $(SOAK)
 	cd internal/e2e && go run ./soak -ops 10000 -storage s3 $(SOAK)
 brokers: tools ## the sinks for message brokers, which are modules of their own, with real servers
-	for m in kafka nats pubsub; do (cd notification/$$m && go vet ./... && go test -race ./...) || exit 1; done
+	for m in $(dir $(wildcard notification/*/go.mod)); do (cd $$m && go vet ./... && go test -race ./...) || exit 1; done
 bench: ## the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 model: tools ## the models of the protocols, see internal/model/README.md
