@@ -16,6 +16,7 @@ import (
 	"github.com/registrykit/registry/auth/rules"
 	"github.com/registrykit/registry/auth/token"
 	"github.com/registrykit/registry/internal/hostname"
+	"github.com/registrykit/registry/middleware"
 )
 
 // access holds the flags for access control and connections.
@@ -62,6 +63,10 @@ func (a *access) addProxy(s string) error {
 	a.proxies = append(a.proxies, p)
 	return nil
 }
+
+// forwarded puts the address of the client that a trusted proxy names into requests. Events, the
+// access log and the audit log have that address.
+func (a *access) forwarded(h http.Handler) http.Handler { return middleware.Forwarded(h, a.proxies) }
 
 // restricted reports whether access depends on the caller.
 func (a *access) restricted() bool { return a.htpasswd != "" || a.rules != "" }

@@ -22,6 +22,13 @@ func greet(w io.Writer, c config, addr string) {
 	}
 	fmt.Fprintf(w, "  docker pull busybox && docker tag busybox %[1]s/busybox && docker push %[1]s/busybox\n"+
 		"  docker pull %[1]s/busybox\n\n", name)
+	for _, h := range c.events.webhooks {
+		signed := "not signed"
+		if len(h.Options.Secrets) > 0 {
+			signed = "signed"
+		}
+		fmt.Fprintf(w, "Events go to the webhook %s at %s: format %s, %s.\n", h.Name, h.receiver(), h.Format, signed)
+	}
 }
 
 // reachable returns addr with an unspecified host, such as that of ":5000", replaced by a loopback

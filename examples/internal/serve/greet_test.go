@@ -33,3 +33,13 @@ func TestGreet(t *testing.T) {
 		})
 	}
 }
+
+// TestGreetWebhooks checks that the greeting names receivers, without the secrets in their URLs.
+func TestGreetWebhooks(t *testing.T) {
+	c := config{storage: "DIR", events: events{sources: []string{"https://ci.example/hook/of-ann?key=of-bob#name=ci"}}}
+	require.NoError(t, c.events.check(""))
+	var out strings.Builder
+	greet(&out, c, "127.0.0.1:5000")
+	require.Contains(t, out.String(), "Events go to the webhook ci at https://ci.example: format cncf, not signed.\n")
+	require.NotContains(t, out.String(), "of-")
+}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/certfile"
+	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/driver"
 )
@@ -48,6 +49,7 @@ type config struct {
 	access     access
 	pages      pages
 	collect    collect
+	events     events
 	uploadTTL  time.Duration
 	maxUploads int
 	minRate    int64
@@ -105,6 +107,7 @@ func (c *config) flags(s Storage) {
 	c.access.flags()
 	c.pages.flags()
 	c.collect.flags()
+	c.events.flags()
 	flag.DurationVar(&c.uploadTTL, "upload-ttl", storage.DefaultUploadTTL,
 		"Remove an upload after this `time` without a request.")
 	flag.IntVar(&c.maxUploads, "max-uploads", storage.DefaultMaxUploads,
@@ -123,6 +126,7 @@ func (c *config) check() error {
 		err = errors.New("-h2c serves HTTP/2 without TLS; with -tls-cert, clients use HTTP/2 anyway")
 	}
 	return errors.Join(err, c.access.check(c.addr), c.pages.check(), c.collect.check(),
+		c.events.check(c.access.externalURL),
 		positive("-upload-ttl", c.uploadTTL), positive("-min-rate", c.minRate))
 }
 
@@ -141,11 +145,15 @@ func run(ctx context.Context, stop func(), c config, open func(context.Context, 
 	if err != nil {
 		return err
 	}
-	handler, err := newHandler(ctx, c, store, log)
+	sink, deliver, err := c.events.sink(driver, store, log)
 	if err != nil {
 		return err
 	}
-	server, err := newServer(c, accessLog(log, health(driver, handler)), log)
+	handler, err := newHandler(ctx, c, store, sink, log)
+	if err != nil {
+		return err
+	}
+	server, err := newServer(c, c.access.forwarded(accessLog(log, health(driver, handler))), log)
 	if err != nil {
 		return err
 	}
@@ -155,6 +163,17 @@ func run(ctx context.Context, stop func(), c config, open func(context.Context, 
 	}
 	go expire(ctx, store, min(time.Hour, c.uploadTTL), log)
 	go c.collect.run(ctx, store, log)
+	// Requests that end while the server stops still have events, so deliveries end after it.
+	delivering, end := context.WithCancel(context.WithoutCancel(ctx))
+	delivered := make(chan struct{})
+	go func() {
+		deliver(delivering)
+		close(delivered)
+	}()
+	defer func() {
+		end()
+		<-delivered
+	}()
 	greet(os.Stdout, c, listener.Addr().String())
 	return serve(ctx, stop, server, listener, log)
 }
@@ -171,8 +190,10 @@ func (c *config) storeOptions() *storage.Options {
 
 // newHandler returns the registry with access control, the token endpoint, and the protection from
 // web pages.
-func newHandler(ctx context.Context, c config, store *storage.Store, log *slog.Logger) (http.Handler, error) {
-	opts := &registry.Options{Logger: log, MinRate: c.minRate, NoDelete: registry.NoDelete{UsedBlobs: c.keepUsed}}
+func newHandler(ctx context.Context, c config, store *storage.Store, sink notification.Sink,
+	log *slog.Logger) (http.Handler, error) {
+	opts := &registry.Options{Logger: log, MinRate: c.minRate, NoDelete: registry.NoDelete{UsedBlobs: c.keepUsed},
+		Sink: sink, Instance: instance()}
 	if !c.delete {
 		opts.NoDelete = registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true}
 	}

@@ -1,0 +1,233 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/registrykit/registry/notification"
+	hooks "github.com/registrykit/registry/notification/config"
+	"github.com/registrykit/registry/notification/filter"
+	"github.com/registrykit/registry/notification/format"
+	eventlog "github.com/registrykit/registry/notification/log"
+	"github.com/registrykit/registry/notification/multi"
+	"github.com/registrykit/registry/notification/outbox"
+	"github.com/registrykit/registry/notification/queue"
+	"github.com/registrykit/registry/storage/driver"
+)
+
+// events holds the flags for events.
+type events struct {
+	sources      []string // of webhooks: URLs and files
+	secretFile   string
+	format       string
+	allowPrivate bool
+	log          bool
+	lease        time.Duration
+	reindex      time.Duration
+
+	webhooks []endpoint // set by check
+}
+
+// endpoint is a webhook with its sink.
+type endpoint struct {
+	hooks.Webhook
+	sink notification.Sink
+}
+
+// pulls reports whether the webhook wants events of pulls.
+func (w *endpoint) pulls() bool {
+	others := 0
+	for _, a := range w.Filter.Actions {
+		switch {
+		case a == notification.Pull:
+			return true
+		case a == "!"+notification.Pull:
+			return false
+		case !strings.HasPrefix(string(a), "!"):
+			others++
+		}
+	}
+	return others == 0
+}
+
+// receiver returns the scheme and host of the receiver. The rest of a URL often contains a secret.
+func (w *endpoint) receiver() string {
+	u, err := url.Parse(w.URL.Value())
+	if err != nil {
+		return "an invalid URL"
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+func (e *events) flags() {
+	flag.Func("webhook", "Send events to the receiver at this `URL`, with parameters after \"#\", or to the receivers in "+
+		"this YAML file; see docs/events.md. Events are stored beside the images until they are delivered. May be repeated. "+
+		"Default: none.", func(source string) error {
+		e.sources = append(e.sources, source)
+		return nil
+	})
+	flag.StringVar(&e.secretFile, "webhook-secret-file", "",
+		"Sign webhooks with the secrets in this `file`, one in each line; the first signs first. Default: no signature.")
+	flag.StringVar(&e.format, "webhook-format", format.NameCNCF,
+		"Send webhooks in this `format` unless they name one: cncf, harbor, cloudevents, cloudevents-binary, "+
+			"cloudevents-batch or json.")
+	flag.BoolVar(&e.allowPrivate, "webhook-allow-private", false,
+		"Allow receivers of webhooks on loopback and private addresses. Default: false.")
+	flag.Func("events", "Also send events to this `sink`: log writes them to the log, at level info. Default: none.",
+		func(name string) error {
+			if name != "log" {
+				return errors.New("must be log")
+			}
+			e.log = true
+			return nil
+		})
+	flag.DurationVar(&e.lease, "outbox-lease", 30*time.Second,
+		"Take over the events of a process that has stopped after this `time`. At least 1s.")
+	flag.DurationVar(&e.reindex, "outbox-reindex", time.Hour,
+		"Look for changes whose event was lost in a crash at the start, and again after this `time`. 0: never.")
+}
+
+// check reads the configuration of the webhooks.
+func (e *events) check(externalURL string) error {
+	if len(e.sources) == 0 && (e.secretFile != "" || e.allowPrivate) {
+		return errors.New("-webhook-secret-file and -webhook-allow-private need -webhook")
+	}
+	if e.lease != 0 && e.lease < time.Second || e.reindex < 0 {
+		return errors.New("-outbox-lease must be at least 1s, and -outbox-reindex not negative")
+	}
+	if e.format != "" {
+		if _, err := format.Named(e.format, nil); err != nil {
+			return fmt.Errorf("-webhook-format: %w", err)
+		}
+	}
+	loaded, err := hooks.Load(e.sources, &hooks.Options{Format: e.format, SecretFile: e.secretFile,
+		ExternalURL: externalURL, AllowPrivate: e.allowPrivate})
+	if err != nil {
+		return fmt.Errorf("-webhook: %w", err)
+	}
+	e.webhooks = nil
+	for _, w := range loaded {
+		sink, err := w.Sink()
+		if err != nil {
+			return fmt.Errorf("-webhook %s: %w", w.Name, err)
+		}
+		e.webhooks = append(e.webhooks, endpoint{w, sink})
+	}
+	return nil
+}
+
+// instance names this process in events. Two processes never have the same name at the same time.
+func instance() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "registry"
+	}
+	return fmt.Sprintf("%s/%d", host, os.Getpid())
+}
+
+// sink returns the sink of the registry, or nil if no flag asks for events, and a function that
+// delivers events until its context ends.
+//
+// Webhooks get events from the outbox. Only the events of pulls come from a queue in memory, for the
+// webhooks that want them: a pull must not wait for a write.
+func (e *events) sink(d driver.Driver, src outbox.Source, log *slog.Logger) (notification.Sink,
+	func(context.Context), error) {
+	var sinks []notification.Sink
+	var runs []func(context.Context)
+	if e.log {
+		sinks = append(sinks, eventlog.New(log, nil))
+	}
+	if len(e.webhooks) > 0 {
+		box, err := e.outbox(d, log)
+		if err != nil {
+			return nil, nil, err
+		}
+		sinks = append(sinks, box)
+		runs = append(runs, func(ctx context.Context) { ends(ctx, "outbox", box.Run(ctx), log) })
+		if e.reindex > 0 {
+			runs = append(runs, func(ctx context.Context) { reindex(ctx, box, src, e.reindex, log) })
+		}
+	}
+	for _, w := range e.webhooks {
+		if !w.pulls() {
+			continue
+		}
+		q, err := queue.New(w.sink, &queue.Options{OnDrop: func(dropped []notification.Event, reason error) {
+			log.Warn("events of pulls are lost", "webhook", w.Name, "events", len(dropped), "error", reason)
+		}})
+		if err != nil {
+			return nil, nil, err
+		}
+		pulls, err := filter.New(q, &filter.Options{Actions: []notification.Action{notification.Pull}})
+		if err != nil {
+			return nil, nil, err
+		}
+		sinks = append(sinks, pulls)
+		runs = append(runs, func(ctx context.Context) { ends(ctx, "queue of pulls", q.Run(ctx), log) })
+	}
+	if len(sinks) == 0 {
+		return nil, func(context.Context) {}, nil
+	}
+	return multi.New(sinks...), together(runs), nil
+}
+
+// writeTimeout is how long a client waits for the storage of its event, before it gets 503.
+const writeTimeout = 10 * time.Second
+
+// outbox returns the outbox with the webhooks.
+func (e *events) outbox(d driver.Driver, log *slog.Logger) (*outbox.Outbox, error) {
+	destinations := make([]outbox.Destination, len(e.webhooks))
+	for i, w := range e.webhooks {
+		destinations[i] = outbox.Destination{Name: w.Name, Sink: w.sink}
+	}
+	return outbox.New(d, destinations, &outbox.Options{Logger: log, Instance: instance(), Lease: e.lease,
+		WriteTimeout: writeTimeout})
+}
+
+// together returns a function that runs all functions at once and waits for them.
+func together(runs []func(context.Context)) func(context.Context) {
+	return func(ctx context.Context) {
+		var wg sync.WaitGroup
+		for _, run := range runs {
+			wg.Go(func() { run(ctx) })
+		}
+		wg.Wait()
+	}
+}
+
+// ends logs why something has ended that runs until ctx ends.
+func ends(ctx context.Context, what string, err error, log *slog.Logger) {
+	if ctx.Err() == nil {
+		log.ErrorContext(ctx, what+" has ended: events are not delivered", "error", err)
+	}
+}
+
+// reindex looks for changes without an event until ctx ends.
+func reindex(ctx context.Context, box *outbox.Outbox, src outbox.Source, every time.Duration, log *slog.Logger) {
+	// Another process may be about to store the event of a young change, for up to WriteTimeout.
+	grace := max(min(time.Minute, every/2), writeTimeout+time.Second)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		report, err := box.Reindex(ctx, src, &outbox.ReindexOptions{Grace: grace})
+		if err != nil && ctx.Err() == nil {
+			log.WarnContext(ctx, "looking for changes without an event failed", "error", err)
+		} else if found := report.Pushed + report.Moved + report.Deleted; found > 0 {
+			log.InfoContext(ctx, "found changes without an event", "pushed", report.Pushed, "moved", report.Moved,
+				"deleted", report.Deleted)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
