@@ -1,6 +1,6 @@
 // Observed shows a registry with OpenTelemetry tracing and Prometheus metrics, in memory. Each
 // request is a span. Each operation of the registry is a span below it, and is counted in the
-// metrics.
+// metrics. Its events go through an outbox to the log; the metrics show whether they arrive.
 //
 //	go run ./examples/observed
 //	curl http://127.0.0.1:5000/metrics
@@ -9,6 +9,7 @@ package main
 import (
 	"context"
 	"log"
+	"log/slog"
 	"net/http"
 	"os"
 	"time"
@@ -21,6 +22,8 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/middleware"
+	eventlog "github.com/registrykit/registry/notification/log"
+	"github.com/registrykit/registry/notification/outbox"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/memory"
 )
@@ -48,7 +51,8 @@ func main() {
 
 // newHandler returns the observed registry at /v2/ and the metrics at /metrics.
 func newHandler(ctx context.Context, spans *trace.TracerProvider) (http.Handler, error) {
-	store, err := storage.New(ctx, memory.New(nil), nil)
+	driver := memory.New(nil)
+	store, err := storage.New(ctx, driver, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +62,15 @@ func newHandler(ctx context.Context, spans *trace.TracerProvider) (http.Handler,
 	if err != nil {
 		return nil, err
 	}
-	reg, err := registry.New(store, &registry.Options{Interceptors: []registry.Interceptor{observe}})
+	box, err := outbox.New(driver, []outbox.Destination{{Name: "log", Sink: eventlog.New(slog.Default(), nil)}}, nil)
+	if err != nil {
+		return nil, err
+	}
+	go func() { _ = box.Run(ctx) }()
+	if err := metrics.Register(newEventMetrics(box.Stats, "log")); err != nil {
+		return nil, err
+	}
+	reg, err := registry.New(store, &registry.Options{Interceptors: []registry.Interceptor{observe}, Sink: box})
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,7 @@ func TestObserved(t *testing.T) {
 	require.Contains(t, string(metrics),
 		`registry_operation_seconds_count{code="MANIFEST_UNKNOWN",operation="GetManifest"} 1`)
 	require.Contains(t, string(metrics), "registry_pushed_bytes_total 5")
+	require.Contains(t, string(metrics), `registry_events_dropped_total{sink="log"} 0`)
 
 	parents := map[string]string{}
 	names := map[string]string{}
