@@ -34,6 +34,9 @@
 // sink refuses, the event becomes a dead letter, and the next one follows. If a sink is further behind
 // than Options.Keep, MaxEvents or MaxBytes allow, it gets an event with the action Missing instead.
 //
+// A sink that comes back gets up to Options.Batch events in each call. Those that are in memory no more
+// are read from the storage, 16 batches at a time.
+//
 // # Cost
 //
 // Changes that come at the same time share one write. Pulls cost nothing, unless Options.Pulls is set.

@@ -2,13 +2,10 @@ package outbox
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -36,6 +33,8 @@ type lane struct {
 	lost    bool      // another process has the cursor
 	stop    context.CancelFunc
 	active  bool // run is running, or is about to
+
+	ahead map[int64]*batch // batches that were read ahead; only run uses it
 }
 
 // run delivers until ctx ends, the stream ends, or another process takes the cursor.
@@ -155,49 +154,37 @@ func (l *lane) step(ctx context.Context) error {
 	cur, single := l.cur, l.single
 	l.mu.Unlock()
 	if cur.Gap != nil {
-		return l.deliver(ctx, cur, []notification.Event{missing(cur.Gap)})
+		return l.deliver(ctx, cur, nil, []notification.Event{missing(cur.Gap)})
 	}
-	b, end, closed, wake := l.s.at(cur.Seq)
+	batches, end, err := l.load(ctx, cur.Seq)
 	switch {
-	case end && closed:
-		l.mu.Lock()
-		l.cur.Done, l.oldest = true, time.Time{}
-		l.mu.Unlock()
-		return nil
+	case errors.Is(err, errCorrupt) || errors.Is(err, driver.ErrNotExist):
+		return l.skipCorrupt(ctx, cur, err)
+	case err != nil:
+		return err
 	case end:
 		l.mu.Lock()
-		l.oldest = time.Time{}
-		l.mu.Unlock()
-		select {
-		case <-wake:
-		case <-ctx.Done():
-		}
+		defer l.mu.Unlock()
+		l.cur.Done, l.oldest = true, time.Time{}
 		return nil
-	case b == nil:
-		var err error
-		b, err = l.o.readBatch(ctx, l.s.id, cur.Seq)
-		if errors.Is(err, errCorrupt) || errors.Is(err, driver.ErrNotExist) {
-			return l.skipCorrupt(ctx, cur, err)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if cur.Index >= len(b.events) {
-		l.mu.Lock()
-		l.cur.Seq, l.cur.Index, l.cur.Number = cur.Seq+1, 0, b.end()
-		l.mu.Unlock()
+	case len(batches) == 0:
 		return nil
 	}
-	n := min(len(b.events)-cur.Index, l.o.opts.Batch)
+	if cur.Index >= batches[0].Count { // the cursor stands behind the last event of a batch
+		l.moved(cur, cursor{Seq: cur.Seq + 1, Number: batches[0].end()}, false)
+		return nil
+	}
+	most := l.o.opts.Batch
 	if single {
-		n = 1
+		most = 1
 	}
-	return l.deliver(ctx, cur, b.events[cur.Index:cur.Index+n])
+	events := gather(batches, cur.Index, most)
+	return l.deliver(ctx, cur, batches, events)
 }
 
-// deliver calls the sink with events that follow cur, and moves the cursor.
-func (l *lane) deliver(ctx context.Context, cur cursor, events []notification.Event) error {
+// deliver calls the sink with events that follow cur, from batches that begin at cur, and moves the
+// cursor.
+func (l *lane) deliver(ctx context.Context, cur cursor, batches []*batch, events []notification.Event) error {
 	l.mu.Lock()
 	l.oldest = events[0].Time
 	l.mu.Unlock()
@@ -207,41 +194,36 @@ func (l *lane) deliver(ctx context.Context, cur cursor, events []notification.Ev
 	l.o.counted(l.dest.Name, n, err)
 	l.o.opts.Observe(Observation{Sink: l.dest.Name, Events: len(events), Delivered: n,
 		Duration: time.Since(start), Err: err})
-	l.moved(cur, n, err == nil)
+	to := cur.advance(n, batches)
+	if n > 0 {
+		l.moved(cur, to, err == nil)
+	}
 	if err == nil || ctx.Err() != nil || n == len(events) {
 		return nil
 	}
 	if errors.Is(err, notification.ErrGone) {
 		return l.o.disable(ctx, l.dest.Name, err)
 	}
-	if n > 0 && cur.Gap == nil {
-		cur.Index += n
-	}
-	return l.failed(ctx, cur, events[n:], err)
+	return l.failed(ctx, to, to.advance(1, batches), events[n:], err)
 }
 
-// moved moves the cursor over n events, unless it was moved meanwhile.
-func (l *lane) moved(cur cursor, n int, all bool) {
+// moved moves the cursor from cur to to after a delivery, unless it was moved meanwhile. all reports
+// that the sink has accepted everything.
+func (l *lane) moved(cur, to cursor, all bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n > 0 {
-		l.cur.Attempts, l.cur.Refused, l.cur.Failing, l.cur.Error = 0, time.Time{}, time.Time{}, ""
-	}
+	l.cur.Attempts, l.cur.Refused, l.cur.Failing, l.cur.Error = 0, time.Time{}, time.Time{}, ""
 	if all {
 		l.single = false
 	}
-	switch {
-	case n == 0 || l.cur.Seq != cur.Seq || l.cur.Index != cur.Index || l.cur.Gap != cur.Gap:
-	case cur.Gap != nil:
-		l.cur.Gap = nil
-	default:
-		l.cur.Index, l.cur.Number = l.cur.Index+n, l.cur.Number+int64(n)
+	if l.cur.Seq == cur.Seq && l.cur.Index == cur.Index && l.cur.Gap == cur.Gap {
+		l.cur.Seq, l.cur.Index, l.cur.Number, l.cur.Gap = to.Seq, to.Index, to.Number, to.Gap
 	}
 }
 
-// failed counts a failed call, of which at is the position of the first event. It gives up on that
-// event if that has lasted too long.
-func (l *lane) failed(ctx context.Context, at cursor, events []notification.Event, err error) error {
+// failed counts a failed call, of which at is the position of the first event and next that of the
+// second. It gives up on the first event if the failure has lasted too long.
+func (l *lane) failed(ctx context.Context, at, next cursor, events []notification.Event, err error) error {
 	now := time.Now().Round(0)
 	refused := errors.Is(err, notification.ErrRefused)
 	l.mu.Lock()
@@ -280,7 +262,7 @@ func (l *lane) failed(ctx context.Context, at cursor, events []notification.Even
 	l.o.dropped(l.dest.Name, 1)
 	l.o.opts.Logger.Error("outbox: gave up on an event", "sink", l.dest.Name, "event", events[0].ID,
 		"attempts", attempts, "error", text(err))
-	l.moved(at, 1, false)
+	l.moved(at, next, false)
 	if !refused { // the receiver is down: the next event has waited as long
 		l.mu.Lock()
 		l.cur.Failing = failing
@@ -341,62 +323,4 @@ func (o *Outbox) call(ctx context.Context, d Destination, events []notification.
 		}
 	}()
 	return d.Sink.Notify(ctx, slices.Clone(events))
-}
-
-// skipCorrupt moves the cursor over a batch that cannot be read, and notes the gap. The object stays.
-func (l *lane) skipCorrupt(ctx context.Context, cur cursor, err error) error {
-	l.s.mu.Lock()
-	next, total, closed := l.s.next, l.s.events, l.s.closed
-	l.s.mu.Unlock()
-	to := cursor{Seq: cur.Seq + 1, Number: cur.Number}
-	now := time.Now().Round(0)
-	gap := &notification.Gap{Stream: l.s.id, Events: -1, First: now, Last: now, Reason: "corrupt"}
-	for ; to.Seq < next; to.Seq++ {
-		b, rerr := l.o.readBatch(ctx, l.s.id, to.Seq)
-		if rerr == nil {
-			gap.Events, gap.Last, to.Number = b.First-cur.Number, b.Time, b.First
-			break
-		}
-		if !errors.Is(rerr, errCorrupt) && !errors.Is(rerr, driver.ErrNotExist) {
-			return rerr
-		}
-	}
-	if gap.Events < 0 && closed && total > cur.Number {
-		gap.Events, to.Number = total-cur.Number, total
-	}
-	l.o.opts.Logger.Error("outbox: skipped an object that cannot be read", "sink", l.dest.Name,
-		"key", batchKey(l.s.id, cur.Seq), "events", gap.Events, "error", err)
-	l.o.dropped(l.dest.Name, max(gap.Events, 1))
-	l.skip(cur, to, gap)
-	return nil
-}
-
-// skip moves the cursor from cur to another position, and adds gap to what the sink is told.
-func (l *lane) skip(cur, to cursor, gap *notification.Gap) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cur.Seq > cur.Seq || l.cur.Seq == cur.Seq && l.cur.Index != cur.Index {
-		return
-	}
-	if g := l.cur.Gap; g != nil {
-		merged := *gap
-		merged.First = g.First
-		if merged.Events >= 0 && g.Events >= 0 {
-			merged.Events += g.Events
-		} else {
-			merged.Events = -1
-		}
-		gap = &merged
-	}
-	l.cur.Seq, l.cur.Index, l.cur.Number, l.cur.Gap = to.Seq, 0, to.Number, gap
-	l.cur.Attempts, l.cur.Refused = 0, time.Time{}
-}
-
-// gapID returns the ID of the event about a gap, a UUID of version 8 that depends on the gap only.
-func gapID(g *notification.Gap) string {
-	sum := sha256.Sum256([]byte(g.Stream + " " + strconv.FormatInt(g.Events, 10) + " " +
-		strconv.FormatInt(g.First.UnixNano(), 10) + " " + strconv.FormatInt(g.Last.UnixNano(), 10) + " " + g.Reason))
-	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80
-	x := hex.EncodeToString(sum[:16])
-	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
