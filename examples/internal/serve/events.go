@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/registrykit/registry/jobs"
 	"github.com/registrykit/registry/notification"
 	hooks "github.com/registrykit/registry/notification/config"
 	"github.com/registrykit/registry/notification/filter"
@@ -153,7 +154,11 @@ func (e *events) sink(d driver.Driver, src outbox.Source, log *slog.Logger) (not
 		sinks = append(sinks, box)
 		runs = append(runs, func(ctx context.Context) { ends(ctx, "outbox", box.Run(ctx), log) })
 		if e.reindex > 0 {
-			runs = append(runs, func(ctx context.Context) { reindex(ctx, box, src, e.reindex, log) })
+			find, err := reindex(d, box, src, e.reindex, log)
+			if err != nil {
+				return nil, nil, err
+			}
+			runs = append(runs, find)
 		}
 	}
 	for _, w := range e.webhooks {
@@ -206,28 +211,43 @@ func together(runs []func(context.Context)) func(context.Context) {
 // ends logs why something has ended that runs until ctx ends.
 func ends(ctx context.Context, what string, err error, log *slog.Logger) {
 	if ctx.Err() == nil {
-		log.ErrorContext(ctx, what+" has ended: events are not delivered", "error", err)
+		log.ErrorContext(ctx, what+" has ended", "error", err)
 	}
 }
 
-// reindex looks for changes without an event until ctx ends.
-func reindex(ctx context.Context, box *outbox.Outbox, src outbox.Source, every time.Duration, log *slog.Logger) {
+// reindex returns a function that looks for changes without an event until its context ends: when
+// the process starts, because an earlier one may have been killed, and then periodically. A job does
+// it on one replica at a time; two at once could announce a change twice.
+func reindex(d driver.Driver, box *outbox.Outbox, src outbox.Source, every time.Duration,
+	log *slog.Logger) (func(context.Context), error) {
 	// Another process may be about to store the event of a young change, for up to WriteTimeout.
 	grace := max(min(time.Minute, every/2), writeTimeout+time.Second)
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		report, err := box.Reindex(ctx, src, &outbox.ReindexOptions{Grace: grace})
-		if err != nil && ctx.Err() == nil {
-			log.WarnContext(ctx, "looking for changes without an event failed", "error", err)
-		} else if found := report.Pushed + report.Moved + report.Deleted; found > 0 {
-			log.InfoContext(ctx, "found changes without an event", "pushed", report.Pushed, "moved", report.Moved,
-				"deleted", report.Deleted)
+	const name = "reindex"
+	runner, err := jobs.New(d, &jobs.Options{Holder: instance(), Poll: min(jobs.DefaultPoll, every),
+		Jobs: []jobs.Job{{Name: name, Every: every,
+			Run: func(ctx context.Context, _ *jobs.Progress) (any, error) {
+				return box.Reindex(ctx, src, &outbox.ReindexOptions{Grace: grace})
+			},
+			Done: func(result any, err error) { report(result, err, log) },
+		}}})
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) {
+		if err := runner.Start(ctx, name); err != nil && ctx.Err() == nil {
+			log.WarnContext(ctx, "looking for changes without an event starts later", "error", err)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+		ends(ctx, "the job "+name, runner.Run(ctx), log)
+	}, nil
+}
+
+// report logs what a run of the job has found.
+func report(result any, err error, log *slog.Logger) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		log.Warn("looking for changes without an event failed", "error", err)
+	}
+	found, ok := result.(outbox.ReindexReport)
+	if ok && found.Pushed+found.Moved+found.Deleted > 0 {
+		log.Info("found changes without an event", "pushed", found.Pushed, "moved", found.Moved, "deleted", found.Deleted)
 	}
 }
