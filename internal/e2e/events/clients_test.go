@@ -25,9 +25,8 @@ func TestClients(t *testing.T) {
 		},
 		"podman": func(t *testing.T, ref string) {
 			p := harness.Podman(t)
-			p.Run(t, "pull", "-q", "oci:"+harness.Layout(t, harness.Image(t, "amd64", t.Name())))
-			id := strings.TrimSpace(p.Run(t, "images", "-q"))
-			p.Run(t, "push", "--tls-verify=false", id, ref)
+			p.Run(t, "build", "--isolation=chroot", "-q", "-t", ref, harness.BuildContext(t, t.Name(), ""))
+			p.Run(t, "push", "--tls-verify=false", ref)
 		},
 		"docker": func(t *testing.T, ref string) {
 			d := harness.Docker(t)

@@ -27,7 +27,7 @@ func TestReceiverDown(t *testing.T) {
 	all := &ledger{}
 	for _, layer := range []int{1 << 10, 4 << 20} {
 		sides := []*side{newSide("with", with, all, layer), newSide("without", without, &ledger{}, layer)}
-		rounds := size(5, 41)
+		rounds := size(3, 41)
 		if layer > 1<<20 {
 			rounds = size(3, 21)
 		}

@@ -174,7 +174,7 @@ func TestReceiverKilled(t *testing.T) {
 	pushers := newPushers(2, 1, all, func() *harness.Client { return harness.NewClient(server.URL()) })
 	done := make(chan struct{})
 	go func() {
-		pushAll(t.Context(), pushers, size(50, 1000))
+		pushAll(t.Context(), pushers, size(25, 1000))
 		close(done)
 	}()
 	cuts := 0
