@@ -87,8 +87,8 @@ func examples(t *testing.T) map[string]string {
 // signing returns the shell commands that sign a request, with the signature that they print.
 func signing(t *testing.T) string {
 	t.Helper()
-	const secret, id, timestamp, body = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr", "0199c2f0-5a7e-7000-8e41-9f0b6c2d7a35",
-		"1791797400", `{"events":[]}`
+	const secret, body = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqr", `{"events":[]}`
+	const id, timestamp = "0199c2f0-5a7e-7000-8e41-9f0b6c2d7a35", "1791797400"
 	key, err := base64.StdEncoding.DecodeString(secret)
 	require.NoError(t, err)
 	mac := hmac.New(sha256.New, key)
@@ -142,9 +142,11 @@ func record(t *testing.T) map[string]notification.Event {
 	require.NoError(t, err)
 	sink := &eventRecorder{}
 	reg, err := registry.New(store, &registry.Options{Sink: sink, Instance: "registry-1/17",
-		RequestID:     func(*http.Request) string { return "0199c2f0-5a7e-7b10-9d3c-4c6f2b8e1a90" },
-		Authenticator: auth.AuthenticatorFunc(func(*http.Request) (auth.Identity, error) { return auth.Identity{Name: "ann"}, nil }),
-		Authorizer:    auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil }),
+		RequestID: func(*http.Request) string { return "0199c2f0-5a7e-7b10-9d3c-4c6f2b8e1a90" },
+		Authenticator: auth.AuthenticatorFunc(func(*http.Request) (auth.Identity, error) {
+			return auth.Identity{Name: "ann"}, nil
+		}),
+		Authorizer: auth.AuthorizerFunc(func(context.Context, auth.Identity, []auth.Access) error { return nil }),
 	})
 	require.NoError(t, err)
 	events := map[string]notification.Event{}
@@ -160,8 +162,8 @@ func record(t *testing.T) map[string]notification.Event {
 	keep("found", 0)
 	keep("missing", 0)
 	gap := events["missing"]
-	events["missing"] = notification.Event{ID: gap.ID, Time: gap.Time, Action: notification.Missing, Instance: gap.Instance,
-		Gap: &notification.Gap{Stream: "0199c2ee-01b3-7c55-8e41-77aa10cc93fe", Events: 1200, Reason: "age",
+	events["missing"] = notification.Event{ID: gap.ID, Time: gap.Time, Action: notification.Missing,
+		Instance: gap.Instance, Gap: &notification.Gap{Stream: "0199c2ee-01b3-7c55-8e41-77aa10cc93fe", Events: 1200, Reason: "age",
 			First: gap.Time.Add(-8 * 24 * time.Hour), Last: gap.Time.Add(-7 * 24 * time.Hour)}}
 	return events
 }
