@@ -5,7 +5,7 @@ e2e := cd internal/e2e && go test -p 1 -count=1 -timeout 15m
 
 .DEFAULT_GOAL := check
 .PHONY: help check test lint vuln api systems fuzz tools peer conformance e2e e2e-full crash soak bench model model-full \
-	compare memory memory-s3 cloud requests collect-cost events
+	compare memory memory-s3 cloud requests collect-cost brokers events
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
