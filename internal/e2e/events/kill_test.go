@@ -78,7 +78,7 @@ func requireVisibleAnnounced(t *testing.T, all *ledger, r *receiver, c *harness.
 			visible = append(visible, p)
 		}
 	}
-	require.Eventually(t, func() bool { return len(unknown(visible, r.received())) == 0 }, time.Minute, 100*time.Millisecond,
-		"no event of %v", visible)
+	announced := func() bool { return len(unknown(visible, r.received())) == 0 }
+	require.Eventually(t, announced, time.Minute, 100*time.Millisecond, "no event of %v", visible)
 	return len(visible)
 }

@@ -71,7 +71,7 @@ func TestReceiverOfDistribution(t *testing.T) {
 	require.Equal(t, imagespec.MediaTypeImageManifest, push.Target.MediaType)
 	require.Equal(t, int64(len(manifest)), push.Target.Size)
 	require.Equal(t, push.Target.Size, push.Target.Length) //nolint:staticcheck // old receivers read it
-	require.Equal(t, "https://registry.example/v2/team/app/manifests/"+digest.FromBytes(manifest).String(), push.Target.URL)
+	require.Equal(t, "https://registry.example/v2/team/app/manifests/"+string(digest.FromBytes(manifest)), push.Target.URL)
 	require.NotEmpty(t, push.ID)
 	require.WithinDuration(t, time.Now(), push.Timestamp, time.Minute)
 	require.Equal(t, http.MethodPut, push.Request.Method)
