@@ -43,11 +43,11 @@
 //
 //	                       memory, disk                       S3, GCS, Azure
 //	change                 at most 1 Put, synced on disk      at most 1 Put
-//	delivery, each sink    at most 1 Put a second, no sync    at most 1 Put a second
+//	delivery, each sink    1 Put a second, or for 20 events   1 Put a second, or for 20 events
 //	removal of a batch     1 Delete                           1 Delete, 1 List for each 1000
 //	idle minute            6 Put for each sink, 8 List        6 Put for each sink, 8 List
 //	start of a process     1 Put for each sink                1 Put for each sink
 //
-// A cursor of another process that lives costs up to 4 reads a minute. The numbers of an idle minute
-// are for a Lease of 30 seconds.
+// Cursors are not synced on disk. A cursor of another process that lives costs up to 4 reads a minute.
+// The numbers of an idle minute are for a Lease of 30 seconds.
 package outbox

@@ -34,15 +34,23 @@ type lane struct {
 	stop    context.CancelFunc
 	active  bool // run is running, or is about to
 
+	due   chan struct{}    // saveAfter events were delivered since the cursor was written
 	ahead map[int64]*batch // batches that were read ahead; only run uses it
 }
+
+const (
+	// saveEvery and saveAfter are when a cursor is written: this long after a delivery, or after this
+	// many events. After a crash, these events come twice.
+	saveEvery = time.Second
+	saveAfter = 20
+)
 
 // run delivers until ctx ends, the stream ends, or another process takes the cursor.
 func (l *lane) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l.mu.Lock()
-	l.stop = cancel
+	l.stop, l.due = cancel, make(chan struct{}, 1)
 	l.mu.Unlock()
 	var keeper sync.WaitGroup
 	keeper.Go(func() { l.keep(ctx) })
@@ -79,8 +87,16 @@ func (l *lane) ready() bool {
 
 // keep writes the cursor: soon after a delivery, and as a sign of life.
 func (l *lane) keep(ctx context.Context) {
-	for sleep(ctx, min(time.Second, l.o.opts.Lease/6)) == nil {
-		l.o.trimOwn(ctx, l.s)
+	tick := time.NewTicker(min(saveEvery, l.o.opts.Lease/6))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.due:
+		case <-tick.C:
+			l.o.trimOwn(ctx, l.s)
+		}
 		l.mu.Lock()
 		due := l.cur != l.saved || time.Since(l.savedAt) >= l.o.opts.Lease/3
 		l.mu.Unlock()
@@ -218,6 +234,12 @@ func (l *lane) moved(cur, to cursor, all bool) {
 	}
 	if l.cur.Seq == cur.Seq && l.cur.Index == cur.Index && l.cur.Gap == cur.Gap {
 		l.cur.Seq, l.cur.Index, l.cur.Number, l.cur.Gap = to.Seq, to.Index, to.Number, to.Gap
+	}
+	if l.cur.Number-l.saved.Number >= saveAfter {
+		select {
+		case l.due <- struct{}{}:
+		default:
+		}
 	}
 }
 
