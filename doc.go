@@ -24,9 +24,10 @@
 //   - Restrict access: set Options.Authenticator and Options.Authorizer. Without an Authorizer, every
 //     caller may do everything. Packages auth/htpasswd and auth/rules have the usual ones.
 //   - Push, pull or delete from Go: call [Registry.Backend] with an identity, and [PushBlob].
-//   - React to a push or pull: set Options.Sink.
-//   - Refuse or observe operations: set Options.Interceptors, or wrap the Backend with package
-//     filter before New.
+//   - React to a push or pull: set Options.Sink. With package notification/outbox as the Sink, no
+//     event is lost.
+//   - Refuse or observe operations: set Options.Interceptors, for example with package hook, or wrap
+//     the Backend with package filter before New.
 //   - Return an error of your own to clients: make it with [NewError].
 //   - Write a Backend: embed [Unimplemented] and use [CheckName], [CheckRef] and the like. Package
 //     registrytest has a test kit for it.
@@ -39,7 +40,10 @@
 //     map, a client certificate, or several of them
 //   - auth/rules: authorisation by rules in YAML or Go
 //   - auth/token: Docker's token protocol, for anonymous pulls beside logins
-//   - notification: the events of a registry
+//   - notification: the events of a registry; the packages below it store, select, format and send
+//     them
+//   - hook: functions before and after operations
+//   - jobs: background jobs, on one replica at a time
 //   - storage: Store, the standard Backend
 //   - storage/driver: the interface of the storages below a Store
 //   - storage/disk, storage/memory: drivers that need only the standard library

@@ -2,7 +2,9 @@ package outbox_test
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,5 +109,34 @@ func TestReindexWaitsForEventsOnTheirWay(t *testing.T) {
 		report, err := o.Reindex(t.Context(), &content{}, nil)
 		require.NoError(t, err)
 		require.Equal(t, outbox.ReindexReport{Events: 1}, report)
+	})
+}
+
+// TestReindexAnnouncesWhatCorruptBatchesHeld: the events of pushes that cannot be read are as good as
+// lost.
+func TestReindexAnnouncesWhatCorruptBatchesHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := memory.New(nil)
+		o := newOutbox(t, d, nil)
+		var src content
+		for i := range 4 {
+			e := push("app", fmt.Sprint("v", i))
+			require.NoError(t, o.Notify(t.Context(), []notification.Event{e}))
+			src.add(e)
+			time.Sleep(time.Second)
+		}
+		n := 0
+		for info, err := range d.List(t.Context(), "e/s/", nil) {
+			require.NoError(t, err)
+			if n++; n == 2 || n == 4 {
+				_, err := d.Put(t.Context(), info.Key, strings.NewReader("{ this is no event"), nil)
+				require.NoError(t, err)
+			}
+		}
+		time.Sleep(2 * time.Minute)
+		report, err := o.Reindex(t.Context(), &src, nil)
+		require.NoError(t, err)
+		require.Equal(t, int64(2), report.Pushed)
+		require.Zero(t, report.Moved+report.Deleted)
 	})
 }
