@@ -49,17 +49,6 @@ func TestDependenciesOfBatteries(t *testing.T) {
 	}
 }
 
-// TestDependenciesOfOutbox: the outbox uses the storage below the registry, and not the registry.
-func TestDependenciesOfOutbox(t *testing.T) {
-	const module = "github.com/registrykit/registry/"
-	for _, dep := range dependencies(t, "./notification/outbox") {
-		require.True(t, within(dep, []string{
-			"github.com/opencontainers/go-digest", "github.com/opencontainers/image-spec/specs-go",
-			module + "notification", module + "internal/options", module + "storage/driver",
-		}), "%s", dep)
-	}
-}
-
 // dependencies returns the packages that pkg depends on, without the standard library.
 func dependencies(t *testing.T, pkg string) []string {
 	t.Helper()
@@ -85,7 +74,9 @@ func TestDependenciesOfSinks(t *testing.T) {
 		"./notification/filter":  {module + "/internal/glob", patterns},
 		// The sinks for brokers, which share this package, are modules of their own.
 		"./notification/internal/broker": nil,
-		"./notification/sse":             {module + "/internal", patterns, module + "/auth", module + "/storage/driver"},
+		"./notification/outbox":          {module + "/internal/parallel", "golang.org/x/sync", module + "/storage/driver"},
+		"./notification/sse": {module + "/internal", "golang.org/x/sync", patterns, module + "/auth",
+			module + "/storage/driver"},
 		"./notification/config": {module + "/auth", module + "/internal/strictyaml", module + "/internal/glob", patterns,
 			"go.yaml.in/yaml/v4"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -57,5 +58,8 @@ func Routes(repo, tag, digest, from, upload string) []RouteInfo {
 // BeforePrefix returns the text after which a list of the names with a prefix begins.
 var BeforePrefix = repositoryNames.below
 
-// Authorize is what the Backend of a Registry does before an operation.
+// Guard is what ServeHTTP calls: the Backend of a Registry for an identity.
+func Guard(r *Registry, identity auth.Identity) Backend { return &guard{r: r, identity: identity} }
+
+// Authorize is what a Guard does before an operation.
 func Authorize(ctx context.Context, b Backend, op *Op) error { return b.(*guard).authorize(ctx, op) }

@@ -31,7 +31,7 @@ func TestKill(t *testing.T) {
 	defer cancel()
 	done := make(chan struct{})
 	go func() {
-		pushAll(ctx, pushers, size(500, 10_000)/pushersAtOnce)
+		pushAll(ctx, pushers, size(300, 10_000)/pushersAtOnce)
 		close(done)
 	}()
 	kills := 0
