@@ -169,5 +169,6 @@ func (o *Outbox) readDisabled(ctx context.Context) error {
 	o.disabledMu.Lock()
 	defer o.disabledMu.Unlock()
 	o.disabled = now
+	o.knownOnce.Do(func() { close(o.known) })
 	return nil
 }

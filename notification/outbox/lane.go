@@ -54,6 +54,10 @@ func (l *lane) run(ctx context.Context) {
 	l.mu.Unlock()
 	var keeper sync.WaitGroup
 	keeper.Go(func() { l.keep(ctx) })
+	select { // a sink that is disabled must not be called, also not at the start
+	case <-l.o.known:
+	case <-ctx.Done():
+	}
 	for ctx.Err() == nil && !l.done() {
 		if !l.ready() {
 			_ = sleep(ctx, min(time.Second, l.o.opts.Lease/6))

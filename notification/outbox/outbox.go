@@ -36,6 +36,8 @@ type Outbox struct {
 
 	disabledMu sync.Mutex
 	disabled   map[string]bool
+	known      chan struct{} // closed once disabled was read
+	knownOnce  sync.Once
 }
 
 // New returns an Outbox that stores events in d, usually the driver of the registry, and delivers
@@ -44,7 +46,8 @@ type Outbox struct {
 //
 // Errors: an error for an invalid name, a name that occurs twice, or an invalid option.
 func New(d driver.Driver, sinks []Destination, opts *Options) (*Outbox, error) {
-	o := &Outbox{driver: d, opts: options.Value(opts), stats: map[string]*notification.Stats{}}
+	o := &Outbox{driver: d, opts: options.Value(opts), stats: map[string]*notification.Stats{},
+		disabled: map[string]bool{}, known: make(chan struct{})}
 	if err := o.opts.setDefaults(); err != nil {
 		return nil, err
 	}
