@@ -43,8 +43,9 @@ type Options struct {
 	// MaxBytes is the maximum size of a stream, in bytes. Default: 1 GiB.
 	MaxBytes int64
 	// Block makes Notify return [notification.ErrNotRecorded] when a sink is so far behind that the
-	// stream has reached MaxEvents or MaxBytes. Pushes then fail with 503. Default: false, the
-	// oldest events are dropped, and the sink gets an event with the action Missing.
+	// stream has reached MaxEvents or MaxBytes. Pushes then fail with 503. Sinks that are disabled
+	// do not count. Default: false, the oldest events are dropped, and the sink gets an event with
+	// the action Missing.
 	Block bool
 	// Observe is called after each call of a sink, for metrics. It must return quickly. Default: nil.
 	Observe func(Observation)

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/registrykit/registry/notification"
@@ -31,29 +32,32 @@ func (o *Outbox) limit(s *stream, now time.Time) (to head, reason string) {
 	return head{s.next, s.events, s.bytes, now}, reason
 }
 
-// blocked reports whether a sink is so far behind that the stream has reached a limit.
+// blocked reports whether a sink that is not disabled is so far behind that its stream has reached a
+// limit.
 func (o *Outbox) blocked() bool {
 	for _, d := range o.sinks {
-		for _, l := range o.lanesOf(d.Name) {
-			l.s.mu.Lock()
-			events := l.s.events
-			bytes := int64(0)
-			l.mu.Lock()
-			for _, h := range l.s.heads {
-				if h.seq >= l.cur.Seq {
-					bytes = l.s.bytes - h.bytes
-					break
-				}
-			}
-			full := events-l.cur.Number >= o.opts.MaxEvents || bytes >= o.opts.MaxBytes
-			l.mu.Unlock()
-			l.s.mu.Unlock()
-			if full {
-				return true
-			}
+		if !o.isDisabled(d.Name) && slices.ContainsFunc(o.lanesOf(d.Name), (*lane).full) {
+			return true
 		}
 	}
 	return false
+}
+
+// full reports whether the events that wait for the sink have reached a limit.
+func (l *lane) full() bool {
+	l.mu.Lock()
+	cur := l.cur
+	l.mu.Unlock() // save locks the stream while it holds the lock of the lane
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	bytes := int64(0)
+	for _, h := range l.s.heads {
+		if h.seq >= cur.Seq {
+			bytes = l.s.bytes - h.bytes
+			break
+		}
+	}
+	return l.s.events-cur.Number >= l.o.opts.MaxEvents || bytes >= l.o.opts.MaxBytes
 }
 
 // trimOwn removes the oldest batches of a stream of this process if it exceeds a limit. Sinks that
@@ -82,6 +86,9 @@ func (o *Outbox) trim(ctx context.Context, s *stream, to head, reason string) er
 			return nil // the process that delivers the stream removes it
 		}
 		if cur.Seq < to.seq {
+			if o.opts.Block && reason != "age" && !o.isDisabled(l.dest.Name) {
+				return nil // Notify accepted several at once: they are over the limit, and not lost
+			}
 			l.drop(cur, to, oldest, reason)
 		}
 		if err := l.save(ctx, false); err != nil {
