@@ -8,8 +8,13 @@ import (
 	"slices"
 )
 
-// maxPositions is the maximum number of streams in the cursor of a reader.
-const maxPositions = 256
+const (
+	// maxPositions is the number of streams in the cursor of a reader from which on it forgets those
+	// that it has read to their end, however young they are.
+	maxPositions = 256
+	// maxCursor is the maximum length of the cursor of a reader, in bytes.
+	maxCursor = 64 << 10
+)
 
 // position is where a reader is in a stream.
 type position struct {
@@ -67,7 +72,7 @@ func parsePositions(s string) (positions, error) {
 		return p, nil
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || len(b) == 0 || b[0] != 1 || len(s) > 16<<10 {
+	if err != nil || len(b) == 0 || b[0] != 1 || len(s) > maxCursor {
 		return p, ErrCursor
 	}
 	var ok bool
@@ -89,9 +94,6 @@ func parsePositions(s string) (positions, error) {
 			n[i], b = int64(v), b[size:]
 		}
 		p.at[id] = position{n[0], int(n[1]), n[2]}
-		if len(p.at) > 2*maxPositions {
-			return p, ErrCursor
-		}
 	}
 	return p, nil
 }

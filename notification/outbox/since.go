@@ -17,8 +17,9 @@ import (
 type Entry struct {
 	// Event is the event.
 	Event notification.Event
-	// Cursor is the position after the event. [Outbox.Since] continues there. It is text of at most
-	// 12 KiB of letters, digits, "-" and "_".
+	// Cursor is the position after the event. [Outbox.Since] continues there. It is text of letters,
+	// digits, "-" and "_": about 25 bytes for each stream that is open, and for each that was closed
+	// lately, of which it has at most 256.
 	Cursor string
 }
 
@@ -193,11 +194,13 @@ func (r *reader) list(ctx context.Context) error {
 func (r *reader) forget(now time.Time) {
 	old := newStreamID(now.Add(-skew))[:12]
 	for _, id := range slices.Sorted(maps.Keys(r.at.at)) {
-		if !r.closed[id] || id[:12] >= old && len(r.at.at) <= maxPositions {
-			return // the floor may rise over a prefix of the streams only
+		switch {
+		case id[:12] >= old && len(r.at.at) <= maxPositions:
+			return
+		case r.closed[id]:
+			r.at.floor = max(r.at.floor, id) // streams that are not read to their end stay in r.at
+			delete(r.at.at, id)
 		}
-		r.at.floor = id
-		delete(r.at.at, id)
 	}
 }
 
@@ -225,6 +228,7 @@ func (r *reader) read(ctx context.Context, id string, yield func(Entry, error) b
 		}
 		if b.Closed {
 			r.closed[id] = true
+			r.forget(time.Now())
 			return true, nil
 		}
 		for i := at.index; i < len(b.events); i++ {
@@ -263,6 +267,13 @@ func (r *reader) find(ctx context.Context, id string, at position, cause error) 
 		}
 		if err != nil {
 			return at, nil, err
+		}
+		if errors.Is(cause, driver.ErrNotExist) {
+			// The process may have written both since the batch was looked for. It writes them one
+			// after the other, so a batch that is absent now was removed.
+			if _, err := r.o.driver.Stat(ctx, batchKey(id, at.seq)); !errors.Is(err, driver.ErrNotExist) {
+				return at, nil, err
+			}
 		}
 		if r.whole && at == (position{}) && errors.Is(cause, driver.ErrNotExist) {
 			if b.Time.After(r.trimmed) {
