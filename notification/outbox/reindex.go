@@ -156,6 +156,9 @@ func (o *Outbox) announce(ctx context.Context, log *fold, found []notification.V
 		if known && w.exists && w.target == v.Target.Digest {
 			continue // its event came meanwhile
 		}
+		if !v.Time.After(w.time) { // by another clock, or of whole seconds
+			v.Time = w.time.Add(time.Nanosecond) // so that this event is the last word about the name
+		}
 		key := target{v.Repository, v.Target.Digest}
 		e := events[key]
 		if e == nil {

@@ -140,3 +140,30 @@ func TestReindexAnnouncesWhatCorruptBatchesHeld(t *testing.T) {
 		require.Zero(t, report.Moved+report.Deleted)
 	})
 }
+
+// TestReindexAnnouncesOnce checks that a change is announced once, although the storage has an
+// earlier time for it than the last event of the tag: clocks differ, and some storages have seconds.
+func TestReindexAnnouncesOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutbox(t, memory.New(nil), nil)
+		before, deleted := push("app", "v1"), push("app", "v2")
+		gone := deleted
+		gone.ID, gone.Action, gone.Time = notification.NewID(), notification.Delete, deleted.Time.Add(time.Millisecond)
+		require.NoError(t, o.Notify(t.Context(), []notification.Event{before, deleted, gone}))
+		moved := push("app", "moved")
+		moved.Tags, moved.Time = []string{"v1"}, before.Time.Add(-time.Millisecond)
+		var src content
+		src.add(before)
+		src = src[:1] // without the tag
+		src.add(moved)
+		src.add(deleted) // pushed again
+		time.Sleep(2 * time.Minute)
+		report, err := o.Reindex(t.Context(), &src, &outbox.ReindexOptions{All: true})
+		require.NoError(t, err)
+		require.Equal(t, int64(2), report.Pushed)
+		time.Sleep(2 * time.Minute)
+		report, err = o.Reindex(t.Context(), &src, &outbox.ReindexOptions{All: true})
+		require.NoError(t, err)
+		require.Zero(t, report.Pushed+report.Moved+report.Deleted)
+	})
+}
