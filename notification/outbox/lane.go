@@ -54,6 +54,7 @@ func (l *lane) run(ctx context.Context) {
 	l.mu.Unlock()
 	var keeper sync.WaitGroup
 	keeper.Go(func() { l.keep(ctx) })
+	keeper.Go(func() { l.trim(ctx) })
 	select { // a sink that is disabled must not be called, also not at the start
 	case <-l.o.known:
 	case <-ctx.Done():
@@ -99,7 +100,6 @@ func (l *lane) keep(ctx context.Context) {
 			return
 		case <-l.due:
 		case <-tick.C:
-			l.o.trimOwn(ctx, l.s)
 		}
 		l.mu.Lock()
 		due := l.cur != l.saved || time.Since(l.savedAt) >= l.o.opts.Lease/3
@@ -109,6 +109,14 @@ func (l *lane) keep(ctx context.Context) {
 				l.o.opts.Logger.Warn("outbox: cannot write a cursor", "sink", l.dest.Name, "error", err)
 			}
 		}
+	}
+}
+
+// trim removes old batches of a stream of this process. Many deletes take long, so keep does not wait
+// for them.
+func (l *lane) trim(ctx context.Context) {
+	for len(l.s.lanes) > 0 && sleep(ctx, min(saveEvery, l.o.opts.Lease/6)) == nil {
+		l.o.trimOwn(ctx, l.s)
 	}
 }
 

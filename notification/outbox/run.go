@@ -54,18 +54,14 @@ func (o *Outbox) Run(ctx context.Context) error {
 	r.mu.Unlock()
 
 	seen := map[string]*sighting{}
-	next := time.Now() // of maintenance
-	for {
+	for first := true; ; first = false {
 		o.flushLeft(ctx)
 		if err := o.scan(work, seen); err != nil && ctx.Err() == nil {
 			o.opts.Logger.Warn("outbox: cannot list the cursors", "error", err)
 			clear(seen) // other processes may have been unable to write, too
 		}
-		if !time.Now().Before(next) {
-			if err := o.maintain(work); err != nil && ctx.Err() == nil {
-				o.opts.Logger.Warn("outbox: cannot remove old events", "error", err)
-			}
-			next = time.Now().Add(min(time.Hour, o.opts.Keep/4))
+		if first { // it may take long, and must not delay the next scan
+			r.group.Go(func() { o.maintainAll(work) })
 		}
 		if sleep(ctx, o.opts.Lease/2) != nil {
 			break

@@ -147,6 +147,18 @@ func (o *Outbox) removeBatches(ctx context.Context, id string, seq int64) error 
 	return nil
 }
 
+// maintainAll removes what is old, now and then, until ctx ends.
+func (o *Outbox) maintainAll(ctx context.Context) {
+	for {
+		if err := o.maintain(ctx); err != nil && ctx.Err() == nil {
+			o.opts.Logger.Warn("outbox: cannot remove old events", "error", err)
+		}
+		if sleep(ctx, min(time.Hour, o.opts.Keep/4)) != nil {
+			return
+		}
+	}
+}
+
 // maintain removes what is old: streams whose events every sink has, and dead letters.
 func (o *Outbox) maintain(ctx context.Context) error {
 	old := time.Now().Add(-o.opts.Keep)
