@@ -34,7 +34,7 @@ type Options struct {
 	// Events behind it wait that long. Default: 15 minutes.
 	GiveUpRefused time.Duration
 	// Keep is how long events are kept: delivered ones for Since and Reindex, others until the sink
-	// accepts them. Default: 7 days.
+	// accepts them. Default: 7 days. Less than four times Lease is an error. Less than four times Lease is an error.
 	Keep time.Duration
 	// KeepDeadLetters is how long dead letters are kept. Default: 30 days.
 	KeepDeadLetters time.Duration
@@ -100,6 +100,9 @@ func (o *Options) setDefaults() error {
 	}
 	if o.Lease < time.Second {
 		return errors.New("outbox: Options.Lease is less than a second")
+	}
+	if o.Keep/4 < o.Lease { // see writeBatch
+		return errors.New("outbox: Options.Keep is less than four times Options.Lease")
 	}
 	if o.Batch < 0 || o.MaxEvents < 0 || o.MaxBytes < 0 {
 		return errors.New("outbox: Options.Batch, MaxEvents or MaxBytes is negative")

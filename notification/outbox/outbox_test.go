@@ -428,6 +428,8 @@ func TestOptions(t *testing.T) {
 	require.ErrorContains(t, err, "Lease")
 	_, err = outbox.New(d, nil, &outbox.Options{Keep: -1})
 	require.ErrorContains(t, err, "Keep")
+	_, err = outbox.New(d, nil, &outbox.Options{Keep: time.Minute})
+	require.ErrorContains(t, err, "four times")
 }
 
 // TestBlock checks that Notify fails instead of dropping events, if the host wants that.
