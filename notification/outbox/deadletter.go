@@ -84,6 +84,7 @@ func (o *Outbox) DeadLetters(ctx context.Context, name string) iter.Seq2[DeadLet
 
 // Replay calls a sink with the dead letters of the given events, or with all of them if there are
 // no ids. It removes those that the sink accepts, and returns their number, also with an error.
+// Several processes may do this at once: an event may then arrive several times.
 //
 // Errors: ErrUnknownSink; driver.ErrNotExist for an ID without a dead letter; the first error of the
 // sink or of the storage.
@@ -92,7 +93,8 @@ func (o *Outbox) Replay(ctx context.Context, name string, ids ...string) (int, e
 	if d == nil || !validSink.MatchString(name) {
 		return 0, ErrUnknownSink
 	}
-	if len(ids) == 0 {
+	all := len(ids) == 0
+	if all {
 		for l, err := range o.DeadLetters(ctx, name) {
 			if err != nil {
 				return 0, err
@@ -100,21 +102,29 @@ func (o *Outbox) Replay(ctx context.Context, name string, ids ...string) (int, e
 			ids = append(ids, l.Event.ID)
 		}
 	}
-	for n, id := range ids {
+	n := 0
+	for _, id := range ids {
 		key := letterKey(name, id)
 		l, version, err := o.readLetter(ctx, key)
+		if all && errors.Is(err, driver.ErrNotExist) {
+			continue // another process has replayed it
+		}
 		if err == nil {
 			err = o.call(ctx, *d, []notification.Event{l.Event})
 			o.counted(name, notification.Delivered(err, 1), err)
 		}
 		if err == nil {
 			err = o.driver.Delete(ctx, key, version)
+			if errors.Is(err, driver.ErrNotExist) {
+				err = nil
+			}
 		}
 		if err != nil {
 			return n, err
 		}
+		n++
 	}
-	return len(ids), nil
+	return n, nil
 }
 
 // Enable calls a sink again that was disabled because its receiver wanted no more events, see
