@@ -61,6 +61,13 @@ func (l *lane) skip(cur, to cursor, gap *notification.Gap) {
 	l.cur.Attempts, l.cur.Refused = 0, time.Time{}
 }
 
+// missing returns the event that tells a sink of a gap. Its ID depends on the gap only.
+func missing(g *notification.Gap) notification.Event {
+	return notification.Event{
+		ID: gapID(g), Time: g.Last, Action: notification.Missing, Gap: g,
+	}
+}
+
 // gapID returns the ID of the event about a gap, a UUID of version 8 that depends on the gap only.
 func gapID(g *notification.Gap) string {
 	sum := sha256.Sum256([]byte(g.Stream + " " + strconv.FormatInt(g.Events, 10) + " " +

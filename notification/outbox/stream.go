@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -168,12 +167,5 @@ func (o *Outbox) closeStream(ctx context.Context, s *stream, c cursor) error {
 		}
 		s.close(last+1, marker.First)
 		return nil
-	}
-}
-
-// missing returns the event that tells a sink of a gap. Its ID depends on the gap only.
-func missing(g *notification.Gap) notification.Event {
-	return notification.Event{
-		ID: gapID(g), Time: g.Last, Action: notification.Missing, Gap: g,
 	}
 }
