@@ -102,24 +102,30 @@ func BenchmarkFew(b *testing.B) {
 	}
 }
 
-// TestThousand: a decision over a thousand rules takes less than 50 µs and allocates nothing. The
-// test takes the best of many attempts, because other processes use the machine, too.
+// TestThousand: a decision over a thousand rules allocates nothing, and takes at most 15 times as long
+// as one over a hundred. The two are measured in turns, and the best of many attempts counts, because
+// other processes use the machine, too. BenchmarkThousand has the time, which is about 50 µs.
 func TestThousand(t *testing.T) {
-	const limit = 50 * time.Microsecond
+	const factor = 15
 	who, accesses := asked()
 	for name, list := range thousand() {
-		r, err := rules.New(list)
+		all, err := rules.New(list)
 		require.NoError(t, err)
-		require.Zero(t, testing.AllocsPerRun(10, func() { _ = r.Authorize(t.Context(), who, accesses) }), name)
-		best := time.Hour
-		for i := 0; i < 2000 && (i < 20 || best >= limit); i++ {
+		some, err := rules.New(list[len(list)-100:])
+		require.NoError(t, err)
+		require.Zero(t, testing.AllocsPerRun(10, func() { _ = all.Authorize(t.Context(), who, accesses) }), name)
+		took := func(r *rules.Rules) time.Duration {
 			begun := time.Now()
 			require.NoError(t, r.Authorize(t.Context(), who, accesses))
-			best = min(best, time.Since(begun))
+			return time.Since(begun)
 		}
-		t.Log(name, best)
+		thousand, hundred := time.Hour, time.Hour
+		for i := 0; i < 2000 && (i < 20 || thousand >= factor*hundred); i++ {
+			thousand, hundred = min(thousand, took(all)), min(hundred, took(some))
+		}
+		t.Log(name, thousand, "over 1,000 rules,", hundred, "over 100")
 		if !raceDetector {
-			require.Less(t, best, limit, name)
+			require.Less(t, thousand, factor*hundred, name)
 		}
 	}
 }
