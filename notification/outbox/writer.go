@@ -72,7 +72,8 @@ func (o *Outbox) Notify(ctx context.Context, events []notification.Event) error 
 		w.mu.Unlock()
 		return notRecorded(errBlock)
 	}
-	if len(w.queue)+len(items) > maxQueueEvents || w.bytes+size > maxQueueBytes {
+	// The events of one operation may exceed the limits by themselves.
+	if len(w.queue) > 0 && (len(w.queue)+len(items) > maxQueueEvents || w.bytes+size > maxQueueBytes) {
 		w.mu.Unlock()
 		return notRecorded(errFull)
 	}
