@@ -159,6 +159,11 @@ func (c *client) catchUp() error {
 			return err
 		}
 		c.replay.add(e.Event.ID)
+		if time.Since(c.flushed) >= c.h.opts.Heartbeat { // a long log may have little for the client
+			if err := c.beat(); err != nil {
+				return err
+			}
+		}
 		if n++; n%batchSize == 0 {
 			if err := c.flush(); err != nil {
 				return err
