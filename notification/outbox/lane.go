@@ -297,11 +297,13 @@ func (l *lane) failed(ctx context.Context, at, next cursor, events []notificatio
 	l.o.opts.Logger.Error("outbox: gave up on an event", "sink", l.dest.Name, "event", events[0].ID,
 		"attempts", attempts, "error", text(err))
 	l.moved(at, next, false)
-	if !refused { // the receiver is down: the next event has waited as long
-		l.mu.Lock()
-		l.cur.Failing = failing
-		l.mu.Unlock()
+	if refused {
+		return nil
 	}
+	l.mu.Lock()
+	l.cur.Failing = failing // the receiver is down: the next event has waited as long
+	l.mu.Unlock()
+	_ = sleep(ctx, giveUpPause)
 	return nil
 }
 
@@ -309,6 +311,9 @@ const (
 	minPause = time.Second
 	maxPause = 15 * time.Minute
 	maxAfter = time.Hour
+	// giveUpPause is the pause after an event was given up because its receiver is down. The next one
+	// may be given up after one attempt, so the receiver would be called without a pause.
+	giveUpPause = 100 * time.Millisecond
 )
 
 // pause returns how long to wait after an error.
