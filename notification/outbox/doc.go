@@ -21,9 +21,10 @@
 // number. A process that was only paused finds the marker where its next batch belongs, and begins a
 // new stream. So nothing is acknowledged behind a delivery that is finished.
 //
-// The events of a process arrive in order, also those of one repository. Those of several processes,
-// and of a process that has lost a stream, may overtake each other. internal/model/outbox.pml proves
-// the protocol; docs/layout.md shows the records.
+// The events of a process arrive in the order of the calls of Notify, which is that of the changes if
+// their requests came one after the other. Those of several processes, and of a process that has lost
+// a stream, may overtake each other. internal/model/outbox.pml proves the protocol; docs/layout.md
+// shows the records.
 //
 // If the driver implements [driver.SingleProcess], only one process may use the storage.
 //
