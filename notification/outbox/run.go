@@ -155,8 +155,9 @@ func (o *Outbox) scan(ctx context.Context, seen map[string]*sighting) error {
 			seen[info.Key] = s
 		}
 		if !s.known {
-			if err := o.look(ctx, info.Key, s); err != nil {
-				return err
+			if err := o.look(ctx, info.Key, s); err != nil { // one object must not hold up the others
+				o.opts.Logger.Warn("outbox: cannot read a cursor", "key", info.Key, "error", err)
+				continue
 			}
 		}
 		if s.known && !s.cur.Done && (s.cur.Owner == "" || time.Since(s.since) >= o.opts.Lease) {

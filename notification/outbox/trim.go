@@ -185,14 +185,13 @@ func (o *Outbox) maintain(ctx context.Context) error {
 			young[id] = young[id] || info.ModTime.After(old) || o.holds(info.Key)
 		}
 	}
+	var failed error
 	for id, cursors := range streams {
 		if !young[id] {
-			if err := o.removeStream(ctx, id, cursors); err != nil {
-				return err
-			}
+			failed = errors.Join(failed, o.removeStream(ctx, id, cursors))
 		}
 	}
-	return nil
+	return failed
 }
 
 // expire moves a lane of a dead process over events that are too old.
