@@ -34,8 +34,10 @@ type lane struct {
 	stop    context.CancelFunc
 	active  bool // run is running, or is about to
 
-	due   chan struct{}    // saveAfter events were delivered since the cursor was written
-	ahead map[int64]*batch // batches that were read ahead; only run uses it
+	due chan struct{} // saveAfter events were delivered since the cursor was written
+
+	// Only run uses the following.
+	ahead map[int64]*batch // batches that were read ahead
 }
 
 const (
@@ -226,12 +228,17 @@ func (l *lane) deliver(ctx context.Context, cur cursor, batches []*batch, events
 	if n > 0 {
 		l.moved(cur, to, err == nil)
 	}
-	if err == nil || ctx.Err() != nil || n == len(events) {
+	switch {
+	case err == nil || n == len(events):
+		l.o.report(l.dest.Name, nil)
+		return nil
+	case ctx.Err() != nil:
 		return nil
 	}
 	if errors.Is(err, notification.ErrGone) {
 		return l.o.disable(ctx, l.dest.Name, err)
 	}
+	l.o.report(l.dest.Name, err)
 	return l.failed(ctx, to, to.advance(1, batches), events[n:], err)
 }
 

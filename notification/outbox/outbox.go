@@ -33,6 +33,7 @@ type Outbox struct {
 
 	statsMu sync.Mutex
 	stats   map[string]*notification.Stats
+	reports map[string]report
 
 	disabledMu sync.Mutex
 	disabled   map[string]bool
@@ -47,6 +48,7 @@ type Outbox struct {
 // Errors: an error for an invalid name, a name that occurs twice, or an invalid option.
 func New(d driver.Driver, sinks []Destination, opts *Options) (*Outbox, error) {
 	o := &Outbox{driver: d, opts: options.Value(opts), stats: map[string]*notification.Stats{},
+		reports:  map[string]report{},
 		disabled: map[string]bool{}, known: make(chan struct{})}
 	if err := o.opts.setDefaults(); err != nil {
 		return nil, err

@@ -1,0 +1,66 @@
+package outbox_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/notification"
+	"github.com/registrykit/registry/notification/outbox"
+	"github.com/registrykit/registry/storage/memory"
+)
+
+// logText is a log that a test reads while it is written.
+type logText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// TestFailingSinkIsLogged checks that the log says soon that a sink fails, once an hour while it does,
+// and when it works again.
+func TestFailingSinkIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		text := &logText{}
+		down := true
+		in := &inbox{fail: func(notification.Event) error {
+			if down {
+				return errors.New("no route to host")
+			}
+			return nil
+		}}
+		o := newOutbox(t, memory.New(nil), &outbox.Options{Logger: slog.New(slog.NewTextHandler(text, nil))},
+			outbox.Destination{Name: "hook", Sink: in})
+		stop := run(t, o)
+		require.NoError(t, o.Notify(t.Context(), []notification.Event{push("app", "v1")}))
+		time.Sleep(time.Second)
+		require.Contains(t, text.String(), "level=WARN")
+		require.Contains(t, text.String(), `sink=hook error="no route to host"`)
+		time.Sleep(150 * time.Minute)
+		require.Equal(t, 3, strings.Count(text.String(), "the sink fails"))
+		in.mu.Lock()
+		down = false
+		in.mu.Unlock()
+		time.Sleep(15 * time.Minute)
+		require.Equal(t, 1, strings.Count(text.String(), "accepts events again"))
+		stop()
+	})
+}
