@@ -30,6 +30,9 @@ func (l *lane) skipCorrupt(ctx context.Context, cur cursor, err error) error {
 			return rerr
 		}
 	}
+	if gap.First.After(gap.Last) {
+		gap.First = gap.Last // when the events were written is not known: at the latest, with the next batch
+	}
 	if gap.Events < 0 && closed && total > cur.Number {
 		gap.Events, to.Number = total-cur.Number, total
 	}

@@ -268,6 +268,7 @@ func TestCorruptBatch(t *testing.T) {
 		require.Equal(t, notification.Missing, got[1].Action)
 		require.Equal(t, int64(1), got[1].Gap.Events)
 		require.Equal(t, "corrupt", got[1].Gap.Reason)
+		require.False(t, got[1].Gap.First.After(got[1].Gap.Last), got[1].Gap)
 		require.Equal(t, ids[2], got[2].ID)
 		require.Equal(t, int64(1), second.Stats("hook").Dropped)
 		_, err = d.Stat(t.Context(), keys[1])
