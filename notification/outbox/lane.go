@@ -146,6 +146,11 @@ func (l *lane) save(ctx context.Context, release bool) error {
 		return err
 	}
 	info, there, err := l.o.write(ctx, l.key, version, b, driver.Deferred)
+	if errors.Is(err, errConflict) && there == nil && info.Version == "" && l.s.fresh(l.o.opts.Keep/2) {
+		// No process removes the cursor of a stream that lives. Without it, nobody finds the stream.
+		l.o.opts.Logger.Error("outbox: a cursor has disappeared; it is written again", "key", l.key)
+		info, there, err = l.o.write(ctx, l.key, "", b, driver.Deferred)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if errors.Is(err, errConflict) {

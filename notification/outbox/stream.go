@@ -96,6 +96,14 @@ func (s *stream) at(seq int64) (b *batch, end, closed bool, wake <-chan struct{}
 	return nil, false, s.closed, s.wake
 }
 
+// fresh reports whether this process has seen within d that the stream is its own. Otherwise, others
+// may have delivered and removed it.
+func (s *stream) fresh(d time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Now().Round(0).Sub(s.proof) <= d
+}
+
 // createStream begins a stream of this process: it writes the cursors of all sinks, before the first
 // batch. A crash in between leaves a stream without events.
 func (o *Outbox) createStream(ctx context.Context) (*stream, error) {
