@@ -93,7 +93,8 @@ func (e *events) flags() {
 	flag.DurationVar(&e.lease, "outbox-lease", 30*time.Second,
 		"Take over the events of a process that has stopped after this `time`. At least 1s.")
 	flag.DurationVar(&e.reindex, "outbox-reindex", time.Hour,
-		"Look for changes whose event was lost in a crash at the start, and again after this `time`. 0: never.")
+		"Look for changes whose event was lost in a crash, a minute after the start and again after this `time`. "+
+			"0: never.")
 }
 
 // check reads the configuration of the webhooks.
@@ -215,9 +216,9 @@ func ends(ctx context.Context, what string, err error, log *slog.Logger) {
 	}
 }
 
-// reindex returns a function that looks for changes without an event until its context ends: when
-// the process starts, because an earlier one may have been killed, and then periodically. A job does
-// it on one replica at a time; two at once could announce a change twice.
+// reindex returns a function that looks for changes without an event until its context ends: soon
+// after the process starts, because an earlier one may have been killed, and then periodically. A job
+// does it on one replica at a time; two at once could announce a change twice.
 func reindex(d driver.Driver, box *outbox.Outbox, src outbox.Source, every time.Duration,
 	log *slog.Logger) (func(context.Context), error) {
 	// Another process may be about to store the event of a young change, for up to WriteTimeout.
@@ -233,12 +234,20 @@ func reindex(d driver.Driver, box *outbox.Outbox, src outbox.Source, every time.
 	if err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) {
+	start := func(ctx context.Context) {
+		// At the start, the last changes of a process that has just been killed are younger than the
+		// grace period. They would wait for the next run.
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(grace + time.Second):
+		}
 		if err := runner.Start(ctx, name); err != nil && ctx.Err() == nil {
 			log.WarnContext(ctx, "looking for changes without an event starts later", "error", err)
 		}
-		ends(ctx, "the job "+name, runner.Run(ctx), log)
-	}, nil
+	}
+	run := func(ctx context.Context) { ends(ctx, "the job "+name, runner.Run(ctx), log) }
+	return together([]func(context.Context){start, run}), nil
 }
 
 // report logs what a run of the job has found.
