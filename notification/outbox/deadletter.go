@@ -178,6 +178,12 @@ func (o *Outbox) readDisabled(ctx context.Context) error {
 	}
 	o.disabledMu.Lock()
 	defer o.disabledMu.Unlock()
+	for _, d := range o.sinks {
+		if now[d.Name] && !o.disabled[d.Name] {
+			o.opts.Logger.Warn("outbox: the sink is disabled, because its receiver has wanted no more events; "+
+				"Enable calls it again", "sink", d.Name, "key", disabledPrefix+d.Name)
+		}
+	}
 	o.disabled = now
 	o.knownOnce.Do(func() { close(o.known) })
 	return nil

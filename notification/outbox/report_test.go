@@ -47,7 +47,7 @@ func TestFailingSinkIsLogged(t *testing.T) {
 			}
 			return nil
 		}}
-		o := newOutbox(t, memory.New(nil), &outbox.Options{Logger: slog.New(slog.NewTextHandler(text, nil))},
+		o := newOutbox(t, memory.New(nil), &outbox.Options{Logger: text.logger()},
 			outbox.Destination{Name: "hook", Sink: in})
 		stop := run(t, o)
 		require.NoError(t, o.Notify(t.Context(), []notification.Event{push("app", "v1")}))
@@ -61,6 +61,29 @@ func TestFailingSinkIsLogged(t *testing.T) {
 		in.mu.Unlock()
 		time.Sleep(15 * time.Minute)
 		require.Equal(t, 1, strings.Count(text.String(), "accepts events again"))
+		stop()
+	})
+}
+
+func (l *logText) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// TestDisabledIsLogged checks that a process that starts says that a sink is disabled.
+func TestDisabledIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := memory.New(nil)
+		_, err := d.Put(t.Context(), "e/x/hook", strings.NewReader("{}\n"), nil)
+		require.NoError(t, err)
+		text := &logText{}
+		in := &inbox{}
+		o := newOutbox(t, d, &outbox.Options{Logger: text.logger()}, outbox.Destination{Name: "hook", Sink: in})
+		require.NoError(t, o.Notify(t.Context(), []notification.Event{push("app", "v1")}))
+		stop := run(t, o)
+		time.Sleep(time.Hour)
+		require.Equal(t, 1, strings.Count(text.String(), "level=WARN"), text)
+		require.Contains(t, text.String(), "sink=hook key=e/x/hook")
+		require.NoError(t, d.Delete(t.Context(), "e/x/hook", ""))
+		time.Sleep(time.Minute)
+		require.Len(t, in.all(), 1)
 		stop()
 	})
 }
