@@ -331,9 +331,12 @@ const (
 // pause returns how long to wait after an error.
 func (l *lane) pause(err error) time.Duration {
 	l.mu.Lock()
-	attempts := l.cur.Attempts
+	attempts, first := l.cur.Attempts, l.cur.Refused
 	l.mu.Unlock()
 	d := backoff(max(attempts-1, 0), minPause, maxPause)
+	if !first.IsZero() { // the last attempt comes in time, because the events behind this one wait for it
+		d = min(d, max(l.o.opts.GiveUpRefused-time.Since(first), minPause))
+	}
 	var retry *notification.RetryError
 	if errors.As(err, &retry) {
 		d = max(d, min(retry.After, maxAfter))
