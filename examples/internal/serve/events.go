@@ -59,6 +59,21 @@ func (w *endpoint) pulls() bool {
 	return others == 0
 }
 
+// wanted is the sink of a webhook while the outbox has not disabled it. A receiver that wants no more
+// events gets no pulls either.
+type wanted struct {
+	notification.Sink
+	name string
+	box  *outbox.Outbox
+}
+
+func (w wanted) Notify(ctx context.Context, events []notification.Event) error {
+	if w.box.Stats(w.name).Disabled {
+		return nil
+	}
+	return w.Sink.Notify(ctx, events)
+}
+
 // receiver returns the scheme and host of the receiver. The rest of a URL often contains a secret.
 func (w *endpoint) receiver() string {
 	u, err := url.Parse(w.URL.Value())
@@ -147,9 +162,10 @@ func (e *events) sink(d driver.Driver, src outbox.Source, log *slog.Logger) (not
 	if e.log {
 		sinks = append(sinks, eventlog.New(log, nil))
 	}
+	var box *outbox.Outbox
 	if len(e.webhooks) > 0 {
-		box, err := e.outbox(d, log)
-		if err != nil {
+		var err error
+		if box, err = e.outbox(d, log); err != nil {
 			return nil, nil, err
 		}
 		sinks = append(sinks, box)
@@ -166,9 +182,10 @@ func (e *events) sink(d driver.Driver, src outbox.Source, log *slog.Logger) (not
 		if !w.pulls() {
 			continue
 		}
-		q, err := queue.New(w.sink, &queue.Options{OnDrop: func(dropped []notification.Event, reason error) {
+		lost := func(dropped []notification.Event, reason error) {
 			log.Warn("events of pulls are lost", "webhook", w.Name, "events", len(dropped), "error", reason)
-		}})
+		}
+		q, err := queue.New(wanted{w.sink, w.Name, box}, &queue.Options{OnDrop: lost})
 		if err != nil {
 			return nil, nil, err
 		}

@@ -141,3 +141,35 @@ func TestEventsSink(t *testing.T) {
 	require.Contains(t, logged.String(), "action=push")
 	require.Contains(t, logged.String(), "action=pull")
 }
+
+// TestPullsToDisabledWebhook checks that a receiver that wants no more events gets no pulls either.
+func TestPullsToDisabledWebhook(t *testing.T) {
+	arrived := make(chan string, 10)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- r.URL.Path
+	}))
+	defer receiver.Close()
+	e := events{format: "json", lease: time.Second, allowPrivate: true, sources: []string{
+		receiver.URL + "/gone#actions=all&name=gone", receiver.URL + "/pulls#actions=pull"}}
+	require.NoError(t, e.check(""))
+	driver := memory.New(nil)
+	store, err := storage.New(t.Context(), driver, nil)
+	require.NoError(t, err)
+	_, err = driver.Put(t.Context(), "e/x/gone", strings.NewReader("{}\n"), nil) // an earlier process got 410
+	require.NoError(t, err)
+	sink, run, err := e.sink(driver, store, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		run(ctx)
+		close(done)
+	}()
+	time.Sleep(200 * time.Millisecond) // the list of disabled webhooks is read
+	require.NoError(t, sink.Notify(t.Context(), []notification.Event{{ID: notification.NewID(), Time: time.Now(),
+		Action: notification.Pull, Kind: notification.Manifest, Repository: "app", Tags: []string{"v1"}}}))
+	require.Equal(t, "/pulls", <-arrived)
+	cancel()
+	<-done
+	require.Empty(t, arrived)
+}
