@@ -185,6 +185,5 @@ func (o *Outbox) readDisabled(ctx context.Context) error {
 		}
 	}
 	o.disabled = now
-	o.knownOnce.Do(func() { close(o.known) })
 	return nil
 }

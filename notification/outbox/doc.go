@@ -23,8 +23,8 @@
 //
 // The events of a process arrive in the order of the calls of Notify, which is that of the changes if
 // their requests came one after the other. Those of several processes, and of a process that has lost
-// a stream, may overtake each other. internal/model/outbox.pml proves the protocol; docs/layout.md
-// shows the records.
+// a stream, may overtake each other; but a process delivers what another one has left behind before
+// its own events. internal/model/outbox.pml proves the protocol; docs/layout.md shows the records.
 //
 // If the driver implements [driver.SingleProcess], only one process may use the storage.
 //

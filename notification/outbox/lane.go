@@ -57,12 +57,12 @@ func (l *lane) run(ctx context.Context) {
 	var keeper sync.WaitGroup
 	keeper.Go(func() { l.keep(ctx) })
 	keeper.Go(func() { l.trim(ctx) })
-	select { // a sink that is disabled must not be called, also not at the start
-	case <-l.o.known:
+	select { // a sink that is disabled must not be called, and older streams come first
+	case <-l.o.scanned:
 	case <-ctx.Done():
 	}
 	for ctx.Err() == nil && !l.done() {
-		if !l.ready() {
+		if !l.ready() || l.o.isBehind(l) {
 			_ = sleep(ctx, min(time.Second, l.o.opts.Lease/6))
 			continue
 		}

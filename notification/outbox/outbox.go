@@ -31,14 +31,15 @@ type Outbox struct {
 	writer  writer
 	running running
 
+	scanned     chan struct{} // closed when the cursors and the disabled sinks were listed once
+	scannedOnce sync.Once
+
 	statsMu sync.Mutex
 	stats   map[string]*notification.Stats
 	reports map[string]report
 
 	disabledMu sync.Mutex
 	disabled   map[string]bool
-	known      chan struct{} // closed once disabled was read
-	knownOnce  sync.Once
 }
 
 // New returns an Outbox that stores events in d, usually the driver of the registry, and delivers
@@ -49,7 +50,7 @@ type Outbox struct {
 func New(d driver.Driver, sinks []Destination, opts *Options) (*Outbox, error) {
 	o := &Outbox{driver: d, opts: options.Value(opts), stats: map[string]*notification.Stats{},
 		reports:  map[string]report{},
-		disabled: map[string]bool{}, known: make(chan struct{})}
+		disabled: map[string]bool{}, scanned: make(chan struct{})}
 	if err := o.opts.setDefaults(); err != nil {
 		return nil, err
 	}

@@ -174,7 +174,22 @@ func (o *Outbox) scan(ctx context.Context, seen map[string]*sighting) error {
 			o.opts.Logger.Warn("outbox: cannot take over a stream", "cursor", key, "error", err)
 		}
 	}
+	o.scannedOnce.Do(func() { close(o.scanned) })
 	return nil
+}
+
+// isBehind reports whether this process delivers an older stream of another process to the same sink.
+// That stream comes first, so that the events of a process that has ended are not overtaken by those
+// of the process that follows it.
+func (o *Outbox) isBehind(l *lane) bool {
+	o.running.mu.Lock()
+	defer o.running.mu.Unlock()
+	for _, other := range o.running.lanes {
+		if other.dest.Name == l.dest.Name && len(other.s.lanes) == 0 && other.s.id < l.s.id {
+			return true
+		}
+	}
+	return false
 }
 
 // look reads the cursor of another process.
