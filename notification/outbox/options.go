@@ -19,10 +19,13 @@ type Options struct {
 	// pulls are discarded; send them to another sink with package multi.
 	Pulls bool
 	// Lease is how long a replica waits, by its own clock, before it takes over the deliveries of
-	// another one that has stopped. Default: 30 seconds. Less than 1 second is an error.
+	// another one that has stopped. All replicas should have the same value: one with a shorter Lease
+	// takes deliveries from another one that lives. Default: 30 seconds. Less than 1 second is an
+	// error.
 	Lease time.Duration
 	// WriteTimeout is how long Notify tries to store events before it returns an error that wraps
-	// [notification.ErrNotRecorded]. Default: 10 seconds.
+	// [notification.ErrNotRecorded]. One caller at a time waits for the storage itself, and so for as
+	// long as a driver that ignores its context. Default: 10 seconds.
 	WriteTimeout time.Duration
 	// SinkTimeout is when the context of one call of a sink ends. Default: 2 minutes.
 	SinkTimeout time.Duration

@@ -91,7 +91,7 @@ func decodeBatch(seq int64, b []byte) (*batch, error) {
 		r.Count > len(content) || r.Closed && r.Count > 0 {
 		return nil, errCorrupt
 	}
-	r.events = make([]notification.Event, 0, r.Count)
+	r.events = make([]notification.Event, 0, min(r.Count, maxBatchEvents)) // the sum does not cover the number
 	d := json.NewDecoder(bytes.NewReader(content))
 	for range r.Count {
 		var e notification.Event

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/registrykit/registry/notification"
-	"github.com/registrykit/registry/notification/outbox"
 )
 
 // client is one stream. Only the goroutine of its request uses it.
@@ -137,40 +136,6 @@ func (c *client) regain() error {
 	c.pos = c.h.oldest
 	c.h.mu.Unlock()
 	c.event(missing())
-	return c.flush()
-}
-
-// catchUp sends what the Source has after the last event of the client. Then the client goes on
-// with the ring from where the ring ended before.
-func (c *client) catchUp() error {
-	pos, _, _ := c.h.place("")
-	n := 0
-	for e, err := range c.h.opts.Source.Since(c.r.Context(), c.last, nil) {
-		switch {
-		case errors.Is(err, outbox.ErrCursor):
-			c.pos, c.last, _ = c.h.place("") // the ID is not one of this log
-			c.event(missing())
-			return c.flush()
-		case err != nil:
-			c.failed("reading the events failed", err)
-			return err
-		}
-		if err := c.send(entry{e.Event, e.Cursor}); err != nil {
-			return err
-		}
-		c.replay.add(e.Event.ID)
-		if time.Since(c.flushed) >= c.h.opts.Heartbeat { // a long log may have little for the client
-			if err := c.beat(); err != nil {
-				return err
-			}
-		}
-		if n++; n%batchSize == 0 {
-			if err := c.flush(); err != nil {
-				return err
-			}
-		}
-	}
-	c.pos = pos
 	return c.flush()
 }
 

@@ -84,6 +84,7 @@ type Handler struct {
 
 	closing sync.Once
 	closed  chan struct{}
+	reading chan struct{} // has an element for each client that reads the Source
 }
 
 var (
@@ -105,27 +106,20 @@ func New(opts *Options) (*Handler, error) {
 	if o.Keep < 0 || o.MaxClients < 0 || o.Heartbeat < 0 || o.WriteTimeout < 0 || o.Recheck < 0 || o.Poll < 0 {
 		return nil, errors.New("sse: an option is negative")
 	}
-	defaultTo(&o.Keep, DefaultKeep)
-	defaultTo(&o.MaxClients, DefaultMaxClients)
-	defaultTo(&o.Heartbeat, DefaultHeartbeat)
-	defaultTo(&o.WriteTimeout, DefaultWriteTimeout)
-	defaultTo(&o.Recheck, DefaultRecheck)
-	defaultTo(&o.Poll, DefaultPoll)
+	options.Default(&o.Keep, DefaultKeep)
+	options.Default(&o.MaxClients, DefaultMaxClients)
+	options.Default(&o.Heartbeat, DefaultHeartbeat)
+	options.Default(&o.WriteTimeout, DefaultWriteTimeout)
+	options.Default(&o.Recheck, DefaultRecheck)
+	options.Default(&o.Poll, DefaultPoll)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Handler{
 		opts: o, log: o.Logger,
 		ring: make([]entry, o.Keep), changed: make(chan struct{}), closed: make(chan struct{}),
+		reading: make(chan struct{}, maxReading),
 	}, nil
-}
-
-// defaultTo sets a zero option to its default.
-func defaultTo[T comparable](option *T, value T) {
-	var zero T
-	if *option == zero {
-		*option = value
-	}
 }
 
 // Notify sends events to the clients, without waiting for them. It takes about half a microsecond for
