@@ -244,7 +244,7 @@ func (l *lane) deliver(ctx context.Context, cur cursor, batches []*batch, events
 		return l.o.disable(ctx, l.dest.Name, err)
 	}
 	l.o.report(l.dest.Name, err)
-	return l.failed(ctx, to, to.advance(1, batches), events[n:], err)
+	return l.failed(ctx, to, cur.advance(n+1, batches), events[n:], err)
 }
 
 // moved moves the cursor from cur to to after a delivery, unless it was moved meanwhile. all reports
