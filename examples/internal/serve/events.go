@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type events struct {
 	secretFile   string
 	format       string
 	allowPrivate bool
+	retry        []string // names of webhooks
 	log          bool
 	lease        time.Duration
 	reindex      time.Duration
@@ -97,6 +99,11 @@ func (e *events) flags() {
 			"cloudevents-batch or json.")
 	flag.BoolVar(&e.allowPrivate, "webhook-allow-private", false,
 		"Allow receivers of webhooks on loopback and private addresses. Default: false.")
+	flag.Func("webhook-retry", "At the start, send the webhook of this `name` its dead letters again, and enable it if its "+
+		"receiver has answered 410. May be repeated. Default: none.", func(name string) error {
+		e.retry = append(e.retry, name)
+		return nil
+	})
 	flag.Func("events", "Also send events to this `sink`: log writes them to the log, at level info. Default: none.",
 		func(name string) error {
 			if name != "log" {
@@ -138,6 +145,11 @@ func (e *events) check(externalURL string) error {
 		}
 		e.webhooks = append(e.webhooks, endpoint{w, sink})
 	}
+	for _, name := range e.retry {
+		if !slices.ContainsFunc(e.webhooks, func(w endpoint) bool { return w.Name == name }) {
+			return fmt.Errorf("-webhook-retry: no webhook has the name %q", name)
+		}
+	}
 	return nil
 }
 
@@ -170,6 +182,7 @@ func (e *events) sink(d driver.Driver, src outbox.Source, log *slog.Logger) (not
 		}
 		sinks = append(sinks, box)
 		runs = append(runs, func(ctx context.Context) { ends(ctx, "outbox", box.Run(ctx), log) })
+		runs = append(runs, func(ctx context.Context) { again(ctx, box, e.retry, log) })
 		if e.reindex > 0 {
 			find, err := reindex(d, box, src, e.reindex, log)
 			if err != nil {
@@ -200,6 +213,18 @@ func (e *events) sink(d driver.Driver, src outbox.Source, log *slog.Logger) (not
 		return nil, func(context.Context) {}, nil
 	}
 	return multi.New(sinks...), together(runs), nil
+}
+
+// again enables webhooks that were disabled, and sends them their dead letters.
+func again(ctx context.Context, box *outbox.Outbox, names []string, log *slog.Logger) {
+	for _, name := range names {
+		err := box.Enable(ctx, name)
+		sent := 0
+		if err == nil {
+			sent, err = box.Replay(ctx, name)
+		}
+		log.InfoContext(ctx, "sent dead letters again", "webhook", name, "events", sent, "error", err)
+	}
 }
 
 // writeTimeout is how long a client waits for the storage of its event, before it gets 503.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -57,6 +58,8 @@ func TestEventsCheck(t *testing.T) {
 		"unknown format":        {events{sources: []string{hook("  timeout: 1s\n  format: xml\n")}}, ".yaml:5: "},
 		"malformed pattern, 2":  {events{sources: []string{hook("  repositories:\n  - ok/**\n  - a[\n")}}, ".yaml:6: "},
 		"timeout":               {events{sources: []string{hook("  timeout: soon\n")}}, ".yaml:4: "},
+		"retry":                 {events{sources: []string{hook("")}, retry: []string{"ci"}}, ""},
+		"retry of no webhook":   {events{sources: []string{hook("")}, retry: []string{"ci", "cd"}}, `"cd"`},
 		"same name twice":       {events{sources: []string{hook(""), url + "#name=ci"}}, "ci"},
 		"-webhook-format":       {events{format: "xml"}, "-webhook-format"},
 		"secrets that are none": {events{sources: []string{url}, secretFile: write("bad", "\nwhsec_of-bob\n")}, "bad:2: "},
@@ -172,4 +175,53 @@ func TestPullsToDisabledWebhook(t *testing.T) {
 	cancel()
 	<-done
 	require.Empty(t, arrived)
+}
+
+// TestWebhookRetry checks that -webhook-retry enables a webhook whose receiver has answered 410, and
+// sends what has waited.
+func TestWebhookRetry(t *testing.T) {
+	var gone atomic.Bool
+	gone.Store(true)
+	arrived := make(chan string, 10)
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if gone.Load() {
+			w.WriteHeader(http.StatusGone)
+		}
+		arrived <- r.URL.Path
+	}))
+	defer receiver.Close()
+	e := events{format: "json", lease: time.Second, allowPrivate: true, sources: []string{receiver.URL + "/ci#name=ci"}}
+	driver := memory.New(nil)
+	store, err := storage.New(t.Context(), driver, nil)
+	require.NoError(t, err)
+	start := func() (stop func()) {
+		require.NoError(t, e.check(""))
+		sink, run, err := e.sink(driver, store, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			run(ctx)
+			close(done)
+		}()
+		if gone.Load() {
+			require.NoError(t, sink.Notify(ctx, []notification.Event{{ID: notification.NewID(), Time: time.Now(),
+				Action: notification.Push, Kind: notification.Blob, Repository: "app"}}))
+		}
+		return func() { cancel(); <-done }
+	}
+	stop := start()
+	require.Equal(t, "/ci", <-arrived)
+	require.Eventually(t, func() bool {
+		_, err := driver.Stat(t.Context(), "e/x/ci")
+		return err == nil
+	}, 10*time.Second, time.Millisecond)
+	stop()
+	gone.Store(false)
+	e.retry = []string{"ci"}
+	stop = start()
+	require.Equal(t, "/ci", <-arrived)
+	stop()
+	_, err = driver.Stat(t.Context(), "e/x/ci")
+	require.Error(t, err)
 }
