@@ -1,7 +1,11 @@
 package outbox_test
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +14,7 @@ import (
 
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/notification/outbox"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/memory"
 )
 
@@ -44,4 +49,40 @@ func TestCursorDisappears(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestBatchWithHighNumber checks that an object that does not belong to a stream costs no request for
+// each number before it.
+func TestBatchWithHighNumber(t *testing.T) {
+	for _, number := range []string{"0000000000100000", "7fffffffffffffff"} {
+		t.Run(number, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d, in := &countOpen{Driver: memory.New(nil)}, &inbox{}
+				first := newOutbox(t, d, nil, outbox.Destination{Name: "hook", Sink: in})
+				require.NoError(t, first.Notify(t.Context(), []notification.Event{push("app", "v1")}))
+				for info := range d.List(t.Context(), "e/s/", nil) {
+					key := info.Key[:strings.LastIndex(info.Key, "/")+1] + number
+					_, err := d.Put(t.Context(), key, strings.NewReader("x"), nil)
+					require.NoError(t, err)
+				}
+				second := newOutbox(t, d, nil, outbox.Destination{Name: "hook", Sink: in})
+				stop := run(t, second)
+				time.Sleep(2 * time.Minute)
+				require.Equal(t, []string{"v1"}, in.all()[0].Tags)
+				require.Less(t, d.opens.Load(), int64(100))
+				stop()
+			})
+		})
+	}
+}
+
+// countOpen counts the reads of a driver.
+type countOpen struct {
+	driver.Driver
+	opens atomic.Int64
+}
+
+func (d *countOpen) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
+	d.opens.Add(1)
+	return d.Driver.Open(ctx, key, opts)
 }

@@ -20,15 +20,14 @@ func (l *lane) skipCorrupt(ctx context.Context, cur cursor, err error) error {
 	to := cursor{Seq: cur.Seq + 1, Number: cur.Number}
 	now := time.Now().Round(0)
 	gap := &notification.Gap{Stream: l.s.id, Events: -1, First: now, Last: now, Reason: "corrupt"}
-	for ; to.Seq < next; to.Seq++ {
-		b, rerr := l.o.readBatch(ctx, l.s.id, to.Seq)
-		if rerr == nil {
-			gap.Events, gap.Last, to.Number = b.First-cur.Number, b.Time, b.First
-			break
-		}
-		if !errors.Is(rerr, errCorrupt) && !errors.Is(rerr, driver.ErrNotExist) {
-			return rerr
-		}
+	b, ferr := l.readable(ctx, to.Seq, next)
+	switch {
+	case ferr != nil:
+		return ferr
+	case b != nil:
+		gap.Events, gap.Last, to.Seq, to.Number = b.First-cur.Number, b.Time, b.seq, b.First
+	default:
+		to.Seq = max(to.Seq, next)
 	}
 	if gap.First.After(gap.Last) {
 		gap.First = gap.Last // when the events were written is not known: at the latest, with the next batch
@@ -41,6 +40,32 @@ func (l *lane) skipCorrupt(ctx context.Context, cur cursor, err error) error {
 	l.o.dropped(l.dest.Name, max(gap.Events, 1))
 	l.skip(cur, to, gap)
 	return nil
+}
+
+// readable returns the first batch from seq on and before end that can be read, or nil. It lists what
+// there is: a single object with a high number does not make it ask for all numbers before.
+func (l *lane) readable(ctx context.Context, seq, end int64) (*batch, error) {
+	for info, err := range l.o.driver.List(ctx, streamPrefix+l.s.id+"/",
+		&driver.ListOptions{After: batchKey(l.s.id, seq-1), KeysOnly: true}) {
+		if err != nil {
+			return nil, err
+		}
+		at, ok := parseBatchKey(info.Key)
+		switch {
+		case !ok:
+			continue
+		case at >= end:
+			return nil, nil
+		}
+		b, err := l.o.readBatch(ctx, l.s.id, at)
+		if err == nil {
+			return b, nil
+		}
+		if !errors.Is(err, errCorrupt) && !errors.Is(err, driver.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return nil, nil
 }
 
 // skip moves the cursor from cur to another position, and adds gap to what the sink is told.

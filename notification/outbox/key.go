@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -62,7 +63,7 @@ func parseBatchKey(key string) (seq int64, ok bool) {
 		return 0, false
 	}
 	seq, err := strconv.ParseInt(digits, 16, 64)
-	return seq, err == nil && seq >= 0
+	return seq, err == nil && seq >= 0 && seq < math.MaxInt64 // another number follows
 }
 
 // parseCursorKey returns the stream and sink of a cursor.
