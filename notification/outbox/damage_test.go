@@ -68,6 +68,7 @@ func TestBatchWithHighNumber(t *testing.T) {
 				second := newOutbox(t, d, nil, outbox.Destination{Name: "hook", Sink: in})
 				stop := run(t, second)
 				time.Sleep(2 * time.Minute)
+				require.NotEmpty(t, in.all())
 				require.Equal(t, []string{"v1"}, in.all()[0].Tags)
 				require.Less(t, d.opens.Load(), int64(100))
 				stop()
@@ -82,7 +83,8 @@ type countOpen struct {
 	opens atomic.Int64
 }
 
-func (d *countOpen) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
+func (d *countOpen) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info,
+	error) {
 	d.opens.Add(1)
 	return d.Driver.Open(ctx, key, opts)
 }

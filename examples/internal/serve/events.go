@@ -99,8 +99,8 @@ func (e *events) flags() {
 			"cloudevents-batch or json.")
 	flag.BoolVar(&e.allowPrivate, "webhook-allow-private", false,
 		"Allow receivers of webhooks on loopback and private addresses. Default: false.")
-	flag.Func("webhook-retry", "At the start, send the webhook of this `name` its dead letters again, and enable it if its "+
-		"receiver has answered 410. May be repeated. Default: none.", func(name string) error {
+	flag.Func("webhook-retry", "At the start, send the webhook of this `name` its dead letters again, and enable it if "+
+		"its receiver has answered 410. May be repeated. Default: none.", func(name string) error {
 		e.retry = append(e.retry, name)
 		return nil
 	})

@@ -163,7 +163,8 @@ func record(t *testing.T) map[string]notification.Event {
 	keep("missing", 0)
 	gap := events["missing"]
 	events["missing"] = notification.Event{ID: gap.ID, Time: gap.Time, Action: notification.Missing,
-		Instance: gap.Instance, Gap: &notification.Gap{Stream: "0199c2ee-01b3-7c55-8e41-77aa10cc93fe", Events: 1200, Reason: "age",
+		Instance: gap.Instance, Gap: &notification.Gap{
+			Stream: "0199c2ee-01b3-7c55-8e41-77aa10cc93fe", Events: 1200, Reason: "age",
 			First: gap.Time.Add(-8 * 24 * time.Hour), Last: gap.Time.Add(-7 * 24 * time.Hour)}}
 	return events
 }
