@@ -51,6 +51,7 @@ func TestEventsCheck(t *testing.T) {
 		"secrets":               {events{sources: []string{url}, secretFile: secrets}, ""},
 		"not a URL":             {events{sources: []string{"https://"}}, "-webhook"},
 		"no file":               {events{sources: []string{filepath.Join(dir, "none.yaml")}}, "none.yaml"},
+		"misspelt URL":          {events{sources: []string{"ci.example/hook?key=x"}}, `"ci.example/hook" is not a URL`},
 		"unknown parameter":     {events{sources: []string{url + "#colour=red"}}, "colour"},
 		"unknown action":        {events{sources: []string{url + "#actions=pushed"}}, "pushed"},
 		"malformed pattern":     {events{sources: []string{url + "#repositories=a["}}, "repositories"},
