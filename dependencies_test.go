@@ -64,7 +64,7 @@ func TestDependenciesOfSinks(t *testing.T) {
 	const module = "github.com/registrykit/registry"
 	const patterns = "github.com/bmatcuk/doublestar/v4"
 	base := []string{"github.com/opencontainers/go-digest", "github.com/opencontainers/image-spec/specs-go",
-		module + "/notification", module + "/internal/contain", module + "/internal/options"}
+		module + "/notification", module + "/internal/contain", module + "/internal/options", module + "/internal/pause"}
 	for pkg, allowed := range map[string][]string{
 		"./notification/log":     nil,
 		"./notification/multi":   nil,
@@ -123,7 +123,7 @@ func TestImportsPointDown(t *testing.T) {
 		"./storage": {
 			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover",
 			module + "/internal/manifest", module + "/internal/strictjson",
-			module + "/internal/lru", module + "/internal/options", module + "/internal/parallel",
+			module + "/internal/lru", module + "/internal/options", module + "/internal/parallel", module + "/internal/pause",
 			module + "/jobs", module + "/storage/driver", module + "/storage/internal",
 		},
 		"./hook": {
@@ -131,7 +131,7 @@ func TestImportsPointDown(t *testing.T) {
 			module + "/internal/handover", module + "/internal/manifest", module + "/internal/strictjson",
 			module + "/internal/options",
 		},
-		"./jobs": {module + "/internal/options", module + "/storage/driver"},
+		"./jobs": {module + "/internal/options", module + "/internal/pause", module + "/storage/driver"},
 		"./storage/gocloud/gcs": {
 			module + "/internal/options", module + "/storage/driver", module + "/storage/gocloud",
 		},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/registrykit/registry/internal/pause"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -90,7 +91,7 @@ func (r *Runner) change(ctx context.Context, name string, edit func(*record) err
 	var err error
 	for n := range attempts {
 		if n > 0 {
-			if err := sleep(ctx, mathrand.N(time.Millisecond<<min(n, 6))); err != nil {
+			if err := pause.Sleep(ctx, mathrand.N(time.Millisecond<<min(n, 6))); err != nil {
 				return err
 			}
 		}
@@ -132,7 +133,7 @@ func (r *Runner) ring(ctx context.Context, name string) error {
 func (r *Runner) poll(ctx context.Context) {
 	// Nothing is known of requests from before the first look, so all jobs look after it.
 	last := "unknown"
-	for sleep(ctx, r.opts.Poll) == nil {
+	for pause.Sleep(ctx, r.opts.Poll) == nil {
 		look, cancel := context.WithTimeout(ctx, requestTimeout)
 		info, err := r.driver.Stat(look, bellKey)
 		cancel()
@@ -143,17 +144,5 @@ func (r *Runner) poll(ctx context.Context) {
 		for _, j := range r.jobs {
 			j.notify()
 		}
-	}
-}
-
-// sleep waits for d, or until ctx ends; then it returns the error of ctx.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }

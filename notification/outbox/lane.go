@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/registrykit/registry/internal/pause"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/storage/driver"
 )
@@ -63,11 +63,11 @@ func (l *lane) run(ctx context.Context) {
 	}
 	for ctx.Err() == nil && !l.done() {
 		if !l.ready() || l.o.isBehind(l) {
-			_ = sleep(ctx, min(time.Second, l.o.opts.Lease/6))
+			_ = pause.Sleep(ctx, min(time.Second, l.o.opts.Lease/6))
 			continue
 		}
 		if err := l.step(ctx); err != nil {
-			_ = sleep(ctx, l.pause(err))
+			_ = pause.Sleep(ctx, l.pause(err))
 		}
 	}
 	cancel()
@@ -117,7 +117,7 @@ func (l *lane) keep(ctx context.Context) {
 // trim removes old batches of a stream of this process. Many deletes take long, so keep does not wait
 // for them.
 func (l *lane) trim(ctx context.Context) {
-	for len(l.s.lanes) > 0 && sleep(ctx, min(saveEvery, l.o.opts.Lease/6)) == nil {
+	for len(l.s.lanes) > 0 && pause.Sleep(ctx, min(saveEvery, l.o.opts.Lease/6)) == nil {
 		l.o.trimOwn(ctx, l.s)
 	}
 }
@@ -315,7 +315,7 @@ func (l *lane) failed(ctx context.Context, at, next cursor, events []notificatio
 	l.mu.Lock()
 	l.cur.Failing = failing // the receiver is down: the next event has waited as long
 	l.mu.Unlock()
-	_ = sleep(ctx, giveUpPause)
+	_ = pause.Sleep(ctx, giveUpPause)
 	return nil
 }
 
@@ -333,7 +333,7 @@ func (l *lane) pause(err error) time.Duration {
 	l.mu.Lock()
 	attempts, first := l.cur.Attempts, l.cur.Refused
 	l.mu.Unlock()
-	d := backoff(max(attempts-1, 0), minPause, maxPause)
+	d := pause.Backoff(attempts, minPause, maxPause)
 	if !first.IsZero() { // the last attempt comes in time, because the events behind this one wait for it
 		d = min(d, max(l.o.opts.GiveUpRefused-time.Since(first), minPause))
 	}
@@ -342,26 +342,6 @@ func (l *lane) pause(err error) time.Duration {
 		d = max(d, min(retry.After, maxAfter))
 	}
 	return d
-}
-
-// backoff returns the pause after n+1 failures: it doubles up to most, less up to a quarter at random.
-func backoff(n int, least, most time.Duration) time.Duration {
-	d := most
-	if n < 20 {
-		d = min(least<<n, most)
-	}
-	return d - mathrand.N(d/4+1)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 // call calls a sink. A panic in it is an error.

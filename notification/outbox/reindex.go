@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry/internal/options"
+	"github.com/registrykit/registry/internal/pause"
 	"github.com/registrykit/registry/notification"
 )
 
@@ -83,7 +84,7 @@ func (o *Outbox) Reindex(ctx context.Context, src Source, opts *ReindexOptions) 
 		return report, err
 	}
 	if len(gone) > 0 { // the event of a delete may be on its way
-		if err := sleep(ctx, time.Until(now.Add(ro.Grace))); err != nil {
+		if err := pause.Sleep(ctx, time.Until(now.Add(ro.Grace))); err != nil {
 			return report, err
 		}
 		if err := exclude(ctx, src, gone); err != nil {

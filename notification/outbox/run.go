@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/registrykit/registry/internal/pause"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/storage/driver"
 )
@@ -63,7 +64,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 		if first { // it may take long, and must not delay the next scan
 			r.group.Go(func() { o.maintainAll(work) })
 		}
-		if sleep(ctx, o.opts.Lease/2) != nil {
+		if pause.Sleep(ctx, o.opts.Lease/2) != nil {
 			break
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/registrykit/registry/internal/pause"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/storage/driver"
 )
@@ -153,7 +154,7 @@ func (o *Outbox) maintainAll(ctx context.Context) {
 		if err := o.maintain(ctx); err != nil && ctx.Err() == nil {
 			o.opts.Logger.Warn("outbox: cannot remove old events", "error", err)
 		}
-		if sleep(ctx, min(time.Hour, o.opts.Keep/4)) != nil {
+		if pause.Sleep(ctx, min(time.Hour, o.opts.Keep/4)) != nil {
 			return
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/registrykit/registry/internal/pause"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/storage/driver"
 )
@@ -141,7 +142,7 @@ func (o *Outbox) flush(ctx context.Context, ticket int64) error {
 			continue
 		}
 		last = err
-		if sleep(ctx, backoff(n, 20*time.Millisecond, time.Second)) != nil {
+		if pause.Sleep(ctx, pause.Backoff(n+1, 20*time.Millisecond, time.Second)) != nil {
 			return notRecorded(err)
 		}
 		n++

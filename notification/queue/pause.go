@@ -2,9 +2,9 @@ package queue
 
 import (
 	"errors"
-	"math/rand/v2"
 	"time"
 
+	"github.com/registrykit/registry/internal/pause"
 	"github.com/registrykit/registry/notification"
 )
 
@@ -26,12 +26,7 @@ func (r *runner) pause(attempts int, err error) {
 
 // backoff returns the pause after a number of failed attempts, the last with err.
 func (o *Options) backoff(attempts int, err error) time.Duration {
-	d := o.Backoff
-	for i := 1; i < attempts && d < o.MaxBackoff; i++ {
-		d *= 2
-	}
-	d = min(d, o.MaxBackoff)
-	d -= rand.N(d/2 + 1)
+	d := pause.Backoff(attempts, o.Backoff, o.MaxBackoff)
 	var retry *notification.RetryError
 	if errors.As(err, &retry) {
 		d = max(d, min(retry.After, o.MaxRetryAfter))

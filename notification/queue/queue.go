@@ -29,7 +29,7 @@ type Options struct {
 	// which take three to four minutes with the other defaults.
 	Attempts int
 	// Backoff is the pause after the first failed attempt. It doubles with each further one, up to
-	// MaxBackoff. Each pause is shortened by a random part of up to a half. Default: one second.
+	// MaxBackoff. Each pause is shortened by a random part of up to a quarter. Default: one second.
 	Backoff time.Duration
 	// MaxBackoff is the maximum pause. Default: one minute.
 	MaxBackoff time.Duration

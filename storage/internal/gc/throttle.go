@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/registrykit/registry/internal/pause"
 	"github.com/registrykit/registry/storage/driver"
-	"github.com/registrykit/registry/storage/internal/object"
 )
 
 // throttled is a Driver that counts requests and spreads them over time.
@@ -39,7 +39,7 @@ func (p *throttled) wait(ctx context.Context) error {
 	}
 	p.next = turn.Add(p.gap)
 	p.mu.Unlock()
-	return object.Sleep(ctx, turn.Sub(now))
+	return pause.Sleep(ctx, turn.Sub(now))
 }
 
 // Open implements [driver.Driver].

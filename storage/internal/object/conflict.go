@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/pause"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -84,17 +85,5 @@ func Pause(ctx context.Context, n int) error {
 	if n == 0 {
 		return ctx.Err()
 	}
-	return Sleep(ctx, mathrand.N(time.Millisecond<<min(n, 6)))
-}
-
-// Sleep waits for d, or until ctx ends; then it returns the error of ctx.
-func Sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+	return pause.Sleep(ctx, mathrand.N(time.Millisecond<<min(n, 6)))
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/registrykit/registry/internal/pause"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -78,7 +79,7 @@ func (r *reserve) spend(ctx context.Context, d driver.Driver, f func(n int) erro
 			break
 		}
 		if n > 0 && n <= reserveWaits {
-			if werr := Sleep(ctx, reserveWait<<n); werr != nil {
+			if werr := pause.Sleep(ctx, reserveWait<<n); werr != nil {
 				return errors.Join(err, werr)
 			}
 		}
