@@ -81,19 +81,20 @@ func TestInterleavedMixes(t *testing.T) {
 	}
 }
 
-// TestInterleavedAgain checks that a seed decides a run: two of three runs have the same story. Two
-// runs may differ in what a collection reads again, which depends on package hash/maphash.
+// TestInterleavedAgain checks that a seed decides a run: of up to six runs, two have the same story.
+// Runs may differ in what a collection reads again, which depends on package hash/maphash. Three in a
+// row differ in one of 300 seeds.
 func TestInterleavedAgain(t *testing.T) {
 	runs := newRunner(t)
 	// Versions differ: before the actors begin, concurrent calls run in any order.
 	versions := regexp.MustCompile(`\[[0-9a-z]+ `)
 	for seed := range uint64(25) {
-		var stories []string
-		for range 3 {
+		stories := map[string]bool{}
+		for n := 1; len(stories) == n-1; n++ {
+			require.LessOrEqual(t, n, 6, "seed %d", seed)
 			r := runs.run(t, config{seed: seed, detail: true})
-			stories = append(stories, versions.ReplaceAllString(r.story, "["))
+			require.NotEmpty(t, r.story)
+			stories[versions.ReplaceAllString(r.story, "[")] = true
 		}
-		require.NotEmpty(t, stories[0])
-		require.True(t, stories[0] == stories[1] || stories[1] == stories[2] || stories[0] == stories[2], "seed %d", seed)
 	}
 }
