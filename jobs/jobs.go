@@ -34,8 +34,8 @@ type Job struct {
 	Every time.Duration
 	// Run does the work. It must return soon after ctx has ended: the cause of ctx is then
 	// ErrCanceled or ErrLost, or the context of [Runner.Run] has ended. The result may be nil, and
-	// otherwise must have a JSON form of at most MaxSize. Other replicas see it, and whoever may
-	// list the jobs: leave secrets out. A panic is contained, and becomes a *PanicError.
+	// otherwise must have a JSON form of at most MaxSize. Other replicas and callers that may
+	// list the jobs see it: leave secrets out. A panic is contained, and becomes a *PanicError.
 	Run func(ctx context.Context, p *Progress) (result any, err error)
 	// Done is called after each run in this process, with what Run returned. err also contains the
 	// failure to record the end of the run. Done is also called, with a nil result, when the state

@@ -58,6 +58,6 @@
 // that occurs twice, a file that cannot be read. The error contains the line of the YAML file or of
 // the file of secrets. It never contains a secret, or the path or query of a URL.
 //
-// Whoever writes the configuration can make the program read files and connect to private addresses.
+// The author of the configuration can make the program read files and connect to private addresses.
 // Take it from the operator only.
 package config
