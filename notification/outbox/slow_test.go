@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,14 +49,14 @@ func TestRemovalDelaysNoTakeover(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		stopFirst()
-		deletes := 0
+		var deletes atomic.Int64
 		in := &inbox{}
-		slow := func(string) { deletes++; time.Sleep(100 * time.Millisecond) }
+		slow := func(string) { deletes.Add(1); time.Sleep(100 * time.Millisecond) }
 		o := newOutbox(t, &hooked{Driver: m, beforeDelete: slow}, nil,
 			outbox.Destination{Name: "hook", Sink: in})
 		stop := run(t, o)
 		time.Sleep(7 * 24 * time.Hour)
-		for deletes == 0 {
+		for deletes.Load() == 0 {
 			time.Sleep(10 * time.Second)
 		}
 		e := push("app", "last")
