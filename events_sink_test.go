@@ -260,7 +260,7 @@ func TestRefusedRequestsHaveNoEvents(t *testing.T) {
 	require.Empty(t, sink.take())
 }
 
-// TestRequestIDOption: the ID of the proxy is used, and a new one if there is none or the function
+// TestRequestIDOption: the ID of the proxy is used, and a new one without an ID or if the function
 // panics. It is asked for once, for requests with events only. Texts of the client are limited.
 func TestRequestIDOption(t *testing.T) {
 	sink, asked := &batches{}, 0

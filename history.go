@@ -102,7 +102,7 @@ type RestoreOptions struct {
 // RestoreResult is the result of Restore.
 type RestoreResult struct {
 	// Manifests are the manifests that the repository has again, or still has, each with the tags
-	// that were set. The first is the one that was asked for. An index that is restored brings back
+	// that were set. The first is the requested one. An index that is restored brings back
 	// the manifests that it names; they follow, without tags. After an error, Manifests has what
 	// was restored before.
 	Manifests []PutResult

@@ -144,7 +144,7 @@ func (s *suite) restoreReports(t *testing.T) {
 			}
 		}
 		require.ElementsMatch(t, want, res.Manifests)
-		require.Equal(t, want[0], res.Manifests[0], "the first is the one that was asked for")
+		require.Equal(t, want[0], res.Manifests[0], "the first is the requested one")
 	}
 	check(byTag("v1"), result(index, moves(other, "v1"), "v1"))
 	for _, c := range []*Content{index, child} {

@@ -19,7 +19,7 @@ type Options struct {
 	// pulls are discarded; send them to another sink with package multi.
 	Pulls bool
 	// Lease is how long a replica waits, by its own clock, before it takes over the deliveries of
-	// another one that has stopped. All replicas should have the same value: one with a shorter Lease
+	// a stopped replica. All replicas should have the same value: one with a shorter Lease
 	// takes deliveries from another one that lives. Default: 30 seconds. Less than 1 second is an
 	// error.
 	Lease time.Duration
