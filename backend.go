@@ -171,6 +171,19 @@ type StatOptions struct {
 type OpenOptions struct {
 	// AllowURL accepts a Blob with a URL instead of a Body. Default: the Blob has a Body.
 	AllowURL bool
+	// Range is the only part of the blob that the caller is going to read, as far as it knows. It is
+	// a hint: the Body is that of the whole blob in any case. A mirror can fetch a small part alone.
+	// Default: nil, the caller may read everything.
+	Range *ByteRange
+}
+
+// ByteRange is a part of a blob, as a client asks for it before the size of the blob is known. It
+// corresponds to one range of RFC 9110, section 14.1.2.
+type ByteRange struct {
+	// First is the position of the first byte, or -1 for a suffix of Length bytes.
+	First int64
+	// Length is the number of bytes, or -1 for everything from First on.
+	Length int64
 }
 
 // Manifest is the result of GetManifest.
@@ -299,6 +312,12 @@ type PutOptions struct {
 	// blobs are checked regardless. Default: such an index is refused with ErrManifestInvalid. A
 	// remote Backend may refuse it anyway.
 	AcceptWrongSizes bool
+	// Sparse stores the manifest even if the repository lacks content that it names. A mirror uses
+	// it: the content arrives when a client pulls it. What the repository has must have the size and
+	// media type that the manifest states, as in every push. A later push of the same manifest
+	// without Sparse needs all content. Default: missing content is refused with
+	// ErrManifestBlobUnknown. A remote Backend may refuse it anyway.
+	Sparse bool
 }
 
 // TagPut is one tag to point at a manifest.

@@ -83,6 +83,11 @@ type Options struct {
 	//
 	// The proxy must overwrite the header, because clients can send it too.
 	RequestID func(*http.Request) string
+	// Resolve returns the name of the repository that a request is about. It is called before the
+	// request is authorised, so the Authorizer, the Backend and the events see the resolved name. An
+	// error ends the request. It is not called for Go calls. Default: the name in the path, and the
+	// parameter ns is ignored. See package mirror.
+	Resolve func(q NameQuery) (string, error)
 	// Interceptors run around every operation after it has been authorised. The first is the
 	// outermost. Default: none.
 	Interceptors []Interceptor

@@ -70,6 +70,17 @@ type Options struct {
 	// Authorize, if not nil, adds credentials to a request to the registry. An error fails the
 	// request. Authorize must not read the body. Default: no credentials.
 	Authorize func(*http.Request) error
+	// Challenge, if not nil, is called with a response of 401 or 403 to a request to the registry to
+	// which Authorize has added something. It must not read the body. If it returns true, the client
+	// calls Authorize again and sends the request once more, unless the request has a body that
+	// cannot be sent twice. login.Login has such a method. Default: no request is repeated.
+	Challenge func(*http.Response) (retry bool, err error)
+	// Observe, if not nil, is called with each response of the registry itself, also of redirects
+	// and errors, before the body is read. It must not read the body or change anything. It is for
+	// headers such as ratelimit-remaining. Default: nil.
+	Observe func(*http.Response)
+	// Header has further headers for each request to the registry, such as Via. Default: none.
+	Header http.Header
 	// UserAgent is the User-Agent header of each request. Default: "registrykit".
 	UserAgent string
 
