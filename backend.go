@@ -138,21 +138,31 @@ type Blob struct {
 	// A Body may implement [FileSource]. It may also have a method Until(end int64): the caller then
 	// announces that it reads from the current position up to end and seeks afterwards, so that a
 	// storage on the network need not fetch more.
+	//
+	// A Body whose bytes may not have come yet may have a method Await(idle func()). It returns when
+	// the next Read does not have to wait, or fails. If that takes time, it calls idle first. The
+	// caller can then send what it has, and needs no buffer in the meantime.
 	Body io.ReadSeekCloser
 	// URL, if not "", is an address from which the client itself can fetch the bytes for a limited
 	// time. It is set only if OpenOptions.AllowURL is.
 	URL string
 }
 
-// FileSource is an optional interface of [Blob].Body, for bytes that come from a file. A server uses
-// it to send the file without copying it through the process (sendfile).
+// FileSource is an optional interface of [Blob].Body, for bytes that come from files. A server uses
+// it to send a file without copying it through the process (sendfile). A blob may consist of several
+// files, one for each part.
 //
 // A wrapper that reads, counts or changes the bytes must not have this method, because the server
 // then bypasses its Read.
 type FileSource interface {
-	// Source returns the reader that the next Read would use, at the current position. It may reach
-	// beyond the end of the blob, so the caller must limit what it reads. Closing the Body closes it.
-	Source() (io.Reader, error)
+	// Source returns the reader that the next Read would use, at the current position, and the number
+	// n of bytes that it has of the blob. It may have more bytes than the blob, so the caller reads at
+	// most n. After it has read any, the caller moves the Body behind them with Seek, and may then ask
+	// for the next part. n is 0 only at the end of the blob. The next Seek, Read or Close of the Body
+	// may close the reader.
+	//
+	// If r is no file, the caller reads the same bytes from the Body.
+	Source() (r io.Reader, n int64, err error)
 }
 
 // StatOptions are the options of [Reader].StatBlob and StatManifest.
@@ -314,9 +324,14 @@ type PutOptions struct {
 	AcceptWrongSizes bool
 	// Sparse stores the manifest even if the repository lacks content that it names. A mirror uses
 	// it: the content arrives when a client pulls it. What the repository has must have the size and
-	// media type that the manifest states, as in every push. A later push of the same manifest
-	// without Sparse needs all content. Default: missing content is refused with
-	// ErrManifestBlobUnknown. A remote Backend may refuse it anyway.
+	// media type that the manifest states, as in every push.
+	//
+	// A later push of the same manifest without Sparse needs all content. To a push of an index
+	// without Sparse, a child that was stored with Sparse counts as missing, even if its content has
+	// arrived since. It counts as present again after it was itself pushed without Sparse.
+	//
+	// Default: missing content is refused with ErrManifestBlobUnknown. A remote Backend may refuse it
+	// anyway.
 	Sparse bool
 }
 

@@ -55,6 +55,16 @@ func (b *content) Read(p []byte) (int, error) {
 	return n, b.fail(err)
 }
 
+// await waits until the next Read does not have to wait for bytes that have not come yet. If that
+// takes time, it calls idle first.
+func (b *content) await(idle func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if a, ok := b.from.(interface{ Await(idle func()) }); ok && b.align() == nil {
+		a.Await(idle)
+	}
+}
+
 // align moves the blob to the position of the next Read. It also announces where the part at this
 // position ends, so that a storage on the network fetches no more than the part.
 func (b *content) align() error {
@@ -85,25 +95,30 @@ func (b *content) fail(err error) error {
 	return err
 }
 
-// sendTo sends up to n of the next bytes by to.ReadFrom if they come from a file. The kernel then
-// copies them, by sendfile(2). ok reports whether that was possible; if not, nothing has been sent.
-func (b *content) sendTo(w *contentWriter, to io.ReaderFrom, n int64) (sent int64, ok bool, err error) {
+// sendPart sends up to n of the next bytes by to.ReadFrom if they come from a file. The kernel then
+// copies them, by sendfile(2). It sends no more than one file has. copied is the number of bytes
+// that come from no file: the caller copies them, and calls sendPart again for what follows.
+func (b *content) sendPart(w *contentWriter, to io.ReaderFrom, n int64) (sent, copied int64, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s, ok := b.from.(FileSource)
 	if !ok {
-		return 0, false, nil
+		return 0, n, nil
 	}
 	if err := b.align(); err != nil {
-		return 0, true, b.fail(err)
+		return 0, 0, b.fail(err)
 	}
-	source, err := s.Source()
+	source, size, err := s.Source()
 	if err != nil {
-		return 0, true, b.fail(err)
+		return 0, 0, b.fail(err)
 	}
-	if _, ok := source.(syscall.Conn); !ok {
-		return 0, false, nil
+	if _, ok := source.(syscall.Conn); !ok || size <= 0 {
+		if size <= 0 {
+			size = n // a Read says what is wrong
+		}
+		return 0, min(n, size), nil
 	}
+	n = min(n, size)
 	w.send()
 	for sent < n && err == nil {
 		piece := min(n-sent, sendPiece)
@@ -123,7 +138,10 @@ func (b *content) sendTo(w *contentWriter, to io.ReaderFrom, n int64) (sent int6
 	}
 	// ReadFrom has moved the file without the knowledge of the blob.
 	b.real = -1
-	return sent, true, err
+	if err == nil && sent < n {
+		copied = n - sent // the file is too short
+	}
+	return sent, copied, err
 }
 
 // failure returns why reading failed, or nil.
@@ -147,6 +165,7 @@ func (b *content) close() {
 // never sends the error pages of http.ServeContent.
 type contentWriter struct {
 	*pacedWriter
+	buffers *copyBuffers
 	size    int64 // of the blob
 	status  int
 	sent    bool  // the header
@@ -192,31 +211,29 @@ func (w *contentWriter) ReadFrom(r io.Reader) (int64, error) {
 	if !ok {
 		return w.copy(r)
 	}
-	total := int64(0)
 	b, isContent := limited.R.(*content)
 	to, canReadFrom := w.pacedWriter.ResponseWriter.(io.ReaderFrom)
-	if isContent && canReadFrom && limited.N > copyBufferSize {
-		n, ok, err := b.sendTo(w, to, limited.N)
-		w.written += n
+	if !isContent || !canReadFrom {
+		return w.copy(limited)
+	}
+	total := int64(0)
+	for limited.N > copyBuffer {
+		sent, copied, err := b.sendPart(w, to, limited.N)
+		w.written += sent
+		limited.N -= sent
+		total += sent
+		if err != nil {
+			return total, err
+		}
+		if copied == 0 {
+			continue
+		}
+		n, err := w.copy(&io.LimitedReader{R: b, N: copied})
 		limited.N -= n
-		if total += n; ok && err != nil {
+		if total += n; err != nil || n < copied {
 			return total, err
 		}
 	}
 	n, err := w.copy(limited)
 	return total + n, err
-}
-
-// copyBufferSize is the size of a buffer for copying, in bytes. Content that fits into one is not
-// worth another system call for sendfile.
-const copyBufferSize = 64 << 10
-
-// copyBuffers reuses memory; it holds no state.
-var copyBuffers = sync.Pool{New: func() any { return new([copyBufferSize]byte) }}
-
-func (w *contentWriter) copy(r io.Reader) (int64, error) {
-	buf := copyBuffers.Get().(*[copyBufferSize]byte)
-	defer copyBuffers.Put(buf)
-	// The structs hide the methods of r and w that io.CopyBuffer prefers to the buffer.
-	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, buf[:])
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/filter"
 	"github.com/registrykit/registry/registrytest"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/disk"
@@ -57,7 +58,11 @@ type fileBody struct {
 
 func (f fileBody) Read(p []byte) (int, error) { f.reads.Add(1); return f.File.Read(p) }
 func (f fileBody) Close() error               { f.closed.Add(1); return f.File.Close() }
-func (f fileBody) Source() (io.Reader, error) { f.sources.Add(1); return f.File, nil }
+func (f fileBody) Source() (io.Reader, int64, error) {
+	at, err := f.File.Seek(0, io.SeekCurrent)
+	f.sources.Add(1)
+	return f.File, 1<<20 - at, err
+}
 
 // recordingListener counts how often a connection gets a file for sendfile.
 type recordingListener struct {
@@ -136,7 +141,10 @@ type partly struct {
 	half string
 }
 
-func (p partly) Source() (io.Reader, error) { return os.Open(p.half) }
+func (p partly) Source() (io.Reader, int64, error) {
+	f, err := os.Open(p.half)
+	return f, 1 << 20, err
+}
 
 // TestSendfileShortSourceContinuesWithBody: bytes that the Source lacks come from the Body,
 // starting where the Source ended.
@@ -169,6 +177,60 @@ func TestSendfileFromDisk(t *testing.T) {
 	require.Equal(t, content, c.want(200, "GET", path, nil).body)
 	require.Equal(t, content[1000:900_000], c.want(206, "GET", path, nil, "Range: bytes=1000-899999").body)
 	require.EqualValues(t, 2, files.Load())
+}
+
+// TestSendfileOfManySegments: each segment of a blob on disk is sent by sendfile, whole and in
+// ranges, also through a filter. The last bytes, which are in the link, are copied.
+func TestSendfileOfManySegments(t *testing.T) {
+	driver, err := disk.New(t.TempDir(), nil)
+	require.NoError(t, err)
+	store, err := storage.New(context.Background(), driver, nil)
+	require.NoError(t, err)
+	content := registrytest.RandomBytes(1, 610_000)
+	u, err := store.CreateUpload(t.Context(), "tenant/a", nil)
+	require.NoError(t, err)
+	for _, part := range [][2]int{{0, 300_000}, {300_000, 500_000}, {500_000, 600_000}, {600_000, 610_000}} {
+		_, err = u.Append(t.Context(), int64(part[0]), -1, bytes.NewReader(content[part[0]:part[1]]))
+		require.NoError(t, err)
+	}
+	d := digest.FromBytes(content)
+	_, err = u.Commit(t.Context(), d, nil)
+	require.NoError(t, err)
+	tenant, err := filter.Sub(store, "tenant")
+	require.NoError(t, err)
+	for name, backend := range map[string]registry.Backend{"tenant/a": store, "a": tenant} {
+		reg, err := registry.New(backend, nil)
+		require.NoError(t, err)
+		var files atomic.Int64
+		s := httptest.NewUnstartedServer(reg)
+		s.Listener = recordingListener{s.Listener, &files}
+		s.Start()
+		defer s.Close()
+		c := newClient(t, s.URL)
+		path := "/v2/" + name + "/blobs/" + string(d)
+		for _, x := range []struct {
+			header             string
+			first, end, pieces int
+		}{
+			{"", 0, 610_000, 3},
+			{"Range: bytes=0-", 0, 610_000, 3},
+			{"Range: bytes=100000-", 100_000, 610_000, 3},
+			{"Range: bytes=300000-499999", 300_000, 500_000, 1},
+			{"Range: bytes=290000-500000", 290_000, 500_001, 2}, // the last byte is copied
+			{"Range: bytes=-200000", 410_000, 610_000, 2},
+			{"Range: bytes=590000-", 590_000, 610_000, 0}, // less than a buffer
+		} {
+			files.Store(0)
+			headers := []string{x.header}
+			status := 206
+			if x.header == "" {
+				headers, status = nil, 200
+			}
+			got := c.want(status, "GET", path, nil, headers...).body
+			require.True(t, bytes.Equal(content[x.first:x.end], got), x.header)
+			require.EqualValues(t, x.pieces, files.Load(), x.header)
+		}
+	}
 }
 
 // failingBody yields the content up to failAt and then err.

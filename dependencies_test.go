@@ -18,8 +18,8 @@ func TestDependencies(t *testing.T) {
 		"github.com/distribution/reference",
 		"golang.org/x/sync",
 	}
-	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./jobs", "./storage",
-		"./storage/disk", "./storage/memory", "./filter", "./hook", "./client"} {
+	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./jobs", "./pulltime",
+		"./storage", "./storage/disk", "./storage/memory", "./filter", "./hook", "./client", "./client/login"} {
 		for _, dep := range dependencies(t, pkg) {
 			require.True(t, within(dep, allowed), "%s depends on %s", pkg, dep)
 		}
@@ -31,6 +31,7 @@ func TestDependenciesOfBatteries(t *testing.T) {
 	for pkg, allowed := range map[string][]string{
 		"./auth/token":      {"github.com/golang-jwt/jwt/v5"},
 		"./auth/chain":      nil,
+		"./auth/foreign":    nil,
 		"./auth/static":     nil,
 		"./auth/clientcert": nil,
 		"./auth/htpasswd":   {"golang.org/x/crypto/bcrypt", "golang.org/x/crypto/blowfish"},
@@ -56,6 +57,17 @@ func dependencies(t *testing.T, pkg string) []string {
 		"{{if not .Standard}}{{.ImportPath}}{{end}}", pkg).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return strings.Fields(string(out))
+}
+
+// TestDependenciesOfMirror: a mirror needs nothing beyond what a registry and patterns need.
+func TestDependenciesOfMirror(t *testing.T) {
+	for _, dep := range dependencies(t, "./mirror") {
+		require.True(t, within(dep, []string{
+			"github.com/registrykit/registry", "github.com/opencontainers/go-digest",
+			"github.com/opencontainers/image-spec/specs-go", "github.com/distribution/reference", "golang.org/x/sync",
+			"github.com/bmatcuk/doublestar/v4",
+		}), "./mirror depends on %s", dep)
+	}
 }
 
 // TestDependenciesOfSinks: sinks need the standard library and what events need. Only those with
@@ -92,6 +104,17 @@ func TestDependenciesOfGlob(t *testing.T) {
 	for _, dep := range dependencies(t, "./filter/glob") {
 		require.True(t, within(dep, []string{"github.com/registrykit/registry/filter/glob",
 			"github.com/registrykit/registry/internal/glob", "github.com/bmatcuk/doublestar/v4"}), "%s", dep)
+	}
+}
+
+// TestDependenciesOfReplicate: rules of a Sync have patterns and versions, and need a library for each.
+func TestDependenciesOfReplicate(t *testing.T) {
+	for _, dep := range dependencies(t, "./replicate") {
+		require.True(t, within(dep, []string{
+			"github.com/registrykit/registry", "github.com/opencontainers/go-digest",
+			"github.com/opencontainers/image-spec/specs-go", "github.com/distribution/reference", "golang.org/x/sync",
+			"github.com/bmatcuk/doublestar/v4", "github.com/Masterminds/semver/v3",
+		}), "%s", dep)
 	}
 }
 
@@ -152,4 +175,16 @@ func within(dep string, allowed []string) bool {
 		}
 	}
 	return false
+}
+
+// TestDependenciesOfMirrorConfig: beside those of the mirror, only the configuration in YAML needs a
+// library for that.
+func TestDependenciesOfMirrorConfig(t *testing.T) {
+	allowed := append(dependencies(t, "./mirror"), dependencies(t, "./client/login")...)
+	allowed = append(allowed, "github.com/registrykit/registry/mirror/config", "github.com/registrykit/registry/certfile",
+		"github.com/registrykit/registry/filter/glob", "github.com/registrykit/registry/internal/glob",
+		"github.com/registrykit/registry/internal/strictyaml", "github.com/bmatcuk/doublestar/v4", "go.yaml.in/yaml/v4")
+	for _, dep := range dependencies(t, "./mirror/config") {
+		require.True(t, within(dep, allowed), "%s", dep)
+	}
 }

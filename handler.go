@@ -17,13 +17,16 @@ type call struct {
 	r       *Registry
 	w       *pacedWriter
 	req     *http.Request
+	ctx     requestContext // of the operations of the request
 	body    *requestBody
 	routed  bool // target is set
 	target  target
 	query   url.Values
-	op      *Op
+	op      *Op            // with the names that the Backend has
 	backend *guard         // the registry as the caller sees it
 	claim   handover.Claim // memory of the storage, until send has taken the manifest over
+
+	namespace string // the parameter ns as the client sent it, if Options.Resolve has accepted it
 }
 
 // ServeHTTP serves the requests of the distribution spec. Their URL paths begin with /v2/.
@@ -40,7 +43,9 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
 	h.Set("X-Content-Type-Options", "nosniff")
 	rc := http.NewResponseController(w)
-	c := &call{r: r, w: &pacedWriter{w, sending(rc, &r.opts)}, req: req, body: newRequestBody(w, rc, req, &r.opts)}
+	c := &call{r: r, req: req, body: newRequestBody(w, rc, req, &r.opts)}
+	c.ctx.Context = req.Context()
+	c.w = &pacedWriter{w, sending(rc, &r.opts), &c.ctx}
 	defer c.body.finish()
 	if err := c.serve(); err != nil {
 		c.fail(err)
@@ -58,6 +63,10 @@ func (c *call) serve() error {
 			return errQuery.WithCause(err)
 		}
 	}
+	ns, err := c.namespaceParam()
+	if err != nil {
+		return err
+	}
 	if t.endpoint == endpointBase {
 		return c.base()
 	}
@@ -68,18 +77,22 @@ func (c *call) serve() error {
 	if c.op, err = route.op(t, c.query); err != nil {
 		return err
 	}
+	if err := c.resolve(ns); err != nil {
+		return err
+	}
 	identity, err := c.authenticate()
 	if err != nil {
 		return err
 	}
 	c.backend = &guard{r: c.r, identity: identity, request: c.req, decision: c.newDecision(identity)}
-	if err := c.backend.authorize(c.req.Context(), c.op); err != nil {
+	if ctx := withIdentity(c.req.Context(), identity); ctx != c.req.Context() {
+		c.req = c.req.WithContext(ctx)
+		c.ctx.Context = ctx
+	}
+	if err := c.backend.authorize(&c.ctx, c.op); err != nil {
 		return err
 	}
 	c.backend.granted = c.op.Access()
-	if ctx := withIdentity(c.req.Context(), identity); ctx != c.req.Context() {
-		c.req = c.req.WithContext(ctx)
-	}
 	return route.handle(c)
 }
 
@@ -127,10 +140,16 @@ func (c *call) authenticate() (auth.Identity, error) {
 
 // writeContext returns the context of a change. It outlives the client: a change that has begun is
 // completed, and received bytes are kept, even if the client disconnects.
-func (c *call) writeContext() context.Context { return context.WithoutCancel(c.req.Context()) }
+func (c *call) writeContext() context.Context { return context.WithoutCancel(&c.ctx) }
 
-// location returns the host-relative URL of t.
-func (c *call) location(t target) string { return c.prefix() + t.path() }
+// location returns the host-relative URL of t. Its repository is the one that the client knows.
+func (c *call) location(t target) string {
+	path := c.prefix() + t.path()
+	if c.namespace != "" {
+		path += "?ns=" + url.QueryEscape(c.namespace)
+	}
+	return path
+}
 
 // prefix returns what outer handlers have removed from the path of the request: the start of the
 // request target, if the path here is the rest of it, and otherwise "".

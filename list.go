@@ -17,7 +17,7 @@ const (
 
 func (c *call) listRepositories() error {
 	names, err := c.page(repositoryNames, func(opts *ListOptions) iter.Seq2[scanned, error] {
-		return c.backend.scan(c.req.Context(), opts)
+		return c.backend.scan(&c.ctx, opts)
 	})
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func (c *call) listRepositories() error {
 
 func (c *call) listTags() error {
 	tags, err := c.page(tagNames, func(opts *ListOptions) iter.Seq2[scanned, error] {
-		return c.backend.scanTags(c.req.Context(), c.op.Repository, opts)
+		return c.backend.scanTags(&c.ctx, c.op.Repository, opts)
 	})
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (c *call) listTags() error {
 	return c.writeList(struct {
 		Name string   `json:"name"`
 		Tags []string `json:"tags"`
-	}{c.op.Repository, tags})
+	}{c.target.repo, tags})
 }
 
 func (c *call) writeList(v any) error {
@@ -54,12 +54,14 @@ func (c *call) writeList(v any) error {
 // The parameter last is a cursor, or any text, after which the names begin that are greater; it
 // need not be a name. page requests one element more than it returns, to know whether there are
 // more. It does so even for n=0, because only then does an unknown repository cause an error.
-func (c *call) page(kind *nameKind, list func(*ListOptions) iter.Seq2[scanned, error]) ([]string, error) {
+func (c *call) page(kind *nameKind, scan func(*ListOptions) iter.Seq2[scanned, error]) ([]string, error) {
 	n, err := countParam(c.query, c.r.opts.PageSize)
 	if err != nil {
 		return nil, err
 	}
-	cursorOf := c.backend.identity.Name + "\x00" + c.target.path()
+	list := c.target
+	list.repo = c.op.Repository // the same path may mean another list, by the parameter ns
+	cursorOf := c.backend.identity.Name + "\x00" + list.path()
 	last, err := oneParam(c.query, "last", kind.invalid)
 	switch {
 	case err != nil:
@@ -73,7 +75,7 @@ func (c *call) page(kind *nameKind, list func(*ListOptions) iter.Seq2[scanned, e
 	}
 	names, next := []string{}, ""
 	hidden, started, size := 0, time.Now(), 0
-	for s, err := range list(&ListOptions{After: last, PageHint: n + 1}) {
+	for s, err := range scan(&ListOptions{After: last, PageHint: n + 1}) {
 		if err != nil {
 			return nil, err
 		}
@@ -102,5 +104,8 @@ func (c *call) page(kind *nameKind, list func(*ListOptions) iter.Seq2[scanned, e
 
 // linkNext sets the header that names the next page (RFC 8288).
 func (c *call) linkNext(q url.Values) {
-	c.w.Header().Set("Link", "<"+c.location(c.target)+"?"+q.Encode()+`>; rel="next"`)
+	if c.namespace != "" {
+		q.Set("ns", c.namespace)
+	}
+	c.w.Header().Set("Link", "<"+c.prefix()+c.target.path()+"?"+q.Encode()+`>; rel="next"`)
 }

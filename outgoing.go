@@ -114,7 +114,7 @@ func (c *call) send(status int, content []byte) {
 	if c.req.Method == http.MethodHead {
 		content = nil
 	}
-	if len(content) <= copyBufferSize {
+	if len(content) <= copyBuffer {
 		c.claim.Close()
 		c.w.WriteHeader(status)
 		if len(content) > 0 {
@@ -126,10 +126,10 @@ func (c *call) send(status int, content []byte) {
 	defer c.r.outgoing.done(p)
 	c.claim.Close() // c.r.outgoing counts the content from here on
 	c.w.WriteHeader(status)
-	buf := copyBuffers.Get().(*[copyBufferSize]byte)
-	defer copyBuffers.Put(buf)
+	buf, done := c.r.buffers.get()
+	defer done()
 	for at := 0; at < p.size; {
-		n := p.copy(buf[:], at)
+		n := p.copy(buf, at)
 		if n == 0 {
 			c.cut()
 		}

@@ -91,6 +91,7 @@ func (p *pace) end() {
 type pacedWriter struct {
 	http.ResponseWriter
 	pace pace
+	ctx  *requestContext // has the warnings
 }
 
 // Unwrap lets http.ResponseController find the methods of the inner ResponseWriter.
@@ -99,6 +100,9 @@ func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // WriteHeader implements [http.ResponseWriter]. It sets the deadline, because net/http may send all
 // of a small response after the handler has returned.
 func (w *pacedWriter) WriteHeader(status int) {
+	for _, warning := range w.ctx.begin() {
+		w.Header().Add("Warning", warning)
+	}
 	w.pace.begin()
 	w.ResponseWriter.WriteHeader(status)
 }

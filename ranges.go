@@ -2,8 +2,11 @@ package registry
 
 import (
 	"math"
+	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/opencontainers/go-digest"
 )
 
 const (
@@ -77,6 +80,31 @@ func usefulRange(headers []string, size int64) string {
 		return badRange
 	}
 	return "bytes=" + strings.Join(out, ",")
+}
+
+// rangeHint returns the only part of a blob d that a GET asks for, as far as the header shows before
+// the size of the blob is known. It is nil if the request asks for everything or several parts, or if
+// its Range is malformed or will be ignored.
+func rangeHint(h http.Header, d digest.Digest) *ByteRange {
+	ranges, conditions := h["Range"], h["If-Range"]
+	if len(ranges) != 1 || len(conditions) > 0 && conditions[0] != etag(d) {
+		return nil
+	}
+	unit, spec, _ := strings.Cut(ranges[0], "=")
+	spec = strings.Trim(spec, " \t")
+	const size = math.MaxInt64
+	first, last, ok := parseRangeSpec(spec, size)
+	if !ok || !strings.EqualFold(strings.TrimSpace(unit), "bytes") || first > last || last-first+1 == size {
+		return nil
+	}
+	r := &ByteRange{First: first, Length: last - first + 1}
+	switch {
+	case spec[0] == '-':
+		r.First = -1
+	case last == size-1:
+		r.Length = -1
+	}
+	return r
 }
 
 // part is a part of a blob: the bytes from first up to, but not including, end.

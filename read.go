@@ -33,7 +33,7 @@ func setContentHeaders(h http.Header, mediaType string, d digest.Digest) {
 }
 
 func (c *call) getManifest() error {
-	ctx := handover.NewContext(c.req.Context(), &c.claim)
+	ctx := handover.NewContext(&c.ctx, &c.claim)
 	defer c.claim.Close()
 	m, err := c.backend.GetManifest(ctx, c.op.Repository, c.op.Ref)
 	if err != nil {
@@ -43,7 +43,7 @@ func (c *call) getManifest() error {
 }
 
 func (c *call) headManifest() error {
-	desc, err := c.backend.StatManifest(c.req.Context(), c.op.Repository, c.op.Ref, renew())
+	desc, err := c.backend.StatManifest(&c.ctx, c.op.Repository, c.op.Ref, renew())
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func renew() *StatOptions {
 }
 
 func (c *call) headBlob() error {
-	desc, err := c.backend.StatBlob(c.req.Context(), c.op.Repository, c.op.Ref.Digest, renew())
+	desc, err := c.backend.StatBlob(&c.ctx, c.op.Repository, c.op.Ref.Digest, renew())
 	if err != nil {
 		return err
 	}
@@ -85,8 +85,8 @@ func (c *call) headBlob() error {
 }
 
 func (c *call) getBlob() error {
-	b, err := c.backend.OpenBlob(c.req.Context(), c.op.Repository, c.op.Ref.Digest,
-		&OpenOptions{AllowURL: !c.wantsChoice()})
+	b, err := c.backend.OpenBlob(&c.ctx, c.op.Repository, c.op.Ref.Digest,
+		&OpenOptions{AllowURL: !c.wantsChoice(), Range: rangeHint(c.req.Header, c.op.Ref.Digest)})
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) err
 			body.parts, body.real = partsOf(r), -1 // so that align also announces the first part
 		}
 	}
-	w := &contentWriter{pacedWriter: c.w, size: desc.Size}
+	w := &contentWriter{pacedWriter: c.w, buffers: &c.r.buffers, size: desc.Size}
 	http.ServeContent(w, req, "", unknownTime, body)
 	switch w.status {
 	case http.StatusRequestedRangeNotSatisfiable:

@@ -48,7 +48,7 @@ func (c *call) listReferrers() error {
 	if err != nil {
 		return err
 	}
-	page := &referrersPage{ctx: c.req.Context(), budget: c.r.reading, last: last}
+	page := &referrersPage{ctx: &c.ctx, budget: c.r.reading, last: last}
 	defer page.release()
 	if err := page.fill(c, types); err != nil {
 		return err

@@ -84,9 +84,14 @@ type Options struct {
 	// The proxy must overwrite the header, because clients can send it too.
 	RequestID func(*http.Request) string
 	// Resolve returns the name of the repository that a request is about. It is called before the
-	// request is authorised, so the Authorizer, the Backend and the events see the resolved name. An
-	// error ends the request. It is not called for Go calls. Default: the name in the path, and the
-	// parameter ns is ignored. See package mirror.
+	// caller is authenticated and the request is authorised, so the Authorizer, the Backend and the
+	// events see the resolved name. URLs in the response keep the name in the path and the parameter
+	// ns. An error ends the request, and becomes the response. It is not called for /v2/, for the
+	// catalog, and for Go calls.
+	//
+	// The repository from which a mount takes a blob is resolved, too. An error for that one means
+	// that the client must upload the blob. Default: the name in the path, and the parameter ns is
+	// ignored. See package mirror.
 	Resolve func(q NameQuery) (string, error)
 	// Interceptors run around every operation after it has been authorised. The first is the
 	// outermost. Default: none.
@@ -196,6 +201,7 @@ type Registry struct {
 	cursors  cursors
 	reading  *semaphore.Weighted // limits the bytes of referrers that are read at a time, see readBudget
 	outgoing *outgoing
+	buffers  copyBuffers
 }
 
 var _ http.Handler = (*Registry)(nil)

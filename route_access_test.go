@@ -252,8 +252,25 @@ func TestAccessTable(t *testing.T) {
 
 // TestRouteAccess requests all routes as all principals, over real HTTP. A caller without access is
 // refused before the registry reads the body or calls the backend. The response does not depend on
-// whether the target exists.
+// whether the target exists. If names are resolved, the access to the resolved name counts.
 func TestRouteAccess(t *testing.T) {
+	t.Run("name in the path", func(t *testing.T) { testRouteAccess(t, "a", "c", "", nil) })
+	t.Run("resolved name", func(t *testing.T) {
+		// Each principal has access to the repository that the path names, or to none.
+		resolve := func(q registry.NameQuery) (string, error) {
+			name := map[string]string{"up.example/b": "a", "up.example/a/b": "c"}[q.Namespace+"/"+q.Repository]
+			if name == "" {
+				return "", registry.ErrNameUnknown
+			}
+			return name, nil
+		}
+		testRouteAccess(t, "b", "a/b", "up.example", resolve)
+	})
+}
+
+// testRouteAccess requests the routes of a repository, with the parameter ns unless it is "". from
+// is the source of mounts. If resolve is not nil, it leads from these to the repositories a and c.
+func testRouteAccess(t *testing.T, repo, from, ns string, resolve func(registry.NameQuery) (string, error)) {
 	var made calls
 	img := registrytest.RandomImage(1, 1, 10)
 	newStore := func() registry.Backend {
@@ -261,7 +278,7 @@ func TestRouteAccess(t *testing.T) {
 		require.NoError(t, img.Push(context.Background(), store, "a", "v1"))
 		return store
 	}
-	options := &registry.Options{Authenticator: testPrincipals, Authorizer: testPrincipals,
+	options := &registry.Options{Authenticator: testPrincipals, Authorizer: testPrincipals, Resolve: resolve,
 		Interceptors: []registry.Interceptor{made.intercept}}
 	request := func(b registry.Backend, route registry.RouteInfo, principal string) (*response, *untouchable) {
 		c := serve(t, b, options)
@@ -278,15 +295,21 @@ func TestRouteAccess(t *testing.T) {
 		a.Header.Del("Date")
 		return a, body
 	}
-	for _, route := range registry.Routes("a", "v1", string(img.Descriptor.Digest), "c", "id") {
+	for _, route := range registry.Routes(repo, "v1", string(img.Descriptor.Digest), from, "id") {
 		if route.Kind == "" { // /v2/
 			continue
+		}
+		if ns != "" && route.Kind != registry.OpRepositories {
+			route.Path = withNamespace(route.Path, ns)
 		}
 		require.Contains(t, access, route.Kind, "%s %s has no rule here", route.Method, route.Path)
 		for principal := range testPrincipals {
 			a, body := request(newStore(), route, principal)
 			called := made.take()
 			name := principal + " " + route.Method + " " + route.Path
+			if strings.Contains(route.Path, "ns=") {
+				require.Equal(t, ns, a.Header.Get("OCI-Namespace"), name)
+			}
 			if slices.Contains(access[route.Kind].allowed, principal) {
 				require.NotContains(t, []int{401, 403}, a.StatusCode, name)
 				require.True(t, len(called) > 0 || a.StatusCode == 400 || a.StatusCode == 416, "%s: %d %s", name, a.StatusCode,
@@ -317,6 +340,14 @@ func TestRouteAccess(t *testing.T) {
 			require.Equal(t, want == 401, a.Header.Get("Cache-Control") == "no-store")
 		}
 	}
+}
+
+// withNamespace returns a path with the parameter ns.
+func withNamespace(path, ns string) string {
+	if strings.Contains(path, "?") {
+		return path + "&ns=" + ns
+	}
+	return path + "?ns=" + ns
 }
 
 // TestBackendAccess checks the same table against Registry.Backend.

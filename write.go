@@ -226,7 +226,7 @@ func (c *call) explain(err error) error {
 // header cannot express zero bytes: "0-0" looks like one byte, but no client reads it that way.
 func (c *call) describeUpload(u Upload) {
 	h := c.w.Header()
-	h.Set("Location", c.location(target{endpoint: endpointUpload, repo: c.op.Repository, uploadID: u.ID()}))
+	h.Set("Location", c.location(target{endpoint: endpointUpload, repo: c.target.repo, uploadID: u.ID()}))
 	h.Set("Range", "0-"+strconv.FormatInt(max(u.Size()-1, 0), 10))
 	h.Set("Docker-Upload-Uuid", u.Name())
 }
@@ -234,7 +234,7 @@ func (c *call) describeUpload(u Upload) {
 // createdBlob sends 201 for a blob.
 func (c *call) createdBlob(d digest.Digest) error {
 	h := c.w.Header()
-	h.Set("Location", c.location(target{endpoint: endpointBlob, repo: c.op.Repository, ref: reference.Ref{Digest: d}}))
+	h.Set("Location", c.location(target{endpoint: endpointBlob, repo: c.target.repo, ref: reference.Ref{Digest: d}}))
 	h.Set("Docker-Content-Digest", string(d))
 	return c.writeEmpty(http.StatusCreated)
 }
@@ -258,7 +258,7 @@ func (c *call) putManifest() error {
 	}
 	h := c.w.Header()
 	d := res.Descriptor.Digest
-	h.Set("Location", c.location(target{endpoint: endpointManifest, repo: c.op.Repository, ref: reference.Ref{Digest: d}}))
+	h.Set("Location", c.location(target{endpoint: endpointManifest, repo: c.target.repo, ref: reference.Ref{Digest: d}}))
 	h.Set("Docker-Content-Digest", string(d))
 	h.Set("Etag", etag(d)) // what an If-Match of the next push needs
 	if res.Subject != nil {
