@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/reference"
@@ -27,6 +29,19 @@ type CollectOptions struct {
 	// for one minute, so that the second attempt succeeds. Otherwise it relies on Options.Grace,
 	// and a collection with a shorter grace period can have the push refused again.
 	Grace time.Duration
+	// GraceFor returns the grace period of a blob in a repository, instead of Grace. Zero means
+	// Grace, and negative any age. It is for repositories that nobody pushes to, such as those of a
+	// mirror: a blob whose manifest has not arrived yet is fetched again there. It is called for
+	// each blob that no manifest of its repository names, from several goroutines. Default: nil,
+	// Grace for all blobs.
+	GraceFor func(repo string, d digest.Digest) time.Duration
+	// DataGrace is how old bytes must be that no repository has, and no upload. The age counts from
+	// when they were written. Pushes do not need a grace period here: they keep their bytes by their
+	// upload and then by their blob, whatever the age. At worst, at this very moment, a mount of the
+	// bytes finds no blob, or an upload whose first bytes took longer than DataGrace must begin
+	// again. But a client that is still reading a blob that was deleted may be cut off. Default: 0,
+	// which means Grace. Negative means any age.
+	DataGrace time.Duration
 	// Untagged also removes untagged manifests: manifests that no tag points at, that no other
 	// manifest of the repository names, and that are not referrers of a manifest in the repository.
 	// What only they have named is removed too, partly by the next collection. Default: false, they
@@ -167,8 +182,12 @@ func (s *Store) collectOptions(opts *CollectOptions) (gc.Options, error) {
 	if o.Parallel < 0 || o.Rate < 0 || o.Memory < 0 {
 		return gc.Options{}, errors.New("storage: Parallel, Rate or Memory in CollectOptions is negative")
 	}
+	if o.DataGrace == 0 {
+		o.DataGrace = o.Grace
+	}
 	g := gc.Options{
-		Grace: o.Grace, Untagged: o.Untagged, DryRun: o.DryRun, Parallel: o.Parallel, Rate: o.Rate, Memory: o.Memory,
+		Grace: o.Grace, GraceFor: o.GraceFor, DataGrace: o.DataGrace, Untagged: o.Untagged,
+		DryRun: o.DryRun, Parallel: o.Parallel, Rate: o.Rate, Memory: o.Memory,
 	}
 	if o.Progress != nil {
 		g.Progress = func(r gc.Report) { o.Progress(collectReport(r)) }

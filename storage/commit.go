@@ -79,11 +79,7 @@ func (u *upload) mismatch(ctx context.Context, digests []digest.Digest) (wrong d
 // algorithm that the upload announced.
 func (u *upload) digest(ctx context.Context, alg digest.Algorithm) (digest.Digest, error) {
 	if alg == u.rec.Algorithm {
-		h, err := u.rec.restoreHash()
-		if err != nil {
-			return "", err
-		}
-		return digest.NewDigest(alg, h), nil
+		return u.Digest()
 	}
 	b := u.repo.newBody(ctx, "", u.link())
 	h := alg.Hash()

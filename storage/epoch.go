@@ -11,6 +11,9 @@ import (
 // confirm ensures that a known manifest, visible as m, is whole and young, and returns it as it is
 // then. The repository was read after the manifest was seen to be visible, or at the same time.
 //
+// A sparse manifest has no epochs, so everything that it names is checked. That includes sizes and
+// media types, which could not be compared while the content was missing.
+//
 // Errors: driver.ErrChanged if another writer has changed the manifest;
 // registry.ErrManifestBlobUnknown.
 func (p *manifestPut) confirm(ctx context.Context, m *object.Manifest) (*object.Manifest, error) {
@@ -20,18 +23,20 @@ func (p *manifestPut) confirm(ctx context.Context, m *object.Manifest) (*object.
 			return nil, err
 		}
 	}
-	p.epochs = m.Epochs
-	whole := p.isWhole(m)
+	p.epochs, p.lacks = m.Epochs, m.Sparse
+	whole := !m.Sparse && p.isWhole(m)
 	if !whole {
 		if err := p.beginEpoch(ctx); err != nil {
 			return nil, err
 		}
-		p.anySize, p.accepted = true, true
+		if !m.Sparse {
+			p.anySize, p.accepted = true, true
+		}
 		if err := p.check(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if whole && !p.repo.Stale(m.ModTime) {
+	if unchanged := whole || m.Sparse && p.lacks; unchanged && !p.repo.Stale(m.ModTime) {
 		return m, nil
 	}
 	m, err := p.setState(ctx, m, object.Visible)

@@ -148,7 +148,7 @@ func (m *manifestDelete) remove(ctx context.Context) (done bool, err error) {
 	key := m.repo.ManifestKey(m.digest)
 	b, err := m.repo.BeginEvent(ctx, object.EventDelete, object.DigestSubject(m.digest), object.Event{
 		By: m.del.By, Group: m.del.group, Before: m.mark.Descriptor(m.digest), Tags: m.pointers.Names(),
-		Delete: m.mark.Delete, Content: m.mark.Content,
+		Delete: m.mark.Delete, Sparse: m.mark.Sparse, Content: m.mark.Content,
 	})
 	if err != nil {
 		return false, err

@@ -16,7 +16,9 @@ import (
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
-// check ensures that everything that the manifest names is in the repository and stays there.
+// check ensures that everything that the manifest names is in the repository and stays there. A
+// child that is sparse counts as missing, because the repository may lack content of it. A sparse
+// push accepts what is missing.
 //
 // Errors: registry.ErrManifestBlobUnknown with everything that is missing;
 // registry.ErrManifestInvalid if a size, or the media type of a manifest, differs from the one
@@ -31,9 +33,10 @@ func (p *manifestPut) check(ctx context.Context) error {
 		m, size := parts[i].manifest, parts[i].size()
 		mistyped[i] = isImage(refs[i].MediaType) && (m == nil || !isImage(m.MediaType))
 		if errors.Is(err, object.ErrMissing) {
-			absent[i] = !p.repo.store.opts.Sparse && !refs[i].NonDistributable
+			absent[i] = !refs[i].NonDistributable
 			return nil
 		}
+		absent[i] = m != nil && m.Sparse
 		if err == nil && m != nil && !p.accepted && misleads(refs[i], m) {
 			return registry.ErrManifestInvalid.WithMessage(
 				fmt.Sprintf("manifest invalid: %s has the media type %s and not %s", refs[i].Digest, m.MediaType,
@@ -55,9 +58,10 @@ func (p *manifestPut) check(ctx context.Context) error {
 			missing = append(missing, ref.Digest)
 		}
 	}
-	if len(missing) > 0 {
+	if len(missing) > 0 && !p.sparse {
 		return registry.ErrManifestBlobUnknown.WithDetail(missing)
 	}
+	p.lacks = len(missing) > 0
 	p.mistyped = slices.Contains(mistyped, true)
 	p.found = nil
 	for _, part := range parts {

@@ -188,7 +188,7 @@ func (p *manifestPut) keepReached(ctx context.Context) error {
 		below := make([][]manifest.Reference, len(level))
 		err := parallel.Each(object.Parallelism, len(level), func(i int) error {
 			found, err := p.find(ctx, level[i])
-			if errors.Is(err, object.ErrMissing) && !p.repo.store.opts.Sparse && !level[i].NonDistributable {
+			if errors.Is(err, object.ErrMissing) && !p.sparse && !level[i].NonDistributable {
 				mu.Lock()
 				defer mu.Unlock()
 				missing = append(missing, level[i].Digest)

@@ -192,9 +192,18 @@ type body struct {
 // maxLost is the maximum number of readers of a body that may fail in a row without reading a byte.
 const maxLost = 3
 
-// newBody returns a reader of the blob d that has the link l. It opens nothing.
+// newBody returns a reader of the blob d that has the link l. It opens nothing. Without d, it reads
+// the bytes of an upload: l is then not in the storage.
 func (r repo) newBody(ctx context.Context, d digest.Digest, l *object.Link) *body {
 	return &body{ctx: ctx, repo: r, d: d, link: l}
+}
+
+// name returns what errors call the blob.
+func (b *body) name() string {
+	if b.d == "" {
+		return "an upload"
+	}
+	return string(b.d)
 }
 
 // Read implements [io.Reader]. It opens the segment again if the connection to the storage is lost.
@@ -237,7 +246,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.lost++; b.lost <= maxLost && object.Pause(b.ctx, 2*b.lost) == nil {
 		return b.Read(p)
 	}
-	return n, fmt.Errorf("storage: reading a segment of %s: %w", b.d, object.RegistryError(err))
+	return n, fmt.Errorf("storage: reading a segment of %s: %w", b.name(), object.RegistryError(err))
 }
 
 // Seek moves to another position. It opens and checks nothing.
@@ -265,16 +274,17 @@ func (b *body) Until(end int64) { b.want = end }
 // Close closes the open segment, if any.
 func (b *body) Close() error { return b.closeSegment() }
 
-// Source returns the reader of the data object itself if the blob is one whole object; for a driver
-// on files, that is the file. Otherwise, or at the end of the blob, it returns the body.
-func (b *body) Source() (io.Reader, error) {
-	if len(b.link.Segments) != 1 || len(b.link.Tail) > 0 || b.pos >= b.link.Size {
-		return struct{ io.Reader }{b}, nil
+// Source implements [registry.FileSource]. For a driver on files, the reader of a segment is its
+// file. For the bytes that are in the link, and at the end of the blob, it is the body.
+func (b *body) Source() (io.Reader, int64, error) {
+	left := b.link.Size - b.pos
+	if left <= int64(len(b.link.Tail)) {
+		return struct{ io.Reader }{b}, max(left, 0), nil
 	}
 	if err := b.openSegment(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return b.open, nil
+	return b.open, b.left, nil
 }
 
 // closeSegment closes the open segment, if any.
@@ -287,15 +297,15 @@ func (b *body) closeSegment() error {
 	return err
 }
 
-// openSegment opens the segment that holds the position. If its data are missing, it reads the link
-// once more: a collection may have removed the data after another upload of the same blob had
-// replaced them by its own.
+// openSegment opens the segment that holds the position. If the data of a blob are missing, it reads
+// the link once more: a collection may have removed the data after another upload of the same blob
+// had replaced them by its own.
 func (b *body) openSegment() error {
 	if b.open != nil {
 		return nil
 	}
 	err := b.tryOpen()
-	if !errors.Is(err, driver.ErrNotExist) {
+	if b.d == "" || !errors.Is(err, driver.ErrNotExist) {
 		return err
 	}
 	l, lerr := b.repo.ReadLink(b.ctx, b.d)
@@ -327,16 +337,16 @@ func (b *body) tryOpen() error {
 		}
 		r, info, err := b.repo.Driver.Open(b.ctx, object.DataKey(seg.Name), opts)
 		if err != nil {
-			return fmt.Errorf("storage: opening a segment of %s: %w", b.d, object.RegistryError(err))
+			return fmt.Errorf("storage: opening a segment of %s: %w", b.name(), object.RegistryError(err))
 		}
 		if info.Size != seg.Size {
-			return errors.Join(fmt.Errorf("storage: a segment of %s has %d bytes instead of %d", b.d, info.Size, seg.Size),
-				r.Close())
+			return errors.Join(fmt.Errorf("storage: a segment of %s has %d bytes instead of %d", b.name(), info.Size,
+				seg.Size), r.Close())
 		}
 		b.open, b.left = r, end-b.pos
 		return nil
 	}
-	return fmt.Errorf("storage: no segment of %s has the byte at %d", b.d, b.pos)
+	return fmt.Errorf("storage: no segment of %s has the byte at %d", b.name(), b.pos)
 }
 
 // mayRenew reports whether a Stat may write old content again, so that it counts as new.

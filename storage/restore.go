@@ -136,11 +136,11 @@ func (r *restore) restoreTag(ctx context.Context, tag string) error {
 			return err
 		}
 	}
-	mediaType, content, err := r.manifest(ctx, to)
+	m, err := r.manifest(ctx, to)
 	if err != nil {
 		return err
 	}
-	res, err := r.push(ctx, to, mediaType, content, t)
+	res, err := r.push(ctx, m, t)
 	if err != nil {
 		return err
 	}
@@ -170,24 +170,24 @@ func (r *restore) previousTarget(ctx context.Context, tag string) (digest.Digest
 // manifest returns a manifest of the repository, or else as its last delete has kept it.
 //
 // Errors: registry.ErrManifestUnknown.
-func (r *restore) manifest(ctx context.Context, d digest.Digest) (mediaType string, content []byte, err error) {
+func (r *restore) manifest(ctx context.Context, d digest.Digest) (restorable, error) {
 	m, err := r.repo.ReadManifest(ctx, d)
 	if err != nil {
-		return "", nil, err
+		return restorable{}, err
 	}
 	if m.Readable() {
-		return m.MediaType, m.Content, nil
+		return restorable{d, m.MediaType, m.Content, m.Sparse}, nil
 	}
 	e := r.lastDeleteOf(d)
 	if e == nil {
-		return "", nil, manifestUnknown(reference.Ref{Digest: d})
+		return restorable{}, manifestUnknown(reference.Ref{Digest: d})
 	}
 	if ok, err := r.readDeleted(ctx, e); err != nil {
-		return "", nil, err
+		return restorable{}, err
 	} else if !ok {
-		return "", nil, manifestUnknown(reference.Ref{Digest: d})
+		return restorable{}, manifestUnknown(reference.Ref{Digest: d})
 	}
-	return e.Before.MediaType, e.Content, nil
+	return deletedManifest(e), nil
 }
 
 // restoreManifest restores a deleted manifest and its tags.
@@ -208,7 +208,7 @@ func (r *restore) restoreDeleted(ctx context.Context, e *object.Event) error {
 	} else if !ok {
 		return manifestUnknown(reference.Ref{Digest: d})
 	}
-	res, err := r.push(ctx, d, e.Before.MediaType, e.Content)
+	res, err := r.push(ctx, deletedManifest(e))
 	if err != nil {
 		return err
 	}
@@ -223,7 +223,7 @@ func (r *restore) restoreDeleted(ctx context.Context, e *object.Event) error {
 			continue
 		}
 		t.IfAbsent = true
-		res, err := r.push(ctx, d, e.Before.MediaType, e.Content, t)
+		res, err := r.push(ctx, deletedManifest(e), t)
 		if errors.Is(err, registry.ErrTagExists) || errors.Is(err, registry.ErrPreconditionFailed) {
 			continue
 		}
@@ -324,71 +324,4 @@ func (r *restore) restoreGroups(ctx context.Context, groups []string) error {
 		}
 	}
 	return nil
-}
-
-// push pushes a manifest that was there before. If deleted manifests that it names are missing, it
-// also restores those, without their tags.
-func (r *restore) push(ctx context.Context, d digest.Digest, mediaType string, content []byte,
-	tags ...registry.TagPut) (registry.PutResult, error) {
-	p, err := r.repo.store.newManifestPut(r.repo.Name, mediaType, content,
-		&registry.PutOptions{Digest: d, Tags: tags, By: r.opts.By})
-	if err != nil {
-		return registry.PutResult{}, err
-	}
-	p.unhide, p.anySize, p.accepted = true, true, true
-	res, err := p.put(ctx)
-	var e *registry.Error
-	if !errors.As(err, &e) || !errors.Is(e, registry.ErrManifestBlobUnknown) {
-		return res, err
-	}
-	missing, _ := e.Detail().([]digest.Digest)
-	for _, d := range missing {
-		child := r.lastDeleteOf(d)
-		if child == nil {
-			return res, err
-		}
-		if ok, rerr := r.readDeleted(ctx, child); rerr != nil {
-			return res, rerr
-		} else if !ok {
-			return res, err
-		}
-		cres, cerr := r.push(ctx, d, child.Before.MediaType, child.Content)
-		if cerr != nil {
-			return res, cerr
-		}
-		r.children = append(r.children, cres)
-	}
-	return p.put(ctx)
-}
-
-// unhide restores a link that a delete of the repository has hidden, for a manifest that is pending
-// in the repository. It returns the link, now live.
-//
-// The data need no look, as those of a condemned link need none: the link has named them since it
-// was live for the first time. A collection that found the data named may have left a tombstone; it
-// stays and means nothing.
-//
-// Errors: object.ErrMissing if there is no such link.
-func (r repo) unhide(ctx context.Context, d digest.Digest) (*object.Link, error) {
-	var err error
-	for range object.Attempts(ctx, &err) {
-		l, err := r.ReadLink(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-		switch {
-		case l.Readable():
-			return r.KeepLink(ctx, d)
-		case l.State != object.Hidden:
-			return nil, object.ErrMissing
-		}
-		if l, err = r.SetLink(ctx, d, l, object.Live); object.IsConflict(err) {
-			continue
-		} else if err != nil {
-			return nil, object.RegistryError(err)
-		}
-		r.IndexBlob(ctx, d)
-		return l, nil
-	}
-	return nil, err
 }

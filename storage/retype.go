@@ -49,7 +49,7 @@ func (p *manifestPut) retype(ctx context.Context, m *object.Manifest) (*object.M
 	}
 	err = p.refuseTagged(ctx, &mark, refusal)
 	if err == nil {
-		p.epochs = m.Epochs
+		p.epochs, p.lacks = m.Epochs, m.Sparse
 		m, err = p.setState(ctx, &mark, object.Visible)
 		return m, object.RegistryError(err)
 	}

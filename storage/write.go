@@ -92,12 +92,14 @@ type manifestPut struct {
 	by      string
 	unhide  bool // accept links that a delete of the repository has hidden, and make them live
 	anySize bool // see registry.PutOptions.AcceptWrongSizes
+	sparse  bool // see registry.PutOptions.Sparse
 
 	// What the manifest names, as the last check has found it.
 	parts    []part
 	found    []string // keys of parts
 	accepted bool     // the manifest has been accepted before, whatever media types it states
 	mistyped bool     // see object.Manifest.Mistyped
+	lacks    bool     // something is missing, see object.Manifest.Sparse
 
 	// The repository.
 	repository *object.Repository // its record, read when the manifest was visible already; or nil
@@ -151,7 +153,7 @@ func (s *Store) newManifestPut(repo, mediaType string, content []byte, opts *reg
 	}
 	p := &manifestPut{
 		repo: s.repo(repo), content: content, digest: o.Digest, parsed: parsed, tags: o.Tags, cond: o.If, by: o.By,
-		anySize: o.AcceptWrongSizes || s.opts.AcceptWrongSizes,
+		anySize: o.AcceptWrongSizes || s.opts.AcceptWrongSizes, sparse: o.Sparse || s.opts.Sparse,
 	}
 	if p.conditional() {
 		p.nonce, p.settings = object.NewNonce(), map[string]*setting{}
@@ -321,7 +323,10 @@ func (p *manifestPut) setState(ctx context.Context, m *object.Manifest, to objec
 		State: to, Nonce: object.NewNonce(), MediaType: p.parsed.MediaType, Size: int64(len(p.content)),
 		Sum:   object.Checksum(p.content),
 		Again: m.State == object.Refused || m.Again, Mistyped: m.Mistyped || p.mistyped,
-		Epochs: p.epochs,
+		Sparse: p.lacks, Epochs: p.epochs,
+	}
+	if n.Sparse {
+		n.Epochs = object.Epochs{}
 	}
 	if p.parsed.Subject != nil {
 		n.Subject = p.parsed.Subject.Digest

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
@@ -15,13 +17,15 @@ import (
 
 // Options are the options of [New]. storage.CollectOptions documents them.
 type Options struct {
-	Grace    time.Duration // grace period; negative: none
-	Untagged bool          // also remove untagged manifests
-	DryRun   bool          // remove nothing
-	Parallel int           // maximum number of requests at a time
-	Rate     int           // maximum number of requests per second; 0 means no limit
-	Memory   int           // maximum size of the Bloom filters, in bytes
-	Progress func(Report)  // may be nil
+	Grace     time.Duration                                    // grace period; negative: none
+	GraceFor  func(repo string, d digest.Digest) time.Duration // may be nil, and return 0 for Grace
+	DataGrace time.Duration                                    // grace period of data that no link names
+	Untagged  bool                                             // also remove untagged manifests
+	DryRun    bool                                             // remove nothing
+	Parallel  int                                              // maximum number of requests at a time
+	Rate      int                                              // maximum number of requests per second; 0 means no limit
+	Memory    int                                              // maximum size of the Bloom filters, in bytes
+	Progress  func(Report)                                     // may be nil
 }
 
 // Report is what a collection has found and done so far. storage.CollectReport documents it.
@@ -113,9 +117,21 @@ func (c *Collector) Finish() Report {
 }
 
 // graceOver reports whether the grace period of an object that was written at t is over.
-func (c *Collector) graceOver(t time.Time) bool {
-	return c.opts.Grace < 0 || time.Since(t) >= c.opts.Grace
+func (c *Collector) graceOver(t time.Time) bool { return isOver(c.opts.Grace, t) }
+
+// linkGraceOver is graceOver for a link, see Options.GraceFor.
+func (c *Collector) linkGraceOver(repo string, d digest.Digest, t time.Time) bool {
+	grace := c.opts.Grace
+	if c.opts.GraceFor != nil {
+		if own := c.opts.GraceFor(repo, d); own != 0 {
+			grace = own
+		}
+	}
+	return isOver(grace, t)
 }
+
+// isOver reports whether a grace period that began at t is over. A negative one always is.
+func isOver(grace time.Duration, t time.Time) bool { return grace < 0 || time.Since(t) >= grace }
 
 // parallel calls f for 0 to n-1, at most Options.Parallel calls at a time.
 func (c *Collector) parallel(n int, f func(i int) error) error {

@@ -21,7 +21,8 @@ func (c *Collector) collectData(ctx context.Context) error {
 		c.Count(func(r *Report) { r.Data++; r.DataBytes += info.Size })
 		// Data that are newer than the first look at the links are most likely named now. A
 		// tombstone would stay, and prevent mounts of them.
-		return c.graceOver(info.ModTime) && !info.ModTime.After(c.report.Started) && !c.namedData.has(object.Base(info.Key))
+		return isOver(c.opts.DataGrace, info.ModTime) && !info.ModTime.After(c.report.Started) &&
+			!c.namedData.has(object.Base(info.Key))
 	})
 	for batch, err := range object.Batches(garbage, dataAtOnce) {
 		if err == nil {

@@ -48,7 +48,8 @@ func (r *repoCollector) checkLink(ctx context.Context, f listed) error {
 	}
 	r.Count(func(c *Report) { c.Blobs++ })
 	// A condemned link is always decided again: the process that condemned it may have died.
-	if l.State != object.Condemned && (r.needed.has(string(d)) || l.State != object.Hidden && !r.graceOver(l.ModTime)) {
+	young := func() bool { return l.State != object.Hidden && !r.linkGraceOver(r.repo.Name, d, l.ModTime) }
+	if l.State != object.Condemned && (r.needed.has(string(d)) || young()) {
 		r.noteLink(f.Key, l)
 		return nil
 	}

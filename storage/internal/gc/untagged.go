@@ -187,7 +187,8 @@ func (r *repoCollector) settleManifest(ctx context.Context, g *garbageManifest) 
 	var b *object.OpenEvent
 	if !g.mark.Collected { // finish the delete with an event, so that it can be undone
 		b, err = r.repo.BeginEvent(ctx, object.EventDelete, object.DigestSubject(g.digest), object.Event{
-			Before: g.mark.Descriptor(g.digest), Delete: g.mark.Delete, Content: g.mark.Content,
+			Before: g.mark.Descriptor(g.digest), Delete: g.mark.Delete, Sparse: g.mark.Sparse,
+			Content: g.mark.Content,
 		})
 		if err != nil {
 			return false, err

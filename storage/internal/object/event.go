@@ -61,7 +61,9 @@ type Event struct {
 	Group string `json:"group,omitempty"`
 	// Delete names the delete of a manifest. All processes that continue the same delete use the
 	// same name. Each of them may have removed some of the tags.
-	Delete    string `json:"delete,omitempty"`
+	Delete string `json:"delete,omitempty"`
+	// Sparse is Manifest.Sparse of a deleted manifest.
+	Sparse    bool   `json:"sparse,omitempty"`
 	Confirmed bool   `json:"confirmed,omitempty"`
 	Sum       uint32 `json:"sum"` // checksum of Content
 

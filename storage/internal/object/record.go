@@ -87,6 +87,10 @@ type Manifest struct {
 	// Mistyped says that something which the manifest names as an image is not an image, or was
 	// absent when the manifest was pushed.
 	Mistyped bool `json:"mistyped,omitempty"`
+	// Sparse says that something which the manifest names was absent, or was sparse itself, when the
+	// manifest was last checked, in a push that accepts that. Such a manifest has no Epochs, so each
+	// push of it checks everything again, also in versions that do not know Sparse.
+	Sparse bool `json:"sparse,omitempty"`
 	// Collected says that the mark Deleting is not that of a delete. It is that of a collection,
 	// which has found nothing that leads to the manifest, or of a push that changes the media type.
 	// A delete takes the mark over.
