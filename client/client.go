@@ -12,17 +12,22 @@
 //     response is ambiguous, only its status counts.
 //   - When a blob is read from start to end, the last bytes are returned only if the whole blob has
 //     its digest.
-//   - Every response is read up to a limit.
+//   - Every response is read up to a limit, and a response with more than 1 MiB of headers is an
+//     error. The http.Transport has its own limit, MaxResponseHeaderBytes, before that.
+//   - A 401 or 403 of another host, to which a redirect led, is ErrUnavailable: it says nothing
+//     about the rights of the caller.
 //
 // # Credentials
 //
 // Options.Authorize adds credentials to requests for the scheme and host of the base URL, and to no
-// others. The client follows redirects of GET and HEAD to other hosts without credentials, and
-// never from https to http. It rejects redirects of other methods. After another host has
-// responded, no later request that this response leads to carries credentials, not even one to the
-// registry itself: this covers further redirects and the next pages of a list. The client rejects
-// an upload whose Location is at another host, a next page at another host, and a redirect of an
-// upload request to another host.
+// others. Package login has an Authorize for the usual registries, and a Challenge to go with it.
+//
+// The client follows redirects of GET and HEAD to other hosts without credentials, and never from
+// https to http. It rejects redirects of other methods. After another host has responded, no later
+// request that this response leads to carries credentials, not even one to the registry itself: this
+// covers further redirects and the next pages of a list. The client rejects an upload whose Location
+// is at another host, a next page at another host, and a redirect of an upload request to another
+// host.
 //
 // # Unsupported operations
 //
@@ -68,18 +73,23 @@ type Options struct {
 	// timeout.
 	HTTPClient *http.Client
 	// Authorize, if not nil, adds credentials to a request to the registry. An error fails the
-	// request. Authorize must not read the body. Default: no credentials.
+	// request. Authorize must not read the body. After a redirect, the Response of the request is the
+	// redirect, as in package net/http. Default: no credentials.
 	Authorize func(*http.Request) error
-	// Challenge, if not nil, is called with a response of 401 or 403 to a request to the registry to
-	// which Authorize has added something. It must not read the body. If it returns true, the client
-	// calls Authorize again and sends the request once more, unless the request has a body that
-	// cannot be sent twice. login.Login has such a method. Default: no request is repeated.
+	// Challenge, if not nil, is called with each response of 401 or 403 to a request for which
+	// Authorize was called. The body has at most the first 64 KiB that the registry sent, and Challenge
+	// may read it. The Request of the response has the context of the caller. If Challenge returns true,
+	// the client calls Authorize again and sends the request once more, but not a third time, and not
+	// if the request has a body that cannot be sent twice. An error fails the request. login.Login has
+	// such a method. Default: no request is repeated.
 	Challenge func(*http.Response) (retry bool, err error)
 	// Observe, if not nil, is called with each response of the registry itself, also of redirects
 	// and errors, before the body is read. It must not read the body or change anything. It is for
 	// headers such as ratelimit-remaining. Default: nil.
 	Observe func(*http.Response)
-	// Header has further headers for each request to the registry, such as Via. Default: none.
+	// Header has further headers for each request to the registry, such as Via. Redirect targets at
+	// other hosts do not receive them. A header that the client itself sets takes precedence.
+	// Default: none.
 	Header http.Header
 	// UserAgent is the User-Agent header of each request. Default: "registrykit".
 	UserAgent string
@@ -145,6 +155,7 @@ func New(baseURL string, opts *Options) (*Client, error) {
 	}
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c.http.Jar = nil
+	o.Header = canonical(o.Header)
 	setDefault(&o.UserAgent, "registrykit")
 	setDefault(&o.MaxManifestSize, DefaultMaxManifestSize)
 	setDefault(&o.MaxListSize, DefaultMaxListSize)
@@ -154,6 +165,17 @@ func New(baseURL string, opts *Options) (*Client, error) {
 		rand.Read(o.UploadKey)
 	}
 	return c, nil
+}
+
+// canonical returns a copy of h with canonical keys.
+func canonical(h http.Header) http.Header {
+	c := make(http.Header, len(h))
+	for key, values := range h {
+		for _, v := range values {
+			c.Add(key, v)
+		}
+	}
+	return c
 }
 
 func setDefault[T comparable](v *T, to T) {

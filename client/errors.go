@@ -141,6 +141,9 @@ func (c *Client) failure(ctx context.Context, r *request, res *http.Response, no
 	}
 	cause := &Error{Status: res.StatusCode, Code: first.code, Message: first.message, request: r.String()}
 	kind := kindOf(res.StatusCode, first.code, notFound)
+	if r.foreign && (res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden) {
+		kind = registry.ErrUnavailable // such as a signed URL that has expired
+	}
 	if kind == nil {
 		return cause
 	}
@@ -187,7 +190,7 @@ func (e *cleanError) Unwrap() error { return e.err }
 // kindOf returns the error of package registry for a response: the one with this status and code,
 // else the one for this status, else the one with this code. It returns nil if there is none.
 func kindOf(status int, code string, notFound *registry.Error) *registry.Error {
-	if status == http.StatusNotFound && code != registry.ErrManifestBlobUnknown.Code() {
+	if (status == http.StatusNotFound || status == http.StatusGone) && code != registry.ErrManifestBlobUnknown.Code() {
 		return notFound
 	}
 	for _, e := range known {

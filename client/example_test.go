@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
@@ -47,6 +48,38 @@ func ExampleNew() {
 	// Output:
 	// pushed 5 <nil>
 	// stored 5 <nil>
+}
+
+// Fetch reads a part of a blob with one request. The caller verifies the content.
+func ExampleClient_Fetch() {
+	store, err := storage.New(context.Background(), memory.New(nil), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	reg, err := registry.New(store, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := httptest.NewServer(reg)
+	defer server.Close()
+	ctx := context.Background()
+	desc, err := registry.PushBlob(ctx, store, "a/b", "", strings.NewReader("hello, world"))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	c, err := client.New(server.URL, &client.Options{HTTPClient: server.Client()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	part, err := c.Fetch(ctx, "a/b", desc.Digest, &client.FetchOptions{Offset: 7})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer part.Body.Close()
+	content, err := io.ReadAll(part.Body)
+	fmt.Printf("%s %d %d %v\n", content, part.Offset, part.Size, err)
+	// Output: world 7 12 <nil>
 }
 
 // Errors of another registry are those of package registry. Their cause is a [client.Error] with the

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,12 +31,16 @@ type request struct {
 	url    *url.URL
 	header http.Header // without credentials
 
-	shown   string    // the path to show in errors instead of that of url, if not ""
-	stay    bool      // if true, a redirect to another host is an error
-	foreign bool      // set after a redirect to another host: no more credentials are sent
-	content []byte    // the body; or else
-	body    io.Reader // the body, which the request does not close,
-	length  int64     // and its length in bytes
+	shown   string // the path to show in errors instead of that of url, if not ""
+	stay    bool   // if true, a redirect to another host is an error
+	foreign bool   // set after a redirect to another host: no more credentials are sent
+	// redirect is the last redirect, or nil. It becomes the Response of the http.Request.
+	redirect *http.Response
+	// answered is set when Options.Challenge has been called. The request is not repeated again.
+	answered bool
+	content  []byte    // the body; or else
+	body     io.Reader // the body, which the request does not close,
+	length   int64     // and its length in bytes
 }
 
 // url returns the URL of an endpoint. Valid names, tags and digests need no escaping.
@@ -64,11 +69,14 @@ func origin(u *url.URL) string {
 // redirect has led to another host, that host controls the rest of the chain. Therefore no later
 // request of the chain carries credentials, not even one to the registry.
 //
-// Errors: that of ctx; registry.ErrUnavailable.
+// Errors: that of ctx; registry.ErrUnavailable; ErrTooLarge; those of Authorize and Challenge.
 func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 	u := r.url
 	for range maxRedirects + 1 {
 		res, err := c.sendOnce(ctx, r, u)
+		if err == nil {
+			res, err = c.answer(ctx, r, u, res)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -91,7 +99,7 @@ func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 				clean(next.Host, maxCodeSize))
 		}
 		next.Fragment = ""
-		u = next
+		u, r.redirect = next, res
 		if !c.ours(u) {
 			r.foreign = true
 		}
@@ -102,15 +110,44 @@ func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 	return nil, fmt.Errorf("client: %s: too many redirects", r)
 }
 
-// sendOnce sends a request to u. The request carries credentials if u is at the registry and no
-// other host is part of the chain.
+// authorizes reports whether a request to u carries credentials: u is at the registry, and no other
+// host is part of the chain.
+func (c *Client) authorizes(r *request, u *url.URL) bool {
+	return c.opts.Authorize != nil && c.ours(u) && !r.foreign
+}
+
+// sendOnce sends a request to u.
 func (c *Client) sendOnce(ctx context.Context, r *request, u *url.URL) (*http.Response, error) {
 	within, cancel := context.WithCancel(ctx)
-	req, err := http.NewRequestWithContext(within, r.method, u.String(), nil)
+	req, err := c.httpRequest(within, r, u)
 	if err != nil {
 		cancel()
+		return nil, err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		cancel()
+		return nil, broken(ctx, r.at(u), err)
+	}
+	res.Request = req
+	res.Body = &responseBody{ReadCloser: res.Body, cancel: cancel}
+	if headerSize(res.Header) > maxHeaderSize {
+		_ = res.Body.Close()
+		return nil, fmt.Errorf("client: %s: headers: %w", r.at(u), ErrTooLarge)
+	}
+	if c.opts.Observe != nil && c.ours(u) {
+		c.opts.Observe(res)
+	}
+	return res, nil
+}
+
+// httpRequest returns the request to u, with credentials if it carries any.
+func (c *Client) httpRequest(ctx context.Context, r *request, u *url.URL) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), nil)
+	if err != nil {
 		return nil, fmt.Errorf("client: %w", bare(err))
 	}
+	req.Response = r.redirect
 	if r.header != nil {
 		req.Header = r.header.Clone()
 	}
@@ -125,19 +162,69 @@ func (c *Client) sendOnce(ctx context.Context, r *request, u *url.URL) (*http.Re
 	}
 	req.Header.Set("User-Agent", c.opts.UserAgent)
 	req.Header.Set("Accept-Encoding", "identity") // the digest is that of the unencoded bytes
-	if c.opts.Authorize != nil && c.ours(u) && !r.foreign {
+	if c.ours(u) {
+		for key, values := range c.opts.Header {
+			if req.Header[key] == nil {
+				req.Header[key] = slices.Clone(values)
+			}
+		}
+	}
+	if c.authorizes(r, u) {
 		if err := c.opts.Authorize(req); err != nil {
-			cancel()
 			return nil, fmt.Errorf("client: adding credentials: %w", err)
 		}
 	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		cancel()
-		return nil, broken(ctx, r.at(u), err)
+	return req, nil
+}
+
+// answer calls Options.Challenge for a response of 401 or 403 to a request with credentials. It
+// returns the response to the repeated request, or else res, whose body can still be read. A request
+// is repeated at most once. Challenge also learns when the repeated one is refused.
+func (c *Client) answer(ctx context.Context, r *request, u *url.URL, res *http.Response) (*http.Response, error) {
+	if res.StatusCode != http.StatusUnauthorized && res.StatusCode != http.StatusForbidden ||
+		c.opts.Challenge == nil || !c.authorizes(r, u) {
+		return res, nil
 	}
-	res.Body = &responseBody{ReadCloser: res.Body, cancel: cancel}
-	return res, nil
+	repeated := r.answered
+	r.answered = true
+	// The connection must be free while Challenge contacts a token service.
+	stop := giveUp(res, cleanupTimeout)
+	content, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorSize+1)) // what came counts
+	drop(res)
+	stop()
+	res.Body = kept(content)
+	seen := *res
+	seen.Request = res.Request.WithContext(ctx)
+	seen.Body = kept(content[:min(len(content), maxErrorSize)])
+	retry, err := c.opts.Challenge(&seen)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("client: %s: answering a challenge: %w", r.at(u), err)
+	case !retry || repeated || r.length > 0 && len(r.content) == 0:
+		return res, nil
+	}
+	if res, err = c.sendOnce(ctx, r, u); err != nil {
+		return nil, err
+	}
+	return c.answer(ctx, r, u, res)
+}
+
+// kept returns a response body of bytes that have been read already.
+func kept(content []byte) *responseBody {
+	return &responseBody{ReadCloser: io.NopCloser(bytes.NewReader(content)), cancel: func() {}}
+}
+
+// maxHeaderSize is the maximum size of the headers of a response, in bytes.
+const maxHeaderSize = 1 << 20
+
+// headerSize returns the size of h in bytes, as in HTTP/1.1.
+func headerSize(h http.Header) (n int) {
+	for key, values := range h {
+		for _, v := range values {
+			n += len(key) + len(v) + len(": \r\n")
+		}
+	}
+	return n
 }
 
 // responseBody is the body of a response. Its cancel ends the request while the body is being read.
@@ -190,7 +277,7 @@ func bare(err error) error {
 }
 
 // expect sends a request and returns the response if it has one of the statuses. Any other status
-// is an error. A status of 404 means notFound.
+// is an error. A status of 404 or 410 means notFound.
 func (c *Client) expect(ctx context.Context, r *request, notFound *registry.Error, statuses ...int) (*http.Response,
 	error) {
 	res, err := c.send(ctx, r)
