@@ -346,7 +346,26 @@ covered() {
 	done
 }
 
-for model in collect keep tags leads refs known types outbox; do
+# A blob that replicas of a mirror fill; the actors of fill.pml.
+fill_correct=(
+	'R1 R2 R3'                     # nobody dies, and nobody waits for ever
+	'R1 R2 WRONG=1'                # the upstream sends a wrong block
+	'R1 R2 KILLS=1 WRONG=1'        # and a replica dies
+	'R1 R2 SLOW=1 WRONG=1'         # or a replica takes the lease of one that lives
+	'R1 R2 KILLS=1 SLOW=1 WRONG=1' # or both
+	'TRIES=2 R1 R2 WRONG=1 CL'     # while leases are cleaned up
+)
+fill_full=('R1 R2 KILLS=1 WRONG=1 CL')
+fill_broken=(
+	'BROKEN_BLIND_APPEND R1 R2 SLOW=1 WRONG=1'
+	'BROKEN_NO_BECAME R1 R2 R3 WRONG=1'
+	'BROKEN_NO_ABANDON R1 R2 SLOW=1 WRONG=1'
+	'BROKEN_NO_MOVE R1 R2 SLOW=1 WRONG=1'
+	'BROKEN_NO_DIGEST R1 WRONG=1'
+	'BROKEN_NO_LOOK R1 R2'
+)
+
+for model in collect keep tags leads refs known types outbox fill; do
 	declare -n correct=${model}_correct broken=${model}_broken full=${model}_full
 	covered "$model" "${broken[*]}"
 	for c in "${correct[@]}"; do check complete "$c" "$model"; done

@@ -8,20 +8,18 @@ package fill
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
-	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/driver"
 )
 
-// ErrChanged is returned when an upstream has other content than at the start of a fill.
-var ErrChanged = errors.New("fill: the upstream has changed the content")
+// ErrChanged is returned when an upstream has other content than at the start of a fill (502).
+var ErrChanged = registry.NewError("UNKNOWN", http.StatusBadGateway, "the upstream has changed the content")
 
 // Source is the upstream of a fill. Its methods are safe for concurrent use.
 type Source interface {
@@ -76,7 +74,7 @@ type Request struct {
 
 // Options are the options of [New].
 type Options struct {
-	// Block is the number of bytes that are appended at once. A fill holds two blocks in memory.
+	// Block is the number of bytes that are appended at once. A fill holds up to three blocks in memory.
 	// Default: 4 MiB.
 	Block int
 	// Direct is the maximum length of a range that is passed through without a fill, if the client
@@ -95,32 +93,6 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Fills are the fills of one process. It is safe for concurrent use.
-type Fills struct{}
-
-// New returns the Fills of a store. d is the driver of the store, for the leases. It starts nothing.
-func New(store *storage.Store, d driver.Driver, opts *Options) *Fills { return &Fills{} }
-
-// Open returns a blob that the store does not have yet. It begins a fill, or joins the one in
-// progress in this or another process. The last bytes come when the whole blob has its digest;
-// otherwise the Body fails, and the store has nothing of it. If the storage is full, the bytes come
-// straight from the upstream and are not stored.
-//
-// Errors: those of Source.Fetch.
-func (f *Fills) Open(ctx context.Context, r *Request) (*registry.Blob, error) {
-	return nil, registry.ErrUnavailable
-}
-
-// Wait returns when the store has the blob. It fills it if necessary, without a reader.
-func (f *Fills) Wait(ctx context.Context, r *Request) error { return registry.ErrUnavailable }
-
-// Close ends all fills of this process, keeps what has come, and releases the leases.
-func (f *Fills) Close() {}
-
-// Clean removes the leases that nobody holds and whose uploads have ended. The mirror calls it now
-// and then.
-func (f *Fills) Clean(ctx context.Context) error { return nil }
-
 // Stats are the counters of Fills.
 type Stats struct {
 	// Fills is the number of fills begun by this process; Resumed those that continued an earlier one.
@@ -132,6 +104,3 @@ type Stats struct {
 	// Active is the number of fills in progress in this process, Readers that of their readers.
 	Active, Readers int64
 }
-
-// Stats returns the counters since New.
-func (f *Fills) Stats() Stats { return Stats{} }
