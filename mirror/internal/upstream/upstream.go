@@ -1,24 +1,44 @@
 // Package upstream is a registry that a mirror pulls from: one or several URLs, with what the mirror
 // remembers of their failures.
 //
-// An Upstream tries its URLs in order. It leaves a URL alone for a while after the URL has not
-// responded, and all of them after a 429, so that an outage costs one timeout and not one for each
-// request. It sends no request that the mirror does not need.
+// # URLs
+//
+// An Upstream tries its URLs in order. The answer of the first URL that gives one is final, also if
+// it is 404, 401, 403 or 429. The next URL is asked if a URL does not respond, responds with 5xx or
+// with something that is no answer, or sends wrong content.
+//
+// A URL that does not respond rests, see Options.Rest, and nothing is sent to it meanwhile. Then one
+// request is sent to find out whether it responds again; the others go to the next URL, or wait up
+// to a second for the result. When a request times out, and the URL has responded to none since that
+// request was sent, all requests that wait for the URL fail with it. So a URL that accepts
+// connections and says nothing costs one timeout, and not one for each request. The storage that a
+// URL redirects to, and its token service, rest in the same way by themselves.
+//
+// A URL that responds with 500 rests after three such responses in a row, because one response may
+// be due to the request; a URL that responds with 502, 503 or 504 rests at once.
+//
+// # Limits
+//
+// After a 429, no request is sent to any URL until the time of its Retry-After has passed.
+//
+// # Content
+//
+// A URL that has sent wrong content for a digest is not asked for this digest for ten minutes.
 package upstream
 
 import (
-	"context"
+	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/client"
 	"github.com/registrykit/registry/client/login"
-	"github.com/registrykit/registry/mirror/internal/fill"
-	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/internal/lru"
 )
 
 // Options are the options of [New].
@@ -30,86 +50,162 @@ type Options struct {
 	// Source has the credentials; Realms are the token services, see login.Options.
 	Source login.Source
 	Realms []string
-	// Transport sends the requests. Default: http.DefaultTransport with proxies of the environment.
+	// Transport sends the requests. Default: one like http.DefaultTransport, with proxies of the
+	// environment and connections of its own.
 	Transport http.RoundTripper
 	// Timeout is the time for the header of a response. Default: 10 seconds.
 	Timeout time.Duration
-	// Idle is the time after which a body that sends nothing is broken off. Default: 30 seconds.
+	// Idle is the time after which a body that sends nothing is broken off. The time in which nobody
+	// reads the body does not count. Default: 30 seconds.
 	Idle time.Duration
 	// Rest is how long a URL that does not respond is left alone, at least; with jitter, and doubled
 	// up to a minute. Default: 5 seconds.
 	Rest time.Duration
-	// Via is the pseudonym of the mirror in Via headers.
+	// Via is the pseudonym of the mirror in Via headers. Default: none is sent.
 	Via string
-	// Requests is the maximum number of requests at a time. Default: 64.
+	// Requests is the maximum number of requests at a time; an eighth of them is not for blobs. A
+	// request ends with its body. Others wait. Default: 64.
 	Requests int
 }
 
+// Defaults of [Options].
+const (
+	DefaultTimeout  = 10 * time.Second
+	DefaultIdle     = 30 * time.Second
+	DefaultRest     = 5 * time.Second
+	DefaultRequests = 64
+)
+
 // Upstream is safe for concurrent use.
-type Upstream struct{}
+type Upstream struct {
+	*shared
+	*view
+	via string // the Via header of the request that causes those of this Upstream, or ""
+}
+
+// shared is what the views of an upstream have in common.
+type shared struct {
+	opts      Options
+	endpoints []*endpoint
+	slots     chan struct{} // has an element for each request in progress
+	blobSlots chan struct{} // and for those for blobs
+	limit     limit
+	blame     blames
+	stats     counters
+	views     views
+	cursors   *lru.Cache[cursor, string] // the links to the next pages of tags
+}
+
+// endpoint is a URL with what is known of it.
+type endpoint struct {
+	index int
+	url   string // as configured
+	base  *url.URL
+	line  *line // sends the requests
+
+	api, storage, token *health
+	ranges              noRanges
+}
 
 // ErrRefused is returned when the upstream refuses the credentials of the mirror: 401 or 403. It
 // wraps the error of package registry.
 var ErrRefused = errors.New("upstream: the credentials are refused")
 
 // ErrContent is returned when the upstream sends something other than requested: a wrong digest, a
-// wrong type, too much, an encoding.
-var ErrContent = errors.New("upstream: wrong content")
+// wrong type, too much, an encoding (502).
+var ErrContent = registry.NewError("UNAVAILABLE", http.StatusBadGateway, "the upstream has sent wrong content")
 
 // New returns an Upstream. It sends no request.
-func New(opts Options) (*Upstream, error) { return &Upstream{}, nil }
-
-// As returns the same upstream with other credentials: those of a caller. It shares what is known of
-// the URLs. The challenge and tokens are the caller's own.
-func (u *Upstream) As(c login.Credentials) *Upstream { return u }
-
-// StatManifest sends one HEAD.
 //
-// Errors, here and below: registry.ErrManifestUnknown (404, 410); ErrRefused;
-// registry.ErrTooManyRequests with the time to wait; registry.ErrUnavailable for 5xx, timeouts, DNS,
-// TLS, and while the upstream is left alone; ErrContent.
-func (u *Upstream) StatManifest(ctx context.Context, repo string, ref reference.Ref) (ocispec.Descriptor, error) {
-	return ocispec.Descriptor{}, registry.ErrUnavailable
+// Errors: one for no URL, for a URL that client.New refuses, for an invalid realm, for a negative
+// limit, and for a Via that is no pseudonym (RFC 9110, section 7.6.3).
+func New(opts Options) (*Upstream, error) {
+	opts.Timeout = cmp.Or(opts.Timeout, DefaultTimeout)
+	opts.Idle = cmp.Or(opts.Idle, DefaultIdle)
+	opts.Rest = cmp.Or(opts.Rest, DefaultRest)
+	opts.Requests = cmp.Or(opts.Requests, DefaultRequests)
+	switch {
+	case len(opts.URLs) == 0:
+		return nil, fmt.Errorf("upstream: %s: no URL", opts.Name)
+	case opts.Timeout < 0 || opts.Idle < 0 || opts.Rest < 0 || opts.Requests < 0:
+		return nil, fmt.Errorf("upstream: %s: negative limit", opts.Name)
+	case !isPseudonym(opts.Via):
+		return nil, fmt.Errorf("upstream: %s: %q is no pseudonym for Via", opts.Name, opts.Via)
+	}
+	if opts.Transport == nil {
+		opts.Transport = defaultTransport(&opts)
+	}
+	s := &shared{opts: opts, slots: make(chan struct{}, opts.Requests),
+		blobSlots: make(chan struct{}, opts.Requests-opts.Requests/8),
+		cursors:   lru.New[cursor, string](maxCursors)}
+	s.blame.init()
+	s.stats.init()
+	s.views.init()
+	for i, base := range opts.URLs {
+		u, err := url.Parse(base)
+		if err != nil {
+			return nil, fmt.Errorf("upstream: %s: %w", opts.Name, err)
+		}
+		e := &endpoint{index: i, url: base, base: u, api: newHealth(opts.Rest), storage: newHealth(opts.Rest),
+			token: newHealth(opts.Rest)}
+		e.line = &line{shared: s, endpoint: e}
+		s.endpoints = append(s.endpoints, e)
+	}
+	v, err := s.newView(opts.Source)
+	if err != nil {
+		return nil, err
+	}
+	return &Upstream{shared: s, view: v}, nil
 }
 
-// GetManifest sends one GET, and checks digest, length and media type.
-func (u *Upstream) GetManifest(ctx context.Context, repo string, ref reference.Ref) (*registry.Manifest, error) {
-	return nil, registry.ErrUnavailable
+// view has a client for each URL, with the same credentials.
+type view struct {
+	clients []*client.Client
+	// id tells the cursors of one view from those of another.
+	id *byte
 }
 
-// StatBlob sends one HEAD.
-func (u *Upstream) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
-	return ocispec.Descriptor{}, registry.ErrUnavailable
+func (s *shared) newView(source login.Source) (*view, error) {
+	v := &view{id: new(byte)}
+	for _, e := range s.endpoints {
+		l, err := login.New(e.url, &login.Options{Source: source, Realms: s.opts.Realms,
+			Transport: &line{shared: s, endpoint: e, token: true}})
+		if err != nil {
+			return nil, fmt.Errorf("upstream: %s: %w", s.opts.Name, err)
+		}
+		c, err := client.New(e.url, &client.Options{HTTPClient: &http.Client{Transport: e.line},
+			Authorize: l.Authorize, Challenge: l.Challenge})
+		if err != nil {
+			return nil, fmt.Errorf("upstream: %s: %w", s.opts.Name, err)
+		}
+		v.clients = append(v.clients, c)
+	}
+	return v, nil
 }
 
-// Blobs returns the source of the blobs of a repository for a fill.
-func (u *Upstream) Blobs(repo string) fill.Source { return nil }
-
-// Tags returns a page of up to n tags after the tag after, as the upstream lists them.
-func (u *Upstream) Tags(ctx context.Context, repo, after string, n int) (tags []string, more bool, err error) {
-	return nil, false, registry.ErrUnavailable
+// Through returns the same upstream for requests that another request has caused. via is the Via
+// header of that request, all its values joined by commas. It goes before the pseudonym of this
+// mirror in the Via headers of the new requests, so that a loop over several mirrors is noticed.
+// The caller limits its length.
+func (u *Upstream) Through(via string) *Upstream {
+	c := *u
+	c.via = via
+	return &c
 }
 
-// Referrers returns all referrers of a digest, by the referrers API or by the tag of the digest.
-func (u *Upstream) Referrers(ctx context.Context, repo string, d digest.Digest) ([]ocispec.Descriptor, error) {
-	return nil, registry.ErrUnavailable
+// Close closes the connections that are not in use. The Upstream can still be used.
+func (u *Upstream) Close() {
+	if t, ok := u.opts.Transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
 }
 
-// Stats are the counters of an Upstream.
-type Stats struct {
-	// Requests counts the requests by method and kind, such as "GET manifest" and "GET blob".
-	Requests map[string]int64
-	// Errors counts failures by their kind, such as "timeout", "5xx", "429", "401", "digest".
-	Errors map[string]int64
-	// Bytes is the number of bytes of blobs received.
-	Bytes int64
-	// Limit and Remaining are those of the last ratelimit headers (docker.com), or -1.
-	Limit, Remaining int64
-	// Until is when the upstream may be asked again after a 429, or zero.
-	Until time.Time
-	// Down reports whether no URL responds at present.
-	Down bool
+// isPseudonym reports whether s is a token (RFC 9110, section 5.6.2) or "".
+func isPseudonym(s string) bool {
+	for _, c := range []byte(s) {
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return true
 }
-
-// Stats returns the counters since New.
-func (u *Upstream) Stats() Stats { return Stats{} }
