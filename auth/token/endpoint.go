@@ -98,13 +98,21 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// resolve returns the name of a scope as the registry has it.
+func (s *Service) resolve(asked scope) string {
+	if asked.kind == auth.TypeRepository && s.opts.Resolve != nil {
+		return s.opts.Resolve(asked.name)
+	}
+	return asked.name
+}
+
 // issue authenticates the caller and returns a token.
 //
 // Errors: auth.ErrCredentials, *auth.LimitError, errTooLong; those of the Authenticator, the
 // Authorizer and the secrets.
 func (s *Service) issue(r *http.Request, scopes []scope) (*tokenResponse, error) {
 	identity, err := s.users.Authenticate(r)
-	if err == nil && identity.Anonymous() && len(r.Header["Authorization"]) > 0 {
+	if err == nil && identity.Anonymous() && len(r.Header["Authorization"]) > 0 && !s.opts.Foreign {
 		err = auth.ErrCredentials
 	}
 	if err != nil || len(scopes) == 0 {
@@ -115,6 +123,7 @@ func (s *Service) issue(r *http.Request, scopes []scope) (*tokenResponse, error)
 	}
 	list := []grant{}
 	for _, asked := range scopes {
+		asked.name = s.resolve(asked)
 		g := grant{Type: asked.kind, Class: asked.class, Name: asked.name}
 		for _, a := range asked.accesses() {
 			ok, err := s.allowed(r, identity, a)

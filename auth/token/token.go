@@ -58,6 +58,14 @@ type Options struct {
 	// refuses a request for another service with 400. It must be printable ASCII without spaces,
 	// quotes and backslashes. Default: DefaultService.
 	Service string
+	// Foreign gives callers an anonymous token whose credentials the Authenticator counts as
+	// anonymous, see package auth/foreign: docker sends the credentials for Docker Hub to its mirrors.
+	// Default: false, such callers get 401.
+	Foreign bool
+	// Resolve returns the name of the repository that a scope is about, for a registry with
+	// registry.Options.Resolve: docker asks its mirrors for "library/alpine", which a mirror calls
+	// "docker.io/library/alpine". Default: the names are those of the registry.
+	Resolve func(repo string) string
 	// Lifetime is how long a token is valid, from MinLifetime to MaxLifetime. New returns an error
 	// for any other. Default: DefaultLifetime, 5 minutes.
 	Lifetime time.Duration

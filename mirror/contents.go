@@ -1,0 +1,154 @@
+package mirror
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/lru"
+	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/reference"
+)
+
+const (
+	// maxNamed is the maximum number of blobs that the mirror remembers.
+	maxNamed = 1 << 16
+	// maxNoted is the maximum number of manifests of which it remembers that it knows their content.
+	maxNoted = 1 << 12
+	// walkInterval is the least time between two such searches in a repository.
+	walkInterval = time.Minute
+	// maxWalk is the maximum number of manifests that are read to find one that names a blob.
+	maxWalk = 256
+)
+
+// contents remembers which blobs the manifests of repositories name, as they pass by. It saves
+// requests for the sizes of blobs, and tells which blobs belong to a repository. It is memory of one process.
+type contents struct {
+	named     *lru.Cache[string, int64]            // sizes, by pull.shared(digest)
+	platforms *lru.Cache[string, ocispec.Platform] // of the manifests in an index, by pull.shared(digest)
+	noted     *lru.Cache[string, struct{}]         // by pull.shared(digest of a manifest)
+	walked    *lru.Cache[string, time.Time]        // when the stored manifests of a repository were read
+}
+
+func newContents() *contents {
+	return &contents{
+		named: lru.New[string, int64](maxNamed), platforms: lru.New[string, ocispec.Platform](maxNamed),
+		noted: lru.New[string, struct{}](maxNoted), walked: lru.New[string, time.Time](maxNoted),
+	}
+}
+
+// note remembers the blobs that a manifest names which is served.
+func (m *Mirror) note(p *pull, man *registry.Manifest) {
+	key := p.shared(string(man.Descriptor.Digest))
+	// With Options.Admit, what is forgotten would be refused, so it is noted again each time.
+	if _, ok := m.contents.noted.Get(key); ok && m.opts.Admit == nil || p.exempt != nil {
+		return
+	}
+	parsed, err := manifest.ParseStored(man.Descriptor.MediaType, man.Content)
+	if err != nil {
+		return // the store accepts no such manifest
+	}
+	for _, ref := range parsed.References {
+		if ref.Kind == manifest.KindManifest {
+			continue // not a blob
+		}
+		m.contents.named.Add(p.shared(string(ref.Digest)), ref.Size, 1)
+		m.missing.forget(p, string(ref.Digest))
+	}
+	if len(p.origin.rules.platforms) > 0 {
+		m.notePlatforms(p, man)
+	}
+	m.contents.noted.Add(key, struct{}{}, 1)
+}
+
+// notePlatforms remembers the platforms that an index states.
+func (m *Mirror) notePlatforms(p *pull, man *registry.Manifest) {
+	var index ocispec.Index
+	if json.Unmarshal(man.Content, &index) != nil {
+		return
+	}
+	for _, desc := range index.Manifests {
+		if desc.Platform != nil {
+			m.contents.platforms.Add(p.shared(string(desc.Digest)), *desc.Platform, 1)
+		}
+	}
+}
+
+// sizeOf returns the size of a blob as a manifest of the repository states it, or -1 if the mirror
+// does not know such a manifest.
+func (m *Mirror) sizeOf(p *pull, d digest.Digest) int64 {
+	if size, ok := m.contents.named.Get(p.shared(string(d))); ok {
+		return size
+	}
+	return -1
+}
+
+// belongs reports whether a manifest of the repository that was served before names a blob. After a
+// restart it reads the manifests in the store to which tags lead.
+func (m *Mirror) belongs(ctx context.Context, p *pull, d digest.Digest) (bool, error) {
+	if m.sizeOf(p, d) >= 0 {
+		return true, nil
+	}
+	if at, ok := m.contents.walked.Get(p.repo); ok && time.Since(at) < walkInterval {
+		return false, nil
+	}
+	if err := m.walk(ctx, p); err != nil {
+		return false, err
+	}
+	m.contents.walked.Add(p.repo, time.Now(), 1)
+	return m.sizeOf(p, d) >= 0, nil
+}
+
+// walk notes up to maxWalk manifests of the store: those of tags, and what they name.
+func (m *Mirror) walk(ctx context.Context, p *pull) error {
+	left := maxWalk
+	for tag, err := range m.store.Tags(ctx, p.repo, nil) {
+		if err != nil {
+			return ignoreMissing(err)
+		}
+		if left <= 0 {
+			return nil
+		}
+		if err := m.walkFrom(ctx, p, reference.Ref{Tag: tag}, &left); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// walkFrom notes a manifest of the store and the manifests that it names.
+func (m *Mirror) walkFrom(ctx context.Context, p *pull, ref reference.Ref, left *int) error {
+	if *left--; *left < 0 {
+		return nil
+	}
+	man, err := m.store.GetManifest(ctx, p.repo, ref)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	m.note(p, man)
+	parsed, err := manifest.ParseStored(man.Descriptor.MediaType, man.Content)
+	if err != nil {
+		return nil
+	}
+	for _, child := range parsed.References {
+		if child.Kind != manifest.KindManifest && child.Kind != manifest.KindAny {
+			continue
+		}
+		if err := m.walkFrom(ctx, p, reference.Ref{Digest: child.Digest}, left); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ignoreMissing returns err unless it says that something does not exist.
+func ignoreMissing(err error) error {
+	if isMissing(err) {
+		return nil
+	}
+	return err
+}

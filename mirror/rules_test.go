@@ -1,0 +1,79 @@
+package mirror
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+)
+
+func TestRulesPermit(t *testing.T) {
+	for name, row := range map[string]struct {
+		allow, deny []string
+		yes, no     [][2]string // repository and tag; a tag of "" stands for digests, blobs and lists
+	}{
+		"none": {nil, nil, [][2]string{{"a", ""}, {"a/b", "v1"}}, nil},
+		"allow repositories": {[]string{"acme/**", "tool"}, nil,
+			[][2]string{{"acme/a", ""}, {"acme/a/b", "v1"}, {"tool", "x"}, {"acme", ""}},
+			[][2]string{{"other", ""}, {"tool/x", "v1"}}},
+		"allow tags": {[]string{"acme/app:v*"}, nil,
+			[][2]string{{"acme/app", "v1"}, {"acme/app", ""}}, [][2]string{{"acme/app", "latest"}, {"acme/other", ""}}},
+		"deny repositories": {nil, []string{"secret/**"},
+			[][2]string{{"a", "v1"}}, [][2]string{{"secret/a", ""}, {"secret/a", "v1"}}},
+		"deny tags": {nil, []string{"**:latest"},
+			[][2]string{{"a/b", "v1"}, {"a/b", ""}}, [][2]string{{"a/b", "latest"}, {"a", "latest"}}},
+		"deny wins": {[]string{"acme/**"}, []string{"acme/old/*", "acme/app:v0*"},
+			[][2]string{{"acme/app", "v1"}, {"acme/app", ""}}, [][2]string{{"acme/old/x", ""}, {"acme/app", "v0.1"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := newRules(&Upstream{Allow: row.allow, Deny: row.deny})
+			require.NoError(t, err)
+			for _, x := range row.yes {
+				require.NoError(t, r.permit(x[0], x[1]), "%q", x)
+			}
+			for _, x := range row.no {
+				require.ErrorIs(t, r.permit(x[0], x[1]), registry.ErrDenied, "%q", x)
+			}
+		})
+	}
+}
+
+func TestRulesImage(t *testing.T) {
+	now := time.Date(2026, 1, 10, 0, 0, 0, 0, time.UTC)
+	for name, row := range map[string]struct {
+		platforms []string
+		minAge    time.Duration
+		config    string
+		refused   string
+	}{
+		"no rule":          {nil, 0, `{"os":"windows","architecture":"amd64"}`, ""},
+		"allowed":          {[]string{"linux/amd64"}, 0, `{"os":"linux","architecture":"amd64"}`, ""},
+		"any variant":      {[]string{"linux/arm"}, 0, `{"os":"linux","architecture":"arm","variant":"v6"}`, ""},
+		"variant":          {[]string{"linux/arm/v7"}, 0, `{"os":"linux","architecture":"arm","variant":"v6"}`, "arm/v6"},
+		"usual variant":    {[]string{"linux/arm64/v8"}, 0, `{"os":"linux","architecture":"arm64"}`, ""},
+		"usual variant, 2": {[]string{"linux/arm/v7"}, 0, `{"os":"linux","architecture":"arm"}`, ""},
+		"other OS":         {[]string{"linux/amd64"}, 0, `{"os":"windows","architecture":"amd64"}`, "windows/amd64"},
+		"attestation":      {[]string{"linux/amd64"}, 0, `{"os":"unknown","architecture":"unknown"}`, ""},
+		"artifact":         {[]string{"linux/amd64"}, time.Hour, `{}`, ""},
+		"no JSON":          {[]string{"linux/amd64"}, time.Hour, `x`, ""},
+		"old":              {nil, 24 * time.Hour, `{"created":"2026-01-08T23:59:00Z"}`, ""},
+		"young":            {nil, 24 * time.Hour, `{"created":"2026-01-09T12:00:00Z"}`, "younger than 24h0m0s"},
+		"from the future":  {nil, 24 * time.Hour, `{"created":"2036-01-09T12:00:00Z"}`, "younger than 24h0m0s"},
+		"bad time":         {nil, 24 * time.Hour, `{"created":"yesterday"}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := newRules(&Upstream{Platforms: row.platforms, MinAge: row.minAge})
+			require.NoError(t, err)
+			f := parseFacts([]byte(row.config))
+			err = r.image(&f, now)
+			if row.refused == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, registry.ErrDenied)
+			require.ErrorContains(t, err, row.refused)
+		})
+	}
+}
