@@ -5,7 +5,7 @@ e2e := cd internal/e2e && go test -p 1 -count=1 -timeout 15m
 
 .DEFAULT_GOAL := check
 .PHONY: help check test lint vuln api systems fuzz tools peer conformance e2e e2e-full crash soak bench model model-full \
-	compare memory memory-s3 cloud requests collect-cost brokers events
+	compare memory memory-s3 cloud requests collect-cost brokers logins events mirror
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -48,9 +48,16 @@ soak: tools ## two servers collect every few seconds and are killed now and then
 	cd internal/e2e && go run ./soak -ops 10000 -storage s3 $(SOAK)
 brokers: tools ## the sinks for message brokers, which are modules of their own, with real servers
 	for m in $(dir $(wildcard notification/*/go.mod)); do (cd $$m && go vet ./... && go test -race ./...) || exit 1; done
+logins: ## the sources of credentials for clouds, which are modules of their own
+	for m in $(dir $(wildcard client/login/*/go.mod)); do (cd $$m && go vet ./... && go test -race ./...) || exit 1; done
 events: tools ## servers are killed and receivers of events fail during 10,000 pushes: every event arrives
 	cd internal/e2e && go test -race -count=1 -timeout 60m -v ./events -full
 	internal/e2e/fuzz.sh $(or $(FUZZTIME),1m) ./notification/...
+# Of the installed programs, the tests use those of CI, distribution and buildkit.
+mirror: peer ## clients pull through a mirror, upstreams fail, mirrors are killed; about 25 minutes
+	internal/e2e/install.sh full
+	cd internal/e2e && REGISTRY_E2E_PROGRAMS='full peer' go test -count=1 -timeout 60m -v ./mirror -full
+	internal/e2e/fuzz.sh $(or $(FUZZTIME),1m) ./mirror/...
 bench: ## the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 model: tools ## the models of the protocols, see internal/model/README.md

@@ -89,7 +89,7 @@ func (s *sub) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts *
 	error) {
 	return within(s, repo, func(repo string) (*registry.Blob, error) {
 		blob, err := s.b.OpenBlob(ctx, repo, d, opts)
-		if err == nil {
+		if err == nil && blob.Body != nil {
 			blob = &registry.Blob{Descriptor: blob.Descriptor, Body: s.hiding.body(blob.Body)}
 		}
 		return blob, err

@@ -224,6 +224,7 @@ func (s *suite) writers() []part {
 		{"ManifestTags", s.manifestTags},
 		{"ManifestAgain", s.manifestAgain},
 		{"ManifestMissing", s.manifestMissing},
+		{"ManifestSparse", s.manifestSparse},
 		{"ManifestOptionalMissing", s.manifestOptionalMissing},
 		{"ManifestWrongSize", s.manifestWrongSize},
 		{"ManifestWrongSizeAccepted", s.manifestWrongSizeAccepted},

@@ -62,6 +62,7 @@
 //     Options.NoReports.
 //   - ManifestMissing, ManifestOptionalMissing, ManifestWrongSize, ManifestWrongSizeAccepted,
 //     ManifestWrongDigest, ManifestInvalid: a manifest is visible only if it is valid and complete.
+//   - ManifestSparse: only a sparse push may lack content, and it proves nothing to other pushes.
 //   - ManifestMediaType, ManifestMediaTypeRace: content without a media type is never served as
 //     two.
 //   - TagMovesRace, TagIfAbsent, TagIfAbsentRace, ReferrersAtOnce: concurrent pushes lose nothing,

@@ -11,8 +11,6 @@ import (
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/registrytest"
 	"github.com/registrykit/registry/replicate"
-	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/memory"
 )
 
 func TestCopyPlatforms(t *testing.T) {

@@ -27,6 +27,9 @@ type access struct {
 	externalURL             string
 	insecureOpen            bool
 	audit                   bool
+
+	users   func(auth.Authenticator) auth.Authenticator // see Storage.Users
+	resolve func(repo string) string                    // see token.Options.Resolve
 }
 
 func (a *access) flags() {
@@ -126,6 +129,9 @@ func (a *access) set(ctx context.Context, opts *registry.Options, secrets token.
 		}
 		users = file
 	}
+	if a.users != nil {
+		users = a.users(users)
+	}
 	access, err := rules.New([]rules.Rule{{Who: rules.Who{Authenticated: true}, Repositories: []string{"**"},
 		Actions: []auth.Action{auth.All}}})
 	if a.rules != "" {
@@ -136,7 +142,7 @@ func (a *access) set(ctx context.Context, opts *registry.Options, secrets token.
 	}
 	logins, err := token.New(secrets, users, access, &token.Options{
 		ExternalURL: a.externalURL, PlainHTTP: a.plainHTTP(), TrustedProxies: a.proxies,
-		Audit: opts.Audit, Error: report,
+		Audit: opts.Audit, Error: report, Foreign: a.users != nil, Resolve: a.resolve,
 	})
 	if err != nil {
 		return nil, err

@@ -8,7 +8,7 @@ import (
 )
 
 // greet prints the address of the registry and commands to try.
-func greet(w io.Writer, c config, addr string) {
+func greet(w io.Writer, c config, served *Served, addr string) {
 	scheme, name := "http", reachable(addr)
 	if c.access.tlsCert != "" {
 		scheme = "https"
@@ -20,8 +20,12 @@ func greet(w io.Writer, c config, addr string) {
 	if c.access.htpasswd != "" {
 		fmt.Fprintf(w, "  docker login %s\n", name)
 	}
-	fmt.Fprintf(w, "  docker pull busybox && docker tag busybox %[1]s/busybox && docker push %[1]s/busybox\n"+
-		"  docker pull %[1]s/busybox\n\n", name)
+	if served.Greet != nil {
+		served.Greet(w, scheme, name)
+	} else {
+		fmt.Fprintf(w, "  docker pull busybox && docker tag busybox %[1]s/busybox && docker push %[1]s/busybox\n"+
+			"  docker pull %[1]s/busybox\n\n", name)
+	}
 	for _, h := range c.events.webhooks {
 		signed := "not signed"
 		if len(h.Options.Secrets) > 0 {

@@ -23,7 +23,7 @@ func TestGreet(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var out strings.Builder
-			greet(&out, config{storage: "DIR", access: row.access}, row.addr)
+			greet(&out, config{storage: "DIR", access: row.access}, &Served{}, row.addr)
 			lines := strings.Split(out.String(), "\n")
 			require.True(t, strings.HasPrefix(lines[0], "A registry at "+row.first), lines[0])
 			require.Contains(t, lines[0], "stored in DIR.")
@@ -39,7 +39,7 @@ func TestGreetWebhooks(t *testing.T) {
 	c := config{storage: "DIR", events: events{sources: []string{"https://ci.example/hook/of-ann?key=of-bob#name=ci"}}}
 	require.NoError(t, c.events.check(""))
 	var out strings.Builder
-	greet(&out, c, "127.0.0.1:5000")
+	greet(&out, c, &Served{}, "127.0.0.1:5000")
 	require.Contains(t, out.String(), "Events go to the webhook ci at https://ci.example: format cncf, not signed.\n")
 	require.NotContains(t, out.String(), "of-")
 }

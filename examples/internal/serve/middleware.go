@@ -12,10 +12,15 @@ import (
 )
 
 // health responds to /healthz while the process runs, and to /readyz while the storage responds.
-// All other requests go to reg. It does not use http.ServeMux, which would redirect paths with "//"
-// or ".." that the registry rejects.
-func health(driver driver.Driver, reg http.Handler) http.Handler {
+// Requests for further pages go to these, and all other requests to reg. It does not use
+// http.ServeMux, which would redirect paths with "//" or ".." that the registry rejects.
+func health(driver driver.Driver, pages map[string]http.Handler, reg http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if page, found := pages[r.URL.Path]; found {
+			wire.Bound(w, r)
+			page.ServeHTTP(w, r)
+			return
+		}
 		switch r.URL.Path {
 		case "/healthz":
 			wire.Bound(w, r)

@@ -41,7 +41,7 @@ func TestHealthDeadline(t *testing.T) {
 	driver := &slowStorage{answered: time.Now()}
 	for _, path := range []string{"/healthz", "/readyz"} {
 		w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
-		health(driver, http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		health(driver, nil, http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 		require.Equal(t, http.StatusOK, w.Code, path)
 		require.True(t, !w.write.Before(driver.answered.Add(time.Minute)), path)
 	}

@@ -34,8 +34,8 @@ func (p *pages) check() error {
 // around allows the pages of -cors to use the registry, and protects it from all others. Other
 // pages must not write, because the rules may allow anonymous callers to do so. If everybody may do
 // everything, other pages must not reach the registry under a host name of their own either (DNS
-// rebinding), unless -insecure-open is set.
-func (p *pages) around(reg http.Handler, a *access) (http.Handler, error) {
+// rebinding), unless -insecure-open is set. hosts are further names of the registry.
+func (p *pages) around(reg http.Handler, a *access, hosts []string) (http.Handler, error) {
 	anyPage := slices.Contains(p.origins, "*")
 	if !a.restricted() || !anyPage {
 		var err error
@@ -49,7 +49,7 @@ func (p *pages) around(reg http.Handler, a *access) (http.Handler, error) {
 		if err != nil {
 			return nil, err
 		}
-		reg = middleware.LocalHost(reg, external)
+		reg = middleware.LocalHost(reg, append(hosts[:len(hosts):len(hosts)], external)...)
 	}
 	if len(p.origins) == 0 {
 		return reg, nil

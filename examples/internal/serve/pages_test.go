@@ -42,7 +42,7 @@ func TestPagesAround(t *testing.T) {
 	} {
 		p := pages{origins: row.origins}
 		require.NoError(t, p.check())
-		h, err := p.around(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), &row.access)
+		h, err := p.around(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), &row.access, nil)
 		require.NoError(t, err)
 		r := httptest.NewRequest(row.method, "/v2/", nil)
 		if r.Host = row.host; row.origin != "" {

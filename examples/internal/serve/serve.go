@@ -1,5 +1,6 @@
-// Package serve is the shared part of the programs examples/server and examples/cloud: flags,
-// access control, logging, collection and the HTTP server. The programs add the storage.
+// Package serve is the shared part of the programs examples/server, examples/cloud and
+// examples/mirror: flags, access control, logging, collection and the HTTP server. The programs add
+// the storage, and what they serve instead of it.
 package serve
 
 import (
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/certfile"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/storage"
@@ -32,6 +34,45 @@ type Storage struct {
 	// Open opens the storage that the flag -storage names. The program may have registered further
 	// flags. If the driver is an io.Closer, it is closed at the end.
 	Open func(ctx context.Context, name string) (driver.Driver, error)
+	// Check, unless nil, checks further flags of the program before anything is opened.
+	Check func() error
+	// Users, unless nil, returns what authenticates callers instead of the users of -htpasswd.
+	Users func(auth.Authenticator) auth.Authenticator
+	// Serve, unless nil, returns what the program serves instead of the store.
+	Serve func(ctx context.Context, p *Parts) (*Served, error)
+}
+
+// Parts are the parts from which Storage.Serve makes a backend.
+type Parts struct {
+	Store  *storage.Store
+	Driver driver.Driver
+	Log    *slog.Logger
+}
+
+// Served is what a program serves instead of the store.
+type Served struct {
+	// Backend is the backend.
+	Backend registry.Backend
+	// Resolve is the value of registry.Options.Resolve, or nil.
+	Resolve func(registry.NameQuery) (string, error)
+	// Around, unless nil, returns a handler around the registry.
+	Around func(http.Handler) http.Handler
+	// Run, unless nil, does work in the background until its context ends.
+	Run func(ctx context.Context) error
+	// Hosts are further host names under which the registry is reached.
+	Hosts []string
+	// Pages are further paths, such as "/metrics".
+	Pages map[string]http.Handler
+	// Greet, unless nil, prints what to try first. name is the address, scheme that of its URLs.
+	Greet func(w io.Writer, scheme, name string)
+}
+
+// served returns what the program serves.
+func (s *Storage) served(ctx context.Context, p *Parts) (*Served, error) {
+	if s.Serve == nil {
+		return &Served{Backend: p.Store}, nil
+	}
+	return s.Serve(ctx, p)
 }
 
 // config holds the values of the flags.
@@ -71,14 +112,18 @@ func Main(s Storage) {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := c.check(); err != nil {
+	err := c.check()
+	if s.Check != nil {
+		err = errors.Join(err, s.Check())
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: c.logLevel}))
-	if err := run(ctx, stop, c, s.Open, log); err != nil {
+	if err := run(ctx, stop, c, &s, log); err != nil {
 		log.Error("registry stopped", "error", err)
 		os.Exit(1)
 	}
@@ -132,9 +177,8 @@ func (c *config) check() error {
 
 // run serves until ctx ends, and then waits for requests in flight. stop restores the default effect
 // of signals.
-func run(ctx context.Context, stop func(), c config, open func(context.Context, string) (driver.Driver, error),
-	log *slog.Logger) (err error) {
-	driver, err := open(ctx, c.storage)
+func run(ctx context.Context, stop func(), c config, s *Storage, log *slog.Logger) (err error) {
+	driver, err := s.Open(ctx, c.storage)
 	if err != nil {
 		return err
 	}
@@ -149,11 +193,26 @@ func run(ctx context.Context, stop func(), c config, open func(context.Context, 
 	if err != nil {
 		return err
 	}
-	handler, err := newHandler(ctx, c, store, sink, log)
+	served, err := s.served(ctx, &Parts{Store: store, Driver: driver, Log: log})
 	if err != nil {
 		return err
 	}
-	server, err := newServer(c, c.access.forwarded(accessLog(log, health(driver, handler))), log)
+	c.access.users = s.Users
+	if served.Resolve != nil {
+		c.access.resolve = func(repo string) string {
+			name, err := served.Resolve(registry.NameQuery{Repository: repo, Request: &http.Request{}})
+			if err != nil {
+				return repo
+			}
+			return name
+		}
+	}
+	handler, err := newHandler(ctx, c, store, served, sink, log)
+	if err != nil {
+		return err
+	}
+	handler = health(driver, served.Pages, handler)
+	server, err := newServer(c, c.access.forwarded(accessLog(log, handler)), log)
 	if err != nil {
 		return err
 	}
@@ -163,19 +222,29 @@ func run(ctx context.Context, stop func(), c config, open func(context.Context, 
 	}
 	go expire(ctx, store, min(time.Hour, c.uploadTTL), log)
 	go c.collect.run(ctx, store, log)
-	// Requests that end while the server stops still have events, so deliveries end after it.
-	delivering, end := context.WithCancel(context.WithoutCancel(ctx))
-	delivered := make(chan struct{})
-	go func() {
-		deliver(delivering)
-		close(delivered)
-	}()
-	defer func() {
-		end()
-		<-delivered
-	}()
-	greet(os.Stdout, c, listener.Addr().String())
+	defer background(ctx, deliver)()
+	defer background(ctx, func(ctx context.Context) {
+		if served.Run != nil {
+			ends(ctx, "the work in the background", served.Run(ctx), log)
+		}
+	})()
+	greet(os.Stdout, c, served, listener.Addr().String())
 	return serve(ctx, stop, server, listener, log)
+}
+
+// background runs a function until the returned function is called, which waits for its end. That
+// happens after the server has stopped: requests that end while it stops still have events.
+func background(ctx context.Context, run func(context.Context)) (stop func()) {
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		run(running)
+		close(ended)
+	}()
+	return func() {
+		end()
+		<-ended
+	}
 }
 
 // storeOptions returns the options of the store.
@@ -190,14 +259,14 @@ func (c *config) storeOptions() *storage.Options {
 
 // newHandler returns the registry with access control, the token endpoint, and the protection from
 // web pages.
-func newHandler(ctx context.Context, c config, store *storage.Store, sink notification.Sink,
+func newHandler(ctx context.Context, c config, store *storage.Store, served *Served, sink notification.Sink,
 	log *slog.Logger) (http.Handler, error) {
 	opts := &registry.Options{Logger: log, MinRate: c.minRate, NoDelete: registry.NoDelete{UsedBlobs: c.keepUsed},
-		Sink: sink, Instance: instance()}
+		Sink: sink, Instance: instance(), Resolve: served.Resolve}
 	if !c.delete {
 		opts.NoDelete = registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true}
 	}
-	backend, err := protect(store, c.immutable)
+	backend, err := protect(served.Backend, c.immutable)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +278,11 @@ func newHandler(ctx context.Context, c config, store *storage.Store, sink notifi
 	if err != nil {
 		return nil, err
 	}
-	return c.pages.around(withTokens(reg), &c.access)
+	handler := withTokens(reg)
+	if served.Around != nil {
+		handler = served.Around(handler)
+	}
+	return c.pages.around(handler, &c.access, served.Hosts)
 }
 
 // serve serves until ctx ends, and then waits up to 30 seconds for requests in flight. A signal that

@@ -24,7 +24,7 @@ type Azurite struct {
 // NewAzurite starts Azurite. The server ends with the test.
 func NewAzurite(t *testing.T) *Azurite {
 	t.Helper()
-	addr, err := freeAddr()
+	addr, err := FreeAddr()
 	require.NoError(t, err)
 	key := make([]byte, 64)
 	_, err = rand.Read(key)

@@ -17,6 +17,12 @@ var Build = build("server")
 // BuildCloud compiles examples/cloud in the same way.
 var BuildCloud = build("cloud")
 
+// BuildMirror compiles examples/mirror in the same way.
+var BuildMirror = build("mirror")
+
+// BuildCopy compiles examples/copy in the same way.
+var BuildCopy = build("copy")
+
 func build(example string) func() (string, error) {
 	return sync.OnceValues(func() (string, error) {
 		cache, err := Cache()
@@ -62,6 +68,9 @@ func peerConfig(o Options) (string, error) {
 		"  maintenance: {uploadpurging: {enabled: false}}",
 		"http: {addr: '" + o.Addr + "'}",
 	}, "\n")
+	if o.Upstream != "" {
+		config += "\nproxy: {remoteurl: '" + o.Upstream + "'}"
+	}
 	path := o.Log + ".yml"
 	return path, os.WriteFile(path, []byte(config), 0o644)
 }

@@ -31,7 +31,7 @@ type junit struct {
 // 1.x releases. It requires every test of both to pass.
 func Conformance(t *testing.T, o Options) {
 	t.Helper()
-	o.Args = []string{"-sparse", "-log-level", "error"}
+	o.Args = append(o.Args, "-sparse", "-log-level", "error")
 	server := New(t, o)
 	t.Run("current", func(t *testing.T) { conformance(t, server) })
 	t.Run("1.x", func(t *testing.T) { conformance1(t, server) })

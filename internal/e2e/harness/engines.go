@@ -21,8 +21,8 @@ func ShortDir(t *testing.T) string {
 
 // Docker starts a Docker engine whose data, socket and state are below a temporary folder, and
 // returns its client. The engine has no network of its own. It accepts plain HTTP from loopback
-// addresses only.
-func Docker(t *testing.T) *Program {
+// addresses only. args are further arguments of the engine.
+func Docker(t *testing.T, args ...string) *Program {
 	t.Helper()
 	dir := ShortDir(t)
 	// The engine leaves a mount, which would prevent the removal of the folder.
@@ -31,8 +31,8 @@ func Docker(t *testing.T) *Program {
 	d := NewProgram(t, "docker", "--host", host)
 	d.Env = append(d.Env, "DOCKER_BUILDKIT=0")
 	Daemon(t, func() error { _, _, err := d.Try(t, "version"); return err },
-		"dockerd", "--data-root", dir+"/root", "--exec-root", dir+"/exec", "--pidfile", dir+"/pid", "-H", host,
-		"--storage-driver", "vfs", "--iptables=false", "--ip6tables=false", "--bridge=none")
+		"dockerd", append([]string{"--data-root", dir + "/root", "--exec-root", dir + "/exec", "--pidfile", dir + "/pid",
+			"-H", host, "--storage-driver", "vfs", "--iptables=false", "--ip6tables=false", "--bridge=none"}, args...)...)
 	return d
 }
 

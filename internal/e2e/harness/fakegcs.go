@@ -51,7 +51,7 @@ const (
 // NewFakeGCS starts the server and its proxy. Both end with the test.
 func NewFakeGCS(t *testing.T) *FakeGCS {
 	t.Helper()
-	behind, err := freeAddr()
+	behind, err := FreeAddr()
 	require.NoError(t, err)
 	_, port, err := net.SplitHostPort(behind)
 	require.NoError(t, err)

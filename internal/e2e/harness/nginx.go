@@ -60,7 +60,7 @@ http {
 func NewFront(t *testing.T, s *Server) *Front {
 	t.Helper()
 	dir := ShortDir(t)
-	addr, err := freeAddr()
+	addr, err := FreeAddr()
 	require.NoError(t, err)
 	f := &Front{Host: FrontHost, Addr: addr, Log: filepath.Join(dir, "access.log")}
 	cert := NewCertificate(t, f.Host)

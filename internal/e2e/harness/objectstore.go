@@ -36,7 +36,7 @@ func StartMinIO(dir string) (*ObjectStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	console, err := freeAddr()
+	console, err := FreeAddr()
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func newStore(t *testing.T, start func(dir string) (*ObjectStore, error)) *Objec
 }
 
 func newObjectStore(dir string) (*ObjectStore, error) {
-	addr, err := freeAddr()
+	addr, err := FreeAddr()
 	if err != nil {
 		return nil, err
 	}

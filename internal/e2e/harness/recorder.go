@@ -19,6 +19,8 @@ import (
 type Recorder struct {
 	Addr string
 
+	front *httptest.Server
+
 	mu   sync.Mutex
 	seen []string // "METHOD URI STATUS"
 	sent []int64  // bytes of each response
@@ -40,10 +42,23 @@ func NewRecorder(t *testing.T, base string) *Recorder {
 			return nil
 		},
 	}
-	front := httptest.NewServer(proxy)
-	t.Cleanup(front.Close)
-	r.Addr = strings.TrimPrefix(front.URL, "http://")
+	r.front = httptest.NewServer(proxy)
+	t.Cleanup(r.front.Close)
+	r.Addr = strings.TrimPrefix(r.front.URL, "http://")
 	return r
+}
+
+// Stop ends the recorder: its address refuses connections from now on.
+func (r *Recorder) Stop() {
+	r.front.CloseClientConnections()
+	r.front.Close()
+}
+
+// Forget forgets the requests so far.
+func (r *Recorder) Forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen, r.sent = nil, nil
 }
 
 // Count returns the number of requests that match a pattern.

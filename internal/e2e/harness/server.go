@@ -37,14 +37,15 @@ func Default() Kind {
 
 // Options are the options of Start. The zero value of a field means its default.
 type Options struct {
-	Kind    Kind     // default: Default()
-	Program string   // an earlier build of examples/server to run as Ours; default: the current one
-	Storage string   // a directory, "mem://", or the URL of a bucket
-	Env     []string // additional environment variables
-	Addr    string   // default: a free port on the loopback address
-	Args    []string // additional flags of examples/server; the peer ignores them
-	CA      string   // certificate of the registry's authority, required if Args enable TLS
-	Log     string   // file for its output; default: a file beside the storage
+	Kind     Kind     // default: Default()
+	Program  string   // an earlier build of examples/server, or examples/mirror; default: examples/server as it is
+	Storage  string   // a directory, "mem://", or the URL of a bucket
+	Env      []string // additional environment variables
+	Addr     string   // default: a free port on the loopback address
+	Args     []string // additional flags of examples/server; the peer ignores them
+	CA       string   // certificate of the registry's authority, required if Args enable TLS
+	Log      string   // file for its output; default: a file beside the storage
+	Upstream string   // URL of a registry; makes the peer a cache of it (its proxy mode)
 
 	Bucket     *ObjectStore // used instead of Storage
 	BucketAddr string       // address of a proxy in front of the bucket; default: none
@@ -66,7 +67,7 @@ func Start(o Options) (*Server, error) {
 		o.Kind = Default()
 	}
 	if o.Addr == "" {
-		addr, err := freeAddr()
+		addr, err := FreeAddr()
 		if err != nil {
 			return nil, err
 		}
@@ -240,7 +241,8 @@ func (s *Server) Tail() string {
 	return string(b[max(0, len(b)-4000):])
 }
 
-func freeAddr() (string, error) {
+// FreeAddr returns a loopback address on which nothing listens.
+func FreeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err

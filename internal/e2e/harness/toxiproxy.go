@@ -12,7 +12,7 @@ import (
 // faults ("toxics") to the returned proxy.
 func NewToxiproxy(t *testing.T, addr string) *toxiproxy.Proxy {
 	t.Helper()
-	control, err := freeAddr()
+	control, err := FreeAddr()
 	require.NoError(t, err)
 	host, port, err := net.SplitHostPort(control)
 	require.NoError(t, err)
