@@ -14,7 +14,7 @@ const (
 	smallCopyBuffer = 8 << 10
 	// maxCopyBuffers is the maximum number of large buffers in use. A buffer is in use for as long as
 	// a client takes to accept its bytes, so slow clients could otherwise use much memory.
-	maxCopyBuffers = 128
+	maxCopyBuffers = 64
 )
 
 // copyBuffers are the buffers with which blobs are copied to clients.

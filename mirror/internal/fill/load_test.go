@@ -76,7 +76,7 @@ func TestMemoryOfManyReaders(t *testing.T) {
 	server := httptest.NewServer(reg)
 	defer server.Close()
 
-	defer debug.SetGCPercent(debug.SetGCPercent(20))
+	defer debug.SetGCPercent(debug.SetGCPercent(10))
 	peak, stop := samplePeak()
 	_, err = fmt.Fprintln(in, server.URL+"/v2/"+repo+"/blobs/"+string(desc))
 	require.NoError(t, err)

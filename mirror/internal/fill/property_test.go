@@ -126,23 +126,18 @@ func (c *chaos) run(t *testing.T) {
 	for range c.rand.IntN(4) {
 		time.Sleep(time.Duration(c.rand.IntN(1500)) * time.Millisecond)
 		ends++
+		i, successor := c.rand.IntN(3), c.start(t) // not while mu is held: time would stand still
 		c.mu.Lock()
-		i := c.rand.IntN(3)
 		v := c.replicas[i]
+		c.replicas[i] = successor
+		c.mu.Unlock()
 		if c.rand.IntN(3) == 0 {
 			v.storage.LoseResponse(1 + c.rand.IntN(3))
 		} else {
 			v.storage.CutAfter(c.rand.IntN(2))
-			c.replicas[i] = c.start(t)
 		}
-		c.mu.Unlock()
 		time.Sleep(time.Millisecond)
 		v.fills.Close()
-		c.mu.Lock()
-		if c.replicas[i] == v {
-			c.replicas[i] = c.start(t)
-		}
-		c.mu.Unlock()
 	}
 	readers.Wait()
 	c.up.Repair()

@@ -118,9 +118,14 @@ func TestASlowReplicaFollowsItsSuccessor(t *testing.T) {
 	first, err := one.fills.Open(t.Context(), request(blob, src))
 	require.NoError(t, err)
 	defer first.Body.Close()
-	two.requireRead(t, request(blob, src), blob)
-	close(more)
-	close(stall)
+	release := sync.OnceFunc(func() { close(more); close(stall) })
+	t.Cleanup(release) // before the replicas are closed
+	// The slow replica may still append, and then a reader must begin again.
+	require.Eventually(t, func() bool {
+		got, err := two.read(t.Context(), request(blob, src), 0)
+		return err == nil && bytes.Equal(blob, got)
+	}, 30*time.Second, 10*time.Millisecond)
+	release()
 	got, err := io.ReadAll(first.Body)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(blob, got))
