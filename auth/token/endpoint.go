@@ -112,7 +112,8 @@ func (s *Service) resolve(asked scope) string {
 // Authorizer and the secrets.
 func (s *Service) issue(r *http.Request, scopes []scope) (*tokenResponse, error) {
 	identity, err := s.users.Authenticate(r)
-	if err == nil && identity.Anonymous() && len(r.Header["Authorization"]) > 0 && !s.opts.Foreign {
+	if err == nil && identity.Anonymous() && len(r.Header["Authorization"]) > 0 &&
+		(!s.opts.Foreign || len(scopes) == 0) { // a login asks for no scope
 		err = auth.ErrCredentials
 	}
 	if err != nil || len(scopes) == 0 {

@@ -60,7 +60,8 @@ type Options struct {
 	Service string
 	// Foreign gives callers an anonymous token whose credentials the Authenticator counts as
 	// anonymous, see package auth/foreign: docker sends the credentials for Docker Hub to its mirrors.
-	// Default: false, such callers get 401.
+	// A request without a scope, as docker login sends it, still gets 401. Default: false, every such
+	// request gets 401.
 	Foreign bool
 	// Resolve returns the name of the repository that a scope is about, for a registry with
 	// registry.Options.Resolve: docker asks its mirrors for "library/alpine", which a mirror calls

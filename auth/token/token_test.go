@@ -392,3 +392,22 @@ func TestWithoutAnonymous(t *testing.T) {
 	opaque := newSite(t, ann, allow(), nil) // its Authorizer is no Prefixer
 	require.Contains(t, opaque.do("GET", "/v2/", "").Header.Get("WWW-Authenticate"), "Bearer realm=")
 }
+
+// TestForeign: a caller whose credentials count as anonymous gets an anonymous token for a pull, with
+// the name that the registry has for the repository, and cannot log in.
+func TestForeign(t *testing.T) {
+	nobody := auth.AuthenticatorFunc(func(*http.Request) (auth.Identity, error) { return auth.Identity{}, nil })
+	hub := auth.AuthorizerFunc(func(_ context.Context, _ auth.Identity, accesses []auth.Access) error {
+		for _, a := range accesses {
+			if !strings.HasPrefix(a.Name, "hub/") || a.Action != auth.Pull {
+				return auth.ErrDenied
+			}
+		}
+		return nil
+	})
+	s := newSite(t, nobody, hub, &token.Options{Foreign: true, Resolve: func(repo string) string { return "hub/" + repo }})
+	tok := s.token(basic("somebody", "hub"), "repository:a:pull")
+	require.Equal(t, 404, s.do("GET", "/v2/hub/a/manifests/v1", "Bearer "+tok).StatusCode)
+	require.Equal(t, 401, s.do("GET", "/v2/a/manifests/v1", "Bearer "+tok).StatusCode)
+	require.Equal(t, 401, s.do("GET", "/v2/token", basic("somebody", "hub")).StatusCode)
+}
