@@ -177,9 +177,11 @@ func (u *Upstream) verdict(ctx context.Context, r *round, c call, e *endpoint, a
 		// The registry has the content, and its storage refuses a link that has expired, say.
 		u.stats.failure("redirect")
 	default:
-		if final := u.answer(c, e, a, err); final != nil {
+		if final := u.answer(c, e, a, err); final != nil && (e.index == 0 || !isUnknown(final)) {
 			return final
 		}
+		// That something does not exist is the word of the first URL alone: while it gives no answer,
+		// another URL that has only a part must not make the mirror forget what it has.
 	}
 	if limited := u.limit.check(u.opts.Name); limited != nil {
 		return limited // a response to this request, or to another one meanwhile
@@ -189,6 +191,12 @@ func (u *Upstream) verdict(ctx context.Context, r *round, c call, e *endpoint, a
 	}
 	r.errs = append(r.errs, fmt.Errorf("%s: %w", e.url, err))
 	return nil
+}
+
+// isUnknown reports whether err says that something does not exist.
+func isUnknown(err error) bool {
+	return errors.Is(err, registry.ErrBlobUnknown) || errors.Is(err, registry.ErrManifestUnknown) ||
+		errors.Is(err, registry.ErrNameUnknown)
 }
 
 // answer returns the error that an answer of the registry or of its token service means, or nil if

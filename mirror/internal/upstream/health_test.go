@@ -30,6 +30,19 @@ func TestAnswersAreFinal(t *testing.T) {
 	}
 }
 
+// TestOnlyTheFirstURLKnowsWhatIsMissing: while the first URL gives no answer, a 404 of the second one
+// does not mean that something does not exist.
+func TestOnlyTheFirstURLKnowsWhatIsMissing(t *testing.T) {
+	first, second := upstreamtest.New(t), upstreamtest.New(t)
+	u := newUpstream(t, nil, first, second)
+	first.Image("r", "1")
+	first.Break(all, upstreamtest.Status(503))
+	require.ErrorIs(t, stat(t.Context(), u, "r", "1"), registry.ErrUnavailable)
+	require.Equal(t, 1, second.Count("HEAD", upstreamtest.Manifest))
+	first.Repair()
+	require.Eventually(t, func() bool { return stat(t.Context(), u, "r", "1") == nil }, time.Minute, 100*time.Millisecond)
+}
+
 func TestRefusedWraps(t *testing.T) {
 	s := upstreamtest.New(t)
 	u := newUpstream(t, nil, s)
