@@ -21,8 +21,8 @@ func TestSizes(t *testing.T) {
 		packages, modules int
 	}{
 		{"disk", 7_850_000, 24, 5},
-		{"fileblob", 15_100_000, 190, 25},
-		{"s3", 24_800_000, 290, 45},
+		{"fileblob", 15_200_000, 190, 25},
+		{"s3", 24_900_000, 290, 45},
 	} {
 		t.Run(c.host, func(t *testing.T) {
 			program := filepath.Join(t.TempDir(), c.host)
