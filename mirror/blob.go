@@ -92,7 +92,7 @@ func (m *Mirror) statUpstream(ctx context.Context, p *pull, d digest.Digest) (oc
 		defer cancel()
 		desc, err := p.remote().StatBlob(ctx, p.name, d)
 		if err != nil {
-			return desc, m.contentFailed(p, string(d), registry.ErrBlobUnknown, err)
+			return desc, m.contentFailed(p, blobRef(d), registry.ErrBlobUnknown, err)
 		}
 		return desc, nil
 	})
@@ -128,7 +128,7 @@ func (m *Mirror) mayAskBlob(ctx context.Context, p *pull, d digest.Digest) error
 	if err := m.mayAsk(ctx, p, registry.ErrBlobUnknown); err != nil {
 		return err
 	}
-	if m.missing.has(p, string(d)) {
+	if m.missing.has(p, blobRef(d)) {
 		return registry.ErrBlobUnknown
 	}
 	return nil
@@ -188,7 +188,7 @@ func (m *Mirror) openUpstream(ctx context.Context, p *pull, d digest.Digest,
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, m.contentFailed(p, string(d), registry.ErrBlobUnknown, err)
+		return nil, m.contentFailed(p, blobRef(d), registry.ErrBlobUnknown, err)
 	}
 	return blob, nil
 }

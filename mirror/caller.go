@@ -122,14 +122,17 @@ func (m *Mirror) prove(ctx context.Context, p *pull, ref reference.Ref, blob boo
 	if m.proofs.holds(p) {
 		return nil
 	}
-	unknown := unknownOf(ref, blob)
+	unknown, what := unknownOf(ref, blob), ref.String()
+	if blob {
+		what = blobRef(ref.Digest)
+	}
 	if m.opts.Offline {
 		return registry.ErrUnavailable.WithMessage("the mirror is offline and cannot ask for the right of the caller")
 	}
 	if err := m.mayAsk(ctx, p, unknown); err != nil {
 		return err
 	}
-	_, err := m.proofs.asked.do(ctx, p.flight(ref.String()), 0, func(func()) (struct{}, error) {
+	_, err := m.proofs.asked.do(ctx, p.flight(what), 0, func(func()) (struct{}, error) {
 		if m.proofs.holds(p) {
 			return struct{}{}, nil // another flight has landed in between
 		}

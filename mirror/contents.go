@@ -57,7 +57,7 @@ func (m *Mirror) note(p *pull, man *registry.Manifest) {
 			continue // not a blob
 		}
 		m.contents.named.Add(p.shared(string(ref.Digest)), ref.Size, 1)
-		m.missing.forget(p, string(ref.Digest))
+		m.missing.forget(p, blobRef(ref.Digest))
 	}
 	if len(p.origin.rules.platforms) > 0 {
 		m.notePlatforms(p, man)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/registrykit/registry/internal/lru"
 	"github.com/registrykit/registry/mirror/internal/upstream"
 )
@@ -17,8 +19,8 @@ type missing struct{ until *lru.Cache[string, time.Time] }
 
 func newMissing() *missing { return &missing{lru.New[string, time.Time](maxMissing)} }
 
-// add remembers the answer err of the upstream about a reference, a tag or digest, in the repository
-// of a pull: for NegativeTTL that it does not exist, and for a moment that the credentials of the
+// add remembers the answer err of the upstream about a reference, a tag, the digest of a manifest or a
+// blobRef, in the repository of a pull: for NegativeTTL that it does not exist, and for a moment that the credentials of the
 // mirror were refused. Some registries say the latter of what does not exist.
 func (n *missing) add(p *pull, ref string, err error) {
 	ttl := p.origin.NegativeTTL
@@ -39,6 +41,11 @@ func (n *missing) has(p *pull, ref string) bool {
 	until, ok := n.until.Get(p.key(ref))
 	return ok && time.Now().Before(until)
 }
+
+// blobRef returns the reference of a blob for missing. A blob and a manifest may have the same digest,
+// and the lack of one says nothing about the other: containerd asks for a blob after a 404 for the
+// manifest.
+func blobRef(d digest.Digest) string { return "blob " + string(d) }
 
 // forget forgets what add has remembered for a pull of the same caller.
 func (n *missing) forget(p *pull, ref string) { n.until.Remove(p.key(ref)) }

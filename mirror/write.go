@@ -122,7 +122,7 @@ func (m *Mirror) DeleteBlob(ctx context.Context, repo string, d digest.Digest, o
 		err = m.store.DeleteBlob(ctx, repo, d, opts)
 	}
 	if err == nil && p != nil {
-		m.missing.forget(p, string(d))
+		m.missing.forget(p, blobRef(d))
 	}
 	return err
 }
