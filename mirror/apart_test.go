@@ -1,8 +1,11 @@
 package mirror_test
 
 import (
+	"encoding/json"
 	"testing"
 
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
@@ -29,4 +32,53 @@ func TestABlobAfterItsManifestWasMissing(t *testing.T) {
 	require.ErrorIs(t, err, registry.ErrBlobUnknown)
 	_, err = r.m.GetManifest(t.Context(), repo, byDigest(missing))
 	require.NoError(t, err)
+}
+
+// imageOf adds an image with these layers to a repository of the upstream.
+func (r *rig) imageOf(name, tag string, layers ...ocispec.Descriptor) {
+	config := r.up.Blob(name, []byte(`{"architecture":"amd64","os":"linux"}`))
+	config.MediaType = ocispec.MediaTypeImageConfig
+	content, err := json.Marshal(ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: ocispec.MediaTypeImageManifest, Config: config, Layers: layers})
+	require.NoError(r.t, err)
+	r.up.Manifest(name, tag, ocispec.MediaTypeImageManifest, content)
+}
+
+// TestNamesThatProveNothing: a registry accepts a manifest that names a blob which the repository
+// lacks, if the media type is that of a foreign layer, or if an index names it. Such a manifest gives
+// no access to the blob of another repository.
+func TestNamesThatProveNothing(t *testing.T) {
+	for _, mediaType := range []string{
+		ocispec.MediaTypeImageLayerNonDistributableGzip, //nolint:staticcheck // registries still accept it
+		"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "application/x-anything",
+	} {
+		t.Run(mediaType, func(t *testing.T) {
+			r := newRig(t, nil)
+			private, evil := upName+"/private/app", upName+"/evil/app"
+			layer := r.up.Blob("private/app", random(5000))
+			r.imageOf("private/app", "v1", layer)
+			_, err := r.pull(t.Context(), private, "v1")
+			require.NoError(t, err)
+
+			layer.MediaType = mediaType
+			if mediaType == "application/x-anything" {
+				r.up.Index("evil/app", "v1", layer)
+			} else {
+				r.imageOf("evil/app", "v1", layer)
+			}
+			_, err = r.m.GetManifest(t.Context(), evil, byTag("v1"))
+			require.NoError(t, err)
+			_, err = r.m.StatBlob(t.Context(), evil, layer.Digest, nil)
+			require.ErrorIs(t, err, registry.ErrBlobUnknown)
+			_, err = read(t.Context(), r.m, evil, layer.Digest)
+			require.ErrorIs(t, err, registry.ErrBlobUnknown)
+
+			layer.MediaType = ocispec.MediaTypeImageLayerGzip
+			r.imageOf("evil/app", "v2", layer) // the upstream has it here, too, now
+			_, err = r.m.GetManifest(t.Context(), evil, byTag("v2"))
+			require.NoError(t, err)
+			_, err = read(t.Context(), r.m, evil, layer.Digest)
+			require.NoError(t, err)
+		})
+	}
 }

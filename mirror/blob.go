@@ -194,7 +194,7 @@ func (m *Mirror) openUpstream(ctx context.Context, p *pull, d digest.Digest,
 }
 
 // mount links a blob from another repository of the same upstream. A manifest of this repository
-// names the blob, so the upstream has it here, too. With Upstream.PassThrough nothing is linked,
+// names the blob in a way that the upstream only accepts if it has the blob here, too, see named. With Upstream.PassThrough nothing is linked,
 // because the caller may not be able to pull from the other repository.
 //
 // A blob is never linked from a repository of the store or of another upstream: what these have

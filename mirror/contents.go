@@ -28,15 +28,24 @@ const (
 // contents remembers which blobs the manifests of repositories name, as they pass by. It saves
 // requests for the sizes of blobs, and tells which blobs belong to a repository. It is memory of one process.
 type contents struct {
-	named     *lru.Cache[string, int64]            // sizes, by pull.shared(digest)
+	named     *lru.Cache[string, named]            // by pull.shared(digest)
 	platforms *lru.Cache[string, ocispec.Platform] // of the manifests in an index, by pull.shared(digest)
 	noted     *lru.Cache[string, struct{}]         // by pull.shared(digest of a manifest)
 	walked    *lru.Cache[string, time.Time]        // when the stored manifests of a repository were read
 }
 
+// named is what a manifest says of a blob.
+type named struct {
+	size int64
+	// there reports whether a registry accepts the manifest only if the repository has the blob. It may
+	// lack layers that are not distributable, and what an index names. Anybody who can push to a
+	// repository at the upstream can name the blobs of others there in these ways.
+	there bool
+}
+
 func newContents() *contents {
 	return &contents{
-		named: lru.New[string, int64](maxNamed), platforms: lru.New[string, ocispec.Platform](maxNamed),
+		named: lru.New[string, named](maxNamed), platforms: lru.New[string, ocispec.Platform](maxNamed),
 		noted: lru.New[string, struct{}](maxNoted), walked: lru.New[string, time.Time](maxNoted),
 	}
 }
@@ -56,7 +65,11 @@ func (m *Mirror) note(p *pull, man *registry.Manifest) {
 		if ref.Kind == manifest.KindManifest {
 			continue // not a blob
 		}
-		m.contents.named.Add(p.shared(string(ref.Digest)), ref.Size, 1)
+		key := p.shared(string(ref.Digest))
+		n := named{ref.Size, !ref.NonDistributable && ref.Kind != manifest.KindAny}
+		if known, ok := m.contents.named.Get(key); !ok || n.there || !known.there {
+			m.contents.named.Add(key, n, 1)
+		}
 		m.missing.forget(p, blobRef(ref.Digest))
 	}
 	if len(p.origin.rules.platforms) > 0 {
@@ -79,18 +92,24 @@ func (m *Mirror) notePlatforms(p *pull, man *registry.Manifest) {
 }
 
 // sizeOf returns the size of a blob as a manifest of the repository states it, or -1 if the mirror
-// does not know such a manifest.
+// knows no manifest that the upstream accepts only together with the blob.
 func (m *Mirror) sizeOf(p *pull, d digest.Digest) int64 {
-	if size, ok := m.contents.named.Get(p.shared(string(d))); ok {
-		return size
+	if n, ok := m.contents.named.Get(p.shared(string(d))); ok && n.there {
+		return n.size
 	}
 	return -1
+}
+
+// isNamed reports whether a manifest of the repository that was served before names a blob.
+func (m *Mirror) isNamed(p *pull, d digest.Digest) bool {
+	_, ok := m.contents.named.Get(p.shared(string(d)))
+	return ok
 }
 
 // belongs reports whether a manifest of the repository that was served before names a blob. After a
 // restart it reads the manifests in the store to which tags lead.
 func (m *Mirror) belongs(ctx context.Context, p *pull, d digest.Digest) (bool, error) {
-	if m.sizeOf(p, d) >= 0 {
+	if m.isNamed(p, d) {
 		return true, nil
 	}
 	if at, ok := m.contents.walked.Get(p.repo); ok && time.Since(at) < walkInterval {
@@ -100,7 +119,7 @@ func (m *Mirror) belongs(ctx context.Context, p *pull, d digest.Digest) (bool, e
 		return false, err
 	}
 	m.contents.walked.Add(p.repo, time.Now(), 1)
-	return m.sizeOf(p, d) >= 0, nil
+	return m.isNamed(p, d), nil
 }
 
 // walk notes up to maxWalk manifests of the store: those of tags, and what they name.

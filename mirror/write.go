@@ -76,7 +76,7 @@ func (m *Mirror) mountable(ctx context.Context, from string, d digest.Digest) er
 	if err := p.origin.rules.permit(p.name, ""); err != nil || m.opts.Admit == nil {
 		return err
 	}
-	if m.sizeOf(p, d) < 0 {
+	if !m.isNamed(p, d) {
 		return errNotAdmitted
 	}
 	return nil
