@@ -82,3 +82,21 @@ func TestNamesThatProveNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestAWrongSizeConcernsItsRepository: a manifest that states a wrong size for a layer cannot be
+// pulled. That says nothing about the same layer in another repository.
+func TestAWrongSizeConcernsItsRepository(t *testing.T) {
+	for _, wrong := range []int64{-1000, 1000} {
+		r := newRig(t, nil)
+		layer := random(5000)
+		good := r.up.Blob("a/app", layer)
+		bad := r.up.Blob("evil/app", layer)
+		bad.Size += wrong
+		r.imageOf("a/app", "v1", good)
+		r.imageOf("evil/app", "v1", bad)
+		_, err := r.pull(t.Context(), upName+"/evil/app", "v1")
+		require.Error(t, err)
+		_, err = r.pull(t.Context(), repo, "v1")
+		require.NoError(t, err)
+	}
+}

@@ -21,6 +21,8 @@ const (
 )
 
 // blames are the URLs that have sent wrong or incomplete content for digests. Its size is bounded.
+// Each repository has its own: content also counts as wrong if its size is another one than a manifest
+// of the repository states, and then the manifest may be to blame.
 type blames struct {
 	mu  sync.Mutex // for a change that depends on what is there
 	all *lru.Cache[blameKey, blame]
@@ -28,7 +30,13 @@ type blames struct {
 
 type blameKey struct {
 	endpoint int
-	digest   digest.Digest
+	content
+}
+
+// content is the content of a digest in a repository of the upstream.
+type content struct {
+	repo   string
+	digest digest.Digest
 }
 
 // blame is what a URL has done wrong for a digest.
@@ -41,45 +49,45 @@ type blame struct {
 
 func (b *blames) init() { b.all = lru.New[blameKey, blame](maxBlames) }
 
-func (b *blames) get(e *endpoint, d digest.Digest) blame {
-	v, _ := b.all.Get(blameKey{e.index, d})
+func (b *blames) get(e *endpoint, c content) blame {
+	v, _ := b.all.Get(blameKey{e.index, c})
 	return v
 }
 
-func (b *blames) update(e *endpoint, d digest.Digest, change func(*blame)) {
+func (b *blames) update(e *endpoint, c content, change func(*blame)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	v := b.get(e, d)
+	v := b.get(e, c)
 	change(&v)
-	b.all.Add(blameKey{e.index, d}, v, 256+len(v.etag))
+	b.all.Add(blameKey{e.index, c}, v, 512+len(v.etag))
 }
 
-// wrong excludes a URL for a digest.
-func (b *blames) wrong(e *endpoint, d digest.Digest) {
-	b.update(e, d, func(v *blame) { v.wrong = time.Now().Add(blameTime) })
+// wrong excludes a URL for a content.
+func (b *blames) wrong(e *endpoint, c content) {
+	b.update(e, c, func(v *blame) { v.wrong = time.Now().Add(blameTime) })
 }
 
 // broke notes that a body broke off. After a break, the URL is asked again, because the connection
 // may be to blame. After the second one, and at once if the server fell silent, the other URLs go
 // first.
-func (b *blames) broke(e *endpoint, d digest.Digest, silent bool) {
-	b.update(e, d, func(v *blame) {
+func (b *blames) broke(e *endpoint, c content, silent bool) {
+	b.update(e, c, func(v *blame) {
 		if v.breaks++; silent || v.breaks > 1 {
 			v.late = time.Now().Add(blameTime)
 		}
 	})
 }
 
-// order returns the endpoints that may be asked for a digest, in the order in which to ask them.
+// order returns the endpoints that may be asked for a content, in the order in which to ask them.
 // Without a digest, these are all.
-func (s *shared) order(d digest.Digest) []*endpoint {
-	if d == "" {
+func (s *shared) order(c content) []*endpoint {
+	if c.digest == "" {
 		return s.endpoints
 	}
 	now := time.Now()
 	var first, late []*endpoint
 	for _, e := range s.endpoints {
-		switch b := s.blame.get(e, d); {
+		switch b := s.blame.get(e, c); {
 		case now.Before(b.wrong):
 		case now.Before(b.late):
 			late = append(late, e)

@@ -31,10 +31,10 @@ type source struct {
 // Fetch implements [fill.Source].
 func (s *source) Fetch(ctx context.Context, d digest.Digest, offset int64, etag string) (*fill.Response, error) {
 	var res *fill.Response
-	err := s.u.do(ctx, call{kind: "blob", digest: d,
+	err := s.u.do(ctx, call{kind: "blob", content: content{s.repo, d},
 		ask: func(ctx context.Context, e *endpoint, c *client.Client, _ *attempt) error {
 			o := client.FetchOptions{Offset: offset}
-			if etag != "" && offset > 0 && (len(s.u.endpoints) == 1 || s.u.blame.get(e, d).etag == etag) {
+			if etag != "" && offset > 0 && (len(s.u.endpoints) == 1 || s.u.blame.get(e, content{s.repo, d}).etag == etag) {
 				o.ETag = etag
 			}
 			got, err := c.Fetch(ctx, s.repo, d, &o)
@@ -64,7 +64,7 @@ func (s *source) FetchRange(ctx context.Context, d digest.Digest, offset, length
 		return nil, registry.ErrRangeInvalid
 	}
 	var res *fill.Response
-	err := s.u.do(ctx, call{kind: "blob", digest: d,
+	err := s.u.do(ctx, call{kind: "blob", content: content{s.repo, d},
 		ask: func(ctx context.Context, e *endpoint, c *client.Client, a *attempt) error {
 			if e.ranges.is() {
 				return errNoRanges
@@ -95,17 +95,17 @@ func (s *source) Blame(url string, d digest.Digest, _ error) {
 	for _, e := range s.u.endpoints {
 		if e.url == url {
 			s.u.stats.failure("digest")
-			s.u.blame.wrong(e, d)
+			s.u.blame.wrong(e, content{s.repo, d})
 		}
 	}
 }
 
 func (s *source) response(e *endpoint, d digest.Digest, got *client.Fetched) *fill.Response {
 	if got.ETag != "" {
-		s.u.blame.update(e, d, func(b *blame) { b.etag = got.ETag })
+		s.u.blame.update(e, content{s.repo, d}, func(b *blame) { b.etag = got.ETag })
 	}
 	return &fill.Response{Offset: got.Offset, Size: got.Size, ETag: got.ETag, URL: e.url,
-		Body: &blobBody{ReadCloser: got.Body, shared: s.u.shared, endpoint: e, digest: d}}
+		Body: &blobBody{ReadCloser: got.Body, shared: s.u.shared, endpoint: e, content: content{s.repo, d}}}
 }
 
 // blobBody counts the bytes of a blob and remembers where bodies broke off.
@@ -113,7 +113,7 @@ type blobBody struct {
 	io.ReadCloser
 	*shared
 	endpoint *endpoint
-	digest   digest.Digest
+	content  content
 	failed   atomic.Bool
 }
 
@@ -137,13 +137,13 @@ func (b *blobBody) Read(p []byte) (int, error) {
 	switch silent := errors.Is(err, errIdle); {
 	case wrong:
 		b.stats.failure("digest")
-		b.blame.wrong(b.endpoint, b.digest)
+		b.blame.wrong(b.endpoint, b.content)
 	case silent:
 		b.stats.failure("idle")
-		b.blame.broke(b.endpoint, b.digest, true)
+		b.blame.broke(b.endpoint, b.content, true)
 	default:
 		b.stats.failure("broken")
-		b.blame.broke(b.endpoint, b.digest, false)
+		b.blame.broke(b.endpoint, b.content, false)
 	}
 	return n, err
 }

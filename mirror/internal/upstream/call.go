@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/client"
 	"github.com/registrykit/registry/client/login"
@@ -30,8 +28,8 @@ var errNoRanges = registry.ErrUnsupported.WithMessage("the upstream has no range
 // call is a question to the upstream.
 type call struct {
 	kind string
-	// digest is that of the content, or "" if it is not known.
-	digest digest.Digest
+	// content is what is asked for. Its digest is "" if it is not known.
+	content content
 	// ask asks a URL.
 	ask func(ctx context.Context, e *endpoint, c *client.Client, a *attempt) error
 }
@@ -85,9 +83,9 @@ type round struct {
 // round asks each URL once, until one gives an answer.
 func (u *Upstream) round(ctx context.Context, c call) (round, error) {
 	var r round
-	endpoints := u.order(c.digest)
+	endpoints := u.order(c.content)
 	if len(endpoints) == 0 {
-		return r, fmt.Errorf("%w: %s: all URLs have sent wrong content for %s", ErrContent, u.opts.Name, c.digest)
+		return r, fmt.Errorf("%w: %s: all URLs have sent wrong content for %s", ErrContent, u.opts.Name, c.content.digest)
 	}
 	for _, e := range endpoints {
 		if err := ctx.Err(); err != nil {
@@ -169,8 +167,8 @@ func (u *Upstream) verdict(ctx context.Context, r *round, c call, e *endpoint, a
 		r.ranges = true
 	case errors.Is(err, client.ErrContent), errors.Is(err, client.ErrTooLarge):
 		u.stats.failure("digest")
-		if r.content = true; c.digest != "" {
-			u.blame.wrong(e, c.digest)
+		if r.content = true; c.content.digest != "" {
+			u.blame.wrong(e, c.content)
 		}
 	case a.failure != "":
 	case a.foreign && a.status >= http.StatusMultipleChoices:

@@ -19,7 +19,7 @@ import (
 // TLS, and while the upstream is left alone; ErrContent.
 func (u *Upstream) StatManifest(ctx context.Context, repo string, ref reference.Ref) (ocispec.Descriptor, error) {
 	var desc ocispec.Descriptor
-	err := u.within(ctx, call{kind: "manifest", digest: ref.Digest,
+	err := u.within(ctx, call{kind: "manifest", content: content{repo, ref.Digest},
 		ask: func(ctx context.Context, _ *endpoint, c *client.Client, _ *attempt) (err error) {
 			desc, err = c.StatManifest(ctx, repo, ref, nil)
 			if !errors.Is(err, registry.ErrUnsupported) {
@@ -38,7 +38,7 @@ func (u *Upstream) StatManifest(ctx context.Context, repo string, ref reference.
 // GetManifest sends one GET, and checks digest, length and media type.
 func (u *Upstream) GetManifest(ctx context.Context, repo string, ref reference.Ref) (*registry.Manifest, error) {
 	var m *registry.Manifest
-	err := u.within(ctx, call{kind: "manifest", digest: ref.Digest,
+	err := u.within(ctx, call{kind: "manifest", content: content{repo, ref.Digest},
 		ask: func(ctx context.Context, _ *endpoint, c *client.Client, _ *attempt) (err error) {
 			m, err = c.GetManifest(ctx, repo, ref)
 			return err
@@ -54,7 +54,7 @@ func (u *Upstream) GetManifest(ctx context.Context, repo string, ref reference.R
 // Errors: registry.ErrBlobUnknown instead of registry.ErrManifestUnknown.
 func (u *Upstream) StatBlob(ctx context.Context, repo string, d digest.Digest) (ocispec.Descriptor, error) {
 	var desc ocispec.Descriptor
-	err := u.within(ctx, call{kind: "blob", digest: d,
+	err := u.within(ctx, call{kind: "blob", content: content{repo, d},
 		ask: func(ctx context.Context, _ *endpoint, c *client.Client, _ *attempt) (err error) {
 			desc, err = c.StatBlob(ctx, repo, d, nil)
 			return err

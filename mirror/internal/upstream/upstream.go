@@ -23,7 +23,8 @@
 //
 // # Content
 //
-// A URL that has sent wrong content for a digest is not asked for this digest for ten minutes.
+// A URL that has sent wrong content for a digest is not asked for this digest in the same repository
+// for ten minutes.
 package upstream
 
 import (
