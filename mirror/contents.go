@@ -86,7 +86,7 @@ func (m *Mirror) notePlatforms(p *pull, man *registry.Manifest) {
 	}
 	for _, desc := range index.Manifests {
 		if desc.Platform != nil {
-			m.contents.platforms.Add(p.shared(string(desc.Digest)), *desc.Platform, 1)
+			m.contents.platforms.Add(p.shared(string(desc.Digest)), brief(*desc.Platform), 1)
 		}
 	}
 }

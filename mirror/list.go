@@ -342,6 +342,15 @@ func weightOf(descs []ocispec.Descriptor) int {
 		for k, v := range desc.Annotations {
 			n += 64 + len(k) + len(v)
 		}
+		for _, u := range desc.URLs {
+			n += 16 + len(u)
+		}
+		if p := desc.Platform; p != nil {
+			n += 128 + len(p.OS) + len(p.Architecture) + len(p.Variant) + len(p.OSVersion)
+			for _, feature := range p.OSFeatures {
+				n += 16 + len(feature)
+			}
+		}
 	}
 	return n
 }

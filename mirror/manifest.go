@@ -59,7 +59,7 @@ func (m *Mirror) StatManifest(ctx context.Context, repo string, ref reference.Re
 	if err := m.permit(ctx, p, ref); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	if m.opts.Admit != nil || p.origin.rules.needFacts() {
+	if m.opts.Admit != nil || p.origin.rules.needManifest() {
 		man, stale, err := m.manifest(ctx, p, ref)
 		if err != nil {
 			return ocispec.Descriptor{}, err

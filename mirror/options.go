@@ -75,7 +75,8 @@ type Upstream struct {
 	// Platforms lists the platforms whose images may be pulled, such as "linux/amd64" or
 	// "linux/arm64/v8". The platform is the one that an index of the repository states, or that of
 	// the configuration of the image, which the mirror then reads. An index is served whole; so are
-	// artifacts, which have no platform. Default: all.
+	// artifacts, which have no platform. An image whose configuration is malformed, or larger than
+	// 4 MiB, is refused. Default: all.
 	Platforms []string
 	// MaxBlobSize is the maximum size of a blob that is pulled, in bytes. An image with a larger blob
 	// is refused as a whole. Default: no limit.

@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"time"
 
@@ -37,7 +36,7 @@ func (m *Mirror) permit(ctx context.Context, p *pull, ref reference.Ref) error {
 // Errors: registry.ErrDenied; those of openBlob.
 func (m *Mirror) permitImage(ctx context.Context, p *pull, man *registry.Manifest) error {
 	r := &p.origin.rules
-	if r.maxBlob == 0 && !r.needFacts() {
+	if !r.needManifest() {
 		return nil
 	}
 	parsed, err := manifest.ParseStored(man.Descriptor.MediaType, man.Content)
@@ -69,11 +68,10 @@ func (m *Mirror) factsOf(ctx context.Context, p *pull, man *registry.Manifest, p
 	}
 	var f facts
 	if config, ok := imageConfig(parsed); ok {
-		content, err := m.readConfig(ctx, p, config)
-		if err != nil {
+		var err error
+		if f, err = m.readConfig(ctx, p, config); err != nil {
 			return facts{}, err
 		}
-		f = parseFacts(content)
 	}
 	if stated {
 		f.platform = platform
@@ -85,7 +83,7 @@ func (m *Mirror) factsOf(ctx context.Context, p *pull, man *registry.Manifest, p
 // imageConfig returns the reference to the configuration of an image.
 func imageConfig(parsed *manifest.Manifest) (manifest.Reference, bool) {
 	for _, ref := range parsed.References {
-		if ref.Kind == manifest.KindConfig && ref.Size <= maxConfig {
+		if ref.Kind == manifest.KindConfig {
 			return ref, ref.MediaType == ocispec.MediaTypeImageConfig ||
 				ref.MediaType == "application/vnd.docker.container.image.v1+json"
 		}
@@ -93,16 +91,31 @@ func imageConfig(parsed *manifest.Manifest) (manifest.Reference, bool) {
 	return manifest.Reference{}, false
 }
 
-// readConfig returns the content of a configuration.
-func (m *Mirror) readConfig(ctx context.Context, p *pull, config manifest.Reference) ([]byte, error) {
+var errConfig = registry.ErrDenied.WithMessage("the rules of this mirror cannot read the configuration of the image")
+
+// readConfig returns what a configuration says.
+//
+// Errors: registry.ErrDenied if it is too large or malformed, because a client may read it differently;
+// those of openBlob.
+func (m *Mirror) readConfig(ctx context.Context, p *pull, config manifest.Reference) (facts, error) {
+	if config.Size > maxConfig {
+		return facts{}, errConfig
+	}
 	blob, err := m.openBlob(ctx, p, config.Digest, nil)
 	if err != nil {
-		return nil, err
+		return facts{}, err
 	}
 	defer func() { _ = blob.Body.Close() }() // it was only read
-	content, err := io.ReadAll(io.LimitReader(blob.Body, maxConfig))
-	if err == nil && !json.Valid(content) {
-		content = nil
+	if blob.Descriptor.Size > maxConfig {
+		return facts{}, errConfig
 	}
-	return content, err
+	content, err := io.ReadAll(io.LimitReader(blob.Body, maxConfig))
+	if err != nil {
+		return facts{}, err
+	}
+	f, err := parseFacts(content)
+	if err != nil {
+		return facts{}, errConfig.WithCause(err)
+	}
+	return f, nil
 }

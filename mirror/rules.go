@@ -149,6 +149,9 @@ func (r *rules) sizes(m *manifest.Manifest) error {
 	return nil
 }
 
+// needManifest reports whether the rules depend on the manifest of an image.
+func (r *rules) needManifest() bool { return r.maxBlob > 0 || r.needFacts() }
+
 // needFacts reports whether the rules depend on the configuration of an image.
 func (r *rules) needFacts() bool { return len(r.platforms) > 0 || r.minAge > 0 }
 
@@ -158,20 +161,32 @@ type facts struct {
 	created  time.Time // zero if it is not stated
 }
 
-// parseFacts reads the configuration of an image. The result is empty for any other content.
-func parseFacts(config []byte) facts {
+// parseFacts reads the configuration of an image.
+//
+// Errors: those of package json.
+func parseFacts(config []byte) (facts, error) {
 	var c struct {
 		Created *time.Time `json:"created"`
 		ocispec.Platform
 	}
-	if json.Unmarshal(config, &c) != nil {
-		return facts{}
+	if err := json.Unmarshal(config, &c); err != nil {
+		return facts{}, err
 	}
-	f := facts{platform: c.Platform}
+	f := facts{platform: brief(c.Platform)}
 	if c.Created != nil {
 		f.created = *c.Created
 	}
-	return f
+	return f, nil
+}
+
+// maxPlatform is the maximum length of the parts of a platform that the mirror remembers, in bytes.
+const maxPlatform = 64
+
+// brief returns the parts of a platform that rules look at, without what exceeds maxPlatform: what an
+// upstream states is remembered for many images.
+func brief(p ocispec.Platform) ocispec.Platform {
+	cut := func(s string) string { return strings.Clone(s[:min(len(s), maxPlatform)]) }
+	return ocispec.Platform{OS: cut(p.OS), Architecture: cut(p.Architecture), Variant: cut(p.Variant)}
 }
 
 // image returns an error for an image that the rules do not allow. An artifact, and anything else

@@ -1,9 +1,11 @@
 package mirror
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
@@ -57,16 +59,22 @@ func TestRulesImage(t *testing.T) {
 		"other OS":         {[]string{"linux/amd64"}, 0, `{"os":"windows","architecture":"amd64"}`, "windows/amd64"},
 		"attestation":      {[]string{"linux/amd64"}, 0, `{"os":"unknown","architecture":"unknown"}`, ""},
 		"artifact":         {[]string{"linux/amd64"}, time.Hour, `{}`, ""},
-		"no JSON":          {[]string{"linux/amd64"}, time.Hour, `x`, ""},
+		"no JSON":          {[]string{"linux/amd64"}, time.Hour, `x`, "invalid character"},
+		"too long":         {[]string{"linux/amd64"}, 0, `{"os":"` + strings.Repeat("x", 1000) + `"}`, "xxx/"},
 		"old":              {nil, 24 * time.Hour, `{"created":"2026-01-08T23:59:00Z"}`, ""},
 		"young":            {nil, 24 * time.Hour, `{"created":"2026-01-09T12:00:00Z"}`, "younger than 24h0m0s"},
 		"from the future":  {nil, 24 * time.Hour, `{"created":"2036-01-09T12:00:00Z"}`, "younger than 24h0m0s"},
-		"bad time":         {nil, 24 * time.Hour, `{"created":"yesterday"}`, ""},
+		"bad time":         {nil, 24 * time.Hour, `{"created":"yesterday"}`, "parsing time"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := newRules(&Upstream{Platforms: row.platforms, MinAge: row.minAge})
 			require.NoError(t, err)
-			f := parseFacts([]byte(row.config))
+			f, err := parseFacts([]byte(row.config))
+			if err != nil {
+				require.ErrorContains(t, err, row.refused)
+				return
+			}
+			require.LessOrEqual(t, len(f.platform.OS), maxPlatform)
 			err = r.image(&f, now)
 			if row.refused == "" {
 				require.NoError(t, err)
@@ -75,5 +83,17 @@ func TestRulesImage(t *testing.T) {
 			require.ErrorIs(t, err, registry.ErrDenied)
 			require.ErrorContains(t, err, row.refused)
 		})
+	}
+}
+
+// TestWeightOfDescriptors: what an upstream can make long counts.
+func TestWeightOfDescriptors(t *testing.T) {
+	long := strings.Repeat("x", 10_000)
+	for _, desc := range []ocispec.Descriptor{
+		{MediaType: long}, {ArtifactType: long}, {Data: []byte(long)}, {Annotations: map[string]string{"a": long}},
+		{Annotations: map[string]string{long: ""}}, {URLs: []string{long}}, {Platform: &ocispec.Platform{OS: long}},
+		{Platform: &ocispec.Platform{OSVersion: long}}, {Platform: &ocispec.Platform{OSFeatures: []string{"", long}}},
+	} {
+		require.GreaterOrEqual(t, weightOf([]ocispec.Descriptor{desc}), len(long))
 	}
 }

@@ -3,6 +3,7 @@ package mirror_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,4 +154,39 @@ func TestRulesAboutAge(t *testing.T) {
 	var visible *registry.Error
 	require.ErrorAs(t, err, &visible)
 	require.Greater(t, visible.RetryAfter(), 50*time.Minute)
+}
+
+// TestRulesReadEveryConfiguration: a configuration that rules cannot read does not make an image
+// exempt from them.
+func TestRulesReadEveryConfiguration(t *testing.T) {
+	windows := `"architecture":"amd64","os":"windows"`
+	for name, config := range map[string]string{
+		"large":     `{` + windows + `}` + strings.Repeat(" ", 4<<20),
+		"bad time":  `{` + windows + `,"created":"yesterday"}`,
+		"truncated": `{` + windows,
+		"trailing":  `{` + windows + `}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, func(u *mirror.Upstream, _ *mirror.Options) { u.Platforms = []string{"linux/amd64"} })
+			imageOf(r.up, "v1", config, random(10))
+			for range 2 {
+				_, err := r.m.GetManifest(t.Context(), repo, byTag("v1"))
+				require.ErrorIs(t, err, registry.ErrDenied)
+				_, err = r.m.StatManifest(t.Context(), repo, byTag("v1"), nil)
+				require.ErrorIs(t, err, registry.ErrDenied)
+			}
+		})
+	}
+}
+
+// TestHeadAndGetAgreeAboutSizes: MaxBlobSize holds for a HEAD of a manifest, too.
+func TestHeadAndGetAgreeAboutSizes(t *testing.T) {
+	r := newRig(t, func(u *mirror.Upstream, _ *mirror.Options) { u.MaxBlobSize = 2000 })
+	desc, _ := r.image("v1")
+	_, err := r.m.StatManifest(t.Context(), repo, byTag("v1"), nil)
+	require.ErrorIs(t, err, registry.ErrDenied)
+	_, err = r.m.StatManifest(t.Context(), repo, byDigest(desc.Digest), nil)
+	require.ErrorIs(t, err, registry.ErrDenied)
+	_, err = r.m.GetManifest(t.Context(), repo, byTag("v1"))
+	require.ErrorIs(t, err, registry.ErrDenied)
 }
