@@ -10,17 +10,17 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// keyPrefix is the prefix of all keys: p/<R>/<replica>. R is the name of the repository with "/"
-// written as ".~", as in the keys of package storage.
+// keyPrefix is the prefix of all keys: p/<R>/<replica>. R is the name of the repository as
+// objectkey.Escape returns it.
 const keyPrefix = "p/"
 
 // prefix returns the prefix of the keys of a repository.
-func prefix(repo string) string { return keyPrefix + strings.ReplaceAll(repo, "/", ".~") + "/" }
+func prefix(repo string) string { return keyPrefix + objectkey.Escape(repo) + "/" }
 
 // record is the content of an object.
 type record struct {

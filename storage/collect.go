@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
@@ -218,7 +219,7 @@ func (s *Store) finishDeletes(ctx context.Context, c *gc.Collector, opts gc.Opti
 		if err != nil {
 			return object.RegistryError(err)
 		}
-		name := object.Unescape(info.Key[len(object.RepositoryPrefix):])
+		name := objectkey.Unescape(info.Key[len(object.RepositoryPrefix):])
 		if info.Size <= int64(len(plain)) || reference.CheckName(name) != nil {
 			continue
 		}

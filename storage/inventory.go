@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
@@ -75,7 +76,7 @@ func (v Inventory) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 	return func(yield func(string, error) bool) {
 		start := object.ContentPrefix
 		if prefix != "" {
-			start += object.Escape(prefix + "/")
+			start += objectkey.Escape(prefix + "/")
 		}
 		for after := start; ; {
 			name := ""
@@ -93,7 +94,7 @@ func (v Inventory) Repositories(ctx context.Context, prefix string) iter.Seq2[st
 			if name == "" {
 				return
 			}
-			if repo := object.Unescape(name); reference.CheckName(repo) == nil && !yield(repo, nil) {
+			if repo := objectkey.Unescape(name); reference.CheckName(repo) == nil && !yield(repo, nil) {
 				return
 			}
 			after = object.ContentPrefix + name + "0" // "0" follows "/"
@@ -218,7 +219,7 @@ func listOf[T any](ctx context.Context, v Inventory, repo string, prefix func(ob
 				yield(zero, object.RegistryError(err))
 				return
 			}
-			if d := object.PathDigest(info.Key); d != "" && !yield(element(d, info), nil) {
+			if d := objectkey.PathDigest(info.Key); d != "" && !yield(element(d, info), nil) {
 				return
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
@@ -16,7 +17,7 @@ import (
 func (s *Store) Repositories(ctx context.Context, opts *registry.ListOptions) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		s.names(ctx, object.RepositoryPrefix, opts, func(name string, err error) bool {
-			return yield(object.Unescape(name), err)
+			return yield(objectkey.Unescape(name), err)
 		})
 	}
 }
@@ -51,7 +52,7 @@ func (s *Store) names(ctx context.Context, prefix string, opts *registry.ListOpt
 	page := options.Value(opts)
 	o := &driver.ListOptions{KeysOnly: true, PageHint: page.PageHint}
 	if page.After != "" {
-		o.After = prefix + object.Escape(page.After)
+		o.After = prefix + objectkey.Escape(page.After)
 	}
 	for info, err := range s.objects.Driver.List(ctx, prefix, o) {
 		found = true

@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
@@ -172,14 +173,14 @@ func (s *Store) indexed(ctx context.Context, d digest.Digest, prefix string, hin
 	return func(yield func(string, error) bool) {
 		opts := &driver.ListOptions{KeysOnly: true, PageHint: hint}
 		if prefix != "" {
-			opts.After = object.IndexPrefix(d) + object.Escape(prefix)
+			opts.After = object.IndexPrefix(d) + objectkey.Escape(prefix)
 		}
 		for info, err := range s.objects.Driver.List(ctx, object.IndexPrefix(d), opts) {
 			if err != nil {
 				yield("", object.RegistryError(err))
 				return
 			}
-			repo := object.Unescape(object.Base(info.Key))
+			repo := objectkey.Unescape(object.Base(info.Key))
 			// The repositories with the prefix come first in the list.
 			if !strings.HasPrefix(repo, prefix) || !yield(repo, nil) {
 				return

@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
@@ -70,7 +71,7 @@ func (l *referrerList) list() error {
 	prefix := l.repo.ReferrerPrefix(l.subject)
 	opts := &driver.ListOptions{PageHint: l.PageHint}
 	if l.After != "" {
-		opts.After = prefix + object.DigestPath(l.After)
+		opts.After = prefix + objectkey.DigestPath(l.After)
 	}
 	hints := l.hints()
 	defer hints.stop()
@@ -85,7 +86,7 @@ func (l *referrerList) list() error {
 		if unwanted {
 			info.Size = 0
 		}
-		if l.Scan != nil && !l.Scan(object.PathDigest(info.Key), info.Size) {
+		if l.Scan != nil && !l.Scan(objectkey.PathDigest(info.Key), info.Size) {
 			break
 		}
 		if unwanted {
@@ -148,7 +149,7 @@ func (l *referrerList) hints() *typeHints {
 	}
 	opts := &driver.ListOptions{KeysOnly: true, PageHint: l.PageHint}
 	if l.After != "" {
-		opts.After = h.prefix + object.DigestPath(l.After)
+		opts.After = h.prefix + objectkey.DigestPath(l.After)
 	}
 	h.next, h.stop = iter.Pull2(l.repo.Driver.List(l.ctx, h.prefix, opts))
 	return h

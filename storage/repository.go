@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
@@ -98,7 +99,7 @@ func (r repo) deleteRepository(ctx context.Context, c *object.Repository, b *obj
 		if err != nil {
 			return object.RegistryError(err)
 		}
-		d := object.PathDigest(info.Key)
+		d := objectkey.PathDigest(info.Key)
 		if d == "" {
 			continue
 		}
@@ -165,7 +166,7 @@ func (r repo) clear(ctx context.Context, del *deletion) error {
 		}
 		var blobs []digest.Digest
 		for _, info := range batch {
-			if d := object.PathDigest(info.Key); d != "" {
+			if d := objectkey.PathDigest(info.Key); d != "" {
 				blobs = append(blobs, d)
 			}
 		}
@@ -327,12 +328,12 @@ func (r repo) pointsAt(ctx context.Context, prefix string, info *driver.Info) (d
 		info.Version = t.Version
 		return t.Descriptor.Digest, nil
 	case r.BackrefsPrefix():
-		return object.PathDigest(object.Dir(info.Key)), nil
+		return objectkey.PathDigest(object.Dir(info.Key)), nil
 	case r.TypesPrefix():
 		entry, _ := r.HintedEntry(info.Key)
-		return object.PathDigest(entry), nil
+		return objectkey.PathDigest(entry), nil
 	}
-	return object.PathDigest(info.Key), nil
+	return objectkey.PathDigest(info.Key), nil
 }
 
 // removeOrphan removes a pointer, unless the manifest d that it leads to is there.

@@ -6,6 +6,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/internal/object"
 )
@@ -29,7 +30,7 @@ func (r repo) refuseUsed(ctx context.Context, d digest.Digest) error {
 			return err
 		}
 		err := parallel.Each(object.Parallelism, len(batch), func(i int) error {
-			if by := object.PathDigest(batch[i].Key); by != "" {
+			if by := objectkey.PathDigest(batch[i].Key); by != "" {
 				return r.refuseUsedBy(ctx, d, by)
 			}
 			return nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
@@ -42,7 +43,7 @@ func (s *Store) Visible(ctx context.Context, since time.Time) iter.Seq2[notifica
 			if name == "" {
 				return
 			}
-			if repo := object.Unescape(name); reference.CheckName(repo) == nil {
+			if repo := objectkey.Unescape(name); reference.CheckName(repo) == nil {
 				v.repo = s.repo(repo)
 				if !v.manifests(ctx) || !v.tags(ctx) {
 					return
@@ -103,7 +104,7 @@ func (v *visible) written(ctx context.Context, prefix string, f func(info driver
 // manifests yields the manifests of the repository.
 func (v *visible) manifests(ctx context.Context) bool {
 	return v.written(ctx, v.repo.ManifestPrefix(), func(info driver.Info) (*notification.Visible, error) {
-		d := object.PathDigest(info.Key)
+		d := objectkey.PathDigest(info.Key)
 		if d == "" {
 			return nil, nil
 		}

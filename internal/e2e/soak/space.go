@@ -9,10 +9,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
+
+	"github.com/registrykit/registry/internal/objectkey"
 )
 
-// prefixes are the kinds of keys that measure counts; see storage/layout.go. The keys below r/<R>/
+// prefixes are the kinds of keys that measure counts; see docs/layout.md. The keys below r/<R>/
 // appear without the repository.
 var prefixes = []string{"data/", "dead/", "u/", "r/b/", "r/m/", "r/t/", "r/x/", "r/f/", "b/", "c/", "h/"}
 
@@ -119,20 +120,20 @@ func (s *soaker) compare(ctx context.Context, keys map[string]int64, images []*i
 func expected(images []*image) (must, may map[string]bool) {
 	must, may = map[string]bool{}, map[string]bool{}
 	for _, img := range images {
-		r := "r/" + escape(img.repo) + "/"
-		must["c/"+escape(img.repo)] = true
-		must[r+"m/"+digestPath(img.digest())] = true
+		r := "r/" + objectkey.Escape(img.repo) + "/"
+		must["c/"+objectkey.Escape(img.repo)] = true
+		must[r+"m/"+objectkey.DigestPath(img.digest())] = true
 		for _, l := range img.layers {
 			d := l.desc.Digest
-			must[r+"b/"+digestPath(d)] = true
-			may["b/"+string(d.Algorithm())+"/"+d.Encoded()[:2]+"/"+d.Encoded()+"/"+escape(img.repo)] = true
+			must[r+"b/"+objectkey.DigestPath(d)] = true
+			may["b/"+string(d.Algorithm())+"/"+d.Encoded()[:2]+"/"+d.Encoded()+"/"+objectkey.Escape(img.repo)] = true
 		}
 		for _, t := range img.tags {
 			must[r+"t/"+t] = true
-			must[r+"x/"+digestPath(img.digest())+"/"+t] = true
+			must[r+"x/"+objectkey.DigestPath(img.digest())+"/"+t] = true
 		}
 		if img.subject != nil {
-			must[r+"f/"+digestPath(img.subject.digest())+"/"+digestPath(img.digest())] = true
+			must[r+"f/"+objectkey.DigestPath(img.subject.digest())+"/"+objectkey.DigestPath(img.digest())] = true
 		}
 	}
 	return must, may
@@ -170,9 +171,6 @@ func (s *soaker) segments(ctx context.Context, key string) (map[string]int64, er
 	return named, nil
 }
 
-func escape(repo string) string { return strings.ReplaceAll(repo, "/", ".~") }
-
-func digestPath(d digest.Digest) string { return string(d.Algorithm()) + "/" + d.Encoded() }
 
 // lastDigest returns the last hexadecimal digest in a key, or the key.
 func lastDigest(key string) string {

@@ -13,15 +13,14 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
 )
 
 // The keys of pins, one object for each: m/p/<R>/<alg>/<hex> for a digest, and m/p/<R>/t/<tag> for a
-// tag. R is the name of the repository with "/" written as ".~", as in the keys of package storage.
+// tag. R is the name of the repository as objectkey.Escape returns it.
 const pinPrefix = "m/p/"
-
-const slash = ".~"
 
 // pinRecord is the content of the object of a pin, for people.
 type pinRecord struct {
@@ -47,14 +46,14 @@ func (p Pin) String() string {
 }
 
 // pinsOf returns the prefix of the pins of a repository.
-func pinsOf(repo string) string { return pinPrefix + strings.ReplaceAll(repo, "/", slash) + "/" }
+func pinsOf(repo string) string { return pinPrefix + objectkey.Escape(repo) + "/" }
 
 // key returns the key of the pin.
 func (p Pin) key() string {
 	if p.Ref.Tag != "" {
 		return pinsOf(p.Repository) + "t/" + p.Ref.Tag
 	}
-	return pinsOf(p.Repository) + string(p.Ref.Digest.Algorithm()) + "/" + p.Ref.Digest.Encoded()
+	return pinsOf(p.Repository) + objectkey.DigestPath(p.Ref.Digest)
 }
 
 // parsePin returns the pin of a key.
@@ -63,7 +62,7 @@ func parsePin(key string) (Pin, bool) {
 	if len(parts) != 3 {
 		return Pin{}, false
 	}
-	p := Pin{Repository: strings.ReplaceAll(parts[0], slash, "/")}
+	p := Pin{Repository: objectkey.Unescape(parts[0])}
 	if parts[1] == "t" {
 		p.Ref.Tag = parts[2]
 	} else {

@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -64,5 +65,5 @@ func leaseOf(key string) (repo string, d digest.Digest, ok bool) {
 	if len(parts) != 3 {
 		return "", "", false
 	}
-	return strings.ReplaceAll(parts[0], ".~", "/"), digest.NewDigestFromEncoded(digest.Algorithm(parts[1]), parts[2]), true
+	return objectkey.Unescape(parts[0]), digest.NewDigestFromEncoded(digest.Algorithm(parts[1]), parts[2]), true
 }

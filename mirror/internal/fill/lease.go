@@ -7,17 +7,17 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/storage/driver"
 )
 
 const (
-	// leasePrefix is the prefix of the keys of all leases. The rest is the repository with "/"
-	// written as ".~", as in the keys of the store, the algorithm and the digest in hexadecimal.
+	// leasePrefix is the prefix of the keys of all leases: m/f/<R>/<alg>/<hex>, where R is the name of
+	// the repository as objectkey.Escape returns it.
 	leasePrefix = "m/f/"
 	// maxLease is the maximum size of the record of a lease, in bytes.
 	maxLease = 16 << 10
@@ -27,7 +27,7 @@ const (
 
 // leaseKey returns the key of the lease of a blob.
 func leaseKey(repo string, d digest.Digest) string {
-	return leasePrefix + strings.ReplaceAll(repo, "/", ".~") + "/" + string(d.Algorithm()) + "/" + d.Encoded()
+	return leasePrefix + objectkey.Escape(repo) + "/" + objectkey.DigestPath(d)
 }
 
 // leaseRecord is the content of a lease. Each change of it is made on the version that was read.

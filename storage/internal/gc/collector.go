@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
@@ -195,7 +196,7 @@ func (c *Collector) eachRepository(ctx context.Context, f func(ctx context.Conte
 		if name == "" {
 			return nil
 		}
-		if repo := object.Unescape(name); reference.CheckName(repo) == nil {
+		if repo := objectkey.Unescape(name); reference.CheckName(repo) == nil {
 			if err := f(ctx, c.objects.Repo(repo)); err != nil {
 				return fmt.Errorf("storage: collecting %s: %w", repo, err)
 			}
@@ -210,7 +211,7 @@ func (c *Collector) collectRepositories(ctx context.Context) error {
 		if err != nil {
 			return object.RegistryError(err)
 		}
-		name := object.Unescape(info.Key[len(object.RepositoryPrefix):])
+		name := objectkey.Unescape(info.Key[len(object.RepositoryPrefix):])
 		if c.nonEmpty.has(name) || !c.graceOver(info.ModTime) || reference.CheckName(name) != nil {
 			continue
 		}

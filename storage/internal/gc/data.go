@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
@@ -186,7 +187,7 @@ func (c *Collector) withoutUploads(ctx context.Context, batch []driver.Info) ([]
 func (c *Collector) noteChangedLinks(ctx context.Context) error {
 	return c.eachRepository(ctx, func(ctx context.Context, repo object.Repo) error {
 		return c.forEachChanged(ctx, c.links, c.objects.Driver.List(ctx, repo.LinkPrefix(), nil), func(f listed) error {
-			d := object.PathDigest(f.Key)
+			d := objectkey.PathDigest(f.Key)
 			if d == "" {
 				return nil
 			}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
@@ -38,7 +39,7 @@ func (r *repoCollector) collectLinks(ctx context.Context) error {
 
 // checkLink notes a link that stays, or adds it to the garbage.
 func (r *repoCollector) checkLink(ctx context.Context, f listed) error {
-	d := object.PathDigest(f.Key)
+	d := objectkey.PathDigest(f.Key)
 	if d == "" {
 		return nil
 	}

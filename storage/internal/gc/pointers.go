@@ -9,6 +9,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
@@ -69,7 +70,7 @@ func (p *pointerCollector) checkHint(ctx context.Context, info driver.Info) erro
 	if !ok {
 		return nil
 	}
-	if gone, err := p.removeOrphan(ctx, info, object.PathDigest(entry)); gone || err != nil {
+	if gone, err := p.removeOrphan(ctx, info, objectkey.PathDigest(entry)); gone || err != nil {
 		return err
 	}
 	p.hinted.add(entry)
@@ -79,7 +80,7 @@ func (p *pointerCollector) checkHint(ctx context.Context, info driver.Info) erro
 // checkReferrer removes the entry of an absent referrer. It writes the hint of an entry of an older
 // version, which wrote none.
 func (p *pointerCollector) checkReferrer(ctx context.Context, info driver.Info) error {
-	d := object.PathDigest(info.Key)
+	d := objectkey.PathDigest(info.Key)
 	if gone, err := p.removeOrphan(ctx, info, d); gone || err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func (p *pointerCollector) checkReferrer(ctx context.Context, info driver.Info) 
 		return nil
 	}
 	e, err := p.objects.ReadEntry(ctx, info.Key)
-	subject := object.PathDigest(object.Dir(object.Dir(info.Key)))
+	subject := objectkey.PathDigest(object.Dir(object.Dir(info.Key)))
 	if err != nil || subject == "" || e.Descriptor.Digest != d {
 		return err
 	}
@@ -116,7 +117,7 @@ func (p *pointerCollector) removeOrphan(ctx context.Context, info driver.Info, d
 
 // noteBackref notes a back reference, or removes it if its manifest is absent.
 func (p *pointerCollector) noteBackref(ctx context.Context, info driver.Info) error {
-	if gone, err := p.removeOrphan(ctx, info, object.PathDigest(object.Dir(info.Key))); gone || err != nil {
+	if gone, err := p.removeOrphan(ctx, info, objectkey.PathDigest(object.Dir(info.Key))); gone || err != nil {
 		return err
 	}
 	p.backrefs.add(info.Key)
@@ -172,7 +173,7 @@ func (p *pointerCollector) checkTag(ctx context.Context, info driver.Info) error
 // checkBackref adds a back reference to the stale ones if its tag points elsewhere or is absent.
 // Otherwise it notes that the manifest is tagged.
 func (p *pointerCollector) checkBackref(ctx context.Context, info driver.Info) error {
-	tag, d := object.Base(info.Key), object.PathDigest(object.Dir(info.Key))
+	tag, d := object.Base(info.Key), objectkey.PathDigest(object.Dir(info.Key))
 	if d == "" {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
@@ -90,7 +91,7 @@ func (r *repoCollector) rereadRoots(ctx context.Context) error {
 func (r *repoCollector) readRootsWith(ctx context.Context, f func(context.Context, digest.Digest) error) error {
 	list := r.objects.Driver.List(ctx, r.repo.ManifestPrefix(), nil)
 	err := r.forEachChanged(ctx, r.manifests, list, func(l listed) error {
-		if d := object.PathDigest(l.Key); d != "" {
+		if d := objectkey.PathDigest(l.Key); d != "" {
 			return f(ctx, d)
 		}
 		return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
@@ -44,7 +45,7 @@ func (r *repoCollector) collectUntagged(ctx context.Context) error {
 
 // checkManifest adds a manifest to those to be settled if nothing leads to it.
 func (r *repoCollector) checkManifest(ctx context.Context, info driver.Info) error {
-	d := object.PathDigest(info.Key)
+	d := objectkey.PathDigest(info.Key)
 	if d == "" || !r.graceOver(info.ModTime) || r.isKept(d, "") || r.tagged.has(string(d)) {
 		return nil
 	}

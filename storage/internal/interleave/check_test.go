@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/storage"
 )
 
@@ -80,7 +81,7 @@ func (w *world) checkSettled(ctx context.Context) error {
 			if man.subject < 0 || w.pushing(repo, m) {
 				continue
 			}
-			key := "r/" + strings.ReplaceAll(repo, "/", ".~") + "/m/" + pathOf(man.desc.Digest)
+			key := "r/" + objectkey.Escape(repo) + "/m/" + pathOf(man.desc.Digest)
 			if !strings.Contains(w.s.describe(key), " ok]") { // it does not exist, or its delete has died
 				continue
 			}

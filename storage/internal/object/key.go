@@ -4,12 +4,14 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/registrykit/registry/internal/objectkey"
 )
 
 // The keys of the layout, all of them. docs/layout.md shows a record of each.
 //
-// R stands for the name of a repository with "/" written as ".~". In a name, "." is always followed
-// by a letter or digit, so the result is unique, and the names keep their order.
+// R stands for the name of a repository as [objectkey.Escape] returns it. Objects of other packages
+// have the prefixes e/ (notification/outbox), m/ (mirror) and p/ (pulltime).
 //
 //	layout                          version of the layout
 //	keys/upload                     key that signs the IDs of uploads
@@ -48,35 +50,6 @@ const (
 // reads.
 const LayoutVersion = 1
 
-// slash stands for "/" in names of repositories within keys.
-const slash = ".~"
-
-// Escape returns the name of a repository as keys have it.
-func Escape(name string) string { return strings.ReplaceAll(name, "/", slash) }
-
-// Unescape returns the name of the repository that Escape has written as r.
-func Unescape(r string) string { return strings.ReplaceAll(r, slash, "/") }
-
-// DigestPath returns a digest as keys have it: "<alg>/<hex>".
-func DigestPath(d digest.Digest) string {
-	return string(d.Algorithm()) + "/" + d.Encoded()
-}
-
-// PathDigest returns the digest at the end of a key, or "" if the key does not end in a valid
-// digest.
-func PathDigest(key string) digest.Digest {
-	i := strings.LastIndexByte(key, '/')
-	if i < 0 {
-		return ""
-	}
-	j := strings.LastIndexByte(key[:i], '/')
-	d := digest.NewDigestFromEncoded(digest.Algorithm(key[j+1:i]), key[i+1:])
-	if d.Validate() != nil {
-		return ""
-	}
-	return d
-}
-
 // Dir returns a key without its last component, and without the slash before that.
 func Dir(key string) string { return key[:max(0, strings.LastIndexByte(key, '/'))] }
 
@@ -84,19 +57,21 @@ func Dir(key string) string { return key[:max(0, strings.LastIndexByte(key, '/')
 func Base(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }
 
 // RepoPrefix returns the prefix of all keys with the content of the repository.
-func (r Repo) RepoPrefix() string { return ContentPrefix + Escape(r.Name) + "/" }
+func (r Repo) RepoPrefix() string { return ContentPrefix + objectkey.Escape(r.Name) + "/" }
 
 // LinkPrefix returns the prefix of the links.
 func (r Repo) LinkPrefix() string { return r.RepoPrefix() + "b/" }
 
 // LinkKey returns the key of the link of a blob.
-func (r Repo) LinkKey(d digest.Digest) string { return r.LinkPrefix() + DigestPath(d) }
+func (r Repo) LinkKey(d digest.Digest) string { return r.LinkPrefix() + objectkey.DigestPath(d) }
 
 // ManifestPrefix returns the prefix of the manifests.
 func (r Repo) ManifestPrefix() string { return r.RepoPrefix() + "m/" }
 
 // ManifestKey returns the key of a manifest.
-func (r Repo) ManifestKey(d digest.Digest) string { return r.ManifestPrefix() + DigestPath(d) }
+func (r Repo) ManifestKey(d digest.Digest) string {
+	return r.ManifestPrefix() + objectkey.DigestPath(d)
+}
 
 // TagPrefix returns the prefix of the tags.
 func (r Repo) TagPrefix() string { return r.RepoPrefix() + "t/" }
@@ -109,7 +84,7 @@ func (r Repo) BackrefsPrefix() string { return r.RepoPrefix() + "x/" }
 
 // backrefPrefix returns the prefix of the back references of a manifest.
 func (r Repo) backrefPrefix(d digest.Digest) string {
-	return r.BackrefsPrefix() + DigestPath(d) + "/"
+	return r.BackrefsPrefix() + objectkey.DigestPath(d) + "/"
 }
 
 // BackrefKey returns the key of the back reference from a manifest to a tag.
@@ -120,12 +95,12 @@ func (r Repo) ReferrersPrefix() string { return r.RepoPrefix() + "f/" }
 
 // ReferrerPrefix returns the prefix of the entries of the referrers of subject.
 func (r Repo) ReferrerPrefix(subject digest.Digest) string {
-	return r.ReferrersPrefix() + DigestPath(subject) + "/"
+	return r.ReferrersPrefix() + objectkey.DigestPath(subject) + "/"
 }
 
 // ReferrerKey returns the key of the entry of the referrer d of subject.
 func (r Repo) ReferrerKey(subject, d digest.Digest) string {
-	return r.ReferrerPrefix(subject) + DigestPath(d)
+	return r.ReferrerPrefix(subject) + objectkey.DigestPath(d)
 }
 
 // TypesPrefix returns the prefix of the hints.
@@ -133,12 +108,12 @@ func (r Repo) TypesPrefix() string { return r.RepoPrefix() + "a/" }
 
 // TypePrefix returns the prefix of the hints of the referrers of subject.
 func (r Repo) TypePrefix(subject digest.Digest) string {
-	return r.TypesPrefix() + DigestPath(subject) + "/"
+	return r.TypesPrefix() + objectkey.DigestPath(subject) + "/"
 }
 
 // typeKey returns the key of the hint of the referrer d of subject.
 func (r Repo) typeKey(subject, d digest.Digest, artifactType string) string {
-	return r.TypePrefix(subject) + DigestPath(d) + "." + TypeID(artifactType)
+	return r.TypePrefix(subject) + objectkey.DigestPath(d) + "." + TypeID(artifactType)
 }
 
 // HintedEntry returns the key of the entry that a hint belongs to. ok is false if key is not the
@@ -146,7 +121,7 @@ func (r Repo) typeKey(subject, d digest.Digest, artifactType string) string {
 func (r Repo) HintedEntry(key string) (entry string, ok bool) {
 	rest, ok := strings.CutPrefix(key, r.TypesPrefix())
 	rest, _, dot := strings.Cut(rest, ".")
-	return r.ReferrersPrefix() + rest, ok && dot && PathDigest(rest) != ""
+	return r.ReferrersPrefix() + rest, ok && dot && objectkey.PathDigest(rest) != ""
 }
 
 // IndexPrefix returns the prefix of the index of a blob. The keys below it end in names of
@@ -156,7 +131,7 @@ func IndexPrefix(d digest.Digest) string {
 }
 
 // IndexKey returns the key in the index of a blob for the repository.
-func (r Repo) IndexKey(d digest.Digest) string { return IndexPrefix(d) + Escape(r.Name) }
+func (r Repo) IndexKey(d digest.Digest) string { return IndexPrefix(d) + objectkey.Escape(r.Name) }
 
 // Indexed returns the repository and the blob that a key of the index is about. ok is false if key
 // is not a key of the index.
@@ -166,14 +141,14 @@ func Indexed(key string) (repo string, d digest.Digest, ok bool) {
 		return "", "", false
 	}
 	d = digest.NewDigestFromEncoded(digest.Algorithm(parts[1]), parts[3])
-	return Unescape(parts[4]), d, d.Validate() == nil
+	return objectkey.Unescape(parts[4]), d, d.Validate() == nil
 }
 
 // RepositoryKey returns the key of the repository in the catalog.
-func (r Repo) RepositoryKey() string { return RepositoryPrefix + Escape(r.Name) }
+func (r Repo) RepositoryKey() string { return RepositoryPrefix + objectkey.Escape(r.Name) }
 
 // eventPrefix returns the prefix of the events of the repository.
-func (r Repo) eventPrefix() string { return HistoryPrefix + Escape(r.Name) + "/" }
+func (r Repo) eventPrefix() string { return HistoryPrefix + objectkey.Escape(r.Name) + "/" }
 
 // EventKey returns the key of the event with an ID.
 func (r Repo) EventKey(id string) string { return r.eventPrefix() + id }

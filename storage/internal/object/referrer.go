@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 )
@@ -35,7 +36,7 @@ func (r Repo) ReleaseReferrers(ctx context.Context, subject digest.Digest) error
 
 // releaseReferrer is ReleaseReferrers for the referrer of one entry.
 func (r Repo) releaseReferrer(ctx context.Context, entry driver.Info) error {
-	d := PathDigest(entry.Key)
+	d := objectkey.PathDigest(entry.Key)
 	if d == "" {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/registrykit/registry/internal/objectkey"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -101,7 +102,7 @@ func (r Repo) HasManifest(ctx context.Context, besides digest.Digest) (bool, err
 		if err != nil {
 			return false, RegistryError(err)
 		}
-		d := PathDigest(info.Key)
+		d := objectkey.PathDigest(info.Key)
 		if d == "" || d == besides {
 			continue
 		}

@@ -1,0 +1,39 @@
+// Package objectkey writes names of repositories and digests into the keys of objects. The packages
+// that store objects share it; docs/layout.md lists their keys.
+package objectkey
+
+import (
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// slash stands for "/" in names of repositories within keys. In a name, "." is always followed by a
+// letter or digit, so the result is unique, and the names keep their order.
+const slash = ".~"
+
+// Escape returns the name of a repository as keys have it.
+func Escape(name string) string { return strings.ReplaceAll(name, "/", slash) }
+
+// Unescape returns the name of the repository that Escape has written as r.
+func Unescape(r string) string { return strings.ReplaceAll(r, slash, "/") }
+
+// DigestPath returns a digest as keys have it: "<alg>/<hex>".
+func DigestPath(d digest.Digest) string {
+	return string(d.Algorithm()) + "/" + d.Encoded()
+}
+
+// PathDigest returns the digest at the end of a key, or "" if the key does not end in a valid
+// digest.
+func PathDigest(key string) digest.Digest {
+	i := strings.LastIndexByte(key, '/')
+	if i < 0 {
+		return ""
+	}
+	j := strings.LastIndexByte(key[:i], '/')
+	d := digest.NewDigestFromEncoded(digest.Algorithm(key[j+1:i]), key[i+1:])
+	if d.Validate() != nil {
+		return ""
+	}
+	return d
+}
