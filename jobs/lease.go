@@ -51,7 +51,7 @@ func (j *job) take(ctx context.Context) (*held, error) {
 	case err == nil:
 		h.version = version
 		return h, nil
-	case isConflict(err):
+	case driver.IsConflict(err):
 		return nil, nil
 	case errors.Is(err, driver.ErrNoSpace) && j.FreesSpace:
 		h.unleased = true
@@ -78,7 +78,7 @@ func (h *held) save(ctx context.Context) error {
 			h.version, h.until = version, sent.Add(h.job.lease)
 			return nil
 		}
-		if !isConflict(err) {
+		if !driver.IsConflict(err) {
 			return err
 		}
 		if err = h.adopt(ctx); err != nil {

@@ -139,7 +139,7 @@ func (j *job) register(ctx context.Context) error {
 	rec := &record{}
 	version, err := write(ctx, j.driver, j.key, "", rec)
 	switch {
-	case isConflict(err):
+	case driver.IsConflict(err):
 		j.notify() // look again
 		return nil
 	case err != nil:

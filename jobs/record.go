@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"io"
 	"time"
 
@@ -108,7 +107,7 @@ func write(ctx context.Context, d driver.Driver, key, version string, rec *recor
 	info, err := d.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{
 		IfAbsent: version == "", IfVersion: version, Durability: driver.Deferred, Size: int64(len(b)),
 	})
-	if !isConflict(err) {
+	if !driver.IsConflict(err) {
 		return info.Version, err
 	}
 	// A driver may repeat a request whose response was lost, and report the conflict of the second
@@ -117,9 +116,4 @@ func write(ctx context.Context, d driver.Driver, key, version string, rec *recor
 		return now, nil
 	}
 	return "", err
-}
-
-// isConflict reports whether another writer changed the object first.
-func isConflict(err error) bool {
-	return errors.Is(err, driver.ErrExist) || errors.Is(err, driver.ErrChanged)
 }

@@ -111,7 +111,7 @@ func (r *Runner) change(ctx context.Context, name string, edit func(*record) err
 		} else if err != nil {
 			return err
 		}
-		if _, err = write(ctx, d, prefix+name, version, rec); !isConflict(err) {
+		if _, err = write(ctx, d, prefix+name, version, rec); !driver.IsConflict(err) {
 			return err
 		}
 	}

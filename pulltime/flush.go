@@ -139,7 +139,7 @@ func (r *Recorder) flushRepository(ctx context.Context, repo string) error {
 	}
 	for _, d := range dead {
 		err := r.driver.Delete(ctx, d.Key, d.Version)
-		if err != nil && !errors.Is(err, driver.ErrNotExist) && !isConflict(err) {
+		if err != nil && !errors.Is(err, driver.ErrNotExist) && !driver.IsConflict(err) {
 			return wrap("removing", repo, err)
 		}
 	}
@@ -171,7 +171,7 @@ func (r *Recorder) update(ctx context.Context, key string, f func(*record) bool)
 			return nil
 		}
 		// A write whose response was lost may conflict with itself. Writing the times again is harmless.
-		if err = r.write(ctx, key, info.Version, rec); !isConflict(err) {
+		if err = r.write(ctx, key, info.Version, rec); !driver.IsConflict(err) {
 			return err
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -101,11 +100,6 @@ func (rec *record) shrink(limit int) {
 		size -= len(ref) + each
 		delete(rec.Refs, ref)
 	}
-}
-
-// isConflict reports whether another writer came first.
-func isConflict(err error) bool {
-	return errors.Is(err, driver.ErrExist) || errors.Is(err, driver.ErrChanged)
 }
 
 // wrap adds to an error what failed.

@@ -253,7 +253,7 @@ func (u *upload) advance(ctx context.Context, next uploadRecord, h hash.Hash) er
 // Errors: registry.ErrRangeInvalid if another request has changed the upload, and u is then as that
 // request left it; registry.ErrUploadUnknown if another request has ended the upload.
 func (u *upload) change(ctx context.Context, r uploadRecord) error {
-	if err := u.save(ctx, r); !object.IsConflict(err) {
+	if err := u.save(ctx, r); !driver.IsConflict(err) {
 		return object.RegistryError(err)
 	}
 	if err := u.load(ctx); err != nil {

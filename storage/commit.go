@@ -52,7 +52,7 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 	}
 	if wrong != "" {
 		if !u.contested {
-			if err := u.end(ctx); err != nil && !object.IsConflict(err) {
+			if err := u.end(ctx); err != nil && !driver.IsConflict(err) {
 				return ocispec.Descriptor{}, object.RegistryError(err)
 			}
 		}

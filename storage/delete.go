@@ -35,7 +35,7 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 		if err := requireDigest(del.If, d); err != nil {
 			return err
 		}
-		if l, err = r.condemn(ctx, d, l, del); object.IsConflict(err) {
+		if l, err = r.condemn(ctx, d, l, del); driver.IsConflict(err) {
 			continue
 		} else if err != nil {
 			return err
@@ -43,7 +43,7 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 		if err := r.EndEpoch(ctx, "", object.BlobDeleted, del.catalogued); err != nil {
 			return err
 		}
-		if err := r.RemoveLink(ctx, d, l); !object.IsConflict(err) {
+		if err := r.RemoveLink(ctx, d, l); !driver.IsConflict(err) {
 			err = errors.Join(object.RegistryError(err), r.SyncAfter(ctx, err, r.LinkKey(d)))
 			return del.report(err, blobDescriptor(d, l.Size))
 		}
@@ -69,7 +69,7 @@ func (r repo) condemn(ctx context.Context, d digest.Digest, l *object.Link, del 
 	}
 	if err != nil {
 		_, back := r.SetLink(ctx, d, l, object.Live)
-		if object.IsConflict(back) {
+		if driver.IsConflict(back) {
 			back = nil // another writer has changed the link; a delete without the condition may remove it
 		}
 		return nil, errors.Join(err, object.RegistryError(back))
@@ -157,13 +157,13 @@ func (r repo) deleteTag(ctx context.Context, tag string, del *deletion) error {
 		err = r.Driver.Delete(ctx, r.TagKey(tag), t.Version)
 		if err == nil {
 			b.End(ctx, object.Happened)
-		} else if errors.Is(err, driver.ErrNotExist) || object.IsConflict(err) {
+		} else if errors.Is(err, driver.ErrNotExist) || driver.IsConflict(err) {
 			b.DiscardUnlessGone(ctx, r.TagKey(tag))
 		}
 		if errors.Is(err, driver.ErrNotExist) {
 			return manifestUnknown(reference.Ref{Tag: tag})
 		}
-		if !object.IsConflict(err) {
+		if !driver.IsConflict(err) {
 			err = errors.Join(object.RegistryError(err), r.SyncAfter(ctx, err, r.TagKey(tag)))
 			return del.report(err, t.Descriptor, tag)
 		}

@@ -90,7 +90,7 @@ func (p *manifestPut) beginEpoch(ctx context.Context) error {
 		if next.Epochs != c.Epochs {
 			next.Nonce = object.NewNonce()
 			next.Version, err = p.repo.Put(ctx, p.repo.RepositoryKey(), c.Version, &next, nil, driver.Deferred)
-			if object.IsConflict(err) {
+			if driver.IsConflict(err) {
 				continue
 			} else if err != nil {
 				return object.RegistryError(err)

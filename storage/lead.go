@@ -8,6 +8,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
@@ -283,7 +284,7 @@ func (r repo) giveWay(ctx context.Context, e *object.Entry, own claim, leads map
 			}
 		case n.Lead != own.lead && slices.ContainsFunc(lead.Pending, ofPush):
 			taken, err := r.AbortMoves(ctx, n.Lead, lead, ofPush)
-			if object.IsConflict(err) {
+			if driver.IsConflict(err) {
 				return errHalfWay
 			} else if err != nil {
 				return object.RegistryError(err)

@@ -61,7 +61,7 @@ func (m *manifestDelete) report(err error) error {
 func (m *manifestDelete) attempt(ctx context.Context) (done bool, err error) {
 	steps := []func(context.Context) error{m.setMark, m.checkKept, m.endEpoch, m.findPointers, m.withdrawMoves}
 	for _, step := range steps {
-		if err := step(ctx); object.IsConflict(err) {
+		if err := step(ctx); driver.IsConflict(err) {
 			return false, nil
 		} else if err != nil {
 			return false, err
@@ -107,7 +107,7 @@ func (m *manifestDelete) checkKept(ctx context.Context) error {
 	if err == nil || m.before.State == object.Deleting && !m.before.Collected {
 		return err
 	}
-	if _, back := m.repo.SetVisible(ctx, m.digest, m.mark); !object.IsConflict(back) {
+	if _, back := m.repo.SetVisible(ctx, m.digest, m.mark); !driver.IsConflict(back) {
 		err = errors.Join(err, object.RegistryError(back))
 	}
 	return err
@@ -161,14 +161,14 @@ func (m *manifestDelete) remove(ctx context.Context) (done bool, err error) {
 	m.tags = append(m.tags, m.pointers.Removed...)
 	if err == nil {
 		err = m.repo.Remove(ctx, key, m.mark.Version)
-	} else if object.IsConflict(err) {
+	} else if driver.IsConflict(err) {
 		m.discard(ctx, b)
 		return false, nil // the push that changed a tag does not look at the manifest again
 	}
 	switch {
 	case err == nil:
 		b.End(ctx, object.Happened)
-	case !object.IsConflict(err):
+	case !driver.IsConflict(err):
 		return false, object.RegistryError(err)
 	default:
 		// A push has come after this delete. Or another delete has marked the manifest, and may die.

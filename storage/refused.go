@@ -8,6 +8,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/parallel"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
@@ -28,7 +29,7 @@ func (s *Store) graceCovers() bool { return s.opts.Grace/2 >= object.ResendTime 
 func (p *manifestPut) refuse(ctx context.Context, m *object.Manifest, err error) error {
 	if errors.Is(err, registry.ErrManifestBlobUnknown) {
 		if !p.repo.store.graceCovers() {
-			if _, rerr := p.setState(ctx, m, object.Refused); object.IsConflict(rerr) {
+			if _, rerr := p.setState(ctx, m, object.Refused); driver.IsConflict(rerr) {
 				return rerr
 			}
 			return err

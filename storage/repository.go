@@ -61,7 +61,7 @@ func (r repo) finishDelete(ctx context.Context, c *object.Repository) error {
 		c.Deleting.Since = c.ModTime
 	}
 	var err error
-	if c.Version, err = r.Put(ctx, r.RepositoryKey(), c.Version, c, nil, driver.Deferred); object.IsConflict(err) {
+	if c.Version, err = r.Put(ctx, r.RepositoryKey(), c.Version, c, nil, driver.Deferred); driver.IsConflict(err) {
 		return errPushed
 	} else if err != nil {
 		return object.RegistryError(err)
@@ -113,7 +113,7 @@ func (r repo) deleteRepository(ctx context.Context, c *object.Repository, b *obj
 		return err
 	}
 	if existed {
-		if err := r.Remove(ctx, r.RepositoryKey(), c.Version); err != nil && !object.IsConflict(err) {
+		if err := r.Remove(ctx, r.RepositoryKey(), c.Version); err != nil && !driver.IsConflict(err) {
 			return object.RegistryError(err)
 		}
 	}
@@ -150,7 +150,7 @@ func (r repo) beginDelete(ctx context.Context, del *deletion) (*object.Repositor
 			del.group = c.Deleting.Event
 		}
 		c.Nonce, c.Deleting = object.NewNonce(), &object.RepositoryDelete{By: del.By, Event: del.group}
-		if c.Version, err = r.Put(ctx, r.RepositoryKey(), c.Version, c, nil, driver.Deferred); !object.IsConflict(err) {
+		if c.Version, err = r.Put(ctx, r.RepositoryKey(), c.Version, c, nil, driver.Deferred); !driver.IsConflict(err) {
 			return c, object.RegistryError(err)
 		}
 	}
@@ -231,7 +231,7 @@ func (r repo) clearLinks(ctx context.Context, blobs []digest.Digest, del *deleti
 			return nil
 		}
 		err := settle(ctx, l.digest, l.link)
-		if l.changed = object.IsConflict(err); l.changed {
+		if l.changed = driver.IsConflict(err); l.changed {
 			return nil
 		}
 		return object.RegistryError(err)
@@ -254,7 +254,7 @@ func (r repo) condemnCleared(ctx context.Context, c *clearedLink, del *deletion)
 		if !del.since.IsZero() && !l.ModTime.Before(del.since) {
 			return nil // a condemned link was not pushed since then: a push would have revived it
 		}
-		if l, err = r.SetLink(ctx, c.digest, l, object.Condemned); object.IsConflict(err) {
+		if l, err = r.SetLink(ctx, c.digest, l, object.Condemned); driver.IsConflict(err) {
 			c.changed = true
 			return nil
 		} else if err != nil {
@@ -280,7 +280,7 @@ func (r repo) isInUse(ctx context.Context, del *deletion) (bool, error) {
 
 // reviveLink makes a condemned link live again, unless another writer has changed it.
 func (r repo) reviveLink(ctx context.Context, d digest.Digest, l *object.Link) error {
-	if _, err := r.SetLink(ctx, d, l, object.Live); !object.IsConflict(err) {
+	if _, err := r.SetLink(ctx, d, l, object.Live); !driver.IsConflict(err) {
 		return err
 	}
 	return nil

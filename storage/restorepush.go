@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
@@ -93,7 +94,7 @@ func (r repo) unhide(ctx context.Context, d digest.Digest) (*object.Link, error)
 		case l.State != object.Hidden:
 			return nil, object.ErrMissing
 		}
-		if l, err = r.SetLink(ctx, d, l, object.Live); object.IsConflict(err) {
+		if l, err = r.SetLink(ctx, d, l, object.Live); driver.IsConflict(err) {
 			continue
 		} else if err != nil {
 			return nil, object.RegistryError(err)

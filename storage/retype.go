@@ -53,7 +53,7 @@ func (p *manifestPut) retype(ctx context.Context, m *object.Manifest) (*object.M
 		m, err = p.setState(ctx, &mark, object.Visible)
 		return m, object.RegistryError(err)
 	}
-	if _, back := p.repo.SetVisible(ctx, p.digest, &mark); !object.IsConflict(back) {
+	if _, back := p.repo.SetVisible(ctx, p.digest, &mark); !driver.IsConflict(back) {
 		err = errors.Join(err, object.RegistryError(back))
 	}
 	return nil, err

@@ -100,7 +100,7 @@ func (p *manifestPut) addPendingMove(ctx context.Context, put registry.TagPut,
 		return nil, false, nil
 	}
 	m.now, err = p.repo.PutTag(ctx, put.Name, was, object.Entry{Descriptor: was.Descriptor, Pending: pending})
-	if object.IsConflict(err) {
+	if driver.IsConflict(err) {
 		return m.now, false, nil
 	}
 	if err != nil {
@@ -128,7 +128,7 @@ func (p *manifestPut) writeTag(ctx context.Context, put registry.TagPut,
 	now, err = p.repo.PutTag(ctx, put.Name, was, object.Entry{
 		Descriptor: desc, Pending: was.Pending, Moved: p.moved(put),
 	})
-	if object.IsConflict(err) {
+	if driver.IsConflict(err) {
 		b.End(ctx, object.OutcomeIf(p.hasSet(put, now)))
 		p.missed(put, was)
 		return now, false, nil
@@ -190,7 +190,7 @@ func (p *manifestPut) removeCreated(ctx context.Context) error {
 		case err == nil:
 			b.End(ctx, object.Happened)
 			removed[i] = true
-		case errors.Is(err, driver.ErrNotExist) || object.IsConflict(err):
+		case errors.Is(err, driver.ErrNotExist) || driver.IsConflict(err):
 			b.DiscardUnlessGone(ctx, key)
 			return nil
 		}
@@ -267,7 +267,7 @@ func (p *manifestPut) writeMove(ctx context.Context, m *tagMove, from *object.En
 		p.notePrevious(m.put.Name, &before)
 	}
 	written, err := p.repo.PutTag(ctx, m.put.Name, from, to)
-	if object.IsConflict(err) {
+	if driver.IsConflict(err) {
 		// If the tag is known and has no such pending move, this write may have happened, its response
 		// was lost, and others have moved the tag on. Then the event stays unconfirmed.
 		p.missed(m.put, m.now)
@@ -300,7 +300,7 @@ func (p *manifestPut) abortMoves(ctx context.Context) error {
 		if err != nil || !slices.ContainsFunc(e.Pending, m.is) {
 			return err
 		}
-		if _, err := p.repo.AbortMoves(ctx, m.put.Name, e, m.is); !object.IsConflict(err) {
+		if _, err := p.repo.AbortMoves(ctx, m.put.Name, e, m.is); !driver.IsConflict(err) {
 			return object.RegistryError(err)
 		}
 		return nil

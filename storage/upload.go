@@ -238,7 +238,7 @@ func (u *upload) Cancel(ctx context.Context) error {
 		if u.rec.State != receiving {
 			return registry.ErrUploadUnknown
 		}
-		if err := u.end(ctx); !object.IsConflict(err) {
+		if err := u.end(ctx); !driver.IsConflict(err) {
 			return object.RegistryError(err)
 		}
 		if err := u.load(ctx); err != nil {

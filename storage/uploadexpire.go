@@ -78,7 +78,7 @@ func (s *Store) expire(ctx context.Context, objects *object.Store, info driver.I
 	var r uploadRecord
 	_, whole := object.Decode(b, &r)
 	if err := objects.Driver.Delete(ctx, info.Key, info.Version); err != nil {
-		if errors.Is(err, driver.ErrNotExist) || object.IsConflict(err) {
+		if errors.Is(err, driver.ErrNotExist) || driver.IsConflict(err) {
 			return false, nil
 		}
 		return false, object.RegistryError(err)

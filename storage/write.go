@@ -264,7 +264,7 @@ func (p *manifestPut) current(ctx context.Context) (*object.Manifest, error) {
 // isConflict reports whether err says that the manifest has changed. It keeps the manifest as it is
 // now for the next attempt.
 func (p *manifestPut) isConflict(err error) bool {
-	if !object.IsConflict(err) {
+	if !driver.IsConflict(err) {
 		return false
 	}
 	var o *object.Conflict

@@ -192,7 +192,7 @@ func (o *Outbox) write(ctx context.Context, key, version string, b []byte, durab
 	info, err = o.driver.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{
 		IfAbsent: version == "", IfVersion: version, Durability: durability, Size: int64(len(b)),
 	})
-	if !errors.Is(err, driver.ErrExist) && !errors.Is(err, driver.ErrChanged) {
+	if !driver.IsConflict(err) {
 		return info, nil, err
 	}
 	there, info, err = o.read(ctx, key)

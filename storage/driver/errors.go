@@ -29,3 +29,7 @@ var (
 	// storage must not return ErrNotExist instead: the registry would take the object for removed.
 	ErrUnavailable = errors.New("driver: unavailable")
 )
+
+// IsConflict reports whether a conditional Put or Delete failed because another writer has changed
+// the object since it was read: err is [ErrExist] or [ErrChanged].
+func IsConflict(err error) bool { return errors.Is(err, ErrExist) || errors.Is(err, ErrChanged) }

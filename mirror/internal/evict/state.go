@@ -78,7 +78,7 @@ func (e *Evictor) updateState(ctx context.Context, f func(*state)) error {
 		case err == nil || errors.Is(err, driver.ErrNoSpace):
 			e.noteState(s)
 			return nil
-		case !errors.Is(err, driver.ErrExist) && !errors.Is(err, driver.ErrChanged):
+		case !driver.IsConflict(err):
 			return fmt.Errorf("evict: writing the state: %w", err)
 		}
 	}

@@ -52,7 +52,7 @@ func (f *Fills) cleanLease(ctx context.Context, key string) error {
 			return err
 		}
 	}
-	if err := l.delete(ctx); err != nil && !isConflict(err) && !errors.Is(err, driver.ErrNotExist) {
+	if err := l.delete(ctx); err != nil && !driver.IsConflict(err) && !errors.Is(err, driver.ErrNotExist) {
 		return storageError(err)
 	}
 	return nil

@@ -121,7 +121,7 @@ func (fl *fill) observe(ctx context.Context, l *lease, seen *observer) error {
 	if !l.rec.Followed {
 		rec := l.rec
 		rec.Followed = true
-		if err := l.write(ctx, rec); err != nil && !isConflict(err) {
+		if err := l.write(ctx, rec); err != nil && !driver.IsConflict(err) {
 			return storageError(err)
 		}
 	}

@@ -121,7 +121,7 @@ func (l *lease) change(ctx context.Context, holder string, edit func(*leaseRecor
 		rec := l.rec
 		edit(&rec)
 		err := l.write(ctx, rec)
-		if !isConflict(err) {
+		if !driver.IsConflict(err) {
 			return err
 		}
 		if err := l.reread(ctx, holder); err != nil {
@@ -139,7 +139,7 @@ func (l *lease) remove(ctx context.Context, holder string) error {
 		if errors.Is(err, driver.ErrNotExist) {
 			return nil
 		}
-		if !isConflict(err) {
+		if !driver.IsConflict(err) {
 			return err
 		}
 		if err := l.reread(ctx, holder); err != nil {
@@ -175,9 +175,4 @@ func (l *lease) reread(ctx context.Context, holder string) error {
 		return errLost
 	}
 	return nil
-}
-
-// isConflict reports whether another writer changed the object first.
-func isConflict(err error) bool {
-	return errors.Is(err, driver.ErrExist) || errors.Is(err, driver.ErrChanged)
 }

@@ -134,7 +134,7 @@ func (fl *fill) claim(ctx context.Context, l *lease, seen *observer) (storage.Fo
 		if l.version == "" {
 			rec.Size = fl.size
 		}
-		if err = l.write(ctx, rec); !isConflict(err) {
+		if err = l.write(ctx, rec); !driver.IsConflict(err) {
 			return up, storageError(err)
 		}
 		if err := l.read(ctx); err != nil && !errors.Is(err, driver.ErrNotExist) {

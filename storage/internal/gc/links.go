@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry/internal/objectkey"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
@@ -110,7 +111,7 @@ func (r *repoCollector) condemnLinks(ctx context.Context, links []garbageLink) e
 			return nil
 		}
 		marked, err := r.repo.SetLink(ctx, l.digest, l.link, object.Condemned)
-		if object.IsConflict(err) {
+		if driver.IsConflict(err) {
 			l.link = nil
 			return nil
 		}
@@ -134,7 +135,7 @@ func (r *repoCollector) settleCondemned(ctx context.Context, links []garbageLink
 			return r.restoreLink(ctx, l)
 		}
 		err := r.repo.RemoveLink(ctx, l.digest, l.link)
-		if object.IsConflict(err) {
+		if driver.IsConflict(err) {
 			r.repo.IndexBlob(ctx, l.digest) // RemoveLink has removed that key already
 			return nil
 		}
@@ -169,7 +170,7 @@ func (r *repoCollector) restoreLink(ctx context.Context, l *garbageLink) error {
 		to = object.Pending
 	}
 	back, err := r.repo.SetLink(ctx, l.digest, l.link, to)
-	if object.IsConflict(err) {
+	if driver.IsConflict(err) {
 		return nil // the next look at the links reads it
 	}
 	if err != nil {

@@ -106,7 +106,7 @@ func (p *pointerCollector) removeOrphan(ctx context.Context, info driver.Info, d
 	if err != nil || !m.Absent() {
 		return false, err
 	}
-	if err := p.removeUnlessDryRun(ctx, info.Key, info.Version); object.IsConflict(err) {
+	if err := p.removeUnlessDryRun(ctx, info.Key, info.Version); driver.IsConflict(err) {
 		return true, nil
 	} else if err != nil {
 		return true, object.RegistryError(err)
@@ -135,7 +135,7 @@ func (p *pointerCollector) checkTag(ctx context.Context, info driver.Info) error
 	}
 	d := t.Descriptor.Digest
 	if d == "" { // cut short
-		if err := p.removeUnlessDryRun(ctx, info.Key, t.Version); !object.IsConflict(err) {
+		if err := p.removeUnlessDryRun(ctx, info.Key, t.Version); !driver.IsConflict(err) {
 			return object.RegistryError(err)
 		}
 		return nil
@@ -154,7 +154,7 @@ func (p *pointerCollector) checkTag(ctx context.Context, info driver.Info) error
 		_, err := p.repo.AbortMoves(ctx, tag, t, expired)
 		if err == nil {
 			t.Pending = t.PendingWithout(expired)
-		} else if !object.IsConflict(err) {
+		} else if !driver.IsConflict(err) {
 			return object.RegistryError(err)
 		}
 	}
@@ -227,7 +227,7 @@ func (p *pointerCollector) removeStale(ctx context.Context) error {
 			if leads, err := p.tagLeadsTo(ctx, group[i].tag, d); err != nil || leads {
 				return err
 			}
-			if err := p.removeUnlessDryRun(ctx, group[i].Key, group[i].Version); object.IsConflict(err) {
+			if err := p.removeUnlessDryRun(ctx, group[i].Key, group[i].Version); driver.IsConflict(err) {
 				return nil
 			} else if err != nil {
 				return object.RegistryError(err)
@@ -250,7 +250,7 @@ func (p *pointerCollector) touchManifest(ctx context.Context, d digest.Digest) (
 		return false, err
 	}
 	_, err = p.repo.SetVisible(ctx, d, m)
-	if object.IsConflict(err) {
+	if driver.IsConflict(err) {
 		return false, nil
 	}
 	return err == nil, object.RegistryError(err)

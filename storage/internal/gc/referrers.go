@@ -72,7 +72,7 @@ func (r *repoCollector) putAwaited(ctx context.Context, d digest.Digest) (versio
 		// have taken the marks off before this collection set its own.
 		m := &object.Manifest{State: object.Awaited, Nonce: object.NewNonce(), Sum: object.Checksum(nil)}
 		version, err = r.objects.Put(ctx, r.repo.ManifestKey(d), current.Version, m, nil, driver.Relaxed)
-		if !object.IsConflict(err) {
+		if !driver.IsConflict(err) {
 			return version, object.RegistryError(err)
 		}
 	}

@@ -127,7 +127,7 @@ func (r *repoCollector) checkRoot(ctx context.Context, d digest.Digest) error {
 			r.Count(func(c *Report) { c.Removed.Pending++ })
 			return nil
 		}
-		if !object.IsConflict(err) {
+		if !driver.IsConflict(err) {
 			return object.RegistryError(err)
 		}
 		if m, err = r.repo.ReadManifest(ctx, d); err != nil {

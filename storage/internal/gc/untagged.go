@@ -123,7 +123,7 @@ func (r *repoCollector) markManifests(ctx context.Context, batch []garbageManife
 		version, key := g.mark.Version, r.repo.ManifestKey(g.digest)
 		var err error
 		mark.Version, err = r.objects.Put(ctx, key, version, &mark, mark.Content, driver.Deferred)
-		if g.mark = &mark; object.IsConflict(err) {
+		if g.mark = &mark; driver.IsConflict(err) {
 			g.mark = nil
 			return nil
 		}
@@ -199,7 +199,7 @@ func (r *repoCollector) settleManifest(ctx context.Context, g *garbageManifest) 
 		return false, err
 	}
 	err = r.objects.Remove(ctx, r.repo.ManifestKey(g.digest), g.mark.Version)
-	if err != nil && !object.IsConflict(err) {
+	if err != nil && !driver.IsConflict(err) {
 		return false, object.RegistryError(err)
 	}
 	if err != nil {
@@ -216,7 +216,7 @@ func (r *repoCollector) restoreManifest(ctx context.Context, g *garbageManifest)
 	if !g.mark.Collected {
 		return nil
 	}
-	if _, err := r.repo.SetVisible(ctx, g.digest, g.mark); !object.IsConflict(err) {
+	if _, err := r.repo.SetVisible(ctx, g.digest, g.mark); !driver.IsConflict(err) {
 		return object.RegistryError(err)
 	}
 	return nil

@@ -12,12 +12,6 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// IsConflict reports whether a conditional write or delete failed because another writer changed
-// the object after it was read: err is driver.ErrExist or driver.ErrChanged.
-func IsConflict(err error) bool {
-	return errors.Is(err, driver.ErrExist) || errors.Is(err, driver.ErrChanged)
-}
-
 // Conflict is the error of a Put whose condition does not hold. It holds the object that is there
 // instead, so that the caller need not read it again.
 type Conflict struct {
@@ -40,9 +34,9 @@ const maxAttempts = 32
 var ErrContended = registry.ErrUnavailable.WithCause(errors.New("storage: other writers came first too often"))
 
 // Attempts yields the numbers of the attempts of an operation that retries a compare-and-swap. The
-// loop body continues when IsConflict reports that another writer came first. It returns when the
-// operation succeeds or fails for another reason. Attempts waits before each attempt but the first,
-// for a random and growing time, so that conflicting writers drift apart.
+// loop body continues when driver.IsConflict reports that another writer came first. It returns when
+// the operation succeeds or fails for another reason. Attempts waits before each attempt but the
+// first, for a random and growing time, so that conflicting writers drift apart.
 //
 // *err is nil during each attempt. After the loop it is ErrContended, or the error of ctx if ctx
 // has ended.

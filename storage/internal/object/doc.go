@@ -28,8 +28,8 @@
 //
 // A change that follows a read is a compare-and-swap: the caller passes the version that it has
 // read, and the write or delete succeeds only if the object still has that version. Otherwise the
-// error is driver.ErrExist or driver.ErrChanged, for which [IsConflict] returns true. [Store.Put]
-// then returns a [Conflict] with the object that is there instead.
+// error is driver.ErrExist or driver.ErrChanged, for which [driver.IsConflict] returns true.
+// [Store.Put] then returns a [Conflict] with the object that is there instead.
 //
 // An operation that loses a compare-and-swap reads again and decides again, in a loop over
 // [Attempts] or [Store.AttemptsInTurn]. After 32 attempts it fails with [ErrContended].
@@ -75,7 +75,7 @@
 // Methods that make one change return the errors of the driver unchanged: [Store.Put],
 // [Store.Remove], [Store.Overwrite], and those that write one record on its version. So do
 // [Store.Read] and [Store.ReadOrCreate]. Other methods return errors of the registry, see
-// [RegistryError], which leaves conflicts unchanged, so that [IsConflict] works for both.
+// [RegistryError], which leaves conflicts unchanged, so that [driver.IsConflict] works for both.
 //
 // # How to read it
 //

@@ -92,7 +92,7 @@ func (r Repo) EndEpoch(ctx context.Context, d digest.Digest, what func(*Epochs),
 		}
 		next.Nonce = NewNonce()
 		next.Version, err = r.Put(ctx, r.RepositoryKey(), c.Version, &next, nil, driver.Durable)
-		if IsConflict(err) {
+		if driver.IsConflict(err) {
 			continue
 		}
 		if err == nil && cataloged != nil && cataloged.Version == c.Version {

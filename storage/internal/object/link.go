@@ -94,7 +94,7 @@ func (r Repo) Publish(ctx context.Context, d digest.Digest, want *Link, how Publ
 		// link and then died or withdrew it, a restore would not find it.
 		if (cur.Readable() || cur.State == Hidden) && (!how.Verify || r.dataPresent(ctx, cur)) {
 			if cur.State != Live || r.Stale(cur.ModTime) {
-				if _, err = r.SetLink(ctx, d, cur, Live); IsConflict(err) {
+				if _, err = r.SetLink(ctx, d, cur, Live); driver.IsConflict(err) {
 					continue
 				}
 			}
@@ -103,7 +103,7 @@ func (r Repo) Publish(ctx context.Context, d digest.Digest, want *Link, how Publ
 		}
 		l := &Link{Size: want.Size, Segments: want.Segments, Tail: want.Tail, Version: cur.Version}
 		if len(l.Segments) > 0 {
-			if l, err = r.SetLink(ctx, d, l, Pending); IsConflict(err) {
+			if l, err = r.SetLink(ctx, d, l, Pending); driver.IsConflict(err) {
 				continue
 			} else if err != nil {
 				return named, RegistryError(err)
@@ -122,7 +122,7 @@ func (r Repo) Publish(ctx context.Context, d digest.Digest, want *Link, how Publ
 			}
 			return nil
 		})
-		if IsConflict(err) {
+		if driver.IsConflict(err) {
 			continue
 		} else if err != nil {
 			return named, RegistryError(err)
@@ -210,7 +210,7 @@ func (r Repo) KeepLink(ctx context.Context, d digest.Digest) (*Link, error) {
 		}
 		if l, err = r.SetLink(ctx, d, l, Live); err == nil {
 			return l, nil
-		} else if !IsConflict(err) {
+		} else if !driver.IsConflict(err) {
 			return nil, RegistryError(err)
 		}
 	}
@@ -261,7 +261,7 @@ func (r Repo) TouchLink(ctx context.Context, d digest.Digest, l *Link) (*Link, e
 	var err error
 	for range Attempts(ctx, &err) {
 		now, err := r.SetLink(ctx, d, l, Live)
-		if !IsConflict(err) {
+		if !driver.IsConflict(err) {
 			return now, RegistryError(err)
 		}
 		if l, err = r.ReadableLink(ctx, d); err != nil {

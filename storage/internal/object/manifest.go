@@ -41,7 +41,7 @@ func (r Repo) KeepManifest(ctx context.Context, d digest.Digest) (*Manifest, err
 			return m, err
 		}
 		now, err := r.SetVisible(ctx, d, m)
-		if IsConflict(err) {
+		if driver.IsConflict(err) {
 			continue
 		}
 		if err == nil && !m.Collected {
@@ -125,7 +125,7 @@ func (r Repo) TouchManifest(ctx context.Context, d digest.Digest, m *Manifest) (
 	var err error
 	for range Attempts(ctx, &err) {
 		now, err := r.SetVisible(ctx, d, m)
-		if !IsConflict(err) {
+		if !driver.IsConflict(err) {
 			return now, RegistryError(err)
 		}
 		if m, err = r.ReadManifest(ctx, d); err != nil || !r.ExpiresSoon(m) {

@@ -51,7 +51,7 @@ func (r Repo) releaseReferrer(ctx context.Context, entry driver.Info) error {
 		case m.State != Deleting || !m.Collected:
 			return nil
 		}
-		if _, err := r.SetVisible(ctx, d, m); !IsConflict(err) {
+		if _, err := r.SetVisible(ctx, d, m); !driver.IsConflict(err) {
 			return RegistryError(err)
 		}
 	}

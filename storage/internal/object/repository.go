@@ -70,7 +70,7 @@ func (r Repo) PutRepository(ctx context.Context, c *Repository, expect Expectati
 			case errors.As(err, &o) && o.Info.Version != "":
 				c, readFirst = decodeRepository(o.Content, o.Info), false
 				continue
-			case IsConflict(err):
+			case driver.IsConflict(err):
 				readFirst = true
 				continue
 			case err != nil:

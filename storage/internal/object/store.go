@@ -106,7 +106,7 @@ func (s *Store) SyncAfter(ctx context.Context, err error, keys ...string) error 
 // RemoveIfUnchanged deletes an object that still has the version that was read. An object that has
 // changed or is gone is not an error.
 func (s *Store) RemoveIfUnchanged(ctx context.Context, key, version string) error {
-	if err := s.Remove(ctx, key, version); !IsConflict(err) {
+	if err := s.Remove(ctx, key, version); !driver.IsConflict(err) {
 		return RegistryError(err)
 	}
 	return nil
@@ -214,7 +214,7 @@ func (s *Store) Put(ctx context.Context, key, version string, header any, conten
 	info, err := s.Driver.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{
 		IfAbsent: version == "", IfVersion: version, Durability: durability, Size: int64(len(b)),
 	})
-	if !IsConflict(err) {
+	if !driver.IsConflict(err) {
 		return info.Version, err
 	}
 	there, info, rerr := s.Read(ctx, key)
