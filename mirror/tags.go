@@ -175,7 +175,7 @@ func (m *Mirror) tagFailed(ctx context.Context, p *pull, tag string, err error) 
 		if state.gone = known.gone; state.gone.IsZero() {
 			state.gone = time.Now()
 		}
-		q.missing = time.Now().Sub(state.gone)
+		q.missing = time.Since(state.gone)
 		if state.until = m.fresh(p, tag); p.origin.DeletedGrace > 0 {
 			state.until = earlier(state.until, state.gone.Add(p.origin.DeletedGrace))
 		}

@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -14,8 +15,48 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
+
+// beforeDelete is a driver that calls a function before its first delete of a key. Like S3, it does
+// not tell a missing object from a changed one.
+type beforeDelete struct {
+	driver.Driver
+	key  string
+	call func()
+}
+
+func (b *beforeDelete) Delete(ctx context.Context, key, version string) error {
+	if key == b.key && b.call != nil {
+		call := b.call
+		b.call = nil
+		call()
+	}
+	err := b.Driver.Delete(ctx, key, version)
+	if version != "" && errors.Is(err, driver.ErrNotExist) {
+		err = driver.ErrChanged
+	}
+	return err
+}
+
+// TestCollectFasterThanDelete: a collection removes the link that a delete has just marked. The
+// delete has succeeded nevertheless, and reports what it has deleted.
+func TestCollectFasterThanDelete(t *testing.T) {
+	d := newMemory(t)
+	other := newStore(t, d, nil)
+	blob := pushBlob(t, other, "a", random(1, 20_000))
+	hook := &beforeDelete{Driver: d, key: "r/a/b/sha256/" + blob.Digest.Encoded()}
+	hook.call = func() { collected(t, other, nil) } // with a grace period, which is no matter here
+	var deleted []ocispec.Descriptor
+	require.NoError(t, newStore(t, hook, nil).DeleteBlob(t.Context(), "a", blob.Digest, &registry.DeleteOptions{
+		Deleted: func(target ocispec.Descriptor, _ []string) { deleted = append(deleted, target) },
+	}))
+	require.Nil(t, hook.call)
+	require.Len(t, deleted, 1)
+	require.Equal(t, blob.Digest, deleted[0].Digest)
+	require.ErrorIs(t, other.DeleteBlob(t.Context(), "a", blob.Digest, nil), registry.ErrBlobUnknown)
+}
 
 // TestCollectFinishesInterruptedDelete interrupts a delete of a repository after each of its
 // writes. The next collection finishes the delete, but keeps what was pushed in between.

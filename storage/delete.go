@@ -23,11 +23,16 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 	}
 	r := s.repo(repo).withReserve()
 	del := newDeletion(opts)
+	var marked *object.Link // as this delete has condemned it
 	var err error
 	for range object.Attempts(ctx, &err) {
 		l, err := r.ReadLink(ctx, d)
 		if err != nil {
 			return err
+		}
+		if marked != nil && l.State == object.Gone {
+			// A collection has found the mark, and has removed the link.
+			return del.report(r.SyncAfter(ctx, nil, r.LinkKey(d)), blobDescriptor(d, marked.Size))
 		}
 		if !l.Readable() {
 			return registry.ErrBlobUnknown.WithDetail(map[string]string{"digest": string(d)})
@@ -35,10 +40,14 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 		if err := requireDigest(del.If, d); err != nil {
 			return err
 		}
+		was := l.State
 		if l, err = r.condemn(ctx, d, l, del); driver.IsConflict(err) {
 			continue
 		} else if err != nil {
 			return err
+		}
+		if was != object.Condemned {
+			marked = l
 		}
 		if err := r.EndEpoch(ctx, "", object.BlobDeleted, del.catalogued); err != nil {
 			return err
