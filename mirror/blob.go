@@ -194,8 +194,9 @@ func (m *Mirror) openUpstream(ctx context.Context, p *pull, d digest.Digest,
 }
 
 // mount links a blob from another repository of the same upstream. A manifest of this repository
-// names the blob in a way that the upstream only accepts if it has the blob here, too, see named. With Upstream.PassThrough nothing is linked,
-// because the caller may not be able to pull from the other repository.
+// names the blob in a way that the upstream accepts only if it has the blob here, see named. With
+// Upstream.PassThrough nothing is linked, because the caller may not be able to pull from the other
+// repository.
 //
 // A blob is never linked from a repository of the store or of another upstream: what these have
 // says nothing about this one.

@@ -19,9 +19,10 @@ type missing struct{ until *lru.Cache[string, time.Time] }
 
 func newMissing() *missing { return &missing{lru.New[string, time.Time](maxMissing)} }
 
-// add remembers the answer err of the upstream about a reference, a tag, the digest of a manifest or a
-// blobRef, in the repository of a pull: for NegativeTTL that it does not exist, and for a moment that the credentials of the
-// mirror were refused. Some registries say the latter of what does not exist.
+// add remembers the answer err of the upstream about a reference in the repository of a pull. ref is
+// a tag, the digest of a manifest, or a blobRef. That it does not exist is remembered for
+// NegativeTTL, and a refusal of the mirror's credentials for a moment: some registries refuse what
+// does not exist.
 func (n *missing) add(p *pull, ref string, err error) {
 	ttl := p.origin.NegativeTTL
 	switch {
