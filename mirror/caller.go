@@ -197,10 +197,7 @@ func (m *Mirror) tryCredentials(ctx context.Context, p *pull, ref reference.Ref,
 func (m *Mirror) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if via := strings.Join(r.Header.Values("Via"), ", "); via != "" {
-			if len(via) > maxVia {
-				via = via[:maxVia] // too many mirrors; the loop is noticed later
-			}
-			r = r.WithContext(context.WithValue(r.Context(), viaKey{}, via))
+			r = r.WithContext(context.WithValue(r.Context(), viaKey{}, lastVia(via)))
 		}
 		o := m.target(r)
 		if o == nil || !o.PassThrough {
@@ -225,6 +222,16 @@ type viaKey struct{}
 
 // maxVia is the maximum length of a Via header that is sent on, in bytes.
 const maxVia = 2 << 10
+
+// lastVia returns the last elements of a Via header that are not longer than maxVia together. Those at
+// its start may come from a client; the mirrors of a loop are at its end.
+func lastVia(via string) string {
+	if len(via) <= maxVia {
+		return via
+	}
+	_, rest, _ := strings.Cut(via[len(via)-maxVia-1:], ",")
+	return strings.TrimSpace(rest)
+}
 
 // target returns the upstream that a request is about, or nil.
 func (m *Mirror) target(r *http.Request) *origin {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/stretchr/testify/require"
@@ -238,5 +239,13 @@ func TestLoopsEnd(t *testing.T) {
 		res, body := do(t, "GET", urls[0]+"/v2/a/app"+path)
 		require.GreaterOrEqual(t, res.StatusCode, 400, body)
 		require.LessOrEqual(t, requests.Load(), int64(8), path)
+
+		// What a client puts before the names of the mirrors does not hide them.
+		requests.Store(0)
+		began := time.Now()
+		res, body = do(t, "GET", urls[0]+"/v2/b/app"+path, "Via", "1.1 x, 1.1 "+strings.Repeat("x", 2<<10))
+		require.GreaterOrEqual(t, res.StatusCode, 400, body)
+		require.LessOrEqual(t, requests.Load(), int64(8), path)
+		require.Less(t, time.Since(began), 8*time.Second, "the mirrors wait for each other")
 	}
 }

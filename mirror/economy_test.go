@@ -3,6 +3,8 @@ package mirror_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -303,4 +305,25 @@ func TestRefresh(t *testing.T) {
 	require.ErrorIs(t, err, registry.ErrUnavailable)
 	_, err = r.m.Refresh(t.Context(), "mine/app", "v2")
 	require.ErrorIs(t, err, registry.ErrNameUnknown)
+}
+
+// TestViaDoesNotMultiplyRequests: whatever clients send as Via, they share one request.
+func TestViaDoesNotMultiplyRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRigInMemory(t, nil)
+		r.image("v1")
+		r.up.Break(upstreamtest.Match{}, upstreamtest.Delay(time.Second))
+		h := r.handler(nil)
+		var all sync.WaitGroup
+		for i := range 50 {
+			all.Go(func() {
+				req, err := http.NewRequestWithContext(t.Context(), "GET", "/v2/"+repo+"/manifests/v1", nil)
+				require.NoError(t, err)
+				req.Header.Set("Via", fmt.Sprintf("1.1 proxy, 1.1 proxy-%d", i))
+				require.Equal(t, http.StatusOK, record(h, req).Code)
+			})
+		}
+		all.Wait()
+		require.Equal(t, [3]int{1, 1, 0}, r.requests())
+	})
 }

@@ -2,6 +2,8 @@ package mirror
 
 import (
 	"context"
+	"strconv"
+	"strings"
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/mirror/internal/upstream"
@@ -61,9 +63,21 @@ func (p *pull) key(ref string) string {
 	return p.shared(ref)
 }
 
-// flight returns a key for a request to the upstream. A request of another mirror does not wait for
-// one of a client: two mirrors in a loop would wait for each other.
-func (p *pull) flight(ref string) string { return p.key(ref) + "\x00" + p.via }
+// flight returns a key for a request to the upstream. A request that has passed mirrors waits only for
+// those that have passed as many: mirrors in a loop would wait for each other. The Via header itself is
+// no part of the key, because clients can send anything in it.
+func (p *pull) flight(ref string) string { return p.key(ref) + "\x00" + strconv.Itoa(hops(p.via)) }
+
+// maxHops is the maximum number of mirrors in a loop.
+const maxHops = 20
+
+// hops returns the number of elements of a Via header, up to maxHops.
+func hops(via string) int {
+	if via == "" {
+		return 0
+	}
+	return min(1+strings.Count(via, ","), maxHops)
+}
 
 // shared is key for what does not depend on the caller.
 func (p *pull) shared(ref string) string { return p.repo + "\x00" + ref }

@@ -384,3 +384,16 @@ func TestManifestsDoNotWaitForBlobs(t *testing.T) {
 		wg.Wait()
 	})
 }
+
+// TestLoopsAreDueToTheRequest: an upstream that refuses requests because of their Via header, which
+// clients send, does not rest.
+func TestLoopsAreDueToTheRequest(t *testing.T) {
+	s := upstreamtest.New(t)
+	u := newUpstream(t, nil, s)
+	s.Image("r", "1")
+	s.Break(upstreamtest.Match{Times: 5}, upstreamtest.Status(508))
+	for range 5 {
+		require.ErrorIs(t, stat(t.Context(), u, "r", "1"), registry.ErrUnavailable)
+	}
+	require.NoError(t, stat(t.Context(), u, "r", "1"))
+}

@@ -248,7 +248,7 @@ func (l *line) see(res *http.Response, a *attempt, h *health, f *flight, ours bo
 		status == http.StatusGatewayTimeout:
 		wait, _ := retryAfter(res.Header)
 		h.fail(f, nil, wait)
-	case status >= 500:
+	case status >= 500 && status != http.StatusLoopDetected: // that is due to the request
 		h.strike(f)
 	default:
 		h.answer(f)
