@@ -1,6 +1,7 @@
 package fill
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -107,7 +108,7 @@ func (fl *fill) opened(ctx context.Context) (size int64, err error) {
 		return 0, context.Cause(ctx)
 	}
 	fl.mu.RLock()
-	size, err = fl.size, fl.err
+	size, err = fl.size, cmp.Or(fl.misled, fl.err)
 	fl.mu.RUnlock()
 	if err == nil && size < 0 { // the store had the blob already
 		desc, err := fl.fills.store.StatBlob(ctx, fl.repo, fl.digest, nil)

@@ -105,12 +105,12 @@ func (fl *fill) attempt(ctx context.Context, l *lease, seen *observer) error {
 
 // isStored reports whether the store has the blob.
 func (fl *fill) isStored(ctx context.Context) (bool, error) {
-	_, err := fl.fills.store.StatBlob(ctx, fl.repo, fl.digest, nil)
+	desc, err := fl.fills.store.StatBlob(ctx, fl.repo, fl.digest, nil)
 	if errors.Is(err, registry.ErrBlobUnknown) {
 		return false, nil
 	}
 	if err == nil {
-		err = fl.found(ctx)
+		err = fl.found(ctx, desc.Size)
 	}
 	return err == nil, err
 }

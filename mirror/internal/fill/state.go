@@ -2,6 +2,7 @@ package fill
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -51,8 +52,11 @@ type fill struct {
 	whole   bool             // the store has the blob
 	// moves are the times at which the fill went on with other bytes than those that readers have
 	// got: for each, the number of bytes that stayed the same for certain.
-	moves   []int64
-	err     error // why the fill has failed
+	moves []int64
+	err   error // why the fill has failed
+	// misled is the error for readers who believe in another size than the blob has. The fill stores
+	// the blob nevertheless.
+	misled  error
 	waiters waiters
 	wrongs  int // how often the content was wrong
 	readers int
@@ -123,6 +127,8 @@ func (fl *fill) look(pos int64, p []byte, t *track) (view, error) {
 // find is look for a caller that holds mu.
 func (fl *fill) find(pos int64, p []byte) (view, error) {
 	switch {
+	case fl.misled != nil:
+		return view{}, fl.misled
 	case fl.whole:
 		return view{place: inStore}, nil
 	case fl.err != nil:
@@ -163,10 +169,11 @@ func (fl *fill) wait(ctx context.Context, pos int64) error {
 	}
 }
 
-// start notes that the blob has a size and is on its way. The caller holds mu.
+// start notes that the blob has a size and is on its way. A reader of an empty blob is at its end at
+// once, so the digest must be right before. The caller holds mu.
 func (fl *fill) start(size int64) {
 	fl.size = size
-	if size >= 0 && !fl.started {
+	if (size > 0 || size == 0 && fl.right) && !fl.started {
 		fl.started = true
 		close(fl.begun)
 	}
@@ -226,13 +233,23 @@ func (fl *fill) move(same int64) {
 	}
 }
 
-// found notes that the store has the blob, by whatever upload.
+// check compares the size that readers believe in with that of the blob. It is that of a manifest, which
+// may be wrong; a reader would take the first bytes of the blob for all of it. The caller holds mu.
+func (fl *fill) check(size int64) {
+	if fl.size >= 0 && fl.size != size && fl.misled == nil {
+		fl.misled = fmt.Errorf("%w: it has %d bytes instead of %d", errWrong, size, fl.size)
+		fl.waiters.wake(1<<63 - 1)
+	}
+}
+
+// found notes that the store has the blob, of size bytes, by whatever upload.
 //
 // Errors: those of the storage.
-func (fl *fill) found(ctx context.Context) error {
-	fl.mu.RLock()
+func (fl *fill) found(ctx context.Context, size int64) error {
+	fl.mu.Lock()
 	older, right := fl.older, fl.right
-	fl.mu.RUnlock()
+	fl.check(size)
+	fl.mu.Unlock()
 	if older == nil || right {
 		return nil
 	}
@@ -250,6 +267,7 @@ func (fl *fill) verified() {
 	fl.mu.Lock()
 	defer fl.mu.Unlock()
 	fl.right = true
+	fl.check(fl.window.end())
 	fl.start(fl.window.end())
 	fl.waiters.wake(fl.limit())
 }

@@ -169,6 +169,8 @@ func (s *stream) accept(at int64) func(*Response, error) error {
 			err = registry.ErrUnavailable.WithCause(errors.New("fill: the upstream does not state the size of a blob"))
 		case resp.Size >= 0 && resp.Size != s.size:
 			err = fmt.Errorf("%w: it has %d bytes instead of %d", ErrChanged, resp.Size, s.size)
+		case s.size == 0 && s.digest != s.digest.Algorithm().FromBytes(nil):
+			err = wrongDigest(s.digest.Algorithm().FromBytes(nil)) // a reader is at the end at once
 		case resp.Offset > at:
 			err = fmt.Errorf("%w: it begins at %d instead of %d", errBroken, resp.Offset, at)
 		case resp.Offset < at:

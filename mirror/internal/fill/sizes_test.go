@@ -1,0 +1,114 @@
+package fill_test
+
+import (
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/upstreamtest"
+	"github.com/registrykit/registry/storage/driver/drivertest"
+	"github.com/registrykit/registry/storage/memory"
+)
+
+// requireNotWhole requires that a request with a wrong size gets no complete response.
+func requireNotWhole(t testing.TB, b *registry.Blob, err error) {
+	t.Helper()
+	if err != nil {
+		return
+	}
+	defer b.Body.Close()
+	n, err := io.Copy(io.Discard, b.Body)
+	require.False(t, err == nil && n == b.Descriptor.Size, "%d bytes look like the whole blob", n)
+}
+
+// A manifest may state a wrong size. A reader that believes it gets an error, and not a part of the
+// blob as if that were all of it, wherever the blob comes from.
+func TestAWrongSizeIsNeverComplete(t *testing.T) {
+	const size = 300_000
+	blob := content(3, size)
+	for _, wrong := range []int64{1, 1000, size - 100_000, size - 1, size + 1} {
+		t.Run("followed", func(t *testing.T) {
+			s := upstream(t, blob)
+			more := make(chan struct{})
+			s.Break(upstreamtest.Match{}, upstreamtest.HoldBody(200_000, more))
+			d := memory.New(nil)
+			one, two := newReplica(t, d, quick()), newReplica(t, d, quick())
+			src := newSource(t, s)
+			first, err := one.fills.Open(t.Context(), request(blob, src))
+			require.NoError(t, err)
+			defer first.Body.Close()
+			req := request(blob, src)
+			req.Size = wrong
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				b, err := two.fills.Open(t.Context(), req)
+				requireNotWhole(t, b, err)
+			}()
+			_, err = io.ReadFull(first.Body, make([]byte, 150_000))
+			require.NoError(t, err)
+			close(more)
+			_, err = io.Copy(io.Discard, first.Body)
+			require.NoError(t, err)
+			<-done
+			one.requireStored(t, d, blob)
+		})
+		t.Run("stored meanwhile", func(t *testing.T) {
+			s := upstream(t, blob)
+			r := newReplica(t, memory.New(nil), quick())
+			src := newSource(t, s)
+			r.requireRead(t, request(blob, src), blob)
+			require.Eventually(t, func() bool { return r.fills.Stats().Active == 0 }, 5*time.Second, time.Millisecond)
+			req := request(blob, src)
+			req.Size = wrong
+			b, err := r.fills.Open(t.Context(), req)
+			requireNotWhole(t, b, err)
+			require.Equal(t, 1, s.Count("GET", upstreamtest.Blob))
+		})
+		t.Run("resumed", func(t *testing.T) {
+			s := upstream(t, blob)
+			d := memory.New(nil)
+			dying := drivertest.NewFaulty(d, nil)
+			one, two := newReplica(t, dying, quick()), newReplica(t, d, quick())
+			src := newSource(t, s)
+			first, err := one.fills.Open(t.Context(), request(blob, src))
+			require.NoError(t, err)
+			defer first.Body.Close()
+			_, err = io.ReadFull(first.Body, make([]byte, 200_000))
+			require.NoError(t, err)
+			dying.CutAfter(0)
+			req := request(blob, src)
+			req.Size = wrong
+			b, err := two.fills.Open(t.Context(), req)
+			if err == nil || !errors.Is(err, registry.ErrUnavailable) {
+				requireNotWhole(t, b, err)
+			}
+		})
+	}
+}
+
+// A manifest may state that a blob is empty. A reader of an empty blob is at its end at once.
+func TestABlobIsNotEmptyBecauseAManifestSaysSo(t *testing.T) {
+	blob := content(3, 1000)
+	for name, full := range map[string]bool{"filled": false, "not stored": true} {
+		t.Run(name, func(t *testing.T) {
+			s := upstream(t, blob)
+			s.Break(upstreamtest.Match{}, upstreamtest.NoLength())
+			d := &limited{Driver: memory.New(nil)}
+			r := newReplica(t, d, quick())
+			d.setLeft(1 << 20)
+			if full {
+				d.setLeft(0)
+			}
+			src := newSource(t, s)
+			req := request(blob, src)
+			req.Size = 0
+			b, err := r.fills.Open(t.Context(), req)
+			requireNotWhole(t, b, err)
+		})
+	}
+}
