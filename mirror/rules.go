@@ -67,7 +67,7 @@ func parseRules(what string, patterns []string) ([]rule, error) {
 	for i, text := range patterns {
 		repository, tag, tagged := strings.Cut(text, ":")
 		list[i] = rule{repository, tag}
-		err := glob.Check(repository)
+		err := glob.CheckRepository(repository)
 		if err == nil && tagged {
 			err = glob.Check(tag)
 		}

@@ -21,7 +21,8 @@ import (
 // several.
 //
 // Tags returns an error if a pattern is empty or malformed, or if its tag contains a colon or
-// slash: no tag does, and "localhost:5000/app:v*" would protect nothing. It also returns an error
+// slash: no tag does, and "localhost:5000/app:v*" would protect nothing. The same holds for an
+// upper-case letter in the pattern of a repository. It also returns an error
 // if a pattern is longer than 512 bytes, or if the braces in its repository or tag expand to more
 // than 64 alternatives: each group of braces multiplies the time to match a name.
 func Tags(patterns ...string) (func(repo string) func(tag string) bool, error) {
@@ -60,10 +61,11 @@ func parse(text string) (pattern, error) {
 	if strings.ContainsAny(tag, ":/") {
 		return pattern{}, errors.New("malformed")
 	}
-	for _, part := range []string{repo, tag} {
-		if err := glob.Check(part); err != nil {
-			return pattern{}, err
-		}
+	if err := glob.CheckRepository(repo); err != nil {
+		return pattern{}, err
+	}
+	if err := glob.Check(tag); err != nil {
+		return pattern{}, err
 	}
 	return pattern{repo: repo, tag: tag}, nil
 }

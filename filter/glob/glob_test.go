@@ -16,6 +16,7 @@ func TestTags(t *testing.T) {
 		in, out  []string // repository:tag
 	}{
 		{[]string{"**"}, []string{"a:b", "a/b/c:latest"}, nil},
+		{[]string{"[!A-Z]*:V[A-Z]"}, []string{"a:VX"}, []string{"a:vx"}},
 		{[]string{"*"}, []string{"a:b"}, []string{"a/b:c"}},
 		{[]string{"a/**"}, []string{"a/b:c", "a/b/c:d", "a:b"}, []string{"ab:c", "b/a:c"}},
 		{[]string{"**/prod"}, []string{"prod:x", "a/b/prod:x"}, []string{"a/prod/b:x"}},
@@ -49,7 +50,7 @@ func TestTags(t *testing.T) {
 	require.NoError(t, err)
 	require.Nil(t, protects("b"), "nothing to look at in that repository")
 	for _, p := range []string{"", "!", ":v1", "a:", "a[:b", "a:{b", "!a:[", "localhost:5000/a", "localhost:5000/a:v*",
-		"a:v1:v2", "!a:b/c"} {
+		"a:v1:v2", "!a:b/c", "A/b", "!a/**B:v1", "{a,B}"} {
 		_, err := glob.Tags("ok", p)
 		require.Error(t, err, "%q", p)
 	}

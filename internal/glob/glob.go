@@ -31,6 +31,27 @@ func Check(pattern string) error {
 	return nil
 }
 
+// CheckRepository is Check for a pattern of repositories. It also returns an error for an upper-case
+// letter outside of a class: no name of a repository has one, so the pattern would match nothing, and
+// a rule with it would have no effect.
+func CheckRepository(pattern string) error {
+	if err := Check(pattern); err != nil {
+		return err
+	}
+	class := false
+	for i := 0; i < len(pattern); i++ {
+		switch c := pattern[i]; {
+		case class:
+			class = c != ']'
+		case c == '[':
+			class = true
+		case 'A' <= c && c <= 'Z':
+			return fmt.Errorf("upper-case letter %q, which no repository has", c)
+		}
+	}
+	return nil
+}
+
 // Match reports whether a name matches a pattern that [Check] accepts.
 func Match(pattern, name string) bool { return doublestar.MatchUnvalidated(pattern, name) }
 

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"strings"
+
 	"go.yaml.in/yaml/v4"
 
 	"github.com/registrykit/registry/mirror"
@@ -14,6 +16,7 @@ type upstream struct {
 	credentials credentials
 	transport   transport
 	names       []named
+	patterns    []*value // of repositories, without the prefix
 }
 
 // named is a name that no other upstream may have.
@@ -51,8 +54,8 @@ var upstreamKeys = append(append(append([]key[upstream]{
 	{"negativeTTL", func(u *upstream, v *value) (err error) { u.NegativeTTL, err = v.ttl(); return err }},
 	{"keepDeleted", func(u *upstream, v *value) (err error) { u.KeepDeleted, err = v.boolean(); return err }},
 	{"deletedGrace", func(u *upstream, v *value) (err error) { u.DeletedGrace, err = v.duration(); return err }},
-	{"allow", func(u *upstream, v *value) (err error) { u.Allow, err = v.patterns(); return err }},
-	{"deny", func(u *upstream, v *value) (err error) { u.Deny, err = v.patterns(); return err }},
+	{"allow", func(u *upstream, v *value) (err error) { u.Allow, err = u.rules(v); return err }},
+	{"deny", func(u *upstream, v *value) (err error) { u.Deny, err = u.rules(v); return err }},
 	{"platforms", func(u *upstream, v *value) (err error) { u.Platforms, err = each(v, (*value).platform); return err }},
 	{"maxBlobSize", func(u *upstream, v *value) (err error) { u.MaxBlobSize, err = v.size(); return err }},
 	{"minAge", func(u *upstream, v *value) (err error) { u.MinAge, err = v.duration(); return err }},
@@ -99,6 +102,28 @@ func (u *upstream) claims(kind string, v *value, names []string, err error) erro
 	return err
 }
 
+// rules reads patterns of what may or may not be pulled.
+func (u *upstream) rules(v *value) ([]string, error) {
+	return each(v, func(v *value) (string, error) {
+		u.patterns = append(u.patterns, v)
+		return v.pattern()
+	})
+}
+
+// checkPatterns returns an error for a pattern that begins with a host by which clients name the
+// upstream. Patterns have no prefix, so such a rule would match nothing, and a denial would not hold.
+func (u *upstream) checkPatterns() error {
+	for _, v := range u.patterns {
+		first, _, _ := strings.Cut(v.node.Value, "/")
+		for _, name := range append([]string{u.Name, u.Prefix}, u.Aliases...) {
+			if name == first && strings.Contains(name, ".") {
+				return v.errorf("pattern %.64q: leave out %q; patterns are about names at the upstream", v.node.Value, first+"/")
+			}
+		}
+	}
+	return nil
+}
+
 // finish checks the upstream as a whole.
 func (u *upstream) finish(p *parser) error {
 	if u.Name == "" || len(u.URLs) == 0 {
@@ -113,6 +138,9 @@ func (u *upstream) finish(p *parser) error {
 	if u.Name == dockerHub {
 		u.names = append(u.names, named{"implied alias", "index.docker.io", u.node},
 			named{"implied alias", "registry-1.docker.io", u.node})
+	}
+	if err := u.checkPatterns(); err != nil {
+		return err
 	}
 	if u.PassThrough && u.credentials.given() {
 		return p.Errorf(u.node, "%s: with passThrough, the mirror has no credentials of its own", u.Name)
