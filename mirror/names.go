@@ -80,17 +80,14 @@ func (n *names) add(o *origin) error {
 }
 
 // addPorts adds the names of an origin with the default port, or without it, unless another upstream
-// has these names.
+// has these names. The port of https always counts: clients mean it by default, whatever the URLs by
+// which the mirror reaches the upstream. That of http counts if there is such a URL.
 func (n *names) addPorts(o *origin) {
-	port := map[bool]string{}
-	for _, u := range o.URLs {
-		port[strings.HasPrefix(u, "https:")] = ""
+	ports := []string{":443"}
+	if slices.ContainsFunc(o.URLs, func(u string) bool { return strings.HasPrefix(u, "http:") }) {
+		ports = append(ports, ":80")
 	}
-	for https := range port {
-		suffix := ":80"
-		if https {
-			suffix = ":443"
-		}
+	for _, suffix := range ports {
 		for _, name := range append([]string{o.Name}, o.Aliases...) {
 			other := strings.TrimSuffix(name, suffix)
 			if other == name && !strings.Contains(name, ":") {

@@ -27,6 +27,7 @@ func several() []mirror.Upstream {
 		{Name: "GHCR.io", URLs: []string{"https://ghcr.io"}, Prefix: "ghcr", Hosts: []string{"ghcr.mirror.example:5000"}},
 		{Name: "registry.example:5000", URLs: []string{"https://registry.example:5000"}, Prefix: "company/registry"},
 		{Name: "plain.example:80", URLs: []string{"http://plain.example"}, Prefix: "plain.example"},
+		{Name: "near.example", URLs: []string{"http://127.0.0.1:5000"}},
 		{Name: "quay.io", URLs: []string{"https://quay.io"}, Aliases: []string{"quay.example", "q.example:8443"}},
 	}
 }
@@ -55,6 +56,8 @@ func TestResolve(t *testing.T) {
 		"ns, configured in upper":  {m: m, path: "a/b", ns: "ghcr.io", want: "ghcr/a/b"},
 		"ns, default port":         {m: m, path: "a/b", ns: "quay.io:443", want: "quay.io/a/b"},
 		"ns, port of http":         {m: m, path: "a/b", ns: "quay.io:80", err: registry.ErrNameUnknown},
+		"ns, URL of http":          {m: m, path: "a/b", ns: "near.example:443", want: "near.example/a/b"},
+		"ns, URL of http, http":    {m: m, path: "a/b", ns: "near.example:80", want: "near.example/a/b"},
 		"ns, without default port": {m: m, path: "a/b", ns: "plain.example", want: "plain.example/a/b"},
 		"ns, port":                 {m: m, path: "a/b", ns: "registry.example:5000", want: "company/registry/a/b"},
 		"ns, port missing":         {m: m, path: "a/b", ns: "registry.example", err: registry.ErrNameUnknown},
