@@ -23,10 +23,11 @@ type body struct {
 	want   int64 // where the part that the caller reads ends, see Until; 0 if that is not known
 	got    track
 	closed bool
-	// whole reports that all that was read so far begins at the first byte and has no gap. sum is a
-	// hash of these bytes. files reports that some of them were read by Source, so sum is useless.
-	whole, files bool
-	sum          maphash.Hash
+	// The caller has read the bytes from the position from on, without a gap. sum is a hash of these
+	// bytes. files reports that some of them were read by Source, so sum is useless.
+	from  int64
+	files bool
+	sum   maphash.Hash
 
 	// open reads the upload or the store from pos on, up to end; nil if neither is open. older is the
 	// state of the upload that it reads, or nil.
@@ -47,7 +48,7 @@ var errBodyClosed = errors.New("fill: the body is closed")
 // newBody returns a reader of a blob of size bytes. It counts among the readers of the fill until
 // Close.
 func newBody(ctx context.Context, fl *fill, source Source, size int64) *body {
-	return &body{ctx: ctx, fill: fl, source: source, size: size, whole: true}
+	return &body{ctx: ctx, fill: fl, source: source, size: size}
 }
 
 // Read implements [io.Reader]. It waits for bytes that have not come yet.
@@ -57,7 +58,7 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.read(p)
 	b.pos += int64(n)
 	b.got.far = max(b.got.far, b.pos)
-	if b.whole && b.straight == nil {
+	if b.straight == nil {
 		b.sum.Write(p[:n])
 	}
 	return n, err
@@ -156,18 +157,20 @@ func (b *body) openAt(v view) error {
 	return nil
 }
 
-// turn reads straight from the upstream from now on. A reader of the whole blob goes on only if the
-// bytes that it has got are those that come now.
+// turn reads straight from the upstream from now on. A reader of the first or the last bytes goes on only
+// if the bytes that it has got are those that come now: the whole blob is then verified. A part in the
+// middle is not.
 //
 // Errors: errMoved if that is not known.
 func (b *body) turn() error {
-	if b.whole && b.files {
+	verify := b.from == 0 || b.want == 0 || b.want >= b.size
+	if verify && b.files {
 		return errMoved
 	}
 	b.straight = newStream(b.ctx, b.fill.fills, b.source, b.fill.digest, b.size)
 	b.straight.pos, b.straight.want = b.pos, b.want
-	if b.whole {
-		b.straight.verify, b.straight.sent = true, sent{n: b.pos, hash: &b.sum}
+	if verify {
+		b.straight.verify, b.straight.sent = true, sent{from: b.from, to: b.pos, hash: &b.sum}
 	}
 	return nil
 }
@@ -203,14 +206,9 @@ func (b *body) Seek(offset int64, whence int) (int64, error) {
 	if offset == b.pos {
 		return offset, nil
 	}
-	switch {
-	case b.whole && b.files && offset > b.pos:
-		// The caller has read the reader that Source has returned.
-	case offset == 0:
-		b.whole, b.files = true, false
+	if !b.files || offset < b.pos { // otherwise the caller has read the reader that Source has returned
+		b.from, b.files = offset, false
 		b.sum.Reset()
-	default:
-		b.whole = false
 	}
 	b.pos, b.want = offset, 0
 	b.closeOpen()

@@ -1,6 +1,7 @@
 package fill_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"testing"
@@ -110,5 +111,61 @@ func TestABlobIsNotEmptyBecauseAManifestSaysSo(t *testing.T) {
 			b, err := r.fills.Open(t.Context(), req)
 			requireNotWhole(t, b, err)
 		})
+	}
+}
+
+// A reader from some position to the end gets no wrong end either if the storage fills up while it
+// reads: what was before its position, what it has got, and what comes must be the blob together.
+func TestARangeIsVerifiedWhenTheStorageFillsUp(t *testing.T) {
+	const size, first = 1 << 20, 100_000
+	blob := content(3, size)
+	for name, row := range map[string]struct {
+		early, late upstreamtest.Fault // of the first response, and of the following
+		right       bool
+	}{
+		"right":                   {nil, nil, true},
+		"the end is wrong":        {nil, upstreamtest.Flip(size - 1), false},
+		"the middle is wrong":     {nil, upstreamtest.Flip(size / 2), false},
+		"what was read was wrong": {upstreamtest.Flip(first + 10), nil, false},
+		"all is wrong":            {upstreamtest.Flip(first + 10), upstreamtest.Flip(first + 10), false},
+	} {
+		for _, until := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				s := upstream(t, blob)
+				more := make(chan struct{})
+				s.Break(upstreamtest.Match{Times: 1}, upstreamtest.HoldBody(300_000, more))
+				if row.early != nil {
+					s.Break(upstreamtest.Match{Times: 1}, row.early)
+				}
+				if row.late != nil {
+					s.Break(upstreamtest.Match{Skip: 1}, row.late)
+				}
+				full := &limited{Driver: memory.New(nil)}
+				r := newReplica(t, full, quick())
+				req := request(blob, newSource(t, s))
+				req.Range = &registry.ByteRange{First: first, Length: -1}
+				b, err := r.fills.Open(t.Context(), req)
+				require.NoError(t, err)
+				defer b.Body.Close()
+				_, err = b.Body.Seek(first, io.SeekStart)
+				require.NoError(t, err)
+				if until {
+					b.Body.(interface{ Until(end int64) }).Until(size)
+				}
+				got := make([]byte, 50_000)
+				_, err = io.ReadFull(b.Body, got)
+				require.NoError(t, err)
+				full.setLeft(0)
+				close(more)
+				rest, err := io.ReadAll(b.Body)
+				if row.right {
+					require.NoError(t, err)
+					require.True(t, bytes.Equal(blob[first:], append(got, rest...)))
+					return
+				}
+				require.Error(t, err, "%d bytes", len(rest))
+				require.Less(t, len(got)+len(rest), size-first)
+			})
+		}
 	}
 }

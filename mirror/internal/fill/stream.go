@@ -38,23 +38,26 @@ type stream struct {
 	sent sent      // what the caller has got before, if verify is set
 }
 
-// sent describes the first bytes of a blob, which a reader has got in another way.
+// sent describes bytes of a blob that a reader has got in another way.
 type sent struct {
-	n    int64
-	hash *maphash.Hash // of the bytes
+	from, to int64
+	hash     *maphash.Hash // of the bytes
 }
 
-// check reads the same bytes from r. n is their number.
+// check reads the blob from r up to the end of these bytes.
 //
 // Errors: ErrChanged if they are others; an error of r.
 func (s sent) check(r io.Reader) error {
 	var h maphash.Hash
 	h.SetSeed(s.hash.Seed())
-	if _, err := io.CopyN(&h, r, s.n); err != nil {
+	if _, err := io.CopyN(io.Discard, r, s.from); err != nil {
+		return err
+	}
+	if _, err := io.CopyN(&h, r, s.to-s.from); err != nil {
 		return err
 	}
 	if h.Sum64() != s.hash.Sum64() {
-		return fmt.Errorf("%w: the first %d bytes are others than before", ErrChanged, s.n)
+		return fmt.Errorf("%w: the bytes from %d to %d are others than before", ErrChanged, s.from, s.to)
 	}
 	return nil
 }
@@ -101,11 +104,11 @@ func (s *stream) next(p []byte) (int, error) {
 	if !s.verify {
 		return s.receive(p[:min(int64(len(p)), s.size-s.pos)])
 	}
-	if s.at == 0 && s.sent.n > 0 {
+	if s.at == 0 && s.sent.to > s.sent.from {
 		if err := s.sent.check(readerFunc(s.receive)); err != nil {
 			return 0, s.again(err)
 		}
-		s.sent.n = 0
+		s.sent = sent{}
 	}
 	free := min(s.pos, s.tailStart())
 	if skip := free - s.at; skip > 0 {
