@@ -84,7 +84,27 @@ func (c *config) parse(args []string, errs io.Writer) error {
 		return errors.New("SRC and DST are required")
 	}
 	c.src, c.dst = names[0], names[1]
-	return nil
+	return c.check(f)
+}
+
+// check returns an error for flags that have no effect or no meaning.
+func (c *config) check(f *flag.FlagSet) (err error) {
+	if c.parallel < 1 {
+		return fmt.Errorf("-parallel %d: must be above zero", c.parallel)
+	}
+	if c.newest < 0 {
+		return fmt.Errorf("-newest %d: must not be negative", c.newest)
+	}
+	if len(c.globs) > 0 {
+		return nil
+	}
+	f.Visit(func(set *flag.Flag) {
+		switch set.Name {
+		case "tag", "semver", "newest", "delete", "dry-run":
+			err = fmt.Errorf("-%s is for -sync", set.Name)
+		}
+	})
+	return err
 }
 
 // Exit statuses.
@@ -119,6 +139,10 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		fmt.Fprintln(errs, "copy:", err)
 		return misused
 	}
+	if err := c.checkImages(src, dst); err != nil {
+		fmt.Fprintln(errs, "copy:", err)
+		return misused
+	}
 	shown := newDisplay(errs, c.quiet)
 	if len(c.globs) > 0 {
 		err = c.sync(ctx, dst, src, shown, out)
@@ -140,6 +164,17 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 	return failed
 }
 
+// checkImages returns an error unless SRC and DST name what -sync, or the lack of it, requires.
+func (c *config) checkImages(src, dst place) error {
+	switch sync := len(c.globs) > 0; {
+	case !sync && (src.image == "" || dst.image == ""):
+		return errors.New("SRC and DST must name a repository; -sync copies several")
+	case sync && (src.image != "" || dst.image != ""):
+		return errors.New("with -sync, SRC and DST must not name a repository")
+	}
+	return nil
+}
+
 // options returns the options of each copy.
 func (c *config) options(dst place, shown display) *replicate.Options {
 	o := &replicate.Options{
@@ -154,9 +189,6 @@ func (c *config) options(dst place, shown display) *replicate.Options {
 
 // copy copies one image.
 func (c *config) copy(ctx context.Context, dst, src place, shown display, out io.Writer) error {
-	if src.image == "" || dst.image == "" {
-		return errors.New("SRC and DST must name a repository; -sync copies several")
-	}
 	began := time.Now()
 	o := c.options(dst, shown)
 	o.To = dst.image
@@ -173,9 +205,6 @@ func (c *config) copy(ctx context.Context, dst, src place, shown display, out io
 
 // sync copies what the patterns select.
 func (c *config) sync(ctx context.Context, dst, src place, shown display, out io.Writer) error {
-	if src.image != "" || dst.image != "" {
-		return errors.New("with -sync, SRC and DST must not name a repository")
-	}
 	res, err := replicate.Sync(ctx, dst.backend, src.backend, []replicate.Rule{{
 		Repositories: c.globs, Tags: c.tags, Semver: c.semver, Newest: c.newest, Delete: c.deletes, DryRun: c.dryRun,
 		Options: c.options(dst, shown),

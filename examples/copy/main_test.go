@@ -110,14 +110,21 @@ func TestCopySaysWhatIsWrong(t *testing.T) {
 		{misused, "invalid repository name", []string{"http://127.0.0.1/A", s.URL + "/b"}},
 		{misused, "no such file", []string{"dir:" + filepath.Join(t.TempDir(), "none") + "//a:b", s.URL + "/b"}},
 		{misused, "the path of the directory is missing", []string{"dir://a:b", s.URL + "/b"}},
-		{failed, "must not name a repository", []string{"-sync", "a", s.URL + "/a", s.URL}},
-		{failed, "must name a repository", []string{"dir:" + t.TempDir(), s.URL + "/a"}},
+		{misused, "must not name a repository", []string{"-sync", "a", s.URL + "/a", s.URL}},
+		{misused, "must name a repository", []string{"dir:" + t.TempDir(), s.URL + "/a"}},
+		{misused, "must name a repository", []string{s.URL, s.URL + "/a"}},
+		{misused, "copy: http://127.0.0.1/a: it has a user", []string{"http://ann:hunter2@127.0.0.1/a", s.URL + "/a"}},
+		{misused, "-dry-run is for -sync", []string{"-dry-run", s.URL + "/a:v1", s.URL + "/b"}},
+		{misused, "-delete is for -sync", []string{s.URL + "/a:v1", s.URL + "/b", "-delete"}},
+		{misused, "-parallel 0", []string{"-parallel", "0", s.URL + "/a:v1", s.URL + "/b"}},
+		{misused, "-newest -1", []string{"-sync", "a", "-newest", "-1", s.URL, s.URL}},
 		{failed, "platform", []string{"-platform", "linux", s.URL + "/a", s.URL + "/b"}},
 		{failed, "MANIFEST_UNKNOWN", []string{s.URL + "/a:v1", s.URL + "/b"}},
 	} {
 		status, _, errs := call(t.Context(), row.args...)
 		require.Equal(t, row.status, status, row.args)
 		require.Contains(t, errs, row.want)
+		require.NotContains(t, errs, "hunter2")
 	}
 }
 

@@ -60,7 +60,7 @@ func (p *places) open(ctx context.Context, name string, mustExist bool) (place, 
 		at, err = p.config.parseRegistry(name)
 	}
 	if err != nil {
-		return place{}, fmt.Errorf("%s: %w", name, err)
+		return place{}, fmt.Errorf("%s: %w", withoutUser(name), err)
 	}
 	if p.backends[at.base] == nil {
 		b, err := open(ctx, at.base)
@@ -74,6 +74,16 @@ func (p *places) open(ctx context.Context, name string, mustExist bool) (place, 
 	}
 	at.backend = p.backends[at.base]
 	return at, nil
+}
+
+// withoutUser returns a URL without the user and the password that it may have.
+func withoutUser(name string) string {
+	scheme, rest, ok := strings.Cut(name, "://")
+	host, path, _ := strings.Cut(rest, "/")
+	if i := strings.LastIndex(host, "@"); ok && i >= 0 {
+		return scheme + "://" + host[i+1:] + "/" + path
+	}
+	return name
 }
 
 // parseDir reads "PATH//repository:tag", or "PATH".
@@ -99,13 +109,18 @@ func (c *config) parseRegistry(s string) (place, error) {
 		scheme = "http"
 	}
 	name := s
-	if before, after, ok := strings.Cut(s, "://"); ok {
+	before, after, isURL := strings.Cut(s, "://")
+	if isURL {
 		if scheme, name = before, after; scheme != "http" && scheme != "https" {
 			return place{}, errors.New("it is not an http or https URL")
 		}
 	}
 	name = strings.TrimSuffix(name, "/")
-	if len(c.globs) > 0 && !strings.Contains(name, "/") {
+	host, _, hasPath := strings.Cut(name, "/")
+	if isURL && strings.Contains(host, "@") {
+		return place{}, errors.New("it has a user; credentials come from -docker-config")
+	}
+	if !hasPath && (isURL || len(c.globs) > 0) { // not an image of Docker Hub
 		return place{base: scheme + "://" + apiHost(name)}, nil
 	}
 	image, err := reference.Parse(name)
