@@ -1,14 +1,19 @@
 package mirror_test
 
 import (
+	"context"
 	"encoding/json"
+	"io"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/upstreamtest"
+	"github.com/registrykit/registry/mirror"
 )
 
 // TestABlobAfterItsManifestWasMissing asks for a digest as containerd does: as a manifest, and after
@@ -99,4 +104,29 @@ func TestAWrongSizeConcernsItsRepository(t *testing.T) {
 		_, err = r.pull(t.Context(), repo, "v1")
 		require.NoError(t, err)
 	}
+}
+
+// TestStalledRangesBlockNobody: clients that ask for small parts and do not read them leave requests to
+// the upstream for others.
+func TestStalledRangesBlockNobody(t *testing.T) {
+	r := newRig(t, func(u *mirror.Upstream, _ *mirror.Options) { u.Requests = 8 })
+	large, small := r.up.Blob("a/app", random(4<<20)), r.up.Blob("a/app", random(1000))
+	for i := range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		first := int64(2<<20 + i*10_000)
+		blob, err := r.m.OpenBlob(ctx, repo, large.Digest,
+			&registry.OpenOptions{Range: &registry.ByteRange{First: first, Length: 10_000}})
+		require.NoError(t, err, "%d", i)
+		defer func() { require.NoError(t, blob.Body.Close()) }()
+		_, err = blob.Body.Seek(first, io.SeekStart)
+		require.NoError(t, err)
+		_, err = io.ReadFull(blob.Body, make([]byte, 10))
+		require.NoError(t, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	_, err := read(ctx, r.m, repo, small.Digest)
+	require.NoError(t, err)
+	require.LessOrEqual(t, r.up.Count("GET", upstreamtest.Blob), 4+2, "the parts, the fill, and the other blob")
 }

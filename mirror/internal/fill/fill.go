@@ -35,7 +35,8 @@ type Source interface {
 	// FetchRange requests a part of a blob: length bytes from the byte at offset on. The bytes are
 	// not verified against the digest.
 	//
-	// Errors: as Fetch; registry.ErrUnsupported if the upstream has no ranges.
+	// Errors: as Fetch; registry.ErrUnsupported if the upstream has no ranges, or if too many parts are
+	// open.
 	FetchRange(ctx context.Context, d digest.Digest, offset, length int64) (*Response, error)
 
 	// Blame excludes a URL for a digest for a while, because it sent wrong content.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -58,11 +60,57 @@ func (s *source) Fetch(ctx context.Context, d digest.Digest, offset int64, etag 
 	return res, nil
 }
 
+// partWait is the maximum time to wait for the end of other parts.
+const partWait = time.Second
+
+// partSlot waits until fewer than half of the requests are for parts of blobs. A client reads a part at
+// its own speed, and must not keep requests from others for long.
+//
+// Errors: errNoRanges, so that the blob is fetched as a whole instead; that of ctx.
+func (s *shared) partSlot(ctx context.Context) (release func(), err error) {
+	t := time.NewTimer(partWait)
+	defer t.Stop()
+	select {
+	case s.partSlots <- struct{}{}:
+		return sync.OnceFunc(func() { <-s.partSlots }), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-t.C:
+		return nil, errNoRanges.WithCause(errors.New("upstream: too many parts at a time"))
+	}
+}
+
+// partBody is the body of a part.
+type partBody struct {
+	io.ReadCloser
+	release func()
+}
+
+// Close implements [io.Closer].
+func (b *partBody) Close() error {
+	defer b.release()
+	return b.ReadCloser.Close()
+}
+
 // FetchRange implements [fill.Source].
 func (s *source) FetchRange(ctx context.Context, d digest.Digest, offset, length int64) (*fill.Response, error) {
 	if offset < 0 || length <= 0 {
 		return nil, registry.ErrRangeInvalid
 	}
+	release, err := s.u.partSlot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	res, err := s.fetchRange(ctx, d, offset, length)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	res.Body = &partBody{res.Body, release}
+	return res, nil
+}
+
+func (s *source) fetchRange(ctx context.Context, d digest.Digest, offset, length int64) (*fill.Response, error) {
 	var res *fill.Response
 	err := s.u.do(ctx, call{kind: "blob", content: content{s.repo, d},
 		ask: func(ctx context.Context, e *endpoint, c *client.Client, a *attempt) error {

@@ -64,8 +64,8 @@ type Options struct {
 	Rest time.Duration
 	// Via is the pseudonym of the mirror in Via headers. Default: none is sent.
 	Via string
-	// Requests is the maximum number of requests at a time; an eighth of them is not for blobs. A
-	// request ends with its body. Others wait. Default: 64.
+	// Requests is the maximum number of requests at a time; an eighth of them is not for blobs, and half
+	// of them not for parts of blobs. A request ends with its body. Others wait. Default: 64.
 	Requests int
 }
 
@@ -90,6 +90,7 @@ type shared struct {
 	endpoints []*endpoint
 	slots     chan struct{} // has an element for each request in progress
 	blobSlots chan struct{} // and for those for blobs
+	partSlots chan struct{} // has an element for each open part of a blob, see FetchRange
 	limit     limit
 	blame     blames
 	stats     counters
@@ -138,6 +139,7 @@ func New(opts Options) (*Upstream, error) {
 	}
 	s := &shared{opts: opts, slots: make(chan struct{}, opts.Requests),
 		blobSlots: make(chan struct{}, opts.Requests-opts.Requests/8),
+		partSlots: make(chan struct{}, max(1, opts.Requests/2)),
 		cursors:   lru.New[cursor, string](maxCursors)}
 	s.blame.init()
 	s.stats.init()
