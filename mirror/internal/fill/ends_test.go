@@ -3,6 +3,7 @@ package fill_test
 import (
 	"bytes"
 	"io"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -129,7 +130,10 @@ func TestAFullStorageStoresNothing(t *testing.T) {
 		s := upstream(t, blob)
 		d := memory.New(nil)
 		full := &limited{Driver: d}
-		r := newReplica(t, full, quick())
+		var log bytes.Buffer
+		o := quick()
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		r := newReplica(t, full, o)
 		full.setLeft(300 << 10)
 		if size < 1<<20 {
 			full.setLeft(int64(min(size, 500)))
@@ -144,6 +148,7 @@ func TestAFullStorageStoresNothing(t *testing.T) {
 		r.requireNothing(t, blob)
 		require.ErrorIs(t, r.fills.Wait(t.Context(), req), registry.ErrNoSpace)
 		r.fills.Close()
+		require.Contains(t, log.String(), "the storage is full")
 		require.Empty(t, keys(t, d, "m/"), "size %d", size)
 		require.Empty(t, keys(t, d, "data/"), "size %d", size)
 	}

@@ -288,7 +288,7 @@ func (h *holding) settle(ctx context.Context, err error) error {
 		h.fills.setFull()
 		_ = h.drop(ctx)
 		_ = h.lease.remove(ctx, h.holder)
-		return errUnstored
+		return errFull
 	case h.stored == 0:
 		_ = h.lease.remove(ctx, h.holder)
 		return err

@@ -3,6 +3,7 @@ package fill
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -25,6 +26,8 @@ var (
 	// errUnstored is returned when the bytes cannot be stored, or when another replica that stores
 	// them makes no progress. Readers then get them straight from the upstream.
 	errUnstored = errors.New("fill: the blob is not stored")
+	// errFull is the errUnstored of a storage that is full.
+	errFull = fmt.Errorf("%w: the storage is full", errUnstored)
 	// errLost is returned when another fill holds the lease.
 	errLost = errors.New("fill: another process has taken the lease")
 	// errMoved is returned to a reader that has got bytes which need not be those of the blob.
@@ -89,7 +92,7 @@ func (fl *fill) attempt(ctx context.Context, l *lease, seen *observer) error {
 		return fl.follow(ctx, l, seen)
 	case errors.Is(err, registry.ErrNoSpace):
 		fl.fills.setFull()
-		return errUnstored
+		return errFull
 	case err != nil:
 		return err
 	}
