@@ -244,6 +244,9 @@ func (v *value) baseURL() (string, error) {
 		u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(u.Host, ":") {
 		return "", v.errorf("this must be a URL such as https://registry.example, without user and query")
 	}
+	if path := strings.TrimRight(u.Path, "/"); strings.HasSuffix(path, "/v2") || strings.HasPrefix(path, "/v2/") {
+		return "", v.errorf("%q has the path /v2: leave it out, the mirror adds it", text)
+	}
 	return text, nil
 }
 
