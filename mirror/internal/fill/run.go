@@ -93,6 +93,9 @@ func (fl *fill) attempt(ctx context.Context, l *lease, seen *observer) error {
 	case errors.Is(err, registry.ErrNoSpace):
 		fl.fills.setFull()
 		return errFull
+	case errors.Is(err, registry.ErrTooManyRequests):
+		// Too many fills were left unfinished. The client of this one need not have begun any of them.
+		return fmt.Errorf("%w: %w", errUnstored, err)
 	case err != nil:
 		return err
 	}

@@ -7,10 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/upstreamtest"
+	"github.com/registrykit/registry/mirror/internal/fill"
+	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/driver/drivertest"
 	"github.com/registrykit/registry/storage/memory"
 )
@@ -168,4 +171,28 @@ func TestARangeIsVerifiedWhenTheStorageFillsUp(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestTooManyUploads: the store limits the unfinished uploads of all fills together. A client that begins
+// fills and leaves does not keep others from their blobs.
+func TestTooManyUploads(t *testing.T) {
+	d := memory.New(nil)
+	store, err := storage.New(t.Context(), d, &storage.Options{MaxUploads: 1})
+	require.NoError(t, err)
+	r := &replica{store, fill.New(store, d, quick())}
+	defer r.fills.Close()
+	left, blob := content(3, 1<<20), content(4, 1<<20)
+	s := upstream(t, left)
+	s.Blob("library/alpine", blob)
+	s.Break(upstreamtest.Match{Ref: string(digest.FromBytes(left))}, upstreamtest.HangBody(500_000))
+	src := newSource(t, s)
+	b, err := r.fills.Open(t.Context(), request(left, src))
+	require.NoError(t, err)
+	defer b.Body.Close()
+	_, err = io.ReadFull(b.Body, make([]byte, 500_000))
+	require.NoError(t, err)
+	for range 2 {
+		r.requireRead(t, request(blob, src), blob)
+	}
+	require.ErrorIs(t, r.fills.Wait(t.Context(), request(blob, src)), registry.ErrUnavailable)
 }
