@@ -123,14 +123,20 @@ func (m *Mirror) prove(ctx context.Context, p *pull, ref reference.Ref, blob boo
 		return nil
 	}
 	unknown, what := unknownOf(ref, blob), ref.String()
-	if blob {
+	switch {
+	case blob:
 		what = blobRef(ref.Digest)
+	case ref == reference.Ref{}:
+		what = tagsRef
 	}
 	if m.opts.Offline {
 		return registry.ErrUnavailable.WithMessage("the mirror is offline and cannot ask for the right of the caller")
 	}
 	if err := m.mayAsk(ctx, p, unknown); err != nil {
 		return err
+	}
+	if m.missing.has(p, what) {
+		return unknown
 	}
 	_, err := m.proofs.asked.do(ctx, p.flight(what), 0, func(func()) (struct{}, error) {
 		if m.proofs.holds(p) {
@@ -140,6 +146,7 @@ func (m *Mirror) prove(ctx context.Context, p *pull, ref reference.Ref, blob boo
 		defer cancel()
 		if err := m.tryCredentials(ctx, p, ref, blob); err != nil {
 			m.proofs.forget(p)
+			m.missing.add(p, what, err)
 			m.report(p.origin, p.repo, err)
 			return struct{}{}, p.origin.failure(&question{unknown: unknown, caller: p.caller}, err).err
 		}

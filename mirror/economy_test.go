@@ -327,3 +327,38 @@ func TestViaDoesNotMultiplyRequests(t *testing.T) {
 		require.Equal(t, [3]int{1, 1, 0}, r.requests())
 	})
 }
+
+// TestMissingListsAreRemembered: the list of tags of a repository that does not exist costs one request.
+func TestMissingListsAreRemembered(t *testing.T) {
+	r := newRig(t, nil)
+	for range 5 {
+		_, err := collect(r.m.Tags(t.Context(), upName+"/no/such", nil))
+		require.ErrorIs(t, err, registry.ErrNameUnknown)
+	}
+	require.Equal(t, 1, r.up.Count("GET", upstreamtest.Tags))
+	r.up.Image("no/such", "v1")
+	_, err := r.m.Refresh(t.Context(), upName+"/no/such", "v1")
+	require.NoError(t, err)
+	tags, err := collect(r.m.Tags(t.Context(), upName+"/no/such", nil))
+	require.NoError(t, err)
+	require.Equal(t, []string{"v1"}, tags)
+}
+
+// TestMissingContentIsRememberedForACaller: so does a tag, manifest or blob that does not exist, for a
+// caller who has not proved anything yet.
+func TestMissingContentIsRememberedForACaller(t *testing.T) {
+	r := newRig(t, func(u *mirror.Upstream, _ *mirror.Options) { u.PassThrough = true })
+	r.image("v1")
+	d := digest.FromString("missing")
+	for range 5 {
+		_, err := r.m.GetManifest(t.Context(), repo, byTag("none"))
+		require.ErrorIs(t, err, registry.ErrManifestUnknown)
+		_, err = r.m.GetManifest(t.Context(), repo, byDigest(d))
+		require.ErrorIs(t, err, registry.ErrManifestUnknown)
+		_, err = r.m.OpenBlob(t.Context(), repo, d, nil)
+		require.ErrorIs(t, err, registry.ErrBlobUnknown)
+	}
+	require.Equal(t, 3, r.up.Count("", ""))
+	_, err := r.m.GetManifest(t.Context(), repo, byTag("v1"))
+	require.NoError(t, err)
+}

@@ -171,6 +171,9 @@ func (m *Mirror) upstreamTags(ctx context.Context, p *pull) ([]string, error) {
 	if l, ok := m.lists.known.Get(key); ok && time.Now().Before(l.until) {
 		return l.tags, nil
 	}
+	if m.missing.has(p, tagsRef) {
+		return nil, registry.ErrNameUnknown
+	}
 	return m.lists.askTags.do(ctx, p.flight(""), 0, func(func()) ([]string, error) {
 		if l, ok := m.lists.known.Get(key); ok && time.Now().Before(l.until) {
 			return l.tags, nil // another flight has landed in between
@@ -180,6 +183,9 @@ func (m *Mirror) upstreamTags(ctx context.Context, p *pull) ([]string, error) {
 		tags, err := m.readTags(ctx, p)
 		if err != nil {
 			m.report(p.origin, p.repo, err)
+			if isMissing(err) { // after another failure, the tags in the store are listed
+				m.missing.add(p, tagsRef, err)
+			}
 			return nil, err
 		}
 		weight := 64

@@ -20,7 +20,7 @@ type missing struct{ until *lru.Cache[string, time.Time] }
 func newMissing() *missing { return &missing{lru.New[string, time.Time](maxMissing)} }
 
 // add remembers the answer err of the upstream about a reference in the repository of a pull. ref is
-// a tag, the digest of a manifest, or a blobRef. That it does not exist is remembered for
+// a tag, the digest of a manifest, a blobRef or tagsRef. That it does not exist is remembered for
 // NegativeTTL, and a refusal of the mirror's credentials for a moment: some registries refuse what
 // does not exist.
 func (n *missing) add(p *pull, ref string, err error) {
@@ -47,6 +47,9 @@ func (n *missing) has(p *pull, ref string) bool {
 // and the lack of one says nothing about the other: containerd asks for a blob after a 404 for the
 // manifest.
 func blobRef(d digest.Digest) string { return "blob " + string(d) }
+
+// tagsRef is the reference of the list of tags of a repository for missing.
+const tagsRef = "tags of"
 
 // forget forgets what add has remembered for a pull of the same caller.
 func (n *missing) forget(p *pull, ref string) { n.until.Remove(p.key(ref)) }

@@ -26,6 +26,7 @@ func (m *Mirror) Refresh(ctx context.Context, repo, tag string) (changed int, er
 		return 0, registry.ErrNameUnknown.WithMessage("no upstream has the prefix of this repository")
 	}
 	m.lists.forget(p, "")
+	m.missing.forget(p, tagsRef)
 	all := []string{tag}
 	if tag == "" {
 		if all, err = m.storedTags(ctx, p); err != nil {

@@ -113,6 +113,7 @@ func (m *Mirror) askTag(ctx context.Context, p *pull, tag string) (tagState, err
 func (m *Mirror) tagFound(ctx context.Context, p *pull, tag string, desc ocispec.Descriptor) (tagState, error) {
 	m.missing.forget(p, tag)
 	m.missing.forget(p, string(desc.Digest))
+	m.missing.forget(p, tagsRef)
 	state := tagState{desc: desc, until: m.fresh(p, tag)}
 	stored, err := m.store.StatManifest(ctx, p.repo, reference.Ref{Tag: tag}, nil)
 	switch {

@@ -197,6 +197,7 @@ func (m *Mirror) DeleteRepository(ctx context.Context, repo string, opts *regist
 	}
 	if p != nil {
 		m.lists.forget(p, "")
+		m.missing.forget(p, tagsRef)
 	}
 	return nil
 }
