@@ -73,10 +73,10 @@ type Upstream struct {
 	// Deny lists patterns that may not be pulled, even if Allow matches. Default: none.
 	Deny []string
 	// Platforms lists the platforms whose images may be pulled, such as "linux/amd64" or
-	// "linux/arm64/v8". The platform is the one that an index of the repository states, or that of
-	// the configuration of the image, which the mirror then reads. An index is served whole; so are
-	// artifacts, which have no platform. An image whose configuration is malformed, or larger than
-	// 4 MiB, is refused. Default: all.
+	// "linux/arm64/v8", in the form of replicate.Options.Platforms. The platform of an image is the
+	// one that an index of the repository states, or that of the configuration of the image, which
+	// the mirror then reads. An index is served whole; so are artifacts, which have no platform. An
+	// image whose configuration is malformed, or larger than 4 MiB, is refused. Default: all.
 	Platforms []string
 	// MaxBlobSize is the maximum size of a blob that is pulled, in bytes. An image with a larger blob
 	// is refused as a whole. Default: no limit.

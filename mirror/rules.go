@@ -12,6 +12,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/glob"
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/internal/platform"
 )
 
 // rules are the rules of an upstream about what may be pulled. Each of them refuses with 403 and a
@@ -22,7 +23,7 @@ import (
 type rules struct {
 	allow, deny []rule
 	ttls        []rule
-	platforms   []ocispec.Platform
+	platforms   []platform.Platform
 	maxBlob     int64
 	minAge      time.Duration
 }
@@ -48,12 +49,8 @@ func newRules(u *Upstream) (r rules, err error) {
 	if r.ttls, err = parseRules("tag TTL", patterns); err != nil {
 		return rules{}, err
 	}
-	for _, text := range u.Platforms {
-		p, err := parsePlatform(text)
-		if err != nil {
-			return rules{}, err
-		}
-		r.platforms = append(r.platforms, p)
+	if r.platforms, err = platform.ParseAll(u.Platforms); err != nil {
+		return rules{}, err
 	}
 	if u.MaxBlobSize < 0 || u.MinAge < 0 {
 		return rules{}, fmt.Errorf("a limit of size or age is negative")
@@ -76,15 +73,6 @@ func parseRules(what string, patterns []string) ([]rule, error) {
 		}
 	}
 	return list, nil
-}
-
-// parsePlatform reads "os/architecture" or "os/architecture/variant".
-func parsePlatform(text string) (ocispec.Platform, error) {
-	parts := strings.Split(text, "/")
-	if len(parts) < 2 || len(parts) > 3 || slices.Contains(parts, "") {
-		return ocispec.Platform{}, fmt.Errorf("platform %.64q: it must be os/architecture or os/architecture/variant", text)
-	}
-	return ocispec.Platform{OS: parts[0], Architecture: parts[1], Variant: strings.Join(parts[2:], "")}, nil
 }
 
 // matches reports whether the rule matches a tag of a repository.
@@ -195,13 +183,11 @@ func brief(p ocispec.Platform) ocispec.Platform {
 //
 // Errors: registry.ErrDenied.
 func (r *rules) image(f *facts, now time.Time) error {
-	p := f.platform
-	if known := p.OS != "" && p.OS != "unknown"; known && len(r.platforms) > 0 && !slices.ContainsFunc(r.platforms,
-		func(q ocispec.Platform) bool {
-			return q.OS == p.OS && q.Architecture == p.Architecture && (q.Variant == "" || variant(q) == variant(p))
-		}) {
+	known := f.platform.OS != "" && f.platform.OS != "unknown"
+	allowed := func(p platform.Platform) bool { return p.Matches(&f.platform) }
+	if known && len(r.platforms) > 0 && !slices.ContainsFunc(r.platforms, allowed) {
 		return registry.ErrDenied.WithMessage("a rule of this mirror does not allow the platform " +
-			strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/"))
+			platform.Text(&f.platform))
 	}
 	if age := now.Sub(f.created); r.minAge > 0 && !f.created.IsZero() && age < r.minAge {
 		return registry.ErrDenied.WithMessage(
@@ -209,17 +195,4 @@ func (r *rules) image(f *facts, now time.Time) error {
 			WithRetryAfter(min(r.minAge-age, r.minAge))
 	}
 	return nil
-}
-
-// variant returns the variant of a platform, or the usual one of its architecture.
-func variant(p ocispec.Platform) string {
-	switch {
-	case p.Variant != "":
-		return p.Variant
-	case p.Architecture == "arm64":
-		return "v8"
-	case p.Architecture == "arm":
-		return "v7"
-	}
-	return ""
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/options"
+	"github.com/registrykit/registry/internal/platform"
 )
 
 // Defaults of [Options].
@@ -30,7 +31,7 @@ type copier struct {
 }
 
 // withDefaults checks the options, and fills in the defaults.
-func withDefaults(opts *Options) (Options, []platform, error) {
+func withDefaults(opts *Options) (Options, []platform.Platform, error) {
 	o := options.Value(opts)
 	if o.Parallel < 0 {
 		return o, nil, errors.New("negative Parallel in Options")
@@ -43,7 +44,7 @@ func withDefaults(opts *Options) (Options, []platform, error) {
 			return o, nil, err
 		}
 	}
-	platforms, err := parsePlatforms(o.Platforms)
+	platforms, err := platform.ParseAll(o.Platforms)
 	return o, platforms, err
 }
 

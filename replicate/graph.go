@@ -12,6 +12,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/parallel"
+	"github.com/registrykit/registry/internal/platform"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -57,7 +58,7 @@ type link struct {
 type graph struct {
 	from      registry.Backend
 	repo      string
-	platforms []platform
+	platforms []platform.Platform
 	referrers bool
 	width     int  // requests at a time
 	retries   int  // of each request

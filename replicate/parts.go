@@ -13,6 +13,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
+	"github.com/registrykit/registry/internal/platform"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -81,7 +82,7 @@ func (g *graph) isPartBlob(ctx context.Context, ref manifest.Reference) (bool, e
 // platformsSeen collects what the indexes of a graph have.
 type platformsSeen struct {
 	indexes   bool
-	found     map[platform]bool
+	found     map[platform.Platform]bool
 	available []string // a few, for the error
 }
 
@@ -123,20 +124,20 @@ func attestationOf(desc ocispec.Descriptor) digest.Digest {
 }
 
 // choose reports whether an image for p is to be copied. What states no platform is.
-func (s *platformsSeen) choose(platforms []platform, p *ocispec.Platform) bool {
+func (s *platformsSeen) choose(platforms []platform.Platform, p *ocispec.Platform) bool {
 	if p == nil {
 		return true
 	}
 	// The text may be anything, and of any length.
-	text := strings.Trim(reference.Quote(platformText(p)), `"`)
+	text := strings.Trim(reference.Quote(platform.Text(p)), `"`)
 	if len(s.available) < maxAvailable && !slices.Contains(s.available, text) {
 		s.available = append(s.available, text)
 	}
 	chosen := false
 	for _, want := range platforms {
-		if want.matches(p) {
+		if want.Matches(p) {
 			if s.found == nil {
-				s.found = map[platform]bool{}
+				s.found = map[platform.Platform]bool{}
 			}
 			s.found[want], chosen = true, true
 		}
@@ -145,7 +146,7 @@ func (s *platformsSeen) choose(platforms []platform, p *ocispec.Platform) bool {
 }
 
 // check returns an error if the indexes have nothing for a platform.
-func (s *platformsSeen) check(platforms []platform) error {
+func (s *platformsSeen) check(platforms []platform.Platform) error {
 	for _, p := range platforms {
 		if s.indexes && !s.found[p] {
 			return fmt.Errorf("no image for the platform %s; the index has: %s", p, strings.Join(s.available, ", "))

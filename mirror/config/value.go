@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/registrykit/registry/filter/glob"
+	"github.com/registrykit/registry/internal/platform"
 	"github.com/registrykit/registry/mirror"
 	"github.com/registrykit/registry/reference"
 )
@@ -296,13 +297,14 @@ func (v *value) repositories() ([]string, error) {
 
 func (v *value) patterns() ([]string, error) { return each(v, (*value).pattern) }
 
-var platformForm = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?$`)
-
 // platform returns a platform such as linux/arm64/v8.
 func (v *value) platform() (string, error) {
 	text, err := v.text()
-	if err == nil && !platformForm.MatchString(text) {
+	if err != nil {
+		return "", err
+	}
+	if _, err := platform.Parse(text); err != nil {
 		return "", v.errorf("%.64q is not a platform such as linux/amd64 or linux/arm64/v8", text)
 	}
-	return text, err
+	return text, nil
 }
