@@ -20,7 +20,7 @@ const (
 	refusalTTL = 10 * time.Minute
 	// maxHeld is the maximum size of the manifests that wait for a decision, in bytes.
 	maxHeld = 64 << 20
-	// heldRetry is after which time a client may ask again for an image that is being checked.
+	// heldRetry is the time after which a client may ask again for an image that is being checked.
 	heldRetry = 10 * time.Second
 )
 
@@ -35,7 +35,7 @@ var (
 // Its value is the manifest that is decided about.
 type exemptKey struct{}
 
-// admission remembers what Options.Admit has refused. What it has admitted is in the store.
+// admission remembers the manifests that Options.Admit has refused. Admitted ones are in the store.
 type admission struct {
 	refusals *lru.Cache[string, refusal] // by pull.shared(digest)
 	held     *semaphore.Weighted         // bytes

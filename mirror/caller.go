@@ -184,8 +184,8 @@ func (m *Mirror) tryCredentials(ctx context.Context, p *pull, ref reference.Ref,
 	return err
 }
 
-// Middleware hands over to the mirror what it needs of a request. It wraps the handler of the
-// registry:
+// Middleware passes the Via header and the credentials of a request to the mirror. It wraps the
+// handler of the registry:
 //
 //	http.Handle("/v2/", m.Middleware(reg))
 //

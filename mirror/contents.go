@@ -17,16 +17,17 @@ import (
 const (
 	// maxNamed is the maximum number of blobs that the mirror remembers.
 	maxNamed = 1 << 16
-	// maxNoted is the maximum number of manifests of which it remembers that it knows their content.
+	// maxNoted is the maximum number of manifests whose blobs need not be noted again.
 	maxNoted = 1 << 12
-	// walkInterval is the least time between two such searches in a repository.
+	// walkInterval is the least time between two walks over the stored manifests of a repository.
 	walkInterval = time.Minute
 	// maxWalk is the maximum number of manifests that are read to find one that names a blob.
 	maxWalk = 256
 )
 
 // contents remembers which blobs the manifests of repositories name, as they pass by. It saves
-// requests for the sizes of blobs, and tells which blobs belong to a repository. It is memory of one process.
+// requests for the sizes of blobs, and shows which blobs belong to a repository. It is memory of
+// one process.
 type contents struct {
 	named     *lru.Cache[string, named]            // by pull.shared(digest)
 	platforms *lru.Cache[string, ocispec.Platform] // of the manifests in an index, by pull.shared(digest)
@@ -37,8 +38,8 @@ type contents struct {
 // named is what a manifest says of a blob.
 type named struct {
 	size int64
-	// there reports whether a registry accepts the manifest only if the repository has the blob. It may
-	// lack layers that are not distributable, and what an index names. Anybody who can push to a
+	// there reports whether a registry accepts the manifest only if the repository has the blob. It
+	// may lack layers that are not distributable, and what an index names. Anybody who can push to a
 	// repository at the upstream can name the blobs of others there in these ways.
 	there bool
 }
@@ -50,10 +51,10 @@ func newContents() *contents {
 	}
 }
 
-// note remembers the blobs that a manifest names which is served.
+// note remembers the blobs that a served manifest names.
 func (m *Mirror) note(p *pull, man *registry.Manifest) {
 	key := p.shared(string(man.Descriptor.Digest))
-	// With Options.Admit, what is forgotten would be refused, so it is noted again each time.
+	// With Options.Admit, a forgotten blob would be refused, so the manifest is noted each time.
 	if _, ok := m.contents.noted.Get(key); ok && m.opts.Admit == nil || p.exempt != nil {
 		return
 	}

@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -42,8 +41,8 @@ func (m *Mirror) newEvictor(store *storage.Store, d driver.Driver) (err error) {
 
 // Run does the background work of the mirror until ctx ends: it records pulls, evicts what exceeds
 // Options.MaxSize, and removes what interrupted fills have left. One replica at a time evicts. A
-// mirror without Run works, but grows. At the end, fills in progress are stopped; they go on when
-// their blob is next asked for.
+// mirror without Run works, but grows. When ctx ends, Run stops the fills in progress; a fill
+// continues when a client next asks for its blob.
 //
 // Errors: that of ctx.
 func (m *Mirror) Run(ctx context.Context) error {
@@ -92,11 +91,10 @@ func (m *Mirror) Unpin(ctx context.Context, repo string, ref reference.Ref) erro
 }
 
 func (m *Mirror) pinnable(ctx context.Context, repo string, ref reference.Ref) error {
-	p, err := m.route(ctx, repo)
-	if err == nil && p == nil {
-		err = registry.ErrNameUnknown.WithMessage("no upstream has the prefix of this repository")
+	if _, err := m.routeUpstream(ctx, repo); err != nil {
+		return err
 	}
-	return errors.Join(err, registry.CheckRef(ref))
+	return registry.CheckRef(ref)
 }
 
 // Pins yields the pinned images as "repository:tag" or "repository@digest".

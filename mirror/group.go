@@ -33,7 +33,7 @@ type GroupOptions struct {
 	// these are refused with registry.ErrDenied.
 	Write string
 	// Mixed lists patterns of repositories that are read from several members: from all that select
-	// them, and from all without patterns. Then whoever may push a name to one member decides what
+	// them, and from all without patterns. Callers with push access to one member then decide what
 	// others pull, if an earlier member does not have it. Default: none, each repository is that of
 	// one member, and the others are never asked for it.
 	Mixed []string
@@ -139,13 +139,13 @@ func (g *Group) member(name string) *member {
 // of returns the members that a repository is read from, in their order.
 func (g *Group) of(repo string) []*member {
 	if g.mixes && g.mixed.Selects(repo) {
-		return slices.Collect(func(yield func(*member) bool) {
-			for _, m := range g.members {
-				if (m.rest || m.patterns.Selects(repo)) && !yield(m) {
-					return
-				}
+		var all []*member
+		for _, m := range g.members {
+			if m.rest || m.patterns.Selects(repo) {
+				all = append(all, m)
 			}
-		})
+		}
+		return all
 	}
 	for _, rest := range []bool{false, true} {
 		for i, m := range g.members {

@@ -26,8 +26,8 @@ const (
 	maxLists = 32 << 20
 )
 
-// lists remembers the lists of upstreams for the TTL of tags, so that the pages of one list, and the
-// lists of many clients, cost one list at the upstream. It is memory of one process.
+// lists remembers the lists of upstreams for the TTL of tags, so that the pages of one list, and
+// the lists of many clients, cost one list at the upstream. It is memory of one process.
 type lists struct {
 	known        *lru.Cache[string, list] // by pull.key("") for tags, or the digest for referrers
 	askTags      flights[[]string]
@@ -41,6 +41,12 @@ type list struct {
 }
 
 func newLists() *lists { return &lists{known: lru.New[string, list](maxLists)} }
+
+// get returns a list that is not older than the TTL of tags.
+func (l *lists) get(key string) (list, bool) {
+	found, ok := l.known.Get(key)
+	return found, ok && time.Now().Before(found.until)
+}
 
 // forget forgets the tags of a repository, for a ref of "", or the referrers of a digest.
 func (l *lists) forget(p *pull, ref string) { l.known.Remove(p.key("list " + ref)) }
@@ -74,8 +80,8 @@ func (m *Mirror) permitRepository(ctx context.Context, p *pull) error {
 
 // Repositories implements [registry.Lister]. It lists the repositories that the store has: those of
 // the store itself, and mirrored ones from which something was pulled. It leaves out those that the
-// rules do not allow, and those of an upstream with PassThrough from which the caller has not proved
-// the right to pull within Upstream.Proof.
+// rules do not allow, and those of an upstream with PassThrough from which the caller has not
+// proved the right to pull within Upstream.Proof.
 func (m *Mirror) Repositories(ctx context.Context, opts *registry.ListOptions) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for repo, err := range m.store.Repositories(ctx, opts) {
@@ -168,14 +174,14 @@ func (m *Mirror) upstreamTags(ctx context.Context, p *pull) ([]string, error) {
 		return nil, errNotAsked
 	}
 	key := p.key("list ")
-	if l, ok := m.lists.known.Get(key); ok && time.Now().Before(l.until) {
+	if l, ok := m.lists.get(key); ok {
 		return l.tags, nil
 	}
 	if m.missing.has(p, tagsRef) {
 		return nil, registry.ErrNameUnknown
 	}
 	return m.lists.askTags.do(ctx, p.flight(""), 0, func(func()) ([]string, error) {
-		if l, ok := m.lists.known.Get(key); ok && time.Now().Before(l.until) {
+		if l, ok := m.lists.get(key); ok {
 			return l.tags, nil // another flight has landed in between
 		}
 		ctx, cancel := detached()
@@ -314,11 +320,11 @@ func (m *Mirror) upstreamReferrers(ctx context.Context, p *pull, d digest.Digest
 		return nil, errNotAsked
 	}
 	key := p.key("list " + string(d))
-	if l, ok := m.lists.known.Get(key); ok && time.Now().Before(l.until) {
+	if l, ok := m.lists.get(key); ok {
 		return l.referrers, nil
 	}
 	return m.lists.askReferrers.do(ctx, p.flight(string(d)), 0, func(func()) ([]ocispec.Descriptor, error) {
-		if l, ok := m.lists.known.Get(key); ok && time.Now().Before(l.until) {
+		if l, ok := m.lists.get(key); ok {
 			return l.referrers, nil // another flight has landed in between
 		}
 		ctx, cancel := detached()

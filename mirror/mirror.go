@@ -1,5 +1,5 @@
-// Package mirror is a [registry.Backend] that pulls through from other registries. Clients pull from
-// any number of upstreams by way of one mirror, beside repositories that are pushed to it.
+// Package mirror is a [registry.Backend] that pulls through from other registries. Clients pull
+// from any number of upstreams by way of one mirror, beside repositories that are pushed to it.
 //
 //	store, err := storage.New(ctx, d, nil)
 //	m, err := mirror.New(store, d, []mirror.Upstream{
@@ -73,7 +73,7 @@ type Mirror struct {
 	log   *slog.Logger
 	count counters
 
-	// What this process remembers. Only proofs decide about access; they end.
+	// The fields below are memory of this process. Only proofs decide about access; they end.
 	tags      tags
 	missing   *missing
 	contents  *contents
@@ -97,9 +97,9 @@ const DefaultAdmitWait = 30 * time.Second
 // New returns a Mirror of upstreams over a store. d is the driver of the store. It contacts no
 // upstream and starts nothing; see [Mirror.Run]. opts may be nil.
 //
-// Errors: an error for an upstream without a name or URL, for a name, alias, prefix or host that two
-// upstreams have, for a prefix below another one, for an invalid pattern, URL or platform, and for
-// an unknown Options.Root; those of the driver.
+// Errors: an error for an upstream without a name or URL, for a name, alias, prefix or host that
+// two upstreams have, for a prefix below another one, for an invalid pattern, URL or platform, and
+// for an unknown Options.Root; those of the driver.
 func New(ctx context.Context, store *storage.Store, d driver.Driver, upstreams []Upstream, opts *Options) (*Mirror,
 	error) {
 	if store == nil || d == nil {

@@ -43,9 +43,9 @@ func (n *missing) has(p *pull, ref string) bool {
 	return ok && time.Now().Before(until)
 }
 
-// blobRef returns the reference of a blob for missing. A blob and a manifest may have the same digest,
-// and the lack of one says nothing about the other: containerd asks for a blob after a 404 for the
-// manifest.
+// blobRef returns the reference of a blob for missing. A blob and a manifest may have the same
+// digest, and the lack of one says nothing about the other: containerd asks for a blob after a 404
+// for the manifest.
 func blobRef(d digest.Digest) string { return "blob " + string(d) }
 
 // tagsRef is the reference of the list of tags of a repository for missing.

@@ -37,8 +37,8 @@ type Upstream struct {
 	// Realms are the token services that may receive the credentials, see login.Options. For the
 	// Name "docker.io", auth.docker.io always is.
 	Realms []string
-	// Transport sends the requests: a proxy, a private CA, a client certificate. Default:
-	// http.DefaultTransport, with the proxy of the environment.
+	// Transport sends the requests: a proxy, a private CA, a client certificate. Default: a transport
+	// of its own, like http.DefaultTransport, with the proxy of the environment.
 	Transport http.RoundTripper
 	// PassThrough uses the credentials of the caller instead of those of the mirror. Cached content
 	// is served only to callers who have proved to the upstream, within Proof, that they may pull
@@ -85,11 +85,13 @@ type Upstream struct {
 	// without one is old enough. Default: 0.
 	MinAge time.Duration
 
-	// Timeout, Idle and Requests are limits of requests to the upstream: the time for the header of
-	// a response (default 10 seconds), the time after which a silent body is broken off (default 30
-	// seconds), and the number of requests at a time (default 64).
-	Timeout, Idle time.Duration
-	Requests      int
+	// Timeout is the maximum time until the header of a response. Default: 10 seconds.
+	Timeout time.Duration
+	// Idle is the time after which the mirror gives up a response that sends nothing. Default: 30
+	// seconds.
+	Idle time.Duration
+	// Requests is the maximum number of requests at a time. Default: 64.
+	Requests int
 }
 
 // TagTTL is an element of Upstream.TagTTLs.

@@ -10,7 +10,7 @@ import (
 	"github.com/registrykit/registry/mirror/internal/upstream"
 )
 
-// question is what an upstream was asked for, for the answer to its failure.
+// question describes a request that an upstream has failed to answer.
 type question struct {
 	// cached reports whether the store has an answer that may be outdated.
 	cached bool
@@ -127,7 +127,7 @@ func (m *Mirror) report(o *origin, repo string, err error) {
 	m.log.Warn("an upstream has failed", "upstream", o.Name, "repository", repo, "error", err)
 }
 
-// warnStale tells the client that an upstream has not confirmed the answer.
+// warnStale warns the client that an upstream has not confirmed the response.
 func (m *Mirror) warnStale(ctx context.Context, o *origin) {
 	m.count.stale.Add(1)
 	registry.Warn(ctx, registry.WarnStale, "not confirmed by "+o.Name)

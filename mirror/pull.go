@@ -45,6 +45,17 @@ func (m *Mirror) route(ctx context.Context, repo string) (*pull, error) {
 
 var errAlias = registry.ErrNameUnknown.WithMessage("the name begins with an alias of an upstream")
 
+// routeUpstream is route for an operation that only a repository of an upstream has.
+//
+// Errors: registry.ErrNameUnknown for a repository of the store; those of route.
+func (m *Mirror) routeUpstream(ctx context.Context, repo string) (*pull, error) {
+	p, err := m.route(ctx, repo)
+	if err == nil && p == nil {
+		err = registry.ErrNameUnknown.WithMessage("no upstream has the prefix of this repository")
+	}
+	return p, err
+}
+
 // remote returns the upstream with the credentials of the pull.
 func (p *pull) remote() *upstream.Upstream {
 	u := p.origin.as(p.caller)
@@ -54,8 +65,8 @@ func (p *pull) remote() *upstream.Upstream {
 	return u
 }
 
-// key returns a key for what the mirror remembers of a reference in the repository: a tag, a digest,
-// or "". What an upstream answers to a caller is remembered for that caller alone.
+// key returns a key for what the mirror remembers of a reference in the repository: a tag, a
+// digest, or "". The responses of an upstream to a caller are remembered for that caller alone.
 func (p *pull) key(ref string) string {
 	if p.caller != nil {
 		return p.repo + "\x00" + ref + "\x00" + string(p.caller.id[:])
@@ -79,5 +90,5 @@ func hops(via string) int {
 	return min(1+strings.Count(via, ","), maxHops)
 }
 
-// shared is key for what does not depend on the caller.
+// shared returns a key for what does not depend on the caller.
 func (p *pull) shared(ref string) string { return p.repo + "\x00" + ref }

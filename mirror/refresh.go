@@ -18,12 +18,9 @@ import (
 //
 // Errors: registry.ErrNameUnknown if no upstream has the prefix of repo; those of the upstream.
 func (m *Mirror) Refresh(ctx context.Context, repo, tag string) (changed int, err error) {
-	p, err := m.route(ctx, repo)
-	switch {
-	case err != nil:
+	p, err := m.routeUpstream(ctx, repo)
+	if err != nil {
 		return 0, err
-	case p == nil:
-		return 0, registry.ErrNameUnknown.WithMessage("no upstream has the prefix of this repository")
 	}
 	m.lists.forget(p, "")
 	m.missing.forget(p, tagsRef)

@@ -132,11 +132,11 @@ func (m *Mirror) DeleteBlob(ctx context.Context, repo string, d digest.Digest, o
 func (m *Mirror) DeleteManifest(ctx context.Context, repo string, ref reference.Ref,
 	opts *registry.DeleteOptions) error {
 	p, err := m.route(ctx, repo)
-	if err != nil || p == nil {
-		if err == nil {
-			err = m.store.DeleteManifest(ctx, repo, ref, opts)
-		}
+	switch {
+	case err != nil:
 		return err
+	case p == nil:
+		return m.store.DeleteManifest(ctx, repo, ref, opts)
 	}
 	o := options.Value(opts)
 	var tags []string

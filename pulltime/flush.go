@@ -49,7 +49,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 
 // Flush writes all pulls of this process. Run does so by itself.
 //
-// Errors: any error of the driver. What was not written stays in memory, for the next Flush.
+// Errors: any error of the driver. Pulls that were not written stay in memory, for the next Flush.
 func (r *Recorder) Flush(ctx context.Context) error { return r.flush(ctx, -1) }
 
 // flush writes the pulls of up to limit repositories, or of all if limit is negative.

@@ -123,7 +123,7 @@ func attestationOf(desc ocispec.Descriptor) digest.Digest {
 	return digest.Digest(desc.Annotations["vnd.docker.reference.digest"])
 }
 
-// choose reports whether an image for p is to be copied. What states no platform is.
+// choose reports whether an image for p is to be copied. An image without a platform is.
 func (s *platformsSeen) choose(platforms []platform.Platform, p *ocispec.Platform) bool {
 	if p == nil {
 		return true

@@ -4,8 +4,8 @@
 //	res, err := replicate.Copy(ctx, dst, src, "team/app:v1", &replicate.Options{Referrers: true})
 //
 // A copy is complete or does not change a tag: blobs first, then manifests from the leaves to the
-// root, then the tag. What the destination has is not copied again, and each byte of a blob crosses
-// the line once. An interrupted copy continues where it stopped, also within a blob.
+// root, then the tag. Content that the destination has is not copied again, and each byte of a blob
+// crosses the line once. An interrupted copy continues where it stopped, also within a blob.
 //
 //   - [Copy] copies one image with everything that it names. [Sync] copies what rules select, and
 //     [SyncJob] does so on a schedule.
@@ -40,13 +40,13 @@ type Options struct {
 	To string
 	// Platforms lists the platforms to copy of an index, such as "linux/amd64" or "linux/arm64/v8".
 	// A platform without a variant selects all variants. The version of the operating system counts
-	// only if it is stated, as in "windows(10.0.20348)/amd64", and may be a prefix up to a dot. What
-	// states no platform is copied. It is an error if an index has none of the images for a platform.
+	// only if it is stated, as in "windows(10.0.20348)/amd64", and may be a prefix up to a dot. An
+	// entry without a platform is copied. It is an error if an index has no image for a platform.
 	//
 	// The index itself is copied byte for byte; the destination must accept an index of which not
 	// all is there, see registry.PutOptions.Sparse. Default: all.
 	Platforms []string
-	// Referrers copies also the referrers of what is copied, at any depth: those that the source
+	// Referrers also copies the referrers of each copied manifest, at any depth: those that the source
 	// lists, those of the referrers tag schema, and those under the tags that cosign gives to
 	// signatures, attestations and SBOMs. With Platforms, the attestations that BuildKit adds to an
 	// index belong to them. They are stored before the tag is set. Default: false.

@@ -15,7 +15,7 @@ import (
 )
 
 // Resume keeps the IDs of uploads in progress. Its methods are safe for concurrent use. The IDs are
-// secrets: whoever has one can continue the upload. One Resume is for one destination.
+// secrets: anyone who has one can continue the upload. One Resume is for one destination.
 type Resume interface {
 	// Load returns the ID of the upload of a blob to a repository, or "".
 	Load(repo string, d digest.Digest) (id string, err error)

@@ -53,8 +53,8 @@ const (
 // src. See [SyncJob] for a schedule.
 //
 // Errors: an error for an invalid rule, before anything is copied; that of ctx; otherwise a failure
-// does not end the others, and the error joins the first ten. What is missing at the source because
-// it was just deleted there is no failure.
+// does not end the others, and the error joins the first ten. A tag that was deleted at the source
+// during the Sync is not a failure.
 func Sync(ctx context.Context, dst, src registry.Backend, rules []Rule) (SyncResult, error) {
 	s := &syncer{dst: dst, src: src}
 	return s.run(ctx, rules)

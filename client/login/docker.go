@@ -31,7 +31,7 @@ const helperPeriod = time.Second
 // anonymous.
 //
 // A helper is the program docker-credential-NAME in PATH. It may take 30 seconds, and write 64 KiB.
-// What it returns is kept for a second at least. A Login reads the configuration again as it does
+// Its credentials are kept for a second at least. A Login reads the configuration again as it does
 // with [File], and runs a helper again after ten minutes.
 //
 // Errors of the Source: those of reading the file; one for malformed content or a failed helper.

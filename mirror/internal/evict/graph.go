@@ -247,7 +247,7 @@ func (g *graph) divide() {
 	for _, u := range g.units {
 		u.claim(u.root)
 	}
-	// What nothing has claimed is a cycle of tags that name each other. Each is a unit.
+	// Manifests that nothing has claimed form a cycle of tags that name each other. Each is a unit.
 	for _, n := range g.nodes {
 		if n.unit == nil {
 			u := &unit{root: n, used: g.used(n)}

@@ -163,7 +163,7 @@ func (e *Evictor) shrink(ctx context.Context, r *Report, t *table) error {
 	return nil
 }
 
-// spare gives back victims.
+// spare puts victims back that are not evicted after all.
 func (t *table) spare(victims []victim) {
 	for _, v := range victims {
 		t.giveBack(v)
@@ -232,7 +232,7 @@ func (rm *removal) unit(ctx context.Context, c *candidate) error {
 	return nil
 }
 
-// spare gives back victims.
+// spare is table.spare, for concurrent use.
 func (rm *removal) spare(victims ...victim) {
 	rm.mu.Lock()
 	defer rm.mu.Unlock()

@@ -195,13 +195,13 @@ func (f *Fills) join(r *Request) (*fill, error) {
 	return fl, nil
 }
 
-// leave counts a reader of a fill no more.
+// leave removes a reader of a fill from the counts.
 func (f *Fills) leave(fl *fill) {
 	f.readers.Add(-1)
 	fl.leave()
 }
 
-// running returns whether this process fills the blob with the lease key.
+// running reports whether this process fills the blob with the lease key.
 func (f *Fills) running(key string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -105,7 +105,7 @@ func (fl *fill) take(ctx context.Context, up storage.FollowUpload, l *lease) (gr
 	return true, nil
 }
 
-// observe reads the lease that this fill follows, and tells its holder that somebody follows.
+// observe reads the lease that this fill follows, and notes in it that a replica follows.
 //
 // Errors: errAgain if the lease has another state than one that a live replica holds.
 func (fl *fill) observe(ctx context.Context, l *lease, seen *observer) error {

@@ -103,7 +103,7 @@ func (l *lease) write(ctx context.Context, rec leaseRecord) error {
 		l.rec, l.version = rec, info.Version
 		return nil
 	}
-	// The write may have happened although its response was lost. The nonce tells.
+	// The write may have happened although its response was lost. The nonce shows whether it has.
 	now := lease{driver: l.driver, key: l.key}
 	if rerr := now.read(ctx); rerr == nil && now.rec.Nonce == rec.Nonce {
 		l.rec, l.version = now.rec, now.version
@@ -158,8 +158,8 @@ func (l *lease) delete(ctx context.Context) error {
 	return l.driver.Delete(ctx, l.key, l.version)
 }
 
-// reread reads a lease that holder holds. If the lease is gone, the record
-// stays as it was, and the next write creates the lease again.
+// reread reads a lease that holder holds. If the lease is gone, the record stays as it was, and the
+// next write creates the lease again.
 //
 // Errors: errLost if another fill holds the lease; any error of the driver.
 func (l *lease) reread(ctx context.Context, holder string) error {

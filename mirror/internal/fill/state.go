@@ -306,7 +306,7 @@ func (fl *fill) join() bool {
 	return true
 }
 
-// leave counts a reader no more.
+// leave removes a reader from the count.
 func (fl *fill) leave() {
 	fl.mu.Lock()
 	defer fl.mu.Unlock()

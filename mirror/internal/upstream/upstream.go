@@ -77,7 +77,7 @@ const (
 	DefaultRequests = 64
 )
 
-// Upstream is safe for concurrent use.
+// Upstream is a registry at one or several URLs. It is safe for concurrent use.
 type Upstream struct {
 	*shared
 	*view
@@ -164,7 +164,7 @@ func New(opts Options) (*Upstream, error) {
 // view has a client for each URL, with the same credentials.
 type view struct {
 	clients []*client.Client
-	// id tells the cursors of one view from those of another.
+	// id distinguishes the cursors of this view from those of others.
 	id *byte
 }
 
