@@ -2,14 +2,14 @@
 // from any number of upstreams by way of one mirror, beside repositories that are pushed to it.
 //
 //	store, err := storage.New(ctx, d, nil)
-//	m, err := mirror.New(store, d, []mirror.Upstream{
-//		{Name: "docker.io", Aliases: []string{"index.docker.io", "registry-1.docker.io"},
-//			URLs: []string{"https://registry-1.docker.io"}, Realms: []string{"auth.docker.io"}},
+//	m, err := mirror.New(ctx, store, d, []mirror.Upstream{
+//		{Name: "docker.io", URLs: []string{"https://registry-1.docker.io"}},
 //		{Name: "ghcr.io", URLs: []string{"https://ghcr.io"}, Allow: []string{"acme/**"}},
 //	}, nil)
+//	go m.Run(ctx)                   // evicts, and removes what interrupted fetches have left
+//	go store.CollectEvery(ctx, nil) // removes content that nothing references any more
 //	reg, err := registry.New(m, &registry.Options{Resolve: m.Resolve})
 //	http.Handle("/v2/", m.Middleware(reg))
-//	go m.Run(ctx)
 //
 // # Names
 //
@@ -32,16 +32,15 @@
 //
 // # When an upstream fails
 //
-// What is in the store is served. See docs/mirror.md for the answers to each failure.
+// The mirror serves what is in the store. docs/mirror.md lists the responses to each failure.
 package mirror
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -112,7 +111,7 @@ func New(ctx context.Context, store *storage.Store, d driver.Driver, upstreams [
 	}
 	if m.opts.Pseudonym == "" {
 		var err error
-		if m.opts.Pseudonym, err = pseudonym(ctx, d); err != nil {
+		if m.opts.Pseudonym, err = pseudonym(ctx, store); err != nil {
 			return nil, fmt.Errorf("mirror: %w", err)
 		}
 	} else if !isHost(m.opts.Pseudonym) || strings.Contains(m.opts.Pseudonym, ":") {
@@ -135,21 +134,10 @@ func New(ctx context.Context, store *storage.Store, d driver.Driver, upstreams [
 	return m, m.newEvictor(store, d)
 }
 
-// pseudonymKey is the key of the object with the pseudonym that the replicas of a mirror share.
-const pseudonymKey = "mirror/pseudonym"
-
-// pseudonym returns the name of the mirror that the storage keeps. The first caller chooses it.
-func pseudonym(ctx context.Context, d driver.Driver) (string, error) {
-	name := "mirror-" + rand.Text()
-	_, err := d.Put(ctx, pseudonymKey, bytes.NewReader([]byte(name)), &driver.PutOptions{IfAbsent: true})
-	if !errors.Is(err, driver.ErrExist) {
-		return name, err
-	}
-	body, _, err := d.Open(ctx, pseudonymKey, nil)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = body.Close() }() // it was only read
-	content, err := io.ReadAll(io.LimitReader(body, 256))
-	return string(content), err
+// pseudonym returns the name that all mirrors on the storage of a store share. It is derived from a
+// secret, because upstreams see it.
+func pseudonym(ctx context.Context, store *storage.Store) (string, error) {
+	secret, err := store.SharedSecret(ctx, "mirror-pseudonym")
+	sum := sha256.Sum256(secret)
+	return "mirror-" + hex.EncodeToString(sum[:16]), err
 }
