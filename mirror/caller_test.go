@@ -181,3 +181,28 @@ func TestMiddlewareLeavesOthersAlone(t *testing.T) {
 		require.NotEmpty(t, req.Header.Get("Authorization"), "the request of the server is not changed")
 	}
 }
+
+// TestPassThroughDeletes: a delete does not tell a caller without a right what is cached. The program
+// itself may delete.
+func TestPassThroughDeletes(t *testing.T) {
+	r := newRig(t, passThrough)
+	r.up.RequireLogin(func(username, _, _ string) bool { return username == "ann" })
+	desc, man := r.image("v1")
+	base := r.serve(nil)
+	layer := "/blobs/" + string(man.Layers[0].Digest)
+	ask := func(method, path, who string) int {
+		t.Helper()
+		res, _ := do(t, method, base+"/v2/"+repo+path, basic(who, "x")...)
+		return res.StatusCode
+	}
+	for _, path := range []string{"/manifests/v1", layer} {
+		require.Equal(t, http.StatusOK, ask("GET", path, "ann"))
+	}
+	r.settle()
+	for _, path := range []string{"/manifests/v1", "/manifests/none", "/manifests/" + string(desc.Digest), layer} {
+		require.Equal(t, http.StatusForbidden, ask("DELETE", path, "bob"), path)
+	}
+	require.Equal(t, http.StatusAccepted, ask("DELETE", "/manifests/v1", "ann"))
+	require.NoError(t, r.m.DeleteManifest(t.Context(), repo, byDigest(desc.Digest), nil))
+	require.NoError(t, r.m.DeleteRepository(t.Context(), repo, nil))
+}

@@ -114,10 +114,27 @@ func (m *Mirror) History(ctx context.Context, repo string,
 	})
 }
 
+// deletable returns an error if a request with the credentials of a caller, see Middleware, asks for a
+// delete, and the caller may not pull. Otherwise the result would tell whether the content is cached.
+//
+// Errors: those of prove.
+func (m *Mirror) deletable(ctx context.Context, p *pull, ref reference.Ref, blob bool) error {
+	if p == nil || p.caller == nil || ctx.Value(callerKey{}) == nil {
+		return nil // the program itself
+	}
+	return m.prove(ctx, p, ref, blob)
+}
+
 // DeleteBlob implements [registry.Deleter]. The blob of a mirrored repository is fetched again when
 // a client asks for it.
 func (m *Mirror) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *registry.DeleteOptions) error {
 	p, err := m.route(ctx, repo)
+	if err == nil {
+		err = registry.CheckDigest(d)
+	}
+	if err == nil {
+		err = m.deletable(ctx, p, reference.Ref{Digest: d}, true)
+	}
 	if err == nil {
 		err = m.store.DeleteBlob(ctx, repo, d, opts)
 	}
@@ -137,6 +154,12 @@ func (m *Mirror) DeleteManifest(ctx context.Context, repo string, ref reference.
 		return err
 	case p == nil:
 		return m.store.DeleteManifest(ctx, repo, ref, opts)
+	}
+	if err := registry.CheckRef(ref); err != nil {
+		return err
+	}
+	if err := m.deletable(ctx, p, ref, false); err != nil {
+		return err
 	}
 	o := options.Value(opts)
 	var tags []string
@@ -176,6 +199,9 @@ func (m *Mirror) forgetDigest(p *pull, d digest.Digest) {
 func (m *Mirror) DeleteRepository(ctx context.Context, repo string, opts *registry.DeleteOptions) error {
 	p, err := m.route(ctx, repo)
 	if err != nil {
+		return err
+	}
+	if err := m.deletable(ctx, p, reference.Ref{}, false); err != nil {
 		return err
 	}
 	var tags []string
