@@ -82,7 +82,7 @@ func TestDependenciesOfSinks(t *testing.T) {
 		"./notification/multi":   nil,
 		"./notification/queue":   nil,
 		"./notification/format":  nil,
-		"./notification/webhook": {module + "/auth"},
+		"./notification/webhook": {module + "/auth", module + "/internal/retryafter"},
 		"./notification/filter":  {module + "/internal/glob", patterns},
 		// The sinks for brokers, which share this package, are modules of their own.
 		"./notification/internal/broker": nil,
@@ -90,7 +90,7 @@ func TestDependenciesOfSinks(t *testing.T) {
 		"./notification/sse": {module + "/internal", "golang.org/x/sync", patterns, module + "/auth",
 			module + "/storage/driver"},
 		"./notification/config": {module + "/auth", module + "/internal/strictyaml", module + "/internal/glob", patterns,
-			"go.yaml.in/yaml/v4"},
+			"go.yaml.in/yaml/v4", module + "/internal/retryafter"},
 	} {
 		for _, dep := range dependencies(t, pkg) {
 			require.True(t, within(dep, append(allowed, base...)), "%s depends on %s", pkg, dep)

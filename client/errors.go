@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"path"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -16,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/retryafter"
 	"github.com/registrykit/registry/internal/strictjson"
 	"github.com/registrykit/registry/reference"
 )
@@ -154,8 +154,8 @@ func (c *Client) failure(ctx context.Context, r *request, res *http.Response, no
 	if detail := detailOf(kind, errs); detail != nil && !r.leaksID(fmt.Sprintf("%s", detail)) {
 		err = err.WithDetail(detail)
 	}
-	if s, nerr := strconv.ParseInt(res.Header.Get("Retry-After"), 10, 32); nerr == nil && s > 0 {
-		err = err.WithRetryAfter(min(time.Duration(s)*time.Second, maxRetryAfter))
+	if wait, _ := retryafter.Parse(res.Header.Get("Retry-After"), time.Now()); wait > 0 {
+		err = err.WithRetryAfter(min(wait, maxRetryAfter))
 	}
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/retryafter"
 	"github.com/registrykit/registry/internal/strictjson"
 )
 
@@ -153,8 +154,8 @@ func refused(req *http.Request, res *http.Response) error {
 		kind = registry.ErrTooManyRequests
 	}
 	e := kind.WithCause(fmt.Errorf("login: %s: status %d", shown(req), res.StatusCode))
-	if s, err := strconv.ParseInt(res.Header.Get("Retry-After"), 10, 32); err == nil && s > 0 {
-		e = e.WithRetryAfter(min(time.Duration(s)*time.Second, maxRetryAfter))
+	if wait, _ := retryafter.Parse(res.Header.Get("Retry-After"), time.Now()); wait > 0 {
+		e = e.WithRetryAfter(min(wait, maxRetryAfter))
 	}
 	return e
 }

@@ -2,9 +2,9 @@ package webhook
 
 import (
 	"net/http"
-	"strings"
 	"time"
 
+	"github.com/registrykit/registry/internal/retryafter"
 	"github.com/registrykit/registry/notification"
 )
 
@@ -44,19 +44,6 @@ func outcome(status int) error {
 // retryAfter reads the header Retry-After: seconds or a time. It returns at most limit, and 0 if the
 // header is missing, malformed or names no time to come.
 func retryAfter(value string, now time.Time, limit time.Duration) time.Duration {
-	value = strings.TrimSpace(value)
-	if value != "" && strings.Trim(value, "0123456789") == "" {
-		seconds := time.Duration(0)
-		for _, c := range value {
-			if seconds = seconds*10 + time.Duration(c-'0'); seconds > limit/time.Second {
-				return limit
-			}
-		}
-		return seconds * time.Second
-	}
-	t, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return min(max(t.Sub(now), 0), limit)
+	wait, _ := retryafter.Parse(value, now)
+	return min(wait, limit)
 }

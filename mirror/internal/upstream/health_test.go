@@ -273,7 +273,7 @@ func TestTooManyRequests(t *testing.T) {
 			{"7", 7 * time.Second},
 			{time.Now().Add(20 * time.Second).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"), 13 * time.Second},
 			{"", 30 * time.Second}, {"soon", 30 * time.Second}, {"-5", 30 * time.Second},
-			{"86400", time.Hour}, {"99999999999999999999", 30 * time.Second},
+			{"86400", time.Hour}, {"99999999999999999999", time.Hour},
 		} {
 			s[0].Break(upstreamtest.Match{Times: 1}, upstreamtest.Status(429, "Retry-After", test.value))
 			n := s[0].Count("", "")

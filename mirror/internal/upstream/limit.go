@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/retryafter"
 )
 
 const (
@@ -66,16 +67,9 @@ func rate(value string) (int64, bool) {
 	return n, err == nil && n >= 0
 }
 
-// retryAfter returns the time of the header Retry-After, which is a number of seconds or a date.
+// retryAfter returns the time of the header Retry-After.
 func retryAfter(h http.Header) (time.Duration, bool) {
-	value := strings.TrimSpace(h.Get("Retry-After"))
-	if n, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(n) * time.Second, true
-	}
-	if t, err := http.ParseTime(value); err == nil {
-		return max(0, time.Until(t)), true
-	}
-	return 0, false
+	return retryafter.Parse(h.Get("Retry-After"), time.Now())
 }
 
 // seconds rounds d up to full seconds, as Retry-After has them.
