@@ -50,7 +50,10 @@ func (l *limited) take(n int64) bool {
 
 // Put implements [driver.Driver].
 func (l *limited) Put(ctx context.Context, key string, body io.Reader, opts *driver.PutOptions) (driver.Info, error) {
-	return l.Driver.Put(ctx, key, spending{body, l}, opts)
+	if body != nil {
+		body = spending{body, l}
+	}
+	return l.Driver.Put(ctx, key, body, opts)
 }
 
 // spending is the body of an object that takes space.

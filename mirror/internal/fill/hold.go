@@ -39,7 +39,7 @@ type holding struct {
 	followed bool  // another replica follows
 	etag     string
 	url      string // that etag is of
-	urls     []string
+	wrong    string // the URL to blame if the content is wrong
 }
 
 // hold fills the blob. It returns nil when the store has it.
@@ -318,15 +318,16 @@ func (h *holding) drop(ctx context.Context) error {
 	return err
 }
 
-// blame excludes the URLs that have sent wrong content. If an earlier fill got the first bytes,
-// their URLs are not known, and the next fill begins anew.
+// blame excludes the URL that has sent wrong content. If an earlier fill got the first bytes, their URL is
+// not known, and the next fill begins anew.
 func (h *holding) blame(reason error) {
 	if h.from > 0 || errors.Is(reason, ErrChanged) {
 		return
 	}
 	h.mu.RLock()
-	defer h.mu.RUnlock()
-	for _, url := range h.urls {
+	url := h.wrong
+	h.mu.RUnlock()
+	if url != "" {
 		h.source.Blame(url, h.digest, reason)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/registrykit/registry"
@@ -94,13 +93,11 @@ func (h *holding) request(ctx context.Context) error {
 func (h *holding) accept(resp *Response) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !slices.Contains(h.urls, resp.URL) {
-		h.urls = append(h.urls, resp.URL)
-	}
 	if h.size >= 0 && resp.Size >= 0 && resp.Size != h.size {
 		if h.window.end() > 0 {
 			return fmt.Errorf("%w: it has %d bytes instead of %d", ErrChanged, resp.Size, h.size)
 		}
+		h.wrong = resp.URL
 		return fmt.Errorf("%w: it has %d bytes instead of %d", errWrong, resp.Size, h.size)
 	}
 	if h.etag != "" && resp.ETag != "" && resp.URL == h.url && resp.ETag != h.etag {
@@ -123,10 +120,11 @@ func (h *holding) receive(ctx context.Context, resp *Response) error {
 			return err
 		}
 		if len(buf) == 0 {
-			return h.expectEnd(resp.Body)
+			return h.expectEnd(resp)
 		}
 		n, err := resp.Body.Read(buf)
 		if n > 0 {
+			h.sent(resp.URL)
 			h.came(n)
 			h.notifyIfFull(n == len(buf))
 		}
@@ -136,6 +134,16 @@ func (h *holding) receive(ctx context.Context, resp *Response) error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errBroken, err)
 		}
+	}
+}
+
+// sent notes that bytes came from a URL. If the digest is wrong in the end, the first URL is blamed:
+// others continued where it broke off, and are asked alone the next time.
+func (h *holding) sent(url string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.wrong == "" {
+		h.wrong = url
 	}
 }
 
@@ -178,9 +186,12 @@ func (h *holding) notifyIfFull(full bool) {
 // expectEnd checks that a body has no more bytes than the blob.
 //
 // Errors: errWrong.
-func (h *holding) expectEnd(body io.Reader) error {
+func (h *holding) expectEnd(resp *Response) error {
 	var p [1]byte
-	if n, _ := io.ReadFull(body, p[:]); n > 0 {
+	if n, _ := io.ReadFull(resp.Body, p[:]); n > 0 {
+		h.mu.Lock()
+		h.wrong = resp.URL
+		h.mu.Unlock()
 		return fmt.Errorf("%w: it has more than %d bytes", errWrong, h.position())
 	}
 	return nil // even if the connection broke: all bytes have come
@@ -200,5 +211,6 @@ func (h *holding) atEOF(resp *Response) error {
 	case resp.Size == h.size:
 		return fmt.Errorf("%w: %w", errBroken, io.ErrUnexpectedEOF)
 	}
+	h.wrong = resp.URL
 	return fmt.Errorf("%w: it has %d bytes instead of %d", errWrong, end, h.size)
 }

@@ -196,3 +196,30 @@ func TestTooManyUploads(t *testing.T) {
 	}
 	require.ErrorIs(t, r.fills.Wait(t.Context(), request(blob, src)), registry.ErrUnavailable)
 }
+
+// TestTheFirstURLIsToBlame: after wrong content from several URLs, those that may be right are asked again.
+func TestTheFirstURLIsToBlame(t *testing.T) {
+	blob := content(3, 300_000)
+	for name, full := range map[string]bool{"filled": false, "not stored": true} {
+		t.Run(name, func(t *testing.T) {
+			bad, good := upstream(t, blob), upstream(t, blob)
+			bad.Break(upstreamtest.Match{}, upstreamtest.Flip(10))
+			bad.Break(upstreamtest.Match{Times: 1}, upstreamtest.Cut(100_000))
+			bad.Break(upstreamtest.Match{Skip: 1}, upstreamtest.Status(503))
+			d := &limited{Driver: memory.New(nil)}
+			r := newReplica(t, d, quick())
+			if full {
+				d.setLeft(0)
+			}
+			src := newSource(t, bad, good)
+			_, err := r.read(t.Context(), request(blob, src), 0)
+			require.Error(t, err)
+			require.Error(t, src.blames(bad.URL))
+			require.NoError(t, src.blames(good.URL))
+			bad.Repair()
+			bad.Break(upstreamtest.Match{}, upstreamtest.Flip(10))
+			require.Eventually(t, func() bool { return r.fills.Stats().Active == 0 }, 5*time.Second, time.Millisecond)
+			r.requireRead(t, request(blob, src), blob)
+		})
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"hash"
 	"hash/maphash"
 	"io"
-	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -34,7 +33,8 @@ type stream struct {
 	hash hash.Hash // of the bytes before at, while verify is set
 	tail []byte    // the last bytes of the blob, as far as they have come, while verify is set
 	good bool      // tail is whole, and the digest is right
-	urls []string  // that the bytes came from
+	url  string    // that the first bytes came from, or those after the end
+	last string    // the URL of the last response
 	sent sent      // what the caller has got before, if verify is set
 }
 
@@ -161,9 +161,10 @@ func (s *stream) accept(at int64) func(*Response, error) error {
 			return err
 		}
 		s.resp, s.at = resp, at
-		if !slices.Contains(s.urls, resp.URL) {
-			s.urls = append(s.urls, resp.URL)
+		if at == 0 {
+			s.url = resp.URL
 		}
+		s.last = resp.URL
 		if s.size < 0 {
 			s.size = resp.Size
 		}
@@ -236,16 +237,14 @@ func (s *stream) readTail() error {
 	if got := digest.NewDigest(s.digest.Algorithm(), s.hash); got != s.digest {
 		err = wrongDigest(got)
 	} else if n, _ := io.ReadFull(readerFunc(s.receive), more[:]); n > 0 {
-		err = fmt.Errorf("%w: it has more than %d bytes", errWrong, s.size)
+		err, s.url = fmt.Errorf("%w: it has more than %d bytes", errWrong, s.size), s.last
 	}
 	s.closeResponse()
 	if err == nil {
 		s.good = true
 		return nil
 	}
-	for _, url := range s.urls {
-		s.source.Blame(url, s.digest, err)
-	}
+	s.source.Blame(s.url, s.digest, err)
 	return err
 }
 
