@@ -67,7 +67,8 @@ func (c *config) parse(args []string, errs io.Writer) error {
 	f.Var(&c.tags, "tag", "with -sync: copy only tags that match this `pattern`; repeatable")
 	f.StringVar(&c.semver, "semver", "", "with -sync: copy also versions that satisfy this `constraint`")
 	f.IntVar(&c.newest, "newest", 0, "with -sync: copy only this number of the newest tags of a repository")
-	f.BoolVar(&c.deletes, "delete", false, "with -sync: delete selected tags of DST that SRC does not have")
+	f.BoolVar(&c.deletes, "delete", false,
+		"with -sync: delete selected tags of DST that SRC does not have, in repositories that it has")
 	f.BoolVar(&c.dryRun, "dry-run", false, "with -sync: say what would be done")
 	var names []string
 	for {
@@ -210,14 +211,21 @@ func (c *config) sync(ctx context.Context, dst, src place, shown display, out io
 		Options: c.options(dst, shown),
 	}})
 	shown.close()
+	copied, deleted := "copied", "deleted"
+	if c.dryRun {
+		copied, deleted = "would copy", "would delete"
+	}
 	for _, change := range res.Changes {
 		switch {
 		case change.Err != nil: // part of err
 		case change.Deleted:
-			fmt.Fprintf(out, "deleted %s:%s\n", change.Repository, change.Tag)
+			fmt.Fprintf(out, "%s %s:%s\n", deleted, change.Repository, change.Tag)
 		default:
-			fmt.Fprintf(out, "copied %s:%s %s\n", change.Repository, change.Tag, change.To)
+			fmt.Fprintf(out, "%s %s:%s %s\n", copied, change.Repository, change.Tag, change.To)
 		}
+	}
+	if c.dryRun {
+		fmt.Fprint(out, "dry run: ")
 	}
 	fmt.Fprintf(out, "%d copied, %d unchanged, %d deleted, %d failed; %s in %s\n", res.Copied, res.Unchanged, res.Deleted,
 		res.Failed, size(res.Bytes), res.Took.Round(10*time.Millisecond))

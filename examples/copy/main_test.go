@@ -86,7 +86,8 @@ func TestCopySync(t *testing.T) {
 	args := []string{"-sync", "team/*", "-tag", "v*", "-newest", "1", "-plain-http", a.Host, b.URL + "/"}
 	status, out, errs := call(t.Context(), append(args, "-dry-run")...)
 	require.Zero(t, status, errs)
-	require.Contains(t, out, "2 copied, 0 unchanged")
+	require.Contains(t, out, "would copy team/app:v2")
+	require.Contains(t, out, "dry run: 2 copied, 0 unchanged")
 	status, out, errs = call(t.Context(), args...)
 	require.Zero(t, status, errs)
 	require.Contains(t, out, "copied team/app:v2")
