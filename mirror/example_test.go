@@ -11,6 +11,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/upstreamtest"
 	"github.com/registrykit/registry/mirror"
+	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/memory"
 )
@@ -94,4 +95,28 @@ func ExampleMirror_Refresh() {
 	// Output:
 	// 1 <nil>
 	// 0 <nil>
+}
+
+// A pinned image stays in the mirror whatever its size. See replicate.Pin to fetch all of it as well.
+func ExampleMirror_Pin() {
+	ctx := context.Background()
+	d := memory.New(nil)
+	store, err := storage.New(ctx, d, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	m, err := mirror.New(ctx, store, d, []mirror.Upstream{{Name: "ghcr.io", URLs: []string{"https://ghcr.io"}}},
+		&mirror.Options{MaxSize: 100 << 30})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(m.Pin(ctx, "ghcr.io/acme/app", reference.Ref{Tag: "v1"}))
+	for pin, err := range m.Pins(ctx) {
+		fmt.Println(pin, err)
+	}
+	// Output:
+	// <nil>
+	// ghcr.io/acme/app:v1 <nil>
 }

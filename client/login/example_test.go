@@ -92,6 +92,26 @@ func ExampleFile() {
 	// Output: true <nil>
 }
 
+// A Kubernetes secret that is mounted as a folder has one file for each key.
+func ExampleFiles() {
+	folder, err := os.MkdirTemp("", "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	username, password := filepath.Join(folder, "username"), filepath.Join(folder, "password")
+	for path, content := range map[string]string{username: "ann\n", password: "secret\n"} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	source := login.Files(username, password)
+	c, err := source(context.Background(), "registry.example")
+	fmt.Println(c.Username, c.Password, c.Password.Value(), err)
+	// Output: ann *** secret <nil>
+}
+
 // Cached limits the calls of an expensive Source. This one issues credentials for ten minutes.
 func ExampleCached() {
 	calls := 0
