@@ -275,41 +275,43 @@ func (m *Mirror) Referrers(ctx context.Context, repo string, d digest.Digest,
 	})
 }
 
-// mergeReferrers yields the descriptors of a sorted list, and those of the store, in order.
+// mergeReferrers yields the descriptors of a sorted list, and those of the store, in order. It copies
+// nothing, because all clients share the list, which may be long.
 func mergeReferrers(stored iter.Seq2[ocispec.Descriptor, error], found []ocispec.Descriptor,
 	o registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	from, _ := slices.BinarySearchFunc(found, o.After, func(desc ocispec.Descriptor, d digest.Digest) int {
 		return strings.Compare(string(desc.Digest), string(d))
 	})
-	found = slices.Clone(found[from:])
-	found = slices.DeleteFunc(found, func(desc ocispec.Descriptor) bool {
-		return desc.Digest == o.After || len(o.ArtifactTypes) > 0 && !slices.Contains(o.ArtifactTypes, desc.ArtifactType)
-	})
 	return func(yield func(ocispec.Descriptor, error) bool) {
+		rest := found[from:]
+		// before yields those before a digest, or all if it is "".
+		before := func(d digest.Digest) bool {
+			for ; len(rest) > 0 && (d == "" || rest[0].Digest < d); rest = rest[1:] {
+				if isListed(&rest[0], &o) && !yield(rest[0], nil) {
+					return false
+				}
+			}
+			return true
+		}
 		for desc, err := range stored {
 			if err != nil {
 				yield(desc, err)
 				return
 			}
-			for len(found) > 0 && found[0].Digest < desc.Digest {
-				if !yield(found[0], nil) {
-					return
-				}
-				found = found[1:]
-			}
-			if len(found) > 0 && found[0].Digest == desc.Digest {
-				found = found[1:]
-			}
-			if !yield(desc, nil) {
+			if !before(desc.Digest) || !yield(desc, nil) {
 				return
 			}
-		}
-		for _, desc := range found {
-			if !yield(desc, nil) {
-				return
+			if len(rest) > 0 && rest[0].Digest == desc.Digest {
+				rest = rest[1:]
 			}
 		}
+		before("")
 	}
+}
+
+// isListed reports whether a list with these options has a referrer.
+func isListed(desc *ocispec.Descriptor, o *registry.ReferrersOptions) bool {
+	return desc.Digest != o.After && (len(o.ArtifactTypes) == 0 || slices.Contains(o.ArtifactTypes, desc.ArtifactType))
 }
 
 // upstreamReferrers returns the referrers that the upstream lists, sorted by digest.

@@ -1,10 +1,12 @@
 package mirror
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
 
@@ -96,4 +98,25 @@ func TestWeightOfDescriptors(t *testing.T) {
 	} {
 		require.GreaterOrEqual(t, weightOf([]ocispec.Descriptor{desc}), len(long))
 	}
+}
+
+// TestMergeReferrersCopiesNothing: a client that reads one referrer of a long list costs no memory.
+func TestMergeReferrersCopiesNothing(t *testing.T) {
+	found := make([]ocispec.Descriptor, 10_000)
+	for i := range found {
+		found[i] = ocispec.Descriptor{Digest: digest.Digest(fmt.Sprintf("sha256:%064d", i)), ArtifactType: "a"}
+	}
+	none := func(func(ocispec.Descriptor, error) bool) {}
+	o := registry.ReferrersOptions{After: found[10].Digest, ArtifactTypes: []string{"a"}}
+	result := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			for desc, err := range mergeReferrers(none, found, o) {
+				require.NoError(b, err)
+				require.Equal(b, found[11].Digest, desc.Digest)
+				break
+			}
+		}
+	})
+	require.Less(t, result.AllocedBytesPerOp(), int64(10_000))
 }
