@@ -295,8 +295,6 @@ func (v *value) repositories() ([]string, error) {
 	})
 }
 
-func (v *value) patterns() ([]string, error) { return each(v, (*value).pattern) }
-
 // platform returns a platform such as linux/arm64/v8.
 func (v *value) platform() (string, error) {
 	text, err := v.text()
