@@ -206,3 +206,27 @@ func TestPassThroughDeletes(t *testing.T) {
 	require.NoError(t, r.m.DeleteManifest(t.Context(), repo, byDigest(desc.Digest), nil))
 	require.NoError(t, r.m.DeleteRepository(t.Context(), repo, nil))
 }
+
+// TestPassThroughLimitsAreApart: a caller who exceeds a limit of the upstream, or of its token service,
+// does not exceed it for others.
+func TestPassThroughLimitsAreApart(t *testing.T) {
+	for name, kind := range map[string]upstreamtest.Kind{"token": upstreamtest.Token, "manifest": upstreamtest.Manifest} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, passThrough)
+			r.up.RequireLogin(func(_, _, _ string) bool { return true })
+			r.image("v1")
+			base := r.serve(nil)
+			ask := func(who string) int {
+				t.Helper()
+				res, _ := do(t, "GET", base+"/v2/"+repo+"/manifests/v1", basic(who, "x")...)
+				return res.StatusCode
+			}
+			r.up.Break(upstreamtest.Match{Kind: kind, Times: 1}, upstreamtest.Status(429, "Retry-After", "1000"))
+			require.Equal(t, http.StatusTooManyRequests, ask("bob"))
+			require.Equal(t, http.StatusOK, ask("ann"))
+			r.up.Forget()
+			require.Equal(t, http.StatusTooManyRequests, ask("bob"))
+			require.Zero(t, r.up.Count("", ""))
+		})
+	}
+}

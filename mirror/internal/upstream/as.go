@@ -20,7 +20,7 @@ const (
 )
 
 // As returns the same upstream with other credentials: those of a caller. It shares what is known of
-// the URLs, the limits, and the counters. The challenge and tokens are the caller's own; they are
+// the URLs, and the counters. The limits, the challenge and the tokens are the caller's own; they are
 // kept for up to ten minutes without a call of As with the same credentials.
 func (u *Upstream) As(c login.Credentials) *Upstream {
 	return &Upstream{shared: u.shared, view: u.views.get(u.shared, c), via: u.via}

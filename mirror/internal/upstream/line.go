@@ -46,6 +46,7 @@ var (
 type line struct {
 	*shared
 	endpoint *endpoint
+	limit    *limit
 	token    bool // whether the requests go to a token service
 }
 

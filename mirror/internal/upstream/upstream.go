@@ -19,7 +19,8 @@
 //
 // # Limits
 //
-// After a 429, no request is sent to any URL until the time of its Retry-After has passed.
+// After a 429, no request with the same credentials is sent to any URL until the time of its Retry-After
+// has passed. So a caller who exceeds a limit, see [Upstream.As], does not exceed it for others.
 //
 // # Content
 //
@@ -91,7 +92,6 @@ type shared struct {
 	slots     chan struct{} // has an element for each request in progress
 	blobSlots chan struct{} // and for those for blobs
 	partSlots chan struct{} // has an element for each open part of a blob, see FetchRange
-	limit     limit
 	blame     blames
 	stats     counters
 	views     views
@@ -100,11 +100,9 @@ type shared struct {
 
 // endpoint is a URL with what is known of it.
 type endpoint struct {
-	index int
-	url   string // as configured
-	base  *url.URL
-	line  *line // sends the requests
-
+	index               int
+	url                 string // as configured
+	base                *url.URL
 	api, storage, token *health
 	ranges              noRanges
 }
@@ -151,7 +149,6 @@ func New(opts Options) (*Upstream, error) {
 		}
 		e := &endpoint{index: i, url: base, base: u, api: newHealth(opts.Rest), storage: newHealth(opts.Rest),
 			token: newHealth(opts.Rest)}
-		e.line = &line{shared: s, endpoint: e}
 		s.endpoints = append(s.endpoints, e)
 	}
 	v, err := s.newView(opts.Source)
@@ -164,19 +161,21 @@ func New(opts Options) (*Upstream, error) {
 // view has a client for each URL, with the same credentials.
 type view struct {
 	clients []*client.Client
+	// limit is what the upstream has said about the limits of these credentials.
+	limit *limit
 	// id distinguishes the cursors of this view from those of others.
 	id *byte
 }
 
 func (s *shared) newView(source login.Source) (*view, error) {
-	v := &view{id: new(byte)}
+	v := &view{limit: new(limit), id: new(byte)}
 	for _, e := range s.endpoints {
 		l, err := login.New(e.url, &login.Options{Source: source, Realms: s.opts.Realms,
-			Transport: &line{shared: s, endpoint: e, token: true}})
+			Transport: &line{shared: s, endpoint: e, limit: v.limit, token: true}})
 		if err != nil {
 			return nil, fmt.Errorf("upstream: %s: %w", s.opts.Name, err)
 		}
-		c, err := client.New(e.url, &client.Options{HTTPClient: &http.Client{Transport: e.line},
+		c, err := client.New(e.url, &client.Options{HTTPClient: &http.Client{Transport: &line{shared: s, endpoint: e, limit: v.limit}},
 			Authorize: l.Authorize, Challenge: l.Challenge})
 		if err != nil {
 			return nil, fmt.Errorf("upstream: %s: %w", s.opts.Name, err)
