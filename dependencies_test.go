@@ -83,13 +83,14 @@ func TestDependenciesOfSinks(t *testing.T) {
 		"./notification/queue":   nil,
 		"./notification/format":  nil,
 		"./notification/webhook": {module + "/auth", module + "/internal/retryafter"},
-		"./notification/filter":  {module + "/internal/glob", patterns},
+		"./notification/filter":  {module + "/internal/glob", module + "/internal/subjecttag", patterns},
 		// The sinks for brokers, which share this package, are modules of their own.
 		"./notification/internal/broker": nil,
 		"./notification/outbox":          {module + "/internal/parallel", "golang.org/x/sync", module + "/storage/driver"},
 		"./notification/sse": {module + "/internal", "golang.org/x/sync", patterns, module + "/auth",
 			module + "/storage/driver"},
 		"./notification/config": {module + "/auth", module + "/internal/strictyaml", module + "/internal/glob", patterns,
+			module + "/internal/subjecttag",
 			"go.yaml.in/yaml/v4", module + "/internal/retryafter"},
 	} {
 		for _, dep := range dependencies(t, pkg) {

@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/subjecttag"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -23,12 +24,6 @@ type referrersTag struct {
 
 // cosignSuffixes are the ends of the tags that cosign gives to what belongs to a manifest.
 func cosignSuffixes() []string { return []string{".sig", ".att", ".sbom"} }
-
-// schemaTag returns the tag of the referrers tag schema for a manifest. cosign's tags begin with it.
-func schemaTag(d digest.Digest) string {
-	tag := string(d.Algorithm()) + "-" + d.Encoded()
-	return tag[:min(len(tag), reference.MaxTagLength)]
-}
 
 // attached returns links to what belongs to n, and what n does not name.
 func (g *graph) attached(ctx context.Context, n *node) ([]link, error) {
@@ -55,7 +50,7 @@ func (g *graph) attached(ctx context.Context, n *node) ([]link, error) {
 	}
 	links = append(links, listed...)
 	for _, suffix := range cosignSuffixes() {
-		tag := schemaTag(n.desc.Digest) + suffix
+		tag := subjecttag.Of(n.desc.Digest) + suffix
 		if len(tag) > reference.MaxTagLength {
 			continue // cosign cannot use such a tag either
 		}
@@ -72,7 +67,7 @@ func (g *graph) attached(ctx context.Context, n *node) ([]link, error) {
 
 // listed returns links to the referrers of n in the list of the referrers tag schema.
 func (g *graph) listed(ctx context.Context, n *node) ([]link, error) {
-	desc, err := g.stat(ctx, schemaTag(n.desc.Digest))
+	desc, err := g.stat(ctx, subjecttag.Of(n.desc.Digest))
 	if err != nil || desc.Digest == "" || desc.MediaType != ocispec.MediaTypeImageIndex {
 		return nil, err
 	}
@@ -151,7 +146,7 @@ func (c *copier) putReferrersTag(ctx context.Context, t referrersTag) error {
 }
 
 func (c *copier) tryReferrersTag(ctx context.Context, t referrersTag) error {
-	tag := schemaTag(t.subject)
+	tag := subjecttag.Of(t.subject)
 	now, err := c.dst.GetManifest(ctx, c.to.repo, reference.Ref{Tag: tag})
 	if err != nil && !isAbsent(err) {
 		return err

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
 
 	"github.com/registrykit/registry/internal/glob"
+	"github.com/registrykit/registry/internal/subjecttag"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -134,13 +134,14 @@ func (s *selection) selectsTag(tag string) bool {
 	return s.constraint != nil && v != nil && s.constraint.Check(v)
 }
 
-// attachedTag matches the tags of the referrers tag schema and of cosign.
-var attachedTag = regexp.MustCompile(`^sha(256|512)-[0-9a-f]{64,}(\.(sig|att|sbom))?$`)
-
 // isAttached reports whether a tag is copied together with the image that it belongs to, or would
 // count as one of the newest.
 func (s *selection) isAttached(tag string) bool {
-	return (s.Newest > 0 || s.Options != nil && s.Options.Referrers) && attachedTag.MatchString(tag)
+	if s.Newest == 0 && (s.Options == nil || !s.Options.Referrers) {
+		return false
+	}
+	_, suffix, ok := subjecttag.Parse(tag)
+	return ok && (suffix == "" || slices.Contains(cosignSuffixes(), suffix))
 }
 
 // versionOf returns the version that a tag states, or nil.

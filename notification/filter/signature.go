@@ -1,6 +1,10 @@
 package filter
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/registrykit/registry/internal/subjecttag"
+)
 
 // signatureTypes are the beginnings of the artifact types of signatures and attestations.
 var signatureTypes = []string{
@@ -24,10 +28,6 @@ func isSignature(artifactType string) bool {
 // isSignatureTag reports whether a tag has the form of the tags of cosign, or that of the referrers
 // tag schema: "sha256-<hex>", with or without an ending such as ".sig".
 func isSignatureTag(tag string) bool {
-	algorithm, rest, _ := strings.Cut(tag, "-")
-	size := map[string]int{"sha256": 64, "sha384": 96, "sha512": 128}[algorithm]
-	if size == 0 || len(rest) < size || strings.Trim(rest[:size], "0123456789abcdef") != "" {
-		return false
-	}
-	return len(rest) == size || rest[size] == '.'
+	_, _, ok := subjecttag.Parse(tag)
+	return ok
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-
 	"github.com/registrykit/registry/internal/objectkey"
 )
 
@@ -170,7 +169,6 @@ func (s *soaker) segments(ctx context.Context, key string) (map[string]int64, er
 	}
 	return named, nil
 }
-
 
 // lastDigest returns the last hexadecimal digest in a key, or the key.
 func lastDigest(key string) string {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 	"unique"
@@ -12,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry/internal/parallel"
+	"github.com/registrykit/registry/internal/subjecttag"
 	"github.com/registrykit/registry/pulltime"
 	"github.com/registrykit/registry/storage"
 )
@@ -61,19 +61,6 @@ type graph struct {
 type storedLink struct {
 	link
 	fetched time.Time
-}
-
-// subjectTag matches tags that name a manifest by its digest: those of the referrers tag schema, and
-// those of cosign.
-var subjectTag = regexp.MustCompile(`^(sha256-[0-9a-f]{64}|sha512-[0-9a-f]{128})(\.[a-z0-9]+)?$`)
-
-// taggedSubject returns the digest in a tag that names one.
-func taggedSubject(tag string) (digest.Digest, bool) {
-	m := subjectTag.FindStringSubmatch(tag)
-	if m == nil {
-		return "", false
-	}
-	return digest.Digest(m[1][:6] + ":" + m[1][7:]), true
 }
 
 // graph reads what a repository has, and divides it into units.
@@ -195,8 +182,9 @@ func (g *graph) connect() {
 		}
 		var own []string
 		for _, tag := range n.tags {
-			if d, ok := taggedSubject(tag); ok && g.nodes[unique.Make(d)] != nil && g.nodes[unique.Make(d)] != n {
-				n.refersTo(g.nodes[unique.Make(d)])
+			d, _, _ := subjecttag.Parse(tag)
+			if subject := g.nodes[unique.Make(d)]; subject != nil && subject != n {
+				n.refersTo(subject)
 				continue
 			}
 			own = append(own, tag)
