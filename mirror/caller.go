@@ -101,15 +101,16 @@ func (c *caller) refused(err error) error {
 	return registry.ErrDenied.WithMessage("the upstream refuses the credentials").WithCause(err)
 }
 
-// refusesCredentials reports whether an upstream, or the answer to its caller, has refused credentials.
+// refusesCredentials reports whether an upstream, or the answer to its caller, has refused
+// credentials.
 func refusesCredentials(err error) bool {
 	return errors.Is(err, upstream.ErrRefused) || errors.Is(err, registry.ErrUnauthorized) ||
 		errors.Is(err, registry.ErrDenied)
 }
 
 // prove returns an error unless the caller of an upstream with PassThrough may pull from the
-// repository. A recent proof is enough. Otherwise the caller's credentials are tried at the upstream
-// with a HEAD of ref, or with a list of tags if ref is empty.
+// repository. A recent proof is enough. Otherwise the caller's credentials are tried at the
+// upstream with a HEAD of ref, or with a list of tags if ref is empty.
 //
 // Nothing is served before, neither content nor the fact that it exists.
 //
@@ -189,13 +190,13 @@ func (m *Mirror) tryCredentials(ctx context.Context, p *pull, ref reference.Ref,
 //
 //	http.Handle("/v2/", m.Middleware(reg))
 //
-// A mirror with Upstream.PassThrough needs it, and so does one that other mirrors pull from: the Via
-// header of a request is sent on to upstreams, so that loops over several mirrors are noticed.
+// A mirror with Upstream.PassThrough needs it, and so does one that other mirrors pull from: the
+// Via header of a request is sent on to upstreams, so that loops over several mirrors are noticed.
 //
 // For a request to a repository of such an upstream, it takes the header Authorization away, so the
 // registry sees an anonymous caller, and keeps the credentials (Basic) for that upstream and no
-// other. Credentials are never logged. If the upstream wants credentials, the response is a 401 with
-// a Basic challenge. All other requests pass unchanged.
+// other. Credentials are never logged. If the upstream wants credentials, the response is a 401
+// with a Basic challenge. All other requests pass unchanged.
 //
 // docker sends credentials only if the response to GET /v2/ is a 401 with a challenge. That is the
 // task of registry.Options.Authenticator; see also package auth/foreign.
@@ -230,8 +231,8 @@ type viaKey struct{}
 // maxVia is the maximum length of a Via header that is sent on, in bytes.
 const maxVia = 2 << 10
 
-// lastVia returns the last elements of a Via header that are not longer than maxVia together. Those at
-// its start may come from a client; the mirrors of a loop are at its end.
+// lastVia returns the last elements of a Via header that are not longer than maxVia together. Those
+// at its start may come from a client; the mirrors of a loop are at its end.
 func lastVia(via string) string {
 	if len(via) <= maxVia {
 		return via

@@ -43,32 +43,34 @@ type GroupOptions struct {
 	SkipFailing bool
 }
 
-// Group is a [registry.Backend] over several Backends. It reads from them in their order, and writes to
-// one of them. It is safe for concurrent use.
+// Group is a [registry.Backend] over several Backends. It reads from them in their order, and
+// writes to one of them. It is safe for concurrent use.
 //
 // # Reads
 //
-// Each repository belongs to one member: the first whose patterns select it, or else the first without
-// patterns. A repository of GroupOptions.Mixed belongs to several, and the first that has a blob,
-// manifest or tag serves it. Only "unknown" leads to the next member: registry.ErrBlobUnknown,
-// ErrManifestUnknown and ErrNameUnknown.
+// Each repository belongs to one member: the first whose patterns select it, or else the first
+// without patterns. A repository of GroupOptions.Mixed belongs to several, and the first that has a
+// blob, manifest or tag serves it. Only "unknown" leads to the next member:
+// registry.ErrBlobUnknown, ErrManifestUnknown and ErrNameUnknown.
 //
-// If a member fails otherwise, a read by digest continues, because any member can only have the same
-// content. If no other member has it, the error is that of the failure, so that a client does not
-// take content for missing that is only unavailable. A read by tag ends with the error. A member that
-// refuses with registry.ErrDenied or ErrUnauthorized ends each read: the refusal may be about the content.
+// If a member fails otherwise, a read by digest continues, because any member can only have the
+// same content. If no other member has it, the error is that of the failure, so that a client does
+// not take content for missing that is only unavailable. A read by tag ends with the error. A
+// member that refuses with registry.ErrDenied or ErrUnauthorized ends each read: the refusal may be
+// about the content.
 //
 // Tags and repositories are the sorted union of those of the members, and referrers those of all
 // members, each once. Lists are merged while they are read, so memory does not grow with them.
 //
 // # Writes
 //
-// Pushes, mounts, deletes and restores go to the member GroupOptions.Write, for repositories that are
-// read from it, too. Others are refused with registry.ErrDenied. A mount finds only what that member has.
+// Pushes, mounts, deletes and restores go to the member GroupOptions.Write, for repositories that
+// are read from it, too. Others are refused with registry.ErrDenied. A mount finds only what that
+// member has.
 //
-// In a mixed repository, a client that may push learns from StatBlob only whether the member for writes
-// has the blob. Otherwise it would leave out the upload of a blob that only another member has, and
-// its manifest would be refused.
+// In a mixed repository, a client that may push learns from StatBlob only whether the member for
+// writes has the blob. Otherwise it would leave out the upload of a blob that only another member
+// has, and its manifest would be refused.
 type Group struct {
 	registry.Unimplemented
 	members     []*member
@@ -88,9 +90,9 @@ type member struct {
 
 // NewGroup returns a Group of members, which are read in this order. opts may be nil.
 //
-// Errors: an error if there is no member, for a member without a name or Backend, for a name that two
-// members have, for an unknown GroupOptions.Write, for an invalid pattern, and for two members without
-// patterns if no repository is mixed.
+// Errors: an error if there is no member, for a member without a name or Backend, for a name that
+// two members have, for an unknown GroupOptions.Write, for an invalid pattern, and for two members
+// without patterns if no repository is mixed.
 func NewGroup(members []Member, opts *GroupOptions) (*Group, error) {
 	o := options.Value(opts)
 	g := &Group{mixes: len(o.Mixed) > 0, skipFailing: o.SkipFailing}
@@ -210,8 +212,8 @@ func (g *Group) OpenBlob(ctx context.Context, repo string, d digest.Digest, opts
 	})
 }
 
-// StatBlob implements [registry.Reader]. For a caller who may push, only the member for writes counts,
-// see [Group].
+// StatBlob implements [registry.Reader]. For a caller who may push, only the member for writes
+// counts, see [Group].
 func (g *Group) StatBlob(ctx context.Context, repo string, d digest.Digest,
 	opts *registry.StatOptions) (ocispec.Descriptor, error) {
 	renew := options.Value(opts).Renew

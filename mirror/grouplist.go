@@ -14,8 +14,8 @@ import (
 	"github.com/registrykit/registry/internal/options"
 )
 
-// Repositories implements [registry.Lister]. It lists the repositories of each member that are read from
-// it. A member that cannot list repositories is left out, unless no member can.
+// Repositories implements [registry.Lister]. It lists the repositories of each member that are read
+// from it. A member that cannot list repositories is left out, unless no member can.
 func (g *Group) Repositories(ctx context.Context, opts *registry.ListOptions) iter.Seq2[string, error] {
 	lists := make([]iter.Seq2[string, error], len(g.members))
 	for i, m := range g.members {
@@ -38,7 +38,8 @@ func (g *Group) Tags(ctx context.Context, repo string, opts *registry.ListOption
 		func(name string) string { return name })
 }
 
-// Referrers implements [registry.Lister]. ReferrersOptions.Scan has no effect in a mixed repository.
+// Referrers implements [registry.Lister]. ReferrersOptions.Scan has no effect in a mixed
+// repository.
 func (g *Group) Referrers(ctx context.Context, repo string, d digest.Digest,
 	opts *registry.ReferrersOptions) iter.Seq2[ocispec.Descriptor, error] {
 	if len(g.of(repo)) > 1 && opts != nil {
@@ -76,7 +77,8 @@ func listFrom[T any](ctx context.Context, g *Group, repo string, list func(*memb
 	}
 }
 
-// merge merges sorted lists of members. Of elements with the same key, it has that of the first member.
+// merge merges sorted lists of members. Of elements with the same key, it has that of the first
+// member.
 type merge[T any] struct {
 	group  *Group
 	ctx    context.Context
@@ -94,7 +96,8 @@ type head[T any] struct {
 	key    string
 }
 
-// union yields the union of lists. A list that begins with the error absent is left out, unless all do.
+// union yields the union of lists. A list that begins with the error absent is left out, unless all
+// do.
 func union[T any](ctx context.Context, g *Group, members []*member, lists []iter.Seq2[T, error], absent error,
 	key func(T) string) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {

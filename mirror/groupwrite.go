@@ -102,8 +102,8 @@ func (g *Group) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 	return b.DeleteBlob(ctx, repo, d, opts)
 }
 
-// DeleteManifest implements [registry.Deleter]. A manifest or tag of another member than that for writes
-// stays, and can be read afterwards.
+// DeleteManifest implements [registry.Deleter]. A manifest or tag of another member than that for
+// writes stays, and can be read afterwards.
 func (g *Group) DeleteManifest(ctx context.Context, repo string, ref reference.Ref,
 	opts *registry.DeleteOptions) error {
 	b, err := g.writeTo(repo)
@@ -113,7 +113,8 @@ func (g *Group) DeleteManifest(ctx context.Context, repo string, ref reference.R
 	return b.DeleteManifest(ctx, repo, ref, opts)
 }
 
-// DeleteRepository implements [registry.Deleter]. The content of other members than that for writes stays.
+// DeleteRepository implements [registry.Deleter]. The content of other members than that for writes
+// stays.
 func (g *Group) DeleteRepository(ctx context.Context, repo string, opts *registry.DeleteOptions) error {
 	b, err := g.writeTo(repo)
 	if err != nil {

@@ -37,8 +37,8 @@ func TestRunEarly(t *testing.T) {
 	})
 }
 
-// TestRequests: the number of requests is bounded, however many repositories are pulled from, and each
-// repository gets its turn.
+// TestRequests: the number of requests is bounded, however many repositories are pulled from, and
+// each repository gets its turn.
 func TestRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := drivertest.NewFaulty(memory.New(nil), nil)
@@ -74,7 +74,8 @@ func TestRequests(t *testing.T) {
 	})
 }
 
-// TestObjectsStaySmall: an object has the most recent pulls, and knows how recent the others can be.
+// TestObjectsStaySmall: an object has the most recent pulls, and knows how recent the others can
+// be.
 func TestObjectsStaySmall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := memory.New(nil)

@@ -1,5 +1,5 @@
-// Package pulltime records when manifests and tags were last pulled, approximately and at a low cost.
-// Eviction of a mirror, retention rules and pages use the times.
+// Package pulltime records when manifests and tags were last pulled, approximately and at a low
+// cost. Eviction of a mirror, retention rules and pages use the times.
 //
 //	r, err := pulltime.New(d, nil)
 //	go r.Run(ctx)
@@ -16,13 +16,15 @@
 //
 // # What is approximate
 //
-// Times have a resolution of one second. Pulls are collected in memory and written every few minutes
-// by [Recorder.Run]. A process that is killed loses the pulls of the last Options.Interval. Under a
-// load of more repositories than Options.MaxWrites, a repository may wait for a later write.
+// Times have a resolution of one second. Pulls are collected in memory and written every few
+// minutes by [Recorder.Run]. A process that is killed loses the pulls of the last Options.Interval.
+// Under a load of more repositories than Options.MaxWrites, a repository may wait for a later
+// write.
 //
-// The storage has one object for each repository and replica, of a bounded size. If a repository has
-// more manifests than fit, the object has the most recent pulls. [Times.Rest] then says how recent the
-// others can be at most. See [Recorder.Read] for how the objects of several replicas are merged.
+// The storage has one object for each repository and replica, of a bounded size. If a repository
+// has more manifests than fit, the object has the most recent pulls. [Times.Rest] then says how
+// recent the others can be at most. See [Recorder.Read] for how the objects of several replicas are
+// merged.
 //
 // # What it costs
 //

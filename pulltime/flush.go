@@ -154,8 +154,8 @@ func merge(to, from *record) {
 	}
 }
 
-// update changes the record at key with f, which is called with what is there. f reports whether it has
-// changed the record.
+// update changes the record at key with f, which is called with what is there. f reports whether it
+// has changed the record.
 //
 // Errors: any error of the driver.
 func (r *Recorder) update(ctx context.Context, key string, f func(*record) bool) error {
@@ -231,9 +231,10 @@ func (r *Recorder) deadReplicas(ctx context.Context, repo string) ([]deadReplica
 	return dead, nil
 }
 
-// Forget drops the times of manifests and tags that are gone, given as digests and tags. Without refs,
-// it drops all times of the repository. A pull that another replica has not written yet brings its time
-// back. Forget makes a request for each replica and one or two more for each that has such times.
+// Forget drops the times of manifests and tags that are gone, given as digests and tags. Without
+// refs, it drops all times of the repository. A pull that another replica has not written yet
+// brings its time back. Forget makes a request for each replica and one or two more for each that
+// has such times.
 //
 // Errors: any error of the driver.
 func (r *Recorder) Forget(ctx context.Context, repo string, refs ...string) error {

@@ -68,8 +68,8 @@ type Recorder struct {
 // digests, which have a colon, and tags, which have none.
 type pulls map[string]*atomic.Int64
 
-// New returns a Recorder that stores pull times in d, the driver of the registry. It makes no request
-// and starts nothing, see [Recorder.Run]. opts may be nil.
+// New returns a Recorder that stores pull times in d, the driver of the registry. It makes no
+// request and starts nothing, see [Recorder.Run]. opts may be nil.
 //
 // Errors: an error for an invalid option.
 func New(d driver.Driver, opts *Options) (*Recorder, error) {
@@ -102,8 +102,8 @@ func New(d driver.Driver, opts *Options) (*Recorder, error) {
 	}, nil
 }
 
-// Pulled records that the manifest d of a repository was pulled now, by the tag unless tag is "". It
-// makes no request. The arguments must be valid; they are not checked.
+// Pulled records that the manifest d of a repository was pulled now, by the tag unless tag is "".
+// It makes no request. The arguments must be valid; they are not checked.
 func (r *Recorder) Pulled(repo string, d digest.Digest, tag string) {
 	now := time.Now().Unix()
 	if r.again(repo, string(d), tag, now) {
@@ -116,8 +116,8 @@ func (r *Recorder) Pulled(repo string, d digest.Digest, tag string) {
 	}
 }
 
-// again notes a further pull of a manifest and a tag, either of which may be "". It reports whether no
-// pull of them is the first one since the last write.
+// again notes a further pull of a manifest and a tag, either of which may be "". It reports whether
+// no pull of them is the first one since the last write.
 func (r *Recorder) again(repo, manifest, tag string, now int64) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

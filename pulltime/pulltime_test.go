@@ -128,7 +128,8 @@ func TestForget(t *testing.T) {
 	})
 }
 
-// TestCrash: a failure at any write loses no time that was written before, and the next Flush writes the rest.
+// TestCrash: a failure at any write loses no time that was written before, and the next Flush
+// writes the rest.
 func TestCrash(t *testing.T) {
 	for _, lose := range []bool{false, true} {
 		for n := 1; n < 6; n++ {

@@ -58,8 +58,8 @@ func (r *Recorder) read(ctx context.Context, key string) (*record, driver.Info, 
 	return rec, info, nil
 }
 
-// write stores a record on the version that was read, or, if version is "", where there is no object.
-// It first drops the oldest times that do not fit.
+// write stores a record on the version that was read, or, if version is "", where there is no
+// object. It first drops the oldest times that do not fit.
 //
 // Errors: driver.ErrExist or ErrChanged if another writer came first; any error of the driver.
 func (r *Recorder) write(ctx context.Context, key, version string, rec *record) error {

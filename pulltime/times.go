@@ -21,8 +21,8 @@ type Times struct {
 	rest int64
 }
 
-// Digest returns when the manifest d was last pulled. ok is false if no pull of it is known; the last
-// pull is then not after [Times.Rest].
+// Digest returns when the manifest d was last pulled. ok is false if no pull of it is known; the
+// last pull is then not after [Times.Rest].
 func (t *Times) Digest(d digest.Digest) (at time.Time, ok bool) { return t.last(string(d)) }
 
 // Tag returns when a tag was last pulled, whatever it pointed at. ok is false if no pull of it is
@@ -95,9 +95,9 @@ func (t *Times) all() iter.Seq2[string, time.Time] {
 // isDigest reports whether ref is a digest, and not a tag.
 func isDigest(ref string) bool { return strings.Contains(ref, ":") }
 
-// Read returns the pull times of a repository: those of the storage, of all replicas, and those that
-// this process has not written yet. For each manifest and tag the most recent time counts. It makes
-// one request, and one more for each replica. A repository without pulls is not an error.
+// Read returns the pull times of a repository: those of the storage, of all replicas, and those
+// that this process has not written yet. For each manifest and tag the most recent time counts. It
+// makes one request, and one more for each replica. A repository without pulls is not an error.
 //
 // Errors: any error of the driver.
 func (r *Recorder) Read(ctx context.Context, repo string) (*Times, error) {

@@ -32,8 +32,8 @@ type link struct {
 	data    uint64 // identifies the data objects; 0 if the blob has none, so that nothing shares its data
 }
 
-// cache holds what earlier looks at the repositories have read, with the versions of it. It is for one
-// goroutine at a time, except for reads.
+// cache holds what earlier looks at the repositories have read, with the versions of it. It is for
+// one goroutine at a time, except for reads.
 type cache struct {
 	repos map[string]contents
 }

@@ -23,8 +23,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// TestCrash: a run that dies at any write leaves a storage that the next run finishes, with the same
-// images as an undisturbed run: nothing is evicted for what the first run has begun.
+// TestCrash: a run that dies at any write leaves a storage that the next run finishes, with the
+// same images as an undisturbed run: nothing is evicted for what the first run has begun.
 func TestCrash(t *testing.T) {
 	for _, kind := range []string{"kill", "failure", "lost response"} {
 		t.Run(kind, func(t *testing.T) {
@@ -38,8 +38,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// crashAt runs an Evictor that fails at its write n, and then another one. It reports whether the first one
-// got so far.
+// crashAt runs an Evictor that fails at its write n, and then another one. It reports whether the
+// first one got so far.
 func crashAt(t *testing.T, kind string, n int) bool {
 	d := memory.New(nil)
 	w := newWorld(t, d)
@@ -199,8 +199,8 @@ func TestQuietRuns(t *testing.T) {
 	})
 }
 
-// TestPushWins: a tag that is pushed while a run deletes, and leads to what is deleted, keeps it, or the
-// push finds it gone and stores it again. Never does the tag lead to nothing.
+// TestPushWins: a tag that is pushed while a run deletes, and leads to what is deleted, keeps it,
+// or the push finds it gone and stores it again. Never does the tag lead to nothing.
 func TestPushWins(t *testing.T) {
 	all := images(3)
 	index := registrytest.Index(all[0])
@@ -275,8 +275,8 @@ func TestPullDuringRun(t *testing.T) {
 	})
 }
 
-// TestPullsWhileEvicting: clients pull, and a fill stores again what is missing, while several replicas
-// evict all the time. What is left is whole.
+// TestPullsWhileEvicting: clients pull, and a fill stores again what is missing, while several
+// replicas evict all the time. What is left is whole.
 func TestPullsWhileEvicting(t *testing.T) {
 	d := memory.New(nil)
 	w := newWorld(t, d)

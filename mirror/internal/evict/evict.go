@@ -56,8 +56,8 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Evictor evicts mirrored images. It is safe for concurrent use. Any number of Evictors, in any number
-// of processes, may work on one storage.
+// Evictor evicts mirrored images. It is safe for concurrent use. Any number of Evictors, in any
+// number of processes, may work on one storage.
 type Evictor struct {
 	store  *storage.Store
 	driver driver.Driver
@@ -87,9 +87,9 @@ type Stats struct {
 	Error   string
 }
 
-// New returns an Evictor of a store. d is the driver of the store. pulls has the pull times; if it is
-// nil, the time at which an image was fetched counts. New makes no request and starts nothing, see
-// [Evictor.Run]. opts may be nil.
+// New returns an Evictor of a store. d is the driver of the store. pulls has the pull times; if it
+// is nil, the time at which an image was fetched counts. New makes no request and starts nothing,
+// see [Evictor.Run]. opts may be nil.
 //
 // Errors: an error for an invalid option.
 func New(store *storage.Store, d driver.Driver, pulls *pulltime.Recorder, opts *Options) (*Evictor, error) {
@@ -196,8 +196,8 @@ func (e *Evictor) attend(ctx context.Context) {
 	}
 }
 
-// Job returns the job that Run runs, for a host with a [jobs.Runner] of its own. Long reads are then
-// known to this process only.
+// Job returns the job that Run runs, for a host with a [jobs.Runner] of its own. Long reads are
+// then known to this process only.
 func (e *Evictor) Job() jobs.Job {
 	return jobs.Job{
 		Name: JobName, Every: e.opts.Interval,
@@ -218,8 +218,8 @@ func (e *Evictor) Job() jobs.Job {
 	}
 }
 
-// Stats returns the results, as of the last run or, in a process that does not evict, as of the last
-// look of Run. It makes no request.
+// Stats returns the results, as of the last run or, in a process that does not evict, as of the
+// last look of Run. It makes no request.
 func (e *Evictor) Stats() Stats {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -53,7 +53,8 @@ func TestEvictsTheOldest(t *testing.T) {
 	})
 }
 
-// TestEvictsByPulls: a pull makes an image young, by its digest or its tag, and whichever replica saw it.
+// TestEvictsByPulls: a pull makes an image young, by its digest or its tag, and whichever replica
+// saw it.
 func TestEvictsByPulls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, memory.New(nil))
@@ -74,7 +75,8 @@ func TestEvictsByPulls(t *testing.T) {
 	})
 }
 
-// TestSharedData: data that several repositories or images share count once, and go with the last one.
+// TestSharedData: data that several repositories or images share count once, and go with the last
+// one.
 func TestSharedData(t *testing.T) {
 	onDrivers(t, func(t *testing.T, d driver.Driver) {
 		w := newWorld(t, d)
@@ -214,7 +216,8 @@ func TestUnneeded(t *testing.T) {
 	})
 }
 
-// TestHistory: a store with a history keeps what is evicted, and the evictor does not evict more for it.
+// TestHistory: a store with a history keeps what is evicted, and the evictor does not evict more
+// for it.
 func TestHistory(t *testing.T) {
 	w := newWorld(t, memory.New(nil))
 	s, err := storage.New(t.Context(), w.driver, &storage.Options{Sparse: true, History: time.Hour})

@@ -216,8 +216,8 @@ func (n *node) refersTo(subject *node) {
 // root reports whether n is the root of a unit whatever the pulls are.
 func (n *node) root() bool { return !n.named && n.subject == nil }
 
-// divide divides the manifests into units. A child that was pulled after its index, on its own, is a
-// unit of its own.
+// divide divides the manifests into units. A child that was pulled after its index, on its own, is
+// a unit of its own.
 func (g *graph) divide() {
 	for _, n := range g.nodes {
 		if n.manifest.deleting {
@@ -309,8 +309,8 @@ func (n *node) reached() map[*node]bool {
 	return seen
 }
 
-// keep marks what must not be evicted: what pins reach, what is being read, and what was used within
-// Options.MinAge.
+// keep marks what must not be evicted: what pins reach, what is being read, and what was used
+// within Options.MinAge.
 func (e *Evictor) keep(ctx context.Context, g *graph) error {
 	for p, err := range e.pins(ctx, pinsOf(g.repo)) {
 		if err != nil {

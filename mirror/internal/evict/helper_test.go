@@ -106,8 +106,8 @@ func (w *world) has(repo string, c *registrytest.Content) bool {
 	return err == nil
 }
 
-// requireOnly requires that of several manifests, a repository has those of which the letter in want is
-// "x", with all their blobs, and no blob of the others.
+// requireOnly requires that of several manifests, a repository has those of which the letter in
+// want is "x", with all their blobs, and no blob of the others.
 func (w *world) requireOnly(repo, want string, contents ...*registrytest.Content) {
 	w.t.Helper()
 	got := strings.Builder{}
@@ -141,7 +141,8 @@ func dataBytes(t *testing.T, d driver.Driver) int64 {
 	return n
 }
 
-// images returns images that share nothing, of a layer of 100,000 bytes each. A config adds about 100.
+// images returns images that share nothing, of a layer of 100,000 bytes each. A config adds about
+// 100.
 func images(n int) []*registrytest.Content {
 	all := make([]*registrytest.Content, n)
 	for i := range all {

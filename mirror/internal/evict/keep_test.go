@@ -159,7 +159,8 @@ func TestReading(t *testing.T) {
 	})
 }
 
-// TestReadingAnOldBlob: a blob that is being read outlives its manifest, and the grace period of the store.
+// TestReadingAnOldBlob: a blob that is being read outlives its manifest, and the grace period of
+// the store.
 func TestReadingAnOldBlob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, memory.New(nil))

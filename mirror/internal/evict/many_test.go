@@ -19,8 +19,8 @@ import (
 	"github.com/registrykit/registry/storage/memory"
 )
 
-// TestManyImages measures the memory and the requests of a run with many images, of ten layers each. Set
-// REGISTRYKIT_EVICT_IMAGES to try other numbers, such as 10000.
+// TestManyImages measures the memory and the requests of a run with many images, of ten layers
+// each. Set REGISTRYKIT_EVICT_IMAGES to try other numbers, such as 10000.
 func TestManyImages(t *testing.T) {
 	n := 300
 	if s := os.Getenv("REGISTRYKIT_EVICT_IMAGES"); s != "" {
@@ -77,8 +77,9 @@ func TestManyImages(t *testing.T) {
 	t.Logf("evicting %d images: %d requests, %v", r.Images, f.Count("")-requests, took)
 }
 
-// TestRandom: in random repositories with indexes, shared children, referrers, pins, pulls and sparse content, a
-// run evicts no more than it must, in the order of use, and never what has to stay.
+// TestRandom: in random repositories with indexes, shared children, referrers, pins, pulls and
+// sparse content, a run evicts no more than it must, in the order of use, and never what has to
+// stay.
 func TestRandom(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(strconv.Itoa(int(seed)), func(t *testing.T) {
@@ -170,8 +171,8 @@ func randomRun(t *testing.T, rng *rand.Rand) {
 	if r.Over {
 		require.Empty(t, after.candidates)
 	}
-	// Nothing was evicted in vain: with the last unit still there, the size would be exceeded. The units after it
-	// were used later.
+	// Nothing was evicted in vain: with the last unit still there, the size would be exceeded. The
+	// units after it were used later.
 	if r.Images > 0 && !r.Over {
 		evicted := before.candidates[:r.Images]
 		for _, c := range evicted {

@@ -18,8 +18,8 @@ import (
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// The keys of pins, one object for each: m/p/<R>/<alg>/<hex> for a digest, and m/p/<R>/t/<tag> for a
-// tag. R is the name of the repository as objectkey.Escape returns it.
+// The keys of pins, one object for each: m/p/<R>/<alg>/<hex> for a digest, and m/p/<R>/t/<tag> for
+// a tag. R is the name of the repository as objectkey.Escape returns it.
 const pinPrefix = "m/p/"
 
 // pinRecord is the content of the object of a pin, for people.
@@ -79,8 +79,8 @@ func (p Pin) check() error {
 	return registry.CheckRef(p.Ref)
 }
 
-// Pin keeps what a tag or digest reaches from eviction, until Unpin. The image need not be there yet. A
-// pin that exists is not an error.
+// Pin keeps what a tag or digest reaches from eviction, until Unpin. The image need not be there
+// yet. A pin that exists is not an error.
 //
 // Errors: registry.ErrNameInvalid, ErrTagInvalid or ErrDigestInvalid; any error of the driver.
 func (e *Evictor) Pin(ctx context.Context, repo string, ref reference.Ref) error {

@@ -18,9 +18,9 @@ type readings struct {
 	of map[reading]int
 }
 
-// Reading notes that a manifest or blob of a repository is being read or filled, before it is opened.
-// The unit that it belongs to is not evicted before done is called, by this process; other processes
-// learn of reads of more than a few minutes. done may be called more than once.
+// Reading notes that a manifest or blob of a repository is being read or filled, before it is
+// opened. The unit that it belongs to is not evicted before done is called, by this process; other
+// processes learn of reads of more than a few minutes. done may be called more than once.
 func (e *Evictor) Reading(repo string, d digest.Digest) (done func()) {
 	key := reading{repo, d}
 	e.reading.add(key, 1)

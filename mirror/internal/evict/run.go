@@ -30,7 +30,8 @@ type Report struct {
 	// earlier run, because the size cannot have grown beyond MaxSize since.
 	Looked bool `json:"looked"`
 	// Size is the size of the mirrored repositories after the run, in bytes. Needed are those bytes
-	// among them that manifests name; the others can be collected, or will be when they are old enough.
+	// among them that manifests name; the others can be collected, or will be when they are old
+	// enough.
 	Size   int64 `json:"size"`
 	Needed int64 `json:"needed"`
 	// Evicted counts the bytes, Images the units and Manifests the manifests that were evicted.
@@ -43,9 +44,10 @@ type Report struct {
 	Over bool `json:"over,omitempty"`
 }
 
-// Evict measures the mirrored repositories, evicts what exceeds Options.MaxSize, and collects. [Evictor.Run]
-// does so whenever it may be necessary. Several runs at a time, in any processes, do no harm. The report
-// counts what was done before an error. It is nil only if the run did not start.
+// Evict measures the mirrored repositories, evicts what exceeds Options.MaxSize, and collects.
+// [Evictor.Run] does so whenever it may be necessary. Several runs at a time, in any processes, do
+// no harm. The report counts what was done before an error. It is nil only if the run did not
+// start.
 //
 // Errors: any error of the store or the driver; storage.ErrSingleProcess if the storage must not be
 // collected while other processes use it.
@@ -181,8 +183,8 @@ type removal struct {
 	gone   []string // digests and tags
 }
 
-// remove evicts units of one repository. It looks into the repository again, and spares what has been
-// used or pinned since it was chosen.
+// remove evicts units of one repository. It looks into the repository again, and spares what has
+// been used or pinned since it was chosen.
 func (e *Evictor) remove(ctx context.Context, r *Report, t *table, units []*candidate) error {
 	g, err := e.graph(ctx, units[0].repo)
 	if err != nil {
@@ -239,8 +241,8 @@ func (rm *removal) spare(victims ...victim) {
 	rm.table.spare(victims)
 }
 
-// manifest deletes a manifest. It reports false if the manifest has to stay, because it is being read or
-// a tag that is new leads to it.
+// manifest deletes a manifest. It reports false if the manifest has to stay, because it is being
+// read or a tag that is new leads to it.
 func (rm *removal) manifest(ctx context.Context, n *node) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err

@@ -134,8 +134,8 @@ func (t *table) giveBack(v victim) {
 	}
 }
 
-// choose takes candidates, those first that were not used for the longest time, until the needed data are
-// not larger than target. It returns them, and removes them from the table.
+// choose takes candidates, those first that were not used for the longest time, until the needed
+// data are not larger than target. It returns them, and removes them from the table.
 func (t *table) choose(target int64) []*candidate {
 	n := 0
 	for ; n < len(t.candidates) && t.needed > target; n++ {

@@ -56,8 +56,8 @@ func (e *Evictor) readState(ctx context.Context) (*state, string, error) {
 	return s, info.Version, nil
 }
 
-// updateState changes the state with f, which may be called several times, and notes it for Stats. A
-// full storage keeps the old state, which is not an error: the run is about to make space.
+// updateState changes the state with f, which may be called several times, and notes it for Stats.
+// A full storage keeps the old state, which is not an error: the run is about to make space.
 func (e *Evictor) updateState(ctx context.Context, f func(*state)) error {
 	var err error
 	for range 8 {
