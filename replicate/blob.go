@@ -316,8 +316,10 @@ func (t *transfer) failed(ctx context.Context, err error) error {
 		}
 		return fmt.Errorf("the source sent other content than the digest says: %w", err)
 	case errors.Is(err, registry.ErrRangeInvalid), errors.Is(err, registry.ErrUploadUnknown),
-		errors.Is(err, registry.ErrUploadInvalid):
-		return again{err} // the upload has another size than thought, or has ended: refresh finds out
+		errors.Is(err, registry.ErrUploadInvalid), errors.Is(err, registry.ErrSizeInvalid):
+		// The upload has another size than thought, or has ended, or the connection broke and the
+		// destination has responded to a part of the body: refresh finds out.
+		return again{err}
 	}
 	return err
 }
