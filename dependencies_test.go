@@ -147,8 +147,8 @@ func TestImportsPointDown(t *testing.T) {
 		"./storage": {
 			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover",
 			module + "/internal/manifest", module + "/internal/strictjson",
-			module + "/internal/lru", module + "/internal/objectkey", module + "/internal/options", module + "/internal/parallel",
-			module + "/internal/pause",
+			module + "/internal/lru", module + "/internal/objectkey", module + "/internal/options",
+			module + "/internal/parallel", module + "/internal/pause",
 			module + "/jobs", module + "/storage/driver", module + "/storage/internal",
 		},
 		"./hook": {

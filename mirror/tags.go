@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -39,6 +40,7 @@ type tagState struct {
 // tags are the states of tags.
 type tags struct {
 	states  *lru.Cache[string, tagState] // by pull.shared(tag)
+	mu      sync.Mutex                   // guards changes of pending
 	pending *lru.Cache[string, []string] // tags that point at a manifest which the store does not have
 	asked   flights[tagState]
 }
@@ -143,6 +145,8 @@ func (m *Mirror) pointTag(ctx context.Context, p *pull, tag string, desc ocispec
 		return err
 	}
 	key := p.shared(string(desc.Digest))
+	m.tags.mu.Lock()
+	defer m.tags.mu.Unlock()
 	waiting, _ := m.tags.pending.Get(key)
 	if !slices.Contains(waiting, tag) && len(waiting) < maxPendingTags {
 		m.tags.pending.Add(key, append(slices.Clone(waiting), tag), 1)
@@ -210,8 +214,10 @@ func earlier(a, b time.Time) time.Time {
 // another one, or "".
 func (m *Mirror) take(p *pull, desc ocispec.Descriptor, tag string) []string {
 	key := p.shared(string(desc.Digest))
+	m.tags.mu.Lock()
 	waiting, _ := m.tags.pending.Get(key)
 	m.tags.pending.Remove(key)
+	m.tags.mu.Unlock()
 	if waiting = slices.Clone(waiting); tag != "" && !slices.Contains(waiting, tag) {
 		waiting = append(waiting, tag)
 	}

@@ -175,8 +175,10 @@ func (s *shared) newView(source login.Source) (*view, error) {
 		if err != nil {
 			return nil, fmt.Errorf("upstream: %s: %w", s.opts.Name, err)
 		}
-		c, err := client.New(e.url, &client.Options{HTTPClient: &http.Client{Transport: &line{shared: s, endpoint: e, limit: v.limit}},
-			Authorize: l.Authorize, Challenge: l.Challenge})
+		c, err := client.New(e.url, &client.Options{
+			HTTPClient: &http.Client{Transport: &line{shared: s, endpoint: e, limit: v.limit}},
+			Authorize:  l.Authorize, Challenge: l.Challenge,
+		})
 		if err != nil {
 			return nil, fmt.Errorf("upstream: %s: %w", s.opts.Name, err)
 		}
