@@ -97,7 +97,7 @@ func NewGroup(members []Member, opts *GroupOptions) (*Group, error) {
 	o := options.Value(opts)
 	g := &Group{mixes: len(o.Mixed) > 0, skipFailing: o.SkipFailing}
 	var err error
-	if g.mixed, _, err = glob.NewList(o.Mixed); err != nil {
+	if g.mixed, _, err = glob.NewRepositories(o.Mixed); err != nil {
 		return nil, fmt.Errorf("mirror: GroupOptions.Mixed: %w", err)
 	}
 	rest := ""
@@ -112,7 +112,7 @@ func NewGroup(members []Member, opts *GroupOptions) (*Group, error) {
 				rest, m.Name)
 		}
 		added := &member{Backend: m.Backend, name: m.Name, rest: len(m.Repositories) == 0}
-		if added.patterns, _, err = glob.NewList(m.Repositories); err != nil {
+		if added.patterns, _, err = glob.NewRepositories(m.Repositories); err != nil {
 			return nil, fmt.Errorf("mirror: the member %q of a group: %w", m.Name, err)
 		}
 		if added.rest {

@@ -45,7 +45,7 @@ func newNames(origins []*origin, opts *Options) (*names, error) {
 		}
 	}
 	var err error
-	if n.local, _, err = glob.NewList(opts.Local); err != nil {
+	if n.local, _, err = glob.NewRepositories(opts.Local); err != nil {
 		return nil, fmt.Errorf("local: %w", err)
 	}
 	if opts.Root == "" {

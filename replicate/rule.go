@@ -66,7 +66,7 @@ func newSelection(r Rule) (*selection, error) {
 	if len(r.Repositories) == 0 {
 		return nil, errors.New("no repositories")
 	}
-	if s.repositories, _, err = glob.NewList(r.Repositories); err != nil {
+	if s.repositories, _, err = glob.NewRepositories(r.Repositories); err != nil {
 		return nil, fmt.Errorf("repositories: %w", err)
 	}
 	if r.Newest < 0 {

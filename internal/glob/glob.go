@@ -60,11 +60,16 @@ type List struct{ in, out []string }
 
 // NewList checks and compiles patterns. A pattern that starts with "!" is an exception. With an
 // error, NewList also returns the index of the pattern with the mistake.
-func NewList(patterns []string) (List, int, error) {
+func NewList(patterns []string) (List, int, error) { return newList(patterns, Check) }
+
+// NewRepositories is NewList for patterns of repositories, see [CheckRepository].
+func NewRepositories(patterns []string) (List, int, error) { return newList(patterns, CheckRepository) }
+
+func newList(patterns []string, check func(string) error) (List, int, error) {
 	var l List
 	for i, text := range patterns {
 		p, except := strings.CutPrefix(text, "!")
-		if err := Check(p); err != nil {
+		if err := check(p); err != nil {
 			return List{}, i, fmt.Errorf("pattern %.64q: %w", text, err)
 		}
 		if except {

@@ -63,3 +63,13 @@ func FuzzSelects(f *testing.F) {
 		require.Equal(t, in.Selects(name), !out.Selects(name))
 	})
 }
+
+func TestNewRepositoriesRefusesUpperCase(t *testing.T) {
+	_, i, err := glob.NewRepositories([]string{"acme/**", "!ACME/app"})
+	require.Error(t, err)
+	require.Equal(t, 1, i)
+	_, _, err = glob.NewRepositories([]string{"acme/[A-Za-z]*"})
+	require.NoError(t, err)
+	_, _, err = glob.NewList([]string{"V1"}) // of tags
+	require.NoError(t, err)
+}
