@@ -54,7 +54,7 @@ func (r *rig) imageOf(name, tag string, layers ...ocispec.Descriptor) {
 // no access to the blob of another repository.
 func TestNamesThatProveNothing(t *testing.T) {
 	for _, mediaType := range []string{
-		ocispec.MediaTypeImageLayerNonDistributableGzip, //nolint:staticcheck // registries still accept it
+		"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
 		"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "application/x-anything",
 	} {
 		t.Run(mediaType, func(t *testing.T) {
