@@ -1,10 +1,7 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 
 	"go.yaml.in/yaml/v4"
@@ -28,7 +25,7 @@ type Config struct {
 //
 // Errors: the first mistake, with its line; those of reading the file.
 func Load(path string) (*Config, error) {
-	content, err := readFile(path, MaxSize)
+	content, err := strictyaml.ReadFile(path, MaxSize)
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
@@ -103,32 +100,4 @@ func read[T any](p *parser, n *yaml.Node, into *T, keys []key[T]) error {
 		}
 	}
 	return nil
-}
-
-// readFile reads a regular file, or a link to one.
-func readFile(path string, limit int) ([]byte, error) {
-	info, err := os.Stat(path) // before the file is opened: opening a pipe would wait for a writer
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
-	if err == nil && len(content) > limit {
-		err = fmt.Errorf("more than %d bytes", limit)
-	}
-	if err != nil {
-		var named *os.PathError
-		if errors.As(err, &named) {
-			return nil, err
-		}
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return content, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry/certfile"
+	"github.com/registrykit/registry/internal/strictyaml"
 )
 
 // transport is how requests reach an upstream. The zero value is the default transport.
@@ -91,7 +92,7 @@ func (t *transport) trust(c *tls.Config) error {
 	if t.ca == "" {
 		return nil
 	}
-	content, err := readFile(t.ca, maxCA)
+	content, err := strictyaml.ReadFile(t.ca, maxCA)
 	if err != nil {
 		return err
 	}

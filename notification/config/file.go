@@ -2,41 +2,16 @@ package config
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/internal/strictyaml"
 	"github.com/registrykit/registry/notification/webhook"
 )
 
 // maxSecrets is the maximum size of a file of secrets, in bytes.
 const maxSecrets = 64 << 10
-
-// readFile reads a regular file, or a link to one.
-func readFile(path string, limit int) ([]byte, error) {
-	info, err := os.Stat(path) // before the file is opened: opening a pipe would wait for a writer
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if len(content) > limit {
-		return nil, fmt.Errorf("%s: more than %d bytes", path, limit)
-	}
-	return content, nil
-}
 
 // line is a line of a file that is neither empty nor a comment.
 type line struct {
@@ -45,7 +20,7 @@ type line struct {
 }
 
 func readLines(path string) (lines []line, err error) {
-	content, err := readFile(path, maxSecrets)
+	content, err := strictyaml.ReadFile(path, maxSecrets)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func ParseYAML(content []byte, opts *Options) ([]Webhook, error) {
 
 // loadYAML reads a file.
 func loadYAML(path string, opts *Options) ([]Webhook, error) {
-	content, err := readFile(path, MaxSize)
+	content, err := strictyaml.ReadFile(path, MaxSize)
 	if errors.Is(err, fs.ErrNotExist) { // it may be a URL with a typo, and then with a secret in its query
 		shown, _, _ := strings.Cut(path, "?")
 		return nil, fmt.Errorf("config: %q is not a URL that begins with https:// or http://: %w", shown, fs.ErrNotExist)
