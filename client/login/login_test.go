@@ -57,7 +57,7 @@ func TestTokensOneRequestEach(t *testing.T) {
 // TestBackendWithTokens runs the kit of backends through a login.
 func TestBackendWithTokens(t *testing.T) {
 	if testing.Short() {
-		t.Skip("package client runs the kit, too")
+		t.Skip("the kit takes long; it runs without -short, and in package client")
 	}
 	registrytest.TestBackend(t, func(t *testing.T) registry.Backend {
 		return connect(t, newSite(t, true).url, login.Options{Source: ann})
