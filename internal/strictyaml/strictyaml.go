@@ -105,7 +105,7 @@ func (p *Parser) Mapping(n *yaml.Node, known ...string) (map[string]*yaml.Node, 
 		case fields[key.Value] != nil:
 			return nil, p.Errorf(key, "%q occurs twice", key.Value)
 		case len(known) > 0 && !contains(known, key):
-			return nil, p.Errorf(key, "%q is none of %q", key.Value, known)
+			return nil, p.Errorf(key, "%q is not one of %q", key.Value, known)
 		}
 		fields[key.Value] = value
 	}

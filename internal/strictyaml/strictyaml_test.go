@@ -32,7 +32,7 @@ func TestNodes(t *testing.T) {
 	root, err := p.Load([]byte("a: 007\nb:\n- x\n- true\nc: {}\nd:\n"))
 	require.NoError(t, err)
 	_, err = p.Mapping(root, "a", "b", "c")
-	require.EqualError(t, err, `line 6: "d" is none of ["a" "b" "c"]`)
+	require.EqualError(t, err, `line 6: "d" is not one of ["a" "b" "c"]`)
 	fields, err := p.Mapping(root)
 	require.NoError(t, err)
 	text, err := p.Text(fields["a"])
