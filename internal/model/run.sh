@@ -5,7 +5,7 @@
 # "correct" must give a complete search without an error. A configuration of "broken" takes one rule away, and must give
 # a counterexample: otherwise the model could not see what the rule is for.
 #
-#   run.sh        200 configurations: about four minutes on two idle cores, 2 GB of memory
+#   run.sh        258 configurations: about four minutes on two idle cores, 2 GB of memory
 #   run.sh full   more actors at once as well
 set -euo pipefail
 folder=$(cd "$(dirname "$0")" && pwd)
@@ -121,9 +121,23 @@ tags_correct=(
 	'COND THERE P0 P1 DM' # on a condition, to a manifest that is deleted
 	'COND P0 P1 DM'       # or where the tag is not there
 	'COND THERE P0 P1 MV DT' # or moves elsewhere, or is deleted
+	'P0 P1 DU'         # two pushes of the tag, a delete if nothing leads to the manifest
+	'PI DI DU GU'      # beside an index that comes and goes, and a collector
+	'THERE P0 DU GN'   # a push moves the tag here, while pending moves are taken back
+	'HERE0 MV P0 DU'
+	'P0 DU DU2'        # two such deletes
+	'P0 DM DU'         # and a delete in any case
+	'HIST P0 MV DU'    # the tag moves; history holds what it pointed at
+	'HIST PI DI DU'    # an index that history holds
 )
 tags_full=('P0 MV GU GB' 'COND THERE P0 P1 GU GN')
 tags_broken=(
+	'BROKEN_UNUSED_LOOK_FIRST P0 DU'
+	'BROKEN_UNUSED_LOOK_FIRST PI DU'
+	'BROKEN_UNUSED_NO_PENDING PI DU'
+	'BROKEN_UNUSED_NO_RELOOK P0 DU'
+	'BROKEN_UNUSED_BLIND P0 DU'
+	'BROKEN_UNUSED_EVENT_AFTER HIST P0 MV DU'
 	'BROKEN_COND_ONCE COND THERE P0 P1'
 	'BROKEN_COND_FORGOTTEN COND P0 DM'
 	'BROKEN_COND_AGAIN COND P0 DM'
@@ -272,12 +286,64 @@ outbox_broken=(
 	'BROKEN_NO_SECOND_LOOK WR RI CRASH'
 )
 
+# Events that wait for webhooks of users, and the process that takes them over; the actors of endpoints.pml.
+endpoints_correct=(
+	'NO DA LV TK DB CR'      # a process dies or is paused, and loses its deliveries
+	'DOWN NO DA LV TK DB CR' # while one receiver is down for ever
+)
+endpoints_full=()
+endpoints_broken=(
+	'BROKEN_ACK_FIRST NO DA TK DB CR'
+	'BROKEN_REMOVE_FIRST NO DA TK DB CR'
+	'BROKEN_NO_REDISCOVER DOWN NO DA TK DB CR'
+	'BROKEN_NO_MISSING NO DA TK DB CR'
+)
+
+# One name that accounts want, and the list of admins; the actors of accounts.pml.
+accounts_correct=(
+	'S1 S1B S2'           # two sign-ups, one of them repeated by another process
+	'S1 S1B TI'           # a sign-up, while what is left behind is removed
+	'S1 S2 TI'
+	'S1 R3 R3B'           # a sign-up, and two renames of one account
+	'S1 R3 TI'
+	'HAS RL S1 R3 TI'     # a name is released, and its account wants it back
+	'HAS RL R3 R3B S1'
+	'HAS RM S1 TI'        # an account is removed
+	'HAS RL RM S1 S2'
+	'RM R3 S1 TI'
+	'HAS RM AD RL S1'     # while it becomes an admin
+)
+accounts_full=('S1 S1B S2 TI' 'S1 R3 R3B TI' 'HAS RL R3 R3B S1 TI')
+accounts_broken=(
+	'BROKEN_NO_BURY S1 S2'
+	'BROKEN_NO_UNMARK R3 S1'
+	'BROKEN_NO_UNMARK HAS RL R3 S1'
+	'BROKEN_BLIND_CLAIM S1 S2'
+	'BROKEN_BLIND_CLAIM R3 S1'
+	'BROKEN_PASSWORD_LAST S1'
+	'BROKEN_COMMIT_FIRST S1 S2'
+	'BROKEN_MARK_LAST R3 S1'
+	'BROKEN_KEEPS_CLAIM R3 R3B S1'
+	'BROKEN_NO_MARK R3 S1'
+	'BROKEN_ANY_MARK R3 R3B S1'
+	'BROKEN_RELEASE_FIRST HAS RL S1'
+	'BROKEN_FORGETS_RELEASE HAS RL S1 R3'
+	'BROKEN_NO_QUARANTINE HAS RM S1'
+	'BROKEN_DISMISS_FIRST RM AD'
+	'BROKEN_NO_DISMISS RM AD'
+	'BROKEN_BLIND_REMOVE RM AD'
+	'BROKEN_NO_ENTRY RM AD'
+	'BROKEN_NO_TOUCH RM AD'
+	'BROKEN_BLIND_TIDY S1 S2 TI'
+	'BROKEN_TIDY_NO_BURY S1 TI'
+)
+
 # Searches of more than ten seconds, as MODEL:CONFIGURATION with commas: their program is optimized.
 large=(
 	collect:UP0,MP0,MP0B,GL,GD,ND=1
 	collect:UP1,MT,MP0,DEL,GL,GD,ND=1
 )
-for model in collect keep tags leads refs outbox; do
+for model in collect keep tags leads refs outbox quota accounts; do
 	declare -n full=${model}_full
 	for c in "${full[@]}"; do large+=("$model:${c// /,}"); done
 done
@@ -365,7 +431,32 @@ fill_broken=(
 	'BROKEN_NO_LOOK R1 R2'
 )
 
-for model in collect keep tags leads refs known types outbox fill; do
+# The record of a limited prefix, pushes that its quota admits, and counts; the actors of quota.pml.
+quota_correct=(
+	'PU PU1 PU2 RC'           # three pushes of two blobs, of which one more fits, and a count
+	'PU PU1 MT DA RC'         # beside a mount of a blob whose source is deleted
+	'MT MB DA DB RC'          # mounts in both directions, and deletes of both
+	'MT DA RC RC2'            # two counts at once
+	'LIMIT=1 PU MT DA RC RC2' # in a prefix that is full
+)
+quota_full=('PU MT MB DA DB RC' 'PU MT DA RC RC2')
+quota_broken=(
+	'BROKEN_COMMIT_FIRST PU RC'
+	'BROKEN_NO_CONDITION PU PU1'
+	'BROKEN_UNKNOWN_IS_NOT_STORED PU RC'
+	'BROKEN_SAME_EPOCH PU RC'
+	'BROKEN_EPOCH_OF_HOLD PU RC'
+	'BROKEN_OLDER_COUNT PU RC RC2'
+	'BROKEN_DROPS_HOLDS PU RC'
+	'BROKEN_FREE_NOT_HELD MT DA RC'
+	'BROKEN_FREE_FORGOTTEN MT DA RC'
+	'BROKEN_FREE_STAYS_FREE MT DA RC'
+	'BROKEN_NO_GENERATION MT DA RC'
+	'BROKEN_EXPIRE_DROPS PU RC'
+	'BROKEN_EXPIRE_AT_PUBLISH PU RC'
+)
+
+for model in collect keep tags leads refs known types outbox endpoints fill quota accounts; do
 	declare -n correct=${model}_correct broken=${model}_broken full=${model}_full
 	covered "$model" "${broken[*]}"
 	for c in "${correct[@]}"; do check complete "$c" "$model"; done

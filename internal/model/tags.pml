@@ -24,7 +24,8 @@
  *
  * Actors: P0 P1 pushes of m with the tag, MV MV2 pushes that move the tag elsewhere, PI PI2 pushes of
  * the index, HD a HEAD that refreshes m, DM DM2 deletes of m by a user, DI a delete of the index, DT a
- * delete of the tag (or of what it points at elsewhere), GU GU2 collectors of untagged manifests, GB
+ * delete of the tag (or of what it points at elsewhere), DU DU2 deletes of m by a user if nothing
+ * leads to it, GU GU2 collectors of untagged manifests, GB
  * GB2 collectors of back references, GO a collector of tags and back references without a manifest,
  * GN a collector of pending moves of pushes that seem to have died. NEW: m is absent at first. THERE:
  * the tag is elsewhere at first. HERE0: it is at m. COND: P0 and P1 push on the condition that the tag
@@ -50,6 +51,7 @@ byte was;           /* T as the last push with a 201 left it; NONE if a user has
 #ifdef HIST
 bool H;             /* an event exists */
 bool held;          /* the event can restore m */
+byte kept;          /* the event of a delete of m if unused holds m; bit of the delete */
 #endif
 
 #define SEES(K,a)   (K & (1<<a))
@@ -100,7 +102,7 @@ bool held;          /* the event can restore m */
 #define STANDS      (was == NONE || T == was && (was != HERE || VISIBLE(M)))
 #define CHILD       (!VISIBLE(I) || VISIBLE(M) || user)
 #ifdef HIST
-#define CHECK       assert(TAGS && STANDS && CHILD && (!held || VISIBLE(M) || user))
+#define CHECK       assert(TAGS && STANDS && CHILD && (!held || VISIBLE(M) || user || kept))
 #else
 #define CHECK       assert(TAGS && STANDS && CHILD)
 #endif
@@ -500,6 +502,67 @@ end:
     od
 }
 
+/*
+ * storage/unusedmanifest.go: a delete of m if nothing leads to it. It is one round of Untagged, except
+ * that it need not look at the history, because its own event holds m.
+ */
+inline looksUnused(a) {
+#ifdef BROKEN_UNUSED_NO_PENDING
+    atomic { n = VISIBLE(I) }
+#else
+    atomic { n = NAMES }                                /* LIST and GET manifests */
+#endif
+    atomic { b = B; READS(KB,a) }                       /* LIST back references */
+    if :: b -> atomic { n = n || LED } :: else -> skip fi           /* GET tags */
+}
+
+proctype DeleteUnused(byte a; byte event) {
+    byte m; bool n; bool b; byte tries = 0;
+again:
+    tries++; if :: tries > 2 -> goto end :: else -> skip fi;
+    atomic { m = M; READS(KM,a) }
+    if :: VISIBLE(m) -> skip :: else -> goto end fi;
+#ifdef BROKEN_UNUSED_LOOK_FIRST
+    looksUnused(a);
+#endif
+    atomic { if :: SEES(KM,a) -> M = MARK; WROTE(KM,a) :: else -> m = NONE fi }
+    if :: m == NONE -> goto again :: else -> skip fi;
+#ifndef BROKEN_UNUSED_LOOK_FIRST
+    looksUnused(a);
+#endif
+    if
+    :: n -> atomic { if :: SEES(KM,a) -> M = OK; WROTE(KM,a); CHECK :: else -> skip fi } goto end   /* refused */
+    :: else -> skip
+    fi;
+#ifndef BROKEN_UNUSED_NO_RELOOK
+    atomic { if :: SEES(KM,a) -> skip :: else -> m = NONE fi }      /* GET manifest: still marked */
+    if :: m == NONE -> goto again :: else -> skip fi;
+#endif
+#ifdef HIST
+#ifndef BROKEN_UNUSED_EVENT_AFTER
+    atomic { kept = kept | event }                        /* PUT event */
+#endif
+#endif
+    if :: b -> atomic { if :: SEES(KB,a) -> B = 0; KB = 0; CHECK :: else -> skip fi } :: else -> skip fi;
+    atomic { if
+#ifdef BROKEN_UNUSED_BLIND
+        :: M != NONE ->
+#else
+        :: SEES(KM,a) ->
+#endif
+            M = NONE; KM = 0; CHECK
+        :: else -> m = NONE
+        fi }
+#ifdef HIST
+    if :: m == NONE -> atomic { if :: M != NONE -> kept = kept & ~event :: else -> skip fi } :: else -> skip fi;   /* DELETE event */
+#endif
+#if defined(HIST) && defined(BROKEN_UNUSED_EVENT_AFTER)
+    if :: m != NONE -> atomic { kept = kept | event } :: else -> skip fi;
+#endif
+    if :: m == NONE -> goto again :: else -> skip fi;   /* 202 */
+end: atomic { FORGETS(KM,a); FORGETS(KB,a) }
+}
+
 #ifdef BROKEN_BACKREFS_IGNORE_NEXT
 #define ELSEWHERE   (T != HERE)
 #else
@@ -642,6 +705,12 @@ init { atomic {
 #endif
 #ifdef DT
     run DeleteTag();
+#endif
+#ifdef DU
+    run DeleteUnused(3, 1);
+#endif
+#ifdef DU2
+    run DeleteUnused(9, 2);
 #endif
 #ifdef GN
     run Moves();
