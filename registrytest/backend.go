@@ -1,6 +1,7 @@
 package registrytest
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/registrykit/registry"
@@ -49,8 +50,8 @@ type Options struct {
 	// NoMountSearch states that a mount with MountOptions.Allow must name its source. Default:
 	// false.
 	NoMountSearch bool
-	// NoIfAbsent states that TagPut.IfAbsent, TagPut.Keep, DeleteOptions.Keep and
-	// DeleteOptions.IfUnused are not supported. Default: false.
+	// NoIfAbsent states that TagPut.IfAbsent, TagPut.Keep, DeleteOptions.Keep,
+	// DeleteOptions.IfUnused and DeleteOptions.NotSetAfter are not supported. Default: false.
 	NoIfAbsent bool
 	// NoConditions states that registry.Condition is not supported. Default: false.
 	NoConditions bool
@@ -73,6 +74,11 @@ type Options struct {
 	// between. A Commit with several digests of which a later one is wrong may leave the blob under
 	// the first. Default: false.
 	Remote bool
+
+	// Skip lists the parts that do not apply to the backend, by their names. A backend needs it only
+	// if it keeps a weaker contract that none of the other options describes, and documents that.
+	// Default: none.
+	Skip []string
 
 	// LargeSize is the size of the large blob, in bytes. Default: DefaultLargeSize.
 	LargeSize int64
@@ -98,7 +104,12 @@ func TestBackend(t *testing.T, newBackend func(t *testing.T) registry.Backend, o
 	s := newSuite(newBackend, opts)
 	run := func(parts []part) {
 		for _, p := range parts {
-			t.Run(p.name, p.test)
+			t.Run(p.name, func(t *testing.T) {
+				if slices.Contains(s.Skip, p.name) {
+					t.Skip("the backend does not keep this part of the contract")
+				}
+				p.test(t)
+			})
 		}
 	}
 	run(s.readers())
@@ -291,6 +302,9 @@ func (s *suite) keepers() []part {
 		{"ImmutableRace", s.immutableRace},
 		{"DeleteBlobIfUnused", s.deleteBlobIfUnused},
 		{"DeleteBlobIfUnusedRace", s.deleteBlobIfUnusedRace},
+		{"DeleteManifestIfUnused", s.deleteManifestIfUnused},
+		{"DeleteManifestIfUnusedRace", s.deleteManifestIfUnusedRace},
+		{"DeleteNotSetAfter", s.deleteNotSetAfter},
 	}
 }
 
@@ -302,6 +316,7 @@ func (s *suite) historians() []part {
 		{"RestoreManifest", s.restoreManifest},
 		{"RestoreBesideDelete", s.restoreBesideDelete},
 		{"RestoreReports", s.restoreReports},
+		{"RestoreUnused", s.restoreUnused},
 	}
 	if !s.NoDeleteRepository {
 		parts = append(parts, part{"RestoreRepository", s.restoreRepository})

@@ -92,6 +92,10 @@
 //   - Keep, KeepWhole, KeepLeavesSubject, KeepBesideDelete, ImmutableRace: what a kept tag reaches
 //     can be neither deleted nor replaced.
 //   - DeleteBlobIfUnused, DeleteBlobIfUnusedRace: a blob that a manifest names is kept.
+//   - DeleteManifestIfUnused, DeleteManifestIfUnusedRace: a manifest that a tag, another manifest or
+//     its subject leads to is kept.
+//   - DeleteNotSetAfter: a tag that was set again is kept, and an unused manifest that was pushed
+//     again.
 //
 // History, if Options.History is set; otherwise HistoryIsRefused runs:
 //
@@ -99,6 +103,7 @@
 //   - RestoreTag, RestoreManifest, RestoreRepository, RestoreBesideDelete: deleted content can be
 //     restored and is complete.
 //   - RestoreReports: a restore reports each manifest with its tags.
+//   - RestoreUnused: a manifest that was deleted because nothing led to it can be restored.
 //
 // Whole repositories, unless Options.NoDeleteRepository is set, which runs
 // DeleteRepositoryIsRefused instead:

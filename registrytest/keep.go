@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/stretchr/testify/require"
@@ -29,6 +30,10 @@ func (s *suite) keepRefused(t *testing.T) {
 	requireError(t, b.DeleteManifest(t.Context(), "a/b", byDigest(img.Descriptor.Digest), keepV), registry.ErrUnsupported)
 	requireError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(img.Blobs[0]), keepV), registry.ErrUnsupported)
 	requireError(t, b.DeleteBlob(t.Context(), "a/b", digest.FromBytes(img.Blobs[0]), ifUnused), registry.ErrUnsupported)
+	err := b.DeleteManifest(t.Context(), "a/b", byDigest(img.Descriptor.Digest), ifUnused)
+	requireError(t, err, registry.ErrUnsupported)
+	requireError(t, b.DeleteManifest(t.Context(), "a/b", byTag("latest"),
+		&registry.DeleteOptions{NotSetAfter: time.Now().Add(time.Hour)}), registry.ErrUnsupported)
 	requireError(t, b.DeleteRepository(t.Context(), "a/b", keepV), registry.ErrUnsupported)
 	requireBlob(t, b, "a/b", img.Blobs[0])
 	requireManifest(t, b, "a/b", img, "latest")

@@ -9,10 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
-	"github.com/registrykit/registry/reference"
 )
 
-// ifUnused deletes a blob only if no manifest names it.
+// ifUnused deletes a blob or manifest only if nothing leads to it.
 var ifUnused = &registry.DeleteOptions{IfUnused: true}
 
 // deleteBlobIfUnused checks that a blob stays while a manifest names it, with or without a tag, and
@@ -34,9 +33,6 @@ func (s *suite) deleteBlobIfUnused(t *testing.T) {
 		requireBlob(t, b, "a/b", blob)
 	}
 	requireError(t, b.DeleteBlob(t.Context(), "a/b", zeros, ifUnused), registry.ErrBlobUnknown)
-	for _, ref := range []reference.Ref{{Tag: "v1"}, byDigest(one.Descriptor.Digest)} {
-		requireError(t, b.DeleteManifest(t.Context(), "a/b", ref, ifUnused), registry.ErrUnsupported)
-	}
 	requireError(t, b.DeleteRepository(t.Context(), "a/b", ifUnused), registry.ErrUnsupported)
 	free := RandomBytes(5, 100)
 	s.pushBlob(t, b, "a/b", free)

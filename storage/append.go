@@ -3,7 +3,6 @@ package storage
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash"
@@ -190,9 +189,7 @@ func (u *upload) putSegment(ctx context.Context, in *input, absorbed []object.Se
 	if limit := u.repo.Driver.MaxObjectSize(); limit > 0 {
 		from, hint = io.LimitReader(body, limit), min(hint, limit)
 	}
-	var random [8]byte
-	rand.Read(random[:])
-	seg := object.Segment{Name: fmt.Sprintf("%s.%x", u.id.name(), random)}
+	seg := object.Segment{Name: u.segmentName()}
 	// No other request uses this name, so the write needs no condition. A driver that repeats the
 	// write after a lost response writes the same bytes.
 	info, err := u.repo.Driver.Put(ctx, object.DataKey(seg.Name), from,

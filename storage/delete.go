@@ -23,6 +23,9 @@ func (s *Store) DeleteBlob(ctx context.Context, repo string, d digest.Digest, op
 	}
 	r := s.repo(repo).withReserve()
 	del := newDeletion(opts)
+	if !del.NotSetAfter.IsZero() {
+		return errNotSetAfter
+	}
 	var marked *object.Link // as this delete has condemned it
 	var err error
 	for range object.Attempts(ctx, &err) {
@@ -93,17 +96,33 @@ func (s *Store) DeleteManifest(ctx context.Context, repo string, ref reference.R
 	if err := checkRef(repo, ref); err != nil {
 		return err
 	}
-	if opts != nil && opts.IfUnused {
-		return errIfUnused
-	}
 	r := s.repo(repo).withReserve()
+	del := newDeletion(opts)
 	// A delete that has begun is finished, even if the client hangs up.
 	ctx = context.WithoutCancel(ctx)
-	if ref.Tag != "" {
-		return r.deleteTag(ctx, ref.Tag, newDeletion(opts))
+	switch {
+	case ref.Tag != "" && del.IfUnused:
+		return errIfUnused
+	case ref.Tag != "":
+		return r.deleteTag(ctx, ref.Tag, del)
+	case del.IfUnused:
+		return r.deleteUnused(ctx, ref.Digest, del)
+	case !del.NotSetAfter.IsZero():
+		return errNotSetAfter
 	}
-	return r.deleteManifest(ctx, ref.Digest, newDeletion(opts))
+	return r.deleteManifest(ctx, ref.Digest, del)
 }
+
+// errNotSetAfter is returned by deletes that do not support DeleteOptions.NotSetAfter.
+var errNotSetAfter = registry.ErrUnsupported.WithMessage(
+	"only a delete of a tag, or of an unused manifest, can depend on when it was set")
+
+// errPushedAgain is returned by a delete of a manifest whose record was written after
+// DeleteOptions.NotSetAfter.
+var errPushedAgain = registry.ErrPreconditionFailed.WithMessage("the manifest was pushed again")
+
+// errSetAgain is returned by a delete of a tag that was set after DeleteOptions.NotSetAfter.
+var errSetAgain = registry.ErrPreconditionFailed.WithMessage("the tag was set again")
 
 // deletion is how something is deleted: the caller's options, and, if a whole repository is
 // deleted, what ties the deletes of its content together.
@@ -114,6 +133,10 @@ type deletion struct {
 	while string    // the version of the repository's record while the delete may go on; "" means always
 
 	catalogued *object.Repository // the record of a repository that is deleted as a whole, or nil
+
+	// damaged, unless nil, reports whether the content of a manifest is still to be deleted, see
+	// Check.Repository.
+	damaged func(content []byte) bool
 }
 
 func newDeletion(opts *registry.DeleteOptions) *deletion {
@@ -132,7 +155,8 @@ func (d *deletion) report(err error, target ocispec.Descriptor, tags ...string) 
 	return err
 }
 
-// deleteTag deletes a tag. Its back reference is left to collectors.
+// deleteTag deletes a tag. Its back reference is left to collectors. The conditions are part of the
+// delete, because each push that sets the tag writes its record in a new version.
 //
 // Errors: registry.ErrManifestUnknown, ErrDenied, ErrPreconditionFailed.
 func (r repo) deleteTag(ctx context.Context, tag string, del *deletion) error {
@@ -145,7 +169,10 @@ func (r repo) deleteTag(ctx context.Context, tag string, del *deletion) error {
 		if err != nil {
 			return err
 		}
-		if !del.If.IsZero() {
+		if !del.NotSetAfter.IsZero() && t.SetTime().After(del.NotSetAfter) {
+			return errSetAgain.WithDetail(map[string]string{"tag": tag})
+		}
+		if !del.If.IsZero() || !del.NotSetAfter.IsZero() {
 			if _, err := r.require(ctx, tag, del.If, t); err != nil {
 				return err
 			}
@@ -159,7 +186,9 @@ func (r repo) deleteTag(ctx context.Context, tag string, del *deletion) error {
 				return err
 			}
 		}
-		b, err := r.BeginEvent(ctx, object.EventUntag, tag, object.Event{By: del.By, Before: &t.Descriptor})
+		b, err := r.BeginEvent(ctx, object.EventUntag, tag, object.Event{
+			By: del.By, Before: &t.Descriptor, Set: t.SetTime().UTC(),
+		})
 		if err != nil {
 			return err
 		}

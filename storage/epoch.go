@@ -36,7 +36,7 @@ func (p *manifestPut) confirm(ctx context.Context, m *object.Manifest) (*object.
 			return nil, err
 		}
 	}
-	if unchanged := whole || m.Sparse && p.lacks; unchanged && !p.repo.Stale(m.ModTime) {
+	if unchanged := whole || m.Sparse && p.lacks; unchanged && !p.repo.Stale(m.PushTime()) {
 		return m, nil
 	}
 	m, err := p.setState(ctx, m, object.Visible)

@@ -20,7 +20,7 @@ import (
 // Inventory lists what a Store has, with what housekeeping must know and clients never see: the times
 // of records, and the data behind blobs. It changes nothing. Eviction, usage and retention use it.
 //
-// A list makes one request for each thousand elements. What is pushed or deleted while it runs may be
+// A list makes one request for each thousand elements. Content that is pushed or deleted while it runs may be
 // in it or not.
 type Inventory struct{ store *Store }
 
@@ -32,7 +32,8 @@ type StoredManifest struct {
 	// Digest is the digest of the manifest.
 	Digest digest.Digest
 	// Time is when its record was last written: the time of its push, unless a collection or a
-	// client with push access has renewed it since, or a delete has begun.
+	// client with push access has written it again since, or a delete has begun. See
+	// StoredRecord.Pushed.
 	Time time.Time
 	// Version changes whenever the record does.
 	Version string
@@ -46,6 +47,15 @@ type StoredTag struct {
 	Descriptor ocispec.Descriptor
 	// Time is when the record of the tag was last written.
 	Time time.Time
+	// Set is when a push or restore last set the tag, to this manifest or again to the same one, by the
+	// clock of that process; see registry.TagPut.Time. Two settings of a tag never have the same Set,
+	// unless the caller chose it. A restore of a tag that was deleted brings its Set back. For a tag
+	// that an earlier version of this package wrote, Set is the time at which that version last wrote
+	// its record.
+	Set time.Time
+	// Pending are manifests that pushes are about to point the tag at. A delete treats each of them as
+	// if the tag pointed at it already. It is nil unless a push is in progress or has died.
+	Pending []digest.Digest
 }
 
 // StoredLink is an element of [Inventory.Blobs].
@@ -156,13 +166,38 @@ func (v Inventory) Tags(ctx context.Context, repo string) iter.Seq2[StoredTag, e
 				return
 			}
 			for i, e := range entries {
-				t := StoredTag{Name: object.Base(batch[i].Key), Descriptor: e.Descriptor, Time: batch[i].ModTime}
+				t := storedTag(object.Base(batch[i].Key), e)
+				t.Time = batch[i].ModTime
 				if e.Descriptor.Digest != "" && !yield(t, nil) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// Tag returns a tag of a repository. It makes one request.
+//
+// Errors: registry.ErrManifestUnknown if there is no such tag.
+func (v Inventory) Tag(ctx context.Context, repo, tag string) (StoredTag, error) {
+	ref := reference.Ref{Tag: tag}
+	if err := checkRef(repo, ref); err != nil {
+		return StoredTag{}, err
+	}
+	e, err := v.store.repo(repo).readTag(ctx, tag)
+	if err != nil {
+		return StoredTag{}, err
+	}
+	return storedTag(tag, e), nil
+}
+
+// storedTag returns the element of a list of tags for an entry.
+func storedTag(name string, e *object.Entry) StoredTag {
+	t := StoredTag{Name: name, Descriptor: e.Descriptor, Time: e.ModTime, Set: e.SetTime()}
+	for _, move := range e.Pending {
+		t.Pending = append(t.Pending, move.Descriptor.Digest)
+	}
+	return t
 }
 
 // Blobs yields the blobs of a repository, in ascending order of their digests. It reads none.

@@ -197,3 +197,28 @@ func TestCollectGraceFor(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// TestInventoryTag: a tag alone is the same as in the list.
+func TestInventoryTag(t *testing.T) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
+		s := newStore(t, d, nil)
+		putIndex(t, s, "app", tags("v1", "v2"))
+		v := s.Inventory()
+		for listed, err := range v.Tags(t.Context(), "app") {
+			require.NoError(t, err)
+			one, err := v.Tag(t.Context(), "app", listed.Name)
+			require.NoError(t, err)
+			require.Equal(t, listed.Descriptor, one.Descriptor)
+			require.True(t, listed.Set.Equal(one.Set))
+			require.WithinDuration(t, time.Now(), one.Set, time.Hour)
+		}
+		for _, unknown := range [][2]string{{"app", "none"}, {"none", "v1"}} {
+			_, err := v.Tag(t.Context(), unknown[0], unknown[1])
+			require.ErrorIs(t, err, registry.ErrManifestUnknown)
+		}
+		_, err := v.Tag(t.Context(), "A", "v1")
+		require.ErrorIs(t, err, registry.ErrNameInvalid)
+		_, err = v.Tag(t.Context(), "app", "-")
+		require.ErrorIs(t, err, registry.ErrTagInvalid)
+	})
+}

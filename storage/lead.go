@@ -178,7 +178,7 @@ func (p *manifestPut) conditionalMove(ctx context.Context, m *tagMove) (e *objec
 		e = &object.Entry{Version: e.Version}
 	}
 	to = object.Entry{
-		Descriptor: p.descriptor(), Moved: p.moved(m.put),
+		Descriptor: p.descriptor(), Moved: p.moved(m.put), Set: setTime(m.put, m.now),
 		Pending: m.now.PendingWithout(func(n object.PendingMove) bool {
 			return m.is(n) || n.Push != "" && n.Push != p.nonce
 		}),

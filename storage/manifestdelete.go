@@ -83,6 +83,9 @@ func (m *manifestDelete) setMark(ctx context.Context) (err error) {
 	if err := requireDigest(m.del.If, m.digest); err != nil {
 		return err
 	}
+	if m.del.damaged != nil && !m.del.damaged(m.before.Content) {
+		return errRepaired
+	}
 	mark := *m.before
 	mark.State, mark.Nonce, mark.Collected = object.Deleting, object.NewNonce(), false
 	if mark.Delete == "" {
@@ -148,7 +151,7 @@ func (m *manifestDelete) remove(ctx context.Context) (done bool, err error) {
 	key := m.repo.ManifestKey(m.digest)
 	b, err := m.repo.BeginEvent(ctx, object.EventDelete, object.DigestSubject(m.digest), object.Event{
 		By: m.del.By, Group: m.del.group, Before: m.mark.Descriptor(m.digest), Tags: m.pointers.Names(),
-		Delete: m.mark.Delete, Sparse: m.mark.Sparse, Content: m.mark.Content,
+		Sets: m.pointers.Sets, Delete: m.mark.Delete, Sparse: m.mark.Sparse, Content: m.mark.Content,
 	})
 	if err != nil {
 		return false, err

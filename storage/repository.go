@@ -29,6 +29,9 @@ func (s *Store) DeleteRepository(ctx context.Context, repo string, opts *registr
 	if del.IfUnused {
 		return errIfUnused
 	}
+	if !del.NotSetAfter.IsZero() {
+		return errNotSetAfter
+	}
 	ctx = context.WithoutCancel(ctx)
 	if err := r.refuseRepository(ctx, del.Keep); err != nil {
 		return err

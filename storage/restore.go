@@ -3,7 +3,9 @@ package storage
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -140,6 +142,11 @@ func (r *restore) restoreTag(ctx context.Context, tag string) error {
 	if err != nil {
 		return err
 	}
+	if t.Time.IsZero() {
+		if t.Time, err = r.deletedTagTime(ctx, tag, to); err != nil {
+			return err
+		}
+	}
 	res, err := r.push(ctx, m, t)
 	if err != nil {
 		return err
@@ -165,6 +172,31 @@ func (r *restore) previousTarget(ctx context.Context, tag string) (digest.Digest
 		}
 	}
 	return "", manifestUnknown(reference.Ref{Tag: tag})
+}
+
+// deletedTagTime returns when a tag that does not exist had been set to the manifest d before it was
+// deleted. It returns the zero time if the tag exists, or did not point at d: then the restore sets
+// the tag now. A restored tag keeps its age, because otherwise it would push tags out of what a
+// retention rule keeps as the newest.
+func (r *restore) deletedTagTime(ctx context.Context, tag string, d digest.Digest) (time.Time, error) {
+	now, err := r.repo.ReadEntry(ctx, r.repo.TagKey(tag))
+	if err != nil || now.Descriptor.Digest != "" {
+		return time.Time{}, err
+	}
+	for e, err := range r.repo.TagEvents(ctx, tag, nil) {
+		switch {
+		case err != nil:
+			return time.Time{}, err
+		case e.After != nil:
+			return time.Time{}, nil
+		case e.Before == nil || e.Before.Digest != d:
+			continue
+		}
+		if set := e.SetTime(tag); !set.IsZero() || e.Confirmed {
+			return set, nil
+		}
+	}
+	return time.Time{}, nil
 }
 
 // manifest returns a manifest of the repository, or else as its last delete has kept it.
@@ -217,12 +249,15 @@ func (r *restore) restoreDeleted(ctx context.Context, e *object.Event) error {
 	if err != nil {
 		return err
 	}
-	for _, tag := range tags {
+	for _, tag := range slices.Sorted(maps.Keys(tags)) {
 		t := registry.TagPut{Name: tag}
 		if r.opts.SetTag(&t) != nil {
 			continue
 		}
 		t.IfAbsent = true
+		if t.Time.IsZero() {
+			t.Time = tags[tag]
+		}
 		res, err := r.push(ctx, deletedManifest(e), t)
 		if errors.Is(err, registry.ErrTagExists) || errors.Is(err, registry.ErrPreconditionFailed) {
 			continue
@@ -235,10 +270,14 @@ func (r *restore) restoreDeleted(ctx context.Context, e *object.Event) error {
 	return nil
 }
 
-// tagsOf returns the tags that a delete has removed with its manifest. Several processes may have
-// continued one delete; the event of each has the tags that it has removed itself.
-func (r *restore) tagsOf(ctx context.Context, e *object.Event) ([]string, error) {
-	tags := slices.Clone(e.Tags)
+// tagsOf returns the tags that a delete has removed with its manifest, and when each had been set.
+// Several processes may have continued one delete; the event of each has the tags that it has removed
+// itself.
+func (r *restore) tagsOf(ctx context.Context, e *object.Event) (map[string]time.Time, error) {
+	tags := map[string]time.Time{}
+	for _, tag := range e.Tags {
+		tags[tag] = e.SetTime(tag)
+	}
 	for _, other := range r.deletesOf[e.Digest()] {
 		if other == e || e.Delete == "" {
 			continue
@@ -248,12 +287,14 @@ func (r *restore) tagsOf(ctx context.Context, e *object.Event) ([]string, error)
 			return nil, err
 		}
 		other.Content = nil // so that only one manifest is in memory
-		if ok && other.Delete == e.Delete {
-			tags = append(tags, other.Tags...)
+		if !ok || other.Delete != e.Delete {
+			continue
+		}
+		for _, tag := range other.Tags {
+			tags[tag] = other.SetTime(tag)
 		}
 	}
-	slices.Sort(tags)
-	return slices.Compact(tags), nil
+	return tags, nil
 }
 
 // restoreRepository restores what the last delete of the repository has removed. A delete that has

@@ -5,8 +5,10 @@ import (
 	"errors"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/internal/manifest"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
@@ -34,6 +36,9 @@ func (r *restore) push(ctx context.Context, m restorable, tags ...registry.TagPu
 		return registry.PutResult{}, err
 	}
 	p.unhide, p.anySize, p.accepted = true, true, true
+	if err := r.admit(ctx, p); err != nil {
+		return registry.PutResult{}, err
+	}
 	res, err := p.put(ctx)
 	var e *registry.Error
 	if !errors.As(err, &e) || !errors.Is(e, registry.ErrManifestBlobUnknown) {
@@ -51,6 +56,20 @@ func (r *restore) push(ctx context.Context, m restorable, tags ...registry.TagPu
 	}
 	p.sparse = p.sparse || m.sparse
 	return p.put(ctx)
+}
+
+// admit calls RestoreOptions.Admit for a push. Content that may not be a manifest is passed as a blob.
+func (r *restore) admit(ctx context.Context, p *manifestPut) error {
+	if r.opts.Admit == nil {
+		return nil
+	}
+	var blobs []ocispec.Descriptor
+	for _, ref := range p.parsed.References {
+		if ref.Kind != manifest.KindManifest && !ref.NonDistributable {
+			blobs = append(blobs, ocispec.Descriptor{MediaType: ref.MediaType, Digest: ref.Digest, Size: ref.Size})
+		}
+	}
+	return r.opts.Admit(ctx, p.descriptor(), blobs)
 }
 
 // pushChild restores a manifest that another one names.

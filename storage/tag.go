@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -126,7 +127,7 @@ func (p *manifestPut) writeTag(ctx context.Context, put registry.TagPut,
 		}
 	}
 	now, err = p.repo.PutTag(ctx, put.Name, was, object.Entry{
-		Descriptor: desc, Pending: was.Pending, Moved: p.moved(put),
+		Descriptor: desc, Pending: was.Pending, Moved: p.moved(put), Set: setTime(put, was),
 	})
 	if driver.IsConflict(err) {
 		b.End(ctx, object.OutcomeIf(p.hasSet(put, now)))
@@ -145,6 +146,15 @@ func (p *manifestPut) writeTag(ctx context.Context, put registry.TagPut,
 	p.repo.Written.Add(info.Key, struct{}{}, 1)
 	p.noteCreated(info, absent, was.Version)
 	return now, true, p.notePointer(info, nil)
+}
+
+// setTime returns the set time of a tag, known as was, that a push sets now.
+func setTime(put registry.TagPut, was *object.Entry) time.Time {
+	now := time.Now()
+	if put.Time.IsZero() || put.Time.After(now) {
+		return was.SetAfter(now)
+	}
+	return put.Time.UTC().Round(0)
 }
 
 // noteCreated notes a tag that was absent before this push: it was absent just now, or this push itself
@@ -237,7 +247,9 @@ func (p *manifestPut) completeMove(ctx context.Context, m *tagMove) (moved bool,
 		if !m.isPending() {
 			return false, nil
 		}
-		from, to := m.now, object.Entry{Descriptor: p.descriptor(), Pending: m.now.PendingWithout(m.is)}
+		from, to := m.now, object.Entry{
+			Descriptor: p.descriptor(), Pending: m.now.PendingWithout(m.is), Set: setTime(m.put, m.now),
+		}
 		if !m.put.If.IsZero() {
 			if ok, err := p.mayDecide(ctx, m); !ok || err != nil {
 				return false, err

@@ -6,8 +6,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry"
@@ -117,4 +120,69 @@ func TestTouchHeadOfMarkedContentKeepsIt(t *testing.T) {
 			require.ErrorIs(t, err, registry.ErrManifestUnknown)
 		}
 	}
+}
+
+// TestTouchOfCollectionIsNoPush checks that a collection which writes a manifest again does not change
+// the time of its push, and that a push or HEAD after it does, although the record is young.
+func TestTouchOfCollectionIsNoPush(t *testing.T) {
+	const grace = 10 * time.Hour
+	content := image("x", nil, ocispec.Descriptor{
+		MediaType: "application/octet-stream", Digest: digest.FromString("{}"), Size: 2,
+	})
+	d := digest.FromBytes(content)
+	for name, c := range map[string]struct {
+		marked bool // a delete of the manifest has died after its mark
+		renew  func(s *storage.Store) error
+	}{
+		"no request": {false, nil},
+		"push": {false, func(s *storage.Store) error {
+			_, err := s.PutManifest(t.Context(), "r", "", content, nil)
+			return err
+		}},
+		"HEAD":              {false, func(s *storage.Store) error { return renew(t, s, d) }},
+		"HEAD after a mark": {true, func(s *storage.Store) error { return renew(t, s, d) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				below := newMemory(t)
+				s := newStore(t, below, &storage.Options{Grace: grace})
+				pushBlob(t, s, "r", []byte("{}"))
+				putImage(t, s, "r", content, tags("v1"))
+				pushed := time.Now()
+				time.Sleep(2 * grace)
+				require.NoError(t, s.DeleteManifest(t.Context(), "r", byTag("v1"), nil))
+				require.EqualValues(t, 1, collected(t, s, nil).Pointers)
+				r, err := s.Inventory().Record(t.Context(), "r", d)
+				require.NoError(t, err)
+				require.WithinDuration(t, time.Now(), r.Time, time.Second)
+				require.WithinDuration(t, pushed, r.Pushed, time.Second)
+				decided := time.Now()
+				time.Sleep(time.Minute)
+				opts := &registry.DeleteOptions{IfUnused: true, NotSetAfter: decided}
+				if c.marked {
+					dying := drivertest.NewFaulty(below, nil)
+					dying.CutAfter(1)
+					require.Error(t, newStore(t, dying, nil).DeleteManifest(t.Context(), "r", byDigest(d), opts))
+				}
+				if c.renew == nil {
+					require.NoError(t, s.DeleteManifest(t.Context(), "r", byDigest(d), opts))
+					return
+				}
+				require.NoError(t, c.renew(s))
+				r, err = s.Inventory().Record(t.Context(), "r", d)
+				require.NoError(t, err)
+				require.Equal(t, storage.ManifestVisible, r.State)
+				require.False(t, r.Marked)
+				require.WithinDuration(t, time.Now(), r.Pushed, time.Second)
+				require.ErrorIs(t, s.DeleteManifest(t.Context(), "r", byDigest(d), opts), registry.ErrPreconditionFailed)
+			})
+		})
+	}
+}
+
+// renew looks for a manifest like a HEAD request of a caller with push access.
+func renew(t *testing.T, s *storage.Store, d digest.Digest) error {
+	_, err := s.StatManifest(t.Context(), "r", byDigest(d),
+		&registry.StatOptions{Renew: func(context.Context) bool { return true }})
+	return err
 }

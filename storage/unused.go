@@ -19,7 +19,7 @@ import (
 // internal/model/collect.pml.
 
 // errIfUnused is returned by deletes that do not support DeleteOptions.IfUnused.
-var errIfUnused = registry.ErrUnsupported.WithMessage("only a blob can be deleted if it is unused")
+var errIfUnused = registry.ErrUnsupported.WithMessage("only a blob or a manifest can be deleted if it is unused")
 
 // refuseUsed returns an error if a manifest of the repository names a blob.
 //

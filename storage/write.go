@@ -294,7 +294,7 @@ func (p *manifestPut) show(ctx context.Context, m *object.Manifest) (*object.Man
 		}
 	}
 	// The back references lead to nothing yet. A delete that is about to finish could remove them,
-	// but there is none of a manifest that is pending.
+	// but there is not one of a manifest that is pending.
 	early := p.tags
 	if m.State == object.Deleting {
 		early = nil

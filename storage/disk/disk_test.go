@@ -48,7 +48,7 @@ func reopen(opts *Options) func(t *testing.T, d driver.Driver) driver.Driver {
 
 func TestDriver(t *testing.T) {
 	drivertest.TestDriver(t, func(t *testing.T) driver.Driver { return newDriver(t, t.TempDir(), nil) },
-		&drivertest.Options{Reopen: reopen(nil)})
+		&drivertest.Options{Reopen: reopen(nil), Source: source})
 }
 
 func TestDriverWithoutSyncAndCache(t *testing.T) {

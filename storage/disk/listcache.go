@@ -26,7 +26,7 @@ type names struct {
 
 // newNames takes over entries.
 func newNames(entries []string) *names {
-	slices.Sort(entries)
+	sortEntries(entries)
 	entries = slices.Compact(entries) // a file system may list an entry twice if it is renamed during the read
 	n := &names{count: len(entries)}
 	for _, e := range entries {

@@ -112,9 +112,18 @@ func (d *Driver) object(path string, st *syscall.Stat_t) error {
 	return nil
 }
 
-// info returns the Info of an object with the attributes st.
+// hasOtherNames reports whether the file has a further hard link: it was taken over by Adopt, and the
+// source is still there.
+func hasOtherNames(st *syscall.Stat_t) bool { return uint64(st.Nlink) > 1 }
+
+// info returns the Info of an object with the attributes st. The modification time of a file that was
+// taken over is that of its source, so the Info has the time of the last change of its names. Otherwise
+// collections would take the new object for an old one.
 func info(key string, st *syscall.Stat_t) driver.Info {
 	ns := mtime(st)
+	if hasOtherNames(st) {
+		ns = max(ns, ctime(st))
+	}
 	return driver.Info{Key: key, Size: st.Size, ModTime: time.Unix(0, ns), Version: version(st)}
 }
 

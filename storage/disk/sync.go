@@ -102,6 +102,10 @@ func (b *batch) addKey(path string) error {
 		return err
 	default:
 		s := stampOf(&st)
+		if hasOtherNames(&st) { // the ledger may know another name of the file
+			b.files[path] = s
+			break
+		}
 		switch b.d.known.file(s) {
 		case wholeSafe:
 			return nil
@@ -147,11 +151,11 @@ func (b *batch) run(ctx context.Context) error {
 // syncObject syncs the directory once more: the first sync may have come before that change, and
 // would leave on disk the name of a file that was never synced.
 func (b *batch) syncObject(path string, seen stamp) error {
-	s, err := b.syncContent(path)
+	s, shared, err := b.syncContent(path)
 	if err == nil && s != seen {
 		err = b.d.flights.do(parent(path), b.d.syncDir)
 	}
-	if err != nil || s == (stamp{}) {
+	if err != nil || shared || s == (stamp{}) {
 		return err
 	}
 	b.mu.Lock()
@@ -160,19 +164,20 @@ func (b *batch) syncObject(path string, seen stamp) error {
 	return nil
 }
 
-// syncContent syncs the file at path and returns its stamp, which is zero if there is no file.
-func (b *batch) syncContent(path string) (stamp, error) {
+// syncContent syncs the file at path and returns its stamp, which is zero if there is no file. shared
+// reports whether the file has other names, so that its stamp does not identify this one.
+func (b *batch) syncContent(path string) (s stamp, shared bool, err error) {
 	var st syscall.Stat_t
 	fd, err := b.d.openObject(path, &st)
 	if errors.Is(err, driver.ErrNotExist) {
-		return stamp{}, nil
+		return stamp{}, false, nil
 	}
 	if err != nil {
-		return stamp{}, err
+		return stamp{}, false, err
 	}
 	f := os.NewFile(uintptr(fd), b.d.objects+path)
 	defer func() { _ = f.Close() }()
-	return stampOf(&st), b.d.fsync(f)
+	return stampOf(&st), hasOtherNames(&st), b.d.fsync(f)
 }
 
 // syncDir syncs the directory at path. If the directory has been removed, it syncs the nearest

@@ -49,7 +49,8 @@ type writing struct {
 	d      *Driver
 	path   string // of the object
 	opts   *driver.PutOptions
-	file   *os.File       // the temporary file
+	file   *os.File       // the temporary file, open for writing
+	temp   string         // the path of the temporary file
 	st     syscall.Stat_t // of the temporary file, which becomes the object
 	synced bool
 }
@@ -66,11 +67,12 @@ func (w *writing) run(ctx context.Context, body io.Reader) error {
 	if w.file, err = w.d.createTemp(); err != nil {
 		return err
 	}
+	w.temp = w.file.Name()
 	defer func() { _ = w.file.Close() }()
 	published := false
 	defer func() {
 		if !published {
-			_ = os.Remove(w.file.Name())
+			_ = os.Remove(w.temp)
 		}
 	}()
 	if err := w.d.copyBody(ctx, w.file, body); err != nil {
@@ -97,7 +99,7 @@ func (w *writing) run(ctx context.Context, body io.Reader) error {
 // Durable.
 func (w *writing) seal() error {
 	t := w.d.now()
-	if err := setTimes(w.file.Name(), t, t); err != nil {
+	if err := setTimes(w.temp, t, t); err != nil {
 		return err
 	}
 	if err := fstat(int(w.file.Fd()), &w.st); err != nil {
@@ -155,7 +157,7 @@ func (w *writing) publish() error {
 				return edit{}, errUnsynced
 			}
 			// Not os.Rename, which makes a further system call to look at the target.
-			err = os.NewSyscallError("rename", syscall.Rename(w.file.Name(), full))
+			err = os.NewSyscallError("rename", syscall.Rename(w.temp, full))
 			if exists {
 				return edit{}, err
 			}

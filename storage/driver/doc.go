@@ -35,13 +35,15 @@
 //
 //   - [URLSigner] lets clients fetch blobs from the storage directly, by a redirect.
 //   - [Sweeper] removes tombstones, which a Driver needs on storage without a conditional delete.
+//   - [Adopter] takes over bytes that are in the storage already. An import uses it; without it, the
+//     bytes are copied by Put.
 //   - [SingleProcess] reports that conditions hold within one process only. Garbage collection then
 //     refuses to run unless the operator states that no other process uses the storage.
 //
 // A wrapper that embeds the interface Driver hides the optional abilities of the driver below it.
 // If SingleProcess is hidden, garbage collection runs beside other processes and can remove content
 // that they have just pushed. So a wrapper of any driver must forward SingleProcess, and may
-// forward the other two:
+// forward the others:
 //
 //	func (c *counting) SingleProcess() (reason string) {
 //		if d, ok := c.Driver.(driver.SingleProcess); ok {

@@ -254,8 +254,12 @@ func (w *networkWriter) Close() (err error) {
 	return err
 }
 
-func (n *networkBucket) Copy(context.Context, string, string, *blobdriver.CopyOptions) error {
-	return statusError(501)
+func (n *networkBucket) Copy(_ context.Context, to, from string, _ *blobdriver.CopyOptions) error {
+	o, err := n.get(from)
+	if err == nil {
+		_, err = n.set(to, o.content, writeInput{})
+	}
+	return err
 }
 
 func (n *networkBucket) Delete(_ context.Context, name string) error { return n.remove(name, "") }

@@ -16,6 +16,9 @@ type Options struct {
 	// tests that objects and versions survive, that both drivers see each other's writes at once,
 	// and that conditions hold between them. Default: nil, which skips these tests.
 	Reopen func(t *testing.T, d driver.Driver) driver.Driver
+	// Source returns what d takes over with [driver.Adopter], and a function that removes it. The source
+	// holds content. Default: nil, which skips the tests of that ability.
+	Source func(t *testing.T, d driver.Driver, content []byte) (source any, remove func())
 	// ContentVersions states that versions are hashes of the content, so that the same bytes may
 	// get the same version again. Default: false.
 	ContentVersions bool
@@ -85,6 +88,7 @@ func TestDriver(t *testing.T, newDriver func(t *testing.T) driver.Driver, opts *
 		{"SlowBodyBlocksNobody", s.slowBody},
 		{"WholeOrNothing", s.wholeOrNothing},
 		{"Sync", s.sync},
+		{"Adopt", s.adopt},
 		{"ListOrder", s.listOrder},
 		{"ListPaging", s.listPaging},
 		{"ListAfter", s.listAfter},

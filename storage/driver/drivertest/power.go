@@ -46,6 +46,15 @@ func (p *Power) Put(ctx context.Context, key string, body io.Reader, opts *drive
 	return info, err
 }
 
+// Adopt implements driver.Adopter, if the driver below does. The object is lost until it is synced.
+func (p *Power) Adopt(ctx context.Context, key string, source any, opts *driver.AdoptOptions) (driver.Info,
+	driver.Adoption, error) {
+	if a, ok := p.Driver.(driver.Adopter); ok {
+		return a.Adopt(ctx, key, source, opts)
+	}
+	return driver.Info{}, "", errors.ErrUnsupported
+}
+
 // Sync implements driver.Driver.
 func (p *Power) Sync(ctx context.Context, keys ...string) error {
 	for _, key := range keys {

@@ -243,13 +243,15 @@ func (p *pointerCollector) removeStale(ctx context.Context) error {
 }
 
 // touchManifest gives a manifest a new version, and reports whether it has. If the manifest is not
-// visible or another writer comes first, it does not, and the back references stay for now.
+// visible or another writer comes first, it does not, and the back references stay for now. The
+// manifest does not count as pushed: its tag may have been removed by retention, which is about to
+// remove the manifest, too, unless a client has pushed it again.
 func (p *pointerCollector) touchManifest(ctx context.Context, d digest.Digest) (bool, error) {
 	m, err := p.repo.ReadManifest(ctx, d)
 	if err != nil || m.State != object.Visible {
 		return false, err
 	}
-	_, err = p.repo.SetVisible(ctx, d, m)
+	err = p.repo.RewriteManifest(ctx, d, m)
 	if driver.IsConflict(err) {
 		return false, nil
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
@@ -46,37 +45,13 @@ func (r *repoCollector) awaitSubjects(ctx context.Context, batch []garbageManife
 		referrers[g.mark.Subject] = append(referrers[g.mark.Subject], g)
 	}
 	err := r.parallel(len(awaited), func(i int) (err error) {
-		awaited[i].version, err = r.putAwaited(ctx, awaited[i].subject)
+		awaited[i].version, err = r.repo.PutAwaited(ctx, awaited[i].subject)
 		for _, g := range referrers[awaited[i].subject] {
 			g.referenced = awaited[i].version == ""
 		}
 		return err
 	})
 	return slices.DeleteFunc(awaited, func(w awaitedSubject) bool { return w.version == "" }), err
-}
-
-// putAwaited puts a record of the state Awaited in place of a manifest, and returns its version. It
-// returns "" if the manifest is there or pending.
-func (r *repoCollector) putAwaited(ctx context.Context, d digest.Digest) (version string, err error) {
-	current := &object.Manifest{} // most likely still absent
-	for n := range object.Attempts(ctx, &err) {
-		if n > 0 {
-			if current, err = r.repo.ReadManifest(ctx, d); err != nil {
-				return "", err
-			}
-		}
-		if !current.IsAwaitable() {
-			return "", nil
-		}
-		// An Awaited record that is already there is written again: a push that has found it may
-		// have taken the marks off before this collection set its own.
-		m := &object.Manifest{State: object.Awaited, Nonce: object.NewNonce(), Sum: object.Checksum(nil)}
-		version, err = r.objects.Put(ctx, r.repo.ManifestKey(d), current.Version, m, nil, driver.Relaxed)
-		if !driver.IsConflict(err) {
-			return version, object.RegistryError(err)
-		}
-	}
-	return "", err
 }
 
 // removeEntries removes the entries and hints of the referrers that were removed, in the versions
@@ -90,16 +65,9 @@ func (r *repoCollector) removeEntries(ctx context.Context, batch []garbageManife
 	})
 }
 
-// removeAllAwaited calls removeAwaited for each of the subjects.
+// removeAllAwaited removes the Awaited records of the subjects.
 func (r *repoCollector) removeAllAwaited(ctx context.Context, awaited []awaitedSubject) error {
-	return r.parallel(len(awaited), func(i int) error { return r.removeAwaited(ctx, awaited[i]) })
-}
-
-// removeAwaited takes the marks off the referrers of a subject, and then removes its Awaited record
-// on the version that was read.
-func (r *repoCollector) removeAwaited(ctx context.Context, a awaitedSubject) error {
-	if err := r.repo.ReleaseReferrers(ctx, a.subject); err != nil {
-		return err
-	}
-	return r.objects.RemoveIfUnchanged(ctx, r.repo.ManifestKey(a.subject), a.version)
+	return r.parallel(len(awaited), func(i int) error {
+		return r.repo.RemoveAwaited(ctx, awaited[i].subject, awaited[i].version)
+	})
 }

@@ -117,7 +117,7 @@ func (r *repoCollector) checkRoot(ctx context.Context, d digest.Digest) error {
 	if m.State == object.Awaited {
 		// The collection that has written the record may have died.
 		if r.graceOver(m.ModTime) && !r.opts.DryRun {
-			return r.removeAwaited(ctx, awaitedSubject{subject: d, version: m.Version})
+			return r.repo.RemoveAwaited(ctx, d, m.Version)
 		}
 		return nil
 	}

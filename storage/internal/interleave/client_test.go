@@ -89,6 +89,20 @@ func (c *client) deleteSome(ctx context.Context) {
 	}
 }
 
+// keepHouse deletes manifests to which nothing leads. To the oracle, such a delete is what a collection
+// of untagged manifests is: it must not remove anything that is tagged, named or a referrer.
+func (c *client) keepHouse(ctx context.Context) {
+	for range 2 + c.rnd.IntN(5) {
+		o := c.w.begin(op{actor: c.actor, kind: opUnused, repo: c.repo(), man: c.image()})
+		err := c.store.DeleteManifest(ctx, o.repo, byDigest(c.w.mans[o.man].desc.Digest),
+			&registry.DeleteOptions{IfUnused: true})
+		c.w.ended(o, err, registry.ErrManifestUnknown, registry.ErrDenied)
+		if errors.Is(err, errOver) {
+			return
+		}
+	}
+}
+
 // chooseDelete draws what to delete next, as suits the mix.
 func (c *client) chooseDelete() opKind {
 	kinds := []opKind{opUntag, opUntag, opDelete, opDelete, opDelete, opDeleteBlob, opDeleteRepo}

@@ -10,6 +10,7 @@ var roles = map[string]func(c *client, ctx context.Context){
 	"puller":  (*client).pullSome,
 	"changer": (*client).changeTags,
 	"deleter": (*client).deleteSome, "undoer": (*client).undoSome, "mounter": (*client).mountSome,
+	"keeper": (*client).keepHouse,
 }
 
 // mixes are the roles that the actors of a run are drawn from: all of them, or those that conflict
@@ -27,11 +28,13 @@ var mixes = map[string][]string{
 	// The extra mixes: tags change on conditions; a tag moves between manifests that are deleted.
 	"conditions": {"changer"},
 	"pointers":   {"mover", "mover", "pusher", "deleter", "deleter"},
+	// Manifests to which nothing leads are deleted, beside pushes that tag and name them.
+	"unused": {"keeper", "keeper", "keeper", "pusher", "pusher", "mover", "deleter", "undoer"},
 }
 
 // extraMixes are the mixes that no seed chooses. A mix that seeds could choose would change what
 // every seed does.
-var extraMixes = []string{"pointers", "conditions"}
+var extraMixes = []string{"pointers", "conditions", "unused"}
 
 // addActors adds the actors of a run to the schedule.
 func (w *world) addActors(seed uint64) {
@@ -55,6 +58,14 @@ func (w *world) addActors(seed uint64) {
 		for _, a := range w.s.actors {
 			if a.name == "deleter" {
 				w.stallRemoval(a)
+			}
+		}
+	}
+	if w.mode.mix == "unused" {
+		for _, a := range w.s.actors {
+			if a.name == "keeper" { // before it looks at what it has marked, or before it removes that
+				a.stalls = append(a.stalls, stall{op: []string{"List", "Delete"}[w.s.rnd.IntN(2)],
+					in: []string{"/m/", "/x/"}[w.s.rnd.IntN(2)], at: 1 + w.s.rnd.IntN(3), calls: 10 + w.s.rnd.IntN(60)})
 			}
 		}
 	}

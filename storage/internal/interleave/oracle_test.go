@@ -21,10 +21,18 @@ func (w *world) deletedBlob(repo string, b, since int) bool {
 	})
 }
 
+// deletedUnused reports whether a delete of unused manifests may have removed a manifest at the time
+// given or later.
+func (w *world) deletedUnused(repo string, m, since int) bool {
+	return slices.ContainsFunc(w.ops, func(o *op) bool {
+		return o.repo == repo && until(o) >= since && o.kind == opUnused && o.man == m
+	})
+}
+
 // interfered reports whether a client may have deleted a manifest, or anything below it, at the
 // time given or later.
 func (w *world) interfered(repo string, m, since int) bool {
-	return w.deleted(repo, m, since) ||
+	return w.deleted(repo, m, since) || w.deletedUnused(repo, m, since) ||
 		slices.ContainsFunc(w.mans[m].blobs, func(b int) bool { return w.deletedBlob(repo, b, since) }) ||
 		slices.ContainsFunc(w.mans[m].children, func(c int) bool { return w.interfered(repo, c, since) })
 }

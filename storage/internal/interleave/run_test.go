@@ -95,7 +95,7 @@ func chooseMode(rnd *mathrand.Rand, c config) mode {
 		m.history = true
 	case "bytes":
 		m.grace = "none"
-	case "referrers", "pointers":
+	case "referrers", "pointers", "unused":
 		m.grace, m.untagged = "none", true
 	}
 	return m
@@ -157,6 +157,8 @@ func (w *world) focus(rnd *mathrand.Rand) {
 		w.places, w.images = w.repos[:1], []int{0, 0, 3}
 	case "conditions":
 		w.ownFixture()
+		w.places = w.repos[:1]
+	case "unused": // an index, its children, a referrer and its subject
 		w.places = w.repos[:1]
 	case "pointers": // a tag leaves a manifest and returns to it while that is being deleted
 		w.places, w.labels, w.images = w.repos[:1], w.tags[:1], []int{0, 1}

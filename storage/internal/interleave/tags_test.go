@@ -20,12 +20,14 @@ type write struct {
 }
 
 // writes returns the writes of a tag that no later write has certainly replaced. It also returns
-// the deletes of manifests, each of which deletes the tag if it points at the manifest.
+// the deletes of manifests, each of which deletes the tag if it points at the manifest. A delete of an
+// unused manifest never deletes a tag.
 func (w *world) writes(repo, tag string) (last []write, deletes []*op) {
 	writes := []write{{value: absent}}
 	var created []write // those that had an effect only if the tag was absent
 	for _, o := range w.ops {
-		if o.repo != repo || o.tag != "" && o.tag != tag || o.kind == opDeleteBlob || o.kind == opPut && o.tag == "" {
+		if o.repo != repo || o.tag != "" && o.tag != tag || o.kind == opDeleteBlob || o.kind == opUnused ||
+			o.kind == opPut && o.tag == "" {
 			continue
 		}
 		at := write{start: o.start, end: until(o), sure: o.acked}

@@ -21,6 +21,7 @@ const (
 	opDelete     opKind = "delete"
 	opDeleteBlob opKind = "delete blob"
 	opDeleteRepo opKind = "delete repository"
+	opUnused     opKind = "delete unused"
 	opRestoreTag opKind = "restore tag"
 	opRestore    opKind = "restore"
 )

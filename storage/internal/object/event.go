@@ -56,6 +56,10 @@ type Event struct {
 	Before *ocispec.Descriptor `json:"before,omitempty"`
 	After  *ocispec.Descriptor `json:"after,omitempty"`
 	Tags   []string            `json:"tags,omitempty"`
+	// Set is when the tag of an EventUntag had been set, see Entry.Set.
+	Set time.Time `json:"set,omitzero"`
+	// Sets are the same for the Tags of an EventDelete, in their order.
+	Sets []time.Time `json:"sets,omitempty"`
 	// Group is the ID of the event of the delete of the repository that this event is a part of or
 	// continues.
 	Group string `json:"group,omitempty"`
@@ -112,6 +116,18 @@ func ParseEvent(id string) *Event {
 // Digest returns the digest of the manifest of an EventDelete.
 func (e *Event) Digest() digest.Digest {
 	return digest.Digest(strings.Replace(e.Subject, "-", ":", 1))
+}
+
+// SetTime returns when a tag had been set that the change has removed. It is zero if the event does
+// not know: an event of an earlier version has no times.
+func (e *Event) SetTime(tag string) time.Time {
+	if e.Kind == EventUntag {
+		return e.Set
+	}
+	if i := slices.Index(e.Tags, tag); i >= 0 && i < len(e.Sets) {
+		return e.Sets[i]
+	}
+	return time.Time{}
 }
 
 // DigestSubject returns the subject of an event about the manifest d.

@@ -10,8 +10,10 @@ import (
 
 // The keys of the layout, all of them. docs/layout.md shows a record of each.
 //
-// R stands for the name of a repository as [objectkey.Escape] returns it. Objects of other packages
-// have the prefixes e/ (notification/outbox), m/ (mirror) and p/ (pulltime).
+// R stands for the name of a repository as [objectkey.Escape] returns it. These prefixes belong to
+// other packages: a/ and y/ (retention), d/ (notification/endpoints), e/ (notification/outbox), g/
+// (auth/session), i/ (importer), l/ (audit), m/ (mirror), p/ (pulltime), q/ (quota), s/ (usage), t/
+// (auth/token), w/ (auth/accounts) and z/ (scrub).
 //
 //	layout                          version of the layout
 //	keys/upload                     key that signs the IDs of uploads

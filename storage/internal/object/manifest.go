@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -76,16 +77,29 @@ func (r Repo) restoreReferrer(ctx context.Context, d digest.Digest, m *Manifest)
 }
 
 // SetVisible makes a manifest visible that still has the version of m, and returns the new
-// manifest. It takes off the mark of a delete or a collection. The manifest is not durable until
-// Sync.
+// manifest. It takes off the mark of a delete or a collection. The manifest counts as pushed now. It
+// is not durable until Sync.
 //
 // Errors: driver.ErrChanged or driver.ErrExist if the manifest is another one now.
 func (r Repo) SetVisible(ctx context.Context, d digest.Digest, m *Manifest) (*Manifest, error) {
 	n := *m
-	n.State, n.Nonce, n.Collected, n.Delete = Visible, NewNonce(), false, ""
+	n.State, n.Nonce, n.Collected, n.Delete, n.Pushed = Visible, NewNonce(), false, "", time.Time{}
 	var err error
 	n.Version, err = r.Put(ctx, r.ManifestKey(d), m.Version, &n, m.Content, driver.Deferred)
 	return &n, err
+}
+
+// RewriteManifest gives a manifest that still has the version of m a new version. Otherwise the
+// manifest stays as it is, and so does its PushTime: nobody has pushed it. If the rewrite counted as
+// a push, retention would take every manifest that a collection rewrites for one that a client has
+// pushed again, and would let it stay.
+//
+// Errors: driver.ErrChanged or driver.ErrExist if the manifest is another one now.
+func (r Repo) RewriteManifest(ctx context.Context, d digest.Digest, m *Manifest) error {
+	n := *m
+	n.Nonce, n.Pushed = NewNonce(), m.PushTime()
+	_, err := r.Put(ctx, r.ManifestKey(d), m.Version, &n, m.Content, driver.Deferred)
+	return err
 }
 
 // ReadManifest returns the current manifest. A manifest that is absent or cut short has the state
@@ -113,10 +127,11 @@ func DecodeManifest(b []byte, info driver.Info) *Manifest {
 	return m
 }
 
-// ExpiresSoon reports whether a collection may be about to remove a manifest: m is older than half
-// the grace period, or has the mark of a collection.
+// ExpiresSoon reports whether a collection, or a delete of an unused manifest, may be about to remove
+// a manifest: the last push of m is older than half the grace period, or m has the mark of a
+// collection.
 func (s *Store) ExpiresSoon(m *Manifest) bool {
-	return m.State == Visible && s.Stale(m.ModTime) || m.State == Deleting && m.Collected
+	return m.State == Visible && s.Stale(m.PushTime()) || m.State == Deleting && m.Collected
 }
 
 // TouchManifest writes a manifest for which ExpiresSoon is true again, and returns the new

@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -65,6 +66,7 @@ func (s *Store) RemovePointers(ctx context.Context, p *Pointers) error {
 // Pointers are what leads to a manifest.
 type Pointers struct {
 	Tags     []driver.Info     // the tags that point at it
+	Sets     []time.Time       // when each of Tags was set
 	Moves    map[string]*Entry // the tags with a pending move to it, by name
 	Backrefs []driver.Info     // its back references
 	Entry    []driver.Info     // the entry with its subject: one element, or none if there is no entry
@@ -106,6 +108,7 @@ func (r Repo) FindPointers(ctx context.Context, d digest.Digest, m *Manifest) (*
 		}
 		if t.Descriptor.Digest == d {
 			p.Tags = append(p.Tags, driver.Info{Key: r.TagKey(name), Version: t.Version})
+			p.Sets = append(p.Sets, t.SetTime().UTC())
 		}
 	}
 	if m.Subject != "" {

@@ -100,6 +100,9 @@ type Manifest struct {
 	// Delete names the delete that has set the mark Deleting, whichever process continues it. See
 	// Event.Delete.
 	Delete string `json:"delete,omitempty"`
+	// Pushed is when the manifest was pushed, in a record that a collection has written again since,
+	// see Repo.RewriteManifest. It is zero in other records, see PushTime.
+	Pushed time.Time `json:"pushed,omitzero"`
 
 	Content []byte    `json:"-"`
 	Version string    `json:"-"`
@@ -108,6 +111,16 @@ type Manifest struct {
 
 // Readable reports whether the manifest is in the repository.
 func (m *Manifest) Readable() bool { return m.State == Visible || m.State == Deleting }
+
+// PushTime returns when the manifest was last pushed, or renewed by a caller with push access, by the
+// clock of the storage. That is the time of the record, unless a collection has written the record
+// again since. For a record with the mark of a delete or a collection, it may be the time of the mark.
+func (m *Manifest) PushTime() time.Time {
+	if m.Pushed.IsZero() {
+		return m.ModTime
+	}
+	return m.Pushed
+}
 
 // Absent reports whether the manifest is neither in the repository nor pending.
 func (m *Manifest) Absent() bool {
@@ -130,6 +143,9 @@ type Entry struct {
 	Decided []DecidedPush `json:"led,omitempty"`
 	// Born differs each time the tag is created.
 	Born string `json:"born,omitempty"`
+	// Set is when the tag was set, to this manifest or again to the same one. It is zero in a record
+	// of an earlier version, see SetTime.
+	Set time.Time `json:"set,omitzero"`
 
 	Version string    `json:"-"`
 	ModTime time.Time `json:"-"` // of the version

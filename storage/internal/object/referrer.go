@@ -58,6 +58,42 @@ func (r Repo) releaseReferrer(ctx context.Context, entry driver.Info) error {
 	return err
 }
 
+// PutAwaited puts a record of the state Awaited in place of a manifest, and returns its version. It
+// returns "" if the manifest is there or pending. Whoever removes a referrer of an absent subject
+// calls it after it has marked the referrer: either a push of the subject finds the record and takes
+// the mark off, or the referrer is gone before the subject came. The model is
+// internal/model/refs.pml, inline await.
+func (r Repo) PutAwaited(ctx context.Context, d digest.Digest) (version string, err error) {
+	current := &Manifest{} // most likely still absent
+	for n := range Attempts(ctx, &err) {
+		if n > 0 {
+			if current, err = r.ReadManifest(ctx, d); err != nil {
+				return "", err
+			}
+		}
+		if !current.IsAwaitable() {
+			return "", nil
+		}
+		// An Awaited record that is already there is written again: a push that has found it may
+		// have taken the marks off before the caller set its own.
+		m := &Manifest{State: Awaited, Nonce: NewNonce(), Sum: Checksum(nil)}
+		version, err = r.Put(ctx, r.ManifestKey(d), current.Version, m, nil, driver.Relaxed)
+		if !driver.IsConflict(err) {
+			return version, RegistryError(err)
+		}
+	}
+	return "", err
+}
+
+// RemoveAwaited takes the marks off the referrers of a subject, and then removes its Awaited record
+// on a version.
+func (r Repo) RemoveAwaited(ctx context.Context, subject digest.Digest, version string) error {
+	if err := r.ReleaseReferrers(ctx, subject); err != nil {
+		return err
+	}
+	return r.RemoveIfUnchanged(ctx, r.ManifestKey(subject), version)
+}
+
 // PutReferrer writes the entry of a referrer with its subject, and its hint. It returns the Info of
 // the entry. The entry is not durable until Sync.
 func (r Repo) PutReferrer(ctx context.Context, subject digest.Digest,

@@ -31,10 +31,11 @@ type Store struct {
 	// and therefore expects to exist. It only saves requests: no decision depends on it.
 	Written *lru.Cache[string, struct{}]
 
-	locks   *keyLocks                  // lets conflicting writers in this process take turns
-	entries *lru.Cache[string, *Entry] // entries of referrers, by key; see ListedEntry
-	large   *semaphore.Weighted        // bounds the bytes of large records, see largeMemory
-	reserve *reserve
+	locks    *keyLocks                    // lets conflicting writers in this process take turns
+	entries  *lru.Cache[string, *Entry]   // entries of referrers, by key; see ListedEntry
+	children *lru.Cache[string, children] // what manifests name, by key; see ListedChildren
+	large    *semaphore.Weighted          // bounds the bytes of large records, see largeMemory
+	reserve  *reserve
 }
 
 // New returns a Store over d. It makes no request. For grace and history see Store.Grace and
@@ -42,11 +43,12 @@ type Store struct {
 func New(d driver.Driver, grace, history time.Duration) *Store {
 	return &Store{
 		Driver: d, Grace: grace, History: history,
-		Written: lru.New[string, struct{}](maxWritten),
-		locks:   &keyLocks{keys: map[string]*keyLock{}},
-		entries: lru.New[string, *Entry](maxEntries),
-		large:   semaphore.NewWeighted(largeMemory),
-		reserve: &reserve{},
+		Written:  lru.New[string, struct{}](maxWritten),
+		locks:    &keyLocks{keys: map[string]*keyLock{}},
+		entries:  lru.New[string, *Entry](maxEntries),
+		children: lru.New[string, children](maxChildren),
+		large:    semaphore.NewWeighted(largeMemory),
+		reserve:  &reserve{},
 	}
 }
 

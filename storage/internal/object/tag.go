@@ -145,8 +145,28 @@ func (e *Entry) PendingWith(n PendingMove) (to []PendingMove, ok bool) {
 	return append(to, n), true
 }
 
+// SetTime returns when a tag was set. For a record of an earlier version, that is the time of the
+// record, which PutTag then keeps.
+func (e *Entry) SetTime() time.Time {
+	if e.Set.IsZero() {
+		return e.ModTime
+	}
+	return e.Set
+}
+
+// SetAfter returns the set time of a tag, known as e, that a push sets at the time now. It is later
+// than the set time of e although the clocks of two processes may differ: whoever has decided about
+// the tag then notices the push, see registry.DeleteOptions.NotSetAfter.
+func (e *Entry) SetAfter(now time.Time) time.Time {
+	if before := e.SetTime(); e.Descriptor.Digest != "" && !now.After(before) {
+		now = before.Add(1)
+	}
+	return now.UTC().Round(0)
+}
+
 // PutTag writes a tag that still has the version of e, and returns the new entry. It appends
-// to.Moved to e.Moved. If to.Decided is nil, it keeps e.Decided. The tag is not durable until Sync.
+// to.Moved to e.Moved. If to.Decided is nil, it keeps e.Decided; if to.Set is zero, the set time of
+// e. The tag is not durable until Sync.
 //
 // Errors: driver.ErrExist or driver.ErrChanged if the tag has changed. Then the entry is the
 // current one if the write has returned it, or nil.
@@ -156,6 +176,9 @@ func (r Repo) PutTag(ctx context.Context, tag string, e *Entry, to Entry) (*Entr
 	to.Moved = to.Moved[max(0, len(to.Moved)-maxMoved):]
 	if to.Decided == nil {
 		to.Decided = e.Decided
+	}
+	if to.Set.IsZero() {
+		to.Set = e.SetTime().UTC()
 	}
 	if to.Born = e.Born; e.Descriptor.Digest == "" {
 		to.Born = NewNonce()
