@@ -1,0 +1,6 @@
+//go:build !unix
+
+package importer
+
+// nonblock is zero: this system has no such flag.
+const nonblock = 0
