@@ -104,7 +104,7 @@ func ExampleAuthorize() {
 	push(b, "bob/app")
 	// Output:
 	// alice/app 16 <nil>
-	// bob/app 0 DENIED: requested access to the resource is denied: auth: access denied
+	// bob/app 0 DENIED: access to the resource is denied: auth: access denied
 }
 
 // Log one line per operation.

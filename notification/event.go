@@ -31,6 +31,12 @@ const (
 	// Missing means that the outbox has removed events which the receiver had not accepted, see
 	// [Gap]. It is not about one repository.
 	Missing Action = "missing"
+	// Quota means that a prefix of repository names has exceeded a soft limit, see [Limit] and package
+	// quota. It is not about one repository.
+	Quota Action = "quota"
+	// Account means that something about accounts has changed, see [Event.Account] and package accounts. It is
+	// about a repository if that is set.
+	Account Action = "account"
 )
 
 // Kind is the kind of content that an [Event] is about.
@@ -56,7 +62,7 @@ type Event struct {
 	// Action is what happened.
 	Action Action `json:"action"`
 	// Kind is the kind of content that it happened to. It is Manifest for a push of a manifest with
-	// tags, and Tag for Move and for the delete of a tag. It is "" for Missing.
+	// tags, and Tag for Move and for the delete of a tag. It is "" for Missing, Quota and Account.
 	Kind Kind `json:"kind,omitempty"`
 	// Repository is the repository of the operation.
 	Repository string `json:"repository,omitempty"`
@@ -85,6 +91,10 @@ type Event struct {
 	Found bool `json:"found,omitempty"`
 	// Gap describes the events of which Missing informs. It is nil for all other actions.
 	Gap *Gap `json:"gap,omitempty"`
+	// Limit is the soft limit that was exceeded. It is nil for all actions but Quota.
+	Limit *Limit `json:"limit,omitempty"`
+	// Account is the change of accounts. It is nil for all actions but Account.
+	Account *AccountChange `json:"account,omitempty"`
 }
 
 // Request describes the HTTP request that caused an [Event].
@@ -114,6 +124,37 @@ type Gap struct {
 	// Reason is the limit that was reached: "age", "count" or "bytes"; or "corrupt" for an object
 	// of the outbox that cannot be read.
 	Reason string `json:"reason"`
+}
+
+// Limit describes a soft limit that a prefix of repository names has exceeded.
+type Limit struct {
+	// Prefix is the prefix, or "" for all repositories together.
+	Prefix string `json:"prefix"`
+	// Resource is what is limited: "bytes", "repositories", "manifests" or "tags".
+	Resource string `json:"resource"`
+	// Used is what the prefix has, Soft the soft limit, and Max the limit beyond which pushes are
+	// refused, or 0.
+	Used int64 `json:"used"`
+	Soft int64 `json:"soft"`
+	Max  int64 `json:"max,omitempty"`
+}
+
+// AccountChange describes a change of accounts. It has no secrets.
+type AccountChange struct {
+	// Change says what was done, such as "user.create"; docs/identity.md lists all of them.
+	Change string `json:"change"`
+	// Name is the account that it was done to, and ID its ID.
+	Name string `json:"name,omitempty"`
+	ID   string `json:"id,omitempty"`
+	// Team, Member and Secret are the names of what else it is about.
+	Team   string `json:"team,omitempty"`
+	Member string `json:"member,omitempty"`
+	Secret string `json:"secret,omitempty"`
+	// Before and After are the values that changed, as texts.
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
+	// Reason is the reason that the actor gave.
+	Reason string `json:"reason,omitempty"`
 }
 
 // String returns the event in JSON.

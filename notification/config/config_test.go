@@ -179,5 +179,5 @@ func TestLoad(t *testing.T) {
 	_, err = config.Load([]string{t.TempDir()}, nil)
 	require.ErrorContains(t, err, "not a regular file")
 	_, err = config.Load([]string{write(t, "w.yaml", "webhooks:\n- url: https://a.example\n  what: x\n")}, nil)
-	require.ErrorContains(t, err, `w.yaml:3: "what" is none of`)
+	require.ErrorContains(t, err, `w.yaml:3: "what" is not one of`)
 }

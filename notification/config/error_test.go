@@ -25,14 +25,14 @@ func TestYAMLErrors(t *testing.T) {
 		line int
 		want string
 	}{
-		{"", 1, "empty"}, {"webhooks:\n", 1, "no list"}, {"webhooks: {}\n", 1, "no list"}, {"hooks: []\n", 1, "none of"},
+		{"", 1, "empty"}, {"webhooks:\n", 1, "no list"}, {"webhooks: {}\n", 1, "no list"}, {"hooks: []\n", 1, "not one of"},
 		{"webhooks:\n- x\n", 2, "fields"}, {"webhooks:\n- name: x\n", 2, "without a URL"},
 		{"webhooks:\n- url:\n", 2, "empty"}, {"webhooks:\n- url: ''\n", 2, "empty"},
 		{"webhooks:\n- name: x\n  url: ftp://hunter2\n", 3, "https://"},
 		{"webhooks:\n- url: https://ann:hunter2@ci.example\n", 2, "user"},
 		{"webhooks:\n- url: https://ci.example/#hunter2\n", 2, "fragment"},
-		{hook("what: x"), 4, `"what" is none of`}, {hook("name: y"), 4, "twice"},
-		{hook("format: cnfc"), 4, `"cnfc" is none of cncf`}, {hook("format: [cncf]"), 4, "text"},
+		{hook("what: x"), 4, `"what" is not one of`}, {hook("name: y"), 4, "twice"},
+		{hook("format: cnfc"), 4, `"cnfc" is not one of cncf`}, {hook("format: [cncf]"), 4, "text"},
 		{hook("actions: [push, pul]"), 4, `"pul" is not one of`}, {hook("actions:\n  - push\n  - pul"), 6, `"pul"`},
 		{hook("actions: []"), 4, "empty"}, {hook("actions: ['']"), 4, "empty"}, {hook("actions: [all, push]"), 4, `"all"`},
 		{hook("kinds: layer"), 4, `"layer"`},
@@ -71,17 +71,17 @@ func TestYAMLErrors(t *testing.T) {
 func TestURLErrors(t *testing.T) {
 	const base = "https://ci.example/hunter2?key=hunter2#"
 	for url, want := range map[string]string{
-		base + "x=hunter2":                       `the parameter "x" is none of`,
-		base + "url=https://x":                   `"url" is none of`,
+		base + "x=hunter2":                       `the parameter "x" is not one of`,
+		base + "url=https://x":                   `"url" is not one of`,
 		base + "format":                          "format: this is empty",
 		base + "format=":                         "format: this is empty",
-		base + "format=xml":                      "none of cncf",
+		base + "format=xml":                      "not one of cncf",
 		base + "actions=push&actions=pull":       "actions: this occurs twice; commas",
 		base + "actions=push,":                   "a value is empty",
 		base + "tags=%zz":                        "percent-encoding",
 		base + "tags=v[":                         "tags: pattern",
 		base + "secret-file=relative":            "secret-file: the path of the file must be absolute",
-		base + "Format=cncf":                     `"Format" is none of`,
+		base + "Format=cncf":                     `"Format" is not one of`,
 		base + strings.Repeat("x", 20_000):       "more than",
 		"https://ann:hunter2@ci.example#tags=v1": "user",
 		"https://ann:hunter2%@ci.example/":       "a webhook: url: webhook: the URL is malformed",

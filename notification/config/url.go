@@ -44,7 +44,7 @@ func parseURL(target, fragment string, opts *Options) (Webhook, error) {
 		name, value, found := strings.Cut(parameter, "=")
 		switch {
 		case !slices.Contains(parameters, name):
-			return Webhook{}, fmt.Errorf("the parameter %.64q is none of %q", name, parameters)
+			return Webhook{}, fmt.Errorf("the parameter %.64q is not one of %q", name, parameters)
 		case seen[name]:
 			return Webhook{}, fmt.Errorf("%s: this occurs twice; commas separate several values", name)
 		case !found || value == "":

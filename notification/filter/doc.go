@@ -2,6 +2,7 @@
 //
 //   - [New] selects events by action, kind, repository, tag, media type, artifact type and actor,
 //     leaves out signatures and blobs, and passes on one of several pulls.
+//   - [NewSelector] makes the same choice for a caller that passes events on itself.
 //   - [NewPulls] merges the pulls of the same content into one event per interval.
 //
 // # Lists
@@ -25,6 +26,12 @@
 // An event can have several tags. It is passed on with those of its tags that the list selects, and
 // left out if it had tags and none is selected. An event without tags, such as a push by digest,
 // meets the list only if the list has nothing but exceptions.
+//
+// # Changes of accounts
+//
+// An event with the action Account meets Repositories if it is about a repository that the list
+// selects, such as a change of its visibility. All others have no repository, so a list with a
+// pattern leaves them out. The same holds for Kinds, Tags, MediaTypes and ArtifactTypes.
 //
 // # Events that are always passed on
 //

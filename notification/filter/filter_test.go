@@ -56,6 +56,10 @@ func TestFilterSelects(t *testing.T) {
 	repository := event{Action: notification.Delete, Kind: notification.Repository, Repository: "shop/cart", Actor: "ann"}
 	missing := event{Action: notification.Missing, Gap: &notification.Gap{}}
 	noTarget := push(func(e *event) { e.Target = nil })
+	account := event{Action: notification.Account, Actor: "root",
+		Account: &notification.AccountChange{Change: "user.create"}}
+	visibility := event{Action: notification.Account, Repository: "shop/cart", Actor: "root",
+		Account: &notification.AccountChange{Change: "repository.visibility"}}
 	for name, row := range map[string]struct {
 		o       options
 		in, out []event
@@ -88,6 +92,12 @@ func TestFilterSelects(t *testing.T) {
 			[]event{blob, untagged, push(func(e *event) { e.Tags = []string{"latest"} })}},
 		"tags except": {options{Tags: []string{"!v*"}}, []event{blob, untagged, repository},
 			[]event{push(func(e *event) { e.Tags = []string{"v1", "v2"} })}},
+		"accounts": {options{Actions: []notification.Action{"account"}}, []event{account, visibility, missing},
+			[]event{push(nil), repository}},
+		"accounts except": {options{Actions: []notification.Action{"!account"}}, []event{push(nil)},
+			[]event{account, visibility}},
+		"accounts and repositories": {options{Repositories: []string{"shop/**"}}, []event{visibility, push(nil)},
+			[]event{account}},
 		"all conditions": {options{Actors: []string{"ann"}, Repositories: []string{"other"}}, nil, []event{push(nil)}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -286,4 +296,21 @@ func BenchmarkFilter(b *testing.B) {
 			}
 		})
 	}
+}
+
+// TestSelector: a Selector makes the choice of a filter, and does not change the event.
+func TestSelector(t *testing.T) {
+	_, err := filter.NewSelector(&filter.Options{Tags: []string{"[a"}})
+	var mistake *filter.FieldError
+	require.ErrorAs(t, err, &mistake)
+	s, err := filter.NewSelector(&filter.Options{Tags: []string{"v*"}})
+	require.NoError(t, err)
+	e := notification.Event{Action: notification.Push, Tags: []string{"latest", "v1"}}
+	got, ok := s.Select(e)
+	require.True(t, ok)
+	require.Equal(t, []string{"v1"}, got.Tags)
+	require.Equal(t, []string{"latest", "v1"}, e.Tags)
+	e.Tags = []string{"latest"}
+	_, ok = s.Select(e)
+	require.False(t, ok)
 }

@@ -15,7 +15,7 @@ import (
 // The words that Options.Actions and Options.Kinds may contain.
 var (
 	actions = []notification.Action{notification.Push, notification.Pull, notification.Mount, notification.Delete,
-		notification.Move, notification.Restore, notification.Missing}
+		notification.Move, notification.Restore, notification.Missing, notification.Quota, notification.Account}
 	kinds = []notification.Kind{notification.Manifest, notification.Blob, notification.Tag, notification.Repository}
 )
 

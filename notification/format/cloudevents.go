@@ -40,12 +40,16 @@ type CloudEventsOptions struct {
 //   - source: Options.Source.
 //   - type: "registry.", the kind, and what happened to it, such as "registry.manifest.pushed". The
 //     verbs are pushed, pulled, mounted, deleted, moved and restored. [notification.Missing] is
-//     "registry.events.missing". An action that this package does not know is used as it is, such
-//     as "registry.KIND.ACTION".
+//     "registry.events.missing", and [notification.Quota] is "registry.quota".
+//     [notification.Account] is "registry.account." and the change, such as
+//     "registry.account.user.create". An action that this package does not know is used as it is,
+//     such as "registry.KIND.ACTION".
 //   - subject: "repository:tag" for an event with one tag, else "repository@digest". For a
-//     repository it is its name.
+//     repository it is its name, and for [notification.Account] the name of the account if the
+//     event is not about a repository.
 //   - time, and datacontenttype application/json.
-//   - partitionkey: the repository, so that a broker keeps the order of each repository.
+//   - partitionkey: the repository, or else the ID of the account, so that a broker keeps the order
+//     of each.
 //   - sequence: the ID again. It ascends as a string.
 //   - data: [notification.Event] in JSON.
 func CloudEvents(mode Mode, opts *CloudEventsOptions) Format {
@@ -86,8 +90,8 @@ func (f cloudEvents) Encode(events []notification.Event) ([]Message, error) {
 		}
 		all[i] = cloudEvent{
 			SpecVersion: "1.0", ID: e.ID, Source: f.source, Type: cloudEventType(e), Subject: cloudEventSubject(e),
-			Time: e.Time.Format(time.RFC3339Nano), DataContentType: "application/json", PartitionKey: e.Repository,
-			Sequence: e.ID, Data: data,
+			Time: e.Time.Format(time.RFC3339Nano), DataContentType: "application/json",
+			PartitionKey: cloudEventPartition(e), Sequence: e.ID, Data: data,
 		}
 	}
 	if f.mode == Batch {
@@ -145,8 +149,11 @@ func headerValue(s string) string {
 }
 
 func cloudEventType(e notification.Event) string {
-	if e.Action == notification.Missing {
+	switch {
+	case e.Action == notification.Missing:
 		return "registry.events.missing"
+	case e.Action == notification.Account && e.Account != nil && e.Account.Change != "":
+		return "registry.account." + e.Account.Change
 	}
 	verb, ok := map[notification.Action]string{
 		notification.Push: "pushed", notification.Pull: "pulled", notification.Mount: "mounted",
@@ -161,8 +168,17 @@ func cloudEventType(e notification.Event) string {
 	return "registry." + string(e.Kind) + "." + verb
 }
 
+func cloudEventPartition(e notification.Event) string {
+	if e.Repository == "" && e.Account != nil {
+		return e.Account.ID
+	}
+	return e.Repository
+}
+
 func cloudEventSubject(e notification.Event) string {
 	switch {
+	case e.Repository == "" && e.Account != nil:
+		return e.Account.Name
 	case e.Repository == "":
 		return ""
 	case len(e.Tags) == 1:

@@ -32,7 +32,8 @@ type CNCFOptions struct {
 //   - A delete of a manifest gives one event with the digest, and one for each tag that was removed
 //     with it. A delete of a tag has the tag and no digest. A delete of a repository has neither.
 //   - A restore is a push. A move is left out, because the push before it has the tag.
-//   - [notification.Missing] and unknown actions are left out.
+//   - [notification.Missing], [notification.Quota], [notification.Account] and unknown actions are
+//     left out.
 //   - Blobs without a media type have the type application/octet-stream.
 //
 // The first event has the ID of the [notification.Event]. The IDs of the others are derived from

@@ -82,7 +82,7 @@ func Named(name string, opts *Options) (Format, error) {
 	case NameJSON:
 		return JSON(), nil
 	}
-	return nil, fmt.Errorf("format: %.64q is none of %s, %s, %s, %s, %s and %s", name, NameCNCF, NameHarbor,
+	return nil, fmt.Errorf("format: %.64q is not one of %s, %s, %s, %s, %s and %s", name, NameCNCF, NameHarbor,
 		NameCloudEvents, NameCloudEventsBinary, NameCloudEventsBatch, NameJSON)
 }
 

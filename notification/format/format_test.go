@@ -14,7 +14,7 @@ import (
 
 func TestNamed(t *testing.T) {
 	_, err := format.Named("cnfc", nil)
-	require.EqualError(t, err, `format: "cnfc" is none of cncf, harbor, cloudevents, cloudevents-binary, `+
+	require.EqualError(t, err, `format: "cnfc" is not one of cncf, harbor, cloudevents, cloudevents-binary, `+
 		`cloudevents-batch and json`)
 	for _, external := range []string{"registry.example", "https://", "%zz"} {
 		_, err = format.Named(format.NameCNCF, &format.Options{ExternalURL: external})

@@ -27,8 +27,8 @@ type HarborOptions struct {
 //   - A pull of a manifest is PULL_ARTIFACT, a delete of one is DELETE_ARTIFACT.
 //   - Without a tag, the tag of the resource is the digest, as in Harbor.
 //   - Everything else is left out, as in Harbor: events about blobs, deletes of tags, moves of
-//     tags. So are deletes of repositories: Harbor announces each artifact instead, and the event of
-//     this registry does not list them.
+//     tags, changes of accounts. So are deletes of repositories: Harbor announces each artifact
+//     instead, and the event of this registry does not list them.
 //   - namespace is the first component of the repository, name is the rest. A repository of one
 //     component has no namespace. date_created is left out.
 //

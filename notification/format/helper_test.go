@@ -67,6 +67,20 @@ func samples() []sample {
 		e.ID, e.Time, e.Repository = id(byte(i+1)), at.Add(time.Duration(i)*time.Second), "team/app"
 		e.Actor, e.Instance = "ann", "registry-0"
 	}
+	list = append(list, sample{"quota", notification.Event{
+		ID: id(41), Time: at.Add(time.Minute), Action: notification.Quota, Actor: "ann", Instance: "registry-0",
+		Limit: &notification.Limit{Prefix: "team", Resource: "bytes", Used: 1200, Soft: 1000, Max: 2000},
+	}})
+	list = append(list, sample{"account", notification.Event{
+		ID: id(42), Time: at.Add(time.Minute), Action: notification.Account, Actor: "ann", Instance: "registry-0",
+		Account: &notification.AccountChange{Change: "team.join", Name: "acme", ID: "mzxw6ytboi2dqmrq", Team: "dev",
+			Member: "bob", Reason: "new colleague"},
+	}}, sample{"account-repository", notification.Event{
+		ID: id(43), Time: at.Add(time.Minute), Action: notification.Account, Actor: "ann", Instance: "registry-0",
+		Repository: "acme/app",
+		Account: &notification.AccountChange{Change: "repository.visibility", Name: "acme", ID: "mzxw6ytboi2dqmrq",
+			Before: "private", After: "public"},
+	}})
 	return append(list, sample{"missing", notification.Event{
 		ID: id(40), Time: at.Add(time.Minute), Action: notification.Missing, Instance: "registry-0",
 		Gap: &notification.Gap{Stream: "registry-0", Events: 120, First: at.Add(-time.Hour), Last: at, Reason: "age"},

@@ -128,7 +128,11 @@ func TestNotifyTopicIsMissing(t *testing.T) {
 func TestNotifyReportsExactCount(t *testing.T) {
 	for _, fault := range []*kerr.Error{kerr.NotEnoughReplicas, kerr.TopicAuthorizationFailed, kerr.InvalidRecord} {
 		t.Run(fault.Message, func(t *testing.T) {
-			sink, cluster := newSink(t, fast)
+			cluster := startCluster(t, kfake.SeedTopics(3, topic))
+			client := cluster.client()
+			// Six records must be stored within the time, also on a busy machine.
+			sink, err := kafka.New(client, topic, &kafka.Options{Timeout: 3 * time.Second})
+			require.NoError(t, err)
 			events := brokertest.Events(10)
 			n, last := 0, kmsg.Request(nil)
 			handle := cluster.Fault(kfake.Fault{
@@ -140,12 +144,18 @@ func TestNotifyReportsExactCount(t *testing.T) {
 					return n > 6
 				},
 			})
-			err := sink.Notify(t.Context(), events)
+			err = sink.Notify(t.Context(), events)
 			require.Error(t, err)
 			require.Equal(t, 6, notification.Delivered(err, len(events)))
 			require.Equal(t, fault == kerr.InvalidRecord, errors.Is(err, notification.ErrRefused))
 
+			// A request of the client may still be on its way. The broker must refuse it, too.
+			client.Close()
+			client = cluster.client()
+			require.NoError(t, client.Ping(t.Context()))
 			handle.Remove()
+			sink, err = kafka.New(client, topic, nil)
+			require.NoError(t, err)
 			require.NoError(t, sink.Notify(t.Context(), events[6:]))
 			require.Zero(t, brokertest.RequireDelivered(t, events, received(cluster.stored())))
 		})

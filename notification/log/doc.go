@@ -5,7 +5,7 @@
 //
 //	event         the ID of the event
 //	at            the time of the operation; the record has a time of its own
-//	action        push, pull, mount, delete, move, restore or missing
+//	action        push, pull, mount, delete, move, restore, missing, quota or account
 //	kind          manifest, blob, tag or repository
 //	repository    the repository
 //	digest        the digest of the manifest or blob
@@ -22,6 +22,7 @@
 //	count         the number of pulls that the event stands for
 //	found         true if the event was made by outbox.Reindex
 //	gap           a group: stream, events, first, last, reason
+//	account       a group: change, name, id, team, member, secret, before, after, reason
 //
 // Callers choose some of the values, such as the user agent. Each text is cut to 256 bytes, and the
 // handlers of package slog escape control characters, so that no caller can forge a record. An

@@ -18,8 +18,8 @@ type Options struct {
 	Level slog.Level
 	// Message is the message of the records. Default: "event".
 	Message string
-	// Attributes are the names of the attributes to write, see the package comment; "request" and
-	// "gap" are whole groups. Unknown names have no effect. Default: all attributes.
+	// Attributes are the names of the attributes to write, see the package comment; "request", "gap"
+	// and "account" are whole groups. Unknown names have no effect. Default: all attributes.
 	Attributes []string
 }
 
@@ -87,6 +87,7 @@ func (r *record) event(e *notification.Event) {
 		r.add(slog.Bool("found", true))
 	}
 	r.gap(e.Gap)
+	r.account(e.Account)
 }
 
 func (r *record) target(d *ocispec.Descriptor) {
@@ -131,6 +132,23 @@ func (r *record) gap(gap *notification.Gap) {
 	r.add(slog.Attr{Key: "gap", Value: slog.GroupValue(
 		slog.String("stream", short(gap.Stream)), slog.Int64("events", gap.Events), slog.Time("first", gap.First),
 		slog.Time("last", gap.Last), slog.String("reason", short(gap.Reason)))})
+}
+
+func (r *record) account(c *notification.AccountChange) {
+	if c == nil || !r.wants("account") {
+		return
+	}
+	g := record{attrs: make([]slog.Attr, 0, 9)}
+	g.text("change", c.Change)
+	g.text("name", c.Name)
+	g.text("id", c.ID)
+	g.text("team", c.Team)
+	g.text("member", c.Member)
+	g.text("secret", c.Secret)
+	g.text("before", c.Before)
+	g.text("after", c.After)
+	g.text("reason", c.Reason)
+	r.add(slog.Attr{Key: "account", Value: slog.GroupValue(g.attrs...)})
 }
 
 func (r *record) text(name, value string) {

@@ -30,6 +30,8 @@ var full = notification.Event{
 	Tags:   []string{"v1"}, Previous: "sha256:0", From: "base", Actor: "ann", Instance: "a", Count: 3, Found: true,
 	Request: &notification.Request{ID: "r", Method: "PUT", Host: "h", RemoteAddr: "10.0.0.1:1", UserAgent: "docker"},
 	Gap:     &notification.Gap{Stream: "s", Events: -1, First: at, Last: at, Reason: "age"},
+	Account: &notification.AccountChange{Change: "c", Name: "n", ID: "i", Team: "t", Member: "m", Secret: "s", Before: "b",
+		After: "a", Reason: "r"},
 }
 
 // lines returns the records of a sink as JSON objects.
@@ -67,6 +69,8 @@ func TestLogWritesEveryField(t *testing.T) {
 		"instance": "a", "count": 3.0, "found": true,
 		"gap": map[string]any{"stream": "s", "events": -1.0, "first": "2026-01-02T03:04:05Z", "last": "2026-01-02T03:04:05Z",
 			"reason": "age"},
+		"account": map[string]any{"change": "c", "name": "n", "id": "i", "team": "t", "member": "m", "secret": "s",
+			"before": "b", "after": "a", "reason": "r"},
 	}
 	require.Equal(t, want, got)
 
@@ -106,6 +110,7 @@ func TestLogHostileTextsAreBoundedAndEscaped(t *testing.T) {
 	e.Tags = []string{hostile}
 	e.Request = &notification.Request{ID: hostile, Method: hostile, Host: hostile, RemoteAddr: hostile, UserAgent: hostile}
 	e.Gap = &notification.Gap{Stream: hostile, Reason: hostile}
+	e.Account = &notification.AccountChange{Change: hostile, Name: hostile, Reason: hostile}
 	e.Target = &ocispec.Descriptor{MediaType: hostile, ArtifactType: hostile}
 	for name, handler := range map[string]func(io.Writer) slog.Handler{
 		"text": func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) },
@@ -114,7 +119,7 @@ func TestLogHostileTextsAreBoundedAndEscaped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var buf bytes.Buffer
 			require.NoError(t, log.New(slog.New(handler(&buf)), nil).Notify(t.Context(), []notification.Event{e}))
-			require.Less(t, buf.Len(), 14*256*6) // an escaped byte takes up to 6
+			require.Less(t, buf.Len(), 17*256*6) // an escaped byte takes up to 6
 			require.Equal(t, 1, strings.Count(buf.String(), "\n"))
 			require.NotContains(t, buf.String(), "\x1b")
 			require.NotContains(t, buf.String(), "\x00")

@@ -76,6 +76,10 @@ func TestStreamFiltersByRights(t *testing.T) {
 		event("ann/app", notification.Delete, notification.Repository),
 		event("hidden", notification.Push, notification.Manifest, "v1"),
 		{ID: notification.NewID(), Action: "quota", Actor: "root"},
+		{ID: notification.NewID(), Action: notification.Account, Actor: "root",
+			Account: &notification.AccountChange{Change: "user.disable", Name: "ann"}},
+		{ID: notification.NewID(), Action: notification.Account, Actor: "root", Repository: "public",
+			Account: &notification.AccountChange{Change: "repository.visibility", Name: "public"}},
 		gap,
 	}
 	type seen struct {
@@ -84,7 +88,7 @@ func TestStreamFiltersByRights(t *testing.T) {
 		writer bool // sees Actor and Request
 	}
 	base := []seen{{0, []string{"v1"}, false}, {1, nil, false}, {3, nil, false}}
-	gone := seen{11, nil, false}
+	gone := seen{13, nil, false}
 	for user, want := range map[string][]seen{
 		"":     append(slices.Clip(base), gone),
 		"carl": {{5, []string{"v1"}, false}, {7, []string{"v1"}, false}, gone},
@@ -94,7 +98,7 @@ func TestStreamFiltersByRights(t *testing.T) {
 			{6, []string{"latest"}, true}, {7, []string{"v1"}, true}, {8, nil, true}, gone}...),
 		"root": {{0, []string{"v1", "secret-1"}, true}, {1, []string{"secret-2"}, true}, {2, []string{"secret-3"}, true},
 			{3, nil, true}, {4, nil, true}, {5, []string{"v1", "latest"}, true}, {6, []string{"latest"}, true},
-			{7, []string{"v1"}, true}, {8, nil, true}, {9, []string{"v1"}, true}, {10, nil, true}, {11, nil, true}},
+			{7, []string{"v1"}, true}, {8, nil, true}, {9, []string{"v1"}, true}, {10, nil, true}, {13, nil, true}},
 	} {
 		t.Run("user "+user, func(t *testing.T) {
 			h, server := newServer(t, &sse.Options{
@@ -115,7 +119,7 @@ func TestStreamFiltersByRights(t *testing.T) {
 				}
 				require.Equal(t, w.writer && w.n == 7, got.Previous != "")
 				require.Equal(t, w.n == 3 && user != "", got.From != "")
-				require.Equal(t, w.n == 11 && user == "root", got.Gap != nil)
+				require.Equal(t, w.n == 13 && user == "root", got.Gap != nil)
 			}
 		})
 	}

@@ -37,7 +37,7 @@
 // auth.Pull on its repository, or on one of its tags. Other tags are left out, and so is the source
 // of a mount that the caller may not pull from. Actor, Request, Previous and Instance are only for
 // callers with auth.Push. An event without a repository is only for callers that may list the
-// catalog.
+// catalog. Changes of accounts are for nobody, unless there is no Authorizer.
 //
 // The credentials and every decision are checked again after Options.Recheck, 15 seconds: a right
 // that is revoked ends within that time. An anonymous caller gets 401 if the Authorizer allows

@@ -53,7 +53,10 @@ func in(repo string, action auth.Action, tag string) auth.Access {
 //
 // Errors: any error of the Authorizer but a denial.
 func (v *viewer) see(ctx context.Context, e notification.Event) (notification.Event, bool, error) {
-	if e.Repository == "" {
+	switch {
+	case e.Action == notification.Account:
+		return e, v.authorizer == nil, nil // an Authorizer does not know who may see accounts
+	case e.Repository == "":
 		return v.seeOther(ctx, e)
 	}
 	whole, err := v.allowed(ctx, in(e.Repository, auth.Pull, ""))

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -116,13 +117,33 @@ func (w *Webhook) setHeader(h http.Header, m format.Message, a *Attempt) {
 
 // failed returns the error of a request without a response.
 func (w *Webhook) failed(err error) error {
-	e := &attemptError{text: fmt.Sprintf("webhook: %s: %s", w.shown, w.redact.text(err.Error()))}
+	e := &attemptError{text: fmt.Sprintf("webhook: %s: %s", w.shown, w.redact.text(cause(err)))}
 	for _, known := range []error{ErrAddress, context.DeadlineExceeded, context.Canceled} {
 		if errors.Is(err, known) {
 			e.is = known
 		}
 	}
 	return e
+}
+
+// cause returns the text of an error without the addresses of the registry and of its name servers, which are often
+// those of an internal network. The person who has chosen the URL may see the text.
+func cause(err error) string {
+	var name *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &name) && name.IsNotFound:
+		return "lookup " + name.Name + ": no such host"
+	case errors.As(err, &name) && name.IsTimeout:
+		return "lookup " + name.Name + ": timeout"
+	case errors.As(err, &name):
+		return "lookup " + name.Name + ": failed"
+	case errors.As(err, &op):
+		remote := *op
+		remote.Source = nil
+		return remote.Error()
+	}
+	return err.Error()
 }
 
 // messageID returns an ID without a dot, which would make the signed text ambiguous.

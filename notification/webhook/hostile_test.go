@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -166,5 +167,26 @@ func TestConnectionsAreReused(t *testing.T) {
 			require.NoError(t, w.Notify(t.Context(), pushes(1)))
 		}
 		require.Equal(t, want, dials.Load(), size)
+	}
+}
+
+// TestErrorsHideTheNetwork: an error contains neither the address of the registry nor that of its name server.
+func TestErrorsHideTheNetwork(t *testing.T) {
+	inner := &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 40000}
+	outer := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}
+	for want, err := range map[string]error{
+		"lookup ci.example: no such host": &net.DNSError{Name: "ci.example", Server: "10.1.2.3:53", IsNotFound: true},
+		"lookup ci.example: timeout": &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Name: "ci.example",
+			Server: "10.1.2.3:53", Err: "read udp 10.1.2.3:1->10.1.2.3:53: i/o timeout", IsTimeout: true}},
+		"lookup ci.example: failed": &net.DNSError{Name: "ci.example", Err: "10.1.2.3: server misbehaving"},
+		"read tcp 192.0.2.1:443: reset": &net.OpError{Op: "read", Net: "tcp", Source: inner, Addr: outer,
+			Err: errors.New("reset")},
+	} {
+		hook, nerr := webhook.New("https://ci.example/", &webhook.Options{
+			Transport: roundTrip(func(*http.Request) (*http.Response, error) { return nil, err })})
+		require.NoError(t, nerr)
+		got := hook.Notify(t.Context(), pushes(1))
+		require.ErrorContains(t, got, want)
+		require.NotContains(t, got.Error(), "10.1.2.3")
 	}
 }
