@@ -32,20 +32,56 @@ type Identity struct {
 	Claims map[string]any
 }
 
+// ScopesClaim is the name of the claim of an identity that comes from a token with scopes, such as those of packages
+// token and bearer. Its value is for the package that has verified the token. The scopes are those of Docker's token
+// protocol. They contain repositories and the catalog alone, so a management API refuses such a token.
+const ScopesClaim = "registrykit.io/scopes"
+
 // Anonymous reports whether the caller has no name.
 func (i Identity) Anonymous() bool { return i.Name == "" }
 
-// The types of an [Access], and the name that goes with TypeRegistry.
+// The types of an [Access].
 const (
 	// TypeRepository is a repository. Access.Name is its name.
 	TypeRepository = "repository"
-	// TypeRegistry is the registry as a whole. Access.Name is NameCatalog.
+	// TypeRegistry is a part of the registry as a whole. Access.Name is NameCatalog or another of the names below.
 	TypeRegistry = "registry"
-	// NameCatalog is the catalog: the list of repositories.
-	NameCatalog = "catalog"
+	// TypeAccount is a user, an organisation or a robot, with everything that belongs to it except for its
+	// repositories. Access.Name is its name, which for a robot is "NAMESPACE+ROBOT". The actions are Read and Manage.
+	// Only a management API asks for it.
+	TypeAccount = "account"
 )
 
-// Action is what a caller wants to do with a repository or with the catalog.
+// The names that go with TypeRegistry. The action on NameCatalog is All. Only a management API asks for the others,
+// with the actions Read and Manage.
+const (
+	// NameCatalog is the catalog: the list of repositories.
+	NameCatalog = "catalog"
+	// NameAccounts is the list of all accounts, and the admins.
+	NameAccounts = "accounts"
+	// NameAudit is the audit log.
+	NameAudit = "audit"
+	// NameJobs is the list of background jobs.
+	NameJobs = "jobs"
+	// NameMetrics is the metrics of the program.
+	NameMetrics = "metrics"
+	// NameMirror is the state of a mirror: upstreams, pins and refreshes.
+	NameMirror = "mirror"
+	// NameQuota is all limits, and what is used of them.
+	NameQuota = "quota"
+	// NameRetention is the retention rules and plans for all repositories.
+	NameRetention = "retention"
+	// NameRules is the rules of access, and explanations of decisions about any caller.
+	NameRules = "rules"
+	// NameScrub is what scrubs have found.
+	NameScrub = "scrub"
+	// NameUsage is the usage of all repositories.
+	NameUsage = "usage"
+	// NameWebhooks is the webhooks for the events of all repositories.
+	NameWebhooks = "webhooks"
+)
+
+// Action is what a caller wants to do with a repository, an account, or a part of the registry.
 type Action string
 
 const (
@@ -61,13 +97,18 @@ const (
 	// All is every action. It is the only action on the catalog. The registry also asks for it when
 	// an operation is unknown to this version.
 	All Action = "*"
+	// Read reads an account or a part of the registry. A management API asks for it.
+	Read Action = "read"
+	// Manage changes an account, a part of the registry, or the settings of a repository: its description,
+	// visibility and webhooks. A management API asks for it.
+	Manage Action = "manage"
 )
 
 // Access is one permission that a request needs.
 type Access struct {
-	// Type is TypeRepository or TypeRegistry.
+	// Type is TypeRepository, TypeRegistry or TypeAccount.
 	Type string
-	// Name is the name of the repository, or NameCatalog.
+	// Name is the name of the repository or account, or one of the names that go with TypeRegistry.
 	Name string
 	// Action is what the request does with it.
 	Action Action
@@ -100,7 +141,7 @@ type Authenticator interface {
 	// Authenticate returns the identity of the caller, or the zero Identity if the request has no
 	// credentials. It must not read the body.
 	//
-	// Errors: ErrCredentials, *LimitError. Any other error ends the request with 500.
+	// Errors: ErrCredentials, *LimitError, *UnavailableError. Any other error ends the request with 500.
 	Authenticate(r *http.Request) (Identity, error)
 
 	// Challenge returns the value of the WWW-Authenticate header of a 401 (RFC 9110, section
@@ -114,7 +155,7 @@ type Authorizer interface {
 	// Authorize returns nil if the identity may do all of accesses. The registry calls it before it
 	// looks up anything, so the decision must not depend on whether a repository exists.
 	//
-	// Errors: ErrDenied, ErrScope. Any other error also refuses the request, with 500.
+	// Errors: ErrDenied, ErrScope, *UnavailableError. Any other error also refuses the request, with 500.
 	Authorize(ctx context.Context, identity Identity, accesses []Access) error
 }
 

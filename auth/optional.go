@@ -34,6 +34,29 @@ type Scoper interface {
 	Scope(ctx context.Context, identity Identity, accesses []Access) (rule string, err error)
 }
 
+// Renewer is an optional ability of an [Authenticator]: it knows whether an earlier login is still valid. Refresh
+// tokens need it; see package token. A type that wraps an Authenticator should implement Renewer by calling
+// [Renew] on the wrapped one.
+type Renewer interface {
+	// Renew returns the current identity, for example with the current groups, of a caller for whom
+	// Authenticate has returned identity, at any earlier time and in any process.
+	//
+	// Errors: ErrCredentials if identity does not come from this Authenticator; if the caller was removed or
+	// disabled; if the password or secret of the login was changed or revoked; or if such a login cannot be
+	// renewed. Any other error means that Renew cannot know whether the login is valid.
+	Renew(ctx context.Context, identity Identity) (Identity, error)
+}
+
+// Renew returns the result of a.Renew if a is a [Renewer], and otherwise ErrCredentials.
+//
+// Errors: ErrCredentials, and others of a.Renew.
+func Renew(ctx context.Context, a Authenticator, identity Identity) (Identity, error) {
+	if r, ok := a.(Renewer); ok {
+		return r.Renew(ctx, identity)
+	}
+	return Identity{}, ErrCredentials
+}
+
 // Explain returns the decision of a and, if a is an [Explainer], the rule that decided.
 //
 // Errors: those of a.Authorize.

@@ -25,6 +25,7 @@
 package chain
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -39,7 +40,10 @@ type Chain struct {
 	links []auth.Authenticator
 }
 
-var _ auth.Authenticator = (*Chain)(nil)
+var (
+	_ auth.Authenticator = (*Chain)(nil)
+	_ auth.Renewer       = (*Chain)(nil)
+)
 
 // New returns a Chain that asks authenticators in the given order. Put cheap Authenticators first.
 // [github.com/registrykit/registry/auth/htpasswd] spends a bcrypt and counts a failure for every
@@ -83,6 +87,21 @@ func (c *Chain) Authenticate(r *http.Request) (auth.Identity, error) {
 		refused = fmt.Errorf("unknown kind of credentials: %w", auth.ErrCredentials)
 	}
 	return auth.Identity{}, first(limited, refused)
+}
+
+// Renew implements [auth.Renewer]. The first Authenticator that knows the identity decides.
+//
+// Errors: auth.ErrCredentials if all return it. Any other error ends the chain at once.
+func (c *Chain) Renew(ctx context.Context, identity auth.Identity) (auth.Identity, error) {
+	var refused error
+	for _, a := range c.links {
+		present, err := auth.Renew(ctx, a, identity)
+		if !errors.Is(err, auth.ErrCredentials) {
+			return present, err
+		}
+		refused = first(refused, err)
+	}
+	return auth.Identity{}, refused
 }
 
 func first(a, b error) error {

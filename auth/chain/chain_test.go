@@ -15,6 +15,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/auth/chain"
+	"github.com/registrykit/registry/auth/foreign"
 	"github.com/registrykit/registry/auth/static"
 	"github.com/registrykit/registry/auth/token"
 	"github.com/registrykit/registry/registrytest"
@@ -71,14 +72,15 @@ func ExampleNew() {
 	}
 	r := httptest.NewRequest("GET", "/v2/", nil)
 	r.Header.Set("X-Api-Key", "k-1")
-	fmt.Println(both.Authenticate(r))
-	fmt.Println(both.Authenticate(request("ann", "secret")))
-	fmt.Println(both.Authenticate(request("ann", "wrong")))
+	for _, r := range []*http.Request{r, request("ann", "secret"), request("ann", "wrong")} {
+		who, err := both.Authenticate(r)
+		fmt.Println(who.Name, err)
+	}
 	fmt.Println(both.Challenge(r, nil))
 	// Output:
-	// {program [] map[]} <nil>
-	// {ann [] map[]} <nil>
-	// { [] map[]} auth: invalid credentials
+	// program <nil>
+	// ann <nil>
+	//  auth: invalid credentials
 	// Basic realm="registry"
 }
 
@@ -215,4 +217,33 @@ func TestToken(t *testing.T) {
 	who, err := c.Authenticate(request("ann", "secret of ann"))
 	require.NoError(t, err)
 	require.Equal(t, "ann", who.Name)
+}
+
+// TestRenewByTheLinkThatKnows: the link that knows the identity renews it, also within package foreign. An error
+// that is not one of credentials ends the chain.
+func TestRenewByTheLinkThatKnows(t *testing.T) {
+	people := newChain(t, apiKey, users(t, "bob"), foreign.Anonymous(users(t, "ann")))
+	who, err := people.Authenticate(request("ann", "secret of ann"))
+	require.NoError(t, err)
+	now, err := auth.Renew(t.Context(), people, who)
+	require.NoError(t, err)
+	require.Equal(t, who, now)
+	for _, other := range []auth.Identity{{}, {Name: "ann"}, {Name: "program"}} {
+		_, err = people.Renew(t.Context(), other)
+		require.ErrorIs(t, err, auth.ErrCredentials)
+	}
+	down := errors.New("down")
+	_, err = newChain(t, renewer{failing(down), down}, people).Renew(t.Context(), who)
+	require.ErrorIs(t, err, down)
+	_, err = newChain(t, renewer{apiKey, auth.ErrCredentials}, people).Renew(t.Context(), who)
+	require.NoError(t, err)
+}
+
+type renewer struct {
+	auth.Authenticator
+	err error
+}
+
+func (r renewer) Renew(context.Context, auth.Identity) (auth.Identity, error) {
+	return auth.Identity{}, r.err
 }

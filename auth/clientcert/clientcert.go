@@ -12,6 +12,7 @@
 package clientcert
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -57,7 +58,10 @@ type Certificates struct {
 	now  func() time.Time
 }
 
-var _ auth.Authenticator = (*Certificates)(nil)
+var (
+	_ auth.Authenticator = (*Certificates)(nil)
+	_ auth.Renewer       = (*Certificates)(nil)
+)
 
 // New returns an Authenticator for client certificates. opts may be nil.
 //
@@ -140,6 +144,12 @@ func (c *Certificates) identity(cert *x509.Certificate) (auth.Identity, error) {
 		identity.Groups = c.opts.Groups(cert)
 	}
 	return identity, nil
+}
+
+// Renew implements [auth.Renewer]. It always returns auth.ErrCredentials: whether a certificate is still valid shows
+// only when the caller uses it again.
+func (*Certificates) Renew(context.Context, auth.Identity) (auth.Identity, error) {
+	return auth.Identity{}, auth.ErrCredentials
 }
 
 func refused(reason string) error { return fmt.Errorf("%s: %w", reason, auth.ErrCredentials) }

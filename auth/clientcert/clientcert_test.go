@@ -339,3 +339,11 @@ func TestNew(t *testing.T) {
 		require.True(t, who.Anonymous())
 	}
 }
+
+// TestNotRenewed: a certificate must be shown for each token.
+func TestNotRenewed(t *testing.T) {
+	c, err := clientcert.New(nil)
+	require.NoError(t, err)
+	_, err = auth.Renew(t.Context(), c, auth.Identity{Name: "ci"})
+	require.ErrorIs(t, err, auth.ErrCredentials)
+}

@@ -5,6 +5,7 @@
 package foreign
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -34,4 +35,11 @@ func (a authenticator) Authenticate(r *http.Request) (auth.Identity, error) {
 		return auth.Identity{}, nil
 	}
 	return identity, err
+}
+
+// Renew implements [auth.Renewer] by that of the wrapped Authenticator. Anonymous callers are not renewed.
+//
+// Errors: those of [auth.Renew].
+func (a authenticator) Renew(ctx context.Context, identity auth.Identity) (auth.Identity, error) {
+	return auth.Renew(ctx, a.Authenticator, identity)
 }

@@ -15,8 +15,8 @@
 //
 // Each password is checked by bcrypt once. Afterwards, the same credentials from the same address
 // cost microseconds, until the line of the user changes or is removed. A [File] remembers an
-// HMAC-SHA256 of address, name, password and line, under a random key of this process, and not the
-// password.
+// HMAC-SHA256 of address, name and password, under a random key of this process, with the line, and
+// not the password.
 //
 // Unknown names, and lines with a low bcrypt cost, take as long as the highest cost in the file, so
 // that the time does not reveal which names exist. [Options].Parallel limits how many bcrypt checks

@@ -10,9 +10,8 @@ import (
 
 // Limits for the tests.
 const (
-	Interval    = reload.Interval
-	MaxVerified = maxVerified
-	MaxCost     = maxCost
+	Interval = reload.Interval
+	MaxCost  = maxCost
 )
 
 // SetNow replaces the clock.
@@ -32,18 +31,7 @@ func (f *File) Before(call func(cost int)) {
 
 // Remembered returns the number of entries that callers caused: verified credentials, names with
 // addresses, addresses, and checks in progress.
-func (f *File) Remembered() (verified, logins, addresses, flights int) {
-	f.flights.mu.Lock()
-	defer f.flights.mu.Unlock()
-	return f.verified.Len(), f.logins.Len(), f.addresses.Len(), len(f.flights.flying)
-}
-
-// AddVerified adds n credentials that no user has to the cache.
-func (f *File) AddVerified(n int) {
-	for i := range n {
-		f.verified.Add(f.mac("test", string(rune(i))), struct{}{}, 1)
-	}
-}
+func (f *File) Remembered() (verified, logins, addresses, flights int) { return f.guard.Sizes() }
 
 // Parse parses a password file.
 func Parse(content string) error {

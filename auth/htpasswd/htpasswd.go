@@ -2,9 +2,7 @@ package htpasswd
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,9 +15,10 @@ import (
 
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/auth/internal/basic"
-	"github.com/registrykit/registry/auth/internal/limit"
+	"github.com/registrykit/registry/auth/internal/fingerprint"
+	"github.com/registrykit/registry/auth/internal/guess"
 	"github.com/registrykit/registry/auth/internal/reload"
-	"github.com/registrykit/registry/internal/lru"
+	"github.com/registrykit/registry/auth/internal/secretvalue"
 )
 
 const (
@@ -32,10 +31,6 @@ const (
 
 	// maxFile is the maximum size of a file, in bytes.
 	maxFile = 16 << 20
-	// slotTimeout is the maximum time that a request waits for a bcrypt slot.
-	slotTimeout = 10 * time.Second
-	// busyRetry is the Retry-After of a request that has waited in vain.
-	busyRetry = 5 * time.Second
 )
 
 // Options are the options of [New]. A nil *Options means the zero Options: all defaults.
@@ -71,18 +66,16 @@ type File struct {
 	challenge string
 	users     reload.File[*users]
 	groups    *reload.File[map[string][]string] // nil without Options.Groups
-	key       []byte                            // random, for the MACs
 	dummyHash string                            // salt and hash of an unknown password
-	verified  *lru.Cache[mac, struct{}]
-	flights   flights
-	slots     chan struct{} // its capacity is Options.Parallel
-	addresses *limit.Limiter
-	logins    *limit.Limiter // by name and address
+	guard     *guess.Guard
 	compare   func(hash, password []byte) error
 	now       func() time.Time
 }
 
-var _ auth.Authenticator = (*File)(nil)
+var (
+	_ auth.Authenticator = (*File)(nil)
+	_ auth.Renewer       = (*File)(nil)
+)
 
 // New reads the file at path and returns an Authenticator for its users. It starts no goroutine.
 // opts may be nil.
@@ -90,15 +83,11 @@ var _ auth.Authenticator = (*File)(nil)
 // New returns an error if a file cannot be read, if a line is malformed, or if an option is
 // invalid. The error contains the path and the number of the line, and nothing else of the line.
 func New(path string, opts *Options) (*File, error) {
-	f := &File{
-		key: make([]byte, sha256.Size), verified: lru.New[mac, struct{}](maxVerified),
-		compare: bcrypt.CompareHashAndPassword, now: time.Now,
-	}
+	f := &File{compare: bcrypt.CompareHashAndPassword, now: time.Now}
 	if opts != nil {
 		f.opts = *opts
 	}
 	o := &f.opts
-	o.TrustedProxies = slices.Clone(o.TrustedProxies)
 	if o.Failures < 0 || o.AddressFailures < 0 || o.Parallel < 0 {
 		return nil, errors.New("htpasswd: Failures, AddressFailures and Parallel must not be negative")
 	}
@@ -115,15 +104,14 @@ func New(path string, opts *Options) (*File, error) {
 	if f.challenge, err = basic.Challenge(o.Realm); err != nil {
 		return nil, fmt.Errorf("htpasswd: %w", err)
 	}
-	rand.Read(f.key)
 	unknown, err := bcrypt.GenerateFromPassword([]byte(rand.Text()), bcrypt.MinCost)
 	if err != nil {
 		return nil, fmt.Errorf("htpasswd: %w", err)
 	}
 	f.dummyHash = string(unknown[len("$2a$04$"):])
-	f.slots = make(chan struct{}, o.Parallel)
 	clock := func() time.Time { return f.now() }
-	f.addresses, f.logins = limit.New(o.AddressFailures, clock), limit.New(o.Failures, clock)
+	f.guard = guess.New(guess.Options{Failures: o.Failures, AddressFailures: o.AddressFailures, Parallel: o.Parallel,
+		TrustedProxies: o.TrustedProxies, Now: clock})
 
 	f.users = reload.File[*users]{Path: path, Max: maxFile, Parse: withPath(path, parseUsers), Fail: f.fail, Now: clock}
 	if err := f.users.Read(); err != nil {
@@ -160,7 +148,9 @@ func (f *File) fail(ctx context.Context, err error) {
 func (f *File) Challenge(*http.Request, []auth.Access) string { return f.challenge }
 
 // Authenticate implements [auth.Authenticator]. The identity has the name and the groups of the
-// user.
+// user, and the claim "registrykit.io/password", by which Renew finds out whether the line has changed.
+// A secret of package accounts is no password, and is not counted: in a chain with accounts, a program
+// whose secret has expired would otherwise lock out others.
 //
 // Errors: auth.ErrCredentials; *auth.LimitError after too many failures, or if the password could
 // not be checked within ten seconds because of too many others; the error of the context.
@@ -172,109 +162,59 @@ func (f *File) Authenticate(r *http.Request) (auth.Identity, error) {
 	if len(login.Password) > MaxPassword || login.Password == "" {
 		return auth.Identity{}, fmt.Errorf("the password must have 1 to %d bytes: %w", MaxPassword, auth.ErrCredentials)
 	}
+	if secretvalue.Is(login.Password) {
+		return auth.Identity{}, fmt.Errorf("a secret of package accounts is no password: %w", auth.ErrCredentials)
+	}
 	ctx := r.Context()
-	c := check{login: login, users: f.users.Get(ctx), address: limit.Address(r, f.opts.TrustedProxies).String()}
-	c.hash, c.known = c.users.hash[login.User]
-	if !c.known {
-		c.hash = f.dummyOfCost(c.users.cost)
+	// valid compares with the present line, so that what was remembered ends when the line changes.
+	valid := func(hash string) (bool, error) { return f.users.Get(ctx).hash[login.User] == hash, nil }
+	check := func(context.Context) (string, error) { return f.checkPassword(f.users.Get(ctx), login) }
+	attempt := guess.Login{User: login.User, Password: login.Password, Valid: valid, Check: check}
+	if err := f.guard.Try(r, attempt); err != nil {
+		return auth.Identity{}, err
 	}
-	c.mac = f.mac("credentials", c.address, login.User, login.Password, c.hash)
-	if !c.known || !f.isVerified(c.mac) {
-		if err := f.verify(ctx, &c); err != nil {
-			return auth.Identity{}, err
-		}
-		if f.users.Get(ctx).hash[login.User] != c.hash {
-			return auth.Identity{}, fmt.Errorf("the user has changed during the login: %w", auth.ErrCredentials)
-		}
-	}
-	identity := auth.Identity{Name: login.User}
+	return f.identity(ctx, login.User), nil
+}
+
+// identity returns a user as the files are now.
+func (f *File) identity(ctx context.Context, user string) auth.Identity {
+	identity := auth.Identity{Name: user, Claims: f.users.Get(ctx).claims[user]}
 	if f.groups != nil {
-		identity.Groups = slices.Clone(f.groups.Get(ctx)[login.User])
+		identity.Groups = slices.Clone(f.groups.Get(ctx)[user])
 	}
-	return identity, nil
+	return identity
 }
 
-// check is one login and what is known about it.
-type check struct {
-	login   *basic.Login
-	users   *users
-	hash    string // of the user, or a dummy if the user is unknown
-	known   bool
-	address string
-	mac     mac
+// Renew implements [auth.Renewer]: the line of the user is what it was at the login.
+//
+// Errors: auth.ErrCredentials.
+func (f *File) Renew(ctx context.Context, identity auth.Identity) (auth.Identity, error) {
+	present := f.identity(ctx, identity.Name)
+	if now, _ := present.Claims[fingerprint.Claim].(string); !fingerprint.Same(identity, now) {
+		return auth.Identity{}, fmt.Errorf("the line of the user was changed or removed: %w", auth.ErrCredentials)
+	}
+	return present, nil
 }
 
-// verify checks a password that is not in the cache. Concurrent logins with the same credentials
-// from the same address share one check. After too many failures it does not check the password.
-func (f *File) verify(ctx context.Context, c *check) error {
-	byAddress, byLogin := limit.Key(f.mac("address", c.address)), limit.Key(f.mac("login", c.address, c.login.User))
-	return f.flights.do(ctx, c.mac, func(ctx context.Context) error {
-		if c.known && f.isVerified(c.mac) {
-			return nil
-		}
-		// The address comes first, so that invented names do not fill the other limiter.
-		if wait := f.addresses.Begin(byAddress); wait > 0 {
-			return &auth.LimitError{RetryAfter: wait}
-		}
-		if wait := f.logins.Begin(byLogin); wait > 0 {
-			f.addresses.Undo(byAddress)
-			return &auth.LimitError{RetryAfter: wait}
-		}
-		err := f.withSlot(ctx, func() error { return f.checkPassword(c) })
-		if !errors.Is(err, auth.ErrCredentials) {
-			f.logins.Undo(byLogin)
-			f.addresses.Undo(byAddress)
-		}
-		if err == nil {
-			f.verified.Add(c.mac, struct{}{}, 1)
-		}
-		return err
-	})
-}
-
-// withSlot calls work when one of the Options.Parallel slots is free.
-func (f *File) withSlot(ctx context.Context, work func() error) error {
-	timer := time.NewTimer(slotTimeout)
-	defer timer.Stop()
-	select {
-	case f.slots <- struct{}{}:
-	case <-timer.C:
-		return &auth.LimitError{RetryAfter: busyRetry}
-	case <-ctx.Done():
-		return ctx.Err()
+// checkPassword compares the password with the hash of the user, and returns that hash if they match. After a wrong
+// password, it spends the difference to the highest cost n in the file, so that the time does not reveal the cost
+// c of the line: bcrypts of the costs c, c, c+1, … n-1 together take as long as one of cost n. For an unknown user,
+// it spends one of cost n.
+func (f *File) checkPassword(u *users, login *basic.Login) (string, error) {
+	password := []byte(login.Password)
+	hash, known := u.hash[login.User]
+	if !known {
+		hash = f.dummyOfCost(u.cost)
 	}
-	defer func() { <-f.slots }()
-	if err := ctx.Err(); err != nil {
-		return err
+	if err := f.compare([]byte(hash), password); err == nil && known {
+		return hash, nil
 	}
-	return work()
-}
-
-// checkPassword compares the password with the hash. After a wrong password, it spends the
-// difference to the highest cost n in the file, so that the time does not reveal the cost c of the
-// line: bcrypts of the costs c, c, c+1, … n-1 together take as long as one of cost n.
-func (f *File) checkPassword(c *check) error {
-	password := []byte(c.login.Password)
-	if err := f.compare([]byte(c.hash), password); err == nil && c.known {
-		return nil
-	}
-	cost, _ := bcrypt.Cost([]byte(c.hash)) // it has been parsed
-	for ; cost < c.users.cost; cost++ {
+	cost, _ := bcrypt.Cost([]byte(hash)) // it has been parsed
+	for ; cost < u.cost; cost++ {
 		_ = f.compare([]byte(f.dummyOfCost(cost)), password)
 	}
-	return auth.ErrCredentials
+	return "", auth.ErrCredentials
 }
 
 // dummyOfCost returns a hash with the given cost that no known password matches.
 func (f *File) dummyOfCost(cost int) string { return fmt.Sprintf("$2a$%02d$%s", cost, f.dummyHash) }
-
-// mac returns an HMAC of parts. Only the last part may contain NUL.
-func (f *File) mac(parts ...string) (m mac) {
-	h := hmac.New(sha256.New, f.key)
-	for _, part := range parts {
-		h.Write([]byte(part))
-		h.Write([]byte{0})
-	}
-	h.Sum(m[:0])
-	return m
-}

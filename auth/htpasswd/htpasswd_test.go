@@ -42,13 +42,14 @@ func ExampleNew() {
 		return
 	}
 	r := httptest.NewRequest("GET", "/v2/", nil)
-	r.SetBasicAuth("ann", "secret")
-	fmt.Println(users.Authenticate(r))
-	r.SetBasicAuth("ann", "wrong")
-	fmt.Println(users.Authenticate(r))
+	for _, password := range []string{"secret", "wrong"} {
+		r.SetBasicAuth("ann", password)
+		who, err := users.Authenticate(r)
+		fmt.Println(who.Name, err)
+	}
 	// Output:
-	// {ann [] map[]} <nil>
-	// { [] map[]} auth: invalid credentials
+	// ann <nil>
+	//  auth: invalid credentials
 }
 
 // pushers lets authenticated callers pull and the group pushers push.
@@ -251,4 +252,27 @@ func BenchmarkAuthenticate(b *testing.B) {
 		})
 	})
 	require.EqualValues(b, 1, s.checks.Load())
+}
+
+// TestRenewUntilLineChanges: the groups are the present ones, and another hash of the same password is a change.
+func TestRenewUntilLineChanges(t *testing.T) {
+	ann := line(t, "ann", "secret", 4)
+	s := newSite(t, ann+line(t, "bob", "other", 4), "", nil)
+	who, err := s.file.Authenticate(request("192.0.2.1", "ann", "secret"))
+	require.NoError(t, err)
+	elsewhere := newSite(t, ann, "pushers: ann\n", nil)
+	now, err := auth.Renew(t.Context(), elsewhere.file, who)
+	require.NoError(t, err)
+	require.Equal(t, []string{"pushers"}, now.Groups)
+	for _, other := range []auth.Identity{{}, {Name: "ann"}, {Name: "bob", Claims: who.Claims},
+		{Name: "eve", Claims: map[string]any{"registrykit.io/password": ""}}} {
+		_, err = s.file.Renew(t.Context(), other)
+		require.ErrorIs(t, err, auth.ErrCredentials)
+	}
+	for _, lines := range []string{line(t, "ann", "secret", 4), ""} {
+		s.write(lines)
+		s.pass(htpasswd.Interval)
+		_, err = s.file.Renew(t.Context(), who)
+		require.ErrorIs(t, err, auth.ErrCredentials)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/registrykit/registry/auth/internal/basic"
+	"github.com/registrykit/registry/auth/internal/fingerprint"
 )
 
 // maxCost is the maximum bcrypt cost of a line. A check with it takes seconds and cannot be
@@ -24,8 +25,9 @@ var hashes = regexp.MustCompile(`^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$`)
 
 // users is the content of a password file.
 type users struct {
-	hash map[string]string // by name
-	cost int               // the highest of all lines; bcrypt.DefaultCost without lines
+	hash   map[string]string         // by name
+	claims map[string]map[string]any // of the identity, by name
+	cost   int                       // the highest of all lines; bcrypt.DefaultCost without lines
 }
 
 // lines returns the lines of a file, with their numbers, without empty lines and comments.
@@ -47,7 +49,7 @@ func lines(content []byte) iter.Seq2[int, string] {
 
 // parseUsers reads a password file. Errors contain the number of the line and nothing of its text.
 func parseUsers(content []byte) (*users, error) {
-	u := &users{hash: make(map[string]string)}
+	u := &users{hash: make(map[string]string), claims: make(map[string]map[string]any)}
 	for n, line := range lines(content) {
 		name, hash, err := parseLine(line)
 		if err != nil {
@@ -61,6 +63,7 @@ func parseUsers(content []byte) (*users, error) {
 			return nil, fmt.Errorf("line %d: the cost of bcrypt must be %d to %d", n, bcrypt.MinCost, maxCost)
 		}
 		u.hash[name], u.cost = hash, max(u.cost, cost)
+		u.claims[name] = map[string]any{fingerprint.Claim: fingerprint.Of("htpasswd", name, hash)}
 	}
 	if u.cost == 0 {
 		u.cost = bcrypt.DefaultCost

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/auth/internal/pattern"
 )
 
 // maxPatterns is the maximum number of patterns of all rules. Each alternative in braces counts.
@@ -21,21 +22,30 @@ const (
 	bitPush
 	bitOverwrite
 	bitDelete
+	bitManage
 	bitOther // actions on a repository that this version does not know
 	bitCatalog
+	bitRead // of accounts and of parts of the registry
 
-	bitAll = bitPull | bitPush | bitOverwrite | bitDelete | bitOther
+	// bitAll is everything that can be done with a repository.
+	bitAll = bitPull | bitPush | bitOverwrite | bitDelete | bitManage | bitOther
+	// bitContent is what can be done only with a repository.
+	bitContent = bitAll &^ bitManage
+	// bitSettings is everything that can be done with an account or a part of the registry.
+	bitSettings = bitRead | bitManage
 )
 
 // rule is a compiled Rule.
 type rule struct {
-	text    string // for Explain
-	actions actions
-	deny    bool
-	repos   patterns
-	tagged  bool // limited to tags
-	tags    patterns
-	who     who
+	text     string // for Explain
+	actions  actions
+	deny     bool
+	repos    pattern.Patterns
+	accounts pattern.Patterns
+	registry map[string]struct{}
+	tagged   bool // limited to tags
+	tags     pattern.Patterns
+	who      who
 }
 
 // who is a compiled Who.
@@ -51,7 +61,7 @@ type who struct {
 // claim is a key of the claims and the patterns that its value must match.
 type claim struct {
 	key    string
-	values patterns
+	values pattern.Patterns
 }
 
 // table is a list of compiled rules in their order. It never changes.
@@ -60,6 +70,8 @@ type table struct {
 	groups   map[string]int // the index of each group that a rule names
 	user     bool           // a pattern contains {user}
 	patterns int
+	content  string // the YAML, or ""
+	listed   []Listed
 }
 
 // place is the source of a rule.
@@ -77,6 +89,7 @@ func newTable(rules []Rule, places []place) (*table, error) {
 		if err := t.compile(&t.rules[i], &rules[i], places[i]); err != nil {
 			return nil, err
 		}
+		t.listed = append(t.listed, Listed{Text: t.rules[i].text, Rule: rules[i]})
 		if t.patterns > maxPatterns {
 			return nil, fmt.Errorf("%s: more than %d patterns", places[i].rule, maxPatterns)
 		}
@@ -112,32 +125,17 @@ func (t *table) compile(c *rule, r *Rule, p place) error {
 		}
 		c.actions |= bits
 	}
-	switch onRepositories := c.actions&bitAll != 0; {
-	case onRepositories && len(r.Repositories) == 0:
-		return fail("repositories", -1, "none is given")
-	case !onRepositories && len(r.Repositories) > 0:
-		return fail("repositories", -1, "the catalog is of all repositories; it shows what the caller may pull")
-	case !onRepositories && len(r.Tags) > 0:
-		return fail("tags", -1, "the catalog has none")
+	if field, err := checkFields(r, c.actions); err != nil {
+		return fail(field, -1, "%w", err)
 	}
-	var i int
-	var err error
-	if c.repos, i, err = repositoryPattern.compile(r.Repositories); err != nil {
-		return fail("repositories", i, "%w", err)
+	if field, i, err := c.compileNames(r); err != nil {
+		return fail(field, i, "%w", err)
 	}
-	if c.tags, i, err = tagPattern.compile(r.Tags); err != nil {
-		return fail("tags", i, "%w", err)
-	}
-	c.tagged = len(r.Tags) > 0
-	if c.actions&bitAll == bitAll && c.repos.all() && !c.tagged && slices.Contains(r.Actions, auth.All) {
+	if c.actions&bitAll == bitAll && c.repos.All() && !c.tagged && slices.Contains(r.Actions, auth.All) {
 		c.actions |= bitCatalog
 	}
-	for _, list := range [][]pattern{c.repos.in, c.repos.out, c.tags.in, c.tags.out} {
-		t.patterns += len(list)
-	}
-	for _, list := range [][]pattern{c.repos.in, c.repos.out} {
-		t.user = t.user || slices.ContainsFunc(list, func(p pattern) bool { return p.user })
-	}
+	t.patterns += c.repos.Len() + c.tags.Len() + c.accounts.Len()
+	t.user = t.user || c.repos.User() || c.accounts.User()
 	return nil
 }
 
@@ -152,12 +150,16 @@ func actionsOf(a auth.Action) (actions, error) {
 		return bitOverwrite, nil
 	case auth.Delete:
 		return bitDelete, nil
+	case auth.Manage:
+		return bitManage, nil
+	case auth.Read:
+		return bitRead, nil
 	case Catalog:
 		return bitCatalog, nil
 	case auth.All:
-		return bitAll, nil
+		return bitAll | bitRead, nil
 	}
-	return 0, fmt.Errorf("%q is none of pull, push, overwrite, delete, catalog and *", string(a))
+	return 0, fmt.Errorf("%q is not one of pull, push, overwrite, delete, catalog, read, manage and *", string(a))
 }
 
 // compileWho compiles a Who. With an error, it returns the field and the index of the mistake.
@@ -200,15 +202,15 @@ func (t *table) compileWho(c *who, w *Who) (field string, i int, err error) {
 			if key == "" {
 				return "claim", i, errors.New("a key is empty")
 			}
-			ps, _, err := claimPattern.compile([]string{value})
+			ps, _, err := pattern.Claim.Compile([]string{value})
 			if err != nil {
 				return "claim", i, fmt.Errorf("%s: %w", key, err)
 			}
-			t.patterns += len(ps.in)
+			t.patterns += ps.Len()
 			all = append(all, claim{key, ps})
 		}
 		slices.SortFunc(all, func(a, b claim) int { // the patterns that are fast to match first
-			return cmp.Or(-cmp.Compare(a.values.in[0].tail, b.values.in[0].tail), strings.Compare(a.key, b.key))
+			return cmp.Or(cmp.Compare(a.values.Cost(), b.values.Cost()), strings.Compare(a.key, b.key))
 		})
 		c.claims = append(c.claims, all)
 	}

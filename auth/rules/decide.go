@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/auth/internal/pattern"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -114,14 +115,15 @@ func (c *claim) matches(value any) bool {
 	default:
 		return false
 	}
-	s := newSubject(text, "")
-	return c.values.match(&s)
+	s := pattern.NewSubject(text, "")
+	return c.values.Match(&s)
 }
 
 // question is an access, prepared for matching rules.
 type question struct {
-	repo    subject
-	tag     subject
+	kind    string // the type of the access; "" for the catalog
+	name    pattern.Subject
+	tag     pattern.Subject
 	actions actions // a rule that allows must have all of them, a rule that denies one
 	content bool    // without a tag, the access is to content, which tags do not limit
 	tags    tagMode // which tag is meant if tag is ""
@@ -138,12 +140,24 @@ const (
 // newQuestion returns the question for an access. user is the value of {user}. It returns false if
 // no rule can apply to the access.
 func newQuestion(a *auth.Access, user string, mode tagMode) (question, bool) {
-	q := question{tags: mode}
-	if a.Type == auth.TypeRegistry {
-		q.actions = bitCatalog
-		return q, a.Name == auth.NameCatalog && a.Action == auth.All
+	q := question{kind: a.Type, tags: mode}
+	switch {
+	case a.Name == "" || a.Action == "":
+		return q, false
+	case a.Type == auth.TypeRegistry && a.Name == auth.NameCatalog:
+		q.kind, q.actions = "", bitCatalog
+		return q, a.Action == auth.All
+	case a.Type == auth.TypeRegistry, a.Type == auth.TypeAccount:
+		q.name = pattern.NewSubject(a.Name, user)
+		switch a.Action {
+		case auth.Read:
+			q.actions = bitRead
+		case auth.Manage:
+			q.actions = bitManage
+		}
+		return q, q.actions != 0
 	}
-	q.repo, q.tag = newSubject(a.Name, user), newSubject(a.Tag, "")
+	q.name, q.tag = pattern.NewSubject(a.Name, user), pattern.NewSubject(a.Tag, "")
 	switch a.Action {
 	case auth.Pull:
 		q.actions, q.content = bitPull, true
@@ -153,12 +167,14 @@ func newQuestion(a *auth.Access, user string, mode tagMode) (question, bool) {
 		q.actions = bitOverwrite
 	case auth.Delete:
 		q.actions = bitDelete
+	case auth.Manage:
+		q.actions = bitManage
 	case auth.All:
 		q.actions = bitAll
 	default:
 		q.actions = bitOther
 	}
-	return q, a.Type == auth.TypeRepository && a.Name != "" && a.Action != ""
+	return q, a.Type == auth.TypeRepository
 }
 
 // decide returns the first rule that applies to the access, or nil if no rule does.
@@ -169,7 +185,7 @@ func (t *table) decide(c *caller, a *auth.Access, mode tagMode) *rule {
 	}
 	for i := range t.rules {
 		r := &t.rules[i]
-		if r.appliesTo(&q) && (q.actions == bitCatalog || r.repos.match(&q.repo)) && r.who.includes(c) {
+		if r.appliesTo(&q) && r.names(&q) && r.who.includes(c) {
 			return r
 		}
 	}
@@ -182,14 +198,28 @@ func (r *rule) appliesTo(q *question) bool {
 		return false
 	}
 	switch {
-	case !r.tagged || q.actions == bitCatalog:
+	case !r.tagged || q.kind != auth.TypeRepository:
 		return true
-	case q.tag.name != "":
-		return r.tags.match(&q.tag)
+	case q.tag.Name != "":
+		return r.tags.Match(&q.tag)
 	case q.content:
 		return !r.deny
 	case q.tags == anyTag:
-		return !r.deny || r.tags.all()
+		return !r.deny || r.tags.All()
 	}
 	return r.deny
+}
+
+// names reports whether the rule is about the repository, the account or the part of the registry of the question.
+func (r *rule) names(q *question) bool {
+	switch q.kind {
+	case auth.TypeRepository:
+		return r.repos.Match(&q.name)
+	case auth.TypeAccount:
+		return r.accounts.Match(&q.name)
+	case auth.TypeRegistry:
+		_, ok := r.registry[q.name.Name]
+		return ok
+	}
+	return true // the catalog
 }

@@ -32,13 +32,15 @@
 //
 // # Which rule decides
 //
-// A request needs one or more accesses: an action on a repository, with a tag or without. For each
-// access, the first rule in the list that applies to it decides, by its effect. If no rule applies,
+// A request needs one or more accesses: an action on a repository, with a tag or without, or, for a
+// management API, on an account or a part of the registry. For each access, the first rule in
+// the list that applies to it decides, by its effect. If no rule applies,
 // the access is denied. A request is allowed if all its accesses are allowed. Different rules may
 // decide about them. So a rule with effect deny has to stand before the rule that allows more.
 //
-// A rule applies to an access if each of its fields matches: who, repositories, actions, and tags
-// if it has them. Op.Access of package registry lists the accesses of each operation. Two further
+// A rule applies to an access if each of its fields matches: who, actions, the one of repositories,
+// accounts and registry that the access is about, and tags if the rule has them. Op.Access of
+// package registry lists the accesses of each operation. Two further
 // accesses are decided separately, and their denial does not deny the request:
 //
 //   - Overwrite of each tag of a push: if it is denied, the push succeeds unless the tag exists. In
@@ -78,6 +80,17 @@
 //     "ann@example.com", a pattern with "{user}" matches nothing. So a deny rule for "{user}/**"
 //     denies these callers nothing, and an exception "!{user}/**" excepts nothing for them.
 //
+// accounts is a pattern of the names of users, organisations and robots, or a list of patterns. The
+// syntax is that of repositories. The name of a robot is NAMESPACE+ROBOT, so "acme+*" matches the
+// robots of acme, and "*" matches every account. Accounts are only managed by a management API.
+//
+// registry is a part of the registry that a management API shows, or a list of them: accounts (all
+// accounts, and the admins), audit, jobs, metrics, mirror, quota, retention, rules, scrub, usage,
+// webhooks, or "*" for all of them.
+//
+// A rule has those of the fields repositories, accounts and registry that its actions are about. It
+// may have several of them.
+//
 // actions is one or several of:
 //
 //   - pull: read manifests, blobs, tags and referrers.
@@ -87,8 +100,13 @@
 //   - catalog: list the repositories that the caller may pull from. The repositories and tags of a
 //     rule do not limit it: [pull, catalog] on "apps/**" allows the list, which then contains what
 //     the caller may pull. A rule with catalog as its only action must have neither.
-//   - "*": everything that can be done with a repository. It includes catalog only if one of the
-//     repositories is exactly "**", none is an exception, and the rule has no tags.
+//   - read: read an account or a part of the registry. For an organisation this includes its
+//     members and teams.
+//   - manage: change an account or a part of the registry, or the settings of a repository: its
+//     description, visibility and webhooks. manage does not include read.
+//   - "*": everything that can be done with the repositories, the accounts and the parts of the
+//     registry of the rule. It includes catalog only if one of the repositories is exactly "**",
+//     none is an exception, and the rule has no tags.
 //
 // # Tags
 //
@@ -99,9 +117,12 @@
 //
 //   - pull, push, effect allow: it allows the access, because otherwise it would allow no image.
 //   - pull, push, effect deny: it does not apply.
-//   - delete, effect allow: it does not apply.
-//   - delete, effect deny: it denies the access, because a delete of a manifest by its digest also
-//     removes the tags that point at it.
+//   - delete or manage, effect allow: it does not apply.
+//
+// - delete or manage, effect deny: it denies the access, because a delete of a manifest by its
+// digest also
+//
+//	removes the tags that point at it.
 //
 // So tags protect names, and not content. A deny rule with tags does not stop a pull by digest. To
 // keep content from callers, deny the repository.

@@ -24,7 +24,7 @@ func TestDocs(t *testing.T) {
 	require.NoError(t, err)
 	sections := section.FindAllStringSubmatch(string(page), -1)
 	require.Len(t, sections, strings.Count(string(page), "```yaml"), "each has a table")
-	require.Len(t, sections, 4)
+	require.Len(t, sections, 5)
 	for _, s := range sections {
 		title, lines := s[1], strings.Split(s[3], "\n")
 		require.LessOrEqual(t, strings.Count(s[2], "\n"), 13, title)
@@ -66,6 +66,9 @@ func accesses(t *testing.T, cell string) []auth.Access {
 		return []auth.Access{{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}}
 	}
 	verb, object, _ := strings.Cut(strings.Trim(cell, "`"), " `")
+	if kind, name, ok := strings.Cut(object, " "); ok {
+		return []auth.Access{{Type: kind, Name: name, Action: auth.Action(verb)}}
+	}
 	repo, tag, _ := strings.Cut(object, ":")
 	a := auth.Access{Type: auth.TypeRepository, Name: repo, Action: auth.Action(verb), Tag: tag}
 	push, pushTag := a, a

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,7 +95,7 @@ func naiveAbout(r rules.Rule, who auth.Identity, a auth.Access) bool {
 	for _, action := range r.Actions {
 		has[action] = true
 		if action == auth.All {
-			for _, one := range []auth.Action{auth.Pull, auth.Push, auth.Overwrite, auth.Delete} {
+			for _, one := range []auth.Action{auth.Pull, auth.Push, auth.Overwrite, auth.Delete, auth.Manage, auth.Read} {
 				has[one] = true
 			}
 			if everywhere && len(r.Tags) == 0 {
@@ -102,8 +103,13 @@ func naiveAbout(r rules.Rule, who auth.Identity, a auth.Access) bool {
 			}
 		}
 	}
-	if a.Type == auth.TypeRegistry {
+	switch {
+	case a.Type == auth.TypeRegistry && a.Name == auth.NameCatalog:
 		return has[rules.Catalog]
+	case a.Type == auth.TypeRegistry:
+		return has[a.Action] && (slices.Contains(r.Registry, a.Name) || slices.Contains(r.Registry, "*"))
+	case a.Type == auth.TypeAccount:
+		return has[a.Action] && naiveRepository(r.Accounts, who, a.Name)
 	}
 	if !naiveRepository(r.Repositories, who, a.Name) {
 		return false
@@ -113,7 +119,7 @@ func naiveAbout(r rules.Rule, who auth.Identity, a auth.Access) bool {
 		if !deny {
 			return has[auth.All] && len(r.Tags) == 0
 		}
-		return has[auth.Pull] || has[auth.Push] || has[auth.Overwrite] || has[auth.Delete]
+		return has[auth.Pull] || has[auth.Push] || has[auth.Overwrite] || has[auth.Delete] || has[auth.Manage]
 	}
 	if !has[a.Action] && !has[auth.All] {
 		return false
@@ -149,7 +155,11 @@ var (
 		{Claims: map[string]any{"ref": "refs/tags/v1"}}, {Name: "**", Groups: []string{""}}, {Name: ".."},
 		{Name: "[a-z]"}, {Name: "ann-dev"},
 	}
-	someActions = []auth.Action{auth.Pull, auth.Push, auth.Overwrite, auth.Delete, auth.All, rules.Catalog}
+	someActions = []auth.Action{auth.Pull, auth.Push, auth.Overwrite, auth.Delete, auth.Manage, auth.All, rules.Catalog,
+		auth.Read}
+	accountPatterns = []string{"*", "**", "a*", "{user}", "{user}+*", "ann+?ot", "{a,ann}", "[!a]*+*", "*+*"}
+	accountNames    = []string{"a", "ann", "ann+bot", "ann-dev", "ci+bot", "bob", "a+bot"}
+	registryParts   = []string{auth.NameJobs, auth.NameAudit, auth.NameRules}
 )
 
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
@@ -184,12 +194,20 @@ func someRule(r *rand.Rand) rules.Rule {
 	for range 1 + r.IntN(3) {
 		rule.Actions = append(rule.Actions, pick(r, someActions))
 	}
-	for _, a := range rule.Actions {
-		if a != rules.Catalog && rule.Repositories == nil {
-			rule.Repositories = some(r, somePatterns)
-			if r.IntN(3) == 0 {
-				rule.Tags = some(r, tagGlobs)
-			}
+	has := func(actions ...auth.Action) bool {
+		return slices.ContainsFunc(actions, func(a auth.Action) bool { return slices.Contains(rule.Actions, a) })
+	}
+	only := has(auth.Pull, auth.Push, auth.Overwrite, auth.Delete) // an action that needs repositories
+	if has(auth.Read) || has(auth.Manage, auth.All) && r.IntN(2) == 0 {
+		rule.Accounts = some(r, accountPatterns)
+		if r.IntN(2) == 0 {
+			rule.Registry = []string{pick(r, append(registryParts, "*"))}
+		}
+	}
+	if only || has(auth.Manage, auth.All) && (rule.Accounts == nil || r.IntN(2) == 0) {
+		rule.Repositories = some(r, somePatterns)
+		if r.IntN(3) == 0 && rule.Accounts == nil {
+			rule.Tags = some(r, tagGlobs)
 		}
 	}
 	return rule
@@ -210,13 +228,19 @@ func TestDecisionsEqualReference(t *testing.T) {
 		require.NoError(t, err, "%+v", list)
 		for range 60 {
 			who := pick(r, someUsers)
-			a := auth.Access{Type: auth.TypeRepository, Name: pick(r, someNames), Action: pick(r, someActions[:5]),
+			a := auth.Access{Type: auth.TypeRepository, Name: pick(r, someNames), Action: pick(r, someActions[:6]),
 				Tag: pick(r, someTags)}
 			if a.Action == auth.All {
 				a.Tag = ""
 			}
-			if r.IntN(20) == 0 {
+			manage := pick(r, []auth.Action{auth.Read, auth.Manage})
+			switch r.IntN(20) {
+			case 0:
 				a = auth.Access{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}
+			case 1, 2:
+				a = auth.Access{Type: auth.TypeRegistry, Name: pick(r, registryParts), Action: manage}
+			case 3, 4, 5:
+				a = auth.Access{Type: auth.TypeAccount, Name: pick(r, accountNames), Action: manage}
 			}
 			i, want := naive(list, who, a)
 			text, err := compiled.Explain(t.Context(), who, []auth.Access{a})
@@ -240,7 +264,8 @@ func TestDecisionsEqualReference(t *testing.T) {
 			if a.Type == auth.TypeRepository {
 				require.True(t, below(compiled.Prefixes(t.Context(), who), a.Name), at)
 			}
-			if who.Name == "" && len(who.Claims) == 0 {
+			catalog := a.Type == auth.TypeRegistry && a.Name == auth.NameCatalog
+			if who.Name == "" && len(who.Claims) == 0 && (catalog || a.Type == auth.TypeRepository) {
 				require.True(t, compiled.GrantsAnonymous(), at)
 			}
 		}

@@ -25,11 +25,17 @@ type Rule struct {
 	Name string
 	// Who are the callers that the rule applies to. At least one field must be set.
 	Who Who
-	// Repositories are patterns of repository names: at least one, and not only exceptions. If
-	// Catalog is the only action, Repositories must be empty.
+	// Repositories are patterns of repository names, and not only exceptions.
 	Repositories []string
-	// Actions are the actions that the rule applies to: auth.Pull, auth.Push, auth.Overwrite,
-	// auth.Delete, Catalog, auth.All. At least one is required.
+	// Accounts are patterns of the names of users, organisations and robots, and not only
+	// exceptions.
+	Accounts []string
+	// Registry are parts of the registry, such as auth.NameAudit, or "*" for all of them.
+	Registry []string
+	// Actions are the actions that the rule applies to. At least one is required. auth.Pull,
+	// auth.Push, auth.Overwrite and auth.Delete need Repositories. auth.Read needs Accounts or
+	// Registry. auth.Manage and auth.All need one of the three. Catalog needs none of them. A field
+	// that no action needs is an error.
 	Actions []auth.Action
 	// Tags are patterns of tags. Default: the rule applies to all tags, and to accesses without
 	// one. See "Tags" in the package comment: a rule with Tags and Deny does not stop a pull by

@@ -136,22 +136,12 @@ func (t *table) prefixes(identity auth.Identity) []string {
 			continue
 		}
 		if r.deny {
-			if !r.tagged && r.repos.all() {
+			if !r.tagged && r.repos.All() {
 				denied |= r.actions
 			}
 			continue
 		}
-		for j := range r.repos.in {
-			switch p := &r.repos.in[j]; {
-			case !p.user:
-				found = append(found, p.prefix)
-			case c.user == "":
-			case p.fixed:
-				found = append(found, p.prefix+c.user)
-			default:
-				found = append(found, p.prefix)
-			}
-		}
+		found = r.repos.AppendPrefixes(found, c.user)
 	}
 	slices.Sort(found)
 	found = slices.Compact(found)

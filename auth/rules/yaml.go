@@ -58,7 +58,12 @@ func parse(content []byte, inRules, inErrors string) (*table, error) {
 			},
 		}
 	}
-	return newTable(rules, places)
+	t, err := newTable(rules, places)
+	if err != nil {
+		return nil, err
+	}
+	t.content = string(content)
+	return t, nil
 }
 
 // parser reads the nodes of a file.
@@ -66,7 +71,7 @@ type parser struct{ strictyaml.Parser }
 
 // rule reads one rule into r, and the lines of its fields into lines.
 func (p *parser) rule(n *yaml.Node, r *Rule, lines map[string][]int) error {
-	fields, err := p.Mapping(n, "name", "who", "repositories", "actions", "tags", "effect")
+	fields, err := p.Mapping(n, "name", "who", "repositories", "accounts", "registry", "actions", "tags", "effect")
 	if err != nil {
 		return err
 	}
@@ -75,7 +80,8 @@ func (p *parser) rule(n *yaml.Node, r *Rule, lines map[string][]int) error {
 	}
 	var actions, effect, name []string
 	for field, texts := range map[string]*[]string{
-		"name": &name, "repositories": &r.Repositories, "actions": &actions, "tags": &r.Tags, "effect": &effect,
+		"name": &name, "repositories": &r.Repositories, "accounts": &r.Accounts, "registry": &r.Registry,
+		"actions": &actions, "tags": &r.Tags, "effect": &effect,
 	} {
 		value := fields[field]
 		if value == nil {
@@ -136,7 +142,7 @@ func (p *parser) word(n *yaml.Node, w *Who) error {
 	case "authenticated":
 		w.Authenticated = true
 	default:
-		return p.Errorf(n, "%q is none of everyone, anonymous and authenticated; a user is {user: NAME}", text)
+		return p.Errorf(n, "%q is not one of everyone, anonymous and authenticated; a user is {user: NAME}", text)
 	}
 	return nil
 }

@@ -105,17 +105,17 @@ func TestParseErrors(t *testing.T) {
 		want string
 	}{
 		{"", 1, "empty"}, {"# nothing\n", 1, "empty"}, {"rules:\n", 1, "no list"}, {"rules: {}\n", 1, "no list"},
-		{"- x\n", 1, "fields"}, {"x: []\n", 1, `"x" is none of`},
+		{"- x\n", 1, "fields"}, {"x: []\n", 1, `"x" is not one of`},
 		{"rules: []\nrules: []\n", 2, "twice"}, {"rules: []\n---\nrules: []\n", 2, "second document"},
 		{"rules: []\n\xff", 2, "UTF-8"}, {"rules:\n\n- \x00", 3, "UTF-8"},
 		{"rules:\n- x\n", 2, "fields"}, {"rules:\n- {}\n", 2, "without who"}, {"rules:\n-\n", 2, "fields"},
 		{"\n\nrules:\n  - who: x\n   actions: y\n", 5, "did not find"}, {"rules:\n- who: [x\n\n", 4, "did not find"},
 		{"rules:\n\t- x\n", 2, "cannot start"},
-		{rule("what: x"), 8, `"what" is none of`}, {rule("name: y"), 8, "twice"}, {rule("name:\n  - a"), 8, "twice"},
+		{rule("what: x"), 8, `"what" is not one of`}, {rule("name: y"), 8, "twice"}, {rule("name:\n  - a"), 8, "twice"},
 		{"rules:\n- name: [x]\n  who: everyone\n", 2, "text"},
-		{rule("who: nobody"), 3, `"nobody" is none of`}, {rule("who: []"), 3, "nobody"}, {rule("who:"), 3, "empty"},
+		{rule("who: nobody"), 3, `"nobody" is not one of`}, {rule("who: []"), 3, "nobody"}, {rule("who:"), 3, "empty"},
 		{rule("who: {}"), 3, "one of user"}, {rule("who: [[everyone]]"), 3, "text"},
-		{rule("who: {user: ann, group: devs}"), 3, "any is meant"}, {rule("who: {role: x}"), 3, `"role" is none of`},
+		{rule("who: {user: ann, group: devs}"), 3, "any is meant"}, {rule("who: {role: x}"), 3, `"role" is not one of`},
 		{rule("who: {user: }"), 3, "empty"},
 		{rule("who: {user: []}"), 3, "empty"}, {rule("who: {user: ''}"), 3, "empty"},
 		{rule("who:\n  - everyone\n  - user:\n    - ann\n    - 'b*'"), 7, "no patterns"},
@@ -143,12 +143,28 @@ func TestParseErrors(t *testing.T) {
 		{rule("repositories: '" + strings.Repeat("{a,b}", 100) + "'"), 4, "alternatives"},
 		{rule("repositories: " + strings.Repeat("a", 513)), 4, "longer"}, {rule("repositories: '!a'"), 4, "exceptions"},
 		{rule("repositories: '!'"), 4, "empty"},
-		{rule("actions: []"), 5, "empty"}, {rule("actions:"), 5, "empty"}, {rule("actions: read"), 5, `"read" is none`},
-		{rule("actions:\n  - pull\n  - Push"), 7, `"Push" is none`},
+		{rule("actions: []"), 5, "empty"}, {rule("actions:"), 5, "empty"}, {rule("actions: list"), 5, `"list" is not one`},
+		{rule("actions: read"), 5, "has neither"},
+		{rule("actions:\n  - pull\n  - Push"), 7, `"Push" is not one`},
 		{rule("actions: catalog"), 4, "what the caller may pull"},
 		{"rules:\n- who: everyone\n  actions: catalog\n  tags: v1\n", 4, "has none"},
 		{"rules:\n- who: everyone\n  actions: pull\n", 2, "repositories: none"},
 		{"rules:\n- who: everyone\n  repositories: a\n", 2, "actions: none"},
+		{"rules:\n- who: everyone\n  actions: manage\n", 2, "repositories: none"},
+		{"rules:\n- who: everyone\n  actions: '*'\n", 2, "repositories: none"},
+		{"rules:\n- who: everyone\n  actions: read\n", 3, "has neither"},
+		{"rules:\n- who: everyone\n  accounts: acme\n  actions: pull\n", 2, "repositories: none"},
+		{"rules:\n- who: everyone\n  accounts: acme\n  actions: [read, push]\n", 2, "repositories: none"},
+		{"rules:\n- who: everyone\n  accounts: acme\n  actions: catalog\n", 3, "actions is one on accounts"},
+		{"rules:\n- who: everyone\n  registry: jobs\n  actions: catalog\n", 3, "actions is one on the registry"},
+		{"rules:\n- who: everyone\n  registry: jobs\n  repositories: a\n  actions: read\n", 4, "one on repositories"},
+		{"rules:\n- who: everyone\n  registry: [jobs, job]\n  actions: read\n", 3, `"job" is not one of`},
+		{"rules:\n- who: everyone\n  registry: [jobs,\n    catalog]\n  actions: read\n", 4, "write catalog in actions"},
+		{"rules:\n- who: everyone\n  registry: '!jobs'\n  actions: read\n", 3, `"!jobs" is not one of`},
+		{"rules:\n- who: everyone\n  accounts: a/b\n  actions: read\n", 3, "'/' cannot be"},
+		{"rules:\n- who: everyone\n  accounts: ['a*', '!']\n  actions: read\n", 3, "empty"},
+		{"rules:\n- who: everyone\n  accounts: '!a'\n  actions: read\n", 3, "exceptions"},
+		{"rules:\n- who: everyone\n  accounts: a\n  repositories: a\n  actions: manage\n  tags: v1\n", 6, "two rules"},
 		{rule("tags: []"), 6, "empty"}, {rule("tags: '!v*'"), 6, "exceptions"},
 		{rule("tags: '{user}'"), 6, "for repositories"}, {rule("tags: a/b"), 6, "'/' cannot be"},
 		{rule("tags: 'v['"), 6, "class"}, {rule("effect: permit"), 7, "neither"}, {rule("effect: ''"), 7, "empty"},
@@ -156,7 +172,7 @@ func TestParseErrors(t *testing.T) {
 		{rule("tags: *"), 6, "did not find"}, {rule("tags: *v"), 6, "unknown anchor"},
 		{rule("tags: !v0*"), 6, "tag of YAML"}, {rule("tags: &a v1"), 6, "anchor"},
 		{"a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nrules: *c\n", 1, "anchor"},
-		{"rules:\n- <<: {who: everyone}\n", 2, `"<<" is none of`},
+		{"rules:\n- <<: {who: everyone}\n", 2, `"<<" is not one of`},
 		{"rules: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), 1, "nested"},
 		{"rules: " + strings.Repeat("[", 50000), 1, "depth"},
 		{strings.Repeat("#\n", rules.MaxSize/2+1), rules.MaxSize/2 + 1, "more than 1048576 bytes"},
@@ -172,9 +188,11 @@ func TestParseErrors(t *testing.T) {
 func TestNewErrors(t *testing.T) {
 	good := rules.Rule{Who: rules.Who{Everyone: true}, Repositories: []string{"a"}, Actions: []auth.Action{auth.Pull}}
 	bad := good
-	bad.Actions = []auth.Action{auth.Pull, "read"}
+	bad.Actions = []auth.Action{auth.Pull, "list"}
 	_, err := rules.New([]rules.Rule{good, bad})
-	require.EqualError(t, err, `rules: rule 1: actions: "read" is none of pull, push, overwrite, delete, catalog and *`)
+	require.EqualError(t, err, `rules: rule 1: actions: "list" is not one of pull, push, overwrite, delete, catalog, `+
+		`read, `+
+		"manage and *")
 	for _, change := range []func(*rules.Rule){
 		func(r *rules.Rule) { r.Who = rules.Who{} },
 		func(r *rules.Rule) { r.Who = rules.Who{Claims: []map[string]string{{}}} },
@@ -182,6 +200,8 @@ func TestNewErrors(t *testing.T) {
 		func(r *rules.Rule) { r.Repositories = nil },
 		func(r *rules.Rule) { r.Repositories = []string{"a", ""} },
 		func(r *rules.Rule) { r.Actions = nil },
+		func(r *rules.Rule) { r.Accounts = []string{"acme"} },
+		func(r *rules.Rule) { r.Registry, r.Actions = []string{"x"}, []auth.Action{auth.Manage} },
 		func(r *rules.Rule) { r.Tags = []string{""} },
 		func(r *rules.Rule) { r.Effect = "Allow" },
 	} {
@@ -207,6 +227,8 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(whole))
 	f.Add([]byte("rules: [{who: {user: '{user}'}, repositories: ['{user}/**', '!{a,b}'], " +
 		"actions: ['*'], tags: [a, '!b']}]"))
+	f.Add([]byte("rules: [{who: everyone, accounts: ['{user}', '{user}+*', '!b'], registry: [jobs, '*'], " +
+		"actions: [read, manage]}]"))
 	f.Add([]byte("a: &a [*a]\n---\n!!x"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		r, err := rules.Parse(content)

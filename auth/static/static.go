@@ -7,6 +7,7 @@
 package static
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/auth/internal/basic"
+	"github.com/registrykit/registry/auth/internal/fingerprint"
 	"github.com/registrykit/registry/internal/options"
 )
 
@@ -28,7 +30,8 @@ type User struct {
 	Secret auth.Secret
 	// Groups are the groups that the user is in. Default: none.
 	Groups []string
-	// Claims are other facts that an Authorizer may need. Default: none.
+	// Claims are other facts that an Authorizer may need. Names that begin with "registrykit.io/" are
+	// reserved. Default: none.
 	Claims map[string]any
 }
 
@@ -52,13 +55,16 @@ type record struct {
 	identity     auth.Identity
 }
 
-var _ auth.Authenticator = (*Users)(nil)
+var (
+	_ auth.Authenticator = (*Users)(nil)
+	_ auth.Renewer       = (*Users)(nil)
+)
 
 // New returns an Authenticator for users, by name. Each request is compared with all of them, so
 // use it for some hundreds at most. opts may be nil.
 //
-// New returns an error if Basic cannot transmit a name, if a secret is empty, or if an option is
-// invalid.
+// New returns an error if Basic cannot transmit a name, if a secret is empty, if the name of a claim is
+// reserved, or if an option is invalid.
 func New(users map[string]User, opts *Options) (*Users, error) {
 	o := options.Value(opts)
 	challenge, err := basic.Challenge(o.Realm)
@@ -75,16 +81,24 @@ func New(users map[string]User, opts *Options) (*Users, error) {
 		case user.Secret == "":
 			return nil, fmt.Errorf("static: user %q has no secret", name)
 		}
+		claims := map[string]any{fingerprint.Claim: fingerprint.Of("static", name, user.Secret.Value())}
+		for claim, value := range user.Claims {
+			if strings.HasPrefix(claim, fingerprint.Reserved) {
+				return nil, fmt.Errorf("static: user %q has the reserved claim %q", name, claim)
+			}
+			claims[claim] = value
+		}
 		u.list = append(u.list, record{
 			name: u.mac(name), secret: u.mac(user.Secret.Value()),
-			identity: auth.Identity{Name: name, Groups: slices.Clip(slices.Clone(user.Groups)), Claims: maps.Clone(user.Claims)},
+			identity: auth.Identity{Name: name, Groups: slices.Clip(slices.Clone(user.Groups)), Claims: claims},
 		})
 	}
 	return u, nil
 }
 
-// Authenticate implements [auth.Authenticator]. The time it takes depends on the number of users,
-// and not on the name or on whether name or secret is wrong.
+// Authenticate implements [auth.Authenticator]. Besides User.Claims, the identity has the claim
+// "registrykit.io/password", by which Renew finds out whether the secret has changed. The time it takes
+// depends on the number of users, and not on the name or on whether name or secret is wrong.
 //
 // Errors: auth.ErrCredentials.
 func (u *Users) Authenticate(r *http.Request) (auth.Identity, error) {
@@ -103,6 +117,20 @@ func (u *Users) Authenticate(r *http.Request) (auth.Identity, error) {
 		return auth.Identity{}, auth.ErrCredentials
 	}
 	return u.list[found].identity, nil
+}
+
+// Renew implements [auth.Renewer]: the user is in the list, with the same secret.
+//
+// Errors: auth.ErrCredentials.
+func (u *Users) Renew(_ context.Context, identity auth.Identity) (auth.Identity, error) {
+	for i := range u.list {
+		present := u.list[i].identity
+		if now, _ := present.Claims[fingerprint.Claim].(string); present.Name == identity.Name &&
+			fingerprint.Same(identity, now) {
+			return present, nil
+		}
+	}
+	return auth.Identity{}, auth.ErrCredentials
 }
 
 // Challenge implements [auth.Authenticator]. It asks for Basic.

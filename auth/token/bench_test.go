@@ -6,8 +6,11 @@ import (
 	"bufio"
 	"bytes"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +22,7 @@ import (
 	"github.com/registrykit/registry/auth/htpasswd"
 	"github.com/registrykit/registry/auth/token"
 	"github.com/registrykit/registry/registrytest"
+	"github.com/registrykit/registry/storage/memory"
 )
 
 // sink is an http.ResponseWriter that only keeps the status.
@@ -95,4 +99,30 @@ func BenchmarkHead(b *testing.B) {
 	require.NoError(b, err)
 	b.Run("basic", func(b *testing.B) { head(b, passwords, basic("ann", "secret")) })
 	b.Run("bearer", func(b *testing.B) { head(b, reg, "Bearer "+tok) })
+}
+
+// BenchmarkToken measures the endpoint, without what an Authenticator and an Authorizer cost.
+func BenchmarkToken(b *testing.B) {
+	s, _ := newRefreshing(b, memory.New(nil), newPeople(), nil)
+	value := login(b, s)
+	for name, form := range map[string]url.Values{
+		"password": password("ann", "secret", "repository:a:pull,push"),
+		"refresh":  {"grant_type": {"refresh_token"}, "refresh_token": {value}, "scope": {"repository:a:pull,push"}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			body := form.Encode()
+			start := processor(b)
+			for b.Loop() {
+				r := httptest.NewRequest("POST", "/v2/token", strings.NewReader(body))
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				w := &sink{h: http.Header{}}
+				s.ServeHTTP(w, r)
+				if w.status != 200 {
+					b.Fatal(w.status)
+				}
+			}
+			b.ReportMetric(float64(processor(b)-start)/float64(b.N), "cpu-ns/op")
+		})
+	}
 }

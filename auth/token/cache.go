@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/auth/internal/scope"
 	"github.com/registrykit/registry/internal/lru"
 )
 
@@ -14,7 +15,7 @@ const maxVerified = 20_000
 // verified is the content of a token whose signature and times have been verified.
 type verified struct {
 	identity auth.Identity
-	grants   grants
+	grants   scope.Grants
 	kid      string
 	expires  time.Time
 }

@@ -10,8 +10,8 @@
 //
 // Call [New] once. The [Service] that it returns has three parts, and a registry needs all three:
 //
-//   - [Service.Handler] (or [Service.ServeHTTP]) is the endpoint that issues tokens. It must be
-//     reachable by clients, or they cannot log in.
+//   - [Service.Handler] (or [Service.ServeHTTP]) is the endpoint that issues tokens, by GET and by
+//     the POST of OAuth 2. It must be reachable by clients, or they cannot log in.
 //   - [Service.Authenticate] and [Service.Challenge] verify tokens and ask clients to fetch one.
 //     They are the Authenticator of [github.com/registrykit/registry.Options].
 //   - [Service.Authorize] limits the bearer of a token to its scopes, and asks the Authorizer that
@@ -25,10 +25,10 @@
 //	reg, err := registry.New(store, &registry.Options{Authenticator: tokens, Authorizer: tokens})
 //	mux.Handle("/v2/", tokens.Handler(reg))
 //
-// Requests without a Bearer token go to the Authenticator that New was given, so passwords also
-// work without the endpoint. If the Authorizer allows anonymous callers nothing at all, clients
-// need no tokens: [Service.Challenge] then asks for what that Authenticator accepts, such as
-// passwords by Basic, and clients fetch no tokens. To use tokens in this case too, set
+// Requests without a JWT as their Bearer token go to the Authenticator that New was given, so
+// passwords also work without the endpoint. If the Authorizer allows anonymous callers nothing at
+// all, clients need no tokens: [Service.Challenge] then asks for what that Authenticator accepts,
+// such as passwords by Basic, and clients fetch no tokens. To use tokens in this case too, set
 // [Options].Always.
 //
 // The scopes of a token are in the Claims of the [auth.Identity] that Authenticate returns. An
@@ -41,15 +41,51 @@
 // replicas derive the key from a secret that they share in their storage. Anyone who can read that
 // secret can forge tokens. The token states who the caller is and which scopes the caller asked for
 // and the Authorizer allowed. A scope is a repository, or the catalog, with the actions that are
-// allowed there. Anonymous callers get tokens without a name. There are no refresh tokens.
+// allowed there. Anonymous callers get tokens without a name.
 //
 // A token has at most 7 KiB, so that it fits into the headers that clients, proxies and servers
 // accept. Some clients ask for every repository that they have ever used. Of the repositories in
-// one request, the last 512 in the query string count. If their names do not fit, the token
-// contains a short hash of each instead. If the hashes do not fit either, the first ones are left
-// out. A request to a repository that was left out gets 401, and the client asks again with that
-// repository at the end. Name, groups and claims are never shortened: if they alone do not fit, the
-// request for a token gets 400.
+// one request, the last 512 count, or the last 32 of a caller without a name. If their names do not
+// fit, the token contains a short hash of each instead; a verifier that asks no Authorizer must not
+// accept these. If the hashes do not fit either, the first ones are left out. A request to a
+// repository that was left out gets 401, and the client asks again with that repository at the end.
+// Name and claims are never shortened, and groups are left out only if the Authorizer reads them
+// itself, as that of package accounts does. If they alone do not fit, the request for a token gets
+// 400.
+//
+// # Refresh tokens
+//
+// With [Options].Refresh, a client that asks for a refresh token at the login gets one, and docker
+// stores it instead of the password. It is 83 characters long, begins with "rkf_" and ends with a
+// checksum. The storage has only its SHA-256, in one object for each token.
+//
+//	refresh, err := token.NewRefreshTokens(driver, nil)
+//	tokens, err := token.New(store, users, rules, &token.Options{Refresh: refresh})
+//	go refresh.Run(ctx) // deletes expired tokens
+//
+// A refresh token is issued only if the Authenticator is an [auth.Renewer] and renews the caller.
+// Other callers, such as a CI job with an ID token, log in without one. Each use renews the caller
+// again, so a refresh token is never valid for longer than its login. It expires when it is not used for
+// [RefreshOptions].Idle, 90 days by default. The methods of [RefreshTokens] and its owner (RFC 7009) can
+// revoke it. The scopes may differ at each use. The refresh token stays the same, because clients do not
+// store a new one.
+//
+// # Other processes
+//
+// The endpoint and the registry can be in different processes, in one of two ways:
+//
+//   - Both call New, with Stores on the same storage and the same Options.Service and Options.Keys.
+//     The registry sets Options.Realm to the URL of the endpoint and Options.Always, and its
+//     Authenticator need not know the users.
+//   - The registry uses package auth/bearer with the public keys, which the endpoint serves at
+//     Options.Path + "/keys". It shares nothing with the endpoint.
+//
+// # Cost
+//
+// Without what the Authenticator and the Authorizer cost, an access token costs no request to the
+// storage, and neither does its verification. The shared secrets are read once a minute. A refresh
+// costs one read, and once a day a write. A login that gets a refresh token costs a list of the tokens
+// of its subject and a write.
 //
 // # When changes take effect
 //
@@ -62,9 +98,15 @@
 //   - Scopes contain no tags. The Authorizer is asked again with the tag, so a token for pushes
 //     cannot change a tag that a rule protects.
 //   - Scopes have no word for overwriting. The scope push covers it, if the Authorizer allows it.
-//   - Name, groups and claims are those of the login. Removing a user, changing a password or
-//     leaving a group takes effect when the token expires: at most Options.Lifetime and a minute
-//     later.
+//   - Name, groups and claims are those of the login or refresh. So leaving a group or changing a
+//     password takes effect when the token expires: at most Options.Lifetime and a minute later.
+//   - The same is true of disabling or removing a user, unless the Authorizer looks up the user. The
+//     one of package auth/accounts does: tokens of a disabled or removed user, and tokens for a
+//     revoked secret, stop at once in the process that makes the change, and within
+//     accounts.Options.Refresh, 10 seconds by default, in all others.
+//   - A refresh token of such a user, or after such a change, is refused as soon as the Authenticator
+//     knows of the change. All processes refuse a revoked refresh token at once. Access tokens that
+//     were issued before remain valid until they expire.
 //   - Removing the shared secret makes every token invalid within a minute; see [Options].Keys.
 //
 // # What is refused
@@ -78,6 +120,10 @@
 //  2. An access that the Authorizer denies gets 403, or 401 if the caller has no name.
 //  3. An access that the scopes of the token do not cover gets 401. The challenge names the scope
 //     that is needed, so the client fetches another token.
+//
+// The endpoint gives the same response to an unknown name and a wrong password, and to a refresh
+// token that is unknown, expired or revoked, or whose user is disabled. Options.Audit tells them
+// apart.
 //
 // If the secrets cannot be read, the keys that were read before stay in use for ten minutes. Then
 // requests with tokens fail with a status of 500 or more; requests with passwords do not need the

@@ -2,169 +2,153 @@ package token
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"math"
 	"net/http"
-	"net/url"
 	"strconv"
-	"time"
+	"strings"
 
-	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/internal/wire"
 )
 
-// tokenResponse is the body of a response of the endpoint. It has the token twice, because some
-// clients read the field token and others access_token.
-type tokenResponse struct {
-	Token       string `json:"token"`
-	AccessToken string `json:"access_token"`
-	ExpiresIn   int    `json:"expires_in"` // seconds
-	IssuedAt    string `json:"issued_at"`
-}
+const (
+	// keysSuffix and revokeSuffix follow the path of the endpoint in the paths of the other two.
+	keysSuffix   = "/keys"
+	revokeSuffix = "/revoke"
+)
 
-// Handler returns a handler that serves the endpoint at Options.Path and passes all other requests
-// to next, which is usually the registry.
+// Handler returns a handler that serves the endpoint at Options.Path, the keys at Options.Path +
+// "/keys" and, with Options.Refresh, the revocation of refresh tokens at Options.Path + "/revoke".
+// It passes all other requests to next, which is usually the registry.
 func (s *Service) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == s.opts.Path {
+		switch rest, ok := strings.CutPrefix(r.URL.Path, s.opts.Path); {
+		case ok && (rest == "" || rest == keysSuffix || rest == revokeSuffix && s.opts.Refresh != nil):
 			s.ServeHTTP(w, r)
-			return
+		default:
+			next.ServeHTTP(w, r)
 		}
-		next.ServeHTTP(w, r)
 	})
 }
 
-// ServeHTTP serves the endpoint, wherever it is mounted. It responds to GET, with the parameters
-// service and scope, with a token for the allowed part of the scopes. That part may be empty.
+// ServeHTTP serves the endpoint, wherever it is mounted. If the path of the request is not
+// Options.Path and ends with "/keys" or "/revoke", ServeHTTP serves the keys or the revocation
+// instead; see [Service.JWKS] and [RefreshTokens].
 //
-// Wrong credentials get 401, so that a login with them fails. A request with an Authorization
-// header for which the Authenticator returns no name also gets 401: otherwise a login with
-// credentials that the Authenticator ignores would seem to succeed. POST, which OAuth 2 uses, gets
-// 404, because clients then try GET. Caches must not store a response.
+// The endpoint responds to GET, with the parameters service and scope in the query string and
+// credentials in the header, with a token for the allowed part of the scopes. That part may be
+// empty. It responds to POST in the same way, with a form of OAuth 2 (RFC 6749):
+//
+//   - grant_type=password, with the parameters username and password. The Authenticator gets them
+//     as Basic, so its limits apply. A request with an Authorization header as well gets 400.
+//   - grant_type=refresh_token, with the parameter refresh_token. The scopes may differ from those
+//     of earlier requests. Without Options.Refresh, the status is 404, because clients such as
+//     containerd then try GET.
+//
+// The password grant needs no Options.Refresh. The clients that send it accept a token in response:
+// containerd for each token, and "helm login". After a refusal they try GET. So a wrong password of
+// theirs counts twice at the Authenticator; with a 404 for each POST, every token of theirs would
+// cost two requests instead.
+//
+// With offline_token=true in the query string or access_type=offline in the form, the response
+// also has a refresh token, if Options.Refresh is set and the caller can have one.
+//
+// Wrong credentials get 401, so that a login with them fails; podman reports a wrong password only
+// for this status. A refusal of a POST has a body in the formats of both RFC 6749 and the registry.
+// A request with an Authorization header for which the Authenticator returns no name also gets 401:
+// otherwise a login with credentials that the Authenticator ignores would seem to succeed. Caches
+// must not store a response, except for the keys.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	wire.Bound(w, r)
+	path := r.URL.Path
+	switch {
+	case path != s.opts.Path && strings.HasSuffix(path, keysSuffix):
+		s.serveKeys(w, r)
+	case path != s.opts.Path && strings.HasSuffix(path, revokeSuffix):
+		s.serveRevocation(w, r)
+	default:
+		s.serveToken(w, r)
+	}
+}
+
+// serveToken issues a token.
+func (s *Service) serveToken(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	wire.Bound(w, r)
+	var q *query
+	var refused *refusal
 	switch r.Method {
 	case http.MethodGet:
+		q, refused = s.fromURL(r)
 	case http.MethodPost:
-		wire.Refuse(w, r, http.StatusNotFound, "UNSUPPORTED", "the endpoint supports GET only")
-		return
+		q, refused = s.fromForm(w, r)
 	default:
-		h.Set("Allow", http.MethodGet)
-		wire.Refuse(w, r, http.StatusMethodNotAllowed, "UNSUPPORTED", "the endpoint supports GET only")
+		refuseMethod(w, r, "GET, POST")
 		return
 	}
-	q, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "invalid query string")
+	if refused != nil {
+		s.refuse(w, r, refused)
 		return
 	}
-	if services := q["service"]; len(services) > 1 || len(services) == 1 && services[0] != s.opts.Service {
-		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "the service is not that of this registry")
-		return
-	}
-	scopes, err := parseScopes(q)
-	if err != nil {
-		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "malformed scope")
-		return
-	}
-	a, err := s.issue(r, scopes)
+	response, err := s.issue(q)
 	wire.Bound(w, r)
-	var limit *auth.LimitError
-	switch {
-	case err == nil:
-		content, _ := json.Marshal(a) // strings and a number
-		h.Set("Content-Type", "application/json")
-		h.Set("Content-Length", strconv.Itoa(len(content)))
-		_, _ = w.Write(content)
-	case errors.Is(err, auth.ErrCredentials):
-		if challenge := s.users.Challenge(r, nil); challenge != "" {
-			h.Set("WWW-Authenticate", challenge)
-		}
-		wire.Refuse(w, r, http.StatusUnauthorized, "UNAUTHORIZED", "invalid credentials")
-	case errors.As(err, &limit):
-		h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(limit.RetryAfter.Seconds())), 10))
-		wire.Refuse(w, r, http.StatusTooManyRequests, "TOOMANYREQUESTS", "too many failed logins")
-	case errors.Is(err, errTooLong):
-		wire.Refuse(w, r, http.StatusBadRequest, "UNSUPPORTED", "the token would be too long")
-	default:
-		if s.opts.Error != nil {
-			s.opts.Error(r.Context(), err)
-		}
-		wire.Refuse(w, r, http.StatusInternalServerError, "UNKNOWN", "internal error")
-	}
-}
-
-// resolve returns the name of a scope as the registry has it.
-func (s *Service) resolve(asked scope) string {
-	if asked.kind == auth.TypeRepository && s.opts.Resolve != nil {
-		return s.opts.Resolve(asked.name)
-	}
-	return asked.name
-}
-
-// issue authenticates the caller and returns a token.
-//
-// Errors: auth.ErrCredentials, *auth.LimitError, errTooLong; those of the Authenticator, the
-// Authorizer and the secrets.
-func (s *Service) issue(r *http.Request, scopes []scope) (*tokenResponse, error) {
-	identity, err := s.users.Authenticate(r)
-	if err == nil && identity.Anonymous() && len(r.Header["Authorization"]) > 0 &&
-		(!s.opts.Foreign || len(scopes) == 0) { // a login asks for no scope
-		err = auth.ErrCredentials
-	}
-	if err != nil || len(scopes) == 0 {
-		s.audit(r, auth.Decision{Identity: identity, Allowed: err == nil, Err: err})
-	}
 	if err != nil {
-		return nil, err
-	}
-	list := []grant{}
-	for _, asked := range scopes {
-		asked.name = s.resolve(asked)
-		g := grant{Type: asked.kind, Class: asked.class, Name: asked.name}
-		for _, a := range asked.accesses() {
-			ok, err := s.allowed(r, identity, a)
-			if err != nil {
-				return nil, err
-			}
-			if ok {
-				g.Actions = append(g.Actions, a.Action)
-			}
-		}
-		if len(g.Actions) > 0 {
-			list = append(list, g)
-		}
-	}
-	now := s.now().Truncate(time.Second)
-	token, err := s.sign(r.Context(), identity, list, now)
-	if err != nil {
-		return nil, err
-	}
-	return &tokenResponse{
-		Token: token, AccessToken: token,
-		ExpiresIn: int(s.opts.Lifetime / time.Second), IssuedAt: now.UTC().Format(time.RFC3339),
-	}, nil
-}
-
-// allowed reports whether the Authorizer allows an access for at least one tag.
-func (s *Service) allowed(r *http.Request, identity auth.Identity, a auth.Access) (bool, error) {
-	accesses := []auth.Access{a}
-	rule, err := auth.Scope(r.Context(), s.rules, identity, accesses)
-	s.audit(r, auth.Decision{Identity: identity, Accesses: accesses, Allowed: err == nil, Rule: rule, Err: err})
-	if errors.Is(err, auth.ErrDenied) || errors.Is(err, auth.ErrScope) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-func (s *Service) audit(r *http.Request, d auth.Decision) {
-	if s.opts.Audit == nil {
+		s.refuse(w, r, s.refusalOf(r, err))
 		return
 	}
-	d.Method, d.Path, d.RemoteAddr, d.UserAgent = r.Method, r.URL.Path, r.RemoteAddr, r.UserAgent()
-	s.opts.Audit(context.WithoutCancel(r.Context()), d)
+	writeJSON(w, http.StatusOK, response)
+}
+
+// serveKeys responds with the public keys.
+func (s *Service) serveKeys(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		refuseMethod(w, r, "GET, HEAD")
+		return
+	}
+	content, err := s.JWKS(r.Context())
+	wire.Bound(w, r)
+	if err != nil {
+		s.refuse(w, r, s.refusalOf(r, err))
+		return
+	}
+	h := w.Header()
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(keysMaxAge.Seconds())))
+	h.Set("Content-Type", "application/jwk-set+json")
+	h.Set("Content-Length", strconv.Itoa(len(content)))
+	_, _ = w.Write(content)
+}
+
+// serveRevocation revokes a refresh token (RFC 7009). An unknown token, or one that is not a refresh
+// token, is not an error.
+func (s *Service) serveRevocation(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	switch {
+	case s.opts.Refresh == nil:
+		s.refuse(w, r, &refusal{http.StatusNotFound, "UNSUPPORTED", "unsupported_token_type", "no refresh tokens", 0})
+		return
+	case r.Method != http.MethodPost:
+		refuseMethod(w, r, http.MethodPost)
+		return
+	}
+	form, refused := readForm(w, r, "token", "token_type_hint", "client_id")
+	if refused == nil && form.Get("token") == "" {
+		refused = badRequest("the parameter token is missing")
+	}
+	if refused != nil {
+		s.refuse(w, r, refused)
+		return
+	}
+	err := s.opts.Refresh.RevokeToken(r.Context(), form.Get("token"))
+	wire.Bound(w, r)
+	if err != nil {
+		s.refuse(w, r, s.refusalOf(r, err))
+		return
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+// report passes an error that the response does not contain to Options.Error.
+func (s *Service) report(ctx context.Context, err error) {
+	if s.opts.Error != nil {
+		s.opts.Error(ctx, err)
+	}
 }

@@ -139,7 +139,7 @@ func TestHostileTokens(t *testing.T) {
 		require.Equal(t, 401, s.send("GET", "/v2/", "", http.Header{"Authorization": list}).StatusCode)
 	}
 	// The claims of a token cannot contain scopes.
-	forged := ours(set("claims", map[string]any{"registrykit.io/token": map[string]any{"grants": []string{"*"}}}))
+	forged := ours(set("claims", map[string]any{auth.ScopesClaim: map[string]any{"grants": []string{"*"}}}))
 	require.Equal(t, 401, s.do("GET", "/v2/b/manifests/v1", "Bearer "+forged).StatusCode)
 }
 
@@ -240,22 +240,22 @@ func TestKeysFail(t *testing.T) {
 		_, err = tokens.Authenticate(r)
 		return err
 	}
-	require.ErrorIs(t, authenticate("x"), auth.ErrCredentials)
+	require.ErrorIs(t, authenticate("x.y.z"), auth.ErrCredentials)
 	require.Equal(t, 1, secrets.asked)
 	secrets.err = context.DeadlineExceeded
 	s.clock = s.clock.Add(token.Refresh)
 	for range 10 {
-		require.ErrorIs(t, authenticate("x"), auth.ErrCredentials)
+		require.ErrorIs(t, authenticate("x.y.z"), auth.ErrCredentials)
 	}
 	require.Equal(t, 2, secrets.asked, "a failed read is not repeated for each request")
 	s.clock = s.clock.Add(token.Stale)
 	for range 10 {
-		require.ErrorIs(t, authenticate("x"), context.DeadlineExceeded)
+		require.ErrorIs(t, authenticate("x.y.z"), context.DeadlineExceeded)
 	}
 	require.Equal(t, 3, secrets.asked, "requests do not repeat a read that has just failed")
 	secrets.err = nil
 	s.clock = s.clock.Add(token.Retry)
-	require.ErrorIs(t, authenticate("x"), auth.ErrCredentials)
+	require.ErrorIs(t, authenticate("x.y.z"), auth.ErrCredentials)
 }
 
 // TestSecretsNotTold: no log, decision or response contains a password or a token, except the
@@ -307,7 +307,7 @@ func TestStalledBody(t *testing.T) {
 		request string
 		status  int
 	}{
-		{"GET /v2/token", 200}, {"POST /v2/token", 404}, {"PUT /v2/token", 405}, {"GET /v2/token?scope=x", 400},
+		{"GET /v2/token", 200}, {"POST /v2/token", 400}, {"PUT /v2/token", 405}, {"GET /v2/token?scope=x", 400},
 	} {
 		t.Run(c.request, func(t *testing.T) {
 			t.Parallel()

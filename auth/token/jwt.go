@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/auth/internal/fingerprint"
+	"github.com/registrykit/registry/auth/internal/scope"
 )
 
 const (
@@ -22,27 +25,29 @@ const (
 	leeway = time.Minute
 	// scopesClaim is the claim of an identity that holds the *verified of its token. Only this
 	// package can create a *verified, so no other source of claims can forge one.
-	scopesClaim = "registrykit.io/token"
+	scopesClaim = auth.ScopesClaim
+	// ownClaims is the prefix of the names of claims that only packages of this module set.
+	ownClaims = fingerprint.Reserved
 )
 
 // claims is the content of a token: the fields of the tokens of the CNCF registry, and then the
 // groups and claims of the identity.
 type claims struct {
 	jwt.RegisteredClaims
-	Access []grant        `json:"access"`
-	Hashes []byte         `json:"access_hashes,omitempty"` // instead of Access, see hashGrants
+	scope.Grants
 	Groups []string       `json:"groups,omitempty"`
 	Claims map[string]any `json:"claims,omitempty"`
 }
 
 var errTooLong = errors.New("token: too long")
 
-// sign returns a token for a list of grants. If the list is too long for a token, the token
-// contains hashes. If these are too long, it contains only the last grants, because the client
-// needs those now.
+// sign returns a token for a list of grants. If it would be too long, it leaves the groups out, as
+// far as the Authorizer does not need them: others may put the caller into many groups. If the list
+// is too long for a token, the token contains hashes. If these are too long, it contains only the
+// last grants, because the client needs those now.
 //
 // Errors: errTooLong if the identity alone is too long; those of the secrets.
-func (s *Service) sign(ctx context.Context, identity auth.Identity, list []grant, now time.Time) (string, error) {
+func (s *Service) sign(ctx context.Context, identity auth.Identity, list []scope.Grant, now time.Time) (string, error) {
 	k, err := s.keys.get(ctx)
 	if err != nil {
 		return "", err
@@ -57,9 +62,9 @@ func (s *Service) sign(ctx context.Context, identity auth.Identity, list []grant
 			NotBefore: jwt.NewNumericDate(now),
 			ExpiresAt: jwt.NewNumericDate(now.Add(s.opts.Lifetime)),
 		},
-		Access: list,
+		Grants: scope.Grants{Access: list},
 		Groups: identity.Groups,
-		Claims: s.opts.Claims(identity),
+		Claims: s.claims(identity),
 	}
 	t := jwt.NewWithClaims(jwt.SigningMethodEdDSA, c)
 	t.Header["kid"] = k.kid
@@ -72,13 +77,43 @@ func (s *Service) sign(ctx context.Context, identity auth.Identity, list []grant
 		switch {
 		case excess <= 0:
 			return signed, nil
+		case len(c.Groups) > 0 && s.knowsGroups(identity):
+			c.Groups = nil
+			continue
 		case len(list) == 0:
 			return "", errTooLong
 		case c.Hashes != nil:
-			list = list[min(excess/hashedInToken+1, len(list)):]
+			list = list[min(excess/scope.HashedInToken+1, len(list)):]
 		}
-		c.Access, c.Hashes = []grant{}, hashGrants(list)
+		c.Access, c.Hashes = []scope.Grant{}, scope.Hash(list)
 	}
+}
+
+// knowsGroups reports whether the Authorizer reads the groups of a caller itself, as that of package
+// accounts does.
+func (s *Service) knowsGroups(identity auth.Identity) bool {
+	a, ok := s.rules.(interface {
+		KnowsGroups(identity auth.Identity) bool
+	})
+	return ok && a.KnowsGroups(identity)
+}
+
+// claims returns the claims of an identity that a token contains: those of Options.Claims, and those
+// of the packages of this module, which their Authorizers need to deny what a narrow secret does not
+// permit. Options.Claims cannot add any of the latter.
+func (s *Service) claims(identity auth.Identity) map[string]any {
+	all := make(map[string]any)
+	for name, value := range s.opts.Claims(identity) {
+		if !strings.HasPrefix(name, ownClaims) {
+			all[name] = value
+		}
+	}
+	for name, value := range plainClaims(identity) {
+		if strings.HasPrefix(name, ownClaims) {
+			all[name] = value
+		}
+	}
+	return all
 }
 
 // verify returns the content of a token.
@@ -124,7 +159,7 @@ func (s *Service) parse(token string, k *keys) (*verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &verified{grants: grants{c.Access, c.Hashes}, kid: t.Header["kid"].(string), expires: c.ExpiresAt.Add(leeway)}
+	v := &verified{grants: c.Grants, kid: t.Header["kid"].(string), expires: c.ExpiresAt.Add(leeway)}
 	all := make(map[string]any, len(c.Claims)+1)
 	maps.Copy(all, c.Claims)
 	all[scopesClaim] = v

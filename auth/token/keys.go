@@ -5,7 +5,9 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +31,8 @@ const (
 	retry = 5 * time.Second
 	// readTimeout is the maximum time that a request waits for secrets.
 	readTimeout = 10 * time.Second
+	// keysMaxAge is how long other services may keep the public keys.
+	keysMaxAge = time.Minute
 )
 
 // keyring holds the keys that are derived from shared secrets. It reads the secrets when they are
@@ -50,6 +54,17 @@ type keys struct {
 	sign ed25519.PrivateKey // of the first name
 	kid  string             // of sign
 	byID map[string]ed25519.PublicKey
+	jwks []byte // the public keys as JSON, in the order of the names
+}
+
+// jwk is a public key as a JSON Web Key (RFC 7517, RFC 8037).
+type jwk struct {
+	Kty string `json:"kty"`
+	Crv string `json:"crv"`
+	X   string `json:"x"`
+	Kid string `json:"kid"`
+	Use string `json:"use"`
+	Alg string `json:"alg"`
 }
 
 // get returns keys that were read at most refresh ago, or at most stale ago while the secrets
@@ -92,6 +107,7 @@ func (r *keyring) get(ctx context.Context) (*keys, error) {
 // load reads the secrets and derives the keys.
 func (r *keyring) load(ctx context.Context) (*keys, error) {
 	k := &keys{read: r.now(), byID: make(map[string]ed25519.PublicKey, len(r.names))}
+	public := make([]jwk, len(r.names))
 	for i, name := range r.names {
 		secret, err := r.secrets.SharedSecret(ctx, name)
 		if err != nil {
@@ -102,13 +118,29 @@ func (r *keyring) load(ctx context.Context) (*keys, error) {
 		}
 		seed := sha256.Sum256(append([]byte("registry token key\x00"), secret...))
 		private := ed25519.NewKeyFromSeed(seed[:])
-		public := private.Public().(ed25519.PublicKey)
-		hash := sha256.Sum256(public)
+		own := private.Public().(ed25519.PublicKey)
+		hash := sha256.Sum256(own)
 		kid := base64.RawURLEncoding.EncodeToString(hash[:12])
-		k.byID[kid] = public
+		k.byID[kid] = own
+		public[i] = jwk{"OKP", "Ed25519", base64.RawURLEncoding.EncodeToString(own), kid, "sig", "EdDSA"}
 		if i == 0 {
 			k.sign, k.kid = private, kid
 		}
 	}
+	k.jwks, _ = json.Marshal(map[string]any{"keys": public}) // strings cannot fail
 	return k, nil
+}
+
+// JWKS returns the public keys of all names in Options.Keys as a JSON Web Key Set (RFC 7517), for
+// services that verify tokens and do not share the secrets, such as package auth/bearer. The
+// endpoint serves it at Options.Path + "/keys", without credentials, for caches to keep for a
+// minute. It costs no request while the secrets are known.
+//
+// Errors: those of the secrets.
+func (s *Service) JWKS(ctx context.Context) ([]byte, error) {
+	k, err := s.keys.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(k.jwks), nil
 }

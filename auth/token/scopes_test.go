@@ -147,13 +147,20 @@ func TestScopesAsked(t *testing.T) {
 	})
 	tokens, err := token.New(registrytest.NewStore(t), ann, count, nil)
 	require.NoError(t, err)
+	name := ""
 	ask := func(scopes ...string) int {
 		asked = 0
 		w := httptest.NewRecorder()
-		tokens.ServeHTTP(w, httptest.NewRequest("GET", "/v2/token?"+url.Values{"scope": scopes}.Encode(), nil))
+		r := httptest.NewRequest("GET", "/v2/token?"+url.Values{"scope": scopes}.Encode(), nil)
+		if name != "" {
+			r.SetBasicAuth(name, "secret")
+		}
+		tokens.ServeHTTP(w, r)
 		require.Equal(t, 200, w.Code)
 		return asked
 	}
+	require.Equal(t, 2*token.MaxAnonymousScopes, ask(manyScopes(5000, 1)...), "strangers cannot multiply requests")
+	name = "ann"
 	require.Equal(t, 2, ask("repository:a:pull,x", "repository:a:push,y repository:a:pull,push"))
 	require.Equal(t, 2*token.MaxScopes, ask(manyScopes(5000, 1)...))
 	require.Equal(t, 1, ask("repository:a:pull",

@@ -6,13 +6,14 @@ import (
 	"net/http"
 	"net/netip"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/auth/internal/scope"
+	"github.com/registrykit/registry/internal/options"
 )
 
 // Defaults of [Options].
@@ -29,9 +30,10 @@ const (
 
 // Options are the options of [New]. A nil *Options means the zero Options: all defaults.
 type Options struct {
-	// Path is the URL path of the endpoint. It must begin with "/", need no escapes, and differ
-	// from every path of a repository. The handler of [Service.Handler] must receive requests with
-	// this path, also if it is not below "/v2/". Default: DefaultPath.
+	// Path is the URL path of the endpoint. It must begin with "/" and need no escapes. It must differ
+	// from every path of a repository, also with "/keys" or "/revoke" at its end. The handler of
+	// [Service.Handler] must receive requests with these paths, also if they are not below "/v2/".
+	// Default: DefaultPath.
 	Path string
 	// Realm is the complete URL of the endpoint as clients reach it, for challenges. Clients send
 	// passwords there, so use http only where passwords may travel unencrypted. If it is set,
@@ -58,10 +60,10 @@ type Options struct {
 	// refuses a request for another service with 400. It must be printable ASCII without spaces,
 	// quotes and backslashes. Default: DefaultService.
 	Service string
-	// Foreign gives callers an anonymous token whose credentials the Authenticator counts as
-	// anonymous, see package auth/foreign: docker sends the credentials for Docker Hub to its mirrors.
-	// A request without a scope, as docker login sends it, still gets 401. Default: false, every such
-	// request gets 401.
+	// Foreign issues an anonymous token for credentials that the Authenticator treats as anonymous, see
+	// package auth/foreign: docker sends the credentials for Docker Hub to its mirrors. A request
+	// without a scope, as docker login sends it, still gets 401. Default: false, every such request
+	// gets 401.
 	Foreign bool
 	// Resolve returns the name of the repository that a scope is about, for a registry with
 	// registry.Options.Resolve: docker asks its mirrors for "library/alpine", which a mirror calls
@@ -70,21 +72,30 @@ type Options struct {
 	// Lifetime is how long a token is valid, from MinLifetime to MaxLifetime. New returns an error
 	// for any other. Default: DefaultLifetime, 5 minutes.
 	Lifetime time.Duration
+	// Refresh stores refresh tokens. With it, a client that asks for a refresh token at the login gets
+	// one, if the Authenticator that New was given is an [auth.Renewer] and renews the caller. docker
+	// then stores it instead of the password. Each use renews the caller again, so a refresh token
+	// becomes invalid when the caller is disabled or removed, or the password or secret of the login
+	// is changed or revoked.
+	// Default: nil, no refresh tokens.
+	Refresh *RefreshTokens
 	// Keys are the names of the shared secrets that keys are derived from. Tokens are signed with
 	// the first key and accepted with any. Default: "token".
 	//
 	// To change the key without refusing valid tokens, first add a name at the end of the list in
-	// all replicas, then move it to the front in all. After a Lifetime and a minute, drop the old
-	// name and remove its secret.
+	// all replicas. When services that read [Service.JWKS] have had two minutes to read the new key,
+	// move it to the front in all. After a Lifetime and a minute, drop the old name and remove its
+	// secret. Refresh tokens do not depend on keys.
 	//
-	// To refuse all tokens issued so far, remove the secrets of all these names by
+	// To refuse all access tokens issued so far, remove the secrets of all these names by
 	// Store.RemoveSharedSecret of package storage. Each replica notices within a minute, or within
 	// ten if it cannot read the storage.
 	Keys []string
 	// Claims returns the part of identity.Claims that a token contains, as JSON. Claims that it
 	// leaves out are missing when the token is used. It must include what the Authorizer needs: a
 	// rule that denies callers with a claim does not match without that claim, and so denies
-	// nothing. The bearer of the token can read the claims. When the token is used, numbers are
+	// nothing. Claims of packages of this module, whose names begin with "registrykit.io/", are always
+	// included. The bearer of the token can read the claims. When the token is used, numbers are
 	// float64 and lists are []any. Default: strings, numbers, booleans and lists of strings. Any
 	// other value, such as a struct with private data about the user, is left out.
 	Claims func(identity auth.Identity) map[string]any
@@ -97,7 +108,8 @@ type Options struct {
 	// requests to the registry, and Audit of the registry's Options nothing about the endpoint: set
 	// both. Default: none.
 	Audit auth.AuditFunc
-	// Error receives the reason when the endpoint responds with 500. Default: none.
+	// Error receives the reason when the endpoint responds with 500 or 503, or issues no refresh
+	// token because of a failure. Default: none.
 	Error func(ctx context.Context, err error)
 }
 
@@ -115,6 +127,7 @@ type Service struct {
 
 var (
 	_ auth.Authenticator = (*Service)(nil)
+	_ auth.Renewer       = (*Service)(nil)
 	_ auth.Authorizer    = (*Service)(nil)
 	_ auth.Explainer     = (*Service)(nil)
 	_ auth.Prefixer      = (*Service)(nil)
@@ -133,20 +146,11 @@ func New(secrets Secrets, users auth.Authenticator, rules auth.Authorizer, opts 
 	if secrets == nil || users == nil || rules == nil {
 		return nil, errors.New("token: secrets, users and rules must not be nil")
 	}
-	s := &Service{users: users, rules: rules, cache: newCache(), now: time.Now}
-	if opts != nil {
-		s.opts = *opts
-	}
+	s := &Service{users: users, rules: rules, opts: options.Value(opts), cache: newCache(), now: time.Now}
 	o := &s.opts
-	if o.Path == "" {
-		o.Path = DefaultPath
-	}
-	if o.Service == "" {
-		o.Service = DefaultService
-	}
-	if o.Lifetime == 0 {
-		o.Lifetime = DefaultLifetime
-	}
+	options.Default(&o.Path, DefaultPath)
+	options.Default(&o.Service, DefaultService)
+	options.Default(&o.Lifetime, DefaultLifetime)
 	if len(o.Keys) == 0 {
 		o.Keys = []string{"token"}
 	}
@@ -184,15 +188,25 @@ func plainClaims(identity auth.Identity) map[string]any {
 	return plain
 }
 
-// Authenticate implements [auth.Authenticator]. It verifies a Bearer token itself. It passes every
-// other request to the Authenticator that New was given.
+// Authenticate implements [auth.Authenticator]. It verifies a Bearer token itself if the token is a
+// JWT. It passes every other request to the Authenticator that New was given, which may accept other
+// Bearer tokens.
 //
-// Errors: auth.ErrCredentials for an invalid token; those of the secrets; those of that
-// Authenticator.
+// Errors: auth.ErrCredentials for an invalid token, or a Bearer token for which that Authenticator
+// returns no name; those of the secrets; those of that Authenticator.
 func (s *Service) Authenticate(r *http.Request) (auth.Identity, error) {
-	token, ok := bearer(r)
-	if !ok {
+	token, ok := scope.Bearer(r)
+	switch {
+	case !ok:
 		return s.users.Authenticate(r)
+	case len(r.Header["Authorization"]) > 1: // it is unclear which header counts
+		return auth.Identity{}, auth.ErrCredentials
+	case strings.Count(token, ".") != 2:
+		identity, err := s.users.Authenticate(r)
+		if err == nil && identity.Anonymous() {
+			return auth.Identity{}, auth.ErrCredentials
+		}
+		return identity, err
 	}
 	v, err := s.verify(r.Context(), token)
 	if err != nil {
@@ -201,31 +215,33 @@ func (s *Service) Authenticate(r *http.Request) (auth.Identity, error) {
 	return v.identity, nil
 }
 
+// Renew implements [auth.Renewer]. It asks the Authenticator that New was given. The identity of a
+// token of this Service cannot be renewed.
+//
+// Errors: those of [auth.Renew].
+func (s *Service) Renew(ctx context.Context, identity auth.Identity) (auth.Identity, error) {
+	if _, ok := identity.Claims[scopesClaim]; ok {
+		return auth.Identity{}, auth.ErrCredentials
+	}
+	return auth.Renew(ctx, s.users, identity)
+}
+
 // Challenge implements [auth.Authenticator]. It asks for a token. If the request has no token and
 // [auth.AllowsAnonymous] reports false, it returns the challenge of the Authenticator that New was
 // given; see Options.Always. It decides for each challenge, because rules may change. It returns ""
 // if the request names no usable host: the 401 then has no challenge, and clients cannot log in.
 func (s *Service) Challenge(r *http.Request, accesses []auth.Access) string {
-	token, ok := bearer(r)
-	if !ok && !s.opts.Always && !auth.AllowsAnonymous(r.Context(), s.rules) {
+	if _, ok := scope.Bearer(r); !ok && !s.opts.Always && !auth.AllowsAnonymous(r.Context(), s.rules) {
 		return s.users.Challenge(r, accesses)
 	}
 	realm := s.realm(r)
 	if realm == "" {
 		return ""
 	}
-	challenge := `Bearer realm="` + realm + `",service="` + s.opts.Service + `"`
-	if scope := challengeScope(accesses); scope != "" {
-		challenge += `,scope="` + scope + `"`
-	}
-	if ok {
-		if _, err := s.verify(r.Context(), token); err != nil {
-			challenge += `,error="invalid_token"`
-		} else {
-			challenge += `,error="insufficient_scope"`
-		}
-	}
-	return challenge
+	return scope.Challenge(r, realm, s.opts.Service, accesses, func(token string) error {
+		_, err := s.verify(r.Context(), token)
+		return err
+	})
 }
 
 // Authorize implements [auth.Authorizer]. It allows what the Authorizer that New was given allows,
@@ -240,19 +256,10 @@ func (s *Service) Authorize(ctx context.Context, identity auth.Identity, accesse
 }
 
 // inScope returns auth.ErrScope if the identity is that of a token that does not cover the
-// accesses. A scope for the catalog also covers a pull that is asked for together with the catalog,
-// because that pull decides whether the list may contain a name.
+// accesses.
 func inScope(identity auth.Identity, accesses []auth.Access) error {
-	v, ok := identity.Claims[scopesClaim].(*verified)
-	if !ok {
-		return nil
-	}
-	catalog := auth.Access{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}
-	listed := slices.Contains(accesses, catalog) && v.grants.covers(catalog)
-	for _, a := range accesses {
-		if !v.grants.covers(a) && !(listed && a.Action == auth.Pull) {
-			return auth.ErrScope
-		}
+	if v, ok := identity.Claims[scopesClaim].(*verified); ok {
+		return v.grants.Check(accesses)
 	}
 	return nil
 }
@@ -275,22 +282,4 @@ func (s *Service) Explain(ctx context.Context, identity auth.Identity, accesses 
 // Prefixes implements [auth.Prefixer]. The prefixes are those of the Authorizer that New was given.
 func (s *Service) Prefixes(ctx context.Context, identity auth.Identity) []string {
 	return auth.Prefixes(ctx, s.rules, identity)
-}
-
-// bearer returns the token of a request, and whether it has one. A request with a second
-// Authorization header has an empty token, which is invalid, because it is unclear which header
-// counts.
-func bearer(r *http.Request) (string, bool) {
-	values := r.Header["Authorization"]
-	if len(values) == 0 {
-		return "", false
-	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", false
-	}
-	if len(values) > 1 {
-		return "", true
-	}
-	return strings.TrimLeft(token, " "), true
 }

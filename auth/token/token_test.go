@@ -161,7 +161,7 @@ func TestIdentity(t *testing.T) {
 		s.do("GET", "/v2/a/manifests/v1", "Bearer "+s.token(basic("ann", "secret"), "repository:a:pull"))
 		require.Equal(t, "ann", seen.Name)
 		require.Equal(t, []string{"group-of-ann"}, seen.Groups)
-		delete(seen.Claims, "registrykit.io/token")
+		delete(seen.Claims, auth.ScopesClaim)
 		return seen.Claims
 	}
 	require.Equal(t, map[string]any{"level": 3., "mail": "ann@example.test", "admin": true, "teams": []any{"a", "b"}},
@@ -210,12 +210,10 @@ func TestEndpoint(t *testing.T) {
 	} {
 		require.Equal(t, want, s.do("GET", "/v2/token"+query, basic("ann", "secret")).StatusCode, query)
 	}
-	// What other clients than by GET ask: 404 is what they all take for "use GET".
-	require.Equal(t, 404, s.send("POST", "/v2/token", "grant_type=password", http.Header{}).StatusCode)
 	for _, method := range []string{"HEAD", "PUT", "DELETE", "OPTIONS"} {
 		res := s.do(method, "/v2/token", "")
 		require.Equal(t, 405, res.StatusCode)
-		require.Equal(t, "GET", res.Header.Get("Allow"))
+		require.Equal(t, "GET, POST", res.Header.Get("Allow"))
 	}
 	told = nil
 	s.do("GET", "/v2/token?scope=repository:a:pull,push", basic("ann", "secret"))
@@ -391,23 +389,4 @@ func TestWithoutAnonymous(t *testing.T) {
 	require.Contains(t, always.do("GET", "/v2/", "").Header.Get("WWW-Authenticate"), "Bearer realm=")
 	opaque := newSite(t, ann, allow(), nil) // its Authorizer is no Prefixer
 	require.Contains(t, opaque.do("GET", "/v2/", "").Header.Get("WWW-Authenticate"), "Bearer realm=")
-}
-
-// TestForeign: a caller whose credentials count as anonymous gets an anonymous token for a pull, with
-// the name that the registry has for the repository, and cannot log in.
-func TestForeign(t *testing.T) {
-	nobody := auth.AuthenticatorFunc(func(*http.Request) (auth.Identity, error) { return auth.Identity{}, nil })
-	hub := auth.AuthorizerFunc(func(_ context.Context, _ auth.Identity, accesses []auth.Access) error {
-		for _, a := range accesses {
-			if !strings.HasPrefix(a.Name, "hub/") || a.Action != auth.Pull {
-				return auth.ErrDenied
-			}
-		}
-		return nil
-	})
-	s := newSite(t, nobody, hub, &token.Options{Foreign: true, Resolve: func(repo string) string { return "hub/" + repo }})
-	tok := s.token(basic("somebody", "hub"), "repository:a:pull")
-	require.Equal(t, 404, s.do("GET", "/v2/hub/a/manifests/v1", "Bearer "+tok).StatusCode)
-	require.Equal(t, 401, s.do("GET", "/v2/a/manifests/v1", "Bearer "+tok).StatusCode)
-	require.Equal(t, 401, s.do("GET", "/v2/token", basic("somebody", "hub")).StatusCode)
 }
