@@ -33,7 +33,8 @@
 //
 // HTTP cannot express some operations of a Backend. These return ErrUnsupported:
 //
-//   - the conditions TagPut.IfAbsent, TagPut.Keep, DeleteOptions.Keep and DeleteOptions.IfUnused
+//   - the conditions TagPut.IfAbsent, TagPut.Keep, DeleteOptions.Keep, DeleteOptions.IfUnused and
+//     DeleteOptions.NotSetAfter
 //   - DeleteRepository, History and Restore
 //   - a mount with MountOptions.Allow and without MountOptions.From
 //

@@ -46,7 +46,9 @@ func (c *Client) checkDelete(opts *registry.DeleteOptions) (*registry.Condition,
 	case opts.Keep != nil:
 		return nil, registry.ErrUnsupported.WithMessage("HTTP cannot express which tags to keep")
 	case opts.IfUnused:
-		return nil, registry.ErrUnsupported.WithMessage("HTTP cannot express a delete of unused blobs only")
+		return nil, registry.ErrUnsupported.WithMessage("HTTP cannot express a delete of unused content only")
+	case !opts.NotSetAfter.IsZero():
+		return nil, registry.ErrUnsupported.WithMessage("HTTP cannot express a delete that depends on when a tag was set")
 	}
 	return opts.If, c.checkCondition(opts.If)
 }

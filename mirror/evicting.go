@@ -99,8 +99,22 @@ func (m *Mirror) pinnable(ctx context.Context, repo string, ref reference.Ref) e
 
 // Pins yields the pinned images as "repository:tag" or "repository@digest".
 func (m *Mirror) Pins(ctx context.Context) iter.Seq2[string, error] {
+	return m.pins(ctx, evict.Pin{})
+}
+
+// PinsAfter is Pins for the pins after one, for a list in pages. The pin itself need not exist any
+// more.
+//
+// Errors: registry.ErrNameInvalid, ErrTagInvalid or ErrDigestInvalid for an invalid name or
+// reference.
+func (m *Mirror) PinsAfter(ctx context.Context, repo string, ref reference.Ref) iter.Seq2[string, error] {
+	return m.pins(ctx, evict.Pin{Repository: repo, Ref: ref})
+}
+
+// pins yields the texts of the pins after one.
+func (m *Mirror) pins(ctx context.Context, after evict.Pin) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for pin, err := range m.evictor.Pins(ctx) {
+		for pin, err := range m.evictor.Pins(ctx, after) {
 			text := ""
 			if err == nil {
 				text = pin.String()

@@ -64,6 +64,7 @@ func newRigOf(t testing.TB, up *upstreamtest.Server, change func(u *mirror.Upstr
 	require.NoError(t, err)
 	r := &rig{t: t, up: up, store: store}
 	r.restart(d, change)
+	t.Cleanup(r.settle) // a fill that goes on logs
 	return r
 }
 
@@ -74,6 +75,9 @@ func (r *rig) restart(d storage.Driver, change func(u *mirror.Upstream, o *mirro
 	o := mirror.Options{Logger: slog.New(slog.NewTextHandler(r.t.Output(), nil))}
 	if change != nil {
 		change(&u, &o)
+	}
+	if r.m != nil {
+		r.settle()
 	}
 	var err error
 	r.m, err = mirror.New(r.t.Context(), r.store, d, []mirror.Upstream{u}, &o)

@@ -38,6 +38,18 @@ type UpstreamStats struct {
 // counters are the counters of a mirror.
 type counters struct{ hits, misses, stale, served atomic.Int64 }
 
+// Upstreams returns the upstreams in their order, with defaults filled in. Credentials and
+// Transport are nil.
+func (m *Mirror) Upstreams() []Upstream {
+	all := make([]Upstream, 0, len(m.names.origins))
+	for _, o := range m.names.origins {
+		u := o.Upstream
+		u.Credentials, u.Transport = nil, nil
+		all = append(all, u)
+	}
+	return all
+}
+
 // Stats returns the counters.
 func (m *Mirror) Stats() Stats {
 	fills := m.fills.Stats()

@@ -29,6 +29,14 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
+	return ParseFile(path, content)
+}
+
+// ParseFile reads the content of a file, or the part of a larger file that is about a mirror. path is for errors, and
+// paths in the content are relative to its folder.
+//
+// Errors: the first mistake, with its line.
+func ParseFile(path string, content []byte) (*Config, error) {
 	return parse(content, path+":", filepath.Dir(path))
 }
 

@@ -32,10 +32,11 @@ func TestErrors(t *testing.T) {
 		want string
 	}{
 		{"", 1, "no upstreams"}, {"upstreams: []\n", 1, "no upstreams"}, {"upstreams: {}\n", 1, "must be a list"},
-		{"upstreams:\n- x\n", 2, "must have fields"}, {"upstream: []\n", 1, `"upstream" is none of ["upstreams" "root"`},
+		{"upstreams:\n- x\n", 2, "must have fields"}, {"upstream: []\n", 1, `"upstream" is not one of ["upstreams" "root"`},
 		{"upstreams:\n- name: a.example\n", 2, "needs name and urls"},
 		{"upstreams:\n- urls: https://a.example\n", 2, "needs name and urls"},
-		{up("what: x"), 4, `"what" is none of`}, {up("name: b"), 4, "occurs twice"}, {up("password: hunter2"), 4, "none of"},
+		{up("what: x"), 4, `"what" is not one of`}, {up("name: b"), 4, "occurs twice"},
+		{up("password: hunter2"), 4, "not one of"},
 		{up("library:"), 4, "empty"}, {up("library: ''"), 4, "library: this is empty"}, {up("library: [x]"), 4, "text"},
 		{up("library: X"), 4, "upper-case"}, {up("prefix: a//b"), 4, "misplaced"}, {up("prefix: a:b"), 4, "not allowed"},
 		{up("aliases: []"), 4, "aliases: this is empty"}, {up("aliases: [b, a b]"), 4, `"a b" is not a host`},
@@ -65,7 +66,7 @@ func TestErrors(t *testing.T) {
 		{up("tagTTL: 10"), 4, "such as 90s"}, {up("tagTTL: -1s"), 4, "such as 90s"}, {up("tagTTL: 1.5d"), 4, "such as"},
 		{up("tagTTL: Forever"), 4, "such as"}, {up("deletedGrace: forever"), 4, "such as"},
 		{up("tagTTLs: []"), 4, "must be a list"}, {up("tagTTLs:\n  - pattern: x"), 5, "needs pattern and ttl"},
-		{up("tagTTLs:\n  - {pattern: x, ttl: 1m}\n  - {pattern: x, tll: 1m}"), 6, `"tll" is none of`},
+		{up("tagTTLs:\n  - {pattern: x, ttl: 1m}\n  - {pattern: x, tll: 1m}"), 6, `"tll" is not one of`},
 		{up("tagTTLs:\n  - pattern: '['\n    ttl: 1m"), 5, "malformed"},
 		{up("keepDeleted: true\n  deletedGrace: 1h"), 2, "no effect"},
 		{up("allow:\n  - a\n  - '['"), 6, "malformed"}, {up("allow: '!a'"), 4, "no exceptions"},
@@ -108,7 +109,7 @@ func TestLoadErrors(t *testing.T) {
 	require.ErrorContains(t, err, "not a regular file")
 	path := write(t, dir, "mirror.yaml", "upstreams:\n- what: x\n")
 	_, err = config.Load(path)
-	require.ErrorContains(t, err, "config: "+path+`:2: "what" is none of`)
+	require.ErrorContains(t, err, "config: "+path+`:2: "what" is not one of`)
 }
 
 // FuzzParse: a text is refused with its line, or mirror.New accepts the result.

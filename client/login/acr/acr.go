@@ -46,8 +46,8 @@ type Options struct {
 	// Endpoint is the URL that the exchange is sent to. Default: https:// and the host of the
 	// registry, which must then be below azurecr.io, azurecr.cn or azurecr.us.
 	Endpoint string
-	// Client configures requests of the SDK. A Transport in it must not follow redirects. Default: an
-	// http.Client that does not.
+	// Client configures requests of the SDK. A Transport in it must not follow redirects. Default: one
+	// that does not, over http.DefaultTransport.
 	Client azcore.ClientOptions
 }
 
@@ -65,9 +65,7 @@ func Source(credential azcore.TokenCredential, opts *Options) login.Source {
 		o.Scope = DefaultScope
 	}
 	if o.Client.Transport == nil {
-		o.Client.Transport = &http.Client{
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}
+		o.Client.Transport = once{}
 	}
 	return login.Cached(func(ctx context.Context, host string) (login.Credentials, error) {
 		endpoint := o.Endpoint
@@ -88,6 +86,14 @@ func Source(credential azcore.TokenCredential, opts *Options) login.Source {
 		return login.Credentials{Username: username, IdentityToken: login.Secret(refresh), Expires: expiry(refresh)}, nil
 	}, period)
 }
+
+// once sends a request without following redirects, which would send the token to another host. An
+// http.Client with CheckRedirect is not an alternative: before it asks CheckRedirect, it rewinds the body,
+// which the transport may still read.
+type once struct{}
+
+// Do implements policy.Transporter.
+func (once) Do(r *http.Request) (*http.Response, error) { return http.DefaultTransport.RoundTrip(r) }
 
 // isAzure reports whether a host is below a domain of the service.
 func isAzure(host string) bool {

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry/internal/parallel"
+	"github.com/registrykit/registry/internal/pinkey"
 	"github.com/registrykit/registry/internal/subjecttag"
 	"github.com/registrykit/registry/pulltime"
 	"github.com/registrykit/registry/storage"
@@ -312,7 +313,7 @@ func (n *node) reached() map[*node]bool {
 // keep marks what must not be evicted: what pins reach, what is being read, and what was used
 // within Options.MinAge.
 func (e *Evictor) keep(ctx context.Context, g *graph) error {
-	for p, err := range e.pins(ctx, pinsOf(g.repo)) {
+	for p, err := range e.pins(ctx, pinkey.Of(g.repo), "") {
 		if err != nil {
 			return err
 		}

@@ -122,7 +122,7 @@ func TestPins(t *testing.T) {
 func pinNames(t *testing.T, e *Evictor) []string {
 	t.Helper()
 	var names []string
-	for p, err := range e.Pins(t.Context()) {
+	for p, err := range e.Pins(t.Context(), Pin{}) {
 		require.NoError(t, err)
 		names = append(names, p.String())
 	}

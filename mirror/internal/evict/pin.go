@@ -7,20 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strings"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/registrykit/registry"
-	"github.com/registrykit/registry/internal/objectkey"
+	"github.com/registrykit/registry/internal/pinkey"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
 )
-
-// The keys of pins, one object for each: m/p/<R>/<alg>/<hex> for a digest, and m/p/<R>/t/<tag> for
-// a tag. R is the name of the repository as objectkey.Escape returns it.
-const pinPrefix = "m/p/"
 
 // pinRecord is the content of the object of a pin, for people.
 type pinRecord struct {
@@ -45,31 +38,8 @@ func (p Pin) String() string {
 	return p.Repository + "@" + string(p.Ref.Digest)
 }
 
-// pinsOf returns the prefix of the pins of a repository.
-func pinsOf(repo string) string { return pinPrefix + objectkey.Escape(repo) + "/" }
-
 // key returns the key of the pin.
-func (p Pin) key() string {
-	if p.Ref.Tag != "" {
-		return pinsOf(p.Repository) + "t/" + p.Ref.Tag
-	}
-	return pinsOf(p.Repository) + objectkey.DigestPath(p.Ref.Digest)
-}
-
-// parsePin returns the pin of a key.
-func parsePin(key string) (Pin, bool) {
-	parts := strings.Split(strings.TrimPrefix(key, pinPrefix), "/")
-	if len(parts) != 3 {
-		return Pin{}, false
-	}
-	p := Pin{Repository: objectkey.Unescape(parts[0])}
-	if parts[1] == "t" {
-		p.Ref.Tag = parts[2]
-	} else {
-		p.Ref.Digest = digest.NewDigestFromEncoded(digest.Algorithm(parts[1]), parts[2])
-	}
-	return p, p.check() == nil
-}
+func (p Pin) key() string { return pinkey.Key(p.Repository, p.Ref) }
 
 // check rejects an invalid name or reference.
 func (p Pin) check() error {
@@ -120,18 +90,29 @@ func (e *Evictor) Unpin(ctx context.Context, repo string, ref reference.Ref) err
 	return nil
 }
 
-// Pins yields the pins in the order of their keys. An error ends the iteration.
-func (e *Evictor) Pins(ctx context.Context) iter.Seq2[Pin, error] { return e.pins(ctx, pinPrefix) }
+// Pins yields the pins in the order of their keys: those after one, or all if that is the zero Pin.
+// An error ends the iteration.
+//
+// Errors: registry.ErrNameInvalid, ErrTagInvalid or ErrDigestInvalid for an invalid pin.
+func (e *Evictor) Pins(ctx context.Context, after Pin) iter.Seq2[Pin, error] {
+	if after == (Pin{}) {
+		return e.pins(ctx, pinkey.Prefix, "")
+	}
+	if err := after.check(); err != nil {
+		return func(yield func(Pin, error) bool) { yield(Pin{}, err) }
+	}
+	return e.pins(ctx, pinkey.Prefix, after.key())
+}
 
-// pins yields the pins whose keys begin with prefix.
-func (e *Evictor) pins(ctx context.Context, prefix string) iter.Seq2[Pin, error] {
+// pins yields the pins whose keys begin with prefix and are after another key.
+func (e *Evictor) pins(ctx context.Context, prefix, after string) iter.Seq2[Pin, error] {
 	return func(yield func(Pin, error) bool) {
-		for info, err := range e.driver.List(ctx, prefix, &driver.ListOptions{KeysOnly: true}) {
+		for info, err := range e.driver.List(ctx, prefix, &driver.ListOptions{KeysOnly: true, After: after}) {
 			if err != nil {
 				yield(Pin{}, fmt.Errorf("evict: listing the pins: %w", err))
 				return
 			}
-			if p, ok := parsePin(info.Key); ok && !yield(p, nil) {
+			if repo, ref, ok := pinkey.Parse(info.Key); ok && !yield(Pin{repo, ref}, nil) {
 				return
 			}
 		}

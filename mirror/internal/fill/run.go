@@ -60,19 +60,19 @@ func (fl *fill) run(ctx context.Context) {
 }
 
 // end ends the fill with the result err. The next request for the blob begins another fill, or finds
-// the blob in the store.
+// the blob in the store. A failure is logged first: after forget, Stats no longer counts the fill, and a
+// host that waits for that may be gone.
 func (fl *fill) end(err error) {
 	f := fl.fills
+	if err != nil && !errors.Is(err, errIdle) && !errors.Is(err, errClosed) {
+		f.failed.Add(1)
+		if isWrong(err) {
+			f.wrong.Add(1)
+		}
+		f.log.Warn("a blob was not stored", "repository", fl.repo, "digest", fl.digest, "error", err)
+	}
 	f.forget(fl)
 	fl.finish(err)
-	if err == nil || errors.Is(err, errIdle) || errors.Is(err, errClosed) {
-		return
-	}
-	f.failed.Add(1)
-	if isWrong(err) {
-		f.wrong.Add(1)
-	}
-	f.log.Warn("a blob was not stored", "repository", fl.repo, "digest", fl.digest, "error", err)
 }
 
 // attempt claims the lease and fills the blob, or follows the replica that holds the lease.
