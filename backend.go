@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"iter"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -100,8 +101,8 @@ type Deleter interface {
 
 	// DeleteManifest removes a tag, or a manifest with all its tags.
 	//
-	// Errors: ErrManifestUnknown; ErrDenied if DeleteOptions.Keep forbids it;
-	// ErrPreconditionFailed.
+	// Errors: ErrManifestUnknown; ErrDenied if DeleteOptions.Keep or DeleteOptions.IfUnused forbids
+	// it; ErrPreconditionFailed.
 	DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *DeleteOptions) error
 
 	// DeleteRepository removes a repository and all its content.
@@ -356,6 +357,10 @@ type TagPut struct {
 	// progress either sees the tag or fails. If something is missing, the error is
 	// ErrManifestBlobUnknown.
 	Keep bool
+	// Time is when the tag was set, for content that is taken over from another registry. Retention
+	// rules count from it. [Registry].Backend ignores it, so that a caller cannot choose it; an import
+	// writes to the Store. A time in the future counts as now. A Backend may ignore it. Default: now.
+	Time time.Time
 }
 
 // DeleteOptions are the options of the operations of [Deleter].
@@ -370,12 +375,25 @@ type DeleteOptions struct {
 	// A tag does not reach the subject of a manifest. A subject need not exist when it is named, so
 	// it need not stay.
 	Keep func(tag string) bool
-	// IfUnused deletes a blob only if no manifest of the repository names it. Otherwise the error
-	// is ErrDenied, with a message that names the manifest. The decision is part of the delete, so
-	// it also holds against concurrent pushes. A manifest that only the history can bring back does
-	// not count. DeleteManifest and DeleteRepository return ErrUnsupported if it is set. Default:
-	// the blob is deleted, and manifests that name it are broken.
+	// IfUnused deletes a blob only if no manifest of the repository names it, and a manifest only if
+	// nothing leads to it: no tag points at it, no other manifest names it, and it does not refer to a
+	// manifest of the repository. Otherwise the error is ErrDenied, with a message that says what
+	// uses it. The decision is part of the delete, so it also holds against concurrent pushes: a push
+	// that has pointed a tag at the manifest is not undone. A manifest that only the history can bring
+	// back does not count. A delete of a tag and DeleteRepository return ErrUnsupported if it is set.
+	// Default: the blob or manifest is deleted, and manifests that name it are broken.
 	IfUnused bool
+	// NotSetAfter deletes a tag only if it was not set after this time; see TagPut.Time. It protects a
+	// tag that was pushed again after somebody decided to remove it, even with the same content. With
+	// IfUnused, it deletes a manifest only if it was not pushed after this time, by the clock of the
+	// storage. It protects a manifest that was pushed again and that nothing names yet, such as the
+	// image of an index whose push follows. A HEAD request that renews the manifest counts as a push; a
+	// collection that writes its record again does not.
+	//
+	// Otherwise the error is ErrPreconditionFailed and nothing is deleted. The decision is part of the
+	// delete. A delete of anything else returns ErrUnsupported if it is set, and so does a remote
+	// Backend. Default: the zero time, which means any time.
+	NotSetAfter time.Time
 	// If is a condition on the target: for a tag, on the digest that it points at; for a manifest or
 	// blob, on its own digest. The decision is part of the delete. If the condition does not hold,
 	// the error is ErrPreconditionFailed and nothing is deleted. A missing target remains

@@ -48,14 +48,21 @@ func (c *Condition) Holds(current digest.Digest) bool {
 }
 
 // condition returns the condition of a request that changes something, or nil if the request has
-// none. If-Match compares strongly: a weak entity tag matches nothing. If-None-Match compares
+// none.
+//
+// Errors: errConditionInvalid.
+func (c *call) condition() (*Condition, error) { return ParseCondition(c.req.Header) }
+
+// ParseCondition returns the condition in the headers If-Match and If-None-Match of a request that
+// changes something, or nil if the request has none. The entity tag of a manifest or tag is its
+// digest. If-Match compares strongly: a weak entity tag matches nothing. If-None-Match compares
 // weakly. A malformed header is an error, because its sender wants the change to depend on
 // something.
 //
-// Errors: errConditionInvalid.
-func (c *call) condition() (*Condition, error) {
+// Errors: an error with the status 400.
+func ParseCondition(h http.Header) (*Condition, error) {
 	var cond Condition
-	if lines := c.req.Header.Values("If-Match"); len(lines) > 0 {
+	if lines := h.Values("If-Match"); len(lines) > 0 {
 		tags, ok := parseETags(lines)
 		if !ok {
 			return nil, errConditionInvalid.WithMessage("invalid If-Match")
@@ -67,7 +74,7 @@ func (c *call) condition() (*Condition, error) {
 			cond.Match = []digest.Digest{noDigest}
 		}
 	}
-	tags, ok := parseETags(c.req.Header.Values("If-None-Match"))
+	tags, ok := parseETags(h.Values("If-None-Match"))
 	if !ok {
 		return nil, errConditionInvalid.WithMessage("invalid If-None-Match")
 	}

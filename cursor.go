@@ -31,7 +31,7 @@ func newCursors(secret []byte) (cursors, error) {
 
 // seal returns the cursor after name, for one caller and list.
 func (c cursors) seal(name, of string) string {
-	// All names have the same length, so that the cursor does not reveal it.
+	// All names have the same length, so that the cursor does not reveal it. Other positions may be longer.
 	padded := name + strings.Repeat("\x00", reference.MaxNameLength-min(len(name), reference.MaxNameLength))
 	return cursorMark + base64.RawURLEncoding.EncodeToString(c.aead.Seal(nil, nil, []byte(padded), []byte(of)))
 }

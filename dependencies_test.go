@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,8 +19,9 @@ func TestDependencies(t *testing.T) {
 		"github.com/distribution/reference",
 		"golang.org/x/sync",
 	}
-	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./jobs", "./pulltime",
-		"./storage", "./storage/disk", "./storage/memory", "./filter", "./hook", "./client", "./client/login"} {
+	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./jobs", "./pulltime", "./storage",
+		"./storage/disk", "./storage/memory", "./filter", "./hook", "./client", "./client/login", "./image", "./importer",
+		"./layout", "./scrub", "./usage"} {
 		for _, dep := range dependencies(t, pkg) {
 			require.True(t, within(dep, allowed), "%s depends on %s", pkg, dep)
 		}
@@ -29,12 +31,23 @@ func TestDependencies(t *testing.T) {
 // TestDependenciesOfBatteries limits the dependencies of the other packages.
 func TestDependenciesOfBatteries(t *testing.T) {
 	for pkg, allowed := range map[string][]string{
-		"./auth/token":      {"github.com/golang-jwt/jwt/v5"},
+		"./auth/token":      {"github.com/golang-jwt/jwt/v5", "github.com/registrykit/registry/storage/driver"},
 		"./auth/chain":      nil,
 		"./auth/foreign":    nil,
 		"./auth/static":     nil,
 		"./auth/clientcert": nil,
 		"./auth/htpasswd":   {"golang.org/x/crypto/bcrypt", "golang.org/x/crypto/blowfish"},
+		"./auth/bearer": {"github.com/golang-jwt/jwt/v5", "github.com/go-jose/go-jose/v4",
+			"github.com/registrykit/registry/internal/strictjson"},
+		"./auth/oidc": {
+			"github.com/golang-jwt/jwt/v5", "github.com/go-jose/go-jose/v4",
+			"github.com/registrykit/registry/internal/strictjson", "github.com/bmatcuk/doublestar/v4",
+			"go.yaml.in/yaml/v4", "github.com/registrykit/registry/internal/strictyaml",
+		},
+		"./auth/accounts": {
+			"github.com/registrykit/registry", "github.com/opencontainers/image-spec/specs-go", "golang.org/x/sync",
+			"github.com/bmatcuk/doublestar/v4", "golang.org/x/crypto", "golang.org/x/sys/cpu", "golang.org/x/text",
+		},
 		"./auth/rules": {
 			"github.com/bmatcuk/doublestar/v4", "go.yaml.in/yaml/v4", "github.com/registrykit/registry/internal/strictyaml",
 		},
@@ -87,6 +100,8 @@ func TestDependenciesOfSinks(t *testing.T) {
 		// The sinks for brokers, which share this package, are modules of their own.
 		"./notification/internal/broker": nil,
 		"./notification/outbox":          {module + "/internal/parallel", "golang.org/x/sync", module + "/storage/driver"},
+		"./notification/endpoints": {module + "/auth", module + "/internal", module + "/reference",
+			"github.com/distribution/reference", "golang.org/x/sync", patterns, module + "/storage/driver"},
 		"./notification/sse": {module + "/internal", "golang.org/x/sync", patterns, module + "/auth",
 			module + "/storage/driver"},
 		"./notification/config": {module + "/auth", module + "/internal/strictyaml", module + "/internal/glob", patterns,
@@ -188,5 +203,60 @@ func TestDependenciesOfMirrorConfig(t *testing.T) {
 		"github.com/registrykit/registry/internal/strictyaml", "github.com/bmatcuk/doublestar/v4", "go.yaml.in/yaml/v4")
 	for _, dep := range dependencies(t, "./mirror/config") {
 		require.True(t, within(dep, allowed), "%s", dep)
+	}
+}
+
+// TestDependenciesOfRetention: rules need libraries for patterns, versions and YAML.
+func TestDependenciesOfRetention(t *testing.T) {
+	for _, dep := range dependencies(t, "./retention") {
+		require.True(t, within(dep, []string{
+			"github.com/registrykit/registry", "github.com/opencontainers/go-digest",
+			"github.com/opencontainers/image-spec/specs-go", "github.com/distribution/reference", "golang.org/x/sync",
+			"github.com/bmatcuk/doublestar/v4", "github.com/Masterminds/semver/v3", "go.yaml.in/yaml/v4",
+		}), "%s", dep)
+	}
+}
+
+// TestDependenciesOfQuota: limits come from YAML and have patterns, and need a library for each.
+func TestDependenciesOfQuota(t *testing.T) {
+	for _, dep := range dependencies(t, "./quota") {
+		require.True(t, within(dep, []string{
+			"github.com/registrykit/registry", "github.com/opencontainers/go-digest",
+			"github.com/opencontainers/image-spec/specs-go", "github.com/distribution/reference", "golang.org/x/sync",
+			"github.com/bmatcuk/doublestar/v4", "go.yaml.in/yaml/v4",
+		}), "%s", dep)
+	}
+}
+
+// TestDependenciesOfManagement: the management API and its client need no router, and no generator of
+// code. Only rules in YAML, patterns, versions and the sign-in by OpenID Connect need libraries. A
+// client of the API does not have the server among its dependencies.
+func TestDependenciesOfManagement(t *testing.T) {
+	const module = "github.com/registrykit/registry"
+	base := []string{"github.com/opencontainers/go-digest", "github.com/opencontainers/image-spec/specs-go",
+		"github.com/distribution/reference", "golang.org/x/sync"}
+	const patterns, yaml = "github.com/bmatcuk/doublestar/v4", "go.yaml.in/yaml/v4"
+	passwords := []string{patterns, "golang.org/x/crypto/argon2", "golang.org/x/crypto/blake2b", "golang.org/x/sys/cpu",
+		"golang.org/x/text/transform", "golang.org/x/text/unicode/norm"} // those of auth/accounts
+	for pkg, allowed := range map[string][]string{
+		"./api/types":  {module + "/api/types"},
+		"./api/client": {module + "/api/client", module + "/api/types", module + "/auth", module + "/internal/options"},
+		"./api":        slices.Concat(base, passwords, []string{module, yaml, "github.com/Masterminds/semver/v3"}),
+		"./audit": slices.Concat(base[:2], []string{module + "/audit", module + "/auth", module + "/jobs",
+			module + "/notification", module + "/storage/driver", "golang.org/x/sync/errgroup",
+			module + "/internal/options", module + "/internal/parallel", module + "/internal/pause"}),
+		"./search":       slices.Concat(base, passwords, []string{module}),
+		"./auth/session": slices.Concat(base, passwords, []string{module}),
+		"./auth/signin": slices.Concat(base, passwords, []string{module, yaml, "github.com/coreos/go-oidc/v3/oidc",
+			"github.com/go-jose/go-jose/v4", "github.com/golang-jwt/jwt/v5", "golang.org/x/oauth2"}),
+	} {
+		for _, dep := range dependencies(t, pkg) {
+			require.True(t, within(dep, allowed), "%s depends on %s", pkg, dep)
+		}
+	}
+	for _, pkg := range []string{"./search", "./auth/session", "./auth/signin"} {
+		for _, dep := range dependencies(t, pkg) {
+			require.NotContains(t, []string{module + "/api", module + "/storage"}, dep, "%s depends on %s", pkg, dep)
+		}
 	}
 }

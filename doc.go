@@ -29,6 +29,7 @@
 //   - Refuse or observe operations: set Options.Interceptors, for example with package hook, or wrap
 //     the Backend with package filter before New.
 //   - Return an error of your own to clients: make it with [NewError].
+//   - Manage the registry over HTTP: mount package api. Package auth/accounts has its users.
 //   - Write a Backend: embed [Unimplemented] and use [CheckName], [CheckRef] and the like. Package
 //     registrytest has a test kit for it.
 //
@@ -40,6 +41,11 @@
 //     map, a client certificate, or several of them
 //   - auth/rules: authorisation by rules in YAML or Go
 //   - auth/token: Docker's token protocol, for anonymous pulls beside logins
+//   - auth/accounts: users, organisations, teams, robots and their secrets, in the storage
+//   - auth/oidc, auth/bearer: logins of CI jobs by ID tokens; tokens of other services
+//   - auth/signin, auth/session: sign-in of people, also at an OpenID provider, and their sessions
+//   - api, api/client, api/types: the management API, its client in Go, and its JSON objects
+//   - audit, search: a log of changes and refusals; repositories and accounts by words
 //   - notification: the events of a registry; the packages below it store, select, format and send
 //     them
 //   - hook: functions before and after operations
@@ -49,8 +55,12 @@
 //   - storage/disk, storage/memory: drivers that need only the standard library
 //   - storage/gocloud: a driver on any bucket of gocloud.dev/blob
 //   - storage/driver/drivertest: the test kit for drivers
+//   - mirror, replicate: pull-through of other registries; copies between any two Backends
+//   - retention, quota, usage, scrub: rules for old images, limits, figures, and verification
+//   - importer, layout: the data of other registries; OCI image layouts as a Backend
+//   - image, pulltime: facts of images; when images were last pulled
 //   - filter: Backends that change another Backend: read-only, under a prefix and the like
-//   - client: a Backend that is another registry, over HTTP
+//   - client, client/login: a Backend that is another registry, over HTTP; its credentials
 //   - middleware: handlers that protect a registry from web pages, or open it to some of them: host
 //     names, origins, CORS
 //   - certfile: a TLS certificate that is renewed without a restart

@@ -64,3 +64,9 @@ func TestLogPathHidesUploadIDs(t *testing.T) {
 		require.Equal(t, want, registry.LogPath(httptest.NewRequest(http.MethodPatch, path, nil)))
 	}
 }
+
+// TestDeniedIsFinalForDocker: with the message of the CNCF registry and without a detail, docker retries a refused push
+// five times.
+func TestDeniedIsFinalForDocker(t *testing.T) {
+	require.NotEqual(t, "requested access to the resource is denied", registry.ErrDenied.Message())
+}

@@ -266,7 +266,7 @@ func ExampleOptions() {
 	// Output:
 	// event: push a by builder
 	// 5 <nil>
-	// DENIED: requested access to the resource is denied: auth: access denied
+	// DENIED: access to the resource is denied: auth: access denied
 	// storage: receiving a blob: SIZE_INVALID: blob is too large
 	// UNSUPPORTED: deletes of this kind are disabled
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/notification"
@@ -22,6 +23,7 @@ type guard struct {
 	decision auth.Decision // the fields that all decisions about this request share
 
 	request   *http.Request         // nil for Go calls
+	describe  sync.Once             // sets described: a Caller may have several operations at once
 	described *notification.Request // the request for its events, once there was one
 }
 
@@ -64,7 +66,24 @@ func (g *guard) hasGranted(accesses []auth.Access) bool {
 
 // authorizeFailed returns the error for an Authorizer that failed to decide.
 func authorizeFailed(err error) error {
-	return ErrInternal.WithCause(fmt.Errorf("authorize: %w", err))
+	err = fmt.Errorf("authorize: %w", err)
+	if u := unavailable(err); u != nil {
+		return u
+	}
+	return ErrInternal.WithCause(err)
+}
+
+// unavailable returns ErrUnavailable if err is an *auth.UnavailableError, and otherwise nil.
+func unavailable(err error) error {
+	var u *auth.UnavailableError
+	if !errors.As(err, &u) {
+		return nil
+	}
+	e := ErrUnavailable.WithCause(err)
+	if u.RetryAfter > 0 {
+		e = e.WithRetryAfter(u.RetryAfter)
+	}
+	return e
 }
 
 // challenge is the cause of an ErrUnauthorized. It holds the accesses for which the response asks

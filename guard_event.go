@@ -148,14 +148,16 @@ const maxRequestText = 512
 // eventRequest returns the part of events that describes the HTTP request, or nil for a Go call.
 // All events of a request have the same one.
 func (g *guard) eventRequest(ctx context.Context) *notification.Request {
-	if g.request == nil || g.described != nil {
-		return g.described
-	}
 	r := g.request
-	g.described = &notification.Request{
-		ID: limited(g.requestID(ctx)), Method: r.Method, Host: limited(r.Host), RemoteAddr: r.RemoteAddr,
-		UserAgent: limited(r.UserAgent()),
+	if r == nil {
+		return nil
 	}
+	g.describe.Do(func() {
+		g.described = &notification.Request{
+			ID: limited(g.requestID(ctx)), Method: r.Method, Host: limited(r.Host), RemoteAddr: r.RemoteAddr,
+			UserAgent: limited(r.UserAgent()),
+		}
+	})
 	return g.described
 }
 

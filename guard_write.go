@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -48,8 +49,10 @@ func (g *guard) PutManifest(ctx context.Context, repo, mediaType string, content
 }
 
 // overwrite adds a condition to t if the caller may not overwrite the tag, and adds the refused
-// access to refused. Whether the tag exists is decided within the write.
+// access to refused. Whether the tag exists is decided within the write. overwrite also clears
+// TagPut.Time, because a caller must not choose it.
 func (g *guard) overwrite(ctx context.Context, repo string, t *TagPut, refused *[]auth.Access) error {
+	t.Time = time.Time{}
 	access := auth.Access{Type: auth.TypeRepository, Name: repo, Action: auth.Overwrite, Tag: t.Name}
 	err := g.allow(ctx, []auth.Access{access})
 	if errors.Is(err, ErrDenied) || errors.Is(err, ErrUnauthorized) {

@@ -118,11 +118,17 @@ func (c *call) base() error {
 }
 
 // authenticate returns the identity of the sender.
-func (c *call) authenticate() (auth.Identity, error) {
-	if c.r.opts.Authenticator == nil {
+func (c *call) authenticate() (auth.Identity, error) { return c.authenticateBy(nil) }
+
+// authenticateBy returns the identity of the sender by a, or by Options.Authenticator if a is nil.
+func (c *call) authenticateBy(a auth.Authenticator) (auth.Identity, error) {
+	if a == nil {
+		a = c.r.opts.Authenticator
+	}
+	if a == nil {
 		return auth.Identity{}, nil
 	}
-	identity, err := c.r.opts.Authenticator.Authenticate(c.req)
+	identity, err := a.Authenticate(c.req)
 	var limit *auth.LimitError
 	switch {
 	case err == nil:
@@ -135,7 +141,11 @@ func (c *call) authenticate() (auth.Identity, error) {
 		return auth.Identity{}, ErrTooManyRequests.WithMessage("too many failed logins").WithRetryAfter(
 			limit.RetryAfter).WithCause(err)
 	}
-	return auth.Identity{}, fmt.Errorf("authenticate: %w", err)
+	err = fmt.Errorf("authenticate: %w", err)
+	if u := unavailable(err); u != nil {
+		return auth.Identity{}, u
+	}
+	return auth.Identity{}, err
 }
 
 // writeContext returns the context of a change. It outlives the client: a change that has begun is

@@ -97,6 +97,11 @@ type RestoreOptions struct {
 	// the tag: a restore of that tag fails with it, and a manifest is restored without the tag.
 	// Default: every tag is set.
 	SetTag func(t *TagPut) error
+	// Admit is called for each manifest before it comes back, with the blobs that it names, whether or
+	// not the repository has them. It may be called again for the same manifest. An error refuses the
+	// manifest and ends the restore. Quotas use it. A Backend may ignore it. Default: every manifest is
+	// admitted.
+	Admit func(ctx context.Context, manifest ocispec.Descriptor, blobs []ocispec.Descriptor) error
 }
 
 // RestoreResult is the result of Restore.
