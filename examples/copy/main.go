@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/registrykit/registry/examples/internal/display"
+	"github.com/registrykit/registry/examples/internal/places"
 	"github.com/registrykit/registry/replicate"
 )
 
@@ -124,18 +126,19 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		}
 		return misused
 	}
-	p := &places{config: &c}
+	p := places.New(places.Options{All: len(c.globs) > 0, PlainHTTP: c.plainHTTP, Parallel: c.parallel, Resume: c.resume,
+		DockerConfig: c.dockerConfig, Realms: c.realms, Conditional: c.deletes, UserAgent: "registrykit-copy"})
 	defer func() {
-		if err := p.close(); err != nil {
+		if err := p.Close(); err != nil {
 			fmt.Fprintln(errs, "copy:", err)
 		}
 	}()
-	src, err := p.open(ctx, c.src, true)
+	src, err := p.Open(ctx, c.src, true)
 	if err != nil {
 		fmt.Fprintln(errs, "copy:", err)
 		return misused
 	}
-	dst, err := p.open(ctx, c.dst, false)
+	dst, err := p.Open(ctx, c.dst, false)
 	if err != nil {
 		fmt.Fprintln(errs, "copy:", err)
 		return misused
@@ -144,13 +147,14 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		fmt.Fprintln(errs, "copy:", err)
 		return misused
 	}
-	shown := newDisplay(errs, c.quiet)
+	shown := display.New(errs, c.quiet)
+	o := c.options(p.Resume(dst), shown)
 	if len(c.globs) > 0 {
-		err = c.sync(ctx, dst, src, shown, out)
+		err = c.sync(ctx, dst, src, o, shown.Close, out)
 	} else {
-		err = c.copy(ctx, dst, src, shown, out)
+		err = c.copy(ctx, dst, src, o, shown.Close, out)
 	}
-	shown.close()
+	shown.Close()
 	switch {
 	case err == nil:
 		return 0
@@ -166,51 +170,49 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 }
 
 // checkImages returns an error unless SRC and DST name what -sync, or the lack of it, requires.
-func (c *config) checkImages(src, dst place) error {
+func (c *config) checkImages(src, dst places.Place) error {
 	switch sync := len(c.globs) > 0; {
-	case !sync && (src.image == "" || dst.image == ""):
+	case !sync && (src.Image == "" || dst.Image == ""):
 		return errors.New("SRC and DST must name a repository; -sync copies several")
-	case sync && (src.image != "" || dst.image != ""):
+	case sync && (src.Image != "" || dst.Image != ""):
 		return errors.New("with -sync, SRC and DST must not name a repository")
 	}
 	return nil
 }
 
 // options returns the options of each copy.
-func (c *config) options(dst place, shown display) *replicate.Options {
-	o := &replicate.Options{
-		Platforms: c.platforms, Referrers: c.referrers, Parallel: c.parallel, MountFrom: c.mountFrom,
-		Progress: shown.show,
+func (c *config) options(resume replicate.Resume, shown display.Display) *replicate.Options {
+	return &replicate.Options{
+		Platforms: c.platforms, Referrers: c.referrers, Parallel: c.parallel, MountFrom: c.mountFrom, Resume: resume,
+		Progress: display.Copies(shown),
 	}
-	if c.resume != "" {
-		o.Resume = replicate.FileResume(stateDir(c.resume, dst.base))
-	}
-	return o
 }
 
-// copy copies one image.
-func (c *config) copy(ctx context.Context, dst, src place, shown display, out io.Writer) error {
+// copy copies one image. It calls done before it writes the result.
+func (c *config) copy(ctx context.Context, dst, src places.Place, o *replicate.Options, done func(),
+	out io.Writer) error {
 	began := time.Now()
-	o := c.options(dst, shown)
-	o.To = dst.image
-	res, err := replicate.Copy(ctx, dst.backend, src.backend, src.image, o)
+	o.To = dst.Image
+	res, err := replicate.Copy(ctx, dst.Backend, src.Backend, src.Image, o)
 	if err != nil {
 		return err
 	}
-	shown.close()
+	done()
 	p := res.Progress
 	fmt.Fprintf(out, "%s: %s copied, %s mounted, %s already there, in %s\n", res.Descriptor.Digest,
-		size(p.Copied), size(p.Mounted), size(p.Skipped), time.Since(began).Round(10*time.Millisecond))
+		display.Size(p.Copied), display.Size(p.Mounted), display.Size(p.Skipped),
+		time.Since(began).Round(10*time.Millisecond))
 	return nil
 }
 
-// sync copies what the patterns select.
-func (c *config) sync(ctx context.Context, dst, src place, shown display, out io.Writer) error {
-	res, err := replicate.Sync(ctx, dst.backend, src.backend, []replicate.Rule{{
+// sync copies what the patterns select. It calls done before it writes the result.
+func (c *config) sync(ctx context.Context, dst, src places.Place, o *replicate.Options, done func(),
+	out io.Writer) error {
+	res, err := replicate.Sync(ctx, dst.Backend, src.Backend, []replicate.Rule{{
 		Repositories: c.globs, Tags: c.tags, Semver: c.semver, Newest: c.newest, Delete: c.deletes, DryRun: c.dryRun,
-		Options: c.options(dst, shown),
+		Options: o,
 	}})
-	shown.close()
+	done()
 	copied, deleted := "copied", "deleted"
 	if c.dryRun {
 		copied, deleted = "would copy", "would delete"
@@ -228,6 +230,6 @@ func (c *config) sync(ctx context.Context, dst, src place, shown display, out io
 		fmt.Fprint(out, "dry run: ")
 	}
 	fmt.Fprintf(out, "%d copied, %d unchanged, %d deleted, %d failed; %s in %s\n", res.Copied, res.Unchanged, res.Deleted,
-		res.Failed, size(res.Bytes), res.Took.Round(10*time.Millisecond))
+		res.Failed, display.Size(res.Bytes), res.Took.Round(10*time.Millisecond))
 	return err
 }

@@ -100,6 +100,8 @@ func TestCopySync(t *testing.T) {
 
 func TestCopySaysWhatIsWrong(t *testing.T) {
 	s := registrytest.NewServer(t, nil)
+	empty, storage := t.TempDir(), t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(storage, "objects"), 0o700))
 	for _, row := range []struct {
 		status int
 		want   string
@@ -112,7 +114,8 @@ func TestCopySaysWhatIsWrong(t *testing.T) {
 		{misused, "no such file", []string{"dir:" + filepath.Join(t.TempDir(), "none") + "//a:b", s.URL + "/b"}},
 		{misused, "the path of the directory is missing", []string{"dir://a:b", s.URL + "/b"}},
 		{misused, "must not name a repository", []string{"-sync", "a", s.URL + "/a", s.URL}},
-		{misused, "must name a repository", []string{"dir:" + t.TempDir(), s.URL + "/a"}},
+		{misused, "no storage of a registry is there", []string{"dir:" + empty + "//a:b", s.URL + "/b"}},
+		{misused, "must name a repository", []string{"dir:" + storage, s.URL + "/a"}},
 		{misused, "must name a repository", []string{s.URL, s.URL + "/a"}},
 		{misused, "copy: http://127.0.0.1/a: it has a user", []string{"http://ann:hunter2@127.0.0.1/a", s.URL + "/a"}},
 		{misused, "-dry-run is for -sync", []string{"-dry-run", s.URL + "/a:v1", s.URL + "/b"}},
@@ -127,23 +130,8 @@ func TestCopySaysWhatIsWrong(t *testing.T) {
 		require.Contains(t, errs, row.want)
 		require.NotContains(t, errs, "hunter2")
 	}
+	require.NoDirExists(t, filepath.Join(empty, "objects"), "a source is not written to")
 }
-
-func TestParseRegistry(t *testing.T) {
-	for name, want := range map[string]place{
-		"alpine":                     {base: "https://registry-1.docker.io", image: "library/alpine"},
-		"docker.io/a/b:c":            {base: "https://registry-1.docker.io", image: "a/b:c"},
-		"http://localhost:5000/a/b":  {base: "http://localhost:5000", image: "a/b"},
-		"ghcr.io/a/b@sha256:" + hex0: {base: "https://ghcr.io", image: "a/b@sha256:" + hex0},
-		"x.io/a:b@sha256:" + hex0:    {base: "https://x.io", image: "a:b@sha256:" + hex0},
-	} {
-		got, err := (&config{}).parseRegistry(name)
-		require.NoError(t, err)
-		require.Equal(t, want, got)
-	}
-}
-
-var hex0 = strings.Repeat("0", 64)
 
 // slowServer serves a registry. The first response with a large blob stops after some bytes.
 type slowServer struct {

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/registrykit/registry/auth/foreign"
+	"github.com/registrykit/registry/examples/internal/metrics"
 	"github.com/registrykit/registry/examples/internal/serve"
 	"github.com/registrykit/registry/mirror"
 	"github.com/registrykit/registry/mirror/config"
@@ -109,7 +110,7 @@ func (p *program) serve(ctx context.Context, parts *serve.Parts) (*serve.Served,
 	}
 	if p.metrics {
 		registry := prometheus.NewRegistry()
-		if err := registry.Register(newMetrics(m.Stats)); err != nil {
+		if err := registry.Register(metrics.Mirror(m.Stats)); err != nil {
 			return nil, err
 		}
 		s.Pages = map[string]http.Handler{"/metrics": promhttp.HandlerFor(registry, promhttp.HandlerOpts{})}

@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/examples/internal/metrics"
 	"github.com/registrykit/registry/middleware"
 	eventlog "github.com/registrykit/registry/notification/log"
 	"github.com/registrykit/registry/notification/outbox"
@@ -57,8 +58,8 @@ func newHandler(ctx context.Context, spans *trace.TracerProvider) (http.Handler,
 		return nil, err
 	}
 	go store.CollectEvery(ctx, nil)
-	metrics := prometheus.NewRegistry()
-	observe, err := newObserver(metrics, spans)
+	gathered := prometheus.NewRegistry()
+	observe, err := metrics.Operations(gathered, spans)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +68,7 @@ func newHandler(ctx context.Context, spans *trace.TracerProvider) (http.Handler,
 		return nil, err
 	}
 	go func() { _ = box.Run(ctx) }()
-	if err := metrics.Register(newEventMetrics(box.Stats, "log")); err != nil {
+	if err := gathered.Register(metrics.Events(box.Stats, "log")); err != nil {
 		return nil, err
 	}
 	reg, err := registry.New(store, &registry.Options{Interceptors: []registry.Interceptor{observe}, Sink: box})
@@ -75,7 +76,7 @@ func newHandler(ctx context.Context, spans *trace.TracerProvider) (http.Handler,
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/metrics", withDeadline(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{})))
+	mux.Handle("/metrics", withDeadline(promhttp.HandlerFor(gathered, promhttp.HandlerOpts{})))
 	mux.Handle("/v2/", otelhttp.NewHandler(reg, "registry", otelhttp.WithTracerProvider(spans)))
 	return middleware.LocalOnly(mux), nil // without logins, keep web pages out
 }

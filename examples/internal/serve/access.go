@@ -12,21 +12,23 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/auth"
-	"github.com/registrykit/registry/auth/htpasswd"
+	"github.com/registrykit/registry/auth/accounts"
 	"github.com/registrykit/registry/auth/rules"
 	"github.com/registrykit/registry/auth/token"
+	"github.com/registrykit/registry/examples/internal/process"
 	"github.com/registrykit/registry/internal/hostname"
 	"github.com/registrykit/registry/middleware"
 )
 
 // access holds the flags for access control and connections.
 type access struct {
-	tlsCert, tlsKey         string
-	htpasswd, groups, rules string
-	proxies                 []netip.Prefix
-	externalURL             string
-	insecureOpen            bool
-	audit                   bool
+	identities
+	tlsCert, tlsKey string
+	rules           string
+	proxies         []netip.Prefix
+	externalURL     string
+	insecureOpen    bool
+	audit           bool
 
 	users   func(auth.Authenticator) auth.Authenticator // see Storage.Users
 	resolve func(repo string) string                    // see token.Options.Resolve
@@ -36,11 +38,7 @@ func (a *access) flags() {
 	flag.StringVar(&a.tlsCert, "tls-cert", "", "Read the TLS certificate from this PEM `file`. Default: plain HTTP.")
 	flag.StringVar(&a.tlsKey, "tls-key", "",
 		"Read the key of the certificate from this PEM `file`. Required with -tls-cert.")
-	flag.StringVar(&a.htpasswd, "htpasswd", "",
-		"Authenticate users with this `file` of names and bcrypt hashes. Without -rules, each user may do everything. "+
-			"Default: no logins.")
-	flag.StringVar(&a.groups, "groups", "",
-		"Read the groups of the users of -htpasswd from this `file` of lines \"GROUP: USER USER\". Default: no groups.")
+	a.identities.flags()
 	flag.StringVar(&a.rules, "rules", "",
 		"Authorize by the rules in this YAML `file`; see docs/access.md. Default: everything is allowed.")
 	flag.Func("trusted-proxy", "Trust the proxy at this `address`, or the proxies in this network, to state the "+
@@ -72,24 +70,25 @@ func (a *access) addProxy(s string) error {
 func (a *access) forwarded(h http.Handler) http.Handler { return middleware.Forwarded(h, a.proxies) }
 
 // restricted reports whether access depends on the caller.
-func (a *access) restricted() bool { return a.htpasswd != "" || a.rules != "" }
+func (a *access) restricted() bool { return a.any() || a.rules != "" }
 
 // check rejects flags that would leave the registry open by mistake.
 func (a *access) check(addr string) error {
 	if _, err := a.externalHost(); err != nil {
 		return err
 	}
+	if err := a.identities.check(a.rules != ""); err != nil {
+		return err
+	}
 	switch {
 	case (a.tlsCert == "") != (a.tlsKey == ""):
 		return errors.New("-tls-cert and -tls-key need each other")
-	case a.groups != "" && a.htpasswd == "":
-		return errors.New("-groups needs -htpasswd")
 	case a.insecureOpen || hostname.Loopback(addr):
 		return nil
 	case !a.restricted():
 		return fmt.Errorf("-addr %s: everybody who reaches it could push, pull and delete; "+
-			"set -htpasswd or -rules, listen on loopback, or set -insecure-open", addr)
-	case a.htpasswd != "" && a.tlsCert == "" && len(a.proxies) == 0:
+			"set -htpasswd, -accounts or -rules, listen on loopback, or set -insecure-open", addr)
+	case a.any() && a.tlsCert == "" && len(a.proxies) == 0:
 		return fmt.Errorf("-addr %s: passwords would be sent without TLS; "+
 			"set -tls-cert, a -trusted-proxy that terminates TLS, or -insecure-open", addr)
 	}
@@ -108,7 +107,7 @@ func (a *access) externalHost() (string, error) {
 
 // plainHTTP reports whether clients that use plain HTTP may request tokens by plain HTTP: either
 // there are no passwords, or -insecure-open allows sending them without TLS.
-func (a *access) plainHTTP() bool { return a.insecureOpen || a.htpasswd == "" }
+func (a *access) plainHTTP() bool { return a.insecureOpen || !a.any() }
 
 // set applies the flags to opts. It returns a function that adds the token endpoint to the
 // registry's handler. Replicas that share secrets accept each other's tokens and page cursors.
@@ -121,28 +120,21 @@ func (a *access) set(ctx context.Context, opts *registry.Options, secrets token.
 		return func(h http.Handler) http.Handler { return h }, nil
 	}
 	report := func(ctx context.Context, err error) { log.WarnContext(ctx, "access", "error", err) }
-	var users auth.Authenticator = auth.AuthenticatorFunc(nobody)
-	if a.htpasswd != "" {
-		file, err := htpasswd.New(a.htpasswd, &htpasswd.Options{Groups: a.groups, TrustedProxies: a.proxies, Error: report})
-		if err != nil {
-			return nil, err
-		}
-		users = file
+	users, err := a.authenticator(report)
+	if err != nil {
+		return nil, err
 	}
 	if a.users != nil {
 		users = a.users(users)
 	}
-	access, err := rules.New([]rules.Rule{{Who: rules.Who{Authenticated: true}, Repositories: []string{"**"},
-		Actions: []auth.Action{auth.All}}})
-	if a.rules != "" {
-		access, err = rules.Load(a.rules, &rules.Options{Error: report})
-	}
+	access, err := a.authorizer(report)
 	if err != nil {
 		return nil, err
 	}
 	logins, err := token.New(secrets, users, access, &token.Options{
 		ExternalURL: a.externalURL, PlainHTTP: a.plainHTTP(), TrustedProxies: a.proxies,
 		Audit: opts.Audit, Error: report, Foreign: a.users != nil, Resolve: a.resolve,
+		Refresh: a.logins, Keys: a.tokenKeys,
 	})
 	if err != nil {
 		return nil, err
@@ -152,6 +144,22 @@ func (a *access) set(ctx context.Context, opts *registry.Options, secrets token.
 	}
 	opts.Authenticator, opts.Authorizer = logins, logins
 	return logins.Handler, nil
+}
+
+// authorizer returns the Authorizer of -rules, -accounts, or both. With neither, each user may do everything.
+func (a *access) authorizer(report func(context.Context, error)) (auth.Authorizer, error) {
+	if a.rules == "" && a.people == nil {
+		return rules.New([]rules.Rule{{Who: rules.Who{Authenticated: true}, Repositories: []string{"**"},
+			Actions: []auth.Action{auth.All}}})
+	}
+	if a.rules == "" {
+		return accounts.NewAuthorizer(a.people), nil
+	}
+	file, err := rules.Load(a.rules, &rules.Options{Error: report})
+	if err != nil || a.people == nil {
+		return file, err
+	}
+	return accounts.NewAuthorizer(a.people).Refine(file), nil
 }
 
 // nobody is an Authenticator without users.
@@ -164,15 +172,5 @@ func nobody(r *http.Request) (auth.Identity, error) {
 
 // audit returns a function that logs access decisions.
 func audit(log *slog.Logger) auth.AuditFunc {
-	return func(ctx context.Context, d auth.Decision) {
-		accesses := make([]string, len(d.Accesses))
-		for i, a := range d.Accesses {
-			if accesses[i] = a.String(); a.Tag != "" {
-				accesses[i] += " tag " + a.Tag
-			}
-		}
-		log.InfoContext(ctx, "access", "allowed", d.Allowed, "who", d.Identity.Name, "what", accesses, "rule", d.Rule,
-			"why", d.Err,
-			"method", d.Method, "path", d.Path, "remote", d.RemoteAddr)
-	}
+	return func(ctx context.Context, d auth.Decision) { process.LogDecision(ctx, log, d) }
 }

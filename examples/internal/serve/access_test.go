@@ -15,11 +15,25 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/examples/internal/process"
 	"github.com/registrykit/registry/registrytest"
 )
 
+// issuerYAML is the YAML of an issuer.
+const issuerYAML = `
+name: ci
+issuer: https://ci.example
+audience: registry.example
+rules:
+- name: builds
+  claims: {repository: [acme/app]}
+`
+
 // TestAccessCheck checks that nothing is open to other machines by mistake.
 func TestAccessCheck(t *testing.T) {
+	passwords, people := identities{htpasswd: "p"}, identities{accounts: true}
+	jobs := identities{issuers: []string{issuer(t)}}
+	both := identities{accounts: true, htpasswd: "p", issuers: jobs.issuers}
 	for _, row := range []struct {
 		addr   string
 		access access
@@ -40,12 +54,25 @@ func TestAccessCheck(t *testing.T) {
 		{":5000", access{tlsCert: "c", tlsKey: "k"}, false},
 		{":5000", access{tlsCert: "c", tlsKey: "k", insecureOpen: true}, true},
 		{":5000", access{rules: "r"}, true},
-		{":5000", access{htpasswd: "p"}, false},
-		{":5000", access{htpasswd: "p", insecureOpen: true}, true},
-		{":5000", access{htpasswd: "p", tlsCert: "c", tlsKey: "k"}, true},
-		{":5000", access{htpasswd: "p", proxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}}, true},
-		{"127.0.0.1:5000", access{htpasswd: "p", groups: "g"}, true},
-		{"127.0.0.1:5000", access{groups: "g"}, false},
+		{":5000", access{identities: passwords}, false},
+		{":5000", access{identities: passwords, insecureOpen: true}, true},
+		{":5000", access{identities: passwords, tlsCert: "c", tlsKey: "k"}, true},
+		{":5000", access{identities: passwords, proxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}}, true},
+		{"127.0.0.1:5000", access{identities: identities{htpasswd: "p", groups: "g"}}, true},
+		{"127.0.0.1:5000", access{identities: identities{groups: "g"}}, false},
+		{":5000", access{identities: people}, false},
+		{":5000", access{identities: people, insecureOpen: true}, true},
+		{":5000", access{identities: people, tlsCert: "c", tlsKey: "k"}, true},
+		{"127.0.0.1:5000", access{identities: people}, true},
+		{"127.0.0.1:5000", access{identities: people, rules: "r"}, true},
+		{"127.0.0.1:5000", access{identities: identities{accounts: true, setup: "s"}}, true},
+		{"127.0.0.1:5000", access{identities: identities{setup: "s"}}, false},
+		{"127.0.0.1:5000", access{identities: both}, false},
+		{"127.0.0.1:5000", access{identities: both, rules: "r"}, true},
+		{"127.0.0.1:5000", access{identities: jobs}, false},
+		{"127.0.0.1:5000", access{identities: jobs, rules: "r"}, true},
+		{":5000", access{identities: jobs, rules: "r"}, false},
+		{"127.0.0.1:5000", access{identities: identities{issuers: []string{"none"}}, rules: "r"}, false},
 		{"127.0.0.1:5000", access{tlsCert: "c"}, false},
 		{"127.0.0.1:5000", access{tlsKey: "k"}, false},
 		{"127.0.0.1:5000", access{externalURL: "https://registry.example"}, true},
@@ -61,6 +88,22 @@ func TestAccessCheck(t *testing.T) {
 	}
 }
 
+// issuer writes the YAML of an issuer and returns its path.
+func issuer(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "jobs.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(issuerYAML), 0o600))
+	return path
+}
+
+// hashed returns the bcrypt hash of a password.
+func hashed(t *testing.T, password string) string {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	require.NoError(t, err)
+	return string(hash)
+}
+
 // TestAccessSet checks -htpasswd and -rules, each alone and together.
 func TestAccessSet(t *testing.T) {
 	dir := t.TempDir()
@@ -69,14 +112,13 @@ func TestAccessSet(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
 		return path
 	}
-	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
-	require.NoError(t, err)
-	users := write("users", "ann:"+string(hash)+"\n")
+	users := write("users", "ann:"+hashed(t, "secret")+"\n")
 	public := write("rules.yaml", `
 rules:
 - {who: everyone, repositories: "**", actions: pull}
 - {who: {user: ann}, repositories: "**", actions: "*"}
 `)
+	file := identities{htpasswd: users}
 	for _, row := range []struct {
 		name           string
 		access         access
@@ -85,9 +127,9 @@ rules:
 		challenge      string
 	}{
 		{"neither", access{}, 200, 200, 202, ""},
-		{"passwords", access{htpasswd: users}, 401, 200, 401, "Basic "},
+		{"passwords", access{identities: file}, 401, 200, 401, "Basic "},
 		{"rules", access{rules: public}, 200, 401, 401, "Bearer "},
-		{"both", access{htpasswd: users, rules: public}, 200, 200, 401, "Bearer "},
+		{"both", access{identities: file, rules: public}, 200, 200, 401, "Bearer "},
 	} {
 		store := registrytest.NewStore(t)
 		require.NoError(t, registrytest.RandomImage(1, 1, 10).Push(t.Context(), store, "app", "v1"))
@@ -117,7 +159,8 @@ rules:
 		challenge := push.Header.Get("WWW-Authenticate")
 		require.Equal(t, row.challenge, challenge[:min(len(challenge), len(row.challenge))], row.name)
 	}
-	_, err = (&access{htpasswd: filepath.Join(dir, "none")}).set(t.Context(), &registry.Options{}, nil, slog.Default())
+	missing := access{identities: identities{htpasswd: filepath.Join(dir, "none")}}
+	_, err := missing.set(t.Context(), &registry.Options{}, nil, slog.Default())
 	require.Error(t, err)
 	require.Error(t, (&access{}).addProxy("proxy"))
 }
@@ -126,7 +169,7 @@ rules:
 // upload.
 func TestAccessLog(t *testing.T) {
 	var out strings.Builder
-	h := accessLog(slog.New(slog.NewTextHandler(&out, nil)), http.NotFoundHandler())
+	h := process.AccessLog(slog.New(slog.NewTextHandler(&out, nil)), registry.LogPath, http.NotFoundHandler())
 	for _, path := range []string{"/v2/app/blobs/uploads/AgAAid?digest=sha256:ab", "/v2/app/blobs/uploads/",
 		"/v2/token?account=ann&scope=x"} {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil))

@@ -1,13 +1,14 @@
 package serve
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/registrykit/registry/examples/internal/work"
+	"github.com/registrykit/registry/jobs"
 	"github.com/registrykit/registry/storage"
 )
 
@@ -53,26 +54,13 @@ func (c *collect) storeGrace() time.Duration {
 	return c.grace
 }
 
-// run collects until ctx ends.
-func (c *collect) run(ctx context.Context, store *storage.Store, log *slog.Logger) {
+// job returns the job that collects, or none. changed, unless nil, is called after each collection.
+func (c *collect) job(store *storage.Store, changed func(), log *slog.Logger) ([]jobs.Job, error) {
 	if c.every == 0 {
-		return
+		return nil, nil
 	}
-	err := store.CollectEvery(ctx, &storage.ScheduleOptions{
+	return work.Collect(store, storage.ScheduleOptions{
 		Every:   c.every,
 		Collect: storage.CollectOptions{Untagged: c.untagged, Exclusive: c.exclusive},
-		Done: func(r *storage.CollectReport, err error) {
-			if err != nil && ctx.Err() == nil {
-				log.Warn("collection failed", "error", err)
-			}
-			if r != nil {
-				log.Info("collection ended", "took", r.Duration, "requests", r.Requests, "removed", r.Removed)
-			}
-		},
-	})
-	if errors.Is(err, storage.ErrSingleProcess) {
-		log.Warn("collection is off: it needs -collect-exclusive", "why", err)
-	} else if ctx.Err() == nil {
-		log.Error("collection is off", "error", err)
-	}
+	}, changed, log)
 }

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/registrykit/registry/examples/internal/process"
+	"github.com/registrykit/registry/examples/internal/work"
 	"github.com/registrykit/registry/jobs"
 	"github.com/registrykit/registry/notification"
 	hooks "github.com/registrykit/registry/notification/config"
@@ -153,15 +153,6 @@ func (e *events) check(externalURL string) error {
 	return nil
 }
 
-// instance names this process in events. Two processes never have the same name at the same time.
-func instance() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "registry"
-	}
-	return fmt.Sprintf("%s/%d", host, os.Getpid())
-}
-
 // sink returns the sink of the registry, or nil if no flag asks for events, and a function that
 // delivers events until its context ends.
 //
@@ -181,10 +172,10 @@ func (e *events) sink(d driver.Driver, src outbox.Source, log *slog.Logger) (not
 			return nil, nil, err
 		}
 		sinks = append(sinks, box)
-		runs = append(runs, func(ctx context.Context) { ends(ctx, "outbox", box.Run(ctx), log) })
+		runs = append(runs, func(ctx context.Context) { process.Ends(ctx, "outbox", box.Run(ctx), log) })
 		runs = append(runs, func(ctx context.Context) { again(ctx, box, e.retry, log) })
 		if e.reindex > 0 {
-			find, err := reindex(d, box, src, e.reindex, log)
+			find, err := e.reindexer(d, box, src, log)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -207,12 +198,12 @@ func (e *events) sink(d driver.Driver, src outbox.Source, log *slog.Logger) (not
 			return nil, nil, err
 		}
 		sinks = append(sinks, pulls)
-		runs = append(runs, func(ctx context.Context) { ends(ctx, "queue of pulls", q.Run(ctx), log) })
+		runs = append(runs, func(ctx context.Context) { process.Ends(ctx, "queue of pulls", q.Run(ctx), log) })
 	}
 	if len(sinks) == 0 {
 		return nil, func(context.Context) {}, nil
 	}
-	return multi.New(sinks...), together(runs), nil
+	return multi.New(sinks...), process.Together(runs), nil
 }
 
 // again enables webhooks that were disabled, and sends them their dead letters.
@@ -227,78 +218,27 @@ func again(ctx context.Context, box *outbox.Outbox, names []string, log *slog.Lo
 	}
 }
 
-// writeTimeout is how long a client waits for the storage of its event, before it gets 503.
-const writeTimeout = 10 * time.Second
-
 // outbox returns the outbox with the webhooks.
 func (e *events) outbox(d driver.Driver, log *slog.Logger) (*outbox.Outbox, error) {
 	destinations := make([]outbox.Destination, len(e.webhooks))
 	for i, w := range e.webhooks {
 		destinations[i] = outbox.Destination{Name: w.Name, Sink: w.sink}
 	}
-	return outbox.New(d, destinations, &outbox.Options{Logger: log, Instance: instance(), Lease: e.lease,
-		WriteTimeout: writeTimeout})
+	return outbox.New(d, destinations, &outbox.Options{Logger: log, Instance: process.Instance(), Lease: e.lease,
+		WriteTimeout: work.WriteTimeout})
 }
 
-// together returns a function that runs all functions at once and waits for them.
-func together(runs []func(context.Context)) func(context.Context) {
-	return func(ctx context.Context) {
-		var wg sync.WaitGroup
-		for _, run := range runs {
-			wg.Go(func() { run(ctx) })
-		}
-		wg.Wait()
-	}
-}
-
-// ends logs why something has ended that runs until ctx ends.
-func ends(ctx context.Context, what string, err error, log *slog.Logger) {
-	if ctx.Err() == nil {
-		log.ErrorContext(ctx, what+" has ended", "error", err)
-	}
-}
-
-// reindex returns a function that looks for changes without an event until its context ends: soon
-// after the process starts, because an earlier one may have been killed, and then periodically. A job
-// does it on one replica at a time; two at once could announce a change twice.
-func reindex(d driver.Driver, box *outbox.Outbox, src outbox.Source, every time.Duration,
+// reindexer returns a function that looks for changes without an event until its context ends, on one
+// replica at a time.
+func (e *events) reindexer(d driver.Driver, box *outbox.Outbox, src outbox.Source,
 	log *slog.Logger) (func(context.Context), error) {
-	// Another process may be about to store the event of a young change, for up to WriteTimeout.
-	grace := max(min(time.Minute, every/2), writeTimeout+time.Second)
-	const name = "reindex"
-	runner, err := jobs.New(d, &jobs.Options{Holder: instance(), Poll: min(jobs.DefaultPoll, every),
-		Jobs: []jobs.Job{{Name: name, Every: every,
-			Run: func(ctx context.Context, _ *jobs.Progress) (any, error) {
-				return box.Reindex(ctx, src, &outbox.ReindexOptions{Grace: grace})
-			},
-			Done: func(result any, err error) { report(result, err, log) },
-		}}})
+	runner, err := jobs.New(d, &jobs.Options{Holder: process.Instance(), Poll: min(jobs.DefaultPoll, e.reindex),
+		Jobs: []jobs.Job{work.Reindex(box, src, e.reindex, log)}})
 	if err != nil {
 		return nil, err
 	}
-	start := func(ctx context.Context) {
-		// At the start, the last changes of a process that has just been killed are younger than the
-		// grace period. They would wait for the next run.
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(grace + time.Second):
-		}
-		if err := runner.Start(ctx, name); err != nil && ctx.Err() == nil {
-			log.WarnContext(ctx, "looking for changes without an event starts later", "error", err)
-		}
-	}
-	run := func(ctx context.Context) { ends(ctx, "the job "+name, runner.Run(ctx), log) }
-	return together([]func(context.Context){start, run}), nil
-}
-
-// report logs what a run of the job has found.
-func report(result any, err error, log *slog.Logger) {
-	if err != nil && !errors.Is(err, context.Canceled) {
-		log.Warn("looking for changes without an event failed", "error", err)
-	}
-	found, ok := result.(outbox.ReindexReport)
-	if ok && found.Pushed+found.Moved+found.Deleted > 0 {
-		log.Info("found changes without an event", "pushed", found.Pushed, "moved", found.Moved, "deleted", found.Deleted)
-	}
+	return process.Together([]func(context.Context){
+		func(ctx context.Context) { work.ReindexSoon(ctx, runner, e.reindex, log) },
+		func(ctx context.Context) { process.Ends(ctx, "the job "+work.ReindexName, runner.Run(ctx), log) },
+	}), nil
 }

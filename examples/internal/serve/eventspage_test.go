@@ -26,9 +26,11 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/auth/accounts"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/notification/format"
 	"github.com/registrykit/registry/notification/outbox"
+	"github.com/registrykit/registry/quota"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/registrytest"
 	"github.com/registrykit/registry/storage"
@@ -166,7 +168,53 @@ func record(t *testing.T) map[string]notification.Event {
 		Instance: gap.Instance, Gap: &notification.Gap{
 			Stream: "0199c2ee-01b3-7c55-8e41-77aa10cc93fe", Events: 1200, Reason: "age",
 			First: gap.Time.Add(-8 * 24 * time.Hour), Last: gap.Time.Add(-7 * 24 * time.Hour)}}
+	sink.last = []notification.Event{exceeded(t)}
+	keep("quota", 0)
+	sink.last = []notification.Event{joined(t)}
+	keep("account", 0)
 	return events
+}
+
+// joined returns the event of a user who joins a team, with a fixed ID of the organisation.
+func joined(t *testing.T) notification.Event {
+	t.Helper()
+	sink := &eventRecorder{}
+	people, err := accounts.New(memory.New(nil), &accounts.Options{Sink: sink})
+	require.NoError(t, err)
+	by := accounts.Actor{Name: "ann"}
+	ann, err := people.CreateUser(t.Context(), by, "ann", "", nil)
+	require.NoError(t, err)
+	bob, err := people.CreateUser(t.Context(), by, "bob", "", nil)
+	require.NoError(t, err)
+	acme, err := people.CreateOrganisation(t.Context(), by, "acme", ann.ID, nil)
+	require.NoError(t, err)
+	_, err = people.CreateTeam(t.Context(), by, acme.ID, "dev", nil)
+	require.NoError(t, err)
+	by.Reason = "new colleague"
+	require.NoError(t, people.JoinTeam(t.Context(), by, acme.ID, "dev", bob.ID))
+	e := sink.last[0]
+	require.Equal(t, string(acme.ID), e.Account.ID)
+	e.Account.ID = "mzxw6ytboi2dqmrq"
+	return e
+}
+
+// exceeded returns the event of a push that exceeds a soft limit.
+func exceeded(t *testing.T) notification.Event {
+	t.Helper()
+	driver, sink := memory.New(nil), &eventRecorder{}
+	store, err := storage.New(t.Context(), driver, nil)
+	require.NoError(t, err)
+	limits, err := quota.NewLimits([]quota.Limit{{Prefix: "ann", Max: quota.Amounts{Bytes: 100_000},
+		Soft: quota.Amounts{Bytes: 1000}}})
+	require.NoError(t, err)
+	quotas, err := quota.New(store, store, driver, limits, &quota.Options{Sink: sink, Instance: "registry-1/17"})
+	require.NoError(t, err)
+	reg, err := registry.New(quotas, nil)
+	require.NoError(t, err)
+	b := reg.Backend(auth.Identity{Name: "ann"})
+	require.NoError(t, registrytest.RandomImage(1, 1, 1000).Push(t.Context(), b, "ann/app", "v1"))
+	require.Len(t, sink.last, 1)
+	return sink.last[0]
 }
 
 // reindexed returns the event of a push whose own event was lost: it did not go through a registry.

@@ -3,13 +3,14 @@ package serve
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/url"
+
+	"github.com/registrykit/registry/examples/internal/process"
 )
 
 // greet prints the address of the registry and commands to try.
 func greet(w io.Writer, c config, served *Served, addr string) {
-	scheme, name := "http", reachable(addr)
+	scheme, name := "http", process.Reachable(addr)
 	if c.access.tlsCert != "" {
 		scheme = "https"
 	}
@@ -17,14 +18,18 @@ func greet(w io.Writer, c config, served *Served, addr string) {
 		scheme, name = u.Scheme, u.Host
 	}
 	fmt.Fprintf(w, "A registry at %s://%s, listening on %s and stored in %s. Try:\n\n", scheme, name, addr, c.storage)
-	if c.access.htpasswd != "" {
+	if c.access.any() {
 		fmt.Fprintf(w, "  docker login %s\n", name)
 	}
 	if served.Greet != nil {
 		served.Greet(w, scheme, name)
 	} else {
-		fmt.Fprintf(w, "  docker pull busybox && docker tag busybox %[1]s/busybox && docker push %[1]s/busybox\n"+
-			"  docker pull %[1]s/busybox\n\n", name)
+		image := name + "/busybox"
+		if c.access.accounts {
+			image = name + "/USER/busybox" // each user has a namespace
+		}
+		fmt.Fprintf(w, "  docker pull busybox && docker tag busybox %[1]s && docker push %[1]s\n"+
+			"  docker pull %[1]s\n\n", image)
 	}
 	for _, h := range c.events.webhooks {
 		signed := "not signed"
@@ -33,14 +38,4 @@ func greet(w io.Writer, c config, served *Served, addr string) {
 		}
 		fmt.Fprintf(w, "Events go to the webhook %s at %s: format %s, %s.\n", h.Name, h.receiver(), h.Format, signed)
 	}
-}
-
-// reachable returns addr with an unspecified host, such as that of ":5000", replaced by a loopback
-// address.
-func reachable(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
-		return net.JoinHostPort("127.0.0.1", port)
-	}
-	return addr
 }

@@ -9,6 +9,7 @@ import (
 
 // TestGreet checks the address and the commands that a program prints when it starts.
 func TestGreet(t *testing.T) {
+	passwords := identities{htpasswd: "users"}
 	for _, row := range []struct {
 		name   string
 		addr   string
@@ -18,7 +19,8 @@ func TestGreet(t *testing.T) {
 	}{
 		{"open", "127.0.0.1:5000", access{}, "http://127.0.0.1:5000,", false},
 		{"every interface", "[::]:5000", access{insecureOpen: true}, "http://127.0.0.1:5000, listening on [::]:5000 ", false},
-		{"logins and TLS", "127.0.0.1:5000", access{htpasswd: "users", tlsCert: "cert.pem"}, "https://127.0.0.1:5000,", true},
+		{"logins and TLS", "127.0.0.1:5000", access{identities: passwords, tlsCert: "cert.pem"},
+			"https://127.0.0.1:5000,", true},
 		{"proxy", "127.0.0.1:5000", access{externalURL: "https://registry.example"}, "https://registry.example,", false},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -49,7 +49,7 @@ func TestReindexAfterCrash(t *testing.T) {
 			Tags: []string{"v1"}}}))
 		time.Sleep(time.Second) // the process is killed before it stores the event of v2, and started again
 
-		find, err := reindex(d, box, src, time.Hour, slog.New(slog.DiscardHandler))
+		find, err := (&events{reindex: time.Hour}).reindexer(d, box, src, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})

@@ -18,62 +18,11 @@ import (
 	"time"
 
 	"github.com/registrykit/registry"
-	"github.com/registrykit/registry/auth"
-	"github.com/registrykit/registry/certfile"
+	"github.com/registrykit/registry/examples/internal/process"
+	"github.com/registrykit/registry/examples/internal/work"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/storage"
-	"github.com/registrykit/registry/storage/driver"
 )
-
-// Storage is the storage of a program.
-type Storage struct {
-	// Usage is the usage text of the flag -storage.
-	Usage string
-	// Default is the default of the flag -storage. "" makes the flag required.
-	Default string
-	// Open opens the storage that the flag -storage names. The program may have registered further
-	// flags. If the driver is an io.Closer, it is closed at the end.
-	Open func(ctx context.Context, name string) (driver.Driver, error)
-	// Check, unless nil, checks further flags of the program before anything is opened.
-	Check func() error
-	// Users, unless nil, returns what authenticates callers instead of the users of -htpasswd.
-	Users func(auth.Authenticator) auth.Authenticator
-	// Serve, unless nil, returns what the program serves instead of the store.
-	Serve func(ctx context.Context, p *Parts) (*Served, error)
-}
-
-// Parts are the parts from which Storage.Serve makes a backend.
-type Parts struct {
-	Store  *storage.Store
-	Driver driver.Driver
-	Log    *slog.Logger
-}
-
-// Served is what a program serves instead of the store.
-type Served struct {
-	// Backend is the backend.
-	Backend registry.Backend
-	// Resolve is the value of registry.Options.Resolve, or nil.
-	Resolve func(registry.NameQuery) (string, error)
-	// Around, unless nil, returns a handler around the registry.
-	Around func(http.Handler) http.Handler
-	// Run, unless nil, does work in the background until its context ends.
-	Run func(ctx context.Context) error
-	// Hosts are further host names under which the registry is reached.
-	Hosts []string
-	// Pages are further paths, such as "/metrics".
-	Pages map[string]http.Handler
-	// Greet, unless nil, prints what to try first. name is the address, scheme that of its URLs.
-	Greet func(w io.Writer, scheme, name string)
-}
-
-// served returns what the program serves.
-func (s *Storage) served(ctx context.Context, p *Parts) (*Served, error) {
-	if s.Serve == nil {
-		return &Served{Backend: p.Store}, nil
-	}
-	return s.Serve(ctx, p)
-}
 
 // config holds the values of the flags.
 type config struct {
@@ -91,6 +40,8 @@ type config struct {
 	pages      pages
 	collect    collect
 	events     events
+	keeping    housekeeping
+	history    time.Duration
 	uploadTTL  time.Duration
 	maxUploads int
 	minRate    int64
@@ -153,6 +104,9 @@ func (c *config) flags(s Storage) {
 	c.pages.flags()
 	c.collect.flags()
 	c.events.flags()
+	c.keeping.flags()
+	flag.DurationVar(&c.history, "history", 0,
+		"Record the changes of tags and the deletes, so that they can be undone for this `time`. 0: never.")
 	flag.DurationVar(&c.uploadTTL, "upload-ttl", storage.DefaultUploadTTL,
 		"Remove an upload after this `time` without a request.")
 	flag.IntVar(&c.maxUploads, "max-uploads", storage.DefaultMaxUploads,
@@ -170,7 +124,10 @@ func (c *config) check() error {
 	if c.h2c && c.access.tlsCert != "" {
 		err = errors.New("-h2c serves HTTP/2 without TLS; with -tls-cert, clients use HTTP/2 anyway")
 	}
-	return errors.Join(err, c.access.check(c.addr), c.pages.check(), c.collect.check(),
+	if c.history < 0 {
+		err = errors.Join(err, errors.New("-history must not be negative"))
+	}
+	return errors.Join(err, c.access.check(c.addr), c.keeping.check(), c.pages.check(), c.collect.check(),
 		c.events.check(c.access.externalURL),
 		positive("-upload-ttl", c.uploadTTL), positive("-min-rate", c.minRate))
 }
@@ -198,21 +155,21 @@ func run(ctx context.Context, stop func(), c config, s *Storage, log *slog.Logge
 		return err
 	}
 	c.access.users = s.Users
-	if served.Resolve != nil {
-		c.access.resolve = func(repo string) string {
-			name, err := served.Resolve(registry.NameQuery{Repository: repo, Request: &http.Request{}})
-			if err != nil {
-				return repo
-			}
-			return name
-		}
-	}
-	handler, err := newHandler(ctx, c, store, served, sink, log)
+	c.access.resolve = served.resolver()
+	b, err := c.backend(served, store, driver, sink, log)
 	if err != nil {
 		return err
 	}
-	handler = health(driver, served.Pages, handler)
-	server, err := newServer(c, c.access.forwarded(accessLog(log, handler)), log)
+	if err := c.access.open(driver, b.Backend, sink, c.access.audit, log); err != nil {
+		return err
+	}
+	handler, err := newHandler(ctx, c, store, served, b, sink, log)
+	if err != nil {
+		return err
+	}
+	handler = process.Health(driver, served.Pages, handler)
+	server, err := process.NewServer(c.access.forwarded(process.AccessLog(log, registry.LogPath, handler)),
+		process.ServerOptions{Cert: c.access.tlsCert, Key: c.access.tlsKey, H2C: c.h2c}, log)
 	if err != nil {
 		return err
 	}
@@ -220,37 +177,28 @@ func run(ctx context.Context, stop func(), c config, s *Storage, log *slog.Logge
 	if err != nil {
 		return err
 	}
-	go expire(ctx, store, min(time.Hour, c.uploadTTL), log)
-	go c.collect.run(ctx, store, log)
-	defer background(ctx, deliver)()
-	defer background(ctx, func(ctx context.Context) {
-		if served.Run != nil {
-			ends(ctx, "the work in the background", served.Run(ctx), log)
-		}
-	})()
-	greet(os.Stdout, c, served, listener.Addr().String())
-	return serve(ctx, stop, server, listener, log)
-}
-
-// background runs a function until the returned function is called, which waits for its end. That
-// happens after the server has stopped: requests that end while it stops still have events.
-func background(ctx context.Context, run func(context.Context)) (stop func()) {
-	running, end := context.WithCancel(context.WithoutCancel(ctx))
-	ended := make(chan struct{})
-	go func() {
-		run(running)
-		close(ended)
-	}()
-	return func() {
-		end()
-		<-ended
+	go work.ExpireUploads(ctx, store, min(time.Hour, c.uploadTTL), log)
+	run, err := c.background(&kept{driver: driver, store: store, backend: b.Backend, immutable: c.immutable,
+		history: c.history, sink: sink, pulls: b.pulls, quotas: b.quotas, log: log})
+	if err != nil {
+		return err
 	}
+	go run(ctx)
+	defer process.Background(ctx, deliver)()
+	defer process.Background(ctx, process.Together([]func(context.Context){b.flush,
+		func(ctx context.Context) { c.access.run(ctx, log) },
+		func(ctx context.Context) { served.work(ctx, log) }}))()
+	greet(os.Stdout, c, served, listener.Addr().String())
+	if err := c.access.greet(ctx, os.Stdout, c.storage); err != nil {
+		return err
+	}
+	return process.Serve(ctx, stop, server, listener, log)
 }
 
 // storeOptions returns the options of the store.
 func (c *config) storeOptions() *storage.Options {
 	o := &storage.Options{Sparse: c.sparse, AcceptWrongSizes: c.anySize, UploadTTL: c.uploadTTL,
-		MaxUploads: c.maxUploads, Grace: c.collect.storeGrace()}
+		MaxUploads: c.maxUploads, Grace: c.collect.storeGrace(), History: c.history}
 	if c.redirect {
 		o.Redirect = &storage.RedirectOptions{}
 	}
@@ -259,22 +207,21 @@ func (c *config) storeOptions() *storage.Options {
 
 // newHandler returns the registry with access control, the token endpoint, and the protection from
 // web pages.
-func newHandler(ctx context.Context, c config, store *storage.Store, served *Served, sink notification.Sink,
-	log *slog.Logger) (http.Handler, error) {
+func newHandler(ctx context.Context, c config, store *storage.Store, served *Served, b *limited,
+	sink notification.Sink, log *slog.Logger) (http.Handler, error) {
 	opts := &registry.Options{Logger: log, MinRate: c.minRate, NoDelete: registry.NoDelete{UsedBlobs: c.keepUsed},
-		Sink: sink, Instance: instance(), Resolve: served.Resolve}
+		Sink: sink, Instance: process.Instance(), Resolve: served.Resolve}
 	if !c.delete {
 		opts.NoDelete = registry.NoDelete{Tags: true, Manifests: true, Blobs: true, Repositories: true}
 	}
-	backend, err := protect(served.Backend, c.immutable)
-	if err != nil {
-		return nil, err
+	if b.pulls != nil {
+		opts.Interceptors = append(opts.Interceptors, work.RecordPulls(b.pulls, c.keeping.notPulls))
 	}
 	withTokens, err := c.access.set(ctx, opts, store, log)
 	if err != nil {
 		return nil, err
 	}
-	reg, err := registry.New(backend, opts)
+	reg, err := registry.New(b.Backend, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -283,79 +230,4 @@ func newHandler(ctx context.Context, c config, store *storage.Store, served *Ser
 		handler = served.Around(handler)
 	}
 	return c.pages.around(handler, &c.access, served.Hosts)
-}
-
-// serve serves until ctx ends, and then waits up to 30 seconds for requests in flight. A signal that
-// arrives after the log message ends the process at once, so stop comes before it.
-func serve(ctx context.Context, stop func(), server *http.Server, listener net.Listener, log *slog.Logger) error {
-	failed := make(chan error, 1)
-	go func() {
-		if server.TLSConfig != nil {
-			failed <- server.ServeTLS(listener, "", "")
-		} else {
-			failed <- server.Serve(listener)
-		}
-	}()
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
-	stop()
-	log.Info("stopping: waiting up to 30 seconds for requests in flight; interrupt again to stop at once")
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	return server.Shutdown(grace)
-}
-
-// newServer returns the server for a handler, with TLS if there is a certificate. It limits headers
-// and idle connections. The registry itself limits the time of bodies and responses.
-func newServer(c config, handler http.Handler, log *slog.Logger) (*http.Server, error) {
-	server := &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: 30 * time.Second,
-		// net/http responds to "OPTIONS *" itself and without a deadline, so that a client that does
-		// not read the response would stay forever.
-		DisableGeneralOptionsHandler: true,
-		MaxHeaderBytes:               128 << 10, // a token request names hundreds of repositories
-		IdleTimeout:                  2 * time.Minute,
-		HTTP2:                        &http.HTTP2Config{WriteByteTimeout: 10 * time.Minute},
-		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	if c.h2c {
-		server.Protocols = new(http.Protocols)
-		server.Protocols.SetHTTP1(true)
-		server.Protocols.SetUnencryptedHTTP2(true)
-	}
-	if c.access.tlsCert == "" {
-		return server, nil
-	}
-	report := func(ctx context.Context, err error) {
-		log.ErrorContext(ctx, "the certificate cannot be renewed; the old one stays in use", "error", err)
-	}
-	cert, err := certfile.New(c.access.tlsCert, c.access.tlsKey, &certfile.Options{Error: report})
-	if err != nil {
-		return nil, err
-	}
-	server.TLSConfig = cert.TLSConfig()
-	return server, nil
-}
-
-// expire periodically removes expired uploads until ctx ends.
-func expire(ctx context.Context, store *storage.Store, every time.Duration, log *slog.Logger) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		n, err := store.ExpireUploads(ctx)
-		if err != nil && ctx.Err() == nil {
-			log.Warn("removing expired uploads failed", "error", err)
-		} else if n > 0 {
-			log.Info("removed expired uploads", "number", n)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }
