@@ -74,6 +74,18 @@ buildkit() (
 	go install "$2/cmd/$1"
 )
 
+# clone NAME REPOSITORY COMMIT FOLDER builds the program in a folder of a repository that no module proxy has.
+clone() (
+	dir=$(mktemp -d)
+	trap 'rm -rf "$dir"' EXIT
+	git init -q "$dir"
+	cd "$dir"
+	git fetch -q --depth 1 "$2" "$3"
+	git checkout -q FETCH_HEAD
+	cd "$4"
+	go build -o "$bin/$1" .
+)
+
 # conformance1 compiles the conformance suite of the 1.x releases of the spec, which is a test package.
 conformance1() (
 	cd conformance1
@@ -90,7 +102,7 @@ install() {
 	go) once "$name" "" go install "$1" ;;
 	npm) once "$name" "" npm_install "$name" "$1" ;;
 	conformance1) once "$name" "$(cat conformance1/go.mod conformance1/go.sum)" conformance1 ;;
-	toxiproxy | buildkit) once "$name" "" "$how" "$name" "$@" ;;
+	toxiproxy | buildkit | clone) once "$name" "" "$how" "$name" "$@" ;;
 	*) echo "harness/programs.txt: $name: unknown way of installation $how" >&2 && return 1 ;;
 	esac
 	[[ -x $bin/$name ]] || command -v "$name" >/dev/null || { echo "$name was not installed" >&2 && return 1; }

@@ -152,11 +152,11 @@ func (s *site) String() string {
 // seed pushes an image, or for a client with seed what that client can pull.
 func (s *site) seed(t *testing.T, c *client, repo string) {
 	t.Helper()
-	if c.seed {
+	if c.Seed {
 		for _, step := range []func() (string, error){
-			func() (string, error) { return c.login(t, "seeder", password) },
-			func() (string, error) { return c.push(t, repo) },
-			func() (string, error) { return c.logout(t) },
+			func() (string, error) { return c.Login(t, "seeder", password) },
+			func() (string, error) { return c.Push(t, repo) },
+			func() (string, error) { return c.Logout(t) },
 		} {
 			said, err := step()
 			require.NoError(t, err, said)

@@ -21,7 +21,7 @@ import (
 const (
 	perImage = 10  // blobs; the last of them is unreferenced
 	perRepo  = 100 // images in each repository
-	blobSize = 1 << 20
+	blobSize = 8   // its content is its number
 )
 
 // fill writes the given number of blobs, in images of repositories.
@@ -39,15 +39,17 @@ func fillImage(ctx context.Context, d driver.Driver, repo string, image int) err
 	for i := range perImage {
 		var seed [8]byte
 		binary.BigEndian.PutUint64(seed[:], uint64(image*perImage+i))
-		dgst := digest.FromBytes(seed[:]) // the digest need not match the content, because no step reads it
+		dgst := digest.FromBytes(seed[:]) // the content, which scrubs compare with the digest
 		sum := sha256.Sum256(append(seed[:], "data"...))
 		name := hex.EncodeToString(sum[:16]) + "." + hex.EncodeToString(sum[16:24])
 		link := map[string]any{
 			"state": "live", "nonce": name, "size": blobSize, "sum": 0,
 			"segments": []map[string]any{{"name": name, "size": blobSize}},
 		}
+		if err := put(ctx, d, "data/"+name[:2]+"/"+name, nil, seed[:]); err != nil {
+			return err
+		}
 		for key, record := range map[string]any{
-			"data/" + name[:2] + "/" + name:                                      nil,
 			"r/" + repo + "/b/sha256/" + dgst.Encoded():                          link,
 			"b/sha256/" + dgst.Encoded()[:2] + "/" + dgst.Encoded() + "/" + repo: nil,
 		} {
@@ -95,13 +97,13 @@ func fillImage(ctx context.Context, d driver.Driver, repo string, image int) err
 
 // put writes a record: a line of JSON, followed by the content.
 func put(ctx context.Context, d driver.Driver, key string, record any, content []byte) error {
-	var b []byte
+	b := content
 	if record != nil {
-		var err error
-		if b, err = json.Marshal(record); err != nil {
+		line, err := json.Marshal(record)
+		if err != nil {
 			return err
 		}
-		b = append(append(b, '\n'), content...)
+		b = append(append(line, '\n'), content...)
 	}
 	_, err := d.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{Durability: driver.Relaxed, Size: int64(len(b))})
 	return err

@@ -1,10 +1,12 @@
-// Command collectcost measures the cost of a garbage collection: its time, its requests to the
-// storage, and its memory. It generates repositories of images, in which a tenth of the blobs is
-// unreferenced. It writes the same records as storage.Store, but with data of a few bytes.
+// Command collectcost measures the cost of a garbage collection, or with -keep of retention, usage and
+// scrubs: their time, their requests to the storage, and their memory. It generates repositories of
+// images, in which a tenth of the blobs is unreferenced. It writes the same records as storage.Store,
+// but with data of a few bytes.
 //
 //	go run ./collectcost -storage mem -blobs 1000000
 //	go run ./collectcost -storage disk -blobs 100000
 //	go run ./collectcost -storage s3 -blobs 10000        # MinIO
+//	go run ./collectcost -storage mem -blobs 1000000 -keep
 package main
 
 import (
@@ -22,16 +24,17 @@ import (
 func main() {
 	kind := flag.String("storage", "mem", "mem, disk or s3")
 	blobs := flag.Int("blobs", 1_000_000, "how `many` blobs")
+	keep := flag.Bool("keep", false, "measure retention, usage and scrubs instead of collections")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
 	defer cancel()
-	if err := run(ctx, *kind, *blobs); err != nil {
+	if err := run(ctx, *kind, *blobs, *keep); err != nil {
 		fmt.Fprintln(os.Stderr, "collectcost:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, kind string, blobs int) error {
+func run(ctx context.Context, kind string, blobs int, keep bool) error {
 	driver, stop, err := open(ctx, kind)
 	if err != nil {
 		return err
@@ -42,6 +45,14 @@ func run(ctx context.Context, kind string, blobs int) error {
 		return err
 	}
 	fmt.Printf("%d blobs made up in %s\n", blobs, time.Since(start).Round(time.Millisecond))
+	if keep {
+		return housekeeping(ctx, driver)
+	}
+	return collections(ctx, driver)
+}
+
+// collections measures collections.
+func collections(ctx context.Context, driver storage.Driver) error {
 	store, err := storage.New(ctx, driver, nil)
 	if err != nil {
 		return err
@@ -62,9 +73,13 @@ func run(ctx context.Context, kind string, blobs int) error {
 }
 
 // watch starts to measure the growth of the heap. The returned function stops the measurement and
-// returns the maximum, in bytes.
+// returns the maximum, in bytes. Each sample collects the garbage of the process, which takes seconds
+// if the storage is in its memory. The pause after a sample is therefore 20 times as long.
 func watch() func() uint64 {
+	var pause time.Duration
 	heap := func() uint64 {
+		began := time.Now()
+		defer func() { pause = max(500*time.Millisecond, 20*time.Since(began)) }()
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
@@ -75,13 +90,11 @@ func watch() func() uint64 {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		t := time.NewTicker(500 * time.Millisecond)
-		defer t.Stop()
 		for {
 			select {
 			case <-stop:
 				return
-			case <-t.C:
+			case <-time.After(pause):
 				most.Store(max(most.Load(), heap()))
 			}
 		}

@@ -40,7 +40,7 @@ func build(t *testing.T, b *harness.Program, context string, args ...string) str
 func output(ref string, more string) string { return "type=image,push=true,name=" + ref + more }
 
 // TestBuildkitCache exports the cache of a build to the registry, forgets it, and builds again from
-// what it imports. It does so with the cache as an image manifest, and as an index that is none of
+// what it imports. It does so with the cache as an image manifest, and as an index that is not one of
 // images, which is how older versions write it.
 func TestBuildkitCache(t *testing.T) {
 	for kind, mediaType := range map[string]string{"true": imagespec.MediaTypeImageManifest,

@@ -23,14 +23,25 @@ var BuildMirror = build("mirror")
 // BuildCopy compiles examples/copy in the same way.
 var BuildCopy = build("copy")
 
-func build(example string) func() (string, error) {
+// BuildMaintenance compiles examples/maintenance in the same way.
+var BuildMaintenance = build("maintenance")
+
+// BuildHub compiles examples/hub as examples/hub/image does, so that both share what go build has cached.
+// Options.Program starts it with the flags that it shares with examples/server.
+var BuildHub = build("hub", "-trimpath")
+
+// build returns a function that compiles an example, with flags also without cgo.
+func build(example string, flags ...string) func() (string, error) {
 	return sync.OnceValues(func() (string, error) {
 		cache, err := Cache()
 		if err != nil {
 			return "", err
 		}
 		out := filepath.Join(cache, "bin", "registry-"+example)
-		cmd := exec.Command("go", "build", "-o", out, "./examples/"+example)
+		cmd := exec.Command("go", append(append([]string{"build", "-o", out}, flags...), "./examples/"+example)...)
+		if len(flags) > 0 {
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		}
 		cmd.Dir = Root()
 		if b, err := cmd.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("go build ./examples/%s: %w\n%s", example, err, b)

@@ -172,6 +172,9 @@ func (w *worker) lookForDeleted(ctx context.Context) error {
 
 // checkAll checks everything that the worker knows.
 func (w *worker) checkAll(ctx context.Context) error {
+	if err := w.checkKept(ctx); err != nil {
+		return err
+	}
 	for _, img := range w.mine {
 		if err := w.pull(ctx, img); err != nil {
 			return err

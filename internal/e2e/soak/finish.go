@@ -24,6 +24,11 @@ func (s *soaker) finish(ctx context.Context) error {
 	if err := s.store.DeleteRepository(ctx, commonRepo, nil); err != nil {
 		return err
 	}
+	if s.config.keep {
+		if err := s.waitForRetention(ctx); err != nil {
+			return err
+		}
+	}
 	if err := s.report.err(); err != nil {
 		return err
 	}
@@ -46,6 +51,11 @@ func (s *soaker) finish(ctx context.Context) error {
 	}
 	if err := s.compare(ctx, keys, keep); err != nil {
 		return err
+	}
+	if s.config.keep {
+		if err := s.scrubAll(ctx); err != nil {
+			return err
+		}
 	}
 	for _, img := range keep {
 		if err := s.workers[0].pull(ctx, img); err != nil {
@@ -160,6 +170,9 @@ func (s *soaker) keep() []*image {
 // deleteAllBut deletes all images of the worker except kept. It deletes the worker's own repository
 // as a whole, and the other images one by one.
 func (w *worker) deleteAllBut(ctx context.Context, kept []*image) error {
+	if err := w.deleteKept(ctx); err != nil {
+		return err
+	}
 	if err := w.deleteRepository(ctx); err != nil {
 		return err
 	}

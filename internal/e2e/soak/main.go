@@ -5,7 +5,7 @@
 // runs collections. It then compares the objects in the storage with those that the images need.
 //
 //	go run ./soak [-ops 100000] [-seconds 0] [-storage tmpfs|disk|s3] [-seed N] [-grace 0]
-//		[-collect 2s] [-untagged] [-kill-every 10s] [-workers 8]
+//		[-collect 2s] [-untagged] [-kill-every 10s] [-workers 8] [-keep]
 //
 // The command prints its operations. The seed determines the choices of the clients, but not their
 // results, because those depend on the order in which the machine runs the requests.
@@ -32,6 +32,7 @@ type config struct {
 	untagged  bool          // whether collections remove untagged manifests
 	killEvery time.Duration // interval between kills; 0: never
 	workers   int
+	keep      bool // whether servers also apply retention and quotas, count usage and scrub
 }
 
 func main() {
@@ -45,6 +46,7 @@ func main() {
 	flag.DurationVar(&c.every, "collect", 2*time.Second, "time between the collections of a server")
 	flag.BoolVar(&c.untagged, "untagged", false, "collect untagged manifests, too")
 	flag.DurationVar(&c.killEvery, "kill-every", 10*time.Second, "time between two kills of a server; 0 is never")
+	flag.BoolVar(&c.keep, "keep", false, "servers also run retention, quotas, usage and scrubs every few seconds")
 	flag.IntVar(&c.workers, "workers", 8, "`number` of clients")
 	flag.Parse()
 	c.span = time.Duration(*seconds) * time.Second

@@ -22,6 +22,13 @@ func TestWithGrace(t *testing.T) {
 	run(t, c)
 }
 
+// TestHousekeeping also applies retention and quotas, counts usage and scrubs, for 30 s.
+func TestHousekeeping(t *testing.T) {
+	c := defaults(t)
+	c.span, c.keep = 30*time.Second, true
+	run(t, c)
+}
+
 // defaults returns a configuration that stores in memory, if the system supports it.
 func defaults(t *testing.T) config {
 	c := config{storage: "tmpfs", dir: memory, seed: uint64(time.Now().UnixNano()), every: 2 * time.Second,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/registrykit/registry/internal/objectkey"
 )
@@ -102,16 +104,29 @@ func (s *soaker) compare(ctx context.Context, keys map[string]int64, images []*i
 		}
 	}
 	if len(extra) > 0 {
-		message := fmt.Sprintf("%d keys that nothing needs, such as", len(extra))
-		for _, key := range extra[:min(len(extra), 20)] {
-			message += "\n  " + key
-			for _, line := range s.journal.last(lastDigest(key), 20) {
-				message += "\n      " + line
-			}
-		}
-		s.report.fail(left, message)
+		s.report.fail(left, s.describe(ctx, extra))
 	}
 	return nil
+}
+
+// describe lists keys that nothing needs, with what happened to them. Manifests come first: they keep
+// the other keys.
+func (s *soaker) describe(ctx context.Context, keys []string) string {
+	rank := func(key string) int {
+		if prefix(key) == "r/m/" {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(keys, func(a, b string) int { return cmp.Compare(rank(a), rank(b)) })
+	message := fmt.Sprintf("%d keys that nothing needs, such as", len(keys))
+	for _, key := range keys[:min(len(keys), 20)] {
+		message += "\n  " + key + s.record(ctx, key)
+		for _, line := range s.journal.last(lastDigest(key), 20) {
+			message += "\n      " + line
+		}
+	}
+	return message
 }
 
 // expected returns the keys that the images need, and the hints that may exist. It does not include
@@ -136,6 +151,21 @@ func expected(images []*image) (must, may map[string]bool) {
 		}
 	}
 	return must, may
+}
+
+// record returns the text of a manifest's record, for a message. It returns "" for other keys.
+func (s *soaker) record(ctx context.Context, key string) string {
+	if prefix(key) != "r/m/" {
+		return ""
+	}
+	r, info, err := s.place.driver.Open(ctx, key, nil)
+	if err != nil {
+		return ": " + err.Error()
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, 1<<10))
+	line, _, _ := strings.Cut(string(b), "\n")
+	return fmt.Sprintf(", written at %s: %s %v", info.ModTime.Format(time.StampMicro), line, err)
 }
 
 // segments returns the names and sizes of the data that a link references.

@@ -28,6 +28,7 @@ type worker struct {
 	mine []*image          // images that must exist, without the children of indexes
 	gone []*image          // some of the deleted images
 	tags map[string]*image // the image of each tag, by repository:tag
+	kept []*image          // images with a tag that retention keeps and one that it removes; see keep.go
 }
 
 const (
@@ -75,6 +76,10 @@ func operations() []operation {
 func (w *worker) run(ctx context.Context) {
 	all := operations()
 	sum := 0
+	if w.s.config.keep {
+		all = append(all, operation{"push temporary image", 10, (*worker).pushTemporary},
+			operation{"pull kept images", 2, (*worker).checkKept})
+	}
 	for _, op := range all {
 		sum += op.weight
 	}

@@ -32,7 +32,7 @@ func main() {
 }
 
 func run(out string) error {
-	results, failed := test("./clients", "./libraries", "./access", "./full")
+	results, failed := test("./clients", "./libraries", "./access", "./identity", "./full")
 	if results == nil {
 		return failed
 	}

@@ -1,0 +1,3 @@
+// Package hub tests examples/hub as its users meet it: with clients of registries, with examples/maintenance, and with
+// HTTP requests.
+package hub
