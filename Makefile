@@ -5,7 +5,7 @@ e2e := cd internal/e2e && go test -p 1 -count=1 -timeout 15m
 
 .DEFAULT_GOAL := check
 .PHONY: help check test lint vuln api systems fuzz tools peer conformance e2e e2e-full crash soak bench model model-full \
-	compare memory memory-s3 cloud requests collect-cost brokers logins events mirror
+	compare memory memory-s3 cloud requests collect-cost brokers logins events mirror housekeeping identity hub housekeeping-cost
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,17 @@ mirror: peer ## clients pull through a mirror, upstreams fail, mirrors are kille
 	internal/e2e/install.sh full
 	cd internal/e2e && REGISTRY_E2E_PROGRAMS='full peer' go test -count=1 -timeout 60m -v ./mirror -full
 	internal/e2e/fuzz.sh $(or $(FUZZTIME),1m) ./mirror/...
+housekeeping: peer ## imports of what old registries wrote, retention, quotas and scrubs with real clients; about 30 minutes
+	cd internal/e2e && REGISTRY_E2E_PROGRAMS=peer go test -count=1 -timeout 60m -v ./maintenance -full
+	cd internal/e2e && go run ./soak -ops 30000 -storage tmpfs -keep $(SOAK)
+	cd internal/e2e && go run ./soak -ops 10000 -storage s3 -keep $(SOAK)
+identity: ## accounts, OIDC, tokens of others, with real clients over two replicas; fuzz targets a minute each; about 40 minutes
+	internal/e2e/install.sh full
+	cd internal/e2e && REGISTRY_E2E_PROGRAMS=full go test -count=1 -timeout 60m -v ./identity -full
+	internal/e2e/fuzz.sh $(or $(FUZZTIME),1m) ./auth/...
+hub: ## the hub: the walk on disk and MinIO, the image, the API fuzzed for 10 minutes, sign-in; about 30 minutes
+	internal/e2e/install.sh full
+	cd internal/e2e && REGISTRY_E2E_PROGRAMS=full go test -count=1 -timeout 60m -v ./hub ./signin -full
 bench: ## the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 model: tools ## the models of the protocols, see internal/model/README.md
@@ -80,3 +91,7 @@ collect-cost: tools ## what a collection costs: a million blobs in memory, 100,0
 	cd internal/e2e && go run ./collectcost -storage mem -blobs 1000000
 	cd internal/e2e && go run ./collectcost -storage disk -blobs 100000
 	cd internal/e2e && go run ./collectcost -storage s3 -blobs 10000
+housekeeping-cost: tools ## the same for retention, usage and scrubs
+	cd internal/e2e && go run ./collectcost -storage mem -blobs 1000000 -keep
+	cd internal/e2e && go run ./collectcost -storage disk -blobs 100000 -keep
+	cd internal/e2e && go run ./collectcost -storage s3 -blobs 10000 -keep
