@@ -3,6 +3,8 @@
 package objectkey
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -36,4 +38,13 @@ func PathDigest(key string) digest.Digest {
 		return ""
 	}
 	return d
+}
+
+// Short returns 64 bits of a valid digest, for sets in memory.
+func Short(d digest.Digest) uint64 {
+	b, err := hex.DecodeString(d.Encoded()[:16])
+	if err != nil {
+		return 0
+	}
+	return binary.BigEndian.Uint64(b)
 }

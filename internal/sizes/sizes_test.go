@@ -20,9 +20,9 @@ func TestSizes(t *testing.T) {
 		bytes             int64
 		packages, modules int
 	}{
-		{"disk", 7_850_000, 25, 5},
-		{"fileblob", 15_200_000, 191, 25},
-		{"s3", 24_900_000, 291, 45},
+		{"disk", 7_900_000, 25, 5},
+		{"fileblob", 15_450_000, 192, 25},
+		{"s3", 25_150_000, 292, 45},
 	} {
 		t.Run(c.host, func(t *testing.T) {
 			program := filepath.Join(t.TempDir(), c.host)
