@@ -150,7 +150,7 @@ func (a *API) perform(q *request, routes map[string]route) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.caller, err = a.registry.Caller(q.Request, a.opts.Authenticator); err != nil {
+	if q.caller, err = a.registry.Caller(q.Request, a.authenticator(q.Context())); err != nil {
 		return nil, err
 	}
 	if _, ok := q.caller.Identity().Claims[auth.ScopesClaim]; ok {

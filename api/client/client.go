@@ -36,6 +36,7 @@ type Client struct {
 	base *url.URL
 	opts Options
 	http *http.Client
+	page *Page // or nil
 }
 
 // New returns a client of the API at a URL, such as "https://hub.example.com/api". It makes no request. opts may be

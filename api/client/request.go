@@ -140,8 +140,8 @@ func (c *Client) done(ctx context.Context, k call) error {
 	return err
 }
 
-// page is a page of a list.
-type page[T any] struct {
+// elements is the body of a page of a list.
+type elements[T any] struct {
 	Items []T `json:"items"`
 }
 
@@ -154,13 +154,16 @@ func list[T any](ctx context.Context, c *Client, path string, query url.Values) 
 			query = url.Values{}
 		}
 		query.Set("limit", strconv.Itoa(c.opts.PageSize))
+		if p := c.page; p != nil {
+			p.startAt(query)
+		}
 		for {
 			res, err := c.send(ctx, call{method: http.MethodGet, path: path, query: query})
 			if err != nil {
 				yield(zero, err)
 				return
 			}
-			var p page[T]
+			var p elements[T]
 			err = json.NewDecoder(io.LimitReader(res.Body, maxResponse)).Decode(&p)
 			res.Body.Close()
 			if err != nil {
@@ -173,6 +176,10 @@ func list[T any](ctx context.Context, c *Client, path string, query url.Values) 
 				}
 			}
 			after := nextCursor(res.Header)
+			if c.page != nil {
+				c.page.Next = after
+				return
+			}
 			if after == "" {
 				return
 			}

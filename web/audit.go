@@ -1,0 +1,4 @@
+package web
+
+// auditViews are the views of the audit log.
+func auditViews() []view { return nil }

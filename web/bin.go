@@ -1,0 +1,4 @@
+package web
+
+// binViews are the views of the bin.
+func binViews() []view { return nil }

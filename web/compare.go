@@ -1,0 +1,4 @@
+package web
+
+// compareViews are the views of the comparison of two images.
+func compareViews() []view { return nil }

@@ -1,0 +1,4 @@
+package web
+
+// copyViews are the views of retagging and copying.
+func copyViews() []view { return nil }

@@ -1,0 +1,4 @@
+package web
+
+// jobViews are the views of background jobs.
+func jobViews() []view { return nil }

@@ -1,0 +1,4 @@
+package web
+
+// organisationViews are the views of organisations.
+func organisationViews() []view { return nil }

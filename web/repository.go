@@ -1,0 +1,4 @@
+package web
+
+// repositoryViews are the views of a repository: its tags, artifacts, untagged manifests and history.
+func repositoryViews() []view { return nil }

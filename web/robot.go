@@ -1,0 +1,4 @@
+package web
+
+// robotViews are the views of robots.
+func robotViews() []view { return nil }

@@ -1,0 +1,4 @@
+package web
+
+// scrubViews are the views of damaged content.
+func scrubViews() []view { return nil }

@@ -1,0 +1,4 @@
+package web
+
+// sessionViews are the views of sessions.
+func sessionViews() []view { return nil }

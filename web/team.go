@@ -1,0 +1,4 @@
+package web
+
+// teamViews are the views of teams.
+func teamViews() []view { return nil }

@@ -1,0 +1,4 @@
+package web
+
+// tokenViews are the views of tokens.
+func tokenViews() []view { return nil }

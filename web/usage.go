@@ -1,0 +1,4 @@
+package web
+
+// usageViews are the views of usage.
+func usageViews() []view { return nil }

@@ -1,0 +1,4 @@
+package web
+
+// userViews are the views of users.
+func userViews() []view { return nil }

@@ -1,0 +1,4 @@
+package web
+
+// webhookViews are the views of webhooks.
+func webhookViews() []view { return nil }
