@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -23,6 +24,48 @@ func TestReadmeTwentyLines(t *testing.T) {
 	require.True(t, ok)
 	body = strings.ReplaceAll("\n"+strings.TrimSuffix(body, "}\n"), "\n\t", "\n")
 	require.Equal(t, strings.TrimPrefix(body, "\n"), lines)
+}
+
+// outline returns what a translation of a page must share with it: the code, the targets of links, and the number of
+// headings, of rows of tables and of elements of lists.
+func outline(page string) (code, links []string, headings, rows, elements int) {
+	for i, part := range strings.Split(page, "```") {
+		if i%2 == 1 {
+			code = append(code, part)
+			continue
+		}
+		for line := range strings.Lines(part) {
+			switch {
+			case strings.HasPrefix(line, "#"):
+				headings++
+			case strings.HasPrefix(line, "|"):
+				rows++
+			case strings.HasPrefix(line, "- "):
+				elements++
+			}
+		}
+		for _, match := range link.FindAllStringSubmatch(part, -1) {
+			if target := match[1]; !strings.HasPrefix(target, "#") && !strings.HasPrefix(target, "README") {
+				links = append(links, target)
+			}
+		}
+	}
+	return code, links, headings, rows, elements
+}
+
+var link = regexp.MustCompile(`\]\(([^)]+)\)`)
+
+// TestChineseReadmeFollowsTheEnglishOne: a change of one of them fails until the other has it, too.
+func TestChineseReadmeFollowsTheEnglishOne(t *testing.T) {
+	english, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	chinese, err := os.ReadFile("README.zh-CN.md")
+	require.NoError(t, err)
+	code, links, headings, rows, elements := outline(string(english))
+	code2, links2, headings2, rows2, elements2 := outline(string(chinese))
+	require.Equal(t, code, code2)
+	require.Equal(t, links, links2)
+	require.Equal(t, []int{headings, rows, elements}, []int{headings2, rows2, elements2})
 }
 
 // TestContributingSinkCompiles: the sink of CONTRIBUTING.md is that of the example, which compiles.
