@@ -70,6 +70,9 @@ type HistoryEntry struct {
 	Before *ocispec.Descriptor
 	// After is the manifest that the tag points at after the change, or nil.
 	After *ocispec.Descriptor
+	// Of is the ID of the entry of the delete of the repository that has removed the manifest of a
+	// ChangeDelete. It is "" for a manifest that was deleted by itself, and for other changes.
+	Of string
 	// Unconfirmed is set while the change is in progress. It stays set if the process ended before
 	// it was complete, or another push or delete interfered. Such a change may have happened
 	// completely, in part, or not at all.
@@ -80,10 +83,17 @@ type HistoryEntry struct {
 type HistoryOptions struct {
 	// Tag selects the changes of one tag. Default: all changes.
 	Tag string
+	// Changes selects the changes of these kinds. Those of other kinds cost less. Default: all kinds.
+	Changes []Change
 	// After skips the entry with this ID and all newer entries. Default: no entry is skipped.
 	After string
 	// PageHint is the number of entries that the caller expects to take. Zero means unknown.
 	PageHint int
+	// Scan is called for each entry that is examined, the newest first, before it is read. It is also
+	// called for entries of other kinds than Changes. If Scan returns false, the iteration ends before
+	// that entry, without an error. A server limits the cost of a page with it. A Backend may ignore
+	// it. Default: no limit.
+	Scan func(id string) bool
 }
 
 // RestoreOptions are the options of [Restorer].Restore.

@@ -84,6 +84,10 @@ func (s *suite) historyOfTag(t *testing.T) {
 	list, err := collect(b.History(t.Context(), "a/b", &registry.HistoryOptions{PageHint: 2}), 2)
 	require.NoError(t, err)
 	require.Equal(t, all[2:], entries(t, b, "a/b", &registry.HistoryOptions{After: list[1].ID}))
+	deletes := []registry.Change{registry.ChangeUntag, registry.ChangeDelete}
+	require.Equal(t, all[:2], entries(t, b, "a/b", &registry.HistoryOptions{Changes: deletes}))
+	require.Equal(t, all[1:2], entries(t, b, "a/b", &registry.HistoryOptions{Changes: deletes, Tag: "latest"}))
+	require.Empty(t, list[0].Of)
 	require.Equal(t, s.Owner, list[0].By)
 	require.Equal(t, two.Descriptor.MediaType, list[0].Before.MediaType)
 	require.Empty(t, entries(t, b, "c/d", nil))

@@ -28,7 +28,7 @@ func (s *Store) History(ctx context.Context, repo string,
 		if tag := options.Value(opts).Tag; tag != "" {
 			list = s.repo(repo).TagEvents(ctx, tag, opts)
 		} else {
-			list = s.repo(repo).ReadEvents(ctx, s.repo(repo).Events(ctx, opts))
+			list = s.repo(repo).SomeEvents(ctx, opts)
 		}
 		for e, err := range list {
 			if err != nil {
@@ -63,6 +63,9 @@ func historyEntry(e *object.Event) registry.HistoryEntry {
 	h := registry.HistoryEntry{
 		ID: e.ID, Time: e.Time, Change: object.Changes[e.Kind], By: e.By, Tags: e.Tags, Before: e.Before, After: e.After,
 		Unconfirmed: !e.Confirmed,
+	}
+	if e.Kind == object.EventDelete {
+		h.Of = e.Group
 	}
 	if e.Kind == object.EventTag || e.Kind == object.EventUntag {
 		h.Tag = e.Subject

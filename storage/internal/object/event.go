@@ -259,7 +259,7 @@ func (r Repo) Events(ctx context.Context, opts *registry.HistoryOptions) iter.Se
 			if e == nil {
 				continue
 			}
-			if e.ID[:len(oldest)] > oldest || !yield(e, nil) {
+			if e.ID[:len(oldest)] > oldest || opts != nil && opts.Scan != nil && !opts.Scan(e.ID) || !yield(e, nil) {
 				return
 			}
 		}
@@ -328,10 +328,21 @@ func (r Repo) ReadEvents(ctx context.Context, list iter.Seq2[*Event, error]) ite
 	}
 }
 
+// SomeEvents yields the events of the kinds in opts, as ReadEvents does.
+func (r Repo) SomeEvents(ctx context.Context, opts *registry.HistoryOptions) iter.Seq2[*Event, error] {
+	return r.ReadEvents(ctx, Filter(r.Events(ctx, opts), func(e *Event) bool { return ofKind(e, opts) }))
+}
+
+// ofKind reports whether opts select the kind of an event. opts may be nil.
+func ofKind(e *Event, opts *registry.HistoryOptions) bool {
+	return opts == nil || len(opts.Changes) == 0 || slices.Contains(opts.Changes, Changes[e.Kind])
+}
+
 // TagEvents yields the events that touched a tag, as ReadEvents does.
 func (r Repo) TagEvents(ctx context.Context, tag string, opts *registry.HistoryOptions) iter.Seq2[*Event, error] {
 	candidates := Filter(r.Events(ctx, opts), func(e *Event) bool {
-		return e.Subject == tag && (e.Kind == EventTag || e.Kind == EventUntag) || e.Kind == EventDelete
+		return ofKind(e, opts) &&
+			(e.Subject == tag && (e.Kind == EventTag || e.Kind == EventUntag) || e.Kind == EventDelete)
 	})
 	return Filter(r.ReadEvents(ctx, candidates), func(e *Event) bool {
 		return e.Kind != EventDelete || slices.Contains(e.Tags, tag)

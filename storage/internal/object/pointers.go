@@ -3,6 +3,7 @@ package object
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -124,4 +125,37 @@ func (r Repo) FindPointers(ctx context.Context, d digest.Digest, m *Manifest) (*
 		}
 	}
 	return p, nil
+}
+
+// NamedEntry is the entry of a tag with its name.
+type NamedEntry struct {
+	Name  string
+	Entry *Entry
+}
+
+// TagEntriesOf yields the tags that point at the manifest d, in ascending order. It finds them by the
+// back references.
+func (r Repo) TagEntriesOf(ctx context.Context, d digest.Digest) iter.Seq2[NamedEntry, error] {
+	return func(yield func(NamedEntry, error) bool) {
+		list := r.Driver.List(ctx, r.backrefPrefix(d), &driver.ListOptions{KeysOnly: true})
+		for batch, err := range Batches(list, Parallelism) {
+			tags := make([]NamedEntry, len(batch))
+			if err == nil {
+				err = parallel.Each(Parallelism, len(batch), func(i int) (err error) {
+					tags[i].Name = Base(batch[i].Key)
+					tags[i].Entry, err = r.ReadEntry(ctx, r.TagKey(tags[i].Name))
+					return err
+				})
+			}
+			if err != nil {
+				yield(NamedEntry{}, err)
+				return
+			}
+			for _, t := range tags {
+				if t.Entry.Descriptor.Digest == d && !yield(t, nil) {
+					return
+				}
+			}
+		}
+	}
 }
