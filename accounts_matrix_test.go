@@ -45,8 +45,8 @@ const matrix = `
 # route                                                 OK   ano rea wri mai own oth rob nar ci  adm off rev exp
 GET    /v2/                                             200  l/y y   y   y   y   y   y   y   y   y   l/y l/y l
 HEAD   /v2/                                             200  l/y y   y   y   y   y   y   y   y   y   l/y l/y l
-GET    /v2/_catalog                                     200  l   y   y   y   y   y   y   y   y   y   l/n l/n l
-HEAD   /v2/_catalog                                     200  l   y   y   y   y   y   y   y   y   y   l/n l/n l
+GET    /v2/_catalog                                     200  y   y   y   y   y   y   y   y   y   y   l/n l/n l
+HEAD   /v2/_catalog                                     200  y   y   y   y   y   y   y   y   y   y   l/n l/n l
 
 = private repository acme/app
 GET    /v2/NAME/manifests/TAG                           200  l   y   y   y   y   n   y   y   y   y   l/n l/n l
@@ -106,6 +106,7 @@ HEAD   /v2/NAME/referrers/DIGEST                        200  y   y   y   y   y  
 // matrixCatalog is what each caller finds in the catalog, of acme/app (private), acme/base (private), acme/web (public)
 // and other/app (private).
 const matrixCatalog = `
+anon    acme/web
 read    acme/app acme/base acme/web
 write   acme/app acme/base acme/web
 maint   acme/app acme/base acme/web

@@ -36,6 +36,16 @@ func (c *Caller) Identity() auth.Identity { return c.guard.identity }
 // events also describe the request.
 func (c *Caller) Backend() Backend { return Intercept(c.guard, carry(c.guard.identity)) }
 
+// Reader returns the registry as the sender sees it, for a program that shows what it has, such as a page. Its reads
+// are those of the Backend, but they make no events, so they do not count as pulls. It has what was allowed to the
+// Caller before.
+func (c *Caller) Reader() Reader {
+	g := c.guard
+	quiet := &guard{r: g.r, identity: g.identity, granted: g.granted, decision: g.decision, request: g.request,
+		quiet: true}
+	return Intercept(quiet, carry(g.identity))
+}
+
 // Authorize asks Options.Authorizer whether the sender has all of accesses. The decision makes an audit record.
 // Without accesses, it returns nil. What was allowed stays allowed until the end of the request, and operations of
 // the Backend that need no more make no further audit record. Authorize must not be called at the same time as any

@@ -7,6 +7,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/internal/options"
 	"github.com/registrykit/registry/reference"
 )
@@ -22,6 +23,10 @@ type ScanOptions struct {
 	Prefix string
 	// PageHint is the number of names that the handler expects to take. Zero means unknown.
 	PageHint int
+	// Unasked leaves Scanned.Visible false for every tag, and asks the Authorizer about none, so that a
+	// long list costs little. The handler asks [Caller.Allows] about each tag that it shows.
+	// ScanRepositories ignores it.
+	Unasked bool
 }
 
 // Scanned is an element of a list that was examined.
@@ -57,9 +62,24 @@ func (c *Caller) ScanTags(ctx context.Context, repo string, opts *ScanOptions) i
 	if err := c.guard.authorize(ctx, &Op{Kind: OpTags, Repository: repo}); err != nil {
 		return failed[Scanned](err)
 	}
+	unasked := options.Value(opts).Unasked
 	return scanFrom(tagNames, opts, func(o *ListOptions) iter.Seq2[scanned, error] {
+		if unasked {
+			return unseen(c.guard.r.backend.Tags(c.carry(ctx), repo, o))
+		}
 		return c.guard.scanTags(c.carry(ctx), repo, o)
 	})
+}
+
+// unseen yields names as not visible.
+func unseen(names iter.Seq2[string, error]) iter.Seq2[scanned, error] {
+	return func(yield func(scanned, error) bool) {
+		for name, err := range names {
+			if !yield(scanned{name: name}, err) {
+				return
+			}
+		}
+	}
 }
 
 // StatListed returns the descriptor of a tag that [Caller.ScanTags] has listed. Unlike StatManifest
@@ -78,6 +98,30 @@ func (c *Caller) StatListed(ctx context.Context, repo, tag string) (ocispec.Desc
 		return ocispec.Descriptor{}, ErrDenied
 	}
 	return c.guard.r.backend.StatManifest(c.carry(ctx), repo, op.Ref, nil)
+}
+
+// ListedHistory yields the history of a repository, for a list over several repositories. Unlike
+// History of the Backend, it makes no audit record.
+//
+// Errors: those of Restorer.History; ErrDenied if the sender may not pull from the repository.
+func (c *Caller) ListedHistory(ctx context.Context, repo string, opts *HistoryOptions) iter.Seq2[HistoryEntry, error] {
+	op := historyOp(repo, opts)
+	if err := op.check(); err != nil {
+		return failed[HistoryEntry](err)
+	}
+	push := auth.Access{Type: auth.TypeRepository, Name: repo, Action: auth.Push, Tag: op.Ref.Tag}
+	seen, err := c.guard.sees(ctx, op)
+	switch {
+	case err != nil:
+		return failed[HistoryEntry](err)
+	case !seen:
+		return failed[HistoryEntry](ErrDenied)
+	}
+	names, err := c.guard.allowed(ctx, []auth.Access{push})
+	if err != nil {
+		return failed[HistoryEntry](err)
+	}
+	return c.guard.history(c.carry(ctx), repo, opts, names)
 }
 
 // carry returns ctx with the identity of the sender, for the Backend and interceptors.

@@ -107,10 +107,12 @@ func TestScanTags(t *testing.T) {
 	c := newCaller(t, s.Registry, "ann")
 	require.Equal(t, []string{"a", "(hidden)", "v1", "v2"}, scan(t, c.ScanTags(t.Context(), "app", nil)))
 	require.Equal(t, []string{"v1", "v2"}, scan(t, c.ScanTags(t.Context(), "app", &registry.ScanOptions{Prefix: "v"})))
+	require.Equal(t, []string{"(a)", "(hidden)", "(v1)", "(v2)"}, scan(t, c.ScanTags(t.Context(), "app",
+		&registry.ScanOptions{Unasked: true})))
 	d, err := c.StatListed(t.Context(), "app", "v1")
 	require.NoError(t, err)
 	require.Equal(t, image.Descriptor.Digest, d.Digest)
-	require.Len(t, decisions, 2, "the elements make none")
+	require.Len(t, decisions, 3, "the elements make none")
 	_, err = c.StatListed(t.Context(), "app", "hidden")
 	require.ErrorIs(t, err, registry.ErrDenied)
 	_, err = c.StatListed(t.Context(), "app", "none")
@@ -119,8 +121,10 @@ func TestScanTags(t *testing.T) {
 	require.ErrorIs(t, err, registry.ErrNameInvalid)
 	for name, want := range map[string]error{"secret": registry.ErrDenied, "none": registry.ErrNameUnknown,
 		"A": registry.ErrNameInvalid} {
-		for _, err := range c.ScanTags(t.Context(), name, nil) {
-			require.ErrorIs(t, err, want)
+		for _, unasked := range []bool{false, true} {
+			for _, err := range c.ScanTags(t.Context(), name, &registry.ScanOptions{Unasked: unasked}) {
+				require.ErrorIs(t, err, want)
+			}
 		}
 	}
 }

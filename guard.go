@@ -21,6 +21,7 @@ type guard struct {
 	identity auth.Identity
 	granted  []auth.Access // granted to this request already
 	decision auth.Decision // the fields that all decisions about this request share
+	quiet    bool          // makes no events
 
 	request   *http.Request         // nil for Go calls
 	describe  sync.Once             // sets described: a Caller may have several operations at once

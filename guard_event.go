@@ -20,7 +20,7 @@ import (
 // hasSink first, so that a registry without a Sink makes nothing for events.
 
 // hasSink reports whether events are wanted.
-func (g *guard) hasSink() bool { return g.r.opts.Sink != nil }
+func (g *guard) hasSink() bool { return g.r.opts.Sink != nil && !g.quiet }
 
 // blobEvent returns an event about a blob.
 func blobEvent(action notification.Action, repo string, desc ocispec.Descriptor) notification.Event {

@@ -53,6 +53,13 @@ func (g *guard) History(ctx context.Context, repo string, opts *HistoryOptions) 
 	if err != nil {
 		return failed[HistoryEntry](err)
 	}
+	return g.history(ctx, repo, opts, names)
+}
+
+// history yields the entries of a history that the caller may see. names reports whether these
+// contain the names of identities.
+func (g *guard) history(ctx context.Context, repo string, opts *HistoryOptions,
+	names bool) iter.Seq2[HistoryEntry, error] {
 	return func(yield func(HistoryEntry, error) bool) {
 		for e, err := range g.r.backend.History(ctx, repo, opts) {
 			if !names {

@@ -95,6 +95,7 @@ func (g *guard) DeleteRepository(ctx context.Context, repo string, opts *DeleteO
 // remove authorises a delete, calls it with the name of the identity in its options, and sends the
 // event.
 func (g *guard) remove(ctx context.Context, op *Op, opts *DeleteOptions, call func(*DeleteOptions) error) error {
+	op.IfUnused = opts != nil && opts.IfUnused
 	if err := g.authorize(ctx, op); err != nil {
 		return err
 	}

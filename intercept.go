@@ -148,13 +148,14 @@ func putOp(repo string, opts *PutOptions) *Op {
 }
 
 func (i *intercepted) DeleteBlob(ctx context.Context, repo string, d digest.Digest, opts *DeleteOptions) error {
-	op := &Op{Kind: OpDeleteBlob, Repository: repo, Ref: reference.Ref{Digest: d}, If: opts.condition()}
+	op := &Op{Kind: OpDeleteBlob, Repository: repo, Ref: reference.Ref{Digest: d}, If: opts.condition(),
+		IfUnused: opts != nil && opts.IfUnused}
 	return i.f(ctx, op, func(ctx context.Context) error { return i.b.DeleteBlob(ctx, repo, d, opts) })
 }
 
 func (i *intercepted) DeleteManifest(ctx context.Context, repo string, ref reference.Ref, opts *DeleteOptions) error {
 	op := deleteOp(repo, ref)
-	op.If = opts.condition()
+	op.If, op.IfUnused = opts.condition(), opts != nil && opts.IfUnused
 	return i.f(ctx, op, func(ctx context.Context) error { return i.b.DeleteManifest(ctx, repo, ref, opts) })
 }
 

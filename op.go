@@ -51,6 +51,8 @@ type Op struct {
 	// If is the condition of a delete, or that of PutManifest on the manifest itself. Conditions on
 	// tags are in Tags.
 	If *Condition
+	// IfUnused is DeleteOptions.IfUnused of a delete.
+	IfUnused bool
 	// UploadID is the upload of ResumeUpload, Append, Commit and Cancel.
 	UploadID string
 
@@ -93,7 +95,11 @@ func (op *Op) Access() []auth.Access {
 			accesses = append(accesses, repo(auth.Push, t.Name))
 		}
 		return accesses
-	case OpDeleteBlob, OpDeleteManifest, OpDeleteRepository:
+	case OpDeleteManifest:
+		access := repo(auth.Delete, "")
+		access.Untagged = op.IfUnused
+		return []auth.Access{access}
+	case OpDeleteBlob, OpDeleteRepository:
 		return []auth.Access{repo(auth.Delete, "")}
 	case OpDeleteTag:
 		return []auth.Access{repo(auth.Delete, op.Ref.Tag)}

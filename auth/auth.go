@@ -114,8 +114,11 @@ type Access struct {
 	Action Action
 	// Tag is the tag that is read, written or deleted. It is "" if the action is not about a tag. A
 	// delete without a tag also removes every tag that points at the manifest, so an Authorizer
-	// must not allow it to callers with permission to delete only some tags.
+	// must not allow it to callers with permission to delete only some tags, unless Untagged is set.
 	Tag string
+	// Untagged is set for a delete of a manifest that removes no tag, because it is refused if a tag
+	// or another manifest leads to the manifest. See registry.DeleteOptions.IfUnused.
+	Untagged bool
 }
 
 // String returns the access as a scope of the token protocol: "repository:library/alpine:pull".

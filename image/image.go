@@ -54,9 +54,15 @@ type Facts struct {
 	// Size is the size in bytes of the manifest, its configuration and its layers, each blob once.
 	// For an index, it is the size of the index itself.
 	Size int64
+	// ConfigBlob has the media type, digest and size of the configuration, or nil for a manifest
+	// without one. That of an artifact is often an empty object.
+	ConfigBlob *ocispec.Descriptor
 	// Config is what the configuration of an image says. It is nil for an index, for an artifact,
 	// and with Options.NoConfig.
 	Config *Config
+	// Chart is what the configuration of a Helm chart says, which is an artifact. It is nil for
+	// anything else, and with Options.NoConfig.
+	Chart *Chart
 }
 
 // Created returns when the image was created: by its configuration, or else by the annotation

@@ -71,7 +71,7 @@ func TestReadImage(t *testing.T) {
 	require.Equal(t, &image.Facts{
 		Descriptor: d, Kind: image.KindImage, ArtifactType: ocispec.MediaTypeImageConfig,
 		Annotations: map[string]string{"a": "b"}, Subject: &subject, Layers: []ocispec.Descriptor{layer},
-		Size: d.Size + c.Size + layer.Size,
+		Size: d.Size + c.Size + layer.Size, ConfigBlob: &c,
 		Config: &image.Config{
 			Digest: c.Digest, Created: created, Author: "ann",
 			Platform: ocispec.Platform{
@@ -184,6 +184,72 @@ func TestUnreadableConfig(t *testing.T) {
 	require.NotNil(t, f)
 }
 
+// TestRepeatedLayers: an image may have the same layer several times, and its size counts once.
+func TestRepeatedLayers(t *testing.T) {
+	s := newStore(t)
+	empty := pushBlob(t, s, "{}", ocispec.MediaTypeEmptyJSON)
+	a, b := pushBlob(t, s, "a", "type/a"), pushBlob(t, s, "b", "type/b")
+	asLayer := empty
+	asLayer.MediaType = "type/layer"
+	layers := []ocispec.Descriptor{a, b, a, asLayer, a}
+	d := put(t, s, ocispec.MediaTypeImageManifest, map[string]any{
+		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest, "config": empty, "layers": layers,
+	}, "v1")
+	f, err := image.Read(t.Context(), s, app, reference.Ref{Tag: "v1"}, nil)
+	require.NoError(t, err)
+	require.Equal(t, layers, f.Layers)
+	require.Equal(t, &empty, f.ConfigBlob)
+	require.Equal(t, d.Size+4, f.Size)
+
+	old, recent := d, d
+	old.Platform = &ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v6"}
+	recent.Platform = &ocispec.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
+	put(t, s, ocispec.MediaTypeImageIndex, map[string]any{
+		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageIndex, "manifests": []any{old, recent},
+	}, "index")
+	f, err = image.Read(t.Context(), s, app, reference.Ref{Tag: "index"}, nil)
+	require.NoError(t, err)
+	require.Equal(t, []ocispec.Descriptor{old, recent}, f.Manifests)
+}
+
+// TestReadChart: a chart is an artifact with the facts of its Chart.yaml.
+func TestReadChart(t *testing.T) {
+	s := newStore(t)
+	push := func(config string) (*image.Facts, error) {
+		put(t, s, ocispec.MediaTypeImageManifest, map[string]any{
+			"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest, "layers": []any{},
+			"config": pushBlob(t, s, config, "application/vnd.cncf.helm.config.v1+json"),
+		}, "chart")
+		return image.NewCache(1<<20).Read(t.Context(), s, app, reference.Ref{Tag: "chart"}, nil)
+	}
+	f, err := push(`{"name":"shop","version":"1.2.3","appVersion":"4.5","description":"A shop","apiVersion":"v2",
+		"type":"application","kubeVersion":">=1.28.0","home":"https://example.com","deprecated":true,"sources":["https://x"],
+		"keywords":["a","b"],"maintainers":[{"name":"ann","email":"a@example.com","url":"https://a"}],
+		"dependencies":[{"name":"db","version":"1.x","repository":"oci://x/y","alias":"store","condition":"db.on"}]}`)
+	require.NoError(t, err)
+	require.Equal(t, image.KindArtifact, f.Kind)
+	require.Nil(t, f.Config)
+	require.Equal(t, &image.Chart{Name: "shop", Version: "1.2.3", AppVersion: "4.5", Description: "A shop",
+		Type: "application", KubeVersion: ">=1.28.0", Home: "https://example.com", Deprecated: true,
+		Sources: []string{"https://x"}, Keywords: []string{"a", "b"},
+		Maintainers: []image.ChartMaintainer{{Name: "ann", Email: "a@example.com", URL: "https://a"}},
+		Dependencies: []image.ChartDependency{
+			{Name: "db", Version: "1.x", Repository: "oci://x/y", Alias: "store", Condition: "db.on"}},
+	}, f.Chart)
+	f, err = push(`{"name":1,"version":"1","maintainers":[1,{"name":[]}],"dependencies":[{}` +
+		strings.Repeat(",{}", image.MaxChartList) + `]}`)
+	require.NoError(t, err)
+	require.Equal(t, "1", f.Chart.Version)
+	require.Len(t, f.Chart.Dependencies, image.MaxChartList)
+	require.Equal(t, []string{"dependencies", "maintainers[0]", "maintainers[1].name", "name"}, f.Chart.Malformed)
+	f, err = push(`[]`)
+	require.ErrorIs(t, err, image.ErrConfig)
+	require.NotNil(t, f)
+	f, err = push(`{"description":"` + strings.Repeat("x", image.MaxChart) + `"}`)
+	require.ErrorIs(t, err, image.ErrConfig)
+	require.Nil(t, f.Chart)
+}
+
 // lying is a backend that returns other bytes than those of the digest.
 type lying struct{ registry.Backend }
 
@@ -229,6 +295,9 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		if c, err := image.ParseConfig(content); err == nil {
 			require.LessOrEqual(t, len(c.History), image.MaxHistory)
+		}
+		if c, err := image.ParseChart(content); err == nil {
+			require.LessOrEqual(t, len(c.Dependencies), image.MaxChartList)
 		}
 		for _, mediaType := range []string{ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, "a/json"} {
 			m := &registry.Manifest{Content: content,

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -28,25 +27,24 @@ func ParseManifest(m *registry.Manifest) (f *Facts, config *ocispec.Descriptor, 
 		Kind:       KindArtifact, ArtifactType: doc.ArtifactType, Annotations: doc.Annotations, Subject: doc.Subject,
 		Size: int64(len(m.Content)),
 	}
-	details := detailsOf(m.Content)
-	for _, ref := range doc.References {
-		d := ocispec.Descriptor{MediaType: ref.MediaType, Digest: ref.Digest, Size: ref.Size}
+	refs := map[string]*manifest.Reference{}
+	for i := range doc.References {
+		ref := &doc.References[i]
+		refs[string(ref.Digest)] = ref
 		switch ref.Kind {
 		case manifest.KindManifest, manifest.KindAny:
-			more := details[string(ref.Digest)]
-			d.Platform, d.Annotations, d.ArtifactType = more.Platform, more.Annotations, more.ArtifactType
-			f.Kind, f.Manifests = KindIndex, append(f.Manifests, d)
+			f.Kind = KindIndex
 			continue
 		case manifest.KindConfig:
+			d := ocispec.Descriptor{MediaType: ref.MediaType, Digest: ref.Digest, Size: ref.Size}
+			f.ConfigBlob = &d
 			if isImageConfig(ref.MediaType) {
 				f.Kind, config = KindImage, &d
 			}
-		case manifest.KindLayer, manifest.KindBlob:
-			d.Annotations = details[string(ref.Digest)].Annotations
-			f.Layers = append(f.Layers, d)
 		}
 		f.Size = add(f.Size, ref.Size)
 	}
+	f.Manifests, f.Layers = elementsOf(m.Content, refs)
 	if isIndex(doc.MediaType) {
 		f.Kind = KindIndex // also one without elements
 	}
@@ -70,17 +68,10 @@ func isImageConfig(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageConfig || mediaType == "application/vnd.docker.container.image.v1+json"
 }
 
-// detail is what facts have of a descriptor beyond what package manifest returns.
-type detail struct {
-	Platform     *ocispec.Platform `json:"platform"`
-	Annotations  map[string]string `json:"annotations"`
-	ArtifactType string            `json:"artifactType"`
-}
-
-// detailsOf returns the details of the descriptors of a manifest that package manifest accepts, by
-// digest. A descriptor whose details are malformed has none.
-func detailsOf(content []byte) map[string]detail {
-	found := map[string]detail{}
+// elementsOf returns the elements of an index, and the layers or blobs of another manifest, in their
+// order. An image may have the same layer several times. content is one that package manifest accepts,
+// and refs are its references by digest. Malformed details are left out.
+func elementsOf(content []byte, refs map[string]*manifest.Reference) (manifests, layers []ocispec.Descriptor) {
 	top := object(content)
 	for _, list := range []string{"manifests", "layers", "blobs"} {
 		var all []json.RawMessage
@@ -88,23 +79,32 @@ func detailsOf(content []byte) map[string]detail {
 			continue
 		}
 		for _, raw := range all {
-			fields, d := object(raw), detail{}
+			fields := object(raw)
 			var name string
 			if json.Unmarshal(fields["digest"], &name) != nil {
 				continue
 			}
-			if _, again := found[name]; again {
+			ref := refs[name]
+			if ref == nil {
 				continue
 			}
-			_ = json.Unmarshal(fields["platform"], &d.Platform)
+			d := ocispec.Descriptor{MediaType: ref.MediaType, Digest: ref.Digest, Size: ref.Size}
 			if json.Unmarshal(fields["annotations"], &d.Annotations) != nil {
 				d.Annotations = nil
 			}
+			if ref.Kind != manifest.KindManifest && ref.Kind != manifest.KindAny {
+				if ref.Kind == manifest.KindConfig { // the same content has another type as a configuration
+					_ = json.Unmarshal(fields["mediaType"], &d.MediaType)
+				}
+				layers = append(layers, d)
+				continue
+			}
+			_ = json.Unmarshal(fields["platform"], &d.Platform)
 			_ = json.Unmarshal(fields["artifactType"], &d.ArtifactType)
-			found[name] = d
+			manifests = append(manifests, d)
 		}
 	}
-	return found
+	return manifests, layers
 }
 
 // object returns the members of a JSON object by their exact keys, or nil for anything else. A
@@ -146,10 +146,7 @@ func ParseConfig(content []byte) (*Config, error) {
 		r.malformed, history = append(r.malformed, "history"), history[:MaxHistory]
 	}
 	for i, raw := range history {
-		s := fieldReader{fields: object(raw), prefix: fmt.Sprintf("history[%d].", i)}
-		if s.fields == nil {
-			r.malformed = append(r.malformed, strings.TrimSuffix(s.prefix, "."))
-		}
+		s := r.element("history", i, raw)
 		step := Step{Created: s.time("created")}
 		read(&s, "created_by", &step.CreatedBy)
 		read(&s, "author", &step.Author)
@@ -158,8 +155,7 @@ func ParseConfig(content []byte) (*Config, error) {
 		c.History = append(c.History, step)
 		r.malformed = append(r.malformed, s.malformed...)
 	}
-	slices.Sort(r.malformed)
-	c.Malformed = slices.Clip(r.malformed[:min(len(r.malformed), maxMalformed)])
+	c.Malformed = r.names()
 	return c, nil
 }
 

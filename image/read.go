@@ -28,12 +28,12 @@ type Options struct {
 }
 
 // ErrConfig is returned by [Read], wrapped with the reason, if the manifest is there and the
-// configuration of the image cannot be read: it is missing, too large, not what its digest says, or
+// configuration of the image or chart cannot be read: it is missing, too large, not what its digest says, or
 // no JSON object. The Facts are then those of the manifest alone.
 var ErrConfig = errors.New("image: the configuration cannot be read")
 
 // Read returns the facts of the manifest with a tag or digest. It reads the manifest and, for an
-// image, its configuration. opts may be nil.
+// image or a Helm chart, its configuration. opts may be nil.
 //
 // Errors: registry.ErrManifestUnknown and other errors of b; ErrConfig, together with the facts of
 // the manifest; an error for an invalid option or manifest.
@@ -48,20 +48,35 @@ func Read(ctx context.Context, b registry.Reader, repo string, ref reference.Ref
 		return nil, err
 	}
 	f, config, err := ParseManifest(m)
-	if err != nil || config == nil || o.NoConfig {
+	if err != nil || o.NoConfig {
 		return f, err
 	}
-	content, err := readConfig(ctx, b, repo, config, o.MaxConfig)
-	if err != nil {
+	if config == nil {
+		if blob := f.ConfigBlob; f.Kind == KindArtifact && blob != nil && blob.MediaType == mediaTypeChart {
+			err = readParsed(ctx, b, repo, blob, min(o.MaxConfig, MaxChart), ParseChart, &f.Chart)
+		}
 		return f, err
 	}
-	c, err := ParseConfig(content)
-	if err != nil {
-		return f, fmt.Errorf("%w: %w", ErrConfig, err)
+	if err := readParsed(ctx, b, repo, config, o.MaxConfig, ParseConfig, &f.Config); err != nil {
+		return f, err
 	}
-	c.Digest = config.Digest
-	f.Config = c
+	f.Config.Digest = config.Digest
 	return f, nil
+}
+
+// readParsed reads a configuration of at most limit bytes into to.
+//
+// Errors: ErrConfig; any error of b.
+func readParsed[T any](ctx context.Context, b registry.Reader, repo string, config *ocispec.Descriptor, limit int64,
+	parse func([]byte) (*T, error), to **T) error {
+	content, err := readConfig(ctx, b, repo, config, limit)
+	if err != nil {
+		return err
+	}
+	if *to, err = parse(content); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return nil
 }
 
 // readConfig reads a configuration of at most limit bytes, and checks it.
@@ -123,8 +138,8 @@ func (c *Cache) Read(ctx context.Context, b registry.Reader, repo string, ref re
 	}
 	key := cacheKey{d.Digest, d.MediaType, options.Value(opts).NoConfig}
 	if f, ok := c.facts.Get(key); ok {
-		if f.Config != nil {
-			_, err = b.StatBlob(ctx, repo, f.Config.Digest, nil)
+		if f.Config != nil || f.Chart != nil {
+			_, err = b.StatBlob(ctx, repo, f.ConfigBlob.Digest, nil)
 		}
 		switch {
 		case err == nil:
@@ -148,6 +163,9 @@ func (f *Facts) weight() int {
 		for i := range list {
 			n += weightOf(list[i].Annotations)
 		}
+	}
+	if f.Chart != nil {
+		n += f.Chart.weight()
 	}
 	c := f.Config
 	if c == nil {

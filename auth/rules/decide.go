@@ -126,6 +126,7 @@ type question struct {
 	tag     pattern.Subject
 	actions actions // a rule that allows must have all of them, a rule that denies one
 	content bool    // without a tag, the access is to content, which tags do not limit
+	unused  bool    // the access is a delete that removes no tag
 	tags    tagMode // which tag is meant if tag is ""
 }
 
@@ -166,7 +167,7 @@ func newQuestion(a *auth.Access, user string, mode tagMode) (question, bool) {
 	case auth.Overwrite:
 		q.actions = bitOverwrite
 	case auth.Delete:
-		q.actions = bitDelete
+		q.actions, q.unused = bitDelete, a.Untagged && a.Tag == ""
 	case auth.Manage:
 		q.actions = bitManage
 	case auth.All:
@@ -204,6 +205,8 @@ func (r *rule) appliesTo(q *question) bool {
 		return r.tags.Match(&q.tag)
 	case q.content:
 		return !r.deny
+	case q.unused:
+		return false
 	case q.tags == anyTag:
 		return !r.deny || r.tags.All()
 	}

@@ -118,11 +118,9 @@
 //   - pull, push, effect allow: it allows the access, because otherwise it would allow no image.
 //   - pull, push, effect deny: it does not apply.
 //   - delete or manage, effect allow: it does not apply.
-//
-// - delete or manage, effect deny: it denies the access, because a delete of a manifest by its
-// digest also
-//
-//	removes the tags that point at it.
+//   - delete or manage, effect deny: it denies the access, because a delete of a manifest by its
+//     digest also removes the tags that point at it. It does not apply to a delete that is refused if
+//     a tag leads to the manifest, such as those of package retention.
 //
 // So tags protect names, and not content. A deny rule with tags does not stop a pull by digest. To
 // keep content from callers, deny the repository.
