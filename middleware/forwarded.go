@@ -10,7 +10,9 @@ import (
 
 // Forwarded returns a handler that passes requests to next with the address of the client in
 // RemoteAddr, also if a proxy has forwarded them. Events, audit records and access logs then name
-// the client. trusted are the addresses of the proxies. Everything else in the request stays.
+// the client. trusted are the addresses of the proxies. Everything else in the request stays. The
+// page and the sign-in of people accept passwords by way of a trusted proxy that names the scheme
+// https in X-Forwarded-Proto.
 //
 // X-Forwarded-For counts only if the peer of the connection is a trusted proxy, because any client
 // can send it. It is read from its end, where the nearest proxy appends, up to the first address

@@ -28,10 +28,10 @@ var (
 
 // NewAuthorizer returns an Authorizer for the accounts of a directory.
 //
-// An identity without AccountClaim has no account. It may pull from public repositories and, if it has a name, list
-// the catalog. An identity with AccountClaim has the current permissions of the account. It has no permissions at all
-// if the account, or the namespace of a robot, is disabled, removed or unknown, or if the secret of SecretClaim has
-// expired or was revoked.
+// An identity without AccountClaim has no account. It may pull from public repositories, and list the catalog, which
+// then contains only these. An identity with AccountClaim has the current permissions of the account. It has no
+// permissions at all if the account, or the namespace of a robot, is disabled, removed or unknown, or if the secret of
+// SecretClaim has expired or was revoked.
 func NewAuthorizer(d Directory) *Authorizer {
 	return &Authorizer{directory: d, lookup: evenLookup(d), now: time.Now}
 }

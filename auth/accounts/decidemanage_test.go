@@ -52,11 +52,11 @@ ann               manage registry:jobs            yes accounts: an admin of the 
 ann               manage registry:                no
 ann               push   registry:jobs            no
 ann               *      registry:jobs            no
-ann               *      registry:catalog         yes accounts: callers with a name list the catalog
+ann               *      registry:catalog         yes accounts: everybody lists the catalog
 carol:narrowaaaa  read   account:carol            no  accounts: the scopes of a secret of carol
 carol:narrowaaaa  manage account:acme/app         no  accounts: the scopes of a secret of carol
 carol:narrowaaaa  read   registry:catalog         no  accounts: the scopes of a secret of carol
-carol:narrowaaaa  *      registry:catalog         yes accounts: callers with a name list the catalog
+carol:narrowaaaa  *      registry:catalog         yes accounts: everybody lists the catalog
 bob:bobaaaaaaa    manage account:acme             yes accounts: an owner of acme
 acme+deploy       read   account:acme+deploy      no
 acme+deploy       read   account:acme             no

@@ -36,8 +36,9 @@
 //
 // The admins of the registry have the role Admin in every repository, including those in no namespace.
 // The scopes of a secret narrow the permissions of its owner, and never extend them. What everybody may pull can
-// also be pulled with such a secret. Callers with a name may list the catalog. It shows the repositories that they
-// may pull from.
+// also be pulled with such a secret. Everybody may list the catalog. It shows the repositories that the caller may
+// pull from: without a login, exactly the public ones. A rule that denies the catalog to everyone without a login
+// hides the list; see [Authorizer.Refine].
 //
 // A management API also asks for access to accounts and to parts of the registry:
 //

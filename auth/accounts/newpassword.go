@@ -16,6 +16,9 @@ const (
 	minGuess = 6
 )
 
+// MinPassword returns the minimum length of a new password, in characters: Options.MinPassword.
+func (a *Accounts) MinPassword() int { return a.opts.MinPassword }
+
 // CheckNewPassword returns an error that says why a password must not be used, or nil. The rules are those of
 // NIST SP 800-63B-4, section 3.1.1.2. A password must have the minimum length and at most 1,024 bytes. All
 // printable characters are permitted, and no kind of character is required. A password must not be common,

@@ -50,7 +50,7 @@ bob               pull      acme/frozen/x      yes accounts: an owner of acme
 bob               pull      shared/x           yes line 8: owners of acme share
 bob               push      acme/app/web       yes accounts: an owner of acme
 bob               catalog   -                  no  line 6: no catalog for bob
-carol             catalog   -                  yes accounts: callers with a name list the catalog
+carol             catalog   -                  yes accounts: everybody lists the catalog
 carol             push      acme/app/web       no  line 5: ops only read app
 carol             pull      acme/app/web       yes accounts: a team of acme grants write in app/**
 carol             pull      shared/x           no

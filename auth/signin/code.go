@@ -56,7 +56,12 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request, p *provider) err
 	if err != nil {
 		return err
 	}
-	return h.toProvider(w, r, p, attempt{Return: path})
+	to, err := h.begin(w, r, p, attempt{Return: path})
+	if err != nil {
+		return withForm(err, "", path)
+	}
+	redirect(w, to)
+	return nil
 }
 
 // link sends a signed-in browser to a provider. The person who signs in there is then linked to the
@@ -74,13 +79,18 @@ func (h *Handler) link(w http.ResponseWriter, r *http.Request, p *provider) erro
 	}
 	account, err := h.current(r)
 	if err != nil {
-		return err
+		return withForm(err, "", path)
 	}
 	s, err := h.sessions.Current(r)
 	if err != nil || s == nil || h.now().Sub(s.Created) > linkAge {
-		return errSignedOut.WithMessage("sign in again, and then link the account").WithCause(err)
+		err = errSignedOut.WithMessage("sign in again, and then link the account").WithCause(err)
+		return withForm(err, account.Name, path)
 	}
-	return h.toProvider(w, r, p, attempt{Return: path, Link: account.ID})
+	to, err := h.begin(w, r, p, attempt{Return: path, Link: account.ID})
+	if err != nil {
+		return withForm(err, "", path)
+	}
+	return sendAway(w, to)
 }
 
 // current returns the user who is signed in in a browser.
@@ -98,26 +108,25 @@ func (h *Handler) current(r *http.Request) (*accounts.Account, error) {
 	return h.activeUser(r.Context(), accounts.ID(id))
 }
 
-// toProvider redirects a browser to the authorization endpoint, and gives it the cookie of the
-// attempt.
-func (h *Handler) toProvider(w http.ResponseWriter, r *http.Request, p *provider, a attempt) error {
+// begin gives a browser the cookie of an attempt, and returns the URL of the authorization endpoint to
+// which it goes.
+func (h *Handler) begin(w http.ResponseWriter, r *http.Request, p *provider, a attempt) (to string, err error) {
 	d, err := p.document(r.Context())
 	if err != nil {
-		return err
+		return "", err
 	}
 	a.Provider, a.State, a.Nonce, a.Verifier = p.Name, rand.Text(), rand.Text(), oauth2.GenerateVerifier()
 	a.Expires = h.now().Add(attemptLife).Unix()
 	sealed, err := h.seal.seal(forAttempt, a)
 	if err != nil {
-		return err
+		return "", err
 	}
 	params := []oauth2.AuthCodeOption{oidc.Nonce(a.Nonce), oauth2.S256ChallengeOption(a.Verifier)}
 	for _, name := range slices.Sorted(maps.Keys(p.Parameters)) {
 		params = append(params, oauth2.SetAuthURLParam(name, p.Parameters[name]))
 	}
 	setCookie(w, cookieOf(a.State), sealed, int(attemptLife/time.Second))
-	redirect(w, p.config(d).AuthCodeURL(a.State, params...))
-	return nil
+	return p.config(d).AuthCodeURL(a.State, params...), nil
 }
 
 // setCookie sets a cookie or, with a negative age, removes it. SameSite=Lax lets the browser send
@@ -138,6 +147,11 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request, p *provider) 
 		return err
 	}
 	setCookie(w, cookieOf(a.State), "", -1)
+	return withForm(h.finish(w, r, p, a, query), "", a.Return)
+}
+
+// finish signs in or links the person of an attempt.
+func (h *Handler) finish(w http.ResponseWriter, r *http.Request, p *provider, a attempt, query url.Values) error {
 	found, err := h.exchange(r, p, a, query)
 	if err != nil {
 		h.audit(r, nil, err)

@@ -28,7 +28,8 @@
 //	POST /device/{provider}/poll    asks whether the user has confirmed it (types.DevicePoll)
 //	POST /logout                    signs out
 //
-// A form gets a redirect, and a client that sends JSON, or accepts it, gets JSON. Errors are
+// A form gets a redirect, or a page that leads to a provider. A client that sends JSON, or accepts
+// it, gets JSON. Errors are
 // Problem Details (RFC 9457) or, for browsers, what Options.Fail writes.
 //
 // # Accounts
@@ -40,6 +41,11 @@
 //
 // At each sign-in, the teams that Provider.Teams maps are set exactly: the user joins those of the
 // provider's groups, and leaves the others.
+//
+// # Without TLS
+//
+// Passwords are refused unless they come by TLS, from a trusted proxy that sends X-Forwarded-Proto:
+// https, or to a loopback address. Browsers keep no cookie of a session otherwise.
 //
 // # No state
 //

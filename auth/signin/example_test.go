@@ -42,7 +42,7 @@ func ExampleNew() {
 
 	_, err = people.CreateUser(ctx, accounts.Actor{}, "ann", "sunny cello marmot", nil)
 	check(err)
-	r := httptest.NewRequest(http.MethodPost, "/signin/password",
+	r := httptest.NewRequest(http.MethodPost, "https://registry.example/signin/password",
 		strings.NewReader(`{"name": "ann", "password": "sunny cello marmot"}`))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()

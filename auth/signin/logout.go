@@ -17,8 +17,18 @@ import (
 const logoutWait = 2 * time.Second
 
 // logout ends the session of a request. A browser can then also sign out at the provider (OpenID
-// Connect RP-Initiated Logout 1.0).
+// Connect RP-Initiated Logout 1.0). A form may say to which local path the browser goes otherwise.
 func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
+	form, err := url.Values{}, error(nil)
+	if r.ContentLength != 0 && isType(r, formType) {
+		if form, err = readForm(w, r); err != nil {
+			return err
+		}
+	}
+	path, err := h.returnPath(form.Get("return"))
+	if err != nil {
+		return err
+	}
 	s, err := h.sessions.End(w, r)
 	if errors.Is(err, auth.ErrCredentials) {
 		err = nil // it has ended already
@@ -33,10 +43,10 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 	if wantsJSON(r) {
 		return sendJSON(w, out)
 	}
-	if out.Redirect == "" {
-		out.Redirect = h.opts.Home
+	if out.Redirect != "" {
+		return sendAway(w, out.Redirect)
 	}
-	redirect(w, out.Redirect)
+	redirect(w, path)
 	return nil
 }
 

@@ -30,14 +30,19 @@ type Options struct {
 	// redirect URI of a provider, which must be registered there, is URL + "/oidc/NAME/callback".
 	// Required with Providers.
 	URL string
-	// Home is the local path to which a browser goes after a sign-in that names none, and after a
-	// logout. Default: "/".
+	// Home is the local path to which a browser goes after a sign-in or a logout that names none.
+	// Default: "/".
 	Home string
+	// PlainHTTP accepts passwords of command lines without TLS, on a network that nobody can listen to.
+	// Browsers never sign in without TLS, except at a loopback address: they do not keep the cookie.
+	// Default: false.
+	PlainHTTP bool
 	// Client sends the requests to providers. Default: one with a timeout of 10 seconds that follows
 	// no redirects.
 	Client *http.Client
 	// TrustedProxies are the addresses of proxies whose X-Forwarded-For header is used to limit
-	// attempts by network. Default: none.
+	// attempts by network, and whose X-Forwarded-Proto header tells whether a password came by TLS.
+	// Default: none.
 	TrustedProxies []netip.Prefix
 	// Audit receives each sign-in that succeeded or was refused. The Method and Path of the decision
 	// are those of the request. Default: none.
@@ -59,6 +64,9 @@ type Failure struct {
 	Message string
 	// RetryAfter is how long the client should wait, or zero.
 	RetryAfter time.Duration
+	// Name is the name in the form, and Return is the local path to which the browser would have gone,
+	// so that a page can show the form again. Both may be "". The password is never repeated.
+	Name, Return string
 }
 
 // Handler signs people in. It is safe for concurrent use.

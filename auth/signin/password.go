@@ -10,6 +10,7 @@ import (
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/auth/accounts"
 	"github.com/registrykit/registry/auth/session"
+	"github.com/registrykit/registry/internal/forwarded"
 )
 
 // password signs a user in with a password. The value of a token is refused: its scopes would be
@@ -33,6 +34,16 @@ func (h *Handler) password(w http.ResponseWriter, r *http.Request) error {
 	path, err := h.returnPath(given.Return)
 	if err != nil {
 		return err
+	}
+	return withForm(h.passwordSignIn(w, r, &given, path), given.Name, path)
+}
+
+// passwordSignIn begins a session for the name and the password of a request.
+func (h *Handler) passwordSignIn(w http.ResponseWriter, r *http.Request, given *types.PasswordSignIn,
+	path string) error {
+	if !(h.opts.PlainHTTP && given.CommandLine) && !forwarded.Confidential(r, h.opts.TrustedProxies) {
+		h.audit(r, nil, errPlain)
+		return errPlain
 	}
 	account, version, err := h.checkPassword(r, given.Name, given.Password)
 	if err != nil {

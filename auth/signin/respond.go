@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html/template"
 	"io"
 	"mime"
 	"net/http"
@@ -31,7 +32,9 @@ var (
 	errInvalid     = registry.NewError("INVALID", http.StatusBadRequest, "the request is invalid")
 	errCrossOrigin = registry.NewError("CROSS_ORIGIN", http.StatusForbidden, "a page of another origin sent the request")
 	errPassword    = registry.NewError("WRONG_PASSWORD", http.StatusForbidden, "the name or the password is wrong")
-	errAttempt     = registry.NewError("UNKNOWN_ATTEMPT", http.StatusBadRequest,
+	errPlain       = registry.NewError("PLAIN_HTTP", http.StatusForbidden,
+		"the sign-in needs TLS: open the page with https, or by a proxy that sends X-Forwarded-Proto and is trusted")
+	errAttempt = registry.NewError("UNKNOWN_ATTEMPT", http.StatusBadRequest,
 		"this sign-in was not begun in this browser, or more than ten minutes ago: begin again")
 	errCode   = registry.NewError("WRONG_CODE", http.StatusBadRequest, "the provider rejects the code: begin again")
 	errToken  = registry.NewError("WRONG_TOKEN", http.StatusForbidden, "the token of the provider is not valid here")
@@ -78,6 +81,23 @@ func wireError(err error) *registry.Error {
 	return errInternal.WithCause(err)
 }
 
+// formError is an error of a request with what its sender has entered.
+type formError struct {
+	error
+	name, path string
+}
+
+// Unwrap returns the error.
+func (e *formError) Unwrap() error { return e.error }
+
+// withForm adds what the sender has entered to an error that is not nil.
+func withForm(err error, name, path string) error {
+	if err == nil {
+		return nil
+	}
+	return &formError{err, name, path}
+}
+
 // fail sends the response for an error.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := wireError(err)
@@ -86,7 +106,11 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if !wantsJSON(r) {
 		problem.RetryAfter(w.Header(), e)
-		h.opts.Fail(w, r, Failure{e.Status(), e.Code(), e.Message(), e.RetryAfter()})
+		f := Failure{Status: e.Status(), Code: e.Code(), Message: e.Message(), RetryAfter: e.RetryAfter()}
+		if form := (*formError)(nil); errors.As(err, &form) {
+			f.Name, f.Return = form.name, form.path
+		}
+		h.opts.Fail(w, r, f)
 		return
 	}
 	problem.Write(w, e)
@@ -114,6 +138,25 @@ func sendJSON(w http.ResponseWriter, v any) error {
 func redirect(w http.ResponseWriter, to string) {
 	w.Header().Set("Location", to)
 	w.WriteHeader(http.StatusSeeOther)
+}
+
+// leave is a page that leads to another host.
+var leave = template.Must(template.New("leave").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark"><title>{{.Host}}</title>
+<meta http-equiv="refresh" content="0; url={{.URL}}"></head>
+<body><p><a href="{{.URL}}">{{.Host}}</a></p></body></html>
+`))
+
+// sendAway leads a browser that has sent a form to another host. A redirect does not do that: the
+// page with the form has the policy form-action 'self', which some browsers apply to redirects, too.
+func sendAway(w http.ResponseWriter, to string) error {
+	u, err := url.Parse(to)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	return leave.Execute(w, map[string]string{"URL": to, "Host": u.Host})
 }
 
 // wantsJSON reports whether a client sends JSON or accepts it.

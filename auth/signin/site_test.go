@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -180,6 +181,9 @@ func (b *browser) do(method, target string, body any, headers ...string) *result
 	got := &result{t: b.t, status: resp.StatusCode, header: resp.Header, body: string(text)}
 	if to, err := resp.Location(); err == nil {
 		got.location = to.String()
+	} else if _, rest, ok := strings.Cut(got.body, `http-equiv="refresh" content="0; url=`); ok {
+		to, _, _ := strings.Cut(rest, `"`)
+		got.location = html.UnescapeString(to)
 	}
 	return got
 }

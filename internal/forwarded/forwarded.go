@@ -61,12 +61,16 @@ func Client(r *http.Request, trusted []netip.Prefix) (client netip.AddrPort, ok 
 }
 
 // WithClient returns a copy of r whose RemoteAddr is the address of the client, if the peer of the
-// connection is a trusted proxy that names one. Otherwise it returns r itself.
+// connection is a trusted proxy that names one. [Confidential] then knows the scheme that the proxy
+// names. Requests of other peers are returned themselves.
 func WithClient(r *http.Request, trusted []netip.Prefix) *http.Request {
 	if !FromProxy(r, trusted) {
 		return r
 	}
 	client, _ := Client(r, trusted)
+	if scheme := schemeOf(r); scheme != "" {
+		r = r.WithContext(context.WithValue(r.Context(), schemeKey{}, scheme))
+	}
 	if peer, _ := parse(r.RemoteAddr); client == peer {
 		return r
 	}

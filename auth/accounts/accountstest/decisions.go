@@ -19,8 +19,8 @@ anonymous         pull      acme/app            no
 anonymous         pull      other/anything      other/anything is public
 anonymous         pull      other/hidden        no
 anonymous         push      acme/open           no
-anonymous         catalog   -                   no
-ci                catalog   -                   callers with a name list the catalog
+anonymous         catalog   -                   everybody lists the catalog
+ci                catalog   -                   everybody lists the catalog
 ci                pull      acme/open           acme/open is public
 ci                pull      acme/app            no
 ann               delete    acme/app            an admin of the registry
@@ -32,7 +32,7 @@ bob               *         acme/app            an owner of acme
 bob               pull      other/hidden        no
 bob               push      other/anything      no
 bob               push      closed/app          an owner of closed
-carol             catalog   -                   callers with a name list the catalog
+carol             catalog   -                   everybody lists the catalog
 carol             push      acme/app            a team of acme grants write in app/**
 carol             overwrite acme/app/web        a team of acme grants write in app/**
 carol             delete    acme/app            no
@@ -44,7 +44,7 @@ carol             push      acme/apple          no
 carol             pull      acme2/app           no
 carol             pull      other/hidden        no
 carol:narrowaaaa  pull      acme/app/web        a team of acme grants write in app/**
-carol:narrowaaaa  catalog   -                   callers with a name list the catalog
+carol:narrowaaaa  catalog   -                   everybody lists the catalog
 carol:narrowaaaa  push      acme/app/web        no the scopes of a secret of carol
 carol:narrowaaaa  pull      acme/tools/x        no the scopes of a secret of carol
 carol:narrowaaaa  pull      carol/app           no the scopes of a secret of carol
@@ -71,7 +71,7 @@ acme+deploy       pull      app/web             no
 acme+deploy       push      other/app/web       no
 acme+deploy       push      bob/app/web         no
 acme+deploy       pull      other/anything      other/anything is public
-acme+deploy       catalog   -                   callers with a name list the catalog
+acme+deploy       catalog   -                   everybody lists the catalog
 closed+orphan     pull      closed/app          no the namespace of closed+orphan is disabled or removed
 closed+orphan     pull      acme/open           no the namespace of closed+orphan is disabled or removed
 stranger          pull      acme/open           no an account that does not exist
