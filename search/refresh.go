@@ -28,10 +28,20 @@ type entry struct {
 	name    string
 	summary string // for display
 	text    string // what is searched beside the name, in lower case
+	// content is what the repository has, or nil if it was not read yet.
+	content *content
+	// full reports that there was no room for the content.
+	full bool
 }
 
 // bytes returns about the memory that the entry takes.
-func (e *entry) bytes() int { return entryBytes + len(e.name) + len(e.summary) + len(e.text) }
+func (e *entry) bytes() int {
+	n := entryBytes + len(e.name) + len(e.summary) + len(e.text)
+	if e.content != nil {
+		n += e.content.size
+	}
+	return n
+}
 
 // snapshot is the state of an index. It does not change.
 type snapshot struct {
@@ -40,11 +50,13 @@ type snapshot struct {
 	accounts     []*entry
 	byName       map[string]*entry // of accounts
 	leftOut      int
+	room         int // bytes that are left of Options.MaxBytes
 }
 
 // cycle is where the next refresh goes on. A refresh holds Index.refreshing.
 type cycle struct {
 	repository string // the last repository whose description was read in its turn
+	content    string // the last repository whose content was read in its turn
 	account    string // the last account that was read
 	number     int    // of the current pass over all accounts
 	accounts   map[accounts.ID]knownAccount
@@ -56,10 +68,11 @@ type knownAccount struct {
 	cycle int
 }
 
-// Refresh reads the names anew. See the package comment for what it reads. Only one call at a time
-// does so; the others wait.
+// Refresh reads the names anew, and then what has changed of the tags and images. See the package
+// comment for what it reads. Only one call at a time does so; the others wait.
 //
-// Errors: those of the Lister and of Options.Accounts. The index then stays as it was.
+// Errors: those of the Lister and of Options.Accounts, with which the index stays as it was; those of
+// Options.Content, with which the repositories that could not be read stay as they were.
 func (x *Index) Refresh(ctx context.Context) error {
 	x.refreshing.Lock()
 	defer x.refreshing.Unlock()
@@ -74,7 +87,14 @@ func (x *Index) Refresh(ctx context.Context) error {
 			return fmt.Errorf("search: %w", err)
 		}
 	}
+	next.room = room
 	x.current.Store(next)
+	if x.opts.Content == nil {
+		return nil
+	}
+	if err := x.refreshContents(ctx, was.built.IsZero()); err != nil {
+		return fmt.Errorf("search: %w", err)
+	}
 	return nil
 }
 
@@ -94,6 +114,9 @@ func (x *Index) refreshRepositories(ctx context.Context, was, next *snapshot, ro
 		known := len(old) > 0 && old[0].name == name
 		if known {
 			e = old[0]
+		}
+		if size := e.bytes(); size > *room && e.content != nil {
+			e = &entry{kind: e.kind, name: e.name, summary: e.summary, text: e.text, full: true}
 		}
 		if *room -= e.bytes(); *room < 0 {
 			next.leftOut++
@@ -150,7 +173,9 @@ func (x *Index) describe(ctx context.Context, next *snapshot, indexes []int, roo
 			return err
 		}
 		summary := r.Summary()
-		read[i] = &entry{kind: Repository, name: e.name, summary: summary, text: fold(r.Description)}
+		described := *e
+		described.summary, described.text = summary, fold(r.Description)
+		read[i] = &described
 		return nil
 	})
 	if err != nil {

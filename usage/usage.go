@@ -20,6 +20,8 @@ type Options struct {
 	// Rate is the maximum number of requests to the storage per second, for each call. Default: 0,
 	// which means no limit. A negative value is an error.
 	Rate int
+	// Now is the clock by which counts begin, for tests and demonstrations. Default: time.Now.
+	Now func() time.Time
 }
 
 // Meter counts and reports. It keeps no state in memory. It is safe for concurrent use.
@@ -45,6 +47,9 @@ func New(s *storage.Store, d driver.Driver, opts *Options) (*Meter, error) {
 	m := &Meter{
 		store: s, driver: d, opts: options.Value(opts),
 		partSize: maxPart, pageSize: maxPage, keepPages: keepPages, now: time.Now,
+	}
+	if m.opts.Now != nil {
+		m.now = m.opts.Now
 	}
 	options.Default(&m.opts.Parallel, DefaultParallel)
 	if m.opts.Parallel < 0 || m.opts.Rate < 0 {

@@ -8,6 +8,7 @@ package glob
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -79,6 +80,15 @@ func newList(patterns []string, check func(string) error) (List, int, error) {
 		}
 	}
 	return l, -1, nil
+}
+
+// Patterns returns the patterns of the list. Those that exclude begin with "!", and come last.
+func (l *List) Patterns() []string {
+	all := slices.Clone(l.in)
+	for _, pattern := range l.out {
+		all = append(all, "!"+pattern)
+	}
+	return all
 }
 
 // Selects reports whether a name matches one of the patterns and none of the exceptions. A list of
