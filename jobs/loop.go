@@ -138,11 +138,10 @@ func (j *job) look(ctx context.Context) error {
 func (j *job) register(ctx context.Context) error {
 	rec := &record{}
 	version, err := write(ctx, j.driver, j.key, "", rec)
-	switch {
-	case driver.IsConflict(err):
-		j.notify() // look again
-		return nil
-	case err != nil:
+	if driver.IsConflict(err) { // another process has written it first
+		rec, version, err = read(ctx, j.driver, j.key, "")
+	}
+	if err != nil {
 		return err
 	}
 	j.saw(rec, version)

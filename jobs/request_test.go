@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/registrykit/registry/jobs"
+	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
@@ -224,5 +226,35 @@ func TestCancelRunThatDoesNotListen(t *testing.T) {
 		s := state(t, r, "deaf")
 		require.Empty(t, s.Error)
 		require.JSONEq(t, `"done"`, string(s.Result))
+	})
+}
+
+// overtaken is a Driver for which somebody else writes an object just after it was found missing.
+type overtaken struct {
+	driver.Driver
+	overtake func()
+}
+
+func (d overtaken) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
+	body, info, err := d.Driver.Open(ctx, key, opts)
+	if errors.Is(err, driver.ErrNotExist) {
+		d.overtake()
+	}
+	return body, info, err
+}
+
+// TestStartBeforeFirstLook: a request that is written while a process registers a job is not lost.
+func TestStartBeforeFirstLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newMemory()
+		var w runs
+		page := newRunner(t, d, "page", w.job("page", 0, time.Minute))
+		var once sync.Once
+		start(t, newRunner(t, overtaken{d, func() {
+			once.Do(func() { require.NoError(t, page.Start(t.Context(), "work")) })
+		}}, "a", w.job("a", 0, time.Minute)))
+		pass(time.Second)
+		require.Equal(t, 1, w.count())
+		require.True(t, state(t, page, "work").Running)
 	})
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/auth/rules"
 	"github.com/registrykit/registry/filter"
 	"github.com/registrykit/registry/internal/subjecttag"
 	"github.com/registrykit/registry/reference"
@@ -292,6 +293,32 @@ func TestApplyObeysPolicies(t *testing.T) {
 		require.Equal(t, "keeper", h.By)
 		break
 	}
+}
+
+// TestApplyBesideProtectedTags: a rule that forbids to delete some tags does not keep the manifests that no tag leads to,
+// and a delete that would remove such a tag stays forbidden.
+func TestApplyBesideProtectedTags(t *testing.T) {
+	w := newWorld(t, kept30)
+	old, kept := w.image("v1"), w.image("v2", "stable")
+	plan := w.plan(newestOne)
+	policy, err := rules.Parse([]byte(`rules:
+  - {who: everyone, repositories: "**", tags: "stable", actions: delete, effect: deny}
+  - {who: everyone, repositories: "**", actions: [pull, delete]}
+`))
+	require.NoError(t, err)
+	reg, err := registry.New(w.store, &registry.Options{Authorizer: policy})
+	require.NoError(t, err)
+	b := reg.Backend(auth.Identity{Name: "keeper"})
+	var refused refusals
+	res, err := w.applier().Apply(t.Context(), b, bytes.NewReader(plan), refused.opts())
+	require.NoError(t, err)
+	require.Empty(t, refused)
+	require.Equal(t, retention.Result{Repositories: 1, Tags: 1, Manifests: 1, Bytes: res.Bytes}, res)
+	require.ErrorIs(t, pull(t.Context(), w.store, reference.Ref{Digest: old.Digest}), registry.ErrManifestUnknown)
+	require.ErrorIs(t, b.DeleteManifest(t.Context(), app, reference.Ref{Digest: kept.Digest}, nil), registry.ErrDenied)
+	unused := &registry.DeleteOptions{IfUnused: true}
+	require.ErrorIs(t, b.DeleteManifest(t.Context(), app, reference.Ref{Digest: kept.Digest}, unused), storage.ErrUsed)
+	require.NoError(t, pull(t.Context(), w.store, reference.Ref{Tag: "stable"}))
 }
 
 // TestApplyOtherStorage: a plan of another storage, or one that is cut short, changes nothing.

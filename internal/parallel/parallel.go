@@ -2,6 +2,8 @@
 package parallel
 
 import (
+	"fmt"
+	"runtime/debug"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -12,6 +14,9 @@ import (
 // error is that of the smallest number whose call failed, so that the same failures always give the
 // same error.
 //
+// A call that panics makes Each panic when all others have returned, with the stack of the call: the
+// handler of a request recovers from that, and nothing recovers from a panic of another goroutine.
+//
 // width must be positive. With n = 1, f runs in the goroutine of the caller.
 func Each(width, n int, f func(i int) error) error {
 	if n == 1 {
@@ -19,9 +24,16 @@ func Each(width, n int, f func(i int) error) error {
 	}
 	errs := make([]error, n)
 	var next atomic.Int64
+	var thrown atomic.Pointer[error]
 	var workers errgroup.Group
 	for range min(width, n) {
 		workers.Go(func() error {
+			defer func() {
+				if p := recover(); p != nil {
+					err := fmt.Errorf("%v\n%s", p, debug.Stack())
+					thrown.CompareAndSwap(nil, &err)
+				}
+			}()
 			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
 				errs[i] = f(int(i))
 			}
@@ -29,6 +41,9 @@ func Each(width, n int, f func(i int) error) error {
 		})
 	}
 	_ = workers.Wait() // the calls report their errors in errs
+	if err := thrown.Load(); err != nil {
+		panic(*err)
+	}
 	for _, err := range errs {
 		if err != nil {
 			return err

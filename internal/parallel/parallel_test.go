@@ -62,3 +62,20 @@ func TestEachReturnsTheFirstErrorByNumber(t *testing.T) {
 	require.Equal(t, first, err)
 	require.Equal(t, int64(10), calls.Load(), "a failure stops no other call")
 }
+
+// TestEachPanics: a call that panics does so in the goroutine of the caller, and the other calls are made.
+func TestEachPanics(t *testing.T) {
+	var made atomic.Int64
+	defer func() {
+		require.ErrorContains(t, recover().(error), "broken\ngoroutine")
+		require.EqualValues(t, 9, made.Load())
+	}()
+	_ = parallel.Each(3, 10, func(i int) error {
+		if i == 4 {
+			panic("broken")
+		}
+		made.Add(1)
+		return nil
+	})
+	require.Fail(t, "no panic")
+}
