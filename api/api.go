@@ -3,12 +3,17 @@ package api
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"net/http"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/registrykit/registry"
+	"github.com/registrykit/registry/api/types"
 	"github.com/registrykit/registry/auth"
 	"github.com/registrykit/registry/image"
+	"github.com/registrykit/registry/internal/lru"
 	"github.com/registrykit/registry/internal/wire"
 	"github.com/registrykit/registry/storage"
 )
@@ -21,13 +26,20 @@ type Options struct {
 	Realm string
 	// Logger receives failed requests with a status of 500 or more. Default: nothing is logged.
 	Logger *slog.Logger
-	// AdminsCreateOrganisations lets only callers who manage all accounts create organisations. Default: every user may.
+	// AdminsCreateOrganisations lets only callers who manage all accounts create organisations.
+	// Default: every user may.
 	AdminsCreateOrganisations bool
 	// PageSize is the maximum number of elements on a page. Default: 1000. A negative value is an error.
 	PageSize int
-	// Tags knows when the tags of a storage were set: storage.Store.Inventory. Its repositories must have the names that
-	// they have in the registry. Default: nil, and tags have no time.
+	// Tags knows when the tags of a storage were set, and which tags point at a manifest: storage.Store.Inventory. Its
+	// repositories must have the names that they have in the registry. Default: nil, and tags have no time.
 	Tags TagTimes
+	// Protects returns a function that reports whether a tag of a repository is immutable, or nil, as
+	// filter.ImmutableOptions.Protects. The API shows it, and does not enforce it. Default: nil, no tag is immutable.
+	Protects func(repo string) (protected func(tag string) bool)
+	// Pulls knows when tags and manifests were last pulled: a pulltime.Recorder. Default: nil, and
+	// nothing has a time of its last pull.
+	Pulls PullTimes
 	// Images remembers the facts of images. Default: a cache of 16 MiB.
 	Images *image.Cache
 
@@ -43,6 +55,14 @@ type TagTimes interface {
 	//
 	// Errors: registry.ErrManifestUnknown.
 	Tag(ctx context.Context, repo, tag string) (storage.StoredTag, error)
+	// TagsOf yields the tags that point at a manifest.
+	TagsOf(ctx context.Context, repo string, d digest.Digest) iter.Seq2[storage.StoredTag, error]
+	// Manifest returns a manifest of a repository.
+	//
+	// Errors: registry.ErrManifestUnknown.
+	Manifest(ctx context.Context, repo string, d digest.Digest) (m *registry.Manifest, deleting bool, err error)
+	// Manifests yields the manifests of a repository.
+	Manifests(ctx context.Context, repo string) iter.Seq2[storage.StoredManifest, error]
 }
 
 // API is the management API. It is safe for concurrent use.
@@ -56,6 +76,10 @@ type API struct {
 	openapi  []byte
 	// scanned is the maximum number of names that a page examines.
 	scanned int
+	// tagFacts remembers the facts of what tags point at.
+	tagFacts *lru.Cache[factsKey, types.TagDetails]
+	// sorting limits the requests that sort tags at the same time.
+	sorting chan struct{}
 }
 
 var _ http.Handler = (*API)(nil)
@@ -71,7 +95,8 @@ func New(reg *registry.Registry, opts *Options) (*API, error) {
 	case reg.Authorizer() == nil:
 		return nil, errors.New("api: the registry has no Authorizer: every caller could do everything")
 	}
-	a := &API{registry: reg, log: slog.New(slog.DiscardHandler), mux: http.NewServeMux(), scanned: maxScanned}
+	a := &API{registry: reg, log: slog.New(slog.DiscardHandler), mux: http.NewServeMux(), scanned: maxScanned,
+		tagFacts: lru.New[factsKey, types.TagDetails](factsMemory), sorting: make(chan struct{}, sortsAtOnce)}
 	if opts != nil {
 		a.opts = *opts
 	}

@@ -38,5 +38,9 @@ func getCaller(q *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &response{body: caller}, nil
+	if q.api.opts.Accounts != nil {
+		accesses, _ := createsOrganisations(q) // an error of a caller without a name, whom signedIn has refused
+		caller.CreatesOrganisations, err = q.caller.Allows(q.Context(), accesses...)
+	}
+	return &response{body: caller}, err
 }

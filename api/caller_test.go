@@ -22,7 +22,7 @@ func TestCaller(t *testing.T) {
 	ann, err := s.people.Lookup(t.Context(), "ann")
 	require.NoError(t, err)
 	require.Equal(t, types.Caller{Name: "ann", Account: string(ann.ID), Kind: "user",
-		Groups: []string{"acme", "acme/owners"}}, who)
+		Groups: []string{"acme", "acme/owners"}, CreatesOrganisations: true}, who)
 	s.do(t, "boss", "GET", "/v1/user", nil).want(200).into(&who)
 	require.True(t, who.Admin)
 	s.do(t, "ann", "GET", "/v1/user?x=1", nil).fails(400, "INVALID")

@@ -83,7 +83,19 @@ func (a *API) restore(q *request) (*response, error) {
 	}
 	ref := reference.Ref{Tag: what.Tag, Digest: digest.Digest(what.Digest)}
 	opts := &registry.RestoreOptions{To: digest.Digest(what.To)}
+	cond, err := q.condition()
+	if err != nil {
+		return nil, err
+	}
+	if cond != nil {
+		opts.SetTag = func(t *registry.TagPut) error {
+			t.If = cond
+			return nil
+		}
+	}
 	switch {
+	case cond != nil && ref.Tag == "":
+		return nil, errInvalid.WithMessage("If-Match and If-None-Match go with a tag")
 	case ref.Tag != "" && ref.Digest != "":
 		return nil, errInvalid.WithMessage("a restore has a tag or a digest")
 	case ref.Tag == "" && opts.To != "":

@@ -15,9 +15,6 @@ import (
 	"github.com/registrykit/registry/reference"
 )
 
-// maxReferrerBytes is the size of the referrers that a page reads, in bytes.
-const maxReferrerBytes = 16 << 20
-
 // imageRoutes are the routes of the part images.
 func (a *API) imageRoutes() []route {
 	const manifest = "/v1/repositories/{repository}/manifests/{reference}"
@@ -71,7 +68,7 @@ func (a *API) getImage(q *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	facts, err := a.opts.Images.Read(q.Context(), q.caller.Backend(), q.param("repository"), ref, nil)
+	facts, err := a.opts.Images.Read(q.Context(), q.caller.Reader(), q.param("repository"), ref, nil)
 	if err != nil && !errors.Is(err, image.ErrConfig) {
 		return nil, err
 	}
@@ -121,59 +118,6 @@ func (a *API) deleteImage(q *request) (*response, error) {
 	return done(), err
 }
 
-func (a *API) listReferrers(q *request) (*response, error) {
-	if err := q.only("artifactType", "limit", "after"); err != nil {
-		return nil, err
-	}
-	after, limit, err := q.page()
-	if err != nil {
-		return nil, err
-	}
-	artifactType, err := q.text("artifactType", 255)
-	if err != nil {
-		return nil, err
-	}
-	ref, err := q.reference()
-	if err != nil {
-		return nil, err
-	}
-	ctx, repo, b := q.Context(), q.param("repository"), q.caller.Backend()
-	if ref.Tag != "" {
-		d, err := b.StatManifest(ctx, repo, ref, nil)
-		if err != nil {
-			return nil, err
-		}
-		ref = reference.Ref{Digest: d.Digest}
-	}
-	examined, size, last, next := 0, int64(0), digest.Digest(""), ""
-	opts := &registry.ReferrersOptions{After: digest.Digest(after), PageHint: limit + 1}
-	opts.Scan = func(d digest.Digest, n int64) bool {
-		size += n
-		examined++
-		if examined > 1 && (size > maxReferrerBytes || examined > a.scanned) {
-			next = last.String()
-			return false
-		}
-		last = d
-		return true
-	}
-	if artifactType != "" {
-		opts.ArtifactTypes = []string{artifactType}
-	}
-	list := types.DescriptorList{Items: []types.Descriptor{}}
-	for d, err := range b.Referrers(ctx, repo, ref.Digest, opts) {
-		if err != nil {
-			return nil, err
-		}
-		if len(list.Items) == limit {
-			next = list.Items[limit-1].Digest
-			break
-		}
-		list.Items = append(list.Items, descriptorOf(d))
-	}
-	return &response{body: list, next: next}, nil
-}
-
 // descriptorOf returns a descriptor as the API shows it.
 func descriptorOf(d ocispec.Descriptor) types.Descriptor {
 	t := types.Descriptor{MediaType: d.MediaType, Digest: d.Digest.String(), Size: d.Size, ArtifactType: d.ArtifactType,
@@ -206,10 +150,8 @@ func imageOf(f *image.Facts) types.Image {
 		Kind: string(f.Kind), ArtifactType: f.ArtifactType, Annotations: f.Annotations, TotalSize: f.Size,
 		Created: instant(f.Created()), Layers: descriptorsOf(f.Layers), Manifests: descriptorsOf(f.Manifests),
 	}
-	if f.Subject != nil {
-		s := descriptorOf(*f.Subject)
-		i.Subject = &s
-	}
+	i.Subject, i.ConfigDescriptor, i.Chart = optionalDescriptor(f.Subject), optionalDescriptor(f.ConfigBlob),
+		chartOf(f.Chart)
 	c := f.Config
 	if c == nil {
 		return i
@@ -224,4 +166,21 @@ func imageOf(f *image.Facts) types.Image {
 			CreatedBy: s.CreatedBy, Author: s.Author, Comment: s.Comment, EmptyLayer: s.EmptyLayer})
 	}
 	return i
+}
+
+// chartOf returns the facts of a chart as the API shows them, or nil.
+func chartOf(c *image.Chart) *types.Chart {
+	if c == nil {
+		return nil
+	}
+	t := &types.Chart{Name: c.Name, Version: c.Version, AppVersion: c.AppVersion, Description: c.Description,
+		Type: c.Type, KubeVersion: c.KubeVersion, Home: c.Home, Sources: c.Sources, Keywords: c.Keywords,
+		Deprecated: c.Deprecated, Malformed: c.Malformed}
+	for _, m := range c.Maintainers {
+		t.Maintainers = append(t.Maintainers, types.ChartMaintainer(m))
+	}
+	for _, d := range c.Dependencies {
+		t.Dependencies = append(t.Dependencies, types.ChartDependency(d))
+	}
+	return t
 }

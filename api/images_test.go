@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -72,6 +73,32 @@ func TestConfigs(t *testing.T) {
 	require.NotEmpty(t, i.ConfigError)
 }
 
+// TestChart: a Helm chart has the facts of its Chart.yaml.
+func TestChart(t *testing.T) {
+	c := newContentSite(t)
+	push := func(config string) (i types.Image) {
+		d, err := registry.PushBlob(t.Context(), c.store, "acme/app", "", strings.NewReader(config))
+		require.NoError(t, err)
+		manifest := fmt.Sprintf(`{"schemaVersion":2,"config":{"mediaType":"application/vnd.cncf.helm.config.v1+json",`+
+			`"digest":%q,"size":%d},"layers":[]}`, d.Digest, d.Size)
+		_, err = c.store.PutManifest(t.Context(), "acme/app", ocispec.MediaTypeImageManifest, []byte(manifest),
+			&registry.PutOptions{Tags: []registry.TagPut{{Name: "chart"}}})
+		require.NoError(t, err)
+		c.do(t, "ann", "GET", repoPath("acme/app", "manifests", "chart"), nil).want(200).into(&i)
+		require.Equal(t, "artifact", i.Kind)
+		require.Equal(t, d.Digest.String(), i.ConfigDescriptor.Digest)
+		return i
+	}
+	i := push(`{"name":"shop","version":"1.2.3","deprecated":true,"keywords":["a"],"maintainers":[{"name":"ann"}],` +
+		`"dependencies":[{"name":"db","version":"1.x"}],"home":1}`)
+	require.Equal(t, &types.Chart{Name: "shop", Version: "1.2.3", Deprecated: true, Keywords: []string{"a"},
+		Maintainers:  []types.ChartMaintainer{{Name: "ann"}},
+		Dependencies: []types.ChartDependency{{Name: "db", Version: "1.x"}}, Malformed: []string{"home"}}, i.Chart)
+	i = push(`[]`)
+	require.Nil(t, i.Chart)
+	require.NotEmpty(t, i.ConfigError)
+}
+
 func TestReferrers(t *testing.T) {
 	c := newContentSite(t)
 	for i := range 3 {
@@ -80,7 +107,7 @@ func TestReferrers(t *testing.T) {
 		require.NoError(t, a.Push(t.Context(), c.store, "acme/app"))
 	}
 	path := repoPath("acme/app", "manifests", "v1", "referrers")
-	var list types.DescriptorList
+	var list types.ReferrerList
 	count := 0
 	for next := path + "?limit=1"; next != ""; {
 		next = c.do(t, "ann", "GET", next, nil).want(200).into(&list).next()
@@ -91,6 +118,13 @@ func TestReferrers(t *testing.T) {
 	require.Len(t, list.Items, 2)
 	require.Equal(t, "example/kind0", list.Items[0].ArtifactType)
 	require.NotEmpty(t, list.Items[0].Annotations["i"])
+	require.Zero(t, list.Items[0].TotalSize)
+	c.do(t, "ann", "GET", path+"?details=true&limit=1000", nil).want(200).into(&list)
+	require.Len(t, list.Items, 3)
+	for _, r := range list.Items {
+		require.Greater(t, r.TotalSize, r.Size)
+	}
+	c.do(t, "ann", "GET", path+"?details=x", nil).fails(400, "INVALID")
 	c.do(t, "ann", "GET", repoPath("acme/app", "manifests", "none", "referrers"), nil).fails(404, "MANIFEST_UNKNOWN")
 	none := repoPath("acme/app", "manifests", digest.FromString("x").String(), "referrers")
 	c.do(t, "ann", "GET", none, nil).want(200).into(&list)

@@ -44,12 +44,14 @@ const matrix = `
 GET    /v1/openapi.json                                      200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
 GET    /v1/parts                                             200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
 GET    /v1/user                                              200 l   y   y   y   y   y   y   y   y   y   l   l   l   y
+GET    /v1/password                                          200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
 PUT    /v1/user/password                                     204 l   y   y   y   y   y   n   n   n   y   l   l   l   y
 GET    /v1/user/sessions                                     200 l   y   y   y   y   y   n   n   n   y   l   l   l   y
 DELETE /v1/user/sessions                                     204 l   y   y   y   y   y   n   n   n   y   l   l   l   y
 GET    /v1/user/sessions/SESSION                             404 l   y   y   y   *   y   n   n   n   y   l   l   l   *
 DELETE /v1/user/sessions/SESSION                             404 l   y   y   y   *   y   n   n   n   y   l   l   l   *
 POST   /v1/signup                                            201 y   y   y   y   y   y   y   y   y   y   l   l   l   y
+GET    /v1/setup                                             200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
 POST   /v1/setup                                             403 y   y   y   y   y   y   y   y   y   y   l   l   l   y
 
 = users: a user reads and changes the own profile, and admins do everything
@@ -124,7 +126,7 @@ PATCH  /v1/namespaces/read/robots/bot                        200 l   y   n   n  
 DELETE /v1/namespaces/read/robots/bot                        204 l   y   n   n   n   n   n   n   n   y   l   l   l   n
 
 = the private repository acme/app
-GET    /v1/repositories                                      200 l   y   y   y   y   y   y   y   y   y   l   l   l   y
+GET    /v1/repositories                                      200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
 GET    /v1/repositories/acme%2Fapp                           200 l   y   y   y   y   n   y   y   y   y   l   l   l   y
 PATCH  /v1/repositories/acme%2Fapp                           200 l   n   n   n   y   n   n   y   n   y   l   l   l   y
 DELETE /v1/repositories/acme%2Fapp                           204 l   n   n   y   y   n   n   y   n   y   l   l   l   y
@@ -132,6 +134,7 @@ GET    /v1/repositories/acme%2Fapp/tags                      200 l   y   y   y  
 GET    /v1/repositories/acme%2Fapp/tags/v1                   200 l   y   y   y   y   n   y   y   y   y   l   l   l   y
 PUT    /v1/repositories/acme%2Fapp/tags/v1                   200 l   n   y   y   y   n   y   y   y   y   l   l   l   y
 DELETE /v1/repositories/acme%2Fapp/tags/v1                   204 l   n   n   y   y   n   n   y   n   y   l   l   l   y
+GET    /v1/repositories/acme%2Fapp/manifests                 200 l   y   y   y   y   n   y   y   y   y   l   l   l   y
 GET    /v1/repositories/acme%2Fapp/manifests/v1              200 l   y   y   y   y   n   y   y   y   y   l   l   l   y
 GET    /v1/repositories/acme%2Fapp/manifests/IMAGE           200 l   y   y   y   y   n   y   y   y   y   l   l   l   y
 DELETE /v1/repositories/acme%2Fapp/manifests/IMAGE           204 l   n   n   y   y   n   n   y   n   y   l   l   l   y
@@ -139,6 +142,8 @@ GET    /v1/repositories/acme%2Fapp/manifests/v1/content      200 l   y   y   y  
 GET    /v1/repositories/acme%2Fapp/manifests/v1/referrers    200 l   y   y   y   y   n   y   y   y   y   l   l   l   y
 GET    /v1/repositories/acme%2Fapp/history                   200 l   y   y   y   y   n   y   y   y   y   l   l   l   y
 POST   /v1/repositories/acme%2Fapp/restore                   200 l   n   y   y   y   n   y   y   y   y   l   l   l   y
+POST   /v1/repositories/acme%2Fapp/deletion-preview          200 l   y   y   y   y   n   y   y   y   y   l   l   l   y
+POST   /v1/repositories/acme%2Fapp/copies                    201 l   n   y   y   y   n   y   y   y   y   l   l   l   y
 GET    /v1/repositories/acme%2Fapp/usage                     200 l   y   y   y   y   n   y   y   y   y   l   l   l   y
 
 = the public repository acme/web
@@ -148,14 +153,19 @@ DELETE /v1/repositories/acme%2Fweb                           204 l   n   n   y  
 GET    /v1/repositories/acme%2Fweb/tags                      200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
 GET    /v1/repositories/acme%2Fweb/tags/v1                   200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
 PUT    /v1/repositories/acme%2Fweb/tags/v1                   200 l   n   y   y   y   n   n   n   n   y   l   l   l   y
+GET    /v1/repositories/acme%2Fweb/manifests                 200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
 GET    /v1/repositories/acme%2Fweb/manifests/v1              200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
 GET    /v1/repositories/acme%2Fweb/manifests/v1/content      200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
 GET    /v1/repositories/acme%2Fweb/manifests/v1/referrers    200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
 GET    /v1/repositories/acme%2Fweb/history                   200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
 GET    /v1/repositories/acme%2Fweb/usage                     200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
 
-= search, rules, usage
-GET    /v1/search?q=app                                      200 l   y   y   y   y   y   y   y   y   y   l   l   l   y
+= the bin, search, rules, usage
+GET    /v1/bin                                               200 l   y   y   y   y   y   y   y   y   y   l   l   l   y
+GET    /v1/search?q=app                                      200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
+GET    /v1/namespaces                                        200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
+GET    /v1/repositories/acme%2Fapp/manifests/v1/shared       200 l   y   y   y   y   n   y   y   y   y   l   l   l   y
+GET    /v1/repositories/acme%2Fweb/manifests/v1/shared       200 y   y   y   y   y   y   y   y   y   y   l   l   l   y
 GET    /v1/rules                                             200 l   n   n   n   n   n   n   n   n   y   l   l   l   n
 POST   /v1/rules/explain                                     200 l   y   y   y   y   y   y   y   y   y   l   l   l   y
 GET    /v1/usage                                             200 l   n   n   n   n   n   n   n   n   y   l   l   l   n
@@ -234,6 +244,8 @@ var matrixBodies = map[string]string{
 	"PATCH /v1/repositories/{repository}":                 `{"description":"d"}`,
 	"PUT /v1/repositories/{repository}/tags/{tag}":        `{"digest":"IMAGE"}`,
 	"POST /v1/repositories/{repository}/restore":          `{"tag":"gone"}`,
+	"POST /v1/repositories/{repository}/deletion-preview": `{"tags":["v1"],"digests":["IMAGE"]}`,
+	"POST /v1/repositories/{repository}/copies":           `{"tag":"v1","to":"acme/app","toTag":"v1"}`,
 	"POST /v1/rules/explain": `{"accesses":[{"type":"repository","name":"a",` +
 		`"action":"pull"}]}`,
 	"POST /v1/webhooks":                  `{"name":"w","url":"https://hook.example/x"}`,
@@ -335,7 +347,8 @@ func (c *matrixCaller) request(t *testing.T, row matrixRow, login, cell string) 
 	if login != "" {
 		headers = append(headers, "Authorization: "+login)
 	}
-	if c.current.api.Conditional(row.route) || strings.HasPrefix(row.route, "PUT /v1/repositories/") {
+	if c.current.api.Conditional(row.route) || strings.HasPrefix(row.route, "PUT /v1/repositories/") ||
+		strings.HasSuffix(row.route, "/copies") {
 		headers = append(headers, "If-Match: *")
 	}
 	a := c.current.do(t, "", row.method, c.base.ids.Replace(row.path), body, headers...)

@@ -88,6 +88,11 @@ func TestNewOwner(t *testing.T) {
 		opts.Accounts, opts.AdminsCreateOrganisations = s.people, true
 	})
 	strict.do(t, "ann", "POST", "/v1/organisations", types.NewOrganisation{Name: "mine"}).fails(403, "DENIED")
+	for who, creates := range map[string]bool{"ann": false, "boss": true} {
+		var caller types.Caller
+		strict.do(t, who, "GET", "/v1/user", nil).want(200).into(&caller)
+		require.Equal(t, creates, caller.CreatesOrganisations, who)
+	}
 	strict.do(t, "boss", "POST", "/v1/organisations", types.NewOrganisation{Name: "mine", Owner: "ann"}).want(201)
 }
 

@@ -24,6 +24,9 @@ type Parts struct {
 	SignUp *accounts.SignUps
 	// Sessions are the sessions of people who have signed in.
 	Sessions *session.Sessions
+	// Bin finds what was deleted in all repositories: storage.Store.Inventory. Its repositories
+	// must have the names that they have in the registry.
+	Bin Histories
 	// Search finds repositories and accounts.
 	Search *search.Index
 	// Rules are the rules of access from a file.
@@ -78,8 +81,12 @@ func (a *API) parts() []part {
 		{"repositories", true, a.repositoryRoutes()},
 		{"settings", people, a.settingsRoutes()},
 		{"tags", true, a.tagRoutes()},
+		{"manifests", a.inventory() != nil, a.manifestRoutes()},
 		{"images", true, a.imageRoutes()},
 		{"history", true, a.historyRoutes()},
+		{"bin", o.Bin != nil, a.binRoutes()},
+		{"deletion", true, a.deletionRoutes()},
+		{"copies", true, a.copyRoutes()},
 		{"search", o.Search != nil, a.searchRoutes()},
 		{"rules", o.Rules != nil, a.ruleRoutes()},
 		{"explain", true, a.explainRoutes()},

@@ -15,7 +15,25 @@ var errWrongPassword = registry.NewError("WRONG_PASSWORD", http.StatusForbidden,
 
 // passwordRoutes are the routes of the part password.
 func (a *API) passwordRoutes() []route {
-	return []route{{method: "PUT", path: "/v1/user/password", access: withoutToken(ownAccount), handle: changePassword}}
+	return []route{
+		{method: "GET", path: "/v1/password", access: everyone, handle: getPasswordRules},
+		{method: "PUT", path: "/v1/user/password", access: withoutToken(ownAccount), handle: changePassword},
+	}
+}
+
+// passwordRules has the rules for new passwords. [accounts.Accounts] implements it.
+type passwordRules interface{ MinPassword() int }
+
+// getPasswordRules returns the rules for new passwords, so that a form can show them before a password is refused.
+func getPasswordRules(q *request) (*response, error) {
+	if err := q.only(); err != nil {
+		return nil, err
+	}
+	rules := types.PasswordRules{MinLength: 1}
+	if people, ok := q.api.opts.Accounts.(passwordRules); ok {
+		rules.MinLength = people.MinPassword()
+	}
+	return &response{body: rules}, nil
 }
 
 // ownAccount lets callers use a route about their own account, if they have one and may manage it.

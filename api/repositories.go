@@ -72,7 +72,10 @@ func (a *API) listRepositories(q *request) (*response, error) {
 		list.Items[i], err = a.summary(q.Context(), names[i])
 		return err
 	})
-	return &response{body: list, next: next}, err
+	if err != nil {
+		return nil, err
+	}
+	return &response{body: list, next: next}, a.addUsage(q.Context(), list.Items)
 }
 
 // scanRepositories yields the repositories with one of the prefixes, which are in ascending order.
@@ -120,10 +123,20 @@ func (a *API) collect(list iter.Seq2[registry.Scanned, error], text string, limi
 	return names, "", nil
 }
 
-// summary returns a repository as an element of a list.
+// summary returns a repository as an element of a list, without its size.
 func (a *API) summary(ctx context.Context, name string) (types.RepositorySummary, error) {
 	r := types.RepositorySummary{Name: name}
-	var err error
+	if a.opts.Search != nil {
+		if f, ok := a.opts.Search.Figures(name); ok {
+			tags := int64(f.Tags)
+			r.Tags, r.Pushed = &tags, instant(f.Pushed)
+		}
+	}
+	pulls, err := a.pullTimes(ctx, name)
+	if err != nil {
+		return r, err
+	}
+	r.Pulled = lastPull(pulls)
 	if r.Public, err = a.public(ctx, name); err != nil || a.opts.Accounts == nil {
 		return r, err
 	}
@@ -133,6 +146,31 @@ func (a *API) summary(ctx context.Context, name string) (types.RepositorySummary
 	}
 	r.Summary = settings.Summary()
 	return r, nil
+}
+
+// addUsage adds the sizes at the last count to the elements of a list, and the numbers of tags that are not known yet.
+func (a *API) addUsage(ctx context.Context, list []types.RepositorySummary) error {
+	if a.opts.Usage == nil || len(list) == 0 {
+		return nil
+	}
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = list[i].Name
+	}
+	reports, err := a.opts.Usage.Reports(ctx, names)
+	if errors.Is(err, usage.ErrNotCounted) {
+		return nil
+	}
+	for i := range list {
+		if report, ok := reports[list[i].Name]; ok && report.Repository {
+			r := &list[i]
+			r.Size, r.Counted = &report.Own.Logical, report.Counted.UTC()
+			if r.Tags == nil {
+				r.Tags = &report.Own.Tags
+			}
+		}
+	}
+	return err
 }
 
 // public reports whether callers without a login may pull from a repository.
@@ -179,6 +217,11 @@ func (a *API) repository(q *request, settings accounts.Repository) (types.Reposi
 	if r.Public, err = a.public(q.Context(), r.Name); err != nil {
 		return r, err
 	}
+	pulls, err := a.pullTimes(q.Context(), r.Name)
+	if err != nil {
+		return r, err
+	}
+	r.Pulled = lastPull(pulls)
 	if a.opts.Usage == nil {
 		return r, nil
 	}

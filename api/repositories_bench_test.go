@@ -66,7 +66,7 @@ func openHub(b *testing.B, dir string) *hub {
 	require.NoError(b, err)
 	reg, err := registry.New(h.store, &registry.Options{Authorizer: accounts.NewAuthorizer(h.people)})
 	require.NoError(b, err)
-	h.index, err = search.New(h.store, &search.Options{Accounts: h.people})
+	h.index, err = search.New(h.store, &search.Options{Accounts: h.people, Content: h.store})
 	require.NoError(b, err)
 	opts := &api.Options{Tags: h.store.Inventory(), Authenticator: auth.AuthenticatorFunc(
 		func(r *http.Request) (auth.Identity, error) {

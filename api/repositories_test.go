@@ -12,6 +12,7 @@ import (
 	"github.com/registrykit/registry/api"
 	"github.com/registrykit/registry/api/types"
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/auth/accounts"
 	"github.com/registrykit/registry/auth/rules"
 	"github.com/registrykit/registry/registrytest"
 	"github.com/registrykit/registry/search"
@@ -39,7 +40,7 @@ func newContentSite(t *testing.T, refine ...auth.Authorizer) *contentSite {
 	c := &contentSite{}
 	c.site = newRefinedSite(t, append(refine, nil)[0], func(s *site, opts *api.Options) {
 		var err error
-		c.index, err = search.New(s.store, &search.Options{Accounts: s.people})
+		c.index, err = search.New(s.store, &search.Options{Accounts: s.people, Content: s.store})
 		require.NoError(t, err)
 		c.meter, err = usage.New(s.store, s.driver, nil)
 		require.NoError(t, err)
@@ -111,7 +112,13 @@ func TestListRepositories(t *testing.T) {
 			require.Equal(t, row.want, c.repositoryNames(t, row.user, "/v1/repositories?"+row.query+limit), row)
 		}
 	}
-	c.do(t, "", "GET", "/v1/repositories", nil).fails(401, "UNAUTHORIZED")
+	require.Empty(t, c.repositoryNames(t, "", "/v1/repositories"), "nothing is public")
+	_, err := c.people.UpdateRepository(t.Context(), accounts.Actor{}, "ann/tool", func(r *accounts.Repository) error {
+		r.Visibility = accounts.Public
+		return nil
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{"ann/tool"}, c.repositoryNames(t, "", "/v1/repositories"))
 	c.do(t, "bob", "GET", "/v1/repositories?namespace=A", nil).fails(400, "NAME_INVALID")
 	c.do(t, "bob", "GET", "/v1/repositories?name=a", nil).fails(400, "INVALID")
 	c.do(t, "bob", "GET", "/v1/repositories?after=YWNtZQ", nil).fails(400, "INVALID")
@@ -165,7 +172,9 @@ func TestRepository(t *testing.T) {
 	require.Equal(t, []string{"acme/app", "bob/tool"}, c.repositoryNames(t, "bob", "/v1/repositories"))
 	var list types.RepositoryList
 	c.do(t, "bob", "GET", "/v1/repositories?q=app", nil).want(200).into(&list)
-	require.Equal(t, []types.RepositorySummary{{Name: "acme/app", Public: true, Summary: "The app"}}, list.Items)
+	tags, size := r.Usage.Figures.Tags, r.Usage.Figures.Logical
+	require.Equal(t, []types.RepositorySummary{{Name: "acme/app", Public: true, Summary: "The app", Tags: &tags,
+		Size: &size, Counted: r.Usage.Counted}}, list.Items)
 	c.do(t, "bob", "PATCH", path, `{"visibility":""}`, b.ifMatch()).fails(403, "DENIED")
 	c.do(t, "ann", "PATCH", path, `{"visibility":"x"}`, b.ifMatch()).fails(400, "INVALID")
 	c.do(t, "ann", "PATCH", path, `{"name":"x"}`, b.ifMatch()).fails(400, "INVALID")

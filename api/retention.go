@@ -47,8 +47,20 @@ func getRetentionRules(q *request) (*response, error) {
 	rules := types.RetentionRules{Rules: []string{}}
 	if r := q.api.opts.Retention.Rules(); r != nil {
 		rules = types.RetentionRules{Name: r.Name(), Text: r.Text(), Rules: texts(r.Names())}
+		for _, d := range r.Describe() {
+			rules.Details = append(rules.Details, types.RetentionRule{Name: d.Name, Repositories: d.Repositories, Tags: d.Tags,
+				Untagged: d.Untagged, If: conditionsOf(d.If), Keep: conditionsOf(d.Keep)})
+		}
 	}
 	return found(rules), nil
+}
+
+func conditionsOf(all []retention.Condition) []types.RetentionCondition {
+	var list []types.RetentionCondition
+	for _, c := range all {
+		list = append(list, types.RetentionCondition{Name: c.Name, Values: c.Values})
+	}
+	return list
 }
 
 // makeRetentionPlan streams a plan while it is made.

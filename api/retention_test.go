@@ -69,6 +69,10 @@ func TestRetention(t *testing.T) {
 	s := withRetention(t, 12)
 	var rules types.RetentionRules
 	s.do(t, "boss", "GET", "/v1/retention/rules", nil).want(200).into(&rules)
+	require.Equal(t, []string{"five"}, rules.Rules)
+	require.Equal(t, "five", rules.Details[0].Name)
+	require.Contains(t, rules.Details[0].Keep, types.RetentionCondition{Name: "newest", Values: []string{"5"}})
+	rules.Details = nil
 	require.Equal(t, types.RetentionRules{Name: "retain.yaml", Text: keepFive, Rules: []string{"five"}}, rules)
 
 	made := s.do(t, "boss", "POST", "/v1/retention/plans", nil).want(200)

@@ -1,8 +1,8 @@
 package api
 
 import (
+	"context"
 	"errors"
-	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -10,7 +10,6 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/api/types"
 	"github.com/registrykit/registry/auth"
-	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/reference"
 )
 
@@ -37,36 +36,6 @@ func onTag(action auth.Action) access {
 		accesses[0].Tag = q.param("tag")
 		return accesses, registry.CheckTag(accesses[0].Tag)
 	}
-}
-
-func (a *API) listTags(q *request) (*response, error) {
-	if err := q.only("q", "limit", "after"); err != nil {
-		return nil, err
-	}
-	after, limit, err := q.page()
-	if err != nil {
-		return nil, err
-	}
-	text, err := q.text("q", reference.MaxTagLength)
-	if err != nil {
-		return nil, err
-	}
-	opts := &registry.ScanOptions{After: after, PageHint: limit + 1}
-	scan := q.caller.ScanTags(q.Context(), q.param("repository"), opts)
-	names, next, err := a.collect(scan, text, limit)
-	if err != nil {
-		return nil, err
-	}
-	list := types.TagList{Items: make([]types.Tag, len(names))}
-	err = parallel.Each(atOnce, len(names), func(i int) (err error) {
-		list.Items[i], err = a.listedTag(q, names[i])
-		if errors.Is(err, registry.ErrManifestUnknown) {
-			err = nil // it was deleted since
-		}
-		return err
-	})
-	list.Items = slices.DeleteFunc(list.Items, func(t types.Tag) bool { return t.Name == "" })
-	return &response{body: list, next: next}, err
 }
 
 // listedTag returns a tag that the caller may see. It reads the record of the tag if it can. The
@@ -110,7 +79,9 @@ func (a *API) foundTag(q *request, d ocispec.Descriptor) (*response, error) {
 			return nil, err
 		}
 	}
-	return &response{body: t, tagged: true, version: d.Digest}, nil
+	pulls, err := a.pullTimes(q.Context(), q.param("repository"))
+	t.Pulled = lastPullOf(pulls, &t)
+	return &response{body: t, tagged: true, version: d.Digest}, err
 }
 
 func (a *API) getTag(q *request) (*response, error) {
@@ -125,8 +96,16 @@ func (a *API) getTag(q *request) (*response, error) {
 	return a.foundTag(q, d)
 }
 
-// putTag pushes the manifest again with the tag, so that the tag has the same rules, conditions and
-// events as in a push by a client.
+// setTag points a tag at a manifest of the repository. It pushes the manifest again with the tag,
+// so that the tag has the same rules, conditions and events as in a push by a client.
+func setTag(ctx context.Context, b registry.Backend, repo, tag string, m *registry.Manifest,
+	cond *registry.Condition) error {
+	_, err := b.PutManifest(ctx, repo, m.Descriptor.MediaType, m.Content, &registry.PutOptions{
+		Digest: m.Descriptor.Digest, AcceptWrongSizes: true, Tags: []registry.TagPut{{Name: tag, If: cond}},
+	})
+	return err
+}
+
 func (a *API) putTag(q *request) (*response, error) {
 	if err := q.only(); err != nil {
 		return nil, err
@@ -152,10 +131,7 @@ func (a *API) putTag(q *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = b.PutManifest(q.Context(), repo, m.Descriptor.MediaType, m.Content, &registry.PutOptions{
-		Digest: d, AcceptWrongSizes: true, Tags: []registry.TagPut{{Name: q.param("tag"), If: cond}},
-	})
-	if err != nil {
+	if err := setTag(q.Context(), b, repo, q.param("tag"), m, cond); err != nil {
 		return nil, err
 	}
 	return a.foundTag(q, m.Descriptor)

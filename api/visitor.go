@@ -82,7 +82,11 @@ func (v *Visitor) RoundTrip(r *http.Request) (*http.Response, error) {
 		inner.Body = http.NoBody
 	}
 	answer := newPipedResponse()
+	// A page that has failed leaves a body unread. Its request ends then, and the API must not wait for ever.
+	stop := context.AfterFunc(r.Context(), func() { answer.abandon(context.Cause(r.Context())) })
 	go func() {
+		defer stop()
+		defer inner.Body.Close()
 		defer answer.finish()
 		v.api.route(answer, inner)
 	}()
@@ -90,7 +94,6 @@ func (v *Visitor) RoundTrip(r *http.Request) (*http.Response, error) {
 	case <-answer.ready:
 		return answer.response(r), nil
 	case <-r.Context().Done():
-		answer.abandon(r.Context().Err())
 		return nil, r.Context().Err()
 	}
 }
@@ -134,7 +137,7 @@ func (p *pipedResponse) finish() {
 		return
 	}
 	p.WriteHeader(http.StatusOK)
-	p.writer.Close()
+	_ = p.writer.Close() // never fails
 }
 
 // abandon makes further writes fail.

@@ -14,7 +14,8 @@ import (
 )
 
 // openRoutes are the routes that callers without credentials may use whatever they are about.
-var openRoutes = []string{"GET /v1/openapi.json", "GET /v1/parts", "POST /v1/signup", "POST /v1/setup"}
+var openRoutes = []string{"GET /v1/openapi.json", "GET /v1/parts", "GET /v1/password", "POST /v1/signup",
+	"GET /v1/setup", "POST /v1/setup", "GET /v1/repositories", "GET /v1/search", "GET /v1/namespaces"}
 
 // firstRows returns the first row of the matrix for each route.
 func firstRows(t *testing.T, base *matrixSite) []matrixRow {

@@ -25,6 +25,12 @@ func (c *Client) ChangePassword(ctx context.Context, old, password string) error
 		in: types.PasswordChange{Old: old, New: password}})
 }
 
+// PasswordRules returns the rules for new passwords.
+func (c *Client) PasswordRules(ctx context.Context) (types.PasswordRules, error) {
+	rules, _, err := get[types.PasswordRules](ctx, c, path("password"), nil)
+	return rules, err
+}
+
 // SignUp creates the account of a new user, if the registry permits it.
 func (c *Client) SignUp(ctx context.Context, user types.SignUp) (types.User, error) {
 	made, _, err := change[types.User](ctx, c, call{method: http.MethodPost, path: path("signup"), in: user})
@@ -35,4 +41,10 @@ func (c *Client) SignUp(ctx context.Context, user types.SignUp) (types.User, err
 func (c *Client) SetUp(ctx context.Context, setup types.Setup) (types.User, error) {
 	made, _, err := change[types.User](ctx, c, call{method: http.MethodPost, path: path("setup"), in: setup})
 	return made, err
+}
+
+// SetupState returns whether the first admin can be created.
+func (c *Client) SetupState(ctx context.Context) (types.SetupState, error) {
+	state, _, err := get[types.SetupState](ctx, c, path("setup"), nil)
+	return state, err
 }

@@ -30,6 +30,16 @@ func (c *Client) Referrers(ctx context.Context, repository, reference,
 	return list[types.Descriptor](ctx, c, path("repositories", repository, "manifests", reference, "referrers"), q)
 }
 
+// ReferrersWithSizes is Referrers with the total size of each referrer, which takes the server more work. A page has at
+// most 100 referrers.
+func (c *Client) ReferrersWithSizes(ctx context.Context, repository, reference,
+	artifactType string) iter.Seq2[types.Referrer, error] {
+	q := url.Values{}
+	text(q, "artifactType", artifactType)
+	flag(q, "details", true)
+	return list[types.Referrer](ctx, c, path("repositories", repository, "manifests", reference, "referrers"), q)
+}
+
 // DeleteImage removes a manifest, and the tags that point at it. With unused, it refuses to remove a manifest to which
 // a tag or another manifest leads.
 func (c *Client) DeleteImage(ctx context.Context, repository, digest string, version Version, unused bool) error {
@@ -44,6 +54,17 @@ func (c *Client) History(ctx context.Context, repository, tag string) iter.Seq2[
 	q := url.Values{}
 	text(q, "tag", tag)
 	return list[types.Change](ctx, c, path("repositories", repository, "history"), q)
+}
+
+// RestoreTag points a tag at the manifest with a digest again, or at the one before its last change for "". It moves an
+// existing tag only if the tag has the given version. With the version "", it brings back a tag that does not exist.
+func (c *Client) RestoreTag(ctx context.Context, repository, tag string, version Version,
+	digest string) (types.Restored,
+	error) {
+	restored, _, err := change[types.Restored](ctx, c, call{method: http.MethodPost,
+		path: path("repositories", repository, "restore"), in: types.Restore{Tag: tag, To: digest}, version: version,
+		absent: version == ""})
+	return restored, err
 }
 
 // Restore undoes a change of a tag, or a delete.

@@ -46,11 +46,46 @@ func (c *Client) DeleteRepository(ctx context.Context, name string, version Vers
 	return c.done(ctx, call{method: http.MethodDelete, path: path("repositories", name), version: version})
 }
 
-// Tags lists the tags of a repository, sorted by name. query selects tags whose name contains it; "" selects all.
-func (c *Client) Tags(ctx context.Context, repository, query string) iter.Seq2[types.Tag, error] {
+// TagsOptions are the options of [Client.Tags]. nil means the zero TagsOptions: all tags, sorted by name.
+type TagsOptions struct {
+	// Query selects the tags that contain it, or that match it if it is a pattern such as "v1.*".
+	Query string
+	// Digest selects the tags that point at a manifest.
+	Digest string
+	// Sort is the order: "name", "version" or "set", or the same after "-" for the descending order. Default: "name".
+	Sort string
+	// Details adds the details of each tag. A page then has at most 100 tags.
+	Details bool
+}
+
+// Tags lists the tags of a repository that the caller may pull.
+func (c *Client) Tags(ctx context.Context, repository string, opts *TagsOptions) iter.Seq2[types.Tag, error] {
 	q := url.Values{}
-	text(q, "q", query)
+	if opts != nil {
+		text(q, "q", opts.Query)
+		text(q, "digest", opts.Digest)
+		text(q, "sort", opts.Sort)
+		if opts.Details {
+			q.Set("details", "true")
+		}
+	}
 	return list[types.Tag](ctx, c, path("repositories", repository, "tags"), q)
+}
+
+// ManifestsOptions are the options of [Client.Manifests]. nil means the zero ManifestsOptions: all manifests.
+type ManifestsOptions struct {
+	// Kind selects "untagged" manifests, or those of kind "artifact".
+	Kind string
+}
+
+// Manifests lists the manifests of a repository, sorted by digest.
+func (c *Client) Manifests(ctx context.Context, repository string,
+	opts *ManifestsOptions) iter.Seq2[types.ManifestSummary, error] {
+	q := url.Values{}
+	if opts != nil {
+		text(q, "kind", opts.Kind)
+	}
+	return list[types.ManifestSummary](ctx, c, path("repositories", repository, "manifests"), q)
 }
 
 // Tag returns a tag.

@@ -10,6 +10,8 @@ type Caller struct {
 	Groups []string `json:"groups"`
 	// Admin reports whether the caller may manage all accounts with these credentials.
 	Admin bool `json:"admin"`
+	// CreatesOrganisations reports whether the caller may create organisations.
+	CreatesOrganisations bool `json:"createsOrganisations,omitempty"`
 	// Token is the ID of the token of the request, or "".
 	Token string `json:"token,omitempty"`
 }
@@ -18,6 +20,12 @@ type Caller struct {
 type PasswordChange struct {
 	Old string `json:"old"`
 	New string `json:"new"`
+}
+
+// PasswordRules are the rules for new passwords that a form can show. A password that is easy to guess is refused, too.
+type PasswordRules struct {
+	// MinLength is the minimum length of a password, in characters.
+	MinLength int `json:"minLength"`
 }
 
 // SignUp is an account that its future user creates.
@@ -34,4 +42,10 @@ type Setup struct {
 	Token    string `json:"token"`
 	Name     string `json:"name"`
 	Password string `json:"password"`
+}
+
+// SetupState reports whether the first admin can be created.
+type SetupState struct {
+	// Open is true until there is an admin.
+	Open bool `json:"open"`
 }

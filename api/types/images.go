@@ -12,9 +12,17 @@ type Descriptor struct {
 	Platform     *Platform         `json:"platform,omitempty"`
 }
 
-// DescriptorList is a page of descriptors.
-type DescriptorList struct {
-	Items []Descriptor `json:"items"`
+// Referrer is a manifest that refers to another one, such as a signature.
+type Referrer struct {
+	Descriptor
+	// TotalSize is the size of the manifest, its configuration and its blobs, each blob once. Only
+	// lists with details have it.
+	TotalSize int64 `json:"totalSize,omitempty"`
+}
+
+// ReferrerList is a page of referrers.
+type ReferrerList struct {
+	Items []Referrer `json:"items"`
 }
 
 // Platform is the platform of an image.
@@ -49,12 +57,58 @@ type Image struct {
 	TotalSize int64 `json:"totalSize"`
 	// Created is when the image was created, by its configuration or else by its annotations.
 	Created time.Time `json:"created,omitzero"`
+	// ConfigDescriptor describes the configuration of an image or artifact. It is absent for a
+	// manifest without one.
+	ConfigDescriptor *Descriptor `json:"configDescriptor,omitempty"`
 	// Config is what the configuration of an image says. It is absent for other kinds, and with
 	// ConfigError.
 	Config *ImageConfig `json:"config,omitempty"`
-	// ConfigError is the reason why the configuration of an image cannot be shown, for example
-	// because it is missing.
+	// Chart is what the configuration of a Helm chart says. It is absent for anything else, and with
+	// ConfigError.
+	Chart *Chart `json:"chart,omitempty"`
+	// ConfigError is the reason why the configuration of an image or chart cannot be shown, for
+	// example because it is missing.
 	ConfigError string `json:"configError,omitempty"`
+}
+
+// Chart is what the Chart.yaml of a Helm chart says.
+type Chart struct {
+	Name    string `json:"name,omitempty"`
+	Version string `json:"version,omitempty"`
+	// AppVersion is the version of the application that the chart installs.
+	AppVersion  string `json:"appVersion,omitempty"`
+	Description string `json:"description,omitempty"`
+	// Type is "application" or "library".
+	Type string `json:"type,omitempty"`
+	// KubeVersion are the versions of Kubernetes that the chart works with.
+	KubeVersion string   `json:"kubeVersion,omitempty"`
+	Home        string   `json:"home,omitempty"`
+	Sources     []string `json:"sources,omitempty"`
+	Keywords    []string `json:"keywords,omitempty"`
+	// Deprecated is set if the chart should not be used any more.
+	Deprecated  bool              `json:"deprecated,omitempty"`
+	Maintainers []ChartMaintainer `json:"maintainers,omitempty"`
+	// Dependencies are the charts that the chart contains or needs.
+	Dependencies []ChartDependency `json:"dependencies,omitempty"`
+	// Malformed names the fields that have a wrong type and count as absent.
+	Malformed []string `json:"malformed,omitempty"`
+}
+
+// ChartMaintainer is a person who maintains a chart.
+type ChartMaintainer struct {
+	Name  string `json:"name,omitempty"`
+	Email string `json:"email,omitempty"`
+	URL   string `json:"url,omitempty"`
+}
+
+// ChartDependency is a chart that another one needs.
+type ChartDependency struct {
+	Name string `json:"name,omitempty"`
+	// Version is a version or a range of versions.
+	Version    string `json:"version,omitempty"`
+	Repository string `json:"repository,omitempty"`
+	Alias      string `json:"alias,omitempty"`
+	Condition  string `json:"condition,omitempty"`
 }
 
 // ImageConfig is what the configuration of an image says.

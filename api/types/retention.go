@@ -9,6 +9,28 @@ type RetentionRules struct {
 	Text string `json:"text,omitempty"`
 	// Rules are the names of the rules, in their order.
 	Rules []string `json:"rules"`
+	// Details are the rules in their order, for display.
+	Details []RetentionRule `json:"details,omitempty"`
+}
+
+// RetentionRule is a rule as its file states it.
+type RetentionRule struct {
+	Name string `json:"name"`
+	// Repositories and Tags are patterns. Absent means all.
+	Repositories []string `json:"repositories,omitempty"`
+	Tags         []string `json:"tags,omitempty"`
+	// Untagged reports whether the rule is about untagged manifests instead of tags.
+	Untagged bool `json:"untagged,omitempty"`
+	// If are the conditions that must hold. Keep is what stays of what the rule covers.
+	If   []RetentionCondition `json:"if,omitempty"`
+	Keep []RetentionCondition `json:"keep"`
+}
+
+// RetentionCondition is a condition of a rule, such as "youngerThan" with the value "30d".
+type RetentionCondition struct {
+	// Name is the name of the field in the file. "all" and "none" have no values.
+	Name   string   `json:"name"`
+	Values []string `json:"values,omitempty"`
 }
 
 // RetentionResult is what applying or undoing a plan has done, or would do.
