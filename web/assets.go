@@ -20,8 +20,9 @@ import (
 //go:embed assets
 var assetFiles embed.FS
 
-// assets are the style sheets, scripts and images of the page. Their URLs contain a hash of all of them, so browsers keep
-// them for ever, and a script finds the modules that it imports beside itself.
+// assets are the style sheets, scripts and images of the page. Their URLs contain a hash of all of
+// them, so browsers keep them for ever, and a script finds the modules that it imports beside
+// itself.
 type assets struct {
 	content map[string][]byte // by name, such as "page.css"
 	base    string            // of the URLs, with the hash
@@ -34,7 +35,7 @@ var logoTypes = map[string]string{"image/png": "logo.png", "image/jpeg": "logo.j
 
 // newAssets reads the files of the page and of the host. prefix is Options.Path.
 //
-// Errors: an error for a logo of an unknown type, and a colour that is none.
+// Errors: an error for a logo of an unknown type.
 func newAssets(look *Look, prefix string) (*assets, error) {
 	a := &assets{content: map[string][]byte{}}
 	err := fs.WalkDir(assetFiles, "assets", func(file string, e fs.DirEntry, err error) error {
@@ -51,9 +52,6 @@ func newAssets(look *Look, prefix string) (*assets, error) {
 	})
 	if err != nil {
 		return nil, err
-	}
-	if strings.ContainsAny(look.Accent, "{};<>\\") {
-		return nil, errors.New("web: Look.Accent is no colour")
 	}
 	var own bytes.Buffer
 	if look.Accent != "" {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/PuerkitoBio/goquery"
 	"github.com/stretchr/testify/require"
+
+	"github.com/registrykit/registry/internal/wellformed"
 )
 
 // hostile are texts that a client can put into labels, annotations, descriptions and names. A page must show them as
@@ -22,8 +24,8 @@ var hostile = []string{
 // leftover matches what a mistake in a template leaves in a page.
 var leftover = regexp.MustCompile(`%!|<no value>|<nil>|ZgotmplZ|map\[|0x[0-9a-f]{8}`)
 
-// checkPage checks what every page must have: headers, one heading, names of all fields, unique ids, and nothing that the
-// policy of the page forbids or that a hostile text could have made.
+// checkPage checks what every page must have: headers, one heading, names of all fields, unique
+// ids, and nothing that the policy of the page forbids or that a hostile text could have made.
 func checkPage(t *testing.T, r *response) {
 	t.Helper()
 	policy := r.Header.Get("Content-Security-Policy")
@@ -35,6 +37,7 @@ func checkPage(t *testing.T, r *response) {
 	}
 	where := r.Request.Method + " " + r.Request.URL.String()
 	require.Empty(t, leftover.FindString(strings.ReplaceAll(string(r.body), "%s%d%!v(MISSING)", "")), where)
+	require.NoError(t, wellformed.Check(r.body), where)
 	require.Equal(t, 1, r.doc.Find("main").Length(), where)
 	require.Equal(t, 1, r.doc.Find("h1").Length(), where)
 	require.NotEmpty(t, r.doc.Find("html").AttrOr("lang", ""), where)

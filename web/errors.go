@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/api/client"
@@ -19,6 +20,7 @@ type failure struct {
 func (f *failure) Error() string { return f.text }
 
 var (
+	errSignIn    = &failure{http.StatusUnauthorized, "Sign in to see this page."}
 	errNotFound  = &failure{http.StatusNotFound, "There is no such page, or you may not see it."}
 	errMethod    = &failure{http.StatusMethodNotAllowed, "This address cannot be used in this way."}
 	errMediaType = &failure{http.StatusUnsupportedMediaType, "The request is no form."}
@@ -47,6 +49,9 @@ func describe(err error) (status int, text, detail string) {
 		return own.status, own.text, ""
 	case errors.As(err, &answered):
 		status, detail = answered.Status, answered.Detail
+		if text = codeText(answered.Code); text != "" {
+			return status, text, detail
+		}
 	case errors.As(err, &refused):
 		status, detail = refused.Status(), refused.Message()
 	default:
@@ -78,24 +83,97 @@ func describe(err error) (status int, text, detail string) {
 // fail shows an error. Anonymous callers without access are sent to the sign-in.
 func (p *Page) fail(q *request, err error) {
 	status, text, detail := describe(err)
-	if status == http.StatusUnauthorized && q.Method == http.MethodGet {
+	if status == http.StatusUnauthorized && q.visitor == nil && p.opts.SignIn != nil && p.opts.SignIn.Basic {
+		q.challenge() // the browser has sent a wrong password: it asks again
+	}
+	if status == http.StatusUnauthorized && q.Method == http.MethodGet && q.visitor != nil && !q.signedIn() {
 		if target := p.signInURL(p.frame(q, &answer{}).Path); target != "" {
-			http.Redirect(q.writer, q.Request, target, http.StatusSeeOther)
+			q.writer.Header().Set("Location", target)
+			q.writer.WriteHeader(http.StatusSeeOther)
 			return
 		}
 	}
-	if status >= http.StatusInternalServerError {
+	if status >= http.StatusInternalServerError && q.Context().Err() == nil { // otherwise the client has gone
 		p.log.ErrorContext(q.Context(), "page", "path", q.URL.Path, "error", err)
 	}
 	if answered := (*client.Error)(nil); errors.As(err, &answered) && answered.RetryAfter > 0 {
 		q.writer.Header().Set("Retry-After", strconv.Itoa(int(answered.RetryAfter.Seconds())))
 	}
 	t := q.language.Text
-	shown := problem{Status: status, Heading: t(http.StatusText(status)), Text: t(text), Detail: detail,
-		Back: p.opts.Path, SignIn: p.signInURL(p.opts.Path)}
+	shown := problem{Status: status, Heading: t(statusHeading(status)), Text: t(text), Detail: detail, Back: p.opts.Path}
+	if q.visitor == nil || !q.signedIn() {
+		shown.SignIn = p.signInURL(p.opts.Path)
+	}
 	a := &answer{status: status, title: shown.Heading, template: "error", data: shown}
 	if err := p.respond(q, a); err != nil {
 		p.log.ErrorContext(q.Context(), "page", "path", q.URL.Path, "error", err)
 		http.Error(q.writer, text, status)
 	}
 }
+
+// statusHeading is the text of a status in sentence case, such as "Not found", or in words that say more.
+func statusHeading(status int) string {
+	text := http.StatusText(status)
+	switch {
+	case text == "":
+		return ""
+	case status == http.StatusPreconditionFailed:
+		return "Changed meanwhile"
+	case status == http.StatusUnprocessableEntity:
+		return "Not possible"
+	case status == http.StatusRequestEntityTooLarge:
+		return "Too large"
+	}
+	return text[:1] + strings.ToLower(text[1:])
+}
+
+// need returns an error unless the sender may see a view: anonymous callers sign in first, and for others the view does
+// not exist.
+func (q *request) need(ok bool) error {
+	switch {
+	case ok:
+		return nil
+	case !q.signedIn():
+		return errSignIn
+	}
+	return errNotFound
+}
+
+// unlessDenied returns errNotFound for an error that says that the sender may not see something, and otherwise err.
+func unlessDenied(err error) error {
+	if errors.Is(err, client.ErrDenied) {
+		return errNotFound
+	}
+	return err
+}
+
+// absent reports whether a read failed because there is nothing that the sender may see.
+func absent(err error) bool {
+	return errors.Is(err, client.ErrNotFound) || errors.Is(err, client.ErrDenied) ||
+		errors.Is(err, client.ErrUnauthorized)
+}
+
+// answeredWith returns the error of the API in an error if it has a code, such as "LAST", or else nil.
+func answeredWith(err error, code string) *client.Error {
+	var answered *client.Error
+	if !errors.As(err, &answered) || answered.Code != code {
+		return nil
+	}
+	return answered
+}
+
+// malformed returns the error of the API in an error if the API has refused a request as malformed, such as one with an
+// impossible tag, or else nil.
+func malformed(err error) *client.Error {
+	var answered *client.Error
+	if !errors.As(err, &answered) || answered.Status != http.StatusBadRequest {
+		return nil
+	}
+	return answered
+}
+
+// unsupported reports whether an error says that the registry does not have the operation.
+func unsupported(err error) bool { return answeredWith(err, "UNSUPPORTED") != nil }
+
+// notCounted reports whether an error says that there are no figures yet.
+func notCounted(err error) bool { return answeredWith(err, "NOT_COUNTED") != nil }

@@ -36,6 +36,15 @@ func inert(text any) string {
 	return s
 }
 
+// clip returns a text of a client for display with at most n characters.
+func clip(text string, n int) string {
+	text = inert(strings.ToValidUTF8(text[:min(len(text), 4*n)], ""))
+	if runes := []rune(text); len(runes) > n {
+		return string(runes[:n-1]) + "…"
+	}
+	return text
+}
+
 // shortDigest returns a digest with 12 hexadecimal characters, such as "sha256:8b69f7d8e079".
 func shortDigest(d any) string {
 	text := fmt.Sprint(d)
@@ -62,7 +71,8 @@ func moment(t any) time.Time {
 // utc returns a time in UTC, to the second.
 func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// timeElement returns a time as "3 hours ago" in a time element. The script of the page adds the local time to its title.
+// timeElement returns a time as "3 hours ago" in a time element. The script of the page adds the
+// local time to its title.
 func timeElement(l *lang.Language, value any, now time.Time) template.HTML {
 	t := moment(value)
 	if t.IsZero() {
@@ -80,4 +90,9 @@ func exactTime(_ *lang.Language, value any) template.HTML {
 	}
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s">%s</time>`, //nolint:gosec // no text of a client
 		t.UTC().Format(time.RFC3339), utc(t), utc(t)))
+}
+
+// breakable returns a name as HTML that a browser breaks after a slash, rather than in a word.
+func breakable(name string) template.HTML {
+	return template.HTML(strings.ReplaceAll(template.HTMLEscapeString(name), "/", "/<wbr>")) //nolint:gosec // escaped
 }

@@ -33,6 +33,8 @@ type request struct {
 	now      time.Time
 	// values are the parameters of the query and, of a POST, of the form.
 	values url.Values
+	// entries are the forms that the request has sent, by their ids; see request.typed.
+	entries map[string]*entry
 }
 
 // parse reads the query and the form.
@@ -80,12 +82,14 @@ func (q *request) param(name string) string { return q.params[name] }
 // value returns a parameter of the query or the form, without spaces around it, or "".
 func (q *request) value(name string) string { return strings.TrimSpace(q.values.Get(name)) }
 
-// version returns the version of the object that a form changes. A form without one changes nothing.
+// version returns the version of the object that a form changes. A form without one changes nothing, and neither does
+// one with "*" or with several: it has not seen what it changes.
 func (q *request) version() client.Version {
-	if v := q.values.Get("version"); v != "" {
-		return client.Version(v)
+	v := q.values.Get("version")
+	if len(v) < 2 || v[0] != '"' || strings.IndexByte(v[1:], '"') != len(v)-2 {
+		return `""`
 	}
-	return `""`
+	return client.Version(v)
 }
 
 // signedIn reports whether the sender has a name.
@@ -136,21 +140,6 @@ func (q *request) registryHost() string {
 // listPage returns the page of a list that the query asks for.
 func (q *request) listPage() *client.Page {
 	return &client.Page{After: q.values.Get("after"), Limit: pageSize}
-}
-
-// next returns the URL of the following page of a list, or "". All other parameters stay.
-func (q *request) next(p *client.Page) string {
-	if p.Next == "" {
-		return ""
-	}
-	query := url.Values{}
-	for name, list := range q.values {
-		if name != "after" && name != "done" && name != "undo" {
-			query[name] = list
-		}
-	}
-	query.Set("after", p.Next)
-	return "?" + query.Encode()
 }
 
 // collect reads a page of a list.

@@ -2,12 +2,10 @@ package web
 
 import (
 	"bytes"
+	"errors"
 	"html/template"
+	"io"
 	"net/http"
-	"net/url"
-	"strings"
-
-	"github.com/registrykit/registry/auth"
 )
 
 // answer is what a view returns: a page, or a redirect to one.
@@ -34,45 +32,37 @@ func (q *request) to(url string, params ...string) *answer {
 	return &answer{redirect: withParams(url, params...)}
 }
 
-// withParams adds parameters, which are pairs of a name and a value, to a URL.
-func withParams(target string, params ...string) string {
-	query := url.Values{}
-	for i := 0; i+1 < len(params); i += 2 {
-		query.Add(params[i], params[i+1])
-	}
-	if len(query) == 0 {
-		return target
-	}
-	separator := "?"
-	if strings.Contains(target, "?") {
-		separator = "&"
-	}
-	return target + separator + query.Encode()
+// download returns a response with a file. A stream that fails ends without its end, so that the browser reports it.
+func (q *request) download(contentType, name string, content io.ReadCloser) *answer {
+	return &answer{serve: func(w http.ResponseWriter, _ *http.Request) {
+		defer content.Close()
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+		if _, err := io.Copy(w, content); err != nil && !errors.Is(err, http.ErrHandlerTimeout) {
+			panic(http.ErrAbortHandler)
+		}
+	}}
 }
 
 // frame is what the layout shows around a view.
 type frame struct {
 	Content
 	Page   *Page
+	View   string // the name of the template, for style sheets
 	Query  string // of the search
 	Path   string // of the request, with the query, for forms that come back
 	Signed bool
 	// SignIn and SignOut are URLs, or "".
 	SignIn, SignOut string
-	Menu            []menuItem
-	Languages       []languageChoice
-}
-
-// menuItem is a link in the header.
-type menuItem struct {
-	Title, URL string
-	Current    bool
-}
-
-// languageChoice is a link in the footer.
-type languageChoice struct {
-	Code, Title, URL string
-	Current          bool
+	// SignOutForm signs out, in place of SignOut. It may be nil.
+	SignOutForm *form
+	// Menu is for everybody, Administration for those who manage a part of the registry, and
+	// Account for callers who are signed in.
+	Menu, Administration, Account []menuItem
+	Languages                     []languageChoice
+	// ColorScheme is the value of the meta element of that name, and Themes are the links that choose it.
+	ColorScheme string
+	Themes      []menuItem
 }
 
 // respond writes an answer.
@@ -109,12 +99,16 @@ func (p *Page) render(q *request, a *answer) ([]byte, error) {
 	if name == "" {
 		name = q.view.name
 	}
-	set := p.templates[q.language.Code]
+	set, err := p.templates[q.language.Code]()
+	if err != nil {
+		return nil, err
+	}
 	var main bytes.Buffer
 	if err := set.execute(&main, name, a.data); err != nil {
 		return nil, err
 	}
 	f := p.frame(q, a)
+	f.View = name
 	f.Main = template.HTML(main.String()) //nolint:gosec // a template has escaped it
 	for _, piece := range []struct {
 		name string
@@ -131,55 +125,30 @@ func (p *Page) render(q *request, a *answer) ([]byte, error) {
 		err := p.opts.Layout.Execute(&all, f.Content)
 		return all.Bytes(), err
 	}
-	err := set.layout.ExecuteTemplate(&all, "layout", f)
+	err = set.layout.ExecuteTemplate(&all, "layout", f)
 	return all.Bytes(), err
 }
 
 // frame returns what is around a view.
 func (p *Page) frame(q *request, a *answer) *frame {
-	f := &frame{Page: p, Query: q.values.Get("q"), Path: p.opts.Path + strings.TrimPrefix(q.URL.EscapedPath(), p.opts.Mount)}
+	f := &frame{Page: p, Query: q.values.Get("q"), Path: q.here()}
 	if q.Method == http.MethodGet && q.URL.RawQuery != "" {
 		f.Path += "?" + q.URL.RawQuery
 	}
+	f.Path = q.localPath(f.Path) // a path such as "//evil.example" is a URL of another host
 	f.Title, f.Language = a.title, q.language.Code
 	if q.visitor != nil {
 		f.Caller, f.Signed = q.visitor.Identity().Name, q.signedIn()
-		f.Menu = q.menu()
+		q.menus(f)
 	}
-	f.SignIn, f.SignOut = p.signInURL(f.Path), p.opts.SignOutURL
+	f.SignIn, f.SignOut, f.SignOutForm = p.signInURL(f.Path), p.opts.SignOutURL, p.signOutForm()
 	for _, l := range p.languages.All() {
+		if !p.has("language") {
+			break
+		}
 		f.Languages = append(f.Languages, languageChoice{Code: l.Code, Title: l.Title, Current: l == q.language,
 			URL: withParams(p.path("language"), "to", l.Code, "return", f.Path)})
 	}
+	q.themes(f)
 	return f
-}
-
-// signInURL returns the URL of the sign-in, which returns to a path afterwards, or "".
-func (p *Page) signInURL(back string) string {
-	switch {
-	case p.opts.SignIn != nil:
-		return withParams(p.path("sign-in"), "return", back)
-	case p.opts.SignInURL != "":
-		return withParams(p.opts.SignInURL, "return", back)
-	}
-	return ""
-}
-
-// menu returns the links of the header to the views that the caller may see.
-func (q *request) menu() (items []menuItem) {
-	t := q.language.Text
-	add := func(ok bool, name, title string) {
-		if ok && q.has(name) {
-			items = append(items, menuItem{Title: title, URL: q.page.path(name), Current: q.view != nil && q.view.name == name})
-		}
-	}
-	signed := q.signedIn()
-	add(signed, "bin", t("Bin"))
-	add(signed, "usage", t("Usage"))
-	add(signed, "events", t("Events"))
-	add(q.mayRegistry(auth.NameJobs, auth.Read), "jobs", t("Jobs"))
-	add(q.mayRegistry(auth.NameMirror, auth.Read), "mirror", t("Mirror"))
-	add(signed, "organisations", t("Organisations"))
-	add(q.mayRegistry(auth.NameAccounts, auth.Manage), "users", t("Users"))
-	return items
 }

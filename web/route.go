@@ -42,6 +42,9 @@ func (v *view) match(path string) (map[string]string, bool) {
 		if err != nil || name == "repo" && strings.Contains("/"+text+"/", "/-/") {
 			return nil, false
 		}
+		if text == "." || text == ".." { // escaped, so that CleanPath has not seen it; no object has this name
+			return nil, false
+		}
 		params[name] = text
 	}
 	return params, true

@@ -63,6 +63,31 @@ func newSite(t *testing.T, configure func(s *site, manage *api.Options, page *we
 func newSiteOver(t *testing.T, d driver.Driver,
 	configure func(s *site, manage *api.Options, page *web.Options)) *site {
 	t.Helper()
+	s := newSiteAgain(t, d, configure)
+	s.populate(t)
+	return s
+}
+
+// newSiteAgain is newSite over a Driver that has the accounts of a site already, such as for another replica.
+func newSiteAgain(t *testing.T, d driver.Driver,
+	configure func(s *site, manage *api.Options, page *web.Options)) *site {
+	t.Helper()
+	return startSite(t, d, nil, configure)
+}
+
+// newSiteWith is newSite with a filter around the storage.
+func newSiteWith(t *testing.T, around func(registry.Backend) registry.Backend,
+	configure func(s *site, manage *api.Options, page *web.Options)) *site {
+	t.Helper()
+	s := startSite(t, memory.New(nil), around, configure)
+	s.populate(t)
+	return s
+}
+
+// startSite is newSiteAgain with a filter around the storage, which may be nil.
+func startSite(t *testing.T, d driver.Driver, around func(registry.Backend) registry.Backend,
+	configure func(s *site, manage *api.Options, page *web.Options)) *site {
+	t.Helper()
 	s := &site{driver: d}
 	var err error
 	s.store, err = storage.New(t.Context(), s.driver, &storage.Options{History: storage.DefaultGrace})
@@ -71,7 +96,11 @@ func newSiteOver(t *testing.T, d driver.Driver,
 	require.NoError(t, err)
 	users, err := accounts.NewAuthenticator(s.people, nil)
 	require.NoError(t, err)
-	counted := registry.Intercept(s.store, func(ctx context.Context, _ *registry.Op,
+	var backend registry.Backend = s.store
+	if around != nil {
+		backend = around(backend)
+	}
+	counted := registry.Intercept(backend, func(ctx context.Context, _ *registry.Op,
 		next func(context.Context) error) error {
 		s.calls.Add(1)
 		return next(ctx)
@@ -80,7 +109,9 @@ func newSiteOver(t *testing.T, d driver.Driver,
 		Authenticator: users, Authorizer: accounts.NewAuthorizer(s.people), Sink: s,
 	})
 	require.NoError(t, err)
-	manage, page := &api.Options{Parts: api.Parts{Accounts: s.people}, Tags: s.store.Inventory()}, &web.Options{}
+	manage, page := &api.Options{
+		Parts: api.Parts{Accounts: s.people, Bin: s.store.Inventory()}, Tags: s.store.Inventory(),
+	}, &web.Options{}
 	if configure != nil {
 		configure(s, manage, page)
 	}
@@ -95,7 +126,6 @@ func newSiteOver(t *testing.T, d driver.Driver,
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	s.url = server.URL
-	s.populate(t)
 	return s
 }
 
@@ -138,7 +168,8 @@ func (s *site) post(t *testing.T, as, path string, pairs ...string) *response {
 	return s.send(t, as, http.MethodPost, path, values)
 }
 
-// submit sends a form of a page, with the values that it has there and those of pairs. The selector must match one form.
+// submit sends a form of a page, with the values that it has there and those of pairs. The selector
+// must match one form.
 func (s *site) submit(t *testing.T, as string, on *response, selector string, pairs ...string) *response {
 	t.Helper()
 	f := on.doc.Find(selector)
@@ -162,6 +193,25 @@ func (s *site) submit(t *testing.T, as string, on *response, selector string, pa
 	target, err := on.Request.URL.Parse(f.AttrOr("action", ""))
 	require.NoError(t, err)
 	return s.send(t, as, strings.ToUpper(f.AttrOr("method", "get")), strings.TrimPrefix(target.RequestURI(), "/ui"), values)
+}
+
+// submitAll is submit for a form with several fields of one name. pairs replace or add fields.
+func (s *site) submitAll(t *testing.T, as string, on *response, selector string, pairs ...string) *response {
+	t.Helper()
+	f := on.doc.Find(selector)
+	require.Equal(t, 1, f.Length(), "forms %s in %s", selector, on.body)
+	values := url.Values{}
+	f.Find("input[name]").Each(func(_ int, e *goquery.Selection) {
+		if _, checked := e.Attr("checked"); e.AttrOr("type", "") != "checkbox" || checked {
+			values.Add(e.AttrOr("name", ""), e.AttrOr("value", ""))
+		}
+	})
+	for i := 0; i+1 < len(pairs); i += 2 {
+		values.Set(pairs[i], pairs[i+1])
+	}
+	target, err := on.Request.URL.Parse(f.AttrOr("action", ""))
+	require.NoError(t, err)
+	return s.send(t, as, http.MethodPost, strings.TrimPrefix(target.RequestURI(), "/ui"), values)
 }
 
 // follow requests the page to which a response redirects.

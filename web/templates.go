@@ -7,7 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"reflect"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/registrykit/registry/web/internal/lang"
 )
@@ -24,17 +27,14 @@ type templates struct {
 // partials are the files with parts of views: their names begin with "_".
 const partials = "templates/_*.html"
 
-// parseTemplates parses the templates in each language of the page.
-func (p *Page) parseTemplates() (map[string]*templates, error) {
-	all := map[string]*templates{}
+// parseTemplates returns the templates in each language of the page. The first page in a language parses them: a
+// program starts fast, and one whose page nobody opens does without.
+func (p *Page) parseTemplates() map[string]func() (*templates, error) {
+	all := map[string]func() (*templates, error){}
 	for _, l := range p.languages.All() {
-		set, err := parse(p.funcs(l))
-		if err != nil {
-			return nil, err
-		}
-		all[l.Code] = set
+		all[l.Code] = sync.OnceValues(func() (*templates, error) { return parse(p.funcs(l)) })
 	}
-	return all, nil
+	return all
 }
 
 // parse parses all templates. A view is the template "main" of its file.
@@ -87,14 +87,22 @@ func (p *Page) funcs(l *lang.Language) template.FuncMap {
 
 		// path "users" .Name, repo .Name "history", image .Repo .Tag and namespace "acme" are URLs.
 		"path": p.path, "repo": p.repo, "image": p.image, "namespace": p.namespace,
-		"with":  func(url string, params ...string) string { return withParams(url, params...) },
+		"query": withParams,
 		"asset": p.assets.url,
+		// crumbs .Repository is links to the namespaces above it.
+		"crumbs": p.crumbs,
+		// breakable .Name is a name that a narrow page breaks after a slash.
+		"breakable": breakable,
+		// base "acme/app" is the last component of a name.
+		"base": path.Base,
 
 		"number": func(n any) string { return lang.Number(integer(n)) },
 		"bytes":  func(n any) string { return lang.Bytes(integer(n)) },
 		// ago .Set is a time as "3 hours ago", with the UTC time as its title. when is the UTC time.
 		"ago":  func(t any) template.HTML { return timeElement(l, t, p.now()) },
 		"when": func(t any) template.HTML { return exactTime(l, t) },
+		// duration .Seconds is a duration such as "3 days".
+		"duration": func(seconds any) string { return l.Duration(time.Duration(integer(seconds)) * time.Second) },
 		// short .Digest is a digest with 12 characters.
 		"short": shortDigest,
 		// inert .Label is a text of a client without control and bidi characters, of at most 4,096 bytes.
@@ -106,17 +114,14 @@ func (p *Page) funcs(l *lang.Language) template.FuncMap {
 	}
 }
 
-// integer returns a number of any type as int64.
+// integer returns a whole number of any type, or the one that a pointer leads to, as int64.
 func integer(n any) int64 {
-	switch n := n.(type) {
-	case int:
-		return int64(n)
-	case int64:
-		return n
-	case *int64:
-		if n != nil {
-			return *n
-		}
+	v := reflect.Indirect(reflect.ValueOf(n)) // a nil pointer is 0
+	switch {
+	case v.IsValid() && v.CanInt():
+		return v.Int()
+	case v.IsValid() && v.CanUint():
+		return int64(v.Uint()) //nolint:gosec // a count
 	}
 	return 0
 }

@@ -33,10 +33,11 @@ func (v *view) available(p *Page) bool {
 
 // allViews returns the views of all files, by topic.
 func allViews() []view {
-	return slices.Concat(homeViews(), searchViews(), repositoryViews(), settingsViews(), imageViews(), compareViews(),
-		deleteViews(), copyViews(), binViews(), usageViews(), eventViews(), jobViews(), retentionViews(), scrubViews(),
-		quotaViews(), mirrorViews(), auditViews(), webhookViews(), userViews(), organisationViews(), teamViews(),
-		robotViews(), tokenViews(), sessionViews(), accessViews(), signInViews(), signUpViews(), profileViews())
+	return slices.Concat(themeViews(), languageViews(), homeViews(), searchViews(), repositoryViews(),
+		settingsViews(), imageViews(), compareViews(), deleteViews(), copyViews(), binViews(), usageViews(),
+		eventViews(), jobViews(), retentionViews(), scrubViews(), quotaViews(), mirrorViews(), auditViews(),
+		webhookViews(), userViews(), organisationViews(), teamViews(), robotViews(), tokenViews(), sessionViews(),
+		accessViews(), signInViews(), signUpViews(), profileViews())
 }
 
 // Views returns the names of all views that a page can have, sorted. They are the values of Options.Without.

@@ -2,8 +2,10 @@ package web
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/registrykit/registry/api"
 	"github.com/registrykit/registry/internal/wire"
@@ -16,7 +18,7 @@ type Page struct {
 	opts      Options
 	log       *slog.Logger
 	views     []view
-	templates map[string]*templates // by language
+	templates map[string]func() (*templates, error) // by language
 	assets    *assets
 	languages *lang.Chooser
 	paced     http.Handler
@@ -46,7 +48,7 @@ func New(manage *api.API, opts *Options) (*Page, error) {
 		return nil, err
 	}
 	if p.languages, err = lang.NewChooser(p.opts.Languages); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("web: Options.Languages: %w", err)
 	}
 	for _, v := range allViews() {
 		if v.available(p) {
@@ -54,9 +56,7 @@ func New(manage *api.API, opts *Options) (*Page, error) {
 			p.views = append(p.views, v)
 		}
 	}
-	if p.templates, err = p.parseTemplates(); err != nil {
-		return nil, err
-	}
+	p.templates = p.parseTemplates()
 	p.paced = wire.Pace(protect(http.HandlerFunc(p.serve)))
 	return p, nil
 }
@@ -65,25 +65,32 @@ func New(manage *api.API, opts *Options) (*Page, error) {
 // read the response, loses its connection after a minute.
 func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.paced.ServeHTTP(w, r) }
 
+// now returns the present time.
+func (p *Page) now() time.Time { return time.Now() }
+
 // protect refuses changes that pages of other origins send, and sets the headers that restrict what a browser does with
 // a response.
 func protect(next http.Handler) http.Handler {
 	same := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "+
-			"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Cache-Control", "no-store") // the response is for this caller
-		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+		restrict(w.Header())
 		if err := same.Check(r); err != nil {
 			http.Error(w, "A page of another origin sent the request.", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// restrict sets the headers that restrict what a browser does with a response.
+func restrict(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "+
+		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store") // the response is for this caller
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 }

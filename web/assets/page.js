@@ -1,17 +1,21 @@
-// The page works without this script. It adds what a server cannot do: the local time, and the clipboard.
-const text = name => document.querySelector(`meta[name="text-${name}"]`)?.content ?? name;
+// The page works without scripts. These add what a server cannot do: the clipboard, the local time, the selection of
+// many rows, and keys.
+import { addCopyButtons } from "./copy.js";
+import { addLocalTimes } from "./time.js";
+import { addSelection } from "./select.js";
+import { addKeys } from "./keys.js";
 
-for (const time of document.querySelectorAll("time[datetime]")) {
-  time.title += ` · ${new Date(time.dateTime).toLocaleString(document.documentElement.lang)}`;
+addCopyButtons(document);
+addLocalTimes(document);
+addSelection(document);
+addKeys(document);
+
+// A card whose table is wider than itself is scrolled by the keyboard, too. Some browsers do so by themselves.
+for (const card of document.querySelectorAll(".card")) {
+  if (card.scrollWidth > card.clientWidth) card.tabIndex = 0;
 }
 
-for (const box of document.querySelectorAll(".pull")) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = text("copy");
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(box.querySelector("code").textContent);
-    button.textContent = text("copied");
-  });
-  box.append(button);
+// Elements of some views have a module of their own.
+for (const part of document.querySelectorAll("[data-module]")) {
+  import(`./${part.dataset.module}.js`).then(module => module.start(part));
 }
