@@ -21,7 +21,6 @@ import (
 	"syscall"
 
 	"github.com/registrykit/registry/examples/hub/config"
-	"github.com/registrykit/registry/examples/hub/setup"
 	"github.com/registrykit/registry/examples/hub/site"
 	"github.com/registrykit/registry/examples/hub/traces"
 	"github.com/registrykit/registry/examples/internal/bucket"
@@ -198,10 +197,10 @@ func (p *program) greet(ctx context.Context, w io.Writer, h *site.Hub, addr stri
 	case err != nil:
 		return fmt.Errorf("accounts: %w", err)
 	case token == "":
-		fmt.Fprintf(w, "Try: docker login %s\n", name)
+		fmt.Fprintf(w, "Open it in a browser, or try: docker login %s\n", name)
 		return nil
 	}
-	link := base + setup.Path + token.Value()
+	link := base + "/setup?token=" + token.Value()
 	if file := string(p.config.Accounts.SetupFile); file != "" {
 		fmt.Fprintf(w, "There is no admin yet. The link that makes the first one is in %s. It works once.\n", file)
 		return process.WritePrivate(file, link+"\n")

@@ -42,6 +42,7 @@ type Config struct {
 	Traces     Traces
 	Accounts   Accounts
 	SignIn     SignIn
+	Page       Page
 	Access     Access
 	Content    Content
 	History    time.Duration
@@ -97,6 +98,21 @@ type SignIn struct {
 	Providers []signin.Provider
 	Idle      time.Duration
 	Longest   time.Duration
+}
+
+// Page is about the look of the page.
+type Page struct {
+	Name      string
+	Accent    string
+	Logo, CSS Path
+	Links     []Link
+	Without   []string
+	Languages []string
+}
+
+// Link is a link in the footer of the page.
+type Link struct {
+	Title, URL string
 }
 
 // Access is about the rules beside the roles of accounts.

@@ -90,6 +90,17 @@ func (r *reader) set(v any, mapping *yaml.Node, i int) error {
 			return nil
 		}
 		return section(r, v, one, func(text []byte) ([]signin.Provider, error) { return signin.Parse(r.path, text) })
+	case *[]Link:
+		if n.Kind != yaml.SequenceNode {
+			return r.Errorf(n, "%s: this must be a list", name.Value)
+		}
+		*v = make([]Link, len(n.Content))
+		for i, one := range n.Content {
+			if err := r.fill(&(*v)[i], one); err != nil {
+				return err
+			}
+		}
+		return nil
 	case *[]hooks.Webhook:
 		return section(r, v, one, func(text []byte) ([]hooks.Webhook, error) {
 			return hooks.ParseYAML(text, nil)

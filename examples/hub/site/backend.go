@@ -11,6 +11,7 @@ import (
 	"github.com/registrykit/registry/filter"
 	"github.com/registrykit/registry/filter/glob"
 	"github.com/registrykit/registry/mirror"
+	"github.com/registrykit/registry/notification/multi"
 	"github.com/registrykit/registry/pulltime"
 	"github.com/registrykit/registry/quota"
 )
@@ -49,6 +50,7 @@ func (h *Hub) openLimits(context.Context) (err error) {
 		if err != nil {
 			return fmt.Errorf("content: immutable: %w", err)
 		}
+		h.protects = protects
 		h.backend = filter.Immutable(h.backend, &filter.ImmutableOptions{Protects: protects})
 	}
 	if h.config.PullTimes.Record {
@@ -67,7 +69,8 @@ func (h *Hub) openRegistry(ctx context.Context) error {
 		return err
 	}
 	opts := &registry.Options{
-		Authenticator: h.tokens, Authorizer: h.tokens, Audit: h.decided, Sink: h.sink, Instance: process.Instance(),
+		Authenticator: h.tokens, Authorizer: h.tokens, Audit: h.decided, Sink: multi.New(h.sink, h.index),
+		Instance:     process.Instance(),
 		Interceptors: []registry.Interceptor{operations}, Logger: h.log, MinRate: int64(h.config.Server.MinRate),
 		NoDelete: registry.NoDelete{UsedBlobs: h.config.Content.KeepUsedBlobs},
 	}

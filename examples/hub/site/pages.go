@@ -2,7 +2,6 @@ package site
 
 import (
 	"context"
-	_ "embed" // index.html
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -15,15 +14,11 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/api/types"
 	"github.com/registrykit/registry/auth"
-	"github.com/registrykit/registry/examples/hub/setup"
 	"github.com/registrykit/registry/examples/internal/process"
 	"github.com/registrykit/registry/internal/hostname"
 	"github.com/registrykit/registry/internal/wire"
 	"github.com/registrykit/registry/middleware"
 )
-
-//go:embed index.html
-var index []byte
 
 // openPages puts the parts behind one handler.
 func (h *Hub) openPages(context.Context) error {
@@ -39,20 +34,16 @@ func (h *Hub) openPages(context.Context) error {
 		images: h.http.Part("registry", images),
 		api:    h.http.Part("api", own(http.StripPrefix("/api", h.api))),
 		signIn: h.http.Part("signin", own(http.StripPrefix(signInPath, h.signIn))),
-		setup:  h.http.Part("setup", own(setup.New(h.people, h.log))),
-		index:  h.http.Part("index", own(http.HandlerFunc(showIndex))),
+		page:   h.http.Part("page", h.ownHost(h.page)),
 	}
 	handler := h.traced(parts)
 	handler = process.Health(h.driver, map[string]http.Handler{"/metrics": own(http.HandlerFunc(h.showMetrics))}, handler)
 	if h.config.Server.LogAccess {
-		handler = process.AccessLog(h.log, logPath, handler)
+		handler = process.AccessLog(h.log, registry.LogPath, handler)
 	}
 	h.handler = middleware.Forwarded(handler, h.config.Server.TrustedProxies)
 	return nil
 }
-
-// logPath returns the path of a request for a log. Neither ids of uploads nor setup tokens may be logged.
-func logPath(r *http.Request) string { return setup.LogPath(registry.LogPath(r)) }
 
 // trueURL is the key of the URL of a request in its context.
 type trueURL struct{}
@@ -66,13 +57,13 @@ func (h *Hub) traced(next http.Handler) http.Handler {
 	}), "request", otelhttp.WithTracerProvider(h.spans))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		shown := r.WithContext(context.WithValue(r.Context(), trueURL{}, r.URL))
-		shown.URL = &url.URL{Path: logPath(r)}
+		shown.URL = &url.URL{Path: registry.LogPath(r)} // without the query, which may have a token
 		spans.ServeHTTP(w, shown)
 	})
 }
 
 // parts are the parts of a hub by path. http.ServeMux would redirect paths with "//" or ".." that the registry rejects.
-type parts struct{ images, api, signIn, setup, index http.Handler }
+type parts struct{ images, api, signIn, page http.Handler }
 
 func (p *parts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
@@ -83,10 +74,8 @@ func (p *parts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.api.ServeHTTP(w, r)
 	case strings.HasPrefix(path, signInPath+"/"):
 		p.signIn.ServeHTTP(w, r)
-	case path == "/setup", strings.HasPrefix(path, setup.Path):
-		p.setup.ServeHTTP(w, r)
 	default:
-		p.index.ServeHTTP(w, r)
+		p.page.ServeHTTP(w, r)
 	}
 }
 
@@ -105,30 +94,34 @@ func (h *Hub) images() (http.Handler, error) {
 	return middleware.CORS(reg, &middleware.CORSOptions{Origins: origins})
 }
 
-// own returns a function that protects the pages and the API of the hub, which take cookies, from pages of other
-// origins and from slow clients. Under its URL, or on a loopback address, they are also served under no other host name
-// (DNS rebinding).
+// own returns a function that protects the API and the sign-in of the hub, which take cookies, from pages of other
+// origins and from slow clients. The page protects itself.
 func (h *Hub) own() (func(http.Handler) http.Handler, error) {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(refuseOrigin))
-	var hosts []string
 	external, err := url.Parse(h.config.Server.ExternalURL)
 	if err != nil {
 		return nil, err
 	}
 	if external.Host != "" {
-		hosts = append(hosts, external.Hostname())
 		if err := protection.AddTrustedOrigin(external.Scheme + "://" + external.Host); err != nil {
 			return nil, err
 		}
 	}
-	return func(next http.Handler) http.Handler {
-		next = protection.Handler(next)
-		if len(hosts) > 0 || hostname.Loopback(h.addr) {
-			next = middleware.LocalHost(next, hosts...)
-		}
-		return wire.Pace(next)
-	}, nil
+	return func(next http.Handler) http.Handler { return wire.Pace(h.ownHost(protection.Handler(next))) }, nil
+}
+
+// ownHost returns a handler that serves next under no other host name than that of the URL of the hub, or on a loopback
+// address than that one (DNS rebinding).
+func (h *Hub) ownHost(next http.Handler) http.Handler {
+	var hosts []string
+	if external, err := url.Parse(h.config.Server.ExternalURL); err == nil && external.Host != "" {
+		hosts = append(hosts, external.Hostname())
+	}
+	if len(hosts) > 0 || hostname.Loopback(h.addr) {
+		return middleware.LocalHost(next, hosts...)
+	}
+	return next
 }
 
 // bounded gives clients a minute to read a page.
@@ -137,19 +130,6 @@ func bounded(next http.Handler) http.Handler {
 		wire.Bound(w, r)
 		next.ServeHTTP(w, r)
 	})
-}
-
-// showIndex says where everything is. The page of the hub comes with a later version.
-func showIndex(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != "/" {
-		http.NotFound(w, r)
-		return
-	}
-	header := w.Header()
-	header.Set("Content-Type", "text/html; charset=utf-8")
-	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
-	header.Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(index) // the client may be gone
 }
 
 // showMetrics shows the metrics to callers with access.

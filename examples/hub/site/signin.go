@@ -2,6 +2,7 @@ package site
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/registrykit/registry/auth/session"
 	"github.com/registrykit/registry/auth/signin"
 	"github.com/registrykit/registry/examples/internal/metrics"
+	"github.com/registrykit/registry/web"
 )
 
 // signInPath is the path of the sign-in.
@@ -35,11 +37,15 @@ func (h *Hub) openSignIn(ctx context.Context) (err error) {
 		return err
 	}
 	own := "" // only providers need it
-	if c.Server.ExternalURL != "" {
+	if len(c.SignIn.Providers) > 0 {
 		own = strings.TrimSuffix(c.Server.ExternalURL, "/") + signInPath
 	}
 	h.signIn, err = signin.New(h.people, h.sessions, key, &signin.Options{
-		Passwords: h.logins, Providers: c.SignIn.Providers, URL: own,
+		Passwords: h.logins, Providers: c.SignIn.Providers, URL: own, Home: pagePath,
+		TrustedProxies: c.Server.TrustedProxies, PlainHTTP: c.Server.InsecureOpen,
+		Fail: func(w http.ResponseWriter, r *http.Request, f signin.Failure) {
+			h.page.SignInFailed(w, r, web.SignInFailure(f))
+		},
 		Audit: func(ctx context.Context, d auth.Decision) {
 			signedIn(d)
 			h.decided(ctx, d)

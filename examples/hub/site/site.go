@@ -31,6 +31,7 @@ import (
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/notification/endpoints"
 	"github.com/registrykit/registry/notification/outbox"
+	"github.com/registrykit/registry/notification/sse"
 	"github.com/registrykit/registry/pulltime"
 	"github.com/registrykit/registry/quota"
 	"github.com/registrykit/registry/retention"
@@ -38,6 +39,7 @@ import (
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/usage"
+	"github.com/registrykit/registry/web"
 )
 
 // Options are the options of New. All are required.
@@ -46,7 +48,8 @@ type Options struct {
 	Config *config.Config
 	// Driver is the storage. Any number of hubs may use it at once. The caller closes it after Run has returned.
 	Driver driver.Driver
-	// Addr is the address on which the hub listens, which decides about the host names under which its pages are served.
+	// Addr is the address on which the hub listens, which decides about the host names under which
+	// its pages are served.
 	Addr string
 	// Spans makes the spans of requests.
 	Spans trace.TracerProvider
@@ -80,16 +83,19 @@ type Hub struct {
 	signIn   *signin.Handler
 	signUps  *accounts.SignUps // or nil
 
-	mirror   *mirror.Mirror     // or nil
-	quotas   *quota.Quotas      // or nil
-	pulls    *pulltime.Recorder // or nil
-	backend  registry.Backend   // without access control
+	mirror   *mirror.Mirror                          // or nil
+	quotas   *quota.Quotas                           // or nil
+	pulls    *pulltime.Recorder                      // or nil
+	protects func(repo string) func(tag string) bool // immutable tags, or nil
+	backend  registry.Backend                        // without access control
 	registry *registry.Registry
 	meter    *usage.Meter
 	planner  *retention.Planner // or nil
 	index    *search.Index
 	runner   *jobs.Runner
 	api      *api.API
+	stream   *sse.Handler
+	page     *web.Page
 	handler  http.Handler
 
 	work  []job // ends with the context of Run
@@ -109,8 +115,9 @@ func New(ctx context.Context, o *Options) (*Hub, error) {
 	h := &Hub{config: o.Config, addr: o.Addr, log: o.Log, spans: o.Spans, driver: o.Driver,
 		metrics: prometheus.NewRegistry()}
 	for _, part := range []func(context.Context) error{
-		h.observe, h.openStorage, h.openEvents, h.openMirror, h.openLimits, h.openPeople, h.openRegistry, h.openKeeping,
-		h.openSignIn, h.openAPI, h.openPages,
+		h.observe, h.openStorage, h.openEvents, h.openMirror, h.openLimits, h.openPeople, h.openSearch,
+		h.openRegistry, h.openKeeping,
+		h.openSignIn, h.openAPI, h.openPage, h.openPages,
 	} {
 		if err := part(ctx); err != nil {
 			return nil, err

@@ -23,7 +23,6 @@ import (
 	"github.com/registrykit/registry/client"
 	"github.com/registrykit/registry/client/login"
 	"github.com/registrykit/registry/examples/hub/config"
-	"github.com/registrykit/registry/examples/hub/setup"
 	"github.com/registrykit/registry/examples/hub/site"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/registrytest"
@@ -124,9 +123,9 @@ func (h *hub) setUp() {
 	h.t.Helper()
 	token, err := h.SetupToken(h.t.Context())
 	require.NoError(h.t, err)
-	res, text := h.do("", "POST", setup.Path, url.Values{"token": {token.Value()}, "name": {"ann"}, "password": {password},
+	res, text := h.do("", "POST", "/setup", url.Values{"token": {token.Value()}, "name": {"ann"}, "password": {password},
 		"again": {password}})
-	require.Equal(h.t, 200, res.StatusCode, text)
+	require.Equal(h.t, 303, res.StatusCode, text)
 	res, text = h.do("", "POST", "/api/v1/signup", types.SignUp{Name: "bob", Password: password})
 	require.Equal(h.t, 201, res.StatusCode, text)
 }
@@ -160,7 +159,8 @@ func TestHub(t *testing.T) {
 	var parts types.PartList
 	require.NoError(t, json.Unmarshal([]byte(text), &parts))
 	require.ElementsMatch(t, []string{"description", "caller", "password", "signup", "setup", "users", "links", "admins",
-		"tokens", "organisations", "teams", "robots", "sessions", "repositories", "settings", "tags", "images", "history",
+		"tokens", "organisations", "teams", "robots", "sessions", "repositories", "settings", "tags", "manifests", "images",
+		"history", "bin", "deletion", "copies",
 		"search", "rules", "explain", "usage", "quota", "retention", "scrub", "webhooks", "jobs", "mirror",
 		"audit"}, parts.Items)
 	res, text = h.do("bob", "GET", "/api/v1/repositories/bob%2Fapp/tags", nil)
@@ -186,8 +186,9 @@ func TestSecretPaths(t *testing.T) {
 	h := start(t, memory.New(nil), "server: {logLevel: debug}")
 	token, err := h.SetupToken(t.Context())
 	require.NoError(t, err)
-	res, _ := h.do("", "GET", setup.Path+token.Value(), nil)
-	require.Equal(t, 200, res.StatusCode)
+	res, _ := h.do("", "GET", "/setup?token="+token.Value(), nil)
+	require.Equal(t, 303, res.StatusCode)
+	require.Equal(t, "/setup", res.Header.Get("Location"), "the form has no token in its URL")
 	h.setUp()
 	require.NoError(t, registrytest.RandomImage(1, 1, 1000).Push(t.Context(), h.backend("bob"), "bob/app", "v1"))
 
@@ -200,7 +201,7 @@ func TestSecretPaths(t *testing.T) {
 			require.NotContains(t, a.Value.Emit(), token.Value())
 		}
 	}
-	require.True(t, paths["/setup/<token>"] && paths["/v2/bob/app/blobs/uploads/<id>"], paths)
+	require.True(t, paths["/setup"] && paths["/v2/bob/app/blobs/uploads/<id>"], paths)
 	require.NotContains(t, h.log.String(), token.Value())
 }
 
@@ -236,7 +237,7 @@ func TestMetrics(t *testing.T) {
 	require.Equal(t, 403, res.StatusCode)
 	res, text := h.do("ann", "GET", "/metrics", nil)
 	require.Equal(t, 200, res.StatusCode)
-	require.Contains(t, text, `registry_http_seconds_count{method="POST",part="setup",status="200"} 1`)
+	require.Contains(t, text, `registry_http_seconds_count{method="POST",part="page",status="303"} 1`)
 	require.Contains(t, text, `registry_storage_seconds_count{call="put",result="ok"}`)
 	w := httptest.NewRecorder()
 	h.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
@@ -250,25 +251,28 @@ func TestPages(t *testing.T) {
 		path, header, value string
 		status              int
 	}{
-		{"/", "", "", 200}, {"/nothing", "", "", 404}, {"/healthz", "", "", 200}, {"/readyz", "", "", 200},
+		{"/sign-in", "", "", 200}, {"/nothing", "", "", 404}, {"/healthz", "", "", 200}, {"/readyz", "", "", 200},
 		{"/v2/", "", "", 401}, {"/v2", "", "", 401}, {"/api/v1/openapi.json", "", "", 200}, {"/api/v1/x", "", "", 404},
-		{"/signin/", "", "", 200}, {"/setup/x", "", "", 200}, {"/", "Host", "evil.example", 403},
-		{"/api/v1/parts", "Host", "evil.example", 403}, {"/setup/x", "Host", "evil.example", 403},
+		{"/signin/", "", "", 200}, {"/setup", "", "", 200}, {"/", "Host", "evil.example", 403},
+		{"/api/v1/parts", "Host", "evil.example", 403}, {"/setup", "Host", "evil.example", 403},
 		{"/healthz", "Host", "evil.example", 200}, {"/v2/", "Host", "evil.example", 401},
 	} {
 		res, text := h.do("", "GET", row.path, nil, headers(row.header, row.value)...)
 		require.Equal(t, row.status, res.StatusCode, "%+v %s", row, text)
 	}
-	_, text := h.do("", "GET", "/", nil)
-	require.Contains(t, text, "comes with a later version")
-	require.Contains(t, text, "/api/v1/openapi.json")
-	for _, path := range []string{"/setup/", "/api/v1/signup", "/signin/password"} {
+	_, text := h.do("", "GET", "/sign-in", nil)
+	require.Contains(t, text, "<title>Sign in · Hub</title>")
+	for _, path := range []string{"/api/v1/signup", "/signin/password"} {
 		res, text := h.do("", "POST", path, url.Values{"token": {"x"}}, "Sec-Fetch-Site", "cross-site")
 		require.Equal(t, 403, res.StatusCode, path)
 		require.Equal(t, "application/problem+json", res.Header.Get("Content-Type"))
 		require.Contains(t, text, `"code":"CROSS_ORIGIN"`)
 	}
-	require.NotContains(t, h.log.String(), "/setup/x")
+	for _, path := range []string{"/setup", "/sign-up", "/profile"} {
+		res, text := h.do("", "POST", path, url.Values{"token": {"x"}}, "Sec-Fetch-Site", "cross-site")
+		require.Equal(t, 403, res.StatusCode, path)
+		require.Contains(t, text, "another origin")
+	}
 }
 
 func headers(name, value string) []string {
@@ -296,7 +300,7 @@ func TestReplicas(t *testing.T) {
 	old, err := one.SetupToken(t.Context())
 	require.NoError(t, err)
 	two.setUp()
-	res, _ := one.do("", "POST", setup.Path, url.Values{"token": {old.Value()}, "name": {"eve"}, "password": {password},
+	res, _ := one.do("", "POST", "/setup", url.Values{"token": {old.Value()}, "name": {"eve"}, "password": {password},
 		"again": {password}})
 	require.Equal(t, 403, res.StatusCode)
 	token, err := one.SetupToken(t.Context())
@@ -319,9 +323,9 @@ func TestSpansHaveNoSecrets(t *testing.T) {
 	h := start(t, memory.New(nil), "mirror: {}")
 	token, err := h.SetupToken(t.Context())
 	require.NoError(t, err)
-	res, text := h.do("", "GET", setup.Path+token.Value(), nil)
-	require.Equal(t, 200, res.StatusCode)
-	require.Contains(t, text, token.Value())
+	res, text := h.do("", "GET", "/setup?token="+token.Value(), nil)
+	require.Equal(t, 303, res.StatusCode)
+	require.NotContains(t, text, token.Value())
 	h.do("", "PATCH", "/v2/ann/app/blobs/uploads/the-upload", nil)
 	h.do("", "GET", "/signin/oidc/company/callback?code=the-code", nil)
 	for _, span := range h.spans.Ended() {

@@ -30,6 +30,9 @@ type access struct {
 	insecureOpen    bool
 	audit           bool
 
+	callers auth.Authenticator // of names and passwords, set by set, or nil
+	file    *rules.Rules       // of -rules, set by set, or nil
+
 	users   func(auth.Authenticator) auth.Authenticator // see Storage.Users
 	resolve func(repo string) string                    // see token.Options.Resolve
 }
@@ -127,6 +130,7 @@ func (a *access) set(ctx context.Context, opts *registry.Options, secrets token.
 	if a.users != nil {
 		users = a.users(users)
 	}
+	a.callers = users
 	access, err := a.authorizer(report)
 	if err != nil {
 		return nil, err
@@ -156,8 +160,11 @@ func (a *access) authorizer(report func(context.Context, error)) (auth.Authorize
 		return accounts.NewAuthorizer(a.people), nil
 	}
 	file, err := rules.Load(a.rules, &rules.Options{Error: report})
-	if err != nil || a.people == nil {
-		return file, err
+	if err != nil {
+		return nil, err
+	}
+	if a.file = file; a.people == nil {
+		return file, nil
 	}
 	return accounts.NewAuthorizer(a.people).Refine(file), nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/examples/internal/process"
+	"github.com/registrykit/registry/filter"
 	"github.com/registrykit/registry/jobs"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/pulltime"
@@ -20,6 +21,8 @@ type limited struct {
 	registry.Backend
 	quotas *quota.Quotas      // or nil
 	pulls  *pulltime.Recorder // or nil
+	// protects finds immutable tags, or is nil.
+	protects func(repo string) func(tag string) bool
 }
 
 // backend returns the backend with the limits of -quota and the immutable tags.
@@ -29,8 +32,11 @@ func (c *config) backend(served *Served, store *storage.Store, d driver.Driver, 
 	if b.Backend, b.quotas, err = c.keeping.limit(served.Backend, store, d, sink, log); err != nil {
 		return nil, err
 	}
-	if b.Backend, err = protect(b.Backend, c.immutable); err != nil {
+	if b.protects, err = immutable(c.immutable); err != nil {
 		return nil, err
+	}
+	if b.protects != nil {
+		b.Backend = filter.Immutable(b.Backend, &filter.ImmutableOptions{Protects: b.protects})
 	}
 	b.pulls, err = c.keeping.recorder(store, d)
 	return b, err

@@ -54,7 +54,7 @@ func TestPullsAreRecorded(t *testing.T) {
 		require.NoError(t, c.keeping.check())
 		b, err := c.backend(&Served{Backend: store}, store, d, nil, log)
 		require.NoError(t, err)
-		handler, err := newHandler(t.Context(), c, store, &Served{Backend: store}, b, nil, log)
+		handler, err := newHandler(t.Context(), &c, d, store, &Served{Backend: store}, b, nil, log)
 		require.NoError(t, err)
 		for method, tag := range map[string]string{http.MethodGet: "v1", http.MethodHead: "v2"} {
 			w := httptest.NewRecorder()

@@ -165,8 +165,9 @@ func (i *identities) run(ctx context.Context, log *slog.Logger) {
 	})(ctx)
 }
 
-// greet prints a setup token, or writes it to a file, if there are accounts and no admin.
-func (i *identities) greet(ctx context.Context, w io.Writer, storage string) error {
+// greet prints a setup token, or writes it to a file, if there are accounts and no admin. page is the URL of the page,
+// or "".
+func (i *identities) greet(ctx context.Context, w io.Writer, storage, page string) error {
 	if i.people == nil {
 		return nil
 	}
@@ -187,7 +188,14 @@ func (i *identities) greet(ctx context.Context, w io.Writer, storage string) err
 	} else {
 		fmt.Fprintf(w, "There is no admin yet. The setup token is shown only now: %s\n", token.Value())
 	}
-	fmt.Fprintf(w, "Make the first admin with:\n\n"+
-		"  go run ./examples/maintenance accounts setup -storage %s -token-file %s NAME\n\n", storage, file)
+	if page != "" && i.setup == "" {
+		fmt.Fprintf(w, "Make the first admin at:\n\n  %ssetup?token=%s\n\nOr", page, token.Value())
+	} else if page != "" {
+		fmt.Fprintf(w, "Make the first admin at %ssetup, or", page)
+	} else {
+		fmt.Fprint(w, "Make the first admin")
+	}
+	fmt.Fprintf(w, " with:\n\n  go run ./examples/maintenance accounts setup -storage %s -token-file %s NAME\n\n", storage,
+		file)
 	return nil
 }

@@ -64,13 +64,13 @@ func TestAccountsSetup(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("an old one, which others may read"), 0o644)) //nolint:gosec // on purpose
 	p := newPeopled(t, access{identities: identities{accounts: true}})
 	var out strings.Builder
-	require.NoError(t, p.access.greet(t.Context(), &out, "./data"))
+	require.NoError(t, p.access.greet(t.Context(), &out, "./data", ""))
 	require.Contains(t, out.String(), "shown only now: ")
 	require.Contains(t, out.String(), "accounts setup -storage ./data -token-file - NAME")
 
 	p.access.setup = file
 	out.Reset()
-	require.NoError(t, p.access.greet(t.Context(), &out, "./data"))
+	require.NoError(t, p.access.greet(t.Context(), &out, "./data", ""))
 	content, err := os.ReadFile(file)
 	require.NoError(t, err)
 	info, err := os.Stat(file)
@@ -83,14 +83,14 @@ func TestAccountsSetup(t *testing.T) {
 
 	require.NoError(t, os.Remove(file))
 	out.Reset()
-	require.NoError(t, p.access.greet(t.Context(), &out, "./data"))
+	require.NoError(t, p.access.greet(t.Context(), &out, "./data", ""))
 	require.Empty(t, out.String())
 	require.NoFileExists(t, file)
 	entries, err := os.ReadDir(filepath.Dir(file))
 	require.NoError(t, err)
 	require.Empty(t, entries, "a temporary file is left")
 	p.access.people, p.access.setup = nil, filepath.Join(file, "x")
-	require.NoError(t, p.access.greet(t.Context(), &out, "./data"), "without accounts")
+	require.NoError(t, p.access.greet(t.Context(), &out, "./data", ""), "without accounts")
 }
 
 // TestAccountsWithRules: the roles of accounts decide, and rules deny more and allow more. The users of -htpasswd

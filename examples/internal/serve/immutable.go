@@ -3,19 +3,17 @@ package serve
 import (
 	"fmt"
 
-	"github.com/registrykit/registry"
-	"github.com/registrykit/registry/filter"
 	"github.com/registrykit/registry/filter/glob"
 )
 
-// protect makes the tags that match the patterns of -immutable immutable.
-func protect(b registry.Backend, patterns []string) (registry.Backend, error) {
+// immutable returns a function that finds the tags that match the patterns of -immutable, or nil without patterns.
+func immutable(patterns []string) (func(repo string) func(tag string) bool, error) {
 	if len(patterns) == 0 {
-		return b, nil
+		return nil, nil
 	}
 	protects, err := glob.Tags(patterns...)
 	if err != nil {
 		return nil, fmt.Errorf("-immutable: %w", err)
 	}
-	return filter.Immutable(b, &filter.ImmutableOptions{Protects: protects}), nil
+	return protects, nil
 }

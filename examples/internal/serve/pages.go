@@ -44,15 +44,21 @@ func (p *pages) around(reg http.Handler, a *access, hosts []string) (http.Handle
 			return nil, err
 		}
 	}
-	if !a.restricted() && !a.insecureOpen {
-		external, err := a.externalHost()
-		if err != nil {
-			return nil, err
-		}
-		reg = middleware.LocalHost(reg, append(hosts[:len(hosts):len(hosts)], external)...)
-	}
-	if len(p.origins) == 0 {
-		return reg, nil
+	reg, err := a.local(reg, hosts)
+	if err != nil || len(p.origins) == 0 {
+		return reg, err
 	}
 	return middleware.CORS(reg, &middleware.CORSOptions{Origins: p.origins})
+}
+
+// local protects a handler from pages of other host names if everybody may do everything, unless -insecure-open is set.
+func (a *access) local(h http.Handler, hosts []string) (http.Handler, error) {
+	if a.restricted() || a.insecureOpen {
+		return h, nil
+	}
+	external, err := a.externalHost()
+	if err != nil {
+		return nil, err
+	}
+	return middleware.LocalHost(h, append(hosts[:len(hosts):len(hosts)], external)...), nil
 }

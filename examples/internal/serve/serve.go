@@ -22,6 +22,7 @@ import (
 	"github.com/registrykit/registry/examples/internal/work"
 	"github.com/registrykit/registry/notification"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/driver"
 )
 
 // config holds the values of the flags.
@@ -38,6 +39,7 @@ type config struct {
 	h2c        bool
 	access     access
 	pages      pages
+	ui         ui
 	collect    collect
 	events     events
 	keeping    housekeeping
@@ -102,6 +104,7 @@ func (c *config) flags(s Storage) {
 		"Serve HTTP/2 without TLS beside HTTP/1.1, for platforms whose proxies require it. Default: false.")
 	c.access.flags()
 	c.pages.flags()
+	c.ui.flags()
 	c.collect.flags()
 	c.events.flags()
 	c.keeping.flags()
@@ -163,7 +166,7 @@ func run(ctx context.Context, stop func(), c config, s *Storage, log *slog.Logge
 	if err := c.access.open(driver, b.Backend, sink, c.access.audit, log); err != nil {
 		return err
 	}
-	handler, err := newHandler(ctx, c, store, served, b, sink, log)
+	handler, err := newHandler(ctx, &c, driver, store, served, b, sink, log)
 	if err != nil {
 		return err
 	}
@@ -185,11 +188,11 @@ func run(ctx context.Context, stop func(), c config, s *Storage, log *slog.Logge
 	}
 	go run(ctx)
 	defer process.Background(ctx, deliver)()
-	defer process.Background(ctx, process.Together([]func(context.Context){b.flush,
+	defer process.Background(ctx, process.Together(append(c.ui.work, b.flush,
 		func(ctx context.Context) { c.access.run(ctx, log) },
-		func(ctx context.Context) { served.work(ctx, log) }}))()
+		func(ctx context.Context) { served.work(ctx, log) })))()
 	greet(os.Stdout, c, served, listener.Addr().String())
-	if err := c.access.greet(ctx, os.Stdout, c.storage); err != nil {
+	if err := c.access.greet(ctx, os.Stdout, c.storage, c.pageURL(listener.Addr().String())); err != nil {
 		return err
 	}
 	return process.Serve(ctx, stop, server, listener, log)
@@ -205,9 +208,9 @@ func (c *config) storeOptions() *storage.Options {
 	return o
 }
 
-// newHandler returns the registry with access control, the token endpoint, and the protection from
-// web pages.
-func newHandler(ctx context.Context, c config, store *storage.Store, served *Served, b *limited,
+// newHandler returns the registry with access control, the token endpoint, the protection from web pages, and the page
+// of -ui.
+func newHandler(ctx context.Context, c *config, d driver.Driver, store *storage.Store, served *Served, b *limited,
 	sink notification.Sink, log *slog.Logger) (http.Handler, error) {
 	opts := &registry.Options{Logger: log, MinRate: c.minRate, NoDelete: registry.NoDelete{UsedBlobs: c.keepUsed},
 		Sink: sink, Instance: process.Instance(), Resolve: served.Resolve}
@@ -221,13 +224,33 @@ func newHandler(ctx context.Context, c config, store *storage.Store, served *Ser
 	if err != nil {
 		return nil, err
 	}
+	if c.ui.on {
+		if opts.Sink, err = c.ui.search(&c.access, store, b.Backend, sink, log); err != nil {
+			return nil, err
+		}
+	}
+	if c.ui.on && opts.Authorizer == nil {
+		if opts.Authorizer, err = everybody(); err != nil {
+			return nil, err
+		}
+	}
 	reg, err := registry.New(b.Backend, opts)
 	if err != nil {
 		return nil, err
+	}
+	if c.ui.on {
+		err = c.ui.open(ctx, &c.access,
+			&shown{registry: reg, store: store, driver: d, limited: b, hosts: served.Hosts, log: log})
+		if err != nil {
+			return nil, fmt.Errorf("-ui: %w", err)
+		}
 	}
 	handler := withTokens(reg)
 	if served.Around != nil {
 		handler = served.Around(handler)
 	}
-	return c.pages.around(handler, &c.access, served.Hosts)
+	if handler, err = c.pages.around(handler, &c.access, served.Hosts); err != nil {
+		return nil, err
+	}
+	return c.ui.around(handler), nil
 }
