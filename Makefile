@@ -5,7 +5,7 @@ e2e := cd internal/e2e && go test -p 1 -count=1 -timeout 15m
 
 .DEFAULT_GOAL := check
 .PHONY: help check test lint vuln api systems fuzz tools peer conformance e2e e2e-full crash soak bench model model-full \
-	compare memory memory-s3 cloud requests collect-cost brokers logins events mirror housekeeping identity hub housekeeping-cost
+	compare memory memory-s3 cloud requests collect-cost brokers logins events mirror housekeeping identity hub page housekeeping-cost
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -69,6 +69,9 @@ identity: ## accounts, OIDC, tokens of others, with real clients over two replic
 hub: ## the hub: the walk on disk and MinIO, the image, the API fuzzed for 10 minutes, sign-in; about 30 minutes
 	internal/e2e/install.sh full
 	cd internal/e2e && REGISTRY_E2E_PROGRAMS=full go test -count=1 -timeout 60m -v ./hub ./signin -full
+page: ## the page in a browser: every view with all data, the walk with docker, the validator, screenshots; about 15 minutes
+	internal/e2e/install.sh full
+	cd internal/e2e && REGISTRY_E2E_PROGRAMS=full go test -count=1 -timeout 60m -v ./page -full -shots $(or $(SHOTS),/tmp/page)
 bench: ## the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 model: tools ## the models of the protocols, see internal/model/README.md

@@ -55,6 +55,12 @@ npm_install() {
 	ln -sf "$dir/node_modules/.bin/$1" "$bin/$1"
 }
 
+# npmfile NAME PACKAGE@VERSION FILE installs a package of npm, and links its file as NAME.
+npmfile() {
+	npm_install "$1" "$2"
+	ln -sf "$cache/${2%@*}/node_modules/${2%@*}/$3" "$bin/$1"
+}
+
 # toxiproxy NAME PACKAGE@VERSION builds the program, which go install would call "server".
 toxiproxy() (
 	dir=$(mktemp -d)
@@ -101,11 +107,12 @@ install() {
 	tool) once tools "$(cat go.mod go.sum)" go install tool ;;
 	go) once "$name" "" go install "$1" ;;
 	npm) once "$name" "" npm_install "$name" "$1" ;;
+	npmfile) once "$name" "" npmfile "$name" "$@" ;;
 	conformance1) once "$name" "$(cat conformance1/go.mod conformance1/go.sum)" conformance1 ;;
 	toxiproxy | buildkit | clone) once "$name" "" "$how" "$name" "$@" ;;
 	*) echo "harness/programs.txt: $name: unknown way of installation $how" >&2 && return 1 ;;
 	esac
-	[[ -x $bin/$name ]] || command -v "$name" >/dev/null || { echo "$name was not installed" >&2 && return 1; }
+	[[ -e $bin/$name ]] || command -v "$name" >/dev/null || { echo "$name was not installed" >&2 && return 1; }
 }
 
 mkdir -p "$bin"

@@ -47,7 +47,7 @@ func TestImage(t *testing.T) {
 	t.Cleanup(func() { _, _, _ = p.Try(t, "rm", "--force", "--time", "5", id) })
 	eventually(t, time.Minute, func() error { return ready("http://" + addr + "/readyz") })
 	out := p.Run(t, "logs", id)
-	require.Regexp(t, regexp.MustCompile(`http://`+regexp.QuoteMeta(addr)+`/setup/\w+`), out)
+	require.Regexp(t, regexp.MustCompile(`http://`+regexp.QuoteMeta(addr)+`/setup\?token=\w+`), out)
 	p.Run(t, "stop", "--time", "20", id)
 	require.Equal(t, "0\n", p.Run(t, "inspect", "-f", "{{.State.ExitCode}}", id), "it has ended gracefully")
 }

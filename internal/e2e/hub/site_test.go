@@ -213,7 +213,7 @@ func (s *site) setupToken(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile(s.log)
 	require.NoError(t, err)
-	all := regexp.MustCompile(`/setup/([A-Za-z0-9_-]+)`).FindAllStringSubmatch(string(b), -1)
+	all := regexp.MustCompile(`/setup\?token=([A-Za-z0-9_-]+)`).FindAllStringSubmatch(string(b), -1)
 	require.NotEmpty(t, all, "%s", b)
 	return all[len(all)-1][1]
 }

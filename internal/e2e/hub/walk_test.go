@@ -81,7 +81,8 @@ type walker struct {
 // firstAdmin makes the first admin with the token of the link. It works once.
 func (w *walker) firstAdmin(t *testing.T) {
 	token := w.setupToken(t)
-	page := w.want(t, 200, login{}, "GET", "/setup/"+token, "")
+	w.want(t, 303, login{}, "GET", "/setup?token="+token, "")
+	page := w.want(t, 200, login{}, "GET", "/setup", "")
 	require.Contains(t, string(page.body), "<form")
 	file := filepath.Join(t.TempDir(), "token")
 	require.NoError(t, os.WriteFile(file, []byte(token), 0o600))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"html"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -142,6 +143,10 @@ func (b *browser) do(method, target string, body any, headers ...string) (status
 	defer resp.Body.Close()
 	all, err := io.ReadAll(resp.Body)
 	require.NoError(b.t, err)
+	if _, rest, ok := strings.Cut(string(all), `http-equiv="refresh" content="0; url=`); ok {
+		to, _, _ := strings.Cut(rest, `"`)
+		return b.do("GET", html.UnescapeString(to), nil)
+	}
 	return resp.StatusCode, string(all), resp.Request.URL.String()
 }
 
