@@ -148,7 +148,8 @@ func TestTagDetails(t *testing.T) {
 	}
 	index := registrytest.Index(one, two)
 	require.NoError(t, index.Push(t.Context(), s.store, "acme/app", "multi"))
-	s.put(t, "acme/app", "", ocispec.MediaTypeImageManifest, s.about(t, "acme/app", "application/spdx+json", &one.Descriptor))
+	s.put(t, "acme/app", "", ocispec.MediaTypeImageManifest,
+		s.about(t, "acme/app", "application/spdx+json", &one.Descriptor))
 	s.put(t, "acme/app", "chart", ocispec.MediaTypeImageManifest, s.about(t, "acme/app", "application/x.chart", nil))
 	s.put(t, "acme/app", subjecttag.Of(one.Descriptor.Digest)+".sig", ocispec.MediaTypeImageManifest,
 		s.about(t, "acme/app", "application/x.sig", nil))
@@ -203,20 +204,24 @@ func TestWideIndex(t *testing.T) {
 	require.Len(t, tags[0].Details.Platforms, 32)
 	require.True(t, tags[0].Details.Partial)
 	require.Positive(t, tags[0].Details.TotalSize)
-	require.NoError(t, s.store.DeleteManifest(t.Context(), "acme/app", reference.Ref{Digest: index.Manifests[0].Digest}, nil))
+	require.NoError(t,
+		s.store.DeleteManifest(t.Context(), "acme/app", reference.Ref{Digest: index.Manifests[0].Digest}, nil))
 	_, tags = s.allTags(t, "ann", repoPath("acme/app", "tags")+"?details=true")
 	require.True(t, tags[0].Details.Partial)
 }
 
 func TestManifests(t *testing.T) {
 	s, pulls := newTagSite(t, nil)
-	one, two, three := registrytest.RandomImage(1, 1, 10), registrytest.RandomImage(2, 1, 10), registrytest.RandomImage(3, 1, 10)
+	one, two := registrytest.RandomImage(1, 1, 10), registrytest.RandomImage(2, 1, 10)
+	three := registrytest.RandomImage(3, 1, 10)
 	require.NoError(t, registrytest.Index(one).Push(t.Context(), s.store, "acme/app", "multi"))
 	require.NoError(t, two.Push(t.Context(), s.store, "acme/app", "old"))
 	require.NoError(t, s.store.DeleteManifest(t.Context(), "acme/app", reference.Ref{Tag: "old"}, nil))
 	require.NoError(t, three.Push(t.Context(), s.store, "acme/app", "v3"))
-	signature := s.put(t, "acme/app", "", ocispec.MediaTypeImageManifest, s.about(t, "acme/app", "application/x.sig", &two.Descriptor))
-	chart := s.put(t, "acme/app", "chart", ocispec.MediaTypeImageManifest, s.about(t, "acme/app", "application/x.chart", nil))
+	signature := s.put(t, "acme/app", "", ocispec.MediaTypeImageManifest,
+		s.about(t, "acme/app", "application/x.sig", &two.Descriptor))
+	chart := s.put(t, "acme/app", "chart", ocispec.MediaTypeImageManifest,
+		s.about(t, "acme/app", "application/x.chart", nil))
 	pulls.Pulled("acme/app", two.Descriptor.Digest, "")
 	list := func(query string) map[string]types.ManifestSummary {
 		all := map[string]types.ManifestSummary{}

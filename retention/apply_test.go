@@ -295,8 +295,8 @@ func TestApplyObeysPolicies(t *testing.T) {
 	}
 }
 
-// TestApplyBesideProtectedTags: a rule that forbids to delete some tags does not keep the manifests that no tag leads to,
-// and a delete that would remove such a tag stays forbidden.
+// TestApplyBesideProtectedTags: a rule that forbids to delete some tags does not keep the manifests
+// that no tag leads to, and a delete that would remove such a tag stays forbidden.
 func TestApplyBesideProtectedTags(t *testing.T) {
 	w := newWorld(t, kept30)
 	old, kept := w.image("v1"), w.image("v2", "stable")

@@ -53,7 +53,7 @@ func parse(query string) ([]word, error) {
 		w := word{text: text}
 		if name, value, ok := strings.Cut(text, ":"); ok && slices.Contains(fields, Field(name)) {
 			if w.field, w.text = Field(name), value; value == "" {
-				return nil, fmt.Errorf("%w: nothing follows %s:", ErrQuery, name)
+				return nil, fmt.Errorf("%w: nothing follows the colon of %s", ErrQuery, name)
 			}
 		}
 		if strings.Contains(w.text, "*") {

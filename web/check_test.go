@@ -86,7 +86,8 @@ func checkForms(t *testing.T, where string, doc *goquery.Document) {
 			return
 		}
 		id := e.AttrOr("id", "")
-		named := e.AttrOr("aria-label", "") != "" || e.AttrOr("aria-labelledby", "") != "" || e.Closest("label").Length() > 0 ||
+		named := e.AttrOr("aria-label", "") != "" || e.AttrOr("aria-labelledby", "") != "" ||
+			e.Closest("label").Length() > 0 ||
 			id != "" && doc.Find(`label[for="`+id+`"]`).Length() > 0
 		require.True(t, named, "%s: the field %q has no label", where, e.AttrOr("name", ""))
 	})

@@ -86,7 +86,8 @@ func (v *deleteView) denied() bool {
 	if r := v.Preview.Everything; r != nil {
 		return r.Refused == types.RefusedAccess
 	}
-	others := slices.ContainsFunc(v.Preview.Tags, func(t types.TagDeletion) bool { return t.Refused != types.RefusedAccess })
+	others := slices.ContainsFunc(v.Preview.Tags,
+		func(t types.TagDeletion) bool { return t.Refused != types.RefusedAccess })
 	return !others && !slices.ContainsFunc(v.Preview.Manifests,
 		func(m types.ManifestDeletion) bool { return m.Refused != types.RefusedAccess })
 }

@@ -27,6 +27,6 @@
 //
 // # Look
 //
-// A host sets the name, the logo and the colours of the page, adds links and files of its own, leaves out views, or puts
-// a layout of its own around all views; see [Options].
+// A host sets the name, the logo and the colours of the page, adds links and files of its own, leaves out views, or
+// puts a layout of its own around all views; see [Options].
 package web

@@ -23,7 +23,8 @@ func newAPI() *api.API {
 	if err != nil {
 		log.Fatal(err)
 	}
-	readers, err := rules.Parse([]byte("rules: [{name: readers, who: everyone, repositories: '**', actions: [pull, catalog]}]"))
+	readers, err := rules.Parse([]byte(
+		"rules: [{name: readers, who: everyone, repositories: '**', actions: [pull, catalog]}]"))
 	if err != nil {
 		log.Fatal(err)
 	}

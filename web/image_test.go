@@ -246,8 +246,9 @@ func TestArtifacts(t *testing.T) {
 func TestImageHosts(t *testing.T) {
 	for host, want := range map[string]string{
 		"images.example.com:5000": "docker pull images.example.com:5000/acme/shop:v1",
-		"[::1]:5000":              "docker pull [::1]:5000/acme/shop:v1", "x;reboot": "docker pull registry.example.com/acme/shop:v1",
-		"$(reboot)": "docker pull registry.example.com/acme/shop:v1"} {
+		"[::1]:5000":              "docker pull [::1]:5000/acme/shop:v1",
+		"x;reboot":                "docker pull registry.example.com/acme/shop:v1",
+		"$(reboot)":               "docker pull registry.example.com/acme/shop:v1"} {
 		s := newSite(t, func(_ *site, _ *api.Options, page *web.Options) { page.Registry = host })
 		s.pushImage(t, "ann", "acme/shop", "v1", amd64, "layer")
 		r := s.get(t, "ann", "/repositories/acme/shop/-/images/v1")

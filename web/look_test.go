@@ -128,7 +128,8 @@ func TestTheme(t *testing.T) {
 	chosen := s.get(t, "", strings.TrimPrefix(link, "/ui"))
 	require.Equal(t, http.StatusSeeOther, chosen.StatusCode)
 	require.Equal(t, "/ui/", chosen.Header.Get("Location"))
-	require.Regexp(t, `^registry-theme=dark; Path=/ui/; Max-Age=\d+; HttpOnly; SameSite=Lax$`, chosen.Header.Get("Set-Cookie"))
+	require.Regexp(t, `^registry-theme=dark; Path=/ui/; Max-Age=\d+; HttpOnly; SameSite=Lax$`,
+		chosen.Header.Get("Set-Cookie"))
 	require.Contains(t, s.get(t, "", "/theme?to=pink").Header.Get("Set-Cookie"), "Max-Age=0")
 	require.Equal(t, "/ui/", s.get(t, "", "/theme?to=dark&return=//evil.example/").Header.Get("Location"))
 }

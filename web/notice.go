@@ -17,8 +17,8 @@ type form struct {
 type field struct{ Name, Value string }
 
 // notice returns the notice after a change that redirected to the view with the parameter done, or nil. texts has the
-// text of each value of done, in English. Other values show nothing, so a link of another page cannot show a text of its
-// own.
+// text of each value of done, in English. Other values show nothing, so a link of another page cannot show a text of
+// its own.
 func (q *request) notice(texts map[string]string) *notice {
 	text, ok := texts[q.values.Get("done")]
 	if !ok {

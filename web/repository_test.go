@@ -248,9 +248,11 @@ func TestPullCommandOfAChart(t *testing.T) {
 		pushManifest(t, b, "acme/chart", tag, ocispec.MediaTypeImageManifest, ocispec.Manifest{
 			Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
 			Config: pushBlob(t, b, "acme/chart", "application/vnd.cncf.helm.config.v1+json", "{}"),
-			Layers: []ocispec.Descriptor{pushBlob(t, b, "acme/chart", "application/vnd.cncf.helm.chart.content.v1.tar+gzip", tag)}})
+			Layers: []ocispec.Descriptor{pushBlob(t, b, "acme/chart", "application/vnd.cncf.helm.chart.content.v1.tar+gzip",
+				tag)}})
 		r := s.get(t, "ann", "/repositories/acme/chart")
-		require.Equal(t, "helm pull oci://"+r.Request.URL.Host+"/acme/chart --version "+tag, r.doc.Find(".pull code").First().Text())
+		require.Equal(t, "helm pull oci://"+r.Request.URL.Host+"/acme/chart --version "+tag,
+			r.doc.Find(".pull code").First().Text())
 	}
 }
 

@@ -177,8 +177,8 @@ func (r *tagRow) OneSize() int64 {
 	return r.Details.TotalSize
 }
 
-// pullCommand returns the command that pulls the tag "latest", or the first one of the page: that of docker for an image,
-// and that of Helm for a chart, for example.
+// pullCommand returns the command that pulls the tag "latest", or the first one of the page: that
+// of docker for an image, and that of Helm for a chart, for example.
 func (q *request) pullCommand(v *tagsView) string {
 	if len(v.Rows) == 0 {
 		return v.Pull("")

@@ -64,7 +64,8 @@ func showSettings(q *request) (*answer, error) {
 	return q.show(t("Settings of %s", h.Name), v), nil
 }
 
-// inherited returns the text for a repository without a visibility of its own. It says which one that is, if it is known.
+// inherited returns the text for a repository without a visibility of its own. It says which one
+// that is, if it is known.
 func (q *request) inherited(r *types.Repository) string {
 	switch {
 	case r.Visibility != "":

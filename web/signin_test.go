@@ -150,7 +150,8 @@ func TestSessionEndsElsewhere(t *testing.T) {
 	other := newSignInSite(t, s.driver, nil)
 	desk, laptop := s.browser(t), other.browser(t)
 	desk.signIn("ann")
-	laptop.url, laptop.agent = other.server.URL, "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"
+	laptop.url = other.server.URL
+	laptop.agent = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"
 	laptop.signIn("ann")
 
 	r := desk.get("/ui/sessions")

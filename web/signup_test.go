@@ -32,7 +32,8 @@ func TestSignUp(t *testing.T) {
 	link := r.doc.Find(`a[href^="/ui/sign-up"]`).AttrOr("href", "")
 	r = b.get(link)
 	require.Contains(t, r.text, "At least 15 characters.")
-	form := []string{"name", "fresh", "password", "sunny cello marmot", "again", "sunny cello marmot", "fullName", "Fresh <b>",
+	form := []string{"name", "fresh", "password", "sunny cello marmot", "again", "sunny cello marmot",
+		"fullName", "Fresh <b>",
 		"email", "fresh@example.com"}
 	r = b.submit(r, "form.fields", form...)
 	require.Equal(t, "/ui/sign-in", r.Request.URL.Path)
@@ -110,7 +111,7 @@ func TestSetUp(t *testing.T) {
 	}
 	r = b.submit(r, "form.fields", "name", "chief", "password", password, "again", password)
 	require.Contains(t, r.text, "You are the first admin now.")
-	r = b.submit(r, "form.fields", "password", password)
+	require.Equal(t, 303, b.submit(r, "form.fields", "password", password).StatusCode)
 	require.Equal(t, "chief", b.caller())
 	require.Equal(t, 200, b.get("/ui/users").StatusCode)
 

@@ -192,7 +192,8 @@ func (s *site) submit(t *testing.T, as string, on *response, selector string, pa
 	}
 	target, err := on.Request.URL.Parse(f.AttrOr("action", ""))
 	require.NoError(t, err)
-	return s.send(t, as, strings.ToUpper(f.AttrOr("method", "get")), strings.TrimPrefix(target.RequestURI(), "/ui"), values)
+	return s.send(t, as, strings.ToUpper(f.AttrOr("method", "get")), strings.TrimPrefix(target.RequestURI(), "/ui"),
+		values)
 }
 
 // submitAll is submit for a form with several fields of one name. pairs replace or add fields.

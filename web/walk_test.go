@@ -32,8 +32,9 @@ import (
 
 // pathValues are what the parameters of paths stand for on a site of newWalkSite. A view with another parameter fails
 // TestWalkRoles.
-var pathValues = map[string]string{"repo": "acme/app", "ref": "v1", "prefix": "acme", "user": "bob", "organisation": "acme",
-	"team": "builders", "namespace": "acme", "robot": "deploy", "token": "none", "link": "none", "session": "none",
+var pathValues = map[string]string{"repo": "acme/app", "ref": "v1", "prefix": "acme", "user": "bob",
+	"organisation": "acme",
+	"team":         "builders", "namespace": "acme", "robot": "deploy", "token": "none", "link": "none", "session": "none",
 	"webhook": "none", "delivery": "none", "job": "collect", "name": "old", "owner": "ann", "member": "bob",
 	"account": "bob", "id": "none"}
 
@@ -150,7 +151,8 @@ func everything(t *testing.T, d driver.Driver) map[string]string {
 func content(t *testing.T, d driver.Driver) map[string]string {
 	t.Helper()
 	all := everything(t, d)
-	maps.DeleteFunc(all, func(key, _ string) bool { return strings.HasPrefix(key, "q/") || strings.HasPrefix(key, "s/r/") })
+	maps.DeleteFunc(all,
+		func(key, _ string) bool { return strings.HasPrefix(key, "q/") || strings.HasPrefix(key, "s/r/") })
 	return all
 }
 

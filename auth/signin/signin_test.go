@@ -222,7 +222,8 @@ func TestLogout(t *testing.T) {
 	b.do("POST", "/signin/password", url.Values{"name": {"bob"}, "password": {password}}).want(303)
 	require.Equal(t, s.URL+"/", b.do("POST", "/signin/logout", url.Values{}).want(303).location)
 	b.do("POST", "/signin/logout", url.Values{}).want(303) // again
-	require.Equal(t, s.URL+"/bye?x=1", b.do("POST", "/signin/logout", url.Values{"return": {"/bye?x=1"}}).want(303).location)
+	require.Equal(t, s.URL+"/bye?x=1",
+		b.do("POST", "/signin/logout", url.Values{"return": {"/bye?x=1"}}).want(303).location)
 	b.do("POST", "/signin/logout", url.Values{"return": {"//evil.example"}}).want(400)
 
 	var in types.SignedIn

@@ -130,8 +130,9 @@ func (s *Site) fillContents(ctx context.Context) error {
 // ago returns a time a number of hours ago.
 func ago(hours int) time.Time { return time.Now().Add(-time.Duration(hours) * time.Hour) }
 
-// pushShop pushes acme/shop/web with 14 versions of two platforms, with signatures and a bill of materials. Each version is
-// pushed on another day, as far as the usage shows. The tag stable stays behind, and edge moves with each build.
+// pushShop pushes acme/shop/web with 14 versions of two platforms, with signatures and a bill of
+// materials. Each version is pushed on another day, as far as the usage shows. The tag stable stays
+// behind, and edge moves with each build.
 func (s *Site) pushShop(ctx context.Context, p *pusher) {
 	const repo = "acme/shop/web"
 	for n := range 14 {
@@ -178,9 +179,11 @@ func (s *Site) pushOthers(p *pusher) {
 	p.artifact("acme/charts/shop", typeHelmConfig,
 		`{"name":"shop","version":"2.0.1","appVersion":"1.13.0","apiVersion":"v2","description":"The shop, for Kubernetes",`+
 			`"keywords":["shop"],"home":"https://shop.acme.example","maintainers":[{"name":"Ann Archer"}]}`,
-		typeHelmChart, string(registrytest.RandomBytes(501, 18_300)), map[string]string{ocispec.AnnotationTitle: "shop", ocispec.AnnotationVersion: "2.0.1"},
+		typeHelmChart, string(registrytest.RandomBytes(501, 18_300)), map[string]string{ocispec.AnnotationTitle: "shop",
+			ocispec.AnnotationVersion: "2.0.1"},
 		"2.0.1")
-	p.artifact("acme/models/prices", ocispec.MediaTypeEmptyJSON, "{}", "application/vnd.acme.model.v1", string(registrytest.RandomBytes(502, 7_400_000)),
+	p.artifact("acme/models/prices", ocispec.MediaTypeEmptyJSON, "{}", "application/vnd.acme.model.v1",
+		string(registrytest.RandomBytes(502, 7_400_000)),
 		map[string]string{ocispec.AnnotationTitle: "prices.bin"}, "2026-11")
 }
 

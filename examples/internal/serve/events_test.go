@@ -121,7 +121,8 @@ func TestEventsSink(t *testing.T) {
 
 	c := config{addr: "127.0.0.1:0", minRate: 1}
 	require.NoError(t, c.access.addProxy("192.0.2.1"))
-	handler, err := newHandler(t.Context(), &c, driver, store, &Served{Backend: store}, &limited{Backend: store}, sink, log)
+	handler, err := newHandler(t.Context(), &c, driver, store, &Served{Backend: store}, &limited{Backend: store}, sink,
+		log)
 	require.NoError(t, err)
 	handler = c.access.forwarded(handler)
 	require.NoError(t, registrytest.RandomImage(1, 1, 10).Push(t.Context(), store, "app"))

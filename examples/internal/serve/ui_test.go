@@ -151,7 +151,8 @@ func TestUIAccounts(t *testing.T) {
 	res, text = s.do(b, "POST", "/signin/password", url.Values{"name": {"ann"}, "password": {"wrong"}})
 	require.Equal(t, 403, res.StatusCode)
 	require.Contains(t, text, "The name or the password is wrong.")
-	res, _ = s.do(b, "POST", "/signin/password", url.Values{"name": {"ann"}, "password": {password}, "return": {"/ui/users"}})
+	res, _ = s.do(b, "POST", "/signin/password",
+		url.Values{"name": {"ann"}, "password": {password}, "return": {"/ui/users"}})
 	require.Equal(t, "/ui/users", res.Header.Get("Location"))
 	res, text = s.do(b, "GET", "/ui/users", nil)
 	require.Equal(t, 200, res.StatusCode, text)

@@ -39,7 +39,8 @@ func startBrowser(t *testing.T) context.Context {
 	path, err := harness.Tool("chromium")
 	require.NoError(t, err)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
-		chromedp.DisableGPU, chromedp.Headless, chromedp.Flag("disable-component-update", true), chromedp.Flag("no-first-run", true),
+		chromedp.DisableGPU, chromedp.Headless, chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("no-first-run", true),
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"), // loopback only
 		chromedp.WSURLReadTimeout(time.Minute))
 	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)

@@ -80,7 +80,8 @@ func TestMenusByKeyboard(t *testing.T) {
 	inMenu := `!!document.activeElement.closest("details > div")`
 	if eval[int](b, `document.querySelectorAll(".top nav details:last-of-type > div a").length`) > 0 {
 		require.True(t, eval[bool](b, inMenu))
-		require.True(t, eval[bool](b, `(r => r.left >= 0 && r.right <= innerWidth)(document.activeElement.getBoundingClientRect())`))
+		require.True(t,
+			eval[bool](b, `(r => r.left >= 0 && r.right <= innerWidth)(document.activeElement.getBoundingClientRect())`))
 	}
 	b.do(chromedp.KeyEvent(kb.Escape))
 	require.False(t, eval[bool](b, `document.querySelector(".top nav details:last-of-type").open`))

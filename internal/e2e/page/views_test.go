@@ -33,7 +33,8 @@ func (b *tab) axe(options string) []violation {
 	require.NoError(b.t, err)
 	// Scripts of the debugger are not subject to the policy of the page.
 	eval[int](b, string(script)+";0")
-	text := eval[string](b, `axe.run(document, `+options+`).then(r => JSON.stringify(r.violations.map(v => ({id: v.id, help: v.help,
+	text := eval[string](b,
+		`axe.run(document, `+options+`).then(r => JSON.stringify(r.violations.map(v => ({id: v.id, help: v.help,
 		nodes: v.nodes.map(n => ({html: n.html.slice(0, 300), failureSummary: n.failureSummary}))}))))`)
 	var found []violation
 	require.NoError(b.t, json.Unmarshal([]byte(text), &found))
@@ -101,7 +102,8 @@ func (b *tab) requireNoScrolling(v *view) {
 		const root = document.documentElement;
 		if (root.scrollWidth <= root.clientWidth) return "";
 		return [...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > root.clientWidth + 1 &&
-			!e.closest(".card, .visually-hidden, details:not([open]) > div")).slice(0, 3).map(e => e.outerHTML.slice(0, 200)).join("\n") || "?";
+			!e.closest(".card, .visually-hidden, details:not([open]) > div")).slice(0, 3).map(e => e.outerHTML.slice(0,
+				200)).join("\n") || "?";
 	})()`)
 	assert.Empty(b.t, wide, "%s is wider than 320 pixels", v.at())
 }

@@ -108,8 +108,9 @@ func (b *tab) submit(form string, pairs ...string) {
 	b.t.Helper()
 	for i := 0; i+1 < len(pairs); i += 2 {
 		field := fmt.Sprintf(`%s [name=%q]`, form, pairs[i])
-		set := eval[bool](b, fmt.Sprintf(`(e => { if (!e) return false; e.value = %s; return true; })(document.querySelector(%s))`,
-			quoted(pairs[i+1]), quoted(field)))
+		set := eval[bool](b,
+			fmt.Sprintf(`(e => { if (!e) return false; e.value = %s; return true; })(document.querySelector(%s))`,
+				quoted(pairs[i+1]), quoted(field)))
 		require.True(b.t, set, "%s has no field %s", eval[string](b, `location.href + document.body.innerText`), field)
 	}
 	b.click(form + ` button:not([name]):not([type="button"])`)
@@ -118,7 +119,8 @@ func (b *tab) submit(form string, pairs ...string) {
 // click clicks an element, and waits for the page to which it leads.
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	require.True(b.t, eval[bool](b, fmt.Sprintf(`!!document.querySelector(%s)`, quoted(selector))), "no %s in %s", selector,
+	require.True(b.t, eval[bool](b, fmt.Sprintf(`!!document.querySelector(%s)`, quoted(selector))), "no %s in %s",
+		selector,
 		eval[string](b, `location.href + document.querySelector("main").innerText`))
 	eval[int](b, `window.leaving = 1`)
 	b.do(chromedp.Click(chromedp.CSS(selector)))

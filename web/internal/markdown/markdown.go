@@ -74,7 +74,8 @@ func HTML(text string) template.HTML {
 	if err := renderer().Convert([]byte(text), out); err != nil {
 		return plain(text)
 	}
-	return template.HTML(nowhere().ReplaceAll(policy().SanitizeBytes(out.Bytes()), []byte("$1"))) //nolint:gosec // sanitised
+	safe := nowhere().ReplaceAll(policy().SanitizeBytes(out.Bytes()), []byte("$1"))
+	return template.HTML(safe) //nolint:gosec // sanitised
 }
 
 // plain returns a text as it is.

@@ -20,8 +20,10 @@ func render(t *testing.T, text string) *goquery.Document {
 
 func TestHTMLRendersADescription(t *testing.T) {
 	doc := render(t, "# App\n\nDoes **much**, see https://example.com/a?b=c&d and [the docs](https://example.com).\n\n"+
-		"## Tags\n\n| tag | for |\n|---|---|\n| `v1` | ~~all~~ |\n\n1. one\n2. two\n\n```sh\ndocker pull app\n```\n\n> quote\n\n"+
-		"###### deep\n\n![a picture](https://example.com/x.png) [![badge](https://example.com/b.svg)](https://example.com/ci)")
+		"## Tags\n\n| tag | for |\n|---|---|\n| `v1` | ~~all~~ |\n\n1. one\n2. two\n\n```sh\ndocker pull app\n```\n\n"+
+		"> quote\n\n"+
+		"###### deep\n\n![a picture](https://example.com/x.png) "+
+		"[![badge](https://example.com/b.svg)](https://example.com/ci)")
 	require.Equal(t, "App", doc.Find("h3").Text())
 	require.Equal(t, "Tags", doc.Find("h4").Text())
 	require.Equal(t, "deep", doc.Find("h6").Text())
@@ -51,11 +53,13 @@ var hostile = []string{
 	"</div></main><h1>owned</h1>", "<!--", "<![CDATA[", "<svg onload=alert(1)>", "<base href=https://example.com>",
 	"# x {#main onclick=alert(1)}", "```\" onclick=\"alert(1)\nx\n```", "[x](//example.com/x)", "[x](/ui/sign-out)",
 	"[x](https://example.com \"' onmouseover='alert(1)\")", "| <script> |\n|---|\n| [x](javascript:1) |",
-	"\u202egnp.exe \u2066x", "a\x00b\x1b[31m", "<math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>",
+	"\u202egnp.exe \u2066x", "a\x00b\x1b[31m",
+	"<math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>",
 	"[a](<javascript:alert(1)>)", "&lt;script&gt;", "`<script>`", "<details open ontoggle=alert(1)>",
 }
 
-var allowed = "p, br, hr, h3, h4, h5, h6, blockquote, pre, code, em, strong, del, ul, ol, li, table, thead, tbody, tr, th, td, a"
+var allowed = "p, br, hr, h3, h4, h5, h6, blockquote, pre, code, em, strong, del, " +
+	"ul, ol, li, table, thead, tbody, tr, th, td, a"
 
 func TestHTMLIsSafe(t *testing.T) {
 	for _, text := range append(hostile, strings.Join(hostile, "\n\n"), strings.Join(hostile, " ")) {
@@ -89,10 +93,13 @@ func checkSafe(t *testing.T, text string) {
 // TestHTMLIsBounded: texts that are made to take long, or to become large, are shown as they are.
 func TestHTMLIsBounded(t *testing.T) {
 	for name, unit := range map[string]string{
-		"brackets": "[", "links": "[a](", "images": "![", "stars": "*a", "emphasis": "*a_ ", "underscores": "_", "quotes": ">",
+		"brackets": "[", "links": "[a](", "images": "![", "stars": "*a", "emphasis": "*a_ ", "underscores": "_",
+		"quotes":            ">",
 		"quotes and spaces": "> ", "lists": "- ", "numbers": "1. ", "backticks": "`a``", "tildes": "~~a", "entities": "&",
-		"angles": "<a", "comments": "<!--", "autolinks": "http://a.", "mails": "a@", "tables": "|a", "rules": "* ", "brackets closed": "[]",
-		"definitions": "[a]: x\n", "headings": "# a\n", "lines": "a\n", "lines of quotes": "> a\n>> b\n", "pipes": "|-", "escapes": `\`,
+		"angles": "<a", "comments": "<!--", "autolinks": "http://a.", "mails": "a@", "tables": "|a", "rules": "* ",
+		"brackets closed": "[]",
+		"definitions":     "[a]: x\n", "headings": "# a\n", "lines": "a\n", "lines of quotes": "> a\n>> b\n",
+		"pipes": "|-", "escapes": `\`,
 		"tabs": "\t", "hashes": "#", "words": "www.", "strong": "**a **",
 	} {
 		for _, suffix := range []string{"", "\n|-|\n", "](x)"} {
@@ -104,10 +111,12 @@ func TestHTMLIsBounded(t *testing.T) {
 		}
 	}
 	for name, text := range map[string]string{
-		"a long link":    "[a]: https://example.com/" + strings.Repeat("x", 20<<10) + "\n\n" + strings.Repeat("[a]\n\n", 4<<10),
-		"deep lists":     deep("- x"),
-		"deep indents":   deepIndent(),
-		"a wide table":   strings.Repeat("|a", 1000) + "|\n" + strings.Repeat("|-", 1000) + "|\n" + strings.Repeat("|b|\n", 5000),
+		"a long link": "[a]: https://example.com/" + strings.Repeat("x", 20<<10) + "\n\n" +
+			strings.Repeat("[a]\n\n", 4<<10),
+		"deep lists":   deep("- x"),
+		"deep indents": deepIndent(),
+		"a wide table": strings.Repeat("|a", 1000) + "|\n" + strings.Repeat("|-", 1000) + "|\n" +
+			strings.Repeat("|b|\n", 5000),
 		"many footnotes": strings.Repeat("[^1]", 5000),
 		"too long":       strings.Repeat("word ", 100<<10),
 	} {
