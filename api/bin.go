@@ -20,7 +20,7 @@ import (
 )
 
 // maxBinTime is how long a page of the bin looks for deletes. The next page continues there.
-const maxBinTime = 200 * time.Millisecond
+const maxBinTime = 80 * time.Millisecond
 
 // Histories lists the repositories that have a history, and says what is there now. storage.Inventory implements it.
 type Histories interface {

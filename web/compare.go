@@ -51,7 +51,7 @@ type side struct {
 func showCompare(q *request) (*answer, error) {
 	v := &compareView{Repo: q.param("repo"), Form: q.entry("compare", "", "from", q.value("from"), "to", q.value("to"),
 		"in", q.value("in"))}
-	newest := &client.TagsOptions{Sort: "-set"}
+	newest := &client.TagsOptions{Sort: "-version"} // the order by time would read each tag
 	tags, err := collect(q.visitor.OnPage(&client.Page{Limit: pageSize}).Tags(q.Context(), v.Repo, newest))
 	if err != nil {
 		return nil, unlessDenied(err)

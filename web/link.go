@@ -138,7 +138,10 @@ func (q *request) localPath(target string) string {
 		return home
 	}
 	u, err := url.Parse(target)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !wire.CleanPath(u.Path) {
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil {
+		return home
+	}
+	if below, ok := strings.CutPrefix(u.Path, home); !ok || !wire.CleanPath("/"+below) {
 		return home
 	}
 	return target
