@@ -156,8 +156,16 @@ func content(t *testing.T, d driver.Driver) map[string]string {
 	return all
 }
 
-// raw sends a request as it is. header is pairs of a name and a value.
+// raw sends a request as it is, which must not fail. header is pairs of a name and a value.
 func (s *site) raw(t *testing.T, as, method, path, form string, header ...string) *response {
+	t.Helper()
+	r := s.rawly(t, as, method, path, form, header...)
+	require.Less(t, r.StatusCode, 500, "%s %s as %q: %s", method, path, as, r.body)
+	return r
+}
+
+// rawly is raw for a request that may fail.
+func (s *site) rawly(t *testing.T, as, method, path, form string, header ...string) *response {
 	t.Helper()
 	r := httptest.NewRequest(method, "http://registry.example/", strings.NewReader(form))
 	target, query, _ := strings.Cut("/ui"+path, "?")
@@ -182,7 +190,6 @@ func (s *site) raw(t *testing.T, as, method, path, form string, header ...string
 	body, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
 	res.Request = r
-	require.Less(t, res.StatusCode, 500, "%s %s as %q: %s", method, path, as, body)
 	return &response{Response: res, body: body}
 }
 
