@@ -80,7 +80,7 @@ func (d *deletion) compare() error {
 	return nil
 }
 
-// references reads what a manifest names. One that is gone or is being pushed names nothing.
+// references reads what a manifest names. A manifest that is gone or is being pushed names nothing.
 func (d *deletion) references(ctx context.Context, c *compared) error {
 	m, err := d.read(ctx, c.digest)
 	if errors.Is(err, registry.ErrManifestUnknown) {

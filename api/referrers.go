@@ -91,7 +91,7 @@ func (a *API) readReferrers(q *request, subject digest.Digest, limit int, opts *
 	return list, next, nil
 }
 
-// addSizes reads the referrers, and sets their total sizes. One that was deleted since has none.
+// addSizes reads the referrers, and sets their total sizes. A referrer that was deleted since has none.
 func (a *API) addSizes(q *request, list []types.Referrer) error {
 	return parallel.Each(atOnce, len(list), func(i int) error {
 		ref := reference.Ref{Digest: digest.Digest(list[i].Digest)}

@@ -87,7 +87,7 @@ func endAllSessions(q *request) (*answer, error) {
 	return q.to(q.page.path("sign-out"), "done", "everywhere"), nil
 }
 
-// endSession ends a session. One that has ended meanwhile is what the sender wants.
+// endSession ends a session. A session that has ended meanwhile is what the sender wants.
 func endSession(q *request) (*answer, error) {
 	err := q.visitor.EndSession(q.Context(), q.param("session"), "*")
 	if err != nil && !errors.Is(err, client.ErrNotFound) {

@@ -29,7 +29,7 @@ func TestSignIn(t *testing.T) {
 	require.Equal(t, 200, r.StatusCode)
 	require.Equal(t, "/ui/profile?x=1", r.Request.URL.RequestURI())
 	require.Equal(t, "ann", b.caller())
-	require.Equal(t, "/ui/", b.get("/ui/sign-in").Request.URL.Path, "whoever is signed in goes on")
+	require.Equal(t, "/ui/", b.get("/ui/sign-in").Request.URL.Path, "somebody who is signed in goes on")
 
 	value := b.cookie()
 	r = b.submit(b.get("/ui/sign-out"), "main form")
