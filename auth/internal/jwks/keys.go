@@ -216,7 +216,7 @@ func readFile(path string) ([]byte, error) {
 	return content, nil
 }
 
-// parseFile parses a JWKS or PEM. Unlike parseSet it is strict: who configures a file should learn that a
+// parseFile parses a JWKS or PEM. Unlike parseSet it is strict, so that the operator of a file learns that a
 // key is not used.
 func parseFile(content []byte) ([]key, error) {
 	if bytes.HasPrefix(bytes.TrimSpace(content), []byte("{")) {
