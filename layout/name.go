@@ -47,7 +47,7 @@ func nameOf(annotations map[string]string, main string) (n name, bare bool) {
 }
 
 // parseName reads a whole name, such as "docker.io/library/app:v1". The result is the zero name if
-// it is none. A digest at its end is dropped.
+// s is not a name. A digest at its end is dropped.
 func parseName(s string) name {
 	s, _, _ = strings.Cut(s, "@")
 	repo, tag := s, ""

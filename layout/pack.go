@@ -306,7 +306,7 @@ func (l *Layout) dockerImage(desc ocispec.Descriptor) (digest.Digest, *dockerEnt
 	return m.Descriptor.Digest, l.asDocker(m), nil
 }
 
-// asDocker returns the image of a manifest, or nil if it is none, or the layout lacks some of it.
+// asDocker returns the image of a manifest, or nil if it is not an image, or the layout lacks some of it.
 func (l *Layout) asDocker(m *registry.Manifest) *dockerEntry {
 	var image ocispec.Manifest
 	if json.Unmarshal(m.Content, &image) != nil {

@@ -24,7 +24,7 @@ var processLimit = quota.Limit{Prefix: "team", Max: quota.Amounts{Bytes: 30 * 10
 func TestProcess(t *testing.T) {
 	folder := os.Getenv(processFolder)
 	if folder == "" {
-		t.SkipNow()
+		return // it is not the process of TestTwoProcesses
 	}
 	d, err := disk.New(folder, nil)
 	require.NoError(t, err)

@@ -95,7 +95,7 @@ func TestJobs(t *testing.T) {
 	s := newSite(t, func(s *site, manage *api.Options, page *web.Options) {
 		withUsage(t, s, manage)
 		runner = withJobs(t, s, manage, page,
-			jobs.Job{Name: "work", Run: func(ctx context.Context, p *jobs.Progress) (any, error) {
+			jobs.Job{Name: "tidy", Run: func(ctx context.Context, p *jobs.Progress) (any, error) {
 				p.Set(map[string]int64{"bytes": 30, "bytesTotal": 120})
 				select {
 				case <-release:
@@ -119,15 +119,15 @@ func TestJobs(t *testing.T) {
 	require.Contains(t, done.text, "The job will run in a moment.")
 	s.eventually(t, "/jobs", "in 1 repository.")
 
-	require.Equal(t, http.StatusSeeOther, s.post(t, "boss", "/jobs/work/run").StatusCode)
+	require.Equal(t, http.StatusSeeOther, s.post(t, "boss", "/jobs/tidy/run").StatusCode)
 	r = s.eventually(t, "/jobs", "25 %")
 	require.Equal(t, "25", r.doc.Find("progress").AttrOr("value", ""))
 	require.Equal(t, "refresh", r.doc.Find(".jobs").AttrOr("data-module", ""))
-	s.follow(t, "boss", s.submit(t, "boss", r, `form[action="/ui/jobs/work/cancel"]`))
+	s.follow(t, "boss", s.submit(t, "boss", r, `form[action="/ui/jobs/tidy/cancel"]`))
 	s.eventually(t, "/jobs", "canceled on request")
-	require.Equal(t, http.StatusConflict, s.post(t, "boss", "/jobs/work/cancel").StatusCode)
+	require.Equal(t, http.StatusConflict, s.post(t, "boss", "/jobs/tidy/cancel").StatusCode)
 	close(release)
-	s.post(t, "boss", "/jobs/work/run")
+	s.post(t, "boss", "/jobs/tidy/run")
 	s.eventually(t, "/jobs", "odd: 3")
 
 	s.post(t, "boss", "/jobs/broken/run")

@@ -50,7 +50,7 @@ type SearchList struct {
 	// Built is when the names were read that the search looks at.
 	Built time.Time `json:"built"`
 	// Unread is the number of repositories whose tags and images were not read yet. It is shown
-	// only to callers who may read all usage.
+	// only to callers with read access to all usage.
 	Unread int64 `json:"unread,omitempty"`
 }
 

@@ -34,7 +34,7 @@ rules:
   - {name: no admin sees rules, who: everyone, registry: rules, actions: "*", effect: deny}
 `
 
-// TestRefine: a rule that denies wins, a rule that allows suffices, and otherwise accounts decide. Whoever has no
+// TestRefine: a rule that denies wins, a rule that allows suffices, and otherwise accounts decide. A caller who has no
 // rights by the account or secret has none by rules.
 func TestRefine(t *testing.T) {
 	list, err := rules.Parse([]byte(refining))

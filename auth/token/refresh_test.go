@@ -138,7 +138,7 @@ func TestRefreshTokenNotStored(t *testing.T) {
 	require.Equal(t, 1, read, "it has the form of a token")
 }
 
-// TestRefreshService: a token of one service is none at another on the same storage.
+// TestRefreshService: another service on the same storage does not accept a token of this one.
 func TestRefreshService(t *testing.T) {
 	d, users := memory.New(nil), newPeople()
 	s, tokens := newRefreshing(t, d, users, nil)

@@ -103,7 +103,7 @@ func (s *Set) Verify(ctx context.Context, token string) (payload []byte, signer 
 // verifyNewer looks for the key of a token that none of k has signed among keys that are read now.
 //
 // If they cannot be read, the answer depends on the kid: nothing is known about a key that is not in the set, but a
-// wrong signature of one that is in it remains wrong.
+// wrong signature of a key that is in it remains wrong.
 func (s *Set) verifyNewer(ctx context.Context, t *token, k *keys) (Thumbprint, error) {
 	newer, err := s.newer(ctx, k)
 	switch {
