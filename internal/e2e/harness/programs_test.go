@@ -100,8 +100,8 @@ func programNames(t *testing.T) map[string][]string {
 // TestProgramsListIsWellFormed requires a known set and a known way of installation in each line,
 // and no duplicate programs.
 func TestProgramsListIsWellFormed(t *testing.T) {
-	arguments := map[string]int{"system": 0, "apt": 1, "tool": 0, "go": 1, "npm": 1, "npmfile": 2, "conformance1": 0, "toxiproxy": 1,
-		"buildkit": 2, "clone": 3}
+	arguments := map[string]int{"system": 0, "apt": 1, "tool": 0, "go": 1, "npm": 1, "npmfile": 2, "conformance1": 0,
+		"toxiproxy": 1, "buildkit": 2, "clone": 3}
 	seen := map[string]bool{}
 	for line := range strings.Lines(programsText) {
 		f := strings.Fields(line)
