@@ -5,7 +5,8 @@ e2e := cd internal/e2e && go test -p 1 -count=1 -timeout 15m
 
 .DEFAULT_GOAL := check
 .PHONY: help check test lint vuln api systems fuzz tools peer conformance e2e e2e-full crash soak bench model model-full \
-	compare memory memory-s3 cloud requests collect-cost brokers logins events mirror housekeeping identity hub page housekeeping-cost
+	compare bench-change memory memory-s3 cloud requests collect-cost brokers logins events mirror housekeeping identity \
+	hub page housekeeping-cost
 
 help: ## lists the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' Makefile
@@ -78,10 +79,12 @@ model: tools ## the models of the protocols, see internal/model/README.md
 	internal/model/run.sh
 model-full: tools ## the same with more actors at once
 	internal/model/run.sh full
-# COMPARE=-check fails when a row is slower than the peer. COMPARE='-base PROGRAM' compares with an earlier build of
-# examples/server.
-compare: peer ## measures pushes and pulls beside another registry
-	cd internal/e2e && REGISTRY_E2E_PROGRAMS=peer go run ./compare $(COMPARE)
+# COMPARE=-check fails when a goal is missed. PLACE=disk or PLACE=s3 stores elsewhere, see docs/performance.md.
+compare: peer ## measures every operation beside other registries and the limit of the machine; about 10 minutes
+	cd internal/e2e && REGISTRY_E2E_PROGRAMS=peer go run ./compare -places $(or $(PLACE),tmpfs) \
+		$(if $(filter s3,$(PLACE)),-peer distribution,-peer distribution -peer crane) $(COMPARE)
+bench-change: peer ## benchstat of the benchmarks before and after a change; BASE=COMMIT, BENCH=REGEXP, PACKAGES='. ./storage'
+	BENCH='$(BENCH)' internal/e2e/bench-change.sh '$(BASE)' $(PACKAGES)
 memory: ## measures the memory of many concurrent pushes and pulls
 	cd internal/e2e && go run ./memory
 memory-s3: tools ## the same with S3 as the storage

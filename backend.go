@@ -458,4 +458,9 @@ type ReferrersOptions struct {
 	// error. A server limits the cost of a page with it. A Backend that reads its referrers in
 	// another way may ignore it. Default: no limit.
 	Scan func(d digest.Digest, size int64) bool
+	// Shared permits the Backend to yield descriptors that it shares with other callers, which saves
+	// a copy of the annotations of each. The caller must then not change what the descriptors refer
+	// to. A Backend that wraps another one and changes annotations must not pass Shared on. Default:
+	// the annotations belong to the caller.
+	Shared bool
 }

@@ -203,3 +203,31 @@ func BenchmarkTags(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkReferrers lists all referrers of a subject.
+func BenchmarkReferrers(b *testing.B) {
+	for _, total := range []int{20, 200} {
+		b.Run(fmt.Sprint(total), func(b *testing.B) {
+			onStorages(b, func(b *bench) {
+				subject := b.pushImage("r", "latest", 1)
+				b.push("r", []byte("{}"))
+				for n := range total {
+					content, err := json.Marshal(ocispec.Manifest{
+						Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+						ArtifactType: "application/vnd.example.signature", Config: ocispec.DescriptorEmptyJSON,
+						Layers:      []ocispec.Descriptor{ocispec.DescriptorEmptyJSON},
+						Subject:     &ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: subject, Size: 500},
+						Annotations: map[string]string{ocispec.AnnotationCreated: "2026-01-01T00:00:00Z", "n": fmt.Sprint(n)},
+					})
+					require.NoError(b, err)
+					b.do("PUT", "/v2/r/manifests/"+string(digest.FromBytes(content)), content, 201,
+						"Content-Type", ocispec.MediaTypeImageManifest)
+				}
+				path := "/v2/r/referrers/" + string(subject)
+				for b.Loop() {
+					b.do("GET", path, nil, 200)
+				}
+			})
+		})
+	}
+}

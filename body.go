@@ -40,12 +40,16 @@ type requestBody struct {
 	failed  bool // a read has failed
 }
 
-func newRequestBody(w http.ResponseWriter, rc *http.ResponseController, req *http.Request, o *Options) *requestBody {
-	b := &requestBody{req: req, w: w, rc: rc, pace: receiving(rc, o), ended: req.Body == nil || req.Body == http.NoBody}
-	if !b.ended && req.ProtoMajor == 1 {
+// init prepares b, the zero value, for the body of a request.
+func (b *requestBody) init(w http.ResponseWriter, rc *http.ResponseController, req *http.Request, o *Options) {
+	b.req, b.w, b.rc = req, w, rc
+	if b.ended = req.Body == nil || req.Body == http.NoBody; b.ended {
+		return
+	}
+	b.pace = receiving(rc, o)
+	if req.ProtoMajor == 1 {
 		b.pace.begin() // net/http reads a body before it responds, even if the handler does not
 	}
-	return b
 }
 
 // Read implements [io.Reader].

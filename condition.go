@@ -157,26 +157,3 @@ func matchesWeakly(lines []string, d digest.Digest) bool {
 func (t entityTag) is(d digest.Digest) bool {
 	return t.opaque == string(d) || t.opaque == string(AnyDigest)
 }
-
-// withDecided returns a copy of the request whose If-Match and If-None-Match have been decided for
-// the entity tag of a digest. http.ServeContent alone would look only at the first line of each,
-// and only up to a fault. ok is false if the If-Match does not match.
-func withDecided(req *http.Request, d digest.Digest) (decided *http.Request, ok bool) {
-	match, noneMatch := req.Header.Values("If-Match"), req.Header.Values("If-None-Match")
-	if len(match) == 0 && len(noneMatch) == 0 {
-		return req, true
-	}
-	if len(match) > 0 && !matchesStrongly(match, d) {
-		return nil, false
-	}
-	req = req.Clone(req.Context())
-	if len(match) > 0 {
-		req.Header.Set("If-Match", "*") // so that If-Unmodified-Since does not count
-	}
-	if matchesWeakly(noneMatch, d) {
-		req.Header.Set("If-None-Match", "*")
-	} else if len(noneMatch) > 0 {
-		req.Header.Set("If-None-Match", `"none"`) // so that If-Modified-Since does not count
-	}
-	return req, true
-}

@@ -1,81 +1,60 @@
 package registry
 
 import (
+	"errors"
 	"io"
-	"sync"
-	"sync/atomic"
 )
 
 const (
-	// copyBuffer is the size of a buffer for copying, in bytes. Content that fits into one is not
-	// worth another system call for sendfile.
-	copyBuffer = 64 << 10
-	// smallCopyBuffer is the size of the buffers of all copies beyond maxCopyBuffers at a time.
-	smallCopyBuffer = 8 << 10
-	// maxCopyBuffers is the maximum number of large buffers in use. A buffer is in use for as long as
-	// a client takes to accept its bytes, so slow clients could otherwise use much memory.
-	maxCopyBuffers = 64
+	copyBuffer      = 64 << 10 // bytes of a buffer for copying to a client
+	smallCopyBuffer = 8 << 10  // bytes of the buffers beyond maxCopyBuffers
+	maxCopyBuffers  = 64       // large buffers in use at a time, see copybuf.Pool
 )
 
-// copyBuffers are the buffers with which blobs are copied to clients.
-type copyBuffers struct {
-	large, small sync.Pool
-	used         atomic.Int64 // the number of large buffers in use
-}
-
-// get returns a buffer, and a function that gives it back.
-func (b *copyBuffers) get() (buf []byte, done func()) {
-	if b.used.Add(1) <= maxCopyBuffers {
-		p, ok := b.large.Get().(*[copyBuffer]byte)
-		if !ok {
-			p = new([copyBuffer]byte)
-		}
-		return p[:], func() {
-			b.large.Put(p)
-			b.used.Add(-1)
-		}
-	}
-	b.used.Add(-1)
-	p, ok := b.small.Get().(*[smallCopyBuffer]byte)
-	if !ok {
-		p = new([smallCopyBuffer]byte)
-	}
-	return p[:], func() { b.small.Put(p) }
-}
-
-// copy copies r to the client. It takes a buffer only when there is something to copy.
-func (w *contentWriter) copy(r io.Reader) (int64, error) {
-	total := int64(0)
-	for {
-		if limited, ok := r.(*io.LimitedReader); ok && limited.N > 0 {
-			if b, ok := limited.R.(*content); ok {
-				b.await(w.flush)
-			}
-		}
-		n, err := w.copySome(r)
-		total += n
-		if err == io.EOF {
-			return total, nil
-		}
-		if err != nil {
-			return total, err
-		}
-	}
-}
-
-// copySome copies what one Read returns.
+// copy copies the next n bytes of the blob to the client. It takes a buffer only when there is
+// something to copy.
 //
-// Errors: io.EOF at the end of r; the error of r or of the client.
-func (w *contentWriter) copySome(r io.Reader) (int64, error) {
-	buf, done := w.buffers.get()
-	defer done()
-	n, err := r.Read(buf)
-	if n > 0 {
-		if m, werr := w.Write(buf[:n]); werr != nil {
+// Errors: as sendPart.
+func (w *contentWriter) copy(n int64) error {
+	for n > 0 {
+		if err := w.align(); err != nil {
+			return err
+		}
+		if a, ok := w.from.(interface{ Await(idle func()) }); ok {
+			a.Await(w.flush)
+		}
+		m, err := w.copySome(n)
+		n -= m
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copySome copies what one Read returns, and at most n bytes.
+func (w *contentWriter) copySome(n int64) (int64, error) {
+	buf, done := w.buffers.Get()
+	sent := true
+	defer func() { done(sent) }()
+	m, err := w.from.Read(buf[:min(n, int64(len(buf)))])
+	w.at += int64(m)
+	w.real = w.at
+	if err != nil && !errors.Is(err, io.EOF) {
+		_ = w.fail(err)
+	}
+	if m > 0 {
+		if _, werr := w.Write(buf[:m]); werr != nil {
+			sent = false
 			return int64(m), werr
 		}
 	}
-	return int64(n), err
+	if errors.Is(err, io.EOF) {
+		if err = nil; int64(m) < n {
+			err = io.ErrUnexpectedEOF
+		}
+	}
+	return int64(m), err
 }
 
 // flush sends what was written, before the next bytes take time.

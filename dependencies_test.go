@@ -18,6 +18,7 @@ func TestDependencies(t *testing.T) {
 		"github.com/opencontainers/image-spec/specs-go",
 		"github.com/distribution/reference",
 		"golang.org/x/sync",
+		"golang.org/x/sys/unix", // of storage/disk, on Linux
 	}
 	for _, pkg := range []string{".", "./auth", "./notification", "./reference", "./jobs", "./pulltime", "./storage",
 		"./storage/disk", "./storage/memory", "./filter", "./hook", "./client", "./client/login", "./image", "./importer",
@@ -158,18 +159,19 @@ func TestImportsPointDown(t *testing.T) {
 		".": {
 			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover",
 			module + "/internal/manifest", module + "/internal/strictjson", module + "/internal/options",
+			module + "/internal/copybuf",
 		},
 		"./storage": {
 			module + "/auth", module + "/notification", module + "/reference", module + "/internal/handover",
 			module + "/internal/manifest", module + "/internal/strictjson",
-			module + "/internal/lru", module + "/internal/objectkey", module + "/internal/options",
+			module + "/internal/copybuf", module + "/internal/lru", module + "/internal/objectkey", module + "/internal/options",
 			module + "/internal/parallel", module + "/internal/pause",
 			module + "/jobs", module + "/storage/driver", module + "/storage/internal",
 		},
 		"./hook": {
 			module + "/auth", module + "/notification", module + "/reference", module + "/internal/contain",
 			module + "/internal/handover", module + "/internal/manifest", module + "/internal/strictjson",
-			module + "/internal/options",
+			module + "/internal/copybuf", module + "/internal/options",
 		},
 		"./jobs": {module + "/internal/options", module + "/internal/pause", module + "/storage/driver"},
 		"./storage/gocloud/gcs": {

@@ -1,10 +1,13 @@
 package registry_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,4 +72,48 @@ func TestLogPathHidesUploadIDs(t *testing.T) {
 // five times.
 func TestDeniedIsFinalForDocker(t *testing.T) {
 	require.NotEqual(t, "requested access to the resource is denied", registry.ErrDenied.Message())
+}
+
+// TestErrorJSON: the fast encoder of errors and encoding/json agree.
+func TestErrorJSON(t *testing.T) {
+	type one struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Detail  any    `json:"detail,omitempty"`
+	}
+	for _, row := range []struct {
+		message string
+		detail  any
+		fast    bool
+	}{
+		{"no detail", nil, true},
+		{"<html> & ~ ' are not escaped", map[string]string{"digest": "sha256:0"}, true},
+		{`a "quoted" name`, nil, true},
+		{`a \ backslash`, nil, true},
+		{"a line\nbreak", nil, true},
+		{"ünïcode \u2028", nil, true},
+		{"delete \x7f", nil, true},
+		{"invalid UTF-8 \xff", nil, true},
+		{"escaped value", map[string]string{"tag": `"`}, true},
+		{"escaped key", map[string]string{"\t": "x"}, true},
+		{"two pairs", map[string]string{"a": "1", "b": "2"}, false},
+		{"no pair", map[string]string{}, false},
+		{"another type", map[string]int{"a": 1}, false},
+		{"empty texts", map[string]string{"": ""}, true},
+	} {
+		e := registry.NewError("SOME_CODE", http.StatusConflict, row.message)
+		if row.detail != nil {
+			e = e.WithDetail(row.detail)
+		}
+		var want bytes.Buffer
+		enc := json.NewEncoder(&want)
+		enc.SetEscapeHTML(false)
+		require.NoError(t, enc.Encode(map[string][]one{"errors": {{"SOME_CODE", row.message, row.detail}}}))
+		require.Equal(t, strings.TrimSuffix(want.String(), "\n"), string(registry.ErrorJSON(e)), row.message)
+		content, ok := registry.AppendError([]byte("before"), e)
+		require.Equal(t, row.fast, ok, row.message)
+		if ok {
+			require.Equal(t, "before"+string(registry.ErrorJSON(e)), string(content), row.message)
+		}
+	}
 }

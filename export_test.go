@@ -61,5 +61,8 @@ var BeforePrefix = repositoryNames.below
 // Guard is what ServeHTTP calls: the Backend of a Registry for an identity.
 func Guard(r *Registry, identity auth.Identity) Backend { return &guard{r: r, identity: identity} }
 
+// PlainErrorJSON and ErrorJSON are the two encoders of errors.
+var AppendError, ErrorJSON = appendError, errorJSON
+
 // Authorize is what a Guard does before an operation.
 func Authorize(ctx context.Context, b Backend, op *Op) error { return b.(*guard).authorize(ctx, op) }

@@ -19,6 +19,7 @@ type guard struct {
 	Unimplemented
 	r        *Registry
 	identity auth.Identity
+	done     *Op           // the operation of the request, once it has been authorized; nil for Go calls
 	granted  []auth.Access // granted to this request already
 	decision auth.Decision // the fields that all decisions about this request share
 	quiet    bool          // makes no events
@@ -34,20 +35,56 @@ type guard struct {
 // names exactly one manifest is checked last. A reference that no manifest can have then gets the
 // same response as an unknown one, and only callers with pull access receive it.
 func (g *guard) authorize(ctx context.Context, op *Op) error {
+	if g.done != nil && g.done.same(op) {
+		return nil
+	}
 	if err := op.check(); err != nil {
 		return err
 	}
-	if err := g.allow(ctx, op.Access()); err != nil {
-		return err
+	if g.decides() {
+		var one [1]auth.Access // of most operations, so that a second one of a request allocates nothing
+		if !g.hasGranted(op.appendAccess(one[:0])) {
+			if err := g.ask(ctx, op.Access()); err != nil {
+				return err
+			}
+		}
 	}
 	return op.checkOneRef()
 }
 
+// authorizeRequest authorizes the operation of a request. The guard then authorizes the same
+// operation again without a decision, and others with what has been granted.
+func (g *guard) authorizeRequest(ctx context.Context, op *Op) error {
+	if err := op.check(); err != nil {
+		return err
+	}
+	if g.decides() {
+		accesses := op.Access()
+		if err := g.ask(ctx, accesses); err != nil {
+			return err
+		}
+		g.granted = accesses
+	}
+	if err := op.checkOneRef(); err != nil {
+		return err
+	}
+	g.done = op
+	return nil
+}
+
+// decides reports whether decisions have an effect or are recorded. If not, everything is allowed.
+func (g *guard) decides() bool { return g.r.opts.Authorizer != nil || g.r.opts.Audit != nil }
+
 // allow asks the Authorizer for accesses, unless this request has been granted all of them.
 func (g *guard) allow(ctx context.Context, accesses []auth.Access) error {
-	if g.hasGranted(accesses) {
+	if !g.decides() || g.hasGranted(accesses) {
 		return nil
 	}
+	return g.ask(ctx, accesses)
+}
+
+// ask asks the Authorizer for accesses. The accesses may be kept and must not change.
+func (g *guard) ask(ctx context.Context, accesses []auth.Access) error {
 	err := g.decide(ctx, accesses)
 	switch {
 	case err == nil:
@@ -62,7 +99,12 @@ func (g *guard) allow(ctx context.Context, accesses []auth.Access) error {
 
 // hasGranted reports whether this request has been granted all of accesses before.
 func (g *guard) hasGranted(accesses []auth.Access) bool {
-	return !slices.ContainsFunc(accesses, func(a auth.Access) bool { return !slices.Contains(g.granted, a) })
+	for _, a := range accesses {
+		if !slices.Contains(g.granted, a) {
+			return false
+		}
+	}
+	return true
 }
 
 // authorizeFailed returns the error for an Authorizer that failed to decide.

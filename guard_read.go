@@ -37,7 +37,7 @@ func (g *guard) StatBlob(ctx context.Context, repo string, d digest.Digest, opts
 	if err := g.authorize(ctx, op); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return g.r.backend.StatBlob(ctx, repo, d, g.renew(op, opts))
+	return g.r.backend.StatBlob(ctx, repo, d, g.renew(repo, op.Ref, opts))
 }
 
 func (g *guard) GetManifest(ctx context.Context, repo string, ref reference.Ref) (*Manifest, error) {
@@ -62,17 +62,20 @@ func (g *guard) StatManifest(ctx context.Context, repo string, ref reference.Ref
 	if err := g.authorize(ctx, op); err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	return g.r.backend.StatManifest(ctx, repo, ref, g.renew(op, opts))
+	return g.r.backend.StatManifest(ctx, repo, ref, g.renew(repo, op.Ref, opts))
 }
 
 // renew returns options whose Renew also requires push access. It makes no audit record. The result
 // is nil if opts renew nothing.
-func (g *guard) renew(op *Op, opts *StatOptions) *StatOptions {
-	if opts == nil || opts.Renew == nil {
+func (g *guard) renew(repo string, ref reference.Ref, opts *StatOptions) *StatOptions {
+	switch {
+	case opts == nil || opts.Renew == nil:
 		return nil
+	case g.r.opts.Authorizer == nil:
+		return opts // every caller has push access
 	}
 	return &StatOptions{Renew: func(ctx context.Context) bool {
-		seen, err := g.sees(ctx, &Op{Kind: OpRenew, Repository: op.Repository, Ref: op.Ref})
+		seen, err := g.sees(ctx, &Op{Kind: OpRenew, Repository: repo, Ref: ref})
 		return err == nil && seen && opts.Renew(ctx)
 	}}
 }

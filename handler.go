@@ -12,21 +12,27 @@ import (
 	"github.com/registrykit/registry/internal/handover"
 )
 
-// call is the state of one request: parsed, authenticated, authorised, handled and answered.
+// call is the state of one request: parsed, authenticated, authorised, handled and answered. It
+// holds its parts by value, so that a request takes one allocation. It is not used again for
+// another request, because a Backend may keep the context for longer than the request takes.
 type call struct {
-	r       *Registry
-	w       *pacedWriter
-	req     *http.Request
-	ctx     requestContext // of the operations of the request
-	body    *requestBody
-	routed  bool // target is set
-	target  target
-	query   url.Values
-	op      *Op            // with the names that the Backend has
-	backend *guard         // the registry as the caller sees it
-	claim   handover.Claim // memory of the storage, until send has taken the manifest over
+	r        *Registry
+	w        *pacedWriter // writer
+	req      *http.Request
+	ctx      requestContext // of the operations of the request
+	body     requestBody
+	routed   bool // target is set
+	target   target
+	query    url.Values
+	op       Op              // with the names that the Backend has; without a kind until the request is routed
+	backend  guard           // the registry as the caller sees it
+	claim    handover.Claim  // memory of the storage, until send has taken the manifest over
+	changing context.Context // see writeContext
 
 	namespace string // the parameter ns as the client sent it, if Options.Resolve has accepted it
+
+	rc     http.ResponseController
+	writer pacedWriter
 }
 
 // ServeHTTP serves the requests of the distribution spec. Their URL paths begin with /v2/.
@@ -39,13 +45,13 @@ type call struct {
 // If a response cannot be completed, ServeHTTP panics with [http.ErrAbortHandler], so that the
 // client does not mistake it for a complete one.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	h := w.Header()
-	h.Set("Docker-Distribution-Api-Version", "registry/2.0")
-	h.Set("X-Content-Type-Options", "nosniff")
-	rc := http.NewResponseController(w)
-	c := &call{r: r, req: req, body: newRequestBody(w, rc, req, &r.opts)}
+	c := &call{r: r, req: req, rc: *http.NewResponseController(w)}
 	c.ctx.Context = req.Context()
-	c.w = &pacedWriter{w, sending(rc, &r.opts), &c.ctx}
+	c.writer.init(w, &c.rc, &c.ctx, &r.opts)
+	c.w = &c.writer
+	c.w.set("Docker-Distribution-Api-Version", "registry/2.0")
+	c.w.set("X-Content-Type-Options", "nosniff")
+	c.body.init(w, &c.rc, req, &r.opts)
 	defer c.body.finish()
 	if err := c.serve(); err != nil {
 		c.fail(err)
@@ -84,15 +90,12 @@ func (c *call) serve() error {
 	if err != nil {
 		return err
 	}
-	c.backend = &guard{r: c.r, identity: identity, request: c.req, decision: c.newDecision(identity)}
-	if ctx := withIdentity(c.req.Context(), identity); ctx != c.req.Context() {
-		c.req = c.req.WithContext(ctx)
-		c.ctx.Context = ctx
-	}
-	if err := c.backend.authorize(&c.ctx, c.op); err != nil {
+	g := &c.backend
+	g.r, g.identity, g.request, g.decision = c.r, identity, c.req, c.newDecision(identity)
+	c.ctx.identity = identity
+	if err := g.authorizeRequest(&c.ctx, &c.op); err != nil {
 		return err
 	}
-	c.backend.granted = c.op.Access()
 	return route.handle(c)
 }
 
@@ -129,28 +132,39 @@ func (c *call) authenticateBy(a auth.Authenticator) (auth.Identity, error) {
 		return auth.Identity{}, nil
 	}
 	identity, err := a.Authenticate(c.req)
+	if err != nil {
+		return auth.Identity{}, c.notAuthenticated(err)
+	}
+	return identity, nil
+}
+
+// notAuthenticated records that an Authenticator has refused a request or failed with err, and
+// returns the error for the client.
+func (c *call) notAuthenticated(err error) error {
 	var limit *auth.LimitError
 	switch {
-	case err == nil:
-		return identity, nil
 	case errors.Is(err, auth.ErrCredentials):
 		c.r.audit(c.req.Context(), c.newDecision(auth.Identity{}), nil, "", err)
-		return auth.Identity{}, ErrUnauthorized.WithMessage("invalid credentials").WithCause(err)
+		return ErrUnauthorized.WithMessage("invalid credentials").WithCause(err)
 	case errors.As(err, &limit):
 		c.r.audit(c.req.Context(), c.newDecision(auth.Identity{}), nil, "", err)
-		return auth.Identity{}, ErrTooManyRequests.WithMessage("too many failed logins").WithRetryAfter(
-			limit.RetryAfter).WithCause(err)
+		return ErrTooManyRequests.WithMessage("too many failed logins").WithRetryAfter(limit.RetryAfter).WithCause(err)
 	}
 	err = fmt.Errorf("authenticate: %w", err)
 	if u := unavailable(err); u != nil {
-		return auth.Identity{}, u
+		return u
 	}
-	return auth.Identity{}, err
+	return err
 }
 
 // writeContext returns the context of a change. It outlives the client: a change that has begun is
 // completed, and received bytes are kept, even if the client disconnects.
-func (c *call) writeContext() context.Context { return context.WithoutCancel(&c.ctx) }
+func (c *call) writeContext() context.Context {
+	if c.changing == nil {
+		c.changing = context.WithoutCancel(&c.ctx)
+	}
+	return c.changing
+}
 
 // location returns the host-relative URL of t. Its repository is the one that the client knows.
 func (c *call) location(t target) string {
@@ -164,6 +178,10 @@ func (c *call) location(t target) string {
 // prefix returns what outer handlers have removed from the path of the request: the start of the
 // request target, if the path here is the rest of it, and otherwise "".
 func (c *call) prefix() string {
+	// Nearly every request target is the path that arrives here, and needs no parsing.
+	if rest, ok := strings.CutPrefix(c.req.RequestURI, c.req.URL.Path); ok && (rest == "" || rest[0] == '?') {
+		return ""
+	}
 	u, err := url.ParseRequestURI(c.req.RequestURI) // origin-form or absolute-form, RFC 9112, section 3.2
 	if err != nil {
 		return ""

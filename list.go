@@ -22,9 +22,7 @@ func (c *call) listRepositories() error {
 	if err != nil {
 		return err
 	}
-	return c.writeList(struct {
-		Repositories []string `json:"repositories"`
-	}{names})
+	return c.writeNames(`{"repositories":`, names)
 }
 
 func (c *call) listTags() error {
@@ -34,18 +32,14 @@ func (c *call) listTags() error {
 	if err != nil {
 		return err
 	}
-	return c.writeList(struct {
-		Name string   `json:"name"`
-		Tags []string `json:"tags"`
-	}{c.target.repo, tags})
+	return c.writeNames(string(appendText([]byte(`{"name":`), c.target.repo))+`,"tags":`, tags)
 }
 
-func (c *call) writeList(v any) error {
-	content, err := marshal(v)
-	if err != nil {
-		return err
-	}
-	return c.writeJSON("application/json", content)
+// writeNames sends a JSON object: begin, which ends at the last value, and the names as that value.
+func (c *call) writeNames(begin string, names []string) error {
+	content := append(c.r.scratch.get(), begin...)
+	content = append(appendTexts(content, names), '}')
+	return c.writeList("application/json", content)
 }
 
 // page returns the elements of a list that the parameters n and last select and that the caller may

@@ -78,33 +78,45 @@ func (op *Op) Write() bool {
 // Three permissions are checked separately, because their refusal does not refuse the operation: to
 // pull from the source of a mount, to overwrite tags, and to set the tags that return with a
 // restored manifest.
-func (op *Op) Access() []auth.Access {
-	repo := func(a auth.Action, tag string) auth.Access {
-		return auth.Access{Type: auth.TypeRepository, Name: op.Repository, Action: a, Tag: tag}
-	}
+func (op *Op) Access() []auth.Access { return op.appendAccess(nil) }
+
+// appendAccess appends the result of Access.
+func (op *Op) appendAccess(accesses []auth.Access) []auth.Access {
+	a := auth.Access{Type: auth.TypeRepository, Name: op.Repository}
 	switch op.Kind {
 	case OpOpenBlob, OpStatBlob, OpTags, OpReferrers:
-		return []auth.Access{repo(auth.Pull, "")}
+		a.Action = auth.Pull
 	case OpGetManifest, OpStatManifest, OpHistory:
-		return []auth.Access{repo(auth.Pull, op.Ref.Tag)}
+		a.Action, a.Tag = auth.Pull, op.Ref.Tag
 	case OpCreateUpload, OpResumeUpload, OpAppend, OpCommit, OpCancel, OpMountBlob, OpRenew:
-		return []auth.Access{repo(auth.Push, "")}
+		a.Action = auth.Push
 	case OpPutManifest, OpRestore:
-		accesses := []auth.Access{repo(auth.Push, "")}
+		a.Action = auth.Push
+		accesses = append(accesses, a)
 		for _, t := range op.Tags {
-			accesses = append(accesses, repo(auth.Push, t.Name))
+			a.Tag = t.Name
+			accesses = append(accesses, a)
 		}
 		return accesses
 	case OpDeleteManifest:
-		access := repo(auth.Delete, "")
-		access.Untagged = op.IfUnused
-		return []auth.Access{access}
+		a.Action, a.Untagged = auth.Delete, op.IfUnused
 	case OpDeleteBlob, OpDeleteRepository:
-		return []auth.Access{repo(auth.Delete, "")}
+		a.Action = auth.Delete
 	case OpDeleteTag:
-		return []auth.Access{repo(auth.Delete, op.Ref.Tag)}
+		a.Action, a.Tag = auth.Delete, op.Ref.Tag
 	case OpRepositories:
-		return []auth.Access{{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}}
+		return append(accesses, auth.Access{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All})
+	default:
+		accesses = append(accesses, auth.Access{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All})
+		a.Action = auth.All
 	}
-	return []auth.Access{{Type: auth.TypeRegistry, Name: auth.NameCatalog, Action: auth.All}, repo(auth.All, "")}
+	return append(accesses, a)
+}
+
+// same reports whether other describes the same operation. It returns false for operations with
+// tags or conditions.
+func (op *Op) same(other *Op) bool {
+	return op.Kind == other.Kind && op.Repository == other.Repository && op.Ref == other.Ref &&
+		op.From == other.From && op.IfUnused == other.IfUnused && op.UploadID == other.UploadID &&
+		len(op.Tags)+len(other.Tags) == 0 && op.If == nil && other.If == nil
 }

@@ -35,6 +35,7 @@ type parcel struct {
 	size    int
 	content atomic.Pointer[[]byte] // nil once the parcel has been dropped
 	clients int
+	owner   *scratch      // gets content back after the last client; or nil
 	place   *list.Element // in outgoing.order; nil once the parcel has been dropped
 }
 
@@ -43,31 +44,35 @@ func newOutgoing(limit int64) *outgoing {
 }
 
 // add returns a parcel with the body. The caller must not keep content itself, and must call done
-// once it has sent the parcel.
-func (o *outgoing) add(content []byte) *parcel {
+// once it has sent the parcel. If owner is not nil, content is one of its buffers, and returns there
+// after the last client.
+func (o *outgoing) add(content []byte, owner *scratch) *parcel {
 	hash := maphash.Bytes(o.seed, content)
 	o.mu.Lock()
 	p := o.byHash[hash]
 	if p == nil {
 		defer o.mu.Unlock()
-		return o.insert(hash, content)
+		return o.insert(hash, content, owner)
 	}
 	p.clients++
 	o.order.MoveToBack(p.place)
 	o.mu.Unlock()
 	if held := p.content.Load(); held != nil && bytes.Equal(*held, content) { // without the lock, as it takes long
+		if owner != nil {
+			owner.put(content)
+		}
 		return p
 	}
 	o.done(p)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.insert(hash, content)
+	return o.insert(hash, content, owner)
 }
 
 // insert adds a parcel and drops others to make room. A later add finds this parcel, and no other
 // one with the same hash.
-func (o *outgoing) insert(hash uint64, content []byte) *parcel {
-	p := &parcel{hash: hash, size: len(content), clients: 1}
+func (o *outgoing) insert(hash uint64, content []byte, owner *scratch) *parcel {
+	p := &parcel{hash: hash, size: len(content), clients: 1, owner: owner}
 	p.content.Store(&content)
 	p.place = o.order.PushBack(p)
 	o.byHash[hash] = p
@@ -83,7 +88,11 @@ func (o *outgoing) done(p *parcel) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if p.clients--; p.clients == 0 && p.place != nil {
+		content := p.content.Load()
 		o.drop(p)
+		if p.owner != nil {
+			p.owner.put(*content) // no client copies from it any more
+		}
 	}
 }
 
@@ -114,26 +123,53 @@ func (c *call) send(status int, content []byte) {
 	if c.req.Method == http.MethodHead {
 		content = nil
 	}
-	if len(content) <= copyBuffer {
-		c.claim.Close()
-		c.w.WriteHeader(status)
-		if len(content) > 0 {
-			_, _ = c.w.Write(content)
-		}
+	if len(content) > copyBuffer {
+		c.sendLarge(status, content, nil)
 		return
 	}
-	p := c.r.outgoing.add(content)
+	c.claim.Close()
+	c.w.WriteHeader(status)
+	if len(content) > 0 {
+		_, _ = c.w.Write(content)
+	}
+}
+
+// sendList sends a list with status 200. content is a buffer of Registry.scratch, which sendList takes
+// back.
+func (c *call) sendList(content []byte) {
+	s := &c.r.scratch
+	if len(content) > copyBuffer && c.req.Method != http.MethodHead {
+		c.sendLarge(http.StatusOK, content, s)
+		return
+	}
+	// A slow client may hold a small buffer. An HTTP/2 server may still read a body after its stream
+	// has failed.
+	if c.req.ProtoMajor != 1 || cap(content) > copyBuffer {
+		own := bytes.Clone(content)
+		s.put(content)
+		c.send(http.StatusOK, own)
+		return
+	}
+	c.send(http.StatusOK, content)
+	s.put(content)
+}
+
+// sendLarge sends a header and a body of more than copyBuffer. For owner see outgoing.add.
+func (c *call) sendLarge(status int, content []byte, owner *scratch) {
+	p := c.r.outgoing.add(content, owner)
 	defer c.r.outgoing.done(p)
 	c.claim.Close() // c.r.outgoing counts the content from here on
 	c.w.WriteHeader(status)
-	buf, done := c.r.buffers.get()
-	defer done()
+	buf, done := c.r.buffers.Get()
+	sent := true
+	defer func() { done(sent) }()
 	for at := 0; at < p.size; {
 		n := p.copy(buf, at)
 		if n == 0 {
 			c.cut()
 		}
 		if _, err := c.w.Write(buf[:n]); err != nil {
+			sent = false
 			return // the client has disconnected, or its deadline has passed
 		}
 		at += n

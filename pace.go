@@ -90,9 +90,18 @@ func (p *pace) end() {
 // net/http sends the last bytes after the handler has returned, and only then removes the deadline.
 type pacedWriter struct {
 	http.ResponseWriter
-	pace pace
-	ctx  *requestContext // has the warnings
+	pace   pace
+	ctx    *requestContext // has the warnings
+	values headerValues
 }
+
+// init prepares w, the zero value, for a response.
+func (w *pacedWriter) init(to http.ResponseWriter, rc *http.ResponseController, ctx *requestContext, o *Options) {
+	w.ResponseWriter, w.pace, w.ctx = to, sending(rc, o), ctx
+}
+
+// set sets a header of the response. The key must be canonical.
+func (w *pacedWriter) set(key, value string) { w.values.set(w.Header(), key, value) }
 
 // Unwrap lets http.ResponseController find the methods of the inner ResponseWriter.
 func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -19,67 +19,69 @@ const (
 	maxAscendingRanges = 1024
 )
 
-// badRange is a Range header that http.ServeContent refuses.
-const badRange = "bytes=x"
-
-// usefulRange returns the Range header (RFC 9110, section 14.2) that stands for headers in a
-// request for parts of size bytes. The result is normalised.
-//
-// It is "" if the headers are to be ignored: there are none, the unit is unknown, or they ask for
-// more than the whole. It is badRange if the headers are malformed or cannot be satisfied.
-func usefulRange(headers []string, size int64) string {
-	if len(headers) == 0 {
-		return ""
+// requestedParts returns the parts that a request asks for out of a blob of size bytes (RFC 9110,
+// section 14.2). No parts mean the whole blob: the request has no Range, or one of another unit, or
+// for another entity tag, or one that asks for more than the whole. ok is false if the Range is
+// malformed or cannot be satisfied.
+func (c *call) requestedParts(size int64) (parts []part, ok bool) {
+	h := c.req.Header
+	ranges := h["Range"]
+	if len(ranges) == 0 || c.req.Method != http.MethodGet {
+		return nil, true
 	}
+	if tag := h.Get("If-Range"); tag != "" && tag != etag(c.op.Ref.Digest) {
+		return nil, true
+	}
+	return parseRanges(ranges, size)
+}
+
+// parseRanges returns the parts of size bytes that the Range headers of a request name, as
+// requestedParts does.
+func parseRanges(headers []string, size int64) (parts []part, ok bool) {
 	unit, set, ok := strings.Cut(headers[0], "=")
 	switch {
 	case len(headers) > 1 || !ok:
-		return badRange
+		return nil, false
 	case !strings.EqualFold(strings.TrimSpace(unit), "bytes"):
-		return ""
+		return nil, true
 	}
-	specs := strings.Split(set, ",")
-	tooMany := len(specs) > maxAscendingRanges
-	var out []string
-	total, malformed := int64(0), false
-	ascending, end := true, int64(-1)
-	empty := 0
-	for _, spec := range specs {
+	count := strings.Count(set, ",") + 1
+	tooMany := count > maxAscendingRanges
+	parts = make([]part, 0, min(count, maxAscendingRanges))
+	total, empty := int64(0), 0
+	ascending, end := true, int64(0)
+	for spec := range strings.SplitSeq(set, ",") {
 		if spec = strings.Trim(spec, " \t"); spec == "" { // RFC 9110, section 5.6.1.2
 			empty++
 			continue
 		}
 		first, last, ok := parseRangeSpec(spec, size)
 		if !ok {
-			malformed = true
-			break
+			return nil, false
 		}
 		if first > last {
 			continue // beyond the end
 		}
-		if last-first+1 > size-total {
+		p := part{first, last + 1}
+		if p.size() > size-total {
 			tooMany = true
 			continue
 		}
-		total += last - first + 1
-		ascending, end = ascending && first > end, last
-		if len(out) < maxAscendingRanges {
-			out = append(out, strconv.FormatInt(first, 10)+"-"+strconv.FormatInt(last, 10))
+		total += p.size()
+		ascending, end = ascending && first >= end, p.end
+		if len(parts) < maxAscendingRanges {
+			parts = append(parts, p)
 		}
 	}
 	switch {
-	case malformed || empty == len(specs):
-		return badRange
-	case tooMany || len(out) > maxRanges && !ascending:
-		return ""
-	case len(out) == 0:
-		// Every part of an empty blob is the whole blob.
-		if size == 0 {
-			return ""
-		}
-		return badRange
+	case empty == count:
+		return nil, false
+	case tooMany || len(parts) > maxRanges && !ascending:
+		return nil, true
+	case len(parts) == 0:
+		return nil, size == 0 // every part of an empty blob is the whole blob
 	}
-	return "bytes=" + strings.Join(out, ",")
+	return parts, true
 }
 
 // rangeHint returns the only part of a blob d that a GET asks for, as far as the header shows before
@@ -110,18 +112,14 @@ func rangeHint(h http.Header, d digest.Digest) *ByteRange {
 // part is a part of a blob: the bytes from first up to, but not including, end.
 type part struct{ first, end int64 }
 
-// partsOf returns the parts that a header from usefulRange names.
-func partsOf(header string) []part {
-	var parts []part
-	for spec := range strings.SplitSeq(strings.TrimPrefix(header, "bytes="), ",") {
-		from, to, _ := strings.Cut(spec, "-")
-		first, ok := parseDigits(from)
-		last, okLast := parseDigits(to)
-		if ok && okLast {
-			parts = append(parts, part{first, last + 1})
-		}
-	}
-	return parts
+func (p part) size() int64 { return p.end - p.first }
+
+// contentRange returns the Content-Range of the part of a blob of size bytes.
+func (p part) contentRange(size int64) string {
+	b := append(make([]byte, 0, 64), "bytes "...)
+	b = append(strconv.AppendInt(b, p.first, 10), '-')
+	b = append(strconv.AppendInt(b, p.end-1, 10), '/')
+	return string(strconv.AppendInt(b, size, 10))
 }
 
 // parseRangeSpec returns the first and last byte that one range of a Range header selects out of

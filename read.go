@@ -9,28 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry/internal/handover"
 )
-
-// cacheControl is sent with everything that can be read. A cache may keep a copy, but must ask the
-// registry before each use. The caller of that time is then authorised, and deleted content is
-// gone. Content never changes, so the response is a 304. A host can let caches respond by
-// themselves, in a handler around this one.
-const cacheControl = "no-cache"
-
-// etag returns the strong entity tag of a digest.
-func etag(d digest.Digest) string { return `"` + string(d) + `"` }
-
-// setContentHeaders sets the headers that GET and HEAD share.
-func setContentHeaders(h http.Header, mediaType string, d digest.Digest) {
-	h.Set("Content-Type", mediaType)
-	h.Set("Docker-Content-Digest", string(d))
-	h.Set("Etag", etag(d))
-	h.Set("Cache-Control", cacheControl)
-}
 
 func (c *call) getManifest() error {
 	ctx := handover.NewContext(&c.ctx, &c.claim)
@@ -43,7 +25,7 @@ func (c *call) getManifest() error {
 }
 
 func (c *call) headManifest() error {
-	desc, err := c.backend.StatManifest(&c.ctx, c.op.Repository, c.op.Ref, renew())
+	desc, err := c.backend.StatManifest(&c.ctx, c.op.Repository, c.op.Ref, alwaysRenew)
 	if err != nil {
 		return err
 	}
@@ -53,31 +35,28 @@ func (c *call) headManifest() error {
 // writeManifest sends a manifest. It ignores Accept, because image clients know every type and many
 // send no Accept. It ignores Range, too.
 func (c *call) writeManifest(desc ocispec.Descriptor, content []byte) error {
-	h := c.w.Header()
-	setContentHeaders(h, desc.MediaType, desc.Digest)
+	c.setContentHeaders(desc.MediaType, desc.Digest)
 	// The media type is that of the push. If a browser renders it, the policy keeps it from doing
 	// anything.
-	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	if lines := c.req.Header.Values("If-Match"); len(lines) > 0 && !matchesStrongly(lines, desc.Digest) {
+	c.w.set("Content-Security-Policy", "default-src 'none'; sandbox")
+	if lines := c.req.Header["If-Match"]; len(lines) > 0 && !matchesStrongly(lines, desc.Digest) {
 		return ErrPreconditionFailed
 	}
-	if matchesWeakly(c.req.Header.Values("If-None-Match"), desc.Digest) {
-		h.Del("Content-Type")
+	if matchesWeakly(c.req.Header["If-None-Match"], desc.Digest) {
+		delete(c.w.Header(), "Content-Type")
 		return c.writeEmpty(http.StatusNotModified)
 	}
-	h.Set("Content-Length", strconv.FormatInt(desc.Size, 10))
+	c.w.set("Content-Length", strconv.FormatInt(desc.Size, 10))
 	c.send(http.StatusOK, content)
 	return nil
 }
 
-// renew returns the options of a HEAD. A client does not upload content that HEAD finds, so the
+// alwaysRenew are the options of a HEAD. A client does not upload content that HEAD finds, so the
 // content must stay for a while.
-func renew() *StatOptions {
-	return &StatOptions{Renew: func(context.Context) bool { return true }}
-}
+var alwaysRenew = &StatOptions{Renew: func(context.Context) bool { return true }}
 
 func (c *call) headBlob() error {
-	desc, err := c.backend.StatBlob(&c.ctx, c.op.Repository, c.op.Ref.Digest, renew())
+	desc, err := c.backend.StatBlob(&c.ctx, c.op.Repository, c.op.Ref.Digest, alwaysRenew)
 	if err != nil {
 		return err
 	}
@@ -91,9 +70,9 @@ func (c *call) getBlob() error {
 		return err
 	}
 	if b.URL != "" {
-		c.w.Header().Set("Location", b.URL)
-		c.w.Header().Set("Docker-Content-Digest", string(c.op.Ref.Digest))
-		c.w.Header().Set("Cache-Control", "no-store") // the URL expires
+		c.w.set("Location", b.URL)
+		c.w.set("Docker-Content-Digest", string(c.op.Ref.Digest))
+		c.w.set("Cache-Control", "no-store") // the URL expires
 		return c.writeEmpty(http.StatusTemporaryRedirect)
 	}
 	return c.serveContent(b.Descriptor, b.Body)
@@ -104,70 +83,82 @@ func (c *call) getBlob() error {
 // ranges.
 func (c *call) wantsChoice() bool {
 	h := c.req.Header
-	for _, key := range []string{"If-Match", "If-None-Match", "If-Range"} {
-		if len(h.Values(key)) > 0 {
-			return true
-		}
-	}
-	return strings.Contains(h.Get("Range"), ",")
+	return len(h["If-Match"]) > 0 || len(h["If-None-Match"]) > 0 || len(h["If-Range"]) > 0 ||
+		strings.Contains(h.Get("Range"), ",")
 }
 
-// serveContent sends a blob, or the requested parts of it. from is nil for HEAD. http.ServeContent
-// handles conditions and ranges, but gets only ranges that are worth serving (RFC 9110, section
-// 14.2), and its error pages are not sent.
+// serveContent sends a blob, or the requested parts of it (RFC 9110, sections 13 and 14). from is
+// nil for HEAD. A blob has no time, so conditions on times do not count.
 func (c *call) serveContent(desc ocispec.Descriptor, from io.ReadSeekCloser) error {
-	body := &content{size: desc.Size, from: from}
-	defer body.close()
-	h := c.w.Header()
-	setContentHeaders(h, "application/octet-stream", c.op.Ref.Digest)
-	req, ok := withDecided(c.req, c.op.Ref.Digest)
+	if from != nil {
+		defer func() { _ = from.Close() }() // the response does not depend on it any more
+	}
+	d, h := c.op.Ref.Digest, c.w.Header()
+	c.setContentHeaders(blobMediaType, d)
+	if lines := c.req.Header["If-Match"]; len(lines) > 0 && !matchesStrongly(lines, d) {
+		return ErrPreconditionFailed
+	}
+	if lines := c.req.Header["If-None-Match"]; len(lines) > 0 && matchesWeakly(lines, d) {
+		h.Del("Content-Type")
+		h.Del("Content-Encoding")
+		return c.writeEmpty(http.StatusNotModified)
+	}
+	parts, ok := c.requestedParts(desc.Size)
 	if !ok {
-		return ErrPreconditionFailed
-	}
-	if len(req.Header["Range"]) > 0 {
-		req = req.Clone(req.Context())
-		req.Header.Del("Range")
-		if r := usefulRange(c.req.Header["Range"], desc.Size); r != "" && req.Method == http.MethodGet {
-			req.Header.Set("Range", r)
-			body.parts, body.real = partsOf(r), -1 // so that align also announces the first part
-		}
-	}
-	w := &contentWriter{pacedWriter: c.w, buffers: &c.r.buffers, size: desc.Size}
-	http.ServeContent(w, req, "", unknownTime, body)
-	switch w.status {
-	case http.StatusRequestedRangeNotSatisfiable:
-		h.Set("Content-Range", "bytes */"+strconv.FormatInt(desc.Size, 10))
+		c.w.set("Content-Range", "bytes */"+strconv.FormatInt(desc.Size, 10))
 		return errRange
-	case http.StatusPreconditionFailed:
-		return ErrPreconditionFailed
 	}
-	if w.status >= 400 {
-		return errors.Join(errors.New("a blob cannot be served"), body.failure())
+	c.w.set("Accept-Ranges", "bytes")
+	status, length := http.StatusOK, desc.Size
+	var multi *multipart
+	switch len(parts) {
+	case 0:
+	case 1:
+		status, length = http.StatusPartialContent, parts[0].size()
+		c.w.set("Content-Range", parts[0].contentRange(desc.Size))
+	default:
+		multi = newMultipart(parts, desc.Size)
+		status, length = http.StatusPartialContent, multi.size
+		c.w.set("Content-Type", multi.mediaType())
 	}
-	if c.req.Method == http.MethodHead || w.status == http.StatusNotModified {
-		w.send()
+	// Middleware that has set Content-Encoding changes the length of the body.
+	if len(parts) > 0 || h.Get("Content-Encoding") == "" {
+		c.w.set("Content-Length", strconv.FormatInt(length, 10))
+	}
+	if from == nil {
+		c.w.WriteHeader(status)
 		return nil
 	}
-	return c.finishContent(w, body)
+	w := &contentWriter{pacedWriter: c.w, buffers: c.r.buffers, from: from, status: status, want: length}
+	var err error
+	switch {
+	case multi != nil:
+		err = multi.send(w)
+	case len(parts) == 1:
+		w.real, w.until = -1, parts[0].end // so that align also announces the part
+		err = w.sendPart(parts[0])
+	default:
+		err = w.sendPart(part{0, desc.Size})
+	}
+	return c.finishContent(w, err)
 }
 
-// finishContent ensures that an incomplete response does not look complete.
-func (c *call) finishContent(w *contentWriter, body *content) error {
-	if w.sent && w.written == w.want {
+// blobMediaType is the Content-Type of every blob. Only manifests know what the bytes are.
+const blobMediaType = "application/octet-stream"
+
+// finishContent ensures that a response that is incomplete because of err does not look complete.
+func (c *call) finishContent(w *contentWriter, err error) error {
+	if err == nil && w.written == w.want {
+		w.send() // the blob may be empty
 		return nil
 	}
-	failure := body.failure()
 	if !w.sent {
-		if w.want == 0 && failure == nil {
-			w.send()
-			return nil
-		}
 		c.w.Header().Del("Content-Range")
-		return errors.Join(io.ErrUnexpectedEOF, failure)
+		return errors.Join(io.ErrUnexpectedEOF, w.failure)
 	}
-	if c.req.Context().Err() == nil && failure != nil {
-		c.r.log.ErrorContext(c.req.Context(), "response cut off", "method", c.req.Method, "path", LogPath(c.req), "error",
-			failure)
+	if c.req.Context().Err() == nil && w.failure != nil {
+		c.r.log.ErrorContext(&c.ctx, "response cut off", "method", c.req.Method, "path", LogPath(c.req), "error",
+			w.failure)
 	}
 	c.cut()
 	return nil
@@ -178,8 +169,8 @@ func (c *call) finishContent(w *contentWriter, body *content) error {
 // look complete. cut therefore first sets the write deadline to the past, so that nothing more can
 // be written. If middleware hides the deadline, cut closes the connection of an HTTP/1.1 request.
 func (c *call) cut() {
-	if c.body.rc.SetWriteDeadline(time.Unix(1, 0)) != nil && c.req.ProtoMajor == 1 {
-		if conn, _, err := c.body.rc.Hijack(); err == nil {
+	if c.rc.SetWriteDeadline(time.Unix(1, 0)) != nil && c.req.ProtoMajor == 1 {
+		if conn, _, err := c.rc.Hijack(); err == nil {
 			_ = conn.Close() // nothing can be done about an error
 		}
 	}

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/url"
@@ -48,7 +47,7 @@ func (c *call) listReferrers() error {
 	if err != nil {
 		return err
 	}
-	page := &referrersPage{ctx: &c.ctx, budget: c.r.reading, last: last}
+	page := &referrersPage{ctx: &c.ctx, budget: c.r.reading, last: last, json: c.r.scratch.get()}
 	defer page.release()
 	if err := page.fill(c, types); err != nil {
 		return err
@@ -64,7 +63,7 @@ func (c *call) listReferrers() error {
 		c.w.Header().Set("OCI-Filters-Applied", "artifactType")
 	}
 	page.release() // the client may be slow
-	return c.writeJSON(ocispec.MediaTypeImageIndex, page.json.Bytes())
+	return c.writeList(ocispec.MediaTypeImageIndex, page.json)
 }
 
 // typesParam returns the values of the parameter artifactType. A referrer is selected if it has one
@@ -93,45 +92,50 @@ type referrersPage struct {
 	ctx    context.Context
 	budget *semaphore.Weighted
 
-	json    bytes.Buffer
-	n       int       // number of descriptors in json
-	last    string    // the page has all selected referrers up to this digest
-	full    bool      // the next referrer does not fit on the page
-	costly  bool      // scan has ended the page; the Backend may still yield referrers scanned before
-	started time.Time // when the first referrer was examined
-	scanned string    // the referrer that was examined last
-	read    int64     // bytes read or about to be read
-	held    int64     // bytes of the budget
-	err     error     // why the page cannot be filled
+	json     []byte    // a buffer of Registry.scratch
+	keys     []string  // a buffer for the keys of annotations
+	n        int       // number of descriptors in json
+	last     string    // the page has all selected referrers up to this digest
+	full     bool      // the next referrer does not fit on the page
+	costly   bool      // scan has ended the page; the Backend may still yield referrers scanned before
+	started  time.Time // when the first referrer was examined
+	scanned  string    // the referrer that was examined last
+	examined int       // number of referrers
+	read     int64     // bytes read or about to be read
+	held     int64     // bytes of the budget
+	err      error     // why the page cannot be filled
 }
 
 // fill reads the referrers of the page.
 func (p *referrersPage) fill(c *call, types []string) error {
-	p.json.WriteString(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[`)
+	p.json = append(p.json, `{"schemaVersion":2,"mediaType":"`+ocispec.MediaTypeImageIndex+`","manifests":[`...)
 	limit := c.r.opts.PageSize
-	opts := &ReferrersOptions{ArtifactTypes: types, After: digest.Digest(p.last), PageHint: limit + 1, Scan: p.scan}
+	opts := &ReferrersOptions{ArtifactTypes: types, After: digest.Digest(p.last), PageHint: limit + 1, Scan: p.scan,
+		Shared: true}
 	for desc, err := range c.backend.Referrers(p.ctx, c.op.Repository, c.op.Ref.Digest, opts) {
 		if err != nil {
 			return err
 		}
-		entry, err := marshal(desc)
-		if err != nil {
-			return err
-		}
-		if p.n == limit || p.n > 0 && p.json.Len()+len(entry) > maxReferrers {
+		if p.n == limit {
 			p.full = true
 			break
 		}
-		if p.n++; p.n > 1 {
-			p.json.WriteByte(',')
+		before := len(p.json)
+		if p.n > 0 {
+			p.json = append(p.json, ',')
 		}
-		p.json.Write(entry)
+		p.json = appendDescriptor(p.json, &desc, &p.keys)
+		if p.n > 0 && len(p.json) > maxReferrers+len(",") {
+			p.json, p.full = p.json[:before], true
+			break
+		}
+		p.n++
 		p.last = string(desc.Digest)
 	}
 	if p.costly && !p.full {
 		p.last = p.scanned // the page has all selected referrers up to there
 	}
-	p.json.WriteString(`]}`)
+	p.json = append(p.json, `]}`...)
 	return p.err
 }
 
@@ -143,20 +147,31 @@ func (p *referrersPage) scan(d digest.Digest, size int64) bool {
 			return false
 		}
 		p.started = time.Now()
-	} else if p.read+size > maxReferrersRead || time.Since(p.started) > maxPageTime || !p.grow(size) {
+	} else if p.read+size > maxReferrersRead || p.late() || !p.grow(size) {
 		p.costly = true
 		return false
 	}
+	p.examined++
 	p.scanned = string(d)
 	p.read += size
 	return true
 }
 
+// late reports whether the page has taken too long. It reads the clock for every 16th referrer only,
+// because that costs as much as the rest of scan.
+func (p *referrersPage) late() bool {
+	return p.examined%16 == 0 && time.Since(p.started) > maxPageTime
+}
+
 // reserve waits for the first share of the budget.
 func (p *referrersPage) reserve(size int64) error {
+	share := min(max(size, readShare), readBudget)
+	if p.budget.TryAcquire(share) {
+		p.held = share
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(p.ctx, readPatience)
 	defer cancel()
-	share := min(max(size, readShare), readBudget)
 	if err := p.budget.Acquire(ctx, share); err != nil {
 		return ErrUnavailable.WithCause(fmt.Errorf("registry: too many lists of referrers at once: %w", err))
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/registrykit/registry/auth"
+	"github.com/registrykit/registry/internal/copybuf"
 	"github.com/registrykit/registry/notification"
 )
 
@@ -201,7 +202,8 @@ type Registry struct {
 	cursors  cursors
 	reading  *semaphore.Weighted // limits the bytes of referrers that are read at a time, see readBudget
 	outgoing *outgoing
-	buffers  copyBuffers
+	buffers  *copybuf.Pool
+	scratch  scratch
 }
 
 var _ http.Handler = (*Registry)(nil)
@@ -218,6 +220,7 @@ func New(backend Backend, opts *Options) (*Registry, error) {
 	r := &Registry{
 		backend: backend, routes: newRoutes(), log: slog.New(slog.DiscardHandler),
 		reading: semaphore.NewWeighted(readBudget), outgoing: newOutgoing(maxOutgoing),
+		buffers: copybuf.New(copyBuffer, smallCopyBuffer, maxCopyBuffers),
 	}
 	if opts != nil {
 		r.opts = *opts

@@ -57,7 +57,7 @@ func (c *call) resolve(ns string) error {
 	c.op.Repository = name
 	if ns != "" {
 		c.namespace = ns
-		c.w.Header().Set("OCI-Namespace", ns)
+		c.w.set("Oci-Namespace", ns)
 	}
 	if c.op.From == "" {
 		return nil

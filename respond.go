@@ -1,9 +1,7 @@
 package registry
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"math"
 	"net/http"
@@ -28,32 +26,38 @@ func (c *call) fail(err error) {
 		e = errGone.WithCause(err)
 	}
 	if e.status >= 500 {
-		c.r.log.ErrorContext(c.req.Context(), "request failed", "method", c.req.Method, "path", LogPath(c.req), "error", err)
+		c.r.log.ErrorContext(&c.ctx, "request failed", "method", c.req.Method, "path", LogPath(c.req), "error", err)
 	}
-	h := c.w.Header()
-	for _, key := range []string{"Accept-Ranges", "Cache-Control", "Docker-Content-Digest", "Etag", "Last-Modified"} {
-		h.Del(key) // they describe content that the response does not have
-	}
+	c.forgetContent()
 	if e.retryAfter > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(e.retryAfter.Seconds())), 10))
+		c.w.set("Retry-After", strconv.FormatInt(int64(math.Ceil(e.retryAfter.Seconds())), 10))
 	}
 	switch e.status {
 	case http.StatusUnauthorized:
 		if a := c.r.opts.Authenticator; a != nil {
-			if challenge := a.Challenge(c.req, c.needed(err)); challenge != "" {
-				h.Set("WWW-Authenticate", challenge)
+			req := c.req.WithContext(withIdentity(c.req.Context(), c.ctx.identity))
+			if challenge := a.Challenge(req, c.needed(err)); challenge != "" {
+				c.w.set("Www-Authenticate", challenge)
 			}
 		}
 	case http.StatusMethodNotAllowed:
-		h.Set("Allow", c.allowed())
+		c.w.set("Allow", c.allowed())
 	}
 	if e.status == http.StatusUnauthorized || e.status == http.StatusForbidden {
-		h.Set("Cache-Control", "no-store") // the response is for this caller and may differ after a login
+		c.w.set("Cache-Control", "no-store") // the response is for this caller and may differ after a login
 	}
 	content := errorJSON(e)
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(content)))
+	c.w.set("Content-Type", "application/json")
+	c.w.set("Content-Length", strconv.Itoa(len(content)))
 	c.body.drain(func() { c.send(e.status, content) })
+}
+
+// forgetContent removes the headers of content that the response does not have.
+func (c *call) forgetContent() {
+	h := c.w.Header()
+	for _, key := range [...]string{"Accept-Ranges", "Cache-Control", "Docker-Content-Digest", "Etag", "Last-Modified"} {
+		delete(h, key)
+	}
 }
 
 // needed returns the accesses that a caller refused with err needs.
@@ -62,7 +66,7 @@ func (c *call) needed(err error) []auth.Access {
 	switch {
 	case errors.As(err, &refused):
 		return refused.accesses
-	case c.op != nil:
+	case c.op.Kind != "":
 		return c.op.Access()
 	}
 	return nil
@@ -92,6 +96,9 @@ type wireError struct {
 // errorJSON returns the body of an error response. A detail of several digests becomes one error
 // for each.
 func errorJSON(e *Error) []byte {
+	if content, ok := appendError(make([]byte, 0, 256), e); ok {
+		return content
+	}
 	list := []wireError{{Code: e.code, Message: e.message, Detail: e.detail}}
 	if digests, ok := e.detail.([]digest.Digest); ok {
 		list = list[:0]
@@ -109,32 +116,31 @@ func errorJSON(e *Error) []byte {
 	return content
 }
 
-// marshal is json.Marshal without the escapes that only HTML needs.
-func marshal(v any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
-}
-
 // writeJSON sends content with status 200. A list may differ at the next request and for the next
 // caller, so a cache must ask again.
 func (c *call) writeJSON(mediaType string, content []byte) error {
-	h := c.w.Header()
-	h.Set("Content-Type", mediaType)
-	h.Set("Content-Length", strconv.Itoa(len(content)))
-	h.Set("Cache-Control", cacheControl)
+	c.setListHeaders(mediaType, len(content))
 	c.send(http.StatusOK, content)
 	return nil
+}
+
+// writeList is writeJSON for a buffer of Registry.scratch, which it takes back.
+func (c *call) writeList(mediaType string, content []byte) error {
+	c.setListHeaders(mediaType, len(content))
+	c.sendList(content)
+	return nil
+}
+
+func (c *call) setListHeaders(mediaType string, size int) {
+	c.w.set("Content-Type", mediaType)
+	c.w.set("Content-Length", strconv.Itoa(size))
+	c.w.set("Cache-Control", cacheControl)
 }
 
 // writeEmpty sends a response without a body.
 func (c *call) writeEmpty(status int) error {
 	if status != http.StatusNoContent && status != http.StatusNotModified {
-		c.w.Header().Set("Content-Length", "0")
+		c.w.set("Content-Length", "0")
 	}
 	c.w.WriteHeader(status)
 	return nil

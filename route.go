@@ -191,7 +191,7 @@ type route struct {
 
 // opFunc returns the operation that a request asks for. It gets only the URL, so that the body is
 // not read before the operation has been authorised.
-type opFunc func(t target, q url.Values) (*Op, error)
+type opFunc func(t target, q url.Values) (Op, error)
 
 // handler serves a request that has been authorised. If it returns an error, it has written
 // nothing.
@@ -239,16 +239,16 @@ func newRoutes() routes {
 
 // opOf returns an opFunc for operations that the path describes completely.
 func opOf(kind OpKind) opFunc {
-	return func(t target, _ url.Values) (*Op, error) {
-		return &Op{Kind: kind, Repository: t.repo, Ref: t.ref, UploadID: t.uploadID}, nil
+	return func(t target, _ url.Values) (Op, error) {
+		return Op{Kind: kind, Repository: t.repo, Ref: t.ref, UploadID: t.uploadID}, nil
 	}
 }
 
-func opDeleteManifest(t target, _ url.Values) (*Op, error) {
+func opDeleteManifest(t target, _ url.Values) (Op, error) {
 	if t.badTag != nil {
-		return nil, t.badTag
+		return Op{}, t.badTag
 	}
-	return deleteOp(t.repo, t.ref), nil
+	return *deleteOp(t.repo, t.ref), nil
 }
 
 // errTooManyTags has the status of the distribution spec, section "Pushing Manifests".
@@ -258,44 +258,44 @@ var errTooManyTags = &Error{code: "TAG_INVALID", status: http.StatusRequestURITo
 // opPutManifest returns the operation of a push. The parameter tag, any number of times, belongs to
 // a push by digest (distribution spec, section "Pushing Manifests", end-7b). Beside a tag in the
 // path its meaning would be ambiguous.
-func opPutManifest(t target, q url.Values) (*Op, error) {
+func opPutManifest(t target, q url.Values) (Op, error) {
 	if t.badTag != nil {
-		return nil, t.badTag
+		return Op{}, t.badTag
 	}
 	opts := &PutOptions{Digest: t.ref.Digest}
 	tags := q["tag"]
 	if t.ref.Tag != "" {
 		if len(tags) > 0 {
-			return nil, ErrTagInvalid.WithMessage("the parameter tag requires a push by digest")
+			return Op{}, ErrTagInvalid.WithMessage("the parameter tag requires a push by digest")
 		}
 		tags = []string{t.ref.Tag}
 	}
 	if len(tags) > MaxPushTags {
-		return nil, errTooManyTags
+		return Op{}, errTooManyTags
 	}
 	seen := make(map[string]bool, len(tags))
 	for _, tag := range tags {
 		if err := CheckTag(tag); err != nil {
-			return nil, err
+			return Op{}, err
 		}
 		if !seen[tag] {
 			seen[tag] = true
 			opts.Tags = append(opts.Tags, TagPut{Name: tag})
 		}
 	}
-	return putOp(t.repo, opts), nil
+	return *putOp(t.repo, opts), nil
 }
 
 // opStartUpload returns the operation of a POST. It is a mount if the parameter mount asks for a
 // possible one, and otherwise an upload. With the parameter digest, the upload is the whole push.
-func opStartUpload(t target, q url.Values) (*Op, error) {
-	op := &Op{Kind: OpCreateUpload, Repository: t.repo}
+func opStartUpload(t target, q url.Values) (Op, error) {
+	op := Op{Kind: OpCreateUpload, Repository: t.repo}
 	mount, d := q.Has("mount"), q.Has("digest")
 	switch {
 	case mount && d:
-		return nil, ErrDigestInvalid.WithMessage("the parameters digest and mount exclude each other")
+		return Op{}, ErrDigestInvalid.WithMessage("the parameters digest and mount exclude each other")
 	case q.Has("from") && !mount:
-		return nil, ErrUploadInvalid.WithMessage("the parameter from requires the parameter mount")
+		return Op{}, ErrUploadInvalid.WithMessage("the parameter from requires the parameter mount")
 	case !mount && !d:
 		return op, nil
 	}
@@ -304,7 +304,7 @@ func opStartUpload(t target, q url.Values) (*Op, error) {
 		op.Ref.Digest, _, err = digestsParam(q)
 		return op, err
 	}
-	return op, mountParams(q, op)
+	return op, mountParams(q, &op)
 }
 
 // mountParams turns op into the mount that the parameters mount and from ask for. A mount only
@@ -328,8 +328,8 @@ func mountParams(q url.Values, op *Op) error {
 }
 
 // opFinishUpload returns the operation of a PUT to an upload.
-func opFinishUpload(t target, q url.Values) (*Op, error) {
-	op := &Op{Kind: OpCommit, Repository: t.repo, UploadID: t.uploadID}
+func opFinishUpload(t target, q url.Values) (Op, error) {
+	op := Op{Kind: OpCommit, Repository: t.repo, UploadID: t.uploadID}
 	var err error
 	op.Ref.Digest, _, err = digestsParam(q)
 	return op, err

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/registrykit/registry/auth"
 )
 
 // WarnStale is the code of a warning that a response was not confirmed by its source: "110 Response
@@ -52,9 +54,11 @@ func warningText(text string) string {
 }
 
 // requestContext is the context of a request below the handler. It is a part of the call, and not a
-// value in the context of the request, so that a request without warnings does not pay for it.
+// value in the context of the request, so that a request without warnings does not pay for it. The
+// same holds for the identity of the caller.
 type requestContext struct {
 	context.Context
+	identity auth.Identity // of the caller; it does not change once the request is authenticated
 
 	mu       sync.Mutex
 	warnings []string
@@ -66,8 +70,11 @@ type requestKey struct{}
 
 // Value implements [context.Context].
 func (r *requestContext) Value(key any) any {
-	if key == (requestKey{}) {
+	switch key {
+	case requestKey{}:
 		return r
+	case identityKey{}:
+		return r.identity
 	}
 	return r.Context.Value(key)
 }

@@ -37,15 +37,17 @@ func (c *call) startUpload() error {
 			return err
 		}
 	}
-	if d, err := digestParam(c.query, "mount"); err == nil {
-		algorithm = d.Algorithm()
+	if c.query.Has("mount") {
+		if d, err := digestParam(c.query, "mount"); err == nil {
+			algorithm = d.Algorithm()
+		}
 	}
 	u, err := c.backend.CreateUpload(c.writeContext(), c.op.Repository, &UploadOptions{Algorithm: algorithm})
 	if err != nil {
 		return err
 	}
 	if n := c.r.opts.ChunkMinLength; n > 0 {
-		c.w.Header().Set("OCI-Chunk-Min-Length", strconv.FormatInt(n, 10))
+		c.w.set("Oci-Chunk-Min-Length", strconv.FormatInt(n, 10))
 	}
 	c.describeUpload(u)
 	return c.writeEmpty(http.StatusAccepted)
@@ -76,7 +78,7 @@ func (c *call) pushWhole(d digest.Digest) error {
 	if err != nil {
 		return err
 	}
-	if _, err = u.Commit(c.writeContext(), d, &Chunk{Length: length, Body: c.body}, also...); err != nil {
+	if _, err = u.Commit(c.writeContext(), d, &Chunk{Length: length, Body: &c.body}, also...); err != nil {
 		if !errors.Is(err, ErrDigestInvalid) {
 			_ = u.Cancel(c.writeContext()) // if this fails, the upload expires
 		}
@@ -163,13 +165,13 @@ func (c *call) resume(opts ResumeOptions) (Upload, error) {
 func (c *call) chunk(size int64) (*Chunk, error) {
 	ranges := c.req.Header["Content-Range"]
 	if len(ranges) == 0 {
-		return &Chunk{Offset: size, Length: c.body.length(), Body: c.body}, nil
+		return &Chunk{Offset: size, Length: c.body.length(), Body: &c.body}, nil
 	}
 	if len(ranges) > 1 {
 		return nil, ErrRangeInvalid.WithMessage("invalid Content-Range")
 	}
 	if first, ok := parseEmptyContentRange(ranges[0]); ok && (c.body.length() == 0 || c.body.atEnd()) {
-		return &Chunk{Offset: first, Body: c.body}, nil
+		return &Chunk{Offset: first, Body: &c.body}, nil
 	}
 	first, last, ok := parseContentRange(ranges[0])
 	if !ok {
@@ -178,9 +180,9 @@ func (c *call) chunk(size int64) (*Chunk, error) {
 	length := last - first + 1
 	switch c.body.length() {
 	case length:
-		return &Chunk{Offset: first, Length: length, Body: c.body}, nil
+		return &Chunk{Offset: first, Length: length, Body: &c.body}, nil
 	case -1:
-		return &Chunk{Offset: first, Length: -1, Body: &exactBody{body: c.body, left: length}}, nil
+		return &Chunk{Offset: first, Length: -1, Body: &exactBody{body: &c.body, left: length}}, nil
 	}
 	return nil, ErrRangeInvalid.WithMessage("Content-Range and Content-Length contradict each other")
 }
@@ -225,17 +227,15 @@ func (c *call) explain(err error) error {
 // describeUpload sets the headers that state how much of an upload has been received. The Range
 // header cannot express zero bytes: "0-0" looks like one byte, but no client reads it that way.
 func (c *call) describeUpload(u Upload) {
-	h := c.w.Header()
-	h.Set("Location", c.location(target{endpoint: endpointUpload, repo: c.target.repo, uploadID: u.ID()}))
-	h.Set("Range", "0-"+strconv.FormatInt(max(u.Size()-1, 0), 10))
-	h.Set("Docker-Upload-Uuid", u.Name())
+	c.w.set("Location", c.location(target{endpoint: endpointUpload, repo: c.target.repo, uploadID: u.ID()}))
+	c.w.set("Range", "0-"+strconv.FormatInt(max(u.Size()-1, 0), 10))
+	c.w.set("Docker-Upload-Uuid", u.Name())
 }
 
 // createdBlob sends 201 for a blob.
 func (c *call) createdBlob(d digest.Digest) error {
-	h := c.w.Header()
-	h.Set("Location", c.location(target{endpoint: endpointBlob, repo: c.target.repo, ref: reference.Ref{Digest: d}}))
-	h.Set("Docker-Content-Digest", string(d))
+	c.w.set("Location", c.location(target{endpoint: endpointBlob, repo: c.target.repo, ref: reference.Ref{Digest: d}}))
+	c.w.set("Docker-Content-Digest", string(d))
 	return c.writeEmpty(http.StatusCreated)
 }
 
@@ -256,17 +256,17 @@ func (c *call) putManifest() error {
 	if err != nil {
 		return err
 	}
-	h := c.w.Header()
 	d := res.Descriptor.Digest
-	h.Set("Location", c.location(target{endpoint: endpointManifest, repo: c.target.repo, ref: reference.Ref{Digest: d}}))
-	h.Set("Docker-Content-Digest", string(d))
-	h.Set("Etag", etag(d)) // what an If-Match of the next push needs
+	location := target{endpoint: endpointManifest, repo: c.target.repo, ref: reference.Ref{Digest: d}}
+	c.w.set("Location", c.location(location))
+	c.w.set("Docker-Content-Digest", string(d))
+	c.w.set("Etag", etag(d)) // what an If-Match of the next push needs
 	if res.Subject != nil {
-		h.Set("OCI-Subject", string(res.Subject.Digest))
+		c.w.set("Oci-Subject", string(res.Subject.Digest))
 	}
 	if c.target.ref.Digest != "" {
 		for _, tag := range res.Tags {
-			h.Add("OCI-Tag", tag)
+			c.w.Header().Add("OCI-Tag", tag)
 		}
 	}
 	return c.writeEmpty(http.StatusCreated)
@@ -337,7 +337,7 @@ func (c *call) readManifest() ([]byte, error) {
 	if n := c.body.length(); n > 0 {
 		buf.Grow(int(min(n, 64<<10)) + bytes.MinRead)
 	}
-	n, err := buf.ReadFrom(io.LimitReader(c.body, limit+1))
+	n, err := buf.ReadFrom(io.LimitReader(&c.body, limit+1))
 	switch {
 	case errors.Is(err, ErrBlobTooLarge):
 		return nil, ErrManifestTooLarge.WithCause(err)

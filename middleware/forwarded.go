@@ -22,6 +22,9 @@ import (
 // Forwarded goes around all handlers that look at RemoteAddr. The options TrustedProxies of
 // packages htpasswd and token work behind it.
 func Forwarded(next http.Handler, trusted []netip.Prefix) http.Handler {
+	if len(trusted) == 0 {
+		return next
+	}
 	trusted = slices.Clone(trusted)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, forwarded.WithClient(r, trusted))

@@ -101,6 +101,9 @@ func (u *upload) addSegment(ctx context.Context, in *input, to uploadState) erro
 	if in.n == before && next.State == u.rec.State {
 		return nil
 	}
+	if next.State == committing && u.rec.version == "" {
+		return u.keepAlone(next, in.h)
+	}
 	if err := u.advance(ctx, next, in.h); err != nil {
 		if u.isUnnamed(got.written, err) {
 			u.repo.DropSegments(ctx, got.written)
@@ -111,6 +114,19 @@ func (u *upload) addSegment(ctx context.Context, in *input, to uploadState) erro
 		return err
 	}
 	u.repo.DropSegments(ctx, got.absorbed)
+	return nil
+}
+
+// keepAlone makes next, which has all bytes of a blob, the state of the upload in this request only. No
+// other request knows of the bytes, so none can add to them or drop them, and a record that keeps others
+// from that would be removed again at once. If the process dies, the client sends the bytes again, as it
+// would if they had not all come. A record that another process has written in the meantime, be it that of
+// a cancel, stays until it expires.
+func (u *upload) keepAlone(next uploadRecord, h hash.Hash) (err error) {
+	if next.Hash, err = hashState(h); err != nil {
+		return err
+	}
+	u.rec, u.alone = next, true
 	return nil
 }
 

@@ -189,8 +189,9 @@ func (s *Store) Check(opts *CheckOptions) (*Check, error) {
 		o.Counted = func(CheckCounts) {}
 	}
 	over := *s
+	over.objects = s.objects.WithoutCache() // a check looks for damage
 	if o.Driver != nil {
-		over.objects = s.objects.WithDriver(o.Driver)
+		over.objects = over.objects.WithDriver(o.Driver)
 	}
 	return &Check{store: &over, opts: o, quarantined: map[[sha256.Size]byte]badData{}}, nil
 }

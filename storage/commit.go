@@ -11,7 +11,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry"
-	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/reference"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
@@ -39,8 +38,15 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 		}
 	}
 	ctx = context.WithoutCancel(ctx)
+	if u.alone {
+		done, err := u.begin(ctx)
+		if err != nil {
+			return ocispec.Descriptor{}, err
+		}
+		defer done()
+	}
 	wrong, err := u.mismatch(ctx, digests)
-	if err == nil && wrong != "" && u.assumed {
+	if err == nil && wrong != "" && u.assumed && !u.alone {
 		// Another process may have added to the upload.
 		if err = u.load(ctx); err == nil {
 			u.contested = u.rec.State == committing
@@ -51,10 +57,8 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 		return ocispec.Descriptor{}, err
 	}
 	if wrong != "" {
-		if !u.contested {
-			if err := u.end(ctx); err != nil && !driver.IsConflict(err) {
-				return ocispec.Descriptor{}, object.RegistryError(err)
-			}
+		if err := u.endMismatched(ctx); err != nil {
+			return ocispec.Descriptor{}, err
 		}
 		return ocispec.Descriptor{}, registry.ErrDigestInvalid.WithDetail(map[string]string{"digest": string(wrong)})
 	}
@@ -62,6 +66,54 @@ func (u *upload) Commit(ctx context.Context, d digest.Digest, last *registry.Chu
 		return ocispec.Descriptor{}, err
 	}
 	return blobDescriptor(d, u.rec.Size), nil
+}
+
+// begin keeps other requests to this process from committing the upload alone as well, until done. An
+// upload of which each request has all bytes may be committed by several processes: each publishes what
+// it has received.
+//
+// Errors: registry.ErrRangeInvalid, as if the other request had written a record; registry.ErrUploadUnknown.
+func (u *upload) begin(ctx context.Context) (done func(), err error) {
+	s := u.repo.store
+	if _, busy := s.committing.LoadOrStore(u.id.random, struct{}{}); busy {
+		err = registry.ErrRangeInvalid
+	} else if _, ended := s.ended.Get(u.id.random); ended {
+		s.committing.Delete(u.id.random)
+		err = registry.ErrUploadUnknown
+	}
+	if err != nil {
+		if !u.contested {
+			u.repo.DropSegments(ctx, u.rec.Segments)
+		}
+		return nil, err
+	}
+	return func() { s.committing.Delete(u.id.random) }, nil
+}
+
+// endMismatched ends an upload whose bytes do not have the digest of the commit. If others change the
+// upload at the same time, it is left to them.
+//
+// Errors: registry.ErrRangeInvalid and ErrUploadUnknown as change, if all bytes came with the commit and
+// others have begun the upload with other bytes.
+func (u *upload) endMismatched(ctx context.Context) error {
+	if u.contested {
+		return nil
+	}
+	segments := u.rec.Segments
+	err := u.end(ctx)
+	if err != nil && u.alone {
+		u.repo.DropSegments(ctx, segments)
+		u.alone = false
+		if driver.IsConflict(err) {
+			if err = u.load(ctx); err == nil {
+				err = registry.ErrRangeInvalid
+			}
+		}
+	}
+	if driver.IsConflict(err) {
+		return nil
+	}
+	return object.RegistryError(err)
 }
 
 // mismatch returns the first of digests that is not the digest of the received bytes, or "" if all
@@ -122,9 +174,9 @@ func (u *upload) commit(ctx context.Context, d digest.Digest) error {
 		return object.RegistryError(err)
 	}
 	removed, err := u.removeRecord(ctx)
-	// After the removal, no other request can publish the bytes. The request that contested the
-	// commit may already have done so.
-	if removed && !named && !u.contested {
+	// After the removal, or without a record, no other request can publish the bytes. The request that
+	// contested the commit may already have done so.
+	if (removed || u.alone) && !named && !u.contested {
 		u.repo.DropSegments(ctx, l.Segments)
 	}
 	return err
@@ -170,7 +222,8 @@ func (u *upload) claim(ctx context.Context) error {
 // same blob, the link names its bytes, otherwise those of the upload. named reports whether any key
 // may have named the bytes of the upload; if not, they can be dropped.
 //
-// The upload is claimed first, unless this request has done so with its last chunk.
+// The upload is claimed first, unless this request has done so with its last chunk, or no other
+// request knows of the bytes.
 func (u *upload) publishData(ctx context.Context, d digest.Digest, l *object.Link) (named bool, err error) {
 	sources, err := u.claimAndSearch(ctx, d)
 	if err != nil {
@@ -199,7 +252,7 @@ func (u *upload) publishData(ctx context.Context, d digest.Digest, l *object.Lin
 // It does both at the same time, because nothing is done with the result before the claim.
 func (u *upload) claimAndSearch(ctx context.Context, d digest.Digest) (sources []string, err error) {
 	claimed := u.rec.State == committing && !u.contested
-	err = parallel.Each(object.Parallelism, 2, func(i int) (err error) {
+	err = u.repo.Each(2, func(i int) (err error) {
 		if i == 0 {
 			sources, err = u.repo.store.sources(ctx, d)
 		} else if !claimed {

@@ -22,10 +22,17 @@ import (
 //
 // A list makes one request for each thousand elements. Content that is pushed or deleted while it runs may be
 // in it or not.
-type Inventory struct{ store *Store }
+type Inventory struct {
+	store *Store // neither uses nor fills the cache of records, which a pass over everything would empty
+	whole *Store
+}
 
 // Inventory returns the Inventory of the Store.
-func (s *Store) Inventory() Inventory { return Inventory{s} }
+func (s *Store) Inventory() Inventory {
+	pass := *s
+	pass.objects = s.objects.WithoutCache()
+	return Inventory{store: &pass, whole: s}
+}
 
 // StoredManifest is an element of [Inventory.Manifests].
 type StoredManifest struct {

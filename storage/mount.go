@@ -230,7 +230,8 @@ func (r repo) shareFrom(ctx context.Context, d digest.Digest, from string,
 	if !l.Readable() {
 		return nil, object.ErrMissing
 	}
-	how.Absent = from != r.Name
+	_, written := r.Written.Get(r.LinkKey(d))
+	how.Absent = from != r.Name && !written
 	if _, err = r.Publish(ctx, d, l, how); errors.Is(err, object.ErrCondemned) {
 		return nil, object.ErrMissing
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
-	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/internal/object"
 )
 
@@ -28,7 +27,7 @@ func (p *manifestPut) check(ctx context.Context) error {
 	parts := make([]part, len(refs))
 	absent := make([]bool, len(refs))
 	mistyped := make([]bool, len(refs))
-	err := parallel.Each(object.Parallelism, len(refs), func(i int) (err error) {
+	err := p.repo.Each(len(refs), func(i int) (err error) {
 		parts[i], err = p.find(ctx, refs[i])
 		m, size := parts[i].manifest, parts[i].size()
 		mistyped[i] = isImage(refs[i].MediaType) && (m == nil || !isImage(m.MediaType))

@@ -2,9 +2,10 @@ package storage
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/registrykit/registry"
-	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
@@ -38,7 +39,7 @@ func (p *manifestPut) writePointers(ctx context.Context, expect object.Expectati
 			return p.setTag(ctx, t)
 		})
 	})
-	return parallel.Each(object.Parallelism, len(steps), func(i int) error { return steps[i]() })
+	return p.repo.Each(len(steps), func(i int) error { return steps[i]() })
 }
 
 // backref writes the back reference of a tag, by which deletes and collectors find the tag.
@@ -57,21 +58,41 @@ func (p *manifestPut) notePointer(info driver.Info, err error) error {
 	return object.RegistryError(err)
 }
 
-// removePointers aborts the pending moves of a push that fails. If the manifest is not there,
-// because it was deleted together with what it names and so could not be put again, it also removes
-// the pointers that the push has written. If another push has the manifest pending, the pointers
-// may belong to that push and stay.
+// removePointers aborts the pending moves of a push that fails, and removes what the push has written
+// that leads to the manifest, unless the manifest is there. If another push has the manifest pending,
+// the back references may belong to that push and stay.
 func (p *manifestPut) removePointers(ctx context.Context) error {
 	if err := p.abortMoves(ctx); err != nil || len(p.pointed) == 0 {
+		return err
+	}
+	if err := p.settlePointers(ctx); err != nil {
 		return err
 	}
 	m, err := p.repo.ReadManifest(ctx, p.digest)
 	if err != nil || !m.Absent() {
 		return err
 	}
-	return parallel.Each(object.Parallelism, len(p.pointed), func(i int) error {
+	return p.repo.Each(len(p.pointed), func(i int) error {
+		if !p.isBackref(p.pointed[i].Key) {
+			return nil
+		}
 		return p.repo.RemoveIfUnchanged(ctx, p.pointed[i].Key, p.pointed[i].Version)
 	})
+}
+
+func (p *manifestPut) isBackref(key string) bool {
+	return strings.HasPrefix(key, p.repo.BackrefsPrefix())
+}
+
+// settlePointers settles the tags and the entry that the push has written.
+func (p *manifestPut) settlePointers(ctx context.Context) error {
+	var keys []string
+	for _, info := range p.pointed {
+		if !p.isBackref(info.Key) && !slices.Contains(keys, info.Key) {
+			keys = append(keys, info.Key)
+		}
+	}
+	return p.repo.Each(len(keys), func(i int) error { return p.repo.SettlePointer(ctx, keys[i], p.digest) })
 }
 
 // keys returns the keys of everything that the push relies on or has written.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -184,9 +185,10 @@ type body struct {
 	pos  int64
 	want int64 // where the part that the caller reads ends, see Until; 0 if that is not known
 
-	open io.ReadCloser // reads the segment that holds pos, from pos on; nil if none is open
-	left int64         // the number of bytes that are left in open
-	lost int           // the number of readers that have failed since the last byte
+	open  io.ReadCloser // reads the segment that holds pos, from pos on; nil if none is open
+	start int64         // the position of the first byte of that segment
+	left  int64         // the number of bytes that are left in open
+	lost  int           // the number of readers that have failed since the last byte
 }
 
 // maxLost is the maximum number of readers of a body that may fail in a row without reading a byte.
@@ -260,11 +262,28 @@ func (b *body) Seek(offset int64, whence int) (int64, error) {
 	if offset < 0 {
 		return b.pos, errors.New("storage: seek before the start of a blob")
 	}
-	if offset == b.pos {
+	if f := b.file(); f != nil && b.start <= offset && offset < b.pos+b.left {
+		// Also without a move: the caller may have read from the file, see Source.
+		if _, err := f.Seek(offset-b.start, io.SeekStart); err == nil {
+			b.left += b.pos - offset
+			b.pos, b.want = offset, 0
+			return offset, nil
+		}
+	} else if offset == b.pos {
 		return offset, nil
 	}
 	b.pos, b.want = offset, 0
 	return offset, b.closeSegment()
+}
+
+// file returns the open segment if it is a file, and otherwise nil. A file has the whole segment,
+// even if only a part of it was asked for.
+func (b *body) file() io.Seeker {
+	if _, ok := b.open.(syscall.Conn); !ok {
+		return nil
+	}
+	f, _ := b.open.(io.Seeker)
+	return f
 }
 
 // Until announces that the caller reads from the position up to end, and then moves elsewhere. So
@@ -343,7 +362,10 @@ func (b *body) tryOpen() error {
 			return errors.Join(fmt.Errorf("storage: a segment of %s has %d bytes instead of %d", b.name(), info.Size,
 				seg.Size), r.Close())
 		}
-		b.open, b.left = r, end-b.pos
+		b.open, b.start, b.left = r, start, end-b.pos
+		if b.file() != nil {
+			b.left = start + seg.Size - b.pos
+		}
 		return nil
 	}
 	return fmt.Errorf("storage: no segment of %s has the byte at %d", b.name(), b.pos)

@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -61,9 +62,9 @@ type referrerList struct {
 	subject digest.Digest
 	yield   func(ocispec.Descriptor, error) bool
 
-	found   []driver.Info // the entries that flush reads next
-	size    int64         // the size of the entries in found, in bytes
-	stopped bool          // yield has returned false
+	found   []referrer // what flush yields next
+	size    int64      // the size of the entries in found, in bytes
+	stopped bool       // yield has returned false
 }
 
 // list lists the entries of the subject, and yields the referrers that the filter accepts.
@@ -86,44 +87,93 @@ func (l *referrerList) list() error {
 		if unwanted {
 			info.Size = 0
 		}
-		if l.Scan != nil && !l.Scan(objectkey.PathDigest(info.Key), info.Size) {
+		r := referrer{info: info}
+		if !unwanted {
+			r.desc = l.repo.CachedDescriptor(info)
+			r.cached = r.desc != nil
+		}
+		if l.Scan != nil && !l.Scan(r.digest(), info.Size) {
 			break
 		}
 		if unwanted {
 			continue
 		}
-		if len(l.found) == object.ReferrersAtOnce || l.size+info.Size > referrersMemory {
-			if err := l.flush(); err != nil || l.stopped {
-				return err
-			}
+		if err := l.add(&r); err != nil || l.stopped {
+			return err
 		}
-		l.found, l.size = append(l.found, info), l.size+info.Size
 	}
 	return l.flush()
 }
 
+// referrer is an entry that a list has found.
+type referrer struct {
+	info   driver.Info
+	desc   *ocispec.Descriptor // in the entry; nil until the entry is read
+	cached bool                // desc belongs to the cache
+}
+
+// digest returns the digest of the referrer, or "" if the key of the entry does not end in one.
+func (r *referrer) digest() digest.Digest {
+	if r.cached && objectkey.EndsIn(r.info.Key, r.desc.Digest) {
+		return r.desc.Digest
+	}
+	return objectkey.PathDigest(r.info.Key)
+}
+
+// add takes an entry into found, or yields its referrer at once if no entry must be read before.
+func (l *referrerList) add(r *referrer) error {
+	if r.cached && len(l.found) == 0 {
+		l.offer(r)
+		return nil
+	}
+	if len(l.found) == object.ReferrersAtOnce || l.size+r.info.Size > referrersMemory {
+		if err := l.flush(); err != nil || l.stopped {
+			return err
+		}
+	}
+	l.found, l.size = append(l.found, *r), l.size+r.info.Size
+	return nil
+}
+
 // flush reads the entries in found, and yields the referrers that the filter accepts.
 func (l *referrerList) flush() error {
-	entries := make([]*object.Entry, len(l.found))
-	err := parallel.Each(object.Parallelism, len(l.found), func(i int) (err error) {
-		entries[i], err = l.repo.ListedEntry(l.ctx, l.found[i])
+	var unread []*referrer
+	for i := range l.found {
+		if l.found[i].desc == nil {
+			unread = append(unread, &l.found[i])
+		}
+	}
+	err := parallel.Each(object.Parallelism, len(unread), func(i int) error {
+		e, err := l.repo.ListedEntry(l.ctx, unread[i].info)
+		if err == nil {
+			unread[i].desc = &e.Descriptor
+		}
 		return err
 	})
-	l.found, l.size = l.found[:0], 0
 	if err != nil {
 		return err
 	}
-	for i, e := range entries {
-		entries[i] = nil // frees the memory, as the caller may take a long time with each referrer
-		if e.Descriptor.Digest == "" || len(l.ArtifactTypes) > 0 &&
-			!slices.Contains(l.ArtifactTypes, e.Descriptor.ArtifactType) {
-			continue
-		}
-		if l.stopped = !l.yield(e.Descriptor, nil); l.stopped {
+	for i := range l.found {
+		r := l.found[i]
+		l.found[i] = referrer{} // frees the memory, as the caller may take a long time with each referrer
+		if l.offer(&r); l.stopped {
 			return nil
 		}
 	}
+	l.found, l.size = l.found[:0], 0
 	return nil
+}
+
+// offer yields a referrer if the filter accepts it.
+func (l *referrerList) offer(r *referrer) {
+	desc := *r.desc // without a digest, there is no whole entry
+	if desc.Digest == "" || len(l.ArtifactTypes) > 0 && !slices.Contains(l.ArtifactTypes, desc.ArtifactType) {
+		return
+	}
+	if r.cached && !l.Shared {
+		desc.Annotations = maps.Clone(desc.Annotations)
+	}
+	l.stopped = !l.yield(desc, nil)
 }
 
 // typeHints reads the list of the hints of a subject in step with the list of the entries.

@@ -3,6 +3,7 @@ package storage_test
 import (
 	"context"
 	"fmt"
+	"iter"
 	"runtime"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
+	"github.com/registrykit/registry/storage/disk"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/driver/drivertest"
 )
@@ -185,4 +187,54 @@ func TestReferrersLargeEntriesBoundMemory(t *testing.T) {
 		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(n*size))
 		require.Len(t, collect(t, s.Referrers(t.Context(), "r", subject.Digest, nil)), n)
 	})
+}
+
+// TestReferrersBelongToTheCaller changes the annotations that a list yields. The next list has them
+// unchanged, whether or not the entries were in the cache. With Shared, the lists have the same
+// annotations.
+func TestReferrersBelongToTheCaller(t *testing.T) {
+	onDrivers(t, func(t *testing.T, d driver.Driver) {
+		s := newStore(t, d, nil)
+		subject, pushed := typedReferrers(t, s, 5)
+		s = newStore(t, d, nil) // with empty caches
+		for range 3 {
+			for i, desc := range collect(t, s.Referrers(t.Context(), "r", subject.Digest, nil)) {
+				require.Equal(t, pushed[i].Digest, desc.Digest)
+				require.NotContains(t, desc.Annotations, "b")
+				desc.Annotations["b"] = "changed"
+			}
+		}
+		shared := &registry.ReferrersOptions{Shared: true}
+		require.Equal(t, collect(t, s.Referrers(t.Context(), "r", subject.Digest, nil)),
+			collect(t, s.Referrers(t.Context(), "r", subject.Digest, shared)))
+		next, stop := iter.Pull2(s.Referrers(t.Context(), "r", subject.Digest, shared))
+		defer stop()
+		_, err, ok := next() // a caller that takes one
+		require.NoError(t, err)
+		require.True(t, ok)
+	})
+}
+
+// TestReferrersAllocations limits what a list of known referrers allocates for each of them: the key
+// and the version of its entry.
+func TestReferrersAllocations(t *testing.T) {
+	d, err := disk.New(t.TempDir(), &disk.Options{NoSync: true})
+	require.NoError(t, err)
+	s := newStore(t, d, nil)
+	const n = 100
+	subject, _ := typedReferrers(t, s, n)
+	list := func() {
+		require.Len(t, collect(t, s.Referrers(t.Context(), "r", subject.Digest, nil)), n)
+	}
+	list()
+	allocs := testing.AllocsPerRun(20, func() {
+		found := 0
+		for _, err := range s.Referrers(t.Context(), "r", subject.Digest, &registry.ReferrersOptions{Shared: true}) {
+			if err == nil {
+				found++
+			}
+		}
+		require.Equal(t, n, found)
+	})
+	require.LessOrEqual(t, allocs, 2.5*n)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/registrykit/registry"
@@ -85,13 +86,16 @@ type Store struct {
 	registry.Unimplemented
 	objects *object.Store
 	opts    Options
-	secret  []byte // signs the IDs of uploads
+	secret  []byte     // signs the IDs of uploads
+	macs    *sync.Pool // of hash.Hash, with that secret
 
 	// What this process remembers, to save requests to the storage. No access decision depends on
 	// it.
-	ended  *lru.Cache[[16]byte, struct{}]     // uploads that ended in this process, by uploadID.random
-	known  *lru.Cache[[16]byte, uploadRecord] // uploads as this process left them, by uploadID.random
-	signed *lru.Cache[string, signedURL]      // signed URLs, by key of the data object
+	ended *lru.Cache[[16]byte, struct{}]     // uploads that ended in this process, by uploadID.random
+	known *lru.Cache[[16]byte, uploadRecord] // uploads as this process left them, by uploadID.random
+	// committing are the uploads without a record that this process is committing, by uploadID.random.
+	committing *sync.Map
+	signed     *lru.Cache[string, signedURL] // signed URLs, by key of the data object
 
 	unfinished *unfinished
 }
@@ -126,10 +130,12 @@ func New(ctx context.Context, d driver.Driver, opts *Options) (*Store, error) {
 		return nil, errors.New("storage: the driver is nil")
 	}
 	s := &Store{
-		opts:   options.Value(opts),
-		ended:  lru.New[[16]byte, struct{}](maxEnded),
-		known:  lru.New[[16]byte, uploadRecord](maxKnown),
-		signed: lru.New[string, signedURL](maxSigned),
+		opts:       options.Value(opts),
+		macs:       &sync.Pool{},
+		ended:      lru.New[[16]byte, struct{}](maxEnded),
+		known:      lru.New[[16]byte, uploadRecord](maxKnown),
+		committing: &sync.Map{},
+		signed:     lru.New[string, signedURL](maxSigned),
 	}
 	if s.opts.UploadTTL == 0 {
 		s.opts.UploadTTL = DefaultUploadTTL

@@ -53,6 +53,8 @@ type upload struct {
 	// contested is set by Commit if another request has also begun to commit the upload, and may
 	// not have finished.
 	contested bool
+	// alone says that the content came with the commit and that no record names it, see keepAlone.
+	alone bool
 }
 
 // What a Store remembers of uploads.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/storage"
 	"github.com/registrykit/registry/storage/driver"
+	"github.com/registrykit/registry/storage/driver/drivertest"
 )
 
 func TestUploadIDIsBoundToOwnerAndRepository(t *testing.T) {
@@ -175,6 +177,103 @@ func TestUploadEnds(t *testing.T) {
 		_, err = s.ResumeUpload(ctx, "r", u.ID(), nil)
 		require.ErrorIs(t, err, registry.ErrUploadUnknown, "an upload that has received nothing")
 	})
+}
+
+// allOf returns a chunk with all bytes of a blob.
+func allOf(content []byte) *registry.Chunk {
+	return &registry.Chunk{Length: int64(len(content)), Body: bytes.NewReader(content)}
+}
+
+// TestCommitWithAllBytes: an upload whose bytes all come with the commit has no record.
+func TestCommitWithAllBytes(t *testing.T) {
+	for _, size := range []int{10, 100_000} {
+		content, ctx := random(1, size), t.Context()
+		var written, removed []string
+		d := newMemory(t)
+		newStore(t, d, nil)
+		var mu sync.Mutex
+		s := newStore(t, drivertest.NewFaulty(d, &drivertest.FaultyOptions{Before: func(_ context.Context, c drivertest.Call) error {
+			mu.Lock()
+			defer mu.Unlock()
+			switch c.Op {
+			case "Put":
+				written = append(written, c.Key[:strings.Index(c.Key, "/")])
+			case "Delete":
+				removed = append(removed, c.Key)
+			}
+			return nil
+		}}), nil)
+		u, err := s.CreateUpload(ctx, "r", nil)
+		require.NoError(t, err)
+		id := u.ID()
+		_, err = u.Commit(ctx, digest.FromBytes(content), allOf(content))
+		require.NoError(t, err)
+		want := []string{"b", "r"}
+		if size > storage.InlineSize {
+			want = []string{"b", "data", "r", "r"}
+		}
+		slices.Sort(written)
+		require.Equal(t, want, written)
+		require.Empty(t, removed)
+
+		// The upload has ended, and what the client tries now leaves the blob alone.
+		_, err = u.Commit(ctx, digest.FromBytes(content), nil)
+		require.ErrorIs(t, err, registry.ErrUploadUnknown)
+		require.ErrorIs(t, u.Cancel(ctx), registry.ErrUploadUnknown)
+		_, err = s.ResumeUpload(ctx, "r", id, nil)
+		require.ErrorIs(t, err, registry.ErrUploadUnknown)
+		got, err := readBlob(ctx, s, "r", digest.FromBytes(content))
+		require.NoError(t, err)
+		require.Equal(t, content, got)
+	}
+}
+
+// TestCommitWithAllBytesTwice commits an upload in two processes, each with all bytes. The second
+// shares the bytes of the first.
+func TestCommitWithAllBytesTwice(t *testing.T) {
+	d, ctx, content := newMemory(t), t.Context(), random(1, 100_000)
+	one, two := newStore(t, d, nil), newStore(t, d, nil)
+	u, err := one.CreateUpload(ctx, "r", nil)
+	require.NoError(t, err)
+	other, err := two.ResumeUpload(ctx, "r", u.ID(), nil)
+	require.NoError(t, err)
+	for _, u := range []registry.Upload{u, other} {
+		_, err := u.Commit(ctx, digest.FromBytes(content), allOf(content))
+		require.NoError(t, err)
+	}
+	require.Len(t, keys(t, d, "data/"), 1)
+	require.Empty(t, keys(t, d, "u/"))
+	got, err := readBlob(ctx, two, "r", digest.FromBytes(content))
+	require.NoError(t, err)
+	require.Equal(t, content, got)
+}
+
+// TestMismatchedCommitWithAllBytes: a commit of other bytes ends the upload and leaves nothing, unless
+// another process has begun the upload.
+func TestMismatchedCommitWithAllBytes(t *testing.T) {
+	for _, size := range []int{10, 100_000} {
+		d, ctx, content := newMemory(t), t.Context(), random(1, size)
+		one, two := newStore(t, d, nil), newStore(t, d, nil)
+		u, err := one.CreateUpload(ctx, "r", nil)
+		require.NoError(t, err)
+		_, err = u.Commit(ctx, digest.FromString("other"), allOf(content))
+		require.ErrorIs(t, err, registry.ErrDigestInvalid)
+		_, err = two.ResumeUpload(ctx, "r", u.ID(), nil)
+		require.ErrorIs(t, err, registry.ErrUploadUnknown)
+		require.Empty(t, keys(t, d, "data/"))
+
+		u, err = one.CreateUpload(ctx, "r", nil)
+		require.NoError(t, err)
+		begun, err := two.ResumeUpload(ctx, "r", u.ID(), nil)
+		require.NoError(t, err)
+		_, err = begun.Append(ctx, 0, -1, bytes.NewReader(content))
+		require.NoError(t, err)
+		_, err = u.Commit(ctx, digest.FromString("other"), allOf(random(2, size)))
+		require.ErrorIs(t, err, registry.ErrRangeInvalid)
+		_, err = begun.Commit(ctx, digest.FromBytes(content), nil)
+		require.NoError(t, err)
+		require.Len(t, keys(t, d, "data/"), size/100_000)
+	}
 }
 
 func TestExpireUploads(t *testing.T) {

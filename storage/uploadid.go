@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -81,7 +82,13 @@ func (s *Store) sign(id uploadID, repo, owner string) string {
 
 // mac returns the MAC of an ID for a repository and an owner.
 func (s *Store) mac(payload []byte, repo, owner string) []byte {
-	h := hmac.New(sha256.New, s.secret)
+	h, ok := s.macs.Get().(hash.Hash)
+	if ok {
+		h.Reset()
+	} else {
+		h = hmac.New(sha256.New, s.secret)
+	}
+	defer s.macs.Put(h)
 	h.Write(payload)
 	h.Write([]byte(repo))
 	h.Write([]byte{0}) // separates the two, as no name of a repository contains it

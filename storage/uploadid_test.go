@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 // FuzzUploadID sends anything as the id of an upload: only what was signed for the same repository
 // and owner is one.
 func FuzzUploadID(f *testing.F) {
-	s := &Store{secret: make([]byte, 32)}
+	s := &Store{secret: make([]byte, 32), macs: &sync.Pool{}}
 	// The ID must be the same in each process of the fuzzer.
 	t := uploadID{random: [16]byte{1, 2, 3}, created: time.Unix(1_700_000_000, 0)}
 	good := s.sign(t, "repo", "owner")

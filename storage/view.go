@@ -24,7 +24,7 @@ type View interface {
 // View returns the Store for reading, below the registry: nothing is authorised, no event is made, and
 // a mirror does not ask its upstream. A management API shows the facts of what it lists with it, after
 // it has authorised the list.
-func (v Inventory) View() View { return v.store }
+func (v Inventory) View() View { return v.whole }
 
 // TagNames yields the names of tags that may point at a manifest, in ascending byte order. A tag in
 // the list may have moved or gone since; see [Inventory.Tag]. It reads no tag, and makes one request

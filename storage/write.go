@@ -12,7 +12,6 @@ import (
 	"github.com/registrykit/registry"
 	"github.com/registrykit/registry/internal/manifest"
 	"github.com/registrykit/registry/internal/options"
-	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 	"github.com/registrykit/registry/storage/internal/object"
 )
@@ -61,7 +60,7 @@ func (p *manifestPut) put(ctx context.Context) (registry.PutResult, error) {
 		}
 		return p.result(), nil
 	}
-	return registry.PutResult{}, err
+	return registry.PutResult{}, errors.Join(err, p.removePointers(ctx))
 }
 
 // refusal removes the tags that a failing push has created, and returns the error for the caller.
@@ -250,7 +249,7 @@ func (p *manifestPut) current(ctx context.Context) (*object.Manifest, error) {
 	}
 	// The manifest most likely exists, so both records are needed.
 	var m *object.Manifest
-	err := parallel.Each(object.Parallelism, 2, func(i int) (err error) {
+	err := p.repo.Each(2, func(i int) (err error) {
 		if i == 0 {
 			m, err = p.repo.ReadManifest(ctx, p.digest)
 		} else {
@@ -299,7 +298,7 @@ func (p *manifestPut) show(ctx context.Context, m *object.Manifest) (*object.Man
 	if m.State == object.Deleting {
 		early = nil
 	}
-	err = parallel.Each(object.Parallelism, 1+len(early), func(i int) error {
+	err = p.repo.Each(1+len(early), func(i int) error {
 		if i == 0 {
 			return p.check(ctx)
 		}

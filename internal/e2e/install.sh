@@ -6,7 +6,7 @@
 #
 #   install.sh         everything that .ci/run needs
 #   install.sh full    also the programs of `make e2e-full`, which take many minutes to build
-#   install.sh peer    also the registry that `make compare` measures against
+#   install.sh peer    also what the measurements need: the registry that `make compare` measures against, and benchstat
 set -euo pipefail
 cd "$(dirname "$0")"
 

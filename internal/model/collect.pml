@@ -37,7 +37,7 @@
  * a link, DEL a user's delete, CLR the end of a delete of the repository, GL GL2 link collectors, GD
  * GD2 data collectors, EXP expiry of upload records, EXPH expiry of history. STORED: repository 0 has
  * blob and manifest at first. -DBROKEN_x takes one rule away. TRUST_RECORD lets an upload skip its
- * look.
+ * look. ALONE: uploads have no record, as a commit that comes with all bytes; no other request knows them.
  * Versions: bit a of LK[r] says that actor a has seen the present version of L[r]; any write by another
  * actor clears it. So versions never wrap.
  */
@@ -113,7 +113,7 @@ inline look() {
 proctype Upload(byte r; byte a) {
     byte d; byte s; bool p; bool named;
     atomic { d = nd; nd++; 
-#ifndef BROKEN_NO_RECORD
+#if !defined(BROKEN_NO_RECORD) && !defined(ALONE)
         U[d] = 1
 #endif
     }                                                   /* PUT u/ naming d */
@@ -154,6 +154,9 @@ again:
 #endif
     fi;
     atomic { U[d] = 0; FORGETS(LK[r],a) }               /* DELETE u/ */
+#ifdef BROKEN_DROPS_NAMED
+    named = 0;
+#endif
     if :: !named -> atomic { D[d] = 0; CHECK } :: else -> skip fi   /* DELETE data that no key ever named: the blob is there already */
 }
 

@@ -5,7 +5,7 @@
 # "correct" must give a complete search without an error. A configuration of "broken" takes one rule away, and must give
 # a counterexample: otherwise the model could not see what the rule is for.
 #
-#   run.sh        258 configurations: about four minutes on two idle cores, 2 GB of memory
+#   run.sh        about 300 configurations: about four minutes on two idle cores, 2 GB of memory
 #   run.sh full   more actors at once as well
 set -euo pipefail
 folder=$(cd "$(dirname "$0")" && pwd)
@@ -31,12 +31,18 @@ collect_correct=(
 	'HIST STORED DEL CLR UP0 MP0 GL ND=2'   # a blob is pushed where it is hidden
 	'HIST STORED DEL CLR MT00 RS0 GL ND=1'  # or mounted
 	'HIST STORED DEL CLR RS0 RS0B GL ND=1'  # two restores
+	'ALONE UP0 MP0 DEL GL GD ND=1'          # an upload without a record
+	'ALONE UP0 UP0B MP0 GL ND=2'            # two of one blob
+	'ALONE UP1 MT MP0 DEL GL GD ND=1'       # and a mount
+	'ALONE HIST STORED DEL CLR UP0 MP0 GL ND=2' # where the blob is hidden
 )
 collect_full=(
 	'UP0 UP0B MP0 GL GD ND=2'
 	'UP0 UP1 MP0 GL GD ND=2'
 	'UP0 MP0 MP0B DEL GL ND=1'
 	'UP0 MP0 GL GL2 GD ND=1'
+	'ALONE UP0 UP0B MP0 GL GD ND=2'
+	'ALONE UP0 UP1 MT MP0 GL ND=2'
 	'HIST UP0 MP0 DEL CLR RS0 GL GD ND=1'
 )
 # Without expiry of records, the record alone protects an upload; TRUST_RECORD is that older protocol, and shows what
@@ -45,6 +51,8 @@ collect_correct+=('TRUST_RECORD UP0 MP0 GL GD ND=1')
 collect_broken=(
 	'TRUST_RECORD UP0 MP0 GL GD EXP ND=1'
 	'BROKEN_UPLOAD_NO_LOOK UP0 MP0 GL GD EXP ND=1'
+	'BROKEN_UPLOAD_NO_LOOK ALONE UP0 MP0 GL GD ND=1'
+	'BROKEN_DROPS_NAMED ALONE UP0 MP0 GL ND=1'
 	'BROKEN_UPLOAD_OVERWRITES UP0 UP0B MP0 GL ND=2'
 	'BROKEN_NO_RECORD TRUST_RECORD UP0 MP0 GL GD ND=1'
 	'BROKEN_RECORDS_LAST TRUST_RECORD UP0 MP0 GL GD ND=1'
@@ -149,6 +157,9 @@ tags_broken=(
 	'BROKEN_ANY_NEXT THERE P0 P1 GU GN'
 	'BROKEN_REFUSED_REMOVES_TAG THERE P0 GU'
 	'BROKEN_REFUSED_BESIDE_PENDING P0 P1 GU'
+	'BROKEN_REFUSED_KEEPS_TAG P0 P1 DM'
+	'BROKEN_REFUSED_NO_TOUCH P0 P1 DM'
+	'BROKEN_REFUSED_NO_BACKREF P0 P1 DM'
 	'BROKEN_EVENT_ONCE HIST THERE P0 MV'
 	'BROKEN_UNTAGGED_IGNORES_NEXT THERE P0 GU'
 	'BROKEN_BACKREFS_IGNORE_NEXT THERE P0 GB'
@@ -343,7 +354,7 @@ large=(
 	collect:UP0,MP0,MP0B,GL,GD,ND=1
 	collect:UP1,MT,MP0,DEL,GL,GD,ND=1
 )
-for model in collect keep tags leads refs outbox quota accounts; do
+for model in collect keep tags leads refs outbox quota accounts journal; do
 	declare -n full=${model}_full
 	for c in "${full[@]}"; do large+=("$model:${c// /,}"); done
 done
@@ -353,14 +364,15 @@ done
 #
 # Most searches take less than a second, and an optimizing compiler would take several times as long as the search.
 search() {
-	local dir=$1 flags optimize=-O0
+	local dir=$1 flags optimize=-O0 stuck=
+	[[ $3 != journal ]] || stuck=-E # its processes wait for ever once power is lost
 	[[ " ${large[*]} " != *" $3:${2// /,} "* ]] || optimize=-O2
 	read -ra flags <<<"$2"
 	mkdir "$dir"
 	cd "$dir"
 	spin -a "${flags[@]/#/-D}" "$folder/$3.pml" >spin.log
 	gcc "$optimize" -w -DSAFETY -DCOLLAPSE -o pan pan.c
-	./pan -m1000000 -w22 >report
+	./pan -m1000000 -w22 $stuck >report
 }
 
 # verdict DIR prints complete, violated or unfinished. Only a failed assertion is a violation: a search that runs out of
@@ -456,7 +468,44 @@ quota_broken=(
 	'BROKEN_EXPIRE_AT_PUBLISH PU RC'
 )
 
-for model in collect keep tags leads refs known types outbox endpoints fill quota accounts; do
+# One object of a directory, its journal, and the actors of journal.pml.
+journal_correct=(
+	'PD POWER'             # a Durable Put, and power is lost anywhere
+	'PF SY POWER'
+	'PD CK POWER'          # beside a checkpoint
+	'PF SY CK POWER'
+	'HAS DE SY POWER'      # a Delete, and a Sync of the object or of its absence
+	'HAS OLD DE SY POWER'  # while a checkpoint is under way
+	'PF DE SY POWER'
+	'PF DE SY KILL'        # the same, and all processes are killed
+	'HAS DE PR SY KILL'
+	'FAIL PF SY SY2 POWER' # a sync of the journal fails
+)
+journal_full=('PF DE SY CK POWER' 'PF SY CK CK2 POWER' 'HAS DE SY SY2 CK POWER')
+journal_broken=(
+	'BROKEN_RECORD_FIRST HAS DE SY KILL'
+	'BROKEN_NO_RECORD HAS SY DE KILL'
+	'BROKEN_NO_ABSENT HAS SY DE SY2 POWER'
+	'BROKEN_LOOK_FIRST HAS DE SY KILL'
+	'BROKEN_KERNEL_TIME HAS DE PR SY KILL'
+	'BROKEN_TORN PD POWER'
+	'BROKEN_TORN HAS PF POWER'
+	'BROKEN_NO_TEMP HAS PF CK POWER'
+	'BROKEN_CUT_FIRST PF SY CK POWER'
+	'BROKEN_SYNC_FIRST PF SY CK POWER'
+	'BROKEN_NO_DIRECTORY PF SY CK POWER'
+	'BROKEN_NO_TRUNCATE PF SY SY2 POWER'
+	'BROKEN_TRUST FAIL PF SY SY2 POWER'
+	'BROKEN_ANY_TIME PF PR SY KILL'
+	'BROKEN_SAME_TIME PF SY POWER'
+	'BROKEN_FIRST_RECORD PF PF2 SY SY2 POWER'
+	'BROKEN_REPLAY_UNSYNCED PF SY POWER'
+	'BROKEN_REPLAY_ALIVE HAS SY DE RP KILL'
+	'BROKEN_NEWEST_FIRST HAS OLD DE SY POWER'
+	'BROKEN_SYNC_ONCE HAS OLD DE SY POWER'
+)
+
+for model in collect keep tags leads refs known types outbox endpoints fill quota accounts journal; do
 	declare -n correct=${model}_correct broken=${model}_broken full=${model}_full
 	covered "$model" "${broken[*]}"
 	for c in "${correct[@]}"; do check complete "$c" "$model"; done

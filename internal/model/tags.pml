@@ -44,7 +44,7 @@
 byte M = NONE; byte I = NONE; byte T = NONE; bool B;
 byte N;
 short KM, KI, KT, KB;
-bool open;          /* the last writer of the tag has not received 201: it will look again, or is dead and has promised nothing */
+byte open;          /* 1 + the last writer of the tag, if that has not ended: it will look again, or is dead and has promised nothing */
 bool user;          /* a user has deleted m since it last became visible, whatever names it */
 short told;         /* bit a: a push of the tag received 201 since the delete a last saw its mark */
 byte was;           /* T as the last push with a 201 left it; NONE if a user has deleted that */
@@ -118,7 +118,12 @@ byte kept;          /* the event of a delete of m if unused holds m; bit of the 
 proctype Push(byte a) {
     byte m; byte t; bool backrefs; bool wrote; bool set; byte tries = 0;
 again:
-    tries++; if :: tries > TRIES -> goto end :: else -> skip fi;
+    tries++;
+    if
+    :: tries > TRIES -> goto end                        /* dead */
+    :: tries > TRIES -> goto refused                    /* others came first too often: 503 */
+    :: else -> skip
+    fi;
     atomic { m = M; READS(KM,a) }                       /* GET manifest */
     backrefs = VISIBLE(m);
     if
@@ -150,8 +155,8 @@ again:
 #ifdef COND
             assert(!set);                               /* the tag is created once */
 #endif
-            T = HERE; WROTE(KT,a); open = 1; wrote = 1; set = 1; t = NONE; CHECK
-        :: else -> t = T; wrote = wrote && SEES(KT,a); READS(KT,a)
+            T = HERE; WROTE(KT,a); open = 1 + a; wrote = 1; set = 1; t = NONE; CHECK
+        :: else -> t = T; READS(KT,a)
         fi }
        if
        :: t == 254 -> goto refused
@@ -170,12 +175,12 @@ again:
                 N = N | MINE(a); WROTE(KT,a); CHECK :: else -> t = 255 fi }
           if :: t != 255 -> break :: else -> skip fi
        :: else ->
-          atomic { if :: SEES(KT,a) -> WROTE(KT,a); open = 1; wrote = 1; t = NONE; CHECK :: else -> skip fi }   /* PUT tag if version */
+          atomic { if :: SEES(KT,a) -> WROTE(KT,a); open = 1 + a; wrote = 1; t = NONE; CHECK :: else -> skip fi }   /* PUT tag if version */
           if :: t == NONE -> break :: else -> skip fi
        fi
     od;
 #ifdef BROKEN_ONE_WRITE
-    if :: t == AWAY -> atomic { if :: SEES(KT,a) -> T = HERE; WROTE(KT,a); open = 1; t = NONE; wrote = 1 :: else -> goto again fi } :: else -> skip fi;
+    if :: t == AWAY -> atomic { if :: SEES(KT,a) -> T = HERE; WROTE(KT,a); open = 1 + a; t = NONE; wrote = 1 :: else -> goto again fi } :: else -> skip fi;
 #endif
 #ifdef BROKEN_NO_STAT
     if :: t != AWAY -> atomic { open = 0; TOLD; CHECK } goto end :: else -> skip fi;
@@ -226,17 +231,48 @@ failed:
 refused:
     atomic { if :: SEES(KM,a) && M == PEND -> M = NONE; KM = 0 :: else -> skip fi }
     atomic { if :: N & MINE(a) -> N = N & ~MINE(a); KT = 0 :: else -> skip fi }
+#ifdef BROKEN_REFUSED_REMOVES_TAG
+    atomic { T = NONE; N = 0; KT = 0; CHECK }
+#endif
+    backrefs = 0;
+    do                                                  /* a tag that this push has written, or others have written again since */
+    :: !wrote -> break
+    :: else ->
+       atomic { t = T; READS(KT,a) }                    /* GET tag */
+       if :: t != HERE -> break :: else -> skip fi;
+       atomic { m = M; READS(KM,a) }                    /* GET manifest */
+       if
+#ifdef BROKEN_REFUSED_KEEPS_TAG
+       :: m == PEND -> break
+       :: m == NONE ->
+#else
+       :: !VISIBLE(m) ->                                /* nobody has acknowledged this version of the tag */
+#endif
+          atomic { if :: SEES(KT,a) -> T = NONE; N = 0; KT = 0; t = NONE; CHECK :: else -> skip fi }    /* DELETE tag if version */
+          if :: t == NONE -> break :: else -> skip fi
+#ifndef BROKEN_REFUSED_NO_BACKREF
+       :: VISIBLE(m) && !backrefs -> atomic { B = 1; WROTE(KB,a); backrefs = 1 }    /* PUT back reference, then look again */
+       :: m == OK && backrefs -> break                  /* who marks it from now on finds the tag */
+       :: m == MARK && backrefs ->
+#else
+       :: m == OK -> break
+       :: m == MARK ->
+#endif
+#ifdef BROKEN_REFUSED_NO_TOUCH
+          break
+#else
+          atomic { if :: SEES(KM,a) -> WROTE(KM,a); m = 255 :: else -> skip fi }    /* PUT manifest if version, unchanged: who marked it looks again */
+          if :: m == 255 -> break :: else -> skip fi
+#endif
+       fi
+    od;
+    atomic { if :: wrote && open == 1 + a -> open = 0; CHECK :: else -> skip fi }
     atomic { m = M }                                    /* GET manifest */
     if
 #ifdef BROKEN_REFUSED_BESIDE_PENDING
     :: !VISIBLE(m) ->
 #else
     :: m == NONE ->                                     /* removes what this push has written, if unchanged */
-#endif
-#ifdef BROKEN_REFUSED_REMOVES_TAG
-        atomic { T = NONE; N = 0; KT = 0; CHECK }
-#else
-        atomic { if :: wrote && SEES(KT,a) -> T = NONE; N = 0; KT = 0; CHECK :: else -> skip fi }
 #endif
         atomic { if :: SEES(KB,a) -> B = 0; KB = 0; CHECK :: else -> skip fi }
     :: else -> skip
@@ -401,7 +437,10 @@ again:
 #else
         :: SEES(KM,a) ->
 #endif
-            M = NONE; KM = 0; user = 1; if :: was == HERE -> was = NONE :: else -> skip fi; CHECK :: else -> skip fi }     /* DELETE manifest if version. 202 */
+            M = NONE; KM = 0; user = 1; if :: was == HERE -> was = NONE :: else -> skip fi; CHECK
+        :: else -> if :: M == MARK -> m = 255 :: else -> skip fi
+        fi }                                            /* DELETE manifest if version. 202 */
+    if :: m == 255 -> goto again :: else -> skip fi;    /* marked by another delete, or written again by a push that was refused */
 end: atomic { FORGETS(KM,a); FORGETS(KB,a); FORGETS(KT,a) }
 }
 

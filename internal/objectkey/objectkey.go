@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/registrykit/registry/reference"
 )
 
 // slash stands for "/" in names of repositories within keys. In a name, "." is always followed by a
@@ -33,11 +35,18 @@ func PathDigest(key string) digest.Digest {
 		return ""
 	}
 	j := strings.LastIndexByte(key[:i], '/')
-	d := digest.NewDigestFromEncoded(digest.Algorithm(key[j+1:i]), key[i+1:])
-	if d.Validate() != nil {
+	d := digest.Digest(key[j+1:i] + ":" + key[i+1:])
+	if reference.CheckDigest(string(d)) != nil && d.Validate() != nil { // the first check is fast
 		return ""
 	}
 	return d
+}
+
+// EndsIn reports whether a key ends in DigestPath(d). It returns false if d is empty.
+func EndsIn(key string, d digest.Digest) bool {
+	before, end := len(key)-len(d), strings.IndexByte(string(d), ':')
+	return before > 0 && end > 0 && key[before-1] == '/' && key[before+end] == '/' &&
+		key[before:before+end] == string(d[:end]) && key[before+end+1:] == string(d[end+1:])
 }
 
 // Short returns 64 bits of a valid digest, for sets in memory.

@@ -25,3 +25,16 @@ func TestPathDigestRejectsWhatIsNoDigest(t *testing.T) {
 		require.Empty(t, objectkey.PathDigest(key), "%q", key)
 	}
 }
+
+func TestEndsIn(t *testing.T) {
+	d, other := digest.FromString("content"), digest.FromString("other")
+	key := "r/app/b/" + objectkey.DigestPath(d)
+	require.True(t, objectkey.EndsIn(key, d))
+	require.False(t, objectkey.EndsIn(key, other))
+	require.False(t, objectkey.EndsIn(key, ""))
+	require.False(t, objectkey.EndsIn(key, digest.Digest(d.Encoded())))
+	require.False(t, objectkey.EndsIn(key[1:len(key)-1], d))
+	require.False(t, objectkey.EndsIn("r/app/b/xsha256/"+d.Encoded(), d))
+	require.False(t, objectkey.EndsIn(objectkey.DigestPath(d), d), "no key")
+	require.False(t, objectkey.EndsIn("", d))
+}

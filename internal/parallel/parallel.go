@@ -17,10 +17,11 @@ import (
 // A call that panics makes Each panic when all others have returned, with the stack of the call: the
 // handler of a request recovers from that, and nothing recovers from a panic of another goroutine.
 //
-// width must be positive. With n = 1, f runs in the goroutine of the caller.
+// width must be positive. With width = 1 or n = 1, the calls run in the goroutine of the caller,
+// and a panic is not delayed.
 func Each(width, n int, f func(i int) error) error {
-	if n == 1 {
-		return f(0)
+	if width == 1 || n == 1 {
+		return inTurn(n, f)
 	}
 	errs := make([]error, n)
 	var next atomic.Int64
@@ -50,4 +51,14 @@ func Each(width, n int, f func(i int) error) error {
 		}
 	}
 	return nil
+}
+
+// inTurn is Each without goroutines.
+func inTurn(n int, f func(i int) error) (first error) {
+	for i := range n {
+		if err := f(i); first == nil {
+			first = err
+		}
+	}
+	return first
 }

@@ -20,9 +20,9 @@ func TestSizes(t *testing.T) {
 		bytes             int64
 		packages, modules int
 	}{
-		{"disk", 7_900_000, 25, 5},
-		{"fileblob", 15_550_000, 192, 25},
-		{"s3", 25_250_000, 292, 45},
+		{"disk", 8_100_000, 26, 6},
+		{"fileblob", 15_650_000, 192, 25},
+		{"s3", 25_350_000, 292, 45},
 	} {
 		t.Run(c.host, func(t *testing.T) {
 			program := filepath.Join(t.TempDir(), c.host)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"syscall"
 
 	"github.com/registrykit/registry/storage/driver"
@@ -59,15 +58,18 @@ func (a *adoption) run(opts *driver.AdoptOptions) (driver.Adoption, error) {
 	if !isFile(&st) {
 		return "", fmt.Errorf("the source is not a regular file: %w", errors.ErrUnsupported)
 	}
-	a.temp = a.d.temp + strconv.FormatUint(a.d.tempNames.Add(1), 36)
+	a.temp.path = a.d.newTempPath()
 	how, err := a.take(&st, opts)
 	if err != nil {
 		return "", err
 	}
 	published := false
 	defer func() {
+		if how == driver.Cloned {
+			_ = a.temp.close()
+		}
 		if !published {
-			_ = os.Remove(a.temp)
+			_ = os.Remove(a.temp.path)
 		}
 	}()
 	if opts.DryRun {
@@ -91,6 +93,7 @@ func (a *adoption) take(st *syscall.Stat_t, opts *driver.AdoptOptions) (driver.A
 	var linked error
 	if !opts.NoLink {
 		if linked = a.link(st); linked == nil {
+			a.linked = true
 			return driver.Linked, nil
 		}
 		if !errors.Is(linked, errors.ErrUnsupported) {
@@ -109,7 +112,7 @@ func (a *adoption) take(st *syscall.Stat_t, opts *driver.AdoptOptions) (driver.A
 //
 // Errors: errors.ErrUnsupported if the system cannot link the file, or does not let this user.
 func (a *adoption) link(st *syscall.Stat_t) error {
-	err := os.Link(a.source.Name(), a.temp)
+	err := os.Link(a.source.Name(), a.temp.path)
 	for _, e := range []syscall.Errno{
 		syscall.EXDEV, syscall.EPERM, syscall.EACCES, syscall.EMLINK, syscall.ENOENT, syscall.ENOTDIR, syscall.ENOSYS,
 		syscall.EOPNOTSUPP,
@@ -121,11 +124,11 @@ func (a *adoption) link(st *syscall.Stat_t) error {
 	if err != nil {
 		return err
 	}
-	if err = lstat(a.temp, &a.st); err == nil && (a.st.Ino != st.Ino || a.st.Dev != st.Dev) {
+	if err = lstat(a.temp.path, &a.st); err == nil && (a.st.Ino != st.Ino || a.st.Dev != st.Dev) {
 		err = fmt.Errorf("another file has taken the place of the source: %w", errors.ErrUnsupported)
 	}
 	if err != nil {
-		_ = os.Remove(a.temp)
+		_ = os.Remove(a.temp.path)
 	}
 	return err
 }
@@ -134,17 +137,16 @@ func (a *adoption) link(st *syscall.Stat_t) error {
 //
 // Errors: errors.ErrUnsupported if the file system cannot do that.
 func (a *adoption) clone() error {
-	f, err := openFile(a.temp, syscall.O_RDWR|syscall.O_CREAT|syscall.O_EXCL, fileMode)
+	f, err := openFile(a.temp.path, syscall.O_RDWR|syscall.O_CREAT|syscall.O_EXCL, fileMode)
 	if err != nil {
 		return err
 	}
-	a.file = f
-	defer func() { _ = f.Close() }()
+	a.temp.fd, a.temp.file = int(f.Fd()), f
 	if err = cloneFile(f, a.source); err == nil {
-		err = a.seal()
+		err = fstat(a.temp.fd, &a.st)
 	}
 	if err != nil {
-		_ = os.Remove(a.temp)
+		_ = errors.Join(f.Close(), os.Remove(a.temp.path))
 	}
 	return err
 }

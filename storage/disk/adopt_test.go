@@ -62,7 +62,7 @@ func TestAdoptedFileIsNew(t *testing.T) {
 // TestSyncOfSecondNameOfFile: the ledger knows files by inode and time, which two names of a file share.
 // Both directories must be synced.
 func TestSyncOfSecondNameOfFile(t *testing.T) {
-	d := newDriver(t, t.TempDir(), nil)
+	d := newDriver(t, t.TempDir(), &Options{NoJournal: true})
 	f := foreign(t, "content")
 	var mu sync.Mutex // files and directories are synced in parallel
 	synced := map[string]int{}

@@ -14,7 +14,7 @@ import (
 // another process may still serve the same storage.
 var errClosed = &classified{driver.ErrUnavailable, fs.ErrClosed}
 
-// Close removes the temporary files of the Driver and closes the file that it holds open. Readers
+// Close removes the temporary files of the Driver and closes the files that it holds open. Readers
 // that Open has returned still work, but the next object of a blob that consists of several objects
 // cannot be opened: shut the http.Server down first. Acknowledged objects are safe. A call that is
 // still running may fail; later calls fail with an error that wraps [fs.ErrClosed] and
@@ -26,6 +26,8 @@ func (d *Driver) Close() error {
 	if d.closed.Swap(true) {
 		return nil
 	}
-	// The lock goes last, so that no other process sweeps the directory while it is being removed.
-	return errors.Join(os.RemoveAll(d.temp), d.tempLock.Close())
+	err := d.closeJournal()
+	d.closeLocks()
+	// This lock goes last, so that no other process sweeps the directory while it is being removed.
+	return errors.Join(err, os.RemoveAll(d.temp), d.tempLock.Close())
 }

@@ -35,13 +35,14 @@ func openBelow(t *testing.T, dir string) (files []string) {
 	return files
 }
 
-// TestDriverHoldsFewFilesOpen: an idle Driver has one file open, also after it was busy. A closed
-// Driver has none.
+// TestDriverHoldsFewFilesOpen: an idle Driver has its locks, its journal and its directory in tmp/
+// open, also after it was busy. A closed Driver has none.
 func TestDriverHoldsFewFilesOpen(t *testing.T) {
+	const idle = shards + 6 // d.pruning, d.tempLock, d.usage and three files of the journal, too
 	dir := t.TempDir()
 	d, err := New(dir, nil)
 	require.NoError(t, err)
-	require.Len(t, openBelow(t, dir), 1)
+	require.Len(t, openBelow(t, dir), idle)
 	var wg sync.WaitGroup
 	for i := range 100 {
 		wg.Go(func() {
@@ -56,11 +57,24 @@ func TestDriverHoldsFewFilesOpen(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.Len(t, openBelow(t, dir), 1)
+	require.Len(t, openBelow(t, dir), idle+1, "the segment, too")
 	require.NoError(t, d.Close())
 	require.Empty(t, openBelow(t, dir))
 	_, err = New("/dev/null/x", nil)
 	require.Error(t, err)
+}
+
+// TestCloseWithoutItsLockClosesAllFiles: Close reports that it cannot take its lock, and leaves no
+// file open.
+func TestCloseWithoutItsLockClosesAllFiles(t *testing.T) {
+	dir := t.TempDir()
+	d, err := New(dir, nil)
+	require.NoError(t, err)
+	put(t, d, "a/one", "1", nil)
+	require.NoError(t, os.Remove(dir+"/locks/open"))
+	require.NoError(t, os.Mkdir(dir+"/locks/open", 0o700))
+	require.Error(t, d.Close())
+	require.Empty(t, openBelow(t, dir))
 }
 
 // TestClose: a closed Driver leaves nothing in tmp/ and rejects every operation. Open readers, and

@@ -18,7 +18,7 @@ func (d *Driver) Delete(ctx context.Context, key, ifVersion string) error {
 		return err
 	}
 	path := keyPath(key)
-	err := d.change(parent(path), func() (edit, error) {
+	err := d.change(parent(path), d.now(), func(seq int64) (edit, error) {
 		var st syscall.Stat_t
 		if err := d.object(path, &st); err != nil {
 			return edit{}, err
@@ -26,7 +26,8 @@ func (d *Driver) Delete(ctx context.Context, key, ifVersion string) error {
 		if ifVersion != "" && ifVersion != version(&st) {
 			return edit{}, driver.ErrChanged
 		}
-		return edit{remove: base(path)}, os.Remove(d.objects + path)
+		seq = max(seq, mtime(&st)+1)
+		return edit{remove: base(path), seq: seq}, d.remove(path, seq)
 	})
 	if errors.Is(err, errNoDirectory) || errors.Is(err, syscall.ENOTDIR) {
 		err = driver.ErrNotExist
@@ -35,5 +36,20 @@ func (d *Driver) Delete(ctx context.Context, key, ifVersion string) error {
 		return failure("delete", key, err)
 	}
 	d.prune(parent(path))
+	if d.journal != nil {
+		d.journal.tidy()
+	}
 	return nil
+}
+
+// remove removes the file at path, in the change with the number seq.
+func (d *Driver) remove(path string, seq int64) error {
+	unlink := func() error {
+		// Not os.Remove, which would remove a directory, too.
+		return os.NewSyscallError("unlink", syscall.Unlink(d.objects+path))
+	}
+	if d.journal == nil {
+		return unlink()
+	}
+	return d.journal.change(record{kind: absentRecord, path: path, seq: seq}, unlink)
 }

@@ -4,6 +4,8 @@ package disk
 
 import (
 	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,17 +88,49 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+// TestOpenIsAFile: the kernel can send the bytes of an object from the position of the reader, and
+// the reader continues after them.
 func TestOpenIsAFile(t *testing.T) {
 	d := newDriver(t, t.TempDir(), nil)
 	put(t, d, "dir/key", "0123456789", nil)
-	r, _, err := d.Open(t.Context(), "dir/key", &driver.OpenOptions{Offset: 4})
+	r, _, err := d.Open(t.Context(), "dir/key", &driver.OpenOptions{Offset: 2})
 	require.NoError(t, err)
-	f, ok := r.(*os.File)
-	require.True(t, ok, "%T", r)
-	at, err := f.Seek(0, 1)
+	read := func(n int64) string {
+		b, err := io.ReadAll(io.LimitReader(r, n))
+		require.NoError(t, err)
+		return string(b)
+	}
+	require.Equal(t, "23", read(2))
+	raw, err := r.(syscall.Conn).SyscallConn()
 	require.NoError(t, err)
-	require.EqualValues(t, 4, at)
+	var b [3]byte
+	kernel := func() string {
+		require.NoError(t, raw.Read(func(fd uintptr) bool {
+			_, err = syscall.Read(int(fd), b[:])
+			return true
+		}))
+		require.NoError(t, err)
+		return string(b[:])
+	}
+	require.Equal(t, "456", kernel())
+	require.Equal(t, "7", read(1))
+	at, err := r.(io.Seeker).Seek(1, io.SeekStart)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, at)
+	require.Equal(t, "123", kernel())
+	at, err = r.(io.Seeker).Seek(2, io.SeekCurrent)
+	require.NoError(t, err)
+	require.EqualValues(t, 6, at)
+	require.Equal(t, "6789", read(100))
+	at, err = r.(io.Seeker).Seek(-1, io.SeekEnd)
+	require.NoError(t, err)
+	require.EqualValues(t, 9, at)
+
 	require.NoError(t, r.Close())
+	_, err = r.Read(b[:])
+	require.ErrorIs(t, err, fs.ErrClosed)
+	require.ErrorIs(t, raw.Control(func(uintptr) {}), fs.ErrClosed)
+	require.ErrorIs(t, r.Close(), fs.ErrClosed)
 }
 
 // TestLeavesNoTemporaryFiles: neither successful nor failed operations leave temporary files. New

@@ -90,7 +90,7 @@ func (l *ledger) addDirs(epoch int64, paths map[string]bool) {
 // epoch returns the current epoch, and makes it that of the ledger.
 func (d *Driver) epoch() (int64, error) {
 	var st syscall.Stat_t
-	if err := lstat(d.pruning.path, &st); err != nil {
+	if err := lstat(d.pruned, &st); err != nil {
 		return 0, os.NewSyscallError("lstat", err)
 	}
 	e := mtime(&st)
@@ -98,15 +98,19 @@ func (d *Driver) epoch() (int64, error) {
 	return e, nil
 }
 
-// forgetDir begins a new epoch, in which the directory at path is no longer recorded. The caller
-// holds the lock d.pruning.
+// forgetDir begins a new epoch, in which the directory at path is no longer recorded. The epoch is
+// later than the last change of the directory. The caller holds the lock d.pruning.
 func (d *Driver) forgetDir(path string) error {
 	old, err := d.epoch()
 	if err != nil {
 		return err
 	}
-	next := max(d.now(), old+1)
-	if err := setTimes(d.pruning.path, next, next); err != nil {
+	var st syscall.Stat_t
+	if err := lstat(d.objects+path, &st); err != nil {
+		return os.NewSyscallError("lstat", err)
+	}
+	next := max(d.now(), old+1, mtime(&st)+1)
+	if err := setTimes(d.pruned, next, next); err != nil {
 		return err
 	}
 	d.known.mu.Lock()

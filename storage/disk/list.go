@@ -52,22 +52,33 @@ func (w *walk) dir(path, prefix string) (more bool, err error) {
 	if past {
 		return true, nil
 	}
-	n, err := w.d.names(w.ctx, path)
-	if n == nil || err != nil {
+	l, err := w.d.listing(w.ctx, path)
+	if l == nil || err != nil {
 		return err == nil, err
 	}
 	remainders := isCut(base(path))
+	below := path
 	if path != "" {
-		path += "/"
+		below += "/"
 	}
-	c, i := n.seek(rest, remainders)
-	for ; c < len(n.chunks); c, i = c+1, 0 {
-		for _, e := range n.chunks[c][i:] {
+	c, i := l.names.seek(rest, remainders)
+	for ; c < len(l.names.chunks); c, i = c+1, 0 {
+		if !w.keysOnly {
+			if err := w.d.readStates(w.ctx, l, c); err != nil {
+				return false, err
+			}
+		}
+		at := l.names.chunks[c]
+		for ; i < len(at.entries); i++ {
+			e := at.entries[i]
 			full := prefix + piece(e, remainders)
-			if isDirectory(e) {
-				more, err = w.dir(path+fileName(e), full)
-			} else {
-				more, err = w.file(path+e, full)
+			switch {
+			case isDirectory(e):
+				more, err = w.dir(below+fileName(e), full)
+			case at.states != nil && at.states[i] != state{}:
+				more, err = w.known(full, at.states[i])
+			default:
+				more, err = w.file(below+e, full)
 			}
 			if !more || err != nil {
 				return false, err
@@ -86,31 +97,12 @@ func (w *walk) rest(prefix string) (rest string, past bool) {
 	return "", w.after > prefix
 }
 
-// seek returns the position of the first entry that is greater than rest, or that has keys below it
-// that are greater.
-func (n *names) seek(rest string, remainders bool) (c, i int) {
-	if rest == "" {
-		return 0, 0
-	}
-	if remainders {
-		rest = string(partMark) + rest
-	}
-	c, i, ok := n.search(rest)
-	// A directory with keys that begin like rest is right before the place where rest would be.
-	if !ok && i > 0 {
-		if e := n.chunks[c][i-1]; isDirectory(e) && strings.HasPrefix(rest, piece(e, false)) {
-			i--
-		}
-	}
-	return c, i
-}
-
 // file yields the object at path.
 func (w *walk) file(path, enc string) (more bool, err error) {
 	if err := w.ctx.Err(); err != nil {
 		return false, err
 	}
-	key, ok := decode(enc)
+	key, ok := listedKey(enc)
 	if !ok || enc <= w.after {
 		return true, nil
 	}
@@ -127,49 +119,110 @@ func (w *walk) file(path, enc string) (more bool, err error) {
 	return w.yield(info(key, &st), nil), nil
 }
 
-// names returns the entries of the directory at path, or nil if there is no such directory.
+// listedKey is decode for an encoded key whose components come from a valid prefix and from entry,
+// which has checked them: without a case mark, the key is the same text.
+func listedKey(enc string) (key string, ok bool) {
+	if strings.IndexByte(enc, caseMark) < 0 {
+		return enc, len(enc) <= driver.MaxKeyLength
+	}
+	return decode(enc)
+}
+
+// known yields an object that has the state s.
+func (w *walk) known(enc string, s state) (more bool, err error) {
+	if err := w.ctx.Err(); err != nil {
+		return false, err
+	}
+	key, ok := listedKey(enc)
+	if !ok || enc <= w.after {
+		return true, nil
+	}
+	i := driver.Info{Key: key, Size: s.size, ModTime: time.Unix(0, s.mtime), Version: s.version()}
+	return w.yield(i, nil), nil
+}
+
+// listing is the names of a directory, as a list has read them.
+type listing struct {
+	path  string
+	names *names
+	stamp stamp // of the directory while it had these names
+	exact bool  // every other state of the directory has another stamp
+}
+
+// readStates reads the states of the files in chunk c of l. They are part of l, and of the cache,
+// if the directory has not changed since its names were read: every change of an object in a
+// directory changes the stamp of the directory.
+func (d *Driver) readStates(ctx context.Context, l *listing, c int) error {
+	at := l.names.chunks[c]
+	if at.states != nil || !l.exact {
+		return nil
+	}
+	states := make([]state, len(at.entries))
+	var st syscall.Stat_t
+	for i, e := range at.entries {
+		if isDirectory(e) {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		switch err := d.object(l.path+"/"+e, &st); {
+		case errors.Is(err, driver.ErrNotExist):
+			l.exact = false // removed since the names were read
+			return nil
+		case err != nil:
+			return err
+		}
+		states[i] = stateOf(&st)
+	}
+	if l.exact = lstat(d.objects+l.path, &st) == nil && stampOf(&st) == l.stamp; l.exact {
+		l.names = d.lists.learn(l.path, l.stamp, l.names, c, states)
+	}
+	return nil
+}
+
+// listing returns the entries of the directory at path, or nil if there is no such directory.
 //
 // While a directory changes, a reader may see an entry twice or, on some file systems, miss an
 // entry that a rename replaces. So names reads the directory until its time has not changed during
 // the read, and finally under its lock.
-func (d *Driver) names(ctx context.Context, path string) (*names, error) {
+func (d *Driver) listing(ctx context.Context, path string) (*listing, error) {
 	if d.lists.has(path) {
 		var st syscall.Stat_t
 		if lstat(d.objects+path, &st) == nil {
 			if n := d.lists.get(path, stampOf(&st)); n != nil {
-				return n, nil
+				return &listing{path, n, stampOf(&st), true}, nil
 			}
 		}
 	}
 	for range 3 {
-		n, exact, err := d.readNames(ctx, path)
-		if exact || err != nil {
-			return n, err
+		l, err := d.readNames(ctx, path)
+		if l == nil || l.exact || err != nil {
+			return l, err
 		}
 	}
-	l := d.lockOf(path)
-	if err := l.lock(); err != nil {
+	lock := d.lockOf(path)
+	if err := lock.lock(); err != nil {
 		return nil, err
 	}
-	defer l.unlock()
-	n, _, err := d.readNames(ctx, path)
-	return n, err
+	defer lock.unlock()
+	return d.readNames(ctx, path)
 }
 
-// readNames reads the entries of the directory at path. exact reports that the directory did not
-// change during the read; readNames then caches the entries.
-func (d *Driver) readNames(ctx context.Context, path string) (n *names, exact bool, err error) {
+// readNames reads the entries of the directory at path, if there is one. It caches them if they are
+// exact: the directory did not change during the read.
+func (d *Driver) readNames(ctx context.Context, path string) (*listing, error) {
 	f, err := openFile(d.objects+path, syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if err != nil {
 		if err = openError(err); errors.Is(err, driver.ErrNotExist) {
-			return nil, true, nil
+			return nil, nil
 		}
-		return nil, false, err
+		return nil, err
 	}
 	defer func() { _ = f.Close() }()
 	before, known, err := d.directoryState(f)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	remainders := isCut(base(path))
 	var entries []string
@@ -179,23 +232,23 @@ func (d *Driver) readNames(ctx context.Context, path string) (n *names, exact bo
 		}
 	})
 	if errors.Is(err, syscall.ENOENT) {
-		return nil, true, nil // removed since it was opened
+		return nil, nil // removed since it was opened
 	}
 	if err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	after, _, err := d.directoryState(f)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	n = newNames(entries)
-	if exact = known && before == after; exact {
-		d.lists.put(path, before, n)
+	l := &listing{path, newNames(entries), before, known && before == after}
+	if l.exact {
+		d.lists.put(path, before, l.names)
 	}
-	return n, exact, nil
+	return l, nil
 }
 
 // directoryState returns the stamp of an open directory. certain reports that every later state of

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -25,7 +26,7 @@ func TestNames(t *testing.T) {
 		at, ok := slices.BinarySearch(model, e)
 		old, oldCount := n, n.count
 		if rnd.IntN(5) < 3 {
-			n = n.with(e)
+			n = n.with(e, state{})
 			if !ok {
 				model = slices.Insert(model, at, e)
 			}
@@ -38,7 +39,11 @@ func TestNames(t *testing.T) {
 		require.Equal(t, oldCount, old.count)
 		require.Equal(t, len(model), n.count)
 	}
-	require.Equal(t, model, slices.Concat(n.chunks...))
+	var all []string
+	for _, c := range n.chunks {
+		all = append(all, c.entries...)
+	}
+	require.Equal(t, model, all)
 	require.Equal(t, newNames(slices.Clone(model)).bytes, n.bytes)
 	for _, e := range model {
 		n = n.without(e)
@@ -66,10 +71,13 @@ func TestListCacheFollowsChanges(t *testing.T) {
 		want = append(want, fmt.Sprintf("a/b/%04d", i))
 		put(t, d, want[i], "", relaxed)
 	}
+	// A new directory has a time of the kernel, which counts once it is settled.
+	long := time.Now().Add(-time.Hour)
+	require.NoError(t, os.Chtimes(dir+"/objects/a", long, long))
 	require.Nil(t, cached(t, d, "a/b"))
 	require.Equal(t, want, keys(t, d, "", nil))
 	require.NotNil(t, cached(t, d, "a/b"), "known at once, although the directory has just changed")
-	require.Nil(t, cached(t, d, "a"), "not worth it")
+	require.NotNil(t, cached(t, d, "a"))
 
 	put(t, d, "a/b/0000-new", "", relaxed)
 	put(t, d, "a/b/0001", "replaced", relaxed)
@@ -88,6 +96,54 @@ func TestListCacheFollowsChanges(t *testing.T) {
 	want = slices.Insert(want, 2, "a/b/0000-other")
 	require.Equal(t, want, keys(t, d, "", nil))
 	require.NotNil(t, cached(t, d, "a/b"))
+}
+
+// TestListInfosFollowChanges: the infos of a list, which mostly come from the cache, are those of
+// Stat, whoever changes the objects: this process, another one, or another program.
+func TestListInfosFollowChanges(t *testing.T) {
+	dir := t.TempDir()
+	d, other := newDriver(t, dir, nil), newDriver(t, dir, nil)
+	rnd := rand.New(rand.NewPCG(3, 4))
+	foreign := filepath.Join(t.TempDir(), "file")
+	known := 0
+	for range 2000 {
+		key := fmt.Sprintf("%d/%03d", rnd.IntN(2), rnd.IntN(150))
+		if rnd.IntN(2) == 0 {
+			key = fmt.Sprintf("2/x/%04d", rnd.IntN(1200)) // several chunks
+		}
+		content := strings.Repeat("x", rnd.IntN(100))
+		switch by := []*Driver{d, d, d, other}[rnd.IntN(4)]; rnd.IntN(40) {
+		case 0:
+			_ = os.Remove(foreign)
+			require.NoError(t, os.WriteFile(foreign, []byte(content), 0o600))
+			require.NoError(t, os.MkdirAll(filepath.Dir(d.objects+key), 0o700))
+			require.NoError(t, os.Rename(foreign, d.objects+key))
+		case 1: // a further name of the file, which changes its ModTime
+			_ = os.Remove(foreign)
+			_ = os.Link(d.objects+key, foreign)
+		case 2, 3, 4, 5, 6, 7, 8, 9, 10:
+			_ = by.Delete(t.Context(), key, "")
+		default:
+			put(t, by, key, content, relaxed)
+		}
+		if rnd.IntN(3) > 0 {
+			continue
+		}
+		prefix := fmt.Sprintf("%d/", rnd.IntN(3))
+		for i, err := range d.List(t.Context(), prefix, nil) {
+			require.NoError(t, err)
+			want, err := d.Stat(t.Context(), i.Key)
+			require.NoError(t, err)
+			require.Equal(t, want.Version, i.Version)
+			require.Equal(t, want.Size, i.Size)
+		}
+		for _, e := range d.lists.dirs {
+			if e.Value.(*cachedDir).names.chunks[0].states != nil {
+				known++
+			}
+		}
+	}
+	require.Positive(t, known, "the cache has infos")
 }
 
 // TestListSeesWritesOfOtherPrograms: if another program renames a file into place or removes one,
@@ -118,6 +174,9 @@ func TestListSeesWritesOfOtherPrograms(t *testing.T) {
 	}
 }
 
+// used returns what the cache takes, in bytes.
+func (l *listCache) used() int64 { return l.ages[0].used + l.ages[1].used }
+
 func TestListCacheIsBounded(t *testing.T) {
 	const limit = 50_000
 	d := newDriver(t, t.TempDir(), &Options{ListCache: limit, NoSync: true})
@@ -128,21 +187,28 @@ func TestListCacheIsBounded(t *testing.T) {
 	}
 	for range 2 {
 		require.Len(t, keys(t, d, "", nil), 2000)
-		require.LessOrEqual(t, d.lists.used, int64(limit))
-		require.Positive(t, d.lists.used)
-		require.Len(t, d.lists.dirs, d.lists.order.Len())
+		require.LessOrEqual(t, d.lists.used(), int64(limit))
+		require.Positive(t, d.lists.ages[0].used)
+		require.Positive(t, d.lists.ages[1].used)
+		require.Len(t, d.lists.dirs, d.lists.ages[0].order.Len()+d.lists.ages[1].order.Len())
 	}
+	for i := range 500 { // small directories
+		put(t, d, fmt.Sprintf("small/%04d/x", i), "", relaxed)
+	}
+	require.Len(t, keys(t, d, "", nil), 2500)
+	require.LessOrEqual(t, d.lists.used(), int64(limit))
+	require.Positive(t, d.lists.ages[0].used, "many small directories leave the large ones")
 	for i := range 1500 { // grows while it is cached
 		put(t, d, fmt.Sprintf("3/x%04d", i), "", relaxed)
-		require.LessOrEqual(t, d.lists.used, int64(limit))
+		require.LessOrEqual(t, d.lists.used(), int64(limit))
 	}
 	for path := range d.lists.dirs {
 		d.lists.drop(path)
 	}
-	require.Zero(t, d.lists.used)
+	require.Zero(t, d.lists.used())
 
-	d = newDriver(t, root(d), &Options{ListCache: -1})
-	require.Len(t, keys(t, d, "", nil), 3500)
+	d = newDriver(t, root(d), &Options{ListCache: -1, NoSync: true})
+	require.Len(t, keys(t, d, "", nil), 4000)
 	require.Empty(t, d.lists.dirs)
 }
 

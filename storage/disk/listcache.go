@@ -4,101 +4,43 @@ package disk
 
 import (
 	"container/list"
-	"slices"
-	"sort"
 	"sync"
 )
 
 const (
-	minCached  = 256 // entries from which on a directory is worth keeping
-	maxChunk   = 512 // entries of a chunk of names
-	entryBytes = 32  // what an entry takes besides its bytes, about
+	minLarge = 256 // entries from which on a directory is large
+	dirBytes = 400 // what a directory takes besides its path and entries, about
+
+	// smallShare is the part of the cache that small directories may take: one in smallShare.
+	// Reading one of them costs little, and a collection reads very many.
+	smallShare = 16
 )
 
-// names holds the sorted entries of a directory, in chunks that are never empty. It is immutable:
-// with and without return new names that share all chunks but one. So a change is cheap, and a list
-// continues with the names that it began with.
-type names struct {
-	chunks [][]string
-	count  int
-	bytes  int64
-}
-
-// newNames takes over entries.
-func newNames(entries []string) *names {
-	sortEntries(entries)
-	entries = slices.Compact(entries) // a file system may list an entry twice if it is renamed during the read
-	n := &names{count: len(entries)}
-	for _, e := range entries {
-		n.bytes += int64(len(e) + entryBytes)
-	}
-	for c := range slices.Chunk(entries, maxChunk/2) {
-		n.chunks = append(n.chunks, c)
-	}
-	return n
-}
-
-// search returns the position of e, or the position where it belongs, as a chunk and an index in
-// it. The index may be the end of the chunk.
-func (n *names) search(e string) (c, i int, ok bool) {
-	c = max(sort.Search(len(n.chunks), func(j int) bool { return n.chunks[j][0] > e })-1, 0)
-	if c < len(n.chunks) {
-		i, ok = slices.BinarySearch(n.chunks[c], e)
-	}
-	return c, i, ok
-}
-
-// with returns the names with e.
-func (n *names) with(e string) *names {
-	c, i, ok := n.search(e)
-	if ok {
-		return n
-	}
-	if len(n.chunks) == 0 {
-		return newNames([]string{e})
-	}
-	chunk := slices.Concat(n.chunks[c][:i], []string{e}, n.chunks[c][i:])
-	parts := [][]string{chunk}
-	if len(chunk) > maxChunk {
-		parts = [][]string{chunk[:len(chunk)/2], chunk[len(chunk)/2:]}
-	}
-	return &names{n.replace(c, parts), n.count + 1, n.bytes + int64(len(e)+entryBytes)}
-}
-
-// without returns the names without e.
-func (n *names) without(e string) *names {
-	c, i, ok := n.search(e)
-	if !ok {
-		return n
-	}
-	var parts [][]string
-	if chunk := slices.Concat(n.chunks[c][:i], n.chunks[c][i+1:]); len(chunk) > 0 {
-		parts = [][]string{chunk}
-	}
-	return &names{n.replace(c, parts), n.count - 1, n.bytes - int64(len(e)+entryBytes)}
-}
-
-func (n *names) replace(c int, parts [][]string) [][]string {
-	return slices.Concat(n.chunks[:c], parts, n.chunks[c+1:])
-}
-
 // listCache caches the names of directories, each with the stamp that the directory had when it had
-// exactly these names. It drops the names that were used least recently. A negative limit disables
-// it.
+// exactly these names and states. It drops the names that were used least recently. A negative
+// limit disables it.
 type listCache struct {
 	limit int64
 
-	mu    sync.Mutex
+	mu   sync.Mutex
+	dirs map[string]*list.Element // of *cachedDir, by path
+	ages [2]ages                  // of large and of small directories
+}
+
+// ages are the directories of a kind.
+type ages struct {
 	used  int64
-	dirs  map[string]*list.Element // of *cachedDir, by path
-	order list.List                // the one used last is in front
+	order list.List // the one used last is in front
 }
 
 type cachedDir struct {
 	path  string
 	stamp stamp
 	names *names
+	kind  int // 0: large, 1: small; a directory keeps its kind while it is cached
 }
+
+func (c *cachedDir) bytes() int64 { return c.names.bytes + int64(len(c.path)) + dirBytes }
 
 // has reports whether the cache has names of the directory at path, for any stamp.
 func (l *listCache) has(path string) bool {
@@ -115,8 +57,9 @@ func (l *listCache) get(path string, s stamp) *names {
 	if e == nil || e.Value.(*cachedDir).stamp != s {
 		return nil
 	}
-	l.order.MoveToFront(e)
-	return e.Value.(*cachedDir).names
+	c := e.Value.(*cachedDir)
+	l.ages[c.kind].order.MoveToFront(e)
+	return c.names
 }
 
 // put caches names, unless the cache has later ones.
@@ -129,16 +72,32 @@ func (l *listCache) put(path string, s stamp, n *names) {
 		}
 		l.remove(e)
 	}
-	if n.count < minCached || n.bytes > l.limit {
+	c := &cachedDir{path: path, stamp: s, names: n}
+	if n.count < minLarge {
+		c.kind = 1
+	}
+	if n.count == 0 || c.bytes() > l.limitOf(c.kind) {
 		return
 	}
 	if l.dirs == nil {
 		l.dirs = make(map[string]*list.Element)
 	}
-	l.dirs[path] = l.order.PushFront(&cachedDir{path, s, n})
-	l.used += n.bytes
-	for l.used > l.limit {
-		l.remove(l.order.Back())
+	a := &l.ages[c.kind]
+	l.dirs[path] = a.order.PushFront(c)
+	a.used += c.bytes()
+	l.evict(c.kind)
+}
+
+// limitOf returns the limit of the directories of a kind, in bytes.
+func (l *listCache) limitOf(kind int) int64 {
+	small := l.limit / smallShare
+	return [2]int64{l.limit - small, small}[kind]
+}
+
+// evict drops directories of a kind until the limit is kept.
+func (l *listCache) evict(kind int) {
+	for a := &l.ages[kind]; a.used > l.limitOf(kind); {
+		l.remove(a.order.Back())
 	}
 }
 
@@ -157,18 +116,38 @@ func (l *listCache) change(path string, before, after stamp, do edit) {
 		l.remove(e)
 		return
 	}
-	l.used -= c.names.bytes
-	c.stamp = after
+	n := c.names
 	if do.add != "" {
-		c.names = c.names.with(do.add)
+		n = n.with(do.add, do.state)
 	}
 	if do.remove != "" {
-		c.names = c.names.without(do.remove)
+		n = n.without(do.remove)
 	}
-	l.used += c.names.bytes
-	for l.used > l.limit {
-		l.remove(l.order.Back())
+	l.replace(c, after, n)
+}
+
+// learn adds the states of the entries in chunk i of n to the cache, if it still has n for the
+// directory at path, and returns the names with the states. The directory had the stamp s when n
+// was read, and has it after the states were read.
+func (l *listCache) learn(path string, s stamp, n *names, i int, states []state) *names {
+	now := n.withStates(i, states)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.dirs[path]; e != nil {
+		if c := e.Value.(*cachedDir); c.stamp == s && c.names == n {
+			l.replace(c, s, now)
+		}
 	}
+	return now
+}
+
+// replace sets the stamp and the names of a directory.
+func (l *listCache) replace(c *cachedDir, s stamp, n *names) {
+	a := &l.ages[c.kind]
+	a.used -= c.bytes()
+	c.stamp, c.names = s, n
+	a.used += c.bytes()
+	l.evict(c.kind)
 }
 
 // drop forgets the directory at path.
@@ -181,7 +160,8 @@ func (l *listCache) drop(path string) {
 }
 
 func (l *listCache) remove(e *list.Element) {
-	c := l.order.Remove(e).(*cachedDir)
+	c := e.Value.(*cachedDir)
+	l.ages[c.kind].order.Remove(e)
+	l.ages[c.kind].used -= c.bytes()
 	delete(l.dirs, c.path)
-	l.used -= c.names.bytes
 }

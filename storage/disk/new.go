@@ -8,11 +8,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/registrykit/registry/internal/copybuf"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -21,9 +21,11 @@ const (
 	fileMode = 0o600
 )
 
-// Driver implements [driver.Driver] on a directory. The reader that Open returns is an [*os.File].
+// Driver implements [driver.Driver] on a directory. The reader that Open returns also implements
+// [io.Seeker] and [syscall.Conn].
 //
-// While no method runs, the Driver holds one file open, until Close.
+// The Driver holds its directory in tmp/ and the files of its locks and of the journal open until
+// Close.
 type Driver struct {
 	objects  string // the directory of objects, with a slash at its end
 	temp     string // the directory of this Driver's temporary files, with a slash at its end
@@ -32,19 +34,24 @@ type Driver struct {
 
 	locks   [shards]fileLock // of directories, see change
 	pruning fileLock         // of removing directories, see prune; taken before one of locks
+	pruned  string           // the path of the file of pruning, whose time is the epoch
 
 	closed    atomic.Bool
 	clock     atomic.Int64  // the last time given to a file or directory
 	tempNames atomic.Uint64 // the last name given to a temporary file
-	buffers   sync.Pool     // *[bufferSize]byte
+	buffers   *copybuf.Pool
 
 	lists   listCache
 	known   ledger
 	flights flights
+
+	usage   usage
+	journal *journal // nil if the Driver has none
 }
 
 var (
 	_ driver.Driver = (*Driver)(nil)
+	_ driver.Local  = (*Driver)(nil)
 	_ io.Closer     = (*Driver)(nil)
 )
 
@@ -73,8 +80,10 @@ func open(dir string, opts *Options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{objects: filepath.Join(dir, "objects") + "/", known: newLedger()}
-	d.buffers.New = func() any { return new([bufferSize]byte) }
+	d := &Driver{
+		objects: filepath.Join(dir, "objects") + "/", known: newLedger(),
+		buffers: copybuf.New(bufferSize, smallBufferSize, maxBuffers),
+	}
 	d.lists.limit = int64(opts.ListCache)
 	if opts.ListCache == 0 {
 		d.lists.limit = DefaultListCache
@@ -88,16 +97,24 @@ func open(dir string, opts *Options) (*Driver, error) {
 			return nil, err
 		}
 	}
+	if err := checkVersions(dir); err != nil {
+		return nil, err
+	}
 	if err := d.makeLocks(locks); err != nil {
 		return nil, err
 	}
 	if err := sweepTemp(temp); err != nil {
+		d.closeLocks()
 		return nil, err
 	}
 	if err := d.openTemp(temp); err != nil {
+		d.closeLocks()
 		return nil, err
 	}
 	if err := d.probe(d.createTemp); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	if err := d.openJournal(dir, locks, opts.NoJournal || opts.NoSync); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
@@ -186,5 +203,14 @@ func (d *Driver) probe(create func() (*os.File, error)) error {
 
 // setTimes sets the access and modification times of a file, in nanoseconds.
 func setTimes(path string, atime, mtime int64) error {
-	return os.Chtimes(path, time.Unix(0, atime), time.Unix(0, mtime))
+	times := [2]syscall.Timespec{syscall.NsecToTimespec(atime), syscall.NsecToTimespec(mtime)}
+	for {
+		err := syscall.UtimesNano(path, times[:])
+		if err == nil {
+			return nil
+		}
+		if err != syscall.EINTR {
+			return &os.PathError{Op: "utimes", Path: path, Err: err}
+		}
+	}
 }

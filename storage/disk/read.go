@@ -6,13 +6,13 @@ import (
 	"context"
 	"io"
 	"io/fs"
-	"os"
 	"syscall"
 
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// Open implements [driver.Driver]. The reader is an [*os.File] that stands at the offset.
+// Open implements [driver.Driver]. The reader is a [syscall.Conn] and an [io.Seeker], so that the
+// kernel can send the bytes.
 func (d *Driver) Open(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser, driver.Info, error) {
 	if err := d.check(ctx, "open", key); err != nil {
 		return nil, driver.Info{}, err
@@ -21,32 +21,28 @@ func (d *Driver) Open(ctx context.Context, key string, opts *driver.OpenOptions)
 		return nil, driver.Info{}, failure("open", key, fs.ErrInvalid)
 	}
 	path := keyPath(key)
-	if opts != nil && opts.IfNotVersion != "" { // mostly that is what is there, and then this is all
-		var st syscall.Stat_t
-		if err := d.object(path, &st); err == nil && version(&st) == opts.IfNotVersion {
-			return nil, info(key, &st), driver.ErrNotModified
+	var st syscall.Stat_t
+	if opts != nil && opts.IfNotVersion != "" { // mostly the object has that version, and one lstat is enough
+		switch err := d.object(path, &st); {
+		case err == driver.ErrNotExist:
+			return nil, driver.Info{}, failure("open", key, err)
+		case err == nil && hasVersion(&st, opts.IfNotVersion):
+			return nil, infoOf(key, &st, opts.IfNotVersion), driver.ErrNotModified
 		}
 	}
-	var st syscall.Stat_t
 	fd, err := d.openObject(path, &st)
 	if err != nil {
 		return nil, driver.Info{}, failure("open", key, err)
 	}
-	f, i := os.NewFile(uintptr(fd), d.objects+path), info(key, &st)
+	i := info(key, &st)
 	if opts == nil {
-		return f, i, nil
+		return newReader(fd, d.objects+path, 0), i, nil
 	}
 	if opts.IfNotVersion != "" && opts.IfNotVersion == i.Version {
-		_ = f.Close()
+		_ = syscall.Close(fd)
 		return nil, i, driver.ErrNotModified
 	}
-	if opts.Offset > 0 {
-		if _, err := f.Seek(min(opts.Offset, i.Size), io.SeekStart); err != nil {
-			_ = f.Close()
-			return nil, driver.Info{}, failure("open", key, err)
-		}
-	}
-	return f, i, nil
+	return newReader(fd, d.objects+path, min(opts.Offset, i.Size)), i, nil
 }
 
 // Stat implements [driver.Driver].
@@ -60,6 +56,9 @@ func (d *Driver) Stat(ctx context.Context, key string) (driver.Info, error) {
 	}
 	return info(key, &st), nil
 }
+
+// Local implements [driver.Local].
+func (d *Driver) Local() bool { return true }
 
 // MaxObjectSize implements [driver.Driver]. It returns 0: the limit is that of the file system.
 func (d *Driver) MaxObjectSize() int64 { return 0 }

@@ -59,6 +59,15 @@ func fstat(fd int, st *syscall.Stat_t) error {
 	}
 }
 
+// isUnsupported reports whether err means that the file system or the system does not know a call
+// or one of its flags.
+func isUnsupported(err error) bool {
+	return err == syscall.EINVAL || err == syscall.ENOSYS || err == syscall.ENOTSUP
+}
+
+// isOurs reports whether the driver, not the kernel, has set the times of a directory.
+func isOurs(st *syscall.Stat_t) bool { return atime(st) == mtime(st)+ours }
+
 func isFile(st *syscall.Stat_t) bool { return uint32(st.Mode)&syscall.S_IFMT == syscall.S_IFREG }
 
 func isDir(st *syscall.Stat_t) bool { return uint32(st.Mode)&syscall.S_IFMT == syscall.S_IFDIR }
@@ -73,9 +82,6 @@ func (d *Driver) openObject(path string, st *syscall.Stat_t) (fd int, err error)
 	}
 	if err = fstat(fd, st); err == nil && !isFile(st) {
 		err = driver.ErrNotExist
-	}
-	if err == nil {
-		err = syscall.SetNonblock(fd, false) // else os.NewFile takes it for what can be polled
 	}
 	if err != nil {
 		_ = syscall.Close(fd)
@@ -119,23 +125,42 @@ func hasOtherNames(st *syscall.Stat_t) bool { return uint64(st.Nlink) > 1 }
 // info returns the Info of an object with the attributes st. The modification time of a file that was
 // taken over is that of its source, so the Info has the time of the last change of its names. Otherwise
 // collections would take the new object for an old one.
-func info(key string, st *syscall.Stat_t) driver.Info {
+func info(key string, st *syscall.Stat_t) driver.Info { return infoOf(key, st, version(st)) }
+
+// infoOf is info for a known version.
+func infoOf(key string, st *syscall.Stat_t, version string) driver.Info {
 	ns := mtime(st)
 	if hasOtherNames(st) {
 		ns = max(ns, ctime(st))
 	}
-	return driver.Info{Key: key, Size: st.Size, ModTime: time.Unix(0, ns), Version: version(st)}
+	return driver.Info{Key: key, Size: st.Size, ModTime: time.Unix(0, ns), Version: version}
 }
 
 // version returns the version of an object whose file has the attributes st. It leaves out ctime,
 // which a rename changes.
-func version(st *syscall.Stat_t) string {
-	var buf [64]byte
-	b := strconv.AppendInt(buf[:0], mtime(st), 36)
+func version(st *syscall.Stat_t) string { return fileState(st).version() }
+
+// hasVersion reports whether v is the version of an object whose file has the attributes st.
+func hasVersion(st *syscall.Stat_t, v string) bool {
+	var buf [maxVersion]byte
+	return string(fileState(st).appendVersion(buf[:0])) == v
+}
+
+// maxVersion is more than the length of any version, in bytes.
+const maxVersion = 64
+
+// version returns the version of an object in the state s.
+func (s state) version() string {
+	var buf [maxVersion]byte
+	return string(s.appendVersion(buf[:0]))
+}
+
+func (s state) appendVersion(b []byte) []byte {
+	b = strconv.AppendInt(b, s.mtime, 36)
 	b = append(b, '-')
-	b = strconv.AppendUint(b, st.Ino, 36)
+	b = strconv.AppendUint(b, s.inode, 36)
 	b = append(b, '-')
-	return string(strconv.AppendInt(b, st.Size, 36))
+	return strconv.AppendInt(b, s.size, 36)
 }
 
 // now returns the time of the wall clock in nanoseconds. It never returns the same time twice.
@@ -156,13 +181,18 @@ func failure(op, key string, err error) error {
 	switch {
 	case isFull(err):
 		class = driver.ErrNoSpace
-	case errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE):
+	case hasNoDescriptor(err):
 		class = driver.ErrUnavailable
 	}
 	if class != nil {
 		err = &classified{class, err}
 	}
 	return &fs.PathError{Op: "disk: " + op, Path: key, Err: err}
+}
+
+// hasNoDescriptor reports whether err means that too many files are open.
+func hasNoDescriptor(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // isFull reports whether err means that the file system has no room for more bytes or files.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,9 +20,10 @@ import (
 // File systems commit them together.
 const maxParallel = 16
 
-// Sync implements [driver.Driver]. It syncs each file that is not known to be durable. It syncs
-// each of their directories once, and the parents that this process does not know to be durable.
-// Concurrent calls share the syncs of directories.
+// Sync implements [driver.Driver]. It does nothing for an object that is known to be durable. It
+// appends the state of a small object to the journal. It syncs the file of any other object, its
+// directory, and the parents that this process does not know to be durable. Concurrent calls share
+// the syncs of the journal and of directories.
 //
 // After an error, the caller must put the objects again: systems report a lost write once, and a
 // later sync succeeds although the write is lost.
@@ -34,25 +36,101 @@ func (d *Driver) Sync(ctx context.Context, keys ...string) error {
 	if d.fsync == nil || len(keys) == 0 {
 		return ctx.Err()
 	}
-	b, err := d.newBatch()
-	if err != nil {
-		return failure("sync", keys[0], err)
+	paths := make([]string, len(keys))
+	for i, key := range keys {
+		paths[i] = keyPath(key)
 	}
-	for _, key := range keys {
-		if err := b.addKey(keyPath(key)); err != nil {
-			return failure("sync", key, err)
-		}
+	sync := d.syncFiles
+	if d.journal != nil {
+		sync = d.syncByJournal
 	}
-	if err := b.run(ctx); err != nil {
+	if err := sync(ctx, paths); err != nil {
 		return failure("sync", keys[0], err)
 	}
 	return nil
 }
 
-// syncWritten makes an object durable whose content is already synced.
-func (d *Driver) syncWritten(path string, s stamp) error {
+// syncFiles syncs the objects at paths and their directories.
+func (d *Driver) syncFiles(ctx context.Context, paths []string) error {
+	if len(paths) == 0 {
+		return nil
+	}
+	b, err := d.newBatch()
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		if err := b.addKey(path); err != nil {
+			return err
+		}
+	}
+	return b.run(ctx)
+}
+
+// syncByJournal makes the objects at paths durable. It appends the small ones to the journal and
+// syncs the others.
+func (d *Driver) syncByJournal(ctx context.Context, paths []string) error {
+	var demands, kept []*demand
+	var direct []string
+	for _, path := range paths {
+		var st syscall.Stat_t
+		switch err := d.object(path, &st); {
+		case errors.Is(err, driver.ErrNotExist):
+			demands = append(demands, &demand{path: path})
+		case err != nil:
+			return err
+		case !hasOtherNames(&st) && d.known.file(stampOf(&st)) == wholeSafe:
+		case st.Size > maxSmall || hasOtherNames(&st):
+			direct = append(direct, path)
+			if isForeign(&st) {
+				kept = append(kept, &demand{path: path, kept: true})
+			}
+		default:
+			demands = append(demands, &demand{path: path})
+		}
+	}
+	var jobs []func() error
+	if len(demands) > 0 {
+		jobs = append(jobs, func() error { return d.journal.sync(ctx, demands) })
+	}
+	if len(direct) > 0 {
+		jobs = append(jobs, func() error { return d.syncFiles(ctx, direct) })
+	}
+	if err := parallel(ctx, jobs); err != nil {
+		return err
+	}
+	direct = nil
+	for _, m := range demands {
+		if m.direct {
+			direct = append(direct, m.path)
+		}
+	}
+	if err := d.syncFiles(ctx, direct); err != nil {
+		return err
+	}
+	// After a kept record, replay ignores the older records of the path. So the file is synced
+	// first.
+	return d.journal.sync(ctx, kept)
+}
+
+// publishTime is longer, in nanoseconds, than the driver mostly takes from setting the time of an
+// object to publishing it.
+const publishTime = int64(100 * time.Millisecond)
+
+// isForeign reports whether the time of a file may be before that of older records of its path:
+// another program may have put it there.
+func isForeign(st *syscall.Stat_t) bool {
+	return hasOtherNames(st) || ctime(st)-mtime(st) > publishTime
+}
+
+// syncWritten makes an object durable whose content is already synced. small reports that the
+// journal can have it.
+func (d *Driver) syncWritten(path string, s stamp, small bool) error {
 	if d.fsync == nil {
 		return nil
+	}
+	if d.journal != nil && small {
+		return d.syncByJournal(context.Background(), []string{path})
 	}
 	b, err := d.newBatch()
 	if err != nil {
@@ -87,9 +165,16 @@ func (d *Driver) newBatch() (*batch, error) {
 	}, nil
 }
 
-// addKey adds the object at path. If there is none, it adds the nearest existing directory above
-// it, which records its absence.
-func (b *batch) addKey(path string) error {
+// addKey adds the object at path, unless it is known to be durable. If there is none, addKey adds
+// the nearest existing directory above it, which records its absence.
+func (b *batch) addKey(path string) error { return b.add(path, b.d.known.file) }
+
+// addUnknown is addKey for an object whose file must be synced in any case.
+func (b *batch) addUnknown(path string) error {
+	return b.add(path, func(stamp) safety { return unknown })
+}
+
+func (b *batch) add(path string, known func(stamp) safety) error {
 	var st syscall.Stat_t
 	switch err := b.d.object(path, &st); {
 	case errors.Is(err, driver.ErrNotExist):
@@ -106,7 +191,7 @@ func (b *batch) addKey(path string) error {
 			b.files[path] = s
 			break
 		}
-		switch b.d.known.file(s) {
+		switch known(s) {
 		case wholeSafe:
 			return nil
 		case contentSafe:

@@ -25,7 +25,7 @@ type recorder struct {
 	hook  func(path string) error
 }
 
-func record(d *Driver) *recorder {
+func recordSyncs(d *Driver) *recorder {
 	r := &recorder{d: d}
 	d.fsync = func(f *os.File) error {
 		path := strings.Trim(strings.TrimPrefix(f.Name(), strings.TrimSuffix(d.objects, "/")), "/")
@@ -62,8 +62,8 @@ var (
 // TestSyncSyncsWhatIsNeeded checks that each operation syncs exactly the necessary paths. The root
 // of objects/ is "".
 func TestSyncSyncsWhatIsNeeded(t *testing.T) {
-	d := newDriver(t, t.TempDir(), nil)
-	r := record(d)
+	d := newDriver(t, t.TempDir(), &Options{NoJournal: true})
+	r := recordSyncs(d)
 	sync := func(keys ...string) { require.NoError(t, d.Sync(t.Context(), keys...)) }
 	for _, step := range []struct {
 		what string
@@ -111,8 +111,8 @@ func TestSyncSyncsWhatIsNeeded(t *testing.T) {
 // has created and that this process does not know.
 func TestSyncOfWritesOfOtherProcesses(t *testing.T) {
 	dir := t.TempDir()
-	d, other := newDriver(t, dir, nil), newDriver(t, dir, nil)
-	r, o := record(d), record(other)
+	d, other := newDriver(t, dir, &Options{NoJournal: true}), newDriver(t, dir, &Options{NoJournal: true})
+	r, o := recordSyncs(d), recordSyncs(other)
 	put(t, d, "a/b/c/one", "1", nil)
 	require.Equal(t, []string{"", "a", "a/b", "a/b/c", "temp"}, r.take())
 	put(t, other, "a/b/c/two", "1", deferred)
@@ -143,13 +143,13 @@ func TestNoSyncSyncsNothing(t *testing.T) {
 // TestSyncsAreShared: concurrent callers that wait for a sync of the same directory share the next
 // sync. No caller relies on a sync that began earlier.
 func TestSyncsAreShared(t *testing.T) {
-	d := newDriver(t, t.TempDir(), nil)
+	d := newDriver(t, t.TempDir(), &Options{NoJournal: true})
 	put(t, d, "a/b/first", "1", nil)
 	const n = 20
 	for i := range n {
 		put(t, d, fmt.Sprintf("a/b/%d", i), "1", deferred)
 	}
-	r := record(d)
+	r := recordSyncs(d)
 	entered, proceed := make(chan struct{}, n), make(chan struct{})
 	r.hook = func(path string) error {
 		if path == "a/b" {
@@ -189,9 +189,9 @@ func TestSyncsAreShared(t *testing.T) {
 // TestSyncFailureIsReported: an object whose content cannot be synced is not published. A failed
 // sync does not mark anything as durable.
 func TestSyncFailureIsReported(t *testing.T) {
-	d := newDriver(t, t.TempDir(), nil)
+	d := newDriver(t, t.TempDir(), &Options{NoJournal: true})
 	put(t, d, "a/b", "old", nil)
-	r := record(d)
+	r := recordSyncs(d)
 	broken := errors.New("the disk is broken")
 	r.hook = func(path string) error {
 		if path == "temp" || path == "a/c" {

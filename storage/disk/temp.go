@@ -4,6 +4,7 @@ package disk
 
 import (
 	"errors"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -59,8 +60,68 @@ func sweepTemp(dir string) error {
 	return nil
 }
 
-// createTemp opens a new temporary file.
+// tempFile is a temporary file that is open for writing. It is a bare descriptor, because an
+// [os.File] costs allocations and a system call, and most objects need only one write.
+type tempFile struct {
+	path string
+	fd   int
+	file *os.File // see osFile
+}
+
+// newTemp opens a new temporary file.
+func (d *Driver) newTemp() (tempFile, error) {
+	path := d.newTempPath()
+	fd, err := openFd(path, syscall.O_RDWR|syscall.O_CREAT|syscall.O_EXCL, fileMode)
+	if err != nil {
+		return tempFile{}, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return tempFile{path: path, fd: fd}, nil
+}
+
+// newTempPath returns an unused path for a temporary file.
+func (d *Driver) newTempPath() string {
+	return d.temp + strconv.FormatUint(d.tempNames.Add(1), 36)
+}
+
+// createTemp is newTemp for an [os.File].
 func (d *Driver) createTemp() (*os.File, error) {
-	path := d.temp + strconv.FormatUint(d.tempNames.Add(1), 36)
-	return openFile(path, syscall.O_RDWR|syscall.O_CREAT|syscall.O_EXCL, fileMode)
+	t, err := d.newTemp()
+	if err != nil {
+		return nil, err
+	}
+	return t.osFile(), nil
+}
+
+// osFile returns the file as an [os.File], which close closes.
+func (t *tempFile) osFile() *os.File {
+	if t.file == nil {
+		t.file = os.NewFile(uintptr(t.fd), t.path)
+	}
+	return t.file
+}
+
+// Write implements [io.Writer].
+func (t *tempFile) Write(p []byte) (int, error) {
+	done := 0
+	for done < len(p) {
+		n, err := syscall.Write(t.fd, p[done:])
+		if err == syscall.EINTR {
+			continue
+		}
+		if err == nil && n == 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return done, &os.PathError{Op: "write", Path: t.path, Err: err}
+		}
+		done += n
+	}
+	return done, nil
+}
+
+func (t *tempFile) close() error {
+	if t.file != nil {
+		return t.file.Close()
+	}
+	return syscall.Close(t.fd)
 }

@@ -37,6 +37,7 @@
 //   - [Sweeper] removes tombstones, which a Driver needs on storage without a conditional delete.
 //   - [Adopter] takes over bytes that are in the storage already. An import uses it; without it, the
 //     bytes are copied by Put.
+//   - [Local] reports that the storage is on this machine, so that goroutines are not worthwhile.
 //   - [SingleProcess] reports that conditions hold within one process only. Garbage collection then
 //     refuses to run unless the operator states that no other process uses the storage.
 //

@@ -74,8 +74,10 @@ type Driver interface {
 	// deleted while it is read. The caller closes the reader, and does not end ctx before that:
 	// reads may fail once ctx has ended.
 	//
-	// The reader may go on after Length: the caller reads no further. It may be an *os.File, or a
-	// struct that embeds one, so that the kernel can send the bytes. The file stands at Offset.
+	// The reader may go on after Length: the caller reads no further. It may be an *os.File, a
+	// struct that embeds one, or another syscall.Conn, so that the kernel can send the bytes. The
+	// file stands at Offset and has the whole object, so the caller may move it if it is an
+	// io.Seeker.
 	//
 	// Errors: ErrNotExist; ErrNotModified, with a nil reader and an Info that has at least Key and
 	// Version; ErrKey.

@@ -70,6 +70,16 @@ type AdoptOptions struct {
 	DryRun bool
 }
 
+// Local is implemented by a [Driver] whose storage is on this machine. The registry then makes the
+// few independent calls of one operation one after the other: starting a goroutine for each of them
+// costs more processor time than the call. On other storage, it makes them at the same time.
+type Local interface {
+	// Local reports whether a call takes microseconds, except for a Durable Put, a Sync and the
+	// transfer of a large body. The result never changes. A driver that wraps another one returns
+	// the result of that one.
+	Local() bool
+}
+
 // SingleProcess is implemented by a [Driver] whose conditional writes hold within one process only,
 // although other processes can reach the storage. Garbage collection depends on conditional writes,
 // so storage.Store.Collect refuses such a Driver unless storage.CollectOptions.Exclusive is set. A

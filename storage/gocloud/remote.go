@@ -77,10 +77,20 @@ func (m *remote) open(ctx context.Context, key string, opts *driver.OpenOptions)
 func (m *remote) openConditional(ctx context.Context, key string, opts *driver.OpenOptions) (io.ReadCloser,
 	driver.Info, error) {
 	r, info, err := m.openRange(ctx, key, opts)
+	if err == nil && info.Version == opts.IfNotVersion {
+		// The store does not know conditional reads. Once a small body is read, its connection can
+		// be used again.
+		_, _ = io.CopyN(io.Discard, r, maxDiscard)
+		_ = r.Close() // the bytes are of no use
+		return nil, info, driver.ErrNotModified
+	}
 	if !errors.Is(err, driver.ErrNotModified) {
 		return r, info, err
 	}
-	// A response with status 304 does not describe the object.
+	if u, ok := m.store.(Unmodifier); ok && u.UnmodifiedVersion(err) == opts.IfNotVersion {
+		return nil, driver.Info{Key: key, Version: opts.IfNotVersion}, err
+	}
+	// A response with status 304 need not describe the object.
 	if info, err = m.stat(ctx, key); err != nil {
 		return nil, driver.Info{}, err
 	}
@@ -92,6 +102,9 @@ func (m *remote) openConditional(ctx context.Context, key string, opts *driver.O
 	unconditional.IfNotVersion = ""
 	return m.openRange(ctx, key, &unconditional)
 }
+
+// maxDiscard is how much of a body is read and discarded to keep its connection, in bytes.
+const maxDiscard = 64 << 10
 
 // openRange opens the part of an object that opts selects. Stores refuse a range that begins at the
 // end of the object or after it; the contract of a Driver asks for an empty reader.

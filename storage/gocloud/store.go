@@ -102,6 +102,15 @@ type Ranger interface {
 	ContentRange(as func(any) bool) string
 }
 
+// Unmodifier is implemented by a [Store] whose response with status 304 states the version of the
+// object. A conditional read of an object that has not changed is then one request. Otherwise the
+// Driver asks for the version in a second one.
+type Unmodifier interface {
+	// UnmodifiedVersion returns the version that the response states for which Failure returns err,
+	// a [driver.ErrNotModified]. It returns "" if the response states none.
+	UnmodifiedVersion(err error) string
+}
+
 // Tombstoner is implemented by a [Store] that has no conditional delete. The Driver then replaces
 // an object that it deletes on a condition with a tombstone, by a conditional Put. A tombstone
 // counts as a missing object: the Driver neither reads nor lists it, and a Put with IfAbsent

@@ -44,6 +44,7 @@ var (
 	_ driver.URLSigner     = (*measured)(nil)
 	_ driver.Sweeper       = (*measured)(nil)
 	_ driver.SingleProcess = (*measured)(nil)
+	_ driver.Local         = (*measured)(nil)
 )
 
 // observe records a call.
@@ -117,6 +118,11 @@ func (m *measured) Sweep(ctx context.Context, prefix string, before time.Time) (
 		return d.Sweep(ctx, prefix, before)
 	}
 	return 0, nil
+}
+
+func (m *measured) Local() bool {
+	d, ok := m.Driver.(driver.Local)
+	return ok && d.Local()
 }
 
 func (m *measured) SingleProcess() (reason string) {

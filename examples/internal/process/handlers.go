@@ -50,9 +50,10 @@ func AccessLog(log *slog.Logger, path func(*http.Request) string, next http.Hand
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 		shown := path(r) // before another handler changes the request
 		defer func() {
-			log.InfoContext(r.Context(), "request", "method", r.Method, "path", shown, "status", rec.status,
-				"bytes", rec.bytes, "duration", time.Since(start).Round(time.Microsecond),
-				"remote", r.RemoteAddr, "agent", r.UserAgent())
+			log.LogAttrs(r.Context(), slog.LevelInfo, "request", slog.String("method", r.Method),
+				slog.String("path", shown), slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes),
+				slog.Duration("duration", time.Since(start).Round(time.Microsecond)),
+				slog.String("remote", r.RemoteAddr), slog.String("agent", r.UserAgent()))
 		}()
 		next.ServeHTTP(rec, r)
 	})

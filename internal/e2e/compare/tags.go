@@ -16,48 +16,58 @@ import (
 	"github.com/registrykit/registry/internal/e2e/harness"
 )
 
-// tagRows read a page of 100 tags from lists of different lengths: warm, right after a restart, and
-// with a push between pages.
-func tagRows(ctx context.Context, c config, p *pair) ([]row, error) {
-	var rows []row
-	for _, total := range []int{100, 10_000, 100_000} {
-		repo := fmt.Sprintf("compare/tags-%d", total)
-		name := fmt.Sprintf("100 of %d tags", total)
-		page := func(ctx context.Context, s *side, _, _ int) error { return readPage(ctx, s, repo, total) }
-		group := c.filter([]row{
-			{name: name + ", warm", ops: 100, op: page},
-			{name: name + ", cold", ops: 1, workers: 1, op: page,
-				before: func(_ context.Context, s *side, _ int) error { return s.restart() }},
-			{name: name + ", push between", ops: 20, op: page,
-				after: func(ctx context.Context, s *side, round, n int) error {
-					// These tags sort after all others, so the measured page does not change.
-					return s.c.PutManifest(ctx, repo, fmt.Sprintf("z-%d-%d", round, n), imagespec.MediaTypeImageManifest, tagged)
-				}},
-		})
-		if len(group) == 0 {
-			continue
-		}
-		if err := p.both(func(s *side) error { return s.makeTags(ctx, repo, total) }); err != nil {
-			return nil, err
-		}
-		rows = append(rows, group...)
-	}
-	return rows, nil
+// tagged is the manifest of all tags.
+func tagged() []byte { return harness.Manifest("tags", config0) }
+
+func putTag(ctx context.Context, s *side, repo, tag string) error {
+	return s.c.PutManifest(ctx, repo, tag, imagespec.MediaTypeImageManifest, tagged())
 }
 
-var (
-	config0 = []byte("{}")
-	tagged  = harness.Manifest("tags", config0)
-)
+func firstTag(ctx context.Context, s *side, repo string) error {
+	if _, err := s.c.PushBlob(ctx, repo, config0); err != nil {
+		return err
+	}
+	return putTag(ctx, s, repo, tagName(0))
+}
+
+// tagPushes push tags of one manifest.
+func tagPushes() scenario {
+	const repo = "compare/tag-pushes"
+	setup := func(ctx context.Context, s *side) error { return firstTag(ctx, s, repo) }
+	return scenario{setup: setup, rows: []row{{name: "push of a tag", ops: 400, workers: 8,
+		op: func(ctx context.Context, s *side, round, n int) error {
+			return putTag(ctx, s, repo, tagName((round+2)*10_000+n))
+		}}}}
+}
+
+// tagPages read a page of 100 out of total tags: warm, right after a restart, and with a push
+// between pages.
+func tagPages(total int) scenario {
+	repo := fmt.Sprintf("compare/tags-%d", total)
+	name := "100 of " + number(float64(total)) + " tags"
+	read := func(ctx context.Context, s *side) error { return readPage(ctx, s, repo, total) }
+	op := func(ctx context.Context, s *side, _, _ int) error { return read(ctx, s) }
+	return scenario{
+		setup: func(ctx context.Context, s *side) error { return s.makeTags(ctx, repo, total) },
+		rows: []row{
+			{name: name + ", warm", ops: 300, op: op, learn: read},
+			{name: name + ", cold", ops: 1, workers: 1, op: op, learn: read,
+				before: func(_ context.Context, s *side, _ int) error { return s.restart() }},
+			{name: name + ", push between", ops: 50, op: op, learn: read,
+				after: func(ctx context.Context, s *side, round, n int) error {
+					// These tags sort after all others, so the measured page does not change.
+					return putTag(ctx, s, repo, fmt.Sprintf("z-%d-%d", round+1, n))
+				}},
+		},
+	}
+}
 
 func tagName(n int) string { return fmt.Sprintf("tag-%06d", n) }
 
-// readPage reads the page in the middle. If there are 100 tags, it contains all of them.
+// readPage reads the page in the middle.
 func readPage(ctx context.Context, s *side, repo string, total int) error {
-	path := "/v2/" + repo + "/tags/list?n=100"
-	if total > 100 {
-		path += "&last=" + tagName(total/2)
-	}
+	first := total / 2
+	path := "/v2/" + repo + "/tags/list?n=100&last=" + tagName(first)
 	r, err := s.c.Do(ctx, http.StatusOK, http.MethodGet, path, nil, nil)
 	if err != nil {
 		return err
@@ -67,36 +77,47 @@ func readPage(ctx context.Context, s *side, repo string, total int) error {
 		return err
 	}
 	if len(list.Tags) != 100 {
-		return fmt.Errorf("%d tags", len(list.Tags))
+		return fmt.Errorf("GET %s: %d tags instead of 100", path, len(list.Tags))
+	}
+	for i, tag := range list.Tags {
+		if tag != tagName(first+1+i) {
+			return fmt.Errorf("GET %s: the tag %s instead of %s", path, tag, tagName(first+1+i))
+		}
 	}
 	return nil
 }
 
 // makeTags creates a repository with total tags of one manifest.
 func (s *side) makeTags(ctx context.Context, repo string, total int) error {
-	if _, err := s.c.PushBlob(ctx, repo, config0); err != nil {
+	if err := firstTag(ctx, s, repo); err != nil {
 		return err
 	}
-	if err := s.c.PutManifest(ctx, repo, tagName(0), imagespec.MediaTypeImageManifest, tagged); err != nil {
-		return err
+	d := digest.FromBytes(tagged())
+	switch {
+	case s.options.Kind == harness.Peer && !s.bucket:
+		return peerTags(filepath.Join(s.options.Storage, peerRepositories, repo, "_manifests/tags"), d, total)
+	case s.options.Kind != harness.Ours:
+		return atOnce(total, func(n int) error { return putTag(ctx, s, repo, tagName(n)) })
 	}
-	d := digest.FromBytes(tagged)
-	if s.kind == harness.Peer {
-		return peerTags(filepath.Join(s.storage, "docker/registry/v2/repositories", repo, "_manifests/tags"), d, total)
-	}
-	// Each request pushes 25 tags. 8 requests run concurrently.
-	const each, workers = 25, 8
+	const each = 25 // tags that this registry takes in a request
+	return atOnce((total+each-1)/each, func(n int) error {
+		q := url.Values{}
+		for tag := n * each; tag < min((n+1)*each, total); tag++ {
+			q.Add("tag", tagName(tag))
+		}
+		return putTag(ctx, s, repo, d.String()+"?"+q.Encode())
+	})
+}
+
+// atOnce calls f for each number below total, by 8 goroutines, until one fails.
+func atOnce(total int, f func(n int) error) error {
+	const workers = 8
 	errs := make(chan error, workers)
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
-			for first := w * each; first < total; first += workers * each {
-				q := url.Values{}
-				for n := first; n < min(first+each, total); n++ {
-					q.Add("tag", tagName(n))
-				}
-				if err := s.c.PutManifest(ctx, repo, d.String()+"?"+q.Encode(), imagespec.MediaTypeImageManifest,
-					tagged); err != nil {
+			for n := w; n < total; n += workers {
+				if err := f(n); err != nil {
 					errs <- err
 					return
 				}
@@ -107,6 +128,9 @@ func (s *side) makeTags(ctx context.Context, repo string, total int) error {
 	close(errs)
 	return <-errs
 }
+
+// peerRepositories is where the peer stores what belongs to repositories.
+const peerRepositories = "docker/registry/v2/repositories"
 
 // peerTags writes the files of the peer directly: each tag is a folder with a link. Pushing 100,000
 // tags to the peer would take too long.

@@ -26,11 +26,11 @@ var BuildCopy = build("copy")
 // BuildMaintenance compiles examples/maintenance in the same way.
 var BuildMaintenance = build("maintenance")
 
-// BuildHub compiles examples/hub as examples/hub/image does, so that both share what go build has cached.
-// Options.Program starts it with the flags that it shares with examples/server.
+// BuildHub compiles examples/hub as examples/hub/image does, so that both share what go build has
+// cached. Options.Program starts it with the flags that it shares with examples/server.
 var BuildHub = build("hub", "-trimpath")
 
-// build returns a function that compiles an example, with flags also without cgo.
+// build returns a function that compiles an example into the folder of Cache.
 func build(example string, flags ...string) func() (string, error) {
 	return sync.OnceValues(func() (string, error) {
 		cache, err := Cache()
@@ -38,16 +38,32 @@ func build(example string, flags ...string) func() (string, error) {
 			return "", err
 		}
 		out := filepath.Join(cache, "bin", "registry-"+example)
-		cmd := exec.Command("go", append(append([]string{"build", "-o", out}, flags...), "./examples/"+example)...)
-		if len(flags) > 0 {
-			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		}
-		cmd.Dir = Root()
-		if b, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("go build ./examples/%s: %w\n%s", example, err, b)
-		}
-		return out, nil
+		return out, BuildTo(out, "./examples/"+example, flags...)
 	})
+}
+
+// BuildTo compiles a package of the root module, such as ./examples/server, to the file out. With
+// flags, it compiles without cgo. A measurement builds to a folder of its own: a program in the
+// folder of Cache can be replaced by the build of another checkout.
+func BuildTo(out, pkg string, flags ...string) error {
+	return goBuild(Root(), out, pkg, flags...)
+}
+
+// BuildHere compiles a package of this module, such as ./compare/limit, to the file out.
+func BuildHere(out, pkg string) error {
+	return goBuild(filepath.Join(Root(), "internal", "e2e"), out, pkg)
+}
+
+func goBuild(dir, out, pkg string, flags ...string) error {
+	cmd := exec.Command("go", append(append([]string{"build", "-o", out}, flags...), pkg)...)
+	if len(flags) > 0 {
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	}
+	cmd.Dir = dir
+	if b, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", pkg, err, b)
+	}
+	return nil
 }
 
 // Root returns the folder of the root module.

@@ -25,6 +25,13 @@ const (
 	Ours Kind = "registry" // examples/server of this repository
 	Peer Kind = "peer"     // the CNCF registry; install.sh has its version
 	Old  Kind = "old"      // the CNCF registry 2.8, as Debian has it
+	// Crane is `crane registry serve --disk`.
+	Crane Kind = "crane"
+	// Script is any other registry, which the script in Options.Program starts. The script gets two
+	// arguments: a port of the loopback address and an empty directory. It must replace itself by
+	// the registry (exec), which listens at the port, stores in the directory, allows deletes,
+	// responds 200 at /v2/ when it is ready, and ends on SIGTERM.
+	Script Kind = "script"
 )
 
 // Default returns Ours, or Peer if E2E_SERVER=peer. Running the same tests against another registry
@@ -39,7 +46,7 @@ func Default() Kind {
 // Options are the options of Start. The zero value of a field means its default.
 type Options struct {
 	Kind     Kind     // default: Default()
-	Program  string   // an earlier build of examples/server, or examples/mirror; default: examples/server as it is
+	Program  string   // another program with the flags of examples/server, or a script; default: examples/server
 	Storage  string   // a directory, "mem://", or the URL of a bucket
 	Env      []string // additional environment variables
 	Addr     string   // default: a free port on the loopback address
@@ -140,6 +147,10 @@ func command(o Options) (*exec.Cmd, string, error) {
 		cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none", "AWS_CA_BUNDLE=")
 		return cmd, "/v2/", nil
 	}
+	if o.Kind == Crane || o.Kind == Script {
+		cmd, err := directory(o)
+		return cmd, "/v2/", err
+	}
 	program := Build
 	switch {
 	case o.Program != "":
@@ -154,6 +165,19 @@ func command(o Options) (*exec.Cmd, string, error) {
 	cmd := exec.Command(bin, append([]string{"-addr", o.Addr, "-storage", o.Storage}, o.Args...)...)
 	cmd.Env = append(os.Environ(), o.Env...)
 	return cmd, "/readyz", nil
+}
+
+// directory returns the process of a registry that gets nothing but an address and a directory.
+func directory(o Options) (*exec.Cmd, error) {
+	if err := os.MkdirAll(o.Storage, 0o755); err != nil {
+		return nil, err
+	}
+	if o.Kind == Script {
+		_, port, err := net.SplitHostPort(o.Addr)
+		return exec.Command(o.Program, port, o.Storage), err
+	}
+	bin, err := Tool("crane")
+	return exec.Command(bin, "registry", "serve", "--disk", o.Storage, "--address", o.Addr), err
 }
 
 // trusting returns a client that trusts only the authority in the file ca.
@@ -189,7 +213,7 @@ func (s *Server) wait(client *http.Client, path string) error {
 			return errors.New("registry ended while starting")
 		case <-ctx.Done():
 			return errors.New("registry did not become ready")
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(time.Millisecond):
 		}
 	}
 }

@@ -241,6 +241,22 @@ func TestNotModifiedWithoutConditionFails(t *testing.T) {
 	require.Equal(t, version, info.Version)
 }
 
+// TestNotModifiedIsOneRequest: the response with status 304 states the version, so nothing else is
+// asked.
+func TestNotModifiedIsOneRequest(t *testing.T) {
+	s, d := openServer(t)
+	version := put(t, d, "a", nil).Version
+	var requests []string
+	s.respond(func(w http.ResponseWriter, r *http.Request) {
+		requests = append(requests, r.Method+" "+r.Header.Get("If-None-Match"))
+		s.serve(w, r)
+	})
+	_, info, err := d.Open(t.Context(), "a", &driver.OpenOptions{IfNotVersion: version})
+	require.ErrorIs(t, err, driver.ErrNotModified)
+	require.Equal(t, driver.Info{Key: "a", Version: version}, info)
+	require.Equal(t, []string{"GET " + version}, requests)
+}
+
 // TestResponsesCutAnywhere truncates each response of the store at each of its bytes. The driver
 // must detect this.
 func TestResponsesCutAnywhere(t *testing.T) {

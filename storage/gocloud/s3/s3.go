@@ -111,6 +111,7 @@ var (
 	_ gocloud.Prober     = (*store)(nil)
 	_ gocloud.Tombstoner = (*store)(nil)
 	_ gocloud.Ranger     = (*store)(nil)
+	_ gocloud.Unmodifier = (*store)(nil)
 )
 
 // errNamed ends a read before it is sent, once its request has shown the name of the bucket.
@@ -167,6 +168,15 @@ func (s *store) BeforeRead(as func(any) bool, ifNotVersion string) error {
 	}
 	in.IfNoneMatch = &ifNotVersion
 	return nil
+}
+
+// UnmodifiedVersion implements [gocloud.Unmodifier].
+func (s *store) UnmodifiedVersion(err error) string {
+	var resp *smithyhttp.ResponseError
+	if !errors.As(err, &resp) {
+		return ""
+	}
+	return resp.Response.Header.Get("ETag")
 }
 
 // Delete implements [gocloud.Store], in one request.

@@ -77,7 +77,7 @@ func New(objects *object.Store, opts Options) *Collector {
 	}
 	now := time.Now()
 	return &Collector{
-		objects: objects.WithDriver(p), throttled: p, opts: opts,
+		objects: objects.WithoutCache().WithDriver(p), throttled: p, opts: opts,
 		links:          newListSnapshot(),
 		namedData:      newBloom(opts.Memory / 3),
 		remainingLinks: newBloom(opts.Memory / 3),

@@ -93,6 +93,28 @@ func (w *world) checkSettled(ctx context.Context) error {
 	return nil
 }
 
+// checkDangling demands, when no actor works, that each tag leads to a manifest without the help of a
+// collection. An exception is a repository in which an operation has died.
+func (w *world) checkDangling(ctx context.Context) error {
+	for _, repo := range w.repos {
+		if slices.ContainsFunc(w.ops, func(o *op) bool { return o.repo == repo && o.end == 0 }) {
+			continue
+		}
+		for tag, err := range w.observer.Tags(ctx, repo, nil) {
+			if errors.Is(err, registry.ErrNameUnknown) {
+				break
+			}
+			if err == nil {
+				_, err = w.observer.GetManifest(ctx, repo, byTag(tag))
+			}
+			if err != nil {
+				return fmt.Errorf("%s:%s leads nowhere: %w", repo, tag, err)
+			}
+		}
+	}
+	return nil
+}
+
 // checkReferrer demands that a manifest is listed as a referrer of its subject.
 func (w *world) checkReferrer(ctx context.Context, repo string, m int) error {
 	for desc, err := range w.observer.Referrers(ctx, repo, w.mans[w.mans[m].subject].desc.Digest, nil) {

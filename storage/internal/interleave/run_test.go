@@ -225,7 +225,7 @@ func (w *world) age(ctx context.Context, alone *client) error {
 func (w *world) after(ctx context.Context, alone *client) error {
 	alone.actor.name = "after"
 	w.s.over = false
-	if err := errors.Join(w.check(), w.checkChanges(ctx)); err != nil {
+	if err := errors.Join(w.check(), w.checkChanges(ctx), w.checkDangling(ctx)); err != nil {
 		return fmt.Errorf("at the end: %w", err)
 	}
 	for range 2 {

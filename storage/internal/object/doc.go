@@ -24,6 +24,12 @@
 // of power before anything relied on it. It counts as absent, except that a new record is written
 // on the condition of its version.
 //
+// # The cache
+//
+// A Store keeps the links, manifests, entries and repositories that it has read or written last. A
+// read of one of them is an Open with IfNotVersion, so it is as fresh as any other read. See
+// cache.go for the rules. [Store.WithoutCache] reads the bytes.
+//
 // # Conditions and attempts
 //
 // A change that follows a read is a compare-and-swap: the caller passes the version that it has
@@ -79,6 +85,7 @@
 //
 // # How to read it
 //
-// Start with record.go and key.go, then store.go and conflict.go. After that, each file stands
-// alone: link.go, manifest.go, tag.go, pointers.go, referrer.go, repository.go, epoch.go, event.go.
+// Start with record.go and key.go, then store.go, cache.go and conflict.go. After that, each file
+// stands alone: link.go, manifest.go, tag.go, pointers.go, referrer.go, repository.go, epoch.go,
+// event.go.
 package object

@@ -59,45 +59,49 @@ func Dir(key string) string { return key[:max(0, strings.LastIndexByte(key, '/')
 func Base(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }
 
 // RepoPrefix returns the prefix of all keys with the content of the repository.
-func (r Repo) RepoPrefix() string { return ContentPrefix + objectkey.Escape(r.Name) + "/" }
+func (r Repo) RepoPrefix() string { return r.prefix }
 
-// LinkPrefix returns the prefix of the links.
-func (r Repo) LinkPrefix() string { return r.RepoPrefix() + "b/" }
-
-// LinkKey returns the key of the link of a blob.
-func (r Repo) LinkKey(d digest.Digest) string { return r.LinkPrefix() + objectkey.DigestPath(d) }
-
-// ManifestPrefix returns the prefix of the manifests.
-func (r Repo) ManifestPrefix() string { return r.RepoPrefix() + "m/" }
-
-// ManifestKey returns the key of a manifest.
-func (r Repo) ManifestKey(d digest.Digest) string {
-	return r.ManifestPrefix() + objectkey.DigestPath(d)
+// digestKey returns the key of the content with a digest. dir is the directory of its kind, such as
+// "m/". One concatenation: every operation builds several keys.
+func (r Repo) digestKey(dir string, d digest.Digest) string {
+	return r.prefix + dir + string(d.Algorithm()) + "/" + d.Encoded()
 }
 
+// LinkPrefix returns the prefix of the links.
+func (r Repo) LinkPrefix() string { return r.prefix + "b/" }
+
+// LinkKey returns the key of the link of a blob.
+func (r Repo) LinkKey(d digest.Digest) string { return r.digestKey("b/", d) }
+
+// ManifestPrefix returns the prefix of the manifests.
+func (r Repo) ManifestPrefix() string { return r.prefix + "m/" }
+
+// ManifestKey returns the key of a manifest.
+func (r Repo) ManifestKey(d digest.Digest) string { return r.digestKey("m/", d) }
+
 // TagPrefix returns the prefix of the tags.
-func (r Repo) TagPrefix() string { return r.RepoPrefix() + "t/" }
+func (r Repo) TagPrefix() string { return r.prefix + "t/" }
 
 // TagKey returns the key of a tag.
-func (r Repo) TagKey(tag string) string { return r.TagPrefix() + tag }
+func (r Repo) TagKey(tag string) string { return r.prefix + "t/" + tag }
 
 // BackrefsPrefix returns the prefix of the back references.
-func (r Repo) BackrefsPrefix() string { return r.RepoPrefix() + "x/" }
+func (r Repo) BackrefsPrefix() string { return r.prefix + "x/" }
 
 // backrefPrefix returns the prefix of the back references of a manifest.
 func (r Repo) backrefPrefix(d digest.Digest) string {
-	return r.BackrefsPrefix() + objectkey.DigestPath(d) + "/"
+	return r.digestKey("x/", d) + "/"
 }
 
 // BackrefKey returns the key of the back reference from a manifest to a tag.
 func (r Repo) BackrefKey(d digest.Digest, tag string) string { return r.backrefPrefix(d) + tag }
 
 // ReferrersPrefix returns the prefix of the entries of referrers.
-func (r Repo) ReferrersPrefix() string { return r.RepoPrefix() + "f/" }
+func (r Repo) ReferrersPrefix() string { return r.prefix + "f/" }
 
 // ReferrerPrefix returns the prefix of the entries of the referrers of subject.
 func (r Repo) ReferrerPrefix(subject digest.Digest) string {
-	return r.ReferrersPrefix() + objectkey.DigestPath(subject) + "/"
+	return r.digestKey("f/", subject) + "/"
 }
 
 // ReferrerKey returns the key of the entry of the referrer d of subject.
@@ -106,11 +110,11 @@ func (r Repo) ReferrerKey(subject, d digest.Digest) string {
 }
 
 // TypesPrefix returns the prefix of the hints.
-func (r Repo) TypesPrefix() string { return r.RepoPrefix() + "a/" }
+func (r Repo) TypesPrefix() string { return r.prefix + "a/" }
 
 // TypePrefix returns the prefix of the hints of the referrers of subject.
 func (r Repo) TypePrefix(subject digest.Digest) string {
-	return r.TypesPrefix() + objectkey.DigestPath(subject) + "/"
+	return r.digestKey("a/", subject) + "/"
 }
 
 // typeKey returns the key of the hint of the referrer d of subject.

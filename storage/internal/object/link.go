@@ -9,7 +9,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/registrykit/registry"
-	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -22,20 +21,18 @@ var ErrCondemned = errors.New("storage: the data are condemned")
 //
 // Errors: registry.ErrUnavailable, or any other error of the driver.
 func (r Repo) ReadLink(ctx context.Context, d digest.Digest) (*Link, error) {
-	b, info, err := r.Read(ctx, r.LinkKey(d))
-	if errors.Is(err, driver.ErrNotExist) {
-		return &Link{}, nil
-	}
-	if err != nil {
-		return nil, RegistryError(err)
-	}
+	return readRecord(ctx, r.Store, r.LinkKey(d), decodeLink)
+}
+
+// decodeLink returns the link of the record b. A record that is cut short has the state Gone.
+func decodeLink(b []byte, info driver.Info) *Link {
 	l := &Link{}
 	content, ok := Decode(b, l)
 	if !ok || Checksum(content) != l.Sum || l.length() != l.Size-int64(len(content)) {
-		return &Link{Version: info.Version, ModTime: info.ModTime}, nil
+		return &Link{Version: info.Version, ModTime: info.ModTime}
 	}
 	l.Tail, l.Version, l.ModTime = content, info.Version, info.ModTime
-	return l, nil
+	return l
 }
 
 // length returns the number of bytes in the segments.
@@ -114,7 +111,7 @@ func (r Repo) Publish(ctx context.Context, d digest.Digest, want *Link, how Publ
 		}
 		named = len(l.Segments) > 0
 		// The key in the index is a hint, so it may exist before the link.
-		_ = parallel.Each(Parallelism, 2, func(i int) error {
+		_ = r.Each(2, func(i int) error {
 			if i == 0 {
 				_, err = r.SetLink(ctx, d, l, Live)
 			} else {
@@ -136,7 +133,7 @@ func (r Repo) Publish(ctx context.Context, d digest.Digest, want *Link, how Publ
 // dataPresent reports whether the data of a link exist in full. A segment of which nothing can be
 // learned counts as present.
 func (s *Store) dataPresent(ctx context.Context, l *Link) bool {
-	return parallel.Each(Parallelism, len(l.Segments), func(i int) error {
+	return s.Each(len(l.Segments), func(i int) error {
 		if lost, _ := s.dataLost(ctx, l.Segments[i]); lost {
 			return ErrMissing
 		}
@@ -158,7 +155,7 @@ func (s *Store) dataLost(ctx context.Context, seg Segment) (bool, error) {
 // collection removes the tombstone once the data are gone. In the other order, both could go
 // between the two looks.
 func (s *Store) checkCondemned(ctx context.Context, l *Link) error {
-	return parallel.Each(Parallelism, len(l.Segments), func(i int) error {
+	return s.Each(len(l.Segments), func(i int) error {
 		seg := l.Segments[i]
 		_, err := s.Driver.Stat(ctx, DeadKey(seg.Name))
 		if err == nil {
@@ -223,7 +220,7 @@ var ErrMissing = errors.New("storage: not in the repository")
 // DropSegments deletes the data of segments that no key names any more. After an error, a
 // collection removes the rest.
 func (s *Store) DropSegments(ctx context.Context, segments []Segment) {
-	_ = parallel.Each(Parallelism, len(segments), func(i int) error {
+	_ = s.Each(len(segments), func(i int) error {
 		return s.Driver.Delete(ctx, DataKey(segments[i].Name), "")
 	})
 }

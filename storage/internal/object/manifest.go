@@ -2,7 +2,6 @@ package object
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -54,8 +53,8 @@ func (r Repo) KeepManifest(ctx context.Context, d digest.Digest) (*Manifest, err
 }
 
 // restoreReferrer writes the entry of the referrer m with its subject again: a delete may have
-// removed the entry before the mark was taken off m. If another delete has removed m since,
-// restoreReferrer removes the entry again.
+// removed the entry before the mark was taken off m. The entry goes with m if another delete has marked
+// or removed m since.
 func (r Repo) restoreReferrer(ctx context.Context, d digest.Digest, m *Manifest) error {
 	if m.Subject == "" {
 		return nil
@@ -68,10 +67,8 @@ func (r Repo) restoreReferrer(ctx context.Context, d digest.Digest, m *Manifest)
 	if err != nil {
 		return err
 	}
-	if m, err = r.ReadManifest(ctx, d); err != nil {
+	if err := r.SettlePointer(ctx, info.Key, d); err != nil {
 		return err
-	} else if m.Absent() {
-		return r.RemoveIfUnchanged(ctx, info.Key, info.Version)
 	}
 	return r.Driver.Sync(ctx, info.Key)
 }
@@ -105,14 +102,7 @@ func (r Repo) RewriteManifest(ctx context.Context, d digest.Digest, m *Manifest)
 // ReadManifest returns the current manifest. A manifest that is absent or cut short has the state
 // Gone, and the version on which a Put replaces it.
 func (r Repo) ReadManifest(ctx context.Context, d digest.Digest) (*Manifest, error) {
-	b, info, err := r.Read(ctx, r.ManifestKey(d))
-	if errors.Is(err, driver.ErrNotExist) {
-		return &Manifest{}, nil
-	}
-	if err != nil {
-		return nil, RegistryError(err)
-	}
-	return DecodeManifest(b, info), nil
+	return readRecord(ctx, r.Store, r.ManifestKey(d), DecodeManifest)
 }
 
 // DecodeManifest returns the manifest of the record b. A record that is cut short has the state

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -39,7 +40,7 @@ func (r Repo) WithdrawMoves(ctx context.Context, d digest.Digest, p *Pointers) e
 // Errors: driver.ErrChanged if one of the tags has changed.
 func (s *Store) RemovePointers(ctx context.Context, p *Pointers) error {
 	gone := make([]bool, len(p.Tags))
-	err := parallel.Each(Parallelism, len(p.Tags)+len(p.Entry), func(i int) error {
+	err := s.Each(len(p.Tags)+len(p.Entry), func(i int) error {
 		if i < len(p.Tags) {
 			err := s.Remove(ctx, p.Tags[i].Key, p.Tags[i].Version)
 			gone[i] = err == nil
@@ -59,9 +60,49 @@ func (s *Store) RemovePointers(ctx context.Context, p *Pointers) error {
 	if err != nil {
 		return RegistryError(err)
 	}
-	return parallel.Each(Parallelism, len(p.Backrefs), func(i int) error {
+	return s.Each(len(p.Backrefs), func(i int) error {
 		return s.RemoveIfUnchanged(ctx, p.Backrefs[i].Key, p.Backrefs[i].Version)
 	})
+}
+
+// SettlePointer ensures that a tag or the entry of a referrer, which its writer will not look at again,
+// does not outlive the manifest d. Another writer may have written the pointer again, and a delete of the
+// manifest may have looked for it too early.
+//
+// The pointer is read before the manifest. If the manifest is not visible then, no push relies on that
+// version of the pointer: each push writes its pointers after the manifest is visible, and then checks
+// that the manifest is unchanged. If the manifest has a mark, it is written again with its mark, so that
+// the remover looks again. A remover that looked too early may have removed the back reference of a tag,
+// so that is written first.
+//
+// The model is internal/model/tags.pml, label refused.
+func (r Repo) SettlePointer(ctx context.Context, key string, d digest.Digest) error {
+	tag, isTag := strings.CutPrefix(key, r.TagPrefix())
+	var err error
+	for range Attempts(ctx, &err) {
+		e, err := r.ReadEntry(ctx, key)
+		if err != nil || e.Descriptor.Digest != d {
+			return err
+		}
+		m, err := r.ReadManifest(ctx, d)
+		if err == nil && isTag && m.Readable() {
+			if _, err = r.Overwrite(ctx, r.BackrefKey(d, tag), &Mark{Nonce: NewNonce()}); err == nil {
+				m, err = r.ReadManifest(ctx, d)
+			}
+		}
+		switch {
+		case err != nil:
+			return RegistryError(err)
+		case !m.Readable():
+			err = r.Remove(ctx, key, e.Version)
+		case m.State == Deleting:
+			err = r.RewriteManifest(ctx, d, m)
+		}
+		if !driver.IsConflict(err) {
+			return RegistryError(err)
+		}
+	}
+	return err
 }
 
 // Pointers are what leads to a manifest.
@@ -95,7 +136,7 @@ func (r Repo) FindPointers(ctx context.Context, d digest.Digest, m *Manifest) (*
 		p.Backrefs = append(p.Backrefs, info)
 	}
 	tags := make([]*Entry, len(p.Backrefs))
-	err := parallel.Each(Parallelism, len(tags), func(i int) (err error) {
+	err := r.Each(len(tags), func(i int) (err error) {
 		tags[i], err = r.ReadEntry(ctx, r.TagKey(Base(p.Backrefs[i].Key)))
 		return err
 	})

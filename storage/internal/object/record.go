@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"hash/crc32"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -207,12 +208,11 @@ func Checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
 // Encode returns a record: the header as a line of JSON, and then the content.
 func Encode(header any, content []byte) ([]byte, error) {
-	b, err := json.Marshal(header)
+	line, err := json.Marshal(header)
 	if err != nil {
 		return nil, err
 	}
-	b = append(b, '\n')
-	return append(b, content...), nil
+	return slices.Concat(line, []byte{'\n'}, content), nil
 }
 
 // Decode reads the header of a record, and returns the content. ok is false if the record is cut
@@ -222,7 +222,7 @@ func Decode(b []byte, header any) (content []byte, ok bool) {
 	if !found || json.Unmarshal(line, header) != nil {
 		return nil, false
 	}
-	return content, true
+	return slices.Clip(content), true // an append must not write to bytes that others share
 }
 
 // isDigest reports whether d is a valid digest, from which keys can be made.

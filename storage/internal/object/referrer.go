@@ -98,7 +98,7 @@ func (r Repo) RemoveAwaited(ctx context.Context, subject digest.Digest, version 
 // the entry. The entry is not durable until Sync.
 func (r Repo) PutReferrer(ctx context.Context, subject digest.Digest,
 	desc ocispec.Descriptor) (info driver.Info, err error) {
-	err = parallel.Each(Parallelism, 2, func(i int) (err error) {
+	err = r.Each(2, func(i int) (err error) {
 		if i == 0 {
 			info, err = r.Overwrite(ctx, r.ReferrerKey(subject, desc.Digest), &Entry{Nonce: NewNonce(), Descriptor: desc})
 		} else {

@@ -13,14 +13,7 @@ import (
 // ReadRepository returns the record of the repository in the catalog. The record of a repository
 // that is not in the catalog has no version.
 func (r Repo) ReadRepository(ctx context.Context) (*Repository, error) {
-	b, info, err := r.Read(ctx, r.RepositoryKey())
-	if errors.Is(err, driver.ErrNotExist) {
-		return &Repository{}, nil
-	}
-	if err != nil {
-		return nil, RegistryError(err)
-	}
-	return decodeRepository(b, info), nil
+	return readRecord(ctx, r.Store, r.RepositoryKey(), decodeRepository)
 }
 
 // decodeRepository returns the record of a repository in the catalog. A record that is cut short

@@ -13,6 +13,8 @@ import (
 
 	"github.com/registrykit/registry/internal/handover"
 	"github.com/registrykit/registry/internal/lru"
+	"github.com/registrykit/registry/internal/objectkey"
+	"github.com/registrykit/registry/internal/parallel"
 	"github.com/registrykit/registry/storage/driver"
 )
 
@@ -31,7 +33,9 @@ type Store struct {
 	// and therefore expects to exist. It only saves requests: no decision depends on it.
 	Written *lru.Cache[string, struct{}]
 
+	local    bool                         // see driver.Local
 	locks    *keyLocks                    // lets conflicting writers in this process take turns
+	records  *records                     // links, manifests, tags and repositories; nil without a cache
 	entries  *lru.Cache[string, *Entry]   // entries of referrers, by key; see ListedEntry
 	children *lru.Cache[string, children] // what manifests name, by key; see ListedChildren
 	large    *semaphore.Weighted          // bounds the bytes of large records, see largeMemory
@@ -41,10 +45,13 @@ type Store struct {
 // New returns a Store over d. It makes no request. For grace and history see Store.Grace and
 // Store.History.
 func New(d driver.Driver, grace, history time.Duration) *Store {
+	l, ok := d.(driver.Local)
 	return &Store{
+		local:  ok && l.Local(),
 		Driver: d, Grace: grace, History: history,
 		Written:  lru.New[string, struct{}](maxWritten),
 		locks:    &keyLocks{keys: map[string]*keyLock{}},
+		records:  newRecords(),
 		entries:  lru.New[string, *Entry](maxEntries),
 		children: lru.New[string, children](maxChildren),
 		large:    semaphore.NewWeighted(largeMemory),
@@ -72,15 +79,28 @@ func (s *Store) WithDriver(d driver.Driver) *Store {
 	return &over
 }
 
+// WithoutCache returns a Store that reads the bytes of each record, and shares everything else with
+// s. It is for passes over the whole storage, which would drive the records that clients read from
+// the cache, and for those that look for damage.
+func (s *Store) WithoutCache() *Store {
+	over := *s
+	over.records = nil
+	return &over
+}
+
 // Repo returns one repository of the Store. It checks neither the name nor whether the repository
 // exists.
-func (s *Store) Repo(name string) Repo { return Repo{Store: s, Name: name} }
+func (s *Store) Repo(name string) Repo {
+	return Repo{Store: s, Name: name, prefix: ContentPrefix + objectkey.Escape(name) + "/"}
+}
 
 // Repo is one repository of a Store. Its methods build the keys of the repository and change its
 // records.
 type Repo struct {
 	*Store
 	Name string
+
+	prefix string // of all keys with the content of the repository
 }
 
 // Remove deletes an object that still has the given version; "" means any version. An object that
@@ -122,14 +142,8 @@ func (s *Store) Read(ctx context.Context, key string) ([]byte, driver.Info, erro
 	if err != nil {
 		return nil, info, err
 	}
-	b, err := s.readAll(ctx, r, info.Size)
-	if cerr := r.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return nil, info, fmt.Errorf("storage: reading %s: %w", key, err)
-	}
-	return b, info, nil
+	b, err := s.readBody(ctx, key, r, info.Size)
+	return b, info, err
 }
 
 // readLine returns the first line of an object with its "\n". If the object has no "\n", it returns
@@ -216,8 +230,12 @@ func (s *Store) Put(ctx context.Context, key, version string, header any, conten
 	info, err := s.Driver.Put(ctx, key, bytes.NewReader(b), &driver.PutOptions{
 		IfAbsent: version == "", IfVersion: version, Durability: durability, Size: int64(len(b)),
 	})
+	if err == nil {
+		s.records.addWritten(key, info, header, b)
+		return info.Version, nil
+	}
 	if !driver.IsConflict(err) {
-		return info.Version, err
+		return "", err
 	}
 	there, info, rerr := s.Read(ctx, key)
 	switch {
@@ -267,3 +285,13 @@ func (s *Store) ReadOrCreate(ctx context.Context, key string, content func() ([]
 
 // Parallelism is the maximum number of requests that one operation makes at the same time.
 const Parallelism = 16
+
+// Each calls f with each of 0 to n-1, as parallel.Each does with Parallelism. On local storage it
+// makes a few calls one after the other, see driver.Local. So f must not wait for the disk in more
+// than one of these calls.
+func (s *Store) Each(n int, f func(i int) error) error {
+	if s.local && n <= Parallelism {
+		return parallel.Each(1, n, f)
+	}
+	return parallel.Each(Parallelism, n, f)
+}

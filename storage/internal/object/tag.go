@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/registrykit/registry/storage/driver"
 )
@@ -64,14 +65,14 @@ func (e *Entry) DecidedSince(n PendingMove) time.Time {
 // the result.
 func (s *Store) ListedEntry(ctx context.Context, info driver.Info) (*Entry, error) {
 	if info.Version == "" {
-		return s.ReadEntry(ctx, info.Key)
+		return s.WithoutCache().ReadEntry(ctx, info.Key)
 	}
-	if e, ok := s.entries.Get(info.Key); ok && e.Version == info.Version {
+	if e := s.cachedEntry(info); e != nil {
 		own := *e
 		own.Descriptor.Annotations = maps.Clone(e.Descriptor.Annotations) // the caller may change them
 		return &own, nil
 	}
-	e, err := s.ReadEntry(ctx, info.Key)
+	e, err := s.WithoutCache().ReadEntry(ctx, info.Key) // it is cached here
 	if err == nil && e.Version != "" {
 		const overhead = 400 // memory of an entry without annotations and of its place in the cache, in bytes
 		weight := overhead + len(info.Key)
@@ -85,16 +86,27 @@ func (s *Store) ListedEntry(ctx context.Context, info driver.Info) (*Entry, erro
 	return e, err
 }
 
+// CachedDescriptor returns the descriptor of the entry that ListedEntry would return, or nil if the
+// entry is not in the cache. The caller must not change the result or its annotations.
+func (s *Store) CachedDescriptor(info driver.Info) *ocispec.Descriptor {
+	if e := s.cachedEntry(info); e != nil {
+		return &e.Descriptor
+	}
+	return nil
+}
+
+// cachedEntry returns the entry of the listed object, or nil if its version is not in the cache.
+// Others share the entry, so the caller must not change it.
+func (s *Store) cachedEntry(info driver.Info) *Entry {
+	if e, ok := s.entries.Get(info.Key); ok && e.Version == info.Version {
+		return e
+	}
+	return nil
+}
+
 // ReadEntry returns the entry at key. An entry that is absent or cut short has no digest.
 func (s *Store) ReadEntry(ctx context.Context, key string) (*Entry, error) {
-	b, info, err := s.Read(ctx, key)
-	if errors.Is(err, driver.ErrNotExist) {
-		return &Entry{}, nil
-	}
-	if err != nil {
-		return nil, RegistryError(err)
-	}
-	return decodeEntry(b, info), nil
+	return readRecord(ctx, s, key, decodeEntry)
 }
 
 // decodeEntry returns the entry of the record b. Keys are built from its digests, so decodeEntry

@@ -1,0 +1,9 @@
+package disk
+
+import "golang.org/x/sys/unix"
+
+// renameNew is rename(2), but fails with EEXIST if there is anything at the path to. Then nothing
+// is replaced.
+func renameNew(from, to string) error {
+	return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+}
