@@ -60,7 +60,7 @@ func FuzzAnnotate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, repo, tag, main, option string) {
 		n := name{repo, tag}
 		if reference.CheckName(repo) != nil || reference.CheckTag(tag) != nil || len(repo) > 240 {
-			return // no tag, or a name that is too long with a host
+			return // not a valid tag of a repository, or too long once it has a host
 		}
 		if option != "" {
 			main = option

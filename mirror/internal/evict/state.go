@@ -10,11 +10,16 @@ import (
 	"io"
 	"time"
 
+	"github.com/registrykit/registry/internal/pause"
 	"github.com/registrykit/registry/storage/driver"
 )
 
-// stateKey is the key of the results of the runs.
-const stateKey = "m/size"
+const (
+	// stateKey is the key of the results of the runs.
+	stateKey = "m/size"
+	// stateAttempts is how often a run tries to write its results while others write theirs.
+	stateAttempts = 10
+)
 
 // state is the content of the object at stateKey.
 type state struct {
@@ -60,7 +65,12 @@ func (e *Evictor) readState(ctx context.Context) (*state, string, error) {
 // A full storage keeps the old state, which is not an error: the run is about to make space.
 func (e *Evictor) updateState(ctx context.Context, f func(*state)) error {
 	var err error
-	for range 8 {
+	for n := range stateAttempts {
+		if n > 0 {
+			if perr := pause.Sleep(ctx, pause.Backoff(n, time.Millisecond, time.Second)); perr != nil {
+				return perr
+			}
+		}
 		s, version, rerr := e.readState(ctx)
 		if rerr != nil {
 			return rerr
